@@ -1,0 +1,49 @@
+# Two commands matter: `make demo` and `make test`. Both set up everything in .venv first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# A Linux machine without a GPU saves gigabytes with
+#   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+export OMP_NUM_THREADS ?= 1
+WORKERS ?= 2
+
+.PHONY: demo test test-slow test-interop lint bench clean help
+
+help:
+	@echo "make demo          train an MLP and a CNN, record them, write demo/report.html"
+	@echo "make test          everything a change can break"
+	@echo "make test-slow     many kills, published facts"
+	@echo "make test-interop  against the other tools, in an environment of its own"
+	@echo "make lint          ruff and mypy"
+	@echo "make bench         side-by-side timings"
+	@echo "make clean         remove what make made; recorded runs stay"
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "neural-microscope needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet -c constraints.txt torch --index-url $(TORCH_INDEX))
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test,dev]"
+	@touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/microscope demo --out demo
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+
+test-slow: $(VENV)/.installed
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .venv-interop .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,40 @@
+"""What goes wrong, said so that a reader can act: what came, what was possible, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MicroscopeError(Exception):
+    """Base of every error this package raises on purpose; the command line prints its text in one line."""
+
+    def __str__(self) -> str:  # KeyError would show the repr, with quotes
+        return " ".join(str(part) for part in self.args)
+
+
+class DataError(MicroscopeError, ValueError):
+    """A data set that can't be read, or images that a model can't take."""
+
+
+class UnknownName(MicroscopeError, KeyError):
+    """A name that does not exist here; the message offers the nearest ones."""
+
+
+class HookError(MicroscopeError, RuntimeError):
+    """A hook that would have done something other than what was asked for."""
+
+
+class RunError(MicroscopeError, RuntimeError):
+    """A run folder that can't be written, read or trusted."""
+
+
+def unknown(kind: str, name: object, options: Iterable[str], hint: str = "") -> UnknownName:
+    """An UnknownName for ``name``, listing ``options`` with the nearest first."""
+    options = list(options)
+    near = difflib.get_close_matches(str(name), options, n=3, cutoff=0.5)
+    shown = options if len(options) <= 12 else [*options[:12], f"… {len(options) - 12} more"]
+    text = f"no {kind} {name!r}; there is: {', '.join(shown) if shown else 'none'}"
+    if near:
+        text += f"; did you mean {' or '.join(repr(n) for n in near)}?"
+    return UnknownName(f"{text} {hint}".rstrip())

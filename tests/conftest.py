@@ -1,0 +1,40 @@
+"""Fixtures that more than one test folder uses."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+IN_CI = os.environ.get("CI", "").lower() == "true"
+
+
+def _absent(what: str) -> None:
+    """In CI nothing that matters may skip: it fails instead."""
+    if IN_CI:
+        pytest.fail(f"CI must have {what}")
+    pytest.skip(f"no {what} here")
+
+
+@pytest.fixture(scope="session")
+def mnist_folder() -> Path:
+    """The folder that holds the four MNIST files."""
+    root = os.environ.get("NEURAL_MICROSCOPE_DATA")
+    folder = Path(root) / "mnist" if root else None
+    if folder is None or not (folder / "train-images-idx3-ubyte.gz").exists():
+        _absent("MNIST (set NEURAL_MICROSCOPE_DATA to the folder that holds mnist/)")
+    assert folder is not None
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of an installed Chromium."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+    found = next((path for path in map(shutil.which, names) if path), None)
+    if found is None:
+        _absent("Chromium (install your system's package)")
+    assert found is not None
+    return found
