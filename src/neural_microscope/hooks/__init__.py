@@ -1,0 +1,24 @@
+"""Hook points: reading and changing a network from outside, by name.
+
+The words are TransformerLens's (``run_with_cache``, ``run_with_hooks``, ``hooks``, ``names_filter``, ``hook_fn(tensor, hook)``), so that its users
+are at home; where it is silent about a mistake, this package raises.
+"""
+
+from .attach import HookFunction
+from .cache import ActivationCache
+from .dataset import activations, evaluation
+from .model import HookedModel
+from .point import HookPoint
+from .select import NamesFilter
+from .wrap import hooked
+
+__all__ = [
+    "ActivationCache",
+    "HookFunction",
+    "HookPoint",
+    "HookedModel",
+    "NamesFilter",
+    "activations",
+    "evaluation",
+    "hooked",
+]

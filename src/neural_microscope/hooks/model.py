@@ -1,0 +1,220 @@
+"""HookedModel: a torch module whose hook points can be read and changed by name."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import HookError
+from .attach import Action, HookFunction, Pass, attached, check_fired, edit, edit_gradient, watch
+from .cache import ActivationCache, flatten_calls
+from .point import HookPoint, Site, find_points
+from .select import NamesFilter, select
+
+Hooks = Sequence[tuple[NamesFilter, HookFunction]]
+_UNSTEADY = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
+
+
+class _Stopped(BaseException):
+    """Ends a forward pass early. Not an Exception, so that no ``except Exception`` in a model swallows it."""
+
+    def __init__(self, value: Tensor) -> None:
+        self.value = value
+
+
+class HookedModel(nn.Module):
+    """Base class of models with hook points.
+
+    Put `HookPoint` modules where the model should be readable and pass tensors through them; they are found at first use
+    and named by their path. Hook functions are called as ``f(tensor, hook=point)`` and may return a replacement.
+    """
+
+    copy_cached: ClassVar[bool] = True
+    """Whether cached tensors are copied. A subclass whose forward pass edits nothing in place may say False and save the time."""
+
+    _found: dict[str, Site] | None = None
+    _permanent: list[tuple[str, bool, ExitStack]] | None = None
+    _warned: bool = False
+
+    def _sites(self) -> dict[str, Site]:
+        if self._found is None:
+            points = find_points(self)
+            self._found = {name: Site(name, point, point, self.copy_cached) for name, point in points.items()}
+        return self._found
+
+    def _root(self) -> nn.Module:
+        return self
+
+    @property
+    def hook_points(self) -> dict[str, HookPoint]:
+        """Every hook point by name, in the model's order."""
+        return {name: site.point for name, site in self._sites().items()}
+
+    def _actions(self, hooks: Hooks, wrap: Callable[[HookFunction], Action]) -> list[tuple[Site, Action]]:
+        pairs = []
+        for item in hooks:
+            if not (isinstance(item, tuple) and len(item) == 2):
+                raise HookError(f"hooks are pairs (name or filter, function); got {item!r}")
+            names, function = item
+            action = wrap(function)
+            pairs += [(site, action) for site in select(self._sites(), names)]
+        return pairs
+
+    @contextmanager
+    def hooks(self, fwd_hooks: Hooks = (), bwd_hooks: Hooks = (), *, strict: bool = True) -> Iterator[HookedModel]:
+        """Attaches hooks while the block lasts.
+
+        ``fwd_hooks``, ``bwd_hooks``: pairs of a name (or collection, or predicate) and a function. A backward hook sees the gradient of whatever
+        ``backward`` is called on inside the block. A function that returns another shape, dtype or device is an
+        error unless ``strict`` is False; so is a hook that no forward pass in the block reached.
+        """
+        forward, backward = self._actions(fwd_hooks, edit), self._actions(bwd_hooks, edit_gradient)
+        with attached(self._root(), [*forward, *backward], strict=strict) as scope:
+            yield self
+            check_fired(scope, [site for site, _ in [*forward, *backward]])
+
+    def run_with_hooks(
+        self,
+        *args: Any,
+        fwd_hooks: Hooks = (),
+        bwd_hooks: Hooks = (),
+        stop_at: str | None = None,
+        strict: bool = True,
+        **kwargs: Any,
+    ) -> Any:
+        """The model's output with hooks attached for this one call. ``stop_at`` ends the pass at a hook point and returns
+        the tensor there. Backward hooks last no longer than the call; for them use `hooks` around ``backward``."""
+        forward, backward = self._actions(fwd_hooks, edit), self._actions(bwd_hooks, edit_gradient)
+        if backward:
+            raise HookError(
+                "backward hooks would be gone before backward runs: use `with model.hooks(bwd_hooks=…)` and call "
+                "backward inside, or run_with_cache(…, incl_bwd=True)"
+            )
+        output, scope = self._run(forward, stop_at, strict, args, kwargs)
+        if stop_at is None:
+            check_fired(scope, [site for site, _ in forward])
+        return output
+
+    def run_with_cache(
+        self,
+        *args: Any,
+        names_filter: NamesFilter = None,
+        device: str | torch.device | None = None,
+        incl_bwd: bool = False,
+        loss: Callable[[Any], Tensor] | None = None,
+        stop_at: str | None = None,
+        **kwargs: Any,
+    ) -> tuple[Any, ActivationCache]:
+        """(output, cache) of one forward pass.
+
+        ``names_filter``: None for all hook points, a name, a collection of names, or a predicate. ``device``: where to put the cache.
+        ``stop_at``: the hook point at which to end; the output is then the tensor there. ``incl_bwd``: also cache, as ``<name>_grad``, the
+        gradient of ``loss(output)`` (or of the output itself where that is one number); it is taken with
+        ``torch.autograd.grad``, so no ``param.grad`` changes. Gradients of points the loss does not depend on are zero.
+        """
+        sites = select(self._sites(), names_filter)
+        self._warn_if_unsteady()
+        found: dict[str, list[Tensor]] = {}
+        watched: dict[str, list[Tensor]] = {}
+        lenient = names_filter is None
+
+        def store(site: Site, scope: Pass, output: Any, call: int) -> Tensor | None:
+            if lenient and not isinstance(output, Tensor):
+                return None
+            passed = None
+            name = site.name if site.call is None else f"{site.name}@{site.call}"
+            if incl_bwd and site.tensor(output).is_floating_point():
+                output, passed = watch(site, output)
+                watched.setdefault(name, []).append(output)
+            value = site.tensor(output).detach()
+            if device is not None and torch.device(device) != value.device:
+                value = value.to(device)
+            elif site.copy:
+                value = value.clone()
+            found.setdefault(name, []).append(value)
+            return passed
+
+        output, scope = self._run([(site, store) for site in sites], stop_at, True, args, kwargs)
+        if stop_at is None and not lenient and not callable(names_filter):
+            check_fired(scope, sites)
+        tensors = flatten_calls(found)
+        if incl_bwd:
+            tensors |= _gradients(output if loss is None else loss(output), flatten_calls(watched))
+            output = output.detach() if isinstance(output, Tensor) else output
+        return output, ActivationCache(tensors, tuple(self._sites()), self.training)
+
+    def _run(
+        self, actions: list[tuple[Site, Action]], stop_at: str | None, strict: bool, args: Any, kwargs: Any
+    ) -> tuple[Any, Pass]:
+        stop = [(site, _stop) for site in select(self._sites(), stop_at)] if stop_at is not None else []
+        with attached(self._root(), [*actions, *stop], strict=strict) as scope:
+            try:
+                output = self(*args, **kwargs)
+            except _Stopped as stopped:
+                return stopped.value, scope
+            if stop:
+                raise HookError(f"the forward pass ended without reaching {stop_at!r}")
+            return output, scope
+
+    def add_hook(
+        self,
+        name: NamesFilter,
+        hook: HookFunction,
+        dir: Literal["fwd", "bwd"] = "fwd",
+        is_permanent: bool = False,
+        *,
+        strict: bool = True,
+    ) -> None:
+        """Attaches a function until `reset_hooks`. Prefer `hooks`, which detaches by itself."""
+        if dir not in ("fwd", "bwd"):
+            raise HookError(f"dir is {dir!r}; it is 'fwd' or 'bwd'")
+        actions = self._actions([(name, hook)], edit if dir == "fwd" else edit_gradient)
+        stack = ExitStack()
+        stack.enter_context(attached(self._root(), actions, strict=strict))
+        self._permanent = [*(self._permanent or []), (dir, is_permanent, stack)]
+
+    def reset_hooks(self, direction: Literal["fwd", "bwd", "both"] = "both", including_permanent: bool = False) -> None:
+        """Detaches what `add_hook` attached, and nothing else: hooks that others registered stay."""
+        if direction not in ("fwd", "bwd", "both"):
+            raise HookError(f"direction is {direction!r}; it is 'fwd', 'bwd' or 'both'")
+        kept = []
+        for entry in self._permanent or []:
+            dir, is_permanent, stack = entry
+            if (is_permanent and not including_permanent) or direction not in (dir, "both"):
+                kept.append(entry)
+            else:
+                stack.close()
+        self._permanent = kept
+
+    def _warn_if_unsteady(self) -> None:
+        if self.training and not self._warned and any(isinstance(m, _UNSTEADY) and m.training for m in self.modules()):
+            self._warned = True
+            warnings.warn(
+                "this model is in training mode with dropout or batch normalisation: its activations are random or depend on the "
+                "batch. Call model.eval() first, unless you mean it (said once)",
+                stacklevel=3,
+            )
+
+
+def _stop(site: Site, scope: Pass, output: Any, call: int) -> Tensor | None:
+    raise _Stopped(site.tensor(output))
+
+
+def _gradients(scalar: Any, watched: dict[str, Tensor]) -> dict[str, Tensor]:
+    if not isinstance(scalar, Tensor) or scalar.numel() != 1:
+        came = f"a tensor of shape {list(scalar.shape)}" if isinstance(scalar, Tensor) else f"a {type(scalar).__name__}"
+        raise HookError(
+            f"a gradient needs one number, but {came} came: give loss=, for example loss=lambda logits: logits[:, 3].sum()"
+        )
+    if not watched:
+        raise HookError("no hook point that could have a gradient was reached")
+    gradients = torch.autograd.grad(scalar, list(watched.values()), allow_unused=True)
+    return {
+        f"{name}_grad": torch.zeros_like(tensor) if gradient is None else gradient.detach()
+        for (name, tensor), gradient in zip(watched.items(), gradients, strict=True)
+    }

@@ -1,0 +1,155 @@
+"""Makers of hook functions that change what a network computes.
+
+Each returns a function for `HookedModel.hooks`::
+
+    with model.hooks([("layers.1.hook_post", nm.interventions.zero(unit=14))]):
+        logits = model(images)
+
+``unit`` (an index or several) counts along axis 1 of [example, unit]; ``channel`` along axis 1 of [example, channel, row, col]; ``mask`` is a boolean
+tensor over everything but the example axis (it may broadcast). Without any of them the whole hook point is meant. An index that does not exist
+is an error. What is not selected stays bit for bit as it was, also where the replacement is NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .errors import HookError
+
+Indices = int | Sequence[int] | Tensor | None
+Intervention = Callable[..., Tensor]
+
+
+def zero(*, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
+    """Sets the selected activations to 0 (zero ablation)."""
+    return _intervention(lambda tensor: torch.zeros_like(tensor), unit, channel, mask)
+
+
+def scale(factor: float, *, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
+    """Multiplies the selected activations by ``factor``: 0 ablates, 1 changes nothing."""
+    return _intervention(lambda tensor: tensor * factor, unit, channel, mask)
+
+
+def mean(reference: Any, *, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
+    """Replaces the selected activations by their mean over the examples of ``reference`` (mean ablation).
+
+    ``reference``: activations of the same hook point, [example, …] (a tensor, array or DataArray). Feature maps keep a mean for each position.
+    """
+    average = _reference(reference).mean(0)
+    return _intervention(lambda tensor: _like(average, tensor, "mean").expand_as(tensor), unit, channel, mask)
+
+
+def resample(
+    reference: Any, *, seed: int = 0, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None
+) -> Intervention:
+    """Replaces the selected activations by those of examples drawn at random from ``reference`` (resample ablation).
+
+    One example is drawn for each example of the batch, the same for all selected units. The draws start anew from ``seed`` with each function made,
+    and go on from batch to batch.
+    """
+    pool = _reference(reference)
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(tensor: Tensor) -> Tensor:
+        chosen = torch.randint(len(pool), (len(tensor),), generator=generator)
+        return _like(pool[chosen], tensor, "resample")
+
+    return _intervention(draw, unit, channel, mask)
+
+
+def patch(source: Any, *, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
+    """Replaces the selected activations by those of ``source`` (activation patching): [example, …] like the batch, or one example for all."""
+    values = _reference(source)
+    return _intervention(lambda tensor: _like(values, tensor, "patch").expand_as(tensor), unit, channel, mask)
+
+
+def steer(
+    direction: Any,
+    strength: float = 1.0,
+    *,
+    unit: Indices = None,
+    channel: Indices = None,
+    mask: Tensor | None = None,
+) -> Intervention:
+    """Adds ``strength`` × ``direction`` to every example; ``direction`` has the hook point's shape without the example axis."""
+    added = strength * torch.as_tensor(getattr(direction, "values", direction))
+    return _intervention(lambda tensor: tensor + _like(added, tensor, "steer"), unit, channel, mask)
+
+
+def _intervention(
+    replacement: Callable[[Tensor], Tensor], unit: Indices, channel: Indices, mask: Tensor | None
+) -> Intervention:
+    given = [name for name, value in (("unit", unit), ("channel", channel), ("mask", mask)) if value is not None]
+    if len(given) > 1:
+        raise HookError(f"{' and '.join(given)} came together; give one of unit, channel, mask, or none for everything")
+
+    def hook_fn(tensor: Tensor, hook: Any) -> Tensor:
+        selected = _selection(tensor, hook.name, unit, channel, mask)
+        new = replacement(tensor)
+        return new if selected is None else torch.where(selected, new, tensor)
+
+    return hook_fn
+
+
+def _selection(tensor: Tensor, name: str, unit: Indices, channel: Indices, mask: Tensor | None) -> Tensor | None:
+    """What is selected, as a boolean tensor that broadcasts against [example, …]; None for everything."""
+    if mask is not None:
+        mask = torch.as_tensor(mask)
+        if mask.dtype != torch.bool:
+            raise HookError(f"the mask for {name!r} is {mask.dtype}; it is boolean")
+        try:
+            torch.broadcast_shapes(mask.shape, tensor.shape[1:])
+        except RuntimeError:
+            raise HookError(
+                f"the mask for {name!r} has shape {list(mask.shape)}; without the example axis that hook point is {list(tensor.shape[1:])}"
+            ) from None
+        if mask.ndim > tensor.ndim - 1:
+            raise HookError(
+                f"the mask for {name!r} has {mask.ndim} axes; it has none for the examples, so at most {tensor.ndim - 1}"
+            )
+        return mask.to(tensor.device)
+    if unit is None and channel is None:
+        return None
+    word, indices, rank = ("unit", unit, 2) if unit is not None else ("channel", channel, 4)
+    if tensor.ndim != rank:
+        has = {2: "units: use unit=", 4: "channels: use channel="}.get(tensor.ndim, f"{tensor.ndim} axes: use mask=")
+        raise HookError(f"{word}= was given, but {name!r} has {has}")
+    return _of_indices(indices, tensor, word, name)
+
+
+def _of_indices(indices: Indices, tensor: Tensor, word: str, name: str) -> Tensor:
+    chosen = torch.as_tensor(indices).reshape(-1)
+    if chosen.is_floating_point() or chosen.dtype == torch.bool:
+        raise HookError(f"{word} is an index or several; got {chosen.dtype} (a boolean selection is mask=)")
+    size = tensor.shape[1]
+    wrong = [int(i) for i in chosen if not 0 <= int(i) < size]
+    if wrong:
+        raise HookError(f"{name!r} has {word}s 0 to {size - 1}; there is no {word} {wrong[0]}")
+    selected = torch.zeros(size, dtype=torch.bool, device=tensor.device)
+    selected[chosen.to(tensor.device)] = True
+    return selected.reshape(size, *[1] * (tensor.ndim - 2))
+
+
+def _reference(values: Any) -> Tensor:
+    tensor = torch.as_tensor(getattr(values, "values", values)) if not isinstance(values, Tensor) else values
+    if tensor.ndim < 1 or len(tensor) == 0:
+        raise HookError(
+            f"the activations to take values from have shape {list(tensor.shape)}; they are [example, …] with at least one example"
+        )
+    return tensor.detach()
+
+
+def _like(values: Tensor, tensor: Tensor, what: str) -> Tensor:
+    """``values`` on the tensor's device and in its dtype, if their shape can stand in for it."""
+    fits = values.shape in (tensor.shape, tensor.shape[1:]) or (
+        values.shape[1:] == tensor.shape[1:] and len(values) == 1
+    )
+    if not fits:
+        raise HookError(
+            f"{what} was given values of shape {list(values.shape)}; this hook point holds {list(tensor.shape)} (the first axis counts examples)"
+        )
+    return values.to(device=tensor.device, dtype=tensor.dtype)

@@ -1,0 +1,187 @@
+"""The two networks: an MLP and a CNN with the same hook points, so that every analysis runs on both.
+
+Hook points, in order: ``input`` (the images, 0..1), then for each hidden layer ``layers.{i}.hook_pre`` (what the nonlinearity receives),
+``layers.{i}.hook_post`` (what it returns), ``layers.{i}.hook_norm`` (only where normalisation comes after it) and ``layers.{i}.hook_pool``
+(only after pooling), then ``logits``. Dense layers hold [example, unit], convolutional ones [example, channel, row, col].
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from .config import CNNConfig, MLPConfig, NetworkConfig
+from .errors import DataError
+from .hooks import HookedModel, HookPoint
+
+_ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}
+_POOLS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
+
+
+class HiddenLayer(nn.Module):
+    """A map, then normalisation and nonlinearity in the order the config says, then pooling and dropout."""
+
+    def __init__(
+        self, weights: nn.Linear | nn.Conv2d, size: tuple[int, ...], config: NetworkConfig, pool: str = "none"
+    ) -> None:
+        super().__init__()
+        self.kind = "conv" if isinstance(weights, nn.Conv2d) else "linear"
+        self.add_module(self.kind, weights)
+        self.norm = _norm(config.norm, size)
+        self.norm_first = config.norm_position == "before"
+        self.hook_pre = HookPoint()
+        self.activation = _ACTIVATIONS[config.activation]()
+        self.hook_post = HookPoint()
+        self.hook_norm = HookPoint() if self.norm is not None and not self.norm_first else None
+        self.pool = _POOLS[pool](2) if pool != "none" else None
+        self.hook_pool = HookPoint() if self.pool is not None else None
+        self.dropout = nn.Dropout(config.dropout) if config.dropout else None
+
+    @property
+    def weights(self) -> nn.Linear | nn.Conv2d:
+        """The map itself: the child ``linear`` or ``conv``."""
+        return getattr(self, self.kind)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = getattr(self, self.kind)(x)
+        if self.norm is not None and self.norm_first:
+            x = self.norm(x)
+        x = self.hook_post(self.activation(self.hook_pre(x)))
+        if self.hook_norm is not None:
+            x = self.hook_norm(self.norm(x))
+        if self.hook_pool is not None:
+            x = self.hook_pool(self.pool(x))
+        return x if self.dropout is None else self.dropout(x)
+
+
+def _norm(kind: str, size: tuple[int, ...]) -> nn.Module | None:
+    if kind == "none":
+        return None
+    if kind == "layer":
+        return nn.LayerNorm(size)
+    return nn.BatchNorm1d(size[0]) if len(size) == 1 else nn.BatchNorm2d(size[0])
+
+
+class Network(HookedModel):
+    """What MLP and CNN share: the input contract, pixel normalisation, hidden layers one after the other, logits."""
+
+    copy_cached: ClassVar[bool] = False  # nothing here edits a tensor in place
+    config: Any
+
+    def __init__(self, config: NetworkConfig, seed: int) -> None:
+        super().__init__()
+        self.config = config
+        self.seed = seed
+        self.input = HookPoint()
+        self.layers = nn.ModuleList()
+
+    def _finish(self, width: int) -> None:
+        self.output = nn.Linear(width, self.config.classes, bias=self.config.bias)
+        self.logits = HookPoint()
+        if self.config.init_scale != 1:
+            with torch.no_grad():
+                for layer in [*(layer.weights for layer in self.layers), self.output]:
+                    for parameter in layer.parameters():
+                        parameter.mul_(self.config.init_scale)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [example, class] of float images in 0..1, [example, 1, row, col]; anything else is a DataError."""
+        if not torch.compiler.is_compiling():
+            check_images(images, self.config.image_shape)
+        x = self.input(images)
+        if self.config.pixel_mean != 0 or self.config.pixel_std != 1:
+            x = (x - self.config.pixel_mean) / self.config.pixel_std
+        x = self._shape(x)
+        for layer in self.layers:
+            x = layer(x.flatten(1) if layer.kind == "linear" else x)
+        return self.logits(self.output(x.flatten(1)))
+
+    def _shape(self, x: Tensor) -> Tensor:
+        return x
+
+
+class MLP(Network):
+    """A multi-layer perceptron with named hook points; same config and seed, same weights.
+
+    With ``init_scale`` 1 the weights are those that ``torch.manual_seed(seed)`` and then one ``nn.Linear`` after another would give.
+    """
+
+    def __init__(self, config: MLPConfig | None = None, seed: int = 0) -> None:
+        config = config or MLPConfig()
+        super().__init__(config, seed)
+        width = config.image_shape[0] * config.image_shape[1]
+        with _seeded(seed):
+            for units in config.hidden:
+                self.layers.append(HiddenLayer(nn.Linear(width, units, bias=config.bias), (units,), config))
+                width = units
+            self._finish(width)
+
+    def _shape(self, x: Tensor) -> Tensor:
+        return x.flatten(1)
+
+
+class CNN(Network):
+    """Convolutional layers that keep the image's size, each with a pooling that halves it, then dense layers, then logits."""
+
+    def __init__(self, config: CNNConfig | None = None, seed: int = 0) -> None:
+        config = config or CNNConfig()
+        super().__init__(config, seed)
+        rows, cols = config.image_shape
+        before = 1
+        with _seeded(seed):
+            for channels in config.channels:
+                convolution = nn.Conv2d(before, channels, config.kernel, padding=config.kernel // 2, bias=config.bias)
+                self.layers.append(HiddenLayer(convolution, (channels, rows, cols), config, config.pool))
+                before = channels
+                if config.pool != "none":
+                    rows, cols = rows // 2, cols // 2
+            width = before * rows * cols
+            for units in config.head:
+                self.layers.append(HiddenLayer(nn.Linear(width, units, bias=config.bias), (units,), config))
+                width = units
+            self._finish(width)
+
+
+def build(config: NetworkConfig, seed: int = 0) -> Network:
+    """The network a config describes."""
+    return MLP(config, seed) if isinstance(config, MLPConfig) else CNN(config, seed)
+
+
+class _seeded:
+    """PyTorch's CPU generator starts from a seed inside the block; outside, nothing has happened."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __enter__(self) -> None:
+        self.state = torch.get_rng_state()
+        torch.manual_seed(self.seed)
+
+    def __exit__(self, *_: object) -> None:
+        torch.set_rng_state(self.state)
+
+
+def check_images(images: Any, image_shape: tuple[int, int]) -> None:
+    """Raises DataError unless ``images`` is what models take: float, [example, 1, row, col], no value above 1."""
+    if not isinstance(images, Tensor):
+        raise DataError(
+            f"a model takes a torch tensor; got {type(images).__name__}. An ImageSet gives one: digits.test.tensor()"
+        )
+    if not images.is_floating_point():
+        raise DataError(
+            f"a model takes float images in 0..1; got {str(images.dtype).removeprefix('torch.')}. Convert with images.float() / 255, "
+            "or take ImageSet.tensor()"
+        )
+    if images.ndim != 4 or images.shape[1:] != (1, *image_shape):
+        rows, cols = image_shape
+        hint = " (add the channel axis with images[:, None])" if images.shape[1:] == image_shape else ""
+        raise DataError(
+            f"this model takes images of shape [example, 1, {rows}, {cols}]; got {list(images.shape)}{hint}"
+        )
+    if images.numel() and (highest := float(images.detach().max())) > 1:
+        raise DataError(
+            f"a model takes images in 0..1; the highest value here is {highest:.4g}. Divide pixels 0..255 by 255; pixel normalisation "
+            "is part of the model's config (pixel_mean, pixel_std)"
+        )

@@ -1,0 +1,9 @@
+"""The run folder: a network's whole recorded life, and the one place from which everything later reads."""
+
+from .commits import Commit
+from .log import ArraySpec
+from .run import FORMAT_VERSION, Run
+from .verify import Problem, verify
+from .writer import RunWriter
+
+__all__ = ["FORMAT_VERSION", "ArraySpec", "Commit", "Problem", "Run", "RunWriter", "verify"]

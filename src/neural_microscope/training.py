@@ -1,0 +1,330 @@
+"""The training loop. It tells observers what happens; it writes no file and draws nothing."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .config import NetworkConfig, TrainConfig
+from .data import Dataset, ImageSet, batches
+from .errors import DataError
+from .hooks import HookedModel, evaluation
+from .models import build
+
+Sampler = Callable[[int], Iterable[Tensor]]
+"""The batches of an epoch: sampler(epoch) gives index tensors, the same number of them in every epoch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How a network does on a set of images."""
+
+    loss: float
+    accuracy: float
+    accuracy_by_class: np.ndarray  # [class], NaN for a class without images
+    logits: Tensor  # [example, class]
+
+    @property
+    def predictions(self) -> Tensor:
+        """The class of the highest logit, [example]."""
+        return self.logits.argmax(1)
+
+
+@dataclass(eq=False)
+class History:
+    """What `train` returns: the scalars of every step, in the order of steps 1, 2, …, and how it ended."""
+
+    status: str
+    """``finished``, or ``diverged at step k``."""
+    step: np.ndarray
+    loss: np.ndarray
+    accuracy: np.ndarray
+    learning_rate: np.ndarray
+    test: Evaluation
+    seconds: float
+
+
+class Observer:
+    """Told what happens while training. Each method does nothing unless a subclass says otherwise."""
+
+    def started(self, training: Training) -> None:
+        """Before the first step (or the first after a resume)."""
+
+    def before_update(self, training: Training) -> None:
+        """The gradients of a step are there; the weights have not changed yet."""
+
+    def stepped(self, training: Training) -> None:
+        """The weights have changed; ``training.step`` counts this step."""
+
+    def stopped(self, training: Training, status: str) -> None:
+        """The end, whatever its reason: ``finished``, ``diverged at step k``, ``interrupted at step k``, ``failed at step k: …``."""
+
+
+@dataclass(eq=False)
+class Training:
+    """A training under way, as observers see it."""
+
+    model: nn.Module
+    data: Dataset
+    config: TrainConfig
+    optimizer: torch.optim.Optimizer
+    steps_per_epoch: int
+    custom_sampler: bool
+    step: int = 0
+    """Optimiser steps done."""
+    rows: dict[str, list[float]] = field(default_factory=lambda: {"loss": [], "accuracy": [], "learning_rate": []})
+    """Scalars of the steps done since training started or was resumed."""
+    first_row: int = 0
+    """Steps that were done before ``rows`` begins."""
+
+    @property
+    def total_steps(self) -> int:
+        return self.steps_per_epoch * self.config.epochs
+
+    @property
+    def epoch(self) -> float:
+        return self.step / self.steps_per_epoch
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next step depends on beside the weights: the optimiser's tensors and the random generators."""
+        tensors = {"rng.cpu": torch.get_rng_state()}
+        if torch.device(self.config.device).type == "cuda":
+            tensors["rng.cuda"] = torch.cuda.get_rng_state(self.config.device)
+        for index, slots in self.optimizer.state_dict()["state"].items():
+            for key, value in slots.items():
+                if value is not None:  # SGD without momentum keeps an empty slot
+                    tensors[f"optimizer.{index}.{key}"] = torch.as_tensor(value).detach()
+        return tensors
+
+    def restore(self, step: int, state: dict[str, Tensor]) -> None:
+        """Goes on from a `state` taken after ``step`` steps; the weights are the caller's to load."""
+        self.step = self.first_row = step
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in state.items():
+            if name.startswith("optimizer."):
+                _, index, key = name.split(".", 2)
+                slots.setdefault(int(index), {})[key] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
+        torch.set_rng_state(state["rng.cpu"])
+        if "rng.cuda" in state:
+            torch.cuda.set_rng_state(state["rng.cuda"], self.config.device)
+
+
+def train(
+    model: nn.Module,
+    data: Dataset,
+    config: TrainConfig | None = None,
+    *,
+    observers: Sequence[Observer] = (),
+    sampler: Sampler | None = None,
+    resume_from: tuple[int, dict[str, Tensor]] | None = None,
+) -> History:
+    """Trains ``model`` in place on ``data.train`` with cross-entropy, and evaluates it on ``data.test`` at the end.
+
+    ``sampler(epoch)`` gives the index batches of an epoch; by default a shuffle that depends on the config's seed and the epoch only.
+    ``resume_from``: (steps done, `Training.state` at that point). A loss that is not finite stops the training with a warning and the
+    status ``diverged at step k``. The same model, data, config and thread count give the same bits on a CPU.
+    """
+    config = config or TrainConfig()
+    _check(model, data)
+    with _environment(config):
+        model.to(config.device)
+        source = _epochs(data, config, sampler)
+        training = Training(model, data, config, _optimizer(model, config), source.steps_per_epoch, sampler is not None)
+        if resume_from is not None:
+            training.restore(*resume_from)
+        began = time.perf_counter()
+        status = _run(training, source, list(observers))
+        seconds = time.perf_counter() - began
+        if status != "finished":
+            warnings.warn(f"training {status}: the loss is not finite. A lower learning rate often helps", stacklevel=2)
+        test = evaluate(model, data.test)
+    rows = {name: np.asarray(values, np.float64) for name, values in training.rows.items()}
+    steps = np.arange(training.first_row + 1, training.first_row + 1 + len(rows["loss"]))
+    return History(status=status, step=steps, **rows, test=test, seconds=seconds)
+
+
+def train_population(
+    config: NetworkConfig,
+    data: Dataset,
+    train_config: TrainConfig | None = None,
+    *,
+    seeds: Iterable[int],
+    observers: Callable[[int], Sequence[Observer]] | None = None,
+) -> dict[int, tuple[nn.Module, History]]:
+    """Trains one network for each seed, which sets both its initial weights and its order of batches.
+
+    ``observers(seed)`` gives that network's observers, for example ``lambda seed: [nm.Recorder(f"runs/mlp-{seed}")]``.
+    """
+    seeds = list(seeds)
+    if len(set(seeds)) != len(seeds):
+        raise DataError(f"seeds repeat: {seeds}; each network of a population has its own")
+    population = {}
+    for seed in seeds:
+        model = build(config, seed)
+        own = replace(train_config or TrainConfig(), seed=seed)
+        population[seed] = (model, train(model, data, own, observers=observers(seed) if observers else ()))
+    return population
+
+
+def evaluate(model: nn.Module, images: ImageSet, *, batch_size: int = 1000) -> Evaluation:
+    """Mean cross-entropy, accuracy, accuracy of each class and logits, in evaluation mode without gradients."""
+    if len(images) == 0:
+        raise DataError(f"no images to evaluate on in {images.name or 'this set'}")
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    pixels, labels = images.tensor(), images.label_tensor()
+    with torch.no_grad(), evaluation(model):
+        parts = [model(pixels[i : i + batch_size].to(device)).cpu() for i in range(0, len(images), batch_size)]
+    logits = torch.cat(parts)
+    loss = nn.functional.cross_entropy(logits, labels)
+    right = (logits.argmax(1) == labels).double()
+    counts = torch.bincount(labels, minlength=images.classes).double()
+    by_class = torch.bincount(labels, weights=right, minlength=images.classes) / counts
+    return Evaluation(float(loss), float(right.mean()), by_class.numpy(), logits)
+
+
+def _run(training: Training, source: _epochs, observers: list[Observer]) -> str:
+    """The loop and its ends. Observers hear of the end exactly once, whatever it was."""
+    status = "finished"
+    try:
+        for observer in observers:
+            observer.started(training)
+        status = _steps(training, source, observers)
+    except BaseException as error:
+        at = f"at step {training.step}"
+        reason = f"interrupted {at}" if isinstance(error, KeyboardInterrupt) else f"failed {at}: {error}"
+        for observer in observers:
+            observer.stopped(training, reason)
+        raise
+    for observer in observers:
+        observer.stopped(training, status)
+    return status
+
+
+def _steps(training: Training, source: _epochs, observers: list[Observer]) -> str:
+    model, optimizer, rows = training.model, training.optimizer, training.rows
+    model.train()
+    for images, labels in source.after(training.step):
+        rate = learning_rate(training.config, training.step, training.total_steps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        logits = model(images)
+        loss = nn.functional.cross_entropy(logits, labels)
+        rows["loss"].append(loss.item())
+        rows["accuracy"].append((logits.detach().argmax(1) == labels).sum().item() / len(labels))
+        rows["learning_rate"].append(rate)
+        if not math.isfinite(rows["loss"][-1]):
+            return f"diverged at step {training.step + 1}"
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        for observer in observers:
+            observer.before_update(training)
+        optimizer.step()
+        training.step += 1
+        for observer in observers:
+            observer.stepped(training)
+    return "finished"
+
+
+def learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
+    """The rate of the step after ``step`` steps: a pure function, so that a resumed run has it too."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    share = (step - config.warmup_steps) / max(1, total_steps - config.warmup_steps)
+    if config.schedule == "cosine":
+        return config.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
+    if config.schedule == "step":
+        return config.learning_rate * (1.0 if share < 0.5 else 0.1 if share < 0.75 else 0.01)
+    return config.learning_rate
+
+
+def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    common: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay, "fused": True}
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(parameters, momentum=config.momentum, **common)
+    return (torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW)(parameters, **common)
+
+
+class _epochs:
+    """The training images as batches of tensors, gathered into buffers that are used again."""
+
+    def __init__(self, data: Dataset, config: TrainConfig, sampler: Sampler | None) -> None:
+        size = len(data.train)
+        self.sampler = sampler or (lambda epoch: batches(size, config.batch_size, seed=config.seed, epoch=epoch))
+        self.epochs = config.epochs
+        self.images = data.train.tensor().to(config.device)
+        self.labels = noisy_labels(data.train, config).to(config.device)
+        self.buffer = torch.empty(0, device=config.device)
+        # A sampler may draw from a generator as it goes, so epoch 0 is asked for once and kept.
+        self.first = [] if sampler is None else list(sampler(0))
+        self.steps_per_epoch = len(self.first) or -(-size // config.batch_size)
+
+    def after(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every batch from the one after ``step`` on."""
+        for epoch in range(step // self.steps_per_epoch, self.epochs):
+            order = self.first if epoch == 0 and self.first else list(self.sampler(epoch))
+            if len(order) != self.steps_per_epoch:
+                raise DataError(
+                    f"the sampler gave {len(order)} batches in epoch {epoch}, {self.steps_per_epoch} in epoch 0; each has as many"
+                )
+            start = step - epoch * self.steps_per_epoch if epoch == step // self.steps_per_epoch else 0
+            for indices in order[start:]:
+                yield self._gather(torch.as_tensor(indices).to(self.images.device))
+
+    def _gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        # A fresh images[indices] costs several times as much: its pages are new to the machine each time.
+        shape = (len(indices), *self.images.shape[1:])
+        if len(self.buffer) < len(indices):
+            self.buffer = torch.empty(shape, dtype=self.images.dtype, device=self.images.device)
+        images = torch.index_select(self.images, 0, indices, out=self.buffer[: len(indices)])
+        return images, self.labels[indices]
+
+
+def noisy_labels(images: ImageSet, config: TrainConfig) -> Tensor:
+    """The labels trained on: a share of them drawn anew, uniformly from all classes (so some stay right by chance)."""
+    labels = images.label_tensor().clone()
+    if config.label_noise:
+        generator = torch.Generator().manual_seed(config.seed)
+        replaced = torch.rand(len(labels), generator=generator) < config.label_noise
+        labels[replaced] = torch.randint(images.classes, (int(replaced.sum()),), generator=generator)
+    return labels
+
+
+def _check(model: nn.Module, data: Dataset) -> None:
+    expected = getattr(getattr(model, "config", None), "classes", None) if isinstance(model, HookedModel) else None
+    if expected is not None and expected != data.classes:
+        raise DataError(
+            f"the model tells {expected} classes apart; {data.name} has {data.classes}. Set classes={data.classes}"
+        )
+    shape = getattr(getattr(model, "config", None), "image_shape", None)
+    if shape is not None and tuple(shape) != tuple(data.image_shape):
+        raise DataError(
+            f"the model takes images of {shape}; {data.name} has {data.image_shape}. Set image_shape={data.image_shape}"
+        )
+
+
+@contextmanager
+def _environment(config: TrainConfig) -> Iterator[None]:
+    """The config's thread count and seed inside; the caller's threads and random state untouched outside."""
+    threads, cpu = torch.get_num_threads(), torch.get_rng_state()
+    cuda = torch.device(config.device).type == "cuda"
+    gpu = torch.cuda.get_rng_state(config.device) if cuda else None
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_rng_state(cpu)
+        if gpu is not None:
+            torch.cuda.set_rng_state(gpu, config.device)
