@@ -179,6 +179,8 @@ class Recorder(Observer):
             "hook_points": {name: list(tensor.shape[1:]) for name, tensor in cache.items()},
             "gallery": self.gallery,
             "parameters": list(self.parameters),
+            # Weights of a pixel that never changes in training keep their random start: pictures grey them out.
+            "constant_pixels": np.flatnonzero(np.ptp(training.data.train.images, axis=0) == 0).tolist(),
             "versions": {
                 name: version(name) for name in ("neural-microscope", "torch", "numpy", "zarr", "xarray", "safetensors")
             },
