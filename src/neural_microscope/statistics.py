@@ -1,0 +1,81 @@
+"""Chance levels and intervals, shared by every analysis. Every random choice has a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import stats
+
+INTERVAL = (2.5, 97.5)
+"""The percentiles between which a null or an interval is drawn."""
+
+
+def halves(labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Two disjoint index arrays that cover all examples, each class split as evenly as it can be.
+
+    What is chosen on the first half (a unit's class, the best unit) is judged on the second. A class with one example
+    lies in one half only.
+    """
+    rng = np.random.default_rng(seed)
+    first = np.zeros(len(labels), bool)
+    for turn, label in enumerate(np.unique(labels)):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        first[members[: (len(members) + turn % 2) // 2]] = True
+    return np.flatnonzero(first), np.flatnonzero(~first)
+
+
+def shuffles(labels: np.ndarray, n: int, seed: int = 0) -> Iterator[np.ndarray]:
+    """``n`` random orders of the labels: what remains when nothing links labels to activations."""
+    rng = np.random.default_rng(seed)
+    for _ in range(n):
+        yield rng.permutation(labels)
+
+
+def p_values(values: np.ndarray, null: np.ndarray) -> np.ndarray:
+    """Share of the null at or above each value, one-sided, the value itself counted: (1 + #{null >= value}) / (1 + n).
+
+    ``values`` [...]; ``null`` [draw, ...]. From 1 / (1 + n) to 1, never 0 (Phipson & Smyth 2010). NaN stays NaN.
+    """
+    p = (1 + (null >= values).sum(0)) / (1 + len(null))
+    return np.where(np.isnan(values), np.nan, p)
+
+
+def false_discovery(p: np.ndarray) -> np.ndarray:
+    """p values adjusted over one family of tests (Benjamini & Hochberg 1995); NaN is no test and stays NaN."""
+    q = np.full(p.shape, np.nan)
+    tested = ~np.isnan(p)
+    if tested.any():
+        q[tested] = stats.false_discovery_control(p[tested])
+    return q
+
+
+def bootstrap_mean(values: np.ndarray, draws: int = 1000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile interval of the mean over the last axis, examples drawn with replacement; (low, high), each [...].
+
+    Over images it says what other images would show to the same network. It understates what another seed would show.
+    """
+    rng = np.random.default_rng(seed)
+    n = values.shape[-1]
+    weights = rng.multinomial(n, np.full(n, 1 / n), size=draws) / n  # [draw, example]
+    low, high = np.percentile(values @ weights.T, INTERVAL, axis=-1)
+    return low, high
+
+
+def spearman(x: np.ndarray, y: np.ndarray, draws: int = 1000, seed: int = 0) -> tuple[float, float, float]:
+    """Rank correlation of x and y and its bootstrap interval over their pairs: (rho, low, high).
+
+    Pairs with a NaN are left out. NaN where fewer than three pairs remain or one side is constant.
+    """
+    kept = ~(np.isnan(x) | np.isnan(y))
+    x, y = x[kept], y[kept]
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return (np.nan, np.nan, np.nan)
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(draws):
+        pick = rng.integers(len(x), size=len(x))
+        if np.ptp(x[pick]) and np.ptp(y[pick]):
+            drawn.append(stats.spearmanr(x[pick], y[pick]).statistic)
+    low, high = np.percentile(drawn, INTERVAL)
+    return float(stats.spearmanr(x, y).statistic), float(low), float(high)
