@@ -26,10 +26,11 @@ def ablate_all(
 ) -> xr.Dataset:
     """Sets each unit (or channel) of a hook point to 0 in turn and lets the network answer all images.
 
-    ``loss_change`` [unit, example]: change of the image's cross-entropy (nat); ``right_change`` [unit, example]: +1 where an image is read
-    rightly only now, -1 where only before. ``accuracy_drop`` [unit]: share of the images lost (-1..1), with ``…_low`` and ``…_high``, a bootstrap
-    interval over images; ``accuracy_drop_by_class`` [unit, class]; ``loss_increase`` [unit] with its interval. A dead unit gives exactly 0.
-    One forward pass for each unit. ``progress(done, total)`` is called after each.
+    ``loss_change`` [unit, example]: change of the image's cross-entropy (nat); ``right_change`` [unit, example]: +1
+    where an image is read rightly only now, -1 where only before. ``accuracy_drop`` [unit]: share of the images lost
+    (-1..1), with ``…_low`` and ``…_high``, a bootstrap interval over images; ``accuracy_drop_by_class`` [unit,
+    class]; ``loss_increase`` [unit] with its interval. A dead unit gives exactly 0. One forward pass for each unit.
+    ``progress(done, total)`` is called after each.
     """
     lens = hooked(model)
     pixels, labels = images.tensor(), images.label_tensor()
@@ -46,14 +47,24 @@ def ablate_all(
             right.append((correct.int() - base_right.int()).cpu().numpy())
             if progress:
                 progress(unit + 1, units)
-    return _table(np.stack(losses).astype(np.float64), np.stack(right), images, axis, layer, float(base_right.double().mean()), seed)
+    return _table(
+        np.stack(losses).astype(np.float64),
+        np.stack(right),
+        images,
+        axis,
+        layer,
+        float(base_right.double().mean()),
+        seed,
+    )
 
 
 def _units(model: nn.Module, images: ImageSet, layer: str) -> tuple[str, int]:
     one = activations(model, images.subset([0]), layer)[layer]
     axis = {2: "unit", 4: "channel"}.get(one.ndim)
     if axis is None or axis not in one.dims:
-        raise HookError(f"{layer!r} holds [{', '.join(map(str, one.dims))}]; units or channels can be cut out, nothing else")
+        raise HookError(
+            f"{layer!r} holds [{', '.join(map(str, one.dims))}]; units or channels can be cut out, nothing else"
+        )
     return axis, one.sizes[axis]
 
 
@@ -62,7 +73,9 @@ def _answers(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return nn.functional.cross_entropy(logits, labels, reduction="none"), logits.argmax(1) == labels
 
 
-def _table(losses: np.ndarray, right: np.ndarray, images: ImageSet, axis: str, layer: str, accuracy: float, seed: int) -> xr.Dataset:
+def _table(
+    losses: np.ndarray, right: np.ndarray, images: ImageSet, axis: str, layer: str, accuracy: float, seed: int
+) -> xr.Dataset:
     one_hot = np.eye(images.classes)[images.labels]
     counts = one_hot.sum(0)
     variables = {

@@ -20,12 +20,39 @@ def unit_axis(acts: xr.DataArray) -> str:
     raise DataError(f"the activations have the axes {', '.join(map(str, acts.dims))}; one of them is unit or channel")
 
 
+def learning_curve(training: xr.Dataset, log: xr.Dataset, per_octave: int = 4) -> xr.Dataset:
+    """Loss and share of errors while learning, of a run's ``training`` and ``log``.
+
+    ``train_loss``, ``train_error`` [bin]: means over log-spaced stretches of steps (coordinate ``at``: their
+    geometric middle), of batches as they were trained on, before each update. ``test_loss``, ``test_error``
+    [snapshot]: on all test images. Errors are shares, 0..1.
+    """
+    steps = training["step"].values
+    place = np.floor(np.log2(np.maximum(steps, 1)) * per_octave).astype(int)
+    place = np.unique(place, return_inverse=True)[1]
+    counts = np.bincount(place)
+    means = {
+        "train_loss": np.bincount(place, training["loss"].values) / counts,
+        "train_error": 1 - np.bincount(place, training["accuracy"].values) / counts,
+    }
+    middle = np.exp(np.bincount(place, np.log(np.maximum(steps, 1))) / counts)
+    return xr.Dataset(
+        {
+            **{name: ("bin", values) for name, values in means.items()},
+            "test_loss": log["test_loss"],
+            "test_error": 1 - log["test_accuracy"],
+        },
+        coords={"at": ("bin", middle)},
+    )
+
+
 def activity(acts: xr.DataArray) -> xr.Dataset:
     """How each unit behaves over the examples, at each snapshot if there are any: [snapshot, unit].
 
-    ``density`` share of examples on which it is above 0 (0..1); ``mean``, ``spread`` (standard deviation) and ``highest`` activation;
-    ``dead``: never above 0 on these examples; ``low``: alive, but above 0 on less than 1 % of them; ``always_on``: above 0 on
-    more than 99 %. Of a channel's map give its maximum (``run.activations(name, "max")``): it is on where any position is.
+    ``density`` share of examples on which it is above 0 (0..1); ``mean``, ``spread`` (standard deviation) and
+    ``highest`` activation; ``dead``: never above 0 on these examples; ``low``: alive, but above 0 on less than 1 % of
+    them; ``always_on``: above 0 on more than 99 %. Of a channel's map give its maximum (``run.activations(name,
+    "max")``): it is on where any position is.
     """
     unit_axis(acts)
     on = (acts > 0).mean("example")
@@ -39,15 +66,21 @@ def activity(acts: xr.DataArray) -> xr.Dataset:
             "low": (on > 0) & (on < LOW),
             "always_on": on > HIGH,
         },
-        attrs={"n_examples": acts.sizes["example"], "hook_point": acts.name or "", "source": "definitions: docs/glossary.md"},
+        attrs={
+            "n_examples": acts.sizes["example"],
+            "hook_point": acts.name or "",
+            "source": "definitions: docs/glossary.md",
+        },
     )
 
 
 def histograms(acts: xr.DataArray, bins: int = 60, limits: tuple[float, float] | None = None) -> xr.Dataset:
-    """Histogram of all activations of a layer at each snapshot, on common bins: ``share`` [snapshot, bin], sums to 1 with what lies outside.
+    """Histogram of all activations of a layer at each snapshot, on common bins: ``share`` [snapshot, bin], sums to 1
+    with what lies outside.
 
-    ``limits``: the ends of the bins; by default the 0.1 and 99.9 percentiles over all snapshots. ``outside`` [snapshot]: the share beyond
-    them. ``zero`` [snapshot]: the share that is exactly 0. ``centre`` is the coordinate of ``bin``. All-equal activations get one bin's width of 1.
+    ``limits``: the ends of the bins; by default the 0.1 and 99.9 percentiles over all snapshots. ``outside``
+    [snapshot]: the share beyond them. ``zero`` [snapshot]: the share that is exactly 0. ``centre`` is the coordinate
+    of ``bin``. All-equal activations get one bin's width of 1.
     """
     acts = acts if "snapshot" in acts.dims else acts.expand_dims("snapshot")
     flat = acts.transpose("snapshot", ...).values.reshape(acts.sizes["snapshot"], -1)

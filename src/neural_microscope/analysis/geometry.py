@@ -9,15 +9,19 @@ from ..errors import DataError
 from .dynamics import unit_axis
 
 
-def pca(acts: xr.DataArray, components: int = 2, fit_at: int = -1, *, null_draws: int = 20, seed: int = 0) -> xr.Dataset:
+def pca(
+    acts: xr.DataArray, components: int = 2, fit_at: int = -1, *, null_draws: int = 20, seed: int = 0
+) -> xr.Dataset:
     """Principal components of a layer's activations, fitted at one snapshot, all snapshots projected on them.
 
-    ``acts`` [snapshot, example, unit] (or channel; without snapshots, that one set). Exact, in float64, from the covariance.
+    ``acts`` [snapshot, example, unit] (or channel; without snapshots, that one set). Exact, in float64, from the
+    covariance.
 
-    ``score`` [snapshot, example, component]; ``direction`` [component, unit], unit length, the largest loading positive;
-    ``explained`` [component] share of the fitted snapshot's variance (0..1); ``explained_by_chance`` [component]: the 95th
-    percentile of the same share when each unit's values are shuffled over the examples (parallel analysis, Horn 1965), which keeps every
-    unit's own spread and destroys what units have in common. Constant activations give NaN shares. More components than units is an error.
+    ``score`` [snapshot, example, component]; ``direction`` [component, unit], unit length, the largest loading
+    positive; ``explained`` [component] share of the fitted snapshot's variance (0..1); ``explained_by_chance``
+    [component]: the 95th percentile of the same share when each unit's values are shuffled over the examples
+    (parallel analysis, Horn 1965), which keeps every unit's own spread and destroys what units have in common.
+    Constant activations give NaN shares. More components than units is an error.
     """
     axis = unit_axis(acts)
     acts = acts if "snapshot" in acts.dims else acts.expand_dims("snapshot")

@@ -15,7 +15,9 @@ EPSILON = 1e-3
 
 
 def class_means(acts: xr.DataArray) -> xr.DataArray:
-    """Mean activation of each unit over the examples of each class: [snapshot, class, unit]; NaN for a class without examples."""
+    """Mean activation of each unit over the examples of each class: [snapshot, class, unit]; NaN for a class without
+    examples.
+    """
     labels = _labels(acts)
     classes = int(labels.max()) + 1
     present = np.bincount(labels, minlength=classes)
@@ -25,23 +27,26 @@ def class_means(acts: xr.DataArray) -> xr.DataArray:
     means = np.swapaxes(one_hot, 0, 1) @ acts.transpose(*order).values.astype(np.float64)
     coords = {name: acts[name] for name in ("step", "epoch") if name in acts.coords}
     dims = [*order[:-2], "class", axis]
-    return xr.DataArray(means, dims=dims, coords=coords, name=acts.name, attrs={"units": "1", "n_examples": len(labels)})
+    return xr.DataArray(
+        means, dims=dims, coords=coords, name=acts.name, attrs={"units": "1", "n_examples": len(labels)}
+    )
 
 
 def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset:
     """How much more a unit answers to one class than to the others, [unit], beside what shuffled labels give.
 
-    ``acts`` [example, unit] (or channel) with the coordinate ``label``; of [snapshot, example, unit] the last snapshot is taken.
-    The class of each unit is chosen on one half of the examples (``preferred``: the highest class mean) and judged on the other:
+    ``acts`` [example, unit] (or channel) with the coordinate ``label``; of [snapshot, example, unit] the last
+    snapshot is taken. The class of each unit is chosen on one half of the examples (``preferred``: the highest class
+    mean) and judged on the other:
 
-    ``selectivity`` = (m_c - m_rest) / (m_c + m_rest + 0.001), m_rest the mean of the other classes' means: -1..1, 0 without
-    preference (Morcos et al. 2018 in its signed form). NaN where a class mean is negative: the index is meant for activations of
-    at least 0. ``auc``: the chance that an example of that class excites the unit more than one of another class; 0..1, 0.5 without
-    preference, for activations of any sign.
+    ``selectivity`` = (m_c - m_rest) / (m_c + m_rest + 0.001), m_rest the mean of the other classes' means: -1..1, 0
+    without preference (Morcos et al. 2018 in its signed form). NaN where a class mean is negative: the index is meant
+    for activations of at least 0. ``auc``: the chance that an example of that class excites the unit more than one of
+    another class; 0..1, 0.5 without preference, for activations of any sign.
 
-    For both: ``…_null_low``, ``…_null_high`` (2.5 and 97.5 percentiles under shuffled labels, the class chosen anew each time) and ``…_q``, the
-    one-sided p value after false-discovery control over the layer. ``density``: share of examples above 0; a unit that is
-    almost never on can have a high index that means little. Dead units get NaN.
+    For both: ``…_null_low``, ``…_null_high`` (2.5 and 97.5 percentiles under shuffled labels, the class chosen anew
+    each time) and ``…_q``, the one-sided p value after false-discovery control over the layer. ``density``: share of
+    examples above 0; a unit that is almost never on can have a high index that means little. Dead units get NaN.
     """
     if "snapshot" in acts.dims:
         acts = acts.isel(snapshot=-1)
@@ -77,7 +82,9 @@ def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) ->
 def _judged(
     x: np.ndarray, ranks: np.ndarray, labels: np.ndarray, choose: np.ndarray, judge: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(preferred class, selectivity, AUC) of each unit: the class chosen on one half, both measures taken on the other."""
+    """(preferred class, selectivity, AUC) of each unit: the class chosen on one half, both measures taken on the
+    other.
+    """
     preferred = _means(x[choose], labels[choose]).argmax(0)
     means, units = _means(x[judge], labels[judge]), np.arange(x.shape[1])
     best = means[preferred, units]
@@ -96,7 +103,9 @@ def _means(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return one_hot.T @ x / np.maximum(one_hot.sum(0), 1)[:, None]
 
 
-def _with_null(name: str, value: np.ndarray, null: np.ndarray, dead: np.ndarray, axis: str) -> dict[str, tuple[str, np.ndarray]]:
+def _with_null(
+    name: str, value: np.ndarray, null: np.ndarray, dead: np.ndarray, axis: str
+) -> dict[str, tuple[str, np.ndarray]]:
     value = np.where(dead, np.nan, value)
     null = np.where(np.isnan(null), 0.5 if name == "auc" else 0.0, null)
     low, high = np.percentile(null, INTERVAL, axis=0)
@@ -110,9 +119,11 @@ def _with_null(name: str, value: np.ndarray, null: np.ndarray, dead: np.ndarray,
 
 
 def top_examples(acts: xr.DataArray, n: int = 8) -> xr.DataArray:
-    """The examples that excite each unit most, strongest first: example numbers [unit, rank]; of several snapshots the last.
+    """The examples that excite each unit most, strongest first: example numbers [unit, rank]; of several snapshots
+    the last.
 
-    Ties keep the examples' order. A dead unit gets -1. The top of the range is a small part of what a unit does (Bolukbasi et al. 2021).
+    Ties keep the examples' order. A dead unit gets -1. The top of the range is a small part of what a unit does
+    (Bolukbasi et al. 2021).
     """
     if "snapshot" in acts.dims:
         acts = acts.isel(snapshot=-1)
@@ -125,5 +136,7 @@ def top_examples(acts: xr.DataArray, n: int = 8) -> xr.DataArray:
 
 def _labels(acts: xr.DataArray) -> np.ndarray:
     if "label" not in acts.coords or "example" not in acts.dims:
-        raise DataError("the activations need the axis 'example' with the coordinate 'label'; take them from a run, or give nm.activations an ImageSet")
+        raise DataError(
+            "the activations need the axis 'example' with the coordinate 'label'; take them from a run, or give nm.activations an ImageSet"
+        )
     return acts["label"].values

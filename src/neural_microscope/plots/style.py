@@ -1,0 +1,185 @@
+"""One visual language: every colour, font and width comes from tokens.json, for figures and pages alike."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgba
+from matplotlib.figure import Figure
+
+Theme = Literal["light", "dark"]
+TOKENS: dict[str, Any] = json.loads(files(__package__).joinpath("tokens.json").read_text("utf-8"))
+
+
+class Plot(Figure):
+    """A matplotlib figure that also says in words what it shows."""
+
+    alt: str = ""
+    """What the picture shows, for those who can't see it."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """The colours of a theme."""
+
+    ink: str
+    paper: str
+    quiet: str
+    grid: str
+    negative: str
+    positive: str
+    amount: str
+    null: str
+    selected: str
+    absent: str
+    classes: tuple[str, ...]
+
+    @property
+    def signed_map(self) -> Colormap:
+        """Blue takes away, orange adds; the paper is 0."""
+        return _map("signed", (self.negative, self.paper, self.positive), self.absent)
+
+    @property
+    def amount_map(self) -> Colormap:
+        """From the paper (0) to one hue."""
+        return _map("amount", (self.paper, self.amount), self.absent)
+
+    @property
+    def digit_map(self) -> Colormap:
+        """Digits: ink on paper."""
+        return _map("digit", (self.paper, self.ink), self.absent)
+
+    def of_class(self, label: int) -> str:
+        """A class's colour; beyond ten classes they come round again."""
+        return self.classes[label % len(self.classes)]
+
+
+def _map(name: str, colours: tuple[str, ...], absent: str) -> Colormap:
+    return LinearSegmentedColormap.from_list(name, colours).with_extremes(bad=absent)
+
+
+def look(theme: Theme) -> Look:
+    """The colours of ``light`` or ``dark``."""
+    return Look(**TOKENS[theme], classes=tuple(TOKENS["classes"]))
+
+
+def draws(function: Callable[..., Plot]) -> Callable[..., Plot]:
+    """Gives a drawing function the keyword ``theme`` (``light`` or ``dark``) and, inside, the colours as ``look``."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, theme: Theme = "light", **kwargs: Any) -> Plot:
+        colours = look(theme)
+        with mpl.rc_context(_rc(colours)):
+            return function(*args, look=colours, **kwargs)
+
+    return wrapper
+
+
+def new(width: float | str, height: float, look: Look) -> Plot:
+    """An empty figure, in inches; a width may be ``narrow``, ``middle`` or ``wide``."""
+    inches = TOKENS["widths"][width] if isinstance(width, str) else width
+    figure = Plot(figsize=(inches, height), layout="constrained", facecolor=look.paper)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def quiet(axes: Axes, *, ticks: bool = False) -> None:
+    """No frame; without ``ticks``, no ticks either."""
+    axes.spines[:].set_visible(False)
+    if not ticks:
+        axes.set_xticks([])
+        axes.set_yticks([])
+    axes.tick_params(length=0)
+
+
+def mosaic(
+    tiles: np.ndarray, across: int, colours: Colormap, limits: tuple[float, float], look: Look, *, gap: int = 2
+) -> np.ndarray:
+    """Pictures [tile, row, col] laid out in rows of ``across`` as one RGBA image, the paper between them.
+
+    NaN is drawn in the colour of what is absent. One image is drawn much faster than hundreds of axes, and stays pixel-exact.
+    """
+    count, height, width = tiles.shape
+    rows = -(-count // across)
+    sheet = np.tile(np.array(to_rgba(look.paper)), (rows * (height + gap) - gap, across * (width + gap) - gap, 1))
+    low, high = limits
+    painted = colours(np.ma.masked_invalid((tiles - low) / ((high - low) or 1.0)).clip(0, 1))
+    for number in range(count):
+        top, left = (number // across) * (height + gap), (number % across) * (width + gap)
+        sheet[top : top + height, left : left + width] = painted[number]
+    return sheet
+
+
+def number_tiles(axes: Axes, count: int, across: int, size: tuple[int, int], *, gap: int = 2, look: Look) -> None:
+    """The number of each tile of a `mosaic`, small, at its upper left."""
+    height, width = size
+    for number in range(count):
+        top, left = (number // across) * (height + gap), (number % across) * (width + gap)
+        axes.text(left, top, str(number), fontsize=5, va="top", color=look.quiet)
+
+
+def colour_bar(figure: Any, axes: Axes, colours: Colormap, limits: tuple[float, float], label: str) -> None:
+    """A bar that prints its range."""
+    bar = figure.colorbar(ScalarMappable(Normalize(*limits), colours), ax=axes, fraction=0.015, pad=0.01, label=label)
+    bar.outline.set_visible(False)
+    low, high = limits
+    ticks = sorted({low, 0.0, high})
+    bar.set_ticks(ticks, labels=[f"{t:.2g}".replace("-", "−") for t in ticks])
+
+
+def step_ticks(axes: Axes, steps: Any) -> None:
+    """Labels a snapshot axis, one column a snapshot, with some of its steps (log-spaced as the schedule is)."""
+    count = len(steps)
+    wanted = sorted({round(i * (count - 1) / 6) for i in range(7)}) if count > 1 else [0]
+    axes.set_xticks(wanted, [f"{int(steps[i]):,}" for i in wanted])
+    axes.set_xlabel("optimiser step (0 is the untrained network)")
+
+
+@functools.cache
+def _fonts() -> tuple[str, ...]:
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return tuple(name for name in TOKENS["fonts"] if name in installed) or ("DejaVu Sans",)
+
+
+def _rc(look: Look) -> dict[str, Any]:
+    return {
+        "font.family": list(_fonts()),
+        "font.size": 9,
+        "axes.titlesize": 9,
+        "axes.titlelocation": "left",
+        "axes.titleweight": "bold",
+        "axes.labelsize": 8.5,
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8,
+        "legend.fontsize": 8,
+        "legend.frameon": False,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.linewidth": 0.6,
+        "axes.facecolor": look.paper,
+        "axes.edgecolor": look.quiet,
+        "axes.labelcolor": look.ink,
+        "axes.titlecolor": look.ink,
+        "text.color": look.ink,
+        "xtick.color": look.quiet,
+        "ytick.color": look.quiet,
+        "xtick.labelcolor": look.ink,
+        "ytick.labelcolor": look.ink,
+        "grid.color": look.grid,
+        "grid.linewidth": 0.5,
+        "lines.linewidth": 1.4,
+        "image.interpolation": "nearest",
+        "savefig.facecolor": look.paper,
+        "savefig.dpi": 150,
+    }
