@@ -142,6 +142,8 @@ class CNN(Network):
                 self.layers.append(HiddenLayer(nn.Linear(width, units, bias=config.bias), (units,), config))
                 width = units
             self._finish(width)
+        # The same numbers in another order in memory, which convolutions on a CPU read about twice as fast.
+        self.to(memory_format=torch.channels_last)
 
 
 def build(config: NetworkConfig, seed: int = 0) -> Network:

@@ -109,10 +109,14 @@ class Training:
         """Goes on from a `state` taken after ``step`` steps; the weights are the caller's to load."""
         self.step = self.first_row = step
         slots: dict[int, dict[str, Tensor]] = {}
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         for name, tensor in state.items():
             if name.startswith("optimizer."):
                 _, index, key = name.split(".", 2)
-                slots.setdefault(int(index), {})[key] = tensor
+                like = parameters[int(index)]
+                # Fused optimisers walk through memory: a moment must lie there in the order its parameter does.
+                fits = tensor.shape == like.shape
+                slots.setdefault(int(index), {})[key] = torch.empty_like(like).copy_(tensor) if fits else tensor
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
         torch.set_rng_state(state["rng.cpu"])
         if "rng.cuda" in state:
@@ -176,7 +180,7 @@ def train_population(
     return population
 
 
-def evaluate(model: nn.Module, images: ImageSet, *, batch_size: int = 1000) -> Evaluation:
+def evaluate(model: nn.Module, images: ImageSet, *, batch_size: int = 250) -> Evaluation:
     """Mean cross-entropy, accuracy, accuracy of each class and logits, in evaluation mode without gradients."""
     if len(images) == 0:
         raise DataError(f"no images to evaluate on in {images.name or 'this set'}")
