@@ -1,0 +1,26 @@
+"""The order in which training sees the images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from ..errors import DataError
+
+
+def batches(n: int, batch_size: int, *, seed: int, epoch: int) -> Iterator[Int64[Tensor, " example"]]:
+    """The indices 0..n-1, each once, shuffled, ``batch_size`` at a time; the last batch may be smaller.
+
+    A pure function of its arguments: no state is kept or read, so training can resume in the middle of any epoch.
+    Errors: DataError where ``n`` or ``batch_size`` is below 1, or ``seed`` or ``epoch`` below 0.
+    """
+    for name, value, least in (("n", n, 1), ("batch_size", batch_size, 1), ("seed", seed, 0), ("epoch", epoch, 0)):
+        if value < least:
+            raise DataError(f"batches: {name} is {value}; it must be at least {least}")
+    mixed = np.random.SeedSequence(seed, spawn_key=(epoch,))  # seed + epoch would repeat epochs between seeds
+    order = np.random.default_rng(mixed).permutation(n)
+    return iter(torch.from_numpy(order).split(batch_size))

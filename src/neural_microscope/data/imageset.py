@@ -1,0 +1,170 @@
+"""Images with their labels, checked once when they are put together."""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from ..errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """A set of grey images and their labels; at least one image, at least two classes.
+
+    images: uint8 [example, row, col], 0 black to 255 white; labels: int64 [example] in 0..classes-1.
+    The arrays are kept as given, not copied. Errors: DataError that says what came and how to convert it.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    classes: int = 10
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        _check_array("images", self.images, np.dtype(np.uint8), ("example", "row", "col"))
+        _check_array("labels", self.labels, np.dtype(np.int64), ("example",))
+        if self.images.size == 0:
+            raise DataError(f"images have the shape {self.images.shape}; a set needs at least one image of one pixel")
+        if len(self.images) != len(self.labels):
+            raise DataError(f"{len(self.images)} images came with {len(self.labels)} labels; each image needs one")
+        if self.classes < 2:
+            raise DataError(f"classes is {self.classes}; a set has at least 2")
+        outside = np.flatnonzero((self.labels < 0) | (self.labels >= self.classes))
+        if len(outside):
+            raise DataError(
+                f"label {self.labels[outside[0]]} of example {outside[0]} lies outside 0..{self.classes - 1};"
+                f" correct the label or pass classes="
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        rows, cols = self.image_shape
+        return f"<ImageSet {self.name!r}: {len(self)} images of {rows} x {cols}, {self.classes} classes>"
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """(rows, cols)."""
+        return self.images.shape[1], self.images.shape[2]
+
+    @property
+    def sha256(self) -> str:
+        """Hex SHA-256 over the shape (three little-endian int64), the pixels and the labels (little-endian int64), in
+        example order. Name and classes do not enter.
+        """
+        digest = hashlib.sha256(np.array(self.images.shape, "<i8").tobytes())
+        digest.update(np.ascontiguousarray(self.images).data)
+        digest.update(np.ascontiguousarray(self.labels, "<i8").data)
+        return digest.hexdigest()
+
+    def tensor(self) -> Float32[Tensor, "example 1 row col"]:
+        """What every model takes: a new tensor of pixel / 255, so 0..1."""
+        return torch.from_numpy(np.divide(self.images, np.float32(255), dtype=np.float32)).unsqueeze(1)
+
+    def label_tensor(self) -> Int64[Tensor, " example"]:
+        """A new tensor of the labels."""
+        return torch.from_numpy(self.labels.copy())
+
+    def subset(self, indices: Any) -> ImageSet:
+        """The images that a slice, a boolean mask or an index array chooses, in that order; repeats are kept.
+
+        Errors: DataError where an index lies outside, a mask has another length, or nothing is chosen.
+        """
+        if not isinstance(indices, slice):
+            indices = np.asarray(indices)
+            if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iub"):
+                raise DataError(
+                    f"indices of shape {indices.shape} and dtype {indices.dtype} can't choose images;"
+                    " pass a slice, a boolean mask or a list of whole numbers, for one image [i]"
+                )
+            indices = indices if indices.size else slice(0)  # an empty list is float64 to numpy
+        try:
+            images, labels = self.images[indices], self.labels[indices]
+        except IndexError as error:
+            raise DataError(f"can't choose from {len(self)} images: {error}") from None
+        if not len(images):
+            raise DataError(f"no image chosen of {len(self)}; a set needs at least one")
+        return ImageSet(images, labels, self.classes, self.name)
+
+    @property
+    def most_balanced(self) -> int:
+        """The largest ``n`` that `balanced` can give."""
+        counts = np.bincount(self.labels, minlength=self.classes)
+        return int(counts.min() * self.classes + np.count_nonzero(counts > counts.min()))
+
+    def balanced(self, n: int, seed: int = 0) -> ImageSet:
+        """``n`` different images in mixed order, each class as often as any other or once more.
+
+        A pure function of the set, ``n`` and ``seed``; the seed also chooses the classes that come once more.
+        Errors: DataError that names the smallest class where it has too few images for ``n``.
+        """
+        return self.subset(self.balanced_indices(n, seed))
+
+    def balanced_indices(self, n: int, seed: int = 0) -> np.ndarray:
+        """Where the images of `balanced` stand in this set, int64 [n]."""
+        n = operator.index(n)
+        counts = np.bincount(self.labels, minlength=self.classes)
+        if not 1 <= n <= self.most_balanced:
+            raise DataError(
+                f"can't choose {n} images balanced over {self.classes} classes: class {counts.argmin()} has only"
+                f" {counts.min()} images, so 1 to {self.most_balanced} are possible"
+            )
+        rng = np.random.default_rng(seed)
+        wanted = np.full(self.classes, n // self.classes)
+        wanted[rng.choice(np.flatnonzero(counts > wanted), n % self.classes, replace=False)] += 1
+        chosen = [rng.choice(np.flatnonzero(self.labels == c), k, replace=False) for c, k in enumerate(wanted)]
+        return rng.permutation(np.concatenate(chosen))
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A training part and a test part of one form. ``note``, where not empty, is one line that the user must read.
+
+    Errors: DataError where the parts differ in classes or image size.
+    """
+
+    name: str
+    train: ImageSet
+    test: ImageSet
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        for what in ("classes", "image_shape"):
+            train, test = getattr(self.train, what), getattr(self.test, what)
+            if train != test:
+                raise DataError(f"the parts of {self.name!r} do not fit: {what} is {train} in train, {test} in test")
+
+    @property
+    def classes(self) -> int:
+        return self.train.classes
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """(rows, cols)."""
+        return self.train.image_shape
+
+    @property
+    def sha256(self) -> str:
+        """Hex SHA-256 over the hex digests of train and test, in this order."""
+        return hashlib.sha256((self.train.sha256 + self.test.sha256).encode()).hexdigest()
+
+
+def _check_array(what: str, array: object, dtype: np.dtype, axes: tuple[str, ...]) -> None:
+    wanted = f"{what} are a numpy array {dtype} [{', '.join(axes)}]"
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{wanted}; a {type(array).__name__} came: convert it with numpy.asarray(...)")
+    if array.dtype != dtype:
+        scale = what == "images" and array.dtype.kind == "f"
+        way = "numpy.round(images * 255).astype(numpy.uint8) if they lie in 0..1" if scale else f"astype(numpy.{dtype})"
+        raise DataError(f"{wanted}; {array.dtype} came: convert with {way}")
+    if array.ndim != len(axes):
+        raise DataError(f"{wanted}; the shape {array.shape} came: reshape it to {len(axes)} axes")

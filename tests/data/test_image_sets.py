@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neural_microscope.data import Dataset, ImageSet
+from neural_microscope.errors import DataError
+
+
+def numbered(labels: list[int], classes: int = 3) -> ImageSet:
+    """Each image tells its own place in the set."""
+    places = np.arange(len(labels))
+    images = np.stack([places // 256, places % 256], axis=1).astype(np.uint8).reshape(-1, 1, 2)
+    return ImageSet(images, np.array(labels), classes, "numbered")
+
+
+def places(images: ImageSet) -> list[int]:
+    return [256 * int(high) + int(low) for ((high, low),) in images.images]
+
+
+IMAGES = np.zeros((4, 2, 3), np.uint8)
+LABELS = np.arange(4)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "classes", "says"),
+    [
+        (IMAGES / 255, LABELS, 10, r"float64 came.*round\(images \* 255\)"),
+        (IMAGES.astype(np.int64), LABELS, 10, r"int64 came.*astype\(numpy.uint8\)"),
+        (torch.zeros(4, 2, 3, dtype=torch.uint8), LABELS, 10, r"a Tensor came.*numpy.asarray"),
+        (IMAGES[:, None], LABELS, 10, r"\(4, 1, 2, 3\) came.*3 axes"),
+        (IMAGES, LABELS.astype(np.uint8), 10, r"uint8 came.*astype\(numpy.int64\)"),
+        (IMAGES, LABELS[:, None], 10, r"\(4, 1\) came"),
+        (IMAGES, LABELS[:3], 10, "4 images came with 3 labels"),
+        (IMAGES, LABELS, 3, r"label 3 of example 3 lies outside 0\.\.2"),
+        (IMAGES, LABELS - 1, 10, "label -1 of example 0"),
+        (IMAGES[:0], LABELS[:0], 10, "at least one image"),
+        (IMAGES[:, :, :0], LABELS, 10, "at least one image"),
+        (IMAGES, LABELS * 0, 1, "classes is 1"),
+    ],
+)
+def test_what_is_no_image_set_is_refused_with_a_way_out(images, labels, classes, says):
+    with pytest.raises(DataError, match=says):
+        ImageSet(images, labels, classes)
+
+
+def test_tensor_is_torchs_own_pixel_over_255_with_one_channel():
+    images = np.arange(256, dtype=np.uint8).reshape(8, 4, 8)
+    tensor = ImageSet(images, np.zeros(8, np.int64)).tensor()
+    assert tensor.dtype == torch.float32
+    assert tensor.shape == (8, 1, 4, 8)
+    assert torch.equal(tensor[:, 0], torch.tensor(images).float() / 255)
+
+
+def test_changing_a_tensor_leaves_the_set_alone():
+    images = numbered([0, 1, 2])
+    before = images.sha256
+    images.tensor().fill_(1)
+    images.label_tensor().fill_(0)
+    assert images.sha256 == before
+
+
+def test_label_tensor_is_int64():
+    assert numbered([2, 0, 1]).label_tensor().equal(torch.tensor([2, 0, 1]))
+
+
+def test_read_only_arrays_are_taken():
+    images = np.frombuffer(bytes(24), np.uint8).reshape(4, 2, 3)
+    assert ImageSet(images, LABELS).tensor().sum() == 0
+
+
+def test_sha256_is_over_shape_pixels_and_labels():
+    images = ImageSet(np.array([[[1, 2]], [[3, 4]]], np.uint8), np.array([5, 6]))
+    expected = hashlib.sha256(struct.pack("<3q", 2, 1, 2) + bytes([1, 2, 3, 4]) + struct.pack("<2q", 5, 6))
+    assert images.sha256 == expected.hexdigest()
+
+
+def test_sha256_tells_sets_of_equal_bytes_apart_by_shape():
+    flat, tall = np.zeros((2, 1, 6), np.uint8), np.zeros((2, 6, 1), np.uint8)
+    assert ImageSet(flat, LABELS[:2]).sha256 != ImageSet(tall, LABELS[:2]).sha256
+
+
+def test_sha256_does_not_depend_on_memory_layout():
+    images = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
+    assert ImageSet(np.asfortranarray(images), LABELS).sha256 == ImageSet(images, LABELS).sha256
+
+
+@pytest.mark.parametrize(
+    ("indices", "expected"),
+    [
+        (slice(1, 3), [1, 2]),
+        ([3, 0, 0], [3, 0, 0]),
+        (np.array([-1]), [3]),
+        (np.array([True, False, False, True]), [0, 3]),
+        (torch.tensor([2, 1]), [2, 1]),
+    ],
+)
+def test_subset_keeps_what_was_chosen_in_that_order(indices, expected):
+    images = numbered([0, 1, 2, 0])
+    chosen = images.subset(indices)
+    assert places(chosen) == expected
+    assert chosen.labels.tolist() == [images.labels[i] for i in expected]
+    assert (chosen.classes, chosen.name) == (3, "numbered")
+
+
+@pytest.mark.parametrize(
+    ("indices", "says"),
+    [
+        ([4], "4 images.*out of bounds"),
+        (np.ones(5, bool), "4 images.*boolean"),
+        ([], "no image chosen of 4"),
+        (np.zeros(4, bool), "no image chosen of 4"),
+        (slice(9, 9), "no image chosen of 4"),
+        ([0.0, 1.0], "float64 can't choose"),
+        (2, r"shape \(\).*for one image \[i\]"),
+        ([[0, 1]], r"shape \(1, 2\)"),
+    ],
+)
+def test_a_choice_of_no_images_is_refused(indices, says):
+    with pytest.raises(DataError, match=says):
+        numbered([0, 1, 2, 0]).subset(indices)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.integers(0, 2**32), st.data())
+def test_balanced_choices_are_different_images_in_classes_as_equal_as_divisible(labels, seed, data):
+    images = numbered(labels, classes=4)
+    held = Counter(labels)
+    most = max(n for n in range(len(labels) + 1) if sum(min(held[c], -(-n // 4)) for c in range(4)) >= n
+               and all(held[c] >= n // 4 for c in range(4)))  # fmt: skip
+    if most:
+        n = data.draw(st.integers(1, most))
+        chosen = images.balanced(n, seed)
+        taken = Counter({c: 0 for c in range(4)}) + Counter(chosen.labels.tolist())
+        assert len(set(places(chosen))) == len(chosen) == n
+        assert [labels[place] for place in places(chosen)] == chosen.labels.tolist()
+        assert {taken[c] for c in range(4)} <= {n // 4, -(-n // 4)}
+    with pytest.raises(DataError, match=f"class {min(range(4), key=lambda c: held[c])} has only"):
+        images.balanced(most + 1, seed)
+    assert images.most_balanced == most
+
+
+def test_balanced_is_a_pure_function_of_the_seed_and_mixes_the_order():
+    images = numbered([0, 1, 2] * 200)
+    first = images.balanced(300, seed=1)
+    assert places(first) == places(images.balanced(300, seed=1))
+    assert places(first) != places(images.balanced(300, seed=2))
+    assert places(first) != sorted(places(first))
+    assert first.labels.tolist() != sorted(first.labels.tolist())
+
+
+def test_balanced_indices_say_where_the_balanced_images_stand():
+    images = numbered([0, 1, 2, 0] * 20)
+    indices = images.balanced_indices(31, seed=4)
+    assert indices.dtype == np.int64
+    assert indices.tolist() == places(images.balanced(31, seed=4))
+
+
+def test_parts_that_do_not_fit_make_no_dataset():
+    with pytest.raises(DataError, match="classes is 3 in train, 4 in test"):
+        Dataset("odd", numbered([0]), numbered([0], classes=4))
+    with pytest.raises(DataError, match=r"image_shape is \(1, 2\) in train, \(2, 3\) in test"):
+        Dataset("odd", numbered([0], classes=10), ImageSet(IMAGES, LABELS))
+
+
+def test_a_dataset_has_the_form_of_its_parts_and_a_digest_over_both():
+    whole = Dataset("whole", numbered([0, 1, 2]), numbered([0, 1]))
+    swapped = Dataset("whole", whole.test, whole.train)
+    assert (whole.classes, whole.image_shape) == (3, (1, 2))
+    assert len({whole.sha256, swapped.sha256, whole.train.sha256, whole.test.sha256}) == 4
+
+
+def test_a_set_shows_itself_in_one_short_line():
+    assert repr(numbered([0, 1])) == "<ImageSet 'numbered': 2 images of 1 x 2, 3 classes>"
