@@ -1,8 +1,16 @@
-"""Sets of small grey images and their labels."""
+"""Sets of small grey images and their labels: MNIST and its kin, scikit-learn's digits, any folder of IDX files.
+
+    digits = load("mnist")
+    probe = digits.test.balanced(1000, seed=0)
+    logits = model(probe.tensor())
+
+Whatever can't be read as what it claims to be raises one `neural_microscope.errors.DataError` that names the file.
+"""
 
 from __future__ import annotations
 
 from .batch import batches
 from .imageset import Dataset, ImageSet
+from .source import data_folder, load, load_or_digits
 
-__all__ = ["Dataset", "ImageSet", "batches"]
+__all__ = ["Dataset", "ImageSet", "batches", "data_folder", "load", "load_or_digits"]
