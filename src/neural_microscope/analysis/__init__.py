@@ -3,6 +3,6 @@
 Imported on first use: ``nm.analysis.selectivity.class_selectivity(acts)``.
 """
 
-from . import causal, dynamics, geometry, predictions, selectivity
+from . import causal, dynamics, findings, geometry, predictions, selectivity
 
-__all__ = ["causal", "dynamics", "geometry", "predictions", "selectivity"]
+__all__ = ["causal", "dynamics", "findings", "geometry", "predictions", "selectivity"]

@@ -7,13 +7,14 @@ from collections.abc import Callable
 import numpy as np
 import torch
 import xarray as xr
+from scipy import stats
 from torch import Tensor, nn
 
 from .. import interventions
 from ..data import ImageSet
 from ..errors import HookError
 from ..hooks import activations, evaluation, hooked
-from ..statistics import bootstrap_mean
+from ..statistics import bootstrap_mean, false_discovery
 
 
 def ablate_all(
@@ -28,9 +29,10 @@ def ablate_all(
 
     ``loss_change`` [unit, example]: change of the image's cross-entropy (nat); ``right_change`` [unit, example]: +1
     where an image is read rightly only now, -1 where only before. ``accuracy_drop`` [unit]: share of the images lost
-    (-1..1), with ``…_low`` and ``…_high``, a bootstrap interval over images; ``accuracy_drop_by_class`` [unit,
-    class]; ``loss_increase`` [unit] with its interval. A dead unit gives exactly 0. One forward pass for each unit.
-    ``progress(done, total)`` is called after each.
+    (-1..1), with ``…_low`` and ``…_high``, a bootstrap interval over images, and ``…_q``: how likely images lost
+    would outnumber images won so by chance (exact sign test, McNemar 1947, false-discovery control over the layer);
+    ``accuracy_drop_by_class`` [unit, class]; ``loss_increase`` [unit] with its interval. A dead unit gives exactly 0.
+    One forward pass for each unit. ``progress(done, total)`` is called after each.
     """
     lens = hooked(model)
     pixels, labels = images.tensor(), images.label_tensor()
@@ -86,6 +88,8 @@ def _table(
     for name, values in (("accuracy_drop", -right.astype(np.float64)), ("loss_increase", losses)):
         low, high = bootstrap_mean(values, seed=seed)
         variables |= {name: (axis, values.mean(1)), f"{name}_low": (axis, low), f"{name}_high": (axis, high)}
+    lost, won = (right < 0).sum(1), (right > 0).sum(1)
+    variables["accuracy_drop_q"] = (axis, false_discovery(stats.binom.sf(lost - 1, lost + won, 0.5)))
     return xr.Dataset(
         variables,
         coords={"label": ("example", images.labels)},

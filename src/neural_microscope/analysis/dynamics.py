@@ -79,8 +79,8 @@ def histograms(acts: xr.DataArray, bins: int = 60, limits: tuple[float, float] |
     with what lies outside.
 
     ``limits``: the ends of the bins; by default the 0.1 and 99.9 percentiles over all snapshots. ``outside``
-    [snapshot]: the share beyond them. ``zero`` [snapshot]: the share that is exactly 0. ``centre`` is the coordinate
-    of ``bin``. All-equal activations get one bin's width of 1.
+    [snapshot]: the share beyond them. ``zero`` [snapshot]: the share that is exactly 0; ``spread`` [snapshot]: the
+    standard deviation. ``centre`` is the coordinate of ``bin``. All-equal activations get one bin's width of 1.
     """
     acts = acts if "snapshot" in acts.dims else acts.expand_dims("snapshot")
     flat = acts.transpose("snapshot", ...).values.reshape(acts.sizes["snapshot"], -1)
@@ -94,6 +94,7 @@ def histograms(acts: xr.DataArray, bins: int = 60, limits: tuple[float, float] |
             "share": (("snapshot", "bin"), share),
             "outside": ("snapshot", 1 - share.sum(1)),
             "zero": ("snapshot", (flat == 0).mean(1)),
+            "spread": ("snapshot", flat.std(1)),
         },
         coords={"centre": ("bin", (edges[:-1] + edges[1:]) / 2), **_snapshot_coords(acts)},
         attrs={"n_values": flat.shape[1], "hook_point": acts.name or ""},

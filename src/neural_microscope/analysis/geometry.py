@@ -48,6 +48,22 @@ def pca(
     )
 
 
+def between_classes(result: xr.Dataset) -> np.ndarray:
+    """The share of the scores' variance that lies between the class means, at each snapshot of a `pca` result, 0..1.
+
+    1 where the images of a class coincide, about (classes - 1) / (examples - 1) where labels say nothing; NaN
+    where all scores are equal. The scores need the coordinate ``label``.
+    """
+    labels = result["label"].values
+    scores = result["score"].transpose("snapshot", "example", "component").values
+    scores = scores - scores.mean(1, keepdims=True)
+    one_hot = np.eye(int(labels.max()) + 1)[labels]
+    means = one_hot.T @ scores / np.maximum(one_hot.sum(0), 1)[:, None]
+    total = (scores**2).sum((1, 2))
+    between = (one_hot.sum(0)[:, None] * means**2).sum((1, 2))
+    return np.divide(between, total, out=np.full(len(total), np.nan), where=total > 0)
+
+
 def _components(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(share of variance [component], directions [component, unit]), largest first."""
     values, vectors = np.linalg.eigh(centred.T @ centred)

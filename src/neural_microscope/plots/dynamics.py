@@ -25,12 +25,10 @@ def learning_curves(curves: Mapping[str, xr.Dataset], *, look: Look) -> Plot:
             axes.plot(curve["at"], factor * curve[f"train_{what}"], color=look.null, linestyle=line, linewidth=1.1)
             axes.plot(curve["step"], factor * curve[f"test_{what}"], color=look.ink, linestyle=line, label=name)
     for axes, title in ((left, "Loss (nat)"), (right, "Images read wrongly (%)")):
-        axes.set_xscale("symlog", linthresh=1, linscale=0.3)
+        style.step_axis(axes, max(float(curve["step"][-1]) for curve in curves.values()))
         axes.set_yscale("log")
         axes.grid(True, axis="y")
         axes.set_title(title)
-        axes.set_xlabel("optimiser step (0 is the untrained network)")
-        axes.margins(x=0.02)
     right.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     left.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     handles, labels = left.get_legend_handles_labels()
@@ -119,12 +117,10 @@ def unit_states(activities: Mapping[str, xr.Dataset], *, look: Look) -> Plot:
         ):
             values = 100 * table[state].sum(axis) / total
             axes.plot(table["step"], values, color=look.ink, linestyle=line, label=label)
-        axes.set_xscale("symlog", linthresh=1, linscale=0.3)
+        style.step_axis(axes, float(table["step"][-1]))
         axes.set_title(f"{name.removesuffix('.hook_post')} ({total} {axis}s)")
-        axes.set_xlabel("optimiser step")
         axes.set_ylim(-3, 103)
         axes.grid(True, axis="y")
-        axes.margins(x=0.02)
     panels[0].set_ylabel("share of units (%)")
     panels[-1].legend(loc="upper right")
     figure.alt = "Share of units that are always on, on for less than 1 % of the images, or dead, against the step, one panel a layer."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from matplotlib.ticker import MaxNLocator
 
 from . import style
 from .style import Look, Plot, draws
@@ -32,7 +33,9 @@ def confusion(table: xr.Dataset, *, look: Look) -> Plot:
     axes.set_xlabel("what the network says")
     axes.set_ylabel("what it is")
     style.quiet(axes, ticks=True)
-    figure.colorbar(image, ax=axes, fraction=0.04, pad=0.02, label="images read wrongly").outline.set_visible(False)
+    bar = figure.colorbar(image, ax=axes, fraction=0.04, pad=0.02, label="images read wrongly")
+    bar.locator = MaxNLocator(integer=True)
+    bar.outline.set_visible(False)
     figure.alt = (
         f"Confusion matrix of {table.attrs['n_examples']} images, {table.attrs['n_right']} of them read rightly."
     )

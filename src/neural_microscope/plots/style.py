@@ -108,7 +108,8 @@ def mosaic(
 ) -> np.ndarray:
     """Pictures [tile, row, col] laid out in rows of ``across`` as one RGBA image, the paper between them.
 
-    NaN is drawn in the colour of what is absent. One image is drawn much faster than hundreds of axes, and stays pixel-exact.
+    NaN is drawn in the colour of what is absent. One image is drawn much faster than hundreds of axes, and stays
+    pixel-exact.
     """
     count, height, width = tiles.shape
     rows = -(-count // across)
@@ -126,7 +127,7 @@ def number_tiles(axes: Axes, count: int, across: int, size: tuple[int, int], *, 
     height, width = size
     for number in range(count):
         top, left = (number // across) * (height + gap), (number % across) * (width + gap)
-        axes.text(left, top, str(number), fontsize=5, va="top", color=look.quiet)
+        axes.text(left, top, str(number), fontsize=4.5, va="bottom" if gap > 4 else "top", color=look.quiet)
 
 
 def colour_bar(figure: Any, axes: Axes, colours: Colormap, limits: tuple[float, float], label: str) -> None:
@@ -138,12 +139,22 @@ def colour_bar(figure: Any, axes: Axes, colours: Colormap, limits: tuple[float, 
     bar.set_ticks(ticks, labels=[f"{t:.2g}".replace("-", "−") for t in ticks])
 
 
+def step_axis(axes: Axes, last: float) -> None:
+    """A log axis of steps that also has room for step 0, the untrained network."""
+    axes.set_xscale("symlog", linthresh=1, linscale=0.45)
+    ticks = [0, *(10**k for k in range(7) if 10**k <= last)]
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(-0.15, last * 1.1)
+    axes.set_xlabel("optimiser step (0: untrained)")
+
+
 def step_ticks(axes: Axes, steps: Any) -> None:
     """Labels a snapshot axis, one column a snapshot, with some of its steps (log-spaced as the schedule is)."""
     count = len(steps)
     wanted = sorted({round(i * (count - 1) / 6) for i in range(7)}) if count > 1 else [0]
     axes.set_xticks(wanted, [f"{int(steps[i]):,}" for i in wanted])
-    axes.set_xlabel("optimiser step (0 is the untrained network)")
+    axes.set_xlabel("optimiser step (0: untrained)")
 
 
 @functools.cache
@@ -183,3 +194,19 @@ def _rc(look: Look) -> dict[str, Any]:
         "savefig.facecolor": look.paper,
         "savefig.dpi": 150,
     }
+
+
+def label_points(axes: Axes, points: dict[str, tuple[float, float]], look: Look) -> None:
+    """Names points, each where it covers no other name; a name that fits nowhere is left out."""
+    figure = axes.figure
+    figure.canvas.draw()
+    taken: list[Any] = []
+    for text, place in points.items():
+        for dx, dy in ((6, 5), (-6, 5), (6, -11), (-6, -11), (0, 11), (0, -17), (15, -3), (-15, -3)):
+            side = "left" if dx > 0 else "right" if dx < 0 else "center"
+            note = axes.annotate(text, place, (dx, dy), textcoords="offset points", fontsize=8, ha=side, color=look.ink)
+            box = note.get_window_extent().expanded(1.1, 1.1)
+            if not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                break
+            note.remove()

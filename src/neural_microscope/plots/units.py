@@ -19,18 +19,23 @@ def weights(
     """
     limit = float(np.nanpercentile(np.abs(trained), 99.5)) or 1.0
     rows = -(-len(trained) // across)
-    figure = style.new("wide", 0.7 + 0.86 * rows * 14 / across, look)
+    figure = style.new("wide", 0.9 + 12.4 * rows / across, look)
+    # Kernels of a few pixels are drawn as large as whole images are, each pixel a block.
+    block = max(1, 24 // trained.shape[1])
     for axes, values, title in zip(
         figure.subplots(2, 1), (trained, untrained), ("Trained", "The same units untrained"), strict=True
     ):
         shown = values if constant is None else np.where(constant, np.nan, values)
-        axes.imshow(style.mosaic(shown, across, look.signed_map, (-limit, limit), look))
-        style.number_tiles(axes, len(values), across, values.shape[1:], look=look)
+        shown = shown.repeat(block, 1).repeat(block, 2)
+        axes.imshow(style.mosaic(shown, across, look.signed_map, (-limit, limit), look, gap=6))
+        style.number_tiles(axes, len(values), across, shown.shape[1:], gap=6, look=look)
         style.quiet(axes)
         axes.set_title(title)
         style.colour_bar(figure, axes, look.signed_map, (-limit, limit), "weight")
     grey = "; pixels that never change in training are grey" if constant is not None and constant.any() else ""
-    figure.alt = f"Weights of {len(trained)} units as pictures, trained above untrained, blue below 0, orange above{grey}."
+    figure.alt = (
+        f"Weights of {len(trained)} units as pictures, trained above untrained, blue below 0, orange above{grey}."
+    )
     return figure
 
 
@@ -44,14 +49,14 @@ def class_means(trained: xr.DataArray, untrained: xr.DataArray, *, look: Look) -
         figure.subplots(1, 2, sharey=True), (trained, untrained), ("Trained", "Untrained"), strict=True
     ):
         values = means.transpose("class", ...).values
-        order = np.lexsort((-values.max(0), values.argmax(0)))
         peak = values.max(0)
+        order = np.lexsort((-peak, np.where(peak > 0, values.argmax(0), len(values))))
         shown = (values / np.where(peak > 0, peak, np.nan))[:, order]
         image = axes.imshow(shown, aspect="auto", cmap=look.amount_map, vmin=0, vmax=1)
         style.quiet(axes, ticks=True)
         axes.set_yticks(range(len(values)), [str(c) for c in range(len(values))])
         axes.set_xticks([])
-        axes.set_xlabel(f"{values.shape[1]} {means.dims[-1]}s, sorted by the class they like most")
+        axes.set_xlabel(f"{values.shape[1]} {means.dims[-1]}s, sorted by the class they like most; dead ones grey")
         axes.set_title(title)
     figure.axes[0].set_ylabel("class")
     bar = figure.colorbar(image, ax=figure.axes, fraction=0.02, pad=0.01, label="share of the unit's highest mean")
@@ -96,9 +101,8 @@ def selectivity(
         values = untrained["selectivity"].values
         axes.plot(values, np.full(len(values), bottom - 0.06 * (top - bottom)), "|", color=look.null, markersize=7)
         axes.set_ylim(bottom - 0.12 * (top - bottom), top)
-    for unit in np.argsort(-np.where(known, y, -np.inf))[:label]:
-        if known[unit]:
-            axes.annotate(str(unit), (x[unit], y[unit]), xytext=(6, 4), textcoords="offset points", fontsize=8)
+    costly = [unit for unit in np.argsort(-np.where(known, y, -np.inf))[:label] if known[unit]]
+    style.label_points(axes, {str(unit): (x[unit], y[unit]) for unit in costly}, look)
     axes.set_xlabel("class selectivity on held-out images (digit: the class a unit prefers)")
     axes.set_ylabel("accuracy lost when cut out\n(percentage points)")
     axes.grid(True, axis="y")
