@@ -8,10 +8,11 @@ TORCH_INDEX ?=
 export OMP_NUM_THREADS ?= 1
 WORKERS ?= 2
 
-.PHONY: demo test test-slow test-interop lint bench clean help
+.PHONY: demo demo-short test test-slow test-interop lint bench clean help
 
 help:
 	@echo "make demo          train an MLP and a CNN, record them, write demo/report.html"
+	@echo "make demo-short    the same in a minute, on few images"
 	@echo "make test          everything a change can break"
 	@echo "make test-slow     many kills, published facts"
 	@echo "make test-interop  against the other tools, in an environment of its own"
@@ -29,6 +30,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: $(VENV)/.installed
 	$(BIN)/microscope demo --out demo
+
+demo-short: $(VENV)/.installed
+	$(BIN)/microscope demo --out demo-short --short
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"

@@ -1,0 +1,221 @@
+"""The command line: ``microscope demo | train | resume | verify | report``. Torch is imported only when a command runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from .config import CNNConfig, MLPConfig, RecordConfig, TrainConfig
+from .errors import MicroscopeError
+
+if TYPE_CHECKING:
+    from .data import Dataset
+    from .training import History, Observer
+
+Network = Annotated[MLPConfig, tyro.conf.subcommand("mlp")] | Annotated[CNNConfig, tyro.conf.subcommand("cnn")]
+Runs = Annotated[list[Path], tyro.conf.Positional]
+OneRun = Annotated[Path, tyro.conf.Positional]
+
+
+def demo(
+    out: Path = Path("demo"),
+    data: str = "mnist",
+    seed: int = 0,
+    short: bool = False,
+) -> None:
+    """Trains an MLP and a CNN, records both, and writes one page that shows what happens inside.
+
+    Run again, it reuses finished runs and continues interrupted ones.
+
+    Args:
+        out: Folder for the two runs and the page.
+        data: mnist, fashion-mnist, kmnist, digits, or a folder of IDX files. Where MNIST can't be had, the bundled digits stand in.
+        seed: Seed of the initial weights and of the order of batches.
+        short: One epoch on a sixth of the training images: a minute's check that all works, not a good network.
+    """
+    from . import demonstration
+
+    began = time.perf_counter()
+    looks, page, notes = demonstration.run(out, data, seed, short, show=_say, bar=_training_bar, counter=_counter)
+    for note in notes:
+        _say(f"NOTE: {note}")
+    for finding in demonstration.told(looks):
+        _say(f"- {finding}")
+    _say(f"\n{time.perf_counter() - began:.0f} s in all. Open this page in a browser:\n{page.resolve()}")
+
+
+def train(
+    network: Network,
+    out: Path,
+    training: TrainConfig = TrainConfig(),  # noqa: B008  (frozen)
+    record: RecordConfig = RecordConfig(),  # noqa: B008
+    data: str = "mnist",
+) -> None:
+    """Trains a network and records its life in a run folder.
+
+    Args:
+        network: The network; image_shape and classes follow the data unless they are given.
+        out: The run folder, new or empty.
+        training: How it is trained; its seed sets the initial weights too.
+        record: What is recorded, and when.
+        data: mnist, fashion-mnist, kmnist, digits, or a folder of IDX files.
+    """
+    from . import Recorder, models
+    from . import train as run_training
+    from .data import load
+
+    dataset = load(data)
+    _say_note(dataset)
+    # What was asked for explicitly stays as it is: where it does not fit the data, training says so.
+    default = type(network)()
+    own = {name: getattr(dataset, name) for name in ("image_shape", "classes")}
+    fitted = dataclasses.replace(
+        network, **{name: value for name, value in own.items() if getattr(network, name) == getattr(default, name)}
+    )
+    with _training_bar(str(out)) as bar:
+        history = run_training(
+            models.build(fitted, training.seed), dataset, training, observers=[Recorder(out, record), bar]
+        )
+    _ended(out, history)
+
+
+def resume(run: OneRun) -> None:
+    """Continues an interrupted run to its end, bit for bit as if nothing had happened.
+
+    Args:
+        run: The run folder.
+    """
+    from . import resume as continue_run
+
+    with _training_bar(str(run)) as bar:
+        history = continue_run(run, observers=[bar])
+    _ended(run, history)
+
+
+def verify(run: OneRun) -> None:
+    """Finds every missing, truncated or altered file of a run folder.
+
+    Args:
+        run: The run folder.
+    """
+    from .run import Run
+    from .run import verify as find_problems
+
+    if not run.is_dir():
+        raise MicroscopeError(f"{run} is not a folder")
+    problems = find_problems(run)
+    for problem in problems:
+        _say(str(problem))
+    if problems:
+        raise MicroscopeError(f"{run}: {len(problems)} files are not as they were written")
+    _say(f"{Run.open(run)}: every byte is as it was written")
+
+
+def report(runs: Runs, output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("report.html")) -> None:
+    """Writes one self-contained page about one run or several side by side.
+
+    Args:
+        runs: The run folders.
+        output: The page.
+    """
+    from . import report as reports
+    from .run import Run
+
+    opened = [Run.open(run) for run in runs]
+    with _counter("looking inside") as progress:
+        page = reports.write(opened, output, progress=progress)
+    _say(str(page.resolve()))
+
+
+def main() -> None:
+    """The entry point: exit code 0, 1 (failed, one line says why), 2 (usage), 130 (interrupted; what was recorded is kept)."""
+    commands: dict[str, Callable[..., Any]] = {
+        "demo": demo,
+        "train": train,
+        "resume": resume,
+        "verify": verify,
+        "report": report,
+    }
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            commands,
+            prog="microscope",
+            description="A microscope for small neural networks: train, record, and see what happens inside.",
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.CascadeSubcommandArgs, tyro.conf.FlagConversionOff),
+        )
+    except KeyboardInterrupt:
+        _fail("interrupted; what was recorded is kept, `microscope resume FOLDER` continues it", 130)
+    except BrokenPipeError:  # `microscope … | head` has read enough
+        sys.stderr.close()
+        sys.exit(1)
+    except (MicroscopeError, OSError) as error:
+        _fail(" ".join(str(error).split()), 1)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _say_note(dataset: Dataset) -> None:
+    if dataset.note:
+        _say(f"NOTE: {dataset.note}")
+
+
+def _fail(text: str, code: int) -> None:
+    print(f"microscope: {text}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _ended(out: Path, history: History) -> None:
+    if history.status != "finished":
+        raise MicroscopeError(f"{out}: {history.status}; everything until then is recorded")
+    _say(f"{out}: test accuracy {100 * history.test.accuracy:.2f} %, {history.seconds:.0f} s")
+
+
+@contextmanager
+def _training_bar(name: str) -> Iterator[Observer]:
+    """An observer that shows how far training is."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from .training import Observer, Training
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
+
+    class Bar(Observer):
+        def started(self, training: Training) -> None:
+            self.task = progress.add_task(name, total=training.total_steps, completed=training.step, state="")
+
+        def stepped(self, training: Training) -> None:
+            if training.step % 20 == 0 or training.step == training.total_steps:
+                state = f"epoch {training.epoch:4.1f}  loss {training.rows['loss'][-1]:.3f}"
+                progress.update(self.task, completed=training.step, state=state)
+
+    with Progress(*columns) as progress:
+        yield Bar()
+
+
+@contextmanager
+def _counter(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress function (name, done, total) for work that is counted."""
+    from rich.progress import Progress
+
+    with Progress() as progress:
+        tasks: dict[str, Any] = {}
+
+        def count(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(f"{what}: {name}", total=total)
+            progress.update(tasks[name], completed=done)
+
+        yield count
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""What ``microscope demo`` does: two networks, trained, recorded, looked into, and one page about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from . import config, report
+from .analysis.findings import FirstLook, findings, first_look
+from .config import CNNConfig, MLPConfig, NetworkConfig, TrainConfig
+from .data import Dataset, load_or_digits
+from .errors import RunError
+from .models import build
+from .recording import Recorder, resume
+from .run import Run
+from .training import Observer, train
+
+Bar = Callable[[str], AbstractContextManager[Observer]]
+Counter = Callable[[str], AbstractContextManager[Callable[[str, int, int], None]]]
+
+_COMMON = TrainConfig(optimizer="adamw", schedule="cosine", weight_decay=0.1)
+FULL = {
+    "mlp": (MLPConfig(), replace(_COMMON, epochs=8, learning_rate=2e-3)),
+    "cnn": (CNNConfig(), replace(_COMMON, epochs=3, learning_rate=3e-3, warmup_steps=100)),
+}
+SHORT_SHARE = 6
+
+
+def run(
+    out: Path, name: str, seed: int, short: bool, *, show: Callable[[str], None], bar: Bar, counter: Counter
+) -> tuple[list[FirstLook], Path, list[str]]:
+    """(what was found in each network, the page, what the user must know about the data)."""
+    data = load_or_digits(name)
+    if short:
+        few = slice(0, max(1, len(data.train) // SHORT_SHARE))
+        note = f"short form: one epoch on {len(data.train) // SHORT_SHARE:,} training images, so the networks are not good ones"
+        data = Dataset(data.name, data.train.subset(few), data.test, f"{data.note} {note}".strip())
+    folders = []
+    for kind, (network, training) in settings(data, seed, short).items():
+        folders.append(out / kind)
+        with bar(kind.upper()) as observer:
+            _train(out / kind, network, training, data, observer, show)
+    looks = []
+    for folder in folders:
+        with counter(f"looking inside the {folder.name.upper()}") as progress:
+            looks.append(first_look(Run.open(folder), progress))
+    show("drawing the page")
+    return looks, report.compose(looks, out / "report.html"), [data.note] if data.note else []
+
+
+def settings(data: Dataset, seed: int, short: bool) -> dict[str, tuple[NetworkConfig, TrainConfig]]:
+    """Network and training of the MLP and the CNN, fitted to the data: small sets get more epochs."""
+    fitted = {}
+    for kind, (network, training) in FULL.items():
+        epochs = 1 if short else training.epochs * max(1, round(10_000 / len(data.train)))
+        warmup = min(training.warmup_steps, len(data.train) * epochs // training.batch_size // 4)
+        fitted[kind] = (
+            replace(network, image_shape=data.image_shape, classes=data.classes),
+            replace(training, epochs=epochs, seed=seed, warmup_steps=warmup),
+        )
+    return fitted
+
+
+def told(looks: list[FirstLook]) -> list[str]:
+    """The findings that hold, as sentences."""
+    return [f.text for look in looks for f in findings(look) if f.holds]
+
+
+def _train(
+    folder: Path,
+    network: NetworkConfig,
+    training: TrainConfig,
+    data: Dataset,
+    bar: Observer,
+    show: Callable[[str], None],
+) -> None:
+    """A finished run of exactly this kind: found, continued, or made."""
+    if not (folder / "run.json").exists():
+        train(build(network, training.seed), data, training, observers=[Recorder(folder), bar])
+        return
+    found = Run.open(folder)
+    _refuse_other(found, network, training, data)
+    if found.status == "finished":
+        show(f"{folder}: already trained")
+    else:
+        show(f"{folder}: continuing at step {found.steps[-1]}")
+        resume(folder, data=data, observers=[bar])
+
+
+def _refuse_other(found: Run, network: NetworkConfig, training: TrainConfig, data: Dataset) -> None:
+    wanted: dict[str, Any] = {"train": config.to_json(training), "data": data.sha256}
+    there = {"train": config.to_json(found.train_config), "data": found.description["data"]["sha256"]}
+    if there != wanted or found.config != network:
+        raise RunError(f"{found.folder} holds another run than this demo makes; choose another folder with --out")
