@@ -7,6 +7,10 @@ A second axis of one kind ends in ``_b``. In a log, where layers differ in width
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
+
+from .errors import DataError
+
 VOCABULARY = (
     "snapshot",
     "step",
@@ -45,3 +49,12 @@ def in_log(axis: str, hook_point: str) -> str:
 def from_log(axis: str, hook_point: str) -> str:
     """The inverse of `in_log`."""
     return axis.removesuffix(f"_{hook_point}")
+
+
+def unit_axis(dims: Iterable[Hashable]) -> str:
+    """``unit`` or ``channel``, whichever is among ``dims``; neither is a DataError."""
+    names = [str(dim) for dim in dims]
+    for axis in UNIT_AXES:
+        if axis in names:
+            return axis
+    raise DataError(f"the activations have the axes {', '.join(names)}; one of them is unit or channel")

@@ -22,7 +22,7 @@ Bar = Callable[[str], AbstractContextManager[Observer]]
 Counter = Callable[[str], AbstractContextManager[Callable[[str, int, int], None]]]
 
 _COMMON = TrainConfig(optimizer="adamw", schedule="cosine", weight_decay=0.1)
-FULL = {
+FULL: dict[str, tuple[NetworkConfig, TrainConfig]] = {
     "mlp": (MLPConfig(), replace(_COMMON, epochs=8, learning_rate=2e-3)),
     "cnn": (CNNConfig(), replace(_COMMON, epochs=3, learning_rate=3e-3, warmup_steps=100)),
 }
@@ -53,7 +53,7 @@ def run(
 
 def settings(data: Dataset, seed: int, short: bool) -> dict[str, tuple[NetworkConfig, TrainConfig]]:
     """Network and training of the MLP and the CNN, fitted to the data: small sets get more epochs."""
-    fitted = {}
+    fitted: dict[str, tuple[NetworkConfig, TrainConfig]] = {}
     for kind, (network, training) in FULL.items():
         epochs = 1 if short else training.epochs * max(1, round(10_000 / len(data.train)))
         warmup = min(training.warmup_steps, len(data.train) * epochs // training.batch_size // 4)

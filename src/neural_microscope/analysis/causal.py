@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,7 +44,7 @@ def ablate_all(
     with torch.no_grad(), evaluation(lens):
         base_loss, base_right = _answers(lens(pixels), labels)
         for unit in range(units):
-            with lens.hooks([(layer, interventions.zero(**{axis: unit}))]):
+            with lens.hooks([(layer, _cut(axis, unit))]):
                 loss, correct = _answers(lens(pixels), labels)
             losses.append((loss - base_loss).cpu().numpy())
             right.append((correct.int() - base_right.int()).cpu().numpy())
@@ -58,6 +59,10 @@ def ablate_all(
         float(base_right.double().mean()),
         seed,
     )
+
+
+def _cut(axis: str, number: int) -> interventions.Intervention:
+    return interventions.zero(unit=number) if axis == "unit" else interventions.zero(channel=number)
 
 
 def _units(model: nn.Module, images: ImageSet, layer: str) -> tuple[str, int]:
@@ -80,7 +85,7 @@ def _table(
 ) -> xr.Dataset:
     one_hot = np.eye(images.classes)[images.labels]
     counts = one_hot.sum(0)
-    variables = {
+    variables: dict[str, Any] = {
         "loss_change": ((axis, "example"), losses),
         "right_change": ((axis, "example"), right),
         "accuracy_drop_by_class": ((axis, "class"), -(right @ one_hot) / np.where(counts, counts, np.nan)),

@@ -5,19 +5,10 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from ..axes import UNIT_AXES
-from ..errors import DataError
+from ..axes import unit_axis
 
 LOW, HIGH = 0.01, 0.99
 """Below LOW a unit has ultra-low density, above HIGH it is always on."""
-
-
-def unit_axis(acts: xr.DataArray) -> str:
-    """``unit`` or ``channel``, whichever the array has; an array with neither is a DataError."""
-    for axis in UNIT_AXES:
-        if axis in acts.dims:
-            return axis
-    raise DataError(f"the activations have the axes {', '.join(map(str, acts.dims))}; one of them is unit or channel")
 
 
 def learning_curve(training: xr.Dataset, log: xr.Dataset, per_octave: int = 4) -> xr.Dataset:
@@ -54,7 +45,7 @@ def activity(acts: xr.DataArray) -> xr.Dataset:
     them; ``always_on``: above 0 on more than 99 %. Of a channel's map give its maximum (``run.activations(name,
     "max")``): it is on where any position is.
     """
-    unit_axis(acts)
+    unit_axis(acts.dims)
     on = (acts > 0).mean("example")
     return xr.Dataset(
         {

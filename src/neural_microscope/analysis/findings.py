@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
+from ..axes import unit_axis
 from ..run import Run
 from ..statistics import INTERVAL, bootstrap_mean, halves, spearman
 from . import causal, dynamics, geometry, predictions, selectivity
@@ -33,6 +34,9 @@ class LayerLook:
     histograms: xr.Dataset
     pca: xr.Dataset
     pca_untrained: xr.Dataset
+    between: float
+    """Share of the map's spread that lies between the classes, 0..1."""
+    between_untrained: float
     means: xr.DataArray
     means_untrained: xr.DataArray
     selectivity: xr.Dataset
@@ -87,14 +91,17 @@ def _layer(run: Run, name: str, progress: Progress | None) -> LayerLook:
     before = name.replace("hook_post", "hook_pre")
     model = run.model()
     untrained, trained = acts.isel(snapshot=[0]), acts.isel(snapshot=-1)
+    maps = geometry.pca(acts), geometry.pca(untrained)
     return LayerLook(
         hook_point=name,
-        axis=dynamics.unit_axis(acts),
+        axis=unit_axis(acts.dims),
         activity=dynamics.activity(peaks),
         mean_activity=dynamics.activity(acts),
         histograms=dynamics.histograms(run.activations(before if before in run.hook_points else name)),
-        pca=geometry.pca(acts),
-        pca_untrained=geometry.pca(untrained),
+        pca=maps[0],
+        pca_untrained=maps[1],
+        between=float(geometry.between_classes(maps[0])[-1]),
+        between_untrained=float(geometry.between_classes(maps[1])[0]),
         means=selectivity.class_means(trained),
         means_untrained=selectivity.class_means(untrained.isel(snapshot=0)),
         selectivity=selectivity.class_selectivity(trained),
@@ -145,7 +152,7 @@ def _costliest(look: FirstLook, layer: LayerLook) -> Finding:
     choose, judge = halves(layer.effects["label"].values)
     unit = int(loss[:, choose].mean(1).argmax())
     added = loss[:, judge].mean(1)
-    low, high = bootstrap_mean(loss[unit, judge])
+    low, high = (float(end) for end in bootstrap_mean(loss[unit, judge]))
     others = np.percentile(np.delete(added, unit), INTERVAL) if len(added) > 1 else (np.nan, np.nan)
     holds = bool(low > max(0.0, others[1]))
     return Finding(

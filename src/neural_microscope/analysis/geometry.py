@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from ..axes import unit_axis
 from ..errors import DataError
-from .dynamics import unit_axis
 
 
 def pca(
@@ -23,7 +23,7 @@ def pca(
     (parallel analysis, Horn 1965), which keeps every unit's own spread and destroys what units have in common.
     Constant activations give NaN shares. More components than units is an error.
     """
-    axis = unit_axis(acts)
+    axis = unit_axis(acts.dims)
     acts = acts if "snapshot" in acts.dims else acts.expand_dims("snapshot")
     x = acts.transpose("snapshot", "example", axis).values.astype(np.float64)
     if not 1 <= components <= x.shape[2]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from scipy.stats import rankdata
 
+from ..axes import unit_axis
 from ..errors import DataError
 from ..statistics import INTERVAL, false_discovery, halves, p_values, shuffles
-from .dynamics import unit_axis
 
 EPSILON = 1e-3
 """Keeps the selectivity of an almost silent unit finite (and near 0)."""
@@ -22,7 +24,7 @@ def class_means(acts: xr.DataArray) -> xr.DataArray:
     classes = int(labels.max()) + 1
     present = np.bincount(labels, minlength=classes)
     one_hot = np.eye(classes)[labels] / np.where(present, present, np.nan)
-    axis = unit_axis(acts)
+    axis = unit_axis(acts.dims)
     order = [d for d in ("snapshot", "example", axis) if d in acts.dims]
     means = np.swapaxes(one_hot, 0, 1) @ acts.transpose(*order).values.astype(np.float64)
     coords = {name: acts[name] for name in ("step", "epoch") if name in acts.coords}
@@ -30,6 +32,26 @@ def class_means(acts: xr.DataArray) -> xr.DataArray:
     return xr.DataArray(
         means, dims=dims, coords=coords, name=acts.name, attrs={"units": "1", "n_examples": len(labels)}
     )
+
+
+def selectivity_by_class(acts: xr.DataArray) -> xr.DataArray:
+    """How much more each unit answers to each class than to the others: [snapshot, class, unit], -1..1.
+
+    (m_c - m_rest) / (m_c + m_rest + 0.001), m_rest the unweighted mean of the other classes' means. 0 for a dead
+    unit, and near 0 for one that is almost never on. NaN where m_c or m_rest is negative. Its highest class is Morcos
+    et al.'s (2018) selectivity index. It describes the examples given and has no null of its own: `class_selectivity`
+    has.
+    """
+    means = class_means(acts)
+    rest = (means.sum("class") - means) / (means.notnull().sum("class") - 1)
+    return _index(means, rest).rename(acts.name)
+
+
+def _index(best: Any, rest: Any) -> Any:
+    """The signed selectivity of a class mean against the mean of the others."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        index = (best - rest) / (best + rest + EPSILON)
+    return xr.where((best < 0) | (rest < 0), np.nan, index)
 
 
 def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset:
@@ -50,7 +72,7 @@ def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) ->
     """
     if "snapshot" in acts.dims:
         acts = acts.isel(snapshot=-1)
-    axis = unit_axis(acts)
+    axis = unit_axis(acts.dims)
     labels = _labels(acts)
     x = acts.transpose("example", axis).values.astype(np.float64)
     if not np.isfinite(x).all():
@@ -89,8 +111,7 @@ def _judged(
     means, units = _means(x[judge], labels[judge]), np.arange(x.shape[1])
     best = means[preferred, units]
     rest = (np.nansum(means, 0) - best) / (np.isfinite(means).sum(0) - 1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        index = np.where((best < 0) | (rest < 0), np.nan, (best - rest) / (best + rest + EPSILON))
+    index = _index(best, rest)
     size = np.bincount(labels[judge], minlength=len(means))[preferred]
     mean_rank = _means(ranks, labels[judge])[preferred, units]
     auc = (mean_rank - (size + 1) / 2) / (len(judge) - size)
@@ -127,7 +148,7 @@ def top_examples(acts: xr.DataArray, n: int = 8) -> xr.DataArray:
     """
     if "snapshot" in acts.dims:
         acts = acts.isel(snapshot=-1)
-    axis = unit_axis(acts)
+    axis = unit_axis(acts.dims)
     x = acts.transpose(axis, "example").values
     order = np.argsort(-x, axis=1, kind="stable")[:, :n]
     order[x.max(1) <= 0] = -1

@@ -80,7 +80,7 @@ def draws(function: Callable[..., Plot]) -> Callable[..., Plot]:
     @functools.wraps(function)
     def wrapper(*args: Any, theme: Theme = "light", **kwargs: Any) -> Plot:
         colours = look(theme)
-        with mpl.rc_context(_rc(colours)):
+        with mpl.rc_context(_rc(colours)):  # type: ignore[arg-type]
             return function(*args, look=colours, **kwargs)
 
     return wrapper

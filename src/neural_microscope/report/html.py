@@ -21,13 +21,18 @@ def picture(draw: Callable[..., Plot], caption: str, *, table: str = "", middle:
     light, dark = draw(theme="light"), draw(theme="dark")
     data, width, height = _encode(light)
     night, _, _ = _encode(dark)
-    numbers = f'<details><summary>The numbers</summary><div class="scroll" tabindex="0" role="region" aria-label="Table">{table}</div></details>'
-    return (
-        f'<figure{" class=middle" if middle else ""}><div class="scroll" tabindex="0" role="region" aria-label="Figure"><picture>'
-        f'<source media="(prefers-color-scheme: dark)" srcset="data:image/webp;base64,{night}">'
-        f'<img src="data:image/webp;base64,{data}" width="{width}" height="{height}" alt="{escape(light.alt)}">'
-        f"</picture></div><figcaption>{caption}</figcaption>{numbers if table else ''}</figure>"
+    numbers = f"<details><summary>The numbers</summary>{scrolling(table, 'Table')}</details>"
+    image = (
+        f'<picture><source media="(prefers-color-scheme: dark)" srcset="data:image/webp;base64,{night}">'
+        f'<img src="data:image/webp;base64,{data}" width="{width}" height="{height}" alt="{escape(light.alt)}"></picture>'
     )
+    kind = ' class="middle"' if middle else ""
+    return f"<figure{kind}>{scrolling(image, 'Figure')}<figcaption>{caption}</figcaption>{numbers if table else ''}</figure>"
+
+
+def scrolling(content: str, name: str) -> str:
+    """Something wide that scrolls sideways on a narrow screen, by keyboard too."""
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{name}">{content}</div>'
 
 
 def _encode(plot: Plot) -> tuple[str, int, int]:

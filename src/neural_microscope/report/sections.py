@@ -9,9 +9,8 @@ import xarray as xr
 
 from .. import plots
 from ..analysis.findings import Finding, FirstLook, LayerLook, number
-from ..analysis.geometry import between_classes
 from ..run import Run
-from .html import escape, picture, table
+from .html import escape, picture, scrolling, table
 
 DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "KMNIST", "digits": "scikit-learn's digits"}
 SEED = "One network, one seed: not replicated."
@@ -33,7 +32,8 @@ def head(looks: Sequence[FirstLook], names: Sequence[str]) -> str:
     nav = "".join(f'<li><a href="{link}">{escape(text)}</a></li>' for link, text in links)
     return (
         f"<header><h1>What happens inside {escape(' and '.join('the ' + n for n in names))}</h1>"
-        f"<p>Trained on {escape(DATA.get(data['name'], data['name']))} and recorded from before the first step on; at the end, of all test images, "
+        f"<p>Trained on {escape(DATA.get(data['name'], data['name']))} and recorded from before the first step on; at the end, "
+        f"of all test images, "
         f'{escape(accuracies)} are read rightly.</p>{loud}<nav aria-label="Contents"><ol>{nav}</ol></nav></header><main>'
     )
 
@@ -64,7 +64,7 @@ def _glance(looks: Sequence[FirstLook], names: Sequence[str]) -> str:
                     f"{dead[-1]} ({dead[0]})",
                     f"{always[-1]} ({always[0]})",
                     _both(layer.selectivity["selectivity"], layer.selectivity_untrained["selectivity"]),
-                    f"{100 * between_classes(layer.pca)[-1]:.0f} ({100 * between_classes(layer.pca_untrained)[0]:.0f})",
+                    f"{100 * layer.between:.0f} ({100 * layer.between_untrained:.0f})",
                     int((layer.effects["accuracy_drop_q"] < 0.05).sum()),
                 )
             )
@@ -73,7 +73,7 @@ def _glance(looks: Sequence[FirstLook], names: Sequence[str]) -> str:
         "In brackets: the untrained network. Map between digits: how much of the spread on the two principal components lies between "
         "the digits' means. Costly alone: units without which accuracy falls by more than chance (5 % false-discovery rate)."
     )
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="Layers at a glance">{table(head, rows, caption)}</div>'
+    return scrolling(table(head, rows, caption), "Layers at a glance")
 
 
 def _both(trained: xr.DataArray, untrained: xr.DataArray) -> str:
@@ -104,7 +104,8 @@ def training(looks: Sequence[FirstLook], names: Sequence[str]) -> str:
 
 def _training_words(run: Run) -> str:
     c = run.train_config
-    return f"{c.epochs} epochs of {run.description['steps_per_epoch']} steps, {c.optimizer}, learning rate {c.learning_rate:g} ({c.schedule})"
+    steps = run.description["steps_per_epoch"]
+    return f"{c.epochs} epochs of {steps} steps, {c.optimizer}, learning rate {c.learning_rate:g} ({c.schedule})"
 
 
 def _order(curves: dict) -> str:
@@ -219,7 +220,8 @@ def _states(look: FirstLook, n: int) -> str:
     total = sum(layer.size for layer in look.layers)
     return f"<h3>{dead} of {total} units end up dead: they fire for no probe image</h3>" + picture(
         lambda theme: plots.unit_states(tables, theme=theme),
-        f"Always on: above 0 for more than 99 % of {n:,} probe images; dead: for none. A channel is on where any position of its map is. {SEED}",
+        f"Always on: above 0 for more than 99 % of {n:,} probe images; dead: for none. A channel is on where "
+        f"any position of its map is. {SEED}",
         table=table(("layer", "step", "always on", "on for < 1 %", "dead"), rows, "Units in each state"),
     )
 
@@ -236,8 +238,10 @@ def _pca(look: FirstLook, n: int) -> str:
         for k in range(t.sizes["component"])
     ]
     last = look.layers[-1]
-    ends = [100 * share for share in (between_classes(last.pca)[-1], between_classes(last.pca_untrained)[0])]
-    headline = f"In the last hidden layer {ends[0]:.0f} % of the spread on the map lies between digits (untrained: {ends[1]:.0f} %)"
+    headline = (
+        f"In the last hidden layer {100 * last.between:.0f} % of the spread on the map lies between digits "
+        f"(untrained: {100 * last.between_untrained:.0f} %)"
+    )
     return f"<h3>{headline}</h3>" + picture(
         lambda theme: plots.pca_over_time(results, untrained, wanted, theme=theme),
         f"{n:,} probe images, each drawn as its digit, on the two directions in which a layer's activations vary most. The first column "
@@ -296,7 +300,8 @@ def _units(look: FirstLook, layer: LayerLook, n: int) -> str:
     )
     means = picture(
         lambda theme: plots.class_means(layer.means, layer.means_untrained, theme=theme),
-        f"Mean over {n:,} probe images{_maps(look)}. Sorting alone draws a diagonal, in the untrained network too: what differs is how dark the rest is. {SEED}",
+        f"Mean over {n:,} probe images{_maps(look)}. Sorting alone draws a diagonal, in the untrained network too: what differs "
+        f"is how dark the rest is. {SEED}",
     )
     top = picture(
         lambda theme: plots.top_images(look.run.probe.images, layer.top, theme=theme),
@@ -370,7 +375,8 @@ def about(looks: Sequence[FirstLook], names: Sequence[str]) -> str:
         "probe images": "A fixed, class-balanced part of the test images whose activations were recorded at every snapshot.",
         "unit, channel": "One number of a layer for each image; in a convolutional layer, one whole map.",
         "dead": "Above 0 for no probe image.",
-        "selectivity": "How much more a unit answers to its class than to the others: (m − rest) / (m + rest), from −1 to 1 (Morcos et al. 2018).",
+        "selectivity": "How much more a unit answers to its class than to the others: (m − rest) / (m + rest), from −1 to 1 "
+        "(Morcos et al. 2018).",
         "AUC": "The chance that an image of the unit's class excites it more than an image of another; 0.5 is none.",
         "cut out": "The unit's activation is set to 0 for every image (zero ablation), and the network answers again.",
         "principal component": "A direction in which a layer's activations vary most over the images.",
@@ -381,7 +387,7 @@ def about(looks: Sequence[FirstLook], names: Sequence[str]) -> str:
         ("network", "status", "weights' seed", "order's seed", "torch", "threads", "machine"), rows, "The runs"
     )
     return (
-        f'<h2 id="about">About this page</h2><div class="scroll" tabindex="0" role="region" aria-label="Table">{runs}</div><h3>Words</h3><dl>{glossary}</dl>'
+        f'<h2 id="about">About this page</h2>{scrolling(runs, "The runs")}<h3>Words</h3><dl>{glossary}</dl>'
         '<p class="quiet">Made by neural-microscope. This file holds everything it shows and asks for nothing from elsewhere.</p></main>'
     )
 

@@ -1,0 +1,117 @@
+"""The import table of ARCHITECTURE.md: a room imports from rooms below it, never upwards and never from a neighbour."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import neural_microscope
+
+ROOT = Path(neural_microscope.__file__).parent
+ROWS = [
+    ["cli"],
+    ["demonstration"],
+    ["report"],
+    ["analysis.findings"],
+    ["analysis.*", "plots", "recording"],
+    ["statistics", "training", "run"],
+    ["models"],
+    ["interventions"],
+    ["hooks"],
+    ["data"],
+    ["config", "axes"],
+    ["errors"],
+]
+"""From the top of the house to its ground."""
+
+
+def modules() -> list[str]:
+    """Every module of the package, dotted, without the package's own name."""
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in ROOT.rglob("*.py")]
+    return [name.removesuffix(".__init__") for name in names if name != "__init__"]
+
+
+def room(module: str) -> str:
+    """The room of the table that a module is in: its own, that of a measure, or its top package's."""
+    if module.startswith("analysis."):
+        return module if module == "analysis.findings" else "analysis.*"
+    return "analysis" if module == "analysis" else module.split(".")[0]
+
+
+def imports(module: str) -> set[str]:
+    """The package's own modules that a module imports anywhere in its text, type checking apart."""
+    path = ROOT / Path(*module.split("."))
+    package = path.is_dir()
+    tree = ast.parse((path / "__init__.py" if package else path.with_suffix(".py")).read_text("utf-8"))
+    skipped = {n for node in ast.walk(tree) if _type_checking(node) for n in ast.walk(node)}
+    found = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ImportFrom) or node in skipped or not node.level:
+            continue
+        above = module.split(".")[: len(module.split(".")) - node.level + package]
+        base = [*above, *(node.module.split(".") if node.module else [])]
+        for alias in node.names:
+            whole = ".".join([*base, alias.name])
+            found.add(whole if whole in modules() else ".".join(base))
+    return found - {""}
+
+
+def _type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def height(name: str) -> int:
+    return next(i for i, row in enumerate(ROWS) if name in row)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_every_module_imports_only_from_rooms_below_its_own(module: str) -> None:
+    here = room(module)
+    for imported in imports(module):
+        there = room(imported)
+        if here == there or "analysis" in (here, there):  # the package analysis only lists its measures
+            continue
+        if here == "cli" and there in ("train", "Recorder", "resume"):  # names of the lazy front door
+            continue
+        assert "scalar" not in (here, there), f"{module} imports {imported}: the scalar engine stands apart"
+        assert height(there) > height(here), f"{module} ({here}) imports {imported} ({there}), which is not below it"
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if m.startswith("analysis.") and m != "analysis.findings"])
+def test_no_measure_imports_another(module: str) -> None:
+    assert not {name for name in imports(module) if name.startswith("analysis.")}
+
+
+def test_every_module_has_a_room() -> None:
+    known = {name for row in ROWS for name in row} | {"analysis", "scalar"}
+    assert {room(module) for module in modules()} <= known
+
+
+@pytest.mark.parametrize("statement", ["import neural_microscope", "import neural_microscope.cli"])
+def test_the_front_doors_import_nothing_heavy(statement: str) -> None:
+    heavy = {"torch", "zarr", "xarray", "matplotlib", "sklearn", "scipy", "pandas"}
+    code = f"import sys; {statement}; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not heavy & set(loaded)
+
+
+def test_help_of_every_command_is_there_without_torch() -> None:
+    code = (
+        "import sys\nsys.argv = ['microscope', *sys.argv[1:]]\nfrom neural_microscope.cli import main\n"
+        "try: main()\nexcept SystemExit as end: assert end.code == 0\nassert 'torch' not in sys.modules"
+    )
+    for command in ([], ["demo"], ["train"], ["train", "mlp"], ["resume"], ["verify"], ["report"]):
+        done = subprocess.run([sys.executable, "-c", code, *command, "--help"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "usage: microscope" in done.stdout
+
+
+def test_the_lazy_front_door_gives_every_name_it_lists_and_refuses_others() -> None:
+    for name in neural_microscope.__all__:
+        assert getattr(neural_microscope, name) is not None
+    with pytest.raises(AttributeError, match="it has"):
+        neural_microscope.nothing_of_the_kind  # noqa: B018
