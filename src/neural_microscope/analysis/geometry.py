@@ -20,8 +20,9 @@ def pca(
     ``score`` [snapshot, example, component]; ``direction`` [component, unit], unit length, the largest loading
     positive; ``explained`` [component] share of the fitted snapshot's variance (0..1); ``explained_by_chance``
     [component]: the 95th percentile of the same share when each unit's values are shuffled over the examples
-    (parallel analysis, Horn 1965), which keeps every unit's own spread and destroys what units have in common.
-    Constant activations give NaN shares. More components than units is an error.
+    (parallel analysis, Horn 1965), which keeps every unit's own spread and destroys what units have in common (so
+    where a few units vary far more than the others, a real but small later component can lie below chance). Constant
+    activations give NaN shares. More components than units is an error.
     """
     axis = unit_axis(acts.dims)
     acts = acts if "snapshot" in acts.dims else acts.expand_dims("snapshot")
