@@ -6,7 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .config import NetworkConfig, TrainConfig
+from .config import ConfigError, NetworkConfig, TrainConfig
 from .data import Dataset, ImageSet, batches
 from .errors import DataError
 from .hooks import HookedModel, evaluation
 from .models import build
 
 Sampler = Callable[[int], Iterable[Tensor]]
-"""The batches of an epoch: sampler(epoch) gives index tensors, the same number of them in every epoch."""
+"""The batches of an epoch: sampler(epoch) gives int64 indices into the training images, as many batches in every epoch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +172,7 @@ def train_population(
     seeds = list(seeds)
     if len(set(seeds)) != len(seeds):
         raise DataError(f"seeds repeat: {seeds}; each network of a population has its own")
-    population = {}
+    population: dict[int, tuple[nn.Module, History]] = {}
     for seed in seeds:
         model = build(config, seed)
         own = replace(train_config or TrainConfig(), seed=seed)
@@ -181,19 +181,28 @@ def train_population(
 
 
 def evaluate(model: nn.Module, images: ImageSet, *, batch_size: int = 250) -> Evaluation:
-    """Mean cross-entropy, accuracy, accuracy of each class and logits, in evaluation mode without gradients."""
-    if len(images) == 0:
-        raise DataError(f"no images to evaluate on in {images.name or 'this set'}")
+    """Mean cross-entropy, accuracy, accuracy of each class and logits, in evaluation mode without gradients.
+
+    An image whose logits hold a NaN counts as wrong.
+    """
+    return score(model, images.tensor(), images.label_tensor(), images.classes, batch_size)
+
+
+def score(model: nn.Module, images: Tensor, labels: Tensor, classes: int, batch_size: int = 250) -> Evaluation:
+    """`evaluate` for images that are tensors already: float [example, 1, row, col], with their labels [example]."""
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    pixels, labels = images.tensor(), images.label_tensor()
     with torch.no_grad(), evaluation(model):
-        parts = [model(pixels[i : i + batch_size].to(device)).cpu() for i in range(0, len(images), batch_size)]
-    logits = torch.cat(parts)
+        logits = torch.cat([model(part.to(device)).cpu() for part in images.split(batch_size)])
     loss = nn.functional.cross_entropy(logits, labels)
-    right = (logits.argmax(1) == labels).double()
-    counts = torch.bincount(labels, minlength=images.classes).double()
-    by_class = torch.bincount(labels, weights=right, minlength=images.classes) / counts
+    right = _right(logits, labels).double()
+    counts = torch.bincount(labels, minlength=classes).double()
+    by_class = torch.bincount(labels, weights=right, minlength=classes) / counts
     return Evaluation(float(loss), float(right.mean()), by_class.numpy(), logits)
+
+
+def _right(logits: Tensor, labels: Tensor) -> Tensor:
+    """Which examples are classified rightly, [example]. To argmax a NaN is the highest logit: it would be a prediction."""
+    return (logits.argmax(1) == labels) & ~logits.isnan().any(1)
 
 
 def _run(training: Training, source: _epochs, observers: list[Observer]) -> str:
@@ -205,13 +214,18 @@ def _run(training: Training, source: _epochs, observers: list[Observer]) -> str:
         status = _steps(training, source, observers)
     except BaseException as error:
         at = f"at step {training.step}"
-        reason = f"interrupted {at}" if isinstance(error, KeyboardInterrupt) else f"failed {at}: {error}"
-        for observer in observers:
-            observer.stopped(training, reason)
+        interrupted = isinstance(error, KeyboardInterrupt)
+        reason = f"interrupted {at}" if interrupted else f"failed {at}: {type(error).__name__}: {error}"
+        _tell_end(training, observers, reason)
         raise
-    for observer in observers:
-        observer.stopped(training, status)
+    _tell_end(training, observers, status)
     return status
+
+
+def _tell_end(training: Training, observers: list[Observer], status: str) -> None:
+    with ExitStack() as stack:  # each is told, also after one that raises
+        for observer in reversed(observers):
+            stack.callback(observer.stopped, training, status)
 
 
 def _steps(training: Training, source: _epochs, observers: list[Observer]) -> str:
@@ -224,7 +238,7 @@ def _steps(training: Training, source: _epochs, observers: list[Observer]) -> st
         logits = model(images)
         loss = nn.functional.cross_entropy(logits, labels)
         rows["loss"].append(loss.item())
-        rows["accuracy"].append((logits.detach().argmax(1) == labels).sum().item() / len(labels))
+        rows["accuracy"].append(_right(logits.detach(), labels).sum().item() / len(labels))
         rows["learning_rate"].append(rate)
         if not math.isfinite(rows["loss"][-1]):
             return f"diverged at step {training.step + 1}"
@@ -253,10 +267,10 @@ def learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
 
 def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     parameters = [p for p in model.parameters() if p.requires_grad]
-    common: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay, "fused": True}
-    if config.optimizer == "sgd":
+    common: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+    if config.optimizer == "sgd":  # not fused: that rounds otherwise than plain torch, and published runs are plain
         return torch.optim.SGD(parameters, momentum=config.momentum, **common)
-    return (torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW)(parameters, **common)
+    return (torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW)(parameters, fused=True, **common)
 
 
 class _epochs:
@@ -264,26 +278,50 @@ class _epochs:
 
     def __init__(self, data: Dataset, config: TrainConfig, sampler: Sampler | None) -> None:
         size = len(data.train)
-        self.sampler = sampler or (lambda epoch: batches(size, config.batch_size, seed=config.seed, epoch=epoch))
+        self.sampler: Sampler = sampler or (
+            lambda epoch: batches(size, config.batch_size, seed=config.seed, epoch=epoch)
+        )
         self.epochs = config.epochs
         self.images = data.train.tensor().to(config.device)
         self.labels = noisy_labels(data.train, config).to(config.device)
         self.buffer = torch.empty(0, device=config.device)
         # A sampler may draw from a generator as it goes, so epoch 0 is asked for once and kept.
-        self.first = [] if sampler is None else list(sampler(0))
-        self.steps_per_epoch = len(self.first) or -(-size // config.batch_size)
+        self.first = [] if sampler is None else self._checked(0)
+        self.steps_per_epoch = -(-size // config.batch_size) if sampler is None else len(self.first)
+        if not self.steps_per_epoch:
+            raise DataError("the sampler gave no batches in epoch 0; it gives index tensors into the training images")
 
     def after(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Every batch from the one after ``step`` on."""
         for epoch in range(step // self.steps_per_epoch, self.epochs):
-            order = self.first if epoch == 0 and self.first else list(self.sampler(epoch))
-            if len(order) != self.steps_per_epoch:
-                raise DataError(
-                    f"the sampler gave {len(order)} batches in epoch {epoch}, {self.steps_per_epoch} in epoch 0; each has as many"
-                )
+            order = self._order(epoch)
             start = step - epoch * self.steps_per_epoch if epoch == step // self.steps_per_epoch else 0
             for indices in order[start:]:
-                yield self._gather(torch.as_tensor(indices).to(self.images.device))
+                yield self._gather(indices.to(self.images.device))
+
+    def _order(self, epoch: int) -> list[Tensor]:
+        if not self.first:
+            return list(self.sampler(epoch))
+        order = self._checked(epoch) if epoch else self.first
+        if len(order) != self.steps_per_epoch:
+            raise DataError(
+                f"the sampler gave {len(order)} batches in epoch {epoch}, {self.steps_per_epoch} in epoch 0; each has as many"
+            )
+        return order
+
+    def _checked(self, epoch: int) -> list[Tensor]:
+        """The batches of someone else's sampler."""
+        order = [torch.as_tensor(indices) for indices in self.sampler(epoch)]
+        for indices in order:
+            if indices.ndim != 1 or not len(indices) or indices.dtype not in (torch.int64, torch.int32):
+                came = f"{str(indices.dtype).removeprefix('torch.')} {list(indices.shape)}"
+                raise DataError(f"a batch of the sampler is {came}; it is int64 [example], with at least one example")
+            outside = indices[(indices < 0) | (indices >= len(self.images))]
+            if len(outside):
+                raise DataError(
+                    f"the sampler gave index {int(outside[0])}; training images are 0..{len(self.images) - 1}"
+                )
+        return order
 
     def _gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         # A fresh images[indices] costs several times as much: its pages are new to the machine each time.
@@ -296,12 +334,11 @@ class _epochs:
 
 def noisy_labels(images: ImageSet, config: TrainConfig) -> Tensor:
     """The labels trained on: a share of them drawn anew, uniformly from all classes (so some stay right by chance)."""
-    labels = images.label_tensor().clone()
-    if config.label_noise:
-        generator = torch.Generator().manual_seed(config.seed)
-        replaced = torch.rand(len(labels), generator=generator) < config.label_noise
-        labels[replaced] = torch.randint(images.classes, (int(replaced.sum()),), generator=generator)
-    return labels
+    # Of its own: with the seed's main stream, which images get a new label would depend on the initial weights.
+    generator = np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(0, 0)))
+    replaced = generator.random(len(images)) < config.label_noise
+    drawn = generator.integers(images.classes, size=len(images))
+    return torch.from_numpy(np.where(replaced, drawn, images.labels))
 
 
 def _check(model: nn.Module, data: Dataset) -> None:
@@ -320,11 +357,13 @@ def _check(model: nn.Module, data: Dataset) -> None:
 @contextmanager
 def _environment(config: TrainConfig) -> Iterator[None]:
     """The config's thread count and seed inside; the caller's threads and random state untouched outside."""
+    kind = torch.device(config.device).type
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device is {config.device!r}, but PyTorch sees no such GPU here; use device='cpu'")
     threads, cpu = torch.get_num_threads(), torch.get_rng_state()
-    cuda = torch.device(config.device).type == "cuda"
-    gpu = torch.cuda.get_rng_state(config.device) if cuda else None
+    gpu = torch.cuda.get_rng_state(config.device) if kind == "cuda" else None
     torch.set_num_threads(config.threads)
-    torch.manual_seed(config.seed)
+    (torch.default_generator if kind == "cpu" else torch).manual_seed(config.seed)
     try:
         yield
     finally:
