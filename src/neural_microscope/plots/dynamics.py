@@ -74,7 +74,7 @@ def histograms_over_time(tables: Mapping[str, xr.Dataset], *, look: Look) -> Plo
         centre = table["centre"].values
         half = (centre[1] - centre[0]) / 2
         extent = (-0.5, share.shape[1] - 0.5, centre[0] - half, centre[-1] + half)
-        shown = np.log10(np.where(share > 0, share, np.nan))
+        shown = np.log10(np.where(share > 0, share, 1e-9))  # below the scale's end: the paper
         image = axes.imshow(
             shown,
             aspect="auto",
@@ -84,7 +84,6 @@ def histograms_over_time(tables: Mapping[str, xr.Dataset], *, look: Look) -> Plo
             vmin=-4,
             vmax=max(-1.0, np.nanmax(shown)),
         )
-        image.cmap.set_bad(look.paper)
         style.quiet(axes, ticks=True)
         axes.axhline(0, color=look.quiet, linewidth=0.6)
         axes.set_ylabel("activation")

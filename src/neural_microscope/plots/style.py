@@ -198,8 +198,10 @@ def _rc(look: Look) -> dict[str, Any]:
 
 def label_points(axes: Axes, points: dict[str, tuple[float, float]], look: Look) -> None:
     """Names points, each where it covers no other name; a name that fits nowhere is left out."""
-    figure = axes.figure
-    figure.canvas.draw()
+    figure = axes.get_figure(root=True)
+    engine = figure.get_layout_engine() if figure is not None else None
+    if figure is not None and engine is not None:
+        engine.execute(figure)  # places are known only once the layout is
     taken: list[Any] = []
     for text, place in points.items():
         for dx, dy in ((6, 5), (-6, 5), (6, -11), (-6, -11), (0, 11), (0, -17), (15, -3), (-15, -3)):

@@ -67,13 +67,13 @@ def class_means(trained: xr.DataArray, untrained: xr.DataArray, *, look: Look) -
 
 @draws
 def selectivity(
-    table: xr.Dataset, effects: xr.Dataset, untrained: xr.Dataset | None = None, *, label: int = 6, look: Look
+    table: xr.Dataset, effects: xr.Dataset, untrained: xr.Dataset | None = None, *, named: int = 6, look: Look
 ) -> Plot:
     """Selectivity of each unit against what cutting it out costs; grey: what shuffled labels give, and the untrained
     network's units.
 
     ``table``, ``untrained``: `analysis.selectivity.class_selectivity`; ``effects``: `analysis.causal.ablate_all` of
-    the same units, in the same order. ``label``: how many of the units that cost most are named.
+    the same units, in the same order. ``named``: how many of the units that cost most are named.
     """
     figure = style.new("wide", 3.3, look)
     axes = figure.subplots()
@@ -91,17 +91,17 @@ def selectivity(
     axes.errorbar(
         x[known], y[known], np.clip(errors[:, known], 0, None), fmt="none", ecolor=look.quiet, elinewidth=0.5, alpha=0.6
     )
-    for unit in np.flatnonzero(known):
-        preferred = int(table["preferred"].values[unit])
-        axes.scatter(
-            x[unit], y[unit], marker=f"${preferred}$", s=42, color=look.of_class(preferred), linewidths=0, zorder=3
-        )
+    preferred = table["preferred"].values
+    for label in np.unique(preferred[known]):
+        there = known & (preferred == label)
+        colour = look.of_class(int(label))
+        axes.scatter(x[there], y[there], marker=f"${label}$", s=42, color=colour, linewidths=0, zorder=3)
     bottom, top = axes.get_ylim()
     if untrained is not None:
         values = untrained["selectivity"].values
         axes.plot(values, np.full(len(values), bottom - 0.06 * (top - bottom)), "|", color=look.null, markersize=7)
         axes.set_ylim(bottom - 0.12 * (top - bottom), top)
-    costly = [unit for unit in np.argsort(-np.where(known, y, -np.inf))[:label] if known[unit]]
+    costly = [unit for unit in np.argsort(-np.where(known, y, -np.inf))[:named] if known[unit]]
     style.label_points(axes, {str(unit): (x[unit], y[unit]) for unit in costly}, look)
     axes.set_xlabel("class selectivity on held-out images (digit: the class a unit prefers)")
     axes.set_ylabel("accuracy lost when cut out\n(percentage points)")

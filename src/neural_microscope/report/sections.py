@@ -130,8 +130,9 @@ def network(look: FirstLook, name: str) -> str:
 
 def _first_weights(look: FirstLook) -> str:
     run = look.run
-    name = next(key for key, value in run.weights().items() if value.ndim in (2, 4))
-    trained, untrained = (w[name].numpy() for w in (run.weights(), run.weights(0)))
+    end, start = run.weights(), run.weights(0)
+    name = next(name for name in run.description["parameters"] if end[name].ndim in (2, 4))
+    trained, untrained = end[name].numpy(), start[name].numpy()
     constant = None
     if trained.ndim == 2:
         shape = run.probe.image_shape

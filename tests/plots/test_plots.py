@@ -1,0 +1,142 @@
+"""Every picture draws what it was given, in both themes, with words for those who can't see it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+from neural_microscope import plots
+from neural_microscope.analysis import dynamics, geometry, predictions, selectivity
+from neural_microscope.plots import style
+
+RNG = np.random.default_rng(0)
+STEPS = np.array([0, 1, 4, 16, 64])
+LABELS = np.arange(60) % 10
+
+
+def acts(units: int = 6) -> xr.DataArray:
+    values = RNG.normal(size=(5, 60, units)).clip(0)
+    values[..., 0] = 0  # one dead unit
+    coords = {"step": ("snapshot", STEPS), "label": ("example", LABELS)}
+    return xr.DataArray(values, dims=("snapshot", "example", "unit"), coords=coords, name="layers.0.hook_post")
+
+
+def effects(units: int = 6) -> xr.Dataset:
+    drop = RNG.uniform(0, 0.1, units)
+    return xr.Dataset({"accuracy_drop": ("unit", drop), "accuracy_drop_low": ("unit", drop - 0.01), "accuracy_drop_high": ("unit", drop + 0.01)})
+
+
+def curve() -> xr.Dataset:
+    return xr.Dataset(
+        {
+            "train_loss": ("bin", [2.0, 1.0, 0.5]),
+            "train_error": ("bin", [0.9, 0.3, 0.1]),
+            "test_loss": ("snapshot", [2.3, 2.0, 1.5, 0.8, 0.4]),
+            "test_error": ("snapshot", [0.9, 0.8, 0.4, 0.2, 0.1]),
+        },
+        coords={"at": ("bin", [1.0, 8.0, 50.0]), "step": ("snapshot", STEPS)},
+    )
+
+
+def logits() -> xr.DataArray:
+    return xr.DataArray(RNG.normal(size=(60, 10)), dims=("example", "class"), coords={"label": ("example", LABELS)})
+
+
+A = acts()
+PICTURES: dict[str, Callable[..., plots.Plot]] = {
+    "learning_curves": lambda **k: plots.learning_curves({"MLP": curve(), "CNN": curve()}, **k),
+    "activity_over_time": lambda **k: plots.activity_over_time({"layers.0.hook_post": dynamics.activity(A)}, **k),
+    "histograms_over_time": lambda **k: plots.histograms_over_time({"layers.0.hook_pre": dynamics.histograms(A)}, **k),
+    "unit_states": lambda **k: plots.unit_states({"layers.0.hook_post": dynamics.activity(A)}, **k),
+    "pca_over_time": lambda **k: plots.pca_over_time(
+        {"layers.0.hook_post": geometry.pca(A)}, {"layers.0.hook_post": geometry.pca(A.isel(snapshot=[0]))}, [0, 4], **k
+    ),
+    "weights": lambda **k: plots.weights(RNG.normal(size=(5, 9, 9)), RNG.normal(size=(5, 9, 9)), np.eye(9, dtype=bool), across=4, **k),
+    "kernels": lambda **k: plots.weights(RNG.normal(size=(5, 3, 3)), RNG.normal(size=(5, 3, 3)), **k),
+    "class_means": lambda **k: plots.class_means(
+        selectivity.class_means(A.isel(snapshot=-1)), selectivity.class_means(A.isel(snapshot=0)), **k
+    ),
+    "selectivity": lambda **k: plots.selectivity(
+        selectivity.class_selectivity(A, draws=20), effects(), selectivity.class_selectivity(A.isel(snapshot=0), draws=20), **k
+    ),
+    "confusion": lambda **k: plots.confusion(predictions.confusion(logits()), **k),
+    "top_images": lambda **k: plots.top_images(RNG.integers(0, 255, (60, 8, 8)).astype(np.uint8), selectivity.top_examples(A, 3), **k),
+    "feature_maps": lambda **k: plots.feature_maps(RNG.uniform(size=(5, 8, 8)), RNG.integers(0, 255, (8, 8)), **k),
+}
+
+
+def pixels(figure: plots.Plot) -> np.ndarray:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80)
+    return np.asarray(Image.open(buffer).convert("RGB")) / 255
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.Theme) -> None:
+    figure = PICTURES[name](theme=theme)
+    shown = pixels(figure)
+    paper = np.array(to_rgb(style.look(theme).paper))
+    np.testing.assert_allclose(shown[0, 0], paper, atol=0.01)
+    away = np.abs(shown - paper).max(-1) > 0.15
+    assert 0.01 < away.mean() < 0.9
+    assert len(figure.alt) > 40
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_no_text_of_a_picture_is_cut_off(name: str) -> None:
+    figure = PICTURES[name](theme="light")
+    figure.canvas.draw()
+    width, height = figure.canvas.get_width_height()
+    for axes in figure.axes:
+        for text in [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label, *axes.texts]:
+            if text.get_text() and text.get_visible() and axes.get_visible():
+                box = text.get_window_extent()
+                assert box.x0 >= -1, text
+                assert box.y0 >= -1, text
+                assert box.x1 <= width + 1, text
+                assert box.y1 <= height + 1, text
+
+
+def test_drawing_leaves_matplotlibs_own_settings_alone() -> None:
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    PICTURES["confusion"](theme="dark")
+    assert dict(mpl.rcParams) == before
+
+
+def luminance(colour: str) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(a: str, b: str) -> float:
+    light, dark = sorted((luminance(a), luminance(b)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_and_marks_can_be_told_from_the_paper(theme: style.Theme) -> None:
+    look = style.look(theme)
+    for text in (look.ink, look.quiet):
+        assert contrast(text, look.paper) >= 4.5
+    for mark in (look.null, look.selected, look.positive, look.negative):
+        assert contrast(mark, look.paper) >= 2.9  # WCAG asks 3; rounding
+
+
+def test_named_points_do_not_cover_each_other() -> None:
+    look = style.look("light")
+    figure = style.new("middle", 3, look)
+    axes = figure.subplots()
+    axes.scatter([0, 0.01, 1], [0, 0.01, 1])
+    style.label_points(axes, {"10": (0, 0), "11": (0.01, 0.01), "12": (1, 1)}, look)
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == 3
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
