@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from .engine import Value
+from .nn import MLP, Layer, Module, Neuron
 
-__all__ = ["Value"]
+__all__ = ["MLP", "Layer", "Module", "Neuron", "Value"]
