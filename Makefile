@@ -35,18 +35,28 @@ demo-short: $(VENV)/.installed
 	$(BIN)/microscope demo --out demo-short --short
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not interop"
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+
+# The other tools pull in hundreds of megabytes, so they live apart.
+.venv-interop/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-interop
+	.venv-interop/bin/python -m pip install --quiet -c constraints.txt -e ".[test,interop]"
+	@touch $@
+
+test-interop: .venv-interop/.installed
+	.venv-interop/bin/python -m pytest -m interop tests/interop
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Beside TransformerLens where its environment is there (make test-interop makes it).
 bench: $(VENV)/.installed
-	$(BIN)/python -m benchmarks
+	$(if $(wildcard .venv-interop/.installed),.venv-interop/bin/python,$(BIN)/python) -m benchmarks
 
 clean:
 	rm -rf $(VENV) .venv-interop .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist

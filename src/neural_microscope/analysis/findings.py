@@ -179,7 +179,7 @@ def _selective(look: FirstLook, layer: LayerLook) -> Finding:
     return Finding(
         f"{_where(look, layer)}: {counts[0]} {layer.axis}s prefer a class more than shuffled labels allow (5 % false-discovery rate), "
         f"but so do {counts[1]} of the untrained network's. The median selectivity is {medians[0]}, untrained {medians[1]}: {verdict} "
-        f"(rank test, p = {p:.2g}).",
+        f"(rank test, p {'< 0.001' if p < 0.001 else '= ' + number(p, 3)}).",
         f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}"))',
         bool(p < 0.05),
     )

@@ -32,16 +32,16 @@ def picture(draw: Callable[..., Plot], caption: str, *, table: str = "", middle:
 
 def scrolling(content: str, name: str) -> str:
     """Something wide that scrolls sideways on a narrow screen, by keyboard too."""
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="{name}">{content}</div>'
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="{name}">{content}</div>'
 
 
 def _encode(plot: Plot) -> tuple[str, int, int]:
     """(lossless WebP in base64, width, height)."""
     buffer = io.BytesIO()
-    plot.savefig(buffer, format="png", dpi=144)
+    plot.savefig(buffer, format="png", dpi=132)
     image = Image.open(buffer).convert("RGB")
     out = io.BytesIO()
-    image.quantize(128, dither=Image.Dither.NONE).convert("RGB").save(out, "WEBP", lossless=True, method=4)
+    image.save(out, "WEBP", lossless=True, method=4)
     return base64.b64encode(out.getvalue()).decode(), image.width, image.height
 
 

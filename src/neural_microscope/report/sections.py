@@ -17,8 +17,9 @@ SEED = "One network, one seed: not replicated."
 
 
 def head(looks: Sequence[FirstLook], names: Sequence[str]) -> str:
-    accuracies = ", ".join(
-        f"the {n} {100 * float(look.run.log['test_accuracy'][-1]):.2f} %" for n, look in zip(names, looks, strict=True)
+    accuracies = " and ".join(
+        f"the {n} reads {100 * float(look.run.log['test_accuracy'][-1]):.2f} %"
+        for n, look in zip(names, looks, strict=True)
     )
     data = looks[0].run.description["data"]
     notes = sorted({look.run.description["data"]["note"] for look in looks} - {""})
@@ -33,8 +34,8 @@ def head(looks: Sequence[FirstLook], names: Sequence[str]) -> str:
     return (
         f"<header><h1>What happens inside {escape(' and '.join('the ' + n for n in names))}</h1>"
         f"<p>Trained on {escape(DATA.get(data['name'], data['name']))} and recorded from before the first step on; at the end, "
-        f"of all test images, "
-        f'{escape(accuracies)} are read rightly.</p>{loud}<nav aria-label="Contents"><ol>{nav}</ol></nav></header><main>'
+        f"{escape(accuracies)} of the test images rightly.</p>"
+        f'{loud}<nav aria-label="Contents"><ol>{nav}</ol></nav></header><main>'
     )
 
 

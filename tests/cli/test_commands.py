@@ -1,0 +1,185 @@
+"""The commands as a user types them, in processes of their own, on the bundled digits: no network is needed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import neural_microscope as nm
+
+SMALL = ["--data", "digits", "--hidden", "8", "--epochs", "2"]
+
+
+def microscope(*words: object, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "neural_microscope.cli", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli") / "mlp"
+    done = microscope("train", "mlp", *SMALL, "--seed", 3, "--out", folder)
+    assert done.returncode == 0, done.stderr
+    assert "test accuracy" in done.stdout
+    return folder
+
+
+def test_train_records_what_was_asked_for(run: Path) -> None:
+    found = nm.Run.open(run)
+    assert found.status == "finished"
+    assert found.config == nm.MLPConfig(image_shape=(8, 8), hidden=(8,))
+    assert found.train_config == nm.TrainConfig(epochs=2, seed=3)
+    assert found.description["model"]["seed"] == 3
+
+
+def test_train_makes_a_cnn_too(tmp_path: Path) -> None:
+    words = ["--data", "digits", "--channels", "2", "--head", "--epochs", "1", "--out", tmp_path / "cnn"]
+    done = microscope("train", "cnn", *words)
+    assert done.returncode == 0, done.stderr
+    assert nm.Run.open(tmp_path / "cnn").config == nm.CNNConfig(image_shape=(8, 8), channels=(2,), head=())
+
+
+def test_an_occupied_folder_is_refused_in_one_line(run: Path) -> None:
+    done = microscope("train", "mlp", *SMALL, "--out", run)
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "microscope resume" in done.stderr
+
+
+def test_verify_says_yes_and_names_the_file_when_no(run: Path, tmp_path: Path) -> None:
+    done = microscope("verify", run)
+    assert done.returncode == 0
+    assert "as it was written" in done.stdout
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", run, copy], check=True)
+    weights = sorted((copy / "weights").iterdir())[0]
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    done = microscope("verify", copy)
+    assert done.returncode == 1
+    assert f"weights/{weights.name}" in done.stdout
+
+
+def test_report_writes_a_page(run: Path, tmp_path: Path) -> None:
+    done = microscope("report", run, "-o", tmp_path / "page.html")
+    assert done.returncode == 0, done.stderr
+    assert "What happens inside the MLP" in (tmp_path / "page.html").read_text("utf-8")
+
+
+def test_resume_of_a_finished_run_and_folders_that_are_none_fail_in_one_line(run: Path, tmp_path: Path) -> None:
+    for words in (["resume", run], ["resume", tmp_path], ["report", tmp_path], ["verify", tmp_path / "nowhere"]):
+        done = microscope(*words)
+        assert done.returncode == 1, words
+        assert len(done.stderr.strip().splitlines()) == 1
+        assert "Traceback" not in done.stderr
+
+
+def test_wrong_usage_exits_with_2() -> None:
+    for words in (
+        ["develop"],
+        ["train", "mlp"],
+        ["train", "rnn", "--out", "x"],
+        ["train", "mlp", "--epochs", "many", "--out", "x"],
+    ):
+        assert microscope(*words).returncode == 2, words
+
+
+def test_settings_that_can_not_be_are_one_line(tmp_path: Path) -> None:
+    done = microscope("train", "mlp", *SMALL, "--dropout", 1.5, "--out", tmp_path / "x")
+    assert done.returncode in (1, 2)
+    assert "dropout" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_diverged_run_exits_with_1_and_keeps_what_there_was(tmp_path: Path) -> None:
+    done = microscope("train", "mlp", *SMALL, "--optimizer", "sgd", "--learning-rate", 1e30, "--out", tmp_path / "x")
+    assert done.returncode == 1
+    assert "diverged at step" in done.stderr
+    assert nm.Run.open(tmp_path / "x").status.startswith("diverged at step")
+
+
+def test_ctrl_c_exits_with_130_keeps_the_run_and_resume_ends_it(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    words = [
+        "train",
+        "mlp",
+        "--data",
+        "digits",
+        "--hidden",
+        "8",
+        "--epochs",
+        "300",
+        "--every-epoch",
+        "False",
+        "--out",
+        folder,
+    ]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "neural_microscope.cli", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    commits = folder / "commits.jsonl"
+    while child.poll() is None and (not commits.exists() or commits.read_text().count('"snapshot"') < 6):
+        time.sleep(0.01)
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=120)
+    assert child.returncode == 130, said
+    assert "microscope resume" in said
+    assert "Traceback" not in said
+    assert nm.Run.open(folder).status.startswith("interrupted at step")
+    done = microscope("resume", folder)
+    assert done.returncode == 0, done.stderr
+    assert nm.Run.open(folder).status == "finished"
+
+
+def test_demo_ends_with_the_page_and_reuses_what_is_there(tmp_path: Path) -> None:
+    done = microscope("demo", "--data", "digits", "--short", "--out", tmp_path / "demo")
+    assert done.returncode == 0, done.stderr
+    page = tmp_path / "demo" / "report.html"
+    assert str(page) in done.stdout
+    assert "The MLP reads" in done.stdout
+    assert "scikit-learn" in done.stdout
+    assert "short form" in page.read_text("utf-8")
+    again = microscope("demo", "--data", "digits", "--short", "--out", tmp_path / "demo")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("already trained") == 2
+    other = microscope("demo", "--data", "digits", "--short", "--seed", 1, "--out", tmp_path / "demo")
+    assert other.returncode == 1
+    assert "another run" in other.stderr
+
+
+def test_demo_without_mnist_says_loudly_that_it_uses_the_digits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing answers: the mirrors are pointed at a closed local port."""
+    code = (
+        "import dataclasses, sys\n"
+        "from neural_microscope.data import source\n"
+        "source.KNOWN['mnist'] = dataclasses.replace(source.KNOWN['mnist'], mirrors=('http://127.0.0.1:9/',))\n"
+        "sys.argv = ['microscope', 'demo', '--short', '--out', sys.argv[1]]\n"
+        "from neural_microscope.cli import main\n"
+        "main()\n"
+    )
+    env = {**os.environ, "NEURAL_MICROSCOPE_DATA": str(tmp_path / "empty")}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "demo")], capture_output=True, text=True, env=env, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "digits" in done.stdout + done.stderr
+    assert 'class="loud"' in (tmp_path / "demo" / "report.html").read_text("utf-8")
+    assert nm.Run.open(tmp_path / "demo" / "mlp").description["data"]["name"] == "digits"

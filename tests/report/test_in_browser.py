@@ -1,0 +1,70 @@
+"""The page in a real browser, from disk, with networking off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=quiet)
+        yield browser
+        browser.close()
+
+
+def opened(browser: Browser, page: Path, width: int, scheme: str) -> tuple[Page, list[str]]:
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+    tab, said = context.new_page(), []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("requestfailed", lambda request: said.append(request.url[:80]))
+    tab.goto(page.as_uri())
+    return tab, said
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1100])
+def test_the_page_opens_whole_and_fits_its_window(browser: Browser, page: Path, width: int, scheme: str) -> None:
+    tab, said = opened(browser, page, width, scheme)
+    assert said == []
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    # Every picture is there, and is the one for this colour scheme.
+    assert tab.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 300)")
+    ground = tab.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    corner = """i => { const c = document.createElement('canvas'); c.width = c.height = 1;
+        const x = c.getContext('2d'); x.drawImage(i, 0, 0); return [...x.getImageData(0, 0, 1, 1).data].slice(0, 3) }"""
+    for image in tab.query_selector_all("img")[:3]:
+        found = image.evaluate(corner)
+        expected = [int(part) for part in ground.removeprefix("rgb(").removesuffix(")").split(",")]
+        assert max(abs(a - b) for a, b in zip(found, expected, strict=True)) <= 2
+    tab.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_accessible_also_with_everything_unfolded(browser: Browser, page: Path, scheme: str) -> None:
+    tab, _ = opened(browser, page, 800, scheme)
+    tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    rules = {
+        "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+    }
+    tab.context.new_cdp_session(tab).send("Page.setBypassCSP", {"enabled": True})
+    result = Axe().run(tab, options=rules)
+    assert result.violations_count == 0, result.generate_report()
+    tab.context.close()
+
+
+def test_tables_unfold_by_keyboard(browser: Browser, page: Path) -> None:
+    tab, _ = opened(browser, page, 800, "light")
+    tab.locator("summary").first.focus()
+    tab.keyboard.press("Enter")
+    assert tab.locator("details").first.evaluate("d => d.open")
+    tab.context.close()
