@@ -148,7 +148,7 @@ def main() -> None:
             commands,
             prog="microscope",
             description="A microscope for small neural networks: train, record, and see what happens inside.",
-            config=(tyro.conf.OmitArgPrefixes, tyro.conf.CascadeSubcommandArgs, tyro.conf.FlagConversionOff),
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.CascadeSubcommandArgs),
         )
     except KeyboardInterrupt:
         _fail("interrupted; what was recorded is kept, `microscope resume FOLDER` continues it", 130)

@@ -61,7 +61,9 @@ def test_a_dead_unit_changes_exactly_nothing(mlp: nm.MLP, digits: nm.data.ImageS
 def test_classes_add_up_to_the_whole(mlp: nm.MLP, digits: nm.data.ImageSet) -> None:
     effects = causal.ablate_all(mlp, digits, "layers.1.hook_post")
     weights = np.bincount(digits.labels) / len(digits)
-    np.testing.assert_allclose((effects["accuracy_drop_by_class"] * weights).sum("class"), effects["accuracy_drop"], atol=1e-12)
+    np.testing.assert_allclose(
+        (effects["accuracy_drop_by_class"] * weights).sum("class"), effects["accuracy_drop"], atol=1e-12
+    )
     assert (effects["accuracy_drop_low"] <= effects["accuracy_drop"]).all()
     assert (effects["accuracy_drop"] <= effects["accuracy_drop_high"]).all()
 
@@ -78,7 +80,9 @@ def test_the_sign_test_is_scipys_and_controlled_over_the_layer(mlp: nm.MLP, digi
 
 
 def test_any_module_can_be_cut(digits: nm.data.ImageSet) -> None:
-    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 5), torch.nn.ReLU(inplace=True), torch.nn.Linear(5, 10))
+    net = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(64, 5), torch.nn.ReLU(inplace=True), torch.nn.Linear(5, 10)
+    )
     effects = causal.ablate_all(net, digits, "2.hook_out")
     assert effects.sizes["unit"] == 5
     assert not net[2]._forward_hooks

@@ -44,7 +44,9 @@ def test_histograms_of_equal_values_have_a_bin() -> None:
 def test_a_learning_curve_averages_log_spaced_stretches() -> None:
     steps = np.arange(1, 9)
     training = xr.Dataset({"loss": ("step", 1.0 / steps), "accuracy": ("step", steps / 10)}, coords={"step": steps})
-    log = xr.Dataset({"test_loss": ("snapshot", [2.0]), "test_accuracy": ("snapshot", [0.25])}, coords={"step": ("snapshot", [0])})
+    log = xr.Dataset(
+        {"test_loss": ("snapshot", [2.0]), "test_accuracy": ("snapshot", [0.25])}, coords={"step": ("snapshot", [0])}
+    )
     curve = dynamics.learning_curve(training, log, per_octave=1)
     stretches = [[1], [2, 3], [4, 5, 6, 7], [8]]
     np.testing.assert_allclose(curve["train_loss"], [np.mean([1 / s for s in stretch]) for stretch in stretches])
@@ -55,7 +57,9 @@ def test_a_learning_curve_averages_log_spaced_stretches() -> None:
 def test_confusion_is_scikit_learns() -> None:
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(100, 4)), rng.integers(0, 4, 100)
-    table = predictions.confusion(xr.DataArray(logits, dims=("example", "class"), coords={"label": ("example", labels)}))
+    table = predictions.confusion(
+        xr.DataArray(logits, dims=("example", "class"), coords={"label": ("example", labels)})
+    )
     np.testing.assert_array_equal(table["images"], confusion_matrix(labels, logits.argmax(1)))
     assert table.attrs["n_right"] == (logits.argmax(1) == labels).sum()
 

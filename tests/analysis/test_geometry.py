@@ -13,7 +13,9 @@ from neural_microscope.errors import DataError
 
 def acts(values: np.ndarray, labels: np.ndarray | None = None) -> xr.DataArray:
     coords = {} if labels is None else {"label": ("example", labels)}
-    return xr.DataArray(values, dims=("snapshot", "example", "unit")[-values.ndim :], coords=coords, name="layers.0.hook_post")
+    return xr.DataArray(
+        values, dims=("snapshot", "example", "unit")[-values.ndim :], coords=coords, name="layers.0.hook_post"
+    )
 
 
 def test_pca_is_scikit_learns() -> None:

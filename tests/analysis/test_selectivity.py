@@ -15,7 +15,9 @@ LABELS = np.arange(400) % 10
 
 
 def acts(values: np.ndarray, labels: np.ndarray = LABELS) -> xr.DataArray:
-    return xr.DataArray(values, dims=("example", "unit"), coords={"label": ("example", labels)}, name="layers.0.hook_post")
+    return xr.DataArray(
+        values, dims=("example", "unit"), coords={"label": ("example", labels)}, name="layers.0.hook_post"
+    )
 
 
 @pytest.fixture
@@ -49,7 +51,10 @@ def test_dead_and_constant_units_have_no_selectivity(planted: xr.DataArray) -> N
 def test_empty_layers_raise_no_more_alarms_than_declared() -> None:
     rng = np.random.default_rng(2)
     alarms = [
-        (selectivity.class_selectivity(acts(rng.exponential(1, (400, 20))), draws=100, seed=s)["selectivity_q"] < 0.05).any()
+        (
+            selectivity.class_selectivity(acts(rng.exponential(1, (400, 20))), draws=100, seed=s)["selectivity_q"]
+            < 0.05
+        ).any()
         for s in range(40)
     ]
     assert np.mean(alarms) <= 0.15  # 5 % declared; 6 of 40 or fewer come by chance in 99.9 % of such tests
@@ -65,7 +70,9 @@ def test_the_auc_is_scikit_learns_on_the_judging_half(planted: xr.DataArray) -> 
 
 
 def test_negative_class_means_make_the_index_nan_and_leave_the_auc() -> None:
-    table = selectivity.class_selectivity(acts(np.where(LABELS == 3, -0.5, -2.0)[:, None] + np.linspace(0, 0.1, 400)[:, None]))
+    table = selectivity.class_selectivity(
+        acts(np.where(LABELS == 3, -0.5, -2.0)[:, None] + np.linspace(0, 0.1, 400)[:, None])
+    )
     assert np.isnan(table["selectivity"]).all()
     assert float(table["auc"][0]) == 1
 
@@ -80,7 +87,7 @@ def test_class_means_are_the_means_of_the_classes(planted: xr.DataArray) -> None
 
 def test_selectivity_by_class_is_the_formula_written_out(planted: xr.DataArray) -> None:
     table = selectivity.selectivity_by_class(planted)
-    means = np.stack([planted.values[LABELS == c].mean(0) for c in range(10)])
+    means = np.stack([planted.values[c == LABELS].mean(0) for c in range(10)])
     rest = np.stack([np.delete(means, c, 0).mean(0) for c in range(10)])
     np.testing.assert_allclose(table, (means - rest) / (means + rest + 1e-3), atol=1e-12)
 
@@ -92,7 +99,9 @@ def test_top_examples_come_strongest_first_and_dead_units_have_none(planted: xr.
     assert (top[2] == -1).all()
 
 
-@pytest.mark.parametrize("measure", [selectivity.class_selectivity, selectivity.class_means, selectivity.selectivity_by_class])
+@pytest.mark.parametrize(
+    "measure", [selectivity.class_selectivity, selectivity.class_means, selectivity.selectivity_by_class]
+)
 def test_activations_without_labels_are_refused(measure: object) -> None:
     with pytest.raises(DataError, match="label"):
         measure(xr.DataArray(np.ones((4, 2)), dims=("example", "unit")))  # type: ignore[operator]

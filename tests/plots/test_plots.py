@@ -29,7 +29,13 @@ def acts(units: int = 6) -> xr.DataArray:
 
 def effects(units: int = 6) -> xr.Dataset:
     drop = RNG.uniform(0, 0.1, units)
-    return xr.Dataset({"accuracy_drop": ("unit", drop), "accuracy_drop_low": ("unit", drop - 0.01), "accuracy_drop_high": ("unit", drop + 0.01)})
+    return xr.Dataset(
+        {
+            "accuracy_drop": ("unit", drop),
+            "accuracy_drop_low": ("unit", drop - 0.01),
+            "accuracy_drop_high": ("unit", drop + 0.01),
+        }
+    )
 
 
 def curve() -> xr.Dataset:
@@ -57,16 +63,23 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
     "pca_over_time": lambda **k: plots.pca_over_time(
         {"layers.0.hook_post": geometry.pca(A)}, {"layers.0.hook_post": geometry.pca(A.isel(snapshot=[0]))}, [0, 4], **k
     ),
-    "weights": lambda **k: plots.weights(RNG.normal(size=(5, 9, 9)), RNG.normal(size=(5, 9, 9)), np.eye(9, dtype=bool), across=4, **k),
+    "weights": lambda **k: plots.weights(
+        RNG.normal(size=(5, 9, 9)), RNG.normal(size=(5, 9, 9)), np.eye(9, dtype=bool), across=4, **k
+    ),
     "kernels": lambda **k: plots.weights(RNG.normal(size=(5, 3, 3)), RNG.normal(size=(5, 3, 3)), **k),
     "class_means": lambda **k: plots.class_means(
         selectivity.class_means(A.isel(snapshot=-1)), selectivity.class_means(A.isel(snapshot=0)), **k
     ),
     "selectivity": lambda **k: plots.selectivity(
-        selectivity.class_selectivity(A, draws=20), effects(), selectivity.class_selectivity(A.isel(snapshot=0), draws=20), **k
+        selectivity.class_selectivity(A, draws=20),
+        effects(),
+        selectivity.class_selectivity(A.isel(snapshot=0), draws=20),
+        **k,
     ),
     "confusion": lambda **k: plots.confusion(predictions.confusion(logits()), **k),
-    "top_images": lambda **k: plots.top_images(RNG.integers(0, 255, (60, 8, 8)).astype(np.uint8), selectivity.top_examples(A, 3), **k),
+    "top_images": lambda **k: plots.top_images(
+        RNG.integers(0, 255, (60, 8, 8)).astype(np.uint8), selectivity.top_examples(A, 3), **k
+    ),
     "feature_maps": lambda **k: plots.feature_maps(RNG.uniform(size=(5, 8, 8)), RNG.integers(0, 255, (8, 8)), **k),
 }
 

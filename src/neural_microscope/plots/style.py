@@ -27,6 +27,7 @@ class Plot(Figure):
 
     alt: str = ""
     """What the picture shows, for those who can't see it."""
+    canvas: FigureCanvasAgg
 
 
 @dataclass(frozen=True)

@@ -37,11 +37,11 @@ def scrolling(content: str, name: str) -> str:
 
 def _encode(plot: Plot) -> tuple[str, int, int]:
     """(lossless WebP in base64, width, height)."""
-    buffer = io.BytesIO()
-    plot.savefig(buffer, format="png", dpi=132)
-    image = Image.open(buffer).convert("RGB")
+    plot.set_dpi(132)
+    plot.canvas.draw()
+    image = Image.fromarray(np.asarray(plot.canvas.buffer_rgba())).convert("RGB")
     out = io.BytesIO()
-    image.save(out, "WEBP", lossless=True, method=4)
+    image.save(out, "WEBP", lossless=True, method=2)
     return base64.b64encode(out.getvalue()).decode(), image.width, image.height
 
 
