@@ -1,12 +1,15 @@
 """The two networks: an MLP and a CNN with the same hook points, so that every analysis runs on both.
 
-Hook points, in order: ``input`` (the images, 0..1), then for each hidden layer ``layers.{i}.hook_pre`` (what the nonlinearity receives),
-``layers.{i}.hook_post`` (what it returns), ``layers.{i}.hook_norm`` (only where normalisation comes after it) and ``layers.{i}.hook_pool``
-(only after pooling), then ``logits``. Dense layers hold [example, unit], convolutional ones [example, channel, row, col].
+Hook points, in order: ``input`` (the images, 0..1), then for each hidden layer ``layers.{i}.hook_pre`` (what the
+nonlinearity receives), ``layers.{i}.hook_post`` (what it returns), ``layers.{i}.hook_norm`` (only where normalisation
+comes after it) and ``layers.{i}.hook_pool`` (only after pooling), then ``logits``. Dense layers hold [example, unit],
+convolutional ones [example, channel, row, col].
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -49,9 +52,9 @@ class HiddenLayer(nn.Module):
         if self.norm is not None and self.norm_first:
             x = self.norm(x)
         x = self.hook_post(self.activation(self.hook_pre(x)))
-        if self.hook_norm is not None:
+        if self.norm is not None and self.hook_norm is not None:
             x = self.hook_norm(self.norm(x))
-        if self.hook_pool is not None:
+        if self.pool is not None and self.hook_pool is not None:
             x = self.hook_pool(self.pool(x))
         return x if self.dropout is None else self.dropout(x)
 
@@ -82,14 +85,13 @@ class Network(HookedModel):
         self.logits = HookPoint()
         if self.config.init_scale != 1:
             with torch.no_grad():
-                for layer in [*(layer.weights for layer in self.layers), self.output]:
-                    for parameter in layer.parameters():
+                for module in self.modules():
+                    for parameter in module.parameters() if isinstance(module, nn.Linear | nn.Conv2d) else ():
                         parameter.mul_(self.config.init_scale)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [example, class] of float images in 0..1, [example, 1, row, col]; anything else is a DataError."""
-        if not torch.compiler.is_compiling():
-            check_images(images, self.config.image_shape)
+        check_images(images, self.config.image_shape)
         x = self.input(images)
         if self.config.pixel_mean != 0 or self.config.pixel_std != 1:
             x = (x - self.config.pixel_mean) / self.config.pixel_std
@@ -105,7 +107,8 @@ class Network(HookedModel):
 class MLP(Network):
     """A multi-layer perceptron with named hook points; same config and seed, same weights.
 
-    With ``init_scale`` 1 the weights are those that ``torch.manual_seed(seed)`` and then one ``nn.Linear`` after another would give.
+    With ``init_scale`` 1 the weights are those that ``torch.manual_seed(seed)`` and then one ``nn.Linear`` after another
+    would give.
     """
 
     def __init__(self, config: MLPConfig | None = None, seed: int = 0) -> None:
@@ -123,7 +126,10 @@ class MLP(Network):
 
 
 class CNN(Network):
-    """Convolutional layers that keep the image's size, each with a pooling that halves it, then dense layers, then logits."""
+    """Convolutional layers that keep the image's size, each with a pooling that halves it, then dense layers and logits.
+
+    The weights come from the seed as in `MLP`: ``nn.Conv2d`` after ``nn.Conv2d``, then ``nn.Linear`` after ``nn.Linear``.
+    """
 
     def __init__(self, config: CNNConfig | None = None, seed: int = 0) -> None:
         config = config or CNNConfig()
@@ -143,7 +149,7 @@ class CNN(Network):
                 width = units
             self._finish(width)
         # The same numbers in another order in memory, which convolutions on a CPU read about twice as fast.
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def build(config: NetworkConfig, seed: int = 0) -> Network:
@@ -151,39 +157,38 @@ def build(config: NetworkConfig, seed: int = 0) -> Network:
     return MLP(config, seed) if isinstance(config, MLPConfig) else CNN(config, seed)
 
 
-class _seeded:
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
     """PyTorch's CPU generator starts from a seed inside the block; outside, nothing has happened."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-
-    def __enter__(self) -> None:
-        self.state = torch.get_rng_state()
-        torch.manual_seed(self.seed)
-
-    def __exit__(self, *_: object) -> None:
-        torch.set_rng_state(self.state)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would change the other devices' generators too
+        yield
 
 
 def check_images(images: Any, image_shape: tuple[int, int]) -> None:
-    """Raises DataError unless ``images`` is what models take: float, [example, 1, row, col], no value above 1."""
+    """Raises DataError unless ``images`` is what models take: float, [example, 1, row, col], no value above 1.
+
+    Does nothing inside a compiled model, where it would split the graph.
+    """
+    if torch.compiler.is_compiling():
+        return
     if not isinstance(images, Tensor):
         raise DataError(
             f"a model takes a torch tensor; got {type(images).__name__}. An ImageSet gives one: digits.test.tensor()"
         )
     if not images.is_floating_point():
         raise DataError(
-            f"a model takes float images in 0..1; got {str(images.dtype).removeprefix('torch.')}. Convert with images.float() / 255, "
-            "or take ImageSet.tensor()"
+            f"a model takes float images in 0..1; got {str(images.dtype).removeprefix('torch.')}. Convert with "
+            "images.float() / 255, or take ImageSet.tensor()"
         )
     if images.ndim != 4 or images.shape[1:] != (1, *image_shape):
         rows, cols = image_shape
-        hint = " (add the channel axis with images[:, None])" if images.shape[1:] == image_shape else ""
+        way = f"images.reshape(-1, 1, {rows}, {cols})" if images.numel() % (rows * cols) == 0 else "images of that size"
         raise DataError(
-            f"this model takes images of shape [example, 1, {rows}, {cols}]; got {list(images.shape)}{hint}"
+            f"this model takes images of shape [example, 1, {rows}, {cols}]; got {list(images.shape)}. Give it {way}"
         )
     if images.numel() and (highest := float(images.detach().max())) > 1:
         raise DataError(
-            f"a model takes images in 0..1; the highest value here is {highest:.4g}. Divide pixels 0..255 by 255; pixel normalisation "
-            "is part of the model's config (pixel_mean, pixel_std)"
+            f"a model takes images in 0..1; the highest value here is {highest:.4g}. Divide pixels 0..255 by 255; pixel "
+            "normalisation is part of the model's config (pixel_mean, pixel_std)"
         )
