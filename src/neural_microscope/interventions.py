@@ -5,9 +5,10 @@ Each returns a function for `HookedModel.hooks`::
     with model.hooks([("layers.1.hook_post", nm.interventions.zero(unit=14))]):
         logits = model(images)
 
-``unit`` (an index or several) counts along axis 1 of [example, unit]; ``channel`` along axis 1 of [example, channel, row, col]; ``mask`` is a boolean
-tensor over everything but the example axis (it may broadcast). Without any of them the whole hook point is meant. An index that does not exist
-is an error. What is not selected stays bit for bit as it was, also where the replacement is NaN.
+``unit`` (an index or several) counts along axis 1 of [example, unit]; ``channel`` along axis 1 of [example, channel, row,
+col]; ``mask`` is a boolean tensor over everything but the example axis (it may broadcast). Without any of them the whole
+hook point is meant. An index that does not exist is an error. What is not selected stays bit for bit as it was, also
+where the replacement is NaN.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,21 +28,22 @@ Intervention = Callable[..., Tensor]
 
 def zero(*, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
     """Sets the selected activations to 0 (zero ablation)."""
-    return _intervention(lambda tensor: torch.zeros_like(tensor), unit, channel, mask)
+    return _intervention(torch.zeros_like, unit, channel, mask)
 
 
 def scale(factor: float, *, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
-    """Multiplies the selected activations by ``factor``: 0 ablates, 1 changes nothing."""
+    """Multiplies the selected activations by ``factor``: 1 changes nothing, 0 ablates (where they are finite)."""
     return _intervention(lambda tensor: tensor * factor, unit, channel, mask)
 
 
 def mean(reference: Any, *, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
     """Replaces the selected activations by their mean over the examples of ``reference`` (mean ablation).
 
-    ``reference``: activations of the same hook point, [example, …] (a tensor, array or DataArray). Feature maps keep a mean for each position.
+    ``reference``: activations of the same hook point, [example, …] (a tensor, array or DataArray). Feature maps keep a
+    mean for each position.
     """
     average = _reference(reference).mean(0)
-    return _intervention(lambda tensor: _like(average, tensor, "mean").expand_as(tensor), unit, channel, mask)
+    return _intervention(lambda tensor: _like(average, tensor, "mean"), unit, channel, mask)
 
 
 def resample(
@@ -48,23 +51,26 @@ def resample(
 ) -> Intervention:
     """Replaces the selected activations by those of examples drawn at random from ``reference`` (resample ablation).
 
-    One example is drawn for each example of the batch, the same for all selected units. The draws start anew from ``seed`` with each function made,
-    and go on from batch to batch.
+    One example is drawn for each example of the batch, the same for all selected units. The draws start anew from
+    ``seed`` with each function made, and go on from batch to batch.
     """
     pool = _reference(reference)
     generator = torch.Generator().manual_seed(seed)
 
     def draw(tensor: Tensor) -> Tensor:
         chosen = torch.randint(len(pool), (len(tensor),), generator=generator)
-        return _like(pool[chosen], tensor, "resample")
+        return _like(pool[chosen.to(pool.device)], tensor, "resample")
 
     return _intervention(draw, unit, channel, mask)
 
 
 def patch(source: Any, *, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
-    """Replaces the selected activations by those of ``source`` (activation patching): [example, …] like the batch, or one example for all."""
+    """Replaces the selected activations by those of ``source`` (activation patching).
+
+    ``source``: [example, …] like the batch, or one example for all.
+    """
     values = _reference(source)
-    return _intervention(lambda tensor: _like(values, tensor, "patch").expand_as(tensor), unit, channel, mask)
+    return _intervention(lambda tensor: _like(values, tensor, "patch"), unit, channel, mask)
 
 
 def steer(
@@ -75,8 +81,11 @@ def steer(
     channel: Indices = None,
     mask: Tensor | None = None,
 ) -> Intervention:
-    """Adds ``strength`` × ``direction`` to every example; ``direction`` has the hook point's shape without the example axis."""
-    added = strength * torch.as_tensor(getattr(direction, "values", direction))
+    """Adds ``strength`` × ``direction`` to the selected activations of every example.
+
+    ``direction`` has the hook point's shape without the example axis.
+    """
+    added = strength * _tensor(direction)
     return _intervention(lambda tensor: tensor + _like(added, tensor, "steer"), unit, channel, mask)
 
 
@@ -98,20 +107,7 @@ def _intervention(
 def _selection(tensor: Tensor, name: str, unit: Indices, channel: Indices, mask: Tensor | None) -> Tensor | None:
     """What is selected, as a boolean tensor that broadcasts against [example, …]; None for everything."""
     if mask is not None:
-        mask = torch.as_tensor(mask)
-        if mask.dtype != torch.bool:
-            raise HookError(f"the mask for {name!r} is {mask.dtype}; it is boolean")
-        try:
-            torch.broadcast_shapes(mask.shape, tensor.shape[1:])
-        except RuntimeError:
-            raise HookError(
-                f"the mask for {name!r} has shape {list(mask.shape)}; without the example axis that hook point is {list(tensor.shape[1:])}"
-            ) from None
-        if mask.ndim > tensor.ndim - 1:
-            raise HookError(
-                f"the mask for {name!r} has {mask.ndim} axes; it has none for the examples, so at most {tensor.ndim - 1}"
-            )
-        return mask.to(tensor.device)
+        return _of_mask(_tensor(mask), tensor, name)
     if unit is None and channel is None:
         return None
     word, indices, rank = ("unit", unit, 2) if unit is not None else ("channel", channel, 4)
@@ -121,35 +117,59 @@ def _selection(tensor: Tensor, name: str, unit: Indices, channel: Indices, mask:
     return _of_indices(indices, tensor, word, name)
 
 
+def _of_mask(mask: Tensor, tensor: Tensor, name: str) -> Tensor:
+    one = tensor.shape[1:]
+    if mask.dtype != torch.bool:
+        raise HookError(f"the mask for {name!r} is {mask.dtype}; it is boolean")
+    if mask.ndim > len(one) or any(m not in (1, size) for m, size in zip(mask.shape[::-1], one[::-1], strict=False)):
+        raise HookError(
+            f"the mask for {name!r} has shape {list(mask.shape)}; it broadcasts to {list(one)}, that hook point without "
+            "its example axis"
+        )
+    return mask.to(tensor.device)
+
+
 def _of_indices(indices: Indices, tensor: Tensor, word: str, name: str) -> Tensor:
-    chosen = torch.as_tensor(indices).reshape(-1)
+    chosen = _tensor(indices).reshape(-1)
+    if not chosen.numel():
+        raise HookError(f"{word}= is empty: it would select nothing; leave it out to select everything")
     if chosen.is_floating_point() or chosen.dtype == torch.bool:
         raise HookError(f"{word} is an index or several; got {chosen.dtype} (a boolean selection is mask=)")
     size = tensor.shape[1]
-    wrong = [int(i) for i in chosen if not 0 <= int(i) < size]
-    if wrong:
-        raise HookError(f"{name!r} has {word}s 0 to {size - 1}; there is no {word} {wrong[0]}")
+    wrong = chosen[(chosen < 0) | (chosen >= size)]
+    if wrong.numel():
+        raise HookError(f"{name!r} has {word}s 0 to {size - 1}; there is no {word} {int(wrong[0])}")
     selected = torch.zeros(size, dtype=torch.bool, device=tensor.device)
-    selected[chosen.to(tensor.device)] = True
+    selected[chosen.long().to(tensor.device)] = True
     return selected.reshape(size, *[1] * (tensor.ndim - 2))
 
 
+def _tensor(values: Any) -> Tensor:
+    """A tensor as it is; of an array or DataArray, whose memory may be read-only, a copy."""
+    if isinstance(values, Tensor):
+        return values
+    array = np.array(getattr(values, "values", values))
+    if array.dtype.kind not in "biuf":
+        raise HookError(f"numbers are needed (a tensor, array or list); got {type(values).__name__}")
+    return torch.from_numpy(array)
+
+
 def _reference(values: Any) -> Tensor:
-    tensor = torch.as_tensor(getattr(values, "values", values)) if not isinstance(values, Tensor) else values
-    if tensor.ndim < 1 or len(tensor) == 0:
+    tensor = _tensor(values).detach()
+    if tensor.ndim < 2 or len(tensor) == 0:
         raise HookError(
-            f"the activations to take values from have shape {list(tensor.shape)}; they are [example, …] with at least one example"
+            f"the activations to take values from have shape {list(tensor.shape)}; they are [example, …] with at least "
+            "one example"
         )
-    return tensor.detach()
+    return tensor if tensor.is_floating_point() else tensor.float()
 
 
 def _like(values: Tensor, tensor: Tensor, what: str) -> Tensor:
-    """``values`` on the tensor's device and in its dtype, if their shape can stand in for it."""
-    fits = values.shape in (tensor.shape, tensor.shape[1:]) or (
-        values.shape[1:] == tensor.shape[1:] and len(values) == 1
-    )
-    if not fits:
+    """``values`` in the tensor's shape, dtype and place, if they can stand in for it."""
+    one = tensor.shape[1:]
+    if values.shape not in (tensor.shape, one, (1, *one)):
         raise HookError(
-            f"{what} was given values of shape {list(values.shape)}; this hook point holds {list(tensor.shape)} (the first axis counts examples)"
+            f"{what} was given values of shape {list(values.shape)}; this hook point holds {list(tensor.shape)} (the first "
+            "axis counts examples)"
         )
-    return values.to(device=tensor.device, dtype=tensor.dtype)
+    return values.to(device=tensor.device, dtype=tensor.dtype).expand_as(tensor)
