@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import HookError
-from .point import Site, is_compiled
+from .point import Site, refuse_compiled
 
 
 class HookFunction(Protocol):
@@ -21,81 +21,109 @@ class HookFunction(Protocol):
     def __call__(self, tensor: Tensor, /, *, hook: Any) -> Tensor | None: ...
 
 
+Action = Callable[["Attachment", Any], Tensor | None]
+"""What happens at a site: (attachment, the module's output) -> a replacement or None."""
+
+
+@dataclass(eq=False, slots=True)
+class Attachment:
+    """One action at one site, and what became of it."""
+
+    site: Site
+    action: Action
+    scope: Pass
+    call: int = -1
+    """The number of the site's present call in the present forward pass."""
+    fired: bool = False
+    graded: bool | None = None
+    """For an action that waits for a gradient: whether one ever came."""
+
+    def __call__(self, output: Any) -> Tensor | None:
+        if torch.compiler.is_compiling():
+            torch._dynamo.graph_break()  # hooks run as they are: compiled into the graph they would outlive their block
+        self.call += 1
+        if self.site.call is not None and self.call != self.site.call:
+            return None
+        self.fired = True
+        return self.action(self, output)
+
+
 @dataclass(eq=False)
 class Pass:
-    """One scope of attached hooks: how often each site was reached in the present forward pass, and ever."""
+    """One scope of attached hooks."""
 
     strict: bool = True
+    once: bool = False
+    """Whether it is meant for a single forward pass."""
     forwards: int = 0
-    calls: dict[int, int] = field(default_factory=dict)
-    fired: set[tuple[str, int | None]] = field(default_factory=set)
-    handles: list[Any] = field(default_factory=list)
+    attachments: list[Attachment] = field(default_factory=list)
+    detach: list[Callable[[], None]] = field(default_factory=list)
+    gradient_handles: list[Any] = field(default_factory=list)
 
     def begin(self, *_: Any) -> None:
+        """A forward pass begins."""
+        if self.once and self.forwards:
+            raise HookError(
+                "the model was called again inside its own forward pass, by a hook; the two would mix. Compute what the "
+                "hook needs beforehand, or on a copy: copy.deepcopy(model)"
+            )
         self.forwards += 1
-        self.calls.clear()
+        for attachment in self.attachments:
+            attachment.call = -1
+        # Of graphs that are gone: a hook that stays for a whole training must not collect them.
+        self.gradient_handles = [h for h in self.gradient_handles if h.hooks_dict_ref() is not None]
 
-    def remove(self) -> None:
-        while self.handles:
-            self.handles.pop().remove()
+    def end(self) -> None:
+        while self.gradient_handles:
+            self.gradient_handles.pop().remove()
+        while self.detach:
+            self.detach.pop()()
+        self.attachments = []  # they refer to this scope; a circle would keep cached tensors alive for a while
+
+    def check(self) -> None:
+        """Raises for a hook that a forward pass, or a gradient, never reached: it did nothing, and nobody would know."""
+        if not self.forwards:
+            return
+        fired = {a.action for a in self.attachments if a.fired}
+        missed = [a.site.label for a in self.attachments if not a.fired and (a.site.named or a.action not in fired)]
+        if missed:
+            raise HookError(
+                f"the forward pass never reached {', '.join(missed)}: nothing was read or changed there. "
+                "A part that is switched off, comes after stop_at, or runs inside a module compiled by itself is not reached"
+            )
+        graded = {a.action for a in self.attachments if a.graded}
+        missed = [a.site.label for a in self.attachments if a.graded is False and a.action not in graded]
+        if missed:
+            raise HookError(
+                f"no gradient reached {', '.join(missed)}: call backward inside the `with model.hooks(…)` block"
+            )
 
 
-Action = Callable[[Site, Pass, Tensor, int], Tensor | None]
-"""What happens at a site: (site, pass, the module's output, number of the call) -> a replacement or None."""
+def attach(root: nn.Module, actions: Sequence[tuple[Site, Action]], *, strict: bool = True, once: bool = False) -> Pass:
+    """Has every action run at its site, in the order given, until the scope's `Pass.end`."""
+    if actions and actions[0][0].module is not actions[0][0].point:
+        refuse_compiled(root)  # our own points are seen by torch.compile, a foreign module's hooks are not
+    scope = Pass(strict, once)
+    try:
+        scope.detach.append(root.register_forward_pre_hook(scope.begin).remove)
+        for site, action in actions:
+            attachment = Attachment(site, action, scope)
+            scope.attachments.append(attachment)
+            scope.detach.append(site.attach(attachment))
+    except BaseException:
+        scope.end()
+        raise
+    return scope
 
 
 @contextmanager
 def attached(root: nn.Module, actions: Sequence[tuple[Site, Action]], *, strict: bool = True) -> Iterator[Pass]:
-    """Runs every action at its site while the block lasts, in the order given."""
-    for site, _ in actions:
-        _refuse_compiled(root, site)
-    scope = Pass(strict)
-    with ExitStack() as stack:
-        stack.callback(scope.remove)
-        if actions:
-            scope.handles.append(root.register_forward_pre_hook(scope.begin))
-        for number, (site, action) in enumerate(actions):
-            scope.handles.append(site.module.register_forward_hook(_torch_hook(scope, number, site, action)))
-            site.point.attached += 1
-            stack.callback(_idle, site)
+    """The same while the block lasts."""
+    scope = attach(root, actions, strict=strict)
+    try:
         yield scope
-
-
-def _idle(site: Site) -> None:
-    site.point.attached -= 1
-
-
-def _refuse_compiled(root: nn.Module, site: Site) -> None:
-    # Our own points are seen by torch.compile (HookPoint.attached); a foreign module's hooks are not.
-    if site.module is not site.point and (is_compiled(root) or is_compiled(site.module)):
-        raise HookError(
-            f"the module is compiled: torch.compile would ignore a hook on {site.name!r} without a word. "
-            "Hook the module as it was before compiling"
-        )
-
-
-def _torch_hook(scope: Pass, number: int, site: Site, action: Action) -> Callable[..., Any]:
-    key = (site.name, site.call)
-
-    def run(module: nn.Module, args: Any, output: Any) -> Any:
-        call = scope.calls.get(number, 0)
-        scope.calls[number] = call + 1
-        if site.call is not None and call != site.call:
-            return None
-        scope.fired.add(key)
-        return action(site, scope, output, call)
-
-    return run
-
-
-def check_fired(scope: Pass, sites: Sequence[Site]) -> None:
-    """Raises for a site that a finished forward pass never reached: its hook would have done nothing, silently."""
-    if not scope.forwards:
-        return
-    missed = [site for site in sites if (site.name, site.call) not in scope.fired]
-    if missed:
-        names = ", ".join(f"{s.name}@{s.call}" if s.call is not None else s.name for s in missed)
-        raise HookError(f"the forward pass never reached {names}: nothing was read or changed there")
+    finally:
+        scope.end()
 
 
 def check_signature(function: Any) -> None:
@@ -117,10 +145,11 @@ def edit(function: HookFunction) -> Action:
     """An action that lets the user's function see, and replace or edit in place, a copy of the tensor."""
     check_signature(function)
 
-    def action(site: Site, scope: Pass, output: Any, call: int) -> Tensor | None:
-        tensor = site.tensor(output)
-        given = tensor.clone()  # an edit in place must reach neither the caller's images nor an earlier cached value
-        return _outcome(function, site, scope, given, call)
+    def action(at: Attachment, output: Any) -> Tensor:
+        # A copy: an edit in place must reach neither the caller's images nor an earlier cached value. Passed on even when
+        # unchanged, so that a tensor that the function kept is part of the graph.
+        result = _outcome(function, at.site, at.scope, at.site.tensor(output).clone(), at.call)
+        return result.clone() if at.site.copy else result
 
     return action
 
@@ -129,45 +158,45 @@ def edit_gradient(function: HookFunction) -> Action:
     """An action that lets the user's function see, and replace or edit in place, the gradient at the site."""
     check_signature(function)
 
-    def action(site: Site, scope: Pass, output: Any, call: int) -> Tensor | None:
-        watched, passed = watch(site, output)
+    def action(at: Attachment, output: Any) -> Tensor:
+        watched, passed = watch(at.site, output)
+        at.graded = bool(at.graded)
+        call = at.call
 
-        def on_gradient(gradient: Tensor) -> Tensor | None:
-            return _outcome(function, site, scope, gradient.clone(), call)
+        def on_gradient(gradient: Tensor) -> Tensor:
+            at.graded = True
+            return _outcome(function, at.site, at.scope, gradient.clone(), call)
 
-        scope.handles.append(watched.register_hook(on_gradient))
+        at.scope.gradient_handles.append(watched.register_hook(on_gradient))
         return passed
 
     return action
 
 
 def watch(site: Site, output: Any) -> tuple[Tensor, Tensor]:
-    """(the tensor whose gradient counts, the tensor to pass on). They differ where code downstream may edit in place."""
+    """(the tensor whose gradient counts, the tensor to pass on); not the same where later code may edit in place."""
     tensor = site.tensor(output)
     if not torch.is_grad_enabled():
         raise HookError(
-            f"gradients are off (torch.no_grad), so none can be seen at {site.name!r}: call it outside no_grad"
+            f"gradients are off (torch.no_grad), so none can be seen at {site.label!r}: call it outside no_grad"
         )
     if not tensor.is_floating_point():
-        raise HookError(f"hook point {site.name!r} holds {tensor.dtype}: it has no gradient")
+        raise HookError(f"hook point {site.label!r} holds {tensor.dtype}: it has no gradient")
     watched = tensor if tensor.requires_grad else tensor.detach().requires_grad_(True)
     return watched, watched.clone() if site.copy else watched
 
 
-def _outcome(function: HookFunction, site: Site, scope: Pass, given: Tensor, call: int) -> Tensor | None:
-    site.point.call = call
-    before = None if given.is_inference() else given._version
+def _outcome(function: HookFunction, site: Site, scope: Pass, given: Tensor, call: int) -> Tensor:
+    site.point.name, site.point.call = site.name, call
     shape, dtype, device = given.shape, given.dtype, given.device
     result = function(given, hook=site.point)
     if result is None:
-        if before is not None and given._version == before:
-            return None
         result = given
     if not isinstance(result, Tensor):
-        raise HookError(f"the hook at {site.name!r} returned {type(result).__name__}; it returns a tensor or None")
+        raise HookError(f"the hook at {site.label!r} returned {type(result).__name__}; it returns a tensor or None")
     if scope.strict and (result.shape, result.dtype, result.device) != (shape, dtype, device):
         raise HookError(
-            f"the hook at {site.name!r} returned {_describe(result.shape, result.dtype, result.device)}; what came was "
+            f"the hook at {site.label!r} returned {_describe(result.shape, result.dtype, result.device)}; what came was "
             f"{_describe(shape, dtype, device)}. strict=False lets it pass"
         )
     return result

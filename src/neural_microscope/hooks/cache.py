@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 import xarray as xr
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -17,15 +18,16 @@ from .. import axes
 from ..errors import HookError, UnknownName, unknown
 
 Key = str | tuple[str, int]
+_CALL = re.compile(r"@\d+(?=(?:_grad)?$)")
 
 
 class ActivationCache(Mapping[str, Tensor]):
     """Activations by hook point, in the order in which the forward pass made them.
 
-    A key is a hook point's name, or a pair: ``cache["post", 0]`` is ``layers.0.hook_post`` and ``cache["post", -1]`` that of
-    the model's last layer that has one (an error where that one was not cached, never another layer's). Gradients end
-    in ``_grad``: ``cache["post_grad", -1]``. Where a module ran twice there is ``name@0`` and ``name@1``, and the bare name is
-    an error that says so. The tensors are detached; those of `MLP` and `CNN` share memory with what the
+    A key is a hook point's name, or a pair: ``cache["post", 0]`` is ``layers.0.hook_post`` and ``cache["post", -1]`` that
+    of the model's last layer that has one (an error where that one was not cached, never another layer's). Gradients
+    end in ``_grad``: ``cache["post_grad", -1]``. Where a module ran twice there is ``name@0`` and ``name@1``, and the
+    bare name is an error that says so. The tensors are detached; those of `MLP` and `CNN` share memory with what the
     forward pass made, ``input`` with the images themselves.
     """
 
@@ -36,33 +38,38 @@ class ActivationCache(Mapping[str, Tensor]):
         self.hook_points = tuple(hook_points) or tuple(self._tensors)
         self.training = training
         """Whether the model was in training mode, where dropout and batch statistics make a pass irreproducible."""
+        self.has_batch_dim = True
+        """Whether the first axis counts examples; False once a single example was taken out."""
 
     def __getitem__(self, key: Key) -> Tensor:
-        name = key if isinstance(key, str) else self._resolve(*key)
+        name = key if isinstance(key, str) else self._resolve(key)
         if name in self._tensors:
             return self._tensors[name]
-        repeats = [n for n in self._tensors if n.startswith(f"{name}@")]
-        if repeats:
-            raise UnknownName(f"{name!r} ran {len(repeats)} times; say which: {', '.join(repeats)}")
-        if name.removesuffix("_grad") in self.hook_points:
+        base = name.removesuffix("_grad")
+        calls = [n for n in self._tensors if _CALL.sub("", n) == name]
+        if calls:
+            raise UnknownName(f"{name!r} is kept call by call; say which: {', '.join(calls)}")
+        if base in self.hook_points:
             raise UnknownName(f"{name!r} is not in this cache; it holds {', '.join(self._tensors)}")
         raise unknown("cached activation", name, self._tensors)
 
-    def _resolve(self, kind: str, layer: int) -> str:
-        kind, grad, _ = kind.partition("_grad")
+    def _resolve(self, key: Any) -> str:
+        if not (isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], str) and isinstance(key[1], int)):
+            raise UnknownName(f"a key is a name, or a pair like ('post', 0) or ('post', -1); got {key!r}")
+        kind, layer = key[0].removesuffix("_grad"), key[1]
         pattern = re.compile(rf"(?:^|\.)(\d+)\.(?:.*\.)?hook_{re.escape(kind)}$")
         found = [(name, int(match[1])) for name in self.hook_points if (match := pattern.search(name))]
         if not found:
             kinds = sorted({n.rpartition("hook_")[2] for n in self.hook_points if "hook_" in n})
             raise unknown("kind of hook point", kind, kinds)
-        if layer < 0:
-            if -layer > len(found):
-                raise UnknownName(f"layer {layer}: only {len(found)} layers have hook_{kind}")
-            return found[layer][0] + grad
-        for name, number in found:
-            if number == layer:
-                return name + grad
-        raise UnknownName(f"layer {layer} has no hook_{kind}; layers {', '.join(str(n) for _, n in found)} have")
+        numbers = list(dict.fromkeys(number for _, number in found))
+        if not (-len(numbers) <= layer < 0 or layer in numbers):
+            raise UnknownName(f"layer {layer} has no hook_{kind}; layers {', '.join(map(str, numbers))} have")
+        number = numbers[layer] if layer < 0 else layer
+        names = [name for name, its in found if its == number]
+        if len(names) > 1:
+            raise UnknownName(f"{key!r} may mean {' or '.join(names)}; give the name")
+        return names[0] + ("_grad" if key[0].endswith("_grad") else "")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tensors)
@@ -73,7 +80,7 @@ class ActivationCache(Mapping[str, Tensor]):
     def __contains__(self, key: object) -> bool:
         try:
             self[key]  # type: ignore[index]
-        except (KeyError, TypeError):
+        except KeyError:
             return False
         return True
 
@@ -83,7 +90,9 @@ class ActivationCache(Mapping[str, Tensor]):
         return f"ActivationCache of {len(self)}{mode}:\n" + "\n".join(lines)
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> ActivationCache:
-        return ActivationCache({n: function(t) for n, t in self.items()}, self.hook_points, self.training)
+        cache = ActivationCache({n: function(t) for n, t in self.items()}, self.hook_points, self.training)
+        cache.has_batch_dim = self.has_batch_dim
+        return cache
 
     def to(self, *args: Any, **kwargs: Any) -> ActivationCache:
         """A cache on another device or in another dtype; the arguments are those of ``Tensor.to``."""
@@ -91,31 +100,53 @@ class ActivationCache(Mapping[str, Tensor]):
 
     def apply_slice_to_batch_dim(self, which: int | slice | list[int] | Tensor) -> ActivationCache:
         """A cache of some examples: an int (the example axis goes), a slice, indices or a boolean mask."""
-        return self._map(lambda tensor: tensor[which])
+        if not self.has_batch_dim:
+            raise HookError("this cache holds a single example: there is no example axis left to slice")
+        cache = self._map(lambda tensor: tensor[which])
+        cache.has_batch_dim = all(
+            after.ndim == before.ndim for after, before in zip(cache.values(), self.values(), strict=True)
+        )
+        return cache
 
     def to_xarray(self) -> xr.Dataset:
-        """Named arrays: [example, unit_<hook point>] or [example, channel_…, row_…, col_…], as in a run's log."""
-        arrays = {}
-        for name, tensor in self.items():
-            dims = axes.of_activation(tuple(tensor.shape), name)
-            arrays[name] = xr.DataArray(tensor.numpy(force=True), dims=[axes.in_log(d, name) for d in dims])
-        return xr.Dataset(arrays, attrs={"training_mode": int(self.training)})
+        """Named arrays: [example, unit_<hook point>] or [example, channel_…, row_…, col_…], as in a run's log.
+
+        A gradient has the axes of its activation. bfloat16, which numpy has not, becomes float32.
+        """
+        return xr.Dataset({n: self._named(n, t) for n, t in self.items()}, attrs={"training_mode": int(self.training)})
+
+    def _named(self, name: str, tensor: Tensor) -> xr.DataArray:
+        of = name.removesuffix("_grad")
+        shape = tuple(tensor.shape) if self.has_batch_dim else (1, *tensor.shape)
+        dims = axes.of_activation(shape, _CALL.sub("", of))[len(shape) - tensor.ndim :][: tensor.ndim]
+        values = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+        return xr.DataArray(values.numpy(force=True), dims=[axes.in_log(dim, of) for dim in dims])
 
     def save(self, path: str | Path) -> None:
         """Writes the tensors, and nothing of the model, as one safetensors file."""
-        about = {"hook_points": self.hook_points, "training": self.training, "order": list(self)}
+        about = {
+            "hook_points": self.hook_points,
+            "training": self.training,
+            "has_batch_dim": self.has_batch_dim,
+            "order": list(self),
+        }
         tensors = {name: tensor.detach().clone().contiguous() for name, tensor in self.items()}
         save_file(tensors, str(path), metadata={"neural_microscope_cache": json.dumps(about)})
 
     @classmethod
     def load(cls, path: str | Path) -> ActivationCache:
         """What `save` wrote. Any other file is a HookError that names it."""
-        with safe_open(str(path), framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("neural_microscope_cache", "null"))
-            if about is None:
-                raise HookError(f"{path} is a safetensors file but not a saved ActivationCache")
-            tensors = {name: file.get_tensor(name) for name in about["order"]}
-        return cls(tensors, tuple(about["hook_points"]), bool(about["training"]))
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                about = json.loads((file.metadata() or {})["neural_microscope_cache"])
+                tensors = {name: file.get_tensor(name) for name in about["order"]}
+        except (KeyError, SafetensorError) as error:
+            raise HookError(
+                f"{path} is no ActivationCache that save() wrote ({type(error).__name__}: {error})"
+            ) from None
+        cache = cls(tensors, tuple(about["hook_points"]), about["training"])
+        cache.has_batch_dim = about["has_batch_dim"]
+        return cache
 
 
 def flatten_calls(found: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:

@@ -4,41 +4,42 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import HookError
-from .attach import Action, HookFunction, Pass, attached, check_fired, edit, edit_gradient, watch
+from .attach import Action, Attachment, HookFunction, Pass, attach, attached, edit, edit_gradient, watch
 from .cache import ActivationCache, flatten_calls
 from .point import HookPoint, Site, find_points
 from .select import NamesFilter, select
 
 Hooks = Sequence[tuple[NamesFilter, HookFunction]]
-_UNSTEADY = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
+_UNSTEADY = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
 
 
 class _Stopped(BaseException):
     """Ends a forward pass early. Not an Exception, so that no ``except Exception`` in a model swallows it."""
 
-    def __init__(self, value: Tensor) -> None:
-        self.value = value
+    def __init__(self, value: Tensor, scope: Pass) -> None:
+        self.value, self.scope = value, scope
 
 
 class HookedModel(nn.Module):
     """Base class of models with hook points.
 
-    Put `HookPoint` modules where the model should be readable and pass tensors through them; they are found at first use
-    and named by their path. Hook functions are called as ``f(tensor, hook=point)`` and may return a replacement.
+    Put `HookPoint` modules where the model should be readable and pass tensors through them; they are found at first
+    use and named by their path. Hook functions are called as ``f(tensor, hook=point)`` and may return a replacement.
     """
 
     copy_cached: ClassVar[bool] = True
-    """Whether cached tensors are copied. A subclass whose forward pass edits nothing in place may say False and save the time."""
+    """Whether cached tensors are copied. A subclass whose forward pass edits nothing in place may say False: faster."""
 
     _found: dict[str, Site] | None = None
-    _permanent: list[tuple[str, bool, ExitStack]] | None = None
+    _permanent: list[tuple[str, bool, Pass]] | None = None
     _warned: bool = False
 
     def _sites(self) -> dict[str, Site]:
@@ -69,14 +70,15 @@ class HookedModel(nn.Module):
     def hooks(self, fwd_hooks: Hooks = (), bwd_hooks: Hooks = (), *, strict: bool = True) -> Iterator[HookedModel]:
         """Attaches hooks while the block lasts.
 
-        ``fwd_hooks``, ``bwd_hooks``: pairs of a name (or collection, or predicate) and a function. A backward hook sees the gradient of whatever
-        ``backward`` is called on inside the block. A function that returns another shape, dtype or device is an
-        error unless ``strict`` is False; so is a hook that no forward pass in the block reached.
+        ``fwd_hooks``, ``bwd_hooks``: pairs of a name (or names, or predicate) and a function. A backward hook sees the
+        gradient of whatever ``backward`` is called on inside the block. A function that returns another shape, dtype or
+        device is an error unless ``strict`` is False; so is a hook that the forward passes, or the gradients, of the
+        block never reached.
         """
-        forward, backward = self._actions(fwd_hooks, edit), self._actions(bwd_hooks, edit_gradient)
-        with attached(self._root(), [*forward, *backward], strict=strict) as scope:
+        actions = self._actions(fwd_hooks, edit) + self._actions(bwd_hooks, edit_gradient)
+        with attached(self._root(), actions, strict=strict) as scope:
             yield self
-            check_fired(scope, [site for site, _ in [*forward, *backward]])
+            scope.check()
 
     def run_with_hooks(
         self,
@@ -87,18 +89,17 @@ class HookedModel(nn.Module):
         strict: bool = True,
         **kwargs: Any,
     ) -> Any:
-        """The model's output with hooks attached for this one call. ``stop_at`` ends the pass at a hook point and returns
-        the tensor there. Backward hooks last no longer than the call; for them use `hooks` around ``backward``."""
-        forward, backward = self._actions(fwd_hooks, edit), self._actions(bwd_hooks, edit_gradient)
-        if backward:
+        """The model's output with hooks attached for this one call.
+
+        ``stop_at`` ends the pass at a hook point and returns the tensor there. Backward hooks would last no longer than
+        the call and are refused: use `hooks` around ``backward``.
+        """
+        if bwd_hooks:
             raise HookError(
                 "backward hooks would be gone before backward runs: use `with model.hooks(bwd_hooks=…)` and call "
                 "backward inside, or run_with_cache(…, incl_bwd=True)"
             )
-        output, scope = self._run(forward, stop_at, strict, args, kwargs)
-        if stop_at is None:
-            check_fired(scope, [site for site, _ in forward])
-        return output
+        return self._run(self._actions(fwd_hooks, edit), stop_at, strict, args, kwargs)
 
     def run_with_cache(
         self,
@@ -112,54 +113,63 @@ class HookedModel(nn.Module):
     ) -> tuple[Any, ActivationCache]:
         """(output, cache) of one forward pass.
 
-        ``names_filter``: None for all hook points, a name, a collection of names, or a predicate. ``device``: where to put the cache.
-        ``stop_at``: the hook point at which to end; the output is then the tensor there. ``incl_bwd``: also cache, as ``<name>_grad``, the
-        gradient of ``loss(output)`` (or of the output itself where that is one number); it is taken with
-        ``torch.autograd.grad``, so no ``param.grad`` changes. Gradients of points the loss does not depend on are zero.
+        ``names_filter``: None for all hook points, a name, names, or a predicate; what is named must be reached and be a
+        tensor, the rest is cached where it is. ``device``: where to put the cache. ``stop_at``: the hook point at which
+        to end; the output is then the tensor there. ``incl_bwd``: also cache, as ``<name>_grad``, the gradient of
+        ``loss(output)`` (or of the output itself where that is one number); it is taken with ``torch.autograd.grad``, so
+        no ``param.grad`` changes. Gradients of points that the loss does not depend on are zero.
         """
+        if loss is not None and not incl_bwd:
+            raise HookError("loss= is what gradients are taken of; without incl_bwd=True there are none")
         sites = select(self._sites(), names_filter)
         self._warn_if_unsteady()
         found: dict[str, list[Tensor]] = {}
         watched: dict[str, list[Tensor]] = {}
-        lenient = names_filter is None
 
-        def store(site: Site, scope: Pass, output: Any, call: int) -> Tensor | None:
-            if lenient and not isinstance(output, Tensor):
+        def store(at: Attachment, output: Any) -> Tensor | None:
+            if not at.site.named and not isinstance(output, Tensor):
                 return None
-            passed = None
-            name = site.name if site.call is None else f"{site.name}@{site.call}"
-            if incl_bwd and site.tensor(output).is_floating_point():
-                output, passed = watch(site, output)
-                watched.setdefault(name, []).append(output)
-            value = site.tensor(output).detach()
+            tensor, passed, name = at.site.tensor(output), None, at.site.label
+            if incl_bwd and tensor.is_floating_point():
+                tensor, passed = watch(at.site, tensor)
+                watched.setdefault(name, []).append(tensor)
+            value = tensor.detach()
             if device is not None and torch.device(device) != value.device:
                 value = value.to(device)
-            elif site.copy:
+            elif at.site.copy:
                 value = value.clone()
             found.setdefault(name, []).append(value)
             return passed
 
-        output, scope = self._run([(site, store) for site in sites], stop_at, True, args, kwargs)
-        if stop_at is None and not lenient and not callable(names_filter):
-            check_fired(scope, sites)
+        output = self._run([(site, store) for site in sites], stop_at, True, args, kwargs)
         tensors = flatten_calls(found)
+        if not tensors:
+            raise HookError("nothing was cached: no module that was reached returned a tensor")
         if incl_bwd:
-            tensors |= _gradients(output if loss is None else loss(output), flatten_calls(watched))
+            gradients = _gradients(output if loss is None else loss(output), flatten_calls(watched))
+            tensors |= {name: gradient.to(device or gradient.device) for name, gradient in gradients.items()}
             output = output.detach() if isinstance(output, Tensor) else output
-        return output, ActivationCache(tensors, tuple(self._sites()), self.training)
+        return output, ActivationCache(tensors, tuple(self._sites()), self._root().training)
 
     def _run(
         self, actions: list[tuple[Site, Action]], stop_at: str | None, strict: bool, args: Any, kwargs: Any
-    ) -> tuple[Any, Pass]:
-        stop = [(site, _stop) for site in select(self._sites(), stop_at)] if stop_at is not None else []
-        with attached(self._root(), [*actions, *stop], strict=strict) as scope:
+    ) -> Any:
+        ends = select(self._sites(), stop_at) if stop_at is not None else []
+        stops = [(replace(site, named=False), _stop) for site in ends]  # of several, one is enough
+        scope = attach(self._root(), [*actions, *stops], strict=strict, once=True)
+        try:
             try:
-                output = self(*args, **kwargs)
-            except _Stopped as stopped:
-                return stopped.value, scope
-            if stop:
+                output, stopped = self(*args, **kwargs), False
+            except _Stopped as stop:
+                if stop.scope is not scope:
+                    raise
+                output, stopped = stop.value, True
+            if stops and not stopped:
                 raise HookError(f"the forward pass ended without reaching {stop_at!r}")
-            return output, scope
+            scope.check()
+            return output
+        finally:
+            scope.end()
 
     def add_hook(
         self,
@@ -174,45 +184,47 @@ class HookedModel(nn.Module):
         if dir not in ("fwd", "bwd"):
             raise HookError(f"dir is {dir!r}; it is 'fwd' or 'bwd'")
         actions = self._actions([(name, hook)], edit if dir == "fwd" else edit_gradient)
-        stack = ExitStack()
-        stack.enter_context(attached(self._root(), actions, strict=strict))
-        self._permanent = [*(self._permanent or []), (dir, is_permanent, stack)]
+        self._permanent = [*(self._permanent or []), (dir, is_permanent, attach(self._root(), actions, strict=strict))]
 
     def reset_hooks(self, direction: Literal["fwd", "bwd", "both"] = "both", including_permanent: bool = False) -> None:
         """Detaches what `add_hook` attached, and nothing else: hooks that others registered stay."""
         if direction not in ("fwd", "bwd", "both"):
             raise HookError(f"direction is {direction!r}; it is 'fwd', 'bwd' or 'both'")
         kept = []
-        for entry in self._permanent or []:
-            dir, is_permanent, stack = entry
+        for dir, is_permanent, scope in self._permanent or []:
             if (is_permanent and not including_permanent) or direction not in (dir, "both"):
-                kept.append(entry)
+                kept.append((dir, is_permanent, scope))
             else:
-                stack.close()
+                scope.end()
         self._permanent = kept
 
     def _warn_if_unsteady(self) -> None:
-        if self.training and not self._warned and any(isinstance(m, _UNSTEADY) and m.training for m in self.modules()):
+        if self._warned or not self._root().training:
+            return
+        if any(isinstance(m, _UNSTEADY) and m.training for m in self.modules()):
             self._warned = True
             warnings.warn(
-                "this model is in training mode with dropout or batch normalisation: its activations are random or depend on the "
-                "batch. Call model.eval() first, unless you mean it (said once)",
+                "this model is in training mode with dropout or batch normalisation: its activations are random or "
+                "depend on the batch. Call model.eval() first, unless you mean it (said once)",
                 stacklevel=3,
             )
 
 
-def _stop(site: Site, scope: Pass, output: Any, call: int) -> Tensor | None:
-    raise _Stopped(site.tensor(output))
+def _stop(at: Attachment, output: Any) -> Tensor | None:
+    raise _Stopped(at.site.tensor(output), at.scope)
 
 
 def _gradients(scalar: Any, watched: dict[str, Tensor]) -> dict[str, Tensor]:
     if not isinstance(scalar, Tensor) or scalar.numel() != 1:
         came = f"a tensor of shape {list(scalar.shape)}" if isinstance(scalar, Tensor) else f"a {type(scalar).__name__}"
         raise HookError(
-            f"a gradient needs one number, but {came} came: give loss=, for example loss=lambda logits: logits[:, 3].sum()"
+            f"a gradient needs one number, but {came} came: give loss=, for example "
+            "loss=lambda logits: logits[:, 3].sum()"
         )
     if not watched:
         raise HookError("no hook point that could have a gradient was reached")
+    if not scalar.requires_grad:
+        raise HookError("the loss depends on no hook point: is there a detach, an argmax or a no_grad in it?")
     gradients = torch.autograd.grad(scalar, list(watched.values()), allow_unused=True)
     return {
         f"{name}_grad": torch.zeros_like(tensor) if gradient is None else gradient.detach()

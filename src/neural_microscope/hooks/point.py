@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..errors import HookError
@@ -22,18 +24,25 @@ class HookPoint(nn.Module):
         super().__init__()
         self.name = name
         self.call = 0
-        # torch.compile guards on this number but not on the module's hooks: changing it is what makes a compiled model
-        # notice a hook that was added later.
-        self.attached = 0
+        # What runs here now. torch.compile guards on this list, as it does not on a module's own hooks: that is how a
+        # compiled model notices what was attached later.
+        self.attached: list[Callable[[Any], Any]] = []
 
     def forward(self, tensor: Tensor) -> Tensor:
         return tensor
 
     def __call__(self, tensor: Tensor) -> Tensor:
-        # nn.Module.__call__ costs more than a small layer's share of a one-image forward pass, so an idle point skips it.
-        if self.attached or self._forward_hooks or self._forward_pre_hooks or self._backward_hooks:
-            return super().__call__(tensor)
+        # nn.Module.__call__ costs more than a small layer's share of a one-image forward pass: only foreign hooks get it.
+        if self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks:
+            tensor = super().__call__(tensor)
+        for run in tuple(self.attached):
+            replacement = run(tensor)
+            if replacement is not None:
+                tensor = replacement
         return tensor
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "attached": []}  # a copy of a model does not inherit what is attached for a while
 
     def layer(self) -> int:
         """The layer number in the name: 1 for ``layers.1.hook_post``. A name without a number is an error."""
@@ -54,14 +63,27 @@ class Site:
     module: nn.Module
     point: HookPoint
     copy: bool
-    """Whether what is cached must be a copy, because the code around the module may change its output in place."""
+    """Whether what is cached or passed on must be a copy, because the code around the module may change it in place."""
     call: int | None = None
     """With a number, only that call of the module in each forward pass (``name@1``)."""
+    named: bool = False
+    """Whether a filter named this site; then never reaching it is an error."""
+
+    @property
+    def label(self) -> str:
+        return self.name if self.call is None else f"{self.name}@{self.call}"
+
+    def attach(self, run: Callable[[Any], Any]) -> Callable[[], None]:
+        """Has ``run`` see, and perhaps replace, every output of the module until the function returned is called."""
+        if self.module is self.point:
+            self.point.attached.append(run)
+            return partial(self.point.attached.remove, run)
+        return self.module.register_forward_hook(lambda module, args, output: run(output)).remove
 
     def tensor(self, output: Any) -> Tensor:
         if not isinstance(output, Tensor):
             raise HookError(
-                f"hook point {self.name!r} saw a {type(output).__name__}, not a tensor: hook a module inside it"
+                f"hook point {self.label!r} saw a {type(output).__name__}, not a tensor: hook a module inside it"
             )
         return output
 
@@ -74,7 +96,12 @@ def find_points(model: nn.Module) -> dict[str, HookPoint]:
     return points
 
 
-def is_compiled(module: nn.Module) -> bool:
-    return getattr(module, "_compiled_call_impl", None) is not None or isinstance(
-        module, torch._dynamo.eval_frame.OptimizedModule
-    )
+def refuse_compiled(root: nn.Module) -> None:
+    """Raises where any module in the tree is compiled: torch.compile ignores hooks that are added to it later."""
+    dynamo: Any = sys.modules.get("torch._dynamo.eval_frame")  # importing it takes seconds; nothing is compiled without
+    for module in root.modules():
+        if module._compiled_call_impl is not None or (dynamo and isinstance(module, dynamo.OptimizedModule)):
+            raise HookError(
+                "the module is compiled: torch.compile would ignore a hook without a word. Hook the module as it was before "
+                "compiling: the argument of torch.compile, or a copy on which .compile() was not called"
+            )

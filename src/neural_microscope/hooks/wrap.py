@@ -8,7 +8,7 @@ from torch import nn
 
 from ..errors import HookError
 from .model import HookedModel
-from .point import HookPoint, Site, is_compiled
+from .point import HookPoint, Site, refuse_compiled
 
 
 class HookedModule(HookedModel):
@@ -21,8 +21,7 @@ class HookedModule(HookedModel):
     def __init__(self, module: nn.Module) -> None:
         if not isinstance(module, nn.Module):
             raise HookError(f"hooked() takes a torch module; got {type(module).__name__}")
-        if any(is_compiled(m) for m in module.modules()):
-            raise HookError("the module is compiled: torch.compile ignores hooks added later. Wrap it before compiling")
+        refuse_compiled(module)
         super().__init__()
         self.module = module
         self.training = module.training
