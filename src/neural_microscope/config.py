@@ -68,7 +68,9 @@ class _NetworkConfig:
 
 
 def _positive(name: str, values: tuple[int, ...]) -> None:
-    _require(all(isinstance(v, int) and v > 0 for v in values), f"{name} is {values!r}; each entry is an integer above 0")
+    _require(
+        all(isinstance(v, int) and v > 0 for v in values), f"{name} is {values!r}; each entry is an integer above 0"
+    )
 
 
 @dataclass(frozen=True)
