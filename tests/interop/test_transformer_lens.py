@@ -10,10 +10,8 @@ import torch
 import neural_microscope as nm
 
 pytestmark = pytest.mark.interop
-hook_points = pytest.importorskip("transformer_lens.hook_points", reason="make test-interop has it")
-HookedRootModule = getattr(hook_points, "HookedRootModule", None)
-if HookedRootModule is None:  # moved in release 4
-    from transformer_lens import HookedRootModule
+transformer_lens = pytest.importorskip("transformer_lens", reason="make test-interop has it")
+HookPoint = pytest.importorskip("transformer_lens.hook_points").HookPoint
 
 SHARED = {
     "run_with_cache": ["names_filter", "device", "incl_bwd"],
@@ -26,13 +24,13 @@ SHARED = {
 clear_contexts (hook.ctx is not here), level, prepend, reset_hooks_end (ours always end what they began)."""
 
 
-class Lens(HookedRootModule):
+class Lens(transformer_lens.HookedRootModule):
     """Our MLP's weights in a genuine HookedRootModule."""
 
     def __init__(self, model: nm.MLP) -> None:
         super().__init__()
         self.first, self.second, self.last = model.layers[0].linear, model.layers[1].linear, model.output
-        self.pre, self.post = hook_points.HookPoint(), hook_points.HookPoint()
+        self.pre, self.post = HookPoint(), HookPoint()
         self.setup()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -49,7 +47,7 @@ def pair() -> tuple[nm.MLP, Lens, torch.Tensor]:
 @pytest.mark.parametrize("method", SHARED)
 def test_method_and_keyword_names_are_theirs(method: str) -> None:
     ours = inspect.signature(getattr(nm.HookedModel, method)).parameters
-    theirs = inspect.signature(getattr(HookedRootModule, method)).parameters
+    theirs = inspect.signature(getattr(transformer_lens.HookedRootModule, method)).parameters
     for keyword in SHARED[method]:
         assert keyword in ours
         assert keyword in theirs
