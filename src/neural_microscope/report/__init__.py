@@ -9,7 +9,7 @@ from pathlib import Path
 from ..analysis.findings import FirstLook, Progress, findings, first_look
 from ..errors import RunError
 from ..run import Run
-from . import html, sections
+from . import html, network, sections
 
 __all__ = ["compose", "write"]
 
@@ -28,7 +28,7 @@ def compose(looks: Sequence[FirstLook], path: str | Path) -> Path:
     names = _distinct(looks)
     parts = [sections.head(looks, names), sections.summary(looks, names, [f for look in looks for f in findings(look)])]
     parts.append(sections.training(looks, names))
-    parts += [sections.network(look, name) for look, name in zip(looks, names, strict=True)]
+    parts += [network.network(look, name) for look, name in zip(looks, names, strict=True)]
     parts.append(sections.about(looks, names))
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

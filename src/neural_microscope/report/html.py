@@ -14,6 +14,7 @@ from PIL import Image
 from ..plots import TOKENS, Plot
 
 escape = html.escape
+SEED = "One network, one seed: not replicated."
 
 
 def picture(draw: Callable[..., Plot], caption: str, *, table: str = "", middle: bool = False) -> str:
@@ -81,3 +82,8 @@ def page(title: str, body: str) -> str:
 
 def _variables(tokens: dict[str, str]) -> str:
     return "".join(f"--{name}:{value};" for name, value in tokens.items())
+
+
+def anchor(name: str) -> str:
+    """Where the page's part about a network begins."""
+    return "net-" + "".join(c if c.isalnum() else "-" for c in name.lower())
