@@ -1,9 +1,20 @@
 """The run folder: a network's whole recorded life, and the one place from which everything later reads."""
 
 from .commits import Commit
+from .layout import Layout, reduced
 from .log import ArraySpec
 from .run import FORMAT_VERSION, Run
 from .verify import Problem, verify
 from .writer import RunWriter
 
-__all__ = ["FORMAT_VERSION", "ArraySpec", "Commit", "Problem", "Run", "RunWriter", "verify"]
+__all__ = [
+    "FORMAT_VERSION",
+    "ArraySpec",
+    "Commit",
+    "Layout",
+    "Problem",
+    "Run",
+    "RunWriter",
+    "reduced",
+    "verify",
+]

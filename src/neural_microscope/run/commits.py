@@ -1,8 +1,8 @@
 """The commit record: one line of JSON for each thing that is safely on disk.
 
-A line carries the SHA-256 of every file written since the line before, of that line (so lines form a chain) and of itself. All lines together give
-the hash of every file then current; a file counts when a line names it. Only the last line can be torn, by a writer that was killed while
-appending it; damage anywhere else is damage.
+A line carries the SHA-256 of every file written since the line before, of that line (so lines form a chain) and of itself. All
+lines together give the hash of every file then current; a file counts when a line names it. A writer that is killed while
+appending leaves a last line without its end; anything else that is not exactly what was written is damage.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 NAME = "commits.jsonl"
+
+Fault = Literal["", "unfinished", "tail", "damage"]
+"""Of a commit record: whole; its end was never written; only its end is damaged; damaged (or lost) before its end."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,25 @@ class Record:
     """The lines of a commit record that can be trusted, and what is wrong with the rest."""
 
     commits: tuple[Commit, ...]
-    length: int
-    """Bytes of the good lines."""
+    lines: tuple[bytes, ...]
+    fault: Fault = ""
     problem: str = ""
-    torn: bool = False
-    """Whether the problem is in the last line only, so that what it stood for can be redone."""
+    """The fault in words."""
+
+    @property
+    def length(self) -> int:
+        """Bytes of the good lines."""
+        return sum(map(len, self.lines))
+
+    @property
+    def chain(self) -> str:
+        """What the next line says of the line before it."""
+        return _digest(self.lines[-1] if self.lines else b"")
+
+    @property
+    def snapshots(self) -> int:
+        """Whole snapshots."""
+        return sum(commit.kind == "snapshot" for commit in self.commits)
 
     def files(self) -> dict[str, str]:
         """SHA-256 of every file now current, by its path in the run folder."""
@@ -56,60 +73,73 @@ class Record:
     def removed(self) -> set[str]:
         return {path for commit in self.commits for path in commit.removed}
 
+    def without_last_snapshot(self) -> Record:
+        """The record as it was before its last snapshot."""
+        end = max(i for i, commit in enumerate(self.commits) if commit.kind == "snapshot")
+        return Record(self.commits[:end], self.lines[:end])
+
 
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def append(folder: Path, commit: Commit, time: str) -> None:
-    """Adds a line and waits until it is on disk."""
-    path = folder / NAME
-    last = path.read_bytes().splitlines()[-1] if path.exists() and path.stat().st_size else b""
-    line = _line(commit, time, hashlib.sha256(last).hexdigest())
-    with path.open("ab") as file:
+def append(folder: Path, commit: Commit, time: str, chain: str) -> str:
+    """Adds a line after the one that ``chain`` tells of and waits until it is on disk; returns the new line's chain."""
+    line = _line(commit, time, chain)
+    with (folder / NAME).open("ab") as file:
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _line(commit: Commit, time: str, previous: str) -> bytes:
-    values = {**commit.__dict__, "removed": list(commit.removed), "time": time, "previous": previous}
-    digest = hashlib.sha256(_canonical(values)).hexdigest()
-    return _canonical({**values, "sha256": digest}) + b"\n"
-
-
-def _canonical(values: dict[str, Any]) -> bytes:
-    return json.dumps(values, sort_keys=True, ensure_ascii=True).encode()
+    return _digest(line)
 
 
 def read(folder: Path) -> Record:
     """The good lines from the start. Reading stops at the first line that is not exactly what was written."""
     path = folder / NAME
     if not path.exists():
-        return Record((), 0, "missing")
-    content = path.read_bytes()
+        return Record((), (), "damage", "missing")
+    lines = path.read_bytes().splitlines(keepends=True)
     commits: list[Commit] = []
-    length, previous = 0, b""
-    lines = content.splitlines(keepends=True)
-    for number, line in enumerate(lines, 1):
-        commit = _parse(line, previous)
-        if commit is None:
-            what = "is damaged" if line.endswith(b"\n") else "was never finished"
-            return Record(tuple(commits), length, f"line {number} of {len(lines)} {what}", number == len(lines))
+    chain = _digest(b"")
+    for number, line in enumerate(lines):
+        commit, previous = _parse(line)
+        if commit is None or previous != chain:
+            return Record(tuple(commits), tuple(lines[:number]), *_fault(lines, number))
         commits.append(commit)
-        length += len(line)
-        previous = line.rstrip(b"\n")
-    return Record(tuple(commits), length, "" if commits else "empty")
+        chain = _digest(line)
+    return Record(tuple(commits), tuple(lines), *(("", "") if commits else ("damage", "empty")))
 
 
-def _parse(line: bytes, previous: bytes) -> Commit | None:
+def _fault(lines: list[bytes], number: int) -> tuple[Fault, str]:
+    where = f"line {number + 1} of {len(lines)}"
+    if any(_parse(line)[0] for line in lines[number:]):  # a sound line that does not follow from the one before it
+        return "damage", f"{where} is damaged or missing"
+    if number + 1 == len(lines) and not lines[number].endswith(b"\n"):
+        return "unfinished", f"{where} was never finished"
+    return "tail", f"{where} is damaged"
+
+
+def _line(commit: Commit, time: str, chain: str) -> bytes:
+    values = {**asdict(commit), "time": time, "previous": chain}
+    return _canonical({**values, "sha256": _digest(_canonical(values))}) + b"\n"
+
+
+def _canonical(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, sort_keys=True, ensure_ascii=True).encode()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _parse(line: bytes) -> tuple[Commit | None, str]:
+    """(the commit, the chain it follows), or None where the line is not, byte for byte, what `_line` wrote."""
     try:
         values = json.loads(line)
-        digest, time, chain = values.pop("sha256"), values.pop("time"), values.pop("previous")
+        time, chain = values.pop("time"), values.pop("previous")
+        values.pop("sha256")
         commit = Commit(**{**values, "removed": tuple(values["removed"])})
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    if chain != hashlib.sha256(previous).hexdigest() or line != _line(commit, time, chain):
-        return None
-    return commit if json.loads(line)["sha256"] == digest else None
+        return (commit, chain) if line == _line(commit, time, chain) else (None, "")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None, ""

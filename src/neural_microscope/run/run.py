@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import safetensors.numpy
 import safetensors.torch
 import xarray as xr
-from safetensors import safe_open
 from torch import Tensor, nn
 
-from .. import axes, config
+from .. import axes
+from ..config import NetworkConfig, TrainConfig, from_json
 from ..data import ImageSet
 from ..errors import RunError, unknown
 from ..models import build
 from . import commits
-from .verify import Problem, verify
+from .verify import Problem, checked, difference, verify
 
 FORMAT_VERSION = 1
 Reduction = Literal["mean", "max", "maps"]
@@ -45,29 +44,40 @@ class Run:
     @classmethod
     def open(cls, folder: str | Path) -> Run:
         """The run in ``folder``. A missing, altered or foreign file is a RunError that names it, never a wrong array."""
-        folder = Path(folder)
+        folder = Path(folder).absolute()
         if not (folder / "run.json").is_file():
             raise RunError(f"{folder} is not a run folder: it has no run.json")
         record = commits.read(folder)
-        if record.problem and not record.torn:
-            raise RunError(f"{folder}/{commits.NAME} {record.problem}: `microscope verify {folder}` says more")
+        if record.fault in ("tail", "damage"):
+            hint = "; `microscope resume` redoes the last snapshot" if record.fault == "tail" else ""
+            raise RunError(
+                f"{folder / commits.NAME}: {record.problem}. `microscope verify {folder}` says what is whole{hint}"
+            )
+        return cls.at(folder, record)
+
+    @classmethod
+    def at(cls, folder: Path, record: commits.Record) -> Run:
+        """The run as it was when ``record`` was its commit record."""
         files = record.files()
-        description = json.loads(_checked(folder, "run.json", files))
+        if not record.snapshots:
+            raise RunError(f"{folder} holds no whole snapshot yet")
+        description = json.loads(checked(folder, "run.json", files))
         if description.get("format_version") != FORMAT_VERSION:
             raise RunError(
                 f"{folder} has format version {description.get('format_version')}; this release reads {FORMAT_VERSION}"
             )
-        missing = [path for path in files if not (folder / path).is_file()]
+        # States are left out: a run that is being written removes them, and only resume needs them all.
+        missing = [path for path in files if not path.startswith("state/") and not (folder / path).is_file()]
         if missing:
-            raise RunError(
-                f"{folder} has lost {missing[0]}" + (f" and {len(missing) - 1} more files" if len(missing) > 1 else "")
-            )
-        if not any(commit.kind == "snapshot" for commit in record.commits):
-            raise RunError(f"{folder} holds no whole snapshot yet")
-        arrays = safetensors.numpy.load(_checked(folder, "probe.safetensors", files))
-        with safe_open(str(folder / "probe.safetensors"), framework="np") as file:
-            about = file.metadata()
-        probe = ImageSet(arrays["images"], arrays["labels"], int(about["classes"]), about["name"])
+            more = f" and {len(missing) - 1} more files" if len(missing) > 1 else ""
+            raise RunError(f"{folder} has lost {missing[0]}{more}")
+        for path in files:
+            if path.endswith("zarr.json"):
+                checked(folder, path, files)
+        content = checked(folder, "probe.safetensors", files)
+        arrays = safetensors.numpy.load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        probe = ImageSet(arrays["images"], arrays["labels"], **json.loads(header["__metadata__"]["probe"]))
         return cls(folder, record, description, probe, arrays["indices"])
 
     def __repr__(self) -> str:
@@ -94,23 +104,27 @@ class Run:
         return list(self.description["hook_points"])
 
     @property
-    def config(self) -> config.NetworkConfig:
+    def config(self) -> NetworkConfig:
         """The network's config; a module that was not built from one has none, which is a RunError."""
         values = dict(self.description["model"])
         if values["kind"] == "module":
             raise RunError(f"{self.folder} records a {values['class']}, which has no config here")
         values.pop("seed")
-        return config.from_json(values)
+        return from_json(values)
 
     @property
-    def train_config(self) -> config.TrainConfig:
-        return config.from_json(self.description["train"])
+    def train_config(self) -> TrainConfig:
+        return from_json(self.description["train"])
 
     @cached_property
     def log(self) -> xr.Dataset:
-        """Everything on the snapshot axis, lazily: activations and logits of the probe images, test scores."""
+        """Everything on the snapshot axis, lazily: activations and logits of the probe images, test scores.
+
+        Each file it is read from is compared with its hash first; one that was altered is a RunError that names it.
+        """
+        self._check("log.zarr/", but=("log.zarr/training/", "log.zarr/gradients/"))
         data = xr.open_zarr(self.folder / "log.zarr", consolidated=True, chunks=None)
-        data = data.set_coords([name for name in ("step", "epoch", "label", "test_index", "seconds") if name in data])
+        data = data.set_coords(["step", "epoch", "label", "test_index", "seconds"])
         return data.isel(snapshot=slice(0, self.last.snapshots))
 
     @cached_property
@@ -120,25 +134,38 @@ class Run:
 
     @cached_property
     def gradients(self) -> xr.Dataset:
-        """Gradient norms and update-to-weight ratios: [step, parameter], for every so many steps."""
+        """Gradient norms and update-to-weight ratios: [step, parameter], for every so many steps.
+
+        A run that was recorded with ``norms_every=0`` has none, which is a RunError.
+        """
         every = self.description["record"]["norms_every"]
-        data = self._steps("gradients", -(-self.last.rows // every) if every else 0)
+        if not every:
+            raise RunError(f"{self.folder} has no gradient norms: it was recorded with RecordConfig(norms_every=0)")
+        updates = self.last.rows - self.status.startswith("diverged")  # the step that diverged has a loss, no update
+        data = self._steps("gradients", -(-updates // every))
         return data.assign_coords(parameter=self.description["parameters"])
 
     def _steps(self, group: str, rows: int) -> xr.Dataset:
+        self._check(f"log.zarr/{group}/")
         data = xr.open_zarr(self.folder / "log.zarr", group=group, consolidated=False, chunks=None).load()
+        ended = self.status == "finished" or self.status.startswith("diverged")
         prefix = f"tail.{group}."
-        state = self.state() if self.last.step in self.steps and self.last.rows == self.last.step else {}
-        tail = {name.removeprefix(prefix): t.numpy() for name, t in state.items() if name.startswith(prefix)}
-        start = rows - len(next(iter(tail.values()))) if tail else rows
-        for name, values in tail.items():  # rows whose chunk is not full yet lie in the state file
-            data[name][start:rows] = values
+        for name, tensor in ({} if ended else self.state()).items():
+            if name.startswith(prefix):  # rows whose chunk is not full yet lie in the state file
+                data[name.removeprefix(prefix)][rows - len(tensor) : rows] = tensor.numpy()
         return data.isel(step=slice(0, rows)).set_coords("step")
+
+    def _check(self, start: str, but: tuple[str, ...] = ()) -> None:
+        for path, expected in self.record.files().items():
+            if path.startswith(start) and not path.startswith(but or "-"):
+                what = difference(self.folder / path, expected)
+                if what:
+                    raise RunError(f"{self.folder / path} is {what}")
 
     def state(self) -> dict[str, Tensor]:
         """What exact resume needs beside the weights, as of the last snapshot."""
         return safetensors.torch.load(
-            _checked(self.folder, f"state/{self.last.step:08d}.safetensors", self.record.files())
+            checked(self.folder, f"state/{self.last.step:08d}.safetensors", self.record.files())
         )
 
     def activations(self, hook_point: str, reduction: Reduction = "mean") -> xr.DataArray:
@@ -147,24 +174,19 @@ class Run:
         """
         if hook_point not in self.description["hook_points"]:
             raise unknown("recorded hook point", hook_point, self.hook_points)
-        if hook_point in self.log:
-            name = hook_point
-        elif reduction in ("mean", "max", "maps"):
-            name = f"{hook_point}.{reduction}"
-        else:
-            raise unknown("reduction", reduction, ["mean", "max", "maps"])
+        if reduction not in get_args(Reduction):
+            raise unknown("reduction", reduction, get_args(Reduction))
+        name = hook_point if hook_point in self.log else f"{hook_point}.{reduction}"
+        if name not in self.log:
+            raise RunError(
+                f"{self.folder} has no maps of {hook_point}: it was recorded with RecordConfig(gallery_size=0)"
+            )
         array = self.log[name]
-        array = array.rename(
-            {
-                dim: axes.from_log(str(dim), hook_point)
-                for dim in array.dims
-                if str(dim) != axes.from_log(str(dim), hook_point)
-            }
-        )
+        names = {str(dim): axes.from_log(str(dim), hook_point) for dim in array.dims}
+        array = array.rename({old: new for old, new in names.items() if old != new})
         if "example_gallery" in array.dims:
-            array = array.rename(example_gallery="example")
-            gallery = self.description["gallery"]
-            array = array.assign_coords(label=("example", self.probe.labels[gallery]))
+            labels = self.probe.labels[self.description["gallery"]]
+            array = array.rename(example_gallery="example").assign_coords(label=("example", labels))
         return array.rename(hook_point)
 
     def weights(self, step: int | None = None) -> dict[str, Tensor]:
@@ -172,7 +194,7 @@ class Run:
         step = self.steps[-1] if step is None else step
         if step not in self.steps:
             raise unknown("snapshot at step", step, map(str, self.steps))
-        return safetensors.torch.load(_checked(self.folder, f"weights/{step:08d}.safetensors", self.record.files()))
+        return safetensors.torch.load(checked(self.folder, f"weights/{step:08d}.safetensors", self.record.files()))
 
     def model(self, step: int | None = None, into: nn.Module | None = None) -> Any:
         """The network after ``step`` steps, in evaluation mode; a recorded foreign module needs an instance to load ``into``."""
@@ -184,16 +206,3 @@ class Run:
     def verify(self) -> list[Problem]:
         """Every file that is not as it was written."""
         return verify(self.folder)
-
-
-def _checked(folder: Path, path: str, files: dict[str, str]) -> bytes:
-    """A file's bytes, if they are those that were committed."""
-    if path not in files:
-        raise RunError(f"{folder / path} is not in the commit record")
-    try:
-        content = (folder / path).read_bytes()
-    except OSError as error:
-        raise RunError(f"{folder / path} can't be read: {error.strerror}") from None
-    if hashlib.sha256(content).hexdigest() != files[path]:
-        raise RunError(f"{folder / path} is not what was written: its SHA-256 has changed")
-    return content

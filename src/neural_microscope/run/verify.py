@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ..errors import RunError
 from . import commits
 
 _NOT_RECORDED = {"run.lock", commits.NAME}
@@ -18,7 +20,8 @@ class Problem:
     path: str
     what: str
     kind: Literal["damage", "interrupted"]
-    """``damage``: it was committed and is no longer what it was. ``interrupted``: a writer was stopped before it was committed; resume redoes it."""
+    """``damage``: it was committed and is no longer what it was. ``interrupted``: a writer was stopped before it was committed;
+    resume redoes it."""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.what}"
@@ -27,25 +30,48 @@ class Problem:
 def verify(folder: str | Path, record: commits.Record | None = None) -> list[Problem]:
     """Every missing, truncated or altered file of a run folder, by comparison with the hashes in the commit record.
 
-    An empty list means that each committed byte is as it was written, and that nothing else lies in the folder.
+    An empty list means that each committed byte is as it was written, and that nothing else lies in the folder. While a run
+    is being written, the files of the next snapshot are reported as not committed yet.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise RunError(f"there is no folder {folder}")
     record = record or commits.read(folder)
     problems = []
     if record.problem:
-        kind: Literal["damage", "interrupted"] = (
-            "interrupted" if record.problem.endswith("never finished") else "damage"
+        problems.append(
+            Problem(commits.NAME, record.problem, "interrupted" if record.fault == "unfinished" else "damage")
         )
-        problems.append(Problem(commits.NAME, record.problem, kind))
     current = record.files()
-    for path, expected in current.items():
-        if not (folder / path).is_file():
-            problems.append(Problem(path, "missing", "damage"))
-        elif (found := commits.sha256(folder / path)) != expected:
-            problems.append(Problem(path, f"SHA-256 is {found[:12]}…, {expected[:12]}… was written", "damage"))
+    damage = {path: what for path, expected in current.items() if (what := difference(folder / path, expected))}
+    problems += [Problem(path, what, "damage") for path, what in damage.items()]
     known = set(current) | record.removed() | _NOT_RECORDED
-    for file in sorted(p for p in folder.rglob("*") if p.is_file()):
-        path = file.relative_to(folder).as_posix()
-        if path not in known:
-            problems.append(Problem(path, "not in the commit record: left by an interrupted writer", "interrupted"))
-    return problems
+    present = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir())
+    left = "not in the commit record: left by a writer that was stopped, or put here by someone else"
+    return problems + [Problem(path, left, "interrupted") for path in present if path not in known]
+
+
+def difference(path: Path, expected: str) -> str:
+    """How a file differs from the one whose SHA-256 is ``expected``, in words; empty where it does not."""
+    try:
+        found = commits.sha256(path)
+    except FileNotFoundError:
+        return "missing"
+    except OSError as error:
+        return f"can't be read ({error.strerror})"
+    return "" if found == expected else f"altered: its SHA-256 is {found[:12]}…, {expected[:12]}… was written"
+
+
+def checked(folder: Path, path: str, files: dict[str, str]) -> bytes:
+    """A file's bytes, if they are those that were committed; else a RunError that names it."""
+    if path not in files:
+        raise RunError(f"{folder / path} is not in the commit record")
+    try:
+        content = (folder / path).read_bytes()
+    except OSError as error:
+        raise RunError(
+            f"{folder / path} can't be read: {error.strerror}. If the run is still being written, open it again"
+        ) from None
+    if hashlib.sha256(content).hexdigest() != files[path]:
+        raise RunError(f"{folder / path} is not what was written: its SHA-256 has changed")
+    return content

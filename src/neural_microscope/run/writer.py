@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +22,15 @@ from torch import Tensor
 from ..data import ImageSet
 from ..errors import RunError
 from . import commits, log
-from .commits import Commit
-from .verify import verify
+from .commits import Commit, Record
+from .rows import Rows
+from .verify import difference
 
 KEPT_STATES = 2
 """States for exact resume that stay on disk: the last snapshot's, and one to fall back on."""
+
+_WRITTEN = re.compile(r"((weights|state)/\d+\.safetensors|log\.zarr/.+/c(\.\d+)+)(\.partial)?")
+"""What a writer adds to a run after its creation: only such files are ever deleted."""
 
 
 class RunWriter:
@@ -31,9 +39,11 @@ class RunWriter:
     def __init__(self, folder: Path, lock: FileLock) -> None:
         self.folder = folder
         self.lock = lock
+        self.record = Record((), ())
+        self.chain = self.record.chain
         self.fresh: dict[str, str] = {}  # files written since the last commit
         self.states: list[str] = []
-        self.log: log.LogWriter
+        self.encoder: log.Encoder
 
     @classmethod
     def create(
@@ -46,58 +56,74 @@ class RunWriter:
         coordinates: Mapping[str, np.ndarray],
     ) -> RunWriter:
         """A new run folder. One that exists and is not empty is refused: a recorded run is never overwritten."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = Path(folder).absolute()
+        _refuse_occupied(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{folder} can't be made: {error.strerror}; give another folder") from None
         writer = cls(folder, _lock(folder))
         try:
-            others = sorted(p.name for p in folder.iterdir() if p.name != "run.lock")
-            if others:
-                raise RunError(
-                    f"{folder} is not empty (it holds {others[0]}): give a new folder, or continue with `microscope resume {folder}`"
-                )
+            _refuse_occupied(folder)  # again: another writer may have come and gone before we had the lock
+        except RunError:
+            writer.close()
+            raise
+        try:
             writer._write("run.json", json.dumps(description, indent=1, sort_keys=True).encode())
             writer._write("probe.safetensors", _probe_bytes(probe, probe_indices))
-            log.create(
-                folder / "log.zarr",
-                groups,
-                {"title": "neural-microscope run", "format_version": description["format_version"]},
-            )
-            writer.log = log.LogWriter(folder / "log.zarr")
+            about = {"title": "neural-microscope run", "format_version": description["format_version"]}
+            log.create(folder / "log.zarr", groups, about)
             for path in sorted((folder / "log.zarr").rglob("zarr.json")):
-                writer._note(path.relative_to(folder).as_posix())
+                writer._note(path)
+            writer.encoder = log.Encoder(folder / "log.zarr")
             for name, values in coordinates.items():
                 writer.write(name, 0, values)
             writer._commit(Commit("created"))
+        except BaseException:
+            writer._undo_create()
+            raise
+        return writer
+
+    @classmethod
+    def reopen(cls, folder: str | Path) -> RunWriter:
+        """A writer for an existing run, at its last whole snapshot (`record`); nothing is changed before `take_back`.
+
+        Damage that can't be redone is a RunError that names the file.
+        """
+        folder = Path(folder).absolute()
+        if not (folder / commits.NAME).exists():
+            raise RunError(f"{folder} is not a run folder, or nothing was recorded in it: it has no {commits.NAME}")
+        writer = cls(folder, _lock(folder))
+        try:
+            writer.record = _last_whole(folder)
+            writer.encoder = log.Encoder(folder / "log.zarr")
         except BaseException:
             writer.close()
             raise
         return writer
 
-    @classmethod
-    def reopen(cls, folder: str | Path) -> tuple[RunWriter, Commit]:
-        """An existing run, taken back to its last whole snapshot. Damage that can't be redone is a RunError that names the file."""
-        folder = Path(folder)
-        if not (folder / "run.json").exists():
-            raise RunError(f"{folder} is not a run folder: it has no run.json")
-        writer = cls(folder, _lock(folder))
-        try:
-            record = _last_whole(folder)
-            _truncate(folder, record.length)
-            current = record.files()
-            writer.states = [path for path in current if path.startswith("state/")]
-            for path in folder.rglob("*"):
-                relative = path.relative_to(folder).as_posix()
-                if path.suffix == ".partial" or (relative.startswith("state/") and relative not in current):
-                    path.unlink()
-            writer.log = log.LogWriter(folder / "log.zarr")
-        except BaseException:
-            writer.close()
-            raise
-        return writer, record.commits[-1]
+    def take_back(self) -> None:
+        """Brings the folder to what `record` says: cuts off what comes after it and deletes the files that nothing there names."""
+        with (self.folder / commits.NAME).open("r+b") as file:
+            file.truncate(self.record.length)
+        current = self.record.files()
+        for path in self.folder.rglob("*"):
+            name = path.relative_to(self.folder).as_posix()
+            if _WRITTEN.fullmatch(name) and name not in current:
+                path.unlink()
+        self.chain = self.record.chain
+        self.states = [path for path in current if path.startswith("state/")]
+        self.fresh.clear()
 
     def write(self, name: str, chunk: int, values: Any) -> None:
         """One chunk of one array of the log."""
-        self._note(f"log.zarr/{self.log.write(name, chunk, values)}")
+        path, content = self.encoder.chunk(name, chunk, values)
+        self._write(f"log.zarr/{path}", content)
+
+    def rows(self, group: str, columns: Sequence[str]) -> Rows:
+        """A table whose rows become chunks of these arrays of the log."""
+        length = min((self.encoder.array(f"{group}/{name}").chunks[0] for name in columns), default=1)
+        return Rows(group, columns, self.write, length)
 
     def snapshot(
         self,
@@ -115,35 +141,80 @@ class RunWriter:
         self._write(f"weights/{step:08d}.safetensors", _tensor_bytes(weights))
         path = f"state/{step:08d}.safetensors"
         self._write(path, _tensor_bytes(state))
-        self.states = [*(p for p in self.states if p != path), path]
-        old, self.states = self.states[:-KEPT_STATES], self.states[-KEPT_STATES:]
+        old, kept = self.states[: 1 - KEPT_STATES], self.states[1 - KEPT_STATES :]
         self._commit(Commit("snapshot", index + 1, step, rows, status, removed=tuple(old)))
+        self.states = [*kept, path]
         for gone in old:
             (self.folder / gone).unlink(missing_ok=True)
 
-    def stop(self, last: Commit, rows: int, status: str) -> None:
-        """Commits how a run ended that did not finish."""
-        self._commit(Commit("stopped", last.snapshots, last.step, rows, status))
+    def diverged(self, rows: int, status: str) -> None:
+        """Commits the end of a run that can't go on, with the rows written since its last snapshot."""
+        self._commit(
+            replace(commits.read(self.folder).commits[-1], kind="stopped", rows=rows, status=status, removed=())
+        )
+
+    def stop(self, status: str) -> None:
+        """Commits how a run ended that can go on, after taking back what its last snapshot does not know."""
+        record = commits.read(self.folder)  # the disk knows best: we may have been stopped in the middle of a commit
+        if record.fault == "damage":
+            raise RunError(f"{self.folder / commits.NAME}: {record.problem}")
+        self.record = record
+        self.take_back()
+        if record.commits[-1].status != "finished":
+            self._commit(replace(record.commits[-1], kind="stopped", status=status, removed=()))
 
     def close(self) -> None:
         self.lock.release()
 
+    def _undo_create(self) -> None:
+        """A folder in which nothing was recorded is left as it was found: empty."""
+        for name in ("run.json", "probe.safetensors", commits.NAME):
+            (self.folder / name).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "log.zarr", ignore_errors=True)
+        self.close()
+
     def _write(self, name: str, content: bytes) -> None:
-        """A whole file or none: written beside its place, then moved there."""
+        """A whole file or none: written beside its place, brought to the disk, then moved there."""
         path = self.folder / name
         path.parent.mkdir(exist_ok=True)
         partial = path.with_name(f"{path.name}.partial")
-        partial.write_bytes(content)
-        os.replace(partial, path)
-        self._note(name)
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        except OSError:
+            partial.unlink(missing_ok=True)  # on a full disk it would take the room that the reason needs
+            raise
+        self.fresh[name] = sha256(content).hexdigest()
 
-    def _note(self, name: str) -> None:
-        self.fresh[name] = commits.sha256(self.folder / name)
+    def _note(self, path: Path) -> None:
+        """Counts a file that someone else has written."""
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        self.fresh[path.relative_to(self.folder).as_posix()] = commits.sha256(path)
 
     def _commit(self, commit: Commit) -> None:
-        self.last = Commit(**{**commit.__dict__, "files": dict(self.fresh)})
-        commits.append(self.folder, self.last, datetime.now(UTC).isoformat(timespec="seconds"))
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self.chain = commits.append(self.folder, replace(commit, files=dict(self.fresh)), now, self.chain)
         self.fresh.clear()
+
+
+def _refuse_occupied(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file; give a new folder")
+    others = sorted(p.name for p in folder.iterdir() if p.name != "run.lock") if folder.exists() else []
+    if commits.NAME in others:
+        raise RunError(
+            f"{folder} holds a run already: give a new folder, or continue that run with `microscope resume {folder}`"
+        )
+    if "run.json" in others:
+        raise RunError(
+            f"{folder} holds the beginning of a run in which nothing was recorded: delete it, or give a new folder"
+        )
+    if others:
+        raise RunError(f"{folder} is not empty (it holds {others[0]}): give a new folder")
 
 
 def _lock(folder: Path) -> FileLock:
@@ -152,51 +223,44 @@ def _lock(folder: Path) -> FileLock:
         lock.acquire(timeout=0)
     except Timeout:
         raise RunError(f"{folder} is being written by another process; wait for it, or choose another folder") from None
+    except OSError as error:
+        raise RunError(f"{folder} can't be written: {error.strerror}") from None
     return lock
 
 
-def _last_whole(folder: Path) -> commits.Record:
-    """The commit record up to the last snapshot whose files are all as they were written."""
+def _last_whole(folder: Path) -> Record:
+    """The commit record up to the last snapshot whose files are all as they were written: the last, or the one before it."""
     record = commits.read(folder)
-    if record.problem and not record.torn:
-        raise RunError(
-            f"{folder}/{commits.NAME} is {record.problem}; the run can't be continued"
-            if not record.commits
-            else _damaged(folder, record.problem)
-        )
-    if not any(commit.kind == "snapshot" for commit in record.commits):
+    if record.fault == "damage":
+        raise RunError(f"{folder / commits.NAME}: {record.problem}; the run can't be continued")
+    if not record.snapshots:
         raise RunError(f"{folder} holds no whole snapshot to go on from; delete the folder and train again")
-    damage = [p.path for p in verify(folder, record) if p.kind == "damage"]
-    recent = {path for commit in record.commits[-1:] for path in commit.files}
-    if damage and set(damage) <= recent and sum(c.kind == "snapshot" for c in record.commits[:-1]):
-        return _without_last(folder, record)
-    if damage:
-        raise RunError(_damaged(folder, ", ".join(damage)))
-    return record
+    broken = {path: what for path, expected in record.files().items() if (what := difference(folder / path, expected))}
+    for candidate in (record, record.without_last_snapshot()):
+        if candidate.snapshots and not _needed(candidate) & set(broken):
+            return candidate
+    listed = ", ".join(f"{path} {what}" for path, what in broken.items())
+    raise RunError(
+        f"{folder} is damaged in what was recorded earlier ({listed}): it can be read, but not continued. "
+        f"`microscope verify {folder}` lists it"
+    )
 
 
-def _damaged(folder: Path, what: str) -> str:
-    return f"{folder} is damaged ({what}) in what was recorded earlier: it can be read, but not continued. `microscope verify {folder}` lists it"
-
-
-def _without_last(folder: Path, record: commits.Record) -> commits.Record:
-    lines = (folder / commits.NAME).read_bytes().splitlines(keepends=True)[: len(record.commits) - 1]
-    return commits.Record(record.commits[:-1], sum(map(len, lines)))
-
-
-def _truncate(folder: Path, length: int) -> None:
-    path = folder / commits.NAME
-    if path.stat().st_size != length:
-        with path.open("r+b") as file:
-            file.truncate(length)
+def _needed(record: Record) -> set[str]:
+    """The files that going on needs: all but the states of snapshots before the last."""
+    state = f"state/{record.commits[-1].step:08d}.safetensors"
+    return {path for path in record.files() if path == state or not path.startswith("state/")}
 
 
 def _tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
-    return safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    # Copies, because safetensors refuses tensors that share memory (tied weights).
+    return safetensors.torch.save(
+        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    )
 
 
 def _probe_bytes(probe: ImageSet, indices: np.ndarray) -> bytes:
-    return safetensors.numpy.save(
-        {"images": np.ascontiguousarray(probe.images), "labels": probe.labels, "indices": indices},
-        metadata={"classes": str(probe.classes), "name": probe.name},
-    )
+    # One key: safetensors writes several in another order each time.
+    about = {"probe": json.dumps({"classes": probe.classes, "name": probe.name})}
+    arrays = {"images": probe.images, "labels": probe.labels, "indices": indices}
+    return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, about)

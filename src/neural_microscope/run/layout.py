@@ -1,0 +1,135 @@
+"""What the log holds: its arrays, their axes and units, and what is kept of an activation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import axes
+from ..errors import RunError
+from .log import ArraySpec
+
+Groups = dict[str, dict[str, ArraySpec]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The sizes that a log is made for."""
+
+    schedule: Sequence[int]
+    """The step of each snapshot."""
+    steps_per_epoch: int
+    total_steps: int
+    labels: np.ndarray
+    """Of the probe images, [example]."""
+    test_index: np.ndarray
+    """Where each probe image stands in the test set, [example]."""
+    classes: int
+    gallery: Sequence[int]
+    """The probe images whose feature maps are kept whole."""
+    parameters: Sequence[str]
+    norms_every: int
+
+    def groups(self, activations: Mapping[str, Tensor]) -> Groups:
+        """Every array of the log. A hook point whose name or shape can't be logged is a RunError."""
+        groups = {"": self._snapshots(), "training": self._training()}
+        if self.norms_every:
+            groups["gradients"] = self._gradients()
+        for name, tensor in activations.items():
+            if name.split("/")[0] in groups or name in groups[""]:
+                raise RunError(f"hook point {name!r} has the name of something else in the log: rename it")
+            if not tensor.ndim or len(tensor) != len(self.labels):
+                raise RunError(
+                    f"hook point {name!r} holds {list(tensor.shape)} for {len(self.labels)} images, not a row for each; "
+                    "leave it out with RecordConfig(hook_points=…)"
+                )
+            groups[""] |= self._activation(name, tensor)
+        return groups
+
+    def coordinates(self) -> dict[str, np.ndarray]:
+        """The arrays that are written at creation."""
+        steps, every = np.asarray(self.schedule), np.arange(1, self.total_steps + 1)
+        found = {
+            "step": steps,
+            "epoch": steps / self.steps_per_epoch,
+            "label": self.labels,
+            "test_index": self.test_index,
+            "training/step": every,
+        }
+        if self.norms_every:
+            found["gradients/step"] = every[:: self.norms_every]
+        return {name: values for name, values in found.items() if len(values)}
+
+    def _snapshots(self) -> dict[str, ArraySpec]:
+        n, examples = (len(self.schedule),), (len(self.labels),)
+        snapshot, example = ("snapshot",), ("example",)
+        return {
+            "step": ArraySpec(snapshot, n, "optimiser steps done", dtype="int64", whole=True),
+            "epoch": ArraySpec(snapshot, n, "passes over the training images", dtype="float64", whole=True),
+            "label": ArraySpec(example, examples, "label of the probe image", dtype="int64", whole=True),
+            "test_index": ArraySpec(example, examples, "its place in the test set", dtype="int64", whole=True),
+            "seconds": ArraySpec(snapshot, n, "wall-clock time since this process began the run", "s", "float64"),
+            "test_loss": ArraySpec(snapshot, n, "mean cross-entropy on all test images", "nat", "float64"),
+            "test_accuracy": ArraySpec(snapshot, n, "share of all test images classified rightly", dtype="float64"),
+            "test_accuracy_by_class": ArraySpec(
+                ("snapshot", "class"), (*n, self.classes), "share of a class's test images classified rightly", "1", "float64"
+            ),
+        }  # fmt: skip
+
+    def _training(self) -> dict[str, ArraySpec]:
+        dims, n = ("step",), (self.total_steps,)
+        return {
+            "step": ArraySpec(dims, n, "optimiser step, from 1", dtype="int64", whole=True),
+            "loss": ArraySpec(dims, n, "mean cross-entropy of the step's batch, before the update", "nat", "float64"),
+            "accuracy": ArraySpec(dims, n, "share of the step's batch classified rightly", dtype="float64"),
+            "learning_rate": ArraySpec(dims, n, "learning rate of the step", dtype="float64"),
+        }
+
+    def _gradients(self) -> dict[str, ArraySpec]:
+        dims = ("step", "parameter")
+        shape = (len(range(0, self.total_steps, self.norms_every)), len(self.parameters))
+        ratio = "L2 norm of the update over that of the weights before it; absent where those are zero"
+        return {
+            "step": ArraySpec(dims[:1], shape[:1], "optimiser step, from 1", dtype="int64", whole=True),
+            "grad_norm": ArraySpec(dims, shape, "L2 norm of the loss gradient", dtype="float64"),
+            "update_ratio": ArraySpec(dims, shape, ratio, dtype="float64"),
+        }
+
+    def _activation(self, name: str, tensor: Tensor) -> dict[str, ArraySpec]:
+        """The arrays that `reduced` fills, over all snapshots."""
+        shape, dims = tuple(tensor.shape), axes.of_activation(tuple(tensor.shape), name)
+        dtype = str(_array(tensor[:0]).dtype)
+
+        def spec(dims: Sequence[str], shape: tuple[int, ...], about: str) -> ArraySpec:
+            dims = ("snapshot", *(axes.in_log(dim, name) for dim in dims))
+            return ArraySpec(tuple(dims), (len(self.schedule), *shape), about, dtype=dtype)
+
+        if tensor.ndim != 4:
+            return {name: spec(dims, shape, f"activation at {name} for each probe image")}
+        specs = {
+            f"{name}.{how}": spec(dims[:2], shape[:2], f"{how} over each map of {name} for each probe image")
+            for how in ("mean", "max")
+        }
+        if self.gallery:
+            about = f"whole maps of {name} for the gallery"
+            specs[f"{name}.maps"] = spec(("example_gallery", *dims[1:]), (len(self.gallery), *shape[1:]), about)
+        return specs
+
+
+def reduced(name: str, tensor: Tensor, gallery: Sequence[int]) -> dict[str, np.ndarray]:
+    """What is kept of one hook point: the activations, or of feature maps each channel's mean and maximum and a few whole ones."""
+    if tensor.ndim != 4:
+        return {name: _array(tensor)}
+    arrays = {f"{name}.mean": _array(tensor.mean((2, 3))), f"{name}.max": _array(tensor.amax((2, 3)))}
+    return arrays | ({f"{name}.maps": _array(tensor[list(gallery)])} if gallery else {})
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    """float32 or float64 as it is, what is narrower as float32, whole numbers as int64."""
+    if not tensor.is_floating_point():
+        return tensor.to(torch.int64).numpy()
+    return (tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()).numpy()
