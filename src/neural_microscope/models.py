@@ -59,6 +59,10 @@ class HiddenLayer(nn.Module):
         return x if self.dropout is None else self.dropout(x)
 
 
+def _flat(x: Tensor) -> Tensor:
+    return x if x.ndim == 2 else x.flatten(1)
+
+
 def _norm(kind: str, size: tuple[int, ...]) -> nn.Module | None:
     if kind == "none":
         return None
@@ -97,8 +101,8 @@ class Network(HookedModel):
             x = (x - self.config.pixel_mean) / self.config.pixel_std
         x = self._shape(x)
         for layer in self.layers:
-            x = layer(x.flatten(1) if layer.kind == "linear" else x)
-        return self.logits(self.output(x.flatten(1)))
+            x = layer(_flat(x) if layer.kind == "linear" else x)
+        return self.logits(self.output(_flat(x)))
 
     def _shape(self, x: Tensor) -> Tensor:
         return x

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -69,7 +69,12 @@ class Site:
     named: bool = False
     """Whether a filter named this site; then never reaching it is an error."""
 
-    @property
+    @cached_property
+    def when_named(self) -> Site:
+        """The same site, meant by name."""
+        return replace(self, named=True)
+
+    @cached_property
     def label(self) -> str:
         return self.name if self.call is None else f"{self.name}@{self.call}"
 

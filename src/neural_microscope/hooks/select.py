@@ -12,7 +12,7 @@ NamesFilter = str | Iterable[str] | Callable[[str], bool] | None
 
 
 def select(sites: Mapping[str, Site], names_filter: NamesFilter) -> list[Site]:
-    """The sites a filter means, each once, in the model's order.
+    """The sites a filter means, each once.
 
     None means all; a string one; an iterable each of its names; a predicate those names for which it is true.
     ``name@1`` means only the second call of that module in a forward pass. An unknown name, and a filter that matches
@@ -34,16 +34,14 @@ def select(sites: Mapping[str, Site], names_filter: NamesFilter) -> list[Site]:
     names = [names_filter] if isinstance(names_filter, str) else list(names_filter)
     if not names:
         raise UnknownName("the filter is an empty collection: it would select nothing; leave it out to select all")
-    chosen = {site.label: site for site in (_one(sites, name) for name in names)}
-    order = {name: i for i, name in enumerate(sites)}
-    return sorted(chosen.values(), key=lambda site: (order[site.name], -1 if site.call is None else site.call))
+    return list({site.label: site for site in (_one(sites, name) for name in names)}.values())
 
 
 def _one(sites: Mapping[str, Site], name: str) -> Site:
     if not isinstance(name, str):
         raise HookError(f"a hook point is named by a string; got {type(name).__name__} {name!r}")
     if name in sites:
-        return replace(sites[name], named=True)
+        return sites[name].when_named
     base, _, call = name.rpartition("@")
     if base in sites and call.isdecimal():
         return replace(sites[base], call=int(call), named=True)
