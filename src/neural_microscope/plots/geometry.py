@@ -72,7 +72,8 @@ def _glyphs(axes: Axes, points: np.ndarray, labels: np.ndarray, look: Look, size
     """Each point as its digit, in its colour."""
     for label in np.unique(labels):
         x, y = points[labels == label].T
-        axes.scatter(x, y, marker=f"${label}$", s=size, color=look.of_class(int(label)), linewidths=0)
+        dots = axes.scatter(x, y, marker=f"${label}$", s=size, color=look.of_class(int(label)), linewidths=0)
+        dots.set_in_layout(False)  # they lie inside their axes
 
 
 def _wider(low: float, high: float) -> tuple[float, float]:

@@ -128,7 +128,9 @@ def number_tiles(axes: Axes, count: int, across: int, size: tuple[int, int], *, 
     height, width = size
     for number in range(count):
         top, left = (number // across) * (height + gap), (number % across) * (width + gap)
-        axes.text(left, top, str(number), fontsize=4.5, va="bottom" if gap > 4 else "top", color=look.quiet)
+        place = "bottom" if gap > 4 else "top"
+        text = axes.text(left, top, str(number), fontsize=4.5, va=place, color=look.quiet)
+        text.set_in_layout(False)  # hundreds of them would be measured to lay out the page, and change nothing
 
 
 def colour_bar(figure: Any, axes: Axes, colours: Colormap, limits: tuple[float, float], label: str) -> None:
