@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import pytest
 import torch
 from nets import InPlace, Odd, Residual, Twice, small_images, small_mlp
 from torch import Tensor, nn
 
-from neural_microscope import hooked
+from neural_microscope import HookedModel, hooked
 from neural_microscope.errors import HookError, UnknownName
 
 
@@ -180,15 +181,28 @@ def test_wrapping_neither_copies_nor_changes_the_module(images: Tensor) -> None:
     assert hooked(lens) is lens
 
 
-def test_a_hooked_model_inside_another_module_keeps_its_own_names(images: Tensor) -> None:
-    model = small_mlp()
-    outer = hooked(nn.Sequential(model))
-    names = []
-    with outer.hooks([("0.layers.0.hook_post.hook_out", lambda tensor, hook: names.append(hook.name))]):
-        outer(images)
-    with model.hooks([("layers.0.hook_post", lambda tensor, hook: names.append(hook.name))]):
-        outer(images)
-    assert names == ["0.layers.0.hook_post.hook_out", "layers.0.hook_post"]
+def test_a_hooked_model_inside_another_keeps_its_own_names(images: Tensor) -> None:
+    class Outer(HookedModel):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = small_mlp()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(x)
+
+    outer, names = Outer(), []
+    lens = hooked(nn.Sequential(outer))
+    for model, name in (
+        (outer.inner, "layers.0.hook_post"),
+        (outer, "inner.layers.0.hook_post"),
+        (lens, "0.inner.layers.0.hook_post.hook_out"),
+        (outer.inner, "layers.0.hook_post"),
+    ):
+        with model.hooks([(name, lambda tensor, hook: names.append(hook.name))]):
+            lens(images)
+        assert names.pop() == name
+        with pytest.raises(HookError, match=rf"hook at '{re.escape(name)}' returned \[1, 6\]"):
+            model.run_with_hooks(images, fwd_hooks=[(name, lambda tensor, hook: tensor[:1])])
 
 
 def test_only_modules_can_be_hooked() -> None:

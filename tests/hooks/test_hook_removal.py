@@ -199,7 +199,8 @@ def test_foreign_added_and_outer_hooks_survive_and_run_in_their_order() -> None:
     point = model.hook_points[name]
     point.register_forward_hook(lambda *_: order.append("foreign"))
     model.register_full_backward_hook(lambda *_: None)
-    point.register_full_backward_pre_hook(lambda *_: order.append("foreign backward"))
+    # A point with this and nothing else must not take itself for idle.
+    model.hook_points["logits"].register_full_backward_pre_hook(lambda *_: order.append("foreign backward"))
     model.add_hook(name, note("permanent"), is_permanent=True)
     model.add_hook(name, note("added"))
     before = census(model)
@@ -290,6 +291,20 @@ def test_a_stop_in_an_inner_run_does_not_answer_for_the_outer_one() -> None:
     stopped = model.run_with_hooks(images, fwd_hooks=[("layers.0.hook_pre", run_other)], stop_at="layers.0.hook_pre")
     assert stopped.shape == (7, 6)
     assert size(census(model, other)) == 0
+
+
+def test_a_stop_goes_to_the_run_that_asked_for_it() -> None:
+    part = nn.Sequential(nn.Linear(9, 9), nn.Linear(9, 2))
+    lens, images, after = hooked(nn.Sequential(nn.Flatten(), part)), small_images(), []
+
+    def use_the_part(tensor: Tensor, hook: HookPoint) -> None:
+        after.append(hooked(part).run_with_cache(tensor))  # meets the stop of the run around it
+
+    hooks = [("0.hook_out", use_the_part)]
+    stopped = lens.run_with_hooks(images, fwd_hooks=hooks, stop_at="1.0.hook_out")
+    assert torch.equal(stopped, part[0](images.flatten(1)))
+    assert not after
+    assert size(census(lens)) == 0
 
 
 def test_an_unfinished_folder_is_cleared_and_hooks_are_gone_when_a_batch_fails(tmp_path: Path) -> None:
