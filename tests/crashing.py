@@ -28,9 +28,12 @@ CHUNK = 4
 
 def write(folder: Path, *observers: Observer) -> None:
     """A whole run of 6 steps with Adam, momentum of batch norm and dropout."""
-    log.ROWS = CHUNK
     model = small_runs.mlp(dropout=0.3, norm="batch")
-    small_runs.train(folder, model=model, record=RECORD, observers=observers, batch_size=30, label_noise=0.2)
+    rows, log.ROWS = log.ROWS, CHUNK
+    try:
+        small_runs.train(folder, model=model, record=RECORD, observers=observers, batch_size=30, label_noise=0.2)
+    finally:
+        log.ROWS = rows
 
 
 def resume(folder: Path, *observers: Observer) -> None:

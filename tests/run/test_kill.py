@@ -15,18 +15,13 @@ import crashing
 import neural_microscope as nm
 import small_runs
 from neural_microscope.errors import RunError
-from neural_microscope.run import log
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The contents of a run that nothing happened to."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    rows, log.ROWS = log.ROWS, crashing.CHUNK
-    try:
-        crashing.write(folder)
-    finally:
-        log.ROWS = rows
+    crashing.write(folder)
     return small_runs.contents(folder)
 
 

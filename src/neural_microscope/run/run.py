@@ -60,7 +60,7 @@ class Run:
         """The run as it was when ``record`` was its commit record."""
         files = record.files()
         if not record.snapshots:
-            raise RunError(f"{folder} holds no whole snapshot yet")
+            raise RunError(f"{folder} holds no whole snapshot yet, says its {commits.NAME}")
         description = json.loads(checked(folder, "run.json", files))
         if description.get("format_version") != FORMAT_VERSION:
             raise RunError(
