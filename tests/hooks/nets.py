@@ -36,6 +36,21 @@ def size(counted: dict[tuple[int, str, str], list[int]]) -> int:
     return sum(map(len, counted.values()))
 
 
+NAMES = ["input", *(f"layers.{i}.hook_{k}" for i in (0, 1) for k in ("pre", "post")), "logits"]
+
+
+def by_hand(model: MLP, images: Tensor) -> dict[str, Tensor]:
+    """Every hook point's tensor, written out in plain torch and kept in the graph."""
+    first, second, last = model.layers[0].linear, model.layers[1].linear, model.output
+    values = {"input": images.detach().clone().requires_grad_(True)}
+    values[NAMES[1]] = values["input"].flatten(1) @ first.weight.T + first.bias
+    values[NAMES[2]] = values[NAMES[1]].clamp(min=0)
+    values[NAMES[3]] = values[NAMES[2]] @ second.weight.T + second.bias
+    values[NAMES[4]] = values[NAMES[3]].clamp(min=0)
+    values["logits"] = values[NAMES[4]] @ last.weight.T + last.bias
+    return values
+
+
 class InPlace(nn.Module):
     """dense -> ReLU -> dense, the ReLU in place or not."""
 

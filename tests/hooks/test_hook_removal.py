@@ -140,7 +140,9 @@ def test_the_census_sees_what_is_attached_inside(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", sorted(MODELS))
 @pytest.mark.parametrize(
-    "second", [("no such point", fine), ("hook_out", badly_signed), ((), fine), "no pair", ("input", 3)], ids=str
+    "second",
+    [("no such point", fine), ("hook_out", badly_signed), ((), fine), "no pair", ("input", 3)],
+    ids=["name", "signature", "empty", "no pair", "no function"],
 )
 def test_a_mistake_in_the_second_hook_attaches_not_even_the_first(kind: str, second: object) -> None:
     lens = MODELS[kind]()
