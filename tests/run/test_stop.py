@@ -89,7 +89,7 @@ def test_an_interrupt_before_the_first_step_leaves_the_untrained_network(tmp_pat
 
 @pytest.mark.parametrize("method", ["_write", "_commit"])
 @pytest.mark.parametrize("after", [False, True])
-def test_an_interrupt_in_the_middle_of_a_snapshot(
+def test_an_interrupt_amid_a_snapshot(
     tmp_path: Path, whole: dict[str, str], method: str, after: bool, monkeypatch: Any
 ) -> None:
     # The signal may come while a file is being written, or when the commit is on disk and the writer does not know it yet.

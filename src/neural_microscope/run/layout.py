@@ -105,8 +105,8 @@ class Layout:
         dtype = str(_array(tensor[:0]).dtype)
 
         def spec(dims: Sequence[str], shape: tuple[int, ...], about: str) -> ArraySpec:
-            dims = ("snapshot", *(axes.in_log(dim, name) for dim in dims))
-            return ArraySpec(tuple(dims), (len(self.schedule), *shape), about, dtype=dtype)
+            named = (dim if dim == "example_gallery" else axes.in_log(dim, name) for dim in dims)
+            return ArraySpec(("snapshot", *named), (len(self.schedule), *shape), about, dtype=dtype)
 
         if tensor.ndim != 4:
             return {name: spec(dims, shape, f"activation at {name} for each probe image")}

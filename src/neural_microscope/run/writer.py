@@ -69,7 +69,7 @@ class RunWriter:
             writer.close()
             raise
         try:
-            writer._write("run.json", json.dumps(description, indent=1, sort_keys=True).encode())
+            writer._write("run.json", json.dumps(description, indent=1).encode())
             writer._write("probe.safetensors", _probe_bytes(probe, probe_indices))
             about = {"title": "neural-microscope run", "format_version": description["format_version"]}
             log.create(folder / "log.zarr", groups, about)
