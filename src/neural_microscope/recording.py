@@ -65,7 +65,8 @@ class Recorder(Observer):
         if self.resumed is None:
             self._choose(training)
             self._keep(training)
-            cache = self._look()
+            with _own_randomness(training):
+                cache = self._look()
             self.names = list(cache)
             self._create(training, cache)
         else:
