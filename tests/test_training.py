@@ -294,6 +294,19 @@ def test_every_observer_hears_of_the_end_once_also_when_one_fails(fails: str) ->
     assert sum("stopped" in line for line in log) == 2
 
 
+def test_a_long_error_becomes_a_short_line() -> None:
+    log: list[str] = []
+
+    class Failing(Observer):
+        def stepped(self, training: Training) -> None:
+            raise ValueError("first line\nsecond line " + "and so on " * 100)
+
+    with pytest.raises(ValueError, match="first line"):
+        nm.train(small_runs.mlp(), DATA, nm.TrainConfig(**ONE_STEP), observers=[Telling("a", log), Failing()])
+    assert log[-1].startswith("a stopped: failed at step 1: ValueError: first line second line and so on")
+    assert len(log[-1]) < 250
+
+
 def test_an_interrupt_is_told_and_passed_on() -> None:
     log: list[str] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -215,7 +216,10 @@ def _run(training: Training, source: _epochs, observers: list[Observer]) -> str:
     except BaseException as error:
         at = f"at step {training.step}"
         interrupted = isinstance(error, KeyboardInterrupt)
-        reason = f"interrupted {at}" if interrupted else f"failed {at}: {type(error).__name__}: {error}"
+        what = textwrap.shorten(
+            f"{type(error).__name__}: {error}", 200, placeholder=" …"
+        )  # one line, also of a long error
+        reason = f"interrupted {at}" if interrupted else f"failed {at}: {what}"
         _tell_end(training, observers, reason)
         raise
     _tell_end(training, observers, status)

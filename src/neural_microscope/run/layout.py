@@ -40,14 +40,18 @@ class Layout:
         if self.norms_every:
             groups["gradients"] = self._gradients()
         for name, tensor in activations.items():
-            if name.split("/")[0] in groups or name in groups[""]:
-                raise RunError(f"hook point {name!r} has the name of something else in the log: rename it")
             if not tensor.ndim or len(tensor) != len(self.labels):
                 raise RunError(
                     f"hook point {name!r} holds {list(tensor.shape)} for {len(self.labels)} images, not a row for each; "
                     "leave it out with RecordConfig(hook_points=…)"
                 )
-            groups[""] |= self._activation(name, tensor)
+            specs = self._activation(name, tensor)
+            if "/" in name or name in groups or specs.keys() & groups[""].keys():
+                raise RunError(
+                    f"hook point {name!r} can't be logged: the log has something else of that name; rename it, or leave it out "
+                    "with RecordConfig(hook_points=…)"
+                )
+            groups[""] |= specs
         return groups
 
     def coordinates(self) -> dict[str, np.ndarray]:

@@ -191,7 +191,7 @@ class RunWriter:
 
     def _note(self, path: Path) -> None:
         """Counts a file that someone else has written."""
-        with path.open("rb") as file:
+        with path.open("r+b") as file:
             os.fsync(file.fileno())
         self.fresh[path.relative_to(self.folder).as_posix()] = commits.sha256(path)
 
