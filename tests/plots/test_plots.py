@@ -20,14 +20,14 @@ STEPS = np.array([0, 1, 4, 16, 64])
 LABELS = np.arange(60) % 10
 
 
-def acts(units: int = 6) -> xr.DataArray:
+def acts(units: int = 64) -> xr.DataArray:
     values = RNG.normal(size=(5, 60, units)).clip(0)
     values[..., 0] = 0  # one dead unit
     coords = {"step": ("snapshot", STEPS), "label": ("example", LABELS)}
     return xr.DataArray(values, dims=("snapshot", "example", "unit"), coords=coords, name="layers.0.hook_post")
 
 
-def effects(units: int = 6) -> xr.Dataset:
+def effects(units: int = 64) -> xr.Dataset:
     drop = RNG.uniform(0, 0.1, units)
     return xr.Dataset(
         {
@@ -115,6 +115,17 @@ def test_no_text_of_a_picture_is_cut_off(name: str) -> None:
                 assert box.y0 >= -1, text
                 assert box.x1 <= width + 1, text
                 assert box.y1 <= height + 1, text
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_no_label_of_an_axis_covers_another(name: str) -> None:
+    figure = PICTURES[name](theme="light")
+    figure.canvas.draw()
+    words = [t for axes in figure.axes for t in (axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label)]
+    boxes = [(t.get_text(), t.get_window_extent()) for t in words if t.get_text() and t.get_visible()]
+    for number, (text, box) in enumerate(boxes):
+        for other, there in boxes[:number]:
+            assert not box.overlaps(there), (text, other)
 
 
 def test_drawing_leaves_matplotlibs_own_settings_alone() -> None:

@@ -22,13 +22,14 @@ def weights(
     figure = style.new("wide", 0.9 + 12.4 * rows / across, look)
     # Kernels of a few pixels are drawn as large as whole images are, each pixel a block.
     block = max(1, 24 // trained.shape[1])
+    gap = 6 if block == 1 else 14
     for axes, values, title in zip(
         figure.subplots(2, 1), (trained, untrained), ("Trained", "The same units untrained"), strict=True
     ):
         shown = values if constant is None else np.where(constant, np.nan, values)
         shown = shown.repeat(block, 1).repeat(block, 2)
-        axes.imshow(style.mosaic(shown, across, look.signed_map, (-limit, limit), look, gap=6))
-        style.number_tiles(axes, len(values), across, shown.shape[1:], gap=6, look=look)
+        axes.imshow(style.mosaic(shown, across, look.signed_map, (-limit, limit), look, gap=gap))
+        style.number_tiles(axes, len(values), across, shown.shape[1:], gap=gap, look=look)
         style.quiet(axes)
         axes.set_title(title)
         style.colour_bar(figure, axes, look.signed_map, (-limit, limit), "weight")
@@ -56,7 +57,7 @@ def class_means(trained: xr.DataArray, untrained: xr.DataArray, *, look: Look) -
         style.quiet(axes, ticks=True)
         axes.set_yticks(range(len(values)), [str(c) for c in range(len(values))])
         axes.set_xticks([])
-        axes.set_xlabel(f"{values.shape[1]} {means.dims[-1]}s, sorted by the class they like most; dead ones grey")
+        axes.set_xlabel(f"{values.shape[1]} {means.dims[-1]}s, by the class they like most")
         axes.set_title(title)
     figure.axes[0].set_ylabel("class")
     bar = figure.colorbar(image, ax=figure.axes, fraction=0.02, pad=0.01, label="share of the unit's highest mean")

@@ -196,7 +196,8 @@ def _units(look: FirstLook, layer: LayerLook, n: int) -> str:
     )
     means = picture(
         lambda theme: plots.class_means(layer.means, layer.means_untrained, theme=theme),
-        f"Mean over {n:,} probe images{_maps(look)}. Sorting alone draws a diagonal, in the untrained network too: what differs "
+        f"Mean over {n:,} probe images{_maps(look)}; dead {word}s are grey. "
+        "Sorting alone draws a diagonal, in the untrained network too: what differs "
         f"is how dark the rest is. {SEED}",
     )
     top = picture(
