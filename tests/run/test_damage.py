@@ -175,6 +175,23 @@ def test_lines_in_another_order_or_from_another_run_are_reported(finished: Path,
                 nm.Run.open(finished)
 
 
+def test_a_damaged_last_line_is_not_taken_for_one_that_is_still_being_written(finished: Path) -> None:
+    content = (finished / commits.NAME).read_bytes()
+    chance = random.Random(2)
+    last = content.rstrip(b"\n").rfind(b"\n") + 1
+    for _ in range(20):
+        with altered(finished / commits.NAME, flipped(content, chance.randrange(last, len(content) - 1), 0)):
+            with pytest.raises(
+                RunError, match=r"commits\.jsonl: line \d of \d is damaged.*resume` redoes the last snapshot"
+            ):
+                nm.Run.open(finished)
+            assert verify(finished)[0].kind == "damage"
+    for cut in (1, 100):  # as a killed writer leaves it
+        with altered(finished / commits.NAME, content[:-cut]):
+            assert nm.Run.open(finished).steps == [0, 2, 3]
+            assert verify(finished)[0].kind == "interrupted"
+
+
 def test_a_hash_that_was_changed_together_with_its_file_is_reported(finished: Path) -> None:
     # Someone edits a file, and its hash in the record, but not the hashes of the lines.
     path, record = finished / "run.json", finished / commits.NAME
@@ -267,24 +284,25 @@ def fuzz(folder: Path, choice: float, how: tuple[str, float, int]) -> None:
         assert same(found, whole)
 
 
+WHICH = st.one_of(st.just(0.0), st.floats(0, 1, exclude_max=True))  # 0 is the commit record, which is worth many tries
 FUZZ = settings(max_examples=100, deadline=None)
 
 
 @FUZZ
-@given(choice=st.floats(0, 1, exclude_max=True), how=damage)
+@given(choice=WHICH, how=damage)
 def test_reading_a_damaged_finished_run_is_right_or_an_error(finished: Path, choice: float, how: Any) -> None:
     fuzz(finished, choice, how)
 
 
 @FUZZ
-@given(choice=st.floats(0, 1, exclude_max=True), how=damage)
+@given(choice=WHICH, how=damage)
 def test_reading_a_damaged_stopped_run_is_right_or_an_error(stopped: Path, choice: float, how: Any) -> None:
     fuzz(stopped, choice, how)
 
 
 @pytest.mark.slow
 @settings(max_examples=1500, deadline=None)
-@given(which=st.booleans(), choice=st.floats(0, 1, exclude_max=True), how=damage)
+@given(which=st.booleans(), choice=WHICH, how=damage)
 def test_reading_a_damaged_run_is_right_or_an_error_many_times(
     finished: Path, stopped: Path, which: bool, choice: float, how: Any
 ) -> None:
