@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -33,7 +34,11 @@ def run(
     out: Path, name: str, seed: int, short: bool, *, show: Callable[[str], None], bar: Bar, counter: Counter
 ) -> tuple[list[FirstLook], Path, list[str]]:
     """(what was found in each network, the page, what the user must know about the data)."""
-    data = load_or_digits(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what it warns of is the data's note, said here and at the end
+        data = load_or_digits(name)
+    if data.note:
+        show(f"NOTE: {data.note}")
     if short:
         few = slice(0, max(1, len(data.train) // SHORT_SHARE))
         note = f"short form: one epoch on {len(data.train) // SHORT_SHARE:,} training images, so the networks are not good ones"

@@ -131,6 +131,12 @@ def test_cells_print_numbers_for_people() -> None:
     ]
 
 
+def test_numbers_in_prose_have_true_minus_signs_and_no_minus_zero() -> None:
+    from neural_microscope.analysis.findings import number
+
+    assert [number(v, 2) for v in (-0.001, -0.456, 0.0, 1.005e3)] == ["0.00", "−0.46", "0.00", "1005.00"]
+
+
 def test_no_runs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="at least one run"):
         nm.report.write([], tmp_path / "x.html")

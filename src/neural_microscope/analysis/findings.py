@@ -130,7 +130,7 @@ def _where(look: FirstLook, layer: LayerLook) -> str:
 
 def number(value: float, digits: int = 2) -> str:
     """A number for prose: a fixed number of decimals and a true minus sign."""
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")  # + 0.0: no minus before a zero
 
 
 def _reading(look: FirstLook) -> Finding:
