@@ -107,7 +107,7 @@ class RunWriter:
         with (self.folder / commits.NAME).open("r+b") as file:
             file.truncate(self.record.length)
         current = self.record.files()
-        for path in self.folder.rglob("*"):
+        for path in list(self.folder.rglob("*")):
             name = path.relative_to(self.folder).as_posix()
             if _WRITTEN.fullmatch(name) and name not in current:
                 path.unlink()
