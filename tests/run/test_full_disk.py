@@ -78,8 +78,8 @@ def check(folder: Path, whole: dict[str, str], capsys: Any) -> int:
 @pytest.mark.parametrize("stays_full", [False, True])
 def test_full_at_every_write(tmp_path: Path, whole: dict[str, str], stays_full: bool, capsys: Any) -> None:
     outcomes = set()
-    # From the end of creation, which another test is about; each its own half, which is half the time.
-    for n in itertools.count(52 + stays_full, 2):
+    # From the end of creation, which another test is about; each its own third, which is a third of the time.
+    for n in itertools.count(52 + stays_full, 3):
         folder = tmp_path / str(n)
         with pytest.MonkeyPatch.context() as monkeypatch:
             disk = Disk(monkeypatch, n, stays_full)
@@ -94,9 +94,10 @@ def test_full_at_every_write(tmp_path: Path, whole: dict[str, str], stays_full: 
     assert outcomes == {0, 1, 2, 3}
 
 
-def test_a_full_disk_while_the_folder_is_made_leaves_an_empty_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 20, 50])
+def test_a_full_disk_while_the_folder_is_made_leaves_an_empty_folder(tmp_path: Path, n: int) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
-        Disk(monkeypatch, 20, stays_full=True)
+        Disk(monkeypatch, n, stays_full=True)
         with pytest.raises(OSError, match="No space left"):
             crashing.write(tmp_path / "run")
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["run.lock"]

@@ -116,6 +116,16 @@ def test_nothing_is_absent_from_a_finished_log(folder: Path) -> None:
             assert np.isfinite(array.to_numpy()).all(), (group, name)
 
 
+def test_a_last_chunk_that_is_not_full_is_written_too(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(log, "ROWS", 4)
+    told = small_runs.train(tmp_path / "run")  # 18 steps
+    run = nm.Run.open(tmp_path / "run")
+    plain = xr.open_zarr(tmp_path / "run/log.zarr", group="training", consolidated=False)
+    assert plain.loss.to_numpy().tolist() == run.training.loss.to_numpy().tolist() == told.loss.tolist()
+    assert np.isfinite(run.gradients.grad_norm).all()
+    assert run.gradients.sizes["step"] == 5
+
+
 def test_every_array_is_compressed_with_a_checksum(folder: Path) -> None:
     described = [json.loads(path.read_text()) for path in (folder / "log.zarr").rglob("zarr.json")]
     arrays = [about for about in described if about["node_type"] == "array"]

@@ -119,6 +119,7 @@ def test_an_interrupt_amid_a_snapshot(
 
 
 SCRIPT = """
+import signal
 import sys
 import small_runs
 import neural_microscope as nm
@@ -128,6 +129,7 @@ class Saying(Observer):
     def stepped(self, training):
         print(training.step, flush=True)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in a shell's background it is ignored
 record = nm.RecordConfig(per_octave=1, every_epoch=False, probe_size=12)
 small_runs.train(sys.argv[1], observers=[Saying()], record=record, epochs=10**4)
 """

@@ -71,9 +71,6 @@ class Run:
         if missing:
             more = f" and {len(missing) - 1} more files" if len(missing) > 1 else ""
             raise RunError(f"{folder} has lost {missing[0]}{more}")
-        for path in files:
-            if path.endswith("zarr.json"):
-                checked(folder, path, files)
         content = checked(folder, "probe.safetensors", files)
         arrays = safetensors.numpy.load(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])

@@ -170,6 +170,7 @@ class RunWriter:
         """A folder in which nothing was recorded is left as it was found: empty."""
         for name in ("run.json", "probe.safetensors", commits.NAME):
             (self.folder / name).unlink(missing_ok=True)
+            (self.folder / f"{name}.partial").unlink(missing_ok=True)
         shutil.rmtree(self.folder / "log.zarr", ignore_errors=True)
         self.close()
 
@@ -178,15 +179,11 @@ class RunWriter:
         path = self.folder / name
         path.parent.mkdir(exist_ok=True)
         partial = path.with_name(f"{path.name}.partial")
-        try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        except OSError:
-            partial.unlink(missing_ok=True)  # on a full disk it would take the room that the reason needs
-            raise
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
         self.fresh[name] = sha256(content).hexdigest()
 
     def _note(self, path: Path) -> None:
