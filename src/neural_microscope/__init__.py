@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_MODULES = ("analysis", "config", "data", "errors", "hooks", "interventions", "plots", "report", "scalar", "statistics")
+_MODULES = (
+    "analysis",
+    "config",
+    "data",
+    "errors",
+    "hooks",
+    "interventions",
+    "phantoms",
+    "plots",
+    "report",
+    "scalar",
+    "statistics",
+)
 _NAMES = {
     "ActivationCache": "hooks",
     "HookPoint": "hooks",
@@ -49,7 +61,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from . import analysis, config, data, errors, hooks, interventions, plots, report, scalar, statistics
+    from . import analysis, config, data, errors, hooks, interventions, phantoms, plots, report, scalar, statistics
     from .config import CNNConfig, MLPConfig, RecordConfig, TrainConfig
     from .hooks import ActivationCache, HookedModel, HookPoint, activations, hooked
     from .models import CNN, MLP

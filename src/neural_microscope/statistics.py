@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from scipy import stats
 
 INTERVAL = (2.5, 97.5)
 """The percentiles between which a null or an interval is drawn."""
+
+FEWEST_SEEDS = 5
+"""An interval over seeds needs as many networks."""
+
+ONE_NETWORK = "95 % over images of one network; it understates what another seed would show"
+ONE_SEED = "one seed, not replicated"
 
 
 def halves(labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -41,6 +47,22 @@ def p_values(values: np.ndarray, null: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values), np.nan, p)
 
 
+def p_two_sided(values: np.ndarray, null: np.ndarray) -> np.ndarray:
+    """Twice the smaller one-sided share, at most 1: for measures that may lie on either side of their null.
+
+    ``values`` [...]; ``null`` [draw, ...]. NaN stays NaN.
+    """
+    smaller = np.minimum(p_values(values, null), p_values(-np.asarray(values), -null))
+    return np.minimum(2 * smaller, 1)
+
+
+def null_band(null: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high): the 2.5 and 97.5 percentiles of the draws, [...]; ``null`` [draw, ...]. All-NaN draws give NaN."""
+    gone = np.isnan(null).all(0)
+    low, high = np.nanpercentile(np.where(gone, 0.0, null), INTERVAL, axis=0)
+    return np.where(gone, np.nan, low), np.where(gone, np.nan, high)
+
+
 def false_discovery(p: np.ndarray) -> np.ndarray:
     """p values adjusted over one family of tests (Benjamini & Hochberg 1995); NaN is no test and stays NaN."""
     q = np.full(p.shape, np.nan)
@@ -60,6 +82,39 @@ def bootstrap_mean(values: np.ndarray, draws: int = 1000, seed: int = 0) -> tupl
     weights = rng.multinomial(n, np.full(n, 1 / n), size=draws) / n  # [draw, example]
     low, high = np.percentile(values @ weights.T, INTERVAL, axis=-1)
     return low, high
+
+
+def bootstrap(
+    statistic: Callable[[np.ndarray], float | np.ndarray], n: int, draws: int = 200, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile interval of any statistic: ``statistic(indices)`` is taken for ``draws`` resamples of n examples.
+
+    Indices repeat; a statistic that suffers from duplicates (nearest neighbours, off-diagonal sums) needs another way.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = np.stack([np.asarray(statistic(rng.integers(n, size=n)), float) for _ in range(draws)])
+    return null_band(drawn)
+
+
+def over_seeds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean over seeds, the last axis, and its 95 % t interval, (mean, low, high), each [...].
+
+    Networks are the unit of replication; with fewer than five of them low and high are NaN: that few do not tell
+    how much seeds differ.
+    """
+    values = np.asarray(values, float)
+    n = values.shape[-1]
+    mean = values.mean(-1)
+    if n < FEWEST_SEEDS:
+        return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+    half = stats.t.ppf(0.975, n - 1) * values.std(-1, ddof=1) / np.sqrt(n)
+    return mean, mean - half, mean + half
+
+
+def random_directions(n: int, size: int, seed: int = 0) -> np.ndarray:
+    """``n`` directions of unit length drawn uniformly from the sphere, [draw, unit]."""
+    drawn = np.random.default_rng(seed).standard_normal((n, size))
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
 
 
 def spearman(x: np.ndarray, y: np.ndarray, draws: int = 1000, seed: int = 0) -> tuple[float, float, float]:

@@ -3,6 +3,41 @@
 Imported on first use: ``nm.analysis.selectivity.class_selectivity(acts)``.
 """
 
-from . import causal, dynamics, findings, geometry, predictions, selectivity
+from __future__ import annotations
 
-__all__ = ["causal", "dynamics", "findings", "geometry", "predictions", "selectivity"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__all__ = [
+    "attribution",
+    "causal",
+    "dictionary",
+    "dynamics",
+    "findings",
+    "geometry",
+    "predictions",
+    "probes",
+    "selectivity",
+    "similarity",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has: {', '.join(__all__)}")
+
+
+if TYPE_CHECKING:
+    from . import (
+        attribution,
+        causal,
+        dictionary,
+        dynamics,
+        findings,
+        geometry,
+        predictions,
+        probes,
+        selectivity,
+        similarity,
+    )

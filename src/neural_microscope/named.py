@@ -1,0 +1,103 @@
+"""Named arrays in, plain float64 out: what every measure asks of the activations it is given, checked once and by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from .axes import unit_axis
+from .errors import DataError
+
+
+def values(acts: xr.DataArray, *order: str) -> np.ndarray:
+    """The array as float64 in the given order of axes. Values that are not finite are a DataError that names the hook
+    point and the first step where the network has diverged; an axis that is missing or left over, or no examples, are
+    DataErrors too.
+    """
+    dims = [str(dim) for dim in acts.dims]
+    if set(dims) != set(order):
+        raise DataError(f"{_name(acts)}: the axes are [{', '.join(dims)}]; needed are [{', '.join(order)}]")
+    empty = [dim for dim in order if not acts.sizes[dim]]
+    if empty:
+        raise DataError(f"{_name(acts)}: the axis {empty[0]!r} is empty; there is nothing to measure")
+    array = acts.transpose(*order).values.astype(np.float64)
+    finite(acts)
+    return array
+
+
+def matrix(acts: xr.DataArray) -> np.ndarray:
+    """[example, unit] (or channel) in float64; of several snapshots the last. Feature maps are a DataError that says how to
+    reduce them; otherwise as `values`.
+    """
+    acts = last(acts)
+    if "row" in acts.dims:
+        raise DataError(
+            f"{_name(acts)} holds whole maps; reduce them to a number for each channel, "
+            'with acts.mean(("row", "col")) or run.activations(name, "max")'
+        )
+    return values(acts, "example", unit_axis(acts.dims))
+
+
+def flat(acts: xr.DataArray) -> np.ndarray:
+    """[example, feature] in float64, feature maps flattened; of several snapshots the last."""
+    acts = last(acts)
+    rest = [str(dim) for dim in acts.dims if dim != "example"]
+    return values(acts, "example", *rest).reshape(acts.sizes["example"], -1)
+
+
+def last(acts: xr.DataArray) -> xr.DataArray:
+    """The last snapshot, or all where there is no such axis."""
+    return acts.isel(snapshot=-1) if "snapshot" in acts.dims else acts
+
+
+def labels(acts: xr.DataArray | xr.Dataset) -> np.ndarray:
+    """The examples' classes, integers from 0, [example]; a DataError where the coordinate ``label`` is missing, not integer
+    or below 0.
+    """
+    if "label" not in acts.coords or "example" not in acts.dims:
+        raise DataError(
+            "the activations need the axis 'example' with the coordinate 'label'; "
+            "take them from a run, or give nm.activations an ImageSet"
+        )
+    found = np.asarray(acts["label"].values)
+    if found.dtype.kind not in "iu" or found.min(initial=0) < 0:
+        raise DataError(f"the labels are {found.dtype} from {found.min()}; classes are integers from 0")
+    return found
+
+
+def same_examples(a: xr.DataArray, b: xr.DataArray) -> None:
+    """A DataError unless both hold as many examples, with the same labels in the same order where both have them."""
+    if a.sizes.get("example") != b.sizes.get("example"):
+        raise DataError(
+            f"{_name(a)} holds {a.sizes.get('example')} examples, {_name(b)} {b.sizes.get('example')}; "
+            "give activations of the same images"
+        )
+    if "label" in a.coords and "label" in b.coords and not np.array_equal(a["label"].values, b["label"].values):
+        raise DataError(
+            f"{_name(a)} and {_name(b)} have different labels: they do not come from the same images in one order"
+        )
+
+
+def finite(acts: xr.DataArray) -> None:
+    """A DataError that names the hook point, and the first step, where a value is not finite."""
+    good = np.isfinite(acts.values)
+    if good.all():
+        return
+    where = ""
+    if "snapshot" in acts.dims:
+        first = int(np.flatnonzero(~good.all(tuple(i for i, d in enumerate(acts.dims) if d != "snapshot")))[0])
+        where = f" at step {int(acts['step'][first])}" if "step" in acts.coords else f" at snapshot {first}"
+    elif "step" in acts.coords and acts["step"].ndim == 0:
+        where = f" at step {int(acts['step'])}"
+    raise DataError(
+        f"{_name(acts)}{where}: not all values are finite; the network has diverged there. Take earlier snapshots"
+    )
+
+
+def kept(acts: xr.DataArray, *names: str) -> dict[str, xr.DataArray]:
+    """Those of the named coordinates that are there, to be given to a result."""
+    return {name: acts[name] for name in names if name in acts.coords}
+
+
+def _name(acts: xr.DataArray) -> str:
+    return str(acts.name) if acts.name else "the activations"
