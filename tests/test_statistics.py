@@ -71,3 +71,43 @@ def test_spearman_leaves_nan_pairs_out_and_gives_nan_where_nothing_is_left() -> 
     assert statistics.spearman(x, x)[0] == pytest.approx(1)
     assert np.isnan(statistics.spearman(x, np.ones(5))[0])
     assert np.isnan(statistics.spearman(x[:2], x[:2])[0])
+
+
+def test_two_sided_p_values_see_both_ends_and_never_exceed_one() -> None:
+    null = np.arange(99.0)[:, None]
+    low, middle, high = (float(statistics.p_two_sided(np.array([v]), null)[0]) for v in (-1.0, 49.0, 99.0))
+    assert low == pytest.approx(2 / 100)
+    assert high == pytest.approx(2 / 100)
+    assert middle == 1
+
+
+def test_a_null_band_is_numpys_percentiles_and_nan_where_there_is_no_null() -> None:
+    null = np.random.default_rng(0).normal(size=(200, 2))
+    low, high = statistics.null_band(np.column_stack([null, np.full(200, np.nan)]))
+    np.testing.assert_allclose(np.stack([low, high])[:, :2], np.percentile(null, (2.5, 97.5), axis=0))
+    assert np.isnan([low[2], high[2]]).all()
+
+
+def test_a_bootstrap_of_the_mean_is_the_normal_interval_for_many_examples() -> None:
+    values = np.random.default_rng(0).normal(2, 3, 4000)
+    low, high = statistics.bootstrap(lambda pick: values[pick].mean(), len(values), draws=600)
+    half = 1.96 * values.std() / np.sqrt(len(values))
+    assert [float(low), float(high)] == pytest.approx([values.mean() - half, values.mean() + half], abs=0.15 * half)
+
+
+def test_an_interval_over_seeds_is_scipys_and_needs_five_of_them() -> None:
+    values = np.random.default_rng(0).normal(size=(3, 6))
+    mean, low, high = statistics.over_seeds(values)
+    expected = stats.t.interval(0.95, 5, values.mean(1), stats.sem(values, axis=1))
+    np.testing.assert_allclose([low, high], expected)
+    np.testing.assert_allclose(mean, values.mean(1))
+    mean, low, high = statistics.over_seeds(values[:, :4])
+    assert np.isfinite(mean).all()
+    assert np.isnan([low, high]).all()
+
+
+def test_random_directions_have_unit_length_and_no_preferred_side() -> None:
+    drawn = statistics.random_directions(4000, 5, seed=1)
+    np.testing.assert_allclose(np.linalg.norm(drawn, axis=1), 1)
+    np.testing.assert_allclose(drawn.T @ drawn / 4000, np.eye(5) / 5, atol=0.015)
+    np.testing.assert_allclose(drawn.mean(0), 0, atol=0.03)

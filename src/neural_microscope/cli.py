@@ -1,4 +1,4 @@
-"""The command line: ``microscope demo | train | resume | verify | report``. Torch is imported only when a command runs."""
+"""The command line: ``microscope demo | train | resume | verify | report | calibrate``. Torch is imported only when a command runs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from .config import CNNConfig, MLPConfig, RecordConfig, TrainConfig
 from .errors import MicroscopeError
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from .data import Dataset
     from .training import History, Observer
 
@@ -134,6 +136,59 @@ def report(runs: Runs, output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = 
     _say(str(page.resolve()))
 
 
+def calibrate(
+    empties: int = 200, seed: int = 0, output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+) -> None:
+    """Runs every instrument on a phantom with planted truth, and on empty ones where it must keep silent.
+
+    Fails (exit code 1) where a truth is not recovered, or where more than 8 % of the empty phantoms raise a false alarm (5 % are declared).
+
+    Args:
+        empties: Empty phantoms for each instrument. With fewer than 100 the rate of false alarms is a rough one.
+        seed: Seed of the first phantom; the empty ones take the seeds that follow.
+        output: A JSON file for the result.
+    """
+    from . import phantoms
+
+    if empties < 1:
+        raise MicroscopeError(f"--empties is {empties}; it is 1 or more")
+    with _counter("calibrating") as progress:
+        result = phantoms.calibrate(empties=empties, seed=seed, progress=progress)
+    _say(_calibration_table(result))
+    if output is not None:
+        phantoms.save(result, output)
+        _say(str(output.resolve()))
+    failed = result["instrument"][~(result["recovered"] & result["silent"])].values
+    if len(failed):
+        raise MicroscopeError(f"{len(failed)} of {result.sizes['instrument']} instruments fail: {', '.join(failed)}")
+    _say(
+        f"{result.sizes['instrument']} instruments recover their planted truth and keep silent on {empties} empty phantoms each"
+    )
+
+
+def _calibration_table(result: xr.Dataset) -> str:
+    rows = [("instrument", "planted", "truth", "measured", "error", "allowed", "false alarms", "")]
+    for i, name in enumerate(result["instrument"].values):
+        row = result.isel(instrument=i)
+        numbers = (f"{float(row[key]):.4g}" for key in ("truth", "measured", "error", "tolerance"))
+        good = bool(row["recovered"] & row["silent"])
+        rows.append(
+            (
+                name,
+                str(row["planted"].values),
+                *numbers,
+                f"{100 * float(row['false_alarms']):.1f} %",
+                "" if good else "FAILS",
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    sides = ("<", "<", ">", ">", ">", ">", ">", "<")
+    return "\n".join(
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
 def main() -> None:
     """The entry point: exit code 0, 1 (failed, one line says why), 2 (usage), 130 (interrupted; what was recorded is kept)."""
     commands: dict[str, Callable[..., Any]] = {
@@ -142,6 +197,7 @@ def main() -> None:
         "resume": resume,
         "verify": verify,
         "report": report,
+        "calibrate": calibrate,
     }
     try:
         tyro.extras.subcommand_cli_from_dict(

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import json
+import os
 import pkgutil
 from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
+from ..errors import DataError
 from .instrument import ALLOWED, DECLARED, Instrument
 
 
@@ -62,3 +67,23 @@ def calibrate(
         coords={"instrument": [i.name for i in chosen], **words},
         attrs={"n_empty": empties, "seed": seed, "declared": DECLARED, "allowed": ALLOWED},
     )
+
+
+def save(result: xr.Dataset, path: str | Path) -> Path:
+    """Writes a calibration as JSON, whole or not at all; returns the path."""
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(json.dumps(result.to_dict(), indent=1) + "\n", "utf-8")
+    os.replace(partial, path)
+    return path
+
+
+def open_record(path: str | Path | None = None) -> xr.Dataset:
+    """A calibration that `save` wrote; by default the one this release was made with."""
+    text = (files(__package__).joinpath("record.json") if path is None else Path(path)).read_text("utf-8")
+    try:
+        return xr.Dataset.from_dict(json.loads(text))
+    except ValueError as error:
+        raise DataError(
+            f"{path} is no calibration; `microscope calibrate --output FILE` writes one ({error})"
+        ) from error

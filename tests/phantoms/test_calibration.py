@@ -1,0 +1,76 @@
+"""Calibration calls a bad instrument bad, and the release's record is what its instruments give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import neural_microscope as nm
+from neural_microscope.errors import DataError
+from neural_microscope.phantoms import ALLOWED, INSTRUMENTS, Instrument, calibrate, open_record, save
+
+
+def instrument(error: float = 0.0, every: int = 20, **words: str) -> Instrument:
+    """Reads its truth, 2.0, with an error, and gives a false alarm on every so many-th empty phantom."""
+    texts = {"name": "toy", "measure": "none", "planted": "two", "empty": "nothing", **words}
+    return Instrument(
+        **texts, read=lambda seed: (2.0, 2.0 + error), tolerance=0.1, alarm=lambda seed: seed % every == 0
+    )
+
+
+def test_a_good_instrument_passes_and_its_numbers_are_what_it_read() -> None:
+    result = calibrate([instrument(error=0.05)], empties=40)
+    row = result.isel(instrument=0)
+    assert (float(row["truth"]), float(row["measured"])) == (2.0, 2.05)
+    assert float(row["error"]) == pytest.approx(0.05)
+    assert float(row["false_alarms"]) == 2 / 40
+    assert bool(row["recovered"] & row["silent"])
+
+
+def test_an_instrument_that_misses_its_truth_or_reads_nothing_is_not_recovered() -> None:
+    assert not calibrate([instrument(error=0.2)], empties=20)["recovered"].any()
+    assert not calibrate([instrument(error=np.nan)], empties=20)["recovered"].any()
+
+
+def test_an_instrument_that_cries_wolf_is_not_silent() -> None:
+    assert ALLOWED == 0.08
+    assert not calibrate([instrument(every=10)], empties=200)["silent"].any()
+    assert calibrate([instrument(every=20)], empties=200)["silent"].all()
+
+
+def test_each_empty_phantom_has_a_seed_of_its_own() -> None:
+    seen: list[int] = []
+    nosy = Instrument("toy", "none", "", "", lambda seed: (0.0, 0.0), 1.0, lambda seed: bool(seen.append(seed)))
+    calibrate([nosy], empties=30, seed=7)
+    assert seen == list(range(7, 37))
+
+
+def test_a_calibration_written_and_read_again_is_the_same(tmp_path: Path) -> None:
+    result = calibrate([instrument(), instrument(error=0.2, name="other")], empties=3)
+    xr.testing.assert_identical(open_record(save(result, tmp_path / "c.json")), result)
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(DataError, match="no calibration"):
+        open_record(tmp_path / "bad.json")
+
+
+def test_instruments_have_names_of_their_own_and_name_public_measures() -> None:
+    names = [i.name for i in INSTRUMENTS]
+    assert len(set(names)) == len(names)
+    for i in INSTRUMENTS:
+        module, _, function = i.measure.partition(".")
+        assert callable(getattr(getattr(nm.analysis, module), function)), i.name
+
+
+@pytest.mark.slow
+def test_every_instrument_recovers_its_truth_and_is_silent_on_empty_phantoms_as_the_record_says() -> None:
+    result = calibrate(INSTRUMENTS)
+    bad = result["instrument"][~(result["recovered"] & result["silent"])].values
+    assert not len(bad), bad
+    record = open_record()
+    assert list(record["instrument"].values) == list(result["instrument"].values)
+    assert record.attrs["n_empty"] == 200
+    assert (np.abs(record["measured"] - result["measured"]) <= result["tolerance"] / 4).all()
+    assert np.abs(record["false_alarms"] - result["false_alarms"]).max() <= 0.02
