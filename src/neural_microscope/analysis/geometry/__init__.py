@@ -1,0 +1,20 @@
+"""The shape of a representation: components, dimension, collapse, clusters and maps of it, each beside its null."""
+
+from .clusters import clusters, subspaces
+from .collapse import neural_collapse
+from .dimension import dimension
+from .embedding import embed, faithfulness
+from .pca import between_classes, pca
+from .streaming import pca_streaming
+
+__all__ = [
+    "between_classes",
+    "clusters",
+    "dimension",
+    "embed",
+    "faithfulness",
+    "neural_collapse",
+    "pca",
+    "pca_streaming",
+    "subspaces",
+]

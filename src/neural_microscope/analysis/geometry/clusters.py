@@ -1,0 +1,173 @@
+"""Whether the images of a class lie together, in all units of a layer and in a few chosen ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ... import named
+from ...errors import DataError
+from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, halves, shuffles
+from .spaces import beside_null, blocks, snapshots, space, standardised
+
+Order = np.ndarray | Sequence[int] | Callable[[xr.DataArray], np.ndarray]
+
+
+def clusters(
+    acts: xr.DataArray,
+    *,
+    at: Sequence[int] | None = None,
+    k: int = 10,
+    standardise: bool = False,
+    draws: int = 20,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Whether images of one class lie together, [snapshot], at the snapshots ``at`` (all by default).
+
+    ``acts`` [snapshot, example, unit] (or channel, or whole maps) with the coordinate ``label``. ``standardise``: each
+    unit is first given mean 0 and spread 1, so that no unit counts more than another.
+
+    ``silhouette``: mean over the images of (b - a) / max(a, b), a the mean distance to the others of the own class, b
+    to the nearest other class (Rousseeuw 1987); -1..1, 0 for an image alone in its class. ``purity``: share of an
+    image's ``k`` nearest neighbours that have its class, 0..1. For both ``…_low``, ``…_high``: bootstrap over the
+    images' own values; ``…_null_low``, ``…_null_high``, ``…_p``: labels shuffled over the same distances, one-sided.
+    NaN with fewer than two classes or where all images coincide. Memory grows with the images, time with their square.
+    """
+    x, labels = space(acts), named.labels(acts)
+    if not 1 <= k < x.shape[1]:
+        raise DataError(f"k is {k} of {x.shape[1]} examples; give 1 to {x.shape[1] - 1}")
+    chosen = snapshots(x, at)
+    sets = np.stack([labels, *shuffles(labels, draws, seed)])
+    scored = [_scores(standardised(x[t]) if standardise else x[t], sets, k) for t in chosen]
+    variables: dict[str, Any] = {}
+    for i, name in enumerate(("silhouette", "purity")):
+        values = np.stack([one[i] for one in scored])  # [snapshot, set of labels, example]
+        means = values.mean(2)
+        variables |= beside_null(name, means[:, 0], means[:, 1:].T, "snapshot", structure="above")
+        for end, bound in zip(("low", "high"), bootstrap_mean(values[:, 0], seed=seed), strict=True):
+            variables[f"{name}_{end}"] = ("snapshot", bound, {"units": "1"})
+    whole = acts if "snapshot" in acts.dims else acts.expand_dims("snapshot")
+    return xr.Dataset(
+        variables,
+        coords=named.kept(whole.isel(snapshot=chosen), "step", "epoch"),
+        attrs={
+            "n_examples": x.shape[1],
+            "hook_point": acts.name or "",
+            "k": k,
+            "standardised": int(standardise),
+            "seed": seed,
+            "null": f"labels shuffled over the same distances, {draws} draws",
+            "interval": ONE_NETWORK,
+            "source": "silhouette (Rousseeuw 1987); share of the k nearest neighbours of the own class",
+        },
+    )
+
+
+def subspaces(
+    acts: xr.DataArray,
+    orders: Mapping[str, Order],
+    sizes: Sequence[int] = tuple(range(2, 17)),
+    *,
+    standardise: bool = True,
+    draws: int = 100,
+    seed: int = 0,
+) -> xr.Dataset:
+    """How well a few units keep the classes apart, against as many units drawn at random: [parameter, rank].
+
+    ``acts`` [example, unit] (or channel) with the coordinate ``label``; of several snapshots the last. ``orders``: ways
+    to choose, each the units with the best first, or a function that ranks them on the activations it is given, which
+    are the choosing half. An order of numbers should come from that half too: ``choose, judge =
+    statistics.halves(labels, seed)``.
+
+    ``silhouette``: of the first ``rank`` units of the order named ``parameter``, on the other half of the images; with
+    ``silhouette_null_low``, ``silhouette_null_high``, ``silhouette_p`` against random sets of ``rank`` units and
+    ``silhouette_q`` after false-discovery control over all orders and sizes. ``standardise``: units have mean 0 and
+    spread 1, for without it one loud unit decides. NaN where the chosen units are constant. An order that is too short,
+    repeats a unit or names none that is there is a DataError.
+    """
+    acts = named.last(acts)
+    x, labels = named.matrix(acts), named.labels(acts)
+    choose, judge = halves(labels, seed)
+    wanted = np.unique(np.asarray(sizes, int))
+    if not len(wanted) or wanted[0] < 1 or wanted[-1] > x.shape[1]:
+        raise DataError(f"sizes are {list(sizes)}; a set has 1 to {x.shape[1]} units")
+    ranked = {
+        name: _checked(name, order(acts.isel(example=choose)) if callable(order) else order, wanted[-1], x.shape[1])
+        for name, order in orders.items()
+    }
+    held_out = standardised(x[judge]) if standardise else x[judge]
+    value = np.stack([_along(held_out, order, wanted, labels[judge]) for order in ranked.values()])
+    rng = np.random.default_rng(seed)
+    null = np.stack([_along(held_out, rng.permutation(x.shape[1]), wanted, labels[judge]) for _ in range(draws)])
+    null = np.broadcast_to(null[:, None], (draws, *value.shape))
+    variables = beside_null("silhouette", value, null, ("parameter", "rank"), structure="above")
+    q = false_discovery(variables["silhouette_p"][1].ravel()).reshape(value.shape)
+    return xr.Dataset(
+        {**variables, "silhouette_q": (("parameter", "rank"), q, {"units": "1"})},
+        coords={"parameter": list(ranked), "rank": wanted},
+        attrs={
+            "n_examples": len(x),
+            "n_judged": len(judge),
+            "hook_point": acts.name or "",
+            "standardised": int(standardise),
+            "seed": seed,
+            "null": f"{draws} random sets of as many units",
+            "source": "silhouette (Rousseeuw 1987) of the first units of an order, chosen on one half, judged on the other",
+        },
+    )
+
+
+def _checked(name: str, order: np.ndarray | Sequence[int], longest: int, units: int) -> np.ndarray:
+    found = np.asarray(order)
+    if found.ndim != 1 or found.dtype.kind not in "iu" or len(found) < longest:
+        raise DataError(
+            f"the order {name!r} is {found.dtype} {list(found.shape)}; it names at least {longest} units by number"
+        )
+    if found.min() < 0 or found.max() >= units or len(np.unique(found)) < len(found):
+        raise DataError(f"the order {name!r} names units twice or outside 0..{units - 1}")
+    return found
+
+
+def _along(x: np.ndarray, order: np.ndarray, sizes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Silhouettes of the first units of an order, [size]: squared distances add up unit by unit."""
+    squares = np.zeros((len(x), len(x)))
+    found = np.full(len(sizes), np.nan)
+    for taken, unit in enumerate(order[: sizes[-1]], 1):
+        squares += np.subtract.outer(x[:, unit], x[:, unit]) ** 2
+        if taken in sizes and squares.any():
+            found[sizes == taken] = _silhouettes(np.sqrt(squares), labels[None], slice(None))[0].mean()
+    return found
+
+
+def _scores(x: np.ndarray, sets: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """(silhouette, purity) of each example under each set of labels, [set, example]; NaN where there is none."""
+    if np.ptp(x, axis=0).max() == 0 or np.ptp(sets[0]) == 0:
+        return (np.full(sets.shape, np.nan),) * 2
+    silhouette, purity = np.empty(sets.shape), np.empty(sets.shape)
+    for rows, squares in blocks(x):
+        near = np.argpartition(squares, k - 1, axis=1)[:, :k]
+        purity[:, rows] = (sets[:, near] == sets[:, rows, None]).mean(2)
+        np.sqrt(squares, out=squares)
+        squares[np.isinf(squares)] = 0
+        silhouette[:, rows] = _silhouettes(squares, sets, rows)
+    return silhouette, purity
+
+
+def _silhouettes(distances: np.ndarray, sets: np.ndarray, rows: slice) -> np.ndarray:
+    """Of some rows, under each set of labels, [set, row], from their distances to all examples, [row, example]."""
+    classes = int(sets.max()) + 1
+    size = np.bincount(sets[0], minlength=classes)  # a shuffle keeps the sizes
+    one_hot = np.eye(classes)[sets]  # [set, example, class]
+    sums = distances @ one_hot.transpose(1, 0, 2).reshape(len(sets[0]), -1)
+    sums = sums.reshape(len(distances), len(sets), classes).transpose(1, 0, 2)
+    own = sets[:, rows, None]
+    a = np.take_along_axis(sums, own, 2)[..., 0] / np.maximum(size[own[..., 0]] - 1, 1)
+    other = np.where(size > 0, sums / np.maximum(size, 1), np.inf)
+    np.put_along_axis(other, own, np.inf, 2)
+    b = other.min(2)
+    top = np.maximum(a, b)
+    score = np.divide(b - a, top, out=np.zeros_like(a), where=top > 0)
+    return np.where(size[own[..., 0]] > 1, score, 0)

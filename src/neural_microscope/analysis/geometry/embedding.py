@@ -1,0 +1,165 @@
+"""Maps of a representation in two dimensions, and how far such a map can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import xarray as xr
+
+from ... import named
+from ...errors import DataError, MicroscopeError, unknown
+from .spaces import beside_null, blocks, neighbours
+
+Method = Literal["t-sne", "umap"]
+
+
+def embed(
+    acts: xr.DataArray,
+    method: Method = "t-sne",
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    perplexity: float = 30.0,
+    k: int = 10,
+    draws: int = 39,
+) -> xr.Dataset:
+    """A layer's examples laid out in two dimensions, once for each seed, and what of it can be trusted.
+
+    ``acts`` [example, unit] (or channel, or whole maps); of several snapshots the last. ``t-sne`` is scikit-learn's,
+    ``umap`` needs the extra ``neural-microscope[umap]`` (without it, a MicroscopeError that says how to install it).
+    Both start from a random layout, so that seeds differ where the data leave a choice. ``perplexity``: about how many
+    neighbours an example has (UMAP's n_neighbors); at most a third of the examples is used.
+
+    ``embedding`` [seed, example, component]; the axes have no meaning and distances between groups little.
+    ``trustworthiness`` and ``knn_preservation`` [seed], with their null, as in `faithfulness`. ``agreement`` [seed,
+    seed_b]: share of an example's k neighbours in one layout that are its neighbours in the other, NaN for a seed
+    with itself, with ``…_null_low``, ``…_null_high``, ``…_p`` against one layout with its examples exchanged. What only
+    one seed shows is not in the data. Constant activations or fewer than ``3 k`` examples are DataErrors.
+    """
+    if method not in get_args(Method):
+        raise unknown("method", method, get_args(Method))
+    x = named.flat(acts)
+    _check(x, k)
+    if not np.ptp(x, axis=0).any():
+        raise DataError(f"all examples of {acts.name or 'the activations'} are equal; there is nothing to lay out")
+    near = min(perplexity, len(x) / 3)
+    layouts = np.stack([_t_sne(x, near, seed) if method == "t-sne" else _umap(x, near, seed) for seed in seeds])
+    picture = xr.DataArray(layouts, dims=("seed", "example", "component"), coords={"seed": list(seeds)})
+    judged = faithfulness(acts, picture, k=k, draws=draws, seed=seeds[0])
+    return judged.assign(embedding=picture.assign_attrs(units="1")).assign_attrs(
+        method=method, perplexity=float(near), **judged.attrs
+    )
+
+
+def faithfulness(
+    acts: xr.DataArray, embedding: xr.DataArray, *, k: int = 10, draws: int = 39, seed: int = 0
+) -> xr.Dataset:
+    """Whether neighbours in a layout of the examples are neighbours in the activations too, [seed] layouts.
+
+    ``acts`` as in `embed`; ``embedding`` [seed, example, component], any layouts of the same examples.
+
+    ``trustworthiness`` (Venna & Kaski 2001): 1 - 2 / (n k (2n - 3k - 1)) times the sum, over those of an example's k
+    neighbours in the layout that are not among its k in the activations, of their rank there minus k; 0..1, about 0.5
+    for a random layout. ``knn_preservation``: share of the k neighbours in the activations that are kept, 0..1;
+    ``agreement`` [seed, seed_b]: the same between two layouts, NaN on the diagonal. The null of each, ``…_null_low``,
+    ``…_null_high``, ``…_p``: the layout's places dealt out to the examples at random. Fewer than 3 k examples is a
+    DataError.
+    """
+    x = named.flat(acts)
+    _check(x, k)
+    layouts = named.values(embedding, "seed", "example", "component")
+    named.same_examples(acts, embedding)
+    ranks, true = _ranks(x), _members(neighbours(x, k))
+    seen = [neighbours(layout, k) for layout in layouts]
+    members = [_members(near) for near in seen]
+    rng = np.random.default_rng(seed)
+    orders = [rng.permutation(len(x)) for _ in range(draws)]
+    found = _judged(ranks, true, seen, members)
+    dealt = [_judged(ranks, true, [_dealt(near, order) for near in seen], members) for order in orders]
+    null = [np.array([one[i] for one in dealt]).reshape(draws, *found[i].shape) for i in range(3)]
+    pairs = ("seed", "seed_b")
+    names = embedding["seed"].values if "seed" in embedding.coords else np.arange(len(seen))
+    return xr.Dataset(
+        {
+            **beside_null("trustworthiness", found[0], null[0], "seed", structure="above"),
+            **beside_null("knn_preservation", found[1], null[1], "seed", structure="above"),
+            **beside_null("agreement", found[2], null[2], pairs, structure="above"),
+        },
+        coords={"seed": names, "seed_b": names, **named.kept(named.last(acts), "label")},
+        attrs={
+            "n_examples": len(x),
+            "hook_point": acts.name or "",
+            "k": k,
+            "seed": seed,
+            "null": f"the layout's places dealt out to the examples at random, {draws} draws",
+            "source": "trustworthiness (Venna & Kaski 2001); share of k nearest neighbours kept",
+        },
+    )
+
+
+def _check(x: np.ndarray, k: int) -> None:
+    if k < 1 or len(x) < 3 * k:
+        raise DataError(f"{k} neighbours of {len(x)} examples; give 1 to {len(x) // 3}")
+
+
+def _t_sne(x: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
+    from sklearn.manifold import TSNE
+
+    return TSNE(2, perplexity=perplexity, init="random", random_state=seed).fit_transform(x)
+
+
+def _umap(x: np.ndarray, near: float, seed: int) -> np.ndarray:
+    try:
+        from umap import UMAP
+    except ImportError as error:
+        raise MicroscopeError(
+            "UMAP is an optional extra that is not installed; pip install neural-microscope[umap]"
+        ) from error
+    made = UMAP(n_components=2, n_neighbors=max(2, round(near)), init="random", random_state=seed, n_jobs=1)
+    return np.asarray(made.fit_transform(x))
+
+
+def _judged(
+    ranks: np.ndarray, true: np.ndarray, seen: list[np.ndarray], members: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(trustworthiness [seed], share kept [seed], share of the neighbours ``seen`` in one layout that are ``members``
+    in another [seed, seed_b]).
+    """
+    agreed = np.array([[_overlap(near, other) for other in members] for near in seen])
+    agreed[np.diag_indices(len(seen))] = np.nan
+    return (
+        np.array([_trust(ranks, near) for near in seen]),
+        np.array([_overlap(near, true) for near in seen]),
+        agreed,
+    )
+
+
+def _ranks(x: np.ndarray) -> np.ndarray:
+    """The place of each example among another's neighbours, the nearest 1: [example, example]."""
+    ranks = np.empty((len(x), len(x)), np.int32)
+    for rows, squares in blocks(x):
+        np.put_along_axis(ranks[rows], squares.argsort(1), np.arange(1, len(x) + 1, dtype=np.int32)[None], 1)
+    return ranks
+
+
+def _members(near: np.ndarray) -> np.ndarray:
+    """Neighbours [example, k] as a table of yes and no, [example, example]."""
+    table = np.zeros((len(near), len(near)), bool)
+    np.put_along_axis(table, near, True, 1)
+    return table
+
+
+def _overlap(near: np.ndarray, members: np.ndarray) -> float:
+    return float(np.take_along_axis(members, near, 1).mean())
+
+
+def _trust(ranks: np.ndarray, near: np.ndarray) -> float:
+    n, k = near.shape
+    beyond = np.maximum(np.take_along_axis(ranks, near, 1) - k, 0).sum()
+    return float(1 - 2 * beyond / (n * k * (2 * n - 3 * k - 1)))
+
+
+def _dealt(near: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """The neighbours where example i is given the place of example order[i]."""
+    return np.argsort(order)[near[order]]

@@ -1,0 +1,183 @@
+"""Principal components of activations, on one basis over time or on one that follows the network."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+import xarray as xr
+
+from ... import named
+from ...errors import DataError, unknown
+from ...statistics import null_band, p_values
+from .spaces import eigenvalues, features, shares, shuffled, snapshots, space
+
+Basis = Literal["fixed", "pooled", "aligned"]
+NEARLY_EQUAL = 1.1
+"""Below this ratio of one eigenvalue to the next, their directions may rotate freely into each other."""
+
+
+def pca(
+    acts: xr.DataArray,
+    components: int = 2,
+    fit_at: int = -1,
+    *,
+    basis: Basis = "fixed",
+    null_draws: int = 20,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Principal components of a layer's activations over time. Exact, in float64, from the covariance.
+
+    ``acts`` [snapshot, example, unit] (or channel, or whole maps; without snapshots, that one set). ``basis``:
+    ``fixed``, one basis from the snapshot ``fit_at``, all snapshots projected on it; ``pooled``, one basis from all
+    snapshots together; ``aligned``, a basis for each snapshot, rotated onto the one before by orthogonal Procrustes
+    on the scores of the same images, so that what is left is change and not the basis.
+
+    ``score`` [snapshot, example, component]; ``direction`` [component, unit], unit length, the largest loading
+    positive; ``explained`` [component] share of the fitted variance (0..1). With it ``explained_null_low``,
+    ``explained_null_high``, ``explained_p`` and ``explained_by_chance`` (95th percentile): the same share when each
+    unit's values are shuffled over the examples (parallel analysis, Horn 1965), which keeps every unit's own spread
+    and destroys what units have in common (so where a few units vary far more than the others, a real but small later
+    component can lie below chance). ``above_chance``: how many of the leading components have p < 0.05. ``eigen_gap``
+    [component]: eigenvalue over the next one; below 1.1 the two directions may rotate freely, and attrs["warning"]
+    says so; NaN where there is no next, infinite where that is 0.
+
+    With ``aligned``, all but the score have an axis snapshot too; eigenvalue k belongs to the k-th principal component
+    of its snapshot, before the rotation, which keeps their sum. Constant activations give NaN shares. More components
+    than units or examples is a DataError, as are values that are not finite.
+    """
+    x = space(acts)
+    if basis not in get_args(Basis):
+        raise unknown("basis", basis, get_args(Basis))
+    fit_at = int(snapshots(x, [fit_at])[0])
+    fitted = {"fixed": x[[fit_at]], "pooled": x.reshape(1, -1, x.shape[2]), "aligned": x}[basis]
+    most = min(fitted.shape[1:])
+    if not 1 <= components <= most:
+        raise DataError(
+            f"{components} components of {x.shape[2]} {features(acts)[0]}s and {fitted.shape[1]} examples; give 1 to {most}"
+        )
+    centre = fitted.mean(1, keepdims=True)
+    spectra, directions = zip(*(_components(one) for one in fitted - centre), strict=True)
+    null = np.stack([_null(one, components, null_draws, seed) for one in fitted - centre], 1)  # [draw, fit, component]
+    vectors = np.stack([v[:components] for v in directions])
+    scores = (x - centre) @ np.swapaxes(vectors, 1, 2)
+    if basis == "aligned":
+        scores, vectors = _aligned(scores, vectors)
+    table = _spectrum(np.stack(spectra), null, components)
+    table["direction"] = (("snapshot", "component", *features(acts)), _as_maps(vectors, acts))
+    if basis != "aligned":
+        table = {name: (dims[1:], values[0]) for name, (dims, values) in table.items()}
+    gap = np.asarray(table["eigen_gap"][1])
+    return xr.Dataset(
+        {
+            "score": (("snapshot", "example", "component"), scores),
+            **{name: (*found, {"units": "1"}) for name, found in table.items()},
+        },
+        coords=named.kept(acts, "step", "epoch", "label"),
+        attrs={
+            "n_examples": x.shape[1],
+            "hook_point": acts.name or "",
+            "fit_at": fit_at,
+            "basis": basis,
+            "seed": seed,
+            "null": f"each unit's values shuffled over the examples, {null_draws} draws (parallel analysis, Horn 1965)",
+            "source": "principal components: eigenvectors of the covariance, float64",
+            **_warning(gap),
+        },
+    )
+
+
+def between_classes(result: xr.Dataset) -> np.ndarray:
+    """The share of the scores' variance that lies between the class means, at each snapshot of a `pca` result, 0..1.
+
+    1 where the images of a class coincide, about (classes - 1) / (examples - 1) where labels say nothing; NaN
+    where all scores are equal. The scores need the coordinate ``label``.
+    """
+    labels = named.labels(result)
+    scores = result["score"].transpose("snapshot", "example", "component").values
+    scores = scores - scores.mean(1, keepdims=True)
+    one_hot = np.eye(int(labels.max()) + 1)[labels]
+    means = one_hot.T @ scores / np.maximum(one_hot.sum(0), 1)[:, None]
+    total = (scores**2).sum((1, 2))
+    between = (one_hot.sum(0)[:, None] * means**2).sum((1, 2))
+    return np.divide(between, total, out=np.full(len(total), np.nan), where=total > 0)
+
+
+def _components(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(eigenvalues, directions [component, feature]), largest first, each direction's largest loading positive."""
+    if centred.shape[0] > centred.shape[1]:
+        values, vectors = np.linalg.eigh(centred.T @ centred)
+        values, vectors = values[::-1].clip(min=0), vectors.T[::-1]
+    else:  # more features than examples: the covariance would be large, and mostly zeros
+        _, roots, vectors = np.linalg.svd(centred, full_matrices=False)
+        values = roots**2
+    return values, vectors * np.sign(_largest(vectors))
+
+
+def _largest(vectors: np.ndarray) -> np.ndarray:
+    """Of each row the entry of largest magnitude, [row, 1]."""
+    return np.take_along_axis(vectors, np.abs(vectors).argmax(1)[:, None], 1)
+
+
+def _null(centred: np.ndarray, components: int, draws: int, seed: int) -> np.ndarray:
+    """Shares of shuffled activations, [draw, component]."""
+    drawn = [shares(eigenvalues(fake))[:components] for fake in shuffled(centred, draws, seed)]
+    return np.array(drawn).reshape(draws, components)
+
+
+def _aligned(scores: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each snapshot's scores and directions rotated onto those of the one before."""
+    scores, vectors = scores.copy(), vectors.copy()
+    for now in range(1, len(scores)):
+        u, _, v = np.linalg.svd(scores[now].T @ scores[now - 1])
+        scores[now] = scores[now] @ (u @ v)
+        vectors[now] = (u @ v).T @ vectors[now]
+    return scores, vectors
+
+
+def _spectrum(spectra: np.ndarray, null: np.ndarray, components: int) -> dict[str, tuple[tuple[str, ...], Any]]:
+    """The variables about eigenvalues, each [snapshot, component] (one row where there is one basis)."""
+    explained = shares(spectra)[:, :components]
+    empty = np.full(explained.shape, np.nan)
+    low, high = null_band(null) if len(null) else (empty, empty)
+    found = {
+        "explained": explained,
+        "explained_null_low": low,
+        "explained_null_high": high,
+        "explained_by_chance": np.percentile(null, 95, axis=0) if len(null) else empty,
+        "explained_p": p_values(explained, null) if len(null) else empty,
+        "eigen_gap": gaps(spectra)[:, :components],
+    }
+    above = np.cumprod(found["explained_p"] < 0.05, axis=1).sum(1)
+    return {
+        **{name: (("snapshot", "component"), values) for name, values in found.items()},
+        "above_chance": (("snapshot",), above),
+    }
+
+
+def gaps(spectra: np.ndarray) -> np.ndarray:
+    """Each eigenvalue over the next, over the last axis: NaN where there is no next or both are 0 to float64's
+    precision, infinite where only the next is.
+    """
+    floor = spectra[..., :1] * spectra.shape[-1] * np.finfo(float).eps
+    kept = np.where(spectra > floor, spectra, 0)
+    following = np.concatenate([kept[..., 1:], np.full_like(kept[..., :1], np.nan)], -1)
+    start = np.where((following == 0) & (kept > 0), np.inf, np.nan)
+    return np.divide(kept, following, out=start, where=following > 0)
+
+
+def _warning(gap: np.ndarray) -> dict[str, str]:
+    close = gap < NEARLY_EQUAL
+    if not close.any():
+        return {}
+    which = np.flatnonzero(close.any(0) if close.ndim == 2 else close) + 1
+    where = f" (at {int(close.any(1).sum())} of {len(close)} snapshots)" if close.ndim == 2 else ""
+    pairs = ", ".join(f"{k} and {k + 1}" for k in which[:5]) + (" and others" if len(which) > 5 else "")
+    return {
+        "warning": f"components {pairs} explain nearly the same{where}: their directions may rotate freely into each other"
+    }
+
+
+def _as_maps(vectors: np.ndarray, acts: xr.DataArray) -> np.ndarray:
+    """[snapshot, component, feature] with the features laid out as they came."""
+    return vectors.reshape(*vectors.shape[:2], *(acts.sizes[dim] for dim in features(acts)))

@@ -1,0 +1,97 @@
+"""Activations as points in a space: their matrix at each snapshot, their spectrum, who lies near whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ... import named, statistics
+from ...axes import unit_axis
+from ...errors import DataError
+
+BLOCK = 1000
+"""Rows of a distance matrix that are in memory at one time."""
+
+
+def space(acts: xr.DataArray) -> np.ndarray:
+    """[snapshot, example, feature] in float64, maps flattened; one snapshot where there is no such axis."""
+    acts = acts if "snapshot" in acts.dims else acts.expand_dims("snapshot")
+    x = named.values(acts, "snapshot", "example", *features(acts))
+    return x.reshape(*x.shape[:2], -1)
+
+
+def features(acts: xr.DataArray) -> tuple[str, ...]:
+    """The axes that span the space: unit; or channel; or channel, row, col."""
+    return (unit_axis(acts.dims), *(dim for dim in ("row", "col") if dim in acts.dims))
+
+
+def snapshots(x: np.ndarray, at: Sequence[int] | None) -> np.ndarray:
+    """The snapshots asked for as numbers from 0, in rising order, each once; None is all. Outside is a DataError."""
+    count = len(x)
+    outside = [i for i in at or () if not -count <= i < count]
+    if outside:
+        raise DataError(f"no snapshot {outside[0]}: there are {count}; give {-count} to {count - 1}")
+    return np.arange(count) if at is None else np.unique(np.asarray(at, int) % count)
+
+
+def eigenvalues(centred: np.ndarray) -> np.ndarray:
+    """Of the scatter matrix of centred rows, largest first, none below 0; as many as the smaller side."""
+    gram = centred.T @ centred if centred.shape[0] > centred.shape[1] else centred @ centred.T
+    return np.linalg.eigvalsh(gram)[::-1].clip(min=0)
+
+
+def shares(values: np.ndarray) -> np.ndarray:
+    """Each eigenvalue's share of their sum over the last axis; NaN where the sum is 0."""
+    total = values.sum(-1, keepdims=True)
+    return np.divide(values, total, out=np.full_like(values, np.nan), where=total > 0)
+
+
+def shuffled(centred: np.ndarray, draws: int, seed: int) -> Iterator[np.ndarray]:
+    """The rows with each column's values in an order of its own: what units have in common is gone, each unit is not."""
+    rng = np.random.default_rng(seed)
+    columns = np.ascontiguousarray(centred.T)
+    for _ in range(draws):
+        yield rng.permuted(columns, axis=1).T
+
+
+def blocks(x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Squared distances from some rows to all, [row, example], infinite to themselves: at most BLOCK rows at one time."""
+    centred = x - x.mean(0)
+    norms = (centred**2).sum(1)
+    for start in range(0, len(x), BLOCK):
+        rows = slice(start, min(start + BLOCK, len(x)))
+        squares = norms[rows, None] + norms - 2 * centred[rows] @ centred.T
+        np.maximum(squares, 0, out=squares)
+        squares[np.arange(rows.stop - start), np.arange(start, rows.stop)] = np.inf
+        yield rows, squares
+
+
+def neighbours(x: np.ndarray, k: int) -> np.ndarray:
+    """The k nearest other examples of each, in no order: [example, k]."""
+    return np.concatenate([np.argpartition(squares, k - 1, axis=1)[:, :k] for _, squares in blocks(x)])
+
+
+def standardised(x: np.ndarray) -> np.ndarray:
+    """Each feature with mean 0 and standard deviation 1 over the examples; a constant one becomes 0."""
+    spread = x.std(-2, keepdims=True)
+    constant = np.ptp(x, axis=-2, keepdims=True) == 0
+    return np.where(constant, 0, (x - x.mean(-2, keepdims=True)) / np.where(constant, 1, spread))
+
+
+def beside_null(
+    name: str, value: np.ndarray, null: np.ndarray, dims: Any, *, structure: str, units: str = "1"
+) -> dict[str, Any]:
+    """``name``, ``name_null_low``, ``name_null_high`` and ``name_p``, the share of the null at least as far to the side
+    where structure lies: ``above`` or ``below``. ``null`` [draw, ...]; without draws the last three are NaN.
+    """
+    value = np.asarray(value, float)
+    low, high = statistics.null_band(null) if len(null) else (np.full(value.shape, np.nan),) * 2
+    sign = 1 if structure == "above" else -1
+    p = statistics.p_values(sign * value, sign * null) if len(null) else np.full(value.shape, np.nan)
+    p = np.where(np.isnan(low), np.nan, p)
+    found = {name: value, f"{name}_null_low": low, f"{name}_null_high": high}
+    variables = {key: (dims, array, {"units": units}) for key, array in found.items()}
+    return {**variables, f"{name}_p": (dims, p, {"units": "1"})}

@@ -1,0 +1,116 @@
+"""Principal components of more activations than fit in memory: exact, from sums that are added batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from ... import named
+from ...axes import unit_axis
+from ...errors import DataError
+from ...statistics import null_band, p_values
+from .pca import _largest, _warning, gaps
+from .spaces import shares
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """What principal components need of some examples. Those of two sets add up to those of both."""
+
+    n: int
+    mean: np.ndarray
+    """[unit]."""
+    scatter: np.ndarray
+    """Sum of the outer products of the deviations from the mean, [unit, unit]."""
+
+    @classmethod
+    def of(cls, x: np.ndarray) -> Moments:
+        """Of examples [example, unit]."""
+        centred = x - x.mean(0)
+        return cls(len(x), x.mean(0), centred.T @ centred)
+
+    def __add__(self, other: Moments) -> Moments:
+        """Chan, Golub & LeVeque 1979: about each set's own mean, so that large means cost no digits."""
+        n, step = self.n + other.n, other.mean - self.mean
+        moved = np.outer(step, step) * (self.n * other.n / n)
+        return Moments(n, self.mean + step * (other.n / n), self.scatter + other.scatter + moved)
+
+
+def pca_streaming(
+    batches: Iterable[xr.DataArray], components: int = 2, *, null_draws: int = 20, seed: int = 0
+) -> xr.Dataset:
+    """Principal components of activations that come in batches [example, unit] (or channel), each seen once.
+
+    The same as `pca` of all at one time (to 1e-10), with memory for one batch and a matrix [unit, unit]. ``direction``
+    [component, unit], unit length, the largest loading positive; ``mean`` [unit]: scores are (acts - mean) @
+    direction; ``explained`` [component] share of the variance (0..1) and ``eigen_gap`` as in `pca`;
+    ``total_variance``, over n - 1. The null, ``explained_null_low``, ``explained_null_high``, ``explained_p``: shares of
+    independent normal units with the same variances and as many examples (their scatter is drawn by Bartlett's
+    decomposition), which the shuffle of `pca` comes to with many examples. Constant activations give NaN. No batch at
+    all, batches of different units, fewer than two examples, or values that are not finite are DataErrors.
+    """
+    total: Moments | None = None
+    axis = name = ""
+    for batch in batches:
+        x, found = named.matrix(batch), unit_axis(batch.dims)
+        if total is not None and (found != axis or x.shape[1] != len(total.mean)):
+            raise DataError(
+                f"a batch has {x.shape[1]} {found}s, those before {len(total.mean)} {axis}s; all have the same"
+            )
+        axis, name = found, str(batch.name or "")
+        total = Moments.of(x) if total is None else total + Moments.of(x)
+    if total is None or total.n < 2:
+        raise DataError("the batches hold fewer than two examples; there is nothing to fit")
+    units = len(total.mean)
+    if not 1 <= components <= units:
+        raise DataError(f"{components} components of {units} {axis}s; give 1 to {units}")
+    values, vectors = np.linalg.eigh(total.scatter)
+    values, vectors = values[::-1].clip(min=0), vectors.T[::-1][:components]
+    null = _independent(np.diag(total.scatter), total.n, null_draws, seed)[:, :components]
+    explained, empty = shares(values)[:components], np.full(components, np.nan)
+    low, high = null_band(null) if null_draws else (empty, empty)
+    gap = gaps(values)[:components]
+    table = {
+        "explained": explained,
+        "explained_null_low": low,
+        "explained_null_high": high,
+        "explained_p": p_values(explained, null) if null_draws else empty,
+        "eigen_gap": gap,
+    }
+    return xr.Dataset(
+        {
+            "direction": (("component", axis), vectors * np.sign(_largest(vectors)), {"units": "1"}),
+            "mean": (axis, total.mean, {"units": "1"}),
+            **{key: ("component", found, {"units": "1"}) for key, found in table.items()},
+            "total_variance": ((), values.sum() / (total.n - 1), {"units": "1"}),
+        },
+        attrs={
+            "n_examples": total.n,
+            "hook_point": name,
+            "seed": seed,
+            "null": f"independent normal units with the same variances, {null_draws} draws",
+            "source": "covariance from sums over batches, merged about their means (Chan, Golub & LeVeque 1979)",
+            **_warning(gap),
+        },
+    )
+
+
+def _independent(squares: np.ndarray, n: int, draws: int, seed: int) -> np.ndarray:
+    """Shares of the eigenvalues of n independent normal examples, [draw, component]: each unit's sum of squares is
+    set to the one it has, as a shuffle would leave it.
+    """
+    rng = np.random.default_rng(seed)
+    units, rows = len(squares), n - 1
+    drawn = np.full((draws, units), np.nan)
+    for draw in range(draws):
+        if rows >= units:
+            root = np.tril(rng.standard_normal((units, units)), -1)
+            root[np.diag_indices(units)] = np.sqrt(rng.chisquare(rows - np.arange(units)))
+        else:
+            root = rng.standard_normal((units, rows))
+        root *= np.sqrt(squares / (root**2).sum(1))[:, None]
+        drawn[draw] = shares(np.linalg.eigvalsh(root @ root.T)[::-1].clip(min=0))
+    return drawn
