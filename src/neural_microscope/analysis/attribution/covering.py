@@ -1,0 +1,120 @@
+"""Attribution by forward passes alone: cover a patch, or light a single pixel, and see what the network answers."""
+
+from __future__ import annotations
+
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from ...errors import DataError
+from ...hooks import evaluation, hooked
+from ...models import MLP
+from .target import BATCH, Baseline, Images, Target, absent, by_unit, subject
+
+
+def occlusion(
+    model: nn.Module,
+    images: Images,
+    *,
+    target: Target = None,
+    patch: int = 3,
+    stride: int = 1,
+    baseline: Baseline = "black",
+) -> xr.Dataset:
+    """``attribution`` [example, row, col]: f(x) - f(x with a patch covered), averaged over the patches that cover a pixel.
+
+    Square patches of ``patch`` pixels, every ``stride`` pixels, the last ones cut off at the border; covered pixels take the
+    baseline. In the target's unit: above 0 where covering takes the target down. With ``patch`` 1 it is exact for a
+    linear model: w (x - b). Black on black changes nothing: 0 exactly. One forward pass for each patch and image.
+    Errors: as `saliency`; DataError unless 1 <= stride <= patch <= the image. Source: Zeiler & Fergus 2014.
+    """
+    explained = subject(model, images, target)
+    covers = _patches(explained.pixels.shape[2], explained.pixels.shape[3], patch, stride).to(explained.pixels.device)
+    start = absent(baseline, explained.pixels)
+    value = explained.values(explained.pixels, explained.everyone)
+    total = torch.zeros_like(explained.pixels[:, 0], dtype=torch.float64)
+    for cover in covers.split(max(1, BATCH // len(explained))):
+        covered = torch.where(cover[:, None, None], start, explained.pixels)  # [patch, example, 1, row, col]
+        which = explained.everyone.repeat(len(cover))
+        drop = value - explained.values(covered.flatten(0, 1), which).view(len(cover), -1)
+        total += torch.einsum("pe,prc->erc", drop.double(), cover.double())
+    maps = (total / covers.double().sum(0)).to(value.dtype)
+    source = "Zeiler & Fergus 2014: f(x) - f(x with the patch covered), mean over the patches that cover a pixel"
+    return explained.table(maps, value, explained.unit, source, patch=patch, stride=stride)
+
+
+def _patches(rows: int, cols: int, patch: int, stride: int) -> Tensor:
+    """Masks [patch, row, col] that together cover every pixel."""
+    if not 1 <= stride <= patch <= min(rows, cols):
+        raise DataError(f"patch is {patch} and stride {stride}; 1 <= stride <= patch <= {min(rows, cols)}")
+
+    def along(size: int) -> Tensor:
+        begin = torch.arange(-(-(size - patch) // stride) + 1)[:, None] * stride
+        place = torch.arange(size)
+        return (place >= begin) & (place < begin + patch)
+
+    return (along(rows)[:, None, :, None] & along(cols)[None, :, None, :]).flatten(0, 1)
+
+
+def single_pixels(
+    model: nn.Module, hook_point: str, *, image_shape: tuple[int, int] | None = None, brightness: float = 1.0
+) -> xr.Dataset:
+    """What each unit of a hook point answers to one lit pixel on black: ``response`` [unit, row, col] = f(e_i).
+
+    Of a channel the mean of its map. ``black`` [unit]: f(0). ``slope`` [unit, row, col]: f(0) + slope x brightness would be the
+    response if the network were linear near black (the gradient there). ``path_product`` [unit, row, col], for an `MLP` without
+    normalisation, and only there: the product of the weights up to the unit (W2 W1, over ``pixel_std``), which is what all
+    ReLUs open would give. The three differ: because of biases and ReLUs the response to one pixel says little about the response to
+    many; a unit that is off for every single pixel may be on for a digit. Compare with `occlusion` on real images.
+
+    ``image_shape``: needed for models that do not say it in their config. Descriptive, without a null of its own: show the
+    untrained network's beside it. Errors: UnknownName for a wrong hook point, DataError without a shape.
+    """
+    shape = image_shape or getattr(getattr(model, "config", None), "image_shape", None)
+    if shape is None:
+        raise DataError("this model does not say its images' size; give image_shape=(rows, cols)")
+    parameter = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(1))
+    lit = brightness * torch.eye(shape[0] * shape[1], dtype=parameter.dtype).reshape(-1, 1, *shape).to(parameter.device)
+    lens, black = hooked(model), torch.zeros_like(lit[:1])
+
+    def answer(pixels: Tensor) -> Tensor:
+        return by_unit(lens.run_with_hooks(pixels, stop_at=hook_point), hook_point)
+
+    with evaluation(lens):
+        with torch.no_grad():
+            response = torch.cat([answer(some) for some in lit.split(BATCH)])
+            dark = answer(black)[0]
+        copies = black.repeat(len(dark), 1, 1, 1).requires_grad_()  # one for each unit's gradient
+        (slope,) = torch.autograd.grad(answer(copies).diagonal().sum(), copies)
+    found = {"response": response.T, "slope": slope, **_path_product(model, hook_point)}
+    maps = {name: (("unit", "row", "col"), values.reshape(-1, *shape).cpu().numpy()) for name, values in found.items()}
+    result = xr.Dataset(
+        {**maps, "black": ("unit", dark.cpu().numpy())},
+        attrs={
+            "n_examples": len(lit),
+            "hook_point": hook_point,
+            "brightness": brightness,
+            "null": "none; beside it stands the untrained network's",
+            "source": "f(e_i), one lit pixel on black; biases and ReLUs make it another thing than a part of a digit",
+        },
+    )
+    for name, array in result.items():
+        array.attrs["units"] = "activation" if name in ("response", "black") else "activation per unit of brightness"
+    return result
+
+
+def _path_product(model: nn.Module, hook_point: str) -> dict[str, Tensor]:
+    """The product of the weights from the pixels to the units of a hook point, [unit, pixel], where there is one."""
+    if not isinstance(model, MLP) or model.config.norm != "none":
+        return {}
+    weights = [parameter.detach() for name, parameter in model.named_parameters() if name.endswith(".weight")]
+    through = len(weights) if hook_point == "logits" else _number(hook_point) + 1
+    product = torch.eye(weights[0].shape[1]).to(weights[0])
+    for weight in weights[:through]:
+        product = weight @ product
+    return {"path_product": product / model.config.pixel_std} if through else {}
+
+
+def _number(hook_point: str) -> int:
+    """Of ``layers.3.hook_post`` 3; -1 for the input, which no weights lead to."""
+    return int(hook_point.split(".")[1]) if hook_point.startswith("layers.") else -1

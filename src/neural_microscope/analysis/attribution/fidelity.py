@@ -1,0 +1,146 @@
+"""Do the pixels that a map points at matter? Take them away, or put them in, and watch the answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import xarray as xr
+from scipy.integrate import trapezoid
+from torch import Tensor, nn
+
+from ... import named
+from ...errors import DataError
+from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, null_band, p_values
+from .target import BATCH, Baseline, Images, Subject, Target, absent, subject
+
+
+def deletion_insertion(
+    model: nn.Module,
+    images: Images,
+    attribution: xr.DataArray,
+    *,
+    target: Target = None,
+    baseline: Baseline = "black",
+    steps: int = 14,
+    null: xr.DataArray | None = None,
+    draws: int = 39,
+    seed: int = 0,
+) -> xr.Dataset:
+    """What is left of the answer as the pixels a map ranks highest are deleted, and how soon it is back as they come in.
+
+    ``attribution`` [example, row, col], of the same images. Pixels go in order of attribution, ties in random order, to
+    the ``baseline`` (deletion) or come back from it (insertion), a share of 0, 1 / ``steps``, …, 1. The answer is
+    the probability (softmax) of the target's class, or the activation itself for a unit. ``deletion``, ``insertion``
+    [bin]: means over images at the coordinate ``share``; ``…_low``, ``…_high``: bootstrap over images;
+    ``…_null_low``, ``…_null_high``: the band of the same means over ``draws`` random orders of each image's pixels, or
+    over the maps ``null`` [draw, example, row, col] if given: those that `against_untrained` returns as ``untrained``
+    ask for more, since a map of the ink alone beats any random order.
+
+    ``deletion_auc``, ``insertion_auc`` [example]: mean height of each image's curve (trapezoids), with ``…_null_low``,
+    ``…_null_high``, ``…_p`` (one-sided: how likely the null's deletion is as low, its insertion as high) and ``…_q`` over
+    the images; ``deletion_mean``, ``insertion_mean``: of all images at once, with interval, band and ``…_p``. A
+    constant map is a random order. Black is real background on MNIST, and a digit half deleted may be another digit:
+    compare ``"mean"`` and ``"blur"``. Errors: as `saliency`; DataError for maps of other images or another size,
+    fewer than 1 step or draw. Source: Petsiuk et al. 2018 (RISE); the nulls are ours.
+    """
+    if steps < 1 or draws < 1:
+        raise DataError(f"steps is {steps} and draws {draws}; both are at least 1")
+    explained = subject(model, images, target)
+    rng = np.random.default_rng(seed)
+    places = [_places(_checked(attribution, explained), rng)]
+    if null is None:
+        places += [_places(np.zeros(places[0].shape), rng) for _ in range(draws)]
+    else:
+        places += [_places(_checked(one, explained), rng) for one in null.transpose("draw", ...)]
+    shares = np.linspace(0, 1, steps + 1)
+    start = absent(baseline, explained.pixels)
+    curves = np.stack([_curves(explained, start, place, shares) for place in places], 1)
+    areas = trapezoid(curves, shares, axis=-1)
+    return xr.Dataset(
+        {
+            **_tables("deletion", curves[0], areas[0], -1, seed),
+            **_tables("insertion", curves[1], areas[1], 1, seed),
+        },
+        coords={"share": ("bin", shares), **explained.coords()},
+        attrs={
+            "n_examples": len(explained),
+            "hook_point": explained.hook_point,
+            "target": explained.words,
+            "answer": "activation" if explained.hook_point else "probability",
+            "baseline": baseline if isinstance(baseline, str) else "given",
+            "null": f"{draws} random orders of each image's pixels"
+            if null is None
+            else f"{len(places) - 1} given maps",
+            "interval": ONE_NETWORK,
+            "seed": seed,
+            "source": "Petsiuk et al. 2018 (RISE): areas under deletion and insertion curves",
+        },
+    )
+
+
+def _curves(explained: Subject, start: Tensor, place: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """The answers, [deletion or insertion, example, bin], when pixels go in the order ``place`` [example, pixel]."""
+    pixels, size = explained.pixels, (len(explained), len(shares))
+    counts = np.round(shares * place.shape[1])
+    first = torch.from_numpy(place[:, None] < counts[:, None]).to(pixels.device)  # [example, bin, pixel]
+    first = first.view(*size, 1, *pixels.shape[2:])
+    which = explained.everyone.repeat_interleave(size[1])
+    mixed = (torch.where(gone, start[:, None], pixels[:, None]).flatten(0, 1) for gone in (first, ~first))
+    return np.stack([_answers(explained, some, which).view(size).cpu().numpy() for some in mixed]).astype(np.float64)
+
+
+def _checked(attribution: xr.DataArray, explained: Subject) -> np.ndarray:
+    """[example, pixel]."""
+    if not isinstance(attribution, xr.DataArray):
+        raise DataError(f'attribution is a DataArray, the result["attribution"]; got {type(attribution).__name__}')
+    maps = named.values(attribution, "example", "row", "col")
+    size = [len(explained), *explained.pixels.shape[2:]]
+    if list(maps.shape) != size:
+        raise DataError(f"the attribution is {list(maps.shape)}, the images are {size}; give maps of these images")
+    if explained.labels is not None and "label" in attribution.coords:
+        named.same_examples(attribution, xr.DataArray(maps, dims=("example", "row", "col"), coords=explained.coords()))
+    return maps.reshape(len(maps), -1)
+
+
+def _places(maps: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The place of each pixel, highest attribution first, ties in random order, [example, pixel]."""
+    return np.lexsort((rng.random(maps.shape), -maps)).argsort(-1)
+
+
+def _answers(explained: Subject, pixels: Tensor, which: Tensor) -> Tensor:
+    """The probability of each target class, or the activation of the target unit."""
+    if explained.hook_point:
+        return explained.values(pixels, which)
+    found = []
+    with torch.no_grad():
+        for some, here in zip(pixels.split(BATCH), which.split(BATCH), strict=True):
+            found.append(explained.pick(explained.output(some).softmax(1), here))
+    return torch.cat(found)
+
+
+def _tables(way: str, curves: np.ndarray, areas: np.ndarray, good: int, seed: int) -> dict[str, tuple]:
+    """Curves and areas of one way; ``curves`` [order, example, bin], ``areas`` [order, example], the map's own order first."""
+    low, high = bootstrap_mean(curves[0].T, seed=seed)
+    mean_low, mean_high = bootstrap_mean(areas[0], seed=seed)
+    p = p_values(good * areas[0], good * areas[1:])
+    mean = areas.mean(1)
+    return {
+        way: ("bin", curves[0].mean(0)),
+        f"{way}_low": ("bin", low),
+        f"{way}_high": ("bin", high),
+        **_band(way, curves[1:].mean(1), "bin"),
+        f"{way}_auc": ("example", areas[0]),
+        **_band(f"{way}_auc", areas[1:], "example"),
+        f"{way}_auc_p": ("example", p),
+        f"{way}_auc_q": ("example", false_discovery(p)),
+        f"{way}_mean": ((), mean[0]),
+        f"{way}_mean_low": ((), mean_low),
+        f"{way}_mean_high": ((), mean_high),
+        **_band(f"{way}_mean", mean[1:], ()),
+        f"{way}_mean_p": ((), p_values(good * mean[0], good * mean[1:])),
+    }
+
+
+def _band(name: str, null: np.ndarray, axes: str | tuple[str, ...]) -> dict[str, tuple]:
+    low, high = null_band(null)
+    return {f"{name}_null_low": (axes, low), f"{name}_null_high": (axes, high)}

@@ -1,0 +1,124 @@
+"""Attribution by gradients: what a small change of each pixel would do, and how much of the answer comes from it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import nn
+
+from ...errors import DataError
+from .target import BATCH, Baseline, Images, Target, absent, subject
+
+
+def saliency(model: nn.Module, images: Images, *, target: Target = None) -> xr.Dataset:
+    """How the target changes with each pixel: ``attribution`` = df/dx [example, row, col] and ``magnitude`` = |df/dx|.
+
+    ``value`` [example]: f(x), the target itself. Of a linear model the attribution is its weights, whatever the image.
+    All zero where the target does not depend on the pixels (a unit that is off). Errors: as for every function here,
+    DataError for images, labels or classes that can't be, UnknownName for a wrong hook point, HookError for a wrong
+    unit, DataError where a map is not finite (a diverged network). Source: Simonyan et al. 2014.
+    """
+    explained = subject(model, images, target)
+    found = [explained.gradient(*batch) for batch in explained.batches()]
+    gradient, value = (torch.cat(part) for part in zip(*found, strict=True))
+    units = f"{explained.unit} per unit of brightness"
+    result = explained.table(gradient, value, units, "Simonyan et al. 2014: df/dx")
+    result["magnitude"] = abs(result["attribution"]).assign_attrs(units=units)
+    return result
+
+
+def gradient_times_input(model: nn.Module, images: Images, *, target: Target = None) -> xr.Dataset:
+    """``attribution`` = x df/dx [example, row, col]: each pixel's first-order part of the target.
+
+    In a ReLU network without biases it sums over an image to ``value`` = f(x) exactly; elsewhere the rest is the biases'.
+    0 wherever the image is black. Errors: as `saliency`. Source: Shrikumar et al. 2016; the sum is Euler's theorem.
+    """
+    explained = subject(model, images, target)
+    found = [(pixels, *explained.gradient(pixels, which)) for pixels, which in explained.batches()]
+    maps, value = torch.cat([x * g for x, g, _ in found]), torch.cat([v for _, _, v in found])
+    return explained.table(maps, value, explained.unit, "Shrikumar et al. 2016: x df/dx")
+
+
+def integrated_gradients(
+    model: nn.Module,
+    images: Images,
+    *,
+    target: Target = None,
+    baseline: Baseline = "black",
+    steps: int = 50,
+    rule: Literal["gauss-legendre", "midpoint"] = "gauss-legendre",
+) -> xr.Dataset:
+    """``attribution`` = (x - b) times the mean gradient on the straight path from the baseline b to the image.
+
+    [example, row, col], in the target's unit. ``completeness_error`` [example]: sum of the attributions minus
+    (f(x) - f(b)), with ``value`` = f(x) and ``baseline_value`` = f(b). It is 0 for the exact integral; a ReLU network
+    bends the gradient in jumps, so that it shrinks like 1 / ``steps`` by either rule: look at it before believing the map. Of a
+    linear model the map is w (x - b) exactly. On MNIST a black baseline lies among real backgrounds: black pixels get 0 by
+    definition, so compare with ``"mean"``. Errors: as `saliency`; DataError for fewer than 1 step or another rule.
+    Source: Sundararajan et al. 2017.
+    """
+    points, weights = _rule(rule, steps)
+    explained = subject(model, images, target)
+    start = absent(baseline, explained.pixels)
+    maps = []
+    for (pixels, which), begin in zip(explained.batches(), start.split(BATCH), strict=True):
+        mean = torch.zeros_like(pixels)
+        for point, weight in zip(points, weights, strict=True):
+            mean += weight * explained.gradient(begin + point * (pixels - begin), which)[0]
+        maps.append((pixels - begin) * mean)
+    value = explained.values(explained.pixels, explained.everyone)
+    base = explained.values(start, explained.everyone)
+    source = "Sundararajan et al. 2017: (x - b) times the mean of df/dx on the path from b to x"
+    found = torch.cat(maps)
+    result = explained.table(found, value, explained.unit, source, steps=steps, rule=rule, baseline=_words(baseline))
+    error = found.double().sum((1, 2, 3)) - (value.double() - base.double())
+    result["baseline_value"] = ("example", base.cpu().numpy(), {"units": explained.unit})
+    result["completeness_error"] = ("example", error.cpu().numpy(), {"units": explained.unit})
+    return result
+
+
+def smooth_grad(
+    model: nn.Module, images: Images, *, target: Target = None, noise: float = 0.15, n: int = 25, seed: int = 0
+) -> xr.Dataset:
+    """``attribution``: the mean of df/dx over ``n`` noisy copies of each image, [example, row, col].
+
+    Gaussian noise of standard deviation ``noise`` (in brightness, 0..1); the noisy pixels are clipped to 0..1, as the models
+    take them. ``standard_error`` [example, row, col]: of that mean, over the copies (NaN for one copy). With ``noise`` 0
+    it is `saliency`. Errors: as `saliency`; DataError for a negative noise or no copies. Source: Smilkov et al. 2017.
+    """
+    if n < 1 or not noise >= 0:
+        raise DataError(f"n is {n} and noise {noise}; there is at least one copy, and noise is 0 or more")
+    explained = subject(model, images, target)
+    generator = torch.Generator().manual_seed(seed)
+    total, square = torch.zeros_like(explained.pixels), torch.zeros_like(explained.pixels)
+    for _ in range(n):
+        drawn = noise * torch.randn(explained.pixels.shape, generator=generator)
+        noisy = (explained.pixels + drawn.to(explained.pixels)).clip(0, 1) if noise else explained.pixels
+        found = torch.cat([explained.gradient(noisy[which], which)[0] for _, which in explained.batches()])
+        total, square = total + found, square + found**2
+    mean, units = total / n, f"{explained.unit} per unit of brightness"
+    value = explained.values(explained.pixels, explained.everyone)
+    source = "Smilkov et al. 2017: mean of df/dx over noisy copies"
+    result = explained.table(mean, value, units, source, seed=seed, n_copies=n, noise=noise)
+    spread = ((square / n - mean**2).clip(0) / (n - 1)).sqrt() if n > 1 else torch.full_like(mean, torch.nan)
+    result["standard_error"] = (("example", "row", "col"), spread[:, 0].cpu().numpy(), {"units": units})
+    return result
+
+
+def _rule(rule: str, steps: int) -> tuple[list[float], list[float]]:
+    """Points in 0..1 and their weights, which sum to 1."""
+    if steps < 1:
+        raise DataError(f"steps is {steps}; the path needs at least 1")
+    if rule == "midpoint":
+        return ((np.arange(steps) + 0.5) / steps).tolist(), [1 / steps] * steps
+    if rule != "gauss-legendre":
+        raise DataError(f"rule is {rule!r}; it is 'gauss-legendre' or 'midpoint'")
+    points, weights = np.polynomial.legendre.leggauss(steps)
+    return ((points + 1) / 2).tolist(), (weights / 2).tolist()
+
+
+def _words(baseline: Baseline) -> str:
+    return baseline if isinstance(baseline, str) else "an image" if np.ndim(baseline) else f"{float(baseline):g}"

@@ -1,0 +1,201 @@
+"""Is a map about the network? The same method on networks with random weights, wholly or from the top down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import xarray as xr
+from scipy.ndimage import sobel
+from scipy.stats import rankdata
+from torch import nn
+
+from ...errors import DataError
+from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, null_band, p_values
+from .random_weights import cascade, layers, random_networks
+from .target import Images, Target, subject
+
+Method = Callable[..., xr.Dataset]
+"""A function of this package that is called ``method(model, images, target=…)``; settings through ``functools.partial``."""
+
+INSENSITIVE = 0.99
+"""Maps whose rank correlation with those of random networks reaches this on average are not about the network."""
+
+
+def against_untrained(
+    method: Method, model: nn.Module, images: Images, *, target: Target = None, networks: int = 39, seed: int = 0
+) -> xr.Dataset:
+    """Each image's map beside the maps of ``networks`` networks of the same build with random weights.
+
+    Maps are scaled to length 1, since random networks answer more weakly: ``attribution`` [example, row, col], its band
+    ``attribution_null_low``, ``attribution_null_high``, and ``untrained`` [draw, example, row, col], the maps themselves.
+    ``share_outside`` [example]: share of the pixels where the network's map is strictly higher, or lower, than all the
+    others'; 2 / (networks + 1) is its highest mean by chance. The same share of each random network among the others is its
+    null: ``…_null_low``, ``…_null_high``, ``…_p`` (one-sided, exact because under the null all maps are alike), ``…_q`` over
+    the images; ``mean_outside`` with the same, over all images at once. A map that does not depend on the
+    weights has share 0 and p 1. An all-zero map stays zero. Errors: as the method's; `fresh`'s for a network that can't be drawn
+    anew; DataError for no networks. Source: Adebayo et al. 2018, as a permutation test over networks.
+    """
+    found = method(model, images, target=target)
+    maps = [found["attribution"].values]
+    maps += [method(net, images, target=target)["attribution"].values for net in random_networks(model, networks, seed)]
+    stacked = np.stack([_unit_length(one) for one in maps])
+    share = _shares_outside(stacked)
+    low, high = null_band(stacked[1:])
+    axes = ("example", "row", "col")
+    return xr.Dataset(
+        {
+            "attribution": (axes, stacked[0], {"units": "1, each map of length 1"}),
+            "attribution_null_low": (axes, low),
+            "attribution_null_high": (axes, high),
+            "untrained": (("draw", *axes), stacked[1:]),
+            **_judged("share_outside", share, ("example",)),
+            **_judged("mean_outside", share.mean(1), ()),
+        },
+        coords=dict(found.coords),
+        attrs={
+            **found.attrs,
+            "null": f"the same method on {networks} networks of the same build with random weights",
+            "seed": seed,
+            "interval": "none; the unit of replication is a random network",
+            "source": f"Adebayo et al. 2018; {found.attrs.get('source', '')}",
+        },
+    )
+
+
+def _shares_outside(maps: np.ndarray) -> np.ndarray:
+    """[network, example]: share of pixels where each is alone the highest or alone the lowest of ``maps`` [network, …]."""
+    share = np.zeros(maps.shape[:2])
+    for sign in (1, -1):
+        second, first = np.partition(sign * maps, -2, 0)[-2:]
+        alone = first > second
+        winner = (sign * maps).argmax(0)
+        for network in range(len(maps)):
+            share[network] += (alone & (winner == network)).mean((1, 2))
+    return share
+
+
+def _judged(name: str, share: np.ndarray, axes: tuple[str, ...]) -> dict[str, tuple]:
+    low, high = null_band(share[1:])
+    p = p_values(share[0], share[1:])
+    found = {name: share[0], f"{name}_null_low": low, f"{name}_null_high": high, f"{name}_p": p}
+    if axes:
+        found[f"{name}_q"] = false_discovery(p)
+    return {key: (axes, value, {"units": "1"}) for key, value in found.items()}
+
+
+def sanity_check(
+    method: Method, model: nn.Module, images: Images, *, target: Target = None, draws: int = 39, seed: int = 0
+) -> xr.Dataset:
+    """How much of a map is left when the weights are randomised layer after layer, from the top down.
+
+    ``layer``: the modules with weights, the last one first; at each, all layers from the top to it hold random weights,
+    drawn as at initialisation; at the last of them the network is wholly random. ``similarity`` [layer]: Spearman
+    correlation over pixels of the randomised network's map with the original, mean over ``draws`` cascades and all
+    images; ``similarity_abs``: the same of |maps|. For both: ``…_low``, ``…_high`` (bootstrap over images),
+    ``…_null_low``, ``…_null_high`` (band over the wholly random networks) and ``…_q``: how likely a wholly random
+    network's map is as like the original, controlled over the layers; NaN for the last, which is the null. A layer
+    above the band says that the map still comes from the layers below it. ``similarity_by_image`` [layer, example].
+    NaN where a map is constant.
+
+    Controls: ``like_image``, ``like_edges``: Spearman correlation of |original map| with the image and with its edges
+    (Sobel), mean over images, with intervals: maps that need no network. An edge detector keeps similarity 1 all the way
+    down. ``insensitive``, ``insensitive_abs``: whether the wholly random networks' similarity is 0.99 or more on average:
+    such maps are not about the network (gradient x input, its sign left out, shows where the ink is). Errors: as the
+    method's; DataError for no draws, maps that are not of the image's size, and a network that can't be drawn anew.
+    Source: Adebayo et al. 2018 (cascading randomisation).
+    """
+    pixels = subject(model, images, target).pixels[:, 0].cpu().numpy()
+    found = method(model, images, target=target)
+    original = found["attribution"].values
+    if original.shape != pixels.shape:
+        raise DataError(
+            f"the maps have shape {list(original.shape)}; they are compared with images, {list(pixels.shape)}"
+        )
+    names = layers(model)[::-1]
+    ranks, ranks_abs = _ranks(original), _ranks(abs(original))
+    likeness = np.zeros((2, draws, len(names), len(original)))
+    for draw, net in enumerate(random_networks(model, draws, seed)):
+        for layer, randomised in enumerate(cascade(model, net, names)):
+            new = method(randomised, images, target=target)["attribution"].values
+            likeness[:, draw, layer] = _correlation(ranks, _ranks(new)), _correlation(ranks_abs, _ranks(abs(new)))
+    edges = np.hypot(sobel(pixels, 1), sobel(pixels, 2))
+    return xr.Dataset(
+        {
+            **_left("similarity", likeness[0], seed),
+            **_left("similarity_abs", likeness[1], seed),
+            "similarity_by_image": (("layer", "example"), _mean(likeness[0], 0), {"units": "1"}),
+            **_control("like_image", _correlation(ranks_abs, _ranks(pixels)), seed),
+            **_control("like_edges", _correlation(ranks_abs, _ranks(edges)), seed),
+            "insensitive": ((), _insensitive(likeness[0])),
+            "insensitive_abs": ((), _insensitive(likeness[1])),
+        },
+        coords={"layer": names, **found.coords},
+        attrs={
+            **found.attrs,
+            "null": f"the original against {draws} wholly random networks",
+            "seed": seed,
+            "interval": ONE_NETWORK,
+            "source": f"Adebayo et al. 2018, cascading randomisation; {found.attrs.get('source', '')}",
+        },
+    )
+
+
+def _left(name: str, likeness: np.ndarray, seed: int) -> dict[str, tuple]:
+    """The similarity of each layer, ``likeness`` [draw, layer, example], its interval, band and q."""
+    by_draw = _mean(likeness)  # [draw, layer]
+    value, null = _mean(by_draw, 0), by_draw[:, -1]
+    low, high = _interval(_mean(likeness, 0), seed)
+    band = null_band(null)
+    p = np.append(p_values(value[:-1], np.repeat(null[:, None], len(value) - 1, 1)), np.nan)
+    found = {name: value, f"{name}_low": low, f"{name}_high": high, f"{name}_q": false_discovery(p)}
+    scalars = {f"{name}_null_low": band[0], f"{name}_null_high": band[1]}
+    return {
+        **{key: (("layer",), values, {"units": "1"}) for key, values in found.items()},
+        **{key: ((), values, {"units": "1"}) for key, values in scalars.items()},
+    }
+
+
+def _insensitive(likeness: np.ndarray) -> bool:
+    """Whether wholly random networks give the original map again, ``likeness`` [draw, layer, example]."""
+    return bool(np.nanmean(likeness[:, -1]) >= INSENSITIVE) if not np.isnan(likeness[:, -1]).all() else False
+
+
+def _control(name: str, likeness: np.ndarray, seed: int) -> dict[str, tuple]:
+    low, high = _interval(likeness[None], seed)
+    return {
+        name: ((), _mean(likeness), {"units": "1"}),
+        f"{name}_low": ((), low[0], {"units": "1"}),
+        f"{name}_high": ((), high[0], {"units": "1"}),
+    }
+
+
+def _interval(values: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bootstrap interval of the mean over images, those without a number left out."""
+    known = ~np.isnan(values).any(0)
+    if not known.any():
+        return np.full(len(values), np.nan), np.full(len(values), np.nan)
+    return bootstrap_mean(values[:, known], seed=seed)
+
+
+def _mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Mean of what is not NaN; NaN where nothing is."""
+    known = ~np.isnan(values)
+    return np.where(known, values, 0).sum(axis) / np.where(known.any(axis), known.sum(axis), np.nan)
+
+
+def _unit_length(maps: np.ndarray) -> np.ndarray:
+    length = np.sqrt((maps.astype(np.float64) ** 2).sum((1, 2), keepdims=True))
+    return maps / np.where(length > 0, length, 1)
+
+
+def _ranks(maps: np.ndarray) -> np.ndarray:
+    """Centred ranks of length 1, [example, pixel]; NaN for a constant map."""
+    ranks = rankdata(maps.reshape(len(maps), -1), axis=1)
+    ranks -= ranks.mean(1, keepdims=True)
+    length = np.sqrt((ranks**2).sum(1, keepdims=True))
+    return ranks / np.where(length > 0, length, np.nan)
+
+
+def _correlation(ranks: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return (ranks * others).sum(1)
