@@ -1,0 +1,150 @@
+"""Units and classes: means, signed selectivity, tuning curves, and which units stand first for a class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ... import named
+from ...axes import unit_axis
+from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, null_band, p_values, shuffles
+from . import judging
+
+EPSILON = 1e-3
+"""Keeps the selectivity of an almost silent unit finite (and near 0)."""
+
+QUANTILES = (0.1, 0.5, 0.9)
+
+
+def class_means(acts: xr.DataArray) -> xr.DataArray:
+    """Mean activation of each unit over the examples of each class: [snapshot, class, unit]; NaN for a class without
+    examples. Of a gradient at a hook point it gives the mean gradient.
+    """
+    labels = named.labels(acts)
+    axis = unit_axis(acts.dims)
+    order = [d for d in ("snapshot", "example", axis) if d in acts.dims]
+    x = named.values(acts, *order)
+    classes = int(labels.max()) + 1
+    present = np.bincount(labels, minlength=classes)
+    one_hot = np.eye(classes)[labels] / np.where(present, present, np.nan)
+    return xr.DataArray(
+        one_hot.T @ x,
+        dims=[*order[:-2], "class", axis],
+        coords=named.kept(acts, "step", "epoch"),
+        name=acts.name,
+        attrs={"units": "1", "n_examples": len(labels)},
+    )
+
+
+def selectivity_by_class(acts: xr.DataArray) -> xr.DataArray:
+    """How much more each unit answers to each class than to the others: [snapshot, class, unit], -1..1.
+
+    (m_c - m_rest) / (m_c + m_rest + 0.001), m_rest the unweighted mean of the other classes' means. 0 for a dead
+    unit, and near 0 for one that is almost never on. NaN where m_c or m_rest is negative, and with a single class. Its
+    highest class is Morcos et al.'s (2018) selectivity index. It describes the examples given and has no null of its
+    own: `class_selectivity` has.
+    """
+    means = class_means(acts)
+    others = means.notnull().sum("class") - 1
+    rest = (means.sum("class") - means) / others.where(others > 0)
+    return index(means, rest).rename(acts.name)
+
+
+def index(best: Any, rest: Any) -> Any:
+    """The signed selectivity of a class mean against the mean of the others."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = (best - rest) / (best + rest + EPSILON)
+    return xr.where((best < 0) | (rest < 0), np.nan, found)
+
+
+def rest_of(means: np.ndarray, best: np.ndarray) -> np.ndarray:
+    """The mean of the other classes' means, [..., unit], of ``means`` [..., class, unit]; NaN where there is none."""
+    others = np.isfinite(means).sum(-2) - 1
+    return (np.nansum(means, -2) - best) / np.where(others > 0, others, np.nan)
+
+
+def top_units(values: xr.DataArray, n: int = 3) -> xr.DataArray:
+    """The units with the highest values for each class, highest first: unit numbers [class, rank].
+
+    ``values`` [class, unit]: what `class_means`, `selectivity_by_class` or class means of a gradient gave. Ties keep the
+    units' order; NaN is no candidate, and places left over hold -1. The ranking describes; it says of no unit that it is
+    beyond chance.
+    """
+    axis = unit_axis(values.dims)
+    x = values.transpose("class", axis).values.astype(np.float64)
+    order = np.argsort(np.where(np.isnan(x), np.inf, -x), axis=1, kind="stable")[:, :n]
+    found = np.where(np.isnan(np.take_along_axis(x, order, 1)), -1, order)
+    return xr.DataArray(found, dims=("class", "rank"), coords=named.kept(values, "class"), name=values.name)
+
+
+def tuning(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset:
+    """Tuning curves: what each unit does for each class, [class, unit], beside what it does for any class.
+
+    ``mean`` with ``mean_low``, ``mean_high`` (95 % bootstrap over the class's images) and ``mean_null_low``,
+    ``mean_null_high`` (shuffled labels: as many images of any class); ``spread`` [quantile, class, unit], the 10, 50 and
+    90 % quantiles over the images. ``explained`` [unit]: share of the unit's variance that lies between classes (eta²,
+    0..1), with its null band, ``explained_p`` and ``explained_q``, one-sided, over the layer. Of several snapshots the
+    last. NaN for classes without examples, and, in ``explained``, for units that `class_selectivity` would gate.
+    """
+    x, labels, axis = named.matrix(acts), named.labels(acts), unit_axis(acts.dims)
+    classes = int(labels.max()) + 1
+    mean, low, high, spread = _curves(x, labels, classes, seed)
+    chance = [_fake(x, o, classes) for o in judging.blocks(np.stack(list(shuffles(labels, draws, seed))), classes)]
+    null_low, null_high = null_band(np.concatenate([means for means, _ in chance]))
+    null = np.concatenate([explained for _, explained in chance])
+    explained = _fake(x, labels[None], classes)[1][0]
+    away = judging.gated(x)
+    explained, null = np.where(away, np.nan, explained), np.where(away, np.nan, null)
+    p = p_values(explained, null)
+    curve = ("class", axis)
+    return xr.Dataset(
+        {
+            "mean": (curve, mean, {"units": "activation"}),
+            "mean_low": (curve, low),
+            "mean_high": (curve, high),
+            "mean_null_low": (curve, null_low),
+            "mean_null_high": (curve, null_high),
+            "spread": (("quantile", *curve), spread, {"units": "activation"}),
+            "explained": (axis, explained, {"units": "1"}),
+            **dict(zip(("explained_null_low", "explained_null_high"), _on(axis, *null_band(null)), strict=True)),
+            "explained_p": (axis, p),
+            "explained_q": (axis, false_discovery(p)),
+            "gated": (axis, away),
+        },
+        coords={"quantile": list(QUANTILES), **named.kept(named.last(acts), "step")},
+        attrs={
+            "n_examples": len(labels),
+            "hook_point": acts.name or "",
+            "null": f"{draws} shuffles of the labels",
+            "interval": ONE_NETWORK,
+            "seed": seed,
+            "source": "tuning curves of neurophysiology; eta² = variance between classes / variance (Fisher 1925)",
+        },
+    )
+
+
+def _curves(x: np.ndarray, labels: np.ndarray, classes: int, seed: int) -> list[np.ndarray]:
+    """[mean, low, high] of each class [class, unit], and the quantiles [quantile, class, unit]."""
+    shape = (classes, x.shape[1])
+    found = [np.full(shape, np.nan) for _ in range(3)] + [np.full((len(QUANTILES), *shape), np.nan)]
+    for label in np.unique(labels):
+        there = x[labels == label]
+        found[0][label] = there.mean(0)
+        found[1][label], found[2][label] = bootstrap_mean(there.T, 200, seed)
+        found[3][:, label] = np.quantile(there, QUANTILES, axis=0)
+    return found
+
+
+def _fake(x: np.ndarray, orders: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """(class means [order, class, unit], share of the variance between them [order, unit])."""
+    sums, counts = judging.class_sums(x - x.mean(0), orders, classes)
+    means = judging.means_of(sums, counts)
+    total = ((x - x.mean(0)) ** 2).sum(0)
+    between = np.nansum(counts * means**2, 1) / np.where(total, total, np.nan)
+    return means + x.mean(0), between
+
+
+def _on(axis: str, *arrays: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    return [(axis, array) for array in arrays]

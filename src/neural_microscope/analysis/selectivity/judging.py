@@ -1,0 +1,98 @@
+"""The arithmetic of specialisation for many orders of the labels at once: class sums are matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.stats import rankdata
+
+RAREST = 0.01
+"""A unit above 0 for a smaller share of the examples has a selectivity that means little."""
+FEWEST = 10
+"""So has one that is above 0 for fewer examples."""
+BINS = 30
+"""Bins of equal count for the mutual information."""
+
+_ROOM = 4_000_000
+
+
+def gated(x: np.ndarray, signed: bool | None = None) -> np.ndarray:
+    """Units that can't be judged, [unit], of ``x`` [example, unit]: those that never change, and, where the layer has no
+    value below 0 (is not ``signed``), those above 0 for less than 1 % or fewer than 10 of the examples.
+    """
+    still = x.max(0) == x.min(0)
+    if signed if signed is not None else x.min(initial=0) < 0:
+        return still
+    return still | ((x > 0).sum(0) < max(FEWEST, RAREST * len(x)))
+
+
+def blocks(orders: np.ndarray, classes: int) -> Iterator[np.ndarray]:
+    """The orders of the labels [order, example] in parts whose one-hot form stays small."""
+    at_once = max(1, _ROOM // (classes * orders.shape[1]))
+    for start in range(0, len(orders), at_once):
+        yield orders[start : start + at_once]
+
+
+def class_sums(x: np.ndarray, orders: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """(sums [order, class, unit], counts [order, class, 1]) of ``x`` [example, unit] for each order of the labels."""
+    one_hot = (orders[:, None, :] == np.arange(classes)[:, None]).astype(np.float64)
+    sums = one_hot.reshape(-1, orders.shape[1]) @ x
+    return sums.reshape(len(orders), classes, -1), one_hot.sum(-1)[..., None]
+
+
+def means_of(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Class means; NaN for a class without examples."""
+    return sums / np.where(counts, counts, np.nan)
+
+
+def highest(means: np.ndarray, axis: int = -2) -> np.ndarray:
+    """The class with the highest mean; never one without examples."""
+    return np.where(np.isnan(means), -np.inf, means).argmax(axis)
+
+
+def of_class(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The row of ``values`` [..., class, unit] that ``chosen`` [..., unit] names."""
+    return np.take_along_axis(values, chosen[..., None, :], -2)[..., 0, :]
+
+
+def auc_by_class(rank_sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The chance that an example of the class lies above one of another, ties half, [..., class, unit], from the sums
+    of the classes' ranks. NaN without examples on either side.
+    """
+    others = counts.sum(-2, keepdims=True) - counts
+    pairs = counts * others
+    return (rank_sums - counts * (counts + 1) / 2) / np.where(pairs, pairs, np.nan)
+
+
+def shares_of_top(x: np.ndarray, k: int) -> np.ndarray:
+    """Weights [example, unit] that sum to 1 over the ``k`` strongest examples of each unit; examples that tie for the last
+    places share them.
+    """
+    last = np.partition(x, len(x) - k, axis=0)[len(x) - k]
+    above, tied = x > last, x == last
+    return (above + tied * (k - above.sum(0)) / tied.sum(0)) / k
+
+
+def bins(x: np.ndarray) -> np.ndarray:
+    """The equal-count bin of each value, 0..29, [example, unit]; tied values share a bin."""
+    ranks = rankdata(x, axis=0)
+    return ((ranks - 0.5) / len(x) * BINS).astype(np.intp)
+
+
+def information(binned: np.ndarray, orders: np.ndarray, classes: int) -> np.ndarray:
+    """Mutual information of bin and class in bits, [order, unit], from counts; not corrected for the bias of counting.
+
+    ``binned`` [example, unit], ``orders`` [order, example].
+    """
+    examples, units = binned.shape
+    counts = np.arange(examples + 1, dtype=np.float64)
+    n_log_n = counts * np.log2(np.maximum(counts, 1))
+    cell = (np.arange(units)[:, None] * BINS + binned.T) * classes
+    of_bins = n_log_n[np.bincount((cell // classes).ravel(), minlength=units * BINS)].reshape(units, -1).sum(1)
+    of_classes = n_log_n[np.bincount(orders[0], minlength=classes)].sum()
+    joint = np.empty((len(orders), units))
+    for number, labels in enumerate(orders):
+        found = np.bincount((cell + labels).ravel(), minlength=units * BINS * classes)
+        joint[number] = n_log_n[found].reshape(units, -1).sum(1)
+    return (joint - of_bins - of_classes + n_log_n[-1]) / examples

@@ -1,0 +1,231 @@
+"""Units over training, the images across a unit's range, and other bases: against scipy, planted lives and rotations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+from sklearn.decomposition import PCA
+
+from neural_microscope.analysis import selectivity
+from neural_microscope.errors import DataError
+from neural_microscope.statistics import halves
+
+LABELS = np.arange(400) % 10
+STEPS = np.array([0, 1, 2, 4, 8, 16])
+
+
+def acts(values: np.ndarray, labels: np.ndarray = LABELS) -> xr.DataArray:
+    dims = ("snapshot", "example", "unit")[-values.ndim :]
+    coords = {"label": ("example", labels)}
+    if values.ndim == 3:
+        coords["step"] = ("snapshot", STEPS[: len(values)])
+    return xr.DataArray(values, dims=dims, coords=coords, name="layers.0.hook_post")
+
+
+def life(*classes: int | None) -> np.ndarray:
+    """A unit [snapshot, example] that prefers a class at each snapshot: -1 none, None dead."""
+    rng = np.random.default_rng(0)
+    noise = rng.exponential(1, 400)
+    return np.stack([np.zeros(400) if c is None else noise + 2.0 * (c == LABELS) for c in classes])
+
+
+@pytest.fixture(scope="module")
+def lives() -> xr.Dataset:
+    units = [
+        life(-1, -1, 3, 3, 3, 3),
+        life(-1, 7, 7, 3, 3, 3),
+        life(3, 3, -1, 3, 3, 3),
+        life(3, 3, None, 3, 3, 3),
+        life(3, 3, 3, 3, 3, None),
+        life(3, 3, 3, 3, 3, -1),
+        life(3, 7, 3, 7, 3, 7),
+        life(-1, -1, -1, -1, -1, -1),
+    ]
+    return selectivity.over_time(acts(np.stack(units, -1)))
+
+
+def test_planted_lives_are_told_since_when_and_how_often_they_changed(lives: xr.Dataset) -> None:
+    expected = [2, 4, 4, 0, np.nan, np.nan, 16, np.nan]
+    np.testing.assert_array_equal(lives["since"], expected)
+    assert lives["changes"].values.tolist() == [0, 1, 0, 0, 0, 0, 5, 0]
+
+
+def test_dead_snapshots_are_gated_and_count_for_nothing(lives: xr.Dataset) -> None:
+    there = lives.isel(unit=3, snapshot=2)
+    assert bool(there["gated"])
+    assert not bool(there["beyond_chance"])
+    assert int(there["preferred"]) == -1
+    assert np.isnan([float(there[name]) for name in ("auc", "selectivity", "auc_p", "auc_q", "auc_null_low")]).all()
+
+
+def test_a_unit_of_two_equal_classes_does_not_waver_between_them() -> None:
+    rng = np.random.default_rng(0)
+    both = 2.0 * np.isin(LABELS, (3, 7))
+    found = selectivity.over_time(acts(rng.exponential(1, (6, 400, 40)) + both[:, None]))
+    flips = (np.diff(found["preferred"], axis=0) != 0).sum(0)
+    assert flips.mean() > 2
+    assert float(found["changes"].mean()) < flips.mean() / 3
+
+
+def test_each_snapshot_is_what_class_selectivity_says_of_it() -> None:
+    x = acts(np.random.default_rng(0).exponential(1, (3, 400, 5)) + (LABELS[:, None] == np.arange(5)))
+    found = selectivity.over_time(x, seed=2)
+    for snapshot in range(3):
+        table = selectivity.class_selectivity(x.isel(snapshot=snapshot), draws=1, seed=2)
+        for name in ("preferred", "selectivity", "auc"):
+            np.testing.assert_allclose(found[name][snapshot], table[name])
+
+
+@pytest.mark.parametrize("density", [1.0, 0.3, 0.06])
+def test_the_chance_of_a_rank_sum_is_what_shuffled_labels_give(density: float) -> None:
+    rng = np.random.default_rng(1)
+    x = rng.exponential(1, (400, 6)) * (rng.random((400, 6)) < density) * (1 + (LABELS == 2)[:, None])
+    found = selectivity.over_time(acts(x[None]))
+    _, judge = halves(LABELS)
+    for unit in range(6):
+        ranks = stats.rankdata(x[judge, unit])
+        drawn = np.stack([rng.permutation(200)[:20] for _ in range(4000)])
+        null = (ranks[drawn].sum(1) - 210) / (20 * 180)
+        auc = float(found["auc"][0, unit])
+        share = ((null > auc).mean() + (null >= auc).mean()) / 2  # few active images: a lattice, met in its middle
+        assert float(found["auc_p"][0, unit]) == pytest.approx(share, abs=0.03 if share < 0.3 else 0.1)
+        low, high = np.percentile(null, (2.5, 97.5))
+        assert float(found["auc_null_low"][0, unit]) == pytest.approx(low, abs=0.02)
+        assert float(found["auc_null_high"][0, unit]) == pytest.approx(high, abs=0.02)
+
+
+def test_without_ties_the_chance_is_close_to_mann_and_whitneys() -> None:
+    x = np.random.default_rng(3).exponential(1, (400, 8)) + 0.3 * (LABELS == 1)[:, None]
+    found = selectivity.over_time(acts(x[None]))
+    _, judge = halves(LABELS)
+    for unit in range(8):
+        mine = LABELS[judge] == int(found["preferred"][0, unit])
+        test = stats.mannwhitneyu(
+            x[judge, unit][mine], x[judge, unit][~mine], alternative="greater", use_continuity=False
+        )
+        assert float(found["auc_p"][0, unit]) == pytest.approx(test.pvalue, abs=0.003)
+
+
+@pytest.mark.parametrize("density", [1.0, 0.04])
+def test_an_empty_layer_holds_no_unit_beyond_chance_more_often_than_declared(density: float) -> None:
+    alarms = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        x = rng.exponential(1, (1, 400, 20)) * (rng.random((1, 400, 20)) < density)
+        alarms += bool(selectivity.over_time(acts(x), seed=seed)["beyond_chance"].any())
+    assert alarms <= 12  # 5 declared; more than 12 come by chance in 1 of 1,000
+
+
+def test_one_snapshot_alone_and_activations_that_diverged_are_refused() -> None:
+    with pytest.raises(DataError, match="snapshot"):
+        selectivity.over_time(acts(np.ones((400, 2))))
+    x = np.ones((4, 400, 2))
+    x[2:, 0, 0] = np.inf
+    with pytest.raises(DataError, match=r"layers\.0\.hook_post at step 2"):
+        selectivity.over_time(acts(x))
+
+
+def test_a_unit_that_is_dead_throughout_has_no_life() -> None:
+    found = selectivity.over_time(acts(np.zeros((3, 400, 2))))
+    assert np.isnan(found["since"]).all()
+    assert found["gated"].all()
+
+
+def test_images_are_those_about_the_quantiles_of_what_a_unit_does_when_on() -> None:
+    x = np.zeros((400, 1))
+    on = np.random.default_rng(0).permutation(400)[:101]
+    x[on, 0] = np.arange(1, 102)
+    found = selectivity.quantile_examples(acts(x), per=3).isel(unit=0)
+    expected = {1.0: [101, 100, 99], 0.75: [77, 76, 75], 0.5: [52, 51, 50], 0.25: [27, 26, 25], 0.0: [3, 2, 1]}
+    for quantile, values in expected.items():
+        strip = found.sel(quantile=quantile)
+        assert strip["activation"].values.tolist() == values
+        assert x[strip["examples"], 0].tolist() == values
+        if 0 < quantile < 1:
+            assert np.quantile(x[on, 0], quantile) == pytest.approx(values[1])
+    assert int(found["active"]) == 101
+
+
+def test_places_that_no_image_fills_hold_none() -> None:
+    x = np.zeros((400, 3))
+    x[[5, 9], 1] = 1, 2
+    x[:, 2] = -1
+    found = selectivity.quantile_examples(acts(x), (1.0, 0.0), per=3)
+    assert found["examples"].values[1].tolist() == [[9, 5, -1], [9, 5, -1]]
+    assert (found["examples"].values[[0, 2]] == -1).all()
+    assert np.isnan(found["activation"].values[0]).all()
+    assert found["active"].values.tolist() == [0, 2, 0]
+
+
+@pytest.mark.parametrize("wrong", [{"quantiles": (1.5,)}, {"quantiles": (np.nan,)}, {"per": 0}])
+def test_quantiles_outside_the_range_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(DataError, match="quantiles"):
+        selectivity.quantile_examples(acts(np.ones((400, 2))), **wrong)  # type: ignore[arg-type]
+
+
+def rotation(size: int, seed: int = 0) -> np.ndarray:
+    return stats.ortho_group.rvs(size, random_state=seed)
+
+
+def test_turned_units_are_found_again_in_their_own_basis() -> None:
+    x = np.random.default_rng(0).exponential(1, (2, 400, 6)) + (LABELS[:, None] == np.arange(6))
+    turned = acts(x @ rotation(6))
+    back = selectivity.in_basis(turned, rotation(6))
+    np.testing.assert_allclose(back, x, atol=1e-12)
+    table = selectivity.class_selectivity(back, draws=5)
+    np.testing.assert_allclose(table["auc"], selectivity.class_selectivity(acts(x), draws=5)["auc"])
+    assert selectivity.over_time(back)["since"].shape == (6,)
+
+
+def test_components_are_taken_as_named_arrays_in_any_order_of_axes() -> None:
+    x = np.random.default_rng(0).normal(size=(400, 5))
+    pca = PCA(3).fit(x)
+    directions = xr.DataArray(pca.components_.T, dims=("unit", "component"))
+    found = selectivity.in_basis(acts(x), directions)
+    np.testing.assert_allclose(found - found.mean("example"), pca.transform(x), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "directions",
+    [
+        np.ones((2, 4)),
+        np.ones(5),
+        np.full((2, 5), np.nan),
+        xr.DataArray(np.ones((2, 5)), dims=("component", "channel")),
+    ],
+)
+def test_directions_that_do_not_fit_are_refused(directions: object) -> None:
+    with pytest.raises(DataError, match="directions"):
+        selectivity.in_basis(acts(np.ones((400, 5))), directions)  # type: ignore[arg-type]
+
+
+def test_units_are_privileged_where_they_are_and_their_rotation_finds_them() -> None:
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(400, 10)) + 3 * np.eye(10)[LABELS]) @ rotation(10)
+    found = selectivity.basis_comparison(acts(x), {"planted": rotation(10)}, draws=60)
+    units, planted = found["auc"].values
+    assert found["basis"].values.tolist() == ["units", "planted"]
+    assert planted == pytest.approx(stats.norm.cdf(3 / np.sqrt(2)), abs=0.02)
+    assert planted > found["auc_null_high"][1] > units > found["auc_null_low"][0]
+    assert found["auc_p"][1] == pytest.approx(2 / 61)
+    assert found["mutual_information_p"][1] < 0.05 < found["mutual_information_p"][0]
+
+
+def test_bases_are_compared_without_regard_to_sign_and_length() -> None:
+    x = np.random.default_rng(0).normal(size=(400, 4)) + np.eye(10)[LABELS][:, :4]
+    found = selectivity.basis_comparison(acts(x), {"other": -3 * np.eye(4)}, draws=3)
+    for name in ("auc", "mutual_information"):
+        assert found[name][0] == pytest.approx(found[name][1])
+
+
+def test_dead_units_take_no_part_and_a_dead_layer_gives_nan() -> None:
+    x = np.abs(np.random.default_rng(0).normal(size=(400, 4)))
+    x[:, 1] = 0
+    found = selectivity.basis_comparison(acts(x), draws=3)
+    assert int(found["n_components"][0]) == 3
+    assert np.isfinite(found["auc"]).all()
+    dead = selectivity.basis_comparison(acts(np.zeros((400, 4))), draws=3)
+    assert np.isnan(dead["auc"]).all()
+    assert np.isnan(dead["auc_p"]).all()
