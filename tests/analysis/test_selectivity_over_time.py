@@ -78,7 +78,7 @@ def test_each_snapshot_is_what_class_selectivity_says_of_it() -> None:
             np.testing.assert_allclose(found[name][snapshot], table[name])
 
 
-@pytest.mark.parametrize("density", [1.0, 0.3, 0.06])
+@pytest.mark.parametrize("density", [1.0, 0.3])
 def test_the_chance_of_a_rank_sum_is_what_shuffled_labels_give(density: float) -> None:
     rng = np.random.default_rng(1)
     x = rng.exponential(1, (400, 6)) * (rng.random((400, 6)) < density) * (1 + (LABELS == 2)[:, None])
@@ -89,8 +89,7 @@ def test_the_chance_of_a_rank_sum_is_what_shuffled_labels_give(density: float) -
         drawn = np.stack([rng.permutation(200)[:20] for _ in range(4000)])
         null = (ranks[drawn].sum(1) - 210) / (20 * 180)
         auc = float(found["auc"][0, unit])
-        share = ((null > auc).mean() + (null >= auc).mean()) / 2  # few active images: a lattice, met in its middle
-        assert float(found["auc_p"][0, unit]) == pytest.approx(share, abs=0.03 if share < 0.3 else 0.1)
+        assert float(found["auc_p"][0, unit]) == pytest.approx((null >= auc).mean(), abs=0.04)
         low, high = np.percentile(null, (2.5, 97.5))
         assert float(found["auc_null_low"][0, unit]) == pytest.approx(low, abs=0.02)
         assert float(found["auc_null_high"][0, unit]) == pytest.approx(high, abs=0.02)
@@ -110,11 +109,15 @@ def test_without_ties_the_chance_is_close_to_mann_and_whitneys() -> None:
 
 @pytest.mark.parametrize("density", [1.0, 0.04])
 def test_an_empty_layer_holds_no_unit_beyond_chance_more_often_than_declared(density: float) -> None:
-    alarms = 0
+    alarms, p = 0, []
     for seed in range(100):
         rng = np.random.default_rng(seed)
         x = rng.exponential(1, (1, 400, 20)) * (rng.random((1, 400, 20)) < density)
-        alarms += bool(selectivity.over_time(acts(x), seed=seed)["beyond_chance"].any())
+        found = selectivity.over_time(acts(x), seed=seed)
+        alarms += bool(found["beyond_chance"].any())
+        p.append(found["auc_p"].values)
+    for level in (0.05, 0.01):  # with some eight active images a half, few values are possible: right on average
+        assert np.nanmean(np.array(p) <= level) == pytest.approx(level, rel=0.4)
     assert alarms <= 12  # 5 declared; more than 12 come by chance in 1 of 1,000
 
 
