@@ -81,6 +81,9 @@ def _output(
     says: list[np.ndarray | None] = [None] * len(x)
     if weights is not None:
         given = _by_snapshot(weights, len(x), "class", *features(acts))
+        most = int(named.labels(acts).max())
+        if given.shape[1] <= most:
+            raise DataError(f"the weights have {given.shape[1]} classes; the labels go up to {most}")
         w = list(given.reshape(*given.shape[:2], -1))
         if given[0, 0].size != x.shape[2]:
             raise DataError(f"the weights take {given[0, 0].size} units, the activations have {x.shape[2]}")
