@@ -40,7 +40,7 @@ def against_untrained(
     maps = [found["attribution"].values]
     maps += [method(net, images, target=target)["attribution"].values for net in random_networks(model, networks, seed)]
     stacked = np.stack([_unit_length(one) for one in maps])
-    share = _shares_outside(stacked)
+    count, pixels = _outside(stacked), stacked[0, 0].size
     low, high = null_band(stacked[1:])
     axes = ("example", "row", "col")
     return xr.Dataset(
@@ -49,8 +49,8 @@ def against_untrained(
             "attribution_null_low": (axes, low),
             "attribution_null_high": (axes, high),
             "untrained": (("draw", *axes), stacked[1:]),
-            **_judged("share_outside", share, ("example",)),
-            **_judged("mean_outside", share.mean(1), ()),
+            **_judged("share_outside", count / pixels, ("example",)),
+            **_judged("mean_outside", count.sum(1) / count.shape[1] / pixels, ()),
         },
         coords=dict(found.coords),
         attrs={
@@ -63,16 +63,15 @@ def against_untrained(
     )
 
 
-def _shares_outside(maps: np.ndarray) -> np.ndarray:
-    """[network, example]: share of pixels where each is alone the highest or alone the lowest of ``maps`` [network, …]."""
-    share = np.zeros(maps.shape[:2])
+def _outside(maps: np.ndarray) -> np.ndarray:
+    """[network, example]: at how many pixels each is alone the highest or alone the lowest of ``maps`` [network, …]."""
+    count = np.zeros(maps.shape[:2], int)  # whole numbers, so that equal shares are ties
     for sign in (1, -1):
         second, first = np.partition(sign * maps, -2, 0)[-2:]
-        alone = first > second
-        winner = (sign * maps).argmax(0)
+        winner = np.where(first > second, (sign * maps).argmax(0), -1)
         for network in range(len(maps)):
-            share[network] += (alone & (winner == network)).mean((1, 2))
-    return share
+            count[network] += (winner == network).sum((1, 2))
+    return count
 
 
 def _judged(name: str, share: np.ndarray, axes: tuple[str, ...]) -> dict[str, tuple]:
