@@ -1,0 +1,17 @@
+"""How a network changes while it learns: its scores, its gradients, its weights, its units, the shape of its loss."""
+
+from .curves import gradient_flow, learning_by_class, learning_curve
+from .hessian import sharpness
+from .spectra import weight_spectra
+from .units import activity, histograms, lives
+
+__all__ = [
+    "activity",
+    "gradient_flow",
+    "histograms",
+    "learning_by_class",
+    "learning_curve",
+    "lives",
+    "sharpness",
+    "weight_spectra",
+]

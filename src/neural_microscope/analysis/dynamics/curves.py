@@ -1,0 +1,132 @@
+"""What is logged while learning: loss and errors, each class's accuracy, gradients and updates."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from ...errors import DataError
+from ...statistics import INTERVAL
+
+RULE_OF_THUMB = 1e-3
+"""An update of about this share of the weights is often quoted as healthy (Karpathy, CS231n notes). It is no null."""
+
+
+def learning_curve(training: xr.Dataset, log: xr.Dataset, per_octave: int = 4) -> xr.Dataset:
+    """Loss and share of errors while learning, of a run's ``training`` and ``log``.
+
+    ``train_loss``, ``train_error`` [bin]: means over log-spaced stretches of steps (coordinate ``at``: their
+    geometric middle), of batches as they were trained on, before each update. ``test_loss``, ``test_error``
+    [snapshot]: on all test images. Errors are shares, 0..1.
+    """
+    place, at = _stretches(training["step"].values, per_octave)
+    counts = np.bincount(place)
+    means = {
+        "train_loss": np.bincount(place, training["loss"].values) / counts,
+        "train_error": 1 - np.bincount(place, training["accuracy"].values) / counts,
+    }
+    units = {"train_loss": "nat", "train_error": "1"}
+    return xr.Dataset(
+        {
+            **{name: ("bin", values, {"units": units[name]}) for name, values in means.items()},
+            "test_loss": log["test_loss"].assign_attrs(units="nat"),
+            "test_error": (1 - log["test_accuracy"]).assign_attrs(units="1"),
+        },
+        coords={"at": ("bin", at)},
+    )
+
+
+def gradient_flow(gradients: xr.Dataset, per_octave: int = 2) -> xr.Dataset:
+    """How large gradients and updates are while learning, of a run's ``gradients`` [step, parameter].
+
+    ``grad_norm`` (L2 norm of a parameter's gradient) and ``update_ratio`` (norm of the update over norm of the
+    parameter), each [bin, parameter]: the median over a log-spaced stretch of steps, with ``…_low`` and ``…_high``, the
+    2.5 and 97.5 percentiles of those steps. The band is the spread between batches, not an interval of the median.
+    ``steps`` [bin]: how many recorded steps a stretch holds; ``at``: their geometric middle. A parameter without
+    gradient, or of norm 0, is NaN. A ratio near 0.001 is a rule of thumb (Karpathy, CS231n), not a null.
+    """
+    if not gradients.sizes.get("step"):
+        raise DataError("there are no recorded gradients; record with RecordConfig(norms_every=10)")
+    place, at = _stretches(gradients["step"].values, per_octave)
+    found = {}
+    for name in ("grad_norm", "update_ratio"):
+        values = gradients[name].transpose("step", "parameter").values
+        with warnings.catch_warnings():  # a parameter that is never updated is NaN in every step
+            warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+            bands = [np.nanpercentile(values[place == b], (50, *INTERVAL), axis=0) for b in range(len(at))]
+        for end, band in zip(("", "_low", "_high"), np.stack(bands, 1), strict=True):
+            found[name + end] = (("bin", "parameter"), band, {"units": "1"})
+    return xr.Dataset(
+        {**found, "steps": ("bin", np.bincount(place))},
+        coords={"at": ("bin", at), "parameter": gradients["parameter"].values},
+        attrs={
+            "n_steps": gradients.sizes["step"],
+            "null": f"none; {RULE_OF_THUMB:g} is a rule of thumb",
+            "rule_of_thumb": RULE_OF_THUMB,
+            "interval": "2.5 and 97.5 percentiles of the steps in a stretch: spread between batches of one network",
+            "source": "Karpathy, CS231n notes: ||update|| / ||weights||",
+        },
+    )
+
+
+def learning_by_class(log: xr.Dataset, threshold: float = 0.9, counts: np.ndarray | None = None) -> xr.Dataset:
+    """How well each class is read at each snapshot, of a run's ``log``, and since when it stays well read.
+
+    ``accuracy`` [snapshot, class]: share of the class's test images read rightly, 0..1, NaN for a class without
+    images. ``reached_at`` [class]: the step of the first snapshot from which it stays at ``threshold`` or above to the
+    end; NaN where it ends below. With ``counts`` [class], the number of test images of each class
+    (``np.bincount(data.test.labels)``): ``accuracy_low``, ``accuracy_high``, Wilson's 95 % interval over images, and
+    ``accuracy_null_low``, ``accuracy_null_high``, the 2.5 and 97.5 percentiles (binomial) were every class read as well
+    as all of them together.
+    """
+    accuracy = log["test_accuracy_by_class"].transpose("snapshot", "class").values.astype(np.float64)
+    steps = log["step"].values
+    found = {"accuracy": accuracy}
+    if counts is not None:
+        found |= _class_bands(accuracy, np.asarray(counts))
+    since = lasting(accuracy >= threshold)
+    reached = np.where(since < len(steps), steps[np.minimum(since, len(steps) - 1)], np.nan)
+    coords = {name: ("snapshot", log[name].values) for name in ("step", "epoch") if name in log.coords}
+    return xr.Dataset(
+        {
+            **{name: (("snapshot", "class"), values, {"units": "1"}) for name, values in found.items()},
+            "reached_at": ("class", reached, {"units": "optimiser step"}),
+        },
+        coords=coords,
+        attrs={
+            "n_examples": -1 if counts is None else int(np.sum(counts)),
+            "threshold": threshold,
+            "hook_point": "logits",
+            "null": "none without counts=" if counts is None else "every class read as well as all together (binomial)",
+            "interval": "none without counts=" if counts is None else "95 % over images of one network (Wilson 1927)",
+            "source": "the run's test_accuracy_by_class",
+        },
+    )
+
+
+def lasting(good: np.ndarray) -> np.ndarray:
+    """For each column of ``good`` [snapshot, …] the first snapshot from which it is true to the end; their number for never."""
+    return len(good) - np.logical_and.accumulate(good[::-1], 0).sum(0)
+
+
+def _class_bands(accuracy: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
+    if counts.shape != accuracy.shape[1:]:
+        raise DataError(f"counts has {counts.size} entries; the log has {accuracy.shape[1]} classes, each with a count")
+    n = np.where(counts > 0, counts, 1)
+    z = stats.norm.ppf(0.975)
+    middle = (accuracy + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(accuracy * (1 - accuracy) / n + z**2 / (4 * n**2))
+    overall = np.nansum(accuracy * counts, 1, keepdims=True) / counts.sum()
+    low, high = (stats.binom.ppf(p / 100, n, overall) / n for p in INTERVAL)
+    bands = {"low": middle - half, "high": middle + half, "null_low": low, "null_high": high}
+    return {f"accuracy_{end}": np.where(counts > 0, band, np.nan) for end, band in bands.items()}
+
+
+def _stretches(steps: np.ndarray, per_octave: int) -> tuple[np.ndarray, np.ndarray]:
+    """(the log-spaced stretch of each step, numbered without gaps; the geometric middle of each stretch)."""
+    steps = np.maximum(steps, 1)
+    place = np.unique(np.floor(np.log2(steps) * per_octave).astype(int), return_inverse=True)[1]
+    return place, np.exp(np.bincount(place, np.log(steps)) / np.bincount(place))

@@ -1,0 +1,135 @@
+"""How the activity of units changes: how often they fire, how strongly, which fell silent and when."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from ... import named
+from ...axes import unit_axis
+from ...errors import DataError
+
+LOW, HIGH = 0.01, 0.99
+"""Below LOW a unit has ultra-low density, above HIGH it is always on."""
+SATURATED = 0.99
+"""Beyond it a tanh or a sigmoid hardly passes a gradient on."""
+
+
+def activity(acts: xr.DataArray) -> xr.Dataset:
+    """How each unit behaves over the examples, at each snapshot if there are any: [snapshot, unit].
+
+    ``density`` share of examples on which it is above 0 (0..1); ``mean``, ``spread`` (standard deviation) and
+    ``highest`` activation; ``dead``: never above 0 on these examples; ``low``: alive, but above 0 on less than 1 % of
+    them; ``always_on``: above 0 on more than 99 %. Of a channel's map give its maximum (``run.activations(name,
+    "max")``): it is on where any position is. ``saturated``: share of examples with |a| > 0.99, which means
+    saturation of a tanh or a sigmoid only, and nothing of a ReLU. Values that are not finite are a DataError.
+    """
+    unit_axis(acts.dims)
+    _values(acts)
+    on = (acts > 0).mean("example")
+    highest = acts.max("example")
+    return xr.Dataset(
+        {
+            "density": on.assign_attrs(units="1", long_name="share of examples above 0"),
+            "mean": acts.mean("example").assign_attrs(units="1"),
+            "spread": acts.std("example").assign_attrs(units="1"),
+            "highest": highest.assign_attrs(units="1"),
+            "dead": highest <= 0,
+            "low": (on > 0) & (on < LOW),
+            "always_on": on > HIGH,
+            "saturated": (abs(acts) > SATURATED).mean("example").assign_attrs(units="1"),
+        },
+        attrs={
+            "n_examples": acts.sizes["example"],
+            "hook_point": acts.name or "",
+            "null": "none: a count. The untrained network's, at step 0, stands beside it",
+            "source": "definitions: docs/glossary.md",
+        },
+    )
+
+
+def lives(acts: xr.DataArray) -> xr.Dataset:
+    """When each unit first fires and when it falls silent for good, [unit]; from [snapshot, example, unit] with ``step``.
+
+    ``alive`` [snapshot, unit]: above 0 on at least one example. ``born_at``: the step of the first snapshot at which it
+    is alive; NaN for never. ``died_at``: the step from which it stays silent to the end; NaN where it is alive at the
+    end, or never was. ``deaths``, ``revivals``: how often it went silent, and came back, between two snapshots. All in
+    snapshots: what happens between two of them is not seen. Of feature maps give the maximum, as in `activity`. It says
+    "silent on these examples": the attribute ``silent_below`` is the 95 % upper end (Clopper & Pearson 1934) of the
+    share of all such images that could still make a silent unit fire, 1 - 0.05 ** (1 / n).
+    """
+    axis = unit_axis(acts.dims)
+    steps = _steps(acts)
+    alive = named.values(acts, "snapshot", "example", axis).max(1) > 0
+    ever, last = alive.any(0), alive[-1]
+    born = steps[alive.argmax(0)]
+    died = steps[(len(alive) - alive[::-1].argmax(0)) % len(alive)]  # the snapshot after the last one alive
+    turned_on = (alive[1:] & ~alive[:-1]).sum(0)
+    found = {
+        "born_at": (axis, np.where(ever, born, np.nan), {"units": "optimiser step"}),
+        "died_at": (axis, np.where(ever & ~last, died, np.nan), {"units": "optimiser step"}),
+        "deaths": (axis, (alive[:-1] & ~alive[1:]).sum(0), {"units": "1"}),
+        "revivals": (axis, turned_on - (ever & ~alive[0]), {"units": "1"}),
+    }
+    n = acts.sizes["example"]
+    silent_below = 1 - 0.05 ** (1 / n)
+    return xr.Dataset(
+        {"alive": (("snapshot", axis), alive), **found},
+        coords=named.kept(acts, "step", "epoch"),
+        attrs={
+            "n_examples": n,
+            "hook_point": acts.name or "",
+            "silent_below": silent_below,
+            "null": "none: a count on the examples given",
+            "interval": f"silent on {n} images: fires for less than {100 * silent_below:.2g} % of such images (95 %)",
+            "source": "dead: max a = 0 over the examples; Clopper & Pearson 1934",
+        },
+    )
+
+
+def histograms(acts: xr.DataArray, bins: int = 60, limits: tuple[float, float] | None = None) -> xr.Dataset:
+    """Histogram of all activations of a layer at each snapshot, on common bins: ``share`` [snapshot, bin], sums to 1
+    with what lies outside.
+
+    ``limits``: the ends of the bins; by default the 0.1 and 99.9 percentiles over all snapshots. ``outside``
+    [snapshot]: the share beyond them. ``zero`` [snapshot]: the share that is exactly 0; ``spread`` [snapshot]: the
+    standard deviation. ``centre`` is the coordinate of ``bin``. All-equal activations get one bin's width of 1. Values
+    that are not finite are a DataError.
+    """
+    flat = _values(acts).reshape(acts.sizes.get("snapshot", 1), -1)
+    low, high = np.percentile(flat, (0.1, 99.9)) if limits is None else limits
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, bins + 1)
+    share = np.stack([np.histogram(values, edges)[0] for values in flat]) / flat.shape[1]
+    found = {
+        "share": (("snapshot", "bin"), share),
+        "outside": ("snapshot", 1 - share.sum(1)),
+        "zero": ("snapshot", (flat == 0).mean(1)),
+        "spread": ("snapshot", flat.std(1)),
+    }
+    return xr.Dataset(
+        {name: (*value, {"units": "1"}) for name, value in found.items()},
+        coords={"centre": ("bin", (edges[:-1] + edges[1:]) / 2), **named.kept(acts, "step", "epoch")},
+        attrs={
+            "n_values": flat.shape[1],
+            "n_examples": acts.sizes["example"],
+            "hook_point": acts.name or "",
+            "null": "none: a description. The untrained network's, at step 0, stands beside it",
+        },
+    )
+
+
+def _values(acts: xr.DataArray) -> np.ndarray:
+    """[snapshot, example, …], or [example, …] where there is one moment only; checked."""
+    rest = [str(dim) for dim in acts.dims if dim not in ("snapshot", "example")]
+    return named.values(acts, *(["snapshot"] if "snapshot" in acts.dims else []), "example", *rest)
+
+
+def _steps(acts: xr.DataArray) -> np.ndarray:
+    if "step" not in acts.coords or "snapshot" not in acts.dims:
+        raise DataError(
+            "a life needs the axis 'snapshot' with the coordinate 'step'; take the activations from a run: "
+            "run.activations(name)"
+        )
+    return acts["step"].values
