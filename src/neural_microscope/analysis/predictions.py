@@ -1,31 +1,295 @@
-"""What the network says: confusion between classes."""
+"""What the network says: confusion between classes, margins, which images were hard and when, calibration."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
+from scipy.special import logsumexp
+from scipy.stats import rankdata
 
+from .. import named
 from ..errors import DataError
+from ..statistics import (
+    INTERVAL,
+    ONE_NETWORK,
+    bootstrap_mean,
+    false_discovery,
+    null_band,
+    p_two_sided,
+    p_values,
+    shuffles,
+)
 
 
 def confusion(logits: xr.DataArray) -> xr.Dataset:
     """How often each class (rows) was read as each class (columns): ``images`` [class, predicted], integers.
 
-    ``logits`` [example, class] with the coordinate ``label``. Rows sum to the class's number of examples. Logits that
-    are not all finite are a DataError: the highest of several NaN would silently be class 0.
+    ``logits`` [example, class] with the coordinate ``label``; of several snapshots the last. Rows sum to the class's
+    number of examples; of equal logits the first class is what was said. Logits that are not all finite are a
+    DataError: the highest of several NaN would silently be class 0.
     """
-    if "label" not in logits.coords:
-        raise DataError(
-            "the logits have no coordinate 'label'; take them from a run or from nm.activations(model, an ImageSet)"
-        )
-    values = logits.transpose("example", "class").values
-    if not np.isfinite(values).all():
-        raise DataError("the logits are not all finite: this network has diverged")
-    classes = values.shape[1]
-    count = np.zeros((classes, classes), int)
-    np.add.at(count, (logits["label"].values, values.argmax(1)), 1)
+    values, labels = _checked(named.last(logits))
+    count = _counts(values[0], labels)
     right = int(np.trace(count))
     return xr.Dataset(
-        {"images": (("class", "predicted"), count)},
-        attrs={"n_examples": int(count.sum()), "n_right": right, "accuracy": right / int(count.sum())},
+        {"images": (("class", "predicted"), count, {"units": "images"})},
+        attrs={
+            "n_examples": int(count.sum()),
+            "n_right": right,
+            "accuracy": right / int(count.sum()),
+            "hook_point": logits.name or "logits",
+            "null": "none: a count",
+        },
     )
+
+
+def confusion_over_time(logits: xr.DataArray) -> xr.Dataset:
+    """`confusion` at every snapshot: ``images`` [snapshot, class, predicted], integers, and ``accuracy`` [snapshot].
+
+    Each row sums to its class's number of examples, so that the difference of two snapshots has rows that sum to 0.
+    """
+    values, labels = _checked(logits)
+    counts = np.stack([_counts(moment, labels) for moment in values])
+    right = np.trace(counts, axis1=1, axis2=2)
+    return xr.Dataset(
+        {
+            "images": (("snapshot", "class", "predicted"), counts, {"units": "images"}),
+            "accuracy": ("snapshot", right / len(labels), {"units": "1"}),
+        },
+        coords=named.kept(logits, "step", "epoch"),
+        attrs={
+            "n_examples": len(labels),
+            "hook_point": logits.name or "logits",
+            "null": "none: a count. The untrained network's, at step 0, stands beside it",
+        },
+    )
+
+
+def margins(logits: xr.DataArray) -> xr.Dataset:
+    """How each image was read at each snapshot, [snapshot, example] (or [example]).
+
+    ``margin``: the true class's logit minus the highest of the others; above 0 where the image is read rightly.
+    ``probability``: softmax of the true class, 0..1. ``loss``: its cross-entropy, nat, at least 0. ``right``: the highest
+    logit is the true class's; of equal logits the first class counts as the highest.
+    """
+    values, labels = _checked(logits)
+    each = np.arange(len(labels))
+    true = values[:, each, labels]
+    others = values.copy()
+    others[:, each, labels] = -np.inf
+    loss = logsumexp(values - true[..., None], axis=2)
+    found = {
+        "margin": (true - others.max(2), "logit"),
+        "probability": (np.exp(-loss), "1"),
+        "loss": (loss.clip(0), "nat"),
+        "right": (values.argmax(2) == labels, "1"),
+    }
+    over_time = "snapshot" in logits.dims
+    dims = ("snapshot", "example") if over_time else ("example",)
+    return xr.Dataset(
+        {name: (dims, v if over_time else v[0], {"units": unit}) for name, (v, unit) in found.items()},
+        coords=named.kept(logits, "step", "epoch", "label"),
+        attrs={
+            "n_examples": len(labels),
+            "hook_point": logits.name or "logits",
+            "null": "none: a description. The untrained network's, at step 0, stands beside it",
+        },
+    )
+
+
+def learning_order(logits: xr.DataArray, *, draws: int = 200, seed: int = 0) -> xr.Dataset:
+    """When each image was learnt and how often it was forgotten; and whether classes are learnt at different times.
+
+    ``logits`` [snapshot, example, class] with ``label`` and ``step``. [example]: ``first_right``, the step of the first
+    snapshot that reads the image rightly; ``learnt_at``, that from which it is right to the end (NaN for never, both);
+    ``forgotten``, forgetting events: right at one snapshot and wrong at the next (Toneva et al. 2019, who count every
+    presentation of a training image; here what happens between two snapshots is not seen). [snapshot, example]:
+    ``right``, and ``said``, the class that was read.
+
+    [class]: ``class_learnt_at``, the step by which half of the class's images are learnt (NaN: less than half ever are,
+    or it has no images). ``class_order``: where its images stand when all are ranked by ``learnt_at``, never last, ties in
+    the middle: mean rank as a share, 0 first, 1 last, 0.5 by chance. ``between``: the share of the ranks' spread that lies
+    between the classes, 0..1 (Kruskal & Wallis's H / (n - 1)); NaN where all images are learnt at once. A class that the
+    untrained network happens to say of everything counts as learnt at step 0.
+
+    Null: the labels shuffled between the images, each keeping its own history: ``…_null_low``, ``…_null_high`` for all
+    three (NaN in ``class_learnt_at``: beyond the end), ``between_p`` one-sided, ``class_order_p`` two-sided and
+    ``class_order_q`` over the classes. ``class_order_low``, ``class_order_high``: a bootstrap interval over images.
+    """
+    values, labels = _checked(logits)
+    if "snapshot" not in logits.dims or "step" not in logits.coords:
+        raise DataError("an order needs the axis 'snapshot' with the coordinate 'step'; take run.activations('logits')")
+    steps = logits["step"].values
+    said = values.argmax(2)
+    right = said == labels
+    learnt = len(right) - np.logical_and.accumulate(right[::-1], 0).sum(0)  # a snapshot; their number for never
+    first = np.where(right.any(0), right.argmax(0), len(right))
+    of_class = _between_classes(learnt, labels, values.shape[2], draws, seed)
+    for name in [name for name in of_class if name.startswith("class_learnt_at")]:
+        of_class[name] = _step_of(steps, of_class[name])
+    found = {"first_right": _step_of(steps, first), "learnt_at": _step_of(steps, learnt)}
+    found["forgotten"] = (right[:-1] & ~right[1:]).sum(0)
+    return xr.Dataset(
+        {
+            "right": (("snapshot", "example"), right),
+            "said": (("snapshot", "example"), said),
+            **{name: ("example", v, {"units": _unit(name)}) for name, v in found.items()},
+            **{name: (("class",)[: np.ndim(v)], v, {"units": _unit(name)}) for name, v in of_class.items()},
+        },
+        coords=named.kept(logits, "step", "epoch", "label"),
+        attrs={
+            "n_examples": len(labels),
+            "hook_point": logits.name or "logits",
+            "null": f"{draws} shuffles of the labels between the images",
+            "interval": ONE_NETWORK,
+            "seed": seed,
+            "source": "Toneva et al. 2019, between snapshots; Kruskal & Wallis 1952, by permutation",
+        },
+    )
+
+
+def _unit(name: str) -> str:
+    return "optimiser step" if "learnt_at" in name or name == "first_right" else "1"
+
+
+def _between_classes(learnt: np.ndarray, labels: np.ndarray, classes: int, draws: int, seed: int) -> dict[str, Any]:
+    """What `learning_order` says of classes, with nulls; times are still numbers of snapshots."""
+    place = (rankdata(learnt) - 0.5) / len(labels)
+    median, order, between = _by_class(learnt, place, labels, classes)
+    null = [_by_class(learnt, place, fake, classes) for fake in shuffles(labels, draws, seed)]
+    medians, orders, betweens = (np.stack([n[i] for n in null]) for i in range(3))
+    groups = [place[labels == c] for c in range(classes)]
+    ends = [bootstrap_mean(group, draws, seed) if len(group) else (np.nan, np.nan) for group in groups]
+    found: dict[str, Any] = {
+        "class_learnt_at": median,
+        # a snapshot there is, not one between two
+        "class_learnt_at_null_low": np.percentile(medians, INTERVAL[0], axis=0, method="lower"),
+        "class_learnt_at_null_high": np.percentile(medians, INTERVAL[1], axis=0, method="higher"),
+        "class_order": order,
+        "class_order_p": (p := p_two_sided(order, orders)),
+        "class_order_q": false_discovery(p),
+        "between": between,
+        "between_p": p_values(between, betweens),
+    }
+    found["class_order_low"], found["class_order_high"] = np.array(ends, float).T
+    found["class_order_null_low"], found["class_order_null_high"] = null_band(orders)
+    found["between_null_low"], found["between_null_high"] = null_band(betweens)
+    return found
+
+
+def _by_class(learnt: np.ndarray, place: np.ndarray, labels: np.ndarray, classes: int) -> Any:
+    """(the snapshot by which half of a class is learnt, the class's mean place, share of the spread between classes)."""
+    counts = np.bincount(labels, minlength=classes)
+    order = np.lexsort((learnt, labels))
+    middle = np.cumsum(counts) - counts + (counts - 1) // 2
+    medians = np.where(counts > 0, learnt[order][np.where(counts > 0, middle, 0)], learnt.max(initial=0) + 1)
+    with np.errstate(invalid="ignore"):  # an empty class has no mean
+        means = np.bincount(labels, place, minlength=classes) / np.where(counts, counts, np.nan)
+    total = ((place - 0.5) ** 2).sum()
+    spread = np.nansum(counts * (means - 0.5) ** 2)
+    return medians, means, spread / total if total > 0 else np.nan
+
+
+def _step_of(steps: np.ndarray, snapshot: np.ndarray) -> np.ndarray:
+    """The step of each snapshot number; NaN for numbers beyond the last."""
+    return np.where(snapshot < len(steps), steps[np.minimum(snapshot, len(steps) - 1)], np.nan)
+
+
+def calibration_error(logits: xr.DataArray, *, bins: int = 15, draws: int = 200, seed: int = 0) -> xr.Dataset:
+    """Whether the network is right as often as it says it is, beside what a perfectly calibrated one would show.
+
+    ``logits`` [example, class], or [snapshot, example, class] for a value at every snapshot. The images are sorted by the
+    highest probability and cut into ``bins`` groups of equal count, least confident first. [bin]: ``confidence``, the
+    group's mean highest probability; ``accuracy``, the share read rightly; ``images``, its size. ``ece``: mean over all
+    images of |accuracy - confidence| of their group (expected calibration error, 0..1); ``mce``: its highest;
+    ``brier``: mean squared distance between probabilities and the one-hot truth, 0..2.
+
+    Null: the same probabilities, the labels drawn from them (consistency resampling, Bröcker & Smith 2007). Of
+    ``accuracy``, ``ece``, ``mce`` and ``brier`` the ``…_null_low`` and ``…_null_high``; ``ece_p``, ``mce_p`` one-sided (more
+    miscalibrated than chance), ``brier_p`` two-sided. With few images a perfect network's ``ece`` is well above 0: read
+    it against its null. ``brier_low``, ``brier_high``: bootstrap over images; ``ece`` has no interval, as resampling a
+    mean of absolute values is biased upwards.
+    """
+    values, labels = _checked(logits)
+    if not 1 <= bins <= len(labels):
+        raise DataError(f"bins is {bins}; there are {len(labels)} examples, so it is 1 to {len(labels)}")
+    rng = np.random.default_rng(seed)
+    rows = [_calibration(moment, labels, bins, draws, rng) for moment in values]
+    over_time = "snapshot" in logits.dims
+    table = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    return xr.Dataset(
+        {
+            name: (("snapshot", "bin")[not over_time : v.ndim], v if over_time else v[0], {"units": "1"})
+            for name, v in table.items()
+        },
+        coords=named.kept(logits, "step", "epoch"),
+        attrs={
+            "n_examples": len(labels),
+            "hook_point": logits.name or "logits",
+            "null": f"{draws} draws of the labels from the network's own probabilities",
+            "interval": ONE_NETWORK,
+            "seed": seed,
+            "source": "Naeini et al. 2015 with groups of equal count; Brier 1950; Bröcker & Smith 2007",
+        },
+    )
+
+
+def _calibration(
+    logits: np.ndarray, labels: np.ndarray, bins: int, draws: int, rng: np.random.Generator
+) -> dict[str, Any]:
+    """One snapshot's row: scalars, and arrays [bin]."""
+    chances = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
+    said, highest = chances.argmax(1), chances.max(1)
+    order = np.argsort(highest, kind="stable")
+    starts = np.array([part[0] for part in np.array_split(np.arange(len(labels)), bins)])
+    sizes = np.diff(np.append(starts, len(labels)))
+    confidence = np.add.reduceat(highest[order], starts) / sizes
+    # a uniform number falls into the true class's stretch of the summed probabilities as often as the network says
+    drawn = (rng.random((draws, len(labels), 1)) > chances.cumsum(1)[:, :-1]).sum(2)
+
+    def scores(truth: np.ndarray) -> tuple[np.ndarray, ...]:
+        """(accuracy [.., bin], ece, mce, Brier score of each image) for labels [.., example]."""
+        accuracy = np.add.reduceat((truth == said)[..., order], starts, axis=-1) / sizes
+        gap = np.abs(accuracy - confidence)
+        brier = (chances**2).sum(1) - 2 * chances[np.arange(len(labels)), truth] + 1
+        return accuracy, gap @ sizes / len(labels), gap.max(-1), brier
+
+    accuracy, ece, mce, brier = scores(labels)
+    null = dict(zip(("accuracy", "ece", "mce", "brier"), scores(drawn), strict=True))
+    null["brier"] = null["brier"].mean(-1)
+    low, high = bootstrap_mean(brier, draws, int(rng.integers(2**31)))
+    found = {"accuracy": accuracy, "ece": ece, "mce": mce, "brier": brier.mean()}
+    for name in list(found):
+        found[f"{name}_null_low"], found[f"{name}_null_high"] = null_band(null[name])
+    return {
+        "confidence": confidence,
+        "images": sizes,
+        **found,
+        "ece_p": p_values(ece, null["ece"]),
+        "mce_p": p_values(mce, null["mce"]),
+        "brier_p": p_two_sided(found["brier"], null["brier"]),
+        "brier_low": low,
+        "brier_high": high,
+    }
+
+
+def _checked(logits: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    """(logits [snapshot, example, class] in float64, one snapshot where there is no such axis; labels [example])."""
+    labels = named.labels(logits)
+    over_time = "snapshot" in logits.dims
+    values = named.values(logits, *(["snapshot"] if over_time else []), "example", "class")
+    values = values if over_time else values[None]
+    classes = values.shape[2]
+    if classes < 2 or labels.max() >= classes:
+        raise DataError(
+            f"the logits tell {classes} classes apart; the labels go to {labels.max()}. Both are of one task"
+        )
+    return values, labels
+
+
+def _counts(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Confusion counts [class, predicted] of logits [example, class]."""
+    classes = values.shape[1]
+    return np.bincount(labels * classes + values.argmax(1), minlength=classes**2).reshape(classes, classes)
