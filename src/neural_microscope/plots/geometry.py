@@ -1,15 +1,19 @@
-"""Pictures of representations: the map of the probe images on two principal components, over time."""
+"""Pictures of representations: maps of the images, variance, dimension, collapse and clusters over time."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from . import style
 from .style import Look, Plot, draws
+
+_LINES = ("-", (0, (4, 1.6)), (0, (1, 1.2)), "-.")
 
 
 @draws
@@ -50,6 +54,252 @@ def pca_over_time(
         "axes of its own, then moments of training on the axes fitted at the end."
     )
     return figure
+
+
+@draws
+def explained_variance(results: Mapping[str, xr.Dataset], *, look: Look) -> Plot:
+    """The share of variance of each principal component, largest first, over what shuffled units give, a panel a layer.
+
+    ``results``: `analysis.geometry.pca` of each layer, with as many components as are to be seen; of bases that change
+    with the snapshot the last.
+    """
+    figure = style.new("wide", 2.6, look)
+    panels = np.atleast_1d(figure.subplots(1, len(results), sharey=True))
+    counts = []
+    for axes, (name, result) in zip(panels, results.items(), strict=True):
+        table = result.isel(snapshot=-1) if "snapshot" in result["explained"].dims else result
+        number = np.arange(1, table.sizes["component"] + 1)
+        low, high = 100 * table["explained_null_low"].values, 100 * table["explained_null_high"].values
+        axes.fill_between(number, low, high, color=look.null, alpha=0.3, linewidth=0)
+        axes.plot(number, (low + high) / 2, color=look.null, linewidth=0.8)
+        shares = 100 * table["explained"].values
+        axes.plot(number, shares, "o-", color=look.ink, markersize=3, linewidth=0.8)
+        counts.append(int(table["above_chance"]))
+        more = "all" if counts[-1] == len(number) else f"{counts[-1]} of"
+        axes.set_title(f"{_short(name)}: {more} {len(number)} above chance")
+        _log(axes)
+        axes.set_xlabel("principal component")
+        axes.grid(True, axis="y")
+    panels[0].set_ylabel("share of the variance (%)")
+    at = min(len(number) - 1, 2 * len(number) // 3)
+    axes.annotate("units shuffled", (number[at], high[at]), (0, 4), textcoords="offset points", ha="center", fontsize=8)
+    figure.alt = (
+        "Share of the variance that each principal component explains, on a log axis, over the share that shuffled units "
+        f"give (grey, 2.5 to 97.5 %). Above chance: {_listed(results, counts)}."
+    )
+    return figure
+
+
+@draws
+def dimension_over_time(results: Mapping[str, xr.Dataset], *, look: Look) -> Plot:
+    """How many dimensions each layer fills, by four measures, against the step: `analysis.geometry.dimension` of each.
+
+    Grey: the same with the units shuffled, where it was drawn, joined by straight lines.
+    """
+    figure = style.new("wide", 2.7, look)
+    panels = figure.subplots(1, 4, sharey=True)
+    titles = {
+        "participation_ratio": "Participation ratio",
+        "effective_rank": "Effective rank",
+        "components_90": "90 % of variance",
+        "two_nn": "TwoNN",
+    }
+    for axes, (measure, title) in zip(panels, titles.items(), strict=True):
+        for (name, table), line in zip(results.items(), _LINES * len(results), strict=False):
+            drawn = np.isfinite(table[f"{measure}_null_low"].values)
+            known = np.isfinite(table[measure].values)
+            _band(axes, table.isel(snapshot=drawn), measure, look, line=line)
+            axes.plot(table["step"][known], table[measure][known], color=look.ink, linestyle=line, label=_short(name))
+        axes.set_title(title)
+        _log(axes)
+        axes.grid(True, axis="y")
+        _steps(axes, results)
+        axes.set_xlabel("")
+    panels[0].set_ylabel("dimensions")
+    figure.supxlabel("optimiser step (0: untrained)", fontsize=8.5)
+    handles, names = panels[0].get_legend_handles_labels()
+    handles.append(panels[0].fill_between([], [], [], color=look.null, alpha=0.3))
+    figure.legend(handles, [*names, "units shuffled"], loc="outside lower center", ncols=len(handles))
+    ends = ", ".join(
+        f"{_short(name)} {float(table['participation_ratio'][0]):.3g} to {float(table['participation_ratio'][-1]):.3g}"
+        for name, table in results.items()
+    )
+    figure.alt = (
+        "Dimensions that each layer fills against the optimiser step, by four measures, and with shuffled units (grey). "
+        f"Participation ratio, first to last: {ends}."
+    )
+    return figure
+
+
+@draws
+def collapse_over_time(result: xr.Dataset, *, look: Look) -> Plot:
+    """Neural collapse of one layer against the step, over what shuffled labels give: `analysis.geometry.neural_collapse`."""
+    figure = style.new("wide", 4.4, look)
+    panels = {
+        "Do the images of a class fall together?": {"nc1": "NC1", "nc1_trace": "tr Sw / tr Sb"},
+        "Do the class means form a simplex?": {"nc2_norms": "NC2, lengths", "nc2_angles": "NC2, angles"},
+        "Does the output mirror the means?": {"nc3": "NC3"},
+        "Does the nearest mean decide?": {"nc4": "NC4"},
+    }
+    grid = figure.subplots(2, 2, sharex=True).ravel()
+    for axes, (title, names) in zip(grid, panels.items(), strict=True):
+        for (name, label), line in zip(names.items(), _LINES, strict=False):
+            factor = 100 if name == "nc4" else 1
+            _band(axes, result, name, look, factor=factor, line=line)
+            axes.plot(result["step"], factor * result[name], color=look.ink, linestyle=line, label=label)
+        axes.set_title(title)
+        axes.grid(True, axis="y")
+        _steps(axes, {"": result})
+        if name == "nc4":
+            axes.set_ylim(bottom=0)
+            axes.set_ylabel("images where they differ (%)")
+        else:
+            _log(axes)
+            axes.set_ylabel(f"{'' if len(names) > 1 else label + ', '}0: collapsed".lstrip())
+        if not np.isfinite(result[name]).any():
+            axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=look.quiet)
+        elif len(names) > 1:
+            axes.legend(loc="best")
+    for axes in grid[:2]:
+        axes.set_xlabel("")
+    grid[3].plot([], [], color=look.null, linewidth=5, alpha=0.4, label="labels shuffled")
+    grid[3].legend(loc="best")
+    figure.alt = (
+        f"Neural collapse of {result.attrs.get('hook_point') or 'a layer'} against the optimiser step, "
+        "over what shuffled labels give (grey). "
+        f"At the end NC1 {float(result['nc1'][-1]):.2g}, tr(Sw)/tr(Sb) {float(result['nc1_trace'][-1]):.2g}, "
+        f"NC2 angles {float(result['nc2_angles'][-1]):.2g}, NC3 {float(result['nc3'][-1]):.2g}, NC4 {float(result['nc4'][-1]):.2g}."
+    )
+    return figure
+
+
+@draws
+def clusters_over_time(results: Mapping[str, xr.Dataset], *, look: Look) -> Plot:
+    """Whether images of one class lie together, against the step, over shuffled labels: `analysis.geometry.clusters` of
+    each layer.
+    """
+    figure = style.new("wide", 2.9, look)
+    panels = figure.subplots(1, 2)
+    first = next(iter(results.values()))
+    titles = {
+        "silhouette": "Silhouette of the classes",
+        "purity": f"Neighbours of the own class (%), of {first.attrs['k']}",
+    }
+    for axes, (measure, title) in zip(panels, titles.items(), strict=True):
+        factor = 100 if measure == "purity" else 1
+        for (name, table), line in zip(results.items(), _LINES * len(results), strict=False):
+            _band(axes, table, measure, look, factor=factor, line=line)
+            low, high = factor * table[f"{measure}_low"].values, factor * table[f"{measure}_high"].values
+            axes.plot(table["step"], factor * table[measure], color=look.ink, linestyle=line, label=_short(name))
+            axes.vlines(table["step"], low, high, color=look.ink, linewidth=0.8)
+        axes.set_title(title)
+        axes.grid(True, axis="y")
+        _steps(axes, results)
+    panels[0].plot([], [], color=look.null, linewidth=5, alpha=0.4, label="labels shuffled")
+    panels[0].legend(loc="upper left")
+    ends = ", ".join(f"{_short(n)} {float(t['silhouette'][-1]):.2f}" for n, t in results.items())
+    figure.alt = (
+        "Silhouette and neighbour purity of the classes against the optimiser step, with shuffled labels in grey. "
+        f"Silhouette at the end: {ends}."
+    )
+    return figure
+
+
+@draws
+def embedding(result: xr.Dataset, *, look: Look) -> Plot:
+    """The layouts of all seeds side by side, each image as its digit: `analysis.geometry.embed`."""
+    count = result.sizes["seed"]
+    figure = style.new("wide", 0.75 + 6.6 / max(count, 2), look)
+    labels = result["label"].values
+    for number, axes in enumerate(np.atleast_1d(figure.subplots(1, count))):
+        points = result["embedding"].values[number]
+        low, high = _limits(points)
+        half = (high - low).max() / 2  # distances mean the same along both axes
+        _map(axes, points, np.array([(low + high) / 2 - half, (low + high) / 2 + half]), labels, look)
+        axes.set_box_aspect(1)
+        trust, chance = (float(result[f"trustworthiness{end}"][number]) for end in ("", "_null_high"))
+        axes.set_title(f"seed {int(result['seed'][number])}: trustworthiness {trust:.2f}", loc="center", fontsize=8)
+        kept, by_chance = (100 * float(result[f"knn_preservation{end}"][number]) for end in ("", "_null_high"))
+        axes.set_xlabel(
+            f"(random places: {chance:.2f})\n{kept:.0f} % of neighbours kept ({by_chance:.0f} %)", fontsize=7.5
+        )
+    agreed = result["agreement"].values
+    shared = f" {100 * np.nanmean(agreed):.0f} % of neighbours are shared between seeds." if count > 1 else ""
+    method = {"t-sne": "t-SNE", "umap": "UMAP"}.get(result.attrs.get("method", ""), "Layout")
+    figure.suptitle(
+        f"{method} of {result.attrs.get('hook_point') or 'a layer'}.{shared}", x=0.01, ha="left", fontsize=9
+    )
+    figure.alt = (
+        f"{method} of {result.attrs['n_examples']} images as digits, one layout for each of {count} seeds, with the share of "
+        f"neighbours kept and trustworthiness.{shared}"
+    )
+    return figure
+
+
+@draws
+def subspaces(result: xr.Dataset, *, look: Look) -> Plot:
+    """Silhouette of the classes in a few chosen units against their number, over random units:
+    `analysis.geometry.subspaces`. Filled dots beat random units (q < 0.05).
+    """
+    figure = style.new("middle", 3.2, look)
+    axes = figure.subplots()
+    size = result["rank"].values
+    band = result.isel(parameter=0)
+    axes.fill_between(
+        size,
+        band["silhouette_null_low"],
+        band["silhouette_null_high"],
+        color=look.null,
+        alpha=0.3,
+        linewidth=0,
+        label="random units",
+    )
+    axes.axhline(0, color=look.quiet, linewidth=0.6)
+    for number, line in zip(range(result.sizes["parameter"]), _LINES * result.sizes["parameter"], strict=False):
+        name, values = str(result["parameter"].values[number]), result["silhouette"].values[number]
+        real = result["silhouette_q"].values[number] < 0.05
+        axes.plot(size, values, color=look.ink, linestyle=line, linewidth=1, label=name)
+        axes.plot(size[real], values[real], "o", color=look.ink, markersize=4)
+        axes.plot(size[~real], values[~real], "o", color=look.paper, markeredgecolor=look.ink, markersize=4)
+    better = int((result["silhouette_q"] < 0.05).sum())
+    axes.set_title(f"{better} of {result['silhouette'].size} sets of units beat random ones")
+    axes.set_xlabel("units taken (filled: beats random units, q < 0.05)")
+    axes.set_ylabel("silhouette, held-out images")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(True, axis="y")
+    figure.legend(loc="outside right upper")
+    figure.alt = (
+        f"Silhouette of the classes in the first {int(size[0])} to {int(size[-1])} units of {result.sizes['parameter']} orders of "
+        f"{result.attrs.get('hook_point') or 'a layer'}, over what random units of the same number give (grey)."
+    )
+    return figure
+
+
+def _band(axes: Axes, table: xr.Dataset, name: str, look: Look, *, factor: float = 1, line: Any = "-") -> None:
+    """The null of a measure over the steps, with a thin line in the middle in the style of its value."""
+    low, high = factor * table[f"{name}_null_low"].values, factor * table[f"{name}_null_high"].values
+    axes.fill_between(table["step"].values, low, high, color=look.null, alpha=0.3, linewidth=0)
+    axes.plot(table["step"].values, (low + high) / 2, color=look.null, linewidth=0.8, linestyle=line)
+
+
+def _log(axes: Axes) -> None:
+    """A log axis that names also the twos and fives, for many of these ranges hold one power of ten only."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _steps(axes: Axes, results: Mapping[str, xr.Dataset]) -> None:
+    style.step_axis(axes, max(1.0, *(float(table["step"][-1]) for table in results.values())))
+
+
+def _short(name: str) -> str:
+    return name.removesuffix(".hook_post")
+
+
+def _listed(results: Mapping[str, xr.Dataset], counts: list[int]) -> str:
+    return ", ".join(f"{_short(name)} {count}" for name, count in zip(results, counts, strict=True))
 
 
 def _scores(result: xr.Dataset) -> np.ndarray:
