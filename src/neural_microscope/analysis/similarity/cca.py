@@ -1,0 +1,152 @@
+"""Canonical correlations and principal angles: what two sets of activations share up to any invertible linear map."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+
+from ... import named
+from ...errors import DataError, unknown
+from ...statistics import null_band, p_values
+from . import pairs
+
+SOURCE = (
+    "Hotelling 1936; SVCCA: Raghu et al. 2017; PWCCA: Morcos et al. 2018, weights sum_j |<h_i, x_j>| of the first side"
+)
+
+
+def cca(a: xr.DataArray, b: xr.DataArray, *, keep: float = 0.99, draws: int = 100, seed: int = 0) -> xr.Dataset:
+    """Canonical correlations of two sets of activations of the same examples, and three summaries of them, 0..1.
+
+    ``correlation`` [component]: the singular values of Ux'Uy, U the left singular vectors of the centred sides as far as
+    their rank goes (dead units and exact copies drop out); as many as the smaller rank. ``cca``: their mean. ``svcca``:
+    the same of only the leading components of each side that hold ``keep`` of its variance. ``pwcca``: mean weighted by
+    how much of the first side each canonical direction accounts for; not symmetric. All are 1 between a side and any
+    invertible linear map of it (svcca as far as the map leaves the leading components alone).
+
+    Each with ``_null_low``, ``_null_high``, ``_p`` (examples of b shuffled ``draws`` times; one-sided) and the
+    summaries with ``_low``, ``_high`` (random halves of the examples; with few examples for each unit canonical
+    correlations overfit and halves more so: read them beside the null). ``rank``, ``rank_b`` are in attrs. With ranks
+    that add up to more than the examples some correlations are 1 by necessity, in the null too. NaN where a side is
+    constant.
+    """
+    if not 0 < keep <= 1:
+        raise DataError(f"keep={keep}; give the share of variance to keep, above 0 and at most 1")
+    x, y = pairs.side_by_side(a, b)
+
+    def relate(x: np.ndarray, y: np.ndarray) -> pairs.Relation:
+        return relation(x, y, keep=keep)
+
+    found = pairs.measured(relate, x, y, pairs.classes(a, b), draws=draws, seed=seed)
+    ranks = {"rank": basis(x)[0].shape[1], "rank_b": basis(y)[0].shape[1]}
+    attrs = {"seed": seed, "null": pairs.NULL, "interval": pairs.INTERVAL, "source": SOURCE, "keep": keep, **ranks}
+    return pairs.table(found, {"correlation": ("component",)}, a, b, **attrs, **pairs.reason(x, y))
+
+
+def relation(x: np.ndarray, y: np.ndarray, *, keep: float) -> pairs.Relation:
+    """Canonical correlations of x and y, as a relation that an order of y's examples is put into."""
+    x, y = pairs.centred(x), pairs.centred(y)
+    (u, size), (v, size_b) = basis(x), basis(y)
+    if not (len(size) and len(size_b)):
+        return lambda order: {"correlation": np.full(0, np.nan), "cca": np.nan, "svcca": np.nan, "pwcca": np.nan}
+    leading, leading_b = _holding(size, keep), _holding(size_b, keep)
+    loadings = u.T @ x  # [component, feature]
+
+    def at(order: np.ndarray) -> pairs.Values:
+        product = u.T @ v[order]
+        turn, correlation, _ = np.linalg.svd(product, full_matrices=False)
+        correlation = correlation.clip(max=1)
+        weights = np.abs(turn.T @ loadings).sum(1)
+        few = np.linalg.svd(product[:leading, :leading_b], compute_uv=False).clip(max=1)
+        weighted = float(weights @ correlation / weights.sum())
+        return {"correlation": correlation, "cca": correlation.mean(), "svcca": few.mean(), "pwcca": weighted}
+
+    return at
+
+
+def svcca_relation(x: np.ndarray, y: np.ndarray, *, keep: float = 0.99) -> pairs.Relation:
+    """The mean canonical correlation of the leading components alone: one small product for each order."""
+    (u, size), (v, size_b) = basis(pairs.centred(x)), basis(pairs.centred(y))
+    if not (len(size) and len(size_b)):
+        return lambda order: {"svcca": np.nan}
+    u, v = u[:, : _holding(size, keep)], v[:, : _holding(size_b, keep)]
+    return lambda order: {"svcca": np.linalg.svd(u.T @ v[order], compute_uv=False).clip(max=1).mean()}
+
+
+def basis(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(left singular vectors [example, component], singular values) of centred x, as far as its rank goes."""
+    u, size, _ = np.linalg.svd(pairs.compact(x), full_matrices=False)
+    rank = int((size > size.max(initial=0) * max(x.shape) * np.finfo(float).eps).sum())
+    return u[:, :rank], size[:rank]
+
+
+def _holding(size: np.ndarray, keep: float) -> int:
+    """How many leading components hold the share ``keep`` of the variance."""
+    share = np.cumsum(size**2) / (size**2).sum()
+    return min(int(np.searchsorted(share, keep - 1e-12)) + 1, len(size))
+
+
+def principal_angles(
+    a: xr.DataArray,
+    b: xr.DataArray,
+    k: int = 5,
+    *,
+    of: Literal["examples", "units"] = "examples",
+    draws: int = 100,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Angles between the spaces of the ``k`` leading principal components of two sets of activations, smallest first.
+
+    ``angle`` [component], 0..pi/2 rad: arccos of the singular values of U'V (arcsin of the rest where that is exacter).
+    ``of="examples"``: U, V hold the components' scores, directions in the space of the examples; for layers of any
+    width, on the same examples. Null: the examples of b shuffled. ``of="units"``: U, V hold the components'
+    directions, in the space of the units; for one layer at two times. Null: random k-dimensional spaces.
+    ``angle_null_low``, ``angle_null_high``, ``angle_p`` (one-sided: smaller than by chance). A side of rank below k
+    gives as many angles as its rank; more than the units or examples allow is a DataError.
+    """
+    x, y = pairs.side_by_side(a, b)
+    most = min(len(x) - 1, x.shape[1], y.shape[1])
+    if not 1 <= k <= most:
+        raise DataError(f"k={k} components; these activations allow 1 to {most}")
+    rng = np.random.default_rng(seed)
+    if of == "examples":
+        u, v = (basis(side)[0][:, :k] for side in (x, y))
+        null = [angles(u, v[rng.permutation(len(v))]) for _ in range(draws)]
+        words = pairs.NULL
+    elif of == "units":
+        if x.shape[1] != y.shape[1]:
+            raise DataError(f"{x.shape[1]} and {y.shape[1]} units: directions can be compared within one layer only")
+        u, v = (basis(side.T)[0][:, :k] for side in (x, y))
+        null = [angles(u, np.linalg.qr(rng.standard_normal(v.shape))[0]) for _ in range(draws)]
+        words = "random spaces of as many dimensions"
+    else:
+        raise unknown("space", of, ("examples", "units"))
+    angle = angles(u, v)
+    low, high = null_band(np.stack(null))
+    found = {
+        "angle": angle,
+        "angle_null_low": low,
+        "angle_null_high": high,
+        "angle_p": p_values(-angle, -np.stack(null)),
+    }
+    attrs = {"seed": seed, "null": words, "source": "Björck & Golub 1973; svd(U'V)", "of": of, "k": k}
+    named_by = {"angle": ("component",)}
+    return pairs.table(found, named_by, a, b, **attrs, **pairs.reason(named.flat(a).std(0), named.flat(b).std(0)))
+
+
+def angles(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Principal angles between the spans of orthonormal columns, smallest first.
+
+    A cosine near 1 says little about a small angle, so those below 45° come from the sines: the singular values of
+    V - U U'V, as scipy's subspace_angles has it.
+    """
+    if u.shape[1] < v.shape[1]:
+        u, v = v, u
+    if not v.shape[1]:
+        return np.zeros(0)
+    product = u.T @ v
+    cosine = np.linalg.svd(product, compute_uv=False).clip(0, 1)
+    sine = np.linalg.svd(v - u @ product, compute_uv=False)[::-1].clip(0, 1)
+    return np.where(cosine**2 >= 0.5, np.arcsin(sine), np.arccos(cosine))

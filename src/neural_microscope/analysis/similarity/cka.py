@@ -1,0 +1,115 @@
+"""Linear centred kernel alignment from features, without an examples × examples matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import xarray as xr
+
+from ...errors import DataError
+from . import pairs
+
+SOURCE = (
+    "Kornblith et al. 2019: HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)), K = XX', L = YY'; "
+    "debiased with HSIC_1 of Song et al. 2012 as in Nguyen et al. 2021"
+)
+
+
+def cka(a: xr.DataArray, b: xr.DataArray, *, debiased: bool = True, draws: int = 100, seed: int = 0) -> xr.Dataset:
+    """Linear CKA of two sets of activations of the same examples, a scalar.
+
+    HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)) of the linear kernels of [example, feature]; feature maps are flattened.
+    1 between rotations and scalings of each other. ``debiased``: about 0 between independent sides (so it may be
+    negative), and 1 at most in the limit of many examples; biased: ||Y'X||² / (||X'X|| ||Y'Y||) after centring, 0..1,
+    far above 0 between independent sides with many features and few examples.
+
+    ``cka`` with ``_null_low``, ``_null_high``, ``_p`` (examples of b shuffled ``draws`` times; one-sided) and ``_low``,
+    ``_high`` (random halves of the examples, 8 or more). NaN where a side is constant or, debiased, where noise leaves
+    no positive HSIC(K, K). A large CKA can rest on a few examples (Davari et al. 2022): `compare` says on which.
+    """
+    x, y = pairs.side_by_side(a, b)
+
+    def relate(x: np.ndarray, y: np.ndarray) -> pairs.Relation:
+        return relation(x, y, debiased=debiased)
+
+    found = pairs.measured(relate, x, y, pairs.classes(a, b), draws=draws, seed=seed)
+    estimator = "debiased" if debiased else "biased"
+    attrs = {"seed": seed, "null": pairs.NULL, "interval": pairs.INTERVAL, "source": SOURCE, "estimator": estimator}
+    return pairs.table(found, {}, a, b, **attrs, **pairs.reason(x, y))
+
+
+def minibatch_cka(batches: Iterable[tuple[xr.DataArray, xr.DataArray]]) -> xr.Dataset:
+    """Debiased CKA of more examples than fit in memory: the three HSIC terms are averaged over the batches, then divided.
+
+    Each batch is a pair of activations of the same 4 or more examples. Every batch's terms are unbiased, so the result
+    does not grow as batches shrink (Nguyen et al. 2021, eq. 5); one batch of all examples gives `cka`. No null and no
+    interval: for those give `cka` a sample.
+    """
+    sums, count, examples = np.zeros(3), 0, 0
+    for a, b in batches:
+        x, y = pairs.side_by_side(a, b)
+        sums += [hsic(x, y), hsic(x, x), hsic(y, y)]
+        count, examples = count + 1, examples + len(x)
+    if not count:
+        raise DataError("no batches; give at least one pair of activations of the same examples")
+    attrs = {"n_examples": examples, "n_batches": count, "null": "none; 0 is expected of independent sides"}
+    value = ((), ratio(*(sums / count)), {"units": "1"})
+    return xr.Dataset({"cka": value}, attrs={**attrs, "hook_point": "", "source": SOURCE})
+
+
+def relation(x: np.ndarray, y: np.ndarray, *, debiased: bool = True, name: str = "cka") -> pairs.Relation:
+    """CKA of x and y, as a relation that an order of y's examples is put into."""
+    x, y = pairs.centred(x), pairs.centred(y)
+    own = hsic(x, x, debiased=debiased), hsic(y, y, debiased=debiased)
+    return lambda order: {name: ratio(hsic(x, y[order], debiased=debiased), *own)}
+
+
+def hsic(x: np.ndarray, y: np.ndarray, *, debiased: bool = True) -> float:
+    """The HSIC of the linear kernels of centred x and y; the biased one without its factor, which every ratio loses."""
+    whole = _product_squared(x, y)
+    return unbiased(whole, (x**2).sum(1), (y**2).sum(1)) if debiased else whole
+
+
+def unbiased(whole: float, d: np.ndarray, e: np.ndarray) -> float:
+    """HSIC_1 of centred features from ||X'Y||² and the squared norms of their examples.
+
+    HSIC_1 = [tr(KL) + 1'K1 1'L1 / ((n-1)(n-2)) - 2 / (n-2) 1'KL1] / (n(n-3)), K and L with zero diagonals. Centred
+    features make the rows of XX' sum to 0, so a row of K sums to minus the diagonal entry it lost.
+    """
+    n = len(d)
+    return float((whole - d @ e * n / (n - 2) + d.sum() * e.sum() / ((n - 1) * (n - 2))) / (n * (n - 3)))
+
+
+def influence(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """How much the debiased CKA of centred x and y owes to each example: CKA - CKA without it, [example], exactly."""
+    without = [_hsic_without(x, y), _hsic_without(x, x), _hsic_without(y, y)]
+    square = without[1] * without[2]
+    good = (without[1] > 0) & (without[2] > 0)
+    left = np.divide(without[0], np.sqrt(np.where(good, square, 1)), out=np.full(len(x), np.nan), where=good)
+    return ratio(hsic(x, y), hsic(x, x), hsic(y, y)) - left
+
+
+def _hsic_without(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """HSIC_1 without each example in turn, from sums of rows; [example]."""
+    n = len(x) - 1
+    d, e = (x**2).sum(1), (y**2).sum(1)
+    product = x.T @ y
+    pair = ((x @ product) * y).sum(1) - d * e  # of each row, sum of K L
+    trace = (product**2).sum() - d @ e - 2 * pair
+    sums = (2 * d - d.sum()) * (2 * e - e.sum())
+    rows = d @ e - d * e + (x @ (x.T @ e) - d * e) + (y @ (y.T @ d) - d * e) + pair
+    return (trace + sums / ((n - 1) * (n - 2)) - 2 / (n - 2) * rows) / (n * (n - 3))
+
+
+def _product_squared(x: np.ndarray, y: np.ndarray) -> float:
+    """||X'Y||², by the smaller of its two forms."""
+    if len(x) < min(x.shape[1], y.shape[1]):
+        return float(np.vdot(x @ x.T, y @ y.T))
+    product = x.T @ y
+    return float(np.vdot(product, product))
+
+
+def ratio(both: float, first: float, second: float) -> float:
+    """HSIC over the root of both sides' own; NaN where one of these is not above 0."""
+    return float(both / np.sqrt(first * second)) if first > 0 and second > 0 else np.nan

@@ -1,0 +1,97 @@
+"""All measures of one pair in one table, so that none stands alone; and of every pair of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from ... import named
+from ...errors import DataError
+from . import pairs
+from .cca import cca, svcca_relation
+from .cka import cka, influence
+from .cka import relation as cka_relation
+from .procrustes import displacement, procrustes
+from .procrustes import relation as procrustes_relation
+from .rsa import rsa
+
+TOP = 0.01
+"""The share of the examples, the most displaced ones, that `compare` leaves out once."""
+
+
+def compare(a: xr.DataArray, b: xr.DataArray, *, draws: int = 100, seed: int = 0) -> xr.Dataset:
+    """Every measure of similarity of two sets of activations of the same examples, and which examples it rests on.
+
+    ``cka`` (debiased), ``procrustes``, ``svcca``, ``pwcca``, ``cca``, ``rsa`` (correlation, of at most 500 examples;
+    euclidean where a side has one unit), each with its null and interval as in the function of its name. Of each
+    example: ``displacement`` [example], how far it still is from its counterpart after the best rotation and scaling,
+    relative to the mean norm (0: in place; Procrustes in pieces); ``influence`` [example], CKA less CKA without it.
+    ``cka_without_top``: CKA without the 1 % most displaced examples, one at least. Far from ``cka``, it says that few
+    images make the number (Davari et al. 2022). NaN where a side is constant.
+    """
+    x, y = (pairs.compact(side) for side in pairs.side_by_side(a, b))
+    moved = displacement(x, y)
+    few = max(1, round(TOP * len(x)))
+    rest = np.sort(np.argsort(moved, kind="stable")[:-few])
+    metric = "euclidean" if 1 in (named.flat(a).shape[1], named.flat(b).shape[1]) else "correlation"
+    parts = [
+        cka(a, b, draws=draws, seed=seed),
+        procrustes(a, b, draws=draws, seed=seed).drop_vars(["rotation", "scale"], errors="ignore"),
+        cca(a, b, draws=draws, seed=seed).drop_dims("component"),
+        rsa(a, b, metric=metric, most=500, draws=draws, seed=seed),
+    ]
+    values = {
+        "displacement": moved,
+        "influence": influence(x, y),
+        "cka_without_top": cka_relation(x[rest], y[rest])(np.arange(len(rest)))["cka"] if len(rest) > 3 else np.nan,
+    }
+    source = "; ".join(part.attrs["source"] for part in parts)
+    attrs = {"seed": seed, "null": pairs.NULL, "interval": pairs.INTERVAL, "source": source, "n_top": few}
+    own = pairs.table(values, {"displacement": ("example",), "influence": ("example",)}, a, b, **attrs)
+    own = own.assign_coords(named.kept(a, "label") | named.kept(b, "label"))
+    return xr.merge([own, *parts], combine_attrs="override").assign_attrs(own.attrs | pairs.reason(x, y))
+
+
+def matrix(
+    a: Mapping[str, xr.DataArray],
+    b: Mapping[str, xr.DataArray] | None = None,
+    *,
+    draws: int = 40,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Every layer of one network against every layer of another (or of itself): [layer, layer_b].
+
+    ``a``, ``b``: activations by name, all of the same examples; of the same network, of another seed, or an MLP's
+    against a CNN's (channels' means, or whole maps, which are flattened and slow). ``cka`` (debiased), ``procrustes``
+    (0: the same shape), ``svcca`` (components for 99 % of the variance), each with ``_null_low``, ``_null_high`` and
+    ``_p`` (examples shuffled ``draws`` times; one-sided). No q values: layers of one network are no independent tests.
+    """
+    others = a if b is None else b
+    if not a or not others:
+        raise DataError("no layers to compare; give activations by name, as {'layers.0.hook_post': acts}")
+    entries = [[_entry(one, other, draws, seed) for other in others.values()] for one in a.values()]
+    dims = ("layer", "layer_b")
+    variables = {
+        name: (dims, np.array([[entry[name] for entry in row] for row in entries]), {"units": "1"})
+        for name in entries[0][0]
+    }
+    attrs = {
+        "n_examples": next(iter(a.values())).sizes["example"],
+        "hook_point": "",
+        "seed": seed,
+        "null": pairs.NULL,
+        "source": "Kornblith et al. 2019 (debiased: Nguyen et al. 2021); Ding et al. 2021; Raghu et al. 2017",
+    }
+    return xr.Dataset(variables, coords={"layer": list(a), "layer_b": list(others)}, attrs=attrs)
+
+
+def _entry(a: xr.DataArray, b: xr.DataArray, draws: int, seed: int) -> pairs.Values:
+    """The three measures of one pair of layers, with nulls."""
+    x, y = (pairs.compact(side) for side in pairs.side_by_side(a, b))
+    labels = pairs.classes(a, b)
+    found: pairs.Values = {}
+    for relate in (cka_relation, procrustes_relation, svcca_relation):
+        found |= pairs.measured(relate, x, y, labels, draws=draws, seed=seed, distances=("procrustes",), split=False)
+    return found

@@ -1,0 +1,212 @@
+"""Drift: how far one layer moves over training, how much of that is rotation, and how much a choice of images could fake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from scipy import linalg
+
+from ... import named
+from ...axes import unit_axis
+from ...errors import DataError
+from ...statistics import halves, null_band, p_values
+from . import pairs
+from .cca import angles
+from .cka import ratio, unbiased
+from .procrustes import distance
+
+SPLITS = 10
+"""Pairs of disjoint halves of the examples from which intervals and the floor are taken."""
+
+SOURCE = (
+    "||X_t - X_r||² / ||X_r - mean||² = shift + scaling + rotation + function; the best s R (s >= 0, R orthogonal) from "
+    "Schönemann 1966; CKA: Kornblith et al. 2019, Nguyen et al. 2021"
+)
+
+
+def drift(
+    acts: xr.DataArray,
+    reference: int | Literal["previous"] = -1,
+    *,
+    components: int = 5,
+    draws: int = 20,
+    seed: int = 0,
+) -> xr.Dataset:
+    """How far a layer is from itself at a reference snapshot, [snapshot], on the same examples.
+
+    ``acts`` [snapshot, example, unit] (or channel). ``reference``: a snapshot's number (-1 the last, 0 the untrained
+    network) or "previous" (the first snapshot is then NaN).
+
+    Movement, in units of the reference's total variance ||X_r - mean||², is split exactly:
+    ``movement`` = ||X_t - X_r||² = ``shift`` (of the mean) + ``scaling`` + ``rotation`` + ``function``. Of the
+    centred activations of t, let c be the cosine with the reference (as one long vector, 0 if negative) and r the
+    largest cosine that a rotation or reflection reaches (the nuclear norm of the product at unit norm).
+    ``function`` = 1 - r², 0..1: what no rotation and scaling of t brings to the reference, a change of which examples
+    are alike. ``rotation`` = r² - c², 0..1: what rotating mends. ``scaling``: the rest, 0 and more.
+    Also ``cosine_distance`` = 1 - cosine (0..2), ``cka`` (debiased), ``procrustes`` = sqrt(2 - 2r).
+
+    Two chance levels stand beside them. *Nothing in common:* ``function``, ``procrustes``, ``cka`` with
+    ``…_null_low``, ``…_null_high``, ``…_p``: the reference's examples shuffled ``draws`` times. A rotation has so many
+    free parameters that it explains part of pure noise: that part is what ``function_null`` is short of 1.
+    *Nothing moved* (the floor): on the same examples a layer that stands still gives exactly 0, so only what other
+    images would have given is uncertain. All of the above carry ``…_low``, ``…_high``: 95 % over images, from random
+    halves. For what can be taken from two disjoint sets of images the floor is explicit. ``subspace_angle`` (rad):
+    mean principal angle between the spaces of the leading ``components`` directions (in unit space) of the reference
+    on one half and of t on the other half, averaged over 10 splits; ``shift_across``: squared distance of the means
+    likewise. ``…_floor_low``, ``…_floor_high``: the same numbers between the two halves of ONE snapshot, t or the
+    reference, 2.5 to 97.5 percentile; ``…_floor_p``: share of these at or above the value.
+
+    A snapshot or reference without variance has no direction: NaN there, but for ``movement``, ``shift`` and, where only
+    t is constant, ``function`` = 1.
+    """
+    axis = unit_axis(acts.dims)
+    x = named.values(acts, "snapshot", "example", axis)
+    _enough(x, components)
+    origin = origins(len(x), reference)
+    labels = pairs.classes(acts)
+    parts = [halves(labels, seed + i) for i in range(SPLITS)]
+    whole = _Layer(x)
+    found = _movement(whole, origin)
+    for name, half in _stacked([_movement(_Layer(x[:, part]), origin) for part, _ in parts]).items():
+        found[f"{name}_low"], found[f"{name}_high"] = pairs.around(found[name], half)
+    found |= _nothing_in_common(whole, origin, found, draws, seed) | _across(x, origin, parts, components)
+    constant = np.ptp(x, axis=1).max(-1) == 0
+    why = {"reason": f"constant activations at snapshots {np.flatnonzero(constant).tolist()}"} if constant.any() else {}
+    attrs = {
+        "seed": seed,
+        "reference": reference,
+        "components": components,
+        "null": f"nothing in common: {pairs.NULL}; floor: two disjoint halves of the examples at one snapshot",
+        "interval": pairs.INTERVAL,
+        "source": SOURCE,
+    }
+    table = pairs.table(found, dict.fromkeys(found, ("snapshot",)), acts, **attrs, **why)
+    return table.assign_coords(named.kept(acts, "step", "epoch"))
+
+
+def _enough(x: np.ndarray, components: int) -> None:
+    if x.shape[1] < 4 * pairs.FEWEST:
+        raise DataError(f"{x.shape[1]} examples; drift needs {4 * pairs.FEWEST} or more to take halves of")
+    if not 1 <= components <= x.shape[2]:
+        raise DataError(f"{components} components of {x.shape[2]} units; give 1 to {x.shape[2]}")
+
+
+def origins(snapshots: int, reference: int | str) -> np.ndarray:
+    """The number of each snapshot's reference, [snapshot]; -1: it has none."""
+    if reference == "previous":
+        return np.arange(-1, snapshots - 1)
+    if not isinstance(reference, int) or not -snapshots <= reference < snapshots:
+        raise DataError(f"reference={reference!r}; give 'previous' or a snapshot from {-snapshots} to {snapshots - 1}")
+    return np.full(snapshots, reference % snapshots)
+
+
+class _Layer:
+    """Activations [snapshot, example, unit], centred, with what every measure asks of one snapshot."""
+
+    def __init__(self, x: np.ndarray) -> None:
+        self.means = x.mean(1)
+        self.own = np.where(np.ptp(x, axis=1, keepdims=True) > 0, x - self.means[:, None], 0.0)
+        self.norms = (self.own**2).sum(2)  # of each example, squared
+        self.size = np.sqrt(self.norms.sum(1))
+        self.kernel = np.array(
+            [unbiased(_squared(one.T @ one), d, d) for one, d in zip(self.own, self.norms, strict=True)]
+        )
+
+    def alike(self, r: int, t: int, shuffled: tuple[np.ndarray, np.ndarray] | None = None) -> tuple[float, float]:
+        """(nuclear norm of the product of snapshots r and t at unit norm, debiased CKA); ``shuffled``: the examples of r
+        in another order, and their norms.
+        """
+        first, norms = shuffled or (self.own[r], self.norms[r])
+        product = first.T @ self.own[t]
+        nuclear = np.linalg.svd(product, compute_uv=False).sum() / (self.size[r] * self.size[t])
+        both = unbiased(_squared(product), norms, self.norms[t])
+        return min(float(nuclear), 1.0), ratio(both, self.kernel[r], self.kernel[t])
+
+
+def _squared(product: np.ndarray) -> float:
+    return float(np.vdot(product, product))
+
+
+MEASURES = ("movement", "shift", "scaling", "rotation", "function", "cosine_distance", "cka", "procrustes")
+
+
+def _movement(x: _Layer, origin: np.ndarray) -> dict[str, np.ndarray]:
+    """The split and the measures, each [snapshot]."""
+    found = {name: np.full(len(origin), np.nan) for name in MEASURES}
+    for t, r in enumerate(origin):
+        if r < 0 or x.size[r] == 0:
+            continue
+        alive, total = x.size[t] > 0, x.size[r] ** 2
+        nuclear, cka = x.alike(r, t) if alive else (0.0, np.nan)
+        cosine = float(np.vdot(x.own[r], x.own[t])) / (x.size[r] * x.size[t]) if alive else 0.0
+        shift = x.own.shape[1] * _squared(x.means[t] - x.means[r]) / total
+        movement = shift + _squared(x.own[t] - x.own[r]) / total
+        function = 1 - nuclear**2
+        rotation = max(nuclear**2 - max(cosine, 0.0) ** 2, 0.0)
+        scaling = movement - shift - rotation - function
+        apart = (1 - cosine, cka, distance(nuclear)) if alive else (np.nan, np.nan, np.nan)
+        for name, value in zip(MEASURES, (movement, shift, scaling, rotation, function, *apart), strict=True):
+            found[name][t] = value
+    return found
+
+
+def _nothing_in_common(
+    x: _Layer, origin: np.ndarray, found: dict[str, np.ndarray], draws: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Null bands and p values of what is measured against chance: the reference's examples shuffled."""
+    rng = np.random.default_rng(seed)
+    drawn = np.full((2, draws, len(origin)), np.nan)
+    for draw in range(draws):
+        order = rng.permutation(x.own.shape[1])
+        shuffled = {r: (x.own[r][order], x.norms[r][order]) for r in {*origin[origin >= 0].tolist()}}
+        for t, r in enumerate(origin):
+            if r >= 0 and x.size[r] and x.size[t]:
+                drawn[:, draw, t] = x.alike(r, t, shuffled[r])
+    nuclear, cka = drawn
+    bands: dict[str, np.ndarray] = {}
+    for name, null in {"function": 1 - nuclear**2, "procrustes": np.sqrt(2 - 2 * nuclear), "cka": cka}.items():
+        sign = 1 if name == "cka" else -1
+        bands[f"{name}_null_low"], bands[f"{name}_null_high"] = null_band(null)
+        p = p_values(sign * found[name], sign * null)
+        bands[f"{name}_p"] = np.where(np.isnan(null).all(0), np.nan, p)
+    return bands
+
+
+def _across(
+    x: np.ndarray, origin: np.ndarray, parts: Sequence[tuple[np.ndarray, np.ndarray]], components: int
+) -> dict[str, np.ndarray]:
+    """Distances between the reference on one half of the examples and t on the other, and their floor."""
+    spread = x.var(1).sum(1)
+    angle, shift = np.full((2, 2, len(parts), len(x)), np.nan)  # each [across or at t, split, snapshot]
+    for i, (one, other) in enumerate(parts):
+        first, second = ([_leading(s[half], components) for s in x] for half in (one, other))
+        means, means_b = x[:, one].mean(1), x[:, other].mean(1)
+        for t, r in enumerate(origin):
+            if r < 0 or spread[r] == 0:
+                continue
+            for row, begin in enumerate((r, t)):
+                shift[row, i, t] = _squared(means[begin] - means_b[t]) / spread[r]
+                if first[begin].size and second[t].size:
+                    angle[row, i, t] = angles(first[begin], second[t]).mean()
+    found = {}
+    for name, (across, still) in {"subspace_angle": angle, "shift_across": shift}.items():
+        floor = np.where(origin >= 0, np.concatenate([still, still[:, np.maximum(origin, 0)]]), np.nan)
+        found[name] = across.mean(0)
+        found[f"{name}_floor_low"], found[f"{name}_floor_high"] = null_band(floor)
+        found[f"{name}_floor_p"] = p_values(across.mean(0), floor)
+    return found
+
+
+def _leading(x: np.ndarray, components: int) -> np.ndarray:
+    """The leading directions [unit, component] of [example, unit], as many as have variance."""
+    own = pairs.centred(x)
+    width = own.shape[1]
+    size, vectors = linalg.eigh(own.T @ own, subset_by_index=[width - components, width - 1], check_finite=False)
+    return vectors[:, size > size[-1] * width * np.finfo(float).eps]
+
+
+def _stacked(rows: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

@@ -1,0 +1,120 @@
+"""Two sets of activations of the same images side by side: what chance gives in their place, and what other images would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from ... import named
+from ...errors import DataError
+from ...statistics import halves, null_band, p_values
+
+FEWEST = 4
+"""Examples that the debiased estimators need."""
+
+HALVES = 20
+"""Random halves of the examples from which an interval is taken."""
+
+NULL = "examples of one side shuffled: nothing in common but each side's own spectrum"
+INTERVAL = "95 % over images, from random halves (delete-half jackknife, t); another seed may differ more"
+
+Values = dict[str, Any]
+Relation = Callable[[np.ndarray], Values]
+"""From an order of the second side's examples to the measures of the pair so ordered."""
+
+
+def side_by_side(a: xr.DataArray, b: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as float64 [example, feature], centred, feature maps flattened; a DataError where they are not answers to
+    the same four or more examples."""
+    named.same_examples(a, b)
+    x, y = named.flat(a), named.flat(b)
+    if len(x) < FEWEST:
+        raise DataError(f"{len(x)} examples; similarity needs {FEWEST} or more")
+    return centred(x), centred(y)
+
+
+def centred(x: np.ndarray) -> np.ndarray:
+    """Each feature less its mean over the examples; features that are constant become exactly 0."""
+    return np.where(np.ptp(x, axis=0) > 0, x - x.mean(0), 0.0)
+
+
+def compact(x: np.ndarray) -> np.ndarray:
+    """The same examples turned (exactly, by an orthogonal map) into as many features as there are examples, where there
+    are more: all inner products of examples stay what they were."""
+    return np.ascontiguousarray(np.asarray(np.linalg.qr(x.T, mode="r")).T) if x.shape[1] > len(x) else x
+
+
+def classes(*acts: xr.DataArray) -> np.ndarray:
+    """The labels that halves are balanced by; zeros where there are none."""
+    labelled = [one for one in acts if "label" in one.coords]
+    return named.labels(labelled[0]) if labelled else np.zeros(acts[0].sizes["example"], int)
+
+
+def measured(
+    relate: Callable[[np.ndarray, np.ndarray], Relation],
+    x: np.ndarray,
+    y: np.ndarray,
+    labels: np.ndarray,
+    *,
+    draws: int,
+    seed: int,
+    distances: tuple[str, ...] = (),
+    split: bool = True,
+) -> Values:
+    """Each value of ``relate(x, y)`` with its null band and p value and, unless not ``split``, its interval.
+
+    Null: the rows of y in ``draws`` random orders; one-sided, for ``distances`` the lower side. Interval, of scalars:
+    value ± t s, s the standard deviation over random halves of the examples, which estimates the standard error of
+    the whole (Shao & Wu 1989: the factor (n - d) / d is 1 where half is left out).
+    """
+    rng = np.random.default_rng(seed)
+    relation = relate(x, y)
+    value = relation(np.arange(len(x)))
+    null = _stacked([relation(rng.permutation(len(x))) for _ in range(draws)])
+    found: Values = {}
+    for name, one in value.items():
+        sign = -1 if name in distances else 1
+        low, high = null_band(null[name])
+        found |= {name: one, f"{name}_null_low": low, f"{name}_null_high": high}
+        found[f"{name}_p"] = p_values(sign * np.asarray(one), sign * null[name])
+    if not split or len(x) < 2 * FEWEST:
+        return found
+    parts = [halves(labels, int(rng.integers(2**31)))[0] for _ in range(HALVES)]
+    half = _stacked([relate(x[part], y[part])(np.arange(len(part))) for part in parts])
+    for name, one in value.items():
+        if np.ndim(one) == 0:
+            found[f"{name}_low"], found[f"{name}_high"] = around(one, half[name])
+    return found
+
+
+def around(value: Any, parts: np.ndarray) -> tuple[Any, Any]:
+    """value ± t s, s the standard deviation over the parts [part, ...]."""
+    reach = stats.t.ppf(0.975, len(parts) - 1) * parts.std(0, ddof=1)
+    return value - reach, value + reach
+
+
+def table(values: Values, dims: Mapping[str, tuple[str, ...]], *acts: xr.DataArray, **attrs: Any) -> xr.Dataset:
+    """A dataset of ``values``; the dims of each are those of the longest name in ``dims`` that begins its own, none where
+    there is none. ``acts`` name their hook points and count the examples."""
+    variables = {}
+    for name, value in values.items():
+        known = max((key for key in dims if name.startswith(key)), key=len, default=None)
+        unit = "rad" if name.startswith(("angle", "subspace_angle")) and not name.endswith("_p") else "1"
+        variables[name] = (dims[known] if known else (), np.asarray(value), {"units": unit})
+    second = {"hook_point_b": str(acts[1].name or "")} if len(acts) > 1 else {}
+    base = {"n_examples": acts[0].sizes["example"], "hook_point": str(acts[0].name or ""), **second}
+    return xr.Dataset(variables, attrs={**base, **attrs})
+
+
+def reason(x: np.ndarray, y: np.ndarray) -> dict[str, str]:
+    """Why the values are NaN, as an attribute: one side does not vary."""
+    still = [side for side, values in (("the first", x), ("the second", y)) if not values.any()]
+    return {"reason": f"{' and '.join(still)} side is the same for every example: nothing to compare"} if still else {}
+
+
+def _stacked(drawn: list[Values]) -> dict[str, np.ndarray]:
+    return {name: np.stack([np.asarray(one[name], float) for one in drawn]) for name in drawn[0]} if drawn else {}

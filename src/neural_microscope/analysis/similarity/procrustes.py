@@ -1,0 +1,76 @@
+"""How far apart two representations stay after the best rotation, reflection and scaling."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from ...axes import UNIT_AXES
+from . import pairs
+
+SOURCE = (
+    "Ding et al. 2021; d² = 2 - 2 ||X'Y||_* after centring and unit Frobenius norm (||.||_*: sum of singular values)"
+)
+
+
+def procrustes(a: xr.DataArray, b: xr.DataArray, *, draws: int = 100, seed: int = 0) -> xr.Dataset:
+    """Orthogonal Procrustes distance of two sets of activations of the same examples, and the map that is best.
+
+    ``procrustes`` = sqrt(2 - 2 ||X'Y||_*) after centring and scaling to unit Frobenius norm: 0 (the same up to
+    translation, rotation, reflection and scale) to sqrt(2); a metric. With ``_null_low``, ``_null_high``, ``_p``
+    (examples of b shuffled ``draws`` times; one-sided, small distances being the claim) and ``_low``, ``_high``
+    (random halves of the examples). ``rotation`` [unit_b, unit]: R that minimises ||X - s Y R||, orthogonal where the
+    widths are equal, else the part of it between the two; not unique where a side has dead units. ``scale``: s, in
+    the activations' own units. Feature maps are flattened and get no ``rotation``. NaN where a side is constant.
+    """
+    x, y = pairs.side_by_side(a, b)
+    found = pairs.measured(
+        relation, pairs.compact(x), pairs.compact(y), pairs.classes(a, b), draws=draws, seed=seed,
+        distances=("procrustes",),
+    )  # fmt: skip
+    first, second = (next((axis for axis in UNIT_AXES if axis in one.dims), None) for one in (a, b))
+    constant = pairs.reason(x, y)
+    if first and second and not any("row" in one.dims for one in (a, b)):
+        turn, together = aligned(x, y)
+        sizes = np.linalg.norm(x), np.linalg.norm(y)
+        found["rotation"] = np.full_like(turn, np.nan) if constant else turn
+        found["scale"] = np.nan if constant else together / sizes[1] ** 2
+    attrs = {"seed": seed, "null": pairs.NULL, "interval": pairs.INTERVAL, "source": SOURCE}
+    return pairs.table(found, {"rotation": (f"{second}_b", str(first))}, a, b, **attrs, **constant)
+
+
+def relation(x: np.ndarray, y: np.ndarray) -> pairs.Relation:
+    """The Procrustes distance of x and y, as a relation that an order of y's examples is put into."""
+    x, y = unit_norm(pairs.centred(x)), unit_norm(pairs.centred(y))
+    if not (x.any() and y.any()):
+        return lambda order: {"procrustes": np.nan}
+    return lambda order: {"procrustes": distance(np.linalg.svd(x.T @ y[order], compute_uv=False).sum())}
+
+
+def distance(nuclear: float) -> float:
+    """From the nuclear norm of the product of two sides of unit norm, 0..1; rounding may pass 1."""
+    return float(np.sqrt(np.clip(2 - 2 * nuclear, 0, 2)))
+
+
+def unit_norm(x: np.ndarray) -> np.ndarray:
+    """Scaled to Frobenius norm 1; zeros stay."""
+    return x / (np.linalg.norm(x) or 1.0)
+
+
+def aligned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
+    """(R [feature of y, feature of x] that brings y R nearest to x, the nuclear norm of x'y)."""
+    left, size, right = np.linalg.svd(y.T @ x, full_matrices=False)
+    return left @ right, float(size.sum())
+
+
+def displacement(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """How far each example of centred y still is from its place in x after the best rotation and scaling, relative to the
+    mean norm of x's examples, both at unit Frobenius norm; [example]. The narrower side is padded with zeros. Zeros on
+    a side give NaN.
+    """
+    if not (x.any() and y.any()):
+        return np.full(len(x), np.nan)
+    width = max(x.shape[1], y.shape[1])
+    x, y = (np.pad(unit_norm(side), ((0, 0), (0, width - side.shape[1]))) for side in (x, y))
+    turn, together = aligned(x, y)
+    return np.linalg.norm(x - together * (y @ turn), axis=1) / np.linalg.norm(x, axis=1).mean()

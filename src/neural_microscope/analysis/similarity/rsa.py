@@ -1,0 +1,76 @@
+"""Representational similarity: do two sets of activations call the same pairs of images alike?"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from scipy.spatial.distance import pdist, squareform
+from scipy.stats import rankdata
+
+from ... import named
+from ...errors import DataError, unknown
+from . import pairs
+
+METRICS = ("correlation", "euclidean", "cosine")
+SOURCE = "Kriegeskorte et al. 2008; Spearman of the upper triangles of the dissimilarity matrices; null: Mantel 1967"
+
+
+def rsa(
+    a: xr.DataArray,
+    b: xr.DataArray,
+    *,
+    metric: str = "correlation",
+    most: int = 1000,
+    draws: int = 100,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Rank correlation of the dissimilarities of all pairs of examples, -1..1.
+
+    ``rsa``: Spearman correlation of the upper triangles of the two matrices of distances between examples' patterns
+    (``metric``: 1 - correlation over the units, euclidean, or 1 - cosine), with ``_null_low``, ``_null_high``, ``_p``
+    (examples of b shuffled ``draws`` times, rows and columns together; one-sided) and ``_low``, ``_high`` (random
+    halves of the examples). Of more than ``most`` examples a random choice is taken. Examples whose pattern has no
+    correlation or cosine (all units alike, or 0) are left out; attrs count them. Feature maps are flattened. NaN where
+    all pairs are equally far or fewer than 4 examples are left.
+    """
+    if metric not in METRICS:
+        raise unknown("metric", metric, METRICS)
+    if metric == "correlation" and min(named.flat(one).shape[1] for one in (a, b)) < 2:
+        raise DataError("a correlation over one unit does not exist; give metric='euclidean'")
+    named.same_examples(a, b)
+    x, y, labels = named.flat(a), named.flat(b), pairs.classes(a, b)
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(x))[:most])
+    kept = chosen[_defined(x[chosen], metric) & _defined(y[chosen], metric)]
+    found: pairs.Values = {"rsa": np.nan}
+    why = {"reason": f"{len(kept)} examples have a pattern that varies over the units; {pairs.FEWEST} are needed"}
+    if len(kept) >= pairs.FEWEST:
+
+        def relate(x: np.ndarray, y: np.ndarray) -> pairs.Relation:
+            return relation(x, y, metric=metric)
+
+        found, why = pairs.measured(relate, x[kept], y[kept], labels[kept], draws=draws, seed=seed), {}
+    attrs = {"seed": seed, "null": pairs.NULL, "interval": pairs.INTERVAL, "source": SOURCE, "metric": metric, **why}
+    table = pairs.table(found, {}, a, b, **attrs)
+    return table.assign_attrs(n_examples=len(kept), n_left_out=len(chosen) - len(kept))
+
+
+def relation(x: np.ndarray, y: np.ndarray, *, metric: str) -> pairs.Relation:
+    """Spearman correlation of two sets' dissimilarities, as a relation that an order of y's examples is put into."""
+    first, second = _ranks(x, metric), _ranks(y, metric)
+    if not (first.any() and second.any()):
+        return lambda order: {"rsa": np.nan}
+    return lambda order: {"rsa": float(np.vdot(first, second[order][:, order]))}
+
+
+def _ranks(x: np.ndarray, metric: str) -> np.ndarray:
+    """The ranks of all pairs' distances less their mean, of unit norm, as a square matrix; 0 where all are equal."""
+    ranks = rankdata(pdist(x, metric))
+    ranks -= ranks.mean()
+    return squareform(ranks) / (np.sqrt(2) * np.linalg.norm(ranks) or 1.0)
+
+
+def _defined(x: np.ndarray, metric: str) -> np.ndarray:
+    """The examples whose pattern has a distance to others, [example] of bool."""
+    if metric == "euclidean":
+        return np.ones(len(x), bool)
+    return np.asarray(np.ptp(x, axis=1) > 0 if metric == "correlation" else x.any(1))
