@@ -1,0 +1,171 @@
+"""What can be read off a layer by a linear probe: per layer and step, beside control labels and the untrained network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from .. import named
+from ..errors import DataError
+from ..statistics import bootstrap_mean, false_discovery, halves, null_band, p_values, shuffles
+
+ITERATIONS = 10_000
+"""Enough for the solver to converge on standardised activations; some tens are used."""
+
+
+def linear_probe(
+    acts: xr.DataArray,
+    labels: Any = None,
+    *,
+    controls: int = 3,
+    draws: int = 500,
+    c: float = 1.0,
+    seed: int = 0,
+) -> xr.Dataset:
+    """How well a linear classifier reads a label off a layer's activations, [snapshot]; judged on images it never saw.
+
+    ``acts`` [snapshot, example, unit] (channels, whole maps, logits too: flattened; without snapshots a scalar each).
+    ``labels`` [example]: any categories, such as a class, a parity, a bin of ink; None for the coordinate ``label``.
+    Logistic regression with l2 penalty |w|^2 / (2 c) added to the summed log-loss, on units standardised by the
+    training half; one half of the examples (`statistics.halves`) trains, the other judges.
+
+    ``accuracy`` 0..1 on the judging half, ``accuracy_train`` on the training half; ``accuracy_null_low``, ``…_high``,
+    ``…_p``: the same answers against ``draws`` shuffles of the judging half's labels (exact where activations say
+    nothing about labels), ``…_q`` after false-discovery control over the snapshots. ``chance``: the share of the
+    training half's commonest label in the judging half. ``control_train``, ``control_test``: mean accuracy of probes
+    trained and judged on ``controls`` shuffles of all labels over the same halves. ``selectivity`` = accuracy -
+    control_test. ``gain`` (with a snapshot axis) = accuracy - accuracy of the first snapshot given: random features
+    classify digits well, so what training added is the gain over the untrained network, and the first snapshot should
+    be step 0.
+
+    Hewitt & Liang (2019) give every word type a random label. An image is a type of its own: its control label can be
+    memorised but never generalises, so control_test is near chance by construction, and what the control shows is
+    control_train: how much the probe can learn by heart from this layer.
+
+    ``…_low``, ``…_high``: 95 % bootstrap over judging images with the probes held fixed: it leaves out what other
+    training images would change. Constant activations give the accuracy of always saying the commonest label.
+    DataError: values that are not finite, labels that do not fit or are all equal.
+    """
+    codes = _codes(acts, labels)
+    train, judge = halves(codes, seed)
+    if len(np.unique(codes[train])) < 2:
+        raise DataError("the training half holds one label only; a probe needs two labels with two examples each")
+    moments = [acts.isel(snapshot=i) for i in range(acts.sizes["snapshot"])] if "snapshot" in acts.dims else [acts]
+    fake = list(shuffles(codes, controls, seed))
+    rights, columns = [], []
+    for moment in moments:
+        x = named.flat(moment)
+        seen, answers = _answers(x, codes, train, judge, c)
+        control = [_right(x, order, train, judge, c) for order in fake]
+        rights.append((answers == codes[judge], np.mean([test for _, test in control], 0)))
+        columns.append((np.mean(seen == codes[train]), np.mean([fit for fit, _ in control]), answers))
+    right, control_right = (np.array(values, float) for values in zip(*rights, strict=True))  # [snapshot, example]
+    shuffled = np.stack(list(shuffles(codes[judge], draws, seed)))  # [draw, example]
+    null = np.stack([(shuffled == answers).mean(1) for *_, answers in columns], 1)  # [draw, snapshot]
+    low, high = null_band(null)
+    p = p_values(right.mean(1), null)
+    found = {
+        **_with_interval("accuracy", right, seed),
+        "accuracy_null_low": low,
+        "accuracy_null_high": high,
+        "accuracy_p": p,
+        "accuracy_q": false_discovery(p),
+        "accuracy_train": np.array([fit for fit, *_ in columns]),
+        "control_train": np.array([fit for _, fit, _ in columns]),
+        "control_test": control_right.mean(1),
+        **_with_interval("selectivity", right - control_right, seed),
+    }
+    if "snapshot" in acts.dims:
+        found |= _with_interval("gain", right - right[0], seed)
+    chance = float((codes[judge] == np.bincount(codes[train]).argmax()).mean())
+    return _table(acts, found, chance, len(judge), controls, draws, seed)
+
+
+def probe_layers(
+    layers: Mapping[str, xr.DataArray], labels: Any = None, *, snapshots: int = 6, **settings: Any
+) -> xr.Dataset:
+    """`linear_probe` of several layers of one network, [layer, snapshot], at ``snapshots`` of the recorded moments.
+
+    The moments are spread evenly over those recorded, first (the untrained network) and last included. ``settings``
+    are `linear_probe`'s. DataError where the layers differ in examples or moments.
+    """
+    if not layers:
+        raise DataError("no layers came; give {name: activations}")
+    first = next(iter(layers.values()))
+    for acts in layers.values():
+        named.same_examples(first, acts)
+        if acts.sizes.get("snapshot") != first.sizes.get("snapshot"):
+            raise DataError("the layers were recorded at different moments; give the snapshots they share")
+    count = first.sizes.get("snapshot", 0)
+    chosen = np.unique(np.linspace(0, count - 1, min(snapshots, count)).round().astype(int))
+    tables = [
+        linear_probe(acts.isel(snapshot=chosen) if count else acts, labels, **settings) for acts in layers.values()
+    ]
+    whole = xr.concat(tables, "layer", combine_attrs="drop_conflicts").assign_coords(layer=list(layers))
+    return whole.assign(chance=tables[0]["chance"]).assign_attrs(hook_point=", ".join(layers))
+
+
+def _codes(acts: xr.DataArray, labels: Any) -> np.ndarray:
+    """The labels as whole numbers from 0, one for each example."""
+    if labels is None:
+        given = named.labels(acts)
+    else:
+        given = np.asarray(labels)
+        if given.shape != (acts.sizes.get("example"),):
+            raise DataError(f"labels have the shape {given.shape}; there are {acts.sizes.get('example')} examples")
+        if given.dtype.kind not in "iubU":
+            raise DataError(
+                f"labels are {given.dtype}; a probe tells categories apart: bin amounts with numpy.digitize"
+            )
+    return np.unique(given, return_inverse=True)[1]
+
+
+def _answers(
+    x: np.ndarray, codes: np.ndarray, train: np.ndarray, judge: np.ndarray, c: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a probe fitted on the training half says of both halves."""
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=ITERATIONS))
+    probe.fit(x[train], codes[train])
+    return probe.predict(x[train]), probe.predict(x[judge])
+
+
+def _right(
+    x: np.ndarray, codes: np.ndarray, train: np.ndarray, judge: np.ndarray, c: float
+) -> tuple[float, np.ndarray]:
+    """(accuracy on the training half, right or not for each judging example)."""
+    seen, answers = _answers(x, codes, train, judge, c)
+    return float(np.mean(seen == codes[train])), answers == codes[judge]
+
+
+def _with_interval(name: str, values: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    low, high = bootstrap_mean(values, seed=seed)
+    return {name: values.mean(-1), f"{name}_low": low, f"{name}_high": high}
+
+
+def _table(
+    acts: xr.DataArray, found: dict[str, np.ndarray], chance: float, judged: int, controls: int, draws: int, seed: int
+) -> xr.Dataset:
+    over_time = "snapshot" in acts.dims
+    variables = {
+        name: ("snapshot", column, {"units": "1"}) if over_time else ((), column[0], {"units": "1"})
+        for name, column in found.items()
+    }
+    return xr.Dataset(
+        {**variables, "chance": ((), chance, {"units": "1"})},
+        coords={name: coord.variable for name, coord in named.kept(acts, "step", "epoch").items()},
+        attrs={
+            "n_examples": acts.sizes["example"],
+            "n_judged": judged,
+            "hook_point": acts.name or "",
+            "null": f"{draws} shuffles of the judging half's labels; {controls} control labelings; the untrained network",
+            "interval": "95 % bootstrap over judging images, probes held fixed; one network",
+            "seed": seed,
+            "source": "Alain & Bengio 2016; control labels after Hewitt & Liang 2019, one label an image",
+        },
+    )
