@@ -1,0 +1,246 @@
+"""What a dictionary keeps of a layer, and whether another seed finds the same directions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from ... import interventions
+from ...data import ImageSet
+from ...errors import DataError
+from ...hooks import activations, evaluation, hooked
+from ...statistics import (
+    ONE_NETWORK,
+    bootstrap,
+    bootstrap_mean,
+    false_discovery,
+    null_band,
+    p_values,
+    random_directions,
+)
+from .sae import TopKSAE, encode, random_sae, rows
+
+FLOORS = ("zero", "mean")
+"""What the whole layer is replaced by where nothing of it is kept."""
+
+
+def evaluate_sae(
+    sae: TopKSAE,
+    acts: xr.DataArray,
+    model: nn.Module | None = None,
+    images: ImageSet | None = None,
+    layer: str | None = None,
+    *,
+    draws: int = 39,
+    seed: int = 0,
+) -> xr.Dataset:
+    """What a dictionary keeps of activations [example, unit] (or whole maps), preferably of images it was not trained on.
+
+    ``fvu``: sum |x - x^|^2 / sum |x - mean|^2, the share of variance unexplained: 0 for a perfect copy, 1 for the mean,
+    more where it is worse; NaN for constant activations. ``r2`` = 1 - fvu. ``fvu_low``, ``…_high``: bootstrap over
+    examples. ``fvu_null_low``, ``…_high``, ``…_p`` (one-sided: smaller than by chance): ``draws`` random dictionaries
+    of the same size and k (`random_sae`). ``fvu_pca``: the same of the k leading principal components of these very
+    activations, as many numbers an example; fewer numbers than a dictionary has directions can beat it only if the
+    activations are low-dimensional. ``l0``: mean number of latents above 0, at most k. ``density`` [latent]: share of
+    examples (of maps: of positions) where the latent is above 0. ``dead_share``: share of latents with density 0.
+
+    With ``model``, ``images`` and the hook point ``layer``, the reconstruction is put in the layer's place:
+    ``cross_entropy`` (nat) with ``clean`` activations, the ``sae``'s, all ``zero``, and the layer's ``mean`` over these
+    images: [patched]. ``recovered`` [floor] = (CE_floor - CE_sae) / (CE_floor - CE_clean) for both floors: 1 where
+    nothing is lost, 0 where nothing is kept; NaN where the floor costs nothing. ``recovered_low``, ``…_high``: bootstrap
+    over images; ``recovered_null_low``, ``…_high``, ``…_p``: the same random dictionaries in the layer's place. Errors:
+    UnknownName for a hook point that is not there.
+    """
+    x = rows(acts)
+    latents = encode(sae, acts)
+    density = (latents > 0).mean([dim for dim in latents.dims if dim != "latent"]).values
+    others = [random_sae(acts, sae.n_latents, int(sae.k), seed=seed + 1 + i) for i in range(draws)]
+    null = np.array([_unexplained(other, x)[0] for other in others])
+    fvu, per_row, total = _unexplained(sae, x)
+    per_example = per_row.reshape(latents.sizes["example"], -1).mean(1) * len(x) / total if total else per_row * np.nan
+    low, high = bootstrap_mean(per_example, seed=seed)
+    found: dict[str, Any] = {
+        "fvu": fvu,
+        "fvu_low": low,
+        "fvu_high": high,
+        "fvu_null_low": null_band(null)[0],
+        "fvu_null_high": null_band(null)[1],
+        "fvu_p": p_values(np.array(-fvu), -null),
+        "fvu_pca": _beyond_components(x, int(sae.k)),
+        "r2": 1 - fvu,
+        "l0": density.sum(),
+        "dead_share": (density == 0).mean(),
+        "density": ("latent", density),
+    }
+    if model is not None:
+        if images is None or layer is None:
+            raise DataError("to patch the model, images and the name of the layer are needed too")
+        found |= _patched(sae, others, model, images, layer, seed)
+    table = xr.Dataset(found)
+    for name in table.data_vars:
+        table[name].attrs["units"] = "nat" if name == "cross_entropy" else "latents" if name == "l0" else "1"
+    return table.assign_attrs(
+        n_examples=latents.sizes["example"],
+        hook_point=acts.name or "",
+        k=int(sae.k),
+        null=f"{draws} random dictionaries of the same size and k",
+        interval=ONE_NETWORK,
+        seed=seed,
+        source="Gao et al. 2024 (TopK); recovered: share of the ablated layer's cross-entropy given back",
+    )
+
+
+def _unexplained(sae: TopKSAE, x: np.ndarray) -> tuple[float, np.ndarray, float]:
+    """(fraction of variance unexplained, squared error of each row, total sum of squares about the mean)."""
+    with torch.no_grad():
+        error = np.square(x - sae(torch.from_numpy(x.astype(np.float32))).numpy()).sum(1)
+    total = float(np.square(x - x.mean(0)).sum()) if np.ptp(x, axis=0).any() else 0.0
+    return (float(error.sum() / total) if total else np.nan), error, total
+
+
+def _beyond_components(x: np.ndarray, k: int) -> float:
+    """The share of variance that the k leading principal components leave."""
+    centred = x - x.mean(0)
+    values = np.linalg.eigvalsh(centred.T @ centred).clip(min=0)
+    return float(values[: max(len(values) - k, 0)].sum() / values.sum()) if np.ptp(x, axis=0).any() else np.nan
+
+
+def _patched(
+    sae: TopKSAE, others: list[TopKSAE], model: nn.Module, images: ImageSet, layer: str, seed: int
+) -> dict[str, Any]:
+    reference = activations(model, images, layer)[layer]
+    change = {
+        "clean": None,
+        "sae": _reconstruct(sae),
+        "zero": interventions.zero(),
+        "mean": interventions.mean(reference),
+    }
+    loss = {name: _losses(model, images, layer, hook) for name, hook in change.items()}
+    stacked = np.stack(list(loss.values()))  # [patched, example]
+    values = _recovered(stacked)
+    low, high = bootstrap(lambda chosen: _recovered(stacked[:, chosen]), len(images), seed=seed)
+    null = np.stack([_recovered(_with_sae(stacked, _losses(model, images, layer, _reconstruct(o)))) for o in others])
+    bottom, top = null_band(null)
+    return {
+        "cross_entropy": ("patched", stacked.mean(1)),
+        "patched": list(change),
+        "floor": list(FLOORS),
+        "recovered": ("floor", values),
+        "recovered_low": ("floor", low),
+        "recovered_high": ("floor", high),
+        "recovered_null_low": ("floor", bottom),
+        "recovered_null_high": ("floor", top),
+        "recovered_p": ("floor", p_values(values, null)),
+    }
+
+
+def _recovered(losses: np.ndarray) -> np.ndarray:
+    """[floor] of the losses [clean | sae | zero | mean, example]; NaN where the floor is not above clean."""
+    clean, sae, *floors = losses.mean(1)
+    return np.array([(floor - sae) / (floor - clean) if floor > clean else np.nan for floor in floors])
+
+
+def _with_sae(losses: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.stack([losses[0], other, *losses[2:]])
+
+
+def _reconstruct(sae: TopKSAE) -> interventions.Intervention:
+    """Puts the reconstruction in the place of [example, unit] or, at each position, [example, channel, row, col]."""
+
+    def hook_fn(tensor: Tensor, hook: Any) -> Tensor:
+        if tensor.shape[1] != len(sae.b_dec):
+            raise DataError(f"{hook.name!r} has {tensor.shape[1]} units; the dictionary was made for {len(sae.b_dec)}")
+        copy = sae.to(tensor.device)(tensor.movedim(1, -1).to(sae.W_dec.dtype)).movedim(-1, 1)
+        return copy.to(tensor.dtype)
+
+    return hook_fn
+
+
+def _losses(
+    model: nn.Module, images: ImageSet, layer: str, hook: interventions.Intervention | None, size: int = 1024
+) -> np.ndarray:
+    """Cross-entropy of each image, in float64, with the layer changed."""
+    lens = hooked(model)
+    pixels, labels = images.tensor(), images.label_tensor()
+    device = next((p.device for p in model.parameters()), pixels.device)
+    found = []
+    with torch.no_grad(), evaluation(lens), lens.hooks([(layer, hook)] if hook else []):
+        for start in range(0, len(pixels), size):
+            logits = lens(pixels[start : start + size].to(device)).double()
+            wanted = labels[start : start + size].to(device)
+            found.append(nn.functional.cross_entropy(logits, wanted, reduction="none").cpu().numpy())
+    return np.concatenate(found)
+
+
+def stability(
+    sae_a: TopKSAE, sae_b: TopKSAE, acts: xr.DataArray | None = None, *, draws: int = 199, seed: int = 0
+) -> xr.Dataset:
+    """Whether a second dictionary, of another seed, has the directions of the first: [latent].
+
+    ``cosine`` [latent]: the highest cosine (-1..1) of a decoder direction of ``sae_a`` with any of ``sae_b``; ``match``
+    [latent]: which; ``mean_cosine``: their mean (the mean max cosine, MMCS). NaN and -1 for a direction of length 0.
+    ``cosine_q``: one-sided p value after false-discovery control over the latents; ``mean_cosine_p``.
+
+    The null for all: ``draws`` sets of as many random directions as ``sae_b`` has. Without ``acts`` they are uniform on
+    the sphere. Directions learnt from one data set lean towards its few large components, so that unrelated ones beat
+    that null easily: with ``acts`` the directions are Gaussian with the activations' covariance, the fairer null on a
+    network. DataError where the dictionaries are of different layers' width.
+    """
+    a, b = (_unit_rows(sae.W_dec.detach().double().numpy()) for sae in (sae_a, sae_b))
+    if a.shape[1] != b.shape[1]:
+        raise DataError(f"the dictionaries have {a.shape[1]} and {b.shape[1]} units; they are not of one layer")
+    likeness = a @ np.nan_to_num(b, nan=0.0).T
+    root = None if acts is None else _root_of_covariance(rows(acts))
+    null = np.stack([_best(a, _random(len(b), a.shape[1], root, seed + i)) for i in range(draws)])  # [draw, latent]
+    best = likeness.max(1)
+    gone = np.isnan(best)
+    p = p_values(best, null)
+    (low, high), (mean_low, mean_high) = null_band(null), null_band(np.nanmean(null, 1))
+    mean = np.nanmean(best)
+    columns = {"cosine": best, "cosine_null_low": low, "cosine_null_high": high, "cosine_q": false_discovery(p)}
+    scalars = {
+        "mean_cosine": mean,
+        "mean_cosine_null_low": mean_low,
+        "mean_cosine_null_high": mean_high,
+        "mean_cosine_p": p_values(mean, np.nanmean(null, 1)),
+    }
+    table = xr.Dataset(
+        {name: ("latent", column) for name, column in columns.items()}
+        | {"match": ("latent", np.where(gone, -1, likeness.argmax(1)))}
+        | {name: ((), value) for name, value in scalars.items()}
+    )
+    for name in table.data_vars:
+        table[name].attrs["units"] = "1"
+    kind = "uniform on the sphere" if acts is None else "with the activations' covariance"
+    return table.assign_attrs(
+        n_examples=0 if acts is None else acts.sizes["example"],
+        hook_point="" if acts is None else acts.name or "",
+        null=f"{draws} sets of {len(b)} random directions, {kind}",
+        interval="none: two dictionaries of one network",
+        seed=seed,
+        source="mean max cosine similarity of decoder directions (Sharkey et al. 2022)",
+    )
+
+
+def _unit_rows(directions: np.ndarray) -> np.ndarray:
+    """Rows of unit length; NaN for those of length 0."""
+    length = np.linalg.norm(directions, axis=1, keepdims=True)
+    return directions / np.where(length > 0, length, np.nan)
+
+
+def _best(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return (a @ b.T).max(1)
+
+
+def _random(n: int, size: int, root: np.ndarray | None, seed: int) -> np.ndarray:
+    drawn = random_directions(n, size, seed)
+    return drawn if root is None else _unit_rows(drawn @ root)
+
+
+def _root_of_covariance(x: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(np.cov(x.T))
+    return vectors * np.sqrt(values.clip(min=0)) @ vectors.T

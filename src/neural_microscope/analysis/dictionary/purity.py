@@ -1,0 +1,178 @@
+"""Whether latents say more about the class than units, principal components and a random dictionary do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from ... import named
+from ...errors import DataError
+from ...statistics import ONE_NETWORK, halves, null_band, p_values, shuffles
+from .sae import TopKSAE, encode, random_sae
+
+BASES = ("units", "components", "latents", "random")
+
+
+def purity(sae: TopKSAE, acts: xr.DataArray, *, draws: int = 99, resamples: int = 100, seed: int = 0) -> xr.Dataset:
+    """How well single elements of four bases of one layer tell a class, [basis]: its units, its principal components
+    (each sign an element of its own), the dictionary's latents, and those of a random dictionary of the same size and k.
+
+    ``acts`` [example, unit] with labels (of whole maps each channel's or latent's mean over positions), preferably of
+    images the dictionary was not trained on. Each element's class, the one of highest AUC, is chosen on one half of the
+    examples (on which the components are fitted too) and judged on the other:
+
+    ``auc``: mean over elements of the chance that an example of the class excites the element more than another, ties
+    half; 0..1, 0.5 without preference. An element that answers to a part of its class only can't reach 1. ``share``:
+    mean over elements of the class's share of the element's positive activation; 0..1, about 1 / classes without
+    preference. Sparse elements that answer to part of a class score low on the first and high on the second, so both
+    are given. Elements that are constant or never above 0 on either half count as dead and are left out; ``elements``
+    and ``alive`` count them; NaN where none is alive.
+
+    ``…_null_low``, ``…_null_high``, ``…_p``: ``draws`` shuffles of the labels, the class chosen anew. ``…_low``,
+    ``…_high``: ``resamples`` bootstraps of the judging examples. ``auc_over_random``, ``share_over_random`` with
+    ``…_low``, ``…_high``: value less the random dictionary's on the same resamples: what the dictionary itself adds. One
+    dictionary of one network: another seed may differ more than the intervals say.
+    """
+    last = named.last(acts)
+    labels = named.labels(last)
+    choose, judge = halves(labels, seed)
+    if not len(choose) or len(np.unique(labels[judge])) < 2:
+        raise DataError("each half needs examples of two classes; give more examples")
+    bases = [_Basis.of(values, choose, judge) for values in _bases(sae, last, choose, seed)]
+    even = np.ones(len(judge))
+    value = np.stack([basis.judged(labels, even) for basis in bases], 1)  # [auc | share, basis]
+    null = np.stack([[basis.judged(fake, even) for basis in bases] for fake in shuffles(labels, draws, seed)])
+    null = np.swapaxes(null, 1, 2)  # [draw, auc | share, basis]
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(len(judge), even / len(judge), size=resamples)
+    classes = [basis.chosen(labels) for basis in bases]
+    drawn = np.stack([[b.scores(labels, c, w) for b, c in zip(bases, classes, strict=True)] for w in weights])
+    drawn = np.swapaxes(drawn, 1, 2)  # [resample, auc | share, basis]
+    found: dict[str, np.ndarray] = {}
+    for row, name in enumerate(("auc", "share")):
+        low, high = null_band(drawn[:, row])
+        bottom, top = null_band(null[:, row])
+        over_low, over_high = null_band(drawn[:, row] - drawn[:, row, -1:])
+        found |= {
+            name: value[row],
+            f"{name}_low": low,
+            f"{name}_high": high,
+            f"{name}_null_low": bottom,
+            f"{name}_null_high": top,
+            f"{name}_p": p_values(value[row], null[:, row]),
+            f"{name}_over_random": value[row] - value[row, -1],
+            f"{name}_over_random_low": over_low,
+            f"{name}_over_random_high": over_high,
+        }
+    found |= {"elements": np.array([b.elements for b in bases]), "alive": np.array([b.alive for b in bases])}
+    return xr.Dataset(
+        {name: ("basis", column, {"units": "1"}) for name, column in found.items()},
+        coords={"basis": list(BASES)},
+        attrs={
+            "n_examples": len(labels),
+            "n_judged": len(judge),
+            "hook_point": acts.name or "",
+            "k": int(sae.k),
+            "null": f"{draws} shuffles of the labels, class chosen anew; a random dictionary of the same size and k",
+            "interval": ONE_NETWORK,
+            "seed": seed,
+            "source": "rank-sum AUC (Mann & Whitney 1947) and activation share; class chosen on one half, judged on the other",
+        },
+    )
+
+
+def _bases(sae: TopKSAE, acts: xr.DataArray, choose: np.ndarray, seed: int) -> list[np.ndarray]:
+    """[example, element] of each basis."""
+    pooled = acts.mean(("row", "col")) if "row" in acts.dims else acts
+    units = named.matrix(pooled)
+    centred = units - units[choose].mean(0)
+    spread, directions = np.linalg.eigh(centred[choose].T @ centred[choose])
+    components = centred @ directions[:, spread > 1e-12 * spread.max()]  # the rest is rounding
+    latents = [encode(d, acts) for d in (sae, random_sae(acts, sae.n_latents, int(sae.k), seed=seed + 1))]
+    pooled_latents = [(z.mean(("row", "col")) if "row" in z.dims else z).values.astype(np.float64) for z in latents]
+    return [units, np.hstack([components, -components]), *pooled_latents]
+
+
+@dataclass(frozen=True)
+class _Basis:
+    """The living elements of a basis on both halves, sorted once."""
+
+    choose: np.ndarray
+    judge: np.ndarray
+    choose_ranks: np.ndarray
+    choosing: _Sorted
+    judging: _Sorted
+    positive: np.ndarray
+    elements: int
+
+    @classmethod
+    def of(cls, values: np.ndarray, choose: np.ndarray, judge: np.ndarray) -> _Basis:
+        parts = values[choose], values[judge]
+        living = np.all([(part.max(0) > part.min(0)) & (part.max(0) > 0) for part in parts], 0)
+        choosing, judging = (_Sorted.of(part[:, living]) for part in parts)
+        ranks = choosing.ranks(np.ones(len(choose)))
+        return cls(choose, judge, ranks, choosing, judging, parts[1][:, living].clip(min=0), values.shape[1])
+
+    @property
+    def alive(self) -> int:
+        return self.positive.shape[1]
+
+    def chosen(self, labels: np.ndarray) -> np.ndarray:
+        """The class of highest AUC on the choosing half, [element]; of those present on both."""
+        here = labels[self.choose]
+        present = np.intersect1d(here, labels[self.judge])
+        one_hot = (here == present[:, None]).astype(float)  # [class, example]
+        size = one_hot.sum(1)[:, None]
+        auc = (one_hot @ self.choose_ranks / size - size / 2) / (len(here) - size)
+        return present[auc.argmax(0)]
+
+    def judged(self, labels: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+        return self.scores(labels, self.chosen(labels), weights)
+
+    def scores(self, labels: np.ndarray, classes: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+        """(mean AUC, mean share) of the chosen classes on the judging half, each example counted ``weights`` times."""
+        if not self.alive:
+            return (np.nan, np.nan)
+        own = weights[:, None] * (labels[self.judge][:, None] == classes)  # [example, element]
+        size, total = own.sum(0), weights.sum()
+        ranks, amount = self.judging.ranks(weights), weights @ self.positive
+        with np.errstate(invalid="ignore", divide="ignore"):  # a resample may leave a class or an element out
+            auc = ((own * ranks).sum(0) - size**2 / 2) / (size * (total - size))
+            share = (own * self.positive).sum(0) / amount
+        return (_mean(auc), _mean(share))
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else np.nan
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """Columns in ascending order with their ties, so that weighted ranks need no sorting: all [example, element]."""
+
+    order: np.ndarray
+    below: np.ndarray
+    """Position of the first example equal to this one."""
+    upto: np.ndarray
+    """Position after the last."""
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> _Sorted:
+        order = np.argsort(values, axis=0, kind="stable")
+        ordered = np.take_along_axis(values, order, 0)
+        place = np.empty_like(order)
+        np.put_along_axis(place, order, np.arange(len(values))[:, None], 0)
+        new = np.vstack([np.ones((1, values.shape[1]), bool), ordered[1:] != ordered[:-1]])
+        at = np.arange(len(values))[:, None]
+        first = np.maximum.accumulate(np.where(new, at, 0), 0)
+        end = np.vstack([new[1:], np.ones((1, values.shape[1]), bool)])
+        after = np.minimum.accumulate(np.where(end, at + 1, len(values))[::-1], 0)[::-1]
+        return cls(order, np.take_along_axis(first, place, 0), np.take_along_axis(after, place, 0))
+
+    def ranks(self, weights: np.ndarray) -> np.ndarray:
+        """Weight of the examples below each one and half of those equal to it, itself included."""
+        running = np.vstack([np.zeros((1, self.order.shape[1])), weights[self.order].cumsum(0)])
+        return (np.take_along_axis(running, self.below, 0) + np.take_along_axis(running, self.upto, 0)) / 2

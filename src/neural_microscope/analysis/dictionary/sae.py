@@ -1,0 +1,186 @@
+"""A TopK sparse autoencoder: the module, its training, and its latents as a named array."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from ... import named
+from ...errors import DataError
+
+AUXILIARY = 1 / 4
+"""Weight of the loss that revives dead latents. Gao et al. (2024) take 1/32, which left a tenth of 256 latents dead on a
+layer of 128 units."""
+
+DEAD_AFTER = 10
+"""Batches without an activation after which a latent counts as dead in training."""
+
+
+class TopKSAE(nn.Module):
+    """x^ = z W_dec + b_dec with z = ReLU of the k largest of (x - b_dec) W_enc + b_enc, the other latents 0.
+
+    ``W_enc`` [unit, latent], ``W_dec`` [latent, unit], ``b_enc`` [latent], ``b_dec`` [unit] (Gao et al. 2024; names as in
+    TransformerLens). At most k latents are above 0. ``k`` is a buffer: the state dict is all there is to save. The
+    parameters start at 0; `train_sae` and `random_sae` make useful ones.
+    """
+
+    def __init__(self, units: int, n_latents: int, k: int) -> None:
+        super().__init__()
+        if not 1 <= k <= n_latents:
+            raise DataError(f"k is {k}; of {n_latents} latents 1 to {n_latents} can be active")
+        self.W_enc = nn.Parameter(torch.zeros(units, n_latents))
+        self.W_dec = nn.Parameter(torch.zeros(n_latents, units))
+        self.b_enc = nn.Parameter(torch.zeros(n_latents))
+        self.b_dec = nn.Parameter(torch.zeros(units))
+        self.k: Tensor
+        self.register_buffer("k", torch.tensor(k))
+
+    @property
+    def n_latents(self) -> int:
+        return len(self.b_enc)
+
+    def pre(self, x: Tensor) -> Tensor:
+        """[…, unit] -> [latent] before the choice of the k largest."""
+        return (x - self.b_dec) @ self.W_enc + self.b_enc
+
+    def encode(self, x: Tensor) -> Tensor:
+        """[…, unit] -> [latent]."""
+        return _top(self.pre(x), int(self.k))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """[…, latent] -> [unit]."""
+        return latents @ self.W_dec + self.b_dec
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))
+
+
+def train_sae(
+    acts: xr.DataArray,
+    n_latents: int,
+    k: int,
+    *,
+    seed: int = 0,
+    steps: int = 1000,
+    batch_size: int = 128,
+    learning_rate: float = 5e-3,
+) -> TopKSAE:
+    """A TopKSAE fitted to activations [example, unit]; of several snapshots the last.
+
+    Whole maps [example, channel, row, col]: every position is an example of its channels. Adam on the summed squared
+    error of random batches, the rate falling linearly to 0 over the last fifth; decoder rows have unit length after
+    every step; the encoder starts as the decoder's transpose. Latents silent for 10 batches are dead: up to a quarter
+    of the latents, the strongest dead ones, learn to explain what is left of the error (AuxK, Gao et al. 2024).
+    Activations are divided by their mean distance from their mean and the result is scaled back, so scale does not
+    matter. The same seed and thread count give the same bits, and the caller's random numbers are left alone.
+    Activations that are all equal are a DataError.
+    """
+    x = torch.from_numpy(rows(acts).astype(np.float32))
+    spread = (x - x.mean(0)).norm(dim=1).mean()
+    if (x == x[0]).all():
+        raise DataError(f"{acts.name or 'the activations'}: all examples are equal; there is no direction to learn")
+    x = x / spread
+    generator = torch.Generator().manual_seed(seed)
+    sae = random_sae(acts, n_latents, k, seed=seed)
+    with torch.no_grad():
+        sae.b_dec.div_(spread)
+    _fit(sae, x, generator, steps, batch_size, learning_rate)
+    with torch.no_grad():
+        sae.b_enc.mul_(spread)
+        sae.b_dec.mul_(spread)
+    return sae.requires_grad_(False)
+
+
+def random_sae(acts: xr.DataArray, n_latents: int, k: int, *, seed: int = 0) -> TopKSAE:
+    """An untrained TopKSAE: random decoder directions of unit length, the encoder their transpose, ``b_dec`` the mean
+    of the activations. The control for what a dictionary's size and sparsity give by themselves.
+    """
+    x = rows(acts)
+    sae = TopKSAE(x.shape[1], n_latents, k)
+    # Not statistics.random_directions: a planted dictionary or a null drawn there with the same seed would be equal.
+    drawn = torch.randn(n_latents, x.shape[1], generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        sae.W_dec.copy_(drawn / drawn.norm(dim=1, keepdim=True))
+        sae.W_enc.copy_(sae.W_dec.T)
+        sae.b_dec.copy_(torch.from_numpy(x.mean(0)))
+    return sae
+
+
+def encode(sae: TopKSAE, acts: xr.DataArray) -> xr.DataArray:
+    """Latents of activations: [example, latent] with the labels kept; of whole maps [example, latent, row, col].
+
+    Of several snapshots the last. Measures of units take it as ``encode(…).rename(latent="unit")``.
+    """
+    last = named.last(acts)
+    with torch.no_grad():
+        latents = sae.encode(_tensor(sae, last)).numpy()
+    if "row" in last.dims:
+        shape = [last.sizes[dim] for dim in ("example", "row", "col")]
+        latents = np.moveaxis(latents.reshape(*shape, -1), -1, 1)
+    return xr.DataArray(
+        latents,
+        dims=("example", "latent", "row", "col")[: latents.ndim],
+        coords={name: coord.variable for name, coord in named.kept(last, "label").items()},
+        name=acts.name,
+        attrs={"units": "1", "n_examples": last.sizes["example"], "hook_point": acts.name or "", "k": int(sae.k)},
+    )
+
+
+def decoder_pictures(sae: TopKSAE, weights: np.ndarray) -> np.ndarray:
+    """What each latent of a first layer looks for, [latent, row, col]: its decoder direction carried back to the pixels
+    through that layer's ``weights`` [unit, row, col].
+    """
+    if len(weights) != sae.W_dec.shape[1]:
+        raise DataError(f"the weights are those of {len(weights)} units; the dictionary has {sae.W_dec.shape[1]}")
+    return np.tensordot(sae.W_dec.detach().numpy(), weights, 1)
+
+
+def rows(acts: xr.DataArray) -> np.ndarray:
+    """[example, unit] in float64; of whole maps each position is an example, [example * row * col, channel]."""
+    acts = named.last(acts)
+    if "row" not in acts.dims:
+        return named.matrix(acts)
+    return named.values(acts, "example", "row", "col", "channel").reshape(-1, acts.sizes["channel"])
+
+
+def _tensor(sae: TopKSAE, acts: xr.DataArray) -> Tensor:
+    x = rows(acts)
+    if x.shape[1] != len(sae.b_dec):
+        raise DataError(f"the activations have {x.shape[1]} units; the dictionary was made for {len(sae.b_dec)}")
+    return torch.from_numpy(x.astype(np.float32))
+
+
+def _top(pre: Tensor, k: int) -> Tensor:
+    values, places = pre.topk(k, dim=-1)
+    return torch.zeros_like(pre).scatter(-1, places, values.relu())
+
+
+def _fit(
+    sae: TopKSAE, x: Tensor, generator: torch.Generator, steps: int, batch_size: int, learning_rate: float
+) -> None:
+    optimiser = torch.optim.Adam(sae.parameters(), lr=learning_rate, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1.0, 5 * (1 - step / steps)))
+    silent = torch.zeros(sae.n_latents)  # batches since a latent was last above 0
+    for _ in range(steps):
+        batch = x[torch.randint(len(x), (batch_size,), generator=generator)]
+        pre = sae.pre(batch)
+        latents = _top(pre, int(sae.k))
+        error = batch - sae.decode(latents)
+        silent = torch.where((latents.detach() > 0).any(0), 0.0, silent + 1)
+        loss = error.square().sum(1).mean() + AUXILIARY * _of_the_dead(sae, pre, error.detach(), silent > DEAD_AFTER)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        with torch.no_grad():
+            sae.W_dec.div_(sae.W_dec.norm(dim=1, keepdim=True))
+
+
+def _of_the_dead(sae: TopKSAE, pre: Tensor, error: Tensor, dead: Tensor) -> Tensor | float:
+    """What dead latents leave of the error when they try to explain it."""
+    count = min(int(dead.sum()), max(1, sae.n_latents // 4))
+    if not count:
+        return 0.0
+    return (error - _top(torch.where(dead, pre, -torch.inf), count) @ sae.W_dec).square().sum(1).mean()
