@@ -197,7 +197,7 @@ def test_of_a_linear_unit_the_curves_are_sums_of_its_parts() -> None:
     parts = attribution.gradient_times_input(model, PIXELS, target=target)["attribution"]
     result = attribution.deletion_insertion(model, PIXELS, parts, target=target, steps=SIDE**2, draws=3)
     ordered = -np.sort(-parts.values.reshape(5, -1), 1)
-    bias = float(model.layers[0].linear.bias[2])
+    bias = float(model.layers[0].linear.bias[2].detach())
     left = bias + np.concatenate([ordered.sum(1)[:, None], ordered.sum(1)[:, None] - ordered.cumsum(1)], 1)
     back = bias + np.concatenate([np.zeros((5, 1)), ordered.cumsum(1)], 1)
     np.testing.assert_allclose(result["deletion"], left.mean(0), atol=1e-14)
@@ -226,7 +226,7 @@ def test_a_true_map_beats_random_orders_and_its_opposite_does_not() -> None:
         assert (good[f"{way}_auc_q"] < 0.05).all()
         assert float(good[f"{way}_null_low"][7]) < float(good[f"{way}_null_high"][7])
     assert float(good["deletion_mean"]) < float(good["deletion_mean_null_low"])
-    assert float(good["deletion"][0]) == pytest.approx(float(model(PIXELS).softmax(1)[:, 1].mean()))
+    assert float(good["deletion"][0]) == pytest.approx(float(model(PIXELS).softmax(1)[:, 1].mean().detach()))
 
 
 def test_a_constant_map_is_a_random_order() -> None:
@@ -275,7 +275,7 @@ def test_the_image_made_for_a_linear_unit_is_white_where_its_weights_are_positiv
     np.testing.assert_allclose(result["picture"], np.broadcast_to((weight > 0).double(), (3, SIDE, SIDE)), atol=1e-12)
     _, cache = model.run_with_cache(PIXELS)
     data = cache["layers.0.hook_pre"][:, 3].numpy()
-    top = float(weight.clip(0).sum() + model.layers[0].linear.bias[3])
+    top = float(weight.clip(0).sum() + model.layers[0].linear.bias[3].detach())
     np.testing.assert_allclose(result["reached"], top)
     np.testing.assert_allclose(result["reach"], (top - data.mean()) / (data.max() - data.mean()))
     assert float(result["best"]) == data.max()

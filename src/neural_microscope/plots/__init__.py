@@ -2,6 +2,7 @@
 figure with ``alt`` text, in the ``theme`` light or dark.
 """
 
+from .attribution import attributions, deletion_insertion, maximised, sanity, single_pixels
 from .dynamics import activity_over_time, histograms_over_time, learning_curves, unit_states
 from .geometry import (
     clusters_over_time,
@@ -21,22 +22,27 @@ __all__ = [
     "TOKENS",
     "Plot",
     "activity_over_time",
+    "attributions",
     "basis_comparison",
     "class_means",
     "clusters_over_time",
     "collapse_over_time",
     "confusion",
+    "deletion_insertion",
     "dimension_over_time",
     "embedding",
     "explained_variance",
     "feature_maps",
     "histograms_over_time",
     "learning_curves",
+    "maximised",
     "measure_agreement",
     "pca_over_time",
     "quantile_strips",
+    "sanity",
     "selectivity",
     "selectivity_over_time",
+    "single_pixels",
     "subspaces",
     "top_images",
     "tuning",

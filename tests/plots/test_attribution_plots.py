@@ -1,0 +1,108 @@
+"""Pictures of attribution draw what they were given, in both themes, with words for those who can't see them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+import neural_microscope as nm
+from neural_microscope import plots
+from neural_microscope.analysis import attribution
+from neural_microscope.plots import style
+from small_runs import images, mlp
+
+IMAGES, MODEL, RANDOM = images(4, seed=0), mlp(hidden=(6, 5)), mlp(seed=9, hidden=(6, 5))
+MAPS = attribution.saliency(MODEL, IMAGES)
+POINT = "layers.0.hook_post"
+
+
+def dead() -> nm.MLP:
+    model = mlp(hidden=(6, 5))
+    model.layers[0].linear.bias.data[2] = -1000
+    return model
+
+
+def sanity(**settings: Any) -> plots.Plot:
+    result = attribution.sanity_check(attribution.saliency, MODEL, IMAGES, draws=3)
+    return plots.sanity({"saliency": result, "again": result}, **settings)
+
+
+def made(model: nm.MLP = MODEL) -> Any:
+    return attribution.maximise(model, IMAGES, POINT, 2, steps=3, draws=6)
+
+
+PICTURES: dict[str, Callable[..., plots.Plot]] = {
+    "attributions": lambda **k: plots.attributions(IMAGES.images, {"saliency": MAPS}, **k),
+    "attributions_null": lambda **k: plots.attributions(
+        IMAGES.images, {"saliency": MAPS}, {"saliency": attribution.saliency(RANDOM, IMAGES)}, **k
+    ),
+    "sanity": lambda **k: sanity(**k),
+    "sanity_absolute": lambda **k: sanity(absolute=True, **k),
+    "deletion_insertion": lambda **k: plots.deletion_insertion(
+        {"saliency": attribution.deletion_insertion(MODEL, IMAGES, MAPS["attribution"], draws=5)}, **k
+    ),
+    "maximised": lambda **k: plots.maximised(made(), IMAGES.images, **k),
+    "maximised_dead": lambda **k: plots.maximised(made(dead()), **k),
+    "single_pixels": lambda **k: plots.single_pixels(
+        attribution.single_pixels(dead(), POINT), attribution.single_pixels(RANDOM, POINT), units=[0, 1, 2], **k
+    ),
+}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.Theme) -> None:
+    figure = PICTURES[name](theme=theme)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80)
+    shown = np.asarray(Image.open(buffer).convert("RGB")) / 255
+    paper = np.array(to_rgb(style.look(theme).paper))
+    np.testing.assert_allclose(shown[0, 0], paper, atol=0.01)
+    assert 0.01 < (np.abs(shown - paper).max(-1) > 0.15).mean() < 0.9
+    assert len(figure.alt) > 40
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_no_text_of_a_picture_is_cut_off_or_covers_another(name: str) -> None:
+    figure = PICTURES[name](theme="light")
+    figure.canvas.draw()
+    width, height = figure.canvas.get_width_height()
+    titles = [figure._suptitle, figure._supxlabel]
+    for axes in figure.axes:
+        titles += [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label]
+    boxes = [(t.get_text(), t.get_window_extent()) for t in titles if t is not None and t.get_text()]
+    for number, (text, box) in enumerate(boxes):
+        assert box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1, text  # noqa: PT018
+        for other, there in boxes[:number]:
+            assert not box.overlaps(there), (text, other)
+
+
+def test_the_printed_range_is_that_of_the_map() -> None:
+    figure = PICTURES["attributions"]()
+    limit = float(abs(MAPS["attribution"]).max())
+    assert figure.axes[1].get_ylabel() == f"saliency\n± {limit:.2g}"
+
+
+def test_a_unit_that_answers_to_no_pixel_is_marked_as_absent() -> None:
+    figure = PICTURES["single_pixels"]()
+    assert figure._suptitle.get_text() == f"{POINT}: 1 of 3 units answer to no single pixel"
+    sheet = figure.axes[0].images[0].get_array()
+    np.testing.assert_allclose(sheet[1, 13, :3], to_rgb(style.look("light").absent), atol=1e-6)
+
+
+def test_the_null_of_deleted_pixels_lies_behind_and_is_named() -> None:
+    figure = PICTURES["deletion_insertion"]()
+    band = figure.axes[0].collections[0]
+    np.testing.assert_allclose(band.get_facecolor()[0, :3], to_rgb(style.look("light").null))
+    assert "5 random orders" in figure.alt
+    assert "5 random orders" in figure._supxlabel.get_text()
+
+
+def test_a_dead_units_title_says_that_it_is_constant() -> None:
+    assert "is constant on the images" in PICTURES["maximised_dead"]()._suptitle.get_text()
