@@ -14,7 +14,7 @@ from torch import nn
 
 from neural_microscope import CNNConfig, MLPConfig
 from neural_microscope.config import NetworkConfig
-from neural_microscope.errors import DataError
+from neural_microscope.errors import DataError, UnknownName
 from neural_microscope.models import CNN, MLP, Network, build
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}
@@ -139,6 +139,28 @@ def test_every_hook_point_has_its_named_shape(config: NetworkConfig, examples: i
     assert [(name, tuple(tensor.shape)) for name, tensor in cache.items()] == list(expected.items())
     assert list(model.hook_points) == list(expected)
     assert [point.name for point in model.hook_points.values()] == list(expected)
+
+
+@settings(deadline=None, max_examples=60)
+@given(config=configs)
+def test_a_pass_that_starts_at_a_hook_point_ends_in_the_same_bits(config: NetworkConfig) -> None:
+    model = build(config).eval()
+    logits, cache = model.run_with_cache(images_for(config))
+    for name, tensor in cache.items():
+        assert torch.equal(model.run_from(name, tensor), logits), name
+
+
+def test_a_pass_that_starts_in_the_middle_is_changed_by_what_stands_there_and_hooked_after_it() -> None:
+    model, images = MLP(MLPConfig(hidden=(6, 5))), images_for(MLPConfig())
+    with torch.no_grad():
+        _, cache = model.run_with_cache(images)
+        changed = cache["layers.0.hook_post"] + 1
+        expected = model.run_with_hooks(images, fwd_hooks=[("layers.0.hook_post", lambda tensor, hook: tensor + 1)])
+        assert torch.equal(model.run_from("layers.0.hook_post", changed), expected)
+        with model.hooks([("layers.0.hook_post", lambda tensor, hook: tensor * 0), ("logits", lambda t, hook: t + 1)]):
+            assert torch.equal(model.run_from("layers.0.hook_post", changed), expected + 1)
+    with pytest.raises(UnknownName, match=r"did you mean 'layers.1.hook_post'"):
+        model.run_from("layers.1.hook_pots", changed)
 
 
 @settings(deadline=None, max_examples=40)

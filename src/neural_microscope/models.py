@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import CNNConfig, MLPConfig, NetworkConfig
-from .errors import DataError
+from .errors import DataError, unknown
 from .hooks import HookedModel, HookPoint
 
 _ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}
@@ -47,14 +47,18 @@ class HiddenLayer(nn.Module):
         """The map itself: the child ``linear`` or ``conv``."""
         return getattr(self, self.kind)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = getattr(self, self.kind)(x)
-        if self.norm is not None and self.norm_first:
-            x = self.norm(x)
-        x = self.hook_post(self.activation(self.hook_pre(x)))
-        if self.norm is not None and self.hook_norm is not None:
+    def forward(self, x: Tensor, after: str = "") -> Tensor:
+        """What the next layer receives; with ``after``, ``x`` stands at that hook point of this layer already."""
+        if not after:
+            x = getattr(self, self.kind)(x)
+            if self.norm is not None and self.norm_first:
+                x = self.norm(x)
+            x = self.hook_pre(x)
+        if after in ("", "hook_pre"):
+            x = self.hook_post(self.activation(x))
+        if self.norm is not None and self.hook_norm is not None and after in ("", "hook_pre", "hook_post"):
             x = self.hook_norm(self.norm(x))
-        if self.pool is not None and self.hook_pool is not None:
+        if self.pool is not None and self.hook_pool is not None and after != "hook_pool":
             x = self.hook_pool(self.pool(x))
         return x if self.dropout is None else self.dropout(x)
 
@@ -96,12 +100,31 @@ class Network(HookedModel):
     def forward(self, images: Tensor) -> Tensor:
         """Logits [example, class] of float images in 0..1, [example, 1, row, col]; anything else is a DataError."""
         check_images(images, self.config.image_shape)
-        x = self.input(images)
+        return self._from_input(self.input(images))
+
+    def run_from(self, hook_point: str, tensor: Tensor) -> Tensor:
+        """Logits of a network in which ``tensor`` stands at ``hook_point``: the forward pass from there on.
+
+        Hooks at later points fire, those at ``hook_point`` itself do not. Errors: UnknownName for what is no hook point.
+        """
+        if hook_point not in self.hook_points:
+            raise unknown("hook point", hook_point, self.hook_points)
+        if hook_point == "input":
+            return self._from_input(tensor)
+        if hook_point == "logits":
+            return tensor
+        _, number, point = hook_point.split(".")
+        return self._layers(self.layers[int(number)](tensor, point), int(number) + 1)
+
+    def _from_input(self, x: Tensor) -> Tensor:
         if self.config.pixel_mean != 0 or self.config.pixel_std != 1:
             x = (x - self.config.pixel_mean) / self.config.pixel_std
-        x = self._shape(x)
-        for layer in self.layers:
-            x = layer(_flat(x) if layer.kind == "linear" else x)
+        return self._layers(self._shape(x))
+
+    def _layers(self, x: Tensor, first: int = 0) -> Tensor:
+        for number, layer in enumerate(self.layers):
+            if number >= first:  # a slice of a ModuleList would make a module at every pass
+                x = layer(_flat(x) if layer.kind == "linear" else x)
         return self.logits(self.output(_flat(x)))
 
     def _shape(self, x: Tensor) -> Tensor:
