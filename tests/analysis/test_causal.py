@@ -8,7 +8,9 @@ import torch
 
 import neural_microscope as nm
 from neural_microscope.analysis import causal
-from neural_microscope.errors import HookError, UnknownName
+from neural_microscope.analysis.causal.downstream import BATCH, downstream
+from neural_microscope.errors import DataError, HookError, UnknownName
+from neural_microscope.models import Network, build
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,8 @@ def test_a_dead_unit_changes_exactly_nothing(mlp: nm.MLP, digits: nm.data.ImageS
         dead.layers[1].linear.bias[3] = -1
     effects = causal.ablate_all(dead, digits, "layers.1.hook_post")
     assert (effects["loss_change"][3] == 0).all()
+    assert float(effects["loss_increase_p"][3]) == 1
+    assert float(effects["loss_increase_null_high"][3]) == 0
     assert float(effects["accuracy_drop_q"][3]) == 1
 
 
@@ -91,8 +95,147 @@ def test_any_module_can_be_cut(digits: nm.data.ImageSet) -> None:
 def test_progress_counts_and_what_has_no_units_is_refused(mlp: nm.MLP, digits: nm.data.ImageSet) -> None:
     seen: list[tuple[int, int]] = []
     causal.ablate_all(mlp, digits, "layers.1.hook_post", progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(i + 1, 6) for i in range(6)]
+    assert seen == sorted(seen)
+    assert seen[-1][0] == seen[-1][1]
+    assert seen[-1][1] % 6 == 0
     with pytest.raises(HookError, match="class"):
         causal.ablate_all(mlp, digits, "logits")
     with pytest.raises(UnknownName, match="did you mean"):
         causal.ablate_all(mlp, digits, "layers.0.hook_pots")
+    with pytest.raises(UnknownName, match="did you mean 'resample'"):
+        causal.ablate_all(mlp, digits, "layers.0.hook_post", method="resampled")  # type: ignore[arg-type]
+    broken = nm.MLP(mlp.config, seed=1)
+    torch.nn.init.constant_(broken.layers[0].linear.bias, torch.nan)
+    with pytest.raises(DataError, match=r"layers\.0\.hook_post: not all values are finite"):
+        causal.ablate_all(broken, digits, "layers.0.hook_post")
+
+
+SMALL = {"image_shape": (8, 8), "classes": 10}
+NETS = {
+    "mlp": nm.MLPConfig(hidden=(6, 5), **SMALL),
+    "tanh": nm.MLPConfig(hidden=(6, 5), activation="tanh", pixel_mean=0.3, pixel_std=0.4, **SMALL),
+    "normed": nm.MLPConfig(hidden=(6, 5), norm="layer", **SMALL),
+    "normed after": nm.MLPConfig(hidden=(6, 5), norm="batch", norm_position="after", dropout=0.3, **SMALL),
+    "cnn": nm.CNNConfig(channels=(3, 4), head=(5,), **SMALL),
+    "average": nm.CNNConfig(channels=(3, 4), head=(), pool="average", bias=False, **SMALL),
+    "no pool": nm.CNNConfig(channels=(3, 4), head=(5,), pool="none", kernel=5, activation="gelu", **SMALL),
+    "normed cnn": nm.CNNConfig(channels=(3, 4), head=(5,), norm="batch", norm_position="after", **SMALL),
+}
+
+
+def by_hooks(model: Network, images: nm.data.ImageSet, layer: str, values: torch.Tensor | None) -> np.ndarray:
+    """The change of every image's loss, one full forward pass with a hook for each unit."""
+    x, y = images.tensor(), images.label_tensor()
+    changes = []
+    with torch.no_grad():
+        base = torch.nn.functional.cross_entropy(model(x), y, reduction="none")
+        _, cache = model.run_with_cache(x, names_filter=layer)
+        for unit in range(cache[layer].shape[1]):
+
+            def cut(tensor: torch.Tensor, hook: object, unit: int = unit) -> torch.Tensor:
+                tensor[:, unit] = 0 if values is None else values[:, unit]
+                return tensor
+
+            logits = model.run_with_hooks(x, fwd_hooks=[(layer, cut)])
+            changes.append(torch.nn.functional.cross_entropy(logits, y, reduction="none") - base)
+    return torch.stack(changes).numpy()
+
+
+@pytest.mark.parametrize("method", ["zero", "mean", "resample"])
+@pytest.mark.parametrize("net", NETS)
+def test_the_short_way_is_the_loop_over_forward_passes(net: str, method: str, digits: nm.data.ImageSet) -> None:
+    images, model = digits.subset(slice(0, 40)), build(NETS[net], seed=3).eval()
+    _, cache = model.run_with_cache(images.tensor())
+    names = [name for name in model.hook_points if name != "logits"]
+    for layer in names if method == "zero" else [n for n in names if n.endswith("hook_post")]:
+        effects = causal.ablate_all(model, images, layer, method=method, draws=2, resamples=3, seed=5)  # type: ignore[arg-type]
+        acts = cache[layer]
+        if method == "resample":
+            picks = np.random.default_rng(5).integers(40, size=(3, 40))
+            expected = np.mean([by_hooks(model, images, layer, acts[torch.from_numpy(p)]) for p in picks], 0)
+        else:
+            expected = by_hooks(model, images, layer, None if method == "zero" else acts.mean(0).expand_as(acts))
+        np.testing.assert_allclose(effects["loss_change"], expected, atol=1e-5, err_msg=layer)
+
+
+def test_cutting_a_unit_of_the_last_layer_takes_away_its_column(digits: nm.data.ImageSet) -> None:
+    model = nm.MLP(NETS["mlp"], seed=2).double()
+    with torch.no_grad():
+        _, cache = model.run_with_cache(digits.tensor().double())
+        acts, weight = cache["layers.1.hook_post"], model.output.weight
+        expected = cache["logits"] - acts.T[:, :, None] * weight.T[:, None]
+        run = downstream(model, digits.tensor().double(), "layers.1.hook_post")
+        got = torch.cat([logits for _, logits, _ in run.each_unit(torch.zeros_like(acts))])
+    assert float((got - expected).abs().max()) < 4e-15
+
+
+def test_a_model_that_others_have_hooked_is_run_as_they_left_it(digits: nm.data.ImageSet) -> None:
+    images, model = digits.subset(slice(0, 30)), build(NETS["mlp"], seed=3).eval()
+    model.add_hook("layers.1.hook_pre", lambda tensor, hook: tensor + 3)
+    effects = causal.ablate_all(model, images, "layers.0.hook_post", draws=2)
+    np.testing.assert_allclose(effects["loss_change"], by_hooks(model, images, "layers.0.hook_post", None), atol=1e-5)
+    alone = causal.ablate_all(nm.MLP(model.config, 3), images, "layers.0.hook_post", draws=2)
+    assert np.abs(effects["loss_change"] - alone["loss_change"]).max() > 1e-3
+
+
+def test_the_mean_may_come_from_other_images_and_more_images_come_in_batches(
+    mlp: nm.MLP, digits: nm.data.ImageSet
+) -> None:
+    layer, other = "layers.0.hook_post", digits.subset(slice(0, 7))
+    assert len(digits) > BATCH
+    effects = causal.ablate_all(mlp, digits, layer, method="mean", reference=other, draws=2)
+    average = nm.activations(mlp, other, layer)[layer].values.mean(0)
+    expected = by_hooks(mlp, digits, layer, torch.from_numpy(average).expand(len(digits), -1))
+    np.testing.assert_allclose(effects["loss_change"], expected, atol=1e-5)
+    assert "7 other images" in effects.attrs["intervention"]
+
+
+@pytest.mark.parametrize("net", ["mlp", "cnn", "normed"])
+def test_a_random_direction_goes_as_far_as_the_unit_it_stands_beside(net: str, digits: nm.data.ImageSet) -> None:
+    images, model, layer = digits.subset(slice(0, 60)), build(NETS[net], seed=3).eval(), "layers.0.hook_post"
+    x, y = images.tensor(), images.label_tensor()
+    table = causal.ablate_directions(model, images, layer, 5, seed=4)
+    point = "layers.0.hook_pool" if net == "cnn" else layer
+    with torch.no_grad():
+        acts = model.run_with_cache(x)[1][point]
+        drawn = np.random.default_rng(4).standard_normal((5, acts[0].numel()))
+        base = torch.nn.functional.cross_entropy(model(x), y)
+        for number, draw in enumerate(drawn / np.linalg.norm(drawn, axis=1, keepdims=True)):
+            way = torch.from_numpy(draw).float().reshape(acts[:1].shape)
+            expected = []
+            for unit in range(acts.shape[1]):
+                far = acts[:, unit].flatten(1).norm(dim=1) if acts.ndim == 4 else acts[:, unit].abs()
+                moved = acts + far.reshape(-1, *(1,) * (acts.ndim - 1)) * way
+                logits = model.run_with_hooks(x, fwd_hooks=[(point, nm.interventions.patch(moved))])
+                expected.append(float(torch.nn.functional.cross_entropy(logits, y) - base))
+            found = table["loss_increase"].values[number]
+            np.testing.assert_allclose(found, expected, atol=0.1 * table["loss_increase"].values.std())
+
+
+def test_the_null_of_an_ablation_is_what_random_directions_do(mlp: nm.MLP, digits: nm.data.ImageSet) -> None:
+    effects = causal.ablate_all(mlp, digits, "layers.0.hook_post", draws=50, seed=4)
+    drawn = causal.ablate_directions(mlp, digits, "layers.0.hook_post", 50, seed=4)["loss_increase"].values
+    np.testing.assert_allclose(effects["loss_increase_null_low"], np.percentile(drawn, 2.5, axis=0))
+    np.testing.assert_allclose(effects["loss_increase_null_high"], np.percentile(drawn, 97.5, axis=0))
+    expected = (1 + (drawn >= effects["loss_increase"].values).sum(0)) / 51
+    np.testing.assert_allclose(effects["loss_increase_p"], expected)
+
+
+def test_a_units_own_direction_does_what_cutting_it_out_does(mlp: nm.MLP, digits: nm.data.ImageSet) -> None:
+    own = causal.ablate_directions(mlp, digits, "layers.0.hook_post", -3 * np.eye(12))["loss_increase"].values
+    effects = causal.ablate_all(mlp, digits, "layers.0.hook_post", draws=1)["loss_increase"].values
+    np.testing.assert_allclose(np.diag(own), effects, atol=0.02 * np.abs(effects).max())
+    for wrong in (0, np.ones((2, 5)), np.zeros((2, 12))):
+        with pytest.raises(DataError):
+            causal.ablate_directions(mlp, digits, "layers.0.hook_post", wrong)
+
+
+def test_the_spread_over_resamples_is_that_of_single_ones(mlp: nm.MLP, digits: nm.data.ImageSet) -> None:
+    images = digits.subset(slice(0, 50))
+    effects = causal.ablate_all(mlp, images, "layers.1.hook_post", method="resample", resamples=4, draws=1, seed=2)
+    acts = nm.activations(mlp, images, "layers.1.hook_post")["layers.1.hook_post"].values
+    picks = np.random.default_rng(2).integers(50, size=(4, 50))
+    single = [by_hooks(mlp, images, "layers.1.hook_post", torch.from_numpy(acts[p])).mean(1) for p in picks]
+    np.testing.assert_allclose(effects["loss_increase_sd"], np.std(single, 0, ddof=1), atol=1e-5)
+    with pytest.raises(DataError, match="at least 2"):
+        causal.ablate_all(mlp, images, "layers.1.hook_post", method="resample", resamples=1)

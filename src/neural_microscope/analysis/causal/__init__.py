@@ -1,0 +1,26 @@
+"""What matters: change something inside and see what the network then says.
+
+Each takes a model (or any torch module) and images. Effects of units stand beside those of random directions of the same
+norm, or of random units; a dead unit does exactly nothing.
+"""
+
+from .ablation import ablate_all
+from .contributions import direct_logit_attribution
+from .curves import cumulative_ablation
+from .directions import ablate_directions
+from .dose import dose_response
+from .patching import attribution_patching, patch_between
+from .paths import path_patching
+from .shifts import confusion_shift
+
+__all__ = [
+    "ablate_all",
+    "ablate_directions",
+    "attribution_patching",
+    "confusion_shift",
+    "cumulative_ablation",
+    "direct_logit_attribution",
+    "dose_response",
+    "patch_between",
+    "path_patching",
+]

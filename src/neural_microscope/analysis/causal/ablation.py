@@ -1,0 +1,151 @@
+"""Cut every unit of a layer out, one at a time, and see what the network then says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import xarray as xr
+from scipy import stats
+from torch import Tensor, nn
+
+from ...data import ImageSet
+from ...errors import DataError, unknown
+from ...hooks import evaluation, hooked
+from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, null_band, p_values
+from .directions import NULL, chosen_directions, losses, matched
+from .downstream import BATCH, Downstream, batches, numbers, unit_values
+
+Method = Literal["zero", "mean", "resample"]
+METHODS = ("zero", "mean", "resample")
+
+
+def ablate_all(
+    model: nn.Module,
+    images: ImageSet,
+    layer: str,
+    *,
+    method: Method = "zero",
+    reference: ImageSet | None = None,
+    resamples: int = 10,
+    draws: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Cuts out each unit (or channel) of a hook point in turn and lets the network answer all images, [unit].
+
+    ``method``: ``zero`` sets it to 0, ``mean`` to its mean over ``reference`` (each position of a map to its own),
+    ``resample`` to its value on an image drawn from ``reference``, the average of ``resamples`` draws. ``reference`` are
+    the same images unless given.
+
+    ``loss_change`` [unit, example]: change of the image's cross-entropy (nat); ``right_change`` [unit, example]: +1 where an
+    image is read rightly only now, -1 where only before (with ``resample`` the mean). ``accuracy_drop`` [unit]: share of the
+    images lost (-1..1), with ``…_low``, ``…_high``, a bootstrap interval over images, and ``…_q``: how likely images lost
+    would outnumber images won so by chance (exact sign test, McNemar 1947, false-discovery control over the layer);
+    ``accuracy_drop_by_class`` [unit, class], NaN for a class without images. ``loss_increase`` [unit] (nat) with its
+    interval, and beside random directions of the same norm: ``…_null_low``, ``…_null_high``, ``…_p`` (one-sided: a unit
+    that costs more than a direction no unit owns) and ``…_q``; see `ablate_directions`, also for the number of ``draws``.
+    ``loss_increase_sd``: over the draws of ``resample``. A dead unit gives exactly 0, and p 1.
+
+    Exact: between hook point and next map only pooling may lie, and the change passes that map as one column or kernel;
+    otherwise the pass runs again from the hook point, and for other modules from the images. ``progress(done, total)`` counts
+    units, over batches of images. Errors: UnknownName with the nearest name; HookError for what holds neither units nor
+    channels; DataError for values that are not finite.
+    """
+    if method not in METHODS:
+        raise unknown("ablation method", method, METHODS)
+    if resamples < 2 and method == "resample":
+        raise DataError(f"resamples is {resamples}; a mean and its spread need at least 2")
+    total = -(-len(images) // BATCH)
+    parts, null, spread = [], [], []
+    with torch.no_grad(), evaluation(hooked(model)):
+        source = None if method == "zero" else unit_values(model, reference or images, layer)
+        for number, (some, down, labels) in enumerate(batches(model, images, layer)):
+            values = _values(method, down, source, some, len(images), resamples, seed)
+            count = None if progress is None else _counter(progress, number, total, down.units)
+            loss, right, norms = (np.stack(x) for x in zip(*_cut(down, labels, values, count), strict=True))
+            parts.append((loss.mean(0), right.mean(0), numbers(down.logits.argmax(1) == labels)))
+            spread.append(loss.sum(2))
+            directions = chosen_directions(down, draws, seed)
+            null.append(matched(down, np.sqrt((norms**2).mean(0)), directions, losses(labels)))
+    loss, right, before = (np.concatenate(x, axis=-1) for x in zip(*parts, strict=True))
+    table = _table(loss, right, np.sum(null, axis=0) / len(images), images, down.axis, seed)
+    if method == "resample":
+        sd = (sum(spread) / len(images)).std(0, ddof=1)
+        table["loss_increase_sd"] = (down.axis, sd, {"units": "nat"})
+    table.attrs |= {"accuracy": float(before.mean()), "hook_point": layer, "intervention": _words(method, reference)}
+    table.attrs["null"] = f"{len(directions)} {NULL}"
+    return table
+
+
+def _words(method: str, reference: ImageSet | None) -> str:
+    of = "the same images" if reference is None else f"{len(reference)} other images"
+    return method if method == "zero" else f"{method} of {of}"
+
+
+def _values(
+    method: str, down: Downstream, source: Tensor | None, some: slice, n: int, resamples: int, seed: int
+) -> Iterator[Tensor]:
+    """What the units hold instead, [example, unit, …], once or for each draw."""
+    if source is None:
+        yield torch.zeros_like(down.acts)
+    elif method == "mean":
+        yield source.mean(0).expand_as(down.acts)
+    else:
+        drawn = np.random.default_rng(seed).integers(len(source), size=(resamples, n))[:, some]
+        for pick in drawn:
+            yield source[torch.from_numpy(pick).to(source.device)]
+
+
+def _counter(progress: Callable[[int, int], None], batch: int, total: int, units: int) -> Callable[[int], None]:
+    return lambda done: progress(batch * units + done, total * units)
+
+
+def _cut(
+    down: Downstream, labels: Tensor, values: Iterator[Tensor], count: Callable[[int], None] | None
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """(loss change, right change, norm of the change), each [unit, example], for each set of values."""
+    loss = losses(labels)
+    base, right = loss(down.logits[None]), (down.logits.argmax(-1) == labels).int()
+    for instead in values:
+        found = []
+        for units, logits, norms in down.each_unit(instead):
+            found.append((loss(logits) - base, (logits.argmax(-1) == labels).int() - right, norms))
+            if count:
+                count(units.stop)
+        yield tuple(numbers(torch.cat(one)) for one in zip(*found, strict=True))  # type: ignore[misc]
+
+
+def _table(
+    losses: np.ndarray, right: np.ndarray, null: np.ndarray, images: ImageSet, axis: str, seed: int
+) -> xr.Dataset:
+    one_hot = np.eye(images.classes)[images.labels]
+    counts = one_hot.sum(0)
+    nat, share = {"units": "nat"}, {"units": "share of images"}
+    variables: dict[str, Any] = {
+        "loss_change": ((axis, "example"), losses, nat),
+        "right_change": ((axis, "example"), right, {"units": "1"}),
+        "accuracy_drop_by_class": ((axis, "class"), -(right @ one_hot) / np.where(counts, counts, np.nan), share),
+    }
+    for name, values, unit in (("accuracy_drop", -right, share), ("loss_increase", losses, nat)):
+        low, high = bootstrap_mean(values, seed=seed)
+        variables[name] = (axis, values.mean(1), unit)
+        variables |= {f"{name}_low": (axis, low, unit), f"{name}_high": (axis, high, unit)}
+    lost, won = (right < 0).sum(1), (right > 0).sum(1)
+    variables["accuracy_drop_q"] = (axis, false_discovery(stats.binom.sf(lost - 1, lost + won, 0.5)))
+    low, high = null_band(null)
+    p = p_values(losses.mean(1), null)
+    variables |= {"loss_increase_null_low": (axis, low, nat), "loss_increase_null_high": (axis, high, nat)}
+    variables |= {"loss_increase_p": (axis, p), "loss_increase_q": (axis, false_discovery(p))}
+    return xr.Dataset(
+        variables,
+        coords={"label": ("example", images.labels)},
+        attrs={
+            "n_examples": len(images),
+            "interval": ONE_NETWORK,
+            "seed": seed,
+            "source": "unit ablation (Morcos et al. 2018), L(a_n := v) - L; sign test of McNemar 1947",
+        },
+    )

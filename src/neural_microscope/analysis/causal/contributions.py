@@ -1,0 +1,98 @@
+"""Which units speak for and against a class: the logits as a sum over units."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from ...axes import of_activation
+from ...data import ImageSet
+from ...errors import HookError
+from ...hooks import HookedModel, evaluation, hooked
+from ...models import Network
+from ...statistics import false_discovery, null_band, p_two_sided, shuffles
+from .downstream import BATCH, numbers, tensors
+
+
+def direct_logit_attribution(
+    model: nn.Module, images: ImageSet, layer: str | None = None, *, draws: int = 100, seed: int = 0
+) -> xr.Dataset:
+    """The logits of each image as a sum over the units of a layer: ``contribution`` [example, unit, class].
+
+    contribution = a_n · d logit / d a_n, summed over a channel's positions; ``rest`` [example, class] is the logit minus
+    the sum of all. At the last layer (the default) this is W_kn a_n and ``rest`` the bias, an identity and no estimate. Of
+    an earlier layer it is the sum over all paths at the image's own mask: exact for ReLU networks with max or average
+    pooling at that mask, a first-order account for others; ``rest`` then holds the biases of later layers.
+
+    ``evidence`` [unit, class]: mean contribution to a class's logit on that class's images minus on all others; beside it,
+    ``…_null_low``, ``…_null_high`` under shuffled labels, ``…_p`` (two-sided) and ``…_q`` over units and classes; NaN for a
+    class without images, or with all. ``logits`` [example, class]. Errors: HookError for a foreign module without ``layer``.
+    """
+    lens = hooked(model)
+    if layer is None:
+        if not isinstance(lens, Network):
+            raise HookError("which layer? Of a module nobody wrote for this the last one can't be told: give layer=")
+        layer = [name for name in lens.hook_points if name != "logits"][-1]
+    with evaluation(lens):
+        found = [_contributions(lens, some, layer) for some in tensors(model, images)[0].split(BATCH)]
+    contribution, logits = (np.concatenate(x) for x in zip(*found, strict=True))
+    axis = "unit" if "unit" in found[0][0].dims else "channel"
+    return xr.Dataset(
+        {
+            "contribution": (("example", axis, "class"), contribution, {"units": "logit"}),
+            "rest": (("example", "class"), logits - contribution.sum(1), {"units": "logit"}),
+            "logits": (("example", "class"), logits, {"units": "logit"}),
+            **_evidence(contribution, images, axis, draws, seed),
+        },
+        coords={"label": ("example", images.labels)},
+        attrs={
+            "n_examples": len(images),
+            "hook_point": layer,
+            "null": f"{draws} shuffles of the labels",
+            "seed": seed,
+            "source": "direct logit attribution: logit_k = rest_k + sum_n a_n d logit_k / d a_n",
+        },
+    )
+
+
+def _contributions(lens: HookedModel, pixels: Tensor, layer: str) -> tuple[xr.DataArray, np.ndarray]:
+    seen: list[Tensor] = []
+
+    def grab(tensor: Tensor, hook: object) -> Tensor:
+        seen.append(tensor.detach().requires_grad_(True))
+        return seen[0]
+
+    with torch.enable_grad(), lens.hooks([(layer, grab)]):
+        logits = lens(pixels)
+        acts = seen[0]
+        dims = of_activation(tuple(acts.shape), layer)
+        if not {"unit", "channel"} & set(dims):
+            raise HookError(f"{layer!r} holds [{', '.join(dims)}]; logits are a sum over units or channels")
+        classes = logits.shape[1]
+        slopes = [torch.autograd.grad(logits[:, k].sum(), acts, retain_graph=True)[0] for k in range(classes)]
+    parts = [(numbers(acts) * numbers(s)).reshape(*acts.shape[:2], -1).sum(2) for s in slopes]
+    return xr.DataArray(np.stack(parts, axis=2), dims=("example", dims[1], "class")), numbers(logits)
+
+
+def _evidence(
+    contribution: np.ndarray, images: ImageSet, axis: str, draws: int, seed: int
+) -> dict[str, tuple[tuple[str, str], np.ndarray, dict[str, str]]]:
+    classes = contribution.shape[2]
+
+    def difference(labels: np.ndarray) -> np.ndarray:
+        own = np.eye(classes)[labels]
+        n = own.sum(0)
+        full = (n > 0) & (n < len(labels))
+        inside = np.einsum("euc,ec->uc", contribution, own)
+        return inside / np.where(full, n, np.nan) - (total - inside) / np.where(full, len(labels) - n, np.nan)
+
+    total = contribution.sum(0)
+    value = difference(images.labels)
+    null = np.stack([difference(fake) for fake in shuffles(images.labels, draws, seed)])
+    low, high = null_band(null)
+    p = p_two_sided(value, null)
+    found = {"": value, "_null_low": low, "_null_high": high, "_p": p, "_q": false_discovery(p)}
+    units = {name: {} if name in ("_p", "_q") else {"units": "logit"} for name in found}
+    return {f"evidence{name}": ((axis, "class"), values, units[name]) for name, values in found.items()}

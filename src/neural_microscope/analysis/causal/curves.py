@@ -1,0 +1,124 @@
+"""How fast a network fails as more and more of its units are cut out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from ...data import ImageSet
+from ...errors import DataError
+from ...hooks import HookedModel, evaluation, hooked
+from ...statistics import false_discovery, null_band, p_two_sided
+from .downstream import BATCH, tensors, unit_values
+
+SHARES = tuple(np.linspace(0, 1, 11).tolist())
+
+
+def cumulative_ablation(
+    model: nn.Module,
+    images: ImageSet,
+    layers: str | Sequence[str],
+    orders: Mapping[str, Any] | None = None,
+    *,
+    shares: Sequence[float] = SHARES,
+    random: int = 6,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Accuracy as units of ``layers`` are set to 0 one after the other, beside random orders (Morcos et al. 2018).
+
+    ``orders``: name -> every unit once, the first to go first; units are counted through the layers (128 + 64 units: 0 to
+    191). ``shares`` of all units that are cut out, rising from 0 to 1. ``accuracy`` [order, bin] and ``auc`` [order]: the
+    area under it (trapezoids, 0..1). Beside them ``random_accuracy`` [draw, bin] and ``random_auc`` [draw] of ``random``
+    orders, ``accuracy_null_low``, ``accuracy_null_high`` [bin], ``auc_null_low``, ``auc_null_high``; ``auc_p`` [order],
+    two-sided among the random orders (39 are needed for 0.05), ``auc_q`` over the orders. Coordinate ``share`` on bin. One
+    forward pass for each order and share: ``random`` + orders times the number of shares, the two ends apart.
+    Errors: DataError for an order that is no order, or shares that do not rise from 0 to 1.
+    """
+    layers = [layers] if isinstance(layers, str) else list(layers)
+    at = np.asarray(shares, float)
+    if len(at) < 2 or at[0] != 0 or at[-1] != 1 or (np.diff(at) <= 0).any() or random < 1:
+        raise DataError(
+            f"shares {at.tolist()} with {random} random orders: shares rise from 0 to 1, random is at least 1"
+        )
+    lens = hooked(model)
+    with torch.no_grad(), evaluation(lens):
+        sizes = [unit_values(model, images.subset([0]), layer).shape[1] for layer in layers]
+        named = {name: _order(name, order, sum(sizes)) for name, order in (orders or {}).items()}
+        rng = np.random.default_rng(seed)
+        every = [*named.values(), *(rng.permutation(sum(sizes)) for _ in range(random))]
+        pixels, labels = tensors(model, images)
+        ends = [_accuracy(lens, pixels, labels, layers, _kept(sizes, range(k))) for k in (0, sum(sizes))]
+        curves = np.array(
+            [
+                [ends[0]]
+                + [
+                    _accuracy(lens, pixels, labels, layers, _kept(sizes, order[: round(share * sum(sizes))]))
+                    for share in at[1:-1]
+                ]
+                + [ends[1]]
+                for order in every
+            ]
+        )
+    return _table(curves, at, list(named)).assign_attrs(
+        n_examples=len(images),
+        hook_point=", ".join(layers),
+        units=sum(sizes),
+        null=f"{random} random orders",
+        seed=seed,
+        source="cumulative ablation (Morcos et al. 2018): accuracy against the share of units set to 0",
+    )
+
+
+def _order(name: str, order: Any, units: int) -> np.ndarray:
+    order = np.asarray(order)
+    if order.shape != (units,) or not np.array_equal(np.sort(order), np.arange(units)):
+        raise DataError(f"the order {name!r} has shape {order.shape}; it names each of the units 0 to {units - 1} once")
+    return order.astype(int)
+
+
+def _kept(sizes: Sequence[int], cut: Any) -> list[Tensor]:
+    """For each layer which units stay, as booleans."""
+    kept = torch.ones(sum(sizes), dtype=torch.bool)
+    kept[torch.as_tensor(np.array(cut, int))] = False
+    return list(kept.split(list(sizes)))
+
+
+def _accuracy(lens: HookedModel, pixels: Tensor, labels: Tensor, layers: Sequence[str], kept: list[Tensor]) -> float:
+    def keep(units: Tensor) -> Any:
+        def hook_fn(tensor: Tensor, hook: object) -> Tensor:
+            return tensor * units.to(tensor).reshape(-1, *(1,) * (tensor.ndim - 2))
+
+        return hook_fn
+
+    with lens.hooks([(layer, keep(units)) for layer, units in zip(layers, kept, strict=True)]):
+        right = [lens(x).argmax(1) == y for x, y in zip(pixels.split(BATCH), labels.split(BATCH), strict=True)]
+    return float(torch.cat(right).double().mean())
+
+
+def _table(curves: np.ndarray, at: np.ndarray, names: list[str]) -> xr.Dataset:
+    auc = np.trapezoid(curves, at, axis=1)
+    given, drawn = slice(len(names)), slice(len(names), None)
+    low, high = null_band(curves[drawn])
+    auc_low, auc_high = null_band(auc[drawn])
+    p = p_two_sided(auc[given], auc[drawn, None])
+    share = {"units": "share of images"}
+    return xr.Dataset(
+        {
+            "accuracy": (("order", "bin"), curves[given], share),
+            "auc": ("order", auc[given], {"units": "1"}),
+            "auc_p": ("order", p),
+            "auc_q": ("order", false_discovery(p)),
+            "random_accuracy": (("draw", "bin"), curves[drawn], share),
+            "random_auc": ("draw", auc[drawn], {"units": "1"}),
+            "accuracy_null_low": ("bin", low, share),
+            "accuracy_null_high": ("bin", high, share),
+            "auc_null_low": ((), auc_low, {"units": "1"}),
+            "auc_null_high": ((), auc_high, {"units": "1"}),
+        },
+        coords={"order": names, "share": ("bin", at)},
+    )

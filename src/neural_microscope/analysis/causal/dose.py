@@ -1,0 +1,122 @@
+"""How the answer changes as units are turned down and up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import nn
+
+from ...data import ImageSet
+from ...errors import HookError
+from ...hooks import evaluation, hooked
+from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, null_band, p_values
+from .directions import losses
+from .downstream import batches, numbers
+
+FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
+
+
+def dose_response(
+    model: nn.Module,
+    images: ImageSet,
+    layer: str,
+    unit: int | Sequence[int],
+    *,
+    factors: Sequence[float] = FACTORS,
+    others: int = 39,
+    seed: int = 0,
+) -> xr.Dataset:
+    """What the network says when a unit (or several together) is multiplied by each of ``factors``, [bin].
+
+    ``loss_increase`` (nat, mean over images) with a bootstrap interval over images, ``…_null_low``, ``…_null_high``: the same
+    of ``others`` random units of the layer (all others, where it has fewer; for k units random sets of k), ``…_p``: the
+    share of them that cost as much (one-sided; 39 others can reach 0.025), ``…_q`` over the factors. ``accuracy`` (0..1),
+    ``accuracy_by_class`` [bin, class] (NaN for a class without images), ``logits`` [bin, class]: their means. Coordinate
+    ``factor``: 0 is zero ablation, 1 changes exactly nothing. In a layer without other units the null is NaN.
+    Errors: HookError for a unit that does not exist; otherwise as `ablate_all`.
+    """
+    scale = np.asarray(factors, float)
+    loss, right, logits, null = [], [], [], []
+    with torch.no_grad(), evaluation(hooked(model)):
+        for _, down, labels in batches(model, images, layer):
+            chosen = checked(unit, down.units, layer)
+            sets = random_sets(down.units, len(chosen), others, seed, apart=chosen)
+            score = losses(labels)
+            base = score(down.logits[None])
+
+            def at(units: Sequence[int], factor: float, down: Any = down) -> torch.Tensor:
+                return down.replaced(units, down.acts[:, list(units)] * factor)
+
+            answers = torch.stack([at(chosen, f) for f in scale])
+            loss.append(numbers(score(answers) - base))
+            right.append(numbers(answers.argmax(-1) == labels))
+            logits.append(numbers(answers))
+            null.append([[float((score(at(s, f)[None]) - base).double().sum()) for f in scale] for s in sets])
+    parts = [np.concatenate(x, axis=1) for x in (loss, right, logits)]
+    table = _table(parts[0], parts[1], parts[2], images, seed)
+    drawn = np.sum(null, axis=0).reshape(-1, len(scale)) / len(images)
+    return (
+        _beside(table, drawn)
+        .assign_coords(factor=("bin", scale))
+        .assign_attrs(
+            {"hook_point": layer, "unit": chosen, "null": f"{len(drawn)} random other units of the layer, scaled alike"}
+        )
+    )
+
+
+def checked(unit: int | Sequence[int], units: int, layer: str) -> list[int]:
+    """The units as a list; a HookError for one that does not exist, or none."""
+    chosen = [int(u) for u in np.atleast_1d(np.asarray(unit))]
+    wrong = [u for u in chosen if not 0 <= u < units]
+    if wrong or not chosen or len(set(chosen)) < len(chosen):
+        came = wrong[0] if wrong else chosen
+        raise HookError(
+            f"{layer!r} has units 0 to {units - 1}; {came} came. Give one of them, or several different ones"
+        )
+    return chosen
+
+
+def random_sets(units: int, size: int, n: int, seed: int, apart: Sequence[int] = ()) -> list[list[int]]:
+    """Up to ``n`` different random sets of ``size`` units without those in ``apart``; of single units each at most once."""
+    left = np.setdiff1d(np.arange(units), list(apart))
+    rng = np.random.default_rng(seed)
+    if size > len(left):
+        return []
+    if size == 1:
+        return [[int(u)] for u in rng.permutation(left)[:n]]
+    return [[int(u) for u in rng.choice(left, size, replace=False)] for _ in range(n)]
+
+
+def _table(loss: np.ndarray, right: np.ndarray, logits: np.ndarray, images: ImageSet, seed: int) -> xr.Dataset:
+    counts = np.bincount(images.labels, minlength=images.classes)
+    by_class = right @ np.eye(images.classes)[images.labels] / np.where(counts, counts, np.nan)
+    low, high = bootstrap_mean(loss, seed=seed)
+    nat, share = {"units": "nat"}, {"units": "share of images"}
+    return xr.Dataset(
+        {
+            "loss_increase": ("bin", loss.mean(1), nat),
+            "loss_increase_low": ("bin", low, nat),
+            "loss_increase_high": ("bin", high, nat),
+            "accuracy": ("bin", right.mean(1), share),
+            "accuracy_by_class": (("bin", "class"), by_class, share),
+            "logits": (("bin", "class"), logits.mean(1), {"units": "1"}),
+        },
+        attrs={
+            "n_examples": len(images),
+            "interval": ONE_NETWORK,
+            "seed": seed,
+            "source": "dose and response: L(a_n := f a_n) - L",
+        },
+    )
+
+
+def _beside(table: xr.Dataset, drawn: np.ndarray) -> xr.Dataset:
+    value = table["loss_increase"].values
+    low, high = null_band(drawn) if len(drawn) else (np.full_like(value, np.nan),) * 2
+    p = p_values(value, drawn) if len(drawn) else np.full_like(value, np.nan)
+    found = {"null_low": low, "null_high": high, "p": p, "q": false_discovery(p)}
+    return table.assign({f"loss_increase_{name}": ("bin", values) for name, values in found.items()})

@@ -1,0 +1,95 @@
+"""Pairs of images, and what is asked of their logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...data import ImageSet
+from ...errors import DataError
+from ...statistics import INTERVAL
+from .downstream import BATCH, numbers, tensors
+
+Metric = Callable[[Tensor], Tensor]
+"""logits [example, class] -> one number for each image."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A batch of pairs: the same number of clean and of corrupted images, pair by pair."""
+
+    clean: Tensor
+    corrupted: Tensor
+    metric: Metric
+
+    @cached_property
+    def score(self) -> Metric:
+        """The metric of logits [k, example, class]: [k, example]."""
+        return lambda logits: torch.stack([self.metric(one) for one in logits])
+
+
+def pairs(model: nn.Module, clean: ImageSet, corrupted: ImageSet, metric: Metric | None) -> Iterator[Pairs]:
+    """The pairs in batches. Without a metric: the logit of the clean image's class minus that of the corrupted one's."""
+    if len(clean) != len(corrupted):
+        raise DataError(f"{len(clean)} clean images came with {len(corrupted)} corrupted ones; they are pairs")
+    (x, y), (x_b, y_b) = tensors(model, clean), tensors(model, corrupted)
+    for start in range(0, len(y), BATCH):
+        some = slice(start, start + BATCH)
+        yield Pairs(x[some], x_b[some], metric or logit_difference(y[some], y_b[some]))
+
+
+def logit_difference(label: Tensor, other: Tensor) -> Metric:
+    """The logit of one class minus that of another, image by image."""
+    return lambda logits: (logits.gather(1, label[:, None]) - logits.gather(1, other[:, None]))[:, 0]
+
+
+def share_of(change: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """``change`` [..., example] as a share of ``whole`` [example], both summed over the pairs; NaN where that is 0."""
+    total = whole.sum(-1)
+    return change.sum(-1) / np.where(total == 0, np.nan, total)
+
+
+def share_interval(change: np.ndarray, whole: np.ndarray, seed: int, draws: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    """The bootstrap interval of `share_of`, pairs drawn with replacement; NaN where all pairs are alike."""
+    n = len(whole)
+    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws).T  # [example, draw]
+    total = whole @ weights
+    if not whole.any():
+        return (np.full(len(change), np.nan),) * 2
+    low, high = np.nanpercentile(change @ weights / np.where(total == 0, np.nan, total), INTERVAL, axis=1)
+    return low, high
+
+
+def by_pair(change: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """``change`` [unit, example] as a share of ``whole`` [example] pair by pair; NaN where clean and corrupted are alike."""
+    return change / np.where(whole == 0, np.nan, whole)
+
+
+NAN = "NaN where the metric is the same on clean and corrupted images: there is nothing to restore"
+
+
+def attrs(n: int, layer: str, seed: int, source: str, null: str) -> dict[str, object]:
+    return {
+        "n_examples": n,
+        "hook_point": layer,
+        "seed": seed,
+        "null": null,
+        "interval": "95 % bootstrap over pairs of images of one network",
+        "nan": NAN,
+        "source": source,
+    }
+
+
+def joined(parts: Sequence[tuple[np.ndarray, ...]]) -> list[np.ndarray]:
+    """Batches joined along the examples, the last axis."""
+    return [np.concatenate(x, axis=-1) for x in zip(*parts, strict=True)]
+
+
+def per_unit(tensor: Tensor) -> np.ndarray:
+    """[example, unit, …] summed over a channel's positions: [unit, example]."""
+    return numbers(tensor.reshape(*tensor.shape[:2], -1).sum(2)).T

@@ -1,0 +1,184 @@
+"""Carry activations from one image into the run on another: which units hold the difference?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from ...data import ImageSet
+from ...hooks import evaluation, hooked
+from ...statistics import bootstrap, false_discovery, null_band, p_two_sided, p_values
+from .directions import NULL, chosen_directions, matched
+from .downstream import Downstream, downstream, numbers
+from .pairs import Metric, Pairs, attrs, by_pair, joined, pairs, per_unit, share_interval, share_of
+
+
+def patch_between(
+    model: nn.Module,
+    clean: ImageSet,
+    corrupted: ImageSet,
+    layer: str,
+    *,
+    metric: Metric | None = None,
+    draws: int | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Activation patching of every unit (or channel) of a layer between pairs of images, in both directions, [unit].
+
+    ``metric``: logits [example, class] -> [example]; without one, the logit of the clean image's class minus that of the
+    corrupted one's. Both results are (patched - corrupted) / (clean - corrupted), sums over the pairs:
+    ``denoising``: the unit's clean value is put into the corrupted run; 0: nothing comes back, 1: everything.
+    ``noising``: its corrupted value is put into the clean run; 1: nothing is lost, 0: everything. For both ``…_low``,
+    ``…_high`` (bootstrap over pairs), ``…_null_low``, ``…_null_high`` (random directions of the same norm in each run),
+    ``…_p`` (two-sided) and ``…_q``; ``…_by_pair`` [unit, example], NaN where clean and corrupted give the same metric; and
+    ``…_whole``: the whole layer patched, 1 and 0 by construction where nothing goes past the layer. All are NaN where the
+    sums are equal. ``metric_clean``, ``metric_corrupted`` [example].
+    Errors: DataError where the images are not pairs; otherwise as `ablate_all`.
+    """
+    parts: list[tuple[np.ndarray, ...]] = []
+    null: dict[str, Any] = {"denoising": 0.0, "noising": 0.0}
+    with torch.no_grad(), evaluation(hooked(model)):
+        for batch in pairs(model, clean, corrupted, metric):
+            one, other = (downstream(model, x, layer) for x in (batch.clean, batch.corrupted))
+            parts.append((*_metrics(batch, one, other), *_patched(batch, other, one), *_patched(batch, one, other)))
+            directions = chosen_directions(one, draws, seed)
+            for name, norms, run in (("denoising", parts[-1][4], other), ("noising", parts[-1][7], one)):
+                null[name] = null[name] + matched(run, norms, directions, batch.score)
+    good, bad, restored, restored_all, _, broken, broken_all, _ = joined(parts)
+    whole, axis = good - bad, one.axis
+    table = xr.Dataset({"metric_clean": ("example", good), "metric_corrupted": ("example", bad)})
+    for name, change, all_units, start in (
+        ("denoising", restored, restored_all, 0.0),
+        ("noising", broken, broken_all, 1.0),
+    ):
+        drawn = null[name] / np.where(whole.sum() == 0, np.nan, whole.sum())
+        table = table.assign(_with_null(name, change, all_units, whole, drawn, start, axis, seed))
+    source = "activation patching, (patched - corrupted) / (clean - corrupted)"
+    return table.assign_attrs(attrs(len(clean), layer, seed, source, f"{len(directions)} {NULL}"))
+
+
+def _metrics(batch: Pairs, one: Downstream, other: Downstream) -> tuple[np.ndarray, np.ndarray]:
+    return numbers(batch.metric(one.logits)), numbers(batch.metric(other.logits))
+
+
+def _patched(batch: Pairs, run: Downstream, source: Downstream) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Change of the metric in ``run`` when each unit, and when all, hold the ``source``'s values; norms of the change."""
+    base = batch.metric(run.logits)
+    found = [(numbers(batch.score(logits) - base), numbers(norms)) for _, logits, norms in run.each_unit(source.acts)]
+    change, norms = (np.concatenate(x) for x in zip(*found, strict=True))
+    everything = numbers(batch.metric(run.replaced(range(run.units), source.acts)) - base)
+    return change, everything, norms
+
+
+def _with_null(
+    name: str,
+    change: np.ndarray,
+    everything: np.ndarray,
+    whole: np.ndarray,
+    drawn: np.ndarray,
+    start: float,
+    axis: str,
+    seed: int,
+) -> dict[str, Any]:
+    low, high = share_interval(change, whole, seed)
+    value = share_of(change, whole)
+    null_low, null_high = null_band(drawn)
+    p = np.where(np.isnan(value), np.nan, p_two_sided(value, drawn))
+    found = {
+        name: (axis, start + value),
+        f"{name}_low": (axis, start + low),
+        f"{name}_high": (axis, start + high),
+        f"{name}_null_low": (axis, start + null_low),
+        f"{name}_null_high": (axis, start + null_high),
+        f"{name}_p": (axis, p),
+        f"{name}_q": (axis, false_discovery(p)),
+        f"{name}_by_pair": ((axis, "example"), start + by_pair(change, whole)),
+        f"{name}_whole": ((), start + float(share_of(everything, whole))),
+    }
+    no_unit = (f"{name}_p", f"{name}_q")
+    return {
+        key: (*value, {} if key in no_unit else {"units": "share of the difference"}) for key, value in found.items()
+    }
+
+
+def attribution_patching(
+    model: nn.Module,
+    clean: ImageSet,
+    corrupted: ImageSet,
+    layer: str,
+    *,
+    metric: Metric | None = None,
+    draws: int = 200,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Denoising of every unit to first order, from one backward pass, beside the exact value, [unit].
+
+    ``estimate`` = sum (a_clean - a_corrupted) dM/da / sum (M_clean - M_corrupted), the gradient at the corrupted image, a
+    channel's positions summed; ``exact``: `patch_between`'s ``denoising``. ``…_by_pair`` [unit, example] of both. Equal, to
+    rounding, at the last layer with a metric linear in the logits; elsewhere the nonlinearities between are cut short.
+    ``correlation`` (Pearson, over units, -1..1) with ``…_low``, ``…_high`` (bootstrap over units), ``…_null_low``,
+    ``…_null_high`` and ``…_p`` (one-sided) under shuffled units; NaN where either is constant. NaN as in `patch_between`.
+    """
+    lens, parts = hooked(model), []
+    with evaluation(lens):
+        for batch in pairs(model, clean, corrupted, metric):
+            with torch.no_grad():
+                one, other = (downstream(model, x, layer) for x in (batch.clean, batch.corrupted))
+                exact, _, _ = _patched(batch, other, one)
+            with torch.enable_grad():
+                slope = _slope(lens, batch, layer)
+            estimate = per_unit((one.acts - other.acts) * slope)
+            parts.append((*_metrics(batch, one, other), estimate, exact))
+    good, bad, estimate, exact = joined(parts)
+    whole, axis = good - bad, one.axis
+    share = {"units": "share of the difference"}
+    table = xr.Dataset(
+        {
+            "estimate": (axis, share_of(estimate, whole), share),
+            "exact": (axis, share_of(exact, whole), share),
+            "estimate_by_pair": ((axis, "example"), by_pair(estimate, whole), share),
+            "exact_by_pair": ((axis, "example"), by_pair(exact, whole), share),
+        }
+    )
+    table = table.assign(_correlation(table["estimate"].values, table["exact"].values, draws, seed))
+    source = "attribution patching: (a_clean - a_corrupted) dM/da at the corrupted image"
+    return table.assign_attrs(
+        {
+            **attrs(len(clean), layer, seed, source, f"{draws} shuffles of the units (of the correlation)"),
+            "interval": "95 % bootstrap over units of one network (of the correlation)",
+        }
+    )
+
+
+def _slope(lens: Any, batch: Pairs, layer: str) -> Tensor:
+    """Gradient of the metric at the corrupted images, [example, unit, …]."""
+    _, cache = lens.run_with_cache(
+        batch.corrupted, names_filter=layer, incl_bwd=True, loss=lambda logits: batch.metric(logits).sum()
+    )
+    return cache[f"{layer}_grad"]
+
+
+def _correlation(estimate: np.ndarray, exact: np.ndarray, draws: int, seed: int) -> dict[str, Any]:
+    def pearson(x: np.ndarray, y: np.ndarray) -> float:
+        if np.isnan(x).any() or np.isnan(y).any() or np.ptp(x) == 0 or np.ptp(y) == 0:
+            return np.nan
+        return float(np.corrcoef(x, y)[0, 1])
+
+    rng = np.random.default_rng(seed)
+    value = pearson(estimate, exact)
+    null = np.array([pearson(estimate, rng.permutation(exact)) for _ in range(draws)])
+    low, high = bootstrap(lambda pick: pearson(estimate[pick], exact[pick]), len(exact), draws, seed)
+    null_low, null_high = null_band(null)
+    found: dict[str, Any] = {
+        "correlation": value,
+        "correlation_low": low,
+        "correlation_high": high,
+        "correlation_null_low": null_low,
+        "correlation_null_high": null_high,
+        "correlation_p": p_values(np.asarray(value), null),
+    }
+    return {name: ((), float(number)) for name, number in found.items()}

@@ -1,0 +1,112 @@
+"""From a unit to a unit: how much of a difference goes by one path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from ...data import ImageSet
+from ...errors import HookError
+from ...hooks import HookedModel, evaluation, hooked
+from ...interventions import patch
+from ...statistics import false_discovery, null_band, p_two_sided, random_directions
+from .dose import checked
+from .downstream import downstream, numbers
+from .pairs import Metric, Pairs, attrs, by_pair, joined, pairs, per_unit, share_interval, share_of
+
+
+def path_patching(
+    model: nn.Module,
+    clean: ImageSet,
+    corrupted: ImageSet,
+    sender: tuple[str, int],
+    receiver: tuple[str, int | None],
+    *,
+    metric: Metric | None = None,
+    draws: int = 39,
+    seed: int = 0,
+) -> xr.Dataset:
+    """The part of the change from clean to corrupted images that goes from one unit through another, [unit].
+
+    ``sender`` and ``receiver``: (hook point, unit), the receiver later; ``(hook point, None)`` takes every unit there in
+    turn. The clean run is made with the sender at its corrupted value; what the receiver then holds is put into another clean
+    run, in which all else is clean. Between them the change may pass any unit (of adjacent layers: none); past the receiver
+    it goes on as usual. ``effect`` = (M_path - M_clean) / (M_corrupted - M_clean), sums over pairs: 0 nothing, 1 all of it;
+    with ``…_low``, ``…_high`` (bootstrap over pairs), ``…_by_pair`` [unit, example], ``…_null_low``, ``…_null_high``: the same
+    when the sender's layer moves by the same norm in a random direction instead, ``…_p`` (two-sided; 39 draws can reach
+    0.05) and ``…_q`` over the receivers. ``receiver_change`` [unit]: mean change of the receiver's activation. NaN as in
+    `patch_between`. Errors: HookError where the receiver comes first or a unit does not exist.
+    """
+    (start, unit), (end, _) = sender, receiver
+    if start == end:
+        raise HookError(f"sender and receiver both lie at {start!r}; a path leads to a later hook point")
+    lens, parts, null = hooked(model), [], []
+    with torch.no_grad(), evaluation(lens):
+        for batch in pairs(model, clean, corrupted, metric):
+            one, other = (downstream(model, x, start) for x in (batch.clean, batch.corrupted))
+            chosen = checked(unit, one.units, start)
+            end_run = downstream(model, batch.clean, end)
+            takers = checked(range(end_run.units) if receiver[1] is None else receiver[1], end_run.units, end)
+            sent = one.acts.clone()
+            sent[:, chosen] = other.acts[:, chosen]
+            arrived = _arrives(lens, batch, start, sent, end)
+            effect = _through(end_run, batch, arrived, takers)
+            moved = per_unit((arrived - end_run.acts)[:, takers]) / end_run.acts[0, 0].numel()
+            whole = numbers(batch.metric(other.logits) - batch.metric(one.logits))
+            parts.append((whole, effect, moved))
+            aside = (_arrives(lens, batch, start, away, end) for away in _elsewhere(one.acts, sent, draws, seed))
+            null.append([_through(end_run, batch, there, takers).sum(1) for there in aside])
+    whole, effect, moved = joined(parts)
+    words = f"{draws} random directions of the same norm for each pair, in the sender's layer"
+    source = "path patching (Wang et al. 2022): the sender's change, through the receiver alone"
+    table = _table(effect, whole, np.sum(null, axis=0), moved, end_run.axis, takers, seed)
+    return table.assign_attrs({**attrs(len(clean), end, seed, source, words), "sender": f"{start} {chosen[0]}"})
+
+
+def _arrives(lens: HookedModel, batch: Pairs, start: str, values: Tensor, end: str) -> Tensor:
+    """What stands at ``end`` in the clean run when ``values`` stand at ``start``."""
+    return lens.run_with_hooks(batch.clean, fwd_hooks=[(start, patch(values))], stop_at=end)
+
+
+def _through(run: Any, batch: Pairs, arrived: Tensor, takers: list[int]) -> np.ndarray:
+    """Change of the metric of a clean run in which each of ``takers`` in turn holds what arrived, [unit, example]."""
+    base = batch.metric(run.logits)
+    if len(takers) == run.units:
+        return np.concatenate([numbers(batch.score(logits) - base) for _, logits, _ in run.each_unit(arrived)])
+    return np.stack([numbers(batch.metric(run.replaced([t], arrived[:, [t]])) - base) for t in takers])
+
+
+def _elsewhere(acts: Tensor, sent: Tensor, draws: int, seed: int) -> list[Tensor]:
+    """The clean activations moved as far as those sent, but in random directions."""
+    norm = (sent - acts).flatten(1).norm(dim=1).reshape(-1, *(1,) * (acts.ndim - 1))
+    drawn = torch.from_numpy(random_directions(draws, acts[0].numel(), seed)).to(acts)
+    return [acts + norm * direction.reshape(acts[:1].shape) for direction in drawn]
+
+
+def _table(
+    effect: np.ndarray, whole: np.ndarray, null: Any, moved: np.ndarray, axis: str, takers: list[int], seed: int
+) -> xr.Dataset:
+    value = share_of(effect, whole)
+    low, high = share_interval(effect, whole, seed)
+    drawn = null / np.where(whole.sum() == 0, np.nan, whole.sum())
+    null_low, null_high = null_band(drawn)
+    p = np.where(np.isnan(value), np.nan, p_two_sided(value, drawn))
+    share = {"units": "share of the difference"}
+    return xr.Dataset(
+        {
+            "effect": (axis, value, share),
+            "effect_low": (axis, low, share),
+            "effect_high": (axis, high, share),
+            "effect_null_low": (axis, null_low, share),
+            "effect_null_high": (axis, null_high, share),
+            "effect_p": (axis, p),
+            "effect_q": (axis, false_discovery(p)),
+            "effect_by_pair": ((axis, "example"), by_pair(effect, whole), share),
+            "receiver_change": (axis, moved.mean(1), {"units": "1"}),
+        },
+        coords={axis: takers},
+    )

@@ -1,0 +1,97 @@
+"""Which images are read as something else when the network is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from ...data import ImageSet
+from ...hooks import NamesFilter, evaluation, hooked
+from ...statistics import null_band, p_two_sided, p_values
+from .dose import random_sets
+from .downstream import BATCH, batches, numbers, tensors
+
+
+def confusion_shift(
+    model: nn.Module,
+    images: ImageSet,
+    fwd_hooks: Sequence[tuple[NamesFilter, Any]],
+    *,
+    layer: str | None = None,
+    size: int = 1,
+    draws: int = 100,
+    seed: int = 0,
+) -> xr.Dataset:
+    """How an intervention moves the confusion table: intervened minus baseline, counts [class, predicted].
+
+    ``fwd_hooks``: as `HookedModel.hooks` takes them. ``shift`` [class, predicted]: each row sums to exactly 0. ``moved``:
+    share of the images read as another class than before (0..1). Beside them, ``…_null_low``, ``…_null_high``: what cutting
+    out ``size`` random units of ``layer`` does (at most ``draws`` different ones), ``shift_p`` two-sided and ``moved_p``
+    one-sided. ``layer`` is the hook point of the first hook unless given; where that is no single name the null is NaN.
+    """
+    if layer is None and fwd_hooks and isinstance(fwd_hooks[0][0], str):
+        layer = fwd_hooks[0][0]
+    lens, classes = hooked(model), images.classes
+    pixels = tensors(model, images)[0]
+    with torch.no_grad(), evaluation(lens):
+        before = numbers(torch.cat([lens(some).argmax(1) for some in pixels.split(BATCH)])).astype(int)
+        with lens.hooks(fwd_hooks):
+            after = numbers(torch.cat([lens(some).argmax(1) for some in pixels.split(BATCH)])).astype(int)
+        others = _others(model, images, layer, size, draws, seed)
+    base = _confusion(images.labels, before, classes)
+    shift, moved = _confusion(images.labels, after, classes) - base, np.mean(after != before)
+    null = (
+        np.array([_confusion(images.labels, other, classes) for other in others]).reshape(-1, classes, classes) - base
+    )
+    away = np.array([np.mean(other != before) for other in others])
+    return _table(shift, moved, null, away).assign_attrs(
+        n_examples=len(images),
+        hook_point=layer or "",
+        null=f"{len(others)} times {size} random units of {layer} cut out" if len(others) else "none: give layer=",
+        seed=seed,
+        source="C(intervened) - C(baseline)",
+    )
+
+
+def _others(model: nn.Module, images: ImageSet, layer: str | None, size: int, draws: int, seed: int) -> np.ndarray:
+    """Predicted classes [draw, example] with random units cut out."""
+    if layer is None:
+        return np.zeros((0, len(images)), int)
+    found = []
+    for _, down, _ in batches(model, images, layer):
+        sets = random_sets(down.units, size, draws, seed)
+        found.append([numbers(_cut(down, chosen).argmax(1)) for chosen in sets])
+    return np.concatenate([np.array(part).reshape(len(part), -1) for part in found], axis=1).astype(int)
+
+
+def _cut(down: Any, chosen: list[int]) -> Tensor:
+    return down.replaced(chosen, torch.zeros_like(down.acts[:, chosen]))
+
+
+def _confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def _table(shift: np.ndarray, moved: float, null: np.ndarray, away: np.ndarray) -> xr.Dataset:
+    cells = ("class", "predicted")
+    count, share = {"units": "images"}, {"units": "share of images"}
+    nothing = np.full(shift.shape, np.nan)
+    low, high = null_band(null) if len(null) else (nothing, nothing)
+    away_low, away_high = null_band(away) if len(away) else (np.nan, np.nan)
+    return xr.Dataset(
+        {
+            "shift": (cells, shift, count),
+            "shift_null_low": (cells, low, count),
+            "shift_null_high": (cells, high, count),
+            "shift_p": (cells, p_two_sided(shift, null) if len(null) else nothing),
+            "moved": ((), moved, share),
+            "moved_null_low": ((), away_low, share),
+            "moved_null_high": ((), away_high, share),
+            "moved_p": ((), float(p_values(np.asarray(moved), away)) if len(away) else np.nan),
+        }
+    )
