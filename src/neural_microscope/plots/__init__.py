@@ -2,7 +2,9 @@
 figure with ``alt`` text, in the ``theme`` light or dark.
 """
 
+from .animate import animate
 from .attribution import attributions, deletion_insertion, maximised, sanity, single_pixels
+from .dictionary import dictionary, dictionary_controls, latent_density, stability
 from .dynamics import activity_over_time, histograms_over_time, learning_curves, unit_states
 from .geometry import (
     clusters_over_time,
@@ -14,6 +16,7 @@ from .geometry import (
     subspaces,
 )
 from .predictions import confusion
+from .probes import probes
 from .style import TOKENS, Plot
 from .tuning import basis_comparison, measure_agreement, quantile_strips, selectivity_over_time, tuning
 from .units import class_means, feature_maps, selectivity, top_images, weights
@@ -22,6 +25,7 @@ __all__ = [
     "TOKENS",
     "Plot",
     "activity_over_time",
+    "animate",
     "attributions",
     "basis_comparison",
     "class_means",
@@ -29,20 +33,25 @@ __all__ = [
     "collapse_over_time",
     "confusion",
     "deletion_insertion",
+    "dictionary",
+    "dictionary_controls",
     "dimension_over_time",
     "embedding",
     "explained_variance",
     "feature_maps",
     "histograms_over_time",
+    "latent_density",
     "learning_curves",
     "maximised",
     "measure_agreement",
     "pca_over_time",
+    "probes",
     "quantile_strips",
     "sanity",
     "selectivity",
     "selectivity_over_time",
     "single_pixels",
+    "stability",
     "subspaces",
     "top_images",
     "tuning",
