@@ -299,8 +299,8 @@ def test_one_image_that_makes_cka_is_found_and_left_out() -> None:
     table = similarity.compare(a, b, draws=2)
     assert value(table, "cka") < 0.7
     assert value(table, "cka_without_top") == pytest.approx(1, abs=1e-3)
-    assert int(table["displacement"].argmax()) == 17
-    assert int(np.abs(table["influence"]).argmax()) == 17
+    assert table["displacement"].values.argmax() == 17
+    assert np.abs(table["influence"].values).argmax() == 17
 
 
 def test_every_pair_of_layers_stands_in_its_place() -> None:
@@ -331,7 +331,7 @@ def test_the_interval_of_cka_covers_what_many_images_give() -> None:
     mix = np.random.default_rng(5).normal(size=(5, 5))
     truth = value(similarity.cka(*pair(20000, 0), draws=2), "cka")
     tables = [similarity.cka(*pair(100, seed), draws=2, seed=seed) for seed in range(1, 61)]
-    assert 50 <= sum(value(t, "cka_low") <= truth <= value(t, "cka_high") for t in tables)
+    assert sum(value(t, "cka_low") <= truth <= value(t, "cka_high") for t in tables) >= 50
     widths = [value(t, "cka_high") - value(t, "cka_low") for t in tables]
     assert np.median(widths) < 0.5
 

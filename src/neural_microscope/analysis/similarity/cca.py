@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
-from ... import named
 from ...errors import DataError, unknown
 from ...statistics import null_band, p_values
 from . import pairs
@@ -50,7 +49,7 @@ def relation(x: np.ndarray, y: np.ndarray, *, keep: float) -> pairs.Relation:
     x, y = pairs.centred(x), pairs.centred(y)
     (u, size), (v, size_b) = basis(x), basis(y)
     if not (len(size) and len(size_b)):
-        return lambda order: {"correlation": np.full(0, np.nan), "cca": np.nan, "svcca": np.nan, "pwcca": np.nan}
+        return lambda order: {"correlation": np.full(1, np.nan), "cca": np.nan, "svcca": np.nan, "pwcca": np.nan}
     leading, leading_b = _holding(size, keep), _holding(size_b, keep)
     loadings = u.T @ x  # [component, feature]
 
@@ -133,7 +132,7 @@ def principal_angles(
     }
     attrs = {"seed": seed, "null": words, "source": "Björck & Golub 1973; svd(U'V)", "of": of, "k": k}
     named_by = {"angle": ("component",)}
-    return pairs.table(found, named_by, a, b, **attrs, **pairs.reason(named.flat(a).std(0), named.flat(b).std(0)))
+    return pairs.table(found, named_by, a, b, **attrs, **pairs.reason(x, y))
 
 
 def angles(u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -144,8 +143,8 @@ def angles(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """
     if u.shape[1] < v.shape[1]:
         u, v = v, u
-    if not v.shape[1]:
-        return np.zeros(0)
+    if not v.shape[1]:  # a side without variance has no direction
+        return np.full(1, np.nan)
     product = u.T @ v
     cosine = np.linalg.svd(product, compute_uv=False).clip(0, 1)
     sine = np.linalg.svd(v - u @ product, compute_uv=False)[::-1].clip(0, 1)

@@ -84,10 +84,10 @@ def measured(
     if not split or len(x) < 2 * FEWEST:
         return found
     parts = [halves(labels, int(rng.integers(2**31)))[0] for _ in range(HALVES)]
-    half = _stacked([relate(x[part], y[part])(np.arange(len(part))) for part in parts])
-    for name, one in value.items():
-        if np.ndim(one) == 0:
-            found[f"{name}_low"], found[f"{name}_high"] = around(one, half[name])
+    whole = {name for name, one in value.items() if np.ndim(one) == 0}  # a half may have another rank
+    taken = [relate(x[part], y[part])(np.arange(len(part))) for part in parts]
+    for name, half in _stacked([{key: one[key] for key in whole} for one in taken]).items():
+        found[f"{name}_low"], found[f"{name}_high"] = around(value[name], half)
     return found
 
 

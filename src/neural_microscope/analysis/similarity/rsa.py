@@ -37,7 +37,7 @@ def rsa(
         raise unknown("metric", metric, METRICS)
     if metric == "correlation" and min(named.flat(one).shape[1] for one in (a, b)) < 2:
         raise DataError("a correlation over one unit does not exist; give metric='euclidean'")
-    named.same_examples(a, b)
+    pairs.side_by_side(a, b)
     x, y, labels = named.flat(a), named.flat(b), pairs.classes(a, b)
     chosen = np.sort(np.random.default_rng(seed).permutation(len(x))[:most])
     kept = chosen[_defined(x[chosen], metric) & _defined(y[chosen], metric)]
