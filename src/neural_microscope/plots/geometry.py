@@ -26,8 +26,8 @@ def pca_over_time(
 ) -> Plot:
     """Each layer's images on its first two components (rows) at some snapshots (columns), on one basis a layer.
 
-    ``results``: `analysis.geometry.pca` of each layer, fitted at the end; ``untrained``: the same fitted at snapshot
-    0, drawn first: what the untrained network looks like where it is given its own best view.
+    ``results``: `analysis.geometry.pca` of each layer, on any basis; ``untrained``: the same fitted at snapshot 0, drawn
+    first: what the untrained network looks like where it is given its own best view.
     """
     figure = style.new("wide", 0.5 + 1.65 * len(results), look)
     grid = figure.subplots(len(results), 1 + len(snapshots), squeeze=False)
@@ -37,21 +37,20 @@ def pca_over_time(
         _map(row[0], _scores(untrained[name])[0], _limits(_scores(untrained[name])[[0]]), labels, look)
         for axes, snapshot in zip(row[1:], snapshots, strict=True):
             _map(axes, scores[snapshot], _limits(scores[list(snapshots)]), labels, look)
-        share, chance = result["explained"].values[:2].sum(), result["explained_by_chance"].values[:2].sum()
+        share, chance = (float(_last(result[n])[:2].sum()) for n in ("explained", "explained_by_chance"))
         row[0].set_ylabel(
             f"{name.removesuffix('.hook_post')}\n{100 * share:.0f} % of variance\n(by chance {100 * chance:.0f} %)",
             fontsize=7.5,
         )
     grid[0][0].set_title("untrained,\nown axes", loc="center", fontsize=8)
-    steps = next(iter(results.values()))["step"].values
+    first = next(iter(results.values()))
+    basis = {"fixed": "final axes", "pooled": "axes of all", "aligned": "axes turned"}[first.attrs["basis"]]
     for axes, snapshot in zip(grid[0][1:], snapshots, strict=True):
-        step = int(steps[snapshot])
-        axes.set_title(
-            "untrained,\nfinal axes" if step == 0 else f"step {step:,},\nfinal axes", loc="center", fontsize=8
-        )
+        step = int(first["step"][snapshot])
+        axes.set_title(f"{f'step {step:,}' if step else 'untrained'},\n{basis}", loc="center", fontsize=8)
     figure.alt = (
         f"Probe images as digits on the first two principal components of {', '.join(results)}: first the untrained network on "
-        "axes of its own, then moments of training on the axes fitted at the end."
+        f"axes of its own, then moments of training ({basis})."
     )
     return figure
 
@@ -67,16 +66,15 @@ def explained_variance(results: Mapping[str, xr.Dataset], *, look: Look) -> Plot
     panels = np.atleast_1d(figure.subplots(1, len(results), sharey=True))
     counts = []
     for axes, (name, result) in zip(panels, results.items(), strict=True):
-        table = result.isel(snapshot=-1) if "snapshot" in result["explained"].dims else result
+        table = _last(result)
         number = np.arange(1, table.sizes["component"] + 1)
-        low, high = 100 * table["explained_null_low"].values, 100 * table["explained_null_high"].values
+        low, high, shares = (_visible(table[f"explained{end}"]) for end in ("_null_low", "_null_high", ""))
         axes.fill_between(number, low, high, color=look.null, alpha=0.3, linewidth=0)
         axes.plot(number, (low + high) / 2, color=look.null, linewidth=0.8)
-        shares = 100 * table["explained"].values
         axes.plot(number, shares, "o-", color=look.ink, markersize=3, linewidth=0.8)
         counts.append(int(table["above_chance"]))
         more = "all" if counts[-1] == len(number) else f"{counts[-1]} of"
-        axes.set_title(f"{_short(name)}: {more} {len(number)} above chance")
+        axes.set_title(f"{_short(name)}\n{more} {len(number)} above chance")
         _log(axes)
         axes.set_xlabel("principal component")
         axes.grid(True, axis="y")
@@ -114,9 +112,8 @@ def dimension_over_time(results: Mapping[str, xr.Dataset], *, look: Look) -> Plo
         _log(axes)
         axes.grid(True, axis="y")
         _steps(axes, results)
-        axes.set_xlabel("")
+        axes.set_xlabel("optimiser step")
     panels[0].set_ylabel("dimensions")
-    figure.supxlabel("optimiser step (0: untrained)", fontsize=8.5)
     handles, names = panels[0].get_legend_handles_labels()
     handles.append(panels[0].fill_between([], [], [], color=look.null, alpha=0.3))
     figure.legend(handles, [*names, "units shuffled"], loc="outside lower center", ncols=len(handles))
@@ -209,7 +206,7 @@ def clusters_over_time(results: Mapping[str, xr.Dataset], *, look: Look) -> Plot
 def embedding(result: xr.Dataset, *, look: Look) -> Plot:
     """The layouts of all seeds side by side, each image as its digit: `analysis.geometry.embed`."""
     count = result.sizes["seed"]
-    figure = style.new("wide", 0.75 + 6.6 / max(count, 2), look)
+    figure = style.new("wide", 0.95 + 6.6 / max(count, 2), look)
     labels = result["label"].values
     for number, axes in enumerate(np.atleast_1d(figure.subplots(1, count))):
         points = result["embedding"].values[number]
@@ -221,7 +218,7 @@ def embedding(result: xr.Dataset, *, look: Look) -> Plot:
         axes.set_title(f"seed {int(result['seed'][number])}: trustworthiness {trust:.2f}", loc="center", fontsize=8)
         kept, by_chance = (100 * float(result[f"knn_preservation{end}"][number]) for end in ("", "_null_high"))
         axes.set_xlabel(
-            f"(random places: {chance:.2f})\n{kept:.0f} % of neighbours kept ({by_chance:.0f} %)", fontsize=7.5
+            f"random places: {chance:.2f}\n{kept:.0f} % of neighbours kept, by chance {by_chance:.0f} %", fontsize=7.5
         )
     agreed = result["agreement"].values
     shared = f" {100 * np.nanmean(agreed):.0f} % of neighbours are shared between seeds." if count > 1 else ""
@@ -275,6 +272,11 @@ def subspaces(result: xr.Dataset, *, look: Look) -> Plot:
     return figure
 
 
+def _visible(share: xr.DataArray) -> np.ndarray:
+    """In percent; NaN below 0.01 %, where a log axis would show nothing but rounding."""
+    return np.where(share > 1e-4, 100 * share, np.nan)
+
+
 def _band(axes: Axes, table: xr.Dataset, name: str, look: Look, *, factor: float = 1, line: Any = "-") -> None:
     """The null of a measure over the steps, with a thin line in the middle in the style of its value."""
     low, high = factor * table[f"{name}_null_low"].values, factor * table[f"{name}_null_high"].values
@@ -300,6 +302,11 @@ def _short(name: str) -> str:
 
 def _listed(results: Mapping[str, xr.Dataset], counts: list[int]) -> str:
     return ", ".join(f"{_short(name)} {count}" for name, count in zip(results, counts, strict=True))
+
+
+def _last(table: Any) -> Any:
+    """The last snapshot, where there is such an axis."""
+    return table.isel(snapshot=-1) if "snapshot" in table.dims else table
 
 
 def _scores(result: xr.Dataset) -> np.ndarray:

@@ -1,0 +1,150 @@
+"""Pictures of geometry show the values and nulls they were given, in both themes, with nothing cut off or covered."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+from neural_microscope import plots
+from neural_microscope.analysis import geometry
+from neural_microscope.plots import style
+
+STEPS = np.array([0, 1, 8, 64])
+LABELS = np.arange(80) % 4
+
+
+def acts(units: int, seed: int = 0) -> xr.DataArray:
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(4, 80, units)) + np.arange(4)[:, None, None] * np.eye(4, units)[LABELS]
+    coords = {"step": ("snapshot", STEPS), "label": ("example", LABELS)}
+    return xr.DataArray(values, dims=("snapshot", "example", "unit"), coords=coords, name="layers.0.hook_post")
+
+
+LAYERS = {f"layers.{i}.hook_post": acts(units, i) for i, units in enumerate((12, 8, 6))}
+LAST = LAYERS["layers.2.hook_post"]
+PCA = {name: geometry.pca(a, 6) for name, a in LAYERS.items()}
+DIMENSION = {name: geometry.dimension(a, null_draws=3) for name, a in LAYERS.items()}
+CLUSTERS = {name: geometry.clusters(a, k=3, draws=5) for name, a in LAYERS.items()}
+WEIGHTS = xr.DataArray(np.random.default_rng(0).normal(size=(4, 4, 6)), dims=("snapshot", "class", "unit"))
+COLLAPSE = geometry.neural_collapse(LAST, WEIGHTS, draws=5)
+SUBSPACES = geometry.subspaces(
+    LAYERS["layers.0.hook_post"], {"planted": np.arange(4), "others": np.arange(11, 3, -1)}, (2, 3, 4), draws=40
+)
+
+
+def layouts() -> xr.Dataset:
+    places = xr.DataArray(
+        np.random.default_rng(0).normal(size=(3, 80, 2)),
+        dims=("seed", "example", "component"),
+        coords={"seed": [0, 1, 5]},
+    )
+    judged = geometry.faithfulness(LAST, places, k=5)
+    return judged.assign(embedding=places).assign_attrs(method="t-sne", **judged.attrs)
+
+
+def over_time(basis: str) -> Callable[..., plots.Plot]:
+    results = {name: geometry.pca(a, basis=basis) for name, a in LAYERS.items()}
+    untrained = {name: geometry.pca(a.isel(snapshot=[0])) for name, a in LAYERS.items()}
+    return lambda **k: plots.pca_over_time(results, untrained, [0, 2, 3], **k)
+
+
+EMBEDDED = layouts()
+PICTURES: dict[str, Callable[..., plots.Plot]] = {
+    "explained_variance": lambda **k: plots.explained_variance(PCA, **k),
+    "dimension_over_time": lambda **k: plots.dimension_over_time(DIMENSION, **k),
+    "collapse_over_time": lambda **k: plots.collapse_over_time(COLLAPSE, **k),
+    "clusters_over_time": lambda **k: plots.clusters_over_time(CLUSTERS, **k),
+    "embedding": lambda **k: plots.embedding(EMBEDDED, **k),
+    "one_embedding": lambda **k: plots.embedding(EMBEDDED.isel(seed=[0], seed_b=[0]), **k),
+    "subspaces": lambda **k: plots.subspaces(SUBSPACES, **k),
+    "pca_over_time_pooled": over_time("pooled"),
+    "pca_over_time_aligned": over_time("aligned"),
+}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.Theme) -> None:
+    figure = PICTURES[name](theme=theme)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80)
+    shown = np.asarray(Image.open(buffer).convert("RGB")) / 255
+    paper = np.array(to_rgb(style.look(theme).paper))
+    np.testing.assert_allclose(shown[0, 0], paper, atol=0.01)
+    assert 0.01 < (np.abs(shown - paper).max(-1) > 0.15).mean() < 0.9
+    assert len(figure.alt) > 40
+    assert "nan" not in figure.alt.replace("NC4 nan", "")  # the network's answers were not given here
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_no_text_is_cut_off_and_no_label_covers_another(name: str) -> None:
+    figure = PICTURES[name](theme="light")
+    figure.canvas.draw()
+    width, height = figure.canvas.get_width_height()
+    labels = [t for a in figure.axes for t in (a.title, a._left_title, a.xaxis.label, a.yaxis.label)]
+    labels += [t for legend in figure.legends for t in legend.get_texts()]
+    boxes = [(t.get_text(), t.get_window_extent()) for t in labels if t.get_text() and t.get_visible()]
+    for number, (text, box) in enumerate(boxes):
+        assert min(box.x0, box.y0) >= -1, text
+        assert box.x1 <= width + 1, text
+        assert box.y1 <= height + 1, text
+        for other, there in boxes[:number]:
+            assert not box.overlaps(there), (text, other)
+
+
+def lines(axes: object, colour: str) -> list[np.ndarray]:
+    return [line.get_ydata() for line in axes.lines if line.get_color() == colour and len(line.get_ydata())]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("picture", "panel", "name", "tables"),
+    [
+        ("dimension_over_time", 0, "participation_ratio", DIMENSION),
+        ("dimension_over_time", 3, "two_nn", DIMENSION),
+        ("clusters_over_time", 0, "silhouette", CLUSTERS),
+        ("collapse_over_time", 2, "nc3", {"": COLLAPSE}),
+    ],
+)
+def test_the_lines_are_the_values_and_a_grey_band_is_their_null(
+    picture: str, panel: int, name: str, tables: dict[str, xr.Dataset]
+) -> None:
+    axes = PICTURES[picture](theme="light").axes[panel]
+    drawn = lines(axes, style.look("light").ink)
+    assert len(drawn) == len(tables)
+    for line, table in zip(drawn, tables.values(), strict=True):
+        np.testing.assert_allclose(line, table[name])
+    bands = [c for c in axes.collections if isinstance(c, PolyCollection)]
+    for band, table in zip(bands, tables.values(), strict=False):
+        heights = band.get_paths()[0].vertices[:, 1]
+        assert heights.min() == pytest.approx(float(table[f"{name}_null_low"].min()))
+        assert heights.max() == pytest.approx(float(table[f"{name}_null_high"].max()))
+
+
+def test_filled_dots_are_the_sets_that_beat_random_units() -> None:
+    figure = PICTURES["subspaces"](theme="light")
+    look = style.look("light")
+    dots = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    filled = sum(len(line.get_xdata()) for line in dots if line.get_markerfacecolor() == look.ink)
+    beaten = int((SUBSPACES["silhouette_q"] < 0.05).sum())
+    assert filled == beaten > 0
+    assert f"{beaten} of 6" in figure.axes[0].get_title("left")
+
+
+def test_components_without_variance_do_not_stretch_the_axis() -> None:
+    array = acts(5)
+    array[..., 3:] = 0.0
+    axes = plots.explained_variance({"layers.0.hook_post": geometry.pca(array, 5)}).axes[0]
+    assert axes.get_ylim()[0] > 0.005
+    assert "of 5 above chance" in axes.get_title("left")
+
+
+def test_a_measure_that_could_not_be_taken_says_so() -> None:
+    axes = PICTURES["collapse_over_time"](theme="light").axes[3]
+    assert "not measured" in [text.get_text() for text in axes.texts]
