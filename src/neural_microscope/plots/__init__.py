@@ -5,7 +5,16 @@ figure with ``alt`` text, in the ``theme`` light or dark.
 from .animate import animate
 from .attribution import attributions, deletion_insertion, maximised, sanity, single_pixels
 from .dictionary import dictionary, dictionary_controls, latent_density, stability
-from .dynamics import activity_over_time, histograms_over_time, learning_curves, unit_states
+from .dynamics import (
+    activity_over_time,
+    class_learning,
+    gradient_flow,
+    histograms_over_time,
+    learning_curves,
+    unit_lives,
+    unit_states,
+    weight_spectra,
+)
 from .geometry import (
     clusters_over_time,
     collapse_over_time,
@@ -15,7 +24,7 @@ from .geometry import (
     pca_over_time,
     subspaces,
 )
-from .predictions import confusion
+from .predictions import confusion, confusion_over_time, image_lives, reliability
 from .probes import probes
 from .style import TOKENS, Plot
 from .tuning import basis_comparison, measure_agreement, quantile_strips, selectivity_over_time, tuning
@@ -28,10 +37,12 @@ __all__ = [
     "animate",
     "attributions",
     "basis_comparison",
+    "class_learning",
     "class_means",
     "clusters_over_time",
     "collapse_over_time",
     "confusion",
+    "confusion_over_time",
     "deletion_insertion",
     "dictionary",
     "dictionary_controls",
@@ -39,7 +50,9 @@ __all__ = [
     "embedding",
     "explained_variance",
     "feature_maps",
+    "gradient_flow",
     "histograms_over_time",
+    "image_lives",
     "latent_density",
     "learning_curves",
     "maximised",
@@ -47,6 +60,7 @@ __all__ = [
     "pca_over_time",
     "probes",
     "quantile_strips",
+    "reliability",
     "sanity",
     "selectivity",
     "selectivity_over_time",
@@ -55,6 +69,8 @@ __all__ = [
     "subspaces",
     "top_images",
     "tuning",
+    "unit_lives",
     "unit_states",
+    "weight_spectra",
     "weights",
 ]

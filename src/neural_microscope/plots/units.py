@@ -57,7 +57,8 @@ def class_means(trained: xr.DataArray, untrained: xr.DataArray, *, look: Look) -
         style.quiet(axes, ticks=True)
         axes.set_yticks(range(len(values)), [str(c) for c in range(len(values))])
         axes.set_xticks([])
-        axes.set_xlabel(f"{values.shape[1]} {means.dims[-1]}s, by the class they like most")
+        silent = "; grey: silent" if (peak <= 0).any() else ""
+        axes.set_xlabel(f"{values.shape[1]} {means.dims[-1]}s, by the class they like most{silent}")
         axes.set_title(title)
     figure.axes[0].set_ylabel("class")
     bar = figure.colorbar(image, ax=figure.axes, fraction=0.02, pad=0.01, label="share of the unit's highest mean")
@@ -104,7 +105,16 @@ def selectivity(
         axes.set_ylim(bottom - 0.12 * (top - bottom), top)
     costly = [unit for unit in np.argsort(-np.where(known, y, -np.inf))[:named] if known[unit]]
     style.label_points(axes, {str(unit): (x[unit], y[unit]) for unit in costly}, look)
-    axes.set_xlabel("class selectivity on held-out images (digit: the class a unit prefers)")
+    marks = ["digit: the class a unit prefers", "grey band: shuffled labels"]
+    if untrained is not None:
+        marks.append("grey ticks: the untrained network's units")
+    axes.set_xlabel("class selectivity on held-out images\n" + " · ".join(marks))
+    beyond = int((table["selectivity_q"] < 0.05).sum())
+    if costly:
+        axes.set_title(
+            f"{beyond} of {len(x)} {table['selectivity'].dims[0]}s prefer a class; "
+            f"one cut out costs at most {max(y[known].max(), 0):.1f} points"
+        )
     axes.set_ylabel("accuracy lost when cut out\n(percentage points)")
     axes.grid(True, axis="y")
     axes.margins(x=0.04)

@@ -1,0 +1,145 @@
+"""Pictures of units draw what the measures returned: marks where a result is, words for those who can't see them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+from neural_microscope import plots
+from neural_microscope.analysis import selectivity
+from neural_microscope.plots import style
+
+LABELS = np.arange(200) % 10
+STEPS = np.array([0, 1, 4, 16])
+IMAGES = np.random.default_rng(1).integers(0, 255, (200, 8, 8)).astype(np.uint8)
+
+
+def acts() -> xr.DataArray:
+    """24 units that come to prefer a class; unit 0 is dead, unit 1 dies, unit 2 prefers nothing."""
+    rng = np.random.default_rng(0)
+    growing = np.array([0, 0.5, 2, 3])[:, None, None] * (LABELS[:, None] == np.arange(24) % 10)
+    growing[..., 2] = 0
+    values = rng.exponential(1, (200, 24)) + growing
+    values[..., 0] = 0
+    values[-1, :, 1] = 0
+    coords = {"step": ("snapshot", STEPS), "label": ("example", LABELS)}
+    return xr.DataArray(values, dims=("snapshot", "example", "unit"), coords=coords, name="layers.0.hook_post")
+
+
+A = acts()
+LIVES = selectivity.over_time(A)
+TABLE = selectivity.class_selectivity(A, draws=20)
+BASES = selectivity.basis_comparison(A, {"random": np.random.default_rng(0).normal(size=(5, 24))}, draws=8)
+PICTURES: dict[str, Callable[..., plots.Plot]] = {
+    "tuning": lambda **k: plots.tuning(
+        selectivity.tuning(A, draws=20), selectivity.tuning(A.isel(snapshot=0), draws=20), **k
+    ),
+    "tuning_of_three": lambda **k: plots.tuning(selectivity.tuning(A, draws=20), units=[0, 3, 5], **k),
+    "quantile_strips": lambda **k: plots.quantile_strips(IMAGES, selectivity.quantile_examples(A, per=4), **k),
+    "one_strip": lambda **k: plots.quantile_strips(
+        IMAGES, selectivity.quantile_examples(A, (1.0,), per=4), units=[3], **k
+    ),
+    "selectivity_over_time": lambda **k: plots.selectivity_over_time(LIVES, **k),
+    "measure_agreement": lambda **k: plots.measure_agreement(selectivity.agreement(TABLE, draws=50), **k),
+    "basis_comparison": lambda **k: plots.basis_comparison(BASES, **k),
+}
+
+
+def pixels(figure: plots.Plot) -> np.ndarray:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80)
+    return np.asarray(Image.open(buffer).convert("RGB")) / 255
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.Theme) -> None:
+    figure = PICTURES[name](theme=theme)
+    shown = pixels(figure)
+    paper = np.array(to_rgb(style.look(theme).paper))
+    np.testing.assert_allclose(shown[0, 0], paper, atol=0.01)
+    assert 0.01 < (np.abs(shown - paper).max(-1) > 0.15).mean() < 0.95
+    assert len(figure.alt) > 40
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_no_text_is_cut_off_and_no_label_covers_another(name: str) -> None:
+    figure = PICTURES[name]()
+    figure.canvas.draw()
+    width, height = figure.canvas.get_width_height()
+    labels = [t for a in figure.axes if a.get_visible() for t in (a.title, a._left_title, a.xaxis.label, a.yaxis.label)]
+    labels += [t for t in (figure._supxlabel, figure._supylabel) if t is not None]
+    boxes = [(t.get_text(), t.get_window_extent()) for t in labels if t.get_text()]
+    for number, (text, box) in enumerate(boxes):
+        assert box.x0 >= -1, text
+        assert box.y0 >= -1, text
+        assert box.x1 <= width + 1, text
+        assert box.y1 <= height + 1, text
+        for other, there in boxes[:number]:
+            assert not box.overlaps(there), (text, other)
+
+
+def raster() -> tuple[np.ndarray, np.ndarray]:
+    """The raster's colours, and the units' order as the picture sorts them."""
+    figure = plots.selectivity_over_time(LIVES)
+    last = np.where(LIVES["beyond_chance"][-1], LIVES["preferred"][-1], 99)
+    order = np.lexsort((LIVES["since"].fillna(np.inf).values, last))
+    return np.asarray(figure.axes[0].images[0].get_array()), order
+
+
+def test_a_life_is_in_its_classes_colours_and_faint_where_not_beyond_chance() -> None:
+    shown, order = raster()
+    look = style.look("light")
+    for row, unit in enumerate(order):
+        for snapshot in range(4):
+            colour = np.array(to_rgb(look.of_class(int(LIVES["preferred"][snapshot, unit]))))
+            if LIVES["beyond_chance"][snapshot, unit]:
+                np.testing.assert_allclose(shown[row, snapshot], colour)
+            else:
+                paper = np.array(to_rgb(look.paper))
+                assert np.abs(shown[row, snapshot] - paper).max() < 0.2
+
+
+def test_the_title_of_lives_counts_those_that_hold_a_class() -> None:
+    held = int(np.isfinite(LIVES["since"]).sum())
+    assert 15 < held < 24
+    assert plots.selectivity_over_time(LIVES).axes[0].get_title("left").startswith(f"{held} of 24 units")
+
+
+def test_numbers_of_agreement_are_the_results() -> None:
+    result = selectivity.agreement(TABLE, draws=50)
+    texts = [t.get_text() for t in plots.measure_agreement(result).axes[0].texts]
+    assert f"{float(result['agreement'][0, 1]):.2f}" in texts
+    assert len(texts) == 12
+    gone = result.assign(agreement=result["agreement"].where(result["measure"] != "precision"))
+    assert "none" in [t.get_text() for t in plots.measure_agreement(gone).axes[0].texts]
+
+
+def test_strips_show_the_images_named_and_leave_places_without_one_empty() -> None:
+    strips = selectivity.quantile_examples(A, (1.0,), per=4).isel(unit=[3])
+    sheet = np.asarray(plots.quantile_strips(IMAGES, strips).axes[0].images[0].get_array())
+    look = style.look("light")
+    first = IMAGES[int(strips["examples"][0, 0, 0])] / 255
+    np.testing.assert_allclose(sheet[4:12, :8], look.digit_map(first), atol=0.01)
+    none = strips.assign(examples=strips["examples"] * 0 - 1)
+    sheet = np.asarray(plots.quantile_strips(IMAGES, none).axes[0].images[0].get_array())
+    np.testing.assert_allclose(sheet[4:12, :8, :3], np.broadcast_to(to_rgb(look.absent), (8, 8, 3)), atol=0.01)
+
+
+def test_the_verdict_on_a_basis_follows_its_null() -> None:
+    def title(auc: float) -> str:
+        result = BASES.assign(
+            auc=("basis", [auc, auc]), auc_null_low=("basis", [0.6] * 2), auc_null_high=("basis", [0.7] * 2)
+        )
+        return plots.basis_comparison(result).axes[0].get_title("left")
+
+    assert "worse than random" in title(0.5)
+    assert "no better than random" in title(0.65)
+    assert "better than random" in title(0.8)
+    assert "no better" not in title(0.8)
