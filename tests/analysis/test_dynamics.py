@@ -196,10 +196,18 @@ def test_a_planted_direction_stands_out_of_the_shuffled_entries_and_noise_does_n
     assert (table["stable_rank_null_low"] <= table["stable_rank_null_high"]).all()
 
 
+def test_the_order_in_which_a_file_holds_its_weights_does_not_matter() -> None:
+    rng = np.random.default_rng(0)
+    state = {f"layers.{i}.weight": rng.normal(size=(5, 6)) for i in range(12)}
+    table = dynamics.weight_spectra([state, dict(reversed(state.items()))], [0, 1], draws=3)
+    assert table["parameter"].values.tolist() == list(state)
+    np.testing.assert_array_equal(table["top"][0], table["top"][1])
+
+
 def test_a_matrix_of_zeros_has_no_stable_rank_and_equal_entries_are_no_finding() -> None:
     table = dynamics.weight_spectra([{"zero": np.zeros((3, 4)), "equal": np.full((3, 4), 0.1)}], [0])
-    assert np.isnan(float(table["stable_rank"][0, 0]))
-    assert float(table["stable_rank"][0, 1]) == pytest.approx(1)
+    assert np.isnan(float(table["stable_rank"].sel(parameter="zero")[0]))
+    assert float(table["stable_rank"].sel(parameter="equal")[0]) == pytest.approx(1)
     assert table["top_p"].values.tolist() == [[1, 1]]
 
 

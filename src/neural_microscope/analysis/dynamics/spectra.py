@@ -19,7 +19,8 @@ def weight_spectra(
     """Singular values of every weight matrix at every snapshot, beside those of the same entries in random places.
 
     ``states``: a state dict for each of ``steps`` (``(run.weights(s) for s in run.steps)``), tensors or arrays; what
-    has fewer than two axes is passed over, kernels are flattened to [out, in · rows · cols].
+    has fewer than two axes is passed over, kernels are flattened to [out, in · rows · cols]. Parameters come in the order
+    of their names.
 
     ``singular_value`` [snapshot, parameter, rank], largest first, NaN beyond a matrix's own rank. ``top`` [snapshot,
     parameter]: the largest. ``stable_rank``: ||W||_F² / ||W||_2², 1..min(shape); NaN for a matrix of zeros. The null
@@ -117,7 +118,8 @@ def _matrices(states: Iterable[Mapping[str, Any]], steps: Sequence[int]) -> list
     """The matrices of every state, float64 [out, in]; the same names and shapes in each, all values finite."""
     found = []
     for state, step in zip(states, steps, strict=False):
-        matrices = {name: _matrix(value) for name, value in state.items() if len(value.shape) >= 2}
+        # by name: a file that weights were read from may hold them in any order, and in another at each snapshot
+        matrices = {name: _matrix(state[name]) for name in sorted(state, key=_number) if len(state[name].shape) >= 2}
         for name, matrix in matrices.items():
             if not np.isfinite(matrix).all():
                 raise DataError(f"{name} at step {step}: not all weights are finite; the network has diverged there")
@@ -128,6 +130,11 @@ def _matrices(states: Iterable[Mapping[str, Any]], steps: Sequence[int]) -> list
     if not shapes[0] or any(shape != shapes[0] for shape in shapes):
         raise DataError("the states hold no matrix, or not the same ones; give state dicts of one network over time")
     return found
+
+
+def _number(name: str) -> list[tuple[int, str]]:
+    """layers.2 before layers.10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in name.split(".")]
 
 
 def _matrix(value: Any) -> np.ndarray:
