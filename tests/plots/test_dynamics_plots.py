@@ -1,0 +1,108 @@
+"""Pictures of dynamics show what the tables say, in both themes, with words and no text cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.colors import to_rgb
+
+from neural_microscope import plots
+from neural_microscope.analysis import dynamics
+from neural_microscope.plots import style
+
+STEPS = np.array([0, 1, 4, 16, 64])
+RNG = np.random.default_rng(0)
+
+
+def gradients() -> xr.Dataset:
+    names = ["layers.0.linear.weight", "layers.0.linear.bias", "output.weight", "output.bias"]
+    values = RNG.lognormal(-2, 0.5, (40, 4))
+    recorded = {name: (("step", "parameter"), values) for name in ("grad_norm", "update_ratio")}
+    return xr.Dataset(recorded, coords={"step": np.arange(1, 400, 10), "parameter": names})
+
+
+def lives(silent: bool = True) -> xr.Dataset:
+    x = RNG.exponential(size=(5, 20, 6))
+    if silent:
+        x[3:, :, 2] = x[:2, :, 4] = x[:, :, 5] = 0
+    coords = {"step": ("snapshot", STEPS)}
+    return dynamics.lives(
+        xr.DataArray(x, dims=("snapshot", "example", "unit"), coords=coords, name="layers.0.hook_post")
+    )
+
+
+def by_class(counts: np.ndarray | None = None) -> xr.Dataset:
+    accuracy = np.linspace(0, 1, 5)[:, None] * np.linspace(0.7, 1, 10)
+    log = xr.Dataset(
+        {"test_accuracy_by_class": (("snapshot", "class"), accuracy)}, coords={"step": ("snapshot", STEPS)}
+    )
+    return dynamics.learning_by_class(log, counts=counts)
+
+
+def spectra() -> xr.Dataset:
+    states = [{"a.weight": k * RNG.normal(size=(4, 9)), "b.weight": RNG.normal(size=(12, 9))} for k in range(1, 6)]
+    return dynamics.weight_spectra(states, STEPS.tolist(), draws=10)
+
+
+PICTURES: dict[str, Callable[..., plots.Plot]] = {
+    "gradient_flow": lambda **k: plots.gradient_flow(dynamics.gradient_flow(gradients()), **k),
+    "weight_spectra": lambda **k: plots.weight_spectra(spectra(), **k),
+    "unit_lives": lambda **k: plots.unit_lives(
+        {"layers.0.hook_post": lives(), "layers.1.hook_post": lives(False)}, **k
+    ),
+    "class_learning": lambda **k: plots.class_learning(by_class(np.full(10, 50)), **k),
+    "class_learning without counts": lambda **k: plots.class_learning(by_class(), **k),
+}
+
+
+def pixels(figure: plots.Plot) -> np.ndarray:
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3] / 255
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_stands_on_its_themes_paper_with_words_and_cuts_no_text_off(name: str, theme: style.Theme) -> None:
+    figure = PICTURES[name](theme=theme)
+    shown = pixels(figure)
+    paper = np.array(to_rgb(style.look(theme).paper))
+    np.testing.assert_allclose(shown[0, 0], paper, atol=0.01)
+    assert 0.01 < (np.abs(shown - paper).max(-1) > 0.15).mean() < 0.9
+    assert len(figure.alt) > 40
+    width, height = figure.canvas.get_width_height()
+    for axes in figure.axes:
+        for text in [axes._left_title, axes.xaxis.label, axes.yaxis.label, *axes.texts]:
+            if text.get_text() and text.get_visible():
+                box = text.get_window_extent()
+                assert min(box.x0, box.y0) >= -1, text
+                assert box.x1 <= width + 1, text
+                assert box.y1 <= height + 1, text
+
+
+def test_the_spectrum_of_the_shuffled_entries_lies_behind_the_last_snapshots() -> None:
+    table = spectra()
+    upper = plots.weight_spectra(table).axes[0]
+    np.testing.assert_array_equal(upper.lines[-1].get_ydata(), table["singular_value"][-1, 0, :4])
+    band = upper.collections[0].get_paths()[0].vertices[:, 1]
+    assert band.max() == float(table["singular_value_null_high"][0].max())
+
+
+def test_the_picture_of_lives_leaves_out_units_that_always_fire_and_counts_the_others() -> None:
+    figure = PICTURES["unit_lives"]()
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["5", "2", "4"]
+    assert "2 of 6 units end silent, 1 first fire while learning, 3 always fire" in figure.alt
+    assert "no unit was ever silent" in [text.get_text() for text in figure.axes[1].texts]
+
+
+def test_the_rule_of_thumb_is_drawn_and_named_as_one() -> None:
+    figure = PICTURES["gradient_flow"]()
+    assert any(np.allclose(line.get_ydata(), 1e-3) for line in figure.axes[2].lines)
+    assert "rule of thumb, not a null" in figure.alt
+
+
+def test_the_title_names_the_class_that_ends_lowest() -> None:
+    figure = PICTURES["class_learning"]()
+    assert figure.axes[0].get_title("left") == "Class 0 ends lowest, at 70.0 %"
