@@ -26,6 +26,7 @@ from .geometry import (
 )
 from .predictions import confusion, confusion_over_time, image_lives, reliability
 from .probes import probes
+from .similarity import displacement, drift, similarity_matrix, unit_drift, unit_matches
 from .style import TOKENS, Plot
 from .tuning import basis_comparison, measure_agreement, quantile_strips, selectivity_over_time, tuning
 from .units import class_means, feature_maps, selectivity, top_images, weights
@@ -47,6 +48,8 @@ __all__ = [
     "dictionary",
     "dictionary_controls",
     "dimension_over_time",
+    "displacement",
+    "drift",
     "embedding",
     "explained_variance",
     "feature_maps",
@@ -64,12 +67,15 @@ __all__ = [
     "sanity",
     "selectivity",
     "selectivity_over_time",
+    "similarity_matrix",
     "single_pixels",
     "stability",
     "subspaces",
     "top_images",
     "tuning",
+    "unit_drift",
     "unit_lives",
+    "unit_matches",
     "unit_states",
     "weight_spectra",
     "weights",

@@ -1,0 +1,122 @@
+"""Pictures of likeness draw what they were given, in both themes, with words for those who can't see them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+from neural_microscope import plots
+from neural_microscope.analysis import similarity
+from neural_microscope.plots import style
+
+LABELS = np.arange(80) % 10
+STEPS = np.array([0, 1, 10, 100])
+
+
+@cache
+def acts(units: int = 24, seed: int = 0) -> xr.DataArray:
+    """Four snapshots that drift towards the last; unit 3 is dead until then."""
+    rng = np.random.default_rng(seed)
+    last = rng.normal(size=(80, units))
+    values = np.stack([share * last + (1 - share) * rng.normal(size=last.shape) for share in (0, 0.3, 0.8, 1)]).clip(0)
+    values[:2, :, 3] = 0
+    coords = {"step": ("snapshot", STEPS), "label": ("example", LABELS)}
+    return xr.DataArray(values, dims=("snapshot", "example", "unit"), coords=coords, name="layers.0.hook_post")
+
+
+def matrix() -> xr.Dataset:
+    layers = {"layers.0.hook_post": acts(), "layers.1.hook_post": acts(8, 1)}
+    return similarity.matrix(layers, {**layers, "layers.2.hook_post": acts(6, 2)}, draws=5)
+
+
+def two_sides() -> tuple[xr.DataArray, xr.DataArray]:
+    rng = np.random.default_rng(1)
+    last = acts().isel(snapshot=-1, drop=True)
+    return last, last + np.where(np.arange(24) < 12, 0.1, 3) * rng.normal(size=last.shape)
+
+
+PICTURES: dict[str, Callable[..., plots.Plot]] = {
+    "similarity_matrix": lambda **k: plots.similarity_matrix(matrix(), rows="MLP", columns="CNN", **k),
+    "drift": lambda **k: plots.drift(similarity.drift(acts(), draws=5), **k),
+    "drift_between_neighbours": lambda **k: plots.drift(similarity.drift(acts(), "previous", draws=5), **k),
+    "displacement": lambda **k: plots.displacement(similarity.compare(*two_sides(), draws=5), **k),
+    "unit_drift": lambda **k: plots.unit_drift(similarity.unit_drift(acts()), **k),
+    "unit_matches": lambda **k: plots.unit_matches(similarity.match_units(*two_sides(), draws=100), **k),
+}
+
+
+@cache
+def drawn(name: str, theme: style.Theme = "light") -> plots.Plot:
+    figure = PICTURES[name](theme=theme)
+    figure.canvas.draw()
+    return figure
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.Theme) -> None:
+    figure = drawn(name, theme)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80)
+    shown = np.asarray(Image.open(buffer).convert("RGB")) / 255
+    paper = np.array(to_rgb(style.look(theme).paper))
+    np.testing.assert_allclose(shown[0, 0], paper, atol=0.01)
+    assert 0.01 < (np.abs(shown - paper).max(-1) > 0.15).mean() < 0.9
+    assert len(figure.alt) > 40
+    assert "nan" not in figure.alt
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_no_text_is_cut_off_and_no_label_covers_another(name: str) -> None:
+    figure = drawn(name)
+    width, height = figure.canvas.get_width_height()
+    words = [t for a in figure.axes for t in (a.title, a._left_title, a.xaxis.label, a.yaxis.label, *a.texts)]
+    boxes = [(t.get_text(), t.get_window_extent()) for t in words if t.get_text() and t.get_visible()]
+    for number, (text, box) in enumerate(boxes):
+        assert -1 <= box.x0 <= box.x1 <= width + 1, text
+        assert -1 <= box.y0 <= box.y1 <= height + 1, text
+        for other, there in boxes[:number]:
+            assert not box.overlaps(there), (text, other)
+
+
+def test_the_matrix_prints_each_value_and_what_chance_gives() -> None:
+    table, figure = matrix(), drawn("similarity_matrix")
+    for axes, name, end, sign in zip(
+        figure.axes, ("cka", "procrustes", "svcca"), ("high", "low", "high"), "≤≥≤", strict=True
+    ):
+        shown = [text.get_text().replace("−", "-") for text in axes.texts]
+        for row in range(2):
+            for column in range(3):
+                assert f"{float(table[name][row, column]) + 0:.2f}".replace("-0.00", "0.00") in shown
+                assert f"{sign} {float(table[f'{name}_null_{end}'][row, column]):.2f}" in shown
+
+
+def test_the_title_of_the_matches_counts_the_units_told_from_the_space() -> None:
+    table = similarity.match_units(*two_sides(), draws=100)
+    found = int((table["correlation_q"] < 0.05).sum())
+    assert 0 < found < 24
+    assert drawn("unit_matches").axes[0].get_title(loc="left").startswith(f"{found} of 24 units")
+
+
+def test_the_split_is_stacked_to_what_no_scaling_mends() -> None:
+    table, figure = similarity.drift(acts(), draws=5), drawn("drift")
+    tops = [np.asarray(area.get_paths()[0].vertices)[:, 1].max() for area in figure.axes[0].collections[:2]]
+    assert tops[0] == pytest.approx(float(table["function"].max()))
+    assert tops[1] == pytest.approx(float((table["function"] + table["rotation"]).max()))
+
+
+def test_dead_units_are_hatched_and_units_like_any_other_are_grey() -> None:
+    axes = drawn("unit_drift").axes[0]
+    hatched = [c for c in axes.collections if c.get_hatch()]
+    assert len(hatched) == 1
+    assert (~np.ma.getmaskarray(hatched[0].get_array())).sum() == 2  # unit 3 at the first two snapshots
+    q = similarity.unit_drift(acts())["correlation_q"]
+    grey = np.asarray(axes.images[1].get_array().filled(np.nan))
+    assert np.isfinite(grey).sum() == int((q >= 0.05).sum())
