@@ -74,7 +74,7 @@ def test_no_text_is_cut_off_and_no_label_covers_another(name: str) -> None:
     figure.canvas.draw()
     width, height = figure.canvas.get_width_height()
     labels = [t for a in figure.axes if a.get_visible() for t in (a.title, a._left_title, a.xaxis.label, a.yaxis.label)]
-    labels += [t for t in (figure._supxlabel, figure._supylabel) if t is not None]
+    labels += [t for t in (figure._suptitle, figure._supxlabel, figure._supylabel) if t is not None]
     boxes = [(t.get_text(), t.get_window_extent()) for t in labels if t.get_text()]
     for number, (text, box) in enumerate(boxes):
         assert box.x0 >= -1, text
@@ -137,7 +137,7 @@ def test_the_verdict_on_a_basis_follows_its_null() -> None:
         result = BASES.assign(
             auc=("basis", [auc, auc]), auc_null_low=("basis", [0.6] * 2), auc_null_high=("basis", [0.7] * 2)
         )
-        return plots.basis_comparison(result).axes[0].get_title("left")
+        return plots.basis_comparison(result).get_suptitle()
 
     assert "worse than random" in title(0.5)
     assert "no better than random" in title(0.65)

@@ -248,7 +248,7 @@ def basis_comparison(result: xr.Dataset, *, look: Look) -> Plot:
     counts = result["n_components"].values
     left.set_yticks(range(len(bases)), [f"{b} ({n})" for b, n in zip(bases, counts, strict=True)])
     left.invert_yaxis()
-    left.set_title(_verdict(result, bases[0]))
+    figure.suptitle(_verdict(result, bases[0]), x=0.01, ha="left", fontsize=9, fontweight="bold")
     figure.alt = (
         f"For {', '.join(bases)}: how well each direction tells classes apart, and their mean, beside the mean over as many "
         "random directions of the same space as a grey band."

@@ -16,6 +16,8 @@ from . import judging
 
 Directions = xr.DataArray | np.ndarray
 
+_WIDTH = 1024
+
 
 def in_basis(acts: xr.DataArray, directions: Directions) -> xr.DataArray:
     """The activations along other directions: x @ directionsᵀ, as the same axes with one ``unit`` for each direction.
@@ -76,7 +78,7 @@ def basis_comparison(
     fakes = np.stack(list(shuffles(labels, 5, seed)))
     each = [_directions(z[:, ~judging.gated(z)], labels, fakes, split) for z in bases.values()]
     counts = np.array([len(auc) for auc, _ in each])
-    null = [np.stack(values) for values in zip(*_random(x[:, alive], labels, fakes, split, draws, seed), strict=True)]
+    null = _random(x[:, alive], labels, fakes, split, draws, seed)
     columns: dict[str, tuple[object, np.ndarray, dict[str, str]]] = {}
     for number, (name, unit) in enumerate((("auc", "1"), ("mutual_information", "bit"))):
         by = np.full((len(bases), counts.max(initial=1)), np.nan)
@@ -108,20 +110,18 @@ def _mean(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def _random(
-    x: np.ndarray,
-    labels: np.ndarray,
-    fakes: np.ndarray,
-    split: tuple[np.ndarray, np.ndarray],
-    draws: int,
-    seed: int,
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    rng = np.random.default_rng(seed)
-    found = []
-    for _ in range(draws):
-        gauss = rng.standard_normal((x.shape[1], x.shape[1]))
-        rotation = np.linalg.qr(gauss)[0]
-        found.append(_directions(x @ rotation, labels, fakes, split))
-    return found
+    x: np.ndarray, labels: np.ndarray, fakes: np.ndarray, split: tuple[np.ndarray, np.ndarray], draws: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """`_directions` along the axes of random rotations, [draw, direction] each; many rotations side by side at once."""
+    rng, size = np.random.default_rng(seed), x.shape[1]
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    at_once = max(1, _WIDTH // max(size, 1))
+    for start in range(0, draws, at_once):
+        count = min(at_once, draws - start)
+        turns = np.linalg.qr(rng.standard_normal((count, size, size)))[0]
+        found.append(_directions(x @ np.hstack(list(turns)), labels, fakes, split))
+    auc, bits = (np.concatenate(parts).reshape(draws, size) for parts in zip(*found, strict=True))
+    return auc, bits
 
 
 def _directions(

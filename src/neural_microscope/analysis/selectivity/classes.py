@@ -9,7 +9,7 @@ import xarray as xr
 
 from ... import named
 from ...axes import unit_axis
-from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, null_band, p_values, shuffles
+from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, p_values, shuffles
 from . import judging
 
 EPSILON = 1e-3
@@ -92,7 +92,7 @@ def tuning(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset
     classes = int(labels.max()) + 1
     mean, low, high, spread = _curves(x, labels, classes, seed)
     chance = [_fake(x, o, classes) for o in judging.blocks(np.stack(list(shuffles(labels, draws, seed))), classes)]
-    null_low, null_high = null_band(np.concatenate([means for means, _ in chance]))
+    null_low, null_high = judging.band(np.concatenate([means for means, _ in chance]))
     null = np.concatenate([explained for _, explained in chance])
     explained = _fake(x, labels[None], classes)[1][0]
     away = judging.gated(x)
@@ -108,7 +108,7 @@ def tuning(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset
             "mean_null_high": (curve, null_high),
             "spread": (("quantile", *curve), spread, {"units": "activation"}),
             "explained": (axis, explained, {"units": "1"}),
-            **dict(zip(("explained_null_low", "explained_null_high"), _on(axis, *null_band(null)), strict=True)),
+            **dict(zip(("explained_null_low", "explained_null_high"), _on(axis, *judging.band(null)), strict=True)),
             "explained_p": (axis, p),
             "explained_q": (axis, false_discovery(p)),
             "gated": (axis, away),

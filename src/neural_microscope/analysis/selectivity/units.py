@@ -10,11 +10,9 @@ from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
 from ...statistics import (
-    INTERVAL,
     ONE_NETWORK,
     false_discovery,
     halves,
-    null_band,
     p_two_sided,
     p_values,
     shuffles,
@@ -26,6 +24,7 @@ TOP = 60
 """Images among which precision is taken, or as many as the smallest class has in a half."""
 
 MEASURES = ("selectivity", "auc", "mutual_information", "precision")
+JUDGED = (*MEASURES, "monosemanticity")
 
 
 def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset:
@@ -68,6 +67,8 @@ def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) ->
     for table in (null, found):
         table["mutual_information"] = table["mutual_information"] - bias
     away = judging.gated(x)
+    lows, highs = judging.band(np.hstack([null[name] for name in JUDGED]))
+    bands = dict(zip(JUDGED, zip(*(np.split(end, len(JUDGED)) for end in (lows, highs)), strict=True), strict=True))
     columns = {
         "preferred": np.where(away, -1, found["preferred"]),
         "modal": np.where(away, -1, found["modal"]),
@@ -76,8 +77,8 @@ def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) ->
         "gated": away,
         "localist": prepared.localist(found["preferred"]) & ~away,
     }
-    for name in (*MEASURES, "monosemanticity"):
-        columns |= _with_null(name, found[name], null[name], away)
+    for name in JUDGED:
+        columns |= _with_null(name, found[name], null[name], bands[name], away)
     for name, (low, high) in prepared.intervals(found["preferred"], found["auc"]).items():
         columns |= {f"{name}_low": np.where(away, np.nan, low), f"{name}_high": np.where(away, np.nan, high)}
     return xr.Dataset(
@@ -152,7 +153,7 @@ class _Prepared:
         best = judging.of_class(means, np.broadcast_to(preferred, (len(means), x.shape[1])))
         half = 1.96 * _delong(x, self.ranks, labels[:, None] == preferred)
         return {
-            "selectivity": null_band(index(best, rest_of(means, best))),
+            "selectivity": judging.band(index(best, rest_of(means, best))),
             "auc": (np.clip(auc - half, 0, 1), np.clip(auc + half, 0, 1)),
         }
 
@@ -181,15 +182,17 @@ def _monosemanticity(means: np.ndarray) -> np.ndarray:
     return 1 - entropy / np.log(np.where(present > 1, present, np.nan))
 
 
-def _with_null(name: str, value: np.ndarray, null: np.ndarray, away: np.ndarray) -> dict[str, np.ndarray]:
+def _with_null(
+    name: str, value: np.ndarray, null: np.ndarray, band: tuple[np.ndarray, np.ndarray], away: np.ndarray
+) -> dict[str, np.ndarray]:
     value = np.where(away, np.nan, value)
-    low, high = null_band(np.where(np.isnan(value), np.nan, null))
     # A draw for which the measure does not exist counts against the claim.
     p = p_values(value, np.where(np.isnan(null), np.inf, null))
+    gone = np.isnan(value)
     return {
         name: value,
-        f"{name}_null_low": low,
-        f"{name}_null_high": high,
+        f"{name}_null_low": np.where(gone, np.nan, band[0]),
+        f"{name}_null_high": np.where(gone, np.nan, band[1]),
         f"{name}_p": p,
         f"{name}_q": false_discovery(p),
     }
@@ -198,7 +201,7 @@ def _with_null(name: str, value: np.ndarray, null: np.ndarray, away: np.ndarray)
 def agreement(table: xr.Dataset, *, draws: int = 500, seed: int = 0) -> xr.Dataset:
     """How far the measures of `class_selectivity` rank the units alike: Spearman's rho, [measure, measure_b], -1..1.
 
-    ``agreement`` with ``…_low``, ``…_high`` (95 % bootstrap over units) and ``…_null_low``, ``…_null_high`` (units of one
+    ``agreement`` with ``…_low``, ``…_high`` (95 % over units, Bonett & Wright 2000) and ``…_null_low``, ``…_null_high`` (units of one
     measure in random order), ``…_p``, two-sided, ``…_q`` over the pairs; ``n``: units that have both measures. Measures:
     selectivity, auc, mutual_information, precision. NaN with fewer than three such units or where one measure is constant.
     The null is that of unrelated measures. These are taken of the same images and agree a little on noise too: compare
@@ -232,20 +235,22 @@ def agreement(table: xr.Dataset, *, draws: int = 500, seed: int = 0) -> xr.Datas
             "null": f"{draws} random orders of the units",
             "interval": "95 % over the units of one network",
             "seed": seed,
-            "source": "Spearman 1904",
+            "source": "Spearman 1904; interval: Bonett & Wright 2000",
         },
     )
 
 
 def _rank_agreement(x: np.ndarray, y: np.ndarray, draws: int, rng: np.random.Generator, same: bool) -> dict[str, float]:
-    value = float(_correlation(rankdata(x)[None], rankdata(y)[None])[0])
+    """Spearman's rho with its interval, null and p; a measure with itself has rho only."""
+    x, y = rankdata(x), rankdata(y)
+    value = float(_correlation(x[None], y[None])[0])
     if same:
         return {"": value}
-    pick = rng.integers(len(x), size=(draws, len(x)))
-    low, high = np.nanpercentile(_correlation(rankdata(x[pick], axis=1), rankdata(y[pick], axis=1)), INTERVAL)
-    mixed = rng.permuted(np.tile(rankdata(x), (draws, 1)), axis=1)
-    null = _correlation(mixed, rankdata(y)[None])
-    null_low, null_high = null_band(null)
+    n, inside = len(x), np.clip(value, -1 + 1e-12, 1 - 1e-12)
+    half = 1.96 * np.sqrt((1 + value**2 / 2) / (n - 3)) if n > 3 else np.nan
+    low, high = np.tanh(np.arctanh(inside) + np.array([-half, half]))
+    null = _correlation(rng.permuted(np.tile(x, (draws, 1)), axis=1), y[None])
+    null_low, null_high = judging.band(null)
     p = float(p_two_sided(np.array(value), null))
     return {"": value, "_low": low, "_high": high, "_null_low": null_low, "_null_high": null_high, "_p": p}
 
