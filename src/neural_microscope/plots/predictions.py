@@ -105,7 +105,7 @@ def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, loo
     )
     style.quiet(left, ticks=True)
     never, often = int(np.isinf(learnt).sum()), int((table["forgotten"] > 0).sum())
-    left.set_title(f"{often} of {len(right)} images were forgotten once or more,\n{never} are read wrongly at the end")
+    left.set_title(f"{often} of {len(right)} images were forgotten\nat least once, {never} are wrong at the end")
     left.set_ylabel("images, those learnt first on top")
     left.set_yticks([0, len(right) - 1], ["1", f"{len(right):,}"])
     style.step_ticks(left, table["step"].values)

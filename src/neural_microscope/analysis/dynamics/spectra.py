@@ -29,7 +29,8 @@ def weight_spectra(
     ``top_p`` (one-sided, for each matrix alone), and, for the whole spectrum of the last snapshot,
     ``singular_value_null_low``, ``singular_value_null_high`` [parameter, rank]. ``outliers``: singular values above
     ``top_null_high``. ``edge``: where Marchenko & Pastur's law ends, sd(W) · (sqrt(out) + sqrt(in)), for entries of
-    mean 0. The first snapshot, where it is step 0, is the untrained network. Weights that are not finite are a DataError.
+    mean 0; entries that share a mean keep a large ``top`` when shuffled. The first snapshot, where it is step 0, is the
+    untrained network. Weights that are not finite are a DataError.
     """
     matrices = _matrices(states, steps)
     nulls = [_null([state[name] for state in matrices], draws, seed) for name in matrices[0]]
