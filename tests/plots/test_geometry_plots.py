@@ -50,9 +50,8 @@ def layouts() -> xr.Dataset:
 
 
 def over_time(basis: str) -> Callable[..., plots.Plot]:
-    results = {name: geometry.pca(a, basis=basis) for name, a in LAYERS.items()}
-    untrained = {name: geometry.pca(a.isel(snapshot=[0])) for name, a in LAYERS.items()}
-    return lambda **k: plots.pca_over_time(results, untrained, [0, 2, 3], **k)
+    results, untrained = {"last": geometry.pca(LAST, basis=basis)}, {"last": geometry.pca(LAST.isel(snapshot=[0]))}
+    return lambda **k: plots.pca_over_time(results, untrained, [0, 3], **k)
 
 
 EMBEDDED = layouts()
@@ -64,7 +63,6 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
     "embedding": lambda **k: plots.embedding(EMBEDDED, **k),
     "one_embedding": lambda **k: plots.embedding(EMBEDDED.isel(seed=[0], seed_b=[0]), **k),
     "subspaces": lambda **k: plots.subspaces(SUBSPACES, **k),
-    "pca_over_time_pooled": over_time("pooled"),
     "pca_over_time_aligned": over_time("aligned"),
 }
 

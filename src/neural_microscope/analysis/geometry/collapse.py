@@ -44,8 +44,8 @@ def neural_collapse(
     """
     x, labels = space(acts), named.labels(acts)
     w, says = _output(acts, x, weights, bias, logits)
-    sets = [labels, *shuffles(labels, draws, seed)]
-    found = np.array([[_measure(x[t], fake, w[t], says[t]) for t in range(len(x))] for fake in sets])
+    sets = np.stack([labels, *shuffles(labels, draws, seed)])
+    found = np.stack([_measure(*one) for one in zip(x, [sets] * len(x), w, says, strict=True)], 1)
     variables: dict[str, Any] = {}
     for i, name in enumerate(MEASURES):
         variables |= beside_null(name, found[0, :, i], found[1:, :, i], "snapshot", structure="below")
@@ -105,40 +105,74 @@ def _by_snapshot(array: xr.DataArray, count: int, *order: str) -> np.ndarray:
     return named.values(array, "snapshot", *order)
 
 
-def _measure(x: np.ndarray, labels: np.ndarray, w: np.ndarray | None, says: np.ndarray | None) -> list[float]:
-    """In the order of MEASURES."""
-    present, of = np.unique(labels, return_inverse=True)
+def _measure(x: np.ndarray, sets: np.ndarray, w: np.ndarray | None, says: np.ndarray | None) -> np.ndarray:
+    """[set of labels, measure], in the order of MEASURES. Every set is a shuffle of the first."""
+    present, numbers = np.unique(sets, return_inverse=True)
+    of = numbers.reshape(sets.shape)  # [set, example]
     count = len(present)
-    one_hot = np.eye(count)[of]
-    size = one_hot.sum(0)
-    means = one_hot.T @ x / size[:, None]
-    centred = means - means.mean(0)
-    _, roots, axes = np.linalg.svd(centred, full_matrices=False)
-    floor = np.sqrt((x**2).mean()) * max(x.shape) * np.finfo(float).eps
-    if count < 2 or roots[0] <= max(floor, np.finfo(float).tiny):
-        return [np.nan] * len(MEASURES)
-    real = (np.arange(len(roots)) < count - 1) & (roots > max(x.shape) * np.finfo(float).eps * roots[0])
-    within = x - means[of]
+    size = np.bincount(of[0])
+    one_hot = np.eye(count)[of]  # [set, example, class]
+    means = np.swapaxes(one_hot, 1, 2) @ x / size[:, None]  # [set, class, feature]
+    centred = means - means.mean(1, keepdims=True)
+    floor = max(float(np.sqrt((x**2).mean())) * max(x.shape) * np.finfo(float).eps, np.finfo(float).tiny)
+    apart = np.linalg.norm(centred, axis=(1, 2)) > floor
+    if count < 2 or not apart.any():
+        return np.full((len(sets), len(MEASURES)), np.nan)
+    found = np.stack(
+        [
+            *_spread(x, of, means, centred, size),
+            *_simplex(centred, floor),
+            _duality(None if w is None else w[present], centred),
+            _disagreement(x, means, None if says is None else present[:, None] == says),
+        ],
+        axis=1,
+    )
+    return np.where(apart[:, None], found, np.nan)
+
+
+def _spread(
+    x: np.ndarray, of: np.ndarray, means: np.ndarray, centred: np.ndarray, size: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(tr(Sw pinv(Sb)) / C, tr(Sw) / tr(Sb), condition of Sb) of each set, without a matrix of all features."""
+    count = len(size)
+    _, roots, axes = np.linalg.svd(centred, full_matrices=False)  # Sb's eigenvalues are roots² / C
+    squares = roots[:, : count - 1] ** 2
+    real = roots[:, : count - 1] > max(x.shape) * np.finfo(float).eps * roots[:, :1]
+    within = x - np.take_along_axis(means, of[..., None], 1)  # [set, example, feature]
     share = 1 / (count * size[of])  # classes count alike
-    spread = share @ (within @ axes[real].T) ** 2  # variance within, along each axis of Sb
-    norms = np.linalg.norm(centred, axis=1)
-    cosines = (centred @ centred.T / np.maximum(np.outer(norms, norms), floor**2))[~np.eye(count, dtype=bool)]
-    return [
-        float((spread / roots[real] ** 2).sum()),  # Sb's eigenvalues are roots² / C
-        float((share @ within**2).sum() * count / (roots**2).sum()),
-        float((roots[real][0] / roots[real][-1]) ** 2),
-        float(norms.std() / norms.mean()),
-        float(np.abs(cosines + 1 / (count - 1)).mean()),
-        np.nan if w is None else _duality(w[present], centred),
-        np.nan if says is None else float((present[_nearest(x, means)] != says).mean()),
-    ]
+    along = (share[..., None] * (within @ np.swapaxes(axes[:, : count - 1], 1, 2)) ** 2).sum(1)
+    squared = (share * np.einsum("sef,sef->se", within, within)).sum(1)
+    ratio = np.divide(along, squares, out=np.zeros_like(along), where=real)
+    least = np.where(real, squares, np.inf).min(1)
+    total = (roots**2).sum(1)
+    return (
+        ratio.sum(1),
+        np.divide(squared * count, total, out=np.full(len(of), np.nan), where=total > 0),
+        np.divide(squares[:, 0], least, out=np.full(len(of), np.nan), where=np.isfinite(least)),
+    )
 
 
-def _duality(w: np.ndarray, centred: np.ndarray) -> float:
-    size = np.linalg.norm(w)
-    return float(((w / size - centred / np.linalg.norm(centred)) ** 2).sum()) if size > 0 else np.nan
+def _simplex(centred: np.ndarray, floor: float) -> tuple[np.ndarray, np.ndarray]:
+    """(spread of the class means' lengths, distance of their cosines from a simplex's) of each set."""
+    count = centred.shape[1]
+    norms = np.linalg.norm(centred, axis=2)
+    products = np.maximum(norms[:, :, None] * norms[:, None], floor**2)
+    cosines = (centred @ np.swapaxes(centred, 1, 2) / products)[:, ~np.eye(count, dtype=bool)]
+    return norms.std(1) / np.maximum(norms.mean(1), floor), np.abs(cosines + 1 / (count - 1)).mean(1)
 
 
-def _nearest(x: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """The class whose mean is nearest, [example]."""
-    return ((means**2).sum(1) - 2 * x @ means.T).argmin(1)
+def _duality(w: np.ndarray | None, centred: np.ndarray) -> np.ndarray:
+    """|W / |W| - M / |M||² of each set; NaN without weights, or where they are all 0."""
+    size = np.linalg.norm(centred, axis=(1, 2))
+    if w is None or not w.any():
+        return np.full(len(centred), np.nan)
+    mirrored = centred / np.where(size > 0, size, 1)[:, None, None]
+    return ((w / np.linalg.norm(w) - mirrored) ** 2).sum((1, 2))
+
+
+def _disagreement(x: np.ndarray, means: np.ndarray, said: np.ndarray | None) -> np.ndarray:
+    """Share of the examples where the nearest class mean is not the class that is ``said`` [class, example]."""
+    if said is None:
+        return np.full(len(means), np.nan)
+    nearest = ((means**2).sum(2)[..., None] - 2 * means @ x.T).argmin(1)  # [set, example]
+    return 1 - said[nearest, np.arange(len(x))].mean(1)

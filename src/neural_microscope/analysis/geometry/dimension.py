@@ -79,25 +79,28 @@ def _measure(x: np.ndarray, with_neighbours: bool) -> tuple[float, float, float,
 
 
 def _two_nn(x: np.ndarray) -> float:
-    x = np.unique(x + 0.0, axis=0)  # -0 and 0 are one
-    if len(x) < 3:
-        return np.nan
-    mu = np.sort(np.concatenate([_ratios(x, rows, squares) for rows, squares in blocks(x)]))
+    near = _two_nearest(x) if len(x) > 2 else np.zeros((len(x), 2))
+    if (near == 0).any():  # duplicates; looked for only now, for sorting all rows takes long
+        x = np.unique(x + 0.0, axis=0)  # -0 and 0 are one
+        if len(x) < 3:
+            return np.nan
+        near = _two_nearest(x)
+    mu = np.sort(near[:, 1] / near[:, 0])
     kept = int(len(mu) * (1 - DROPPED))
     across = np.log(mu[:kept])
     up = -np.log1p(-np.arange(1, kept + 1) / len(mu))
     return float(across @ up / (across @ across)) if across.any() else np.nan
 
 
-def _ratios(x: np.ndarray, rows: slice, squares: np.ndarray) -> np.ndarray:
-    """Second over first neighbour distance of some rows. The neighbours are found in ``squares``; their distances are
-    taken anew, for the squares have lost digits where neighbours are close.
+def _two_nearest(x: np.ndarray) -> np.ndarray:
+    """The distances to the two nearest others, [example, 2]. The squares of `blocks` only say who is near: they have lost
+    digits where neighbours are close, so the distances are taken anew.
     """
-    each = np.arange(len(squares))
-    near = []
-    for _ in range(2):
-        nearest = squares.argmin(1)
-        squares[each, nearest] = np.inf
-        near.append(np.linalg.norm(x[rows] - x[nearest], axis=1))
-    first, second = np.sort(near, axis=0)
-    return second / first
+    found = np.empty((len(x), 2))
+    for rows, squares in blocks(x):
+        each = np.arange(len(squares))
+        for i in range(2):
+            nearest = squares.argmin(1)
+            squares[each, nearest] = np.inf
+            found[rows, i] = np.linalg.norm(x[rows] - x[nearest], axis=1)
+    return np.sort(found, axis=1)

@@ -126,12 +126,13 @@ def _judged(
     """(trustworthiness [seed], share kept [seed], share of the neighbours ``seen`` in one layout that are ``members``
     in another [seed, seed_b]).
     """
-    agreed = np.array([[_overlap(near, other) for other in members] for near in seen])
-    agreed[np.diag_indices(len(seen))] = np.nan
+    pairs = [
+        [np.nan if a == b else _overlap(near, other) for b, other in enumerate(members)] for a, near in enumerate(seen)
+    ]
     return (
         np.array([_trust(ranks, near) for near in seen]),
         np.array([_overlap(near, true) for near in seen]),
-        agreed,
+        np.array(pairs),
     )
 
 
