@@ -77,7 +77,8 @@ def test_factor_one_changes_exactly_nothing_and_a_dead_unit_never_does(
     mlp: nm.MLP, cnn: nm.CNN, digits: nm.data.ImageSet
 ) -> None:
     for model in (mlp, cnn):
-        table = causal.dose_response(model, digits, LAYER, 1, factors=(0, 1, 3))
+        alive = int(np.abs(causal.ablate_all(model, digits, LAYER, draws=1)["loss_increase"].values).argmax())
+        table = causal.dose_response(model, digits, LAYER, alive, factors=(0, 1, 3))
         assert float(table["loss_increase"][1]) == 0
         assert float(table["loss_increase_null_high"][1]) == 0
         assert float(abs(table["loss_increase"][0])) > 0

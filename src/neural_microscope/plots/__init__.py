@@ -4,6 +4,15 @@ figure with ``alt`` text, in the ``theme`` light or dark.
 
 from .animate import animate
 from .attribution import attributions, deletion_insertion, maximised, sanity, single_pixels
+from .causal import (
+    attribution_vs_patching,
+    confusion_shift,
+    cumulative_ablation,
+    dose_response,
+    effects,
+    logit_contributions,
+    patching,
+)
 from .dictionary import dictionary, dictionary_controls, latent_density, stability
 from .dynamics import (
     activity_over_time,
@@ -36,6 +45,7 @@ __all__ = [
     "Plot",
     "activity_over_time",
     "animate",
+    "attribution_vs_patching",
     "attributions",
     "basis_comparison",
     "class_learning",
@@ -44,12 +54,16 @@ __all__ = [
     "collapse_over_time",
     "confusion",
     "confusion_over_time",
+    "confusion_shift",
+    "cumulative_ablation",
     "deletion_insertion",
     "dictionary",
     "dictionary_controls",
     "dimension_over_time",
     "displacement",
+    "dose_response",
     "drift",
+    "effects",
     "embedding",
     "explained_variance",
     "feature_maps",
@@ -58,8 +72,10 @@ __all__ = [
     "image_lives",
     "latent_density",
     "learning_curves",
+    "logit_contributions",
     "maximised",
     "measure_agreement",
+    "patching",
     "pca_over_time",
     "probes",
     "quantile_strips",

@@ -46,7 +46,8 @@ def ablate_all(
     would outnumber images won so by chance (exact sign test, McNemar 1947, false-discovery control over the layer);
     ``accuracy_drop_by_class`` [unit, class], NaN for a class without images. ``loss_increase`` [unit] (nat) with its
     interval, and beside random directions of the same norm: ``…_null_low``, ``…_null_high``, ``…_p`` (one-sided: a unit
-    that costs more than a direction no unit owns) and ``…_q``; see `ablate_directions`, also for the number of ``draws``.
+    that costs more than a direction no unit owns) and ``…_q``; see `ablate_directions`, also for the number of ``draws``: k
+    such units among n can't have a q below n / (k (1 + draws)).
     ``loss_increase_sd``: over the draws of ``resample``. A dead unit gives exactly 0, and p 1.
 
     Exact: between hook point and next map only pooling may lie, and the change passes that map as one column or kernel;

@@ -16,10 +16,10 @@ from ...hooks import evaluation, hooked
 from ...statistics import random_directions
 from .downstream import Downstream, batches, numbers
 
-DRAWS, DRAWS_OF_MAPS = 400, 40
+DRAWS, DRAWS_OF_MAPS = 1000, 100
 """Random directions of a null; fewer where each must pass convolutions."""
 
-STRENGTHS = 4
+STRENGTHS = 3
 """Strengths at which each direction is tried for an image; between them the effect is a cubic spline."""
 
 NULL = "random directions of the same norm for each image, added where the hook point enters the next layer"
@@ -33,8 +33,8 @@ def ablate_directions(
     ``loss_increase`` [draw, unit] (nat, mean over images): a direction of unit length, drawn uniformly and the same for all
     images, times the norm of what cutting the unit out (zero ablation) takes away from each image. ``norm`` [unit]: the mean
     of that norm. Both are taken where the hook point enters the next layer: after the pooling, for channels. A dead unit
-    gives exactly 0. ``directions``: how many (400; 40 where they pass a convolution), or the directions themselves [draw,
-    unit] (or [draw, channel, row, col]), which are scaled to unit length. The effect is found at 4 strengths up to each
+    gives exactly 0. ``directions``: how many (1000; 100 where they pass a convolution), or the directions themselves [draw,
+    unit] (or [draw, channel, row, col]), which are scaled to unit length. The effect is found at 3 strengths up to each
     image's longest and interpolated by a cubic spline; a direction may lead below 0, where a ReLU's units never are.
     Errors: DataError for directions of another shape or length 0; otherwise as `ablate_all`.
     """

@@ -1,0 +1,118 @@
+"""Pictures of interventions show what the tables say, in both themes, and say it in words."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+import neural_microscope as nm
+from neural_microscope import plots
+from neural_microscope.analysis import causal
+from neural_microscope.plots import style
+
+LAYER = "layers.0.hook_post"
+IMAGES = nm.data.load("digits").test.subset(slice(0, 60))
+PAIRS = [IMAGES.subset(np.flatnonzero(IMAGES.labels == c)[:4]) for c in (1, 8)]
+MLP = nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(12, 6)), seed=1)
+CNN = nm.CNN(nm.CNNConfig(image_shape=(8, 8), channels=(4, 3), head=(5,)), seed=1)
+ZERO = [(LAYER, nm.interventions.zero(unit=1))]
+TABLES: dict[str, Callable[[], xr.Dataset]] = {
+    "effects": lambda: causal.ablate_all(MLP, IMAGES, LAYER, draws=20),
+    "effects of channels": lambda: causal.ablate_all(CNN, IMAGES, LAYER, draws=20),
+    "dose_response": lambda: causal.dose_response(MLP, IMAGES, LAYER, 1),
+    "dose_response of a layer": lambda: causal.dose_response(MLP, IMAGES, LAYER, range(12)),
+    "patching": lambda: causal.patch_between(MLP, *PAIRS, LAYER, draws=20),
+    "patching nothing": lambda: causal.patch_between(MLP, PAIRS[0], PAIRS[0], LAYER, draws=20),
+    "attribution_vs_patching": lambda: causal.attribution_patching(CNN, *PAIRS, LAYER, draws=20),
+    "attribution_vs_patching nothing": lambda: causal.attribution_patching(CNN, PAIRS[0], PAIRS[0], LAYER, draws=20),
+    "cumulative_ablation": lambda: causal.cumulative_ablation(MLP, IMAGES, LAYER, {"as they are": np.arange(12)}),
+    "cumulative_ablation by chance": lambda: causal.cumulative_ablation(MLP, IMAGES, LAYER),
+    "confusion_shift": lambda: causal.confusion_shift(MLP, IMAGES, ZERO),
+    "confusion_shift without null": lambda: causal.confusion_shift(
+        MLP, IMAGES, [(lambda name: name == LAYER, ZERO[0][1])]
+    ),
+    "logit_contributions": lambda: causal.direct_logit_attribution(MLP, IMAGES, draws=20),
+    "logit_contributions of channels": lambda: causal.direct_logit_attribution(CNN, IMAGES, LAYER, draws=20),
+}
+
+
+def draw(name: str, theme: style.Theme = "light") -> plots.Plot:
+    function = getattr(plots, name.split()[0])
+    more = {"example": 3} if name.startswith("logit_contributions") else {}
+    return function(TABLES[name](), **more, theme=theme)
+
+
+CASES = [(name, "dark" if " " in name else "light") for name in TABLES] + [
+    ("effects", "dark"),
+    ("confusion_shift", "dark"),
+]
+
+
+@pytest.mark.parametrize(("name", "theme"), CASES)
+def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.Theme) -> None:
+    figure = draw(name, theme)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80)
+    shown = np.asarray(Image.open(buffer).convert("RGB")) / 255
+    paper = np.array(to_rgb(style.look(theme).paper))
+    np.testing.assert_allclose(shown[0, 0], paper, atol=0.01)
+    assert 0.005 < (np.abs(shown - paper).max(-1) > 0.15).mean() < 0.9
+    assert len(figure.alt) > 60
+    width, height = figure.canvas.get_width_height()
+    for axes in figure.axes:
+        for text in [axes._left_title, axes.xaxis.label, axes.yaxis.label, *axes.texts]:
+            if text.get_text():
+                box = text.get_window_extent()
+                assert min(box.x0, box.y0) >= -1, text
+                assert box.x1 <= width + 1, text
+                assert box.y1 <= height + 1, text
+
+
+def test_units_are_drawn_by_cost_with_their_band_behind() -> None:
+    table = TABLES["effects"]()
+    axes = plots.effects(table).axes[0]
+    drawn = next(line for line in axes.lines if line.get_marker() == "o").get_ydata()
+    np.testing.assert_allclose(drawn, np.sort(table["loss_increase"].values)[::-1])
+    band = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert band.max() == pytest.approx(float(table["loss_increase_null_high"].max()))
+
+
+def test_a_title_claims_only_what_beats_the_null() -> None:
+    table = TABLES["effects"]()
+    for units in (0, 3):
+        table["loss_increase_q"] = ("unit", np.where(np.arange(12) < units, 0.01, 0.5))
+        title = plots.effects(table).axes[0].get_title("left")
+        assert title.startswith("No unit" if not units else "3 of 12 units")
+
+
+def test_the_bars_of_both_classes_add_up_to_their_logits() -> None:
+    table = TABLES["logit_contributions"]()
+    figure = plots.logit_contributions(table, 3, (2, 7), most=4)
+    for axes, label in zip(figure.axes, (2, 7), strict=True):
+        assert sum(bar.get_width() for bar in axes.patches) == pytest.approx(float(table["logits"][3, label]), abs=1e-6)
+
+
+def test_numbers_of_a_shift_stand_only_where_random_units_do_not_reach() -> None:
+    table = TABLES["confusion_shift"]()
+    shift = np.zeros((10, 10), int)
+    shift[2, 2], shift[2, 5], shift[3, 3], shift[3, 4] = -6, 6, -1, 1
+    table["shift"] = (("class", "predicted"), shift)
+    for end, value in (("low", -2.0), ("high", 2.0)):
+        table[f"shift_null_{end}"] = (("class", "predicted"), np.full((10, 10), value))
+    texts = {text.get_text() for text in plots.confusion_shift(table).axes[0].texts}
+    assert texts == {"−6", "+6"}
+
+
+def test_the_random_orders_are_the_band_of_the_curve() -> None:
+    table = TABLES["cumulative_ablation"]()
+    axes = plots.cumulative_ablation(table).axes[0]
+    np.testing.assert_allclose(axes.lines[1].get_ydata(), 100 * table["accuracy"][0])
+    assert "6 random orders" in axes.get_legend().get_texts()[0].get_text()
+    assert torch.is_grad_enabled()
