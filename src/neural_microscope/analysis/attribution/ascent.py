@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ...errors import DataError, HookError
 from ...hooks import evaluation, hooked
-from ...statistics import null_band, p_two_sided, random_directions
+from ...statistics import null_band, p_values, random_directions
 from .random_weights import random_networks
 from .target import BATCH, Images, by_unit, tensor
 
@@ -48,7 +48,7 @@ def maximise(
     of the images that lie below; ``reach`` [seed] = (reached - mean) / (best - mean): 1 as high as the best image;
     NaN for a unit that is constant on the images (a dead one). Its null: the same ascent for ``draws`` random
     directions of the hook point, each from noise of its own: ``reach_null_low``, ``reach_null_high``, ``reach_p`` [seed]
-    (two-sided), ``null_reach`` [draw], ``null_picture`` [draw, row, col]; and the same unit of one network with
+    (one-sided: how likely one gets as far), ``null_reach`` [draw], ``null_picture`` [draw, row, col]; and the same unit of one network with
     random weights: ``untrained_picture`` [seed, row, col], ``untrained_reach`` [seed]. A unit that is off on the
     starting noise has no gradient and stays there: take ``hook_pre``.
 
@@ -70,7 +70,7 @@ def maximise(
     untrained = _Layer(random, hook_point, tensor(images)).climb(own, list(seeds), ascent)
     data, n = layer.acts[:, unit], len(seeds)
     low, high = null_band(reach[n:])
-    p = p_two_sided(reach[:n], np.repeat(reach[n:, None], n, 1))
+    p = p_values(reach[:n], np.repeat(reach[n:, None], n, 1))
     return xr.Dataset(
         {
             "picture": (("seed", "row", "col"), pictures[:n], {"units": "brightness"}),
@@ -138,13 +138,13 @@ def _variation(x: Tensor) -> Tensor:
 
 
 class _Layer:
-    """A hook point of a model in evaluation mode, and what the images do there."""
+    """A hook point of a model, and what the images do there."""
 
     def __init__(self, model: nn.Module, hook_point: str, images: Tensor) -> None:
         parameter = next((p for p in model.parameters() if p.is_floating_point()), images)
         self.lens, self.name = hooked(model), hook_point
         self.pixels = images.to(parameter.device, parameter.dtype)
-        with torch.no_grad():
+        with torch.no_grad(), evaluation(self.lens):
             acts = torch.cat([self.read(some) for some in self.pixels.split(BATCH)]).double().cpu().numpy()
         if not np.isfinite(acts).all():
             raise DataError(
@@ -153,8 +153,7 @@ class _Layer:
         self.acts = acts
 
     def read(self, pixels: Tensor) -> Tensor:
-        with evaluation(self.lens):
-            return by_unit(self.lens.run_with_hooks(pixels, stop_at=self.name), self.name)
+        return by_unit(self.lens.run_with_hooks(pixels, stop_at=self.name), self.name)
 
     def climb(
         self, directions: np.ndarray, seeds: Sequence[int], ascent: _Ascent
@@ -166,8 +165,9 @@ class _Layer:
         data = self.acts @ directions.T
         mean, best, sd = data.mean(0), data.max(0), data.std(0)
         scale = torch.from_numpy(np.where(sd > 0, sd, 1)).to(self.pixels)
-        found = ascent.climb(lambda x: (self.read(x) * along).sum(1) / scale, torch.stack(noise).to(self.pixels))
-        with torch.no_grad():
+        with evaluation(self.lens):
+            found = ascent.climb(lambda x: (self.read(x) * along).sum(1) / scale, torch.stack(noise).to(self.pixels))
+        with torch.no_grad(), evaluation(self.lens):
             reached = (self.read(found).double().cpu().numpy() * directions).sum(1)
         reach = (reached - mean) / np.where(best > mean, best - mean, np.nan)
         return found[:, 0].cpu().numpy(), reached, reach

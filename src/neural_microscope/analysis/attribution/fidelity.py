@@ -47,14 +47,18 @@ def deletion_insertion(
         raise DataError(f"steps is {steps} and draws {draws}; both are at least 1")
     explained = subject(model, images, target)
     rng = np.random.default_rng(seed)
-    places = [_places(_checked(attribution, explained), rng)]
-    if null is None:
-        places += [_places(np.zeros(places[0].shape), rng) for _ in range(draws)]
-    else:
-        places += [_places(_checked(one, explained), rng) for one in null.transpose("draw", ...)]
+    maps = [_checked(attribution, explained)]
+    maps += [0 * maps[0]] * draws if null is None else [_checked(one, explained) for one in null.transpose("draw", ...)]
     shares = np.linspace(0, 1, steps + 1)
     start = absent(baseline, explained.pixels)
-    curves = np.stack([_curves(explained, start, place, shares) for place in places], 1)
+    at_once = max(1, BATCH // (len(explained) * len(shares)))  # orders in one pass
+    curves = np.concatenate(
+        [
+            _curves(explained, start, np.stack([_places(one, rng) for one in maps[i : i + at_once]]), shares)
+            for i in range(0, len(maps), at_once)
+        ],
+        1,
+    )
     areas = trapezoid(curves, shares, axis=-1)
     return xr.Dataset(
         {
@@ -68,9 +72,7 @@ def deletion_insertion(
             "target": explained.words,
             "answer": "activation" if explained.hook_point else "probability",
             "baseline": baseline if isinstance(baseline, str) else "given",
-            "null": f"{draws} random orders of each image's pixels"
-            if null is None
-            else f"{len(places) - 1} given maps",
+            "null": f"{draws} random orders of each image's pixels" if null is None else f"{len(maps) - 1} given maps",
             "interval": ONE_NETWORK,
             "seed": seed,
             "source": "Petsiuk et al. 2018 (RISE): areas under deletion and insertion curves",
@@ -78,14 +80,14 @@ def deletion_insertion(
     )
 
 
-def _curves(explained: Subject, start: Tensor, place: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """The answers, [deletion or insertion, example, bin], when pixels go in the order ``place`` [example, pixel]."""
-    pixels, size = explained.pixels, (len(explained), len(shares))
-    counts = np.round(shares * place.shape[1])
-    first = torch.from_numpy(place[:, None] < counts[:, None]).to(pixels.device)  # [example, bin, pixel]
+def _curves(explained: Subject, start: Tensor, places: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """The answers, [way, order, example, bin], when pixels go in the orders ``places`` [order, example, pixel]."""
+    pixels, size = explained.pixels, (*places.shape[:2], len(shares))
+    counts = np.round(shares * places.shape[2])
+    first = torch.from_numpy(places[:, :, None] < counts[:, None]).to(pixels.device)  # [order, example, bin, pixel]
     first = first.view(*size, 1, *pixels.shape[2:])
-    which = explained.everyone.repeat_interleave(size[1])
-    mixed = (torch.where(gone, start[:, None], pixels[:, None]).flatten(0, 1) for gone in (first, ~first))
+    which = explained.everyone[None, :, None].expand(size).flatten()
+    mixed = (torch.where(gone, start[:, None], pixels[:, None]).flatten(0, 2) for gone in (first, ~first))
     return np.stack([_answers(explained, some, which).view(size).cpu().numpy() for some in mixed]).astype(np.float64)
 
 
