@@ -84,7 +84,8 @@ def confusion_over_time(table: xr.Dataset, snapshots: Sequence[int] = (), *, loo
 @draws
 def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, look: Look) -> Plot:
     """Which images were hard, and when: every image a row, read rightly (paper) or wrongly (filled) at each snapshot,
-    sorted by when it was learnt; beside it the hardest, each with its truth and what it is read as in the end.
+    sorted by when it was learnt; beside it the hardest, each with its truth and what it is read as in the end, and where
+    each class stands in the order, with its interval, against shuffled labels (grey).
 
     ``table``: `analysis.predictions.learning_order`; ``images`` [example, row, col]. Hardest: read wrongly at the most
     snapshots.
@@ -93,8 +94,11 @@ def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, loo
     learnt = np.nan_to_num(table["learnt_at"].values, nan=np.inf)
     wrongs = (~right).sum(1)
     order = np.lexsort((wrongs, learnt))
-    figure = style.new("wide", 4.4, look)
-    left, beside = figure.subplots(1, 2, width_ratios=(1.05, 1))
+    figure = style.new("wide", 4.6, look)
+    panels = figure.subplot_mosaic(
+        [["lives", "hard"], ["lives", "order"]], width_ratios=(1.05, 1), height_ratios=(1.75, 1)
+    )
+    left = panels["lives"]
     left.imshow(
         ~right[order],
         aspect="auto",
@@ -118,17 +122,38 @@ def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, loo
         fontsize=8,
         bbox={"facecolor": look.paper, "edgecolor": "none", "pad": 2.5},
     )
-    _hardest(beside, table, images, np.argsort(-wrongs, kind="stable")[:hardest], look)
+    _class_order(panels["order"], table, look)
+    _hardest(panels["hard"], table, images, np.argsort(-wrongs, kind="stable")[:hardest], look)
     figure.alt = (
         f"{len(right)} images, each a row, at {right.shape[1]} snapshots, filled where read wrongly, those learnt first on top; "
         f"{often} were right and then wrong again at least once, {never} are wrong at the end. Beside it the "
-        f"{min(hardest, len(right))} images that were read wrongly at the most snapshots, with truth and reading."
+        f"{min(hardest, len(right))} images that were read wrongly at the most snapshots, with truth and reading; and each "
+        f"class's place in the order of learning, against shuffled labels (p {float(table['between_p']):.2g})."
     )
     return figure
 
 
+def _class_order(axes: Axes, table: xr.Dataset, look: Look) -> None:
+    """Each class's place in the order of learning, its interval and its null."""
+    for label, one in enumerate(table["class_order"].values):
+        place, null = (
+            [float(table[f"class_order{kind}_{end}"][label]) for end in ("low", "high")] for kind in ("", "_null")
+        )
+        axes.fill_between([label - 0.5, label + 0.5], *null, color=look.null, alpha=0.4, linewidth=0)
+        axes.plot([label - 0.2] * 2, place, color=look.ink, linewidth=0.9)
+        axes.plot(label - 0.2, one, "o", color=look.ink, markersize=3)
+        axes.plot(label + 0.2, one, marker=f"${label}$", markersize=6.5, color=look.of_class(label), markeredgewidth=0)
+    axes.set_ylim(1.02, -0.02)
+    axes.set_yticks([0, 0.5, 1], ["first", "middle", "last"])
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
+    p = float(table["between_p"])
+    verdict = "are learnt at different times" if p < 0.05 else "may differ by chance only"
+    axes.set_title(f"Classes {verdict}\n(p = {p:.2g}; grey: labels shuffled)")
+
+
 def _hardest(axes: Axes, table: xr.Dataset, images: np.ndarray, chosen: np.ndarray, look: Look) -> None:
-    """Thumbnails, each with "truth, read as" under it; struck through where the reading is wrong at the end."""
+    """Thumbnails with the truth under each, and what it ends read as where that is wrong."""
     across, (height, width) = 6, images.shape[1:]
     gap = max(2, round(0.36 * height))
     sheet = style.mosaic(images[chosen] / 255, across, look.digit_map, (0, 1), look, gap=gap)
@@ -140,7 +165,7 @@ def _hardest(axes: Axes, table: xr.Dataset, images: np.ndarray, chosen: np.ndarr
         axes.text(*place, text, ha="center", va="center", fontsize=6.5, color=look.ink)
     style.quiet(axes)
     axes.set_anchor("N")
-    axes.set_title("Hardest: wrong at the most snapshots\n(what it is; what it is read as in the end)")
+    axes.set_title("Wrong at the most snapshots\n(what it is, what it ends read as)")
 
 
 @draws
