@@ -11,7 +11,7 @@ from sklearn.metrics import mutual_info_score, roc_auc_score
 import neural_microscope as nm
 from neural_microscope.analysis import selectivity
 from neural_microscope.errors import DataError
-from neural_microscope.statistics import halves, shuffles
+from neural_microscope.statistics import halves, shuffles, spearman
 
 LABELS = np.arange(400) % 10
 CLASS_ENTROPY = -(0.1 * np.log2(0.1) + 0.9 * np.log2(0.9))
@@ -220,6 +220,18 @@ def test_the_ranks_of_measures_agree_as_scipys_spearman_says(digits: xr.DataArra
     np.testing.assert_allclose(np.diag(found["agreement"]), 1)
     spread = float(pair["agreement_null_high"] - pair["agreement_null_low"]) / (2 * 1.96)
     assert spread == pytest.approx(1 / np.sqrt(len(a) - 1), rel=0.2)
+
+
+def test_the_interval_of_an_agreement_is_near_that_of_a_bootstrap() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=200)
+    names = ("selectivity", "auc", "mutual_information", "precision")
+    table = xr.Dataset({name: ("unit", x + k * rng.normal(size=200)) for k, name in enumerate(names)})
+    found = selectivity.agreement(table, draws=20)
+    for a, b in ((0, 1), (0, 3), (1, 2)):
+        _, low, high = spearman(table[names[a]].values, table[names[b]].values, 400)
+        assert float(found["agreement_low"][a, b]) == pytest.approx(low, abs=0.04)
+        assert float(found["agreement_high"][a, b]) == pytest.approx(high, abs=0.04)
 
 
 def test_measures_that_do_not_exist_agree_with_nothing() -> None:
