@@ -95,7 +95,8 @@ def test_the_matrix_prints_each_value_and_what_chance_gives() -> None:
         for row in range(2):
             for column in range(3):
                 assert f"{float(table[name][row, column]) + 0:.2f}".replace("-0.00", "0.00") in shown
-                assert f"{sign} {float(table[f'{name}_null_{end}'][row, column]):.2f}" in shown
+                chance = f"{float(table[f'{name}_null_{end}'][row, column]):.2f}".replace("-0.00", "0.00")
+                assert f"{sign} {chance}" in shown
 
 
 def test_the_title_of_the_matches_counts_the_units_told_from_the_space() -> None:

@@ -70,13 +70,14 @@ def drift(table: xr.Dataset, *, look: Look) -> Plot:
     _split(panels[0], table, steps, look)
     _alike(panels[1], table, steps, look)
     _angle(panels[2], table, steps, look)
-    ends = {name: float(table[name][0]) for name in ("function", "rotation", "cka")}
+    start = int(np.flatnonzero(~np.isnan(table["function"].values))[0])
+    ends = {name: float(table[name][start]) for name in ("function", "rotation", "cka")}
     figure.suptitle(
         f"{table.attrs.get('hook_point', 'a layer')} against itself {_reference(table)}", fontsize=9, color=look.ink
     )
     figure.alt = (
         f"Drift of {table.attrs.get('hook_point', 'a layer')} over training against itself {_reference(table)}. "
-        f"At step {int(steps[0])}: change of shape {ends['function']:.2f}, rotation {ends['rotation']:.2f}, "
+        f"At step {int(steps[start])}: change of shape {ends['function']:.2f}, rotation {ends['rotation']:.2f}, "
         f"CKA {ends['cka']:.2f}. Grey: the chance levels and the floor."
     )
     return figure
@@ -140,17 +141,17 @@ def displacement(table: xr.Dataset, *, look: Look) -> Plot:
     left.set_xlim(left=0)
     left.set_xlabel("distance from its counterpart after the best\nrotation and scaling (1: the mean norm)")
     left.set_ylabel("images")
-    left.set_title(f"How far each of {len(values):,} images lies off")
+    left.set_title(f"How far {len(values):,} images lie off")
     style.quiet(right)
     right.set_xlim(0, 1)
     right.set_ylim(-len(_ROWS) - 0.4, 0.9)
     right.set_title("The same pair by every measure")
-    for x, word in ((0.5, "value"), (0.76, "other images"), (1.0, "by chance")):
+    for x, word in ((0.46, "value"), (0.72, "other images"), (1.0, "by chance")):
         right.text(x, 0.25, word, ha="right", fontsize=7, color=look.quiet)
     for line, (name, words) in enumerate(_ROWS, 1):
         right.text(0, -line, words)
-        right.text(0.5, -line, _number(float(table[name])), ha="right")
-        for x, ends, colour in ((0.76, ("low", "high"), look.ink), (1.0, ("null_low", "null_high"), look.quiet)):
+        right.text(0.46, -line, _number(float(table[name])), ha="right")
+        for x, ends, colour in ((0.72, ("low", "high"), look.ink), (1.0, ("null_low", "null_high"), look.quiet)):
             if f"{name}_{ends[0]}" in table:
                 shown = " to ".join(_number(float(table[f"{name}_{end}"])) for end in ends)
                 right.text(x, -line, shown, ha="right", color=colour)
@@ -165,7 +166,7 @@ def displacement(table: xr.Dataset, *, look: Look) -> Plot:
 _ROWS = (
     ("cka", "CKA"),
     ("cka_without_top", "  1 % farthest left out"),
-    ("procrustes", "Procrustes distance"),
+    ("procrustes", "Procrustes"),
     ("svcca", "SVCCA"),
     ("pwcca", "PWCCA"),
     ("rsa", "RSA"),
