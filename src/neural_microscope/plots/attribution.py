@@ -104,7 +104,7 @@ def sanity(results: Mapping[str, xr.Dataset], *, absolute: bool = False, look: L
 def _left(last: float) -> str:
     if np.isnan(last):
         return "constant maps"
-    return f"{'stays at' if last > 0.9 else 'falls to'} {last:.2f}".replace("-", "−")
+    return f"{'stays at' if last > 0.9 else 'falls to'} {round(last, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def _band(axes: Axes, low: float, high: float, look: Look) -> None:

@@ -28,13 +28,14 @@ def against_untrained(
     """Each image's map beside the maps of ``networks`` networks of the same build with random weights.
 
     Maps are scaled to length 1, since random networks answer more weakly: ``attribution`` [example, row, col], its band
-    ``attribution_null_low``, ``attribution_null_high``, and ``untrained`` [draw, example, row, col], the maps themselves.
-    ``share_outside`` [example]: share of the pixels where the network's map is strictly higher, or lower, than all the
-    others'; 2 / (networks + 1) is its highest mean by chance. The same share of each random network among the others is its
-    null: ``…_null_low``, ``…_null_high``, ``…_p`` (one-sided, exact because under the null all maps are alike), ``…_q`` over
-    the images; ``mean_outside`` with the same, over all images at once. A map that does not depend on the
-    weights has share 0 and p 1. An all-zero map stays zero. Errors: as the method's; `fresh`'s for a network that can't be drawn
-    anew; DataError for no networks. Source: Adebayo et al. 2018, as a permutation test over networks.
+    ``attribution_null_low``, ``attribution_null_high``, and ``untrained`` [draw, example, row, col], the maps themselves
+    (give them to `deletion_insertion` as ``null``). ``share_outside`` [example]: share of the pixels where the network's
+    map is strictly higher, or lower, than all the others'; by chance 2 / (networks + 1) on average, less where maps tie.
+    Its null is the same share of each random network among the others: ``…_null_low``, ``…_null_high``, ``…_p``
+    (one-sided; exact, because under the null all networks are alike) and ``…_q`` over the images; ``mean_outside`` with the
+    same but ``…_q``: all images at once. A map that does not depend on the weights has share 0 and p 1; an all-zero map stays
+    zero. Errors: as the method's; DataError for no networks, and for a model that can't be drawn anew.
+    Source: Adebayo et al. 2018, as a permutation test over networks.
     """
     found = method(model, images, target=target)
     maps = [found["attribution"].values]
