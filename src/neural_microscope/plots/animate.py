@@ -54,7 +54,8 @@ def animate(
 def _write(pictures: list[Image.Image], path: Path, fps: float, hold: float) -> None:
     few = pictures[:: max(1, len(pictures) // 5)] + pictures[-1:]
     sheet = Image.fromarray(np.vstack([np.asarray(picture) for picture in few]))
-    palette = sheet.quantize(128, dither=Image.Dither.NONE)  # one for all frames: colours do not flicker
+    # One palette for all frames, so that colours do not flicker; maximum coverage keeps the ends of a scale.
+    palette = sheet.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     paletted = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     durations = [round(1000 / fps)] * (len(pictures) - 1) + [round(1000 * hold)]
     first, *rest = paletted

@@ -37,7 +37,7 @@ def dictionary(
     size, ranks = images.shape[1:], order.shape[1]
     count = -(-len(latents) // columns)
     tile = 6.6 / (columns * (ranks + 2))
-    figure = style.new("wide", 0.6 + count * tile * 1.06, look)
+    figure = style.new("wide", 0.45 + count * tile * 1.02, look)
     for column, axes in enumerate(figure.subplots(1, columns, squeeze=False)[0]):
         shown = list(latents[column * count : (column + 1) * count])
         chosen = order.values[shown]
@@ -53,9 +53,8 @@ def dictionary(
         style.quiet(axes, ticks=True)
         axes.set_xticks([])
         axes.set_yticks([(i + 0.5) * (size[0] + 2) - 1.5 for i in range(len(shown))], [str(n) for n in shown])
-        axes.set_title(
-            ("direction, then images" if pictures is not None else "images") + " that excite the latent most"
-        )
+    first = "direction in pixels, then the " if pictures is not None else ""
+    figure.suptitle(f"Latents: {first}images that excite each most", x=0.01, ha="left", fontsize=9, fontweight="bold")
     beside = ", beside the pixels its direction adds (orange) or takes away (blue)" if pictures is not None else ""
     figure.alt = f"For {len(latents)} latents the {ranks} images that excite each most{beside}."
     return figure
@@ -72,12 +71,8 @@ def latent_density(table: xr.Dataset, *, look: Look) -> Plot:
     axes.hist(alive, np.logspace(lowest, 0, 31), color=look.amount, edgecolor=look.paper, linewidth=0.4)
     axes.set_xscale("log")
     mean = float(table["l0"]) / len(density)
-    axes.axvline(mean, color=look.null, linewidth=1)
-    note = axes.annotate(
-        f"if all fired alike:\n{100 * mean:.2g} %", (mean, 0.98), (4, 0), xycoords=("data", "axes fraction"),
-        textcoords="offset points", va="top", fontsize=7.5, color=look.quiet,
-    )  # fmt: skip
-    note.set_in_layout(False)
+    axes.axvline(mean, color=look.null, linewidth=1.2, label=f"if all fired alike: {100 * mean:.2g} %")
+    axes.legend(loc="upper right")
     ticks = [10.0**k for k in range(int(lowest), 1)]
     axes.set_xticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
     axes.set_xlabel("share of examples in which a latent is active")
@@ -94,7 +89,7 @@ def dictionary_controls(table: xr.Dataset, *, look: Look) -> Plot:
     Grey bands: the same with shuffled labels. Two readings side by side, because sparse elements score low on the first and
     high on the second by being sparse: it is the random dictionary, as sparse, that the dictionary has to beat.
     """
-    figure = style.new("wide", 2.4, look)
+    figure = style.new("wide", 2.6, look)
     words = {"auc": "mean AUC (0.5: says nothing)", "share": "share of activation on its class"}
     bases = [str(basis) for basis in table["basis"].values][::-1]
     for axes, (name, label) in zip(figure.subplots(1, 2, sharey=True), words.items(), strict=True):
@@ -102,21 +97,22 @@ def dictionary_controls(table: xr.Dataset, *, look: Look) -> Plot:
             table[f"{name}{end}"].values[::-1] for end in ("", "_low", "_high", "_null_low", "_null_high")
         )
         for place, basis in enumerate(bases):
-            axes.fill_betweenx(
-                [place - 0.32, place + 0.32], bottom[place], top[place], color=look.null, alpha=0.4, lw=0
-            )
+            label_once = "shuffled labels, 95 %" if not place else None
+            band = {"color": look.null, "alpha": 0.4, "linewidth": 0, "label": label_once}
+            axes.fill_betweenx([place - 0.32, place + 0.32], bottom[place], top[place], **band)
             colour = look.null if basis == "random" else look.ink
             axes.plot([low[place], high[place]], [place, place], color=colour, linewidth=1)
             axes.plot(value[place], place, "o", color=colour, markersize=5)
         random = value[bases.index("random")]
-        axes.axvline(random, color=look.null, linewidth=0.8, linestyle=":")
+        axes.axvline(random, color=look.null, linewidth=0.8, linestyle=":", label="a random dictionary, as sparse")
         axes.set_xlabel(label)
         axes.grid(True, axis="x")
         axes.margins(y=0.12)
-        over = {end: float(table[f"{name}_over_random{end}"].sel(basis="latents")) for end in ("", "_low", "_high")}
-        beats = "more than" if over["_low"] > 0 else "less than" if over["_high"] < 0 else "no more than"
-        axes.set_title(f"Latents tell {beats} a random dictionary's", fontsize=8.5)
+        over = f"{float(table[f'{name}_over_random'].sel(basis='latents')):+.2f}".replace("-", "−")
+        axes.set_title(f"Latents: {over} over random", fontsize=8.5)
         axes.set_yticks(range(len(bases)), [WORDS.get(basis, basis) for basis in bases])
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=7.5)
     figure.alt = (
         "Mean AUC and share of activation on the chosen class, held out, of units, principal components, the dictionary's latents and "
         "a random dictionary's, with intervals; grey bands: shuffled labels; dotted line: the random dictionary."

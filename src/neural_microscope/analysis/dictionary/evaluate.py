@@ -43,7 +43,8 @@ def evaluate_sae(
     ``fvu``: sum |x - x^|^2 / sum |x - mean|^2, the share of variance unexplained: 0 for a perfect copy, 1 for the mean,
     more where it is worse; NaN for constant activations. ``r2`` = 1 - fvu. ``fvu_low``, ``…_high``: bootstrap over
     examples. ``fvu_null_low``, ``…_high``, ``…_p`` (one-sided: smaller than by chance): ``draws`` random dictionaries
-    of the same size and k (`random_sae`). ``fvu_pca``: the same of the k leading principal components of these very
+    of the same size and k (`random_sae`); to beat them shows that training fitted the activations, not that there is
+    sparse structure in them. ``fvu_pca``: the same of the k leading principal components of these very
     activations, as many numbers an example; fewer numbers than a dictionary has directions can beat it only if the
     activations are low-dimensional. ``l0``: mean number of latents above 0, at most k. ``density`` [latent]: share of
     examples (of maps: of positions) where the latent is above 0. ``dead_share``: share of latents with density 0.
@@ -188,7 +189,8 @@ def stability(
     The null for all: ``draws`` sets of as many random directions as ``sae_b`` has. Without ``acts`` they are uniform on
     the sphere. Directions learnt from one data set lean towards its few large components, so that unrelated ones beat
     that null easily: with ``acts`` the directions are Gaussian with the activations' covariance, the fairer null on a
-    network. DataError where the dictionaries are of different layers' width.
+    network. Train the two on disjoint examples: learnt from the same ones, dictionaries of pure noise recurred beyond that
+    null in 9 of 60 trials, from disjoint ones in 3 (5 % declared). DataError where the dictionaries are of different layers' width.
     """
     a, b = (_unit_rows(sae.W_dec.detach().double().numpy()) for sae in (sae_a, sae_b))
     if a.shape[1] != b.shape[1]:
