@@ -96,6 +96,23 @@ def test_the_completeness_error_is_told_and_shrinks_with_the_steps(rule: Any) ->
     np.testing.assert_allclose(result["baseline_value"], model(torch.zeros_like(PIXELS))[0, LABELS].detach())
 
 
+def test_of_a_smooth_network_gauss_legendre_is_complete_to_rounding_and_the_midpoint_rule_to_second_order() -> None:
+    model = mlp(activation="tanh")
+    result = attribution.integrated_gradients(model, PIXELS, target=LABELS)
+    assert abs(result["completeness_error"]).max() < 1e-14
+    coarse, fine = (
+        float(
+            abs(
+                attribution.integrated_gradients(model, PIXELS, target=0, steps=m, rule="midpoint")[
+                    "completeness_error"
+                ]
+            ).max()
+        )
+        for m in (8, 16)
+    )
+    assert coarse / fine == pytest.approx(4, rel=0.05)
+
+
 def test_integrated_gradients_are_the_riemann_sum_written_out() -> None:
     model, start = cnn(), PIXELS.mean(0, keepdim=True)
     total = torch.zeros_like(PIXELS)
