@@ -1,0 +1,69 @@
+"""The pictures of a dictionary draw what they were given, in both themes, within their frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from neural_microscope import plots
+from neural_microscope.analysis import dictionary
+from neural_microscope.plots import style
+
+RNG = np.random.default_rng(0)
+ACTS = xr.DataArray(
+    RNG.normal(size=(120, 12)).clip(0), dims=("example", "unit"), coords={"label": ("example", np.arange(120) % 3)}
+)
+SAES = [dictionary.random_sae(ACTS, 20, 3, seed=seed) for seed in (0, 1)]
+IMAGES = RNG.integers(0, 255, (120, 8, 8)).astype(np.uint8)
+ORDER = xr.DataArray(np.argsort(-dictionary.encode(SAES[0], ACTS).values.T, 1)[:, :5], dims=("latent", "rank"))
+EVALUATED = dictionary.evaluate_sae(SAES[0], ACTS, draws=3)
+PURITY = dictionary.purity(SAES[0], ACTS, draws=9, resamples=9)
+STABLE = dictionary.stability(*SAES, draws=39)
+PICTURES: dict[str, Callable[..., plots.Plot]] = {
+    "dictionary": lambda **k: plots.dictionary(IMAGES, ORDER, RNG.normal(size=(20, 8, 8)), latents=range(9), **k),
+    "images only": lambda **k: plots.dictionary(IMAGES, ORDER, latents=[3, 1], columns=1, **k),
+    "latent_density": lambda **k: plots.latent_density(EVALUATED, **k),
+    "dictionary_controls": lambda **k: plots.dictionary_controls(PURITY, **k),
+    "stability": lambda **k: plots.stability(STABLE, **k),
+}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_has_marks_words_and_no_text_cut_off_or_covered(name: str, theme: style.Theme) -> None:
+    figure = PICTURES[name](theme=theme)
+    figure.canvas.draw()
+    shown = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
+    assert 0.01 < (np.abs(shown - shown[0, 0]).max(-1) > 38).mean() < 0.9
+    assert len(figure.alt) > 40
+    width, height = figure.canvas.get_width_height()
+    texts = [t for a in figure.axes for t in (a.title, a._left_title, a.xaxis.label, a.yaxis.label) if t.get_text()]
+    boxes = [text.get_window_extent() for text in texts]
+    for number, box in enumerate(boxes):
+        assert box.x0 >= -1
+        assert box.y0 >= -1
+        assert box.x1 <= width + 1
+        assert box.y1 <= height + 1
+        assert not any(box.overlaps(other) for other in boxes[:number])
+
+
+def test_controls_show_each_basis_at_its_value_with_its_null() -> None:
+    figure = plots.dictionary_controls(PURITY)
+    for axes, name in zip(figure.axes, ("auc", "share"), strict=True):
+        points = [float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == "o"]
+        np.testing.assert_allclose(points[::-1], PURITY[name].values)
+        assert len(axes.collections) == 4
+    assert "shuffled labels" in figure.legends[0].get_texts()[0].get_text()
+
+
+def test_stability_draws_all_latents_in_falling_order() -> None:
+    line = plots.stability(STABLE).axes[0].lines[0]
+    np.testing.assert_allclose(line.get_ydata(), np.sort(STABLE["cosine"].values)[::-1])
+
+
+def test_a_dictionary_of_dead_latents_can_be_drawn() -> None:
+    dead = EVALUATED.assign(density=0 * EVALUATED["density"])
+    assert plots.latent_density(dead).axes[0].get_title(loc="left").startswith("0 of 20")
