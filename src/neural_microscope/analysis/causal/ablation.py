@@ -130,10 +130,12 @@ def _table(
         "right_change": ((axis, "example"), right, {"units": "1"}),
         "accuracy_drop_by_class": ((axis, "class"), -(right @ one_hot) / np.where(counts, counts, np.nan), share),
     }
-    for name, values, unit in (("accuracy_drop", -right, share), ("loss_increase", losses, nat)):
-        low, high = bootstrap_mean(values, seed=seed)
-        variables[name] = (axis, values.mean(1), unit)
-        variables |= {f"{name}_low": (axis, low, unit), f"{name}_high": (axis, high, unit)}
+    both = np.stack([-right, losses])
+    ends = bootstrap_mean(both, seed=seed)  # the same resamples of the images for both
+    for number, (name, unit) in enumerate((("accuracy_drop", share), ("loss_increase", nat))):
+        variables[name] = (axis, both[number].mean(1), unit)
+        for end, bound in zip(("low", "high"), ends, strict=True):
+            variables[f"{name}_{end}"] = (axis, bound[number], unit)
     lost, won = (right < 0).sum(1), (right > 0).sum(1)
     variables["accuracy_drop_q"] = (axis, false_discovery(stats.binom.sf(lost - 1, lost + won, 0.5)))
     low, high = null_band(null)

@@ -52,18 +52,12 @@ def cumulative_ablation(
         rng = np.random.default_rng(seed)
         every = [*named.values(), *(rng.permutation(sum(sizes)) for _ in range(random))]
         pixels, labels = tensors(model, images)
-        ends = [_accuracy(lens, pixels, labels, layers, _kept(sizes, range(k))) for k in (0, sum(sizes))]
-        curves = np.array(
-            [
-                [ends[0]]
-                + [
-                    _accuracy(lens, pixels, labels, layers, _kept(sizes, order[: round(share * sum(sizes))]))
-                    for share in at[1:-1]
-                ]
-                + [ends[1]]
-                for order in every
-            ]
-        )
+        counts = [round(share * sum(sizes)) for share in at]
+        inner = [_kept(sum(sizes), order[:count]) for order in every for count in counts[1:-1]]
+        both = [_kept(sum(sizes), range(count)) for count in (0, sum(sizes))]
+        found = _accuracies(lens, pixels, labels, dict(zip(layers, sizes, strict=True)), torch.stack([*both, *inner]))
+    middle = found[2:].reshape(len(every), len(at) - 2)
+    curves = np.column_stack([np.full(len(every), found[0]), middle, np.full(len(every), found[1])])
     return _table(curves, at, list(named)).assign_attrs(
         n_examples=len(images),
         hook_point=", ".join(layers),
@@ -81,23 +75,39 @@ def _order(name: str, order: Any, units: int) -> np.ndarray:
     return order.astype(int)
 
 
-def _kept(sizes: Sequence[int], cut: Any) -> list[Tensor]:
-    """For each layer which units stay, as booleans."""
-    kept = torch.ones(sum(sizes), dtype=torch.bool)
+def _kept(units: int, cut: Any) -> Tensor:
+    """Which units stay, as booleans."""
+    kept = torch.ones(units, dtype=torch.bool)
     kept[torch.as_tensor(np.array(cut, int))] = False
-    return list(kept.split(list(sizes)))
+    return kept
 
 
-def _accuracy(lens: HookedModel, pixels: Tensor, labels: Tensor, layers: Sequence[str], kept: list[Tensor]) -> float:
-    def keep(units: Tensor) -> Any:
-        def hook_fn(tensor: Tensor, hook: object) -> Tensor:
-            return tensor * units.to(tensor).reshape(-1, *(1,) * (tensor.ndim - 2))
+def _accuracies(lens: HookedModel, pixels: Tensor, labels: Tensor, sizes: dict[str, int], kept: Tensor) -> np.ndarray:
+    """The accuracy with the units of each row of ``kept`` [case, unit] alone; several cases in a pass if there are few
+    images.
+    """
+    found = []
+    for masks in kept.split(max(1, 4 * BATCH // len(labels))):
+        hooks = [
+            (name, _keep(part)) for name, part in zip(sizes, masks.split(list(sizes.values()), dim=1), strict=True)
+        ]
+        right = torch.zeros(len(masks), dtype=torch.double)
+        with lens.hooks(hooks):
+            for x, y in zip(pixels.split(BATCH), labels.split(BATCH), strict=True):
+                answers = lens(x.repeat(len(masks), 1, 1, 1)).argmax(1).reshape(len(masks), -1)
+                right += (answers == y).sum(1).cpu()
+        found.append(right / len(labels))
+    return torch.cat(found).numpy()
 
-        return hook_fn
 
-    with lens.hooks([(layer, keep(units)) for layer, units in zip(layers, kept, strict=True)]):
-        right = [lens(x).argmax(1) == y for x, y in zip(pixels.split(BATCH), labels.split(BATCH), strict=True)]
-    return float(torch.cat(right).double().mean())
+def _keep(masks: Tensor) -> Any:
+    """A hook function that sets units to 0: in the first images those of the first mask, and so on."""
+
+    def hook_fn(tensor: Tensor, hook: object) -> Tensor:
+        rows = masks.to(tensor).repeat_interleave(len(tensor) // len(masks), dim=0)
+        return tensor * rows.reshape(*rows.shape, *(1,) * (tensor.ndim - 2))
+
+    return hook_fn
 
 
 def _table(curves: np.ndarray, at: np.ndarray, names: list[str]) -> xr.Dataset:
