@@ -147,7 +147,7 @@ def measured(seed: int, rho: float, units: int) -> xr.Dataset:
 
 
 def _agreement(seed: int) -> tuple[float, float]:
-    found = selectivity.agreement(measured(seed, 0.8, 2000), draws=20, seed=seed)
+    found = selectivity.agreement(measured(seed, 0.8, 8000), draws=20, seed=seed)
     return 6 / np.pi * np.arcsin(0.4), float(found["agreement"].sel(measure="selectivity", measure_b="auc"))
 
 
@@ -215,15 +215,15 @@ _TABLE, _NOISE = "selectivity.class_selectivity", "4 units of noise, 120 example
 INSTRUMENTS: list[Instrument] = [
     Instrument(
         "class selectivity (index)", _TABLE, "one unit twice as active for a class", _NOISE,
-        _first("selectivity", 1 / (3 + selectivity.EPSILON), 1), 0.06, _claims("selectivity"),
+        _first("selectivity", 1 / (3 + selectivity.EPSILON), 1), 0.04, _claims("selectivity"),
     ),
     Instrument(
         "class selectivity (AUC)", _TABLE, "one unit three times as active for a class", _NOISE,
-        _first("auc", 0.75, 2), 0.04, _claims("auc"),
+        _first("auc", 0.75, 2), 0.03, _claims("auc"),
     ),
     Instrument(
         "mutual information", _TABLE, "a unit that fires for one class only", _NOISE,
-        _information, 0.01, _claims("mutual_information"), "bit",
+        _information, 0.005, _claims("mutual_information"), "bit",
     ),
     Instrument(
         "precision", _TABLE, "three in four of the strongest images are of one class", _NOISE,
@@ -235,7 +235,7 @@ INSTRUMENTS: list[Instrument] = [
     ),
     Instrument(
         "monosemanticity", _TABLE, "one unit four times as active for a class", _NOISE,
-        _monosemanticity, 0.03, _claims("monosemanticity"),
+        _monosemanticity, 0.02, _claims("monosemanticity"),
     ),
     Instrument(
         "gate for rare units", _TABLE, "a dead, a constant and a rare unit", "4 units of noise; an alarm: any gated",
@@ -255,7 +255,7 @@ INSTRUMENTS: list[Instrument] = [
     ),
     Instrument(
         "agreement of measures", "selectivity.agreement", "two measures that correlate by 0.8",
-        "4 unrelated measures of 40 units; an alarm: any q < 0.05", _agreement, 0.03,
+        "4 unrelated measures of 40 units; an alarm: any q < 0.05", _agreement, 0.02,
         lambda seed: agrees(measured(seed, 0, 40), seed),
     ),
     Instrument(
