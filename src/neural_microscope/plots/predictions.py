@@ -139,7 +139,7 @@ def _class_order(axes: Axes, table: xr.Dataset, look: Look) -> None:
         place, null = (
             [float(table[f"class_order{kind}_{end}"][label]) for end in ("low", "high")] for kind in ("", "_null")
         )
-        axes.fill_between([label - 0.5, label + 0.5], *null, color=look.null, alpha=0.4, linewidth=0)
+        axes.fill_between([label - 0.5, label + 0.5], null[0], null[1], color=look.null, alpha=0.4, linewidth=0)
         axes.plot([label - 0.2] * 2, place, color=look.ink, linewidth=0.9)
         axes.plot(label - 0.2, one, "o", color=look.ink, markersize=3)
         axes.plot(label + 0.2, one, marker=f"${label}$", markersize=6.5, color=look.of_class(label), markeredgewidth=0)
