@@ -60,8 +60,8 @@ def _unexplained(seed: int) -> tuple[float, float]:
 def _stability(seed: int) -> tuple[float, float]:
     """Two dictionaries with half of their directions in common and the other half at right angles to all."""
     directions = np.linalg.qr(np.random.default_rng([seed, 4]).standard_normal((24, 24)))[0]
-    pair = [_with(directions[rows]) for rows in (slice(0, 16), slice(8, 24))]
-    return 0.5, float(dictionary.stability(*pair, draws=1, seed=seed)["mean_cosine"])
+    first, second = (_with(directions[rows]) for rows in (slice(0, 16), slice(8, 24)))
+    return 0.5, float(dictionary.stability(first, second, draws=1, seed=seed)["mean_cosine"])
 
 
 def _purity(seed: int) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -68,7 +69,7 @@ def latent_density(table: xr.Dataset, *, look: Look) -> Plot:
     figure = style.new("middle", 2.6, look)
     axes = figure.subplots()
     lowest = np.floor(np.log10(alive.min())) if len(alive) else -3.0
-    axes.hist(alive, np.logspace(lowest, 0, 31), color=look.amount, edgecolor=look.paper, linewidth=0.4)
+    axes.hist(alive, np.logspace(lowest, 0, 31).tolist(), color=look.amount, edgecolor=look.paper, linewidth=0.4)
     axes.set_xscale("log")
     mean = float(table["l0"]) / len(density)
     axes.axvline(mean, color=look.null, linewidth=1.2, label=f"if all fired alike: {100 * mean:.2g} %")
@@ -98,7 +99,7 @@ def dictionary_controls(table: xr.Dataset, *, look: Look) -> Plot:
         )
         for place, basis in enumerate(bases):
             label_once = "shuffled labels, 95 %" if not place else None
-            band = {"color": look.null, "alpha": 0.4, "linewidth": 0, "label": label_once}
+            band: dict[str, Any] = {"color": look.null, "alpha": 0.4, "linewidth": 0, "label": label_once}
             axes.fill_betweenx([place - 0.32, place + 0.32], bottom[place], top[place], **band)
             colour = look.null if basis == "random" else look.ink
             axes.plot([low[place], high[place]], [place, place], color=colour, linewidth=1)

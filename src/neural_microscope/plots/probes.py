@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import xarray as xr
 from matplotlib.axes import Axes
 
@@ -39,7 +41,7 @@ def probes(table: xr.Dataset, *, label: str = "class", look: Look) -> Plot:
 def _panel(axes: Axes, one: xr.Dataset, look: Look) -> None:
     steps = one["step"].values if "step" in one.coords else range(one.sizes["snapshot"])
     values = {name: 100 * one[name].values for name in one.data_vars if one[name].dims == ("snapshot",)}
-    band = {"color": look.null, "alpha": 0.3, "linewidth": 0, "label": "shuffled labels, 95 %"}
+    band: dict[str, Any] = {"color": look.null, "alpha": 0.3, "linewidth": 0, "label": "shuffled labels, 95 %"}
     axes.fill_between(steps, values["accuracy_null_low"], values["accuracy_null_high"], **band)
     if len(steps) > 1 and steps[0] == 0:
         axes.axhline(values["accuracy"][0], color=look.null, linewidth=1, label="untrained network")
@@ -47,7 +49,7 @@ def _panel(axes: Axes, one: xr.Dataset, look: Look) -> None:
         steps, values["control_train"], "--", color=look.quiet, linewidth=1, label="random labels, learnt by heart"
     )
     errors = values["accuracy"] - values["accuracy_low"], values["accuracy_high"] - values["accuracy"]
-    line = {"fmt": "o-", "color": look.ink, "markersize": 3, "elinewidth": 0.7}
+    line: dict[str, Any] = {"fmt": "o-", "color": look.ink, "markersize": 3, "elinewidth": 0.7}
     axes.errorbar(steps, values["accuracy"], errors, **line, label="held-out images, 95 %")
     style.step_axis(axes, max(float(steps[-1]), 1))
     axes.set_xlabel("optimiser step")
