@@ -44,6 +44,7 @@ def test_the_parts_of_the_movement_add_up_to_it() -> None:
     expected = [((side - X) ** 2).sum() / total for side in (layer(1), 0.2 * X, X + 1, X @ TURN, -X, X)]
     np.testing.assert_allclose(table["movement"], expected, atol=1e-12)
     assert (table[list(SPLIT)].to_array() > -1e-13).all()
+    assert at(table, "rotation", 4) == pytest.approx(1)  # -X: no scale of at least 0 helps, turning it round does
 
 
 def test_a_planted_rotation_is_all_rotation_and_no_change_of_function() -> None:

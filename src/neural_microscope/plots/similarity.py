@@ -146,11 +146,11 @@ def displacement(table: xr.Dataset, *, look: Look) -> Plot:
     right.set_xlim(0, 1)
     right.set_ylim(-len(_ROWS) - 0.4, 0.9)
     right.set_title("The same pair by every measure")
-    for x, word in ((0.46, "value"), (0.72, "other images"), (1.0, "by chance")):
+    for x, word in ((0.48, "value"), (0.72, "other images"), (1.0, "by chance")):
         right.text(x, 0.25, word, ha="right", fontsize=7, color=look.quiet)
     for line, (name, words) in enumerate(_ROWS, 1):
         right.text(0, -line, words)
-        right.text(0.46, -line, _number(float(table[name])), ha="right")
+        right.text(0.48, -line, _number(float(table[name])), ha="right")
         for x, ends, colour in ((0.72, ("low", "high"), look.ink), (1.0, ("null_low", "null_high"), look.quiet)):
             if f"{name}_{ends[0]}" in table:
                 shown = " to ".join(_number(float(table[f"{name}_{end}"])) for end in ends)
