@@ -26,11 +26,15 @@ class Pairs:
     clean: Tensor
     corrupted: Tensor
     metric: Metric
+    own: bool
+    """Whether the metric is the caller's, who knows of no axis but example and class."""
 
     @cached_property
     def score(self) -> Metric:
         """The metric of logits [k, example, class]: [k, example]."""
-        return lambda logits: torch.stack([self.metric(one) for one in logits])
+        if self.own:
+            return lambda logits: torch.stack([self.metric(one) for one in logits])
+        return self.metric
 
 
 def pairs(model: nn.Module, clean: ImageSet, corrupted: ImageSet, metric: Metric | None) -> Iterator[Pairs]:
@@ -40,12 +44,14 @@ def pairs(model: nn.Module, clean: ImageSet, corrupted: ImageSet, metric: Metric
     (x, y), (x_b, y_b) = tensors(model, clean), tensors(model, corrupted)
     for start in range(0, len(y), BATCH):
         some = slice(start, start + BATCH)
-        yield Pairs(x[some], x_b[some], metric or logit_difference(y[some], y_b[some]))
+        own = metric or logit_difference(y[some], y_b[some])
+        yield Pairs(x[some], x_b[some], own, metric is not None)
 
 
 def logit_difference(label: Tensor, other: Tensor) -> Metric:
     """The logit of one class minus that of another, image by image."""
-    return lambda logits: (logits.gather(1, label[:, None]) - logits.gather(1, other[:, None]))[:, 0]
+    rows = torch.arange(len(label), device=label.device)
+    return lambda logits: logits[..., rows, label] - logits[..., rows, other]
 
 
 def share_of(change: np.ndarray, whole: np.ndarray) -> np.ndarray:
