@@ -54,14 +54,15 @@ def labels(acts: xr.DataArray | xr.Dataset) -> np.ndarray:
     """The examples' classes, integers from 0, [example]; a DataError where the coordinate ``label`` is missing, not integer
     or below 0.
     """
-    if "label" not in acts.coords or "example" not in acts.dims:
+    if "label" not in acts.coords or acts["label"].dims != ("example",):
         raise DataError(
-            "the activations need the axis 'example' with the coordinate 'label'; "
-            "take them from a run, or give nm.activations an ImageSet"
+            f"{_name(acts)}: needed is the axis 'example' with the coordinate 'label'; "
+            "take the activations from a run, or give nm.activations an ImageSet"
         )
     found = np.asarray(acts["label"].values)
     if found.dtype.kind not in "iu" or found.min(initial=0) < 0:
-        raise DataError(f"the labels are {found.dtype} from {found.min()}; classes are integers from 0")
+        begin = f" from {found.min()}" if found.dtype.kind in "if" and found.size else ""
+        raise DataError(f"{_name(acts)}: the labels are {found.dtype}{begin}; classes are integers from 0")
     return found
 
 
@@ -86,8 +87,10 @@ def finite(acts: xr.DataArray) -> None:
     where = ""
     if "snapshot" in acts.dims:
         first = int(np.flatnonzero(~good.all(tuple(i for i, d in enumerate(acts.dims) if d != "snapshot")))[0])
-        where = f" at step {int(acts['step'][first])}" if "step" in acts.coords else f" at snapshot {first}"
-    elif "step" in acts.coords and acts["step"].ndim == 0:
+        where = f" at snapshot {first}"
+        if "step" in acts.coords and acts["step"].dims == ("snapshot",):
+            where = f" at step {int(acts['step'][first])}"
+    if "step" in acts.coords and acts["step"].ndim == 0:
         where = f" at step {int(acts['step'])}"
     raise DataError(
         f"{_name(acts)}{where}: not all values are finite; the network has diverged there. Take earlier snapshots"
@@ -99,5 +102,5 @@ def kept(acts: xr.DataArray, *names: str) -> dict[str, xr.DataArray]:
     return {name: acts[name] for name in names if name in acts.coords}
 
 
-def _name(acts: xr.DataArray) -> str:
-    return str(acts.name) if acts.name else "the activations"
+def _name(acts: xr.DataArray | xr.Dataset) -> str:
+    return str(getattr(acts, "name", None) or "the activations")
