@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from . import hooks, training
+from . import analysis, hooks, training
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     )
     parts = [head]
     print(head)
-    for module in (hooks, training):
+    for module in (hooks, training, analysis):
         for part in module.run():
             parts.append(part)
             print(part, flush=True)

@@ -78,7 +78,7 @@ def test_labels_are_integers_from_zero_or_an_error() -> None:
 
 def test_activations_of_other_images_are_not_compared() -> None:
     named.same_examples(acts(), acts())
-    with pytest.raises(DataError, match="4 examples, .* 3"):
+    with pytest.raises(DataError, match=r"4 examples, .* 3"):
         named.same_examples(acts(), acts().isel(example=[0, 1, 2]))
     with pytest.raises(DataError, match="different labels"):
         named.same_examples(acts(), acts().assign_coords(label=("example", [1, 0, 1, 0])))

@@ -120,19 +120,27 @@ def verify(run: OneRun) -> None:
     _say(f"{Run.open(run)}: every byte is as it was written")
 
 
-def report(runs: Runs, output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("report.html")) -> None:
+def report(
+    runs: Runs,
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("report.html"),
+    calibration: Path | None = None,
+) -> None:
     """Writes one self-contained page about one run or several side by side.
+
+    Runs that differ in nothing but their seeds are one population: findings say on how many of them they hold.
 
     Args:
         runs: The run folders.
         output: The page.
+        calibration: What `microscope calibrate --output` wrote; by default this release's own calibration.
     """
+    from . import phantoms
     from . import report as reports
     from .run import Run
 
-    opened = [Run.open(run) for run in runs]
+    opened, record = [Run.open(run) for run in runs], phantoms.open_record(calibration)
     with _counter("looking inside") as progress:
-        page = reports.write(opened, output, progress=progress)
+        page = reports.write(opened, output, calibration=record, progress=progress)
     _say(str(page.resolve()))
 
 

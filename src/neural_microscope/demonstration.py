@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import config, report
-from .analysis.findings import FirstLook, findings, first_look
+from . import config, phantoms, report
+from .analysis.findings import findings
+from .analysis.look import FirstLook, first_look
 from .config import CNNConfig, MLPConfig, NetworkConfig, TrainConfig
 from .data import Dataset, load_or_digits
 from .errors import RunError
@@ -53,7 +54,11 @@ def run(
         with counter(f"looking inside the {folder.name.upper()}") as progress:
             looks.append(first_look(Run.open(folder), progress))
     show("drawing the page")
-    return looks, report.compose(looks, out / "report.html"), [data.note] if data.note else []
+    return (
+        looks,
+        report.compose(looks, out / "report.html", calibration=phantoms.open_record()),
+        [data.note] if data.note else [],
+    )
 
 
 def settings(data: Dataset, seed: int, short: bool) -> dict[str, tuple[NetworkConfig, TrainConfig]]:

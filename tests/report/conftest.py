@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import neural_microscope as nm
-from neural_microscope.analysis.findings import FirstLook, first_look
+from neural_microscope.analysis.look import FirstLook, first_look
 from neural_microscope.report import compose
 
 

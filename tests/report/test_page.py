@@ -6,12 +6,15 @@ import dataclasses
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import neural_microscope as nm
-from neural_microscope.analysis.findings import FirstLook, findings
+from neural_microscope.analysis.findings import findings
+from neural_microscope.analysis.look import FirstLook
 from neural_microscope.errors import RunError
+from neural_microscope.phantoms import Instrument, calibrate
 from neural_microscope.report import compose, html
 
 
@@ -44,6 +47,11 @@ class Outline(HTMLParser):
         return [attrs for name, attrs in self.tags if name == tag]
 
 
+def bare(look: FirstLook, **changes: Any) -> FirstLook:
+    """The look at a network without hidden layers."""
+    return dataclasses.replace(look, layers=(), collapse=None, similarity=None, cumulative=None, **changes)
+
+
 @pytest.fixture(scope="module")
 def outline(page: Path) -> Outline:
     return Outline(page.read_text("utf-8"))
@@ -60,13 +68,50 @@ def test_the_page_asks_for_nothing_outside_itself(page: Path, outline: Outline) 
 def test_every_picture_has_words_a_caption_with_n_and_seeds_and_most_a_table(
     outline: Outline, looks: list[FirstLook]
 ) -> None:
-    figures, images = outline.all("figure"), outline.all("img")
-    assert len(images) == len(figures) >= 20
-    assert all(len(image["alt"] or "") > 40 for image in images)
-    assert outline.words.count("one seed: not replicated") >= len(figures)
+    figures = outline.all("figure")
+    pixels = [image["alt"] or "" for image in outline.all("img")]
+    shapes = [drawing["aria-label"] or "" for drawing in outline.all("svg")]
+    assert len(pixels) + len(shapes) == len(figures) >= 40
+    assert all(len(words) > 40 for words in pixels + shapes)
+    assert outline.words.count("One seed.") >= len(figures)
+    assert "another seed may differ more than the intervals say" in outline.words
     n = looks[0].confusion.attrs["n_examples"]
     assert outline.words.count(f"{n:,} probe images") >= 10
-    assert len(outline.all("table")) >= 15
+    assert len(outline.all("table")) >= 30
+
+
+def test_shapes_are_drawn_in_the_pages_own_colours_for_both_themes(page: Path) -> None:
+    drawings = re.findall(r"<svg.*?</svg>", page.read_text("utf-8"), re.DOTALL)
+    assert len(drawings) > 20
+    for drawing in drawings:
+        assert "var(--ink)" in drawing
+        assert not re.search(r"#(1c1e21|fbfaf7)", drawing, re.IGNORECASE)
+        assert "xmlns" not in drawing
+
+
+def test_every_unit_has_a_row_with_its_class_its_nulls_and_its_picture(
+    outline: Outline, looks: list[FirstLook]
+) -> None:
+    alive = sum(int((layer.top.values >= 0).any(1).sum()) for look in looks for layer in look.layers)
+    tiles = [span for span in outline.all("span") if span.get("class") == "tile"]
+    assert len({(t["aria-label"], t["style"]) for t in tiles}) == len(
+        {(t["aria-label"], t["style"]) for t in tiles if "averaged" in (t["aria-label"] or "")}
+    )
+    assert len(tiles) >= alive
+    assert "random direction" in outline.words
+
+
+def test_networks_stand_side_by_side_and_calibration_where_it_is_given(
+    outline: Outline, looks: list[FirstLook], tmp_path: Path
+) -> None:
+    assert "Side by side" in outline.words
+    assert "Calibration" not in outline.words
+    toy = Instrument("toy", "none", "two", "nothing", lambda seed: (2.0, 2.0), 0.1, lambda seed: False)
+    only = [bare(looks[0])]
+    words = Outline(
+        compose(only, tmp_path / "c.html", calibration=calibrate([toy], empties=3)).read_text("utf-8")
+    ).words
+    assert "1 of 1 instruments recover a truth that was planted" in words
 
 
 def test_links_of_the_page_lead_somewhere_on_it(outline: Outline) -> None:
@@ -75,7 +120,7 @@ def test_links_of_the_page_lead_somewhere_on_it(outline: Outline) -> None:
 
 
 def test_all_findings_stand_on_the_page_those_that_hold_first(outline: Outline, looks: list[FirstLook]) -> None:
-    found = [f for look in looks for f in findings(look)]
+    found = findings(looks)
     for finding in found:
         assert finding.text in outline.words
     assert any(f.holds for f in found)
@@ -87,21 +132,19 @@ def test_findings_of_an_untrained_network_claim_nothing_of_learning(tmp_path: Pa
     digits = nm.data.load("digits")
     model = nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(16,)))
     nm.train(model, digits, nm.TrainConfig(epochs=0), observers=[nm.Recorder(tmp_path / "run")])
-    look = nm.analysis.findings.first_look(nm.Run.open(tmp_path / "run"))
-    reading, _, selective, _ = findings(look)
-    assert not reading.holds
-    assert not selective.holds
+    look = nm.analysis.look.first_look(nm.Run.open(tmp_path / "run"))
+    held = [f.text for f in findings(look) if f.holds]
+    learnt = ("reads", "learning has", "draw together", "one after the other")
+    assert not [text for text in held if any(word in text for word in learnt)]
 
 
 def test_the_calls_that_go_with_findings_run(looks: list[FirstLook]) -> None:
-    look = looks[0]
-    table, effects = look.layers[0].selectivity, look.layers[0].effects
-    for finding in findings(look):
-        assert eval(finding.call, {"nm": nm, "run": look.run, "table": table, "effects": effects}) is not None
+    for finding in findings(looks[0]):
+        assert eval(finding.call, {"nm": nm, "run": looks[0].run}) is not None
 
 
 def test_names_that_hold_html_are_shown_as_text(looks: list[FirstLook], tmp_path: Path) -> None:
-    evil = dataclasses.replace(looks[0], name="<script>alert(1)</script>", layers=())
+    evil = bare(looks[0], name="<script>alert(1)</script>")
     text = compose([evil], tmp_path / "evil.html").read_text("utf-8")
     assert "<script" not in text
     assert "&lt;script&gt;" in text
@@ -109,8 +152,8 @@ def test_names_that_hold_html_are_shown_as_text(looks: list[FirstLook], tmp_path
 
 
 def test_two_runs_of_one_kind_are_told_apart(looks: list[FirstLook], tmp_path: Path) -> None:
-    bare = dataclasses.replace(looks[0], layers=())
-    text = compose([bare, bare], tmp_path / "two.html").read_text("utf-8")
+    one = bare(looks[0])
+    text = compose([one, one], tmp_path / "two.html").read_text("utf-8")
     assert f"MLP ({looks[0].run.folder.name})" in text
 
 

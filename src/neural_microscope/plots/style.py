@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -68,6 +70,45 @@ class Look:
 
 def _map(name: str, colours: tuple[str, ...], absent: str) -> Colormap:
     return LinearSegmentedColormap.from_list(name, colours).with_extremes(bad=absent)
+
+
+MANY_MARKS = 1500
+"""Beyond as many single marks a drawing is smaller as pixels than as shapes."""
+
+
+def has_pixels(plot: Plot) -> bool:
+    """Whether a figure holds pictures, or more marks than are worth drawing one by one."""
+    marks = sum(len(np.asarray(collection.get_offsets())) for axes in plot.axes for collection in axes.collections)
+    return marks > MANY_MARKS or any(len(axes.images) > 0 for axes in plot.axes)
+
+
+_SHORTER: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+    (r"<metadata>.*?</metadata>|<style.*?</style>", ""),
+    (r' xmlns(:xlink)?="[^"]*"| version="[^"]*"', ""),
+    (r'(<svg)[^>]*( viewBox="[^"]*")[^>]*', r"\1\2"),
+    (r'<g id="[^"]*"', "<g"),  # names nobody refers to, the same in every figure
+    (r" font-family: [^;\"]*;?", ""),  # the page has one
+    (r"(-?\d+\.\d\d)\d+", r"\1"),
+    (r"\s*\n\s*([MLCQz])\s*", r"\1"),
+    (r'style="[^"]*"', lambda found: found[0].replace("; ", ";").replace(": ", ":")),
+    (r">\s+<", "><"),
+)
+
+
+def as_svg(plot: Plot) -> str:
+    """A figure drawn in the light theme as an ``<svg>`` for a page: its colours are the page's variables, ``var(--ink)``, so
+    that one drawing serves both themes. Words stay words.
+    """
+    out = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "neural-microscope"}):
+        plot.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    text = out.getvalue()
+    text = text[text.index("<svg") :].replace("xlink:href", "href")
+    for pattern, shorter in _SHORTER:
+        text = re.sub(pattern, shorter, text, flags=re.DOTALL)
+    for name, colour in TOKENS["light"].items():
+        text = re.sub(re.escape(colour), f"var(--{name})", text, flags=re.IGNORECASE)
+    return text
 
 
 def look(theme: Theme) -> Look:

@@ -6,7 +6,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..analysis.findings import FirstLook, Progress, findings, first_look
+import xarray as xr
+
+from ..analysis.findings import findings, populations
+from ..analysis.look import FirstLook, Progress, first_look, pairs
 from ..errors import RunError
 from ..run import Run
 from . import html, network, sections
@@ -14,22 +17,34 @@ from . import html, network, sections
 __all__ = ["compose", "write"]
 
 
-def write(runs: Sequence[Run], path: str | Path, *, progress: Progress | None = None) -> Path:
+def write(
+    runs: Sequence[Run], path: str | Path, *, calibration: xr.Dataset | None = None, progress: Progress | None = None
+) -> Path:
     """Analyses the runs and writes the page to ``path`` (whole or not at all); returns the path. No run is a
     RunError.
+
+    Runs that differ in nothing but their seeds are one population: the findings count over all of them, the pictures show
+    the first. ``calibration``: what `phantoms.calibrate` gave; without it the page has no such part.
     """
     if not runs:
         raise RunError("a report needs at least one run")
-    return compose([first_look(run, progress) for run in runs], path)
+    return compose([first_look(run, progress) for run in runs], path, calibration=calibration)
 
 
-def compose(looks: Sequence[FirstLook], path: str | Path) -> Path:
+def compose(looks: Sequence[FirstLook], path: str | Path, *, calibration: xr.Dataset | None = None) -> Path:
     """The page of what `first_look` found."""
-    names = _distinct(looks)
-    parts = [sections.head(looks, names), sections.summary(looks, names, [f for look in looks for f in findings(look)])]
-    parts.append(sections.training(looks, names))
-    parts += [network.network(look, name) for look, name in zip(looks, names, strict=True)]
-    parts.append(sections.about(looks, names))
+    groups = populations(looks)
+    shown = [group[0] for group in groups]
+    names = _distinct(shown)
+    parts = [
+        sections.head(shown, names, calibration is not None),
+        sections.summary(shown, names, findings(looks), [len(group) for group in groups]),
+        sections.training(shown, names),
+        *(network.network(look, name) for look, name in zip(shown, names, strict=True)),
+        sections.side_by_side(pairs(shown), names),
+        sections.calibrated(calibration),
+        sections.about(looks, names),
+    ]
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")

@@ -12,23 +12,37 @@ import numpy as np
 from PIL import Image
 
 from ..plots import TOKENS, Plot
+from ..plots.style import as_svg, has_pixels
 
 escape = html.escape
-SEED = "One network, one seed: not replicated."
+ONE = "One seed."
+"""Beside every picture; the page says once what it means."""
+TILE = 28
+"""Pixels of a thumbnail's side on the page."""
 
 
 def picture(draw: Callable[..., Plot], caption: str, *, table: str = "", middle: bool = False) -> str:
-    """A figure with its caption and its table folded below; drawn twice, for light and dark."""
-    light, dark = draw(theme="light"), draw(theme="dark")
-    data, width, height = _encode(light)
-    night, _, _ = _encode(dark)
-    numbers = f"<details><summary>The numbers</summary>{scrolling(table, 'Table')}</details>"
-    image = (
-        f'<picture><source media="(prefers-color-scheme: dark)" srcset="data:image/webp;base64,{night}">'
-        f'<img src="data:image/webp;base64,{data}" width="{width}" height="{height}" alt="{escape(light.alt)}"></picture>'
-    )
+    """A figure with its caption and its table folded below. Shapes are drawn once, in the page's own colours; pixels twice, for
+    light and dark.
+    """
+    light = draw(theme="light")
+    alt = escape(light.alt)
+    if has_pixels(light):
+        (data, width, height), (night, _, _) = _encode(light), _encode(draw(theme="dark"))
+        image = (
+            f'<picture><source media="(prefers-color-scheme: dark)" srcset="data:image/webp;base64,{night}">'
+            f'<img src="data:image/webp;base64,{data}" width="{width}" height="{height}" alt="{alt}"></picture>'
+        )
+    else:
+        image = as_svg(light).replace("<svg", f'<svg role="img" aria-label="{alt}"', 1)
+    numbers = folded("The numbers", scrolling(table, "Table"))
     kind = ' class="middle"' if middle else ""
     return f"<figure{kind}>{scrolling(image, 'Figure')}<figcaption>{caption}</figcaption>{numbers if table else ''}</figure>"
+
+
+def folded(summary: str, content: str) -> str:
+    """What opens at a click or a key."""
+    return f"<details><summary>{escape(summary)}</summary>{content}</details>"
 
 
 def scrolling(content: str, name: str) -> str:
@@ -41,8 +55,11 @@ def _encode(plot: Plot) -> tuple[str, int, int]:
     plot.set_dpi(132)
     plot.canvas.draw()
     image = Image.fromarray(np.asarray(plot.canvas.buffer_rgba())).convert("RGB")
+    few = image.quantize(
+        128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
+    )  # a third smaller; looks the same
     out = io.BytesIO()
-    image.save(out, "WEBP", lossless=True, method=2)
+    few.convert("RGB").save(out, "WEBP", lossless=True, method=2)
     return base64.b64encode(out.getvalue()).decode(), image.width, image.height
 
 
@@ -53,7 +70,40 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str) -
     return f"<table><caption>{escape(caption)}</caption><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def folding(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str, name: str, shown: int = 10) -> str:
+    """A long table: its first rows, and all of them folded below."""
+    if len(rows) <= shown + 2:
+        return scrolling(table(head, rows, caption), name)
+    first = scrolling(table(head, rows[:shown], f"{caption}; the first {shown} of {len(rows)}"), name)
+    whole = scrolling(table(head, rows, caption), f"{name}, all rows")
+    return first + folded(f"All {len(rows)} rows", whole)
+
+
+class Markup(str):
+    """Text that is HTML already; everything else is escaped."""
+
+
+def tiles(pictures: np.ndarray) -> tuple[str, Callable[[int, str], Markup]]:
+    """Thumbnails [tile, row, col], ink from 0 to 1, as one sheet: (the style that carries it, for an element around all of
+    them; a function that gives the tile of a number, with its words). Ink turns light in dark mode.
+    """
+    count, height, width = pictures.shape
+    ink = (15 * np.nan_to_num(pictures).clip(0, 1)).round().astype(np.uint8) * 17
+    ink = ink.transpose(1, 0, 2).reshape(height, count * width)
+    out = io.BytesIO()
+    Image.merge("LA", (Image.new("L", (count * width, height)), Image.fromarray(ink))).save(out, "PNG", optimize=True)
+    sheet = f"--sheet:url(data:image/png;base64,{base64.b64encode(out.getvalue()).decode()})"
+
+    def tile(number: int, words: str) -> Markup:
+        place = f"background-position:-{number * TILE}px 0;background-size:{count * TILE}px {TILE}px"
+        return Markup(f'<span class="tile" role="img" aria-label="{escape(words)}" style="{place}"></span>')
+
+    return sheet, tile
+
+
 def cell(value: object) -> str:
+    if isinstance(value, Markup):
+        return value
     if isinstance(value, bool | np.bool_):
         return "yes" if value else ""
     if isinstance(value, int | np.integer):

@@ -8,14 +8,16 @@ import numpy as np
 import xarray as xr
 
 from .. import plots
-from ..analysis.findings import Finding, FirstLook
+from ..analysis.findings import Finding
+from ..analysis.look import FirstLook, Pair
 from ..run import Run
-from .html import SEED, anchor, escape, picture, scrolling, table
+from .html import ONE, anchor, escape, folded, folding, picture, scrolling, table
+from .layers import similar
 
 DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "KMNIST", "digits": "scikit-learn's digits"}
 
 
-def head(looks: Sequence[FirstLook], names: Sequence[str]) -> str:
+def head(looks: Sequence[FirstLook], names: Sequence[str], calibrated: bool) -> str:
     accuracies = " and ".join(
         f"the {n} reads {100 * float(look.run.log['test_accuracy'][-1]):.2f} %"
         for n, look in zip(names, looks, strict=True)
@@ -27,6 +29,8 @@ def head(looks: Sequence[FirstLook], names: Sequence[str]) -> str:
         ("#found", "What was found"),
         ("#training", "Training"),
         *((f"#{anchor(n)}", f"Inside the {n}") for n in names),
+        *([("#side", "Side by side")] if len(names) > 1 else []),
+        *([("#calibration", "Calibration")] if calibrated else []),
         ("#about", "About"),
     ]
     nav = "".join(f'<li><a href="{link}">{escape(text)}</a></li>' for link, text in links)
@@ -38,17 +42,24 @@ def head(looks: Sequence[FirstLook], names: Sequence[str]) -> str:
     )
 
 
-def summary(looks: Sequence[FirstLook], names: Sequence[str], found: Sequence[Finding]) -> str:
+def summary(looks: Sequence[FirstLook], names: Sequence[str], found: Sequence[Finding], sizes: Sequence[int]) -> str:
+    """The findings; ``sizes``: how many networks each of the ``looks`` stands for."""
+
     def items(holds: bool) -> str:
         return "".join(f"<li>{escape(f.text)}</li>" for f in found if f.holds is holds)
 
-    calls = "".join(f"<li>{escape(f.text.split(':')[0])}: <code>{escape(f.call)}</code></li>" for f in found)
+    calls = "".join(f"<li>{escape(f.text.split(':')[0])}: <code>{escape(f.call)}</code></li>" for f in found if f.call)
     nothing = "<p>Nothing that was asked came out beyond its null.</p>"
+    seeds = ", ".join(
+        f"the {name}: {size} seed{'s' if size > 1 else ''}" for name, size in zip(names, sizes, strict=True)
+    )
     return (
-        f'<h2 id="found">What was found</h2><p>Each number stands beside what chance, or the untrained network, gives. {SEED}</p>'
+        '<h2 id="found">What was found</h2><p>Each number stands beside what chance, or the untrained network, gives, and says on how many '
+        f"seeds it holds ({escape(seeds)}). “One seed” below a picture: this network alone; another seed may differ more than the "
+        "intervals say.</p>"
         f"{'<ol>' + items(True) + '</ol>' if items(True) else nothing}{_glance(looks, names)}"
-        f"<details><summary>Looked for and not found ({sum(not f.holds for f in found)})</summary><ol>{items(False)}</ol></details>"
-        f"<details><summary>The calls that give these numbers again</summary><ul>{calls}</ul></details>"
+        f"{folded(f'Looked for and not found ({sum(not f.holds for f in found)})', f'<ol>{items(False)}</ol>')}"
+        f"{folded('The calls that give these numbers again', f'<ul>{calls}</ul>')}"
     )
 
 
@@ -94,7 +105,7 @@ def training(looks: Sequence[FirstLook], names: Sequence[str]) -> str:
     sizes = ", ".join(f"{name}: {_training_words(look.run)}" for name, look in zip(names, looks, strict=True))
     parts = picture(
         lambda theme: plots.learning_curves(curves, theme=theme),
-        f"Both axes are logarithmic. Black: all test images; grey: the batches trained on, averaged over log-spaced stretches. {SEED}",
+        f"Both axes are logarithmic. Black: all test images; grey: the batches trained on, averaged over log-spaced stretches. {ONE}",
         table=table(
             ("network", "step", "test loss (nat)", "read wrongly (%)"), rows, "At each snapshot, all test images"
         ),
@@ -113,6 +124,52 @@ def _order(curves: dict) -> str:
     ranked = sorted(ends, key=ends.__getitem__)
     said = ", ".join(f"the {name} misreads {ends[name]:.2f} %" for name in ranked)
     return said[0].upper() + said[1:] + " of the test images at the end"
+
+
+def side_by_side(pairs: Sequence[Pair], names: Sequence[str]) -> str:
+    """The networks against each other."""
+    if len(names) < 2:
+        return ""
+    parts = ['<h2 id="side">Side by side</h2>']
+    for pair, name in zip(pairs, names[1:], strict=False):
+        n = pair.first.confusion.attrs["n_examples"]
+        trained, untrained = (float(result["cka"].max()) for result in (pair.trained, pair.untrained))
+        parts.append(
+            f"<h3>The most alike layers of {escape(names[0])} and {escape(name)} reach a CKA of {trained:.2f} "
+            f"(untrained: {untrained:.2f})</h3>{similar(pair.trained, n, names[0], name)}"
+            f"{folded('The same before training', similar(pair.untrained, n, names[0], name))}"
+        )
+    if not pairs:
+        parts.append("<p>The networks were probed with different images, so their layers are not compared.</p>")
+    return "".join(parts)
+
+
+def calibrated(result: xr.Dataset | None) -> str:
+    """How the instruments did on planted truth and on empty phantoms."""
+    if result is None:
+        return ""
+    good = result["recovered"] & result["silent"]
+    rows = []
+    for i, name in enumerate(result["instrument"].values):
+        row = result.isel(instrument=i)
+        numbers = (float(row[key]) for key in ("truth", "measured", "error", "tolerance"))
+        rows.append(
+            (
+                str(name),
+                str(row["planted"].values),
+                *numbers,
+                100 * float(row["false_alarms"]),
+                "" if good[i] else "fails",
+            )
+        )
+    head = ("instrument", "planted", "truth", "measured", "error", "allowed", "false alarms (%)", "")
+    n = result.attrs["n_empty"]
+    caption = f"False alarms: share of {n} empty phantoms in which something was claimed; 5 % are declared, 8 % allowed"
+    return (
+        f'<h2 id="calibration">Calibration</h2><p>{int(good.sum())} of {len(rows)} instruments recover a truth that was planted for them '
+        f"and keep silent on {n} phantoms in which there is nothing to find. <code>microscope calibrate</code> does this again.</p>"
+        f"{folding(head, rows, caption, 'Calibration')}"
+    )
 
 
 def about(looks: Sequence[FirstLook], names: Sequence[str]) -> str:
@@ -138,6 +195,12 @@ def about(looks: Sequence[FirstLook], names: Sequence[str]) -> str:
         "selectivity": "How much more a unit answers to its class than to the others: (m − rest) / (m + rest), from −1 to 1 "
         "(Morcos et al. 2018).",
         "AUC": "The chance that an image of the unit's class excites it more than an image of another; 0.5 is none.",
+        "by chance, null": "What the measure gives where there is nothing to find: shuffled labels or images, random directions, the "
+        "untrained network. Grey in every picture.",
+        "function, rotation": "A layer's change, split: rotating its activations changes no image's likeness to another "
+        "(rotation); what no rotation mends is a change of which images are alike (function).",
+        "random direction": "A direction in a layer's space that no unit owns, moved along as far as cutting out the unit "
+        "moves each image.",
         "cut out": "The unit's activation is set to 0 for every image (zero ablation), and the network answers again.",
         "principal component": "A direction in which a layer's activations vary most over the images.",
         "interval": "95 %, over images drawn anew (bootstrap). Another seed would differ more than other images do.",

@@ -35,7 +35,7 @@ def cumulative_ablation(
     191). ``shares`` of all units that are cut out, rising from 0 to 1. ``accuracy`` [order, bin] and ``auc`` [order]: the
     area under it (trapezoids, 0..1). Beside them ``random_accuracy`` [draw, bin] and ``random_auc`` [draw] of ``random``
     orders, ``accuracy_null_low``, ``accuracy_null_high`` [bin], ``auc_null_low``, ``auc_null_high``; ``auc_p`` [order],
-    two-sided among the random orders (39 are needed for 0.05), ``auc_q`` over the orders. Coordinate ``share`` on bin. One
+    two-sided among the random orders (40 are needed for p < 0.05), ``auc_q`` over the orders. Coordinate ``share`` on bin. One
     forward pass for each order and share: ``random`` + orders times the number of shares, the two ends apart.
     Errors: DataError for an order that is no order, or shares that do not rise from 0 to 1.
     """

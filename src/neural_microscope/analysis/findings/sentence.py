@@ -1,0 +1,52 @@
+"""A finding, and how its numbers are put into words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import xarray as xr
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence that a person can check."""
+
+    text: str
+    call: str
+    """What gives the numbers again, of a ``run``."""
+    holds: bool
+    """Whether it beats its null, and on most of the seeds. What does not is not called a finding."""
+    where: str = ""
+    """Network and layer."""
+    null: str = ""
+    """What it was compared with."""
+    numbers: dict[str, float] = field(default_factory=dict)
+    """What the sentence says, the headline first; of the first network."""
+    seeds: tuple[int | None, ...] = ()
+    """Seeds of the networks that were asked."""
+    held: int = 0
+    """In how many of them it holds."""
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A number for prose: a fixed number of decimals and a true minus sign."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")  # + 0.0: no minus before a zero
+
+
+def significant(value: float) -> str:
+    """Three significant digits: ``0.00912``, ``96.7``."""
+    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+
+
+def probability(p: float) -> str:
+    """``p = 0.012``, or ``p < 0.001``."""
+    return "p < 0.001" if p < 0.001 else f"p = {number(p, 3)}"
+
+
+def band(table: xr.Dataset, name: str, digits: int = 2, times: float = 1) -> str:
+    """The null band of a scalar variable: ``0.12 to 0.34``."""
+    return " to ".join(number(times * float(table[f"{name}_null_{end}"]), digits) for end in ("low", "high"))
+
+
+def at_step(step: float) -> str:
+    return f"step {int(step):,}"

@@ -1,0 +1,306 @@
+"""A look at a recorded run: every measure of the default analysis on every hidden layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..axes import unit_axis
+from ..errors import RunError
+from ..run import Run
+from ..statistics import bootstrap, halves
+from . import causal, dynamics, geometry, predictions, selectivity, similarity
+
+Progress = Callable[[str, int, int], None]
+TOP = 10
+"""Strongest images of each unit that are kept."""
+JUDGED = 250
+"""Images on which orders of cutting out are judged: several hundred forward passes."""
+ORDERS = 41
+"""Random orders beside them: the fewest of which none being as far out gives p < 0.05, two-sided."""
+
+
+@dataclass(frozen=True)
+class LayerLook:
+    """What was found in one hidden layer; the arrays are those of the measures."""
+
+    hook_point: str
+    axis: str
+    # dynamics
+    activity: xr.Dataset
+    """Of each unit, or of each channel's highest position."""
+    mean_activity: xr.Dataset
+    """Of each unit, or of each channel's mean over its map."""
+    histograms: xr.Dataset
+    lives: xr.Dataset
+    # geometry
+    pca: xr.Dataset
+    pca_untrained: xr.Dataset
+    between: float
+    """Share of the map's spread that lies between the classes, 0..1."""
+    between_untrained: float
+    dimension: xr.Dataset
+    clusters: xr.Dataset
+    """At the first and the last snapshot."""
+    # specialisation
+    means: xr.DataArray
+    means_untrained: xr.DataArray
+    selectivity: xr.Dataset
+    selectivity_untrained: xr.Dataset
+    agreement: xr.Dataset
+    basis: xr.Dataset
+    life: xr.Dataset
+    top: xr.DataArray
+    quantiles: xr.Dataset
+    # drift
+    drift: xr.Dataset
+    unit_drift: xr.Dataset
+    # causality
+    effects: xr.Dataset
+    dose: xr.Dataset | None
+    """Of the unit whose absence adds most loss; None where none adds any."""
+
+    @property
+    def size(self) -> int:
+        return self.activity.sizes[self.axis]
+
+    @property
+    def short(self) -> str:
+        return self.hook_point.removesuffix(".hook_post")
+
+
+@dataclass(frozen=True)
+class FirstLook:
+    """Everything the report shows of a run."""
+
+    run: Run
+    name: str
+    # dynamics
+    curve: xr.Dataset
+    classes: xr.Dataset
+    gradients: xr.Dataset | None
+    spectra: xr.Dataset
+    # predictions
+    confusion: xr.Dataset
+    confusions: xr.Dataset
+    order: xr.Dataset
+    reliability: xr.Dataset
+    # geometry and similarity of the layers
+    collapse: xr.Dataset | None
+    """Of the last hidden layer; None without one."""
+    collapse_change: tuple[float, float]
+    """Bootstrap interval over images of tr(Sw) / tr(Sb) at the end over that before training."""
+    similarity: xr.Dataset | None
+    # causality of the layers together
+    cumulative: xr.Dataset | None
+    layers: tuple[LayerLook, ...]
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of the initial weights, where it is known."""
+        return self.run.description["model"].get("seed")
+
+
+def first_look(run: Run, progress: Progress | None = None) -> FirstLook:
+    """Runs the default analysis on a run's hidden layers. ``progress(part, done, total)`` counts the layers of each part."""
+    if run.description["model"]["kind"] == "module":
+        raise RunError(
+            f"{run.folder} records a {run.description['model']['class']}, whose layers have no names this analysis knows. Take its "
+            "measures one by one: nm.analysis.… on run.activations(name), and causal ones on nm.hooked(your module)"
+        )
+    names = [name for name in run.hook_points if name.endswith("hook_post")]
+    tell = progress or (lambda part, done, total: None)
+    loaded = {name: run.activations(name).load() for name in names}
+    logits = run.activations("logits").load()
+    whole = _whole(run, loaded, logits, tell)
+    parts: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for part, measure in _MEASURES.items():
+        for done, name in enumerate(names):
+            parts[name] |= measure(run, name, loaded[name])
+            tell(part, done + 1, len(names))
+    layers = tuple(LayerLook(hook_point=n, axis=unit_axis(loaded[n].dims), **parts[n]) for n in names)
+    cumulative = _cumulative(run, layers) if layers else None
+    tell("all layers together", 1, 1)
+    return FirstLook(
+        run=run,
+        name=run.description["model"]["kind"].upper(),
+        layers=layers,
+        cumulative=cumulative,
+        **whole,
+    )
+
+
+def _whole(run: Run, acts: dict[str, xr.DataArray], logits: xr.DataArray, tell: Progress) -> dict[str, Any]:
+    """What concerns the network as a whole."""
+    has_gradients = run.description["record"]["norms_every"] and run.training.sizes["step"] > 0
+    flow = dynamics.gradient_flow(run.gradients) if has_gradients else None
+    found: dict[str, Any] = {
+        "curve": dynamics.learning_curve(run.training, run.log),
+        "classes": dynamics.learning_by_class(run.log),
+        "gradients": flow,
+        "spectra": dynamics.weight_spectra((run.weights(step) for step in run.steps), run.steps),
+    }
+    tell("training", 1, 1)
+    found |= {
+        "confusion": predictions.confusion(logits),
+        "confusions": predictions.confusion_over_time(logits),
+        "order": predictions.learning_order(logits),
+        "reliability": predictions.calibration_error(logits),
+    }
+    tell("predictions", 1, 1)
+    last = list(acts.values())[-1:]
+    found |= {
+        "collapse": geometry.neural_collapse(last[0], *_output(run, last[0]), logits=logits) if last else None,
+        "collapse_change": _collapse_change(last[0]) if last else (np.nan, np.nan),
+        "similarity": similarity.matrix(_at_end(acts), _at_end(acts)) if last else None,
+    }
+    tell("layers compared", 1, 1)
+    return found
+
+
+def _collapse_change(acts: xr.DataArray) -> tuple[float, float]:
+    ends = acts.isel(snapshot=[0, -1])
+
+    def change(examples: np.ndarray) -> float:
+        start, end = geometry.neural_collapse(ends.isel(example=examples), draws=1)["nc1_trace"].values
+        return float(end / start)
+
+    low, high = bootstrap(change, acts.sizes["example"], draws=40)
+    return float(low), float(high)
+
+
+def _at_end(acts: dict[str, xr.DataArray]) -> dict[str, xr.DataArray]:
+    return {name.removesuffix(".hook_post"): array.isel(snapshot=-1) for name, array in acts.items()}
+
+
+def _output(run: Run, acts: xr.DataArray) -> tuple[xr.DataArray | None, xr.DataArray | None]:
+    """Weights [snapshot, class, unit] and bias of our own networks' output, where it reads the last hidden layer directly."""
+    weights = [run.weights(step) for step in run.steps] if "output.weight" in run.description["parameters"] else []
+    axis = unit_axis(acts.dims)
+    if not weights or weights[0]["output.weight"].shape[1] != acts.sizes[axis]:
+        return None, None
+    matrices = np.stack([w["output.weight"].numpy() for w in weights])
+    offsets = np.stack(
+        [w["output.bias"].numpy() if "output.bias" in w else np.zeros(matrices.shape[1]) for w in weights]
+    )
+    return xr.DataArray(matrices, dims=("snapshot", "class", axis)), xr.DataArray(offsets, dims=("snapshot", "class"))
+
+
+def _dynamics(run: Run, name: str, acts: xr.DataArray) -> dict[str, Any]:
+    peaks = run.activations(name, "max").load()  # of a dense layer the same activations
+    before = name.replace("hook_post", "hook_pre")
+    return {
+        "activity": dynamics.activity(peaks),
+        "mean_activity": dynamics.activity(acts),
+        "histograms": dynamics.histograms(run.activations(before if before in run.hook_points else name)),
+        "lives": dynamics.lives(peaks),
+    }
+
+
+def _geometry(run: Run, name: str, acts: xr.DataArray) -> dict[str, Any]:
+    two = min(2, acts.sizes[unit_axis(acts.dims)])
+    maps = geometry.pca(acts, two), geometry.pca(acts.isel(snapshot=[0]), two)
+    last = acts.sizes["snapshot"] - 1
+    return {
+        "pca": maps[0],
+        "pca_untrained": maps[1],
+        "between": float(geometry.between_classes(maps[0])[-1]),
+        "between_untrained": float(geometry.between_classes(maps[1])[0]),
+        "dimension": geometry.dimension(acts, two_nn_at=sorted({0, last})),
+        "clusters": geometry.clusters(acts, at=sorted({0, last})),
+    }
+
+
+def _specialisation(run: Run, name: str, acts: xr.DataArray) -> dict[str, Any]:
+    untrained, trained = acts.isel(snapshot=0), acts.isel(snapshot=-1)
+    table = selectivity.class_selectivity(trained)
+    components = geometry.pca(trained, min(trained.shape[1], trained.shape[0] - 1))["direction"]
+    return {
+        "means": selectivity.class_means(trained),
+        "means_untrained": selectivity.class_means(untrained),
+        "selectivity": table,
+        "selectivity_untrained": selectivity.class_selectivity(untrained),
+        "agreement": selectivity.agreement(table),
+        "basis": selectivity.basis_comparison(trained, {"principal components": components}),
+        "life": selectivity.over_time(acts),
+        "top": selectivity.top_examples(trained, TOP),
+        "quantiles": selectivity.quantile_examples(trained),
+    }
+
+
+def _drift(run: Run, name: str, acts: xr.DataArray) -> dict[str, Any]:
+    components = min(5, acts.sizes[unit_axis(acts.dims)])
+    return {"drift": similarity.drift(acts, components=components), "unit_drift": similarity.unit_drift(acts)}
+
+
+def _causality(run: Run, name: str, acts: xr.DataArray) -> dict[str, Any]:
+    effects = causal.ablate_all(run.model(), run.probe, name)
+    costliest = int(effects["loss_increase"].values.argmax())
+    adds = float(effects["loss_increase"][costliest]) > 0
+    return {
+        "effects": effects,
+        "dose": causal.dose_response(run.model(), run.probe, name, costliest) if adds else None,
+    }
+
+
+_MEASURES: dict[str, Callable[[Run, str, xr.DataArray], dict[str, Any]]] = {
+    "dynamics": _dynamics,
+    "geometry": _geometry,
+    "specialisation": _specialisation,
+    "drift": _drift,
+    "causality": _causality,
+}
+
+
+def _cumulative(run: Run, layers: Sequence[LayerLook]) -> xr.Dataset:
+    """Units of all hidden layers cut out one after the other, the most selective first, the costliest first, or at random."""
+    selective = np.concatenate(
+        [np.nan_to_num(layer.selectivity["selectivity"].values, nan=-np.inf) for layer in layers]
+    )
+    choose = halves(run.probe.labels)[0]
+    costly = np.concatenate([layer.effects["loss_change"].values[:, choose].mean(1) for layer in layers])
+    orders = {
+        "most selective first": np.argsort(-selective, kind="stable"),
+        "least selective first": np.argsort(selective, kind="stable"),
+        "costliest first": np.argsort(-costly, kind="stable"),
+    }
+    # Judged on images that no order was chosen on.
+    judge = run.probe.subset(halves(run.probe.labels)[1])
+    images = judge.balanced(min(JUDGED, judge.most_balanced))
+    names = [layer.hook_point for layer in layers]
+    return causal.cumulative_ablation(run.model(), images, names, orders, random=ORDERS)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two networks on the same images, every layer of one against every layer of the other."""
+
+    first: FirstLook
+    second: FirstLook
+    trained: xr.Dataset
+    untrained: xr.Dataset
+
+
+def pairs(looks: Sequence[FirstLook]) -> list[Pair]:
+    """The first network against each of the others that was probed with the same images and has hidden layers."""
+    return [
+        Pair(looks[0], other, *(_layers_compared(looks[0].run, other.run, snapshot) for snapshot in (-1, 0)))
+        for other in looks[1:]
+        if looks[0].layers and other.layers and np.array_equal(looks[0].run.probe.images, other.run.probe.images)
+    ]
+
+
+def _layers_compared(a: Run, b: Run, snapshot: int) -> xr.Dataset:
+    sides = [
+        {
+            name.removesuffix(".hook_post"): run.activations(name).isel(snapshot=snapshot)
+            for name in run.hook_points
+            if name.endswith("hook_post")
+        }
+        for run in (a, b)
+    ]
+    return similarity.matrix(*sides)
