@@ -6,6 +6,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from ... import named
 from ...errors import DataError
 from ...hooks import evaluation, hooked
 from ...models import MLP
@@ -68,7 +69,7 @@ def single_pixels(
     many; a unit that is off for every single pixel may be on for a digit. Compare with `occlusion` on real images.
 
     ``image_shape``: needed for models that do not say it in their config. Descriptive, without a null of its own: show the
-    untrained network's beside it. Errors: UnknownName for a wrong hook point, DataError without a shape.
+    untrained network's beside it. Errors: UnknownName for a wrong hook point, DataError without a shape, or where the network has diverged.
     """
     shape = image_shape or getattr(getattr(model, "config", None), "image_shape", None)
     if shape is None:
@@ -99,6 +100,7 @@ def single_pixels(
         },
     )
     for name, array in result.items():
+        named.finite(array.rename(hook_point))
         array.attrs["units"] = "activation" if name in ("response", "black") else "activation per unit of brightness"
     return result
 

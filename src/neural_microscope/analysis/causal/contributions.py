@@ -13,7 +13,7 @@ from ...errors import HookError
 from ...hooks import HookedModel, evaluation, hooked
 from ...models import Network
 from ...statistics import false_discovery, null_band, p_two_sided, shuffles
-from .downstream import BATCH, numbers, tensors
+from .downstream import BATCH, numbers, refuse_diverged, tensors
 
 
 def direct_logit_attribution(
@@ -67,6 +67,8 @@ def _contributions(lens: HookedModel, pixels: Tensor, layer: str) -> tuple[xr.Da
     with torch.enable_grad(), lens.hooks([(layer, grab)]):
         logits = lens(pixels)
         acts = seen[0]
+        refuse_diverged(acts, layer)
+        refuse_diverged(logits, "logits")
         dims = of_activation(tuple(acts.shape), layer)
         if not {"unit", "channel"} & set(dims):
             raise HookError(f"{layer!r} holds [{', '.join(dims)}]; logits are a sum over units or channels")
@@ -94,5 +96,5 @@ def _evidence(
     low, high = null_band(null)
     p = p_two_sided(value, null)
     found = {"": value, "_null_low": low, "_null_high": high, "_p": p, "_q": false_discovery(p)}
-    units = {name: {} if name in ("_p", "_q") else {"units": "logit"} for name in found}
+    units = {name: {"units": "1" if name in ("_p", "_q") else "logit"} for name in found}
     return {f"evidence{name}": ((axis, "class"), values, units[name]) for name, values in found.items()}

@@ -14,7 +14,7 @@ from ...data import ImageSet
 from ...errors import DataError
 from ...hooks import HookedModel, evaluation, hooked
 from ...statistics import false_discovery, null_band, p_two_sided
-from .downstream import BATCH, tensors, unit_values
+from .downstream import BATCH, refuse_diverged, tensors, unit_values
 
 SHARES = tuple(np.linspace(0, 1, 11).tolist())
 
@@ -37,7 +37,8 @@ def cumulative_ablation(
     orders, ``accuracy_null_low``, ``accuracy_null_high`` [bin], ``auc_null_low``, ``auc_null_high``; ``auc_p`` [order],
     two-sided among the random orders (40 are needed for p < 0.05), ``auc_q`` over the orders. Coordinate ``share`` on bin. One
     forward pass for each order and share: ``random`` + orders times the number of shares, the two ends apart.
-    Errors: DataError for an order that is no order, or shares that do not rise from 0 to 1.
+    Errors: DataError for an order that is no order, or shares that do not rise from 0 to 1;
+    otherwise as `ablate_all`.
     """
     layers = [layers] if isinstance(layers, str) else list(layers)
     at = np.asarray(shares, float)
@@ -94,7 +95,9 @@ def _accuracies(lens: HookedModel, pixels: Tensor, labels: Tensor, sizes: dict[s
         right = torch.zeros(len(masks), dtype=torch.double)
         with lens.hooks(hooks):
             for x, y in zip(pixels.split(BATCH), labels.split(BATCH), strict=True):
-                answers = lens(x.repeat(len(masks), 1, 1, 1)).argmax(1).reshape(len(masks), -1)
+                logits = lens(x.repeat(len(masks), 1, 1, 1))
+                refuse_diverged(logits, "logits")
+                answers = logits.argmax(1).reshape(len(masks), -1)
                 right += (answers == y).sum(1).cpu()
         found.append(right / len(labels))
     return torch.cat(found).numpy()

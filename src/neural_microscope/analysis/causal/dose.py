@@ -119,4 +119,5 @@ def _beside(table: xr.Dataset, drawn: np.ndarray) -> xr.Dataset:
     low, high = null_band(drawn) if len(drawn) else (np.full_like(value, np.nan),) * 2
     p = p_values(value, drawn) if len(drawn) else np.full_like(value, np.nan)
     found = {"null_low": low, "null_high": high, "p": p, "q": false_discovery(p)}
-    return table.assign({f"loss_increase_{name}": ("bin", values) for name, values in found.items()})
+    units = {name: {"units": "nat" if name.startswith("null") else "1"} for name in found}
+    return table.assign({f"loss_increase_{name}": ("bin", values, units[name]) for name, values in found.items()})

@@ -102,7 +102,7 @@ def downstream(model: nn.Module, pixels: Tensor, layer: str) -> Downstream:
     _, cache = lens.run_with_cache(pixels, names_filter=[layer] if after is None else [layer, after[0]])
     acts = cache[layer]
     axis = _axis(acts, layer)
-    named.finite(xr.DataArray(acts.cpu().numpy(), dims=of_activation(acts.shape, layer), name=layer))
+    refuse_diverged(acts, layer)
     if after is not None and isinstance(lens, Network):
         point, weights = after
         here, kind = lens.layers[int(layer.split(".")[1])], layer.split(".")[2]
@@ -112,6 +112,11 @@ def downstream(model: nn.Module, pixels: Tensor, layer: str) -> Downstream:
 
         return _made(axis, acts, cache[point], lambda x: here(x, kind), _through(weights, acts.shape[1]), finish)
     return _made(axis, acts, acts, lambda x: x, _in_place(acts), _from_the_point(lens, pixels, layer))
+
+
+def refuse_diverged(tensor: Tensor, hook_point: str) -> None:
+    """A DataError that names the hook point where not all values are finite."""
+    named.finite(xr.DataArray(numbers(tensor), dims=of_activation(tuple(tensor.shape), hook_point), name=hook_point))
 
 
 def batches(model: nn.Module, images: ImageSet, layer: str) -> Iterator[tuple[slice, Downstream, Tensor]]:
@@ -149,7 +154,9 @@ def _axis(acts: Tensor, layer: str) -> str:
 
 
 def _made(axis: str, acts: Tensor, base: Tensor, entering: Any, change: Any, finish: Any) -> Downstream:
-    return Downstream(axis, acts, base, entering, change, finish, finish(base))
+    logits = finish(base)
+    refuse_diverged(logits, "logits")
+    return Downstream(axis, acts, base, entering, change, finish, logits)
 
 
 def _next_map(lens: nn.Module, layer: str) -> tuple[str, nn.Module] | None:

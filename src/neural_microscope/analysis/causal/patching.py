@@ -50,7 +50,12 @@ def patch_between(
                 null[name] = null[name] + matched(run, norms, directions, batch.score)
     good, bad, restored, restored_all, _, broken, broken_all, _ = joined(parts)
     whole, axis = good - bad, one.axis
-    table = xr.Dataset({"metric_clean": ("example", good), "metric_corrupted": ("example", bad)})
+    table = xr.Dataset(
+        {
+            name: ("example", found, {"units": "logit" if metric is None else "1"})
+            for name, found in (("metric_clean", good), ("metric_corrupted", bad))
+        }
+    )
     for name, change, all_units, start in (
         ("denoising", restored, restored_all, 0.0),
         ("noising", broken, broken_all, 1.0),
@@ -181,4 +186,4 @@ def _correlation(estimate: np.ndarray, exact: np.ndarray, draws: int, seed: int)
         "correlation_null_high": null_high,
         "correlation_p": p_values(np.asarray(value), null),
     }
-    return {name: ((), float(number)) for name, number in found.items()}
+    return {name: ((), float(number), {"units": "1"}) for name, number in found.items()}

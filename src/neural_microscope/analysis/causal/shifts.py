@@ -11,10 +11,10 @@ import xarray as xr
 from torch import Tensor, nn
 
 from ...data import ImageSet
-from ...hooks import NamesFilter, evaluation, hooked
+from ...hooks import HookedModel, NamesFilter, evaluation, hooked
 from ...statistics import null_band, p_two_sided, p_values
 from .dose import random_sets
-from .downstream import BATCH, batches, numbers, tensors
+from .downstream import BATCH, batches, numbers, refuse_diverged, tensors
 
 
 def confusion_shift(
@@ -39,9 +39,9 @@ def confusion_shift(
     lens, classes = hooked(model), images.classes
     pixels = tensors(model, images)[0]
     with torch.no_grad(), evaluation(lens):
-        before = numbers(torch.cat([lens(some).argmax(1) for some in pixels.split(BATCH)])).astype(int)
+        before = _read(lens, pixels)
         with lens.hooks(fwd_hooks):
-            after = numbers(torch.cat([lens(some).argmax(1) for some in pixels.split(BATCH)])).astype(int)
+            after = _read(lens, pixels)
         others = _others(model, images, layer, size, draws, seed)
     base = _confusion(images.labels, before, classes)
     shift, moved = _confusion(images.labels, after, classes) - base, np.mean(after != before)
@@ -56,6 +56,13 @@ def confusion_shift(
         seed=seed,
         source="C(intervened) - C(baseline)",
     )
+
+
+def _read(lens: HookedModel, pixels: Tensor) -> np.ndarray:
+    """The class that each image is read as, [example]."""
+    logits = torch.cat([lens(some) for some in pixels.split(BATCH)])
+    refuse_diverged(logits, "logits")
+    return numbers(logits.argmax(1)).astype(int)
 
 
 def _others(model: nn.Module, images: ImageSet, layer: str | None, size: int, draws: int, seed: int) -> np.ndarray:

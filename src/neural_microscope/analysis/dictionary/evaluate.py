@@ -9,7 +9,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from ... import interventions
+from ... import interventions, named
 from ...data import ImageSet
 from ...errors import DataError
 from ...hooks import activations, evaluation, hooked
@@ -174,7 +174,9 @@ def _losses(
             logits = lens(pixels[start : start + size].to(device)).double()
             wanted = labels[start : start + size].to(device)
             found.append(nn.functional.cross_entropy(logits, wanted, reduction="none").cpu().numpy())
-    return np.concatenate(found)
+    losses = np.concatenate(found)
+    named.finite(xr.DataArray(losses, dims="example", name=f"the loss past {layer}"))
+    return losses
 
 
 def stability(
@@ -190,13 +192,14 @@ def stability(
     the sphere. Directions learnt from one data set lean towards its few large components, so that unrelated ones beat
     that null easily: with ``acts`` the directions are Gaussian with the activations' covariance, the fairer null on a
     network. Train the two on disjoint examples: learnt from the same ones, dictionaries of pure noise recurred beyond that
-    null in 9 of 60 trials, from disjoint ones in 3 (5 % declared). DataError where the dictionaries are of different layers' width.
+    null in 9 of 60 trials, from disjoint ones in 3 (5 % declared). DataError where the dictionaries are of different
+    layers' width, or all examples are equal.
     """
     a, b = (_unit_rows(sae.W_dec.detach().double().numpy()) for sae in (sae_a, sae_b))
     if a.shape[1] != b.shape[1]:
         raise DataError(f"the dictionaries have {a.shape[1]} and {b.shape[1]} units; they are not of one layer")
     likeness = a @ np.nan_to_num(b, nan=0.0).T
-    root = None if acts is None else _root_of_covariance(rows(acts))
+    root = None if acts is None else _root_of_covariance(acts)
     null = np.stack([_best(a, _random(len(b), a.shape[1], root, seed + i)) for i in range(draws)])  # [draw, latent]
     best = likeness.max(1)
     gone = np.isnan(best)
@@ -243,6 +246,11 @@ def _random(n: int, size: int, root: np.ndarray | None, seed: int) -> np.ndarray
     return drawn if root is None else _unit_rows(drawn @ root)
 
 
-def _root_of_covariance(x: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(np.cov(x.T))
+def _root_of_covariance(acts: xr.DataArray) -> np.ndarray:
+    x = rows(acts)
+    if not np.ptp(x, axis=0).any():
+        raise DataError(
+            f"{acts.name or 'the activations'}: all examples are equal; they have no covariance to draw from"
+        )
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(x.T)))
     return vectors * np.sqrt(values.clip(min=0)) @ vectors.T
