@@ -38,7 +38,7 @@ def purity(sae: TopKSAE, acts: xr.DataArray, *, draws: int = 99, resamples: int 
     last = named.last(acts)
     labels = named.labels(last)
     choose, judge = halves(labels, seed)
-    if not len(choose) or len(np.unique(labels[judge])) < 2:
+    if min(len(np.unique(labels[half])) for half in (choose, judge)) < 2:
         raise DataError("each half needs examples of two classes; give more examples")
     bases = [_Basis.of(values, choose, judge) for values in _bases(sae, last, choose, seed)]
     even = np.ones(len(judge))
@@ -61,7 +61,8 @@ def purity(sae: TopKSAE, acts: xr.DataArray, *, draws: int = 99, resamples: int 
             f"{name}_high": high,
             f"{name}_null_low": bottom,
             f"{name}_null_high": top,
-            f"{name}_p": p_values(value[row], null[:, row]),
+            # a draw for which the measure does not exist counts against the claim
+            f"{name}_p": p_values(value[row], np.where(np.isnan(null[:, row]), np.inf, null[:, row])),
             f"{name}_over_random": value[row] - value[row, -1],
             f"{name}_over_random_low": over_low,
             f"{name}_over_random_high": over_high,
@@ -120,12 +121,13 @@ class _Basis:
         return self.positive.shape[1]
 
     def chosen(self, labels: np.ndarray) -> np.ndarray:
-        """The class of highest AUC on the choosing half, [element]; of those present on both."""
+        """The class of highest AUC on the choosing half, [element]; of those present on both, if there is one."""
         here = labels[self.choose]
-        present = np.intersect1d(here, labels[self.judge])
+        both = np.intersect1d(here, labels[self.judge])
+        present = both if len(both) else np.unique(here)
         one_hot = (here == present[:, None]).astype(float)  # [class, example]
         size = one_hot.sum(1)[:, None]
-        auc = (one_hot @ self.choose_ranks / size - size / 2) / (len(here) - size)
+        auc = (one_hot @ self.choose_ranks / size - size / 2) / np.maximum(len(here) - size, 1)
         return present[auc.argmax(0)]
 
     def judged(self, labels: np.ndarray, weights: np.ndarray) -> tuple[float, float]:

@@ -85,7 +85,7 @@ def subspaces(
     ``silhouette``: of the first ``rank`` units of the order named ``parameter``, on the other half of the images; with
     ``silhouette_null_low``, ``silhouette_null_high``, ``silhouette_p`` against random sets of ``rank`` units and
     ``silhouette_q`` after false-discovery control over all orders and sizes. ``standardise``: units have mean 0 and
-    spread 1, for without it one loud unit decides. NaN where the chosen units are constant. An order that is too short,
+    spread 1, for without it one loud unit decides. NaN where the chosen units are constant, and with one class. An order that is too short,
     repeats a unit or names none that is there is a DataError.
     """
     acts = named.last(acts)
@@ -135,6 +135,8 @@ def _along(x: np.ndarray, order: np.ndarray, sizes: np.ndarray, labels: np.ndarr
     """Silhouettes of the first units of an order, [size]: squared distances add up unit by unit."""
     squares = np.zeros((len(x), len(x)))
     found = np.full(len(sizes), np.nan)
+    if np.ptp(labels) == 0:
+        return found
     for taken, unit in enumerate(order[: sizes[-1]], 1):
         squares += np.subtract.outer(x[:, unit], x[:, unit]) ** 2
         if taken in sizes and squares.any():

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
-from ...statistics import halves, null_band, p_two_sided, shuffles
+from ...statistics import null_band, p_two_sided, shuffles
 from . import judging
 
 Directions = xr.DataArray | np.ndarray
@@ -28,7 +28,7 @@ def in_basis(acts: xr.DataArray, directions: Directions) -> xr.DataArray:
     """
     axis = unit_axis(acts.dims)
     matrix = _matrix(directions, axis, acts.sizes[axis])
-    order = [d for d in ("snapshot", "example", axis) if d in acts.dims]
+    order = [*(["snapshot"] if "snapshot" in acts.dims else []), "example", axis]
     return xr.DataArray(
         named.values(acts, *order) @ matrix.T,
         dims=order,
@@ -74,7 +74,7 @@ def basis_comparison(
     bases = {f"{axis}s": x}
     for name, matrix in (directions or {}).items():
         bases[name] = x @ _matrix(matrix, axis, x.shape[1]).T
-    split = halves(labels, seed)
+    split = judging.split(labels, seed)
     fakes = np.stack(list(shuffles(labels, 5, seed)))
     each = [_directions(z[:, ~judging.gated(z)], labels, fakes, split) for z in bases.values()]
     counts = np.array([len(auc) for auc, _ in each])

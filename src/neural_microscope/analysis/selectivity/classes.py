@@ -24,7 +24,7 @@ def class_means(acts: xr.DataArray) -> xr.DataArray:
     """
     labels = named.labels(acts)
     axis = unit_axis(acts.dims)
-    order = [d for d in ("snapshot", "example", axis) if d in acts.dims]
+    order = [*(["snapshot"] if "snapshot" in acts.dims else []), "example", axis]
     x = named.values(acts, *order)
     classes = int(labels.max()) + 1
     present = np.bincount(labels, minlength=classes)
@@ -49,7 +49,13 @@ def selectivity_by_class(acts: xr.DataArray) -> xr.DataArray:
     means = class_means(acts)
     others = means.notnull().sum("class") - 1
     rest = (means.sum("class") - means) / others.where(others > 0)
-    return index(means, rest).rename(acts.name)
+    attrs = {
+        "units": "1",
+        "n_examples": means.attrs["n_examples"],
+        "null": "none: a description; class_selectivity has one",
+        "source": "Morcos et al. 2018, signed",
+    }
+    return index(means, rest).rename(acts.name).assign_attrs(attrs)
 
 
 def index(best: Any, rest: Any) -> Any:
@@ -102,10 +108,10 @@ def tuning(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset
     return xr.Dataset(
         {
             "mean": (curve, mean, {"units": "activation"}),
-            "mean_low": (curve, low),
-            "mean_high": (curve, high),
-            "mean_null_low": (curve, null_low),
-            "mean_null_high": (curve, null_high),
+            "mean_low": (curve, low, {"units": "activation"}),
+            "mean_high": (curve, high, {"units": "activation"}),
+            "mean_null_low": (curve, null_low, {"units": "activation"}),
+            "mean_null_high": (curve, null_high, {"units": "activation"}),
             "spread": (("quantile", *curve), spread, {"units": "activation"}),
             "explained": (axis, explained, {"units": "1"}),
             **dict(zip(("explained_null_low", "explained_null_high"), _on(axis, *judging.band(null)), strict=True)),
@@ -146,5 +152,5 @@ def _fake(x: np.ndarray, orders: np.ndarray, classes: int) -> tuple[np.ndarray, 
     return means + x.mean(0), between
 
 
-def _on(axis: str, *arrays: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    return [(axis, array) for array in arrays]
+def _on(axis: str, *arrays: np.ndarray) -> list[tuple[str, np.ndarray, dict[str, str]]]:
+    return [(axis, array, {"units": "1"}) for array in arrays]

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.stats import rankdata
 
-from ...statistics import INTERVAL, null_band
+from ...errors import DataError
+from ...statistics import INTERVAL, halves, null_band
 
 RAREST = 0.01
 """A unit above 0 for a smaller share of the examples has a selectivity that means little."""
@@ -27,6 +28,14 @@ def gated(x: np.ndarray, signed: bool | None = None) -> np.ndarray:
     if signed if signed is not None else x.min(initial=0) < 0:
         return still
     return still | ((x > 0).sum(0) < max(FEWEST, RAREST * len(x)))
+
+
+def split(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """`statistics.halves`, of which neither may be empty: otherwise a DataError."""
+    choose, judge = halves(labels, seed)
+    if not len(choose) or not len(judge):
+        raise DataError(f"{len(labels)} examples: there is nothing to judge on; take at least two of a class")
+    return choose, judge
 
 
 def blocks(orders: np.ndarray, classes: int) -> Iterator[np.ndarray]:

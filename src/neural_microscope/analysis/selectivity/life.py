@@ -11,7 +11,7 @@ from scipy.stats import pearson3, rankdata
 from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
-from ...statistics import INTERVAL, false_discovery, halves
+from ...statistics import INTERVAL, false_discovery
 from . import judging
 from .classes import index, rest_of
 
@@ -38,7 +38,7 @@ def over_time(acts: xr.DataArray, *, seed: int = 0) -> xr.Dataset:
         raise DataError(f"{acts.name or 'the activations'}: no axis 'snapshot'; take them from run.activations(name)")
     axis, labels = unit_axis(acts.dims), named.labels(acts)
     x = named.values(acts, "snapshot", "example", axis)
-    choose, judge = halves(labels, seed)
+    choose, judge = judging.split(labels, seed)
     classes = int(labels.max()) + 1
     signed = x.min() < 0
     rows = [_one(snapshot, labels, choose, judge, classes, signed) for snapshot in x]

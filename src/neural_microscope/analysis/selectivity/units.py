@@ -12,7 +12,6 @@ from ...errors import DataError
 from ...statistics import (
     ONE_NETWORK,
     false_discovery,
-    halves,
     p_two_sided,
     p_values,
     shuffles,
@@ -106,9 +105,7 @@ class _Prepared:
     def __init__(self, x: np.ndarray, labels: np.ndarray, seed: int) -> None:
         self.x, self.labels, self.seed = x, labels, seed
         self.classes = int(labels.max()) + 1
-        self.choose, self.judge = halves(labels, seed)
-        if not len(self.choose) or not len(self.judge):
-            raise DataError(f"{len(labels)} examples: there is nothing to judge on; take at least two of a class")
+        self.choose, self.judge = judging.split(labels, seed)
         sizes = [np.bincount(labels[half])[np.unique(labels[half])].min() for half in (self.choose, self.judge)]
         self.top = int(min(TOP, *sizes))
         self.first = np.hstack([x[self.choose], judging.shares_of_top(x[self.choose], self.top)])

@@ -82,7 +82,11 @@ def unbiased(whole: float, d: np.ndarray, e: np.ndarray) -> float:
 
 
 def influence(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """How much the debiased CKA of centred x and y owes to each example: CKA - CKA without it, [example], exactly."""
+    """How much the debiased CKA of centred x and y owes to each example: CKA - CKA without it, [example], exactly. NaN
+    for four examples: three have no debiased CKA.
+    """
+    if len(x) <= pairs.FEWEST:
+        return np.full(len(x), np.nan)
     without = [_hsic_without(x, y), _hsic_without(x, x), _hsic_without(y, y)]
     square = without[1] * without[2]
     good = (without[1] > 0) & (without[2] > 0)

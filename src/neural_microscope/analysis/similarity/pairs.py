@@ -81,9 +81,9 @@ def measured(
         low, high = null_band(null[name])
         found |= {name: one, f"{name}_null_low": low, f"{name}_null_high": high}
         found[f"{name}_p"] = p_values(sign * np.asarray(one), sign * null[name])
-    if not split or len(x) < 2 * FEWEST:
+    parts = [halves(labels, int(rng.integers(2**31)))[0] for _ in range(HALVES if split else 0)]
+    if min(map(len, parts), default=0) < FEWEST:
         return found
-    parts = [halves(labels, int(rng.integers(2**31)))[0] for _ in range(HALVES)]
     whole = {name for name, one in value.items() if np.ndim(one) == 0}  # a half may have another rank
     taken = [relate(x[part], y[part])(np.arange(len(part))) for part in parts]
     for name, half in _stacked([{key: one[key] for key in whole} for one in taken]).items():
