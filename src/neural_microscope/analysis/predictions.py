@@ -41,6 +41,7 @@ def confusion(logits: xr.DataArray) -> xr.Dataset:
             "accuracy": right / int(count.sum()),
             "hook_point": logits.name or "logits",
             "null": "none: a count",
+            "source": "counts of (label, class of the highest logit)",
         },
     )
 
@@ -63,6 +64,7 @@ def confusion_over_time(logits: xr.DataArray) -> xr.Dataset:
             "n_examples": len(labels),
             "hook_point": logits.name or "logits",
             "null": "none: a count. The untrained network's, at step 0, stands beside it",
+            "source": "counts of (label, class of the highest logit)",
         },
     )
 
@@ -95,6 +97,7 @@ def margins(logits: xr.DataArray) -> xr.Dataset:
             "n_examples": len(labels),
             "hook_point": logits.name or "logits",
             "null": "none: a description. The untrained network's, at step 0, stands beside it",
+            "source": "softmax cross-entropy; margin: the true class's logit minus the highest other",
         },
     )
 

@@ -60,17 +60,16 @@ def deletion_insertion(
         1,
     )
     areas = trapezoid(curves, shares, axis=-1)
+    tables = _tables("deletion", curves[0], areas[0], -1, seed) | _tables("insertion", curves[1], areas[1], 1, seed)
+    answer = "activation" if explained.hook_point else "probability"
     return xr.Dataset(
-        {
-            **_tables("deletion", curves[0], areas[0], -1, seed),
-            **_tables("insertion", curves[1], areas[1], 1, seed),
-        },
+        {name: (*found, {"units": "1" if name.endswith(("_p", "_q")) else answer}) for name, found in tables.items()},
         coords={"share": ("bin", shares), **explained.coords()},
         attrs={
             "n_examples": len(explained),
             "hook_point": explained.hook_point,
             "target": explained.words,
-            "answer": "activation" if explained.hook_point else "probability",
+            "answer": answer,
             "baseline": baseline if isinstance(baseline, str) else "given",
             "null": f"{draws} random orders of each image's pixels" if null is None else f"{len(maps) - 1} given maps",
             "interval": ONE_NETWORK,

@@ -43,13 +43,13 @@ def against_untrained(
     stacked = np.stack([_unit_length(one) for one in maps])
     count, pixels = _outside(stacked), stacked[0, 0].size
     low, high = null_band(stacked[1:])
-    axes = ("example", "row", "col")
+    axes, unit = ("example", "row", "col"), {"units": "1, each map of length 1"}
     return xr.Dataset(
         {
-            "attribution": (axes, stacked[0], {"units": "1, each map of length 1"}),
-            "attribution_null_low": (axes, low),
-            "attribution_null_high": (axes, high),
-            "untrained": (("draw", *axes), stacked[1:]),
+            "attribution": (axes, stacked[0], unit),
+            "attribution_null_low": (axes, low, unit),
+            "attribution_null_high": (axes, high, unit),
+            "untrained": (("draw", *axes), stacked[1:], unit),
             **_judged("share_outside", count / pixels, ("example",)),
             **_judged("mean_outside", count.sum(1) / count.shape[1] / pixels, ()),
         },

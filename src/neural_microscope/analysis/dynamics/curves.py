@@ -36,6 +36,12 @@ def learning_curve(training: xr.Dataset, log: xr.Dataset, per_octave: int = 4) -
             "test_error": (1 - log["test_accuracy"]).assign_attrs(units="1"),
         },
         coords={"at": ("bin", at)},
+        attrs={
+            "n_steps": training.sizes["step"],
+            "hook_point": "logits",
+            "null": "none: a record. The untrained network's, at step 0, stands at its beginning",
+            "source": "the run's loss and accuracy of each step, test_loss and test_accuracy of each snapshot",
+        },
     )
 
 
@@ -64,6 +70,7 @@ def gradient_flow(gradients: xr.Dataset, per_octave: int = 2) -> xr.Dataset:
         coords={"at": ("bin", at), "parameter": gradients["parameter"].values},
         attrs={
             "n_steps": gradients.sizes["step"],
+            "hook_point": "",
             "null": f"none; {RULE_OF_THUMB:g} is a rule of thumb",
             "rule_of_thumb": RULE_OF_THUMB,
             "interval": "2.5 and 97.5 percentiles of the steps in a stretch: spread between batches of one network",

@@ -70,7 +70,7 @@ def pca(
     gap = np.asarray(table["eigen_gap"][1])
     return xr.Dataset(
         {
-            "score": (("snapshot", "example", "component"), scores),
+            "score": (("snapshot", "example", "component"), scores, {"units": "activation"}),
             **{name: (*found, {"units": "1"}) for name, found in table.items()},
         },
         coords=named.kept(acts, "step", "epoch", "label"),
