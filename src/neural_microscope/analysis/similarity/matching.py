@@ -146,12 +146,13 @@ def _products(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _rotated(products: Sequence[tuple[np.ndarray, np.ndarray]], rng: np.random.Generator) -> Iterator[np.ndarray]:
     """The correlations [unit, unit_b] on each half with the second side turned by one random rotation."""
     width = len(products[0][1])
-    turn = np.linalg.qr(rng.standard_normal((width, width)))[0]
+    turn, corner = np.linalg.qr(rng.standard_normal((width, width)))
+    turn *= np.sign(np.diag(corner))  # LAPACK's own signs are not random: a single unit would always be turned round
     for cross, own in products:
         yield (cross @ turn) / np.sqrt((turn * (own @ turn)).sum(0))
 
 
 def _p(value: np.ndarray, null: np.ndarray) -> np.ndarray:
     """One-sided p of each unit over the draws in which it found a partner; NaN stays NaN."""
-    p = (1 + (null >= value).sum(0)) / (1 + np.isfinite(null).sum(0))
+    p = (1 + (null >= value - 1e-12).sum(0)) / (1 + np.isfinite(null).sum(0))  # what differs by rounding ties
     return np.where(np.isnan(value), np.nan, p)
