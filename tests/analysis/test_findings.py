@@ -42,29 +42,31 @@ def test_runs_that_differ_in_their_seeds_only_are_one_population(looks: list[Fir
 
 def test_one_network_is_an_anecdote_and_says_so(looks: list[FirstLook]) -> None:
     told = findings(looks[0])
-    assert all(f.text.endswith("One seed, not replicated.") for f in told)
+    assert all(f.replicated == "One seed, not replicated." and f.text.endswith(f.replicated) for f in told)
     assert all(f.seeds == (0,) and f.null for f in told if f.numbers)
 
 
 def test_a_population_counts_on_how_many_seeds_each_sentence_holds(looks: list[FirstLook]) -> None:
     told = findings(looks[:2])
     alone = [findings(look) for look in looks[:2]]
-    both = {f.text.split(" One seed")[0]: f.holds for f in alone[0]}
     for place, finding in enumerate(f for f in told if "It holds on" in f.text):
         count = sum(own.holds for own in (_same(alone[0], place), _same(alone[1], place)))
         assert f"It holds on {count} of 2 seeds." in finding.text
         assert finding.held == count
         assert finding.seeds == (0, 1)
-        assert finding.holds == (both[finding.text.split(" It holds")[0]] and count == 2)
+        assert finding.holds == (_same(alone[0], place).holds and count == 2)
+        assert finding.evidence == _same(alone[0], place).evidence
     assert any("in 0 of 1 other seeds" in f.text or "in 1 of 1 other seeds" in f.text for f in told)
 
 
 def _same(alone: list[Finding], place: int) -> Finding:
-    return [f for f in alone if not re.search(r" unit \d+ ", f.text)][place]
+    return [f for f in alone if not f.claim.startswith("unit ")][place]
 
 
 def test_what_holds_on_half_of_the_seeds_or_fewer_is_not_called_a_finding(looks: list[FirstLook]) -> None:
-    answers = [Finding("It is so.", "", holds, numbers={"x": float(x)}) for x, holds in enumerate((True, False))]
+    answers = [
+        Finding("It is so.", "", "", holds, "MLP", numbers={"x": float(x)}) for x, holds in enumerate((True, False))
+    ]
     assert not population._together(answers, looks[:2]).holds
     six = [replace(answers[0], holds=place < 4, numbers={"x": float(place)}) for place in range(6)]
     finding = population._together(six, [looks[0]] * 6)
@@ -75,7 +77,7 @@ def test_what_holds_on_half_of_the_seeds_or_fewer_is_not_called_a_finding(looks:
 
 
 def test_fewer_than_five_seeds_give_no_interval_over_seeds(looks: list[FirstLook]) -> None:
-    four = [Finding("It is so.", "", True, numbers={"x": 1.0})] * 4
+    four = [Finding("It is so.", "", "", True, "MLP", numbers={"x": 1.0})] * 4
     assert "interval over seeds" not in population._together(four, [looks[0]] * 4).text
 
 
@@ -90,13 +92,13 @@ def test_a_twin_whose_units_stand_in_another_order_has_every_unit_again(looks: l
 def test_a_units_sentence_says_the_numbers_of_the_measures(looks: list[FirstLook]) -> None:
     look = looks[0]
     layer = look.layers[0]
-    told = next(f for f in findings(look) if re.search(r" unit \d+ ", f.text))
-    unit = int(re.search(r" unit (\d+) ", told.text)[1])  # type: ignore[index]
+    told = next(f for f in findings(look) if f.claim.startswith("unit "))
+    unit = int(told.claim.split()[1])
     choose, judge = halves(look.run.probe.labels)
     loss = layer.effects["loss_change"].values
     assert unit == loss[:, choose].mean(1).argmax()
     assert told.numbers["loss added (nat)"] == pytest.approx(loss[unit, judge].mean())
-    label = int(re.search(r"costs class (\d)", told.text)[1])  # type: ignore[index]
+    label = int(re.search(r"class (\d) loses", told.evidence)[1])  # type: ignore[index]
     images, labels = look.run.probe.subset(judge), look.run.probe.labels[judge]
     model = look.run.model()
     with torch.no_grad():

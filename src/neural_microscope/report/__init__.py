@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import xarray as xr
@@ -34,11 +35,13 @@ def write(
 def compose(looks: Sequence[FirstLook], path: str | Path, *, calibration: xr.Dataset | None = None) -> Path:
     """The page of what `first_look` found."""
     groups = populations(looks)
+    names = _distinct([group[0] for group in groups])
+    groups = [[replace(look, name=name) for look in group] for group, name in zip(groups, names, strict=True)]
     shown = [group[0] for group in groups]
-    names = _distinct(shown)
+    found = findings([look for group in groups for look in group])
     parts = [
         sections.head(shown, names, calibration is not None),
-        sections.summary(shown, names, findings(looks), [len(group) for group in groups]),
+        sections.summary(shown, names, found, [len(group) for group in groups]),
         sections.training(shown, names),
         *(network.network(look, name) for look, name in zip(shown, names, strict=True)),
         sections.side_by_side(pairs(shown), names),

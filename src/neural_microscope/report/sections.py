@@ -44,23 +44,37 @@ def head(looks: Sequence[FirstLook], names: Sequence[str], calibrated: bool) -> 
 
 def summary(looks: Sequence[FirstLook], names: Sequence[str], found: Sequence[Finding], sizes: Sequence[int]) -> str:
     """The findings; ``sizes``: how many networks each of the ``looks`` stands for."""
-
-    def items(holds: bool) -> str:
-        return "".join(f"<li>{escape(f.text)}</li>" for f in found if f.holds is holds)
-
-    calls = "".join(f"<li>{escape(f.text.split(':')[0])}: <code>{escape(f.call)}</code></li>" for f in found if f.call)
+    held, rest = ([f for f in found if f.holds is holds] for holds in (True, False))
+    calls = "".join(
+        f"<li>{escape(f'{f.where}: {f.claim}')} <code>{escape(f.call)}</code></li>" for f in found if f.call
+    )
     nothing = "<p>Nothing that was asked came out beyond its null.</p>"
     seeds = ", ".join(
         f"the {name}: {size} seed{'s' if size > 1 else ''}" for name, size in zip(names, sizes, strict=True)
     )
+    replicated = max(sizes) > 1
+    alone = "" if replicated else " None of it is replicated: another seed may differ more than the intervals say."
     return (
-        '<h2 id="found">What was found</h2><p>Each number stands beside what chance, or the untrained network, gives, and says on how many '
-        f"seeds it holds ({escape(seeds)}). “One seed” below a picture: this network alone; another seed may differ more than the "
-        "intervals say.</p>"
-        f"{'<ol>' + items(True) + '</ol>' if items(True) else nothing}{_glance(looks, names)}"
-        f"{folded(f'Looked for and not found ({sum(not f.holds for f in found)})', f'<ol>{items(False)}</ol>')}"
+        '<h2 id="found">What was found</h2><p>Claims that beat their null; the small print gives each number beside what chance, or '
+        f"the untrained network, gives ({escape(seeds)}).{alone} “One seed” below a picture: this network alone.</p>"
+        f"{_claims(held, replicated) if held else nothing}{_glance(looks, names)}"
+        f"{folded(f'Looked for and not found ({len(rest)})', _claims(rest, replicated))}"
         f"{folded('The calls that give these numbers again', f'<ul>{calls}</ul>')}"
     )
+
+
+def _claims(found: Sequence[Finding], replicated: bool) -> str:
+    """Claims under the network or layer that they are about; ``replicated``: whether to say on how many seeds."""
+    parts = []
+    for where in dict.fromkeys(f.where for f in found):
+        items = "".join(
+            f"<li><strong>{escape(f.claim[0].upper() + f.claim[1:])}</strong> "
+            f'<span class="quiet">{escape(f.evidence)}{escape(" " + f.replicated) if replicated else ""}</span></li>'
+            for f in found
+            if f.where == where
+        )
+        parts.append(f'<h3>{escape(where)}</h3><ul class="claims">{items}</ul>')
+    return "".join(parts)
 
 
 def _glance(looks: Sequence[FirstLook], names: Sequence[str]) -> str:

@@ -20,11 +20,13 @@ def selective(look: FirstLook, layer: LayerLook) -> Finding:
     counts = [f"{int((t['selectivity_q'] < 0.05).sum())} of {layer.size}" for t in tables]
     medians = [float(np.median(values)) if len(values) else np.nan for values in (trained, untrained)]
     said = ["none" if np.isnan(m) else number(m) for m in medians]
-    verdict = "learning has changed it" if p < 0.05 else "learning has not changed it by more than chance"
+    more = "more" if medians[0] > medians[1] else "less"
     return Finding(
-        f"{layer_name(look, layer)}: {counts[0]} {layer.axis}s prefer a class more than shuffled labels allow (5 % "
-        f"false-discovery rate), but so do {counts[1]} of the untrained network's. The median selectivity is {said[0]}, "
-        f"untrained {said[1]}: {verdict} (rank test, {probability(p)}).",
+        f"learning has made {layer.axis}s {more} selective."
+        if p < 0.05
+        else f"learning is not shown to make {layer.axis}s selective.",
+        f"Median selectivity {said[0]}, untrained {said[1]} (rank test, {probability(p)}). {counts[0]} prefer a class more than "
+        f"shuffled labels allow (5 % false-discovery rate), but so do {counts[1]} untrained.",
         f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}"))',
         p < 0.05,
         layer_name(look, layer),
@@ -36,20 +38,19 @@ def selective(look: FirstLook, layer: LayerLook) -> Finding:
 def link(look: FirstLook, layer: LayerLook) -> Finding:
     """Do the selective units matter more?"""
     rho, low, high = spearman(layer.selectivity["selectivity"].values, layer.effects["loss_increase"].values)
+    name, where = layer.hook_point, layer_name(look, layer)
     call = (
-        f'nm.statistics.spearman(nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}"))'
-        f'["selectivity"].values, nm.analysis.causal.ablate_all(run.model(), run.probe, "{layer.hook_point}")["loss_increase"].values)'
+        f'nm.statistics.spearman(nm.analysis.selectivity.class_selectivity(run.activations("{name}"))["selectivity"].values, '
+        f'nm.analysis.causal.ablate_all(run.model(), run.probe, "{name}")["loss_increase"].values)'
     )
-    where = layer_name(look, layer)
     if np.isnan(rho):
-        return Finding(
-            f"{where}: too few {layer.axis}s have a selectivity to ask whether it matters.", call, False, where
-        )
+        return Finding(f"too few {layer.axis}s have a selectivity to ask whether it matters.", "", call, False, where)
     holds = not low <= 0 <= high
-    verdict = f"the more selective matter {'more' if rho > 0 else 'less'}" if holds else "no link is shown"
+    claim = f"the more selective {layer.axis}s matter {'more' if rho > 0 else 'less'}."
     return Finding(
-        f"{where}: between a {layer.axis}'s selectivity and the loss its absence adds the rank correlation is {number(rho)} "
-        f"(95 % interval {number(low)} to {number(high)} over {layer.size} {layer.axis}s): {verdict}.",
+        claim if holds else f"selective {layer.axis}s are not shown to matter more, or less.",
+        f"Between a {layer.axis}'s selectivity and the loss its absence adds the rank correlation is {number(rho)} (95 % interval "
+        f"{number(low)} to {number(high)} over {layer.size} {layer.axis}s).",
         call,
         holds,
         where,
@@ -63,13 +64,12 @@ def privileged(look: FirstLook, layer: LayerLook) -> Finding:
     table = layer.basis.isel(basis=0)
     auc, p = float(table["auc"]), float(table["auc_p"])
     holds = p < 0.05
-    verdict = f"the {layer.axis}s are no better a basis than any other"
-    if holds:
-        more = auc > float(table["auc_null_high"])
-        verdict = f"single {layer.axis}s tell {'more' if more else 'less'} than directions drawn at random"
+    more = auc > float(table["auc_null_high"])
+    claim = f"single {layer.axis}s tell the classes apart {'better' if more else 'worse'} than random directions do."
     return Finding(
-        f"{layer_name(look, layer)}: one {layer.axis} tells a class from the rest with an AUC of {number(auc, 3)} on average; "
-        f"axes of random rotations reach {band(table, 'auc', 3)} ({probability(p)}): {verdict}.",
+        claim if holds else f"single {layer.axis}s are no better a basis than any other.",
+        f"One {layer.axis} tells its best class from the rest with an AUC of {number(auc, 3)} on average; axes of random rotations reach "
+        f"{band(table, 'auc', 3)} ({probability(p)}).",
         f'nm.analysis.selectivity.basis_comparison(run.activations("{layer.hook_point}"))',
         holds,
         layer_name(look, layer),
@@ -83,12 +83,10 @@ def gathered(look: FirstLook, layer: LayerLook) -> Finding:
     table = layer.clusters
     start, end = (100 * float(table["purity"][i]) for i in (0, -1))
     holds = float(table["purity_low"][-1]) > float(table["purity_high"][0])
-    verdict = (
-        "learning has brought classes together" if holds else "it is not shown that learning brought classes together"
-    )
     return Finding(
-        f"{layer_name(look, layer)}: of an image's 10 nearest neighbours {number(end, 1)} % have its class (untrained "
-        f"{number(start, 1)} %, labels shuffled {band(table.isel(snapshot=-1), 'purity', 1, 100)} %): {verdict}.",
+        f"learning {'has brought' if holds else 'is not shown to have brought'} the images of a class together.",
+        f"Of an image's 10 nearest neighbours {number(end, 1)} % have its class (untrained {number(start, 1)} %, intervals over images "
+        f"{'apart' if holds else 'not apart'}; labels shuffled {band(table.isel(snapshot=-1), 'purity', 1, 100)} %).",
         f'nm.analysis.geometry.clusters(run.activations("{layer.hook_point}"), at=[0, -1])',
         holds,
         layer_name(look, layer),
@@ -103,25 +101,25 @@ def settled(look: FirstLook, layer: LayerLook) -> Finding:
     change, p = table["function"].values, float(table["function_p"][0])
     where, call = layer_name(look, layer), f'nm.analysis.similarity.drift(run.activations("{layer.hook_point}"))'
     if len(change) < 2 or not change[0] > 0:
-        return Finding(f"{where}: one snapshot only, so nothing can have moved.", call, False, where)
+        return Finding("one snapshot only, so nothing can have moved.", "", call, False, where)
     half = np.flatnonzero(change <= change[0] / 2)
     by = (
-        f"half of the change is done by {at_step(float(table['step'][half[0]]))}"
+        f"Half of the change is done by {at_step(float(table['step'][half[0]]))}."
         if len(half)
-        else "half of it is never done"
+        else "Half of it is never done."
     )
-    verdict = (
-        "the random start already has some of the final shape" if p < 0.05 else "the start has none of the final shape"
-    )
+    holds = p < 0.05
     return Finding(
-        f"{where}: seen from the end, {number(100 * float(change[0]), 1)} % of the untrained layer's shape is "
-        f"another, which no rotation or scaling mends (unrelated images: {band(table.isel(snapshot=0), 'function', 1, 100)} %, "
-        f"{probability(p)}): {verdict}; {by}.",
+        f"the random start already has {number(100 - 100 * float(change[0]), 0)} % of the final shape."
+        if holds
+        else "the random start has nothing of the final shape.",
+        f"The rest, {number(100 * float(change[0]), 1)} %, no rotation or scaling mends; of unrelated images it would be "
+        f"{band(table.isel(snapshot=0), 'function', 1, 100)} % ({probability(p)}). {by}",
         call,
-        p < 0.05,
+        holds,
         where,
         "the images shuffled",
-        {"another shape (%)": 100 * float(change[0])},
+        {"found by learning (%)": 100 * float(change[0])},
     )
 
 

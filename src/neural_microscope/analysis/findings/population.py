@@ -54,7 +54,7 @@ def _together(answers: Sequence[Finding], group: Sequence[FirstLook]) -> Finding
     first, held = answers[0], sum(answer.holds for answer in answers)
     return replace(
         first,
-        text=f"{first.text} {_replicated(answers, held)}",
+        replicated=_replicated(answers, held),
         holds=first.holds and 2 * held > len(group),
         seeds=tuple(look.seed for look in group),
         held=held,

@@ -9,23 +9,33 @@ import xarray as xr
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence that a person can check."""
+    """A claim that a person can check: what it says, what speaks for it, and on how many seeds it holds."""
 
-    text: str
+    claim: str
+    """The answer, in one plain sentence; it says so where nothing is shown."""
+    evidence: str
+    """Its numbers, each beside its null."""
     call: str
     """What gives the numbers again, of a ``run``."""
     holds: bool
     """Whether it beats its null, and on most of the seeds. What does not is not called a finding."""
-    where: str = ""
+    where: str
     """Network and layer."""
     null: str = ""
     """What it was compared with."""
     numbers: dict[str, float] = field(default_factory=dict)
-    """What the sentence says, the headline first; of the first network."""
+    """What the evidence says, the headline first; of the first network."""
+    replicated: str = ""
+    """On how many seeds it holds, in words."""
     seeds: tuple[int | None, ...] = ()
     """Seeds of the networks that were asked."""
     held: int = 0
     """In how many of them it holds."""
+
+    @property
+    def text(self) -> str:
+        """All of it in one paragraph."""
+        return " ".join(part for part in (f"{self.where}: {self.claim}", self.evidence, self.replicated) if part)
 
 
 def number(value: float, digits: int = 2) -> str:

@@ -50,37 +50,39 @@ def _unit(
     low, high = (float(end) for end in bootstrap_mean(loss[unit, judge]))
     others = np.percentile(np.delete(added, unit), INTERVAL) if len(added) > 1 else np.full(2, np.nan)
     label, cost, (mean, spread) = _hardest_hit(right, labels, unit, choose, judge)
-    taste, tuned = _taste(layer, unit)
+    taste, auc, tuned = _taste(layer, unit)
     beyond = low > 0 and added[unit] > float(
         effects["loss_increase_null_high"]
     )  # chosen elsewhere, so no family of tests
     call = f'nm.analysis.causal.ablate_all(run.model(), run.probe, "{layer.hook_point}").isel({layer.axis}={unit})'
     return Finding(
-        f"{layer_name(look, layer)} {layer.axis} {unit} {taste}; cutting it out adds {number(added[unit], 3)} nat to the loss of "
-        f"{len(judge)} images it was not chosen on (95 % interval over images {number(low, 3)} to {number(high, 3)}; random "
-        f"directions of the same norm {band(effects, 'loss_increase', 3)}; other {layer.axis}s {number(others[0], 3)} to "
-        f"{number(others[1], 3)}) and costs class {label} {number(cost, 1)} points (another {layer.axis} {number(mean, 1)} ± "
-        f"{number(spread, 1)}). {_again(again, unit)}",
+        f"{layer.axis} {unit} {taste}, and cutting it out {'costs' if beyond else 'is not shown to cost'} more than chance.",
+        f"{auc} Without it the loss on {len(judge)} images that it was not chosen on rises by {number(added[unit], 3)} nat "
+        f"(95 % interval over images {number(low, 3)} to {number(high, 3)}; random directions of the same norm "
+        f"{band(effects, 'loss_increase', 3)}; other {layer.axis}s {number(others[0], 3)} to {number(others[1], 3)}), and class {label} loses {number(cost, 1)} points (another "
+        f"{layer.axis}: {number(mean, 1)} ± {number(spread, 1)}).",
         f'{call}, nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}")).isel({layer.axis}={unit})',
         beyond and tuned,
         layer_name(look, layer),
         "random directions of the same norm; shuffled labels; the layer's other units",
         {"loss added (nat)": float(added[unit]), "AUC": float(table["auc"]), f"class {label} (points)": cost},
+        _again(again, unit),
         seeds,
         1 + (0 if again is None else int(np.nan_to_num(again["replicated"].values[unit]))),
     )
 
 
-def _taste(layer: LayerLook, unit: int) -> tuple[str, bool]:
-    """(what the unit prefers, in words; whether it does beyond chance)."""
+def _taste(layer: LayerLook, unit: int) -> tuple[str, str, bool]:
+    """(what the unit prefers, the numbers for it, whether it does beyond chance)."""
     table, since = layer.selectivity.isel({layer.axis: unit}), float(layer.life["since"][unit])
     if bool(table["gated"]):
-        return "fires too rarely to judge what it prefers", False
+        return "fires too rarely to judge what it prefers", "", False
     auc = f"AUC {number(float(table['auc']))}, shuffled labels {band(table, 'auc')}"
     if not float(table["auc_q"]) < 0.05:
-        return f"prefers no class beyond chance ({auc})", False
+        return "prefers no class beyond chance", f"{auc}.", False
     return (
-        f"prefers class {int(table['preferred'])} ({auc}{'' if np.isnan(since) else f'; since {at_step(since)}'})",
+        f"prefers class {int(table['preferred'])}",
+        f"{auc}{'' if np.isnan(since) else f'; since {at_step(since)}'}.",
         True,
     )
 
@@ -117,14 +119,15 @@ def _found_again(look: FirstLook, layer: LayerLook, again: xr.Dataset, seeds: tu
     each = [float((again["correlation_q"].isel(seed=i) < 0.05).mean()) for i in range(others)]
     holds = bool(share > max(0.05, expected))
     return Finding(
-        f"{layer_name(look, layer)}: {often} of {layer.size} {layer.axis}s have a matching {layer.axis} in more than half of "
-        f"{others} other seeds; on average a {layer.axis} is found again in {number(100 * share, 1)} % of them, in rotated "
-        f"bases in {number(100 * expected, 1)} %.",
+        f"{'some' if holds else 'no'} {layer.axis}s come back on other seeds as {layer.axis}s{'' if holds else ', as far as this shows'}.",
+        f"{often} of {layer.size} have a match in more than half of {others} other seeds; on average a {layer.axis} is found again in "
+        f"{number(100 * share, 1)} % of them, in rotated bases in {number(100 * expected, 1)} %.",
         f'nm.analysis.similarity.replication([run.activations("{layer.hook_point}").isel(snapshot=-1) for run in runs])',
         holds,
         layer_name(look, layer),
         "matching to a random rotation of the other network's units",
         {"found again (%)": 100 * share},
+        f"Of the {others} others, {sum(value > 0.05 for value in each)} hold more than 5 % of them.",
         seeds,
         1 + sum(value > 0.05 for value in each) if holds else 0,
     )
