@@ -48,8 +48,9 @@ def demo(
     looks, page, notes = demonstration.run(out, data, seed, short, show=_say, bar=_training_bar, counter=_counter)
     for note in notes:
         _say(f"NOTE: {note}")
-    for finding in demonstration.told(looks):
-        _say(f"- {finding}")
+    _say("What was found, on one seed each (the page gives the numbers, and what chance gives):")
+    for claim in demonstration.told(looks):
+        _say(f"- {claim}")
     _say(f"\n{time.perf_counter() - began:.0f} s in all. Open this page in a browser:\n{page.resolve()}")
 
 

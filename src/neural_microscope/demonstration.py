@@ -75,8 +75,8 @@ def settings(data: Dataset, seed: int, short: bool) -> dict[str, tuple[NetworkCo
 
 
 def told(looks: list[FirstLook]) -> list[str]:
-    """The findings that hold, as sentences."""
-    return [f.text for look in looks for f in findings(look) if f.holds]
+    """The claims that hold; the page has the numbers for them."""
+    return [f"{f.where}: {f.claim}" for f in findings(looks) if f.holds]
 
 
 def _train(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import neural_microscope as nm
+from neural_microscope import demonstration
 
 SMALL = ["--data", "digits", "--hidden", "8", "--epochs", "2"]
 
@@ -149,7 +151,9 @@ def test_ctrl_c_exits_with_130_keeps_the_run_and_resume_ends_it(tmp_path: Path) 
     assert nm.Run.open(folder).status == "finished"
 
 
-def test_demo_without_mnist_uses_the_digits_loudly_ends_with_the_page_and_reuses_what_is_there(tmp_path: Path) -> None:
+def test_demo_without_mnist_uses_the_digits_loudly_ends_with_the_page_and_reuses_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where nothing answers: the mirrors are pointed at a closed local port."""
     code = (
         "import dataclasses, sys\n"
@@ -164,18 +168,21 @@ def test_demo_without_mnist_uses_the_digits_loudly_ends_with_the_page_and_reuses
     done = subprocess.run([sys.executable, "-c", code, str(out)], capture_output=True, text=True, env=env, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "NOT mnist" in done.stdout
-    assert "The MLP reads" in done.stdout
+    assert "- MLP: it reads" in done.stdout
     page = out / "report.html"
     assert str(page) in done.stdout
     text = page.read_text("utf-8")
     assert 'class="loud"' in text
     assert "short form" in text
     assert nm.Run.open(out / "mlp").description["data"]["name"] == "digits"
-    page.unlink()
-    again = microscope("demo", "--data", "digits", "--short", "--out", out)
-    assert again.returncode == 0, again.stderr
-    assert again.stdout.count("already trained") == 2
-    assert page.exists()
+    said: list[str] = []
+    with monkeypatch.context() as patch:  # that finished runs are used again is seen without looking into them again
+        patch.setattr(demonstration, "first_look", lambda run, progress: run)
+        patch.setattr(demonstration.report, "compose", lambda looks, path, **given: path)
+        nothing = lambda what: contextlib.nullcontext()  # noqa: E731
+        looks, _, _ = demonstration.run(out, "digits", 0, True, show=said.append, bar=nothing, counter=nothing)
+    assert sum("already trained" in line for line in said) == 2
+    assert [look.folder.name for look in looks] == ["mlp", "cnn"]
     other = microscope("demo", "--data", "digits", "--short", "--seed", 1, "--out", out)
     assert other.returncode == 1
     assert "another run" in other.stderr

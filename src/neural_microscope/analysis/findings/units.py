@@ -59,8 +59,8 @@ def _unit(
         f"{layer.axis} {unit} {taste}, and cutting it out {'costs' if beyond else 'is not shown to cost'} more than chance.",
         f"{auc} Without it the loss on {len(judge)} images that it was not chosen on rises by {number(added[unit], 3)} nat "
         f"(95 % interval over images {number(low, 3)} to {number(high, 3)}; random directions of the same norm "
-        f"{band(effects, 'loss_increase', 3)}; other {layer.axis}s {number(others[0], 3)} to {number(others[1], 3)}), and class {label} loses {number(cost, 1)} points (another "
-        f"{layer.axis}: {number(mean, 1)} ± {number(spread, 1)}).",
+        f"{band(effects, 'loss_increase', 3)}; other {layer.axis}s {number(others[0], 3)} to {number(others[1], 3)}), and "
+        f"class {label} loses {number(cost, 1)} points (another {layer.axis}: {number(mean, 1)} ± {number(spread, 1)}).",
         f'{call}, nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}")).isel({layer.axis}={unit})',
         beyond and tuned,
         layer_name(look, layer),
