@@ -64,13 +64,21 @@ def test_instruments_have_names_of_their_own_and_name_public_measures() -> None:
         assert callable(getattr(getattr(nm.analysis, module), function)), i.name
 
 
-@pytest.mark.slow
-def test_every_instrument_recovers_its_truth_and_is_silent_on_empty_phantoms_as_the_record_says() -> None:
-    result = calibrate(INSTRUMENTS)
-    bad = result["instrument"][~(result["recovered"] & result["silent"])].values
-    assert not len(bad), bad
+def test_the_releases_record_is_about_its_instruments_and_all_passed() -> None:
     record = open_record()
-    assert list(record["instrument"].values) == list(result["instrument"].values)
+    assert list(record["instrument"].values) == [i.name for i in INSTRUMENTS]
     assert record.attrs["n_empty"] == 200
-    assert (np.abs(record["measured"] - result["measured"]) <= result["tolerance"] / 4).all()
-    assert np.abs(record["false_alarms"] - result["false_alarms"]).max() <= 0.02
+    assert (record["recovered"] & record["silent"]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chosen", INSTRUMENTS, ids=[i.name.replace(" ", "-") for i in INSTRUMENTS])
+def test_every_instrument_recovers_its_truth_and_is_silent_on_200_empty_phantoms_as_the_record_says(
+    chosen: Instrument,
+) -> None:
+    result = calibrate([chosen]).isel(instrument=0)
+    assert bool(result["recovered"]), float(result["error"])
+    assert bool(result["silent"]), float(result["false_alarms"])
+    record = open_record().sel(instrument=chosen.name)
+    assert abs(float(record["measured"] - result["measured"])) <= chosen.tolerance / 4
+    assert abs(float(record["false_alarms"] - result["false_alarms"])) <= 0.02
