@@ -105,7 +105,7 @@ def test_networks_stand_side_by_side_and_calibration_where_it_is_given(
     outline: Outline, looks: list[FirstLook], tmp_path: Path
 ) -> None:
     assert "Side by side" in outline.words
-    assert "Calibration" not in outline.words
+    assert "recover a truth that was planted" not in outline.words
     toy = Instrument("toy", "none", "two", "nothing", lambda seed: (2.0, 2.0), 0.1, lambda seed: False)
     only = [bare(looks[0])]
     words = Outline(
