@@ -546,6 +546,30 @@ def test_a_mistyped_hook_point_is_answered_with_the_nearest(name: str) -> None:
         MEASURES[name](dataclasses.replace(world("mlp"), layer="layers.0.hook_psot"))
 
 
+class Pair(nn.Module):
+    """Returns its logits and something else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(64, 8), nn.Linear(8, 10)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, int]:
+        return self.second(self.first(images.flatten(1)).relu()), 0
+
+
+SCORED = [*BY_MODEL, "dictionary.evaluate_sae"]
+SCORED = [n for n in SCORED if n not in ("attribution.grad_cam", "attribution.maximise", "attribution.single_pixels")]
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_a_model_without_a_logit_for_each_class_is_refused(name: str) -> None:
+    w = world("mlp")
+    with pytest.raises(DataError, match="class"):
+        MEASURES[name](dataclasses.replace(w, model=mlp(0, classes=3)))
+    with pytest.raises((DataError, HookError), match=r"needed are|explained are|no logits"):
+        MEASURES[name](dataclasses.replace(w, model=Pair(), layer="first.hook_out", later="second.hook_out"))
+
+
 @pytest.mark.parametrize("unit", [8, -1])
 def test_a_unit_that_is_not_there_is_an_error(unit: int) -> None:
     w = world("mlp")

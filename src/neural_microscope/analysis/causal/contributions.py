@@ -13,7 +13,7 @@ from ...errors import HookError
 from ...hooks import HookedModel, evaluation, hooked
 from ...models import Network
 from ...statistics import false_discovery, null_band, p_two_sided, shuffles
-from .downstream import BATCH, numbers, refuse_diverged, tensors
+from .downstream import BATCH, logits_of, numbers, refuse_diverged, tensors
 
 
 def direct_logit_attribution(
@@ -36,7 +36,8 @@ def direct_logit_attribution(
             raise HookError("which layer? Of a module nobody wrote for this the last one can't be told: give layer=")
         layer = [name for name in lens.hook_points if name != "logits"][-1]
     with evaluation(lens):
-        found = [_contributions(lens, some, layer) for some in tensors(model, images)[0].split(BATCH)]
+        parts = zip(*(tensor.split(BATCH) for tensor in tensors(model, images)), strict=True)
+        found = [_contributions(lens, pixels, labels, layer) for pixels, labels in parts]
     contribution, logits = (np.concatenate(x) for x in zip(*found, strict=True))
     axis = "unit" if "unit" in found[0][0].dims else "channel"
     return xr.Dataset(
@@ -57,7 +58,7 @@ def direct_logit_attribution(
     )
 
 
-def _contributions(lens: HookedModel, pixels: Tensor, layer: str) -> tuple[xr.DataArray, np.ndarray]:
+def _contributions(lens: HookedModel, pixels: Tensor, labels: Tensor, layer: str) -> tuple[xr.DataArray, np.ndarray]:
     seen: list[Tensor] = []
 
     def grab(tensor: Tensor, hook: object) -> Tensor:
@@ -65,10 +66,10 @@ def _contributions(lens: HookedModel, pixels: Tensor, layer: str) -> tuple[xr.Da
         return seen[0]
 
     with torch.enable_grad(), lens.hooks([(layer, grab)]):
-        logits = lens(pixels)
+        output = lens(pixels)
         acts = seen[0]
         refuse_diverged(acts, layer)
-        refuse_diverged(logits, "logits")
+        logits = logits_of(output, labels)
         dims = of_activation(tuple(acts.shape), layer)
         if not {"unit", "channel"} & set(dims):
             raise HookError(f"{layer!r} holds [{', '.join(dims)}]; logits are a sum over units or channels")

@@ -14,7 +14,7 @@ from ...data import ImageSet
 from ...errors import DataError
 from ...hooks import HookedModel, evaluation, hooked
 from ...statistics import false_discovery, null_band, p_two_sided
-from .downstream import BATCH, refuse_diverged, tensors, unit_values
+from .downstream import BATCH, logits_of, tensors, unit_values
 
 SHARES = tuple(np.linspace(0, 1, 11).tolist())
 
@@ -95,8 +95,7 @@ def _accuracies(lens: HookedModel, pixels: Tensor, labels: Tensor, sizes: dict[s
         right = torch.zeros(len(masks), dtype=torch.double)
         with lens.hooks(hooks):
             for x, y in zip(pixels.split(BATCH), labels.split(BATCH), strict=True):
-                logits = lens(x.repeat(len(masks), 1, 1, 1))
-                refuse_diverged(logits, "logits")
+                logits = logits_of(lens(x.repeat(len(masks), 1, 1, 1)), y)
                 answers = logits.argmax(1).reshape(len(masks), -1)
                 right += (answers == y).sum(1).cpu()
         found.append(right / len(labels))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ... import interventions, named
 from ...axes import of_activation
 from ...data import ImageSet
-from ...errors import HookError
+from ...errors import DataError, HookError
 from ...hooks import hooked
 from ...models import Network
 
@@ -93,16 +93,18 @@ class Downstream:
             yield slice(start, start + len(at)), logits
 
 
-def downstream(model: nn.Module, pixels: Tensor, layer: str) -> Downstream:
+def downstream(model: nn.Module, pixels: Tensor, layer: str, labels: Tensor | None = None) -> Downstream:
     """A network from ``layer`` on, in the mode it is in. ``layer`` holds units or channels; otherwise a HookError. An
-    UnknownName offers the nearest name; values that are not finite are a DataError.
+    UnknownName offers the nearest name; values that are not finite, and a model that has no class for one of the
+    ``labels``, are DataErrors.
     """
     lens = hooked(model)
     after = _next_map(lens, layer)
-    _, cache = lens.run_with_cache(pixels, names_filter=[layer] if after is None else [layer, after[0]])
+    output, cache = lens.run_with_cache(pixels, names_filter=[layer] if after is None else [layer, after[0]])
     acts = cache[layer]
     axis = _axis(acts, layer)
     refuse_diverged(acts, layer)
+    logits_of(output, labels)
     if after is not None and isinstance(lens, Network):
         point, weights = after
         here, kind = lens.layers[int(layer.split(".")[1])], layer.split(".")[2]
@@ -119,12 +121,27 @@ def refuse_diverged(tensor: Tensor, hook_point: str) -> None:
     named.finite(xr.DataArray(numbers(tensor), dims=of_activation(tuple(tensor.shape), hook_point), name=hook_point))
 
 
+def logits_of(output: Any, labels: Tensor | None = None) -> Tensor:
+    """What a model returned, if it is logits [example, class], finite and with a class for each of ``labels``; otherwise
+    a DataError.
+    """
+    if not isinstance(output, Tensor) or output.ndim != 2:
+        came = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise DataError(f"the model gave {came}; needed are logits [example, class]")
+    if labels is not None and int(labels.max()) >= output.shape[1]:
+        raise DataError(
+            f"the model tells {output.shape[1]} classes apart; the labels go to {int(labels.max())}. Both are of one task"
+        )
+    refuse_diverged(output, "logits")
+    return output
+
+
 def batches(model: nn.Module, images: ImageSet, layer: str) -> Iterator[tuple[slice, Downstream, Tensor]]:
     """(which images, the network from ``layer`` on for them, their labels), batch by batch; no gradients."""
     pixels, labels = tensors(model, images)
     for start in range(0, len(labels), BATCH):
         some = slice(start, min(start + BATCH, len(labels)))
-        yield some, downstream(model, pixels[some], layer), labels[some]
+        yield some, downstream(model, pixels[some], layer, labels[some]), labels[some]
 
 
 def tensors(model: nn.Module, images: ImageSet) -> tuple[Tensor, Tensor]:
@@ -154,9 +171,7 @@ def _axis(acts: Tensor, layer: str) -> str:
 
 
 def _made(axis: str, acts: Tensor, base: Tensor, entering: Any, change: Any, finish: Any) -> Downstream:
-    logits = finish(base)
-    refuse_diverged(logits, "logits")
-    return Downstream(axis, acts, base, entering, change, finish, logits)
+    return Downstream(axis, acts, base, entering, change, finish, finish(base))
 
 
 def _next_map(lens: nn.Module, layer: str) -> tuple[str, nn.Module] | None:

@@ -25,6 +25,8 @@ class Pairs:
 
     clean: Tensor
     corrupted: Tensor
+    labels: Tensor | None
+    """The classes that the metric asks for, if it is our own."""
     metric: Metric
     own: bool
     """Whether the metric is the caller's, who knows of no axis but example and class."""
@@ -44,8 +46,9 @@ def pairs(model: nn.Module, clean: ImageSet, corrupted: ImageSet, metric: Metric
     (x, y), (x_b, y_b) = tensors(model, clean), tensors(model, corrupted)
     for start in range(0, len(y), BATCH):
         some = slice(start, start + BATCH)
+        labels = None if metric else torch.cat([y[some], y_b[some]])
         own = metric or logit_difference(y[some], y_b[some])
-        yield Pairs(x[some], x_b[some], own, metric is not None)
+        yield Pairs(x[some], x_b[some], labels, own, metric is not None)
 
 
 def logit_difference(label: Tensor, other: Tensor) -> Metric:

@@ -43,7 +43,7 @@ def patch_between(
     null: dict[str, Any] = {"denoising": 0.0, "noising": 0.0}
     with torch.no_grad(), evaluation(hooked(model)):
         for batch in pairs(model, clean, corrupted, metric):
-            one, other = (downstream(model, x, layer) for x in (batch.clean, batch.corrupted))
+            one, other = (downstream(model, x, layer, batch.labels) for x in (batch.clean, batch.corrupted))
             parts.append((*_metrics(batch, one, other), *_patched(batch, other, one), *_patched(batch, one, other)))
             directions = chosen_directions(one, draws, seed)
             for name, norms, run in (("denoising", parts[-1][4], other), ("noising", parts[-1][7], one)):
@@ -132,7 +132,7 @@ def attribution_patching(
     with evaluation(lens):
         for batch in pairs(model, clean, corrupted, metric):
             with torch.no_grad():
-                one, other = (downstream(model, x, layer) for x in (batch.clean, batch.corrupted))
+                one, other = (downstream(model, x, layer, batch.labels) for x in (batch.clean, batch.corrupted))
                 exact, _, _ = _patched(batch, other, one)
             with torch.enable_grad():
                 slope = _slope(lens, batch, layer)

@@ -47,9 +47,9 @@ def path_patching(
     lens, parts, null = hooked(model), [], []
     with torch.no_grad(), evaluation(lens):
         for batch in pairs(model, clean, corrupted, metric):
-            one, other = (downstream(model, x, start) for x in (batch.clean, batch.corrupted))
+            one, other = (downstream(model, x, start, batch.labels) for x in (batch.clean, batch.corrupted))
             chosen = checked(unit, one.units, start)
-            end_run = downstream(model, batch.clean, end)
+            end_run = downstream(model, batch.clean, end, batch.labels)
             takers = checked(range(end_run.units) if receiver[1] is None else receiver[1], end_run.units, end)
             sent = one.acts.clone()
             sent[:, chosen] = other.acts[:, chosen]

@@ -11,10 +11,11 @@ import xarray as xr
 from torch import Tensor, nn
 
 from ...data import ImageSet
+from ...errors import DataError
 from ...hooks import HookedModel, NamesFilter, evaluation, hooked
 from ...statistics import null_band, p_two_sided, p_values
 from .dose import random_sets
-from .downstream import BATCH, batches, numbers, refuse_diverged, tensors
+from .downstream import BATCH, batches, logits_of, numbers, tensors
 
 
 def confusion_shift(
@@ -37,11 +38,11 @@ def confusion_shift(
     if layer is None and fwd_hooks and isinstance(fwd_hooks[0][0], str):
         layer = fwd_hooks[0][0]
     lens, classes = hooked(model), images.classes
-    pixels = tensors(model, images)[0]
+    pixels, labels = tensors(model, images)
     with torch.no_grad(), evaluation(lens):
-        before = _read(lens, pixels)
+        before = _read(lens, pixels, labels, classes)
         with lens.hooks(fwd_hooks):
-            after = _read(lens, pixels)
+            after = _read(lens, pixels, labels, classes)
         others = _others(model, images, layer, size, draws, seed)
     base = _confusion(images.labels, before, classes)
     shift, moved = _confusion(images.labels, after, classes) - base, np.mean(after != before)
@@ -58,10 +59,12 @@ def confusion_shift(
     )
 
 
-def _read(lens: HookedModel, pixels: Tensor) -> np.ndarray:
+def _read(lens: HookedModel, pixels: Tensor, labels: Tensor, classes: int) -> np.ndarray:
     """The class that each image is read as, [example]."""
-    logits = torch.cat([lens(some) for some in pixels.split(BATCH)])
-    refuse_diverged(logits, "logits")
+    parts = zip(pixels.split(BATCH), labels.split(BATCH), strict=True)
+    logits = torch.cat([logits_of(lens(some), own) for some, own in parts])
+    if logits.shape[1] > classes:
+        raise DataError(f"the model tells {logits.shape[1]} classes apart, the images {classes}; both are of one task")
     return numbers(logits.argmax(1)).astype(int)
 
 

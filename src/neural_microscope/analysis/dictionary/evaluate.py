@@ -171,9 +171,13 @@ def _losses(
     found = []
     with torch.no_grad(), evaluation(lens), lens.hooks([(layer, hook)] if hook else []):
         for start in range(0, len(pixels), size):
-            logits = lens(pixels[start : start + size].to(device)).double()
+            logits = lens(pixels[start : start + size].to(device))
             wanted = labels[start : start + size].to(device)
-            found.append(nn.functional.cross_entropy(logits, wanted, reduction="none").cpu().numpy())
+            if not isinstance(logits, Tensor) or logits.ndim != 2 or int(wanted.max()) >= logits.shape[1]:
+                raise DataError(
+                    "the model gives no logits [example, class] with a class for each of the images' labels"
+                )
+            found.append(nn.functional.cross_entropy(logits.double(), wanted, reduction="none").cpu().numpy())
     losses = np.concatenate(found)
     named.finite(xr.DataArray(losses, dims="example", name=f"the loss past {layer}"))
     return losses

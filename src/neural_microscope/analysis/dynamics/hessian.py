@@ -112,10 +112,9 @@ class _Hessian:
 
 
 def _summed(logits: Tensor, labels: Tensor, loss: Loss) -> Tensor:
-    if logits.ndim != 2 or int(labels.max()) >= logits.shape[1]:
-        raise DataError(
-            f"the model gave {list(logits.shape)}; needed are logits [example, class], a class for each label"
-        )
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or int(labels.max()) >= logits.shape[1]:
+        came = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise DataError(f"the model gave {came}; needed are logits [example, class], a class for each label")
     if loss == "cross-entropy":
         return nn.functional.cross_entropy(logits, labels, reduction="sum")
     return (logits - nn.functional.one_hot(labels, logits.shape[1])).square().sum() / 2
