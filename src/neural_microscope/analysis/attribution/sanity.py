@@ -147,7 +147,9 @@ def _left(name: str, likeness: np.ndarray, seed: int) -> dict[str, tuple]:
     value, null = _mean(by_draw, 0), by_draw[:, -1]
     low, high = _interval(_mean(likeness, 0), seed)
     band = null_band(null)
-    p = np.append(p_values(value[:-1], np.repeat(null[:, None], len(value) - 1, 1)), np.nan)
+    # what differs by rounding ties, and a draw whose maps have no ranks counts against the claim
+    chance = np.where(np.isnan(null), np.inf, null + 1e-9)[:, None]
+    p = np.append(p_values(value[:-1], np.repeat(chance, len(value) - 1, 1)), np.nan)
     found = {name: value, f"{name}_low": low, f"{name}_high": high, f"{name}_q": false_discovery(p)}
     scalars = {f"{name}_null_low": band[0], f"{name}_null_high": band[1]}
     return {

@@ -90,7 +90,8 @@ def beside_null(
     value = np.asarray(value, float)
     low, high = statistics.null_band(null) if len(null) else (np.full(value.shape, np.nan),) * 2
     sign = 1 if structure == "above" else -1
-    p = statistics.p_values(sign * value, sign * null) if len(null) else np.full(value.shape, np.nan)
+    ties = sign * value - 1e-9 * np.abs(value)  # what differs by rounding ties
+    p = statistics.p_values(ties, sign * null) if len(null) else np.full(value.shape, np.nan)
     p = np.where(np.isnan(low), np.nan, p)
     found = {name: value, f"{name}_null_low": low, f"{name}_null_high": high}
     variables = {key: (dims, array, {"units": units}) for key, array in found.items()}
