@@ -67,7 +67,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str) -
     """A table; numbers get three significant digits, NaN a dash."""
     header = "".join(f'<th scope="col">{escape(h)}</th>' for h in head)
     body = "".join("<tr>" + "".join(f"<td>{cell(v)}</td>" for v in row) + "</tr>" for row in rows)
-    return f"<table><caption>{escape(caption)}</caption><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<table><caption><span>{escape(caption)}</span></caption><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def folding(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str, name: str, shown: int = 10) -> str:

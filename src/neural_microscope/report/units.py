@@ -42,18 +42,18 @@ def _table(look: FirstLook, layer: LayerLook) -> str:
     for u in np.argsort(-e["loss_increase"].values, kind="stable"):
         since, preferred, ever = float(layer.life["since"][u]), int(s["preferred"][u]), bool((chosen[u] >= 0).any())
         likes = tile(u, f"the {chosen.shape[1]} images that excite {word} {u} most, averaged") if ever else "dead"
-        selectivity = float(s["selectivity"][u]), _null(s, "selectivity", u), float(s["auc"][u]), _null(s, "auc", u)
+        selectivity = float(s["selectivity"][u]), _null(s, "selectivity", u), float(s["auc"][u])
         lost = 100 * float(e["accuracy_drop"][u]), _range(e, "accuracy_drop", u, "", 1, 100)
         added = float(e["loss_increase"][u]), _null(e, "loss_increase", u, 3)
         first = int(u), likes, str(preferred) if preferred >= 0 else "–", 100 * float(s["density"][u])
         rows.append((*first, *selectivity, "–" if np.isnan(since) else f"{int(since):,}", *lost, *added))
-    head = (word, "likes", "class", "on (%)", "selectivity", "by chance", "AUC", "by chance", "since step")
+    head = (word, "likes", "class", "on (%)", "selectivity", "by chance", "AUC", "since step")
     caption = (
         f"Every {word} of {layer.hook_point}, the costliest first. Likes: its {chosen.shape[1]} strongest probe images, averaged. "
         "On: share of images above 0; one that is hardly ever on is not judged (–). By chance: shuffled labels. Accuracy in "
-        "percentage points, with its 95 % interval over images. Random direction: the loss added by one of the same norm"
+        "percentage points, with its 95 % interval over images. Loss in nat. Random direction: the loss added by one of the same norm"
     )
-    causal = ("accuracy lost", "interval", "loss added (nat)", "random direction")
+    causal = ("accuracy lost", "interval", "loss added", "random direction")
     return f'<div style="{sheet}">{folding((*head, *causal), rows, caption, f"The {word}s of {layer.short}")}</div>'
 
 

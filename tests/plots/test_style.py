@@ -1,0 +1,54 @@
+"""A drawing for a page: one for both themes, its words untouched."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from neural_microscope.plots import TOKENS
+from neural_microscope.plots.style import Look, Plot, as_svg, draws, has_pixels, new
+
+
+@draws
+def lines(*, text: str = "rule of thumb 0.00123", pixels: bool = False, marks: int = 3, look: Look) -> Plot:
+    figure = new("narrow", 2.0, look)
+    axes = figure.subplots()
+    axes.plot([0, 1.234567, 2], [0.1, 0.2, 0.1234567], color=look.positive, label=text)
+    axes.fill_between([0, 2], [0, 0], [0.1, 0.1], color=look.null, alpha=0.3)
+    axes.scatter(np.linspace(0, 2, marks), np.full(marks, 0.1), color=look.of_class(3))
+    if pixels:
+        axes.imshow(np.zeros((2, 2)))
+    axes.legend()
+    return figure
+
+
+def test_what_is_written_in_a_drawing_keeps_its_digits() -> None:
+    assert "rule of thumb 0.00123" in as_svg(lines())
+
+
+def test_a_drawing_is_whole_xml_in_the_pages_colours_without_fonts_or_addresses_of_its_own() -> None:
+    drawing = as_svg(lines())
+    ElementTree.fromstring(drawing)
+    assert {name for name in ("ink", "paper", "positive", "null") if f"var(--{name})" in drawing} == {
+        "ink",
+        "paper",
+        "positive",
+        "null",
+    }
+    assert not [colour for colour in TOKENS["light"].values() if colour.lower() in drawing.lower()]
+    assert TOKENS["classes"][3] in drawing.lower()
+    assert "http" not in drawing
+    assert "font-family" not in drawing
+
+
+def test_places_are_rounded_to_a_hundredth_of_a_point() -> None:
+    tags = "".join(re.findall(r"<[^>]+>", as_svg(lines())))
+    assert not re.search(r"\d\.\d{3,}", tags)
+
+
+@pytest.mark.parametrize(("settings", "expected"), [({}, False), ({"pixels": True}, True), ({"marks": 2000}, True)])
+def test_pictures_and_clouds_of_marks_stay_pixels(settings: dict, expected: bool) -> None:
+    assert has_pixels(lines(**settings)) is expected
