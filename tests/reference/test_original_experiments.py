@@ -59,13 +59,13 @@ def test_1_digits_differ_in_ink_more_than_random_images_do(page: SimpleNamespace
 
 def test_2_another_batch_moves_the_mean_more_than_an_epoch_does(page: SimpleNamespace) -> None:
     moved, noise = float(page.each_epoch[2]), float(page.sampling[2])
-    assert stated("unit 2 moves by # from one epoch") == pytest.approx([moved], abs=0.02)
-    assert stated("it has a standard deviation of #.") == pytest.approx([noise], abs=0.02)
+    assert stated("unit 2 moves by # from one epoch") == pytest.approx([moved], abs=0.006)
+    assert stated("it has a standard deviation of #.") == pytest.approx([noise], abs=0.01)
     alive = page.sampling > 0.1
     assert (page.sampling > page.each_epoch.values)[alive].all()
     angle, floor = (float(page.moved[name][-1]) for name in ("subspace_angle", "subspace_angle_floor_high"))
-    assert stated("directions turn by # rad") == pytest.approx([angle], abs=0.02)
-    assert stated("one epoch differ by at most #.") == pytest.approx([floor], abs=0.02)
+    assert stated("directions turn by # rad") == pytest.approx([angle], abs=0.01)
+    assert stated("one epoch differ by at most #.") == pytest.approx([floor], abs=0.006)
 
 
 def test_3_five_digits_are_harder_or_easier_than_chance_allows(page: SimpleNamespace) -> None:
@@ -85,7 +85,7 @@ def test_4_classes_lie_apart_and_five_selective_units_do_not_part_them(page: Sim
     null = page.together["silhouette_null_high"].values[1]
     assert after == pytest.approx(silhouette_score(page.now.values, page.now["label"]), abs=1e-4)
     assert stated("the silhouette of the ten classes is #; shuffled labels give #, and the untrained network #.") == (
-        pytest.approx([after, null, before], abs=0.012)
+        pytest.approx([after, null, before], abs=0.006)
     )
     purity = 100 * page.together["purity"].values
     assert stated("nearest neighbours # % are of its digit; untrained # %") == pytest.approx(purity[::-1], abs=1.6)
@@ -93,10 +93,11 @@ def test_4_classes_lie_apart_and_five_selective_units_do_not_part_them(page: Sim
     assert int(page.components["above_chance"]) == 4
     trust = [float(page.tsne[name].mean()) for name in ("trustworthiness", "trustworthiness_null_high")]
     assert stated("with their trustworthiness, # (a random layout has #)") == pytest.approx(trust, abs=0.02)
+    assert page.tsne["agreement"][0, 1] > 0.9
     five = page.subspaces.sel(rank=5)
     values = [*five["silhouette"].values[[0, 2]], *(float(five[f"silhouette_null_{e}"][0]) for e in ("low", "high"))]
     sentence = "most selective units reach a silhouette of #, random fives # to #"
-    assert stated(sentence) == pytest.approx([values[0], *values[2:]], abs=0.02)
+    assert stated(sentence) == pytest.approx([values[0], *values[2:]], abs=0.006)
     assert stated("five with the largest output weights reach #, just") == pytest.approx(values[1:2], abs=0.02)
     least = float(page.subspaces["silhouette_q"].min())
     assert stated("over the 45 sets looked at, the least q is #:") == pytest.approx([least], abs=0.05)
@@ -141,19 +142,19 @@ def test_7_a_unit_that_hardly_fires_tops_a_list_and_has_no_effect(page: SimpleNa
     on = page.last[:, 15] > 0
     twos = float(on[page.last["label"] == 2].mean())
     index = float(page.selectivity.selectivity_by_class(page.last)[2, 15])
-    assert stated("first for the 2 with #, is on for # % of the images, and for # % of the 2s") == (
-        pytest.approx([index, 100 * float(on.mean()), 100 * twos], abs=0.6)
-    )
+    first, share, share_of_twos = stated("first for the 2 with #, is on for # % of the images, and for # % of the 2s")
+    assert [first, share] == pytest.approx([index, 100 * float(on.mean())], abs=0.03)
+    assert share_of_twos == pytest.approx(100 * twos, abs=0.6)
     assert not page.effects["right_change"][15].any()
     assert page.table["gated"].values.nonzero()[0].tolist() == [11, 15]
     assert (page.table["selectivity_q"] < 0.05).sum() == 14
-    assert stated("ablation adds is # (95 % interval # to #)") == pytest.approx(page.agree, abs=0.1)
+    assert stated("ablation adds is # (95 % interval # to #)") == pytest.approx(page.agree, abs=0.02)
 
 
 def test_7_choosing_and_judging_on_the_same_images_flatters(page: SimpleNamespace) -> None:
     same, halves = float(page.flattered.mean()), float(page.judged.mean())
     assert stated("units have a mean selectivity of #; chosen on one half and judged on the other, #.") == (
-        pytest.approx([same, halves], abs=0.02)
+        pytest.approx([same, halves], abs=0.006)
     )
     assert same > 0.1 > abs(halves) * 2
 
@@ -177,7 +178,7 @@ def test_8_no_unit_costs_more_than_a_random_direction(page: SimpleNamespace) -> 
     assert stated("unit 14 the 9s lose # points") == pytest.approx([nines], abs=1)
     assert stated("unit 2 the network loses # points in all") == pytest.approx([all_of_2], abs=1)
     q, p = float(page.effects["loss_increase_q"].min()), float(page.doses["loss_increase_p"].min())
-    assert stated("no unit of this layer stands out (least q #)") == pytest.approx([q], abs=0.05)
+    assert stated("no unit of this layer stands out (least q #)") == pytest.approx([q], abs=0.02)
     assert stated("to another unit (least p #)") == pytest.approx([p], abs=0.07)
     assert q > 0.05
 
@@ -213,7 +214,9 @@ def test_9_saliency_and_single_pixels_are_what_torch_gives(page: SimpleNamespace
 def test_9_the_maps_do_not_differ_from_random_networks_and_one_pixel_says_little(page: SimpleNamespace) -> None:
     outside, high, p = (float(page.against[f"mean_outside{end}"]) for end in ("", "_null_high", "_p"))
     assert stated("unit 14 have # % of their pixels outside") == pytest.approx([100 * outside], abs=1)
-    assert stated("has up to # % (p #)") == pytest.approx([100 * high, p], abs=1)
+    by_chance, stated_p = stated("has up to # % (p #)")
+    assert by_chance == pytest.approx(100 * high, abs=0.6)
+    assert stated_p == pytest.approx(p, abs=0.03)
     assert p > 0.05
     assert (page.lit["response"][1] == 0).all()
     assert stated("unit 1 is on for # % of the digits") == pytest.approx(
