@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 export OMP_NUM_THREADS ?= 1
 WORKERS ?= 2
 
-.PHONY: demo demo-short test test-slow test-interop lint bench clean help
+.PHONY: demo demo-short test test-slow test-interop calibration lint bench clean help
 
 help:
 	@echo "make demo          train an MLP and a CNN, record them, write demo/report.html"
@@ -16,6 +16,7 @@ help:
 	@echo "make test          everything a change can break"
 	@echo "make test-slow     many kills, published facts"
 	@echo "make test-interop  against the other tools, in an environment of its own"
+	@echo "make calibration   run every instrument on its phantoms and keep the record"
 	@echo "make lint          ruff and mypy"
 	@echo "make bench         side-by-side timings"
 	@echo "make clean         remove what make made; recorded runs stay"
@@ -48,6 +49,10 @@ test-slow: $(VENV)/.installed
 
 test-interop: .venv-interop/.installed
 	.venv-interop/bin/python -m pytest -m interop tests/interop
+
+# After a change to a measure or a phantom: what reports show as this release's calibration.
+calibration: $(VENV)/.installed
+	$(BIN)/microscope calibrate --output src/neural_microscope/phantoms/record.json
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
