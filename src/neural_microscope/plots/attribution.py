@@ -28,7 +28,7 @@ def attributions(
     ``attribution``; ``untrained``: the same of a network with random weights. Every row has its own scale,
     symmetric about 0, and says its range.
     """
-    rows: list[tuple[str, np.ndarray, str]] = [("the image", images / images.max(), "")]
+    rows: list[tuple[str, np.ndarray, str]] = [("the image", images / (images.max() or 1), "")]
     for name, result in maps.items():
         rows.append((name, _map(result), "signed"))
         if untrained is not None and name in untrained:
@@ -37,7 +37,7 @@ def attributions(
     tile = 6.0 / max(count, 6)
     figure = style.new("wide", 0.25 + len(rows) * (tile + 0.05), look)
     for axes, (name, tiles, kind) in zip(np.atleast_1d(figure.subplots(len(rows), 1)), rows, strict=True):
-        limit = float(abs(tiles).max()) or 1.0
+        limit = float(abs(tiles[~np.isnan(tiles)]).max(initial=0)) or 1.0
         colours, limits = (look.digit_map, (0.0, 1.0)) if not kind else (look.signed_map, (-limit, limit))
         axes.imshow(style.mosaic(tiles, count, colours, limits, look, gap=gap))
         style.quiet(axes)
@@ -83,16 +83,18 @@ def sanity(results: Mapping[str, xr.Dataset], *, absolute: bool = False, look: L
         value = np.append(1, result[name].values)
         axes.plot(x, value, "o-", color=look.ink, markersize=4)
         ends = [np.append(1, result[f"{name}{end}"].values) for end in ("_low", "_high")]
-        axes.vlines(x, *ends, color=look.ink, linewidth=0.8)
+        style.intervals(axes, x, *ends, color=look.ink, linewidth=0.8)
         axes.set_xticks(x, ["trained", *layers], rotation=30, ha="right", fontsize=7)
         axes.set_title(f"{method}\n{_left(value[-1])}", fontsize=8)
-        axes.set_ylim(min(-0.1, low - 0.05), 1.15)
+        axes.set_ylim(min(-0.1, np.nan_to_num(low) - 0.05), 1.15)
         axes.grid(True, axis="y")
     panels[0].set_ylabel(f"rank correlation with\nthe trained map{' (no sign)' if absolute else ''}")
     panels[0].text(len(x) - 1, 1.02, "an edge detector", fontsize=7, ha="right", va="bottom", color=look.quiet)
     tops = [float(result[f"{name}_null_high"]) for result in results.values()]
     lowest = int(np.nanargmin(tops)) if not np.isnan(tops).all() else 0
-    panels[lowest].text(0, tops[lowest] + 0.02, "random networks", fontsize=7, va="bottom", color=look.quiet)
+    panels[lowest].text(
+        0, np.nan_to_num(tops[lowest]) + 0.02, "random networks", fontsize=7, va="bottom", color=look.quiet
+    )
     figure.supxlabel("weights randomised from the top down to …", fontsize=8.5)
     figure.alt = (
         f"Rank correlation of the maps by {', '.join(results)} with those of the trained network as its layers are randomised "
@@ -109,6 +111,8 @@ def _left(last: float) -> str:
 
 def _band(axes: Axes, low: float, high: float, look: Look) -> None:
     """The null, at least as thick as a line."""
+    if np.isnan(low):
+        return
     middle, half = (low + high) / 2, max((high - low) / 2, 0.006)
     axes.axhspan(middle - half, middle + half, color=look.null, alpha=0.3, linewidth=0)
 
@@ -129,7 +133,7 @@ def deletion_insertion(results: Mapping[str, xr.Dataset], *, look: Look) -> Plot
         axes.fill_between(share, low, high, color=look.null, alpha=0.3, linewidth=0)
         for number, (method, result) in enumerate(results.items()):
             area, p = float(result[f"{way}_mean"]), float(result[f"{way}_mean_p"])
-            label = f"{method}: area {area:.2f} (p {p:.2g})"
+            label = f"{method}: area {style.told(area)} (p {style.told(p)})"
             axes.plot(share, result[way], lines[number % 4], color=look.ink, alpha=1 - 0.15 * (number % 4), label=label)
             axes.fill_between(
                 share, result[f"{way}_low"], result[f"{way}_high"], color=look.ink, alpha=0.07, linewidth=0

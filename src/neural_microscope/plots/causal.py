@@ -29,7 +29,7 @@ def effects(table: xr.Dataset, *, named: int = 5, look: Look) -> Plot:
     axes = figure.subplots()
     axes.fill_between(places, null_low, null_high, color=look.null, alpha=0.3, linewidth=0, step="mid")
     axes.axhline(0, color=look.quiet, linewidth=0.6)
-    axes.vlines(places, low, high, color=look.quiet, linewidth=0.8)
+    style.intervals(axes, places, low, high, color=look.quiet, linewidth=0.8)
     axes.plot(places, value, "o", color=look.ink, markersize=3.2, linestyle="none")
     axes.set_xlabel(f"{len(order)} {axis}s of {layer}, costliest first")
     axes.set_ylabel("loss added when cut out (nat)")
@@ -39,6 +39,7 @@ def effects(table: xr.Dataset, *, named: int = 5, look: Look) -> Plot:
         if beat
         else f"No {axis} costs more than a random direction of the same norm"
     )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.02)
     style.label_points(axes, {str(order[i]): (float(i), float(value[i])) for i in range(min(named, len(order)))}, look)
     _say(
@@ -48,8 +49,8 @@ def effects(table: xr.Dataset, *, named: int = 5, look: Look) -> Plot:
         look,
     )
     figure.alt = (
-        f"What cutting out each {axis} of {layer} adds to the loss, costliest first, from {value[0]:.3g} to {value[-1]:.3g} nat; "
-        f"a grey band shows random directions of the same norm, which {beat} of {len(order)} exceed."
+        f"What cutting out each {axis} of {layer} adds to the loss, costliest first, from {style.told(value[0], 3)} to "
+        f"{style.told(value[-1], 3)} nat; a grey band shows random directions of the same norm, which {beat} of {len(order)} exceed."
     )
     return figure
 
@@ -72,13 +73,15 @@ def dose_response(table: xr.Dataset, *, look: Look) -> Plot:
         alpha=0.3,
         linewidth=0,
     )
-    left.vlines(factor, table["loss_increase_low"], table["loss_increase_high"], color=look.quiet, linewidth=0.8)
+    style.intervals(
+        left, factor, table["loss_increase_low"], table["loss_increase_high"], color=look.quiet, linewidth=0.8
+    )
     left.plot(factor, table["loss_increase"], "o-", color=look.ink, markersize=3)
     left.set_ylabel("loss added (nat)")
     left.set_title(f"{table.attrs['hook_point'].removesuffix('.hook_post')}, unit {units}")
     _say(left, "grey: random other units\nlines: 95 % over images", look, "upper center")
     by_class = 100 * table["accuracy_by_class"].values
-    moved = np.nan_to_num(np.nanmax(by_class, 0) - np.nanmin(by_class, 0)) if len(by_class) else np.zeros(0)
+    moved = np.nan_to_num(by_class.max(0) - by_class.min(0)) if len(by_class) else np.zeros(0)
     for label in range(by_class.shape[1]):
         strong = moved[label] > 0 and label in np.argsort(-moved)[:3]
         right.plot(
@@ -99,7 +102,7 @@ def dose_response(table: xr.Dataset, *, look: Look) -> Plot:
     style.label_points(right, ends, look)
     figure.alt = (
         f"Loss and accuracy of each class when unit {units} of {table.attrs['hook_point']} is multiplied by {factor[0]:g} to "
-        f"{factor[-1]:g}; loss added at 0: {float(table['loss_increase'][0]):.3g} nat; a grey band shows random other units."
+        f"{factor[-1]:g}; loss added at 0: {style.told(float(table['loss_increase'][0]), 3)} nat; a grey band shows random other units."
     )
     return figure
 
@@ -131,7 +134,7 @@ def patching(table: xr.Dataset, *, named: int = 3, look: Look) -> Plot:
             step="mid",
         )
         axes.axhline(100 * start, color=look.quiet, linewidth=0.6)
-        axes.vlines(places, whole["_low"][order], whole["_high"][order], color=look.quiet, linewidth=0.8)
+        style.intervals(axes, places, whole["_low"][order], whole["_high"][order], color=look.quiet, linewidth=0.8)
         axes.plot(places, whole[""][order], "o", color=look.ink, markersize=3)
         points = {str(order[i]): (float(i), float(whole[""][order[i]])) for i in range(min(named, len(order)))}
         axes.set_title(title)
@@ -165,17 +168,19 @@ def attribution_vs_patching(table: xr.Dataset, *, named: int = 4, look: Look) ->
     axes.set_xlabel("exact patch (% of the difference)")
     axes.set_ylabel("first-order estimate (%)")
     r, low, high, null = (float(table[f"correlation{end}"]) for end in ("", "_low", "_high", "_null_high"))
-    axes.set_title("The gradient tells the patches" if low > null else "The gradient misses the patches")
+    verdict = "The gradient tells the patches" if low > null else "The gradient misses the patches"
+    axes.set_title("No patch changes anything" if np.isnan(r) else verdict)
     _say(
         axes,
-        f"r = {r:.3f} ({low:.3f} to {high:.3f})\nshuffled units: below {null:.2f}\ndashed: equal",
+        f"r = {style.told(r, 3)} ({style.told(low, 3)} to {style.told(high, 3)})\nshuffled units: below {style.told(null)}\n"
+        "dashed: equal",
         look,
         "lower right",
     )
     style.label_points(axes, {str(u): (float(x[u]), float(y[u])) for u in far if np.isfinite(x[u])}, look)
     figure.alt = (
         f"First-order estimate against exact activation patch of each {axis} of {table.attrs['hook_point']}; correlation "
-        f"{r:.3f}, 95 % interval {low:.3f} to {high:.3f}, shuffled units below {null:.2f}."
+        f"{style.told(r, 3)}, 95 % interval {style.told(low, 3)} to {style.told(high, 3)}, shuffled units below {style.told(null)}."
     )
     return figure
 
@@ -195,7 +200,7 @@ def cumulative_ablation(table: xr.Dataset, *, look: Look) -> Plot:
         color=look.null,
         alpha=0.3,
         linewidth=0,
-        label=f"{table.sizes['draw']} random orders (AUC {float(table['random_auc'].mean()):.2f})",
+        label=f"{table.sizes['draw']} random orders (AUC {style.told(float(table['random_auc'].mean()))})",
     )
     axes.plot(share, 100 * table["random_accuracy"].mean("draw"), color=look.null, linewidth=1)
     for number, name in enumerate(table["order"].values):
@@ -205,17 +210,20 @@ def cumulative_ablation(table: xr.Dataset, *, look: Look) -> Plot:
             100 * table["accuracy"][number],
             color=look.ink,
             linestyle=_LINES[number % len(_LINES)],
-            label=f"{name} (AUC {auc:.2f})",
+            label=f"{name} (AUC {style.told(auc)})",
         )
     axes.set_xlabel(f"share of the {table.attrs['units']} units cut out (%)")
     axes.set_ylabel("images read rightly (%)")
     axes.set_title("How the network fails as units are cut out")
     axes.grid(True, axis="y")
     axes.legend(loc="best")
-    said = ", ".join(f"{n} {float(a):.2f}" for n, a in zip(table["order"].values, table["auc"].values, strict=True))
+    said = ", ".join(
+        f"{n} {style.told(float(a))}" for n, a in zip(table["order"].values, table["auc"].values, strict=True)
+    )
     figure.alt = (
         f"Accuracy against the share of units of {table.attrs['hook_point']} cut out. Area under the curve: "
-        f"{said + '; ' if said else ''}random orders {float(table['auc_null_low']):.2f} to {float(table['auc_null_high']):.2f}."
+        f"{said + '; ' if said else ''}random orders {style.told(float(table['auc_null_low']))} to "
+        f"{style.told(float(table['auc_null_high']))}."
     )
     return figure
 
@@ -226,7 +234,7 @@ def confusion_shift(table: xr.Dataset, *, look: Look) -> Plot:
     random units do has its number. ``table``: `analysis.causal.confusion_shift`.
     """
     shift = table["shift"].values
-    limit = float(np.abs(shift).max()) or 1.0
+    limit = float(np.nan_to_num(np.abs(shift)).max()) or 1.0
     figure = style.new("middle", 4.0, look)
     axes = figure.subplots()
     axes.imshow(shift, cmap=look.signed_map, vmin=-limit, vmax=limit)
@@ -241,12 +249,12 @@ def confusion_shift(table: xr.Dataset, *, look: Look) -> Plot:
         ticks(range(len(shift)), [str(c) for c in range(len(shift))])
     axes.set_xlabel("read as")
     axes.set_ylabel("class")
-    moved, high = 100 * float(table["moved"]), 100 * float(table["moved_null_high"])
-    beside = "" if np.isnan(high) else f"(random units: up to {high:.1f} %)"
-    axes.set_title(f"{moved:.1f} % of the images are read differently\n{beside}".rstrip())
+    moved, high = style.share(float(table["moved"]), 1), float(table["moved_null_high"])
+    beside = "" if np.isnan(high) else f"(random units: up to {style.share(high, 1)})"
+    axes.set_title(f"{moved} of the images are read differently\n{beside}".rstrip())
     style.colour_bar(figure, axes, look.signed_map, (-limit, limit), "images more (+) or fewer (−)")
     figure.alt = (
-        f"Confusion after minus before an intervention, class by predicted class; {moved:.1f} % of the images are read "
+        f"Confusion after minus before an intervention, class by predicted class; {moved} of the images are read "
         f"differently {beside}; numbers stand where random units do not reach."
     )
     return figure
@@ -268,7 +276,7 @@ def logit_contributions(
     others = parts.sum(0) - parts[order].sum(0)
     rows = np.concatenate([parts[order], others[None], table["rest"][example].values[None, [first, second]]])
     names = [f"{axis} {unit}" for unit in order] + [f"{len(parts) - len(order)} others", "rest (biases)"]
-    limit = float(np.abs(rows).max()) * 1.15 or 1.0
+    limit = float(np.nan_to_num(np.abs(rows)).max()) * 1.15 or 1.0
     figure = style.new("wide", 0.9 + 0.2 * len(rows), look)
     places = np.arange(len(rows))
     for column, (axes, label) in enumerate(zip(figure.subplots(1, 2, sharey=True), (first, second), strict=True)):
@@ -278,7 +286,7 @@ def logit_contributions(
         axes.axvline(0, color=look.quiet, linewidth=0.6)
         axes.set_xlim(-limit, limit)
         axes.set_xlabel("contribution to the logit (for +, against −)")
-        axes.set_title(f"Class {label}: the bars add up to {logits[label]:.1f}".replace("-", "−"))
+        axes.set_title(f"Class {label}: the bars add up to {style.told(logits[label])}")
     figure.axes[0].set_yticks(places, names)
     figure.axes[0].invert_yaxis()
     strongest = order[int(np.abs(parts[order]).max(1).argmax())]

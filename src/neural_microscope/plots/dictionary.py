@@ -25,17 +25,20 @@ def dictionary(
     order: xr.DataArray,
     pictures: np.ndarray | None = None,
     *,
-    latents: Sequence[int] = tuple(range(16)),
+    latents: Sequence[int] | None = None,
     columns: int = 2,
     look: Look,
 ) -> Plot:
-    """Some latents: beside each, its decoder picture (where given) and the images that excite it most, strongest first.
+    """Some latents (the first 16 unless named): beside each, its decoder picture (where given) and the images that excite it most,
+    strongest first.
 
     ``images`` [example, row, col]; ``order`` [latent, rank], -1 for none: `analysis.selectivity.top_examples` of
     ``encode(…).rename(latent="unit")``; ``pictures`` [latent, row, col]: `analysis.dictionary.decoder_pictures`, each on a
     scale of its own, symmetric about 0.
     """
     size, ranks = images.shape[1:], order.shape[1]
+    latents = range(min(16, len(order))) if latents is None else latents
+    columns = min(columns, len(latents))
     count = -(-len(latents) // columns)
     tile = 6.6 / (columns * (ranks + 2))
     figure = style.new("wide", 0.45 + count * tile * 1.02, look)
@@ -68,17 +71,17 @@ def latent_density(table: xr.Dataset, *, look: Look) -> Plot:
     alive = density[density > 0]
     figure = style.new("middle", 2.6, look)
     axes = figure.subplots()
-    lowest = np.floor(np.log10(alive.min())) if len(alive) else -3.0
+    lowest = min(np.floor(np.log10(alive.min())), -1.0) if len(alive) else -3.0
     axes.hist(alive, np.logspace(lowest, 0, 31).tolist(), color=look.amount, edgecolor=look.paper, linewidth=0.4)
     axes.set_xscale("log")
     mean = float(table["l0"]) / len(density)
-    axes.axvline(mean, color=look.null, linewidth=1.2, label=f"if all fired alike: {100 * mean:.2g} %")
+    axes.axvline(mean, color=look.null, linewidth=1.2, label=f"if all fired alike: {style.told(100 * mean)} %")
     axes.legend(loc="upper right")
     ticks = [10.0**k for k in range(int(lowest), 1)]
     axes.set_xticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
     axes.set_xlabel("share of examples in which a latent is active")
     axes.set_ylabel("latents")
-    axes.set_title(f"{len(alive)} of {len(density)} latents fire, {float(table['l0']):.1f} an example")
+    axes.set_title(f"{len(alive)} of {len(density)} latents fire, {style.told(float(table['l0']))} an example")
     figure.alt = f"Histogram of how often {len(density)} latents fire; {len(density) - len(alive)} never do."
     return figure
 
@@ -109,8 +112,9 @@ def dictionary_controls(table: xr.Dataset, *, look: Look) -> Plot:
         axes.set_xlabel(label)
         axes.grid(True, axis="x")
         axes.margins(y=0.12)
-        over = f"{float(table[f'{name}_over_random'].sel(basis='latents')):+.2f}".replace("-", "−")
-        axes.set_title(f"Latents: {over} over random", fontsize=8.5)
+        over = float(table[f"{name}_over_random"].sel(basis="latents"))
+        said = "not known" if np.isnan(over) else f"{over:+.2f} over random".replace("-", "−")
+        axes.set_title(f"Latents: {said}", fontsize=8.5)
         axes.set_yticks(range(len(bases)), [WORDS.get(basis, basis) for basis in bases])
     handles, names = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=7.5)
@@ -138,7 +142,7 @@ def stability(table: xr.Dataset, *, look: Look) -> Plot:
     axes.set_title(f"{beyond} of {len(cosine)} directions recur with another seed beyond chance")
     axes.set_xlabel("latents, by how well they recur")
     axes.set_ylabel("cosine")
-    axes.set_ylim(min(0.0, float(np.nanmin(low))), 1.03)
+    axes.set_ylim(min(0.0, float(np.nan_to_num(low).min(initial=0))), 1.03)
     axes.grid(True, axis="y")
     axes.legend(loc="lower left")
     figure.alt = (

@@ -29,17 +29,15 @@ def learning_curves(curves: Mapping[str, xr.Dataset], *, look: Look) -> Plot:
             axes.plot(curve["step"], factor * curve[f"test_{what}"], color=look.ink, linestyle=line, label=name)
     for axes, title in ((left, "Loss (nat)"), (right, "Images read wrongly (%)")):
         style.step_axis(axes, max(float(curve["step"][-1]) for curve in curves.values()))
-        axes.set_yscale("log")
+        style.log_axis(axes)
         axes.grid(True, axis="y")
         axes.set_title(title)
-    right.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    left.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     handles, labels = left.get_legend_handles_labels()
     for handle, label in zip(handles, labels, strict=True):
         handle.set_label(f"{label}, test images")
     grey = left.plot([], [], color=look.null, linewidth=1.1, label="training batches")
     left.legend(handles=[*handles, *grey], loc="lower left")
-    ends = ", ".join(f"{name} {100 * float(c['test_error'][-1]):.2f} %" for name, c in curves.items())
+    ends = ", ".join(f"{name} {style.share(float(c['test_error'][-1]), 2)}" for name, c in curves.items())
     figure.alt = f"Loss and share of images read wrongly against the optimiser step, log axes. At the end, of the test images: {ends}."
     return figure
 
@@ -53,13 +51,16 @@ def activity_over_time(activities: Mapping[str, xr.Dataset], *, look: Look) -> P
     panels = np.atleast_1d(figure.subplots(len(activities), 1))
     for axes, (name, table) in zip(panels, activities.items(), strict=True):
         mean = table["mean"].transpose(..., "snapshot").values
-        top = float(np.nanmax(mean)) or 1.0
-        image = axes.imshow(mean, aspect="auto", cmap=look.amount_map, vmin=min(0.0, float(np.nanmin(mean))), vmax=top)
+        known = mean[np.isfinite(mean)]
+        low, high = min(0.0, float(known.min(initial=0))), float(known.max(initial=0))
+        image = axes.imshow(mean, aspect="auto", cmap=look.amount_map, vmin=low, vmax=high if high > low else low + 1)
         style.quiet(axes, ticks=True)
         kind = "channel" if "channel" in table.dims else "unit"
         axes.set_ylabel(kind)
-        axes.set_title(f"{name}: {len(mean)} {kind}s in their fixed order")
-        axes.set_yticks([0, len(mean) - 1])
+        axes.set_title(
+            f"{name}: {len(mean)} {kind}s in their fixed order{'' if (known != 0).any() else ', all silent'}"
+        )
+        axes.set_yticks(sorted({0, len(mean) - 1}))
         axes.set_xticks([])
         figure.colorbar(image, ax=axes, label="mean activation", pad=0.01, fraction=0.04).outline.set_visible(False)
     style.step_ticks(panels[-1], next(iter(activities.values()))["step"].values)
@@ -154,7 +155,7 @@ def gradient_flow(table: xr.Dataset, *, look: Look) -> Plot:
         panels[1, column].set_xlabel("optimiser step")
         panels[1, column].set_xlim(0.9, None)
         for axes in panels[:, column]:
-            axes.set_yscale("log")
+            style.log_axis(axes)
             axes.grid(True, axis="y")
     panels[0, 0].set_ylabel("norm of the gradient")
     panels[1, 0].set_ylabel("update / weights")
@@ -319,11 +320,14 @@ def class_learning(table: xr.Dataset, *, look: Look) -> Plot:
     axes.set_ylim(0.025, 0.9988)
     axes.grid(True, axis="y")
     axes.set_ylabel("test images of the class read rightly")
-    worst = int(np.nanargmin(table["accuracy"][-1].values))
-    lowest = 100 * float(table["accuracy"][-1, worst])
-    axes.set_title(f"Class {worst} ends lowest, at {lowest:.1f} %")
+    final = table["accuracy"].transpose("snapshot", "class").values[-1]
+    known = np.flatnonzero(np.isfinite(final))
+    said = "no class has test images"
+    if len(known):
+        worst = known[final[known].argmin()]
+        said = f"class {worst} {'ends' if len(steps) > 1 else 'is'} lowest, at {style.share(final[worst], 1)}"
+    axes.set_title(said[0].upper() + said[1:])
     figure.alt = (
-        f"Test accuracy of each of {classes} classes against the step, on a scale that widens towards 100 %; at the end class "
-        f"{worst} is lowest with {lowest:.1f} %."
+        f"Test accuracy of each of {classes} classes against the step, on a scale that widens towards 100 %; {said}."
     )
     return figure

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from . import style
 from .style import Look, Plot, draws
 
 _LINES = ("-", (0, (4, 1.6)), (0, (1, 1.2)), "-.")
+MOST = 350
+"""Images drawn in a small map; more would cover each other."""
 
 
 @draws
@@ -27,19 +29,19 @@ def pca_over_time(
     """Each layer's images on its first two components (rows) at some snapshots (columns), on one basis a layer.
 
     ``results``: `analysis.geometry.pca` of each layer, on any basis; ``untrained``: the same fitted at snapshot 0, drawn
-    first: what the untrained network looks like where it is given its own best view.
+    first: what the untrained network looks like where it is given its own best view. Of many images some are drawn.
     """
     figure = style.new("wide", 0.5 + 1.65 * len(results), look)
     grid = figure.subplots(len(results), 1 + len(snapshots), squeeze=False)
     for row, (name, result) in zip(grid, results.items(), strict=True):
-        labels = result["label"].values
-        scores = _scores(result)
-        _map(row[0], _scores(untrained[name])[0], _limits(_scores(untrained[name])[[0]]), labels, look)
+        labels, before, scores = result["label"].values, _scores(untrained[name]), _scores(result)
+        each = slice(None, None, -(-len(labels) // MOST))
+        _map(row[0], before[0, each], _limits(before[[0]]), labels[each], look)
         for axes, snapshot in zip(row[1:], snapshots, strict=True):
-            _map(axes, scores[snapshot], _limits(scores[list(snapshots)]), labels, look)
+            _map(axes, scores[snapshot, each], _limits(scores[list(snapshots)]), labels, look)
         share, chance = (float(_last(result[n])[:2].sum()) for n in ("explained", "explained_by_chance"))
         row[0].set_ylabel(
-            f"{name.removesuffix('.hook_post')}\n{100 * share:.0f} % of variance\n(by chance {100 * chance:.0f} %)",
+            f"{name.removesuffix('.hook_post')}\n{style.share(share)} of variance\n(by chance {style.share(chance)})",
             fontsize=7.5,
         )
     grid[0][0].set_title("untrained,\nown axes", loc="center", fontsize=8)
@@ -75,7 +77,7 @@ def explained_variance(results: Mapping[str, xr.Dataset], *, look: Look) -> Plot
         counts.append(int(table["above_chance"]))
         more = "all" if counts[-1] == len(number) else f"{counts[-1]} of"
         axes.set_title(f"{_short(name)}\n{more} {len(number)} above chance")
-        _log(axes)
+        style.log_axis(axes)
         axes.set_xlabel("principal component")
         axes.grid(True, axis="y")
     panels[0].set_ylabel("share of the variance (%)")
@@ -109,7 +111,7 @@ def dimension_over_time(results: Mapping[str, xr.Dataset], *, look: Look) -> Plo
             _band(axes, table.isel(snapshot=drawn), measure, look, line=line)
             axes.plot(table["step"][known], table[measure][known], color=look.ink, linestyle=line, label=_short(name))
         axes.set_title(title)
-        _log(axes)
+        style.log_axis(axes)
         axes.grid(True, axis="y")
         _steps(axes, results)
         axes.set_xlabel("optimiser step")
@@ -118,7 +120,7 @@ def dimension_over_time(results: Mapping[str, xr.Dataset], *, look: Look) -> Plo
     handles.append(panels[0].fill_between([], [], [], color=look.null, alpha=0.3))
     figure.legend(handles, [*names, "units shuffled"], loc="outside lower center", ncols=len(handles))
     ends = ", ".join(
-        f"{_short(name)} {float(table['participation_ratio'][0]):.3g} to {float(table['participation_ratio'][-1]):.3g}"
+        f"{_short(name)} {' to '.join(style.told(float(table['participation_ratio'][i]), 3) for i in (0, -1))}"
         for name, table in results.items()
     )
     figure.alt = (
@@ -151,21 +153,21 @@ def collapse_over_time(result: xr.Dataset, *, look: Look) -> Plot:
             axes.set_ylim(bottom=0)
             axes.set_ylabel("images where they differ (%)")
         else:
-            _log(axes)
+            style.log_axis(axes)
             axes.set_ylabel(f"{'' if len(names) > 1 else label + ', '}0: collapsed".lstrip())
-        if not np.isfinite(result[name]).any():
-            axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=look.quiet)
+        if not any(np.isfinite(result[name]).any() for name in names):
+            style.missing(axes, "not measured", look)
         elif len(names) > 1:
             axes.legend(loc="best")
     for axes in grid[:2]:
         axes.set_xlabel("")
     grid[3].plot([], [], color=look.null, linewidth=5, alpha=0.4, label="labels shuffled")
     grid[3].legend(loc="best")
+    ends = {name: label for names in panels.values() for name, label in names.items()}
     figure.alt = (
         f"Neural collapse of {result.attrs.get('hook_point') or 'a layer'} against the optimiser step, "
         "over what shuffled labels give (grey). "
-        f"At the end NC1 {float(result['nc1'][-1]):.2g}, tr(Sw)/tr(Sb) {float(result['nc1_trace'][-1]):.2g}, "
-        f"NC2 angles {float(result['nc2_angles'][-1]):.2g}, NC3 {float(result['nc3'][-1]):.2g}, NC4 {float(result['nc4'][-1]):.2g}."
+        f"At the end {', '.join(f'{words} {style.told(float(result[name][-1]))}' for name, words in ends.items())}."
     )
     return figure
 
@@ -188,13 +190,13 @@ def clusters_over_time(results: Mapping[str, xr.Dataset], *, look: Look) -> Plot
             _band(axes, table, measure, look, factor=factor, line=line)
             low, high = factor * table[f"{measure}_low"].values, factor * table[f"{measure}_high"].values
             axes.plot(table["step"], factor * table[measure], color=look.ink, linestyle=line, label=_short(name))
-            axes.vlines(table["step"], low, high, color=look.ink, linewidth=0.8)
+            style.intervals(axes, table["step"], low, high, color=look.ink, linewidth=0.8)
         axes.set_title(title)
         axes.grid(True, axis="y")
         _steps(axes, results)
     panels[0].plot([], [], color=look.null, linewidth=5, alpha=0.4, label="labels shuffled")
     panels[0].legend(loc="upper left")
-    ends = ", ".join(f"{_short(n)} {float(t['silhouette'][-1]):.2f}" for n, t in results.items())
+    ends = ", ".join(f"{_short(n)} {style.told(float(t['silhouette'][-1]))}" for n, t in results.items())
     figure.alt = (
         "Silhouette and neighbour purity of the classes against the optimiser step, with shuffled labels in grey. "
         f"Silhouette at the end: {ends}."
@@ -215,13 +217,16 @@ def embedding(result: xr.Dataset, *, look: Look) -> Plot:
         _map(axes, points, np.array([(low + high) / 2 - half, (low + high) / 2 + half]), labels, look)
         axes.set_box_aspect(1)
         trust, chance = (float(result[f"trustworthiness{end}"][number]) for end in ("", "_null_high"))
-        axes.set_title(f"seed {int(result['seed'][number])}: trustworthiness {trust:.2f}", loc="center", fontsize=8)
-        kept, by_chance = (100 * float(result[f"knn_preservation{end}"][number]) for end in ("", "_null_high"))
+        axes.set_title(
+            f"seed {int(result['seed'][number])}: trustworthiness {style.told(trust)}", loc="center", fontsize=8
+        )
+        kept, by_chance = (style.share(float(result[f"knn_preservation{end}"][number])) for end in ("", "_null_high"))
         axes.set_xlabel(
-            f"random places: {chance:.2f}\n{kept:.0f} % of neighbours kept, by chance {by_chance:.0f} %", fontsize=7.5
+            f"random places: {style.told(chance)}\n{kept} of neighbours kept, by chance {by_chance}", fontsize=7.5
         )
     agreed = result["agreement"].values
-    shared = f" {100 * np.nanmean(agreed):.0f} % of neighbours are shared between seeds." if count > 1 else ""
+    known = agreed[~np.isnan(agreed)]
+    shared = f" {style.share(known.mean())} of neighbours are shared between seeds." if len(known) else ""
     method = {"t-sne": "t-SNE", "umap": "UMAP"}.get(result.attrs.get("method", ""), "Layout")
     figure.suptitle(
         f"{method} of {result.attrs.get('hook_point') or 'a layer'}.{shared}", x=0.01, ha="left", fontsize=9
@@ -284,14 +289,6 @@ def _band(axes: Axes, table: xr.Dataset, name: str, look: Look, *, factor: float
     axes.plot(table["step"].values, (low + high) / 2, color=look.null, linewidth=0.8, linestyle=line)
 
 
-def _log(axes: Axes) -> None:
-    """A log axis that names also the twos and fives, for many of these ranges hold one power of ten only."""
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_minor_locator(NullLocator())
-
-
 def _steps(axes: Axes, results: Mapping[str, xr.Dataset]) -> None:
     style.step_axis(axes, max(1.0, *(float(table["step"][-1]) for table in results.values())))
 
@@ -310,16 +307,20 @@ def _last(table: Any) -> Any:
 
 
 def _scores(result: xr.Dataset) -> np.ndarray:
-    return result["score"].transpose("snapshot", "example", "component").values[..., :2]
+    scores = result["score"].transpose("snapshot", "example", "component").values[..., :2]
+    return np.pad(scores, ((0, 0), (0, 0), (0, 2 - scores.shape[2])))  # one unit has one component
 
 
 def _limits(scores: np.ndarray) -> np.ndarray:
     """(low, high) of both axes. A few far-out images would squeeze all others into a dot: they are drawn at the edge."""
-    return np.percentile(scores.reshape(-1, 2), (0.3, 99.7), axis=0)
+    known = scores.reshape(-1, 2)[np.isfinite(scores).reshape(-1, 2).all(1)]
+    return np.percentile(known, (0.3, 99.7), axis=0) if len(known) else np.array([[-1.0, -1.0], [1.0, 1.0]])
 
 
 def _map(axes: Axes, points: np.ndarray, limits: np.ndarray, labels: np.ndarray, look: Look) -> None:
     low, high = limits
+    if points.shape[1] < 2 or not np.isfinite(points).any() or (np.ptp(points, axis=0) == 0).all():
+        style.missing(axes, "all images\nin one place" if np.isfinite(points).any() else "not known", look)
     _glyphs(axes, np.clip(points, low, high), labels, look)
     axes.set(xlim=_wider(low[0], high[0]), ylim=_wider(low[1], high[1]))
     style.quiet(axes)

@@ -63,8 +63,8 @@ def confusion_over_time(table: xr.Dataset, snapshots: Sequence[int] = (), *, loo
     for axes, errors, snapshot in zip(panels, counts, chosen, strict=True):
         # the root keeps the few errors of the end visible beside the many of the start
         image = axes.imshow(np.sqrt(errors), cmap=look.amount_map, vmin=0, vmax=np.sqrt(top))
-        wrong = 100 * (1 - float(table["accuracy"][snapshot]))
-        axes.set_title(f"step {int(table['step'][snapshot]):,}\n{wrong:.1f} % wrong")
+        wrong = style.share(1 - float(table["accuracy"][snapshot]), 1)
+        axes.set_title(f"step {int(table['step'][snapshot]):,}\n{wrong} wrong")
         axes.set_xticks(range(0, classes, 2), [str(c) for c in range(0, classes, 2)])
         axes.set_yticks(range(0, classes, 2), [str(c) for c in range(0, classes, 2)])
         style.quiet(axes, ticks=True)
@@ -128,7 +128,7 @@ def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, loo
         f"{len(right)} images, each a row, at {right.shape[1]} snapshots, filled where read wrongly, those learnt first on top; "
         f"{often} were right and then wrong again at least once, {never} are wrong at the end. Beside it the "
         f"{min(hardest, len(right))} images that were read wrongly at the most snapshots, with truth and reading; and each "
-        f"class's place in the order of learning, against shuffled labels (p {float(table['between_p']):.2g})."
+        f"class's place in the order of learning, against shuffled labels (p {style.told(float(table['between_p']))})."
     )
     return figure
 
@@ -148,8 +148,11 @@ def _class_order(axes: Axes, table: xr.Dataset, look: Look) -> None:
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
     p = float(table["between_p"])
-    verdict = "are learnt at different times" if p < 0.05 else "may differ by chance only"
-    axes.set_title(f"Classes {verdict}\n(p = {p:.2g}; grey: labels shuffled)")
+    verdict = "Classes are learnt at different times" if p < 0.05 else "Classes may differ by chance only"
+    if np.isnan(p):
+        axes.set_title("All images are read rightly from the same\nsnapshot on, or none is: there is no order")
+    else:
+        axes.set_title(f"{verdict}\n(p = {p:.2g}; grey: labels shuffled)")
 
 
 def _hardest(axes: Axes, table: xr.Dataset, images: np.ndarray, chosen: np.ndarray, look: Look) -> None:
@@ -196,7 +199,7 @@ def reliability(table: xr.Dataset, *, look: Look) -> Plot:
     axes.grid(True, axis="y")
     ece, p = 100 * float(last["ece"]), float(last["ece_p"])
     verdict = "more than chance allows" if p < 0.05 else "no more than chance allows"
-    axes.set_title(f"Off by {ece:.2g} points on average,\n{verdict} (p = {p:.2g})")
+    axes.set_title(f"Off by {style.told(ece)} points on average,\n{verdict} (p = {style.told(p)})")
     if over_time:
         beside, steps = panels[1], table["step"].values
         beside.fill_between(
@@ -209,6 +212,6 @@ def reliability(table: xr.Dataset, *, look: Look) -> Plot:
         beside.grid(True, axis="y")
     figure.alt = (
         f"Confidence and share read rightly of {table.attrs['n_examples']} images in {len(groups)} groups of equal count; "
-        f"calibration error {ece:.2g} percentage points, p {p:.2g} against a perfectly calibrated network (grey)."
+        f"calibration error {style.told(ece)} percentage points, p {style.told(p)} against a perfectly calibrated network (grey)."
     )
     return figure

@@ -26,8 +26,8 @@ def probes(table: xr.Dataset, *, label: str = "class", look: Look) -> Plot:
         one = table.isel(layer=number)
         _panel(axes, one, look)
         accuracy, name = one["accuracy"].values, str(one["layer"].values).removesuffix(".hook_post")
-        change = f"{100 * accuracy[0]:.0f} → " if len(accuracy) > 1 else ""
-        axes.set_title(f"{name}: {change}{100 * accuracy[-1]:.0f} %")
+        change = f"{style.share(accuracy[0])} → " if len(accuracy) > 1 else ""
+        axes.set_title(f"{name}: {change}{style.share(accuracy[-1])}")
     panels[0].set_ylabel(f"{label} read rightly by a linear probe (%)")
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=7.5)
@@ -48,9 +48,8 @@ def _panel(axes: Axes, one: xr.Dataset, look: Look) -> None:
     axes.plot(
         steps, values["control_train"], "--", color=look.quiet, linewidth=1, label="random labels, learnt by heart"
     )
-    errors = values["accuracy"] - values["accuracy_low"], values["accuracy_high"] - values["accuracy"]
-    line: dict[str, Any] = {"fmt": "o-", "color": look.ink, "markersize": 3, "elinewidth": 0.7}
-    axes.errorbar(steps, values["accuracy"], errors, **line, label="held-out images, 95 %")
+    style.intervals(axes, steps, values["accuracy_low"], values["accuracy_high"], color=look.ink, linewidth=0.7)
+    axes.plot(steps, values["accuracy"], "o-", color=look.ink, markersize=3, label="held-out images, 95 %")
     style.step_axis(axes, max(float(steps[-1]), 1))
     axes.set_xlabel("optimiser step")
     axes.set_ylim(0, 102)

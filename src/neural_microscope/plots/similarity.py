@@ -70,15 +70,22 @@ def drift(table: xr.Dataset, *, look: Look) -> Plot:
     _split(panels[0], table, steps, look)
     _alike(panels[1], table, steps, look)
     _angle(panels[2], table, steps, look)
-    start = int(np.flatnonzero(~np.isnan(table["function"].values))[0])
-    ends = {name: float(table[name][start]) for name in ("function", "rotation", "cka")}
+    known = np.flatnonzero(~np.isnan(table["function"].values))
+    if not len(known):
+        for axes, name in zip(panels, ("function", "cka", "subspace_angle"), strict=True):
+            if np.isnan(table[name].values).all():
+                style.missing(axes, "not defined: the layer\nanswers every image alike,\nor is one unit", look)
     figure.suptitle(
         f"{table.attrs.get('hook_point', 'a layer')} against itself {_reference(table)}", fontsize=9, color=look.ink
     )
+    said = "No change of shape is defined for it."
+    if len(known):
+        at, *ends = (float(table[name][known[0]]) for name in ("step", "function", "rotation", "cka"))
+        shape, rotation, cka = (_number(end) for end in ends)
+        said = f"At step {int(at)}: change of shape {shape}, rotation {rotation}, CKA {cka}."
     figure.alt = (
-        f"Drift of {table.attrs.get('hook_point', 'a layer')} over training against itself {_reference(table)}. "
-        f"At step {int(steps[start])}: change of shape {ends['function']:.2f}, rotation {ends['rotation']:.2f}, "
-        f"CKA {ends['cka']:.2f}. Grey: the chance levels and the floor."
+        f"Drift of {table.attrs.get('hook_point', 'a layer')} over training against itself {_reference(table)}. {said} "
+        "Grey: the chance levels and the floor."
     )
     return figure
 
@@ -137,7 +144,10 @@ def displacement(table: xr.Dataset, *, look: Look) -> Plot:
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.4))
     values = table["displacement"].values
     known = values[~np.isnan(values)]
-    left.hist(known, bins=40, color=look.amount, alpha=0.85)
+    if len(known):
+        left.hist(known, bins=40, color=look.amount, alpha=0.85)
+    else:
+        style.missing(left, "no distance is defined:\none side answers every image alike", look)
     left.set_xlim(left=0)
     left.set_xlabel("distance from its counterpart after the best\nrotation and scaling (1: the mean norm)")
     left.set_ylabel("images")

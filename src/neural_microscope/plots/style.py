@@ -17,8 +17,11 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.path import Path
+from matplotlib.ticker import LogLocator, NullLocator
 
 Theme = Literal["light", "dark"]
 TOKENS: dict[str, Any] = json.loads(files(__package__).joinpath("tokens.json").read_text("utf-8"))
@@ -61,15 +64,16 @@ class Look:
     @property
     def digit_map(self) -> Colormap:
         """Digits: ink on paper."""
-        return _map("digit", (self.paper, self.ink), self.absent)
+        return _map("digit", (self.paper, self.ink), self.absent, levels=16)
 
     def of_class(self, label: int) -> str:
         """A class's colour; beyond ten classes they come round again."""
         return self.classes[label % len(self.classes)]
 
 
-def _map(name: str, colours: tuple[str, ...], absent: str) -> Colormap:
-    return LinearSegmentedColormap.from_list(name, colours).with_extremes(bad=absent)
+def _map(name: str, colours: tuple[str, ...], absent: str, levels: int = 65) -> Colormap:
+    # As many steps as the eye tells apart, and an odd number, so that 0 is exactly the paper: a page is smaller for it.
+    return LinearSegmentedColormap.from_list(name, colours, levels).with_extremes(bad=absent)
 
 
 MANY_MARKS = 1500
@@ -88,7 +92,7 @@ _SHORTER: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r'(<svg)[^>]*( viewBox="[^"]*")[^>]*', r"\1\2"),
     (r'<g id="[^"]*"', "<g"),  # names nobody refers to, the same in every figure
     (r" font-family: [^;\"]*;?", ""),  # the page has one
-    (r"(-?\d+\.\d\d)\d+", r"\1"),
+    (r"<[^>]+>", lambda tag: re.sub(r"(-?\d+\.\d\d)\d+", r"\1", tag[0])),  # places only: what is written stays as it is
     (r"\s*\n\s*([MLCQz])\s*", r"\1"),
     (r'style="[^"]*"', lambda found: found[0].replace("; ", ";").replace(": ", ":")),
     (r">\s+<", "><"),
@@ -100,6 +104,10 @@ def as_svg(plot: Plot) -> str:
     that one drawing serves both themes. Words stay words.
     """
     out = io.StringIO()
+    engine = plot.get_layout_engine()
+    if engine is not None:  # or savefig would draw everything once for the layout alone
+        engine.execute(plot)
+        plot.set_layout_engine("none")
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "neural-microscope"}):
         plot.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = out.getvalue()
@@ -117,15 +125,31 @@ def look(theme: Theme) -> Look:
 
 
 def draws(function: Callable[..., Plot]) -> Callable[..., Plot]:
-    """Gives a drawing function the keyword ``theme`` (``light`` or ``dark``) and, inside, the colours as ``look``."""
+    """Gives a drawing function the keyword ``theme`` (``light`` or ``dark``) and, inside, the colours as ``look``. A line or band
+    that has one point only gets a mark that is seen.
+    """
 
     @functools.wraps(function)
     def wrapper(*args: Any, theme: Theme = "light", **kwargs: Any) -> Plot:
         colours = look(theme)
         with mpl.rc_context(_rc(colours)):  # type: ignore[arg-type]
-            return function(*args, look=colours, **kwargs)
+            plot = function(*args, look=colours, **kwargs)
+        for axes in plot.axes:
+            _mark_lone_points(axes)
+        return plot
 
     return wrapper
+
+
+def _mark_lone_points(axes: Axes) -> None:
+    """One snapshot, one unit: a line of one point would not be seen, nor a band of no width."""
+    for line in axes.lines:
+        if line.get_marker() in ("None", None) and np.isfinite(line.get_xydata()).all(1).sum() == 1:
+            line.set(marker="o", markersize=3.5)
+    for band in axes.collections:
+        paths = band.get_paths() if isinstance(band, PolyCollection) and not band.get_hatch() else []
+        if paths and all(len(path.vertices) and np.ptp(path.vertices[:, 0]) == 0 for path in paths):
+            band.set(linewidth=6, edgecolor=band.get_facecolor())
 
 
 def new(width: float | str, height: float, look: Look) -> Plot:
@@ -134,6 +158,45 @@ def new(width: float | str, height: float, look: Look) -> Plot:
     figure = Plot(figsize=(inches, height), layout="constrained", facecolor=look.paper)
     FigureCanvasAgg(figure)
     return figure
+
+
+def missing(axes: Axes, why: str, look: Look) -> None:
+    """Says in the middle of the axes why nothing stands there."""
+    axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=look.quiet)
+
+
+def intervals(axes: Axes, at: Any, low: Any, high: Any, *, color: str, linewidth: float, alpha: float = 1) -> None:
+    """Upright lines from ``low`` to ``high``: one shape, because hundreds of them take most of a page's time and room."""
+    ends = np.stack([[np.asarray(at, float), low], [np.asarray(at, float), high]]).transpose(2, 0, 1)
+    ends = ends[np.isfinite(ends).all((1, 2))]
+    strokes = Path(ends.reshape(-1, 2), [Path.MOVETO, Path.LINETO] * len(ends))
+    axes.add_collection(PathCollection([strokes], facecolor="none", edgecolor=color, linewidth=linewidth, alpha=alpha))
+    axes.autoscale_view()
+
+
+def log_axis(axes: Axes) -> None:
+    """A log axis of what is drawn already, that names also the twos and fives where it holds few powers of ten; an ordinary one
+    where nothing lies above 0.
+    """
+    drawn = [each.dataLim for each in axes.get_shared_y_axes().get_siblings(axes)]
+    lowest = min(float(box.minposy) for box in drawn)
+    if not np.isfinite(lowest):
+        return
+    axes.set_yscale("log")
+    decades = np.log10(max(float(box.y1) for box in drawn) / lowest)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def share(value: float, digits: int = 0) -> str:
+    """A share in percent, for words; ``not known`` where there is none."""
+    return "not known" if np.isnan(value) else f"{100 * value:.{digits}f} %"
+
+
+def told(value: float, digits: int = 2) -> str:
+    """A number for words, to so many significant digits, with a true minus; a dash where there is none."""
+    return "–" if np.isnan(value) else f"{value:.{digits}g}".replace("-", "−")
 
 
 def quiet(axes: Axes, *, ticks: bool = False) -> None:
@@ -184,7 +247,12 @@ def colour_bar(figure: Any, axes: Axes, colours: Colormap, limits: tuple[float, 
 
 
 def step_axis(axes: Axes, last: float) -> None:
-    """A log axis of steps that also has room for step 0, the untrained network."""
+    """A log axis of steps that also has room for step 0, the untrained network, which may be all there is."""
+    if not last > 0:
+        axes.set_xlim(-1, 1)
+        axes.set_xticks([0], ["0"])
+        axes.set_xlabel("one snapshot: untrained")
+        return
     axes.set_xscale("symlog", linthresh=1, linscale=0.45)
     ticks = [0, *(10**k for k in range(7) if 10**k <= last)]
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
@@ -198,7 +266,7 @@ def step_ticks(axes: Axes, steps: Any) -> None:
     count = len(steps)
     wanted = sorted({round(i * (count - 1) / 6) for i in range(7)}) if count > 1 else [0]
     axes.set_xticks(wanted, [f"{int(steps[i]):,}" for i in wanted])
-    axes.set_xlabel("optimiser step (0: untrained)")
+    axes.set_xlabel("optimiser step (0: untrained)" if count > 1 else "one snapshot, at this optimiser step")
 
 
 @functools.cache

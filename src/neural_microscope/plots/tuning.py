@@ -68,7 +68,7 @@ def _curve(axes: Axes, curve: xr.Dataset, untrained: xr.Dataset | None, look: Lo
         before = float(np.abs(untrained["mean"]).max()) or 1.0
         axes.plot(classes, untrained["mean"].values / before, color=look.null, linewidth=0.9)
     axes.plot(classes, mean, color=look.ink, linewidth=0.7)
-    axes.vlines(classes, low, high, color=look.ink, linewidth=0.7)
+    style.intervals(axes, classes, low, high, color=look.ink, linewidth=0.7)
     for label in classes[np.isfinite(mean)]:
         axes.plot(label, mean[label], "o", markersize=7, color=look.paper, zorder=3)
         axes.scatter(label, mean[label], marker=f"${label}$", s=34, color=look.of_class(label), linewidths=0, zorder=4)
@@ -87,6 +87,8 @@ def quantile_strips(images: np.ndarray, strips: xr.Dataset, *, units: Sequence[i
     axis = str(strips["active"].dims[0])
     if units is None:
         units = np.flatnonzero(strips["active"].values > 0)[:12].tolist()
+    if not len(units):
+        return _nothing(f"No {axis} is ever on, so no image excites one", look)
     chosen = strips.isel({axis: list(units)})
     size, per, columns = images.shape[1], chosen.sizes["rank"], chosen.sizes["quantile"]
     gap = size // 2
@@ -108,6 +110,16 @@ def quantile_strips(images: np.ndarray, strips: xr.Dataset, *, units: Sequence[i
         f"For {len(units)} {axis}s, {per} images each at several heights of its activation, from the strongest to those just "
         "above zero; where the classes mix further down, the strongest images alone would mislead."
     )
+    return figure
+
+
+def _nothing(why: str, look: Look) -> Plot:
+    """A picture of what is not there, in words."""
+    figure = style.new("wide", 0.6, look)
+    axes = figure.subplots()
+    style.quiet(axes)
+    style.missing(axes, why, look)
+    figure.alt = f"{why}: there is nothing to draw."
     return figure
 
 

@@ -82,17 +82,10 @@ def selectivity(
     low, high = float(table["selectivity_null_low"].median()), float(table["selectivity_null_high"].median())
     axes.axvspan(low, high, color=look.null, alpha=0.3, linewidth=0)
     x, y = table["selectivity"].values, 100 * effects["accuracy_drop"].values
-    errors = 100 * np.stack(
-        [
-            effects["accuracy_drop"] - effects["accuracy_drop_low"],
-            effects["accuracy_drop_high"] - effects["accuracy_drop"],
-        ]
-    )
+    ends = 100 * np.stack([effects["accuracy_drop_low"], effects["accuracy_drop_high"]])
     known = ~np.isnan(x)
     axes.axhline(0, color=look.quiet, linewidth=0.6)
-    axes.errorbar(
-        x[known], y[known], np.clip(errors[:, known], 0, None), fmt="none", ecolor=look.quiet, elinewidth=0.5, alpha=0.6
-    )
+    style.intervals(axes, x[known], *ends[:, known], color=look.quiet, linewidth=0.5, alpha=0.6)
     preferred = table["preferred"].values
     for label in np.unique(preferred[known]):
         there = known & (preferred == label)
