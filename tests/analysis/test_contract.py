@@ -113,7 +113,7 @@ def world(kind: str) -> World:
         maps=acts[-1].drop_vars("step"),
         logits=xr.concat(logits, "snapshot").assign_coords(step=at).rename("logits"),
         states=tuple(states),
-        images_b=nm.data.load("digits").train.balanced(80, seed=2),
+        images_b=nm.data.load("digits").train.balanced(80, seed=2).subset(np.roll(np.arange(80), 1)),  # other classes
         axis="channel" if "channel" in acts[-1].dims else "unit",
         width=acts[-1].shape[1],
     )
@@ -661,3 +661,10 @@ def test_whole_maps_are_measured_or_refused_with_the_way_to_reduce_them(name: st
     found = answered(name, dataclasses.replace(w, acts=w.maps, other=w.maps))
     if name in TAKE_MAPS and name != "geometry.neural_collapse":
         assert not isinstance(found, Exception)
+
+
+def test_the_only_unit_of_a_layer_is_no_better_than_the_directions_it_is_one_of() -> None:
+    images = world("mlp").images
+    for seed in range(12):
+        table = causal.ablate_all(mlp(seed, hidden=(1,)), images, "layers.0.hook_post", draws=99, seed=seed)
+        assert float(table["loss_increase_p"][0]) > 0.2  # half of all directions are the ablation itself
