@@ -668,3 +668,12 @@ def test_the_only_unit_of_a_layer_is_no_better_than_the_directions_it_is_one_of(
     for seed in range(12):
         table = causal.ablate_all(mlp(seed, hidden=(1,)), images, "layers.0.hook_post", draws=99, seed=seed)
         assert float(table["loss_increase_p"][0]) > 0.2  # half of all directions are the ablation itself
+
+
+def test_sides_with_more_units_than_examples_have_everything_in_common_and_so_has_their_null() -> None:
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        x, y = (xr.DataArray(rng.standard_normal((12, 15)), dims=("example", "unit")) for _ in range(2))
+        table = similarity.cca(x, y, keep=1.0, draws=39, seed=seed)
+        assert all((table[f"{name}_p"] > 0.9).all() for name in ("cca", "svcca", "pwcca", "correlation"))
+        assert (similarity.principal_angles(x, y, 11, draws=39, seed=seed)["angle_p"] > 0.9).all()

@@ -128,7 +128,7 @@ def principal_angles(
         "angle": angle,
         "angle_null_low": low,
         "angle_null_high": high,
-        "angle_p": p_values(-angle, -np.stack(null)),
+        "angle_p": p_values(-angle - pairs.ROUNDING, -np.stack(null)),
     }
     attrs = {"seed": seed, "null": words, "source": "Björck & Golub 1973; svd(U'V)", "of": of, "k": k}
     named_by = {"angle": ("component",)}

@@ -19,6 +19,9 @@ FEWEST = 4
 HALVES = 20
 """Random halves of the examples from which an interval is taken."""
 
+ROUNDING = 1e-7
+"""To this a value ties with its null; with as many features as examples all sides are alike, but for rounding."""
+
 NULL = "examples of one side shuffled: nothing in common but each side's own spectrum"
 INTERVAL = "95 % over images, from random halves (delete-half jackknife, t); another seed may differ more"
 
@@ -80,7 +83,7 @@ def measured(
         sign = -1 if name in distances else 1
         low, high = null_band(null[name])
         found |= {name: one, f"{name}_null_low": low, f"{name}_null_high": high}
-        found[f"{name}_p"] = p_values(sign * np.asarray(one), sign * null[name])
+        found[f"{name}_p"] = p_values(sign * np.asarray(one) - ROUNDING, sign * null[name])
     parts = [halves(labels, int(rng.integers(2**31)))[0] for _ in range(HALVES if split else 0)]
     if min(map(len, parts), default=0) < FEWEST:
         return found
