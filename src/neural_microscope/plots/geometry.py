@@ -38,7 +38,7 @@ def pca_over_time(
         each = slice(None, None, -(-len(labels) // MOST))
         _map(row[0], before[0, each], _limits(before[[0]]), labels[each], look)
         for axes, snapshot in zip(row[1:], snapshots, strict=True):
-            _map(axes, scores[snapshot, each], _limits(scores[list(snapshots)]), labels, look)
+            _map(axes, scores[snapshot, each], _limits(scores[list(snapshots)]), labels[each], look)
         share, chance = (float(_last(result[n])[:2].sum()) for n in ("explained", "explained_by_chance"))
         row[0].set_ylabel(
             f"{name.removesuffix('.hook_post')}\n{style.share(share)} of variance\n(by chance {style.share(chance)})",

@@ -148,7 +148,7 @@ def _mark_lone_points(axes: Axes) -> None:
             line.set(marker="o", markersize=3.5)
     for band in axes.collections:
         paths = band.get_paths() if isinstance(band, PolyCollection) and not band.get_hatch() else []
-        if paths and all(len(path.vertices) and np.ptp(path.vertices[:, 0]) == 0 for path in paths):
+        if paths and not any(np.ptp(np.asarray(path.vertices)[:, 0]) for path in paths):
             band.set(linewidth=6, edgecolor=band.get_facecolor())
 
 
