@@ -18,8 +18,12 @@ from . import causal, dynamics, geometry, predictions, selectivity, similarity
 Progress = Callable[[str, int, int], None]
 TOP = 10
 """Strongest images of each unit that are kept."""
-JUDGED = 250
+JUDGED = 150
 """Images on which orders of cutting out are judged: several hundred forward passes."""
+OTHERS = 20
+"""Units beside the costliest in its dose and response."""
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0)
+"""Shares of the units at which they are judged."""
 ORDERS = 41
 """Random orders beside them: the fewest of which none being as far out gives p < 0.05, two-sided."""
 
@@ -243,7 +247,7 @@ def _causality(run: Run, name: str, acts: xr.DataArray) -> dict[str, Any]:
     adds = float(effects["loss_increase"][costliest]) > 0
     return {
         "effects": effects,
-        "dose": causal.dose_response(run.model(), run.probe, name, costliest) if adds else None,
+        "dose": causal.dose_response(run.model(), run.probe, name, costliest, others=OTHERS) if adds else None,
     }
 
 
@@ -272,7 +276,7 @@ def _cumulative(run: Run, layers: Sequence[LayerLook]) -> xr.Dataset:
     judge = run.probe.subset(halves(run.probe.labels)[1])
     images = judge.balanced(min(JUDGED, judge.most_balanced))
     names = [layer.hook_point for layer in layers]
-    return causal.cumulative_ablation(run.model(), images, names, orders, random=ORDERS)
+    return causal.cumulative_ablation(run.model(), images, names, orders, shares=SHARES, random=ORDERS)
 
 
 @dataclass(frozen=True)
