@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import xarray as xr
 
 from .. import plots
 from ..analysis.findings import number
 from ..analysis.look import FirstLook, LayerLook
+from ..plots.geometry import MOST
+from ..plots.style import share, told
 from .html import ONE, escape, folded, picture, scrolling, table
 
 
@@ -15,6 +19,11 @@ def layers(look: FirstLook) -> str:
     n = look.confusion.attrs["n_examples"]
     parts = (_activity, _histograms, _states, _pca, _dimension, _clusters, _collapse, _drift, _similarity)
     return "".join(part(look, n) for part in parts)
+
+
+def _range(ends: Iterable[float]) -> str:
+    low, high = ends
+    return "–" if np.isnan(low) else f"{number(low)} to {number(high)}"
 
 
 def _maps(look: FirstLook) -> str:
@@ -46,9 +55,7 @@ def _histograms(look: FirstLook, n: int) -> str:
     ]
     name, last = list(tables.items())[-1]
     start, end = (float(last["spread"][i]) for i in (0, -1))
-    headline = (
-        f"What the nonlinearity of {name.rpartition('.')[0]} receives: its spread goes from {start:.2g} to {end:.2g}"
-    )
+    headline = f"What the nonlinearity of {name.rpartition('.')[0]} receives: its spread {_goes(start, end)}"
     return f"<h3>{escape(headline)}</h3>" + picture(
         lambda theme: plots.histograms_over_time(tables, theme=theme),
         f"Each column is a histogram of one snapshot, over {n:,} probe images and all units{_maps(look)}. The line marks 0, "
@@ -108,6 +115,12 @@ def _states(look: FirstLook, n: int) -> str:
     )
 
 
+def _some(n: int) -> str:
+    """How many of the images a small map shows: every second, third, … of many."""
+    shown = len(range(0, n, -(-n // MOST)))
+    return f"{n:,}" if shown == n else f"{shown} of {n:,}"
+
+
 def _pca(look: FirstLook, n: int) -> str:
     results = {layer.hook_point: layer.pca for layer in look.layers}
     untrained = {layer.hook_point: layer.pca_untrained for layer in look.layers}
@@ -121,14 +134,16 @@ def _pca(look: FirstLook, n: int) -> str:
     ]
     last = look.layers[-1]
     headline = (
-        f"In the last hidden layer {100 * last.between:.0f} % of the spread on the map lies between digits "
-        f"(untrained: {100 * last.between_untrained:.0f} %)"
+        f"In the last hidden layer {share(last.between)} of the spread on the map lies between digits "
+        f"(untrained: {share(last.between_untrained)})"
+        if np.isfinite(last.between)
+        else "The last hidden layer answers every image alike at the end: there is no map of it"
     )
     warned = sorted({str(t.attrs["warning"]) for t in results.values() if t.attrs.get("warning")})
     return f"<h3>{headline}</h3>" + picture(
         lambda theme: plots.pca_over_time(results, untrained, wanted, theme=theme),
-        f"{n:,} probe images, each drawn as its digit, on the two directions in which a layer's activations vary most. The first column "
-        "gives the untrained network axes of its own: some order is there before learning, because images of one digit look alike. "
+        f"{_some(n)} probe images, each drawn as its digit, on the two directions in which a layer's activations vary most. The first "
+        "column gives the untrained network axes of its own: some order is there before learning, because images of one digit look alike. "
         f"The other columns share the axes fitted at the end. {escape(' '.join(warned))} {ONE}",
         table=table(
             ("layer", "network", "component", "variance explained (%)", "by chance (%)"),
@@ -151,7 +166,7 @@ def _dimension(look: FirstLook, n: int) -> str:
         for i in (0, -1)
     ]
     return (
-        f"<h3>The last hidden layer fills {float(last[-1]):.1f} dimensions (untrained: {float(last[0]):.1f})</h3>"
+        f"<h3>The last hidden layer fills {told(float(last[-1]), 3)} dimensions (untrained: {told(float(last[0]), 3)})</h3>"
         + picture(
             lambda theme: plots.dimension_over_time(results, theme=theme),
             f"Participation ratio and its kin, of {n:,} probe images. Grey: each unit's values shuffled over the images, which keeps every "
@@ -175,7 +190,7 @@ def _clusters(look: FirstLook, n: int) -> str:
             for name in ("silhouette", "purity"):
                 cells += [
                     float(one[name]),
-                    " to ".join(number(float(one[f"{name}_null_{end}"])) for end in ("low", "high")),
+                    _range(float(one[f"{name}_null_{end}"]) for end in ("low", "high")),
                 ]
             rows.append((layer.hook_point, int(one["step"]), *cells))
     head = ("layer", "step", "silhouette", "labels shuffled", "neighbours of one class", "labels shuffled")
@@ -190,7 +205,9 @@ def _collapse(look: FirstLook, n: int) -> str:
     names = ("nc1", "nc1_trace", "sb_condition", "nc2_norms", "nc2_angles", "nc3", "nc4")
     rows = [(int(result["step"][i]), *(float(result[m][i]) for m in names)) for i in range(result.sizes["snapshot"])]
     start, end = (float(result["nc1_trace"][i]) for i in (0, -1))
-    head = f"The spread within classes falls from {start:.2g} to {end:.2g} times the spread between them"
+    head = f"The spread within classes {_goes(start, end)} times the spread between them"
+    if np.isnan(end):
+        head = "Neural collapse is not defined: the last hidden layer answers every image alike at the end"
     return f"<h3>{head}</h3>" + picture(
         lambda theme: plots.collapse_over_time(result, theme=theme),
         "Neural collapse (Papyan et al. 2020) in the last hidden layer: were training to go on far beyond the last error, all "
@@ -203,6 +220,12 @@ def _collapse(look: FirstLook, n: int) -> str:
     )
 
 
+def _goes(start: float, end: float) -> str:
+    if np.isnan(start) or told(start) == told(end):
+        return f"is {told(end)}"
+    return f"{'falls' if end < start else 'rises'} from {told(start)} to {told(end)}"
+
+
 def _drift(look: FirstLook, n: int) -> str:
     return "".join(_drift_of(layer, n) for layer in look.layers)
 
@@ -211,7 +234,12 @@ def _drift_of(layer: LayerLook, n: int) -> str:
     result = layer.drift
     names = ("cka", "procrustes", "rotation", "function", "scaling", "shift")
     rows = [(int(result["step"][i]), *(float(result[m][i]) for m in names)) for i in range(result.sizes["snapshot"])]
-    head = f"{layer.short}: {100 * float(result['function'][0]):.0f} % of its final shape was found by learning"
+    found = float(result["function"][0])
+    head = f"{layer.short}: {share(found)} of its final shape was found by learning"
+    if len(rows) < 2:
+        head = f"{layer.short}: one snapshot, so nothing can have moved"
+    elif np.isnan(found):
+        head = f"{layer.short}: no shape to follow, for at the start or the end it answers every image alike or has one unit"
     drawn = picture(
         lambda theme: plots.drift(result, theme=theme),
         f"Distance of the layer from itself at the end, on the same {n:,} probe images, split into what a rotation mends and what it "
@@ -250,7 +278,7 @@ def similar(result: xr.Dataset, n: int, rows: str = "layer", columns: str = "lay
             str(result["layer"][i].values),
             str(result["layer_b"][j].values),
             *(float(result[m][i, j]) for m in ("cka", "procrustes", "svcca")),
-            " to ".join(number(float(result[f"cka_null_{end}"][i, j])) for end in ("low", "high")),
+            _range(float(result[f"cka_null_{end}"][i, j]) for end in ("low", "high")),
         )
         for i in range(result.sizes["layer"])
         for j in range(result.sizes["layer_b"])

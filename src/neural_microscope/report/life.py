@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .. import plots
-from ..analysis.findings import number
 from ..analysis.look import FirstLook
+from ..plots.style import told
 from .html import ONE, escape, picture, table
 
 
@@ -31,15 +31,18 @@ def _weights(look: FirstLook) -> str:
         trained, untrained = (w.reshape(-1, *shape) for w in (trained, untrained))
     else:
         trained, untrained = (w.reshape(-1, *w.shape[2:]) for w in (trained, untrained))
-    shown = min(32, len(trained))
+    shown = min(16, len(trained))
     sizes = [np.linalg.norm(w.reshape(len(w), -1), axis=1) for w in (trained, untrained)]
     grew = float(np.median(sizes[0] / np.where(sizes[1] > 0, sizes[1], np.nan)))
+    head = f"The first layer's weights grew to {told(grew, 3)} times their size (median unit)"
+    if len(run.steps) < 2:
+        head = "The first layer's weights, before any training"
     grey = (
         f" Grey: the {int(constant.sum())} pixels that are the same in every training image, whose weights are still random."
         if constant is not None and constant.any()
         else ""
     )
-    return f"<h3>The first layer's weights grew to {grew:.1f} times their size (median unit)</h3>" + picture(
+    return f"<h3>{head}</h3>" + picture(
         lambda theme: plots.weights(trained[:shown], untrained[:shown], constant, theme=theme),
         f"Orange adds to a unit, blue takes away, on one scale for both. Shown: {shown} of {len(trained)}.{grey} {ONE}",
         table=table(
@@ -54,13 +57,14 @@ def _gradients(look: FirstLook) -> str:
     flow = look.gradients
     if flow is None:
         return ""
-    ratio = np.nanmedian(flow["update_ratio"].values)
+    known = flow["update_ratio"].values[np.isfinite(flow["update_ratio"].values)]
+    ratio = float(np.median(known)) if len(known) else np.nan
     rows = [
         (str(name), float(at), float(flow["grad_norm"][i, j]), float(flow["update_ratio"][i, j]))
         for j, name in enumerate(flow["parameter"].values)
         for i, at in enumerate(flow["at"].values)
     ]
-    return f"<h3>A step moves the weights by {100 * ratio:.2g} % of their size, typically</h3>" + picture(
+    return f"<h3>A step moves the weights by {told(100 * ratio)} % of their size, typically</h3>" + picture(
         lambda theme: plots.gradient_flow(flow, theme=theme),
         "Median over log-spaced stretches of steps; the band is the spread between batches (2.5 to 97.5 %). "
         f"A ratio near 0.001 is a rule of thumb, not a null. {ONE}",
@@ -74,12 +78,16 @@ def _spectra(look: FirstLook) -> str:
     for j, name in enumerate(spectra["parameter"].values):
         for i in (0, -1):
             one = spectra.isel(snapshot=i, parameter=j)
-            null = " to ".join(number(float(one[f"stable_rank_null_{end}"]), 1) for end in ("low", "high"))
+            null = " to ".join(told(float(one[f"stable_rank_null_{end}"]), 3) for end in ("low", "high"))
             rows.append(
                 (str(name), int(one["step"]), float(one["top"]), float(one["stable_rank"]), null, int(one["outliers"]))
             )
     first, last = (float(spectra["stable_rank"][i, 0]) for i in (0, -1))
-    return f"<h3>The first weight matrix narrows from a stable rank of {first:.1f} to {last:.1f}</h3>" + picture(
+    verb = "narrows" if last < first else "widens"
+    head = f"The first weight matrix {verb} from a stable rank of {told(first, 3)} to {told(last, 3)}"
+    if told(first, 3) == told(last, 3):
+        head = f"The first weight matrix has a stable rank of {told(first, 3)}"
+    return f"<h3>{head}</h3>" + picture(
         lambda theme: plots.weight_spectra(spectra, theme=theme),
         "Grey: the same entries in random places, which is what a matrix without structure of the same size and spread would "
         f"show. Stable rank: the sum of the squared singular values over the largest of them. {ONE}",
@@ -123,25 +131,25 @@ def _classes(look: FirstLook) -> str:
 def _images(look: FirstLook, n: int) -> str:
     order = look.order
     never, forgotten = int(np.isnan(order["learnt_at"].values).sum()), int((order["forgotten"] > 0).sum())
-    return (
-        f"<h3>{never} of {n:,} probe images are never learnt for good, {forgotten} are forgotten at least once</h3>"
-        + picture(
-            lambda theme: plots.image_lives(order, look.run.probe.images, theme=theme),
-            f"{n:,} probe images that were not trained on. What happens between two snapshots is not seen. {ONE}",
-            table=table(
-                ("class", "half learnt by step", "place in the order (0 first)", "with shuffled labels"),
-                [
-                    (
-                        str(c),
-                        float(order["class_learnt_at"][c]),
-                        float(order["class_order"][c]),
-                        " to ".join(number(float(order[f"class_order_null_{end}"][c])) for end in ("low", "high")),
-                    )
-                    for c in range(order.sizes["class"])
-                ],
-                "When each class is learnt",
-            ),
-        )
+    head = f"{never} of {n:,} probe images are never learnt for good, {forgotten} are forgotten at least once"
+    if len(look.run.steps) < 2:
+        head = f"{n - never} of {n:,} probe images are read rightly before any training"
+    return f"<h3>{head}</h3>" + picture(
+        lambda theme: plots.image_lives(order, look.run.probe.images, theme=theme),
+        f"{n:,} probe images that were not trained on. What happens between two snapshots is not seen. {ONE}",
+        table=table(
+            ("class", "half learnt by step", "place in the order (0 first)", "with shuffled labels"),
+            [
+                (
+                    str(c),
+                    float(order["class_learnt_at"][c]),
+                    float(order["class_order"][c]),
+                    " to ".join(told(float(order[f"class_order_null_{end}"][c])) for end in ("low", "high")),
+                )
+                for c in range(order.sizes["class"])
+            ],
+            "When each class is learnt",
+        ),
     )
 
 
@@ -170,14 +178,12 @@ def _confusion(look: FirstLook, n: int) -> str:
 def _reliability(look: FirstLook, n: int) -> str:
     result = look.reliability
     last = result.isel(snapshot=-1) if "snapshot" in result.dims else result
-    low, high = (number(float(last[f"ece_null_{end}"]), 3) for end in ("low", "high"))
+    low, high = (told(float(last[f"ece_null_{end}"])) for end in ("low", "high"))
     rows = [
         (i + 1, int(last["images"][i]), 100 * float(last["confidence"][i]), 100 * float(last["accuracy"][i]))
         for i in range(last.sizes["bin"])
     ]
-    head = (
-        f"Calibration error {number(float(last['ece']), 3)}; a perfectly calibrated network would show {low} to {high}"
-    )
+    head = f"Calibration error {told(float(last['ece']))}; a perfectly calibrated network would show {low} to {high}"
     return f"<h3>{head}</h3>" + picture(
         lambda theme: plots.reliability(result, theme=theme),
         f"{n:,} probe images in groups of equal count, the least sure first. Grey: labels drawn from the network's own "

@@ -148,7 +148,7 @@ def _feature_maps(look: FirstLook, layer: LayerLook) -> str:
 
 def _strips(look: FirstLook, layer: LayerLook, n: int) -> str:
     alive = layer.quantiles["active"].values > 0
-    costly = [int(u) for u in np.argsort(-layer.effects["loss_increase"].values, kind="stable") if alive[u]][:6]
+    costly = [int(u) for u in np.argsort(-layer.effects["loss_increase"].values, kind="stable") if alive[u]][:4]
     if not costly:
         return "<p>None is ever on.</p>"
     return picture(

@@ -1,0 +1,152 @@
+"""Odd networks through the whole of it: looked at, asked, and put on a page, without a crash, a warning or an empty number."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import neural_microscope as nm
+import small_runs
+from neural_microscope.analysis.findings import findings
+from neural_microscope.analysis.look import FirstLook, first_look
+from neural_microscope.errors import DataError
+from neural_microscope.report import compose
+from neural_microscope.training import Observer, Training
+
+DIGITS = nm.data.load("digits")
+RECORD = nm.RecordConfig(per_octave=1, probe_size=100)
+
+
+def mlp(**settings: Any) -> nm.MLP:
+    return nm.MLP(nm.MLPConfig(image_shape=(8, 8), **settings))
+
+
+def cnn(**settings: Any) -> nm.CNN:
+    return nm.CNN(nm.CNNConfig(image_shape=(8, 8), **settings))
+
+
+def dead(model: nm.MLP) -> nm.MLP:
+    with torch.no_grad():
+        model.layers[0].weights.bias.fill_(-10)  # type: ignore[union-attr, operator]
+    return model
+
+
+class Interrupt(Observer):
+    """Control-C before the first step."""
+
+    def before_update(self, training: Training) -> None:
+        raise KeyboardInterrupt
+
+
+NETWORKS: dict[str, Callable[[], Any]] = {
+    "untrained": lambda: mlp(hidden=(5,)),
+    "interrupted": lambda: mlp(hidden=(5,)),
+    "linear": lambda: mlp(hidden=()),
+    "one unit": lambda: mlp(hidden=(1,)),
+    "dead": lambda: dead(mlp(hidden=(3,))),
+    "odd cnn": lambda: cnn(channels=(3,), head=(), pool="average", activation="gelu", norm="batch"),
+    "tanh": lambda: mlp(hidden=(6,), activation="tanh"),
+    "norm": lambda: mlp(hidden=(6, 5), norm="layer", norm_position="after", dropout=0.1, bias=False),
+}
+SLOW = ("untrained", "tanh", "norm")
+PAGES = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NETWORKS]
+
+
+@pytest.fixture(scope="module")
+def looked(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], FirstLook]:
+    """The look at a network, recorded once."""
+    folder, known = tmp_path_factory.mktemp("odd"), dict[str, FirstLook]()
+
+    def of(name: str) -> FirstLook:
+        if name not in known:
+            run, epochs = folder / name.replace(" ", "-"), 0 if name == "untrained" else 1
+            observers = [nm.Recorder(run, RECORD), *([Interrupt()] if name == "interrupted" else [])]
+            try:
+                nm.train(NETWORKS[name](), DIGITS, nm.TrainConfig(epochs=epochs, batch_size=256), observers=observers)
+            except KeyboardInterrupt:
+                assert name == "interrupted"
+            known[name] = first_look(nm.Run.open(run))
+        return known[name]
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def page(looked: Callable[[str], FirstLook], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """The page about a network, composed once."""
+    folder, known = tmp_path_factory.mktemp("pages"), dict[str, str]()
+
+    def of(name: str) -> str:
+        if name not in known:
+            known[name] = compose([looked(name)], folder / "page.html").read_text("utf-8")
+        return known[name]
+
+    return of
+
+
+class Words(HTMLParser):
+    """The words of a page, and whether its tags nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.words += [value or "" for name, value in attrs if name in ("alt", "aria-label")]
+        if tag not in ("meta", "img", "source"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append("" if self.open and self.open[-1] == "style" else data)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_an_odd_network_has_a_whole_page_without_an_empty_number(name: str, page: Callable[[str], str]) -> None:
+    words = "\n".join(Words(page(name)).words)
+    told = words[words.index("One seed.") :]  # the findings have tests of their own
+    assert not re.search(r"\b(nan|inf)\b", told, re.IGNORECASE), re.findall(r".{40}\b(?:nan|inf)\b.{40}", told)
+
+
+@pytest.mark.parametrize("name", ["untrained", "interrupted", "dead"])
+def test_nothing_is_said_to_be_learnt_where_nothing_was(name: str, looked: Callable[[str], FirstLook]) -> None:
+    assert [finding.text for finding in findings(looked(name)) if finding.holds] == []
+
+
+def test_one_snapshot_is_called_one(looked: Callable[[str], FirstLook], page: Callable[[str], str]) -> None:
+    assert looked("interrupted").run.steps == [0]
+    text = page("interrupted")
+    assert "one snapshot, so nothing can have moved" in text
+    assert "one snapshot: untrained" in text  # below a picture
+    assert not re.search(r"(narrows|widens|falls|rises) from|grew to", text)
+
+
+def test_a_dead_layer_is_called_undefined_and_not_collapsed(page: Callable[[str], str]) -> None:
+    text = page("dead")
+    assert "Neural collapse is not defined" in text
+    assert "no shape to follow" in text
+    assert "3 of 3 units end up dead" in text
+
+
+def test_too_few_probe_images_are_refused_in_one_sentence(tmp_path: Path) -> None:
+    small_runs.train(tmp_path / "small")
+    with pytest.raises(DataError, match="12 examples"):
+        first_look(nm.Run.open(tmp_path / "small"))
+
+
+def test_a_module_whose_layers_have_no_names_is_refused_in_words(tmp_path: Path) -> None:
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 5), torch.nn.ReLU(), torch.nn.Linear(5, 10))
+    nm.train(net, DIGITS, nm.TrainConfig(epochs=0), observers=[nm.Recorder(tmp_path / "foreign", RECORD)])
+    with pytest.raises(nm.errors.RunError, match="layers have no names"):
+        first_look(nm.Run.open(tmp_path / "foreign"))
