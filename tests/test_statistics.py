@@ -36,6 +36,15 @@ def test_p_values_count_the_value_itself_and_keep_nan() -> None:
     assert np.isnan(p[1])
 
 
+def test_a_draw_that_equals_the_value_but_for_rounding_or_is_nan_counts_against_the_claim() -> None:
+    third = np.array([0.1 + 0.2])
+    assert third[0] > 0.3
+    assert statistics.p_values(third, np.full((9, 1), 0.3))[0] == 1
+    assert statistics.p_values(third, np.full((9, 1), np.nan))[0] == 1
+    assert statistics.p_values(-third, np.full((9, 1), -0.3))[0] == 1
+    assert statistics.p_values(third, np.full((9, 1), 0.29))[0] == 0.1
+
+
 def test_false_discovery_is_scipys_over_the_tests_there_are() -> None:
     p = np.array([0.01, np.nan, 0.04, 0.2])
     q = statistics.false_discovery(p)

@@ -10,6 +10,9 @@ from scipy import stats
 INTERVAL = (2.5, 97.5)
 """The percentiles between which a null or an interval is drawn."""
 
+TIE = 1e-12
+"""Numbers that differ by less, relatively, are the same but for rounding."""
+
 FEWEST_SEEDS = 5
 """An interval over seeds needs as many networks."""
 
@@ -41,9 +44,11 @@ def shuffles(labels: np.ndarray, n: int, seed: int = 0) -> Iterator[np.ndarray]:
 def p_values(values: np.ndarray, null: np.ndarray) -> np.ndarray:
     """Share of the null at or above each value, one-sided, the value itself counted: (1 + #{null >= value}) / (1 + n).
 
-    ``values`` [...]; ``null`` [draw, ...]. From 1 / (1 + n) to 1, never 0 (Phipson & Smyth 2010). NaN stays NaN.
+    ``values`` [...]; ``null`` [draw, ...]. From 1 / (1 + n) to 1, never 0 (Phipson & Smyth 2010). What differs by rounding only
+    (1e-12 of the value) is a tie, and a draw that is NaN counts against the claim. A value that is NaN stays NaN.
     """
-    p = (1 + (null >= values).sum(0)) / (1 + len(null))
+    reached = (null >= values - TIE * np.abs(values)) | np.isnan(null)
+    p = (1 + reached.sum(0)) / (1 + len(null))
     return np.where(np.isnan(values), np.nan, p)
 
 
