@@ -114,7 +114,10 @@ def dimension_over_time(results: Mapping[str, xr.Dataset], *, look: Look) -> Plo
         style.log_axis(axes)
         axes.grid(True, axis="y")
         _steps(axes, results)
-        axes.set_xlabel("optimiser step")
+        if not any(np.isfinite(table[measure]).any() for table in results.values()):
+            style.missing(axes, "not defined: every\nimage is answered alike", look)
+        if any(float(table["step"][-1]) for table in results.values()):
+            axes.set_xlabel("optimiser step")
     panels[0].set_ylabel("dimensions")
     handles, names = panels[0].get_legend_handles_labels()
     handles.append(panels[0].fill_between([], [], [], color=look.null, alpha=0.3))
@@ -290,7 +293,7 @@ def _band(axes: Axes, table: xr.Dataset, name: str, look: Look, *, factor: float
 
 
 def _steps(axes: Axes, results: Mapping[str, xr.Dataset]) -> None:
-    style.step_axis(axes, max(1.0, *(float(table["step"][-1]) for table in results.values())))
+    style.step_axis(axes, max(float(table["step"][-1]) for table in results.values()))
 
 
 def _short(name: str) -> str:
