@@ -15,7 +15,6 @@ import neural_microscope as nm
 import small_runs
 from neural_microscope.analysis.findings import findings
 from neural_microscope.analysis.look import FirstLook, first_look
-from neural_microscope.errors import DataError
 from neural_microscope.report import compose
 from neural_microscope.training import Observer, Training
 
@@ -141,7 +140,7 @@ def test_a_dead_layer_is_called_undefined_and_not_collapsed(page: Callable[[str]
 
 def test_too_few_probe_images_are_refused_in_one_sentence(tmp_path: Path) -> None:
     small_runs.train(tmp_path / "small")
-    with pytest.raises(DataError, match="12 examples"):
+    with pytest.raises(nm.errors.RunError, match="12 probe images; this analysis needs 20"):
         first_look(nm.Run.open(tmp_path / "small"))
 
 

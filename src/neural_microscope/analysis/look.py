@@ -16,6 +16,8 @@ from ..statistics import bootstrap, halves
 from . import causal, dynamics, geometry, predictions, selectivity, similarity
 
 Progress = Callable[[str, int, int], None]
+FEWEST_IMAGES = 20
+"""Groups of equal count and halves of halves need as many."""
 TOP = 10
 """Strongest images of each unit that are kept."""
 JUDGED = 150
@@ -115,6 +117,10 @@ def first_look(run: Run, progress: Progress | None = None) -> FirstLook:
         raise RunError(
             f"{run.folder} records a {run.description['model']['class']}, whose layers have no names this analysis knows. Take its "
             "measures one by one: nm.analysis.… on run.activations(name), and causal ones on nm.hooked(your module)"
+        )
+    if len(run.probe) < FEWEST_IMAGES:
+        raise RunError(
+            f"{run.folder} has {len(run.probe)} probe images; this analysis needs {FEWEST_IMAGES} or more: RecordConfig(probe_size=…)"
         )
     names = [name for name in run.hook_points if name.endswith("hook_post")]
     tell = progress or (lambda part, done, total: None)

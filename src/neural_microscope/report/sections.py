@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from .. import plots
-from ..analysis.findings import Finding
+from ..analysis.findings import Finding, number
 from ..analysis.look import FirstLook, Pair
 from ..run import Run
 from .html import ONE, anchor, escape, folded, folding, picture, scrolling, table
@@ -89,7 +89,7 @@ def _glance(looks: Sequence[FirstLook], names: Sequence[str]) -> str:
                     f"{dead[-1]} ({dead[0]})",
                     f"{always[-1]} ({always[0]})",
                     _both(layer.selectivity["selectivity"], layer.selectivity_untrained["selectivity"]),
-                    f"{100 * layer.between:.0f} ({100 * layer.between_untrained:.0f})",
+                    f"{number(100 * layer.between, 0)} ({number(100 * layer.between_untrained, 0)})",
                     int((layer.effects["accuracy_drop_q"] < 0.05).sum()),
                 )
             )
@@ -119,7 +119,7 @@ def training(looks: Sequence[FirstLook], names: Sequence[str]) -> str:
     sizes = ", ".join(f"{name}: {_training_words(look.run)}" for name, look in zip(names, looks, strict=True))
     parts = picture(
         lambda theme: plots.learning_curves(curves, theme=theme),
-        f"Both axes are logarithmic. Black: all test images; grey: the batches trained on, averaged over log-spaced stretches. {ONE}",
+        f"Both axes are logarithmic. Strong lines: all test images; grey: the batches trained on, over log-spaced stretches. {ONE}",
         table=table(
             ("network", "step", "test loss (nat)", "read wrongly (%)"), rows, "At each snapshot, all test images"
         ),

@@ -101,7 +101,12 @@ def settled(look: FirstLook, layer: LayerLook) -> Finding:
     change, p = table["function"].values, float(table["function_p"][0])
     where, call = layer_name(look, layer), f'nm.analysis.similarity.drift(run.activations("{layer.hook_point}"))'
     if len(change) < 2 or not change[0] > 0:
-        return Finding("one snapshot only, so nothing can have moved.", "", call, False, where)
+        why = (
+            "there is one snapshot only"
+            if len(change) < 2
+            else "the layer does not change, or answers every image alike"
+        )
+        return Finding(f"nothing is seen to move: {why}.", "", call, False, where)
     half = np.flatnonzero(change <= change[0] / 2)
     by = (
         f"Half of the change is done by {at_step(float(table['step'][half[0]]))}."

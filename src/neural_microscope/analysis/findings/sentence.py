@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import xarray as xr
@@ -39,23 +40,28 @@ class Finding:
 
 
 def number(value: float, digits: int = 2) -> str:
-    """A number for prose: a fixed number of decimals and a true minus sign."""
+    """A number for prose: a fixed number of decimals and a true minus sign; a dash where there is none."""
+    if math.isnan(value):
+        return "–"
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")  # + 0.0: no minus before a zero
 
 
 def significant(value: float) -> str:
     """Three significant digits: ``0.00912``, ``96.7``."""
-    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+    return "–" if math.isnan(value) else f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
 
 
 def probability(p: float) -> str:
-    """``p = 0.012``, or ``p < 0.001``."""
+    """``p = 0.012``, ``p < 0.001``, or that there is none."""
+    if math.isnan(p):
+        return "not defined"
     return "p < 0.001" if p < 0.001 else f"p = {number(p, 3)}"
 
 
 def band(table: xr.Dataset, name: str, digits: int = 2, times: float = 1) -> str:
     """The null band of a scalar variable: ``0.12 to 0.34``."""
-    return " to ".join(number(times * float(table[f"{name}_null_{end}"]), digits) for end in ("low", "high"))
+    low, high = (times * float(table[f"{name}_null_{end}"]) for end in ("low", "high"))
+    return "not defined" if math.isnan(low) else f"{number(low, digits)} to {number(high, digits)}"
 
 
 def at_step(step: float) -> str:

@@ -51,9 +51,8 @@ def _unit(
     others = np.percentile(np.delete(added, unit), INTERVAL) if len(added) > 1 else np.full(2, np.nan)
     label, cost, (mean, spread) = _hardest_hit(right, labels, unit, choose, judge)
     taste, auc, tuned = _taste(layer, unit)
-    beyond = low > 0 and added[unit] > float(
-        effects["loss_increase_null_high"]
-    )  # chosen elsewhere, so no family of tests
+    # Judged on images it was not chosen on, so there is no family of tests.
+    beyond = bool(low > 0 and added[unit] > float(effects["loss_increase_null_high"]))
     call = f'nm.analysis.causal.ablate_all(run.model(), run.probe, "{layer.hook_point}").isel({layer.axis}={unit})'
     return Finding(
         f"{layer.axis} {unit} {taste}, and cutting it out {'costs' if beyond else 'is not shown to cost'} more than chance.",
