@@ -99,15 +99,17 @@ def test_the_bars_of_both_classes_add_up_to_their_logits() -> None:
         assert sum(bar.get_width() for bar in axes.patches) == pytest.approx(float(table["logits"][3, label]), abs=1e-6)
 
 
-def test_numbers_of_a_shift_stand_only_where_random_units_do_not_reach() -> None:
+def test_numbers_of_a_shift_are_bold_only_where_random_units_do_not_reach() -> None:
     table = TABLES["confusion_shift"]()
     shift = np.zeros((10, 10), int)
     shift[2, 2], shift[2, 5], shift[3, 3], shift[3, 4] = -6, 6, -1, 1
     table["shift"] = (("class", "predicted"), shift)
     for end, value in (("low", -2.0), ("high", 2.0)):
         table[f"shift_null_{end}"] = (("class", "predicted"), np.full((10, 10), value))
-    texts = {text.get_text() for text in plots.confusion_shift(table).axes[0].texts}
-    assert texts == {"−6", "+6"}
+    shift[7, 7], shift[7, 8] = -5, 5
+    table["shift_null_high"][7, 8], table["shift_null_low"][7, 7] = 9.0, -9.0
+    texts = {(text.get_text(), text.get_weight()) for text in plots.confusion_shift(table).axes[0].texts}
+    assert texts == {("−6", "bold"), ("+6", "bold"), ("−5", "normal"), ("+5", "normal")}
 
 
 def test_the_random_orders_are_the_band_of_the_curve() -> None:

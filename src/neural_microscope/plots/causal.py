@@ -230,8 +230,8 @@ def cumulative_ablation(table: xr.Dataset, *, look: Look) -> Plot:
 
 @draws
 def confusion_shift(table: xr.Dataset, *, look: Look) -> Plot:
-    """Which images an intervention moves from class to class: counts after minus before; a cell that moves more than 95 % of
-    random units do has its number. ``table``: `analysis.causal.confusion_shift`.
+    """Which images an intervention moves from class to class: counts after minus before. Bold: beyond what random units do;
+    numbers in plain type are as large, and random units move as many. ``table``: `analysis.causal.confusion_shift`.
     """
     shift = table["shift"].values
     limit = float(np.nan_to_num(np.abs(shift)).max()) or 1.0
@@ -241,9 +241,10 @@ def confusion_shift(table: xr.Dataset, *, look: Look) -> Plot:
     outside = (shift < table["shift_null_low"].values) | (shift > table["shift_null_high"].values)
     if table["shift_null_low"].isnull().all():
         outside = shift != 0
-    for row, col in np.argwhere(outside):
+    for row, col in np.argwhere(outside | (np.abs(shift) >= max(1.0, limit / 4))):
         text = f"{int(shift[row, col]):+d}".replace("-", "−")
-        axes.text(col, row, text, ha="center", va="center", fontsize=7.5, color=look.ink)
+        weight = "bold" if outside[row, col] else "normal"
+        axes.text(col, row, text, ha="center", va="center", fontsize=7.5, color=look.ink, weight=weight)
     style.quiet(axes, ticks=True)
     for ticks in (axes.set_xticks, axes.set_yticks):
         ticks(range(len(shift)), [str(c) for c in range(len(shift))])
@@ -255,7 +256,7 @@ def confusion_shift(table: xr.Dataset, *, look: Look) -> Plot:
     style.colour_bar(figure, axes, look.signed_map, (-limit, limit), "images more (+) or fewer (−)")
     figure.alt = (
         f"Confusion after minus before an intervention, class by predicted class; {moved} of the images are read "
-        f"differently {beside}; numbers stand where random units do not reach."
+        f"differently {beside}; numbers are bold where random units do not reach."
     )
     return figure
 
