@@ -16,7 +16,7 @@ FOUND = 0.05
 
 @draws
 def similarity_matrix(table: xr.Dataset, *, rows: str = "layer", columns: str = "layer", look: Look) -> Plot:
-    """Every layer against every other by three measures, darker meaning more alike, each value over what chance gives.
+    """Every layer against every other by three measures, a stronger colour meaning more alike, each value over what chance gives.
 
     ``table``: `analysis.similarity.matrix`. ``rows``, ``columns``: what the two sides are, for the axes.
     """
@@ -41,7 +41,7 @@ def similarity_matrix(table: xr.Dataset, *, rows: str = "layer", columns: str = 
         axes.set_title(title)
     panels[0].set_ylabel(rows)
     figure.supxlabel(
-        "darker: more alike; small: what shuffled images stay within (97.5 %)", fontsize=8, color=look.quiet
+        "stronger colour: more alike; small: what shuffled images stay within (97.5 %)", fontsize=8, color=look.quiet
     )
     best = {row: second[int(np.nanargmax(v))] for row, v in zip(first, table["cka"].values, strict=True) if _known(v)}
     figure.alt = (
