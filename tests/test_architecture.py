@@ -15,7 +15,7 @@ ROOT = Path(neural_microscope.__file__).parent
 ROWS = [
     ["cli"],
     ["demonstration"],
-    ["report"],
+    ["report", "explorer"],
     ["analysis.findings", "phantoms"],
     ["analysis.look"],
     ["analysis.*", "plots", "recording"],

@@ -17,6 +17,7 @@ _MODULES = (
     "config",
     "data",
     "errors",
+    "explorer",
     "hooks",
     "interventions",
     "phantoms",
@@ -61,7 +62,20 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from . import analysis, config, data, errors, hooks, interventions, phantoms, plots, report, scalar, statistics
+    from . import (
+        analysis,
+        config,
+        data,
+        errors,
+        explorer,
+        hooks,
+        interventions,
+        phantoms,
+        plots,
+        report,
+        scalar,
+        statistics,
+    )
     from .config import CNNConfig, MLPConfig, RecordConfig, TrainConfig
     from .hooks import ActivationCache, HookedModel, HookPoint, activations, hooked
     from .models import CNN, MLP

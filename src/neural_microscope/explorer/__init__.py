@@ -1,0 +1,10 @@
+"""A run, or several on the same images, as one offline HTML page in which the network can be touched.
+
+The page computes everything it shows of a drawing or an intervention itself, from the weights (rounded to float16); the
+measures of single units and their nulls are computed here. It analyses nothing that `analysis` does not.
+"""
+
+from .graph import UnsupportedLayer, operations
+from .page import write
+
+__all__ = ["UnsupportedLayer", "operations", "write"]

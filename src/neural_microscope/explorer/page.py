@@ -1,0 +1,79 @@
+"""The page: the built front end, its data, and a policy that lets it ask for nothing outside itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import os
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ..errors import RunError
+from ..plots import TOKENS
+from ..run import Run
+from .payload import payload
+
+
+def write(
+    runs: Sequence[Run], path: str | Path, *, snapshots: int = 20, models: Sequence[nn.Module | None] = ()
+) -> Path:
+    """Writes the explorer of the runs to ``path`` (whole or not at all); returns the path.
+
+    ``snapshots``: how many moments of each life the page can show, at most. ``models``: as in `payload`. No run, runs probed
+    with different images, and a front end that was not built are RunErrors; a layer that the page can't compute is an
+    UnsupportedLayer.
+    """
+    data = payload(runs, snapshots=snapshots, models=models)
+    data["title"] = "Touch the network: " + " and ".join(network["name"] for network in data["networks"])
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(document(data, *front_end()), "utf-8")
+    os.replace(partial, path)
+    return path
+
+
+def front_end() -> tuple[str, str]:
+    """(script, style) that the build made."""
+    folder = files(__package__).joinpath("static")
+    script, style = folder.joinpath("explorer.js"), folder.joinpath("explorer.css")
+    if not (script.is_file() and style.is_file()):
+        raise RunError(
+            "the explorer's front end was not built. Reinstalling builds it (pip install -e .); in a checkout: make web"
+        )
+    return script.read_text("utf-8"), style.read_text("utf-8")
+
+
+def document(data: dict[str, Any], script: str, style: str) -> str:
+    """A whole self-contained document. Nothing in the data can end its element or become markup."""
+    script = script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    plain = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f"<title>{html.escape(data['title'])}</title><style>{_tokens()}{style}</style></head><body>"
+        '<div id="app"><noscript>This page computes in the browser; it needs JavaScript.</noscript></div>'
+        f'<script type="application/json" id="data">{plain}</script><script>{script}</script></body></html>\n'
+    )
+
+
+def _tokens() -> str:
+    names = {theme: "".join(f"--{k}:{v};" for k, v in TOKENS[theme].items()) for theme in ("light", "dark")}
+    classes = "".join(f"--class-{i}:{colour};" for i, colour in enumerate(TOKENS["classes"]))
+    fonts = ", ".join(f"'{name}'" if " " in name else name for name in ("system-ui", *TOKENS["fonts"], "sans-serif"))
+    return (
+        f":root{{color-scheme:light dark;--sans:{fonts};{classes}{names['light']}}}"
+        f"@media (prefers-color-scheme: dark){{:root{{{names['dark']}}}}}"
+    )

@@ -1,0 +1,215 @@
+"""What the page is given: probe images, each network's operations and rounded weights, and the measures of its units."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import nn
+
+from ..analysis import causal, selectivity
+from ..errors import RunError
+from ..hooks import evaluation, hooked
+from ..models import Network
+from ..run import Run
+from .graph import operations
+
+VERSION = 1
+TOP = 10
+"""Strongest images of each unit."""
+
+
+def payload(runs: Sequence[Run], *, snapshots: int = 20, models: Sequence[nn.Module | None] = ()) -> dict[str, Any]:
+    """Everything the page shows, as plain JSON values; ``snapshots``: at most so many of each run, the first and the last
+    among them.
+
+    ``models``: for a run of a module that was not built from a config, an instance to load its weights into. The runs were
+    probed with the same images; otherwise, or without a run, a RunError.
+    """
+    if not runs:
+        raise RunError("the explorer needs at least one run")
+    probe = runs[0].probe
+    for run in runs[1:]:
+        if not (np.array_equal(run.probe.images, probe.images) and np.array_equal(run.probe.labels, probe.labels)):
+            raise RunError(
+                f"{run.folder} was probed with other images than {runs[0].folder}; one page shows networks on the same ones"
+            )
+    given = [*models, *[None] * (len(runs) - len(models))]
+    count, rows, cols = probe.images.shape
+    return {
+        "version": VERSION,
+        "note": runs[0].description["data"]["note"],
+        "images": {
+            "count": count,
+            "rows": rows,
+            "cols": cols,
+            "classes": probe.classes,
+            "labels": probe.labels.tolist(),
+            "pixels": _base64(probe.images.astype(np.uint8)),
+        },
+        "networks": [
+            _network(run, name, model, snapshots) for run, name, model in zip(runs, names(runs), given, strict=True)
+        ],
+    }
+
+
+def names(runs: Sequence[Run]) -> list[str]:
+    """A name for each run: MLP and CNN, a module's class, or with the folder where two are alike."""
+    about = [run.description["model"] for run in runs]
+    found = [a["class"] if a["kind"] == "module" else a["kind"].upper() for a in about]
+    return [n if found.count(n) == 1 else f"{n} ({run.folder.name})" for n, run in zip(found, runs, strict=True)]
+
+
+def spread(steps: Sequence[int], most: int) -> list[int]:
+    """At most ``most`` of the steps, evenly over the recorded moments, the first and the last among them."""
+    if most < 1:
+        raise RunError(f"{most} snapshots; give 1 or more")
+    if len(steps) <= most:
+        return list(steps)
+    if most == 1:
+        return [steps[-1]]
+    return [steps[i] for i in np.unique(np.linspace(0, len(steps) - 1, most).round().astype(int))]
+
+
+def _network(run: Run, name: str, into: nn.Module | None, most: int) -> dict[str, Any]:
+    model = run.model(into=into)
+    ops = operations(model)
+    shapes = _shapes(model, run)
+    for op in ops:
+        if op["kind"] == "hook" and op["name"] not in shapes:
+            raise RunError(f"{run.folder}: the network has no hook point {op['name']!r}")
+    steps = spread(run.steps, most)
+    wanted = sorted(
+        {v for op in ops for k, v in op.items() if k in ("weight", "bias", "mean", "variance") and isinstance(v, str)}
+    )
+    tensors, stride = _places(run.weights(steps[-1]), wanted)
+    rounded = [_rounded(run.weights(step), wanted, run, step) for step in steps]
+    layers = [op["name"] for op in ops if op["kind"] == "hook" and _shown(op["name"], model)]
+    exact, answers = accuracies(model, run, dict(zip(wanted, rounded[-1], strict=True)))
+    at = [run.steps.index(step) for step in steps]
+    return {
+        "name": name,
+        "seed": run.description["model"].get("seed"),
+        "classes": run.probe.classes,
+        "input": [1, *run.probe.images.shape[1:]],
+        "hookPoints": [{"name": op["name"], "shape": shapes[op["name"]]} for op in ops if op["kind"] == "hook"],
+        "layers": layers,
+        "ops": ops,
+        "steps": steps,
+        "tensors": tensors,
+        "stride": stride,
+        "weights": _base64(np.concatenate([t.ravel() for block in rounded for t in block]).astype("<f2")),
+        "curve": {
+            "step": steps,
+            "testLoss": _plain(run.log["test_loss"].values[at]),
+            "testAccuracy": _plain(run.log["test_accuracy"].values[at]),
+        },
+        "accuracy": {"float32": exact, "float16": answers},
+        "units": {layer: units(run, model, layer) for layer in layers},
+    }
+
+
+def _shown(name: str, model: nn.Module) -> bool:
+    """Whether a hook point is drawn as units: what the nonlinearities return, or what each layer of a foreign module does."""
+    return name.endswith(".hook_post" if isinstance(model, Network) else ".hook_out")
+
+
+def _shapes(model: nn.Module, run: Run) -> dict[str, list[int]]:
+    """The shape of each hook point for one image."""
+    lens: Any = hooked(model)
+    with torch.no_grad(), evaluation(lens):
+        logits, cache = lens.run_with_cache(run.probe.subset([0]).tensor())
+    found = {name: list(tensor.shape[1:]) for name, tensor in cache.items()}
+    return {"input": [1, *run.probe.images.shape[1:]], "logits": list(logits.shape[1:])} | found
+
+
+def _places(weights: dict[str, torch.Tensor], wanted: Sequence[str]) -> tuple[dict[str, Any], int]:
+    places, offset = {}, 0
+    for name in wanted:
+        places[name] = {"shape": list(weights[name].shape), "offset": offset}
+        offset += weights[name].numel()
+    return places, offset
+
+
+def _rounded(weights: dict[str, torch.Tensor], wanted: Sequence[str], run: Run, step: int) -> list[np.ndarray]:
+    found = []
+    for name in wanted:
+        with np.errstate(over="ignore"):
+            half = weights[name].detach().cpu().numpy().astype(np.float16)
+        if not np.isfinite(half).all():
+            raise RunError(
+                f"{run.folder}: {name} at step {step} holds numbers that float16 can't: above 65,504 or not finite"
+            )
+        found.append(half)
+    return found
+
+
+def accuracies(model: nn.Module, run: Run, rounded: dict[str, np.ndarray]) -> tuple[float, float]:
+    """Share of the probe images read rightly with the weights as they are, and as the page has them."""
+    images, labels = run.probe.tensor(), run.probe.label_tensor()
+    whole = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    found = []
+    with torch.no_grad():
+        for weights in (
+            whole,
+            whole | {name: torch.from_numpy(half.astype(np.float32)) for name, half in rounded.items()},
+        ):
+            model.load_state_dict(weights)
+            found.append(float((model(images).argmax(1) == labels).double().mean()))
+        model.load_state_dict(whole)
+    return found[0], found[1]
+
+
+def units(run: Run, model: nn.Module, layer: str) -> list[dict[str, Any]]:
+    """The measures of a layer's units at the last snapshot, each with its null, for the unit cards."""
+    if layer not in run.hook_points:
+        return []
+    acts = run.activations(layer).load()
+    if acts.dims not in (("snapshot", "example", "unit"), ("snapshot", "example", "channel")):
+        return []
+    last = acts.isel(snapshot=-1)
+    table, life = selectivity.class_selectivity(last), selectivity.over_time(acts)
+    top = selectivity.top_examples(last, min(TOP, acts.sizes["example"])).values
+    effects = causal.ablate_all(model, run.probe, layer)
+    columns = {
+        "preferred": table["preferred"],
+        "selectivity": table["selectivity"],
+        "selectivityLow": table["selectivity_null_low"],
+        "selectivityHigh": table["selectivity_null_high"],
+        "auc": table["auc"],
+        "aucNullLow": table["auc_null_low"],
+        "aucNullHigh": table["auc_null_high"],
+        "density": table["density"],
+        "since": life["since"],
+        "accuracyDrop": effects["accuracy_drop"],
+        "accuracyDropLow": effects["accuracy_drop_low"],
+        "accuracyDropHigh": effects["accuracy_drop_high"],
+        "lossIncrease": effects["loss_increase"],
+        "lossNullLow": effects["loss_increase_null_low"],
+        "lossNullHigh": effects["loss_increase_null_high"],
+    }
+    plain = {name: _plain(_numbers(array)) for name, array in columns.items()}
+    return [
+        {**{name: values[unit] for name, values in plain.items()}, "top": top[unit].tolist()}
+        for unit in range(len(top))
+    ]
+
+
+def _numbers(array: xr.DataArray) -> np.ndarray:
+    return np.asarray(array.values)
+
+
+def _plain(values: np.ndarray) -> list[Any]:
+    """JSON has no NaN: what is not defined is null. Six significant digits."""
+    if np.issubdtype(values.dtype, np.integer):
+        return values.tolist()
+    return [float(f"{v:.6g}") if math.isfinite(v) else None for v in values.tolist()]
+
+
+def _base64(array: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
