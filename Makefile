@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 export OMP_NUM_THREADS ?= 1
 WORKERS ?= 2
 
-.PHONY: demo demo-short test test-slow test-interop calibration lint bench clean help
+.PHONY: web demo demo-short test test-slow test-interop calibration lint bench clean help
 
 help:
 	@echo "make demo          train an MLP and a CNN, record them, write demo/report.html"
@@ -17,11 +17,12 @@ help:
 	@echo "make test-slow     many kills, published facts"
 	@echo "make test-interop  against the other tools, in an environment of its own"
 	@echo "make calibration   run every instrument on its phantoms and keep the record"
+	@echo "make web           builds the explorer's front end anew where its sources changed"
 	@echo "make lint          ruff and mypy"
 	@echo "make bench         side-by-side timings"
 	@echo "make clean         remove what make made; recorded runs stay"
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml constraints.txt hatch_build.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "neural-microscope needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -29,16 +30,24 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test,dev]"
 	@touch $@
 
-demo: $(VENV)/.installed
+# The explorer's front end; installing builds it too where it is absent.
+BUNDLE := src/neural_microscope/explorer/static/explorer.js
+$(BUNDLE): $(VENV)/.installed $(wildcard web/src/*) web/build.mjs web/package-lock.json
+	$(BIN)/python hatch_build.py
+	@touch $@
+
+web: $(BUNDLE)
+
+demo: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/microscope demo --out demo
 
-demo-short: $(VENV)/.installed
+demo-short: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/microscope demo --out demo-short --short
 
-test: $(VENV)/.installed
+test: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not interop"
 
-test-slow: $(VENV)/.installed
+test-slow: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow
 
 # The other tools pull in hundreds of megabytes, so they live apart.
@@ -54,15 +63,16 @@ test-interop: .venv-interop/.installed
 calibration: $(VENV)/.installed
 	$(BIN)/microscope calibrate --output src/neural_microscope/phantoms/record.json
 
-lint: $(VENV)/.installed
+lint: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/npm --prefix web run --silent check
 
 # Beside TransformerLens where its environment is there (make test-interop makes it).
 bench: $(VENV)/.installed
 	$(if $(wildcard .venv-interop/.installed),.venv-interop/bin/python,$(BIN)/python) -m benchmarks
 
 clean:
-	rm -rf $(VENV) .venv-interop .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist
+	rm -rf $(VENV) .venv-interop web/node_modules src/neural_microscope/explorer/static .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +

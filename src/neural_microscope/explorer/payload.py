@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +14,7 @@ import torch
 import xarray as xr
 from torch import nn
 
-from ..analysis import causal, selectivity
+from ..analysis import causal, geometry, selectivity, similarity
 from ..errors import RunError
 from ..hooks import evaluation, hooked
 from ..models import Network
@@ -20,16 +22,15 @@ from ..run import Run
 from .graph import operations
 
 VERSION = 1
-TOP = 10
-"""Strongest images of each unit."""
 
 
 def payload(runs: Sequence[Run], *, snapshots: int = 20, models: Sequence[nn.Module | None] = ()) -> dict[str, Any]:
     """Everything the page shows, as plain JSON values; ``snapshots``: at most so many of each run, the first and the last
     among them.
 
-    ``models``: for a run of a module that was not built from a config, an instance to load its weights into. The runs were
-    probed with the same images; otherwise, or without a run, a RunError.
+    Runs that differ in nothing but their seeds are one network of the page, the first; the others say in how many seeds its
+    units are found again. ``models``: for each network of the page that was not built from a config, an instance to load its
+    weights into, else None. The runs were probed with the same images; otherwise, or without a run, a RunError.
     """
     if not runs:
         raise RunError("the explorer needs at least one run")
@@ -39,7 +40,8 @@ def payload(runs: Sequence[Run], *, snapshots: int = 20, models: Sequence[nn.Mod
             raise RunError(
                 f"{run.folder} was probed with other images than {runs[0].folder}; one page shows networks on the same ones"
             )
-    given = [*models, *[None] * (len(runs) - len(models))]
+    groups = populations(runs)
+    given = [*models, *[None] * (len(groups) - len(models))]
     count, rows, cols = probe.images.shape
     return {
         "version": VERSION,
@@ -49,13 +51,28 @@ def payload(runs: Sequence[Run], *, snapshots: int = 20, models: Sequence[nn.Mod
             "rows": rows,
             "cols": cols,
             "classes": probe.classes,
+            "dataset": runs[0].description["data"]["name"],
             "labels": probe.labels.tolist(),
-            "pixels": _base64(probe.images.astype(np.uint8)),
+            "pixels": _packed(probe.images.astype(np.uint8)),
         },
         "networks": [
-            _network(run, name, model, snapshots) for run, name, model in zip(runs, names(runs), given, strict=True)
+            _network(run, name, model, snapshots, others)
+            for (run, *others), name, model in zip(groups, names([g[0] for g in groups]), given, strict=True)
         ],
     }
+
+
+def populations(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs that differ in nothing but their seeds together, the rest alone; in the order given."""
+    groups: dict[str, dict[Any, Run]] = {}
+    for place, run in enumerate(runs):
+        about = run.description
+        parts = [{k: v for k, v in about[part].items() if k != "seed"} for part in ("model", "train")]
+        key, seed = json.dumps([*parts, about["data"]["sha256"]], sort_keys=True), about["model"].get("seed")
+        if seed is None or seed in groups.get(key, {}):
+            key += f" {place}"  # nobody knows whether these are two networks or one
+        groups.setdefault(key, {})[seed] = run
+    return [list(group.values()) for group in groups.values()]
 
 
 def names(runs: Sequence[Run]) -> list[str]:
@@ -76,7 +93,7 @@ def spread(steps: Sequence[int], most: int) -> list[int]:
     return [steps[i] for i in np.unique(np.linspace(0, len(steps) - 1, most).round().astype(int))]
 
 
-def _network(run: Run, name: str, into: nn.Module | None, most: int) -> dict[str, Any]:
+def _network(run: Run, name: str, into: nn.Module | None, most: int, others: Sequence[Run]) -> dict[str, Any]:
     model = run.model(into=into)
     ops = operations(model)
     shapes = _shapes(model, run)
@@ -103,15 +120,44 @@ def _network(run: Run, name: str, into: nn.Module | None, most: int) -> dict[str
         "steps": steps,
         "tensors": tensors,
         "stride": stride,
-        "weights": _base64(np.concatenate([t.ravel() for block in rounded for t in block]).astype("<f2")),
+        "weights": _packed(np.concatenate([t.ravel() for block in rounded for t in block]).astype("<f2")),
         "curve": {
             "step": steps,
             "testLoss": _plain(run.log["test_loss"].values[at]),
             "testAccuracy": _plain(run.log["test_accuracy"].values[at]),
         },
         "accuracy": {"float32": exact, "float16": answers},
-        "units": {layer: units(run, model, layer) for layer in layers},
+        "units": {layer: units(run, model, layer, others) for layer in layers},
+        "maps": {layer: found for layer in layers if (found := plane(run, layer)) is not None},
+        "python": {"run": _shown_path(run), "module": run.description["model"]["kind"] == "module"},
     }
+
+
+def _shown_path(run: Run) -> str:
+    """The run's folder as a reader may know it: a path from the root of somebody's disk says too much."""
+    return run.folder.name if run.folder.is_absolute() else run.folder.as_posix()
+
+
+def plane(run: Run, layer: str) -> dict[str, Any] | None:
+    """The two directions in which a layer varies most at the last snapshot, on which the page projects every snapshot; None
+    for fewer than two units.
+    """
+    if layer not in run.hook_points or (acts := _units(run, layer)) is None or min(acts.shape[1:]) < 2:
+        return None
+    last = acts.isel(snapshot=-1)
+    found = geometry.pca(last.expand_dims("snapshot"), 2)
+    return {
+        "centre": _plain(last.values.astype(float).mean(0)),
+        "directions": [_plain(row) for row in found["direction"].values],
+        "explained": _plain(found["explained"].values),
+        "chance": _plain(found["explained_by_chance"].values),
+    }
+
+
+def _units(run: Run, layer: str) -> xr.DataArray | None:
+    """[snapshot, example, unit or channel] of what was recorded; None for what holds neither."""
+    acts = run.activations(layer).load()
+    return acts if acts.dims[1:] in (("example", "unit"), ("example", "channel")) else None
 
 
 def _shown(name: str, model: nn.Module) -> bool:
@@ -165,16 +211,14 @@ def accuracies(model: nn.Module, run: Run, rounded: dict[str, np.ndarray]) -> tu
     return found[0], found[1]
 
 
-def units(run: Run, model: nn.Module, layer: str) -> list[dict[str, Any]]:
-    """The measures of a layer's units at the last snapshot, each with its null, for the unit cards."""
-    if layer not in run.hook_points:
-        return []
-    acts = run.activations(layer).load()
-    if acts.dims not in (("snapshot", "example", "unit"), ("snapshot", "example", "channel")):
+def units(run: Run, model: nn.Module, layer: str, others: Sequence[Run] = ()) -> list[dict[str, Any]]:
+    """The measures of a layer's units at the last snapshot, each with its null, for the unit cards; ``others``: runs that
+    differ in nothing but their seeds, in which each unit is looked for.
+    """
+    if layer not in run.hook_points or (acts := _units(run, layer)) is None:
         return []
     last = acts.isel(snapshot=-1)
     table, life = selectivity.class_selectivity(last), selectivity.over_time(acts)
-    top = selectivity.top_examples(last, min(TOP, acts.sizes["example"])).values
     effects = causal.ablate_all(model, run.probe, layer)
     columns = {
         "preferred": table["preferred"],
@@ -194,10 +238,18 @@ def units(run: Run, model: nn.Module, layer: str) -> list[dict[str, Any]]:
         "lossNullHigh": effects["loss_increase_null_high"],
     }
     plain = {name: _plain(_numbers(array)) for name, array in columns.items()}
+    again = [] if not others else _again(last, [other.activations(layer).isel(snapshot=-1) for other in others])
     return [
-        {**{name: values[unit] for name, values in plain.items()}, "top": top[unit].tolist()}
-        for unit in range(len(top))
+        {**{name: values[unit] for name, values in plain.items()}, "again": again[unit] if again else None}
+        for unit in range(last.shape[1])
     ]
+
+
+def _again(acts: xr.DataArray, others: Sequence[xr.DataArray]) -> list[dict[str, Any]]:
+    """In how many of the other seeds each unit is found again, beyond a rotated basis."""
+    table = similarity.replication([acts, *others])
+    found, of, chance = (_plain(table[name].values) for name in ("replicated", "of", "replicated_by_chance"))
+    return [{"found": f, "of": o, "chance": c} for f, o, c in zip(found, of, chance, strict=True)]
 
 
 def _numbers(array: xr.DataArray) -> np.ndarray:
@@ -211,5 +263,7 @@ def _plain(values: np.ndarray) -> list[Any]:
     return [float(f"{v:.6g}") if math.isfinite(v) else None for v in values.tolist()]
 
 
-def _base64(array: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+def _packed(array: np.ndarray) -> str:
+    """Deflated and in base64; of numbers of several bytes first all first bytes, then all second ones, which deflate better."""
+    raw = np.ascontiguousarray(array).view(np.uint8).reshape(-1, array.dtype.itemsize)
+    return base64.b64encode(zlib.compress(raw.T.tobytes(), 9)).decode()

@@ -1,0 +1,179 @@
+"""The page's forward pass, gradients and ablations give PyTorch's numbers, on the same rounded weights."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from playwright.sync_api import Page
+
+import neural_microscope as nm
+from neural_microscope.explorer.payload import spread
+
+pytestmark = [pytest.mark.browser, pytest.mark.mnist]
+
+TOLERANCE = 1e-4
+
+ARRAY = """values => {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    let text = ''; for (const b of bytes) text += String.fromCharCode(b);
+    return btoa(text); }"""
+"""A Float32Array as base64: numbers one by one take seconds."""
+
+
+def array(text: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), np.float32)
+
+
+def given(values: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(values, np.float32).tobytes()).decode()
+
+
+FLOATS = "text => new Float32Array(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer)"
+
+
+def rounded(run: nm.Run, step: int) -> Any:
+    """The network with the weights that the page has."""
+    model = run.model(step=step)
+    with torch.no_grad():
+        for tensor in (*model.parameters(), *model.buffers()):
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.half().float())
+    return model
+
+
+def drawings() -> np.ndarray:
+    """Twenty things nobody would call a digit, grey and of every size."""
+    rng = np.random.default_rng(0)
+    images = np.zeros((20, 28, 28), np.float32)
+    for image in images:
+        r, c = rng.integers(2, 20, 2)
+        image[r : r + rng.integers(1, 9), c : c + rng.integers(1, 9)] = rng.random()
+        image += (rng.random((28, 28)) < 0.03) * rng.random((28, 28))
+    return images.clip(0, 1)
+
+
+@pytest.fixture
+def page(explorer: Path, opened: Callable[..., Page]) -> Page:
+    return opened(explorer)
+
+
+@pytest.mark.parametrize("network", [0, 1])
+def test_every_hook_point_of_every_image_and_drawing_at_every_moment(
+    page: Page, runs: list[nm.Run], network: int
+) -> None:
+    run = runs[network]
+    steps = spread(run.steps, 4)
+    images = np.concatenate([run.probe.images[:50] / np.float32(255), drawings()])
+    for snapshot, step in enumerate(steps):
+        _, cache = rounded(run, step).run_with_cache(torch.from_numpy(images)[:, None])
+        found = page.evaluate(
+            f"""([network, snapshot, text]) => {{
+                const all = ({FLOATS})(text), pass = [];
+                for (let i = 0; i < all.length; i += 784)
+                    pass.push(microscope.models[network].forward(all.subarray(i, i + 784), snapshot));
+                const names = [...pass[0].keys()];
+                return Object.fromEntries(names.map(name => {{
+                    const size = pass[0].get(name).length, whole = new Float32Array(size * pass.length);
+                    pass.forEach((seen, i) => whole.set(seen.get(name), i * size));
+                    return [name, ({ARRAY})(whole)]; }})); }}""",
+            [network, snapshot, given(images)],
+        )
+        assert set(found) == set(cache)
+        for name, text in found.items():
+            expected = cache[name].numpy().reshape(-1)
+            assert np.abs(array(text) - expected).max() < TOLERANCE, (step, name)
+
+
+@pytest.mark.parametrize("network", [0, 1])
+def test_ablations_equal_the_librarys_at_several_moments(page: Page, runs: list[nm.Run], network: int) -> None:
+    run = runs[network]
+    for snapshot, step in list(enumerate(spread(run.steps, 4)))[1:]:
+        model = rounded(run, step)
+        for layer in [name for name in run.hook_points if name.endswith("hook_post")]:
+            effects = nm.analysis.causal.ablate_all(model, run.probe, layer, draws=1)
+            units = [0, int(effects["loss_increase"].values.argmax())]
+            for unit in units:
+                found = page.evaluate(
+                    """async ([network, snapshot, layer, unit]) => {
+                        const evaluator = microscope.evaluators[network];
+                        const base = await evaluator.answers(snapshot, new Map());
+                        const changes = new Map([[layer, new Map([[unit, {kind: 'zero'}]])]]);
+                        const cut = await evaluator.answers(snapshot, changes);
+                        const again = await evaluator.answers(snapshot, new Map());
+                        return [base.accuracy, cut.accuracy, cut.loss - base.loss, again.accuracy, cut.byClass]; }""",
+                    [network, snapshot, layer, unit],
+                )
+                row = effects.isel({effects["loss_increase"].dims[0]: unit})
+                assert found[0] == found[3] == pytest.approx(effects.attrs["accuracy"], abs=0.0011)
+                assert found[0] - found[1] == pytest.approx(
+                    float(row["accuracy_drop"]), abs=0.0011
+                )  # one image at most
+                assert found[2] == pytest.approx(float(row["loss_increase"]), abs=1e-5)
+
+
+def test_scaling_clamping_and_patching_equal_the_librarys(page: Page, runs: list[nm.Run]) -> None:
+    for network, run in enumerate(runs):
+        model = rounded(run, run.steps[-1])
+        layer = next(name for name in run.hook_points if name.endswith("hook_post"))
+        images = run.probe.tensor()[:5]
+        _, cache = model.run_with_cache(images)
+        what = "unit" if cache[layer].ndim == 2 else "channel"
+        other = cache[layer][4]
+        makers = [
+            ("{kind: 'scale', value: 2.5}", nm.interventions.scale(2.5, **{what: 3})),
+            ("{kind: 'clamp', value: 0.7}", nm.interventions.patch(torch.full_like(other, 0.7)[None], **{what: 3})),
+            ("{kind: 'patch', values: patch}", nm.interventions.patch(other[None], **{what: 3})),
+        ]
+        for words, hook in makers:
+            with torch.no_grad(), model.hooks([(layer, hook)]):
+                expected = model(images)
+            found = page.evaluate(
+                f"""([network, layer, text, patched]) => {{
+                    const model = microscope.models[network], all = ({FLOATS})(text), patch = ({FLOATS})(patched), out = [];
+                    const changes = new Map([[layer, new Map([[3, {words}]])]]);
+                    for (let i = 0; i < all.length; i += 784)
+                        out.push(...model.forward(all.subarray(i, i + 784), model.last, changes).get('logits'));
+                    return out; }}""",
+                [network, layer, given(images.numpy()), given(other[3].numpy())],
+            )
+            np.testing.assert_allclose(np.reshape(found, expected.shape), expected, atol=TOLERANCE)
+
+
+def watched(model: Any, pixels: torch.Tensor, layer: str) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """(logits, what stands before and after a layer's nonlinearity), as parts of the graph."""
+    kept = {}
+
+    def keep(tensor: torch.Tensor, hook: Any) -> None:
+        kept[hook.name] = tensor
+
+    with model.hooks([(layer.replace("post", "pre"), keep), (layer, keep)]):
+        return model(pixels), kept
+
+
+@pytest.mark.parametrize("network", [0, 1])
+def test_patterns_and_contributions_are_torchs_gradients(page: Page, runs: list[nm.Run], network: int) -> None:
+    run = runs[network]
+    model = rounded(run, run.steps[-1])
+    image = run.probe.tensor()[7:8]
+    for layer in [name for name in run.hook_points if name.endswith("hook_post")]:
+        pixels = image.clone().requires_grad_()
+        logits, kept = watched(model, pixels, layer)
+        before = kept[layer.replace("post", "pre")][0, 5].flatten()
+        expected = torch.autograd.grad(before[before.argmax()], pixels, retain_graph=True)[0].flatten()
+        slopes = [torch.autograd.grad(logit, kept[layer], retain_graph=True)[0][0, 5] for logit in logits[0]]
+        moved = torch.stack([(slope * kept[layer][0, 5]).sum() for slope in slopes]).detach()
+        pattern, contributions = page.evaluate(
+            f"""([network, layer, text]) => {{
+                const model = microscope.models[network];
+                const trace = new microscope.Trace(model, ({FLOATS})(text), model.last);
+                return [({ARRAY})(trace.pattern(layer, 5)), [...trace.contributions(layer, 5)]]; }}""",
+            [network, layer, given(image.numpy())],
+        )
+        np.testing.assert_allclose(array(pattern), expected, atol=TOLERANCE)
+        np.testing.assert_allclose(contributions, moved, atol=TOLERANCE)

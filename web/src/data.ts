@@ -1,0 +1,125 @@
+// What Python wrote into the page, and how its numbers are read.
+
+export type Op =
+  | { kind: "hook"; name: string }
+  | { kind: "normalize"; mean: number; std: number }
+  | { kind: "flatten" }
+  | { kind: "relu" }
+  | { kind: "tanh" }
+  | { kind: "gelu"; approximate: "none" | "tanh" }
+  | { kind: "linear"; weight: string; bias: string | null }
+  | { kind: "conv2d"; weight: string; bias: string | null; stride: number[]; padding: number[] }
+  | { kind: "maxpool" | "avgpool"; kernel: number[]; stride: number[]; padding: number[] }
+  | { kind: "batchnorm"; weight: string | null; bias: string | null; mean: string; variance: string; eps: number }
+  | { kind: "layernorm"; weight: string | null; bias: string | null; eps: number; size: number };
+
+/** The measures of a unit at the last snapshot, each with its null; null where it is not defined. */
+export interface UnitData {
+  preferred: number;
+  selectivity: number | null;
+  selectivityLow: number | null;
+  selectivityHigh: number | null;
+  auc: number | null;
+  aucNullLow: number | null;
+  aucNullHigh: number | null;
+  density: number | null;
+  since: number | null;
+  accuracyDrop: number | null;
+  accuracyDropLow: number | null;
+  accuracyDropHigh: number | null;
+  lossIncrease: number | null;
+  lossNullLow: number | null;
+  lossNullHigh: number | null;
+  /** In how many of the other seeds it is found again; null where none were given. */
+  again: { found: number | null; of: number; chance: number | null } | null;
+}
+
+export interface NetworkData {
+  name: string;
+  seed: number | null;
+  classes: number;
+  input: number[];
+  hookPoints: { name: string; shape: number[] }[];
+  layers: string[];
+  ops: Op[];
+  steps: number[];
+  tensors: Record<string, { shape: number[]; offset: number }>;
+  stride: number;
+  weights: string;
+  curve: { step: number[]; testLoss: (number | null)[]; testAccuracy: (number | null)[] };
+  accuracy: { float32: number; float16: number };
+  units: Record<string, UnitData[]>;
+  maps: Record<string, { centre: number[]; directions: number[][]; explained: number[]; chance: number[] }>;
+  python: { run: string; module: boolean };
+}
+
+export interface PageData {
+  version: number;
+  title: string;
+  note: string;
+  images: { count: number; rows: number; cols: number; classes: number; labels: number[]; pixels: string; dataset: string };
+  networks: NetworkData[];
+}
+
+/** The images as the networks take them: float32 in 0..1, one after the other. */
+export interface Images {
+  count: number;
+  rows: number;
+  cols: number;
+  classes: number;
+  labels: number[];
+  pixels: Float32Array;
+}
+
+/** What Python deflated. */
+export async function inflated(base64: string): Promise<Uint8Array> {
+  const text = atob(base64);
+  const packed = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) packed[i] = text.charCodeAt(i);
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** Two-byte numbers from all their first bytes followed by all their second ones. */
+export function joined(planes: Uint8Array): Uint16Array {
+  const count = planes.length / 2;
+  const found = new Uint16Array(count);
+  for (let i = 0; i < count; i++) found[i] = planes[i] | (planes[count + i] << 8);
+  return found;
+}
+
+let halves: Float32Array | null = null;
+
+/** Every float16 as a float32, by its bits. */
+function table(): Float32Array {
+  if (halves) return halves;
+  halves = new Float32Array(65536);
+  for (let bits = 0; bits < 65536; bits++) {
+    const sign = bits & 0x8000 ? -1 : 1;
+    const exponent = (bits >> 10) & 31;
+    const fraction = bits & 1023;
+    if (exponent === 31) halves[bits] = fraction ? NaN : sign * Infinity;
+    else halves[bits] = sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
+  }
+  return halves;
+}
+
+/** float16 values (as their bits) from `start` to `end`, as float32. */
+export function widened(bits: Uint16Array, start: number, end: number): Float32Array {
+  const values = table();
+  const found = new Float32Array(end - start);
+  for (let i = start; i < end; i++) found[i - start] = values[bits[i]];
+  return found;
+}
+
+export async function imagesOf(page: PageData): Promise<Images> {
+  const { pixels, ...rest } = page.images;
+  const found = Float32Array.from(await inflated(pixels), (value) => value / 255);
+  return { ...rest, pixels: found };
+}
+
+export function load(): PageData {
+  const page = JSON.parse(document.getElementById("data")!.textContent!) as PageData;
+  if (page.version !== 1) throw new Error(`this page's data has version ${page.version}; its script reads version 1`);
+  return page;
+}
