@@ -1,0 +1,173 @@
+// The digit: drawn by mouse, touch or keys, or one of the included images.
+
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { JSX } from "preact";
+import type { Images } from "./data";
+import { type Ink, RADIUS, SIDE, type Strokes } from "./pen";
+import { css, ink as inked, painted, signed, type Theme } from "./theme";
+
+export interface DigitProps {
+  images: Images;
+  source: number | Strokes;
+  ink: Ink;
+  /** What the networks are given. */
+  pixels: Float32Array;
+  /** What moves the unit under the pointer, [row × col]; null without one. */
+  pattern: Float32Array | null;
+  patternWords: string;
+  theme: Theme;
+  /** The images to step through. */
+  among: number[];
+  onInk: (done: boolean) => void;
+  onImage: (index: number) => void;
+  onClear: () => void;
+}
+
+const STEP = SIDE / 40;
+
+export function Digit(props: DigitProps): JSX.Element {
+  const { images, source, ink, pixels, theme, among } = props;
+  const pad = useRef<HTMLCanvasElement>(null);
+  const [pen, setPen] = useState({ x: SIDE / 2, y: SIDE / 2, down: false, keys: false });
+  const down = useRef(false);
+  const drawing = typeof source !== "number";
+
+  useLayoutEffect(() => {
+    const context = pad.current!.getContext("2d")!;
+    context.imageSmoothingEnabled = false;
+    if (drawing) strokes(context, ink.strokes, theme);
+    else context.drawImage(painted(pixels, images.rows, images.cols, inked(theme)), 0, 0, SIDE, SIDE);
+    if (pen.keys) {
+      context.strokeStyle = css(theme.selected);
+      context.lineWidth = 2;
+      context.beginPath();
+      context.arc(pen.x, pen.y, pen.down ? 6 : 10, 0, 2 * Math.PI);
+      context.stroke();
+    }
+  }, [pixels, source, theme, pen]);
+
+  function place(event: PointerEvent): [number, number] {
+    const box = pad.current!.getBoundingClientRect();
+    return [((event.clientX - box.left) / box.width) * SIDE, ((event.clientY - box.top) / box.height) * SIDE];
+  }
+
+  function onPointerDown(event: PointerEvent): void {
+    if (event.button > 0) return;
+    pad.current!.setPointerCapture(event.pointerId);
+    if (!drawing) props.onClear();
+    down.current = true;
+    ink.begin(...place(event));
+    props.onInk(false);
+  }
+
+  function onPointerMove(event: PointerEvent): void {
+    if (!down.current) return;
+    const moves = event.getCoalescedEvents?.() ?? [event];
+    let moved = false;
+    for (const one of moves.length ? moves : [event]) moved = ink.to(...place(one)) || moved;
+    if (moved) props.onInk(false);
+  }
+
+  function onPointerUp(): void {
+    if (!down.current) return;
+    down.current = false;
+    props.onInk(true);
+  }
+
+  function onKeyDown(event: KeyboardEvent): void {
+    const moves: Record<string, [number, number]> = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] };
+    const move = moves[event.key];
+    if (move) {
+      const [x, y] = [pen.x + move[0], pen.y + move[1]].map((v) => Math.min(SIDE - 1, Math.max(0, v)));
+      setPen({ ...pen, x, y, keys: true });
+      if (pen.down && ink.to(x, y)) props.onInk(true);
+    } else if (event.key === " ") {
+      if (!drawing) props.onClear();
+      if (!pen.down) ink.begin(pen.x, pen.y);
+      setPen({ ...pen, down: !pen.down, keys: true });
+      props.onInk(true);
+    } else if (event.key === "Delete" || event.key === "Backspace") {
+      setPen({ ...pen, down: false, keys: true });
+      props.onClear();
+    } else return;
+    event.preventDefault();
+  }
+
+  const at = drawing ? -1 : among.indexOf(source);
+  const step = (by: number) => among.length && props.onImage(among[(at + by + among.length) % among.length]);
+  return (
+    <div class="digit">
+      <canvas
+        ref={pad}
+        class="pad"
+        width={SIDE}
+        height={SIDE}
+        tabIndex={0}
+        role="application"
+        aria-roledescription="drawing pad"
+        aria-label="Draw a digit. Arrow keys move the pen, space puts it down or lifts it, Delete clears."
+        onPointerDown={onPointerDown}
+        onPointerMove={onPointerMove}
+        onPointerUp={onPointerUp}
+        onPointerCancel={onPointerUp}
+        onKeyDown={onKeyDown}
+        onBlur={() => setPen({ ...pen, down: false, keys: false })}
+      />
+      <p class="said" aria-live="polite">
+        {drawing ? (ink.strokes.length ? "Your drawing." : "Draw here: mouse, finger, or arrow keys and space.") : `Test image ${source}: a ${images.labels[source]}. Draw over it to begin your own.`}
+      </p>
+      <div class="row">
+        <button type="button" onClick={() => step(-1)} aria-label="Previous test image">‹</button>
+        <label>
+          Image <input type="number" min={0} max={images.count - 1} value={drawing ? "" : source} onChange={(event) => image(event.currentTarget.value)} />
+        </label>
+        <button type="button" onClick={() => step(1)} aria-label="Next test image">›</button>
+        <button type="button" onClick={props.onClear}>Clear</button>
+      </div>
+      <Seen {...props} />
+    </div>
+  );
+
+  function image(text: string): void {
+    const index = Number(text);
+    if (text !== "" && Number.isInteger(index) && index >= 0 && index < images.count) props.onImage(index);
+  }
+}
+
+function strokes(context: CanvasRenderingContext2D, all: Strokes, theme: Theme): void {
+  context.fillStyle = css(theme.paper);
+  context.fillRect(0, 0, SIDE, SIDE);
+  context.strokeStyle = css(theme.ink);
+  [context.lineWidth, context.lineCap, context.lineJoin] = [2 * RADIUS, "round", "round"];
+  for (const stroke of all) {
+    context.beginPath();
+    context.moveTo(stroke[0], stroke[1]);
+    if (stroke.length === 2) context.lineTo(stroke[0] + 0.01, stroke[1]);
+    for (let i = 2; i < stroke.length; i += 2) context.lineTo(stroke[i], stroke[i + 1]);
+    context.stroke();
+  }
+}
+
+/** What the networks are given, and on it what moves the unit under the pointer. */
+function Seen({ images, pixels, pattern, patternWords, theme }: DigitProps): JSX.Element {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useEffect(() => {
+    const context = canvas.current!.getContext("2d")!;
+    context.imageSmoothingEnabled = false;
+    let values: Float32Array = pixels;
+    let ramp = inked(theme);
+    if (pattern) {
+      values = pattern.map((v, i) => v * pixels[i]);
+      const most = values.reduce((a, b) => Math.max(a, Math.abs(b)), 0) || 1;
+      ramp = signed(theme, most);
+    }
+    context.drawImage(painted(values, images.rows, images.cols, ramp), 0, 0, 112, 112);
+  }, [pixels, pattern, theme]);
+  const words = pattern ? `what each pixel adds to ${patternWords} (orange) or takes away (blue)` : "what the networks are given: centred and scaled as the data were";
+  return (
+    <figure class="seen">
+      <canvas ref={canvas} width={112} height={112} role="img" aria-label={words} />
+      <figcaption>{words[0].toUpperCase() + words.slice(1)}.</figcaption>
+    </figure>
+  );
+}

@@ -1,0 +1,151 @@
+// What a hand draws: strokes on a square, their ink, and how MNIST would have centred it.
+
+import type { Images } from "./data";
+
+/** Side of the drawing, in ink cells. */
+export const SIDE = 280;
+export const RADIUS = SIDE / 26;
+const APART = 3; // cells between points that are kept
+
+/** x, y, x, y, … of each stroke, whole cells. */
+export type Strokes = number[][];
+
+export class Ink {
+  readonly cells = new Float32Array(SIDE * SIDE);
+  strokes: Strokes = [];
+
+  static of(strokes: Strokes): Ink {
+    const ink = new Ink();
+    for (const stroke of strokes) {
+      ink.begin(stroke[0], stroke[1]);
+      for (let i = 2; i < stroke.length; i += 2) ink.to(stroke[i], stroke[i + 1], 0);
+    }
+    return ink;
+  }
+
+  begin(x: number, y: number): void {
+    this.strokes.push([inside(x), inside(y)]);
+    this.line(inside(x), inside(y), inside(x), inside(y));
+  }
+
+  /** Draws on to a point; one nearer than `apart` to the last is left out. */
+  to(x: number, y: number, apart = APART): boolean {
+    const stroke = this.strokes.at(-1);
+    if (!stroke) return false;
+    [x, y] = [inside(x), inside(y)];
+    const [fromX, fromY] = stroke.slice(-2);
+    if (Math.hypot(x - fromX, y - fromY) < apart) return false;
+    this.line(fromX, fromY, x, y);
+    stroke.push(x, y);
+    return true;
+  }
+
+  /** Ink where a round pen of RADIUS passed, fading over its last cell. */
+  private line(x0: number, y0: number, x1: number, y1: number): void {
+    const reach = RADIUS + 1;
+    const [left, right] = [Math.max(0, Math.floor(Math.min(x0, x1) - reach)), Math.min(SIDE - 1, Math.ceil(Math.max(x0, x1) + reach))];
+    const [top, bottom] = [Math.max(0, Math.floor(Math.min(y0, y1) - reach)), Math.min(SIDE - 1, Math.ceil(Math.max(y0, y1) + reach))];
+    const [dx, dy] = [x1 - x0, y1 - y0];
+    const length = dx * dx + dy * dy || 1;
+    for (let row = top; row <= bottom; row++) {
+      for (let col = left; col <= right; col++) {
+        const t = Math.min(1, Math.max(0, ((col - x0) * dx + (row - y0) * dy) / length));
+        const distance = Math.hypot(col - x0 - t * dx, row - y0 - t * dy);
+        const ink = Math.min(1, Math.max(0, RADIUS + 0.5 - distance));
+        const at = row * SIDE + col;
+        if (ink > this.cells[at]) this.cells[at] = ink;
+      }
+    }
+  }
+}
+
+function inside(value: number): number {
+  return Math.round(Math.min(SIDE - 1, Math.max(0, value)));
+}
+
+interface Box {
+  top: number;
+  left: number;
+  height: number;
+  width: number;
+}
+
+function boundsOf(pixels: Float32Array, rows: number, cols: number): Box | null {
+  let [top, bottom, left, right] = [rows, -1, cols, -1];
+  for (let r = 0; r < rows; r++) {
+    for (let c = 0; c < cols; c++) {
+      if (pixels[r * cols + c] <= 0) continue;
+      [top, bottom] = [Math.min(top, r), r];
+      [left, right] = [Math.min(left, c), Math.max(right, c)];
+    }
+  }
+  return bottom < 0 ? null : { top, left, height: bottom - top + 1, width: right - left + 1 };
+}
+
+/** The longer side of the ink of the middle one of the images: 20 for MNIST, whose digits were scaled to that. */
+export function usualSide(images: Images): number {
+  const size = images.rows * images.cols;
+  const sides = Array.from({ length: images.count }, (_, i) => {
+    const box = boundsOf(images.pixels.subarray(i * size, (i + 1) * size), images.rows, images.cols);
+    return box ? Math.max(box.height, box.width) : 0;
+  });
+  return Math.max(1, sides.sort((a, b) => a - b)[sides.length >> 1]);
+}
+
+/**
+ * The ink as a network takes it: its bounding box scaled, each pixel the mean of the cells it covers, so that the longer side
+ * has `side` pixels; then moved by whole pixels until its centre of mass lies in the middle (LeCun et al. 1998).
+ */
+export function centred(cells: Float32Array, gridSide: number, rows: number, cols: number, side: number): Float32Array {
+  const found = new Float32Array(rows * cols);
+  const box = boundsOf(cells, gridSide, gridSide);
+  if (!box) return found;
+  const scale = side / Math.max(box.height, box.width);
+  const [height, width] = [box.height, box.width].map((n) => Math.max(1, Math.round(n * scale)));
+  const small = reduced(cells, gridSide, box, height, width);
+  let [mass, massRows, massCols] = [0, 0, 0];
+  for (let r = 0; r < height; r++) {
+    for (let c = 0; c < width; c++) {
+      const value = small[r * width + c];
+      mass += value;
+      massRows += value * (r + 0.5);
+      massCols += value * (c + 0.5);
+    }
+  }
+  const top = Math.round(rows / 2 - massRows / mass);
+  const left = Math.round(cols / 2 - massCols / mass);
+  for (let r = 0; r < height; r++) {
+    for (let c = 0; c < width; c++) {
+      const [row, col] = [r + top, c + left];
+      if (row >= 0 && row < rows && col >= 0 && col < cols) found[row * cols + col] = small[r * width + c];
+    }
+  }
+  return found;
+}
+
+/** Means over areas, first along rows, then along columns. */
+function reduced(cells: Float32Array, gridSide: number, box: Box, height: number, width: number): Float32Array {
+  const narrow = new Float64Array(box.height * width);
+  spans(box.width, width, (c, from, share) => {
+    for (let r = 0; r < box.height; r++) narrow[r * width + c] += share * cells[(box.top + r) * gridSide + box.left + from];
+  });
+  const found = new Float32Array(height * width);
+  const sums = new Float64Array(height * width);
+  spans(box.height, height, (r, from, share) => {
+    for (let c = 0; c < width; c++) sums[r * width + c] += share * narrow[from * width + c];
+  });
+  found.set(sums);
+  return found;
+}
+
+/** Which of `from` cells lie in each of `to` pixels, and with what share of the pixel. */
+function spans(from: number, to: number, tell: (pixel: number, cell: number, share: number) => void): void {
+  const step = from / to;
+  for (let pixel = 0; pixel < to; pixel++) {
+    const [start, end] = [pixel * step, (pixel + 1) * step];
+    for (let cell = Math.floor(start); cell < Math.min(from, Math.ceil(end)); cell++) {
+      const share = (Math.min(end, cell + 1) - Math.max(start, cell)) / step;
+      if (share > 0) tell(pixel, cell, share);
+    }
+  }
+}

@@ -1,0 +1,115 @@
+// The whole state of the page, and its form in the address.
+
+import type { Strokes } from "./pen";
+
+export interface UnitPlace {
+  network: number;
+  layer: number;
+  unit: number;
+}
+
+export interface ChangeItem extends UnitPlace {
+  kind: "zero" | "scale" | "clamp" | "patch";
+  /** The factor of scale, the value of clamp, the image of patch. */
+  value: number;
+}
+
+export interface State {
+  /** The number of an included image, or what was drawn. */
+  source: number | Strokes;
+  /** Which of the moments of training, from 0. */
+  moment: number;
+  selected: UnitPlace | null;
+  changes: ChangeItem[];
+  map: { network: number; layer: number; colour: "class" | "said" | "error" };
+  filter: { label: number | null; mistakes: number | null };
+  mission: number | null;
+}
+
+export function initial(moments: number): State {
+  return {
+    source: 0,
+    moment: moments - 1,
+    selected: null,
+    changes: [],
+    map: { network: 0, layer: 0, colour: "class" },
+    filter: { label: null, mistakes: null },
+    mission: null,
+  };
+}
+
+const LETTERS = { zero: "z", scale: "s", clamp: "c", patch: "p" } as const;
+const COLOURS = ["class", "said", "error"] as const;
+
+/** The parts of the state that are not as at first, as `#i=12&t=19&s=0.1.14&c=0.1.14z_0.1.3s0.5`. */
+export function toHash(state: State, start: State): string {
+  const parts: string[] = [];
+  if (typeof state.source !== "number") parts.push(`d=${state.source.map((s) => s.map((v) => v.toString(36).padStart(2, "0")).join("")).join("-")}`);
+  else if (state.source !== start.source) parts.push(`i=${state.source}`);
+  if (state.moment !== start.moment) parts.push(`t=${state.moment}`);
+  if (state.selected) parts.push(`s=${place(state.selected)}`);
+  if (state.changes.length) parts.push(`c=${state.changes.map((c) => `${place(c)}${LETTERS[c.kind]}${c.kind === "zero" ? "" : c.value}`).join("_")}`);
+  const map = `${state.map.network}.${state.map.layer}.${state.map.colour}`;
+  if (map !== "0.0.class") parts.push(`m=${map}`);
+  if (state.filter.label !== null) parts.push(`f=${state.filter.label}`);
+  if (state.filter.mistakes !== null) parts.push(`w=${state.filter.mistakes}`);
+  if (state.mission !== null) parts.push(`q=${state.mission}`);
+  return parts.join("&");
+}
+
+function place(at: UnitPlace): string {
+  return `${at.network}.${at.layer}.${at.unit}`;
+}
+
+/** What can be in this page: sizes that an address must keep to. */
+export interface Bounds {
+  images: number;
+  classes: number;
+  moments: number;
+  missions: number;
+  /** [network][layer] -> units. */
+  units: number[][];
+}
+
+/** The state an address gives; whatever is not possible in this page is left as at first. */
+export function fromHash(hash: string, start: State, bounds: Bounds): State {
+  const given = new URLSearchParams(hash.replace(/^#/, ""));
+  const state = { ...start };
+  const number = (name: string, below: number): number | null => {
+    const value = given.get(name);
+    return value !== null && /^\d+$/.test(value) && Number(value) < below ? Number(value) : null;
+  };
+  const strokes = (given.get("d") ?? "").split("-").map((s) => (s.match(/../g) ?? []).map((v) => parseInt(v, 36)));
+  if (given.has("d") && strokes.every((s) => s.length >= 2 && s.length % 2 === 0 && s.every((v) => v >= 0))) state.source = strokes;
+  else state.source = number("i", bounds.images) ?? start.source;
+  state.moment = number("t", bounds.moments) ?? start.moment;
+  state.selected = unitPlace(given.get("s") ?? "", bounds);
+  state.changes = (given.get("c") ?? "").split("_").flatMap((text) => changeItem(text, bounds));
+  const [network, layer, colour] = (given.get("m") ?? "").split(".");
+  const known = COLOURS.find((name) => name === colour);
+  if (known && bounds.units[Number(network)]?.[Number(layer)]) state.map = { network: Number(network), layer: Number(layer), colour: known };
+  state.filter = { label: number("f", bounds.classes), mistakes: number("w", bounds.units.length) };
+  state.mission = number("q", bounds.missions);
+  return state;
+}
+
+function unitPlace(text: string, bounds: Bounds): UnitPlace | null {
+  const match = /^(\d+)\.(\d+)\.(\d+)$/.exec(text);
+  if (!match) return null;
+  const [network, layer, unit] = match.slice(1).map(Number);
+  return unit < (bounds.units[network]?.[layer] ?? 0) ? { network, layer, unit } : null;
+}
+
+function changeItem(text: string, bounds: Bounds): ChangeItem[] {
+  const match = /^([\d.]+)([zscp])(-?[\d.]*)$/.exec(text);
+  const at = match && unitPlace(match[1], bounds);
+  if (!match || !at) return [];
+  const kind = (Object.keys(LETTERS) as (keyof typeof LETTERS)[]).find((k) => LETTERS[k] === match[2])!;
+  const value = Number(match[3] || 0);
+  if (!Number.isFinite(value) || (kind === "patch" && !(Number.isInteger(value) && value >= 0 && value < bounds.images))) return [];
+  return [{ ...at, kind, value }];
+}
+
+export function same(a: UnitPlace | null, b: UnitPlace | null): boolean {
+  return a !== null && b !== null && a.network === b.network && a.layer === b.layer && a.unit === b.unit;
+}

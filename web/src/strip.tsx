@@ -1,0 +1,174 @@
+// One layer: a tile for each unit in fixed order, drawn on one canvas, with a button over each tile.
+
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { JSX } from "preact";
+import type { ChangeItem } from "./state";
+import { amount, colour, css, painted, signed, type Theme } from "./theme";
+
+const GAP = 3;
+
+export interface StripProps {
+  label: string;
+  values: Float32Array;
+  shape: number[];
+  /** The value that has full colour. */
+  top: number;
+  /** Whether values below 0 occur. */
+  both: boolean;
+  theme: Theme;
+  selected: number | null;
+  changes: ChangeItem[];
+  dead: boolean[] | null;
+  onSelect: (unit: number) => void;
+  onHover: (unit: number | null) => void;
+}
+
+export function Strip(props: StripProps): JSX.Element {
+  const { label, values, shape, theme, selected, changes, dead, top, both } = props;
+  const [count, rows = 1, cols = 1] = shape;
+  const tile = rows === 1 ? 24 : rows > 20 ? 58 : 42;
+  const box = useRef<HTMLDivElement>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const [width, setWidth] = useState(0);
+  const columns = Math.max(1, Math.min(count, Math.floor((width + GAP) / (tile + GAP))));
+  const [focus, setFocus] = useState(0);
+
+  useLayoutEffect(() => {
+    const measure = () => setWidth(box.current!.clientWidth);
+    const observer = new ResizeObserver(measure);
+    observer.observe(box.current!);
+    measure();
+    return () => observer.disconnect();
+  }, []);
+
+  useLayoutEffect(() => {
+    if (!width) return;
+    const lines = Math.ceil(count / columns);
+    const scale = window.devicePixelRatio || 1;
+    const size = [columns, lines].map((n) => n * (tile + GAP) - GAP);
+    const target = canvas.current!;
+    if (target.width !== Math.round(size[0] * scale) || target.height !== Math.round(size[1] * scale)) {
+      [target.width, target.height] = size.map((n) => Math.round(n * scale));
+      [target.style.width, target.style.height] = size.map((n) => `${n}px`);
+    }
+    const context = target.getContext("2d")!;
+    context.setTransform(scale, 0, 0, scale, 0, 0);
+    context.imageSmoothingEnabled = false;
+    context.clearRect(0, 0, size[0], size[1]);
+    const ramp = (both ? signed : amount)(theme, top);
+    const each = rows * cols;
+    for (let unit = 0; unit < count; unit++) {
+      const [x, y] = [(unit % columns) * (tile + GAP), Math.floor(unit / columns) * (tile + GAP)];
+      if (each === 1) {
+        context.fillStyle = colour(ramp, values[unit]);
+        context.fillRect(x, y, tile, tile);
+      } else context.drawImage(painted(values.subarray(unit * each, (unit + 1) * each), rows, cols, ramp), x, y, tile, tile);
+      context.strokeStyle = css(theme.quiet, 0.55);
+      context.lineWidth = 1;
+      context.strokeRect(x + 0.5, y + 0.5, tile - 1, tile - 1);
+      if (dead?.[unit]) hatched(context, x, y, tile, css(theme.null));
+    }
+    for (const change of changes) {
+      const [x, y] = [(change.unit % columns) * (tile + GAP), Math.floor(change.unit / columns) * (tile + GAP)];
+      hatched(context, x, y, tile, css(theme.ink));
+      if (change.kind === "zero") struck(context, x, y, tile, css(theme.ink));
+    }
+    if (selected !== null) {
+      context.strokeStyle = css(theme.selected);
+      context.lineWidth = 2.5;
+      context.strokeRect((selected % columns) * (tile + GAP) + 1.25, Math.floor(selected / columns) * (tile + GAP) + 1.25, tile - 2.5, tile - 2.5);
+    }
+  }, [values, width, columns, theme, selected, changes, dead, top, both]);
+
+  const keys = changes.map((c) => `${c.unit}${c.kind}`).join();
+  const go = useRef<(unit: number) => void>(() => undefined);
+  go.current = props.onSelect;
+  const hover = useRef<(unit: number | null) => void>(() => undefined);
+  hover.current = props.onHover;
+
+  // The buttons do not depend on the activations: made once, left alone while somebody draws.
+  const buttons = useMemo(
+    () =>
+      Array.from({ length: count }, (_, unit) => {
+        const change = changes.find((c) => c.unit === unit);
+        const state = change ? { zero: ", cut out", scale: ", scaled", clamp: ", held", patch: ", patched" }[change.kind] : "";
+        return (
+          <button
+            key={unit}
+            type="button"
+            class="tile"
+            style={{ width: `${tile}px`, height: `${tile}px` }}
+            aria-label={`${rows > 1 ? "channel" : "unit"} ${unit}${state}`}
+            aria-pressed={selected === unit}
+            tabIndex={unit === focus ? 0 : -1}
+            data-unit={unit}
+            onClick={() => go.current(unit)}
+            onFocus={() => {
+              setFocus(unit);
+              hover.current(unit);
+            }}
+            onBlur={() => hover.current(null)}
+          />
+        );
+      }),
+    [count, tile, selected, keys, focus],
+  );
+
+  useEffect(() => {
+    if (focus >= count) setFocus(0);
+  }, [count]);
+
+  function onKeyDown(event: KeyboardEvent): void {
+    const moves: Record<string, number> = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, Home: -focus, End: count - 1 - focus };
+    const move = moves[event.key];
+    if (move === undefined) return;
+    event.preventDefault();
+    const next = Math.min(count - 1, Math.max(0, focus + move));
+    box.current!.querySelector<HTMLButtonElement>(`[data-unit="${next}"]`)!.focus();
+  }
+
+  return (
+    <div
+      ref={box}
+      class="strip"
+      role="group"
+      aria-label={label}
+      onKeyDown={onKeyDown}
+      onPointerMove={(event) => {
+        const unit = (event.target as HTMLElement).dataset.unit;
+        hover.current(unit === undefined ? null : Number(unit));
+      }}
+      onPointerLeave={() => hover.current(null)}
+    >
+      <canvas ref={canvas} aria-hidden="true" />
+      <div class="tiles" style={{ gridTemplateColumns: `repeat(${columns}, ${tile}px)`, gap: `${GAP}px` }}>
+        {buttons}
+      </div>
+    </div>
+  );
+}
+
+function hatched(context: CanvasRenderingContext2D, x: number, y: number, tile: number, colour: string): void {
+  context.save();
+  context.beginPath();
+  context.rect(x, y, tile, tile);
+  context.clip();
+  context.strokeStyle = colour;
+  context.lineWidth = 1;
+  context.beginPath();
+  for (let k = -tile; k < tile; k += 6) {
+    context.moveTo(x + k, y + tile);
+    context.lineTo(x + k + tile, y);
+  }
+  context.stroke();
+  context.restore();
+}
+
+function struck(context: CanvasRenderingContext2D, x: number, y: number, tile: number, colour: string): void {
+  context.strokeStyle = colour;
+  context.lineWidth = 2.5;
+  context.beginPath();
+  context.moveTo(x + 2, y + 2);
+  context.lineTo(x + tile - 2, y + tile - 2);
+  context.stroke();
+}

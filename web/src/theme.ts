@@ -1,0 +1,111 @@
+// Colours, from the page's CSS variables: one meaning each, light and dark.
+
+type Rgb = [number, number, number];
+
+export interface Theme {
+  paper: Rgb;
+  ink: Rgb;
+  amount: Rgb;
+  negative: Rgb;
+  positive: Rgb;
+  absent: Rgb;
+  quiet: Rgb;
+  selected: Rgb;
+  grid: Rgb;
+  null: Rgb;
+}
+
+const NAMES = ["paper", "ink", "amount", "negative", "positive", "absent", "quiet", "selected", "grid", "null"] as const;
+
+export function theme(): Theme {
+  const style = getComputedStyle(document.documentElement);
+  return Object.fromEntries(NAMES.map((name) => [name, rgb(style.getPropertyValue(`--${name}`).trim())])) as unknown as Theme;
+}
+
+function rgb(hex: string): Rgb {
+  return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)) as Rgb;
+}
+
+export function css([r, g, b]: Rgb, alpha = 1): string {
+  return `rgb(${r} ${g} ${b} / ${alpha})`;
+}
+
+function mixed(a: Rgb, b: Rgb, t: number): Rgb {
+  return [0, 1, 2].map((i) => Math.round(a[i] + (b[i] - a[i]) * t)) as Rgb;
+}
+
+const STEPS = 256;
+
+/** 257 colours of a scale, as a canvas stores them: from its low end to its high one, and last that of what is not a number. */
+export interface Ramp {
+  words: Uint32Array;
+  /** The values of the ends. */
+  from: number;
+  to: number;
+}
+
+type Kind = "amount" | "signed" | "ink";
+
+const known = new WeakMap<Theme, Map<Kind, Uint32Array>>();
+
+function words(t: Theme, kind: Kind): Uint32Array {
+  if (!known.has(t)) known.set(t, new Map());
+  const made = known.get(t)!;
+  if (!made.has(kind)) {
+    const found = new Uint32Array(STEPS + 1);
+    for (let i = 0; i < STEPS; i++) found[i] = word(colourAt(t, kind, i / (STEPS - 1)));
+    found[STEPS] = word(t.absent);
+    made.set(kind, found);
+  }
+  return made.get(kind)!;
+}
+
+function word([r, g, b]: Rgb): number {
+  return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+}
+
+function colourAt(t: Theme, kind: Kind, share: number): Rgb {
+  if (kind === "amount") return mixed(t.paper, t.amount, share);
+  if (kind === "ink") return mixed(t.paper, t.ink, share);
+  return mixed(t.paper, share < 0.5 ? t.negative : t.positive, Math.abs(2 * share - 1));
+}
+
+/** From paper at 0 to full colour at `top`. */
+export function amount(t: Theme, top: number): Ramp {
+  return { words: words(t, "amount"), from: 0, to: top };
+}
+
+/** Symmetric about 0: blue takes away, orange adds. */
+export function signed(t: Theme, top: number): Ramp {
+  return { words: words(t, "signed"), from: -top, to: top };
+}
+
+/** Pixels 0..1 as ink on paper. */
+export function ink(t: Theme): Ramp {
+  return { words: words(t, "ink"), from: 0, to: 1 };
+}
+
+function index(ramp: Ramp, value: number): number {
+  const share = ((value - ramp.from) / (ramp.to - ramp.from)) * (STEPS - 1);
+  return Number.isNaN(share) ? STEPS : share < 0 ? 0 : share > STEPS - 1 ? STEPS - 1 : Math.round(share);
+}
+
+export function colour(ramp: Ramp, value: number): string {
+  const w = ramp.words[index(ramp, value)];
+  return css([w & 255, (w >> 8) & 255, (w >> 16) & 255]);
+}
+
+const canvases = new Map<string, HTMLCanvasElement>();
+
+/** Values [row, col] as a small canvas, a pixel each; drawn over by the next of that size. */
+export function painted(values: ArrayLike<number>, rows: number, cols: number, ramp: Ramp): HTMLCanvasElement {
+  const key = `${rows} ${cols}`;
+  if (!canvases.has(key)) canvases.set(key, Object.assign(document.createElement("canvas"), { width: cols, height: rows }));
+  const canvas = canvases.get(key)!;
+  const context = canvas.getContext("2d")!;
+  const image = context.createImageData(cols, rows);
+  const pixels = new Uint32Array(image.data.buffer);
+  for (let i = 0; i < pixels.length; i++) pixels[i] = ramp.words[index(ramp, values[i])];
+  context.putImageData(image, 0, 0);
+  return canvas;
+}
