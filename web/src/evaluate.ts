@@ -33,6 +33,7 @@ class Kept {
 
 export class Evaluator {
   private kept: Kept | null = null;
+  private readonly read = new Map<number, Uint8Array>();
 
   constructor(readonly model: Model, readonly images: Images) {}
 
@@ -46,7 +47,26 @@ export class Evaluator {
   async answers(snapshot: number, changes: Changes, signal?: AbortSignal): Promise<Answers> {
     if (changes.size && (this.kept?.snapshot !== snapshot || !this.kept.whole)) await this.answers(snapshot, NO_CHANGES, signal);
     const logits = await this.all(snapshot, changes, signal);
-    return summary(logits, this.images);
+    const found = summary(logits, this.images);
+    if (!changes.size) this.read.set(snapshot, found.said);
+    return found;
+  }
+
+  /** Which units are 0 for every image at a snapshot, if that is known already. */
+  dead(snapshot: number, layer: string): boolean[] | null {
+    const kept = this.kept;
+    if (kept?.snapshot !== snapshot || !kept.whole) return null;
+    const means = kept.means.get(layer)!;
+    const { count } = this.model.units(layer);
+    return Array.from({ length: count }, (_, unit) => {
+      for (let i = unit; i < means.length; i += count) if (means[i] !== 0) return false;
+      return true;
+    });
+  }
+
+  /** What each image is read as, unchanged, if that was asked before. */
+  known(snapshot: number): Uint8Array | null {
+    return this.read.get(snapshot) ?? null;
   }
 
   private async all(snapshot: number, changes: Changes, signal?: AbortSignal): Promise<Float32Array> {

@@ -1,0 +1,198 @@
+// The page: left the digit, in the middle the networks, right the card of what is selected, below time, map and missions.
+
+import type { JSX } from "preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { Trace } from "./backward";
+import { Card } from "./card";
+import { Digit } from "./digit";
+import { Filter, amongOf } from "./filter";
+import type { Lab } from "./lab";
+import { NetworkColumn } from "./network";
+import { grouped, useMedia } from "./parts";
+import { centred, Ink, SIDE } from "./pen";
+import { type ChangeItem, fromHash, initial, type State, toHash, type UnitPlace } from "./state";
+import { theme as themeNow } from "./theme";
+import { Time } from "./time";
+
+export function App({ lab }: { lab: Lab }): JSX.Element {
+  const { state, update } = useAddress(lab);
+  const dark = useMedia("(prefers-color-scheme: dark)");
+  const theme = useMemo(themeNow, [dark]);
+  const [hover, setHover] = useState<UnitPlace | null>(null);
+  const ink = useRef(new Ink());
+  const [drawn, setDrawn] = useState(0);
+  const waiting = useRef(0);
+
+  const drawing = typeof state.source !== "number";
+  useMemo(() => {
+    if (typeof state.source !== "number" && state.source !== ink.current.strokes) ink.current = Ink.of(state.source);
+  }, [state.source]);
+  const pixels = useMemo(
+    () => (typeof state.source === "number" ? lab.image(state.source) : centred(ink.current.cells, SIDE, lab.images.rows, lab.images.cols, lab.side)),
+    [state.source, drawn],
+  );
+  const seen = useMemo(
+    () =>
+      lab.models.map((model, i) => {
+        const snapshot = lab.snapshot(i, state.moment);
+        return model.forward(pixels, snapshot, lab.changes(i, state.changes, snapshot));
+      }),
+    [pixels, state.moment, state.changes],
+  );
+  const unchanged = useMemo(
+    () => (state.changes.length ? lab.models.map((model, i) => model.forward(pixels, lab.snapshot(i, state.moment))) : seen),
+    [pixels, state.moment, state.changes, seen],
+  );
+  const pointed = useMemo(() => path(lab, hover, pixels, state.moment), [hover, pixels, state.moment]);
+  const among = useMemo(() => amongOf(lab, state), [state.filter, state.moment]);
+
+  /** Ink is shown once a frame, however many pointer events a frame brings. */
+  function onInk(done: boolean): void {
+    if (done) {
+      cancelAnimationFrame(waiting.current);
+      waiting.current = 0;
+      setDrawn((n) => n + 1);
+      update({ source: ink.current.strokes });
+    } else if (!waiting.current) {
+      waiting.current = requestAnimationFrame(() => {
+        waiting.current = 0;
+        performance.mark("ink");
+        setDrawn((n) => n + 1);
+      });
+    }
+  }
+
+  function onClear(): void {
+    ink.current = new Ink();
+    setDrawn((n) => n + 1);
+    update({ source: ink.current.strokes });
+  }
+
+  return (
+    <>
+      <header class="top">
+        <h1>{drawing || state.selected || state.changes.length ? "What happens inside" : "Cut out a unit, and see what fails"}</h1>
+        <p>
+          Draw a digit, or take a test image. Click a unit to open its card; there it can be cut out, scaled, held or patched, while both networks answer.
+        </p>
+        {lab.page.note && <p class="loud">{lab.page.note}</p>}
+      </header>
+      <main class={state.selected ? "with-card" : ""}>
+        <section class="left" aria-label="The digit">
+          <Digit
+            images={lab.images}
+            source={state.source}
+            ink={ink.current}
+            pixels={pixels}
+            pattern={pointed && pointed.pattern}
+            patternWords={pointed?.words ?? ""}
+            theme={theme}
+            among={among.list}
+            onInk={onInk}
+            onImage={(index) => update({ source: index })}
+            onClear={onClear}
+          />
+          <Filter lab={lab} state={state} count={among.list.length} ready={among.ready} onFilter={(filter) => update({ filter })} />
+          <Changes lab={lab} state={state} onChange={(changes) => update({ changes })} onSelect={(selected) => update({ selected })} />
+        </section>
+        <div class="networks">
+          {lab.models.map((_, i) => (
+            <NetworkColumn
+              key={i}
+              lab={lab}
+              network={i}
+              state={state}
+              theme={theme}
+              seen={seen[i]}
+              unchanged={unchanged[i]}
+              added={pointed && hover?.network === i ? pointed.added : null}
+              onSelect={(selected) => update({ selected })}
+              onHover={setHover}
+            />
+          ))}
+        </div>
+        {state.selected && (
+          <Card
+            key={Object.values(state.selected).join()}
+            lab={lab}
+            at={state.selected}
+            state={state}
+            theme={theme}
+            pixels={pixels}
+            seen={seen}
+            onChange={(changes) => update({ changes })}
+            onImage={(source) => update({ source })}
+            onClose={() => update({ selected: null })}
+          />
+        )}
+      </main>
+      <Time lab={lab} moment={state.moment} onMoment={(moment) => update({ moment })} />
+      <footer>
+        <p class="quiet">
+          {grouped(lab.images.count)} test images of {lab.page.images.dataset}. Weights are rounded to float16; everything of a drawing or a change is computed in this page, which asks for nothing outside itself.
+        </p>
+      </footer>
+    </>
+  );
+}
+
+/** The unit under the pointer, back to the pixels and on to the logits. */
+function path(lab: Lab, at: UnitPlace | null, pixels: Float32Array, moment: number): { pattern: Float32Array; added: Float32Array; words: string } | null {
+  if (!at) return null;
+  const model = lab.models[at.network];
+  const layer = lab.layer(at.network, at.layer);
+  const trace = new Trace(model, pixels, lab.snapshot(at.network, moment));
+  const word = model.units(layer).each > 1 ? "channel" : "unit";
+  return { pattern: trace.pattern(layer, at.unit), added: trace.contributions(layer, at.unit), words: `${word} ${at.unit} of ${layer.replace(/\.hook_(post|out)$/, "")}` };
+}
+
+function Changes({ lab, state, onChange, onSelect }: { lab: Lab; state: State; onChange: (changes: ChangeItem[]) => void; onSelect: (at: UnitPlace) => void }): JSX.Element | null {
+  if (!state.changes.length) return null;
+  const words = { zero: "cut out", scale: "scaled", clamp: "held", patch: "patched" };
+  return (
+    <section class="changes" aria-label="What is changed">
+      <h3>{state.changes.length === 1 ? "One change" : `${state.changes.length} changes`}</h3>
+      <ul>
+        {state.changes.map((change) => (
+          <li key={`${change.network}.${change.layer}.${change.unit}`}>
+            <button type="button" class="link" onClick={() => onSelect({ network: change.network, layer: change.layer, unit: change.unit })}>
+              {lab.models[change.network].data.name} {lab.layer(change.network, change.layer).replace(/\.hook_(post|out)$/, "")} {change.unit}
+            </button>{" "}
+            {words[change.kind]}
+            {change.kind === "scale" ? ` × ${change.value}` : change.kind === "clamp" ? ` at ${change.value}` : change.kind === "patch" ? ` from image ${change.value}` : ""}{" "}
+            <button type="button" aria-label={`Put back ${lab.layer(change.network, change.layer)} ${change.unit}`} onClick={() => onChange(state.changes.filter((c) => c !== change))}>×</button>
+          </li>
+        ))}
+      </ul>
+      <button type="button" onClick={() => onChange([])}>Put everything back</button>
+    </section>
+  );
+}
+
+/** The state, kept in the address: what is copied from there opens the same view. */
+function useAddress(lab: Lab): { state: State; update: (part: Partial<State>) => void } {
+  const [start] = useState(() => initial(lab.moments));
+  const bounds = useMemo(
+    () => ({
+      images: lab.images.count,
+      classes: lab.images.classes,
+      moments: lab.moments,
+      missions: 5,
+      units: lab.models.map((model) => model.data.layers.map((layer) => model.units(layer).count)),
+    }),
+    [],
+  );
+  const [state, setState] = useState(() => fromHash(location.hash, start, bounds));
+  const written = useRef(location.hash.slice(1));
+  useEffect(() => {
+    const hash = toHash(state, start);
+    written.current = hash;
+    if (hash !== location.hash.slice(1)) history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+  }, [state]);
+  useEffect(() => {
+    const moved = () => location.hash.slice(1) !== written.current && setState(fromHash(location.hash, start, bounds));
+    addEventListener("hashchange", moved);
+    return () => removeEventListener("hashchange", moved);
+  }, []);
+  return { state, update: (part) => setState((now) => ({ ...now, ...part })) };
+}

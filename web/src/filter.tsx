@@ -1,0 +1,48 @@
+// Which of the included images one steps through: of a class, or those that a network reads wrongly.
+
+import type { JSX } from "preact";
+import { NO_CHANGES } from "./engine";
+import { type Lab, useLater } from "./lab";
+import { grouped } from "./parts";
+import type { State } from "./state";
+
+export function amongOf(lab: Lab, state: State): { list: number[]; ready: boolean } {
+  const { label, mistakes } = state.filter;
+  const all = lab.images.labels.map((_, i) => i).filter((i) => label === null || lab.images.labels[i] === label);
+  if (mistakes === null) return { list: all, ready: true };
+  const said = lab.evaluators[mistakes].known(lab.snapshot(mistakes, state.moment));
+  return said ? { list: all.filter((i) => said[i] !== lab.images.labels[i]), ready: true } : { list: all, ready: false };
+}
+
+export function Filter({ lab, state, count, ready, onFilter }: { lab: Lab; state: State; count: number; ready: boolean; onFilter: (filter: State["filter"]) => void }): JSX.Element {
+  const { label, mistakes } = state.filter;
+  // Once the answers are known the list is taken anew.
+  useLater(
+    async (signal) => {
+      if (mistakes === null || ready) return;
+      await lab.evaluators[mistakes].answers(lab.snapshot(mistakes, state.moment), NO_CHANGES, signal);
+      onFilter({ ...state.filter });
+    },
+    [mistakes, state.moment, ready],
+  );
+  return (
+    <fieldset class="filter">
+      <legend>Which images</legend>
+      <label>
+        Class
+        <select value={label ?? ""} onChange={(e) => onFilter({ ...state.filter, label: e.currentTarget.value === "" ? null : Number(e.currentTarget.value) })}>
+          <option value="">all</option>
+          {Array.from({ length: lab.images.classes }, (_, c) => <option key={c} value={c}>{c}</option>)}
+        </select>
+      </label>
+      <label>
+        Read wrongly by
+        <select value={mistakes ?? ""} onChange={(e) => onFilter({ ...state.filter, mistakes: e.currentTarget.value === "" ? null : Number(e.currentTarget.value) })}>
+          <option value="">anyone or none</option>
+          {lab.models.map((m, i) => <option key={i} value={i}>{m.data.name}</option>)}
+        </select>
+      </label>
+      <small>{grouped(count)} images</small>
+    </fieldset>
+  );
+}

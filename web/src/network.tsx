@@ -1,0 +1,227 @@
+// One network: its layers as strips of units, what it says of the digit, and what a change costs it on all images.
+
+import type { JSX } from "preact";
+import { useMemo } from "preact/hooks";
+import { highest, softmax } from "./engine";
+import type { Answers } from "./evaluate";
+import { type Effect, type Lab, useEffectOf, useRandom } from "./lab";
+import { grouped, number, Numbers, points, Term } from "./parts";
+import type { ChangeItem, State, UnitPlace } from "./state";
+import { Strip } from "./strip";
+import type { Theme } from "./theme";
+
+export interface NetworkProps {
+  lab: Lab;
+  network: number;
+  state: State;
+  theme: Theme;
+  /** Every hook point for the present digit, with the changes and without. */
+  seen: Map<string, Float32Array>;
+  unchanged: Map<string, Float32Array>;
+  /** What the unit under the pointer adds to each logit; null without one. */
+  added: Float32Array | null;
+  onSelect: (place: UnitPlace) => void;
+  onHover: (place: UnitPlace | null) => void;
+}
+
+export function NetworkColumn(props: NetworkProps): JSX.Element {
+  const { lab, network, state, theme, seen, unchanged } = props;
+  const { data } = lab.models[network];
+  const snapshot = lab.snapshot(network, state.moment);
+  const effect = useEffectOf(lab, network, snapshot, state.changes);
+  const mine = useMemo(() => state.changes.filter((c) => c.network === network), [state.changes]);
+  const drops = useRandom(lab, network, snapshot, state.changes, effect?.before ?? null);
+  const dead = useMemo(() => data.layers.map((layer) => lab.evaluators[network].dead(snapshot, layer)), [snapshot, effect]);
+  return (
+    <section class="network" aria-label={data.name}>
+      <h2>
+        {data.name} <small>step {grouped(data.steps[snapshot])}{snapshot === 0 && data.steps[0] === 0 ? ", untrained" : ""}</small>
+      </h2>
+      <Says {...props} changed={mine.length > 0} seen={seen} unchanged={unchanged} />
+      {data.layers.map((layer, place) => (
+        <Layer key={layer} {...props} layer={layer} place={place} theme={theme} mine={mine} dead={dead[place]} />
+      ))}
+      <Cost effect={effect} mine={mine} drops={drops} images={lab.images.count} labels={lab.images.labels} float16={data.accuracy} atEnd={snapshot === lab.models[network].last} />
+    </section>
+  );
+}
+
+function Layer(props: NetworkProps & { layer: string; place: number; mine: ChangeItem[]; dead: boolean[] | null }): JSX.Element {
+  const { lab, network, state, theme, seen, layer, place, mine, dead } = props;
+  const model = lab.models[network];
+  const shape = model.shape(layer);
+  const { count, each } = model.units(layer);
+  const scale = lab.scale(network, layer);
+  const values = seen.get(layer)!;
+  const word = each > 1 ? "channel" : "unit";
+  const short = layer.replace(/\.hook_(post|out)$/, "");
+  const changes = useMemo(() => mine.filter((c) => c.layer === place), [mine, place]);
+  const here = state.selected?.network === network && state.selected.layer === place ? state.selected.unit : null;
+  return (
+    <div class="layer">
+      <h3>
+        {short} <small>{count} {word}s{each > 1 ? ` of ${shape[1]} × ${shape[2]}` : ""}, {scale.both ? `±${number(scale.top)}` : `0 to ${number(scale.top)}`}</small>
+      </h3>
+      <Strip
+        label={`${model.data.name} ${short}: ${count} ${word}s, arrow keys move between them`}
+        values={values}
+        shape={shape}
+        top={scale.top}
+        both={scale.both}
+        theme={theme}
+        selected={here}
+        changes={changes}
+        dead={dead}
+        onSelect={(unit) => props.onSelect({ network, layer: place, unit })}
+        onHover={(unit) => props.onHover(unit === null ? null : { network, layer: place, unit })}
+      />
+      <Numbers
+        head={[word, each > 1 ? "mean over the map" : "activation", ...(each > 1 ? ["highest"] : [])]}
+        rows={Array.from({ length: count }, (_, unit) => {
+          const part = values.subarray(unit * each, (unit + 1) * each);
+          const mean = part.reduce((a, b) => a + b, 0) / each;
+          return [unit, number(mean), ...(each > 1 ? [number(Math.max(...part))] : [])];
+        })}
+      />
+    </div>
+  );
+}
+
+function Says({ lab, network, seen, unchanged, added, changed }: NetworkProps & { changed: boolean }): JSX.Element {
+  const logits = seen.get("logits")!;
+  const [now, before] = [softmax(logits), softmax(unchanged.get("logits")!)];
+  const best = highest(logits);
+  const most = added ? Math.max(...added.map(Math.abs), 1e-9) : 1;
+  return (
+    <div class="says">
+      <p class="verdict">
+        Says <strong>{best}</strong> <small>with {number(100 * now[best], 1)} %{changed && highest(before) !== best ? `; unchanged it says ${highest(before)}` : ""}</small>
+      </p>
+      <div class="bars" role="img" aria-label={`${lab.models[network].data.name}: probabilities of the classes. ${best}: ${number(100 * now[best], 1)} %`}>
+        {Array.from(now, (p, label) => (
+          <div key={label} class={label === best ? "bar best" : "bar"}>
+            <span class="digit-label">{label}</span>
+            <span class="track">
+              <span class="fill" style={{ width: `${100 * p}%` }} />
+              {changed && <span class="ghost" style={{ left: `${100 * before[label]}%` }} />}
+            </span>
+            <span class="value">{number(100 * p, 1)}</span>
+            {added && (
+              <span class="added">
+                <span class={added[label] < 0 ? "minus" : "plus"} style={{ width: `${(50 * Math.abs(added[label])) / most}%` }} />
+              </span>
+            )}
+          </div>
+        ))}
+      </div>
+      <Numbers
+        head={["class", "probability (%)", "logit", ...(changed ? ["unchanged (%)"] : []), ...(added ? ["unit adds to logit"] : [])]}
+        rows={Array.from(now, (p, label) => [
+          label,
+          number(100 * p, 2),
+          number(logits[label], 2),
+          ...(changed ? [number(100 * before[label], 2)] : []),
+          ...(added ? [number(added[label], 2)] : []),
+        ])}
+      />
+    </div>
+  );
+}
+
+interface CostProps {
+  effect: Effect | null;
+  mine: ChangeItem[];
+  drops: number[];
+  images: number;
+  labels: number[];
+  float16: { float32: number; float16: number };
+  atEnd: boolean;
+}
+
+/** The 95 % interval of a change of accuracy on paired images: that of a mean of -1, 0 and 1. */
+export function paired(before: Answers, after: Answers, labels: number[]): { drop: number; half: number; lost: number; won: number } {
+  let [lost, won] = [0, 0];
+  labels.forEach((label, i) => {
+    const [was, is] = [before.said[i] === label, after.said[i] === label];
+    if (was && !is) lost++;
+    if (!was && is) won++;
+  });
+  const n = labels.length;
+  const drop = (lost - won) / n;
+  return { drop, half: 1.96 * Math.sqrt(Math.max(0, (lost + won) / n - drop * drop) / n), lost, won };
+}
+
+function Cost({ effect, mine, drops, images, labels, float16, atEnd }: CostProps): JSX.Element {
+  if (!effect) return <p class="cost" aria-busy="true">Reading all {grouped(images)} images …</p>;
+  const { before, after } = effect;
+  const { drop, half, lost, won } = paired(before, after, labels);
+  const sorted = [...drops].sort((a, b) => a - b);
+  return (
+    <div class="cost" data-accuracy={after.accuracy}>
+      <h3>
+        All {grouped(images)} images: {number(100 * after.accuracy, 1)} % right
+      </h3>
+      {mine.length > 0 ? (
+        <p aria-live="polite">
+          {number(100 * before.accuracy, 1)} % before, so {mine.length === 1 ? "this change costs" : `these ${mine.length} changes cost`}{" "}
+          <strong>{number(100 * drop, 1)} ± {number(100 * half, 1)}</strong> <Term word="points">points</Term> ({lost} images lost, {won} won; 95 % over images).{" "}
+          <span class="chance">
+            <Term word="random units">Random units</Term> in their place: {drops.length ? `${number(100 * sorted[0], 1)} to ${number(100 * sorted.at(-1)!, 1)}` : "…"} ({drops.length} draws).
+          </span>
+        </p>
+      ) : (
+        <p class="quiet">
+          Nothing is changed. {atEnd && `Rounding the weights for this page took ${number(100 * (float16.float32 - float16.float16), 1)} points.`}
+        </p>
+      )}
+      <Numbers
+        summary="By class"
+        head={["class", "images", "right (%)", ...(mine.length ? ["before (%)", "change (points)"] : [])]}
+        rows={after.byClass.map((share, label) => [
+          label,
+          after.confusion[label].reduce((a, b) => a + b, 0),
+          number(100 * share, 1),
+          ...(mine.length ? [number(100 * before.byClass[label], 1), points(share - before.byClass[label])] : []),
+        ])}
+      />
+      <Confusion now={after} before={mine.length ? before : null} />
+    </div>
+  );
+}
+
+function Confusion({ now, before }: { now: Answers; before: Answers | null }): JSX.Element {
+  const classes = now.confusion.map((_, label) => label);
+  return (
+    <details>
+      <summary>What is taken for what</summary>
+      <div class="scroll" tabIndex={0} role="group" aria-label="Confusion matrix">
+        <table class="confusion">
+          <caption>Rows: the label. Columns: what it is read as. Images{before ? ", and how many more or fewer than before" : ""}.</caption>
+          <thead>
+            <tr>
+              <td />
+              {classes.map((c) => <th key={c} scope="col">{c}</th>)}
+            </tr>
+          </thead>
+          <tbody>
+            {now.confusion.map((counts, label) => (
+              <tr key={label}>
+                <th scope="row">{label}</th>
+                {counts.map((count, said) => {
+                  const more = before ? count - before.confusion[label][said] : 0;
+                  const kind = said === label ? "right" : count ? "wrong" : "none";
+                  return (
+                    <td key={said} class={kind}>
+                      {count}
+                      {more !== 0 && <small class={more > 0 === (said === label) ? "good" : "bad"}>{more > 0 ? ` +${more}` : ` −${-more}`}</small>}
+                    </td>
+                  );
+                })}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </details>
+  );
+}

@@ -1,0 +1,122 @@
+// Small things that every view uses: words with an explanation, numbers for people, a value on its null, tables.
+
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { ComponentChildren, JSX } from "preact";
+import { painted, type Ramp } from "./theme";
+
+export const GLOSSARY = {
+  "selectivity": "How much more a unit answers to its class than to the others: (m − rest) / (m + rest), −1 to 1. The class is chosen on one half of the images and judged on the other.",
+  "by chance": "What the same number is where nothing is to be found: labels shuffled, or a direction that no unit owns. Grey, 95 % of the draws.",
+  "AUC": "The chance that an image of the class excites the unit more than one of another class; 0.5 without preference.",
+  "density": "The share of the images for which the unit is above 0.",
+  "cut out": "The unit is held at 0 for every image (zero ablation).",
+  "held": "The unit has the same value for every image (clamping).",
+  "patched": "The unit has the value that it has on another image (activation patching).",
+  "logit": "What the network gives each class before it is made into a probability.",
+  "nat": "The unit of the loss: minus the natural logarithm of the probability of the right class.",
+  "effective pattern": "What in this picture would move the unit: its gradient with respect to the pixels, times the pixels where it is laid over the digit.",
+  "points": "Percentage points of accuracy.",
+  "moment": "A recorded snapshot of training. Both networks are shown at the same share of their snapshots.",
+  "principal components": "The two directions in which a layer's activations vary most, found at the end of training.",
+  "random units": "As many other units of the same layers, drawn anew several times and changed in the same way.",
+} as const;
+
+export function Term({ word, children }: { word: keyof typeof GLOSSARY; children?: ComponentChildren }): JSX.Element {
+  const id = useId();
+  const [open, setOpen] = useState(false);
+  return (
+    <span class="term" onPointerEnter={() => setOpen(true)} onPointerLeave={() => setOpen(false)}>
+      <button
+        type="button"
+        aria-describedby={id}
+        onFocus={() => setOpen(true)}
+        onBlur={() => setOpen(false)}
+        onClick={() => setOpen(true)}
+        onKeyDown={(event) => event.key === "Escape" && setOpen(false)}
+      >
+        {children ?? word}
+      </button>
+      <span role="tooltip" id={id} class={open ? "tip open" : "tip"}>
+        {GLOSSARY[word]}
+      </span>
+    </span>
+  );
+}
+
+/** A number for people: three digits that matter, a true minus sign, a dash for what is not defined. */
+export function number(value: number | null | undefined, digits?: number): string {
+  if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  const text = digits === undefined ? Number(value.toPrecision(3)).toString() : value.toFixed(digits);
+  return (/^-0\.?0*$/.test(text) ? text.slice(1) : text).replace("-", "−");
+}
+
+export function points(share: number): string {
+  return `${share > 0 ? "+" : ""}${number(100 * share, 1)}`;
+}
+
+export function grouped(value: number): string {
+  return value.toLocaleString("en");
+}
+
+/** A value as a dot on the grey band of its null. */
+export function OnNull({ value, low, high, from, to, words }: { value: number; low: number | null; high: number | null; from: number; to: number; words: string }): JSX.Element {
+  const x = (v: number) => 4 + 152 * Math.min(1, Math.max(0, (v - from) / (to - from)));
+  return (
+    <svg class="onnull" viewBox="0 0 160 16" width="160" height="16" role="img" aria-label={words}>
+      <line x1="4" x2="156" y1="8" y2="8" class="axis" />
+      {low !== null && high !== null && <rect x={x(low)} width={Math.max(2, x(high) - x(low))} y="2" height="12" class="null" />}
+      <circle cx={x(value)} cy="8" r="4" class="value" />
+    </svg>
+  );
+}
+
+export interface Column {
+  name: string;
+  values: (string | number)[];
+}
+
+/** The numbers behind a picture, folded. */
+export function Numbers({ summary = "The numbers", head, rows }: { summary?: string; head: string[]; rows: (string | number)[][] }): JSX.Element {
+  const [open, setOpen] = useState(false);
+  return (
+    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>{summary}</summary>
+      {open && (
+        <div class="scroll" tabIndex={0} role="group" aria-label={summary}>
+          <table>
+            <thead>
+              <tr>{head.map((h) => <th key={h} scope="col">{h}</th>)}</tr>
+            </thead>
+            <tbody>
+              {rows.map((row, i) => (
+                <tr key={i}>{row.map((cell, k) => (k ? <td key={k}>{cell}</td> : <th key={k} scope="row">{cell}</th>))}</tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </details>
+  );
+}
+
+/** A small picture of values, pixel by pixel. */
+export function Pixels({ values, rows, cols, ramp, size, words }: { values: ArrayLike<number>; rows: number; cols: number; ramp: Ramp; size: number; words: string }): JSX.Element {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useLayoutEffect(() => {
+    const context = canvas.current!.getContext("2d")!;
+    context.imageSmoothingEnabled = false;
+    context.drawImage(painted(values, rows, cols, ramp), 0, 0, canvas.current!.width, canvas.current!.height);
+  }, [values, ramp.words, ramp.to, rows, cols]);
+  return <canvas ref={canvas} class="pixels" width={2 * size} height={Math.round((2 * size * rows) / cols)} style={{ width: `${size}px` }} role="img" aria-label={words} />;
+}
+
+export function useMedia(query: string): boolean {
+  const [matches, setMatches] = useState(() => matchMedia(query).matches);
+  useEffect(() => {
+    const media = matchMedia(query);
+    const tell = () => setMatches(media.matches);
+    media.addEventListener("change", tell);
+    return () => media.removeEventListener("change", tell);
+  }, [query]);
+  return matches;
+}

@@ -1,0 +1,77 @@
+// Training time: a slider over all moments, both ways, and the curves that say where one is.
+
+import { scaleLinear, scaleSymlog } from "d3-scale";
+import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import type { Lab } from "./lab";
+import { grouped, number, Numbers, Term, useMedia } from "./parts";
+
+const [WIDTH, HEIGHT, LEFT, BOTTOM] = [300, 92, 34, 16];
+const PACE = 450; // milliseconds a moment
+
+export function Time({ lab, moment, onMoment }: { lab: Lab; moment: number; onMoment: (moment: number) => void }): JSX.Element {
+  const [playing, setPlaying] = useState(false);
+  const still = useMedia("(prefers-reduced-motion: reduce)");
+  const last = lab.moments - 1;
+  useEffect(() => {
+    if (!playing) return;
+    if (moment >= last) return setPlaying(false);
+    const timer = setTimeout(() => onMoment(moment + 1), still ? 2 * PACE : PACE);
+    return () => clearTimeout(timer);
+  }, [playing, moment]);
+  if (last < 1) return <section class="time" aria-label="Training time"><p class="quiet">This page holds one moment of training.</p></section>;
+  const words = lab.models.map((m, i) => `${m.data.name} step ${grouped(m.data.steps[lab.snapshot(i, moment)])}`).join(", ");
+  return (
+    <section class="time" aria-label="Training time">
+      <div class="row">
+        <button type="button" onClick={() => (playing ? setPlaying(false) : (moment >= last && onMoment(0), setPlaying(true)))}>{playing ? "Pause" : "Play"}</button>
+        <button type="button" onClick={() => onMoment(Math.max(0, moment - 1))} aria-label="One moment back" disabled={moment === 0}>‹</button>
+        <button type="button" onClick={() => onMoment(Math.min(last, moment + 1))} aria-label="One moment on" disabled={moment === last}>›</button>
+        <label class="slider">
+          <span>
+            <Term word="moment">Moment</Term> {moment + 1} of {last + 1}: {words}
+          </span>
+          <input type="range" min={0} max={last} step={1} value={moment} aria-label="Moment of training" aria-valuetext={words} onInput={(e) => onMoment(Number(e.currentTarget.value))} />
+        </label>
+      </div>
+      <div class="curves">
+        {lab.models.map((_, i) => <Curves key={i} lab={lab} network={i} moment={moment} />)}
+      </div>
+    </section>
+  );
+}
+
+function Curves({ lab, network, moment }: { lab: Lab; network: number; moment: number }): JSX.Element {
+  const { data } = lab.models[network];
+  const { step, testAccuracy, testLoss } = data.curve;
+  const here = lab.snapshot(network, moment);
+  const loss = testLoss.map((v) => v ?? 0);
+  const x = scaleSymlog().domain([0, Math.max(1, step.at(-1)!)]).range([LEFT, WIDTH - 8]);
+  const panels = [
+    { name: "right (%)", values: testAccuracy.map((v) => 100 * (v ?? 0)), top: 100 },
+    { name: "loss (nat)", values: loss, top: Math.max(...loss) },
+  ];
+  return (
+    <figure>
+      <figcaption>{data.name}, all test images of its data</figcaption>
+      <div class="pair">
+        {panels.map(({ name, values, top }) => {
+          const y = scaleLinear().domain([0, top]).range([HEIGHT - BOTTOM, 8]);
+          return (
+            <svg key={name} viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`${data.name}: ${name} at step ${step[here]}: ${number(values[here])}`}>
+              <line x1={LEFT} x2={WIDTH - 8} y1={HEIGHT - BOTTOM} y2={HEIGHT - BOTTOM} class="axis" />
+              <text x={LEFT - 4} y={14} class="end">{number(top)}</text>
+              <text x={LEFT - 4} y={HEIGHT - BOTTOM} class="end">0</text>
+              <text x={WIDTH - 8} y={HEIGHT - 4} class="end">step {grouped(step.at(-1)!)}</text>
+              <text x={LEFT} y={HEIGHT - 4}>{name}</text>
+              <polyline points={values.map((v, i) => `${x(step[i])},${y(v)}`).join(" ")} class="curve" />
+              <line x1={x(step[here])} x2={x(step[here])} y1={4} y2={HEIGHT - BOTTOM} class="here" />
+              <circle cx={x(step[here])} cy={y(values[here])} r={4} class="value" />
+            </svg>
+          );
+        })}
+      </div>
+      <Numbers head={["step", "right (%)", "loss (nat)"]} rows={step.map((s, i) => [grouped(s), number(100 * (testAccuracy[i] ?? NaN), 2), number(testLoss[i])])} />
+    </figure>
+  );
+}
