@@ -109,7 +109,17 @@ def test_help_of_every_command_is_there_without_torch() -> None:
         "import sys\nsys.argv = ['microscope', *sys.argv[1:]]\nfrom neural_microscope.cli import main\n"
         "try: main()\nexcept SystemExit as end: assert end.code == 0\nassert 'torch' not in sys.modules"
     )
-    for command in ([], ["demo"], ["train"], ["train", "mlp"], ["resume"], ["verify"], ["report"], ["calibrate"]):
+    for command in (
+        [],
+        ["demo"],
+        ["train"],
+        ["train", "mlp"],
+        ["resume"],
+        ["verify"],
+        ["report"],
+        ["explore"],
+        ["calibrate"],
+    ):
         done = subprocess.run([sys.executable, "-c", code, *command, "--help"], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert "usage: microscope" in done.stdout

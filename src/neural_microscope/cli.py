@@ -1,4 +1,7 @@
-"""The command line: ``microscope demo | train | resume | verify | report | calibrate``. Torch is imported only when a command runs."""
+"""The command line: ``microscope demo | train | resume | verify | report | explore | calibrate``.
+
+Torch is imported only when a command runs.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +35,12 @@ def demo(
     seed: int = 0,
     short: bool = False,
 ) -> None:
-    """Trains an MLP and a CNN, records both, and writes one page that shows what happens inside.
+    """Trains an MLP and a CNN, records both, and writes two pages: one to touch the networks, one to read what was found.
 
     Run again, it reuses finished runs and continues interrupted ones.
 
     Args:
-        out: Folder for the two runs and the page.
+        out: Folder for the two runs and the two pages.
         data: mnist, fashion-mnist, kmnist, digits, or a folder of IDX files. Where MNIST can't be had, the bundled digits stand in.
         seed: Seed of the initial weights and of the order of batches.
         short: One epoch on a sixth of the training images: a minute's check that all works, not a good network.
@@ -45,13 +48,15 @@ def demo(
     from . import demonstration
 
     began = time.perf_counter()
-    looks, page, notes = demonstration.run(out, data, seed, short, show=_say, bar=_training_bar, counter=_counter)
+    looks, pages, notes = demonstration.run(out, data, seed, short, show=_say, bar=_training_bar, counter=_counter)
     for note in notes:
         _say(f"NOTE: {note}")
     _say("What was found, on one seed each (the page gives the numbers, and what chance gives):")
     for claim in demonstration.told(looks):
         _say(f"- {claim}")
-    _say(f"\n{time.perf_counter() - began:.0f} s in all. Open this page in a browser:\n{page.resolve()}")
+    _say(f"\n{time.perf_counter() - began:.0f} s in all. Open these pages in a browser:")
+    for page, what in zip(pages, ("touch the networks", "read what was found"), strict=True):
+        _say(f"{page.resolve()}  ({what})")
 
 
 def train(
@@ -145,6 +150,29 @@ def report(
     _say(str(page.resolve()))
 
 
+def explore(
+    runs: Runs,
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("explorer.html"),
+    snapshots: int = 20,
+) -> None:
+    """Writes one offline page in which the networks can be touched: draw a digit, cut out units, go back in time.
+
+    Runs that differ in nothing but their seeds are one network of the page; the others say whether its units are found again.
+
+    Args:
+        runs: The run folders, probed with the same images.
+        output: The page.
+        snapshots: Moments of training that the page can show, at most; fewer make a smaller page.
+    """
+    from . import explorer
+    from .run import Run
+
+    opened = [Run.open(run) for run in runs]
+    with _counter("measuring") as progress:
+        page = explorer.write(opened, output, snapshots=snapshots, progress=progress)
+    _say(f"{page.resolve()}  ({page.stat().st_size / 1e6:.1f} MB)")
+
+
 def calibrate(
     empties: int = 200, seed: int = 0, output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
 ) -> None:
@@ -206,6 +234,7 @@ def main() -> None:
         "resume": resume,
         "verify": verify,
         "report": report,
+        "explore": explore,
         "calibrate": calibrate,
     }
     try:

@@ -1,4 +1,4 @@
-"""What ``microscope demo`` does: two networks, trained, recorded, looked into, and one page about them."""
+"""What ``microscope demo`` does: two networks, trained, recorded, looked into, one page to read about them and one to touch them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import config, phantoms, report
+from . import config, explorer, phantoms, report
 from .analysis.findings import findings
 from .analysis.look import FirstLook, first_look
 from .config import CNNConfig, MLPConfig, NetworkConfig, TrainConfig
@@ -33,8 +33,8 @@ SHORT_SHARE = 6
 
 def run(
     out: Path, name: str, seed: int, short: bool, *, show: Callable[[str], None], bar: Bar, counter: Counter
-) -> tuple[list[FirstLook], Path, list[str]]:
-    """(what was found in each network, the page, what the user must know about the data)."""
+) -> tuple[list[FirstLook], list[Path], list[str]]:
+    """(what was found in each network, the page to read and the one to touch, what the user must know about the data)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it warns of is the data's note, said here and at the end
         data = load_or_digits(name)
@@ -53,12 +53,12 @@ def run(
     for folder in folders:
         with counter(f"looking inside the {folder.name.upper()}") as progress:
             looks.append(first_look(Run.open(folder), progress))
-    show("drawing the page")
-    return (
-        looks,
+    show("drawing the pages")
+    pages = [
+        explorer.write(looks, out / "explorer.html"),
         report.compose(looks, out / "report.html", calibration=phantoms.open_record()),
-        [data.note] if data.note else [],
-    )
+    ]
+    return looks, pages, [data.note] if data.note else []
 
 
 def settings(data: Dataset, seed: int, short: bool) -> dict[str, tuple[NetworkConfig, TrainConfig]]:

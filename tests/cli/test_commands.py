@@ -173,12 +173,14 @@ def test_demo_without_mnist_uses_the_digits_loudly_ends_with_the_page_and_reuses
     assert str(page) in done.stdout
     text = page.read_text("utf-8")
     assert 'class="loud"' in text
-    assert "short form" in text
+    assert str(out / "explorer.html") in done.stdout
+    assert "NOT mnist" in (out / "explorer.html").read_text("utf-8")
     assert nm.Run.open(out / "mlp").description["data"]["name"] == "digits"
     said: list[str] = []
     with monkeypatch.context() as patch:  # that finished runs are used again is seen without looking into them again
         patch.setattr(demonstration, "first_look", lambda run, progress: run)
         patch.setattr(demonstration.report, "compose", lambda looks, path, **given: path)
+        patch.setattr(demonstration.explorer, "write", lambda looks, path: path)
         nothing = lambda what: contextlib.nullcontext()  # noqa: E731
         looks, _, _ = demonstration.run(out, "digits", 0, True, show=said.append, bar=nothing, counter=nothing)
     assert sum("already trained" in line for line in said) == 2

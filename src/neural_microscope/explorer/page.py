@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import nn
 
+from ..analysis.look import FirstLook, Progress
 from ..errors import RunError
 from ..plots import TOKENS
 from ..run import Run
@@ -21,15 +22,24 @@ from .payload import payload
 
 
 def write(
-    runs: Sequence[Run], path: str | Path, *, snapshots: int = 20, models: Sequence[nn.Module | None] = ()
+    runs: Sequence[Run | FirstLook],
+    path: str | Path,
+    *,
+    snapshots: int = 20,
+    models: Sequence[nn.Module | None] = (),
+    progress: Progress | None = None,
 ) -> Path:
     """Writes the explorer of the runs to ``path`` (whole or not at all); returns the path.
 
-    ``snapshots``: how many moments of each life the page can show, at most. ``models``: as in `payload`. No run, runs probed
-    with different images, and a front end that was not built are RunErrors; a layer that the page can't compute is an
-    UnsupportedLayer.
+    Runs that differ in nothing but their seeds are one network of the page, the first; the others say in how many seeds its
+    units are found again. Of a `FirstLook` the measures that are there already are used. ``snapshots``: how many moments of
+    each life the page can show, at most. ``models``: for each network of the page that was not built from a config, an
+    instance to load its weights into, else None. ``progress(part, done, total)`` counts the layers of each network.
+
+    No run, runs probed with different images, weights that float16 can't hold, and a front end that was not built are
+    RunErrors; a layer that the page can't compute is an UnsupportedLayer.
     """
-    data = payload(runs, snapshots=snapshots, models=models)
+    data = payload(runs, snapshots=snapshots, models=models, progress=progress)
     data["title"] = "Touch the network: " + " and ".join(network["name"] for network in data["networks"])
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

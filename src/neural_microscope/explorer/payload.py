@@ -15,6 +15,7 @@ import xarray as xr
 from torch import nn
 
 from ..analysis import causal, geometry, selectivity, similarity
+from ..analysis.look import FirstLook, LayerLook, Progress
 from ..errors import RunError
 from ..hooks import evaluation, hooked
 from ..models import Network
@@ -24,14 +25,19 @@ from .graph import operations
 VERSION = 1
 
 
-def payload(runs: Sequence[Run], *, snapshots: int = 20, models: Sequence[nn.Module | None] = ()) -> dict[str, Any]:
-    """Everything the page shows, as plain JSON values; ``snapshots``: at most so many of each run, the first and the last
-    among them.
+def payload(
+    given: Sequence[Run | FirstLook],
+    *,
+    snapshots: int = 20,
+    models: Sequence[nn.Module | None] = (),
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Everything the page shows, as plain JSON values; the arguments are those of `write`.
 
-    Runs that differ in nothing but their seeds are one network of the page, the first; the others say in how many seeds its
-    units are found again. ``models``: for each network of the page that was not built from a config, an instance to load its
-    weights into, else None. The runs were probed with the same images; otherwise, or without a run, a RunError.
+    Of each run at most ``snapshots`` moments, the first and the last among them.
     """
+    runs = [one.run if isinstance(one, FirstLook) else one for one in given]
+    looks = {id(one.run): one for one in given if isinstance(one, FirstLook)}
     if not runs:
         raise RunError("the explorer needs at least one run")
     probe = runs[0].probe
@@ -41,7 +47,7 @@ def payload(runs: Sequence[Run], *, snapshots: int = 20, models: Sequence[nn.Mod
                 f"{run.folder} was probed with other images than {runs[0].folder}; one page shows networks on the same ones"
             )
     groups = populations(runs)
-    given = [*models, *[None] * (len(groups) - len(models))]
+    into = [*models, *[None] * (len(groups) - len(models))]
     count, rows, cols = probe.images.shape
     return {
         "version": VERSION,
@@ -56,8 +62,8 @@ def payload(runs: Sequence[Run], *, snapshots: int = 20, models: Sequence[nn.Mod
             "pixels": _packed(probe.images.astype(np.uint8)),
         },
         "networks": [
-            _network(run, name, model, snapshots, others)
-            for (run, *others), name, model in zip(groups, names([g[0] for g in groups]), given, strict=True)
+            _network(run, name, model, snapshots, others, looks.get(id(run)), progress)
+            for (run, *others), name, model in zip(groups, names([g[0] for g in groups]), into, strict=True)
         ],
     }
 
@@ -93,7 +99,15 @@ def spread(steps: Sequence[int], most: int) -> list[int]:
     return [steps[i] for i in np.unique(np.linspace(0, len(steps) - 1, most).round().astype(int))]
 
 
-def _network(run: Run, name: str, into: nn.Module | None, most: int, others: Sequence[Run]) -> dict[str, Any]:
+def _network(
+    run: Run,
+    name: str,
+    into: nn.Module | None,
+    most: int,
+    others: Sequence[Run],
+    look: FirstLook | None,
+    progress: Progress | None,
+) -> dict[str, Any]:
     model = run.model(into=into)
     ops = operations(model)
     shapes = _shapes(model, run)
@@ -108,6 +122,13 @@ def _network(run: Run, name: str, into: nn.Module | None, most: int, others: Seq
     rounded = [_rounded(run.weights(step), wanted, run, step) for step in steps]
     layers = [op["name"] for op in ops if op["kind"] == "hook" and _shown(op["name"], model)]
     exact, answers = accuracies(model, run, dict(zip(wanted, rounded[-1], strict=True)))
+    found = {} if look is None else {layer.hook_point: layer for layer in look.layers}
+    measured, planes = {}, {}
+    for done, layer in enumerate(layers):
+        measured[layer] = units(run, model, layer, others, found.get(layer))
+        planes[layer] = plane(run, layer, found.get(layer))
+        if progress:
+            progress(name, done + 1, len(layers))
     at = [run.steps.index(step) for step in steps]
     return {
         "name": name,
@@ -127,8 +148,8 @@ def _network(run: Run, name: str, into: nn.Module | None, most: int, others: Seq
             "testAccuracy": _plain(run.log["test_accuracy"].values[at]),
         },
         "accuracy": {"float32": exact, "float16": answers},
-        "units": {layer: units(run, model, layer, others) for layer in layers},
-        "maps": {layer: found for layer in layers if (found := plane(run, layer)) is not None},
+        "units": measured,
+        "maps": {layer: one for layer, one in planes.items() if one is not None},
         "python": {"run": _shown_path(run), "module": run.description["model"]["kind"] == "module"},
     }
 
@@ -138,14 +159,14 @@ def _shown_path(run: Run) -> str:
     return run.folder.name if run.folder.is_absolute() else run.folder.as_posix()
 
 
-def plane(run: Run, layer: str) -> dict[str, Any] | None:
+def plane(run: Run, layer: str, look: LayerLook | None = None) -> dict[str, Any] | None:
     """The two directions in which a layer varies most at the last snapshot, on which the page projects every snapshot; None
     for fewer than two units.
     """
     if layer not in run.hook_points or (acts := _units(run, layer)) is None or min(acts.shape[1:]) < 2:
         return None
     last = acts.isel(snapshot=-1)
-    found = geometry.pca(last.expand_dims("snapshot"), 2)
+    found = geometry.pca(last.expand_dims("snapshot"), 2) if look is None else look.pca
     return {
         "centre": _plain(last.values.astype(float).mean(0)),
         "directions": [_plain(row) for row in found["direction"].values],
@@ -211,15 +232,20 @@ def accuracies(model: nn.Module, run: Run, rounded: dict[str, np.ndarray]) -> tu
     return found[0], found[1]
 
 
-def units(run: Run, model: nn.Module, layer: str, others: Sequence[Run] = ()) -> list[dict[str, Any]]:
+def units(
+    run: Run, model: nn.Module, layer: str, others: Sequence[Run] = (), look: LayerLook | None = None
+) -> list[dict[str, Any]]:
     """The measures of a layer's units at the last snapshot, each with its null, for the unit cards; ``others``: runs that
     differ in nothing but their seeds, in which each unit is looked for.
     """
     if layer not in run.hook_points or (acts := _units(run, layer)) is None:
         return []
     last = acts.isel(snapshot=-1)
-    table, life = selectivity.class_selectivity(last), selectivity.over_time(acts)
-    effects = causal.ablate_all(model, run.probe, layer)
+    if look is None:
+        table, life = selectivity.class_selectivity(last), selectivity.over_time(acts)
+        effects = causal.ablate_all(model, run.probe, layer)
+    else:
+        table, life, effects = look.selectivity, look.life, look.effects
     columns = {
         "preferred": table["preferred"],
         "selectivity": table["selectivity"],
