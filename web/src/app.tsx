@@ -6,7 +6,9 @@ import { Trace } from "./backward";
 import { Card } from "./card";
 import { Digit } from "./digit";
 import { Filter, amongOf } from "./filter";
+import { Guide } from "./guide";
 import type { Lab } from "./lab";
+import { LayerMap } from "./map";
 import { NetworkColumn } from "./network";
 import { grouped, useMedia } from "./parts";
 import { centred, Ink, SIDE } from "./pen";
@@ -127,6 +129,10 @@ export function App({ lab }: { lab: Lab }): JSX.Element {
         )}
       </main>
       <Time lab={lab} moment={state.moment} onMoment={(moment) => update({ moment })} />
+      <div class="below">
+        <LayerMap lab={lab} state={state} theme={theme} seen={seen} onMap={(map) => update({ map })} onImage={(source) => update({ source })} />
+        <Guide lab={lab} state={state} update={update} />
+      </div>
       <footer>
         <p class="quiet">
           {grouped(lab.images.count)} test images of {lab.page.images.dataset}. Weights are rounded to float16; everything of a drawing or a change is computed in this page, which asks for nothing outside itself.

@@ -30,6 +30,8 @@ export interface UnitData {
   lossIncrease: number | null;
   lossNullLow: number | null;
   lossNullHigh: number | null;
+  /** Share of each class that is lost where the unit is cut out. */
+  dropByClass: (number | null)[];
   /** In how many of the other seeds it is found again; null where none were given. */
   again: { found: number | null; of: number; chance: number | null } | null;
 }

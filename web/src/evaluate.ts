@@ -21,42 +21,46 @@ export interface Answers {
   loss: number;
 }
 
-/** What stands at hook points for all images at one snapshot, so that a change is worked out from its own layer on. */
-class Kept {
-  readonly arrays = new Map<string, Float32Array>();
+/** The unchanged network at one snapshot, on all images; a change is worked out from its own layer on. */
+interface Base {
+  answers: Answers;
+  /** What stands at a layer, [image, …]; large layers are left out. */
+  arrays: Map<string, Float32Array>;
   /** Of each layer [image, unit]: the activation, or a channel's mean over its map. */
-  readonly means = new Map<string, Float32Array>();
-  whole = false;
+  means: Map<string, Float32Array>;
+}
 
-  constructor(readonly snapshot: number) {}
+/** A base that is made once for all who wait for it, and given up when nobody does. */
+interface Making {
+  base: Promise<Base>;
+  stop: AbortController;
+  waiting: number;
+  done: Base | null;
 }
 
 export class Evaluator {
-  private kept: Kept | null = null;
+  /** The last snapshot asked for, and its base. */
+  private latest: { snapshot: number; making: Making } | null = null;
   private readonly read = new Map<number, Uint8Array>();
 
   constructor(readonly model: Model, readonly images: Images) {}
 
-  /** [image, unit] of a layer, unchanged, at a snapshot: activations, or each channel's mean over its map. */
-  async means(snapshot: number, layer: string, signal?: AbortSignal): Promise<Float32Array> {
-    if (this.kept?.snapshot !== snapshot || !this.kept.whole) await this.all(snapshot, NO_CHANGES, signal);
-    return this.kept!.means.get(layer)!;
-  }
-
   /** Rejects with an AbortError where `signal` says that nobody waits any more. */
   async answers(snapshot: number, changes: Changes, signal?: AbortSignal): Promise<Answers> {
-    if (changes.size && (this.kept?.snapshot !== snapshot || !this.kept.whole)) await this.answers(snapshot, NO_CHANGES, signal);
-    const logits = await this.all(snapshot, changes, signal);
-    const found = summary(logits, this.images);
-    if (!changes.size) this.read.set(snapshot, found.said);
-    return found;
+    const base = await this.base(snapshot, signal);
+    if (!changes.size) return base.answers;
+    return summary(await this.changed(base, snapshot, changes, signal), this.images);
+  }
+
+  /** [image, unit] of a layer, unchanged, at a snapshot: activations, or each channel's mean over its map. */
+  async means(snapshot: number, layer: string, signal?: AbortSignal): Promise<Float32Array> {
+    return (await this.base(snapshot, signal)).means.get(layer)!;
   }
 
   /** Which units are 0 for every image at a snapshot, if that is known already. */
   dead(snapshot: number, layer: string): boolean[] | null {
-    const kept = this.kept;
-    if (kept?.snapshot !== snapshot || !kept.whole) return null;
-    const means = kept.means.get(layer)!;
+    const means = this.latest?.snapshot === snapshot ? this.latest.making.done?.means.get(layer) : undefined;
+    if (!means) return null;
     const { count } = this.model.units(layer);
     return Array.from({ length: count }, (_, unit) => {
       for (let i = unit; i < means.length; i += count) if (means[i] !== 0) return false;
@@ -69,58 +73,99 @@ export class Evaluator {
     return this.read.get(snapshot) ?? null;
   }
 
-  private async all(snapshot: number, changes: Changes, signal?: AbortSignal): Promise<Float32Array> {
+  private base(snapshot: number, signal?: AbortSignal): Promise<Base> {
+    if (this.latest?.snapshot !== snapshot || this.latest.making.stop.signal.aborted) this.latest = { snapshot, making: this.begin(snapshot) };
+    const making = this.latest.making;
+    if (making.done) return making.base;
+    making.waiting++;
+    if (!signal) return making.base;
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        if (--making.waiting === 0 && !making.done) making.stop.abort();
+        reject(given());
+      };
+      if (signal.aborted) return leave();
+      signal.addEventListener("abort", leave, { once: true });
+      making.base.then(resolve, reject);
+    });
+  }
+
+  private begin(snapshot: number): Making {
+    const stop = new AbortController();
+    const making: Making = { base: this.make(snapshot, stop.signal), stop, waiting: 0, done: null };
+    making.base.then(
+      (base) => {
+        making.done = base;
+        this.read.set(snapshot, base.answers.said);
+      },
+      () => undefined, // those who waited hear of it themselves
+    );
+    return making;
+  }
+
+  private async make(snapshot: number, signal: AbortSignal): Promise<Base> {
     const { model, images } = this;
-    const weights = model.weights(snapshot);
-    const room = model.room(); // its own: two evaluations may take turns
-    const kept = changes.size ? this.kept : (this.kept = new Kept(snapshot));
-    const start = changes.size ? this.start(changes) : null;
+    const [arrays, means] = [new Map<string, Float32Array>(), new Map<string, Float32Array>()];
+    for (const layer of model.data.layers) {
+      const { count, each } = model.units(layer);
+      means.set(layer, new Float32Array(count * images.count));
+      if (count * each * images.count <= MOST_KEPT) arrays.set(layer, new Float32Array(count * each * images.count));
+    }
+    const [weights, room, seen] = [model.weights(snapshot), model.room(), new Map<string, Float32Array>()];
+    const logits = new Float32Array(images.count * model.data.classes);
     const size = images.rows * images.cols;
-    const found = new Float32Array(images.count * model.data.classes);
-    const seen = changes.size ? undefined : new Map<string, Float32Array>();
-    let began = performance.now();
-    for (let i = 0; i < images.count; i++) {
-      const x = start ? row(kept!.arrays.get(start)!, i, images.count) : images.pixels.subarray(i * size, (i + 1) * size);
-      found.set(model.run(x, start ? model.places.get(start)! : 0, weights, changes, room, seen), i * model.data.classes);
-      if (seen) this.keep(kept!, seen, i);
-      if (i % EACH === 0 && performance.now() - began > SLICE) {
-        await breath();
-        if (signal?.aborted) throw new DOMException("nobody waits for it any more", "AbortError");
-        began = performance.now();
+    await slices(images.count, signal, (i) => {
+      logits.set(model.run(images.pixels.subarray(i * size, (i + 1) * size), 0, weights, NO_CHANGES, room, seen), i * model.data.classes);
+      for (const layer of model.data.layers) {
+        const values = seen.get(layer)!;
+        arrays.get(layer)?.set(values, i * values.length);
+        average(values, means.get(layer)!, i, model.units(layer).count);
       }
-    }
-    if (seen) kept!.whole = true;
-    return found;
+    });
+    return { answers: summary(logits, images), arrays, means };
   }
 
-  private keep(kept: Kept, seen: Map<string, Float32Array>, image: number): void {
-    for (const layer of this.model.data.layers) {
-      const values = seen.get(layer)!;
-      const { count, each } = this.model.units(layer);
-      if (!kept.means.has(layer)) kept.means.set(layer, new Float32Array(count * this.images.count));
-      const means = kept.means.get(layer)!;
-      for (let unit = 0; unit < count; unit++) {
-        let sum = 0;
-        for (let i = unit * each; i < (unit + 1) * each; i++) sum += values[i];
-        means[image * count + unit] = sum / each;
-      }
-      if (values.length * this.images.count > MOST_KEPT) continue;
-      if (!kept.arrays.has(layer)) kept.arrays.set(layer, new Float32Array(values.length * this.images.count));
-      kept.arrays.get(layer)!.set(values, image * values.length);
-    }
-  }
-
-  /** The last kept hook point that no change stands before; null for the pixels. */
-  private start(changes: Changes): string | null {
-    const first = Math.min(...[...changes.keys()].map((name) => this.model.places.get(name)!));
-    const usable = this.model.data.layers.filter((name) => this.model.places.get(name)! <= first && this.kept!.arrays.has(name));
-    return usable.at(-1) ?? null;
+  /** Logits [image, class], from the last kept layer on that no change stands before. */
+  private async changed(base: Base, snapshot: number, changes: Changes, signal?: AbortSignal): Promise<Float32Array> {
+    const { model, images } = this;
+    const first = Math.min(...[...changes.keys()].map((name) => model.places.get(name)!));
+    const start = model.data.layers.filter((name) => model.places.get(name)! <= first && base.arrays.has(name)).at(-1);
+    const source = start === undefined ? images.pixels : base.arrays.get(start)!;
+    const place = start === undefined ? 0 : model.places.get(start)!;
+    const size = source.length / images.count;
+    const [weights, room] = [model.weights(snapshot), model.room()];
+    const logits = new Float32Array(images.count * model.data.classes);
+    await slices(images.count, signal, (i) => {
+      logits.set(model.run(source.subarray(i * size, (i + 1) * size), place, weights, changes, room), i * model.data.classes);
+    });
+    return logits;
   }
 }
 
-function row(values: Float32Array, i: number, count: number): Float32Array {
-  const size = values.length / count;
-  return values.subarray(i * size, (i + 1) * size);
+function average(values: Float32Array, means: Float32Array, image: number, count: number): void {
+  const each = values.length / count;
+  for (let unit = 0; unit < count; unit++) {
+    let sum = 0;
+    for (let i = unit * each; i < (unit + 1) * each; i++) sum += values[i];
+    means[image * count + unit] = sum / each;
+  }
+}
+
+function given(): DOMException {
+  return new DOMException("nobody waits for it any more", "AbortError");
+}
+
+/** Does `work` for each number below `count`, and lets the page breathe every SLICE milliseconds. */
+async function slices(count: number, signal: AbortSignal | undefined, work: (i: number) => void): Promise<void> {
+  let began = performance.now();
+  for (let i = 0; i < count; i++) {
+    work(i);
+    if (i % EACH === 0 && performance.now() - began > SLICE) {
+      await breath();
+      if (signal?.aborted) throw given();
+      began = performance.now();
+    }
+  }
 }
 
 /** Lets the page draw and hear clicks; a message comes sooner than a timer. */

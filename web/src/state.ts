@@ -79,12 +79,12 @@ export function fromHash(hash: string, start: State, bounds: Bounds): State {
     const value = given.get(name);
     return value !== null && /^\d+$/.test(value) && Number(value) < below ? Number(value) : null;
   };
-  const strokes = (given.get("d") ?? "").split("-").map((s) => (s.match(/../g) ?? []).map((v) => parseInt(v, 36)));
+  const strokes = (given.get("d") || null)?.split("-").map((s) => (s.match(/../g) ?? []).map((v) => parseInt(v, 36))) ?? [];
   if (given.has("d") && strokes.every((s) => s.length >= 2 && s.length % 2 === 0 && s.every((v) => v >= 0))) state.source = strokes;
   else state.source = number("i", bounds.images) ?? start.source;
   state.moment = number("t", bounds.moments) ?? start.moment;
   state.selected = unitPlace(given.get("s") ?? "", bounds);
-  state.changes = (given.get("c") ?? "").split("_").flatMap((text) => changeItem(text, bounds));
+  state.changes = (given.get("c") ?? "").split("_").flatMap((text) => changeItem(text, bounds)).filter((c, i, all) => all.findIndex((d) => same(c, d)) === i);
   const [network, layer, colour] = (given.get("m") ?? "").split(".");
   const known = COLOURS.find((name) => name === colour);
   if (known && bounds.units[Number(network)]?.[Number(layer)]) state.map = { network: Number(network), layer: Number(layer), colour: known };
@@ -101,7 +101,7 @@ function unitPlace(text: string, bounds: Bounds): UnitPlace | null {
 }
 
 function changeItem(text: string, bounds: Bounds): ChangeItem[] {
-  const match = /^([\d.]+)([zscp])(-?[\d.]*)$/.exec(text);
+  const match = /^([\d.]+)([zscp])(-?[\d.]*(?:e-?\d+)?)$/.exec(text);
   const at = match && unitPlace(match[1], bounds);
   if (!match || !at) return [];
   const kind = (Object.keys(LETTERS) as (keyof typeof LETTERS)[]).find((k) => LETTERS[k] === match[2])!;

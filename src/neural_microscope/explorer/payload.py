@@ -265,8 +265,13 @@ def units(
     }
     plain = {name: _plain(_numbers(array)) for name, array in columns.items()}
     again = [] if not others else _again(last, [other.activations(layer).isel(snapshot=-1) for other in others])
+    by_class = effects["accuracy_drop_by_class"].values
     return [
-        {**{name: values[unit] for name, values in plain.items()}, "again": again[unit] if again else None}
+        {
+            **{name: values[unit] for name, values in plain.items()},
+            "dropByClass": _plain(by_class[unit]),
+            "again": again[unit] if again else None,
+        }
         for unit in range(last.shape[1])
     ]
 

@@ -1,0 +1,123 @@
+// The missions: a question, a prediction that one commits to, an experiment, and what came out.
+
+import type { JSX } from "preact";
+import { useMemo, useState } from "preact/hooks";
+import type { Lab } from "./lab";
+import { missions, type Mission, type Outcome } from "./missions";
+import { Numbers } from "./parts";
+import type { State } from "./state";
+
+export interface GuideProps {
+  lab: Lab;
+  state: State;
+  update: (part: Partial<State>) => void;
+}
+
+export function Guide({ lab, state, update }: GuideProps): JSX.Element {
+  const all = useMemo(() => missions(lab), [lab]);
+  const open = state.mission !== null && state.mission < all.length ? state.mission : null;
+  return (
+    <section class="guide" aria-label="Missions">
+      <h2>{all.length} missions: guess first, then look</h2>
+      <ol>
+        {all.map((mission, i) => (
+          <li key={i}>
+            <button type="button" class="link" aria-expanded={open === i} onClick={() => update({ mission: open === i ? null : i })}>
+              {mission.title}
+            </button>
+            {open === i && <Steps mission={mission} number={i} lab={lab} state={state} update={update} />}
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}
+
+function Steps({ mission, number, lab, state, update }: GuideProps & { mission: Mission; number: number }): JSX.Element {
+  const { predict } = mission;
+  const [given, setGiven] = useState<number | null>(null);
+  const [committed, setCommitted] = useState(false);
+  const [outcome, setOutcome] = useState<Outcome | null>(null);
+  const [problem, setProblem] = useState("");
+  const name = `mission-${number}`;
+
+  async function commit(): Promise<void> {
+    setCommitted(true);
+    try {
+      setOutcome(await mission.experiment(given!));
+    } catch (error) {
+      setProblem(`The experiment failed: ${(error as Error).message}`);
+    }
+  }
+
+  function again(): void {
+    setCommitted(false);
+    setOutcome(null);
+    setGiven(null);
+  }
+
+  return (
+    <div class="mission">
+      <p>{mission.question}</p>
+      <fieldset disabled={committed}>
+        <legend>Your prediction</legend>
+        {predict.kind === "choice" &&
+          predict.options.map((option, i) => (
+            <label key={i} class="choice">
+              <input type="radio" name={name} checked={given === i} onChange={() => setGiven(i)} /> {option}
+            </label>
+          ))}
+        {predict.kind === "number" && (
+          <label>
+            {predict.label} <input type="number" min={predict.from} max={predict.to} value={given ?? ""} onInput={(e) => setGiven(within(e.currentTarget.value, predict.from, predict.to))} />
+          </label>
+        )}
+        {predict.kind === "unit" && <UnitGuess {...{ lab, state, update, predict, given, setGiven }} />}
+      </fieldset>
+      {!committed && (
+        <button type="button" class="primary" disabled={given === null} onClick={commit}>
+          Commit, and do the experiment
+        </button>
+      )}
+      <div aria-live="polite">
+        {committed && !outcome && !problem && <p aria-busy="true">Trying it on all images …</p>}
+        {problem && <p class="loud">{problem}</p>}
+        {outcome && (
+          <div class="outcome" data-right={outcome.right}>
+            <p>
+              <strong>{outcome.verdict}</strong> {outcome.detail}
+            </p>
+            <Numbers summary="What came out" head={outcome.head} rows={outcome.rows} />
+            <div class="row">
+              {outcome.view && <button type="button" onClick={() => update(outcome.view!)}>See it in the network</button>}
+              <button type="button" onClick={again}>Guess again</button>
+            </div>
+          </div>
+        )}
+      </div>
+    </div>
+  );
+}
+
+function UnitGuess({ lab, state, update, predict, given, setGiven }: GuideProps & { predict: { network: number; layer: number }; given: number | null; setGiven: (unit: number | null) => void }): JSX.Element {
+  const { count } = lab.models[predict.network].units(lab.layer(predict.network, predict.layer));
+  const here = state.selected && state.selected.network === predict.network && state.selected.layer === predict.layer ? state.selected.unit : null;
+  return (
+    <div class="row">
+      <label>
+        Unit <input type="number" min={0} max={count - 1} value={given ?? ""} onInput={(e) => setGiven(within(e.currentTarget.value, 0, count - 1))} />
+      </label>
+      {here !== null ? (
+        <button type="button" onClick={() => setGiven(here)}>Take the selected one, {here}</button>
+      ) : (
+        <button type="button" onClick={() => update({ selected: { network: predict.network, layer: predict.layer, unit: given ?? 0 } })}>Look at its card</button>
+      )}
+      <span class="quiet">0 to {count - 1}; click a tile above to select it</span>
+    </div>
+  );
+}
+
+function within(text: string, from: number, to: number): number | null {
+  const value = Number(text);
+  return text !== "" && Number.isFinite(value) ? Math.min(to, Math.max(from, Math.round(value))) : null;
+}
