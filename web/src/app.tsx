@@ -14,6 +14,7 @@ import { grouped, useMedia } from "./parts";
 import { centred, Ink, SIDE } from "./pen";
 import { type ChangeItem, fromHash, initial, type State, toHash, type UnitPlace } from "./state";
 import { theme as themeNow } from "./theme";
+import { python } from "./python";
 import { Time } from "./time";
 
 export function App({ lab }: { lab: Lab }): JSX.Element {
@@ -73,7 +74,7 @@ export function App({ lab }: { lab: Lab }): JSX.Element {
   return (
     <>
       <header class="top">
-        <h1>{drawing || state.selected || state.changes.length ? "What happens inside" : "Cut out a unit, and see what fails"}</h1>
+        <h1>{drawing || state.selected || state.changes.length ? "What happens inside" : "Cut out a unit"}</h1>
         <p>
           Draw a digit, or take a test image. Click a unit to open its card; there it can be cut out, scaled, held or patched, while both networks answer.
         </p>
@@ -133,6 +134,7 @@ export function App({ lab }: { lab: Lab }): JSX.Element {
         <LayerMap lab={lab} state={state} theme={theme} seen={seen} onMap={(map) => update({ map })} onImage={(source) => update({ source })} />
         <Guide lab={lab} state={state} update={update} />
       </div>
+      <Python text={python(lab, state, pixels)} />
       <footer>
         <p class="quiet">
           {grouped(lab.images.count)} test images of {lab.page.images.dataset}. Weights are rounded to float16; everything of a drawing or a change is computed in this page, which asks for nothing outside itself.
@@ -150,6 +152,23 @@ function path(lab: Lab, at: UnitPlace | null, pixels: Float32Array, moment: numb
   const trace = new Trace(model, pixels, lab.snapshot(at.network, moment));
   const word = model.units(layer).each > 1 ? "channel" : "unit";
   return { pattern: trace.pattern(layer, at.unit), added: trace.contributions(layer, at.unit), words: `${word} ${at.unit} of ${layer.replace(/\.hook_(post|out)$/, "")}` };
+}
+
+function Python({ text }: { text: string }): JSX.Element {
+  const [told, setTold] = useState("");
+  const copy = () => navigator.clipboard.writeText(text).then(() => setTold("Copied."), () => setTold("This browser does not let the page copy; select the text."));
+  return (
+    <details class="python">
+      <summary>Show me the Python for this view</summary>
+      <div class="scroll" tabIndex={0} role="group" aria-label="Python">
+        <pre>{text}</pre>
+      </div>
+      <div class="row">
+        <button type="button" onClick={copy}>Copy</button>
+        <span aria-live="polite" class="quiet">{told}</span>
+      </div>
+    </details>
+  );
 }
 
 function Changes({ lab, state, onChange, onSelect }: { lab: Lab; state: State; onChange: (changes: ChangeItem[]) => void; onSelect: (at: UnitPlace) => void }): JSX.Element | null {

@@ -6,7 +6,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { type Lab, useEffectOf, useLater } from "./lab";
 import { grouped, number, Numbers, Term } from "./parts";
 import type { State } from "./state";
-import { css, ink as inked, painted, type Theme } from "./theme";
+import { css, ink as inked, painted, readable, type Theme } from "./theme";
 
 const [WIDTH, HEIGHT, MARGIN] = [720, 460, 26];
 const NEAR = 14; // pixels within which a point is meant
@@ -122,6 +122,7 @@ function Scatter({ lab, state, theme, scores, own, said, onImage }: MapProps & {
   const y = scaleLinear().domain(shown.y).range([HEIGHT - MARGIN, MARGIN]);
   const at = (i: number): Point => [x(scores[2 * i]), y(scores[2 * i + 1])];
   const classes = useMemo(() => Array.from({ length: 10 }, (_, c) => getComputedStyle(document.documentElement).getPropertyValue(`--class-${c}`).trim()), [theme]);
+  const onto = useMemo(() => classes.map(readable), [classes]);
   const zoomed = view !== null;
 
   useEffect(() => setChosen([]), [state.map.network, state.map.layer]);
@@ -137,7 +138,7 @@ function Scatter({ lab, state, theme, scores, own, said, onImage }: MapProps & {
     const span = whole(scores);
     const factor = (span.x[1] - span.x[0]) / (shown.x[1] - shown.x[0]);
     const size = Math.min(28, 9 * Math.sqrt(factor) + (factor > 2.5 ? 8 : 0));
-    context.font = `${Math.round(size + 3)}px sans-serif`;
+    context.font = `bold ${state.map.colour === "error" ? 12 : 9}px sans-serif`;
     [context.textAlign, context.textBaseline] = ["center", "middle"];
     for (let i = 0; i < images.count; i++) {
       const [px, py] = at(i);
@@ -150,11 +151,16 @@ function Scatter({ lab, state, theme, scores, own, said, onImage }: MapProps & {
         context.fillStyle = wrong ? css(theme.positive) : css(theme.quiet);
         context.fillText(wrong ? `×${label}` : "·", px, py);
       } else {
-        context.lineWidth = 2.5;
-        context.strokeStyle = css(theme.paper, 0.9);
         context.fillStyle = classes[mark % 10];
-        if (factor > 2.5) context.fillRect(px - size / 2, py + size / 2, size, 3);
-        else context.fillText(String(mark), px, py);
+        if (factor > 2.5) {
+          context.fillRect(px - size / 2, py + size / 2, size, 3);
+          continue;
+        }
+        context.beginPath();
+        context.arc(px, py, 6.5, 0, 2 * Math.PI);
+        context.fill();
+        context.fillStyle = onto[mark % 10];
+        context.fillText(String(mark), px, py + 0.5);
       }
     }
     context.strokeStyle = css(theme.selected);
@@ -292,6 +298,8 @@ function Scatter({ lab, state, theme, scores, own, said, onImage }: MapProps & {
       {chosen.length > 0 && <Chosen lab={lab} chosen={chosen} said={said} onImage={onImage} theme={theme} />}
       <Numbers
         summary="Every image on the map"
+        name="map"
+        pictures={() => [canvas.current!]}
         head={["image", "label", "read as", "component 1", "component 2"]}
         rows={images.labels.map((label, i) => [i, label, said?.[i] ?? "…", number(scores[2 * i]), number(scores[2 * i + 1])])}
       />

@@ -1,7 +1,7 @@
 // One network: its layers as strips of units, what it says of the digit, and what a change costs it on all images.
 
 import type { JSX } from "preact";
-import { useMemo } from "preact/hooks";
+import { useMemo, useRef } from "preact/hooks";
 import { highest, softmax } from "./engine";
 import type { Answers } from "./evaluate";
 import { type Effect, type Lab, useEffectOf, useRandom } from "./lab";
@@ -57,8 +57,9 @@ function Layer(props: NetworkProps & { layer: string; place: number; mine: Chang
   const short = layer.replace(/\.hook_(post|out)$/, "");
   const changes = useMemo(() => mine.filter((c) => c.layer === place), [mine, place]);
   const here = state.selected?.network === network && state.selected.layer === place ? state.selected.unit : null;
+  const part = useRef<HTMLDivElement>(null);
   return (
-    <div class="layer">
+    <div class="layer" ref={part}>
       <h3>
         {short} <small>{count} {word}s{each > 1 ? ` of ${shape[1]} × ${shape[2]}` : ""}, {scale.both ? `±${number(scale.top)}` : `0 to ${number(scale.top)}`}</small>
       </h3>
@@ -76,11 +77,12 @@ function Layer(props: NetworkProps & { layer: string; place: number; mine: Chang
         onHover={(unit) => props.onHover(unit === null ? null : { network, layer: place, unit })}
       />
       <Numbers
+        name={`${model.data.name} ${short}`}
+        pictures={() => [...part.current!.querySelectorAll("canvas")]}
         head={[word, each > 1 ? "mean over the map" : "activation", ...(each > 1 ? ["highest"] : [])]}
         rows={Array.from({ length: count }, (_, unit) => {
-          const part = values.subarray(unit * each, (unit + 1) * each);
-          const mean = part.reduce((a, b) => a + b, 0) / each;
-          return [unit, number(mean), ...(each > 1 ? [number(Math.max(...part))] : [])];
+          const own = values.subarray(unit * each, (unit + 1) * each);
+          return [unit, number(own.reduce((a, b) => a + b, 0) / each), ...(each > 1 ? [number(Math.max(...own))] : [])];
         })}
       />
     </div>
@@ -115,6 +117,7 @@ function Says({ lab, network, seen, unchanged, added, changed }: NetworkProps & 
         ))}
       </div>
       <Numbers
+        name={`${lab.models[network].data.name} probabilities`}
         head={["class", "probability (%)", "logit", ...(changed ? ["unchanged (%)"] : []), ...(added ? ["unit adds to logit"] : [])]}
         rows={Array.from(now, (p, label) => [
           label,
@@ -176,6 +179,7 @@ function Cost({ effect, mine, drops, images, labels, float16, atEnd }: CostProps
       )}
       <Numbers
         summary="By class"
+        name="accuracy by class"
         head={["class", "images", "right (%)", ...(mine.length ? ["before (%)", "change (points)"] : [])]}
         rows={after.byClass.map((share, label) => [
           label,

@@ -2,6 +2,7 @@
 
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ComponentChildren, JSX } from "preact";
+import { savePicture, saveTable } from "./save";
 import { painted, type Ramp } from "./theme";
 
 export const GLOSSARY = {
@@ -70,17 +71,32 @@ export function OnNull({ value, low, high, from, to, words }: { value: number; l
   );
 }
 
-export interface Column {
+export interface NumbersProps {
+  summary?: string;
+  head: string[];
+  rows: (string | number)[][];
+  /** What a file of it is called. */
   name: string;
-  values: (string | number)[];
+  /** The pictures it belongs to. */
+  pictures?: () => (HTMLCanvasElement | SVGSVGElement)[];
 }
 
-/** The numbers behind a picture, folded. */
-export function Numbers({ summary = "The numbers", head, rows }: { summary?: string; head: string[]; rows: (string | number)[][] }): JSX.Element {
+/** The numbers behind a picture, folded; both can be saved. */
+export function Numbers({ summary = "The numbers", head, rows, name, pictures }: NumbersProps): JSX.Element {
   const [open, setOpen] = useState(false);
+  const file = name.replace(/[^\w.-]+/g, "-");
+  const kinds = pictures && open ? pictures().map((picture) => (picture instanceof SVGSVGElement ? "SVG" : "PNG")) : [];
   return (
     <details onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>{summary}</summary>
+      {open && (
+        <div class="row">
+          <button type="button" onClick={() => saveTable(file, head, rows)} aria-label={`Save the table as CSV: ${name}`}>CSV</button>
+          {kinds.map((kind, i) => (
+            <button key={i} type="button" onClick={() => savePicture(kinds.length > 1 ? `${file}-${i + 1}` : file, pictures!()[i])} aria-label={`Save picture ${i + 1} as ${kind}: ${name}`}>{kind}</button>
+          ))}
+        </div>
+      )}
       {open && (
         <div class="scroll" tabIndex={0} role="group" aria-label={summary}>
           <table>

@@ -2,7 +2,7 @@
 
 import { scaleLinear, scaleSymlog } from "d3-scale";
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Lab } from "./lab";
 import { grouped, number, Numbers, Term, useMedia } from "./parts";
 
@@ -51,8 +51,9 @@ function Curves({ lab, network, moment }: { lab: Lab; network: number; moment: n
     { name: "right (%)", values: testAccuracy.map((v) => 100 * (v ?? 0)), top: 100 },
     { name: "loss (nat)", values: loss, top: Math.max(...loss) },
   ];
+  const part = useRef<HTMLElement>(null);
   return (
-    <figure>
+    <figure ref={part}>
       <figcaption>{data.name}, all test images of its data</figcaption>
       <div class="pair">
         {panels.map(({ name, values, top }) => {
@@ -71,7 +72,7 @@ function Curves({ lab, network, moment }: { lab: Lab; network: number; moment: n
           );
         })}
       </div>
-      <Numbers head={["step", "right (%)", "loss (nat)"]} rows={step.map((s, i) => [grouped(s), number(100 * (testAccuracy[i] ?? NaN), 2), number(testLoss[i])])} />
+      <Numbers name={`${data.name} curves`} pictures={() => [...part.current!.querySelectorAll("svg")]} head={["step", "right (%)", "loss (nat)"]} rows={step.map((s, i) => [grouped(s), number(100 * (testAccuracy[i] ?? NaN), 2), number(testLoss[i])])} />
     </figure>
   );
 }

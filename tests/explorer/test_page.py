@@ -1,0 +1,353 @@
+"""A reader's ways through the page, in a real browser, from disk, with networking off."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Locator, Page
+
+import neural_microscope as nm
+
+pytestmark = [pytest.mark.browser, pytest.mark.mnist]
+
+Opener = Callable[..., Page]
+MISSIONS = 5
+
+
+def draw(tab: Page, *points: tuple[float, float]) -> None:
+    """A stroke through points given as shares of the pad's side."""
+    box = tab.locator(".pad").bounding_box()
+    assert box
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    tab.mouse.move(*places[0])
+    tab.mouse.down()
+    for place in places[1:]:
+        tab.mouse.move(*place, steps=8)
+    tab.mouse.up()
+
+
+def says(tab: Page, network: int) -> int:
+    return int(tab.locator(".verdict strong").nth(network).inner_text())
+
+
+def accuracy(tab: Page, network: int) -> float:
+    """Of the network's last answer on all images."""
+    place = tab.locator(".network").nth(network).locator(".cost[data-accuracy]")
+    place.wait_for(timeout=60_000)
+    return float(place.get_attribute("data-accuracy") or "nan")
+
+
+def tile(tab: Page, name: str, unit: int) -> Locator:
+    return tab.get_by_role("group", name=re.compile(re.escape(name))).locator(f'[data-unit="{unit}"]')
+
+
+def pixels(tab: Page, selector: str) -> np.ndarray:
+    """What a canvas shows: [row, col, 4]."""
+    width, height, text = tab.locator(selector).first.evaluate(
+        """c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+            let t = ''; for (let i = 0; i < d.length; i += 65536) t += String.fromCharCode(...d.subarray(i, i + 65536));
+            return [c.width, c.height, btoa(t)]; }"""
+    )
+    import base64
+
+    return np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
+
+
+def test_a_one_is_drawn_read_and_wiped(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer)
+    draw(tab, (0.5, 0.15), (0.5, 0.85))
+    assert [says(tab, 0), says(tab, 1)] == [1, 1]
+    assert "Your drawing." in tab.locator(".digit .said").inner_text()
+    assert "d=" in tab.evaluate("location.hash")
+    ink = pixels(tab, ".pad")
+    assert (ink[..., 0] < 100).mean() > 0.03  # the stroke can be seen
+    tab.get_by_role("button", name="Clear").click()
+    assert not (pixels(tab, ".pad")[..., 0] < 100).any()
+
+
+def test_a_drawing_by_keys_alone(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer)
+    tab.locator(".pad").focus()
+    for key in ["ArrowUp"] * 14 + [" "] + ["ArrowDown"] * 28 + [" "]:
+        tab.keyboard.press(key)
+    assert [says(tab, 0), says(tab, 1)] == [1, 1]
+    tab.keyboard.press("Delete")
+    assert "Draw here" in tab.locator(".digit .said").inner_text()
+
+
+def test_images_by_number_by_class_and_by_mistake(explorer: Path, opened: Opener, runs: list[nm.Run]) -> None:
+    tab = opened(explorer)
+    labels = runs[0].probe.labels
+    tab.get_by_label("Image", exact=True).fill("12")
+    tab.keyboard.press("Enter")
+    assert f"Test image 12: a {labels[12]}." in tab.locator(".digit .said").inner_text()
+    tab.get_by_label("Class").select_option("7")
+    assert f"{(labels == 7).sum()} images" in tab.locator(".filter small").inner_text()
+    tab.get_by_role("button", name="Next test image").click()
+    assert ": a 7." in tab.locator(".digit .said").inner_text()
+    tab.get_by_label("Class").select_option("")
+    right = accuracy(tab, 0)
+    tab.get_by_label("Read wrongly by").select_option("0")
+    tab.locator(".filter small", has_text=f"{round(1000 * (1 - right))} images").wait_for()
+    tab.get_by_role("button", name="Next test image").click()
+    index = int(re.findall(r"image (\d+)", tab.locator(".digit .said").inner_text())[0])
+    assert says(tab, 0) != labels[index]
+
+
+def test_a_unit_is_cut_out_and_put_back(explorer: Path, opened: Opener, runs: list[nm.Run]) -> None:
+    tab = opened(explorer)
+    before = accuracy(tab, 0)
+    effects = nm.analysis.causal.ablate_all(runs[0].model(), runs[0].probe, "layers.1.hook_post", draws=1)
+    worst = int(effects["accuracy_drop"].values.argmax())
+    tile(tab, "MLP layers.1", worst).click()
+    card = tab.locator(".card")
+    assert f"unit {worst}" in card.inner_text()
+    card.get_by_role("button", name="Cut out").click()
+    tab.locator(".network").nth(0).locator(".chance", has_text="10 draws").wait_for(timeout=60_000)
+    assert before - accuracy(tab, 0) == pytest.approx(float(effects["accuracy_drop"][worst]), abs=0.0011)
+    words = tab.locator(".network").nth(0).locator(".cost").inner_text()
+    assert "images lost" in words
+    assert re.search(r"Random units in their place: −?[\d.]+ to −?[\d.]+ \(10 draws\)", words)
+    assert "cut out" in (tile(tab, "MLP layers.1", worst).get_attribute("aria-label") or "")
+    card.get_by_role("button", name="Put back").click()
+    tab.get_by_text("Nothing is changed.").first.wait_for()
+    assert accuracy(tab, 0) == before
+
+
+def test_the_card_holds_what_the_library_says_of_the_unit(explorer: Path, opened: Opener, runs: list[nm.Run]) -> None:
+    acts = runs[1].activations("layers.1.hook_post")
+    table = nm.analysis.selectivity.class_selectivity(acts)
+    channel = int(np.nan_to_num(table["selectivity"].values).argmax())
+    tab = opened(explorer, f"#s=1.1.{channel}")
+    card = tab.locator(".card")
+    words = card.inner_text()
+    row = table.isel(channel=channel)
+    assert f"Prefers {int(row['preferred'])}" in words
+    for name in ("selectivity", "selectivity_null_low", "selectivity_null_high", "auc"):
+        assert f"{float(row[name]):.2f}".replace("-", "−") in words, name
+    assert "One seed, not replicated." in words
+    card.locator(".thumbs").first.wait_for()
+    top = nm.analysis.selectivity.top_examples(acts, 3).values[channel]
+    shown = [
+        re.findall(r"image (\d+),", t.get_attribute("aria-label") or "")[0] for t in card.locator(".thumb").all()[:3]
+    ]
+    assert [int(i) for i in shown] == top.tolist()
+    assert (pixels(tab, ".card .thumb canvas")[..., 0] < 120).any()  # a digit in ink
+
+
+def test_scaling_holding_and_patching_move_the_logits(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#i=3&s=0.1.5")
+    logits = lambda: tab.evaluate("[...document.querySelectorAll('.bars')].map(b => b.innerText).join()")  # noqa: E731
+    seen = {logits()}
+    tab.get_by_label("Hold at").fill("3")
+    seen.add(logits())
+    assert "c=0.1.5c3" in tab.evaluate("location.hash")
+    tab.get_by_label("As on image").fill("40")
+    tab.get_by_role("button", name="Patch").click()
+    assert "c=0.1.5p40" in tab.evaluate("location.hash")
+    tab.get_by_label("Scale").fill("2.5")
+    assert "c=0.1.5s2.5" in tab.evaluate("location.hash")
+    assert len(seen) >= 2
+
+
+def test_time_runs_both_ways_and_keeps_drawing_selection_and_changes(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#s=0.0.3&c=0.0.3z")
+    draw(tab, (0.3, 0.2), (0.7, 0.2), (0.4, 0.85))
+    end = accuracy(tab, 0)
+    slider = tab.get_by_label("Moment of training")
+    slider.fill("0")
+    tab.locator(".network").nth(0).locator(".cost[data-accuracy]").wait_for()
+    assert accuracy(tab, 0) < 0.3
+    assert "untrained" in tab.locator(".network h2").nth(0).inner_text()
+    assert "unit 3" in tab.locator(".card h2").inner_text()
+    tab.get_by_role("button", name="Play").click()
+    tab.get_by_role("button", name="Play").wait_for(timeout=20_000)  # again there at the end
+    assert slider.input_value() == "3"
+    tab.locator(".network").nth(0).locator(".cost[data-accuracy]").wait_for()
+    assert accuracy(tab, 0) == end
+    assert re.search(r"d=.*&s=0\.0\.3&c=0\.0\.3z", tab.evaluate("location.hash"))
+
+
+def test_the_map_is_the_librarys_and_a_lasso_chooses(explorer: Path, opened: Opener, runs: list[nm.Run]) -> None:
+    tab = opened(explorer, "#m=1.2.class")
+    tab.get_by_text("Every image on the map").click()
+    rows = tab.locator(".map tbody tr")
+    found = np.array(
+        [[float(cell.replace("−", "-")) for cell in row.split("\t")[3:]] for row in rows.all_inner_texts()]
+    )
+    expected = nm.analysis.geometry.pca(runs[1].activations("layers.2.hook_post"))["score"].values[-1]
+    np.testing.assert_allclose(found, expected, atol=0.02 * np.abs(expected).max())
+    box = tab.locator(".scatter").bounding_box()
+    assert box
+    corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98), (0.02, 0.05)]
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+    tab.mouse.move(*places[0])
+    tab.mouse.down()
+    for place in places[1:]:
+        tab.mouse.move(*place, steps=4)
+    tab.mouse.up()
+    assert "1000 chosen" in tab.locator(".chosen").inner_text()
+    tab.locator(".scatter").focus()
+    tab.keyboard.press("Escape")
+    assert tab.locator(".chosen").count() == 0
+    tab.keyboard.press("+")
+    assert tab.get_by_role("button", name="Show all").is_enabled()
+    colours = {tuple(c) for c in pixels(tab, ".scatter")[..., :3].reshape(-1, 3)}
+    assert len(colours) > 20  # not a blank sheet
+
+
+STATES = {
+    "first sight": "",
+    "card": "#i=5&s=0.1.14",
+    "channel card, cut": "#i=5&s=1.0.3&c=1.0.3z_1.1.4s2_0.0.7c1.5_0.1.9p40",
+    "untrained": "#t=0&s=0.0.0",
+    "drawing": "#d=4646466e466y4678-1e1e1e3c",
+    "map and mistakes": "#m=1.2.error&f=4&w=0",
+    **{f"mission {i}": f"#q={i}" for i in range(MISSIONS)},
+}
+
+
+@pytest.mark.parametrize("state", [s for s in STATES.values() if s])
+def test_an_address_comes_back_as_it_was(explorer: Path, opened: Opener, state: str) -> None:
+    tab = opened(explorer, state)
+    assert sorted(tab.evaluate("location.hash")[1:].split("&")) == sorted(state[1:].split("&"))
+    shown = tab.locator(".networks").inner_text()
+    again = opened(explorer, tab.evaluate("location.hash"))
+    for one in (tab, again):
+        one.locator(".network").nth(1).locator(".cost[data-accuracy]").wait_for(timeout=60_000)
+    assert again.locator(".bars").all_inner_texts() == tab.locator(".bars").all_inner_texts()
+    assert shown
+
+
+def test_an_impossible_address_is_as_at_first(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#i=99999&t=77&s=5.5.5&c=0.1.9999z_x_0.1.3p-2&m=9.9.class&q=99&d=zz&f=11&w=<b>")
+    assert tab.evaluate("location.hash") in ("", "#")
+    assert "Cut out a unit" in tab.locator("h1").inner_text()
+
+
+@pytest.mark.parametrize("mission", range(MISSIONS))
+def test_each_mission_takes_a_guess_and_answers_from_the_run(explorer: Path, opened: Opener, mission: int) -> None:
+    tab = opened(explorer, f"#q={mission}")
+    place = tab.locator(".mission")
+    commit = place.get_by_role("button", name="Commit")
+    assert commit.is_disabled()  # no answer before a guess
+    assert place.locator(".outcome").count() == 0
+    if place.locator("input[type=radio]").count():
+        place.locator("input[type=radio]").first.check()
+    else:
+        place.locator("input[type=number]").fill("5")
+    commit.click()
+    outcome = place.locator(".outcome")
+    outcome.wait_for(timeout=120_000)
+    assert outcome.get_attribute("data-right") in ("true", "false")
+    assert not re.search(r"\b(NaN|undefined|Infinity)\b", outcome.inner_text())
+    outcome.get_by_text("What came out").click()
+    assert outcome.locator("tbody tr").count() >= 3
+
+
+def test_the_answer_of_a_mission_is_the_librarys(explorer: Path, opened: Opener, runs: list[nm.Run]) -> None:
+    drops = [
+        nm.analysis.causal.ablate_all(runs[0].model(), runs[0].probe, layer)["accuracy_drop_by_class"].values
+        for layer in ("layers.0.hook_post", "layers.1.hook_post")
+    ]
+    layer = int(drops[1].max() > drops[0].max())
+    unit, label = np.unravel_index(np.nanargmax(drops[layer]), drops[layer].shape)
+    tab = opened(explorer, "#q=0")
+    place = tab.locator(".mission")
+    assert f"layers.{layer} costs the class {label}" in place.inner_text()
+    place.locator("input[type=number]").fill(str(unit))
+    place.get_by_role("button", name="Commit").click()
+    place.locator(".outcome").wait_for()
+    assert place.locator(".outcome").get_attribute("data-right") == "true"
+    place.get_by_role("button", name="See it in the network").click()
+    assert f"c=0.{layer}.{unit}z" in tab.evaluate("location.hash")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_every_state_is_accessible_and_fits(explorer: Path, opened: Opener, scheme: str, width: int) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    rules = {
+        "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+    }
+    for name, state in STATES.items():
+        tab = opened(explorer, state, width=width, scheme=scheme)
+        tab.locator(".network").nth(1).locator(".cost[data-accuracy]").wait_for(timeout=60_000)
+        tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+        tab.context.new_cdp_session(tab).send("Page.setBypassCSP", {"enabled": True})
+        result = Axe().run(tab, options=rules)
+        assert result.violations_count == 0, (name, result.generate_report())
+        tab.context.close()
+
+
+def test_the_python_of_a_view_gives_what_the_view_shows(
+    explorer: Path, opened: Opener, runs: list[nm.Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs[0].folder.parent)
+    for state in ("#i=9&s=0.1.14&c=0.1.14z_1.0.2c0.5_1.1.3p40_0.0.1s2.5", "#d=4646466e466y4678&t=2"):
+        tab = opened(explorer, state)
+        tab.get_by_text("Show me the Python").click()
+        text = tab.locator("pre").inner_text()
+        for network, part in enumerate(re.split(r"\n\n", text)[1:]):
+            names: dict[str, Any] = {}
+            exec(text.split("\n\n")[0] + "\n" + part, names)
+            shown = tab.evaluate(
+                f"microscope.lab && [...document.querySelectorAll('.verdict strong')][{network}].innerText"
+            )
+            assert str(int(names["logits"].argmax())) == shown
+            assert accuracy(tab, network) == pytest.approx(names["accuracy"], abs=0.003)  # rounding of the weights
+
+
+def test_tables_and_pictures_are_saved(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer)
+    for summary in tab.get_by_text("The numbers").all():
+        summary.click()
+    tab.get_by_text("Every image on the map").click()
+    found = {}
+    for kind in ("CSV", "PNG", "SVG"):
+        with tab.expect_download() as waiting:
+            tab.get_by_role("button", name=re.compile(f"as {kind}")).last.click()
+        found[kind] = Path(waiting.value.path()).read_bytes()
+    assert found["PNG"].startswith(b"\x89PNG")
+    assert b"<svg" in found["SVG"]
+    assert b"var(" not in found["SVG"]
+    assert found["CSV"].decode().splitlines()[0] == "image,label,read as,component 1,component 2"
+    assert len(found["CSV"].decode().splitlines()) == 1001
+
+
+def test_words_are_explained_by_pointer_and_by_key(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#s=0.1.14")
+    term = tab.get_by_role("button", name="selectivity")
+    term.hover()
+    assert tab.get_by_role("tooltip").filter(has_text="shuffled").count() == 0
+    assert tab.get_by_text("The class is chosen on one half of the images").is_visible()
+    tab.mouse.move(0, 0)
+    term.focus()
+    assert tab.get_by_text("The class is chosen on one half of the images").is_visible()
+    tab.keyboard.press("Escape")
+    assert not tab.get_by_text("The class is chosen on one half of the images").is_visible()
+
+
+def test_units_are_walked_by_arrow_keys(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer)
+    tile(tab, "MLP layers.1", 0).focus()
+    for key in ("ArrowRight", "ArrowRight", "Enter"):
+        tab.keyboard.press(key)
+    assert "unit 2" in tab.locator(".card h2").inner_text()
+    assert json.dumps(tab.evaluate("location.hash")).count("s=0.1.2")
+
+
+def test_the_page_keeps_to_its_sizes(runs: list[nm.Run], explorer: Path, tmp_path: Path) -> None:
+    one = nm.explorer.write(runs, tmp_path / "one.html", snapshots=1)
+    assert one.stat().st_size < 3e6
+    text = one.read_text("utf-8")
+    assert "default-src 'none'" in text
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
