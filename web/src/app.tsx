@@ -80,7 +80,8 @@ export function App({ lab }: { lab: Lab }): JSX.Element {
         </p>
         {lab.page.note && <p class="loud">{lab.page.note}</p>}
       </header>
-      <main class={state.selected ? "with-card" : ""}>
+      <main>
+      <div class={state.selected ? "bench with-card" : "bench"}>
         <section class="left" aria-label="The digit">
           <Digit
             images={lab.images}
@@ -128,13 +129,14 @@ export function App({ lab }: { lab: Lab }): JSX.Element {
             onClose={() => update({ selected: null })}
           />
         )}
-      </main>
+      </div>
       <Time lab={lab} moment={state.moment} onMoment={(moment) => update({ moment })} />
       <div class="below">
         <LayerMap lab={lab} state={state} theme={theme} seen={seen} onMap={(map) => update({ map })} onImage={(source) => update({ source })} />
         <Guide lab={lab} state={state} update={update} />
       </div>
       <Python text={python(lab, state, pixels)} />
+      </main>
       <footer>
         <p class="quiet">
           {grouped(lab.images.count)} test images of {lab.page.images.dataset}. Weights are rounded to float16; everything of a drawing or a change is computed in this page, which asks for nothing outside itself.

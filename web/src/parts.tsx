@@ -115,7 +115,7 @@ export function Numbers({ summary = "The numbers", head, rows, name, pictures }:
   );
 }
 
-/** A small picture of values, pixel by pixel. */
+/** A small picture of values, pixel by pixel; without words it is for the eye only. */
 export function Pixels({ values, rows, cols, ramp, size, words }: { values: ArrayLike<number>; rows: number; cols: number; ramp: Ramp; size: number; words: string }): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   useLayoutEffect(() => {
@@ -123,7 +123,7 @@ export function Pixels({ values, rows, cols, ramp, size, words }: { values: Arra
     context.imageSmoothingEnabled = false;
     context.drawImage(painted(values, rows, cols, ramp), 0, 0, canvas.current!.width, canvas.current!.height);
   }, [values, ramp.words, ramp.to, rows, cols]);
-  return <canvas ref={canvas} class="pixels" width={2 * size} height={Math.round((2 * size * rows) / cols)} style={{ width: `${size}px` }} role="img" aria-label={words} />;
+  return <canvas ref={canvas} class="pixels" width={2 * size} height={Math.round((2 * size * rows) / cols)} style={{ width: `${size}px` }} {...(words ? { role: "img" as const, "aria-label": words } : { "aria-hidden": true as const })} />;
 }
 
 export function useMedia(query: string): boolean {

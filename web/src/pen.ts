@@ -4,7 +4,7 @@ import type { Images } from "./data";
 
 /** Side of the drawing, in ink cells. */
 export const SIDE = 280;
-export const RADIUS = SIDE / 26;
+export const RADIUS = SIDE / 20;
 const APART = 3; // cells between points that are kept
 
 /** x, y, x, y, … of each stroke, whole cells. */
