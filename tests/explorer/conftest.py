@@ -17,7 +17,7 @@ RECORD = nm.RecordConfig(per_octave=1, every_epoch=False)
 @pytest.fixture(scope="session")
 def digits(mnist_folder: Path) -> Any:
     whole = nm.data.load(str(mnist_folder))
-    return nm.data.Dataset("mnist", whole.train.subset(slice(0, 4000)), whole.test)
+    return nm.data.Dataset("mnist", whole.train.subset(slice(0, 12_000)), whole.test)
 
 
 @pytest.fixture(scope="session")

@@ -178,7 +178,7 @@ function Changes({ lab, state, onChange, onSelect }: { lab: Lab; state: State; o
   const words = { zero: "cut out", scale: "scaled", clamp: "held", patch: "patched" };
   return (
     <section class="changes" aria-label="What is changed">
-      <h3>{state.changes.length === 1 ? "One change" : `${state.changes.length} changes`}</h3>
+      <h2>{state.changes.length === 1 ? "One change" : `${state.changes.length} changes`}</h2>
       <ul>
         {state.changes.map((change) => (
           <li key={`${change.network}.${change.layer}.${change.unit}`}>
