@@ -65,7 +65,7 @@ def pixels(tab: Page, selector: str) -> np.ndarray:
 def test_a_one_is_drawn_read_and_wiped(explorer: Path, opened: Opener) -> None:
     tab = opened(explorer)
     draw(tab, (0.62, 0.15), (0.42, 0.85))
-    assert [says(tab, 0), says(tab, 1)] == [1, 1]
+    assert says(tab, 1) == 1  # the CNN; what it says to any drawing is held against torch in test_drawing
     assert "Your drawing." in tab.locator(".digit .said").inner_text()
     assert "d=" in tab.evaluate("location.hash")
     ink = pixels(tab, ".pad")
@@ -80,7 +80,7 @@ def test_a_drawing_by_keys_alone(explorer: Path, opened: Opener) -> None:
     slanted = ["ArrowDown", "ArrowDown", "ArrowDown", "ArrowLeft"] * 9
     for key in ["ArrowUp"] * 14 + ["ArrowRight"] * 5 + [" ", *slanted, " "]:
         tab.keyboard.press(key)
-    assert [says(tab, 0), says(tab, 1)] == [1, 1]
+    assert says(tab, 1) == 1
     tab.keyboard.press("Delete")
     assert "Draw here" in tab.locator(".digit .said").inner_text()
 

@@ -37,9 +37,9 @@ def given(values: np.ndarray) -> str:
 FLOATS = "text => new Float32Array(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer)"
 
 
-def rounded(run: nm.Run, step: int) -> Any:
+def rounded(run: nm.Run, step: int, into: Any = None) -> Any:
     """The network with the weights that the page has."""
-    model = run.model(step=step)
+    model = run.model(step=step, into=into)
     with torch.no_grad():
         for tensor in (*model.parameters(), *model.buffers()):
             if tensor.is_floating_point():

@@ -31,7 +31,7 @@ export function App({ lab }: { lab: Lab }): JSX.Element {
     if (typeof state.source !== "number" && state.source !== ink.current.strokes) ink.current = Ink.of(state.source);
   }, [state.source]);
   const pixels = useMemo(
-    () => (typeof state.source === "number" ? lab.image(state.source) : centred(ink.current.cells, SIDE, lab.images.rows, lab.images.cols, lab.side)),
+    () => (typeof state.source === "number" ? lab.image(state.source) : centred(ink.current.cells, SIDE, lab.images.rows, lab.images.cols, lab.usual)),
     [state.source, drawn],
   );
   const seen = useMemo(

@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { Trace } from "./backward";
 import { type Lab, useLater } from "./lab";
-import { grouped, number, Numbers, OnNull, Pixels, points, Term } from "./parts";
+import { grouped, number, NumberField, Numbers, OnNull, Pixels, points, Term } from "./parts";
 import { type ChangeItem, same, type State, type UnitPlace } from "./state";
 import { ink, signed, type Theme } from "./theme";
 
@@ -79,7 +79,7 @@ function Actions({ lab, at, state, layer, word, onChange }: CardProps & { at: Un
       </label>
       <div class="row">
         <label>
-          As on image <input type="number" min={0} max={lab.images.count - 1} value={from} onChange={(e) => setFrom(Math.min(lab.images.count - 1, Math.max(0, Math.round(Number(e.currentTarget.value)))))} />
+          As on image <NumberField value={from} most={lab.images.count - 1} onValue={setFrom} />
         </label>
         <button type="button" onClick={() => set("patch", from)}>Patch</button>
       </div>

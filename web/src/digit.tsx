@@ -3,6 +3,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { JSX } from "preact";
 import type { Images } from "./data";
+import { NumberField } from "./parts";
 import { type Ink, RADIUS, SIDE, type Strokes } from "./pen";
 import { css, ink as inked, painted, signed, type Theme } from "./theme";
 
@@ -119,7 +120,7 @@ export function Digit(props: DigitProps): JSX.Element {
       <div class="row">
         <button type="button" onClick={() => step(-1)} aria-label="Previous test image">‹</button>
         <label>
-          Image <input type="number" min={0} max={images.count - 1} value={drawing ? "" : source} onChange={(event) => image(event.currentTarget.value)} />
+          Image <NumberField value={drawing ? null : source} most={images.count - 1} onValue={props.onImage} />
         </label>
         <button type="button" onClick={() => step(1)} aria-label="Next test image">›</button>
         <button type="button" onClick={props.onClear}>Clear</button>
@@ -127,11 +128,6 @@ export function Digit(props: DigitProps): JSX.Element {
       <Seen {...props} />
     </div>
   );
-
-  function image(text: string): void {
-    const index = Number(text);
-    if (text !== "" && Number.isInteger(index) && index >= 0 && index < images.count) props.onImage(index);
-  }
 }
 
 function strokes(context: CanvasRenderingContext2D, all: Strokes, theme: Theme): void {

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { Images, PageData } from "./data";
 import { type Change, type Changes, type Model, NO_CHANGES } from "./engine";
 import { type Answers, Evaluator } from "./evaluate";
-import { usualSide } from "./pen";
+import { type Usual, usual } from "./pen";
 import type { ChangeItem } from "./state";
 
 /** Images from which the ends of each layer's colours are taken. */
@@ -21,14 +21,14 @@ export interface Scale {
 export class Lab {
   readonly evaluators: Evaluator[];
   readonly moments: number;
-  /** The longer side of a usual image's ink. */
-  readonly side: number;
+  /** How the images were prepared, and so how a drawing is. */
+  readonly usual: Usual;
   private readonly scales: Map<string, Scale>[];
 
   constructor(readonly page: PageData, readonly images: Images, readonly models: Model[]) {
     this.evaluators = models.map((model) => new Evaluator(model, images));
     this.moments = Math.max(...models.map((model) => model.data.steps.length));
-    this.side = usualSide(images);
+    this.usual = usual(images);
     this.scales = models.map((model) => scalesOf(model, this));
   }
 

@@ -59,6 +59,17 @@ export function grouped(value: number): string {
   return value.toLocaleString("en");
 }
 
+/** A whole number, 0 to `most`: what is typed stays until it is left or entered; what is not possible goes back to what was. */
+export function NumberField({ value, most, onValue }: { value: number | null; most: number; onValue: (value: number) => void }): JSX.Element {
+  const [typed, setTyped] = useState<string | null>(null);
+  function enter(text: string): void {
+    setTyped(null);
+    const given = Number(text);
+    if (text !== "" && Number.isInteger(given) && given >= 0 && given <= most) onValue(given);
+  }
+  return <input type="number" min={0} max={most} value={typed ?? value ?? ""} onInput={(e) => setTyped(e.currentTarget.value)} onChange={(e) => enter(e.currentTarget.value)} />;
+}
+
 /** A value as a dot on the grey band of its null. */
 export function OnNull({ value, low, high, from, to, words }: { value: number; low: number | null; high: number | null; from: number; to: number; words: string }): JSX.Element {
   const x = (v: number) => 4 + 152 * Math.min(1, Math.max(0, (v - from) / (to - from)));

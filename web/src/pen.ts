@@ -82,38 +82,58 @@ function boundsOf(pixels: Float32Array, rows: number, cols: number): Box | null 
   return bottom < 0 ? null : { top, left, height: bottom - top + 1, width: right - left + 1 };
 }
 
-/** The longer side of the ink of the middle one of the images: 20 for MNIST, whose digits were scaled to that. */
-export function usualSide(images: Images): number {
-  const size = images.rows * images.cols;
-  const sides = Array.from({ length: images.count }, (_, i) => {
-    const box = boundsOf(images.pixels.subarray(i * size, (i + 1) * size), images.rows, images.cols);
-    return box ? Math.max(box.height, box.width) : 0;
-  });
-  return Math.max(1, sides.sort((a, b) => a - b)[sides.length >> 1]);
+/** How the images of a data set were prepared: their ink's longer side and its centre of mass, of the middle one each. */
+export interface Usual {
+  side: number;
+  /** In pixels, counted from the middle of the first one, to the half. */
+  row: number;
+  col: number;
+}
+
+/** Of MNIST: 20 pixels, and the centre of mass on pixel (14, 14), half a pixel beyond the middle of the image. */
+export function usual(images: Images): Usual {
+  const { rows, cols } = images;
+  const size = rows * cols;
+  const found = { side: [] as number[], row: [] as number[], col: [] as number[] };
+  for (let i = 0; i < images.count; i++) {
+    const pixels = images.pixels.subarray(i * size, (i + 1) * size);
+    const box = boundsOf(pixels, rows, cols);
+    if (!box) continue;
+    const [row, col] = centreOfMass(pixels, rows, cols);
+    found.side.push(Math.max(box.height, box.width));
+    found.row.push(row);
+    found.col.push(col);
+  }
+  const [side, row, col] = [found.side, found.row, found.col].map((all) => all.sort((a, b) => a - b)[all.length >> 1]);
+  return side ? { side, row: Math.round(2 * row) / 2, col: Math.round(2 * col) / 2 } : { side: Math.min(rows, cols), row: (rows - 1) / 2, col: (cols - 1) / 2 };
+}
+
+function centreOfMass(pixels: Float32Array, rows: number, cols: number): [number, number] {
+  let [mass, massRows, massCols] = [0, 0, 0];
+  for (let r = 0; r < rows; r++) {
+    for (let c = 0; c < cols; c++) {
+      const value = pixels[r * cols + c];
+      mass += value;
+      massRows += value * r;
+      massCols += value * c;
+    }
+  }
+  return [massRows / mass, massCols / mass];
 }
 
 /**
  * The ink as a network takes it: its bounding box scaled, each pixel the mean of the cells it covers, so that the longer side
- * has `side` pixels; then moved by whole pixels until its centre of mass lies in the middle (LeCun et al. 1998).
+ * is the usual one; then moved by whole pixels until its centre of mass lies as near the usual one as it can (LeCun et al. 1998).
  */
-export function centred(cells: Float32Array, gridSide: number, rows: number, cols: number, side: number): Float32Array {
+export function centred(cells: Float32Array, gridSide: number, rows: number, cols: number, as: Usual): Float32Array {
   const found = new Float32Array(rows * cols);
   const box = boundsOf(cells, gridSide, gridSide);
   if (!box) return found;
-  const scale = side / Math.max(box.height, box.width);
+  const scale = as.side / Math.max(box.height, box.width);
   const [height, width] = [box.height, box.width].map((n) => Math.max(1, Math.round(n * scale)));
   const small = reduced(cells, gridSide, box, height, width);
-  let [mass, massRows, massCols] = [0, 0, 0];
-  for (let r = 0; r < height; r++) {
-    for (let c = 0; c < width; c++) {
-      const value = small[r * width + c];
-      mass += value;
-      massRows += value * (r + 0.5);
-      massCols += value * (c + 0.5);
-    }
-  }
-  const top = Math.round(rows / 2 - massRows / mass);
-  const left = Math.round(cols / 2 - massCols / mass);
+  const [row, col] = centreOfMass(small, height, width);
+  const [top, left] = [Math.round(as.row - row), Math.round(as.col - col)];
   for (let r = 0; r < height; r++) {
     for (let c = 0; c < width; c++) {
       const [row, col] = [r + top, c + left];

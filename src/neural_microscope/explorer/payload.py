@@ -120,7 +120,7 @@ def _network(
     )
     tensors, stride = _places(run.weights(steps[-1]), wanted)
     rounded = [_rounded(run.weights(step), wanted, run, step) for step in steps]
-    layers = [op["name"] for op in ops if op["kind"] == "hook" and _shown(op["name"], model)]
+    layers = shown(ops, model)
     exact, answers = accuracies(model, run, dict(zip(wanted, rounded[-1], strict=True)))
     found = {} if look is None else {layer.hook_point: layer for layer in look.layers}
     measured, planes = {}, {}
@@ -181,9 +181,19 @@ def _units(run: Run, layer: str) -> xr.DataArray | None:
     return acts if acts.dims[1:] in (("example", "unit"), ("example", "channel")) else None
 
 
-def _shown(name: str, model: nn.Module) -> bool:
-    """Whether a hook point is drawn as units: what the nonlinearities return, or what each layer of a foreign module does."""
-    return name.endswith(".hook_post" if isinstance(model, Network) else ".hook_out")
+def shown(ops: Sequence[dict[str, Any]], model: nn.Module) -> list[str]:
+    """The hook points drawn as units: what the nonlinearities of our own networks return; of a foreign module what each of its
+    layers does, if that is more than another form of what came, up to the logits, which are drawn by themselves.
+    """
+    found, computed = [], False
+    for op in ops:
+        if op["kind"] != "hook":
+            computed = computed or op["kind"] != "flatten"
+        elif computed and op["name"].endswith(".hook_post" if isinstance(model, Network) else ".hook_out"):
+            found.append(op["name"])
+            computed = False
+    last = max((i for i, op in enumerate(ops) if op["kind"] not in ("hook", "flatten")), default=-1)
+    return [name for name in found if name not in [op.get("name") for op in ops[last:]]]
 
 
 def _shapes(model: nn.Module, run: Run) -> dict[str, list[int]]:

@@ -1,0 +1,226 @@
+"""The page takes any supported network on any small images; what it can't take it refuses by name, and what names say is text."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from playwright.sync_api import Page
+from torch import nn
+
+import neural_microscope as nm
+from neural_microscope.explorer import UnsupportedLayer, operations
+from neural_microscope.explorer.payload import populations, shown, spread
+from test_parity import ARRAY, FLOATS, array, given, rounded
+
+Opener = Callable[..., Page]
+SHAPE = (8, 8)
+RECORD = nm.RecordConfig(per_octave=1, every_epoch=False, probe_size=120)
+MARKUP = "<img src=x onerror=alert(1)>"
+
+
+def own() -> nn.Sequential:
+    """One of each layer that the page can compute."""
+    torch.manual_seed(0)
+    kind = type(MARKUP, (nn.Sequential,), {})  # a class may be called anything
+    return kind(
+        nn.Conv2d(1, 6, 3, padding=1),
+        nn.BatchNorm2d(6),
+        nn.GELU(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(6, 8, 3, padding="same"),
+        nn.Tanh(),
+        nn.MaxPool2d(3, stride=2, padding=1),
+        nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(32, 12), nn.LayerNorm(12), nn.ReLU()),
+        nn.Linear(12, 10),
+    )
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "own": own,
+    "norms": lambda: nm.MLP(
+        nm.MLPConfig(image_shape=SHAPE, hidden=(9, 7), norm="layer", activation="tanh", pixel_mean=0.2)
+    ),
+    "batch": lambda: nm.CNN(
+        nm.CNNConfig(image_shape=SHAPE, channels=(4,), head=(), norm="batch", pool="average", activation="gelu")
+    ),
+    "linear": lambda: nm.MLP(nm.MLPConfig(image_shape=SHAPE, hidden=())),
+}
+
+
+def record(folder: Path, model: nn.Module, data: Any = None) -> nm.Run:
+    whole = nm.data.load("digits")
+    renamed = nm.data.Dataset("</script><b id=planted>digits", whole.train, whole.test)
+    nm.train(
+        model, data or renamed, nm.TrainConfig(epochs=4, learning_rate=3e-3), observers=[nm.Recorder(folder, RECORD)]
+    )
+    return nm.Run.open(folder)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, nm.Run]:
+    folder = tmp_path_factory.mktemp("small")
+    return {name: record(folder / name, make()) for name, make in NETWORKS.items()}
+
+
+@pytest.fixture(scope="module")
+def page(small: dict[str, nm.Run], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "small.html"
+    return nm.explorer.write(list(small.values()), path, snapshots=3, models=[own()])
+
+
+@pytest.mark.browser
+def test_a_users_own_network_and_every_layer_give_torchs_numbers_in_the_browser(
+    page: Path, small: dict[str, nm.Run], opened: Opener
+) -> None:
+    tab = opened(page)
+    for network, (name, run) in enumerate(small.items()):
+        images = run.probe.images[:50] / np.float32(run.probe.images.max())
+        for snapshot, step in enumerate(spread(run.steps, 3)):
+            model = nm.hooked(rounded(run, step, own() if name == "own" else None))
+            _, cache = model.run_with_cache(torch.from_numpy(images)[:, None])
+            found = tab.evaluate(
+                f"""([network, snapshot, text]) => {{
+                    const all = ({FLOATS})(text), whole = {{}};
+                    for (let i = 0; i < all.length; i += 64)
+                        for (const [name, seen] of microscope.models[network].forward(all.subarray(i, i + 64), snapshot))
+                            (whole[name] ??= []).push(...seen);
+                    return Object.fromEntries(Object.entries(whole).map(([n, v]) => [n, ({ARRAY})(new Float32Array(v))])); }}""",
+                [network, snapshot, given(images)],
+            )
+            for hook in [hook for hook in found if hook in cache]:
+                expected = cache[hook].numpy().reshape(-1)
+                assert np.abs(array(found[hook]) - expected).max() < 1e-4, (name, step, hook)
+            assert len(set(found) & set(cache)) >= 2
+
+
+@pytest.mark.browser
+def test_every_unit_of_each_can_be_opened_and_cut_out(page: Path, small: dict[str, nm.Run], opened: Opener) -> None:
+    for network in range(len(small)):
+        layers = opened(page).evaluate(f"microscope.page.networks[{network}].layers")
+        for layer in range(len(layers)):
+            tab = opened(page, f"#s={network}.{layer}.0&c={network}.{layer}.0z&m={network}.{layer}.class")
+            assert " 0" in tab.locator(".card h2").inner_text(), layers[layer]
+            tab.locator(".network").nth(network).locator(".cost[data-accuracy]").wait_for()
+
+
+@pytest.mark.browser
+def test_names_that_hold_markup_are_text(page: Path, opened: Opener) -> None:
+    tab = opened(page, "#s=0.0.1")
+    assert MARKUP in tab.locator(".network h2").first.inner_text()
+    assert MARKUP in tab.locator(".card h2").inner_text()
+    assert MARKUP in tab.title()
+    assert "</script><b id=planted>digits" in tab.locator("footer").inner_text()
+    assert tab.locator("#planted, img").count() == 0
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", ["linear", "norms"])
+def test_a_page_of_one_network_on_one_snapshot(
+    small: dict[str, nm.Run], opened: Opener, tmp_path: Path, name: str
+) -> None:
+    tab = opened(nm.explorer.write([small[name]], tmp_path / "one.html", snapshots=1))
+    tab.locator(".network .cost[data-accuracy]").wait_for()
+    assert tab.locator(".network").count() == 1
+    for mission in range(tab.locator(".guide li").count()):
+        tab = opened(tmp_path / "one.html", f"#q={mission}")
+        place = tab.locator(".mission")
+        if place.locator("input[type=radio]").count():
+            place.locator("input[type=radio]").first.check()
+        else:
+            place.locator("input[type=number]").fill("1")
+        place.get_by_role("button", name="Commit").click()
+        place.locator(".outcome").wait_for()
+
+
+def test_layers_that_only_change_the_form_are_not_drawn_twice() -> None:
+    model = own()
+    assert shown(operations(model), model) == [f"{i}.hook_out" for i in ("0", "1", "2", "3", "4", "5", "6", "7.2", "7.3", "7.4")]  # fmt: skip
+    plain = NETWORKS["norms"]()
+    assert shown(operations(plain), plain) == ["layers.0.hook_post", "layers.1.hook_post"]
+
+
+def test_a_layer_that_the_page_cannot_compute_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    def gated() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Sigmoid(), nn.Linear(8, 10))
+
+    run = record(tmp_path / "run", gated())
+    with pytest.raises(UnsupportedLayer, match=r"can't compute '2', a Sigmoid; it knows Linear, Conv2d"):
+        nm.explorer.write([run], tmp_path / "page.html", models=[gated()])
+    assert list(tmp_path.iterdir()) == [tmp_path / "run"]
+    with pytest.raises(nm.errors.RunError, match="records a Sequential, which has no config here"):
+        nm.explorer.write([run], tmp_path / "page.html")
+
+
+def test_networks_on_different_images_do_not_share_a_page(small: dict[str, nm.Run], tmp_path: Path) -> None:
+    whole = nm.data.load("digits")
+    other = nm.data.Dataset("digits", whole.train, whole.test.subset(slice(0, 200)))
+    run = record(tmp_path / "run", NETWORKS["norms"](), other)
+    with pytest.raises(
+        nm.errors.RunError, match="probed with other images than .*norms; one page shows networks on the same"
+    ):
+        nm.explorer.write([small["norms"], run], tmp_path / "page.html")
+
+
+def test_no_run_no_snapshot_and_no_front_end_are_said(
+    small: dict[str, nm.Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(nm.errors.RunError, match="at least one run"):
+        nm.explorer.write([], tmp_path / "page.html")
+    with pytest.raises(nm.errors.RunError, match="0 snapshots; give 1 or more"):
+        nm.explorer.write([small["norms"]], tmp_path / "page.html", snapshots=0)
+    monkeypatch.setattr("neural_microscope.explorer.page.files", lambda package: tmp_path)
+    with pytest.raises(nm.errors.RunError, match=r"front end was not built.*pip install -e \."):
+        nm.explorer.write([small["norms"]], tmp_path / "page.html")
+
+
+def test_weights_too_large_for_float16_are_refused(tmp_path: Path) -> None:
+    model = NETWORKS["linear"]()
+    with torch.no_grad():
+        model.output.weight[0, 0] = 7e4
+    run = record(tmp_path / "run", model)
+    with pytest.raises(nm.errors.RunError, match=r"output\.weight at step 0 holds numbers that float16 can't"):
+        nm.explorer.write([run], tmp_path / "page.html")
+
+
+@pytest.mark.browser
+def test_seeds_are_one_network_whose_units_are_found_again_or_not(tmp_path: Path, opened: Opener) -> None:
+    config = nm.MLPConfig(image_shape=SHAPE, hidden=(12,))
+    runs = [record(tmp_path / f"seed{seed}", nm.MLP(config, seed=seed)) for seed in range(3)]
+    assert [len(group) for group in populations(runs)] == [3]
+    table = nm.analysis.similarity.replication(
+        [run.activations("layers.0.hook_post").isel(snapshot=-1) for run in runs]
+    )
+    tab = opened(nm.explorer.write(runs, tmp_path / "page.html", snapshots=2), "#s=0.0.4")
+    assert tab.locator(".network").count() == 1
+    again = f"Found again in {int(table['replicated'][4])} of {int(table['of'][4])} other seeds"
+    assert again in tab.locator(".card").inner_text()
+
+
+def test_runs_alike_in_all_but_name_are_told_apart(tmp_path: Path) -> None:
+    config = nm.MLPConfig(image_shape=SHAPE, hidden=(5,))
+    runs = [
+        record(tmp_path / "narrow", nm.MLP(config)),
+        record(tmp_path / "wide", nm.MLP(dataclasses.replace(config, hidden=(6,)))),
+    ]
+    text = nm.explorer.write(runs, tmp_path / "page.html").read_text("utf-8")
+    assert "MLP (narrow) and MLP (wide)" in text
+
+
+@pytest.mark.browser
+def test_without_motion_the_moments_follow_without_a_fade(page: Path, opened: Opener) -> None:
+    for reduced in ("reduce", "no-preference"):
+        tab = opened(page, "#t=0", reduced_motion=reduced)
+        moving = tab.evaluate(
+            """[...document.querySelectorAll('*')].filter(e => {
+                const s = getComputedStyle(e);
+                return s.transitionDuration.split(', ').some(d => parseFloat(d) > 0) && s.transitionProperty !== 'none'
+                    || s.animationName !== 'none'; }).length"""
+        )
+        if reduced == "reduce":
+            assert moving == 0
