@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from in_page import ARRAY, FLOATS, array, draw, given, rounded, says
 from playwright.sync_api import Page
 from scipy.ndimage import center_of_mass
 
 import neural_microscope as nm
-
-from test_page import draw, says
-from test_parity import ARRAY, FLOATS, array, given, rounded
 
 pytestmark = [pytest.mark.browser, pytest.mark.mnist]
 

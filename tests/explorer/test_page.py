@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from in_page import draw, pixels, says
 from playwright.sync_api import Locator, Page
 
 import neural_microscope as nm
@@ -23,22 +24,6 @@ RULES = {"runOnly": {"type": "tag", "values": TAGS}, "resultTypes": ["violations
 MISSIONS = 5
 
 
-def draw(tab: Page, *points: tuple[float, float]) -> None:
-    """A stroke through points given as shares of the pad's side."""
-    box = tab.locator(".pad").bounding_box()
-    assert box
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-    tab.mouse.move(*places[0])
-    tab.mouse.down()
-    for place in places[1:]:
-        tab.mouse.move(*place, steps=8)
-    tab.mouse.up()
-
-
-def says(tab: Page, network: int) -> int:
-    return int(tab.locator(".verdict strong").nth(network).inner_text())
-
-
 def accuracy(tab: Page, network: int) -> float:
     """Of the network's last answer on all images."""
     place = tab.locator(".network").nth(network).locator(".cost[data-accuracy]")
@@ -48,18 +33,6 @@ def accuracy(tab: Page, network: int) -> float:
 
 def tile(tab: Page, name: str, unit: int) -> Locator:
     return tab.get_by_role("group", name=re.compile(re.escape(name))).locator(f'[data-unit="{unit}"]')
-
-
-def pixels(tab: Page, selector: str) -> np.ndarray:
-    """What a canvas shows: [row, col, 4]."""
-    width, height, text = tab.locator(selector).first.evaluate(
-        """c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
-            let t = ''; for (let i = 0; i < d.length; i += 65536) t += String.fromCharCode(...d.subarray(i, i + 65536));
-            return [c.width, c.height, btoa(t)]; }"""
-    )
-    import base64
-
-    return np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
 
 
 def test_a_one_is_drawn_read_and_wiped(explorer: Path, opened: Opener) -> None:

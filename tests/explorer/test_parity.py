@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from in_page import ARRAY, FLOATS, array, given, rounded
 from playwright.sync_api import Page
 
 import neural_microscope as nm
@@ -18,33 +18,6 @@ from neural_microscope.explorer.payload import spread
 pytestmark = [pytest.mark.browser, pytest.mark.mnist]
 
 TOLERANCE = 1e-4
-
-ARRAY = """values => {
-    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    let text = ''; for (const b of bytes) text += String.fromCharCode(b);
-    return btoa(text); }"""
-"""A Float32Array as base64: numbers one by one take seconds."""
-
-
-def array(text: str) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(text), np.float32)
-
-
-def given(values: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(values, np.float32).tobytes()).decode()
-
-
-FLOATS = "text => new Float32Array(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer)"
-
-
-def rounded(run: nm.Run, step: int, into: Any = None) -> Any:
-    """The network with the weights that the page has."""
-    model = run.model(step=step, into=into)
-    with torch.no_grad():
-        for tensor in (*model.parameters(), *model.buffers()):
-            if tensor.is_floating_point():
-                tensor.copy_(tensor.half().float())
-    return model
 
 
 def drawings() -> np.ndarray:

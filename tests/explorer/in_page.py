@@ -1,0 +1,65 @@
+"""What tests of the page share: a pen, what the page says, and arrays in and out of it."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+import torch
+from playwright.sync_api import Page
+
+import neural_microscope as nm
+
+ARRAY = """values => {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    let text = ''; for (const b of bytes) text += String.fromCharCode(b);
+    return btoa(text); }"""
+"""A Float32Array as base64: numbers one by one take seconds."""
+
+
+def array(text: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), np.float32)
+
+
+def given(values: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(values, np.float32).tobytes()).decode()
+
+
+FLOATS = "text => new Float32Array(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer)"
+
+
+def rounded(run: nm.Run, step: int, into: Any = None) -> Any:
+    """The network with the weights that the page has."""
+    model = run.model(step=step, into=into)
+    with torch.no_grad():
+        for tensor in (*model.parameters(), *model.buffers()):
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.half().float())
+    return model
+
+
+def draw(tab: Page, *points: tuple[float, float]) -> None:
+    """A stroke through points given as shares of the pad's side."""
+    box = tab.locator(".pad").bounding_box()
+    assert box
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    tab.mouse.move(*places[0])
+    tab.mouse.down()
+    for place in places[1:]:
+        tab.mouse.move(*place, steps=8)
+    tab.mouse.up()
+
+
+def says(tab: Page, network: int) -> int:
+    return int(tab.locator(".verdict strong").nth(network).inner_text())
+
+
+def pixels(tab: Page, selector: str) -> np.ndarray:
+    """What a canvas shows: [row, col, 4]."""
+    width, height, text = tab.locator(selector).first.evaluate(
+        """c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+            let t = ''; for (let i = 0; i < d.length; i += 65536) t += String.fromCharCode(...d.subarray(i, i + 65536));
+            return [c.width, c.height, btoa(t)]; }"""
+    )
+    return np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
