@@ -80,6 +80,15 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
     "top_images": lambda **k: plots.top_images(
         RNG.integers(0, 255, (60, 8, 8)).astype(np.uint8), selectivity.top_examples(A, 3), **k
     ),
+    "one_image": lambda **k: plots.one_image(
+        RNG.uniform(size=(8, 8)),
+        {
+            "MLP": {"layers.0": RNG.uniform(size=12)},
+            "CNN": {"0": RNG.normal(size=(5, 8, 8)), "1": RNG.uniform(size=(7, 4, 4)), "2": np.zeros(9)},
+        },
+        {"MLP": np.full(10, 0.1), "CNN": np.eye(10)[3]},
+        **k,
+    ),
     "feature_maps": lambda **k: plots.feature_maps(RNG.uniform(size=(5, 8, 8)), RNG.integers(0, 255, (8, 8)), **k),
 }
 

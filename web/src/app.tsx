@@ -214,7 +214,12 @@ function useAddress(lab: Lab): { state: State; update: (part: Partial<State>) =>
   useEffect(() => {
     const hash = toHash(state, start);
     written.current = hash;
-    if (hash !== location.hash.slice(1)) history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+    if (hash === location.hash.slice(1)) return;
+    try {
+      history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+    } catch {
+      // Inside a srcdoc frame there is no address to keep the state in; all else works.
+    }
   }, [state]);
   useEffect(() => {
     const moved = () => location.hash.slice(1) !== written.current && setState(fromHash(location.hash, start, bounds));

@@ -6,5 +6,6 @@ measures of single units and their nulls are computed here. It analyses nothing 
 
 from .graph import UnsupportedLayer, operations
 from .page import write
+from .show import Shown, show
 
-__all__ = ["UnsupportedLayer", "operations", "write"]
+__all__ = ["Shown", "UnsupportedLayer", "operations", "show", "write"]

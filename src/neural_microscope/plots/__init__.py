@@ -33,6 +33,7 @@ from .geometry import (
     pca_over_time,
     subspaces,
 )
+from .overview import one_image
 from .predictions import confusion, confusion_over_time, image_lives, reliability
 from .probes import probes
 from .similarity import displacement, drift, similarity_matrix, unit_drift, unit_matches
@@ -75,6 +76,7 @@ __all__ = [
     "logit_contributions",
     "maximised",
     "measure_agreement",
+    "one_image",
     "patching",
     "pca_over_time",
     "probes",

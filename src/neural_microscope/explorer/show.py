@@ -1,0 +1,93 @@
+"""The explorer in a notebook: the page in a frame while it lives, a picture and a link where it is only read."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import torch
+from torch import nn
+
+from ..analysis.look import FirstLook
+from ..hooks import evaluation, hooked
+from ..plots import Plot, one_image
+from ..run import Run
+from .graph import operations
+from .page import write
+from .payload import names, populations, shown
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a notebook shows of a written explorer.
+
+    The page itself is not in the notebook, which stays small: the frame finds it by its path from the working folder. Where
+    frames are taken out, as on GitHub, the picture under it is seen, and the link.
+    """
+
+    path: Path
+    """The page."""
+    picture: bytes
+    """PNG: one image, and what each network makes of it."""
+    alt: str
+    height: int = 760
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        png = base64.b64encode(self.picture).decode()
+        address = html.escape(quote(Path(os.path.relpath(self.path)).as_posix()))
+        return {
+            "text/plain": f"The explorer: {self.path.name}",
+            "image/png": png,
+            "text/html": (
+                f'<div style="position:relative;min-height:{self.height}px">'
+                f'<a href="{address}"><img src="data:image/png;base64,{png}" alt="{html.escape(self.alt)}" style="max-width:100%"></a>'
+                f'<iframe src="{address}" title="The explorer" style="position:absolute;inset:0;width:100%;height:100%;border:0"></iframe>'
+                f'</div><p><a href="{address}" target="_blank">Open the explorer on a page of its own</a></p>'
+            ),
+        }
+
+
+def show(
+    runs: Run | FirstLook | Sequence[Run | FirstLook],
+    path: str | Path = "explorer.html",
+    *,
+    height: int = 760,
+    models: Sequence[nn.Module | None] = (),
+    **settings: Any,
+) -> Shown:
+    """Writes the explorer of a run, or of several, and shows it in a notebook: put it last in a cell.
+
+    ``path``: where the page is written; a frame and a link lead there, so it should lie in the notebook's folder or below.
+    ``height``: of the frame, in pixels. ``models`` and ``settings`` are those of `write`, whose errors it shares.
+    """
+    given = [runs] if isinstance(runs, Run | FirstLook) else list(runs)
+    page = write(given, path, models=models, **settings)
+    plot = overview([one.run if isinstance(one, FirstLook) else one for one in given], models)
+    picture = io.BytesIO()
+    plot.savefig(picture, format="png", dpi=110)
+    return Shown(page, picture.getvalue(), plot.alt, height)
+
+
+def overview(runs: Sequence[Run], models: Sequence[nn.Module | None] = ()) -> Plot:
+    """What the page opens with, as a picture: the first probe image, and what each network makes of it at the end."""
+    first = [group[0] for group in populations(runs)]
+    into = [*models, *[None] * (len(first) - len(models))]
+    layers, answers = {}, {}
+    for run, name, given in zip(first, names(first), into, strict=True):
+        model = run.model(into=given)
+        lens: Any = hooked(model)
+        with torch.no_grad(), evaluation(lens):
+            logits, cache = lens.run_with_cache(run.probe.subset([0]).tensor())
+        drawn = shown(operations(model), model)
+        layers[name] = {
+            layer.removesuffix(".hook_post").removesuffix(".hook_out"): cache[layer][0].numpy() for layer in drawn[-4:]
+        }
+        answers[name] = logits[0].softmax(0).numpy()
+    return one_image(runs[0].probe.images[0] / 255, layers, answers)
