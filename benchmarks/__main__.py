@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from . import analysis, hooks, training
+from . import analysis, explorer, hooks, training
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     )
     parts = [head]
     print(head)
-    for module in (hooks, training, analysis):
+    for module in (hooks, training, analysis, explorer):
         for part in module.run():
             parts.append(part)
             print(part, flush=True)

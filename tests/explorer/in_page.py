@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import io
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from playwright.sync_api import Page
 
 import neural_microscope as nm
@@ -39,6 +41,9 @@ def rounded(run: nm.Run, step: int, into: Any = None) -> Any:
     return model
 
 
+FRAME = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
+
+
 def draw(tab: Page, *points: tuple[float, float]) -> None:
     """A stroke through points given as shares of the pad's side."""
     box = tab.locator(".pad").bounding_box()
@@ -46,9 +51,16 @@ def draw(tab: Page, *points: tuple[float, float]) -> None:
     places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
     tab.mouse.move(*places[0])
     tab.mouse.down()
+    tab.evaluate(FRAME)  # a hand is slower than a frame
     for place in places[1:]:
         tab.mouse.move(*place, steps=8)
     tab.mouse.up()
+
+
+def address(tab: Page) -> str:
+    """The hash, which follows the view after it is drawn."""
+    tab.evaluate(FRAME)
+    return str(tab.evaluate("location.hash"))
 
 
 def says(tab: Page, network: int) -> int:
@@ -57,9 +69,5 @@ def says(tab: Page, network: int) -> int:
 
 def pixels(tab: Page, selector: str) -> np.ndarray:
     """What a canvas shows: [row, col, 4]."""
-    width, height, text = tab.locator(selector).first.evaluate(
-        """c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
-            let t = ''; for (let i = 0; i < d.length; i += 65536) t += String.fromCharCode(...d.subarray(i, i + 65536));
-            return [c.width, c.height, btoa(t)]; }"""
-    )
-    return np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
+    address = tab.locator(selector).first.evaluate("canvas => canvas.toDataURL()")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))).convert("RGBA"))

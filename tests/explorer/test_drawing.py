@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from in_page import ARRAY, FLOATS, array, draw, given, rounded, says
+from in_page import ARRAY, FLOATS, address, array, draw, given, rounded, says
 from playwright.sync_api import Page
 from scipy.ndimage import center_of_mass
 
@@ -101,7 +101,7 @@ def test_what_is_drawn_is_read_as_torch_reads_it(
 ) -> None:
     page = opened(explorer)
     draw(page, (0.25, 0.2), (0.75, 0.2), (0.4, 0.9))
-    strokes: Any = page.evaluate("location.hash")
+    strokes: Any = address(page)
     values = [int(strokes.split("d=")[1][i : i + 2], 36) for i in range(0, len(strokes.split("d=")[1]), 2)]
     _, pixels = inked(page, [values])
     for network, run in enumerate(runs):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from in_page import draw, pixels, says
+from in_page import address, draw, pixels, says
 from playwright.sync_api import Locator, Page
 
 import neural_microscope as nm
@@ -40,7 +40,7 @@ def test_a_one_is_drawn_read_and_wiped(explorer: Path, opened: Opener) -> None:
     draw(tab, (0.62, 0.15), (0.42, 0.85))
     assert says(tab, 1) == 1  # the CNN; what it says to any drawing is held against torch in test_drawing
     assert "Your drawing." in tab.locator(".digit .said").inner_text()
-    assert "d=" in tab.evaluate("location.hash")
+    assert "d=" in address(tab)
     ink = pixels(tab, ".pad")
     assert (ink[..., 0] < 100).mean() > 0.03  # the stroke can be seen
     tab.get_by_role("button", name="Clear").click()
@@ -124,12 +124,12 @@ def test_scaling_holding_and_patching_move_the_logits(explorer: Path, opened: Op
     seen = {logits()}
     tab.get_by_label("Hold at").fill("3")
     seen.add(logits())
-    assert "c=0.1.5c3" in tab.evaluate("location.hash")
+    assert "c=0.1.5c3" in address(tab)
     tab.get_by_label("As on image").fill("40")
     tab.get_by_role("button", name="Patch").click()
-    assert "c=0.1.5p40" in tab.evaluate("location.hash")
+    assert "c=0.1.5p40" in address(tab)
     tab.get_by_role("slider", name="Scale").fill("2.5")
-    assert "c=0.1.5s2.5" in tab.evaluate("location.hash")
+    assert "c=0.1.5s2.5" in address(tab)
     assert len(seen) >= 2
 
 
@@ -148,7 +148,7 @@ def test_time_runs_both_ways_and_keeps_drawing_selection_and_changes(explorer: P
     assert slider.input_value() == "3"
     tab.locator(".network").nth(0).locator(".cost[data-accuracy]").wait_for()
     assert accuracy(tab, 0) == end
-    assert re.search(r"d=.*&s=0\.0\.3&c=0\.0\.3z", tab.evaluate("location.hash"))
+    assert re.search(r"d=.*&s=0\.0\.3&c=0\.0\.3z", address(tab))
 
 
 def test_the_map_is_the_librarys_and_a_lasso_chooses(explorer: Path, opened: Opener, runs: list[nm.Run]) -> None:
@@ -194,9 +194,9 @@ STATES = {
 @pytest.mark.parametrize("state", [s for s in STATES.values() if s])
 def test_an_address_comes_back_as_it_was(explorer: Path, opened: Opener, state: str) -> None:
     tab = opened(explorer, state)
-    assert sorted(tab.evaluate("location.hash")[1:].split("&")) == sorted(state[1:].split("&"))
+    assert sorted(address(tab)[1:].split("&")) == sorted(state[1:].split("&"))
     shown = tab.locator(".networks").inner_text()
-    again = opened(explorer, tab.evaluate("location.hash"))
+    again = opened(explorer, address(tab))
     for one in (tab, again):
         one.locator(".network").nth(1).locator(".cost[data-accuracy]").wait_for(timeout=60_000)
     assert again.locator(".bars").all_inner_texts() == tab.locator(".bars").all_inner_texts()
@@ -205,7 +205,7 @@ def test_an_address_comes_back_as_it_was(explorer: Path, opened: Opener, state: 
 
 def test_an_impossible_address_is_as_at_first(explorer: Path, opened: Opener) -> None:
     tab = opened(explorer, "#i=99999&t=77&s=5.5.5&c=0.1.9999z_x_0.1.3p-2&m=9.9.class&q=99&d=zz&f=11&w=<b>")
-    assert tab.evaluate("location.hash") in ("", "#")
+    assert address(tab) in ("", "#")
     assert "Cut out a unit" in tab.locator("h1").inner_text()
 
 
@@ -245,7 +245,7 @@ def test_the_answer_of_a_mission_is_the_librarys(explorer: Path, opened: Opener,
     place.locator(".outcome").wait_for()
     assert place.locator(".outcome").get_attribute("data-right") == "true"
     place.get_by_role("button", name="See it in the network").click()
-    assert f"c=0.{layer}.{unit}z" in tab.evaluate("location.hash")
+    assert f"c=0.{layer}.{unit}z" in address(tab)
 
 
 @pytest.mark.parametrize("name", STATES)
@@ -318,7 +318,7 @@ def test_units_are_walked_by_arrow_keys(explorer: Path, opened: Opener) -> None:
     for key in ("ArrowRight", "ArrowRight", "Enter"):
         tab.keyboard.press(key)
     assert "unit 2" in tab.locator(".card h2").inner_text()
-    assert json.dumps(tab.evaluate("location.hash")).count("s=0.1.2")
+    assert json.dumps(address(tab)).count("s=0.1.2")
 
 
 def test_the_page_keeps_to_its_sizes(runs: list[nm.Run], explorer: Path, tmp_path: Path) -> None:

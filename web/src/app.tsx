@@ -66,7 +66,7 @@ export function App({ lab }: { lab: Lab }): JSX.Element {
   }
 
   function onClear(): void {
-    ink.current = new Ink();
+    ink.current.clear();
     setDrawn((n) => n + 1);
     update({ source: ink.current.strokes });
   }

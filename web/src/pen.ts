@@ -23,6 +23,12 @@ export class Ink {
     return ink;
   }
 
+  /** Whoever holds this ink goes on with an empty sheet. */
+  clear(): void {
+    this.cells.fill(0);
+    this.strokes = [];
+  }
+
   begin(x: number, y: number): void {
     this.strokes.push([inside(x), inside(y)]);
     this.line(inside(x), inside(y), inside(x), inside(y));

@@ -1,0 +1,150 @@
+"""How quickly the explorer answers, in an installed Chromium with networking off: a pen's move, a cut, the opening."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
+
+import neural_microscope as nm
+from neural_microscope import demonstration
+from neural_microscope.models import build
+
+MOVES, CUTS, OPENINGS = 60, 9, 7
+FRAME = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
+CUT = """button => new Promise(done => {
+    const network = document.querySelector('.network'), began = performance.now();
+    let busy = false;
+    new MutationObserver((_, observer) => {
+        busy ||= !!network.querySelector('.cost[aria-busy]');
+        if (!busy || !network.querySelector('.cost[data-accuracy]')) return;
+        observer.disconnect();
+        requestAnimationFrame(() => done(performance.now() - began));
+    }).observe(network, {childList: true, subtree: true, attributes: true, characterData: true});
+    button.click(); })"""
+LONGEST = """() => { const all = microscope.long ??= []; if (!microscope.watch) {
+    microscope.watch = new PerformanceObserver(list => all.push(...list.getEntries().map(e => e.duration)));
+    microscope.watch.observe({type: 'longtask'}); }
+    const longest = Math.max(0, ...all); all.length = 0; return longest; }"""
+
+
+def run() -> list[str]:
+    data = nm.data.load("mnist")
+    small = nm.data.Dataset("mnist", data.train.subset(slice(0, 6000)), data.test)
+    rows = [
+        "\n### The explorer, 1,000 test images, 20 moments\n",
+        "The two networks of `make demo` (trained on few images: that changes no time), each on a page of its own and both on one, "
+        "in Chromium without a GPU. Wall-clock medians but for the script time, which Chromium counts; the range in brackets.\n",
+        "| what | MLP | aim | CNN | aim | both |",
+        "|---|---|---|---|---|---|",
+    ]
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        runs = []
+        for kind, (network, _) in demonstration.settings(data, 0, short=False).items():
+            path = Path(folder) / kind
+            observer = nm.Recorder(path, nm.RecordConfig(per_octave=4))
+            nm.train(build(network, 0), small, nm.TrainConfig(epochs=2), observers=[observer])
+            runs.append(nm.Run.open(path))
+        executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+        pages = [
+            nm.explorer.write(chosen, Path(folder) / f"{i}.html") for i, chosen in enumerate([runs[:1], runs[1:], runs])
+        ]
+        moves = [_moves(browser, page) for page in pages]
+        rows.append(
+            f"| script time from a pen's move to the drawn frame, ms | {moves[0]} | ≤ 8 | {moves[1]} | ≤ 25 | {moves[2]} |"
+        )
+        for depth in range(3):
+            cuts = [_cuts(browser, page, depth) for page in pages[:2]]
+            words = f"from cutting out a unit of layers.{depth} to the redrawn accuracy of 1,000 images, ms"
+            rows.append(f"| {words} | {cuts[0][0]} | ≤ 60 | {cuts[1][0]} | ≤ 1,500 | |")
+            rows.append(f"| the longest single task in it, ms | {cuts[0][1]} | | {cuts[1][1]} | | |")
+        ready = [_openings(browser, page) for page in pages]
+        rows.append(f"| from opening to `ready`, ms | {ready[0]} | ≤ 1,000 | {ready[1]} | ≤ 1,000 | {ready[2]} |")
+        sizes = [f"{page.stat().st_size / 1e6:.1f}" for page in pages]
+        rows.append(f"| size of the page, MB | {sizes[0]} | | {sizes[1]} | | {sizes[2]} (≤ 12) |")
+        browser.close()
+    return ["\n".join(rows)]
+
+
+def _opened(browser: Browser, page: Path, state: str = "") -> Page:
+    tab = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}).new_page()
+    tab.goto(page.as_uri() + state)
+    tab.locator("html[data-ready]").wait_for(state="attached")
+    tab.locator(".network .cost[data-accuracy]").last.wait_for()
+    return tab
+
+
+def _script(session: CDPSession) -> float:
+    """Milliseconds of script since the page was opened."""
+    metrics: list[dict[str, Any]] = session.send("Performance.getMetrics")["metrics"]
+    return 1000 * next(m["value"] for m in metrics if m["name"] == "ScriptDuration")
+
+
+def _moves(browser: Browser, page: Path) -> str:
+    tab = _opened(browser, page)
+    session = tab.context.new_cdp_session(tab)
+    session.send("Performance.enable")
+    box = tab.locator(".pad").bounding_box()
+    assert box
+    tab.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.3 * box["height"])
+    tab.mouse.down()
+    found = []
+    for i in range(-8, MOVES):  # the first ones warm the compiler up
+        place = (
+            box["x"] + (0.2 + 0.6 * (i % 12) / 12) * box["width"],
+            box["y"] + (0.3 + 0.1 * (i // 12)) * box["height"],
+        )
+        before = _script(session)
+        tab.mouse.move(*place)
+        tab.evaluate(FRAME)
+        if i >= 0:
+            found.append(_script(session) - before)
+    drawn = tab.evaluate("performance.getEntriesByName('ink').length")
+    assert drawn >= MOVES, f"{drawn} frames were drawn"
+    tab.context.close()
+    return _told(found)
+
+
+def _cuts(browser: Browser, page: Path, depth: int) -> tuple[str, str]:
+    tab = _opened(browser, page)
+    layers = tab.evaluate("microscope.page.networks[0].layers.length")
+    if depth >= layers:
+        return "", ""
+    times, longest = [], []
+    for unit in range(-2, CUTS):
+        tab.locator(".network").nth(0).locator(f'[data-unit="{unit % 16}"]').nth(depth).click()
+        tab.locator(".card .thumbs").first.wait_for()
+        button = tab.locator(".card").get_by_role("button", name="Cut out")
+        tab.evaluate(LONGEST)
+        took = button.evaluate(CUT)
+        tab.evaluate(FRAME)
+        if unit >= 0:
+            times.append(took)
+            longest.append(tab.evaluate(LONGEST))
+        tab.locator(".card").get_by_role("button", name="Put back").click()
+        tab.get_by_text("Nothing is changed.").first.wait_for()
+    tab.context.close()
+    return _told(times), f"{max(longest):.0f}" if max(longest) else "< 50"
+
+
+def _openings(browser: Browser, page: Path) -> str:
+    found = []
+    for _ in range(OPENINGS):
+        tab = _opened(browser, page)
+        found.append(tab.evaluate("performance.getEntriesByName('ready')[0].startTime"))
+        tab.context.close()
+    return _told(found)
+
+
+def _told(values: list[float]) -> str:
+    digits = 1 if statistics.median(values) < 100 else 0
+    return f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
+
+
+if __name__ == "__main__":
+    print("\n".join(run()))
