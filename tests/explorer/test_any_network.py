@@ -230,3 +230,51 @@ def test_who_asks_for_less_motion_gets_none(page: Path, opened: Opener) -> None:
         element => parseFloat(getComputedStyle(element).transitionDuration) > 0).length"""
     assert opened(page, reduced_motion="no-preference").evaluate(moving) > 0
     assert opened(page, reduced_motion="reduce").evaluate(moving) == 0
+
+
+@pytest.mark.browser
+def test_any_set_of_changes_gives_torchs_accuracy_and_loss(
+    page: Path, small: dict[str, nm.Run], opened: Opener
+) -> None:
+    """Two thirds of them take the short way, from what a change adds to the next map; the rest may not."""
+    tab = opened(page)
+    rng = np.random.default_rng(0)
+    for network, (name, run) in enumerate(small.items()):
+        model = nm.hooked(rounded(run, run.steps[-1], own() if name == "own" else None))
+        layers = tab.evaluate(f"microscope.page.networks[{network}].layers")
+        _, cache = model.run_with_cache(run.probe.tensor()[:1])
+        sets = [[layer] for layer in layers] + [rng.choice(layers, 2, replace=False).tolist() for _ in layers[1:]]
+        for chosen in sets:
+            changes, hooks = [], []
+            for layer in chosen:
+                alone = cache[layer][0]
+                what = "unit" if alone.ndim == 1 else "channel"
+                for unit in rng.choice(len(alone), 3, replace=False).tolist():
+                    kind = rng.choice(["zero", "scale", "turned", "clamp", "patch"])
+                    value = {"scale": 1.7, "turned": -0.8, "clamp": 0.6}.get(kind, 0.0)
+                    if kind == "zero":
+                        hook = nm.interventions.zero(**{what: unit})
+                    elif value and kind != "clamp":
+                        hook = nm.interventions.scale(value, **{what: unit})
+                    else:
+                        held = cache[layer] if kind == "patch" else torch.full_like(cache[layer], value)
+                        hook = nm.interventions.patch(held, **{what: unit})
+                    hooks.append((layer, hook))
+                    values = alone[unit].flatten().tolist()
+                    changes.append(
+                        [layer, unit, {"kind": kind.replace("turned", "scale"), "value": value, "values": values}]
+                    )
+            with model.hooks(hooks):
+                expected = nm.evaluate(model, run.probe)
+            found = tab.evaluate(
+                """async ([network, changes]) => {
+                    const model = microscope.models[network], all = new Map();
+                    for (const [layer, unit, change] of changes) {
+                        if (!all.has(layer)) all.set(layer, new Map());
+                        all.get(layer).set(unit, {...change, values: new Float32Array(change.values)});
+                    }
+                    const answers = await microscope.evaluators[network].answers(model.last, all);
+                    return [answers.accuracy, answers.loss]; }""",
+                [network, changes],
+            )
+            assert found == pytest.approx([expected.accuracy, expected.loss], abs=1e-5), (name, chosen, changes)

@@ -94,8 +94,8 @@ export class Model {
   }
 }
 
-function edited(x: Float32Array, changed: Map<number, Change>, shape: number[], into: Float32Array): Float32Array {
-  into.set(x);
+export function edited(x: Float32Array, changed: Map<number, Change>, shape: number[], into: Float32Array): Float32Array {
+  if (into !== x) into.set(x);
   const each = into.length / shape[0];
   for (const [unit, change] of changed) {
     const [start, end] = [unit * each, (unit + 1) * each];
@@ -132,7 +132,7 @@ function sides(shape: number[], kernel: number[], stride: number[], padding: num
   return [0, 1].map((k) => Math.floor((shape[k + 1] + 2 * padding[k] - kernel[k]) / stride[k]) + 1);
 }
 
-function apply(op: Op, x: Float32Array, y: Float32Array, from: number[], to: number[], kernel: number[], weights: Weights): void {
+export function apply(op: Op, x: Float32Array, y: Float32Array, from: number[], to: number[], kernel: number[], weights: Weights): void {
   switch (op.kind) {
     case "normalize":
       for (let i = 0; i < x.length; i++) y[i] = (x[i] - op.mean) / op.std;
@@ -192,9 +192,19 @@ function linear(x: Float32Array, y: Float32Array, weight: Float32Array, bias: Fl
   }
 }
 
-/** Adds one kernel place after another to whole rows: the inner loop runs along a row. */
 function convolve(
   x: Float32Array, y: Float32Array, from: number[], to: number[], weight: Float32Array, bias: Float32Array | null,
+  kernel: number[], stride: number[], padding: number[],
+): void {
+  const [channels, rows, cols] = from;
+  const each = to[1] * to[2];
+  for (let o = 0; o < to[0]; o++) y.fill(bias ? bias[o] : 0, o * each, (o + 1) * each);
+  for (let c = 0; c < channels; c++) addChannel(x, c * rows * cols, c, y, from, to, weight, kernel, stride, padding);
+}
+
+/** What the kernels on channel `c`, whose map begins at `start` of `x`, add to `y`: the inner loop runs along a row. */
+function addChannel(
+  x: Float32Array, start: number, c: number, y: Float32Array, from: number[], to: number[], weight: Float32Array,
   kernel: number[], stride: number[], padding: number[],
 ): void {
   const [channels, rows, cols] = from;
@@ -203,24 +213,39 @@ function convolve(
   const [rowStep, colStep] = stride;
   for (let o = 0; o < out; o++) {
     const base = o * rowsOut * colsOut;
-    y.fill(bias ? bias[o] : 0, base, base + rowsOut * colsOut);
-    for (let c = 0; c < channels; c++) {
-      for (let kr = 0; kr < kernelRows; kr++) {
-        for (let kc = 0; kc < kernelCols; kc++) {
-          const w = weight[((o * channels + c) * kernelRows + kr) * kernelCols + kc];
-          const left = kc - padding[1];
-          const first = Math.max(0, Math.ceil(-left / colStep));
-          const end = Math.min(colsOut, Math.floor((cols - 1 - left) / colStep) + 1);
-          for (let r = 0; r < rowsOut; r++) {
-            const row = r * rowStep + kr - padding[0];
-            if (row < 0 || row >= rows) continue;
-            const source = (c * rows + row) * cols + left;
-            const target = base + r * colsOut;
-            for (let k = first; k < end; k++) y[target + k] += w * x[source + k * colStep];
-          }
+    for (let kr = 0; kr < kernelRows; kr++) {
+      for (let kc = 0; kc < kernelCols; kc++) {
+        const w = weight[((o * channels + c) * kernelRows + kr) * kernelCols + kc];
+        const left = kc - padding[1];
+        const first = Math.max(0, Math.ceil(-left / colStep));
+        const end = Math.min(colsOut, Math.floor((cols - 1 - left) / colStep) + 1);
+        for (let r = 0; r < rowsOut; r++) {
+          const row = r * rowStep + kr - padding[0];
+          if (row < 0 || row >= rows) continue;
+          const source = start + row * cols + left;
+          const target = base + r * colsOut;
+          for (let k = first; k < end; k++) y[target + k] += w * x[source + k * colStep];
         }
       }
     }
+  }
+}
+
+/**
+ * Adds to `y` what a linear map or a convolution makes of `x`, the values of one unit or channel of its input: flattened maps
+ * stand one behind the other.
+ */
+export function addPart(model: Model, place: number, x: Float32Array, unit: number, y: Float32Array, weights: Weights): void {
+  const op = model.data.ops[place];
+  if (op.kind === "conv2d") {
+    return addChannel(x, 0, unit, y, model.shapes[place - 1], model.shapes[place], weights[op.weight], model.kernels[place], op.stride, op.padding);
+  }
+  if (op.kind !== "linear") throw new Error(`${op.kind} is no map of parts`);
+  const [weight, n] = [weights[op.weight], model.shapes[place - 1][0]];
+  for (let o = 0, w = unit * x.length; o < y.length; o++, w += n) {
+    let sum = 0;
+    for (let k = 0; k < x.length; k++) sum += weight[w + k] * x[k];
+    y[o] += sum;
   }
 }
 

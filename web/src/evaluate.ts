@@ -2,6 +2,7 @@
 
 import type { Images } from "./data";
 import { highest, NO_CHANGES, type Changes, type Model } from "./engine";
+import { shifted, shiftOf } from "./shift";
 
 /** Numbers of one hook point that are kept for all images: more would take too much of a phone's memory. */
 const MOST_KEPT = 2 ** 23;
@@ -24,8 +25,9 @@ export interface Answers {
 /** The unchanged network at one snapshot, on all images; a change is worked out from its own layer on. */
 interface Base {
   answers: Answers;
-  /** What stands at a layer, [image, …]; large layers are left out. */
-  arrays: Map<string, Float32Array>;
+  /** What enters and what leaves each linear map and convolution, [image, …], by its place; what is too large is left out. */
+  into: Map<number, Float32Array>;
+  out: Map<number, Float32Array>;
   /** Of each layer [image, unit]: the activation, or a channel's mean over its map. */
   means: Map<string, Float32Array>;
 }
@@ -105,38 +107,65 @@ export class Evaluator {
 
   private async make(snapshot: number, signal: AbortSignal): Promise<Base> {
     const { model, images } = this;
-    const [arrays, means] = [new Map<string, Float32Array>(), new Map<string, Float32Array>()];
-    for (const layer of model.data.layers) {
-      const { count, each } = model.units(layer);
-      means.set(layer, new Float32Array(count * images.count));
-      if (count * each * images.count <= MOST_KEPT) arrays.set(layer, new Float32Array(count * each * images.count));
-    }
-    const [weights, room, seen] = [model.weights(snapshot), model.room(), new Map<string, Float32Array>()];
-    const logits = new Float32Array(images.count * model.data.classes);
-    const size = images.rows * images.cols;
-    await slices(images.count, signal, (i) => {
-      logits.set(model.run(images.pixels.subarray(i * size, (i + 1) * size), 0, weights, NO_CHANGES, room, seen), i * model.data.classes);
-      for (const layer of model.data.layers) {
-        const values = seen.get(layer)!;
-        arrays.get(layer)?.set(values, i * values.length);
-        average(values, means.get(layer)!, i, model.units(layer).count);
+    const { layers, classes, ops } = model.data;
+    const means = new Map(layers.map((layer) => [layer, new Float32Array(model.units(layer).count * images.count)]));
+    const [into, out, sources] = [new Map<number, Float32Array>(), new Map<number, Float32Array>(), new Map<number, number>()];
+    let source = -1; // the last operation that made numbers of its own
+    ops.forEach((op, place) => {
+      if (op.kind === "hook" || op.kind === "flatten") return;
+      if (op.kind === "linear" || op.kind === "conv2d") {
+        sources.set(place, source);
+        if (source >= 0) this.keep(into, place, source);
+        this.keep(out, place, place);
       }
+      source = place;
     });
-    return { answers: summary(logits, images), arrays, means };
+    const [weights, room, seen] = [model.weights(snapshot), model.room(), new Map<string, Float32Array>()];
+    const logits = new Float32Array(images.count * classes);
+    await slices(images.count, signal, (i) => {
+      logits.set(model.run(this.image(i), 0, weights, NO_CHANGES, room, seen), i * classes);
+      for (const [place, array] of into) array.set(room[sources.get(place)!], i * room[sources.get(place)!].length);
+      for (const [place, array] of out) array.set(room[place], i * room[place].length);
+      for (const layer of layers) average(seen.get(layer)!, means.get(layer)!, i, model.units(layer).count);
+    });
+    return { answers: summary(logits, images), into, out, means };
   }
 
-  /** Logits [image, class], from the last kept layer on that no change stands before. */
+  /** Room for what one operation gives for all images, unless that is too much. */
+  private keep(arrays: Map<number, Float32Array>, place: number, source: number): void {
+    const size = this.images.count * this.model.shapes[source].reduce((a, b) => a * b, 1);
+    if (size <= MOST_KEPT) arrays.set(place, new Float32Array(size));
+  }
+
+  private image(i: number): Float32Array {
+    const size = this.images.rows * this.images.cols;
+    return this.images.pixels.subarray(i * size, (i + 1) * size);
+  }
+
+  /** Logits [image, class]: from what the change adds to the next map on, or from the last map before it. */
   private async changed(base: Base, snapshot: number, changes: Changes, signal?: AbortSignal): Promise<Float32Array> {
     const { model, images } = this;
-    const first = Math.min(...[...changes.keys()].map((name) => model.places.get(name)!));
-    const start = model.data.layers.filter((name) => model.places.get(name)! <= first && base.arrays.has(name)).at(-1);
-    const source = start === undefined ? images.pixels : base.arrays.get(start)!;
-    const place = start === undefined ? 0 : model.places.get(start)!;
-    const size = source.length / images.count;
     const [weights, room] = [model.weights(snapshot), model.room()];
     const logits = new Float32Array(images.count * model.data.classes);
+    const shift = shiftOf(model, changes);
+    const [into, out] = [shift && base.into.get(shift.place), shift && base.out.get(shift.place)];
+    if (shift && into && out) {
+      const [x, y] = [into.length / images.count, room[shift.place]];
+      const difference = new Float32Array(shift.each);
+      await slices(images.count, signal, (i) => {
+        y.set(out.subarray(i * y.length, (i + 1) * y.length));
+        shifted(model, shift, into.subarray(i * x, (i + 1) * x), y, weights, difference);
+        logits.set(model.run(y, shift.place + 1, weights, changes, room), i * model.data.classes);
+      });
+      return logits;
+    }
+    const first = Math.min(...[...changes.keys()].map((name) => model.places.get(name)!));
+    const start = Math.max(-1, ...[...base.out.keys()].filter((place) => place < first));
+    const known = base.out.get(start);
+    const size = known ? known.length / images.count : 0;
     await slices(images.count, signal, (i) => {
-      logits.set(model.run(source.subarray(i * size, (i + 1) * size), place, weights, changes, room), i * model.data.classes);
+      const x = known ? known.subarray(i * size, (i + 1) * size) : this.image(i);
+      logits.set(model.run(x, start + 1, weights, changes, room), i * model.data.classes);
     });
     return logits;
   }

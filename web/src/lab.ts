@@ -1,6 +1,6 @@
 // The networks of the page and what the present state makes of them; the views ask here and draw.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import type { Images, PageData } from "./data";
 import { type Change, type Changes, type Model, NO_CHANGES } from "./engine";
 import { type Answers, Evaluator } from "./evaluate";
@@ -118,7 +118,7 @@ export function generator(seed: number): () => number {
 /** The result of something that takes its time, null until then; what is no longer wanted is dropped. */
 export function useLater<T>(work: (signal: AbortSignal) => Promise<T>, needs: unknown[]): T | null {
   const [found, setFound] = useState<{ needs: unknown[]; value: T } | null>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const stop = new AbortController();
     work(stop.signal).then(
       (value) => !stop.signal.aborted && setFound({ needs, value }),

@@ -1,0 +1,64 @@
+// A change of some units of one layer, worked out from what it adds to the next map. Exact: that map is linear.
+
+import { addPart, apply, type Changes, edited, type Model, type Weights } from "./engine";
+
+/** What becomes of one unit where it enters the map: fixed values, or a multiple of what it was. */
+interface Part {
+  unit: number;
+  values: Float32Array | null;
+  factor: number;
+}
+
+export interface Shift {
+  /** The map's place among the operations. */
+  place: number;
+  /** Numbers of one unit where it enters the map. */
+  each: number;
+  parts: Part[];
+}
+
+/** The changes of the first changed layer as a shift of what the next map gives; null where something between mixes units. */
+export function shiftOf(model: Model, changes: Changes): Shift | null {
+  const { ops } = model.data;
+  const first = Math.min(...[...changes.keys()].map((name) => model.places.get(name)!));
+  const pools: number[] = [];
+  let place = first + 1;
+  for (; place < ops.length; place++) {
+    const op = ops[place];
+    if (op.kind === "linear" || op.kind === "conv2d") break;
+    if (op.kind === "maxpool" || op.kind === "avgpool") pools.push(place);
+    else if (op.kind !== "flatten" && !(op.kind === "hook" && !changes.has(op.name))) return null;
+  }
+  const hook = ops[first];
+  if (place === ops.length || hook.kind !== "hook") return null;
+  const shape = model.shapes[first];
+  const each = model.shapes[place - 1].reduce((a, b) => a * b, 1) / shape[0];
+  const parts: Part[] = [];
+  for (const [unit, change] of changes.get(hook.name)!) {
+    if (change.kind === "scale") {
+      if (change.value < 0 && pools.length) return null; // the highest becomes the lowest
+      parts.push({ unit, values: null, factor: change.value });
+    } else {
+      const alone = new Float32Array(shape.slice(1).reduce((a, b) => a * b, 1));
+      let values = edited(alone, new Map([[0, change]]), [1], alone);
+      let sides = [1, ...shape.slice(1)];
+      for (const pool of pools) {
+        const after = [1, ...model.shapes[pool].slice(1)];
+        const pooled = new Float32Array(after.reduce((a, b) => a * b, 1));
+        apply(ops[pool], values, pooled, sides, after, [], {});
+        [values, sides] = [pooled, after];
+      }
+      parts.push({ unit, values, factor: 0 });
+    }
+  }
+  return { place, each, parts };
+}
+
+/** Adds to `out`, what the map gives for one image, what the shift adds to it; `into` is what enters the map. */
+export function shifted(model: Model, shift: Shift, into: Float32Array, out: Float32Array, weights: Weights, room: Float32Array): void {
+  for (const { unit, values, factor } of shift.parts) {
+    const start = unit * shift.each;
+    for (let k = 0; k < shift.each; k++) room[k] = values ? values[k] - into[start + k] : (factor - 1) * into[start + k];
+    addPart(model, shift.place, room, unit, out, weights);
+  }
+}
