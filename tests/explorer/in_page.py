@@ -63,6 +63,14 @@ def address(tab: Page) -> str:
     return str(tab.evaluate("location.hash"))
 
 
+def unpacked(tab: Page) -> Page:
+    """The page with all moments at hand; it unpacks them after it is ready."""
+    tab.evaluate(
+        "async () => { for (let moment = 0; moment < microscope.lab.moments; moment++) await microscope.lab.load(moment); }"
+    )
+    return tab
+
+
 def says(tab: Page, network: int) -> int:
     return int(tab.locator(".verdict strong").nth(network).inner_text())
 

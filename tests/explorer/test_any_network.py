@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from in_page import ARRAY, FLOATS, array, given, rounded
+from in_page import ARRAY, FLOATS, array, given, rounded, unpacked
 from playwright.sync_api import Page
 from torch import nn
 
@@ -78,7 +78,7 @@ def page(small: dict[str, nm.Run], tmp_path_factory: pytest.TempPathFactory) -> 
 def test_a_users_own_network_and_every_layer_give_torchs_numbers_in_the_browser(
     page: Path, small: dict[str, nm.Run], opened: Opener
 ) -> None:
-    tab = opened(page)
+    tab = unpacked(opened(page))
     for network, (name, run) in enumerate(small.items()):
         images = run.probe.images[:50] / np.float32(run.probe.images.max())
         for snapshot, step in enumerate(spread(run.steps, 3)):

@@ -248,7 +248,11 @@ def test_the_answer_of_a_mission_is_the_librarys(explorer: Path, opened: Opener,
     assert f"c=0.{layer}.{unit}z" in address(tab)
 
 
-@pytest.mark.parametrize("name", STATES)
+QUICK = ("first sight", "channel card, cut", "map and mistakes", "mission 0")
+ALL = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in STATES]
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_every_state_is_accessible_and_fits(explorer: Path, opened: Opener, name: str) -> None:
     """Each on a wide screen and on a phone, one light and one dark in turn; everything but the longest tables unfolded."""
     turn = list(STATES).index(name) % 2

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from in_page import ARRAY, FLOATS, array, given, rounded
+from in_page import ARRAY, FLOATS, array, given, rounded, unpacked
 from playwright.sync_api import Page
 
 import neural_microscope as nm
@@ -33,7 +33,7 @@ def drawings() -> np.ndarray:
 
 @pytest.fixture
 def page(explorer: Path, opened: Callable[..., Page]) -> Page:
-    return opened(explorer)
+    return unpacked(opened(explorer))
 
 
 @pytest.mark.parametrize("network", [0, 1])

@@ -17,8 +17,8 @@ import { theme as themeNow } from "./theme";
 import { python } from "./python";
 import { Time } from "./time";
 
-export function App({ lab }: { lab: Lab }): JSX.Element {
-  const { state, update } = useAddress(lab);
+export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
+  const { state, update } = useAddress(lab, first);
   const dark = useMedia("(prefers-color-scheme: dark)");
   const theme = useMemo(themeNow, [dark]);
   const [hover, setHover] = useState<UnitPlace | null>(null);
@@ -70,6 +70,10 @@ export function App({ lab }: { lab: Lab }): JSX.Element {
     setDrawn((n) => n + 1);
     update({ source: ink.current.strokes });
   }
+
+  // What does not depend on the digit is left alone while somebody draws.
+  const time = useMemo(() => <Time lab={lab} moment={state.moment} onMoment={(moment) => update({ moment })} />, [state.moment]);
+  const guide = useMemo(() => <Guide lab={lab} state={state} update={update} />, [state]);
 
   return (
     <>
@@ -130,12 +134,12 @@ export function App({ lab }: { lab: Lab }): JSX.Element {
           />
         )}
       </div>
-      <Time lab={lab} moment={state.moment} onMoment={(moment) => update({ moment })} />
+      {time}
       <div class="below">
         <LayerMap lab={lab} state={state} theme={theme} seen={seen} onMap={(map) => update({ map })} onImage={(source) => update({ source })} />
-        <Guide lab={lab} state={state} update={update} />
+        {guide}
       </div>
-      <Python text={python(lab, state, pixels)} />
+      <Python text={() => python(lab, state, pixels)} />
       </main>
       <footer>
         <p class="quiet">
@@ -156,14 +160,15 @@ function path(lab: Lab, at: UnitPlace | null, pixels: Float32Array, moment: numb
   return { pattern: trace.pattern(layer, at.unit), added: trace.contributions(layer, at.unit), words: `${word} ${at.unit} of ${layer.replace(/\.hook_(post|out)$/, "")}` };
 }
 
-function Python({ text }: { text: string }): JSX.Element {
+function Python({ text }: { text: () => string }): JSX.Element {
   const [told, setTold] = useState("");
-  const copy = () => navigator.clipboard.writeText(text).then(() => setTold("Copied."), () => setTold("This browser does not let the page copy; select the text."));
+  const [open, setOpen] = useState(false);
+  const copy = () => navigator.clipboard.writeText(text()).then(() => setTold("Copied."), () => setTold("This browser does not let the page copy; select the text."));
   return (
-    <details class="python">
+    <details class="python" onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>Show me the Python for this view</summary>
       <div class="scroll" tabIndex={0} role="group" aria-label="Python">
-        <pre>{text}</pre>
+        <pre>{open && text()}</pre>
       </div>
       <div class="row">
         <button type="button" onClick={copy}>Copy</button>
@@ -197,22 +202,12 @@ function Changes({ lab, state, onChange, onSelect }: { lab: Lab; state: State; o
 }
 
 /** The state, kept in the address: what is copied from there opens the same view. */
-function useAddress(lab: Lab): { state: State; update: (part: Partial<State>) => void } {
-  const [start] = useState(() => initial(lab.moments));
-  const bounds = useMemo(
-    () => ({
-      images: lab.images.count,
-      classes: lab.images.classes,
-      moments: lab.moments,
-      missions: 5,
-      units: lab.models.map((model) => model.data.layers.map((layer) => model.units(layer).count)),
-    }),
-    [],
-  );
-  const [state, setState] = useState(() => fromHash(location.hash, start, bounds));
+function useAddress(lab: Lab, first: State): { state: State; update: (part: Partial<State>) => void } {
+  const [state, setState] = useState(first);
+  const wanted = useRef(first);
   const written = useRef(location.hash.slice(1));
   useEffect(() => {
-    const hash = toHash(state, start);
+    const hash = toHash(state, initial(lab.moments));
     written.current = hash;
     if (hash === location.hash.slice(1)) return;
     try {
@@ -221,10 +216,27 @@ function useAddress(lab: Lab): { state: State; update: (part: Partial<State>) =>
       // Inside a srcdoc frame there is no address to keep the state in; all else works.
     }
   }, [state]);
+  /** A moment that was not yet seen is unpacked before it is shown. */
+  function go(next: State): void {
+    wanted.current = next;
+    if (lab.loaded(next.moment)) setState(next);
+    else lab.load(next.moment).then(() => wanted.current.moment === next.moment && setState(wanted.current));
+  }
   useEffect(() => {
-    const moved = () => location.hash.slice(1) !== written.current && setState(fromHash(location.hash, start, bounds));
+    const moved = () => location.hash.slice(1) !== written.current && go(addressed(lab));
     addEventListener("hashchange", moved);
     return () => removeEventListener("hashchange", moved);
   }, []);
-  return { state, update: (part) => setState((now) => ({ ...now, ...part })) };
+  return { state, update: (part) => go({ ...wanted.current, ...part }) };
+}
+
+/** The state that the address gives. */
+export function addressed(lab: Lab): State {
+  return fromHash(location.hash, initial(lab.moments), {
+    images: lab.images.count,
+    classes: lab.images.classes,
+    moments: lab.moments,
+    missions: 5,
+    units: lab.models.map((model) => model.data.layers.map((layer) => model.units(layer).count)),
+  });
 }

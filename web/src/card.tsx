@@ -165,7 +165,7 @@ function Excites({ lab, column, word, theme, layer, at, onImage }: CardProps & {
       <p class="quiet">
         Means over {grouped(images.count)} images; the highest is {number(top)}. <Term word="density">Above 0</Term> for {number((100 * active.length) / images.count)} % of them.
       </p>
-      <Numbers name={`${word} ${at.unit} by class`} head={["class", "mean activation"]} rows={tuning.map((mean, label) => [label, number(mean)])} />
+      <Numbers name={`${word} ${at.unit} by class`} head={["class", "mean activation"]} rows={() => tuning.map((mean, label) => [label, number(mean)])} />
     </>
   );
 }

@@ -36,6 +36,13 @@ export interface UnitData {
   again: { found: number | null; of: number; chance: number | null } | null;
 }
 
+export interface Scale {
+  /** The largest absolute activation of a layer, where its colours end. */
+  top: number;
+  /** Whether values below 0 occur. */
+  both: boolean;
+}
+
 export interface NetworkData {
   name: string;
   seed: number | null;
@@ -46,8 +53,9 @@ export interface NetworkData {
   ops: Op[];
   steps: number[];
   tensors: Record<string, { shape: number[]; offset: number }>;
-  stride: number;
-  weights: string;
+  /** Of each snapshot: float16, deflated, in base64. */
+  weights: string[];
+  scales: Record<string, Scale>;
   curve: { step: number[]; testLoss: (number | null)[]; testAccuracy: (number | null)[] };
   accuracy: { float32: number; float16: number };
   units: Record<string, UnitData[]>;

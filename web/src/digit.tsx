@@ -31,6 +31,7 @@ export function Digit(props: DigitProps): JSX.Element {
   const pad = useRef<HTMLCanvasElement>(null);
   const [pen, setPen] = useState({ x: SIDE / 2, y: SIDE / 2, down: false, keys: false });
   const down = useRef(false);
+  const held = useRef({ box: new DOMRect() }).current; // where the pad lay when the pen went down: asking anew costs a layout
   const drawing = typeof source !== "number";
 
   useLayoutEffect(() => {
@@ -48,13 +49,14 @@ export function Digit(props: DigitProps): JSX.Element {
   }, [pixels, source, theme, pen]);
 
   function place(event: PointerEvent): [number, number] {
-    const box = pad.current!.getBoundingClientRect();
+    const { box } = held;
     return [((event.clientX - box.left) / box.width) * SIDE, ((event.clientY - box.top) / box.height) * SIDE];
   }
 
   function onPointerDown(event: PointerEvent): void {
     if (event.button > 0) return;
     pad.current!.setPointerCapture(event.pointerId);
+    held.box = pad.current!.getBoundingClientRect();
     if (!drawing) props.onClear();
     down.current = true;
     ink.begin(...place(event));

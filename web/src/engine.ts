@@ -23,17 +23,21 @@ export class Model {
   readonly places = new Map<string, number>();
   private readonly known = new Map<number, Weights>();
 
-  static async of(data: NetworkData): Promise<Model> {
-    return new Model(data, joined(await inflated(data.weights)));
-  }
+  private readonly bits: (Uint16Array | undefined)[] = [];
 
-  private constructor(
-    readonly data: NetworkData,
-    private readonly bits: Uint16Array,
-  ) {
+  constructor(readonly data: NetworkData) {
     this.shapes = shapesOf(data);
     this.kernels = data.ops.map((op) => (op.kind === "conv2d" ? data.tensors[op.weight].shape.slice(2) : []));
     data.ops.forEach((op, i) => op.kind === "hook" && this.places.set(op.name, i));
+  }
+
+  loaded(snapshot: number): boolean {
+    return this.bits[snapshot] !== undefined;
+  }
+
+  /** Unpacks the weights of a snapshot, which everything else takes to be there. */
+  async load(snapshot: number): Promise<void> {
+    this.bits[snapshot] ??= joined(await inflated(this.data.weights[snapshot]));
   }
 
   get last(): number {
@@ -53,10 +57,11 @@ export class Model {
   weights(snapshot: number): Weights {
     let found = this.known.get(snapshot);
     if (!found) {
+      const bits = this.bits[snapshot];
+      if (!bits) throw new Error(`snapshot ${snapshot} is not loaded`);
       found = {};
       for (const [name, { shape, offset }] of Object.entries(this.data.tensors)) {
-        const start = snapshot * this.data.stride + offset;
-        found[name] = widened(this.bits, start, start + shape.reduce((a, b) => a * b, 1));
+        found[name] = widened(bits, offset, offset + shape.reduce((a, b) => a * b, 1));
       }
       if (this.known.size >= KEPT) this.known.delete(this.known.keys().next().value!);
       this.known.set(snapshot, found);

@@ -108,6 +108,7 @@ export class Evaluator {
   private async make(snapshot: number, signal: AbortSignal): Promise<Base> {
     const { model, images } = this;
     const { layers, classes, ops } = model.data;
+    await model.load(snapshot);
     const means = new Map(layers.map((layer) => [layer, new Float32Array(model.units(layer).count * images.count)]));
     const [into, out, sources] = [new Map<number, Float32Array>(), new Map<number, Float32Array>(), new Map<number, number>()];
     let source = -1; // the last operation that made numbers of its own

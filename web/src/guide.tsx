@@ -87,7 +87,7 @@ function Steps({ mission, number, lab, state, update }: GuideProps & { mission: 
             <p>
               <strong>{outcome.verdict}</strong> {outcome.detail}
             </p>
-            <Numbers summary="What came out" name={mission.title} head={outcome.head} rows={outcome.rows} />
+            <Numbers summary="What came out" name={mission.title} head={outcome.head} rows={() => outcome.rows} />
             <div class="row">
               {outcome.view && <button type="button" onClick={() => update(outcome.view!)}>See it in the network</button>}
               <button type="button" onClick={again}>Guess again</button>

@@ -1,35 +1,25 @@
 // The networks of the page and what the present state makes of them; the views ask here and draw.
 
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
-import type { Images, PageData } from "./data";
+import type { Images, PageData, Scale } from "./data";
 import { type Change, type Changes, type Model, NO_CHANGES } from "./engine";
 import { type Answers, Evaluator } from "./evaluate";
 import { type Usual, usual } from "./pen";
 import type { ChangeItem } from "./state";
 
-/** Images from which the ends of each layer's colours are taken. */
-const SAMPLE = 60;
 /** Sets of random units that stand beside a change. */
 export const DRAWS = 10;
-
-export interface Scale {
-  top: number;
-  /** Whether values below 0 occur. */
-  both: boolean;
-}
 
 export class Lab {
   readonly evaluators: Evaluator[];
   readonly moments: number;
   /** How the images were prepared, and so how a drawing is. */
   readonly usual: Usual;
-  private readonly scales: Map<string, Scale>[];
 
   constructor(readonly page: PageData, readonly images: Images, readonly models: Model[]) {
     this.evaluators = models.map((model) => new Evaluator(model, images));
     this.moments = Math.max(...models.map((model) => model.data.steps.length));
     this.usual = usual(images);
-    this.scales = models.map((model) => scalesOf(model, this));
   }
 
   image(index: number): Float32Array {
@@ -42,8 +32,17 @@ export class Lab {
     return this.moments < 2 ? 0 : Math.round((moment / (this.moments - 1)) * this.models[network].last);
   }
 
+  loaded(moment: number): boolean {
+    return this.models.every((model, i) => model.loaded(this.snapshot(i, moment)));
+  }
+
+  /** Unpacks what the views of a moment need. */
+  async load(moment: number): Promise<void> {
+    await Promise.all(this.models.map((model, i) => model.load(this.snapshot(i, moment))));
+  }
+
   scale(network: number, layer: string): Scale {
-    return this.scales[network].get(layer)!;
+    return this.models[network].data.scales[layer];
   }
 
   layer(network: number, place: number): string {
@@ -86,22 +85,6 @@ export class Lab {
       return [{ ...item, unit }];
     });
   }
-}
-
-function scalesOf(model: Model, lab: Lab): Map<string, Scale> {
-  const found = new Map<string, Scale>();
-  const step = Math.max(1, Math.floor(lab.images.count / SAMPLE));
-  for (let i = 0; i < lab.images.count; i += step) {
-    for (const [name, values] of model.forward(lab.image(i), model.last)) {
-      const scale = found.get(name) ?? { top: 1e-6, both: false };
-      for (const v of values) {
-        if (Math.abs(v) > scale.top) scale.top = Math.abs(v);
-        if (v < 0) scale.both = true;
-      }
-      found.set(name, scale);
-    }
-  }
-  return found;
 }
 
 /** Mulberry32: the same numbers from the same seed, in every browser. */

@@ -1,5 +1,5 @@
 import { render } from "preact";
-import { App } from "./app";
+import { addressed, App } from "./app";
 import { Trace } from "./backward";
 import { imagesOf, load } from "./data";
 import { Model } from "./engine";
@@ -8,17 +8,26 @@ import { centred, Ink } from "./pen";
 
 async function start(): Promise<void> {
   const page = load();
-  const [images, ...models] = await Promise.all([imagesOf(page), ...page.networks.map((network) => Model.of(network))]);
+  const images = await imagesOf(page);
+  const models = page.networks.map((network) => new Model(network));
   const lab = new Lab(page, images, models);
+  const first = addressed(lab);
+  await lab.load(first.moment);
   // For the console, and for the tests that hold this forward pass against PyTorch.
   Object.assign(window, { microscope: { page, images, models, evaluators: lab.evaluators, lab, Trace, Ink, centred } });
   const place = document.getElementById("app")!;
   place.textContent = "";
-  render(<App lab={lab} />, place);
+  render(<App lab={lab} first={first} />, place);
   requestAnimationFrame(() => {
     performance.mark("ready");
     document.documentElement.dataset.ready = "";
+    void rest(lab);
   });
+}
+
+/** The other moments, while the reader looks at the first. */
+async function rest(lab: Lab): Promise<void> {
+  for (let moment = lab.moments - 1; moment >= 0; moment--) await lab.load(moment);
 }
 
 start().catch((error: Error) => {

@@ -80,7 +80,7 @@ function Layer(props: NetworkProps & { layer: string; place: number; mine: Chang
         name={`${model.data.name} ${short}`}
         pictures={() => [...part.current!.querySelectorAll("canvas")]}
         head={[word, each > 1 ? "mean over the map" : "activation", ...(each > 1 ? ["highest"] : [])]}
-        rows={Array.from({ length: count }, (_, unit) => {
+        rows={() => Array.from({ length: count }, (_, unit) => {
           const own = values.subarray(unit * each, (unit + 1) * each);
           return [unit, number(own.reduce((a, b) => a + b, 0) / each), ...(each > 1 ? [number(Math.max(...own))] : [])];
         })}
@@ -119,7 +119,7 @@ function Says({ lab, network, seen, unchanged, added, changed }: NetworkProps & 
       <Numbers
         name={`${lab.models[network].data.name} probabilities`}
         head={["class", "probability (%)", "logit", ...(changed ? ["unchanged (%)"] : []), ...(added ? ["unit adds to logit"] : [])]}
-        rows={Array.from(now, (p, label) => [
+        rows={() => Array.from(now, (p, label) => [
           label,
           number(100 * p, 2),
           number(logits[label], 2),
@@ -181,7 +181,7 @@ function Cost({ effect, mine, drops, images, labels, float16, atEnd }: CostProps
         summary="By class"
         name="accuracy by class"
         head={["class", "images", "right (%)", ...(mine.length ? ["before (%)", "change (points)"] : [])]}
-        rows={after.byClass.map((share, label) => [
+        rows={() => after.byClass.map((share, label) => [
           label,
           after.confusion[label].reduce((a, b) => a + b, 0),
           number(100 * share, 1),

@@ -85,7 +85,8 @@ export function OnNull({ value, low, high, from, to, words }: { value: number; l
 export interface NumbersProps {
   summary?: string;
   head: string[];
-  rows: (string | number)[][];
+  /** Asked for where they are shown only: a picture that moves must not make tables all the time. */
+  rows: () => (string | number)[][];
   /** What a file of it is called. */
   name: string;
   /** The pictures it belongs to. */
@@ -102,7 +103,7 @@ export function Numbers({ summary = "The numbers", head, rows, name, pictures }:
       <summary>{summary}</summary>
       {open && (
         <div class="row">
-          <button type="button" onClick={() => saveTable(file, head, rows)} aria-label={`Save the table as CSV: ${name}`}>CSV</button>
+          <button type="button" onClick={() => saveTable(file, head, rows())} aria-label={`Save the table as CSV: ${name}`}>CSV</button>
           {kinds.map((kind, i) => (
             <button key={i} type="button" onClick={() => savePicture(kinds.length > 1 ? `${file}-${i + 1}` : file, pictures!()[i])} aria-label={`Save picture ${i + 1} as ${kind}: ${name}`}>{kind}</button>
           ))}
@@ -115,7 +116,7 @@ export function Numbers({ summary = "The numbers", head, rows, name, pictures }:
               <tr>{head.map((h) => <th key={h} scope="col">{h}</th>)}</tr>
             </thead>
             <tbody>
-              {rows.map((row, i) => (
+              {rows().map((row, i) => (
                 <tr key={i}>{row.map((cell, k) => (k ? <td key={k}>{cell}</td> : <th key={k} scope="row">{cell}</th>))}</tr>
               ))}
             </tbody>

@@ -72,7 +72,7 @@ function Curves({ lab, network, moment }: { lab: Lab; network: number; moment: n
           );
         })}
       </div>
-      <Numbers name={`${data.name} curves`} pictures={() => [...part.current!.querySelectorAll("svg")]} head={["step", "right (%)", "loss (nat)"]} rows={step.map((s, i) => [grouped(s), number(100 * (testAccuracy[i] ?? NaN), 2), number(testLoss[i])])} />
+      <Numbers name={`${data.name} curves`} pictures={() => [...part.current!.querySelectorAll("svg")]} head={["step", "right (%)", "loss (nat)"]} rows={() => step.map((s, i) => [grouped(s), number(100 * (testAccuracy[i] ?? NaN), 2), number(testLoss[i])])} />
     </figure>
   );
 }

@@ -17,7 +17,7 @@ from torch import nn
 from ..analysis import causal, geometry, selectivity, similarity
 from ..analysis.look import FirstLook, LayerLook, Progress
 from ..errors import RunError
-from ..hooks import evaluation, hooked
+from ..hooks import activations, evaluation, hooked
 from ..models import Network
 from ..run import Run
 from .graph import operations
@@ -118,7 +118,7 @@ def _network(
     wanted = sorted(
         {v for op in ops for k, v in op.items() if k in ("weight", "bias", "mean", "variance") and isinstance(v, str)}
     )
-    tensors, stride = _places(run.weights(steps[-1]), wanted)
+    tensors = _places(run.weights(steps[-1]), wanted)
     rounded = [_rounded(run.weights(step), wanted, run, step) for step in steps]
     layers = shown(ops, model)
     exact, answers = accuracies(model, run, dict(zip(wanted, rounded[-1], strict=True)))
@@ -140,8 +140,8 @@ def _network(
         "ops": ops,
         "steps": steps,
         "tensors": tensors,
-        "stride": stride,
-        "weights": _packed(np.concatenate([t.ravel() for block in rounded for t in block]).astype("<f2")),
+        "weights": [_packed(np.concatenate([t.ravel() for t in block]).astype("<f2")) for block in rounded],
+        "scales": scales(model, run, layers),
         "curve": {
             "step": steps,
             "testLoss": _plain(run.log["test_loss"].values[at]),
@@ -151,6 +151,15 @@ def _network(
         "units": measured,
         "maps": {layer: one for layer, one in planes.items() if one is not None},
         "python": {"run": _shown_path(run), "module": run.description["model"]["kind"] == "module"},
+    }
+
+
+def scales(model: nn.Module, run: Run, layers: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Of each layer at the last snapshot the largest absolute activation, where its colours end, and whether any is below 0."""
+    acts = activations(model, run.probe, layers) if layers else {}
+    return {
+        layer: {"top": max(1e-6, float(abs(acts[layer]).max())), "both": bool((acts[layer] < 0).any())}
+        for layer in layers
     }
 
 
@@ -205,12 +214,13 @@ def _shapes(model: nn.Module, run: Run) -> dict[str, list[int]]:
     return {"input": [1, *run.probe.images.shape[1:]], "logits": list(logits.shape[1:])} | found
 
 
-def _places(weights: dict[str, torch.Tensor], wanted: Sequence[str]) -> tuple[dict[str, Any], int]:
+def _places(weights: dict[str, torch.Tensor], wanted: Sequence[str]) -> dict[str, Any]:
+    """Where each tensor begins among a snapshot's numbers, and its shape."""
     places, offset = {}, 0
     for name in wanted:
         places[name] = {"shape": list(weights[name].shape), "offset": offset}
         offset += weights[name].numel()
-    return places, offset
+    return places
 
 
 def _rounded(weights: dict[str, torch.Tensor], wanted: Sequence[str], run: Run, step: int) -> list[np.ndarray]:

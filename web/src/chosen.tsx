@@ -1,0 +1,29 @@
+// The images that a lasso on the map has caught.
+
+import type { JSX } from "preact";
+import type { Lab } from "./lab";
+import { Pixels } from "./parts";
+import { ink, type Theme } from "./theme";
+
+export function Chosen({ lab, chosen, said, onImage, theme }: { lab: Lab; chosen: number[]; said: Uint8Array | null; onImage: (i: number) => void; theme: Theme }): JSX.Element {
+  const { images } = lab;
+  const counts = new Array<number>(images.classes).fill(0);
+  for (const i of chosen) counts[images.labels[i]]++;
+  const wrong = said ? chosen.filter((i) => said[i] !== images.labels[i]).length : null;
+  const told = counts.map((n, c) => [n, c]).filter(([n]) => n).sort((a, b) => b[0] - a[0]).map(([n, c]) => `${n} × ${c}`).join(", ");
+  return (
+    <div class="chosen" aria-live="polite">
+      <p>
+        <strong>{chosen.length} chosen</strong>: {told}{wrong !== null && `; ${wrong} read wrongly`}.
+      </p>
+      <div class="thumbs wrap" role="group" aria-label="Chosen images">
+        {chosen.slice(0, 60).map((i) => (
+          <button type="button" class="thumb" key={i} aria-label={`image ${i}, a ${images.labels[i]}`} onClick={() => onImage(i)}>
+            <Pixels values={lab.image(i)} rows={images.rows} cols={images.cols} ramp={ink(theme)} size={28} words="" />
+          </button>
+        ))}
+        {chosen.length > 60 && <small>and {chosen.length - 60} more</small>}
+      </div>
+    </div>
+  );
+}
