@@ -47,6 +47,24 @@ def test_a_one_is_drawn_read_and_wiped(explorer: Path, opened: Opener) -> None:
     assert not (pixels(tab, ".pad")[..., 0] < 100).any()
 
 
+def test_a_drawing_by_finger_on_a_phone(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, width=390, height=780, has_touch=True, is_mobile=True)
+    box = tab.locator(".pad").bounding_box()
+    assert box
+    finger = tab.context.new_cdp_session(tab)
+    for kind, x, y in [
+        ("touchStart", 0.6, 0.15),
+        *(("touchMove", 0.6 - 0.01 * i, 0.15 + 0.035 * i) for i in range(20)),
+    ]:
+        point = {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert "d=" in address(tab)
+    assert (pixels(tab, ".pad")[..., 0] < 100).mean() > 0.03
+    assert tab.evaluate("scrollY") == 0  # the page stayed where it was
+    assert says(tab, 1) == 1
+
+
 def test_a_drawing_by_keys_alone(explorer: Path, opened: Opener) -> None:
     tab = opened(explorer)
     tab.locator(".pad").focus()
@@ -143,9 +161,11 @@ def test_time_runs_both_ways_and_keeps_drawing_selection_and_changes(explorer: P
     assert accuracy(tab, 0) < 0.3
     assert "untrained" in tab.locator(".network h2").nth(0).inner_text()
     assert "unit 3" in tab.locator(".card h2").inner_text()
-    tab.get_by_role("button", name="Play").click()
-    tab.get_by_role("button", name="Play").wait_for(timeout=20_000)  # again there at the end
-    assert slider.input_value() == "3"
+    for name, there in (("Play", "3"), ("Play back", "0"), ("Play", "3")):
+        tab.get_by_role("button", name=name, exact=True).click()
+        tab.get_by_role("button", name="Pause").wait_for()
+        tab.get_by_role("button", name=name, exact=True).wait_for(timeout=20_000)  # again there at the end
+        assert slider.input_value() == there
     tab.locator(".network").nth(0).locator(".cost[data-accuracy]").wait_for()
     assert accuracy(tab, 0) == end
     assert re.search(r"d=.*&s=0\.0\.3&c=0\.0\.3z", address(tab))

@@ -9,14 +9,23 @@ import { grouped, number, Numbers, Term, useMedia } from "./parts";
 const [WIDTH, HEIGHT, LEFT, BOTTOM] = [300, 92, 34, 16];
 const PACE = 450; // milliseconds a moment
 
+/** Forward in time, back, or standing still. */
+type Way = 1 | -1 | 0;
+
 export function Time({ lab, moment, onMoment }: { lab: Lab; moment: number; onMoment: (moment: number) => void }): JSX.Element {
-  const [playing, setPlaying] = useState(false);
+  const [playing, setPlaying] = useState<Way>(0);
   const still = useMedia("(prefers-reduced-motion: reduce)");
   const last = lab.moments - 1;
+  const endOf = (way: Way) => (way > 0 ? last : 0);
+  /** From the other end where it is at its own already. */
+  function play(way: Way): void {
+    if (playing !== way && moment === endOf(way)) onMoment(last - moment);
+    setPlaying(playing === way ? 0 : way);
+  }
   useEffect(() => {
     if (!playing) return;
-    if (moment >= last) return setPlaying(false);
-    const timer = setTimeout(() => onMoment(moment + 1), still ? 2 * PACE : PACE);
+    if (moment === endOf(playing)) return setPlaying(0);
+    const timer = setTimeout(() => onMoment(moment + playing), still ? 2 * PACE : PACE);
     return () => clearTimeout(timer);
   }, [playing, moment]);
   if (last < 1) return <section class="time" aria-label="Training time"><p class="quiet">This page holds one moment of training.</p></section>;
@@ -24,9 +33,10 @@ export function Time({ lab, moment, onMoment }: { lab: Lab; moment: number; onMo
   return (
     <section class="time" aria-label="Training time">
       <div class="row">
-        <button type="button" onClick={() => (playing ? setPlaying(false) : (moment >= last && onMoment(0), setPlaying(true)))}>{playing ? "Pause" : "Play"}</button>
+        <button type="button" onClick={() => play(-1)}>{playing < 0 ? "Pause" : "Play back"}</button>
         <button type="button" onClick={() => onMoment(Math.max(0, moment - 1))} aria-label="One moment back" disabled={moment === 0}>‹</button>
         <button type="button" onClick={() => onMoment(Math.min(last, moment + 1))} aria-label="One moment on" disabled={moment === last}>›</button>
+        <button type="button" onClick={() => play(1)}>{playing > 0 ? "Pause" : "Play"}</button>
         <label class="slider">
           <span>
             <Term word="moment">Moment</Term> {moment + 1} of {last + 1}: {words}
