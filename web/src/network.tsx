@@ -38,10 +38,10 @@ export function NetworkColumn(props: NetworkProps): JSX.Element {
         {data.name} <small>step {grouped(data.steps[snapshot])}{snapshot === 0 && data.steps[0] === 0 ? ", untrained" : ""}</small>
       </h2>
       <Says {...props} changed={mine.length > 0} seen={seen} unchanged={unchanged} />
+      <Cost effect={effect} mine={mine} drops={drops} images={lab.images.count} labels={lab.images.labels} float16={data.accuracy} atEnd={snapshot === lab.models[network].last} />
       {data.layers.map((layer, place) => (
         <Layer key={layer} {...props} layer={layer} place={place} theme={theme} mine={mine} dead={dead[place]} />
       ))}
-      <Cost effect={effect} mine={mine} drops={drops} images={lab.images.count} labels={lab.images.labels} float16={data.accuracy} atEnd={snapshot === lab.models[network].last} />
     </section>
   );
 }
