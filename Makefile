@@ -11,7 +11,7 @@ WORKERS ?= 2
 .PHONY: web demo demo-short test test-slow test-interop calibration lint bench clean help
 
 help:
-	@echo "make demo          train an MLP and a CNN, record them, write demo/report.html"
+	@echo "make demo          train an MLP and a CNN, record them, write demo/explorer.html and report.html"
 	@echo "make demo-short    the same in a minute, on few images"
 	@echo "make test          everything a change can break"
 	@echo "make test-slow     many kills, published facts"
