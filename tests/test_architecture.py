@@ -15,7 +15,7 @@ ROOT = Path(neural_microscope.__file__).parent
 ROWS = [
     ["cli"],
     ["demonstration"],
-    ["report", "explorer"],
+    ["report", "explorer", "interop"],
     ["analysis.findings", "phantoms"],
     ["analysis.look"],
     ["analysis.*", "plots", "recording"],

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import DataError, unknown
 from . import idx
 from .imageset import Dataset, ImageSet
+from .pictures import is_such, read_pictures
 from .published import KNOWN, Published
 
 VARIABLE = "NEURAL_MICROSCOPE_DATA"
@@ -33,7 +34,8 @@ def load(
     folder: str | os.PathLike[str] | None = None,
     download: bool = True,
 ) -> Dataset:
-    """A data set by name ("mnist", "fashion-mnist", "kmnist", "digits") or from a folder of four IDX files.
+    """A data set by name ("mnist", "fashion-mnist", "kmnist", "digits") or from a folder: of four IDX files, or of pictures
+    (train/<class>/*.png, test/<class>/*.png; grey, all of one size).
 
     By name, the files are looked for in ``folder`` (default: `data_folder` / name), downloaded there if absent and
     ``download`` allows it, and checked against their published hashes. What lies there is never overwritten.
@@ -54,7 +56,7 @@ def load(
     a_word = isinstance(name_or_folder, str) and path.name == name_or_folder
     if a_word and not (name_or_folder and path.is_dir()):  # Path("") would be the working folder
         raise unknown("data set", name_or_folder, [*KNOWN, "digits"], "(or pass the path of a folder of IDX files)")
-    return idx.read_folder(path, path.resolve().name)
+    return (read_pictures if is_such(path) else idx.read_folder)(path, path.resolve().name)
 
 
 def load_or_digits(name: str = "mnist") -> Dataset:

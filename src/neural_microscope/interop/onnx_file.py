@@ -1,0 +1,59 @@
+"""A network as an ONNX file whose outputs are the logits and every hook point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..hooks import evaluation, hooked
+from .needed import needed
+
+
+class _Everything(nn.Module):
+    """Output first, then every hook point that was asked for, as a plain function of the images."""
+
+    def __init__(self, lens: Any, names: Sequence[str]) -> None:
+        super().__init__()
+        self.lens, self.names = lens, list(names)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        kept: dict[str, Tensor] = {}
+
+        def keep(tensor: Tensor, hook: Any) -> None:
+            kept[hook.name] = tensor
+
+        with self.lens.hooks([(name, keep) for name in self.names]):
+            output = self.lens(images)
+        return output, *(kept[name] for name in self.names)
+
+
+def to_onnx(
+    model: nn.Module, path: str | Path, images: Tensor, *, hook_points: Sequence[str] | None = None, opset: int = 18
+) -> list[str]:
+    """Writes the network, in evaluation mode, for any number of images; returns the names of the file's outputs.
+
+    ``images``: two or more examples of what it takes. ``hook_points``: which to give as outputs beside ``output``, the logits; by
+    default all that this network reaches with a tensor. A foreign module's are the outputs of its submodules, as in `hooked`.
+    Errors: MicroscopeError where onnx is absent; UnknownName for a hook point that is none.
+    """
+    needed("onnx", "onnx")
+    lens: Any = hooked(model)
+    with torch.no_grad(), evaluation(lens):
+        if hook_points is None:
+            hook_points = list(lens.run_with_cache(images)[1])
+        names = ["output", *hook_points]
+        torch.onnx.export(
+            _Everything(lens, hook_points),
+            (images,),
+            str(path),
+            input_names=["images"],
+            output_names=names,
+            dynamic_axes={name: {0: "example"} for name in ["images", *names]},
+            opset_version=opset,
+            dynamo=False,
+        )
+    return names
