@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 import neural_microscope as nm
 
@@ -33,15 +33,6 @@ def runs(digits: Any, tmp_path_factory: pytest.TempPathFactory) -> list[nm.Run]:
 @pytest.fixture(scope="session")
 def explorer(runs: list[nm.Run], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return nm.explorer.write(runs, tmp_path_factory.mktemp("page") / "explorer.html", snapshots=4)
-
-
-@pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-        browser = playwright.chromium.launch(executable_path=chromium, args=quiet)
-        yield browser
-        browser.close()
 
 
 Opener = Callable[..., Page]

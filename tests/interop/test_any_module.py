@@ -147,8 +147,11 @@ def test_idx_folders_of_other_sizes_and_class_counts(tmp_path: Path, size: int, 
     assert np.isfinite(nm.evaluate(model, data.test).loss)
 
 
+@pytest.mark.filterwarnings("default")  # torch.compile warns about itself
 def test_what_cannot_work_says_why_in_one_line() -> None:
-    with pytest.raises(nm.errors.HookError, match=r"hooked\(\) takes a torch module; got builtin_function_or_method") as no_module:
+    with pytest.raises(
+        nm.errors.HookError, match=r"hooked\(\) takes a torch module; got builtin_function_or_method"
+    ) as no_module:
         nm.hooked(torch.relu)  # type: ignore[arg-type]
     with pytest.raises(nm.errors.HookError, match=r"torch\.compile would ignore a hook without a word") as compiled:
         nm.hooked(torch.compile(LeNet()))

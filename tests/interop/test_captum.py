@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from others import LeNet
 
 import neural_microscope as nm
 from neural_microscope.analysis import attribution, causal
@@ -121,3 +122,18 @@ def test_cutting_out_each_unit_is_their_layer_ablation(model: nm.MLP, digits: nm
     theirs = ablation.attribute(pixels, layer_baselines=0.0, layer_mask=whole.contiguous())
     one = theirs if theirs.ndim == 2 else theirs[:, :, 0, 0]
     np.testing.assert_allclose(effects, -one.detach().T, atol=2e-5)
+
+
+def test_a_hooked_module_works_under_layer_and_neuron_methods() -> None:
+    torch.manual_seed(0)
+    lens = nm.hooked(LeNet().double().eval())
+    pixels = torch.rand(4, 1, 28, 28, dtype=torch.float64)
+    _, cache = lens.run_with_cache(pixels, incl_bwd=True, loss=lambda out: out[:, 2].sum())
+    layer = lens.module.fc1
+    torch.testing.assert_close(captum.LayerActivation(lens, layer).attribute(pixels), cache["fc1.hook_out"])
+    product = captum.LayerGradientXActivation(lens, layer).attribute(pixels, target=2)
+    torch.testing.assert_close(product, cache["fc1.hook_out"] * cache["fc1.hook_out_grad"])
+    neuron = captum.NeuronGradient(lens, layer).attribute(pixels.clone().requires_grad_(), 5)
+    given = pixels.clone().requires_grad_()
+    one = lens.run_with_cache(given, names_filter="fc1.hook_out", incl_bwd=False, stop_at="fc1.hook_out")[0]
+    torch.testing.assert_close(neuron, torch.autograd.grad(one[:, 5].sum(), given)[0])

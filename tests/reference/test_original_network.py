@@ -1,9 +1,10 @@
 """The network this project grew from (eriktholmes/interpreting_mnist), rebuilt through the public API.
 
-Its losses and training accuracies come out digit for digit. Its test accuracy came out two images lower (94.78 %, not
-94.80 %) on the machine this was written on, where plain PyTorch code gives those same two images less: the last bits
-of a matrix product depend on the processor. Hence a tolerance of 0.25 points for a class, as for its lists of units
-95 % overlap.
+Its losses and training accuracies come out digit for digit on the machine this was written on; its test accuracy came out
+two images lower there (94.78 %, not 94.80 %), where plain PyTorch code gives those same two images less: the last bits of a
+matrix product depend on the processor. On another processor 3 of the 60,000 training images came out otherwise at epoch 15.
+Hence tolerances: 0.0002 for a loss, 0.02 points (12 images) for a training accuracy, 0.25 points for a class, and 95 %
+overlap for its lists of units.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ import neural_microscope as nm
 
 pytestmark = pytest.mark.mnist
 
-PUBLISHED_TRAINING = {0: ("1.7227", 44.3167), 5: (".3368", 90.4050), 10: (".2477", 92.9117), 15: (".1990", 94.2500)}
+PUBLISHED_TRAINING = {0: (1.7227, 44.3167), 5: (0.3368, 90.4050), 10: (0.2477, 92.9117), 15: (0.1990, 94.2500)}
 PUBLISHED_CLASSES = [98.27, 97.89, 95.06, 92.18, 94.91, 94.28, 95.51, 94.55, 92.61, 92.37]
 LAYER = "layers.1.hook_post"
 
 
-def test_running_loss_and_accuracy_are_the_published_digits(network: dict[str, Any]) -> None:
+def test_running_loss_and_accuracy_are_the_published_ones(network: dict[str, Any]) -> None:
     history = network["history"]
     sizes = np.full(938, 64)
     sizes[-1] = 32
     losses, accuracies = (values.reshape(20, 938) @ sizes / 60_000 for values in (history.loss, history.accuracy))
     for epoch, (loss, accuracy) in PUBLISHED_TRAINING.items():
-        assert f"{losses[epoch]:.4f}".lstrip("0") == loss
-        assert round(100 * accuracies[epoch], 4) == accuracy
+        assert losses[epoch] == pytest.approx(loss, abs=2e-4)
+        assert 100 * accuracies[epoch] == pytest.approx(accuracy, abs=0.02)
 
 
 def test_test_accuracy_and_classes_are_the_published_ones(network: dict[str, Any]) -> None:

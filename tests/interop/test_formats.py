@@ -1,0 +1,134 @@
+"""What is written for other tools comes back the same: the hub's folder form, NetCDF, ONNX, scikit-learn's pipelines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from others import LeNet
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+import neural_microscope as nm
+from neural_microscope import interop
+
+SHAPE = (8, 8)
+
+
+@pytest.fixture(scope="module", params=["mlp", "cnn"])
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> nm.Run:
+    model = {
+        "mlp": lambda: nm.MLP(nm.MLPConfig(image_shape=SHAPE, hidden=(12, 9), pixel_mean=0.3, pixel_std=0.4), seed=3),
+        "cnn": lambda: nm.CNN(nm.CNNConfig(image_shape=SHAPE, channels=(4, 6), head=(9,), norm="batch"), seed=3),
+    }[request.param]()
+    folder = tmp_path_factory.mktemp("formats") / "run"
+    recorder = nm.Recorder(folder, nm.RecordConfig(per_octave=1, probe_size=50))
+    nm.train(model, nm.data.load("digits"), nm.TrainConfig(epochs=2, learning_rate=3e-3), observers=[recorder])
+    return nm.Run.open(folder)
+
+
+def test_the_hubs_folder_gives_the_same_network_to_the_bit(run: nm.Run, tmp_path: Path) -> None:
+    for step in (None, run.steps[3]):
+        folder = interop.to_hub(run, tmp_path / f"model{step}", step=step)
+        assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+        back, model = interop.from_hub(folder), run.model(step)
+        assert type(back) is type(model)
+        for name, tensor in model.state_dict().items():
+            assert torch.equal(back.state_dict()[name], tensor), name
+        assert torch.equal(back(run.probe.tensor()), model(run.probe.tensor()))
+
+
+def test_the_card_says_how_the_network_came_to_be(run: nm.Run, tmp_path: Path) -> None:
+    text = (interop.to_hub(run, tmp_path / "model") / "README.md").read_text("utf-8")
+    assert f"{100 * float(run.log['test_accuracy'][-1]):.2f} % of the test images" in text
+    assert "| learning_rate | 0.003 |" in text
+    assert "`layers.1.hook_post`" in text
+    code = text.split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {"images": run.probe.tensor()}
+    exec(code.replace('from_hub(".")', f"from_hub({str(tmp_path / 'model')!r})"), names)
+    assert names["logits"].shape == (50, 10)
+
+
+def test_folders_of_another_form_are_refused(run: nm.Run, tmp_path: Path) -> None:
+    folder = interop.to_hub(run, tmp_path / "model")
+    with pytest.raises(nm.errors.RunError, match="is not empty; a model is not written over another"):
+        interop.to_hub(run, folder)
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(nm.errors.RunError, match="holds a 'bert' model"):
+        interop.from_hub(folder)
+    with pytest.raises(nm.errors.RunError, match=r"no config\.json that can be read"):
+        interop.from_hub(tmp_path)
+
+
+def test_activations_are_a_step_of_a_pipeline(run: nm.Run) -> None:
+    model, probe = run.model(), run.probe
+    step = interop.Activations(model, "layers.1.hook_post")
+    acts = nm.activations(model, probe)["layers.1.hook_post"].values.reshape(len(probe), -1)
+    for images in (probe.images, probe.images / 255, probe.images.reshape(len(probe), -1)):
+        np.testing.assert_allclose(step.fit(images).transform(images), acts, rtol=1e-5, atol=1e-6)
+    pipeline = clone(make_pipeline(step, PCA(2, svd_solver="full"), LogisticRegression(max_iter=2000)))
+    assert pipeline.fit(probe.images, probe.labels).score(probe.images, probe.labels) > 0.4
+    if acts.shape[1] == 9:  # of a dense layer: the same places as our own PCA, up to a sign
+        ours = nm.analysis.geometry.pca(run.activations("layers.1.hook_post"))["score"].values[-1]
+        np.testing.assert_allclose(abs(pipeline[:-1].transform(probe.images)), abs(ours), rtol=1e-3, atol=1e-3)
+    with pytest.raises(nm.errors.DataError, match="63 pixels are no square"):
+        step.transform(np.zeros((2, 63)))
+
+
+@pytest.mark.interop
+def test_netcdf_holds_the_whole_log_to_the_bit(run: nm.Run, tmp_path: Path) -> None:
+    pytest.importorskip("h5netcdf")
+    path = interop.to_netcdf(run, tmp_path / "log.nc")
+    with xr.open_datatree(path, engine="h5netcdf") as tree:
+        for name, expected in {"/": run.log, "/training": run.training, "/gradients": run.gradients}.items():
+            found = tree[name].to_dataset().load()
+            assert set(found.variables) == set(expected.variables), name
+            for variable in expected.variables:
+                np.testing.assert_array_equal(found[variable].values, expected[variable].values, err_msg=variable)
+                assert found[variable].dtype == expected[variable].dtype, variable
+                assert found[variable].dims == expected[variable].dims
+                assert found[variable].attrs.get("long_name") == expected[variable].attrs.get("long_name")
+
+
+@pytest.mark.interop
+def test_onnx_gives_every_hook_point_by_name(run: nm.Run, tmp_path: Path) -> None:
+    session = pytest.importorskip("onnxruntime")
+    model = run.model()
+    check_onnx(session, model, run.probe.tensor(), tmp_path)
+
+
+@pytest.mark.interop
+def test_onnx_of_a_network_of_others(tmp_path: Path) -> None:
+    session = pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    check_onnx(session, LeNet().eval(), torch.rand(7, 1, 28, 28), tmp_path)
+
+
+def check_onnx(onnxruntime: Any, model: Any, images: torch.Tensor, folder: Path) -> None:
+    names = interop.to_onnx(model, folder / "model.onnx", images[:2])
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    assert [output.name for output in session.get_outputs()] == names
+    with torch.no_grad():
+        out, cache = nm.hooked(model).run_with_cache(images)
+    assert set(names) == {"output", *cache}
+    found = dict(zip(names, session.run(None, {"images": images.numpy()}), strict=True))
+    np.testing.assert_allclose(found["output"], out, atol=1e-5)
+    for name, tensor in cache.items():
+        np.testing.assert_allclose(found[name], tensor, atol=1e-5, err_msg=name)
+
+
+def test_a_tool_that_is_absent_is_named_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(module: str) -> Any:
+        raise ModuleNotFoundError(f"No module named {module!r}")
+
+    model = nm.MLP(nm.MLPConfig(image_shape=SHAPE))
+    monkeypatch.setattr("neural_microscope.interop.needed.importlib.import_module", absent)
+    with pytest.raises(nm.errors.MicroscopeError, match="needs onnx, which is not installed: pip install onnx"):
+        interop.to_onnx(model, "never.onnx", torch.zeros(2, 1, *SHAPE))
