@@ -20,6 +20,7 @@ import neural_microscope as nm
 from neural_microscope import interop
 
 SHAPE = (8, 8)
+QUIET = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch's exporter of itself
 
 
 @pytest.fixture(scope="module", params=["mlp", "cnn"])
@@ -97,6 +98,7 @@ def test_netcdf_holds_the_whole_log_to_the_bit(run: nm.Run, tmp_path: Path) -> N
                 assert found[variable].attrs.get("long_name") == expected[variable].attrs.get("long_name")
 
 
+@QUIET
 @pytest.mark.interop
 def test_onnx_gives_every_hook_point_by_name(run: nm.Run, tmp_path: Path) -> None:
     session = pytest.importorskip("onnxruntime")
@@ -104,6 +106,7 @@ def test_onnx_gives_every_hook_point_by_name(run: nm.Run, tmp_path: Path) -> Non
     check_onnx(session, model, run.probe.tensor(), tmp_path)
 
 
+@QUIET
 @pytest.mark.interop
 def test_onnx_of_a_network_of_others(tmp_path: Path) -> None:
     session = pytest.importorskip("onnxruntime")

@@ -10,7 +10,12 @@ from others import LeNet
 
 import neural_microscope as nm
 
-pytestmark = pytest.mark.interop
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.filterwarnings(
+        "ignore:Module .* has a submodule named:UserWarning"
+    ),  # our hook point is called `input`
+]
 nnsight = pytest.importorskip("nnsight", reason="make test-interop has it")
 IMAGES = torch.rand(5, 1, 28, 28, generator=torch.Generator().manual_seed(0))
 

@@ -15,9 +15,10 @@ def to_netcdf(run: Run, path: str | Path) -> Path:
     """Writes everything a run logged: the root group on the snapshot axis, ``training`` and ``gradients`` on the step axis.
 
     ``xarray.open_datatree(path)`` opens all, ``xarray.open_dataset(path, group="training")`` one. The numbers are the same to the
-    bit; the file is compressed. Errors: MicroscopeError where h5netcdf is absent.
+    bit; the file is compressed. Errors: MicroscopeError where h5netcdf or h5py is absent.
     """
     needed("h5netcdf", "h5netcdf")
+    needed("h5py", "h5py")
     groups = {"/": run.log, "/training": run.training, "/gradients": run.gradients}
     tree = xr.DataTree.from_dict({name: _plain(dataset) for name, dataset in groups.items()})
     packed = {

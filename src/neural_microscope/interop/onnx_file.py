@@ -38,22 +38,25 @@ def to_onnx(
 
     ``images``: two or more examples of what it takes. ``hook_points``: which to give as outputs beside ``output``, the logits; by
     default all that this network reaches with a tensor. A foreign module's are the outputs of its submodules, as in `hooked`.
-    Errors: MicroscopeError where onnx is absent; UnknownName for a hook point that is none.
+    Errors: MicroscopeError where onnx or onnxscript is absent; UnknownName for a hook point that is none.
     """
-    needed("onnx", "onnx")
+    onnx = needed("onnx", "onnx")
+    needed("onnxscript", "onnxscript")
     lens: Any = hooked(model)
     with torch.no_grad(), evaluation(lens):
         if hook_points is None:
             hook_points = list(lens.run_with_cache(images)[1])
         names = ["output", *hook_points]
-        torch.onnx.export(
-            _Everything(lens, hook_points),
+        program = torch.onnx.export(
+            _Everything(lens, hook_points).eval(),
             (images,),
-            str(path),
             input_names=["images"],
             output_names=names,
-            dynamic_axes={name: {0: "example"} for name in ["images", *names]},
+            dynamic_shapes={"images": {0: torch.export.Dim("example")}},
             opset_version=opset,
-            dynamo=False,
+            dynamo=True,
+            verbose=False,
         )
+    # Not program.save: where nnsight was imported, it puts a method of that name on every object.
+    onnx.save(program.model_proto, str(path))  # type: ignore[union-attr]
     return names
