@@ -16,7 +16,8 @@ from torch import nn
 
 import neural_microscope as nm
 from neural_microscope.explorer import UnsupportedLayer, operations
-from neural_microscope.explorer.payload import populations, shown, spread
+from neural_microscope.explorer.payload import shown, spread
+from neural_microscope.run import same_but_seed
 
 Opener = Callable[..., Page]
 SHAPE = (8, 8)
@@ -204,7 +205,7 @@ def test_weights_too_large_for_float16_are_refused(tmp_path: Path) -> None:
 def test_seeds_are_one_network_whose_units_are_found_again_or_not(tmp_path: Path, opened: Opener) -> None:
     config = nm.MLPConfig(image_shape=SHAPE, hidden=(12,))
     runs = [record(tmp_path / f"seed{seed}", nm.MLP(config, seed=seed)) for seed in range(3)]
-    assert [len(group) for group in populations(runs)] == [3]
+    assert same_but_seed(runs) == [[0, 1, 2]]
     table = nm.analysis.similarity.replication(
         [run.activations("layers.0.hook_post").isel(snapshot=-1) for run in runs]
     )

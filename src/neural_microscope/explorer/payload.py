@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
 import zlib
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from ..analysis.look import FirstLook, LayerLook, Progress
 from ..errors import RunError
 from ..hooks import activations, evaluation, hooked
 from ..models import Network
-from ..run import Run
+from ..run import Run, same_but_seed
 from .graph import operations
 
 VERSION = 1
@@ -46,7 +45,7 @@ def payload(
             raise RunError(
                 f"{run.folder} was probed with other images than {runs[0].folder}; one page shows networks on the same ones"
             )
-    groups = populations(runs)
+    groups = [[runs[place] for place in group] for group in same_but_seed(runs)]
     into = [*models, *[None] * (len(groups) - len(models))]
     count, rows, cols = probe.images.shape
     return {
@@ -66,19 +65,6 @@ def payload(
             for (run, *others), name, model in zip(groups, names([g[0] for g in groups]), into, strict=True)
         ],
     }
-
-
-def populations(runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs that differ in nothing but their seeds together, the rest alone; in the order given."""
-    groups: dict[str, dict[Any, Run]] = {}
-    for place, run in enumerate(runs):
-        about = run.description
-        parts = [{k: v for k, v in about[part].items() if k != "seed"} for part in ("model", "train")]
-        key, seed = json.dumps([*parts, about["data"]["sha256"]], sort_keys=True), about["model"].get("seed")
-        if seed is None or seed in groups.get(key, {}):
-            key += f" {place}"  # nobody knows whether these are two networks or one
-        groups.setdefault(key, {})[seed] = run
-    return [list(group.values()) for group in groups.values()]
 
 
 def names(runs: Sequence[Run]) -> list[str]:

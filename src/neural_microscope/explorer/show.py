@@ -18,10 +18,10 @@ from torch import nn
 from ..analysis.look import FirstLook
 from ..hooks import evaluation, hooked
 from ..plots import Plot, one_image
-from ..run import Run
+from ..run import Run, same_but_seed
 from .graph import operations
 from .page import write
-from .payload import names, populations, shown
+from .payload import names, shown
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def show(
 
 def overview(runs: Sequence[Run], models: Sequence[nn.Module | None] = ()) -> Plot:
     """What the page opens with, as a picture: the first probe image, and what each network makes of it at the end."""
-    first = [group[0] for group in populations(runs)]
+    first = [runs[group[0]] for group in same_but_seed(runs)]
     into = [*models, *[None] * (len(first) - len(models))]
     layers, answers = {}, {}
     for run, name, given in zip(first, names(first), into, strict=True):

@@ -3,6 +3,7 @@
 from .commits import Commit
 from .layout import Layout, reduced
 from .log import ArraySpec
+from .population import same_but_seed
 from .run import FORMAT_VERSION, Run
 from .verify import Problem, verify
 from .writer import RunWriter
@@ -16,5 +17,6 @@ __all__ = [
     "Run",
     "RunWriter",
     "reduced",
+    "same_but_seed",
     "verify",
 ]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from ...run import Run
+from ...run import Run, same_but_seed
 from ...statistics import FEWEST_SEEDS, ONE_SEED, over_seeds
 from ..look import FirstLook, Progress, first_look
 from . import layers, networks
@@ -29,15 +28,7 @@ def findings(runs: Run | FirstLook | Iterable[Run | FirstLook], progress: Progre
 
 def populations(looks: Sequence[FirstLook]) -> list[list[FirstLook]]:
     """The looks in groups of one network, training and data; the same order, and no seed twice in a group."""
-    groups: dict[str, dict[int | None, FirstLook]] = {}
-    for place, look in enumerate(looks):
-        about = look.run.description
-        model, train = ({k: v for k, v in about[part].items() if k != "seed"} for part in ("model", "train"))
-        key = json.dumps([model, train, about["data"]["sha256"], [layer.size for layer in look.layers]], sort_keys=True)
-        if look.seed is None or look.seed in groups.get(key, {}):
-            key += f" {place}"  # nobody knows whether these are two networks or one
-        groups.setdefault(key, {})[look.seed] = look
-    return [list(group.values()) for group in groups.values()]
+    return [[looks[place] for place in group] for group in same_but_seed([look.run for look in looks])]
 
 
 def _of(group: Sequence[FirstLook]) -> list[Finding]:
