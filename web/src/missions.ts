@@ -91,10 +91,11 @@ function confuser(lab: Lab): Mission | null {
       for (let unit = 0; unit < count; unit++) found.push({ unit, more: (await confused(new Map([[layer, new Map([[unit, { kind: "zero" as const }]])]]))) - before });
       const ranked = [...found].sort(by(({ more }) => more));
       const best = ranked[0];
+      const ties = found.filter(({ more }) => more === best.more).length;
       return {
         right: found[given].more === best.more,
-        verdict: best.more <= 0 ? `No single unit does: none adds a confusion.` : found[given].more === best.more ? `Yes: without unit ${given} most are confused.` : `Not unit ${given}: it is unit ${best.unit}.`,
-        detail: `${before} of the ${a}s and ${b}s are confused before; without unit ${given} ${before + found[given].more}, without unit ${best.unit} ${before + best.more}. The middle one of ${count} units changes it by ${number(ranked[count >> 1].more)}. The largest of ${count} is picked on the same images.`,
+        verdict: best.more <= 0 ? `No single unit does: none adds a confusion.` : found[given].more === best.more ? `Yes: without unit ${given} most are confused${ties > 1 ? `, and as many without ${ties - 1} other${ties > 2 ? "s" : ""}` : ""}.` : `Not unit ${given}: it is unit ${best.unit}${ties > 1 ? `, or one of ${ties - 1} that tie with it` : ""}.`,
+        detail: `${best.more > 0 && ties > 1 ? `With ${ties} of ${count} first, no unit stands out: the layer shares the work. ` : ""}${before} of the ${a}s and ${b}s are confused before; without unit ${given} ${before + found[given].more}, without unit ${best.unit} ${before + best.more}. The middle one of ${count} units changes it by ${number(ranked[count >> 1].more)}. The largest of ${count} is picked on the same images.`,
         head: ["unit", `more of ${a} and ${b} confused`],
         rows: ranked.map(({ unit, more }) => [unit, number(more)]),
         view: { selected: { network: 0, layer: place, unit: best.unit }, changes: [{ network: 0, layer: place, unit: best.unit, kind: "zero", value: 0 }], moment: lab.moments - 1 },
