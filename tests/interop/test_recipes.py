@@ -23,7 +23,7 @@ def test_every_recipe_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     pytest.importorskip("sparsify", reason="make test-interop has it")
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "interop.md").read_text("utf-8"), re.S)
-    assert len(blocks) == 9
+    assert len(blocks) == 11
     (tmp_path / "recipes.py").write_text("\n".join(blocks), "utf-8")  # a file: nnsight reads the source of its traces
     assert runpy.run_path("recipes.py")["score"] > 0.5
 
