@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 export OMP_NUM_THREADS ?= 1
 WORKERS ?= 2
 
-.PHONY: web demo demo-short test test-slow test-interop calibration lint bench clean help
+.PHONY: web notebooks demo demo-short test test-slow test-interop calibration lint bench clean help
 
 help:
 	@echo "make demo          train an MLP and a CNN, record them, write demo/explorer.html and report.html"
@@ -17,6 +17,7 @@ help:
 	@echo "make test-slow     many kills, published facts"
 	@echo "make test-interop  against the other tools, in an environment of its own"
 	@echo "make calibration   run every instrument on its phantoms and keep the record"
+	@echo "make notebooks     makes and runs every notebook anew from notebooks/sources, some 20 minutes"
 	@echo "make web           builds the explorer's front end anew where its sources changed"
 	@echo "make lint          ruff and mypy"
 	@echo "make bench         side-by-side timings"
@@ -58,6 +59,9 @@ test-slow: $(VENV)/.installed $(BUNDLE)
 
 test-interop: .venv-interop/.installed
 	.venv-interop/bin/python -m pytest tests/interop tests/data/test_pictures.py
+
+notebooks: $(VENV)/.installed $(BUNDLE)
+	$(BIN)/python notebooks/build.py
 
 # After a change to a measure or a phantom: what reports show as this release's calibration.
 calibration: $(VENV)/.installed

@@ -14,7 +14,7 @@ import neural_microscope
 ROOT = Path(neural_microscope.__file__).parent
 ROWS = [
     ["cli"],
-    ["demonstration"],
+    ["demonstration", "lessons"],
     ["report", "explorer", "interop"],
     ["analysis.findings", "phantoms"],
     ["analysis.look"],

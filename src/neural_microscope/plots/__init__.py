@@ -37,6 +37,7 @@ from .overview import one_image
 from .predictions import confusion, confusion_over_time, image_lives, reliability
 from .probes import probes
 from .similarity import displacement, drift, similarity_matrix, unit_drift, unit_matches
+from .simple import lines, plane
 from .style import TOKENS, Plot
 from .tuning import basis_comparison, measure_agreement, quantile_strips, selectivity_over_time, tuning
 from .units import class_means, feature_maps, selectivity, top_images, weights
@@ -73,12 +74,14 @@ __all__ = [
     "image_lives",
     "latent_density",
     "learning_curves",
+    "lines",
     "logit_contributions",
     "maximised",
     "measure_agreement",
     "one_image",
     "patching",
     "pca_over_time",
+    "plane",
     "probes",
     "quantile_strips",
     "reliability",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import io
 import json
@@ -33,6 +34,14 @@ class Plot(Figure):
     alt: str = ""
     """What the picture shows, for those who can't see it."""
     canvas: FigureCanvasAgg
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        """What a notebook shows: the picture, and its words where it can't be seen."""
+        png = io.BytesIO()
+        self.savefig(png, format="png", dpi=100)
+        return {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": self.alt}, {
+            "image/png": {"alt": self.alt}
+        }
 
 
 @dataclass(frozen=True)

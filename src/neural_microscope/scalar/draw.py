@@ -49,6 +49,9 @@ class Drawing:
     def __str__(self) -> str:
         return self.svg
 
+    def __repr__(self) -> str:
+        return f"Drawing, {len(self.svg):,} characters of SVG"
+
     def _repr_svg_(self) -> str:
         return self.svg
 

@@ -1,0 +1,195 @@
+"""Makes the notebooks from their sources: ``python notebooks/build.py [00 03 …]``, all of them unless named.
+
+A source is a jupytext percent script. The tags of its cells say what becomes of them:
+
+    setup      replaced by the one setup cell
+    hint       only in the exercise version, folded
+    stub       only in the exercise version
+    solution   run in the notebook, its code folded; in the exercise version folded below the check
+    check      the check of an exercise
+    varies     its numbers may differ on another processor
+
+A line that ends in ``# your guess`` has None in the exercise version. Cell ids come from the cells' text, so a change shows as one cell.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+from PIL import Image
+
+HERE = Path(__file__).parent
+SOURCES = sorted((HERE / "sources").glob("[0-9][0-9]_*.py"))
+Notebook = nbformat.NotebookNode
+
+SETUP = """\
+# Setup. From a clone it also works on Colab and Binder: the project is installed where it is missing.
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+if importlib.util.find_spec("neural_microscope") is None:
+    above = [Path.cwd(), *Path.cwd().parents]
+    root = next((folder for folder in above if (folder / "pyproject.toml").exists()), None)
+    if root is None:
+        raise SystemExit("Open this notebook from a clone of the project: it installs itself from there.")
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", str(root)], check=True)
+
+import neural_microscope as nm
+from neural_microscope import lessons
+
+lesson = lessons.start("{number}")"""
+
+
+def notebook(source: Path) -> Notebook:
+    """The notebook of a source, not yet run."""
+    cells = []
+    for cell in _cells(source):
+        tags = set(cell.metadata.get("tags", []))
+        if tags & {"hint", "stub"}:
+            continue
+        if "solution" in tags:
+            cell.metadata = {"tags": ["solution", "hide-input"], "jupyter": {"source_hidden": True}}
+        cells.append(cell)
+    return _made(cells)
+
+
+def exercises(source: Path) -> Notebook:
+    """The exercise version: stubs in place of solutions, hints and solutions folded, guesses to be made."""
+    cells, folded = [], None
+    for cell in _cells(source):
+        tags = set(cell.metadata.get("tags", []))
+        if "solution" in tags:
+            folded = nbformat.v4.new_markdown_cell(_details("Solution", f"```python\n{cell.source}\n```"))
+            continue
+        if "hint" in tags:
+            cell.source = _details("Hint", cell.source)
+        cell.source = re.sub(r"(?m)^(\w+ = ).*(?=  # your guess$)", r"\1None", cell.source)
+        cells.append(cell)
+        if "check" in tags and folded is not None:
+            cells.append(folded)
+            folded = None
+    return _made(cells)
+
+
+def target(source: Path, exercise: bool = False) -> Path:
+    """Where the notebook of a source lies."""
+    return HERE / ("exercises" if exercise else "") / f"{source.stem}.ipynb"
+
+
+def execute(made: Notebook, folder: Path, form: str = "full") -> Notebook:
+    """Runs a notebook in ``folder``; raises where a cell does."""
+    from nbclient import NotebookClient
+
+    env = {**os.environ, "NEURAL_MICROSCOPE_LESSON": form, "OMP_NUM_THREADS": "1"}
+    NotebookClient(made, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute(env=env)
+    for cell in made.cells:
+        cell.metadata.pop("execution", None)
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = _smaller(output.data["image/png"])
+    made.metadata.language_info = {"name": "python"}
+    return made
+
+
+def text_of(cell: Notebook) -> str:
+    """What a cell's outputs say in words."""
+    said = []
+    for output in cell.get("outputs", []):
+        data = output.get("data", {})
+        said.append(output.get("text") or data.get("text/markdown") or data.get("text/plain") or "")
+    return "\n".join(part.strip() for part in said)
+
+
+def debris(made: Notebook) -> list[str]:
+    """What has no place in a notebook that is kept: errors, warnings, progress bars, paths of one machine."""
+    found = []
+    unwanted = (
+        r"\x1b|\r",
+        r"Warning\b",
+        r"it/s\b",
+        r"(?<![\w.])/(?:home|root|tmp|work|usr|Users)/",
+        r" at 0x[0-9a-f]+",
+    )
+    for number, cell in enumerate(made.cells):
+        words = text_of(cell)
+        bad = [
+            str(o.get("text") or o.get("evalue"))
+            for o in cell.get("outputs", [])
+            if o.output_type == "error" or o.get("name") == "stderr"
+        ]
+        bad += [words[:200] for what in unwanted if re.search(what, words)]
+        found += [f"cell {number}: {what}" for what in bad]
+    return found
+
+
+def _cells(source: Path) -> list[Notebook]:
+    cells = jupytext.reads(source.read_text("utf-8"), fmt="py:percent").cells
+    for cell in cells:
+        if "setup" in cell.metadata.get("tags", []):
+            cell.source = SETUP.replace("{number}", source.name[:2])
+    return list(cells)
+
+
+def _made(cells: list[Notebook]) -> Notebook:
+    taken: set[str] = set()
+    for cell in cells:
+        name = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
+        while name in taken:
+            name = hashlib.sha256(name.encode()).hexdigest()[:8]
+        taken.add(name)
+        cell.id = name
+    metadata: dict[str, Any] = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    made = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+    made.nbformat_minor = 5
+    return made
+
+
+def _details(summary: str, text: str) -> str:
+    return f"<details>\n<summary>{summary}</summary>\n\n{text}\n\n</details>"
+
+
+def _smaller(png: str) -> str:
+    """The same picture in at most 256 colours."""
+    before = base64.b64decode(png)
+    after = io.BytesIO()
+    Image.open(io.BytesIO(before)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+        after, "png", optimize=True
+    )
+    return base64.b64encode(min(before, after.getvalue(), key=len)).decode()
+
+
+def write(made: Notebook, path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    nbformat.validate(made)
+    path.write_text(nbformat.writes(made) + "\n", "utf-8")
+
+
+def main(wanted: list[str]) -> int:
+    for source in SOURCES:
+        if wanted and source.name[:2] not in wanted:
+            continue
+        write(exercises(source), target(source, exercise=True))
+        made = execute(notebook(source), HERE)
+        write(made, target(source))
+        size = target(source).stat().st_size
+        print(f"{target(source).name}: {size / 1e3:.0f} kB", flush=True)
+        problems = debris(made) + ([f"{size} bytes, more than 1 MB"] if size > 1_000_000 else [])
+        if problems:
+            print("\n".join(problems))
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,172 @@
+"""What the notebooks share: data that are always there, runs that are trained once, guesses that are kept, exercises that are checked.
+
+>>> from neural_microscope import lessons
+>>> lesson = lessons.start("03")                           # doctest: +SKIP
+>>> run = lesson.run("mlp", nm.MLPConfig())                # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+from filelock import FileLock
+
+from .config import MLPConfig, NetworkConfig, RecordConfig, TrainConfig
+from .data import Dataset, load, load_or_digits
+from .errors import unknown
+from .models import build
+from .recording import Recorder, resume
+from .run import Run
+from .training import train
+
+Form = Literal["full", "short", "digits"]
+FORMS: tuple[Form, ...] = ("full", "short", "digits")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One notebook at work."""
+
+    number: str
+    """The two digits that its file begins with."""
+    form: Form
+    """``full``: all of MNIST. ``short``: 6,000 of its training images. ``digits``: the digits of scikit-learn, with no network.
+    What the prose says holds for the full form."""
+    data: Dataset
+    folder: Path
+    """Where runs, guesses and pages are kept."""
+
+    @property
+    def full(self) -> bool:
+        return self.form == "full"
+
+    def pick(self, full: _T, short: _T) -> _T:
+        """One value for the full form, another, quicker one for the others."""
+        return full if self.full else short
+
+    def run(
+        self,
+        name: str,
+        network: NetworkConfig | None = None,
+        training: TrainConfig | None = None,
+        record: RecordConfig | None = None,
+    ) -> Run:
+        """The finished run of a network: opened where it is there, continued where it was cut short, else trained.
+
+        The network takes the images and classes of the lesson's data; ``training.seed`` is also that of its initial weights.
+        Its epochs are those of the full form; the short one has a quarter of them, the digits three times as many.
+        A run of another network under the same name stays where it is, and a number is added to the name.
+        """
+        network = replace(network or MLPConfig(), image_shape=self.data.image_shape, classes=self.data.classes)
+        training = training or TrainConfig()
+        epochs = {"full": training.epochs, "short": -(-training.epochs // 4), "digits": 3 * training.epochs}[self.form]
+        training = replace(training, epochs=epochs)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            folder = self.folder / (name if number == 1 else f"{name}-{number}")
+            with FileLock(self.folder / f"{folder.name}.lock"):
+                if not (folder / "run.json").exists():
+                    train(build(network, training.seed), self.data, training, observers=[Recorder(folder, record)])
+                    return Run.open(folder)
+                found = Run.open(folder)
+                if (found.config, found.train_config) == (network, training) and _data_of(found) == self.data.sha256:
+                    if found.status != "finished":
+                        resume(folder, data=self.data)
+                    return Run.open(folder)
+        raise AssertionError("unreachable")
+
+    def say(self, text: str) -> None:
+        """Shows a sentence that has numbers in it, made by the cell that computed them."""
+        from IPython.display import Markdown, display
+
+        display(Markdown(" ".join(text.split())))
+
+    def guess(self, key: str, answer: Any) -> None:
+        """Keeps a prediction before its answer is shown; None is no prediction yet."""
+        if answer is None:
+            print(
+                "No guess yet. Write one in place of None: a guess that is written down can be wrong, which is what it is for."
+            )
+            return
+        kept = self._guesses()
+        kept.setdefault(self.number, {})[key] = answer
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._file.write_text(json.dumps(kept, indent=1), "utf-8")
+        print(f"Kept: {answer}")
+
+    def reveal(self, key: str, found: Any) -> None:
+        """The answer beside the guess."""
+        guesses = self._guesses().get(self.number, {})
+        guessed = f"Guessed: {guesses[key]}" if key in guesses else "No guess was made"
+        print(f"{guessed}. Found: {f'{found:.3g}' if isinstance(found, float) else found}.")
+
+    def check(self, test: Callable[[], None]) -> bool:
+        """Runs an exercise's check at once, as a decorator, and says whether it is right or why it is not yet.
+
+        A check asserts what must hold, each with a reason. An exercise that is not solved stops nothing below it.
+        """
+        try:
+            test()
+        except NotImplementedError as error:
+            print(f"Not yet: {error or 'the body is still to be written'}.")
+        except AssertionError as error:
+            print(f"Not yet: {error}.")
+        except Exception as error:
+            line = traceback.extract_tb(error.__traceback__)[-1]
+            print(f"Not yet: your code stopped with {type(error).__name__}: {error} (at: {line.line}).")
+        else:
+            print("Right.")
+            return True
+        return False
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "guesses.json"
+
+    def _guesses(self) -> dict[str, dict[str, Any]]:
+        kept: dict[str, dict[str, Any]] = json.loads(self._file.read_text("utf-8")) if self._file.exists() else {}
+        return kept
+
+
+def start(number: str) -> Lesson:
+    """Makes ready what a notebook needs, and says on which images it works.
+
+    The form is what the environment variable NEURAL_MICROSCOPE_LESSON says: ``full`` (the default), ``short`` or ``digits``.
+    Where MNIST is neither in the data folder nor to be downloaded, it is ``digits``. Runs are kept in ``runs/`` beside the
+    notebooks. One thread: two beside another busy process can be 20 times slower.
+    """
+    torch.set_num_threads(1)
+    asked = os.environ.get("NEURAL_MICROSCOPE_LESSON", "full")
+    if asked not in FORMS:
+        raise unknown("form of a lesson", asked, FORMS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what it warns of is the data's note, which is said here
+        data = load("digits") if asked == "digits" else load_or_digits("mnist")
+    form: Form = "digits" if data.name == "digits" else "short" if asked == "short" else "full"
+    if form == "short":
+        train_part, test_part = data.train.balanced(6000, seed=0), data.test.balanced(2000, seed=0)
+        data = Dataset(data.name, train_part, test_part, "")
+    if data.note:
+        print(f"NOTE: {data.note}")
+    height, width = data.image_shape
+    print(
+        f"{data.name}: {len(data.train):,} training images, {len(data.test):,} test images of {height} × {width} pixels"
+    )
+    if form != "full":
+        print("This is a quick form: what the text says in numbers was found on all of MNIST and may not hold here.")
+    here = Path("../runs") if Path.cwd().name == "exercises" else Path("runs")
+    return Lesson(number, form, data, here / form)
+
+
+def _data_of(run: Run) -> str:
+    return str(run.description["data"]["sha256"])

@@ -1,0 +1,178 @@
+"""The notebooks are what their sources say, they run on any data, and their exercises can be failed and solved."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import nbformat
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+
+
+def _builder() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("build_notebooks", FOLDER / "build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+build = _builder()
+SOURCES: list[Path] = build.SOURCES
+sources = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+IN_FULL = [source for source in SOURCES if source.name[:2] <= "05"]
+
+
+def kept(source: Path, exercise: bool = False) -> Any:
+    return nbformat.read(build.target(source, exercise), as_version=4)  # type: ignore[no-untyped-call]
+
+
+def verdicts(made: Any) -> list[str]:
+    """What each check of an exercise said."""
+    return [build.text_of(cell).splitlines()[-1] for cell in made.cells if "check" in cell.metadata.get("tags", [])]
+
+
+def same_words(found: str, before: str, varies: bool) -> bool:
+    """The same words and, unless the cell's numbers depend on the processor, the same numbers to two digits."""
+    number = r"[-−+]?\d[\d,.]*(?:e[-+]?\d+)?"
+    if re.sub(number, "#", found) != re.sub(number, "#", before):
+        return varies  # a sentence that says what is true here may say something else there
+    if varies:
+        return True
+    pairs = zip(re.findall(number, found), re.findall(number, before), strict=True)
+    return all(_number(a) == pytest.approx(_number(b), rel=0.02, abs=1e-9) for a, b in pairs)
+
+
+def _number(text: str) -> float:
+    return float(text.replace("−", "-").replace(",", "").rstrip("."))
+
+
+def test_there_are_ten() -> None:
+    assert [source.name[:2] for source in SOURCES] == [f"{number:02}" for number in range(10)]
+
+
+@sources
+def test_what_is_kept_is_what_the_source_makes(source: Path) -> None:
+    for exercise, make in ((False, build.notebook), (True, build.exercises)):
+        made, there = make(source), kept(source, exercise)
+        assert [cell.id for cell in there.cells] == [cell.id for cell in made.cells], "run make notebooks"
+        assert [cell.source for cell in there.cells] == [cell.source for cell in made.cells]
+        assert [cell.metadata for cell in there.cells] == [cell.metadata for cell in made.cells]
+        assert there.metadata.kernelspec == made.metadata.kernelspec
+
+
+@sources
+def test_the_kept_notebook_is_clean_and_small(source: Path) -> None:
+    there = kept(source)
+    assert build.debris(there) == []
+    assert build.target(source).stat().st_size < 1_000_000
+    assert all(cell.execution_count for cell in there.cells if cell.cell_type == "code")
+    for cell in there.cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                words = output.metadata.get("image/png", {}).get("alt") or output.data.get("text/plain", "")
+                assert len(words) > 20, "a picture without words"
+
+
+@sources
+def test_its_form_is_the_one_a_learner_knows(source: Path) -> None:
+    cells = build._cells(source)
+    text = "\n".join(cell.source for cell in cells)
+    for part in (
+        "**You will be able to**",
+        "**Minutes:**",
+        "**You need:**",
+        "What you have seen",
+        "Further reading",
+        "glossary.md",
+        "seed",
+    ):
+        assert part in text, part
+    assert text.count("  # your guess") >= 3
+    assert text.count("lesson.reveal(") >= text.count("  # your guess")
+    tags = [tag for cell in cells for tag in cell.metadata.get("tags", [])]
+    exercises = len(re.findall(r"^### Exercise", text, re.M))
+    assert exercises >= 3
+    assert len(re.findall(r"^\*Difficulty [●○]{4} · \d+ minutes\*", text, re.M)) == exercises
+    for tag in ("stub", "solution", "check"):
+        assert tags.count(tag) == exercises, tag
+    assert tags.count("hint") >= exercises
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither a data folder nor a way to fetch one: whoever tries is refused at once."""
+    monkeypatch.setenv("NEURAL_MICROSCOPE_DATA", str(tmp_path / "none"))
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+
+@pytest.mark.slow
+@sources
+def test_it_runs_on_the_bundled_digits_and_its_solutions_are_right(
+    source: Path, tmp_path: Path, no_network: None
+) -> None:
+    made = build.execute(build.notebook(source), tmp_path, "digits")
+    assert build.debris(made) == []
+    assert set(verdicts(made)) == {"Right."}
+
+
+@sources
+def test_stubs_are_refused_with_a_reason_and_stop_nothing(source: Path, tmp_path: Path, no_network: None) -> None:
+    (tmp_path / "exercises").mkdir()
+    made = build.execute(build.exercises(source), tmp_path / "exercises", "digits")
+    for verdict in verdicts(made):
+        assert verdict.startswith("Not yet: "), verdict
+        assert "your code stopped" not in verdict, verdict
+        assert len(verdict) > 30, f"{verdict!r} helps nobody"
+
+
+@pytest.mark.mnist
+@pytest.mark.slow
+@sources
+def test_it_runs_in_its_short_form(source: Path, tmp_path: Path, mnist_folder: Path) -> None:
+    made = build.execute(build.notebook(source), tmp_path, "short")
+    assert build.debris(made) == []
+    assert set(verdicts(made)) == {"Right."}
+
+
+@pytest.mark.mnist
+@pytest.mark.slow
+@pytest.mark.parametrize("source", IN_FULL, ids=lambda source: source.stem)
+def test_in_full_it_says_what_the_kept_notebook_says(source: Path, tmp_path: Path, mnist_folder: Path) -> None:
+    made, there = build.execute(build.notebook(source), tmp_path), kept(source)
+    assert build.debris(made) == []
+    assert set(verdicts(made)) == {"Right."}
+    for cell, before in zip(made.cells, there.cells, strict=True):
+        varies = "varies" in cell.metadata.get("tags", [])
+        assert same_words(build.text_of(cell), build.text_of(before), varies), (
+            f"{cell.source}\n\n{build.text_of(cell)}\n\n{build.text_of(before)}"
+        )
+
+
+def test_the_comparison_of_outputs_can_fail() -> None:
+    assert same_words("of 10 images 95.8%", "of 10 images 95.9%", varies=False)
+    assert not same_words("of 10 images 95.8%", "of 10 images 75.9%", varies=False)
+    assert not same_words("of 10 images", "of 10 pictures", varies=False)
+    assert same_words("of 10 images", "of 12 images", varies=True)
+
+
+def test_the_setup_cell_finds_the_project(tmp_path: Path) -> None:
+    """Where the package is missing, the cell looks for the clone it lies in, and says so where there is none."""
+    code = build.SETUP.split("import neural_microscope as nm")[0].replace('"neural_microscope"', '"no_such_package"')
+    here = Path.cwd()
+    try:
+        os.chdir(tmp_path)
+        with pytest.raises(SystemExit, match="from a clone"):
+            exec(code, {})
+    finally:
+        os.chdir(here)
