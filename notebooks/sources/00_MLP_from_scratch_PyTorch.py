@@ -470,7 +470,7 @@ def _():
 
 # %% tags=["stub"]
 def collapse(W1, b1, W2, b2):
-    raise NotImplementedError("return (W, b)")
+    raise NotImplementedError("return (W, b), one weight matrix and one bias")
 
 
 # %% tags=["solution"]

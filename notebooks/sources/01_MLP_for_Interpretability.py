@@ -28,7 +28,7 @@ lesson = lessons.start("01")
 import torch
 from torch import nn
 
-images = lesson.data.test.balanced(500, seed=0)  # as many of each digit
+images = lesson.data.test.balanced(lesson.pick(500, 200), seed=0)  # as many of each digit
 x = images.tensor()  # float32 [example, 1, row, col] in 0..1
 pixels = x[0].numel()
 
@@ -119,7 +119,7 @@ assert negative == 0
 
 # %%
 handle = plain[2].register_forward_hook(lambda module, inputs, output: output.mean(0))
-print(f"500 images in, logits of shape {tuple(plain(x).shape)} out")
+print(f"{len(x)} images in, logits of shape {tuple(plain(x).shape)} out")
 handle.remove()
 
 # %% [markdown]
@@ -159,7 +159,7 @@ import contextlib
 def _():
     out = looked_at(plain[1], plain, x)
     assert out is not None, "nothing came back: return the kept tensor"
-    assert out.shape == (500, 128), f"500 images and 128 units make (500, 128), not {tuple(out.shape)}"
+    assert out.shape == (len(x), 128), f"{len(x)} images and 128 units make ({len(x)}, 128), not {tuple(out.shape)}"
     assert not plain[1]._forward_hooks, "a hook is still on the module after the call"
     before = looked_at(thrifty[1], thrifty, x)
     assert (before < 0).any(), (
@@ -313,7 +313,7 @@ assert torch.allclose(sevens[0], row, atol=1e-6)
 
 # %% tags=["stub"]
 def contributions(model, cache, digit):
-    raise NotImplementedError("return a tensor [example, unit]")
+    raise NotImplementedError("return a tensor [example, unit] of what each unit adds")
 
 
 # %% tags=["solution"]
@@ -326,7 +326,7 @@ def contributions(model, cache, digit):
 def _():
     found = contributions(model, cache, 7)
     assert found is not None, "nothing came back"
-    assert found.shape == (500, 64), f"500 images and 64 units make (500, 64), not {tuple(found.shape)}"
+    assert found.shape == (len(x), 64), f"{len(x)} images and 64 units make ({len(x)}, 64), not {tuple(found.shape)}"
     total = found.sum(1) + model.output.bias[7]
     worst = float((total - logits[:, 7]).detach().abs().max())
     assert worst < 1e-4, (
@@ -479,7 +479,7 @@ nm.plots.tuning(tuning)
 
 # %% tags=["stub"]
 def dead(acts):
-    raise NotImplementedError("return an integer")
+    raise NotImplementedError("return how many units are never on, an integer")
 
 
 # %% tags=["solution"]
