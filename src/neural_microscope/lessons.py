@@ -26,7 +26,7 @@ from .errors import unknown
 from .models import build
 from .recording import Recorder, resume
 from .run import Run
-from .training import train
+from .training import Sampler, train
 
 Form = Literal["full", "short", "digits"]
 FORMS: tuple[Form, ...] = ("full", "short", "digits")
@@ -60,12 +60,14 @@ class Lesson:
         network: NetworkConfig | None = None,
         training: TrainConfig | None = None,
         record: RecordConfig | None = None,
+        sampler: Sampler | None = None,
     ) -> Run:
         """The finished run of a network: opened where it is there, continued where it was cut short, else trained.
 
         The network takes the images and classes of the lesson's data; ``training.seed`` is also that of its initial weights.
         Its epochs are those of the full form; the short one has a quarter of them, the digits three times as many.
-        A run of another network under the same name stays where it is, and a number is added to the name.
+        ``sampler``: the order of the batches, as in `neural_microscope.train`. A run of another network under the same name
+        stays where it is, and a number is added to the name.
         """
         network = replace(network or MLPConfig(), image_shape=self.data.image_shape, classes=self.data.classes)
         training = training or TrainConfig()
@@ -76,12 +78,18 @@ class Lesson:
             folder = self.folder / (name if number == 1 else f"{name}-{number}")
             with FileLock(self.folder / f"{folder.name}.lock"):
                 if not (folder / "run.json").exists():
-                    train(build(network, training.seed), self.data, training, observers=[Recorder(folder, record)])
+                    train(
+                        build(network, training.seed),
+                        self.data,
+                        training,
+                        observers=[Recorder(folder, record)],
+                        sampler=sampler,
+                    )
                     return Run.open(folder)
                 found = Run.open(folder)
                 if (found.config, found.train_config) == (network, training) and _data_of(found) == self.data.sha256:
                     if found.status != "finished":
-                        resume(folder, data=self.data)
+                        resume(folder, data=self.data, sampler=sampler)
                     return Run.open(folder)
         raise AssertionError("unreachable")
 
