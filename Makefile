@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 export OMP_NUM_THREADS ?= 1
 WORKERS ?= 2
 
-.PHONY: web notebooks demo demo-short test test-slow test-interop calibration lint bench clean help
+.PHONY: web notebooks demo demo-short test test-slow test-interop calibration docs lint bench clean help
 
 help:
 	@echo "make demo          train an MLP and a CNN, record them, write demo/explorer.html and report.html"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-interop  against the other tools, in an environment of its own"
 	@echo "make calibration   run every instrument on its phantoms and keep the record"
 	@echo "make notebooks     makes and runs every notebook anew from notebooks/sources, some 20 minutes"
+	@echo "make docs          build the documentation site, docs/_build/html/index.html"
 	@echo "make web           builds the explorer's front end anew where its sources changed"
 	@echo "make lint          ruff and mypy"
 	@echo "make bench         side-by-side timings"
@@ -67,6 +68,10 @@ notebooks: $(VENV)/.installed $(BUNDLE)
 calibration: $(VENV)/.installed
 	$(BIN)/microscope calibrate --output src/neural_microscope/phantoms/record.json
 
+docs: $(VENV)/.installed
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 lint: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -78,5 +83,5 @@ bench: $(VENV)/.installed
 	$(if $(wildcard .venv-interop/.installed),.venv-interop/bin/python,$(BIN)/python) -m benchmarks
 
 clean:
-	rm -rf $(VENV) .venv-interop web/node_modules src/neural_microscope/explorer/static .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist
+	rm -rf $(VENV) .venv-interop docs/_build docs/notebooks web/node_modules src/neural_microscope/explorer/static .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -206,7 +206,7 @@ def calibration_error(logits: xr.DataArray, *, bins: int = 15, draws: int = 200,
     ``logits`` [example, class], or [snapshot, example, class] for a value at every snapshot. The images are sorted by the
     highest probability and cut into ``bins`` groups of equal count, least confident first. [bin]: ``confidence``, the
     group's mean highest probability; ``accuracy``, the share read rightly; ``images``, its size. ``ece``: mean over all
-    images of |accuracy - confidence| of their group (expected calibration error, 0..1); ``mce``: its highest;
+    images of ``|accuracy - confidence|`` of their group (expected calibration error, 0..1); ``mce``: its highest;
     ``brier``: mean squared distance between probabilities and the one-hot truth, 0..2.
 
     Null: the same probabilities, the labels drawn from them (consistency resampling, Bröcker & Smith 2007). Of

@@ -32,7 +32,7 @@ def linear_probe(
 
     ``acts`` [snapshot, example, unit] (channels, whole maps, logits too: flattened; without snapshots a scalar each).
     ``labels`` [example]: any categories, such as a class, a parity, a bin of ink; None for the coordinate ``label``.
-    Logistic regression with l2 penalty |w|^2 / (2 c) added to the summed log-loss, on units standardised by the
+    Logistic regression with l2 penalty ``|w|^2 / (2 c)`` added to the summed log-loss, on units standardised by the
     training half; one half of the examples (`statistics.halves`) trains, the other judges.
 
     ``accuracy`` 0..1 on the judging half, ``accuracy_train`` on the training half; ``accuracy_null_low``, ``…_high``,

@@ -109,7 +109,7 @@ class ActivationCache(Mapping[str, Tensor]):
         return cache
 
     def to_xarray(self) -> xr.Dataset:
-        """Named arrays: [example, unit_<hook point>] or [example, channel_…, row_…, col_…], as in a run's log.
+        """Named arrays: ``[example, unit_<hook point>]`` or ``[example, channel_…, row_…, col_…]``, as in a run's log.
 
         A gradient has the axes of its activation. bfloat16, which numpy has not, becomes float32.
         """

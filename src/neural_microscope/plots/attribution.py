@@ -60,7 +60,7 @@ def _map(result: xr.DataArray | xr.Dataset) -> np.ndarray:
 
 
 def _words_of(result: xr.DataArray | xr.Dataset) -> str:
-    what = result.attrs.get("target", "the answer")
+    what = result.attrs.get("target", "answer")
     return f"Orange pixels speak for the {what}, blue ones against it"
 
 

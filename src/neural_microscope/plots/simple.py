@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from . import style
 from .style import Look, Plot, draws
@@ -61,7 +62,9 @@ def lines(
     if steps:
         style.step_axis(axes, max(float(np.max(at)) for at, _ in values.values()))
     elif log_x:
-        axes.set_xscale("log")
+        _log_x(axes)
+    elif all((np.asarray(at) % 1 == 0).all() for at, _ in values.values()):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # what is counted has no halves
     if log_y:
         style.log_axis(axes)
     axes.set(xlabel=axes.get_xlabel() if steps else x, ylabel=y, title=title)
@@ -69,6 +72,15 @@ def lines(
     _spread(axes)
     figure.alt = f"{title}. {y} against {x}: {'; '.join(ends)}."
     return figure
+
+
+def _log_x(axes: Any) -> None:
+    """A log axis with plain numbers, also the twos and fives where it holds few powers of ten."""
+    low, high = axes.dataLim.minposx, axes.dataLim.x1
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _name(axes: Any, at: Any, y: Any, name: str, colour: str) -> None:

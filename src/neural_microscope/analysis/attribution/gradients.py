@@ -14,7 +14,7 @@ from .target import BATCH, Baseline, Images, Target, absent, subject
 
 
 def saliency(model: nn.Module, images: Images, *, target: Target = None) -> xr.Dataset:
-    """How the target changes with each pixel: ``attribution`` = df/dx [example, row, col] and ``magnitude`` = |df/dx|.
+    """How the target changes with each pixel: ``attribution`` = df/dx [example, row, col] and ``magnitude`` = ``|df/dx|``.
 
     ``value`` [example]: f(x), the target itself. Of a linear model the attribution is its weights, whatever the image.
     All zero where the target does not depend on the pixels (a unit that is off). Errors: as for every function here,

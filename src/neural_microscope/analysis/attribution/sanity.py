@@ -92,13 +92,13 @@ def sanity_check(
     ``layer``: the modules with weights, the last one first; at each, all layers from the top to it hold random weights,
     drawn as at initialisation; at the last of them the network is wholly random. ``similarity`` [layer]: Spearman
     correlation over pixels of the randomised network's map with the original, mean over ``draws`` cascades and all
-    images; ``similarity_abs``: the same of |maps|. For both: ``…_low``, ``…_high`` (bootstrap over images),
+    images; ``similarity_abs``: the same of ``|maps|``. For both: ``…_low``, ``…_high`` (bootstrap over images),
     ``…_null_low``, ``…_null_high`` (band over the wholly random networks) and ``…_q``: how likely a wholly random
     network's map is as like the original, controlled over the layers; NaN for the last, which is the null. A layer
     above the band says that the map still comes from the layers below it. ``similarity_by_image`` [layer, example].
     NaN where a map is constant.
 
-    Controls: ``like_image``, ``like_edges``: Spearman correlation of |original map| with the image and with its edges
+    Controls: ``like_image``, ``like_edges``: Spearman correlation of ``|original map|`` with the image and with its edges
     (Sobel), mean over images, with intervals: maps that need no network. An edge detector keeps similarity 1 all the way
     down. ``insensitive``, ``insensitive_abs``: whether the wholly random networks' similarity is 0.99 or more on average:
     such maps are not about the network (gradient x input, its sign left out, shows where the ink is). Errors: as the

@@ -40,7 +40,7 @@ def evaluate_sae(
 ) -> xr.Dataset:
     """What a dictionary keeps of activations [example, unit] (or whole maps), preferably of images it was not trained on.
 
-    ``fvu``: sum |x - x^|^2 / sum |x - mean|^2, the share of variance unexplained: 0 for a perfect copy, 1 for the mean,
+    ``fvu``: ``sum |x - x^|^2 / sum |x - mean|^2``, the share of variance unexplained: 0 for a perfect copy, 1 for the mean,
     more where it is worse; NaN for constant activations. ``r2`` = 1 - fvu. ``fvu_low``, ``…_high``: bootstrap over
     examples. ``fvu_null_low``, ``…_high``, ``…_p`` (one-sided: smaller than by chance): ``draws`` random dictionaries
     of the same size and k (`random_sae`); to beat them shows that training fitted the activations, not that there is

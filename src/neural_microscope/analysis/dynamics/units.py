@@ -21,7 +21,7 @@ def activity(acts: xr.DataArray) -> xr.Dataset:
     ``density`` share of examples on which it is above 0 (0..1); ``mean``, ``spread`` (standard deviation) and
     ``highest`` activation; ``dead``: never above 0 on these examples; ``low``: alive, but above 0 on less than 1 % of
     them; ``always_on``: above 0 on more than 99 %. Of a channel's map give its maximum (``run.activations(name,
-    "max")``): it is on where any position is. ``saturated``: share of examples with |a| > 0.99, which means
+    "max")``): it is on where any position is. ``saturated``: share of examples with ``|a| > 0.99``, which means
     saturation of a tanh or a sigmoid only, and nothing of a ReLU. Values that are not finite are a DataError.
     """
     unit_axis(acts.dims)

@@ -32,8 +32,8 @@ def neural_collapse(
     and Sb: covariance within and between the classes.
 
     ``nc1`` = tr(Sw pinv(Sb)) / C; ``nc1_trace`` = tr(Sw) / tr(Sb) beside it, for nc1 also rises where Sb loses rank,
-    which ``sb_condition``, largest over smallest eigenvalue of Sb that is not 0, shows; ``nc2_norms`` = sd(|m_c|) /
-    mean(|m_c|); ``nc2_angles`` = mean |cos(m_c, m_d) + 1 / (C - 1)| over pairs; ``nc3`` = |W / |W| - M / |M||² with
+    which ``sb_condition``, largest over smallest eigenvalue of Sb that is not 0, shows; ``nc2_norms`` = ``sd(|m_c|) /
+    mean(|m_c|)``; ``nc2_angles`` = ``mean |cos(m_c, m_d) + 1 / (C - 1)|`` over pairs; ``nc3`` = ``|W / |W| - M / |M||²`` with
     Frobenius norms, 0..4; ``nc4``: share of the examples (0..1) where the nearest class mean is not the class the
     network says.
 

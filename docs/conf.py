@@ -1,0 +1,118 @@
+"""The documentation site: `make docs` builds it, with no network. Its colours are those of the figures."""
+
+import json
+import re
+import shutil
+from importlib.metadata import version as installed
+from pathlib import Path
+
+from neural_microscope.phantoms import open_record
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+
+project = "neural-microscope"
+author = "The neural-microscope authors"
+copyright = author
+version = release = installed("neural-microscope")
+
+extensions = ["myst_nb", "sphinx.ext.autodoc"]
+exclude_patterns = ["_build", "pictures.py"]
+nb_execution_mode = "off"  # the notebooks hold what came out when they were run
+myst_heading_anchors = 3
+suppress_warnings = ["myst.header", "misc.highlighting_failure"]  # the benchmarks' headings; a cell that is no Python
+
+default_role = "py:obj"  # `single backticks` in docstrings name things of this package
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+autodoc_inherit_docstrings = False  # what torch and matplotlib say of their own methods
+maximum_signature_line_length = 88
+toc_object_entries_show_parents = "hide"
+
+TOKENS = json.loads((ROOT / "src/neural_microscope/plots/tokens.json").read_text("utf-8"))
+
+
+def colours(theme: str) -> dict[str, str]:
+    """What furo calls the colours of a theme."""
+    look = TOKENS[theme]
+    link = look["negative"] if theme == "light" else look["amount"]
+    return {
+        "color-foreground-primary": look["ink"],
+        "color-foreground-secondary": look["quiet"],
+        "color-foreground-muted": look["quiet"],
+        "color-background-primary": look["paper"],
+        "color-background-secondary": look["paper"],
+        "color-background-border": look["grid"],
+        "color-brand-primary": look["ink"],
+        "color-brand-content": link,
+        "color-brand-visited": link,
+        "color-api-name": look["ink"],
+        "color-api-pre-name": look["quiet"],
+        "font-stack": ", ".join(f"'{font}'" for font in TOKENS["fonts"]) + ", sans-serif",
+    }
+
+
+html_theme = "furo"
+html_title = project
+html_theme_options = {
+    "light_css_variables": colours("light"),
+    "dark_css_variables": colours("dark"),
+}
+html_copy_source = False
+html_show_sourcelink = False
+
+
+def copy_notebooks() -> None:
+    """Makes the notebooks part of the site. Links from them into docs/ become links within the site."""
+    made = HERE / "notebooks"
+    shutil.rmtree(made, ignore_errors=True)
+    for notebook in [*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "notebooks/exercises").glob("*.ipynb")]:
+        copy = made / notebook.relative_to(ROOT / "notebooks")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        up = "../" * len(copy.relative_to(made).parts)
+        copy.write_text(re.sub(r"\]\((\.\./)+docs/", f"]({up}", notebook.read_text("utf-8")), "utf-8")
+
+
+copy_notebooks()
+
+
+def readings(area: re.Match[str]) -> str:
+    """What this release's instruments of an area read on their phantoms, as a table."""
+    record = open_record()
+    lines = ["| instrument | planted | truth | read | false alarms |", "|---|---|--:|--:|--:|"]
+    for name in record["instrument"].values:
+        row = record.sel(instrument=name)
+        if str(row["measure"].values).startswith(f"{area[1]}."):
+            truth, read = (f"{round(float(row[key]), 9):.3g}".replace("-", "−") for key in ("truth", "measured"))
+            lines.append(
+                f"| {name} | {row['planted'].values} | {truth} | {read} | {100 * float(row['false_alarms']):.1f} % |"
+            )
+    said = f"What this release's instruments read, and the share of {record.attrs['n_empty']} empty phantoms that raised a false alarm:"
+    return "\n".join([said, "", *lines])
+
+
+def filled(app, document: str, source: list[str]) -> None:
+    """Tables that are made here; and pages of the project that lie outside docs/ have a place in the site."""
+    text = re.sub(r"<!-- readings: (\w+) -->", readings, source[0])
+    text = re.sub(r"\]\(\.\./((?:\.\./)*)notebooks/", r"](\1notebooks/", text)
+    source[0] = text.replace("](../benchmarks/results.md)", "](project/benchmarks.md)")
+
+
+def as_called(app, what: str, name: str, thing, options, signature: str | None, returned: str | None):
+    """A factory of defaults says nothing."""
+    return signature and signature.replace("<factory>", "…"), returned
+
+
+def find(app, env, node, content):
+    """`analysis.geometry.pca` in a docstring is that of this package."""
+    if node.get("refdomain") != "py" or node["reftarget"].startswith("neural_microscope"):
+        return None
+    target = f"neural_microscope.{node['reftarget']}"
+    return env.get_domain("py").resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, content)
+
+
+def setup(app) -> None:
+    app.connect("source-read", filled)
+    app.connect("autodoc-process-signature", as_called)
+    app.connect("missing-reference", find)

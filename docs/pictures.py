@@ -1,0 +1,156 @@
+"""Draws the pictures of docs/concepts from two recorded runs: ``python docs/pictures.py demo`` after ``make demo``.
+
+They go to docs/images/concepts/, and what they show in words to alt.json there and into the pages, as alt text.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+import neural_microscope as nm
+from neural_microscope.analysis import (
+    attribution,
+    causal,
+    dictionary,
+    dynamics,
+    geometry,
+    predictions,
+    probes,
+    selectivity,
+    similarity,
+)
+from neural_microscope.plots.style import Look, Plot, draws, new
+
+HERE = Path(__file__).parent
+OUT = HERE / "images" / "concepts"
+FIRST, SECOND = "layers.0.hook_post", "layers.1.hook_post"
+
+
+@draws
+def why_nulls(shuffled: np.ndarray, own: float, same: np.ndarray, other: np.ndarray, *, look: Look) -> Plot:
+    """One unit against shuffled labels; and, where nothing is to be found, units judged on the images they were chosen on or on others."""
+    figure = new("wide", 2.6, look)
+    left, right = figure.subplots(1, 2)
+    low, high = nm.statistics.null_band(shuffled)
+    left.axvspan(low, high, color=look.null, alpha=0.3, linewidth=0)
+    left.hist(shuffled, bins=25, color=look.null)
+    top = 1.45 * left.get_ylim()[1]
+    left.plot([own, own], [0, top / 2], color=look.ink)
+    left.plot(own, top / 2, "o", color=look.ink)
+    left.text(own, top * 0.55, f"the unit\n{own:.2f}", ha="center", va="bottom")
+    left.text((low + high) / 2, top * 0.97, "95 % of the\nshuffled labels", ha="center", va="top", color=look.quiet)
+    left.set(
+        title="A value beside its null",
+        xlabel="selectivity of one unit",
+        ylabel="shuffles",
+        xlim=(-1.1, 1.1),
+        ylim=(0, top),
+    )
+    bins = np.linspace(-0.65, 0.65, 53)
+    for values, colour, words, side in (
+        (other, look.ink, "judged on\nother images", -1),
+        (same, look.positive, "judged on\nthe same", 1),
+    ):
+        right.hist(values, bins=bins, histtype="step", color=colour, linewidth=1.4)
+        mean = f"{values.mean():.2f}".replace("-", "−")
+        right.text(
+            side * 0.63,
+            0.6 * right.get_ylim()[1],
+            f"{words}\nmean {mean}",
+            ha="left" if side < 0 else "right",
+            color=colour,
+        )
+    right.axvline(0, color=look.grid, zorder=0)
+    right.set(
+        title="Labels shuffled: nothing to find", xlabel="selectivity of each unit", ylabel="units, over all shuffles"
+    )
+    band = f"between {low:.2f} and {high:.2f} in 95 % of {len(shuffled)} shuffles"
+    figure.alt = (
+        f"Left: with shuffled labels the selectivity of one unit lies {band}; with the true labels it is {own:.2f}, outside. "
+        f"Right: with shuffled labels units have a mean selectivity of {same.mean():.2f} where the class is chosen and judged "
+        f"on the same images, and of {other.mean():.2f} where it is chosen on one half and judged on the other."
+    ).replace("-0", "−0")
+    return figure
+
+
+def nulls(run: nm.Run) -> Plot:
+    acts = run.activations(SECOND)[-1].isel(example=slice(0, 400)).load()
+    table = selectivity.class_selectivity(acts, draws=20)
+    unit = int(np.nanargmax(table["selectivity"]))
+    rng = np.random.default_rng(0)
+    same, other, one = [], [], []
+    for _ in range(200):
+        labels = rng.permutation(acts.label.values)
+        nothing = acts.assign_coords(label=("example", labels))
+        found = selectivity.class_selectivity(nothing, draws=1)["selectivity"].values
+        best = selectivity.selectivity_by_class(nothing).max("class").values
+        seen = np.isfinite(found)
+        same.append(best[seen])
+        other.append(found[seen])
+        one.append(found[unit])
+    return why_nulls(np.array(one), float(table["selectivity"][unit]), np.concatenate(same), np.concatenate(other))
+
+
+def pictures(mlp: nm.Run, cnn: nm.Run) -> Iterator[tuple[str, Plot]]:
+    """Each picture's name and figure."""
+    yield "nulls", nulls(mlp)
+    labels = nm.data.load("mnist").test.labels
+    curves = {name: dynamics.learning_curve(run.training, run.log) for name, run in (("MLP", mlp), ("CNN", cnn))}
+    yield "dynamics-curves", nm.plots.learning_curves(curves)
+    yield "dynamics", nm.plots.class_learning(dynamics.learning_by_class(mlp.log, counts=np.bincount(labels)))
+    yield "predictions", nm.plots.image_lives(predictions.learning_order(mlp.activations("logits")), mlp.probe.images)
+    yield "predictions-reliability", nm.plots.reliability(predictions.calibration_error(mlp.activations("logits")))
+    acts = mlp.activations(SECOND).load()
+    untrained = geometry.pca(acts.isel(snapshot=[0]))
+    shown = [0, len(mlp.steps) // 3, 2 * len(mlp.steps) // 3, len(mlp.steps) - 1]
+    yield "geometry", nm.plots.pca_over_time({SECOND: geometry.pca(acts)}, {SECOND: untrained}, shown)
+    table = selectivity.class_selectivity(acts)
+    units = [int(unit) for unit in table["selectivity"].fillna(0).values.argsort()[::-1][:4]]
+    yield "selectivity", nm.plots.tuning(selectivity.tuning(acts), selectivity.tuning(acts[0]), units=units)
+    strips = selectivity.quantile_examples(acts)
+    yield "selectivity-strips", nm.plots.quantile_strips(mlp.probe.images, strips, units=units[:2])
+    yield "similarity", nm.plots.drift(similarity.drift(acts))
+    yield "causal", nm.plots.effects(causal.ablate_all(cnn.model(), cnn.probe, FIRST))
+    few = mlp.probe.subset([int(np.flatnonzero(mlp.probe.labels == digit)[0]) for digit in (0, 2, 3, 4, 7, 9)])
+    random = nm.MLP(mlp.config, seed=1).eval()
+    methods = {"integrated gradients": attribution.integrated_gradients, "occlusion": attribution.occlusion}
+    maps = [{name: method(model, few) for name, method in methods.items()} for model in (mlp.model(), random)]
+    yield "attribution", nm.plots.attributions(few.images, *maps)
+    yield (
+        "probes",
+        nm.plots.probes(probes.probe_layers({n: mlp.activations(n) for n in (FIRST, SECOND)}, controls=1, draws=100)),
+    )
+    data = nm.data.load("mnist")
+    wide = nm.activations(mlp.model(), data.train.balanced(5000), FIRST)[FIRST]
+    sae = dictionary.train_sae(wide, n_latents=256, k=8)
+    held = nm.activations(mlp.model(), data.test.balanced(1000), FIRST)[FIRST]
+    yield "dictionary", nm.plots.dictionary_controls(dictionary.purity(sae, held))
+
+
+def carry(alt: dict[str, str]) -> None:
+    """Puts the words of each picture into the page that shows it."""
+    for page in HERE.glob("concepts/*.md"):
+        text = page.read_text("utf-8")
+        for name, words in alt.items():
+            text = re.sub(
+                rf"!\[.*?\](?=\(\.\./images/concepts/{name}\.png\))", lambda _, shown=f"![{words}]": shown, text
+            )
+        page.write_text(text, "utf-8")
+
+
+def main(folder: Path) -> None:
+    OUT.mkdir(parents=True, exist_ok=True)
+    alt = {}
+    for name, plot in pictures(nm.Run.open(folder / "mlp"), nm.Run.open(folder / "cnn")):
+        plot.savefig(OUT / f"{name}.png", dpi=100)
+        alt[name] = plot.alt
+    (OUT / "alt.json").write_text(json.dumps(alt, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    carry(alt)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
