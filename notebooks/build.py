@@ -72,6 +72,8 @@ def exercises(source: Path) -> Notebook:
         if "solution" in tags:
             folded = nbformat.v4.new_markdown_cell(_details("Solution", f"```python\n{cell.source}\n```"))
             continue
+        if cell.cell_type == "markdown":
+            cell.source = cell.source.replace("](../", "](../../")
         if "hint" in tags:
             cell.source = _details("Hint", cell.source)
         cell.source = re.sub(r"(?m)^(\w+ = ).*(?=  # your guess$)", r"\1None", cell.source)

@@ -111,6 +111,15 @@ def test_its_form_is_the_one_a_learner_knows(source: Path) -> None:
     assert tags.count("hint") >= exercises
 
 
+@sources
+def test_links_lead_somewhere(source: Path) -> None:
+    for exercise in (False, True):
+        text = "\n".join(cell.source for cell in kept(source, exercise).cells if cell.cell_type == "markdown")
+        for target in re.findall(r"\]\(([^)#\s]+)\)", text):
+            if not target.startswith("http"):
+                assert (build.target(source, exercise).parent / target).exists(), target
+
+
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Neither a data folder nor a way to fetch one: whoever tries is refused at once."""

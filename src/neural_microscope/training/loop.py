@@ -6,38 +6,21 @@ import math
 import textwrap
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .config import ConfigError, NetworkConfig, TrainConfig
-from .data import Dataset, ImageSet, batches
-from .errors import DataError
-from .hooks import HookedModel, evaluation
-from .models import build
-
-Sampler = Callable[[int], Iterable[Tensor]]
-"""The batches of an epoch: sampler(epoch) gives int64 indices into the training images, as many batches in every epoch."""
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """How a network does on a set of images."""
-
-    loss: float
-    accuracy: float
-    accuracy_by_class: np.ndarray  # [class], NaN for a class without images
-    logits: Tensor  # [example, class]
-
-    @property
-    def predictions(self) -> Tensor:
-        """The class of the highest logit, [example]."""
-        return self.logits.argmax(1)
+from ..config import ConfigError, TrainConfig
+from ..data import Dataset
+from ..errors import DataError
+from ..hooks import HookedModel
+from .epochs import Epochs, Sampler
+from .scores import Evaluation, evaluate, logits_of, right
 
 
 @dataclass(eq=False)
@@ -140,11 +123,18 @@ def train(
     status ``diverged at step k``. The same model, data, config and thread count give the same bits on a CPU.
     """
     config = config or TrainConfig()
-    _check(model, data)
-    with _environment(config):
+    check(model, data)
+    with environment(config):
         model.to(config.device)
-        source = _epochs(data, config, sampler)
-        training = Training(model, data, config, _optimizer(model, config), source.steps_per_epoch, sampler is not None)
+        source = Epochs(data, config, sampler)
+        training = Training(
+            model,
+            data,
+            config,
+            optimizer_of([p for p in model.parameters() if p.requires_grad], config),
+            source.steps_per_epoch,
+            sampler is not None,
+        )
         if resume_from is not None:
             training.restore(*resume_from)
         began = time.perf_counter()
@@ -158,66 +148,7 @@ def train(
     return History(status=status, step=steps, **rows, test=test, seconds=seconds)
 
 
-def train_population(
-    config: NetworkConfig,
-    data: Dataset,
-    train_config: TrainConfig | None = None,
-    *,
-    seeds: Iterable[int],
-    observers: Callable[[int], Sequence[Observer]] | None = None,
-) -> dict[int, tuple[nn.Module, History]]:
-    """Trains one network for each seed, which sets both its initial weights and its order of batches.
-
-    ``observers(seed)`` gives that network's observers, for example ``lambda seed: [nm.Recorder(f"runs/mlp-{seed}")]``.
-    """
-    seeds = list(seeds)
-    if len(set(seeds)) != len(seeds):
-        raise DataError(f"seeds repeat: {seeds}; each network of a population has its own")
-    population: dict[int, tuple[nn.Module, History]] = {}
-    for seed in seeds:
-        model = build(config, seed)
-        own = replace(train_config or TrainConfig(), seed=seed)
-        population[seed] = (model, train(model, data, own, observers=observers(seed) if observers else ()))
-    return population
-
-
-def evaluate(model: nn.Module, images: ImageSet, *, batch_size: int = 250) -> Evaluation:
-    """Mean cross-entropy, accuracy, accuracy of each class and logits, in evaluation mode without gradients.
-
-    An image whose logits hold a NaN counts as wrong.
-    """
-    return score(model, images.tensor(), images.label_tensor(), images.classes, batch_size)
-
-
-def score(model: nn.Module, images: Tensor, labels: Tensor, classes: int, batch_size: int = 250) -> Evaluation:
-    """`evaluate` for images that are tensors already: float [example, 1, row, col], with their labels [example]."""
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    with torch.no_grad(), evaluation(model):
-        logits = torch.cat([_logits(model, part.to(device)).cpu() for part in images.split(batch_size)])
-    loss = nn.functional.cross_entropy(logits, labels)
-    right = _right(logits, labels).double()
-    counts = torch.bincount(labels, minlength=classes).double()
-    by_class = torch.bincount(labels, weights=right, minlength=classes) / counts
-    return Evaluation(float(loss), float(right.mean()), by_class.numpy(), logits)
-
-
-def _logits(model: nn.Module, images: Tensor) -> Tensor:
-    given = model(images)
-    if not isinstance(given, Tensor) or given.ndim != 2:
-        what = f"a tensor of shape {list(given.shape)}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
-        raise DataError(
-            f"{type(model).__name__} gave {what}; a module that is trained or scored here gives logits [example, class]: wrap it "
-            "in one that does"
-        )
-    return given
-
-
-def _right(logits: Tensor, labels: Tensor) -> Tensor:
-    """Which examples are classified rightly, [example]. To argmax a NaN is the highest logit: it would be a prediction."""
-    return (logits.argmax(1) == labels) & ~logits.isnan().any(1)
-
-
-def _run(training: Training, source: _epochs, observers: list[Observer]) -> str:
+def _run(training: Training, source: Epochs, observers: list[Observer]) -> str:
     """The loop and its ends. Observers hear of the end exactly once, whatever it was."""
     status = "finished"
     try:
@@ -225,35 +156,37 @@ def _run(training: Training, source: _epochs, observers: list[Observer]) -> str:
             observer.started(training)
         status = _steps(training, source, observers)
     except BaseException as error:
-        at = f"at step {training.step}"
-        interrupted = isinstance(error, KeyboardInterrupt)
-        what = textwrap.shorten(
-            f"{type(error).__name__}: {error}", 200, placeholder=" …"
-        )  # one line, also of a long error
-        reason = f"interrupted {at}" if interrupted else f"failed {at}: {what}"
-        _tell_end(training, observers, reason)
+        reason = reason_of(error, training.step)
+        tell_end(training, observers, reason)
         raise
-    _tell_end(training, observers, status)
+    tell_end(training, observers, status)
     return status
 
 
-def _tell_end(training: Training, observers: list[Observer], status: str) -> None:
+def reason_of(error: BaseException, step: int) -> str:
+    """Why a training stopped, in one line also of a long error."""
+    if isinstance(error, KeyboardInterrupt):
+        return f"interrupted at step {step}"
+    return f"failed at step {step}: " + textwrap.shorten(f"{type(error).__name__}: {error}", 200, placeholder=" …")
+
+
+def tell_end(training: Training, observers: list[Observer], status: str) -> None:
     with ExitStack() as stack:  # each is told, also after one that raises
         for observer in reversed(observers):
             stack.callback(observer.stopped, training, status)
 
 
-def _steps(training: Training, source: _epochs, observers: list[Observer]) -> str:
+def _steps(training: Training, source: Epochs, observers: list[Observer]) -> str:
     model, optimizer, rows = training.model, training.optimizer, training.rows
     model.train()
     for images, labels in source.after(training.step):
         rate = learning_rate(training.config, training.step, training.total_steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        logits = _logits(model, images)
+        logits = logits_of(model, images)
         loss = nn.functional.cross_entropy(logits, labels)
         rows["loss"].append(loss.item())
-        rows["accuracy"].append(_right(logits.detach(), labels).sum().item() / len(labels))
+        rows["accuracy"].append(right(logits.detach(), labels).sum().item() / len(labels))
         rows["learning_rate"].append(rate)
         if not math.isfinite(rows["loss"][-1]):
             return f"diverged at step {training.step + 1}"
@@ -280,83 +213,14 @@ def learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
     return config.learning_rate
 
 
-def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    parameters = [p for p in model.parameters() if p.requires_grad]
+def optimizer_of(parameters: list[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
     common: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
     if config.optimizer == "sgd":  # not fused: that rounds otherwise than plain torch, and published runs are plain
         return torch.optim.SGD(parameters, momentum=config.momentum, **common)
     return (torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW)(parameters, fused=True, **common)
 
 
-class _epochs:
-    """The training images as batches of tensors, gathered into buffers that are used again."""
-
-    def __init__(self, data: Dataset, config: TrainConfig, sampler: Sampler | None) -> None:
-        size = len(data.train)
-        self.sampler: Sampler = sampler or (
-            lambda epoch: batches(size, config.batch_size, seed=config.seed, epoch=epoch)
-        )
-        self.epochs = config.epochs
-        self.images = data.train.tensor().to(config.device)
-        self.labels = noisy_labels(data.train, config).to(config.device)
-        self.buffer = torch.empty(0, device=config.device)
-        # A sampler may draw from a generator as it goes, so epoch 0 is asked for once and kept.
-        self.first = [] if sampler is None else self._checked(0)
-        self.steps_per_epoch = -(-size // config.batch_size) if sampler is None else len(self.first)
-        if not self.steps_per_epoch:
-            raise DataError("the sampler gave no batches in epoch 0; it gives index tensors into the training images")
-
-    def after(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every batch from the one after ``step`` on."""
-        for epoch in range(step // self.steps_per_epoch, self.epochs):
-            order = self._order(epoch)
-            start = step - epoch * self.steps_per_epoch if epoch == step // self.steps_per_epoch else 0
-            for indices in order[start:]:
-                yield self._gather(indices.to(self.images.device))
-
-    def _order(self, epoch: int) -> list[Tensor]:
-        if not self.first:
-            return list(self.sampler(epoch))
-        order = self._checked(epoch) if epoch else self.first
-        if len(order) != self.steps_per_epoch:
-            raise DataError(
-                f"the sampler gave {len(order)} batches in epoch {epoch}, {self.steps_per_epoch} in epoch 0; each has as many"
-            )
-        return order
-
-    def _checked(self, epoch: int) -> list[Tensor]:
-        """The batches of someone else's sampler."""
-        order = [torch.as_tensor(indices) for indices in self.sampler(epoch)]
-        for indices in order:
-            if indices.ndim != 1 or not len(indices) or indices.dtype not in (torch.int64, torch.int32):
-                came = f"{str(indices.dtype).removeprefix('torch.')} {list(indices.shape)}"
-                raise DataError(f"a batch of the sampler is {came}; it is int64 [example], with at least one example")
-            outside = indices[(indices < 0) | (indices >= len(self.images))]
-            if len(outside):
-                raise DataError(
-                    f"the sampler gave index {int(outside[0])}; training images are 0..{len(self.images) - 1}"
-                )
-        return order
-
-    def _gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        # A fresh images[indices] costs several times as much: its pages are new to the machine each time.
-        shape = (len(indices), *self.images.shape[1:])
-        if len(self.buffer) < len(indices):
-            self.buffer = torch.empty(shape, dtype=self.images.dtype, device=self.images.device)
-        images = torch.index_select(self.images, 0, indices, out=self.buffer[: len(indices)])
-        return images, self.labels[indices]
-
-
-def noisy_labels(images: ImageSet, config: TrainConfig) -> Tensor:
-    """The labels trained on: a share of them drawn anew, uniformly from all classes (so some stay right by chance)."""
-    # Of its own: with the seed's main stream, which images get a new label would depend on the initial weights.
-    generator = np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(0, 0)))
-    replaced = generator.random(len(images)) < config.label_noise
-    drawn = generator.integers(images.classes, size=len(images))
-    return torch.from_numpy(np.where(replaced, drawn, images.labels))
-
-
-def _check(model: nn.Module, data: Dataset) -> None:
+def check(model: nn.Module, data: Dataset) -> None:
     expected = getattr(getattr(model, "config", None), "classes", None) if isinstance(model, HookedModel) else None
     if expected is not None and expected != data.classes:
         raise DataError(
@@ -370,7 +234,7 @@ def _check(model: nn.Module, data: Dataset) -> None:
 
 
 @contextmanager
-def _environment(config: TrainConfig) -> Iterator[None]:
+def environment(config: TrainConfig) -> Iterator[None]:
     """The config's thread count and seed inside; the caller's threads and random state untouched outside."""
     kind = torch.device(config.device).type
     if kind == "cuda" and not torch.cuda.is_available():

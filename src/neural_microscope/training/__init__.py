@@ -1,0 +1,20 @@
+"""Training: one loop that tells observers what happens, and many networks at once. It writes no file and draws nothing."""
+
+from .epochs import Sampler, noisy_labels
+from .loop import History, Observer, Training, learning_rate, train
+from .population import train_population
+from .scores import Evaluation, evaluate, score
+
+__all__ = [
+    "Evaluation",
+    "History",
+    "Observer",
+    "Sampler",
+    "Training",
+    "evaluate",
+    "learning_rate",
+    "noisy_labels",
+    "score",
+    "train",
+    "train_population",
+]

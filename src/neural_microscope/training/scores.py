@@ -1,0 +1,64 @@
+"""How a network does on a set of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..data import ImageSet
+from ..errors import DataError
+from ..hooks import evaluation
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How a network does on a set of images."""
+
+    loss: float
+    accuracy: float
+    accuracy_by_class: np.ndarray  # [class], NaN for a class without images
+    logits: Tensor  # [example, class]
+
+    @property
+    def predictions(self) -> Tensor:
+        """The class of the highest logit, [example]."""
+        return self.logits.argmax(1)
+
+
+def evaluate(model: nn.Module, images: ImageSet, *, batch_size: int = 250) -> Evaluation:
+    """Mean cross-entropy, accuracy, accuracy of each class and logits, in evaluation mode without gradients.
+
+    An image whose logits hold a NaN counts as wrong.
+    """
+    return score(model, images.tensor(), images.label_tensor(), images.classes, batch_size)
+
+
+def score(model: nn.Module, images: Tensor, labels: Tensor, classes: int, batch_size: int = 250) -> Evaluation:
+    """`evaluate` for images that are tensors already: float [example, 1, row, col], with their labels [example]."""
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    with torch.no_grad(), evaluation(model):
+        logits = torch.cat([logits_of(model, part.to(device)).cpu() for part in images.split(batch_size)])
+    loss = nn.functional.cross_entropy(logits, labels)
+    hits = right(logits, labels).double()
+    counts = torch.bincount(labels, minlength=classes).double()
+    by_class = torch.bincount(labels, weights=hits, minlength=classes) / counts
+    return Evaluation(float(loss), float(hits.mean()), by_class.numpy(), logits)
+
+
+def logits_of(model: nn.Module, images: Tensor) -> Tensor:
+    given = model(images)
+    if not isinstance(given, Tensor) or given.ndim != 2:
+        what = f"a tensor of shape {list(given.shape)}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
+        raise DataError(
+            f"{type(model).__name__} gave {what}; a module that is trained or scored here gives logits [example, class]: wrap it "
+            "in one that does"
+        )
+    return given
+
+
+def right(logits: Tensor, labels: Tensor) -> Tensor:
+    """Which examples are classified rightly, [example]. To argmax a NaN is the highest logit: it would be a prediction."""
+    return (logits.argmax(1) == labels) & ~logits.isnan().any(1)

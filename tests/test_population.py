@@ -1,0 +1,190 @@
+"""Networks trained together are those that the plain loop makes one after the other, up to rounding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import neural_microscope as nm
+import small_runs
+from neural_microscope.errors import UnknownName
+from neural_microscope.training import Observer, Training
+from neural_microscope.training.stacked import GROUP, Stack, stackable
+
+DATA = small_runs.data()
+CONFIG = nm.MLPConfig(image_shape=(4, 4), classes=3, hidden=(7, 5))
+
+
+def worst(a: nn.Module, b: nn.Module) -> float:
+    return max(float((p - q).detach().abs().max()) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("hidden", [(), (6,), (7, 5)])
+def test_gradients_are_those_of_autograd(activation: str, bias: bool, hidden: tuple[int, ...]) -> None:
+    config = nm.MLPConfig(
+        image_shape=(4, 4), classes=3, hidden=hidden, activation=activation, bias=bias, pixel_mean=0.2, pixel_std=0.5
+    )
+    images = torch.rand(11, 1, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(11) % 3
+    together = [nm.MLP(config, seed=seed).double() for seed in (0, 1, 2)]
+    losses, rights = Stack(together).step(images, labels)
+    for number, model in enumerate(together):
+        alone = nm.MLP(config, seed=number).double()
+        logits = alone(images)
+        loss = nn.functional.cross_entropy(logits, labels)
+        loss.backward()
+        assert float(losses[number]) == pytest.approx(float(loss.detach()), rel=1e-12)
+        assert float(rights[number]) == pytest.approx(float((logits.argmax(1) == labels).double().mean()), rel=1e-6)
+        for found, expected in zip(model.parameters(), alone.parameters(), strict=True):
+            torch.testing.assert_close(found.grad, expected.grad, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": "adam"},
+        {"optimizer": "adamw", "weight_decay": 0.1, "schedule": "cosine", "warmup_steps": 2},
+        {"optimizer": "sgd", "learning_rate": 0.1},
+        {"optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01},
+        {"optimizer": "adam", "label_noise": 0.5},
+    ],
+    ids=lambda settings: "-".join(map(str, settings.values())),
+)
+def test_each_network_is_the_one_that_the_plain_loop_makes(settings: dict[str, object]) -> None:
+    training = nm.TrainConfig(epochs=3, batch_size=16, seed=5, **settings)  # type: ignore[arg-type]
+    population = nm.train_population(CONFIG, DATA, training, seeds=[4, 7, 9], order="shared")
+    assert list(population) == [4, 7, 9]
+    for seed, (model, told) in population.items():
+        alone = nm.MLP(CONFIG, seed=seed)
+        told_alone = nm.train(alone, DATA, training)
+        assert worst(model, alone) < 1e-4
+        np.testing.assert_allclose(told.loss, told_alone.loss, rtol=1e-4)
+        np.testing.assert_allclose(told.accuracy, told_alone.accuracy, atol=1e-6)
+        np.testing.assert_array_equal(told.learning_rate, told_alone.learning_rate)
+        assert told.status == "finished"
+        assert all(parameter.is_contiguous() for parameter in model.parameters())
+
+
+def test_more_than_a_group_are_trained_in_groups() -> None:
+    seeds = list(range(GROUP + 2))
+    population = nm.train_population(CONFIG, DATA, nm.TrainConfig(epochs=1, batch_size=32), seeds=seeds, order="shared")
+    assert list(population) == seeds
+    alone = nm.MLP(CONFIG, seed=GROUP + 1)
+    nm.train(alone, DATA, nm.TrainConfig(epochs=1, batch_size=32))
+    assert worst(population[GROUP + 1][0], alone) < 1e-4
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        nm.MLPConfig(image_shape=(4, 4), classes=3, hidden=(5,), dropout=0.3),
+        nm.MLPConfig(image_shape=(4, 4), classes=3, hidden=(5,), norm="layer"),
+        nm.CNNConfig(image_shape=(4, 4), classes=3, channels=(2,), head=()),
+    ],
+)
+def test_what_can_not_be_stacked_is_trained_by_the_plain_loop(config: nm.MLPConfig | nm.CNNConfig) -> None:
+    assert not stackable(config)
+    training = nm.TrainConfig(epochs=1, batch_size=16, seed=3)
+    for seed, (model, _) in nm.train_population(config, DATA, training, seeds=[0, 1], order="shared").items():
+        alone = nm.CNN(config, seed=seed) if isinstance(config, nm.CNNConfig) else nm.MLP(config, seed=seed)
+        nm.train(alone, DATA, training)
+        assert worst(model, alone) == 0
+
+
+def test_an_unknown_order_is_refused() -> None:
+    with pytest.raises(UnknownName, match="no order 'same'; there is: own, shared"):
+        nm.train_population(CONFIG, DATA, seeds=[0], order="same")  # type: ignore[arg-type]
+
+
+def recorded(folder: Path, training: nm.TrainConfig, seeds: list[int]) -> list[nm.Run]:
+    nm.train_population(
+        CONFIG, DATA, training, seeds=seeds, order="shared", observers=lambda seed: [nm.Recorder(folder / str(seed))]
+    )
+    return [nm.Run.open(folder / str(seed)) for seed in seeds]
+
+
+def test_it_is_recorded_as_ordinary_runs(tmp_path: Path) -> None:
+    training = nm.TrainConfig(epochs=2, batch_size=16, seed=5)
+    for run, seed in zip(recorded(tmp_path, training, [1, 2]), (1, 2), strict=True):
+        nm.train(nm.MLP(CONFIG, seed=seed), DATA, training, observers=[nm.Recorder(tmp_path / f"alone{seed}")])
+        alone = nm.Run.open(tmp_path / f"alone{seed}")
+        assert run.status == "finished"
+        assert run.verify() == []
+        assert run.steps == alone.steps
+        assert run.description["model"]["seed"] == seed
+        assert run.train_config == alone.train_config
+        for name in ("layers.1.hook_post", "logits"):
+            np.testing.assert_allclose(run.activations(name), alone.activations(name), atol=1e-4)
+        np.testing.assert_allclose(run.gradients["grad_norm"], alone.gradients["grad_norm"], rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(run.gradients["update_ratio"], alone.gradients["update_ratio"], rtol=1e-2, atol=1e-6)
+        assert worst(run.model(), alone.model()) < 1e-4
+
+
+class Stopping(Observer):
+    def __init__(self, at: int) -> None:
+        self.at, self.heard = at, []
+
+    def stepped(self, training: Training) -> None:
+        if training.step == self.at:
+            raise KeyboardInterrupt
+
+    def stopped(self, training: Training, status: str) -> None:
+        self.heard.append(status)
+
+
+def test_an_interrupted_population_resumes_network_by_network(tmp_path: Path) -> None:
+    training = nm.TrainConfig(epochs=2, batch_size=16, seed=5)
+    watching = {seed: [nm.Recorder(tmp_path / str(seed)), Stopping(7 if seed == 2 else 10**9)] for seed in (1, 2)}
+    with pytest.raises(KeyboardInterrupt):
+        nm.train_population(CONFIG, DATA, training, seeds=[1, 2], order="shared", observers=lambda seed: watching[seed])
+    for seed in (1, 2):
+        assert watching[seed][1].heard == ["interrupted at step 7"]
+        nm.resume(tmp_path / str(seed), data=DATA)
+        alone = nm.MLP(CONFIG, seed=seed)
+        nm.train(alone, DATA, training)
+        run = nm.Run.open(tmp_path / str(seed))
+        assert run.status == "finished"
+        assert worst(run.model(), alone) < 1e-4
+
+
+class Poison(Observer):
+    """Makes one network's loss infinite from its third step on."""
+
+    def stepped(self, training: Training) -> None:
+        if training.step == 2:
+            with torch.no_grad():
+                training.model.output.weight[0, 0] = float("nan")
+
+
+def test_a_network_that_diverges_stops_alone() -> None:
+    training, stopping = nm.TrainConfig(epochs=1, batch_size=16), Stopping(10**9)
+    with pytest.warns(UserWarning, match="training of seed 1 diverged at step 3"):
+        population = nm.train_population(
+            CONFIG, DATA, training, seeds=[0, 1, 2], order="shared",
+            observers=lambda seed: [Poison(), stopping] if seed == 1 else [],
+        )  # fmt: skip
+    assert population[1][1].status == "diverged at step 3"
+    assert stopping.heard == ["diverged at step 3"]
+    assert len(population[1][1].loss) == 3
+    for seed in (0, 2):
+        alone = nm.MLP(CONFIG, seed=seed)
+        nm.train(alone, DATA, training)
+        assert population[seed][1].status == "finished"
+        assert worst(population[seed][0], alone) < 1e-4
+
+
+def test_observers_may_use_autograd() -> None:
+    class Curious(Observer):
+        def stepped(self, training: Training) -> None:
+            assert torch.is_grad_enabled()
+            assert training.model(DATA.test.tensor()).requires_grad
+
+    nm.train_population(
+        CONFIG, DATA, nm.TrainConfig(epochs=1), seeds=[0, 1], order="shared", observers=lambda seed: [Curious()]
+    )
