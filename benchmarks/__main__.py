@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from . import analysis, explorer, hooks, training
+from . import analysis, explorer, hooks, population, training
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     )
     parts = [head]
     print(head)
-    for module in (hooks, training, analysis, explorer):
+    for module in (hooks, training, population, analysis, explorer):
         for part in module.run():
             parts.append(part)
             print(part, flush=True)
