@@ -12,7 +12,7 @@
 # **Minutes:** 40 to read and run, 40 more for the exercises. **You need:** [00](00_MLP_from_scratch_PyTorch.ipynb), or some PyTorch.
 #
 # The network here is *untrained* all the way through. That is on purpose: looking is a skill of its own, and what random weights already do is the yardstick for everything
-# later. Words in *slanted letters* are in the [glossary](../docs/glossary.md).
+# later. Many of the terms in *slanted letters* are in the [glossary](../docs/glossary.md).
 
 # %% tags=["setup"]
 from neural_microscope import lessons
@@ -39,7 +39,7 @@ print(f"in: {tuple(x.shape)}   out: {tuple(logits.shape)}")
 
 # %% [markdown]
 # Between the two, 192 numbers an image were computed and thrown away: the *activations* of the hidden *units*. They are what this project is about. Each hidden unit is
-# a weighted sum of what it sees, cut off below 0 by the ReLU. **In an untrained network, for what share of the images is an average unit above 0?**
+# a weighted sum of what it sees, cut off below 0 by the ReLU. **In an untrained network, for what share of the images is an average unit of the first layer above 0?**
 
 # %%
 mine = 0.5  # your guess
@@ -175,7 +175,7 @@ def _():
 # %% [markdown]
 # ## 3. Hook points
 #
-# The cure for all four is to decide *in the model* where one may look. A **hook point** is a module that does nothing: it gives back what came. But it has a name, and it is a place to
+# The cure begins with deciding *in the model* where one may look. A **hook point** is a module that does nothing: it gives back what came. But it has a name, and it is a place to
 # attach things. By hand it is this:
 
 
@@ -231,14 +231,14 @@ print("the last hidden layer:", tuple(cache["post", -1].shape))
 
 # %%
 layers = {name: cache[name][0].detach().numpy() for name in ("layers.0.hook_post", "layers.1.hook_post")}
-nm.plots.one_image(images.images[0] / 255, {"MLP": layers}, {"MLP": logits[0].detach().softmax(0).numpy()})
+nm.plots.one_image(images.images[0] / 255, {"one image": layers}, {"one image": logits[0].detach().softmax(0).numpy()})
 
 # %% [markdown]
 # *What to see:* one image, and all that an untrained network makes of it: about half of the units are on, and the ten answers are nearly alike, because nothing has been learnt.
 
 # %% [markdown]
-# The words are those of TransformerLens, which has the same idea for language models ([notebook 06](06_Toward_TransformerLens.ipynb) goes there). And the four traps? Each has
-# become an error, or cannot happen:
+# The words are those of TransformerLens, which has the same idea for language models ([notebook 06](06_Toward_TransformerLens.ipynb) goes there). And the four traps? A hook that
+# `run_with_cache` or a block attaches is gone afterwards; a name that is nowhere and a shape that fits by accident are errors, and so are pixels in 0..255; what stood before a ReLU is kept as it was:
 
 # %% tags=["varies"]
 from neural_microscope.errors import MicroscopeError
@@ -282,10 +282,10 @@ assert torch.allclose(by_hand, gradient, atol=1e-7)
 print("gradients of", tuple(gradient.shape), "activations: by hand and by cache they agree")
 
 # %% [markdown]
-# Now the last hidden layer. **Take two different images of the same digit. How much do the gradients of their right logit differ there, on a scale from 0 (not at all) to 1 (quite)?**
+# Now the last hidden layer. **Take all images of the digit 7. What is the largest difference between the gradients of their right logit there?** (The gradients themselves are up to about 0.1 in size.)
 
 # %%
-mine = 0.5  # your guess
+mine = 0.05  # your guess
 lesson.guess("gradient", mine)
 
 # %%
@@ -332,12 +332,16 @@ def _():
     assert worst < 1e-4, (
         f"summed over units, and with the bias, they should be the logit; they miss it by up to {worst:.3f}"
     )
+    other = contributions(model, cache, 2).sum(1) + model.output.bias[2]
+    assert torch.allclose(other, logits[:, 2], atol=1e-4), (
+        "for the digit 2 they are not those of the 2: is `digit` used"
+    )
 
 
 # %% [markdown]
 # ## 5. To change one, and put it back
 #
-# What a hook point shows it can also set. By hand: a function that gets the tensor, changes a copy, and returns it. While the block lasts, the network runs with the change; behind it, without.
+# What a hook point shows it can also set. By hand: a function that gets the tensor, changes a copy, and returns it. While the block lasts, the network runs with the change; after it, without.
 
 
 # %%
@@ -357,7 +361,7 @@ with torch.no_grad():
 assert torch.equal(without, by_library)
 assert torch.equal(before, after)
 print(
-    f"largest change of a logit: {float((without - before).abs().max()):.3f}; behind the block: {float((after - before).abs().max())}"
+    f"largest change of a logit: {float((without - before).abs().max()):.3f}; after the block: {float((after - before).abs().max())}"
 )
 
 # %% [markdown]
@@ -462,11 +466,11 @@ tuning = nm.analysis.selectivity.tuning(acts, draws=100)
 nm.plots.tuning(tuning)
 
 # %% [markdown]
-# *What to see:* the curves of the eight units that vary most between digits: how strongly each answers to each digit, far outside the grey band of shuffled labels. Nobody taught them.
+# *What to see:* the curves of the eight units that vary most between digits: how strongly each answers to each digit, and the grey band of what any digits would give. Many points lie far outside it, and nobody taught them.
 #
-# This is the most useful fact of the whole course. *Random weights already "prefer" digits*, far beyond shuffled labels, because images of one digit look alike and any projection keeps
+# This is the most useful fact of the whole course. *Random weights already "prefer" digits*, far beyond shuffled labels, because images of one digit look alike and most projections keep
 # some of that. Who shows that the units of a trained network prefer digits, and compares with shuffled labels only, has shown that MNIST has classes. The null that matters is the untrained network, and
-# it stands beside every picture from here on.
+# it will stand beside every claim of that kind.
 #
 # ### Exercise 4: who is never on?
 # *Difficulty ●○○○ · 5 minutes*

@@ -101,16 +101,18 @@ class Lesson:
 
     def guess(self, key: str, answer: Any) -> None:
         """Keeps a prediction before its answer is shown; None is no prediction yet."""
+        kept = self._guesses()
+        own = kept.setdefault(self.number, {})
         if answer is None:
+            own.pop(key, None)
             print(
                 "No guess yet. Write one in place of None: a guess that is written down can be wrong, which is what it is for."
             )
-            return
-        kept = self._guesses()
-        kept.setdefault(self.number, {})[key] = answer
+        else:
+            own[key] = answer
+            print(f"Kept: {answer}")
         self.folder.mkdir(parents=True, exist_ok=True)
         self._file.write_text(json.dumps(kept, indent=1), "utf-8")
-        print(f"Kept: {answer}")
 
     def reveal(self, key: str, found: Any) -> None:
         """The answer beside the guess."""

@@ -213,7 +213,7 @@ def unit_drift(table: xr.Dataset, *, look: Look) -> Plot:
     bar.set_ticks([-1, 0, 1], labels=["−1", "0", "1"])
     alive = int((~np.isnan(values[:, 0])).sum())
     axes.set_title(
-        f"At step {int(table['step'][0]):,}, {int(told[:, 0].sum())} of {alive} {kind}s are told as themselves "
+        f"At step {int(table['step'][0]):,}, {int(told[:, 0].sum())} of {alive} {kind}s are recognisable as themselves "
         f"{_reference(table)}"
     )
     axes.set_xlabel(f"{axes.get_xlabel()}. Grey: no more like itself than like another {kind}; hatched: dead")
