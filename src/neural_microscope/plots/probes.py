@@ -25,7 +25,10 @@ def probes(table: xr.Dataset, *, label: str = "class", look: Look) -> Plot:
     for axes, number in zip(panels, range(table.sizes["layer"]), strict=True):
         one = table.isel(layer=number)
         _panel(axes, one, look)
-        accuracy, name = one["accuracy"].values, str(one["layer"].values).removesuffix(".hook_post")
+        accuracy, name = (
+            one["accuracy"].values,
+            str(one["layer"].values).removesuffix(".hook_post").removesuffix(".hook_out"),
+        )
         change = f"{style.share(accuracy[0])} → " if len(accuracy) > 1 else ""
         axes.set_title(f"{name}: {change}{style.share(accuracy[-1])}")
     panels[0].set_ylabel(f"{label} read rightly by a linear probe (%)")
