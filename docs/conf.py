@@ -100,8 +100,10 @@ def filled(app, document: str, source: list[str]) -> None:
 
 
 def as_called(app, what: str, name: str, thing, options, signature: str | None, returned: str | None):
-    """A factory of defaults says nothing."""
-    return signature and signature.replace("<factory>", "…"), returned
+    """A drawing function takes ``theme`` and receives the colours of it as ``look``; a factory of defaults says nothing."""
+    if signature:
+        signature = re.sub(r"look: [~\w.]*Look", "theme: Theme = 'light'", signature).replace("<factory>", "…")
+    return signature, returned
 
 
 def find(app, env, node, content):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import inspect
 import io
 import json
 import re
@@ -148,10 +147,6 @@ def draws(function: Callable[..., Plot]) -> Callable[..., Plot]:
             _mark_lone_points(axes)
         return plot
 
-    own = inspect.signature(function)
-    theme = inspect.Parameter("theme", inspect.Parameter.KEYWORD_ONLY, default="light", annotation="Theme")
-    called = own.replace(parameters=[theme if one.name == "look" else one for one in own.parameters.values()])
-    wrapper.__signature__ = called  # type: ignore[attr-defined]
     return wrapper
 
 
