@@ -312,7 +312,7 @@ def mean_ablation(reference, unit):
 # %% tags=["check"]
 @lesson.check
 def _():
-    reference = torch.tensor([[0.0, 1.0, 9.0], [0.0, 3.0, 9.0], [0.0, 8.0, 9.0]])  # the middle unit's mean is 4
+    reference = torch.tensor([[0.0, 1.0, 9.0], [0.0, 4.0, 9.0], [0.0, 7.0, 9.0]])  # the middle unit's mean is 4
     hook_fn = mean_ablation(reference, 1)
     assert callable(hook_fn), f"a hook function should come back, and a {type(hook_fn).__name__} came"
     batch = torch.tensor([[7.0, 100.0, 7.0], [7.0, 200.0, 7.0]])
