@@ -94,7 +94,8 @@ def execute(made: Notebook, folder: Path, form: str = "full") -> Notebook:
     from nbclient import NotebookClient
 
     env = {**os.environ, "NEURAL_MICROSCOPE_LESSON": form, "OMP_NUM_THREADS": "1"}
-    NotebookClient(made, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute(env=env)
+    where = {"metadata": {"path": str(folder)}}
+    NotebookClient(made, timeout=None, kernel_name="python3", resources=where).execute(env=env)
     for cell in made.cells:
         cell.metadata.pop("execution", None)
         for output in cell.get("outputs", []):
