@@ -751,7 +751,7 @@ two MLPs of different seeds reach {same:.2f}. {"Training has brought the two kin
 
 # %% tags=["stub"]
 def debiased(x, y):
-    raise NotImplementedError("return one number")
+    raise NotImplementedError("return one number, about 0 for noise and 1 for the same layer")
 
 
 # %% tags=["solution"]

@@ -562,7 +562,7 @@ print(f"seed 0: {table['denoising'].values.max():.0%}; {half} units")
 
 # %% tags=["stub"]
 def noising(network, clean, corrupted, name, unit, metric):
-    raise NotImplementedError("return one number")
+    raise NotImplementedError("return one number, the share of the difference that is left")
 
 
 # %% tags=["solution"]

@@ -334,7 +334,7 @@ assert not lesson.full or 4.5 < sharp[-4:].mean() < 6
 
 # %% tags=["stub"]
 def curvature(loss, w, v):
-    raise NotImplementedError("return one number")
+    raise NotImplementedError("return one number, the curvature along v")
 
 
 # %% tags=["solution"]
@@ -844,7 +844,7 @@ The differences above are between kinds of trained network.""")
 
 # %% tags=["stub"]
 def by_sign(differences):
-    raise NotImplementedError("return a probability")
+    raise NotImplementedError("return a probability, between 0 and 1")
 
 
 # %% tags=["solution"]
