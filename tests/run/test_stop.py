@@ -144,7 +144,8 @@ def test_a_real_ctrl_c(tmp_path: Path) -> None:
             pass
         child.send_signal(signal.SIGINT)
         _, told = child.communicate()
-    assert child.returncode == -signal.SIGINT
+    # Python forgets that it was the signal (and says 1) where something is imported at exit: torch does, where tabulate is installed.
+    assert child.returncode in (-signal.SIGINT, 1)
     assert told.rstrip().endswith("KeyboardInterrupt")
     run = nm.Run.open(tmp_path / "run")
     stopped = int(run.status.removeprefix("interrupted at step "))
