@@ -15,7 +15,7 @@ ROOT = Path(neural_microscope.__file__).parent
 ROWS = [
     ["cli"],
     ["demonstration", "lessons"],
-    ["report", "explorer", "interop"],
+    ["report", "explorer", "interop", "sweep"],
     ["analysis.findings", "phantoms"],
     ["analysis.look"],
     ["analysis.*", "plots", "recording"],
@@ -119,6 +119,8 @@ def test_help_of_every_command_is_there_without_torch() -> None:
         ["report"],
         ["explore"],
         ["calibrate"],
+        ["sweep"],
+        ["sweep", "mlp"],
     ):
         done = subprocess.run([sys.executable, "-c", code, *command, "--help"], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

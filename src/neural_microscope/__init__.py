@@ -27,6 +27,7 @@ _MODULES = (
     "report",
     "scalar",
     "statistics",
+    "sweep",
 )
 _NAMES = {
     "ActivationCache": "hooks",
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
         report,
         scalar,
         statistics,
+        sweep,
     )
     from .config import CNNConfig, MLPConfig, RecordConfig, TrainConfig
     from .hooks import ActivationCache, HookedModel, HookPoint, activations, hooked

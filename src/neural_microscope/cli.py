@@ -1,21 +1,20 @@
-"""The command line: ``microscope demo | train | resume | verify | report | explore | calibrate``.
+"""The command line: ``microscope demo | train | resume | verify | report | explore | calibrate | sweep``.
 
 Torch is imported only when a command runs.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from .config import CNNConfig, MLPConfig, RecordConfig, TrainConfig
+from .config import CNNConfig, MLPConfig, RecordConfig, TrainConfig, fitted
 from .errors import MicroscopeError
 
 if TYPE_CHECKING:
@@ -81,15 +80,10 @@ def train(
 
     dataset = load(data)
     _say_note(dataset)
-    # What was asked for explicitly stays as it is: where it does not fit the data, training says so.
-    default = type(network)()
-    own = {name: getattr(dataset, name) for name in ("image_shape", "classes")}
-    fitted = dataclasses.replace(
-        network, **{name: value for name, value in own.items() if getattr(network, name) == getattr(default, name)}
-    )
+    network = fitted(network, dataset.image_shape, dataset.classes)
     with _training_bar(str(out)) as bar:
         history = run_training(
-            models.build(fitted, training.seed), dataset, training, observers=[Recorder(out, record), bar]
+            models.build(network, training.seed), dataset, training, observers=[Recorder(out, record), bar]
         )
     _ended(out, history)
 
@@ -203,6 +197,61 @@ def calibrate(
     )
 
 
+def sweep(
+    network: Network,
+    out: str,
+    seeds: tuple[int, ...] = (0,),
+    settings: Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="FIELD=VALUE,VALUE")] = (),
+    training: TrainConfig = TrainConfig(),  # noqa: B008
+    record: RecordConfig = RecordConfig(),  # noqa: B008
+    data: str = "mnist",
+    order: Literal["own", "shared"] = "own",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    retries: int = 2,
+) -> None:
+    """Trains and records many networks on Dask: one for each seed and each combination of settings.
+
+    Given again, the same command does only what is missing. Needs the extra `sweep`.
+
+    Args:
+        network: The network; image_shape and classes follow the data unless they are given.
+        out: Folder or fsspec URL (s3://bucket/folder) for sweep.json and runs/; all machines must see it under that name.
+        seeds: The seeds of each setting: of the initial weights, and with --order own of the order of batches.
+        settings: What varies, as field=value of the network's or the training's settings. A comma makes another value
+            (learning_rate=0.001,0.003), but in a field that is a list its next entry: one word for each value
+            (hidden=128,64 hidden=32,16; hidden= for no layer). All combinations are trained.
+        training: How they are trained; with --order shared its seed sets the batches that all seeds of a setting see.
+        record: What is recorded, and when.
+        data: mnist, fashion-mnist, kmnist, digits, or a folder of IDX files, as a worker sees it.
+        order: own: one network a task. shared: plain MLPs of one setting are trained together, up to 16 seeds a task, much faster;
+            this hides the variation that the order of batches brings.
+        workers: Processes on this machine, one thread each; by default one a core.
+        scheduler: Address of a Dask scheduler (tcp://host:8786) whose workers do it instead.
+        retries: How often a task that fails is tried again.
+    """
+    from . import sweep as sweeps
+
+    if scheduler is not None and workers is not None:
+        raise MicroscopeError(
+            "--workers are processes of this machine; with --scheduler, its own workers do it: leave one out"
+        )
+    asked = sweeps.Sweep(network, training, record, data, seeds, sweeps.parse(settings, network), order)
+    sweeps.plan(asked)  # what can't be is said before anything starts
+    try:
+        with sweeps.connect(workers, scheduler) as client, _counter("training") as progress:
+            outcome = sweeps.run(asked, out, client, retries=retries, progress=progress)
+    except KeyboardInterrupt:
+        _fail(f"interrupted; what is finished is in {out}, the same command does the rest", 130)
+    for name in outcome.diverged:
+        _say(f"{name}: diverged; recorded until then")
+    for name, reason in outcome.failed.items():
+        _say(f"{name}: {reason}")
+    _say(f"{out}: {len(outcome.trained)} trained, {len(outcome.found)} were there already")
+    if outcome.failed:
+        raise MicroscopeError(f"{len(outcome.failed)} networks failed; the same command tries them again")
+
+
 def _calibration_table(result: xr.Dataset) -> str:
     rows = [("instrument", "planted", "truth", "measured", "error", "allowed", "false alarms", "")]
     for i, name in enumerate(result["instrument"].values):
@@ -236,6 +285,7 @@ def main() -> None:
         "report": report,
         "explore": explore,
         "calibrate": calibrate,
+        "sweep": sweep,
     }
     try:
         tyro.extras.subcommand_cli_from_dict(

@@ -115,6 +115,15 @@ class CNNConfig(_NetworkConfig):
 NetworkConfig = MLPConfig | CNNConfig
 
 
+def fitted(network: NetworkConfig, image_shape: tuple[int, int], classes: int) -> NetworkConfig:
+    """The network for such data. A shape or a class count other than the default was asked for, and stays: where it does not fit,
+    training says so.
+    """
+    default = type(network)()
+    own: dict[str, Any] = {"image_shape": image_shape, "classes": classes}
+    return dataclasses.replace(network, **{k: v for k, v in own.items() if getattr(network, k) == getattr(default, k)})
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """How a network is trained."""

@@ -111,6 +111,14 @@ def read(folder: Path) -> Record:
     return Record(tuple(commits), tuple(lines), *(("", "") if commits else ("damage", "empty")))
 
 
+def last(content: bytes) -> Commit | None:
+    """The commit of the last line of a record, from the record's bytes or only their end. None where that line is not, byte for byte,
+    what was written; whether it follows from the lines before it is not looked at.
+    """
+    lines = content.splitlines(keepends=True)
+    return _parse(lines[-1])[0] if lines else None
+
+
 def _fault(lines: list[bytes], number: int) -> tuple[Fault, str]:
     where = f"line {number + 1} of {len(lines)}"
     if any(_parse(line)[0] for line in lines[number:]):  # a sound line that does not follow from the one before it

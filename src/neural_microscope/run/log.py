@@ -65,6 +65,11 @@ def _chunks(spec: ArraySpec) -> tuple[int, ...]:
     return (min(first, max(1, spec.shape[0])), *(max(1, n) for n in spec.shape[1:]))
 
 
+def scalar(content: bytes) -> float:
+    """The number in a chunk file of an array that holds one number a snapshot, such as test_accuracy."""
+    return float(np.frombuffer(Zstd().decode(content), "<f8")[0])
+
+
 class Encoder:
     """Turns values into the bytes of a chunk file, as zarr itself would, without its event loop: that costs milliseconds a chunk."""
 

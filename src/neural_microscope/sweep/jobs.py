@@ -1,0 +1,145 @@
+"""What a sweep is asked for, and the list of jobs that makes of it. Nothing here reads or writes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from ..config import ConfigError, NetworkConfig, RecordConfig, TrainConfig, from_json, to_json
+from ..errors import unknown
+from ..training.population import Order
+from ..training.stacked import GROUP, stackable
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What is asked for: a network for each seed and each combination of ``settings``, {field of either config: its values}.
+
+    ``order`` is that of `train_population`: with ``shared`` the seeds of a setting see the batches of ``training.seed`` and are trained
+    in groups of 16, where they can be; with ``own`` a seed sets the order of its batches too. ``data``: what `load` takes, as a worker
+    sees it. Errors: ConfigError for values that repeat or are missing; UnknownName for a field that neither config has.
+    """
+
+    network: NetworkConfig
+    training: TrainConfig = TrainConfig()  # noqa: RUF009  (frozen)
+    record: RecordConfig = RecordConfig()  # noqa: RUF009
+    data: str = "mnist"
+    seeds: Sequence[int] = (0,)
+    settings: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    order: Order = "own"
+
+    def __post_init__(self) -> None:
+        plain = {name: tuple(map(_plain, values)) for name, values in self.settings.items()}
+        object.__setattr__(self, "settings", plain)
+        object.__setattr__(self, "seeds", tuple(map(int, self.seeds)))
+        if self.order not in get_args(Order):
+            raise unknown("order", self.order, get_args(Order))
+        for name, values in {"seeds": self.seeds, **plain}.items():
+            if name != "seeds":
+                kind_of(name, self.network)
+            if not values or len(set(values)) < len(values):
+                raise ConfigError(f"{name} is {values!r}; it is one value or more, none of them twice")
+        if self.order == "own" and self.training.seed:
+            raise ConfigError(
+                f"seed is {self.training.seed}, but each network has its own: give seeds, or order 'shared' to let all of a "
+                "setting see the batches of that seed"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``sweep.json`` holds it."""
+        configs = {name: to_json(getattr(self, name)) for name in ("network", "training", "record")}
+        return {**{f.name: getattr(self, f.name) for f in fields(self)}, **configs}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Sweep:
+        configs = {name: from_json(values[name]) for name in ("network", "training", "record")}
+        return cls(**{**values, **configs})
+
+
+@dataclass(frozen=True)
+class Job:
+    """One task: the networks of some seeds with one choice of settings."""
+
+    settings: dict[str, Any]
+    network: NetworkConfig
+    training: TrainConfig
+    seeds: tuple[int, ...]
+
+    def name(self, seed: int) -> str:
+        """The run's folder, such as ``hidden=32-16_learning_rate=0.001_seed=3``."""
+        return "_".join(f"{key}={word(value)}" for key, value in {**self.settings, "seed": seed}.items())
+
+    @property
+    def names(self) -> list[str]:
+        return [self.name(seed) for seed in self.seeds]
+
+
+def plan(asked: Sweep) -> list[Job]:
+    """The jobs, settings in the order given, the last one changing fastest, then seeds. A combination that can't be is a ConfigError."""
+    jobs = []
+    for values in itertools.product(*asked.settings.values()):
+        chosen = dict(zip(asked.settings, values, strict=True))
+        try:
+            network, training = _changed(asked.network, chosen), _changed(asked.training, chosen)
+        except ConfigError as error:
+            listed = " ".join(f"{name}={word(value)}" for name, value in chosen.items())
+            raise ConfigError(f"{listed} can't be ({error}); leave it out: nothing was started") from None
+        size = GROUP if asked.order == "shared" and stackable(network) else 1
+        groups = (tuple(asked.seeds[first : first + size]) for first in range(0, len(asked.seeds), size))
+        jobs += [Job(chosen, network, training, group) for group in groups]
+    return jobs
+
+
+def parse(words: Sequence[str], network: NetworkConfig) -> dict[str, list[Any]]:
+    """Settings from words ``field=value``, by the field's type.
+
+    A comma separates values (``learning_rate=0.001,0.003``), but where a value is itself a list, its entries: one word for each value
+    (``hidden=128,64 hidden=32,16``; ``hidden=`` for no layer). A field may come again. Errors: ConfigError, UnknownName.
+    """
+    settings: dict[str, list[Any]] = {}
+    for given in words:
+        name, equals, text = given.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {given}: a setting is field=value, such as learning_rate=0.001,0.003")
+        kind = kind_of(name, network)
+        for part in [text] if get_origin(kind) is tuple else text.split(","):
+            settings.setdefault(name, []).append(_value(name, kind, part))
+    return settings
+
+
+def kind_of(name: str, network: NetworkConfig) -> Any:
+    """The type of a field of the network's or the training's config. ``seed`` is none of them: it is what `Sweep.seeds` is for."""
+    kinds = {**get_type_hints(type(network)), **get_type_hints(TrainConfig)}
+    del kinds["seed"]
+    if name not in kinds:
+        raise unknown("setting", name, kinds, "(seeds are given on their own)" if name == "seed" else "")
+    return kinds[name]
+
+
+def _value(name: str, kind: Any, text: str) -> Any:
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        if get_origin(kind) is tuple:
+            return tuple(int(part) for part in text.split(",") if part)
+        return text if get_origin(kind) is Literal else kind(text)
+    except (ValueError, KeyError):
+        what = "whole numbers with commas" if get_origin(kind) is tuple else {bool: "true or false"}.get(kind)
+        raise ConfigError(f"--set {name}={text}: it takes {what or f'values of type {kind.__name__}'}") from None
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def word(value: Any) -> str:
+    """A value in the name of a folder."""
+    text = "-".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
+    return text.replace("/", "-").replace(":", "-")
+
+
+def _changed(config: Any, chosen: dict[str, Any]) -> Any:
+    own = {field.name for field in fields(config)}
+    return replace(config, **{name: value for name, value in chosen.items() if name in own})

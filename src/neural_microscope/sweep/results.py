@@ -1,0 +1,76 @@
+"""How the networks of a sweep did, read from where they lie when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..errors import MicroscopeError, RunError
+from ..run import log
+from .destination import contents, endings, place, read
+from .jobs import plan, word
+
+CHUNK = 100
+"""Runs that one task reads."""
+
+
+def table(folder: str | Path) -> xr.Dataset:
+    """One row a planned run, [run]: its settings and seed as coordinates; ``status``, ``test_accuracy`` and ``test_loss`` at its end.
+
+    ``status`` is finished, diverged or missing; of what is not finished the numbers are NaN. All three are Dask arrays, read when they
+    are computed, on the cluster where a client is connected; what is read is compared with its hash (RunError). A setting that is a
+    list of widths is text: "128-64".
+    """
+    try:
+        import dask.array as da
+    except ImportError:
+        raise MicroscopeError("the table of a sweep needs Dask: pip install 'neural-microscope[sweep]'") from None
+    system, root = place(folder)
+    rows = [(job, seed) for job in plan(read(folder)) for seed in job.seeds]
+    names = np.array([job.name(seed) for job, seed in rows])
+    coords: dict[str, Any] = {"run": names, "seed": ("run", [seed for _, seed in rows])}
+    for name in rows[0][0].settings:
+        values = [job.settings[name] for job, _ in rows]
+        coords[name] = "run", [word(v) for v in values] if isinstance(values[0], tuple) else values
+    url, blocks = system.unstrip_protocol(root), da.from_array(names, chunks=CHUNK)
+
+    def lazy(function: Callable[[np.ndarray], np.ndarray], dtype: str, about: str, units: str) -> Any:
+        array = blocks.map_blocks(function, dtype=dtype, meta=np.empty(0, dtype))
+        return ("run",), array, {"long_name": about, "units": units}
+
+    right, loss = (
+        "share of all test images classified rightly at the end",
+        "mean cross-entropy on all test images at the end",
+    )
+    found = {
+        "status": lazy(partial(_statuses, folder=url), "U8", "finished, diverged or missing", "1"),
+        "test_accuracy": lazy(partial(_scores, folder=url, name="test_accuracy"), "float64", right, "1"),
+        "test_loss": lazy(partial(_scores, folder=url, name="test_loss"), "float64", loss, "nat"),
+    }
+    return xr.Dataset(found, coords)
+
+
+def _statuses(names: np.ndarray, folder: str) -> np.ndarray:
+    ended = endings(*place(folder), names.tolist())
+    return np.array([ended[name].status.split()[0] if name in ended else "missing" for name in names.tolist()], "U8")
+
+
+def _scores(names: np.ndarray, folder: str, name: str) -> np.ndarray:
+    """The last number of an array of each run's log, [run]."""
+    system, root = place(folder)
+    ended = endings(system, root, names.tolist())
+    found = np.full(len(names), np.nan)
+    rows = [i for i, run in enumerate(names.tolist()) if run in ended and ended[run].status == "finished"]
+    chunks = [f"log.zarr/{name}/c.{ended[names[i]].snapshots - 1}" for i in rows]
+    paths = [f"{root}/runs/{names[i]}/{chunk}" for i, chunk in zip(rows, chunks, strict=True)]
+    for i, chunk, path, content in zip(rows, chunks, paths, contents(system, paths), strict=True):
+        if content is None or sha256(content).hexdigest() != ended[names[i]].files.get(chunk):
+            raise RunError(f"{path} is {'missing' if content is None else 'not what was written'}; `microscope verify`")
+        found[i] = log.scalar(content)
+    return found

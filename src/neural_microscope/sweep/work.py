@@ -1,0 +1,162 @@
+"""Doing it: a client, the tasks it hands out, and what a worker does with one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from fsspec.implementations.local import LocalFileSystem
+
+from ..config import fitted
+from ..data import Dataset, load
+from ..errors import MicroscopeError
+from ..recording import Recorder
+from ..run import Commit
+from ..training import train_population
+from .destination import claim, endings, place, upload
+from .jobs import Job, Sweep, plan
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a sweep went, by the names of its runs. Each is in one of ``found`` (at the start), ``trained`` and ``failed`` (and why)."""
+
+    found: list[str]
+    trained: list[str]
+    failed: dict[str, str]
+    diverged: list[str]
+    """Those of found and trained whose loss was no longer finite: recorded until then, and not tried again."""
+
+
+@contextmanager
+def connect(workers: int | None = None, scheduler: str | None = None) -> Iterator[Client]:
+    """A Dask client: of the cluster at ``scheduler``, or of worker processes on this machine, one thread each (default: one a core).
+
+    A script that starts processes does so under ``if __name__ == "__main__":``. Errors: MicroscopeError where the extra is not
+    installed; OSError where the scheduler does not answer.
+    """
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise MicroscopeError("a sweep needs Dask: pip install 'neural-microscope[sweep]'") from None
+    if scheduler is not None:
+        with Client(scheduler) as client:
+            yield client
+        return
+    count = workers or os.cpu_count() or 1
+    # No memory limit: Dask's, a core's share, is below what torch takes where memory is short, and kills the worker again and again.
+    local = {"threads_per_worker": 1, "processes": True, "memory_limit": None, "dashboard_address": "127.0.0.1:0"}
+    # What fails is told at the end, once: a worker would tell of each attempt, with its traceback.
+    quiet = {"silence_logs": logging.CRITICAL}
+    with LocalCluster(n_workers=count, **local, **quiet) as cluster, Client(cluster) as client:
+        yield client
+
+
+def run(
+    asked: Sweep,
+    folder: str | Path,
+    client: Client,
+    *,
+    retries: int = 2,
+    progress: Callable[[str, int, int], None] = lambda name, done, total: None,
+) -> Outcome:
+    """Trains what is not finished in ``folder`` yet. A task that fails is tried again ``retries`` times; a worker that dies loses only
+    what it was at.
+
+    ``progress(what, done, total)`` counts networks. An interruption cancels what has not ended. Errors: RunError where the folder holds
+    another sweep or something else; ConfigError as in `plan`. What goes wrong in a task is in the Outcome, not raised.
+    """
+    from distributed import as_completed
+
+    jobs = plan(asked)
+    system, root = place(folder)
+    claim(system, root, asked)
+    names = [name for job in jobs for name in job.names]
+    found = endings(system, root, names)
+    todo = [replace(job, seeds=seeds) for job in jobs if (seeds := _left(job, found))]
+    done, reasons = len(found), dict[str, str]()
+    progress("networks", done, len(names))
+    futures = client.map(
+        train_job, todo, asked=asked, folder=system.unstrip_protocol(root), retries=retries, pure=False
+    )
+    of = {future.key: job for future, job in zip(futures, todo, strict=True)}
+    try:
+        for future in as_completed(futures):
+            job = of[future.key]
+            if future.status != "finished":
+                reasons |= dict.fromkeys(job.names, _reason(future.exception() if future.status == "error" else None))
+            done += len(job.names)
+            progress("networks", done, len(names))
+    except BaseException:
+        client.cancel(futures)
+        raise
+    ended = endings(system, root, names)
+    unseen = f"a worker trained it, but it is not in {root} here: give a folder or a URL that all machines share"
+    failed = {name: reasons.get(name, unseen) for name in names if name not in ended}
+    if not failed and isinstance(system, LocalFileSystem):  # what killed workers left half-copied
+        shutil.rmtree(f"{root}/uploads", ignore_errors=True)
+    diverged = [name for name in names if name in ended and ended[name].status != "finished"]
+    return Outcome(list(found), [name for name in ended if name not in found], failed, diverged)
+
+
+def train_job(job: Job, asked: Sweep, folder: str) -> None:
+    """What a worker does: trains those of a job's networks that are not finished in ``folder``, and brings each run there."""
+    system, root = place(folder)
+    seeds = _left(job, endings(system, root, job.names))
+    if not seeds:  # a worker that died had got that far
+        return
+    torch.set_num_threads(job.training.threads)
+    data = _data(asked.data)
+    network = fitted(job.network, data.image_shape, data.classes)
+    with tempfile.TemporaryDirectory(dir=_scratch()) as scratch, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "training .*diverged", UserWarning)  # the run says so, and `run` lists it
+        train_population(
+            network,
+            data,
+            job.training,
+            seeds=seeds,
+            order=asked.order,
+            observers=lambda seed: [Recorder(Path(scratch, job.name(seed)), asked.record)],
+        )
+        for seed in seeds:
+            upload(Path(scratch, job.name(seed)), system, root)
+
+
+@lru_cache(maxsize=1)
+def _data(name: str) -> Dataset:
+    """Read once a worker, not once a task."""
+    return load(name)
+
+
+def _scratch() -> str | None:
+    """The worker's own folder, which Dask clears away later also where the worker was killed; outside of a worker the system's."""
+    from distributed import get_worker
+
+    try:
+        return str(get_worker().local_directory)
+    except ValueError:
+        return None
+
+
+def _left(job: Job, ended: dict[str, Commit]) -> tuple[int, ...]:
+    return tuple(seed for seed in job.seeds if job.name(seed) not in ended)
+
+
+def _reason(error: BaseException | None) -> str:
+    if error is None:
+        return "cancelled: the scheduler has gone"
+    return textwrap.shorten(f"{type(error).__name__}: {error}", 300, placeholder=" …")
