@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +15,12 @@ from torch import nn
 import neural_microscope as nm
 import small_runs
 from neural_microscope.errors import UnknownName
+from neural_microscope.models import build
 from neural_microscope.training import Observer, Training
-from neural_microscope.training.stacked import GROUP, Stack, stackable
+from neural_microscope.training.mapped import mapped
+from neural_microscope.training.population import way
+from neural_microscope.training.stacked import stacked
+from neural_microscope.training.together import GROUP, Stack, Step, train_together
 
 DATA = small_runs.data()
 CONFIG = nm.MLPConfig(image_shape=(4, 4), classes=3, hidden=(7, 5))
@@ -23,19 +30,38 @@ def worst(a: nn.Module, b: nn.Module) -> float:
     return max(float((p - q).detach().abs().max()) for p, q in zip(a.parameters(), b.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("step_of", [stacked, mapped])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("hidden", [(), (6,), (7, 5)])
-def test_gradients_are_those_of_autograd(activation: str, bias: bool, hidden: tuple[int, ...]) -> None:
+def test_gradients_are_those_of_autograd(
+    step_of: Callable[[Stack], Step], activation: str, bias: bool, hidden: tuple[int, ...]
+) -> None:
     config = nm.MLPConfig(
         image_shape=(4, 4), classes=3, hidden=hidden, activation=activation, bias=bias, pixel_mean=0.2, pixel_std=0.5
     )
+    compare(config, step_of)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        nm.MLPConfig(image_shape=(4, 4), classes=3, hidden=(7, 5), norm="layer"),
+        nm.CNNConfig(image_shape=(4, 4), classes=3, channels=(2, 3), head=(5,)),
+        nm.CNNConfig(image_shape=(4, 4), classes=3, channels=(2,), pool="average", norm="layer", head=()),
+    ],
+)
+def test_gradients_of_the_general_way_are_those_of_autograd(config: nm.MLPConfig | nm.CNNConfig) -> None:
+    compare(config, mapped)
+
+
+def compare(config: nm.MLPConfig | nm.CNNConfig, step_of: Callable[[Stack], Step]) -> None:
     images = torch.rand(11, 1, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(11) % 3
-    together = [nm.MLP(config, seed=seed).double() for seed in (0, 1, 2)]
-    losses, rights = Stack(together).step(images, labels)
+    together = [build(config, seed).double() for seed in (0, 1, 2)]
+    losses, rights = step_of(Stack(together))(images, labels)
     for number, model in enumerate(together):
-        alone = nm.MLP(config, seed=number).double()
+        alone = build(config, number).double()
         logits = alone(images)
         loss = nn.functional.cross_entropy(logits, labels)
         loss.backward()
@@ -56,12 +82,14 @@ def test_gradients_are_those_of_autograd(activation: str, bias: bool, hidden: tu
     ],
     ids=lambda settings: "-".join(map(str, settings.values())),
 )
-def test_each_network_is_the_one_that_the_plain_loop_makes(settings: dict[str, object]) -> None:
-    training = nm.TrainConfig(epochs=3, batch_size=16, seed=5, **settings)  # type: ignore[arg-type]
-    population = nm.train_population(CONFIG, DATA, training, seeds=[4, 7, 9], order="shared")
+@pytest.mark.parametrize("norm", ["none", "layer"])
+def test_each_network_is_the_one_that_the_plain_loop_makes(norm: Any, settings: dict[str, Any]) -> None:
+    training, config = nm.TrainConfig(epochs=3, batch_size=16, seed=5, **settings), replace(CONFIG, norm=norm)
+    assert way(config, training) == {"none": stacked, "layer": mapped}[norm]
+    population = nm.train_population(config, DATA, training, seeds=[4, 7, 9], order="shared")
     assert list(population) == [4, 7, 9]
     for seed, (model, told) in population.items():
-        alone = nm.MLP(CONFIG, seed=seed)
+        alone = nm.MLP(config, seed=seed)
         told_alone = nm.train(alone, DATA, training)
         assert worst(model, alone) < 1e-4
         np.testing.assert_allclose(told.loss, told_alone.loss, rtol=1e-4)
@@ -84,17 +112,30 @@ def test_more_than_a_group_are_trained_in_groups() -> None:
     "config",
     [
         nm.MLPConfig(image_shape=(4, 4), classes=3, hidden=(5,), dropout=0.3),
-        nm.MLPConfig(image_shape=(4, 4), classes=3, hidden=(5,), norm="layer"),
+        nm.MLPConfig(image_shape=(4, 4), classes=3, hidden=(5,), norm="batch"),
         nm.CNNConfig(image_shape=(4, 4), classes=3, channels=(2,), head=()),
     ],
 )
-def test_what_can_not_be_stacked_is_trained_by_the_plain_loop(config: nm.MLPConfig | nm.CNNConfig) -> None:
-    assert not stackable(config)
+def test_what_can_not_be_trained_together_is_trained_by_the_plain_loop(config: nm.MLPConfig | nm.CNNConfig) -> None:
     training = nm.TrainConfig(epochs=1, batch_size=16, seed=3)
+    assert way(config, training) is None
+    assert way(CONFIG, replace(training, precision="bfloat16")) is None
     for seed, (model, _) in nm.train_population(config, DATA, training, seeds=[0, 1], order="shared").items():
         alone = nm.CNN(config, seed=seed) if isinstance(config, nm.CNNConfig) else nm.MLP(config, seed=seed)
         nm.train(alone, DATA, training)
         assert worst(model, alone) == 0
+
+
+def test_cnns_are_trained_together_where_that_pays() -> None:
+    config = nm.CNNConfig(image_shape=(4, 4), classes=3, channels=(2, 3), head=(5,))
+    assert way(config, nm.TrainConfig(device="cuda")) == mapped  # and here on the CPU, to compare
+    training = nm.TrainConfig(epochs=2, batch_size=16, seed=5)
+    models = [build(config, seed) for seed in (0, 1)]
+    train_together(models, DATA, training, [[], []], mapped)
+    for seed, model in enumerate(models):
+        alone = build(config, seed)
+        nm.train(alone, DATA, training)
+        assert worst(model, alone) < 1e-4
 
 
 def test_an_unknown_order_is_refused() -> None:

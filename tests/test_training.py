@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ def trained(network: dict[str, Any], training: dict[str, Any]) -> tuple[nn.Modul
         ({"norm": "batch"}, {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.1}),
         ({"norm": "layer", "dropout": 0.1}, {"schedule": "cosine", "warmup_steps": 3, "label_noise": 0.3}),
         ({}, {"optimizer": "adamw", "weight_decay": 0.1, "schedule": "step"}),
+        ({"norm": "layer", "dropout": 0.5}, {"precision": "bfloat16"}),
     ],
 )
 def test_the_same_seed_gives_the_same_bits(network: dict[str, Any], training: dict[str, Any]) -> None:
@@ -196,6 +198,44 @@ def test_a_sampler_that_draws_as_it_goes_is_asked_once_for_each_epoch() -> None:
 def test_a_sampler_that_gives_nonsense_is_an_error_that_says_what_came(sampler: Any, text: str) -> None:
     with pytest.raises(DataError, match=text):
         nm.train(small_runs.mlp(), DATA, nm.TrainConfig(epochs=2), sampler=sampler)
+
+
+# --- bfloat16 ---------------------------------------------------------------------------------------------------------------
+
+
+def test_bfloat16_is_what_torch_does_under_autocast() -> None:
+    model, alone = small_runs.mlp(), small_runs.mlp()
+    told = nm.train(model, DATA, nm.TrainConfig(epochs=1, batch_size=90, optimizer="sgd", precision="bfloat16"))
+    (chosen,) = batches(len(DATA.train), 90, seed=0, epoch=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = alone(DATA.train.tensor()[chosen])
+    assert logits.dtype == torch.bfloat16
+    loss = nn.functional.cross_entropy(logits.float(), DATA.train.label_tensor()[chosen])
+    loss.backward()
+    with torch.no_grad():
+        for parameter in alone.parameters():
+            assert parameter.grad is not None
+            parameter -= 1e-3 * parameter.grad
+    assert told.loss[0] == pytest.approx(float(loss.detach()), rel=1e-6)
+    for found, expected in zip(model.parameters(), alone.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+    assert bits(model) != bits(trained({}, {"epochs": 1, "batch_size": 90, "optimizer": "sgd", "seed": 0})[0])
+
+
+def test_with_bfloat16_what_is_kept_and_recorded_is_float32(tmp_path: Path) -> None:
+    seen = set()
+    model = small_runs.mlp(hidden=(6,))
+    hook = ("layers.0.hook_post", lambda tensor, hook: seen.add((model.training, tensor.dtype)))
+    with model.hooks([hook]):
+        config = nm.TrainConfig(epochs=1, batch_size=16, precision="bfloat16")
+        nm.train(model, DATA, config, observers=[nm.Recorder(tmp_path / "run")])
+    assert seen == {(True, torch.bfloat16), (False, torch.float32)}
+    assert {tensor.dtype for tensor in model.state_dict().values()} == {torch.float32}
+    run = nm.Run.open(tmp_path / "run")
+    with torch.no_grad():
+        _, cache = run.model().run_with_cache(run.probe.tensor())
+    recorded = run.activations("layers.0.hook_post")[-1].values
+    np.testing.assert_allclose(recorded, cache["layers.0.hook_post"], rtol=1e-6, atol=1e-7)
 
 
 # --- what train returns -----------------------------------------------------------------------------------------------------
@@ -515,6 +555,7 @@ def test_a_model_that_does_not_fit_the_data_is_an_error_that_says_how_to_fit() -
         ({"batch_size": 0}, "batch_size is 0"),
         ({"optimizer": "rmsprop"}, "one of sgd, adam, adamw"),
         ({"schedule": "linear"}, "one of constant, cosine, step"),
+        ({"precision": "float16"}, "one of float32, bfloat16"),
         ({"learning_rate": math.nan}, "learning_rate is nan"),
         ({"learning_rate": -1.0}, "learning_rate is -1"),
         ({"momentum": 0.9}, "only sgd has momentum"),

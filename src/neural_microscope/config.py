@@ -152,12 +152,15 @@ class TrainConfig:
     """CPU threads. The same seed and thread count give the same bits."""
     device: str = "cpu"
     """Where to compute, as PyTorch names it: cpu, cuda, mps."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What a step's products are computed in; weights, optimiser and everything recorded are float32 either way."""
 
     def __post_init__(self) -> None:
         _require(self.epochs >= 0, f"epochs is {self.epochs}; it is 0 or more")
         _require(self.batch_size > 0, f"batch_size is {self.batch_size}; it is above 0")
         _one_of("optimizer", self.optimizer, ("sgd", "adam", "adamw"))
         _one_of("schedule", self.schedule, ("constant", "cosine", "step"))
+        _one_of("precision", self.precision, ("float32", "bfloat16"))
         for name in ("learning_rate", "momentum", "weight_decay"):
             value = getattr(self, name)
             _require(value >= 0 and math.isfinite(value), f"{name} is {value}; it is finite and not below 0")

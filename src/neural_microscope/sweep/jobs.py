@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..config import ConfigError, NetworkConfig, RecordConfig, TrainConfig, from_json, to_json
 from ..errors import unknown
-from ..training.population import Order
-from ..training.stacked import GROUP, stackable
+from ..training.population import Order, way
+from ..training.together import GROUP
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def plan(asked: Sweep) -> list[Job]:
         except ConfigError as error:
             listed = " ".join(f"{name}={word(value)}" for name, value in chosen.items())
             raise ConfigError(f"{listed} can't be ({error}); leave it out: nothing was started") from None
-        size = GROUP if asked.order == "shared" and stackable(network) else 1
+        size = GROUP if asked.order == "shared" and way(network, training) else 1
         groups = (tuple(asked.seeds[first : first + size]) for first in range(0, len(asked.seeds), size))
         jobs += [Job(chosen, network, training, group) for group in groups]
     return jobs

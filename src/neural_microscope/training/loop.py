@@ -178,12 +178,16 @@ def tell_end(training: Training, observers: list[Observer], status: str) -> None
 
 def _steps(training: Training, source: Epochs, observers: list[Observer]) -> str:
     model, optimizer, rows = training.model, training.optimizer, training.rows
+    kind, half = torch.device(training.config.device).type, training.config.precision == "bfloat16"
     model.train()
     for images, labels in source.after(training.step):
         rate = learning_rate(training.config, training.step, training.total_steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        logits = logits_of(model, images)
+        with torch.autocast(kind, torch.bfloat16, enabled=half):
+            logits = logits_of(model, images)
+        if half:
+            logits = logits.float()
         loss = nn.functional.cross_entropy(logits, labels)
         rows["loss"].append(loss.item())
         rows["accuracy"].append(right(logits.detach(), labels).sum().item() / len(labels))

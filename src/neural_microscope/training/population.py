@@ -8,12 +8,14 @@ from typing import Literal, get_args
 
 from torch import nn
 
-from ..config import NetworkConfig, TrainConfig
+from ..config import MLPConfig, NetworkConfig, TrainConfig
 from ..data import Dataset
 from ..errors import DataError, unknown
 from ..models import build
 from .loop import History, Observer, train
-from .stacked import GROUP, stackable, train_stacked
+from .mapped import mapped
+from .stacked import stacked
+from .together import GROUP, Stack, Step, train_together
 
 Order = Literal["own", "shared"]
 
@@ -30,9 +32,10 @@ def train_population(
     """Trains one network for each seed; returns its model and history by seed.
 
     ``order``: with ``own`` a seed sets both a network's initial weights and its order of batches; with ``shared`` only the weights, and
-    all see the batches of ``train_config.seed``. A shared order hides the variation that order brings, and lets MLPs without
-    normalisation and dropout be trained together, as stacked matrix products, at a fraction of the cost (groups of 16). That gives
-    the numbers of `train` up to rounding: see `stacked`. Other networks are trained one after the other, exactly as by `train`.
+    all see the batches of ``train_config.seed``. A shared order hides the variation that order brings, and lets networks be trained
+    together, 16 at a time, which gives the numbers of `train` up to rounding (see `together`): plain MLPs as stacked products at a
+    fraction of the cost, MLPs with layer normalisation by ``torch.func``. What `way` has none for is trained one after the other,
+    exactly as by `train`.
 
     ``observers(seed)`` gives that network's observers, for example ``lambda seed: [nm.Recorder(f"runs/mlp-{seed}")]``.
     Errors: DataError where seeds repeat; UnknownName for another order.
@@ -45,11 +48,12 @@ def train_population(
     training = train_config or TrainConfig()
     watching = {seed: list(observers(seed)) if observers else [] for seed in seeds}
     population: dict[int, tuple[nn.Module, History]] = {}
-    if order == "shared" and len(seeds) > 1 and stackable(config):
+    together = way(config, training) if order == "shared" and len(seeds) > 1 else None
+    if together is not None:
         for first in range(0, len(seeds), GROUP):
             group = seeds[first : first + GROUP]
             models = [build(config, seed) for seed in group]
-            told = train_stacked(models, data, training, [watching[seed] for seed in group])
+            told = train_together(models, data, training, [watching[seed] for seed in group], together)
             population |= dict(zip(group, zip(models, told, strict=True), strict=True))
         return population
     for seed in seeds:
@@ -57,3 +61,16 @@ def train_population(
         own = replace(training, seed=seed) if order == "own" else training
         population[seed] = (model, train(model, data, own, observers=watching[seed]))
     return population
+
+
+def way(network: NetworkConfig, training: TrainConfig) -> Callable[[Stack], Step] | None:
+    """How networks of this kind are trained together; None where they are not.
+
+    Dropout would draw other masks than training alone, and batch normalisation keeps running averages. Convolutions mapped over seeds
+    take three times as long as one network after the other on a CPU (docs/log.md); on a GPU they are mapped, unmeasured.
+    """
+    if training.precision != "float32" or network.norm == "batch" or network.dropout:
+        return None
+    if isinstance(network, MLPConfig):
+        return stacked if network.norm == "none" else mapped
+    return None if training.device == "cpu" else mapped

@@ -1,0 +1,167 @@
+"""Several like networks trained together on the same batches. The plain loop is the oracle.
+
+What they are trained with at each step, losses and gradients of all networks at once, is `stacked` (products by hand, plain MLPs)
+or `mapped` (``torch.func``, the rest). Each network's parameters, gradients and optimiser state are views into stacked tensors:
+observers see an ordinary network, and the recorder an ordinary training.
+
+On one thread the first steps agree with the plain loop to float32 rounding (1e-6 relative); after that a rounding difference may flip
+a ReLU, and weights drift apart as those of two machines do. Tests hold both.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..config import TrainConfig
+from ..data import Dataset
+from ..models import Network
+from .epochs import Epochs
+from .loop import History, Observer, Training, check, environment, learning_rate, optimizer_of, reason_of, tell_end
+from .scores import evaluate
+
+GROUP = 16
+"""Networks trained together: with more, the activations no longer fit the cache (benchmarks)."""
+
+Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""step(images [example, …], labels [example]): each network's loss and share read rightly, both [seed]; gradients are in place then."""
+
+
+class Stack:
+    """The parameters of several like networks as one tensor a layer, of which theirs become views."""
+
+    def __init__(self, models: Sequence[Network]) -> None:
+        self.models = models
+        names = [name for name, _ in models[0].named_parameters()]
+        self.parameters = {}
+        for name in names:
+            own = [model.get_parameter(name) for model in models]
+            stacked = nn.Parameter(torch.stack([parameter.detach() for parameter in own]))
+            stacked.grad = torch.zeros_like(stacked)
+            for number, parameter in enumerate(own):
+                parameter.data, parameter.grad = stacked.data[number], stacked.grad[number]
+            self.parameters[name] = stacked
+
+    def optimizer(self, config: TrainConfig, device: str) -> tuple[torch.optim.Optimizer, list[torch.optim.Optimizer]]:
+        """One optimiser of the stacked parameters, and one for each network whose state is a view into it."""
+        whole = optimizer_of(list(self.parameters.values()), config)
+        each = [optimizer_of(list(model.parameters()), config) for model in self.models]
+        slots = {"sgd": ["momentum_buffer"] if config.momentum else []}.get(config.optimizer, ["exp_avg", "exp_avg_sq"])
+        for name, stacked in self.parameters.items():
+            state: dict[str, Any] = {slot: torch.zeros_like(stacked) for slot in slots}
+            step = {"step": torch.zeros((), device=device)} if config.optimizer != "sgd" else {}
+            if state:
+                whole.state[stacked] = state | step
+            for number, (model, own) in enumerate(zip(self.models, each, strict=True)):
+                if state:
+                    own.state[model.get_parameter(name)] = {
+                        slot: tensor[number] for slot, tensor in state.items()
+                    } | step
+        return whole, each
+
+    def release(self, number: int) -> None:
+        """Gives a network its parameters for itself, as they are now."""
+        for parameter in self.models[number].parameters():
+            parameter.data, parameter.grad = parameter.data.clone(), None
+
+
+def train_together(
+    models: Sequence[Network],
+    data: Dataset,
+    config: TrainConfig,
+    observers: Sequence[Sequence[Observer]],
+    step_of: Callable[[Stack], Step],
+) -> list[History]:
+    """As `train`, for several like networks that see the same batches; ``observers`` are those of each.
+
+    A network whose loss is no longer finite stops with the weights it has then; the others go on.
+    """
+    began = time.perf_counter()
+    for model in models:
+        check(model, data)
+        model.to(config.device)
+    with environment(config):
+        stack = Stack(models)
+        whole, each = stack.optimizer(config, config.device)
+        source = Epochs(data, config, None)
+        trainings = [
+            Training(model, data, config, own, source.steps_per_epoch, False)
+            for model, own in zip(models, each, strict=True)
+        ]
+        for model in models:
+            model.train()
+        status = _steps(stack, step_of(stack), whole, trainings, source, observers)
+        seconds = time.perf_counter() - began
+        told = []
+        for training, how in zip(trainings, status, strict=True):
+            if how != "finished":
+                warnings.warn(
+                    f"training of seed {training.model.seed} {how}: the loss is not finite. A lower learning rate often helps",
+                    stacklevel=3,
+                )
+            rows = {name: np.asarray(values, np.float64) for name, values in training.rows.items()}
+            steps = np.arange(1, 1 + len(rows["loss"]))
+            told.append(
+                History(status=how, step=steps, **rows, test=evaluate(training.model, data.test), seconds=seconds)
+            )
+    return told
+
+
+def _steps(
+    stack: Stack,
+    step_all: Step,
+    whole: torch.optim.Optimizer,
+    trainings: Sequence[Training],
+    source: Epochs,
+    observers: Sequence[Sequence[Observer]],
+) -> list[str]:
+    """The loop; how each network ended. Observers hear of the end exactly once, whatever it was."""
+    status, config = [""] * len(trainings), trainings[0].config
+    try:
+        for training, watching in zip(trainings, observers, strict=True):
+            for observer in watching:
+                observer.started(training)
+        for step, (images, labels) in enumerate(source.after(0)):
+            rate = learning_rate(config, step, trainings[0].total_steps)
+            for optimizer in (whole, *(training.optimizer for training in trainings)):
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+            losses, rights = (part.tolist() for part in step_all(images, labels))
+            for number, (training, loss, right) in enumerate(zip(trainings, losses, rights, strict=True)):
+                if status[number]:
+                    continue
+                for name, value in zip(("loss", "accuracy", "learning_rate"), (loss, right, rate), strict=True):
+                    training.rows[name].append(value)
+                if not math.isfinite(loss):
+                    status[number] = f"diverged at step {step + 1}"
+                    stack.release(number)
+                    tell_end(training, list(observers[number]), status[number])
+            if all(status):
+                break
+            going = [number for number, how in enumerate(status) if not how]
+            for number in going:
+                for observer in observers[number]:
+                    observer.before_update(trainings[number])
+            whole.step()
+            for number in going:
+                trainings[number].step += 1
+                for observer in observers[number]:
+                    observer.stepped(trainings[number])
+    except BaseException as error:
+        for number, training in enumerate(trainings):
+            if not status[number]:
+                tell_end(training, list(observers[number]), reason_of(error, training.step))
+        raise
+    for number, training in enumerate(trainings):
+        stack.release(number)
+        if not status[number]:
+            status[number] = "finished"
+            tell_end(training, list(observers[number]), "finished")
+    return status
