@@ -17,7 +17,7 @@ ROWS = [
     ["demonstration", "lessons"],
     ["report", "explorer", "interop", "sweep"],
     ["analysis.findings", "phantoms"],
-    ["analysis.look"],
+    ["analysis.look", "analysis.streaming"],
     ["analysis.*", "plots", "recording"],
     ["statistics", "training", "run"],
     ["models"],
@@ -29,7 +29,7 @@ ROWS = [
     ["errors"],
 ]
 """From the top of the house to its ground."""
-ABOVE_MEASURES = ("analysis.look", "analysis.findings")
+ABOVE_MEASURES = ("analysis.look", "analysis.streaming", "analysis.findings")
 
 
 def modules() -> list[str]:

@@ -20,6 +20,7 @@ __all__ = [
     "probes",
     "selectivity",
     "similarity",
+    "streaming",
 ]
 
 
@@ -42,4 +43,5 @@ if TYPE_CHECKING:
         probes,
         selectivity,
         similarity,
+        streaming,
     )

@@ -1,0 +1,60 @@
+"""A run's whole life in one pass over its log, with memory for two snapshots of one layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import xarray as xr
+
+from ..run import Run
+from . import geometry, selectivity, similarity
+
+
+def stream(
+    run: Run,
+    hook_points: Sequence[str] = (),
+    *,
+    reference: int = -1,
+    components: int = 2,
+    draws: int = 20,
+    seed: int = 0,
+    progress: Callable[[str, int, int], None] = lambda part, done, total: None,
+) -> dict[str, xr.Dataset]:
+    """CKA, principal components and class selectivity of a run's layers at every snapshot, {hook point: dataset [snapshot, …]}.
+
+    For logs larger than memory, and for a worker of a cluster that is handed one run of many: a snapshot of a layer is read once,
+    measured and let go, beside the ``reference`` snapshot (-1 the last, 0 the untrained network). ``hook_points``: those recorded that
+    end in hook_post, or all where none does. ``progress(hook point, done, total)`` counts snapshots.
+
+    Each snapshot's variables are those that the measures give of it alone, with their nulls: ``cka`` with the reference
+    (`similarity.cka`, [snapshot]); ``explained``, ``eigen_gap`` and ``above_chance`` of its own ``components`` leading components
+    (`geometry.pca`, [snapshot, component]); ``preferred``, ``selectivity``, ``auc`` and ``beyond_chance`` of its units
+    (`selectivity.over_time`, [snapshot, unit]). What joins snapshots, such as ``since`` or scores on one basis, is not among them.
+    Convolutional layers are read as the mean of each map. Errors: UnknownName for what was not recorded.
+    """
+    names = list(hook_points) or [name for name in run.hook_points if name.endswith("hook_post")] or run.hook_points
+    found = {}
+    for name in names:
+        acts = run.activations(name)
+        fixed = acts.isel(snapshot=reference).load()
+        count, rows = acts.sizes["snapshot"], []
+        for number in range(count):
+            now = acts.isel(snapshot=number).drop_vars(["step", "epoch"]).load()
+            units = selectivity.over_time(now.expand_dims("snapshot"), seed=seed)
+            parts = [
+                similarity.cka(now, fixed, draws=draws, seed=seed),
+                geometry.pca(now, components, null_draws=draws, seed=seed).drop_vars(["score", "direction"]),
+                units.isel(snapshot=0).drop_vars(["since", "changes"]),
+            ]
+            rows.append(xr.merge(parts, compat="override", combine_attrs="drop"))
+            progress(name, number + 1, count)
+        table = xr.concat(rows, "snapshot").assign_coords(step=acts["step"], epoch=acts["epoch"])
+        table.attrs = {
+            "hook_point": name,
+            "n_examples": acts.sizes["example"],
+            "reference": reference,
+            "seed": seed,
+            "null": "that of each measure",
+        }
+        found[name] = table
+    return found
