@@ -26,6 +26,7 @@ ROWS = [
     ["data"],
     ["named"],
     ["config", "axes"],
+    ["processes"],
     ["errors"],
 ]
 """From the top of the house to its ground."""

@@ -47,7 +47,7 @@ def demo(
     from . import demonstration
 
     began = time.perf_counter()
-    looks, pages, notes = demonstration.run(out, data, seed, short, show=_say, bar=_training_bar, counter=_counter)
+    looks, pages, notes = demonstration.run(out, data, seed, short, show=_say, bars=_bars())
     for note in notes:
         _say(f"NOTE: {note}")
     _say("What was found, on one seed each (the page gives the numbers, and what chance gives):")
@@ -324,25 +324,29 @@ def _ended(out: Path, history: History) -> None:
 
 
 @contextmanager
-def _training_bar(name: str) -> Iterator[Observer]:
-    """An observer that shows how far training is."""
+def _bars() -> Iterator[Callable[[str, int, int, str], None]]:
+    """tell(what, done, total, state): a bar for everything that is told of."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from .training import Observer, Training
-
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
-
-    class Bar(Observer):
-        def started(self, training: Training) -> None:
-            self.task = progress.add_task(name, total=training.total_steps, completed=training.step, state="")
-
-        def stepped(self, training: Training) -> None:
-            if training.step % 20 == 0 or training.step == training.total_steps:
-                state = f"epoch {training.epoch:4.1f}  loss {training.rows['loss'][-1]:.3f}"
-                progress.update(self.task, completed=training.step, state=state)
-
     with Progress(*columns) as progress:
-        yield Bar()
+        tasks: dict[str, Any] = {}
+
+        def tell(what: str, done: int, total: int, state: str) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total, state="")
+            progress.update(tasks[what], completed=done, state=state)
+
+        yield tell
+
+
+@contextmanager
+def _training_bar(name: str) -> Iterator[Observer]:
+    """An observer that shows how far training is."""
+    from .training import Telling
+
+    with _bars() as tell:
+        yield Telling(name, tell)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import config, explorer, phantoms, report
+from . import config, explorer, phantoms, processes, report
 from .analysis.findings import findings
 from .analysis.look import FirstLook, first_look
 from .config import CNNConfig, MLPConfig, NetworkConfig, TrainConfig
@@ -18,10 +18,10 @@ from .errors import RunError
 from .models import build
 from .recording import Recorder, resume
 from .run import Run
-from .training import Observer, train
+from .training import Observer, Telling, train
 
-Bar = Callable[[str], AbstractContextManager[Observer]]
-Counter = Callable[[str], AbstractContextManager[Callable[[str, int, int], None]]]
+Tell = Callable[[str, int, int, str], None]
+"""tell(what is being done, done, total, a few words): for a progress bar."""
 
 _COMMON = TrainConfig(optimizer="adamw", schedule="cosine", weight_decay=0.1)
 FULL: dict[str, tuple[NetworkConfig, TrainConfig]] = {
@@ -32,9 +32,12 @@ SHORT_SHARE = 6
 
 
 def run(
-    out: Path, name: str, seed: int, short: bool, *, show: Callable[[str], None], bar: Bar, counter: Counter
+    out: Path, name: str, seed: int, short: bool, *, show: Callable[[str], None], bars: AbstractContextManager[Tell]
 ) -> tuple[list[FirstLook], list[Path], list[str]]:
-    """(what was found in each network, the page to read and the one to touch, what the user must know about the data)."""
+    """(what was found in each network, the page to read and the one to touch, what the user must know about the data).
+
+    Each network is trained and looked into by a process of its own, on one thread.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it warns of is the data's note, said here and at the end
         data = load_or_digits(name)
@@ -44,21 +47,31 @@ def run(
         few = slice(0, max(1, len(data.train) // SHORT_SHARE))
         note = f"short form: one epoch on {len(data.train) // SHORT_SHARE:,} training images, so the networks are not good ones"
         data = Dataset(data.name, data.train.subset(few), data.test, f"{data.note} {note}".strip())
-    folders = []
-    for kind, (network, training) in settings(data, seed, short).items():
-        folders.append(out / kind)
-        with bar(kind.upper()) as observer:
-            _train(out / kind, network, training, data, observer, show)
-    looks = []
-    for folder in folders:
-        with counter(f"looking inside the {folder.name.upper()}") as progress:
-            looks.append(first_look(Run.open(folder), progress))
+    jobs = {kind: (out / kind, *config, data) for kind, config in settings(data, seed, short).items()}
+    with bars as tell:
+        looks = list(processes.side_by_side(look_into, jobs, tell=tell, say=show).values())
     show("drawing the pages")
     pages = [
         explorer.write(looks, out / "explorer.html"),
         report.compose(looks, out / "report.html", calibration=phantoms.open_record()),
     ]
     return looks, pages, [data.note] if data.note else []
+
+
+def look_into(
+    folder: Path,
+    network: NetworkConfig,
+    training: TrainConfig,
+    data: Dataset,
+    tell: Tell,
+    say: Callable[[str], None],
+) -> FirstLook:
+    """One network, trained where it is not yet, and looked into."""
+    kind = folder.name.upper()
+    _train(folder, network, training, data, Telling(kind, tell), say)
+    return first_look(
+        Run.open(folder), lambda part, done, total: tell(f"looking inside the {kind}: {part}", done, total, "")
+    )
 
 
 def settings(data: Dataset, seed: int, short: bool) -> dict[str, tuple[NetworkConfig, TrainConfig]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -177,14 +176,15 @@ def test_demo_without_mnist_uses_the_digits_loudly_ends_with_the_page_and_reuses
     assert "NOT mnist" in (out / "explorer.html").read_text("utf-8")
     assert nm.Run.open(out / "mlp").description["data"]["name"] == "digits"
     said: list[str] = []
+    tell = lambda *what: None  # noqa: E731
     with monkeypatch.context() as patch:  # that finished runs are used again is seen without looking into them again
         patch.setattr(demonstration, "first_look", lambda run, progress: run)
-        patch.setattr(demonstration.report, "compose", lambda looks, path, **given: path)
-        patch.setattr(demonstration.explorer, "write", lambda looks, path: path)
-        nothing = lambda what: contextlib.nullcontext()  # noqa: E731
-        looks, _, _ = demonstration.run(out, "digits", 0, True, show=said.append, bar=nothing, counter=nothing)
+        digits = nm.data.load("digits")
+        few = nm.data.Dataset("digits", digits.train.subset(slice(0, len(digits.train) // 6)), digits.test)
+        for kind, config in demonstration.settings(few, 0, True).items():
+            run = demonstration.look_into(out / kind, *config, few, tell, said.append)
+            assert run.folder == out / kind
     assert sum("already trained" in line for line in said) == 2
-    assert [look.folder.name for look in looks] == ["mlp", "cnn"]
     other = microscope("demo", "--data", "digits", "--short", "--seed", 1, "--out", out)
     assert other.returncode == 1
     assert "another run" in other.stderr

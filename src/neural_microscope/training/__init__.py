@@ -1,7 +1,7 @@
 """Training: one loop that tells observers what happens, and many networks at once. It writes no file and draws nothing."""
 
 from .epochs import Sampler, noisy_labels
-from .loop import History, Observer, Training, learning_rate, train
+from .loop import History, Observer, Telling, Training, learning_rate, train
 from .population import train_population
 from .scores import Evaluation, evaluate, score
 
@@ -10,6 +10,7 @@ __all__ = [
     "History",
     "Observer",
     "Sampler",
+    "Telling",
     "Training",
     "evaluate",
     "learning_rate",

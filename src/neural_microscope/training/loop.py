@@ -6,7 +6,7 @@ import math
 import textwrap
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,6 +51,18 @@ class Observer:
 
     def stopped(self, training: Training, status: str) -> None:
         """The end, whatever its reason: ``finished``, ``diverged at step k``, ``interrupted at step k``, ``failed at step k: …``."""
+
+
+class Telling(Observer):
+    """Says how far training is, every 20 steps: tell(name, steps done, of how many, epoch and loss in words)."""
+
+    def __init__(self, name: str, tell: Callable[[str, int, int, str], None]) -> None:
+        self.name, self.tell = name, tell
+
+    def stepped(self, training: Training) -> None:
+        if training.step % 20 == 0 or training.step == training.total_steps:
+            state = f"epoch {training.epoch:4.1f}  loss {training.rows['loss'][-1]:.3f}"
+            self.tell(self.name, training.step, training.total_steps, state)
 
 
 @dataclass(eq=False)
