@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -120,3 +122,32 @@ def test_random_directions_have_unit_length_and_no_preferred_side() -> None:
     np.testing.assert_allclose(np.linalg.norm(drawn, axis=1), 1)
     np.testing.assert_allclose(drawn.T @ drawn / 4000, np.eye(5) / 5, atol=0.015)
     np.testing.assert_allclose(drawn.mean(0), 0, atol=0.03)
+
+
+def test_an_interval_from_sums_is_scipys_of_the_values() -> None:
+    values = np.random.default_rng(0).exponential(size=(3, 40))
+    low, high = statistics.mean_interval(values.sum(1), (values**2).sum(1), 40)
+    expected = stats.t.interval(0.95, 39, values.mean(1), stats.sem(values, axis=1))
+    np.testing.assert_allclose((low, high), expected)
+    assert np.isnan(statistics.mean_interval(values.sum(1), (values**2).sum(1), 1)).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(values=st.lists(st.integers(0, 100), min_size=1, max_size=10))
+def test_sign_flips_never_claim_more_than_all_flips_written_out(values: list[int]) -> None:
+    x = np.array(values, float)
+    signs = np.array(list(product((-1, 1), repeat=len(x))))
+    flipped = np.abs(signs @ x)
+    p, reach = statistics.sign_flips(flipped, np.full(len(flipped), (x**2).sum()))
+    exact = (flipped >= flipped[:, None] * (1 - 1e-9)).mean(1)
+    assert (p >= exact - 1e-12).all()
+    assert (flipped <= reach[0] * (1 + 1e-9)).mean() >= 0.95
+
+
+def test_sign_flips_find_what_is_there_and_claim_nothing_of_nothing() -> None:
+    p, reach = statistics.sign_flips(np.array([0.0, 20.0, -20.0]), np.array([0.0, 20.0, 20.0]))
+    assert p[0] == 1
+    assert reach[0] == 0
+    assert p[1] == p[2] == pytest.approx(2 * 3.178 * stats.norm.sf(np.sqrt(20)), rel=1e-3)
+    edge = statistics.sign_flips(reach[1:2], np.array([20.0]))[0]
+    assert edge[0] == pytest.approx(0.05)

@@ -101,6 +101,34 @@ def bootstrap(
     return null_band(drawn)
 
 
+def mean_interval(sums: np.ndarray, squares: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """95 % t interval of a mean from ``n`` values' sums and sums of squares, (low, high), each [...]; NaN for one value."""
+    if n < 2:
+        return np.full_like(sums, np.nan), np.full_like(sums, np.nan)
+    mean = sums / n
+    spread = np.sqrt(np.maximum(squares - n * mean**2, 0) / (n - 1))
+    half = stats.t.ppf(INTERVAL[1] / 100, n - 1) * spread / np.sqrt(n)
+    return mean - half, mean + half
+
+
+RADEMACHER = 1 / (4 * stats.norm.sf(np.sqrt(2)))
+"""How often at most a weighted sum of random signs is as likely to be large as a normal one (3.18)."""
+
+
+def sign_flips(sums: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How likely values of random signs have a sum as far from 0 as theirs: (p, two-sided, [...]; where at least 95 % of such
+    sums lie, 0 ± this, [...]).
+
+    Needs only the values' ``sums`` and the sums of their ``squares``: whatever the values, few large ones among them, a sum of
+    random signs times them exceeds x times the root of ``squares`` at most `RADEMACHER` times as often as a normal number
+    exceeds x (Bentkus & Dzindzalieta 2015). So p is an upper bound of the exact test's. 1 where all values are 0.
+    """
+    root = np.sqrt(squares)
+    far = np.divide(np.abs(sums), root, out=np.zeros_like(root), where=root > 0)
+    p = np.minimum(2 * RADEMACHER * stats.norm.sf(far), 1)
+    return p, root * stats.norm.isf((1 - INTERVAL[1] / 100) / RADEMACHER)
+
+
 def over_seeds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean over seeds, the last axis, and its 95 % t interval, (mean, low, high), each [...].
 

@@ -180,10 +180,11 @@ def test_a_model_that_others_have_hooked_is_run_as_they_left_it(digits: nm.data.
 
 
 def test_the_mean_may_come_from_other_images_and_more_images_come_in_batches(
-    mlp: nm.MLP, digits: nm.data.ImageSet
+    mlp: nm.MLP,
 ) -> None:
+    digits = nm.data.load("digits").train
     layer, other = "layers.0.hook_post", digits.subset(slice(0, 7))
-    assert len(digits) > BATCH
+    assert len(digits) > 2 * BATCH
     effects = causal.ablate_all(mlp, digits, layer, method="mean", reference=other, draws=2)
     average = nm.activations(mlp, other, layer)[layer].values.mean(0)
     expected = by_hooks(mlp, digits, layer, torch.from_numpy(average).expand(len(digits), -1))

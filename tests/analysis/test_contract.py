@@ -227,6 +227,7 @@ MEASURES: dict[str, Callable[[World], Any]] = {
     ),
     "causal.direct_logit_attribution": lambda w: causal.direct_logit_attribution(w.model, w.images, w.layer, draws=5),
     "causal.dose_response": lambda w: causal.dose_response(w.model, w.images, w.layer, 0, factors=(0, 1), others=3),
+    "causal.interactions": lambda w: causal.interactions(w.model, w.images, w.layer),
     "causal.patch_between": lambda w: causal.patch_between(w.model, w.images, w.images_b, w.layer, draws=5),
     "causal.path_patching": lambda w: causal.path_patching(
         w.model, w.images, w.images_b, (w.layer, 0), (w.later, None), draws=3
@@ -276,7 +277,7 @@ MEASURES: dict[str, Callable[[World], Any]] = {
 }
 
 NOT_MEASURES = {"selectivity.EPSILON", "attribution.Baseline", "attribution.Images", "attribution.Target"}
-TABLED_APART = ("findings", "look")
+TABLED_APART = ("findings", "look", "streaming")
 """They put measures together, and have tests of their own."""
 
 
@@ -351,6 +352,10 @@ def test_results_say_what_they_are(name: str, kind: str) -> None:
     assert {n for n in without if not str(n).endswith(("_p", "_q"))} == set()
 
 
+CLOSED_FORM = {"similarity.unit_drift", "causal.interactions"}
+"""Those whose null draws nothing."""
+
+
 @pytest.mark.parametrize(("name", "kind"), [*on(("mlp", "cnn")), *on(("foreign",), BY_MODEL)])
 def test_values_stand_beside_both_ends_of_their_null_and_interval(name: str, kind: str) -> None:
     result = measured(name, kind)
@@ -366,7 +371,7 @@ def test_values_stand_beside_both_ends_of_their_null_and_interval(name: str, kin
             assert np.isnan(low).any() or ((low > 0) & (low <= 1)).all(), key
             assert not ((low <= 0) | (low > 1)).any(), key
             assert key[:-2] in variables or key.removesuffix("_floor_p") in variables, key
-            assert "seed" in result.attrs or key == "correlation_p" or name == "similarity.unit_drift"
+            assert "seed" in result.attrs or key == "correlation_p" or name in CLOSED_FORM
 
 
 @pytest.mark.parametrize(("name", "kind"), [*on(("mlp",)), *on(("after",), BY_MODEL)])

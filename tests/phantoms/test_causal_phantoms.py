@@ -32,6 +32,7 @@ def test_with_something_planted_the_claim_is_made() -> None:
     many, data = causal.one_reader(pixels=causal.MANY), causal.coded(1, causal.MANY)
     assert causal.responds(many, data, 0, 1)
     assert causal.shifts(many, data, 0, 1)
+    assert causal.interact(causal.doubled(), causal.coded(1))
     assert not causal.responds(many, data, 1, 1)
     assert not causal.shifts(many, data, 1, 1)
 
@@ -48,5 +49,7 @@ def test_exact_instruments_can_see_a_unit_that_lives() -> None:
     assert causal.path(causal.path_network(1), 1).any()
     live = causal.random(1)
     assert measures.ablate_all(live, causal.images(1), causal.LAYER, draws=1)["loss_change"].any()
+    pairs = measures.interactions(live, causal.images(1), causal.LAYER)["interaction"]
+    assert pairs.fillna(0).any()
     assert measures.direct_logit_attribution(live, causal.images(1), causal.LAYER, draws=1)["contribution"].any()
     assert measures.attribution_patching(live, *causal.pair(1), causal.LAYER, draws=1)["estimate"].notnull().any()

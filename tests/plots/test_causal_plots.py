@@ -38,6 +38,8 @@ TABLES: dict[str, Callable[[], xr.Dataset]] = {
     "confusion_shift without null": lambda: causal.confusion_shift(
         MLP, IMAGES, [(lambda name: name == LAYER, ZERO[0][1])]
     ),
+    "interactions": lambda: causal.interactions(MLP, IMAGES, LAYER),
+    "interactions of channels": lambda: causal.interactions(CNN, IMAGES, LAYER),
     "logit_contributions": lambda: causal.direct_logit_attribution(MLP, IMAGES, draws=20),
     "logit_contributions of channels": lambda: causal.direct_logit_attribution(CNN, IMAGES, LAYER, draws=20),
 }

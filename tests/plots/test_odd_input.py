@@ -60,6 +60,8 @@ EMPTY: dict[str, Callable[[], plots.Plot]] = {
     "effects": lambda: plots.effects(emptied(causal.ablate_all(MLP, IMAGES, LAYER, draws=5))),
     "dose": lambda: plots.dose_response(emptied(causal.dose_response(MLP, IMAGES, LAYER, 1))),
     "cumulative": lambda: plots.cumulative_ablation(emptied(causal.cumulative_ablation(MLP, IMAGES, LAYER, random=5))),
+    "interactions": lambda: plots.interactions(emptied(causal.interactions(MLP, IMAGES, LAYER))),
+    "interactions at 0": lambda: plots.interactions(emptied(causal.interactions(MLP, IMAGES, LAYER), 0)),
     "reliability": lambda: plots.reliability(emptied(predictions.calibration_error(_logits()))),
     "image lives": lambda: plots.image_lives(emptied(predictions.learning_order(_logits())), IMAGES.images),
     "drift": lambda: plots.drift(emptied(similarity.drift(acts(), components=1))),

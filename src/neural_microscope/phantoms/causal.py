@@ -203,6 +203,49 @@ def _shift(seed: int) -> tuple[float, float]:
     return EXAMPLES / 2, float(table["shift"][1, 0])
 
 
+def doubled(pixels: int = UNITS) -> MLP:
+    """Units 0 and 1 both read pixel 0, and either is enough: logits ± (6 * min(1, unit 0 + unit 1) - 3)."""
+    first, either = np.eye(pixels), np.zeros((2, pixels))
+    first[1] = first[0]
+    either[:, :2] = 1
+    model = wired(first, either, np.array([[-6.0, 6.0], [6.0, -6.0]]), bias=np.array([3.0, -3.0]))
+    with torch.no_grad():
+        model.get_parameter("layers.1.linear.bias")[1] = -1  # relu(s) - relu(s - 1) is min(1, s)
+    return model
+
+
+def undecided(seed: int) -> MLP:
+    """Random, and all but even between the classes: with labels that nothing links to the images, two units interact on each
+    image, but as often to its good as to its harm.
+    """
+    model = random(seed, UNITS, 4)
+    with torch.no_grad():
+        model.get_parameter("output.weight").mul_(0.01)
+    return model
+
+
+def interact(model: MLP, data: ImageSet) -> bool:
+    """Whether any two units are said to be redundant, or to need each other."""
+    return significant(causal.interactions(model, data, LAYER), "interaction_q")
+
+
+def _pair(seed: int) -> tuple[float, float]:
+    # One of them gone changes nothing; both gone is as if pixel 0 were dark.
+    table = causal.interactions(doubled(), coded(seed), LAYER)
+    return (dies(-6) - dies(6)) / 2, float(table["interaction"][0, 1])
+
+
+def _claimed(seed: int) -> tuple[float, float]:
+    table = causal.interactions(doubled(), coded(seed), LAYER)
+    claimed = np.argwhere(np.triu(table["interaction_q"].values < ALARM))
+    return 1.0, float(claimed.tolist() == [[0, 1]])
+
+
+def _silent_pairs(seed: int) -> bool:
+    table = causal.interactions(silent(seed), images(seed), LAYER)
+    return bool(np.nan_to_num(table["interaction"].values).any())
+
+
 MANY = 45
 """Units of the layers in which one unit is compared with all others: fewer could not reach p < 0.05."""
 
@@ -258,6 +301,26 @@ INSTRUMENTS = [
         1e-12,
         lambda seed: responds(random(seed, MANY), images(seed, MANY), seed % MANY, seed),
         "nat",
+    ),
+    Instrument(
+        "interaction of two units",
+        "causal.interactions",
+        "two units that stand in for each other: nothing lost without one, all without both",
+        "a layer of dead units; alarm: any interaction that is not 0",
+        _pair,
+        1e-12,
+        _silent_pairs,
+        "nat",
+    ),
+    Instrument(
+        "interaction that holds on other images",
+        "causal.interactions",
+        "the same pair among 28: it is claimed, and no other",
+        "a random network that all but tosses a coin, and random labels; alarm: q < 0.05 for a pair",
+        _claimed,
+        0.0,
+        lambda seed: interact(undecided(seed), images(seed)),
+        "pairs",
     ),
     Instrument(
         "activation patching",

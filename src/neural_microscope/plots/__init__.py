@@ -33,6 +33,7 @@ from .geometry import (
     pca_over_time,
     subspaces,
 )
+from .interactions import interactions
 from .overview import one_image
 from .predictions import confusion, confusion_over_time, image_lives, reliability
 from .probes import probes
@@ -72,6 +73,7 @@ __all__ = [
     "gradient_flow",
     "histograms_over_time",
     "image_lives",
+    "interactions",
     "latent_density",
     "learning_curves",
     "lines",

@@ -9,6 +9,7 @@ from .contributions import direct_logit_attribution
 from .curves import cumulative_ablation
 from .directions import ablate_directions
 from .dose import dose_response
+from .interactions import interactions
 from .patching import attribution_patching, patch_between
 from .paths import path_patching
 from .shifts import confusion_shift
@@ -21,6 +22,7 @@ __all__ = [
     "cumulative_ablation",
     "direct_logit_attribution",
     "dose_response",
+    "interactions",
     "patch_between",
     "path_patching",
 ]

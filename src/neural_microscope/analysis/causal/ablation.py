@@ -15,7 +15,7 @@ from ...data import ImageSet
 from ...errors import DataError, unknown
 from ...hooks import evaluation, hooked
 from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, null_band, p_values
-from .directions import NULL, chosen_directions, losses, matched
+from .directions import NULL, chosen_directions, losses, matched, right
 from .downstream import BATCH, Downstream, batches, numbers, unit_values
 
 Method = Literal["zero", "mean", "resample"]
@@ -110,12 +110,12 @@ def _cut(
     down: Downstream, labels: Tensor, values: Iterator[Tensor], count: Callable[[int], None] | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """(loss change, right change, norm of the change), each [unit, example], for each set of values."""
-    loss = losses(labels)
-    base, right = loss(down.logits[None]), (down.logits.argmax(-1) == labels).int()
+    loss, reads = losses(labels), right(labels)
+    base, before = loss(down.logits[None]), reads(down.logits[None]).int()
     for instead in values:
         found = []
         for units, logits, norms in down.each_unit(instead):
-            found.append((loss(logits) - base, (logits.argmax(-1) == labels).int() - right, norms))
+            found.append((loss(logits) - base, reads(logits).int() - before, norms))
             if count:
                 count(units.stop)
         yield tuple(numbers(torch.cat(one)) for one in zip(*found, strict=True))  # type: ignore[misc]

@@ -98,11 +98,11 @@ def matched(
     weights = _between(np.divide(norms, top, out=np.zeros_like(norms), where=top > 0), steps)
     base = score(down.logits[None])
     at = torch.from_numpy(np.outer(steps, top)).to(down.base)
-    total = np.zeros((len(directions), len(norms)))
-    for draws, logits in down.along(directions, at):
+    found = []
+    for _, logits in down.along(directions, at):
         moved = score(logits.flatten(0, 1)) - base
-        total[draws] = numbers(moved).reshape(len(logits), -1) @ weights.T
-    return total
+        found.append(numbers(moved).reshape(len(logits), -1))
+    return np.concatenate(found) @ weights.T
 
 
 def _between(shares: np.ndarray, steps: np.ndarray) -> np.ndarray:
@@ -117,3 +117,15 @@ def losses(labels: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda logits: nn.functional.cross_entropy(
         logits.movedim(-1, 1), labels.expand(len(logits), -1), reduction="none"
     )
+
+
+def right(labels: Tensor) -> Callable[[Tensor], Tensor]:
+    """logits [k, example, class] -> whether the class with the highest one (of equal ones the first) is the label."""
+
+    def read(logits: Tensor) -> Tensor:
+        at = labels.expand(len(logits), -1)[..., None]
+        own = logits.gather(-1, at)[..., 0]
+        rival = logits.scatter(-1, at, -torch.inf).amax(-1)  # many times quicker than argmax, which has no vectors
+        return logits.argmax(-1) == labels if (own == rival).any() else own > rival
+
+    return read

@@ -8,7 +8,7 @@ comes between (a normalisation, a module nobody wrote for this), the pass starts
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,13 @@ from ...data import ImageSet
 from ...errors import DataError, HookError
 from ...hooks import hooked
 from ...models import Network
+from .dense import Dense, dense_rest
 
-BATCH = 250
+BATCH = 500
 """Images held at a time."""
 
 AT_ONCE = 2**19
-"""Numbers that the rest of the network is given at a time, at least one batch of images: more leave the processor's cache."""
+"""Numbers that the rest of the network is given at a time, where it takes any: more leave the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,16 @@ class Downstream:
     """What enters the next map of (some units of) the hook point: the same, or pooled."""
     change: Callable[[Tensor, Any], Tensor]
     """(a change of what enters, the units it belongs to) -> the change of ``base``; linear."""
+    add: Callable[[Tensor, Tensor, slice], Tensor]
+    """(``base`` of some examples, a change of one unit's entering, that unit) -> ``base`` with the change it makes."""
     finish: Callable[[Tensor], Tensor]
     """Logits [k × example, class] of k × the examples at ``base``'s place."""
     logits: Tensor
     """Those of ``finish(base)``."""
+    part: int
+    """How many examples ``finish`` is best given at a time."""
+    dense: Dense | None = None
+    """The same network where only dense layers follow: the quick way. Without it the plain way is taken."""
 
     @property
     def units(self) -> int:
@@ -57,40 +64,80 @@ class Downstream:
         """How much what enters the next map changes where ``units`` hold ``values`` [example, unit, …]."""
         return self.entering(values) - self.entering(self.acts[:, units])
 
+    def finished(self, at: Callable[[slice], Tensor]) -> Tensor:
+        """``finish`` of all examples, part by part, ``at`` [k × example, …] giving what stands there for some of them: logits
+        [k, example, class].
+        """
+        parts = slices(len(self.base), self.part)
+        return torch.cat([self.finish(at(some)).unflatten(0, (-1, some.stop - some.start)) for some in parts], dim=1)
+
     def replaced(self, units: Sequence[int], values: Tensor) -> Tensor:
         """Logits where ``units`` (different ones, together) hold ``values`` [example, unit, …]."""
         units = list(units)
         return self.finish(self.base + self.change(self.move(units, values), units))
 
-    def each_unit(self, values: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
-        """Every unit in turn holds its ``values`` [example, unit, …], the others stay: (units, logits [unit, example,
-        class], norm of the change [unit, example]). An image that nothing changes for keeps its logits bit for bit.
+    def changed(self, unit: int, values: Tensor) -> Downstream:
+        """The same network where one unit holds its ``values`` [example, …] already; what others change adds to that."""
+        at = self.base + self.change(self.move([unit], values[:, None]), [unit])
+        dense = None if self.dense is None else replace(self.dense, base=at.T.contiguous())
+        return replace(self, base=at, logits=self.finish(at), dense=dense)
+
+    def each_unit(self, values: Tensor, first: int = 0) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Every unit from ``first`` on holds in turn its ``values`` [example, unit, …], the others stay: (units, logits [unit,
+        example, class], norm of the change [unit, example]). An image that nothing changes for keeps its logits bit for bit.
         """
-        step = max(1, AT_ONCE // self.base.numel())
-        for start in range(0, self.units, step):
-            units = range(start, min(start + step, self.units))
-            moves = [self.move([u], values[:, [u]]) for u in units]
-            norms = torch.stack([m.flatten(1).norm(dim=1) for m in moves])
-            at = torch.cat([self.base + self.change(m, [u]) for u, m in zip(units, moves, strict=True)])
-            logits = self.finish(at).unflatten(0, (len(units), -1))
-            yield slice(start, units.stop), torch.where(norms[..., None] > 0, logits, self.logits), norms
+        if self.dense is not None:
+            yield from self._each_column(self.dense, values, first)
+            return
+        moves = self.move(slice(None), values)
+        norms = moves.flatten(2).norm(dim=2).T if moves.ndim > 2 else moves.T.abs()
+        for units in slices(self.units, max(1, AT_ONCE // max(1, self.base.numel())), first):
+
+            def at(some: slice, units: slice = units) -> Tensor:
+                ones = slices(units.stop, 1, units.start)
+                found = [self.add(self.base[some], moves[some, one], one) for one in ones]
+                return torch.cat(found) if len(found) > 1 else found[0]
+
+            logits = torch.where(norms[units, :, None] > 0, self.finished(at), self.logits)
+            yield units, logits, norms[units]
+
+    def _each_column(self, dense: Dense, values: Tensor, first: int) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        moves = self.move(slice(None), values).T.contiguous()
+        norms = moves.abs()
+        for units in slices(self.units, dense.at_once, first):
+            logits = dense.logits(dense.columns[units], moves[units])
+            torch.where(norms[units, None] > 0, logits, self.logits.T, out=logits)
+            yield units, logits.transpose(1, 2), norms[units]
 
     def along(self, directions: Tensor, strengths: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """Each direction [draw, …] is added to what enters, each example moved by its ``strengths`` [strength, example]:
         (draws, logits [draw, strength, example, class]).
         """
-        added = self.change(directions, slice(None))
-        steps = strengths.reshape(*strengths.shape, *(1,) * (self.base.ndim - 1))
-        per = AT_ONCE // (self.base.numel() * len(steps))
-        if not per:  # large maps, one at a time: they stay in the processor's cache and keep their order in memory
-            for draw in range(len(added)):
-                logits = [self.finish(self.base + step * added[draw : draw + 1]) for step in steps]
-                yield slice(draw, draw + 1), torch.stack(logits)[None]
+        added, count = self.change(directions, slice(None)), len(strengths)
+        if self.dense is not None:
+            for draws in slices(len(added), max(1, self.dense.at_once // count)):
+                columns = added[draws].repeat_interleave(count, dim=0)
+                logits = self.dense.logits(columns, strengths.repeat(len(columns) // count, 1))
+                yield draws, logits.transpose(1, 2).unflatten(0, (-1, count))
             return
-        for start in range(0, len(added), per):
-            at = self.base + steps * added[start : start + per, None, None]
-            logits = self.finish(at.flatten(0, 2)).unflatten(0, at.shape[:3])
-            yield slice(start, start + len(at)), logits
+        steps = strengths.reshape(*strengths.shape, *(1,) * (self.base.ndim - 1))
+        per = AT_ONCE // (max(1, self.base.numel()) * count)
+        if not per:  # large maps, one at a time: they stay in the processor's cache and keep their order in memory
+            for draw in slices(len(added), 1):
+                yield draw, torch.stack([self.finished(self._moved(added[draw], step)) for step in steps], dim=1)
+            return
+        for draws in slices(len(added), per):
+            at = self.base + steps * added[draws, None, None]
+            yield draws, self.finish(at.flatten(0, 2)).unflatten(0, at.shape[:3])
+
+    def _moved(self, added: Tensor, step: Tensor) -> Callable[[slice], Tensor]:
+        return lambda some: self.base[some] + step[some] * added
+
+
+def slices(total: int, size: int, first: int = 0) -> Iterator[slice]:
+    """``first`` to ``total`` in pieces of ``size``."""
+    for start in range(first, total, size):
+        yield slice(start, min(start + size, total))
 
 
 def downstream(model: nn.Module, pixels: Tensor, layer: str, labels: Tensor | None = None) -> Downstream:
@@ -112,13 +159,22 @@ def downstream(model: nn.Module, pixels: Tensor, layer: str, labels: Tensor | No
         def finish(tensor: Tensor) -> Tensor:
             return lens.run_from(point, tensor)
 
-        return _made(axis, acts, cache[point], lambda x: here(x, kind), _through(weights, acts.shape[1]), finish)
-    return _made(axis, acts, acts, lambda x: x, _in_place(acts), _from_the_point(lens, pixels, layer))
+        base = cache[point]
+        change = _through(weights, acts.shape[1])
+        add = _convolved(weights) if isinstance(weights, nn.Conv2d) and _simple(weights) else _plainly(change)
+        dense = dense_rest(lens, point, base, weights) if acts.ndim == 2 else None
+        part = max(1, AT_ONCE // base[:1].numel())
+        return Downstream(axis, acts, base, lambda x: here(x, kind), change, add, finish, finish(base), part, dense)
+    change, rest = _in_place(acts), _from_the_point(lens, pixels, layer)
+    return Downstream(axis, acts, acts, lambda x: x, change, _plainly(change), rest, rest(acts), len(acts))
 
 
 def refuse_diverged(tensor: Tensor, hook_point: str) -> None:
     """A DataError that names the hook point where not all values are finite."""
-    named.finite(xr.DataArray(numbers(tensor), dims=of_activation(tuple(tensor.shape), hook_point), name=hook_point))
+    if not tensor.isfinite().all():  # numpy only then: of maps it would hold twice their memory
+        named.finite(
+            xr.DataArray(numbers(tensor), dims=of_activation(tuple(tensor.shape), hook_point), name=hook_point)
+        )
 
 
 def logits_of(output: Any, labels: Tensor | None = None) -> Tensor:
@@ -170,10 +226,6 @@ def _axis(acts: Tensor, layer: str) -> str:
     return axis
 
 
-def _made(axis: str, acts: Tensor, base: Tensor, entering: Any, change: Any, finish: Any) -> Downstream:
-    return Downstream(axis, acts, base, entering, change, finish, finish(base))
-
-
 def _next_map(lens: nn.Module, layer: str) -> tuple[str, nn.Module] | None:
     """(hook point after it, map) of the linear map that receives ``layer``, at most pooled; None where something else comes
     first, where hooks are attached that should see the whole, or where the forward pass is not the package's own.
@@ -214,6 +266,32 @@ def _through(weights: nn.Module, units: int) -> Callable[[Tensor, Any], Tensor]:
     assert isinstance(weights, nn.Linear)
     columns = weights.weight.unflatten(1, (units, -1))
     return lambda moved, chosen: moved.flatten(1) @ columns[:, chosen].flatten(1).T
+
+
+def _plainly(change: Callable[[Tensor, Any], Tensor]) -> Callable[[Tensor, Tensor, slice], Tensor]:
+    return lambda base, moved, unit: base + change(moved, unit)
+
+
+def _simple(conv: nn.Conv2d) -> bool:
+    plain = conv.dilation == (1, 1) and conv.groups == 1 and conv.padding_mode == "zeros"
+    return plain and not isinstance(conv.padding, str)
+
+
+def _convolved(conv: nn.Conv2d) -> Callable[[Tensor, Tensor, slice], Tensor]:
+    """One channel through its kernels, added in the same product: channels last, as the network keeps its maps."""
+    height, width = conv.kernel_size
+    assert not isinstance(conv.padding, str)  # `_simple`
+    below, right = conv.padding
+
+    def add(base: Tensor, moved: Tensor, unit: slice) -> Tensor:
+        padded = nn.functional.pad(moved[:, 0], (right, right, below, below))
+        windows = padded.unfold(1, height, conv.stride[0]).unfold(2, width, conv.stride[1])
+        patches = windows.permute(3, 4, 0, 1, 2).reshape(height * width, -1)  # [place in the kernel, place in a map]
+        rows = base.movedim(1, -1)
+        sums = torch.addmm(rows.flatten(0, 2), patches.T, conv.weight[:, unit].flatten(1).T)
+        return sums.view(rows.shape).movedim(-1, 1)
+
+    return add
 
 
 def _in_place(acts: Tensor) -> Callable[[Tensor, Any], Tensor]:

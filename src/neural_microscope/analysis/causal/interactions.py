@@ -1,0 +1,103 @@
+"""Cut the units of a layer out two at a time: which stand in for each other, and which need each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from ...data import ImageSet
+from ...hooks import evaluation, hooked
+from ...statistics import ONE_NETWORK, false_discovery, mean_interval, sign_flips
+from .ablation import ROUNDING
+from .directions import losses
+from .downstream import BATCH, Downstream, batches, numbers
+
+NULL = "signs of the images' interactions flipped at random, in closed form"
+
+
+def interactions(
+    model: nn.Module,
+    images: ImageSet,
+    layer: str,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> xr.Dataset:
+    """Cuts out (sets to 0) all pairs of units (or channels) of a hook point, against the sum of the two alone, [unit, unit_b].
+
+    ``interaction`` (nat, mean over images) = loss increase of the pair - increase of the one alone - of the other alone. Above
+    0 the two are redundant: they stand in for each other. Below 0 they need each other: without the one, the other is worth
+    less. Symmetric, NaN on the diagonal, exactly 0 for a dead unit. ``loss_increase`` [unit]: of one alone.
+
+    The null asks whether the sign would hold on other images: had each image's interaction either sign alike, how often would
+    their mean be as large? ``…_null_low``, ``…_null_high``: where at least 95 % of such means lie; ``…_p`` (two-sided, an upper
+    bound, see `statistics.sign_flips`); ``…_q`` over all pairs; ``…_low``, ``…_high``: a t interval over images. That two units
+    interact at all is no discovery: the loss is curved, so most directions do. Size and sign are; and of many pairs the
+    strongest look stronger than they are.
+
+    Exact, as `ablate_all`. Held in memory: some numbers for each pair, and a batch of images. ``progress(done, total)`` counts
+    units, over batches of images. A layer of one unit has no pairs: all is NaN. Errors: as `ablate_all`.
+    """
+    total, done, singles = -(-len(images) // BATCH), 0, []
+    sums = np.zeros((2, 0, 0))
+    with torch.no_grad(), evaluation(hooked(model)):
+        for _, down, labels in batches(model, images, layer):
+            sums = sums if sums.size else np.zeros((2, down.units, down.units))
+            single = _alone(down, labels)
+            singles.append(numbers(single))
+            for unit in range(down.units):
+                sums[:, unit, unit + 1 :] += _with(unit, down, labels, single)
+                done += 1
+                if progress:
+                    progress(done, total * down.units)
+    axis, n = down.axis, len(images)
+    table = xr.Dataset({"loss_increase": (axis, np.concatenate(singles, axis=1).mean(1), {"units": "nat"})})
+    one, other = np.triu_indices(down.units, 1)
+    for end, values in _judged(sums[0, one, other], sums[1, one, other], n).items():
+        matrix = np.full((down.units, down.units), np.nan)
+        matrix[one, other] = matrix[other, one] = values
+        units = {} if end in ("_p", "_q") else {"units": "nat"}
+        table[f"interaction{end}"] = ((axis, f"{axis}_b"), matrix, units)
+    return table.assign_attrs(
+        n_examples=n,
+        hook_point=layer,
+        null=NULL,
+        interval=ONE_NETWORK,
+        source="second difference of zero ablations, L(no a, no b) - L(no a) - L(no b) + L",
+    )
+
+
+def _alone(down: Downstream, labels: Tensor) -> Tensor:
+    """The loss increase of each unit cut out by itself, [unit, example] (nat)."""
+    score = losses(labels)
+    base = score(down.logits[None])
+    return torch.cat([score(logits) - base for _, logits, _ in down.each_unit(torch.zeros_like(down.acts))])
+
+
+def _with(unit: int, down: Downstream, labels: Tensor, single: Tensor) -> np.ndarray:
+    """Interactions of a unit with each one after it: their sum over the images and the sum of their squares, [2, unit]."""
+    score, zeros = losses(labels), torch.zeros_like(down.acts)
+    without = down.changed(unit, zeros[:, unit])
+    base, found = score(without.logits[None]), [np.zeros((2, 0))]
+    for units, logits, _ in without.each_unit(zeros, unit + 1):
+        each = score(logits) - base - single[units]
+        found.append(numbers(torch.stack([x.sum(1, dtype=torch.float64) for x in (each, each.square())])))
+    return np.concatenate(found, axis=1)
+
+
+def _judged(sums: np.ndarray, squares: np.ndarray, n: int) -> dict[str, np.ndarray]:
+    """Sums [pair] as means with interval and null; what rounding can do counts for nothing."""
+    low, high = mean_interval(sums, squares, n)
+    p, reach = sign_flips(np.maximum(np.abs(sums) - n * ROUNDING, 0), squares)
+    return {
+        "": sums / n,
+        "_low": low,
+        "_high": high,
+        "_null_low": -reach / n,
+        "_null_high": reach / n,
+        "_p": p,
+        "_q": false_discovery(p),
+    }
