@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 export OMP_NUM_THREADS ?= 1
 WORKERS ?= 2
 
-.PHONY: web notebooks demo demo-short test test-slow test-interop calibration docs lint bench clean help
+.PHONY: web notebooks demo demo-short test test-slow test-interop calibration docs lint bench bench-quick clean help
 
 help:
 	@echo "make demo          train an MLP and a CNN, record them, write demo/explorer.html and report.html"
@@ -21,7 +21,7 @@ help:
 	@echo "make docs          build the documentation site, docs/_build/html/index.html"
 	@echo "make web           builds the explorer's front end anew where its sources changed"
 	@echo "make lint          ruff and mypy"
-	@echo "make bench         side-by-side timings"
+	@echo "make bench         side-by-side timings, written to benchmarks/RESULTS.md; make bench-quick only tries the harness"
 	@echo "make clean         remove what make made; recorded runs stay"
 
 $(VENV)/.installed: pyproject.toml constraints.txt hatch_build.py
@@ -78,9 +78,13 @@ lint: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/mypy
 	$(BIN)/npm --prefix web run --silent check
 
-# Beside TransformerLens where its environment is there (make test-interop makes it).
-bench: $(VENV)/.installed
-	$(if $(wildcard .venv-interop/.installed),.venv-interop/bin/python,$(BIN)/python) -m benchmarks
+# Beside the other tools where their environment is there (make test-interop makes it).
+BENCH := $(if $(wildcard .venv-interop/.installed),.venv-interop/bin/python,$(BIN)/python) -m benchmarks
+bench: $(VENV)/.installed $(BUNDLE)
+	$(BENCH)
+
+bench-quick: $(VENV)/.installed $(BUNDLE)
+	$(BENCH) --quick
 
 clean:
 	rm -rf $(VENV) .venv-interop docs/_build docs/notebooks web/node_modules src/neural_microscope/explorer/static .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist

@@ -6,54 +6,76 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import Any
+
+import torch
 
 import neural_microscope as nm
 from neural_microscope import demonstration
+from neural_microscope.analysis.look import first_look
 from neural_microscope.models import build
 
+from .timing import Form, digits, markdown, median, peak_memory, told
+
 AIMS = {"mlp": 60, "cnn": 120}
-MEASURED = """
-import json, resource, sys, time
-import torch
-import neural_microscope as nm
-from neural_microscope.analysis.look import first_look
-torch.set_num_threads(1)
-spent = {}
-def progress(part, done, total, last=[time.process_time()]):
-    now = time.process_time()
-    spent[part] = spent.get(part, 0) + now - last[0]
-    last[0] = now
-first_look(nm.Run.open(sys.argv[1]), progress)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-print(json.dumps({"seconds": time.process_time(), "peak": peak, "spent": spent}))
-"""
+TITLE = "The default analysis of a run (1,000 probe images), the two networks of `make demo`"
+WHOLE = "CPU s, starting Python and torch included"
 
 
-def run() -> list[str]:
-    data = nm.data.load("mnist")
-    rows = [
-        "\n### The default analysis of a run (1,000 probe images)\n",
-        "The two networks of `make demo`. CPU seconds of a fresh process, starting Python and torch included.\n",
-        "| run | snapshots | CPU s | aim | peak memory, GB | aim |",
-        "|---|---|---|---|---|---|",
-    ]
-    parts = ["\n| part | " + " | ".join(f"{kind.upper()}, CPU s" for kind in AIMS) + " |", "|---|---|---|"]
-    spent: dict[str, dict[str, float]] = {}
+def run(form: Form) -> list[str]:
+    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in form.pick(("mlp", "cnn"), ("mlp",))}
     with tempfile.TemporaryDirectory() as folder:
-        for kind, (network, training) in demonstration.settings(data, 0, short=False).items():
-            path = Path(folder) / kind
-            nm.train(build(network, 0), data, training, observers=[nm.Recorder(path)])
-            done = subprocess.run(
-                [sys.executable, "-c", MEASURED, str(path)], capture_output=True, text=True, check=True
-            )
-            found = json.loads(done.stdout.splitlines()[-1])
-            spent[kind] = found["spent"]
-            snapshots = len(nm.Run.open(path).steps)
-            rows.append(
-                f"| {kind.upper()} | {snapshots} | {found['seconds']:.1f} | ≤ {AIMS[kind]} | {found['peak']:.2f} | ≤ 2 |"
-            )
-    for part in dict.fromkeys(part for times in spent.values() for part in times):
-        cells = (f"{times[part]:.2f}" if part in times else "" for times in spent.values())
-        parts.append(f"| {part} | " + " | ".join(cells) + " |")
-    return ["\n".join(rows), "\n".join(parts)]
+        paths = {kind: Path(folder) / kind for kind in found}
+        settings = demonstration.settings(form.data, 0, short=form.quick)
+        for kind, path in paths.items():
+            network, training = settings[kind]
+            record = nm.RecordConfig(per_octave=form.pick(2, 0), probe_size=form.pick(1000, 40))
+            nm.train(build(network, 0), form.data, training, observers=[nm.Recorder(path, record)])
+        for _ in range(form.pick(3, 1)):
+            for kind, path in paths.items():
+                found[kind].append(_in_a_process(path))
+        snapshots = {kind: len(nm.Run.open(path).steps) for kind, path in paths.items()}
+    rows, heads = [], ["run", "snapshots", "n", WHOLE, "range", "aim", "peak memory, MB", "aim"]
+    for kind, results in found.items():
+        seconds = told([one["seconds"] for one in results])
+        memory = digits(max(one["peak"] for one in results))
+        rows.append(
+            [kind.upper(), str(snapshots[kind]), str(len(results)), *seconds, f"≤ {AIMS[kind]}", memory, "≤ 2,000"]
+        )
+    return [markdown(TITLE, heads, rows), _parts(found)]
+
+
+def _parts(found: dict[str, list[dict[str, Any]]]) -> str:
+    names = dict.fromkeys(part for results in found.values() for part in results[0]["spent"])
+    rows = []
+    for part in names:
+        spent = ([one["spent"][part] for one in results if part in one["spent"]] for results in found.values())
+        rows.append([part, *(digits(median(values)) if values else "" for values in spent)])
+    return markdown("Its parts, medians", ["part", *(f"{kind.upper()}, CPU s" for kind in found)], rows)
+
+
+def _in_a_process(path: Path) -> dict[str, Any]:
+    command, root = [sys.executable, "-m", __name__, str(path)], Path(__file__).parents[1]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=root)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main(path: str) -> None:
+    torch.set_num_threads(1)
+    spent: dict[str, float] = {}
+    last = time.process_time()
+
+    def progress(part: str, done: int, total: int) -> None:
+        nonlocal last
+        now = time.process_time()
+        spent[part] = spent.get(part, 0) + now - last
+        last = now
+
+    first_look(nm.Run.open(path), progress)
+    print(json.dumps({"seconds": time.process_time(), "peak": peak_memory(), "spent": spent}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

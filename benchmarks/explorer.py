@@ -15,7 +15,10 @@ import neural_microscope as nm
 from neural_microscope import demonstration
 from neural_microscope.models import build
 
-MOVES, CUTS, OPENINGS = 60, 9, 7
+from .timing import Form
+
+WARM = 12
+"""Moves that are not measured: the compiler warms up."""
 FRAME = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
 CUT = """button => new Promise(done => {
     const network = document.querySelector('.network'), began = performance.now();
@@ -33,44 +36,51 @@ LONGEST = """() => { const all = microscope.long ??= []; if (!microscope.watch) 
     const longest = Math.max(0, ...all); all.length = 0; return longest; }"""
 
 
-def run() -> list[str]:
-    data = nm.data.load("mnist")
-    small = nm.data.Dataset("mnist", data.train.subset(slice(0, 6000)), data.test)
+def run(form: Form) -> list[str]:
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if executable is None:
+        return ["\nNot measured: no Chromium is installed here."]
+    data, (moves_n, cuts_n, openings_n) = form.data, form.pick((60, 9, 7), (3, 1, 1))
+    small = nm.data.Dataset(data.name, data.train.subset(slice(0, 6000)), data.test)
     rows = [
         "\n### The explorer, 1,000 test images, 20 moments\n",
         "The two networks of `make demo` (trained on few images: that changes no time), each on a page of its own and both on one, "
         "in Chromium without a GPU. "
-        "Medians over 60 moves, 9 cuts, 7 openings; the range in brackets.\n",
+        f"Medians over {moves_n} moves, {cuts_n} cuts, {openings_n} openings; the range in brackets.\n",
         "| what | MLP | aim | CNN | aim | both |",
         "|---|---|---|---|---|---|",
     ]
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         runs = []
-        for kind, (network, _) in demonstration.settings(data, 0, short=False).items():
+        both = demonstration.settings(data, 0, short=False)
+        for kind, (network, _) in list(both.items())[: form.pick(2, 1)]:  # one page is enough to try the harness
             path = Path(folder) / kind
             observer = nm.Recorder(path, nm.RecordConfig(per_octave=4))
             nm.train(build(network, 0), small, nm.TrainConfig(epochs=2), observers=[observer])
             runs.append(nm.Run.open(path))
-        executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
-        pages = [
-            nm.explorer.write(chosen, Path(folder) / f"{i}.html") for i, chosen in enumerate([runs[:1], runs[1:], runs])
-        ]
-        moves = [_moves(browser, page) for page in pages]
+        sets = form.pick([runs[:1], runs[1:], runs], [runs])
+        pages = [nm.explorer.write(chosen, Path(folder) / f"{i}.html") for i, chosen in enumerate(sets)]
+        moves = _padded([_moves(browser, page, moves_n) for page in pages])
         rows.append(
             f"| script time from a pen's move to the drawn frame, ms | {moves[0]} | ≤ 8 | {moves[1]} | ≤ 25 | {moves[2]} |"
         )
-        for depth in range(3):
-            cuts = [_cuts(browser, page, depth) for page in pages[:2]]
+        for depth in range(form.pick(3, 1)):
+            cuts = [*(_cuts(browser, page, depth, cuts_n) for page in pages[:2]), ("", "")]
             words = f"from cutting out a unit of layers.{depth} to the redrawn accuracy of 1,000 images, ms"
             rows.append(f"| {words} | {cuts[0][0]} | ≤ 60 | {cuts[1][0]} | ≤ 1,500 | |")
             rows.append(f"| the longest single task in it, ms | {cuts[0][1]} | | {cuts[1][1]} | | |")
-        ready = [_openings(browser, page) for page in pages]
+        ready = _padded([_openings(browser, page, openings_n) for page in pages])
         rows.append(f"| from opening to `ready`, ms | {ready[0]} | ≤ 1,000 | {ready[1]} | ≤ 1,000 | {ready[2]} |")
-        sizes = [f"{page.stat().st_size / 1e6:.1f}" for page in pages]
+        sizes = _padded([f"{page.stat().st_size / 1e6:.1f}" for page in pages])
         rows.append(f"| size of the page, MB | {sizes[0]} | | {sizes[1]} | | {sizes[2]} (≤ 12) |")
         browser.close()
     return ["\n".join(rows)]
+
+
+def _padded(cells: list[str]) -> list[str]:
+    """One for each column: MLP, CNN, both."""
+    return [*cells, "", "", ""][:3]
 
 
 def _opened(browser: Browser, page: Path, state: str = "") -> Page:
@@ -84,14 +94,14 @@ def _opened(browser: Browser, page: Path, state: str = "") -> Page:
 SCRIPT = {"EventDispatch", "FireAnimationFrame", "FunctionCall", "RunMicrotasks", "TimerFire"}
 
 
-def _moves(browser: Browser, page: Path) -> str:
+def _moves(browser: Browser, page: Path, count: int) -> str:
     """From Chromium's own trace: all time in script between one pointer move and the next."""
     tab = _opened(browser, page)
     box = tab.locator(".pad").bounding_box()
     assert box
     tab.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.3 * box["height"])
     tab.mouse.down()
-    for i in range(-12, MOVES):  # the first ones warm the compiler up
+    for i in range(-WARM, count):
         if i == 0:
             browser.start_tracing(page=tab, categories=["devtools.timeline", "blink.user_timing", "v8"])
         place = (
@@ -104,7 +114,7 @@ def _moves(browser: Browser, page: Path) -> str:
     tab.context.close()
     moves = [e for e in events if e["name"] == "EventDispatch" and e["args"]["data"]["type"] == "pointermove"]
     drawn = sum(e["name"] == "ink" for e in events)
-    assert drawn >= MOVES, f"{drawn} frames were drawn"
+    assert drawn >= count, f"{drawn} frames were drawn"
     thread = (moves[0]["pid"], moves[0]["tid"])
     spans = sorted(
         (e["ts"], e["ts"] + e.get("dur", 0))
@@ -125,13 +135,13 @@ def _covered(spans: list[tuple[int, int]], start: int, end: int) -> float:
     return covered
 
 
-def _cuts(browser: Browser, page: Path, depth: int) -> tuple[str, str]:
+def _cuts(browser: Browser, page: Path, depth: int, count: int) -> tuple[str, str]:
     tab = _opened(browser, page)
     layers = tab.evaluate("microscope.page.networks[0].layers.length")
     if depth >= layers:
         return "", ""
     times, longest = [], []
-    for unit in range(-2, CUTS):
+    for unit in range(-2, count):
         tab.locator(".network").nth(0).locator(f'[data-unit="{unit % 16}"]').nth(depth).click()
         tab.locator(".card .thumbs, .card .dead").first.wait_for()
         button = tab.locator(".card .actions").get_by_role("button", name="Cut out")
@@ -147,9 +157,9 @@ def _cuts(browser: Browser, page: Path, depth: int) -> tuple[str, str]:
     return _told(times), f"{max(longest):.0f}" if max(longest) else "< 50"
 
 
-def _openings(browser: Browser, page: Path) -> str:
+def _openings(browser: Browser, page: Path, count: int) -> str:
     found = []
-    for _ in range(OPENINGS):
+    for _ in range(count):
         tab = _opened(browser, page)
         found.append(tab.evaluate("performance.getEntriesByName('ready')[0].startTime"))
         tab.context.close()
@@ -162,4 +172,4 @@ def _told(values: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    print("\n".join(run()))
+    print("\n".join(run(Form())))

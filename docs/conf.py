@@ -96,7 +96,7 @@ def filled(app, document: str, source: list[str]) -> None:
     """Tables that are made here; and pages of the project that lie outside docs/ have a place in the site."""
     text = re.sub(r"<!-- readings: (\w+) -->", readings, source[0])
     text = re.sub(r"\]\(\.\./((?:\.\./)*)notebooks/", r"](\1notebooks/", text)
-    source[0] = text.replace("](../benchmarks/results.md)", "](project/benchmarks.md)")
+    source[0] = re.sub(r"\]\((\.\./)+benchmarks/RESULTS\.md\)", "](/project/benchmarks.md)", text)
 
 
 def as_called(app, what: str, name: str, thing, options, signature: str | None, returned: str | None):
