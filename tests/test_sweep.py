@@ -69,8 +69,8 @@ def test_with_nothing_to_vary_the_plan_is_the_seeds() -> None:
 
 
 def test_seeds_that_share_their_batches_go_in_groups_of_16_where_they_can_be_stacked() -> None:
-    shared = asked(seeds=range(20), order="shared", settings={"norm": ("none", "layer")})
-    sizes = {"none": [16, 4], "layer": [1] * 20}
+    shared = asked(seeds=range(20), order="shared", settings={"norm": ("none", "batch")})
+    sizes = {"none": [16, 4], "batch": [1] * 20}
     for norm, expected in sizes.items():
         assert [len(job.seeds) for job in nm.sweep.plan(shared) if job.network.norm == norm] == expected
 
