@@ -1,4 +1,4 @@
-"""Many networks on Dask: seeds times any settings, each network an ordinary run folder at any fsspec URL or local path.
+"""Many networks on Dask: seeds times any settings, each network an ordinary run folder at any fsspec URL or local path::
 
     asked = nm.sweep.Sweep(nm.MLPConfig(), data="digits", seeds=range(4), settings={"learning_rate": (0.001, 0.003)})
     with nm.sweep.connect(workers=2) as client:          # or connect(scheduler="tcp://…")
