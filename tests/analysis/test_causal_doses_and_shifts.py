@@ -34,7 +34,7 @@ def cnn() -> nm.CNN:
     return nm.CNN(nm.CNNConfig(image_shape=(8, 8), channels=(4, 3), head=(5,)), seed=1)
 
 
-def answers(model: nm.MLP, images: nm.data.ImageSet, hooks: list) -> np.ndarray:
+def answers(model: nm.MLP | nm.CNN, images: nm.data.ImageSet, hooks: list) -> np.ndarray:
     with torch.no_grad():
         return model.run_with_hooks(images.tensor(), fwd_hooks=hooks).numpy()
 
@@ -59,6 +59,16 @@ def test_a_dose_is_the_forward_pass_with_the_unit_scaled(mlp: nm.MLP, digits: nm
         np.testing.assert_allclose(table["logits"][number], logits.mean(0), atol=1e-5)
         threes = digits.labels == 3
         assert float(table["accuracy_by_class"][number, 3]) == pytest.approx((logits.argmax(1) == 3)[threes].mean())
+
+
+@pytest.mark.parametrize("factors", [(0, 0.5, 1, 3), (-1, 0, 1, 2)])
+def test_scaled_channels_pass_the_pooling_as_in_the_forward_pass(
+    cnn: nm.CNN, digits: nm.data.ImageSet, factors: tuple[float, ...]
+) -> None:
+    table = causal.dose_response(cnn, digits, LAYER, [1, 2], factors=factors)
+    for number, factor in enumerate(factors):
+        logits = answers(cnn, digits, [(LAYER, nm.interventions.scale(factor, channel=[1, 2]))])
+        np.testing.assert_allclose(table["logits"][number], logits.mean(0), atol=1e-6)
 
 
 def test_its_null_is_the_other_units_scaled_alike(mlp: nm.MLP, digits: nm.data.ImageSet) -> None:

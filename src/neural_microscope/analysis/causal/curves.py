@@ -18,6 +18,9 @@ from .downstream import BATCH, logits_of, tensors, unit_values
 
 SHARES = tuple(np.linspace(0, 1, 11).tolist())
 
+AT_ONCE = 256
+"""Images in a pass that stands for several cases: of convolutional networks more leave the processor's cache, at twice the cost."""
+
 
 def cumulative_ablation(
     model: nn.Module,
@@ -88,7 +91,7 @@ def _accuracies(lens: HookedModel, pixels: Tensor, labels: Tensor, sizes: dict[s
     images.
     """
     found = []
-    for masks in kept.split(max(1, 4 * BATCH // len(labels))):
+    for masks in kept.split(max(1, AT_ONCE // len(labels))):
         hooks = [
             (name, _keep(part)) for name, part in zip(sizes, masks.split(list(sizes.values()), dim=1), strict=True)
         ]

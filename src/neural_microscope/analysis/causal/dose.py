@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -47,15 +46,11 @@ def dose_response(
             sets = random_sets(down.units, len(chosen), others, seed, apart=chosen)
             score = losses(labels)
             base = score(down.logits[None])
-
-            def at(units: Sequence[int], factor: float, down: Any = down) -> torch.Tensor:
-                return down.replaced(units, down.acts[:, list(units)] * factor)
-
-            answers = torch.stack([at(chosen, f) for f in scale])
+            answers = down.scaled(chosen, scale.tolist())
             loss.append(numbers(score(answers) - base))
             right.append(numbers(answers.argmax(-1) == labels))
             logits.append(numbers(answers))
-            null.append([[float((score(at(s, f)[None]) - base).double().sum()) for f in scale] for s in sets])
+            null.append([numbers(score(down.scaled(s, scale.tolist())) - base).sum(1) for s in sets])
     parts = [np.concatenate(x, axis=1) for x in (loss, right, logits)]
     table = _table(parts[0], parts[1], parts[2], images, seed)
     drawn = np.sum(null, axis=0).reshape(-1, len(scale)) / len(images)

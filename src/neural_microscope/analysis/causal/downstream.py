@@ -76,6 +76,25 @@ class Downstream:
         units = list(units)
         return self.finish(self.base + self.change(self.move(units, values), units))
 
+    def scaled(self, units: Sequence[int], factors: Sequence[float]) -> Tensor:
+        """Logits [factor, example, class] where ``units`` are multiplied together by each of ``factors``. By 1, and for an image
+        on which they are silent, logits stay bit for bit.
+        """
+        units = list(units)
+        values = self.acts[:, units]
+        if min(factors) < 0:  # the maximum that pooling takes turns into a minimum
+            return torch.stack([self.replaced(units, values * factor) for factor in factors])
+        own = self.change(self.entering(values), units)
+        loud = own.flatten(1).any(1)[:, None]
+
+        def at(factor: float) -> Tensor:
+            if factor == 1:
+                return self.logits
+            logits = self.finished(lambda some: self.base[some] + (factor - 1) * own[some])[0]
+            return torch.where(loud, logits, self.logits)
+
+        return torch.stack([at(factor) for factor in factors])
+
     def changed(self, unit: int, values: Tensor) -> Downstream:
         """The same network where one unit holds its ``values`` [example, …] already; what others change adds to that."""
         at = self.base + self.change(self.move([unit], values[:, None]), [unit])
