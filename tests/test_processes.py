@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +15,53 @@ import torch
 from threadpoolctl import threadpool_info
 
 from neural_microscope.errors import DataError, MicroscopeError
-from neural_microscope.processes import side_by_side
+from neural_microscope.processes import Job, Steps, one_by_one, side_by_side
 
 
 def nothing(*told: Any) -> None:
     pass
 
 
-def counting(number: int, tell: Any, say: Any) -> dict[str, Any]:
-    tell("counting", 1, number, "half")
-    say(f"{number} said")
+def once(job: Job) -> Steps:
+    (found,) = yield [job]
+    return found
+
+
+def counting(number: int, tell: Any) -> dict[str, Any]:
+    tell("counting", number)
     np.ones((2, 2)) @ np.ones((2, 2))
     threads = {pool["num_threads"] for pool in threadpool_info()} | {torch.get_num_threads()}
     return {"number": number, "process": os.getpid(), "threads": threads}
 
 
-def failing(folder: Path, tell: Any, say: Any) -> None:
+def doubled(number: int, tell: Any) -> int:
+    return 2 * number
+
+
+def growing(start: int) -> Steps:
+    """Three numbers, doubled at once; nothing; then their sum, doubled."""
+    found = yield [partial(doubled, start + i) for i in range(3)]
+    assert (yield []) == []
+    (total,) = yield [partial(doubled, sum(found))]
+    return found, total
+
+
+def none_at_all() -> Steps:
+    return "nothing to do"
+    yield []
+
+
+def failing(folder: Path, tell: Any) -> None:
     while not (folder / "started").exists():
         time.sleep(0.01)
     raise DataError("no such thing")
 
 
-def dying(folder: Path, tell: Any, say: Any) -> None:
+def dying(tell: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def patient(folder: Path, tell: Any, say: Any) -> None:
+def patient(folder: Path, tell: Any) -> None:
     (folder / "started").touch()
     try:
         time.sleep(600)
@@ -48,28 +70,31 @@ def patient(folder: Path, tell: Any, say: Any) -> None:
         raise
 
 
-def either(which: Any, folder: Path, tell: Any, say: Any) -> None:
-    which(folder, tell, say)
-
-
 def test_results_come_by_name_from_processes_of_one_thread_and_what_they_tell_comes_too() -> None:
     told: list[Any] = []
-    say = lambda text: told.append(text)  # noqa: E731
-    found = side_by_side(counting, {"a": (1,), "b": (2,)}, tell=lambda *what: told.append(what), say=say)
+    work = {name: once(partial(counting, number)) for name, number in (("a", 1), ("b", 2))}
+    found = side_by_side(work, lambda *what: told.append(what))
     assert list(found) == ["a", "b"]
     assert [one["number"] for one in found.values()] == [1, 2]
-    assert len({os.getpid(), *(one["process"] for one in found.values())}) == 3
+    assert os.getpid() not in {one["process"] for one in found.values()}
     assert [one["threads"] for one in found.values()] == [{1}, {1}]
-    assert sorted(map(str, told)) == ["('counting', 1, 1, 'half')", "('counting', 1, 2, 'half')", "1 said", "2 said"]
+    assert sorted(told) == [("a", "counting", 1), ("b", "counting", 2)]
+
+
+def test_steps_get_their_results_in_order_here_and_side_by_side() -> None:
+    expected = {"one": ([2, 4, 6], 24), "ten": ([20, 22, 24], 132), "none": "nothing to do"}
+    steps = lambda: {"one": growing(1), "ten": growing(10), "none": none_at_all()}  # noqa: E731
+    assert {name: one_by_one(one, nothing) for name, one in steps().items()} == expected
+    assert side_by_side(steps(), nothing) == expected
+    assert side_by_side(steps(), nothing, workers=1) == expected
 
 
 def test_the_error_of_one_is_raised_here_and_the_other_is_interrupted(tmp_path: Path) -> None:
-    jobs = {"patient": (patient, tmp_path), "failing": (failing, tmp_path)}
     with pytest.raises(DataError, match="no such thing"):
-        side_by_side(either, jobs, tell=nothing, say=nothing)
+        side_by_side({n: once(partial(job, tmp_path)) for n, job in (("p", patient), ("f", failing))}, nothing)
     assert (tmp_path / "interrupted").exists()
 
 
-def test_a_process_that_dies_without_a_word_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_a_process_that_dies_without_a_word_is_an_error_that_names_it() -> None:
     with pytest.raises(MicroscopeError, match="the process of poor ended without a result"):
-        side_by_side(dying, {"poor": (tmp_path,)}, tell=nothing, say=nothing)
+        side_by_side({"poor": once(dying)}, nothing)

@@ -6,19 +6,21 @@ import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from . import config, explorer, phantoms, processes, report
 from .analysis.findings import findings
-from .analysis.look import FirstLook, first_look
+from .analysis.look import FirstLook, looking
 from .config import CNNConfig, MLPConfig, NetworkConfig, TrainConfig
 from .data import Dataset, load_or_digits
 from .errors import RunError
 from .models import build
 from .recording import Recorder, resume
+from .report.network import drawing
 from .run import Run
-from .training import Observer, Telling, train
+from .training import Telling, train
 
 Tell = Callable[[str, int, int, str], None]
 """tell(what is being done, done, total, a few words): for a progress bar."""
@@ -47,31 +49,31 @@ def run(
         few = slice(0, max(1, len(data.train) // SHORT_SHARE))
         note = f"short form: one epoch on {len(data.train) // SHORT_SHARE:,} training images, so the networks are not good ones"
         data = Dataset(data.name, data.train.subset(few), data.test, f"{data.note} {note}".strip())
-    jobs = {kind: (out / kind, *config, data) for kind, config in settings(data, seed, short).items()}
-    with bars as tell:
-        looks = list(processes.side_by_side(look_into, jobs, tell=tell, say=show).values())
-    show("drawing the pages")
+    work = {kind.upper(): _work(out / kind, *config, data) for kind, config in settings(data, seed, short).items()}
+    with bars as bar:
+
+        def tell(kind: str, what: str, done: int = 0, total: int = 0, state: str = "") -> None:
+            if total:
+                bar(f"{kind}: {what}", done, total, state)
+            else:
+                show(what)
+
+        found = processes.side_by_side(work, tell)
+    show("putting the pages together")
+    looks = [look for look, _ in found.values()]
+    drawn = {kind: inside for kind, (_, inside) in found.items()}
     pages = [
         explorer.write(looks, out / "explorer.html"),
-        report.compose(looks, out / "report.html", calibration=phantoms.open_record()),
+        report.compose(looks, out / "report.html", calibration=phantoms.open_record(), drawn=drawn),
     ]
     return looks, pages, [data.note] if data.note else []
 
 
-def look_into(
-    folder: Path,
-    network: NetworkConfig,
-    training: TrainConfig,
-    data: Dataset,
-    tell: Tell,
-    say: Callable[[str], None],
-) -> FirstLook:
-    """One network, trained where it is not yet, and looked into."""
-    kind = folder.name.upper()
-    _train(folder, network, training, data, Telling(kind, tell), say)
-    return first_look(
-        Run.open(folder), lambda part, done, total: tell(f"looking inside the {kind}: {part}", done, total, "")
-    )
+def _work(folder: Path, network: NetworkConfig, training: TrainConfig, data: Dataset) -> processes.Steps:
+    """One network: trained where it is not yet, looked into, and its part of the report drawn."""
+    yield [partial(trained, folder, network, training, data)]
+    look = yield from looking(Run.open(folder))
+    return look, (yield from drawing(look, look.name))
 
 
 def settings(data: Dataset, seed: int, short: bool) -> dict[str, tuple[NetworkConfig, TrainConfig]]:
@@ -92,24 +94,20 @@ def told(looks: list[FirstLook]) -> list[str]:
     return [f"{f.where}: {f.claim}" for f in findings(looks) if f.holds]
 
 
-def _train(
-    folder: Path,
-    network: NetworkConfig,
-    training: TrainConfig,
-    data: Dataset,
-    bar: Observer,
-    show: Callable[[str], None],
+def trained(
+    folder: Path, network: NetworkConfig, training: TrainConfig, data: Dataset, tell: Callable[..., None]
 ) -> None:
     """A finished run of exactly this kind: found, continued, or made."""
+    bar = Telling("training", tell)
     if not (folder / "run.json").exists():
         train(build(network, training.seed), data, training, observers=[Recorder(folder), bar])
         return
     found = Run.open(folder)
     _refuse_other(found, network, training, data)
     if found.status == "finished":
-        show(f"{folder}: already trained")
+        tell(f"{folder}: already trained")
     else:
-        show(f"{folder}: continuing at step {found.steps[-1]}")
+        tell(f"{folder}: continuing at step {found.steps[-1]}")
         resume(folder, data=data, observers=[bar])
 
 

@@ -1,83 +1,130 @@
-"""Jobs side by side, each in a process of its own on one thread; what they tell on the way reaches the caller."""
+"""Work in steps: one job after the other here, or side by side in a few processes, each on one thread."""
 
 from __future__ import annotations
 
 import os
 import pickle
 import signal
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from multiprocessing import connection, get_context
-from typing import Any
+from multiprocessing.process import BaseProcess
+from typing import Any, cast
 
 from .errors import MicroscopeError
 
+Job = Callable[[Callable[..., None]], Any]
+"""job(tell) -> its result. ``tell`` takes whatever the caller is to know on the way. Side by side it must be picklable: a partial."""
 
-def side_by_side(
-    job: Callable[..., Any],
-    arguments: Mapping[str, tuple[Any, ...]],
-    *,
-    tell: Callable[[str, int, int, str], None],
-    say: Callable[[str], None],
-) -> dict[str, Any]:
-    """What ``job(*arguments[name], tell=…, say=…)`` returns for each name, all at once; the functions are called here.
+Steps = Generator[list[Job], list[Any], Any]
+"""Gives the jobs of a step, which need nothing of each other; is sent their results, in that order; returns what came of all."""
+
+
+def one_by_one(steps: Steps, tell: Callable[..., None]) -> Any:
+    """What ``steps`` returns, its jobs done here."""
+    results: list[Any] | None = None
+    while True:
+        try:
+            jobs = next(steps) if results is None else steps.send(results)
+        except StopIteration as end:
+            return end.value
+        results = [job(tell) for job in jobs]
+
+
+def side_by_side(work: Mapping[str, Steps], tell: Callable[..., None], workers: int = 2) -> dict[str, Any]:
+    """What each of ``work`` returns; its jobs go to whichever of ``workers`` processes is free, in the order in which they come
+    up. ``tell(name, …)`` is called here with what a job of ``work[name]`` tells.
 
     Where one fails, or here an interruption comes, the others are interrupted, as by Ctrl-C, and waited for. An error of a job is
     raised here as it was there; a process that dies without a word is a MicroscopeError. A script that calls this does so under
     ``if __name__ == "__main__":``.
     """
     context = get_context("spawn")  # forking beside torch's threads may hang
-    names, workers = {}, []
-    results: dict[str, Any] = {}
-    here: dict[str, Callable[..., None]] = {"tell": tell, "say": say}
+    processes: list[BaseProcess] = []
+    free: list[connection.Connection] = []
+    busy: dict[connection.Connection, tuple[str, int]] = {}
+    waiting: deque[tuple[str, int, Job]] = deque()
+    results: dict[str, list[Any]] = {}
+    left: dict[str, int] = {}
+    returned: dict[str, Any] = {}
+
+    def proceed(name: str) -> None:
+        """The jobs of the next step that has any, or the end."""
+        jobs: list[Job] = []
+        while not jobs:
+            try:
+                jobs = work[name].send(results[name]) if name in results else next(work[name])
+            except StopIteration as end:
+                returned[name] = end.value
+                return
+            results[name], left[name] = [None] * len(jobs), len(jobs)
+        waiting.extend((name, place, job) for place, job in enumerate(jobs))
+
     try:
-        for name, given in arguments.items():
-            ours, theirs = context.Pipe(duplex=False)
-            workers.append(context.Process(target=_work, args=(theirs, job, given), name=name))
-            workers[-1].start()
+        for _ in range(workers):
+            ours, theirs = context.Pipe()
+            processes.append(context.Process(target=_work, args=(theirs,)))
+            processes[-1].start()
             theirs.close()
-            names[ours] = name
-        while names:
-            for end in connection.wait(list(names)):
-                assert isinstance(end, connection.Connection)
+            free.append(ours)
+        for name in work:
+            proceed(name)
+        while waiting or busy:
+            while waiting and free:
+                end, (name, place, job) = free.pop(), waiting.popleft()
+                busy[end] = name, place
+                with suppress(BrokenPipeError):  # it is dead, which shows when it is listened to
+                    end.send(job)
+            for one in connection.wait(list(busy)):
+                end = cast(connection.Connection, one)
+                name, place = busy[end]
                 try:
                     what, content = end.recv()
-                except EOFError:
-                    raise MicroscopeError(f"the process of {names[end]} ended without a result") from None
+                except (EOFError, ConnectionResetError):
+                    raise MicroscopeError(f"the process of {name} ended without a result") from None
                 if what == "failed":
                     raise content
-                if what == "done":
-                    results[names.pop(end)] = content
-                else:
-                    here[what](*content)
+                if what == "told":
+                    tell(name, *content)
+                    continue
+                results[name][place] = content
+                left[name] -= 1
+                free.append(end)
+                del busy[end]
+                if not left[name]:
+                    proceed(name)
     except BaseException as error:
-        for worker in workers:
+        for process in processes:
             if isinstance(error, KeyboardInterrupt):
-                worker.join(2)  # a terminal interrupts it too, and once is enough
-            if worker.is_alive() and worker.pid is not None:
-                os.kill(worker.pid, signal.SIGINT)
+                process.join(2)  # a terminal interrupts it too, and once is enough
+            if process.is_alive() and process.pid is not None:
+                os.kill(process.pid, signal.SIGINT)
         raise
     finally:
-        for worker in workers:
-            worker.join()
-    return {name: results[name] for name in arguments}
+        for end in (*free, *busy):
+            end.close()
+        for process in processes:
+            process.join()
+    return {name: returned[name] for name in work}
 
 
-def _work(pipe: connection.Connection, job: Callable[..., Any], given: tuple[Any, ...]) -> None:
-    """In the process: the job on one thread, then its result or its error."""
+def _work(pipe: connection.Connection) -> None:
+    """In a process: job after job on one thread, until there are no more or one fails."""
     import torch
     from threadpoolctl import threadpool_limits
-
-    def through(what: str) -> Callable[..., None]:
-        return lambda *content: pipe.send((what, content))
 
     try:
         torch.set_num_threads(1)
         with threadpool_limits(1):
-            pipe.send(("done", job(*given, tell=through("tell"), say=through("say"))))
-    except BrokenPipeError:  # nobody listens any more
+            while True:
+                job = pipe.recv()
+                pipe.send(("done", job(lambda *content: pipe.send(("told", content)))))
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # nothing more comes, or nobody listens
         pass
     except BaseException as error:
-        pipe.send(("failed", _sendable(error)))
+        with suppress(OSError):
+            pipe.send(("failed", _sendable(error)))
 
 
 def _sendable(error: BaseException) -> BaseException:

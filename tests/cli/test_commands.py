@@ -151,7 +151,7 @@ def test_ctrl_c_exits_with_130_keeps_the_run_and_resume_ends_it(tmp_path: Path) 
 
 
 def test_demo_without_mnist_uses_the_digits_loudly_ends_with_the_page_and_reuses_what_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """Where nothing answers: the mirrors are pointed at a closed local port."""
     code = (
@@ -176,14 +176,10 @@ def test_demo_without_mnist_uses_the_digits_loudly_ends_with_the_page_and_reuses
     assert "NOT mnist" in (out / "explorer.html").read_text("utf-8")
     assert nm.Run.open(out / "mlp").description["data"]["name"] == "digits"
     said: list[str] = []
-    tell = lambda *what: None  # noqa: E731
-    with monkeypatch.context() as patch:  # that finished runs are used again is seen without looking into them again
-        patch.setattr(demonstration, "first_look", lambda run, progress: run)
-        digits = nm.data.load("digits")
-        few = nm.data.Dataset("digits", digits.train.subset(slice(0, len(digits.train) // 6)), digits.test)
-        for kind, config in demonstration.settings(few, 0, True).items():
-            run = demonstration.look_into(out / kind, *config, few, tell, said.append)
-            assert run.folder == out / kind
+    digits = nm.data.load("digits")
+    few = nm.data.Dataset("digits", digits.train.subset(slice(0, len(digits.train) // 6)), digits.test)
+    for kind, config in demonstration.settings(few, 0, True).items():
+        demonstration.trained(out / kind, *config, few, said.append)
     assert sum("already trained" in line for line in said) == 2
     other = microscope("demo", "--data", "digits", "--short", "--seed", 1, "--out", out)
     assert other.returncode == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import xarray as xr
 
 from ..axes import unit_axis
 from ..errors import RunError
+from ..processes import Steps, one_by_one
 from ..run import Run
 from ..statistics import bootstrap, halves
 from . import causal, dynamics, geometry, predictions, selectivity, similarity
@@ -112,7 +114,14 @@ class FirstLook:
 
 
 def first_look(run: Run, progress: Progress | None = None) -> FirstLook:
-    """Runs the default analysis on a run's hidden layers. ``progress(part, done, total)`` counts the layers of each part."""
+    """Runs the default analysis on a run's hidden layers. ``progress(part, done, total)`` counts the measures of each layer, and
+    what is asked of the whole network.
+    """
+    return one_by_one(looking(run), progress or (lambda part, done, total: None))
+
+
+def looking(run: Run) -> Steps:
+    """`first_look` in steps: the layers and the network as a whole need nothing of each other."""
     if run.description["model"]["kind"] == "module":
         raise RunError(
             f"{run.folder} records a {run.description['model']['class']}, whose layers have no names this analysis knows. Take its "
@@ -123,52 +132,47 @@ def first_look(run: Run, progress: Progress | None = None) -> FirstLook:
             f"{run.folder} has {len(run.probe)} probe images; this analysis needs {FEWEST_IMAGES} or more: RecordConfig(probe_size=…)"
         )
     names = [name for name in run.hook_points if name.endswith("hook_post")]
-    tell = progress or (lambda part, done, total: None)
-    loaded = {name: run.activations(name).load() for name in names}
-    logits = run.activations("logits").load()
-    whole = _whole(run, loaded, logits, tell)
-    parts: dict[str, dict[str, Any]] = {name: {} for name in names}
-    for part, measure in _MEASURES.items():
-        for done, name in enumerate(names):
-            parts[name] |= measure(run, name, loaded[name])
-            tell(part, done + 1, len(names))
-    layers = tuple(LayerLook(hook_point=n, axis=unit_axis(loaded[n].dims), **parts[n]) for n in names)
-    cumulative = _cumulative(run, layers) if layers else None
-    tell("all layers together", 1, 1)
-    return FirstLook(
-        run=run,
-        name=run.description["model"]["kind"].upper(),
-        layers=layers,
-        cumulative=cumulative,
-        **whole,
-    )
+    *layers, whole = yield [*(partial(_layer, run, name) for name in names), partial(_whole, run, names)]
+    (cumulative,) = yield [partial(_cumulative, run, layers)]
+    name = run.description["model"]["kind"].upper()
+    return FirstLook(run=run, name=name, layers=tuple(layers), cumulative=cumulative, **whole)
 
 
-def _whole(run: Run, acts: dict[str, xr.DataArray], logits: xr.DataArray, tell: Progress) -> dict[str, Any]:
+def _layer(run: Run, name: str, tell: Progress) -> LayerLook:
+    acts = run.activations(name).load()
+    found: dict[str, Any] = {}
+    for done, measure in enumerate(_MEASURES):
+        found |= measure(run, name, acts)
+        tell(name.removesuffix(".hook_post"), done + 1, len(_MEASURES))
+    return LayerLook(hook_point=name, axis=unit_axis(acts.dims), **found)
+
+
+def _whole(run: Run, names: Sequence[str], tell: Progress) -> dict[str, Any]:
     """What concerns the network as a whole."""
+    acts = {name: run.activations(name).load() for name in names}
+    logits = run.activations("logits").load()
     has_gradients = run.description["record"]["norms_every"] and run.training.sizes["step"] > 0
-    flow = dynamics.gradient_flow(run.gradients) if has_gradients else None
     found: dict[str, Any] = {
         "curve": dynamics.learning_curve(run.training, run.log),
         "classes": dynamics.learning_by_class(run.log),
-        "gradients": flow,
+        "gradients": dynamics.gradient_flow(run.gradients) if has_gradients else None,
         "spectra": dynamics.weight_spectra((run.weights(step) for step in run.steps), run.steps),
     }
-    tell("training", 1, 1)
+    tell("the whole network", 1, 3)
     found |= {
         "confusion": predictions.confusion(logits),
         "confusions": predictions.confusion_over_time(logits),
         "order": predictions.learning_order(logits),
         "reliability": predictions.calibration_error(logits),
     }
-    tell("predictions", 1, 1)
+    tell("the whole network", 2, 3)
     last = list(acts.values())[-1:]
     found |= {
         "collapse": geometry.neural_collapse(last[0], *_output(run, last[0]), logits=logits) if last else None,
         "collapse_change": _collapse_change(last[0]) if last else (np.nan, np.nan),
         "similarity": similarity.matrix(_at_end(acts), _at_end(acts)) if last else None,
     }
-    tell("layers compared", 1, 1)
+    tell("the whole network", 3, 3)
     return found
 
 
@@ -257,17 +261,19 @@ def _causality(run: Run, name: str, acts: xr.DataArray) -> dict[str, Any]:
     }
 
 
-_MEASURES: dict[str, Callable[[Run, str, xr.DataArray], dict[str, Any]]] = {
-    "dynamics": _dynamics,
-    "geometry": _geometry,
-    "specialisation": _specialisation,
-    "drift": _drift,
-    "causality": _causality,
-}
+_MEASURES: tuple[Callable[[Run, str, xr.DataArray], dict[str, Any]], ...] = (
+    _dynamics,
+    _geometry,
+    _specialisation,
+    _drift,
+    _causality,
+)
 
 
-def _cumulative(run: Run, layers: Sequence[LayerLook]) -> xr.Dataset:
+def _cumulative(run: Run, layers: Sequence[LayerLook], tell: Progress) -> xr.Dataset | None:
     """Units of all hidden layers cut out one after the other, the most selective first, the costliest first, or at random."""
+    if not layers:
+        return None
     selective = np.concatenate(
         [np.nan_to_num(layer.selectivity["selectivity"].values, nan=-np.inf) for layer in layers]
     )
@@ -282,7 +288,9 @@ def _cumulative(run: Run, layers: Sequence[LayerLook]) -> xr.Dataset:
     judge = run.probe.subset(halves(run.probe.labels)[1])
     images = judge.balanced(min(JUDGED, judge.most_balanced))
     names = [layer.hook_point for layer in layers]
-    return causal.cumulative_ablation(run.model(), images, names, orders, shares=SHARES, random=ORDERS)
+    found = causal.cumulative_ablation(run.model(), images, names, orders, shares=SHARES, random=ORDERS)
+    tell("all layers together", 1, 1)
+    return found
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import xarray as xr
 from ..analysis.findings import findings, populations
 from ..analysis.look import FirstLook, Progress, first_look, pairs
 from ..errors import RunError
+from ..processes import one_by_one
 from ..run import Run
 from . import html, network, sections
 
@@ -32,18 +33,24 @@ def write(
     return compose([first_look(run, progress) for run in runs], path, calibration=calibration)
 
 
-def compose(looks: Sequence[FirstLook], path: str | Path, *, calibration: xr.Dataset | None = None) -> Path:
-    """The page of what `first_look` found."""
+def compose(
+    looks: Sequence[FirstLook],
+    path: str | Path,
+    *,
+    calibration: xr.Dataset | None = None,
+    drawn: Mapping[str, str] | None = None,
+) -> Path:
+    """The page of what `first_look` found. ``drawn``: parts about single networks that `network.drawing` gave already, by name."""
     groups = populations(looks)
     names = _distinct([group[0] for group in groups])
     groups = [[replace(look, name=name) for look in group] for group, name in zip(groups, names, strict=True)]
     shown = [group[0] for group in groups]
-    found = findings([look for group in groups for look in group])
+    found, inside = findings([look for group in groups for look in group]), drawn or {}
     parts = [
         sections.head(shown, names, calibration is not None),
         sections.summary(shown, names, found, [len(group) for group in groups]),
         sections.training(shown, names),
-        *(network.network(look, name) for look, name in zip(shown, names, strict=True)),
+        *(inside.get(name) or _inside(look, name) for look, name in zip(shown, names, strict=True)),
         sections.side_by_side(pairs(shown), names),
         sections.calibrated(calibration),
         sections.about(looks, names),
@@ -54,6 +61,10 @@ def compose(looks: Sequence[FirstLook], path: str | Path, *, calibration: xr.Dat
     partial.write_text(html.page("What happens inside: " + " and ".join(names), "".join(parts)), "utf-8")
     os.replace(partial, path)
     return path
+
+
+def _inside(look: FirstLook, name: str) -> str:
+    return one_by_one(network.drawing(look, name), lambda *told: None)
 
 
 def _distinct(looks: Sequence[FirstLook]) -> list[str]:

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from ..analysis.look import FirstLook
+from ..processes import Steps
 from . import layers, life, units
 from .html import anchor, escape
 
 
-def network(look: FirstLook, name: str) -> str:
+def drawing(look: FirstLook, name: str) -> Steps:
+    """The part of the page in steps: its sections can be drawn side by side."""
     head = f'<h2 id="{anchor(name)}">Inside the {escape(name)}</h2>'
     if not look.layers:
         return head + "<p>This network has no hidden layer.</p>" + life.life(look)
+    by_layer = [partial(units.units, place=place) for place in range(len(look.layers))]
+    sections: list[Callable[[FirstLook], str]] = [life.life, layers.layers, *by_layer, units.together]
+    drawn = yield [partial(_drawn, section, look, n + 1, len(sections)) for n, section in enumerate(sections)]
     return (
         f"{head}<p>First how it learnt, then what its layers make of the images, then its {look.layers[0].axis}s one by one.</p>"
-        f"{life.life(look)}{layers.layers(look)}{units.units(look)}"
+        f"{''.join(drawn)}"
     )
+
+
+def _drawn(
+    section: Callable[[FirstLook], str], look: FirstLook, done: int, total: int, tell: Callable[..., None]
+) -> str:
+    found = section(look)
+    tell("drawing", done, total)
+    return found

@@ -11,12 +11,9 @@ from ..analysis.look import FirstLook, LayerLook
 from .html import ONE, escape, folding, picture, table, tiles
 
 
-def units(look: FirstLook) -> str:
-    parts = [_layer(look, layer) for layer in look.layers]
-    return "".join(parts) + _cumulative(look)
-
-
-def _layer(look: FirstLook, layer: LayerLook) -> str:
+def units(look: FirstLook, place: int) -> str:
+    """Those of one layer."""
+    layer = look.layers[place]
     short, word, n = escape(layer.short), layer.axis, look.confusion.attrs["n_examples"]
     costly = int((layer.effects["accuracy_drop_q"] < 0.05).sum())
     settled = int(np.isfinite(layer.life["since"].values).sum())
@@ -157,7 +154,7 @@ def _strips(look: FirstLook, layer: LayerLook, n: int) -> str:
     )
 
 
-def _cumulative(look: FirstLook) -> str:
+def together(look: FirstLook) -> str:
     curves = look.cumulative
     if curves is None:
         return ""
