@@ -46,15 +46,17 @@ def _enlarged(digits: nm.data.ImageSet) -> nm.data.ImageSet:
     return nm.data.ImageSet(np.pad(images, ((0, 0), (2, 2), (2, 2))), digits.labels)
 
 
-def interleaved(variants: Variants, rounds: int, *, warm: bool = True) -> Times:
-    """CPU seconds of this process for each variant, ``rounds`` times, with ``warm`` after one unmeasured round."""
+def interleaved(
+    variants: Variants, rounds: int, *, warm: bool = True, clock: Callable[[], float] = time.process_time
+) -> Times:
+    """Seconds of ``clock`` (CPU time of this process) for each variant, ``rounds`` times, with ``warm`` after one unmeasured round."""
     times: Times = {name: [] for name in variants}
     for turn in range(0 if warm else 1, rounds + 1):
         for name, call in variants.items():
-            start = time.process_time()
+            start = clock()
             call()
             if turn:
-                times[name].append(time.process_time() - start)
+                times[name].append(clock() - start)
     return times
 
 
@@ -70,11 +72,13 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
 
 
-def table(title: str, times: Times, base: str, aims: dict[str, str], limit: str | None = None) -> str:
+def table(
+    title: str, times: Times, base: str, aims: dict[str, str], limit: str | None = None, *, clock: str = "CPU"
+) -> str:
     """A Markdown table: n, median and range of every variant, its ratio to ``base`` and to ``limit``, and its aim."""
     middle = medians(times)
     bases = [base] if limit is None else [base, limit]
-    heads = ["variant", "n", "CPU ms", "range", *(f"÷ {name}" for name in bases), "aim"]
+    heads = ["variant", "n", f"{clock} ms", "range", *(f"÷ {name}" for name in bases), "aim"]
     rows = []
     for name, values in times.items():
         ratios = [digits(middle[name] / middle[other]) for other in bases]
