@@ -1,14 +1,19 @@
-"""``make bench``: prints every table and writes them to benchmarks/RESULTS.md. ``--quick`` only tries the harness."""
+"""``make bench``: prints every table and writes them to benchmarks/RESULTS.md. ``--quick`` only tries the harness.
+
+``python -m benchmarks training`` measures that part anew and replaces it in the file, which must be of the same machine and software.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 
 import torch
 
@@ -54,26 +59,50 @@ def memory() -> str:
         return ""
 
 
-def parts(form: Form) -> Iterator[str]:
+def name_of(module: ModuleType) -> str:
+    return module.__name__.split(".")[-1]
+
+
+def part(module: ModuleType, form: Form) -> Iterator[str]:
     torch.set_num_threads(1)
-    yield head(form)
-    for module in MODULES:
-        yield f"\n## {module.__name__.split('.')[-1]}\n\n{(module.__doc__ or '').strip()}"
-        yield from module.run(form)
+    yield f"\n## {name_of(module)}\n\n{(module.__doc__ or '').strip()}"
+    yield from module.run(form)
+
+
+def renewed(text: str, form: Form, names: list[str], told: dict[str, str]) -> str:
+    """RESULTS.md with some parts measured anew."""
+    before, *old = re.split(r"\n(?=\n## )", text.rstrip("\n"))
+    same = [one.partition("\n* processor")[2].partition("\n* device")[0] for one in (before, head(form))]
+    if same[0] != same[1]:
+        sys.exit("RESULTS.md is of another machine or other software: run all of it anew, make bench")
+    there = {one.removeprefix("\n## ").partition("\n")[0]: one for one in old}
+    made = f"* {', '.join(names)}: measured anew on {date.today()}, after a change"
+    return "\n".join([before, made, *(told.get(name, one) for name, one in there.items())]) + "\n"
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", help="all, unless named", choices=[[], *map(name_of, MODULES)])
     parser.add_argument("--quick", action="store_true", help="tiny sizes, one repeat, on scikit-learn's digits")
     parser.add_argument("--out", type=Path, help="the file to write; the quick form writes none unless asked")
     asked = parser.parse_args(arguments)
     out = asked.out or (None if asked.quick else Path(__file__).with_name("RESULTS.md"))
-    told = []
-    for part in parts(Form(asked.quick)):
-        told.append(part)
-        print(part, flush=True)
-    if out:
-        out.write_text("\n".join(told) + "\n", "utf-8")
+    form = Form(asked.quick)
+    if not asked.parts:
+        print(head(form), flush=True)
+    told = {}
+    for module in MODULES:
+        if asked.parts and name_of(module) not in asked.parts:
+            continue
+        lines = []
+        for line in part(module, form):
+            lines.append(line)
+            print(line, flush=True)
+        told[name_of(module)] = "\n".join(lines)
+    if out and asked.parts:
+        out.write_text(renewed(out.read_text("utf-8"), form, list(told), told), "utf-8")
+    elif out:
+        out.write_text("\n".join([head(form), *told.values()]) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
