@@ -163,6 +163,43 @@ def test_a_pass_that_starts_in_the_middle_is_changed_by_what_stands_there_and_ho
         model.run_from("layers.1.hook_pots", changed)
 
 
+class Seen(torch.nn.ReLU):
+    """A nonlinearity that remembers how large its maps were."""
+
+    def forward(self, tensor: torch.Tensor) -> torch.Tensor:
+        self.rows = tensor.shape[2]
+        return super().forward(tensor)
+
+
+def test_pooling_goes_before_the_nonlinearity_where_nobody_looks_and_changes_no_bit() -> None:
+    images, labels = torch.rand(64, 1, 28, 28, generator=torch.Generator().manual_seed(0)), torch.arange(64) % 10
+    ways = {"unwatched": [], "watched": ["layers.0.hook_post"]}
+    found = {}
+    for way, names in ways.items():
+        model = CNN(seed=3)
+        model.layers[0].activation = seen = Seen()
+        with model.hooks([(name, lambda tensor, hook: None) for name in names]):
+            logits = model(images)
+            torch.nn.functional.cross_entropy(logits, labels).backward()
+        found[way] = seen.rows, [logits, *(p.grad for p in model.parameters())]
+    assert {way: rows for way, (rows, _) in found.items()} == {"unwatched": 14, "watched": 28}
+    assert all(torch.equal(a, b) for a, b in zip(found["unwatched"][1], found["watched"][1], strict=True))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"pool": "average"}, {"activation": "tanh"}, {"norm": "layer", "norm_position": "after"}],
+    ids=lambda change: next(iter(change.values())),
+)
+def test_pooling_stays_behind_what_is_no_rectifier_of_a_maximum(change: dict) -> None:
+    model = CNN(CNNConfig(**change))
+    assert not any(layer._pools_early() for layer in model.layers)
+    plain = CNN()
+    assert [layer._pools_early() for layer in plain.layers] == [True, True, False]
+    plain.layers[0].pool.register_forward_hook(lambda *seen: None)
+    assert not plain.layers[0]._pools_early()
+
+
 @settings(deadline=None, max_examples=40)
 @given(config=configs, seed=seeds)
 def test_a_seed_gives_the_same_bits_and_leaves_the_global_generator_alone(config: NetworkConfig, seed: int) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from .config import CNNConfig, MLPConfig, NetworkConfig
 from .errors import DataError, unknown
 from .hooks import HookedModel, HookPoint
+from .hooks.point import foreign
 
 _ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}
 _POOLS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
@@ -54,13 +55,27 @@ class HiddenLayer(nn.Module):
             if self.norm is not None and self.norm_first:
                 x = self.norm(x)
             x = self.hook_pre(x)
-        if after in ("", "hook_pre"):
+        early = after in ("", "hook_pre") and self._pools_early()
+        if early and self.pool is not None:
+            x = self.activation(self.pool(x))
+        elif after in ("", "hook_pre"):
             x = self.hook_post(self.activation(x))
         if self.norm is not None and self.hook_norm is not None and after in ("", "hook_pre", "hook_post"):
             x = self.hook_norm(self.norm(x))
         if self.pool is not None and self.hook_pool is not None and after != "hook_pool":
-            x = self.hook_pool(self.pool(x))
+            x = self.hook_pool(x if early else self.pool(x))
         return x if self.dropout is None else self.dropout(x)
+
+    def _pools_early(self) -> bool:
+        """Whether pooling may come before the nonlinearity, which then has a quarter of the work: the highest of rectified values
+        is the highest value, rectified, and the same one gets the gradient. Only where nobody looks at what is in between.
+        """
+        if (
+            not (isinstance(self.pool, nn.MaxPool2d) and isinstance(self.activation, nn.ReLU))
+            or self.hook_norm is not None
+        ):
+            return False
+        return not (self.hook_post.watched or foreign(self.activation) or foreign(self.pool))
 
 
 def _flat(x: Tensor) -> Tensor:

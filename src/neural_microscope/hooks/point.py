@@ -31,9 +31,14 @@ class HookPoint(nn.Module):
     def forward(self, tensor: Tensor) -> Tensor:
         return tensor
 
+    @property
+    def watched(self) -> bool:
+        """Whether anybody sees, or changes, what passes here."""
+        return bool(self.attached) or foreign(self)
+
     def __call__(self, tensor: Tensor) -> Tensor:
         # nn.Module.__call__ costs more than a small layer's share of a one-image forward pass: only foreign hooks get it.
-        if self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks:
+        if foreign(self):
             tensor = super().__call__(tensor)
         for run in tuple(self.attached):
             replacement = run(tensor)
@@ -53,6 +58,13 @@ class HookPoint(nn.Module):
 
     def extra_repr(self) -> str:
         return repr(self.name)
+
+
+def foreign(module: nn.Module) -> bool:
+    """Whether a module has hooks that are torch's own, not this package's."""
+    return bool(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    )
 
 
 @dataclass(frozen=True, eq=False)
