@@ -162,7 +162,7 @@ def exponent(sizes: list[int], values: list[float]) -> str:
     """The slope of the logarithms by least squares ± its standard error, and that of the last two alone."""
     kept = [(size, value) for size, value in zip(sizes, values, strict=True) if value > 0]
     if len(kept) < 3:
-        return "not fitted: fewer than three points"
+        return "not fitted: fewer than three points are large enough to tell"
     x, y = np.log(kept).T
     fit = stats.linregress(x, y)
     return f"{fit.slope:.2f} ± {fit.stderr:.2f}, over the last step {(y[-1] - y[-2]) / (x[-1] - x[-2]):.2f}"
