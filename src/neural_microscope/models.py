@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .config import CNNConfig, MLPConfig, NetworkConfig
 from .errors import DataError, unknown
 from .hooks import HookedModel, HookPoint
-from .hooks.point import foreign
+from .hooks.point import watched
 
 _ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}
 _POOLS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
@@ -75,7 +75,7 @@ class HiddenLayer(nn.Module):
             or self.hook_norm is not None
         ):
             return False
-        return not (self.hook_post.watched or foreign(self.activation) or foreign(self.pool))
+        return not any(watched(module) for module in (self.hook_post, self.activation, self.pool))
 
 
 def _flat(x: Tensor) -> Tensor:

@@ -31,14 +31,9 @@ class HookPoint(nn.Module):
     def forward(self, tensor: Tensor) -> Tensor:
         return tensor
 
-    @property
-    def watched(self) -> bool:
-        """Whether anybody sees, or changes, what passes here."""
-        return bool(self.attached) or foreign(self)
-
     def __call__(self, tensor: Tensor) -> Tensor:
         # nn.Module.__call__ costs more than a small layer's share of a one-image forward pass: only foreign hooks get it.
-        if foreign(self):
+        if _foreign(self):
             tensor = super().__call__(tensor)
         for run in tuple(self.attached):
             replacement = run(tensor)
@@ -60,8 +55,12 @@ class HookPoint(nn.Module):
         return repr(self.name)
 
 
-def foreign(module: nn.Module) -> bool:
-    """Whether a module has hooks that are torch's own, not this package's."""
+def watched(module: nn.Module) -> bool:
+    """Whether anybody sees, or changes, what a module or a hook point gives: this package, or torch's own hooks."""
+    return bool(getattr(module, "attached", ())) or _foreign(module)
+
+
+def _foreign(module: nn.Module) -> bool:
     return bool(
         module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
     )
