@@ -37,7 +37,7 @@ def head(form: Form) -> str:
         "peers": there + (f"; not installed, so not measured: {absent}" if absent else ""),
         "device": f"all of it on the processor; nothing was measured on a GPU ({gpu})",
         "times": "CPU time of the process, medians of n interleaved repeats after one that does not count, and their range. "
-        "The explorer's are by the clock. Ratios, of medians, carry over to other machines better than times do.",
+        "The explorer's and those of two threads are by the clock. Ratios, of medians, carry over to other machines better than times do.",
     }
     rows = [f"* {name}: {line}" for name, line in lines.items()]
     return "\n".join(["# Benchmarks\n", *([QUICK + "\n"] if form.quick else []), *rows])
@@ -69,15 +69,15 @@ def part(module: ModuleType, form: Form) -> Iterator[str]:
     yield from module.run(form)
 
 
-def renewed(text: str, form: Form, names: list[str], told: dict[str, str]) -> str:
-    """RESULTS.md with some parts measured anew."""
-    before, *old = re.split(r"\n(?=\n## )", text.rstrip("\n"))
-    same = [one.partition("\n* processor")[2].partition("\n* device")[0] for one in (before, head(form))]
-    if same[0] != same[1]:
-        sys.exit("RESULTS.md is of another machine or other software: run all of it anew, make bench")
-    there = {one.removeprefix("\n## ").partition("\n")[0]: one for one in old}
-    made = f"* {', '.join(names)}: measured anew on {date.today()}, after a change"
-    return "\n".join([before, made, *(told.get(name, one) for name, one in there.items())]) + "\n"
+def before(out: Path | None, form: Form) -> dict[str, str]:
+    """The parts that RESULTS.md holds, by name, and its head as ``""``; refused where they don't belong to what is measured now."""
+    if out is None:
+        return {}
+    top, *there = re.split(r"\n(?=\n## )", out.read_text("utf-8").rstrip("\n"))
+    machine = [one.partition("\n* processor")[2].partition("\n* device")[0] for one in (top, head(form))]
+    if machine[0] != machine[1] or (QUICK in top) != form.quick:
+        sys.exit(f"{out} is of another machine, other software or the other form: measure all of it anew")
+    return {"": top, **{one.removeprefix("\n## ").partition("\n")[0]: one for one in there}}
 
 
 def main(arguments: list[str]) -> None:
@@ -86,11 +86,13 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--quick", action="store_true", help="tiny sizes, one repeat, on scikit-learn's digits")
     parser.add_argument("--out", type=Path, help="the file to write; the quick form writes none unless asked")
     asked = parser.parse_args(arguments)
+    torch.set_num_threads(1)
     out = asked.out or (None if asked.quick else Path(__file__).with_name("RESULTS.md"))
     form = Form(asked.quick)
-    if not asked.parts:
-        print(head(form), flush=True)
-    told = {}
+    told = before(out, form) if asked.parts else {"": head(form)}
+    if asked.parts and out:
+        told[""] += f"\n* {', '.join(asked.parts)}: measured anew on {date.today()}, after a change"
+    print(told.get("", head(form)), flush=True)
     for module in MODULES:
         if asked.parts and name_of(module) not in asked.parts:
             continue
@@ -99,10 +101,9 @@ def main(arguments: list[str]) -> None:
             lines.append(line)
             print(line, flush=True)
         told[name_of(module)] = "\n".join(lines)
-    if out and asked.parts:
-        out.write_text(renewed(out.read_text("utf-8"), form, list(told), told), "utf-8")
-    elif out:
-        out.write_text("\n".join([head(form), *told.values()]) + "\n", "utf-8")
+    if out:
+        order = ["", *map(name_of, MODULES)]
+        out.write_text("\n".join(told[name] for name in order if name in told) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

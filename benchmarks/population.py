@@ -1,6 +1,6 @@
 """What many seeds of one MLP cost, trained together, beside one plain torch run and their bare matrix products.
 
-With one thread by CPU time; with two, for everything in the table, by the clock, which tells something where nothing else runs.
+With one thread by CPU time; with two by the clock, which tells something only on a machine where nothing else runs.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,27 +164,55 @@ def test_a_pass_that_starts_in_the_middle_is_changed_by_what_stands_there_and_ho
         model.run_from("layers.1.hook_pots", changed)
 
 
-class Seen(torch.nn.ReLU):
-    """A nonlinearity that remembers how large its maps were."""
-
-    def forward(self, tensor: torch.Tensor) -> torch.Tensor:
-        self.rows = tensor.shape[2]
-        return super().forward(tensor)
-
-
-def test_pooling_goes_before_the_nonlinearity_where_nobody_looks_and_changes_no_bit() -> None:
+def test_pooling_goes_before_the_nonlinearity_where_nobody_looks_and_changes_no_bit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     images, labels = torch.rand(64, 1, 28, 28, generator=torch.Generator().manual_seed(0)), torch.arange(64) % 10
-    ways = {"unwatched": [], "watched": ["layers.0.hook_post"]}
-    found = {}
-    for way, names in ways.items():
+    rows: list[int] = []
+    relu = nn.functional.relu
+    monkeypatch.setattr(nn.functional, "relu", lambda x, inplace: rows.append(x.shape[-2]) or relu(x))
+    found = []
+    for watching in (False, True):
         model = CNN(seed=3)
-        model.layers[0].activation = seen = Seen()
-        with model.hooks([(name, lambda tensor, hook: None) for name in names]):
+        with model.hooks([("layers.0.hook_post", lambda tensor, hook: None)] * watching):
             logits = model(images)
-            torch.nn.functional.cross_entropy(logits, labels).backward()
-        found[way] = seen.rows, [logits, *(p.grad for p in model.parameters())]
-    assert {way: rows for way, (rows, _) in found.items()} == {"unwatched": 14, "watched": 28}
-    assert all(torch.equal(a, b) for a, b in zip(found["unwatched"][1], found["watched"][1], strict=True))
+            nn.functional.cross_entropy(logits, labels).backward()
+        found.append([logits, *(p.grad for p in model.parameters())])
+    assert (rows[0], rows[3]) == (14, 28)
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+class Zero(nn.Module):
+    def forward(self, tensor: torch.Tensor) -> torch.Tensor:
+        return 0 * tensor
+
+
+class Other(nn.ReLU):
+    pass
+
+
+def watch_pool(layer: Any) -> None:
+    layer.pool.register_forward_hook(lambda *seen: None)
+
+
+def watch_activation(layer: Any) -> None:
+    layer.activation.register_full_backward_hook(lambda *seen: None)
+
+
+def replace_point(layer: Any) -> None:
+    layer.hook_post = Zero()
+
+
+def replace_activation(layer: Any) -> None:
+    layer.activation = Other()
+
+
+@pytest.mark.parametrize("change", [watch_pool, watch_activation, replace_point, replace_activation])
+def test_a_layer_that_is_watched_or_altered_keeps_its_order(change: Any) -> None:
+    layers = CNN().layers
+    assert [layer._pools_early() for layer in layers] == [True, True, False]
+    change(layers[0])
+    assert [layer._pools_early() for layer in layers] == [False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -194,10 +223,6 @@ def test_pooling_goes_before_the_nonlinearity_where_nobody_looks_and_changes_no_
 def test_pooling_stays_behind_what_is_no_rectifier_of_a_maximum(change: dict) -> None:
     model = CNN(CNNConfig(**change))
     assert not any(layer._pools_early() for layer in model.layers)
-    plain = CNN()
-    assert [layer._pools_early() for layer in plain.layers] == [True, True, False]
-    plain.layers[0].pool.register_forward_hook(lambda *seen: None)
-    assert not plain.layers[0]._pools_early()
 
 
 @settings(deadline=None, max_examples=40)

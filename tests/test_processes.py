@@ -28,8 +28,12 @@ def once(job: Job) -> Steps:
 
 
 def counting(number: int, tell: Any) -> dict[str, Any]:
+    """What is loaded only now keeps to one thread too."""
+    import scipy.linalg
+    import sklearn.cluster  # noqa: F401
+
     tell("counting", number)
-    np.ones((2, 2)) @ np.ones((2, 2))
+    scipy.linalg.inv(np.eye(2))
     threads = {pool["num_threads"] for pool in threadpool_info()} | {torch.get_num_threads()}
     return {"number": number, "process": os.getpid(), "threads": threads}
 
@@ -55,6 +59,10 @@ def failing(folder: Path, tell: Any) -> None:
     while not (folder / "started").exists():
         time.sleep(0.01)
     raise DataError("no such thing")
+
+
+def reading(tell: Any) -> None:
+    raise EOFError("no data left in file")
 
 
 def dying(tell: Any) -> None:
@@ -98,3 +106,8 @@ def test_the_error_of_one_is_raised_here_and_the_other_is_interrupted(tmp_path: 
 def test_a_process_that_dies_without_a_word_is_an_error_that_names_it() -> None:
     with pytest.raises(MicroscopeError, match="the process of poor ended without a result"):
         side_by_side({"poor": once(dying)}, nothing)
+
+
+def test_a_job_that_finds_no_more_data_is_no_process_that_ended() -> None:
+    with pytest.raises(EOFError, match="no data left"):
+        side_by_side({"reader": once(reading)}, nothing)

@@ -335,8 +335,7 @@ def _bars() -> Iterator[Callable[[str, int, int, str], None]]:
         def tell(what: str, done: int, total: int, state: str) -> None:
             if what not in tasks:
                 tasks[what] = progress.add_task(what, total=total, state="")
-            # Of jobs side by side the last may be done before others.
-            progress.update(tasks[what], completed=max(done, progress.tasks[tasks[what]].completed), state=state)
+            progress.update(tasks[what], completed=done, state=state)
 
         yield tell
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -38,7 +39,8 @@ def run(
 ) -> tuple[list[FirstLook], list[Path], list[str]]:
     """(what was found in each network, the page to read and the one to touch, what the user must know about the data).
 
-    Each network is trained and looked into by a process of its own, on one thread.
+    The two networks are trained side by side; what then is to be looked at and drawn is done by the same two processes, on one
+    thread each.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it warns of is the data's note, said here and at the end
@@ -51,8 +53,12 @@ def run(
         data = Dataset(data.name, data.train.subset(few), data.test, f"{data.note} {note}".strip())
     work = {kind.upper(): _work(out / kind, *config, data) for kind, config in settings(data, seed, short).items()}
     with bars as bar:
+        sections = Counter[str]()
 
         def tell(kind: str, what: str, done: int = 0, total: int = 0, state: str = "") -> None:
+            if what == "drawing":  # sections are done in any order
+                sections[kind] += done
+                done = sections[kind]
             if total:
                 bar(f"{kind}: {what}", done, total, state)
             else:

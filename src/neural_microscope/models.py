@@ -70,12 +70,10 @@ class HiddenLayer(nn.Module):
         """Whether pooling may come before the nonlinearity, which then has a quarter of the work: the highest of rectified values
         is the highest value, rectified, and the same one gets the gradient. Only where nobody looks at what is in between.
         """
-        if (
-            not (isinstance(self.pool, nn.MaxPool2d) and isinstance(self.activation, nn.ReLU))
-            or self.hook_norm is not None
-        ):
+        kinds = type(self.pool), type(self.activation), type(self.hook_post)
+        if kinds != (nn.MaxPool2d, nn.ReLU, HookPoint) or self.hook_norm is not None:
             return False
-        return not any(watched(module) for module in (self.hook_post, self.activation, self.pool))
+        return not any(watched(module) for module in (self.pool, self.activation, self.hook_post))
 
 
 def _flat(x: Tensor) -> Tensor:

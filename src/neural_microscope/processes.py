@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
@@ -41,7 +42,7 @@ def side_by_side(work: Mapping[str, Steps], tell: Callable[..., None], workers: 
     ``if __name__ == "__main__":``.
     """
     context = get_context("spawn")  # forking beside torch's threads may hang
-    processes: list[BaseProcess] = []
+    started: dict[connection.Connection, BaseProcess] = {}
     free: list[connection.Connection] = []
     busy: dict[connection.Connection, tuple[str, int]] = {}
     waiting: deque[tuple[str, int, Job]] = deque()
@@ -64,8 +65,9 @@ def side_by_side(work: Mapping[str, Steps], tell: Callable[..., None], workers: 
     try:
         for _ in range(workers):
             ours, theirs = context.Pipe()
-            processes.append(context.Process(target=_work, args=(theirs,)))
-            processes[-1].start()
+            process = context.Process(target=_work, args=(theirs,))
+            process.start()
+            started[ours] = process
             theirs.close()
             free.append(ours)
         for name in work:
@@ -84,6 +86,7 @@ def side_by_side(work: Mapping[str, Steps], tell: Callable[..., None], workers: 
                 except (EOFError, ConnectionResetError):
                     raise MicroscopeError(f"the process of {name} ended without a result") from None
                 if what == "failed":
+                    del busy[end]  # that process has ended
                     raise content
                 if what == "told":
                     tell(name, *content)
@@ -95,36 +98,46 @@ def side_by_side(work: Mapping[str, Steps], tell: Callable[..., None], workers: 
                 if not left[name]:
                     proceed(name)
     except BaseException as error:
-        for process in processes:
-            if isinstance(error, KeyboardInterrupt):
-                process.join(2)  # a terminal interrupts it too, and once is enough
-            if process.is_alive() and process.pid is not None:
-                os.kill(process.pid, signal.SIGINT)
+        # A terminal interrupts them too, and once is enough. The idle ones go home by themselves when their pipe closes.
+        patience = time.monotonic() + 2 * isinstance(error, KeyboardInterrupt)
+        for end in busy:
+            started[end].join(max(0, patience - time.monotonic()))
+            if started[end].is_alive():
+                os.kill(cast(int, started[end].pid), signal.SIGINT)
         raise
     finally:
-        for end in (*free, *busy):
+        for end in started:
             end.close()
-        for process in processes:
-            process.join()
+        for worker in started.values():
+            worker.join()
     return {name: returned[name] for name in work}
 
 
 def _work(pipe: connection.Connection) -> None:
     """In a process: job after job on one thread, until there are no more or one fails."""
+    # Libraries read these when they are loaded, which may be in the middle of a job.
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     import torch
     from threadpoolctl import threadpool_limits
 
-    try:
-        torch.set_num_threads(1)
-        with threadpool_limits(1):
-            while True:
-                job = pipe.recv()
+    torch.set_num_threads(1)
+    while True:
+        try:
+            job = pipe.recv()
+        except (EOFError, ConnectionResetError, KeyboardInterrupt):  # nothing more comes
+            return
+        except BaseException as error:  # what can't be unpickled
+            return _failed(pipe, error)
+        try:
+            with threadpool_limits(1):  # those that were loaded before
                 pipe.send(("done", job(lambda *content: pipe.send(("told", content)))))
-    except (EOFError, BrokenPipeError, ConnectionResetError):  # nothing more comes, or nobody listens
-        pass
-    except BaseException as error:
-        with suppress(OSError):
-            pipe.send(("failed", _sendable(error)))
+        except BaseException as error:
+            return _failed(pipe, error)
+
+
+def _failed(pipe: connection.Connection, error: BaseException) -> None:
+    with suppress(OSError):  # nobody listens any more
+        pipe.send(("failed", _sendable(error)))
 
 
 def _sendable(error: BaseException) -> BaseException:

@@ -119,6 +119,12 @@ def test_what_can_not_be_scaled_is_refused_and_without_others_there_is_no_null(
     assert np.isnan(everything["loss_increase_null_low"]).all()
 
 
+@pytest.mark.parametrize("factors", [(), (1, np.nan), (np.inf,)])
+def test_doses_are_numbers(mlp: nm.MLP, digits: nm.data.ImageSet, factors: tuple[float, ...]) -> None:
+    with pytest.raises(DataError, match="one or more, all of them finite"):
+        causal.dose_response(mlp, digits, LAYER, 4, factors=factors)
+
+
 def test_a_shift_is_the_difference_of_two_confusion_tables(mlp: nm.MLP, digits: nm.data.ImageSet) -> None:
     hooks = [(LAYER, nm.interventions.zero(unit=[1, 2, 3]))]
     table = causal.confusion_shift(mlp, digits, hooks, size=3, draws=30)

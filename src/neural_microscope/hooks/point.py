@@ -55,7 +55,7 @@ class HookPoint(nn.Module):
         return repr(self.name)
 
 
-def watched(module: nn.Module) -> bool:
+def watched(module: Any) -> bool:
     """Whether anybody sees, or changes, what a module or a hook point gives: this package, or torch's own hooks."""
     return bool(getattr(module, "attached", ())) or _foreign(module)
 

@@ -18,16 +18,14 @@ def drawing(look: FirstLook, name: str) -> Steps:
         return head + "<p>This network has no hidden layer.</p>" + life.life(look)
     by_layer = [partial(units.units, place=place) for place in range(len(look.layers))]
     sections: list[Callable[[FirstLook], str]] = [life.life, layers.layers, *by_layer, units.together]
-    drawn = yield [partial(_drawn, section, look, n + 1, len(sections)) for n, section in enumerate(sections)]
+    drawn = yield [partial(_drawn, section, look, len(sections)) for section in sections]
     return (
         f"{head}<p>First how it learnt, then what its layers make of the images, then its {look.layers[0].axis}s one by one.</p>"
         f"{''.join(drawn)}"
     )
 
 
-def _drawn(
-    section: Callable[[FirstLook], str], look: FirstLook, done: int, total: int, tell: Callable[..., None]
-) -> str:
+def _drawn(section: Callable[[FirstLook], str], look: FirstLook, total: int, tell: Callable[..., None]) -> str:
     found = section(look)
-    tell("drawing", done, total)
+    tell("drawing", 1, total)  # one more
     return found

@@ -31,19 +31,19 @@ class Evaluation:
 def evaluate(model: nn.Module, images: ImageSet, *, batch_size: int | None = None) -> Evaluation:
     """Mean cross-entropy, accuracy, accuracy of each class and logits, in evaluation mode without gradients.
 
-    An image whose logits hold a NaN counts as wrong. ``batch_size`` images at a time, by default 64 where there are convolutions,
-    else 500.
+    An image whose logits hold a NaN counts as wrong. ``batch_size`` images at a time, by default 64 where there are convolutions on a
+    processor, else 500.
     """
     return score(model, images.tensor(), images.label_tensor(), images.classes, batch_size)
 
 
 def score(model: nn.Module, images: Tensor, labels: Tensor, classes: int, batch_size: int | None = None) -> Evaluation:
     """`evaluate` for images that are tensors already: float [example, 1, row, col], with their labels [example]."""
-    if (
-        batch_size is None
-    ):  # maps of many images leave the cache, and memory for them is asked for anew: up to twice the time
-        batch_size = 64 if any(p.ndim == 4 for p in model.parameters()) else 500
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    if batch_size is None:
+        # Maps of many images leave a processor's cache, and memory for them is asked for anew: up to twice the time.
+        maps = device.type == "cpu" and any(p.ndim == 4 for p in model.parameters())
+        batch_size = 64 if maps else 500
     with torch.no_grad(), evaluation(model):
         logits = torch.cat([logits_of(model, part.to(device)).cpu() for part in images.split(batch_size)])
     loss = nn.functional.cross_entropy(logits, labels)

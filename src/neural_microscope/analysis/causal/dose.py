@@ -10,7 +10,7 @@ import xarray as xr
 from torch import nn
 
 from ...data import ImageSet
-from ...errors import HookError
+from ...errors import DataError, HookError
 from ...hooks import evaluation, hooked
 from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, null_band, p_values
 from .directions import losses
@@ -36,9 +36,12 @@ def dose_response(
     share of them that cost as much (one-sided; 39 others can reach 0.025), ``…_q`` over the factors. ``accuracy`` (0..1),
     ``accuracy_by_class`` [bin, class] (NaN for a class without images), ``logits`` [bin, class]: their means. Coordinate
     ``factor``: 0 is zero ablation, 1 changes exactly nothing. In a layer without other units the null is NaN.
-    Errors: HookError for a unit that does not exist; otherwise as `ablate_all`.
+    Errors: HookError for a unit that does not exist; DataError without factors, or for one that is not finite; otherwise as
+    `ablate_all`.
     """
     scale = np.asarray(factors, float)
+    if not scale.size or not np.isfinite(scale).all():
+        raise DataError(f"factors are {scale.tolist()}; needed is one or more, all of them finite")
     loss, right, logits, null = [], [], [], []
     with torch.no_grad(), evaluation(hooked(model)):
         for _, down, labels in batches(model, images, layer):
