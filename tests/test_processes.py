@@ -103,6 +103,16 @@ def test_the_error_of_one_is_raised_here_and_the_other_is_interrupted(tmp_path: 
     assert (tmp_path / "interrupted").exists()
 
 
+def test_the_other_is_interrupted_also_where_interruptions_are_ignored_as_in_a_scripts_background(
+    tmp_path: Path,
+) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        test_the_error_of_one_is_raised_here_and_the_other_is_interrupted(tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_process_that_dies_without_a_word_is_an_error_that_names_it() -> None:
     with pytest.raises(MicroscopeError, match="the process of poor ended without a result"):
         side_by_side({"poor": once(dying)}, nothing)
