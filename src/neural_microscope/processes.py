@@ -115,9 +115,8 @@ def side_by_side(work: Mapping[str, Steps], tell: Callable[..., None], workers: 
 
 def _work(pipe: connection.Connection) -> None:
     """In a process: job after job on one thread, until there are no more or one fails."""
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # what a script starts in the background begins with it ignored
+    # What a script starts in the background begins with interruptions ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Libraries read these when they are loaded, which may be in the middle of a job.
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     import torch
