@@ -86,7 +86,7 @@ def test_spearman_leaves_nan_pairs_out_and_gives_nan_where_nothing_is_left() -> 
 
 def test_two_sided_p_values_see_both_ends_and_never_exceed_one() -> None:
     null = np.arange(99.0)[:, None]
-    low, middle, high = (float(statistics.p_two_sided(np.array([v]), null)[0]) for v in (-1.0, 49.0, 99.0))
+    low, middle, high = (float(statistics.p_values(np.array([v]), null, side="both")[0]) for v in (-1.0, 49.0, 99.0))
     assert low == pytest.approx(2 / 100)
     assert high == pytest.approx(2 / 100)
     assert middle == 1
@@ -151,3 +151,86 @@ def test_sign_flips_find_what_is_there_and_claim_nothing_of_nothing() -> None:
     assert p[1] == p[2] == pytest.approx(2 * 3.178 * stats.norm.sf(np.sqrt(20)), rel=1e-3)
     edge = statistics.sign_flips(reach[1:2], np.array([20.0]))[0]
     assert edge[0] == pytest.approx(0.05)
+
+
+def test_beside_sets_a_value_beside_its_null_and_gives_one_verdict() -> None:
+    null = np.tile(np.arange(99.0)[:, None], (1, 3))
+    table = statistics.beside(
+        "x", [100.0, 50.0, np.nan], null, "unit", units="nat", interval=([99, 49, 0], [101, 51, 0])
+    )
+    names = ("x", "x_low", "x_high", "x_null_low", "x_null_high", "x_p", "x_q", "x_shown")
+    assert tuple(table) == names
+    dims, p, attrs = table["x_p"]
+    assert dims == "unit"
+    assert attrs["draws"] == 99
+    assert attrs["floor"] == 0.01
+    np.testing.assert_allclose(p, [0.01, 0.5, np.nan])
+    np.testing.assert_allclose(table["x_q"][1], [0.02, 0.5, np.nan])
+    assert table["x_shown"][1].tolist() == [True, False, False]
+    np.testing.assert_allclose(table["x_null_high"][1], [np.percentile(np.arange(99), 97.5)] * 2 + [np.nan])
+    assert np.isnan(table["x_low"][1][2])
+    assert table["x"][2] == {"units": "nat"}
+    assert table["x_q"][2] == {"units": "1"}
+
+
+def test_beside_knows_sides_ties_families_laws_and_that_no_draws_show_nothing() -> None:
+    null = np.zeros((39, 2))
+    assert statistics.beside("x", [-1.0, 1.0], null, "unit", side="below")["x_p"][1].tolist() == [1 / 40, 1.0]
+    both = statistics.beside("x", [-1.0, 1.0], null, "unit", side="both")["x_p"]
+    assert both[1].tolist() == [0.05, 0.05]
+    assert both[2]["floor"] == 0.05
+    assert statistics.beside("x", [1e-7, 1.0], null, "unit", rounding=1e-6)["x_p"][1].tolist() == [1.0, 1 / 40]
+    assert not statistics.beside("x", [1.0, 1.0], np.zeros((0, 2)), "unit")["x_shown"][1].any()
+    law = statistics.Law(np.zeros((2, 2)), np.ones((2, 2)), np.array([[0.01, 0.04], [0.04, 0.04]]))
+    by_row = statistics.beside("x", np.ones((2, 2)), law, ("snapshot", "unit"), family="unit")["x_q"][1]
+    np.testing.assert_allclose(by_row, [[0.02, 0.04], [0.04, 0.04]])
+    alone = statistics.beside("x", 0.5, np.zeros(39), family=False)
+    assert "x_q" not in alone
+    assert bool(alone["x_shown"][1])
+    assert float(alone["x_p"][1]) == 1 / 40
+    assert not statistics.beside("x", [1.0, 1.0], null, "unit", where=[False, True])["x_shown"][1][0]
+
+
+def test_family_wise_is_holms() -> None:
+    p = np.array([0.01, np.nan, 0.04, 0.03, 0.005])
+    np.testing.assert_allclose(statistics.family_wise(p), [0.03, np.nan, 0.06, 0.06, 0.02])
+    assert np.isnan(statistics.family_wise(np.array([np.nan]))).all()
+    assert not len(statistics.family_wise(np.array([])))
+
+
+@pytest.mark.parametrize("density", [0.04, 0.15, 1.0])
+def test_rank_sum_gives_its_p_on_noise_as_often_as_it_says_also_for_rarely_firing_units(density: float) -> None:
+    rng = np.random.default_rng(1)
+    x = np.where(rng.random((300, 1500)) < density, rng.exponential(1, (300, 1500)), 0)
+    mine = np.arange(300) % 10 == 0
+    ranks = stats.rankdata(x, axis=0)
+    auc = (ranks[mine].sum(0) - 30 * 31 / 2) / (30 * 270)
+    law = statistics.rank_sum(auc, ranks, np.full(1500, 30), draws=2000)
+    for level in (0.01, 0.05, 0.2):
+        assert np.mean(law.p <= level) <= stats.binom.ppf(0.999, 1500, level) / 1500
+    assert np.mean(law.p <= 0.05) > 0.02 or density == 0.04
+    assert np.mean((law.low <= auc) & (auc <= law.high)) > 0.93
+
+
+def test_rank_sum_equals_the_exact_test_and_sees_a_perfect_unit_of_a_wide_layer() -> None:
+    x = np.array([[0.0], [0], [0], [0], [0], [0], [0], [3], [2], [1]])
+    ranks, size = stats.rankdata(x, axis=0), np.array([3])
+    exact = statistics.rank_sum(np.array([1.0]), ranks, size, draws=50_000)
+    assert exact.p[0] == pytest.approx(1 / 120, rel=0.1)
+    wide = np.random.default_rng(0).exponential(1, (1000, 64))
+    wide[:, 5] = np.arange(1000) % 10 == 0
+    ranks = stats.rankdata(wide, axis=0)
+    mine = np.arange(1000) % 10 == 0
+    auc = (ranks[mine].sum(0) - 100 * 101 / 2) / (100 * 900)
+    law = statistics.rank_sum(auc, ranks, np.full(64, 100))
+    assert np.flatnonzero(statistics.beside("auc", auc, law, "unit")["auc_shown"][1]).tolist() == [5]
+    assert np.isnan(statistics.rank_sum(np.array([np.nan]), np.ones((5, 1)), np.array([0])).p).all()
+
+
+@pytest.mark.parametrize("pairs", [3, 4, 5])
+def test_a_rank_correlation_of_few_pairs_has_a_value_and_no_interval(pairs: int) -> None:
+    rho, low, high = statistics.spearman(np.arange(pairs), np.arange(pairs) ** 2)
+    assert rho == pytest.approx(1)
+    assert np.isnan(low)
+    assert np.isnan(high)
+    assert np.isfinite(statistics.spearman(np.arange(6), np.random.default_rng(0).random(6))).all()

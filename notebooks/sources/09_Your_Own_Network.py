@@ -35,7 +35,7 @@ from torch.nn import functional
 from neural_microscope import named
 from neural_microscope.analysis import causal, probes, selectivity
 from neural_microscope.phantoms import Instrument, calibrate
-from neural_microscope.statistics import bootstrap, false_discovery, halves, null_band, p_two_sided, spearman
+from neural_microscope.statistics import bootstrap, false_discovery, halves, null_band, p_values, spearman
 
 scratch_folder = tempfile.TemporaryDirectory()  # goes when the notebook ends
 scratch = Path(scratch_folder.name)
@@ -353,7 +353,7 @@ def plain(acts, ink, draws=199, seed=0):
     size = np.sqrt((x**2).sum(0) * (z**2).sum())
     value = z @ x / size
     null = np.stack([rng.permutation(z) @ x / size for _ in range(draws)])
-    return xr.Dataset({"ink": ("unit", value), "ink_q": ("unit", false_discovery(p_two_sided(value, null)))})
+    return xr.Dataset({"ink": ("unit", value), "ink_q": ("unit", false_discovery(p_values(value, null, side="both")))})
 
 
 acts_by_hand = xr.DataArray(x[:, [one]], dims=("example", "unit"), coords={"label": ("example", labels)})
@@ -458,7 +458,7 @@ def ink_beyond_shape(acts, ink, *, draws=499, intervals=True, seed=0):
         members = np.flatnonzero(labels == label)
         orders[:, members] = rng.permuted(np.tile(members, (draws, 1)), axis=1)
     null = z[orders] @ x / size
-    p = p_two_sided(value, null)
+    p = p_values(value, null, side="both")
     found = {"ink": value, "ink_p": p, "ink_q": false_discovery(p)}
     found["ink_null_low"], found["ink_null_high"] = null_band(null)
     if intervals:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -12,6 +13,12 @@ INTERVAL = (2.5, 97.5)
 
 TIE = 1e-12
 """Numbers that differ by less, relatively, are the same but for rounding."""
+
+ALPHA = 0.05
+"""The declared rate of false claims: of one test, of one family (false discovery), and of a whole page (family-wise)."""
+
+Side = Literal["above", "below", "both"]
+"""Where structure lies relative to the null."""
 
 FEWEST_SEEDS = 5
 """An interval over seeds needs as many networks."""
@@ -41,24 +48,88 @@ def shuffles(labels: np.ndarray, n: int, seed: int = 0) -> Iterator[np.ndarray]:
         yield rng.permutation(labels)
 
 
-def p_values(values: np.ndarray, null: np.ndarray) -> np.ndarray:
-    """Share of the null at or above each value, one-sided, the value itself counted: (1 + #{null >= value}) / (1 + n).
+def p_values(values: np.ndarray, null: np.ndarray, *, side: Side = "above", rounding: float = 0.0) -> np.ndarray:
+    """Monte Carlo p of each value, the value itself counted: (1 + #{draws at or beyond it}) / (1 + n).
 
-    ``values`` [...]; ``null`` [draw, ...]. From 1 / (1 + n) to 1, never 0 (Phipson & Smyth 2010). What differs by rounding only
-    (1e-12 of the value) is a tie, and a draw that is NaN counts against the claim. A value that is NaN stays NaN.
+    ``values`` [...]; ``null`` [draw, ...]. ``side``: "above" and "below" are one-sided, "both" is twice the smaller of the two, at
+    most 1. From 1 / (1 + n) (2 / (1 + n) for both sides) to 1, never 0 (Phipson & Smyth 2010). The one rule for ties: a draw
+    within 1e-12 of the value (relatively) or within ``rounding`` (absolutely, what the measurement itself is exact to) reaches it,
+    and a draw that is NaN counts against the claim. A value that is NaN stays NaN.
     """
-    reached = (null >= values - TIE * np.abs(values)) | np.isnan(null)
+    values, null = np.asarray(values, float), np.asarray(null, float)
+    if side == "both":
+        above, below = (p_values(values, null, side=one, rounding=rounding) for one in ("above", "below"))
+        return np.minimum(2 * np.minimum(above, below), 1)
+    sign = -1 if side == "below" else 1
+    reached = (sign * null >= sign * values - TIE * np.abs(values) - rounding) | np.isnan(null)
     p = (1 + reached.sum(0)) / (1 + len(null))
     return np.where(np.isnan(values), np.nan, p)
 
 
-def p_two_sided(values: np.ndarray, null: np.ndarray) -> np.ndarray:
-    """Twice the smaller one-sided share, at most 1: for measures that may lie on either side of their null.
+class Law(NamedTuple):
+    """A null whose distribution is known, so that no draws are needed: its band and the p of the value, each [...]."""
 
-    ``values`` [...]; ``null`` [draw, ...]. NaN stays NaN.
+    low: np.ndarray
+    high: np.ndarray
+    p: np.ndarray
+
+
+def beside(
+    name: str,
+    value: Any,
+    null: np.ndarray | Law,
+    dims: Any = (),
+    *,
+    side: Side = "above",
+    units: str = "1",
+    interval: tuple[Any, Any] | None = None,
+    family: bool | str = True,
+    rounding: float = 0.0,
+    start: float = 0.0,
+    where: Any = True,
+) -> dict[str, tuple[Any, ...]]:
+    """Sets a value beside its null: the one rule for "beyond chance", as the variables of a Dataset.
+
+    ``name`` with ``…_null_low`` and ``…_null_high`` (the null's 2.5 and 97.5 percentiles), ``…_p``, ``…_q`` (false discovery over the
+    family) and ``…_shown``, the verdict: q, or p without a family, below 0.05. ``…_low`` and ``…_high`` where an ``interval`` is given.
+
+    ``value`` [...] with ``dims``; ``null``: draws [draw, ...], of which there may be none (band and p are then NaN and nothing is
+    shown), or a `Law`. ``side``: where structure lies. ``family``: True for all values together, the name of a dimension for one
+    family along it at each place of the others, False for tests that are none. ``rounding``: see `p_values`. ``start`` is added to what is
+    displayed, not to what is tested. ``where`` [...]: False leaves NaN and no verdict. The p variable's attributes hold ``draws`` and
+    ``floor``, the least p that so many draws can give (0 for a law).
     """
-    smaller = np.minimum(p_values(values, null), p_values(-np.asarray(values), -null))
-    return np.minimum(2 * smaller, 1)
+    value = np.where(where, np.asarray(value, float), np.nan)
+    gone = np.isnan(value)
+    if isinstance(null, Law):
+        low, high, p, draws = null.low, null.high, np.asarray(null.p, float), 0
+    elif len(null):
+        (low, high), draws = null_band(null), len(null)
+        p = p_values(value, null, side=side, rounding=rounding)
+    else:
+        low, high, p, draws = np.nan, np.nan, np.full(value.shape, np.nan), 0
+    low, high, p = (np.where(gone, np.nan, np.broadcast_to(one, value.shape)) for one in (low, high, p))
+    found = {"": start + value}
+    if interval is not None:
+        found |= {
+            f"_{end}": start + np.where(gone, np.nan, one) for end, one in zip(("low", "high"), interval, strict=True)
+        }
+    found |= {"_null_low": start + low, "_null_high": start + high}
+    table: dict[str, tuple[Any, ...]] = {f"{name}{end}": (dims, one, {"units": units}) for end, one in found.items()}
+    floor = (2 if side == "both" else 1) / (1 + draws) if draws else 0.0
+    table[f"{name}_p"] = (dims, p, {"units": "1", "draws": draws, "floor": floor})
+    judged = p
+    if family:
+        axis = None if family is True else list(np.atleast_1d(dims)).index(family)
+        judged = false_discovery(p) if axis is None else np.apply_along_axis(false_discovery, axis, p)
+        table[f"{name}_q"] = (dims, judged, {"units": "1"})
+    table[f"{name}_shown"] = (dims, shown(judged), {"units": "1"})
+    return table
+
+
+def shown(p: Any) -> np.ndarray:
+    """The verdict on p or q values: below 0.05; NaN is no test and shows nothing."""
+    return np.nan_to_num(np.asarray(p, float), nan=1.0) < ALPHA
 
 
 def null_band(null: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -75,6 +146,68 @@ def false_discovery(p: np.ndarray) -> np.ndarray:
     if tested.any():
         q[tested] = stats.false_discovery_control(p[tested])
     return q
+
+
+def family_wise(p: np.ndarray) -> np.ndarray:
+    """p values adjusted so that any false claim among them is rare (Holm 1979), under any dependence; NaN stays NaN."""
+    adjusted = np.full(p.shape, np.nan)
+    tested = np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    steps = p[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1) if len(order) else steps
+    return adjusted
+
+
+def rank_sum(auc: np.ndarray, ranks: np.ndarray, size: np.ndarray, *, draws: int = 20_000, seed: int = 0) -> Law:
+    """The null of an AUC: as many images drawn at random as the class has, [unit], one-sided.
+
+    ``auc`` [unit]; ``ranks`` [example, unit] of the activations, ties sharing theirs; ``size`` [unit]: images of the unit's class. A sum
+    of k of n ranks drawn without replacement has variance k (n - k) M2 / (n (n - 1)) and third moment
+    k (n - k) (n - 2 k) M3 / (n (n - 1) (n - 2)), M the sums of powers about the mean, so ties (a ReLU's zeros) are counted as they are;
+    Pearson's type III has these moments (Mann & Whitney 1947). Where fewer than 20 images differ from a unit's most frequent value, or
+    the class or its rest has fewer than 10, no such law is trusted: ``draws`` random sets of images give p and band. NaN for a unit
+    that never changes, an empty side, or fewer than three images.
+    """
+    n = len(ranks)
+    low, high, p = (np.full(len(size), np.nan) for _ in range(3))
+    centered = ranks - ranks.mean(0)
+    usable = (size > 0) & (size < n) & (np.abs(centered).max(0, initial=0) > 0) & (n > 2)
+    few = np.zeros(len(size), bool)
+    few[usable] = (active_images(ranks[:, usable]) < FEWEST_ACTIVE) | (
+        np.minimum(size, n - size)[usable] < FEWEST_OF_CLASS
+    )
+    rng = np.random.default_rng(seed)
+    for unit in np.flatnonzero(few):
+        k = int(size[unit])
+        drawn = (_random_rank_sums(ranks[:, unit], k, draws, rng) - k * (k + 1) / 2) / (k * (n - k))
+        low[unit], high[unit] = np.percentile(drawn, INTERVAL)
+        p[unit] = p_values(auc[unit], drawn)
+    usable &= ~few
+    if usable.any():
+        k, centered = size[usable], centered[:, usable]
+        spread = np.sqrt(k * (n - k) * (centered**2).sum(0) / (n * (n - 1)))
+        skew = k * (n - k) * (n - 2 * k) * (centered**3).sum(0) / (n * (n - 1) * (n - 2)) / spread**3
+        pairs = k * (n - k)
+        p[usable] = stats.pearson3.sf((auc[usable] - 0.5) * pairs / spread, skew)
+        low[usable], high[usable] = (0.5 + stats.pearson3.ppf(end / 100, skew) * spread / pairs for end in INTERVAL)
+    return Law(low, high, np.where(np.isnan(auc), np.nan, p))
+
+
+FEWEST_ACTIVE, FEWEST_OF_CLASS = 20, 10
+"""Active images, and images of a class, below which no large-sample law or interval of a unit's selectivity is trusted."""
+
+
+def active_images(x: np.ndarray) -> np.ndarray:
+    """Examples that differ from each unit's most frequent value, [unit]; ``x`` [example, unit]. After a ReLU: those it fires for."""
+    return np.array([len(column) - np.unique(column, return_counts=True)[1].max() for column in x.T], int)
+
+
+def _random_rank_sums(ranks: np.ndarray, size: int, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Rank sums of ``size`` images drawn at random, [draw]: of the tied majority only its number is drawn."""
+    values, counts = np.unique(ranks, return_counts=True)
+    if len(values) > 200:
+        return np.array([ranks[rng.permutation(len(ranks))[:size]].sum() for _ in range(draws)])
+    return rng.multivariate_hypergeometric(counts, size, size=draws) @ values
 
 
 def bootstrap_mean(values: np.ndarray, draws: int = 1000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -150,15 +283,23 @@ def random_directions(n: int, size: int, seed: int = 0) -> np.ndarray:
     return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
 
 
+FEWEST_PAIRS = 6
+"""Pairs below which a rank correlation has no interval, no p and no verdict (with 5 a bootstrap interval misses 12 % of the time)."""
+
+
 def spearman(x: np.ndarray, y: np.ndarray, draws: int = 1000, seed: int = 0) -> tuple[float, float, float]:
     """Rank correlation of x and y and its bootstrap interval over their pairs: (rho, low, high).
 
-    Pairs with a NaN are left out. NaN where fewer than three pairs remain or one side is constant.
+    Pairs with a NaN are left out. NaN where fewer than three pairs remain or one side is constant; the interval is NaN with
+    fewer than six pairs, where no bootstrap holds what it promises.
     """
     kept = ~(np.isnan(x) | np.isnan(y))
     x, y = x[kept], y[kept]
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return (np.nan, np.nan, np.nan)
+    value = float(stats.spearmanr(x, y).statistic)
+    if len(x) < FEWEST_PAIRS:
+        return value, np.nan, np.nan
     rng = np.random.default_rng(seed)
     drawn = []
     for _ in range(draws):
@@ -166,4 +307,4 @@ def spearman(x: np.ndarray, y: np.ndarray, draws: int = 1000, seed: int = 0) -> 
         if np.ptp(x[pick]) and np.ptp(y[pick]):
             drawn.append(stats.spearmanr(x[pick], y[pick]).statistic)
     low, high = np.percentile(drawn, INTERVAL)
-    return float(stats.spearmanr(x, y).statistic), float(low), float(high)
+    return value, float(low), float(high)

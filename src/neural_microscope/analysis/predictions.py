@@ -17,7 +17,6 @@ from ..statistics import (
     bootstrap_mean,
     false_discovery,
     null_band,
-    p_two_sided,
     p_values,
     shuffles,
 )
@@ -171,7 +170,7 @@ def _between_classes(learnt: np.ndarray, labels: np.ndarray, classes: int, draws
         "class_learnt_at_null_low": np.percentile(medians, INTERVAL[0], axis=0, method="lower"),
         "class_learnt_at_null_high": np.percentile(medians, INTERVAL[1], axis=0, method="higher"),
         "class_order": order,
-        "class_order_p": (p := p_two_sided(order, orders)),
+        "class_order_p": (p := p_values(order, orders, side="both")),
         "class_order_q": false_discovery(p),
         "between": between,
         "between_p": p_values(between, betweens),
@@ -272,7 +271,7 @@ def _calibration(
         **found,
         "ece_p": p_values(ece, null["ece"]),
         "mce_p": p_values(mce, null["mce"]),
-        "brier_p": p_two_sided(found["brier"], null["brier"]),
+        "brier_p": p_values(found["brier"], null["brier"], side="both"),
         "brier_low": low,
         "brier_high": high,
     }

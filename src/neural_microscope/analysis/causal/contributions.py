@@ -12,7 +12,7 @@ from ...data import ImageSet
 from ...errors import HookError
 from ...hooks import HookedModel, evaluation, hooked
 from ...models import Network
-from ...statistics import false_discovery, null_band, p_two_sided, shuffles
+from ...statistics import false_discovery, null_band, p_values, shuffles
 from .downstream import BATCH, logits_of, numbers, refuse_diverged, tensors
 
 
@@ -95,7 +95,7 @@ def _evidence(
     value = difference(images.labels)
     null = np.stack([difference(fake) for fake in shuffles(images.labels, draws, seed)])
     low, high = null_band(null)
-    p = p_two_sided(value, null)
+    p = p_values(value, null, side="both")
     found = {"": value, "_null_low": low, "_null_high": high, "_p": p, "_q": false_discovery(p)}
     units = {name: {"units": "1" if name in ("_p", "_q") else "logit"} for name in found}
     return {f"evidence{name}": ((axis, "class"), values, units[name]) for name, values in found.items()}

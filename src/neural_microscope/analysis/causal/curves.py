@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ...data import ImageSet
 from ...errors import DataError
 from ...hooks import HookedModel, evaluation, hooked
-from ...statistics import false_discovery, null_band, p_two_sided
+from ...statistics import false_discovery, null_band, p_values
 from .downstream import BATCH, logits_of, tensors, unit_values
 
 SHARES = tuple(np.linspace(0, 1, 11).tolist())
@@ -120,7 +120,7 @@ def _table(curves: np.ndarray, at: np.ndarray, names: list[str]) -> xr.Dataset:
     given, drawn = slice(len(names)), slice(len(names), None)
     low, high = null_band(curves[drawn])
     auc_low, auc_high = null_band(auc[drawn])
-    p = p_two_sided(auc[given], auc[drawn, None])
+    p = p_values(auc[given], auc[drawn, None], side="both")
     share = {"units": "share of images"}
     return xr.Dataset(
         {

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...data import ImageSet
 from ...hooks import evaluation, hooked
-from ...statistics import bootstrap, false_discovery, null_band, p_two_sided, p_values
+from ...statistics import bootstrap, false_discovery, null_band, p_values
 from .directions import NULL, chosen_directions, matched
 from .downstream import Downstream, downstream, numbers
 from .pairs import Metric, Pairs, attrs, by_pair, joined, pairs, per_unit, share_interval, share_of
@@ -92,7 +92,7 @@ def _with_null(
     low, high = share_interval(change, whole, seed)
     value = share_of(change, whole)
     null_low, null_high = null_band(drawn)
-    p = np.where(np.isnan(value), np.nan, p_two_sided(value, drawn))
+    p = np.where(np.isnan(value), np.nan, p_values(value, drawn, side="both"))
     found = {
         name: (axis, start + value),
         f"{name}_low": (axis, start + low),

@@ -13,7 +13,7 @@ from ...data import ImageSet
 from ...errors import HookError
 from ...hooks import HookedModel, evaluation, hooked
 from ...interventions import patch
-from ...statistics import false_discovery, null_band, p_two_sided, random_directions
+from ...statistics import false_discovery, null_band, p_values, random_directions
 from .dose import checked
 from .downstream import downstream, numbers
 from .pairs import Metric, Pairs, attrs, by_pair, joined, pairs, per_unit, share_interval, share_of
@@ -94,7 +94,7 @@ def _table(
     low, high = share_interval(effect, whole, seed)
     drawn = null / np.where(whole.sum() == 0, np.nan, whole.sum())
     null_low, null_high = null_band(drawn)
-    p = np.where(np.isnan(value), np.nan, p_two_sided(value, drawn))
+    p = np.where(np.isnan(value), np.nan, p_values(value, drawn, side="both"))
     share = {"units": "share of the difference"}
     return xr.Dataset(
         {

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ...data import ImageSet
 from ...errors import DataError
 from ...hooks import HookedModel, NamesFilter, evaluation, hooked
-from ...statistics import null_band, p_two_sided, p_values
+from ...statistics import null_band, p_values
 from .dose import random_sets
 from .downstream import BATCH, batches, logits_of, numbers, tensors
 
@@ -98,7 +98,7 @@ def _table(shift: np.ndarray, moved: float, null: np.ndarray, away: np.ndarray) 
             "shift": (cells, shift, count),
             "shift_null_low": (cells, low, count),
             "shift_null_high": (cells, high, count),
-            "shift_p": (cells, p_two_sided(shift, null) if len(null) else nothing),
+            "shift_p": (cells, p_values(shift, null, side="both") if len(null) else nothing),
             "moved": ((), moved, share),
             "moved_null_low": ((), away_low, share),
             "moved_null_high": ((), away_high, share),

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
-from ...statistics import null_band, p_two_sided, shuffles
+from ...statistics import null_band, p_values, shuffles
 from . import judging
 
 Directions = xr.DataArray | np.ndarray
@@ -87,7 +87,12 @@ def basis_comparison(
         chance = np.stack([_mean(null[number], count) for count in counts], 1)  # [draw, basis]
         value = np.array([_mean(values[number][None], len(values[number]))[0] for values in each])
         low, high = null_band(chance)
-        for end, found in (("", value), ("_null_low", low), ("_null_high", high), ("_p", p_two_sided(value, chance))):
+        for end, found in (
+            ("", value),
+            ("_null_low", low),
+            ("_null_high", high),
+            ("_p", p_values(value, chance, side="both")),
+        ):
             columns[f"{name}{end}"] = ("basis", found, {"units": "1" if end == "_p" else unit})
         columns[f"{name}_by_component"] = (("basis", "component"), by, {"units": unit})
     return xr.Dataset(

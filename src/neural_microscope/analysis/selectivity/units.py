@@ -12,7 +12,6 @@ from ...errors import DataError
 from ...statistics import (
     ONE_NETWORK,
     false_discovery,
-    p_two_sided,
     p_values,
     shuffles,
 )
@@ -248,7 +247,7 @@ def _rank_agreement(x: np.ndarray, y: np.ndarray, draws: int, rng: np.random.Gen
     low, high = np.tanh(np.arctanh(inside) + np.array([-half, half]))
     null = _correlation(rng.permuted(np.tile(x, (draws, 1)), axis=1), y[None])
     null_low, null_high = judging.band(null)
-    p = float(p_two_sided(np.array(value), null))
+    p = float(p_values(np.array(value), null, side="both"))
     return {"": value, "_low": low, "_high": high, "_null_low": null_low, "_null_high": null_high, "_p": p}
 
 
