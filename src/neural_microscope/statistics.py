@@ -101,6 +101,8 @@ def beside(
     """
     value = np.where(where, np.asarray(value, float), np.nan)
     gone = np.isnan(value)
+    low: Any
+    high: Any
     if isinstance(null, Law):
         low, high, p, draws = null.low, null.high, np.asarray(null.p, float), 0
     elif len(null):
