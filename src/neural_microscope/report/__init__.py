@@ -53,7 +53,7 @@ def compose(
         *(inside.get(name) or _inside(look, name) for look, name in zip(shown, names, strict=True)),
         sections.side_by_side(pairs(shown), names),
         sections.calibrated(calibration),
-        sections.about(looks, names),
+        sections.about([look for group in groups for look in group]),
     ]
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,6 +68,11 @@ def _inside(look: FirstLook, name: str) -> str:
 
 
 def _distinct(looks: Sequence[FirstLook]) -> list[str]:
-    """A name for each run: MLP and CNN, or with the folder where two are alike."""
-    names = [look.name for look in looks]
-    return [n if names.count(n) == 1 else f"{n} ({look.run.folder.name})" for n, look in zip(names, looks, strict=True)]
+    """A name for each network: MLP and CNN; where names are alike, with as much of the folder's path as tells them apart."""
+    names: list[str] = []
+    for look in looks:
+        own, alike = look.run.folder.parts, [other.run.folder.parts for other in looks if other.name == look.name]
+        parts = next((n for n in range(1, len(own)) if [p[-n:] for p in alike].count(own[-n:]) == 1), 1)
+        name = look.name if len(alike) == 1 else f"{look.name} ({'/'.join(own[-parts:])})"
+        names.append(f"{name} {names.count(name) + 1}" if name in names else name)  # one run given twice
+    return names

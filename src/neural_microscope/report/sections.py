@@ -186,14 +186,15 @@ def calibrated(result: xr.Dataset | None) -> str:
     )
 
 
-def about(looks: Sequence[FirstLook], names: Sequence[str]) -> str:
+def about(looks: Sequence[FirstLook]) -> str:
+    """Every run behind the page, those of other seeds too, and the words that it uses."""
     rows = []
-    for name, look in zip(names, looks, strict=True):
+    for look in looks:
         d = look.run.description
         m = d["machine"]
         rows.append(
             (
-                name,
+                look.name,
                 look.run.status,
                 d["model"].get("seed", "–"),
                 d["train"]["seed"],

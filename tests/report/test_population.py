@@ -1,0 +1,57 @@
+"""Runs that differ only in seed are one population of the page: it tells the first network, and names every run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import neural_microscope as nm
+from neural_microscope import cli, report
+from neural_microscope.analysis.look import first_look
+
+RECORD = nm.RecordConfig(per_octave=0, every_epoch=False, probe_size=40, gallery_size=0)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Three seeds of an MLP, one MLP of another width in a folder of the same name, and a CNN."""
+    folder, digits = tmp_path_factory.mktemp("population"), nm.data.load("digits")
+    networks = {f"a/r{seed}": nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(4,)), seed=seed) for seed in range(3)}
+    networks["b/r0"] = nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(3,)))
+    networks["cnn"] = nm.CNN(nm.CNNConfig(image_shape=(8, 8), channels=(2,), head=()))
+    for name, network in networks.items():
+        config = nm.TrainConfig(epochs=1, batch_size=256, seed=network.seed)
+        nm.train(network, digits, config, observers=[nm.Recorder(folder / name, RECORD)])
+    return {name: folder / name for name in networks}
+
+
+def rows(text: str) -> list[tuple[str, str]]:
+    """(network, seed of its weights) of each run in the table at the page's end."""
+    table = text[text.index("<span>The runs</span>") :].split("</table>")[0]
+    cells = [re.findall(r"<td>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
+    return [(row[0], row[2]) for row in cells]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_report_of_seeds_of_one_network_names_each(count: int, folders: dict[str, Path], tmp_path: Path) -> None:
+    runs = [nm.Run.open(folders[f"a/r{seed}"]) for seed in range(count)]
+    text = nm.report.write(runs, tmp_path / "page.html").read_text("utf-8")
+    assert rows(text) == [("MLP", str(seed)) for seed in range(count)]
+    assert f"the MLP: {count} seeds" in text
+    assert re.search(rf"It holds on \d of {count} seeds", text)
+    assert text.count("Inside the MLP</h2>") == 1
+
+
+def test_the_command_reports_a_population_beside_another_network(folders: dict[str, Path], tmp_path: Path) -> None:
+    cli.report([folders[name] for name in ("a/r1", "cnn", "a/r0")], tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text("utf-8")
+    assert rows(text) == [("MLP", "1"), ("MLP", "0"), ("CNN", "0")]
+    assert "the MLP: 2 seeds, the CNN: 1 seed" in text
+
+
+def test_networks_in_folders_of_one_name_are_told_apart(folders: dict[str, Path]) -> None:
+    looks = [first_look(nm.Run.open(folders[name])) for name in ("a/r0", "b/r0", "cnn")]
+    assert report._distinct(looks) == ["MLP (a/r0)", "MLP (b/r0)", "CNN"]
+    assert report._distinct([looks[0], looks[0]]) == ["MLP (r0)", "MLP (r0) 2"]
