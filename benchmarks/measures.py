@@ -61,8 +61,8 @@ def _components(form: Form) -> str:
     times = interleaved(
         {
             "scikit-learn PCA": lambda: PCA(10).fit_transform(x),
-            "geometry.pca, no shuffle": lambda: geometry.pca(acts, 10, null_draws=0),
-            "geometry.pca, 20 shuffles as null": lambda: geometry.pca(acts, 10),
+            "geometry.pca, no shuffle": lambda: geometry.pca(acts, components=10, draws=0),
+            "geometry.pca, 20 shuffles as null": lambda: geometry.pca(acts, components=10),
         },
         form.pick(3, 1),
     )

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from neural_microscope import named
-from neural_microscope.errors import DataError
+from neural_microscope.errors import DataError, UnknownName
 
 
 def acts(shape: tuple[int, ...] = (2, 4, 3), dims: tuple[str, ...] = ("snapshot", "example", "unit")) -> xr.DataArray:
@@ -82,3 +82,15 @@ def test_activations_of_other_images_are_not_compared() -> None:
         named.same_examples(acts(), acts().isel(example=[0, 1, 2]))
     with pytest.raises(DataError, match="different labels"):
         named.same_examples(acts(), acts().assign_coords(label=("example", [1, 0, 1, 0])))
+
+
+def test_snapshots_are_asked_for_by_the_steps_they_were_recorded_at() -> None:
+    assert named.snapshots(acts(), [128, 0, 128]).tolist() == [0, 1]
+    assert named.snapshots(acts(), 128).tolist() == named.snapshots(acts(), -1).tolist() == [1]
+    assert named.snapshots(acts(), None).tolist() == [0, 1]
+    assert named.snapshots(acts(), ()).tolist() == []
+    assert named.snapshots(acts().drop_vars("step"), (1,)).tolist() == [1]
+    assert named.snapshots(acts()[1], 128).tolist() == [0]
+    for wrong in (1, -3):
+        with pytest.raises(UnknownName, match=f"no snapshot at step {wrong}; there is: 0, 128"):
+            named.snapshots(acts(), [0, wrong])

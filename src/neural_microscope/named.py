@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterable
+
 import numpy as np
 import xarray as xr
 
 from .axes import unit_axis
-from .errors import DataError
+from .errors import DataError, unknown
 
 
 def values(acts: xr.DataArray, *order: str) -> np.ndarray:
@@ -48,6 +51,24 @@ def flat(acts: xr.DataArray) -> np.ndarray:
 def last(acts: xr.DataArray) -> xr.DataArray:
     """The last snapshot, or all where there is no such axis."""
     return acts.isel(snapshot=-1) if "snapshot" in acts.dims else acts
+
+
+def snapshots(acts: xr.DataArray, at: Iterable[int] | int | None) -> np.ndarray:
+    """The numbers of the snapshots recorded at the steps ``at``, rising, each once; None: of all.
+
+    Steps are those of the coordinate ``step``; without it a snapshot's step is its number. A step below 0 counts from the end: -1 is
+    the last snapshot. A step that was not recorded is an UnknownName that lists those that were.
+    """
+    count = acts.sizes.get("snapshot", 1)
+    steps = np.atleast_1d(acts["step"].values if "step" in acts.coords else np.arange(count)).tolist()
+    if at is None:
+        return np.arange(count)
+    found = set()
+    for step in map(operator.index, [at] if np.ndim(at) == 0 else at):
+        if step not in steps and not -count <= step < 0:
+            raise unknown("snapshot at step", step, map(str, steps))
+        found.add(step % count if step < 0 else steps.index(step))
+    return np.array(sorted(found), int)
 
 
 def labels(acts: xr.DataArray | xr.Dataset) -> np.ndarray:

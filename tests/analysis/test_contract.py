@@ -200,20 +200,20 @@ MEASURES: dict[str, Callable[[World], Any]] = {
     "similarity.match_units": lambda w: similarity.match_units(w.last, w.other, draws=3),
     "similarity.matrix": lambda w: similarity.matrix({"a": w.last, "b": w.other}, draws=3),
     "similarity.minibatch_cka": lambda w: similarity.minibatch_cka([(w.last, w.other)]),
-    "similarity.principal_angles": lambda w: similarity.principal_angles(w.last, w.other, 2, draws=3),
+    "similarity.principal_angles": lambda w: similarity.principal_angles(w.last, w.other, k=2, draws=3),
     "similarity.procrustes": lambda w: similarity.procrustes(w.last, w.other, draws=3),
     "similarity.replication": lambda w: similarity.replication([w.last, w.other], draws=3),
     "similarity.rsa": lambda w: similarity.rsa(w.last, w.other, draws=3),
     "similarity.unit_drift": lambda w: similarity.unit_drift(w.acts),
-    "geometry.between_classes": lambda w: geometry.between_classes(geometry.pca(w.acts, null_draws=2)),
+    "geometry.between_classes": lambda w: geometry.between_classes(geometry.pca(w.acts, draws=2)),
     "geometry.clusters": lambda w: geometry.clusters(w.acts, draws=3),
-    "geometry.dimension": lambda w: geometry.dimension(w.acts, null_draws=3),
+    "geometry.dimension": lambda w: geometry.dimension(w.acts, draws=3),
     "geometry.embed": lambda w: geometry.embed(w.acts, seeds=(0, 1), draws=3, perplexity=5),
     "geometry.faithfulness": lambda w: geometry.faithfulness(w.acts, layout(w), draws=3),
     "geometry.neural_collapse": lambda w: geometry.neural_collapse(w.acts, weights_of(w), logits=w.logits, draws=3),
-    "geometry.pca": lambda w: geometry.pca(w.acts, null_draws=3),
-    "geometry.pca_streaming": lambda w: geometry.pca_streaming([w.last, w.other], null_draws=3),
-    "geometry.subspaces": lambda w: geometry.subspaces(w.acts, {"first": np.arange(3)}, (2, 3), draws=3),
+    "geometry.pca": lambda w: geometry.pca(w.acts, draws=3),
+    "geometry.pca_streaming": lambda w: geometry.pca_streaming([w.last, w.other], draws=3),
+    "geometry.subspaces": lambda w: geometry.subspaces(w.acts, {"first": np.arange(3)}, sizes=(2, 3), draws=3),
     "causal.ablate_all": lambda w: causal.ablate_all(w.model, w.images, w.layer, method="resample", draws=5),
     "causal.ablate_directions": lambda w: causal.ablate_directions(w.model, w.images, w.layer, 3),
     "causal.attribution_patching": lambda w: causal.attribution_patching(
@@ -296,6 +296,19 @@ def test_every_public_name_keeps_this_contract() -> None:
     assert set(modules) == set(analysis.__all__) - set(TABLED_APART)
     names = {f"{module}.{name}" for module in modules for name in public(module)}
     assert names == set(MEASURES) | NOT_MEASURES
+
+
+OPTIONS_BY_NAME = ("dynamics", "geometry", "predictions", "similarity")
+"""Areas whose options can be given by keyword only."""
+
+
+@pytest.mark.parametrize("name", [name for name in MEASURES if name.startswith(OPTIONS_BY_NAME)])
+def test_options_are_given_by_keyword_only(name: str) -> None:
+    """What comes in a place is data; a default of None is data that may be missing."""
+    area, _, function = name.partition(".")
+    for parameter in inspect.signature(getattr(getattr(analysis, area), function)).parameters.values():
+        option = parameter.default not in (inspect.Parameter.empty, None)
+        assert not option or parameter.kind is inspect.Parameter.KEYWORD_ONLY, parameter
 
 
 EXTRA = {"basis", "draw", "floor", "measure", "order", "parameter", "patched", "quantile", "rank"}
@@ -681,4 +694,4 @@ def test_sides_with_more_units_than_examples_have_everything_in_common_and_so_ha
         x, y = (xr.DataArray(rng.standard_normal((12, 15)), dims=("example", "unit")) for _ in range(2))
         table = similarity.cca(x, y, keep=1.0, draws=39, seed=seed)
         assert all((table[f"{name}_p"] > 0.9).all() for name in ("cca", "svcca", "pwcca", "correlation"))
-        assert (similarity.principal_angles(x, y, 11, draws=39, seed=seed)["angle_p"] > 0.9).all()
+        assert (similarity.principal_angles(x, y, k=11, draws=39, seed=seed)["angle_p"] > 0.9).all()

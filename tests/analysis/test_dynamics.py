@@ -145,7 +145,9 @@ def test_a_class_is_reached_at_the_step_from_which_it_stays_good() -> None:
     accuracy = np.array([[0.95, 0.1, 0.1], [0.2, 0.92, 0.5], [0.9, 0.95, 0.8], [0.99, 0.9, 0.89]])
     table = dynamics.learning_by_class(class_log(accuracy))
     np.testing.assert_array_equal(table["reached_at"], [4, 1, np.nan])
-    np.testing.assert_array_equal(dynamics.learning_by_class(class_log(accuracy), 0.05)["reached_at"], [0, 0, 0])
+    np.testing.assert_array_equal(
+        dynamics.learning_by_class(class_log(accuracy), threshold=0.05)["reached_at"], [0, 0, 0]
+    )
     assert "accuracy_low" not in table
 
 

@@ -42,7 +42,7 @@ def test_standardised_units_are_scikit_learns_on_z_scores(digits: xr.DataArray) 
     z = (x - x.mean(0)) / np.where(spread > 0, spread, 1)
     z[:, 4] = 0
     labels = digits["label"].values
-    found = geometry.clusters(acts(x, labels), standardise=True, draws=2)
+    found = geometry.clusters(acts(x, labels), standardize=True, draws=2)
     assert float(found["silhouette"][0]) == pytest.approx(silhouette_score(z, labels), abs=1e-9)
 
 
@@ -84,6 +84,7 @@ def test_an_image_alone_in_its_class_counts_zero_as_in_scikit_learn() -> None:
 def test_only_the_snapshots_asked_for_are_measured() -> None:
     x = np.random.default_rng(0).normal(size=(5, 40, 3))
     array = acts(x, np.arange(40) % 4).assign_coords(step=("snapshot", [0, 1, 2, 4, 8]))
+    assert geometry.clusters(array, at=(4,), k=3, draws=2)["step"].values.tolist() == [4]
     found = geometry.clusters(array, at=(-1, 0), k=3, draws=2)
     assert found["step"].values.tolist() == [0, 8]
     alone = geometry.clusters(array.isel(snapshot=-1), k=3, draws=2)
@@ -114,7 +115,7 @@ def test_units_that_hold_the_classes_beat_random_ones_and_random_orders_do_not()
     x = rng.normal(size=(240, 40))
     x[:, 30:34] += 4 * np.eye(4)[labels]
     orders = {"planted": np.arange(30, 40), "noise": np.arange(10)}
-    found = geometry.subspaces(acts(x, labels), orders, (2, 4, 8), draws=60)
+    found = geometry.subspaces(acts(x, labels), orders, sizes=(2, 4, 8), draws=60)
     assert (found.sel(parameter="planted")["silhouette_q"] < 0.05).all()
     assert (found.sel(parameter="noise")["silhouette_q"] > 0.05).all()
     assert found["rank"].values.tolist() == [2, 4, 8]
@@ -122,7 +123,7 @@ def test_units_that_hold_the_classes_beat_random_ones_and_random_orders_do_not()
 
 def test_a_subspace_is_scikit_learns_silhouette_on_the_judging_half(digits: xr.DataArray) -> None:
     few = digits.isel(example=slice(200))
-    found = geometry.subspaces(few, {"a": np.array([4, 9, 2, 7])}, (3, 4), standardise=False, draws=2)
+    found = geometry.subspaces(few, {"a": np.array([4, 9, 2, 7])}, sizes=(3, 4), standardize=False, draws=2)
     _, judge = halves(few["label"].values)
     for size in (3, 4):
         expected = silhouette_score(few.values[judge][:, [4, 9, 2, 7][:size]], few["label"].values[judge])
@@ -132,9 +133,9 @@ def test_a_subspace_is_scikit_learns_silhouette_on_the_judging_half(digits: xr.D
 def test_standardised_subspaces_do_not_depend_on_the_units_scale(digits: xr.DataArray) -> None:
     few = digits.isel(example=slice(100))
     louder = few * np.linspace(1, 900, 30)
-    a, b = (geometry.subspaces(x, {"a": np.arange(30)}, (2, 5), draws=3) for x in (few, louder))
+    a, b = (geometry.subspaces(x, {"a": np.arange(30)}, sizes=(2, 5), draws=3) for x in (few, louder))
     np.testing.assert_allclose(a["silhouette"], b["silhouette"], atol=1e-9)
-    loud = geometry.subspaces(louder, {"a": np.arange(30)}, (2, 5), standardise=False, draws=3)
+    loud = geometry.subspaces(louder, {"a": np.arange(30)}, sizes=(2, 5), standardize=False, draws=3)
     assert np.abs(loud["silhouette"] - a["silhouette"]).max() > 0.01
 
 
@@ -146,7 +147,7 @@ def test_a_function_ranks_units_on_the_choosing_half_only(digits: xr.DataArray) 
         return np.argsort(-half.mean("example").values)
 
     few = digits.isel(example=slice(100))
-    geometry.subspaces(few, {"loudest": loudest}, (2,), draws=1)
+    geometry.subspaces(few, {"loudest": loudest}, sizes=(2,), draws=1)
     choose, _ = halves(few["label"].values)
     xr.testing.assert_identical(given[0], few.isel(example=choose))
 
@@ -154,7 +155,7 @@ def test_a_function_ranks_units_on_the_choosing_half_only(digits: xr.DataArray) 
 def test_chosen_units_that_are_constant_have_no_silhouette(digits: xr.DataArray) -> None:
     few = digits.isel(example=slice(100)).copy()
     few[:, :2] = 0.0
-    found = geometry.subspaces(few, {"dead": np.arange(4)}, (1, 2, 3), draws=5)
+    found = geometry.subspaces(few, {"dead": np.arange(4)}, sizes=(1, 2, 3), draws=5)
     assert np.isnan(found["silhouette"].values[0]).tolist() == [True, True, False]
     assert np.isnan(found["silhouette_q"].values[0]).tolist() == [True, True, False]
 
@@ -165,4 +166,4 @@ def test_chosen_units_that_are_constant_have_no_silhouette(digits: xr.DataArray)
 )
 def test_orders_that_can_not_be_are_refused(digits: xr.DataArray, order: list[float], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        geometry.subspaces(digits.isel(example=slice(60)), {"mine": np.array(order)}, (3,), draws=1)
+        geometry.subspaces(digits.isel(example=slice(60)), {"mine": np.array(order)}, sizes=(3,), draws=1)

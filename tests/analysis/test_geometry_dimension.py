@@ -8,7 +8,7 @@ import xarray as xr
 from scipy.spatial.distance import cdist
 
 from neural_microscope.analysis import geometry
-from neural_microscope.errors import DataError
+from neural_microscope.errors import DataError, UnknownName
 
 
 def acts(values: np.ndarray) -> xr.DataArray:
@@ -16,7 +16,7 @@ def acts(values: np.ndarray) -> xr.DataArray:
 
 
 def read(values: np.ndarray, name: str) -> float:
-    return float(geometry.dimension(acts(values), null_draws=0)[name][0])
+    return float(geometry.dimension(acts(values), draws=0)[name][0])
 
 
 def exact(spectrum: list[float], n: int = 60) -> np.ndarray:
@@ -44,9 +44,9 @@ def test_the_formulas_on_a_known_spectrum() -> None:
 def test_the_participation_ratio_of_the_planted_rank_and_of_isotropic_noise() -> None:
     rng = np.random.default_rng(0)
     planted = np.pad(rng.normal(size=(20_000, 3)) * (5, 3, 2), ((0, 0), (0, 61))) + 0.1 * rng.normal(size=(20_000, 64))
-    table = geometry.dimension(acts(planted), two_nn_at=(), null_draws=0)
+    table = geometry.dimension(acts(planted), two_nn_at=(), draws=0)
     assert float(table["participation_ratio"][0]) == pytest.approx(2.066, rel=0.02)
-    noise = geometry.dimension(acts(rng.normal(size=(50_000, 10))), two_nn_at=(), null_draws=0)
+    noise = geometry.dimension(acts(rng.normal(size=(50_000, 10))), two_nn_at=(), draws=0)
     assert float(noise["participation_ratio"][0]) == pytest.approx(10, rel=1e-3)
 
 
@@ -77,7 +77,7 @@ def test_units_with_something_in_common_fill_fewer_dimensions_than_shuffled_and_
     rng = np.random.default_rng(0)
     shared = rng.normal(size=(300, 2)) @ rng.normal(size=(2, 10)) + 0.1 * rng.normal(size=(300, 10))
     own = rng.normal(size=(300, 10))
-    table = geometry.dimension(acts(np.stack([own, shared])), null_draws=40)
+    table = geometry.dimension(acts(np.stack([own, shared])), draws=40)
     for name in ("participation_ratio", "effective_rank", "components_90", "two_nn"):
         low, p = table[f"{name}_null_low"].values, table[f"{name}_p"].values
         assert p[0] > 0.05
@@ -87,11 +87,11 @@ def test_units_with_something_in_common_fill_fewer_dimensions_than_shuffled_and_
 
 def test_nulls_and_two_nn_are_taken_where_they_are_asked_for() -> None:
     x = np.random.default_rng(0).normal(size=(4, 40, 3))
-    table = geometry.dimension(acts(x), two_nn_at=(1, -1), null_at=(2,), null_draws=5)
+    table = geometry.dimension(acts(x), two_nn_at=(1, -1), null_at=(2,), draws=5)
     assert np.isfinite(table["two_nn"]).values.tolist() == [False, True, False, True]
     assert np.isfinite(table["effective_rank_null_high"]).values.tolist() == [False, False, True, False]
     assert np.isnan(table["two_nn_p"]).all()
-    with pytest.raises(DataError, match="no snapshot 4"):
+    with pytest.raises(UnknownName, match="no snapshot at step 4; there is: 0, 1, 2, 3"):
         geometry.dimension(acts(x), null_at=(4,))
 
 
@@ -118,5 +118,5 @@ def test_what_fills_nothing_has_no_dimension() -> None:
 def test_whole_maps_are_points_in_the_space_of_all_their_places() -> None:
     maps = np.random.default_rng(0).normal(size=(2, 30, 2, 3, 3))
     array = xr.DataArray(maps, dims=("snapshot", "example", "channel", "row", "col"))
-    flat = geometry.dimension(acts(maps.reshape(2, 30, -1)), null_draws=3)
-    xr.testing.assert_allclose(geometry.dimension(array, null_draws=3), flat)
+    flat = geometry.dimension(acts(maps.reshape(2, 30, -1)), draws=3)
+    xr.testing.assert_allclose(geometry.dimension(array, draws=3), flat)

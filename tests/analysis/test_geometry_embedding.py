@@ -85,12 +85,12 @@ def test_a_turned_copy_of_flat_data_is_faithful_and_random_places_are_at_chance(
 @pytest.mark.skipif(importlib.util.find_spec("umap") is not None, reason="UMAP is installed here")
 def test_without_the_extra_umap_says_how_to_install_it(digits: xr.DataArray) -> None:
     with pytest.raises(MicroscopeError, match=r"pip install neural-microscope\[umap\]"):
-        geometry.embed(digits, "umap")
+        geometry.embed(digits, method="umap")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("umap") is None, reason="needs the extra umap")
 def test_umap_of_digits_beats_random_places(digits: xr.DataArray) -> None:
-    found = geometry.embed(digits, "umap", seeds=(0, 1))
+    found = geometry.embed(digits, method="umap", seeds=(0, 1))
     assert (found["trustworthiness_p"] < 0.05).all()
     assert found["embedding"].shape == (2, 150, 2)
 
@@ -104,7 +104,7 @@ def test_whole_maps_can_be_laid_out() -> None:
 
 def test_what_can_not_be_laid_out_is_refused(digits: xr.DataArray) -> None:
     with pytest.raises(UnknownName, match="did you mean 't-sne'"):
-        geometry.embed(digits, "tsne")  # type: ignore[arg-type]
+        geometry.embed(digits, method="tsne")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="give 1 to 6"):
         geometry.embed(digits.isel(example=slice(20)))
     with pytest.raises(DataError, match="all examples of pixels are equal"):

@@ -179,7 +179,7 @@ def test_principal_angles_are_scipys() -> None:
     centred = [side - side.mean(0) for side in (X, other)]
     for of, sides in (("examples", centred), ("units", [side.T for side in centred])):
         bases = [np.linalg.svd(side, full_matrices=False)[0][:, :3] for side in sides]
-        found = similarity.principal_angles(acts(X), acts(other), 3, of=of, draws=20)  # type: ignore[arg-type]
+        found = similarity.principal_angles(acts(X), acts(other), k=3, of=of, draws=20)  # type: ignore[arg-type]
         np.testing.assert_allclose(found["angle"], np.sort(linalg.subspace_angles(*bases)), atol=1e-12)
         assert found["angle"].attrs["units"] == "rad"
         assert (found["angle_p"].values < 0.05).all()
@@ -189,13 +189,13 @@ def test_small_angles_are_not_lost_to_rounding() -> None:
     tilt = 1e-9
     x = whitened(50, 4) * [4, 3, 2, 1]
     y = x @ np.array([[1, 0, tilt, 0], [0, 1, 0, 0], [-tilt, 0, 1, 0], [0, 0, 0, 1.0]])
-    found = similarity.principal_angles(acts(x), acts(y), 2, of="units", draws=2)["angle"].values
+    found = similarity.principal_angles(acts(x), acts(y), k=2, of="units", draws=2)["angle"].values
     assert found[1] == pytest.approx(tilt, rel=0.01)
 
 
 def test_spaces_drawn_at_random_are_no_closer_than_chance() -> None:
     for of in ("examples", "units"):
-        found = similarity.principal_angles(acts(noise(120, 20)), acts(noise(120, 20, 9)), 3, of=of)  # type: ignore[arg-type]
+        found = similarity.principal_angles(acts(noise(120, 20)), acts(noise(120, 20, 9)), k=3, of=of)  # type: ignore[arg-type]
         assert (found["angle_p"].values > 0.05).any()
 
 

@@ -8,7 +8,7 @@ import xarray as xr
 from scipy import linalg, stats
 
 from neural_microscope.analysis import similarity
-from neural_microscope.errors import DataError
+from neural_microscope.errors import DataError, UnknownName
 
 LABELS = np.arange(200) % 10
 SPLIT = ("shift", "scaling", "rotation", "function")
@@ -138,17 +138,20 @@ def test_the_interval_holds_what_many_images_give() -> None:
 
 def test_the_reference_may_be_the_first_the_last_or_the_one_before() -> None:
     run = acts(layer(1), X, X @ TURN)
-    assert at(similarity.drift(run, 0, draws=2), "movement") == 0
-    previous = similarity.drift(run, "previous", draws=2)
+    assert at(similarity.drift(run, reference=0, draws=2), "movement") == 0
+    previous = similarity.drift(run, reference="previous", draws=2)
     assert np.isnan(previous["movement"][0])
     assert np.isnan(previous["cka_null_low"][0])
-    pair = similarity.drift(run.isel(snapshot=[0, 1]), 0, draws=2)
+    pair = similarity.drift(run.isel(snapshot=[0, 1]), reference=0, draws=2)
     assert at(previous, "function", 1) == pytest.approx(at(similarity.drift(run[[1, 0]], draws=2), "function"))
     assert at(previous, "movement", 1) == pytest.approx(at(pair, "movement", 1))
     np.testing.assert_array_equal(previous["step"], [0, 10, 20])
-    for wrong in (3, "first", -4):
-        with pytest.raises(DataError, match="previous"):
-            similarity.drift(run, wrong)  # type: ignore[arg-type]
+    assert at(similarity.drift(run, reference=10, draws=2), "movement", 1) == 0
+    with pytest.raises(DataError, match="previous"):
+        similarity.drift(run, reference="first")  # type: ignore[arg-type]
+    for wrong in (1, -4):
+        with pytest.raises(UnknownName, match="there is: 0, 10, 20"):
+            similarity.drift(run, reference=wrong)
 
 
 def test_a_dead_snapshot_or_reference_is_nan_with_its_reason() -> None:

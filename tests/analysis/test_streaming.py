@@ -37,10 +37,10 @@ def test_it_is_what_the_measures_give_of_the_whole_log(run: nm.Run) -> None:
         over_time = measures.selectivity.over_time(acts)
         for variable in ("preferred", "selectivity", "auc", "auc_q", "beyond_chance", "gated"):
             np.testing.assert_array_equal(table[variable], over_time[variable])
-        drift = measures.similarity.drift(acts, 0, components=2, draws=5)
+        drift = measures.similarity.drift(acts, reference=0, components=2, draws=5)
         np.testing.assert_allclose(table["cka"], drift["cka"], rtol=1e-9)
         for number in range(len(run.steps)):
-            pca = measures.geometry.pca(acts, 2, fit_at=number, null_draws=5)
+            pca = measures.geometry.pca(acts, components=2, fit_at=run.steps[number], draws=5)
             for variable in ("explained", "explained_p", "explained_null_high", "eigen_gap"):
                 np.testing.assert_allclose(table[variable][number], pca[variable], rtol=1e-9)
 

@@ -29,13 +29,13 @@ def acts(units: int, seed: int = 0) -> xr.DataArray:
 
 LAYERS = {f"layers.{i}.hook_post": acts(units, i) for i, units in enumerate((12, 8, 6))}
 LAST = LAYERS["layers.2.hook_post"]
-PCA = {name: geometry.pca(a, 6) for name, a in LAYERS.items()}
-DIMENSION = {name: geometry.dimension(a, null_draws=3) for name, a in LAYERS.items()}
+PCA = {name: geometry.pca(a, components=6) for name, a in LAYERS.items()}
+DIMENSION = {name: geometry.dimension(a, draws=3) for name, a in LAYERS.items()}
 CLUSTERS = {name: geometry.clusters(a, k=3, draws=5) for name, a in LAYERS.items()}
 WEIGHTS = xr.DataArray(np.random.default_rng(0).normal(size=(4, 4, 6)), dims=("snapshot", "class", "unit"))
 COLLAPSE = geometry.neural_collapse(LAST, WEIGHTS, draws=5)
 SUBSPACES = geometry.subspaces(
-    LAYERS["layers.0.hook_post"], {"planted": np.arange(4), "others": np.arange(11, 3, -1)}, (2, 3, 4), draws=40
+    LAYERS["layers.0.hook_post"], {"planted": np.arange(4), "others": np.arange(11, 3, -1)}, sizes=(2, 3, 4), draws=40
 )
 
 
@@ -138,7 +138,7 @@ def test_filled_dots_are_the_sets_that_beat_random_units() -> None:
 def test_components_without_variance_do_not_stretch_the_axis() -> None:
     array = acts(5)
     array[..., 3:] = 0.0
-    axes = plots.explained_variance({"layers.0.hook_post": geometry.pca(array, 5)}).axes[0]
+    axes = plots.explained_variance({"layers.0.hook_post": geometry.pca(array, components=5)}).axes[0]
     assert axes.get_ylim()[0] > 0.005
     assert "of 5 above chance" in axes.get_title("left")
 

@@ -44,8 +44,8 @@ OF_ACTIVATIONS: dict[str, Callable[[xr.DataArray], plots.Plot]] = {
     "states": lambda a: plots.unit_states({LAYER: dynamics.activity(a)}),
     "lives": lambda a: plots.unit_lives({LAYER: dynamics.lives(a)}),
     "pca": lambda a: plots.pca_over_time(
-        {LAYER: geometry.pca(a, min(2, a.shape[2]))},
-        {LAYER: geometry.pca(a.isel(snapshot=[0]), min(2, a.shape[2]))},
+        {LAYER: geometry.pca(a, components=min(2, a.shape[2]))},
+        {LAYER: geometry.pca(a.isel(snapshot=[0]), components=min(2, a.shape[2]))},
         [0],
     ),
     "dimension": lambda a: plots.dimension_over_time({LAYER: geometry.dimension(a)}),

@@ -45,7 +45,7 @@ def two_sides() -> tuple[xr.DataArray, xr.DataArray]:
 PICTURES: dict[str, Callable[..., plots.Plot]] = {
     "similarity_matrix": lambda **k: plots.similarity_matrix(matrix(), rows="MLP", columns="CNN", **k),
     "drift": lambda **k: plots.drift(similarity.drift(acts(), draws=5), **k),
-    "drift_between_neighbours": lambda **k: plots.drift(similarity.drift(acts(), "previous", draws=5), **k),
+    "drift_between_neighbours": lambda **k: plots.drift(similarity.drift(acts(), reference="previous", draws=5), **k),
     "displacement": lambda **k: plots.displacement(similarity.compare(*two_sides(), draws=5), **k),
     "unit_drift": lambda **k: plots.unit_drift(similarity.unit_drift(acts()), **k),
     "unit_matches": lambda **k: plots.unit_matches(similarity.match_units(*two_sides(), draws=100), **k),

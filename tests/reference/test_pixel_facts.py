@@ -29,7 +29,7 @@ def pixels(mnist_folder: Path) -> xr.Dataset:
         for start in range(0, len(images), 10_000):
             yield xr.DataArray(images[start : start + 10_000] / 255, dims=("example", "unit"), name="input")
 
-    return geometry.pca_streaming(batches(), 784, null_draws=1)
+    return geometry.pca_streaming(batches(), components=784, draws=1)
 
 
 def test_the_first_twenty_components_explain_the_published_shares(pixels: xr.Dataset) -> None:

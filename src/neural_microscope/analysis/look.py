@@ -217,22 +217,21 @@ def _dynamics(run: Run, name: str, acts: xr.DataArray) -> dict[str, Any]:
 
 def _geometry(run: Run, name: str, acts: xr.DataArray) -> dict[str, Any]:
     two = min(2, acts.sizes[unit_axis(acts.dims)])
-    maps = geometry.pca(acts, two), geometry.pca(acts.isel(snapshot=[0]), two)
-    last = acts.sizes["snapshot"] - 1
+    maps = geometry.pca(acts, components=two), geometry.pca(acts.isel(snapshot=[0]), components=two)
     return {
         "pca": maps[0],
         "pca_untrained": maps[1],
         "between": float(geometry.between_classes(maps[0])[-1]),
         "between_untrained": float(geometry.between_classes(maps[1])[0]),
-        "dimension": geometry.dimension(acts, two_nn_at=sorted({0, last})),
-        "clusters": geometry.clusters(acts, at=sorted({0, last})),
+        "dimension": geometry.dimension(acts, two_nn_at=(0, -1)),
+        "clusters": geometry.clusters(acts, at=(0, -1)),
     }
 
 
 def _specialisation(run: Run, name: str, acts: xr.DataArray) -> dict[str, Any]:
     untrained, trained = acts.isel(snapshot=0), acts.isel(snapshot=-1)
     table = selectivity.class_selectivity(trained)
-    components = geometry.pca(trained, min(trained.shape[1], trained.shape[0] - 1))["direction"]
+    components = geometry.pca(trained, components=min(trained.shape[1], trained.shape[0] - 1))["direction"]
     return {
         "means": selectivity.class_means(trained),
         "means_untrained": selectivity.class_means(untrained),

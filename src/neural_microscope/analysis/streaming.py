@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import xarray as xr
 
+from .. import named
 from ..run import Run
 from . import geometry, selectivity, similarity
 
@@ -23,8 +24,8 @@ def stream(
     """CKA, principal components and class selectivity of a run's layers at every snapshot, {hook point: dataset [snapshot, …]}.
 
     For logs larger than memory, and for a worker of a cluster that is handed one run of many: a snapshot of a layer is read once,
-    measured and let go, beside the ``reference`` snapshot (-1 the last, 0 the untrained network). ``hook_points``: those recorded that
-    end in hook_post, or all where none does. ``progress(hook point, done, total)`` counts snapshots.
+    measured and let go, beside the snapshot recorded at the step ``reference`` (-1 the last, 0 the untrained network).
+    ``hook_points``: those recorded that end in hook_post, or all where none does. ``progress(hook point, done, total)`` counts snapshots.
 
     Each snapshot's variables are those that the measures give of it alone, with their nulls: ``cka`` with the reference
     (`similarity.cka`, [snapshot]); ``explained``, ``eigen_gap`` and ``above_chance`` of its own ``components`` leading components
@@ -36,14 +37,14 @@ def stream(
     found = {}
     for name in names:
         acts = run.activations(name)
-        fixed = acts.isel(snapshot=reference).load()
+        fixed = acts.isel(snapshot=int(named.snapshots(acts, reference)[0])).load()
         count, rows = acts.sizes["snapshot"], []
         for number in range(count):
             now = acts.isel(snapshot=number).drop_vars(["step", "epoch"]).load()
             units = selectivity.over_time(now.expand_dims("snapshot"), seed=seed)
             parts = [
                 similarity.cka(now, fixed, draws=draws, seed=seed),
-                geometry.pca(now, components, null_draws=draws, seed=seed).drop_vars(["score", "direction"]),
+                geometry.pca(now, components=components, draws=draws, seed=seed).drop_vars(["score", "direction"]),
                 units.isel(snapshot=0).drop_vars(["since", "changes"]),
             ]
             rows.append(xr.merge(parts, compat="override", combine_attrs="drop"))

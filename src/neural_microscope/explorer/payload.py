@@ -161,7 +161,7 @@ def plane(run: Run, layer: str, look: LayerLook | None = None) -> dict[str, Any]
     if layer not in run.hook_points or (acts := _units(run, layer)) is None or min(acts.shape[1:]) < 2:
         return None
     last = acts.isel(snapshot=-1)
-    found = geometry.pca(last.expand_dims("snapshot"), 2) if look is None else look.pca
+    found = geometry.pca(last.expand_dims("snapshot")) if look is None else look.pca
     return {
         "centre": _plain(last.values.astype(float).mean(0)),
         "directions": [_plain(row) for row in found["direction"].values],

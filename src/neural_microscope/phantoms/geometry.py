@@ -79,29 +79,31 @@ def layouts(*places: np.ndarray) -> xr.DataArray:
 def _read_spectrum(seed: int, streamed: bool) -> tuple[float, float]:
     acts = rank_three(seed)
     parts = [acts[:700], acts[700:]]
-    found = geometry.pca_streaming(parts, 3, null_draws=0) if streamed else geometry.pca(acts, 3, null_draws=0)
+    found = (
+        geometry.pca_streaming(parts, components=3, draws=0) if streamed else geometry.pca(acts, components=3, draws=0)
+    )
     return 25.01 / (38 + 64 * 0.01), float(found["explained"][0])
 
 
 def _read_rank(seed: int) -> tuple[float, float]:
-    return 3, int(geometry.pca(rank_three(seed, 500), 6)["above_chance"])
+    return 3, int(geometry.pca(rank_three(seed, 500), components=6)["above_chance"])
 
 
 def _read_dimension(seed: int, measure: str) -> tuple[float, float]:
-    found = geometry.dimension(equal_rank(seed), two_nn_at=(), null_draws=0)
+    found = geometry.dimension(equal_rank(seed), two_nn_at=(), draws=0)
     return 5, float(found[measure][0])
 
 
 def _read_ratio(seed: int) -> tuple[float, float]:
     spectrum = np.array([25.01, 9.01, 4.01, *[0.01] * 61])
-    found = geometry.dimension(rank_three(seed), two_nn_at=(), null_draws=0)
+    found = geometry.dimension(rank_three(seed), two_nn_at=(), draws=0)
     return float(spectrum.sum() ** 2 / (spectrum**2).sum()), float(found["participation_ratio"][0])
 
 
 def _read_two_nn(seed: int) -> tuple[float, float]:
     rng = np.random.default_rng(seed)
     flat = rng.uniform(size=(2000, 2)) @ np.linalg.qr(rng.normal(size=(8, 2)))[0].T
-    return 2, float(geometry.dimension(cloud(flat), null_draws=0)["two_nn"][0])
+    return 2, float(geometry.dimension(cloud(flat), draws=0)["two_nn"][0])
 
 
 def _read_collapse(seed: int, measure: str) -> tuple[float, float]:
@@ -135,7 +137,7 @@ def _read_purity(seed: int) -> tuple[float, float]:
 
 def _read_subspaces(seed: int) -> tuple[float, float]:
     orders = {"planted": np.arange(40), "noise": np.arange(39, -1, -1)}
-    found = geometry.subspaces(some_units_hold_the_classes(seed), orders, (4,), draws=99)
+    found = geometry.subspaces(some_units_hold_the_classes(seed), orders, sizes=(4,), draws=99)
     return 1, float((found["silhouette_q"] < 0.05).sum())
 
 
@@ -151,16 +153,18 @@ def _read_layout(seed: int, measure: str) -> tuple[float, float]:
 
 
 def claims_components(seed: int, acts: xr.DataArray) -> bool:
-    return bool(geometry.pca(acts, 1, null_draws=DRAWS, seed=seed)["above_chance"] > 0)
+    return bool(geometry.pca(acts, components=1, draws=DRAWS, seed=seed)["above_chance"] > 0)
 
 
 def claims_components_streamed(seed: int, acts: xr.DataArray) -> bool:
-    return bool(geometry.pca_streaming([acts[:40], acts[40:]], 1, null_draws=DRAWS, seed=seed)["explained_p"][0] < 0.05)
+    return bool(
+        geometry.pca_streaming([acts[:40], acts[40:]], components=1, draws=DRAWS, seed=seed)["explained_p"][0] < 0.05
+    )
 
 
 def claims_dimension(seed: int, acts: xr.DataArray, measure: str) -> bool:
     at = (0,) if measure == "two_nn" else ()
-    return bool(geometry.dimension(acts, two_nn_at=at, null_draws=DRAWS, seed=seed)[f"{measure}_p"][0] < 0.05)
+    return bool(geometry.dimension(acts, two_nn_at=at, draws=DRAWS, seed=seed)[f"{measure}_p"][0] < 0.05)
 
 
 def claims_collapse(seed: int, acts: xr.DataArray, measure: str) -> bool:
@@ -177,7 +181,7 @@ def claims_clusters(seed: int, acts: xr.DataArray, measure: str) -> bool:
 
 def claims_subspaces(seed: int, acts: xr.DataArray) -> bool:
     first = {"first": np.arange(2)}
-    return bool((geometry.subspaces(acts, first, (2,), draws=DRAWS, seed=seed)["silhouette_q"] < 0.05).any())
+    return bool((geometry.subspaces(acts, first, sizes=(2,), draws=DRAWS, seed=seed)["silhouette_q"] < 0.05).any())
 
 
 def claims_layout(seed: int, acts: xr.DataArray, measure: str, places: xr.DataArray | None = None) -> bool:

@@ -105,7 +105,7 @@ def _angle(seed: int) -> tuple[float, float]:
     x = whitened(seed, 60, 4) * [4, 1, 0.5, 0.2]
     tilt = np.eye(4)
     tilt[:2, :2] = [[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]]
-    return 0.3, float(similarity.principal_angles(side(x), side(x @ tilt), 1, of="units", draws=1)["angle"][0])
+    return 0.3, float(similarity.principal_angles(side(x), side(x @ tilt), k=1, of="units", draws=1)["angle"][0])
 
 
 def _rotation(seed: int) -> tuple[float, float]:

@@ -131,7 +131,11 @@ def _angle(axes: Axes, table: xr.Dataset, steps: np.ndarray, look: Look) -> None
 
 def _reference(table: xr.Dataset) -> str:
     reference = table.attrs.get("reference", -1)
-    return "one snapshot before" if reference == "previous" else f"at step {int(table['step'][reference]):,}"
+    return (
+        "one snapshot before"
+        if reference == "previous"
+        else f"at step {int(table['step'][reference] if reference < 0 else reference):,}"
+    )
 
 
 @draws

@@ -15,7 +15,7 @@ RULE_OF_THUMB = 1e-3
 """An update of about this share of the weights is often quoted as healthy (Karpathy, CS231n notes). It is no null."""
 
 
-def learning_curve(training: xr.Dataset, log: xr.Dataset, per_octave: int = 4) -> xr.Dataset:
+def learning_curve(training: xr.Dataset, log: xr.Dataset, *, per_octave: int = 4) -> xr.Dataset:
     """Loss and share of errors while learning, of a run's ``training`` and ``log``.
 
     ``train_loss``, ``train_error`` [bin]: means over log-spaced stretches of steps (coordinate ``at``: their
@@ -45,7 +45,7 @@ def learning_curve(training: xr.Dataset, log: xr.Dataset, per_octave: int = 4) -
     )
 
 
-def gradient_flow(gradients: xr.Dataset, per_octave: int = 2) -> xr.Dataset:
+def gradient_flow(gradients: xr.Dataset, *, per_octave: int = 2) -> xr.Dataset:
     """How large gradients and updates are while learning, of a run's ``gradients`` [step, parameter].
 
     ``grad_norm`` (L2 norm of a parameter's gradient) and ``update_ratio`` (norm of the update over norm of the
@@ -79,7 +79,7 @@ def gradient_flow(gradients: xr.Dataset, per_octave: int = 2) -> xr.Dataset:
     )
 
 
-def learning_by_class(log: xr.Dataset, threshold: float = 0.9, counts: np.ndarray | None = None) -> xr.Dataset:
+def learning_by_class(log: xr.Dataset, *, threshold: float = 0.9, counts: np.ndarray | None = None) -> xr.Dataset:
     """How well each class is read at each snapshot, of a run's ``log``, and since when it stays well read.
 
     ``accuracy`` [snapshot, class]: share of the class's test images read rightly, 0..1, NaN for a class without

@@ -87,7 +87,7 @@ def lives(acts: xr.DataArray) -> xr.Dataset:
     )
 
 
-def histograms(acts: xr.DataArray, bins: int = 60, limits: tuple[float, float] | None = None) -> xr.Dataset:
+def histograms(acts: xr.DataArray, *, bins: int = 60, limits: tuple[float, float] | None = None) -> xr.Dataset:
     """Histogram of all activations of a layer at each snapshot, on common bins: ``share`` [snapshot, bin], sums to 1
     with what lies outside.
 

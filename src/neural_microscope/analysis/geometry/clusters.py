@@ -11,7 +11,7 @@ import xarray as xr
 from ... import named
 from ...errors import DataError
 from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, halves, shuffles
-from .spaces import beside_null, blocks, snapshots, space, standardised
+from .spaces import beside_null, blocks, space, standardized
 
 Order = np.ndarray | Sequence[int] | Callable[[xr.DataArray], np.ndarray]
 
@@ -21,13 +21,14 @@ def clusters(
     *,
     at: Sequence[int] | None = None,
     k: int = 10,
-    standardise: bool = False,
+    standardize: bool = False,
     draws: int = 20,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Whether images of one class lie together, [snapshot], at the snapshots ``at`` (all by default).
+    """Whether images of one class lie together, [snapshot], at the snapshots recorded at the steps ``at`` (-1 the last; all by
+    default).
 
-    ``acts`` [snapshot, example, unit] (or channel, or whole maps) with the coordinate ``label``. ``standardise``: each
+    ``acts`` [snapshot, example, unit] (or channel, or whole maps) with the coordinate ``label``. ``standardize``: each
     unit is first given mean 0 and spread 1, so that no unit counts more than another.
 
     ``silhouette``: mean over the images of (b - a) / max(a, b), a the mean distance to the others of the own class, b
@@ -39,9 +40,9 @@ def clusters(
     x, labels = space(acts), named.labels(acts)
     if not 1 <= k < x.shape[1]:
         raise DataError(f"k is {k} of {x.shape[1]} examples; give 1 to {x.shape[1] - 1}")
-    chosen = snapshots(x, at)
+    chosen = named.snapshots(acts, at)
     sets = np.stack([labels, *shuffles(labels, draws, seed)])
-    scored = [_scores(standardised(x[t]) if standardise else x[t], sets, k) for t in chosen]
+    scored = [_scores(standardized(x[t]) if standardize else x[t], sets, k) for t in chosen]
     variables: dict[str, Any] = {}
     for i, name in enumerate(("silhouette", "purity")):
         values = np.stack([one[i] for one in scored])  # [snapshot, set of labels, example]
@@ -57,7 +58,7 @@ def clusters(
             "n_examples": x.shape[1],
             "hook_point": acts.name or "",
             "k": k,
-            "standardised": int(standardise),
+            "standardized": int(standardize),
             "seed": seed,
             "null": f"labels shuffled over the same distances, {draws} draws",
             "interval": ONE_NETWORK,
@@ -69,9 +70,9 @@ def clusters(
 def subspaces(
     acts: xr.DataArray,
     orders: Mapping[str, Order],
-    sizes: Sequence[int] = tuple(range(2, 17)),
     *,
-    standardise: bool = True,
+    sizes: Sequence[int] = tuple(range(2, 17)),
+    standardize: bool = True,
     draws: int = 100,
     seed: int = 0,
 ) -> xr.Dataset:
@@ -84,7 +85,7 @@ def subspaces(
 
     ``silhouette``: of the first ``rank`` units of the order named ``parameter``, on the other half of the images; with
     ``silhouette_null_low``, ``silhouette_null_high``, ``silhouette_p`` against random sets of ``rank`` units and
-    ``silhouette_q`` after false-discovery control over all orders and sizes. ``standardise``: units have mean 0 and
+    ``silhouette_q`` after false-discovery control over all orders and sizes. ``standardize``: units have mean 0 and
     spread 1, for without it one loud unit decides. NaN where the chosen units are constant, and with one class. An order that is too short,
     repeats a unit or names none that is there is a DataError.
     """
@@ -98,7 +99,7 @@ def subspaces(
         name: _checked(name, order(acts.isel(example=choose)) if callable(order) else order, wanted[-1], x.shape[1])
         for name, order in orders.items()
     }
-    held_out = standardised(x[judge]) if standardise else x[judge]
+    held_out = standardized(x[judge]) if standardize else x[judge]
     value = np.stack([_along(held_out, order, wanted, labels[judge]) for order in ranked.values()])
     rng = np.random.default_rng(seed)
     null = np.stack([_along(held_out, rng.permutation(x.shape[1]), wanted, labels[judge]) for _ in range(draws)])
@@ -112,7 +113,7 @@ def subspaces(
             "n_examples": len(x),
             "n_judged": len(judge),
             "hook_point": acts.name or "",
-            "standardised": int(standardise),
+            "standardized": int(standardize),
             "seed": seed,
             "null": f"{draws} random sets of as many units",
             "source": "silhouette (Rousseeuw 1987) of the first units of an order, chosen on one half, judged on the other",

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ... import named
-from .spaces import beside_null, blocks, eigenvalues, shares, shuffled, snapshots, space
+from .spaces import beside_null, blocks, eigenvalues, shares, shuffled, space
 
 MEASURES = ("participation_ratio", "effective_rank", "components_90", "two_nn")
 DROPPED = 0.1
@@ -22,8 +22,8 @@ def dimension(
     acts: xr.DataArray,
     *,
     two_nn_at: Sequence[int] | None = None,
-    null_at: Sequence[int] = (0, -1),
-    null_draws: int = 20,
+    null_at: Sequence[int] | None = None,
+    draws: int = 20,
     seed: int = 0,
 ) -> xr.Dataset:
     """How many dimensions a layer's activations fill, [snapshot], by four measures; l are the covariance's eigenvalues.
@@ -35,20 +35,20 @@ def dimension(
     intrinsic dimension from the ratio mu of each example's second to first neighbour distance, the slope of
     -ln(1 - F) on ln mu through 0 with the largest 10 % of mu left out and duplicates removed (Facco et al. 2017). It
     reads too low where there are many dimensions (about 9 for 10 at 5,000 examples). It takes time n² at every
-    snapshot of ``two_nn_at`` (all by default; elsewhere NaN).
+    snapshot of ``two_nn_at`` (recorded steps, -1 the last; all by default; elsewhere NaN).
 
     The null: each unit's values shuffled over the examples, ``…_null_low``, ``…_null_high`` and ``…_p`` (one-sided:
-    how often shuffled units fill no more dimensions), drawn at the snapshots ``null_at`` only (first and last by
-    default), NaN elsewhere. NaN for constant activations; ``two_nn`` also with fewer than three distinct examples or
+    how often shuffled units fill no more dimensions), drawn at the snapshots ``null_at`` only (recorded steps; first and
+    last by default), NaN elsewhere. NaN for constant activations; ``two_nn`` also with fewer than three distinct examples or
     where all neighbour distances are equal.
     """
     x = space(acts)
-    slow = set(snapshots(x, two_nn_at).tolist())
-    drawn_at = snapshots(x, null_at).tolist() if null_draws else []
+    slow = set(named.snapshots(acts, two_nn_at).tolist())
+    drawn_at = named.snapshots(acts, (-len(x), -1) if null_at is None else null_at).tolist() if draws else []
     values = np.array([_measure(one, at in slow) for at, one in enumerate(x)])  # [snapshot, measure]
-    null = np.full((null_draws, *values.shape), np.nan)
+    null = np.full((draws, *values.shape), np.nan)
     for at in drawn_at:
-        for draw, fake in enumerate(shuffled(x[at] - x[at].mean(0), null_draws, seed)):
+        for draw, fake in enumerate(shuffled(x[at] - x[at].mean(0), draws, seed)):
             null[draw, at] = _measure(fake, at in slow)
     variables: dict[str, Any] = {}
     for i, name in enumerate(MEASURES):
@@ -61,7 +61,7 @@ def dimension(
             "n_features": x.shape[2],
             "hook_point": acts.name or "",
             "seed": seed,
-            "null": f"each unit's values shuffled over the examples, {null_draws} draws at snapshots {drawn_at}",
+            "null": f"each unit's values shuffled over the examples, {draws} draws at snapshots {drawn_at}",
             "source": "participation ratio (sum l)²/sum l²; effective rank exp H (Roy & Vetterli 2007); TwoNN (Facco et al. 2017)",
         },
     )

@@ -17,8 +17,8 @@ Method = Literal["t-sne", "umap"]
 
 def embed(
     acts: xr.DataArray,
-    method: Method = "t-sne",
     *,
+    method: Method = "t-sne",
     seeds: Sequence[int] = (0, 1, 2),
     perplexity: float = 30.0,
     k: int = 10,

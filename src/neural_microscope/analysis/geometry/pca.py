@@ -10,7 +10,7 @@ import xarray as xr
 from ... import named
 from ...errors import DataError, unknown
 from ...statistics import null_band, p_values
-from .spaces import eigenvalues, features, shares, shuffled, snapshots, space
+from .spaces import eigenvalues, features, shares, shuffled, space
 
 Basis = Literal["fixed", "pooled", "aligned"]
 NEARLY_EQUAL = 1.1
@@ -19,19 +19,19 @@ NEARLY_EQUAL = 1.1
 
 def pca(
     acts: xr.DataArray,
+    *,
     components: int = 2,
     fit_at: int = -1,
-    *,
     basis: Basis = "fixed",
-    null_draws: int = 20,
+    draws: int = 20,
     seed: int = 0,
 ) -> xr.Dataset:
     """Principal components of a layer's activations over time. Exact, in float64, from the covariance.
 
     ``acts`` [snapshot, example, unit] (or channel, or whole maps; without snapshots, that one set). ``basis``:
-    ``fixed``, one basis from the snapshot ``fit_at``, all snapshots projected on it; ``pooled``, one basis from all
-    snapshots together; ``aligned``, a basis for each snapshot, rotated onto the one before by orthogonal Procrustes
-    on the scores of the same images, so that what is left is change and not the basis.
+    ``fixed``, one basis from the snapshot recorded at step ``fit_at`` (-1 the last), all snapshots projected on it;
+    ``pooled``, one basis from all snapshots together; ``aligned``, a basis for each snapshot, rotated onto the one
+    before by orthogonal Procrustes on the scores of the same images, so that what is left is change and not the basis.
 
     ``score`` [snapshot, example, component]; ``direction`` [component, unit], unit length, the largest loading
     positive; ``explained`` [component] share of the fitted variance (0..1). With it ``explained_null_low``,
@@ -49,8 +49,8 @@ def pca(
     x = space(acts)
     if basis not in get_args(Basis):
         raise unknown("basis", basis, get_args(Basis))
-    fit_at = int(snapshots(x, [fit_at])[0])
-    fitted = {"fixed": x[[fit_at]], "pooled": x.reshape(1, -1, x.shape[2]), "aligned": x}[basis]
+    fitted_on = int(named.snapshots(acts, fit_at)[0])
+    fitted = {"fixed": x[[fitted_on]], "pooled": x.reshape(1, -1, x.shape[2]), "aligned": x}[basis]
     most = min(fitted.shape[1:])
     if not 1 <= components <= most:
         raise DataError(
@@ -58,7 +58,7 @@ def pca(
         )
     centre = fitted.mean(1, keepdims=True)
     spectra, directions = zip(*(_components(one) for one in fitted - centre), strict=True)
-    null = np.stack([_null(one, components, null_draws, seed) for one in fitted - centre], 1)  # [draw, fit, component]
+    null = np.stack([_null(one, components, draws, seed) for one in fitted - centre], 1)  # [draw, fit, component]
     vectors = np.stack([v[:components] for v in directions])
     scores = (x - centre) @ np.swapaxes(vectors, 1, 2)
     if basis == "aligned":
@@ -80,7 +80,7 @@ def pca(
             "fit_at": fit_at,
             "basis": basis,
             "seed": seed,
-            "null": f"each unit's values shuffled over the examples, {null_draws} draws (parallel analysis, Horn 1965)",
+            "null": f"each unit's values shuffled over the examples, {draws} draws (parallel analysis, Horn 1965)",
             "source": "principal components: eigenvectors of the covariance, float64",
             **_warning(gap),
         },

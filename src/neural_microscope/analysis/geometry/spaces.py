@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,6 @@ import xarray as xr
 
 from ... import named, statistics
 from ...axes import unit_axis
-from ...errors import DataError
 
 BLOCK = 1000
 """Rows of a distance matrix that are in memory at one time."""
@@ -26,15 +25,6 @@ def space(acts: xr.DataArray) -> np.ndarray:
 def features(acts: xr.DataArray) -> tuple[str, ...]:
     """The axes that span the space: unit; or channel; or channel, row, col."""
     return (unit_axis(acts.dims), *(dim for dim in ("row", "col") if dim in acts.dims))
-
-
-def snapshots(x: np.ndarray, at: Sequence[int] | None) -> np.ndarray:
-    """The snapshots asked for as numbers from 0, in rising order, each once; None is all. Outside is a DataError."""
-    count = len(x)
-    outside = [i for i in at or () if not -count <= i < count]
-    if outside:
-        raise DataError(f"no snapshot {outside[0]}: there are {count}; give {-count} to {count - 1}")
-    return np.arange(count) if at is None else np.unique(np.asarray(at, int) % count)
 
 
 def eigenvalues(centred: np.ndarray) -> np.ndarray:
@@ -74,7 +64,7 @@ def neighbours(x: np.ndarray, k: int) -> np.ndarray:
     return np.concatenate([np.argpartition(squares, k - 1, axis=1)[:, :k] for _, squares in blocks(x)])
 
 
-def standardised(x: np.ndarray) -> np.ndarray:
+def standardized(x: np.ndarray) -> np.ndarray:
     """Each feature with mean 0 and standard deviation 1 over the examples; a constant one becomes 0."""
     spread = x.std(-2, keepdims=True)
     constant = np.ptp(x, axis=-2, keepdims=True) == 0

@@ -40,7 +40,7 @@ class Moments:
 
 
 def pca_streaming(
-    batches: Iterable[xr.DataArray], components: int = 2, *, null_draws: int = 20, seed: int = 0
+    batches: Iterable[xr.DataArray], *, components: int = 2, draws: int = 20, seed: int = 0
 ) -> xr.Dataset:
     """Principal components of activations that come in batches [example, unit] (or channel), each seen once.
 
@@ -69,15 +69,15 @@ def pca_streaming(
         raise DataError(f"{components} components of {units} {axis}s; give 1 to {units}")
     values, vectors = np.linalg.eigh(total.scatter)
     values, vectors = values[::-1].clip(min=0), vectors.T[::-1][:components]
-    null = _independent(np.diag(total.scatter), total.n, null_draws, seed)[:, :components]
+    null = _independent(np.diag(total.scatter), total.n, draws, seed)[:, :components]
     explained, empty = shares(values)[:components], np.full(components, np.nan)
-    low, high = null_band(null) if null_draws else (empty, empty)
+    low, high = null_band(null) if draws else (empty, empty)
     gap = gaps(values)[:components]
     table = {
         "explained": explained,
         "explained_null_low": low,
         "explained_null_high": high,
-        "explained_p": p_values(explained, null) if null_draws else empty,
+        "explained_p": p_values(explained, null) if draws else empty,
         "eigen_gap": gap,
     }
     return xr.Dataset(
@@ -91,7 +91,7 @@ def pca_streaming(
             "n_examples": total.n,
             "hook_point": name,
             "seed": seed,
-            "null": f"independent normal units with the same variances, {null_draws} draws",
+            "null": f"independent normal units with the same variances, {draws} draws",
             "source": "covariance from sums over batches, merged about their means (Chan, Golub & LeVeque 1979)",
             **_warning(gap),
         },

@@ -90,8 +90,8 @@ def _holding(size: np.ndarray, keep: float) -> int:
 def principal_angles(
     a: xr.DataArray,
     b: xr.DataArray,
-    k: int = 5,
     *,
+    k: int = 5,
     of: Literal["examples", "units"] = "examples",
     draws: int = 100,
     seed: int = 0,

@@ -29,16 +29,16 @@ SOURCE = (
 
 def drift(
     acts: xr.DataArray,
-    reference: int | Literal["previous"] = -1,
     *,
+    reference: int | Literal["previous"] = -1,
     components: int = 5,
     draws: int = 20,
     seed: int = 0,
 ) -> xr.Dataset:
     """How far a layer is from itself at a reference snapshot, [snapshot], on the same examples.
 
-    ``acts`` [snapshot, example, unit] (or channel). ``reference``: a snapshot's number (-1 the last, 0 the untrained
-    network) or "previous" (the first snapshot is then NaN).
+    ``acts`` [snapshot, example, unit] (or channel). ``reference``: the step of a recorded snapshot (-1 the last, 0 the
+    untrained network) or "previous" (the first snapshot is then NaN).
 
     Movement, in units of the reference's total variance ||X_r - mean||², is split exactly:
     ``movement`` = ||X_t - X_r||² = ``shift`` (of the mean) + ``scaling`` + ``rotation`` + ``function``. Of the
@@ -65,7 +65,7 @@ def drift(
     axis = unit_axis(acts.dims)
     x = named.values(acts, "snapshot", "example", axis)
     _enough(x, components)
-    origin = origins(len(x), reference)
+    origin = origins(acts, reference)
     labels = pairs.classes(acts)
     parts = [halves(labels, seed + i) for i in range(SPLITS)]
     whole = _Layer(x)
@@ -94,13 +94,14 @@ def _enough(x: np.ndarray, components: int) -> None:
         raise DataError(f"{components} components of {x.shape[2]} units; give 1 to {x.shape[2]}")
 
 
-def origins(snapshots: int, reference: int | str) -> np.ndarray:
+def origins(acts: xr.DataArray, reference: int | str) -> np.ndarray:
     """The number of each snapshot's reference, [snapshot]; -1: it has none."""
+    count = acts.sizes["snapshot"]
     if reference == "previous":
-        return np.arange(-1, snapshots - 1)
-    if not isinstance(reference, int) or not -snapshots <= reference < snapshots:
-        raise DataError(f"reference={reference!r}; give 'previous' or a snapshot from {-snapshots} to {snapshots - 1}")
-    return np.full(snapshots, reference % snapshots)
+        return np.arange(-1, count - 1)
+    if isinstance(reference, str):
+        raise DataError(f"reference={reference!r}; give 'previous' or the step of a recorded snapshot")
+    return np.full(count, named.snapshots(acts, reference)[0])
 
 
 class _Layer:

@@ -15,7 +15,7 @@ from ...statistics import false_discovery, halves, null_band
 from . import pairs
 
 ROTATED = (
-    "units matched anew to a random rotation of the second side's standardised units: the same space without its units"
+    "units matched anew to a random rotation of the second side's standardized units: the same space without its units"
 )
 SHUFFLED = "units matched anew to the second side with its examples shuffled: nothing in common"
 SOURCE = "Li et al. 2016 (units matched by correlation); Kuhn 1955 (one-to-one assignment)"
@@ -33,7 +33,7 @@ def match_units(
 
     Two nulls, in both of which the assignment is made anew on the choosing half and judged on the other. The one that
     decides: ``correlation_null_low``, ``_null_high``, ``_p``, ``_q`` (one-sided; false discovery over the layer), a
-    random rotation of b's standardised units. Whatever the two networks share as a space, such as ten classes, a
+    random rotation of b's standardized units. Whatever the two networks share as a space, such as ten classes, a
     rotation keeps, so a unit that is matched no better than this is not found again *as a unit*. The weak one:
     ``correlation_shuffled_low``, ``_shuffled_high``, ``_shuffled_q``, examples shuffled; on digits nearly every unit
     passes it, in an untrained network too. The least p is 1 / (1 + draws); with n units q < 0.05 needs at least

@@ -14,7 +14,7 @@ from . import pairs
 from .drift import origins
 
 
-def unit_drift(acts: xr.DataArray, reference: int | Literal["previous"] = -1) -> xr.Dataset:
+def unit_drift(acts: xr.DataArray, *, reference: int | Literal["previous"] = -1) -> xr.Dataset:
     """How much each unit is still itself: its activations against its own at a reference snapshot, [snapshot, unit].
 
     ``acts`` [snapshot, example, unit] (or channel); ``reference`` as in `drift`. ``correlation``, -1..1, over the
@@ -26,7 +26,7 @@ def unit_drift(acts: xr.DataArray, reference: int | Literal["previous"] = -1) ->
     """
     axis = unit_axis(acts.dims)
     x = named.values(acts, "snapshot", "example", axis)
-    origin = origins(len(x), reference)
+    origin = origins(acts, reference)
     units = np.stack([_columns(pairs.centred(one)) for one in x])
     raw = np.stack([_columns(one) for one in x])
     shape = (len(x), x.shape[2])
