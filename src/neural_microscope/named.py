@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
 
 import numpy as np
@@ -64,7 +63,7 @@ def snapshots(acts: xr.DataArray, at: Iterable[int] | int | None) -> np.ndarray:
     if at is None:
         return np.arange(count)
     found = set()
-    for step in map(operator.index, [at] if np.ndim(at) == 0 else at):
+    for step in [at] if isinstance(at, (int, np.integer)) else at:
         if step not in steps and not -count <= step < 0:
             raise unknown("snapshot at step", step, map(str, steps))
         found.add(step % count if step < 0 else steps.index(step))
