@@ -609,7 +609,7 @@ nm.plots.sanity({"Grad-CAM": sanity})
 # needs no network at all.
 
 # %% tags=["varies"]
-against = attribution.against_untrained(method, cnn, ten, networks=lesson.pick(39, 19))
+against = attribution.against_untrained(method, cnn, ten, draws=lesson.pick(39, 19))
 apart, p = float(against["mean_outside"]), float(against["mean_outside_p"])
 lesson.say(f"""With wholly random weights the maps still have a rank correlation of {
     float(sanity["similarity"][-1]):.2f} with the trained ones; the image itself has

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -234,8 +235,8 @@ def test_the_labels_logits_are_the_default_and_stand_beside_the_maps(method: Any
 def test_results_do_not_depend_on_how_images_are_batched(method: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = cnn()
     whole = maps(method(model, PIXELS, target=LABELS))
-    for module in ("target", "gradients", "covering"):
-        monkeypatch.setattr(f"neural_microscope.analysis.attribution.{module}.BATCH", 2)
+    for module in ("target", "gradients", "occlusion"):
+        monkeypatch.setattr(importlib.import_module(f"neural_microscope.analysis.attribution.{module}"), "BATCH", 2)
     np.testing.assert_allclose(maps(method(model, PIXELS, target=LABELS)), whole, atol=1e-14)
 
 

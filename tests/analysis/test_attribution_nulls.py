@@ -166,7 +166,7 @@ def test_maps_of_another_size_than_the_images_are_refused() -> None:
 
 def test_shares_outside_are_the_loop_over_pixels_written_out() -> None:
     model = mlp()
-    result = attribution.against_untrained(attribution.gradient_times_input, model, PIXELS, target=0, networks=7)
+    result = attribution.against_untrained(attribution.gradient_times_input, model, PIXELS, target=0, draws=7)
     stack = np.concatenate([result["attribution"].values[None], result["untrained"].values])
     np.testing.assert_allclose((stack**2).sum((2, 3)), 1)
     for example in range(5):
@@ -194,7 +194,7 @@ def test_a_network_unlike_random_ones_is_told_from_them_and_a_random_one_is_not(
     ]
     assert np.mean(np.array(p) < 0.05) <= 0.2
     assert 0.25 < np.mean(p) < 0.85
-    ignored = attribution.against_untrained(ink, model, PIXELS, target=0, networks=5)
+    ignored = attribution.against_untrained(ink, model, PIXELS, target=0, draws=5)
     assert not ignored["share_outside"].any()
     assert (ignored["share_outside_p"] == 1).all()
 
@@ -252,7 +252,7 @@ def test_a_constant_map_is_a_random_order() -> None:
 
 def test_maps_of_random_networks_can_be_the_null(trained: Any) -> None:
     model, images = trained
-    beside = attribution.against_untrained(attribution.gradient_times_input, model, images, networks=39)
+    beside = attribution.against_untrained(attribution.gradient_times_input, model, images, draws=39)
     result = attribution.deletion_insertion(model, images, beside["attribution"], null=beside["untrained"])
     assert float(result["deletion_mean_p"]) == 1 / 40
     assert result.attrs["null"] == "39 given maps"
@@ -278,7 +278,7 @@ def test_maps_of_other_images_are_refused() -> None:
 
 def test_the_image_made_for_a_linear_unit_is_white_where_its_weights_are_positive() -> None:
     model = mlp()
-    result = attribution.maximise(model, PIXELS, "layers.0.hook_pre", 3, l2=0, tv=0, jitter=0, draws=5)
+    result = attribution.activation_maximization(model, PIXELS, "layers.0.hook_pre", 3, l2=0, tv=0, jitter=0, draws=5)
     weight = model.layers[0].linear.weight[3].detach().reshape(SIDE, SIDE)
     np.testing.assert_allclose(result["picture"], np.broadcast_to((weight > 0).double(), (3, SIDE, SIDE)), atol=1e-12)
     _, cache = model.run_with_cache(PIXELS)
@@ -295,8 +295,8 @@ def test_the_image_made_for_a_linear_unit_is_white_where_its_weights_are_positiv
 def test_made_images_stay_images_and_depend_on_their_own_seed_alone(make: Any, point: str) -> None:
     settings: dict[str, Any] = {"steps": 40, "l2": 0, "tv": 0, "blur": 0.4, "draws": 4}
     model = make()
-    several = attribution.maximise(model, PIXELS, point, 1, seeds=(3, 4), **settings)
-    alone = attribution.maximise(model, PIXELS, point, 1, seeds=(4,), **settings)
+    several = attribution.activation_maximization(model, PIXELS, point, 1, seeds=(3, 4), **settings)
+    alone = attribution.activation_maximization(model, PIXELS, point, 1, seeds=(4,), **settings)
     np.testing.assert_allclose(several["picture"].sel(seed=4), alone["picture"][0], atol=1e-9)
     for name in ("picture", "null_picture", "untrained_picture"):
         assert several[name].min() >= 0
@@ -308,7 +308,9 @@ def test_made_images_stay_images_and_depend_on_their_own_seed_alone(make: Any, p
 def test_penalties_make_images_darker_and_smoother() -> None:
     model = mlp()
     free, dark, smooth = (
-        attribution.maximise(model, PIXELS, "logits", 0, l2=l2, tv=tv, jitter=0, seeds=(0,), draws=1)["picture"][0]
+        attribution.activation_maximization(model, PIXELS, "logits", 0, l2=l2, tv=tv, jitter=0, seeds=(0,), draws=1)[
+            "picture"
+        ][0]
         for l2, tv in ((0, 0), (60, 0), (0, 20))
     )
     rough = [float(abs(x.diff("row")).mean() + abs(x.diff("col")).mean()) for x in (free, smooth)]
@@ -322,7 +324,7 @@ def test_a_unit_favoured_by_construction_goes_further_than_random_directions() -
         model.layers[0].linear.weight[7] = torch.eye(SIDE**2, dtype=torch.float64)[:3].sum(0)
         low = PIXELS.clone()
         low[:, 0, 0, :3] *= 0.1  # on the data its three pixels are almost dark
-    result = attribution.maximise(model, low, "layers.0.hook_pre", 7, seeds=(0,))
+    result = attribution.activation_maximization(model, low, "layers.0.hook_pre", 7, seeds=(0,))
     assert float(result["reach_p"][0]) == 1 / 40
     assert float(result["reach"][0]) > float(result["reach_null_high"])
 
@@ -331,7 +333,7 @@ def test_a_dead_unit_has_no_reach() -> None:
     model = mlp()
     with torch.no_grad():
         model.layers[0].linear.bias[3] = -1000
-    result = attribution.maximise(model, PIXELS, "layers.0.hook_post", 3, steps=5, draws=2)
+    result = attribution.activation_maximization(model, PIXELS, "layers.0.hook_post", 3, steps=5, draws=2)
     assert not result["reached"].any()
     assert np.isnan(result["reach"]).all()
     assert np.isnan(result["reach_p"]).all()
@@ -340,12 +342,12 @@ def test_a_dead_unit_has_no_reach() -> None:
 def test_what_cannot_be_maximised_is_refused() -> None:
     model = mlp()
     with pytest.raises(UnknownName, match="did you mean 'logits'"):
-        attribution.maximise(model, PIXELS, "logit", 0)
+        attribution.activation_maximization(model, PIXELS, "logit", 0)
     with pytest.raises(HookError, match="no unit 3"):
-        attribution.maximise(model, PIXELS, "logits", 3)
+        attribution.activation_maximization(model, PIXELS, "logits", 3)
     with pytest.raises(DataError, match="at least one"):
-        attribution.maximise(model, PIXELS, "logits", 0, seeds=())
+        attribution.activation_maximization(model, PIXELS, "logits", 0, seeds=())
     with torch.no_grad():
         model.output.weight.fill_(torch.nan)
     with pytest.raises(DataError, match="diverged"):
-        attribution.maximise(model, PIXELS, "logits", 0)
+        attribution.activation_maximization(model, PIXELS, "logits", 0)

@@ -233,7 +233,7 @@ MEASURES: dict[str, Callable[[World], Any]] = {
         w.model, w.images, w.images_b, (w.layer, 0), (w.later, None), draws=3
     ),
     "attribution.against_untrained": lambda w: attribution.against_untrained(
-        attribution.saliency, w.model, w.images.subset(slice(12)), networks=3
+        attribution.saliency, w.model, w.images.subset(slice(12)), draws=3
     ),
     "attribution.deletion_insertion": lambda w: attribution.deletion_insertion(
         w.model, w.images, attribution.saliency(w.model, w.images)["attribution"], steps=3, draws=3
@@ -241,7 +241,7 @@ MEASURES: dict[str, Callable[[World], Any]] = {
     "attribution.grad_cam": lambda w: attribution.grad_cam(w.model, w.images, w.layer),
     "attribution.gradient_times_input": lambda w: attribution.gradient_times_input(w.model, w.images),
     "attribution.integrated_gradients": lambda w: attribution.integrated_gradients(w.model, w.images, steps=4),
-    "attribution.maximise": lambda w: attribution.maximise(
+    "attribution.activation_maximization": lambda w: attribution.activation_maximization(
         w.model, w.images, w.layer, 0, steps=3, draws=3, seeds=(0, 1)
     ),
     "attribution.occlusion": lambda w: attribution.occlusion(w.model, w.images, patch=4, stride=4),
@@ -554,7 +554,10 @@ def test_two_sides_of_other_images_are_errors(name: str) -> None:
         MEASURES[name](changed(w, lambda a: a.assign_coords(label=("example", turned)), "other", "logits"))
 
 
-NAMES_A_LAYER = [n for n in BY_MODEL if n.startswith("causal")] + ["attribution.maximise", "attribution.single_pixels"]
+NAMES_A_LAYER = [n for n in BY_MODEL if n.startswith("causal")] + [
+    "attribution.activation_maximization",
+    "attribution.single_pixels",
+]
 NAMES_A_LAYER += ["attribution.grad_cam", "dictionary.evaluate_sae"]
 
 
@@ -576,7 +579,11 @@ class Pair(nn.Module):
 
 
 SCORED = [*BY_MODEL, "dictionary.evaluate_sae"]
-SCORED = [n for n in SCORED if n not in ("attribution.grad_cam", "attribution.maximise", "attribution.single_pixels")]
+SCORED = [
+    n
+    for n in SCORED
+    if n not in ("attribution.grad_cam", "attribution.activation_maximization", "attribution.single_pixels")
+]
 
 
 @pytest.mark.parametrize("name", SCORED)
@@ -595,7 +602,7 @@ def test_a_unit_that_is_not_there_is_an_error(unit: int) -> None:
         lambda: causal.dose_response(w.model, w.images, w.layer, unit),
         lambda: causal.path_patching(w.model, w.images, w.images_b, (w.layer, unit), (w.later, None)),
         lambda: causal.path_patching(w.model, w.images, w.images_b, (w.layer, 0), (w.later, unit)),
-        lambda: attribution.maximise(w.model, w.images, w.layer, unit, steps=1),
+        lambda: attribution.activation_maximization(w.model, w.images, w.layer, unit, steps=1),
         lambda: attribution.saliency(w.model, w.images, target=(w.layer, unit)),
     ]
     for call in calls:

@@ -375,7 +375,7 @@ def test_input_that_fits_no_dictionary_is_refused_in_words(network: tuple) -> No
         dictionary.encode(small, acts)
     with pytest.raises(DataError, match="not of one layer"):
         dictionary.stability(small, dictionary.random_sae(acts, 8, 2))
-    with pytest.raises(DataError, match="images and the name of the layer"):
+    with pytest.raises(DataError, match="images and the hook point"):
         dictionary.evaluate_sae(dictionary.random_sae(acts, 8, 2), acts, model)
     with pytest.raises(UnknownName, match="hook_post"):
         dictionary.evaluate_sae(dictionary.random_sae(acts, 8, 2), acts, model, images, "layers.0.hook_pos")

@@ -93,7 +93,7 @@ def test_selectivity_by_class_is_the_formula_written_out(planted: xr.DataArray) 
 
 
 def test_top_examples_come_strongest_first_and_dead_units_have_none(planted: xr.DataArray) -> None:
-    top = selectivity.top_examples(planted, 5).values
+    top = selectivity.top_examples(planted, n=5).values
     assert (LABELS[top[0]] == 7).all()
     np.testing.assert_array_equal(top[3], np.argsort(-planted.values[:, 3])[:5])
     assert (top[2] == -1).all()

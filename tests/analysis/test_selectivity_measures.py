@@ -270,8 +270,8 @@ def test_the_share_of_variance_explained_is_that_of_the_f_test() -> None:
 
 def test_top_units_rank_classes_means_and_leave_nan_out() -> None:
     means = selectivity.class_means(acts(np.eye(4)[np.arange(8) % 4] * [1, 2, 3, 4], np.arange(8) % 4))
-    assert selectivity.top_units(means, 1).values.ravel().tolist() == [0, 1, 2, 3]
-    assert selectivity.top_units(means.where(means > 0), 2).values.tolist() == [[0, -1], [1, -1], [2, -1], [3, -1]]
+    assert selectivity.top_units(means, n=1).values.ravel().tolist() == [0, 1, 2, 3]
+    assert selectivity.top_units(means.where(means > 0), n=2).values.tolist() == [[0, -1], [1, -1], [2, -1], [3, -1]]
 
 
 def test_mean_gradients_by_class_are_class_means_of_the_gradient() -> None:
@@ -293,4 +293,4 @@ def test_mean_gradients_by_class_are_class_means_of_the_gradient() -> None:
     np.testing.assert_allclose(means, model.output.weight.detach().numpy(), rtol=1e-5)
     effect = selectivity.class_means((value * gradient).assign_coords(label=value["label"]))
     np.testing.assert_allclose(effect, means * selectivity.class_means(value), rtol=1e-4, atol=1e-6)
-    assert selectivity.top_units(effect, 3).shape == (10, 3)
+    assert selectivity.top_units(effect, n=3).shape == (10, 3)

@@ -155,7 +155,7 @@ def test_places_that_no_image_fills_hold_none() -> None:
     x = np.zeros((400, 3))
     x[[5, 9], 1] = 1, 2
     x[:, 2] = -1
-    found = selectivity.quantile_examples(acts(x), (1.0, 0.0), per=3)
+    found = selectivity.quantile_examples(acts(x), quantiles=(1.0, 0.0), per=3)
     assert found["examples"].values[1].tolist() == [[9, 5, -1], [9, 5, -1]]
     assert (found["examples"].values[[0, 2]] == -1).all()
     assert np.isnan(found["activation"].values[0]).all()

@@ -128,7 +128,7 @@ def test_the_card_holds_what_the_library_says_of_the_unit(explorer: Path, opened
         assert f"{float(row[name]):.2f}".replace("-", "−") in words, name
     assert "One seed, not replicated." in words
     card.locator(".thumbs").first.wait_for()
-    top = nm.analysis.selectivity.top_examples(acts, 3).values[channel]
+    top = nm.analysis.selectivity.top_examples(acts, n=3).values[channel]
     shown = [
         re.findall(r"image (\d+),", t.get_attribute("aria-label") or "")[0] for t in card.locator(".thumb").all()[:3]
     ]

@@ -34,7 +34,7 @@ def sanity(**settings: Any) -> plots.Plot:
 
 
 def made(model: nm.MLP = MODEL) -> Any:
-    return attribution.maximise(model, IMAGES, POINT, 2, steps=3, draws=6)
+    return attribution.activation_maximization(model, IMAGES, POINT, 2, steps=3, draws=6)
 
 
 PICTURES: dict[str, Callable[..., plots.Plot]] = {

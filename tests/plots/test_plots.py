@@ -78,7 +78,7 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
     ),
     "confusion": lambda **k: plots.confusion(predictions.confusion(logits()), **k),
     "top_images": lambda **k: plots.top_images(
-        RNG.integers(0, 255, (60, 8, 8)).astype(np.uint8), selectivity.top_examples(A, 3), **k
+        RNG.integers(0, 255, (60, 8, 8)).astype(np.uint8), selectivity.top_examples(A, n=3), **k
     ),
     "one_image": lambda **k: plots.one_image(
         RNG.uniform(size=(8, 8)),

@@ -43,7 +43,7 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
     "tuning_of_three": lambda **k: plots.tuning(selectivity.tuning(A, draws=20), units=[0, 3, 5], **k),
     "quantile_strips": lambda **k: plots.quantile_strips(IMAGES, selectivity.quantile_examples(A, per=4), **k),
     "one_strip": lambda **k: plots.quantile_strips(
-        IMAGES, selectivity.quantile_examples(A, (1.0,), per=4), units=[3], **k
+        IMAGES, selectivity.quantile_examples(A, quantiles=(1.0,), per=4), units=[3], **k
     ),
     "selectivity_over_time": lambda **k: plots.selectivity_over_time(LIVES, **k),
     "measure_agreement": lambda **k: plots.measure_agreement(selectivity.agreement(TABLE, draws=50), **k),
@@ -122,7 +122,7 @@ def test_numbers_of_agreement_are_the_results() -> None:
 
 
 def test_strips_show_the_images_named_and_leave_places_without_one_empty() -> None:
-    strips = selectivity.quantile_examples(A, (1.0,), per=4).isel(unit=[3])
+    strips = selectivity.quantile_examples(A, quantiles=(1.0,), per=4).isel(unit=[3])
     sheet = np.asarray(plots.quantile_strips(IMAGES, strips).axes[0].images[0].get_array())
     look = style.look("light")
     first = IMAGES[int(strips["examples"][0, 0, 0])] / 255

@@ -240,7 +240,7 @@ def _specialisation(run: Run, name: str, acts: xr.DataArray) -> dict[str, Any]:
         "agreement": selectivity.agreement(table),
         "basis": selectivity.basis_comparison(trained, {"principal components": components}),
         "life": selectivity.over_time(acts),
-        "top": selectivity.top_examples(trained, TOP),
+        "top": selectivity.top_examples(trained, n=TOP),
         "quantiles": selectivity.quantile_examples(trained),
     }
 

@@ -208,7 +208,9 @@ def whitest(seed: int) -> tuple[float, float]:
     with torch.no_grad():
         weight, bias = first(model)
         top = float(weight[1].clip(0).sum() + bias[1])
-    result = attribution.maximise(model, pixels(seed), POINT, 1, steps=32, l2=0, tv=0, jitter=0, seeds=(seed,), draws=1)
+    result = attribution.activation_maximization(
+        model, pixels(seed), POINT, 1, steps=32, l2=0, tv=0, jitter=0, seeds=(seed,), draws=1
+    )
     return top, float(result["reached"][0])
 
 
@@ -224,7 +226,7 @@ def goes_further(seed: int, planted: bool = False) -> bool:
         if planted:
             weight[0] = torch.eye(16, dtype=torch.float64)[0]
             x[:, 0, 0, 0] *= 0.05
-    result = attribution.maximise(
+    result = attribution.activation_maximization(
         model, x, POINT, 0, steps=2, learning_rate=0.5, l2=0, tv=0, jitter=0, seeds=(seed,), seed=seed
     )
     return float(result["reach_p"][0]) < 0.05
@@ -316,8 +318,8 @@ INSTRUMENTS: list[Instrument] = [
         lambda seed: unlike_random(linear(seed), seed),
     ),
     Instrument(
-        "activation maximisation",
-        "attribution.maximise",
+        "activation maximization",
+        "attribution.activation_maximization",
         "a linear unit: the sum of its positive weights",
         "a unit that is a random direction; alarm: p < 0.05",
         whitest,

@@ -201,7 +201,7 @@ def _quantiles(seed: int) -> tuple[float, float]:
     """101 activations 1 to 101 in random places: the median strip is centred on 51."""
     x = np.zeros((200, 1))
     x[np.random.default_rng(seed).permutation(200)[:101], 0] = np.arange(1, 102)
-    strip = selectivity.quantile_examples(layer(x), (0.5,), per=3)
+    strip = selectivity.quantile_examples(layer(x), quantiles=(0.5,), per=3)
     return 51.0, float(x[int(strip["examples"][0, 0, 1]), 0])
 
 

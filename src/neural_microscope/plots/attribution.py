@@ -159,7 +159,7 @@ def maximised(result: xr.Dataset, images: np.ndarray | None = None, *, most: int
     """Images made for a unit, from several starts, with how far each drives it; below, the same for random directions
     and for the unit of a network with random weights.
 
-    ``result``: `analysis.attribution.maximise`; ``images`` [example, row, col]: the images it was given, to show the best of
+    ``result``: `analysis.attribution.activation_maximization`; ``images`` [example, row, col]: the images it was given, to show the best of
     them first. ``most``: pictures in a row.
     """
     seeds, nulls = result["picture"].values[:most], result["null_picture"].values[:most]

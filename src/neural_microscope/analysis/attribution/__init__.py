@@ -4,11 +4,11 @@ Every method takes a model (any torch module), images (an ImageSet or a float te
 None for the logits of the images' labels, a class, a class for each image, or ``(hook point, unit)``.
 """
 
-from .ascent import maximise
+from .activation_maximization import activation_maximization
 from .cam import grad_cam
-from .covering import occlusion, single_pixels
-from .fidelity import deletion_insertion
+from .deletion_insertion import deletion_insertion
 from .gradients import gradient_times_input, integrated_gradients, saliency, smooth_grad
+from .occlusion import occlusion, single_pixels
 from .sanity import against_untrained, sanity_check
 from .target import Baseline, Images, Target
 
@@ -16,12 +16,12 @@ __all__ = [
     "Baseline",
     "Images",
     "Target",
+    "activation_maximization",
     "against_untrained",
     "deletion_insertion",
     "grad_cam",
     "gradient_times_input",
     "integrated_gradients",
-    "maximise",
     "occlusion",
     "saliency",
     "sanity_check",

@@ -23,14 +23,14 @@ INSENSITIVE = 0.99
 
 
 def against_untrained(
-    method: Method, model: nn.Module, images: Images, *, target: Target = None, networks: int = 39, seed: int = 0
+    method: Method, model: nn.Module, images: Images, *, target: Target = None, draws: int = 39, seed: int = 0
 ) -> xr.Dataset:
-    """Each image's map beside the maps of ``networks`` networks of the same build with random weights.
+    """Each image's map beside the maps of ``draws`` networks of the same build with random weights.
 
     Maps are scaled to length 1, since random networks answer more weakly: ``attribution`` [example, row, col], its band
     ``attribution_null_low``, ``attribution_null_high``, and ``untrained`` [draw, example, row, col], the maps themselves
     (give them to `deletion_insertion` as ``null``). ``share_outside`` [example]: share of the pixels where the network's
-    map is strictly higher, or lower, than all the others'; by chance 2 / (networks + 1) on average, less where maps tie.
+    map is strictly higher, or lower, than all the others'; by chance 2 / (draws + 1) on average, less where maps tie.
     Its null is the same share of each random network among the others: ``…_null_low``, ``…_null_high``, ``…_p``
     (one-sided; exact, because under the null all networks are alike) and ``…_q`` over the images; ``mean_outside`` with the
     same but ``…_q``: all images at once. A map that does not depend on the weights has share 0 and p 1; an all-zero map stays
@@ -39,7 +39,7 @@ def against_untrained(
     """
     found = method(model, images, target=target)
     maps = [found["attribution"].values]
-    maps += [method(net, images, target=target)["attribution"].values for net in random_networks(model, networks, seed)]
+    maps += [method(net, images, target=target)["attribution"].values for net in random_networks(model, draws, seed)]
     stacked = np.stack([_unit_length(one) for one in maps])
     count, pixels = _outside(stacked), stacked[0, 0].size
     low, high = null_band(stacked[1:])
@@ -56,7 +56,7 @@ def against_untrained(
         coords=dict(found.coords),
         attrs={
             **found.attrs,
-            "null": f"the same method on {networks} networks of the same build with random weights",
+            "null": f"the same method on {draws} networks of the same build with random weights",
             "seed": seed,
             "interval": "none; the unit of replication is a random network",
             "source": f"Adebayo et al. 2018; {found.attrs.get('source', '')}",

@@ -33,7 +33,7 @@ def evaluate_sae(
     acts: xr.DataArray,
     model: nn.Module | None = None,
     images: ImageSet | None = None,
-    layer: str | None = None,
+    hook_point: str | None = None,
     *,
     draws: int = 39,
     seed: int = 0,
@@ -49,7 +49,7 @@ def evaluate_sae(
     activations are low-dimensional. ``l0``: mean number of latents above 0, at most k. ``density`` [latent]: share of
     examples (of maps: of positions) where the latent is above 0. ``dead_share``: share of latents with density 0.
 
-    With ``model``, ``images`` and the hook point ``layer``, the reconstruction is put in the layer's place:
+    With ``model``, ``images`` and the hook point ``hook_point``, the reconstruction is put in the layer's place:
     ``cross_entropy`` (nat) with ``clean`` activations, the ``sae``'s, all ``zero``, and the layer's ``mean`` over these
     images: [patched]. ``recovered`` [floor] = (CE_floor - CE_sae) / (CE_floor - CE_clean) for both floors: 1 where
     nothing is lost, 0 where nothing is kept; NaN where the floor costs nothing. ``recovered_low``, ``…_high``: bootstrap
@@ -78,9 +78,9 @@ def evaluate_sae(
         "density": ("latent", density),
     }
     if model is not None:
-        if images is None or layer is None:
-            raise DataError("to patch the model, images and the name of the layer are needed too")
-        found |= _patched(sae, others, model, images, layer, seed)
+        if images is None or hook_point is None:
+            raise DataError("to patch the model, images and the hook point are needed too")
+        found |= _patched(sae, others, model, images, hook_point, seed)
     table = xr.Dataset(found)
     for name in table.data_vars:
         table[name].attrs["units"] = "nat" if name == "cross_entropy" else "latents" if name == "l0" else "1"

@@ -71,7 +71,7 @@ def rest_of(means: np.ndarray, best: np.ndarray) -> np.ndarray:
     return (np.nansum(means, -2) - best) / np.where(others > 0, others, np.nan)
 
 
-def top_units(values: xr.DataArray, n: int = 3) -> xr.DataArray:
+def top_units(values: xr.DataArray, *, n: int = 3) -> xr.DataArray:
     """The units with the highest values for each class, highest first: unit numbers [class, rank].
 
     ``values`` [class, unit]: what `class_means`, `selectivity_by_class` or class means of a gradient gave. Ties keep the

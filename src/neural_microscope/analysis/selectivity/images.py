@@ -12,7 +12,7 @@ from ...axes import unit_axis
 from ...errors import DataError
 
 
-def top_examples(acts: xr.DataArray, n: int = 8) -> xr.DataArray:
+def top_examples(acts: xr.DataArray, *, n: int = 8) -> xr.DataArray:
     """The examples that excite each unit most, strongest first: example numbers [unit, rank]; of several snapshots
     the last.
 
@@ -26,7 +26,7 @@ def top_examples(acts: xr.DataArray, n: int = 8) -> xr.DataArray:
 
 
 def quantile_examples(
-    acts: xr.DataArray, quantiles: Sequence[float] = (1.0, 0.75, 0.5, 0.25, 0.0), per: int = 6
+    acts: xr.DataArray, *, quantiles: Sequence[float] = (1.0, 0.75, 0.5, 0.25, 0.0), per: int = 6
 ) -> xr.Dataset:
     """Examples around quantiles of what each unit does when it is on, [unit, quantile, rank], strongest first.
 

@@ -21,7 +21,7 @@ BLUR_EVERY = 10
 """Steps between two blurs."""
 
 
-def maximise(
+def activation_maximization(
     model: nn.Module,
     images: Images,
     hook_point: str,
