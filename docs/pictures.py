@@ -114,7 +114,7 @@ def pictures(mlp: nm.Run, cnn: nm.Run) -> Iterator[tuple[str, Plot]]:
     strips = selectivity.quantile_examples(acts)
     yield "selectivity-strips", nm.plots.quantile_strips(mlp.probe.images, strips, units=units[:2])
     yield "similarity", nm.plots.drift(similarity.drift(acts))
-    yield "causal", nm.plots.effects(causal.ablate_all(cnn.model(), cnn.probe, FIRST))
+    yield "causal", nm.plots.ablation(causal.ablate_all(cnn.model(), cnn.probe, FIRST))
     few = mlp.probe.subset([int(np.flatnonzero(mlp.probe.labels == digit)[0]) for digit in (0, 2, 3, 4, 7, 9)])
     random = nm.MLP(mlp.config, seed=1).eval()
     methods = {"integrated gradients": attribution.integrated_gradients, "occlusion": attribution.occlusion}

@@ -91,9 +91,9 @@ def test_measures_that_run_the_network_give_the_same(config: Any, device: str) -
     causal, attribution = nm.analysis.causal, nm.analysis.attribution
     for measure in (
         lambda model: causal.ablate_all(model, DATA.test, NAME, draws=20)["loss_change"],
-        lambda model: causal.dose_response(model, DATA.test, NAME, 0, others=2)["logits"],
+        lambda model: causal.dose_response(model, DATA.test, NAME, 0, draws=2)["logits"],
         lambda model: causal.cumulative_ablation(
-            model, DATA.test, [NAME], {"first": np.arange(network(config).layers[0].weights.weight.shape[0])}, random=2
+            model, DATA.test, [NAME], {"first": np.arange(network(config).layers[0].weights.weight.shape[0])}, draws=2
         )["random_accuracy"],
         lambda model: attribution.integrated_gradients(model, DATA.test, steps=8)["attribution"],
         lambda model: attribution.occlusion(model, DATA.test, patch=2)["attribution"],

@@ -185,7 +185,7 @@ lesson.guess("beyond directions", mine)
 # %% tags=["varies"]
 beyond = int((effects["loss_increase_q"] < 0.05).sum())
 lesson.reveal("beyond directions", beyond)
-nm.plots.effects(effects)
+nm.plots.ablation(effects)
 
 # %% [markdown]
 # *What to see:* dots inside the grey band cost no more than any push of that length. A dot may well lie above 0, and so be real, and still
@@ -431,11 +431,11 @@ def falls(network, n=1000):
     taste = selectivity.class_selectivity(there, draws=20)["selectivity"].fillna(-1).values
     some = judging.balanced(min(n, judging.most_balanced))
     orders = {"costliest first": np.argsort(-cost), "most selective first": np.argsort(-taste)}
-    table = causal.cumulative_ablation(network, some, layer, orders, random=40)
+    table = causal.cumulative_ablation(network, some, layer, orders, draws=40)
     rng, alive = np.random.default_rng(1), (there.values > 0).mean(0) >= 0.01
     living = [np.concatenate([rng.permutation(np.flatnonzero(alive)), np.flatnonzero(~alive)]) for _ in range(40)]
     stricter = causal.cumulative_ablation(
-        network, some, layer, {str(i): order for i, order in enumerate(living)}, random=1
+        network, some, layer, {str(i): order for i, order in enumerate(living)}, draws=1
     )
     return table, stricter["auc"].values, int((~alive).sum())
 
@@ -583,7 +583,7 @@ narrow = lesson.run("mlp-narrow", nm.MLPConfig(hidden=(64, 4)), training)
 narrow_effects = causal.ablate_all(narrow.model(), narrow.probe, layer)
 dearest = 100 * float(narrow_effects["accuracy_drop"].max())
 lesson.reveal("bottleneck", round(dearest, 1))
-nm.plots.effects(narrow_effects)
+nm.plots.ablation(narrow_effects)
 
 # %% [markdown]
 # *What to see:* the scale. On all of MNIST a cut costs several nat here, hundreds of times what it cost in the wide layer. And look at the
@@ -609,7 +609,7 @@ draws = lesson.pick(400, 200)  # one of 16 channels could pass alone from 320 on
 cnn = lesson.run("cnn", nm.CNNConfig(), nm.TrainConfig(epochs=3, warmup_steps=lesson.pick(100, 10), **settings))
 some = cnn.probe.balanced(lesson.pick(500, 100))
 channels = causal.ablate_all(cnn.model(), some, "layers.0.hook_post", draws=draws)
-nm.plots.effects(channels)
+nm.plots.ablation(channels)
 
 # %% [markdown]
 # *What to see:* dots above their grey boxes are channels that cost more than a push of that length along no channel. The title counts them.
@@ -767,7 +767,7 @@ logits = direct["logits"].values
 sure = np.sort(logits, 1)[:, -1] - np.sort(logits, 1)[:, -2]
 closest = int(np.where(logits.argmax(1) == images.labels, sure, np.inf).argmin())  # right, but only just
 print(f"image {closest}, class {images.labels[closest]}: the two highest logits lie {sure[closest]:.3f} apart")
-nm.plots.logit_contributions(direct, closest)
+nm.plots.direct_logit_attribution(direct, closest)
 
 # %% [markdown]
 # *What to see:* the image that is read rightly by the smallest margin. The bars on each side add up to the logit; units speak for one class

@@ -534,7 +534,7 @@ for kind, table in tables.items():
 # Now the cost, beside that of a random direction of the same norm, which no unit owns:
 
 # %% tags=["varies"]
-nm.plots.effects(costs["CNN"])
+nm.plots.ablation(costs["CNN"])
 
 # %% tags=["varies"]
 for kind in last:

@@ -157,7 +157,7 @@ their digit beyond what shuffled labels give.""")
 # %% tags=["varies"]
 top = logits.topk(2).values
 closest = int((top[:, 0] - top[:, 1]).argmin())
-nm.plots.logit_contributions(direct, closest)
+nm.plots.direct_logit_attribution(direct, closest)
 
 # %% [markdown]
 # *What to see:* the image on which the network hesitates most, its two highest logits side by side. The bars of each panel add up to the

@@ -689,7 +689,7 @@ lesson.guess("fragile", mine)
 def spare(run, told, layers, orders=6):
     """Cumulative ablation in random orders, on the labels the network was told."""
     return causal.cumulative_ablation(
-        run.model(), nm.data.ImageSet(run.probe.images, told), layers, random=orders, seed=0
+        run.model(), nm.data.ImageSet(run.probe.images, told), layers, draws=orders, seed=0
     )
 
 
@@ -768,7 +768,7 @@ def look(run):
         selectivity.class_selectivity(acts.isel(snapshot=at), draws=1)["selectivity"].mean() for at in (-1, 0)
     )
     dead = dynamics.activity(acts.isel(snapshot=-1))["dead"].sum()
-    table = causal.cumulative_ablation(run.model(), run.probe, layers, random=6)
+    table = causal.cumulative_ablation(run.model(), run.probe, layers, draws=6)
     right = (run.activations("logits").values[-1].argmax(1) == run.probe.labels).mean()
     return [float(value) for value in (right, trained, untrained, dead, table["random_auc"].mean())], table
 

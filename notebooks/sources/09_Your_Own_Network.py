@@ -804,7 +804,7 @@ rho, low, high = spearman(np.abs(table["ink"].values), loss)
 lesson.say(f"""{int((effects["loss_increase_q"] < 0.05).sum())} of {len(loss)} units cost more than a random direction of the same norm (n = {len(some)}
 images). The strongest ink unit costs {loss[top]:+.3f} nat. Between the size of the correlation with ink and the cost: rho {rho:+.2f}
 ({low:+.2f} to {high:+.2f}), {"so that nothing shows that ink units matter more, or less" if low < 0 < high else "in this one network"}.""")
-nm.plots.effects(effects)
+nm.plots.ablation(effects)
 
 # %% [markdown]
 # *What to see:* a dot above its grey box would be a unit that is needed as a unit. Being needed and answering to ink are two lists.

@@ -196,7 +196,7 @@ def test_the_mean_may_come_from_other_images_and_more_images_come_in_batches(
 def test_a_random_direction_goes_as_far_as_the_unit_it_stands_beside(net: str, digits: nm.data.ImageSet) -> None:
     images, model, layer = digits.subset(slice(0, 60)), build(NETS[net], seed=3).eval(), "layers.0.hook_post"
     x, y = images.tensor(), images.label_tensor()
-    table = causal.ablate_directions(model, images, layer, 5, seed=4)
+    table = causal.ablate_directions(model, images, layer, draws=5, seed=4)
     point = "layers.0.hook_pool" if net == "cnn" else layer
     with torch.no_grad():
         acts = model.run_with_cache(x)[1][point]
@@ -216,7 +216,7 @@ def test_a_random_direction_goes_as_far_as_the_unit_it_stands_beside(net: str, d
 
 def test_the_null_of_an_ablation_is_what_random_directions_do(mlp: nm.MLP, digits: nm.data.ImageSet) -> None:
     effects = causal.ablate_all(mlp, digits, "layers.0.hook_post", draws=50, seed=4)
-    drawn = causal.ablate_directions(mlp, digits, "layers.0.hook_post", 50, seed=4)["loss_increase"].values
+    drawn = causal.ablate_directions(mlp, digits, "layers.0.hook_post", draws=50, seed=4)["loss_increase"].values
     np.testing.assert_allclose(effects["loss_increase_null_low"], np.percentile(drawn, 2.5, axis=0))
     np.testing.assert_allclose(effects["loss_increase_null_high"], np.percentile(drawn, 97.5, axis=0))
     expected = (1 + (drawn >= effects["loss_increase"].values - ROUNDING).sum(0)) / 51
@@ -224,12 +224,14 @@ def test_the_null_of_an_ablation_is_what_random_directions_do(mlp: nm.MLP, digit
 
 
 def test_a_units_own_direction_does_what_cutting_it_out_does(mlp: nm.MLP, digits: nm.data.ImageSet) -> None:
-    own = causal.ablate_directions(mlp, digits, "layers.0.hook_post", -3 * np.eye(12))["loss_increase"].values
+    own = causal.ablate_directions(mlp, digits, "layers.0.hook_post", directions=-3 * np.eye(12))[
+        "loss_increase"
+    ].values
     effects = causal.ablate_all(mlp, digits, "layers.0.hook_post", draws=1)["loss_increase"].values
     np.testing.assert_allclose(np.diag(own), effects, atol=0.02 * np.abs(effects).max())
-    for wrong in (0, np.ones((2, 5)), np.zeros((2, 12))):
+    for wrong in ({"draws": 0}, {"directions": np.ones((2, 5))}, {"directions": np.zeros((2, 12))}):
         with pytest.raises(DataError):
-            causal.ablate_directions(mlp, digits, "layers.0.hook_post", wrong)
+            causal.ablate_directions(mlp, digits, "layers.0.hook_post", **wrong)  # type: ignore[arg-type]
 
 
 def test_the_spread_over_resamples_is_that_of_single_ones(mlp: nm.MLP, digits: nm.data.ImageSet) -> None:

@@ -98,7 +98,7 @@ def test_factor_one_changes_exactly_nothing_and_a_dead_unit_never_does(
 
 
 def test_several_units_are_scaled_together_beside_random_sets_as_large(mlp: nm.MLP, digits: nm.data.ImageSet) -> None:
-    table = causal.dose_response(mlp, digits, LAYER, [1, 5, 7], factors=(0.5,), others=9)
+    table = causal.dose_response(mlp, digits, LAYER, [1, 5, 7], factors=(0.5,), draws=9)
     change = loss(answers(mlp, digits, scaled([1, 5, 7], 0.5)), digits.labels) - loss(
         answers(mlp, digits, []), digits.labels
     )
@@ -155,7 +155,7 @@ def test_nothing_changed_shifts_nothing_and_filters_have_no_null(mlp: nm.MLP, di
     assert (table["shift"] == 0).all()
     assert float(table["moved"]) == 0
     assert np.isnan(table["moved_p"])
-    assert "give layer=" in table.attrs["null"]
+    assert "give hook_point=" in table.attrs["null"]
 
 
 def test_cumulative_ablation_is_the_forward_pass_with_the_first_units_cut(
@@ -163,7 +163,7 @@ def test_cumulative_ablation_is_the_forward_pass_with_the_first_units_cut(
 ) -> None:
     layers = [LAYER, "layers.1.hook_post"]
     order = np.random.default_rng(3).permutation(18)
-    table = causal.cumulative_ablation(mlp, digits, layers, {"mixed": order}, shares=(0, 0.25, 0.5, 1), random=3)
+    table = causal.cumulative_ablation(mlp, digits, layers, {"mixed": order}, shares=(0, 0.25, 0.5, 1), draws=3)
     expected = []
     for count in (0, 4, 9, 18):
         cut = order[:count]
@@ -184,14 +184,14 @@ def test_cumulative_ablation_is_the_forward_pass_with_the_first_units_cut(
 def test_the_order_by_effect_does_more_harm_than_chance(mlp: nm.MLP, digits: nm.data.ImageSet) -> None:
     effect = causal.ablate_all(mlp, digits, LAYER, draws=1)["loss_increase"].values
     orders = {"costly first": np.argsort(-effect), "costly last": np.argsort(effect)}
-    table = causal.cumulative_ablation(mlp, digits, LAYER, orders, random=60)
+    table = causal.cumulative_ablation(mlp, digits, LAYER, orders, draws=60)
     assert float(table["auc"].sel(order="costly first")) < float(table["auc_null_low"])
     assert float(table["auc"].sel(order="costly last")) > float(table["auc_null_high"])
     assert (table["auc_q"] < 0.05).all()
 
 
 def test_channels_are_cut_as_whole_maps(cnn: nm.CNN, digits: nm.data.ImageSet) -> None:
-    table = causal.cumulative_ablation(cnn, digits, LAYER, {"first": [2, 0, 1, 3]}, shares=(0, 0.5, 1), random=1)
+    table = causal.cumulative_ablation(cnn, digits, LAYER, {"first": [2, 0, 1, 3]}, shares=(0, 0.5, 1), draws=1)
     hooks = [(LAYER, nm.interventions.zero(channel=[2, 0]))]
     assert float(table["accuracy"][0, 1]) == np.mean(answers(cnn, digits, hooks).argmax(1) == digits.labels)
 
@@ -213,6 +213,6 @@ def test_any_module_can_be_asked(digits: nm.data.ImageSet) -> None:
         causal.dose_response(net, digits, "2.hook_out", 1),
         causal.confusion_shift(net, digits, [("2.hook_out", nm.interventions.zero(unit=1))]),
         causal.cumulative_ablation(net, digits, "2.hook_out"),
-        causal.ablate_directions(net, digits, "2.hook_out", 3),
+        causal.ablate_directions(net, digits, "2.hook_out", draws=3),
     ]
     assert all(table.attrs["n_examples"] == 120 and table.attrs["source"] and table.attrs["null"] for table in tables)

@@ -244,7 +244,7 @@ def test_a_foreign_module_names_its_layer(pairs: tuple[ImageSet, ImageSet]) -> N
     net = torch.nn.Sequential(
         torch.nn.Flatten(), torch.nn.Linear(64, 5), torch.nn.ReLU(inplace=True), torch.nn.Linear(5, 10)
     ).double()  # shares of a difference that is near 0 in some draws of the weights
-    with pytest.raises(HookError, match="give layer="):
+    with pytest.raises(HookError, match="give hook_point="):
         causal.direct_logit_attribution(net, pairs[0])
     table = causal.direct_logit_attribution(net, pairs[0], "2.hook_out")
     np.testing.assert_allclose(table["rest"], net[3].bias.detach().expand(20, -1), atol=1e-6)

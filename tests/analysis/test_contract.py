@@ -215,7 +215,7 @@ MEASURES: dict[str, Callable[[World], Any]] = {
     "geometry.pca_streaming": lambda w: geometry.pca_streaming([w.last, w.other], draws=3),
     "geometry.subspaces": lambda w: geometry.subspaces(w.acts, {"first": np.arange(3)}, sizes=(2, 3), draws=3),
     "causal.ablate_all": lambda w: causal.ablate_all(w.model, w.images, w.layer, method="resample", draws=5),
-    "causal.ablate_directions": lambda w: causal.ablate_directions(w.model, w.images, w.layer, 3),
+    "causal.ablate_directions": lambda w: causal.ablate_directions(w.model, w.images, w.layer, draws=3),
     "causal.attribution_patching": lambda w: causal.attribution_patching(
         w.model, w.images, w.images_b, w.layer, draws=5
     ),
@@ -223,10 +223,10 @@ MEASURES: dict[str, Callable[[World], Any]] = {
         w.model, w.images, [(w.layer, nm.interventions.zero())], draws=3
     ),
     "causal.cumulative_ablation": lambda w: causal.cumulative_ablation(
-        w.model, w.images, w.layer, {"up": np.arange(w.width)}, random=2, shares=(0, 0.5, 1)
+        w.model, w.images, w.layer, {"up": np.arange(w.width)}, draws=2, shares=(0, 0.5, 1)
     ),
     "causal.direct_logit_attribution": lambda w: causal.direct_logit_attribution(w.model, w.images, w.layer, draws=5),
-    "causal.dose_response": lambda w: causal.dose_response(w.model, w.images, w.layer, 0, factors=(0, 1), others=3),
+    "causal.dose_response": lambda w: causal.dose_response(w.model, w.images, w.layer, 0, factors=(0, 1), draws=3),
     "causal.interactions": lambda w: causal.interactions(w.model, w.images, w.layer),
     "causal.patch_between": lambda w: causal.patch_between(w.model, w.images, w.images_b, w.layer, draws=5),
     "causal.path_patching": lambda w: causal.path_patching(

@@ -24,8 +24,8 @@ MLP = nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(12, 6)), seed=1)
 CNN = nm.CNN(nm.CNNConfig(image_shape=(8, 8), channels=(4, 3), head=(5,)), seed=1)
 ZERO = [(LAYER, nm.interventions.zero(unit=1))]
 TABLES: dict[str, Callable[[], xr.Dataset]] = {
-    "effects": lambda: causal.ablate_all(MLP, IMAGES, LAYER, draws=20),
-    "effects of channels": lambda: causal.ablate_all(CNN, IMAGES, LAYER, draws=20),
+    "ablation": lambda: causal.ablate_all(MLP, IMAGES, LAYER, draws=20),
+    "ablation of channels": lambda: causal.ablate_all(CNN, IMAGES, LAYER, draws=20),
     "dose_response": lambda: causal.dose_response(MLP, IMAGES, LAYER, 1),
     "dose_response of a layer": lambda: causal.dose_response(MLP, IMAGES, LAYER, range(12)),
     "patching": lambda: causal.patch_between(MLP, *PAIRS, LAYER, draws=20),
@@ -40,19 +40,19 @@ TABLES: dict[str, Callable[[], xr.Dataset]] = {
     ),
     "interactions": lambda: causal.interactions(MLP, IMAGES, LAYER),
     "interactions of channels": lambda: causal.interactions(CNN, IMAGES, LAYER),
-    "logit_contributions": lambda: causal.direct_logit_attribution(MLP, IMAGES, draws=20),
-    "logit_contributions of channels": lambda: causal.direct_logit_attribution(CNN, IMAGES, LAYER, draws=20),
+    "direct_logit_attribution": lambda: causal.direct_logit_attribution(MLP, IMAGES, draws=20),
+    "direct_logit_attribution of channels": lambda: causal.direct_logit_attribution(CNN, IMAGES, LAYER, draws=20),
 }
 
 
 def draw(name: str, theme: style.Theme = "light") -> plots.Plot:
     function = getattr(plots, name.split()[0])
-    more = {"example": 3} if name.startswith("logit_contributions") else {}
+    more = {"example": 3} if name.startswith("direct_logit_attribution") else {}
     return function(TABLES[name](), **more, theme=theme)
 
 
 CASES = [(name, "dark" if " " in name else "light") for name in TABLES] + [
-    ("effects", "dark"),
+    ("ablation", "dark"),
     ("confusion_shift", "dark"),
 ]
 
@@ -78,8 +78,8 @@ def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: sty
 
 
 def test_units_are_drawn_by_cost_with_their_band_behind() -> None:
-    table = TABLES["effects"]()
-    axes = plots.effects(table).axes[0]
+    table = TABLES["ablation"]()
+    axes = plots.ablation(table).axes[0]
     drawn = next(line for line in axes.lines if line.get_marker() == "o").get_ydata()
     np.testing.assert_allclose(drawn, np.sort(table["loss_increase"].values)[::-1])
     band = axes.collections[0].get_paths()[0].vertices[:, 1]
@@ -87,16 +87,16 @@ def test_units_are_drawn_by_cost_with_their_band_behind() -> None:
 
 
 def test_a_title_claims_only_what_beats_the_null() -> None:
-    table = TABLES["effects"]()
+    table = TABLES["ablation"]()
     for units in (0, 3):
         table["loss_increase_q"] = ("unit", np.where(np.arange(12) < units, 0.01, 0.5))
-        title = plots.effects(table).axes[0].get_title("left")
+        title = plots.ablation(table).axes[0].get_title("left")
         assert title.startswith("No unit" if not units else "3 of 12 units")
 
 
 def test_the_bars_of_both_classes_add_up_to_their_logits() -> None:
-    table = TABLES["logit_contributions"]()
-    figure = plots.logit_contributions(table, 3, (2, 7), most=4)
+    table = TABLES["direct_logit_attribution"]()
+    figure = plots.direct_logit_attribution(table, 3, (2, 7), most=4)
     for axes, label in zip(figure.axes, (2, 7), strict=True):
         assert sum(bar.get_width() for bar in axes.patches) == pytest.approx(float(table["logits"][3, label]), abs=1e-6)
 

@@ -57,9 +57,9 @@ OF_ACTIVATIONS: dict[str, Callable[[xr.DataArray], plots.Plot]] = {
     "strips": lambda a: plots.quantile_strips(IMAGES.images, selectivity.quantile_examples(a[-1])),
 }
 EMPTY: dict[str, Callable[[], plots.Plot]] = {
-    "effects": lambda: plots.effects(emptied(causal.ablate_all(MLP, IMAGES, LAYER, draws=5))),
+    "effects": lambda: plots.ablation(emptied(causal.ablate_all(MLP, IMAGES, LAYER, draws=5))),
     "dose": lambda: plots.dose_response(emptied(causal.dose_response(MLP, IMAGES, LAYER, 1))),
-    "cumulative": lambda: plots.cumulative_ablation(emptied(causal.cumulative_ablation(MLP, IMAGES, LAYER, random=5))),
+    "cumulative": lambda: plots.cumulative_ablation(emptied(causal.cumulative_ablation(MLP, IMAGES, LAYER, draws=5))),
     "interactions": lambda: plots.interactions(emptied(causal.interactions(MLP, IMAGES, LAYER))),
     "interactions at 0": lambda: plots.interactions(emptied(causal.interactions(MLP, IMAGES, LAYER), 0)),
     "reliability": lambda: plots.reliability(emptied(predictions.calibration_error(_logits()))),

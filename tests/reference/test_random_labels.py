@@ -49,7 +49,7 @@ def test_the_more_labels_are_random_the_sooner_the_network_fails(mnist_folder: P
         curves = []
         for seed in range(3):
             images = corrupted(train.balanced(2000, seed=seed), share, seed)
-            table = causal.cumulative_ablation(memorised(images, seed), images, LAYERS, random=6, seed=seed)
+            table = causal.cumulative_ablation(memorised(images, seed), images, LAYERS, draws=6, seed=seed)
             assert float(table["random_accuracy"][0, 0]) == 1
             curves.append(float(table["random_auc"].mean()))
         auc.append(np.mean(curves))

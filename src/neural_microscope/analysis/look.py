@@ -256,7 +256,7 @@ def _causality(run: Run, name: str, acts: xr.DataArray) -> dict[str, Any]:
     adds = float(effects["loss_increase"][costliest]) > 0
     return {
         "effects": effects,
-        "dose": causal.dose_response(run.model(), run.probe, name, costliest, others=OTHERS) if adds else None,
+        "dose": causal.dose_response(run.model(), run.probe, name, costliest, draws=OTHERS) if adds else None,
     }
 
 
@@ -287,7 +287,7 @@ def _cumulative(run: Run, layers: Sequence[LayerLook], tell: Progress) -> xr.Dat
     judge = run.probe.subset(halves(run.probe.labels)[1])
     images = judge.balanced(min(JUDGED, judge.most_balanced))
     names = [layer.hook_point for layer in layers]
-    found = causal.cumulative_ablation(run.model(), images, names, orders, shares=SHARES, random=ORDERS)
+    found = causal.cumulative_ablation(run.model(), images, names, orders, shares=SHARES, draws=ORDERS)
     tell("all layers together", 1, 1)
     return found
 

@@ -180,16 +180,14 @@ def _curve(seed: int) -> tuple[float, float]:
     # Right on all images until the reader goes; then on one class of two.
     order = np.arange(UNITS)[::-1]
     table = causal.cumulative_ablation(
-        one_reader(), coded(seed), LAYER, {"reader last": order}, shares=(0, 0.5, 0.75, 1), random=1
+        one_reader(), coded(seed), LAYER, {"reader last": order}, shares=(0, 0.5, 0.75, 1), draws=1
     )
     return 1 - 0.25 / 4, float(table["auc"][0])
 
 
 def stands_out(model: MLP, data: ImageSet, order: np.ndarray, seed: int) -> bool:
     """Whether an order is said to do more or less harm than random ones."""
-    table = causal.cumulative_ablation(
-        model, data, LAYER, {"it": order}, shares=(0, 0.25, 0.5, 1), random=59, seed=seed
-    )
+    table = causal.cumulative_ablation(model, data, LAYER, {"it": order}, shares=(0, 0.25, 0.5, 1), draws=59, seed=seed)
     return significant(table, "auc_q")
 
 

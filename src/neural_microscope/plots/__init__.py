@@ -5,12 +5,12 @@ figure with ``alt`` text, in the ``theme`` light or dark.
 from .animate import animate
 from .attribution import attributions, deletion_insertion, maximised, sanity, single_pixels
 from .causal import (
+    ablation,
     attribution_vs_patching,
     confusion_shift,
     cumulative_ablation,
+    direct_logit_attribution,
     dose_response,
-    effects,
-    logit_contributions,
     patching,
 )
 from .dictionary import dictionary, dictionary_controls, latent_density, stability
@@ -46,6 +46,7 @@ from .units import class_means, feature_maps, selectivity, top_images, weights
 __all__ = [
     "TOKENS",
     "Plot",
+    "ablation",
     "activity_over_time",
     "animate",
     "attribution_vs_patching",
@@ -63,10 +64,10 @@ __all__ = [
     "dictionary",
     "dictionary_controls",
     "dimension_over_time",
+    "direct_logit_attribution",
     "displacement",
     "dose_response",
     "drift",
-    "effects",
     "embedding",
     "explained_variance",
     "feature_maps",
@@ -77,7 +78,6 @@ __all__ = [
     "latent_density",
     "learning_curves",
     "lines",
-    "logit_contributions",
     "maximised",
     "measure_agreement",
     "one_image",

@@ -14,7 +14,7 @@ from .style import Look, Plot, draws
 
 
 @draws
-def effects(table: xr.Dataset, *, named: int = 5, look: Look) -> Plot:
+def ablation(table: xr.Dataset, *, named: int = 5, look: Look) -> Plot:
     """What cutting out each unit adds to the loss, sorted, with intervals; grey: random directions of the same norm.
 
     ``table``: `analysis.causal.ablate_all`. ``named``: how many of the costliest are named.
@@ -262,7 +262,7 @@ def confusion_shift(table: xr.Dataset, *, look: Look) -> Plot:
 
 
 @draws
-def logit_contributions(
+def direct_logit_attribution(
     table: xr.Dataset, example: int, classes: tuple[int, int] | None = None, *, most: int = 12, look: Look
 ) -> Plot:
     """Which units speak for and against two classes on one image, those with the largest contributions; the rest summed.

@@ -91,7 +91,7 @@ def _effects(layer: LayerLook, n: int) -> str:
             table=table(("factor", "loss added (nat)", f"other {word}s", "accuracy (%)"), rows, "Dose and response"),
         )
     return more + picture(
-        lambda theme: plots.effects(layer.effects, theme=theme),
+        lambda theme: plots.ablation(layer.effects, theme=theme),
         f"What cutting out each {word} alone adds to the loss, on {n:,} probe images, with 95 % intervals over images. Grey: random "
         f"directions, moved along as far as the {word} would move each image. {ONE}",
     )

@@ -5,14 +5,14 @@ norm, or of random units; a dead unit does exactly nothing.
 """
 
 from .ablation import ablate_all
-from .contributions import direct_logit_attribution
+from .confusion_shift import confusion_shift
 from .curves import cumulative_ablation
+from .direct_logit_attribution import direct_logit_attribution
 from .directions import ablate_directions
 from .dose import dose_response
 from .interactions import interactions
 from .patching import attribution_patching, patch_between
 from .paths import path_patching
-from .shifts import confusion_shift
 
 __all__ = [
     "ablate_all",

@@ -27,7 +27,7 @@ ROUNDING = 1e-6
 def ablate_all(
     model: nn.Module,
     images: ImageSet,
-    layer: str,
+    hook_point: str,
     *,
     method: Method = "zero",
     reference: ImageSet | None = None,
@@ -64,8 +64,8 @@ def ablate_all(
     total = -(-len(images) // BATCH)
     parts, null, spread = [], [], []
     with torch.no_grad(), evaluation(hooked(model)):
-        source = None if method == "zero" else unit_values(model, reference or images, layer)
-        for number, (some, down, labels) in enumerate(batches(model, images, layer)):
+        source = None if method == "zero" else unit_values(model, reference or images, hook_point)
+        for number, (some, down, labels) in enumerate(batches(model, images, hook_point)):
             values = _values(method, down, source, some, len(images), resamples, seed)
             count = None if progress is None else _counter(progress, number, total, down.units)
             loss, right, norms = (np.stack(x) for x in zip(*_cut(down, labels, values, count), strict=True))
@@ -78,7 +78,11 @@ def ablate_all(
     if method == "resample":
         sd = (sum(spread) / len(images)).std(0, ddof=1)
         table["loss_increase_sd"] = (down.axis, sd, {"units": "nat"})
-    table.attrs |= {"accuracy": float(before.mean()), "hook_point": layer, "intervention": _words(method, reference)}
+    table.attrs |= {
+        "accuracy": float(before.mean()),
+        "hook_point": hook_point,
+        "intervention": _words(method, reference),
+    }
     table.attrs["null"] = f"{len(directions)} {NULL}"
     return table
 

@@ -25,48 +25,48 @@ AT_ONCE = 256
 def cumulative_ablation(
     model: nn.Module,
     images: ImageSet,
-    layers: str | Sequence[str],
+    hook_points: str | Sequence[str],
     orders: Mapping[str, Any] | None = None,
     *,
     shares: Sequence[float] = SHARES,
-    random: int = 6,
+    draws: int = 6,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Accuracy as units of ``layers`` are set to 0 one after the other, beside random orders (Morcos et al. 2018).
+    """Accuracy as units of ``hook_points`` are set to 0 one after the other, beside random orders (Morcos et al. 2018).
 
     ``orders``: name -> every unit once, the first to go first; units are counted through the layers (128 + 64 units: 0 to
     191). ``shares`` of all units that are cut out, rising from 0 to 1. ``accuracy`` [order, bin] and ``auc`` [order]: the
-    area under it (trapezoids, 0..1). Beside them ``random_accuracy`` [draw, bin] and ``random_auc`` [draw] of ``random``
-    orders, ``accuracy_null_low``, ``accuracy_null_high`` [bin], ``auc_null_low``, ``auc_null_high``; ``auc_p`` [order],
+    area under it (trapezoids, 0..1). Beside them ``random_accuracy`` [draw, bin] and ``random_auc`` [draw] of ``draws``
+    random orders, ``accuracy_null_low``, ``accuracy_null_high`` [bin], ``auc_null_low``, ``auc_null_high``; ``auc_p`` [order],
     two-sided among the random orders (40 are needed for p < 0.05), ``auc_q`` over the orders. Coordinate ``share`` on bin. One
-    forward pass for each order and share: ``random`` + orders times the number of shares, the two ends apart.
+    forward pass for each order and share: ``draws`` + orders times the number of shares, the two ends apart.
     Errors: DataError for an order that is no order, or shares that do not rise from 0 to 1;
     otherwise as `ablate_all`.
     """
-    layers = [layers] if isinstance(layers, str) else list(layers)
+    names = [hook_points] if isinstance(hook_points, str) else list(hook_points)
     at = np.asarray(shares, float)
-    if len(at) < 2 or at[0] != 0 or at[-1] != 1 or (np.diff(at) <= 0).any() or random < 1:
+    if len(at) < 2 or at[0] != 0 or at[-1] != 1 or (np.diff(at) <= 0).any() or draws < 1:
         raise DataError(
-            f"shares {at.tolist()} with {random} random orders: shares rise from 0 to 1, random is at least 1"
+            f"shares {at.tolist()} with {draws} random orders: shares rise from 0 to 1, draws are at least 1"
         )
     lens = hooked(model)
     with torch.no_grad(), evaluation(lens):
-        sizes = [unit_values(model, images.subset([0]), layer).shape[1] for layer in layers]
+        sizes = [unit_values(model, images.subset([0]), name).shape[1] for name in names]
         named = {name: _order(name, order, sum(sizes)) for name, order in (orders or {}).items()}
         rng = np.random.default_rng(seed)
-        every = [*named.values(), *(rng.permutation(sum(sizes)) for _ in range(random))]
+        every = [*named.values(), *(rng.permutation(sum(sizes)) for _ in range(draws))]
         pixels, labels = tensors(model, images)
         counts = [round(share * sum(sizes)) for share in at]
         inner = [_kept(sum(sizes), order[:count]) for order in every for count in counts[1:-1]]
         both = [_kept(sum(sizes), range(count)) for count in (0, sum(sizes))]
-        found = _accuracies(lens, pixels, labels, dict(zip(layers, sizes, strict=True)), torch.stack([*both, *inner]))
+        found = _accuracies(lens, pixels, labels, dict(zip(names, sizes, strict=True)), torch.stack([*both, *inner]))
     middle = found[2:].reshape(len(every), len(at) - 2)
     curves = np.column_stack([np.full(len(every), found[0]), middle, np.full(len(every), found[1])])
     return _table(curves, at, list(named)).assign_attrs(
         n_examples=len(images),
-        hook_point=", ".join(layers),
+        hook_point=", ".join(names),
         units=sum(sizes),
-        null=f"{random} random orders",
+        null=f"{draws} random orders",
         seed=seed,
         source="cumulative ablation (Morcos et al. 2018): accuracy against the share of units set to 0",
     )

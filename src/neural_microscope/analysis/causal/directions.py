@@ -26,24 +26,30 @@ NULL = "random directions of the same norm for each image, added where the hook 
 
 
 def ablate_directions(
-    model: nn.Module, images: ImageSet, layer: str, directions: int | np.ndarray | None = None, *, seed: int = 0
+    model: nn.Module,
+    images: ImageSet,
+    hook_point: str,
+    *,
+    draws: int | None = None,
+    directions: np.ndarray | None = None,
+    seed: int = 0,
 ) -> xr.Dataset:
     """The loss that random directions add, each moved along as far as cutting out a unit moves an image.
 
     ``loss_increase`` [draw, unit] (nat, mean over images): a direction of unit length, drawn uniformly and the same for all
     images, times the norm of what cutting the unit out (zero ablation) takes away from each image. ``norm`` [unit]: the mean
     of that norm. Both are taken where the hook point enters the next layer: after the pooling, for channels. A dead unit
-    gives exactly 0. ``directions``: how many (1000; 100 where they pass a convolution), or the directions themselves [draw,
+    gives exactly 0. ``draws``: how many (1000; 100 where they pass a convolution), unless ``directions`` are given [draw,
     unit] (or [draw, channel, row, col]), which are scaled to unit length. The effect is found at 3 strengths up to each
     image's longest and interpolated by a cubic spline; a direction may lead below 0, where a ReLU's units never are.
     Errors: DataError for directions of another shape or length 0; otherwise as `ablate_all`.
     """
     total, norms = [], []
     with torch.no_grad(), evaluation(hooked(model)):
-        for _, down, labels in batches(model, images, layer):
+        for _, down, labels in batches(model, images, hook_point):
             found = [n for _, _, n in down.each_unit(torch.zeros_like(down.acts))]
             norms.append(numbers(torch.cat(found)))
-            chosen = chosen_directions(down, directions, seed)
+            chosen = chosen_directions(down, draws if directions is None else directions, seed)
             total.append(matched(down, norms[-1], chosen, losses(labels)))
     return xr.Dataset(
         {
@@ -52,7 +58,7 @@ def ablate_directions(
         },
         attrs={
             "n_examples": len(images),
-            "hook_point": layer,
+            "hook_point": hook_point,
             "null": "this is one: " + NULL,
             "seed": seed,
             "source": "norm-matched control of zero ablation (Morcos et al. 2018 ablate units without one)",

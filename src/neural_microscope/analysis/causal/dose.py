@@ -22,17 +22,17 @@ FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
 def dose_response(
     model: nn.Module,
     images: ImageSet,
-    layer: str,
+    hook_point: str,
     unit: int | Sequence[int],
     *,
     factors: Sequence[float] = FACTORS,
-    others: int = 39,
+    draws: int = 39,
     seed: int = 0,
 ) -> xr.Dataset:
     """What the network says when a unit (or several together) is multiplied by each of ``factors``, [bin].
 
     ``loss_increase`` (nat, mean over images) with a bootstrap interval over images, ``…_null_low``, ``…_null_high``: the same
-    of ``others`` random units of the layer (all others, where it has fewer; for k units random sets of k), ``…_p``: the
+    of ``draws`` random other units of the layer (all others, where it has fewer; for k units random sets of k), ``…_p``: the
     share of them that cost as much (one-sided; 39 others can reach 0.025), ``…_q`` over the factors. ``accuracy`` (0..1),
     ``accuracy_by_class`` [bin, class] (NaN for a class without images), ``logits`` [bin, class]: their means. Coordinate
     ``factor``: 0 is zero ablation, 1 changes exactly nothing. In a layer without other units the null is NaN.
@@ -44,9 +44,9 @@ def dose_response(
         raise DataError(f"factors are {scale.tolist()}; needed is one or more, all of them finite")
     loss, right, logits, null = [], [], [], []
     with torch.no_grad(), evaluation(hooked(model)):
-        for _, down, labels in batches(model, images, layer):
-            chosen = checked(unit, down.units, layer)
-            sets = random_sets(down.units, len(chosen), others, seed, apart=chosen)
+        for _, down, labels in batches(model, images, hook_point):
+            chosen = checked(unit, down.units, hook_point)
+            sets = random_sets(down.units, len(chosen), draws, seed, apart=chosen)
             score = losses(labels)
             base = score(down.logits[None])
             answers = down.scaled(chosen, scale.tolist())
@@ -61,7 +61,11 @@ def dose_response(
         _beside(table, drawn)
         .assign_coords(factor=("bin", scale))
         .assign_attrs(
-            {"hook_point": layer, "unit": chosen, "null": f"{len(drawn)} random other units of the layer, scaled alike"}
+            {
+                "hook_point": hook_point,
+                "unit": chosen,
+                "null": f"{len(drawn)} random other units of the layer, scaled alike",
+            }
         )
     )
 

@@ -22,7 +22,7 @@ NULL = "signs of the images' interactions flipped at random, in closed form"
 def interactions(
     model: nn.Module,
     images: ImageSet,
-    layer: str,
+    hook_point: str,
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
@@ -44,7 +44,7 @@ def interactions(
     total, done, singles = -(-len(images) // BATCH), 0, []
     sums = np.zeros((2, 0, 0))
     with torch.no_grad(), evaluation(hooked(model)):
-        for _, down, labels in batches(model, images, layer):
+        for _, down, labels in batches(model, images, hook_point):
             sums = sums if sums.size else np.zeros((2, down.units, down.units))
             single = _alone(down, labels)
             singles.append(numbers(single))
@@ -63,7 +63,7 @@ def interactions(
         table[f"interaction{end}"] = ((axis, f"{axis}_b"), matrix, units)
     return table.assign_attrs(
         n_examples=n,
-        hook_point=layer,
+        hook_point=hook_point,
         null=NULL,
         interval=ONE_NETWORK,
         source="second difference of zero ablations, L(no a, no b) - L(no a) - L(no b) + L",

@@ -21,7 +21,7 @@ def patch_between(
     model: nn.Module,
     clean: ImageSet,
     corrupted: ImageSet,
-    layer: str,
+    hook_point: str,
     *,
     metric: Metric | None = None,
     draws: int | None = None,
@@ -43,7 +43,7 @@ def patch_between(
     null: dict[str, Any] = {"denoising": 0.0, "noising": 0.0}
     with torch.no_grad(), evaluation(hooked(model)):
         for batch in pairs(model, clean, corrupted, metric):
-            one, other = (downstream(model, x, layer, batch.labels) for x in (batch.clean, batch.corrupted))
+            one, other = (downstream(model, x, hook_point, batch.labels) for x in (batch.clean, batch.corrupted))
             parts.append((*_metrics(batch, one, other), *_patched(batch, other, one), *_patched(batch, one, other)))
             directions = chosen_directions(one, draws, seed)
             for name, norms, run in (("denoising", parts[-1][4], other), ("noising", parts[-1][7], one)):
@@ -63,7 +63,7 @@ def patch_between(
         drawn = null[name] / np.where(whole.sum() == 0, np.nan, whole.sum())
         table = table.assign(_with_null(name, change, all_units, whole, drawn, start, axis, seed))
     source = "activation patching, (patched - corrupted) / (clean - corrupted)"
-    return table.assign_attrs(attrs(len(clean), layer, seed, source, f"{len(directions)} {NULL}"))
+    return table.assign_attrs(attrs(len(clean), hook_point, seed, source, f"{len(directions)} {NULL}"))
 
 
 def _metrics(batch: Pairs, one: Downstream, other: Downstream) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +114,7 @@ def attribution_patching(
     model: nn.Module,
     clean: ImageSet,
     corrupted: ImageSet,
-    layer: str,
+    hook_point: str,
     *,
     metric: Metric | None = None,
     draws: int = 200,
@@ -132,10 +132,10 @@ def attribution_patching(
     with evaluation(lens):
         for batch in pairs(model, clean, corrupted, metric):
             with torch.no_grad():
-                one, other = (downstream(model, x, layer, batch.labels) for x in (batch.clean, batch.corrupted))
+                one, other = (downstream(model, x, hook_point, batch.labels) for x in (batch.clean, batch.corrupted))
                 exact, _, _ = _patched(batch, other, one)
             with torch.enable_grad():
-                slope = _slope(lens, batch, layer)
+                slope = _slope(lens, batch, hook_point)
             estimate = per_unit((one.acts - other.acts) * slope)
             parts.append((*_metrics(batch, one, other), estimate, exact))
     good, bad, estimate, exact = joined(parts)
@@ -153,18 +153,18 @@ def attribution_patching(
     source = "attribution patching: (a_clean - a_corrupted) dM/da at the corrupted image"
     return table.assign_attrs(
         {
-            **attrs(len(clean), layer, seed, source, f"{draws} shuffles of the units (of the correlation)"),
+            **attrs(len(clean), hook_point, seed, source, f"{draws} shuffles of the units (of the correlation)"),
             "interval": "95 % bootstrap over units of one network (of the correlation)",
         }
     )
 
 
-def _slope(lens: Any, batch: Pairs, layer: str) -> Tensor:
+def _slope(lens: Any, batch: Pairs, hook_point: str) -> Tensor:
     """Gradient of the metric at the corrupted images, [example, unit, …]."""
     _, cache = lens.run_with_cache(
-        batch.corrupted, names_filter=layer, incl_bwd=True, loss=lambda logits: batch.metric(logits).sum()
+        batch.corrupted, names_filter=hook_point, incl_bwd=True, loss=lambda logits: batch.metric(logits).sum()
     )
-    return cache[f"{layer}_grad"]
+    return cache[f"{hook_point}_grad"]
 
 
 def _correlation(estimate: np.ndarray, exact: np.ndarray, draws: int, seed: int) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def pruning(look: FirstLook) -> Finding:
         claim if holds else "cutting out the most selective units first does what cutting at random does.",
         f"One after the other through all layers, an accuracy of {number(100 * area, 1)} % is kept on average over the way; by random "
         f"orders {band(look.cumulative, 'auc', 1, 100)} % ({probability(p)}).",
-        f"nm.analysis.causal.cumulative_ablation(run.model(), run.probe, {names}, random=41)",
+        f"nm.analysis.causal.cumulative_ablation(run.model(), run.probe, {names}, draws=41)",
         holds,
         look.name,
         f"{look.cumulative.sizes['draw']} random orders",

@@ -17,7 +17,7 @@ from .downstream import BATCH, logits_of, numbers, refuse_diverged, tensors
 
 
 def direct_logit_attribution(
-    model: nn.Module, images: ImageSet, layer: str | None = None, *, draws: int = 100, seed: int = 0
+    model: nn.Module, images: ImageSet, hook_point: str | None = None, *, draws: int = 100, seed: int = 0
 ) -> xr.Dataset:
     """The logits of each image as a sum over the units of a layer: ``contribution`` [example, unit, class].
 
@@ -28,16 +28,16 @@ def direct_logit_attribution(
 
     ``evidence`` [unit, class]: mean contribution to a class's logit on that class's images minus on all others; beside it,
     ``…_null_low``, ``…_null_high`` under shuffled labels, ``…_p`` (two-sided) and ``…_q`` over units and classes; NaN for a
-    class without images, or with all. ``logits`` [example, class]. Errors: HookError for a foreign module without ``layer``.
+    class without images, or with all. ``logits`` [example, class]. Errors: HookError for a foreign module without ``hook_point``.
     """
     lens = hooked(model)
-    if layer is None:
+    if hook_point is None:
         if not isinstance(lens, Network):
-            raise HookError("which layer? Of a module nobody wrote for this the last one can't be told: give layer=")
-        layer = [name for name in lens.hook_points if name != "logits"][-1]
+            raise HookError("the last hook point of a foreign module is not known; give hook_point=")
+        hook_point = [name for name in lens.hook_points if name != "logits"][-1]
     with evaluation(lens):
         parts = zip(*(tensor.split(BATCH) for tensor in tensors(model, images)), strict=True)
-        found = [_contributions(lens, pixels, labels, layer) for pixels, labels in parts]
+        found = [_contributions(lens, pixels, labels, hook_point) for pixels, labels in parts]
     contribution, logits = (np.concatenate(x) for x in zip(*found, strict=True))
     axis = "unit" if "unit" in found[0][0].dims else "channel"
     return xr.Dataset(
@@ -50,7 +50,7 @@ def direct_logit_attribution(
         coords={"label": ("example", images.labels)},
         attrs={
             "n_examples": len(images),
-            "hook_point": layer,
+            "hook_point": hook_point,
             "null": f"{draws} shuffles of the labels",
             "seed": seed,
             "source": "direct logit attribution: logit_k = rest_k + sum_n a_n d logit_k / d a_n",

@@ -23,7 +23,7 @@ def confusion_shift(
     images: ImageSet,
     fwd_hooks: Sequence[tuple[NamesFilter, Any]],
     *,
-    layer: str | None = None,
+    hook_point: str | None = None,
     size: int = 1,
     draws: int = 100,
     seed: int = 0,
@@ -32,18 +32,18 @@ def confusion_shift(
 
     ``fwd_hooks``: as `HookedModel.hooks` takes them. ``shift`` [class, predicted]: each row sums to exactly 0. ``moved``:
     share of the images read as another class than before (0..1). Beside them, ``…_null_low``, ``…_null_high``: what cutting
-    out ``size`` random units of ``layer`` does (at most ``draws`` different ones), ``shift_p`` two-sided and ``moved_p``
-    one-sided. ``layer`` is the hook point of the first hook unless given; where that is no single name the null is NaN.
+    out ``size`` random units of ``hook_point`` does (at most ``draws`` different ones), ``shift_p`` two-sided and ``moved_p``
+    one-sided. ``hook_point`` is the hook point of the first hook unless given; where that is no single name the null is NaN.
     """
-    if layer is None and fwd_hooks and isinstance(fwd_hooks[0][0], str):
-        layer = fwd_hooks[0][0]
+    if hook_point is None and fwd_hooks and isinstance(fwd_hooks[0][0], str):
+        hook_point = fwd_hooks[0][0]
     lens, classes = hooked(model), images.classes
     pixels, labels = tensors(model, images)
     with torch.no_grad(), evaluation(lens):
         before = _read(lens, pixels, labels, classes)
         with lens.hooks(fwd_hooks):
             after = _read(lens, pixels, labels, classes)
-        others = _others(model, images, layer, size, draws, seed)
+        others = _others(model, images, hook_point, size, draws, seed)
     base = _confusion(images.labels, before, classes)
     shift, moved = _confusion(images.labels, after, classes) - base, np.mean(after != before)
     null = (
@@ -52,8 +52,10 @@ def confusion_shift(
     away = np.array([np.mean(other != before) for other in others])
     return _table(shift, moved, null, away).assign_attrs(
         n_examples=len(images),
-        hook_point=layer or "",
-        null=f"{len(others)} times {size} random units of {layer} cut out" if len(others) else "none: give layer=",
+        hook_point=hook_point or "",
+        null=f"{len(others)} times {size} random units of {hook_point} cut out"
+        if len(others)
+        else "none: give hook_point=",
         seed=seed,
         source="C(intervened) - C(baseline)",
     )
