@@ -115,9 +115,9 @@ def test_the_other_is_interrupted_also_where_interruptions_are_ignored_as_in_a_s
 
 def test_a_process_that_dies_without_a_word_is_an_error_that_names_it() -> None:
     with pytest.raises(MicroscopeError, match="the process of poor ended without a result"):
-        side_by_side({"poor": once(dying)}, nothing)
+        side_by_side({"poor": once(dying)}, nothing, workers=1)
 
 
 def test_a_job_that_finds_no_more_data_is_no_process_that_ended() -> None:
     with pytest.raises(EOFError, match="no data left"):
-        side_by_side({"reader": once(reading)}, nothing)
+        side_by_side({"reader": once(reading)}, nothing, workers=1)

@@ -1,30 +1,23 @@
-"""The commands as a user types them, in processes of their own, on the bundled digits: no network is needed."""
+"""The commands as a user types them, on the bundled digits: no network is needed. Signals go to processes of their own."""
 
 from __future__ import annotations
 
-import os
+import dataclasses
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import neural_microscope as nm
-from neural_microscope import demonstration
+from command_line import microscope
+from neural_microscope import demonstration, processes
+from neural_microscope.data import source
 
 SMALL = ["--data", "digits", "--hidden", "8", "--epochs", "2"]
-
-
-def microscope(*words: object, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "neural_microscope.cli", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        **options,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +78,14 @@ def test_resume_of_a_finished_run_and_folders_that_are_none_fail_in_one_line(run
         assert done.returncode == 1, words
         assert len(done.stderr.strip().splitlines()) == 1
         assert "Traceback" not in done.stderr
+
+
+def test_a_process_ends_with_the_code_and_the_line_of_its_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "neural_microscope.cli", "verify", str(tmp_path / "nowhere")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == f"microscope: {tmp_path / 'nowhere'} is not a folder\n"
 
 
 def test_wrong_usage_exits_with_2() -> None:
@@ -151,20 +152,18 @@ def test_ctrl_c_exits_with_130_keeps_the_run_and_resume_ends_it(tmp_path: Path) 
 
 
 def test_demo_without_mnist_uses_the_digits_loudly_ends_with_the_page_and_reuses_what_is_there(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where nothing answers: the mirrors are pointed at a closed local port."""
-    code = (
-        "import dataclasses, sys\n"
-        "from neural_microscope.data import source\n"
-        "source.KNOWN['mnist'] = dataclasses.replace(source.KNOWN['mnist'], mirrors=('http://127.0.0.1:9/',))\n"
-        "sys.argv = ['microscope', 'demo', '--short', '--out', sys.argv[1]]\n"
-        "from neural_microscope.cli import main\n"
-        "main()\n"
-    )
-    env = {**os.environ, "NEURAL_MICROSCOPE_DATA": str(tmp_path / "empty")}
+    """Where nothing answers: the mirrors are pointed at a closed local port. The networks are small, and in the short form."""
+    nowhere = dataclasses.replace(source.KNOWN["mnist"], mirrors=("http://127.0.0.1:9/",))
+    monkeypatch.setitem(source.KNOWN, "mnist", nowhere)
+    monkeypatch.setenv("NEURAL_MICROSCOPE_DATA", str(tmp_path / "empty"))
+    small = {"mlp": nm.MLPConfig(hidden=(12,)), "cnn": nm.CNNConfig(channels=(3,), head=())}
+    quick = nm.TrainConfig(batch_size=8, learning_rate=0.02)
+    monkeypatch.setattr(demonstration, "FULL", {kind: (network, quick) for kind, network in small.items()})
+    monkeypatch.setattr(processes, "side_by_side", partial(processes.side_by_side, workers=1))
     out = tmp_path / "demo"
-    done = subprocess.run([sys.executable, "-c", code, str(out)], capture_output=True, text=True, env=env, timeout=600)
+    done = microscope("demo", "--short", "--out", out)
     assert done.returncode == 0, done.stderr
     assert "NOT mnist" in done.stdout
     assert "- MLP: it reads" in done.stdout
