@@ -47,10 +47,10 @@ demo-short: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/microscope demo --out demo-short --short
 
 test: $(VENV)/.installed $(BUNDLE)
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not interop"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not interop"
 
 test-slow: $(VENV)/.installed $(BUNDLE)
-	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow
 
 # The other tools pull in hundreds of megabytes, so they live apart.
 .venv-interop/.installed: pyproject.toml constraints.txt
