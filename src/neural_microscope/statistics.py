@@ -85,6 +85,7 @@ def beside(
     interval: tuple[Any, Any] | None = None,
     family: bool | str = True,
     rounding: float = 0.0,
+    tail: bool = False,
     start: float = 0.0,
     where: Any = True,
 ) -> dict[str, tuple[Any, ...]]:
@@ -95,7 +96,7 @@ def beside(
 
     ``value`` [...] with ``dims``; ``null``: draws [draw, ...], of which there may be none (band and p are then NaN and nothing is
     shown), or a `Law`. ``side``: where structure lies. ``family``: True for all values together, the name of a dimension for one
-    family along it at each place of the others, False for tests that are none. ``rounding``: see `p_values`. ``start`` is added to what is
+    family along it at each place of the others, False for tests that are none. ``rounding``: see `p_values`; ``tail``: see `tail_p`. ``start`` is added to what is
     displayed, not to what is tested. ``where`` [...]: False leaves NaN and no verdict. The p variable's attributes hold ``draws`` and
     ``floor``, the least p that so many draws can give (0 for a law).
     """
@@ -108,6 +109,7 @@ def beside(
     elif len(null):
         (low, high), draws = null_band(null), len(null)
         p = p_values(value, null, side=side, rounding=rounding)
+        p = tail_p(value, null, p, side=side) if tail else p
     else:
         low, high, p, draws = np.nan, np.nan, np.full(value.shape, np.nan), 0
     low, high, p = (np.where(gone, np.nan, np.broadcast_to(one, value.shape)) for one in (low, high, p))
@@ -118,7 +120,7 @@ def beside(
         }
     found |= {"_null_low": start + low, "_null_high": start + high}
     table: dict[str, tuple[Any, ...]] = {f"{name}{end}": (dims, one, {"units": units}) for end, one in found.items()}
-    floor = (2 if side == "both" else 1) / (1 + draws) if draws else 0.0
+    floor = (2 if side == "both" else 1) / (1 + draws) if draws and not tail else 0.0
     table[f"{name}_p"] = (dims, p, {"units": "1", "draws": draws, "floor": floor})
     judged = p
     if family:
@@ -127,6 +129,52 @@ def beside(
         table[f"{name}_q"] = (dims, judged, {"units": "1"})
     table[f"{name}_shown"] = (dims, shown(judged), {"units": "1"})
     return table
+
+
+FEWEST_BEYOND = 10
+"""Draws beyond a value from which on their count alone gives its p."""
+
+
+def tail_p(values: np.ndarray, null: np.ndarray, p: np.ndarray, *, side: Side = "above") -> np.ndarray:
+    """``p`` of `p_values` without its floor: where fewer than ten draws reach a value, the tail of Pearson's type III with the draws'
+    mean, variance and skewness (Winkler et al. 2016), [...]; ``null`` [draw, ...]. Never above the counted p's floor's tenth draw.
+
+    For statistics that are sums of many small parts, whose draws such a law fits. Draws that do not vary, or that are not all finite,
+    keep the counted p.
+    """
+    values = np.asarray(values, float)
+    if side == "both":
+        above, below = (tail_p(values, null, p_values(values, null, side=one), side=one) for one in ("above", "below"))
+        return np.minimum(2 * np.minimum(above, below), 1)
+    sign = -1 if side == "below" else 1
+    mean, spread = null.mean(0), null.std(0, ddof=1) if len(null) > 2 else np.full(null.shape[1:], np.nan)
+    few = (p * (1 + len(null)) - 1 < FEWEST_BEYOND) & np.isfinite(spread) & (spread > TIE * np.abs(mean))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        skew = stats.skew(sign * null, axis=0)
+        fitted = stats.pearson3.sf(sign * (values - mean) / spread, skew)
+    fitted = np.where(np.isnan(fitted), p, np.clip(fitted, 1e-300, (1 + FEWEST_BEYOND) / (1 + len(null))))
+    return np.where(few & ~np.isnan(values), fitted, p)
+
+
+def networks(value: np.ndarray, sample: np.ndarray, *, side: Side = "above") -> Law:
+    """The null "one more network like these": of ``value`` [...] beside the same statistic of K others, ``sample`` [network, ...].
+
+    Student's prediction interval: t = (x - mean) / (sd √(1 + 1 / K)), K - 1 degrees of freedom. It takes the statistic to be normal over
+    networks (give logarithms of what is positive and skewed). NaN where fewer than three networks have the statistic.
+    """
+    value, sample = np.asarray(value, float), np.asarray(sample, float)
+    count = np.isfinite(sample).sum(0)
+    known = count >= 3
+    filled = np.where(known, sample, 0.0)
+    mean = np.nanmean(filled, axis=0)
+    spread = np.nanstd(filled, axis=0, ddof=1) * np.sqrt(1 + 1 / np.maximum(count, 1))
+    spread = np.where(known, np.maximum(spread, TIE * np.abs(mean)), np.nan)
+    freedom = np.maximum(count - 1, 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(value == mean, 0.0, (value - mean) / spread)
+    p = {"above": stats.t.sf(t, freedom), "below": stats.t.cdf(t, freedom), "both": 2 * stats.t.sf(np.abs(t), freedom)}[side]
+    half = stats.t.ppf(INTERVAL[1] / 100, freedom) * spread
+    return Law(mean - half, mean + half, np.where(known & ~np.isnan(value), p, np.nan))
 
 
 def shown(p: Any) -> np.ndarray:

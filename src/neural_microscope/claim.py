@@ -1,0 +1,246 @@
+"""A claim: what is said of a result, its numbers and its null, and one verdict, made once and shown everywhere."""
+
+from __future__ import annotations
+
+import math
+import string
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from .statistics import ALPHA, family_wise
+
+Numbers = Mapping[str, float | int | str]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence about one result. `judge` gives it its verdict; nothing else does.
+
+    A sentence is a template and the numbers that fill it (`fill`), so what a page prints can be made again from what is stored.
+    """
+
+    rule: str
+    """The rule that makes it, which is its family: "a unit matters"."""
+    measure: str
+    """The measure it rests on: "causal.ablate_all"."""
+    network: str
+    yes: str
+    """The sentence where it is shown."""
+    no: str
+    """The sentence where it is not."""
+    numbers: Numbers
+    """Every number in the sentences and the evidence, by name."""
+    effect: str
+    """Which of the numbers is the effect. It may have an interval, ``…_low`` and ``…_high``, and a null, ``…_null_low``, ``…_null_high``."""
+    evidence: str
+    """What speaks for it, a template too."""
+    null: str
+    """What it is compared with."""
+    p: float
+    """Before any correction; NaN where the question can't be asked, or where nothing is tested (a description)."""
+    n: int
+    of: str = "images"
+    units: str = "1"
+    hook_point: str = ""
+    axis: str = "unit"
+    unit: int | None = None
+    floor: float = 0.0
+    """The least p that the draws can give; 0 where the null's law is known."""
+    draws: int = 0
+    call: str = ""
+    """What gives the numbers again, of a ``run``."""
+    critical: Callable[[float], float] | None = field(default=None, compare=False, repr=False)
+    """The effect at which p falls to a level; `judge` asks it and drops it."""
+    describes: bool = False
+    """Nothing is tested: a count or a size, said as it is."""
+    corrected: float = math.nan
+    """p after the page's correction."""
+    least: float = math.nan
+    """The smallest effect that would have been shown."""
+    tests: int = 1
+    """Tests in its family."""
+    shown: bool = False
+    seeds: tuple[int | None, ...] = ()
+    """Seeds of the networks that were asked."""
+    held: int = 0
+    """In how many of them it is shown."""
+
+    @property
+    def id(self) -> str:
+        """Where it stands: ``MLP/layers.0/unit-19/a-unit-matters``."""
+        parts = [self.network, self.hook_point.removesuffix(".hook_post")]
+        parts += [f"{self.axis}-{self.unit}"] if self.unit is not None else []
+        return "/".join(part for part in [*parts, self.rule] if part).replace(" ", "-")
+
+    @property
+    def where(self) -> str:
+        """Network and layer, in words."""
+        return f"{self.network} {self.hook_point.removesuffix('.hook_post')}".strip()
+
+    @property
+    def verdict(self) -> str:
+        """``shown``, ``not shown`` or ``description``."""
+        return "description" if self.describes else "shown" if self.shown else "not shown"
+
+    @property
+    def sentence(self) -> str:
+        """The answer; a network's other seeds can only take a verdict back."""
+        return fill(self.yes if self.shown or self.describes else self.no, self.numbers)
+
+    @property
+    def reasons(self) -> str:
+        """The evidence in words: effect, interval, null, p, n, and what would have been shown."""
+        parts = [fill(self.evidence, self.numbers)] if self.evidence else []
+        if not self.describes:
+            parts.append(f"{_first_upper(self.odds)}; {count(self.n, self.of)}.")
+            if not self.shown and math.isfinite(self.least):
+                parts.append(f"The smallest effect that would have been shown is {significant(self.least)}{_unit(self.units)}.")
+        return " ".join(parts)
+
+    @property
+    def odds(self) -> str:
+        """p, and p corrected for the page; a p at its floor is a bound."""
+        if math.isnan(self.p):
+            return "nothing to test"
+        return f"{probability(self.p, self.floor, self.draws)}, corrected {probability(self.corrected)}"
+
+    @property
+    def replicated(self) -> str:
+        """On how many seeds it is shown, beside how many its own rate of false claims would give."""
+        n = len(self.seeds)
+        if n < 2:
+            return "One seed, not replicated."
+        return f"Shown on {self.held} of {n} seeds; by its declared rate of false claims at most {by_rate(n)} of {n} would show it."
+
+    @property
+    def text(self) -> str:
+        """All of it in one paragraph."""
+        return f"{self.where}: {self.sentence} {self.reasons} {self.replicated}"
+
+    @property
+    def claim(self) -> str:
+        """`sentence`, under its older name."""
+        return self.sentence
+
+    @property
+    def holds(self) -> bool:
+        """`shown`, under its older name."""
+        return self.shown
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything a page needs to print it, and to print it again: plain values, NaN as None."""
+        names = ("rule", "measure", "network", "hook_point", "axis", "unit", "effect", "null", "n", "of", "units", "floor", "draws", "tests")
+        names += ("yes", "no", "evidence", "held", "describes", "shown", "call", "p", "corrected", "least")
+        found = {name: getattr(self, name) for name in names}
+        found |= {"id": self.id, "numbers": dict(self.numbers), "seeds": list(self.seeds), "verdict": self.verdict}
+        found |= {"sentence": self.sentence, "reasons": self.reasons, "replicated": self.replicated}
+        return _plain(found)
+
+
+def judge(claims: Iterable[Claim], families: int) -> list[Claim]:
+    """Gives the claims about one network their verdicts: Holm's correction within each rule, Bonferroni's over the rules.
+
+    ``families``: how many rules there are, whether or not each applies, so that a verdict does not hang on which page asks. Any
+    false claim among all of them is then rarer than 5 % (family-wise, under any dependence).
+    """
+    given = list(claims)
+    found: list[Claim] = []
+    sizes = Counter(claim.rule for claim in given if not math.isnan(claim.p))
+    corrected = np.full(len(given), np.nan)
+    for rule in sizes:
+        places = [i for i, claim in enumerate(given) if claim.rule == rule]
+        corrected[places] = np.minimum(1, families * family_wise(np.array([given[i].p for i in places])))
+    for claim, q in zip(given, corrected, strict=True):
+        tests = max(1, sizes[claim.rule])
+        level = ALPHA / families / tests
+        least = claim.critical(level) if claim.critical is not None and level >= claim.floor else math.nan
+        shown = bool(q < ALPHA)
+        found.append(replace(claim, corrected=float(q), least=float(least), tests=tests, shown=shown, held=int(shown), critical=None))
+    return found
+
+
+def by_rate(n: int) -> int:
+    """How many of ``n`` seeds a rule would show something on by its declared rate of false claims, at most (95 %)."""
+    from scipy import stats
+
+    return int(stats.binom.ppf(1 - ALPHA, n, ALPHA))
+
+
+def fill(template: str, numbers: Numbers) -> str:
+    """The template with its numbers: ``{x:2}`` two decimals, ``{x:1%}`` a share in percent, ``{x:,}`` a whole number, ``{x:g}`` three
+    significant digits, ``{x:step}`` a step, ``{x:#image}`` counted, ``{x:rises3}`` "rises by 0.012" or "falls by 0.012". NaN is a dash.
+    """
+    return _WORDS.format(template, **numbers)
+
+
+class _Words(string.Formatter):
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, str):
+            return value
+        if math.isnan(value):
+            return "–"
+        if format_spec == ",":
+            return f"{int(value):,}"
+        if format_spec == "g":
+            return significant(value)
+        if format_spec == "step":
+            return f"step {int(value):,}"
+        if format_spec.startswith("#"):
+            return count(int(value), f"{format_spec[1:]}s")
+        if format_spec.startswith("rises"):
+            return f"{'falls' if value < 0 else 'rises'} by {number(abs(value), int(format_spec[5:]))}"
+        if format_spec.endswith("%"):
+            return f"{number(100 * value, int(format_spec[:-1]))}%"
+        return number(value, int(format_spec or 2))
+
+
+_WORDS = _Words()
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A number for prose: a fixed number of decimals and a true minus sign; a dash where there is none."""
+    if math.isnan(value):
+        return "–"
+    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "\N{MINUS SIGN}")  # + 0.0: no minus before a zero
+
+
+def significant(value: float) -> str:
+    """Three significant digits: ``0.00912``, ``96.7``."""
+    return "–" if math.isnan(value) else f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+
+
+def probability(p: float, floor: float = 0.0, draws: int = 0) -> str:
+    """``p = 0.012``, ``p < 0.001``, ``p ≤ 0.048 (20 draws)`` where the draws allow no less, or that it is not defined."""
+    if math.isnan(p):
+        return "p not defined"
+    if draws and p <= floor * (1 + 1e-9):
+        return f"p ≤ {significant(math.ceil(floor * 1e4) / 1e4)} ({count(draws, 'draws')})"
+    return "p < 0.001" if p < 0.001 else f"p = {number(p, 3)}"
+
+
+def count(n: int, of: str) -> str:
+    """``1 image``, ``1,000 images``."""
+    return f"{n:,} {of.removesuffix('s') if n == 1 else of}"
+
+
+def _unit(units: str) -> str:
+    return "" if units == "1" else f" {units}"
+
+
+def _first_upper(text: str) -> str:
+    return text if text.startswith("p ") else text[:1].upper() + text[1:]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,215 @@
+"""A measure is one object: a formula, its null, its phantoms, its rules for what may be claimed, and the form of its picture.
+
+Calibration, the report, the explorer, the tables of the documentation and the contract tests read the register `MEASURES`; none lists
+measures by hand. A measure is added by one file that applies `measure` to a function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import xarray as xr
+
+from .claim import Claim
+from .errors import MicroscopeError, unknown
+
+DECLARED, ALLOWED = 0.05, 0.08
+"""The declared rate of false alarms, and the highest that passes on some hundred empty phantoms."""
+
+EMPTY_KINDS = ("untrained MLP", "untrained CNN", "random labels", "shuffled labels")
+"""Networks in which there is nothing to find: untrained ones, one trained on random labels, a trained one analyzed with shuffled labels."""
+
+UNTRAINED = EMPTY_KINDS[:2]
+LABELS = EMPTY_KINDS[2:]
+
+Scope = Literal["network", "layer"]
+Form = str | Callable[..., Any]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """A measure, a phantom with planted truth for it, and an empty phantom."""
+
+    name: str
+    """In the field's words: "class selectivity (AUC)"."""
+    measure: str
+    """Area and function: "selectivity.class_selectivity"."""
+    planted: str
+    """What the phantom holds, in a few words."""
+    empty: str
+    """What the empty phantom is, and what counts as an alarm."""
+    read: Callable[[int], tuple[float, float]]
+    """seed -> (the truth, what was measured)."""
+    tolerance: float
+    """How far the measured value may lie from the truth, in its own unit."""
+    alarm: Callable[[int], bool]
+    """seed -> whether the instrument claims to see something in an empty phantom drawn with this seed."""
+    unit: str = "1"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What may be claimed of a measure's results, and on which empty networks such a claim is false by construction."""
+
+    name: str
+    """What it shows, in a few words; its family: "a unit matters"."""
+    question: str
+    scope: Scope
+    claims: Callable[[Any], Iterable[Claim]]
+    """Of a network or layer that was looked at: its claims, without verdicts."""
+    false_on: tuple[str, ...]
+    """The `EMPTY_KINDS` on which whatever it shows is false."""
+    why: str = ""
+    """Why it is not false on the others."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """How a page draws a result: a form of `plots` by its name, or a function of one's own, and what a reader should look at."""
+
+    form: Form
+    caption: str = ""
+    more: bool = False
+    """Behind "more measures" rather than at first sight."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How the default analysis asks for a measure, of a network or layer that it looks at."""
+
+    scope: Scope
+    look: Callable[[Any], xr.Dataset | xr.DataArray | None]
+
+
+@dataclass(eq=False)
+class Measure:
+    """What is known of one measure beside its formula, which stays a plain function."""
+
+    function: Callable[..., Any]
+    area: str
+    title: str
+    """In the field's words."""
+    null: str
+    """What it gives where there is nothing to find, or that it is a description."""
+    replicates: str
+    """The unit of replication."""
+    interval: str
+    source: str = ""
+    family: str = "–"
+    """Tests that are corrected together."""
+    unit: str = ""
+    """The variable [unit] that a unit's card shows, if any, with its null and verdict."""
+    units: str = "1"
+    """Its unit of measurement, in words that may follow a number."""
+    cost: str = ""
+    asked: dict[str, Asked] = field(default_factory=dict)
+    """How the default analysis asks for it, by variant; nothing: it is done on request only."""
+    pictures: list[Picture] = field(default_factory=list)
+    rules: list[Rule] = field(default_factory=list)
+    instruments: list[Instrument] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Area and function: "selectivity.class_selectivity"."""
+        return f"{self.area}.{self.function.__name__}"
+
+    def on(self, scope: Scope, variant: str = "") -> Callable[[Function], Function]:
+        """Of a function (network or layer) -> Dataset: the default analysis asks it, and keeps what it gives under this measure's name,
+        with ``/variant`` behind it if there is one.
+        """
+
+        def keep(look: Function) -> Function:
+            self.asked[variant] = Asked(scope, look)
+            return look
+
+        return keep
+
+    def rule(
+        self, name: str, question: str, *, scope: Scope = "layer", false_on: tuple[str, ...] = EMPTY_KINDS, why: str = ""
+    ) -> Callable[[Function], Function]:
+        """Of a function (network or layer) -> claims: a rule for what may be claimed, one family of the page."""
+        if len(false_on) < len(EMPTY_KINDS) and not why:
+            raise MicroscopeError(f"the rule {name!r} says no reason why it is not false on every empty network")
+
+        def keep(claims: Function) -> Function:
+            self.rules.append(Rule(name, question, scope, claims, false_on, why))
+            return claims
+
+        return keep
+
+    def picture(self, form: Form, caption: str = "", *, more: bool = False) -> None:
+        """The form of its picture on a page."""
+        self.pictures.append(Picture(form, caption, more))
+
+    def calibrated_on(
+        self,
+        planted: str,
+        truth: float,
+        tolerance: float,
+        *,
+        empty: str,
+        read: Callable[[Any], float] | None = None,
+        alarm: Callable[[Any], bool] | None = None,
+        name: str = "",
+        unit: str = "1",
+        **settings: Any,
+    ) -> Callable[[Function], Function]:
+        """Of a function (seed, whether anything is planted) -> what the measure takes: an instrument.
+
+        ``read`` takes the planted value from the result (by default the first unit's), ``alarm`` whether an empty one claims
+        anything (by default any verdict ``…_shown``). ``settings`` go to the measure.
+        """
+
+        def keep(phantom: Function) -> Function:
+            def reading(seed: int) -> tuple[float, float]:
+                found = self.function(phantom(seed, True), seed=seed, **settings)
+                return truth, float(found[self.unit][0]) if read is None else read(found)
+
+            def alarmed(seed: int) -> bool:
+                found = self.function(phantom(seed, False), seed=seed, **settings)
+                return bool(np.any(found[f"{self.unit}_shown"])) if alarm is None else alarm(found)
+
+            self.instruments.append(Instrument(name or self.title, self.name, planted, empty, reading, tolerance, alarmed, unit))
+            return phantom
+
+        return keep
+
+    def row(self) -> str:
+        """Its line in the tables of the documentation."""
+        return f"| `{self.function.__name__}` | {self.null} | {self.replicates} | {self.interval} |"
+
+
+MEASURES: dict[str, Measure] = {}
+"""Every measure by area and function, in the order in which their files are read."""
+
+
+def measure(area: str, **words: Any) -> Callable[[Function], Function]:
+    """Registers a function as a measure of an area; it stays the function that it is. The words are the fields of `Measure`."""
+
+    def make(function: Function) -> Function:
+        made = Measure(function, area, **words)
+        MEASURES[made.name] = made
+        return function
+
+    return make
+
+
+def of(function: Callable[..., Any] | str) -> Measure:
+    """What the register holds of a measure, by its function or its name; another is an UnknownName with the nearest one."""
+    if isinstance(function, str):
+        if function not in MEASURES:
+            raise unknown("measure", function, MEASURES)
+        return MEASURES[function]
+    for one in MEASURES.values():
+        if one.function is function:
+            return one
+    raise unknown("measure", getattr(function, "__name__", function), MEASURES)
+
+
+def rules() -> list[tuple[Measure, Rule]]:
+    """Every rule of every registered measure: the families of a page."""
+    return [(one, rule) for one in MEASURES.values() for rule in one.rules]
