@@ -19,6 +19,8 @@ ROWS = [
     ["analysis.findings", "phantoms"],
     ["analysis.look", "analysis.streaming"],
     ["analysis.*", "plots", "recording"],
+    ["measure"],
+    ["claim"],
     ["statistics", "training", "run"],
     ["models"],
     ["interventions"],

@@ -36,7 +36,9 @@ class Claim:
     numbers: Numbers
     """Every number in the sentences and the evidence, by name."""
     effect: str
-    """Which of the numbers is the effect. It may have an interval, ``…_low`` and ``…_high``, and a null, ``…_null_low``, ``…_null_high``."""
+    """Which of the numbers is the effect. It may have an interval, ``…_low`` and ``…_high``, and a null, ``…_null_low``,
+    ``…_null_high``.
+    """
     evidence: str
     """What speaks for it, a template too."""
     null: str
@@ -68,7 +70,7 @@ class Claim:
     seeds: tuple[int | None, ...] = ()
     """Seeds of the networks that were asked."""
     held: int = 0
-    """In how many of them it is shown."""
+    """In how many of them it is shown; for a unit, in how many others a unit matches it."""
 
     @property
     def id(self) -> str:
@@ -99,7 +101,9 @@ class Claim:
         if not self.describes:
             parts.append(f"{_first_upper(self.odds)}; {count(self.n, self.of)}.")
             if not self.shown and math.isfinite(self.least):
-                parts.append(f"The smallest effect that would have been shown is {significant(self.least)}{_unit(self.units)}.")
+                parts.append(
+                    f"The smallest effect that would have been shown is {significant(self.least)}{_unit(self.units)}."
+                )
         return " ".join(parts)
 
     @property
@@ -115,7 +119,9 @@ class Claim:
         n = len(self.seeds)
         if n < 2:
             return "One seed, not replicated."
-        return f"Shown on {self.held} of {n} seeds; by its declared rate of false claims at most {by_rate(n)} of {n} would show it."
+        if self.unit is not None:
+            return f"A matching {self.axis} exists in {self.held} of {n - 1} other seeds."
+        return f"Shown on {self.held} of {n} seeds; by its declared rate of false claims at most {by_rate(n)} would show it."
 
     @property
     def text(self) -> str:
@@ -134,8 +140,25 @@ class Claim:
 
     def to_json(self) -> dict[str, Any]:
         """Everything a page needs to print it, and to print it again: plain values, NaN as None."""
-        names = ("rule", "measure", "network", "hook_point", "axis", "unit", "effect", "null", "n", "of", "units", "floor", "draws", "tests")
-        names += ("yes", "no", "evidence", "held", "describes", "shown", "call", "p", "corrected", "least")
+        names = (
+            *(
+                "rule",
+                "measure",
+                "network",
+                "hook_point",
+                "axis",
+                "unit",
+                "effect",
+                "null",
+                "n",
+                "of",
+                "units",
+                "floor",
+                "draws",
+                "tests",
+            ),
+            *("yes", "no", "evidence", "held", "describes", "shown", "call", "p", "corrected", "least"),
+        )
         found = {name: getattr(self, name) for name in names}
         found |= {"id": self.id, "numbers": dict(self.numbers), "seeds": list(self.seeds), "verdict": self.verdict}
         found |= {"sentence": self.sentence, "reasons": self.reasons, "replicated": self.replicated}
@@ -160,14 +183,16 @@ def judge(claims: Iterable[Claim], families: int) -> list[Claim]:
         level = ALPHA / families / tests
         least = claim.critical(level) if claim.critical is not None and level >= claim.floor else math.nan
         shown = bool(q < ALPHA)
-        found.append(replace(claim, corrected=float(q), least=float(least), tests=tests, shown=shown, held=int(shown), critical=None))
+        found.append(
+            replace(
+                claim, corrected=float(q), least=float(least), tests=tests, shown=shown, held=int(shown), critical=None
+            )
+        )
     return found
 
 
 def by_rate(n: int) -> int:
     """How many of ``n`` seeds a rule would show something on by its declared rate of false claims, at most (95 %)."""
-    from scipy import stats
-
     return int(stats.binom.ppf(1 - ALPHA, n, ALPHA))
 
 

@@ -97,7 +97,7 @@ def settings(data: Dataset, seed: int, short: bool) -> dict[str, tuple[NetworkCo
 
 def told(looks: list[FirstLook]) -> list[str]:
     """The claims that hold; the page has the numbers for them."""
-    return [f"{f.where}: {f.claim}" for f in findings(looks) if f.holds]
+    return [f"{f.where}: {f.sentence}" for f in findings(looks) if f.shown]
 
 
 def trained(

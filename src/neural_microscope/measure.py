@@ -129,7 +129,13 @@ class Measure:
         return keep
 
     def rule(
-        self, name: str, question: str, *, scope: Scope = "layer", false_on: tuple[str, ...] = EMPTY_KINDS, why: str = ""
+        self,
+        name: str,
+        question: str,
+        *,
+        scope: Scope = "layer",
+        false_on: tuple[str, ...] = EMPTY_KINDS,
+        why: str = "",
     ) -> Callable[[Function], Function]:
         """Of a function (network or layer) -> claims: a rule for what may be claimed, one family of the page."""
         if len(false_on) < len(EMPTY_KINDS) and not why:
@@ -173,7 +179,9 @@ class Measure:
                 found = self.function(phantom(seed, False), seed=seed, **settings)
                 return bool(np.any(found[f"{self.unit}_shown"])) if alarm is None else alarm(found)
 
-            self.instruments.append(Instrument(name or self.title, self.name, planted, empty, reading, tolerance, alarmed, unit))
+            self.instruments.append(
+                Instrument(name or self.title, self.name, planted, empty, reading, tolerance, alarmed, unit)
+            )
             return phantom
 
         return keep

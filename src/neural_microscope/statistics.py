@@ -96,7 +96,8 @@ def beside(
 
     ``value`` [...] with ``dims``; ``null``: draws [draw, ...], of which there may be none (band and p are then NaN and nothing is
     shown), or a `Law`. ``side``: where structure lies. ``family``: True for all values together, the name of a dimension for one
-    family along it at each place of the others, False for tests that are none. ``rounding``: see `p_values`; ``tail``: see `tail_p`. ``start`` is added to what is
+    family along it at each place of the others, False for tests that are none. ``rounding``: see `p_values`; ``tail``: see
+    `tail_p`. ``start`` is added to what is
     displayed, not to what is tested. ``where`` [...]: False leaves NaN and no verdict. The p variable's attributes hold ``draws`` and
     ``floor``, the least p that so many draws can give (0 for a law).
     """
@@ -172,7 +173,9 @@ def networks(value: np.ndarray, sample: np.ndarray, *, side: Side = "above") -> 
     freedom = np.maximum(count - 1, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(value == mean, 0.0, (value - mean) / spread)
-    p = {"above": stats.t.sf(t, freedom), "below": stats.t.cdf(t, freedom), "both": 2 * stats.t.sf(np.abs(t), freedom)}[side]
+    p = {"above": stats.t.sf(t, freedom), "below": stats.t.cdf(t, freedom), "both": 2 * stats.t.sf(np.abs(t), freedom)}[
+        side
+    ]
     half = stats.t.ppf(INTERVAL[1] / 100, freedom) * spread
     return Law(mean - half, mean + half, np.where(known & ~np.isnan(value), p, np.nan))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,10 @@ import pytest
 import torch
 
 import neural_microscope as nm
-from neural_microscope.analysis.findings import Finding, findings, population, populations
+from neural_microscope.analysis.findings import findings, populations
 from neural_microscope.analysis.look import FirstLook, first_look
+from neural_microscope.claim import fill
 from neural_microscope.errors import RunError
-from neural_microscope.statistics import halves, over_seeds
 
 RECORD = nm.RecordConfig(per_octave=1, every_epoch=False, probe_size=300)
 
@@ -42,43 +42,43 @@ def test_runs_that_differ_in_their_seeds_only_are_one_population(looks: list[Fir
 
 def test_one_network_is_an_anecdote_and_says_so(looks: list[FirstLook]) -> None:
     told = findings(looks[0])
-    assert all(f.replicated == "One seed, not replicated." and f.text.endswith(f.replicated) for f in told)
-    assert all(f.seeds == (0,) and f.null for f in told if f.numbers)
+    assert all(c.replicated == "One seed, not replicated." and c.text.endswith(c.replicated) for c in told)
+    assert all(c.seeds == (0,) for c in told)
+    assert all(c.null for c in told)
 
 
-def test_a_population_counts_on_how_many_seeds_each_sentence_holds(looks: list[FirstLook]) -> None:
-    told = findings(looks[:2])
-    alone = [findings(look) for look in looks[:2]]
-    for place, finding in enumerate(f for f in told if "It holds on" in f.text):
-        count = sum(own.holds for own in (_same(alone[0], place), _same(alone[1], place)))
-        assert f"It holds on {count} of 2 seeds." in finding.text
-        assert finding.held == count
-        assert finding.seeds == (0, 1)
-        assert finding.holds == (_same(alone[0], place).holds and count == 2)
-        assert finding.evidence == _same(alone[0], place).evidence
-    assert any("in 0 of 1 other seeds" in f.text or "in 1 of 1 other seeds" in f.text for f in told)
+def test_a_population_counts_on_how_many_seeds_each_claim_is_shown(looks: list[FirstLook]) -> None:
+    together = findings(looks[:2])
+    alone = [{c.id: c for c in findings(look)} for look in looks[:2]]
+    for claim in (c for c in together if c.unit is None and c.rule != "units recur on other seeds"):
+        held = sum(own[claim.id].shown for own in alone if claim.id in own)
+        assert claim.held == held
+        assert claim.shown == (alone[0][claim.id].shown and held == 2)
+        assert f"Shown on {held} of 2 seeds" in claim.replicated
+        assert claim.numbers == alone[0][claim.id].numbers
+    units = [c for c in together if c.unit is not None]
+    assert units
+    assert all(re.search("in [01] of 1 other seeds", c.replicated) for c in units)
+    assert [c.rule for c in together].count("units recur on other seeds") == 1
 
 
-def _same(alone: list[Finding], place: int) -> Finding:
-    return [f for f in alone if not f.claim.startswith("unit ")][place]
+def test_claims_of_six_untrained_networks_say_nothing_of_any_unit(tmp_path: Path) -> None:
+    for seed in range(6):
+        run = record(tmp_path / str(seed), seed, epochs=0, hidden=(64, 32))
+        assert not [c.text for c in findings(run) if c.shown and c.unit is not None]
 
 
-def test_what_holds_on_half_of_the_seeds_or_fewer_is_not_called_a_finding(looks: list[FirstLook]) -> None:
-    answers = [
-        Finding("It is so.", "", "", holds, "MLP", numbers={"x": float(x)}) for x, holds in enumerate((True, False))
-    ]
-    assert not population._together(answers, looks[:2]).holds
-    six = [replace(answers[0], holds=place < 4, numbers={"x": float(place)}) for place in range(6)]
-    finding = population._together(six, [looks[0]] * 6)
-    assert finding.holds
-    assert finding.held == 4
-    mean, low, high = over_seeds(np.arange(6.0))
-    assert f"mean {mean:.3g}, 95 % interval over seeds {low:.3g} to {high:.3g}".replace("-", "−") in finding.text
-
-
-def test_fewer_than_five_seeds_give_no_interval_over_seeds(looks: list[FirstLook]) -> None:
-    four = [Finding("It is so.", "", "", True, "MLP", numbers={"x": 1.0})] * 4
-    assert "interval over seeds" not in population._together(four, [looks[0]] * 4).text
+def test_every_claim_prints_its_numbers_and_nothing_else(looks: list[FirstLook]) -> None:
+    for claim in findings(looks):
+        kept = claim.to_json()
+        assert fill(kept["yes"] if kept["shown"] else kept["no"], claim.numbers) == claim.sentence == kept["sentence"]
+        assert not re.search(
+            r"\d", re.sub(r"\{[^}]*\}|95%|5%|50%|10 nearest", "", claim.yes + claim.no + claim.evidence)
+        ), claim.yes
+        low, high = (claim.numbers.get(f"{claim.effect}_null_{end}", 0.0) for end in ("low", "high"))
+        assert not low > high
+        assert claim.verdict == ("shown" if claim.corrected < 0.05 else "not shown")
+        assert json.loads(json.dumps(kept, allow_nan=False)) == kept
 
 
 def test_a_twin_whose_units_stand_in_another_order_has_every_unit_again(looks: list[FirstLook], tmp_path: Path) -> None:
@@ -89,23 +89,25 @@ def test_a_twin_whose_units_stand_in_another_order_has_every_unit_again(looks: l
     assert (result["replicated"].values[alive] == 1).all()
 
 
-def test_a_units_sentence_says_the_numbers_of_the_measures(looks: list[FirstLook]) -> None:
+def test_a_units_claims_say_the_numbers_of_the_measures(looks: list[FirstLook]) -> None:
     look = looks[0]
     layer = look.layers[0]
-    told = next(f for f in findings(look) if f.claim.startswith("unit "))
-    unit = int(told.claim.split()[1])
-    choose, judge = halves(look.run.probe.labels)
-    loss = layer.effects["loss_change"].values
-    assert unit == loss[:, choose].mean(1).argmax()
-    assert told.numbers["loss added (nat)"] == pytest.approx(loss[unit, judge].mean())
-    label = int(re.search(r"class (\d) loses", told.evidence)[1])  # type: ignore[index]
-    images, labels = look.run.probe.subset(judge), look.run.probe.labels[judge]
-    model = look.run.model()
-    with torch.no_grad():
-        before = (model(images.tensor()).argmax(1).numpy() == labels)[labels == label].mean()
-        with model.hooks([(layer.hook_point, nm.interventions.zero(unit=unit))]):
-            after = (model(images.tensor()).argmax(1).numpy() == labels)[labels == label].mean()
-    assert told.numbers[f"class {label} (points)"] == pytest.approx(100 * (before - after))
+    told = [c for c in findings(look) if c.unit is not None]
+    assert {c.rule for c in told} == {"a unit matters", "a unit prefers a class"}
+    effects, table = layer["causal.ablate_all"], layer["selectivity.class_selectivity"]
+    images, labels, model = look.run.probe, look.run.probe.labels, look.run.model()
+    for claim in told:
+        if claim.rule == "a unit prefers a class":
+            assert claim.numbers["auc"] == float(table["auc"][claim.unit])
+            assert claim.numbers["preferred"] == int(table["preferred"][claim.unit])
+            continue
+        assert claim.numbers["loss"] == float(effects["loss_increase"][claim.unit])
+        label = claim.numbers["class"]
+        with torch.no_grad():
+            before = (model(images.tensor()).argmax(1).numpy() == labels)[labels == label].mean()
+            with model.hooks([(layer.hook_point, nm.interventions.zero(unit=claim.unit))]):
+                after = (model(images.tensor()).argmax(1).numpy() == labels)[labels == label].mean()
+        assert claim.numbers["drop"] == pytest.approx(before - after)
 
 
 def test_a_runs_default_analysis_tells_how_far_it_is(looks: list[FirstLook]) -> None:

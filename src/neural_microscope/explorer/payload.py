@@ -161,7 +161,7 @@ def plane(run: Run, layer: str, look: LayerLook | None = None) -> dict[str, Any]
     if layer not in run.hook_points or (acts := _units(run, layer)) is None or min(acts.shape[1:]) < 2:
         return None
     last = acts.isel(snapshot=-1)
-    found = geometry.pca(last.expand_dims("snapshot")) if look is None else look.pca
+    found = geometry.pca(last.expand_dims("snapshot")) if look is None else look["geometry.pca"]
     return {
         "centre": _plain(last.values.astype(float).mean(0)),
         "directions": [_plain(row) for row in found["direction"].values],
@@ -251,7 +251,11 @@ def units(
         table, life = selectivity.class_selectivity(last), selectivity.over_time(acts)
         effects = causal.ablate_all(model, run.probe, layer)
     else:
-        table, life, effects = look.selectivity, look.life, look.effects
+        table, life, effects = (
+            look["selectivity.class_selectivity"],
+            look["selectivity.over_time"],
+            look["causal.ablate_all"],
+        )
     columns = {
         "preferred": table["preferred"],
         "selectivity": table["selectivity"],

@@ -8,15 +8,15 @@ import numpy as np
 import xarray as xr
 
 from .. import plots
-from ..analysis.findings import number
 from ..analysis.look import FirstLook, LayerLook
+from ..claim import number
 from ..plots.geometry import MOST
 from ..plots.style import share, told
 from .html import ONE, escape, folded, picture, scrolling, table
 
 
 def layers(look: FirstLook) -> str:
-    n = look.confusion.attrs["n_examples"]
+    n = look["predictions.confusion"].attrs["n_examples"]
     parts = (_activity, _histograms, _states, _pca, _dimension, _clusters, _collapse, _drift, _similarity)
     return "".join(part(look, n) for part in parts)
 
@@ -31,11 +31,13 @@ def _maps(look: FirstLook) -> str:
 
 
 def _activity(look: FirstLook, n: int) -> str:
-    tables = {layer.hook_point: layer.mean_activity for layer in look.layers}
+    tables = {layer.hook_point: layer["dynamics.activity/mean"] for layer in look.layers}
     rows = [
         (layer.hook_point, int(step), float(mean.mean()), float(mean.max()))
         for layer in look.layers
-        for step, mean in zip(layer.mean_activity["step"].values, layer.mean_activity["mean"].values, strict=True)
+        for step, mean in zip(
+            layer["dynamics.activity/mean"]["step"].values, layer["dynamics.activity/mean"]["mean"].values, strict=True
+        )
     ]
     return "<h3>How strongly each unit fires, from the random start to the end</h3>" + picture(
         lambda theme: plots.activity_over_time(tables, theme=theme),
@@ -45,7 +47,7 @@ def _activity(look: FirstLook, n: int) -> str:
 
 
 def _histograms(look: FirstLook, n: int) -> str:
-    tables = {layer.histograms.attrs["hook_point"]: layer.histograms for layer in look.layers}
+    tables = {layer["dynamics.histograms"].attrs["hook_point"]: layer["dynamics.histograms"] for layer in look.layers}
     rows = [
         (name, int(step), float(s), 100 * float(z), 100 * float(o))
         for name, t in tables.items()
@@ -69,18 +71,18 @@ def _histograms(look: FirstLook, n: int) -> str:
 
 
 def _states(look: FirstLook, n: int) -> str:
-    tables = {layer.hook_point: layer.activity for layer in look.layers}
+    tables = {layer.hook_point: layer["dynamics.activity"] for layer in look.layers}
     rows = []
     for layer in look.layers:
-        counts = [layer.activity[state].sum(layer.axis).values for state in ("always_on", "low", "dead")]
+        counts = [layer["dynamics.activity"][state].sum(layer.axis).values for state in ("always_on", "low", "dead")]
         rows += [
             (layer.hook_point, int(s), *(int(c[i]) for c in counts))
-            for i, s in enumerate(layer.activity["step"].values)
+            for i, s in enumerate(layer["dynamics.activity"]["step"].values)
         ]
-    dead = sum(int(layer.activity["dead"].isel(snapshot=-1).sum()) for layer in look.layers)
+    dead = sum(int(layer["dynamics.activity"]["dead"].isel(snapshot=-1).sum()) for layer in look.layers)
     total = sum(layer.size for layer in look.layers)
-    lives = {layer.hook_point: layer.lives for layer in look.layers}
-    silent = any((~layer.lives["alive"]).any() for layer in look.layers)
+    lives = {layer.hook_point: layer["dynamics.lives"] for layer in look.layers}
+    silent = any((~layer["dynamics.lives"]["alive"]).any() for layer in look.layers)
     head = f"<h3>{dead} of {total} units end up dead: they fire for no probe image</h3>"
     shares = picture(
         lambda theme: plots.unit_states(tables, theme=theme),
@@ -90,7 +92,7 @@ def _states(look: FirstLook, n: int) -> str:
     )
     if not silent:
         return head + shares
-    most = 100 * look.layers[0].lives.attrs["silent_below"]
+    most = 100 * look.layers[0]["dynamics.lives"].attrs["silent_below"]
     return f"{head}{shares}" + picture(
         lambda theme: plots.unit_lives(lives, theme=theme),
         f"Units that were silent at some snapshot; {n:,} probe images, of which silence on all still allows up to {most:.2g} % of such "
@@ -107,7 +109,7 @@ def _states(look: FirstLook, n: int) -> str:
                     int(t["revivals"][u]),
                 )
                 for layer in look.layers
-                for t in (layer.lives,)
+                for t in (layer["dynamics.lives"],)
                 for u in np.flatnonzero(~t["alive"].transpose("snapshot", ...).values.all(0))
             ],
             "Units that were silent at some snapshot",
@@ -122,21 +124,21 @@ def _some(n: int) -> str:
 
 
 def _pca(look: FirstLook, n: int) -> str:
-    results = {layer.hook_point: layer.pca for layer in look.layers}
-    untrained = {layer.hook_point: layer.pca_untrained for layer in look.layers}
+    results = {layer.hook_point: layer["geometry.pca"] for layer in look.layers}
+    untrained = {layer.hook_point: layer["geometry.pca/untrained"] for layer in look.layers}
     steps = look.run.steps
     wanted = sorted({0, *(int(np.searchsorted(steps, s)) for s in (64,) if s < steps[-1]), len(steps) - 1})
     rows = [
         (layer.hook_point, which, k + 1, 100 * float(t["explained"][k]), 100 * float(t["explained_by_chance"][k]))
         for layer in look.layers
-        for which, t in (("trained", layer.pca), ("untrained", layer.pca_untrained))
+        for which, t in (("trained", layer["geometry.pca"]), ("untrained", layer["geometry.pca/untrained"]))
         for k in range(t.sizes["component"])
     ]
     last = look.layers[-1]
     headline = (
-        f"In the last hidden layer {share(last.between)} of the spread on the map lies between digits "
-        f"(untrained: {share(last.between_untrained)})"
-        if np.isfinite(last.between)
+        f"In the last hidden layer {share(float(last['geometry.pca']['between'][-1]))} of the spread on the map lies between digits "
+        f"(untrained: {share(float(last['geometry.pca/untrained']['between'][0]))})"
+        if np.isfinite(float(last["geometry.pca"]["between"][-1]))
         else "The last hidden layer answers every image alike at the end: there is no map of it"
     )
     warned = sorted({str(t.attrs["warning"]) for t in results.values() if t.attrs.get("warning")})
@@ -154,8 +156,8 @@ def _pca(look: FirstLook, n: int) -> str:
 
 
 def _dimension(look: FirstLook, n: int) -> str:
-    results = {layer.hook_point: layer.dimension for layer in look.layers}
-    last = look.layers[-1].dimension["participation_ratio"]
+    results = {layer.hook_point: layer["geometry.dimension"] for layer in look.layers}
+    last = look.layers[-1]["geometry.dimension"]["participation_ratio"]
     rows = [
         (
             name,
@@ -183,7 +185,7 @@ def _dimension(look: FirstLook, n: int) -> str:
 def _clusters(look: FirstLook, n: int) -> str:
     rows = []
     for layer in look.layers:
-        t = layer.clusters
+        t = layer["geometry.clusters"]
         for i in range(t.sizes["snapshot"]):
             one = t.isel(snapshot=i)
             cells = []
@@ -199,7 +201,7 @@ def _clusters(look: FirstLook, n: int) -> str:
 
 
 def _collapse(look: FirstLook, n: int) -> str:
-    result = look.collapse
+    result = look["geometry.neural_collapse"]
     if result is None:
         return ""
     names = ("nc1", "nc1_trace", "sb_condition", "nc2_norms", "nc2_angles", "nc3", "nc4")
@@ -231,7 +233,7 @@ def _drift(look: FirstLook, n: int) -> str:
 
 
 def _drift_of(layer: LayerLook, n: int) -> str:
-    result = layer.drift
+    result = layer["similarity.drift"]
     names = ("cka", "procrustes", "rotation", "function", "scaling", "shift")
     rows = [(int(result["step"][i]), *(float(result[m][i]) for m in names)) for i in range(result.sizes["snapshot"])]
     found = float(result["function"][0])
@@ -255,7 +257,7 @@ def _drift_of(layer: LayerLook, n: int) -> str:
 
 def _selves(layer: LayerLook) -> str:
     """Since when the units resemble their later selves."""
-    table = layer.unit_drift
+    table = layer["similarity.unit_drift"]
     alike = (table["correlation_q"] < 0.05).transpose("snapshot", ...).values.mean(1)
     most = np.flatnonzero(alike > 0.5)
     at = f"from step {int(table['step'][most[0]]):,} on" if len(most) else "at no snapshot"
@@ -266,9 +268,9 @@ def _selves(layer: LayerLook) -> str:
 
 
 def _similarity(look: FirstLook, n: int) -> str:
-    if look.similarity is None or look.similarity.sizes["layer"] < 2:
+    if look["similarity.matrix"] is None or look["similarity.matrix"].sizes["layer"] < 2:
         return ""
-    return "<h3>How alike the layers are</h3>" + similar(look.similarity, n)
+    return "<h3>How alike the layers are</h3>" + similar(look["similarity.matrix"], n)
 
 
 def similar(result: xr.Dataset, n: int, rows: str = "layer", columns: str = "layer") -> str:

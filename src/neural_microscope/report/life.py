@@ -11,7 +11,7 @@ from .html import ONE, escape, picture, table
 
 
 def life(look: FirstLook) -> str:
-    n = look.confusion.attrs["n_examples"]
+    n = look["predictions.confusion"].attrs["n_examples"]
     parts = [_weights(look), _gradients(look), _spectra(look), _classes(look), _images(look, n), _confusion(look, n)]
     return "".join([*parts, _reliability(look, n)])
 
@@ -54,7 +54,7 @@ def _weights(look: FirstLook) -> str:
 
 
 def _gradients(look: FirstLook) -> str:
-    flow = look.gradients
+    flow = look["dynamics.gradient_flow"]
     if flow is None:
         return ""
     known = flow["update_ratio"].values[np.isfinite(flow["update_ratio"].values)]
@@ -73,7 +73,7 @@ def _gradients(look: FirstLook) -> str:
 
 
 def _spectra(look: FirstLook) -> str:
-    spectra = look.spectra
+    spectra = look["dynamics.weight_spectra"]
     rows = []
     for j, name in enumerate(spectra["parameter"].values):
         for i in (0, -1):
@@ -107,7 +107,7 @@ def _spectra(look: FirstLook) -> str:
 
 
 def _classes(look: FirstLook) -> str:
-    result = look.classes
+    result = look["dynamics.learning_by_class"]
     at = result["reached_at"].values
     rows = [
         (str(c), float(at[c]), 100 * float(result["accuracy"][0, c]), 100 * float(result["accuracy"][-1, c]))
@@ -129,7 +129,7 @@ def _classes(look: FirstLook) -> str:
 
 
 def _images(look: FirstLook, n: int) -> str:
-    order = look.order
+    order = look["predictions.learning_order"]
     never, forgotten = int(np.isnan(order["learnt_at"].values).sum()), int((order["forgotten"] > 0).sum())
     head = f"{never} of {n:,} probe images are never learnt for good, {forgotten} are forgotten at least once"
     if len(look.run.steps) < 2:
@@ -154,7 +154,7 @@ def _images(look: FirstLook, n: int) -> str:
 
 
 def _confusion(look: FirstLook, n: int) -> str:
-    counts = look.confusion["images"].values
+    counts = look["predictions.confusion"]["images"].values
     wrong = counts - np.diag(np.diag(counts))
     true, said = np.unravel_index(wrong.argmax(), wrong.shape)
     seen = (
@@ -168,15 +168,16 @@ def _confusion(look: FirstLook, n: int) -> str:
         "Images",
     )
     return f"<h3>{escape(seen)}</h3>" + picture(
-        lambda theme: plots.confusion(look.confusion, theme=theme),
-        f"{n:,} probe images, {look.confusion.attrs['n_right']} read rightly (grey). A count of 3 or fewer can be luck. {ONE}",
+        lambda theme: plots.confusion(look["predictions.confusion"], theme=theme),
+        f"{n:,} probe images, {look['predictions.confusion'].attrs['n_right']} read rightly (grey). A count of 3 or "
+        f"fewer can be luck. {ONE}",
         table=numbers,
         middle=True,
     )
 
 
 def _reliability(look: FirstLook, n: int) -> str:
-    result = look.reliability
+    result = look["predictions.calibration_error"]
     last = result.isel(snapshot=-1) if "snapshot" in result.dims else result
     low, high = (told(float(last[f"ece_null_{end}"])) for end in ("low", "high"))
     rows = [

@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from .. import plots
-from ..analysis.findings import Finding, number
 from ..analysis.look import FirstLook, Pair
+from ..claim import Claim, number
 from ..run import Run
 from .html import ONE, anchor, escape, folded, folding, picture, scrolling, table
 from .layers import similar
@@ -42,11 +42,11 @@ def head(looks: Sequence[FirstLook], names: Sequence[str], calibrated: bool) -> 
     )
 
 
-def summary(looks: Sequence[FirstLook], names: Sequence[str], found: Sequence[Finding], sizes: Sequence[int]) -> str:
+def summary(looks: Sequence[FirstLook], names: Sequence[str], found: Sequence[Claim], sizes: Sequence[int]) -> str:
     """The findings; ``sizes``: how many networks each of the ``looks`` stands for."""
-    held, rest = ([f for f in found if f.holds is holds] for holds in (True, False))
+    held, rest = ([f for f in found if f.shown is holds] for holds in (True, False))
     calls = "".join(
-        f"<li>{escape(f'{f.where}: {f.claim}')} <code>{escape(f.call)}</code></li>" for f in found if f.call
+        f"<li>{escape(f'{f.where}: {f.sentence}')} <code>{escape(f.call)}</code></li>" for f in found if f.call
     )
     nothing = "<p>Nothing that was asked came out beyond its null.</p>"
     seeds = ", ".join(
@@ -63,13 +63,13 @@ def summary(looks: Sequence[FirstLook], names: Sequence[str], found: Sequence[Fi
     )
 
 
-def _claims(found: Sequence[Finding], replicated: bool) -> str:
+def _claims(found: Sequence[Claim], replicated: bool) -> str:
     """Claims under the network or layer that they are about; ``replicated``: whether to say on how many seeds."""
     parts = []
     for where in dict.fromkeys(f.where for f in found):
         items = "".join(
-            f"<li><strong>{escape(f.claim[0].upper() + f.claim[1:])}</strong> "
-            f'<span class="quiet">{escape(f.evidence)}{escape(" " + f.replicated) if replicated else ""}</span></li>'
+            f"<li><strong>{escape(f.sentence[:1].upper() + f.sentence[1:])}</strong> "
+            f'<span class="quiet">{escape(f.reasons)}{escape(" " + f.replicated) if replicated else ""}</span></li>'
             for f in found
             if f.where == where
         )
@@ -81,16 +81,20 @@ def _glance(looks: Sequence[FirstLook], names: Sequence[str]) -> str:
     rows = []
     for name, look in zip(names, looks, strict=True):
         for layer in look.layers:
-            dead, always = (layer.activity[state].sum(layer.axis).values for state in ("dead", "always_on"))
+            dead, always = (layer["dynamics.activity"][state].sum(layer.axis).values for state in ("dead", "always_on"))
             rows.append(
                 (
                     f"{name} {layer.hook_point.removesuffix('.hook_post')}",
                     f"{layer.size} {layer.axis}s",
                     f"{dead[-1]} ({dead[0]})",
                     f"{always[-1]} ({always[0]})",
-                    _both(layer.selectivity["selectivity"], layer.selectivity_untrained["selectivity"]),
-                    f"{number(100 * layer.between, 0)} ({number(100 * layer.between_untrained, 0)})",
-                    int((layer.effects["accuracy_drop_q"] < 0.05).sum()),
+                    _both(
+                        layer["selectivity.class_selectivity"]["selectivity"],
+                        layer["selectivity.class_selectivity/untrained"]["selectivity"],
+                    ),
+                    f"{number(100 * float(layer['geometry.pca']['between'][-1]), 0)} "
+                    f"({number(100 * float(layer['geometry.pca/untrained']['between'][0]), 0)})",
+                    int((layer["causal.ablate_all"]["accuracy_drop_q"] < 0.05).sum()),
                 )
             )
     head = ("layer", "size", "dead", "always on", "median selectivity", "map between digits (%)", "costly alone")
@@ -109,7 +113,7 @@ def _both(trained: xr.DataArray, untrained: xr.DataArray) -> str:
 
 
 def training(looks: Sequence[FirstLook], names: Sequence[str]) -> str:
-    curves = {name: look.curve for name, look in zip(names, looks, strict=True)}
+    curves = {name: look["dynamics.learning_curve"] for name, look in zip(names, looks, strict=True)}
     rows = []
     for name, curve in curves.items():
         rows += [
@@ -146,7 +150,7 @@ def side_by_side(pairs: Sequence[Pair], names: Sequence[str]) -> str:
         return ""
     parts = ['<h2 id="side">Side by side</h2>']
     for pair, name in zip(pairs, names[1:], strict=False):
-        n = pair.first.confusion.attrs["n_examples"]
+        n = pair.first["predictions.confusion"].attrs["n_examples"]
         trained, untrained = (float(result["cka"].max()) for result in (pair.trained, pair.untrained))
         parts.append(
             f"<h3>The most alike layers of {escape(names[0])} and {escape(name)} reach a CKA of {trained:.2f} "

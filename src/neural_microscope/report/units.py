@@ -6,17 +6,17 @@ import numpy as np
 import xarray as xr
 
 from .. import plots
-from ..analysis.findings import number
 from ..analysis.look import FirstLook, LayerLook
+from ..claim import number
 from .html import ONE, escape, folding, picture, table, tiles
 
 
 def units(look: FirstLook, place: int) -> str:
     """Those of one layer."""
     layer = look.layers[place]
-    short, word, n = escape(layer.short), layer.axis, look.confusion.attrs["n_examples"]
-    costly = int((layer.effects["accuracy_drop_q"] < 0.05).sum())
-    settled = int(np.isfinite(layer.life["since"].values).sum())
+    short, word, n = escape(layer.short), layer.axis, look["predictions.confusion"].attrs["n_examples"]
+    costly = int((layer["causal.ablate_all"]["accuracy_drop_q"] < 0.05).sum())
+    settled = int(np.isfinite(layer["selectivity.over_time"]["since"].values).sum())
     return (
         f"<h3>{short}: {costly} of {layer.size} {word}s cost accuracy beyond chance when cut out alone</h3>"
         f"{_table(look, layer)}{_scatter(layer, n)}{_effects(layer, n)}"
@@ -29,15 +29,19 @@ def units(look: FirstLook, place: int) -> str:
 
 def _table(look: FirstLook, layer: LayerLook) -> str:
     """Every unit, the costliest first."""
-    word, s, e = layer.axis, layer.selectivity, layer.effects
-    chosen, images = layer.top.values, look.run.probe.images / 255
+    word, s, e = layer.axis, layer["selectivity.class_selectivity"], layer["causal.ablate_all"]
+    chosen, images = layer["selectivity.top_examples"].values, look.run.probe.images / 255
     mean = np.stack(
         [images[row[row >= 0]].mean(0) if (row >= 0).any() else np.zeros(images.shape[1:]) for row in chosen]
     )
     sheet, tile = tiles(mean)
     rows: list[tuple[object, ...]] = []
     for u in np.argsort(-e["loss_increase"].values, kind="stable"):
-        since, preferred, ever = float(layer.life["since"][u]), int(s["preferred"][u]), bool((chosen[u] >= 0).any())
+        since, preferred, ever = (
+            float(layer["selectivity.over_time"]["since"][u]),
+            int(s["preferred"][u]),
+            bool((chosen[u] >= 0).any()),
+        )
         likes = tile(u, f"the {chosen.shape[1]} images that excite {word} {u} most, averaged") if ever else "dead"
         selectivity = float(s["selectivity"][u]), _null(s, "selectivity", u), float(s["auc"][u])
         lost = 100 * float(e["accuracy_drop"][u]), _range(e, "accuracy_drop", u, "", 1, 100)
@@ -64,10 +68,12 @@ def _range(result: xr.Dataset, name: str, place: int, kind: str, digits: int, ti
 
 
 def _scatter(layer: LayerLook, n: int) -> str:
-    word, other = layer.axis, layer.selectivity_untrained
+    word, other = layer.axis, layer["selectivity.class_selectivity/untrained"]
     beyond = f"{int((other['selectivity_q'] < 0.05).sum())} of {layer.size}"
     return picture(
-        lambda theme: plots.selectivity(layer.selectivity, layer.effects, other, theme=theme),
+        lambda theme: plots.selectivity(
+            layer["selectivity.class_selectivity"], layer["causal.ablate_all"], other, theme=theme
+        ),
         f"Is the selective {word} the important one? Grey band: what shuffled labels give (median {word}); grey ticks: the untrained "
         f"network's {word}s, {beyond} of them beyond their own band. Selectivity is chosen on one half of {n:,} probe images and "
         f"judged on the other; the line through each digit is a 95 % interval over images. {ONE}",
@@ -76,7 +82,7 @@ def _scatter(layer: LayerLook, n: int) -> str:
 
 def _effects(layer: LayerLook, n: int) -> str:
     word = layer.axis
-    dose = layer.dose
+    dose = layer["causal.dose_response"]
     more = ""
     if dose is not None:
         factors, costs = dose["factor"].values, dose["loss_increase"].values
@@ -91,16 +97,16 @@ def _effects(layer: LayerLook, n: int) -> str:
             table=table(("factor", "loss added (nat)", f"other {word}s", "accuracy (%)"), rows, "Dose and response"),
         )
     return more + picture(
-        lambda theme: plots.ablation(layer.effects, theme=theme),
+        lambda theme: plots.ablation(layer["causal.ablate_all"], theme=theme),
         f"What cutting out each {word} alone adds to the loss, on {n:,} probe images, with 95 % intervals over images. Grey: random "
         f"directions, moved along as far as the {word} would move each image. {ONE}",
     )
 
 
 def _lives(layer: LayerLook, n: int) -> str:
-    changed = int((layer.life["changes"] > 0).sum())
+    changed = int((layer["selectivity.over_time"]["changes"] > 0).sum())
     return picture(
-        lambda theme: plots.selectivity_over_time(layer.life, theme=theme),
+        lambda theme: plots.selectivity_over_time(layer["selectivity.over_time"], theme=theme),
         f"The class each {layer.axis} prefers, snapshot by snapshot, chosen on one half of {n:,} probe images and judged on the other; "
         f"faint: not beyond chance. {changed} of {layer.size} changed their class on the way. {ONE}",
     )
@@ -108,7 +114,9 @@ def _lives(layer: LayerLook, n: int) -> str:
 
 def _means(layer: LayerLook, n: int) -> str:
     return picture(
-        lambda theme: plots.class_means(layer.means, layer.means_untrained, theme=theme),
+        lambda theme: plots.class_means(
+            layer["selectivity.class_means"], layer["selectivity.class_means/untrained"], theme=theme
+        ),
         f"Mean over {n:,} probe images{maps(layer)}; dead {layer.axis}s are grey. Sorting alone draws a diagonal, in the untrained "
         f"network too: what differs is how dark the rest is. {ONE}",
     )
@@ -120,8 +128,11 @@ def maps(layer: LayerLook) -> str:
 
 def _agreement(layer: LayerLook) -> str:
     """Whether it matters which measure of selectivity one takes."""
-    other = [str(name) for name in layer.agreement["measure"].values if str(name) != "selectivity"]
-    rho = {name: float(layer.agreement["agreement"].sel(measure="selectivity", measure_b=name)) for name in other}
+    other = [str(name) for name in layer["selectivity.agreement"]["measure"].values if str(name) != "selectivity"]
+    rho = {
+        name: float(layer["selectivity.agreement"]["agreement"].sel(measure="selectivity", measure_b=name))
+        for name in other
+    }
     said = ", ".join(f"{name.replace('_', ' ')} {number(value)}" for name, value in rho.items() if not np.isnan(value))
     return (
         f"<p>Other measures rank the {layer.axis}s like the selectivity index does, by rank correlation: {said}.</p>"
@@ -144,18 +155,22 @@ def _feature_maps(look: FirstLook, layer: LayerLook) -> str:
 
 
 def _strips(look: FirstLook, layer: LayerLook, n: int) -> str:
-    alive = layer.quantiles["active"].values > 0
-    costly = [int(u) for u in np.argsort(-layer.effects["loss_increase"].values, kind="stable") if alive[u]][:4]
+    alive = layer["selectivity.quantile_examples"]["active"].values > 0
+    costly = [
+        int(u) for u in np.argsort(-layer["causal.ablate_all"]["loss_increase"].values, kind="stable") if alive[u]
+    ][:4]
     if not costly:
         return "<p>None is ever on.</p>"
     return picture(
-        lambda theme: plots.quantile_strips(look.run.probe.images, layer.quantiles, units=costly, theme=theme),
+        lambda theme: plots.quantile_strips(
+            look.run.probe.images, layer["selectivity.quantile_examples"], units=costly, theme=theme
+        ),
         f"Of {n:,} probe images{maps(layer)}. The strongest images alone are a small part of all a {layer.axis} answers to. {ONE}",
     )
 
 
 def together(look: FirstLook) -> str:
-    curves = look.cumulative
+    curves = look["causal.cumulative_ablation"]
     if curves is None:
         return ""
     rows = [

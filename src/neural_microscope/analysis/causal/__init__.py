@@ -11,18 +11,21 @@ from .direct_logit_attribution import direct_logit_attribution
 from .directions import ablate_directions
 from .dose import dose_response
 from .interactions import interactions
+from .logits import ablated_logits, label_dependence
 from .patching import attribution_patching, patch_between
 from .paths import path_patching
 
 __all__ = [
     "ablate_all",
     "ablate_directions",
+    "ablated_logits",
     "attribution_patching",
     "confusion_shift",
     "cumulative_ablation",
     "direct_logit_attribution",
     "dose_response",
     "interactions",
+    "label_dependence",
     "patch_between",
     "path_patching",
 ]

@@ -1,10 +1,10 @@
-"""What can be said about recorded runs, in sentences that a person can check.
+"""What is claimed about recorded runs: sentences with their numbers, their nulls and their verdicts.
 
-Each question is asked of every network alike. A sentence carries its numbers, its null, on how many seeds it holds, and the
-call that gives the numbers again.
+Every rule is asked of every network alike, and judged here, once: report, explorer, command line and notebooks show the claims and decide
+nothing.
 """
 
-from .population import findings, populations
-from .sentence import Finding, number
+from . import layers, networks, units
+from .population import claims_of, findings, populations
 
-__all__ = ["Finding", "findings", "number", "populations"]
+__all__ = ["claims_of", "findings", "layers", "networks", "populations", "units"]

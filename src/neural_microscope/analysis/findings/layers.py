@@ -1,135 +1,176 @@
-"""Questions about one hidden layer."""
+"""Rules about one hidden layer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Iterator
 
 import numpy as np
 from scipy import stats
 
-from ...statistics import spearman
-from ..look import FirstLook, LayerLook
-from .sentence import Finding, at_step, band, number, probability
+from ... import statistics
+from ...claim import Claim
+from ...measure import of
+from .. import geometry, selectivity, similarity
+from ..look import LayerLook
+from .networks import controlled
 
 
-def selective(look: FirstLook, layer: LayerLook) -> Finding:
-    """Has learning made units selective?"""
-    tables = layer.selectivity, layer.selectivity_untrained
-    trained, untrained = (t["selectivity"].values[~np.isnan(t["selectivity"].values)] for t in tables)
-    p = float(stats.mannwhitneyu(trained, untrained).pvalue) if len(trained) and len(untrained) else 1.0
-    counts = [f"{int((t['selectivity_q'] < 0.05).sum())} of {layer.size}" for t in tables]
-    medians = [float(np.median(values)) if len(values) else np.nan for values in (trained, untrained)]
-    said = ["none" if np.isnan(m) else number(m) for m in medians]
-    more = "more" if medians[0] > medians[1] else "less"
-    return Finding(
-        f"learning has made {layer.axis}s {more} selective."
-        if p < 0.05
-        else f"learning is not shown to make {layer.axis}s selective.",
-        f"Median selectivity {said[0]}, untrained {said[1]} (rank test, {probability(p)}). {counts[0]} prefer a class more than "
-        f"shuffled labels allow (5 % false-discovery rate), but so do {counts[1]} untrained.",
-        f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}"))',
-        p < 0.05,
-        layer_name(look, layer),
-        "the untrained network's units; shuffled labels",
-        {"median selectivity": medians[0], "untrained": medians[1]},
+def _control(layer: LayerLook) -> dict[str, object]:
+    return {
+        "control": layer["controls.untrained_networks"],
+        "network": "",
+        "hook_point": layer.hook_point,
+        "axis": layer.axis,
+    }
+
+
+@of(selectivity.class_selectivity).rule(
+    "learning makes units class-selective", "Has learning made the units class-selective?"
+)
+def selective(layer: LayerLook) -> Iterator[Claim]:
+    """Mean AUC of the units, each for its preferred class, beside untrained networks and shuffled labels."""
+    tables = layer["selectivity.class_selectivity"], layer["selectivity.class_selectivity/untrained"]
+    counts = [int(statistics.shown(t["auc_q"]).sum()) for t in tables]
+    yield controlled(
+        **_control(layer),  # type: ignore[arg-type]
+        name="mean_auc",
+        side="above",
+        rule="learning makes units class-selective",
+        measure="selectivity.class_selectivity",
+        yes=f"learning makes the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
+        no=f"learning is not shown to make the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
+        numbers={"beyond": counts[0], "beyond_untrained": counts[1], "size": layer.size},
+        evidence=f"{{beyond:,}} of {{size:,}} {layer.axis}s prefer a class beyond shuffled labels (5% false-discovery "
+        f"rate), at initialization "
+        "{beyond_untrained:,}.",
+        units="AUC",
+        call=f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}"))',
     )
 
 
-def link(look: FirstLook, layer: LayerLook) -> Finding:
-    """Do the selective units matter more?"""
-    rho, low, high = spearman(layer.selectivity["selectivity"].values, layer.effects["loss_increase"].values)
-    name, where = layer.hook_point, layer_name(look, layer)
-    call = (
-        f'nm.statistics.spearman(nm.analysis.selectivity.class_selectivity(run.activations("{name}"))["selectivity"].values, '
-        f'nm.analysis.causal.ablate_all(run.model(), run.probe, "{name}")["loss_increase"].values)'
+@of(selectivity.agreement).rule("selectivity and effect go together", "Do the selective units matter more?")
+def link(layer: LayerLook) -> Iterator[Claim]:
+    """Rank correlation of AUC and loss increase, beside untrained networks and shuffled labels."""
+    table, effects = layer["selectivity.class_selectivity"], layer["causal.ablate_all"]
+    rho, low, high = statistics.spearman(table["auc"].values, effects["loss_increase"].values)
+    n = int((~np.isnan(table["auc"].values)).sum())
+    claim = controlled(
+        **_control(layer),  # type: ignore[arg-type]
+        name="link",
+        side="both",
+        rule="selectivity and effect go together",
+        measure="selectivity.agreement",
+        yes=f"the more class-selective {layer.axis}s raise the loss {'more' if rho > 0 else 'less'} when ablated "
+        f"(rank correlation {{rho:2}}).",
+        no=f"class-selective {layer.axis}s are not shown to raise the loss more, or less, when ablated (rank correlation {{rho:2}}).",
+        numbers={"rho": rho, "rho_low": low, "rho_high": high, "judged": n},
+        evidence=f"95% interval over {{judged:#{layer.axis}}}: {{rho_low:2}} to {{rho_high:2}}.",
+        units="rank correlation",
+        call=f'nm.statistics.spearman(nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}"))["auc"].values, '
+        f'nm.analysis.causal.ablate_all(run.model(), run.probe, "{layer.hook_point}")["loss_increase"].values)',
     )
-    if np.isnan(rho):
-        return Finding(f"too few {layer.axis}s have a selectivity to ask whether it matters.", "", call, False, where)
-    holds = not low <= 0 <= high
-    claim = f"the more selective {layer.axis}s matter {'more' if rho > 0 else 'less'}."
-    return Finding(
-        claim if holds else f"selective {layer.axis}s are not shown to matter more, or less.",
-        f"Between a {layer.axis}'s selectivity and the loss its absence adds the rank correlation is {number(rho)} (95 % interval "
-        f"{number(low)} to {number(high)} over {layer.size} {layer.axis}s).",
-        call,
-        holds,
-        where,
-        "no correlation",
-        {"rank correlation": rho},
+    if n >= statistics.FEWEST_PAIRS:
+        yield claim
+
+
+@of(selectivity.basis_comparison).rule(
+    "single units differ from random directions",
+    "Do single units tell the classes apart better than random directions?",
+)
+def privileged(layer: LayerLook) -> Iterator[Claim]:
+    """The units' mean AUC less that of rotated axes, beside the same gap of untrained networks and under shuffled labels."""
+    table = layer["selectivity.basis_comparison"].isel(basis=0)
+    control = layer["controls.untrained_networks"]
+    more = (
+        float(control["auc_gap"]) > float(np.nanmean(control["auc_gap_untrained"]))
+        if np.isfinite(control["auc_gap"])
+        else True
     )
-
-
-def privileged(look: FirstLook, layer: LayerLook) -> Finding:
-    """Are single units a better basis than any other?"""
-    table = layer.basis.isel(basis=0)
-    auc, p = float(table["auc"]), float(table["auc_p"])
-    holds = p < 0.05
-    more = auc > float(table["auc_null_high"])
-    claim = f"single {layer.axis}s tell the classes apart {'better' if more else 'worse'} than random directions do."
-    return Finding(
-        claim if holds else f"single {layer.axis}s are no better a basis than any other.",
-        f"One {layer.axis} tells its best class from the rest with an AUC of {number(auc, 3)} on average; axes of random rotations reach "
-        f"{band(table, 'auc', 3)} ({probability(p)}).",
-        f'nm.analysis.selectivity.basis_comparison(run.activations("{layer.hook_point}"))',
-        holds,
-        layer_name(look, layer),
-        "random rotations of the layer's space",
-        {"mean AUC": auc},
-    )
-
-
-def gathered(look: FirstLook, layer: LayerLook) -> Finding:
-    """Has learning brought the images of a class together?"""
-    table = layer.clusters
-    start, end = (100 * float(table["purity"][i]) for i in (0, -1))
-    holds = float(table["purity_low"][-1]) > float(table["purity_high"][0])
-    return Finding(
-        f"learning {'has brought' if holds else 'is not shown to have brought'} the images of a class together.",
-        f"Of an image's 10 nearest neighbours {number(end, 1)} % have its class (untrained {number(start, 1)} %, intervals over images "
-        f"{'apart' if holds else 'not apart'}; labels shuffled {band(table.isel(snapshot=-1), 'purity', 1, 100)} %).",
-        f'nm.analysis.geometry.clusters(run.activations("{layer.hook_point}"), at=[0, -1])',
-        holds,
-        layer_name(look, layer),
-        "the untrained network, intervals apart; shuffled labels",
-        {"neighbours of one class (%)": end, "untrained (%)": start},
+    yield controlled(
+        **_control(layer),  # type: ignore[arg-type]
+        name="auc_gap",
+        side="both",
+        rule="single units differ from random directions",
+        measure="selectivity.basis_comparison",
+        yes=f"learning makes single {layer.axis}s {'more' if more else 'less'} class-selective relative to random directions.",
+        no=f"learning is not shown to make single {layer.axis}s more or less class-selective relative to random directions.",
+        numbers={
+            "auc": float(table["auc"]),
+            "auc_null_low": float(table["auc_null_low"]),
+            "auc_null_high": float(table["auc_null_high"]),
+        },
+        evidence=f"A {layer.axis}'s mean AUC is {{auc:3}}, that of axes of random rotations {{auc_null_low:3}} to "
+        f"{{auc_null_high:3}}. The difference:",
+        units="AUC",
+        call=f'nm.analysis.selectivity.basis_comparison(run.activations("{layer.hook_point}"))',
     )
 
 
-def settled(look: FirstLook, layer: LayerLook) -> Finding:
-    """How much of the final shape was there before training, and when was the rest found?"""
-    table = layer.drift
-    change, p = table["function"].values, float(table["function_p"][0])
-    where, call = layer_name(look, layer), f'nm.analysis.similarity.drift(run.activations("{layer.hook_point}"))'
+@of(geometry.clusters).rule("same-class neighbor purity rises", "Do images of one class become neighbors?")
+def gathered(layer: LayerLook) -> Iterator[Claim]:
+    """Share of an image's 10 nearest neighbors that have its class, beside untrained networks and shuffled labels."""
+    table = layer["geometry.clusters"]
+    start, end = (float(table["purity"][i]) for i in (0, -1))
+    yield controlled(
+        **_control(layer),  # type: ignore[arg-type]
+        name="purity",
+        side="above",
+        rule="same-class neighbor purity rises",
+        measure="geometry.clusters",
+        yes="same-class neighbor purity rises from {start:2} to {end:2}.",
+        no="same-class neighbor purity is not shown to rise ({start:2} → {end:2}).",
+        numbers={
+            "start": start,
+            "end": end,
+            "end_low": float(table["purity_low"][-1]),
+            "end_high": float(table["purity_high"][-1]),
+        },
+        evidence="95% interval over images at the end {end_low:2} to {end_high:2}.",
+        units="share of neighbors",
+        call=f'nm.analysis.geometry.clusters(run.activations("{layer.hook_point}"), at=(0, -1))',
+    )
+
+
+@of(similarity.drift).rule(
+    "geometry is present at initialization",
+    "How much of the final geometry is there before training?",
+    false_on=(),
+    why="it speaks of one network's geometry with itself and needs neither labels nor learning; an untrained network has one snapshot",
+)
+def present(layer: LayerLook) -> Iterator[Claim]:
+    """1 - the function distance between the first and the last snapshot, beside the same images shuffled."""
+    table = layer["similarity.drift"]
+    change = table["function"].values
     if len(change) < 2 or not change[0] > 0:
-        why = (
-            "there is one snapshot only"
-            if len(change) < 2
-            else "the layer does not change, or answers every image alike"
-        )
-        return Finding(f"nothing is seen to move: {why}.", "", call, False, where)
+        return
+    low, high = (float(table[f"function_null_{end}"][0]) for end in ("low", "high"))
     half = np.flatnonzero(change <= change[0] / 2)
-    by = (
-        f"Half of the change is done by {at_step(float(table['step'][half[0]]))}."
-        if len(half)
-        else "Half of it is never done."
+    middle, spread = (low + high) / 2, (high - low) / 2 / stats.norm.ppf(statistics.INTERVAL[1] / 100)
+    p = float(stats.t.cdf((change[0] - middle) / spread, 19)) if spread > 0 else math.nan
+    yield Claim(
+        rule="geometry is present at initialization",
+        measure="similarity.drift",
+        network="",
+        hook_point=layer.hook_point,
+        axis=layer.axis,
+        yes="{present:0%} of the final geometry is present at initialization.",
+        no="the final geometry is not shown to be present at initialization.",
+        numbers={
+            "present": 1 - float(change[0]),
+            "present_null_low": 1 - high,
+            "present_null_high": 1 - low,
+            "half": float(table["step"][half[0]]) if len(half) else math.nan,
+        },
+        effect="present",
+        evidence="Unrelated images: {present_null_low:0%} to {present_null_high:0%}. "
+        + ("Half of the change is done by {half:step}." if len(half) else "At no snapshot is half of the change done."),
+        null="the images shuffled (Student's law over the draws)",
+        p=p,
+        n=int(table.attrs["n_examples"]),
+        units="share of the geometry",
+        call=f'nm.analysis.similarity.drift(run.activations("{layer.hook_point}"))',
     )
-    holds = p < 0.05
-    return Finding(
-        f"the random start already has {number(100 - 100 * float(change[0]), 0)} % of the final shape."
-        if holds
-        else "the random start has nothing of the final shape.",
-        f"The rest, {number(100 * float(change[0]), 1)} %, no rotation or scaling mends; of unrelated images it would be "
-        f"{band(table.isel(snapshot=0), 'function', 1, 100)} % ({probability(p)}). {by}",
-        call,
-        holds,
-        where,
-        "the images shuffled",
-        {"found by learning (%)": 100 * float(change[0])},
-    )
 
 
-def layer_name(look: FirstLook, layer: LayerLook) -> str:
-    return f"{look.name} {layer.short}"
-
-
-QUESTIONS: tuple[Callable[[FirstLook, LayerLook], Finding], ...] = (selective, link, privileged, gathered, settled)
+__all__ = ["gathered", "link", "present", "privileged", "selective"]

@@ -1,127 +1,323 @@
-"""Questions about a whole network."""
+"""Rules about a whole network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Iterator
 
 import numpy as np
+import xarray as xr
+from scipy import stats
 
+from ... import statistics
+from ...claim import Claim
+from ...measure import LABELS, of
+from .. import causal, geometry, predictions
 from ..look import FirstLook
-from .sentence import Finding, at_step, band, number, probability
+
+RELABELINGS = 20_000
+FEWEST_CLASSES = 7
+"""Classes from which on there are relabelings enough (5,040) for a corrected p."""
 
 
-def reading(look: FirstLook) -> Finding:
-    """Does it read better than before training?"""
+@of(predictions.confusion).rule("the network generalizes", "Is its test accuracy above chance?", scope="network")
+def generalizes(look: FirstLook) -> Iterator[Claim]:
+    """Accuracy beside what the same confusion matrix gives when the classes' names are dealt out anew. Names are exchangeable in an
+    untrained network, and in one trained on random labels, so the test is exact for both; shuffling labels image by image would
+    not be, for such a network answers alike images alike.
+    """
+    matrix = look["predictions.confusion"]["images"].values
     log = look.run.log
-    accuracy, start = (100 * float(log["test_accuracy"][i]) for i in (-1, 0))
-    by_class = 100 * log["test_accuracy_by_class"][-1].values
-    worst = int(np.nanargmin(by_class))
-    return Finding(
-        f"it reads {number(accuracy)} % of the test images rightly.",
-        f"Untrained: {number(start, 1)} %. It does worst on class {worst} ({number(by_class[worst], 1)} %).",
-        'run.log["test_accuracy"], run.log["test_accuracy_by_class"]',
-        accuracy > start,
-        look.name,
-        "the untrained network",
-        {"accuracy (%)": accuracy, "untrained (%)": start},
+    total, classes = int(matrix.sum()), int((matrix.sum(1) > 0).sum())
+    accuracy, start = (float(log["test_accuracy"][i]) for i in (-1, 0))
+    by_class = log["test_accuracy_by_class"][-1].values
+    worst = int(np.nanargmin(by_class)) if np.isfinite(by_class).any() else 0
+    right = int(np.trace(matrix))
+    if classes >= FEWEST_CLASSES:
+        rng = np.random.default_rng(0)
+        named = np.flatnonzero(matrix.sum(1) > 0)
+        inner = matrix[np.ix_(named, named)]
+        drawn = (
+            inner[np.arange(classes), rng.permuted(np.tile(np.arange(classes), (RELABELINGS, 1)), axis=1)].sum(1)
+            / total
+        )
+        p = float(statistics.p_values(np.asarray(np.trace(inner) / total), drawn))
+        low, high = (float(x) for x in statistics.null_band(drawn))
+        floor, draws, null = 1 / (1 + RELABELINGS), RELABELINGS, f"{RELABELINGS:,} relabelings of the classes"
+
+        def least(level: float) -> float:
+            return float(np.quantile(drawn, 1 - level, method="higher"))
+    else:
+        chance = float(matrix.sum(1).max() / total)
+        p = float(stats.binom.sf(right - 1, total, chance))
+        if look.layers:
+            control = look.layers[-1]["controls.untrained_networks"]
+            p = max(p, float(statistics.networks(control["accuracy"].values, control["accuracy_untrained"].values).p))
+        low, high = (float(stats.binom.ppf(end / 100, total, chance)) / total for end in statistics.INTERVAL)
+        floor, draws, null = 0.0, 0, "the share of the most frequent class; untrained networks"
+
+        def least(level: float) -> float:
+            return float(stats.binom.isf(level, total, chance)) / total
+
+    interval = stats.binomtest(right, total).proportion_ci(method="wilson")
+    yield Claim(
+        rule="the network generalizes",
+        measure="predictions.confusion",
+        network=look.name,
+        yes="test accuracy {accuracy:2%}, above chance.",
+        no="test accuracy {accuracy:2%}, not shown to be above chance.",
+        numbers={
+            "accuracy": accuracy,
+            "probe": right / total,
+            "probe_low": float(interval.low),
+            "probe_high": float(interval.high),
+            "probe_null_low": low,
+            "probe_null_high": high,
+            "start": start,
+            "worst": worst,
+            "worst_accuracy": float(by_class[worst]),
+        },
+        effect="probe",
+        evidence="On the probe images {probe:1%} (95% interval over images {probe_low:1%} to {probe_high:1%}); chance "
+        "{probe_null_low:1%} to "
+        "{probe_null_high:1%}; at initialization {start:1%}. Lowest: class {worst:,} ({worst_accuracy:1%}).",
+        null=null,
+        p=p,
+        floor=floor,
+        draws=draws,
+        n=total,
+        units="share of images",
+        call='run.log["test_accuracy"], nm.analysis.predictions.confusion(run.activations("logits"))',
+        critical=least,
     )
 
 
-def order(look: FirstLook) -> Finding:
-    """Are some classes learnt before others?"""
-    table = look.order
-    share, p = float(table["between"]), float(table["between_p"])
-    places, at = table["class_order"].values, table["class_learnt_at"].values
-    call = 'nm.analysis.predictions.learning_order(run.activations("logits"))'
-    if np.isnan(share) or np.isfinite(at).mean() < 0.5 or len(look.run.steps) < 2:
-        return Finding("too little is learnt to ask in which order.", "", call, False, look.name)
-    learnt = np.where(at == 0, np.nan, places)  # right from step 0: said of everything, not learnt
-    first, last = (int(pick(learnt if np.isfinite(learnt).any() else places)) for pick in (np.nanargmin, np.nanargmax))
-    holds = p < 0.05
-    return Finding(
-        f"classes are learnt at different times: {first} first, {last} last."
-        if holds
-        else "it is not shown that classes are learnt at different times.",
-        f"Class {first}: {_learnt(at[first])}; class {last}: {_learnt(at[last])}. {number(100 * share, 1)} % of the spread in the "
-        f"images' order lies between the classes, with shuffled labels {band(table, 'between', 1, 100)} % ({probability(p)}).",
-        call,
-        holds,
-        look.name,
-        "shuffled labels",
-        {"between classes (%)": 100 * share},
+@of(predictions.learning_order).rule(
+    "classes are learned at different times",
+    "In which order are the classes learned?",
+    scope="network",
+    false_on=LABELS,
+    why="an untrained network has one snapshot and no order",
+)
+def order(look: FirstLook) -> Iterator[Claim]:
+    """Of the classes that are not predicted by most from the start: an untrained network that predicts one class for everything has
+    "learned" it at step 0.
+    """
+    table = look["predictions.learning_order"]
+    at, when, labels = table["class_learnt_at"].values, table["learnt_at"].values, table["label"].values
+    learned = np.flatnonzero((at > 0) | np.isnan(at))
+    learned = learned[np.isin(learned, labels)]
+    reached = learned[np.isfinite(at[learned])]
+    if len(look.run.steps) < 2 or len(reached) < 2:
+        return
+    groups = [np.nan_to_num(when[labels == label], nan=np.inf) for label in learned]
+    ranked = np.split(stats.rankdata(np.concatenate(groups)), np.cumsum([len(g) for g in groups])[:-1])
+    n, total = sum(len(g) for g in groups), float(np.concatenate(ranked).var() * sum(len(g) for g in groups))
+    if total == 0:
+        return
+    middle = (n + 1) / 2
+    between = sum(len(g) * (g.mean() - middle) ** 2 for g in ranked) / total
+    freedom = len(learned) - 1
+    first, last = (int(reached[pick(at[reached])]) for pick in (np.argmin, np.argmax))
+    low, high = (float(stats.chi2.ppf(end / 100, freedom)) / (n - 1) for end in statistics.INTERVAL)
+    yield Claim(
+        rule="classes are learned at different times",
+        measure="predictions.learning_order",
+        network=look.name,
+        yes="class {first:,} reaches 50% first ({first_at:step}), class {last:,} last ({last_at:step}).",
+        no="the classes are not shown to be learned at different times.",
+        numbers={
+            "first": first,
+            "first_at": float(at[first]),
+            "last": last,
+            "last_at": float(at[last]),
+            "between": between,
+            "between_null_low": low,
+            "between_null_high": high,
+            "never": int(np.isnan(at[learned]).sum()),
+            "known": int((at == 0).sum()),
+        },
+        effect="between",
+        evidence="{between:1%} of the variance of the images' order lies between the classes; shuffled labels {between_null_low:1%} to "
+        "{between_null_high:1%}. Classes that never reach 50%: {never:,}; predicted for most of their images at "
+        "initialization and left out: {known:,}.",
+        null="shuffled labels (Kruskal and Wallis)",
+        p=float(stats.chi2.sf(between * (n - 1), freedom)),
+        n=n,
+        units="share of variance",
+        call='nm.analysis.predictions.learning_order(run.activations("logits"))',
+        critical=lambda level: float(stats.chi2.isf(level, freedom)) / (n - 1),
     )
 
 
-def _learnt(step: float) -> str:
-    return "less than half of it ever" if np.isnan(step) else f"half of it by {at_step(step)}"
-
-
-def reliability(look: FirstLook) -> Finding:
-    """Is it right as often as it is sure?"""
-    table = look.reliability.isel(snapshot=-1) if "snapshot" in look.reliability.dims else look.reliability
-    error, p = float(table["ece"]), float(table["ece_p"])
-    weights = table["images"] / table["images"].sum()
-    sure, right = (100 * float((table[name] * weights).sum()) for name in ("confidence", "accuracy"))
-    holds = p < 0.05
-    claim = "it is as right as it is sure, as far as these images tell."
-    if holds:
-        claim = "it is surer than it is right." if sure > right else "it is righter than it is sure."
-    return Finding(
-        claim,
-        f"On average {number(sure, 1)} % sure, and right on {number(right, 1)} % of the probe images. The calibration error is "
-        f"{number(error, 3)}; a perfectly calibrated network would show {band(table, 'ece', 3)} ({probability(p)}).",
-        'nm.analysis.predictions.calibration_error(run.activations("logits"))',
-        holds,
-        look.name,
-        "labels drawn from the network's own probabilities",
-        {"calibration error": error},
+@of(predictions.calibration_error).rule(
+    "confidence differs from accuracy",
+    "Is its confidence its accuracy?",
+    scope="network",
+    false_on=(),
+    why="an untrained network, and one asked about labels that it never saw, can really be miscalibrated",
+)
+def calibration(look: FirstLook) -> Iterator[Claim]:
+    """Mean confidence beside the accuracy of labels drawn from the network's own probabilities, a sum of independent choices."""
+    values = look.logits.isel(snapshot=-1).transpose("example", "class").values.astype(float)
+    labels = look.logits["label"].values
+    chances = np.exp(values - values.max(1, keepdims=True))
+    chances /= chances.sum(1, keepdims=True)
+    sure, right = chances.max(1), values.argmax(1) == labels
+    variance, n = float((sure * (1 - sure)).sum()), len(labels)
+    if variance <= 0:
+        return
+    skew = float((sure * (1 - sure) * (1 - 2 * sure)).sum()) / variance**1.5
+    law, gap = stats.pearson3(skew), float(right.mean() - sure.mean())
+    z = gap * n / math.sqrt(variance)
+    low, high = (
+        float(law.ppf(end / 100)) * math.sqrt(variance) / n + float(sure.mean()) for end in statistics.INTERVAL
+    )
+    over = gap < 0
+    ece = look["predictions.calibration_error"]
+    ece = ece.isel(snapshot=-1) if "snapshot" in ece.dims else ece
+    yield Claim(
+        rule="confidence differs from accuracy",
+        measure="predictions.calibration_error",
+        network=look.name,
+        yes=f"the network is {'overconfident' if over else 'underconfident'}: mean confidence {{sure:1%}}, accuracy {{right:1%}}.",
+        no="the network is not shown to be over- or underconfident: mean confidence {sure:1%}, accuracy {right:1%}.",
+        numbers={
+            "sure": float(sure.mean()),
+            "right": float(right.mean()),
+            "right_null_low": low,
+            "right_null_high": high,
+            "ece": float(ece["ece"]),
+            "ece_null_high": float(ece["ece_null_high"]),
+        },
+        effect="right",
+        evidence="A calibrated network of this confidence has an accuracy of {right_null_low:1%} to "
+        "{right_null_high:1%}. Expected calibration "
+        "error {ece:3}; a calibrated network's is below {ece_null_high:3}.",
+        null="labels drawn from the network's own probabilities",
+        p=min(1.0, 2 * float(min(law.sf(z), law.cdf(z)))),
+        n=n,
+        units="share of images",
+        call='nm.analysis.predictions.calibration_error(run.activations("logits"))',
     )
 
 
-def collapse(look: FirstLook) -> Finding:
-    """Do the images of a class draw together in the last hidden layer?"""
-    if look.collapse is None:
-        return Finding("there is no hidden layer that could collapse.", "", "", False, look.name)
-    table = look.collapse
+@of(geometry.neural_collapse).rule(
+    "within-class variability shrinks",
+    "Do the images of a class draw together in the last hidden layer?",
+    scope="network",
+)
+def collapse(look: FirstLook) -> Iterator[Claim]:
+    """tr(Sw) / tr(Sb) beside untrained networks and beside shuffled labels; both must be beaten."""
+    table = look["geometry.neural_collapse"]
+    if table is None:
+        return
+    control = look.layers[-1]["controls.untrained_networks"]
     start, end = (float(table["nc1_trace"][i]) for i in (0, -1))
-    p = float(table["nc1_trace_p"][-1])
-    low, high = look.collapse_change
-    holds = p < 0.05 and high < 1
-    return Finding(
-        f"in the last hidden layer the images of a class {'draw together' if holds else 'are not shown to draw together'}.",
-        f"Spread within classes over spread between them goes from {number(start)} untrained to {number(end)}, {number(low)} to "
-        f"{number(high)} times as much (95 % interval over images); labels shuffled: "
-        f"{band(table.isel(snapshot=-1), 'nc1_trace', 0)} ({probability(p)}).",
-        f'nm.analysis.geometry.neural_collapse(run.activations("{look.layers[-1].hook_point}"), logits=run.activations("logits"))',
-        holds,
-        look.name,
-        "the untrained network; shuffled labels",
-        {"within / between": end, "untrained": start},
+    yield controlled(
+        control,
+        "log_spread",
+        side="below",
+        shown_as=np.exp,
+        rule="within-class variability shrinks",
+        measure="geometry.neural_collapse",
+        network=look.name,
+        hook_point=look.layers[-1].hook_point,
+        yes="within-class variability shrinks in the last hidden layer (tr Sw / tr Sb {start:2} → {end:2}).",
+        no="within-class variability is not shown to shrink in the last hidden layer (tr Sw / tr Sb {start:2} → {end:2}).",
+        numbers={
+            "start": start,
+            "end": end,
+            "ratio": end / start if start else math.nan,
+            "ratio_low": float(table["nc1_trace_change_low"]),
+            "ratio_high": float(table["nc1_trace_change_high"]),
+        },
+        evidence="{ratio:2} times the value at initialization (95% interval over images {ratio_low:2} to {ratio_high:2}).",
+        units="tr Sw / tr Sb",
+        call=f'nm.analysis.geometry.neural_collapse(run.activations("{look.layers[-1].hook_point}"), logits=run.activations("logits"))',
     )
 
 
-def pruning(look: FirstLook) -> Finding:
-    """Do the most selective units matter more than others, all of them together?"""
-    if look.cumulative is None:
-        return Finding("there are no hidden units to cut out.", "", "", False, look.name)
-    table = look.cumulative.sel(order="most selective first")
-    area, p = float(table["auc"]), float(table["auc_p"])
+@of(causal.cumulative_ablation).rule(
+    "selective units matter together",
+    "Do the most selective units matter more than others, all of them together?",
+    scope="network",
+    false_on=LABELS,
+    why="which units an untrained network needs for its guesses is a fact about it, not about learning",
+)
+def pruning(look: FirstLook) -> Iterator[Claim]:
+    """Mean accuracy while the most selective units are ablated first, beside random orders; two-sided."""
+    curves = look["causal.cumulative_ablation"]
+    if curves is None:
+        return
+    area, drawn = float(curves["auc"].sel(order="most selective first")), curves["random_auc"].values
+    law = statistics.networks(np.asarray(area), drawn, side="both")
+    worse = area < drawn.mean()
     names = [layer.hook_point for layer in look.layers]
-    holds = p < 0.05
-    worse = area < float(look.cumulative["auc_null_low"])
-    claim = (
-        f"cutting out the most selective units first does {'more' if worse else 'less'} harm than cutting at random."
-    )
-    return Finding(
-        claim if holds else "cutting out the most selective units first does what cutting at random does.",
-        f"One after the other through all layers, an accuracy of {number(100 * area, 1)} % is kept on average over the way; by random "
-        f"orders {band(look.cumulative, 'auc', 1, 100)} % ({probability(p)}).",
-        f"nm.analysis.causal.cumulative_ablation(run.model(), run.probe, {names}, draws=41)",
-        holds,
-        look.name,
-        f"{look.cumulative.sizes['draw']} random orders",
-        {"mean accuracy (%)": 100 * area},
+    yield Claim(
+        rule="selective units matter together",
+        measure="causal.cumulative_ablation",
+        network=look.name,
+        yes=f"ablating the most selective units first costs {'more' if worse else 'less'} accuracy than ablating in random order.",
+        no="ablating the most selective units first is not shown to cost more or less accuracy than ablating in random order.",
+        numbers={"area": area, "area_null_low": float(law.low), "area_null_high": float(law.high)},
+        effect="area",
+        evidence="Mean accuracy along the way {area:1%}; random orders {area_null_low:1%} to {area_null_high:1%}.",
+        null=f"{len(drawn)} random orders (Student's law)",
+        p=float(law.p),
+        n=int(curves.attrs["n_examples"]),
+        units="share of images",
+        call=f"nm.analysis.causal.cumulative_ablation(run.model(), run.probe, {names}, draws={len(drawn)})",
     )
 
 
-QUESTIONS: tuple[Callable[[FirstLook], Finding], ...] = (reading, order, reliability, collapse, pruning)
+def controlled(
+    control: xr.Dataset,
+    name: str,
+    *,
+    side: statistics.Side,
+    shown_as: object = None,
+    numbers: dict[str, float] | None = None,
+    evidence: str = "",
+    **words: object,
+) -> Claim:
+    """A claim about a statistic of `untrained_networks` that must lie beyond untrained networks' and beyond shuffled labels', both."""
+    own = control[name].values
+    laws = [statistics.networks(own, control[f"{name}_{kind}"].values, side=side) for kind in ("untrained", "shuffled")]
+    show = shown_as if callable(shown_as) else float
+    ends = {
+        f"{name}_{kind}_{end}": float(show(getattr(law, end)))
+        for kind, law in zip(("null", "shuffled"), laws, strict=True)
+        for end in ("low", "high")
+    }
+    value = float(show(own))
+    said = (
+        f"{{{name}:3}} on the {control.attrs['n_examples']:,} images of the comparison; untrained networks {{{name}_null_low:3}} to "
+        f"{{{name}_null_high:3}}, shuffled labels {{{name}_shuffled_low:3}} to {{{name}_shuffled_high:3}}."
+    )
+    return Claim(
+        **{  # type: ignore[arg-type]
+            "effect": name,
+            "numbers": {name: value, **ends, **(numbers or {})},
+            "evidence": f"{evidence} {said[0].upper()}{said[1:]}".strip(),
+            "null": str(control.attrs["null"]),
+            "p": float(max(law.p for law in laws)) if all(np.isfinite(law.p) for law in laws) else math.nan,
+            "n": int(control.attrs["n_examples"]),
+            "critical": lambda level: float(show(least_shown(control, name, side, level))),
+            **words,
+        }
+    )
+
+
+def least_shown(control: xr.Dataset, name: str, side: statistics.Side, level: float) -> float:
+    """The statistic's value from which on both nulls are beaten at a level."""
+    ends = []
+    for kind in ("untrained", "shuffled"):
+        sample = control[f"{name}_{kind}"].values
+        sample = sample[np.isfinite(sample)]
+        if len(sample) < 3:
+            return math.nan
+        t = stats.t.isf(level / (2 if side == "both" else 1), len(sample) - 1)
+        half = t * sample.std(ddof=1) * math.sqrt(1 + 1 / len(sample))
+        ends.append(sample.mean() - half if side == "below" else sample.mean() + half)
+    return float(min(ends) if side == "below" else max(ends))

@@ -1,4 +1,4 @@
-"""Every question asked of every network, and on how many seeds the answer holds."""
+"""Every rule asked of every network, judged once, and on how many seeds each claim is shown."""
 
 from __future__ import annotations
 
@@ -6,24 +6,47 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import xarray as xr
+from scipy import stats
 
+from ...claim import Claim, by_rate, judge
+from ...measure import rules
 from ...run import Run, same_but_seed
-from ...statistics import FEWEST_SEEDS, ONE_SEED, over_seeds
-from ..look import FirstLook, Progress, first_look
-from . import layers, networks
-from .sentence import Finding, significant
-from .units import units
+from ...statistics import ALPHA
+from .. import similarity
+from ..look import FirstLook, LayerLook, Progress
+from ..look.looks import begun
+
+PAGE = "a page about a network: Holm's correction within each rule, Bonferroni's over the rules (family-wise 5%)"
 
 
-def findings(runs: Run | FirstLook | Iterable[Run | FirstLook], progress: Progress | None = None) -> list[Finding]:
-    """Asks every question of every run. Runs that differ in nothing but their seeds are one population: the sentence is about
-    the first, and says on how many it holds.
+def claims_of(look: FirstLook) -> list[Claim]:
+    """What is claimed of one network, each claim with its verdict: `judge`."""
+    raw: list[Claim] = []
+    every = rules()
+    for _, rule in every:
+        if rule.scope == "network":
+            raw += [replace(claim, network=look.name) for claim in rule.claims(look)]
+        else:
+            raw += [replace(claim, network=look.name) for layer in look.layers for claim in rule.claims(layer)]
+    return [replace(claim, seeds=(look.seed,)) for claim in judge(raw, len(every))]
 
-    A `FirstLook` that is there already is used; a `Run` is looked at first.
+
+def findings(runs: Run | FirstLook | Iterable[Run | FirstLook], progress: Progress | None = None) -> list[Claim]:
+    """All claims about the runs, shown or not. Runs that differ in nothing but their seeds are one population: the claims are about the
+    first, and say on how many seeds they are shown.
+
+    A `FirstLook` that is there already is used; of a `Run` only what the rules need is computed. ``progress(part, done, total)`` counts
+    networks.
     """
     given = [runs] if isinstance(runs, Run | FirstLook) else list(runs)
-    looks = [run if isinstance(run, FirstLook) else first_look(run, progress) for run in given]
-    return [finding for group in populations(looks) for finding in _of(group)]
+    looks = [run if isinstance(run, FirstLook) else begun(run) for run in given]
+    found = []
+    for done, group in enumerate(groups := populations(looks)):
+        found += _together(group)
+        if progress:
+            progress("claims", done + 1, len(groups))
+    return found
 
 
 def populations(looks: Sequence[FirstLook]) -> list[list[FirstLook]]:
@@ -31,36 +54,60 @@ def populations(looks: Sequence[FirstLook]) -> list[list[FirstLook]]:
     return [[looks[place] for place in group] for group in same_but_seed([look.run for look in looks])]
 
 
-def _of(group: Sequence[FirstLook]) -> list[Finding]:
-    """The findings about one population; the first network is the one that is told of."""
-    found = [_together([ask(look) for look in group], group) for ask in networks.QUESTIONS]
-    for place in range(len(group[0].layers)):
-        found += [_together([ask(look, look.layers[place]) for look in group], group) for ask in layers.QUESTIONS]
-        found += units(group, place)
-    return found
+def _together(group: Sequence[FirstLook]) -> list[Claim]:
+    """The first network's claims; of several seeds, shown only where more than half of them show it and more than by their rate."""
+    first, *others = [claims_of(look) for look in group]
+    if not others:
+        return first
+    seeds = tuple(look.seed for look in group)
+    known = [{claim.id: claim.shown for claim in one} for one in others]
+    recurring = {layer.hook_point: _recurrence(group, place) for place, layer in enumerate(group[0].layers)}
+    found = []
+    for claim in first:
+        if claim.unit is not None:
+            again = recurring[claim.hook_point]["replicated"].values[claim.unit]
+            found.append(replace(claim, seeds=seeds, held=int(np.nan_to_num(again))))
+            continue
+        held = int(claim.shown) + sum(one.get(claim.id, False) for one in known)
+        enough = claim.shown and 2 * held > len(seeds) and held > by_rate(len(seeds))
+        found.append(replace(claim, seeds=seeds, held=held, shown=enough))
+    recur = judge((_recur(layer, recurring[layer.hook_point]) for layer in group[0].layers), len(rules()))
+    return found + [replace(claim, network=group[0].name, seeds=seeds) for claim in recur]
 
 
-def _together(answers: Sequence[Finding], group: Sequence[FirstLook]) -> Finding:
-    """The first network's answer, and on how many of the seeds it holds."""
-    first, held = answers[0], sum(answer.holds for answer in answers)
-    return replace(
-        first,
-        replicated=_replicated(answers, held),
-        holds=first.holds and 2 * held > len(group),
-        seeds=tuple(look.seed for look in group),
-        held=held,
+def _recurrence(group: Sequence[FirstLook], place: int) -> xr.Dataset:
+    return similarity.replication(
+        {str(look.seed): look.run.activations(look.layers[place].hook_point).isel(snapshot=-1) for look in group}
     )
 
 
-def _replicated(answers: Sequence[Finding], held: int) -> str:
-    n = len(answers)
-    if n == 1:
-        return f"{ONE_SEED.capitalize()}."
-    said = f"It holds on {held} of {n} seeds"
-    if n >= FEWEST_SEEDS and all(answer.numbers for answer in answers):
-        name = next(iter(answers[0].numbers))
-        mean, low, high = (
-            significant(float(v)) for v in over_seeds(np.array([answer.numbers[name] for answer in answers]))
-        )
-        said += f" ({name}: mean {mean}, 95 % interval over seeds {low} to {high})"
-    return f"{said}."
+def _recur(layer: LayerLook, table: xr.Dataset) -> Claim:
+    """Whether a layer's units, as units, come back on other seeds: in how many networks `match_units` finds any."""
+    q, counts = table["correlation_q"].transpose("seed", ...).values, table["replicated"].values
+    others, alive = len(q), ~np.isnan(counts)
+    networks = int((q < ALPHA).any(1).sum())
+    return Claim(
+        rule="units recur on other seeds",
+        measure="similarity.replication",
+        network="",
+        hook_point=layer.hook_point,
+        axis=layer.axis,
+        yes=f"{layer.axis}s come back on other seeds: on average a {layer.axis} is matched in {{share:0%}} of them.",
+        no=f"no {layer.axis}s are shown to come back on other seeds.",
+        numbers={
+            "share": float(counts[alive].mean() / others) if alive.any() else np.nan,
+            "networks": networks,
+            "others": others,
+            "often": int((counts[alive] > others / 2).sum()),
+            "size": layer.size,
+        },
+        effect="share",
+        evidence=f"{{networks:,}} of {{others:,}} other networks hold any match; {{often:,}} of {{size:,}} "
+        f"{layer.axis}s are matched in more than half.",
+        null=str(table.attrs["null"]),
+        p=float(stats.binom.sf(networks - 1, others, ALPHA)) if networks else 1.0,
+        n=others,
+        of="networks",
+        units="share of networks",
+        call=f'nm.analysis.similarity.replication([run.activations("{layer.hook_point}").isel(snapshot=-1) for run in runs])',
+    )

@@ -1,132 +1,150 @@
-"""Questions about single units, and whether other seeds have them too."""
+"""Rules about single units."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import xarray as xr
+from scipy import stats
 
-from ...statistics import INTERVAL, ONE_SEED, bootstrap_mean, halves
-from .. import similarity
-from ..look import FirstLook, LayerLook
-from .layers import layer_name
-from .sentence import Finding, at_step, band, number
-
-TOLD = 2
-"""Units of each layer that get a sentence of their own."""
+from ... import statistics
+from ...claim import Claim
+from ...measure import of
+from .. import causal, selectivity
+from ..look import LayerLook
 
 
-def units(group: Sequence[FirstLook], place: int) -> list[Finding]:
-    """The units of the first network that cost most on one half of the images, judged on the other; and, of several
-    networks, how many of the layer's units come back.
+def beyond_rank(control: xr.Dataset, name: str) -> statistics.Law:
+    """The law of a unit's statistic: what units of the same rank have in untrained networks, [unit]."""
+    rank = control[f"{name}_rank"].values
+    return statistics.networks(control[name].values, control[f"{name}_untrained"].values[:, rank])
+
+
+def _critical(control: xr.Dataset, name: str, unit: int, level: float) -> float:
+    """The statistic's value from which on the untrained networks are beaten at a level."""
+    sample = control[f"{name}_untrained"].values[:, int(control[f"{name}_rank"][unit])]
+    sample = sample[np.isfinite(sample)]
+    if len(sample) < 3:
+        return math.nan
+    return float(
+        sample.mean() + stats.t.isf(level, len(sample) - 1) * sample.std(ddof=1) * math.sqrt(1 + 1 / len(sample))
+    )
+
+
+def _critical_auc(control: xr.Dataset, unit: int, level: float) -> float:
+    return float(1 / (1 + math.exp(-_critical(control, "auc", unit, level))))
+
+
+def _critical_loss(control: xr.Dataset, unit: int, band: float, level: float) -> float:
+    return max(math.exp(_critical(control, "loss", unit, level)), band)
+
+
+@of(selectivity.class_selectivity).rule("a unit prefers a class", "Which class does a unit prefer?")
+def prefers(layer: LayerLook) -> Iterator[Claim]:
+    """AUC of the preferred class beside as many images at random, and beside units of equal rank in untrained networks: images of one class
+    look alike, so an untrained unit tells them apart too. Both must be beaten.
     """
-    look, layer = group[0], group[0].layers[place]
-    loss = layer.effects["loss_change"].values.astype(float)
-    choose, _ = halves(layer.effects["label"].values)
-    again = _replication(group, place)
-    chosen = np.argsort(-loss[:, choose].mean(1), kind="stable")[:TOLD]
-    seeds = tuple(look.seed for look in group)
-    found = [_unit(look, layer, int(unit), again, seeds) for unit in chosen]
-    return found if again is None else [*found, _found_again(look, layer, again, seeds)]
-
-
-def _replication(group: Sequence[FirstLook], place: int) -> xr.Dataset | None:
-    if len(group) == 1:
-        return None
-    return similarity.replication(
-        {str(look.seed): look.run.activations(look.layers[place].hook_point).isel(snapshot=-1) for look in group}
+    table, life, control = (
+        layer["selectivity.class_selectivity"],
+        layer["selectivity.over_time"],
+        layer["controls.untrained_networks"],
     )
+    law = beyond_rank(control, "auc")
+    low, high = (1 / (1 + np.exp(-end)) for end in (law.low, law.high))
+    for unit in range(layer.size):
+        one = table.isel({layer.axis: unit})
+        if bool(one["gated"]):
+            continue
+        since = float(life["since"][unit])
+        yield Claim(
+            rule="a unit prefers a class",
+            measure="selectivity.class_selectivity",
+            network="",
+            hook_point=layer.hook_point,
+            axis=layer.axis,
+            unit=unit,
+            yes=f"{layer.axis} {{unit:,}} prefers class {{preferred:,}} (AUC {{auc:2}}).",
+            no=f"{layer.axis} {{unit:,}} is not shown to prefer a class more than untrained {layer.axis}s do (class "
+            f"{{preferred:,}}, AUC {{auc:2}}).",
+            numbers={
+                "unit": unit,
+                "preferred": int(one["preferred"]),
+                "since": since,
+                **{f"auc{end}": float(one[f"auc{end}"]) for end in ("", "_low", "_high", "_null_low", "_null_high")},
+                "auc_untrained_low": float(low[unit]),
+                "auc_untrained_high": float(high[unit]),
+            },
+            effect="auc",
+            evidence="95% interval {auc_low:2} to {auc_high:2}; images at random {auc_null_low:2} to "
+            "{auc_null_high:2}; units of the same rank in "
+            "untrained networks {auc_untrained_low:2} to {auc_untrained_high:2}."
+            + ("" if math.isnan(since) else " Since {since:step}."),
+            null=f"as many images at random; {control.sizes['network']} untrained networks, units of the same rank",
+            p=float(np.maximum(one["auc_p"], law.p[unit])),
+            n=int(table.attrs["n_examples"]),
+            units="AUC",
+            call=f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}")).isel({layer.axis}={unit})',
+            critical=partial(_critical_auc, control, unit),
+        )
 
 
-def _unit(
-    look: FirstLook, layer: LayerLook, unit: int, again: xr.Dataset | None, seeds: tuple[int | None, ...]
-) -> Finding:
-    table, effects = (t.isel({layer.axis: unit}) for t in (layer.selectivity, layer.effects))
-    loss, right = (layer.effects[name].values.astype(float) for name in ("loss_change", "right_change"))
-    labels = layer.effects["label"].values
-    choose, judge = halves(labels)
-    added = loss[:, judge].mean(1)
-    low, high = (float(end) for end in bootstrap_mean(loss[unit, judge]))
-    others = np.percentile(np.delete(added, unit), INTERVAL) if len(added) > 1 else np.full(2, np.nan)
-    label, cost, (mean, spread) = _hardest_hit(right, labels, unit, choose, judge)
-    taste, auc, tuned = _taste(layer, unit)
-    # Judged on images it was not chosen on, so there is no family of tests.
-    beyond = bool(low > 0 and added[unit] > float(effects["loss_increase_null_high"]))
-    call = f'nm.analysis.causal.ablate_all(run.model(), run.probe, "{layer.hook_point}").isel({layer.axis}={unit})'
-    return Finding(
-        f"{layer.axis} {unit} {taste}, and cutting it out {'costs' if beyond else 'is not shown to cost'} more than chance.",
-        f"{auc} Without it the loss on {len(judge)} images that it was not chosen on rises by {number(added[unit], 3)} nat "
-        f"(95 % interval over images {number(low, 3)} to {number(high, 3)}; random directions of the same norm "
-        f"{band(effects, 'loss_increase', 3)}; other {layer.axis}s {number(others[0], 3)} to {number(others[1], 3)}), and "
-        f"class {label} loses {number(cost, 1)} points (another {layer.axis}: {number(mean, 1)} ± {number(spread, 1)}).",
-        f'{call}, nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}")).isel({layer.axis}={unit})',
-        beyond and tuned,
-        layer_name(look, layer),
-        "random directions of the same norm; shuffled labels; the layer's other units",
-        {"loss added (nat)": float(added[unit]), "AUC": float(table["auc"]), f"class {label} (points)": cost},
-        _again(again, unit),
-        seeds,
-        1 + (0 if again is None else int(np.nan_to_num(again["replicated"].values[unit]))),
-    )
-
-
-def _taste(layer: LayerLook, unit: int) -> tuple[str, str, bool]:
-    """(what the unit prefers, the numbers for it, whether it does beyond chance)."""
-    table, since = layer.selectivity.isel({layer.axis: unit}), float(layer.life["since"][unit])
-    if bool(table["gated"]):
-        return "fires too rarely to judge what it prefers", "", False
-    auc = f"AUC {number(float(table['auc']))}, shuffled labels {band(table, 'auc')}"
-    if not float(table["auc_q"]) < 0.05:
-        return "prefers no class beyond chance", f"{auc}.", False
-    return (
-        f"prefers class {int(table['preferred'])}",
-        f"{auc}{'' if np.isnan(since) else f'; since {at_step(since)}'}.",
-        True,
-    )
-
-
-def _hardest_hit(
-    right: np.ndarray, labels: np.ndarray, unit: int, choose: np.ndarray, judge: np.ndarray
-) -> tuple[int, float, tuple[float, float]]:
-    """(the class that loses most on one half of the images, the points it loses on the other, mean and standard deviation
-    of what other units cost it there).
+@of(causal.ablate_all).rule("a unit matters", "Does a single unit matter?")
+def matters(layer: LayerLook) -> Iterator[Claim]:
+    """Loss increase under zero ablation beyond 0 over images, beyond random directions of equal norm, beyond what labels at
+    random would show,
+    and beyond units of equal rank in untrained networks. All must be beaten: p is the largest of theirs.
     """
-    classes = np.intersect1d(labels[choose], labels[judge])
-    label = int(classes[np.argmin([right[unit, choose][labels[choose] == c].mean() for c in classes])])
-    there = -100 * right[:, judge][:, labels[judge] == label].mean(1)
-    rest = np.delete(there, unit)
-    return label, float(there[unit]), (float(rest.mean()), float(rest.std())) if len(rest) else (np.nan, np.nan)
-
-
-def _again(again: xr.Dataset | None, unit: int) -> str:
-    if again is None:
-        return f"{ONE_SEED.capitalize()}."
-    count, of = again["replicated"].values[unit], int(again["of"].values[unit])
-    if np.isnan(count):
-        return "No other network was asked for one that never changes."
-    return f"A matching unit, better than in a rotated basis, exists in {int(count)} of {of} other seeds."
-
-
-def _found_again(look: FirstLook, layer: LayerLook, again: xr.Dataset, seeds: tuple[int | None, ...]) -> Finding:
-    """Do a layer's units, as units, come back on other seeds?"""
-    others = len(seeds) - 1
-    counts, chance = (again[name].values for name in ("replicated", "replicated_by_chance"))
-    alive = ~np.isnan(counts)
-    share, expected = (float(v[alive].mean() / others) if alive.any() else np.nan for v in (counts, chance))
-    often = int((counts[alive] > others / 2).sum())
-    each = [float((again["correlation_q"].isel(seed=i) < 0.05).mean()) for i in range(others)]
-    holds = bool(share > max(0.05, expected))
-    return Finding(
-        f"{'some' if holds else 'no'} {layer.axis}s come back on other seeds as {layer.axis}s{'' if holds else ', as far as this shows'}.",
-        f"{often} of {layer.size} have a match in more than half of {others} other seeds; on average a {layer.axis} is found again in "
-        f"{number(100 * share, 1)} % of them, in rotated bases in {number(100 * expected, 1)} %.",
-        f'nm.analysis.similarity.replication([run.activations("{layer.hook_point}").isel(snapshot=-1) for run in runs])',
-        holds,
-        layer_name(look, layer),
-        "matching to a random rotation of the other network's units",
-        {"found again (%)": 100 * share},
-        f"Of the {others} others, {sum(value > 0.05 for value in each)} hold more than 5 % of them.",
-        seeds,
-        1 + sum(value > 0.05 for value in each) if holds else 0,
-    )
+    effects, labels = layer["causal.ablate_all"], layer["causal.label_dependence"]
+    control = layer["controls.untrained_networks"]
+    law = beyond_rank(control, "loss")
+    changes = effects["loss_change"].values.astype(float)
+    _, over_images, _ = causal.logits.mean_above_zero(changes)
+    rare = law.p
+    for unit in range(layer.size):
+        one = effects.isel({layer.axis: unit})
+        numbers = {
+            f"loss{end}": float(one[f"loss_increase{end}"]) for end in ("", "_low", "_high", "_null_low", "_null_high")
+        }
+        ps = [
+            over_images.p[unit],
+            float(one["loss_increase_p"]),
+            float(labels["loss_beyond_labels_p"][unit]),
+            rare[unit],
+        ]
+        by_class = one["accuracy_drop_by_class"].values
+        worst = int(np.nanargmax(by_class)) if np.isfinite(by_class).any() else 0
+        yield Claim(
+            rule="a unit matters",
+            measure="causal.ablate_all",
+            network="",
+            hook_point=layer.hook_point,
+            axis=layer.axis,
+            unit=unit,
+            yes=f"ablating {layer.axis} {{unit:,}} raises the loss by {{loss:3}} nats.",
+            no=f"{layer.axis} {{unit:,}} is not shown to matter by itself: without it the loss {{loss:rises3}} nats.",
+            numbers={
+                "unit": unit,
+                **numbers,
+                "loss_untrained": float(np.exp(law.high[unit])),
+                "class": worst,
+                "drop": float(by_class[worst]) if np.isfinite(by_class).any() else math.nan,
+                "p_images": float(ps[0]),
+                "p_directions": float(ps[1]),
+                "p_labels": float(ps[2]),
+                "p_untrained": float(ps[3]),
+            },
+            effect="loss",
+            evidence="95% interval over images {loss_low:3} to {loss_high:3}; random directions of equal norm {loss_null_low:3} to "
+            f"{{loss_null_high:3}}; {layer.axis}s of the same rank in untrained networks up to {{loss_untrained:3}}. "
+            f"Class {{class:,}} loses most: "
+            "{drop:1%} of its images.",
+            null=f"{effects.attrs['null']}; labels at random; {control.sizes['network']} untrained networks, units of the same rank",
+            p=float(max(ps)) if all(math.isfinite(p) for p in ps) else math.nan,
+            n=int(effects.attrs["n_examples"]),
+            units="nats",
+            call=f'nm.analysis.causal.ablate_all(run.model(), run.probe, "{layer.hook_point}").isel({layer.axis}={unit})',
+            critical=partial(_critical_loss, control, unit, numbers["loss_null_high"]),
+        )

@@ -147,3 +147,26 @@ def _directions(
 def _auc(z: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     sums, counts = judging.class_sums(rankdata(z, axis=0), labels[None], classes)
     return judging.auc_by_class(sums[0], counts[0])
+
+
+def auc_gap(acts: xr.DataArray, *, draws: int = 8, seed: int = 0) -> float:
+    """Mean AUC of the units less that of the axes of ``draws`` random rotations, the class and sign chosen on one half of the examples
+    and judged on the other: -0.5..0.5. Above 0, single units tell the classes apart better than random directions do. ``acts``
+    [example, unit] (or channel) with the coordinate ``label``. NaN where no unit can be judged.
+    """
+    x, labels = named.matrix(acts), named.labels(acts)
+    z = x[:, ~judging.gated(x)]
+    if not z.shape[1]:
+        return float("nan")
+    alive = x[:, np.ptp(x, axis=0) > 0]
+    turns = np.linalg.qr(np.random.default_rng(seed).standard_normal((draws, alive.shape[1], alive.shape[1])))[0]
+    split, classes = judging.split(labels, seed), int(labels.max()) + 1
+    units, directions = (_best_auc(side, labels, classes, split).mean() for side in (z, alive @ np.hstack(list(turns))))
+    return float(units - directions)
+
+
+def _best_auc(z: np.ndarray, labels: np.ndarray, classes: int, split: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """AUC of the class and sign chosen on the other half, [direction]."""
+    first, second = (_auc(z[half], labels[half], classes) - 0.5 for half in split)
+    chosen = judging.highest(np.abs(first))
+    return 0.5 + np.sign(judging.of_class(first, chosen)) * judging.of_class(second, chosen)

@@ -1,0 +1,71 @@
+"""Logits of a network without each of its units, and whether what a unit's ablation costs hangs on the labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import xarray as xr
+from scipy import stats
+from torch import nn
+
+from ...data import ImageSet
+from ...hooks import evaluation, hooked
+from ...statistics import Law, beside, mean_interval
+from .downstream import batches, numbers
+
+
+def ablated_logits(model: nn.Module, images: ImageSet, hook_point: str) -> xr.Dataset:
+    """Logits of all images: ``base`` [example, class], and ``ablated`` [unit, example, class] with each unit (or channel) of the hook
+    point in turn set to 0. Exact, as in `ablate_all`, whose errors it raises.
+    """
+    parts = []
+    with torch.no_grad(), evaluation(hooked(model)):
+        for _, down, _ in batches(model, images, hook_point):
+            found = torch.cat([logits for _, logits, _ in down.each_unit(torch.zeros_like(down.acts))])
+            parts.append((numbers(down.logits), numbers(found)))
+    base, ablated = zip(*parts, strict=True)
+    return xr.Dataset(
+        {
+            "base": (("example", "class"), np.concatenate(base), {"units": "1"}),
+            "ablated": ((down.axis, "example", "class"), np.concatenate(ablated, axis=1), {"units": "1"}),
+        },
+        coords={"label": ("example", images.labels)},
+        attrs={"n_examples": len(images), "hook_point": hook_point, "null": "none: logits", "source": "zero ablation"},
+    )
+
+
+def label_dependence(model: nn.Module, images: ImageSet, hook_point: str) -> xr.Dataset:
+    """Whether ablating each unit (or channel) hurts the labels that the images have more than labels at random, [unit].
+
+    ``loss_beyond_labels`` (nats): mean over the images of the loss that ablation adds for the image's label, minus what it adds for a
+    label drawn from all the labels: Σ_c π_c z_c - z_y of the change of the logits z, in which the softmax's normalization cancels. 0 is
+    expected where labels have nothing to do with the unit. ``…_low``, ``…_high``: 95 % t interval over images; ``…_null_low``,
+    ``…_null_high``, ``…_p`` (one-sided t), ``…_q`` over the layer, ``…_shown``. A dead unit gives exactly 0, and p 1.
+    """
+    logits = ablated_logits(model, images, hook_point)
+    change = logits["ablated"].values - logits["base"].values
+    shares = np.bincount(images.labels, minlength=change.shape[2]) / len(images)
+    each = change @ shares - change[:, np.arange(len(images)), images.labels]  # [unit, example]
+    value, law, interval = mean_above_zero(each)
+    axis = logits["ablated"].dims[0]
+    return xr.Dataset(
+        beside("loss_beyond_labels", value, law, axis, units="nats", interval=interval),
+        attrs={
+            "n_examples": len(images),
+            "hook_point": hook_point,
+            "null": "labels at random",
+            "interval": "95 % over images",
+            "source": "zero ablation; the expectation over shuffled labels, in closed form",
+        },
+    )
+
+
+def mean_above_zero(each: np.ndarray) -> tuple[np.ndarray, Law, tuple[np.ndarray, np.ndarray]]:
+    """(mean [unit], its one-sided t law about 0, its 95 % t interval) of values [unit, example]."""
+    n, mean = each.shape[1], each.mean(1)
+    low, high = mean_interval(each.sum(1), (each**2).sum(1), n)
+    half = (high - low) / 2
+    error = half / stats.t.ppf(0.975, n - 1)
+    t = np.divide(mean, error, out=np.zeros_like(mean), where=error > 0)
+    p = np.where(error > 0, stats.t.sf(t, n - 1), np.where(mean > 0, 0.0, 1.0))
+    return mean, Law(-half, half, p), (low, high)

@@ -1,0 +1,24 @@
+"""A look at a recorded run: every measure of the default analysis, on the network and on each of its hidden layers.
+
+A look holds results by the name of their measure: ``look["predictions.confusion"]``, ``layer["causal.ablate_all"]``. What is not there
+yet is computed when it is first asked for.
+"""
+
+from .asked import ORDERS, OTHERS, SHARES
+from .looks import FEWEST_IMAGES, FirstLook, LayerLook, Pair, Progress, first_look, looking, pairs
+from .untrained import Seen
+
+__all__ = [
+    "FEWEST_IMAGES",
+    "ORDERS",
+    "OTHERS",
+    "SHARES",
+    "FirstLook",
+    "LayerLook",
+    "Pair",
+    "Progress",
+    "Seen",
+    "first_look",
+    "looking",
+    "pairs",
+]

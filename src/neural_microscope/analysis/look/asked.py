@@ -1,0 +1,266 @@
+"""How the default analysis asks for each measure, of a network or of a hidden layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ...axes import unit_axis
+from ...measure import MEASURES, measure, of
+from ...statistics import bootstrap, halves
+from .. import causal, dynamics, geometry, predictions, selectivity, similarity
+from .untrained import IMAGES, untrained_networks
+
+TOP = 10
+"""Strongest images of each unit that are kept."""
+JUDGED = 150
+"""Images on which orders of ablation are judged: several hundred forward passes."""
+OTHERS = 20
+"""Units beside the one whose ablation raises the loss most, in its dose and response."""
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0)
+"""Shares of the units at which they are judged."""
+ORDERS = 41
+"""Random orders beside them."""
+
+
+def _of(area: str, function: Any) -> Any:
+    """The measure, registered here where its own file does not yet."""
+    if f"{area}.{function.__name__}" not in MEASURES:
+        title = function.__name__.replace("_", " ")
+        measure(area, title=title, null="see its docstring", replicates="image", interval="none")(function)
+    return of(function)
+
+
+@_of("dynamics", dynamics.learning_curve).on("network")
+def _curve(at: Any) -> xr.Dataset:
+    return dynamics.learning_curve(at.run.training, at.run.log)
+
+
+@_of("dynamics", dynamics.learning_by_class).on("network")
+def _classes(at: Any) -> xr.Dataset:
+    return dynamics.learning_by_class(at.run.log)
+
+
+@_of("dynamics", dynamics.gradient_flow).on("network")
+def _gradients(at: Any) -> xr.Dataset | None:
+    there = at.run.description["record"]["norms_every"] and at.run.training.sizes["step"] > 0
+    return dynamics.gradient_flow(at.run.gradients) if there else None
+
+
+@_of("dynamics", dynamics.weight_spectra).on("network")
+def _spectra(at: Any) -> xr.Dataset:
+    return dynamics.weight_spectra((at.run.weights(step) for step in at.run.steps), at.run.steps)
+
+
+@_of("dynamics", dynamics.activity).on("layer")
+def _activity(at: Any) -> xr.Dataset:
+    return dynamics.activity(at.peaks)  # of a channel its highest position: it is on where any is
+
+
+@_of("dynamics", dynamics.activity).on("layer", "mean")
+def _mean_activity(at: Any) -> xr.Dataset:
+    return dynamics.activity(at.acts)
+
+
+@_of("dynamics", dynamics.histograms).on("layer")
+def _histograms(at: Any) -> xr.Dataset:
+    before = at.hook_point.replace("hook_post", "hook_pre")
+    return dynamics.histograms(at.run.activations(before if before in at.run.hook_points else at.hook_point))
+
+
+@_of("dynamics", dynamics.lives).on("layer")
+def _lives(at: Any) -> xr.Dataset:
+    return dynamics.lives(at.peaks)
+
+
+@_of("predictions", predictions.confusion).on("network")
+def _confusion(at: Any) -> xr.Dataset:
+    return predictions.confusion(at.logits)
+
+
+@_of("predictions", predictions.confusion_over_time).on("network")
+def _confusions(at: Any) -> xr.Dataset:
+    return predictions.confusion_over_time(at.logits)
+
+
+@_of("predictions", predictions.learning_order).on("network")
+def _order(at: Any) -> xr.Dataset:
+    return predictions.learning_order(at.logits)
+
+
+@_of("predictions", predictions.calibration_error).on("network")
+def _reliability(at: Any) -> xr.Dataset:
+    return predictions.calibration_error(at.logits)
+
+
+@_of("geometry", geometry.pca).on("layer")
+def _pca(at: Any) -> xr.Dataset:
+    return _map_of(at.acts)
+
+
+@_of("geometry", geometry.pca).on("layer", "untrained")
+def _pca_untrained(at: Any) -> xr.Dataset:
+    return _map_of(at.acts.isel(snapshot=[0]))
+
+
+def _map_of(acts: xr.DataArray) -> xr.Dataset:
+    """Two components, and ``between``: the share of the map's spread that lies between the classes, [snapshot]."""
+    found = geometry.pca(acts, components=min(2, acts.sizes[unit_axis(acts.dims)]))
+    return found.assign(between=geometry.between_classes(found))
+
+
+@_of("geometry", geometry.dimension).on("layer")
+def _dimension(at: Any) -> xr.Dataset:
+    return geometry.dimension(at.acts, two_nn_at=(0, -1))
+
+
+@_of("geometry", geometry.clusters).on("layer")
+def _clusters(at: Any) -> xr.Dataset:
+    return geometry.clusters(at.acts, at=(0, -1))
+
+
+@_of("geometry", geometry.neural_collapse).on("network")
+def _collapse(at: Any) -> xr.Dataset | None:
+    """Of the last hidden layer, with ``nc1_trace_change_low`` and ``…_high``: bootstrap interval over images of its value over
+    the first's.
+    """
+    if not at.layers:
+        return None
+    acts = at.layers[-1].acts
+    found = geometry.neural_collapse(acts, *_output(at.run, acts), logits=at.logits)
+    ends = acts.isel(snapshot=[0, -1])
+
+    def change(examples: np.ndarray) -> float:
+        start, end = geometry.neural_collapse(ends.isel(example=examples), draws=1)["nc1_trace"].values
+        return float(end / start)
+
+    low, high = bootstrap(change, acts.sizes["example"], draws=40)
+    return found.assign(nc1_trace_change_low=float(low), nc1_trace_change_high=float(high))
+
+
+def _output(run: Any, acts: xr.DataArray) -> tuple[xr.DataArray | None, xr.DataArray | None]:
+    """Weights [snapshot, class, unit] and bias of our own networks' output, where it reads the last hidden layer directly."""
+    weights = [run.weights(step) for step in run.steps] if "output.weight" in run.description["parameters"] else []
+    axis = unit_axis(acts.dims)
+    if not weights or weights[0]["output.weight"].shape[1] != acts.sizes[axis]:
+        return None, None
+    matrices = np.stack([w["output.weight"].numpy() for w in weights])
+    offsets = np.stack(
+        [w["output.bias"].numpy() if "output.bias" in w else np.zeros(matrices.shape[1]) for w in weights]
+    )
+    return xr.DataArray(matrices, dims=("snapshot", "class", axis)), xr.DataArray(offsets, dims=("snapshot", "class"))
+
+
+@_of("similarity", similarity.matrix).on("network")
+def _similarity(at: Any) -> xr.Dataset | None:
+    ends = {layer.short: layer.trained for layer in at.layers}
+    return similarity.matrix(ends, ends) if ends else None
+
+
+@_of("similarity", similarity.drift).on("layer")
+def _drift(at: Any) -> xr.Dataset:
+    return similarity.drift(at.acts, components=min(5, at.acts.sizes[at.axis]))
+
+
+@_of("similarity", similarity.unit_drift).on("layer")
+def _unit_drift(at: Any) -> xr.Dataset:
+    return similarity.unit_drift(at.acts)
+
+
+@_of("selectivity", selectivity.class_selectivity).on("layer")
+def _selectivity(at: Any) -> xr.Dataset:
+    return selectivity.class_selectivity(at.trained)
+
+
+@_of("selectivity", selectivity.class_selectivity).on("layer", "untrained")
+def _selectivity_untrained(at: Any) -> xr.Dataset:
+    return selectivity.class_selectivity(at.acts.isel(snapshot=0))
+
+
+@_of("selectivity", selectivity.agreement).on("layer")
+def _agreement(at: Any) -> xr.Dataset:
+    return selectivity.agreement(at["selectivity.class_selectivity"])
+
+
+@_of("selectivity", selectivity.basis_comparison).on("layer")
+def _basis(at: Any) -> xr.Dataset:
+    trained = at.trained
+    components = geometry.pca(trained, components=min(trained.shape[1], trained.shape[0] - 1))["direction"]
+    return selectivity.basis_comparison(trained, {"principal components": components})
+
+
+@_of("selectivity", selectivity.over_time).on("layer")
+def _life(at: Any) -> xr.Dataset:
+    return selectivity.over_time(at.acts)
+
+
+@_of("selectivity", selectivity.class_means).on("layer")
+def _means(at: Any) -> xr.DataArray:
+    return selectivity.class_means(at.trained)
+
+
+@_of("selectivity", selectivity.class_means).on("layer", "untrained")
+def _means_untrained(at: Any) -> xr.DataArray:
+    return selectivity.class_means(at.acts.isel(snapshot=0))
+
+
+@_of("selectivity", selectivity.top_examples).on("layer")
+def _top(at: Any) -> xr.DataArray:
+    return selectivity.top_examples(at.trained, n=TOP)
+
+
+@_of("selectivity", selectivity.quantile_examples).on("layer")
+def _quantiles(at: Any) -> xr.Dataset:
+    return selectivity.quantile_examples(at.trained)
+
+
+@_of("causal", causal.ablate_all).on("layer")
+def _effects(at: Any) -> xr.Dataset:
+    return causal.ablate_all(at.run.model(), at.run.probe, at.hook_point)
+
+
+@_of("causal", causal.label_dependence).on("layer")
+def _dependence(at: Any) -> xr.Dataset:
+    return causal.label_dependence(at.run.model(), at.run.probe, at.hook_point)
+
+
+@_of("causal", causal.dose_response).on("layer")
+def _dose(at: Any) -> xr.Dataset | None:
+    """Of the unit whose ablation raises the loss most; None where none raises it."""
+    added = at["causal.ablate_all"]["loss_increase"].values
+    most = int(added.argmax())
+    return (
+        causal.dose_response(at.run.model(), at.run.probe, at.hook_point, most, draws=OTHERS)
+        if added[most] > 0
+        else None
+    )
+
+
+@_of("controls", untrained_networks).on("layer")
+def _untrained(at: Any) -> xr.Dataset:
+    probe = at.run.probe
+    return untrained_networks(at.run.model(), probe.balanced(min(IMAGES, probe.most_balanced)), at.hook_point)
+
+
+@_of("causal", causal.cumulative_ablation).on("network")
+def _cumulative(at: Any) -> xr.Dataset | None:
+    """Units of all hidden layers ablated one after the other: the most selective first, the costliest first, or at random."""
+    if not at.layers:
+        return None
+    tables = [layer["selectivity.class_selectivity"] for layer in at.layers]
+    selective = np.concatenate([np.nan_to_num(table["selectivity"].values, nan=-np.inf) for table in tables])
+    choose, judge = halves(at.run.probe.labels)
+    costly = np.concatenate(
+        [layer["causal.ablate_all"]["loss_change"].values[:, choose].mean(1) for layer in at.layers]
+    )
+    orders = {
+        "most selective first": np.argsort(-selective, kind="stable"),
+        "least selective first": np.argsort(selective, kind="stable"),
+        "costliest first": np.argsort(-costly, kind="stable"),
+    }
+    judged = at.run.probe.subset(judge)  # images that no order was chosen on
+    images = judged.balanced(min(JUDGED, judged.most_balanced))
+    names = [layer.hook_point for layer in at.layers]
+    return causal.cumulative_ablation(at.run.model(), images, names, orders, shares=SHARES, draws=ORDERS)

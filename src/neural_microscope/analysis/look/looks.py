@@ -1,0 +1,184 @@
+"""What a look holds, and how it is taken: on demand, or whole, in steps that a few processes can share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, ClassVar
+
+import numpy as np
+import xarray as xr
+
+from ...axes import unit_axis
+from ...errors import RunError, unknown
+from ...measure import MEASURES, Scope
+from ...processes import Steps, one_by_one
+from ...run import Run
+from .. import similarity
+
+Progress = Callable[[str, int, int], None]
+FEWEST_IMAGES = 20
+"""Groups of equal count and halves of halves need as many."""
+
+
+@dataclass(eq=False)
+class _Look:
+    """Results by the names of their measures, computed when first asked for."""
+
+    run: Run
+    results: dict[str, Any] = field(default_factory=dict)
+
+    _scope: ClassVar[Scope] = "network"
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.results:
+            measure, _, variant = name.partition("/")
+            asked = MEASURES[measure].asked.get(variant) if measure in MEASURES else None
+            if asked is None or asked.scope != self._scope:
+                raise unknown("result", name, [*self.results, *asked_for(self._scope)])
+            self.results[name] = asked.look(self)
+        return self.results[name]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without activations: they are read again from the run."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("acts", "peaks", "logits")}
+
+
+@dataclass(eq=False)
+class LayerLook(_Look):
+    """What is found in one hidden layer."""
+
+    hook_point: str = ""
+    axis: str = "unit"
+
+    _scope: ClassVar[Scope] = "layer"
+
+    @cached_property
+    def acts(self) -> xr.DataArray:
+        """[snapshot, example, unit]; of a channel the mean over its map."""
+        return self.run.activations(self.hook_point).load()
+
+    @cached_property
+    def peaks(self) -> xr.DataArray:
+        """[snapshot, example, unit]; of a channel the highest position of its map."""
+        return self.run.activations(self.hook_point, "max").load()
+
+    @property
+    def trained(self) -> xr.DataArray:
+        """Those at the last snapshot."""
+        return self.acts.isel(snapshot=-1)
+
+    @property
+    def size(self) -> int:
+        """How many units there are."""
+        return self["dynamics.activity"].sizes[self.axis]
+
+    @property
+    def short(self) -> str:
+        """The hook point's name without its ending."""
+        return self.hook_point.removesuffix(".hook_post")
+
+
+@dataclass(eq=False)
+class FirstLook(_Look):
+    """What is found in a network, and in its hidden layers."""
+
+    name: str = ""
+    layers: tuple[LayerLook, ...] = ()
+
+    @cached_property
+    def logits(self) -> xr.DataArray:
+        """[snapshot, example, class]"""
+        return self.run.activations("logits").load()
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of the initial weights, where it is known."""
+        return self.run.description["model"].get("seed")
+
+
+def asked_for(scope: Scope) -> Iterator[str]:
+    """The names of all results that the default analysis asks for, of a network or a layer."""
+    for name, measure in MEASURES.items():
+        for variant, asked in measure.asked.items():
+            if asked.scope == scope:
+                yield f"{name}/{variant}" if variant else name
+
+
+def begun(run: Run) -> FirstLook:
+    """A look that computes what is asked of it."""
+    if run.description["model"]["kind"] == "module":
+        raise RunError(
+            f"{run.folder} records a {run.description['model']['class']}, whose layers have no names this analysis knows. Take its "
+            "measures one by one: nm.analysis.… on run.activations(name), and causal ones on nm.hooked(your module)"
+        )
+    if len(run.probe) < FEWEST_IMAGES:
+        raise RunError(
+            f"{run.folder} has {len(run.probe)} probe images; this analysis needs {FEWEST_IMAGES} or more: RecordConfig(probe_size=…)"
+        )
+    names = [name for name in run.hook_points if name.endswith("hook_post")]
+    layers = tuple(LayerLook(run, {}, name, unit_axis(run.activations(name).dims)) for name in names)
+    return FirstLook(run, {}, run.description["model"]["kind"].upper(), layers)
+
+
+def first_look(run: Run, progress: Progress | None = None) -> FirstLook:
+    """Takes every measure of the default analysis. ``progress(part, done, total)`` counts the measures of each layer, and what is asked
+    of the whole network.
+    """
+    return one_by_one(looking(run), progress or (lambda part, done, total: None))
+
+
+def looking(run: Run) -> Steps:
+    """`first_look` in steps: the layers need nothing of each other, and the network as a whole little of them."""
+    look = begun(run)
+    later = [name for name in asked_for("network") if name in OF_LAYERS]
+    first = [name for name in asked_for("network") if name not in OF_LAYERS]
+    jobs = [partial(_taken, layer, layer.short, list(asked_for("layer"))) for layer in look.layers]
+    *layers, look.results = yield [*jobs, partial(_taken, look, "the whole network", first)]
+    for layer, results in zip(look.layers, layers, strict=True):
+        layer.results = results
+    (look.results,) = yield [partial(_taken, look, "all layers together", later)]
+    return look
+
+
+OF_LAYERS = ("causal.cumulative_ablation",)
+"""Results of a network that are taken from those of its layers."""
+
+
+def _taken(look: _Look, part: str, names: Sequence[str], tell: Progress) -> dict[str, Any]:
+    for done, name in enumerate(names):
+        look[name]
+        tell(part, done + 1, len(names))
+    return look.results
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two networks on the same images, every layer of one against every layer of the other."""
+
+    first: FirstLook
+    second: FirstLook
+    trained: xr.Dataset
+    untrained: xr.Dataset
+
+
+def pairs(looks: Sequence[FirstLook]) -> list[Pair]:
+    """The first network against each of the others that was probed with the same images and has hidden layers."""
+    return [
+        Pair(looks[0], other, *(_layers_compared(looks[0].run, other.run, snapshot) for snapshot in (-1, 0)))
+        for other in looks[1:]
+        if looks[0].layers and other.layers and np.array_equal(looks[0].run.probe.images, other.run.probe.images)
+    ]
+
+
+def _layers_compared(a: Run, b: Run, snapshot: int) -> xr.Dataset:
+    sides = [
+        {
+            name.removesuffix(".hook_post"): run.activations(name).isel(snapshot=snapshot)
+            for name in run.hook_points
+            if name.endswith("hook_post")
+        }
+        for run in (a, b)
+    ]
+    return similarity.matrix(*sides)

@@ -1,0 +1,164 @@
+"""The control of whatever is said of learning: the same statistics of networks of the same build that were not trained, and of the
+network itself with shuffled labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from scipy.spatial.distance import cdist
+from scipy.special import logsumexp
+from torch import nn
+
+from ... import named
+from ...axes import unit_axis
+from ...data import ImageSet
+from ...hooks import activations
+from ...statistics import shuffles, spearman
+from .. import geometry, selectivity
+from ..attribution.random_weights import random_networks
+from ..causal.logits import ablated_logits
+
+NETWORKS = 20
+"""Untrained networks beside the trained one."""
+SHUFFLES = 40
+"""Shuffles of the labels beside the true ones."""
+IMAGES = 400
+"""Probe images on which all of them are compared, balanced over the classes."""
+SEED = 20_000
+K = 10
+"""Neighbors of an image."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A layer as a control sees it, with some labels."""
+
+    acts: xr.DataArray
+    """[example, unit], with the coordinate label."""
+    logits: xr.Dataset
+    """Of `causal.ablated_logits`, on the same images."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.acts["label"].values
+
+    @cached_property
+    def neighbors(self) -> np.ndarray:
+        """The 10 nearest neighbors of each image, as in `geometry.clusters`, [example, rank]."""
+        distances = cdist(x := named.matrix(self.acts), x)
+        np.fill_diagonal(distances, np.inf)
+        return np.argpartition(distances, K, axis=1)[:, :K]
+
+    def relabeled(self, labels: np.ndarray) -> Seen:
+        """The same with other labels."""
+        other = Seen(self.acts.assign_coords(label=("example", labels)), self.logits)
+        object.__setattr__(other, "neighbors", self.neighbors)
+        return other
+
+    def loss_increase(self) -> np.ndarray:
+        """Loss that ablating each unit adds, nats, [unit]."""
+        each = np.arange(len(self.labels))
+        base, ablated = self.logits["base"].values, self.logits["ablated"].values
+        before = logsumexp(base, axis=1) - base[each, self.labels]
+        after = logsumexp(ablated, axis=2) - ablated[:, each, self.labels]
+        return (after - before).mean(1)
+
+    def auc(self) -> np.ndarray:
+        """AUC of each unit's preferred class, [unit]; NaN where it fires too rarely to be judged."""
+        return selectivity.over_time(self.acts.expand_dims("snapshot"))["auc"].values[0]
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else np.nan
+
+
+def _gap(seen: Seen) -> float:
+    """Mean AUC of the units less that of the axes of random rotations."""
+    return selectivity.auc_gap(seen.acts)
+
+
+def _spread(seen: Seen) -> float:
+    """log (tr Sw / tr Sb)."""
+    found = float(geometry.neural_collapse(seen.acts.expand_dims("snapshot"), draws=1)["nc1_trace"][0])
+    return float(np.log(found)) if found > 0 else np.nan
+
+
+SCALARS: dict[str, Callable[[Seen], float]] = {
+    "mean_auc": lambda seen: _mean(seen.auc()),
+    "auc_gap": _gap,
+    "purity": lambda seen: float((seen.labels[seen.neighbors] == seen.labels[:, None]).mean()),
+    "log_spread": _spread,
+    "accuracy": lambda seen: float((seen.logits["base"].values.argmax(1) == seen.labels).mean()),
+    "link": lambda seen: spearman(seen.auc(), seen.loss_increase(), draws=1)[0],
+}
+"""Statistics of a layer that are compared with untrained networks and with shuffled labels."""
+
+RANKED: dict[str, Callable[[Seen], np.ndarray]] = {
+    "auc": lambda seen: _logit(seen.auc(), len(seen.labels)),
+    "loss": lambda seen: np.log(np.maximum(seen.loss_increase(), FAINT)),
+}
+"""Statistics of units, on a scale on which networks spread evenly: compared with units of the same rank in untrained networks."""
+
+FAINT = 1e-6
+"""A loss below it is none, nats."""
+
+
+def untrained_networks(
+    model: nn.Module, images: ImageSet, hook_point: str, *, networks: int = NETWORKS, seed: int = SEED
+) -> xr.Dataset:
+    """Statistics of a layer beside the same of ``networks`` untrained networks of its build and of shuffled labels.
+
+    Scalars (`SCALARS`): ``x`` of the network itself, ``x_untrained`` [network], ``x_shuffled`` [draw]: NaN where it is not
+    defined. Of units
+    (`RANKED`): ``x`` [unit], ``x_rank`` [unit] (0 for the highest) and ``x_untrained`` [network, rank]: what the unit of that
+    rank has there.
+    All on ``images``. Networks drawn from equal seeds equal each other, so that an untrained network is one more of them.
+    """
+    own = _seen(model, images, hook_point)
+    others = [_seen(net, images, hook_point) for net in random_networks(model, networks, seed)]
+    fakes = [own.relabeled(labels) for labels in shuffles(own.labels, SHUFFLES, seed)]
+    axis = unit_axis(own.acts.dims)
+    table: dict[str, Any] = {}
+    for name, statistic in SCALARS.items():
+        table[name] = ((), statistic(own))
+        table[f"{name}_untrained"] = ("network", np.array([statistic(one) for one in others]))
+        table[f"{name}_shuffled"] = ("draw", np.array([statistic(one) for one in fakes]))
+    for name, ranked in RANKED.items():
+        value = ranked(own)
+        table[name] = (axis, value)
+        table[f"{name}_rank"] = (
+            axis,
+            np.argsort(np.argsort(-np.nan_to_num(value, nan=-np.inf), kind="stable"), kind="stable"),
+        )
+        there = [-np.sort(-np.nan_to_num(ranked(one), nan=-np.inf)) for one in others]
+        table[f"{name}_untrained"] = (("network", "rank"), np.where(np.isfinite(there), there, np.nan))
+    return xr.Dataset(
+        table,
+        attrs={
+            "n_examples": len(images),
+            "hook_point": hook_point,
+            "null": f"{networks} untrained networks of the same build; {SHUFFLES} shuffles of the labels",
+            "seed": seed,
+            "source": "an untrained network as the control: Adebayo et al. 2018; Saxe et al. 2011",
+        },
+    )
+
+
+def _seen(model: nn.Module, images: ImageSet, hook_point: str) -> Seen:
+    with torch.no_grad():
+        acts = activations(model, images, [hook_point])[hook_point]
+    if "row" in acts.dims:
+        acts = acts.mean(("row", "col"))
+    return Seen(acts, ablated_logits(model, images, hook_point))
+
+
+def _logit(auc: np.ndarray, n: int) -> np.ndarray:
+    inside = np.clip(auc, 1 / n, 1 - 1 / n)
+    return np.log(inside / (1 - inside))

@@ -1,0 +1,78 @@
+"""A claim's words, numbers and verdict."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from neural_microscope.claim import Claim, by_rate, fill, judge, probability
+
+ONE = Claim(
+    rule="a unit matters",
+    measure="causal.ablate_all",
+    network="MLP",
+    hook_point="layers.0.hook_post",
+    unit=19,
+    yes="ablating unit {unit:,} raises the loss by {loss:3} nats.",
+    no="unit {unit:,} is not shown to matter: the loss {loss:rises3} nats.",
+    numbers={"unit": 19, "loss": 0.0214},
+    effect="loss",
+    evidence="",
+    null="random directions",
+    p=0.001,
+    n=1,
+    units="nats",
+    critical=lambda level: 2 * level,
+)
+
+
+def test_the_sentence_is_chosen_by_the_verdict_and_its_sign_by_the_number() -> None:
+    shown, not_shown = judge([ONE], 1)[0], judge([replace(ONE, p=0.2, numbers={"unit": 19, "loss": -0.0124})], 1)[0]
+    assert shown.sentence == "ablating unit 19 raises the loss by 0.021 nats."
+    assert not_shown.sentence == "unit 19 is not shown to matter: the loss falls by 0.012 nats."
+    assert (shown.verdict, not_shown.verdict) == ("shown", "not shown")
+    assert replace(ONE, describes=True).verdict == "description"
+    assert shown.id == "MLP/layers.0/unit-19/a-unit-matters"
+
+
+def test_a_claim_that_is_not_shown_names_the_smallest_effect_that_would_have_been() -> None:
+    claim = judge([replace(ONE, p=0.2)], 5)[0]
+    assert claim.least == pytest.approx(2 * 0.05 / 5)
+    assert "smallest effect that would have been shown is 0.02 nats" in claim.reasons
+    assert "1 image." in claim.reasons
+    assert math.isnan(judge([replace(ONE, floor=0.02, draws=49)], 5)[0].least), (
+        "no effect could be shown with so few draws"
+    )
+
+
+def test_a_p_at_its_floor_is_a_bound() -> None:
+    assert probability(1 / 21, 1 / 21, 20) == "p ≤ 0.0477 (20 draws)"
+    assert probability(0.1, 1 / 21, 20) == "p = 0.100"
+    assert probability(1e-9) == "p < 0.001"
+    assert probability(math.nan) == "p not defined"
+
+
+def test_words_of_numbers() -> None:
+    given = {"a": -0.5, "n": 1, "m": 1000, "s": 0.9797, "nan": math.nan}
+    text = "{a:1} {n:#image} {m:#image} {s:2%} {nan:2} {m:step} {a:g} {a:rises1} {s:rises1}"
+    assert fill(text, given) == "−0.5 1 image 1,000 images 97.97% – step 1,000 −0.5 falls by 0.5 rises by 1.0"
+
+
+def test_a_page_makes_a_false_claim_as_rarely_as_declared_and_only_where_its_draws_allow() -> None:
+    rng = np.random.default_rng(0)
+    sizes = {"a": 1, "b": 1, "c": 40, "d": 3}
+    pages = 0
+    for _ in range(1500):
+        raw = [replace(ONE, rule=rule, p=p, critical=None) for rule, n in sizes.items() for p in rng.random(n)]
+        pages += any(claim.shown for claim in judge(raw, len(sizes)))
+    assert 0.03 < pages / 1500 < 0.066
+    claims = judge([replace(ONE, p=math.nan), ONE], 1)
+    assert [claim.shown for claim in claims] == [False, True]
+    assert claims[1].tests == 1, "what can't be tested is no test"
+
+
+def test_chance_seeds() -> None:
+    assert [by_rate(n) for n in (1, 2, 5, 20)] == [0, 1, 1, 3]
