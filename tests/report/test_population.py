@@ -40,7 +40,7 @@ def test_a_report_of_seeds_of_one_network_names_each(count: int, folders: dict[s
     text = nm.report.write(runs, tmp_path / "page.html").read_text("utf-8")
     assert rows(text) == [("MLP", str(seed)) for seed in range(count)]
     assert f"the MLP: {count} seeds" in text
-    assert re.search(rf"It holds on \d of {count} seeds", text)
+    assert re.search(rf"Shown on \d of {count} seeds", text)
     assert text.count("Inside the MLP</h2>") == 1
 
 
