@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ...data import ImageSet
 from ...errors import DataError, unknown
 from ...hooks import evaluation, hooked
-from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, null_band, p_values
+from ...statistics import INTERVAL, ONE_NETWORK, Law, beside, bootstrap_mean
 from .directions import NULL, chosen_directions, losses, matched, right
 from .downstream import BATCH, Downstream, batches, numbers, unit_values
 
@@ -130,24 +130,19 @@ def _table(
 ) -> xr.Dataset:
     one_hot = np.eye(images.classes)[images.labels]
     counts = one_hot.sum(0)
-    nat, share = {"units": "nat"}, {"units": "share of images"}
-    variables: dict[str, Any] = {
-        "loss_change": ((axis, "example"), losses, nat),
-        "right_change": ((axis, "example"), right, {"units": "1"}),
-        "accuracy_drop_by_class": ((axis, "class"), -(right @ one_hot) / np.where(counts, counts, np.nan), share),
-    }
+    nat, share = "nat", "share of images"
     both = np.stack([-right, losses])
-    ends = bootstrap_mean(both, seed=seed)  # the same resamples of the images for both
-    for number, (name, unit) in enumerate((("accuracy_drop", share), ("loss_increase", nat))):
-        variables[name] = (axis, both[number].mean(1), unit)
-        for end, bound in zip(("low", "high"), ends, strict=True):
-            variables[f"{name}_{end}"] = (axis, bound[number], unit)
-    lost, won = (right < 0).sum(1), (right > 0).sum(1)
-    variables["accuracy_drop_q"] = (axis, false_discovery(stats.binom.sf(lost - 1, lost + won, 0.5)))
-    low, high = null_band(null)
-    p = p_values(losses.mean(1) - ROUNDING, null)
-    variables |= {"loss_increase_null_low": (axis, low, nat), "loss_increase_null_high": (axis, high, nat)}
-    variables |= {"loss_increase_p": (axis, p), "loss_increase_q": (axis, false_discovery(p))}
+    (drop_low, loss_low), (drop_high, loss_high) = bootstrap_mean(both, seed=seed)  # the same resamples for both
+    by_class = -(right @ one_hot) / np.where(counts, counts, np.nan)
+    variables: dict[str, Any] = {
+        "loss_change": ((axis, "example"), losses, {"units": nat}),
+        "right_change": ((axis, "example"), right, {"units": "1"}),
+        **beside("accuracy_drop", both[0].mean(1), _signs(right), axis, units=share, interval=(drop_low, drop_high)),
+        "accuracy_drop_by_class": ((axis, "class"), by_class, {"units": share}),
+        **beside(
+            "loss_increase", both[1].mean(1), null, axis, units=nat, interval=(loss_low, loss_high), rounding=ROUNDING
+        ),
+    }
     return xr.Dataset(
         variables,
         coords={"label": ("example", images.labels)},
@@ -158,3 +153,12 @@ def _table(
             "source": "unit ablation (Morcos et al. 2018), L(a_n := v) - L; sign test of McNemar 1947",
         },
     )
+
+
+def _signs(right: np.ndarray) -> Law:
+    """Exact sign test: of the images whose prediction becomes right or wrong, either is as likely. Its band has their root mean square."""
+    lost, won = (right < 0).sum(1), (right > 0).sum(1)
+    n = lost + won
+    step = np.sqrt((right**2).sum(1) / np.maximum(n, 1)) / right.shape[1]
+    low, high = (step * (2 * stats.binom.ppf(end / 100, n, 0.5) - n) for end in INTERVAL)
+    return Law(low, high, stats.binom.sf(lost - 1, n, 0.5))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ...data import ImageSet
 from ...errors import DataError
 from ...hooks import HookedModel, NamesFilter, evaluation, hooked
-from ...statistics import null_band, p_values
+from ...statistics import beside
 from .dose import random_sets
 from .downstream import BATCH, batches, logits_of, numbers, tensors
 
@@ -90,20 +90,9 @@ def _confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.nd
 
 
 def _table(shift: np.ndarray, moved: float, null: np.ndarray, away: np.ndarray) -> xr.Dataset:
-    cells = ("class", "predicted")
-    count, share = {"units": "images"}, {"units": "share of images"}
-    nothing = np.full(shift.shape, np.nan)
-    low, high = null_band(null) if len(null) else (nothing, nothing)
-    away_low, away_high = null_band(away) if len(away) else (np.nan, np.nan)
     return xr.Dataset(
         {
-            "shift": (cells, shift, count),
-            "shift_null_low": (cells, low, count),
-            "shift_null_high": (cells, high, count),
-            "shift_p": (cells, p_values(shift, null, side="both") if len(null) else nothing),
-            "moved": ((), moved, share),
-            "moved_null_low": ((), away_low, share),
-            "moved_null_high": ((), away_high, share),
-            "moved_p": ((), float(p_values(np.asarray(moved), away)) if len(away) else np.nan),
+            **beside("shift", shift, null, ("class", "predicted"), side="both", units="images", family=False),
+            **beside("moved", moved, away, units="share of images", family=False),
         }
     )

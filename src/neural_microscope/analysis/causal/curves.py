@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ...data import ImageSet
 from ...errors import DataError
 from ...hooks import HookedModel, evaluation, hooked
-from ...statistics import false_discovery, null_band, p_values
+from ...statistics import beside, null_band
 from .downstream import BATCH, logits_of, tensors, unit_values
 
 SHARES = tuple(np.linspace(0, 1, 11).tolist())
@@ -119,21 +119,21 @@ def _table(curves: np.ndarray, at: np.ndarray, names: list[str]) -> xr.Dataset:
     auc = np.trapezoid(curves, at, axis=1)
     given, drawn = slice(len(names)), slice(len(names), None)
     low, high = null_band(curves[drawn])
-    auc_low, auc_high = null_band(auc[drawn])
-    p = p_values(auc[given], auc[drawn, None], side="both")
+    judged = beside("auc", auc[given], auc[drawn, None], "order", side="both")
+    band = {
+        f"auc_null_{end}": ((), x, {"units": "1"})
+        for end, x in zip(("low", "high"), null_band(auc[drawn]), strict=True)
+    }
     share = {"units": "share of images"}
     return xr.Dataset(
         {
+            **judged,
+            **band,
             "accuracy": (("order", "bin"), curves[given], share),
-            "auc": ("order", auc[given], {"units": "1"}),
-            "auc_p": ("order", p),
-            "auc_q": ("order", false_discovery(p)),
             "random_accuracy": (("draw", "bin"), curves[drawn], share),
             "random_auc": ("draw", auc[drawn], {"units": "1"}),
             "accuracy_null_low": ("bin", low, share),
             "accuracy_null_high": ("bin", high, share),
-            "auc_null_low": ((), auc_low, {"units": "1"}),
-            "auc_null_high": ((), auc_high, {"units": "1"}),
         },
         coords={"order": names, "share": ("bin", at)},
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 import xarray as xr
@@ -12,7 +14,7 @@ from ...data import ImageSet
 from ...errors import HookError
 from ...hooks import HookedModel, evaluation, hooked
 from ...models import Network
-from ...statistics import false_discovery, null_band, p_values, shuffles
+from ...statistics import beside, shuffles
 from .downstream import BATCH, logits_of, numbers, refuse_diverged, tensors
 
 
@@ -81,7 +83,7 @@ def _contributions(lens: HookedModel, pixels: Tensor, labels: Tensor, layer: str
 
 def _evidence(
     contribution: np.ndarray, images: ImageSet, axis: str, draws: int, seed: int
-) -> dict[str, tuple[tuple[str, str], np.ndarray, dict[str, str]]]:
+) -> dict[str, tuple[Any, ...]]:
     classes = contribution.shape[2]
 
     def difference(labels: np.ndarray) -> np.ndarray:
@@ -94,8 +96,4 @@ def _evidence(
     total = contribution.sum(0)
     value = difference(images.labels)
     null = np.stack([difference(fake) for fake in shuffles(images.labels, draws, seed)])
-    low, high = null_band(null)
-    p = p_values(value, null, side="both")
-    found = {"": value, "_null_low": low, "_null_high": high, "_p": p, "_q": false_discovery(p)}
-    units = {name: {"units": "1" if name in ("_p", "_q") else "logit"} for name in found}
-    return {f"evidence{name}": ((axis, "class"), values, units[name]) for name, values in found.items()}
+    return beside("evidence", value, null, (axis, "class"), side="both", units="logit")

@@ -12,7 +12,7 @@ from torch import nn
 from ...data import ImageSet
 from ...errors import DataError, HookError
 from ...hooks import evaluation, hooked
-from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, null_band, p_values
+from ...statistics import ONE_NETWORK, beside, bootstrap_mean
 from .directions import losses
 from .downstream import batches, numbers
 
@@ -55,10 +55,9 @@ def dose_response(
             logits.append(numbers(answers))
             null.append([numbers(score(down.scaled(s, scale.tolist())) - base).sum(1) for s in sets])
     parts = [np.concatenate(x, axis=1) for x in (loss, right, logits)]
-    table = _table(parts[0], parts[1], parts[2], images, seed)
     drawn = np.sum(null, axis=0).reshape(-1, len(scale)) / len(images)
     return (
-        _beside(table, drawn)
+        _table(parts[0], parts[1], parts[2], drawn, images, seed)
         .assign_coords(factor=("bin", scale))
         .assign_attrs(
             {
@@ -93,16 +92,15 @@ def random_sets(units: int, size: int, n: int, seed: int, apart: Sequence[int] =
     return [[int(u) for u in rng.choice(left, size, replace=False)] for _ in range(n)]
 
 
-def _table(loss: np.ndarray, right: np.ndarray, logits: np.ndarray, images: ImageSet, seed: int) -> xr.Dataset:
+def _table(
+    loss: np.ndarray, right: np.ndarray, logits: np.ndarray, drawn: np.ndarray, images: ImageSet, seed: int
+) -> xr.Dataset:
     counts = np.bincount(images.labels, minlength=images.classes)
     by_class = right @ np.eye(images.classes)[images.labels] / np.where(counts, counts, np.nan)
-    low, high = bootstrap_mean(loss, seed=seed)
-    nat, share = {"units": "nat"}, {"units": "share of images"}
+    interval, share = bootstrap_mean(loss, seed=seed), {"units": "share of images"}
     return xr.Dataset(
         {
-            "loss_increase": ("bin", loss.mean(1), nat),
-            "loss_increase_low": ("bin", low, nat),
-            "loss_increase_high": ("bin", high, nat),
+            **beside("loss_increase", loss.mean(1), drawn, "bin", units="nat", interval=interval),
             "accuracy": ("bin", right.mean(1), share),
             "accuracy_by_class": (("bin", "class"), by_class, share),
             "logits": (("bin", "class"), logits.mean(1), {"units": "1"}),
@@ -114,12 +112,3 @@ def _table(loss: np.ndarray, right: np.ndarray, logits: np.ndarray, images: Imag
             "source": "dose and response: L(a_n := f a_n) - L",
         },
     )
-
-
-def _beside(table: xr.Dataset, drawn: np.ndarray) -> xr.Dataset:
-    value = table["loss_increase"].values
-    low, high = null_band(drawn) if len(drawn) else (np.full_like(value, np.nan),) * 2
-    p = p_values(value, drawn) if len(drawn) else np.full_like(value, np.nan)
-    found = {"null_low": low, "null_high": high, "p": p, "q": false_discovery(p)}
-    units = {name: {"units": "nat" if name.startswith("null") else "1"} for name in found}
-    return table.assign({f"loss_increase_{name}": ("bin", values, units[name]) for name, values in found.items()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from ...data import ImageSet
 from ...hooks import evaluation, hooked
-from ...statistics import ONE_NETWORK, false_discovery, mean_interval, sign_flips
+from ...statistics import ONE_NETWORK, Law, beside, mean_interval, sign_flips
 from .ablation import ROUNDING
 from .directions import losses
 from .downstream import BATCH, Downstream, batches, numbers
@@ -56,11 +57,10 @@ def interactions(
     axis, n = down.axis, len(images)
     table = xr.Dataset({"loss_increase": (axis, np.concatenate(singles, axis=1).mean(1), {"units": "nat"})})
     one, other = np.triu_indices(down.units, 1)
-    for end, values in _judged(sums[0, one, other], sums[1, one, other], n).items():
-        matrix = np.full((down.units, down.units), np.nan)
+    for name, (_, values, units) in _judged(sums[0, one, other], sums[1, one, other], n).items():
+        matrix = np.full((down.units, down.units), False if values.dtype == bool else np.nan)
         matrix[one, other] = matrix[other, one] = values
-        units = {} if end in ("_p", "_q") else {"units": "nat"}
-        table[f"interaction{end}"] = ((axis, f"{axis}_b"), matrix, units)
+        table[name] = ((axis, f"{axis}_b"), matrix, units)
     return table.assign_attrs(
         n_examples=n,
         hook_point=hook_point,
@@ -88,16 +88,8 @@ def _with(unit: int, down: Downstream, labels: Tensor, single: Tensor) -> np.nda
     return np.concatenate(found, axis=1)
 
 
-def _judged(sums: np.ndarray, squares: np.ndarray, n: int) -> dict[str, np.ndarray]:
+def _judged(sums: np.ndarray, squares: np.ndarray, n: int) -> dict[str, Any]:
     """Sums [pair] as means with interval and null; what rounding can do counts for nothing."""
-    low, high = mean_interval(sums, squares, n)
     p, reach = sign_flips(np.maximum(np.abs(sums) - n * ROUNDING, 0), squares)
-    return {
-        "": sums / n,
-        "_low": low,
-        "_high": high,
-        "_null_low": -reach / n,
-        "_null_high": reach / n,
-        "_p": p,
-        "_q": false_discovery(p),
-    }
+    null = Law(-reach / n, reach / n, p)
+    return beside("interaction", sums / n, null, "pair", units="nat", interval=mean_interval(sums, squares, n))

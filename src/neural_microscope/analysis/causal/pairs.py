@@ -79,6 +79,7 @@ def by_pair(change: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return change / np.where(whole == 0, np.nan, whole)
 
 
+SHARE = "share of the difference"
 NAN = "NaN where the metric is the same on clean and corrupted images: there is nothing to restore"
 
 

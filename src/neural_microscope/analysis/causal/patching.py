@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from ...data import ImageSet
 from ...hooks import evaluation, hooked
-from ...statistics import bootstrap, false_discovery, null_band, p_values
+from ...statistics import beside, bootstrap
 from .directions import NULL, chosen_directions, matched
 from .downstream import Downstream, downstream, numbers
-from .pairs import Metric, Pairs, attrs, by_pair, joined, pairs, per_unit, share_interval, share_of
+from .pairs import SHARE, Metric, Pairs, attrs, by_pair, joined, pairs, per_unit, share_interval, share_of
 
 
 def patch_between(
@@ -89,24 +89,12 @@ def _with_null(
     axis: str,
     seed: int,
 ) -> dict[str, Any]:
-    low, high = share_interval(change, whole, seed)
+    share, interval = {"units": SHARE}, share_interval(change, whole, seed)
     value = share_of(change, whole)
-    null_low, null_high = null_band(drawn)
-    p = np.where(np.isnan(value), np.nan, p_values(value, drawn, side="both"))
-    found = {
-        name: (axis, start + value),
-        f"{name}_low": (axis, start + low),
-        f"{name}_high": (axis, start + high),
-        f"{name}_null_low": (axis, start + null_low),
-        f"{name}_null_high": (axis, start + null_high),
-        f"{name}_p": (axis, p),
-        f"{name}_q": (axis, false_discovery(p)),
-        f"{name}_by_pair": ((axis, "example"), start + by_pair(change, whole)),
-        f"{name}_whole": ((), start + float(share_of(everything, whole))),
-    }
-    no_unit = (f"{name}_p", f"{name}_q")
     return {
-        key: (*value, {} if key in no_unit else {"units": "share of the difference"}) for key, value in found.items()
+        **beside(name, value, drawn, axis, side="both", units=SHARE, interval=interval, start=start),
+        f"{name}_by_pair": ((axis, "example"), start + by_pair(change, whole), share),
+        f"{name}_whole": ((), start + float(share_of(everything, whole)), share),
     }
 
 
@@ -140,7 +128,7 @@ def attribution_patching(
             parts.append((*_metrics(batch, one, other), estimate, exact))
     good, bad, estimate, exact = joined(parts)
     whole, axis = good - bad, one.axis
-    share = {"units": "share of the difference"}
+    share = {"units": SHARE}
     table = xr.Dataset(
         {
             "estimate": (axis, share_of(estimate, whole), share),
@@ -176,14 +164,5 @@ def _correlation(estimate: np.ndarray, exact: np.ndarray, draws: int, seed: int)
     rng = np.random.default_rng(seed)
     value = pearson(estimate, exact)
     null = np.array([pearson(estimate, rng.permutation(exact)) for _ in range(draws)])
-    low, high = bootstrap(lambda pick: pearson(estimate[pick], exact[pick]), len(exact), draws, seed)
-    null_low, null_high = null_band(null)
-    found: dict[str, Any] = {
-        "correlation": value,
-        "correlation_low": low,
-        "correlation_high": high,
-        "correlation_null_low": null_low,
-        "correlation_null_high": null_high,
-        "correlation_p": p_values(np.asarray(value), null),
-    }
-    return {name: ((), float(number), {"units": "1"}) for name, number in found.items()}
+    interval = bootstrap(lambda pick: pearson(estimate[pick], exact[pick]), len(exact), draws, seed)
+    return beside("correlation", value, null, interval=interval, family=False)

@@ -13,10 +13,10 @@ from ...data import ImageSet
 from ...errors import HookError
 from ...hooks import HookedModel, evaluation, hooked
 from ...interventions import patch
-from ...statistics import false_discovery, null_band, p_values, random_directions
+from ...statistics import beside, random_directions
 from .dose import checked
 from .downstream import downstream, numbers
-from .pairs import Metric, Pairs, attrs, by_pair, joined, pairs, per_unit, share_interval, share_of
+from .pairs import SHARE, Metric, Pairs, attrs, by_pair, joined, pairs, per_unit, share_interval, share_of
 
 
 def path_patching(
@@ -90,22 +90,12 @@ def _elsewhere(acts: Tensor, sent: Tensor, draws: int, seed: int) -> list[Tensor
 def _table(
     effect: np.ndarray, whole: np.ndarray, null: Any, moved: np.ndarray, axis: str, takers: list[int], seed: int
 ) -> xr.Dataset:
-    value = share_of(effect, whole)
-    low, high = share_interval(effect, whole, seed)
+    interval = share_interval(effect, whole, seed)
     drawn = null / np.where(whole.sum() == 0, np.nan, whole.sum())
-    null_low, null_high = null_band(drawn)
-    p = np.where(np.isnan(value), np.nan, p_values(value, drawn, side="both"))
-    share = {"units": "share of the difference"}
     return xr.Dataset(
         {
-            "effect": (axis, value, share),
-            "effect_low": (axis, low, share),
-            "effect_high": (axis, high, share),
-            "effect_null_low": (axis, null_low, share),
-            "effect_null_high": (axis, null_high, share),
-            "effect_p": (axis, p),
-            "effect_q": (axis, false_discovery(p)),
-            "effect_by_pair": ((axis, "example"), by_pair(effect, whole), share),
+            **beside("effect", share_of(effect, whole), drawn, axis, side="both", units=SHARE, interval=interval),
+            "effect_by_pair": ((axis, "example"), by_pair(effect, whole), {"units": SHARE}),
             "receiver_change": (axis, moved.mean(1), {"units": "1"}),
         },
         coords={axis: takers},
