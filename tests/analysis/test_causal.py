@@ -81,7 +81,20 @@ def test_the_sign_test_is_scipys_and_controlled_over_the_layer(mlp: nm.MLP, digi
     for row in effects["right_change"].values:
         lost, won = int((row < 0).sum()), int((row > 0).sum())
         p.append(binomtest(lost, lost + won, alternative="greater").pvalue if lost + won else 1.0)
+    np.testing.assert_allclose(effects["accuracy_drop_p"], p)
     np.testing.assert_allclose(effects["accuracy_drop_q"], false_discovery_control(p))
+    signs = np.random.default_rng(0).choice([-1, 1], (4000, len(digits)))
+    flipped = signs @ np.abs(effects["right_change"].values.T) / len(digits)  # [draw, unit]
+    for end, percentile in (("low", 2.5), ("high", 97.5)):
+        expected = np.percentile(flipped, percentile, axis=0)
+        np.testing.assert_allclose(effects[f"accuracy_drop_null_{end}"], expected, atol=2.01 / len(digits))
+
+
+def test_a_verdict_is_the_q_below_the_declared_rate(mlp: nm.MLP, digits: nm.data.ImageSet) -> None:
+    effects = causal.ablate_all(mlp, digits, "layers.1.hook_post", draws=199)
+    for name in ("loss_increase", "accuracy_drop"):
+        np.testing.assert_array_equal(effects[f"{name}_shown"], effects[f"{name}_q"] < 0.05)
+    assert effects["loss_increase_p"].attrs["floor"] == 1 / 200
 
 
 def test_any_module_can_be_cut(digits: nm.data.ImageSet) -> None:
