@@ -28,7 +28,7 @@ ROWS = [
     ["data"],
     ["named"],
     ["config", "axes"],
-    ["processes"],
+    ["processes", "files"],
     ["errors"],
 ]
 """From the top of the house to its ground."""

@@ -10,11 +10,24 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from .. import files
+from ..errors import RunError
+
 NAME = "commits.jsonl"
+
+ARRAY = r"(?!\.{0,2}(?:/|\Z)|[A-Za-z]:)[^/\\\x00-\x1f\x7f\ud800-\udfff]+"
+"""An array of the log: a name without a slash that is no way out of its folder."""
+_STATE = r"state/[0-9]{8,}\.safetensors"
+_CHUNK = rf"log\.zarr/(?:(?:training|gradients)/)?{ARRAY}/c(?:\.[0-9]+)+"
+WRITTEN = re.compile(rf"{_STATE}|weights/[0-9]{{8,}}\.safetensors|{_CHUNK}")
+"""Paths that a writer adds to a run after its creation: only such files are ever deleted."""
+_CREATED = re.compile(rf"run\.json|probe\.safetensors|log\.zarr/(?:(?:training|gradients)/)?(?:{ARRAY}/)?zarr\.json")
 
 Fault = Literal["", "unfinished", "tail", "damage"]
 """Of a commit record: whole; its end was never written; only its end is damaged; damaged (or lost) before its end."""
@@ -79,8 +92,9 @@ class Record:
         return Record(self.commits[:end], self.lines[:end])
 
 
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
+def sha256(path: Path, below: Path | None = None) -> str:
+    """Of a regular file, see `files.opened`."""
+    with files.opened(path, below) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -95,17 +109,27 @@ def append(folder: Path, commit: Commit, time: str, chain: str) -> str:
 
 
 def read(folder: Path) -> Record:
-    """The good lines from the start. Reading stops at the first line that is not exactly what was written."""
+    """The good lines from the start. Reading stops at the first line that is not exactly what was written.
+
+    A line that names a file that no writer makes, such as one outside the folder, is a RunError: somebody made it up.
+    """
     path = folder / NAME
-    if not path.exists():
+    try:
+        with files.opened(path, folder) as file:
+            lines = file.read().splitlines(keepends=True)
+    except FileNotFoundError:
         return Record((), (), "damage", "missing")
-    lines = path.read_bytes().splitlines(keepends=True)
+    except OSError as error:
+        raise RunError(f"{path} can't be read: {error.strerror}") from None
     commits: list[Commit] = []
     chain = _digest(b"")
     for number, line in enumerate(lines):
         commit, previous = _parse(line)
         if commit is None or previous != chain:
             return Record(tuple(commits), tuple(lines[:number]), *_fault(lines, number))
+        foreign = next(_foreign(commit), None)
+        if foreign:
+            raise RunError(f"{path}: line {number + 1} names {foreign}, which no run holds; the folder is not used")
         commits.append(commit)
         chain = _digest(line)
     return Record(tuple(commits), tuple(lines), *(("", "") if commits else ("damage", "empty")))
@@ -113,10 +137,21 @@ def read(folder: Path) -> Record:
 
 def last(content: bytes) -> Commit | None:
     """The commit of the last line of a record, from the record's bytes or only their end. None where that line is not, byte for byte,
-    what was written; whether it follows from the lines before it is not looked at.
+    what was written, or names what no run holds; whether it follows from the lines before it is not looked at.
     """
     lines = content.splitlines(keepends=True)
-    return _parse(lines[-1])[0] if lines else None
+    commit = _parse(lines[-1])[0] if lines else None
+    return None if commit is None or any(_foreign(commit)) else commit
+
+
+def _foreign(commit: Commit) -> Iterator[str]:
+    """What a commit names that no writer makes."""
+    for name, digest in commit.files.items():
+        if not (WRITTEN.fullmatch(name) or _CREATED.fullmatch(name)):
+            yield repr(name)
+        elif not (isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest)):
+            yield f"{name!r} with the hash {digest!r}"
+    yield from (repr(n) for n in commit.removed if not (isinstance(n, str) and re.fullmatch(_STATE, n)))
 
 
 def _fault(lines: list[bytes], number: int) -> tuple[Fault, str]:
@@ -148,6 +183,13 @@ def _parse(line: bytes) -> tuple[Commit | None, str]:
         time, chain = values.pop("time"), values.pop("previous")
         values.pop("sha256")
         commit = Commit(**{**values, "removed": tuple(values["removed"])})
-        return (commit, chain) if line == _line(commit, time, chain) else (None, "")
+        return (commit, chain) if _plausible(commit) and line == _line(commit, time, chain) else (None, "")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None, ""
+
+
+def _plausible(commit: Commit) -> bool:
+    """Whether each field is of its type and in its range."""
+    counts = all(type(n) is int and n >= 0 for n in (commit.snapshots, commit.step, commit.rows))
+    words = isinstance(commit.status, str) and commit.status.split() and isinstance(commit.files, dict)
+    return bool(counts and words and commit.kind in ("created", "snapshot", "stopped"))

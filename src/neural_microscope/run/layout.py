@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from .. import axes
 from ..errors import RunError
+from .commits import ARRAY
 from .log import ArraySpec
 
 Groups = dict[str, dict[str, ArraySpec]]
@@ -46,7 +48,7 @@ class Layout:
                     "leave it out with RecordConfig(hook_points=…)"
                 )
             specs = self._activation(name, tensor)
-            if "/" in name or name in groups or specs.keys() & groups[""].keys():
+            if not re.fullmatch(ARRAY, name) or name in groups or specs.keys() & groups[""].keys():
                 raise RunError(
                     f"hook point {name!r} can't be logged: the log has something else of that name; rename it, or leave it out "
                     "with RecordConfig(hook_points=…)"

@@ -19,7 +19,7 @@ from ..data import ImageSet
 from ..errors import RunError, unknown
 from ..models import build
 from . import commits
-from .verify import Problem, checked, difference, verify
+from .verify import Problem, checked, difference, present, verify
 
 FORMAT_VERSION = 1
 Reduction = Literal["mean", "max", "maps"]
@@ -58,20 +58,20 @@ class Run:
     @classmethod
     def at(cls, folder: Path, record: commits.Record) -> Run:
         """The run as it was when ``record`` was its commit record."""
-        files = record.files()
         if not record.snapshots:
             raise RunError(f"{folder} holds no whole snapshot yet, says its {commits.NAME}")
-        description = json.loads(checked(folder, "run.json", files))
+        there = present(folder)
+        description = json.loads(checked(folder, "run.json", record))
         if description.get("format_version") != FORMAT_VERSION:
             raise RunError(
                 f"{folder} has format version {description.get('format_version')}; this release reads {FORMAT_VERSION}"
             )
         # States are left out: a run that is being written removes them, and only resume needs them all.
-        missing = [path for path in files if not path.startswith("state/") and not (folder / path).is_file()]
+        missing = [path for path in record.files() if not path.startswith("state/") and path not in there]
         if missing:
             more = f" and {len(missing) - 1} more files" if len(missing) > 1 else ""
             raise RunError(f"{folder} has lost {missing[0]}{more}")
-        content = checked(folder, "probe.safetensors", files)
+        content = checked(folder, "probe.safetensors", record)
         arrays = safetensors.numpy.load(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         probe = ImageSet(arrays["images"], arrays["labels"], **json.loads(header["__metadata__"]["probe"]))
@@ -155,15 +155,13 @@ class Run:
     def _check(self, start: str, but: tuple[str, ...] = ()) -> None:
         for path, expected in self.record.files().items():
             if path.startswith(start) and not path.startswith(but or "-"):
-                what = difference(self.folder / path, expected)
+                what = difference(self.folder, path, expected)
                 if what:
                     raise RunError(f"{self.folder / path} is {what}")
 
     def state(self) -> dict[str, Tensor]:
         """What exact resume needs beside the weights, as of the last snapshot."""
-        return safetensors.torch.load(
-            checked(self.folder, f"state/{self.last.step:08d}.safetensors", self.record.files())
-        )
+        return safetensors.torch.load(checked(self.folder, f"state/{self.last.step:08d}.safetensors", self.record))
 
     def activations(self, hook_point: str, reduction: Reduction = "mean") -> xr.DataArray:
         """[snapshot, example, unit] of a dense layer; of a convolutional one [snapshot, example, channel] (each map's ``mean`` or
@@ -191,7 +189,7 @@ class Run:
         step = self.steps[-1] if step is None else step
         if step not in self.steps:
             raise unknown("snapshot at step", step, map(str, self.steps))
-        return safetensors.torch.load(checked(self.folder, f"weights/{step:08d}.safetensors", self.record.files()))
+        return safetensors.torch.load(checked(self.folder, f"weights/{step:08d}.safetensors", self.record))
 
     def model(self, step: int | None = None, into: nn.Module | None = None) -> Any:
         """The network after ``step`` steps, in evaluation mode; a recorded foreign module needs an instance to load ``into``."""

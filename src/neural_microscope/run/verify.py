@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from .. import files
 from ..errors import RunError
 from . import commits
 
-_NOT_RECORDED = {"run.lock", commits.NAME}
+LOCK = "run.lock"
+_NOT_RECORDED = {LOCK, commits.NAME}
+_OWN = {*_NOT_RECORDED, "run.json", "probe.safetensors", "log.zarr", "weights", "state"}
 
 
 @dataclass(frozen=True)
@@ -43,18 +46,29 @@ def verify(folder: str | Path, record: commits.Record | None = None) -> list[Pro
             Problem(commits.NAME, record.problem, "interrupted" if record.fault == "unfinished" else "damage")
         )
     current = record.files()
-    damage = {path: what for path, expected in current.items() if (what := difference(folder / path, expected))}
+    damage = {path: what for path, expected in current.items() if (what := difference(folder, path, expected))}
     problems += [Problem(path, what, "damage") for path, what in damage.items()]
     known = set(current) | record.removed() | _NOT_RECORDED
-    present = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir())
     left = "not in the commit record: left by a writer that was stopped, or put here by someone else"
+    present = sorted(name for name, _ in files.walk(folder))
     return problems + [Problem(path, left, "interrupted") for path in present if path not in known]
 
 
-def difference(path: Path, expected: str) -> str:
-    """How a file differs from the one whose SHA-256 is ``expected``, in words; empty where it does not."""
+def present(folder: Path) -> set[str]:
+    """The files in a run folder. A RunError where a link, a FIFO, a device or a socket is in the place of one of a run's own."""
+    found = set()
+    for name, kind in files.walk(folder):
+        if kind == "file":
+            found.add(name)
+        elif name.partition("/")[0] in _OWN:
+            raise RunError(f"{folder / name} is a {kind}; a run holds only files and folders of its own")
+    return found
+
+
+def difference(folder: Path, path: str, expected: str) -> str:
+    """How a file of a run differs from the one whose SHA-256 is ``expected``, in words; empty where it does not."""
     try:
-        found = commits.sha256(path)
+        found = commits.sha256(folder / path, folder)
     except FileNotFoundError:
         return "missing"
     except OSError as error:
@@ -62,16 +76,18 @@ def difference(path: Path, expected: str) -> str:
     return "" if found == expected else f"altered: its SHA-256 is {found[:12]}…, {expected[:12]}… was written"
 
 
-def checked(folder: Path, path: str, files: dict[str, str]) -> bytes:
+def checked(folder: Path, path: str, record: commits.Record) -> bytes:
     """A file's bytes, if they are those that were committed; else a RunError that names it."""
-    if path not in files:
+    expected = record.files().get(path)
+    if expected is None:
         raise RunError(f"{folder / path} is not in the commit record")
     try:
-        content = (folder / path).read_bytes()
+        with files.opened(folder / path, folder) as file:
+            content = file.read()
     except OSError as error:
         raise RunError(
             f"{folder / path} can't be read: {error.strerror}. If the run is still being written, open it again"
         ) from None
-    if hashlib.sha256(content).hexdigest() != files[path]:
+    if hashlib.sha256(content).hexdigest() != expected:
         raise RunError(f"{folder / path} is not what was written: its SHA-256 has changed")
     return content

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,18 +18,16 @@ import safetensors.torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
+from .. import files
 from ..data import ImageSet
 from ..errors import RunError
 from . import commits, log
 from .commits import Commit, Record
 from .rows import Rows
-from .verify import difference
+from .verify import LOCK, difference, present
 
 KEPT_STATES = 2
 """States for exact resume that stay on disk: the last snapshot's, and one to fall back on."""
-
-_WRITTEN = re.compile(r"((weights|state)/\d+\.safetensors|log\.zarr/.+/c(\.\d+)+)(\.partial)?")
-"""What a writer adds to a run after its creation: only such files are ever deleted."""
 
 
 class RunWriter:
@@ -88,11 +85,12 @@ class RunWriter:
     def reopen(cls, folder: str | Path) -> RunWriter:
         """A writer for an existing run, at its last whole snapshot (`record`); nothing is changed before `take_back`.
 
-        Damage that can't be redone is a RunError that names the file.
+        Damage that can't be redone, and a link in a file's place, are RunErrors that name the file.
         """
         folder = Path(folder).absolute()
         if not (folder / commits.NAME).exists():
             raise RunError(f"{folder} is not a run folder, or nothing was recorded in it: it has no {commits.NAME}")
+        present(folder)
         writer = cls(folder, _lock(folder))
         try:
             writer.record = _last_whole(folder)
@@ -107,10 +105,10 @@ class RunWriter:
         with (self.folder / commits.NAME).open("r+b") as file:
             file.truncate(self.record.length)
         current = self.record.files()
-        for path in list(self.folder.rglob("*")):
-            name = path.relative_to(self.folder).as_posix()
-            if _WRITTEN.fullmatch(name) and name not in current:
-                path.unlink()
+        for name, kind in list(files.walk(self.folder)):
+            ours = commits.WRITTEN.fullmatch(name.removesuffix(".partial"))
+            if ours and kind == "file" and name not in current:
+                (self.folder / name).unlink()
         self.chain = self.record.chain
         self.states = [path for path in current if path.startswith("state/")]
         self.fresh.clear()
@@ -201,7 +199,7 @@ class RunWriter:
 def _refuse_occupied(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file; give a new folder")
-    others = sorted(p.name for p in folder.iterdir() if p.name != "run.lock") if folder.exists() else []
+    others = sorted(p.name for p in folder.iterdir() if p.name != LOCK) if folder.exists() else []
     if commits.NAME in others:
         raise RunError(
             f"{folder} holds a run already: give a new folder, or continue that run with `microscope resume {folder}`"
@@ -215,13 +213,15 @@ def _refuse_occupied(folder: Path) -> None:
 
 
 def _lock(folder: Path) -> FileLock:
-    lock = FileLock(folder / "run.lock")
+    lock = FileLock(folder / LOCK)
     try:
+        if os.path.lexists(lock.lock_file):
+            files.opened(lock.lock_file, folder).close()  # a lock that is a link would empty the file it leads to
         lock.acquire(timeout=0)
     except Timeout:
         raise RunError(f"{folder} is being written by another process; wait for it, or choose another folder") from None
     except OSError as error:
-        raise RunError(f"{folder} can't be written: {error.strerror}") from None
+        raise RunError(f"{error.filename or folder} can't be written: {error.strerror}") from None
     return lock
 
 
@@ -232,7 +232,7 @@ def _last_whole(folder: Path) -> Record:
         raise RunError(f"{folder / commits.NAME}: {record.problem}; the run can't be continued")
     if not record.snapshots:
         raise RunError(f"{folder} holds no whole snapshot to go on from; delete the folder and train again")
-    broken = {path: what for path, expected in record.files().items() if (what := difference(folder / path, expected))}
+    broken = {path: what for path, expected in record.files().items() if (what := difference(folder, path, expected))}
     for candidate in (record, record.without_last_snapshot()):
         if candidate.snapshots and not _needed(candidate) & set(broken):
             return candidate
