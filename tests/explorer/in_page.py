@@ -41,6 +41,11 @@ def rounded(run: nm.Run, step: int, into: Any = None) -> Any:
     return model
 
 
+def one_image(run: nm.Run) -> float:
+    """By so much may an accuracy differ, and a little more."""
+    return 1.1 / len(run.probe)
+
+
 FRAME = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,15 +31,15 @@ def own() -> nn.Sequential:
     torch.manual_seed(0)
     kind = type(MARKUP, (nn.Sequential,), {})  # a class may be called anything
     return kind(
-        nn.Conv2d(1, 6, 3, padding=1),
-        nn.BatchNorm2d(6),
+        nn.Conv2d(1, 3, 3, padding=1),
+        nn.BatchNorm2d(3),
         nn.GELU(),
         nn.AvgPool2d(2),
-        nn.Conv2d(6, 8, 3, padding="same"),
+        nn.Conv2d(3, 4, 3, padding="same"),
         nn.Tanh(),
         nn.MaxPool2d(3, stride=2, padding=1),
-        nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(32, 12), nn.LayerNorm(12), nn.ReLU()),
-        nn.Linear(12, 10),
+        nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(16, 6), nn.LayerNorm(6), nn.ReLU()),
+        nn.Linear(6, 10),
     )
 
 
@@ -64,15 +65,15 @@ def record(folder: Path, model: nn.Module, data: Any = None) -> nm.Run:
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, nm.Run]:
-    folder = tmp_path_factory.mktemp("small")
-    return {name: record(folder / name, make()) for name, make in NETWORKS.items()}
+def small(shared: Any) -> dict[str, nm.Run]:
+    folder = shared("small", lambda folder: [record(folder / name, make()) for name, make in NETWORKS.items()])
+    return {name: nm.Run.open(folder / name) for name in NETWORKS}
 
 
 @pytest.fixture(scope="module")
-def page(small: dict[str, nm.Run], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("page") / "small.html"
-    return nm.explorer.write(list(small.values()), path, snapshots=3, models=[own()])
+def page(small: dict[str, nm.Run], shared: Any) -> Path:
+    runs = list(small.values())
+    return shared("small.html", lambda path: nm.explorer.write(runs, path, snapshots=3, models=[own()]))
 
 
 @pytest.mark.browser
@@ -102,11 +103,14 @@ def test_a_users_own_network_and_every_layer_give_torchs_numbers_in_the_browser(
 
 @pytest.mark.browser
 def test_every_unit_of_each_can_be_opened_and_cut_out(page: Path, small: dict[str, nm.Run], opened: Opener) -> None:
+    tab = opened(page)
     for network in range(len(small)):
-        layers = opened(page).evaluate(f"microscope.page.networks[{network}].layers")
-        for layer in range(len(layers)):
-            tab = opened(page, f"#s={network}.{layer}.0&c={network}.{layer}.0z&m={network}.{layer}.class")
-            assert " 0" in tab.locator(".card h2").inner_text(), layers[layer]
+        layers = tab.evaluate(f"microscope.page.networks[{network}].layers")
+        for layer, name in enumerate(layers):
+            state = f"#s={network}.{layer}.0&c={network}.{layer}.0z&m={network}.{layer}.class"
+            tab.evaluate("state => { location.hash = state; }", state)
+            short = re.escape(re.sub(r"\.hook_(post|out)$", "", name))
+            tab.locator(".card h2", has_text=re.compile(rf"· {short} · (unit|channel) 0$")).wait_for()
             tab.locator(".network").nth(network).locator(".cost[data-accuracy]").wait_for()
 
 

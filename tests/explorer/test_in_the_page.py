@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from in_page import address, draw, pixels, says
+from in_page import address, draw, one_image, pixels, says
 from playwright.sync_api import Locator, Page
 
 import neural_microscope as nm
@@ -89,7 +89,7 @@ def test_images_by_number_by_class_and_by_mistake(explorer: Path, opened: Opener
     tab.locator(".filter select").nth(0).select_option("")
     right = accuracy(tab, 0)
     tab.locator(".filter select").nth(1).select_option("0")
-    tab.locator(".filter small", has_text=f"{round(1000 * (1 - right))} images").wait_for()
+    tab.locator(".filter small", has_text=f"{round(len(labels) * (1 - right))} images").wait_for()
     tab.get_by_role("button", name="Next test image").click()
     index = int(re.findall(r"image (\d+)", tab.locator(".digit .said").inner_text())[0])
     assert says(tab, 0) != labels[index]
@@ -105,7 +105,7 @@ def test_a_unit_is_cut_out_and_put_back(explorer: Path, opened: Opener, runs: li
     assert f"unit {worst}" in card.inner_text()
     card.get_by_role("group", name="Change this unit").get_by_role("button", name="Cut out").click()
     tab.locator(".network").nth(0).locator(".chance", has_text="10 draws").wait_for(timeout=60_000)
-    assert before - accuracy(tab, 0) == pytest.approx(float(effects["accuracy_drop"][worst]), abs=0.0011)
+    assert before - accuracy(tab, 0) == pytest.approx(float(effects["accuracy_drop"][worst]), abs=one_image(runs[0]))
     words = tab.locator(".network").nth(0).locator(".cost").inner_text()
     assert "images lost" in words
     assert re.search(r"Random units in their place: −?[\d.]+ to −?[\d.]+ \(10 draws\)", words)
@@ -136,18 +136,21 @@ def test_the_card_holds_what_the_library_says_of_the_unit(explorer: Path, opened
     assert (pixels(tab, ".card .thumb canvas")[..., 0] < 120).any()  # a digit in ink
 
 
-def test_scaling_holding_and_patching_move_the_logits(explorer: Path, opened: Opener) -> None:
-    tab = opened(explorer, "#i=3&s=0.1.5")
+def test_scaling_holding_and_patching_move_the_logits(explorer: Path, opened: Opener, runs: list[nm.Run]) -> None:
+    model = runs[0].model()
+    first, second = nm.evaluate(model, runs[0].probe).logits.topk(2).values.T
+    image, unit = int((first - second).argmin()), int(model.output.weight.norm(dim=0).argmax())
+    tab = opened(explorer, f"#i={image}&s=0.1.{unit}")
     logits = lambda: tab.evaluate("[...document.querySelectorAll('.bars')].map(b => b.innerText).join()")  # noqa: E731
     seen = {logits()}
     tab.get_by_label("Hold at").fill("3")
     seen.add(logits())
-    assert "c=0.1.5c3" in address(tab)
+    assert f"c=0.1.{unit}c3" in address(tab)
     tab.get_by_label("As on image").fill("40")
     tab.get_by_role("button", name="Patch").click()
-    assert "c=0.1.5p40" in address(tab)
+    assert f"c=0.1.{unit}p40" in address(tab)
     tab.get_by_role("slider", name="Scale").fill("2.5")
-    assert "c=0.1.5s2.5" in address(tab)
+    assert f"c=0.1.{unit}s2.5" in address(tab)
     assert len(seen) >= 2
 
 
@@ -190,7 +193,7 @@ def test_the_map_is_the_librarys_and_a_lasso_chooses(explorer: Path, opened: Ope
     for place in places[1:]:
         tab.mouse.move(*place, steps=4)
     tab.mouse.up()
-    assert "1000 chosen" in tab.locator(".chosen").inner_text()
+    assert f"{len(expected)} chosen" in tab.locator(".chosen").inner_text()
     tab.locator(".scatter").focus()
     tab.keyboard.press("Escape")
     assert tab.locator(".chosen").count() == 0
@@ -268,23 +271,30 @@ def test_the_answer_of_a_mission_is_the_librarys(explorer: Path, opened: Opener,
     assert f"c=0.{layer}.{unit}z" in address(tab)
 
 
-QUICK = ("first sight", "channel card, cut", "map and mistakes", "mission 0")
-ALL = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in STATES]
+@pytest.mark.parametrize("name", ["channel card, cut", "map and mistakes", "mission 0"])
+def test_a_state_is_accessible_and_fits(explorer: Path, opened: Opener, name: str) -> None:
+    check_accessible(explorer, opened, name)
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_every_state_is_accessible_and_fits(explorer: Path, opened: Opener, name: str) -> None:
-    """Each on a wide screen and on a phone, one light and one dark in turn; everything but the longest tables unfolded."""
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STATES)
+def test_every_state_of_wide_networks_is_accessible_and_fits(wide_explorer: Path, opened: Opener, name: str) -> None:
+    check_accessible(wide_explorer, opened, name)
+
+
+def check_accessible(explorer: Path, opened: Opener, name: str) -> None:
+    """On a wide screen and on a phone, one light and one dark in turn; everything but the longest tables unfolded."""
     turn = list(STATES).index(name) % 2
     for width, scheme in ((1280, ("light", "dark")[turn]), (360, ("dark", "light")[turn])):
         tab = opened(explorer, STATES[name], width=width, scheme=scheme)
         tab.locator(".network").nth(1).locator(".cost[data-accuracy]").wait_for(timeout=60_000)
         tab.evaluate("document.querySelectorAll('details:not(.map *)').forEach(d => d.open = true)")
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
-        tab.context.new_cdp_session(tab).send("Page.setBypassCSP", {"enabled": True})
+        policy = tab.context.new_cdp_session(tab)
+        policy.send("Page.setBypassCSP", {"enabled": True})
         result = Axe().run(tab, options=RULES)
+        policy.send("Page.setBypassCSP", {"enabled": False})
         assert result.violations_count == 0, (width, scheme, result.generate_report())
-        tab.context.close()
 
 
 def test_the_python_of_a_view_gives_what_the_view_shows(
@@ -305,7 +315,7 @@ def test_the_python_of_a_view_gives_what_the_view_shows(
             assert accuracy(tab, network) == pytest.approx(names["accuracy"], abs=0.003)  # rounding of the weights
 
 
-def test_tables_and_pictures_are_saved(explorer: Path, opened: Opener) -> None:
+def test_tables_and_pictures_are_saved(explorer: Path, opened: Opener, runs: list[nm.Run]) -> None:
     tab = opened(explorer)
     for summary in tab.get_by_text("The numbers").all():
         summary.click()
@@ -320,7 +330,7 @@ def test_tables_and_pictures_are_saved(explorer: Path, opened: Opener) -> None:
     assert b"<svg" in found["SVG"]
     assert b"var(" not in found["SVG"]
     assert found["CSV"].decode().splitlines()[0] == "image,label,read as,component 1,component 2"
-    assert len(found["CSV"].decode().splitlines()) == 1001
+    assert len(found["CSV"].decode().splitlines()) == len(runs[0].probe) + 1
 
 
 def test_words_are_explained_by_pointer_and_by_key(explorer: Path, opened: Opener) -> None:
@@ -345,9 +355,13 @@ def test_units_are_walked_by_arrow_keys(explorer: Path, opened: Opener) -> None:
     assert json.dumps(address(tab)).count("s=0.1.2")
 
 
-def test_the_page_keeps_to_its_sizes(runs: list[nm.Run], explorer: Path, tmp_path: Path) -> None:
-    one = nm.explorer.write(runs, tmp_path / "one.html", snapshots=1)
+@pytest.mark.slow
+def test_the_page_keeps_to_its_sizes(wide_runs: list[nm.Run], tmp_path: Path) -> None:
+    one = nm.explorer.write(wide_runs, tmp_path / "one.html", snapshots=1)
     assert one.stat().st_size < 3e6
-    text = one.read_text("utf-8")
+
+
+def test_the_page_asks_for_nothing_outside_itself(explorer: Path) -> None:
+    text = explorer.read_text("utf-8")
     assert "default-src 'none'" in text
     assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
