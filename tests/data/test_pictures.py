@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,3 +81,127 @@ def broken(root: Path, how: str) -> Path:
 def test_what_is_wrong_is_named(tmp_path: Path, how: str, words: str) -> None:
     with pytest.raises(DataError, match=words):
         nm.data.load(broken(tmp_path, how))
+
+
+POSTSCRIPT = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 7 5
+%%EndComments
+%%BeginProlog
+%ImageData: 7 5 8 1 0 1 1 "image"
+showpage
+%%EOF
+"""
+OTHERS = {
+    "eps": POSTSCRIPT,
+    "dos eps": bytes.fromhex("c5d0d3c6") + (32).to_bytes(4, "little") + bytes(24) + POSTSCRIPT,
+    "ps": b"%!PS-Adobe-3.0\nshowpage\n",
+    "pdf": b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n%%EOF\n",
+    "wmf": bytes.fromhex("d7cdc69a") + bytes(60),
+    "fits": b"SIMPLE  =                    T" + bytes(2880),
+}
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".pgm", ".bmp"])
+@pytest.mark.parametrize("what", OTHERS)
+def test_a_file_of_another_kind_is_refused_and_starts_no_program(
+    tmp_path: Path, what: str, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder(tmp_path) / "train" / "2" / f"0{suffix}"
+    path.write_bytes(OTHERS[what])
+    started: list[Any] = []
+    monkeypatch.setattr(subprocess.Popen, "__init__", lambda self, *args, **kwargs: started.append(args))
+    with pytest.raises(DataError, match=r"train/2/0\.\w+ can't be read as a picture: it is no PNG, BMP, PGM or TIFF"):
+        nm.data.load(tmp_path)
+    assert not started
+
+
+def png(height: int, width: int) -> bytes:
+    """The header of a grey PNG, and no pixels."""
+    content = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes((8, 0, 0, 0, 0))
+    chunk = b"IHDR" + content
+    return (
+        b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big") + bytes((0,) * 4)
+    )
+
+
+HUGE = {
+    "144 megapixels": png(12_000, 12_000) + b"IDAT",
+    "a bomb": png(60_000, 60_000) + b"IDAT",
+    "a pgm": b"P5 90000 90000 255\n",
+    "a bitmap of bits": b"P4 90000 90000\n",
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("what", HUGE)
+def test_pixels_are_bounded_before_they_are_decoded(
+    tmp_path: Path, what: str, first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decoded(self: Image.Image, *args: Any) -> None:
+        raise AssertionError(f"{self.size} was decoded")
+
+    folder(tmp_path)
+    (tmp_path / "train" / "2" / ("0.png" if first else "1.png")).write_bytes(HUGE[what])
+    with monkeypatch.context() as context:
+        if first:
+            context.setattr("PIL.ImageFile.ImageFile.load", decoded)
+        with pytest.raises(DataError, match=r"\.png (has \d+ x \d+ pixels|can't be read as a picture: Image size)"):
+            nm.data.load(tmp_path)
+
+
+def test_a_file_far_larger_than_its_picture_is_refused(tmp_path: Path) -> None:
+    path = folder(tmp_path) / "train" / "2" / "0.png"
+    with path.open("r+b") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(DataError, match=r"0\.png has 5 x 7 pixels in 1,099,511,627,776 bytes; at most"):
+        nm.data.load(tmp_path)
+
+
+def test_what_the_whole_set_may_hold_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neural_microscope.data.pictures.MOST_IN_ALL", 4 * 35)
+    with pytest.raises(DataError, match="train holds more than 140 pixels"):
+        nm.data.load(folder(tmp_path))
+
+
+PGM = {
+    "no size": b"P5\n",
+    "words": b"P5 seven five 255\n",
+    "a long word": b"P5 " + b"7" * 5000,
+    "minus": b"P5 -7 5 255\n",
+    "no depth": b"P5 7 5 0\n" + bytes(35),
+    "too deep": b"P5 7 5 70000\n" + bytes(35),
+    "cut": b"P5 7 5 255\n" + bytes(34),
+    "plain cut": b"P2 7 5 255\n1 2 3",
+    "plain words": b"P2 7 5 255\n1 2 x",
+    "plain too high": b"P2 7 5 255\n" + b"999 " * 35,
+    "a comment without end": b"P2 7 5 255\n#" + b"x" * 100,
+}
+
+
+@pytest.mark.parametrize("what", PGM)
+def test_a_broken_pgm_is_one_error_that_names_it(tmp_path: Path, what: str) -> None:
+    (folder(tmp_path) / "train" / "2" / "0.pgm").write_bytes(PGM[what])
+    (tmp_path / "train" / "2" / "0.png").unlink()
+    with pytest.raises(DataError, match=r"train/2/0\.pgm"):
+        nm.data.load(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".pgm", ".tif"])
+def test_damaged_pictures_are_pictures_or_one_error_that_names_them(tmp_path: Path, suffix: str) -> None:
+    path = folder(tmp_path) / "train" / "2" / f"1{suffix}"
+    path.with_suffix(".png").unlink()
+    Image.fromarray(IMAGES[1]).save(path)
+    content, chance, said = path.read_bytes(), random.Random(0), list[str]()
+    for round in range(60):
+        damaged = bytearray(content)
+        for _ in range(chance.choice((1, 1, 4))):
+            damaged[chance.randrange(len(damaged))] = chance.choice((0, 255, chance.randrange(256)))
+        path.write_bytes(damaged[: chance.randrange(len(damaged)) if round % 4 == 0 else None])
+        try:
+            assert nm.data.load(tmp_path).image_shape == (5, 7)
+        except DataError as error:
+            said.append(str(error))
+    assert len(said) > 10
+    assert all(path.name in words and "\n" not in words for words in said)

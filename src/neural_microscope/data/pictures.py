@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,11 @@ from .imageset import Dataset, ImageSet
 
 PARTS = ("train", "test")
 SUFFIXES = (".png", ".bmp", ".pgm", ".tif", ".tiff")
+FORMATS = ("PNG", "BMP", "PPM", "TIFF")  # Pillow goes by content, not by name, and hands PostScript to a program
+MOST_PIXELS = 1 << 24
+"""Of one picture: 4096 x 4096. No more is decoded, and no file is read that is larger than as many numbers in plain text."""
+MOST_IN_ALL = 1 << 30
+"""Of all pictures of a part, as of an IDX file."""
 
 
 def is_such(folder: Path) -> bool:
@@ -22,7 +28,8 @@ def read_pictures(folder: Path, name: str) -> Dataset:
     """The data set of the pictures in ``folder``; the classes are the training folder's subfolders, in the order of their
     numbers where all are numbers, else of their names.
 
-    Pictures are grey with 8 bits, all of one size. Errors: DataError that names the file or the folder and says what to do.
+    Pictures are grey with 8 bits, all of one size: PNG, BMP, PGM or TIFF by their content, whatever they are called. Errors:
+    DataError that names the file or the folder and says what to do.
     """
     for part in PARTS:
         if not (folder / part).is_dir():
@@ -46,29 +53,44 @@ def _read(folder: Path, classes: list[str], name: str) -> ImageSet:
     for label, one in enumerate(classes):
         paths = (folder / one).iterdir() if (folder / one).is_dir() else ()
         for path in sorted(path for path in paths if path.suffix.lower() in SUFFIXES):
-            picture = _grey(path)
-            if found and picture.shape != found[0].shape:
-                size = " x ".join(map(str, found[0].shape))
-                raise DataError(
-                    f"{path} has {' x '.join(map(str, picture.shape))} pixels, those before it {size}; all need one size"
-                )
-            found.append(picture)
+            found.append(_grey(path, found[0].shape if found else None))
             labels.append(label)
+            if len(found) * found[0].size > MOST_IN_ALL:
+                raise DataError(f"{folder} holds more than {MOST_IN_ALL:,} pixels; a set is held in memory whole")
     if not found:
         raise DataError(f"{folder} holds no picture; the classes' folders hold files that end in {', '.join(SUFFIXES)}")
     return ImageSet(np.stack(found), np.array(labels, np.int64), len(classes), name)
 
 
-def _grey(path: Path) -> np.ndarray:
+def _grey(path: Path, shape: tuple[int, ...] | None) -> np.ndarray:
+    """The pixels of a picture, which are decoded only where it has the ``shape`` of those before it."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as picture:
-            if picture.mode not in ("L", "1"):
-                raise DataError(
-                    f"{path} has the mode {picture.mode}; pictures are grey with 8 bits: "
-                    "PIL.Image.open(path).convert('L').save(path) makes it so"
-                )
+        size = path.stat().st_size
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what it warns of is refused
+            picture = Image.open(path, formats=FORMATS)
+        with picture:
+            _check_header(path, picture.mode, (picture.height, picture.width), shape, size)
             return np.asarray(picture.convert("L"), np.uint8)
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"{path} can't be read as a picture: {error}") from None
+    except DataError:
+        raise
+    except UnidentifiedImageError:
+        raise DataError(f"{path} can't be read as a picture: it is no PNG, BMP, PGM or TIFF") from None
+    except Exception as error:  # Pillow's readers raise whatever a damaged file makes of them
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path} can't be read as a picture: {reason}") from None
+
+
+def _check_header(path: Path, mode: str, came: tuple[int, int], shape: tuple[int, ...] | None, size: int) -> None:
+    pixels = " x ".join(map(str, came))
+    if mode not in ("L", "1"):
+        raise DataError(
+            f"{path} has the mode {mode}; pictures are grey with 8 bits: "
+            "PIL.Image.open(path).convert('L').save(path) makes it so"
+        )
+    if shape is not None and came != shape:
+        raise DataError(f"{path} has {pixels} pixels, those before it {' x '.join(map(str, shape))}; all need one size")
+    if came[0] * came[1] > MOST_PIXELS or size > 4 * MOST_PIXELS:
+        raise DataError(f"{path} has {pixels} pixels in {size:,} bytes; at most {MOST_PIXELS:,} pixels can be read")
