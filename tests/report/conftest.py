@@ -13,7 +13,6 @@ import neural_microscope as nm
 from neural_microscope.analysis.look import FirstLook, first_look
 from neural_microscope.report import compose
 
-
 Shared = Callable[[str, Callable[[Path], object]], Path]
 MODELS: dict[str, Callable[[], Any]] = {
     "mlp": lambda: nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(16, 12))),
