@@ -17,6 +17,13 @@ class DataError(MicroscopeError, ValueError):
     """A data set that can't be read, or images that a model can't take."""
 
 
+class FileError(MicroscopeError, OSError):
+    """What is no file where one is to be read, or a place where nothing can be written. Made as OSError is: (errno, reason, path)."""
+
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}"
+
+
 class UnknownName(MicroscopeError, KeyError):
     """A name that does not exist here; the message offers the nearest ones."""
 

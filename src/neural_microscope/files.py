@@ -9,6 +9,11 @@ from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 
+from .errors import FileError
+
+LARGEST = 1 << 32
+"""Bytes of a file that is read: nothing in this package comes near, and a file with a hole may claim to be without end."""
+
 _KINDS = {stat.S_IFDIR: "folder", stat.S_IFLNK: "link", stat.S_IFIFO: "FIFO", stat.S_IFSOCK: "socket"}
 
 
@@ -20,7 +25,7 @@ def kind(mode: int) -> str:
 def opened(path: str | Path, below: Path | None = None) -> BufferedReader:
     """A regular file, open for reading. With ``below``, a folder above it, neither the file nor a folder between the two may be a link.
 
-    Anything else in its place is an OSError that says what it is; nothing is waited for.
+    Anything else in its place is a FileError that says what it is; nothing is waited for. What can't be opened is its OSError.
     """
     path = Path(path)
     if below:
@@ -30,15 +35,24 @@ def opened(path: str | Path, below: Path | None = None) -> BufferedReader:
     flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
     file = os.fdopen(os.open(path, flags | (getattr(os, "O_NOFOLLOW", 0) if below else 0)), "rb")
     try:
-        _refuse(path, kind(os.fstat(file.fileno()).st_mode))
-    except OSError:
+        found = os.fstat(file.fileno())
+        _refuse(path, kind(found.st_mode))
+        if found.st_size > LARGEST:
+            raise FileError(errno.EFBIG, f"it has {found.st_size:,} bytes; at most {LARGEST:,} are read", str(path))
+    except FileError:
         file.close()
         raise
     return file
 
 
+def read(path: str | Path) -> bytes:
+    """The content of a regular file; see `opened`."""
+    with opened(path) as file:
+        return file.read()
+
+
 def walk(folder: Path) -> Iterator[tuple[str, str]]:
-    """(path below ``folder``, with slashes, and kind) of everything in it but folders; no link is followed."""
+    """(path below ``folder``, with slashes, and kind) of everything in it; no link is followed."""
     waiting = [""]
     while waiting:
         above = waiting.pop()
@@ -51,6 +65,7 @@ def walk(folder: Path) -> Iterator[tuple[str, str]]:
             name = f"{above}{entry.name}"
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(f"{name}/")
+                yield name, "folder"
             elif entry.is_file(follow_symlinks=False):
                 yield name, "file"
             elif os.path.lexists(entry):  # or it has just gone
@@ -59,4 +74,4 @@ def walk(folder: Path) -> Iterator[tuple[str, str]]:
 
 def _refuse(path: Path, found: str, wanted: str = "file") -> None:
     if found != wanted:
-        raise OSError(errno.EINVAL, f"a {found} is in the place of a {wanted}", str(path))
+        raise FileError(errno.EINVAL, f"a {found} is in the place of a {wanted}", str(path))

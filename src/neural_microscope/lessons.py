@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from filelock import FileLock
 
+from . import files
 from .config import MLPConfig, NetworkConfig, RecordConfig, TrainConfig
 from .data import Dataset, load, load_or_digits
 from .errors import unknown
@@ -144,7 +145,7 @@ class Lesson:
         return self.folder / "guesses.json"
 
     def _guesses(self) -> dict[str, dict[str, Any]]:
-        kept: dict[str, dict[str, Any]] = json.loads(self._file.read_text("utf-8")) if self._file.exists() else {}
+        kept: dict[str, dict[str, Any]] = json.loads(files.read(self._file)) if self._file.exists() else {}
         return kept
 
 

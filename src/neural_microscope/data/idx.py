@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from .. import files
 from ..errors import DataError
 from .imageset import Dataset, ImageSet
 
@@ -94,7 +95,7 @@ def read(path: Path, axes: int) -> np.ndarray:
     """
     gzipped = path.suffix == ".gz"
     try:
-        with path.open("rb") as file:
+        with files.opened(path) as file:
             size = os.fstat(file.fileno()).st_size
             _check_start(path, file, gzipped)
             pieces = _inflated(path, file) if gzipped else iter(lambda: file.read(CHUNK), b"")

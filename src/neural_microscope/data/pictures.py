@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 
 import numpy as np
 
+from .. import files
 from ..errors import DataError
 from .imageset import Dataset, ImageSet
 
@@ -67,17 +69,19 @@ def _grey(path: Path, shape: tuple[int, ...] | None) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        size = path.stat().st_size
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what it warns of is refused
-            picture = Image.open(path, formats=FORMATS)
-        with picture:
+        with files.opened(path) as file:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what it warns of is refused
+                picture = Image.open(file, formats=FORMATS)
+            size = os.fstat(file.fileno()).st_size
             _check_header(path, picture.mode, (picture.height, picture.width), shape, size)
             return np.asarray(picture.convert("L"), np.uint8)
     except DataError:
         raise
     except UnidentifiedImageError:
         raise DataError(f"{path} can't be read as a picture: it is no PNG, BMP, PGM or TIFF") from None
+    except OSError as error:
+        raise DataError(f"{path} can't be read as a picture: {error.strerror or error}") from None
     except Exception as error:  # Pillow's readers raise whatever a damaged file makes of them
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path} can't be read as a picture: {reason}") from None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .. import files
 from ..errors import DataError
 from . import idx
 
@@ -46,7 +47,7 @@ def digest(path: Path, like: str) -> str:
     """``algorithm:hex`` of a file, by the algorithm of the hash ``like``. Errors: DataError where it can't be read."""
     algorithm = like.partition(":")[0]
     try:
-        with path.open("rb") as file:
+        with files.opened(path) as file:
             # MD5 is what some sets were published with, and recognises a file even where it may not protect secrets
             found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
     except OSError as error:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .. import axes
+from .. import axes, files
 from ..errors import HookError, UnknownName, unknown
 
 Key = str | tuple[str, int]
@@ -135,7 +135,8 @@ class ActivationCache(Mapping[str, Tensor]):
 
     @classmethod
     def load(cls, path: str | Path) -> ActivationCache:
-        """What `save` wrote. Any other file is a HookError that names it."""
+        """What `save` wrote. Any other file is a HookError that names it; what is no file, a FileError."""
+        files.opened(path).close()
         try:
             with safe_open(str(path), framework="pt") as file:
                 about = json.loads((file.metadata() or {})["neural_microscope_cache"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import safetensors.torch
 
-from .. import __version__
+from .. import __version__, files
 from ..config import from_json, to_json
 from ..errors import RunError
 from ..models import Network, build
@@ -46,13 +46,13 @@ def from_hub(folder: str | Path) -> Network:
     """The network of such a folder, in evaluation mode. Errors: RunError for a folder of another form."""
     folder = Path(folder)
     try:
-        about = json.loads((folder / "config.json").read_text("utf-8"))
+        about = json.loads(files.read(folder / "config.json"))
     except (OSError, ValueError) as error:
         raise RunError(f"{folder} has no config.json that can be read: {error}") from None
     if about.get("model_type") != KIND:
         raise RunError(f"{folder} holds a {about.get('model_type')!r} model; this reads {KIND!r}")
     model = build(from_json(about["network"]), about["seed"])
-    model.load_state_dict(safetensors.torch.load_file(folder / "model.safetensors"))
+    model.load_state_dict(safetensors.torch.load(files.read(folder / "model.safetensors")))
     return model.eval()
 
 

@@ -7,12 +7,13 @@ import json
 import os
 import pkgutil
 from collections.abc import Callable, Sequence
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
+from .. import files
 from ..errors import DataError
 from .instrument import ALLOWED, DECLARED, Instrument
 
@@ -80,7 +81,7 @@ def save(result: xr.Dataset, path: str | Path) -> Path:
 
 def open_record(path: str | Path | None = None) -> xr.Dataset:
     """A calibration that `save` wrote; by default the one this release was made with."""
-    text = (files(__package__).joinpath("record.json") if path is None else Path(path)).read_text("utf-8")
+    text = resources.files(__package__).joinpath("record.json").read_bytes() if path is None else files.read(path)
     try:
         return xr.Dataset.from_dict(json.loads(text))
     except ValueError as error:

@@ -144,10 +144,15 @@ def last(content: bytes) -> Commit | None:
     return None if commit is None or any(_foreign(commit)) else commit
 
 
+def names_a_file(path: str) -> bool:
+    """Whether a writer makes a file of that path."""
+    return bool(WRITTEN.fullmatch(path) or _CREATED.fullmatch(path))
+
+
 def _foreign(commit: Commit) -> Iterator[str]:
     """What a commit names that no writer makes."""
     for name, digest in commit.files.items():
-        if not (WRITTEN.fullmatch(name) or _CREATED.fullmatch(name)):
+        if not names_a_file(name):
             yield repr(name)
         elif not (isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest)):
             yield f"{name!r} with the hash {digest!r}"

@@ -50,17 +50,19 @@ def verify(folder: str | Path, record: commits.Record | None = None) -> list[Pro
     problems += [Problem(path, what, "damage") for path, what in damage.items()]
     known = set(current) | record.removed() | _NOT_RECORDED
     left = "not in the commit record: left by a writer that was stopped, or put here by someone else"
-    present = sorted(name for name, _ in files.walk(folder))
+    present = sorted(name for name, kind in files.walk(folder) if kind != "folder")
     return problems + [Problem(path, left, "interrupted") for path in present if path not in known]
 
 
 def present(folder: Path) -> set[str]:
-    """The files in a run folder. A RunError where a link, a FIFO, a device or a socket is in the place of one of a run's own."""
+    """The files in a run folder. A RunError where a link, a folder, a FIFO, … is in the place of one of a run's own."""
     found = set()
     for name, kind in files.walk(folder):
         if kind == "file":
             found.add(name)
-        elif name.partition("/")[0] in _OWN:
+        elif (
+            name.partition("/")[0] in _OWN if kind != "folder" else commits.names_a_file(name.removesuffix(".partial"))
+        ):
             raise RunError(f"{folder / name} is a {kind}; a run holds only files and folders of its own")
     return found
 

@@ -13,7 +13,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from .. import __version__
+from .. import __version__, files
 from ..errors import RunError
 from ..run import Commit, commits
 from .jobs import Sweep
@@ -31,11 +31,19 @@ def endings(system: Any, root: str, names: Sequence[str]) -> dict[str, Commit]:
 
 def contents(system: Any, paths: Sequence[str], tail: int | None = None) -> list[bytes | None]:
     """What each file holds, or its last bytes; None where there is none. What can't be read for another reason is that error."""
+    for path in paths:
+        _refuse_what_is_no_file(system, path)
     found = system.cat_ranges(list(paths), [-tail if tail else 0] * len(paths), [None] * len(paths), on_error="return")
     for content in found:
         if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
             raise content
     return [content if isinstance(content, bytes) else None for content in found]
+
+
+def _refuse_what_is_no_file(system: Any, path: str) -> None:
+    """Here, where a FIFO or a device may lie in a file's place."""
+    if isinstance(system, LocalFileSystem) and os.path.lexists(path):
+        files.opened(path).close()
 
 
 def place(folder: str | Path) -> tuple[Any, str]:
@@ -68,6 +76,7 @@ def claim(system: Any, root: str, asked: Sweep) -> None:
 def read(folder: str | Path) -> Sweep:
     """What a sweep's folder was made for. Errors: RunError where it is none."""
     system, root = place(folder)
+    _refuse_what_is_no_file(system, f"{root}/sweep.json")
     try:
         return Sweep.from_json(json.loads(system.cat_file(f"{root}/sweep.json"))["asked"])
     except FileNotFoundError:
@@ -94,6 +103,6 @@ def upload(folder: Path, system: Any, root: str) -> None:
                 raise
         return
     last = folder / commits.NAME
-    files = [path for path in folder.rglob("*") if path.is_file() and path != last and path.name != "run.lock"]
-    system.put([str(path) for path in files], [f"{target}/{path.relative_to(folder).as_posix()}" for path in files])
+    others = [path for path in folder.rglob("*") if path.is_file() and path != last and path.name != "run.lock"]
+    system.put([str(path) for path in others], [f"{target}/{path.relative_to(folder).as_posix()}" for path in others])
     system.put_file(str(last), f"{target}/{last.name}")
