@@ -76,3 +76,12 @@ def test_a_page_makes_a_false_claim_as_rarely_as_declared_and_only_where_its_dra
 
 def test_chance_seeds() -> None:
     assert [by_rate(n) for n in (1, 2, 5, 20)] == [0, 1, 1, 3]
+
+
+def test_a_fixed_sequence_stops_at_the_first_failure_and_counts_hook_points_not_units() -> None:
+    ps = [0.004, 0.001, 0.2, 1e-9]
+    claims = judge([replace(ONE, unit=u, p=p, place=u, critical=None) for u, p in enumerate(ps)], 10)
+    assert [c.shown for c in claims] == [True, True, False, False]
+    assert [c.corrected for c in claims] == [pytest.approx(0.04), pytest.approx(0.04), 1, 1]
+    two = [replace(ONE, hook_point=h, unit=0, p=0.004, place=0, critical=None) for h in ("a", "b")]
+    assert [c.corrected for c in judge(two, 10)] == [pytest.approx(0.08)] * 2

@@ -234,3 +234,30 @@ def test_a_rank_correlation_of_few_pairs_has_a_value_and_no_interval(pairs: int)
     assert np.isnan(low)
     assert np.isnan(high)
     assert np.isfinite(statistics.spearman(np.arange(6), np.random.default_rng(0).random(6))).all()
+
+
+def test_the_tail_of_few_draws_is_what_many_draws_count() -> None:
+    rng = np.random.default_rng(3)
+    many = rng.gamma(4.0, size=(400_000, 1)) + rng.normal(size=(400_000, 1))
+    value = np.quantile(many, [0.9999])
+    few = many[:1000]
+    counted = statistics.p_values(value, few)
+    fitted = statistics.tail_p(value, few, counted)
+    assert counted[0] >= 1 / 1001
+    assert 1e-4 / 4 < fitted[0] < 1e-4 * 4
+    middle = np.quantile(many, [0.9])
+    assert statistics.tail_p(middle, few, statistics.p_values(middle, few)) == statistics.p_values(middle, few)
+    assert statistics.tail_p(np.array([1.0]), np.zeros((99, 1)), np.array([0.01])) == 0.01, (
+        "draws that do not vary have no tail"
+    )
+    assert np.isnan(statistics.tail_p(np.array([np.nan]), few, np.array([np.nan])))
+
+
+@pytest.mark.parametrize("side", ["above", "below", "both"])
+def test_one_more_network_like_the_others_is_claimed_to_differ_as_rarely_as_declared(side: statistics.Side) -> None:
+    drawn = np.random.default_rng(0).normal(3, 2, (21, 4000))
+    law = statistics.networks(drawn[0], drawn[1:], side=side)
+    assert abs(np.mean(law.p < 0.05) - 0.05) < 0.012
+    assert abs(np.mean((law.low <= drawn[0]) & (drawn[0] <= law.high)) - 0.95) < 0.012
+    assert np.isnan(statistics.networks(np.array(1.0), np.array([1.0, np.nan, 2.0])).p)
+    assert statistics.networks(np.array(1.0), np.ones(5), side=side).p >= 0.5, "equal to others that do not vary"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import string
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -58,6 +57,8 @@ class Claim:
     """What gives the numbers again, of a ``run``."""
     critical: Callable[[float], float] | None = field(default=None, compare=False, repr=False)
     """The effect at which p falls to a level; `judge` asks it and drops it."""
+    place: int | None = None
+    """Where it is tested in a fixed sequence of its rule and hook point, an order that was found on other images; None: no sequence."""
     describes: bool = False
     """Nothing is tested: a count or a size, said as it is."""
     corrected: float = math.nan
@@ -166,29 +167,44 @@ class Claim:
 
 
 def judge(claims: Iterable[Claim], families: int) -> list[Claim]:
-    """Gives the claims about one network their verdicts: Holm's correction within each rule, Bonferroni's over the rules.
+    """Gives the claims about one network their verdicts: the correction of a page.
 
-    ``families``: how many rules there are, whether or not each applies, so that a verdict does not hang on which page asks. Any
-    false claim among all of them is then rarer than 5 % (family-wise, under any dependence).
+    Bonferroni's over the rules: ``families`` is how many there are, whether or not each applies, so that a verdict does not hang on which
+    page asks. Within a rule Holm's; where claims have a ``place``, each hook point's are tested one after the other until one fails
+    (fixed sequence, Maurer et al. 1995), with Bonferroni's over the hook points. Any false claim among all of them is then rarer than 5 %
+    (family-wise, under any dependence).
     """
     given = list(claims)
     found: list[Claim] = []
-    sizes = Counter(claim.rule for claim in given if not math.isnan(claim.p))
-    corrected = np.full(len(given), np.nan)
-    for rule in sizes:
+    corrected, tests = np.full(len(given), np.nan), np.ones(len(given), int)
+    for rule in {claim.rule for claim in given}:
         places = [i for i, claim in enumerate(given) if claim.rule == rule]
-        corrected[places] = np.minimum(1, families * family_wise(np.array([given[i].p for i in places])))
-    for claim, q in zip(given, corrected, strict=True):
-        tests = max(1, sizes[claim.rule])
-        level = ALPHA / families / tests
+        corrected[places], tests[places] = _within([given[i] for i in places])
+    corrected = np.minimum(families * corrected, 1)
+    for claim, q, n in zip(given, corrected, tests, strict=True):
+        level = ALPHA / families / n
         least = claim.critical(level) if claim.critical is not None and level >= claim.floor else math.nan
         shown = bool(q < ALPHA)
         found.append(
             replace(
-                claim, corrected=float(q), least=float(least), tests=tests, shown=shown, held=int(shown), critical=None
+                claim, corrected=float(q), least=float(least), tests=int(n), shown=shown, held=int(shown), critical=None
             )
         )
     return found
+
+
+def _within(claims: list[Claim]) -> tuple[np.ndarray, np.ndarray]:
+    """(p corrected within one rule, the number of tests that a claim's level is divided by), each [claim]."""
+    p = np.array([claim.p for claim in claims])
+    if all(claim.place is None for claim in claims):
+        return family_wise(p), np.full(len(p), max(1, (~np.isnan(p)).sum()))
+    hook_points = [claim.hook_point for claim in claims]
+    several = len(set(hook_points))
+    for hook_point in set(hook_points):
+        here = [i for i, name in enumerate(hook_points) if name == hook_point]
+        here.sort(key=lambda i: claims[i].place or 0)
+        p[here] = np.maximum.accumulate(np.nan_to_num(p[here], nan=1.0))
+    return np.minimum(several * p, 1), np.full(len(p), several)
 
 
 def by_rate(n: int) -> int:

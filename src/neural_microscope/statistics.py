@@ -110,7 +110,7 @@ def beside(
     elif len(null):
         (low, high), draws = null_band(null), len(null)
         p = p_values(value, null, side=side, rounding=rounding)
-        p = tail_p(value, null, p, side=side) if tail else p
+        p = tail_p(value, null, p, side=side, rounding=rounding) if tail else p
     else:
         low, high, p, draws = np.nan, np.nan, np.full(value.shape, np.nan), 0
     low, high, p = (np.where(gone, np.nan, np.broadcast_to(one, value.shape)) for one in (low, high, p))
@@ -136,7 +136,9 @@ FEWEST_BEYOND = 10
 """Draws beyond a value from which on their count alone gives its p."""
 
 
-def tail_p(values: np.ndarray, null: np.ndarray, p: np.ndarray, *, side: Side = "above") -> np.ndarray:
+def tail_p(
+    values: np.ndarray, null: np.ndarray, p: np.ndarray, *, side: Side = "above", rounding: float = 0.0
+) -> np.ndarray:
     """``p`` of `p_values` without its floor: where fewer than ten draws reach a value, the tail of Pearson's type III with the draws'
     mean, variance and skewness (Winkler et al. 2016), [...]; ``null`` [draw, ...]. Never above the counted p's floor's tenth draw.
 
@@ -145,15 +147,18 @@ def tail_p(values: np.ndarray, null: np.ndarray, p: np.ndarray, *, side: Side = 
     """
     values = np.asarray(values, float)
     if side == "both":
-        above, below = (tail_p(values, null, p_values(values, null, side=one), side=one) for one in ("above", "below"))
+        above, below = (
+            tail_p(values, null, p_values(values, null, side=one, rounding=rounding), side=one, rounding=rounding)
+            for one in ("above", "below")
+        )
         return np.minimum(2 * np.minimum(above, below), 1)
     sign = -1 if side == "below" else 1
     mean, spread = null.mean(0), null.std(0, ddof=1) if len(null) > 2 else np.full(null.shape[1:], np.nan)
     few = (p * (1 + len(null)) - 1 < FEWEST_BEYOND) & np.isfinite(spread) & (spread > TIE * np.abs(mean))
     with np.errstate(divide="ignore", invalid="ignore"):
         skew = stats.skew(sign * null, axis=0)
-        fitted = stats.pearson3.sf(sign * (values - mean) / spread, skew)
-    fitted = np.where(np.isnan(fitted), p, np.clip(fitted, 1e-300, (1 + FEWEST_BEYOND) / (1 + len(null))))
+        fitted = stats.pearson3.sf((sign * (values - mean) - rounding) / spread, skew)
+    fitted = np.where(np.isnan(fitted), p, np.clip(fitted, 1e-9, (1 + FEWEST_BEYOND) / (1 + len(null))))
     return np.where(few & ~np.isnan(values), fitted, p)
 
 

@@ -47,7 +47,8 @@ def ablate_all(
     images lost (-1..1), with ``…_low``, ``…_high``, a bootstrap interval over images, and ``…_q``: how likely images lost
     would outnumber images won so by chance (exact sign test, McNemar 1947, false-discovery control over the layer);
     ``accuracy_drop_by_class`` [unit, class], NaN for a class without images. ``loss_increase`` [unit] (nat) with its
-    interval, and beside random directions of the same norm: ``…_null_low``, ``…_null_high``, ``…_p`` (one-sided: a unit
+    interval, and beside random directions of the same norm: ``…_null_low``, ``…_null_high``, ``…_p`` (one-sided, its tail by
+    `statistics.tail_p`: a unit
     that costs more than a direction no unit owns) and ``…_q``; see `ablate_directions`, also for the number of ``draws``: k
     such units among n can't have a q below n / (k (1 + draws)).
     ``loss_increase_sd``: over the draws of ``resample``. A dead unit gives exactly 0, and p 1.
@@ -140,7 +141,14 @@ def _table(
         **beside("accuracy_drop", both[0].mean(1), _signs(right), axis, units=share, interval=(drop_low, drop_high)),
         "accuracy_drop_by_class": ((axis, "class"), by_class, {"units": share}),
         **beside(
-            "loss_increase", both[1].mean(1), null, axis, units=nat, interval=(loss_low, loss_high), rounding=ROUNDING
+            "loss_increase",
+            both[1].mean(1),
+            null,
+            axis,
+            units=nat,
+            interval=(loss_low, loss_high),
+            tail=True,
+            rounding=ROUNDING,
         ),
     }
     return xr.Dataset(

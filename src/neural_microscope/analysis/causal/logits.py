@@ -40,7 +40,9 @@ def label_dependence(model: nn.Module, images: ImageSet, hook_point: str) -> xr.
     ``loss_beyond_labels`` (nats): mean over the images of the loss that ablation adds for the image's label, minus what it adds for a
     label drawn from all the labels: Σ_c π_c z_c - z_y of the change of the logits z, in which the softmax's normalization cancels. 0 is
     expected where labels have nothing to do with the unit. ``…_low``, ``…_high``: 95 % t interval over images; ``…_null_low``,
-    ``…_null_high``, ``…_p`` (one-sided t), ``…_q`` over the layer, ``…_shown``. A dead unit gives exactly 0, and p 1.
+    ``…_null_high``, ``…_p`` (one-sided t), ``…_q`` over the layer, ``…_shown``. ``beyond_labels`` [unit, example]: the same of
+    each image. A dead unit gives
+    exactly 0, and p 1.
     """
     logits = ablated_logits(model, images, hook_point)
     change = logits["ablated"].values - logits["base"].values
@@ -49,7 +51,11 @@ def label_dependence(model: nn.Module, images: ImageSet, hook_point: str) -> xr.
     value, law, interval = mean_above_zero(each)
     axis = logits["ablated"].dims[0]
     return xr.Dataset(
-        beside("loss_beyond_labels", value, law, axis, units="nats", interval=interval),
+        {
+            **beside("loss_beyond_labels", value, law, axis, units="nats", interval=interval),
+            "beyond_labels": ((axis, "example"), each, {"units": "nats"}),
+        },
+        coords={"label": ("example", images.labels)},
         attrs={
             "n_examples": len(images),
             "hook_point": hook_point,

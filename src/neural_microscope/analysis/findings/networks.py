@@ -292,13 +292,13 @@ def controlled(
     }
     value = float(show(own))
     said = (
-        f"{{{name}:3}} on the {control.attrs['n_examples']:,} images of the comparison; untrained networks {{{name}_null_low:3}} to "
+        f"{{{name}:3}} on the {{compared:#image}} of the comparison; untrained networks {{{name}_null_low:3}} to "
         f"{{{name}_null_high:3}}, shuffled labels {{{name}_shuffled_low:3}} to {{{name}_shuffled_high:3}}."
     )
     return Claim(
         **{  # type: ignore[arg-type]
             "effect": name,
-            "numbers": {name: value, **ends, **(numbers or {})},
+            "numbers": {name: value, **ends, "compared": int(control.attrs["n_examples"]), **(numbers or {})},
             "evidence": f"{evidence} {said[0].upper()}{said[1:]}".strip(),
             "null": str(control.attrs["null"]),
             "p": float(max(law.p for law in laws)) if all(np.isfinite(law.p) for law in laws) else math.nan,
