@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import distributed
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -21,6 +22,20 @@ def name(page: Path) -> str:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.stem != "index"], ids=name)
 def test_the_python_of_a_page_runs_top_to_bottom(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of a sweep are threads here, which start at once; the next test has them as the page says."""
+    here = distributed.LocalCluster
+    monkeypatch.setattr(distributed, "LocalCluster", lambda **how: here(**{**how, "processes": False}))
+    run_python_of(page, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+def test_the_python_about_sweeps_runs_with_workers_that_are_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_python_of(DOCS / "how-to" / "sweep.md", tmp_path, monkeypatch)
+
+
+def run_python_of(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NEURAL_MICROSCOPE_DATA", raising=False)  # MNIST would have to be downloaded
     text = page.read_text("utf-8")

@@ -21,6 +21,7 @@ import pytest
 
 import neural_microscope as nm
 import small_runs
+from command_line import microscope
 from neural_microscope.config import ConfigError
 from neural_microscope.errors import DataError, MicroscopeError, RunError, UnknownName
 from neural_microscope.sweep import destination, results, work
@@ -469,8 +470,7 @@ def test_the_command_trains_in_processes_lists_what_failed_and_exits_with_1(tmp_
         "--workers",
         "1",
     ]
-    command = [sys.executable, "-m", "neural_microscope.cli", "sweep", "mlp", *words, "--out", str(tmp_path / "s")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = microscope("sweep", "mlp", *words, "--out", tmp_path / "s")
     assert done.returncode == 1
     assert "2 trained, 0 were there already" in done.stdout
     assert "hidden=4_classes=3_seed=0: DataError: the model tells 3 classes apart" in done.stdout

@@ -18,7 +18,7 @@ from original import GRADIENT, SELECTIVE, overlap
 
 import neural_microscope as nm
 
-pytestmark = pytest.mark.mnist
+pytestmark = [pytest.mark.mnist, pytest.mark.slow]  # a published fact, and a training of 20 epochs on all of MNIST
 
 PUBLISHED_TRAINING = {0: (1.7227, 44.3167), 5: (0.3368, 90.4050), 10: (0.2477, 92.9117), 15: (0.1990, 94.2500)}
 PUBLISHED_CLASSES = [98.27, 97.89, 95.06, 92.18, 94.91, 94.28, 95.51, 94.55, 92.61, 92.37]
