@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ ROWS = [
 ABOVE_MEASURES = ("analysis.look", "analysis.streaming", "analysis.findings")
 
 
+@cache
 def modules() -> list[str]:
     """Every module of the package, dotted, without the package's own name."""
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in ROOT.rglob("*.py")]
@@ -49,6 +51,7 @@ def room(module: str) -> str:
     return "analysis" if module == "analysis" else module.split(".")[0]
 
 
+@cache
 def imports(module: str) -> set[str]:
     """The package's own modules that a module imports anywhere in its text, type checking apart."""
     path = ROOT / Path(*module.split("."))
