@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
 
 from neural_microscope import analysis
+from neural_microscope.measure import MEASURES, of
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
@@ -31,16 +33,22 @@ def test_links_within_the_project_lead_somewhere(document: Path) -> None:
             assert (document.parent / target).exists(), target
 
 
-def test_every_public_measure_has_its_null_in_the_table() -> None:
+def test_the_tables_of_measures_are_the_registers() -> None:
     page = (ROOT / "docs" / "measures.md").read_text("utf-8")
-    measures = [name for name in analysis.__all__ if name not in ("findings", "look")]
-    for measure in measures:
-        module = getattr(analysis, measure)
+    assert runpy.run_path(str(ROOT / "docs" / "tables.py"))["filled"](page) == page, "run docs/tables.py"
+    areas = {area for found in re.findall("<!-- measures: (.*) -->", page) for area in found.split(", ")}
+    assert areas | {"streaming"} >= {
+        one.area for one in MEASURES.values() if one.function.__module__.startswith("neural_microscope")
+    }
+
+
+def test_every_public_function_of_an_analysis_is_a_measure_of_the_register() -> None:
+    for area in (name for name in analysis.__all__ if name not in ("findings", "look")):
+        module = getattr(analysis, area)
         public = getattr(module, "__all__", None) or [
             name for name, thing in vars(module).items() if callable(thing) and thing.__module__ == module.__name__
         ]
         for name in public:
             thing = getattr(module, name)
-            if name.startswith("_") or not callable(thing) or isinstance(thing, type):
-                continue
-            assert f"`{name}`" in page, f"docs/measures.md does not say what the null of {measure}.{name} is"
+            if not name.startswith("_") and callable(thing) and not isinstance(thing, type):
+                assert of(thing).area == area

@@ -11,6 +11,7 @@ from scipy.stats import rankdata
 
 from .. import named
 from ..errors import DataError
+from ..measure import measure
 from ..statistics import (
     INTERVAL,
     ONE_NETWORK,
@@ -22,6 +23,14 @@ from ..statistics import (
 )
 
 
+@measure(
+    "predictions",
+    title="Confusion matrix",
+    null="classes relabeled at random, for the accuracy (the page's rule)",
+    replicates="image",
+    interval="none",
+    source="counts of (label, class of the highest logit)",
+)
 def confusion(logits: xr.DataArray) -> xr.Dataset:
     """How often each class (rows) was read as each class (columns): ``images`` [class, predicted], integers.
 
@@ -45,6 +54,14 @@ def confusion(logits: xr.DataArray) -> xr.Dataset:
     )
 
 
+@measure(
+    "predictions",
+    title="Confusion matrix over training",
+    null="none, a description; step 0 stands beside it",
+    replicates="image",
+    interval="none",
+    source="counts of (label, class of the highest logit)",
+)
 def confusion_over_time(logits: xr.DataArray) -> xr.Dataset:
     """`confusion` at every snapshot: ``images`` [snapshot, class, predicted], integers, and ``accuracy`` [snapshot].
 
@@ -68,6 +85,14 @@ def confusion_over_time(logits: xr.DataArray) -> xr.Dataset:
     )
 
 
+@measure(
+    "predictions",
+    title="Margins",
+    null="none, a description; step 0 stands beside it",
+    replicates="image",
+    interval="none",
+    source="softmax cross-entropy",
+)
 def margins(logits: xr.DataArray) -> xr.Dataset:
     """How each image was read at each snapshot, [snapshot, example] (or [example]).
 
@@ -101,6 +126,15 @@ def margins(logits: xr.DataArray) -> xr.Dataset:
     )
 
 
+@measure(
+    "predictions",
+    title="Learning order",
+    null="labels shuffled between the images",
+    replicates="image",
+    interval="bootstrap over images for a class's place",
+    family="classes",
+    source="Toneva et al. 2019; Kruskal & Wallis 1952",
+)
 def learning_order(logits: xr.DataArray, *, draws: int = 200, seed: int = 0) -> xr.Dataset:
     """When each image was learnt and how often it was forgotten; and whether classes are learnt at different times.
 
@@ -199,6 +233,14 @@ def _step_of(steps: np.ndarray, snapshot: np.ndarray) -> np.ndarray:
     return np.where(snapshot < len(steps), steps[np.minimum(snapshot, len(steps) - 1)], np.nan)
 
 
+@measure(
+    "predictions",
+    title="Calibration error",
+    null="labels drawn from the network's own probabilities (Bröcker and Smith 2007)",
+    replicates="image",
+    interval="bootstrap for Brier; none for ECE, whose bootstrap is biased upwards",
+    source="Naeini et al. 2015; Brier 1950",
+)
 def calibration_error(logits: xr.DataArray, *, bins: int = 15, draws: int = 200, seed: int = 0) -> xr.Dataset:
     """Whether the network is right as often as it says it is, beside what a perfectly calibrated one would show.
 

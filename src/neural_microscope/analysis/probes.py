@@ -13,12 +13,21 @@ from sklearn.preprocessing import StandardScaler
 
 from .. import named
 from ..errors import DataError
+from ..measure import measure
 from ..statistics import bootstrap_mean, false_discovery, halves, null_band, p_values, shuffles
 
 ITERATIONS = 10_000
 """Enough for the solver to converge on standardised activations; some tens are used."""
 
 
+@measure(
+    "probes",
+    title="Linear probe",
+    null="labels of the judging half shuffled; control labels at random for each image",
+    replicates="image",
+    interval="bootstrap over judging images",
+    source="Alain & Bengio 2016; Hewitt & Liang 2019",
+)
 def linear_probe(
     acts: xr.DataArray,
     labels: Any = None,
@@ -87,6 +96,14 @@ def linear_probe(
     return _table(acts, found, chance, len(judge), controls, draws, seed)
 
 
+@measure(
+    "probes",
+    title="Linear probes of all layers",
+    null="as `linear_probe`; the first snapshot, paired, for the gain",
+    replicates="image",
+    interval="bootstrap over judging images",
+    source="Alain & Bengio 2016; Hewitt & Liang 2019",
+)
 def probe_layers(
     layers: Mapping[str, xr.DataArray], labels: Any = None, *, snapshots: int = 6, **settings: Any
 ) -> xr.Dataset:

@@ -7,10 +7,19 @@ from collections.abc import Callable, Sequence
 import xarray as xr
 
 from .. import named
+from ..measure import measure
 from ..run import Run
 from . import geometry, selectivity, similarity
 
 
+@measure(
+    "streaming",
+    title="Measures of a log read once",
+    null="those of `similarity.cka`, `geometry.pca` and `selectivity.over_time`",
+    replicates="image",
+    interval="none",
+    family="as there",
+)
 def stream(
     run: Run,
     hook_points: Sequence[str] = (),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ...errors import DataError, HookError
 from ...hooks import evaluation, hooked
+from ...measure import measure
 from ...statistics import null_band, p_values, random_directions
 from .random_weights import random_networks
 from .target import BATCH, Images, by_unit, tensor
@@ -21,6 +22,15 @@ BLUR_EVERY = 10
 """Steps between two blurs."""
 
 
+@measure(
+    "attribution",
+    title="Activation maximization",
+    null="random directions of the layer; a unit of a random network",
+    replicates="direction",
+    interval="none",
+    family="units",
+    source="Erhan et al. 2009; Olah et al. 2017",
+)
 def activation_maximization(
     model: nn.Module,
     images: Images,

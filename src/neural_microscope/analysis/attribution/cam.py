@@ -7,9 +7,18 @@ import xarray as xr
 from torch import nn
 
 from ...errors import HookError
+from ...measure import measure
 from .target import Images, Target, subject
 
 
+@measure(
+    "attribution",
+    title="Grad-CAM",
+    null="none of its own: `against_untrained`, `sanity_check`, `deletion_insertion`",
+    replicates="image",
+    interval="none",
+    source="Selvaraju et al. 2017",
+)
 def grad_cam(
     model: nn.Module, images: Images, hook_point: str, *, target: Target = None, upsample: bool = True
 ) -> xr.Dataset:

@@ -10,10 +10,19 @@ from torch import Tensor, nn
 
 from ... import named
 from ...errors import DataError
+from ...measure import measure
 from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, null_band, p_values
 from .target import BATCH, Baseline, Images, Subject, Target, absent, subject
 
 
+@measure(
+    "attribution",
+    title="Deletion and insertion",
+    null="random orders of the pixels, or maps of random networks",
+    replicates="order or network",
+    interval="bootstrap over images",
+    source="Petsiuk et al. 2018",
+)
 def deletion_insertion(
     model: nn.Module,
     images: Images,

@@ -10,9 +10,18 @@ import xarray as xr
 from torch import nn
 
 from ...errors import DataError
+from ...measure import measure
 from .target import BATCH, Baseline, Images, Target, absent, subject
 
 
+@measure(
+    "attribution",
+    title="Saliency",
+    null="none of its own: `against_untrained`, `sanity_check`, `deletion_insertion`",
+    replicates="image",
+    interval="none",
+    source="Simonyan et al. 2013",
+)
 def saliency(model: nn.Module, images: Images, *, target: Target = None) -> xr.Dataset:
     """How the target changes with each pixel: ``attribution`` = df/dx [example, row, col] and ``magnitude`` = ``|df/dx|``.
 
@@ -30,6 +39,14 @@ def saliency(model: nn.Module, images: Images, *, target: Target = None) -> xr.D
     return result
 
 
+@measure(
+    "attribution",
+    title="Gradient times input",
+    null="none of its own: `against_untrained`, `sanity_check`, `deletion_insertion`",
+    replicates="image",
+    interval="none",
+    source="Shrikumar et al. 2017",
+)
 def gradient_times_input(model: nn.Module, images: Images, *, target: Target = None) -> xr.Dataset:
     """``attribution`` = x df/dx [example, row, col]: each pixel's first-order part of the target.
 
@@ -42,6 +59,14 @@ def gradient_times_input(model: nn.Module, images: Images, *, target: Target = N
     return explained.table(maps, value, explained.unit, "Shrikumar et al. 2016: x df/dx")
 
 
+@measure(
+    "attribution",
+    title="Integrated gradients",
+    null="none of its own: `against_untrained`, `sanity_check`, `deletion_insertion`",
+    replicates="image",
+    interval="its completeness error",
+    source="Sundararajan et al. 2017",
+)
 def integrated_gradients(
     model: nn.Module,
     images: Images,
@@ -80,6 +105,14 @@ def integrated_gradients(
     return result
 
 
+@measure(
+    "attribution",
+    title="SmoothGrad",
+    null="none of its own: `against_untrained`, `sanity_check`, `deletion_insertion`",
+    replicates="noisy copy",
+    interval="standard error over the copies",
+    source="Smilkov et al. 2017",
+)
 def smooth_grad(
     model: nn.Module, images: Images, *, target: Target = None, noise: float = 0.15, n: int = 25, seed: int = 0
 ) -> xr.Dataset:

@@ -9,10 +9,19 @@ from torch import Tensor, nn
 from ... import named
 from ...errors import DataError
 from ...hooks import evaluation, hooked
+from ...measure import measure
 from ...models import MLP
 from .target import BATCH, Baseline, Images, Target, absent, by_unit, subject
 
 
+@measure(
+    "attribution",
+    title="Occlusion",
+    null="none of its own: `against_untrained`, `sanity_check`, `deletion_insertion`",
+    replicates="image",
+    interval="none",
+    source="Zeiler & Fergus 2014",
+)
 def occlusion(
     model: nn.Module,
     images: Images,
@@ -57,6 +66,13 @@ def _patches(rows: int, cols: int, patch: int, stride: int) -> Tensor:
     return (along(rows)[:, None, :, None] & along(cols)[None, :, None, :]).flatten(0, 1)
 
 
+@measure(
+    "attribution",
+    title="Single-pixel responses",
+    null="none, a description; the untrained network beside it",
+    replicates="–",
+    interval="none",
+)
 def single_pixels(
     model: nn.Module, hook_point: str, *, image_shape: tuple[int, int] | None = None, brightness: float = 1.0
 ) -> xr.Dataset:

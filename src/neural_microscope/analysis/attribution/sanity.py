@@ -11,6 +11,7 @@ from scipy.stats import rankdata
 from torch import nn
 
 from ...errors import DataError
+from ...measure import measure
 from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, null_band, p_values
 from .random_weights import cascade, layers, random_networks
 from .target import Images, Target, subject
@@ -22,6 +23,15 @@ INSENSITIVE = 0.99
 """Maps whose rank correlation with those of random networks reaches this on average are not about the network."""
 
 
+@measure(
+    "attribution",
+    title="Maps against untrained networks",
+    null="the same method on random networks",
+    replicates="random network",
+    interval="none",
+    family="images",
+    source="Adebayo et al. 2018",
+)
 def against_untrained(
     method: Method, model: nn.Module, images: Images, *, target: Target = None, draws: int = 39, seed: int = 0
 ) -> xr.Dataset:
@@ -84,6 +94,15 @@ def _judged(name: str, share: np.ndarray, axes: tuple[str, ...]) -> dict[str, tu
     return {key: (axes, value, {"units": "1"}) for key, value in found.items()}
 
 
+@measure(
+    "attribution",
+    title="Sanity check of a method",
+    null="maps of wholly random networks; the image itself and its edges as controls",
+    replicates="random network and image",
+    interval="bootstrap over images",
+    family="layers",
+    source="Adebayo et al. 2018",
+)
 def sanity_check(
     method: Method, model: nn.Module, images: Images, *, target: Target = None, draws: int = 39, seed: int = 0
 ) -> xr.Dataset:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ...data import ImageSet
 from ...errors import DataError, unknown
 from ...hooks import evaluation, hooked
+from ...measure import measure
 from ...statistics import INTERVAL, ONE_NETWORK, Law, beside, bootstrap_mean
 from .directions import NULL, chosen_directions, losses, matched, right
 from .downstream import BATCH, Downstream, batches, numbers, unit_values
@@ -24,6 +25,17 @@ ROUNDING = 1e-6
 """What a loss in float32 differs by though nothing else does, nat: to this a direction ties with a unit."""
 
 
+@measure(
+    "causal",
+    title="Ablation effects",
+    null="loss: random directions of the same norm on each image, one-sided; accuracy: images newly wrong against "
+    "newly right (exact sign test)",
+    replicates="image",
+    interval="bootstrap over images",
+    family="units of a layer",
+    source="Morcos et al. 2018; McNemar 1947",
+    unit="loss_increase",
+)
 def ablate_all(
     model: nn.Module,
     images: ImageSet,

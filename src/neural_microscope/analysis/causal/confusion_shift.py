@@ -13,11 +13,19 @@ from torch import Tensor, nn
 from ...data import ImageSet
 from ...errors import DataError
 from ...hooks import HookedModel, NamesFilter, evaluation, hooked
+from ...measure import measure
 from ...statistics import beside
 from .dose import random_sets
 from .downstream import BATCH, batches, logits_of, numbers, tensors
 
 
+@measure(
+    "causal",
+    title="Confusion shift",
+    null="random units ablated",
+    replicates="unit",
+    interval="null band only",
+)
 def confusion_shift(
     model: nn.Module,
     images: ImageSet,

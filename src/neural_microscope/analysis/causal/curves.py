@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ...data import ImageSet
 from ...errors import DataError
 from ...hooks import HookedModel, evaluation, hooked
+from ...measure import measure
 from ...statistics import beside, null_band
 from .downstream import BATCH, logits_of, tensors, unit_values
 
@@ -22,6 +23,15 @@ AT_ONCE = 256
 """Images in a pass that stands for several cases: of convolutional networks more leave the processor's cache, at twice the cost."""
 
 
+@measure(
+    "causal",
+    title="Cumulative ablation",
+    null="random orders",
+    replicates="order",
+    interval="null band only",
+    family="orders",
+    source="Morcos et al. 2018",
+)
 def cumulative_ablation(
     model: nn.Module,
     images: ImageSet,

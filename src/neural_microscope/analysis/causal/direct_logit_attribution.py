@@ -13,11 +13,21 @@ from ...axes import of_activation
 from ...data import ImageSet
 from ...errors import HookError
 from ...hooks import HookedModel, evaluation, hooked
+from ...measure import measure
 from ...models import Network
 from ...statistics import beside, shuffles
 from .downstream import BATCH, logits_of, numbers, refuse_diverged, tensors
 
 
+@measure(
+    "causal",
+    title="Direct logit attribution",
+    null="an identity; evidence: labels shuffled",
+    replicates="image",
+    interval="null band only",
+    family="units and classes",
+    source="Elhage et al. 2021",
+)
 def direct_logit_attribution(
     model: nn.Module, images: ImageSet, hook_point: str | None = None, *, draws: int = 100, seed: int = 0
 ) -> xr.Dataset:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ...data import ImageSet
 from ...errors import DataError
 from ...hooks import evaluation, hooked
+from ...measure import measure
 from ...statistics import random_directions
 from .downstream import Downstream, batches, numbers
 
@@ -25,6 +26,14 @@ STRENGTHS = 3
 NULL = "random directions of the same norm for each image, added where the hook point enters the next layer"
 
 
+@measure(
+    "causal",
+    title="Ablation of random directions",
+    null="is itself the null",
+    replicates="direction",
+    interval="none",
+    source="Morcos et al. 2018",
+)
 def ablate_directions(
     model: nn.Module,
     images: ImageSet,

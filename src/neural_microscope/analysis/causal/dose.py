@@ -12,6 +12,7 @@ from torch import nn
 from ...data import ImageSet
 from ...errors import DataError, HookError
 from ...hooks import evaluation, hooked
+from ...measure import measure
 from ...statistics import ONE_NETWORK, beside, bootstrap_mean
 from .directions import losses
 from .downstream import batches, numbers
@@ -19,6 +20,15 @@ from .downstream import batches, numbers
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
 
 
+@measure(
+    "causal",
+    title="Dose and response",
+    null="other random units of the layer, scaled alike",
+    replicates="image",
+    interval="bootstrap over images",
+    family="factors",
+    source="zero ablation and scaling",
+)
 def dose_response(
     model: nn.Module,
     images: ImageSet,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ...data import ImageSet
 from ...hooks import evaluation, hooked
+from ...measure import measure
 from ...statistics import ONE_NETWORK, Law, beside, mean_interval, sign_flips
 from .ablation import ROUNDING
 from .directions import losses
@@ -20,6 +21,16 @@ from .downstream import BATCH, Downstream, batches, numbers
 NULL = "signs of the images' interactions flipped at random, in closed form"
 
 
+@measure(
+    "causal",
+    title="Pairwise interactions",
+    null="each image's interaction had either sign alike (in closed form, an upper bound): does the sign hold on other "
+    "images; not whether it exceeds that of two directions",
+    replicates="image",
+    interval="t interval over images",
+    family="pairs of units",
+    source="Bentkus & Dzindzalieta 2015",
+)
 def interactions(
     model: nn.Module,
     images: ImageSet,

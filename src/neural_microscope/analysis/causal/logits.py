@@ -10,10 +10,19 @@ from torch import nn
 
 from ...data import ImageSet
 from ...hooks import evaluation, hooked
+from ...measure import measure
 from ...statistics import Law, beside, mean_interval
 from .downstream import batches, numbers
 
 
+@measure(
+    "causal",
+    title="Logits without each unit",
+    null="none: logits",
+    replicates="–",
+    interval="–",
+    source="zero ablation",
+)
 def ablated_logits(model: nn.Module, images: ImageSet, hook_point: str) -> xr.Dataset:
     """Logits of all images: ``base`` [example, class], and ``ablated`` [unit, example, class] with each unit (or channel) of the hook
     point in turn set to 0. Exact, as in `ablate_all`, whose errors it raises.
@@ -34,6 +43,15 @@ def ablated_logits(model: nn.Module, images: ImageSet, hook_point: str) -> xr.Da
     )
 
 
+@measure(
+    "causal",
+    title="Label dependence of ablation",
+    null="labels at random, in closed form",
+    replicates="image",
+    interval="t interval over images",
+    family="units of a layer",
+    source="zero ablation",
+)
 def label_dependence(model: nn.Module, images: ImageSet, hook_point: str) -> xr.Dataset:
     """Whether ablating each unit (or channel) hurts the labels that the images have more than labels at random, [unit].
 

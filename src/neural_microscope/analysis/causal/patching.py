@@ -11,12 +11,23 @@ from torch import Tensor, nn
 
 from ...data import ImageSet
 from ...hooks import evaluation, hooked
+from ...measure import measure
 from ...statistics import beside, bootstrap
 from .directions import NULL, chosen_directions, matched
 from .downstream import Downstream, downstream, numbers
 from .pairs import SHARE, Metric, Pairs, attrs, by_pair, joined, pairs, per_unit, share_interval, share_of
 
 
+@measure(
+    "causal",
+    title="Activation patching",
+    null="random directions of the same norm in each pair, two-sided: more than a direction common to all pairs, not "
+    "this unit and no other",
+    replicates="pair",
+    interval="bootstrap over pairs",
+    family="units of a layer",
+    source="Vig et al. 2020; Meng et al. 2022",
+)
 def patch_between(
     model: nn.Module,
     clean: ImageSet,
@@ -98,6 +109,14 @@ def _with_null(
     }
 
 
+@measure(
+    "causal",
+    title="Attribution patching",
+    null="units shuffled, for the correlation with exact patching",
+    replicates="unit",
+    interval="bootstrap over units",
+    source="Nanda 2023",
+)
 def attribution_patching(
     model: nn.Module,
     clean: ImageSet,

@@ -13,12 +13,22 @@ from ...data import ImageSet
 from ...errors import HookError
 from ...hooks import HookedModel, evaluation, hooked
 from ...interventions import patch
+from ...measure import measure
 from ...statistics import beside, random_directions
 from .dose import checked
 from .downstream import downstream, numbers
 from .pairs import SHARE, Metric, Pairs, attrs, by_pair, joined, pairs, per_unit, share_interval, share_of
 
 
+@measure(
+    "causal",
+    title="Path patching",
+    null="random directions in the sender's layer",
+    replicates="pair",
+    interval="bootstrap over pairs",
+    family="receivers",
+    source="Goldowsky-Dill et al. 2023",
+)
 def path_patching(
     model: nn.Module,
     clean: ImageSet,

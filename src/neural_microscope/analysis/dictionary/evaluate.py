@@ -13,6 +13,7 @@ from ... import interventions, named
 from ...data import ImageSet
 from ...errors import DataError
 from ...hooks import activations, evaluation, hooked
+from ...measure import measure
 from ...statistics import (
     ONE_NETWORK,
     bootstrap,
@@ -28,6 +29,14 @@ FLOORS = ("zero", "mean")
 """What the whole layer is replaced by where nothing of it is kept."""
 
 
+@measure(
+    "dictionary",
+    title="Fidelity of a dictionary",
+    null="random dictionaries of the same size; zero and mean in the layer's place",
+    replicates="image",
+    interval="bootstrap over images",
+    source="Cunningham et al. 2023",
+)
 def evaluate_sae(
     sae: TopKSAE,
     acts: xr.DataArray,
@@ -183,6 +192,14 @@ def _losses(
     return losses
 
 
+@measure(
+    "dictionary",
+    title="Stability of a dictionary",
+    null="random directions, as many",
+    replicates="pair of dictionaries",
+    interval="none",
+    source="Sharkey et al. 2022",
+)
 def stability(
     sae_a: TopKSAE, sae_b: TopKSAE, acts: xr.DataArray | None = None, *, draws: int = 199, seed: int = 0
 ) -> xr.Dataset:

@@ -9,12 +9,22 @@ import xarray as xr
 
 from ... import named
 from ...errors import DataError
+from ...measure import measure
 from ...statistics import ONE_NETWORK, halves, null_band, p_values, shuffles
 from .sae import TopKSAE, encode, random_sae
 
 BASES = ("units", "components", "latents", "random")
 
 
+@measure(
+    "dictionary",
+    title="Class purity of latents",
+    null="labels shuffled, the class chosen anew; a random dictionary",
+    replicates="image, one dictionary",
+    interval="bootstrap over judging images",
+    family="latents",
+    source="Mann & Whitney 1947",
+)
 def purity(sae: TopKSAE, acts: xr.DataArray, *, draws: int = 99, resamples: int = 100, seed: int = 0) -> xr.Dataset:
     """How well single elements of four bases of one layer tell a class, [basis]: its units, its principal components
     (each sign an element of its own), the dictionary's latents, and those of a random dictionary of the same size and k.

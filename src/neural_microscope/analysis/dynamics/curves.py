@@ -9,12 +9,21 @@ import xarray as xr
 from scipy import stats
 
 from ...errors import DataError
+from ...measure import measure
 from ...statistics import INTERVAL
 
 RULE_OF_THUMB = 1e-3
 """An update of about this share of the weights is often quoted as healthy (Karpathy, CS231n notes). It is no null."""
 
 
+@measure(
+    "dynamics",
+    title="Learning curve",
+    null="none, a description",
+    replicates="run",
+    interval="none",
+    source="the run's loss and accuracy",
+)
 def learning_curve(training: xr.Dataset, log: xr.Dataset, *, per_octave: int = 4) -> xr.Dataset:
     """Loss and share of errors while learning, of a run's ``training`` and ``log``.
 
@@ -45,6 +54,14 @@ def learning_curve(training: xr.Dataset, log: xr.Dataset, *, per_octave: int = 4
     )
 
 
+@measure(
+    "dynamics",
+    title="Gradient flow",
+    null="none; 0.001 is a rule of thumb",
+    replicates="step",
+    interval="none; the band is the spread of the steps",
+    source="Karpathy, CS231n: ||update|| / ||weights||",
+)
 def gradient_flow(gradients: xr.Dataset, *, per_octave: int = 2) -> xr.Dataset:
     """How large gradients and updates are while learning, of a run's ``gradients`` [step, parameter].
 
@@ -79,6 +96,15 @@ def gradient_flow(gradients: xr.Dataset, *, per_octave: int = 2) -> xr.Dataset:
     )
 
 
+@measure(
+    "dynamics",
+    title="Accuracy per class",
+    null="every class as accurate as all together (binomial; with `counts`)",
+    replicates="test image",
+    interval="Wilson, 95 %",
+    family="classes at one snapshot",
+    source="Wilson 1927",
+)
 def learning_by_class(log: xr.Dataset, *, threshold: float = 0.9, counts: np.ndarray | None = None) -> xr.Dataset:
     """How well each class is read at each snapshot, of a run's ``log``, and since when it stays well read.
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ...data import ImageSet
 from ...errors import DataError, unknown
 from ...hooks import evaluation
+from ...measure import measure
 
 Loss = Literal["cross-entropy", "mse"]
 
@@ -19,6 +20,14 @@ _ENOUGH = 1e-4
 """A residual of this share of the sharpness ends the search: the value's own error is then about its square."""
 
 
+@measure(
+    "dynamics",
+    title="Sharpness",
+    null="none; 2 / learning rate and the untrained network",
+    replicates="set of images",
+    interval="none; the residual is given",
+    source="Cohen et al. 2021; Lanczos 1950",
+)
 def sharpness(
     model: nn.Module,
     images: ImageSet,

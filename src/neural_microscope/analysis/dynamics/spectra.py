@@ -10,9 +10,19 @@ import torch
 import xarray as xr
 
 from ...errors import DataError
+from ...measure import measure
 from ...statistics import null_band, p_values
 
 
+@measure(
+    "dynamics",
+    title="Weight spectra",
+    null="the matrix's entries shuffled; the untrained matrix",
+    replicates="matrix",
+    interval="none: weights are known exactly",
+    family="none: one test a matrix",
+    source="Marchenko & Pastur 1967; Rudelson & Vershynin 2007",
+)
 def weight_spectra(
     states: Iterable[Mapping[str, Any]], steps: Sequence[int], *, draws: int = 39, seed: int = 0
 ) -> xr.Dataset:

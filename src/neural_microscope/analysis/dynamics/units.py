@@ -8,6 +8,7 @@ import xarray as xr
 from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
+from ...measure import measure
 
 LOW, HIGH = 0.01, 0.99
 """Below LOW a unit has ultra-low density, above HIGH it is always on."""
@@ -15,6 +16,14 @@ SATURATED = 0.99
 """Beyond it a tanh or a sigmoid hardly passes a gradient on."""
 
 
+@measure(
+    "dynamics",
+    title="Unit activity",
+    null="none, a description; step 0 stands beside it",
+    replicates="image",
+    interval="none",
+    source="dead: max a = 0 over the examples",
+)
 def activity(acts: xr.DataArray) -> xr.Dataset:
     """How each unit behaves over the examples, at each snapshot if there are any: [snapshot, unit].
 
@@ -48,6 +57,14 @@ def activity(acts: xr.DataArray) -> xr.Dataset:
     )
 
 
+@measure(
+    "dynamics",
+    title="Units that die and revive",
+    null="none, a count",
+    replicates="image",
+    interval="95 % upper end of how often a silent unit could still fire (Clopper and Pearson)",
+    source="Clopper & Pearson 1934",
+)
 def lives(acts: xr.DataArray) -> xr.Dataset:
     """When each unit first fires and when it falls silent for good, [unit]; from [snapshot, example, unit] with ``step``.
 
@@ -87,6 +104,14 @@ def lives(acts: xr.DataArray) -> xr.Dataset:
     )
 
 
+@measure(
+    "dynamics",
+    title="Activation histograms",
+    null="none, a description; step 0 stands beside it",
+    replicates="image",
+    interval="none",
+    source="shares in bins of equal width",
+)
 def histograms(acts: xr.DataArray, *, bins: int = 60, limits: tuple[float, float] | None = None) -> xr.Dataset:
     """Histogram of all activations of a layer at each snapshot, on common bins: ``share`` [snapshot, bin], sums to 1
     with what lies outside.

@@ -10,12 +10,22 @@ import xarray as xr
 
 from ... import named
 from ...errors import DataError
+from ...measure import measure
 from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, halves, shuffles
 from .spaces import beside_null, blocks, space, standardized
 
 Order = np.ndarray | Sequence[int] | Callable[[xr.DataArray], np.ndarray]
 
 
+@measure(
+    "geometry",
+    title="Clusters (silhouette, same-class neighbor purity)",
+    null="labels shuffled over the same distances",
+    replicates="image",
+    interval="over images; see its docstring",
+    family="none: one test a snapshot",
+    source="Rousseeuw 1987",
+)
 def clusters(
     acts: xr.DataArray,
     *,
@@ -67,6 +77,15 @@ def clusters(
     )
 
 
+@measure(
+    "geometry",
+    title="Class separation in few units",
+    null="as many units drawn at random",
+    replicates="held-out image",
+    interval="none",
+    family="all orders and sizes",
+    source="Rousseeuw 1987",
+)
 def subspaces(
     acts: xr.DataArray,
     orders: Mapping[str, Order],

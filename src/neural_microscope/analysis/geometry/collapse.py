@@ -9,12 +9,22 @@ import xarray as xr
 
 from ... import named
 from ...errors import DataError
+from ...measure import measure
 from ...statistics import shuffles
 from .spaces import beside_null, features, space
 
 MEASURES = ("nc1", "nc1_trace", "sb_condition", "nc2_norms", "nc2_angles", "nc3", "nc4")
 
 
+@measure(
+    "geometry",
+    title="Neural collapse",
+    null="labels shuffled",
+    replicates="image",
+    interval="none; the page's rule takes a bootstrap over images of its change",
+    family="none: one test a snapshot",
+    source="Papyan, Han & Donoho 2020",
+)
 def neural_collapse(
     acts: xr.DataArray,
     weights: xr.DataArray | None = None,

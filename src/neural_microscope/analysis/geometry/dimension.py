@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ... import named
+from ...measure import measure
 from .spaces import beside_null, blocks, eigenvalues, shares, shuffled, space
 
 MEASURES = ("participation_ratio", "effective_rank", "components_90", "two_nn")
@@ -18,6 +19,15 @@ PRECISION = 1e-12
 """Variances below this share of the largest are rounding."""
 
 
+@measure(
+    "geometry",
+    title="Dimension (participation ratio, effective rank, components for 90 %, TwoNN)",
+    null="each unit's values shuffled, at the first and last snapshot",
+    replicates="image",
+    interval="none",
+    family="none: one test a snapshot",
+    source="Roy & Vetterli 2007; Facco et al. 2017",
+)
 def dimension(
     acts: xr.DataArray,
     *,

@@ -10,11 +10,20 @@ import xarray as xr
 
 from ... import named
 from ...errors import DataError, MicroscopeError, unknown
+from ...measure import measure
 from .spaces import beside_null, blocks, neighbours
 
 Method = Literal["t-sne", "umap"]
 
 
+@measure(
+    "geometry",
+    title="Layouts (t-SNE, UMAP)",
+    null="the layout's places dealt out at random",
+    replicates="layout (seed) of one network",
+    interval="none",
+    source="van der Maaten & Hinton 2008; McInnes et al. 2018",
+)
 def embed(
     acts: xr.DataArray,
     *,
@@ -52,6 +61,14 @@ def embed(
     )
 
 
+@measure(
+    "geometry",
+    title="Faithfulness of a layout",
+    null="the layout's places dealt out at random",
+    replicates="layout (seed) of one network",
+    interval="none",
+    source="Venna & Kaski 2001",
+)
 def faithfulness(
     acts: xr.DataArray, embedding: xr.DataArray, *, k: int = 10, draws: int = 39, seed: int = 0
 ) -> xr.Dataset:

@@ -9,6 +9,7 @@ import xarray as xr
 
 from ... import named
 from ...errors import DataError, unknown
+from ...measure import measure
 from ...statistics import null_band, p_values
 from .spaces import eigenvalues, features, shares, shuffled, space
 
@@ -17,6 +18,14 @@ NEARLY_EQUAL = 1.1
 """Below this ratio of one eigenvalue to the next, their directions may rotate freely into each other."""
 
 
+@measure(
+    "geometry",
+    title="Principal components",
+    null="parallel analysis: each unit's values shuffled over the images",
+    replicates="image",
+    interval="none",
+    source="eigenvectors of the covariance",
+)
 def pca(
     acts: xr.DataArray,
     *,
@@ -87,6 +96,14 @@ def pca(
     )
 
 
+@measure(
+    "geometry",
+    title="Variance between classes",
+    null="(classes − 1) / (images − 1), in words",
+    replicates="image",
+    interval="none",
+    source="Fisher 1925",
+)
 def between_classes(result: xr.Dataset) -> np.ndarray:
     """The share of the scores' variance that lies between the class means, at each snapshot of a `pca` result, 0..1.
 

@@ -11,6 +11,7 @@ import xarray as xr
 from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
+from ...measure import measure
 from ...statistics import null_band, p_values
 from .pca import _largest, _warning, gaps
 from .spaces import shares
@@ -39,6 +40,14 @@ class Moments:
         return Moments(n, self.mean + step * (other.n / n), self.scatter + other.scatter + moved)
 
 
+@measure(
+    "geometry",
+    title="Principal components of any number of images",
+    null="independent normal units of the same variances",
+    replicates="image",
+    interval="none",
+    source="Chan, Golub & LeVeque 1979",
+)
 def pca_streaming(
     batches: Iterable[xr.DataArray], *, components: int = 2, draws: int = 20, seed: int = 0
 ) -> xr.Dataset:

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ...axes import unit_axis
-from ...measure import MEASURES, measure, of
+from ...measure import of
 from ...statistics import bootstrap, halves
 from .. import causal, dynamics, geometry, predictions, selectivity, similarity
 from .untrained import IMAGES, untrained_networks
@@ -25,82 +25,74 @@ ORDERS = 41
 """Random orders beside them."""
 
 
-def _of(area: str, function: Any) -> Any:
-    """The measure, registered here where its own file does not yet."""
-    if f"{area}.{function.__name__}" not in MEASURES:
-        title = function.__name__.replace("_", " ")
-        measure(area, title=title, null="see its docstring", replicates="image", interval="none")(function)
-    return of(function)
-
-
-@_of("dynamics", dynamics.learning_curve).on("network")
+@of(dynamics.learning_curve).on("network")
 def _curve(at: Any) -> xr.Dataset:
     return dynamics.learning_curve(at.run.training, at.run.log)
 
 
-@_of("dynamics", dynamics.learning_by_class).on("network")
+@of(dynamics.learning_by_class).on("network")
 def _classes(at: Any) -> xr.Dataset:
     return dynamics.learning_by_class(at.run.log)
 
 
-@_of("dynamics", dynamics.gradient_flow).on("network")
+@of(dynamics.gradient_flow).on("network")
 def _gradients(at: Any) -> xr.Dataset | None:
     there = at.run.description["record"]["norms_every"] and at.run.training.sizes["step"] > 0
     return dynamics.gradient_flow(at.run.gradients) if there else None
 
 
-@_of("dynamics", dynamics.weight_spectra).on("network")
+@of(dynamics.weight_spectra).on("network")
 def _spectra(at: Any) -> xr.Dataset:
     return dynamics.weight_spectra((at.run.weights(step) for step in at.run.steps), at.run.steps)
 
 
-@_of("dynamics", dynamics.activity).on("layer")
+@of(dynamics.activity).on("layer")
 def _activity(at: Any) -> xr.Dataset:
     return dynamics.activity(at.peaks)  # of a channel its highest position: it is on where any is
 
 
-@_of("dynamics", dynamics.activity).on("layer", "mean")
+@of(dynamics.activity).on("layer", "mean")
 def _mean_activity(at: Any) -> xr.Dataset:
     return dynamics.activity(at.acts)
 
 
-@_of("dynamics", dynamics.histograms).on("layer")
+@of(dynamics.histograms).on("layer")
 def _histograms(at: Any) -> xr.Dataset:
     before = at.hook_point.replace("hook_post", "hook_pre")
     return dynamics.histograms(at.run.activations(before if before in at.run.hook_points else at.hook_point))
 
 
-@_of("dynamics", dynamics.lives).on("layer")
+@of(dynamics.lives).on("layer")
 def _lives(at: Any) -> xr.Dataset:
     return dynamics.lives(at.peaks)
 
 
-@_of("predictions", predictions.confusion).on("network")
+@of(predictions.confusion).on("network")
 def _confusion(at: Any) -> xr.Dataset:
     return predictions.confusion(at.logits)
 
 
-@_of("predictions", predictions.confusion_over_time).on("network")
+@of(predictions.confusion_over_time).on("network")
 def _confusions(at: Any) -> xr.Dataset:
     return predictions.confusion_over_time(at.logits)
 
 
-@_of("predictions", predictions.learning_order).on("network")
+@of(predictions.learning_order).on("network")
 def _order(at: Any) -> xr.Dataset:
     return predictions.learning_order(at.logits)
 
 
-@_of("predictions", predictions.calibration_error).on("network")
+@of(predictions.calibration_error).on("network")
 def _reliability(at: Any) -> xr.Dataset:
     return predictions.calibration_error(at.logits)
 
 
-@_of("geometry", geometry.pca).on("layer")
+@of(geometry.pca).on("layer")
 def _pca(at: Any) -> xr.Dataset:
     return _map_of(at.acts)
 
 
-@_of("geometry", geometry.pca).on("layer", "untrained")
+@of(geometry.pca).on("layer", "untrained")
 def _pca_untrained(at: Any) -> xr.Dataset:
     return _map_of(at.acts.isel(snapshot=[0]))
 
@@ -111,17 +103,17 @@ def _map_of(acts: xr.DataArray) -> xr.Dataset:
     return found.assign(between=geometry.between_classes(found))
 
 
-@_of("geometry", geometry.dimension).on("layer")
+@of(geometry.dimension).on("layer")
 def _dimension(at: Any) -> xr.Dataset:
     return geometry.dimension(at.acts, two_nn_at=(0, -1))
 
 
-@_of("geometry", geometry.clusters).on("layer")
+@of(geometry.clusters).on("layer")
 def _clusters(at: Any) -> xr.Dataset:
     return geometry.clusters(at.acts, at=(0, -1))
 
 
-@_of("geometry", geometry.neural_collapse).on("network")
+@of(geometry.neural_collapse).on("network")
 def _collapse(at: Any) -> xr.Dataset | None:
     """Of the last hidden layer, with ``nc1_trace_change_low`` and ``…_high``: bootstrap interval over images of its value over
     the first's.
@@ -153,80 +145,80 @@ def _output(run: Any, acts: xr.DataArray) -> tuple[xr.DataArray | None, xr.DataA
     return xr.DataArray(matrices, dims=("snapshot", "class", axis)), xr.DataArray(offsets, dims=("snapshot", "class"))
 
 
-@_of("similarity", similarity.matrix).on("network")
+@of(similarity.matrix).on("network")
 def _similarity(at: Any) -> xr.Dataset | None:
     ends = {layer.short: layer.trained for layer in at.layers}
     return similarity.matrix(ends, ends) if ends else None
 
 
-@_of("similarity", similarity.drift).on("layer")
+@of(similarity.drift).on("layer")
 def _drift(at: Any) -> xr.Dataset:
     return similarity.drift(at.acts, components=min(5, at.acts.sizes[at.axis]))
 
 
-@_of("similarity", similarity.unit_drift).on("layer")
+@of(similarity.unit_drift).on("layer")
 def _unit_drift(at: Any) -> xr.Dataset:
     return similarity.unit_drift(at.acts)
 
 
-@_of("selectivity", selectivity.class_selectivity).on("layer")
+@of(selectivity.class_selectivity).on("layer")
 def _selectivity(at: Any) -> xr.Dataset:
     return selectivity.class_selectivity(at.trained)
 
 
-@_of("selectivity", selectivity.class_selectivity).on("layer", "untrained")
+@of(selectivity.class_selectivity).on("layer", "untrained")
 def _selectivity_untrained(at: Any) -> xr.Dataset:
     return selectivity.class_selectivity(at.acts.isel(snapshot=0))
 
 
-@_of("selectivity", selectivity.agreement).on("layer")
+@of(selectivity.agreement).on("layer")
 def _agreement(at: Any) -> xr.Dataset:
     return selectivity.agreement(at["selectivity.class_selectivity"])
 
 
-@_of("selectivity", selectivity.basis_comparison).on("layer")
+@of(selectivity.basis_comparison).on("layer")
 def _basis(at: Any) -> xr.Dataset:
     trained = at.trained
     components = geometry.pca(trained, components=min(trained.shape[1], trained.shape[0] - 1))["direction"]
     return selectivity.basis_comparison(trained, {"principal components": components})
 
 
-@_of("selectivity", selectivity.over_time).on("layer")
+@of(selectivity.over_time).on("layer")
 def _life(at: Any) -> xr.Dataset:
     return selectivity.over_time(at.acts)
 
 
-@_of("selectivity", selectivity.class_means).on("layer")
+@of(selectivity.class_means).on("layer")
 def _means(at: Any) -> xr.DataArray:
     return selectivity.class_means(at.trained)
 
 
-@_of("selectivity", selectivity.class_means).on("layer", "untrained")
+@of(selectivity.class_means).on("layer", "untrained")
 def _means_untrained(at: Any) -> xr.DataArray:
     return selectivity.class_means(at.acts.isel(snapshot=0))
 
 
-@_of("selectivity", selectivity.top_examples).on("layer")
+@of(selectivity.top_examples).on("layer")
 def _top(at: Any) -> xr.DataArray:
     return selectivity.top_examples(at.trained, n=TOP)
 
 
-@_of("selectivity", selectivity.quantile_examples).on("layer")
+@of(selectivity.quantile_examples).on("layer")
 def _quantiles(at: Any) -> xr.Dataset:
     return selectivity.quantile_examples(at.trained)
 
 
-@_of("causal", causal.ablate_all).on("layer")
+@of(causal.ablate_all).on("layer")
 def _effects(at: Any) -> xr.Dataset:
     return causal.ablate_all(at.run.model(), at.run.probe, at.hook_point)
 
 
-@_of("causal", causal.label_dependence).on("layer")
+@of(causal.label_dependence).on("layer")
 def _dependence(at: Any) -> xr.Dataset:
     return causal.label_dependence(at.run.model(), at.run.probe, at.hook_point)
 
 
-@_of("causal", causal.dose_response).on("layer")
+@of(causal.dose_response).on("layer")
 def _dose(at: Any) -> xr.Dataset | None:
     """Of the unit whose ablation raises the loss most; None where none raises it."""
     added = at["causal.ablate_all"]["loss_increase"].values
@@ -238,13 +230,13 @@ def _dose(at: Any) -> xr.Dataset | None:
     )
 
 
-@_of("controls", untrained_networks).on("layer")
+@of(untrained_networks).on("layer")
 def _untrained(at: Any) -> xr.Dataset:
     probe = at.run.probe
     return untrained_networks(at.run.model(), probe.balanced(min(IMAGES, probe.most_balanced)), at.hook_point)
 
 
-@_of("causal", causal.cumulative_ablation).on("network")
+@of(causal.cumulative_ablation).on("network")
 def _cumulative(at: Any) -> xr.Dataset | None:
     """Units of all hidden layers ablated one after the other: the most selective first, the costliest first, or at random."""
     if not at.layers:

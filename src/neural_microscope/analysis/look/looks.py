@@ -12,7 +12,7 @@ import xarray as xr
 
 from ...axes import unit_axis
 from ...errors import RunError, unknown
-from ...measure import MEASURES, Scope
+from ...measure import MEASURES, Scope, every
 from ...processes import Steps, one_by_one
 from ...run import Run
 from .. import similarity
@@ -100,10 +100,10 @@ class FirstLook(_Look):
 
 def asked_for(scope: Scope) -> Iterator[str]:
     """The names of all results that the default analysis asks for, of a network or a layer."""
-    for name, measure in MEASURES.items():
+    for measure in every():
         for variant, asked in measure.asked.items():
             if asked.scope == scope:
-                yield f"{name}/{variant}" if variant else name
+                yield f"{measure.name}/{variant}" if variant else measure.name
 
 
 def begun(run: Run) -> FirstLook:

@@ -20,6 +20,7 @@ from ... import named
 from ...axes import unit_axis
 from ...data import ImageSet
 from ...hooks import activations
+from ...measure import measure
 from ...statistics import shuffles, spearman
 from .. import geometry, selectivity
 from ..attribution.random_weights import random_networks
@@ -110,6 +111,14 @@ FAINT = 1e-6
 """A loss below it is none, nats."""
 
 
+@measure(
+    "controls",
+    title="Untrained networks and shuffled labels",
+    null="is itself a null",
+    replicates="network, shuffle",
+    interval="Student's prediction interval over networks",
+    source="Adebayo et al. 2018; Saxe et al. 2011",
+)
 def untrained_networks(
     model: nn.Module, images: ImageSet, hook_point: str, *, networks: int = NETWORKS, seed: int = SEED
 ) -> xr.Dataset:

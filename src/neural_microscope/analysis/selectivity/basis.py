@@ -11,6 +11,7 @@ from scipy.stats import rankdata
 from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
+from ...measure import measure
 from ...statistics import null_band, p_values, shuffles
 from . import judging
 
@@ -19,6 +20,13 @@ Directions = xr.DataArray | np.ndarray
 _WIDTH = 1024
 
 
+@measure(
+    "selectivity",
+    title="Activations in another basis",
+    null="none, a change of basis",
+    replicates="–",
+    interval="–",
+)
 def in_basis(acts: xr.DataArray, directions: Directions) -> xr.DataArray:
     """The activations along other directions: x @ directionsᵀ, as the same axes with one ``unit`` for each direction.
 
@@ -51,6 +59,15 @@ def _matrix(directions: Directions, axis: str, size: int) -> np.ndarray:
     return found
 
 
+@measure(
+    "selectivity",
+    title="Units against other bases",
+    null="random rotations of the layer's space",
+    replicates="rotation",
+    interval="null band only",
+    family="none: one test a basis",
+    source="Dey et al. 2020",
+)
 def basis_comparison(
     acts: xr.DataArray, directions: Mapping[str, Directions] | None = None, *, draws: int = 60, seed: int = 0
 ) -> xr.Dataset:
@@ -149,6 +166,14 @@ def _auc(z: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     return judging.auc_by_class(sums[0], counts[0])
 
 
+@measure(
+    "selectivity",
+    title="Units less random directions",
+    null="is compared with untrained networks and shuffled labels",
+    replicates="rotation",
+    interval="none",
+    source="Dey et al. 2020",
+)
 def auc_gap(acts: xr.DataArray, *, draws: int = 8, seed: int = 0) -> float:
     """Mean AUC of the units less that of the axes of ``draws`` random rotations, the class and sign chosen on one half of the examples
     and judged on the other: -0.5..0.5. Above 0, single units tell the classes apart better than random directions do. ``acts``

@@ -9,6 +9,7 @@ import xarray as xr
 
 from ... import named
 from ...axes import unit_axis
+from ...measure import measure
 from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, p_values, shuffles
 from . import judging
 
@@ -18,6 +19,13 @@ EPSILON = 1e-3
 QUANTILES = (0.1, 0.5, 0.9)
 
 
+@measure(
+    "selectivity",
+    title="Mean activation per class",
+    null="none, a description",
+    replicates="–",
+    interval="–",
+)
 def class_means(acts: xr.DataArray) -> xr.DataArray:
     """Mean activation of each unit over the examples of each class: [snapshot, class, unit]; NaN for a class without
     examples. Of a gradient at a hook point it gives the mean gradient.
@@ -38,6 +46,14 @@ def class_means(acts: xr.DataArray) -> xr.DataArray:
     )
 
 
+@measure(
+    "selectivity",
+    title="Selectivity for each class",
+    null="none, a description",
+    replicates="–",
+    interval="–",
+    source="Morcos et al. 2018",
+)
 def selectivity_by_class(acts: xr.DataArray) -> xr.DataArray:
     """How much more each unit answers to each class than to the others: [snapshot, class, unit], -1..1.
 
@@ -71,6 +87,13 @@ def rest_of(means: np.ndarray, best: np.ndarray) -> np.ndarray:
     return (np.nansum(means, -2) - best) / np.where(others > 0, others, np.nan)
 
 
+@measure(
+    "selectivity",
+    title="Units with the highest values",
+    null="none, a description",
+    replicates="–",
+    interval="–",
+)
 def top_units(values: xr.DataArray, *, n: int = 3) -> xr.DataArray:
     """The units with the highest values for each class, highest first: unit numbers [class, rank].
 
@@ -85,6 +108,15 @@ def top_units(values: xr.DataArray, *, n: int = 3) -> xr.DataArray:
     return xr.DataArray(found, dims=("class", "rank"), coords=named.kept(values, "class"), name=values.name)
 
 
+@measure(
+    "selectivity",
+    title="Tuning curves",
+    null="labels shuffled",
+    replicates="image",
+    interval="bootstrap for the means; none for the variance explained",
+    family="units of a layer",
+    source="Fisher 1925",
+)
 def tuning(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset:
     """Tuning curves: what each unit does for each class, [class, unit], beside what it does for any class.
 

@@ -10,8 +10,16 @@ import xarray as xr
 from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
+from ...measure import measure
 
 
+@measure(
+    "selectivity",
+    title="Top-activating images",
+    null="none, a description",
+    replicates="–",
+    interval="–",
+)
 def top_examples(acts: xr.DataArray, *, n: int = 8) -> xr.DataArray:
     """The examples that excite each unit most, strongest first: example numbers [unit, rank]; of several snapshots
     the last.
@@ -25,6 +33,14 @@ def top_examples(acts: xr.DataArray, *, n: int = 8) -> xr.DataArray:
     return xr.DataArray(order, dims=(unit_axis(acts.dims), "rank"), name=acts.name, attrs={"n_examples": x.shape[1]})
 
 
+@measure(
+    "selectivity",
+    title="Images at activation quantiles",
+    null="none, a description",
+    replicates="–",
+    interval="–",
+    source="Bolukbasi et al. 2021",
+)
 def quantile_examples(
     acts: xr.DataArray, *, quantiles: Sequence[float] = (1.0, 0.75, 0.5, 0.25, 0.0), per: int = 6
 ) -> xr.Dataset:

@@ -11,6 +11,7 @@ from scipy.stats import pearson3, rankdata
 from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
+from ...measure import measure
 from ...statistics import INTERVAL, false_discovery
 from . import judging
 from .classes import index, rest_of
@@ -18,6 +19,15 @@ from .classes import index, rest_of
 ALPHA = 0.05
 
 
+@measure(
+    "selectivity",
+    title="Selectivity over training",
+    null="as many images at random (rank sum, known law)",
+    replicates="image of the judging half",
+    interval="null band only",
+    family="units at one snapshot",
+    source="Mann & Whitney 1947; Ranadive et al. 2023",
+)
 def over_time(acts: xr.DataArray, *, seed: int = 0) -> xr.Dataset:
     """What each unit prefers at each snapshot, and since when for good; ``acts`` [snapshot, example, unit] (or channel).
 

@@ -9,6 +9,7 @@ from scipy.stats import rankdata
 from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
+from ...measure import measure
 from ...statistics import (
     ONE_NETWORK,
     false_discovery,
@@ -25,6 +26,16 @@ MEASURES = ("selectivity", "auc", "mutual_information", "precision")
 JUDGED = (*MEASURES, "monosemanticity")
 
 
+@measure(
+    "selectivity",
+    title="Class selectivity",
+    null="AUC: as many images at random (rank sum, known law); the other measures: labels shuffled, the class chosen anew",
+    replicates="image of the judging half",
+    interval="see its docstring; none where too few images are active",
+    family="units of a layer",
+    source="Morcos et al. 2018; Zhou et al. 2015; Mann & Whitney 1947",
+    unit="auc",
+)
 def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset:
     """How much more a unit answers to one class than to the others, [unit], beside what shuffled labels give.
 
@@ -194,6 +205,15 @@ def _with_null(
     }
 
 
+@measure(
+    "selectivity",
+    title="Rank agreement between measures",
+    null="units in random order",
+    replicates="unit",
+    interval="Bonett and Wright 2000, from six units on",
+    family="pairs of measures",
+    source="Spearman 1904; Bonett & Wright 2000",
+)
 def agreement(table: xr.Dataset, *, draws: int = 500, seed: int = 0) -> xr.Dataset:
     """How far the measures of `class_selectivity` rank the units alike: Spearman's rho, [measure, measure_b], -1..1.
 

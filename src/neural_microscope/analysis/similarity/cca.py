@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ...errors import DataError, unknown
+from ...measure import measure
 from ...statistics import null_band, p_values
 from . import pairs
 
@@ -16,6 +17,14 @@ SOURCE = (
 )
 
 
+@measure(
+    "similarity",
+    title="CCA (SVCCA, PWCCA)",
+    null="the images of one side shuffled",
+    replicates="image",
+    interval="random halves of the images (delete-half jackknife)",
+    source="Raghu et al. 2017; Morcos et al. 2018",
+)
 def cca(a: xr.DataArray, b: xr.DataArray, *, keep: float = 0.99, draws: int = 100, seed: int = 0) -> xr.Dataset:
     """Canonical correlations of two sets of activations of the same examples, and three summaries of them, 0..1.
 
@@ -87,6 +96,14 @@ def _holding(size: np.ndarray, keep: float) -> int:
     return min(int(np.searchsorted(share, keep - 1e-12)) + 1, len(size))
 
 
+@measure(
+    "similarity",
+    title="Principal angles",
+    null="images shuffled, or random subspaces",
+    replicates="image",
+    interval="none",
+    source="Björck & Golub 1973",
+)
 def principal_angles(
     a: xr.DataArray,
     b: xr.DataArray,

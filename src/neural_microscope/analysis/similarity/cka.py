@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ...errors import DataError
+from ...measure import measure
 from . import pairs
 
 SOURCE = (
@@ -16,6 +17,14 @@ SOURCE = (
 )
 
 
+@measure(
+    "similarity",
+    title="CKA",
+    null="the images of one side shuffled",
+    replicates="image",
+    interval="random halves of the images (delete-half jackknife)",
+    source="Kornblith et al. 2019; Nguyen et al. 2021",
+)
 def cka(a: xr.DataArray, b: xr.DataArray, *, debiased: bool = True, draws: int = 100, seed: int = 0) -> xr.Dataset:
     """Linear CKA of two sets of activations of the same examples, a scalar.
 
@@ -39,6 +48,14 @@ def cka(a: xr.DataArray, b: xr.DataArray, *, debiased: bool = True, draws: int =
     return pairs.table(found, {}, a, b, **attrs, **pairs.reason(x, y))
 
 
+@measure(
+    "similarity",
+    title="CKA from batches",
+    null="none; 0 is expected of unrelated sides",
+    replicates="image",
+    interval="none",
+    source="Nguyen et al. 2021",
+)
 def minibatch_cka(batches: Iterable[tuple[xr.DataArray, xr.DataArray]]) -> xr.Dataset:
     """Debiased CKA of more examples than fit in memory: the three HSIC terms are averaged over the batches, then divided.
 

@@ -9,6 +9,7 @@ import xarray as xr
 
 from ... import named
 from ...errors import DataError
+from ...measure import measure
 from . import pairs
 from .cca import cca, svcca_relation
 from .cka import cka, influence
@@ -21,6 +22,14 @@ TOP = 0.01
 """The share of the examples, the most displaced ones, that `compare` leaves out once."""
 
 
+@measure(
+    "similarity",
+    title="Several similarities at once",
+    null="the images of one side shuffled",
+    replicates="image",
+    interval="random halves of the images (delete-half jackknife)",
+    source="Ding et al. 2021",
+)
 def compare(a: xr.DataArray, b: xr.DataArray, *, draws: int = 100, seed: int = 0) -> xr.Dataset:
     """Every measure of similarity of two sets of activations of the same examples, and which examples it rests on.
 
@@ -54,6 +63,15 @@ def compare(a: xr.DataArray, b: xr.DataArray, *, draws: int = 100, seed: int = 0
     return xr.merge([own, *parts], combine_attrs="override").assign_attrs(own.attrs | pairs.reason(x, y))
 
 
+@measure(
+    "similarity",
+    title="Similarity of all layers",
+    null="the images of one side shuffled",
+    replicates="image",
+    interval="none",
+    family="all pairs of layers",
+    source="Kornblith et al. 2019; Ding et al. 2021; Raghu et al. 2017",
+)
 def matrix(
     a: Mapping[str, xr.DataArray],
     b: Mapping[str, xr.DataArray] | None = None,

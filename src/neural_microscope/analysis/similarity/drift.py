@@ -12,6 +12,7 @@ from scipy import linalg
 from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
+from ...measure import measure
 from ...statistics import halves, null_band, p_values
 from . import pairs
 from .cca import angles
@@ -27,6 +28,15 @@ SOURCE = (
 )
 
 
+@measure(
+    "similarity",
+    title="Drift",
+    null="function, CKA and Procrustes: the reference's images shuffled; subspace angle and shift across: two "
+    "disjoint halves of the images at one snapshot; movement, shift, scaling and rotation: exactly 0 where a layer stands still",
+    replicates="image",
+    interval="random halves",
+    source="Ding et al. 2021",
+)
 def drift(
     acts: xr.DataArray,
     *,

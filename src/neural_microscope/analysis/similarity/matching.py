@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
+from ...measure import measure
 from ...statistics import false_discovery, halves, null_band
 from . import pairs
 
@@ -21,6 +22,15 @@ SHUFFLED = "units matched anew to the second side with its examples shuffled: no
 SOURCE = "Li et al. 2016 (units matched by correlation); Kuhn 1955 (one-to-one assignment)"
 
 
+@measure(
+    "similarity",
+    title="Units matched across networks",
+    null="see its docstring (decides); images shuffled (weak)",
+    replicates="unit, matched on one half, judged on the other",
+    interval="none",
+    family="units of a layer",
+    source="Kuhn 1955; Li et al. 2016",
+)
 def match_units(
     a: xr.DataArray, b: xr.DataArray, *, absolute: bool = False, draws: int = 400, seed: int = 0
 ) -> xr.Dataset:
@@ -78,6 +88,15 @@ def match_units(
     return pairs.table(values, dict.fromkeys(values, (axis,)), a, b, **attrs, **words)
 
 
+@measure(
+    "similarity",
+    title="Units found again on other seeds",
+    null="as `match_units`, in each network",
+    replicates="network",
+    interval="none: a count, k of n",
+    family="units of a layer",
+    source="Li et al. 2016",
+)
 def replication(
     acts: Mapping[str, xr.DataArray] | Sequence[xr.DataArray],
     *,

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from ...axes import UNIT_AXES
+from ...measure import measure
 from . import pairs
 
 SOURCE = (
@@ -13,6 +14,14 @@ SOURCE = (
 )
 
 
+@measure(
+    "similarity",
+    title="Procrustes distance",
+    null="the images of one side shuffled",
+    replicates="image",
+    interval="random halves of the images (delete-half jackknife)",
+    source="Ding et al. 2021",
+)
 def procrustes(a: xr.DataArray, b: xr.DataArray, *, draws: int = 100, seed: int = 0) -> xr.Dataset:
     """Orthogonal Procrustes distance of two sets of activations of the same examples, and the map that is best.
 

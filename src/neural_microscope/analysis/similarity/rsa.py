@@ -9,12 +9,21 @@ from scipy.stats import rankdata
 
 from ... import named
 from ...errors import DataError, unknown
+from ...measure import measure
 from . import pairs
 
 METRICS = ("correlation", "euclidean", "cosine")
 SOURCE = "Kriegeskorte et al. 2008; Spearman of the upper triangles of the dissimilarity matrices; null: Mantel 1967"
 
 
+@measure(
+    "similarity",
+    title="Representational similarity analysis",
+    null="the images of one side shuffled",
+    replicates="image",
+    interval="random halves of the images (delete-half jackknife)",
+    source="Kriegeskorte et al. 2008",
+)
 def rsa(
     a: xr.DataArray,
     b: xr.DataArray,

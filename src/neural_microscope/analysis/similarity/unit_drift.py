@@ -9,11 +9,20 @@ import xarray as xr
 
 from ... import named
 from ...axes import unit_axis
+from ...measure import measure
 from ...statistics import false_discovery, null_band
 from . import pairs
 from .drift import origins
 
 
+@measure(
+    "similarity",
+    title="Drift of units",
+    null="every other unit at the reference",
+    replicates="unit",
+    interval="none",
+    family="units at one snapshot",
+)
 def unit_drift(acts: xr.DataArray, *, reference: int | Literal["previous"] = -1) -> xr.Dataset:
     """How much each unit is still itself: its activations against its own at a reference snapshot, [snapshot, unit].
 
