@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import subprocess
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +297,26 @@ def test_an_unknown_hook_point_is_an_error_before_anything_is_made_or_trained(tm
 def test_the_probe_is_as_large_as_the_smallest_class_allows(tmp_path: Path) -> None:
     small_runs.train(tmp_path / "run", record=nm.RecordConfig(probe_size=10_000), epochs=0)
     assert len(nm.Run.open(tmp_path / "run").probe) == 30
+
+
+@pytest.mark.parametrize(
+    ("few", "words"), [(0, "class 1 has none"), (1, "class 1 has 1"), (3, "class 1 has 3"), (9, "")]
+)
+def test_a_rare_or_empty_class_is_said_once_noted_and_takes_nothing_from_the_others(
+    tmp_path: Path, few: int, words: str
+) -> None:
+    test = DATA.test.subset(
+        np.sort(np.concatenate([np.flatnonzero(DATA.test.labels == c)[: few if c == 1 else None] for c in range(3)]))
+    )
+    data = nm.data.Dataset("made up", DATA.train, test, "of one's own")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        nm.train(small_runs.mlp(), data, nm.TrainConfig(epochs=1), observers=[nm.Recorder(tmp_path / "run")])
+    run = nm.Run.open(tmp_path / "run")
+    assert np.bincount(run.probe.labels).tolist() == [10, few, 10]
+    assert [words in str(one.message) for one in told] == [True] * bool(words)
+    assert run.description["data"]["note"].startswith("of one's own")
+    assert words in run.description["data"]["note"]
 
 
 def test_every_class_comes_into_the_gallery_in_turn(tmp_path: Path) -> None:

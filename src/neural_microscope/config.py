@@ -186,7 +186,8 @@ class RecordConfig:
     hook_points: tuple[str, ...] = ()
     """Hook points to record; empty means all but the input."""
     probe_size: int = 1000
-    """Class-balanced test images whose activations are recorded, fixed for the run's life."""
+    """Test images whose activations are recorded, fixed for the run's life; as many of each class as of any other, as far as the test
+    set has them. A class that is rare there gives all it has, which is said and noted, and takes nothing from the others."""
     gallery_size: int = 10
     """Probe images whose whole feature maps are kept (convolutional layers); the first of each class in turn."""
     norms_every: int = 10

@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from . import __version__, config
 from .config import RecordConfig
-from .data import Dataset, load
+from .data import Dataset, ImageSet, load
 from .errors import RunError, UnknownName
 from .hooks import ActivationCache, evaluation, hooked
 from .models import Network
@@ -160,8 +161,11 @@ class Recorder(Observer):
     def _choose(self, training: Training) -> None:
         """What is looked at for the run's whole life."""
         test = training.data.test
-        self.probe_indices = test.balanced_indices(min(self.record.probe_size, test.most_balanced), seed=0)
+        self.probe_indices = test.balanced_indices(min(self.record.probe_size, test.most_balanced))
         self.probe = test.subset(self.probe_indices)
+        self.note = _uneven(self.probe, test)
+        if self.note:
+            warnings.warn(self.note, UserWarning, stacklevel=4)
         self.gallery = _gallery(self.probe.labels, self.record.gallery_size)
         self.names = list(self.record.hook_points)
 
@@ -188,7 +192,7 @@ class Recorder(Observer):
         self.writer = RunWriter.create(self.folder, description, self.probe, self.probe_indices, groups, coordinates)
 
     def _describe(self, training: Training, cache: ActivationCache) -> dict[str, Any]:
-        model = training.model
+        model, note = training.model, f"{training.data.note} {self.note}".strip()
         if isinstance(model, Network):
             about = {**config.to_json(model.config), "seed": model.seed}
         else:
@@ -199,7 +203,7 @@ class Recorder(Observer):
             "model": about,
             "train": config.to_json(training.config),
             "record": config.to_json(self.record),
-            "data": {"name": training.data.name, "sha256": training.data.sha256, "note": training.data.note},
+            "data": {"name": training.data.name, "sha256": training.data.sha256, "note": note},
             "sampler": "custom" if training.custom_sampler else "default",
             "schedule": self.schedule,
             "total_steps": training.total_steps,
@@ -293,6 +297,18 @@ def _own_randomness(training: Training) -> Any:
     """A module may be random in evaluation mode too: looking at it must not change what it learns."""
     device = torch.device(training.config.device)
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+
+
+def _uneven(probe: ImageSet, test: ImageSet) -> str:
+    """One line on the classes of which the test set has too few images for an equal share of the probe; else nothing."""
+    held, all_of = (np.bincount(one.labels, minlength=one.classes) for one in (probe, test))
+    few = np.flatnonzero((held == all_of) & ((held == 0) | (held < held.max() - 1)))
+    if not len(few):
+        return ""
+    said = [f"class {c} has {held[c] or 'none'}" for c in few[:10]] + [f"{len(few) - 10} more classes"] * (
+        len(few) > 10
+    )
+    return f"the test set has too few images of some classes for a balanced probe: {', '.join(said)}; others up to {held.max()}"
 
 
 def _gallery(labels: np.ndarray, size: int) -> list[int]:

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -140,8 +141,33 @@ def test_a_dead_layer_is_called_undefined_and_not_collapsed(page: Callable[[str]
 
 def test_too_few_probe_images_are_refused_in_one_sentence(tmp_path: Path) -> None:
     small_runs.train(tmp_path / "small")
-    with pytest.raises(nm.errors.RunError, match="12 probe images; this analysis needs 20"):
+    with pytest.raises(
+        nm.errors.RunError, match=r"12 probe images; this analysis needs 20 or more: RecordConfig\(probe_size"
+    ):
         first_look(nm.Run.open(tmp_path / "small"))
+    few = nm.data.Dataset("few", DIGITS.train, DIGITS.test.balanced(15))
+    nm.train(mlp(hidden=(5,)), few, nm.TrainConfig(epochs=0), observers=[nm.Recorder(tmp_path / "few", RECORD)])
+    with pytest.raises(
+        nm.errors.RunError, match="15 probe images; this analysis needs 20 or more: record with a test set"
+    ):
+        first_look(nm.Run.open(tmp_path / "few"))
+
+
+def relabelled(images: nm.data.ImageSet) -> nm.data.ImageSet:
+    """Labels from 1 to 10, as of EMNIST's letters, and one image of class 6."""
+    kept = [*np.flatnonzero(images.labels != 5), np.flatnonzero(images.labels == 5)[0]]
+    return nm.data.ImageSet(images.images[kept], images.labels[kept] + 1, 11, images.name)
+
+
+@pytest.mark.filterwarnings("ignore:the test set has too few images of some classes")
+def test_an_empty_and_a_rare_class_have_a_page_that_says_so(tmp_path: Path) -> None:
+    data = nm.data.Dataset("letters", relabelled(DIGITS.train), relabelled(DIGITS.test))
+    observers = [nm.Recorder(tmp_path / "run", RECORD)]
+    nm.train(mlp(hidden=(5,), classes=11), data, nm.TrainConfig(epochs=1, batch_size=256), observers=observers)
+    run = nm.Run.open(tmp_path / "run")
+    assert np.bincount(run.probe.labels).tolist() == [0, 11, 11, 11, 11, 11, 1, 11, 11, 11, 11]
+    words = "\n".join(Words(compose([first_look(run)], tmp_path / "page.html").read_text("utf-8")).words)
+    assert "class 0 has none, class 6 has 1; others up to 11" in words
 
 
 def test_a_module_whose_layers_have_no_names_is_refused_in_words(tmp_path: Path) -> None:

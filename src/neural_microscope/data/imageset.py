@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,9 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from ..errors import DataError
+
+RARE = 0.75
+"""A class with fewer images than this share of the median class's is rare."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,30 +101,35 @@ class ImageSet:
 
     @property
     def most_balanced(self) -> int:
-        """The largest ``n`` that `balanced` can give."""
-        counts = np.bincount(self.labels, minlength=self.classes)
-        return int(counts.min() * self.classes + np.count_nonzero(counts > counts.min()))
+        """The largest ``n`` for which `balanced` takes as many images, or one more, of every class but the rare ones, which give all.
 
-    def balanced(self, n: int, seed: int = 0) -> ImageSet:
-        """``n`` different images in mixed order, each class as often as any other or once more.
-
-        A pure function of the set, ``n`` and ``seed``; the seed also chooses the classes that come once more.
-        Errors: DataError that names the smallest class where it has too few images for ``n``.
+        A class is rare with fewer than three quarters of the images that the median class has, of those that have any.
         """
-        return self.subset(self.balanced_indices(n, seed))
+        counts = np.bincount(self.labels, minlength=self.classes)
+        held = counts[counts > 0]
+        level = held[held >= RARE * np.median(held)].min()
+        return int(np.minimum(counts, level).sum() + np.count_nonzero(counts > level))
 
-    def balanced_indices(self, n: int, seed: int = 0) -> np.ndarray:
+    def balanced(self, n: int, *, seed: int = 0) -> ImageSet:
+        """``n`` different images in mixed order, each class as often as any other or once more, as far as its images go.
+
+        A class that has fewer gives all of them, and the others fill its place evenly. A pure function of the set, ``n`` and ``seed``;
+        the seed also chooses the classes that come once more. Errors: DataError where ``n`` is more than there are.
+        """
+        return self.subset(self.balanced_indices(n, seed=seed))
+
+    def balanced_indices(self, n: int, *, seed: int = 0) -> np.ndarray:
         """Where the images of `balanced` stand in this set, int64 [n]."""
         n = operator.index(n)
         counts = np.bincount(self.labels, minlength=self.classes)
-        if not 1 <= n <= self.most_balanced:
-            raise DataError(
-                f"can't choose {n} images balanced over {self.classes} classes: class {counts.argmin()} has only"
-                f" {counts.min()} images, so 1 to {self.most_balanced} are possible"
-            )
+        if not 1 <= n <= len(self):
+            raise DataError(f"can't choose {n} different images of {len(self)}; give 1 to {len(self)}")
         rng = np.random.default_rng(seed)
-        wanted = np.full(self.classes, n // self.classes)
-        wanted[rng.choice(np.flatnonzero(counts > wanted), n % self.classes, replace=False)] += 1
+        level = bisect_right(range(1, counts.max() + 1), n, key=lambda level: np.minimum(counts, level).sum())
+        if np.minimum(counts, level).sum() == n and counts.min() < level:
+            level -= 1  # then the seed has a say in the order of those that come once more, as for any other n
+        wanted = np.minimum(counts, level)
+        wanted[rng.choice(np.flatnonzero(counts > level), n - wanted.sum(), replace=False)] += 1
         chosen = [rng.choice(np.flatnonzero(self.labels == c), k, replace=False) for c, k in enumerate(wanted)]
         return rng.permutation(np.concatenate(chosen))
 

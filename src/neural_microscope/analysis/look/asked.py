@@ -126,7 +126,7 @@ def _collapse(at: Any) -> xr.Dataset | None:
 
     def change(examples: np.ndarray) -> float:
         start, end = geometry.neural_collapse(ends.isel(example=examples), draws=1)["nc1_trace"].values
-        return float(end / start)
+        return float(end / (start or np.nan))
 
     low, high = bootstrap(change, acts.sizes["example"], draws=40)
     return found.assign(nc1_trace_change_low=float(low), nc1_trace_change_high=float(high))

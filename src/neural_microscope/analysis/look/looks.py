@@ -114,8 +114,10 @@ def begun(run: Run) -> FirstLook:
             "measures one by one: nm.analysis.… on run.activations(name), and causal ones on nm.hooked(your module)"
         )
     if len(run.probe) < FEWEST_IMAGES:
+        larger = "RecordConfig(probe_size=…)", "record with a test set that has as many"
         raise RunError(
-            f"{run.folder} has {len(run.probe)} probe images; this analysis needs {FEWEST_IMAGES} or more: RecordConfig(probe_size=…)"
+            f"{run.folder} has {len(run.probe)} probe images; this analysis needs {FEWEST_IMAGES} or more: "
+            + larger[run.description["record"]["probe_size"] > len(run.probe)]
         )
     names = [name for name in run.hook_points if name.endswith("hook_post")]
     layers = tuple(LayerLook(run, {}, name, unit_axis(run.activations(name).dims)) for name in names)
