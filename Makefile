@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 export OMP_NUM_THREADS ?= 1
 WORKERS ?= 2
 
-.PHONY: web notebooks demo demo-short test test-slow test-interop calibration docs lint bench bench-quick clean help
+.PHONY: web notebooks demo demo-short test test-slow test-interop calibration docs lint bench bench-quick mutants clean help
 
 help:
 	@echo "make demo          train an MLP and a CNN, record them, write demo/explorer.html and report.html"
@@ -22,6 +22,7 @@ help:
 	@echo "make web           builds the explorer's front end anew where its sources changed"
 	@echo "make lint          ruff and mypy"
 	@echo "make bench         side-by-side timings, written to benchmarks/RESULTS.md; make bench-quick only tries the harness"
+	@echo "make mutants       changes the code in a hundred places and lists where no test fails, an hour"
 	@echo "make clean         remove what make made; recorded runs stay"
 
 $(VENV)/.installed: pyproject.toml constraints.txt hatch_build.py
@@ -85,6 +86,9 @@ bench: $(VENV)/.installed $(BUNDLE)
 
 bench-quick: $(VENV)/.installed $(BUNDLE)
 	$(BENCH) --quick
+
+mutants: $(VENV)/.installed $(BUNDLE)
+	$(BIN)/python -m mutants
 
 clean:
 	rm -rf $(VENV) .venv-interop docs/_build docs/notebooks web/node_modules src/neural_microscope/explorer/static .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist
