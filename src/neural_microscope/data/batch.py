@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Int64
 from torch import Tensor
 
 from ..errors import DataError
 
 
-def batches(n: int, batch_size: int, *, seed: int, epoch: int) -> Iterator[Int64[Tensor, " example"]]:
-    """The indices 0..n-1, each once, shuffled, ``batch_size`` at a time; the last batch may be smaller.
+def batches(n: int, batch_size: int, *, seed: int, epoch: int) -> Iterator[Tensor]:
+    """The indices 0..n-1, int64 [example], each once, shuffled, ``batch_size`` at a time; the last batch may be smaller.
 
     A pure function of its arguments: no state is kept or read, so training can resume in the middle of any epoch.
     Errors: DataError where ``n`` or ``batch_size`` is below 1, or ``seed`` or ``epoch`` below 0.

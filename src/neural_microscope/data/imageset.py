@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from ..errors import DataError
@@ -70,12 +69,12 @@ class ImageSet:
         digest.update(np.ascontiguousarray(self.labels, "<i8").data)
         return digest.hexdigest()
 
-    def tensor(self) -> Float32[Tensor, "example 1 row col"]:
-        """What every model takes: a new tensor of pixel / 255, so 0..1."""
+    def tensor(self) -> Tensor:
+        """What every model takes: a new float32 tensor [example, 1, row, col] of pixel / 255, so 0..1."""
         return torch.from_numpy(np.divide(self.images, np.float32(255), dtype=np.float32)).unsqueeze(1)
 
-    def label_tensor(self) -> Int64[Tensor, " example"]:
-        """A new tensor of the labels."""
+    def label_tensor(self) -> Tensor:
+        """A new int64 tensor of the labels, [example]."""
         return torch.from_numpy(self.labels.copy())
 
     def subset(self, indices: Any) -> ImageSet:
