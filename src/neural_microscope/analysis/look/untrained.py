@@ -57,20 +57,25 @@ class Seen:
         np.fill_diagonal(distances, np.inf)
         return np.argpartition(distances, K, axis=1)[:, :K]
 
+    @cached_property
+    def normalization(self) -> np.ndarray:
+        """What each unit's ablation adds to the softmax's log normalization, [unit, example]."""
+        return logsumexp(self.logits["ablated"].values, axis=2) - logsumexp(self.logits["base"].values, axis=1)
+
     def relabeled(self, labels: np.ndarray) -> Seen:
-        """The same with other labels."""
+        """The same with other labels; what does not hang on them is kept."""
         other = Seen(self.acts.assign_coords(label=("example", labels)), self.logits)
-        object.__setattr__(other, "neighbors", self.neighbors)
+        other.__dict__.update(neighbors=self.neighbors, normalization=self.normalization)
         return other
 
+    @cached_property
     def loss_increase(self) -> np.ndarray:
         """Loss that ablating each unit adds, nats, [unit]."""
         each = np.arange(len(self.labels))
         base, ablated = self.logits["base"].values, self.logits["ablated"].values
-        before = logsumexp(base, axis=1) - base[each, self.labels]
-        after = logsumexp(ablated, axis=2) - ablated[:, each, self.labels]
-        return (after - before).mean(1)
+        return (self.normalization - ablated[:, each, self.labels] + base[each, self.labels]).mean(1)
 
+    @cached_property
     def auc(self) -> np.ndarray:
         """AUC of each unit's preferred class, [unit]; NaN where it fires too rarely to be judged."""
         return selectivity.over_time(self.acts.expand_dims("snapshot"))["auc"].values[0]
@@ -92,18 +97,18 @@ def _spread(seen: Seen) -> float:
 
 
 SCALARS: dict[str, Callable[[Seen], float]] = {
-    "mean_auc": lambda seen: _mean(seen.auc()),
+    "mean_auc": lambda seen: _mean(seen.auc),
     "auc_gap": _gap,
     "purity": lambda seen: float((seen.labels[seen.neighbors] == seen.labels[:, None]).mean()),
     "log_spread": _spread,
     "accuracy": lambda seen: float((seen.logits["base"].values.argmax(1) == seen.labels).mean()),
-    "link": lambda seen: spearman(seen.auc(), seen.loss_increase(), draws=1)[0],
+    "link": lambda seen: spearman(seen.auc, seen.loss_increase, draws=1)[0],
 }
 """Statistics of a layer that are compared with untrained networks and with shuffled labels."""
 
 RANKED: dict[str, Callable[[Seen], np.ndarray]] = {
-    "auc": lambda seen: _logit(seen.auc(), len(seen.labels)),
-    "loss": lambda seen: np.log(np.maximum(seen.loss_increase(), FAINT)),
+    "auc": lambda seen: _logit(seen.auc, len(seen.labels)),
+    "loss": lambda seen: np.log(np.maximum(seen.loss_increase, FAINT)),
 }
 """Statistics of units, on a scale on which networks spread evenly: compared with units of the same rank in untrained networks."""
 
