@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from ...errors import DataError, unknown
 from ...hooks import evaluation, hooked
 from ...measure import measure
 from ...statistics import INTERVAL, ONE_NETWORK, Law, beside, bootstrap_mean
-from .directions import NULL, chosen_directions, losses, matched, right
+from .directions import Directions, Within, losses, losses_of, right
 from .downstream import BATCH, Downstream, batches, numbers, unit_values
 
 Method = Literal["zero", "mean", "resample"]
@@ -45,6 +46,7 @@ def ablate_all(
     reference: ImageSet | None = None,
     resamples: int = 10,
     draws: int | None = None,
+    within: Within = "space",
     progress: Callable[[int, int], None] | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
@@ -75,17 +77,18 @@ def ablate_all(
     if resamples < 2 and method == "resample":
         raise DataError(f"resamples is {resamples}; a mean and its spread need at least 2")
     total = -(-len(images) // BATCH)
+    directions = Directions(len(images), seed, draws, within)
     parts, null, spread = [], [], []
     with torch.no_grad(), evaluation(hooked(model)):
         source = None if method == "zero" else unit_values(model, reference or images, hook_point)
         for number, (some, down, labels) in enumerate(batches(model, images, hook_point)):
-            values = _values(method, down, source, some, len(images), resamples, seed)
+            values = partial(_values, method, down, source, some, len(images), resamples, seed)
             count = None if progress is None else _counter(progress, number, total, down.units)
-            loss, right, norms = (np.stack(x) for x in zip(*_cut(down, labels, values, count), strict=True))
+            loss, right, norms = (np.stack(x) for x in zip(*_cut(down, labels, values(), count), strict=True))
             parts.append((loss.mean(0), right.mean(0), numbers(down.logits.argmax(1) == labels)))
             spread.append(loss.sum(2))
-            directions = chosen_directions(down, draws, seed)
-            null.append(matched(down, np.sqrt((norms**2).mean(0)), directions, losses(labels)))
+            norm = np.sqrt((norms**2).mean(0))
+            null.append(directions.sums(down, values(), loss.mean(0), norm, losses_of(labels)))
     loss, right, before = (np.concatenate(x, axis=-1) for x in zip(*parts, strict=True))
     table = _table(loss, right, np.sum(null, axis=0) / len(images), images, down.axis, seed)
     if method == "resample":
@@ -96,7 +99,7 @@ def ablate_all(
         "hook_point": hook_point,
         "intervention": _words(method, reference),
     }
-    table.attrs["null"] = f"{len(directions)} {NULL}"
+    table.attrs["null"] = directions.words(down)
     return table
 
 

@@ -1,8 +1,10 @@
-"""The control of an ablation: the same distance in a direction that no unit owns."""
+"""Norm-matched random directions: the control for ablation and patching."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,19 +13,25 @@ from scipy.interpolate import CubicSpline
 from torch import Tensor, nn
 
 from ...data import ImageSet
-from ...errors import DataError
+from ...errors import DataError, unknown
 from ...hooks import evaluation, hooked
 from ...measure import measure
 from ...statistics import random_directions
-from .downstream import Downstream, batches, numbers
+from .downstream import Downstream, batches, lengths, numbers
 
-DRAWS, DRAWS_OF_MAPS = 1000, 100
-"""Random directions of a null; fewer where each must pass convolutions."""
+Within = Literal["space", "orthant"]
+WITHIN = ("space", "orthant")
+
+DRAWS, DRAWS_OF_FLAT_MAPS, DRAWS_OF_MAPS, DRAWS_OF_MAPS_INSIDE = 1000, 499, 149, 39
+"""Random directions of a null: of units; of channels that enter a dense layer, or a convolution; of channels within the orthant, where
+each draw passes a whole map. The time of a forward pass sets the numbers.
+"""
+
+IMAGES = 200
+"""Images on which a null is drawn whose draws can't be shared by units or strengths: each is a pass of its own."""
 
 STRENGTHS = 3
-"""Strengths at which each direction is tried for an image; between them the effect is a cubic spline."""
-
-NULL = "random directions of the same norm for each image, added where the hook point enters the next layer"
+"""Strengths at which each direction of units is tried for an image; between them the effect is a cubic spline."""
 
 
 @measure(
@@ -41,25 +49,38 @@ def ablate_directions(
     *,
     draws: int | None = None,
     directions: np.ndarray | None = None,
+    within: Within = "space",
     seed: int = 0,
 ) -> xr.Dataset:
-    """The loss that random directions add, each moved along as far as cutting out a unit moves an image.
+    """The loss that random directions add, each image moved as far as ablating a unit (zero ablation) moves it, [draw, unit].
 
-    ``loss_increase`` [draw, unit] (nat, mean over images): a direction of unit length, drawn uniformly and the same for all
-    images, times the norm of what cutting the unit out (zero ablation) takes away from each image. ``norm`` [unit]: the mean
-    of that norm. Both are taken where the hook point enters the next layer: after the pooling, for channels. A dead unit
-    gives exactly 0. ``draws``: how many (1000; 100 where they pass a convolution), unless ``directions`` are given [draw,
-    unit] (or [draw, channel, row, col]), which are scaled to unit length. The effect is found at 3 strengths up to each
-    image's longest and interpolated by a cubic spline; a direction may lead below 0, where a ReLU's units never are.
-    Errors: DataError for directions of another shape or length 0; otherwise as `ablate_all`.
+    ``loss_increase`` [draw, unit] (nats, mean over images). A draw is a vector of unit length over the units, uniform and the same for
+    all images. Of a dense layer it is multiplied by the norm of what ablation takes from each image; of feature maps, by the unit's own
+    map: what ablation takes from each image enters through a random mix g of the channels, g ⊗ Δ, so that each image keeps the norm and
+    the spatial pattern (white noise of the same norm would be averaged away by the next kernel). ``norm`` [unit]: the mean of that
+    norm. All are taken where the hook point enters the next layer: after the pooling, for channels. A dead unit gives exactly 0.
+
+    A direction may lead below 0, out of the orthant in which activations after a ReLU lie. ``within="orthant"`` gives draws that stay in
+    it: each image moves along the direction, an activation stops where it reaches 0, and the move is lengthened until its norm is the
+    unit's (as far as it can where nothing but 0 lies ahead).
+
+    ``draws``: 1000 of units, 149 of channels (499 where they enter a dense layer, 39 within the orthant). Of maps and within the orthant, where every draw is a forward pass
+    of its own, they are tried on 200 of the images, drawn at random, and stand as far from the unit's own effect as there. Of units
+    the effect is found at 3 strengths up to each image's longest and interpolated by a cubic spline. ``directions``: given instead
+    [draw, unit]; [draw, channel, row, col] moves all along such a whole map. Both are scaled to unit length.
+    Errors: DataError for directions of another shape or length 0, and for ``within="orthant"`` where activations are negative; otherwise
+    as `ablate_all`.
     """
+    null = Directions(len(images), seed, draws, within, directions)
     total, norms = [], []
     with torch.no_grad(), evaluation(hooked(model)):
         for _, down, labels in batches(model, images, hook_point):
-            found = [n for _, _, n in down.each_unit(torch.zeros_like(down.acts))]
-            norms.append(numbers(torch.cat(found)))
-            chosen = chosen_directions(down, draws if directions is None else directions, seed)
-            total.append(matched(down, norms[-1], chosen, losses(labels)))
+            zeros, score = torch.zeros_like(down.acts), losses(labels)
+            base = score(down.logits[None])
+            found = [(score(logits) - base, n) for _, logits, n in down.each_unit(zeros)]
+            change, norm = (numbers(torch.cat(x)) for x in zip(*found, strict=True))
+            norms.append(norm)
+            total.append(null.sums(down, [zeros], change, norm, losses_of(labels)))
     return xr.Dataset(
         {
             "loss_increase": (("draw", down.axis), np.sum(total, axis=0) / len(images), {"units": "nat"}),
@@ -68,34 +89,127 @@ def ablate_directions(
         attrs={
             "n_examples": len(images),
             "hook_point": hook_point,
-            "null": "this is one: " + NULL,
+            "null": "this is one: " + null.words(down),
             "seed": seed,
             "source": "norm-matched control of zero ablation (Morcos et al. 2018 ablate units without one)",
         },
     )
 
 
-def chosen_directions(down: Downstream, directions: int | np.ndarray | None, seed: int) -> Tensor:
-    """Unit directions in the space of what enters the next map, [draw, …]; None stands for a fitting number of them."""
-    shape = down.entering(down.acts[:1]).shape[1:]
-    if directions is None:
-        directions = DRAWS if down.base.ndim == 2 else DRAWS_OF_MAPS
-    if isinstance(directions, int | np.integer):
-        if directions < 1:
-            raise DataError(f"{directions} random directions are no null; give at least 1")
-        drawn = random_directions(int(directions), shape.numel(), seed)
-    else:
-        given = np.asarray(directions, float)
-        if given.shape[1:] != tuple(shape):
-            raise DataError(
-                f"directions of shape {given.shape} came; here they are [draw, {', '.join(map(str, shape))}]"
+@dataclass(frozen=True)
+class Directions:
+    """A null of random directions: how many, drawn from which seed, on how many of ``images``, and where they may lead."""
+
+    images: int
+    seed: int
+    draws: int | None = None
+    within: Within = "space"
+    given: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.within not in WITHIN:
+            raise unknown("place for random directions", self.within, WITHIN)
+        if self.draws is not None and self.draws < 1:
+            raise DataError(f"{self.draws} random directions are no null; give at least 1")
+
+    def sums(
+        self,
+        down: Downstream,
+        values: Iterable[Tensor],
+        change: np.ndarray,
+        norms: np.ndarray,
+        score: Callable[[Tensor], Callable[[Tensor], Tensor]],
+    ) -> np.ndarray:
+        """The change of a score summed over a batch's examples, [draw, unit], when each moves as far as a unit moves it.
+
+        ``values``: what the units hold instead [example, unit, …], once or in several sets, of which the draws take turns;
+        ``change`` and ``norms`` [unit, example]: of the score, and of what enters, when they do. ``score``: examples -> (their logits
+        [k, example, class] -> [k, example]).
+        """
+        directions, n = self.of(down), len(down.base)
+        everything = torch.arange(n, device=down.base.device)
+        whole = directions.ndim == down.acts.ndim  # one number for each entry: all units share each draw
+        if whole and self.within == "space":
+            return matched(down, norms, directions, score(everything))
+        size = max(1, round(n * min(1, IMAGES / self.images)))
+        index = everything if size == n else _choice(n, size, self.seed).to(everything)
+        part = down if size == n else down.some(index)
+        entering = None if self.within == "space" else inside_only(part.entering(part.acts))
+        if entering is not None and whole:
+            picked = norms[:, index.cpu().numpy()]
+            found = matched(part, picked, directions, score(index), lambda *of: _along_inside(part, entering, *of))
+        else:
+            moves = [part.move(slice(None), one[index]) for one in values]
+            found = _mixed(part, moves, directions, score(index), entering)
+        own = change[:, index.cpu().numpy()].sum(1)
+        return (found - own) * (n / size) + change.sum(1)
+
+    def of(self, down: Downstream) -> Tensor:
+        """The directions, of unit length: [draw, unit], or [draw, channel, row, col] where such were given."""
+        shape = down.entering(down.acts[:1]).shape[1:]
+        if self.given is None:
+            drawn = random_directions(self.count(down), down.units, self.seed)
+        else:
+            drawn = np.asarray(self.given, float)
+            if drawn.shape[1:] not in (tuple(shape), tuple(shape[:1])):
+                kinds = " or ".join(f"[draw, {', '.join(map(str, one))}]" for one in dict.fromkeys((shape[:1], shape)))
+                raise DataError(f"directions of shape {drawn.shape} came; here they are {kinds}")
+            length = np.linalg.norm(drawn.reshape(len(drawn), -1), axis=1)
+            if not (length > 0).all():
+                raise DataError("a direction has length 0, or is not finite; it leads nowhere")
+            drawn = drawn / length.reshape(-1, *(1,) * (drawn.ndim - 1))
+        return torch.from_numpy(drawn).to(down.base)
+
+    def count(self, down: Downstream) -> int:
+        if self.given is not None:
+            return len(self.given)
+        if down.acts.ndim == 2 or self.draws:
+            return self.draws or DRAWS
+        if self.within == "orthant":
+            return DRAWS_OF_MAPS_INSIDE
+        return DRAWS_OF_FLAT_MAPS if down.base.ndim == 2 else DRAWS_OF_MAPS
+
+    def words(self, down: Downstream) -> str:
+        """What the null is, with the number of draws and of images."""
+        maps = down.acts.ndim == 4 and (self.given is None or self.given.ndim == 2)
+        what = "mixes of the channels, each with the unit's own map" if maps else "directions"
+        where = "stopping at 0" if self.within == "orthant" else "also below 0, where a ReLU never leads"
+        some = f", on {IMAGES} of the images" if (maps or self.within == "orthant") and self.images > IMAGES else ""
+        return (
+            f"{self.count(down)} random {what} of the same norm for each image, added where the hook point enters the next layer, "
+            f"{where}{some}"
+        )
+
+
+def _choice(n: int, size: int, seed: int) -> Tensor:
+    return torch.from_numpy(np.sort(np.random.default_rng(seed).choice(n, size, replace=False)))
+
+
+def _mixed(
+    down: Downstream,
+    moves: list[Tensor],
+    mixes: Tensor,
+    score: Callable[[Tensor], Tensor],
+    entering: Tensor | None,
+) -> np.ndarray:
+    """The change of ``score`` summed over the examples, [draw, unit], when each unit's move enters through each mix [draw, unit] of the
+    units; within the orthant where ``entering`` is given.
+    """
+    base, found = score(down.logits[None]), np.zeros((len(mixes), down.units))
+    for turn, move in enumerate(moves):
+        mine = slice(turn, None, len(moves))
+        for unit in range(down.units):
+            one = move[:, unit : unit + 1]
+            if not one.any():
+                continue
+            parts = (
+                down.entered(one, mixes[mine])
+                if entering is None
+                else _entered_inside(down, entering, one, mixes[mine])
             )
-        drawn = given.reshape(len(given), -1)
-        length = np.linalg.norm(drawn, axis=1, keepdims=True)
-        if not (length > 0).all():
-            raise DataError("a direction has length 0, or is not finite; it leads nowhere")
-        drawn = drawn / length
-    return torch.from_numpy(drawn).to(down.base).reshape(-1, *shape)
+            for some, logits in parts:
+                found[range(*mine.indices(len(mixes)))[some], unit] = numbers(score(logits) - base).sum(1)
+    return found
 
 
 def matched(
@@ -103,18 +217,19 @@ def matched(
     norms: np.ndarray,
     directions: Tensor,
     score: Callable[[Tensor], Tensor],
-    strengths: int = STRENGTHS,
+    along: Callable[[Tensor, Tensor], Iterator[tuple[slice, Tensor]]] | None = None,
 ) -> np.ndarray:
     """The change of ``score`` summed over the examples, [draw, unit], when each example moves along a direction by the
-    ``norms`` [unit, example] of that unit. ``score``: logits [strength, example, class] -> [strength, example].
+    ``norms`` [unit, example] of that unit. ``score``: logits [strength, example, class] -> [strength, example]. ``along``: as
+    `Downstream.along`, and that one unless given.
     """
     top = norms.max(0)
-    steps = (np.arange(1, strengths + 1) / strengths) ** 1.5  # denser near 0, where most units are
+    steps = (np.arange(1, STRENGTHS + 1) / STRENGTHS) ** 1.5  # denser near 0, where most units are
     weights = _between(np.divide(norms, top, out=np.zeros_like(norms), where=top > 0), steps)
     base = score(down.logits[None])
     at = torch.from_numpy(np.outer(steps, top)).to(down.base)
     found = []
-    for _, logits in down.along(directions, at):
+    for _, logits in (along or down.along)(directions, at):
         moved = score(logits.flatten(0, 1)) - base
         found.append(numbers(moved).reshape(len(logits), -1))
     return np.concatenate(found) @ weights.T
@@ -127,11 +242,66 @@ def _between(shares: np.ndarray, steps: np.ndarray) -> np.ndarray:
     return np.moveaxis(weights, 2, 1).reshape(len(shares), -1)
 
 
+def inside_only(entering: Tensor) -> Tensor:
+    """What enters the next map, if it lies in the orthant; otherwise a DataError."""
+    if bool((entering < 0).any()):
+        raise DataError(
+            f"within='orthant' is for activations that are never negative, as after a ReLU; here they go down to "
+            f"{float(entering.min()):.3g}. Use within='space'"
+        )
+    return entering
+
+
+def kept_inside(entering: Tensor, way: Tensor, length: Tensor) -> Tensor:
+    """The move [..., entry] from ``entering`` [..., entry] ≥ 0 along ``way`` [..., entry], on which an entry stops where it reaches 0,
+    so far that its norm is ``length`` [...]; shorter only where every entry has stopped.
+
+    For a guess of how far, the entries beyond 0 have a known norm and the others grow with the distance, which gives the next guess. Each
+    is at most the answer, and the entries that stop can only become more: so it ends, at the answer.
+    """
+    norm = way.norm(dim=-1)
+    far = torch.where(norm > 0, length / norm, 0.0)
+    for _ in range(way.shape[-1] + 1):
+        stopped = entering + far[..., None] * way < 0
+        gone = torch.where(stopped, entering, 0.0).square().sum(-1)
+        pace = torch.where(stopped, 0.0, way).square().sum(-1)
+        farther = torch.where(pace > 0, ((length.square() - gone).clamp(min=0) / pace).sqrt(), far)
+        if bool((farther <= far * (1 + 1e-6)).all()):
+            break
+        far = torch.maximum(far, farther)
+    return (entering + far[..., None] * way).clamp(min=0) - entering
+
+
+def _along_inside(
+    down: Downstream, entering: Tensor, directions: Tensor, strengths: Tensor
+) -> Iterator[tuple[slice, Tensor]]:
+    """`Downstream.along` within the orthant."""
+    for number, direction in enumerate(directions):
+        moves = kept_inside(entering.flatten(1), direction.flatten(), strengths)
+        added = [down.change(one.reshape(entering.shape), slice(None)) for one in moves]
+        yield slice(number, number + 1), torch.stack([down.finish(down.base + one) for one in added])[None]
+
+
+def _entered_inside(down: Downstream, entering: Tensor, move: Tensor, mixes: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """`Downstream.entered` within the orthant, of one unit's move."""
+    length, flat = lengths(move)[0], entering.flatten(1)
+    for number, mix in enumerate(mixes):
+        way = (move * mix.reshape(-1, *(1,) * (move.ndim - 2))).flatten(1)
+        moves = kept_inside(flat, way, length).reshape(entering.shape)
+        logits = down.finish(down.base + down.change(moves, slice(None)))
+        yield slice(number, number + 1), torch.where(length[:, None] > 0, logits, down.logits)[None]
+
+
 def losses(labels: Tensor) -> Callable[[Tensor], Tensor]:
     """logits [k, example, class] -> cross-entropy [k, example]."""
     return lambda logits: nn.functional.cross_entropy(
         logits.movedim(-1, 1), labels.expand(len(logits), -1), reduction="none"
     )
+
+
+def losses_of(labels: Tensor) -> Callable[[Tensor], Callable[[Tensor], Tensor]]:
+    """`losses` of some of the examples, by their indices."""
+    return lambda index: losses(labels[index])
 
 
 def right(labels: Tensor) -> Callable[[Tensor], Tensor]:

@@ -44,15 +44,19 @@ class Downstream:
     entering: Callable[[Tensor], Tensor]
     """What enters the next map of (some units of) the hook point: the same, or pooled."""
     change: Callable[[Tensor, Any], Tensor]
-    """(a change of what enters, the units it belongs to) -> the change of ``base``; linear."""
-    add: Callable[[Tensor, Tensor, slice], Tensor]
-    """(``base`` of some examples, a change of one unit's entering, that unit) -> ``base`` with the change it makes."""
+    """(a change of what enters, the units it belongs to) -> the change of ``base``; linear. Instead of units a mix of all of them
+    [unit], of floating point, makes one map enter each unit's place times its number.
+    """
+    add: Callable[[Tensor, Tensor, Any], Tensor]
+    """(``base`` of some examples, a change of one unit's entering, that unit or a mix) -> ``base`` with the change it makes."""
     finish: Callable[[Tensor], Tensor]
     """Logits [k × example, class] of k × the examples at ``base``'s place."""
     logits: Tensor
     """Those of ``finish(base)``."""
     part: int
     """How many examples ``finish`` is best given at a time."""
+    some: Callable[[Tensor], Downstream]
+    """The same for some of the examples, by their indices."""
     dense: Dense | None = None
     """The same network where only dense layers follow: the quick way. Without it the plain way is taken."""
 
@@ -108,17 +112,35 @@ class Downstream:
         if self.dense is not None:
             yield from self._each_column(self.dense, values, first)
             return
-        moves = self.move(slice(None), values)
-        norms = moves.flatten(2).norm(dim=2).T if moves.ndim > 2 else moves.T.abs()
-        for units in slices(self.units, max(1, AT_ONCE // max(1, self.base.numel())), first):
+        moves = self.move(slice(None), values)[:, first:]
+        norms = lengths(moves)
+        for units, logits in self.entered(moves, [slice(unit, unit + 1) for unit in range(first, self.units)]):
+            yield slice(first + units.start, first + units.stop), logits, norms[units]
 
-            def at(some: slice, units: slice = units) -> Tensor:
-                ones = slices(units.stop, 1, units.start)
-                found = [self.add(self.base[some], moves[some, one], one) for one in ones]
+    def entered(self, moves: Tensor, ways: Sequence[Any] | Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Moves [example, way, …], or [example, 1, …] for all ways, enter in turn as each of ``ways``, a unit or a mix of them
+        (or mixes [way, unit], with one move): (ways, logits [way, example, class]). An image that is not moved keeps its logits bit for bit.
+        """
+        loud = lengths(moves) > 0
+        if isinstance(ways, Tensor) and self.base.ndim == 2:  # one product for many
+            for some in slices(len(ways), max(1, AT_ONCE // max(1, self.base.numel()))):
+                at = self.base + self.change(moves, ways[some])
+                yield (
+                    some,
+                    torch.where(loud[..., None], self.finish(at.flatten(0, 1)).unflatten(0, at.shape[:2]), self.logits),
+                )
+            return
+        moves = moves.expand(-1, len(ways), *moves.shape[2:])
+        for some in slices(len(ways), max(1, AT_ONCE // max(1, self.base.numel()))):
+
+            def moved(part: slice, some: slice = some) -> Tensor:
+                found = [
+                    self.add(self.base[part], moves[part, n : n + 1], ways[n]) for n in range(some.start, some.stop)
+                ]
                 return torch.cat(found) if len(found) > 1 else found[0]
 
-            logits = torch.where(norms[units, :, None] > 0, self.finished(at), self.logits)
-            yield units, logits, norms[units]
+            here = loud[some] if len(loud) > 1 else loud
+            yield some, torch.where(here[..., None], self.finished(moved), self.logits)
 
     def _each_column(self, dense: Dense, values: Tensor, first: int) -> Iterator[tuple[slice, Tensor, Tensor]]:
         moves = self.move(slice(None), values).T.contiguous()
@@ -153,6 +175,11 @@ class Downstream:
         return lambda some: self.base[some] + step[some] * added
 
 
+def lengths(moves: Tensor) -> Tensor:
+    """Norms [unit, example] of moves [example, unit, …]."""
+    return moves.flatten(2).norm(dim=2).T if moves.ndim > 2 else moves.T.abs()
+
+
 def slices(total: int, size: int, first: int = 0) -> Iterator[slice]:
     """``first`` to ``total`` in pieces of ``size``."""
     for start in range(first, total, size):
@@ -168,6 +195,10 @@ def downstream(model: nn.Module, pixels: Tensor, layer: str, labels: Tensor | No
     after = _next_map(lens, layer)
     output, cache = lens.run_with_cache(pixels, names_filter=[layer] if after is None else [layer, after[0]])
     acts = cache[layer]
+
+    def some(index: Tensor) -> Downstream:
+        return downstream(model, pixels[index], layer)
+
     axis = _axis(acts, layer)
     refuse_diverged(acts, layer)
     logits_of(output, labels)
@@ -183,9 +214,11 @@ def downstream(model: nn.Module, pixels: Tensor, layer: str, labels: Tensor | No
         add = _convolved(weights) if isinstance(weights, nn.Conv2d) and _simple(weights) else _plainly(change)
         dense = dense_rest(lens, point, base, weights) if acts.ndim == 2 else None
         part = max(1, AT_ONCE // base[:1].numel())
-        return Downstream(axis, acts, base, lambda x: here(x, kind), change, add, finish, finish(base), part, dense)
+        return Downstream(
+            axis, acts, base, lambda x: here(x, kind), change, add, finish, finish(base), part, some, dense
+        )
     change, rest = _in_place(acts), _from_the_point(lens, pixels, layer)
-    return Downstream(axis, acts, acts, lambda x: x, change, _plainly(change), rest, rest(acts), len(acts))
+    return Downstream(axis, acts, acts, lambda x: x, change, _plainly(change), rest, rest(acts), len(acts), some)
 
 
 def refuse_diverged(tensor: Tensor, hook_point: str) -> None:
@@ -272,22 +305,33 @@ def _watched(lens: Network) -> bool:
     )
 
 
+def _outgoing(weights: Tensor, chosen: Any) -> Tensor:
+    """The columns [out, unit, …] that belong to some units; of a mix the one that is the sum of all, each times its number, [out, 1, …],
+    and of several mixes [draw, unit] several, [draw, out, 1, …].
+    """
+    if isinstance(chosen, Tensor) and chosen.is_floating_point():
+        return torch.tensordot(chosen, weights, ([-1], [1])).unsqueeze(1 - weights.ndim)
+    return weights[:, chosen]
+
+
 def _through(weights: nn.Module, units: int) -> Callable[[Tensor, Any], Tensor]:
     """The map without its bias, of the inputs that belong to some units."""
     if isinstance(weights, nn.Conv2d):
         conv = weights
 
         def convolve(moved: Tensor, chosen: Any) -> Tensor:
-            out = nn.functional.conv2d(moved, conv.weight[:, chosen], None, conv.stride, conv.padding, conv.dilation)
+            out = nn.functional.conv2d(
+                moved, _outgoing(conv.weight, chosen), None, conv.stride, conv.padding, conv.dilation
+            )
             return out.contiguous(memory_format=torch.channels_last)  # as the network's own: sums of both are fast
 
         return convolve
     assert isinstance(weights, nn.Linear)
     columns = weights.weight.unflatten(1, (units, -1))
-    return lambda moved, chosen: moved.flatten(1) @ columns[:, chosen].flatten(1).T
+    return lambda moved, chosen: moved.flatten(1) @ _outgoing(columns, chosen).flatten(-2).mT
 
 
-def _plainly(change: Callable[[Tensor, Any], Tensor]) -> Callable[[Tensor, Tensor, slice], Tensor]:
+def _plainly(change: Callable[[Tensor, Any], Tensor]) -> Callable[[Tensor, Tensor, Any], Tensor]:
     return lambda base, moved, unit: base + change(moved, unit)
 
 
@@ -296,18 +340,18 @@ def _simple(conv: nn.Conv2d) -> bool:
     return plain and not isinstance(conv.padding, str)
 
 
-def _convolved(conv: nn.Conv2d) -> Callable[[Tensor, Tensor, slice], Tensor]:
+def _convolved(conv: nn.Conv2d) -> Callable[[Tensor, Tensor, Any], Tensor]:
     """One channel through its kernels, added in the same product: channels last, as the network keeps its maps."""
     height, width = conv.kernel_size
     assert not isinstance(conv.padding, str)  # `_simple`
     below, right = conv.padding
 
-    def add(base: Tensor, moved: Tensor, unit: slice) -> Tensor:
+    def add(base: Tensor, moved: Tensor, unit: Any) -> Tensor:
         padded = nn.functional.pad(moved[:, 0], (right, right, below, below))
         windows = padded.unfold(1, height, conv.stride[0]).unfold(2, width, conv.stride[1])
         patches = windows.permute(3, 4, 0, 1, 2).reshape(height * width, -1)  # [place in the kernel, place in a map]
         rows = base.movedim(1, -1)
-        sums = torch.addmm(rows.flatten(0, 2), patches.T, conv.weight[:, unit].flatten(1).T)
+        sums = torch.addmm(rows.flatten(0, 2), patches.T, _outgoing(conv.weight, unit).flatten(1).T)
         return sums.view(rows.shape).movedim(-1, 1)
 
     return add
@@ -315,6 +359,8 @@ def _convolved(conv: nn.Conv2d) -> Callable[[Tensor, Tensor, slice], Tensor]:
 
 def _in_place(acts: Tensor) -> Callable[[Tensor, Any], Tensor]:
     def put(moved: Tensor, chosen: Any) -> Tensor:
+        if isinstance(chosen, Tensor) and chosen.is_floating_point():
+            return moved * chosen.reshape(-1, *(1,) * (acts.ndim - 2))
         whole = acts.new_zeros(len(moved), *acts.shape[1:])
         whole[:, chosen] = moved
         return whole

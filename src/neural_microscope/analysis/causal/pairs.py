@@ -38,6 +38,12 @@ class Pairs:
             return lambda logits: torch.stack([self.metric(one) for one in logits])
         return self.metric
 
+    def of(self, index: Tensor) -> Metric:
+        """`score` of some of the pairs; of all of them where the metric is the caller's."""
+        if self.own or self.labels is None:
+            return self.score
+        return logit_difference(*(labels[index] for labels in self.labels.chunk(2)))
+
 
 def pairs(model: nn.Module, clean: ImageSet, corrupted: ImageSet, metric: Metric | None) -> Iterator[Pairs]:
     """The pairs in batches. Without a metric: the logit of the clean image's class minus that of the corrupted one's."""

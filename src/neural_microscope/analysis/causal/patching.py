@@ -13,9 +13,11 @@ from ...data import ImageSet
 from ...hooks import evaluation, hooked
 from ...measure import measure
 from ...statistics import beside, bootstrap
-from .directions import NULL, chosen_directions, matched
+from .directions import IMAGES, Directions, Within
 from .downstream import Downstream, downstream, numbers
 from .pairs import SHARE, Metric, Pairs, attrs, by_pair, joined, pairs, per_unit, share_interval, share_of
+
+PATCHING = "activation patching, (patched - corrupted) / (clean - corrupted)"
 
 
 @measure(
@@ -36,6 +38,7 @@ def patch_between(
     *,
     metric: Metric | None = None,
     draws: int | None = None,
+    within: Within = "space",
     seed: int = 0,
 ) -> xr.Dataset:
     """Activation patching of every unit (or channel) of a layer between pairs of images, in both directions, [unit].
@@ -50,15 +53,17 @@ def patch_between(
     sums are equal. ``metric_clean``, ``metric_corrupted`` [example].
     Errors: DataError where the images are not pairs; otherwise as `ablate_all`.
     """
+    # a caller's metric may know the pairs by their place: the null is then drawn on all of them
+    directions = Directions(len(clean) if metric is None else IMAGES, seed, draws, within)
     parts: list[tuple[np.ndarray, ...]] = []
     null: dict[str, Any] = {"denoising": 0.0, "noising": 0.0}
     with torch.no_grad(), evaluation(hooked(model)):
         for batch in pairs(model, clean, corrupted, metric):
             one, other = (downstream(model, x, hook_point, batch.labels) for x in (batch.clean, batch.corrupted))
             parts.append((*_metrics(batch, one, other), *_patched(batch, other, one), *_patched(batch, one, other)))
-            directions = chosen_directions(one, draws, seed)
-            for name, norms, run in (("denoising", parts[-1][4], other), ("noising", parts[-1][7], one)):
-                null[name] = null[name] + matched(run, norms, directions, batch.score)
+            for name, run, source, first in (("denoising", other, one, 2), ("noising", one, other, 5)):
+                change, _, norms = parts[-1][first : first + 3]
+                null[name] = null[name] + directions.sums(run, [source.acts], change, norms, batch.of)
     good, bad, restored, restored_all, _, broken, broken_all, _ = joined(parts)
     whole, axis = good - bad, one.axis
     table = xr.Dataset(
@@ -73,8 +78,7 @@ def patch_between(
     ):
         drawn = null[name] / np.where(whole.sum() == 0, np.nan, whole.sum())
         table = table.assign(_with_null(name, change, all_units, whole, drawn, start, axis, seed))
-    source = "activation patching, (patched - corrupted) / (clean - corrupted)"
-    return table.assign_attrs(attrs(len(clean), hook_point, seed, source, f"{len(directions)} {NULL}"))
+    return table.assign_attrs(attrs(len(clean), hook_point, seed, PATCHING, directions.words(one)))
 
 
 def _metrics(batch: Pairs, one: Downstream, other: Downstream) -> tuple[np.ndarray, np.ndarray]:

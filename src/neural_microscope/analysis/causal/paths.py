@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,8 @@ def path_patching(
             moved = per_unit((arrived - end_run.acts)[:, takers]) / end_run.acts[0, 0].numel()
             whole = numbers(batch.metric(other.logits) - batch.metric(one.logits))
             parts.append((whole, effect, moved))
-            aside = (_arrives(lens, batch, start, away, end) for away in _elsewhere(one.acts, sent, draws, seed))
+            away = _elsewhere(one.acts, sent - one.acts, chosen, draws, seed)
+            aside = (_arrives(lens, batch, start, values, end) for values in away)
             null.append([_through(end_run, batch, there, takers).sum(1) for there in aside])
     whole, effect, moved = joined(parts)
     words = f"{draws} random directions of the same norm for each pair, in the sender's layer"
@@ -90,11 +92,11 @@ def _through(run: Any, batch: Pairs, arrived: Tensor, takers: list[int]) -> np.n
     return np.stack([numbers(batch.metric(run.replaced([t], arrived[:, [t]])) - base) for t in takers])
 
 
-def _elsewhere(acts: Tensor, sent: Tensor, draws: int, seed: int) -> list[Tensor]:
-    """The clean activations moved as far as those sent, but in random directions."""
-    norm = (sent - acts).flatten(1).norm(dim=1).reshape(-1, *(1,) * (acts.ndim - 1))
-    drawn = torch.from_numpy(random_directions(draws, acts[0].numel(), seed)).to(acts)
-    return [acts + norm * direction.reshape(acts[:1].shape) for direction in drawn]
+def _elsewhere(acts: Tensor, moved: Tensor, chosen: list[int], draws: int, seed: int) -> Iterator[Tensor]:
+    """The clean activations moved as far as those sent, but in random directions; a channel's own map by a random mix of channels."""
+    move = moved[:, chosen] if acts.ndim == 4 else moved.norm(dim=1, keepdim=True)
+    for direction in torch.from_numpy(random_directions(draws, acts.shape[1], seed)).to(acts):
+        yield acts + move * direction.reshape(-1, *(1,) * (acts.ndim - 2))
 
 
 def _table(
