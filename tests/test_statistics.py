@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from neural_microscope import statistics
+from neural_microscope.statistics import FEWEST_FITTED
 
 
 @settings(max_examples=50, deadline=None)
@@ -247,10 +248,15 @@ def test_the_tail_of_few_draws_is_what_many_draws_count() -> None:
     assert 1e-4 / 4 < fitted[0] < 1e-4 * 4
     middle = np.quantile(many, [0.9])
     assert statistics.tail_p(middle, few, statistics.p_values(middle, few)) == statistics.p_values(middle, few)
-    assert statistics.tail_p(np.array([1.0]), np.zeros((99, 1)), np.array([0.01])) == 0.01, (
+    assert statistics.tail_p(np.array([1.0]), np.zeros((199, 1)), np.array([0.01])) == 0.01, (
         "draws that do not vary have no tail"
     )
     assert np.isnan(statistics.tail_p(np.array([np.nan]), few, np.array([np.nan])))
+    fewer = few[: FEWEST_FITTED - 1]
+    counted = statistics.p_values(value, fewer)
+    assert statistics.tail_p(value, fewer, counted) == counted == 1 / FEWEST_FITTED, "too few draws have no tail"
+    assert statistics.beside("x", value, fewer, "unit", tail=True)["x_p"][2]["floor"] == 1 / FEWEST_FITTED
+    assert statistics.beside("x", value, few, "unit", tail=True)["x_p"][2]["floor"] == 0
 
 
 @pytest.mark.parametrize("side", ["above", "below", "both"])

@@ -121,7 +121,7 @@ def beside(
         }
     found |= {"_null_low": start + low, "_null_high": start + high}
     table: dict[str, tuple[Any, ...]] = {f"{name}{end}": (dims, one, {"units": units}) for end, one in found.items()}
-    floor = (2 if side == "both" else 1) / (1 + draws) if draws and not tail else 0.0
+    floor = (2 if side == "both" else 1) / (1 + draws) if draws and not (tail and draws >= FEWEST_FITTED) else 0.0
     table[f"{name}_p"] = (dims, p, {"units": "1", "draws": draws, "floor": floor})
     judged = p
     if family:
@@ -135,6 +135,9 @@ def beside(
 FEWEST_BEYOND = 10
 """Draws beyond a value from which on their count alone gives its p."""
 
+FEWEST_FITTED = 149
+"""Draws from which on a tail is fitted (random directions, 16 channels: false claims in 7.8% of families with 99, in 5.3% with 149)."""
+
 
 def tail_p(
     values: np.ndarray, null: np.ndarray, p: np.ndarray, *, side: Side = "above", rounding: float = 0.0
@@ -142,10 +145,12 @@ def tail_p(
     """``p`` of `p_values` without its floor: where fewer than ten draws reach a value, the tail of Pearson's type III with the draws'
     mean, variance and skewness (Winkler et al. 2016), [...]; ``null`` [draw, ...]. Never above the counted p's floor's tenth draw.
 
-    For statistics that are sums of many small parts, whose draws such a law fits. Draws that do not vary, or that are not all finite,
-    keep the counted p.
+    For statistics that are sums of many small parts, whose draws such a law fits. Fewer than 149 draws, draws that do not vary, and draws
+    that are not all finite keep the counted p.
     """
     values = np.asarray(values, float)
+    if len(null) < FEWEST_FITTED:
+        return p
     if side == "both":
         above, below = (
             tail_p(values, null, p_values(values, null, side=one, rounding=rounding), side=one, rounding=rounding)
@@ -153,7 +158,7 @@ def tail_p(
         )
         return np.minimum(2 * np.minimum(above, below), 1)
     sign = -1 if side == "below" else 1
-    mean, spread = null.mean(0), null.std(0, ddof=1) if len(null) > 2 else np.full(null.shape[1:], np.nan)
+    mean, spread = null.mean(0), null.std(0, ddof=1)
     few = (p * (1 + len(null)) - 1 < FEWEST_BEYOND) & np.isfinite(spread) & (spread > TIE * np.abs(mean))
     with np.errstate(divide="ignore", invalid="ignore"):
         skew = stats.skew(sign * null, axis=0)

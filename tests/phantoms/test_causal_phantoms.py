@@ -19,13 +19,16 @@ def test_an_instrument_reads_the_planted_truth_at_several_seeds(instrument: Inst
 
 def test_each_public_measure_that_claims_has_an_instrument() -> None:
     assert {f"causal.{name}" for name in measures.__all__} - {i.measure for i in causal.INSTRUMENTS} == {
-        "causal.ablate_directions"  # the null itself
+        "causal.ablate_directions",  # the null itself
+        "causal.ablated_logits",  # claims nothing
     }
 
 
 def test_with_something_planted_the_claim_is_made() -> None:
     reader, few = causal.one_reader(), causal.one_reader(pixels=causal.FEW)
     assert causal.costly(reader, causal.coded(1), 1)
+    assert causal.costly(reader, causal.coded(1), 1, within="orthant")
+    assert causal.costly(causal.one_channel(), causal.coded(1), 1)
     assert causal.loses(reader, causal.coded(1), 1)
     assert causal.restores(few, causal.coded_pair(1, causal.FEW), 1)
     assert causal.speaks(few, causal.coded(1, causal.FEW), 1)

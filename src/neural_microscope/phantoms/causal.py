@@ -10,10 +10,11 @@ import xarray as xr
 from torch import Tensor
 
 from ..analysis import causal
-from ..config import MLPConfig
+from ..analysis.causal.directions import Within
+from ..config import CNNConfig, MLPConfig
 from ..data import ImageSet
 from ..interventions import zero
-from ..models import MLP
+from ..models import CNN, MLP, Network
 from .instrument import Instrument
 
 LAYER, LAST = "layers.0.hook_post", "layers.1.hook_post"
@@ -64,6 +65,24 @@ def one_reader(strength: float = 6.0, pixels: int = UNITS) -> MLP:
     return wired(np.eye(pixels), out, bias=np.array([strength / 2, -strength / 2]))
 
 
+def untrained(seed: int) -> CNN:
+    """Two convolutions with random weights."""
+    return CNN(CNNConfig(image_shape=(1, 2 * UNITS), classes=2, channels=(FEW, FEW), pool="none", head=()), seed=seed)
+
+
+def one_channel(strength: float = 6.0) -> CNN:
+    """Every channel holds the image, and channel 0 alone reaches the logits: ± strength * (pixel 0 - 1/2)."""
+    config = CNNConfig(image_shape=(1, UNITS), classes=2, channels=(FEW,), pool="none", head=())
+    model = CNN(config, seed=0).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        model.get_parameter("layers.0.conv.weight")[:, 0, 1, 1] = 1
+        model.get_parameter("output.weight")[:, 0] = torch.tensor([-strength, strength])
+        model.get_parameter("output.bias").copy_(torch.tensor([strength / 2, -strength / 2]))
+    return model
+
+
 def silent(seed: int) -> MLP:
     """A random network whose hidden units are all dead."""
     model = random(seed, UNITS, 4)
@@ -87,13 +106,15 @@ def _ablation(seed: int) -> tuple[float, float]:
     return (dies(-6) - dies(6)) / 2, float(effects["loss_increase"][0])
 
 
-def _directions(model: MLP, data: ImageSet, seed: int) -> xr.Dataset:
-    return causal.ablate_all(model, data, LAYER, draws=199, seed=seed)
+def costly_units(model: Network, data: ImageSet, seed: int, layer: str = LAYER, within: Within = "space") -> int:
+    """How many units are said to raise the loss more than random directions."""
+    table = causal.ablate_all(model, data, layer, draws=199, within=within, seed=seed)
+    return int((table["loss_increase_q"] < ALARM).sum())
 
 
-def costly(model: MLP, data: ImageSet, seed: int) -> bool:
-    """Whether any unit is said to cost more than random directions."""
-    return significant(_directions(model, data, seed), "loss_increase_q")
+def costly(model: Network, data: ImageSet, seed: int, layer: str = LAYER, within: Within = "space") -> bool:
+    """Whether any unit is said to raise the loss more than random directions."""
+    return costly_units(model, data, seed, layer, within) > 0
 
 
 def loses(model: MLP, data: ImageSet, seed: int) -> bool:
@@ -269,10 +290,43 @@ INSTRUMENTS = [
         "causal.ablate_all",
         "a unit that alone tells two classes apart among eight",
         "isotropic random weights and labels; alarm: q < 0.05 for a unit",
-        lambda seed: (1.0, float((_directions(one_reader(), coded(seed), seed)["loss_increase_q"] < ALARM).sum())),
+        lambda seed: (1.0, costly_units(one_reader(), coded(seed), seed)),
         0.0,
         lambda seed: costly(random(seed), images(seed), seed),
         "units",
+    ),
+    Instrument(
+        "ablation against directions within the orthant",
+        "causal.ablate_all",
+        "a unit that alone tells two classes apart among eight",
+        "isotropic random weights and labels; alarm: q < 0.05 for a unit",
+        lambda seed: (1.0, costly_units(one_reader(), coded(seed), seed, within="orthant")),
+        0.0,
+        lambda seed: costly(random(seed), images(seed), seed, within="orthant"),
+        "units",
+    ),
+    Instrument(
+        "ablation of channels against random mixes of channels",
+        "causal.ablate_all",
+        "a channel that alone tells two classes apart among four with the same map",
+        "an untrained network of two convolutions; alarm: q < 0.05 for a channel of the second",
+        lambda seed: (1.0, costly_units(one_channel(), coded(seed), seed)),
+        0.0,
+        lambda seed: costly(untrained(seed), images(seed, 2 * UNITS), seed, LAST),
+        "channels",
+    ),
+    Instrument(
+        "ablation and labels",
+        "causal.label_dependence",
+        "a unit whose ablation moves the logits of one class by 6 and -6",
+        "random weights and labels; alarm: q < 0.05 for a unit",
+        lambda seed: (
+            3.0,
+            float(causal.label_dependence(one_reader(), coded(seed), LAYER)["loss_beyond_labels"][0]),
+        ),
+        1e-12,
+        lambda seed: significant(causal.label_dependence(random(seed), images(seed), LAYER), "loss_beyond_labels_q"),
+        "nat",
     ),
     Instrument(
         "ablation (images lost)",

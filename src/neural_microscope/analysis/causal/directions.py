@@ -55,21 +55,21 @@ def ablate_directions(
     """The loss that random directions add, each image moved as far as ablating a unit (zero ablation) moves it, [draw, unit].
 
     ``loss_increase`` [draw, unit] (nats, mean over images). A draw is a vector of unit length over the units, uniform and the same for
-    all images. Of a dense layer it is multiplied by the norm of what ablation takes from each image; of feature maps, by the unit's own
-    map: what ablation takes from each image enters through a random mix g of the channels, g ⊗ Δ, so that each image keeps the norm and
-    the spatial pattern (white noise of the same norm would be averaged away by the next kernel). ``norm`` [unit]: the mean of that
-    norm. All are taken where the hook point enters the next layer: after the pooling, for channels. A dead unit gives exactly 0.
+    all images. Of a dense layer it is multiplied by the norm of what ablation takes from each image. Of feature maps it mixes the channels:
+    what ablation takes from each image, a map Δ, enters as g ⊗ Δ, so that each image keeps the norm and the spatial pattern (white
+    noise of the same norm would be averaged away by the next kernel). ``norm`` [unit]: the mean of that norm. All are taken where the
+    hook point enters the next layer: after the pooling, for channels. A dead unit gives exactly 0.
 
     A direction may lead below 0, out of the orthant in which activations after a ReLU lie. ``within="orthant"`` gives draws that stay in
     it: each image moves along the direction, an activation stops where it reaches 0, and the move is lengthened until its norm is the
     unit's (as far as it can where nothing but 0 lies ahead).
 
-    ``draws``: 1000 of units, 149 of channels (499 where they enter a dense layer, 39 within the orthant). Of maps and within the orthant, where every draw is a forward pass
-    of its own, they are tried on 200 of the images, drawn at random, and stand as far from the unit's own effect as there. Of units
-    the effect is found at 3 strengths up to each image's longest and interpolated by a cubic spline. ``directions``: given instead
-    [draw, unit]; [draw, channel, row, col] moves all along such a whole map. Both are scaled to unit length.
-    Errors: DataError for directions of another shape or length 0, and for ``within="orthant"`` where activations are negative; otherwise
-    as `ablate_all`.
+    ``draws``: 1000 of units, 149 of channels (499 where they enter a dense layer, 39 within the orthant). Of maps and within the orthant,
+    where every draw is a forward pass of its own, they are tried on 200 of the images, drawn at random, and stand as far from the
+    unit's own effect as there. Of units the effect is found at 3 strengths up to each image's longest and interpolated by a cubic
+    spline. ``directions``: given instead [draw, unit]; [draw, channel, row, col] moves all along such a whole map. Both are scaled to
+    unit length. Errors: DataError for directions of another shape or length 0, and for ``within="orthant"`` where activations are
+    negative; otherwise as `ablate_all`.
     """
     null = Directions(len(images), seed, draws, within, directions)
     total, norms = [], []

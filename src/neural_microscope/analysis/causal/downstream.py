@@ -118,20 +118,18 @@ class Downstream:
             yield slice(first + units.start, first + units.stop), logits, norms[units]
 
     def entered(self, moves: Tensor, ways: Sequence[Any] | Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Moves [example, way, …], or [example, 1, …] for all ways, enter in turn as each of ``ways``, a unit or a mix of them
-        (or mixes [way, unit], with one move): (ways, logits [way, example, class]). An image that is not moved keeps its logits bit for bit.
+        """Moves enter in turn as each of ``ways``: (ways, logits [way, example, class]). Either ``moves`` [example, unit, …] and as many
+        units, or the move of one unit [example, 1, …] and mixes [way, unit]. An image that is not moved keeps its logits bit for bit.
         """
-        loud = lengths(moves) > 0
-        if isinstance(ways, Tensor) and self.base.ndim == 2:  # one product for many
-            for some in slices(len(ways), max(1, AT_ONCE // max(1, self.base.numel()))):
-                at = self.base + self.change(moves, ways[some])
-                yield (
-                    some,
-                    torch.where(loud[..., None], self.finish(at.flatten(0, 1)).unflatten(0, at.shape[:2]), self.logits),
-                )
-            return
+        loud, mixed = (lengths(moves) > 0)[..., None], isinstance(ways, Tensor)
         moves = moves.expand(-1, len(ways), *moves.shape[2:])
         for some in slices(len(ways), max(1, AT_ONCE // max(1, self.base.numel()))):
+            here = loud if mixed else loud[some]
+            if mixed and self.base.ndim == 2:  # one product for many
+                at = self.base + self.change(moves[:, :1], ways[some])
+                logits = self.finish(at.flatten(0, 1)).unflatten(0, at.shape[:2])
+                yield some, torch.where(here, logits, self.logits)
+                continue
 
             def moved(part: slice, some: slice = some) -> Tensor:
                 found = [
@@ -139,8 +137,7 @@ class Downstream:
                 ]
                 return torch.cat(found) if len(found) > 1 else found[0]
 
-            here = loud[some] if len(loud) > 1 else loud
-            yield some, torch.where(here[..., None], self.finished(moved), self.logits)
+            yield some, torch.where(here, self.finished(moved), self.logits)
 
     def _each_column(self, dense: Dense, values: Tensor, first: int) -> Iterator[tuple[slice, Tensor, Tensor]]:
         moves = self.move(slice(None), values).T.contiguous()
