@@ -216,6 +216,8 @@ MEASURES: dict[str, Callable[[World], Any]] = {
     "geometry.subspaces": lambda w: geometry.subspaces(w.acts, {"first": np.arange(3)}, sizes=(2, 3), draws=3),
     "causal.ablate_all": lambda w: causal.ablate_all(w.model, w.images, w.layer, method="resample", draws=5),
     "causal.ablate_directions": lambda w: causal.ablate_directions(w.model, w.images, w.layer, draws=3),
+    "causal.ablated_logits": lambda w: causal.ablated_logits(w.model, w.images, w.layer),
+    "causal.label_dependence": lambda w: causal.label_dependence(w.model, w.images, w.layer),
     "causal.attribution_patching": lambda w: causal.attribution_patching(
         w.model, w.images, w.images_b, w.layer, draws=5
     ),
@@ -365,7 +367,7 @@ def test_results_say_what_they_are(name: str, kind: str) -> None:
     assert {n for n in without if not str(n).endswith(("_p", "_q"))} == set()
 
 
-CLOSED_FORM = {"similarity.unit_drift", "causal.interactions"}
+CLOSED_FORM = {"similarity.unit_drift", "causal.interactions", "causal.label_dependence"}
 """Those whose null draws nothing."""
 
 
