@@ -14,7 +14,7 @@ help:
 	@echo "make demo          train an MLP and a CNN, record them, write demo/explorer.html and report.html"
 	@echo "make demo-short    the same in a minute, on few images"
 	@echo "make test          everything a change can break"
-	@echo "make test-slow     many kills, published facts"
+	@echo "make test-slow     many kills, whole notebooks, published facts"
 	@echo "make test-interop  against the other tools, in an environment of its own"
 	@echo "make calibration   run every instrument on its phantoms and keep the record"
 	@echo "make notebooks     makes and runs every notebook anew from notebooks/sources, some 20 minutes"
