@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -22,6 +22,20 @@ def test_halves_share_no_example_cover_all_and_split_each_class_evenly(labels: l
     assert sorted([*a, *b]) == list(range(len(y)))
     for label in np.unique(y):
         assert abs((y[a] == label).sum() - (y[b] == label).sum()) <= 1
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_halves_by_what_the_examples_are_do_not_depend_on_their_order(tied: bool) -> None:
+    rng = np.random.default_rng(0)
+    y, key = rng.integers(0, 4, 61), rng.normal(size=(61, 3))
+    key[:, 0] = 0 if tied else key[:, 0]  # as of a dead unit: the next value decides
+    order = rng.permutation(61)
+    for half, again in zip(
+        statistics.halves(y, 5, key=key), statistics.halves(y[order], 5, key=key[order]), strict=True
+    ):
+        assert sorted(order[again]) == sorted(half)
+    assert sorted(np.concatenate(statistics.halves(y, key=key))) == list(range(61))
+    assert not np.array_equal(statistics.halves(y, 5, key=key)[0], statistics.halves(y, 6, key=key)[0])
 
 
 def test_shuffles_keep_the_labels_and_repeat_with_the_seed() -> None:
@@ -206,7 +220,7 @@ def test_rank_sum_gives_its_p_on_noise_as_often_as_it_says_also_for_rarely_firin
     mine = np.arange(300) % 10 == 0
     ranks = stats.rankdata(x, axis=0)
     auc = (ranks[mine].sum(0) - 30 * 31 / 2) / (30 * 270)
-    law = statistics.rank_sum(auc, ranks, np.full(1500, 30), draws=2000)
+    law = statistics.rank_sum(auc, ranks, np.full(1500, 30))
     for level in (0.01, 0.05, 0.2):
         assert np.mean(law.p <= level) <= stats.binom.ppf(0.999, 1500, level) / 1500
     assert np.mean(law.p <= 0.05) > 0.02 or density == 0.04
@@ -216,8 +230,8 @@ def test_rank_sum_gives_its_p_on_noise_as_often_as_it_says_also_for_rarely_firin
 def test_rank_sum_equals_the_exact_test_and_sees_a_perfect_unit_of_a_wide_layer() -> None:
     x = np.array([[0.0], [0], [0], [0], [0], [0], [0], [3], [2], [1]])
     ranks, size = stats.rankdata(x, axis=0), np.array([3])
-    exact = statistics.rank_sum(np.array([1.0]), ranks, size, draws=50_000)
-    assert exact.p[0] == pytest.approx(1 / 120, rel=0.1)
+    exact = statistics.rank_sum(np.array([1.0]), ranks, size)
+    assert exact.p[0] == pytest.approx(1 / 120)
     wide = np.random.default_rng(0).exponential(1, (1000, 64))
     wide[:, 5] = np.arange(1000) % 10 == 0
     ranks = stats.rankdata(wide, axis=0)
@@ -226,6 +240,30 @@ def test_rank_sum_equals_the_exact_test_and_sees_a_perfect_unit_of_a_wide_layer(
     law = statistics.rank_sum(auc, ranks, np.full(64, 100))
     assert np.flatnonzero(statistics.beside("auc", auc, law, "unit")["auc_shown"][1]).tolist() == [5]
     assert np.isnan(statistics.rank_sum(np.array([np.nan]), np.ones((5, 1)), np.array([0])).p).all()
+
+
+@pytest.mark.parametrize(("n", "k", "density"), [(9, 3, 0.4), (9, 7, 0.6), (8, 4, 1.0)])
+def test_rank_sums_of_few_images_count_every_set_of_them(n: int, k: int, density: float) -> None:
+    rng = np.random.default_rng(n + k)
+    ranks = stats.rankdata(np.where(rng.random((n, 1)) < density, rng.integers(1, 5, (n, 1)), 0), axis=0)
+    every = np.array([ranks[list(chosen), 0].sum() for chosen in combinations(range(n), k)])
+    auc = (every - k * (k + 1) / 2) / (k * (n - k))
+    for value in np.unique(auc):
+        law = statistics.rank_sum(np.array([value]), ranks, np.array([k]))
+        assert law.p[0] == pytest.approx((auc >= value - 1e-12).mean())
+        assert law.low[0] == pytest.approx(np.percentile(auc, 2.5, method="inverted_cdf"))
+        assert law.high[0] == pytest.approx(np.percentile(auc, 97.5, method="inverted_cdf"))
+
+
+def test_rank_sums_of_a_few_active_among_thousands_are_a_hypergeometric_count() -> None:
+    x = np.zeros((5000, 1))
+    x[:12] = 1
+    ranks, k = stats.rankdata(x, axis=0), 500
+    for active in (2, 5):
+        rank_sum = active * ranks[0, 0] + (k - active) * ranks[-1, 0]
+        auc = (rank_sum - k * (k + 1) / 2) / (k * (5000 - k))
+        law = statistics.rank_sum(np.array([auc]), ranks, np.array([k]))
+        assert law.p[0] == pytest.approx(stats.hypergeom.sf(active - 1, 5000, 12, k))
 
 
 @pytest.mark.parametrize("pairs", [3, 4, 5])
