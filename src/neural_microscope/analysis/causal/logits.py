@@ -91,5 +91,5 @@ def mean_above_zero(each: np.ndarray) -> tuple[np.ndarray, Law, tuple[np.ndarray
     half = (high - low) / 2
     error = half / stats.t.ppf(0.975, n - 1)
     t = np.divide(mean, error, out=np.zeros_like(mean), where=error > 0)
-    p = np.where(error > 0, stats.t.sf(t, n - 1), np.where(mean > 0, 0.0, 1.0))
+    p = np.where(error > 0, stats.t.sf(t, n - 1), np.where(mean > 0, 0.0, 1.0)).clip(min=np.finfo(float).tiny)
     return mean, Law(-half, half, p), (low, high)

@@ -25,6 +25,7 @@ from ...statistics import shuffles, spearman
 from .. import geometry, selectivity
 from ..attribution.random_weights import random_networks
 from ..causal.logits import ablated_logits
+from ..selectivity.basis import auc_gap
 
 NETWORKS = 20
 """Untrained networks beside the trained one."""
@@ -87,7 +88,7 @@ def _mean(values: np.ndarray) -> float:
 
 def _gap(seen: Seen) -> float:
     """Mean AUC of the units less that of the axes of random rotations."""
-    return selectivity.auc_gap(seen.acts)
+    return auc_gap(seen.acts)
 
 
 def _spread(seen: Seen) -> float:

@@ -5,7 +5,7 @@ The mean gradient of the loss or of a logit for each class needs no measure of i
 gradient at a hook point, and `top_units` ranks it.
 """
 
-from .basis import auc_gap, basis_comparison, in_basis
+from .basis import basis_comparison, in_basis
 from .classes import EPSILON, class_means, selectivity_by_class, top_units, tuning
 from .images import quantile_examples, top_examples
 from .life import over_time
@@ -14,7 +14,6 @@ from .units import agreement, class_selectivity
 __all__ = [
     "EPSILON",
     "agreement",
-    "auc_gap",
     "basis_comparison",
     "class_means",
     "class_selectivity",

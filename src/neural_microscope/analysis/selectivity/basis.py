@@ -166,14 +166,6 @@ def _auc(z: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     return judging.auc_by_class(sums[0], counts[0])
 
 
-@measure(
-    "selectivity",
-    title="Units less random directions",
-    null="is compared with untrained networks and shuffled labels",
-    replicates="rotation",
-    interval="none",
-    source="Dey et al. 2020",
-)
 def auc_gap(acts: xr.DataArray, *, draws: int = 8, seed: int = 0) -> float:
     """Mean AUC of the units less that of the axes of ``draws`` random rotations, the class and sign chosen on one half of the examples
     and judged on the other: -0.5..0.5. Above 0, single units tell the classes apart better than random directions do. ``acts``
