@@ -106,11 +106,11 @@ def beside(
     ``name`` with ``…_null_low`` and ``…_null_high`` (the null's 2.5 and 97.5 percentiles), ``…_p``, ``…_q`` (false discovery over the
     family) and ``…_shown``, the verdict: q, or p without a family, below 0.05. ``…_low`` and ``…_high`` where an ``interval`` is given.
 
-    ``value`` [...] with ``dims``; ``null``: draws [draw, ...], of which there may be none (band and p are then NaN and nothing is
-    shown), or a `Law`. ``side``: where structure lies. ``family``: True for all values together, the name of a dimension for one
-    family along it at each place of the others, False for tests that are none. ``rounding``: see `p_values`; ``tail``: see
-    `tail_p`. ``start`` is added to what is
-    displayed, not to what is tested. ``where`` [...]: False leaves NaN and no verdict. The p variable's attributes hold ``draws`` and
+    ``value`` [...] with ``dims``; ``null``: draws [draw, ...], of which there may be none, or nothing but NaN (band and p are
+    then NaN and nothing is shown), or a `Law`. ``side``: where structure lies. ``family``: True for all values together, the name of a
+    dimension for one family along it at each place of the others, False for tests that are none. ``rounding``: see `p_values`;
+    ``tail``: see `tail_p`. ``start`` is added to what is displayed, not to what is tested. ``where`` [...]: False leaves NaN and no
+    verdict. The p variable's attributes hold ``draws`` and
     ``floor``, the least p that so many draws can give (0 for a law).
     """
     value = np.where(where, np.asarray(value, float), np.nan)
@@ -123,6 +123,7 @@ def beside(
         (low, high), draws = null_band(null), len(null)
         p = p_values(value, null, side=side, rounding=rounding)
         p = tail_p(value, null, p, side=side, rounding=rounding) if tail else p
+        p = np.where(np.isnan(null).all(0), np.nan, p)
     else:
         low, high, p, draws = np.nan, np.nan, np.full(value.shape, np.nan), 0
     low, high, p = (np.where(gone, np.nan, np.broadcast_to(one, value.shape)) for one in (low, high, p))

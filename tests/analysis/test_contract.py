@@ -353,7 +353,7 @@ def test_results_say_what_they_are(name: str, kind: str) -> None:
     assert {n for n in without if not str(n).endswith(("_p", "_q"))} == set()
 
 
-CLOSED_FORM = {"similarity.unit_drift", "causal.interactions", "causal.label_dependence"}
+CLOSED_FORM = {"dynamics.learning_by_class", "similarity.unit_drift", "causal.interactions", "causal.label_dependence"}
 """Those whose null draws nothing."""
 
 

@@ -155,12 +155,18 @@ def test_class_intervals_are_wilsons_and_the_null_is_binomial() -> None:
     counts, right = np.array([20, 50, 0]), np.array([[10, 49, 0], [20, 50, 0]])
     with np.errstate(invalid="ignore"):
         table = dynamics.learning_by_class(class_log(right / counts), counts=counts)
+    overall = right.sum(1) / counts.sum()
     for i, c in np.ndindex(2, 2):
         interval = stats.binomtest(int(right[i, c]), int(counts[c])).proportion_ci(0.95, "wilson")
         assert float(table["accuracy_low"][i, c]) == pytest.approx(interval.low)
         assert float(table["accuracy_high"][i, c]) == pytest.approx(interval.high)
+        tail = min(
+            stats.binomtest(int(right[i, c]), int(counts[c]), overall[i], side).pvalue for side in ("less", "greater")
+        )
+        assert float(table["accuracy_p"][i, c]) == pytest.approx(min(2 * tail, 1))
     assert float(table["accuracy_null_low"][0, 1]) == stats.binom.ppf(0.025, 50, 59 / 70) / 50
     assert np.isnan(table["accuracy_low"][:, 2]).all()
+    assert table["accuracy_shown"].values.tolist() == [[True, True, False], [False, False, False]]
     with pytest.raises(DataError, match="classes"):
         dynamics.learning_by_class(class_log(right / np.maximum(counts, 1)), counts=counts[:2])
 

@@ -12,15 +12,7 @@ from scipy.stats import rankdata
 from .. import named
 from ..errors import DataError
 from ..measure import measure
-from ..statistics import (
-    INTERVAL,
-    ONE_NETWORK,
-    bootstrap_mean,
-    false_discovery,
-    null_band,
-    p_values,
-    shuffles,
-)
+from ..statistics import INTERVAL, ONE_NETWORK, beside, bootstrap_mean, shuffles
 
 
 @measure(
@@ -164,7 +156,7 @@ def learning_order(logits: xr.DataArray, *, draws: int = 200, seed: int = 0) -> 
     first = np.where(right.any(0), right.argmax(0), len(right))
     of_class = _between_classes(learnt, labels, values.shape[2], draws, seed)
     for name in [name for name in of_class if name.startswith("class_learnt_at")]:
-        of_class[name] = _step_of(steps, of_class[name])
+        of_class[name] = ("class", _step_of(steps, of_class[name][1]), {"units": "optimiser step"})
     found = {"first_right": _step_of(steps, first), "learnt_at": _step_of(steps, learnt)}
     found["forgotten"] = (right[:-1] & ~right[1:]).sum(0)
     return xr.Dataset(
@@ -172,7 +164,7 @@ def learning_order(logits: xr.DataArray, *, draws: int = 200, seed: int = 0) -> 
             "right": (("snapshot", "example"), right),
             "said": (("snapshot", "example"), said),
             **{name: ("example", v, {"units": _unit(name)}) for name, v in found.items()},
-            **{name: (("class",)[: np.ndim(v)], v, {"units": _unit(name)}) for name, v in of_class.items()},
+            **of_class,
         },
         coords=named.kept(logits, "step", "epoch", "label"),
         attrs={
@@ -190,7 +182,9 @@ def _unit(name: str) -> str:
     return "optimiser step" if "learnt_at" in name or name == "first_right" else "1"
 
 
-def _between_classes(learnt: np.ndarray, labels: np.ndarray, classes: int, draws: int, seed: int) -> dict[str, Any]:
+def _between_classes(
+    learnt: np.ndarray, labels: np.ndarray, classes: int, draws: int, seed: int
+) -> dict[str, tuple[Any, ...]]:
     """What `learning_order` says of classes, with nulls; times are still numbers of snapshots."""
     place = (rankdata(learnt) - 0.5) / len(labels)
     median, order, between = _by_class(learnt, place, labels, classes)
@@ -198,21 +192,15 @@ def _between_classes(learnt: np.ndarray, labels: np.ndarray, classes: int, draws
     medians, orders, betweens = (np.stack([n[i] for n in null]) for i in range(3))
     groups = [place[labels == c] for c in range(classes)]
     ends = [bootstrap_mean(group, draws, seed) if len(group) else (np.nan, np.nan) for group in groups]
-    found: dict[str, Any] = {
-        "class_learnt_at": median,
+    low, high = np.array(ends, float).T
+    return {
+        "class_learnt_at": ("class", median),
         # a snapshot there is, not one between two
-        "class_learnt_at_null_low": np.percentile(medians, INTERVAL[0], axis=0, method="lower"),
-        "class_learnt_at_null_high": np.percentile(medians, INTERVAL[1], axis=0, method="higher"),
-        "class_order": order,
-        "class_order_p": (p := p_values(order, orders, side="both")),
-        "class_order_q": false_discovery(p),
-        "between": between,
-        "between_p": p_values(between, betweens),
+        "class_learnt_at_null_low": ("class", np.percentile(medians, INTERVAL[0], axis=0, method="lower")),
+        "class_learnt_at_null_high": ("class", np.percentile(medians, INTERVAL[1], axis=0, method="higher")),
+        **beside("class_order", order, orders, "class", side="both", interval=(low, high)),
+        **beside("between", between, betweens, family=False),
     }
-    found["class_order_low"], found["class_order_high"] = np.array(ends, float).T
-    found["class_order_null_low"], found["class_order_null_high"] = null_band(orders)
-    found["between_null_low"], found["between_null_high"] = null_band(betweens)
-    return found
 
 
 def _by_class(learnt: np.ndarray, place: np.ndarray, labels: np.ndarray, classes: int) -> Any:
@@ -252,7 +240,8 @@ def calibration_error(logits: xr.DataArray, *, bins: int = 15, draws: int = 200,
 
     Null: the same probabilities, the labels drawn from them (consistency resampling, Bröcker & Smith 2007). Of
     ``accuracy``, ``ece``, ``mce`` and ``brier`` the ``…_null_low`` and ``…_null_high``; ``ece_p``, ``mce_p`` one-sided (more
-    miscalibrated than chance), ``brier_p`` two-sided. With few images a perfect network's ``ece`` is well above 0: read
+    miscalibrated than chance), ``brier_p`` and ``accuracy_p`` two-sided, ``accuracy_q`` over the bins; ``…_shown``, the
+    verdicts. With few images a perfect network's ``ece`` is well above 0: read
     it against its null. ``brier_low``, ``brier_high``: bootstrap over images; ``ece`` has no interval, as resampling a
     mean of absolute values is biased upwards.
     """
@@ -260,13 +249,22 @@ def calibration_error(logits: xr.DataArray, *, bins: int = 15, draws: int = 200,
     if not 1 <= bins <= len(labels):
         raise DataError(f"bins is {bins}; there are {len(labels)} examples, so it is 1 to {len(labels)}")
     rng = np.random.default_rng(seed)
-    rows = [_calibration(moment, labels, bins, draws, rng) for moment in values]
     over_time = "snapshot" in logits.dims
-    table = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    rows = [_calibration(moment, labels, bins, draws, rng) for moment in values]
+    found, null = (
+        {name: np.stack([row[i][name] for row in rows], i) if over_time else rows[0][i][name] for name in rows[0][i]}
+        for i in range(2)
+    )  # [snapshot, ...], and behind the draws
+    dims = ("snapshot",)[:over_time]
+    interval = found.pop("brier_low"), found.pop("brier_high")
+    of_bins: dict[str, Any] = {"dims": (*dims, "bin"), "side": "both", "family": "bin"}
     return xr.Dataset(
         {
-            name: (("snapshot", "bin")[not over_time : v.ndim], v if over_time else v[0], {"units": "1"})
-            for name, v in table.items()
+            **{name: ((*dims, "bin"), found[name], {"units": "1"}) for name in ("confidence", "images")},
+            **beside("accuracy", found["accuracy"], null["accuracy"], **of_bins),
+            **beside("ece", found["ece"], null["ece"], dims, family=False),
+            **beside("mce", found["mce"], null["mce"], dims, family=False),
+            **beside("brier", found["brier"], null["brier"], dims, side="both", family=False, interval=interval),
         },
         coords=named.kept(logits, "step", "epoch"),
         attrs={
@@ -282,8 +280,8 @@ def calibration_error(logits: xr.DataArray, *, bins: int = 15, draws: int = 200,
 
 def _calibration(
     logits: np.ndarray, labels: np.ndarray, bins: int, draws: int, rng: np.random.Generator
-) -> dict[str, Any]:
-    """One snapshot's row: scalars, and arrays [bin]."""
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(one snapshot's row, scalars and arrays [bin]; the draws of what has a null)."""
     chances = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
     said, highest = chances.argmax(1), chances.max(1)
     order = np.argsort(highest, kind="stable")
@@ -304,19 +302,8 @@ def _calibration(
     null = dict(zip(("accuracy", "ece", "mce", "brier"), scores(drawn), strict=True))
     null["brier"] = null["brier"].mean(-1)
     low, high = bootstrap_mean(brier, draws, int(rng.integers(2**31)))
-    found = {"accuracy": accuracy, "ece": ece, "mce": mce, "brier": brier.mean()}
-    for name in list(found):
-        found[f"{name}_null_low"], found[f"{name}_null_high"] = null_band(null[name])
-    return {
-        "confidence": confidence,
-        "images": sizes,
-        **found,
-        "ece_p": p_values(ece, null["ece"]),
-        "mce_p": p_values(mce, null["mce"]),
-        "brier_p": p_values(found["brier"], null["brier"], side="both"),
-        "brier_low": low,
-        "brier_high": high,
-    }
+    found = {"confidence": confidence, "images": sizes, "accuracy": accuracy, "ece": ece, "mce": mce}
+    return {**found, "brier": brier.mean(), "brier_low": low, "brier_high": high}, null
 
 
 def _checked(logits: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -10,7 +11,7 @@ from scipy import stats
 
 from ...errors import DataError
 from ...measure import measure
-from ...statistics import INTERVAL
+from ...statistics import INTERVAL, Law, beside
 
 RULE_OF_THUMB = 1e-3
 """An update of about this share of the weights is often quoted as healthy (Karpathy, CS231n notes). It is no null."""
@@ -113,19 +114,21 @@ def learning_by_class(log: xr.Dataset, *, threshold: float = 0.9, counts: np.nda
     end; NaN where it ends below. With ``counts`` [class], the number of test images of each class
     (``np.bincount(data.test.labels)``): ``accuracy_low``, ``accuracy_high``, Wilson's 95 % interval over images, and
     ``accuracy_null_low``, ``accuracy_null_high``, the 2.5 and 97.5 percentiles (binomial) were every class read as well
-    as all of them together.
+    as all of them together; ``accuracy_p`` two-sided, ``accuracy_q`` and ``accuracy_shown`` over a snapshot's classes.
     """
     accuracy = log["test_accuracy_by_class"].transpose("snapshot", "class").values.astype(np.float64)
     steps = log["step"].values
-    found = {"accuracy": accuracy}
+    dims = ("snapshot", "class")
+    found: dict[str, tuple[Any, ...]] = {"accuracy": (dims, accuracy, {"units": "1"})}
     if counts is not None:
-        found |= _class_bands(accuracy, np.asarray(counts))
+        interval, law = _binomial(accuracy, np.asarray(counts))
+        found = beside("accuracy", accuracy, law, dims, side="both", interval=interval, family="class")
     since = lasting(accuracy >= threshold)
     reached = np.where(since < len(steps), steps[np.minimum(since, len(steps) - 1)], np.nan)
     coords = {name: ("snapshot", log[name].values) for name in ("step", "epoch") if name in log.coords}
     return xr.Dataset(
         {
-            **{name: (("snapshot", "class"), values, {"units": "1"}) for name, values in found.items()},
+            **found,
             "reached_at": ("class", reached, {"units": "optimiser step"}),
         },
         coords=coords,
@@ -145,7 +148,8 @@ def lasting(good: np.ndarray) -> np.ndarray:
     return len(good) - np.logical_and.accumulate(good[::-1], 0).sum(0)
 
 
-def _class_bands(accuracy: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
+def _binomial(accuracy: np.ndarray, counts: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], Law]:
+    """(Wilson's interval of each class's accuracy, [snapshot, class]; the null that all classes have one accuracy)."""
     if counts.shape != accuracy.shape[1:]:
         raise DataError(f"counts has {counts.size} entries; the log has {accuracy.shape[1]} classes, each with a count")
     n = np.where(counts > 0, counts, 1)
@@ -154,8 +158,10 @@ def _class_bands(accuracy: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarr
     half = z / (1 + z**2 / n) * np.sqrt(accuracy * (1 - accuracy) / n + z**2 / (4 * n**2))
     overall = np.nansum(accuracy * counts, 1, keepdims=True) / counts.sum()
     low, high = (stats.binom.ppf(p / 100, n, overall) / n for p in INTERVAL)
-    bands = {"low": middle - half, "high": middle + half, "null_low": low, "null_high": high}
-    return {f"accuracy_{end}": np.where(counts > 0, band, np.nan) for end, band in bands.items()}
+    right = np.nan_to_num(np.rint(accuracy * n))
+    tail = np.minimum(stats.binom.cdf(right, n, overall), stats.binom.sf(right - 1, n, overall))
+    interval = middle - half, middle + half
+    return interval, Law(low, high, np.minimum(2 * tail, 1))
 
 
 def _stretches(steps: np.ndarray, per_octave: int) -> tuple[np.ndarray, np.ndarray]:

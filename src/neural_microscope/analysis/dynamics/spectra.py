@@ -11,7 +11,7 @@ import xarray as xr
 
 from ...errors import DataError
 from ...measure import measure
-from ...statistics import null_band, p_values
+from ...statistics import beside, null_band
 
 
 @measure(
@@ -44,20 +44,30 @@ def weight_spectra(
     """
     matrices = _matrices(states, steps)
     nulls = [_null([state[name] for state in matrices], draws, seed) for name in matrices[0]]
-    variables: dict[str, list[list[Any]]] = {}
-    for number, state in enumerate(matrices):
-        for name, row in _row(list(state.values()), [null[number] for null in nulls]).items():
-            variables.setdefault(name, []).append(row)
-    bands = zip(("low", "high"), zip(*(null_band(null[-1]) for null in nulls), strict=True), strict=True)
+    values = [[np.linalg.svd(matrix, compute_uv=False) for matrix in state.values()] for state in matrices]
+    # the same arithmetic as of the null, so that equal entries give equal values to the last bit
+    tested = np.array([[_spectrum(matrix)[0] for matrix in state.values()] for state in matrices])
+    top = beside("top", tested, np.array([null[..., 0] for null in nulls]).transpose(2, 1, 0), DIMS, family=False)
+    low, high = top["top_null_low"][1], top["top_null_high"][1]
+    energy = np.array([[float((matrix**2).sum()) for matrix in state.values()] for state in matrices])
+    largest = np.array([[one[0] for one in row] for row in values])
+    above = [[(one > end).sum() for one, end in zip(*row, strict=True)] for row in zip(values, high, strict=True)]
     found = {
-        name: np.array([_padded(row) if name == "singular_value" else row for row in rows])
-        for name, rows in variables.items()
+        "top": largest,
+        "stable_rank": _ratio(energy, largest),
+        "stable_rank_null_low": _ratio(energy, high),
+        "stable_rank_null_high": _ratio(energy, low),
+        "outliers": np.array(above),
+        "edge": np.array([[_edge(matrix) for matrix in state.values()] for state in matrices]),
     }
+    bands = zip(("low", "high"), zip(*(null_band(null[-1]) for null in nulls), strict=True), strict=True)
     last = {f"singular_value_null_{end}": _padded(list(band)) for end, band in bands}
     return xr.Dataset(
         {
-            **{name: (("snapshot", "parameter", "rank")[: v.ndim], v, {"units": "1"}) for name, v in found.items()},
-            **{name: (("parameter", "rank"), v, {"units": "1"}) for name, v in last.items()},
+            "singular_value": ((*DIMS, "rank"), np.array([_padded(row) for row in values]), {"units": "1"}),
+            **top,
+            **{name: (DIMS, one, {"units": "1"}) for name, one in found.items()},
+            **{name: (("parameter", "rank"), one, {"units": "1"}) for name, one in last.items()},
         },
         coords={"step": ("snapshot", np.asarray(steps)), "parameter": list(matrices[0])},
         attrs={
@@ -70,33 +80,15 @@ def weight_spectra(
     )
 
 
-def _row(matrices: list[np.ndarray], nulls: list[np.ndarray]) -> dict[str, list[Any]]:
-    """One snapshot's entry for every variable, parameter by parameter; ``nulls``: spectra [draw, rank] of each."""
-    row: dict[str, list[Any]] = {}
-    for matrix, null in zip(matrices, nulls, strict=True):
-        values = np.linalg.svd(matrix, compute_uv=False)
-        energy = float((matrix**2).sum())
-        low, high = (float(end) for end in null_band(null[:, 0]))
-        entries = {
-            "singular_value": values,
-            "top": values[0],
-            "top_null_low": low,
-            "top_null_high": high,
-            # the same arithmetic on both sides, so that equal entries give equal values to the last bit
-            "top_p": float(p_values(_spectrum(matrix)[0], null[:, 0])),
-            "stable_rank": _ratio(energy, values[0]),
-            "stable_rank_null_low": _ratio(energy, high),
-            "stable_rank_null_high": _ratio(energy, low),
-            "outliers": int((values > high).sum()),
-            "edge": matrix.std() * (np.sqrt(matrix.shape[0]) + np.sqrt(matrix.shape[1])),
-        }
-        for name, entry in entries.items():
-            row.setdefault(name, []).append(entry)
-    return row
+DIMS = ("snapshot", "parameter")
 
 
-def _ratio(energy: float, top: float) -> float:
-    return energy / top**2 if top > 0 else np.nan
+def _edge(matrix: np.ndarray) -> float:
+    return float(matrix.std() * (np.sqrt(matrix.shape[0]) + np.sqrt(matrix.shape[1])))
+
+
+def _ratio(energy: np.ndarray, top: np.ndarray) -> np.ndarray:
+    return np.divide(energy, top**2, out=np.full(energy.shape, np.nan), where=top > 0)
 
 
 def _spectrum(matrix: np.ndarray) -> np.ndarray:

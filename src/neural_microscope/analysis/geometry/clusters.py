@@ -11,8 +11,8 @@ import xarray as xr
 from ... import named
 from ...errors import DataError
 from ...measure import measure
-from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, halves, shuffles
-from .spaces import beside_null, blocks, space, standardized
+from ...statistics import ONE_NETWORK, beside, bootstrap_mean, halves, shuffles
+from .spaces import blocks, space, standardized
 
 Order = np.ndarray | Sequence[int] | Callable[[xr.DataArray], np.ndarray]
 
@@ -57,9 +57,14 @@ def clusters(
     for i, name in enumerate(("silhouette", "purity")):
         values = np.stack([one[i] for one in scored])  # [snapshot, set of labels, example]
         means = values.mean(2)
-        variables |= beside_null(name, means[:, 0], means[:, 1:].T, "snapshot", structure="above")
-        for end, bound in zip(("low", "high"), bootstrap_mean(values[:, 0], seed=seed), strict=True):
-            variables[f"{name}_{end}"] = ("snapshot", bound, {"units": "1"})
+        variables |= beside(
+            name,
+            means[:, 0],
+            means[:, 1:].T,
+            "snapshot",
+            family=False,
+            interval=bootstrap_mean(values[:, 0], seed=seed),
+        )
     whole = acts if "snapshot" in acts.dims else acts.expand_dims("snapshot")
     return xr.Dataset(
         variables,
@@ -123,10 +128,8 @@ def subspaces(
     rng = np.random.default_rng(seed)
     null = np.stack([_along(held_out, rng.permutation(x.shape[1]), wanted, labels[judge]) for _ in range(draws)])
     null = np.broadcast_to(null[:, None], (draws, *value.shape))
-    variables = beside_null("silhouette", value, null, ("parameter", "rank"), structure="above")
-    q = false_discovery(variables["silhouette_p"][1].ravel()).reshape(value.shape)
     return xr.Dataset(
-        {**variables, "silhouette_q": (("parameter", "rank"), q, {"units": "1"})},
+        beside("silhouette", value, null, ("parameter", "rank")),
         coords={"parameter": list(ranked), "rank": wanted},
         attrs={
             "n_examples": len(x),

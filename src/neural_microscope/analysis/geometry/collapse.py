@@ -10,8 +10,8 @@ import xarray as xr
 from ... import named
 from ...errors import DataError
 from ...measure import measure
-from ...statistics import shuffles
-from .spaces import beside_null, features, space
+from ...statistics import beside, shuffles
+from .spaces import features, space
 
 MEASURES = ("nc1", "nc1_trace", "sb_condition", "nc2_norms", "nc2_angles", "nc3", "nc4")
 
@@ -58,8 +58,9 @@ def neural_collapse(
     found = np.stack([_measure(*one) for one in zip(x, [sets] * len(x), w, says, strict=True)], 1)
     variables: dict[str, Any] = {}
     for i, name in enumerate(MEASURES):
-        variables |= beside_null(name, found[0, :, i], found[1:, :, i], "snapshot", structure="below")
-    del variables["sb_condition_p"]  # it tells whether nc1 can be read; it is no claim
+        variables |= beside(name, found[0, :, i], found[1:, :, i], "snapshot", side="below", family=False)
+    for end in ("p", "shown"):  # it tells whether nc1 can be read; it is no claim
+        del variables[f"sb_condition_{end}"]
     missing = ("nc3: no weights; " if w[0] is None else "") + (
         "nc4: no logits, nor weights and bias" if says[0] is None else ""
     )

@@ -10,7 +10,8 @@ import xarray as xr
 
 from ... import named
 from ...measure import measure
-from .spaces import beside_null, blocks, eigenvalues, shares, shuffled, space
+from ...statistics import beside
+from .spaces import blocks, eigenvalues, shares, shuffled, space
 
 MEASURES = ("participation_ratio", "effective_rank", "components_90", "two_nn")
 DROPPED = 0.1
@@ -62,7 +63,9 @@ def dimension(
             null[draw, at] = _measure(fake, at in slow)
     variables: dict[str, Any] = {}
     for i, name in enumerate(MEASURES):
-        variables |= beside_null(name, values[:, i], null[..., i], "snapshot", structure="below", units="dimensions")
+        variables |= beside(
+            name, values[:, i], null[..., i], "snapshot", side="below", units="dimensions", family=False
+        )
     return xr.Dataset(
         variables,
         coords=named.kept(acts, "step", "epoch"),

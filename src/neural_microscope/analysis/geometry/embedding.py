@@ -11,7 +11,8 @@ import xarray as xr
 from ... import named
 from ...errors import DataError, MicroscopeError, unknown
 from ...measure import measure
-from .spaces import beside_null, blocks, neighbours
+from ...statistics import beside
+from .spaces import blocks, neighbours
 
 Method = Literal["t-sne", "umap"]
 
@@ -99,9 +100,9 @@ def faithfulness(
     names = embedding["seed"].values if "seed" in embedding.coords else np.arange(len(seen))
     return xr.Dataset(
         {
-            **beside_null("trustworthiness", found[0], null[0], "seed", structure="above"),
-            **beside_null("knn_preservation", found[1], null[1], "seed", structure="above"),
-            **beside_null("agreement", found[2], null[2], pairs, structure="above"),
+            **beside("trustworthiness", found[0], null[0], "seed", family=False),
+            **beside("knn_preservation", found[1], null[1], "seed", family=False),
+            **beside("agreement", found[2], null[2], pairs, family=False),
         },
         coords={"seed": names, "seed_b": names, **named.kept(named.last(acts), "label")},
         attrs={

@@ -10,7 +10,7 @@ import xarray as xr
 from ... import named
 from ...errors import DataError, unknown
 from ...measure import measure
-from ...statistics import null_band, p_values
+from ...statistics import beside
 from .spaces import eigenvalues, features, shares, shuffled, space
 
 Basis = Literal["fixed", "pooled", "aligned"]
@@ -72,15 +72,14 @@ def pca(
     scores = (x - centre) @ np.swapaxes(vectors, 1, 2)
     if basis == "aligned":
         scores, vectors = _aligned(scores, vectors)
-    table = _spectrum(np.stack(spectra), null, components)
-    table["direction"] = (("snapshot", "component", *features(acts)), _as_maps(vectors, acts))
-    if basis != "aligned":
-        table = {name: (dims[1:], values[0]) for name, (dims, values) in table.items()}
-    gap = np.asarray(table["eigen_gap"][1])
+    over_time = basis == "aligned"
+    table = _spectrum(np.stack(spectra), null, components, over_time)
+    maps = _as_maps(vectors, acts) if over_time else _as_maps(vectors, acts)[0]
     return xr.Dataset(
         {
             "score": (("snapshot", "example", "component"), scores, {"units": "activation"}),
-            **{name: (*found, {"units": "1"}) for name, found in table.items()},
+            "direction": (("snapshot", "component", *features(acts))[not over_time :], maps, {"units": "1"}),
+            **table,
         },
         coords=named.kept(acts, "step", "epoch", "label"),
         attrs={
@@ -91,7 +90,7 @@ def pca(
             "seed": seed,
             "null": f"each unit's values shuffled over the examples, {draws} draws (parallel analysis, Horn 1965)",
             "source": "principal components: eigenvectors of the covariance, float64",
-            **_warning(gap),
+            **_warning(table["eigen_gap"][1]),
         },
     )
 
@@ -152,23 +151,19 @@ def _aligned(scores: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.nd
     return scores, vectors
 
 
-def _spectrum(spectra: np.ndarray, null: np.ndarray, components: int) -> dict[str, tuple[tuple[str, ...], Any]]:
-    """The variables about eigenvalues, each [snapshot, component] (one row where there is one basis)."""
-    explained = shares(spectra)[:, :components]
-    empty = np.full(explained.shape, np.nan)
-    low, high = null_band(null) if len(null) else (empty, empty)
-    found = {
-        "explained": explained,
-        "explained_null_low": low,
-        "explained_null_high": high,
-        "explained_by_chance": np.percentile(null, 95, axis=0) if len(null) else empty,
-        "explained_p": p_values(explained, null) if len(null) else empty,
-        "eigen_gap": gaps(spectra)[:, :components],
-    }
-    above = np.cumprod(found["explained_p"] < 0.05, axis=1).sum(1)
+def _spectrum(spectra: np.ndarray, null: np.ndarray, components: int, over_time: bool) -> dict[str, tuple[Any, ...]]:
+    """The variables about eigenvalues, each [snapshot, component], or [component] where there is one basis."""
+    if not over_time:
+        spectra, null = spectra[0], null[:, 0]
+    dims = ("snapshot", "component")[not over_time :]
+    explained = shares(spectra)[..., :components]
+    found = beside("explained", explained, null, dims, family=False)
+    by_chance = np.percentile(null, 95, axis=0) if len(null) else np.full(explained.shape, np.nan)
     return {
-        **{name: (("snapshot", "component"), values) for name, values in found.items()},
-        "above_chance": (("snapshot",), above),
+        **found,
+        "explained_by_chance": (dims, by_chance, {"units": "1"}),
+        "eigen_gap": (dims, gaps(spectra)[..., :components], {"units": "1"}),
+        "above_chance": (dims[:-1], np.cumprod(found["explained_shown"][1], axis=-1).sum(-1), {"units": "1"}),
     }
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from ... import named, statistics
+from ... import named
 from ...axes import unit_axis
 
 BLOCK = 1000
@@ -69,20 +68,3 @@ def standardized(x: np.ndarray) -> np.ndarray:
     spread = x.std(-2, keepdims=True)
     constant = np.ptp(x, axis=-2, keepdims=True) == 0
     return np.where(constant, 0, (x - x.mean(-2, keepdims=True)) / np.where(constant, 1, spread))
-
-
-def beside_null(
-    name: str, value: np.ndarray, null: np.ndarray, dims: Any, *, structure: str, units: str = "1"
-) -> dict[str, Any]:
-    """``name``, ``name_null_low``, ``name_null_high`` and ``name_p``, the share of the null at least as far to the side
-    where structure lies: ``above`` or ``below``. ``null`` [draw, ...]; without draws the last three are NaN.
-    """
-    value = np.asarray(value, float)
-    low, high = statistics.null_band(null) if len(null) else (np.full(value.shape, np.nan),) * 2
-    sign = 1 if structure == "above" else -1
-    ties = sign * value - 1e-9 * np.abs(value)  # what differs by rounding ties
-    p = statistics.p_values(ties, sign * null) if len(null) else np.full(value.shape, np.nan)
-    p = np.where(np.isnan(low), np.nan, p)
-    found = {name: value, f"{name}_null_low": low, f"{name}_null_high": high}
-    variables = {key: (dims, array, {"units": units}) for key, array in found.items()}
-    return {**variables, f"{name}_p": (dims, p, {"units": "1"})}

@@ -12,7 +12,7 @@ from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
 from ...measure import measure
-from ...statistics import null_band, p_values
+from ...statistics import beside
 from .pca import _largest, _warning, gaps
 from .spaces import shares
 
@@ -79,21 +79,13 @@ def pca_streaming(
     values, vectors = np.linalg.eigh(total.scatter)
     values, vectors = values[::-1].clip(min=0), vectors.T[::-1][:components]
     null = _independent(np.diag(total.scatter), total.n, draws, seed)[:, :components]
-    explained, empty = shares(values)[:components], np.full(components, np.nan)
-    low, high = null_band(null) if draws else (empty, empty)
     gap = gaps(values)[:components]
-    table = {
-        "explained": explained,
-        "explained_null_low": low,
-        "explained_null_high": high,
-        "explained_p": p_values(explained, null) if draws else empty,
-        "eigen_gap": gap,
-    }
     return xr.Dataset(
         {
             "direction": (("component", axis), vectors * np.sign(_largest(vectors)), {"units": "1"}),
             "mean": (axis, total.mean, {"units": "1"}),
-            **{key: ("component", found, {"units": "1"}) for key, found in table.items()},
+            **beside("explained", shares(values)[:components], null, "component", family=False),
+            "eigen_gap": ("component", gap, {"units": "1"}),
             "total_variance": ((), values.sum() / (total.n - 1), {"units": "1"}),
         },
         attrs={

@@ -9,7 +9,7 @@ import xarray as xr
 
 from ...errors import DataError, unknown
 from ...measure import measure
-from ...statistics import null_band, p_values
+from ...statistics import beside
 from . import pairs
 
 SOURCE = (
@@ -50,7 +50,7 @@ def cca(a: xr.DataArray, b: xr.DataArray, *, keep: float = 0.99, draws: int = 10
     found = pairs.measured(relate, x, y, pairs.classes(a, b), draws=draws, seed=seed)
     ranks = {"rank": basis(x)[0].shape[1], "rank_b": basis(y)[0].shape[1]}
     attrs = {"seed": seed, "null": pairs.NULL, "interval": pairs.INTERVAL, "source": SOURCE, "keep": keep, **ranks}
-    return pairs.table(found, {"correlation": ("component",)}, a, b, **attrs, **pairs.reason(x, y))
+    return pairs.table(found, a, b, **attrs, **pairs.reason(x, y))
 
 
 def relation(x: np.ndarray, y: np.ndarray, *, keep: float) -> pairs.Relation:
@@ -139,17 +139,18 @@ def principal_angles(
         words = "random spaces of as many dimensions"
     else:
         raise unknown("space", of, ("examples", "units"))
-    angle = angles(u, v)
-    low, high = null_band(np.stack(null))
-    found = {
-        "angle": angle,
-        "angle_null_low": low,
-        "angle_null_high": high,
-        "angle_p": p_values(-angle - pairs.ROUNDING, -np.stack(null)),
-    }
+    found = beside(
+        "angle",
+        angles(u, v),
+        np.array(null),
+        "component",
+        side="below",
+        units="rad",
+        rounding=pairs.ROUNDING,
+        family=False,
+    )
     attrs = {"seed": seed, "null": words, "source": "Björck & Golub 1973; svd(U'V)", "of": of, "k": k}
-    named_by = {"angle": ("component",)}
-    return pairs.table(found, named_by, a, b, **attrs, **pairs.reason(x, y))
+    return pairs.table(found, a, b, **attrs, **pairs.reason(x, y))
 
 
 def angles(u: np.ndarray, v: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ def cka(a: xr.DataArray, b: xr.DataArray, *, debiased: bool = True, draws: int =
     found = pairs.measured(relate, x, y, pairs.classes(a, b), draws=draws, seed=seed)
     estimator = "debiased" if debiased else "biased"
     attrs = {"seed": seed, "null": pairs.NULL, "interval": pairs.INTERVAL, "source": SOURCE, "estimator": estimator}
-    return pairs.table(found, {}, a, b, **attrs, **pairs.reason(x, y))
+    return pairs.table(found, a, b, **attrs, **pairs.reason(x, y))
 
 
 @measure(

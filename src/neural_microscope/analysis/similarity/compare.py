@@ -10,6 +10,7 @@ import xarray as xr
 from ... import named
 from ...errors import DataError
 from ...measure import measure
+from ...statistics import Side, beside
 from . import pairs
 from .cca import cca, svcca_relation
 from .cka import cka, influence
@@ -51,14 +52,15 @@ def compare(a: xr.DataArray, b: xr.DataArray, *, draws: int = 100, seed: int = 0
         cca(a, b, draws=draws, seed=seed).drop_dims("component"),
         rsa(a, b, metric=metric, most=500, draws=draws, seed=seed),
     ]
-    values = {
-        "displacement": moved,
-        "influence": influence(x, y),
-        "cka_without_top": cka_relation(x[rest], y[rest])(np.arange(len(rest)))["cka"] if len(rest) > 3 else np.nan,
+    without = cka_relation(x[rest], y[rest])(np.arange(len(rest)))["cka"] if len(rest) > 3 else np.nan
+    values: pairs.Variables = {
+        "displacement": ("example", moved, {"units": "1"}),
+        "influence": ("example", influence(x, y), {"units": "1"}),
+        "cka_without_top": ((), without, {"units": "1"}),
     }
     source = "; ".join(part.attrs["source"] for part in parts)
     attrs = {"seed": seed, "null": pairs.NULL, "interval": pairs.INTERVAL, "source": source, "n_top": few}
-    own = pairs.table(values, {"displacement": ("example",), "influence": ("example",)}, a, b, **attrs)
+    own = pairs.table(values, a, b, **attrs)
     own = own.assign_coords(named.kept(a, "label") | named.kept(b, "label"))
     return xr.merge([own, *parts], combine_attrs="override").assign_attrs(own.attrs | pairs.reason(x, y))
 
@@ -90,11 +92,12 @@ def matrix(
     if not a or not others:
         raise DataError("no layers to compare; give activations by name, as {'layers.0.hook_post': acts}")
     entries = [[_entry(one, other, draws, seed) for other in others.values()] for one in a.values()]
-    dims = ("layer", "layer_b")
-    variables = {
-        name: (dims, np.array([[entry[name] for entry in row] for row in entries]), {"units": "1"})
-        for name in entries[0][0]
-    }
+    variables: pairs.Variables = {}
+    for name in entries[0][0][0]:
+        value, null = (np.array([[entry[i][name] for entry in row] for row in entries]) for i in range(2))
+        side: Side = "below" if name == "procrustes" else "above"
+        null = np.moveaxis(null, -1, 0)
+        variables |= beside(name, value, null, ("layer", "layer_b"), side=side, rounding=pairs.ROUNDING, family=False)
     attrs = {
         "n_examples": next(iter(a.values())).sizes["example"],
         "hook_point": "",
@@ -105,11 +108,12 @@ def matrix(
     return xr.Dataset(variables, coords={"layer": list(a), "layer_b": list(others)}, attrs=attrs)
 
 
-def _entry(a: xr.DataArray, b: xr.DataArray, draws: int, seed: int) -> pairs.Values:
-    """The three measures of one pair of layers, with nulls."""
+def _entry(a: xr.DataArray, b: xr.DataArray, draws: int, seed: int) -> tuple[pairs.Values, pairs.Values]:
+    """(the three measures of one pair of layers, their nulls [draw])."""
     x, y = (pairs.compact(side) for side in pairs.side_by_side(a, b))
-    labels = pairs.classes(a, b)
-    found: pairs.Values = {}
+    value: pairs.Values = {}
+    null: pairs.Values = {}
     for relate in (cka_relation, procrustes_relation, svcca_relation):
-        found |= pairs.measured(relate, x, y, labels, draws=draws, seed=seed, distances=("procrustes",), split=False)
-    return found
+        one, drawn = pairs.drawn(relate(x, y), len(x), draws, np.random.default_rng(seed))
+        value, null = value | one, null | drawn
+    return value, null

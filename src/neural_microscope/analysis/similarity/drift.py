@@ -13,7 +13,7 @@ from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
 from ...measure import measure
-from ...statistics import halves, null_band, p_values
+from ...statistics import Side, beside, halves
 from . import pairs
 from .cca import angles
 from .cka import ratio, unbiased
@@ -79,10 +79,18 @@ def drift(
     labels = pairs.classes(acts)
     parts = [halves(labels, seed + i) for i in range(SPLITS)]
     whole = _Layer(x)
-    found = _movement(whole, origin)
-    for name, half in _stacked([_movement(_Layer(x[:, part]), origin) for part, _ in parts]).items():
-        found[f"{name}_low"], found[f"{name}_high"] = pairs.around(found[name], half)
-    found |= _nothing_in_common(whole, origin, found, draws, seed) | _across(x, origin, parts, components)
+    value, null = _movement(whole, origin), _nothing_in_common(whole, origin, draws, seed)
+    taken = [_movement(_Layer(x[:, part]), origin) for part, _ in parts]
+    found: pairs.Variables = {}
+    for name, one in value.items():
+        interval = pairs.around(one, np.stack([half[name] for half in taken]))
+        if name in null:
+            side: Side = "above" if name == "cka" else "below"
+            found |= beside(name, one, null[name], "snapshot", side=side, family=False, interval=interval)
+        else:
+            ends = zip(("", "_low", "_high"), (one, *interval), strict=True)
+            found |= {f"{name}{end}": ("snapshot", values, {"units": "1"}) for end, values in ends}
+    found |= _across(x, origin, parts, components)
     constant = np.ptp(x, axis=1).max(-1) == 0
     why = {"reason": f"constant activations at snapshots {np.flatnonzero(constant).tolist()}"} if constant.any() else {}
     attrs = {
@@ -93,7 +101,7 @@ def drift(
         "interval": pairs.INTERVAL,
         "source": SOURCE,
     }
-    table = pairs.table(found, dict.fromkeys(found, ("snapshot",)), acts, **attrs, **why)
+    table = pairs.table(found, acts, **attrs, **why)
     return table.assign_coords(named.kept(acts, "step", "epoch"))
 
 
@@ -164,10 +172,8 @@ def _movement(x: _Layer, origin: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
-def _nothing_in_common(
-    x: _Layer, origin: np.ndarray, found: dict[str, np.ndarray], draws: int, seed: int
-) -> dict[str, np.ndarray]:
-    """Null bands and p values of what is measured against chance: the reference's examples shuffled."""
+def _nothing_in_common(x: _Layer, origin: np.ndarray, draws: int, seed: int) -> dict[str, np.ndarray]:
+    """What is measured against chance with the reference's examples shuffled, [draw, snapshot]."""
     rng = np.random.default_rng(seed)
     drawn = np.full((2, draws, len(origin)), np.nan)
     for draw in range(draws):
@@ -177,18 +183,12 @@ def _nothing_in_common(
             if r >= 0 and x.size[r] and x.size[t]:
                 drawn[:, draw, t] = x.alike(r, t, shuffled[r])
     nuclear, cka = drawn
-    bands: dict[str, np.ndarray] = {}
-    for name, null in {"function": 1 - nuclear**2, "procrustes": np.sqrt(2 - 2 * nuclear), "cka": cka}.items():
-        sign = 1 if name == "cka" else -1
-        bands[f"{name}_null_low"], bands[f"{name}_null_high"] = null_band(null)
-        p = p_values(sign * found[name], sign * null)
-        bands[f"{name}_p"] = np.where(np.isnan(null).all(0), np.nan, p)
-    return bands
+    return {"function": 1 - nuclear**2, "procrustes": np.sqrt(2 - 2 * nuclear), "cka": cka}
 
 
 def _across(
     x: np.ndarray, origin: np.ndarray, parts: Sequence[tuple[np.ndarray, np.ndarray]], components: int
-) -> dict[str, np.ndarray]:
+) -> pairs.Variables:
     """Distances between the reference on one half of the examples and t on the other, and their floor."""
     spread = x.var(1).sum(1)
     angle, shift = np.full((2, 2, len(parts), len(x)), np.nan)  # each [across or at t, split, snapshot]
@@ -202,12 +202,13 @@ def _across(
                 shift[row, i, t] = _squared(means[begin] - means_b[t]) / spread[r]
                 if first[begin].size and second[t].size:
                     angle[row, i, t] = angles(first[begin], second[t]).mean()
-    found = {}
-    for name, (across, still) in {"subspace_angle": angle, "shift_across": shift}.items():
+    found: pairs.Variables = {}
+    for name, unit, (across, still) in (("subspace_angle", "rad", angle), ("shift_across", "1", shift)):
         floor = np.where(origin >= 0, np.concatenate([still, still[:, np.maximum(origin, 0)]]), np.nan)
-        found[name] = across.mean(0)
-        found[f"{name}_floor_low"], found[f"{name}_floor_high"] = null_band(floor)
-        found[f"{name}_floor_p"] = p_values(across.mean(0), floor)
+        of = f"{name}_floor"
+        judged = beside(of, across.mean(0), floor, "snapshot", units=unit, family=False)
+        found |= {key.replace(f"{of}_null", of): one for key, one in judged.items()}
+        found[name] = found.pop(of)
     return found
 
 
@@ -217,7 +218,3 @@ def _leading(x: np.ndarray, components: int) -> np.ndarray:
     width = own.shape[1]
     size, vectors = linalg.eigh(own.T @ own, subset_by_index=[width - components, width - 1], check_finite=False)
     return vectors[:, size > size[-1] * width * np.finfo(float).eps]
-
-
-def _stacked(rows: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

@@ -85,7 +85,8 @@ def match_units(
     }
     attrs = {"seed": seed, "n_judged": len(judge), "absolute": absolute, "source": SOURCE}
     words = {"null": ROTATED, "null_shuffled": SHUFFLED, "reason": "NaN: a dead unit, or one left without a partner"}
-    return pairs.table(values, dict.fromkeys(values, (axis,)), a, b, **attrs, **words)
+    variables: pairs.Variables = {name: (axis, value, {"units": "1"}) for name, value in values.items()}
+    return pairs.table(variables, a, b, **attrs, **words)
 
 
 @measure(

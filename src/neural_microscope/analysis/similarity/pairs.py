@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy import stats
 
 from ... import named
 from ...errors import DataError
-from ...statistics import halves, null_band, p_values
+from ...statistics import Side, beside, halves
 
 FEWEST = 4
 """Examples that the debiased estimators need."""
@@ -26,6 +26,8 @@ NULL = "examples of one side shuffled: nothing in common but each side's own spe
 INTERVAL = "95 % over images, from random halves (delete-half jackknife, t); another seed may differ more"
 
 Values = dict[str, Any]
+Variables = dict[str, tuple[Any, ...]]
+"""Of a dataset, by name: (dims, values, attributes)."""
 Relation = Callable[[np.ndarray], Values]
 """From an order of the second side's examples to the measures of the pair so ordered."""
 
@@ -57,6 +59,12 @@ def classes(*acts: xr.DataArray) -> np.ndarray:
     return named.labels(labelled[0]) if labelled else np.zeros(acts[0].sizes["example"], int)
 
 
+def drawn(relation: Relation, n: int, draws: int, rng: np.random.Generator) -> tuple[Values, dict[str, np.ndarray]]:
+    """The measures of a pair of ``n`` examples, and what they are with the second side's in random orders, [draw, ...]."""
+    value = relation(np.arange(n))
+    return value, _stacked([relation(rng.permutation(n)) for _ in range(draws)], value)
+
+
 def measured(
     relate: Callable[[np.ndarray, np.ndarray], Relation],
     x: np.ndarray,
@@ -65,32 +73,28 @@ def measured(
     *,
     draws: int,
     seed: int,
-    distances: tuple[str, ...] = (),
-    split: bool = True,
-) -> Values:
-    """Each value of ``relate(x, y)`` with its null band and p value and, unless not ``split``, its interval.
+    side: Side = "above",
+) -> Variables:
+    """Each value of ``relate(x, y)``, a scalar or [component], beside its null; scalars with their interval.
 
-    Null: the rows of y in ``draws`` random orders; one-sided, for ``distances`` the lower side. Interval, of scalars:
-    value ± t s, s the standard deviation over random halves of the examples, which estimates the standard error of
-    the whole (Shao & Wu 1989: the factor (n - d) / d is 1 where half is left out).
+    Null: the rows of y in ``draws`` random orders; one-sided, a test of its own each. Interval: value ± t s, s the
+    standard deviation over random halves of the examples, which estimates the standard error of the whole (Shao & Wu
+    1989: the factor (n - d) / d is 1 where half is left out).
     """
     rng = np.random.default_rng(seed)
-    relation = relate(x, y)
-    value = relation(np.arange(len(x)))
-    null = _stacked([relation(rng.permutation(len(x))) for _ in range(draws)])
-    found: Values = {}
+    value, null = drawn(relate(x, y), len(x), draws, rng)
+    parts = [halves(labels, int(rng.integers(2**31)))[0] for _ in range(HALVES)]
+    scalars = {name: one for name, one in value.items() if np.ndim(one) == 0}  # a half may have another rank
+    intervals = {}
+    if min(map(len, parts)) >= FEWEST:
+        taken = _stacked([relate(x[part], y[part])(np.arange(len(part))) for part in parts], scalars)
+        intervals = {name: around(scalars[name], half) for name, half in taken.items()}
+    found: Variables = {}
     for name, one in value.items():
-        sign = -1 if name in distances else 1
-        low, high = null_band(null[name])
-        found |= {name: one, f"{name}_null_low": low, f"{name}_null_high": high}
-        found[f"{name}_p"] = p_values(sign * np.asarray(one) - ROUNDING, sign * null[name])
-    parts = [halves(labels, int(rng.integers(2**31)))[0] for _ in range(HALVES if split else 0)]
-    if min(map(len, parts), default=0) < FEWEST:
-        return found
-    whole = {name for name, one in value.items() if np.ndim(one) == 0}  # a half may have another rank
-    taken = [relate(x[part], y[part])(np.arange(len(part))) for part in parts]
-    for name, half in _stacked([{key: one[key] for key in whole} for one in taken]).items():
-        found[f"{name}_low"], found[f"{name}_high"] = around(value[name], half)
+        dims = ("component",)[: np.ndim(one)]
+        found |= beside(
+            name, one, null[name], dims, side=side, rounding=ROUNDING, family=False, interval=intervals.get(name)
+        )
     return found
 
 
@@ -100,14 +104,8 @@ def around(value: Any, parts: np.ndarray) -> tuple[Any, Any]:
     return value - reach, value + reach
 
 
-def table(values: Values, dims: Mapping[str, tuple[str, ...]], *acts: xr.DataArray, **attrs: Any) -> xr.Dataset:
-    """A dataset of ``values``; the dims of each are those of the longest name in ``dims`` that begins its own, none where
-    there is none. ``acts`` name their hook points and count the examples."""
-    variables = {}
-    for name, value in values.items():
-        known = max((key for key in dims if name.startswith(key)), key=len, default=None)
-        unit = "rad" if name.startswith(("angle", "subspace_angle")) and not name.endswith("_p") else "1"
-        variables[name] = (dims[known] if known else (), np.asarray(value), {"units": unit})
+def table(variables: Variables, *acts: xr.DataArray, **attrs: Any) -> xr.Dataset:
+    """A dataset of the variables; ``acts`` name their hook points and count the examples."""
     second = {"hook_point_b": str(acts[1].name or "")} if len(acts) > 1 else {}
     base = {"n_examples": acts[0].sizes["example"], "hook_point": str(acts[0].name or ""), **second}
     return xr.Dataset(variables, attrs={**base, **attrs})
@@ -119,5 +117,5 @@ def reason(x: np.ndarray, y: np.ndarray) -> dict[str, str]:
     return {"reason": f"{' and '.join(still)} side is the same for every example: nothing to compare"} if still else {}
 
 
-def _stacked(drawn: list[Values]) -> dict[str, np.ndarray]:
-    return {name: np.stack([np.asarray(one[name], float) for one in drawn]) for name in drawn[0]} if drawn else {}
+def _stacked(rows: list[Values], names: Iterable[str]) -> dict[str, np.ndarray]:
+    return {name: np.array([one[name] for one in rows], float) for name in names}

@@ -34,18 +34,18 @@ def procrustes(a: xr.DataArray, b: xr.DataArray, *, draws: int = 100, seed: int 
     """
     x, y = pairs.side_by_side(a, b)
     found = pairs.measured(
-        relation, pairs.compact(x), pairs.compact(y), pairs.classes(a, b), draws=draws, seed=seed,
-        distances=("procrustes",),
+        relation, pairs.compact(x), pairs.compact(y), pairs.classes(a, b), draws=draws, seed=seed, side="below"
     )  # fmt: skip
     first, second = (next((axis for axis in UNIT_AXES if axis in one.dims), None) for one in (a, b))
     constant = pairs.reason(x, y)
     if first and second and not any("row" in one.dims for one in (a, b)):
         turn, together = aligned(x, y)
         sizes = np.linalg.norm(x), np.linalg.norm(y)
-        found["rotation"] = np.full_like(turn, np.nan) if constant else turn
-        found["scale"] = np.nan if constant else together / sizes[1] ** 2
+        turn, scale = (np.full_like(turn, np.nan), np.nan) if constant else (turn, together / sizes[1] ** 2)
+        found["rotation"] = ((f"{second}_b", first), turn, {"units": "1"})
+        found["scale"] = ((), scale, {"units": "1"})
     attrs = {"seed": seed, "null": pairs.NULL, "interval": pairs.INTERVAL, "source": SOURCE}
-    return pairs.table(found, {"rotation": (f"{second}_b", str(first))}, a, b, **attrs, **constant)
+    return pairs.table(found, a, b, **attrs, **constant)
 
 
 def relation(x: np.ndarray, y: np.ndarray) -> pairs.Relation:

@@ -50,7 +50,7 @@ def rsa(
     x, y, labels = named.flat(a), named.flat(b), pairs.classes(a, b)
     chosen = np.sort(np.random.default_rng(seed).permutation(len(x))[:most])
     kept = chosen[_defined(x[chosen], metric) & _defined(y[chosen], metric)]
-    found: pairs.Values = {"rsa": np.nan}
+    found: pairs.Variables = {"rsa": ((), np.nan, {"units": "1"})}
     why = {"reason": f"{len(kept)} examples have a pattern that varies over the units; {pairs.FEWEST} are needed"}
     if len(kept) >= pairs.FEWEST:
 
@@ -59,7 +59,7 @@ def rsa(
 
         found, why = pairs.measured(relate, x[kept], y[kept], labels[kept], draws=draws, seed=seed), {}
     attrs = {"seed": seed, "null": pairs.NULL, "interval": pairs.INTERVAL, "source": SOURCE, "metric": metric, **why}
-    table = pairs.table(found, {}, a, b, **attrs)
+    table = pairs.table(found, a, b, **attrs)
     return table.assign_attrs(n_examples=len(kept), n_left_out=len(chosen) - len(kept))
 
 

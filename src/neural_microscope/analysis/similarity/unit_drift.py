@@ -10,7 +10,7 @@ import xarray as xr
 from ... import named
 from ...axes import unit_axis
 from ...measure import measure
-from ...statistics import false_discovery, null_band
+from ...statistics import beside
 from . import pairs
 from .drift import origins
 
@@ -38,42 +38,32 @@ def unit_drift(acts: xr.DataArray, *, reference: int | Literal["previous"] = -1)
     origin = origins(acts, reference)
     units = np.stack([_columns(pairs.centred(one)) for one in x])
     raw = np.stack([_columns(one) for one in x])
-    shape = (len(x), x.shape[2])
-    found = {key: np.full(shape, np.nan) for key in ("correlation", "cosine", *(f"correlation_{e}" for e in ENDS))}
+    rows, cosine = [], np.full((len(x), x.shape[2]), np.nan)
     for t, r in enumerate(origin):
-        if r < 0:
-            continue
-        here, there = units[t].any(0), units[r].any(0)
-        every = np.where(there, units[t].T @ units[r], np.nan)  # [unit at t, unit at the reference]
-        own = np.where(here & there, np.diag(every), np.nan)
-        others = np.where(np.eye(len(own), dtype=bool) | ~here[:, None], np.nan, every).T
-        found["correlation"][t], found["correlation_p"][t] = own, _among(own, others)
-        found["cosine"][t] = np.where(raw[t].any(0) & raw[r].any(0), (raw[t] * raw[r]).sum(0), np.nan)
-        found["correlation_null_low"][t], found["correlation_null_high"][t] = null_band(others)
-        found["correlation_q"][t] = false_discovery(found["correlation_p"][t])
+        there = np.flatnonzero(units[r].any(0))
+        both = np.intersect1d(there, np.flatnonzero(units[t].any(0))) if r >= 0 else there[:0]
+        every = units[t].T @ units[r]  # [unit at t, unit at the reference]
+        null = np.full((max(len(there) - 1, 0), len(every)), np.nan)  # the others, of each unit
+        null[:, both] = every[np.ix_(both, there)][both[:, None] != there].reshape(len(both), len(null)).T
+        rows.append(beside("correlation", np.diag(every), null, axis, where=np.isin(np.arange(len(every)), both)))
+        if r >= 0:
+            cosine[t] = np.where(raw[t].any(0) & raw[r].any(0), (raw[t] * raw[r]).sum(0), np.nan)
+    found: pairs.Variables = {
+        name: (("snapshot", axis), np.stack([row[name][1] for row in rows]), rows[-1][name][2]) for name in rows[0]
+    }
     table = pairs.table(
-        found,
-        dict.fromkeys(found, ("snapshot", axis)),
+        found | {"cosine": (("snapshot", axis), cosine, {"units": "1"})},
         acts,
         reference=reference,
         null="the other units of the layer at the reference",
         source="Pearson correlation of a unit's activations with its own, over the examples",
         reason="NaN: a unit that is dead or constant at the snapshot or at its reference",
     )
-    table["n_dead"] = ("snapshot", np.isnan(found["correlation"]).sum(1), {"units": "units"})
+    table["n_dead"] = ("snapshot", np.isnan(table["correlation"].values).sum(1), {"units": "units"})
     return table.assign_coords(named.kept(acts, "step", "epoch"))
-
-
-ENDS = ("null_low", "null_high", "p", "q")
 
 
 def _columns(x: np.ndarray) -> np.ndarray:
     """Each unit's activations at norm 1; zeros stay."""
     size = np.linalg.norm(x, axis=0)
     return x / np.where(size > 0, size, 1)
-
-
-def _among(own: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(1 + how many others reach a unit's own value) / (1 + how many others there are), [unit]."""
-    p = (1 + (others >= own).sum(0)) / (1 + np.isfinite(others).sum(0))
-    return np.where(np.isnan(own), np.nan, p)
