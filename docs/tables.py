@@ -7,9 +7,10 @@ import re
 from pathlib import Path
 
 from neural_microscope import analysis
-from neural_microscope.measure import every
+from neural_microscope.measure import every, rules
 
 PAGE = Path(__file__).with_name("measures.md")
+RULES = "| claim | rests on | false by construction on | why not on others |\n|---|---|---|---|"
 HEAD = "| measure | null | unit of replication | interval | family |\n|---|---|---|---|---|"
 
 
@@ -22,6 +23,16 @@ def filled(page: str) -> str:
         rows = [one.row() for one in every() if one.area in match[1].split(", ")]
         return f"<!-- measures: {match[1]} -->\n" + "\n".join([HEAD, *rows]) + "\n<!-- end -->"
 
+    claims = [
+        f"| {rule.name} | `{one.name}` | {', '.join(rule.false_on) or 'none'} | {rule.why or '–'} |"
+        for one, rule in rules()
+    ]
+    page = re.sub(
+        r"<!-- rules -->.*?<!-- end -->",
+        "\n".join(["<!-- rules -->", RULES, *claims, "<!-- end -->"]),
+        page,
+        flags=re.S,
+    )
     return re.sub(r"<!-- measures: ([\w, ]+) -->\n.*?<!-- end -->", table, page, flags=re.S)
 
 
