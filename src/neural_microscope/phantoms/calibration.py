@@ -19,7 +19,6 @@ from scipy import stats
 from .. import __version__
 from ..errors import DataError, unknown
 from ..measure import ALLOWED, DECLARED, EMPTY_KINDS, MEASURES, Instrument, rules
-from ..measure import measure as register
 from ..processes import Steps, one_by_one, side_by_side
 from . import fingerprint
 from .pages import KINDS, PLANTED_KINDS, page
@@ -334,11 +333,6 @@ def _attach() -> None:
     package = __name__.rpartition(".")[0]
     for found in sorted(m.name for m in pkgutil.iter_modules(importlib.import_module(package).__path__)):
         for instrument in getattr(importlib.import_module(f"{package}.{found}"), "INSTRUMENTS", ()):
-            if instrument.measure not in MEASURES:  # where its own file does not register it yet
-                area, _, name = instrument.measure.partition(".")
-                function = getattr(importlib.import_module(f"{package.rpartition('.')[0]}.analysis.{area}"), name)
-                title = name.replace("_", " ")
-                register(area, title=title, null="see its docstring", replicates="image", interval="none")(function)
             MEASURES[instrument.measure].instruments.append(instrument)
 
 

@@ -88,7 +88,7 @@ def images(kind: str, seed: int) -> Dataset:
     digits, rng = load("digits"), np.random.default_rng([STREAM, seed])
     pixels = np.concatenate([digits.train.images, digits.test.images])
     labels = np.concatenate([digits.train.labels, digits.test.labels])
-    order = ImageSet(pixels, labels).balanced_indices(2 * IMAGES, seed)
+    order = ImageSet(pixels, labels).balanced_indices(2 * IMAGES, seed=seed)
     order = order[np.argsort(labels[order], kind="stable")]
     test, training = rng.permutation(order[::2]), rng.permutation(order[1::2])
     sides = {"train": labels[training], "test": labels[test]}
