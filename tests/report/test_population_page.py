@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import neural_microscope as nm
-from neural_microscope import cli, report
-from neural_microscope.analysis.look import first_look
+from neural_microscope import cli
+from neural_microscope.run import network_names
 
 RECORD = nm.RecordConfig(per_octave=0, every_epoch=False, probe_size=40, gallery_size=0)
 
@@ -52,6 +52,6 @@ def test_the_command_reports_a_population_beside_another_network(folders: dict[s
 
 
 def test_networks_in_folders_of_one_name_are_told_apart(folders: dict[str, Path]) -> None:
-    looks = [first_look(nm.Run.open(folders[name])) for name in ("a/r0", "b/r0", "cnn")]
-    assert report._distinct(looks) == ["MLP (a/r0)", "MLP (b/r0)", "CNN"]
-    assert report._distinct([looks[0], looks[0]]) == ["MLP (r0)", "MLP (r0) 2"]
+    runs = [nm.Run.open(folders[name]) for name in ("a/r0", "b/r0", "cnn")]
+    assert network_names(runs) == ["MLP (a/r0)", "MLP (b/r0)", "CNN"]
+    assert network_names([runs[0], runs[0]]) == ["MLP (r0)", "MLP (r0) 2"]

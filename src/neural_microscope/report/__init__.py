@@ -13,7 +13,7 @@ from ..analysis.findings import findings, populations
 from ..analysis.look import FirstLook, Progress, first_look, pairs
 from ..errors import RunError
 from ..processes import one_by_one
-from ..run import Run
+from ..run import Run, network_names
 from . import html, network, sections
 
 __all__ = ["compose", "write"]
@@ -42,7 +42,7 @@ def compose(
 ) -> Path:
     """The page of what `first_look` found. ``drawn``: parts about single networks that `network.drawing` gave already, by name."""
     groups = populations(looks)
-    names = _distinct([group[0] for group in groups])
+    names = network_names([group[0].run for group in groups])
     groups = [[replace(look, name=name) for look in group] for group, name in zip(groups, names, strict=True)]
     shown = [group[0] for group in groups]
     found, inside = findings([look for group in groups for look in group]), drawn or {}
@@ -65,14 +65,3 @@ def compose(
 
 def _inside(look: FirstLook, name: str) -> str:
     return one_by_one(network.drawing(look, name), lambda *told: None)
-
-
-def _distinct(looks: Sequence[FirstLook]) -> list[str]:
-    """A name for each network: MLP and CNN; where names are alike, with as much of the folder's path as tells them apart."""
-    names: list[str] = []
-    for look in looks:
-        own, alike = look.run.folder.parts, [other.run.folder.parts for other in looks if other.name == look.name]
-        parts = next((n for n in range(1, len(own)) if [p[-n:] for p in alike].count(own[-n:]) == 1), 1)
-        name = look.name if len(alike) == 1 else f"{look.name} ({'/'.join(own[-parts:])})"
-        names.append(f"{name} {names.count(name) + 1}" if name in names else name)  # one run given twice
-    return names

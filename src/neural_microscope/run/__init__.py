@@ -3,7 +3,7 @@
 from .commits import Commit
 from .layout import Layout, reduced
 from .log import ArraySpec
-from .population import same_but_seed
+from .population import network_names, same_but_seed
 from .run import FORMAT_VERSION, Run
 from .verify import Problem, verify
 from .writer import RunWriter
@@ -16,6 +16,7 @@ __all__ = [
     "Problem",
     "Run",
     "RunWriter",
+    "network_names",
     "reduced",
     "same_but_seed",
     "verify",

@@ -24,3 +24,18 @@ def same_but_seed(runs: Sequence[Run]) -> list[list[int]]:
             key += f" {place}"
         groups.setdefault(key, {})[seed] = place
     return [list(group.values()) for group in groups.values()]
+
+
+def network_names(runs: Sequence[Run]) -> list[str]:
+    """A name for each network: MLP and CNN, or a module's class; where names are alike, with as much of the folder's path as tells them
+    apart.
+    """
+    about = [run.description["model"] for run in runs]
+    kinds = [a["class"] if a["kind"] == "module" else a["kind"].upper() for a in about]
+    names: list[str] = []
+    for run, kind in zip(runs, kinds, strict=True):
+        own, alike = run.folder.parts, [r.folder.parts for r, k in zip(runs, kinds, strict=True) if k == kind]
+        parts = next((n for n in range(1, len(own)) if [p[-n:] for p in alike].count(own[-n:]) == 1), 1)
+        name = kind if len(alike) == 1 else f"{kind} ({'/'.join(own[-parts:])})"
+        names.append(f"{name} {names.count(name) + 1}" if name in names else name)  # one run given twice
+    return names
