@@ -102,7 +102,9 @@ class Measure:
     family: str = "–"
     """Tests that are corrected together."""
     unit: str = ""
-    """The variable [unit] that a unit's card shows, if any, with its null and verdict."""
+    """The variable [unit] that a unit's card shows, if any, with its interval and its null."""
+    also: tuple[str, ...] = ()
+    """Further variables [unit] that the card shows below it."""
     units: str = "1"
     """Its unit of measurement, in words that may follow a number."""
     cost: str = ""

@@ -11,7 +11,7 @@ from ...axes import unit_axis
 from ...measure import of
 from ...statistics import bootstrap, halves
 from .. import causal, dynamics, geometry, predictions, selectivity, similarity
-from .untrained import IMAGES, SEED, untrained_networks
+from .untrained import IMAGES, untrained_networks
 
 TOP = 10
 """Strongest images of each unit that are kept."""
@@ -210,12 +210,12 @@ def _quantiles(at: Any) -> xr.Dataset:
 
 @of(causal.ablate_all).on("layer")
 def _effects(at: Any) -> xr.Dataset:
-    return causal.ablate_all(at.run.model(), at.run.probe, at.hook_point)
+    return causal.ablate_all(at.model, at.run.probe, at.hook_point)
 
 
 @of(causal.label_dependence).on("layer")
 def _dependence(at: Any) -> xr.Dataset:
-    return causal.label_dependence(at.run.model(), at.run.probe, at.hook_point)
+    return causal.label_dependence(at.model, at.run.probe, at.hook_point)
 
 
 @of(causal.dose_response).on("layer")
@@ -223,20 +223,13 @@ def _dose(at: Any) -> xr.Dataset | None:
     """Of the unit whose ablation raises the loss most; None where none raises it."""
     added = at["causal.ablate_all"]["loss_increase"].values
     most = int(added.argmax())
-    return (
-        causal.dose_response(at.run.model(), at.run.probe, at.hook_point, most, draws=OTHERS)
-        if added[most] > 0
-        else None
-    )
+    return causal.dose_response(at.model, at.run.probe, at.hook_point, most, draws=OTHERS) if added[most] > 0 else None
 
 
 @of(untrained_networks).on("layer")
 def _untrained(at: Any) -> xr.Dataset:
-    """Networks of its own for each seed: else what is shown on one seed would be shown on others by the same chance."""
-    probe, seed = at.run.probe, SEED + (at.run.description["model"].get("seed") or 0)
-    return untrained_networks(
-        at.run.model(), probe.balanced(min(IMAGES, probe.most_balanced)), at.hook_point, seed=seed
-    )
+    probe = at.run.probe
+    return untrained_networks(at.model, probe.balanced(min(IMAGES, probe.most_balanced)), at.hook_point)
 
 
 @of(causal.cumulative_ablation).on("network")
@@ -258,4 +251,4 @@ def _cumulative(at: Any) -> xr.Dataset | None:
     judged = at.run.probe.subset(judge)  # images that no order was chosen on
     images = judged.balanced(min(JUDGED, judged.most_balanced))
     names = [layer.hook_point for layer in at.layers]
-    return causal.cumulative_ablation(at.run.model(), images, names, orders, shares=SHARES, draws=ORDERS)
+    return causal.cumulative_ablation(at.model, images, names, orders, shares=SHARES, draws=ORDERS)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
+from torch import nn
 
 from ...axes import unit_axis
 from ...errors import RunError, unknown
@@ -18,6 +19,7 @@ from ...run import Run
 from .. import similarity
 
 Progress = Callable[[str, int, int], None]
+READ_AGAIN = ("acts", "peaks", "logits", "model")
 FEWEST_IMAGES = 20
 """Groups of equal count and halves of halves need as many."""
 
@@ -31,6 +33,11 @@ class _Look:
 
     _scope: ClassVar[Scope] = "network"
 
+    @cached_property
+    def model(self) -> nn.Module:
+        """The network at its last snapshot. Of a run of a module, whoever looks sets it to an instance."""
+        return self.run.model()
+
     def __getitem__(self, name: str) -> Any:
         if name not in self.results:
             measure, _, variant = name.partition("/")
@@ -41,8 +48,8 @@ class _Look:
         return self.results[name]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without activations: they are read again from the run."""
-        return {name: value for name, value in self.__dict__.items() if name not in ("acts", "peaks", "logits")}
+        """Without activations and model: they are read again from the run."""
+        return {name: value for name, value in self.__dict__.items() if name not in READ_AGAIN}
 
 
 @dataclass(eq=False)
@@ -108,20 +115,25 @@ def asked_for(scope: Scope) -> Iterator[str]:
 
 def begun(run: Run) -> FirstLook:
     """A look that computes what is asked of it."""
+    if reason := unlooked(run):
+        raise RunError(f"{run.folder} {reason}")
+    names = [name for name in run.hook_points if name.endswith("hook_post")]
+    layers = tuple(LayerLook(run, {}, name, unit_axis(run.activations(name).dims)) for name in names)
+    return FirstLook(run, {}, run.description["model"]["kind"].upper(), layers)
+
+
+def unlooked(run: Run) -> str:
+    """Why a run can't be looked at, as what follows its name; empty if it can."""
     if run.description["model"]["kind"] == "module":
-        raise RunError(
-            f"{run.folder} records a {run.description['model']['class']}, whose layers have no names this analysis knows. Take its "
+        return (
+            f"records a {run.description['model']['class']}, whose layers have no names this analysis knows. Take its "
             "measures one by one: nm.analysis.… on run.activations(name), and causal ones on nm.hooked(your module)"
         )
     if len(run.probe) < FEWEST_IMAGES:
         larger = "RecordConfig(probe_size=…)", "record with a test set that has as many"
-        raise RunError(
-            f"{run.folder} has {len(run.probe)} probe images; this analysis needs {FEWEST_IMAGES} or more: "
-            + larger[run.description["record"]["probe_size"] > len(run.probe)]
-        )
-    names = [name for name in run.hook_points if name.endswith("hook_post")]
-    layers = tuple(LayerLook(run, {}, name, unit_axis(run.activations(name).dims)) for name in names)
-    return FirstLook(run, {}, run.description["model"]["kind"].upper(), layers)
+        advice = larger[run.description["record"]["probe_size"] > len(run.probe)]
+        return f"has {len(run.probe)} probe images; this analysis needs {FEWEST_IMAGES} or more: {advice}"
+    return ""
 
 
 def first_look(run: Run, progress: Progress | None = None) -> FirstLook:

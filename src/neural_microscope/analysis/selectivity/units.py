@@ -35,6 +35,7 @@ JUDGED = (*MEASURES, "monosemanticity")
     family="units of a layer",
     source="Morcos et al. 2018; Zhou et al. 2015; Mann & Whitney 1947",
     unit="auc",
+    also=("selectivity",),
 )
 def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset:
     """How much more a unit answers to one class than to the others, [unit], beside what shuffled labels give.
