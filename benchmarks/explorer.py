@@ -144,14 +144,14 @@ def _cuts(browser: Browser, page: Path, depth: int, count: int) -> tuple[str, st
     for unit in range(-2, count):
         tab.locator(".network").nth(0).locator(f'[data-unit="{unit % 16}"]').nth(depth).click()
         tab.locator(".card .thumbs, .card .dead").first.wait_for()
-        button = tab.locator(".card .actions").get_by_role("button", name="Cut out")
+        button = tab.locator(".card .actions").get_by_role("button", name="Ablate")
         tab.evaluate(LONGEST)
         took = button.evaluate(CUT)
         tab.evaluate(FRAME)
         if unit >= 0:
             times.append(took)
             longest.append(tab.evaluate(LONGEST))
-        tab.locator(".card .actions").get_by_role("button", name="Put back").click()
+        tab.locator(".card .actions").get_by_role("button", name="Restore").click()
         tab.get_by_text("Nothing is changed.").first.wait_for()
     tab.context.close()
     return _told(times), f"{max(longest):.0f}" if max(longest) else "< 50"

@@ -102,7 +102,7 @@ def test_a_users_own_network_and_every_layer_give_torchs_numbers_in_the_browser(
 
 
 @pytest.mark.browser
-def test_every_unit_of_each_can_be_opened_and_cut_out(page: Path, small: dict[str, nm.Run], opened: Opener) -> None:
+def test_every_unit_of_each_can_be_opened_and_ablated(page: Path, small: dict[str, nm.Run], opened: Opener) -> None:
     tab = opened(page)
     for network in range(len(small)):
         layers = tab.evaluate(f"microscope.page.networks[{network}].layers")
@@ -206,7 +206,7 @@ def test_weights_too_large_for_float16_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.browser
-def test_seeds_are_one_network_whose_units_are_found_again_or_not(tmp_path: Path, opened: Opener) -> None:
+def test_seeds_are_one_network_whose_units_are_matched_or_not(tmp_path: Path, opened: Opener) -> None:
     config = nm.MLPConfig(image_shape=SHAPE, hidden=(12,))
     runs = [record(tmp_path / f"seed{seed}", nm.MLP(config, seed=seed)) for seed in range(3)]
     assert same_but_seed(runs) == [[0, 1, 2]]
@@ -215,7 +215,7 @@ def test_seeds_are_one_network_whose_units_are_found_again_or_not(tmp_path: Path
     )
     tab = opened(nm.explorer.write(runs, tmp_path / "page.html", snapshots=2), "#s=0.0.4")
     assert tab.locator(".network").count() == 1
-    again = f"Found again in {int(table['replicated'][4])} of {int(table['of'][4])} other seeds"
+    again = f"A matching unit exists in {int(table['replicated'][4])} of {int(table['of'][4])} other seeds."
     assert again in tab.locator(".card").inner_text()
 
 

@@ -1,4 +1,4 @@
-// The page: left the digit, in the middle the networks, right the card of what is selected, below time, map and missions.
+// The page: left the image, in the middle the networks, right the card of the selected unit, below training time, map and missions.
 
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
@@ -8,6 +8,7 @@ import { Digit } from "./digit";
 import { Filter, amongOf } from "./filter";
 import { Guide } from "./guide";
 import type { Lab } from "./lab";
+import { missions } from "./missions";
 import { LayerMap } from "./map";
 import { NetworkColumn } from "./network";
 import { grouped, useMedia } from "./parts";
@@ -71,22 +72,22 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
     update({ source: ink.current.strokes });
   }
 
-  // What does not depend on the digit is left alone while somebody draws.
+  // What does not depend on the image is left alone while somebody draws.
   const time = useMemo(() => <Time lab={lab} moment={state.moment} onMoment={(moment) => update({ moment })} />, [state.moment]);
   const guide = useMemo(() => <Guide lab={lab} state={state} update={update} />, [state]);
 
   return (
     <>
       <header class="top">
-        <h1>{drawing || state.selected || state.changes.length ? "What happens inside" : "Cut out a unit"}</h1>
+        <h1>{drawing || state.selected || state.changes.length ? "What happens inside" : "Ablate a unit"}</h1>
         <p>
-          Draw a digit, or take a test image. Click a unit to open its card; there it can be cut out, scaled, held or patched, while both networks answer.
+          Draw a digit, or choose a test image. Click a unit to open its card; there you can ablate, scale, clamp or patch it and see how the prediction changes.
         </p>
         {lab.page.note && <p class="loud">{lab.page.note}</p>}
       </header>
       <main>
       <div class={state.selected ? "bench with-card" : "bench"}>
-        <section class="left" aria-label="The digit">
+        <section class="left" aria-label="The image">
           <Digit
             images={lab.images}
             source={state.source}
@@ -143,7 +144,7 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
       </main>
       <footer>
         <p class="quiet">
-          {grouped(lab.images.count)} test images of {lab.page.images.dataset}. Weights are rounded to float16; everything of a drawing or a change is computed in this page, which asks for nothing outside itself.
+          {grouped(lab.images.count)} test images of {lab.page.images.dataset}. Weights are rounded to float16. Predictions for a drawing or a change are computed in this page, which loads nothing from outside. Measures and claims are the library's, of the last snapshot.
         </p>
       </footer>
     </>
@@ -180,9 +181,9 @@ function Python({ text }: { text: () => string }): JSX.Element {
 
 function Changes({ lab, state, onChange, onSelect }: { lab: Lab; state: State; onChange: (changes: ChangeItem[]) => void; onSelect: (at: UnitPlace) => void }): JSX.Element | null {
   if (!state.changes.length) return null;
-  const words = { zero: "cut out", scale: "scaled", clamp: "held", patch: "patched" };
+  const words = { zero: "ablated", scale: "scaled", clamp: "clamped", patch: "patched" };
   return (
-    <section class="changes" aria-label="What is changed">
+    <section class="changes" aria-label="Changes">
       <h2>{state.changes.length === 1 ? "One change" : `${state.changes.length} changes`}</h2>
       <ul>
         {state.changes.map((change) => (
@@ -191,12 +192,12 @@ function Changes({ lab, state, onChange, onSelect }: { lab: Lab; state: State; o
               {lab.models[change.network].data.name} {lab.layer(change.network, change.layer).replace(/\.hook_(post|out)$/, "")} {change.unit}
             </button>{" "}
             {words[change.kind]}
-            {change.kind === "scale" ? ` × ${change.value}` : change.kind === "clamp" ? ` at ${change.value}` : change.kind === "patch" ? ` from image ${change.value}` : ""}{" "}
-            <button type="button" aria-label={`Put back ${lab.layer(change.network, change.layer)} ${change.unit}`} onClick={() => onChange(state.changes.filter((c) => c !== change))}>×</button>
+            {change.kind === "scale" ? ` by ${change.value}` : change.kind === "clamp" ? ` to ${change.value}` : change.kind === "patch" ? ` from image ${change.value}` : ""}{" "}
+            <button type="button" aria-label={`Restore ${lab.layer(change.network, change.layer)} ${change.unit}`} onClick={() => onChange(state.changes.filter((c) => c !== change))}>×</button>
           </li>
         ))}
       </ul>
-      <button type="button" onClick={() => onChange([])}>Put everything back</button>
+      <button type="button" onClick={() => onChange([])}>Reset all</button>
     </section>
   );
 }
@@ -216,7 +217,7 @@ function useAddress(lab: Lab, first: State): { state: State; update: (part: Part
       // Inside a srcdoc frame there is no address to keep the state in; all else works.
     }
   }, [state]);
-  /** A moment that was not yet seen is unpacked before it is shown. */
+  /** A snapshot that was not yet seen is unpacked before it is shown. */
   function go(next: State): void {
     wanted.current = next;
     if (lab.loaded(next.moment)) setState(next);
@@ -236,7 +237,7 @@ export function addressed(lab: Lab): State {
     images: lab.images.count,
     classes: lab.images.classes,
     moments: lab.moments,
-    missions: 5,
+    missions: missions(lab).length,
     units: lab.models.map((model) => model.data.layers.map((layer) => model.units(layer).count)),
   });
 }

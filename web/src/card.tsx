@@ -1,10 +1,12 @@
-// The card of one unit: what it reads, what excites it, what it tells apart, what it is worth, and what can be done to it.
+// The card of one unit: its activation, what can be done to it, its pattern and images, its measures, and what is claimed of it.
 
 import type { JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { Trace } from "./backward";
+import { Claims, Unclaimed } from "./claims";
+import type { MeasureData } from "./data";
 import { type Lab, useLater } from "./lab";
-import { grouped, number, NumberField, Numbers, OnNull, Pixels, points, Term } from "./parts";
+import { GLOSSARY, grouped, Hint, number, NumberField, Numbers, OnNull, Pixels, Term } from "./parts";
 import { type ChangeItem, same, type State, type UnitPlace } from "./state";
 import { ink, signed, type Theme } from "./theme";
 
@@ -41,13 +43,14 @@ export function Card(props: CardProps & { at: UnitPlace }): JSX.Element {
         <button type="button" class="close" aria-label="Close the card" onClick={props.onClose}>×</button>
       </header>
       <p>
-        On this digit: <strong>{number(values.reduce((a, b) => a + b, 0) / each)}</strong>
-        {each > 1 ? ` on average, ${number(Math.max(...values))} at its strongest place` : ""}.
+        Activation on this image: <strong>{number(values.reduce((a, b) => a + b, 0) / each)}</strong>
+        {each > 1 ? ` on average over its map, ${number(Math.max(...values))} at its highest position` : ""}.
       </p>
       <Actions {...props} layer={layer} word={word} />
-      <Reads {...props} layer={layer} snapshot={snapshot} word={word} />
-      {column ? <Excites {...props} column={column} word={word} layer={layer} /> : <p aria-busy="true">Reading all images …</p>}
-      <Worth {...props} layer={layer} word={word} />
+      <Pattern {...props} layer={layer} snapshot={snapshot} word={word} />
+      {column ? <TopImages {...props} column={column} word={word} layer={layer} /> : <p aria-busy="true">Running all images …</p>}
+      <Measures {...props} layer={layer} />
+      <Claimed {...props} layer={layer} word={word} />
     </section>
   );
 }
@@ -62,24 +65,24 @@ function Actions({ lab, at, state, layer, word, onChange }: CardProps & { at: Un
     <div class="actions" role="group" aria-label={`Change this ${word}`}>
       <div class="row">
         {own?.kind === "zero" ? (
-          <button type="button" class="primary" onClick={() => onChange(state.changes.filter((c) => c !== own))}>Put back</button>
+          <button type="button" class="primary" onClick={() => onChange(state.changes.filter((c) => c !== own))}>Restore</button>
         ) : (
-          <button type="button" class="primary" onClick={() => set("zero")}>Cut out</button>
+          <button type="button" class="primary" onClick={() => set("zero")}>Ablate</button>
         )}
-        {own && own.kind !== "zero" && <button type="button" onClick={() => onChange(state.changes.filter((c) => c !== own))}>Put back</button>}
-        <span class="quiet">{own ? { zero: "Cut out, for every image.", scale: `Times ${number(own.value)}.`, clamp: `Held at ${number(own.value)}.`, patch: `As on image ${own.value}.` }[own.kind] : ""}</span>
+        {own && own.kind !== "zero" && <button type="button" onClick={() => onChange(state.changes.filter((c) => c !== own))}>Restore</button>}
+        <span class="quiet">{own ? { zero: "Set to 0 on every image.", scale: `Scaled by ${number(own.value)}.`, clamp: `Clamped to ${number(own.value)}.`, patch: `Patched from image ${own.value}.` }[own.kind] : ""}</span>
       </div>
       <label>
-        Scale × {number(factor)}
+        Scale by {number(factor)}
         <input type="range" min="0" max="3" step="0.1" value={factor} onInput={(e) => set("scale", Number(e.currentTarget.value))} />
       </label>
       <label>
-        Hold at {number(own?.kind === "clamp" ? own.value : 0)}
+        Clamp to {number(own?.kind === "clamp" ? own.value : 0)}
         <input type="range" min={lab.scale(at.network, layer).both ? -top : 0} max={top} step={top / 40} value={own?.kind === "clamp" ? own.value : 0} onInput={(e) => set("clamp", Number(Number(e.currentTarget.value).toPrecision(3)))} />
       </label>
       <div class="row">
         <label>
-          As on image <NumberField value={from} most={lab.images.count - 1} onValue={setFrom} />
+          Patch from image <NumberField value={from} most={lab.images.count - 1} onValue={setFrom} />
         </label>
         <button type="button" onClick={() => set("patch", from)}>Patch</button>
       </div>
@@ -87,7 +90,7 @@ function Actions({ lab, at, state, layer, word, onChange }: CardProps & { at: Un
   );
 }
 
-function Reads({ lab, at, theme, pixels, layer, snapshot, word }: CardProps & { at: UnitPlace; layer: string; snapshot: number; word: string }): JSX.Element {
+function Pattern({ lab, at, theme, pixels, layer, snapshot, word }: CardProps & { at: UnitPlace; layer: string; snapshot: number; word: string }): JSX.Element {
   const model = lab.models[at.network];
   const { rows, cols } = lab.images;
   const pattern = useMemo(() => new Trace(model, pixels, snapshot).pattern(layer, at.unit), [pixels, snapshot, layer, at.unit]);
@@ -103,11 +106,11 @@ function Reads({ lab, at, theme, pixels, layer, snapshot, word }: CardProps & { 
           ))}
         </div>
       )}
-      <Pixels values={pattern} rows={rows} cols={cols} ramp={signed(theme, most || 1)} size={132} words={first ? `the weights of ${word} ${at.unit}` : `the effective pattern of ${word} ${at.unit} for this digit`} />
+      <Pixels values={pattern} rows={rows} cols={cols} ramp={signed(theme, most || 1)} size={132} words={first ? `the weights of ${word} ${at.unit}` : `the effective pattern of ${word} ${at.unit} for this image`} />
       <figcaption>
         {kernels && `Its kernel${kernels.tiles.length > 1 ? `s on the ${kernels.tiles.length} channels below` : ""} (±${number(kernels.most)}). `}
-        {first ? "Its weights: orange excites it, blue holds it down" : <><Term word="effective pattern">Effective pattern</Term> for this digit{kernels ? ", at its strongest place" : ""}</>} (±{number(most)}).
-        {most === 0 && " Nothing in this picture moves it."}
+        {first ? "Its weights: orange raises its activation, blue lowers it" : <><Term word="effective pattern">Effective pattern</Term> for this image{kernels ? ", at its highest position" : ""}</>} (±{number(most)}).
+        {most === 0 && " No pixel of this image changes it."}
       </figcaption>
     </figure>
   );
@@ -128,13 +131,13 @@ function kernelsOf(model: Lab["models"][number], layer: string, unit: number, sn
   return null;
 }
 
-function Excites({ lab, column, word, theme, layer, at, onImage }: CardProps & { at: UnitPlace; column: Float32Array; word: string; layer: string }): JSX.Element {
+function TopImages({ lab, column, word, theme, layer, at, onImage }: CardProps & { at: UnitPlace; column: Float32Array; word: string; layer: string }): JSX.Element {
   const { images } = lab;
   const order = useMemo(() => Array.from(column.keys()).sort((a, b) => column[b] - column[a] || a - b), [column]);
   const active = order.filter((i) => column[i] > 0);
   const tuning = useMemo(() => classMeans(column, images.labels, images.classes), [column]);
   const top = Math.max(...tuning.map((m) => Math.abs(m)), 1e-9);
-  if (!active.length && !lab.scale(at.network, layer).both) return <p class="dead">This {word} is dead: 0 for all {grouped(images.count)} images at this moment.</p>;
+  if (!active.length && !lab.scale(at.network, layer).both) return <p class="dead">This {word} is dead: 0 on all {grouped(images.count)} images at this snapshot.</p>;
   const pool = active.length ? active : order;
   const strips = QUANTILES.map((q) => {
     const start = Math.min(Math.max(0, pool.length - STRIP), Math.round((1 - q) * (pool.length - 1)));
@@ -142,19 +145,19 @@ function Excites({ lab, column, word, theme, layer, at, onImage }: CardProps & {
   });
   return (
     <>
-      <h3>What excites it, from most to least</h3>
+      <h3>Top-activating images and activation quantiles</h3>
       {strips.map(({ q, chosen }) => (
-        <div class="thumbs" key={q} role="group" aria-label={q === 1 ? "strongest images" : `images about the ${100 * q} % place`}>
+        <div class="thumbs" key={q} role="group" aria-label={q === 1 ? "top-activating images" : `images at the ${100 * q}% quantile`}>
           {chosen.map((i) => (
             <button type="button" key={i} class="thumb" aria-label={`image ${i}, a ${images.labels[i]}, ${number(column[i])}`} title={`image ${i}: ${number(column[i])}`} onClick={() => onImage(i)}>
               <Pixels values={lab.image(i)} rows={images.rows} cols={images.cols} ramp={ink(theme)} size={28} words="" />
             </button>
           ))}
-          <small>{q === 1 ? "strongest" : `${100 * q} %`}</small>
+          <small>{q === 1 ? "top" : `${100 * q}%`}</small>
         </div>
       ))}
-      <h3>What it answers to each class</h3>
-      <div class="tuning" role="img" aria-label={`mean activation by class, ${tuning.map((m, c) => `${c}: ${number(m)}`).join(", ")}`}>
+      <h3>Mean activation per class</h3>
+      <div class="tuning" role="img" aria-label={`mean activation per class, ${tuning.map((m, c) => `${c}: ${number(m)}`).join(", ")}`}>
         {tuning.map((mean, label) => (
           <span key={label} class="column">
             <span class={mean < 0 ? "bar-up minus" : "bar-up"} style={{ height: `${(44 * Math.abs(mean)) / top}px` }} />
@@ -163,7 +166,7 @@ function Excites({ lab, column, word, theme, layer, at, onImage }: CardProps & {
         ))}
       </div>
       <p class="quiet">
-        Means over {grouped(images.count)} images; the highest is {number(top)}. <Term word="density">Above 0</Term> for {number((100 * active.length) / images.count)} % of them.
+        Means over {grouped(images.count)} images; the highest is {number(top)}. <Term word="density">Above 0</Term> on {number((100 * active.length) / images.count)}% of them.
       </p>
       <Numbers name={`${word} ${at.unit} by class`} head={["class", "mean activation"]} rows={() => tuning.map((mean, label) => [label, number(mean)])} />
     </>
@@ -179,34 +182,54 @@ function classMeans(column: Float32Array, labels: number[], classes: number): nu
   return sums.map((sum, c) => sum / Math.max(1, counts[c]));
 }
 
-function Worth({ lab, at, layer, word }: CardProps & { at: UnitPlace; layer: string; word: string }): JSX.Element {
-  const { data } = lab.models[at.network];
-  const unit = data.units[layer]?.[at.unit];
-  if (!unit) return <p class="quiet">No measures of this layer were recorded.</p>;
-  const losses = data.units[layer].map((u) => Math.max(u.lossIncrease ?? 0, u.lossNullHigh ?? 0));
-  const most = Math.max(...losses, 1e-6);
-  const beyond = unit.lossIncrease !== null && unit.lossNullHigh !== null && unit.lossIncrease > unit.lossNullHigh;
+/** Whatever the register of measures has for a unit, each beside its null. */
+function Measures({ lab, at, layer }: CardProps & { at: UnitPlace; layer: string }): JSX.Element {
+  const measures = lab.models[at.network].data.measures[layer];
+  if (!measures) return <p class="quiet">This layer was not recorded, so nothing was measured.</p>;
   return (
     <>
-      <h3>At the end of training, {grouped(lab.images.count)} images</h3>
-      {unit.selectivity === null || unit.preferred < 0 ? (
-        <p>It fires too rarely, or never changes: what it prefers is not judged.</p>
-      ) : (
-        <p>
-          Prefers <strong>{unit.preferred}</strong>: <Term word="selectivity" /> {number(unit.selectivity, 2)}, <Term word="by chance" /> {number(unit.selectivityLow, 2)} to {number(unit.selectivityHigh, 2)}
-          <OnNull value={unit.selectivity} low={unit.selectivityLow} high={unit.selectivityHigh} from={-0.5} to={1} words={`selectivity ${number(unit.selectivity, 2)} on its null`} />
-          <Term word="AUC" /> {number(unit.auc, 2)}, by chance {number(unit.aucNullLow, 2)} to {number(unit.aucNullHigh, 2)}.{" "}
-          {unit.since !== null ? `It has preferred it since step ${grouped(unit.since)}.` : "At no moment was that beyond chance for good."}
+      <h3>Measures at the last snapshot</h3>
+      {measures.map((measure, i) => (
+        <div key={measure.id} class="measure" data-measure={measure.id}>
+          {measure.title !== measures[i - 1]?.title && <h4>{measure.title}{measure.n !== null && <small> {grouped(measure.n)} images</small>}</h4>}
+          <Measure measure={measure} unit={at.unit} />
+        </div>
+      ))}
+    </>
+  );
+}
+
+function Measure({ measure, unit }: { measure: MeasureData; unit: number }): JSX.Element {
+  const { label, units, low, high, nullLow, nullHigh, odds } = measure;
+  const value = measure.value[unit];
+  const name = Object.hasOwn(GLOSSARY, label) ? <Term word={label as keyof typeof GLOSSARY} /> : label;
+  if (value === null) return <p>{name}: not defined for this unit.</p>;
+  const word = units === "1" ? "" : ` ${units}`;
+  const ends = [measure.value, nullLow ?? [], nullHigh ?? []].flat().filter((v) => v !== null);
+  const [from, to] = [Math.min(...ends), Math.max(...ends)];
+  return (
+    <>
+      <p>
+        {name}: <strong class="value">{number(value)}</strong>{word}
+        {low && high && <span class="quiet">, 95% interval <span class="interval">{number(low[unit])} to {number(high[unit])}</span></span>}
+      </p>
+      <OnNull value={value} low={nullLow?.[unit] ?? null} high={nullHigh?.[unit] ?? null} from={from} to={to > from ? to : from + 1} words={`${label} ${number(value)} beside its null`} />
+      {nullLow && nullHigh && (
+        <p class="quiet">
+          <Hint text={measure.null}>Null</Hint> <span class="null-band">{number(nullLow[unit])} to {number(nullHigh[unit])}</span>{odds && <>; <span class="odds">{odds[unit]}</span></>}
         </p>
       )}
-      <p>
-        <Term word="cut out">Cut out</Term> alone, it adds {number(unit.lossIncrease)} <Term word="nat" /> to the loss; a random direction of the same norm {number(unit.lossNullLow)} to {number(unit.lossNullHigh)}
-        {unit.lossIncrease !== null && <OnNull value={unit.lossIncrease} low={unit.lossNullLow} high={unit.lossNullHigh} from={Math.min(0, unit.lossIncrease, unit.lossNullLow ?? 0)} to={most} words={`loss added ${number(unit.lossIncrease)} on its null`} />}
-        {beyond ? `More than chance: this ${word} matters by itself.` : "Not more than chance."} Accuracy changes by {points(-(unit.accuracyDrop ?? 0))} points ({points(-(unit.accuracyDropHigh ?? 0))} to {points(-(unit.accuracyDropLow ?? 0))}, 95 % over images).
-      </p>
-      <p class="quiet">
-        {unit.again ? (unit.again.found === null ? "It never changes, so no other seed was searched." : `Found again in ${unit.again.found} of ${unit.again.of} other seeds (by chance at most ${number(unit.again.chance)}).`) : "One seed, not replicated."}
-      </p>
+    </>
+  );
+}
+
+function Claimed({ lab, at, layer, word }: CardProps & { at: UnitPlace; layer: string; word: string }): JSX.Element {
+  const all = lab.claims[at.network];
+  const claims = all.filter((claim) => claim.hook_point === layer && claim.unit === at.unit);
+  return (
+    <>
+      <h3>Claims about this {word}</h3>
+      {claims.length ? <Claims claims={claims} /> : all.length ? <p class="quiet">None is made.</p> : <Unclaimed lab={lab} network={at.network} />}
     </>
   );
 }

@@ -14,7 +14,7 @@ export function Chosen({ lab, chosen, said, onImage, theme }: { lab: Lab; chosen
   return (
     <div class="chosen" aria-live="polite">
       <p>
-        <strong>{chosen.length} chosen</strong>: {told}{wrong !== null && `; ${wrong} read wrongly`}.
+        <strong>{chosen.length} chosen</strong>: {told}{wrong !== null && `; ${wrong} misclassified`}.
       </p>
       <div class="thumbs wrap" role="group" aria-label="Chosen images">
         {chosen.slice(0, 60).map((i) => (

@@ -1,5 +1,7 @@
 // What Python wrote into the page, and how its numbers are read.
 
+const VERSION = 2;
+
 export type Op =
   | { kind: "hook"; name: string }
   | { kind: "normalize"; mean: number; std: number }
@@ -13,31 +15,51 @@ export type Op =
   | { kind: "batchnorm"; weight: string | null; bias: string | null; mean: string; variance: string; eps: number }
   | { kind: "layernorm"; weight: string | null; bias: string | null; eps: number; size: number };
 
-/** The measures of a unit at the last snapshot, each with its null; null where it is not defined. */
-export interface UnitData {
-  preferred: number;
-  selectivity: number | null;
-  selectivityLow: number | null;
-  selectivityHigh: number | null;
-  auc: number | null;
-  aucNullLow: number | null;
-  aucNullHigh: number | null;
-  density: number | null;
-  since: number | null;
-  accuracyDrop: number | null;
-  accuracyDropLow: number | null;
-  accuracyDropHigh: number | null;
-  lossIncrease: number | null;
-  lossNullLow: number | null;
-  lossNullHigh: number | null;
-  /** Share of each class that is lost where the unit is cut out. */
-  dropByClass: (number | null)[];
-  /** In how many of the other seeds it is found again; null where none were given. */
-  again: { found: number | null; of: number; chance: number | null } | null;
+/** What a measure of the library says of a layer's units at the last snapshot, by unit; null where it is not defined. */
+export interface MeasureData {
+  id: string;
+  /** The measure, and which of its results this is. */
+  title: string;
+  label: string;
+  units: string;
+  /** What it is compared with. */
+  null: string;
+  /** Images. */
+  n: number | null;
+  value: (number | null)[];
+  /** Its 95% interval. */
+  low?: (number | null)[];
+  high?: (number | null)[];
+  nullLow?: (number | null)[];
+  nullHigh?: (number | null)[];
+  /** p beside that null, in words. */
+  odds?: string[];
 }
 
+/** A claim as Python made and judged it: the page shows its sentences and decides nothing. */
+export interface ClaimData {
+  id: string;
+  rule: string;
+  hook_point: string;
+  unit: number | null;
+  verdict: "shown" | "not shown" | "description";
+  sentence: string;
+  /** Effect, interval, null, p, n, and the least effect that would have been shown. */
+  reasons: string;
+  replicated: string;
+  /** The Python that gives the numbers again, of a `run`. */
+  call: string;
+}
+
+/** A question whose answer is one unit of a layer, with the counts that answer it: [the half it was chosen on, the other half]. */
+export type MissionData = { layer: number; unit: number; claims: string[] } & (
+  | { kind: "lost"; classes: number[]; images: number[]; counts: number[][] }
+  | { kind: "confused"; classes: number[]; images: number[]; before: number[]; counts: number[][] }
+  | { kind: "selective"; units: number[]; selectivity: number[]; loss: number[] }
+);
+
 export interface Scale {
-  /** The largest absolute activation of a layer, where its colours end. */
+  /** The largest absolute activation of a layer, where its colors end. */
   top: number;
   /** Whether values below 0 occur. */
   both: boolean;
@@ -58,8 +80,13 @@ export interface NetworkData {
   scales: Record<string, Scale>;
   curve: { step: number[]; testLoss: (number | null)[]; testAccuracy: (number | null)[] };
   accuracy: { float32: number; float16: number };
-  units: Record<string, UnitData[]>;
-  maps: Record<string, { centre: number[]; directions: number[][]; explained: number[]; chance: number[] }>;
+  measures: Record<string, MeasureData[]>;
+  /** ClaimData[] as JSON, deflated, in base64. */
+  claims: string;
+  /** Why there are none, as what follows "the run"; empty if there are. */
+  unclaimed: string;
+  missions: MissionData[];
+  maps: Record<string, { center: number[]; directions: number[][]; explained: number[]; chance: number[] }>;
   python: { run: string; module: boolean };
 }
 
@@ -128,8 +155,12 @@ export async function imagesOf(page: PageData): Promise<Images> {
   return { ...rest, pixels: found };
 }
 
+export async function claimsOf(network: NetworkData): Promise<ClaimData[]> {
+  return JSON.parse(new TextDecoder().decode(await inflated(network.claims))) as ClaimData[];
+}
+
 export function load(): PageData {
   const page = JSON.parse(document.getElementById("data")!.textContent!) as PageData;
-  if (page.version !== 1) throw new Error(`this page's data has version ${page.version}; its script reads version 1`);
+  if (page.version !== VERSION) throw new Error(`this page's data has version ${page.version}; its script reads version ${VERSION}`);
   return page;
 }

@@ -13,7 +13,7 @@ export interface DigitProps {
   ink: Ink;
   /** What the networks are given. */
   pixels: Float32Array;
-  /** What moves the unit under the pointer, [row × col]; null without one. */
+  /** The pattern of the unit under the pointer, [row × col]; null without one. */
   pattern: Float32Array | null;
   patternWords: string;
   theme: Theme;
@@ -146,7 +146,7 @@ function strokes(context: CanvasRenderingContext2D, all: Strokes, theme: Theme):
   }
 }
 
-/** What the networks are given, and on it what moves the unit under the pointer. */
+/** What the networks are given, and on it the pattern of the unit under the pointer. */
 function Seen({ images, pixels, pattern, patternWords, theme }: DigitProps): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
@@ -161,7 +161,7 @@ function Seen({ images, pixels, pattern, patternWords, theme }: DigitProps): JSX
     }
     context.drawImage(painted(values, images.rows, images.cols, ramp), 0, 0, 112, 112);
   }, [pixels, pattern, theme]);
-  const words = pattern ? `what each pixel adds to ${patternWords} (orange) or takes away (blue)` : "what the networks are given: centred and scaled as the data were";
+  const words = pattern ? `pixels that raise ${patternWords} (orange) or lower it (blue): gradient times pixel` : "the networks' input: centered and scaled as the data were";
   return (
     <figure class="seen">
       <canvas ref={canvas} width={112} height={112} role="img" aria-label={words} />

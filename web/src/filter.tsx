@@ -1,4 +1,4 @@
-// Which of the included images one steps through: of a class, or those that a network reads wrongly.
+// Which of the included images one steps through: of a class, or those that a network misclassifies.
 
 import type { JSX } from "preact";
 import { NO_CHANGES } from "./engine";
@@ -36,9 +36,9 @@ export function Filter({ lab, state, count, ready, onFilter }: { lab: Lab; state
         </select>
       </label>
       <label>
-        Read wrongly by
+        Misclassified by
         <select value={mistakes ?? ""} onChange={(e) => onFilter({ ...state.filter, mistakes: e.currentTarget.value === "" ? null : Number(e.currentTarget.value) })}>
-          <option value="">anyone or none</option>
+          <option value="">any or none</option>
           {lab.models.map((m, i) => <option key={i} value={i}>{m.data.name}</option>)}
         </select>
       </label>

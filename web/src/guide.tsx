@@ -2,6 +2,7 @@
 
 import type { JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
+import { Claims } from "./claims";
 import type { Lab } from "./lab";
 import { missions, type Mission, type Outcome } from "./missions";
 import { Numbers } from "./parts";
@@ -18,7 +19,7 @@ export function Guide({ lab, state, update }: GuideProps): JSX.Element {
   const open = state.mission !== null && state.mission < all.length ? state.mission : null;
   return (
     <section class="guide" aria-label="Missions">
-      <h2>{all.length} missions: guess first, then look</h2>
+      <h2>{all.length} missions: predict first, then look</h2>
       <ol>
         {all.map((mission, i) => (
           <li key={i}>
@@ -76,21 +77,22 @@ function Steps({ mission, number, lab, state, update }: GuideProps & { mission: 
       </fieldset>
       {!committed && (
         <button type="button" class="primary" disabled={given === null} onClick={commit}>
-          Commit, and do the experiment
+          Commit and run the experiment
         </button>
       )}
       <div aria-live="polite">
-        {committed && !outcome && !problem && <p aria-busy="true">Trying it on all images …</p>}
+        {committed && !outcome && !problem && <p aria-busy="true">Running all images …</p>}
         {problem && <p class="loud">{problem}</p>}
         {outcome && (
           <div class="outcome" data-right={outcome.right}>
             <p>
-              <strong>{outcome.verdict}</strong> {outcome.detail}
+              <strong>{outcome.answer}</strong> {outcome.detail}
             </p>
+            {outcome.claims.length > 0 && <Claims claims={outcome.claims} />}
             <Numbers summary="What came out" name={mission.title} head={outcome.head} rows={() => outcome.rows} />
             <div class="row">
               {outcome.view && <button type="button" onClick={() => update(outcome.view!)}>See it in the network</button>}
-              <button type="button" onClick={again}>Guess again</button>
+              <button type="button" onClick={again}>Predict again</button>
             </div>
           </div>
         )}

@@ -1,13 +1,14 @@
 // The networks of the page and what the present state makes of them; the views ask here and draw.
 
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
-import type { Images, PageData, Scale } from "./data";
+import { choices, generator, shuffled } from "./chance";
+import type { ClaimData, Images, PageData, Scale } from "./data";
 import { type Change, type Changes, type Model, NO_CHANGES } from "./engine";
 import { type Answers, Evaluator } from "./evaluate";
 import { type Usual, usual } from "./pen";
 import type { ChangeItem } from "./state";
 
-/** Sets of random units that stand beside a change. */
+/** Random sets of units that stand beside a change. */
 export const DRAWS = 10;
 
 export class Lab {
@@ -16,7 +17,7 @@ export class Lab {
   /** How the images were prepared, and so how a drawing is. */
   readonly usual: Usual;
 
-  constructor(readonly page: PageData, readonly images: Images, readonly models: Model[]) {
+  constructor(readonly page: PageData, readonly images: Images, readonly models: Model[], readonly claims: ClaimData[][]) {
     this.evaluators = models.map((model) => new Evaluator(model, images));
     this.moments = Math.max(...models.map((model) => model.data.steps.length));
     this.usual = usual(images);
@@ -27,7 +28,7 @@ export class Lab {
     return this.images.pixels.subarray(index * size, (index + 1) * size);
   }
 
-  /** A network's snapshot at one of the moments of the page; a network with fewer snapshots stays longer at each. */
+  /** A network's own snapshot at one of the page's; a network with fewer of them stays longer at each. */
   snapshot(network: number, moment: number): number {
     return this.moments < 2 ? 0 : Math.round((moment / (this.moments - 1)) * this.models[network].last);
   }
@@ -69,33 +70,35 @@ export class Lab {
     return { kind: "patch", values: values.slice(item.unit * each, (item.unit + 1) * each) };
   }
 
-  /** The same changes, made to as many units of the same layers, drawn at random among all others. */
+  /** The same changes, made to as many units of the same layers, drawn at random from all units of the layer; one unit alone to others. */
   elsewhere(items: ChangeItem[], draw: number): ChangeItem[] {
-    const random = generator(draw + 1);
-    const taken = new Map<string, Set<number>>();
-    const key = (item: ChangeItem) => `${item.network} ${item.layer}`;
-    for (const item of items) taken.set(key(item), (taken.get(key(item)) ?? new Set()).add(item.unit));
-    return items.flatMap((item) => {
-      const { count } = this.models[item.network].units(this.layer(item.network, item.layer));
-      const used = taken.get(key(item))!;
-      const free = Array.from({ length: count }, (_, unit) => unit).filter((unit) => !used.has(unit));
-      if (!free.length) return [];
-      const unit = free[Math.floor(random() * free.length)];
-      used.add(unit);
-      return [{ ...item, unit }];
+    const alone = items.length === 1;
+    const random = generator(alone ? 0 : draw + 1);
+    const left = new Map<string, number[]>();
+    return items.map((item) => {
+      const key = `${item.network} ${item.layer}`;
+      if (!left.has(key)) left.set(key, shuffled(this.count(item), random));
+      const units = left.get(key)!;
+      return { ...item, unit: alone ? units.filter((unit) => unit !== item.unit)[draw] : units.pop()! };
     });
   }
-}
 
-/** Mulberry32: the same numbers from the same seed, in every browser. */
-export function generator(seed: number): () => number {
-  let a = seed >>> 0;
-  return () => {
-    a = (a + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
+  /** How many other sets of as many units of the same layers there are. */
+  others(items: ChangeItem[]): number {
+    const sizes = new Map<number, number>();
+    for (const item of items) sizes.set(item.layer, (sizes.get(item.layer) ?? 0) + 1);
+    return [...sizes].reduce((product, [layer, size]) => product * choices(this.count({ ...items[0], layer }), size), 1) - 1;
+  }
+
+  /** How many draws stand beside changes: single units each at most once, sets only where there are enough of them. */
+  draws(items: ChangeItem[]): number {
+    const others = this.others(items);
+    return others >= DRAWS ? DRAWS : items.length === 1 ? others : 0;
+  }
+
+  private count({ network, layer }: { network: number; layer: number }): number {
+    return this.models[network].units(this.layer(network, layer)).count;
+  }
 }
 
 /** The result of something that takes its time, null until then; what is no longer wanted is dropped. */
@@ -119,7 +122,7 @@ export interface Effect {
   after: Answers;
 }
 
-/** What the included images are read as, without and with the changes of one network. */
+/** What the included images are predicted as, without and with the changes of one network. */
 export function useEffectOf(lab: Lab, network: number, snapshot: number, items: ChangeItem[]): Effect | null {
   return useLater(
     async (signal) => {
@@ -132,7 +135,7 @@ export function useEffectOf(lab: Lab, network: number, snapshot: number, items: 
   );
 }
 
-/** How many points of accuracy random units cost, draw by draw as they come. */
+/** By how much accuracy falls when random units are changed in the same way, draw by draw as they come. */
 export function useRandom(lab: Lab, network: number, snapshot: number, items: ChangeItem[], before: Answers | null): number[] {
   const [found, setFound] = useState<{ items: ChangeItem[]; drops: number[] }>({ items, drops: [] });
   useEffect(() => {
@@ -141,7 +144,7 @@ export function useRandom(lab: Lab, network: number, snapshot: number, items: Ch
     const stop = new AbortController();
     const drops: number[] = [];
     const all = async () => {
-      for (let draw = 0; draw < DRAWS; draw++) {
+      for (let draw = 0; draw < lab.draws(mine); draw++) {
         const changes = lab.changes(network, lab.elsewhere(mine, draw), snapshot);
         const after = await lab.evaluators[network].answers(snapshot, changes, stop.signal);
         drops.push(before.accuracy - after.accuracy);

@@ -1,7 +1,8 @@
 import { render } from "preact";
 import { addressed, App } from "./app";
 import { Trace } from "./backward";
-import { imagesOf, load } from "./data";
+import { pValue, probability } from "./chance";
+import { claimsOf, imagesOf, load } from "./data";
 import { Model } from "./engine";
 import { Lab } from "./lab";
 import { centred, Ink } from "./pen";
@@ -10,11 +11,12 @@ async function start(): Promise<void> {
   const page = load();
   const images = await imagesOf(page);
   const models = page.networks.map((network) => new Model(network));
-  const lab = new Lab(page, images, models);
+  const claims = await Promise.all(page.networks.map(claimsOf));
+  const lab = new Lab(page, images, models, claims);
   const first = addressed(lab);
   await lab.load(first.moment);
-  // For the console, and for the tests that hold this forward pass against PyTorch.
-  Object.assign(window, { microscope: { page, images, models, evaluators: lab.evaluators, lab, Trace, Ink, centred } });
+  // For the console, and for the tests that compare it with PyTorch and with the library.
+  Object.assign(window, { microscope: { page, images, models, evaluators: lab.evaluators, lab, Trace, Ink, centred, pValue, probability } });
   const place = document.getElementById("app")!;
   place.textContent = "";
   render(<App lab={lab} first={first} />, place);
@@ -25,7 +27,7 @@ async function start(): Promise<void> {
   });
 }
 
-/** The other moments, while the reader looks at the first. */
+/** The other snapshots, while the reader looks at the first. */
 async function rest(lab: Lab): Promise<void> {
   for (let moment = lab.moments - 1; moment >= 0; moment--) await lab.load(moment);
 }

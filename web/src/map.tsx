@@ -1,4 +1,4 @@
-// A layer's map: every included image at its place on the two principal components, your drawing among them.
+// A layer's map: every included image projected on the two principal components, your drawing among them.
 
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
@@ -9,7 +9,7 @@ import type { State } from "./state";
 
 export function LayerMap(props: MapProps): JSX.Element {
   const { lab, state, seen } = props;
-  const { network, layer: place, colour } = state.map;
+  const { network, layer: place, color } = state.map;
   const model = lab.models[network];
   const layer = lab.layer(network, place);
   const plane = model.data.maps[layer];
@@ -22,7 +22,7 @@ export function LayerMap(props: MapProps): JSX.Element {
   const set = (part: Partial<State["map"]>) => props.onMap({ ...state.map, ...part });
   return (
     <section class="map" aria-label="Map of a layer">
-      <h2>Map: which digits lie together</h2>
+      <h2>Map of the images</h2>
       <div class="row">
         <label>
           Network{" "}
@@ -37,20 +37,20 @@ export function LayerMap(props: MapProps): JSX.Element {
           </select>
         </label>
         <label>
-          Colour by{" "}
-          <select value={colour} onChange={(e) => set({ colour: e.currentTarget.value as State["map"]["colour"] })}>
+          Color by{" "}
+          <select value={color} onChange={(e) => set({ color: e.currentTarget.value as State["map"]["color"] })}>
             <option value="class">class</option>
-            <option value="said">what it is read as</option>
-            <option value="error">right or wrong</option>
+            <option value="said">predicted class</option>
+            <option value="error">correct or misclassified</option>
           </select>
         </label>
       </div>
       {!plane && <p class="quiet">This layer was not recorded, or has fewer than two units.</p>}
-      {plane && !scores && <p aria-busy="true">Reading all images …</p>}
+      {plane && !scores && <p aria-busy="true">Running all images …</p>}
       {plane && scores && own && <Scatter {...props} scores={scores} own={own} said={said} />}
       {plane && (
         <p class="quiet">
-          {grouped(lab.images.count)} images on the two <Term word="principal components" /> of {layer} at the end of training ({number(100 * plane.explained[0])} % and {number(100 * plane.explained[1])} % of its variance; by chance at most {number(100 * plane.chance[0])} %). The axes stay the same over training.
+          {grouped(lab.images.count)} images on the two <Term word="principal components" /> of {layer} at the end of training ({number(100 * plane.explained[0])}% and {number(100 * plane.explained[1])}% of its variance; by chance at most {number(100 * plane.chance[0])}%). The axes stay the same over training.
         </p>
       )}
     </section>
@@ -66,13 +66,13 @@ function channelMeans(values: Float32Array, each: number): Float32Array {
 }
 
 /** [image, 2] of [image, unit]. */
-function projected(means: Float32Array, plane: { centre: number[]; directions: number[][] }): Float32Array {
-  const count = plane.centre.length;
+function projected(means: Float32Array, plane: { center: number[]; directions: number[][] }): Float32Array {
+  const count = plane.center.length;
   const found = new Float32Array((2 * means.length) / count);
   for (let i = 0; i < means.length / count; i++) {
     for (let k = 0; k < 2; k++) {
       let sum = 0;
-      for (let unit = 0; unit < count; unit++) sum += (means[i * count + unit] - plane.centre[unit]) * plane.directions[k][unit];
+      for (let unit = 0; unit < count; unit++) sum += (means[i * count + unit] - plane.center[unit]) * plane.directions[k][unit];
       found[2 * i + k] = sum;
     }
   }

@@ -1,7 +1,10 @@
-// Five questions to this page's own networks. Each answer is worked out from what is loaded, when it is asked for.
+// Questions to this page's own networks. The unit that answers was chosen and counted in Python, on two halves of the images; the rest is
+// counted here when it is asked for. Verdicts are those of the claims.
 
+import { generator, shuffled } from "./chance";
+import type { ClaimData, MissionData } from "./data";
 import { type Changes, NO_CHANGES } from "./engine";
-import { generator, type Lab } from "./lab";
+import type { Lab } from "./lab";
 import { grouped, number } from "./parts";
 import type { State } from "./state";
 
@@ -13,12 +16,14 @@ export type Prediction =
 export interface Outcome {
   /** Whether what was predicted is what came out. */
   right: boolean;
-  verdict: string;
+  answer: string;
   detail: string;
   head: string[];
   rows: (string | number)[][];
   /** The state in which it can be seen. */
   view: Partial<State> | null;
+  /** What is claimed about it. */
+  claims: ClaimData[];
 }
 
 export interface Mission {
@@ -29,139 +34,86 @@ export interface Mission {
   experiment: (given: number, signal?: AbortSignal) => Promise<Outcome>;
 }
 
+/** A guess of a percentage counts as right within so much. */
+const CLOSE = 0.1;
+
 const short = (name: string) => name.replace(/\.hook_(post|out)$/, "");
-const by = <T>(key: (item: T) => number) => (a: T, b: T) => key(b) - key(a);
 
 /** The missions that this page's networks allow. */
 export function missions(lab: Lab): Mission[] {
-  return [indispensable, confuser, selective, together, sparing].flatMap((make) => make(lab) ?? []);
+  const asked = lab.models[0].data.missions.map((data) => (data.kind === "selective" ? selective(lab, data) : ofOneUnit(lab, data)));
+  return [...asked, together(lab), sparing(lab)].filter((mission) => mission !== null);
 }
 
-/** The layer of the first network with measured units in which some unit costs some class most. */
-function indispensable(lab: Lab): Mission | null {
-  const { data } = lab.models[0];
-  const all = data.layers.flatMap((layer, place) =>
-    (data.units[layer] ?? []).flatMap((unit, i) => unit.dropByClass.map((drop, label) => ({ place, unit: i, label, drop: drop ?? 0 }))),
-  );
-  if (!all.length) return null;
-  const worst = all.reduce((a, b) => (b.drop > a.drop ? b : a));
-  const layer = data.layers[worst.place];
-  const units = data.units[layer];
-  const drops = units.map((unit) => unit.dropByClass[worst.label] ?? 0);
-  const ranked = drops.map((drop, unit) => ({ drop, unit })).sort(by(({ drop }) => drop));
-  const n = lab.images.labels.filter((label) => label === worst.label).length;
+function claimsOf(lab: Lab, data: MissionData): ClaimData[] {
+  return lab.claims[0].filter((claim) => data.claims.includes(claim.id));
+}
+
+/** The unit without which most images of a class become wrong, or most of two classes are taken for each other. */
+function ofOneUnit(lab: Lab, data: MissionData & { kind: "lost" | "confused" }): Mission {
+  const { layer, unit, images, counts } = data;
+  const where = `${lab.models[0].data.name} ${short(lab.layer(0, layer))}`;
+  const [a, b] = data.classes;
+  const lost = data.kind === "lost";
+  const classes = lost ? `class ${a}` : `classes ${a} and ${b}`;
+  const before = lost ? [0, 0] : data.before;
+  const ranked = counts[0].map((_, i) => i).sort((x, y) => counts[0][y] - counts[0][x] || x - y);
+  const without = (i: number, half: number) => number(before[half] + counts[half][i]);
+  const median = ranked[ranked.length >> 1];
   return {
-    title: `The unit without which ${worst.label}s are lost`,
-    question: `One unit of ${data.name} ${short(layer)} costs the class ${worst.label} more than any other, cut out alone. Which? Pick one that looks as if ${worst.label} depended on it.`,
-    predict: { kind: "unit", network: 0, layer: worst.place },
-    experiment: async (given) => {
-      const [best, median] = [ranked[0], ranked[ranked.length >> 1]];
-      const mine = drops[given];
-      return {
-        right: mine === best.drop,
-        verdict: mine === best.drop ? `Yes: unit ${given} costs it most.` : `Not unit ${given}: it is unit ${best.unit}.`,
-        detail: `Without unit ${given}, ${number(100 * mine, 1)} % of the ${n} images of ${worst.label} are lost; without unit ${best.unit} ${number(100 * best.drop, 1)} %, without the middle one of all ${drops.length} units ${number(100 * median.drop, 1)} %. The best of ${drops.length} is chosen and judged on the same images, so another set would show less. ${100 * best.drop < 5 ? "No single unit is indispensable here: the layer has spares." : ""}`,
-        head: ["unit", `lost of class ${worst.label} (%)`, "prefers"],
-        rows: ranked.map(({ drop, unit }) => [unit, number(100 * drop, 1), units[unit].preferred < 0 ? "–" : units[unit].preferred]),
-        view: { selected: { network: 0, layer: worst.place, unit: best.unit }, changes: [{ network: 0, layer: worst.place, unit: best.unit, kind: "zero", value: 0 }], moment: lab.moments - 1 },
-      };
-    },
+    title: lost ? `Which unit does class ${a} need?` : `Which unit keeps ${a} and ${b} apart?`,
+    question: `Each unit of ${where} is ablated alone. Which ablation ${lost ? `makes the most images of ${classes} wrong` : `confuses the most images of ${classes} with each other`}?`,
+    predict: { kind: "unit", network: 0, layer },
+    experiment: async (given) => ({
+      right: given === unit,
+      answer: given === unit ? `Yes: it is unit ${unit}.` : `Not unit ${given}: it is unit ${unit}.`,
+      detail:
+        `Unit ${unit} was chosen on one half of the images: without it ${without(unit, 0)} of ${images[0]} images of ${classes} are ${lost ? "newly wrong" : `predicted as the other (with it ${before[0]})`}. ` +
+        `On the other half: ${without(unit, 1)} of ${images[1]}${lost ? "" : ` (with it ${before[1]})`}. ` +
+        (given === unit ? "" : `Without unit ${given}: ${without(given, 0)} and ${without(given, 1)}. `) +
+        `Without unit ${median}, the median of ${ranked.length}: ${without(median, 0)} and ${without(median, 1)}.` +
+        (lost ? " Images newly right are subtracted." : ""),
+      head: ["unit", ...["chosen on", "judged on"].map((half, i) => `${half}: of ${images[i]} images`)],
+      rows: ranked.map((i) => [i, without(i, 0), without(i, 1)]),
+      view: { selected: { network: 0, layer, unit }, changes: [{ network: 0, layer, unit, kind: "zero", value: 0 }], moment: lab.moments - 1 },
+      claims: claimsOf(lab, data),
+    }),
   };
 }
 
-/** In the last hidden layer: the unit without which the two classes that are confused most are told apart best or worst. */
-function confuser(lab: Lab): Mission | null {
-  const model = lab.models[0];
-  const place = model.data.layers.length - 1;
-  const layer = model.data.layers[place];
-  if (layer === undefined) return null;
-  const [a, b] = lab.images.classes > 9 ? [4, 9] : [0, 1];
-  const { count } = model.units(layer);
-  return {
-    title: `The unit that keeps ${a} and ${b} apart`,
-    question: `Cut out one unit of ${model.data.name} ${short(layer)}: for which of them are most ${a}s read as ${b} and ${b}s as ${a}?`,
-    predict: { kind: "unit", network: 0, layer: place },
-    experiment: async (given, signal) => {
-      const confused = async (changes: Changes) => {
-        const { confusion } = await lab.evaluators[0].answers(model.last, changes, signal);
-        return confusion[a][b] + confusion[b][a];
-      };
-      const before = await confused(NO_CHANGES);
-      const found: { unit: number; more: number }[] = [];
-      for (let unit = 0; unit < count; unit++) found.push({ unit, more: (await confused(new Map([[layer, new Map([[unit, { kind: "zero" as const }]])]]))) - before });
-      const ranked = [...found].sort(by(({ more }) => more));
-      const best = ranked[0];
-      const ties = found.filter(({ more }) => more === best.more).length;
-      return {
-        right: found[given].more === best.more,
-        verdict: best.more <= 0 ? `No single unit does: none adds a confusion.` : found[given].more === best.more ? `Yes: without unit ${given} most are confused${ties > 1 ? `, and as many without ${ties - 1} other${ties > 2 ? "s" : ""}` : ""}.` : `Not unit ${given}: it is unit ${best.unit}${ties > 1 ? `, or one of ${ties - 1} that tie with it` : ""}.`,
-        detail: `${best.more > 0 && ties > 1 ? `With ${ties} of ${count} first, no unit stands out: the layer shares the work. ` : ""}${before} of the ${a}s and ${b}s are confused before; without unit ${given} ${before + found[given].more}, without unit ${best.unit} ${before + best.more}. The middle one of ${count} units changes it by ${number(ranked[count >> 1].more)}. The largest of ${count} is picked on the same images.`,
-        head: ["unit", `more of ${a} and ${b} confused`],
-        rows: ranked.map(({ unit, more }) => [unit, number(more)]),
-        view: { selected: { network: 0, layer: place, unit: best.unit }, changes: [{ network: 0, layer: place, unit: best.unit, kind: "zero", value: 0 }], moment: lab.moments - 1 },
-      };
-    },
-  };
-}
-
-/** Whether selectivity says what matters. */
-function selective(lab: Lab): Mission | null {
-  const { data } = lab.models[0];
-  const place = data.layers.findLastIndex((layer) => (data.units[layer] ?? []).some((unit) => unit.selectivity !== null));
-  if (place < 0) return null;
-  const layer = data.layers[place];
-  const judged = data.units[layer].map((unit, i) => ({ unit: i, s: unit.selectivity, loss: unit.lossIncrease, high: unit.lossNullHigh })).filter((u) => u.s !== null && u.loss !== null) as { unit: number; s: number; loss: number; high: number | null }[];
-  if (judged.length < 3) return null;
+/** Whether the most selective unit is the one whose ablation raises the loss most. */
+function selective(lab: Lab, data: MissionData & { kind: "selective" }): Mission {
+  const { layer, unit, units, selectivity, loss } = data;
+  const ranked = units.map((_, i) => i).sort((x, y) => loss[y] - loss[x]);
+  const own = units.indexOf(unit);
+  const rank = ranked.indexOf(own) + 1;
+  const answer = rank === 1 ? 0 : rank <= units.length / 2 ? 1 : 2;
   return {
     title: "Is the most selective unit the most important one?",
-    question: `Of ${data.name} ${short(layer)} the most selective unit is one of ${judged.length}. Where does it stand when units are ranked by what cutting them out costs?`,
+    question: `One of ${units.length} units of ${lab.models[0].data.name} ${short(lab.layer(0, layer))} is the most class-selective. Where does it stand when the units are ranked by how much ablating them raises the loss?`,
     predict: { kind: "choice", options: ["first", "in the upper half", "in the lower half"] },
-    experiment: async (given) => {
-      const picky = judged.reduce((x, y) => (y.s > x.s ? y : x));
-      const ranked = [...judged].sort(by(({ loss }) => loss));
-      const rank = ranked.findIndex((u) => u.unit === picky.unit) + 1;
-      const answer = rank === 1 ? 0 : rank <= judged.length / 2 ? 1 : 2;
-      const rho = spearman(judged.map((u) => u.s), judged.map((u) => u.loss));
-      const beyond = picky.high !== null && picky.loss > picky.high;
-      return {
-        right: given === answer,
-        verdict: `${given === answer ? "Yes" : "No"}: it is number ${rank} of ${judged.length}.`,
-        detail: `Unit ${picky.unit} is the most selective (${number(picky.s, 2)}); cut out it adds ${number(picky.loss)} nat, ${beyond ? "more" : "not more"} than random directions of the same norm. Over the ${judged.length} units the rank correlation of selectivity and cost is ${number(rho, 2)} (by chance ±${number(1.96 / Math.sqrt(judged.length - 1), 2)}). One network.`,
-        head: ["unit", "loss added (nat)", "selectivity"],
-        rows: ranked.map((u) => [u.unit, number(u.loss), number(u.s, 2)]),
-        view: { selected: { network: 0, layer: place, unit: picky.unit }, moment: lab.moments - 1 },
-      };
-    },
+    experiment: async (given) => ({
+      right: given === answer,
+      answer: `${given === answer ? "Yes" : "No"}: it is number ${rank} of ${units.length}.`,
+      detail: `Unit ${unit} has the highest selectivity, ${number(selectivity[own], 2)}; ablating it changes the loss by ${number(loss[own])} nats. One network.`,
+      head: ["unit", "loss increase (nats)", "selectivity"],
+      rows: ranked.map((i) => [units[i], number(loss[i]), number(selectivity[i], 2)]),
+      view: { selected: { network: 0, layer, unit }, moment: lab.moments - 1 },
+      claims: claimsOf(lab, data),
+    }),
   };
 }
 
-export function spearman(x: number[], y: number[]): number {
-  const [a, b] = [ranks(x), ranks(y)];
-  const mean = (a.length - 1) / 2;
-  let [ab, aa, bb] = [0, 0, 0];
-  a.forEach((v, i) => {
-    ab += (v - mean) * (b[i] - mean);
-    aa += (v - mean) ** 2;
-    bb += (b[i] - mean) ** 2;
-  });
-  return ab / Math.sqrt(aa * bb);
-}
-
-/** Ranks from 0; equal values share theirs. */
-function ranks(values: number[]): number[] {
-  return values.map((v) => values.reduce((sum, w) => sum + (w < v ? 1 : w === v ? 0.5 : 0), -0.5));
-}
-
-/** Whether two networks, or one at two moments, fail on the same images. */
+/** Whether two networks, or one at two snapshots, misclassify the same images. */
 function together(lab: Lab): Mission {
   const two = lab.models.length > 1;
   const other = two ? 1 : 0;
   const middle = lab.models[other].last >> 1;
-  const names = two ? lab.models.slice(0, 2).map((m) => m.data.name) : [`${lab.models[0].data.name} at the end`, "the same half-way"];
+  const names = two ? lab.models.slice(0, 2).map((m) => m.data.name) : [`${lab.models[0].data.name} at the end`, "the same network half-way"];
   return {
-    title: two ? "Do both networks fail on the same digits?" : "Are its last mistakes its early ones?",
-    question: `Of the images that ${names[0]} reads wrongly, how many does ${names[1]} read wrongly too? If the two failed independently, it would be as many as of any other images.`,
-    predict: { kind: "number", label: "Per cent of them", from: 0, to: 100 },
+    title: two ? "Do both networks misclassify the same images?" : "Are its last errors its early ones?",
+    question: `How many of the images that ${names[0]} misclassifies does ${names[1]} misclassify too? If the errors were independent, it would be as large a share as of all images.`,
+    predict: { kind: "number", label: "Percent of them", from: 0, to: 100 },
     experiment: async (given, signal) => {
       const said = [
         (await lab.evaluators[0].answers(lab.models[0].last, NO_CHANGES, signal)).said,
@@ -174,12 +126,13 @@ function together(lab: Lab): Mission {
       const share = first ? count / first : NaN;
       const rows = wrong[0].flatMap((w, i) => (w || wrong[1][i] ? [[i, lab.images.labels[i], said[0][i], said[1][i]]] : []));
       return {
-        right: first > 0 && Math.abs(given / 100 - share) <= 0.1,
-        verdict: first ? `${number(100 * share, 0)} %: ${count} of ${first}.` : `${names[0]} makes no mistake on these images.`,
-        detail: `${names[0]} fails on ${first} of ${grouped(lab.images.count)} images, ${names[1]} on ${second}, both on ${count}. If they failed independently, both would fail on about ${number((first * second) / lab.images.count)}. You said ${number(given)} %; within 10 points counts as right.`,
-        head: ["image", "label", `${names[0]} says`, `${names[1]} says`],
+        right: first > 0 && Math.abs(given / 100 - share) <= CLOSE,
+        answer: first ? `${number(100 * share, 0)}%: ${count} of ${first}.` : `${names[0]} misclassifies none of these images.`,
+        detail: `${names[0]} misclassifies ${first} of ${grouped(lab.images.count)} images, ${names[1]} ${second}, both ${count}. If the errors were independent, both would misclassify about ${number((first * second) / lab.images.count)}. You said ${number(given)}%; within ${100 * CLOSE} points counts as right.`,
+        head: ["image", "label", `${names[0]} predicts`, `${names[1]} predicts`],
         rows,
         view: count ? { source: both.indexOf(true), moment: lab.moments - 1 } : null,
+        claims: [],
       };
     },
   };
@@ -188,7 +141,7 @@ function together(lab: Lab): Mission {
 const SHARES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
 const SETS = 5;
 
-/** How many units of the last hidden layer can go. */
+/** How many units of the last hidden layer can be ablated before half of the images are misclassified. */
 function sparing(lab: Lab): Mission | null {
   const model = lab.models[0];
   const place = model.data.layers.length - 1;
@@ -196,9 +149,9 @@ function sparing(lab: Lab): Mission | null {
   if (layer === undefined) return null;
   const { count } = model.units(layer);
   return {
-    title: "How much can be cut out?",
-    question: `Units of ${model.data.name} ${short(layer)} are cut out at random. How many of the ${count} must go before fewer than half of the images are read rightly?`,
-    predict: { kind: "number", label: "Per cent of the units", from: 0, to: 100 },
+    title: "How many units can be ablated?",
+    question: `Units of ${model.data.name} ${short(layer)} are ablated at random. How many of the ${count} must be ablated before accuracy falls below 50%?`,
+    predict: { kind: "number", label: "Percent of the units", from: 0, to: 100 },
     experiment: async (given, signal) => {
       const rows: (string | number)[][] = [];
       let crossing = NaN;
@@ -215,23 +168,16 @@ function sparing(lab: Lab): Mission | null {
         if (Number.isNaN(crossing) && found[SETS >> 1] < 0.5) crossing = share;
         rows.push([number(100 * share), number(100 * found[SETS >> 1], 1), `${number(100 * found[0], 1)} to ${number(100 * found[SETS - 1], 1)}`]);
       }
+      const never = Number.isNaN(crossing);
       return {
-        right: Math.abs(given / 100 - crossing) <= 0.1,
-        verdict: Number.isNaN(crossing) ? "Even without any unit half are read rightly." : `About ${number(100 * crossing)} % of them.`,
-        detail: `The middle one of ${SETS} random sets falls below half at ${number(100 * crossing)} % of ${count} units. You said ${number(given)} %; within 10 points counts as right. ${crossing > 0.5 ? "The layer says the same thing many times over." : ""}`,
-        head: ["cut out (%)", "right (%), middle set", `${SETS} sets`],
+        right: Math.abs(given / 100 - crossing) <= CLOSE,
+        answer: never ? "Accuracy does not fall below 50%, even without any unit." : `About ${number(100 * crossing)}% of them.`,
+        detail: `${never ? "" : `With ${number(100 * crossing)}% of the ${count} units ablated, the median of ${SETS} random sets falls below 50%. `}You said ${number(given)}%; within ${100 * CLOSE} points counts as right.`,
+        head: ["ablated (%)", "accuracy (%), median set", `${SETS} sets`],
         rows,
         view: { changes: example.map((unit) => ({ network: 0, layer: place, unit, kind: "zero" as const, value: 0 })), moment: lab.moments - 1 },
+        claims: [],
       };
     },
   };
-}
-
-function shuffled(count: number, random: () => number): number[] {
-  const found = Array.from({ length: count }, (_, i) => i);
-  for (let i = count - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1));
-    [found[i], found[j]] = [found[j], found[i]];
-  }
-  return found;
 }

@@ -1,7 +1,9 @@
-// One network: its layers as strips of units, what it says of the digit, and what a change costs it on all images.
+// One network: its layers as strips of units, what it predicts for the image, and what a change does to its accuracy on all images.
 
 import type { JSX } from "preact";
 import { useMemo, useRef } from "preact/hooks";
+import { pValue, probability } from "./chance";
+import { NetworkClaims } from "./claims";
 import { highest, softmax } from "./engine";
 import type { Answers } from "./evaluate";
 import { type Effect, type Lab, useEffectOf, useRandom } from "./lab";
@@ -37,8 +39,9 @@ export function NetworkColumn(props: NetworkProps): JSX.Element {
       <h2>
         {data.name} <small>step {grouped(data.steps[snapshot])}{snapshot === 0 && data.steps[0] === 0 ? ", untrained" : ""}</small>
       </h2>
-      <Says {...props} changed={mine.length > 0} seen={seen} unchanged={unchanged} />
-      <Cost effect={effect} mine={mine} drops={drops} images={lab.images.count} labels={lab.images.labels} float16={data.accuracy} atEnd={snapshot === lab.models[network].last} />
+      <Predicts {...props} changed={mine.length > 0} seen={seen} unchanged={unchanged} />
+      <Cost effect={effect} lab={lab} mine={mine} drops={drops} images={lab.images.count} labels={lab.images.labels} float16={data.accuracy} atEnd={snapshot === lab.models[network].last} />
+      <NetworkClaims lab={lab} network={network} />
       {data.layers.map((layer, place) => (
         <Layer key={layer} {...props} layer={layer} place={place} theme={theme} mine={mine} dead={dead[place]} />
       ))}
@@ -89,7 +92,7 @@ function Layer(props: NetworkProps & { layer: string; place: number; mine: Chang
   );
 }
 
-function Says({ lab, network, seen, unchanged, added, changed }: NetworkProps & { changed: boolean }): JSX.Element {
+function Predicts({ lab, network, seen, unchanged, added, changed }: NetworkProps & { changed: boolean }): JSX.Element {
   const logits = seen.get("logits")!;
   const [now, before] = [softmax(logits), softmax(unchanged.get("logits")!)];
   const best = highest(logits);
@@ -97,9 +100,9 @@ function Says({ lab, network, seen, unchanged, added, changed }: NetworkProps & 
   return (
     <div class="says">
       <p class="verdict">
-        Says <strong>{best}</strong> <small>with {number(100 * now[best], 1)} %{changed && highest(before) !== best ? `; unchanged it says ${highest(before)}` : ""}</small>
+        Predicts <strong>{best}</strong> <small>(p = {number(now[best], 3)}){changed && highest(before) !== best ? `; unchanged it predicts ${highest(before)}` : ""}</small>
       </p>
-      <div class="bars" role="img" aria-label={`${lab.models[network].data.name}: probabilities of the classes. ${best}: ${number(100 * now[best], 1)} %`}>
+      <div class="bars" role="img" aria-label={`${lab.models[network].data.name}: probabilities of the classes. ${best}: ${number(now[best], 3)}`}>
         {Array.from(now, (p, label) => (
           <div key={label} class={label === best ? "bar best" : "bar"}>
             <span class="digit-label">{label}</span>
@@ -107,7 +110,7 @@ function Says({ lab, network, seen, unchanged, added, changed }: NetworkProps & 
               <span class="fill" style={{ width: `${100 * p}%` }} />
               {changed && <span class="ghost" style={{ left: `${100 * before[label]}%` }} />}
             </span>
-            <span class="value">{number(100 * p, 1)}</span>
+            <span class="value">{number(p, 3)}</span>
             {added && (
               <span class="added">
                 <span class={added[label] < 0 ? "minus" : "plus"} style={{ width: `${(50 * Math.abs(added[label])) / most}%` }} />
@@ -118,12 +121,12 @@ function Says({ lab, network, seen, unchanged, added, changed }: NetworkProps & 
       </div>
       <Numbers
         name={`${lab.models[network].data.name} probabilities`}
-        head={["class", "probability (%)", "logit", ...(changed ? ["unchanged (%)"] : []), ...(added ? ["unit adds to logit"] : [])]}
+        head={["class", "probability", "logit", ...(changed ? ["unchanged"] : []), ...(added ? ["unit adds to logit"] : [])]}
         rows={() => Array.from(now, (p, label) => [
           label,
-          number(100 * p, 2),
+          number(p, 4),
           number(logits[label], 2),
-          ...(changed ? [number(100 * before[label], 2)] : []),
+          ...(changed ? [number(before[label], 4)] : []),
           ...(added ? [number(added[label], 2)] : []),
         ])}
       />
@@ -132,6 +135,7 @@ function Says({ lab, network, seen, unchanged, added, changed }: NetworkProps & 
 }
 
 interface CostProps {
+  lab: Lab;
   effect: Effect | null;
   mine: ChangeItem[];
   drops: number[];
@@ -154,33 +158,32 @@ export function paired(before: Answers, after: Answers, labels: number[]): { dro
   return { drop, half: 1.96 * Math.sqrt(Math.max(0, (lost + won) / n - drop * drop) / n), lost, won };
 }
 
-function Cost({ effect, mine, drops, images, labels, float16, atEnd }: CostProps): JSX.Element {
-  if (!effect) return <p class="cost" aria-busy="true">Reading all {grouped(images)} images …</p>;
+function Cost({ effect, lab, mine, drops, images, labels, float16, atEnd }: CostProps): JSX.Element {
+  if (!effect) return <p class="cost" aria-busy="true">Running all {grouped(images)} images …</p>;
   const { before, after } = effect;
   const { drop, half, lost, won } = paired(before, after, labels);
-  const sorted = [...drops].sort((a, b) => a - b);
   return (
     <div class="cost" data-accuracy={after.accuracy}>
       <h3>
-        All {grouped(images)} images: {number(100 * after.accuracy, 1)} % right
+        Accuracy on all {grouped(images)} images: {number(100 * after.accuracy, 1)}%
       </h3>
       {mine.length > 0 ? (
         <p aria-live="polite">
-          {number(100 * before.accuracy, 1)} % before, so {mine.length === 1 ? "this change costs" : `these ${mine.length} changes cost`}{" "}
-          <strong>{number(100 * drop, 1)} ± {number(100 * half, 1)}</strong> <Term word="points">points</Term> ({lost} images lost, {won} won; 95 % over images).{" "}
+          {number(100 * before.accuracy, 1)}% before: with {mine.length === 1 ? "this change" : `these ${mine.length} changes`} it {drop < 0 ? "rises" : "falls"} by{" "}
+          <strong>{number(100 * Math.abs(drop), 1)} ± {number(100 * half, 1)}</strong> <Term word="points">points</Term> ({lost} newly wrong, {won} newly right; 95% interval over images).{" "}
           <span class="chance">
-            <Term word="random units">Random units</Term> in their place: {drops.length ? `${number(100 * sorted[0], 1)} to ${number(100 * sorted.at(-1)!, 1)}` : "…"} ({drops.length} draws).
+            <Random drop={drop} drops={drops} draws={lab.draws(mine)} others={lab.others(mine)} one={mine.length === 1} />
           </span>
         </p>
       ) : (
         <p class="quiet">
-          Nothing is changed. {atEnd && `Rounding the weights for this page took ${number(100 * (float16.float32 - float16.float16), 1)} points.`}
+          Nothing is changed. {atEnd && `Rounding the weights to float16 changes accuracy by ${points(float16.float16 - float16.float32)} points.`}
         </p>
       )}
       <Numbers
         summary="By class"
         name="accuracy by class"
-        head={["class", "images", "right (%)", ...(mine.length ? ["before (%)", "change (points)"] : [])]}
+        head={["class", "images", "accuracy (%)", ...(mine.length ? ["before (%)", "change (points)"] : [])]}
         rows={() => after.byClass.map((share, label) => [
           label,
           after.confusion[label].reduce((a, b) => a + b, 0),
@@ -193,14 +196,28 @@ function Cost({ effect, mine, drops, images, labels, float16, atEnd }: CostProps
   );
 }
 
+/** The fall of accuracy beside that with random units in their place. */
+function Random({ drop, drops, draws, others, one }: { drop: number; drops: number[]; draws: number; others: number; one: boolean }): JSX.Element {
+  if (!others) return <>No other set of this size exists, so there is no null.</>;
+  if (!draws) return <>Only {others} other set{others > 1 ? "s" : ""} of this size exist{others > 1 ? "" : "s"}: too few for a null.</>;
+  if (drops.length < draws) return <>Random units in their place: {drops.length} of {draws} draws …</>;
+  const changes = drops.map((d) => -d).sort((a, b) => a - b);
+  return (
+    <>
+      <Term word="random units">{one ? (draws === others ? `Each of the ${others} other units` : "Another unit at random") : "As many random units"}</Term> in {one ? "its" : "their"} place: <span class="null-band">{points(changes[0])} to {points(changes.at(-1)!)}</span> points ({draws} draw{draws > 1 ? "s" : ""}); as large a fall:{" "}
+      <span class="odds">{probability(pValue(drop, drops), draws)}</span>.
+    </>
+  );
+}
+
 function Confusion({ now, before }: { now: Answers; before: Answers | null }): JSX.Element {
   const classes = now.confusion.map((_, label) => label);
   return (
     <details>
-      <summary>What is taken for what</summary>
+      <summary>Confusion matrix</summary>
       <div class="scroll" tabIndex={0} role="group" aria-label="Confusion matrix">
         <table class="confusion">
-          <caption>Rows: the label. Columns: what it is read as. Images{before ? ", and how many more or fewer than before" : ""}.</caption>
+          <caption>True class (rows) against predicted class (columns): images{before ? ", and how many more or fewer than before" : ""}.</caption>
           <thead>
             <tr>
               <td />

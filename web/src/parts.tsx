@@ -6,23 +6,27 @@ import { savePicture, saveTable } from "./save";
 import { painted, type Ramp } from "./theme";
 
 export const GLOSSARY = {
-  "selectivity": "How much more a unit answers to its class than to the others: (m − rest) / (m + rest), −1 to 1. The class is chosen on one half of the images and judged on the other.",
-  "by chance": "What the same number is where nothing is to be found: labels shuffled, or a direction that no unit owns. Grey, 95 % of the draws.",
-  "AUC": "The chance that an image of the class excites the unit more than one of another class; 0.5 without preference.",
-  "density": "The share of the images for which the unit is above 0.",
-  "cut out": "The unit is held at 0 for every image (zero ablation).",
-  "held": "The unit has the same value for every image (clamping).",
-  "patched": "The unit has the value that it has on another image (activation patching).",
-  "logit": "What the network gives each class before it is made into a probability.",
-  "nat": "The unit of the loss: minus the natural logarithm of the probability of the right class.",
-  "effective pattern": "What in this picture would move the unit: its gradient with respect to the pixels, times the pixels where it is laid over the digit.",
+  "selectivity": "How much more a unit responds to its class than to the others: (m − rest) / (m + rest), −1 to 1. The class is chosen on one half of the images and judged on the other.",
+  "auc": "The probability that an image of the class activates the unit more than an image of another class; 0.5 without preference.",
+  "density": "The share of the images on which the unit is above 0.",
+  "loss increase": "By how much ablating the unit alone raises the loss, the mean of −log p of the true class, in nats.",
+  "accuracy drop": "The share of the images by which accuracy falls when the unit alone is ablated.",
+  "logit": "The network's output for each class before the softmax.",
+  "effective pattern": "The gradient of the unit with respect to the pixels; times the pixels where it is laid over the image.",
   "points": "Percentage points of accuracy.",
-  "moment": "A recorded snapshot of training. Both networks are shown at the same share of their snapshots.",
-  "principal components": "The two directions in which a layer's activations vary most, found at the end of training.",
-  "random units": "As many other units of the same layers, drawn anew several times and changed in the same way.",
+  "snapshot": "A recorded step of training. All networks are shown at the same share of their snapshots.",
+  "principal components": "The two directions in which a layer's activations vary most, computed at the end of training.",
+  "random units": "As many units, drawn at random from all units of the same layers and changed in the same way.",
 } as const;
 
+const SPELLED: Partial<Record<keyof typeof GLOSSARY, string>> = { auc: "AUC" };
+
 export function Term({ word, children }: { word: keyof typeof GLOSSARY; children?: ComponentChildren }): JSX.Element {
+  return <Hint text={GLOSSARY[word]}>{children ?? SPELLED[word] ?? word}</Hint>;
+}
+
+/** Words with an explanation, by pointer and by key. */
+export function Hint({ text, children }: { text: string; children: ComponentChildren }): JSX.Element {
   const id = useId();
   const [open, setOpen] = useState(false);
   return (
@@ -35,10 +39,10 @@ export function Term({ word, children }: { word: keyof typeof GLOSSARY; children
         onClick={() => setOpen(true)}
         onKeyDown={(event) => event.key === "Escape" && setOpen(false)}
       >
-        {children ?? word}
+        {children}
       </button>
       <span role="tooltip" id={id} class={open ? "tip open" : "tip"}>
-        {GLOSSARY[word]}
+        {text}
       </span>
     </span>
   );
@@ -47,6 +51,7 @@ export function Term({ word, children }: { word: keyof typeof GLOSSARY; children
 /** A number for people: three digits that matter, a true minus sign, a dash for what is not defined. */
 export function number(value: number | null | undefined, digits?: number): string {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  if (Math.abs(value) < 1e-9) value = 0;
   const text = digits === undefined ? Number(value.toPrecision(3)).toString() : value.toFixed(digits);
   return (/^-0\.?0*$/.test(text) ? text.slice(1) : text).replace("-", "−");
 }

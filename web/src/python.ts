@@ -54,11 +54,7 @@ function float(value: number): string {
 
 function card(lab: Lab, state: State): string[] {
   const { network, layer, unit } = state.selected!;
-  const name = quoted(lab.layer(network, layer));
-  const axis = lab.models[network].units(lab.layer(network, layer)).each > 1 ? "channel" : "unit";
-  return [
-    `acts = run.activations(${name})`,
-    `selectivity = nm.analysis.selectivity.class_selectivity(acts).isel(${axis}=${unit})`,
-    `effect = nm.analysis.causal.ablate_all(run.model(${lab.models[network].data.python.module ? "into=module" : ""}), run.probe, ${name}).isel(${axis}=${unit})`,
-  ];
+  const name = lab.layer(network, layer);
+  const claims = lab.claims[network].filter((claim) => claim.hook_point === name && claim.unit === unit && claim.call);
+  return claims.map((claim) => `${claim.rule.replace(/\W+/g, "_")} = ${claim.call}`);
 }

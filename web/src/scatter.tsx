@@ -57,9 +57,9 @@ export interface MapProps {
 export interface ScatterProps extends MapProps {
   /** [image, 2]: where each lies. */
   scores: Float32Array;
-  /** Where the present digit lies. */
+  /** Where the present image lies. */
   own: Float32Array;
-  /** What each image is read as, once that is known. */
+  /** The predicted class of each image, once it is known. */
   said: Uint8Array | null;
 }
 
@@ -88,7 +88,7 @@ export function Scatter({ lab, state, theme, scores, own, said, onImage }: Scatt
   const cloud = useMemo(() => {
     const sheet = document.createElement("canvas");
     const context = begun(sheet, theme);
-    context.font = `bold ${state.map.colour === "error" ? 12 : 9}px sans-serif`;
+    context.font = `bold ${state.map.color === "error" ? 12 : 9}px sans-serif`;
     [context.textAlign, context.textBaseline] = ["center", "middle"];
     for (let i = 0; i < images.count; i++) {
       const [px, py] = at(i);
@@ -96,8 +96,8 @@ export function Scatter({ lab, state, theme, scores, own, said, onImage }: Scatt
       const label = images.labels[i];
       const wrong = said !== null && said[i] !== label;
       if (close) context.drawImage(painted(lab.image(i), images.rows, images.cols, inked(theme)), px - size / 2, py - size / 2, size, size);
-      const mark = state.map.colour === "said" ? (said?.[i] ?? label) : label;
-      if (state.map.colour === "error") {
+      const mark = state.map.color === "said" ? (said?.[i] ?? label) : label;
+      if (state.map.color === "error") {
         context.fillStyle = wrong ? css(theme.positive) : css(theme.quiet);
         context.fillText(wrong ? `×${label}` : "·", px, py);
       } else {
@@ -114,7 +114,7 @@ export function Scatter({ lab, state, theme, scores, own, said, onImage }: Scatt
       }
     }
     return sheet;
-  }, [scores, said, theme, view, state.map.colour]);
+  }, [scores, said, theme, view, state.map.color]);
 
   useLayoutEffect(() => {
     const context = begun(canvas.current!, theme);
@@ -209,7 +209,7 @@ export function Scatter({ lab, state, theme, scores, own, said, onImage }: Scatt
     "0": () => setView(null),
     Escape: () => setChosen([]),
   };
-  const hint = near === null ? "Pointer: look; click: take the image; drag: a lasso. Ringed: the present digit." : `Image ${near}: a ${images.labels[near]}${said ? `, read as ${said[near]}` : ""}.`;
+  const hint = near === null ? "Point to see an image, click to open it, drag a lasso to choose several. Ringed: the present image." : `Image ${near}: a ${images.labels[near]}${said ? `, predicted ${said[near]}` : ""}.`;
   return (
     <div>
       <canvas
@@ -219,7 +219,7 @@ export function Scatter({ lab, state, theme, scores, own, said, onImage }: Scatt
         tabIndex={0}
         role="application"
         aria-roledescription="map"
-        aria-label={`Map of ${images.count} images. Plus and minus zoom, arrow keys move, 0 shows all, Escape lets the chosen go. The table below has every image.`}
+        aria-label={`Map of ${images.count} images. Plus and minus zoom, arrow keys move, 0 shows all, Escape clears the choice. The table below has every image.`}
         onPointerDown={(event) => {
           canvas.current!.setPointerCapture(event.pointerId);
           mode.current = "lasso";
@@ -256,7 +256,7 @@ export function Scatter({ lab, state, theme, scores, own, said, onImage }: Scatt
         summary="Every image on the map"
         name="map"
         pictures={() => [canvas.current!]}
-        head={["image", "label", "read as", "component 1", "component 2"]}
+        head={["image", "label", "predicted", "component 1", "component 2"]}
         rows={() => images.labels.map((label, i) => [i, label, said?.[i] ?? "…", number(scores[2 * i]), number(scores[2 * i + 1])])}
       />
     </div>

@@ -17,11 +17,11 @@ export interface ChangeItem extends UnitPlace {
 export interface State {
   /** The number of an included image, or what was drawn. */
   source: number | Strokes;
-  /** Which of the moments of training, from 0. */
+  /** Which of the page's snapshots, from 0. */
   moment: number;
   selected: UnitPlace | null;
   changes: ChangeItem[];
-  map: { network: number; layer: number; colour: "class" | "said" | "error" };
+  map: { network: number; layer: number; color: "class" | "said" | "error" };
   filter: { label: number | null; mistakes: number | null };
   mission: number | null;
 }
@@ -32,14 +32,14 @@ export function initial(moments: number): State {
     moment: moments - 1,
     selected: null,
     changes: [],
-    map: { network: 0, layer: 0, colour: "class" },
+    map: { network: 0, layer: 0, color: "class" },
     filter: { label: null, mistakes: null },
     mission: null,
   };
 }
 
 const LETTERS = { zero: "z", scale: "s", clamp: "c", patch: "p" } as const;
-const COLOURS = ["class", "said", "error"] as const;
+const COLORS = ["class", "said", "error"] as const;
 
 /** The parts of the state that are not as at first, as `#i=12&t=19&s=0.1.14&c=0.1.14z_0.1.3s0.5`. */
 export function toHash(state: State, start: State): string {
@@ -49,7 +49,7 @@ export function toHash(state: State, start: State): string {
   if (state.moment !== start.moment) parts.push(`t=${state.moment}`);
   if (state.selected) parts.push(`s=${place(state.selected)}`);
   if (state.changes.length) parts.push(`c=${state.changes.map((c) => `${place(c)}${LETTERS[c.kind]}${c.kind === "zero" ? "" : c.value}`).join("_")}`);
-  const map = `${state.map.network}.${state.map.layer}.${state.map.colour}`;
+  const map = `${state.map.network}.${state.map.layer}.${state.map.color}`;
   if (map !== "0.0.class") parts.push(`m=${map}`);
   if (state.filter.label !== null) parts.push(`f=${state.filter.label}`);
   if (state.filter.mistakes !== null) parts.push(`w=${state.filter.mistakes}`);
@@ -85,9 +85,9 @@ export function fromHash(hash: string, start: State, bounds: Bounds): State {
   state.moment = number("t", bounds.moments) ?? start.moment;
   state.selected = unitPlace(given.get("s") ?? "", bounds);
   state.changes = (given.get("c") ?? "").split("_").flatMap((text) => changeItem(text, bounds)).filter((c, i, all) => all.findIndex((d) => same(c, d)) === i);
-  const [network, layer, colour] = (given.get("m") ?? "").split(".");
-  const known = COLOURS.find((name) => name === colour);
-  if (known && bounds.units[Number(network)]?.[Number(layer)]) state.map = { network: Number(network), layer: Number(layer), colour: known };
+  const [network, layer, color] = (given.get("m") ?? "").split(".");
+  const known = COLORS.find((name) => name === color);
+  if (known && bounds.units[Number(network)]?.[Number(layer)]) state.map = { network: Number(network), layer: Number(layer), color: known };
   state.filter = { label: number("f", bounds.classes), mistakes: number("w", bounds.units.length) };
   state.mission = number("q", bounds.missions);
   return state;

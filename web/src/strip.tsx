@@ -3,7 +3,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { JSX } from "preact";
 import type { ChangeItem } from "./state";
-import { amount, colour, css, painted, signed, type Theme } from "./theme";
+import { amount, color, css, painted, signed, type Theme } from "./theme";
 
 const GAP = 3;
 
@@ -11,7 +11,7 @@ export interface StripProps {
   label: string;
   values: Float32Array;
   shape: number[];
-  /** The value that has full colour. */
+  /** The value that has full color. */
   top: number;
   /** Whether values below 0 occur. */
   both: boolean;
@@ -60,7 +60,7 @@ export function Strip(props: StripProps): JSX.Element {
     for (let unit = 0; unit < count; unit++) {
       const [x, y] = [(unit % columns) * (tile + GAP), Math.floor(unit / columns) * (tile + GAP)];
       if (each === 1) {
-        context.fillStyle = colour(ramp, values[unit]);
+        context.fillStyle = color(ramp, values[unit]);
         context.fillRect(x, y, tile, tile);
       } else context.drawImage(painted(values.subarray(unit * each, (unit + 1) * each), rows, cols, ramp), x, y, tile, tile);
       context.strokeStyle = css(theme.quiet, 0.55);
@@ -91,7 +91,7 @@ export function Strip(props: StripProps): JSX.Element {
     () =>
       Array.from({ length: count }, (_, unit) => {
         const change = changes.find((c) => c.unit === unit);
-        const state = change ? { zero: ", cut out", scale: ", scaled", clamp: ", held", patch: ", patched" }[change.kind] : "";
+        const state = change ? { zero: ", ablated", scale: ", scaled", clamp: ", clamped", patch: ", patched" }[change.kind] : "";
         return (
           <button
             key={unit}
@@ -148,12 +148,12 @@ export function Strip(props: StripProps): JSX.Element {
   );
 }
 
-function hatched(context: CanvasRenderingContext2D, x: number, y: number, tile: number, colour: string): void {
+function hatched(context: CanvasRenderingContext2D, x: number, y: number, tile: number, color: string): void {
   context.save();
   context.beginPath();
   context.rect(x, y, tile, tile);
   context.clip();
-  context.strokeStyle = colour;
+  context.strokeStyle = color;
   context.lineWidth = 1;
   context.beginPath();
   for (let k = -tile; k < tile; k += 6) {
@@ -164,8 +164,8 @@ function hatched(context: CanvasRenderingContext2D, x: number, y: number, tile: 
   context.restore();
 }
 
-function struck(context: CanvasRenderingContext2D, x: number, y: number, tile: number, colour: string): void {
-  context.strokeStyle = colour;
+function struck(context: CanvasRenderingContext2D, x: number, y: number, tile: number, color: string): void {
+  context.strokeStyle = color;
   context.lineWidth = 2.5;
   context.beginPath();
   context.moveTo(x + 2, y + 2);

@@ -1,4 +1,4 @@
-// Colours, from the page's CSS variables: one meaning each, light and dark.
+// Colors, from the page's CSS variables: one meaning each, light and dark.
 
 type Rgb = [number, number, number];
 
@@ -30,12 +30,12 @@ export function css([r, g, b]: Rgb, alpha = 1): string {
   return `rgb(${r} ${g} ${b} / ${alpha})`;
 }
 
-function luminance(colour: Rgb): number {
-  const [r, g, b] = colour.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+function luminance(color: Rgb): number {
+  const [r, g, b] = color.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
-/** Black or white, whichever is read more easily on a colour. */
+/** Black or white, whichever is read more easily on a color. */
 export function readable(hex: string): string {
   return luminance(rgb(hex)) > 0.179 ? "#000000" : "#ffffff";
 }
@@ -46,7 +46,7 @@ function mixed(a: Rgb, b: Rgb, t: number): Rgb {
 
 const STEPS = 256;
 
-/** 257 colours of a scale, as a canvas stores them: from its low end to its high one, and last that of what is not a number. */
+/** 257 colors of a scale, as a canvas stores them: from its low end to its high one, and last that of what is not a number. */
 export interface Ramp {
   words: Uint32Array;
   /** The values of the ends. */
@@ -63,7 +63,7 @@ function words(t: Theme, kind: Kind): Uint32Array {
   const made = known.get(t)!;
   if (!made.has(kind)) {
     const found = new Uint32Array(STEPS + 1);
-    for (let i = 0; i < STEPS; i++) found[i] = word(colourAt(t, kind, i / (STEPS - 1)));
+    for (let i = 0; i < STEPS; i++) found[i] = word(colorAt(t, kind, i / (STEPS - 1)));
     found[STEPS] = word(t.absent);
     made.set(kind, found);
   }
@@ -74,13 +74,13 @@ function word([r, g, b]: Rgb): number {
   return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
 }
 
-function colourAt(t: Theme, kind: Kind, share: number): Rgb {
+function colorAt(t: Theme, kind: Kind, share: number): Rgb {
   if (kind === "amount") return mixed(t.paper, t.amount, share);
   if (kind === "ink") return mixed(t.paper, t.ink, share);
   return mixed(t.paper, share < 0.5 ? t.negative : t.positive, Math.abs(2 * share - 1));
 }
 
-/** From paper at 0 to full colour at `top`. */
+/** From paper at 0 to full color at `top`. */
 export function amount(t: Theme, top: number): Ramp {
   return { words: words(t, "amount"), from: 0, to: top };
 }
@@ -100,7 +100,7 @@ function index(ramp: Ramp, value: number): number {
   return Number.isNaN(share) ? STEPS : share < 0 ? 0 : share > STEPS - 1 ? STEPS - 1 : Math.round(share);
 }
 
-export function colour(ramp: Ramp, value: number): string {
+export function color(ramp: Ramp, value: number): string {
   const w = ramp.words[index(ramp, value)];
   return css([w & 255, (w >> 8) & 255, (w >> 16) & 255]);
 }

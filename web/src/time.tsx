@@ -1,4 +1,4 @@
-// Training time: a slider over all moments, both ways, and the curves that say where one is.
+// Training time: a slider over all snapshots, both ways, and the learning curves with the present one marked.
 
 import { scaleLinear, scaleSymlog } from "d3-scale";
 import type { JSX } from "preact";
@@ -7,7 +7,7 @@ import type { Lab } from "./lab";
 import { grouped, number, Numbers, Term, useMedia } from "./parts";
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM] = [300, 92, 34, 16];
-const PACE = 450; // milliseconds a moment
+const PACE = 450; // milliseconds a snapshot
 
 /** Forward in time, back, or standing still. */
 type Way = 1 | -1 | 0;
@@ -28,20 +28,20 @@ export function Time({ lab, moment, onMoment }: { lab: Lab; moment: number; onMo
     const timer = setTimeout(() => onMoment(moment + playing), still ? 2 * PACE : PACE);
     return () => clearTimeout(timer);
   }, [playing, moment]);
-  if (last < 1) return <section class="time" aria-label="Training time"><p class="quiet">This page holds one moment of training.</p></section>;
+  if (last < 1) return <section class="time" aria-label="Training time"><p class="quiet">This page holds one snapshot of training.</p></section>;
   const words = lab.models.map((m, i) => `${m.data.name} step ${grouped(m.data.steps[lab.snapshot(i, moment)])}`).join(", ");
   return (
     <section class="time" aria-label="Training time">
       <div class="row">
         <button type="button" onClick={() => play(-1)}>{playing < 0 ? "Pause" : "Play back"}</button>
-        <button type="button" onClick={() => onMoment(Math.max(0, moment - 1))} aria-label="One moment back" disabled={moment === 0}>‹</button>
-        <button type="button" onClick={() => onMoment(Math.min(last, moment + 1))} aria-label="One moment on" disabled={moment === last}>›</button>
+        <button type="button" onClick={() => onMoment(Math.max(0, moment - 1))} aria-label="Previous snapshot" disabled={moment === 0}>‹</button>
+        <button type="button" onClick={() => onMoment(Math.min(last, moment + 1))} aria-label="Next snapshot" disabled={moment === last}>›</button>
         <button type="button" onClick={() => play(1)}>{playing > 0 ? "Pause" : "Play"}</button>
         <label class="slider">
           <span>
-            <Term word="moment">Moment</Term> {moment + 1} of {last + 1}: {words}
+            <Term word="snapshot">Snapshot</Term> {moment + 1} of {last + 1}: {words}
           </span>
-          <input type="range" min={0} max={last} step={1} value={moment} aria-label="Moment of training" aria-valuetext={words} onInput={(e) => onMoment(Number(e.currentTarget.value))} />
+          <input type="range" min={0} max={last} step={1} value={moment} aria-label="Snapshot of training" aria-valuetext={words} onInput={(e) => onMoment(Number(e.currentTarget.value))} />
         </label>
       </div>
       <div class="curves">
@@ -58,8 +58,8 @@ function Curves({ lab, network, moment }: { lab: Lab; network: number; moment: n
   const loss = testLoss.map((v) => v ?? 0);
   const x = scaleSymlog().domain([0, Math.max(1, step.at(-1)!)]).range([LEFT, WIDTH - 8]);
   const panels = [
-    { name: "right (%)", values: testAccuracy.map((v) => 100 * (v ?? 0)), top: 100 },
-    { name: "loss (nat)", values: loss, top: Math.max(...loss) },
+    { name: "test accuracy (%)", values: testAccuracy.map((v) => 100 * (v ?? 0)), top: 100 },
+    { name: "test loss (nats)", values: loss, top: Math.max(...loss) },
   ];
   const part = useRef<HTMLElement>(null);
   return (
@@ -82,7 +82,7 @@ function Curves({ lab, network, moment }: { lab: Lab; network: number; moment: n
           );
         })}
       </div>
-      <Numbers name={`${data.name} curves`} pictures={() => [...part.current!.querySelectorAll("svg")]} head={["step", "right (%)", "loss (nat)"]} rows={() => step.map((s, i) => [grouped(s), number(100 * (testAccuracy[i] ?? NaN), 2), number(testLoss[i])])} />
+      <Numbers name={`${data.name} curves`} pictures={() => [...part.current!.querySelectorAll("svg")]} head={["step", "test accuracy (%)", "test loss (nats)"]} rows={() => step.map((s, i) => [grouped(s), number(100 * (testAccuracy[i] ?? NaN), 2), number(testLoss[i])])} />
     </figure>
   );
 }

@@ -31,9 +31,9 @@ def write(
 ) -> Path:
     """Writes the explorer of the runs to ``path`` (whole or not at all); returns the path.
 
-    Runs that differ in nothing but their seeds are one network of the page, the first; the others say in how many seeds its
-    units are found again. Of a `FirstLook` the measures that are there already are used. ``snapshots``: how many moments of
-    each life the page can show, at most. ``models``: for each network of the page that was not built from a config, an
+    Runs that differ in nothing but their seeds are one network of the page, the first; the claims say on how many seeds they are
+    shown. Of a `FirstLook` the measures that are there already are used. ``snapshots``: how many snapshots of each network the
+    page can show, at most. ``models``: for each network of the page that was not built from a config, an
     instance to load its weights into, else None. ``progress(part, done, total)`` counts the layers of each network.
 
     No run, runs probed with different images, weights that float16 can't hold, and a front end that was not built are
@@ -81,7 +81,7 @@ def document(data: dict[str, Any], script: str, style: str) -> str:
 
 def _tokens() -> str:
     names = {theme: "".join(f"--{k}:{v};" for k, v in TOKENS[theme].items()) for theme in ("light", "dark")}
-    classes = "".join(f"--class-{i}:{colour};" for i, colour in enumerate(TOKENS["classes"]))
+    classes = "".join(f"--class-{i}:{color};" for i, color in enumerate(TOKENS["classes"]))
     fonts = ", ".join(f"'{name}'" if " " in name else name for name in ("system-ui", *TOKENS["fonts"], "sans-serif"))
     return (
         f":root{{color-scheme:light dark;--sans:{fonts};{classes}{names['light']}}}"

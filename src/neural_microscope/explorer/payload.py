@@ -1,27 +1,28 @@
-"""What the page is given: probe images, each network's operations and rounded weights, and the measures of its units."""
+"""What the page is given: probe images, each network's operations and rounded weights, the measures of its units, and the claims."""
 
 from __future__ import annotations
 
 import base64
-import math
+import json
 import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-import xarray as xr
 from torch import nn
 
-from ..analysis import causal, geometry, selectivity, similarity
 from ..analysis.look import FirstLook, LayerLook, Progress
+from ..analysis.look.looks import begun, unlooked
 from ..errors import RunError
 from ..hooks import activations, evaluation, hooked
 from ..models import Network
-from ..run import Run, same_but_seed
+from ..run import Run, network_names, same_but_seed
 from .graph import operations
+from .measured import claims, layers_of, measures, plain
+from .missions import missions
 
-VERSION = 1
+VERSION = 2
 
 
 def payload(
@@ -33,7 +34,7 @@ def payload(
 ) -> dict[str, Any]:
     """Everything the page shows, as plain JSON values; the arguments are those of `write`.
 
-    Of each run at most ``snapshots`` moments, the first and the last among them.
+    Of each run at most ``snapshots`` snapshots, the first and the last among them.
     """
     runs = [one.run if isinstance(one, FirstLook) else one for one in given]
     looks = {id(one.run): one for one in given if isinstance(one, FirstLook)}
@@ -61,21 +62,14 @@ def payload(
             "pixels": _packed(probe.images.astype(np.uint8)),
         },
         "networks": [
-            _network(run, name, model, snapshots, others, looks.get(id(run)), progress)
-            for (run, *others), name, model in zip(groups, names([g[0] for g in groups]), into, strict=True)
+            _network(run, name, model, snapshots, [looks.get(id(one), one) for one in (run, *others)], progress)
+            for (run, *others), name, model in zip(groups, network_names([g[0] for g in groups]), into, strict=True)
         ],
     }
 
 
-def names(runs: Sequence[Run]) -> list[str]:
-    """A name for each run: MLP and CNN, a module's class, or with the folder where two are alike."""
-    about = [run.description["model"] for run in runs]
-    found = [a["class"] if a["kind"] == "module" else a["kind"].upper() for a in about]
-    return [n if found.count(n) == 1 else f"{n} ({run.folder.name})" for n, run in zip(found, runs, strict=True)]
-
-
 def spread(steps: Sequence[int], most: int) -> list[int]:
-    """At most ``most`` of the steps, evenly over the recorded moments, the first and the last among them."""
+    """At most ``most`` of the steps, evenly over the recorded ones, the first and the last among them."""
     if most < 1:
         raise RunError(f"{most} snapshots; give 1 or more")
     if len(steps) <= most:
@@ -90,8 +84,7 @@ def _network(
     name: str,
     into: nn.Module | None,
     most: int,
-    others: Sequence[Run],
-    look: FirstLook | None,
+    given: Sequence[Run | FirstLook],
     progress: Progress | None,
 ) -> dict[str, Any]:
     model = run.model(into=into)
@@ -108,13 +101,18 @@ def _network(
     rounded = [_rounded(run.weights(step), wanted, run, step) for step in steps]
     layers = shown(ops, model)
     exact, answers = accuracies(model, run, dict(zip(wanted, rounded[-1], strict=True)))
-    found = {} if look is None else {layer.hook_point: layer for layer in look.layers}
+    reason = unlooked(run)
+    looks = [] if reason else [one if isinstance(one, FirstLook) else begun(one) for one in given]
+    recorded = layers_of(run, model, layers, looks[0] if looks else None)
     measured, planes = {}, {}
-    for done, layer in enumerate(layers):
-        measured[layer] = units(run, model, layer, others, found.get(layer))
-        planes[layer] = plane(run, layer, found.get(layer))
+    for done, (layer, seen) in enumerate(recorded.items()):
+        measured[layer] = measures(seen)
+        planes[layer] = plane(seen)
         if progress:
-            progress(name, done + 1, len(layers))
+            progress(name, done + 1, len(recorded) + 1)
+    claimed = claims(looks, name) if looks else []
+    if progress:
+        progress(name, len(recorded) + 1, len(recorded) + 1)
     at = [run.steps.index(step) for step in steps]
     return {
         "name": name,
@@ -130,18 +128,21 @@ def _network(
         "scales": scales(model, run, layers),
         "curve": {
             "step": steps,
-            "testLoss": _plain(run.log["test_loss"].values[at]),
-            "testAccuracy": _plain(run.log["test_accuracy"].values[at]),
+            "testLoss": plain(run.log["test_loss"].values[at]),
+            "testAccuracy": plain(run.log["test_accuracy"].values[at]),
         },
         "accuracy": {"float32": exact, "float16": answers},
-        "units": measured,
+        "measures": measured,
+        "claims": _packed(np.frombuffer(json.dumps([claim.to_json() for claim in claimed]).encode(), np.uint8)),
+        "unclaimed": reason,
+        "missions": missions([(layers.index(name), layer) for name, layer in recorded.items()], claimed),
         "maps": {layer: one for layer, one in planes.items() if one is not None},
         "python": {"run": _shown_path(run), "module": run.description["model"]["kind"] == "module"},
     }
 
 
 def scales(model: nn.Module, run: Run, layers: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Of each layer at the last snapshot the largest absolute activation, where its colours end, and whether any is below 0."""
+    """Of each layer at the last snapshot the largest absolute activation, where its colors end, and whether any is below 0."""
     acts = activations(model, run.probe, layers) if layers else {}
     return {
         layer: {"top": max(1e-6, float(abs(acts[layer]).max())), "both": bool((acts[layer] < 0).any())}
@@ -154,26 +155,19 @@ def _shown_path(run: Run) -> str:
     return run.folder.name if run.folder.is_absolute() else run.folder.as_posix()
 
 
-def plane(run: Run, layer: str, look: LayerLook | None = None) -> dict[str, Any] | None:
+def plane(look: LayerLook) -> dict[str, Any] | None:
     """The two directions in which a layer varies most at the last snapshot, on which the page projects every snapshot; None
-    for fewer than two units.
+    for fewer than two units or images.
     """
-    if layer not in run.hook_points or (acts := _units(run, layer)) is None or min(acts.shape[1:]) < 2:
+    if min(look.trained.shape) < 2:
         return None
-    last = acts.isel(snapshot=-1)
-    found = geometry.pca(last.expand_dims("snapshot")) if look is None else look["geometry.pca"]
+    found = look["geometry.pca"]
     return {
-        "centre": _plain(last.values.astype(float).mean(0)),
-        "directions": [_plain(row) for row in found["direction"].values],
-        "explained": _plain(found["explained"].values),
-        "chance": _plain(found["explained_by_chance"].values),
+        "center": plain(look.trained.values.astype(float).mean(0)),
+        "directions": [plain(row) for row in found["direction"].values],
+        "explained": plain(found["explained"].values),
+        "chance": plain(found["explained_by_chance"].values),
     }
-
-
-def _units(run: Run, layer: str) -> xr.DataArray | None:
-    """[snapshot, example, unit or channel] of what was recorded; None for what holds neither."""
-    acts = run.activations(layer).load()
-    return acts if acts.dims[1:] in (("example", "unit"), ("example", "channel")) else None
 
 
 def shown(ops: Sequence[dict[str, Any]], model: nn.Module) -> list[str]:
@@ -223,7 +217,7 @@ def _rounded(weights: dict[str, torch.Tensor], wanted: Sequence[str], run: Run, 
 
 
 def accuracies(model: nn.Module, run: Run, rounded: dict[str, np.ndarray]) -> tuple[float, float]:
-    """Share of the probe images read rightly with the weights as they are, and as the page has them."""
+    """Accuracy on the probe images with the weights as they are, and as the page has them."""
     images, labels = run.probe.tensor(), run.probe.label_tensor()
     whole = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     found = []
@@ -236,72 +230,6 @@ def accuracies(model: nn.Module, run: Run, rounded: dict[str, np.ndarray]) -> tu
             found.append(float((model(images).argmax(1) == labels).double().mean()))
         model.load_state_dict(whole)
     return found[0], found[1]
-
-
-def units(
-    run: Run, model: nn.Module, layer: str, others: Sequence[Run] = (), look: LayerLook | None = None
-) -> list[dict[str, Any]]:
-    """The measures of a layer's units at the last snapshot, each with its null, for the unit cards; ``others``: runs that
-    differ in nothing but their seeds, in which each unit is looked for.
-    """
-    if layer not in run.hook_points or (acts := _units(run, layer)) is None:
-        return []
-    last = acts.isel(snapshot=-1)
-    if look is None:
-        table, life = selectivity.class_selectivity(last), selectivity.over_time(acts)
-        effects = causal.ablate_all(model, run.probe, layer)
-    else:
-        table, life, effects = (
-            look["selectivity.class_selectivity"],
-            look["selectivity.over_time"],
-            look["causal.ablate_all"],
-        )
-    columns = {
-        "preferred": table["preferred"],
-        "selectivity": table["selectivity"],
-        "selectivityLow": table["selectivity_null_low"],
-        "selectivityHigh": table["selectivity_null_high"],
-        "auc": table["auc"],
-        "aucNullLow": table["auc_null_low"],
-        "aucNullHigh": table["auc_null_high"],
-        "density": table["density"],
-        "since": life["since"],
-        "accuracyDrop": effects["accuracy_drop"],
-        "accuracyDropLow": effects["accuracy_drop_low"],
-        "accuracyDropHigh": effects["accuracy_drop_high"],
-        "lossIncrease": effects["loss_increase"],
-        "lossNullLow": effects["loss_increase_null_low"],
-        "lossNullHigh": effects["loss_increase_null_high"],
-    }
-    plain = {name: _plain(_numbers(array)) for name, array in columns.items()}
-    again = [] if not others else _again(last, [other.activations(layer).isel(snapshot=-1) for other in others])
-    by_class = effects["accuracy_drop_by_class"].values
-    return [
-        {
-            **{name: values[unit] for name, values in plain.items()},
-            "dropByClass": _plain(by_class[unit]),
-            "again": again[unit] if again else None,
-        }
-        for unit in range(last.shape[1])
-    ]
-
-
-def _again(acts: xr.DataArray, others: Sequence[xr.DataArray]) -> list[dict[str, Any]]:
-    """In how many of the other seeds each unit is found again, beyond a rotated basis."""
-    table = similarity.replication([acts, *others])
-    found, of, chance = (_plain(table[name].values) for name in ("replicated", "of", "replicated_by_chance"))
-    return [{"found": f, "of": o, "chance": c} for f, o, c in zip(found, of, chance, strict=True)]
-
-
-def _numbers(array: xr.DataArray) -> np.ndarray:
-    return np.asarray(array.values)
-
-
-def _plain(values: np.ndarray) -> list[Any]:
-    """JSON has no NaN: what is not defined is null. Six significant digits."""
-    if np.issubdtype(values.dtype, np.integer):
-        return values.tolist()
-    return [float(f"{v:.6g}") if math.isfinite(v) else None for v in values.tolist()]
 
 
 def _packed(array: np.ndarray) -> str:

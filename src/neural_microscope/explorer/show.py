@@ -18,10 +18,10 @@ from torch import nn
 from ..analysis.look import FirstLook
 from ..hooks import evaluation, hooked
 from ..plots import Plot, one_image
-from ..run import Run, same_but_seed
+from ..run import Run, network_names, same_but_seed
 from .graph import operations
 from .page import write
-from .payload import names, shown
+from .payload import shown
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def overview(runs: Sequence[Run], models: Sequence[nn.Module | None] = ()) -> Pl
     first = [runs[group[0]] for group in same_but_seed(runs)]
     into = [*models, *[None] * (len(first) - len(models))]
     layers, answers = {}, {}
-    for run, name, given in zip(first, names(first), into, strict=True):
+    for run, name, given in zip(first, network_names(first), into, strict=True):
         model = run.model(into=given)
         lens: Any = hooked(model)
         with torch.no_grad(), evaluation(lens):

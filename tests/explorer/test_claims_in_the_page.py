@@ -1,0 +1,351 @@
+"""Cards and missions show the library's measures and the judged claims, each number in its place, and decide nothing."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from playwright.sync_api import Locator, Page
+
+import neural_microscope as nm
+from neural_microscope.analysis.look import LayerLook, first_look
+from neural_microscope.claim import Claim, probability
+from neural_microscope.explorer.missions import missions
+from neural_microscope.explorer.page import document, front_end
+from neural_microscope.explorer.payload import payload
+from neural_microscope.measure import MEASURES, measure
+from neural_microscope.statistics import halves, p_values
+
+Opener = Callable[..., Page]
+CONFIGS = {
+    "mlp": nm.MLPConfig(image_shape=(8, 8), hidden=(24, 6)),
+    "cnn": nm.CNNConfig(image_shape=(8, 8), channels=(4,), head=(8,)),
+}
+
+
+def record(folder: Path) -> None:
+    data, training = nm.data.load("digits"), nm.TrainConfig(epochs=6, learning_rate=3e-3)
+    for name, config in CONFIGS.items():
+        recorder = nm.Recorder(folder / name, nm.RecordConfig(per_octave=1, every_epoch=False))
+        nm.train(nm.models.build(config, 0), data, training, observers=[recorder])
+
+
+@pytest.fixture(scope="module")
+def digits(shared: Any) -> list[nm.Run]:
+    folder = shared("claimed", record)
+    return [nm.Run.open(folder / name) for name in CONFIGS]
+
+
+@pytest.fixture(scope="module")
+def data(digits: list[nm.Run]) -> dict[str, Any]:
+    return payload(digits, snapshots=2)
+
+
+@pytest.fixture(scope="module")
+def page(data: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(data, tmp_path_factory.mktemp("claims") / "page.html")
+
+
+def written(data: dict[str, Any], path: Path) -> Path:
+    path.write_text(document({**data, "title": "claims"}, *front_end()), "utf-8")
+    return path
+
+
+def claims_in(network: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(json.loads(zlib.decompress(base64.b64decode(network["claims"]))))
+
+
+def numbers(text: str) -> list[float]:
+    return [float(one) for one in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", text.replace("−", "-").replace(",", ""))]
+
+
+@pytest.mark.browser
+def test_every_value_interval_and_null_of_a_card_is_in_its_place(
+    page: Path, digits: list[nm.Run], opened: Opener
+) -> None:
+    tab = opened(page)
+    for network, run in enumerate(digits):
+        for place, layer in enumerate(name for name in run.hook_points if name.endswith("hook_post")):
+            tables = {
+                "selectivity.class_selectivity": nm.analysis.selectivity.class_selectivity(run.activations(layer)),
+                "causal.ablate_all": nm.analysis.causal.ablate_all(run.model(), run.probe, layer),
+            }
+            unit = int(np.nan_to_num(tables["causal.ablate_all"]["loss_increase"].values).argmax())
+            tab.evaluate("state => { location.hash = state; }", f"#s={network}.{place}.{unit}")
+            tab.locator(
+                ".card h2", has_text=re.compile(rf"{layer.removesuffix('.hook_post')} · \w+ {unit}$")
+            ).wait_for()
+            shown = {one.get_attribute("data-measure"): one for one in tab.locator(".card .measure").all()}
+            names = ("selectivity.class_selectivity/auc", "selectivity.class_selectivity/selectivity")
+            assert set(shown) == {*names, "causal.ablate_all/loss_increase", "causal.ablate_all/accuracy_drop"}
+            for name, one in shown.items():
+                table, variable = tables[str(name).split("/")[0]], str(name).split("/")[1]
+                ends = ("", "_low", "_high", "_null_low", "_null_high", "_p")
+                value, *rest = (float(table[f"{variable}{end}"][unit]) for end in ends)
+                low, high, null_low, null_high, p = rest
+                where = (network, layer, unit, name)
+                assert numbers(one.locator("strong.value").inner_text()) == pytest.approx([value], rel=5e-3), where
+                assert numbers(one.locator(".interval").inner_text()) == pytest.approx(
+                    [low, high], rel=5e-3, abs=1e-9
+                ), where
+                found = numbers(one.locator(".null-band").inner_text())
+                assert found == pytest.approx([null_low, null_high], rel=5e-3, abs=1e-9), where
+                about = table[f"{variable}_p"].attrs
+                expected = probability(p, about.get("floor", 0.0), about.get("draws", 0))
+                assert one.locator(".odds").inner_text() == expected, where
+                band_is_drawn(one, value, null_low, null_high)
+
+
+def band_is_drawn(one: Locator, value: float, low: float, high: float) -> None:
+    """The dot lies on the band's own scale: so far beyond its ends as the value is."""
+    left, width, dot = (
+        float(one.locator(part).get_attribute(name) or "nan")
+        for part, name in ((".onnull rect", "x"), (".onnull rect", "width"), (".onnull circle", "cx"))
+    )
+    assert width >= 2
+    if width > 2:  # a narrower one is drawn wider than it is
+        assert dot - left == pytest.approx(width * (value - low) / (high - low), abs=0.5)
+
+
+@pytest.mark.browser
+def test_a_measure_of_the_register_is_on_the_card_with_its_null_its_picture_and_its_claim(
+    digits: list[nm.Run], opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def twice(acts: xr.DataArray) -> xr.Dataset:
+        values = np.arange(acts.sizes["unit"], dtype=float)
+        columns = {"twice": 2 * values, "twice_null_low": values - 7, "twice_null_high": values + 0.25}
+        units = {"units": "bananas"}
+        return xr.Dataset({k: ("unit", v, units) for k, v in columns.items()})
+
+    measure("toy", title="Banana count", null="bananas at random", replicates="image", interval="none", unit="twice")(
+        twice
+    )
+    monkeypatch.setitem(MEASURES, "toy.twice", one := MEASURES.pop("toy.twice"))
+    one.on("layer")(lambda layer: twice(layer.trained))
+
+    @one.rule("a unit has bananas", "Which units have bananas?")
+    def has(layer: LayerLook) -> Any:
+        for unit in (2, 3):
+            yield Claim(
+                rule="a unit has bananas",
+                measure="toy.twice",
+                network="",
+                hook_point=layer.hook_point,
+                unit=unit,
+                yes="unit {unit:,} has bananas.",
+                no="unit {unit:,} is not shown to have bananas.",
+                numbers={"unit": unit, "twice": 2.0 * unit},
+                effect="twice",
+                evidence="{twice:1} of them.",
+                null="bananas at random",
+                p=1e-9 if unit == 3 else 0.2,
+                n=1,
+            )
+
+    tab = opened(nm.explorer.write(digits[:1], tmp_path / "page.html", snapshots=1), "#s=0.1.3")
+    place = tab.locator('.card [data-measure="toy.twice/twice"]')
+    assert "Banana count" in place.inner_text()
+    assert "twice: 6 bananas" in place.inner_text()
+    assert place.locator(".null-band").inner_text() == "−4 to 3.25"
+    assert tab.get_by_text("bananas at random").count() > 0
+    band_is_drawn(place, 6, -4, 3.25)
+    claim = tab.locator('.card [data-claim="MLP/layers.1/unit-3/a-unit-has-bananas"]')
+    assert claim.get_attribute("data-verdict") == "shown"
+    assert claim.locator(".sentence").inner_text() == "Unit 3 has bananas."
+    assert "1 image." in claim.locator(".reasons").inner_text()
+
+
+@pytest.mark.browser
+def test_the_page_shows_a_verdict_as_it_is_given_and_decides_nothing(
+    data: dict[str, Any], opened: Opener, tmp_path: Path
+) -> None:
+    """With claims that say the opposite, and measures far beyond their nulls or within, each page says what its claims say."""
+    network = data["networks"][0]
+    claims = claims_in(network)
+    for claim in claims:
+        claim["verdict"] = "shown" if claim["verdict"] == "not shown" else "not shown"
+        claim["sentence"] = f"turned: {claim['sentence']}"
+    packed = base64.b64encode(zlib.compress(json.dumps(claims).encode())).decode()
+    turned = {**data, "networks": [{**network, "claims": packed}]}
+    mission = next(one for one in network["missions"] if one["kind"] == "lost")
+    layer, unit = mission["layer"], mission["unit"]
+    tab = opened(written(turned, tmp_path / "page.html"), f"#s=0.{layer}.{unit}&q=0")
+    expected = {claim["id"]: claim["verdict"] for claim in claims}
+    tab.locator(".mission input[type=number]").fill("0")
+    tab.locator(".mission button", has_text="Commit").click()
+    tab.locator(".outcome").wait_for()
+    for where in (".card", ".outcome"):
+        shown = tab.locator(f"{where} .claim").all()
+        assert shown
+        for one in shown:
+            assert one.get_attribute("data-verdict") == expected[str(one.get_attribute("data-claim"))]
+            assert one.locator(".sentence").inner_text().startswith("Turned: ")
+    said = tab.locator(".card").inner_text() + tab.locator(".outcome").inner_text()
+    assert not re.search(r"chance|beyond|significan|matters by itself\b(?!: without)", re.sub(r"Turned: .*", "", said))
+
+
+@pytest.mark.browser
+def test_a_module_has_measures_and_no_verdict(tmp_path: Path, opened: Opener) -> None:
+    def module() -> Any:
+        from torch import nn
+
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 5), nn.ReLU(), nn.Linear(5, 10))
+
+    recorder = nm.Recorder(tmp_path / "run", nm.RecordConfig(per_octave=0, every_epoch=False, probe_size=60))
+    nm.train(module(), nm.data.load("digits"), nm.TrainConfig(epochs=1), observers=[recorder])
+    run = nm.Run.open(tmp_path / "run")
+    tab = opened(nm.explorer.write([run], tmp_path / "page.html", models=[module()]), "#s=0.1.0")
+    card = tab.locator(".card")
+    assert card.locator('[data-measure="causal.ablate_all/loss_increase"] .null-band').count() == 1
+    assert "No verdict is made: the run records a Sequential" in card.inner_text()
+    assert tab.locator(".claim").count() == 0
+
+
+@pytest.mark.browser
+def test_random_units_are_drawn_from_the_whole_layer_or_it_is_said_that_they_cannot_be(
+    page: Path, opened: Opener
+) -> None:
+    tab = opened(page)
+    drawn = tab.evaluate(
+        """() => Array.from({length: 4000}, (_, draw) => microscope.lab.elsewhere(
+            Array.from({length: 13}, (_, unit) => ({network: 0, layer: 0, unit, kind: 'zero', value: 0})), draw)
+            .map(item => item.unit))"""
+    )
+    assert all(len(set(units)) == 13 for units in drawn)
+    shares = np.bincount(np.ravel(drawn), minlength=24) / 4000
+    np.testing.assert_allclose(shares, 13 / 24, atol=0.05)  # those that were chosen are as likely as the others
+    alone = tab.evaluate(
+        """() => Array.from({length: 3}, (_, draw) => microscope.lab.elsewhere(
+            [{network: 1, layer: 0, unit: 2, kind: 'zero', value: 0}], draw)[0].unit)"""
+    )
+    assert sorted(alone) == [0, 1, 3]  # each other unit of four once
+
+    def words(units: int, network: int = 0, layer: int = 1) -> str:
+        changes = "_".join(f"{network}.{layer}.{unit}z" for unit in range(units))
+        tab.evaluate("state => { location.hash = state; }", f"#c={changes}")
+        place = tab.locator(".network").nth(network)
+        tab.locator(".changes li").nth(units - 1).wait_for()
+        place.locator(".chance:not(:has-text('…'))").wait_for(timeout=60_000)
+        return str(place.locator(".chance").inner_text())
+
+    assert words(6) == "No other set of this size exists, so there is no null."
+    assert words(5) == "Only 5 other sets of this size exist: too few for a null."
+    assert re.fullmatch(
+        r"As many random units in their place: \S+ to \S+ points \(10 draws\); as large a fall: p [=≤] [\d.]+( \(10 draws\))?\.",
+        words(3),
+    )
+    assert re.match(r"Each of the 3 other units in its place: \S+ to \S+ points \(3 draws\)", words(1, 1, 0))
+    many = words(13, layer=0)
+    low, high = numbers(many.split("place: ")[1].split(" points")[0])
+    assert low < high  # not one draw again and again
+
+
+@pytest.mark.browser
+def test_p_in_the_page_is_the_librarys_to_the_letter(page: Path, opened: Opener) -> None:
+    tab, rng = opened(page), np.random.default_rng(0)
+    for _ in range(20):
+        draws = rng.integers(0, 8, 10) / 300
+        values = [*draws[:3], 0.3, -0.1, 1e-3, draws[0] + 1e-15]
+        found = tab.evaluate(
+            "([values, draws]) => values.map(value => microscope.pValue(value, draws))", [values, draws.tolist()]
+        )
+        expected = p_values(np.array(values), np.tile(draws[:, None], len(values)))
+        np.testing.assert_array_equal(found, expected)
+    for draws in (1, 3, 10):
+        ps = [(1 + k) / (1 + draws) for k in range(draws + 1)]
+        said = tab.evaluate("([ps, draws]) => ps.map(p => microscope.probability(p, draws))", [ps, draws])
+        assert said == [probability(p, 1 / (1 + draws), draws) for p in ps]
+
+
+def seen(run: nm.Run, right: np.ndarray, selectivity: np.ndarray) -> LayerLook:
+    """A layer in which ablating each unit makes images right or wrong as planted, [unit, example]."""
+    n = len(right)
+    effects = xr.Dataset(
+        {"right_change": (("unit", "example"), right), "loss_increase": ("unit", np.arange(n) / 10)},
+        coords={"label": ("example", run.probe.labels)},
+    )
+    tables = {
+        "causal.ablate_all": effects,
+        "selectivity.class_selectivity": xr.Dataset({"selectivity": ("unit", selectivity)}),
+    }
+    return LayerLook(run, tables, "layers.1.hook_post")
+
+
+def test_a_unit_is_chosen_on_one_half_and_counted_on_both(digits: list[nm.Run]) -> None:
+    run = digits[0]
+    labels = run.probe.labels
+    choose, judge = halves(labels)
+    right = np.zeros((6, len(labels)))
+    fives = labels == 5
+    right[2, choose[fives[choose]][:9]] = -1
+    right[4, choose[fives[choose]][:8]] = -1
+    right[4, judge[fives[judge]][:11]] = -1  # more of all images, fewer of those on which it is chosen
+    right[2, judge[fives[judge]][:2]] = -1
+    right[2, judge[fives[judge]][2]] = 1
+    found = missions([(1, seen(run, right, np.array([0.1, 0.5, 0.3, np.nan, 0.2, 0.4])))], [])
+    lost = next(one for one in found if one["kind"] == "lost")
+    assert (lost["layer"], lost["unit"], lost["classes"]) == (1, 2, [5])
+    assert lost["counts"] == [[0, 0, 9, 0, 8, 0], [0, 0, 1, 0, 11, 0]]
+    assert lost["images"] == [int(fives[choose].sum()), int(fives[judge].sum())]
+    selective = next(one for one in found if one["kind"] == "selective")
+    assert (selective["unit"], selective["units"]) == (1, [0, 1, 2, 4, 5])
+
+
+def test_a_question_whose_answer_several_units_share_is_not_asked(digits: list[nm.Run]) -> None:
+    run = digits[0]
+    right = np.zeros((6, len(run.probe)))
+    right[1:4, run.probe.labels == 5] = -1
+    kinds = [one["kind"] for one in missions([(1, seen(run, right, np.array([0.1, 0.5, 0.5, 0.2, 0, 0])))], [])]
+    assert "lost" not in kinds
+    assert "selective" not in kinds
+
+
+def test_confused_classes_and_the_unit_between_them_are_counted_from_the_network(
+    digits: list[nm.Run], data: dict[str, Any]
+) -> None:
+    run, network = digits[0], data["networks"][0]
+    labels, (choose, judge) = run.probe.labels, halves(run.probe.labels)
+    model = run.model()
+
+    def taken(unit: int | None) -> np.ndarray:
+        hooks = [] if unit is None else [("layers.1.hook_post", nm.interventions.zero(unit=unit))]
+        with model.hooks(hooks):
+            read = nm.evaluate(model, run.probe).logits.argmax(1).numpy()
+        return np.array([[((labels == a) & (read == b)).sum() for b in range(10)] for a in range(10)]), read
+
+    matrix, base = taken(None)
+    both = np.triu(matrix + matrix.T, 1)
+    a, b = np.unravel_index(both.argmax(), both.shape)
+    ablated = [taken(unit)[1] for unit in range(6)]
+    counts = [
+        [
+            int((((labels == a) & (r == b)) | ((labels == b) & (r == a)))[half].sum())
+            - int((((labels == a) & (base == b)) | ((labels == b) & (base == a)))[half].sum())
+            for r in ablated
+        ]
+        for half in (choose, judge)
+    ]
+    best = max(counts[0])
+    asked = [one for one in network["missions"] if one["kind"] == "confused"]
+    assert len(asked) == (best > 0 and counts[0].count(best) == 1)
+    for one in asked:
+        assert one["classes"] == [a, b]
+        assert one["counts"] == counts
+        assert one["unit"] == counts[0].index(best)
+
+
+def test_a_look_and_a_run_give_the_same_bytes_of_page(digits: list[nm.Run], tmp_path: Path) -> None:
+    run = digits[1]
+    pages = [
+        nm.explorer.write([given], tmp_path / f"{i}.html", snapshots=2).read_bytes()
+        for i, given in enumerate((run, nm.Run.open(run.folder), first_look(run)))
+    ]
+    assert pages[0] == pages[1] == pages[2]

@@ -1,0 +1,44 @@
+// Random sets of units, and a value beside them: the rules of Python's statistics.p_values and claim.probability, with the same numbers.
+
+/** Numbers that differ by less, relatively, are the same but for rounding. */
+const TIE = 1e-12;
+
+/** (1 + draws at or above the value) / (1 + draws): never below 1 / (1 + draws). */
+export function pValue(value: number, draws: number[]): number {
+  return (1 + draws.filter((draw) => draw >= value - TIE * Math.abs(value)).length) / (1 + draws.length);
+}
+
+/** A p in words; at the least that so many draws can give it is a bound. */
+export function probability(p: number, draws: number): string {
+  const floor = 1 / (1 + draws);
+  if (p <= floor * (1 + 1e-9)) return `p ≤ ${Number((Math.ceil(floor * 1e4) / 1e4).toPrecision(3))} (${draws} draw${draws === 1 ? "" : "s"})`;
+  return `p = ${p.toFixed(3)}`;
+}
+
+/** How many sets of `size` there are among `count`. */
+export function choices(count: number, size: number): number {
+  let found = 1;
+  for (let i = 1; i <= Math.min(size, count - size); i++) found = (found * (count - i + 1)) / i;
+  return Math.round(found);
+}
+
+/** Mulberry32: the same numbers from the same seed, in every browser. */
+export function generator(seed: number): () => number {
+  let a = seed >>> 0;
+  return () => {
+    a = (a + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(a ^ (a >>> 15), 1 | a);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/** 0 to count - 1 in random order. */
+export function shuffled(count: number, random: () => number): number[] {
+  const found = Array.from({ length: count }, (_, i) => i);
+  for (let i = count - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [found[i], found[j]] = [found[j], found[i]];
+  }
+  return found;
+}

@@ -1,0 +1,42 @@
+// Claims as Python judged them: sentence, verdict, and the reasons with every number. Nothing is decided here.
+
+import type { JSX } from "preact";
+import type { ClaimData } from "./data";
+import type { Lab } from "./lab";
+
+export function Claims({ claims }: { claims: ClaimData[] }): JSX.Element {
+  return (
+    <ul class="claims">
+      {claims.map((claim) => (
+        <li key={claim.id} class="claim" data-claim={claim.id} data-verdict={claim.verdict}>
+          <p>
+            <span class="mark">{claim.verdict}</span> <strong class="sentence">{claim.sentence[0].toUpperCase() + claim.sentence.slice(1)}</strong>
+          </p>
+          <p class="quiet">
+            <span class="reasons">{claim.reasons}</span> <span class="replicated">{claim.replicated}</span>
+          </p>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** What is claimed of a network and its layers; of single units their cards tell. */
+export function NetworkClaims({ lab, network }: { lab: Lab; network: number }): JSX.Element {
+  const claims = lab.claims[network].filter((claim) => claim.unit === null);
+  const shown = claims.filter((claim) => claim.verdict === "shown").length;
+  if (!claims.length) return <Unclaimed lab={lab} network={network} />;
+  return (
+    <details>
+      <summary>
+        Claims about the network and its layers: {shown} of {claims.length} shown
+      </summary>
+      <Claims claims={claims} />
+    </details>
+  );
+}
+
+export function Unclaimed({ lab, network }: { lab: Lab; network: number }): JSX.Element {
+  const reason = lab.models[network].data.unclaimed;
+  return <p class="quiet unclaimed">No verdict is made{reason && `: the run ${reason}`}.</p>;
+}
