@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -168,33 +168,51 @@ def explore(
 
 
 def calibrate(
-    empties: int = 200, seed: int = 0, output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    names: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
+    empties: int = 200,
+    pages: int = 200,
+    seed: int = 0,
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None,
+    workers: int = 2,
 ) -> None:
-    """Runs every instrument on a phantom with planted truth, and on empty ones where it must keep silent.
+    """Runs every instrument on planted and on empty phantoms, and all claims of a page on networks in which there is nothing to find.
 
-    Fails (exit code 1) where a truth is not recovered, or where more than 8 % of the empty phantoms raise a false alarm (5 % are declared).
+    Fails (exit code 1) where a truth is not recovered, where more than 8% of the empty phantoms raise a false alarm (5% are declared),
+    where more pages carry a false claim than the declared 5% gives (99% bound), where a rule could never claim, or where fewer than 80% of
+    planted units are found.
 
     Args:
+        names: Measures or instruments, by the beginning of their names; "pages" for the pages. All unless given.
         empties: Empty phantoms for each instrument. With fewer than 100 the rate of false alarms is a rough one.
+        pages: Networks of each empty kind, and a tenth as many of each planted one; 0 leaves them out.
         seed: Seed of the first phantom; the empty ones take the seeds that follow.
-        output: A JSON file for the result.
+        output: A JSON file for the result. What it holds already, and what an interrupted calibration left beside it (.jsonl), is done
+            again only where a measure, its phantoms or a rule have changed.
+        workers: Processes for the pages, one thread each.
     """
     from . import phantoms
+    from .claim import count
 
-    if empties < 1:
-        raise MicroscopeError(f"--empties is {empties}; it is 1 or more")
+    if empties < 1 or pages < 0 or workers < 1:
+        raise MicroscopeError(
+            f"--empties and --workers must be at least 1, --pages at least 0 (got {empties}, {workers}, {pages})"
+        )
     with _counter("calibrating") as progress:
-        result = phantoms.calibrate(empties=empties, seed=seed, progress=progress)
-    _say(_calibration_table(result))
+        result = phantoms.recalibrate(
+            names, empties=empties, pages=pages, seed=seed, output=output, workers=workers, progress=progress
+        )
+    for table in _calibration_tables(result):
+        _say(table)
     if output is not None:
-        phantoms.save(result, output)
         _say(str(output.resolve()))
-    failed = result["instrument"][~(result["recovered"] & result["silent"])].values
-    if len(failed):
-        raise MicroscopeError(f"{len(failed)} of {result.sizes['instrument']} instruments fail: {', '.join(failed)}")
-    _say(
-        f"{result.sizes['instrument']} instruments recover their planted truth and keep silent on {empties} empty phantoms each"
-    )
+    if failed := phantoms.failures(result):
+        raise MicroscopeError(f"{count(len(failed), 'failures')}:\n" + "\n".join(failed))
+    if passed := result.sizes["instrument"]:
+        _say(
+            f"{count(passed, 'instruments')} passed: planted truth recovered, silent on {count(empties, 'empty phantoms')} each"
+        )
+    if rate := phantoms.page_rate(result):
+        _say(rate)
 
 
 def sweep(
@@ -252,23 +270,46 @@ def sweep(
         raise MicroscopeError(f"{len(outcome.failed)} networks failed; the same command tries them again")
 
 
-def _calibration_table(result: xr.Dataset) -> str:
-    rows = [("instrument", "planted", "truth", "measured", "error", "allowed", "false alarms", "")]
+def _calibration_tables(result: xr.Dataset) -> Iterator[str]:
+    """The instruments; the rules on empty pages; planted units."""
+    rows: list[tuple[str, ...]] = [
+        ("instrument", "planted", "truth", "measured", "error", "allowed", "false alarms", "")
+    ]
     for i, name in enumerate(result["instrument"].values):
         row = result.isel(instrument=i)
         numbers = (f"{float(row[key]):.4g}" for key in ("truth", "measured", "error", "tolerance"))
-        good = bool(row["recovered"] & row["silent"])
+        rate = f"{100 * float(row['false_alarms']):.1f}%"
+        rows.append(
+            (name, str(row["planted"].values), *numbers, rate, "" if row["recovered"] & row["silent"] else "FAILS")
+        )
+    if len(rows) > 1:
+        yield _aligned(rows, "<<>>>>><")
+    if "kind" not in result:
+        return
+    rows = [("pages about", "rule", "false there", "asked on", "claimed on", "alone at 5%", "least p")]
+    for kind in result["kind"].values:
+        row = result.sel(kind=kind)
+        rows.append((str(kind), "any", "", f"{int(row['pages'])}", f"{int(row['pages_false'])} false", "", ""))
+        for rule in result["rule"].values:
+            one = row.sel(rule=rule)
+            counts = (f"{int(one[key])}" for key in ("asked", "claimed", "alone"))
+            rows.append(("", str(rule), "yes" if one["false_here"] else "", *counts, f"{float(one['least_p']):.2g}"))
+    yield _aligned(rows, "<<<>>>>")
+    rows = [("planted units", "claimed of", "of", "mean effect")]
+    for name in result["planted"].values:
+        row = result.sel(planted=name)
         rows.append(
             (
-                name,
-                str(row["planted"].values),
-                *numbers,
-                f"{100 * float(row['false_alarms']):.1f} %",
-                "" if good else "FAILS",
+                str(name),
+                *(f"{int(row[f'planted_{key}'])}" for key in ("found", "units")),
+                f"{float(row['planted_effect']):.3g}",
             )
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    sides = ("<", "<", ">", ">", ">", ">", ">", "<")
+    yield _aligned(rows, "<>>>")
+
+
+def _aligned(rows: Sequence[Sequence[str]], sides: str) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(sides))]
     return "\n".join(
         "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
         for row in rows
@@ -359,7 +400,9 @@ def _counter(what: str) -> Iterator[Callable[[str, int, int], None]]:
 
         def count(name: str, done: int, total: int) -> None:
             if name not in tasks:
-                tasks[name] = progress.add_task(f"{what}: {name}", total=total)
+                tasks[name] = progress.add_task(
+                    f"{what}: {name}", total=total, completed=done
+                )  # no speed from what was there
             progress.update(tasks[name], completed=done)
 
         yield count

@@ -1,0 +1,162 @@
+"""What a calibration was measured on: a hash of a measure's formula and phantoms, and one of the rules of a page."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import inspect
+import io
+import sys
+import tokenize
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from ..measure import MEASURES, Measure, rules
+
+PACKAGE = __name__.split(".")[0]
+FOLLOWED = tuple(f"{PACKAGE}.{room}" for room in ("analysis", "statistics", "claim", "phantoms.pages"))
+"""Rooms whose functions belong to the formula of whatever uses them; of the others their own tests are the judge."""
+
+RULES = ("claim", "measure", "analysis.findings", "analysis.look.untrained", "phantoms.pages")
+
+
+def of_measure(measure: Measure) -> str:
+    """Changes with the measure's function, with whatever of `FOLLOWED` it uses, and with the modules of its phantoms."""
+    modules = sorted({instrument.read.__module__ for instrument in measure.instruments})
+    function = measure.function
+    return _digest(*("".join(_bare(m)) for m in modules), *_texts([(function.__module__, function.__name__)]))
+
+
+def of_rules() -> str:
+    """Changes with the rules, their control and correction, with every measure that they rest on, and with the pages' networks."""
+    names = [name for one in RULES for name in _modules(f"{PACKAGE}.{one}")]
+    roots = [(name, part) for name in names for part in _parts(name)]
+    own = [(rule.claims.__module__, rule.claims.__name__) for _, rule in rules()]
+    return _digest(*sorted(rule.name for _, rule in rules()), *_texts([*roots, *own]))
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+
+
+def _texts(roots: Iterable[tuple[str, str]]) -> list[str]:
+    """The statements that define these names (module, name) and all that they use, in an order that no set decides."""
+    found: dict[tuple[str, str], str] = {}
+    left = list(roots)
+    while left:
+        module, name = left.pop()
+        if (module, name) in found or not (part := _parts(module).get(name)):
+            continue
+        found[module, name] = part.text
+        left += [use for use in part.uses if use[0] == module or use[0].startswith(FOLLOWED)]
+        left += [use for named in part.named if named in MEASURES for use in _asked(MEASURES[named])]
+    return [f"{module} {name} {found[module, name]}" for module, name in sorted(found)]
+
+
+def _asked(measure: Measure) -> Iterator[tuple[str, str]]:
+    """What a result is made by that a rule asks for by its name."""
+    for function in (measure.function, *(asked.look for asked in measure.asked.values())):
+        yield function.__module__, function.__name__
+
+
+class Part(NamedTuple):
+    """A statement at the top of a module."""
+
+    text: str
+    """See `_bare`."""
+    uses: list[tuple[str, str]]
+    """Names (module, name) that it may refer to."""
+    named: list[str]
+    """Its strings, up to a slash: names of measures may be among them."""
+
+
+@cache
+def _parts(module: str) -> dict[str, Part]:
+    """A module's statements by the names that they define."""
+    tree = ast.parse(_source(module))
+    imported = {name: target for node in tree.body for name, target in _imports(node, module)}
+    own = {name: (module, name) for node in tree.body for name in _defines(node)}
+    found: dict[str, Part] = {}
+    for node in tree.body:
+        names = _defines(node)
+        if not names:
+            continue
+        inside = [n for n in ast.walk(node) if isinstance(n, ast.Name | ast.Attribute)]
+        words = {n.attr for n in inside if isinstance(n, ast.Attribute)}
+        uses = []
+        for word in {n.id for n in inside if isinstance(n, ast.Name)}:
+            target = own.get(word) or imported.get(word)
+            if target is not None:
+                whole = ".".join(target)
+                uses += [(whole, attribute) for attribute in words] if _is_module(whole) else [target]
+        strings = [
+            n.value.partition("/")[0]
+            for n in ast.walk(node)
+            if isinstance(n, ast.Constant) and isinstance(n.value, str)
+        ]
+        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+        text = "".join(_bare(module)[first - 1 : node.end_lineno])
+        found |= {name: Part(text + (found[name].text if name in found else ""), uses, strings) for name in names}
+    # What a package hands on is where it comes from.
+    return {name: Part("", [target], []) for name, target in imported.items()} | found
+
+
+def _defines(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return [n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)]
+
+
+def _imports(node: ast.stmt, module: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    """What an import from a module binds: (name, (module, name there))."""
+    if not isinstance(node, ast.ImportFrom):
+        return
+    above = module.split(".") if _file(module).name == "__init__.py" else module.split(".")[:-1]
+    above = above[: len(above) - node.level + 1] if node.level else []
+    base = ".".join([*above, *([node.module] if node.module else [])])
+    yield from ((alias.asname or alias.name, (base, alias.name)) for alias in node.names)
+
+
+@cache
+def _bare(module: str) -> list[str]:
+    """A module's lines without comments, docstrings and blanks."""
+    lines = (source := _source(module)).splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            lines[token.start[0] - 1] = lines[token.start[0] - 1][: token.start[1]]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            end = node.end_lineno or node.lineno
+            lines[node.lineno - 1 : end] = [""] * (end - node.lineno + 1)
+    return ["".join(line.split()) for line in lines]
+
+
+def _modules(name: str) -> list[str]:
+    """A module, or those of a package."""
+    here = _file(name)
+    return (
+        [f"{name}.{path.stem}" for path in sorted(here.parent.glob("[!_]*.py"))]
+        if here.name == "__init__.py"
+        else [name]
+    )
+
+
+def _file(module: str) -> Path:
+    return Path(importlib.import_module(module).__file__ or "")
+
+
+def _is_module(name: str) -> bool:
+    return name.startswith(FOLLOWED) and name in sys.modules
+
+
+@cache
+def _source(module: str) -> str:
+    """A module's text; nothing where it has none, as in an interactive session."""
+    try:
+        return inspect.getsource(sys.modules[module])
+    except (OSError, TypeError, KeyError):
+        return ""
