@@ -400,13 +400,11 @@ def spearman(x: np.ndarray, y: np.ndarray, draws: int = 1000, seed: int = 0) -> 
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return (np.nan, np.nan, np.nan)
     value = float(stats.spearmanr(x, y).statistic)
-    if len(x) < FEWEST_PAIRS:
+    if len(x) < FEWEST_PAIRS or not draws:
         return value, np.nan, np.nan
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(draws):
-        pick = rng.integers(len(x), size=len(x))
-        if np.ptp(x[pick]) and np.ptp(y[pick]):
-            drawn.append(stats.spearmanr(x[pick], y[pick]).statistic)
+    picks = np.random.default_rng(seed).integers(len(x), size=(draws, len(x)))
+    ranks = [stats.rankdata(side[picks], axis=1) - (len(x) + 1) / 2 for side in (x, y)]
+    spread = np.sqrt((ranks[0] ** 2).sum(1) * (ranks[1] ** 2).sum(1))
+    drawn = (ranks[0] * ranks[1]).sum(1)[spread > 0] / spread[spread > 0]
     low, high = np.percentile(drawn, INTERVAL)
     return value, float(low), float(high)

@@ -23,6 +23,11 @@ def beyond_rank(control: xr.Dataset, name: str) -> statistics.Law:
     return statistics.networks(control[name].values, control[f"{name}_untrained"].values[:, rank])
 
 
+def _columns(table: xr.Dataset, axis: str) -> dict[str, np.ndarray]:
+    """The variables of a table by units, [unit, …]: an axis is looked up once, not once for each unit."""
+    return {str(name): column.transpose(axis, ...).values for name, column in table.items() if axis in column.dims}
+
+
 def _critical(control: xr.Dataset, name: str, unit: int, level: float) -> float:
     """The statistic's value from which on the untrained networks are beaten at a level."""
     sample = control[f"{name}_untrained"].values[:, int(control[f"{name}_rank"][unit])]
@@ -54,8 +59,9 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
     )
     law = beyond_rank(control, "auc")
     low, high = (1 / (1 + np.exp(-end)) for end in (law.low, law.high))
+    columns = _columns(table, layer.axis)
     for unit in range(layer.size):
-        one = table.isel({layer.axis: unit})
+        one = {name: column[unit] for name, column in columns.items()}
         if bool(one["gated"]):
             continue
         since = float(life["since"][unit])
@@ -115,7 +121,7 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
             f"loss{end}": float(one[f"loss_increase{end}"]) for end in ("", "_low", "_high", "_null_low", "_null_high")
         }
         ps = [float(each[unit]) for each in (over_images, directions, over_labels, law.p)]
-        by_class = one["accuracy_drop_by_class"].values
+        by_class = one["accuracy_drop_by_class"]
         worst = int(np.nanargmax(by_class)) if np.isfinite(by_class).any() else 0
         yield Claim(
             rule="a unit matters",

@@ -22,7 +22,7 @@ from ...data import ImageSet
 from ...hooks import activations
 from ...measure import measure
 from ...statistics import shuffles, spearman
-from .. import geometry, selectivity
+from .. import selectivity
 from ..attribution.random_weights import random_networks
 from ..causal.logits import ablated_logits
 from ..selectivity.basis import auc_gap
@@ -92,9 +92,12 @@ def _gap(seen: Seen) -> float:
 
 
 def _spread(seen: Seen) -> float:
-    """log (tr Sw / tr Sb)."""
-    found = float(geometry.neural_collapse(seen.acts.expand_dims("snapshot"), draws=1)["nc1_trace"][0])
-    return float(np.log(found)) if found > 0 else np.nan
+    """log (tr Sw / tr Sb), as `geometry.neural_collapse` has it: classes count alike."""
+    x, of = named.matrix(seen.acts), np.unique(seen.labels, return_inverse=True)[1]
+    shares = np.eye(of.max() + 1)[of] / np.bincount(of)  # [example, class]
+    means = shares.T @ x
+    between = ((means - means.mean(0)) ** 2).sum()
+    return float(np.log((shares.max(1) * ((x - means[of]) ** 2).sum(1)).sum() / between)) if between > 0 else np.nan
 
 
 SCALARS: dict[str, Callable[[Seen], float]] = {
@@ -103,7 +106,7 @@ SCALARS: dict[str, Callable[[Seen], float]] = {
     "purity": lambda seen: float((seen.labels[seen.neighbors] == seen.labels[:, None]).mean()),
     "log_spread": _spread,
     "accuracy": lambda seen: float((seen.logits["base"].values.argmax(1) == seen.labels).mean()),
-    "link": lambda seen: spearman(seen.auc, seen.loss_increase, draws=1)[0],
+    "link": lambda seen: spearman(seen.auc, seen.loss_increase, draws=0)[0],
 }
 """Statistics of a layer that are compared with untrained networks and with shuffled labels."""
 
