@@ -29,8 +29,8 @@ ROUNDING = 1e-6
 @measure(
     "causal",
     title="Ablation effects",
-    null="loss: random directions of the same norm on each image, one-sided; accuracy: images newly wrong against "
-    "newly right (exact sign test)",
+    null="loss: random directions of the same norm on each image (of feature maps: random mixes of the channels, each with the "
+    "channel's own map), one-sided; accuracy: images newly wrong against newly right (exact sign test)",
     replicates="image",
     interval="bootstrap over images",
     family="units of a layer",

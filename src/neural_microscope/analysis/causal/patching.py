@@ -23,8 +23,8 @@ PATCHING = "activation patching, (patched - corrupted) / (clean - corrupted)"
 @measure(
     "causal",
     title="Activation patching",
-    null="random directions of the same norm in each pair, two-sided: more than a direction common to all pairs, not "
-    "this unit and no other",
+    null="random directions of the same norm in each pair (feature maps: as `ablate_all`), two-sided: "
+    "more than a direction common to all pairs, not this unit and no other",
     replicates="pair",
     interval="bootstrap over pairs",
     family="units of a layer",

@@ -24,7 +24,7 @@ from .pairs import SHARE, Metric, Pairs, attrs, by_pair, joined, pairs, per_unit
 @measure(
     "causal",
     title="Path patching",
-    null="random directions in the sender's layer",
+    null="random directions of the same norm in the sender's layer (feature maps: as `ablate_all`)",
     replicates="pair",
     interval="bootstrap over pairs",
     family="receivers",

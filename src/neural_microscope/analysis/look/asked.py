@@ -11,7 +11,7 @@ from ...axes import unit_axis
 from ...measure import of
 from ...statistics import bootstrap, halves
 from .. import causal, dynamics, geometry, predictions, selectivity, similarity
-from .untrained import IMAGES, untrained_networks
+from .untrained import IMAGES, SEED, untrained_networks
 
 TOP = 10
 """Strongest images of each unit that are kept."""
@@ -228,8 +228,9 @@ def _dose(at: Any) -> xr.Dataset | None:
 
 @of(untrained_networks).on("layer")
 def _untrained(at: Any) -> xr.Dataset:
-    probe = at.run.probe
-    return untrained_networks(at.model, probe.balanced(min(IMAGES, probe.most_balanced)), at.hook_point)
+    """Networks of its own for each seed: else what is shown on one seed would be shown on others by the same chance."""
+    probe, seed = at.run.probe, SEED + (at.run.description["model"].get("seed") or 0)
+    return untrained_networks(at.model, probe.balanced(min(IMAGES, probe.most_balanced)), at.hook_point, seed=seed)
 
 
 @of(causal.cumulative_ablation).on("network")
