@@ -546,7 +546,7 @@ for kind in last:
     cost more than a random direction of the same norm. The dearest costs {lost:.1%} of the images (95 % {low:.1%} to {high:.1%}, chosen as the highest, so flattered).""")
 
 # %% [markdown]
-# *What to see in the figure:* the channels sorted by what they cost; grey is what 100 random directions cost that move each image as far.
+# *What to see in the figure:* the channels sorted by what they cost; grey is what random directions of the same norm cost (random mixes of the channels, each with the channel's own map).
 # A point inside the grey is a channel that matters no more than any direction of that length.
 #
 # Do not compare the two networks' costs number by number: one of 32 maps is a larger part of a layer than one of 64 units. What may be
