@@ -1,16 +1,25 @@
-"""Networks of the same build with random weights, wholly or from the top down."""
+"""Networks of the same build with random weights, wholly or from the top down; each is checked to keep nothing of the model's weights."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from ...errors import DataError
 from ...models import CNN, MLP, build
+
+POWER_ITERATIONS = 15
+"""Steps after which a spectral norm has found the largest singular value of weights that are new to it, as at its own start."""
 
 
 def random_networks(model: nn.Module, n: int, seed: int) -> Iterator[nn.Module]:
@@ -24,24 +33,48 @@ def random_networks(model: nn.Module, n: int, seed: int) -> Iterator[nn.Module]:
 def fresh(model: nn.Module, seed: int) -> nn.Module:
     """A network of the same build with the random weights of a new one; the model stays as it is.
 
-    An MLP or CNN is built anew from its config; of any other module a copy is made and each submodule's
-    ``reset_parameters`` called. A submodule that holds parameters and has none is a DataError.
+    An MLP or CNN is built anew from its config; of any other module a copy is made and each submodule's ``reset_parameters`` called.
+    What lies between parameters and the weights in use is kept: parametrizations (weight norm, spectral norm, orthogonal, …), the older
+    `weight_norm` and `spectral_norm`, and the masks of `prune`. Buffers that ``reset_parameters`` does not know stay, as part of the build.
+
+    Checked: a second copy, whose parameters are noise beforehand, must become the same network, or something of the model's own weights
+    was left; and the new network must differ from the model. Otherwise a DataError names the parameter; so it does for a submodule that
+    holds parameters without ``reset_parameters``, and for a parametrization that can't be inverted.
     """
     parameter = next(model.parameters(), torch.zeros(()))
     if type(model) in (MLP, CNN):
-        return build(model.config, seed).to(parameter)  # type: ignore[arg-type]
-    new = copy.deepcopy(model)
+        built = build(model.config, seed).to(parameter)  # type: ignore[arg-type]
+        if built.state_dict().keys() == model.state_dict().keys():
+            return built
+    names = layers(model)
+    new, other = _copy(model).cpu(), _copy(model).cpu()  # a device's own generator would give other numbers
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.default_generator.manual_seed(seed)
-        for name in layers(new):
-            new.get_submodule(name).reset_parameters()  # type: ignore[operator]
-    return new
+        for weights in other.parameters():
+            if weights.is_floating_point():
+                weights.normal_()
+        for net in (new, other):
+            torch.default_generator.manual_seed(seed)
+            for name in names:
+                _redraw(net.get_submodule(name), name)
+    _refuse_different(other, new, "keeps what it held before reset_parameters()")
+    if all(torch.equal(one.cpu(), two) for one, two in zip(model.parameters(), new.parameters(), strict=True)):
+        raise DataError("reset_parameters() gives the weights that the network has already: nothing in it is random")
+    return new.to(parameter.device)
 
 
 def layers(model: nn.Module) -> list[str]:
-    """The modules that hold parameters themselves, in the model's order."""
-    names = [name for name, module in model.named_modules() if next(module.parameters(recurse=False), None) is not None]
-    fixed = [name for name in names if not hasattr(model.get_submodule(name), "reset_parameters")]
+    """The modules that hold parameters themselves, or buffers that they can reset, in the model's order."""
+    within = {
+        id(m) for one in model.modules() if isinstance(one, parametrize.ParametrizationList) for m in one.modules()
+    }
+    names, fixed = [], []
+    for name, module in model.named_modules():
+        resets = hasattr(module, "reset_parameters")
+        holds = next(module.parameters(recurse=False), None) is not None or parametrize.is_parametrized(module)
+        if id(module) not in within and (holds or (resets and next(module.buffers(recurse=False), None) is not None)):
+            names.append(name)
+            fixed += [] if resets else [name]
     if fixed or not names:
         what = f"{fixed[0] or 'the model'!r} holds parameters but has no reset_parameters" if fixed else "no parameters"
         raise DataError(f"{what}: the network can't be drawn anew with random weights; give that module the method")
@@ -49,8 +82,108 @@ def layers(model: nn.Module) -> list[str]:
 
 
 def cascade(model: nn.Module, random: nn.Module, names: list[str]) -> Iterator[nn.Module]:
-    """A copy of the model, after each layer of ``names`` has taken the random network's weights as well."""
-    net = copy.deepcopy(model)
+    """A copy of the model, after each layer of ``names`` has taken the random network's weights as well.
+
+    Weights that layers share become random with the first of them. A layer that does not take them is a DataError.
+    """
+    net = _copy(model)
     for name in names:
-        net.get_submodule(name).load_state_dict(random.get_submodule(name).state_dict())
+        layer, other = net.get_submodule(name), random.get_submodule(name)
+        layer.load_state_dict(other.state_dict())
+        _refuse_different(layer, other, "does not take the random network's weights", f"{name}.")
         yield net
+
+
+def _copy(model: nn.Module) -> Any:
+    """A deep copy; weights that the older weight norm and prune have computed, with their graph, are copied without it."""
+    held = [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    return copy.deepcopy(model, {id(value): value.detach().clone() for value in held if value.grad_fn is not None})
+
+
+def _redraw(module: Any, name: str) -> None:
+    """New random weights by ``reset_parameters``, stored where the weights in use are computed from."""
+    hooks = [hook for hook in module._forward_pre_hooks.values() if isinstance(hook, OLD)]
+    before = {_tensor_of(hook): getattr(module, _tensor_of(hook)).clone() for hook in hooks}
+    if parametrize.is_parametrized(module):
+        with _mode(module, training=False):
+            _redraw_parametrized(module, name)
+    else:
+        module.reset_parameters()
+    for hook in hooks:
+        tensor = _tensor_of(hook)
+        value = getattr(module, tensor).detach()
+        if torch.equal(value, before[tensor]):
+            continue  # what stands for it was reset itself, or nothing was: the check tells
+        if isinstance(hook, WeightNorm):
+            getattr(module, f"{tensor}_g").copy_(torch.norm_except_dim(value, 2, hook.dim))
+            getattr(module, f"{tensor}_v").copy_(value)
+        else:
+            getattr(module, f"{tensor}_orig").copy_(value)
+    _settle(module, hooks)
+
+
+OLD = (WeightNorm, SpectralNorm, BasePruningMethod)
+"""Hooks that compute a weight before each forward pass from parameters of other names."""
+
+
+def _tensor_of(hook: Any) -> str:
+    return hook._tensor_name if isinstance(hook, BasePruningMethod) else hook.name
+
+
+def _redraw_parametrized(module: Any, name: str) -> None:
+    """What a plain module of the same kind would begin with, put through the inverse of each parametrization."""
+    kind: Any = parametrize.type_before_parametrizations(module)
+    parametrized = list(module.parametrizations)
+    plain = kind.__new__(kind)  # removing parametrizations from a copy would take them from the module's class too
+    plain.__dict__ = _copy(module).__dict__
+    del plain.parametrizations
+    for tensor in parametrized:
+        plain.register_parameter(tensor, nn.Parameter(getattr(module, tensor).detach().clone()))
+    plain.reset_parameters()
+    for tensor, value in [*plain.named_parameters(recurse=False), *plain.named_buffers(recurse=False)]:
+        if tensor not in parametrized:
+            getattr(module, tensor).copy_(value)
+            continue
+        try:
+            setattr(module, tensor, value.detach())
+        except (NotImplementedError, RuntimeError, ValueError) as error:
+            raise DataError(
+                f"{f'{name}.{tensor}'!r} is parametrized without an inverse, so that the network can't be drawn anew with random "
+                f"weights; give the parametrization a right_inverse ({error})"
+            ) from error
+
+
+def _settle(module: Any, hooks: list[Any]) -> None:
+    """Has spectral norms find the norm of the new weights, as they do in training, and old hooks compute what is in use."""
+    parametrized = list(module.parametrizations) if parametrize.is_parametrized(module) else []
+    with _mode(module, training=True):
+        for _ in range(POWER_ITERATIONS if hooks or parametrized else 0):
+            for tensor in parametrized:
+                getattr(module, tensor)
+            for hook in hooks:
+                hook(module, None)
+
+
+@contextmanager
+def _mode(module: Any, *, training: bool) -> Iterator[None]:
+    """A module and its parametrizations in a mode: in training a spectral norm changes its buffers whenever a weight is read."""
+    inside = module.parametrizations.modules() if parametrize.is_parametrized(module) else ()
+    before = [(one, one.training) for one in (module, *inside)]
+    try:
+        for one, _ in before:
+            one.training = training
+        yield
+    finally:
+        for one, mode in before:
+            one.training = mode
+
+
+def _refuse_different(one: nn.Module, other: nn.Module, what: str, prefix: str = "") -> None:
+    """A DataError that names the first parameter or buffer in which two networks differ."""
+    expected = other.state_dict()
+    for name, value in one.state_dict().items():
+        if isinstance(value, Tensor) and not torch.equal(value.nan_to_num(), expected[name].nan_to_num()):
+            raise DataError(
+                f"{prefix + name!r} {what}: the network would not be random. Have the module's reset_parameters() draw "
+                "each of its parameters anew"
+            )
