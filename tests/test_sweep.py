@@ -366,7 +366,7 @@ def test_the_table_reads_when_asked_and_says_what_the_runs_say(
 ) -> None:
     monkeypatch.setattr(results, "CHUNK", 3)
     sweep = asked(settings={"hidden": ((4,), (3, 2)), "learning_rate": (0.01, 0.02)})
-    destination.claim(*destination.place(tmp_path), sweep)
+    destination.claim(sweep, tmp_path)
     table = nm.sweep.table(tmp_path)
     assert table["test_accuracy"].chunks == ((3, 3, 2),)
     assert set(table["status"].values) == {"missing"}

@@ -256,6 +256,7 @@ def sweep(
         )
     asked = sweeps.Sweep(network, training, record, data, seeds, sweeps.parse(settings, network), order)
     sweeps.plan(asked)  # what can't be is said before anything starts
+    sweeps.claim(asked, out)
     try:
         with sweeps.connect(workers, scheduler) as client, _counter("training") as progress:
             outcome = sweeps.run(asked, out, client, retries=retries, progress=progress)

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import config, explorer, phantoms, processes, report
+from . import config, explorer, files, phantoms, processes, report
 from .analysis.findings import findings
 from .analysis.look import FirstLook, looking
 from .config import CNNConfig, MLPConfig, NetworkConfig, TrainConfig
@@ -42,6 +42,8 @@ def run(
     The two networks are trained side by side; what then is to be looked at and drawn is done by the same two processes, on one
     thread each.
     """
+    for page in ("explorer.html", "report.html"):
+        files.writable(out / page)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it warns of is the data's note, said here and at the end
         data = load_or_digits(name)

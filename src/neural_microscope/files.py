@@ -1,11 +1,17 @@
-"""Reading only what is a file: a link, a FIFO, a device or a socket in a file's place is refused, never followed or waited for."""
+"""Reading only what is a file, and writing whole files or none.
+
+A link, a FIFO, a device or a socket in a file's place is refused, never followed or waited for. Where a result is to go is tried
+before the work for it begins.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
@@ -70,6 +76,50 @@ def walk(folder: Path) -> Iterator[tuple[str, str]]:
                 yield name, "file"
             elif os.path.lexists(entry):  # or it has just gone
                 yield name, kind(entry.stat(follow_symlinks=False).st_mode)
+
+
+def writable(path: str | Path) -> Path:
+    """``path``, if a file can be written there: the folders above it are made, and another file beside it, which goes again.
+
+    A FileError says why it can't. A file that lies there already is left as it is.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            _refuse(path, kind(path.stat().st_mode))
+        partial = _beside(path)
+        partial.touch(exist_ok=False)
+        partial.unlink()
+    except FileError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a name that holds a zero byte
+        raise _unwritable(path, error) from None
+    return path
+
+
+@contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """A path beside ``path`` that no other writer has: what is written there becomes ``path`` when the block ends, and goes if it fails."""
+    path = writable(path)
+    partial = _beside(path)
+    try:
+        yield partial
+        os.replace(partial, path)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{uuid.uuid4().hex}.partial{path.suffix[:9]}")
+
+
+def _unwritable(path: Path, error: Exception) -> FileError:
+    above = next((p for p in path.parents if os.path.lexists(p) and not p.is_dir()), None)
+    reason = f"{above} is no folder" if above else getattr(error, "strerror", None) or str(error)
+    return FileError(getattr(error, "errno", None) or errno.EINVAL, f"it can't be written: {reason}", str(path))
 
 
 def _refuse(path: Path, found: str, wanted: str = "file") -> None:

@@ -6,14 +6,14 @@ import base64
 import hashlib
 import html
 import json
-import os
 from collections.abc import Sequence
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from .. import files
 from ..analysis.look import FirstLook, Progress
 from ..errors import RunError
 from ..plots import TOKENS
@@ -37,21 +37,20 @@ def write(
     instance to load its weights into, else None. ``progress(part, done, total)`` counts the layers of each network.
 
     No run, runs probed with different images, weights that float16 can't hold, and a front end that was not built are
-    RunErrors; a layer that the page can't compute is an UnsupportedLayer.
+    RunErrors; a layer that the page can't compute is an UnsupportedLayer; a place where nothing can be written is a FileError,
+    before anything is measured.
     """
+    path, built = files.writable(path), front_end()
     data = payload(runs, snapshots=snapshots, models=models, progress=progress)
     data["title"] = "Touch the network: " + " and ".join(network["name"] for network in data["networks"])
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(document(data, *front_end()), "utf-8")
-    os.replace(partial, path)
+    with files.whole(path) as partial:
+        partial.write_text(document(data, *built), "utf-8")
     return path
 
 
 def front_end() -> tuple[str, str]:
     """(script, style) that the build made."""
-    folder = files(__package__).joinpath("static")
+    folder = resources.files(__package__).joinpath("static")
     script, style = folder.joinpath("explorer.js"), folder.joinpath("explorer.css")
     if not (script.is_file() and style.is_file()):
         raise RunError(

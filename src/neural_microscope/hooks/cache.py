@@ -123,7 +123,7 @@ class ActivationCache(Mapping[str, Tensor]):
         return xr.DataArray(values.numpy(force=True), dims=[axes.in_log(dim, of) for dim in dims])
 
     def save(self, path: str | Path) -> None:
-        """Writes the tensors, and nothing of the model, as one safetensors file."""
+        """Writes the tensors, and nothing of the model, as one safetensors file, whole or not at all."""
         about = {
             "hook_points": self.hook_points,
             "training": self.training,
@@ -131,7 +131,8 @@ class ActivationCache(Mapping[str, Tensor]):
             "order": list(self),
         }
         tensors = {name: tensor.detach().clone().contiguous() for name, tensor in self.items()}
-        save_file(tensors, str(path), metadata={"neural_microscope_cache": json.dumps(about)})
+        with files.whole(path) as partial:
+            save_file(tensors, str(partial), metadata={"neural_microscope_cache": json.dumps(about)})
 
     @classmethod
     def load(cls, path: str | Path) -> ActivationCache:

@@ -20,15 +20,14 @@ def to_hub(run: Run, folder: str | Path, *, step: int | None = None) -> Path:
     """Writes the network of a run, as it was at ``step`` (default: the last), with a card that says how it came to be.
 
     The folder must be new or empty. It can be uploaded as it is; nothing is uploaded here. Errors: RunError for a run of a
-    foreign module, which has no config to build it from, and for a folder that holds something.
+    foreign module, which has no config to build it from, and for a folder that holds something; FileError where nothing can be written.
     """
-    folder = Path(folder)
+    folder = files.writable(Path(folder) / "config.json").parent
     model = run.model(step)
     if not isinstance(model, Network):
         raise RunError(f"{run.folder}: only networks that were built from a config go into a folder of this form")
-    if folder.exists() and any(folder.iterdir()):
+    if any(folder.iterdir()):
         raise RunError(f"{folder} is not empty; a model is not written over another")
-    folder.mkdir(parents=True, exist_ok=True)
     about = {
         "model_type": KIND,
         "architectures": [type(model).__name__],

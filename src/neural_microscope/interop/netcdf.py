@@ -7,6 +7,7 @@ from typing import Any
 
 import xarray as xr
 
+from .. import files
 from ..run import Run
 from .needed import needed
 
@@ -15,8 +16,9 @@ def to_netcdf(run: Run, path: str | Path) -> Path:
     """Writes everything a run logged: the root group on the snapshot axis, ``training`` and ``gradients`` on the step axis.
 
     ``xarray.open_datatree(path)`` opens all, ``xarray.open_dataset(path, group="training")`` one. The numbers are the same to the
-    bit; the file is compressed. Errors: MicroscopeError where h5netcdf or h5py is absent.
+    bit; the file is compressed. Errors: MicroscopeError where h5netcdf or h5py is absent; FileError where nothing can be written.
     """
+    path = files.writable(path)
     needed("h5netcdf", "h5netcdf")
     needed("h5py", "h5py")
     groups = {"/": run.log, "/training": run.training, "/gradients": run.gradients}
@@ -25,8 +27,9 @@ def to_netcdf(run: Run, path: str | Path) -> Path:
         name: {variable: {"zlib": True, "complevel": 1} for variable in dataset.data_vars}
         for name, dataset in groups.items()
     }
-    tree.to_netcdf(path, engine="h5netcdf", encoding=packed)
-    return Path(path)
+    with files.whole(path) as partial:
+        tree.to_netcdf(partial, engine="h5netcdf", encoding=packed)
+    return path
 
 
 def _plain(dataset: xr.Dataset) -> xr.Dataset:

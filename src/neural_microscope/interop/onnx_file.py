@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .. import files
 from ..hooks import evaluation, hooked
 from .needed import needed
 
@@ -38,8 +39,10 @@ def to_onnx(
 
     ``images``: two or more examples of what it takes. ``hook_points``: which to give as outputs beside ``output``, the logits; by
     default all that this network reaches with a tensor. A foreign module's are the outputs of its submodules, as in `hooked`.
-    Errors: MicroscopeError where onnx or onnxscript is absent; UnknownName for a hook point that is none.
+    Errors: MicroscopeError where onnx or onnxscript is absent; UnknownName for a hook point that is none; FileError where nothing can
+    be written, before anything is traced.
     """
+    files.writable(path)
     onnx = needed("onnx", "onnx")
     needed("onnxscript", "onnxscript")
     lens: Any = hooked(model)
@@ -58,5 +61,6 @@ def to_onnx(
             verbose=False,
         )
     # Not program.save: where nnsight was imported, it puts a method of that name on every object.
-    onnx.save(program.model_proto, str(path))  # type: ignore[union-attr]
+    with files.whole(path) as partial:
+        onnx.save(program.model_proto, str(partial))  # type: ignore[union-attr]
     return names

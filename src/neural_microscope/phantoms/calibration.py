@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import pkgutil
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from .. import __version__
+from .. import __version__, files
 from ..errors import DataError, unknown
 from ..measure import ALLOWED, DECLARED, EMPTY_KINDS, MEASURES, Instrument, rules
 from ..processes import Steps, one_by_one, side_by_side
@@ -50,7 +49,7 @@ class Kept:
         self.path = path
         self.results: dict[str, Any] = {}
         if path is not None and path.exists():
-            for line in path.read_text("utf-8").splitlines():
+            for line in files.read(path).splitlines():
                 try:
                     self.results.update([json.loads(line)])
                 except ValueError:  # cut off when it was written
@@ -85,12 +84,15 @@ def recalibrate(
 ) -> xr.Dataset:
     """`calibrate` and `calibrate_pages` in one record, written to ``output``; what it held and what has not changed is not done again.
 
-    ``names``: of measures or instruments, and "pages"; all unless given.
+    ``names``: of measures or instruments, and "pages"; all unless given. Errors: FileError, before anything is done, where ``output``
+    can't be written.
     """
     if names and output is not None:
         raise DataError(
             "a record holds a whole calibration; leave out the names: what has not changed is not done again"
         )
+    if output is not None:
+        files.writable(output)
     kept = Kept(output.with_suffix(".jsonl") if output else None)
     old = open_record(output) if output is not None and output.exists() else xr.Dataset()
     chosen = instruments([name for name in names if name != "pages"]) if set(names) != {"pages"} else []
@@ -310,16 +312,14 @@ def page_rate(record: xr.Dataset) -> str:
 
 def save(result: xr.Dataset, path: str | Path) -> Path:
     """Writes a calibration as JSON, whole or not at all; returns the path."""
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(result.to_dict(), indent=1) + "\n", "utf-8")
-    os.replace(partial, path)
-    return path
+    with files.whole(path) as partial:
+        partial.write_text(json.dumps(result.to_dict(), indent=1) + "\n", "utf-8")
+    return Path(path)
 
 
 def open_record(path: str | Path | None = None) -> xr.Dataset:
     """A calibration that `save` wrote; by default the one this release was made with."""
-    text = (files(__package__).joinpath("record.json") if path is None else Path(path)).read_text("utf-8")
+    text = resources.files(__package__).joinpath("record.json").read_bytes() if path is None else files.read(path)
     try:
         return xr.Dataset.from_dict(json.loads(text))
     except ValueError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from PIL import Image
 
+from .. import files
 from ..errors import DataError
 from . import style
 from .style import Look, Plot, Theme, draws
@@ -33,21 +33,18 @@ def animate(
     predicted] (variable ``images``); class means [snapshot, class, unit] (`analysis.selectivity.class_means`); weights as
     pictures [snapshot, unit, row, col]; or any plots, one a frame, of one size. Axes, order and colours are the same in
     every frame, and the frame says its step. ``fps`` frames a second; the last stays ``hold`` seconds. The file appears
-    whole or not at all. DataError for fewer than two frames, another kind of result, or plots of different sizes.
+    whole or not at all. DataError for fewer than two frames, another kind of result, or plots of different sizes; FileError
+    where nothing can be written.
     """
+    path = files.writable(path)
     pictures = [_pixels(plot) for plot in _frames(frames, theme)]
     if len(pictures) < 2:
         raise DataError(f"{len(pictures)} frame came; a moving picture needs a result over two or more snapshots")
     sizes = {picture.size for picture in pictures}
     if len(sizes) > 1:
         raise DataError(f"the frames have the sizes {sorted(sizes)}; all frames of a moving picture have one")
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        _write(pictures, part, fps, hold)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with files.whole(path) as partial:
+        _write(pictures, partial, fps, hold)
     return path
 
 

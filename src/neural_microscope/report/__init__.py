@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import xarray as xr
 
+from .. import files
 from ..analysis.findings import findings, populations
 from ..analysis.look import FirstLook, Progress, first_look, pairs
 from ..errors import RunError
@@ -26,10 +26,12 @@ def write(
     RunError.
 
     Runs that differ in nothing but their seeds are one population: the findings count over all of them, the pictures show
-    the first. ``calibration``: what `phantoms.calibrate` gave; without it the page has no such part.
+    the first. ``calibration``: what `phantoms.calibrate` gave; without it the page has no such part. Where the page can't be
+    written, a FileError says so before the analysis.
     """
     if not runs:
         raise RunError("a report needs at least one run")
+    files.writable(path)
     return compose([first_look(run, progress) for run in runs], path, calibration=calibration)
 
 
@@ -41,6 +43,7 @@ def compose(
     drawn: Mapping[str, str] | None = None,
 ) -> Path:
     """The page of what `first_look` found. ``drawn``: parts about single networks that `network.drawing` gave already, by name."""
+    path = files.writable(path)
     groups = populations(looks)
     names = network_names([group[0].run for group in groups])
     groups = [[replace(look, name=name) for look in group] for group, name in zip(groups, names, strict=True)]
@@ -55,11 +58,8 @@ def compose(
         sections.calibrated(calibration),
         sections.about([look for group in groups for look in group]),
     ]
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(html.page("What happens inside: " + " and ".join(names), "".join(parts)), "utf-8")
-    os.replace(partial, path)
+    with files.whole(path) as partial:
+        partial.write_text(html.page("What happens inside: " + " and ".join(names), "".join(parts)), "utf-8")
     return path
 
 

@@ -54,8 +54,8 @@ class RunWriter:
     ) -> RunWriter:
         """A new run folder. One that exists and is not empty is refused: a recorded run is never overwritten."""
         folder = Path(folder).absolute()
-        _refuse_occupied(folder)
         try:
+            _refuse_occupied(folder)
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{folder} can't be made: {error.strerror}; give another folder") from None

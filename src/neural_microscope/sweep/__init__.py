@@ -12,9 +12,9 @@ else: a run is, once the last line of its ``commits.jsonl`` says so, and that fi
 
 from __future__ import annotations
 
-from .destination import read
+from .destination import claim, read
 from .jobs import Job, Sweep, parse, plan
 from .results import table
 from .work import Outcome, connect, run, train_job
 
-__all__ = ["Job", "Outcome", "Sweep", "connect", "parse", "plan", "read", "run", "table", "train_job"]
+__all__ = ["Job", "Outcome", "Sweep", "claim", "connect", "parse", "plan", "read", "run", "table", "train_job"]

@@ -54,8 +54,11 @@ def place(folder: str | Path) -> tuple[Any, str]:
         raise RunError(f"{folder} is no place for a sweep: {error}") from None
 
 
-def claim(system: Any, root: str, asked: Sweep) -> None:
-    """Makes the folder, or finds there what was asked for before."""
+def claim(asked: Sweep, folder: str | Path) -> tuple[Any, str]:
+    """The sweep's `place`, with its folder made, or found to hold what was asked for before. Errors: RunError where it holds something
+    else, FileError where nothing can be written.
+    """
+    system, root = place(folder)
     if system.exists(f"{root}/sweep.json"):
         there = read(system.unstrip_protocol(root))
         new = asked.to_json()
@@ -65,12 +68,15 @@ def claim(system: Any, root: str, asked: Sweep) -> None:
                     f"{root} holds another sweep: its {part} is {json.dumps(old)}, asked for is {json.dumps(new[part])}. Give a "
                     "new folder, or ask for the same to go on with it"
                 )
-        return
+        return system, root
     if system.exists(root) and system.ls(root):
         raise RunError(f"{root} is not empty and holds no sweep.json: give a new folder")
+    if isinstance(system, LocalFileSystem):
+        files.writable(f"{root}/sweep.json")
     system.makedirs(f"{root}/runs", exist_ok=True)
     about = {"format_version": 1, "neural-microscope": __version__, "asked": asked.to_json()}
     system.pipe_file(f"{root}/sweep.json", json.dumps(about, indent=1).encode())
+    return system, root
 
 
 def read(folder: str | Path) -> Sweep:

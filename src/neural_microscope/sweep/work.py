@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 from fsspec.implementations.local import LocalFileSystem
 
+from .. import files
 from ..config import fitted
 from ..data import Dataset, load
 from ..errors import MicroscopeError
@@ -83,11 +84,12 @@ def run(
     from distributed import as_completed
 
     jobs = plan(asked)
-    system, root = place(folder)
-    claim(system, root, asked)
+    system, root = claim(asked, folder)
     names = [name for job in jobs for name in job.names]
     found = endings(system, root, names)
     todo = [replace(job, seeds=seeds) for job in jobs if (seeds := _left(job, found))]
+    if todo and isinstance(system, LocalFileSystem):
+        files.writable(f"{root}/runs/tried")
     done, reasons = len(found), dict[str, str]()
     progress("networks", done, len(names))
     futures = client.map(
