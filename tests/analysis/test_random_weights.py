@@ -195,12 +195,20 @@ class Stubborn(nn.Linear):
 class Half(nn.Linear):
     """A layer that draws its weights anew and forgets its bias."""
 
+    def __init__(self) -> None:
+        super().__init__(64, 10)
+        nn.init.normal_(self.bias)
+
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight)
 
 
 class Slow(nn.Linear):
     """A layer that moves toward random weights."""
+
+    def __init__(self) -> None:
+        super().__init__(64, 10)
+        nn.init.normal_(self.weight)
 
     def reset_parameters(self) -> None:
         self.weight.data.mul_(0.5).add_(torch.randn_like(self.weight))
@@ -231,8 +239,8 @@ class Twice(nn.Module):
     ("layer", "named"),
     [
         (lambda: Stubborn(64, 10), "'1.weight' keeps what it held"),
-        (lambda: Half(64, 10), "'1.bias' keeps"),
-        (lambda: Slow(64, 10), "'1.weight' keeps"),
+        (lambda: Half(), "'1.bias' keeps"),
+        (lambda: Slow(), "'1.weight' keeps"),
         (lambda: nn.Sequential(nn.Linear(64, 10), Scale()), "'1.1.weight' keeps"),
         (lambda: weight_norm(Stubborn(64, 10, bias=False)), "'1.weight_g' keeps"),
         (lambda: prune.identity(Stubborn(64, 10), "weight"), "'1.bias' keeps"),
