@@ -17,7 +17,7 @@ import xarray as xr
 import neural_microscope as nm
 from neural_microscope import cli
 from neural_microscope import measure as register
-from neural_microscope.claim import Claim
+from neural_microscope.claim import Claim, judge
 from neural_microscope.errors import DataError, MicroscopeError, UnknownName
 from neural_microscope.measure import EMPTY_KINDS, MEASURES, Instrument, rules
 from neural_microscope.phantoms import (
@@ -136,13 +136,17 @@ def test_a_page_asks_every_rule_and_counts_its_claims(small: None) -> None:
 
 
 def test_claims_are_counted_by_tests_least_p_and_whether_the_draws_could_show_anything() -> None:
-    assert pages.counted([]) == [0, 1, 0, 0]
-    assert pages.counted([claim(0.3), claim(0.1), claim(np.nan)]) == [2, 0.1, 0, 1]
-    assert pages.counted([claim(0.1, floor=0.01)])[3] == 0, (
-        "a floor of 0.01 is above 0.05 divided by the number of rules"
-    )
-    assert pages.counted([claim(0.1, floor=0.001)])[3] == 1
-    assert pages.counted([claim(0.1, floor=0.001) for _ in range(20)])[3] == 0, "20 tests need a lower one"
+    def counted(*claims: Claim) -> list[float]:
+        return pages.counted(judge(claims, len(NAMES)))
+
+    assert counted() == [0, 1, 0, 0]
+    tests, least, shown, able = counted(claim(0.02), claim(0.5), claim(np.nan))
+    assert (tests, shown, able) == (2, 0, 1)
+    assert least == pytest.approx(0.04), "Holm's correction within the rule, without that over the rules"
+    assert counted(claim(1e-9), claim(0.5))[2] == 1
+    assert counted(claim(0.1, floor=0.01))[3] == 0, "a floor of 0.01 is above 0.05 divided by the number of rules"
+    assert counted(claim(0.1, floor=0.001))[3] == 1
+    assert counted(*(claim(0.1, floor=0.001) for _ in range(20)))[3] == 0, "20 tests need a lower one"
 
 
 # --- the register ------------------------------------------------------------------------------------------------------------

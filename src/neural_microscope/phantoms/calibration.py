@@ -185,7 +185,8 @@ def calibrate_pages(
 
     [kind]: ``pages``; ``pages_false``: with a claim that is false there. [kind, rule]: ``false_here``: whatever the rule shows is false
     there; ``asked``: pages on which it tested anything; ``able``: pages on which its draws could have let it claim; ``claimed``: pages on
-    which it did; ``alone``: pages on which it would have at 5% without the other rules; ``least_p``. [planted]: units ``planted_units``,
+    which it did; ``alone``: pages on which it would have at 5% without the other rules; ``least_p``, corrected within the rule.
+    [planted]: units ``planted_units``,
     ``planted_found`` of them, their mean effect ``planted_effect``, ``must_find``: whether a claim about them is right.
     ``progress(name, done, total)`` counts pages.
     """
@@ -233,7 +234,7 @@ def _table(found: dict[tuple[str, int], dict[str, list[float]]], mark: str) -> x
         ]
         for i in range(4)
     )  # of each kind [page, rule]
-    alone = [p * n < DECLARED for p, n in zip(least, tests, strict=True)]
+    alone = [p < min(DECLARED, 1 / len(every)) for p in least]  # above 1 / rules the page's correction has cut it off
     table = {
         name: (("kind", "rule"), np.array([one.sum(0) for one in counted]))
         for name, counted in {

@@ -30,7 +30,7 @@ MLP_BUILD = MLPConfig(image_shape=(8, 8), hidden=(64, 32))
 CNN_BUILD = CNNConfig(image_shape=(8, 8), channels=(8, 16), head=(16,))
 IMAGES = 400
 """Training images, and test images, of each network; every seed draws its own from scikit-learn's digits."""
-RECORD = RecordConfig(per_octave=1, every_epoch=False, probe_size=300, norms_every=0)
+RECORD = RecordConfig(per_octave=1, every_epoch=False, probe_size=IMAGES, norms_every=0)
 EPOCHS = {"random labels": 200, "shuffled labels": 30, "true labels": 30}
 """Passes over the training images: random labels are memorized in as many."""
 CNN_EVERY = 4
@@ -48,7 +48,8 @@ Counts = dict[str, list[float]]
 
 
 def page(kind: str, seed: int) -> Counts:
-    """A network of a kind, recorded, and what is claimed of it. Each rule: tests, the least p, claims shown, and whether its settings
+    """A network of a kind, recorded, and what is claimed of it. Each rule: tests, the least p corrected within it, claims shown,
+    and whether its settings
     could let one be shown. Of a planted network also each planted unit: the rule's name with ``, carries`` or ``, idle`` behind it:
     units, how many are claimed, the sum of their effects.
     """
@@ -68,11 +69,11 @@ def page(kind: str, seed: int) -> Counts:
 
 
 def counted(claims: list[Claim]) -> list[float]:
-    """[tests, least p, claims shown, 1 where the draws could give a p low enough to be shown]."""
+    """[tests, least p corrected within the rule, claims shown, 1 where the draws could give a p low enough to be shown]."""
     tested = [c for c in claims if not math.isnan(c.p)]
-    level = ALPHA / len(rules()) / max(1, len(tested))
-    able = any(c.floor < level for c in tested)
-    return [len(tested), min((c.p for c in tested), default=1.0), sum(c.shown for c in claims), float(able)]
+    able = any(c.floor < ALPHA / len(rules()) / c.tests for c in tested)
+    least = min((c.corrected for c in tested), default=1.0) / (len(rules()) if tested else 1)
+    return [len(tested), least, sum(c.shown for c in claims), float(able)]
 
 
 def network(kind: str, seed: int) -> tuple[MLP | CNN, dict[str, list[int]]]:

@@ -90,6 +90,7 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
             + ("" if math.isnan(since) else " Since {since:step}."),
             null=f"as many images at random; {control.sizes['network']} untrained networks, units of the same rank",
             p=float(np.maximum(one["auc_p"], law.p[unit])),
+            floor=float(table["auc_p"].attrs.get("floor", 0.0)),
             n=int(table.attrs["n_examples"]),
             units="AUC",
             call=f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}")).isel({layer.axis}={unit})',
@@ -114,9 +115,10 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
     over_images = causal.logits.mean_above_zero(changes[:, judge])[1].p
     over_labels = causal.logits.mean_above_zero(beyond[:, judge])[1].p
     directions = statistics.family_wise(effects["loss_increase_p"].values)
-    law = beyond_rank(control, "loss")
+    law, columns = beyond_rank(control, "loss"), _columns(effects, layer.axis)
+    floor = float(effects["loss_increase_p"].attrs["floor"])
     for unit in range(layer.size):
-        one = effects.isel({layer.axis: unit})
+        one = {name: column[unit] for name, column in columns.items()}
         numbers = {
             f"loss{end}": float(one[f"loss_increase{end}"]) for end in ("", "_low", "_high", "_null_low", "_null_high")
         }
@@ -150,6 +152,8 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
             "loses most: {drop:1%} of its images.",
             null=f"{effects.attrs['null']}; labels at random; {control.sizes['network']} untrained networks, units of the same rank",
             p=float(max(ps)) if all(math.isfinite(p) for p in ps) else math.nan,
+            floor=floor,
+            draws=int(effects["loss_increase_p"].attrs["draws"]) if floor else 0,
             n=int(effects.attrs["n_examples"]),
             units="nats",
             call=f'nm.analysis.causal.ablate_all(run.model(), run.probe, "{layer.hook_point}").isel({layer.axis}={unit})',
