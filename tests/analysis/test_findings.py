@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +123,20 @@ def test_a_foreign_modules_run_is_refused_with_what_can_be_done(tmp_path: Path) 
     nm.train(net, nm.data.load("digits"), nm.TrainConfig(epochs=1), observers=[recorder])
     with pytest.raises(RunError, match="one by one"):
         first_look(nm.Run.open(tmp_path / "run"))
+
+
+def test_where_no_two_classes_are_learned_no_order_of_them_is_shown(tmp_path: Path) -> None:
+    digits = nm.data.load("digits")
+    shuffled = replace(digits.test, labels=np.random.default_rng(5).permutation(digits.test.labels))
+    training = nm.TrainConfig(epochs=4, learning_rate=5e-3)
+    net = nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(12,)), 0)
+    nm.train(net, replace(digits, test=shuffled), training, observers=[nm.Recorder(tmp_path / "run", RECORD)])
+    (claim,) = (
+        c for c in findings(nm.Run.open(tmp_path / "run")) if c.rule == "classes are learned at different times"
+    )
+    assert not claim.shown
+    assert claim.p == 1
+    assert claim.numbers["never"] == 10 - claim.numbers["known"]
+    assert np.isnan([claim.numbers[name] for name in ("first", "first_at", "last", "last_at")]).all()
+    assert claim.sentence == "the classes are not shown to be learned at different times."
+    assert np.isnan(claim.least), "no such effect would have been shown"

@@ -101,24 +101,25 @@ def generalizes(look: FirstLook) -> Iterator[Claim]:
 )
 def order(look: FirstLook) -> Iterator[Claim]:
     """Of the classes that are not predicted by most from the start: an untrained network that predicts one class for everything has
-    "learned" it at step 0.
+    "learned" it at step 0. Not shown where fewer than two of them reach 50%.
     """
     table = look["predictions.learning_order"]
     at, when, labels = table["class_learnt_at"].values, table["learnt_at"].values, table["label"].values
     learned = np.flatnonzero((at > 0) | np.isnan(at))
     learned = learned[np.isin(learned, labels)]
     reached = learned[np.isfinite(at[learned])]
-    if len(look.run.steps) < 2 or len(reached) < 2:
+    if len(look.run.steps) < 2 or len(learned) < 2:
         return
     groups = [np.nan_to_num(when[labels == label], nan=np.inf) for label in learned]
     ranked = np.split(stats.rankdata(np.concatenate(groups)), np.cumsum([len(g) for g in groups])[:-1])
     n, total = sum(len(g) for g in groups), float(np.concatenate(ranked).var() * sum(len(g) for g in groups))
     if total == 0:
         return
+    ordered = len(reached) > 1  # else no class comes first and none last
     middle = (n + 1) / 2
     between = sum(len(g) * (g.mean() - middle) ** 2 for g in ranked) / total
     freedom = len(learned) - 1
-    first, last = (int(reached[pick(at[reached])]) for pick in (np.argmin, np.argmax))
+    ends = [int(reached[pick(at[reached])]) for pick in (np.argmin, np.argmax)] if ordered else [math.nan] * 2
     low, high = (float(stats.chi2.ppf(end / 100, freedom)) / (n - 1) for end in statistics.INTERVAL)
     yield Claim(
         rule="classes are learned at different times",
@@ -127,10 +128,11 @@ def order(look: FirstLook) -> Iterator[Claim]:
         yes="class {first:,} reaches 50% first ({first_at:step}), class {last:,} last ({last_at:step}).",
         no="the classes are not shown to be learned at different times.",
         numbers={
-            "first": first,
-            "first_at": float(at[first]),
-            "last": last,
-            "last_at": float(at[last]),
+            **dict(zip(("first", "last"), ends, strict=True)),
+            **{
+                f"{name}_at": float(at[end]) if ordered else math.nan
+                for name, end in zip(("first", "last"), ends, strict=True)
+            },
             "between": between,
             "between_null_low": low,
             "between_null_high": high,
@@ -142,11 +144,11 @@ def order(look: FirstLook) -> Iterator[Claim]:
         "{between_null_high:1%}. Classes that never reach 50%: {never:,}; predicted for most of their images at "
         "initialization and left out: {known:,}.",
         null="shuffled labels (Kruskal and Wallis)",
-        p=float(stats.chi2.sf(between * (n - 1), freedom)),
+        p=float(stats.chi2.sf(between * (n - 1), freedom)) if ordered else 1.0,
         n=n,
         units="share of variance",
         call='nm.analysis.predictions.learning_order(run.activations("logits"))',
-        critical=lambda level: float(stats.chi2.isf(level, freedom)) / (n - 1),
+        critical=(lambda level: float(stats.chi2.isf(level, freedom)) / (n - 1)) if ordered else None,
     )
 
 
