@@ -51,22 +51,23 @@ def ablate_all(
     progress: Callable[[int, int], None] | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Cuts out each unit (or channel) of a hook point in turn and lets the network answer all images, [unit].
+    """Ablates each unit (or channel) of a hook point in turn and lets the network answer all images, [unit].
 
     ``method``: ``zero`` sets it to 0, ``mean`` to its mean over ``reference`` (each position of a map to its own),
     ``resample`` to its value on an image drawn from ``reference``, the average of ``resamples`` draws. ``reference`` are
     the same images unless given.
 
-    ``loss_change`` [unit, example]: change of the image's cross-entropy (nat); ``right_change`` [unit, example]: +1 where an
-    image is read rightly only now, -1 where only before (with ``resample`` the mean). ``accuracy_drop`` [unit]: share of the
-    images lost (-1..1), with ``…_low``, ``…_high``, a bootstrap interval over images, and ``…_q``: how likely images lost
-    would outnumber images won so by chance (exact sign test, McNemar 1947, false-discovery control over the layer);
-    ``accuracy_drop_by_class`` [unit, class], NaN for a class without images. ``loss_increase`` [unit] (nat) with its
-    interval, and beside random directions of the same norm: ``…_null_low``, ``…_null_high``, ``…_p`` (one-sided, its tail by
-    `statistics.tail_p`: a unit
-    that costs more than a direction no unit owns) and ``…_q``; see `ablate_directions`, also for the number of ``draws``: k
-    such units among n can't have a q below n / (k (1 + draws)).
-    ``loss_increase_sd``: over the draws of ``resample``. A dead unit gives exactly 0, and p 1.
+    ``loss_change`` [unit, example]: change of the image's cross-entropy (nats); ``right_change`` [unit, example]: +1 where an image is
+    newly right, -1 where it is newly wrong (with ``resample`` the mean). ``accuracy_drop`` [unit]: the fall in accuracy (-1..1), with
+    ``…_low``, ``…_high``, a bootstrap interval over images, and beside an exact sign test (McNemar 1947: of the images that change, as
+    many would become right as wrong): ``…_null_low``, ``…_null_high``, ``…_p``, ``…_q`` over the layer, ``…_shown``;
+    ``accuracy_drop_by_class`` [unit, class], NaN for a class without images.
+
+    ``loss_increase`` [unit] (nats) with its interval, and beside random directions of the same norm: ``…_null_low``, ``…_null_high``,
+    ``…_p`` (one-sided: a unit whose ablation raises the loss more than a direction that no unit owns), ``…_q`` and ``…_shown``. See
+    `ablate_directions` for these directions, which leave the orthant of a ReLU unless ``within="orthant"``, and for the number of
+    ``draws``: from 149 on the tail of p is fitted (`statistics.tail_p`); with fewer, k such units among n can't have a q below
+    n / (k (1 + draws)). ``loss_increase_sd``: over the draws of ``resample``. A dead unit gives exactly 0, and p 1.
 
     Exact: between hook point and next map only pooling may lie, and the change passes that map as one column or kernel;
     otherwise the pass runs again from the hook point, and for other modules from the images. ``progress(done, total)`` counts

@@ -47,8 +47,10 @@ def patch_between(
     corrupted one's. Both results are (patched - corrupted) / (clean - corrupted), sums over the pairs:
     ``denoising``: the unit's clean value is put into the corrupted run; 0: nothing comes back, 1: everything.
     ``noising``: its corrupted value is put into the clean run; 1: nothing is lost, 0: everything. For both ``…_low``,
-    ``…_high`` (bootstrap over pairs), ``…_null_low``, ``…_null_high`` (random directions of the same norm in each run),
-    ``…_p`` (two-sided) and ``…_q``; ``…_by_pair`` [unit, example], NaN where clean and corrupted give the same metric; and
+    ``…_high`` (bootstrap over pairs), ``…_null_low``, ``…_null_high`` (random directions of the same norm in each run, as in
+    `ablate_directions`: a channel's difference of maps enters through a random mix of the channels; they leave the orthant of a ReLU
+    unless ``within="orthant"``), ``…_p`` (two-sided), ``…_q`` and ``…_shown``;
+    ``…_by_pair`` [unit, example], NaN where clean and corrupted give the same metric; and
     ``…_whole``: the whole layer patched, 1 and 0 by construction where nothing goes past the layer. All are NaN where the
     sums are equal. ``metric_clean``, ``metric_corrupted`` [example].
     Errors: DataError where the images are not pairs; otherwise as `ablate_all`.

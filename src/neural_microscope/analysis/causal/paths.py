@@ -48,8 +48,9 @@ def path_patching(
     run, in which all else is clean. Between them the change may pass any unit (of adjacent layers: none); past the receiver
     it goes on as usual. ``effect`` = (M_path - M_clean) / (M_corrupted - M_clean), sums over pairs: 0 nothing, 1 all of it;
     with ``…_low``, ``…_high`` (bootstrap over pairs), ``…_by_pair`` [unit, example], ``…_null_low``, ``…_null_high``: the same
-    when the sender's layer moves by the same norm in a random direction instead, ``…_p`` (two-sided; 39 draws can reach
-    0.05) and ``…_q`` over the receivers. ``receiver_change`` [unit]: mean change of the receiver's activation. NaN as in
+    when the sender's layer moves by the same norm in a random direction instead (a channel's own difference of maps by a random mix of
+    channels), ``…_p`` (two-sided; 39 draws can reach 0.05), ``…_q`` over the receivers and ``…_shown``.
+    ``receiver_change`` [unit]: mean change of the receiver's activation. NaN as in
     `patch_between`. Errors: HookError where the receiver comes first or a unit does not exist.
     """
     (start, unit), (end, _) = sender, receiver
