@@ -166,7 +166,7 @@ def test_demo_without_mnist_uses_the_digits_loudly_ends_with_the_page_and_reuses
     done = microscope("demo", "--short", "--out", out)
     assert done.returncode == 0, done.stderr
     assert "NOT mnist" in done.stdout
-    assert "- MLP: it reads" in done.stdout
+    assert "- MLP: test accuracy" in done.stdout
     page = out / "report.html"
     assert str(page) in done.stdout
     text = page.read_text("utf-8")
