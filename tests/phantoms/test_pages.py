@@ -322,6 +322,8 @@ def helper(x):
     return FACTOR * x
 
 def toy(x):
+    if not len(x):
+        raise ValueError(f"no x … of {len(x)}" "; give some")  # ∑ of nothing
     return statistics.p_values(helper(x), x)
 
 def other(x):
@@ -347,6 +349,7 @@ def test_a_measures_hash_changes_with_what_it_is_made_of_and_with_nothing_else(
     usual = mark()
     assert mark() == usual
     assert mark("# a comment", "# another") == mark('"""A docstring."""', '"""Other\n\n    words."""') == usual
+    assert mark("give some", 'give"\n        " one') == mark("no x …", "there is no x of") == usual, "what it only says"
     assert mark("3 * x", "4 * x") == usual, "what it does not use"
     assert mark("FACTOR = 2", "FACTOR = 5") != usual
     assert mark("return FACTOR * x", "return FACTOR + x") != usual

@@ -123,16 +123,23 @@ def _imports(node: ast.stmt, module: str) -> Iterator[tuple[str, tuple[str, str]
 
 @cache
 def _bare(module: str) -> list[str]:
-    """A module's lines without comments, docstrings and blanks."""
-    lines = (source := _source(module)).splitlines()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            lines[token.start[0] - 1] = lines[token.start[0] - 1][: token.start[1]]
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            end = node.end_lineno or node.lineno
-            lines[node.lineno - 1 : end] = [""] * (end - node.lineno + 1)
-    return ["".join(line.split()) for line in lines]
+    """A module's lines without comments, docstrings, blanks, and what is only said: f-strings, and strings with a blank in them."""
+    source = _source(module)
+    lines = [line.encode() for line in source.splitlines()]
+    cuts = [
+        (*t.start, *t.end) for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type == tokenize.COMMENT
+    ]
+    cuts = [(line, len(lines[line - 1].decode()[:start].encode()), end, sys.maxsize) for line, start, end, _ in cuts]
+    left: list[ast.AST] = [ast.parse(source)]
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and " " in str(node.value)):
+            cuts.append((node.lineno, node.col_offset, node.end_lineno or 0, node.end_col_offset or 0))
+        else:
+            left += ast.iter_child_nodes(node)
+    for first, start, last, end in sorted(cuts, reverse=True):
+        lines[first - 1 : last] = [lines[first - 1][:start] + lines[last - 1][end:], *[b""] * (last - first)]
+    return ["".join(line.decode().split()) for line in lines]
 
 
 def _modules(name: str) -> list[str]:
