@@ -173,8 +173,9 @@ def tail_p(
     sign = -1 if side == "below" else 1
     mean, spread = null.mean(0), null.std(0, ddof=1)
     few = (p * (1 + len(null)) - 1 < FEWEST_BEYOND) & np.isfinite(spread) & (spread > TIE * np.abs(mean))
+    parts = sign * (null - mean)
     with np.errstate(divide="ignore", invalid="ignore"):
-        skew = stats.skew(sign * null, axis=0)
+        skew = (parts**3).mean(0) / (parts**2).mean(0) ** 1.5
         fitted = stats.pearson3.sf((sign * (values - mean) - rounding) / spread, skew)
     fitted = np.where(np.isnan(fitted), p, np.clip(fitted, 1e-9, (1 + FEWEST_BEYOND) / (1 + len(null))))
     return np.where(few & ~np.isnan(values), fitted, p)

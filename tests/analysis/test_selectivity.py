@@ -60,13 +60,50 @@ def test_empty_layers_raise_no_more_alarms_than_declared() -> None:
     assert np.mean(alarms) <= 0.15  # 5 % declared; 6 of 40 or fewer come by chance in 99.9 % of such tests
 
 
-def test_the_auc_is_scikit_learns_on_the_judging_half(planted: xr.DataArray) -> None:
+def test_the_auc_is_scikit_learns_on_each_half_for_the_class_of_the_other(planted: xr.DataArray) -> None:
     table = selectivity.class_selectivity(planted)
-    _, judge = halves(LABELS)
+    first, second = halves(LABELS, key=planted.values)
     for unit in (0, 3, 4):
-        preferred = int(table["preferred"][unit])
-        expected = roc_auc_score(LABELS[judge] == preferred, planted.values[judge, unit])
-        assert float(table["auc"][unit]) == pytest.approx(expected)
+        x, found = planted.values[:, unit], []
+        for choose, judge in ((first, second), (second, first)):
+            chosen = np.argmax([x[choose][LABELS[choose] == c].mean() for c in range(10)])
+            found.append(roc_auc_score(LABELS[judge] == chosen, x[judge]))
+        assert float(table["auc"][unit]) == pytest.approx(np.mean(found))
+
+
+def test_nothing_hangs_on_the_order_in_which_the_images_came(planted: xr.DataArray) -> None:
+    again = planted.isel(example=np.random.default_rng(1).permutation(400))
+    for measure in (selectivity.class_selectivity, selectivity.tuning, selectivity.basis_comparison):
+        xr.testing.assert_identical(measure(planted, draws=9), measure(again, draws=9))  # type: ignore[operator]
+    lives = [selectivity.over_time(xr.concat([acts, acts], "snapshot")) for acts in (planted, again)]
+    xr.testing.assert_identical(*lives)
+
+
+def test_one_perfect_unit_of_a_wide_layer_is_shown_with_default_settings() -> None:
+    labels = np.arange(1000) % 10
+    x = np.random.default_rng(0).exponential(1, (1000, 64))
+    x[:, 5] = labels == 3
+    table = selectivity.class_selectivity(acts(x, labels))
+    for name in ("auc", "selectivity", "mutual_information", "precision", "monosemanticity"):
+        assert np.flatnonzero(table[f"{name}_shown"]).tolist() == [5]
+    lives = selectivity.over_time(acts(x, labels).expand_dims("snapshot")).isel(snapshot=-1)
+    for name in ("preferred", "auc", "auc_p", "auc_q", "auc_shown"):
+        np.testing.assert_array_equal(lives[name], table[name])
+
+
+def test_intervals_are_given_from_20_active_images_and_10_of_the_class_on() -> None:
+    rng = np.random.default_rng(0)
+    x = np.zeros((100, 3))
+    for unit, active in enumerate((19, 20, 100)):
+        x[rng.permutation(100)[:active], unit] = rng.exponential(1, active)
+    table = selectivity.class_selectivity(acts(x, np.arange(100) % 10), draws=9)
+    assert table["few"].values.tolist() == [True, False, False]
+    small = selectivity.class_selectivity(acts(x[:, 2:], np.arange(100) % 12), draws=9)  # nine images a class at most
+    assert small["few"].values.tolist() == [True]
+    for name in ("auc", "selectivity"):
+        for end in ("low", "high"):
+            assert np.isfinite(table[f"{name}_{end}"]).values.tolist() == [False, True, True]
+            assert np.isnan(small[f"{name}_{end}"]).all()
 
 
 def test_negative_class_means_make_the_index_nan_and_leave_the_auc() -> None:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy import stats
-from sklearn.metrics import mutual_info_score, roc_auc_score
+from sklearn.metrics import mutual_info_score
 
 import neural_microscope as nm
 from neural_microscope.analysis import selectivity
 from neural_microscope.errors import DataError
-from neural_microscope.statistics import halves, shuffles, spearman
+from neural_microscope.statistics import canonical_order, halves, shuffles, spearman
 
 LABELS = np.arange(400) % 10
 CLASS_ENTROPY = -(0.1 * np.log2(0.1) + 0.9 * np.log2(0.9))
@@ -54,9 +54,11 @@ def test_a_unit_that_fires_for_one_class_only_has_all_its_measures_in_closed_for
 def test_mutual_information_is_scikit_learns_on_the_same_bins(digits: xr.DataArray) -> None:
     table = selectivity.class_selectivity(digits, draws=30)
     labels, n = digits["label"].values, digits.sizes["example"]
+    order = canonical_order(labels, digits.values)
+    labels = labels[order]
     fakes = list(shuffles(labels, 30, 0))
     for unit in np.flatnonzero(~table["gated"].values)[:6]:
-        ranks = stats.rankdata(digits.values[:, unit])
+        ranks = stats.rankdata(digits.values[order, unit])
         binned = np.floor((ranks - 0.5) / n * 30).astype(int)
         raw, *chance = (mutual_info_score(binned, order) / np.log(2) for order in [labels, *fakes])
         assert float(table["mutual_information_bias"][unit]) == pytest.approx(np.mean(chance))
@@ -76,32 +78,41 @@ def test_the_bias_of_counting_is_millers_for_untied_noise() -> None:
 
 def test_shuffles_in_blocks_are_the_plain_loop(digits: xr.DataArray) -> None:
     table = selectivity.class_selectivity(digits, draws=40, seed=3)
-    x, labels = digits.values.astype(float), digits["label"].values
-    choose, judge = halves(labels, 3)
+    order = canonical_order(digits["label"].values, digits.values)
+    x, labels = digits.values[order].astype(float), digits["label"].values[order]
     unit = int(np.flatnonzero(~table["gated"].values)[2])
 
-    def auc(order: np.ndarray) -> float:
-        means = [x[choose, unit][order[choose] == c].mean() for c in range(10)]
-        return roc_auc_score(order[judge] == np.argmax(means), x[judge, unit])
+    def index(fake: np.ndarray) -> float:
+        best, rest = [], []
+        first, second = halves(labels, 3)
+        for choose, judge in ((first, second), (second, first)):
+            chosen = np.argmax([x[choose, unit][fake[choose] == c].mean() for c in range(10)])
+            means = [x[judge, unit][fake[judge] == c].mean() for c in range(10)]
+            best.append(means[chosen])
+            rest.append(np.delete(means, chosen).mean())
+        best, rest = np.mean(best), np.mean(rest)
+        return float((best - rest) / (best + rest + 1e-3))
 
-    null = np.array([auc(order) for order in shuffles(labels, 40, 3)])
-    assert float(table["auc"][unit]) == pytest.approx(auc(labels))
-    assert float(table["auc_null_low"][unit]) == pytest.approx(np.percentile(null, 2.5))
-    assert float(table["auc_null_high"][unit]) == pytest.approx(np.percentile(null, 97.5))
-    assert float(table["auc_p"][unit]) == pytest.approx((1 + (null >= auc(labels)).sum()) / 41)
+    null = np.array([index(fake) for fake in shuffles(labels, 40, 3)])
+    assert float(table["selectivity"][unit]) == pytest.approx(index(labels))
+    assert float(table["selectivity_null_low"][unit]) == pytest.approx(np.percentile(null, 2.5))
+    assert float(table["selectivity_null_high"][unit]) == pytest.approx(np.percentile(null, 97.5))
+    assert float(table["selectivity_p"][unit]) == pytest.approx((1 + (null >= index(labels)).sum()) / 41)
 
 
-def test_precision_is_the_share_among_the_strongest_of_the_judging_half() -> None:
+def test_precision_is_the_share_among_the_strongest_of_each_half() -> None:
     x = noise(5) + 2.0 * (LABELS[:, None] == np.arange(5))
     table = selectivity.class_selectivity(acts(x), draws=20)
-    choose, judge = halves(LABELS)
+    first, second = halves(LABELS, key=x)
     k = table.attrs["n_top"]
     assert k == 20  # as many as a class has in a half
     for unit in range(5):
-        modal = np.bincount(LABELS[choose][np.argsort(-x[choose, unit])[:k]]).argmax()
-        expected = (LABELS[judge][np.argsort(-x[judge, unit])[:k]] == modal).mean()
+        found = []
+        for choose, judge in ((first, second), (second, first)):
+            modal = np.bincount(LABELS[choose][np.argsort(-x[choose, unit])[:k]]).argmax()
+            found.append((LABELS[judge][np.argsort(-x[judge, unit])[:k]] == modal).mean())
         assert int(table["modal"][unit]) == modal == unit
-        assert float(table["precision"][unit]) == pytest.approx(expected)
+        assert float(table["precision"][unit]) == pytest.approx(np.mean(found))
 
 
 def test_images_that_tie_for_the_last_places_share_them() -> None:

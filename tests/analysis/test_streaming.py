@@ -35,7 +35,7 @@ def test_it_is_what_the_measures_give_of_the_whole_log(run: nm.Run) -> None:
         acts = run.activations(name)
         assert table["step"].values.tolist() == run.steps
         over_time = measures.selectivity.over_time(acts)
-        for variable in ("preferred", "selectivity", "auc", "auc_q", "beyond_chance", "gated"):
+        for variable in ("preferred", "selectivity", "auc", "auc_q", "auc_shown", "gated"):
             np.testing.assert_array_equal(table[variable], over_time[variable])
         drift = measures.similarity.drift(acts, reference=0, components=2, draws=5)
         np.testing.assert_allclose(table["cka"], drift["cka"], rtol=1e-9)

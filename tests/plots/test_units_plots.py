@@ -88,7 +88,7 @@ def test_no_text_is_cut_off_and_no_label_covers_another(name: str) -> None:
 def raster() -> tuple[np.ndarray, np.ndarray]:
     """The raster's colours, and the units' order as the picture sorts them."""
     figure = plots.selectivity_over_time(LIVES)
-    last = np.where(LIVES["beyond_chance"][-1], LIVES["preferred"][-1], 99)
+    last = np.where(LIVES["auc_shown"][-1], LIVES["preferred"][-1], 99)
     order = np.lexsort((LIVES["since"].fillna(np.inf).values, last))
     return np.asarray(figure.axes[0].images[0].get_array()), order
 
@@ -99,7 +99,7 @@ def test_a_life_is_in_its_classes_colours_and_faint_where_not_beyond_chance() ->
     for row, unit in enumerate(order):
         for snapshot in range(4):
             colour = np.array(to_rgb(look.of_class(int(LIVES["preferred"][snapshot, unit]))))
-            if LIVES["beyond_chance"][snapshot, unit]:
+            if LIVES["auc_shown"][snapshot, unit]:
                 np.testing.assert_allclose(shown[row, snapshot], colour)
             else:
                 paper = np.array(to_rgb(look.paper))

@@ -38,7 +38,7 @@ def stream(
 
     Each snapshot's variables are those that the measures give of it alone, with their nulls: ``cka`` with the reference
     (`similarity.cka`, [snapshot]); ``explained``, ``eigen_gap`` and ``above_chance`` of its own ``components`` leading components
-    (`geometry.pca`, [snapshot, component]); ``preferred``, ``selectivity``, ``auc`` and ``beyond_chance`` of its units
+    (`geometry.pca`, [snapshot, component]); ``preferred``, ``selectivity``, ``auc`` and ``auc_shown`` of its units
     (`selectivity.over_time`, [snapshot, unit]). What joins snapshots, such as ``since`` or scores on one basis, is not among them.
     Convolutional layers are read as the mean of each map. Errors: UnknownName for what was not recorded.
     """

@@ -143,7 +143,7 @@ def selectivity_over_time(lives: xr.Dataset, *, look: Look) -> Plot:
     """
     axis = str(lives["since"].dims[0])
     preferred, beyond, gated = (
-        lives[n].transpose("snapshot", axis).values.T for n in ("preferred", "beyond_chance", "gated")
+        lives[n].transpose("snapshot", axis).values.T for n in ("preferred", "auc_shown", "gated")
     )
     since = lives["since"].values
     last = np.where(beyond[:, -1], preferred[:, -1], 1 + preferred.max(initial=0))

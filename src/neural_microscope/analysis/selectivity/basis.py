@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,7 +13,7 @@ from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
 from ...measure import measure
-from ...statistics import null_band, p_values, shuffles
+from ...statistics import beside, shuffles
 from . import judging
 
 Directions = xr.DataArray | np.ndarray
@@ -75,18 +76,18 @@ def basis_comparison(
     rotations as the null.
 
     ``auc``: mean over a basis's directions of how well each tells one class from the rest, class and sign chosen on
-    one half of the examples and judged on the other (0.5..1 but for chance). ``mutual_information``: mean of the
+    each half of the examples and judged on the other (0.5..1 but for chance). ``mutual_information``: mean of the
     information between activation and class, in 30 equal-count bins, minus its mean over 5 label shuffles, bits. Both are
     blind to a direction's sign and length, so that units, components and rotations compare.
-    ``…_null_low``, ``…_null_high``, ``…_p`` (two-sided): the same mean over as many axes of ``draws`` random rotations of
-    the space. Within it, the units are no privileged basis; above or below, they are. A p below 0.05 takes 40 draws.
+    ``…_null_low``, ``…_null_high``, ``…_p`` (two-sided), ``…_shown``: the same mean over as many axes of ``draws`` random rotations of
+    the space. Shown means that the units are a privileged basis, for better or worse. A p below 0.05 takes 40 draws.
     ``…_by_component`` [basis, component]: each direction's own value, NaN beyond ``n_components``. Directions that
     `class_selectivity` would gate are left out. Principal components hold more variance than random directions and so
     may tell more (Dey et al. 2020). Of several snapshots the last. [basis] starts with "units" (or "channels").
     """
     acts = named.last(acts)
     axis = unit_axis(acts.dims)
-    x, labels = named.matrix(acts), named.labels(acts)
+    x, labels = judging.examples(acts)
     alive = np.ptp(x, axis=0) > 0
     bases = {f"{axis}s": x}
     for name, matrix in (directions or {}).items():
@@ -96,28 +97,21 @@ def basis_comparison(
     each = [_directions(z[:, ~judging.gated(z)], labels, fakes, split) for z in bases.values()]
     counts = np.array([len(auc) for auc, _ in each])
     null = _random(x[:, alive], labels, fakes, split, draws, seed)
-    columns: dict[str, tuple[object, np.ndarray, dict[str, str]]] = {}
-    for number, (name, unit) in enumerate((("auc", "1"), ("mutual_information", "bit"))):
+    columns: dict[str, tuple[Any, ...]] = {}
+    for number, (name, units) in enumerate((("auc", "1"), ("mutual_information", "bit"))):
         by = np.full((len(bases), counts.max(initial=1)), np.nan)
         for row, values in enumerate(each):
             by[row, : counts[row]] = values[number]
         chance = np.stack([_mean(null[number], count) for count in counts], 1)  # [draw, basis]
         value = np.array([_mean(values[number][None], len(values[number]))[0] for values in each])
-        low, high = null_band(chance)
-        for end, found in (
-            ("", value),
-            ("_null_low", low),
-            ("_null_high", high),
-            ("_p", p_values(value, chance, side="both")),
-        ):
-            columns[f"{name}{end}"] = ("basis", found, {"units": "1" if end == "_p" else unit})
-        columns[f"{name}_by_component"] = (("basis", "component"), by, {"units": unit})
+        columns |= beside(name, value, chance, "basis", side="both", units=units, family=False)
+        columns[f"{name}_by_component"] = (("basis", "component"), by, {"units": units})
     return xr.Dataset(
         {**columns, "n_components": ("basis", counts)},
         coords={"basis": list(bases)},
         attrs={
             "n_examples": len(labels),
-            "n_judged": len(split[1]),
+            "n_judged": len(labels),
             "hook_point": acts.name or "",
             "null": f"{draws} random rotations of the layer's space, as many axes as the basis has",
             "seed": seed,
@@ -153,12 +147,9 @@ def _directions(
     if not z.shape[1]:
         return np.empty(0), np.empty(0)
     classes = int(labels.max()) + 1
-    first, second = (_auc(z[half], labels[half], classes) - 0.5 for half in split)
-    chosen = judging.highest(np.abs(first))
-    auc = 0.5 + np.sign(judging.of_class(first, chosen)) * judging.of_class(second, chosen)
     binned = judging.bins(z)
     raw, *chance = judging.information(binned, np.vstack([labels[None], fakes]), classes)
-    return auc, raw - np.mean(chance, 0)
+    return _best_auc(z, labels, classes, split), raw - np.mean(chance, 0)
 
 
 def _auc(z: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
@@ -167,11 +158,11 @@ def _auc(z: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def auc_gap(acts: xr.DataArray, *, draws: int = 8, seed: int = 0) -> float:
-    """Mean AUC of the units less that of the axes of ``draws`` random rotations, the class and sign chosen on one half of the examples
+    """Mean AUC of the units less that of the axes of ``draws`` random rotations, the class and sign chosen on each half of the examples
     and judged on the other: -0.5..0.5. Above 0, single units tell the classes apart better than random directions do. ``acts``
     [example, unit] (or channel) with the coordinate ``label``. NaN where no unit can be judged.
     """
-    x, labels = named.matrix(acts), named.labels(acts)
+    x, labels = judging.examples(acts)
     z = x[:, ~judging.gated(x)]
     if not z.shape[1]:
         return float("nan")
@@ -183,7 +174,10 @@ def auc_gap(acts: xr.DataArray, *, draws: int = 8, seed: int = 0) -> float:
 
 
 def _best_auc(z: np.ndarray, labels: np.ndarray, classes: int, split: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """AUC of the class and sign chosen on the other half, [direction]."""
-    first, second = (_auc(z[half], labels[half], classes) - 0.5 for half in split)
-    chosen = judging.highest(np.abs(first))
-    return 0.5 + np.sign(judging.of_class(first, chosen)) * judging.of_class(second, chosen)
+    """AUC of the class and sign chosen on each half and judged on the other, [direction]."""
+    halves = [_auc(z[half], labels[half], classes) - 0.5 for half in split]
+    found = []
+    for chosen_on, judged_on in (halves, halves[::-1]):
+        chosen = judging.highest(np.abs(chosen_on))
+        found.append(np.sign(judging.of_class(chosen_on, chosen)) * judging.of_class(judged_on, chosen))
+    return 0.5 + judging.both(found)

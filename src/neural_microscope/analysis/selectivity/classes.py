@@ -10,7 +10,7 @@ import xarray as xr
 from ... import named
 from ...axes import unit_axis
 from ...measure import measure
-from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, p_values, shuffles
+from ...statistics import ONE_NETWORK, beside, bootstrap_mean, null_band, shuffles
 from . import judging
 
 EPSILON = 1e-3
@@ -123,19 +123,16 @@ def tuning(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset
     ``mean`` with ``mean_low``, ``mean_high`` (95 % bootstrap over the class's images) and ``mean_null_low``,
     ``mean_null_high`` (shuffled labels: as many images of any class); ``spread`` [quantile, class, unit], the 10, 50 and
     90 % quantiles over the images. ``explained`` [unit]: share of the unit's variance that lies between classes (eta²,
-    0..1), with its null band, ``explained_p`` and ``explained_q``, one-sided, over the layer. Of several snapshots the
-    last. NaN for classes without examples, and, in ``explained``, for units that `class_selectivity` would gate.
+    0..1), with its null band, ``explained_p``, ``explained_q`` and ``explained_shown``, one-sided, over the layer. Of several snapshots
+    the last. NaN for classes without examples, and, in ``explained``, for units that `class_selectivity` would gate.
     """
-    x, labels, axis = named.matrix(acts), named.labels(acts), unit_axis(acts.dims)
+    (x, labels), axis = judging.examples(acts), unit_axis(acts.dims)
     classes = int(labels.max()) + 1
     mean, low, high, spread = _curves(x, labels, classes, seed)
     chance = [_fake(x, o, classes) for o in judging.blocks(np.stack(list(shuffles(labels, draws, seed))), classes)]
-    null_low, null_high = judging.band(np.concatenate([means for means, _ in chance]))
+    null_low, null_high = null_band(np.concatenate([means for means, _ in chance]))
     null = np.concatenate([explained for _, explained in chance])
-    explained = _fake(x, labels[None], classes)[1][0]
     away = judging.gated(x)
-    explained, null = np.where(away, np.nan, explained), np.where(away, np.nan, null)
-    p = p_values(explained, null)
     curve = ("class", axis)
     return xr.Dataset(
         {
@@ -145,10 +142,7 @@ def tuning(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset
             "mean_null_low": (curve, null_low, {"units": "activation"}),
             "mean_null_high": (curve, null_high, {"units": "activation"}),
             "spread": (("quantile", *curve), spread, {"units": "activation"}),
-            "explained": (axis, explained, {"units": "1"}),
-            **dict(zip(("explained_null_low", "explained_null_high"), _on(axis, *judging.band(null)), strict=True)),
-            "explained_p": (axis, p),
-            "explained_q": (axis, false_discovery(p)),
+            **beside("explained", _fake(x, labels[None], classes)[1][0], null, axis, tail=True, where=~away),
             "gated": (axis, away),
         },
         coords={"quantile": list(QUANTILES), **named.kept(named.last(acts), "step")},
@@ -182,7 +176,3 @@ def _fake(x: np.ndarray, orders: np.ndarray, classes: int) -> tuple[np.ndarray, 
     total = ((x - x.mean(0)) ** 2).sum(0)
     between = np.nansum(counts * means**2, 1) / np.where(total, total, np.nan)
     return means + x.mean(0), between
-
-
-def _on(axis: str, *arrays: np.ndarray) -> list[tuple[str, np.ndarray, dict[str, str]]]:
-    return [(axis, array, {"units": "1"}) for array in arrays]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import xarray as xr
 from scipy.stats import rankdata
 
+from ... import named
 from ...errors import DataError
-from ...statistics import INTERVAL, halves, null_band
+from ...statistics import canonical_order, halves
 
 RAREST = 0.01
 """A unit above 0 for a smaller share of the examples has a selectivity that means little."""
@@ -18,6 +20,13 @@ BINS = 30
 """Bins of equal count for the mutual information."""
 
 _ROOM = 4_000_000
+
+
+def examples(acts: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    """(activations [example, unit], labels [example]) in `canonical_order`, so that nothing hangs on how the images came."""
+    x, labels = named.matrix(acts), named.labels(acts)
+    order = canonical_order(labels, x)
+    return x[order], labels[order]
 
 
 def gated(x: np.ndarray, signed: bool | None = None) -> np.ndarray:
@@ -31,11 +40,11 @@ def gated(x: np.ndarray, signed: bool | None = None) -> np.ndarray:
 
 
 def split(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """`statistics.halves`, of which neither may be empty: otherwise a DataError."""
-    choose, judge = halves(labels, seed)
-    if not len(choose) or not len(judge):
+    """`statistics.halves` of examples in canonical order, of which neither may be empty: otherwise a DataError."""
+    first, second = halves(labels, seed)
+    if not len(first) or not len(second):
         raise DataError(f"{len(labels)} examples: there is nothing to judge on; take at least two of a class")
-    return choose, judge
+    return first, second
 
 
 def blocks(orders: np.ndarray, classes: int) -> Iterator[np.ndarray]:
@@ -67,6 +76,17 @@ def of_class(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return np.take_along_axis(values, chosen[..., None, :], -2)[..., 0, :]
 
 
+def crossed(choosing: Sequence[np.ndarray], judged: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Of each half's ``judged`` values [..., class, unit] those of the class that is highest in the other's ``choosing``, [..., unit]."""
+    return [of_class(values, highest(other)) for values, other in zip(judged, reversed(choosing), strict=True)]
+
+
+def both(pair: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean of the two halves' values; of one where the other has none."""
+    first, second = pair
+    return np.where(np.isnan(first), second, np.where(np.isnan(second), first, (first + second) / 2))
+
+
 def auc_by_class(rank_sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The chance that an example of the class lies above one of another, ties half, [..., class, unit], from the sums
     of the classes' ranks. NaN without examples on either side.
@@ -74,14 +94,6 @@ def auc_by_class(rank_sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     others = counts.sum(-2, keepdims=True) - counts
     pairs = counts * others
     return (rank_sums - counts * (counts + 1) / 2) / np.where(pairs, pairs, np.nan)
-
-
-def band(null: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`statistics.null_band` of draws [draw, ...]; much faster where none is NaN."""
-    if np.isnan(null).any():
-        return null_band(null)
-    low, high = np.percentile(null, INTERVAL, axis=0)
-    return low, high
 
 
 def shares_of_top(x: np.ndarray, k: int) -> np.ndarray:
