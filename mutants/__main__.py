@@ -33,7 +33,7 @@ SOURCES = (
     "plots/*.py",
     "explorer/payload.py",
 )
-PAGES = ("card.tsx", "missions.ts", "verdict.ts")
+PAGES = ("card.tsx", "claims.tsx", "missions.ts", "network.tsx", "chance.ts")
 TESTS = 25
 """Covering tests that a mutation gets at most."""
 SECONDS = 240

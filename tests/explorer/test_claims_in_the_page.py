@@ -244,8 +244,21 @@ def test_random_units_are_drawn_from_the_whole_layer_or_it_is_said_that_they_can
     )
     assert re.match(r"Each of the 3 other units in its place: \S+ to \S+ points \(3 draws\)", words(1, 1, 0))
     many = words(13, layer=0)
+    drop, drops = tab.evaluate(
+        """async () => {
+            const {lab} = microscope, last = lab.models[0].last;
+            const items = Array.from({length: 13}, (_, unit) => ({network: 0, layer: 0, unit, kind: 'zero', value: 0}));
+            const of = async changed => (await lab.evaluators[0].answers(last, lab.changes(0, changed, last))).accuracy;
+            const before = await of([]);
+            const drops = [];
+            for (let draw = 0; draw < 10; draw++) drops.push(before - await of(lab.elsewhere(items, draw)));
+            return [before - await of(items), drops]; }"""
+    )
     low, high = numbers(many.split("place: ")[1].split(" points")[0])
     assert low < high  # not one draw again and again
+    assert [low, high] == pytest.approx([-100 * max(drops), -100 * min(drops)], abs=0.051)
+    p = float(p_values(np.array(drop), np.array(drops)))
+    assert many.endswith(f"as large a fall: {probability(p, 1 / 11, 10)}.")
 
 
 @pytest.mark.browser
@@ -263,6 +276,48 @@ def test_p_in_the_page_is_the_librarys_to_the_letter(page: Path, opened: Opener)
         ps = [(1 + k) / (1 + draws) for k in range(draws + 1)]
         said = tab.evaluate("([ps, draws]) => ps.map(p => microscope.probability(p, draws))", [ps, draws])
         assert said == [probability(p, 1 / (1 + draws), draws) for p in ps]
+
+
+@pytest.mark.browser
+def test_a_mission_shows_the_counts_of_both_halves_and_where_it_can_be_seen(
+    page: Path, data: dict[str, Any], opened: Opener
+) -> None:
+    asked = data["networks"][0]["missions"]
+    assert {one["kind"] for one in asked} >= {"lost", "selective"}
+    tab = opened(page)
+    for number, mission in enumerate(asked):
+        tab.locator(".guide li button.link").nth(number).click()
+        place, unit = tab.locator(".mission"), mission["unit"]
+        if mission["kind"] == "selective":
+            order = np.argsort([-loss for loss in mission["loss"]])
+            rank = int(np.flatnonzero(order == mission["units"].index(unit))[0]) + 1
+            guess = 0 if rank == 1 else 1 if rank <= len(order) / 2 else 2
+            place.locator("input[type=radio]").nth(guess).check()
+            rows = [[mission[name][i] for name in ("units", "loss", "selectivity")] for i in order]
+            said = [f"number {rank} of {len(order)}", f"Unit {unit} has the highest selectivity"]
+        else:
+            place.locator("input[type=number]").fill(str(unit))
+            before = mission.get("before", [0, 0])
+            order = sorted(range(len(mission["counts"][0])), key=lambda i: (-mission["counts"][0][i], i))
+            rows = [[i, *(before[half] + mission["counts"][half][i] for half in (0, 1))] for i in order]
+            (first, second), (n, m) = rows[order.index(unit)][1:], mission["images"]
+            said = [f"without it {first} of {n} images", f"On the other half: {second} of {m}"]
+        place.get_by_role("button", name="Commit").click()
+        outcome = place.locator(".outcome")
+        outcome.wait_for()
+        assert outcome.get_attribute("data-right") == "true"
+        for words in said:
+            assert words in outcome.locator("p").first.inner_text()
+        shown = [one.get_attribute("data-claim") for one in outcome.locator(".claim").all()]
+        assert shown == mission["claims"]
+        assert shown
+        outcome.get_by_text("What came out").click()
+        outcome.locator("tbody tr").first.wait_for()
+        table = [numbers(row) for row in outcome.locator("tbody tr").all_inner_texts()]
+        for row, expected in zip(table, rows, strict=True):
+            assert row == pytest.approx(expected, abs=0.0051)
+        outcome.get_by_role("button", name="See it in the network").click()
+        tab.locator(".card h2", has_text=re.compile(rf"unit {unit}$")).wait_for()
 
 
 def seen(run: nm.Run, right: np.ndarray, selectivity: np.ndarray) -> LayerLook:
