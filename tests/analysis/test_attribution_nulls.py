@@ -326,7 +326,7 @@ def test_a_unit_favoured_by_construction_goes_further_than_random_directions() -
         low[:, 0, 0, :3] *= 0.1  # on the data its three pixels are almost dark
     result = attribution.activation_maximization(model, low, "layers.0.hook_pre", 7, seeds=(0,))
     assert float(result["reach_p"][0]) == 1 / 40
-    assert float(result["reach"][0]) > float(result["reach_null_high"])
+    assert float(result["reach"][0]) > float(result["reach_null_high"][0])
 
 
 def test_a_dead_unit_has_no_reach() -> None:

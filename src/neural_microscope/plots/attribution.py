@@ -187,7 +187,7 @@ def maximised(result: xr.Dataset, images: np.ndarray | None = None, *, most: int
             axes.set_title(text.replace("nan", "–"), fontsize=7.5, loc="center", fontweight="normal", pad=2)
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
     where, unit = result.attrs.get("hook_point", ""), result.attrs.get("unit", "")
-    low, high = float(result["reach_null_low"]), float(result["reach_null_high"])
+    low, high = float(result["reach_null_low"][0]), float(result["reach_null_high"][0])
     reach = float(result["reach"][0])
     said = (
         "is constant on the images"

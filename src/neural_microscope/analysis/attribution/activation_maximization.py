@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ...errors import DataError, HookError
 from ...hooks import evaluation, hooked
 from ...measure import measure
-from ...statistics import null_band, p_values, random_directions
+from ...statistics import beside, random_directions
 from .random_weights import random_networks
 from .target import BATCH, Images, by_unit, tensor
 
@@ -57,7 +57,7 @@ def activation_maximization(
     Beside it the data: ``best``, ``best_example``: the highest over ``images`` and where; ``percentile`` [seed]: per cent
     of the images that lie below; ``reach`` [seed] = (reached - mean) / (best - mean): 1 as high as the best image;
     NaN for a unit that is constant on the images (a dead one). Its null: the same ascent for ``draws`` random
-    directions of the hook point, each from noise of its own: ``reach_null_low``, ``reach_null_high``, ``reach_p`` [seed]
+    directions of the hook point, each from noise of its own: ``reach_null_low``, ``reach_null_high``, ``reach_p``, ``reach_shown`` [seed]
     (one-sided: how likely one gets as far), ``null_reach`` [draw], ``null_picture`` [draw, row, col]; and the same unit of one network with
     random weights: ``untrained_picture`` [seed, row, col], ``untrained_reach`` [seed]. A unit that is off on the
     starting noise has no gradient and stays there: take ``hook_pre``.
@@ -79,17 +79,12 @@ def activation_maximization(
     (random,) = random_networks(model, 1, seed)
     untrained = _Layer(random, hook_point, tensor(images)).climb(own, list(seeds), ascent)
     data, n = layer.acts[:, unit], len(seeds)
-    low, high = null_band(reach[n:])
-    p = p_values(reach[:n], np.repeat(reach[n:, None], n, 1))
     return xr.Dataset(
         {
             "picture": (("seed", "row", "col"), pictures[:n], {"units": "brightness"}),
             "reached": ("seed", reached[:n], {"units": "activation"}),
             "percentile": ("seed", 100 * (data < reached[:n, None]).mean(1), {"units": "%"}),
-            "reach": ("seed", reach[:n], {"units": "1"}),
-            "reach_null_low": ((), low, {"units": "1"}),
-            "reach_null_high": ((), high, {"units": "1"}),
-            "reach_p": ("seed", p),
+            **beside("reach", reach[:n], np.repeat(reach[n:, None], n, 1), "seed", family=False),
             "best": ((), data.max(), {"units": "activation"}),
             "best_example": ((), int(data.argmax())),
             "null_picture": (("draw", "row", "col"), pictures[n:], {"units": "brightness"}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 import xarray as xr
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 from ... import named
 from ...errors import DataError
 from ...measure import measure
-from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, null_band, p_values
+from ...statistics import ONE_NETWORK, Side, beside, bootstrap_mean, null_band
 from .target import BATCH, Baseline, Images, Subject, Target, absent, subject
 
 
@@ -46,8 +48,8 @@ def deletion_insertion(
     ask for more, since a map of the ink alone beats any random order.
 
     ``deletion_auc``, ``insertion_auc`` [example]: mean height of each image's curve (trapezoids), with ``…_null_low``,
-    ``…_null_high``, ``…_p`` (one-sided: how likely the null's deletion is as low, its insertion as high) and ``…_q`` over
-    the images; ``deletion_mean``, ``insertion_mean``: of all images at once, with interval, band and ``…_p``. A
+    ``…_null_high``, ``…_p`` (one-sided: how likely the null's deletion is as low, its insertion as high), ``…_q`` over
+    the images and ``…_shown``; ``deletion_mean``, ``insertion_mean``: of all images at once, with interval, band and ``…_p``. A
     constant map is a random order. Black is real background on MNIST, and a digit half deleted may be another digit:
     compare ``"mean"`` and ``"blur"``. Errors: as `saliency`; DataError for maps of other images or another size,
     fewer than 1 step or draw. Source: Petsiuk et al. 2018 (RISE); the nulls are ours.
@@ -69,10 +71,11 @@ def deletion_insertion(
         1,
     )
     areas = trapezoid(curves, shares, axis=-1)
-    tables = _tables("deletion", curves[0], areas[0], -1, seed) | _tables("insertion", curves[1], areas[1], 1, seed)
     answer = "activation" if explained.hook_point else "probability"
+    tables = _tables("deletion", curves[0], areas[0], -1, answer, seed)
+    tables |= _tables("insertion", curves[1], areas[1], 1, answer, seed)
     return xr.Dataset(
-        {name: (*found, {"units": "1" if name.endswith(("_p", "_q")) else answer}) for name, found in tables.items()},
+        tables,
         coords={"share": ("bin", shares), **explained.coords()},
         attrs={
             "n_examples": len(explained),
@@ -128,29 +131,31 @@ def _answers(explained: Subject, pixels: Tensor, which: Tensor) -> Tensor:
     return torch.cat(found)
 
 
-def _tables(way: str, curves: np.ndarray, areas: np.ndarray, good: int, seed: int) -> dict[str, tuple]:
+def _tables(
+    way: str, curves: np.ndarray, areas: np.ndarray, good: int, units: str, seed: int
+) -> dict[str, tuple[Any, ...]]:
     """Curves and areas of one way; ``curves`` [order, example, bin], ``areas`` [order, example], the map's own order first."""
     low, high = bootstrap_mean(curves[0].T, seed=seed)
-    mean_low, mean_high = bootstrap_mean(areas[0], seed=seed)
-    p = p_values(good * areas[0], good * areas[1:])
+    null_low, null_high = null_band(curves[1:].mean(1))
+    side: Side = "above" if good > 0 else "below"
     mean = areas.mean(1)
-    return {
+    found = {
         way: ("bin", curves[0].mean(0)),
         f"{way}_low": ("bin", low),
         f"{way}_high": ("bin", high),
-        **_band(way, curves[1:].mean(1), "bin"),
-        f"{way}_auc": ("example", areas[0]),
-        **_band(f"{way}_auc", areas[1:], "example"),
-        f"{way}_auc_p": ("example", p),
-        f"{way}_auc_q": ("example", false_discovery(p)),
-        f"{way}_mean": ((), mean[0]),
-        f"{way}_mean_low": ((), mean_low),
-        f"{way}_mean_high": ((), mean_high),
-        **_band(f"{way}_mean", mean[1:], ()),
-        f"{way}_mean_p": ((), p_values(good * mean[0], good * mean[1:])),
+        f"{way}_null_low": ("bin", null_low),
+        f"{way}_null_high": ("bin", null_high),
     }
-
-
-def _band(name: str, null: np.ndarray, axes: str | tuple[str, ...]) -> dict[str, tuple]:
-    low, high = null_band(null)
-    return {f"{name}_null_low": (axes, low), f"{name}_null_high": (axes, high)}
+    return {
+        **{name: (dims, values, {"units": units}) for name, (dims, values) in found.items()},
+        **beside(f"{way}_auc", areas[0], areas[1:], "example", side=side, units=units),
+        **beside(
+            f"{way}_mean",
+            mean[0],
+            mean[1:],
+            side=side,
+            units=units,
+            interval=bootstrap_mean(areas[0], seed=seed),
+            family=False,
+        ),
+    }

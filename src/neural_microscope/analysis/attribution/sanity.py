@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,7 +13,7 @@ from torch import nn
 
 from ...errors import DataError
 from ...measure import measure
-from ...statistics import ONE_NETWORK, bootstrap_mean, false_discovery, null_band, p_values
+from ...statistics import ONE_NETWORK, beside, bootstrap_mean, null_band
 from .random_weights import cascade, layers, random_networks
 from .target import Images, Target, subject
 
@@ -85,13 +86,8 @@ def _outside(maps: np.ndarray) -> np.ndarray:
     return count
 
 
-def _judged(name: str, share: np.ndarray, axes: tuple[str, ...]) -> dict[str, tuple]:
-    low, high = null_band(share[1:])
-    p = p_values(share[0], share[1:])
-    found = {name: share[0], f"{name}_null_low": low, f"{name}_null_high": high, f"{name}_p": p}
-    if axes:
-        found[f"{name}_q"] = false_discovery(p)
-    return {key: (axes, value, {"units": "1"}) for key, value in found.items()}
+def _judged(name: str, share: np.ndarray, axes: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
+    return beside(name, share[0], share[1:], axes, family=bool(axes))
 
 
 @measure(
@@ -166,10 +162,10 @@ def _left(name: str, likeness: np.ndarray, seed: int) -> dict[str, tuple]:
     value, null = _mean(by_draw, 0), by_draw[:, -1]
     low, high = _interval(_mean(likeness, 0), seed)
     band = null_band(null)
-    # what differs by rounding ties, and a draw whose maps have no ranks counts against the claim
-    chance = np.where(np.isnan(null), np.inf, null + 1e-9)[:, None]
-    p = np.append(p_values(value[:-1], np.repeat(chance, len(value) - 1, 1)), np.nan)
-    found = {name: value, f"{name}_low": low, f"{name}_high": high, f"{name}_q": false_discovery(p)}
+    # the last layer is the null itself; what differs by rounding ties
+    judged = beside(name, value[:-1], np.repeat(null[:, None], len(value) - 1, 1), rounding=1e-9)
+    q, shown = np.append(judged[f"{name}_q"][1], np.nan), np.append(judged[f"{name}_shown"][1], False)
+    found = {name: value, f"{name}_low": low, f"{name}_high": high, f"{name}_q": q, f"{name}_shown": shown}
     scalars = {f"{name}_null_low": band[0], f"{name}_null_high": band[1]}
     return {
         **{key: (("layer",), values, {"units": "1"}) for key, values in found.items()},

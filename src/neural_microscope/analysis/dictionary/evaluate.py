@@ -14,15 +14,7 @@ from ...data import ImageSet
 from ...errors import DataError
 from ...hooks import activations, evaluation, hooked
 from ...measure import measure
-from ...statistics import (
-    ONE_NETWORK,
-    bootstrap,
-    bootstrap_mean,
-    false_discovery,
-    null_band,
-    p_values,
-    random_directions,
-)
+from ...statistics import ONE_NETWORK, beside, bootstrap, bootstrap_mean, random_directions
 from .sae import TopKSAE, encode, random_sae, rows
 
 FLOORS = ("zero", "mean")
@@ -72,14 +64,9 @@ def evaluate_sae(
     null = np.array([_unexplained(other, x)[0] for other in others])
     fvu, per_row, total = _unexplained(sae, x)
     per_example = per_row.reshape(latents.sizes["example"], -1).mean(1) * len(x) / total if total else per_row * np.nan
-    low, high = bootstrap_mean(per_example, seed=seed)
+    interval = bootstrap_mean(per_example, seed=seed)
     found: dict[str, Any] = {
-        "fvu": fvu,
-        "fvu_low": low,
-        "fvu_high": high,
-        "fvu_null_low": null_band(null)[0],
-        "fvu_null_high": null_band(null)[1],
-        "fvu_p": p_values(np.array(-fvu), -null),
+        **beside("fvu", fvu, null, side="below", interval=interval, family=False),
         "fvu_pca": _beyond_components(x, int(sae.k)),
         "r2": 1 - fvu,
         "l0": density.sum(),
@@ -132,19 +119,13 @@ def _patched(
     loss = {name: _losses(model, images, layer, hook) for name, hook in change.items()}
     stacked = np.stack(list(loss.values()))  # [patched, example]
     values = _recovered(stacked)
-    low, high = bootstrap(lambda chosen: _recovered(stacked[:, chosen]), len(images), seed=seed)
+    interval = bootstrap(lambda chosen: _recovered(stacked[:, chosen]), len(images), seed=seed)
     null = np.stack([_recovered(_with_sae(stacked, _losses(model, images, layer, _reconstruct(o)))) for o in others])
-    bottom, top = null_band(null)
     return {
         "cross_entropy": ("patched", stacked.mean(1)),
         "patched": list(change),
         "floor": list(FLOORS),
-        "recovered": ("floor", values),
-        "recovered_low": ("floor", low),
-        "recovered_high": ("floor", high),
-        "recovered_null_low": ("floor", bottom),
-        "recovered_null_high": ("floor", top),
-        "recovered_p": ("floor", p_values(values, null)),
+        **beside("recovered", values, null, "floor", interval=interval, family=False),
     }
 
 
@@ -223,21 +204,10 @@ def stability(
     root = None if acts is None else _root_of_covariance(acts)
     null = np.stack([_best(a, _random(len(b), a.shape[1], root, seed + i)) for i in range(draws)])  # [draw, latent]
     best = likeness.max(1)
-    gone = np.isnan(best)
-    p = p_values(best, null)
-    (low, high), (mean_low, mean_high) = null_band(null), null_band(np.nanmean(null, 1))
-    mean = np.nanmean(best)
-    columns = {"cosine": best, "cosine_null_low": low, "cosine_null_high": high, "cosine_q": false_discovery(p)}
-    scalars = {
-        "mean_cosine": mean,
-        "mean_cosine_null_low": mean_low,
-        "mean_cosine_null_high": mean_high,
-        "mean_cosine_p": p_values(mean, np.nanmean(null, 1)),
-    }
     table = xr.Dataset(
-        {name: ("latent", column) for name, column in columns.items()}
-        | {"match": ("latent", np.where(gone, -1, likeness.argmax(1)))}
-        | {name: ((), value) for name, value in scalars.items()}
+        beside("cosine", best, null, "latent")
+        | beside("mean_cosine", np.nanmean(best), np.nanmean(null, 1), family=False)
+        | {"match": ("latent", np.where(np.isnan(best), -1, likeness.argmax(1)))}
     )
     for name in table.data_vars:
         table[name].attrs["units"] = "1"
