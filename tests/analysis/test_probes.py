@@ -40,7 +40,7 @@ def digits() -> xr.DataArray:
 def test_both_accuracies_are_those_of_scikit_learns_logistic_regression_on_standardised_halves(
     digits: xr.DataArray,
 ) -> None:
-    train, judge = halves(digits["label"].values)
+    train, judge = halves(digits["label"].values, key=digits.values)
     x, y = digits.values.astype(float), digits["label"].values
     scale = np.where(x[train].std(0) > 0, x[train].std(0), 1)
     z = (x - x[train].mean(0)) / scale
@@ -50,6 +50,12 @@ def test_both_accuracies_are_those_of_scikit_learns_logistic_regression_on_stand
     assert float(table["accuracy"]) == pytest.approx(by_hand.score(z[judge], y[judge]), abs=one)
     assert float(table["accuracy_train"]) == pytest.approx(by_hand.score(z[train], y[train]), abs=one)
     assert table.attrs["n_judged"] == len(judge)
+
+
+def test_the_order_of_the_images_changes_nothing(digits: xr.DataArray) -> None:
+    again = digits.isel(example=np.random.default_rng(1).permutation(digits.sizes["example"]))
+    first, second = (probes.linear_probe(one, controls=1, draws=9) for one in (digits, again))
+    xr.testing.assert_identical(first, second)
 
 
 def test_a_planted_label_is_read_as_well_as_the_best_possible_rule() -> None:

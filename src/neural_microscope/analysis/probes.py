@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from .. import named
 from ..errors import DataError
 from ..measure import measure
-from ..statistics import bootstrap_mean, false_discovery, halves, null_band, p_values, shuffles
+from ..statistics import beside, bootstrap_mean, canonical_order, halves, shuffles
 
 ITERATIONS = 10_000
 """Enough for the solver to converge on standardised activations; some tens are used."""
@@ -42,11 +42,11 @@ def linear_probe(
     ``acts`` [snapshot, example, unit] (channels, whole maps, logits too: flattened; without snapshots a scalar each).
     ``labels`` [example]: any categories, such as a class, a parity, a bin of ink; None for the coordinate ``label``.
     Logistic regression with l2 penalty ``|w|^2 / (2 c)`` added to the summed log-loss, on units standardised by the
-    training half; one half of the examples (`statistics.halves`) trains, the other judges.
+    training half; one half of the examples (`statistics.halves`) trains, the other judges. Their order changes nothing.
 
     ``accuracy`` 0..1 on the judging half, ``accuracy_train`` on the training half; ``accuracy_null_low``, ``…_high``,
     ``…_p``: the same answers against ``draws`` shuffles of the judging half's labels (exact where activations say
-    nothing about labels), ``…_q`` after false-discovery control over the snapshots. ``chance``: the share of the
+    nothing about labels), ``…_q`` after false-discovery control over the snapshots, ``…_shown``. ``chance``: the share of the
     training half's commonest label in the judging half. ``control_train``, ``control_test``: mean accuracy of probes
     trained and judged on ``controls`` shuffles of all labels over the same halves. ``selectivity`` = accuracy -
     control_test. ``gain`` (with a snapshot axis) = accuracy - accuracy of the first snapshot given: random features
@@ -61,15 +61,16 @@ def linear_probe(
     training images would change. Constant activations give the accuracy of always saying the commonest label.
     DataError: values that are not finite, labels that do not fit or are all equal.
     """
-    codes = _codes(acts, labels)
+    moments = [acts.isel(snapshot=i) for i in range(acts.sizes["snapshot"])] if "snapshot" in acts.dims else [acts]
+    codes, flat = _codes(acts, labels), [named.flat(moment) for moment in moments]
+    order = canonical_order(codes, flat[-1])  # so that nothing hangs on how the images came
+    codes = codes[order]
     train, judge = halves(codes, seed)
     if len(np.unique(codes[train])) < 2:
         raise DataError("the training half holds one label only; a probe needs two labels with two examples each")
-    moments = [acts.isel(snapshot=i) for i in range(acts.sizes["snapshot"])] if "snapshot" in acts.dims else [acts]
     fake = list(shuffles(codes, controls, seed))
     rights, columns = [], []
-    for moment in moments:
-        x = named.flat(moment)
+    for x in (one[order] for one in flat):
         seen, answers = _answers(x, codes, train, judge, c)
         control = [_right(x, order, train, judge, c) for order in fake]
         rights.append((answers == codes[judge], np.mean([test for _, test in control], 0)))
@@ -77,14 +78,9 @@ def linear_probe(
     right, control_right = (np.array(values, float) for values in zip(*rights, strict=True))  # [snapshot, example]
     shuffled = np.stack(list(shuffles(codes[judge], draws, seed)))  # [draw, example]
     null = np.stack([(shuffled == answers).mean(1) for *_, answers in columns], 1)  # [draw, snapshot]
-    low, high = null_band(null)
-    p = p_values(right.mean(1), null)
+    judged = beside("accuracy", right.mean(1), null, "snapshot", interval=bootstrap_mean(right, seed=seed))
     found = {
-        **_with_interval("accuracy", right, seed),
-        "accuracy_null_low": low,
-        "accuracy_null_high": high,
-        "accuracy_p": p,
-        "accuracy_q": false_discovery(p),
+        **{name: column[1] for name, column in judged.items()},
         "accuracy_train": np.array([fit for fit, *_ in columns]),
         "control_train": np.array([fit for _, fit, _ in columns]),
         "control_test": control_right.mean(1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -10,7 +11,7 @@ import xarray as xr
 from ... import named
 from ...errors import DataError
 from ...measure import measure
-from ...statistics import ONE_NETWORK, halves, null_band, p_values, shuffles
+from ...statistics import ONE_NETWORK, beside, canonical_order, halves, null_band, shuffles
 from .sae import TopKSAE, encode, random_sae
 
 BASES = ("units", "components", "latents", "random")
@@ -31,7 +32,7 @@ def purity(sae: TopKSAE, acts: xr.DataArray, *, draws: int = 99, resamples: int 
 
     ``acts`` [example, unit] with labels (of whole maps each channel's or latent's mean over positions), preferably of
     images the dictionary was not trained on. Each element's class, the one of highest AUC, is chosen on one half of the
-    examples (on which the components are fitted too) and judged on the other:
+    examples (on which the components are fitted too) and judged on the other; the order of the examples changes nothing:
 
     ``auc``: mean over elements of the chance that an example of the class excites the element more than another, ties
     half; 0..1, 0.5 without preference. An element that answers to a part of its class only can't reach 1. ``share``:
@@ -40,12 +41,13 @@ def purity(sae: TopKSAE, acts: xr.DataArray, *, draws: int = 99, resamples: int 
     are given. Elements that are constant or never above 0 on either half count as dead and are left out; ``elements``
     and ``alive`` count them; NaN where none is alive.
 
-    ``…_null_low``, ``…_null_high``, ``…_p``: ``draws`` shuffles of the labels, the class chosen anew. ``…_low``,
+    ``…_null_low``, ``…_null_high``, ``…_p``, ``…_shown``: ``draws`` shuffles of the labels, the class chosen anew. ``…_low``,
     ``…_high``: ``resamples`` bootstraps of the judging examples. ``auc_over_random``, ``share_over_random`` with
     ``…_low``, ``…_high``: value less the random dictionary's on the same resamples: what the dictionary itself adds. One
     dictionary of one network: another seed may differ more than the intervals say.
     """
     last = named.last(acts)
+    last = last.isel(example=canonical_order(named.labels(last), named.flat(last)))
     labels = named.labels(last)
     choose, judge = halves(labels, seed)
     if min(len(np.unique(labels[half])) for half in (choose, judge)) < 2:
@@ -60,26 +62,16 @@ def purity(sae: TopKSAE, acts: xr.DataArray, *, draws: int = 99, resamples: int 
     classes = [basis.chosen(labels) for basis in bases]
     drawn = np.stack([[b.scores(labels, c, w) for b, c in zip(bases, classes, strict=True)] for w in weights])
     drawn = np.swapaxes(drawn, 1, 2)  # [resample, auc | share, basis]
-    found: dict[str, np.ndarray] = {}
+    found: dict[str, tuple[Any, ...]] = {}
     for row, name in enumerate(("auc", "share")):
-        low, high = null_band(drawn[:, row])
-        bottom, top = null_band(null[:, row])
+        found |= beside(name, value[row], null[:, row], "basis", interval=null_band(drawn[:, row]), family=False)
         over_low, over_high = null_band(drawn[:, row] - drawn[:, row, -1:])
-        found |= {
-            name: value[row],
-            f"{name}_low": low,
-            f"{name}_high": high,
-            f"{name}_null_low": bottom,
-            f"{name}_null_high": top,
-            # a draw for which the measure does not exist counts against the claim
-            f"{name}_p": p_values(value[row], np.where(np.isnan(null[:, row]), np.inf, null[:, row])),
-            f"{name}_over_random": value[row] - value[row, -1],
-            f"{name}_over_random_low": over_low,
-            f"{name}_over_random_high": over_high,
-        }
-    found |= {"elements": np.array([b.elements for b in bases]), "alive": np.array([b.alive for b in bases])}
+        over = {"": value[row] - value[row, -1], "_low": over_low, "_high": over_high}
+        found |= {f"{name}_over_random{end}": ("basis", column, {"units": "1"}) for end, column in over.items()}
+    for name in ("elements", "alive"):
+        found[name] = ("basis", np.array([getattr(basis, name) for basis in bases]), {"units": "1"})
     return xr.Dataset(
-        {name: ("basis", column, {"units": "1"}) for name, column in found.items()},
+        found,
         coords={"basis": list(BASES)},
         attrs={
             "n_examples": len(labels),
