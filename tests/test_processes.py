@@ -70,31 +70,37 @@ def dying(tell: Any) -> None:
 
 
 def patient(folder: Path, tell: Any) -> None:
-    (folder / "started").touch()
     try:
+        (folder / "started").touch()  # from here on it may be interrupted
         time.sleep(600)
     except KeyboardInterrupt:
         (folder / "interrupted").touch()
         raise
 
 
+def growers() -> dict[str, Steps]:
+    return {"one": growing(1), "ten": growing(10), "none": none_at_all()}
+
+
+GROWN = {"one": ([2, 4, 6], 24), "ten": ([20, 22, 24], 132), "none": "nothing to do"}
+
+
 def test_results_come_by_name_from_processes_of_one_thread_and_what_they_tell_comes_too() -> None:
     told: list[Any] = []
     work = {name: once(partial(counting, number)) for name, number in (("a", 1), ("b", 2))}
-    found = side_by_side(work, lambda *what: told.append(what))
-    assert list(found) == ["a", "b"]
+    found = side_by_side({**work, **growers()}, lambda *what: told.append(what))
+    assert list(found) == ["a", "b", *GROWN]
+    grown = {name: found.pop(name) for name in GROWN}
+    assert grown == GROWN
     assert [one["number"] for one in found.values()] == [1, 2]
     assert os.getpid() not in {one["process"] for one in found.values()}
     assert [one["threads"] for one in found.values()] == [{1}, {1}]
     assert sorted(told) == [("a", "counting", 1), ("b", "counting", 2)]
 
 
-def test_steps_get_their_results_in_order_here_and_side_by_side() -> None:
-    expected = {"one": ([2, 4, 6], 24), "ten": ([20, 22, 24], 132), "none": "nothing to do"}
-    steps = lambda: {"one": growing(1), "ten": growing(10), "none": none_at_all()}  # noqa: E731
-    assert {name: one_by_one(one, nothing) for name, one in steps().items()} == expected
-    assert side_by_side(steps(), nothing) == expected
-    assert side_by_side(steps(), nothing, workers=1) == expected
+def test_steps_get_their_results_in_order_here_and_in_another_process() -> None:
+    assert {name: one_by_one(one, nothing) for name, one in growers().items()} == GROWN
+    assert side_by_side(growers(), nothing, workers=1) == GROWN
 
 
 def test_the_error_of_one_is_raised_here_and_the_other_is_interrupted(tmp_path: Path) -> None:

@@ -66,8 +66,9 @@ def kill(job: crashing.Job, folder: Path, moment: int) -> list[int | str] | None
     return None if said[-1:] == ["done"] else said
 
 
-def test_killed_at_every_moment_it_resumes_to_the_same_bits(tmp_path: Path, whole: dict[str, str]) -> None:
-    for moment in itertools.count(1):
+@pytest.mark.parametrize("first", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_killed_at_every_moment_it_resumes_to_the_same_bits(tmp_path: Path, whole: dict[str, str], first: int) -> None:
+    for moment in itertools.count(first, 2):  # every second one; `make test-slow` takes the others
         folder = tmp_path / str(moment)
         said = kill(crashing.write, folder, moment)
         if said is None:
