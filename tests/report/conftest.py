@@ -11,7 +11,7 @@ import pytest
 
 import neural_microscope as nm
 from neural_microscope.analysis.look import FirstLook, first_look
-from neural_microscope.report import compose
+from neural_microscope.report import compose, html
 
 Shared = Callable[[str, Callable[[Path], object]], Path]
 MODELS: dict[str, Callable[[], Any]] = {
@@ -39,3 +39,10 @@ def looks(shared: Shared) -> list[FirstLook]:
 @pytest.fixture(scope="session")
 def page(looks: list[FirstLook], shared: Shared) -> Path:
     return shared("report.html", lambda path: compose(looks, path))
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made and described, and not drawn: for tests of the words around them, since drawing takes most of a page's time."""
+    monkeypatch.setattr(html, "as_svg", lambda plot: "<svg></svg>")
+    monkeypatch.setattr(html, "_encode", lambda plot: ("", 1, 1))

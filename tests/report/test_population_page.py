@@ -11,6 +11,7 @@ import neural_microscope as nm
 from neural_microscope import cli
 from neural_microscope.run import network_names
 
+pytestmark = pytest.mark.usefixtures("undrawn")  # what the page's table and sentences say of the runs
 RECORD = nm.RecordConfig(per_octave=0, every_epoch=False, probe_size=40, gallery_size=0)
 
 
