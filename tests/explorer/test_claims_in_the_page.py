@@ -101,18 +101,21 @@ def test_every_value_interval_and_null_of_a_card_is_in_its_place(
                 about = table[f"{variable}_p"].attrs
                 expected = probability(p, about.get("floor", 0.0), about.get("draws", 0))
                 assert one.locator(".odds").inner_text() == expected, where
-                band_is_drawn(one, value, null_low, null_high)
+                columns = [table[f"{variable}{end}"].values for end in ("", "_null_low", "_null_high")]
+                band_is_drawn(one, value, null_low, null_high, np.nanmin(columns), np.nanmax(columns))
 
 
-def band_is_drawn(one: Locator, value: float, low: float, high: float) -> None:
-    """The dot lies on the band's own scale: so far beyond its ends as the value is."""
+def band_is_drawn(one: Locator, value: float, low: float, high: float, least: float, most: float) -> None:
+    """Band and dot lie on one scale, from the layer's least value or end of a null to its highest, 152 pixels wide."""
     left, width, dot = (
         float(one.locator(part).get_attribute(name) or "nan")
         for part, name in ((".onnull rect", "x"), (".onnull rect", "width"), (".onnull circle", "cx"))
     )
-    assert width >= 2
-    if width > 2:  # a narrower one is drawn wider than it is
-        assert dot - left == pytest.approx(width * (value - low) / (high - low), abs=0.5)
+    found = [left, width, dot]
+    wide = 152 / (most - least)
+    assert found == pytest.approx(
+        [4 + wide * (low - least), max(2, wide * (high - low)), 4 + wide * (value - least)], abs=0.01
+    )
 
 
 @pytest.mark.browser
@@ -156,7 +159,7 @@ def test_a_measure_of_the_register_is_on_the_card_with_its_null_its_picture_and_
     assert "twice: 6 bananas" in place.inner_text()
     assert place.locator(".null-band").inner_text() == "−4 to 3.25"
     assert tab.get_by_text("bananas at random").count() > 0
-    band_is_drawn(place, 6, -4, 3.25)
+    band_is_drawn(place, 6, -4, 3.25, -7, 10)
     claim = tab.locator('.card [data-claim="MLP/layers.1/unit-3/a-unit-has-bananas"]')
     assert claim.get_attribute("data-verdict") == "shown"
     assert claim.locator(".sentence").inner_text() == "Unit 3 has bananas."
@@ -167,11 +170,12 @@ def test_a_measure_of_the_register_is_on_the_card_with_its_null_its_picture_and_
 def test_the_page_shows_a_verdict_as_it_is_given_and_decides_nothing(
     data: dict[str, Any], opened: Opener, tmp_path: Path
 ) -> None:
-    """With claims that say the opposite, and measures far beyond their nulls or within, each page says what its claims say."""
+    """With verdicts that no rule gave, each part of the page says what its claims say."""
     network = data["networks"][0]
     claims = claims_in(network)
     for claim in claims:
-        claim["verdict"] = "shown" if claim["verdict"] == "not shown" else "not shown"
+        turned_to = {"shown": "not shown", "not shown": "shown"}[claim["verdict"]]
+        claim["verdict"] = "description" if claim["rule"] == "a unit matters" else turned_to
         claim["sentence"] = f"turned: {claim['sentence']}"
     packed = base64.b64encode(zlib.compress(json.dumps(claims).encode())).decode()
     turned = {**data, "networks": [{**network, "claims": packed}]}
@@ -187,6 +191,7 @@ def test_the_page_shows_a_verdict_as_it_is_given_and_decides_nothing(
         assert shown
         for one in shown:
             assert one.get_attribute("data-verdict") == expected[str(one.get_attribute("data-claim"))]
+            assert one.locator(".mark").inner_text() == one.get_attribute("data-verdict")
             assert one.locator(".sentence").inner_text().startswith("Turned: ")
     said = tab.locator(".card").inner_text() + tab.locator(".outcome").inner_text()
     assert not re.search(r"chance|beyond|significan|matters by itself\b(?!: without)", re.sub(r"Turned: .*", "", said))
