@@ -10,6 +10,7 @@ import xarray as xr
 from scipy import stats
 
 from neural_microscope.analysis import similarity
+from neural_microscope.analysis.similarity import matching
 from neural_microscope.errors import DataError
 from neural_microscope.statistics import halves
 
@@ -64,21 +65,40 @@ def test_the_assignment_is_the_best_of_all_on_one_half_and_is_judged_on_the_othe
     np.testing.assert_allclose(table["correlation"], judged[range(5), best], atol=1e-13)
 
 
-def test_the_rotation_null_is_that_of_whole_activations_rotated() -> None:
-    """The band from products of the halves against one made by turning the standardised units themselves."""
-    x, y = tuned(4), tuned(4, 2)
-    choose, judge = halves(LABELS)
-    standard, rng, drawn = (y - y.mean(0)) / y.std(0), np.random.default_rng(9), []
-    for _ in range(300):
-        turned = standard @ np.linalg.qr(rng.normal(size=(4, 4)))[0]
-        chosen, judged = (np.corrcoef(x[part].T, turned[part].T)[:4, 4:] for part in (choose, judge))
-        best = max(permutations(range(4)), key=lambda order: chosen[range(4), order].sum())
-        drawn.append(judged[range(4), best])
-    table = similarity.match_units(acts(x), acts(y), draws=300)
-    for end, percentile in (("low", 2.5), ("high", 97.5)):
-        np.testing.assert_allclose(
-            table[f"correlation_null_{end}"], np.percentile(drawn, percentile, axis=0), atol=0.12
-        )
+def test_a_rotated_unit_has_the_values_of_a_unit_in_the_order_of_the_rotation() -> None:
+    x = tuned(5)
+    turned = matching._rotated(x, np.random.default_rng(0))
+    expected = {tuple(column) for column in np.sort(x, axis=0).T}
+    assert {tuple(column) for column in np.sort(turned, axis=0).T} == expected
+    basis = np.linalg.qr(np.random.default_rng(0).standard_normal((5, 5)))
+    mix = (x - x.mean(0)) @ (basis[0] * np.sign(np.diag(basis[1])))
+    for unit in range(5):
+        assert (np.diff(turned[mix[:, unit].argsort(kind="stable"), unit]) >= 0).all()
+
+
+def relu_layer(seed: int, width: int) -> np.ndarray:
+    """Random ReLU units of one set of images, an untrained first layer."""
+    images = np.random.default_rng(0).normal(size=(200, 12)) + 1
+    return np.maximum(images @ np.random.default_rng(seed).normal(size=(12, width)), 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [8, 16, 32])
+def test_unrelated_random_layers_raise_no_more_alarms_than_declared(width: int) -> None:
+    tables = (
+        similarity.match_units(acts(relu_layer(2 * i + 1, width)), acts(relu_layer(2 * i + 2, width)), draws=200)
+        for i in range(200)
+    )
+    alarms = sum(bool(table["correlation_shown"].any()) for table in tables)
+    assert alarms <= stats.binom.ppf(0.99, 200, 0.05)
+
+
+@pytest.mark.parametrize("width", [8, 16, 32])
+def test_a_permuted_random_layer_with_noise_is_found(width: int) -> None:
+    x, rng = relu_layer(1, width), np.random.default_rng(width)
+    noisy = x[:, rng.permutation(width)] + 0.3 * x.std() * rng.normal(size=x.shape)
+    table = similarity.match_units(acts(x), acts(np.maximum(noisy, 0)), draws=200)
+    assert float(table["correlation_shown"].mean()) >= 0.8
 
 
 def test_only_magnitudes_find_a_unit_that_changed_its_sign() -> None:

@@ -233,7 +233,7 @@ def unit_matches(table: xr.Dataset, *, look: Look) -> Plot:
     """Each unit's correlation with its match in another network, sorted, over what a rotated basis and what shuffled
     images give.
 
-    ``table``: `analysis.similarity.match_units`. Full dots: better than the rotated basis (q < 0.05).
+    ``table``: `analysis.similarity.match_units`. Full dots: beyond both nulls that decide (q < 0.05).
     """
     value = table["correlation"].values
     order = np.argsort(-np.where(np.isnan(value), -np.inf, value), kind="stable")[: int((~np.isnan(value)).sum())]
@@ -242,7 +242,7 @@ def unit_matches(table: xr.Dataset, *, look: Look) -> Plot:
     x = np.arange(len(order))
     for name, words, alpha in (
         ("correlation_shuffled", "images shuffled: nothing in common", 0.25),
-        ("correlation_null", "rotated: the same space, no units (decides)", 0.5),
+        ("correlation_null", "the same space and kind of unit, no match (decides)", 0.5),
     ):
         low, high = (table[f"{name}_{end}"].values[order] for end in ("low", "high"))
         axes.fill_between(x, low, high, color=look.null, alpha=alpha, linewidth=0, step="mid", label=words)

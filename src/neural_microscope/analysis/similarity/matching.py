@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -12,11 +12,12 @@ from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
 from ...measure import measure
-from ...statistics import false_discovery, halves, null_band
+from ...statistics import Law, beside, false_discovery, halves, networks, null_band, p_values
 from . import pairs
 
 ROTATED = (
-    "units matched anew to a random rotation of the second side's standardized units: the same space without its units"
+    "units matched anew to a random rotation of the second side's centered units, each with the values of one of its units: the same "
+    "space and the same shape of activations without its units; and beyond matches among the units of one network"
 )
 SHUFFLED = "units matched anew to the second side with its examples shuffled: nothing in common"
 SOURCE = "Li et al. 2016 (units matched by correlation); Kuhn 1955 (one-to-one assignment)"
@@ -25,7 +26,7 @@ SOURCE = "Li et al. 2016 (units matched by correlation); Kuhn 1955 (one-to-one a
 @measure(
     "similarity",
     title="Units matched across networks",
-    null="see its docstring (decides); images shuffled (weak)",
+    null="b rotated at random, with its units' own values by rank, and a network's other units: both decide; images shuffled (weak)",
     replicates="unit, matched on one half, judged on the other",
     interval="none",
     family="units of a layer",
@@ -41,13 +42,17 @@ def match_units(
     other: ``matched`` [unit], the unit's number in b (-1: none, a dead unit or more units than b has);
     ``correlation`` [unit], -1..1, on the judging half (``absolute``: times the sign on the choosing half).
 
-    Two nulls, in both of which the assignment is made anew on the choosing half and judged on the other. The one that
-    decides: ``correlation_null_low``, ``_null_high``, ``_p``, ``_q`` (one-sided; false discovery over the layer), a
-    random rotation of b's standardized units. Whatever the two networks share as a space, such as ten classes, a
-    rotation keeps, so a unit that is matched no better than this is not found again *as a unit*. The weak one:
-    ``correlation_shuffled_low``, ``_shuffled_high``, ``_shuffled_q``, examples shuffled; on digits nearly every unit
-    passes it, in an untrained network too. The least p is 1 / (1 + draws); with n units q < 0.05 needs at least
-    20 n / (1 + draws) such units.
+    Two nulls decide together: ``correlation_p`` is the larger of theirs (one-sided), ``correlation_q`` its false discovery
+    over the layer, ``correlation_shown`` the verdict, ``correlation_null_low``, ``_null_high`` the higher end of either band.
+    *The same space:* a random rotation of b's centered units, each rotated unit then given, by rank, the sorted values of one
+    of b's units, so that zeros and skew stay those of a ReLU; matched anew on the choosing half, judged on the other. Whatever
+    the networks share as a space, such as ten classes, this keeps. *The same kind of unit:* units of the wider network (of
+    both, where equally wide) are matched to its other units in the same way; a match must exceed what these would give for one
+    more (Student's prediction, of Fisher's z). Any two units of a kind share this much.
+
+    The weak null: ``correlation_shuffled_low``, ``_shuffled_high``, ``_shuffled_q``, examples shuffled; on digits nearly every
+    unit passes it, in an untrained network too. The least p is 1 / (1 + draws); with n units q < 0.05 needs at least
+    20 n / (1 + draws) such units. Where units hardly differ (means of a first convolution's maps) few can be told apart.
     """
     named.same_examples(a, b)
     x, y, axis = named.matrix(a), named.matrix(b), unit_axis(a.dims)
@@ -57,8 +62,9 @@ def match_units(
     alive, alive_b = (np.flatnonzero(_varies(side, choose, judge)) for side in (x, y))
     matched, value = np.full(x.shape[1], -1), np.full(x.shape[1], np.nan)
     rotated, shuffled = np.full((2, draws, x.shape[1]), np.nan)
+    among = np.full(3, np.nan)
     if len(alive) and len(alive_b):
-        u, v = (_standard(side[:, units]) for side, units in ((x, alive), (y, alive_b)))
+        u, v = x[:, alive], y[:, alive_b]
         halved = [(_standard(u[part]), _standard(v[part])) for part in (choose, judge)]
         partner, value[alive] = _assigned(*(one.T @ other for one, other in halved), absolute=absolute)
         matched[alive] = np.where(partner >= 0, alive_b[partner], -1)
@@ -66,26 +72,25 @@ def match_units(
         for draw in range(draws):
             mixed = (one.T @ other[rng.permutation(len(other))] for one, other in halved)
             shuffled[draw, alive] = _assigned(*mixed, absolute=absolute)[1]
-        products = [_products(one, v[part]) for (one, _), part in zip(halved, (choose, judge), strict=True)]
         for draw in range(draws):
-            rotated[draw, alive] = _assigned(*_rotated(products, rng), absolute=absolute)[1]
-    p, p_shuffled = _p(value, rotated), _p(value, shuffled)
+            turned = _rotated(v, rng)
+            products = (one.T @ _standard(turned[part]) for (one, _), part in zip(halved, (choose, judge), strict=True))
+            rotated[draw, alive] = _assigned(*products, absolute=absolute)[1]
+        among = _among(u, v, (choose, judge), rng, absolute=absolute)
+    kind = networks(_fisher(value), np.broadcast_to(_fisher(among)[:, None], (len(among), len(value))))
     low, high = null_band(rotated)
-    shuffled_low, shuffled_high = null_band(shuffled)
-    values = {
-        "matched": matched,
-        "correlation": value,
-        "correlation_null_low": low,
-        "correlation_null_high": high,
-        "correlation_p": p,
-        "correlation_q": false_discovery(p),
-        "correlation_shuffled_low": shuffled_low,
-        "correlation_shuffled_high": shuffled_high,
-        "correlation_shuffled_q": false_discovery(p_shuffled),
+    law = Law(np.fmax(low, np.tanh(kind.low)), np.fmax(high, np.tanh(kind.high)), np.fmax(_p(value, rotated), kind.p))
+    weak = null_band(shuffled)
+    variables: pairs.Variables = {
+        "matched": (axis, matched, {"units": "1"}),
+        **beside("correlation", value, law, axis),
+        "correlation_shuffled_low": (axis, weak[0], {"units": "1"}),
+        "correlation_shuffled_high": (axis, weak[1], {"units": "1"}),
+        "correlation_shuffled_q": (axis, false_discovery(_p(value, shuffled)), {"units": "1"}),
     }
+    variables["correlation_p"][2].update(draws=draws, floor=1 / (1 + draws))
     attrs = {"seed": seed, "n_judged": len(judge), "absolute": absolute, "source": SOURCE}
     words = {"null": ROTATED, "null_shuffled": SHUFFLED, "reason": "NaN: a dead unit, or one left without a partner"}
-    variables: pairs.Variables = {name: (axis, value, {"units": "1"}) for name, value in values.items()}
     return pairs.table(variables, a, b, **attrs, **words)
 
 
@@ -143,9 +148,10 @@ def _varies(x: np.ndarray, *parts: np.ndarray) -> np.ndarray:
 
 
 def _standard(x: np.ndarray) -> np.ndarray:
-    """Each unit less its mean, at norm 1."""
-    centred = x - x.mean(0)
-    return centred / np.linalg.norm(centred, axis=0)
+    """Each unit less its mean, at norm 1; a constant one becomes 0."""
+    centered = pairs.centred(x)
+    size = np.linalg.norm(centered, axis=0)
+    return centered / np.where(size > 0, size, 1)
 
 
 def _assigned(chosen_on: np.ndarray, judged_on: np.ndarray, *, absolute: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -157,22 +163,38 @@ def _assigned(chosen_on: np.ndarray, judged_on: np.ndarray, *, absolute: bool) -
     return partner, value
 
 
-def _products(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(u'v, v'v) of one half, v less its mean: all that a rotation of v needs to know of the examples."""
-    v = v - v.mean(0)
-    return u.T @ v, v.T @ v
-
-
-def _rotated(products: Sequence[tuple[np.ndarray, np.ndarray]], rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """The correlations [unit, unit_b] on each half with the second side turned by one random rotation."""
-    width = len(products[0][1])
+def _rotated(v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random rotation of the units [example, unit], each with the sorted values of one of them, by rank."""
+    width = v.shape[1]
     turn, corner = np.linalg.qr(rng.standard_normal((width, width)))
     turn *= np.sign(np.diag(corner))  # LAPACK's own signs are not random: a single unit would always be turned round
-    for cross, own in products:
-        yield (cross @ turn) / np.sqrt((turn * (own @ turn)).sum(0))
+    order = ((v - v.mean(0)) @ turn).argsort(0, kind="stable")
+    found = np.empty_like(v)
+    np.put_along_axis(found, order, np.sort(v, axis=0)[:, rng.permutation(width)], 0)
+    return found
+
+
+def _among(
+    u: np.ndarray, v: np.ndarray, parts: Sequence[np.ndarray], rng: np.random.Generator, *, absolute: bool
+) -> np.ndarray:
+    """Correlations of the units of one network with their best partners among its others, as many against as many as here; NaN at the
+    beginning, for a network of one unit has no others.
+    """
+    most, found = max(u.shape[1], v.shape[1]), [np.full(3, np.nan)]
+    for x in (side for side in (u, v) if side.shape[1] == most):
+        rows, columns = (np.sort(rng.permutation(most)[: side.shape[1]]) for side in (u, v))
+        chosen, judged = (_standard(x[part][:, rows]).T @ _standard(x[part][:, columns]) for part in parts)
+        itself = rows[:, None] == columns
+        partner, value = _assigned(np.where(itself, 0 if absolute else -2, chosen), judged, absolute=absolute)
+        kept = (partner >= 0) & ~itself[np.arange(len(rows)), partner]
+        found.append(value[kept])
+    return np.concatenate(found)
+
+
+def _fisher(correlation: np.ndarray) -> np.ndarray:
+    return np.arctanh(np.clip(correlation, -1 + 1e-9, 1 - 1e-9))
 
 
 def _p(value: np.ndarray, null: np.ndarray) -> np.ndarray:
-    """One-sided p of each unit over the draws in which it found a partner; NaN stays NaN."""
-    p = (1 + (null >= value - 1e-12).sum(0)) / (1 + np.isfinite(null).sum(0))  # what differs by rounding ties
-    return np.where(np.isnan(value), np.nan, p)
+    """One-sided p of finding a partner that is as good; in a draw without a partner none is."""
+    return p_values(value, np.nan_to_num(null, nan=-2.0))
