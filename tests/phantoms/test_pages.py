@@ -27,6 +27,7 @@ from neural_microscope.phantoms import (
     fingerprint,
     instruments,
     open_record,
+    outdated,
     page_rate,
     pages,
     recalibrate,
@@ -310,6 +311,20 @@ def test_an_interrupted_calibration_goes_on_and_a_finished_one_is_not_done_again
     assert seen[1] == ("pages", 0, 16)
     with pytest.raises(DataError, match="leave out the names"):
         recalibrate(["toy"], output=output)
+
+
+def test_a_record_is_outdated_where_a_measure_or_a_rule_is_another_than_it_was_measured_on(
+    pretended: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrations, "_read", lambda *of: [1.0, 1.0, 0.0])
+    record = recalibrate(empties=1, pages=1)
+    changed = "selectivity.class_selectivity"
+    assert outdated(record) == []
+    assert outdated(record.assign_attrs(rules_hash="")) == ["rules"]
+    assert outdated(record.sel(instrument=record["measure"] != changed)) == [changed]
+    of = fingerprint.of_measure
+    monkeypatch.setattr(fingerprint, "of_measure", lambda measure: "new" if measure.name == changed else of(measure))
+    assert outdated(record) == [changed]
 
 
 MODULE = '''

@@ -300,6 +300,14 @@ def failures(record: xr.Dataset) -> list[str]:
     return found
 
 
+def outdated(record: xr.Dataset) -> list[str]:
+    """What a record was measured on before it changed: measures, and "rules" where those of the pages, or what they rest on, are others."""
+    marks = dict(zip(record["measure"].values, record["hash"].values, strict=True)) if "hash" in record.coords else {}
+    names = dict.fromkeys(i.measure for i in instruments())
+    found = [name for name in names if marks.get(name) != fingerprint.of_measure(MEASURES[name])]
+    return found + ["rules"] * (record.attrs.get("rules_hash") != fingerprint.of_rules())
+
+
 def page_rate(record: xr.Dataset) -> str:
     """The record's rate of pages with a false claim, as a sentence for a page; empty where the record holds no pages."""
     if "kind" not in record or not int(record["pages"].sel(kind=list(EMPTY_KINDS)).sum()):
