@@ -127,7 +127,7 @@ def test_one_snapshot_is_called_one(looked: Callable[[str], FirstLook], page: Ca
     assert looked("interrupted").run.steps == [0]
     text = page("interrupted")
     assert "one snapshot: untrained" in text  # below a picture
-    assert not re.search(r"(falls|rises) from", text)
+    assert not re.search(r"(falls|rises) from", text.split("<script")[0])
 
 
 def test_a_dead_layer_is_called_undefined_and_not_collapsed(page: Callable[[str], str]) -> None:
