@@ -42,8 +42,10 @@ def _critical_loss(control: xr.Dataset, unit: int, band: float, level: float) ->
     return max(math.exp(_critical(control, "loss", unit, level)), band)
 
 
-def _top(labels: np.ndarray) -> dict[str, int]:
+def _top(labels: np.ndarray) -> dict[str, float]:
     """The most frequent class of a unit's top-activating images, and how many are of it."""
+    if not len(labels):  # never above 0
+        return {"top": math.nan, "top_of": 0, "top_images": 0}
     counts = np.bincount(labels)
     return {"top": int(counts.argmax()), "top_of": int(counts.max()), "top_images": len(labels)}
 
