@@ -64,7 +64,7 @@ class Claim:
     corrected: float = math.nan
     """p after the page's correction."""
     least: float = math.nan
-    """The smallest effect that would have been shown."""
+    """The smallest effect that would have been shown; infinite where none would have been, NaN where it is not known."""
     tests: int = 1
     """Tests in its family."""
     shown: bool = False
@@ -101,11 +101,15 @@ class Claim:
         parts = [fill(self.evidence, self.numbers)] if self.evidence else []
         if not self.describes:
             parts.append(f"{_first_upper(self.odds)}; {count(self.n, self.of)}.")
-            if not self.shown and math.isfinite(self.least):
-                parts.append(
-                    f"The smallest effect that would have been shown is {significant(self.least)}{_unit(self.units)}."
-                )
+            if not self.shown:
+                parts += self._power()
         return " ".join(parts)
+
+    def _power(self) -> list[str]:
+        if math.isinf(self.least):
+            return ["No effect, however large, would have been shown."]
+        known = f"The smallest effect that would have been shown is {significant(self.least)}{_unit(self.units)}."
+        return [] if math.isnan(self.least) else [known]
 
     @property
     def odds(self) -> str:
@@ -166,6 +170,12 @@ class Claim:
         return _plain(found)
 
 
+def say(name: str, yes: str, **numbers: Any) -> Claim:
+    """A description: a template and its numbers, with nothing tested. Whoever collects it says of which network and layer it is."""
+    words = {"yes": yes, "no": yes, "evidence": "", "null": "", "effect": next(iter(numbers), "")}
+    return Claim(name, "", "", numbers=numbers, p=math.nan, n=0, describes=True, **words)  # type: ignore[arg-type]
+
+
 def judge(claims: Iterable[Claim], families: int) -> list[Claim]:
     """Gives the claims about one network their verdicts: the correction of a page.
 
@@ -183,7 +193,7 @@ def judge(claims: Iterable[Claim], families: int) -> list[Claim]:
     corrected = np.minimum(families * corrected, 1)
     for claim, q, n in zip(given, corrected, tests, strict=True):
         level = ALPHA / families / n
-        least = claim.critical(level) if claim.critical is not None and level >= claim.floor else math.nan
+        least = math.nan if claim.critical is None else claim.critical(level) if level >= claim.floor else math.inf
         shown = bool(q < ALPHA)
         found.append(
             replace(
@@ -251,8 +261,10 @@ def number(value: float, digits: int = 2) -> str:
 
 
 def significant(value: float) -> str:
-    """Three significant digits: ``0.00912``, ``96.7``."""
-    return "–" if math.isnan(value) else f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+    """Three significant digits, at least those before the point: ``0.00912``, ``96.7``, ``1,797``."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:{',.0f' if 1e3 <= abs(value) < 1e9 else '.3g'}}".replace("-", "\N{MINUS SIGN}")
 
 
 def probability(p: float, floor: float = 0.0, draws: int = 0) -> str:
@@ -270,7 +282,7 @@ def count(n: int, of: str) -> str:
 
 
 def _unit(units: str) -> str:
-    return "" if units == "1" else f" {units}"
+    return "" if units == "1" else f" {units}" if units == "nats" else f" ({units})"
 
 
 def _first_upper(text: str) -> str:

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from . import config, explorer, files, phantoms, processes, report
-from .analysis.findings import findings
+from .analysis.findings import findings, headlines
 from .analysis.look import FirstLook, looking
 from .config import CNNConfig, MLPConfig, NetworkConfig, TrainConfig
 from .data import Dataset, load_or_digits
 from .errors import RunError
 from .models import build
 from .recording import Recorder, resume
-from .report.network import drawing
 from .run import Run
 from .training import Telling, train
 
@@ -81,7 +80,7 @@ def _work(folder: Path, network: NetworkConfig, training: TrainConfig, data: Dat
     """One network: trained where it is not yet, looked into, and its part of the report drawn."""
     yield [partial(trained, folder, network, training, data)]
     look = yield from looking(Run.open(folder))
-    return look, (yield from drawing(look, look.name))
+    return look, (yield from report.drawing(look))
 
 
 def settings(data: Dataset, seed: int, short: bool) -> dict[str, tuple[NetworkConfig, TrainConfig]]:
@@ -98,9 +97,8 @@ def settings(data: Dataset, seed: int, short: bool) -> dict[str, tuple[NetworkCo
 
 
 def told(looks: list[FirstLook]) -> list[str]:
-    """The claims that are shown; the page has the numbers for them."""
-    kept = [claim for claim in findings(looks) if claim.shown and claim.rule != "a unit prefers a class"]  # hundreds
-    return [f"{claim.where}: {claim.sentence}" for claim in kept]
+    """The claims that are shown, as the page tells them first; it has the numbers for them."""
+    return [f"{f.where}: {f.sentence}" for f in headlines(findings(looks)) if f.shown]
 
 
 def trained(

@@ -6,7 +6,8 @@ measures by hand. A measure is added by one file that applies `measure` to a fun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -25,7 +26,12 @@ EMPTY_KINDS = ("untrained MLP", "untrained CNN", "random labels", "shuffled labe
 UNTRAINED = EMPTY_KINDS[:2]
 LABELS = EMPTY_KINDS[2:]
 
-Scope = Literal["network", "layer"]
+Scope = Literal["network", "layer", "pair"]
+"""What a result is about: a network, one of its hidden layers, or two networks side by side."""
+
+Part = Literal["training", "layers", "units", "side"]
+"""Where a page shows it: how the network learned and what it predicts, its layers, their units, or networks side by side."""
+
 Form = str | Callable[..., Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -65,6 +71,16 @@ class Rule:
     """The `EMPTY_KINDS` on which whatever it shows is false."""
     why: str = ""
     """Why it is not false on the others."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Of a rule about units: the columns of a table of all units, a template for each, filled with a claim's numbers."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is said of a measure's results without a test: counts and sizes, as they are."""
+
+    scope: Scope
+    claims: Callable[[Any], Iterable[Claim]]
 
 
 @dataclass(frozen=True)
@@ -72,9 +88,16 @@ class Picture:
     """How a page draws a result: a form of `plots` by its name, or a function of one's own, and what a reader should look at."""
 
     form: Form
+    """Called with what ``takes`` gives, and ``theme``."""
     caption: str = ""
+    scope: Scope | Literal["page"] | None = None
+    """A picture for each network, layer or pair; ``page``: one for all networks. By default what the result is about."""
     more: bool = False
-    """Behind "more measures" rather than at first sight."""
+    """Folded, rather than at first sight."""
+    takes: Callable[[Any], Mapping[str, Any]] | None = None
+    """Of what is looked at: the arguments of the form by name; one that is None, and there is no picture. By default the form takes the
+    result; in a picture of a network the results of its layers, and of a page those of its networks, by name.
+    """
 
 
 @dataclass(frozen=True)
@@ -111,6 +134,11 @@ class Measure:
     asked: dict[str, Asked] = field(default_factory=dict)
     """How the default analysis asks for it, by variant; nothing: it is done on request only."""
     pictures: list[Picture] = field(default_factory=list)
+    descriptions: list[Description] = field(default_factory=list)
+    part: Part | None = None
+    """Where a page shows it; by default training for a network's, layers for a layer's."""
+    place: int = 0
+    """Where it stands on a page: the order in which pictures and descriptions were given."""
     rules: list[Rule] = field(default_factory=list)
     instruments: list[Instrument] = field(default_factory=list)
 
@@ -118,6 +146,11 @@ class Measure:
     def name(self) -> str:
         """Area and function: "selectivity.class_selectivity"."""
         return f"{self.area}.{self.function.__name__}"
+
+    @property
+    def scope(self) -> Scope | None:
+        """What the default analysis asks it of; None: it is done on request only."""
+        return next((asked.scope for asked in self.asked.values()), None)
 
     def on(self, scope: Scope, variant: str = "") -> Callable[[Function], Function]:
         """Of a function (network or layer) -> Dataset: the default analysis asks it, and keeps what it gives under this measure's name,
@@ -138,20 +171,48 @@ class Measure:
         scope: Scope = "layer",
         false_on: tuple[str, ...] = EMPTY_KINDS,
         why: str = "",
+        columns: Mapping[str, str] | None = None,
     ) -> Callable[[Function], Function]:
-        """Of a function (network or layer) -> claims: a rule for what may be claimed, one family of the page."""
+        """Of a function (network or layer) -> claims: a rule for what may be claimed, one family of the page. For ``columns``
+        see `Rule`.
+        """
         if len(false_on) < len(EMPTY_KINDS) and not why:
             raise MicroscopeError(f"the rule {name!r} says no reason why it is not false on every empty network")
 
         def keep(claims: Function) -> Function:
-            self.rules.append(Rule(name, question, scope, claims, false_on, why))
+            self.rules.append(Rule(name, question, scope, claims, false_on, why, columns or {}))
             return claims
 
         return keep
 
-    def picture(self, form: Form, caption: str = "", *, more: bool = False) -> None:
-        """The form of its picture on a page."""
-        self.pictures.append(Picture(form, caption, more))
+    def describe(self, scope: Scope, *, part: Part | None = None) -> Callable[[Function], Function]:
+        """Of a function (network, layer or pair) -> claims that describe: what is said of its results without a test. They count among
+        no family.
+        """
+
+        def keep(claims: Function) -> Function:
+            self._placed(part)
+            self.descriptions.append(Description(scope, claims))
+            return claims
+
+        return keep
+
+    def picture(
+        self,
+        form: Form,
+        caption: str = "",
+        *,
+        scope: Scope | Literal["page"] | None = None,
+        part: Part | None = None,
+        more: bool = False,
+        takes: Callable[[Any], Mapping[str, Any]] | None = None,
+    ) -> None:
+        """The form of its picture on a page; see `Picture`."""
+        self._placed(part)
+        self.pictures.append(Picture(form, caption, scope, more, takes))
+
+    def _placed(self, part: Part | None) -> None:
+        self.part, self.place = part or self.part, self.place or next(_PLACES)
 
     def calibrated_on(
         self,
@@ -193,6 +254,8 @@ class Measure:
         return f"| `{self.function.__name__}` | {self.null} | {self.replicates} | {self.interval} | {self.family} |"
 
 
+_PLACES = itertools.count(1)
+
 MEASURES: dict[str, Measure] = {}
 """Every measure by area and function; `every` gives them in an order that does not hang on which file was read first."""
 
@@ -223,6 +286,11 @@ def of(function: Callable[..., Any] | str) -> Measure:
 def every() -> list[Measure]:
     """Every registered measure, by name."""
     return [MEASURES[name] for name in sorted(MEASURES)]
+
+
+def on_pages() -> list[Measure]:
+    """Every registered measure in the order in which a page shows them; last those without a picture or description, by name."""
+    return sorted(every(), key=lambda one: (not one.place, one.place))
 
 
 def rules() -> list[tuple[Measure, Rule]]:

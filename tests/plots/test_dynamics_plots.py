@@ -101,8 +101,3 @@ def test_the_rule_of_thumb_is_drawn_and_named_as_one() -> None:
     figure = PICTURES["gradient_flow"]()
     assert any(np.allclose(line.get_ydata(), 1e-3) for line in figure.axes[2].lines)
     assert "rule of thumb, not a null" in figure.alt
-
-
-def test_the_title_names_the_class_that_ends_lowest() -> None:
-    figure = PICTURES["class_learning"]()
-    assert figure.axes[0].get_title("left") == "Class 0 ends lowest, at 70.0 %"

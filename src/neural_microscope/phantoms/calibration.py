@@ -6,6 +6,7 @@ import importlib
 import json
 import pkgutil
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -16,6 +17,7 @@ import xarray as xr
 from scipy import stats
 
 from .. import __version__, files
+from ..claim import Claim, say
 from ..errors import DataError, unknown
 from ..measure import ALLOWED, DECLARED, EMPTY_KINDS, MEASURES, Instrument, rules
 from ..processes import Steps, one_by_one, side_by_side
@@ -26,6 +28,7 @@ Progress = Callable[[str, int, int], None]
 
 PAGES, PLANTED_PAGES = 200, 20
 """Pages of each empty kind, and of each planted one."""
+RATE = "pages with a false claim"
 FOUND = 0.8
 """Share of planted units that must be found."""
 
@@ -309,14 +312,37 @@ def outdated(record: xr.Dataset) -> list[str]:
 
 
 def page_rate(record: xr.Dataset) -> str:
-    """The record's rate of pages with a false claim, as a sentence for a page; empty where the record holds no pages."""
-    if "kind" not in record or not int(record["pages"].sel(kind=list(EMPTY_KINDS)).sum()):
-        return ""
-    empty = record.sel(kind=list(EMPTY_KINDS))
-    return (
-        f"{int(empty['pages_false'].sum()):,} of {int(empty['pages'].sum()):,} pages about networks in which there is nothing to find "
-        f"carried a false claim (version {record.attrs['version']}; 5% are declared)."
-    )
+    """The record's rate of pages with a false claim, as a sentence; empty where the record holds no pages."""
+    return next((claim.sentence for claim in claims(record) if claim.rule == RATE), "")
+
+
+def claims(record: xr.Dataset) -> list[Claim]:
+    """What a page says of a calibration: of pages that claim where there is nothing to find, and of instruments."""
+    found = []
+    if "kind" in record and int(record["pages"].sel(kind=list(EMPTY_KINDS)).sum()):
+        empty = record.sel(kind=list(EMPTY_KINDS))
+        found.append(
+            say(
+                RATE,
+                "{false:,} of {pages:,} pages about networks in which there is nothing to find carried a false claim (version {version}; "
+                "5% are declared).",
+                false=int(empty["pages_false"].sum()),
+                pages=int(empty["pages"].sum()),
+                version=str(record.attrs["version"]),
+            )
+        )
+    if "instrument" in record:
+        found.append(
+            say(
+                "instruments that are calibrated",
+                "{good:,} of {size:,} instruments recover a truth that was planted for them and keep silent on {empty:,} phantoms in which "
+                "there is nothing to find.",
+                good=int((record["recovered"] & record["silent"]).sum()),
+                size=record.sizes["instrument"],
+                empty=int(record.attrs["n_empty"]),
+            )
+        )
+    return [replace(claim, network="calibration") for claim in found]
 
 
 def save(result: xr.Dataset, path: str | Path) -> Path:

@@ -33,24 +33,19 @@ def ablation(table: xr.Dataset, *, named: int = 5, look: Look) -> Plot:
     axes.plot(places, value, "o", color=look.ink, markersize=3.2, linestyle="none")
     axes.set_xlabel(f"{len(order)} {axis}s of {layer}, costliest first")
     axes.set_ylabel("loss added when cut out (nat)")
-    beat = int((table["loss_increase_q"] < 0.05).sum())
-    axes.set_title(
-        f"{beat} of {len(order)} {axis}s cost more than a random direction of the same norm"
-        if beat
-        else f"No {axis} costs more than a random direction of the same norm"
-    )
+    axes.set_title(f"Loss without each {axis}, and with random directions of the same norm")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.02)
     style.label_points(axes, {str(order[i]): (float(i), float(value[i])) for i in range(min(named, len(order)))}, look)
     _say(
         axes,
         f"dot: mean over {table.attrs['n_examples']} images, line: 95 % interval\n"
-        f"grey: 95 % of random directions; a {axis} counts where q < 0.05",
+        "gray: 95% of random directions of the same norm",
         look,
     )
     figure.alt = (
         f"What cutting out each {axis} of {layer} adds to the loss, costliest first, from {style.told(value[0], 3)} to "
-        f"{style.told(value[-1], 3)} nat; a grey band shows random directions of the same norm, which {beat} of {len(order)} exceed."
+        f"{style.told(value[-1], 3)} nats; a gray band shows random directions of the same norm."
     )
     return figure
 

@@ -319,15 +319,6 @@ def class_learning(table: xr.Dataset, *, look: Look) -> Plot:
     axes.set_yticks([], minor=True)
     axes.set_ylim(0.025, 0.9988)
     axes.grid(True, axis="y")
-    axes.set_ylabel("test images of the class read rightly")
-    final = table["accuracy"].transpose("snapshot", "class").values[-1]
-    known = np.flatnonzero(np.isfinite(final))
-    said = "no class has test images"
-    if len(known):
-        worst = known[final[known].argmin()]
-        said = f"class {worst} {'ends' if len(steps) > 1 else 'is'} lowest, at {style.share(final[worst], 1)}"
-    axes.set_title(said[0].upper() + said[1:])
-    figure.alt = (
-        f"Test accuracy of each of {classes} classes against the step, on a scale that widens towards 100 %; {said}."
-    )
+    axes.set_ylabel("test accuracy of the class")
+    figure.alt = f"Test accuracy of each of {classes} classes against the step, on a scale that widens towards 100%."
     return figure

@@ -128,7 +128,7 @@ def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, loo
         f"{len(right)} images, each a row, at {right.shape[1]} snapshots, filled where read wrongly, those learnt first on top; "
         f"{often} were right and then wrong again at least once, {never} are wrong at the end. Beside it the "
         f"{min(hardest, len(right))} images that were read wrongly at the most snapshots, with truth and reading; and each "
-        f"class's place in the order of learning, against shuffled labels (p {style.told(float(table['between_p']))})."
+        "class's place in the order of learning, against shuffled labels."
     )
     return figure
 
@@ -147,12 +147,10 @@ def _class_order(axes: Axes, table: xr.Dataset, look: Look) -> None:
     axes.set_yticks([0, 0.5, 1], ["first", "middle", "last"])
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
-    p = float(table["between_p"])
-    verdict = "Classes are learnt at different times" if p < 0.05 else "Classes may differ by chance only"
-    if np.isnan(p):
-        axes.set_title("All images are read rightly from the same\nsnapshot on, or none is: there is no order")
+    if np.isnan(float(table["between_p"])):
+        axes.set_title("All images are classified correctly from the\nsame snapshot on, or none is: there is no order")
     else:
-        axes.set_title(f"{verdict}\n(p = {p:.2g}; grey: labels shuffled)")
+        axes.set_title("When each class is learned\n(gray: labels shuffled)")
 
 
 def _hardest(axes: Axes, table: xr.Dataset, images: np.ndarray, chosen: np.ndarray, look: Look) -> None:

@@ -102,12 +102,6 @@ def selectivity(
     if untrained is not None:
         marks.append("grey ticks: the untrained network's units")
     axes.set_xlabel("class selectivity on held-out images\n" + " · ".join(marks))
-    beyond = int((table["selectivity_q"] < 0.05).sum())
-    if costly:
-        axes.set_title(
-            f"{beyond} of {len(x)} {table['selectivity'].dims[0]}s prefer a class; "
-            f"one cut out costs at most {max(y[known].max(), 0):.1f} points"
-        )
     axes.set_ylabel("accuracy lost when cut out\n(percentage points)")
     axes.grid(True, axis="y")
     axes.margins(x=0.04)

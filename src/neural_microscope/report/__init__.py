@@ -1,4 +1,8 @@
-"""A run, or several side by side, as one self-contained HTML page. It places results on the page and computes none."""
+"""A run, or several side by side, as one self-contained HTML page.
+
+The register of measures says what stands on it: claims, pictures and captions. The page computes nothing, formats no number and decides
+nothing: every number lies in an element that names its claims (``data-claim``), whose stored values the page carries as JSON.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +13,23 @@ from pathlib import Path
 import xarray as xr
 
 from .. import files
-from ..analysis.findings import findings, populations
-from ..analysis.look import FirstLook, Progress, first_look, pairs
+from ..analysis.findings import descriptions, findings, populations, seeds
+from ..analysis.look import FirstLook, Pair, Progress, first_look, pairs
 from ..errors import RunError
+from ..phantoms.calibration import claims as calibrated
 from ..processes import one_by_one
 from ..run import Run, network_names
-from . import html, network, sections
+from . import html
+from .drawing import Drawn, drawing
+from .page import Page, body
 
-__all__ = ["compose", "write"]
+__all__ = ["compose", "drawing", "write"]
 
 
 def write(
     runs: Sequence[Run], path: str | Path, *, calibration: xr.Dataset | None = None, progress: Progress | None = None
 ) -> Path:
-    """Analyses the runs and writes the page to ``path`` (whole or not at all); returns the path. No run is a
+    """Analyzes the runs and writes the page to ``path`` (whole or not at all); returns the path. No run is a
     RunError.
 
     Runs that differ in nothing but their seeds are one population: the findings count over all of them, the pictures show
@@ -40,28 +47,20 @@ def compose(
     path: str | Path,
     *,
     calibration: xr.Dataset | None = None,
-    drawn: Mapping[str, str] | None = None,
+    drawn: Mapping[str, Drawn] | None = None,
 ) -> Path:
-    """The page of what `first_look` found. ``drawn``: parts about single networks that `network.drawing` gave already, by name."""
+    """The page of what `first_look` found. ``drawn``: what `drawing` gave already of a network, by its name."""
     path = files.writable(path)
     groups = populations(looks)
     names = network_names([group[0].run for group in groups])
     groups = [[replace(look, name=name) for look in group] for group, name in zip(groups, names, strict=True)]
     shown = [group[0] for group in groups]
-    found, inside = findings([look for group in groups for look in group]), drawn or {}
-    parts = [
-        sections.head(shown, names, calibration is not None),
-        sections.summary(shown, names, found, [len(group) for group in groups]),
-        sections.training(shown, names),
-        *(inside.get(name) or _inside(look, name) for look, name in zip(shown, names, strict=True)),
-        sections.side_by_side(pairs(shown), names),
-        sections.calibrated(calibration),
-        sections.about([look for group in groups for look in group]),
-    ]
+    told, side = findings([look for group in groups for look in group]), pairs(shown)
+    ats: list[FirstLook | Pair] = [*shown, *side]
+    told += [claim for at in ats for claim in descriptions(at, told)]
+    told += [*seeds(groups), *([] if calibration is None else calibrated(calibration))]
+    images = {at.name: (drawn or {}).get(at.name) or one_by_one(drawing(at), lambda *said: None) for at in ats}
+    page = Page(groups, side, told, images, calibration)
     with files.whole(path) as partial:
-        partial.write_text(html.page("What happens inside: " + " and ".join(names), "".join(parts)), "utf-8")
+        partial.write_text(html.page("What happens inside: " + " and ".join(names), body(page)), "utf-8")
     return path
-
-
-def _inside(look: FirstLook, name: str) -> str:
-    return one_by_one(network.drawing(look, name), lambda *told: None)

@@ -5,6 +5,7 @@ nothing.
 """
 
 from . import layers, networks, units
-from .population import claims_of, findings, populations
+from .descriptions import descriptions
+from .population import claims_of, findings, headlines, populations, seeds
 
-__all__ = ["claims_of", "findings", "layers", "networks", "populations", "units"]
+__all__ = ["claims_of", "descriptions", "findings", "headlines", "layers", "networks", "populations", "seeds", "units"]

@@ -201,6 +201,7 @@ def calibration(look: FirstLook) -> Iterator[Claim]:
         n=n,
         units="share of images",
         call='nm.analysis.predictions.calibration_error(run.activations("logits"))',
+        critical=lambda level: float(sure.mean() + (law.ppf if over else law.isf)(level / 2) * math.sqrt(variance) / n),
     )
 
 
@@ -270,6 +271,7 @@ def pruning(look: FirstLook) -> Iterator[Claim]:
         n=int(curves.attrs["n_examples"]),
         units="share of images",
         call=f"nm.analysis.causal.cumulative_ablation(run.model(), run.probe, {names}, draws={len(drawn)})",
+        critical=lambda level: _within(beyond_sample(drawn, "below" if worse else "above", level / 2), 0),
     )
 
 
@@ -313,13 +315,20 @@ def controlled(
 
 def least_shown(control: xr.Dataset, name: str, side: statistics.Side, level: float) -> float:
     """The statistic's value from which on both nulls are beaten at a level."""
-    ends = []
-    for kind in ("untrained", "shuffled"):
-        sample = control[f"{name}_{kind}"].values
-        sample = sample[np.isfinite(sample)]
-        if len(sample) < 3:
-            return math.nan
-        t = stats.t.isf(level / (2 if side == "both" else 1), len(sample) - 1)
-        half = t * sample.std(ddof=1) * math.sqrt(1 + 1 / len(sample))
-        ends.append(sample.mean() - half if side == "below" else sample.mean() + half)
-    return float(min(ends) if side == "below" else max(ends))
+    one_sided = level / (2 if side == "both" else 1)
+    ends = [beyond_sample(control[f"{name}_{kind}"].values, side, one_sided) for kind in ("untrained", "shuffled")]
+    return min(ends) if side == "below" else _within(max(ends))
+
+
+def _within(value: float, low: float = -1.0) -> float:
+    """Infinite where a share or a correlation would have to lie outside ``low`` to 1: no such effect can be."""
+    return value if math.isnan(value) or low <= value <= 1 else math.inf
+
+
+def beyond_sample(sample: np.ndarray, side: statistics.Side, level: float) -> float:
+    """The value from which on one more of a sample is rare at a one-sided level (Student's law)."""
+    sample = sample[np.isfinite(sample)]
+    if len(sample) < 3:
+        return math.nan
+    half = float(stats.t.isf(level, len(sample) - 1) * sample.std(ddof=1) * math.sqrt(1 + 1 / len(sample)))
+    return float(sample.mean()) + (-half if side == "below" else half)

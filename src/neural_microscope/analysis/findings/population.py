@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from ...claim import Claim, by_rate, judge
+from ...claim import Claim, by_rate, judge, say
 from ...measure import rules
 from ...run import Run, same_but_seed
 from ...statistics import ALPHA
@@ -17,6 +18,8 @@ from .. import similarity
 from ..look import FirstLook, LayerLook, Progress
 from ..look.looks import begun
 
+STRONGEST = 2
+"""Units of a layer that a page tells of first, for each rule."""
 PAGE = "a page about a network: Holm's correction within each rule, Bonferroni's over the rules (family-wise 5%)"
 
 
@@ -30,6 +33,58 @@ def claims_of(look: FirstLook) -> list[Claim]:
         else:
             raw += [replace(claim, network=look.name) for layer in look.layers for claim in rule.claims(layer)]
     return [replace(claim, seeds=(look.seed,)) for claim in judge(raw, len(every))]
+
+
+def counted(claims: Sequence[Claim]) -> list[Claim]:
+    """Of each layer and each rule about units: for how many it is shown, taken from the judged claims. Its p is that of the unit that comes
+    closest, and so is the smallest effect that would have been shown.
+    """
+    groups: dict[tuple[str, str], list[Claim]] = {}
+    for claim in claims:
+        if claim.unit is not None:
+            groups.setdefault((claim.hook_point, claim.rule), []).append(claim)
+    return [_count(group) for group in groups.values()]
+
+
+def _count(group: Sequence[Claim]) -> Claim:
+    def distance(claim: Claim) -> tuple[float, float]:
+        return float(np.nan_to_num(claim.corrected, nan=2.0)), -float(
+            np.nan_to_num(claim.numbers[claim.effect], nan=-np.inf)
+        )
+
+    closest = min(group, key=distance)
+    units, axis = [claim.unit for claim in group if claim.shown], closest.axis
+    told = f"“{closest.rule}” is shown for"
+    return replace(
+        closest,
+        unit=None,
+        yes=f"{told} {{shown:,}} of {{asked:#judged {axis}}}: {{units}}.",
+        no=f"{told} none of {{asked:#judged {axis}}}.",
+        numbers={
+            "shown": len(units),
+            "asked": len(group),
+            "units": ", ".join(map(str, units)),
+            "unit": closest.unit or 0,
+        },
+        effect="shown",
+        evidence=f"Closest comes {axis} {{unit:,}}.",
+        shown=bool(units),
+        held=int(bool(units)),
+        call="",
+    )
+
+
+def headlines(claims: Iterable[Claim]) -> list[Claim]:
+    """What a page tells first: every claim but those about single units, and of these the two of each layer and rule that are shown most
+    clearly.
+    """
+    found, best = list(claims), Counter[tuple[str, str, str]]()
+    kept = {id(claim) for claim in found if claim.unit is None}
+    for claim in sorted((c for c in found if c.unit is not None and c.shown), key=lambda claim: claim.corrected):
+        place = claim.network, claim.hook_point, claim.rule
+        best[place] += 1
+        kept |= {id(claim)} if best[place] <= STRONGEST else set()
+    return [claim for claim in found if id(claim) in kept]
 
 
 def findings(runs: Run | FirstLook | Iterable[Run | FirstLook], progress: Progress | None = None) -> list[Claim]:
@@ -49,6 +104,18 @@ def findings(runs: Run | FirstLook | Iterable[Run | FirstLook], progress: Progre
     return found
 
 
+def seeds(groups: Sequence[Sequence[FirstLook]]) -> list[Claim]:
+    """On how many seeds what is claimed of these networks rests; said once where each has one."""
+    if all(len(group) == 1 for group in groups):
+        one = "One seed of each network: nothing here is replicated, and another seed may differ by more than the intervals say."
+        return [say("seeds", one, seeds=1)]
+    more = "{seeds:#seed}; each claim says on how many it is shown."
+    told = [
+        say("seeds", more if len(group) > 1 else "{seeds:#seed}, not replicated.", seeds=len(group)) for group in groups
+    ]
+    return [replace(claim, network=group[0].name) for claim, group in zip(told, groups, strict=True)]
+
+
 def populations(looks: Sequence[FirstLook]) -> list[list[FirstLook]]:
     """The looks in groups of one network, training and data; the same order, and no seed twice in a group."""
     return [[looks[place] for place in group] for group in same_but_seed([look.run for look in looks])]
@@ -56,7 +123,7 @@ def populations(looks: Sequence[FirstLook]) -> list[list[FirstLook]]:
 
 def _together(group: Sequence[FirstLook]) -> list[Claim]:
     """The first network's claims; of several seeds, shown only where more than half of them show it and more than by their rate."""
-    first, *others = [claims_of(look) for look in group]
+    first, *others = [(told := claims_of(look)) + counted(told) for look in group]
     if not others:
         return first
     seeds = tuple(look.seed for look in group)

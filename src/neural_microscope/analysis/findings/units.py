@@ -8,13 +8,13 @@ from functools import partial
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from ... import statistics
 from ...claim import Claim
 from ...measure import of
 from .. import causal, selectivity
 from ..look import LayerLook
+from .networks import beyond_sample
 
 
 def beyond_rank(control: xr.Dataset, name: str) -> statistics.Law:
@@ -31,12 +31,7 @@ def _columns(table: xr.Dataset, axis: str) -> dict[str, np.ndarray]:
 def _critical(control: xr.Dataset, name: str, unit: int, level: float) -> float:
     """The statistic's value from which on the untrained networks are beaten at a level."""
     sample = control[f"{name}_untrained"].values[:, int(control[f"{name}_rank"][unit])]
-    sample = sample[np.isfinite(sample)]
-    if len(sample) < 3:
-        return math.nan
-    return float(
-        sample.mean() + stats.t.isf(level, len(sample) - 1) * sample.std(ddof=1) * math.sqrt(1 + 1 / len(sample))
-    )
+    return beyond_sample(sample, "above", level)
 
 
 def _critical_auc(control: xr.Dataset, unit: int, level: float) -> float:
@@ -47,7 +42,26 @@ def _critical_loss(control: xr.Dataset, unit: int, band: float, level: float) ->
     return max(math.exp(_critical(control, "loss", unit, level)), band)
 
 
-@of(selectivity.class_selectivity).rule("a unit prefers a class", "Which class does a unit prefer?")
+def _top(labels: np.ndarray) -> dict[str, float]:
+    """The most frequent class of a unit's top-activating images, and how many are of it."""
+    if not len(labels):  # never above 0
+        return {"top": math.nan, "top_of": 0, "top_images": 0}
+    counts = np.bincount(labels)
+    return {"top": int(counts.argmax()), "top_of": int(counts.max()), "top_images": len(labels)}
+
+
+@of(selectivity.class_selectivity).rule(
+    "a unit prefers a class",
+    "Which class does a unit prefer?",
+    columns={
+        "class": "{preferred:,}",
+        "AUC": "{auc:2}",
+        "95% interval": "{auc_low:2} to {auc_high:2}",
+        "same rank, untrained": "{auc_untrained_low:2} to {auc_untrained_high:2}",
+        "since": "{since:step}",
+        "class of most top-activating images": "{top:,} ({top_of:,} of {top_images:,})",
+    },
+)
 def prefers(layer: LayerLook) -> Iterator[Claim]:
     """AUC of the preferred class beside as many images at random, and beside units of equal rank in untrained networks: images of one class
     look alike, so an untrained unit tells them apart too. Both must be beaten.
@@ -60,6 +74,7 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
     law = beyond_rank(control, "auc")
     low, high = (1 / (1 + np.exp(-end)) for end in (law.low, law.high))
     columns = _columns(table, layer.axis)
+    top = layer["selectivity.top_examples"].values
     for unit in range(layer.size):
         one = {name: column[unit] for name, column in columns.items()}
         if bool(one["gated"]):
@@ -79,6 +94,7 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
                 "unit": unit,
                 "preferred": int(one["preferred"]),
                 "since": since,
+                **_top(layer.run.probe.labels[top[unit][top[unit] >= 0]]),
                 **{f"auc{end}": float(one[f"auc{end}"]) for end in ("", "_low", "_high", "_null_low", "_null_high")},
                 "auc_untrained_low": float(low[unit]),
                 "auc_untrained_high": float(high[unit]),
@@ -98,7 +114,17 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
         )
 
 
-@of(causal.ablate_all).rule("a unit matters", "Does a single unit matter?")
+@of(causal.ablate_all).rule(
+    "a unit matters",
+    "Does a single unit matter?",
+    columns={
+        "loss increase (nats)": "{loss:3}",
+        "95% interval": "{loss_low:3} to {loss_high:3}",
+        "random directions": "{loss_null_low:3} to {loss_null_high:3}",
+        "same rank, untrained": "up to {loss_untrained:3}",
+        "class that loses most": "{class:,} ({drop:1%})",
+    },
+)
 def matters(layer: LayerLook) -> Iterator[Claim]:
     """Loss increase under zero ablation beyond 0 over images, beyond what labels at random would show, beyond random
     directions of equal norm,

@@ -151,6 +151,22 @@ def _similarity(at: Any) -> xr.Dataset | None:
     return similarity.matrix(ends, ends) if ends else None
 
 
+@of(similarity.matrix).on("pair", "pair")
+def _pair(at: Any) -> xr.Dataset:
+    """Every layer of one network against every layer of another."""
+    return _layers_compared(at, -1)
+
+
+@of(similarity.matrix).on("pair", "untrained pair")
+def _untrained_pair(at: Any) -> xr.Dataset:
+    return _layers_compared(at, 0)
+
+
+def _layers_compared(at: Any, snapshot: int) -> xr.Dataset:
+    sides = [{layer.short: layer.acts.isel(snapshot=snapshot) for layer in one.layers} for one in (at.first, at.second)]
+    return similarity.matrix(*sides)
+
+
 @of(similarity.drift).on("layer")
 def _drift(at: Any) -> xr.Dataset:
     return similarity.drift(at.acts, components=min(5, at.acts.sizes[at.axis]))

@@ -16,7 +16,6 @@ from ...errors import RunError, unknown
 from ...measure import MEASURES, Scope, every
 from ...processes import Steps, one_by_one
 from ...run import Run
-from .. import similarity
 
 Progress = Callable[[str, int, int], None]
 READ_AGAIN = ("acts", "peaks", "logits", "model")
@@ -31,7 +30,7 @@ class _Look:
     run: Run
     results: dict[str, Any] = field(default_factory=dict)
 
-    _scope: ClassVar[Scope] = "network"
+    scope: ClassVar[Scope] = "network"
 
     @cached_property
     def model(self) -> nn.Module:
@@ -42,8 +41,8 @@ class _Look:
         if name not in self.results:
             measure, _, variant = name.partition("/")
             asked = MEASURES[measure].asked.get(variant) if measure in MEASURES else None
-            if asked is None or asked.scope != self._scope:
-                raise unknown("result", name, [*self.results, *asked_for(self._scope)])
+            if asked is None or asked.scope != self.scope:
+                raise unknown("result", name, [*self.results, *asked_for(self.scope)])
             self.results[name] = asked.look(self)
         return self.results[name]
 
@@ -59,7 +58,7 @@ class LayerLook(_Look):
     hook_point: str = ""
     axis: str = "unit"
 
-    _scope: ClassVar[Scope] = "layer"
+    scope: ClassVar[Scope] = "layer"
 
     @cached_property
     def acts(self) -> xr.DataArray:
@@ -167,32 +166,25 @@ def _taken(look: _Look, part: str, names: Sequence[str], tell: Progress) -> dict
     return look.results
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Two networks on the same images, every layer of one against every layer of the other."""
+@dataclass(eq=False)
+class Pair(_Look):
+    """Two networks on the same images."""
 
-    first: FirstLook
-    second: FirstLook
-    trained: xr.Dataset
-    untrained: xr.Dataset
+    first: FirstLook = field(kw_only=True)
+    second: FirstLook = field(kw_only=True)
+
+    scope: ClassVar[Scope] = "pair"
+
+    @property
+    def name(self) -> str:
+        """``MLP and CNN``"""
+        return f"{self.first.name} and {self.second.name}"
 
 
 def pairs(looks: Sequence[FirstLook]) -> list[Pair]:
     """The first network against each of the others that was probed with the same images and has hidden layers."""
     return [
-        Pair(looks[0], other, *(_layers_compared(looks[0].run, other.run, snapshot) for snapshot in (-1, 0)))
+        Pair(looks[0].run, first=looks[0], second=other)
         for other in looks[1:]
         if looks[0].layers and other.layers and np.array_equal(looks[0].run.probe.images, other.run.probe.images)
     ]
-
-
-def _layers_compared(a: Run, b: Run, snapshot: int) -> xr.Dataset:
-    sides = [
-        {
-            name.removesuffix(".hook_post"): run.activations(name).isel(snapshot=snapshot)
-            for name in run.hook_points
-            if name.endswith("hook_post")
-        }
-        for run in (a, b)
-    ]
-    return similarity.matrix(*sides)

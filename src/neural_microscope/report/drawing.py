@@ -1,0 +1,63 @@
+"""The pictures of a page, from the register: each measure's form, with its caption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from .. import plots
+from ..analysis.look import FirstLook, LayerLook, Pair
+from ..claim import count
+from ..measure import Measure, Picture, on_pages
+from ..processes import Steps
+from .html import escape, image
+
+Drawn = Mapping[tuple[str, int, str], str]
+"""Image and caption by measure, number of its picture, and hook point (empty: the whole network)."""
+
+
+def drawing(look: FirstLook | Pair) -> Steps:
+    """The pictures of a network, its layers, or a pair, in steps that can be done side by side."""
+    places: list[Any] = [look, *(look.layers if isinstance(look, FirstLook) else ())]
+    drawn = yield [partial(_drawn, at, len(places)) for at in places]
+    return {key: figure for one in drawn for key, figure in one.items()}
+
+
+def _drawn(at: FirstLook | LayerLook | Pair, total: int, tell: Callable[..., None]) -> Drawn:
+    found = {
+        (measure.name, number, getattr(at, "hook_point", "")): figure
+        for measure in on_pages()
+        for number, picture in enumerate(measure.pictures)
+        if (picture.scope or measure.scope) == at.scope
+        and (figure := draw(measure, picture, _default(measure, at) if picture.takes is None else picture.takes(at)))
+    }
+    tell("drawing", 1, total)  # one more
+    return found
+
+
+def _default(measure: Measure, at: Any) -> tuple[Any, ...]:
+    if measure.scope == at.scope:
+        return (at[measure.name],)
+    return ({layer.hook_point: layer[measure.name] for layer in at.layers} or None,)
+
+
+def draw(measure: Measure, picture: Picture, given: tuple[Any, ...] | Mapping[str, Any]) -> str:
+    """A picture with its caption: what to look at, the null, and on how many images; empty where something is not there to be drawn."""
+    every = list(given.values() if isinstance(given, Mapping) else given)
+    results = [value for each in every for value in (each.values() if isinstance(each, Mapping) else [each])]
+    if not results or any(value is None for value in results):
+        return ""
+    form = getattr(plots, picture.form) if isinstance(picture.form, str) else picture.form
+    args, options = ((), given) if isinstance(given, Mapping) else (given, {})
+    attrs: Mapping[str, Any] = next(
+        (value.attrs for value in results if "n_examples" in getattr(value, "attrs", {})), {}
+    )
+    null = str(attrs.get("null", ""))
+    parts = [
+        picture.caption,
+        "" if not null or null.startswith("none") else f"Grey: {null}.",
+        f"{count(attrs['n_examples'], 'images')}." if attrs.get("n_examples", 0) > 0 else "",
+    ]
+    caption = escape(" ".join(part for part in parts if part))
+    return f"{image(partial(form, *args, **options))}<figcaption>{caption}</figcaption>"

@@ -1,0 +1,178 @@
+"""Tables of results: of any measure's dataset, and of all units from their claims."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+
+from ..claim import Claim, count, fill, significant
+from ..measure import Rule
+from .html import escape, verdict
+
+ROWS = 40
+"""Rows of a table of results, of each layer; its caption says how many there are."""
+_PARTS = re.compile(r"_(?:null_|floor_)?(?:low|high)$|_[pq]$|_shown$")
+_NOT_ROWS = ("example", "draw", "network", "rank", "seed")
+
+
+def cell(value: object) -> str:
+    """Numbers get three significant digits, NaN a dash."""
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else ""
+    if isinstance(value, int | np.integer):
+        return fill("{x:,}", {"x": int(value)})
+    if isinstance(value, float | np.floating):
+        return significant(float(value))
+    return escape(str(value))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str) -> str:
+    """A table of values."""
+    header = "".join(f'<th scope="col">{escape(h)}</th>' for h in head)
+    body = "".join("<tr>" + "".join(f"<td>{cell(v)}</td>" for v in row) + "</tr>" for row in rows)
+    return f"<table><caption><span>{escape(caption)}</span></caption><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def of_results(results: Mapping[str, xr.Dataset | xr.DataArray | None], of: str, caption: str) -> str:
+    """One table of a measure's results, by the names of what they are results ``of`` (a layer): for each row its value, interval and null.
+
+    Rows are the places along the axis that most of its variables have; of a result over snapshots the first and the last, where it has
+    other axes too.
+    """
+    heads: list[str] = []
+    rows: list[dict[str, object]] = []
+    cut = 0
+    for name, result in results.items():
+        if result is None:
+            continue
+        own = _rows(result)
+        rows += [{of: name, **row} for row in own[:ROWS]]
+        cut += len(own) - len(own[:ROWS])
+    for row in rows:
+        heads += [head for head in row if head not in heads and (head != of or any(results))]
+    if not rows:
+        return ""
+    caption += f"; {count(cut, 'more rows')} in the results" if cut else ""
+    return table(heads, [[row.get(head, np.nan) for head in heads] for row in rows], caption)
+
+
+def _rows(result: xr.Dataset | xr.DataArray) -> list[dict[str, object]]:
+    table = result if isinstance(result, xr.Dataset) else result.to_dataset(name=result.name or "value")
+    found = Counter[tuple[str, ...]]()
+    for variable in table.data_vars.values():
+        dims = tuple(str(d) for d in variable.dims if d != "snapshot")
+        if len(dims) <= 2 and not {*dims} & {*_NOT_ROWS} and variable.dims:
+            found[dims] += 1
+    if not found:
+        return []
+    dims = max(found, key=lambda dims: (found[dims], -len(dims)))
+    over = ("snapshot",) if "snapshot" in table.dims else ()
+    count = table.sizes["snapshot"] if over else 1
+    values = {
+        str(name): variable.broadcast_like(table["snapshot"] if over else variable).transpose(*over, *dims).values
+        for name, variable in table.data_vars.items()
+        if {*variable.dims} - {"snapshot"} == {*dims} and (dims or variable.dims)
+    }
+    bases = [name for name in values if not _PARTS.search(name)]
+    labels = {dim: _labels(table, dim) for dim in (*over, *dims)}
+    rows: list[dict[str, object]] = []
+    for snapshot in range(count) if not dims else sorted({0, count - 1}):
+        step = {"step": labels["snapshot"][snapshot]} if over else {}
+        one = {name: array[snapshot] for name, array in values.items()} if over else values
+        if len(dims) == 2 and len(bases) == 1:
+            rows += [{**step, **row} for row in _matrix(one[bases[0]], dims, labels)]
+            continue
+        for place in np.ndindex(*(table.sizes[d] for d in dims)):
+            rows.append(
+                {**step, **{d: labels[d][p] for d, p in zip(dims, place, strict=True)}, **_values(one, bases, place)}
+            )
+    return rows
+
+
+def _matrix(values: np.ndarray, dims: Sequence[str], labels: Mapping[str, Sequence[object]]) -> list[dict[str, object]]:
+    """The longer axis down, the shorter across."""
+    (down, across), values = (dims, values) if values.shape[0] >= values.shape[1] else (dims[::-1], values.T)
+    columns = [f"{across} {label}" for label in labels[across]]
+    return [
+        {down: label, **dict(zip(columns, row, strict=True))} for label, row in zip(labels[down], values, strict=True)
+    ]
+
+
+def _labels(table: xr.Dataset, dim: str) -> list[object]:
+    """Of the places along an axis: the coordinate, or their numbers."""
+    names = [dim, *(str(name) for name, c in table.coords.items() if c.dims == (dim,))]
+    known = next((table[name].values for name in names if name in table.coords), np.arange(table.sizes[dim]))
+    return [label.item() for label in known]
+
+
+def _values(one: Mapping[str, np.ndarray], bases: Sequence[str], place: tuple[int, ...]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name in bases:
+        words = name.replace("_", " ")
+        found[words] = one[name][place]
+        for kind, told in (("", "95% interval"), ("_null", "null"), ("_floor", "floor")):
+            ends = [f"{name}{kind}_{end}" for end in ("low", "high")]
+            if all(end in one for end in ends):
+                low, high = (significant(float(one[end][place])) for end in ends)
+                found[f"{words}, {told}"] = low if low == high else f"{low} to {high}"
+    return found
+
+
+def of_units(claims: Sequence[Claim], rules: Sequence[Rule], caption: str) -> str:
+    """All units of a layer, from the claims about them: those for which most is shown first."""
+    units: dict[int, dict[str, Claim]] = {}
+    for claim in claims:
+        if claim.unit is not None:
+            units.setdefault(claim.unit, {})[claim.rule] = claim
+    rules = [rule for rule in rules if any(rule.name in own for own in units.values())]
+    if not units:
+        return ""
+    order = sorted(
+        units, key=lambda unit: (-sum(c.shown for c in units[unit].values()), -_effect(units[unit], rules[-1]), unit)
+    )
+    columns = {rule.name: rule.columns or _columns(units, rule.name) for rule in rules}
+    top = "".join(f'<th scope="colgroup" colspan="{len(columns[r.name]) + 1}">{escape(r.name)}</th>' for r in rules)
+    names = "".join(f'<th scope="col">{escape(h)}</th>' for r in rules for h in (*columns[r.name], "verdict"))
+    axis = next(iter(next(iter(units.values())).values())).axis
+    rows = "".join(_unit(unit, units[unit], columns) for unit in order)
+    return (
+        f'<table class="units"><caption><span>{escape(caption)}</span></caption><thead><tr><th scope="col" rowspan="2">{axis}</th>{top}'
+        f"</tr><tr>{names}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _effect(own: Mapping[str, Claim], rule: Rule) -> float:
+    claim = own.get(rule.name)
+    value = claim.numbers[claim.effect] if claim else -np.inf
+    return -np.inf if isinstance(value, str) or np.isnan(value) else float(value)
+
+
+def _columns(units: Mapping[int, Mapping[str, Claim]], rule: str) -> Mapping[str, str]:
+    """The effect with its interval and its null, where the rule names no columns."""
+    claim = next(own[rule] for own in units.values() if rule in own)
+    ends = {"95% interval": ("_low", "_high"), "null": ("_null_low", "_null_high")}
+    known = {
+        told: [f"{claim.effect}{end}" for end in pair]
+        for told, pair in ends.items()
+        if f"{claim.effect}{pair[0]}" in claim.numbers
+    }
+    return {claim.units if claim.units != "1" else claim.effect: f"{{{claim.effect}:g}}"} | {
+        told: f"{{{low}:g}} to {{{high}:g}}" for told, (low, high) in known.items()
+    }
+
+
+def _unit(unit: int, own: Mapping[str, Claim], columns: Mapping[str, Mapping[str, str]]) -> str:
+    cells = ""
+    for rule, templates in columns.items():
+        claim = own.get(rule)
+        if claim is None:
+            cells += "<td>–</td>" * len(templates) + "<td>not judged</td>"
+            continue
+        values = "".join(f"<td>{escape(fill(one, claim.numbers))}</td>" for one in templates.values())
+        cells += f'{values}<td data-claim="{escape(claim.id)}">{verdict(claim)}</td>'
+    ids = " ".join(claim.id for claim in own.values())
+    return f'<tr data-claim="{escape(ids)}"><th scope="row">{fill("{x:,}", {"x": unit})}</th>{cells}</tr>'
