@@ -132,14 +132,8 @@ def test_strips_show_the_images_named_and_leave_places_without_one_empty() -> No
     np.testing.assert_allclose(sheet[4:12, :8, :3], np.broadcast_to(to_rgb(look.absent), (8, 8, 3)), atol=0.01)
 
 
-def test_the_verdict_on_a_basis_follows_its_null() -> None:
-    def title(auc: float) -> str:
-        result = BASES.assign(
-            auc=("basis", [auc, auc]), auc_null_low=("basis", [0.6] * 2), auc_null_high=("basis", [0.7] * 2)
-        )
-        return plots.basis_comparison(result).get_suptitle()
-
-    assert "worse than random" in title(0.5)
-    assert "no better than random" in title(0.65)
-    assert "better than random" in title(0.8)
-    assert "no better" not in title(0.8)
+def test_the_picture_of_a_basis_decides_nothing() -> None:
+    titles = {
+        plots.basis_comparison(BASES.assign(auc=("basis", [auc, auc]))).get_suptitle() for auc in (0.5, 0.65, 0.8)
+    }
+    assert len(titles) == 1

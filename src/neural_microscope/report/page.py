@@ -155,7 +155,8 @@ def _glance(page: Page) -> str:
         for rule in dict.fromkeys(rule for _, _, rule in known)
     )
     caption = "Each layer's effects, and whether they are shown"
-    table = f"<table><caption><span>{caption}</span></caption><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    header = f'<tr><th scope="col">claim</th>{head}</tr>'
+    table = f"<table><caption><span>{caption}</span></caption><thead>{header}</thead><tbody>{rows}</tbody></table>"
     return scrolling(table, "Layers at a glance")
 
 
