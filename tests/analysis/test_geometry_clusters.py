@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import stats
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
@@ -79,6 +80,32 @@ def test_an_image_alone_in_its_class_counts_zero_as_in_scikit_learn() -> None:
     labels = np.array([0] * 10 + [1] * 10 + [4])  # classes 2 and 3 have no images
     found = geometry.clusters(acts(x, labels), k=3, draws=1)
     assert float(found["silhouette"][0]) == pytest.approx(silhouette_score(x, labels))
+
+
+def drawn(seed: int, n: int, classes: int, apart: float) -> xr.DataArray:
+    """Images of classes around random places, as many of each."""
+    labels = np.arange(n) % classes
+    places = apart * np.random.default_rng(7).normal(size=(classes, 5))
+    return acts(places[labels] + np.random.default_rng(seed).normal(size=(n, 5)), labels)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "classes"), [(100, 4), (200, 10)])
+@pytest.mark.parametrize("apart", [0.3, 1.0])
+def test_the_interval_of_purity_covers_what_fresh_images_give(n: int, classes: int, apart: float) -> None:
+    tables = [geometry.clusters(drawn(seed, n, classes, apart), draws=1) for seed in range(400)]
+    purity, low, high = (np.array([float(t[f"purity{end}"][0]) for t in tables]) for end in ("", "_low", "_high"))
+    covered = int(((low <= purity.mean()) & (purity.mean() <= high)).sum())
+    assert stats.binom.ppf(0.005, 400, 0.93) <= covered <= stats.binom.ppf(0.995, 400, 0.97)
+
+
+def test_purity_of_too_few_images_has_no_interval_and_says_why() -> None:
+    enough, few = (geometry.clusters(drawn(0, n, 4, 0.5), k=3, draws=2) for n in (40, 36))
+    assert float(enough["purity_low"][0]) < float(enough["purity"][0]) < float(enough["purity_high"][0])
+    assert "reason" not in enough.attrs
+    assert np.isnan(few["purity_low"][0])
+    assert np.isfinite(few["purity"][0])
+    assert "smallest class with 9; 20 and 10 a class are needed" in few.attrs["reason"]
 
 
 def test_only_the_snapshots_asked_for_are_measured() -> None:

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy import sparse, special, stats
+from scipy.sparse.linalg import lsqr
 
 from ... import named
 from ...errors import DataError
 from ...measure import measure
-from ...statistics import ONE_NETWORK, beside, bootstrap_mean, halves, shuffles
+from ...statistics import FEWEST_ACTIVE, FEWEST_OF_CLASS, ONE_NETWORK, beside, bootstrap_mean, halves, shuffles
 from .spaces import blocks, space, standardized
 
 Order = np.ndarray | Sequence[int] | Callable[[xr.DataArray], np.ndarray]
@@ -22,7 +24,7 @@ Order = np.ndarray | Sequence[int] | Callable[[xr.DataArray], np.ndarray]
     title="Clusters (silhouette, same-class neighbor purity)",
     null="labels shuffled over the same distances",
     replicates="image",
-    interval="over images; see its docstring",
+    interval="silhouette: bootstrap over the images' own values; purity: jackknife over images, from 20 images and 10 a class on",
     family="none: one test a snapshot",
     source="Rousseeuw 1987",
 )
@@ -43,8 +45,9 @@ def clusters(
 
     ``silhouette``: mean over the images of (b - a) / max(a, b), a the mean distance to the others of the own class, b
     to the nearest other class (Rousseeuw 1987); -1..1, 0 for an image alone in its class. ``purity``: share of an
-    image's ``k`` nearest neighbours that have its class, 0..1. For both ``…_low``, ``…_high``: bootstrap over the
-    images' own values; ``…_null_low``, ``…_null_high``, ``…_p``: labels shuffled over the same distances, one-sided.
+    image's ``k`` nearest neighbours that have its class, 0..1. ``silhouette_low``, ``_high``: bootstrap over the
+    images' own values; ``purity_low``, ``_high``: see `purity_interval` (NaN, and the reason in attrs, below 20 images or 10 a
+    class); for both ``…_null_low``, ``…_null_high``, ``…_p``: labels shuffled over the same distances, one-sided.
     NaN with fewer than two classes or where all images coincide. Memory grows with the images, time with their square.
     """
     x, labels = space(acts), named.labels(acts)
@@ -53,18 +56,17 @@ def clusters(
     chosen = named.snapshots(acts, at)
     sets = np.stack([labels, *shuffles(labels, draws, seed)])
     scored = [_scores(standardized(x[t]) if standardize else x[t], sets, k) for t in chosen]
+    silhouettes, purities = (
+        np.stack([one[i] for one in scored]) for i in range(2)
+    )  # [snapshot, set of labels, example]
+    intervals = (
+        ("silhouette", silhouettes, bootstrap_mean(silhouettes[:, 0], seed=seed)),
+        ("purity", purities, ([one[2][0] for one in scored], [one[2][1] for one in scored])),
+    )
     variables: dict[str, Any] = {}
-    for i, name in enumerate(("silhouette", "purity")):
-        values = np.stack([one[i] for one in scored])  # [snapshot, set of labels, example]
+    for name, values, interval in intervals:
         means = values.mean(2)
-        variables |= beside(
-            name,
-            means[:, 0],
-            means[:, 1:].T,
-            "snapshot",
-            family=False,
-            interval=bootstrap_mean(values[:, 0], seed=seed),
-        )
+        variables |= beside(name, means[:, 0], means[:, 1:].T, "snapshot", family=False, interval=interval)
     whole = acts if "snapshot" in acts.dims else acts.expand_dims("snapshot")
     return xr.Dataset(
         variables,
@@ -77,6 +79,7 @@ def clusters(
             "seed": seed,
             "null": f"labels shuffled over the same distances, {draws} draws",
             "interval": ONE_NETWORK,
+            **({"reason": few_images(labels)} if few_images(labels) else {}),
             "source": "silhouette (Rousseeuw 1987); share of the k nearest neighbours of the own class",
         },
     )
@@ -167,18 +170,63 @@ def _along(x: np.ndarray, order: np.ndarray, sizes: np.ndarray, labels: np.ndarr
     return found
 
 
-def _scores(x: np.ndarray, sets: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """(silhouette, purity) of each example under each set of labels, [set, example]; NaN where there is none."""
+def _scores(x: np.ndarray, sets: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
+    """(silhouette, purity) of each example under each set of labels, [set, example], and the mean purity's interval under the
+    first; NaN where there is none.
+    """
     if np.ptp(x, axis=0).max() == 0 or np.ptp(sets[0]) == 0:
-        return (np.full(sets.shape, np.nan),) * 2
+        return np.full(sets.shape, np.nan), np.full(sets.shape, np.nan), (np.nan, np.nan)
     silhouette, purity = np.empty(sets.shape), np.empty(sets.shape)
+    neighbors = np.empty((len(x), k), int)
     for rows, squares in blocks(x):
-        near = np.argpartition(squares, k - 1, axis=1)[:, :k]
+        near = neighbors[rows] = np.argpartition(squares, k - 1, axis=1)[:, :k]
         purity[:, rows] = (sets[:, near] == sets[:, rows, None]).mean(2)
         np.sqrt(squares, out=squares)
         squares[np.isinf(squares)] = 0
         silhouette[:, rows] = _silhouettes(squares, sets, rows)
-    return silhouette, purity
+    return silhouette, purity, purity_interval(neighbors, sets[0])
+
+
+def few_images(labels: np.ndarray) -> str:
+    """Why a purity has no interval, or nothing."""
+    counts = np.bincount(labels)
+    least = int(counts[counts > 0].min())
+    if len(labels) >= FEWEST_ACTIVE and least >= FEWEST_OF_CLASS:
+        return ""
+    return (
+        f"no interval of purity: {len(labels)} images, the smallest class with {least}; "
+        f"{FEWEST_ACTIVE} and {FEWEST_OF_CLASS} a class are needed"
+    )
+
+
+def purity_interval(neighbors: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """95 % interval of mean purity over images, from each image's ``neighbors`` [example, k]; t on the logit scale.
+
+    Variance: a jackknife over images less what it counts twice. Without an image its own score goes, and whoever has it among
+    the k has the mean of its other neighbors in its place. Where a pair's agreement owes nothing to either image alone, the
+    jackknife counts its variance twice (Efron & Stein 1981), so the variance of what is left of the pairs after an effect of
+    each image (least squares) is taken off once, but not more than half. NaN with too few images (`few_images`), k = 1, or
+    where all or no neighbors agree.
+    """
+    (n, k), same = neighbors.shape, labels[neighbors] == labels[:, None]
+    mean = same.mean()
+    if few_images(labels) or k < 2 or mean in (0, 1):
+        return np.nan, np.nan
+    own = same.sum(1)
+    instead = (own[:, None] - same) / (k - 1) - same
+    without = (same.sum() - own + np.bincount(neighbors.ravel(), instead.ravel(), n)) / ((n - 1) * k)
+    jackknife = (n - 1) * without.var()
+    first, second = np.repeat(np.arange(n), k), neighbors.ravel()
+    pair, times = np.unique(np.minimum(first, second) * n + np.maximum(first, second), return_counts=True)
+    ends = np.stack(np.divmod(pair, n))
+    rows = np.tile(np.arange(len(pair)), 2)
+    design = sparse.csr_matrix((np.ones(len(rows)), (rows, ends.ravel())), shape=(len(pair), n))
+    agreed = (labels[ends[0]] == labels[ends[1]]) - mean
+    left = agreed - design @ lsqr(design, agreed, iter_lim=50)[0]
+    of_pairs = (times**2 * left**2).sum() * len(pair) / max(len(pair) - n, 1) / (n * k) ** 2
+    variance = max(jackknife - of_pairs, jackknife / 2)
+    reach = stats.t.ppf(0.975, n - 1) * np.sqrt(variance) / (mean * (1 - mean))
+    return float(special.expit(special.logit(mean) - reach)), float(special.expit(special.logit(mean) + reach))
 
 
 def _silhouettes(distances: np.ndarray, sets: np.ndarray, rows: slice) -> np.ndarray:
