@@ -53,7 +53,7 @@ def test_it_is_resumed_to_the_same_end(runs: Path) -> None:
 
 def test_it_is_reported(runs: Path, tmp_path: Path) -> None:
     page = nm.report.write([nm.Run.open(runs / "finished")], tmp_path / "report.html").read_text("utf-8")
-    assert "Inside the MLP" in page
+    assert "What happens inside the MLP" in page
     assert "finished" in page
 
 
