@@ -35,6 +35,10 @@ def claims_of(look: FirstLook) -> list[Claim]:
     return [replace(claim, seeds=(look.seed,)) for claim in judge(raw, len(every))]
 
 
+LISTED = 12
+"""Units that a counted claim names at most."""
+
+
 def counted(claims: Sequence[Claim]) -> list[Claim]:
     """Of each layer and each rule about units: for how many it is shown, taken from the judged claims. Its p is that of the unit that comes
     closest, and so is the smallest effect that would have been shown.
@@ -58,12 +62,12 @@ def _count(group: Sequence[Claim]) -> Claim:
     return replace(
         closest,
         unit=None,
-        yes=f"{told} {{shown:,}} of {{asked:#judged {axis}}}: {{units}}.",
+        yes=f"{told} {{shown:,}} of {{asked:#judged {axis}}}{{units}}.",
         no=f"{told} none of {{asked:#judged {axis}}}.",
         numbers={
             "shown": len(units),
             "asked": len(group),
-            "units": ", ".join(map(str, units)),
+            "units": ": " + ", ".join(map(str, units)) if len(units) <= LISTED else "",
             "unit": closest.unit or 0,
         },
         effect="shown",
