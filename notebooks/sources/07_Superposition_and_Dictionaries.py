@@ -566,7 +566,8 @@ def tells(values, mine):
 
 
 said = unseen["label"].values
-choose, judge = nm.statistics.halves(said)
+order = nm.statistics.canonical_order(said, unseen.values.astype(float))  # the halves do not hang on the order of the images
+choose, judge = (order[half] for half in nm.statistics.halves(said[order]))
 by_hand = []
 for unit in unseen.values.T:
     if unit[choose].max() > 0 and unit[judge].max() > 0:  # the dead are left out

@@ -177,7 +177,7 @@ def calibrate(
 ) -> None:
     """Runs every instrument on planted and on empty phantoms, and all claims of a page on networks in which there is nothing to find.
 
-    Fails (exit code 1) where a truth is not recovered, where more than 8% of the empty phantoms raise a false alarm (5% are declared),
+    Fails (exit code 1) where a truth is not recovered, where more than 9% of the empty phantoms raise a false alarm (5% are declared),
     where more pages carry a false claim than the declared 5% gives (99% bound), where a rule could never claim, or where fewer than 80% of
     planted units are found.
 

@@ -17,8 +17,8 @@ import xarray as xr
 from .claim import Claim
 from .errors import MicroscopeError, unknown
 
-DECLARED, ALLOWED = 0.05, 0.08
-"""The declared rate of false alarms, and the highest that passes on some hundred empty phantoms."""
+DECLARED, ALLOWED = 0.05, 0.09
+"""The declared rate of false alarms, and the highest that passes on 200 empty phantoms: 18 of them, the 99 % bound of 5 %."""
 
 EMPTY_KINDS = ("untrained MLP", "untrained CNN", "random labels", "shuffled labels")
 """Networks in which there is nothing to find: untrained ones, one trained on random labels, a trained one analyzed with shuffled labels."""

@@ -36,7 +36,7 @@ def test_an_instrument_that_misses_its_truth_or_reads_nothing_is_not_recovered()
 
 
 def test_an_instrument_that_cries_wolf_is_not_silent() -> None:
-    assert ALLOWED == 0.08
+    assert ALLOWED == 0.09
     assert not calibrate([instrument(every=10)], empties=200)["silent"].any()
     assert calibrate([instrument(every=20)], empties=200)["silent"].all()
 
