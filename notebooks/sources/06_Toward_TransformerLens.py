@@ -256,7 +256,8 @@ from sklearn.preprocessing import StandardScaler
 
 acts = nm.activations(model, images, layers)
 before = nm.activations(run.model(step=0), images, layers)
-fit, held = nm.statistics.halves(images.labels)
+order = nm.statistics.canonical_order(images.labels, acts[layers[1]].values.reshape(len(images), -1).astype(float))
+fit, held = (order[half] for half in nm.statistics.halves(images.labels[order]))  # whatever order the images come in
 said = {}
 for name in layers:
     numbers = acts[name].values.reshape(len(images), -1).astype(float)
