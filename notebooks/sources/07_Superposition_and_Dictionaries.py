@@ -566,7 +566,7 @@ def tells(values, mine):
 
 
 said = unseen["label"].values
-order = nm.statistics.canonical_order(said, unseen.values.astype(float))  # the halves do not hang on the order of the images
+order = nm.statistics.canonical_order(said, unseen.values.astype(float))  # whatever order the images come in
 choose, judge = (order[half] for half in nm.statistics.halves(said[order]))
 by_hand = []
 for unit in unseen.values.T:

@@ -137,8 +137,8 @@ def calibrate(
 
     ``chosen``: instruments, or names of them or of measures; all of the register unless given. ``truth``, ``measured`` and ``error``
     (measured - truth) in the instrument's own unit; ``tolerance``; ``recovered``: the error is within it; ``false_alarms``: share of
-    empty phantoms (0..1) in which something was claimed, 0.05 being declared; ``silent``: at most 0.09 of them, the 99 % bound at 200. The coordinate ``hash``
-    changes with the measure and its phantoms. ``progress(name, done, total)`` counts instruments.
+    empty phantoms (0..1) in which something was claimed, 0.05 being declared; ``silent``: at most 0.09 of them, the 99 % bound at 200. The
+    coordinate ``hash`` changes with the measure and its phantoms. ``progress(name, done, total)`` counts instruments.
     """
     kept = kept or Kept()
     given = instruments() if chosen is None else list(chosen)
