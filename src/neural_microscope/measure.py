@@ -6,7 +6,6 @@ measures by hand. A measure is added by one file that applies `measure` to a fun
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -138,7 +137,7 @@ class Measure:
     part: Part | None = None
     """Where a page shows it; by default training for a network's, layers for a layer's."""
     place: int = 0
-    """Where it stands on a page: the order in which pictures and descriptions were given."""
+    """Where it stands on a page: in ascending order; 0: at the end, by name."""
     rules: list[Rule] = field(default_factory=list)
     instruments: list[Instrument] = field(default_factory=list)
 
@@ -212,7 +211,7 @@ class Measure:
         self.pictures.append(Picture(form, caption, scope, more, takes))
 
     def _placed(self, part: Part | None) -> None:
-        self.part, self.place = part or self.part, self.place or next(_PLACES)
+        self.part = part or self.part
 
     def calibrated_on(
         self,
@@ -254,8 +253,6 @@ class Measure:
         return f"| `{self.function.__name__}` | {self.null} | {self.replicates} | {self.interval} | {self.family} |"
 
 
-_PLACES = itertools.count(1)
-
 MEASURES: dict[str, Measure] = {}
 """Every measure by area and function; `every` gives them in an order that does not hang on which file was read first."""
 
@@ -289,7 +286,7 @@ def every() -> list[Measure]:
 
 
 def on_pages() -> list[Measure]:
-    """Every registered measure in the order in which a page shows them; last those without a picture or description, by name."""
+    """Every registered measure in the order in which a page shows them; last those without a place, by name."""
     return sorted(every(), key=lambda one: (not one.place, one.place))
 
 

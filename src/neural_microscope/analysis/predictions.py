@@ -22,6 +22,7 @@ from ..statistics import INTERVAL, ONE_NETWORK, beside, bootstrap_mean, shuffles
     replicates="image",
     interval="none",
     source="counts of (label, class of the highest logit)",
+    place=40,
 )
 def confusion(logits: xr.DataArray) -> xr.Dataset:
     """How often each class (rows) was read as each class (columns): ``images`` [class, predicted], integers.
@@ -126,6 +127,7 @@ def margins(logits: xr.DataArray) -> xr.Dataset:
     interval="bootstrap over images for a class's place",
     family="classes",
     source="Toneva et al. 2019; Kruskal & Wallis 1952",
+    place=30,
 )
 def learning_order(logits: xr.DataArray, *, draws: int = 200, seed: int = 0) -> xr.Dataset:
     """When each image was learnt and how often it was forgotten; and whether classes are learnt at different times.
@@ -228,6 +230,7 @@ def _step_of(steps: np.ndarray, snapshot: np.ndarray) -> np.ndarray:
     replicates="image",
     interval="bootstrap for Brier; none for ECE, whose bootstrap is biased upwards",
     source="Naeini et al. 2015; Brier 1950",
+    place=50,
 )
 def calibration_error(logits: xr.DataArray, *, bins: int = 15, draws: int = 200, seed: int = 0) -> xr.Dataset:
     """Whether the network is right as often as it says it is, beside what a perfectly calibrated one would show.

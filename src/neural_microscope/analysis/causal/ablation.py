@@ -37,6 +37,7 @@ ROUNDING = 1e-6
     source="Morcos et al. 2018; McNemar 1947",
     unit="loss_increase",
     also=("accuracy_drop",),
+    place=180,
 )
 def ablate_all(
     model: nn.Module,

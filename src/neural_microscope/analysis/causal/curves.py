@@ -31,6 +31,7 @@ AT_ONCE = 256
     interval="null band only",
     family="orders",
     source="Morcos et al. 2018",
+    place=270,
 )
 def cumulative_ablation(
     model: nn.Module,

@@ -28,6 +28,7 @@ FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
     interval="bootstrap over images",
     family="factors",
     source="zero ablation and scaling",
+    place=260,
 )
 def dose_response(
     model: nn.Module,

@@ -24,6 +24,7 @@ RULE_OF_THUMB = 1e-3
     replicates="run",
     interval="none",
     source="the run's loss and accuracy",
+    place=10,
 )
 def learning_curve(training: xr.Dataset, log: xr.Dataset, *, per_octave: int = 4) -> xr.Dataset:
     """Loss and share of errors while learning, of a run's ``training`` and ``log``.
@@ -62,6 +63,7 @@ def learning_curve(training: xr.Dataset, log: xr.Dataset, *, per_octave: int = 4
     replicates="step",
     interval="none; the band is the spread of the steps",
     source="Karpathy, CS231n: ||update|| / ||weights||",
+    place=60,
 )
 def gradient_flow(gradients: xr.Dataset, *, per_octave: int = 2) -> xr.Dataset:
     """How large gradients and updates are while learning, of a run's ``gradients`` [step, parameter].
@@ -105,6 +107,7 @@ def gradient_flow(gradients: xr.Dataset, *, per_octave: int = 2) -> xr.Dataset:
     interval="Wilson, 95 %",
     family="classes at one snapshot",
     source="Wilson 1927",
+    place=20,
 )
 def learning_by_class(log: xr.Dataset, *, threshold: float = 0.9, counts: np.ndarray | None = None) -> xr.Dataset:
     """How well each class is read at each snapshot, of a run's ``log``, and since when it stays well read.

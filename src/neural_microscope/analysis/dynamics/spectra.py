@@ -22,6 +22,7 @@ from ...statistics import beside, null_band
     interval="none: weights are known exactly",
     family="none: one test a matrix",
     source="Marchenko & Pastur 1967; Rudelson & Vershynin 2007",
+    place=70,
 )
 def weight_spectra(
     states: Iterable[Mapping[str, Any]], steps: Sequence[int], *, draws: int = 39, seed: int = 0

@@ -23,6 +23,7 @@ SATURATED = 0.99
     replicates="image",
     interval="none",
     source="dead: max a = 0 over the examples",
+    place=80,
 )
 def activity(acts: xr.DataArray) -> xr.Dataset:
     """How each unit behaves over the examples, at each snapshot if there are any: [snapshot, unit].
@@ -64,6 +65,7 @@ def activity(acts: xr.DataArray) -> xr.Dataset:
     replicates="image",
     interval="95 % upper end of how often a silent unit could still fire (Clopper and Pearson)",
     source="Clopper & Pearson 1934",
+    place=100,
 )
 def lives(acts: xr.DataArray) -> xr.Dataset:
     """When each unit first fires and when it falls silent for good, [unit]; from [snapshot, example, unit] with ``step``.
@@ -111,6 +113,7 @@ def lives(acts: xr.DataArray) -> xr.Dataset:
     replicates="image",
     interval="none",
     source="shares in bins of equal width",
+    place=90,
 )
 def histograms(acts: xr.DataArray, *, bins: int = 60, limits: tuple[float, float] | None = None) -> xr.Dataset:
     """Histogram of all activations of a layer at each snapshot, on common bins: ``share`` [snapshot, bin], sums to 1

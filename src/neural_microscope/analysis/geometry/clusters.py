@@ -27,6 +27,7 @@ Order = np.ndarray | Sequence[int] | Callable[[xr.DataArray], np.ndarray]
     interval="silhouette: bootstrap over the images' own values; purity: jackknife over images, from 20 images and 10 a class on",
     family="none: one test a snapshot",
     source="Rousseeuw 1987",
+    place=130,
 )
 def clusters(
     acts: xr.DataArray,

@@ -24,6 +24,7 @@ MEASURES = ("nc1", "nc1_trace", "sb_condition", "nc2_norms", "nc2_angles", "nc3"
     interval="none; the page's rule takes a bootstrap over images of its change",
     family="none: one test a snapshot",
     source="Papyan, Han & Donoho 2020",
+    place=140,
 )
 def neural_collapse(
     acts: xr.DataArray,

@@ -28,6 +28,7 @@ PRECISION = 1e-12
     interval="none",
     family="none: one test a snapshot",
     source="Roy & Vetterli 2007; Facco et al. 2017",
+    place=120,
 )
 def dimension(
     acts: xr.DataArray,

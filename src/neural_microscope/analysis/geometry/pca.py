@@ -25,6 +25,7 @@ NEARLY_EQUAL = 1.1
     replicates="image",
     interval="none",
     source="eigenvectors of the covariance",
+    place=110,
 )
 def pca(
     acts: xr.DataArray,

@@ -68,6 +68,7 @@ def _matrix(directions: Directions, axis: str, size: int) -> np.ndarray:
     interval="null band only",
     family="none: one test a basis",
     source="Dey et al. 2020",
+    place=250,
 )
 def basis_comparison(
     acts: xr.DataArray, directions: Mapping[str, Directions] | None = None, *, draws: int = 60, seed: int = 0

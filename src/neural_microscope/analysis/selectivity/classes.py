@@ -25,6 +25,7 @@ QUANTILES = (0.1, 0.5, 0.9)
     null="none, a description",
     replicates="–",
     interval="–",
+    place=210,
 )
 def class_means(acts: xr.DataArray) -> xr.DataArray:
     """Mean activation of each unit over the examples of each class: [snapshot, class, unit]; NaN for a class without

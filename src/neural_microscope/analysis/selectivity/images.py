@@ -19,6 +19,7 @@ from ...measure import measure
     null="none, a description",
     replicates="–",
     interval="–",
+    place=220,
 )
 def top_examples(acts: xr.DataArray, *, n: int = 8) -> xr.DataArray:
     """The examples that excite each unit most, strongest first: example numbers [unit, rank]; of several snapshots
@@ -40,6 +41,7 @@ def top_examples(acts: xr.DataArray, *, n: int = 8) -> xr.DataArray:
     replicates="–",
     interval="–",
     source="Bolukbasi et al. 2021",
+    place=230,
 )
 def quantile_examples(
     acts: xr.DataArray, *, quantiles: Sequence[float] = (1.0, 0.75, 0.5, 0.25, 0.0), per: int = 6

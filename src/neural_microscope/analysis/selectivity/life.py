@@ -24,6 +24,7 @@ from .preference import Preference
     interval="null band only",
     family="units at one snapshot",
     source="Mann & Whitney 1947; Ranadive et al. 2023",
+    place=200,
 )
 def over_time(acts: xr.DataArray, *, seed: int = 0) -> xr.Dataset:
     """What each unit prefers at each snapshot, and since when for good; ``acts`` [snapshot, example, unit] (or channel).

@@ -32,6 +32,7 @@ DRAWN = ("selectivity", "mutual_information", "precision", "monosemanticity")
     source="Morcos et al. 2018; Zhou et al. 2015; Mann & Whitney 1947",
     unit="auc",
     also=("selectivity",),
+    place=190,
 )
 def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset:
     """How much more a unit answers to one class than to the others, [unit], beside what shuffled labels give.
@@ -167,6 +168,7 @@ def _monosemanticity(means: np.ndarray) -> np.ndarray:
     interval="Bonett and Wright 2000, from six units on",
     family="pairs of measures",
     source="Spearman 1904; Bonett & Wright 2000",
+    place=240,
 )
 def agreement(table: xr.Dataset, *, draws: int = 500, seed: int = 0) -> xr.Dataset:
     """How far the measures of `class_selectivity` rank the units alike: Spearman's rho, [measure, measure_b], -1..1.

@@ -73,6 +73,7 @@ def compare(a: xr.DataArray, b: xr.DataArray, *, draws: int = 100, seed: int = 0
     interval="none",
     family="all pairs of layers",
     source="Kornblith et al. 2019; Ding et al. 2021; Raghu et al. 2017",
+    place=170,
 )
 def matrix(
     a: Mapping[str, xr.DataArray],

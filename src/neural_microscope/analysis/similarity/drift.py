@@ -36,6 +36,7 @@ SOURCE = (
     replicates="image",
     interval="random halves",
     source="Ding et al. 2021",
+    place=150,
 )
 def drift(
     acts: xr.DataArray,

@@ -22,6 +22,7 @@ from .drift import origins
     replicates="unit",
     interval="none",
     family="units at one snapshot",
+    place=160,
 )
 def unit_drift(acts: xr.DataArray, *, reference: int | Literal["previous"] = -1) -> xr.Dataset:
     """How much each unit is still itself: its activations against its own at a reference snapshot, [snapshot, unit].
