@@ -183,6 +183,28 @@ def test_a_measure_that_a_test_registers_is_calibrated_and_its_rule_asked(small:
     assert found["a toy is there"] == [1, 1e-9, 1, 1]
 
 
+@pytest.mark.parametrize("as_named", [False, True])
+def test_a_phantom_gives_arguments_by_place_or_by_name_and_its_truth_may_be_what_was_drawn(
+    as_named: bool, registered: None
+) -> None:
+    @register.measure("toy", title="toy sum", null="none", replicates="image", interval="none")
+    def total(a: np.ndarray, b: np.ndarray, *, factor: float = 1.0) -> xr.Dataset:
+        return xr.Dataset({"sum": factor * (a + b).sum(), "sum_shown": bool((a + b).any())})
+
+    @register.of(total).calibrated_on(
+        "numbers", lambda a, b: 2 * (a.sum() + b.sum()), 0, empty="zeros", read="sum", factor=2
+    )
+    def drawn(seed: int, planted: bool) -> Any:
+        a, b = planted * np.random.default_rng(seed).integers(1, 9, (2, 3))
+        return {"a": a, "b": b} if as_named else (a, b)
+
+    (made,) = register.of(total).instruments
+    truth, measured = made.read(3)
+    assert truth == measured == 2 * np.random.default_rng(3).integers(1, 9, (2, 3)).sum()
+    assert not made.alarm(3)
+    assert made.read.__module__ == __name__, "the fingerprint looks there"
+
+
 def test_instruments_are_chosen_by_the_beginning_of_a_name_and_a_wrong_name_offers_the_nearest() -> None:
     every = instruments()
     assert {i.measure for i in instruments(["geometry."])} == {

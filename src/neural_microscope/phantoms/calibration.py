@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from .. import __version__, files
+from .. import __version__, analysis, files
 from ..claim import Claim, say
 from ..errors import DataError, unknown
 from ..measure import ALLOWED, DECLARED, EMPTY_KINDS, MEASURES, Instrument, rules
@@ -364,7 +364,9 @@ def open_record(path: str | Path | None = None) -> xr.Dataset:
 
 
 def _attach() -> None:
-    """Gives each measure the instruments that the modules of this package list under INSTRUMENTS."""
+    """Gives each measure its instruments: those in its own file, and those that the modules of this package list under INSTRUMENTS."""
+    for area in analysis.__all__:
+        importlib.import_module(f"{analysis.__name__}.{area}")
     package = __name__.rpartition(".")[0]
     for found in sorted(m.name for m in pkgutil.iter_modules(importlib.import_module(package).__path__)):
         for instrument in getattr(importlib.import_module(f"{package}.{found}"), "INSTRUMENTS", ()):
