@@ -394,7 +394,8 @@ nm.plots.drift(moved)
 # ## 8. Does it hold on another seed?
 #
 # All of the above is one network. A new seed gives nearly the same share of right neighbours. But does it give the same *units*? Match each unit of this
-# network with the unit of another that answers most like it, and ask whether it does so better than the axes of a randomly rotated layer would.
+# network with the unit of another whose activations correlate most with its own, and ask whether they do so more than the axes of a randomly rotated layer,
+# given the zeros and the skew that any ReLU unit has, and more than the units of one network do among themselves.
 
 # %% tags=["varies"]
 numbers = [float(geometry.clusters(one.activations(last)[[-1]], draws=1)["purity"][0]) for one in (run, *others)]
@@ -471,8 +472,8 @@ def _():
 
 
 # %% [markdown]
-# Try it on `trained.values` and another run's layer. Nearly every living unit beats shuffled images by far; try untrained networks as well. That null is too weak: it asks whether the two networks saw the same images. The rotated
-# basis asks whether there are *units*.
+# Try it on `trained.values` and another run's layer. Nearly every living unit beats shuffled images by far; try untrained networks as well. That null is too weak: it asks whether the two networks saw the same images. `match_units`
+# compares with a rotated basis whose axes are given the values of real units by rank, which asks whether there are *units*, and with the matches within one network.
 #
 # ## 9. A published network, looked at again
 #
