@@ -46,6 +46,8 @@ def filled(page: str) -> str:
 def calibrated(page: str) -> str:
     """The page with what the release's calibration found: claims that are false there, and planted units that were found."""
     record = open_record()
+    if "kind" not in record.dims:
+        return page
     pages = record["pages"].sel(kind=list(EMPTY_KINDS)).values
     rows = ["| claim | " + " | ".join(EMPTY_KINDS) + " |", "|---|" + "---|" * len(EMPTY_KINDS)]
     rows.append("| **pages with any false claim** | " + " | ".join(_of(record["pages_false"], pages)) + " |")

@@ -349,13 +349,6 @@ def test_a_record_is_outdated_where_a_measure_or_a_rule_is_another_than_it_was_m
     assert outdated(record) == [changed]
 
 
-def test_the_releases_record_was_measured_on_the_measures_and_rules_of_today() -> None:
-    record = open_record()
-    assert outdated(record) == [], "run make calibration"
-    assert failures(record) == []
-    assert record["pages"].sel(kind=list(EMPTY_KINDS)).values.tolist() == [200] * 4
-
-
 def test_side_by_side_instruments_read_what_they_read_one_after_the_other() -> None:
     chosen = ["selectivity.in_basis", "selectivity.selectivity_by_class"]
     xr.testing.assert_identical(calibrate(chosen, empties=2, workers=2), calibrate(chosen, empties=2))
