@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import resources
@@ -206,7 +206,7 @@ def calibrate_pages(
 
 def _each(
     what: str,
-    jobs: dict[tuple[Any, ...], Callable[[], Any]],
+    jobs: Mapping[Any, Callable[[], Any]],
     kept: Kept,
     workers: int,
     progress: Progress | None,
@@ -229,7 +229,7 @@ def _each(
     return [kept.of(*key) for key in jobs]
 
 
-def _steps(jobs: dict[tuple[Any, ...], Callable[[], Any]]) -> Steps:
+def _steps(jobs: Mapping[Any, Callable[[], Any]]) -> Steps:
     yield [partial(_done, key, job) for key, job in jobs.items()]
 
 
