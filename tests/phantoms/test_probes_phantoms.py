@@ -1,17 +1,10 @@
-"""Probes read a planted label, keep silent without one, and are able to speak."""
+"""Probes make their claims where a label is planted."""
 
 from __future__ import annotations
 
 import pytest
 
 from neural_microscope.phantoms import probes
-from neural_microscope.phantoms.calibration import calibrate
-
-
-def test_probes_read_what_is_planted_and_keep_silent_where_nothing_is() -> None:
-    table = calibrate(probes.INSTRUMENTS, empties=20)
-    assert table["recovered"].all()
-    assert (table["false_alarms"] <= 0.2).all()  # 5 % declared; more than 4 of 20 come by chance once in 400 times
 
 
 @pytest.mark.parametrize("claims", [probes.claims_accuracy, probes.claims_gain])
