@@ -11,6 +11,7 @@ from .causal import (
     cumulative_ablation,
     direct_logit_attribution,
     dose_response,
+    interactions,
     patching,
 )
 from .dictionary import dictionary, dictionary_controls, latent_density, stability
@@ -33,7 +34,6 @@ from .geometry import (
     pca_over_time,
     subspaces,
 )
-from .interactions import interactions
 from .overview import one_image
 from .predictions import confusion, confusion_over_time, image_lives, reliability
 from .probes import probes

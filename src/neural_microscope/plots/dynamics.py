@@ -10,32 +10,32 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Rectangle
 
-from . import style
-from .style import Look, Plot, draws
+from . import forms, style
+from .style import Plot, Theme, draws
 
 _LINES = ("-", (0, (4, 1.6)), (0, (1, 1.2)), "-.")
 
 
 @draws
-def learning_curves(curves: Mapping[str, xr.Dataset], *, look: Look) -> Plot:
+def learning_curves(curves: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
     """Loss and share of errors against the step, networks on the same axes: `analysis.dynamics.learning_curve` of
     each.
     """
-    figure = style.new("wide", 2.9, look)
+    figure = style.new("wide", 2.9, theme)
     left, right = figure.subplots(1, 2)
     for (name, curve), line in zip(curves.items(), _LINES * len(curves), strict=False):
         for axes, what, factor in ((left, "loss", 1.0), (right, "error", 100.0)):
-            axes.plot(curve["at"], factor * curve[f"train_{what}"], color=look.null, linestyle=line, linewidth=1.1)
-            axes.plot(curve["step"], factor * curve[f"test_{what}"], color=look.ink, linestyle=line, label=name)
+            axes.plot(curve["at"], factor * curve[f"train_{what}"], color=theme.null, linestyle=line, linewidth=1.1)
+            axes.plot(curve["step"], factor * curve[f"test_{what}"], color=theme.ink, linestyle=line, label=name)
     for axes, title in ((left, "Loss (nat)"), (right, "Images read wrongly (%)")):
-        style.step_axis(axes, max(float(curve["step"][-1]) for curve in curves.values()))
-        style.log_axis(axes)
+        forms.step_axis(axes, max(float(curve["step"][-1]) for curve in curves.values()))
+        forms.log_axis(axes)
         axes.grid(True, axis="y")
         axes.set_title(title)
     handles, labels = left.get_legend_handles_labels()
     for handle, label in zip(handles, labels, strict=True):
         handle.set_label(f"{label}, test images")
-    grey = left.plot([], [], color=look.null, linewidth=1.1, label="training batches")
+    grey = left.plot([], [], color=theme.null, linewidth=1.1, label="training batches")
     left.legend(handles=[*handles, *grey], loc="lower left")
     ends = ", ".join(f"{name} {style.share(float(c['test_error'][-1]), 2)}" for name, c in curves.items())
     figure.alt = f"Loss and share of images read wrongly against the optimiser step, log axes. At the end, of the test images: {ends}."
@@ -43,18 +43,18 @@ def learning_curves(curves: Mapping[str, xr.Dataset], *, look: Look) -> Plot:
 
 
 @draws
-def activity_over_time(activities: Mapping[str, xr.Dataset], *, look: Look) -> Plot:
+def activity_over_time(activities: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
     """Heatmaps snapshot × unit of each unit's mean activation, one panel a layer: `analysis.dynamics.activity` of
     each.
     """
-    figure = style.new("wide", 0.9 + 1.9 * len(activities), look)
+    figure = style.new("wide", 0.9 + 1.9 * len(activities), theme)
     panels = np.atleast_1d(figure.subplots(len(activities), 1))
     for axes, (name, table) in zip(panels, activities.items(), strict=True):
         mean = table["mean"].transpose(..., "snapshot").values
         known = mean[np.isfinite(mean)]
         low, high = min(0.0, float(known.min(initial=0))), float(known.max(initial=0))
-        image = axes.imshow(mean, aspect="auto", cmap=look.amount_map, vmin=low, vmax=high if high > low else low + 1)
-        style.quiet(axes, ticks=True)
+        image = axes.imshow(mean, aspect="auto", cmap=theme.amount_map, vmin=low, vmax=high if high > low else low + 1)
+        forms.quiet(axes, ticks=True)
         kind = "channel" if "channel" in table.dims else "unit"
         axes.set_ylabel(kind)
         axes.set_title(
@@ -63,15 +63,15 @@ def activity_over_time(activities: Mapping[str, xr.Dataset], *, look: Look) -> P
         axes.set_yticks(sorted({0, len(mean) - 1}))
         axes.set_xticks([])
         figure.colorbar(image, ax=axes, label="mean activation", pad=0.01, fraction=0.04).outline.set_visible(False)
-    style.step_ticks(panels[-1], next(iter(activities.values()))["step"].values)
+    forms.step_ticks(panels[-1], next(iter(activities.values()))["step"].values)
     figure.alt = f"Mean activation of every unit at every snapshot, for {', '.join(activities)}; the first column is the untrained network."
     return figure
 
 
 @draws
-def histograms_over_time(tables: Mapping[str, xr.Dataset], *, look: Look) -> Plot:
+def histograms_over_time(tables: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
     """The distribution of activations at each snapshot: `analysis.dynamics.histograms` of each layer."""
-    figure = style.new("wide", 0.9 + 1.6 * len(tables), look)
+    figure = style.new("wide", 0.9 + 1.6 * len(tables), theme)
     panels = np.atleast_1d(figure.subplots(len(tables), 1))
     for axes, (name, table) in zip(panels, tables.items(), strict=True):
         share = table["share"].transpose("bin", "snapshot").values
@@ -83,20 +83,20 @@ def histograms_over_time(tables: Mapping[str, xr.Dataset], *, look: Look) -> Plo
             shown,
             aspect="auto",
             origin="lower",
-            cmap=look.amount_map,
+            cmap=theme.amount_map,
             extent=extent,
             vmin=-4,
             vmax=max(-1.0, np.nanmax(shown)),
         )
-        style.quiet(axes, ticks=True)
-        axes.axhline(0, color=look.quiet, linewidth=0.6)
+        forms.quiet(axes, ticks=True)
+        axes.axhline(0, color=theme.quiet, linewidth=0.6)
         axes.set_ylabel("activation")
         axes.set_title(name)
         axes.set_xticks([])
         bar = figure.colorbar(image, ax=axes, pad=0.01, fraction=0.04, label="share of values")
         bar.outline.set_visible(False)
         bar.set_ticks([-4, -3, -2, -1], labels=["0.01 %", "0.1 %", "1 %", "10 %"])
-    style.step_ticks(panels[-1], next(iter(tables.values()))["step"].values)
+    forms.step_ticks(panels[-1], next(iter(tables.values()))["step"].values)
     figure.alt = (
         f"Histograms of the activations of {', '.join(tables)} at every snapshot, darker for more frequent values."
     )
@@ -104,11 +104,11 @@ def histograms_over_time(tables: Mapping[str, xr.Dataset], *, look: Look) -> Plo
 
 
 @draws
-def unit_states(activities: Mapping[str, xr.Dataset], *, look: Look) -> Plot:
+def unit_states(activities: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
     """How many units are dead, of ultra-low density or always on, against the step: `analysis.dynamics.activity` of
     each layer.
     """
-    figure = style.new("wide", 2.5, look)
+    figure = style.new("wide", 2.5, theme)
     panels = np.atleast_1d(figure.subplots(1, len(activities), sharey=True))
     for axes, (name, table) in zip(panels, activities.items(), strict=True):
         axis = next(d for d in ("unit", "channel") if d in table["dead"].dims)
@@ -119,8 +119,8 @@ def unit_states(activities: Mapping[str, xr.Dataset], *, look: Look) -> Plot:
             ("dead", _LINES[2], "dead"),
         ):
             values = 100 * table[state].sum(axis) / total
-            axes.plot(table["step"], values, color=look.ink, linestyle=line, label=label)
-        style.step_axis(axes, float(table["step"][-1]))
+            axes.plot(table["step"], values, color=theme.ink, linestyle=line, label=label)
+        forms.step_axis(axes, float(table["step"][-1]))
         axes.set_title(f"{name.removesuffix('.hook_post')} ({total} {axis}s)")
         axes.set_ylim(-3, 103)
         axes.grid(True, axis="y")
@@ -131,13 +131,13 @@ def unit_states(activities: Mapping[str, xr.Dataset], *, look: Look) -> Plot:
 
 
 @draws
-def gradient_flow(table: xr.Dataset, *, look: Look) -> Plot:
+def gradient_flow(table: xr.Dataset, *, theme: Theme) -> Plot:
     """Gradient norm and update-to-weight ratio of each layer's weights and bias against the step, the spread between
     batches as a band: `analysis.dynamics.gradient_flow`.
     """
     names = [str(name) for name in table["parameter"].values]
     layers = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
-    figure = style.new("wide", 3.9, look)
+    figure = style.new("wide", 3.9, theme)
     panels = figure.subplots(2, len(layers), sharex=True, sharey="row", squeeze=False)
     for column, layer in enumerate(layers):
         own = [name for name in names if name.rpartition(".")[0] == layer]
@@ -145,17 +145,17 @@ def gradient_flow(table: xr.Dataset, *, look: Look) -> Plot:
             for axes, what in zip(panels[:, column], ("grad_norm", "update_ratio"), strict=True):
                 one = table.sel(parameter=name)
                 axes.fill_between(
-                    table["at"], one[f"{what}_low"], one[f"{what}_high"], color=look.ink, alpha=0.12, linewidth=0
+                    table["at"], one[f"{what}_low"], one[f"{what}_high"], color=theme.ink, alpha=0.12, linewidth=0
                 )
                 label = name.rpartition(".")[2]
-                axes.plot(table["at"], one[what], color=look.ink, linestyle=line, linewidth=1.1, label=label)
-        panels[1, column].axhline(table.attrs["rule_of_thumb"], color=look.null, linestyle=_LINES[2], linewidth=1.4)
+                axes.plot(table["at"], one[what], color=theme.ink, linestyle=line, linewidth=1.1, label=label)
+        panels[1, column].axhline(table.attrs["rule_of_thumb"], color=theme.null, linestyle=_LINES[2], linewidth=1.4)
         panels[0, column].set_title(layer)
-        style.step_axis(panels[1, column], float(table["at"][-1]))
+        forms.step_axis(panels[1, column], float(table["at"][-1]))
         panels[1, column].set_xlabel("optimiser step")
         panels[1, column].set_xlim(0.9, None)
         for axes in panels[:, column]:
-            style.log_axis(axes)
+            forms.log_axis(axes)
             axes.grid(True, axis="y")
     panels[0, 0].set_ylabel("norm of the gradient")
     panels[1, 0].set_ylabel("update / weights")
@@ -173,12 +173,12 @@ def gradient_flow(table: xr.Dataset, *, look: Look) -> Plot:
 
 
 @draws
-def weight_spectra(table: xr.Dataset, *, look: Look) -> Plot:
+def weight_spectra(table: xr.Dataset, *, theme: Theme) -> Plot:
     """Singular values of each weight matrix before and after training beside those of its shuffled entries, and its
     stable rank over time: `analysis.dynamics.weight_spectra`.
     """
     names = [str(name) for name in table["parameter"].values]
-    figure = style.new("wide", 4.2, look)
+    figure = style.new("wide", 4.2, theme)
     panels = figure.subplots(2, len(names), squeeze=False)
     final = int(table["step"][-1])
     for column, name in enumerate(names):
@@ -188,10 +188,10 @@ def weight_spectra(table: xr.Dataset, *, look: Look) -> Plot:
         number = np.arange(1, kept.sum() + 1)
         upper, lower = panels[:, column]
         low, high = (one[f"singular_value_null_{end}"].values[kept] for end in ("low", "high"))
-        upper.fill_between(number, low, high, color=look.null, alpha=0.45, linewidth=0, label="its entries shuffled")
+        upper.fill_between(number, low, high, color=theme.null, alpha=0.45, linewidth=0, label="its entries shuffled")
         first = f"at step {int(table['step'][0])}"
-        upper.plot(number, values[0, kept], color=look.ink, linestyle=_LINES[2], linewidth=1.1, label=first)
-        upper.plot(number, values[-1, kept], color=look.ink, linewidth=1.1, label=f"at step {final:,}")
+        upper.plot(number, values[0, kept], color=theme.ink, linestyle=_LINES[2], linewidth=1.1, label=first)
+        upper.plot(number, values[-1, kept], color=theme.ink, linewidth=1.1, label=f"at step {final:,}")
         upper.set_ylim(0, None)
         upper.set_xscale("log")
         ticks = [k for k in (1, 3, 10, 30, 100, 300, 1000) if k <= len(number)]
@@ -200,10 +200,10 @@ def weight_spectra(table: xr.Dataset, *, look: Look) -> Plot:
         upper.set_title(f"{name.removesuffix('.weight')}\n{int(one['outliers'][-1])} stand out")
         upper.set_xlabel("rank (1: largest)")
         bounds = one["stable_rank_null_low"], one["stable_rank_null_high"]
-        lower.fill_between(table["step"], *bounds, color=look.null, alpha=0.45, linewidth=0)
-        lower.plot(table["step"], one["stable_rank"], color=look.ink)
+        lower.fill_between(table["step"], *bounds, color=theme.null, alpha=0.45, linewidth=0)
+        lower.plot(table["step"], one["stable_rank"], color=theme.ink)
         lower.set_ylim(0, None)
-        style.step_axis(lower, float(final))
+        forms.step_axis(lower, float(final))
         for label in lower.get_xticklabels()[1::2]:
             label.set_visible(False)
         for axes in (upper, lower):
@@ -222,32 +222,32 @@ def weight_spectra(table: xr.Dataset, *, look: Look) -> Plot:
 
 
 @draws
-def unit_lives(tables: Mapping[str, xr.Dataset], *, look: Look) -> Plot:
+def unit_lives(tables: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
     """Which units are silent at which snapshot, one row a unit that was ever silent, hatched grey where it is:
     `analysis.dynamics.lives` of each layer.
     """
     alive = {name: table["alive"].transpose(..., "snapshot").values for name, table in tables.items()}
     shown = {name: _by_death(tables[name])[(~values[_by_death(tables[name])]).any(1)] for name, values in alive.items()}
     heights = [max(0.5, 0.09 * len(rows)) for rows in shown.values()]
-    figure = style.new("wide", 0.75 + sum(heights) + 0.4 * len(heights), look)
+    figure = style.new("wide", 0.75 + sum(heights) + 0.4 * len(heights), theme)
     panels = np.atleast_1d(figure.subplots(len(tables), 1, height_ratios=heights))
     said = []
     for axes, (name, rows) in zip(panels, shown.items(), strict=True):
         values, kind = alive[name][rows], "channel" if "channel" in tables[name].dims else "unit"
         extent = (-0.5, alive[name].shape[1] - 0.5, max(len(rows), 1) - 0.5, -0.5)
         silent = np.ma.masked_where(values, np.zeros(values.shape))
-        style.quiet(axes, ticks=True)
+        forms.quiet(axes, ticks=True)
         axes.set_xlim(extent[:2])
         axes.set_ylim(extent[2:])
         if len(rows):
             axes.imshow(
                 np.ma.masked_where(~values, np.zeros(values.shape)),
                 aspect="auto",
-                cmap=ListedColormap([look.amount]),
+                cmap=ListedColormap([theme.amount]),
                 extent=extent,
             )
-            axes.imshow(silent, aspect="auto", cmap=ListedColormap([look.absent]), extent=extent)
-            _hatch(axes, ~values, look)
+            axes.imshow(silent, aspect="auto", cmap=ListedColormap([theme.absent]), extent=extent)
+            _hatch(axes, ~values, theme)
         else:
             axes.text(0.5, 0.5, f"no {kind} was ever silent", transform=axes.transAxes, ha="center", va="center")
         each = max(1, -(-len(rows) // 24))
@@ -262,7 +262,7 @@ def unit_lives(tables: Mapping[str, xr.Dataset], *, look: Look) -> Plot:
         )
         said.append(f"{name}: {text}")
         axes.set_title(f"{name.removesuffix('.hook_post')}: {text}")
-    style.step_ticks(panels[-1], next(iter(tables.values()))["step"].values)
+    forms.step_ticks(panels[-1], next(iter(tables.values()))["step"].values)
     figure.alt = (
         "Each row a unit that was ever silent, sorted by when it falls silent for good; filled where it fires for some image, "
         f"hatched grey where for none. {'; '.join(said)}."
@@ -276,42 +276,42 @@ def _by_death(table: xr.Dataset) -> np.ndarray:
     return np.lexsort((born, died, ~np.isinf(born)))
 
 
-def _hatch(axes: Axes, where: np.ndarray, look: Look) -> None:
+def _hatch(axes: Axes, where: np.ndarray, theme: Theme) -> None:
     """Strokes over each unbroken stretch of a row."""
     for row, silent in enumerate(where):
         edges = np.flatnonzero(np.diff(np.concatenate([[0], silent.astype(int), [0]])))
         for start, end in zip(edges[::2], edges[1::2], strict=True):
             box = Rectangle((start - 0.5, row - 0.5), end - start, 1, fill=False, hatch="////", linewidth=0)
-            box.set_edgecolor(look.quiet)
+            box.set_edgecolor(theme.quiet)
             axes.add_patch(box)
 
 
 @draws
-def class_learning(table: xr.Dataset, *, look: Look) -> Plot:
+def class_learning(table: xr.Dataset, *, theme: Theme) -> Plot:
     """Test accuracy of each class against the step, the digit standing on its line: `analysis.dynamics.learning_by_class`.
 
     The scale widens towards 100 %, where the classes still differ at the end; what is below 3 % is drawn at 3 %. Grey:
     every class read as well as all together, where the table has it.
     """
-    figure = style.new("wide", 4.0, look)
+    figure = style.new("wide", 4.0, theme)
     axes = figure.subplots()
     accuracy = table["accuracy"].transpose("snapshot", "class").values.clip(0.03, 0.9985)
     steps, classes = table["step"].values, accuracy.shape[1]
     if "accuracy_null_low" in table:
         low, high = (table[f"accuracy_null_{end}"].median("class").clip(0.03, 0.9985) for end in ("low", "high"))
-        axes.fill_between(steps, low, high, color=look.null, alpha=0.4, linewidth=0, label="all classes alike (95 %)")
+        axes.fill_between(steps, low, high, color=theme.null, alpha=0.4, linewidth=0, label="all classes alike (95 %)")
         axes.legend(loc="lower right")
     axes.set_yscale("logit")
-    style.step_axis(axes, float(steps[-1]))
+    forms.step_axis(axes, float(steps[-1]))
     for label in range(classes):
-        axes.plot(steps, accuracy[:, label], color=look.of_class(label), linewidth=1.1)
+        axes.plot(steps, accuracy[:, label], color=theme.of_class(label), linewidth=1.1)
         places = range(label % 5, len(steps), 5)  # each digit at snapshots of its own, so that few cover each other
         axes.plot(
             steps[places],
             accuracy[places, label],
             marker=f"${label}$",
             linestyle="",
-            color=look.of_class(label),
+            color=theme.of_class(label),
             ms=6.5,
         )
     ticks = [0.1, 0.5, 0.9, 0.97, 0.99, 0.997]

@@ -10,33 +10,39 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.ticker import MaxNLocator
 
-from . import style
-from .style import Look, Plot, draws
+from . import forms, style
+from .style import Plot, Theme, draws
 
 
 @draws
-def confusion(table: xr.Dataset, *, look: Look) -> Plot:
+def confusion(table: xr.Dataset, *, theme: Theme) -> Plot:
     """Confusion matrix with its counts; the right answers are grey, so that the errors are seen:
     `analysis.predictions.confusion`.
     """
     counts = table["images"].values
     errors = counts.astype(float)
     np.fill_diagonal(errors, np.nan)
-    figure = style.new("middle", 3.9, look)
+    figure = style.new("middle", 3.9, theme)
     axes = figure.subplots()
-    image = axes.imshow(errors, cmap=look.amount_map, vmin=0, vmax=max(1.0, float(np.nanmax(errors))))
+    image = axes.imshow(errors, cmap=theme.amount_map, vmin=0, vmax=max(1.0, float(np.nanmax(errors))))
     for (true, said), count in np.ndenumerate(counts):
         if count:
             strong = true != said and count > 0.6 * max(1.0, float(np.nanmax(errors)))
             axes.text(
-                said, true, str(count), ha="center", va="center", fontsize=7.5, color=look.paper if strong else look.ink
+                said,
+                true,
+                str(count),
+                ha="center",
+                va="center",
+                fontsize=7.5,
+                color=theme.paper if strong else theme.ink,
             )
     classes = range(len(counts))
     axes.set_xticks(classes, [str(c) for c in classes])
     axes.set_yticks(classes, [str(c) for c in classes])
     axes.set_xlabel("what the network says")
     axes.set_ylabel("what it is")
-    style.quiet(axes, ticks=True)
+    forms.quiet(axes, ticks=True)
     bar = figure.colorbar(image, ax=axes, fraction=0.04, pad=0.02, label="images read wrongly")
     bar.locator = MaxNLocator(integer=True)
     bar.outline.set_visible(False)
@@ -47,7 +53,7 @@ def confusion(table: xr.Dataset, *, look: Look) -> Plot:
 
 
 @draws
-def confusion_over_time(table: xr.Dataset, snapshots: Sequence[int] = (), *, look: Look) -> Plot:
+def confusion_over_time(table: xr.Dataset, snapshots: Sequence[int] = (), *, theme: Theme) -> Plot:
     """Confusion matrices at a few snapshots on one scale, the right answers grey: `analysis.predictions.confusion_over_time`.
 
     ``snapshots``: which; by default the first, the last and three between.
@@ -57,17 +63,17 @@ def confusion_over_time(table: xr.Dataset, snapshots: Sequence[int] = (), *, loo
     counts = table["images"].transpose("snapshot", "class", "predicted").values[chosen].astype(float)
     classes = counts.shape[1]
     counts[:, range(classes), range(classes)] = np.nan
-    figure = style.new("wide", 2.0, look)
+    figure = style.new("wide", 2.0, theme)
     panels = figure.subplots(1, len(chosen), sharey=True, squeeze=False)[0]
     top = max(1.0, float(np.nanmax(counts)))
     for axes, errors, snapshot in zip(panels, counts, chosen, strict=True):
         # the root keeps the few errors of the end visible beside the many of the start
-        image = axes.imshow(np.sqrt(errors), cmap=look.amount_map, vmin=0, vmax=np.sqrt(top))
+        image = axes.imshow(np.sqrt(errors), cmap=theme.amount_map, vmin=0, vmax=np.sqrt(top))
         wrong = style.share(1 - float(table["accuracy"][snapshot]), 1)
         axes.set_title(f"step {int(table['step'][snapshot]):,}\n{wrong} wrong")
         axes.set_xticks(range(0, classes, 2), [str(c) for c in range(0, classes, 2)])
         axes.set_yticks(range(0, classes, 2), [str(c) for c in range(0, classes, 2)])
-        style.quiet(axes, ticks=True)
+        forms.quiet(axes, ticks=True)
     panels[0].set_ylabel("what it is")
     panels[len(chosen) // 2].set_xlabel("what the network says")
     bar = figure.colorbar(image, ax=list(panels), fraction=0.012, pad=0.01, label="images read wrongly")
@@ -82,7 +88,7 @@ def confusion_over_time(table: xr.Dataset, snapshots: Sequence[int] = (), *, loo
 
 
 @draws
-def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, look: Look) -> Plot:
+def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, theme: Theme) -> Plot:
     """Which images were hard, and when: every image a row, read rightly (paper) or wrongly (filled) at each snapshot,
     sorted by when it was learnt; beside it the hardest, each with its truth and what it is read as in the end, and where
     each class stands in the order, with its interval, against shuffled labels (grey).
@@ -94,7 +100,7 @@ def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, loo
     learnt = np.nan_to_num(table["learnt_at"].values, nan=np.inf)
     wrongs = (~right).sum(1)
     order = np.lexsort((wrongs, learnt))
-    figure = style.new("wide", 4.6, look)
+    figure = style.new("wide", 4.6, theme)
     panels = figure.subplot_mosaic(
         [["lives", "hard"], ["lives", "order"]], width_ratios=(1.05, 1), height_ratios=(1.75, 1)
     )
@@ -102,28 +108,28 @@ def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, loo
     left.imshow(
         ~right[order],
         aspect="auto",
-        cmap=ListedColormap([look.paper, look.amount]),
+        cmap=ListedColormap([theme.paper, theme.amount]),
         vmin=0,
         vmax=1,
         interpolation="none",
     )
-    style.quiet(left, ticks=True)
+    forms.quiet(left, ticks=True)
     never, often = int(np.isinf(learnt).sum()), int((table["forgotten"] > 0).sum())
     left.set_title(f"{often} of {len(right)} images were forgotten\nat least once, {never} are wrong at the end")
     left.set_ylabel("images, those learnt first on top")
     left.set_yticks([0, len(right) - 1], ["1", f"{len(right):,}"])
-    style.step_ticks(left, table["step"].values)
+    forms.step_ticks(left, table["step"].values)
     left.text(
         0.03,
         0.035,
         "filled: read wrongly",
         transform=left.transAxes,
-        color=look.ink,
+        color=theme.ink,
         fontsize=8,
-        bbox={"facecolor": look.paper, "edgecolor": "none", "pad": 2.5},
+        bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 2.5},
     )
-    _class_order(panels["order"], table, look)
-    _hardest(panels["hard"], table, images, np.argsort(-wrongs, kind="stable")[:hardest], look)
+    _class_order(panels["order"], table, theme)
+    _hardest(panels["hard"], table, images, np.argsort(-wrongs, kind="stable")[:hardest], theme)
     figure.alt = (
         f"{len(right)} images, each a row, at {right.shape[1]} snapshots, filled where read wrongly, those learnt first on top; "
         f"{often} were right and then wrong again at least once, {never} are wrong at the end. Beside it the "
@@ -133,16 +139,16 @@ def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, loo
     return figure
 
 
-def _class_order(axes: Axes, table: xr.Dataset, look: Look) -> None:
+def _class_order(axes: Axes, table: xr.Dataset, theme: Theme) -> None:
     """Each class's place in the order of learning, its interval and its null."""
     for label, one in enumerate(table["class_order"].values):
         place, null = (
             [float(table[f"class_order{kind}_{end}"][label]) for end in ("low", "high")] for kind in ("", "_null")
         )
-        axes.fill_between([label - 0.5, label + 0.5], null[0], null[1], color=look.null, alpha=0.4, linewidth=0)
-        axes.plot([label - 0.2] * 2, place, color=look.ink, linewidth=0.9)
-        axes.plot(label - 0.2, one, "o", color=look.ink, markersize=3)
-        axes.plot(label + 0.2, one, marker=f"${label}$", markersize=6.5, color=look.of_class(label), markeredgewidth=0)
+        axes.fill_between([label - 0.5, label + 0.5], null[0], null[1], color=theme.null, alpha=0.4, linewidth=0)
+        axes.plot([label - 0.2] * 2, place, color=theme.ink, linewidth=0.9)
+        axes.plot(label - 0.2, one, "o", color=theme.ink, markersize=3)
+        axes.plot(label + 0.2, one, marker=f"${label}$", markersize=6.5, color=theme.of_class(label), markeredgewidth=0)
     axes.set_ylim(1.02, -0.02)
     axes.set_yticks([0, 0.5, 1], ["first", "middle", "last"])
     axes.set_xticks([])
@@ -153,24 +159,24 @@ def _class_order(axes: Axes, table: xr.Dataset, look: Look) -> None:
         axes.set_title("When each class is learned\n(gray: labels shuffled)")
 
 
-def _hardest(axes: Axes, table: xr.Dataset, images: np.ndarray, chosen: np.ndarray, look: Look) -> None:
+def _hardest(axes: Axes, table: xr.Dataset, images: np.ndarray, chosen: np.ndarray, theme: Theme) -> None:
     """Thumbnails with the truth under each, and what it ends read as where that is wrong."""
     across, (height, width) = 6, images.shape[1:]
     gap = max(2, round(0.36 * height))
-    sheet = style.mosaic(images[chosen] / 255, across, look.digit_map, (0, 1), look, gap=gap)
+    sheet = forms.mosaic(images[chosen] / 255, across, theme.digit_map, (0, 1), theme, gap=gap)
     axes.imshow(np.concatenate([sheet, np.tile(sheet[:1, :1], (gap, sheet.shape[1], 1))]))
     truth, said = table["label"].values[chosen], table["said"].transpose("snapshot", "example").values[-1, chosen]
     for number, (label, reading) in enumerate(zip(truth, said, strict=True)):
         place = (number % across) * (width + gap) + width / 2, (number // across) * (height + gap) + height + gap / 2
         text = f"{label}" if label == reading else f"{label}, read {reading}"
-        axes.text(*place, text, ha="center", va="center", fontsize=6.5, color=look.ink)
-    style.quiet(axes)
+        axes.text(*place, text, ha="center", va="center", fontsize=6.5, color=theme.ink)
+    forms.quiet(axes)
     axes.set_anchor("N")
     axes.set_title("Wrong at the most snapshots\n(what it is, what it ends read as)")
 
 
 @draws
-def reliability(table: xr.Dataset, *, look: Look) -> Plot:
+def reliability(table: xr.Dataset, *, theme: Theme) -> Plot:
     """How sure the network is and how often it is right, in groups of equal count; beside it, where the table has
     snapshots, the calibration error over the steps: `analysis.predictions.calibration_error`.
 
@@ -178,18 +184,23 @@ def reliability(table: xr.Dataset, *, look: Look) -> Plot:
     """
     over_time = "snapshot" in table.dims
     last = table.isel(snapshot=-1) if over_time else table
-    figure = style.new("wide" if over_time else "middle", 3.0, look)
+    figure = style.new("wide" if over_time else "middle", 3.0, theme)
     panels = figure.subplots(1, 1 + over_time, squeeze=False, width_ratios=(1.35, 1)[: 1 + over_time])[0]
     groups = np.arange(last.sizes["bin"])
     axes = panels[0]
     low, high = 100 * last["accuracy_null_low"], 100 * last["accuracy_null_high"]
     axes.fill_between(
-        groups, low, high, color=look.null, alpha=0.4, linewidth=0, step="mid", label="if perfectly calibrated"
+        groups, low, high, color=theme.null, alpha=0.4, linewidth=0, step="mid", label="if perfectly calibrated"
     )
     axes.plot(
-        groups, 100 * last["confidence"], color=look.quiet, linewidth=1.1, label="how sure it is", drawstyle="steps-mid"
+        groups,
+        100 * last["confidence"],
+        color=theme.quiet,
+        linewidth=1.1,
+        label="how sure it is",
+        drawstyle="steps-mid",
     )
-    axes.plot(groups, 100 * last["accuracy"], "o", color=look.ink, markersize=4, label="how often it is right")
+    axes.plot(groups, 100 * last["accuracy"], "o", color=theme.ink, markersize=4, label="how often it is right")
     axes.set_xlabel(f"images in {len(groups)} equal groups, least sure first")
     axes.set_xticks([0, len(groups) - 1], ["least", "most"])
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
@@ -201,10 +212,10 @@ def reliability(table: xr.Dataset, *, look: Look) -> Plot:
     if over_time:
         beside, steps = panels[1], table["step"].values
         beside.fill_between(
-            steps, 100 * table["ece_null_low"], 100 * table["ece_null_high"], color=look.null, alpha=0.4, linewidth=0
+            steps, 100 * table["ece_null_low"], 100 * table["ece_null_high"], color=theme.null, alpha=0.4, linewidth=0
         )
-        beside.plot(steps, 100 * table["ece"], color=look.ink)
-        style.step_axis(beside, float(steps[-1]))
+        beside.plot(steps, 100 * table["ece"], color=theme.ink)
+        forms.step_axis(beside, float(steps[-1]))
         beside.set_ylim(0, None)
         beside.set_title("Calibration error while learning\n(percentage points)")
         beside.grid(True, axis="y")

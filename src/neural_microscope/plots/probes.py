@@ -7,12 +7,12 @@ from typing import Any
 import xarray as xr
 from matplotlib.axes import Axes
 
-from . import style
-from .style import Look, Plot, draws
+from . import forms, style
+from .style import Plot, Theme, draws
 
 
 @draws
-def probes(table: xr.Dataset, *, label: str = "class", look: Look) -> Plot:
+def probes(table: xr.Dataset, *, label: str = "class", theme: Theme) -> Plot:
     """Accuracy of a probe of each layer (panels) over training, with its interval: `analysis.probes.probe_layers`.
 
     The grey band is what shuffled labels give; the grey line across, the untrained network at step 0; the dashed line, how
@@ -20,11 +20,11 @@ def probes(table: xr.Dataset, *, label: str = "class", look: Look) -> Plot:
     """
     table = table if "layer" in table.dims else table.expand_dims(layer=[table.attrs.get("hook_point", "")])
     table = table if "snapshot" in table.dims else table.expand_dims("snapshot")
-    figure = style.new("wide", 2.9, look)
+    figure = style.new("wide", 2.9, theme)
     panels = figure.subplots(1, table.sizes["layer"], sharey=True, squeeze=False)[0]
     for axes, number in zip(panels, range(table.sizes["layer"]), strict=True):
         one = table.isel(layer=number)
-        _panel(axes, one, look)
+        _panel(axes, one, theme)
         accuracy, name = (
             one["accuracy"].values,
             str(one["layer"].values).removesuffix(".hook_post").removesuffix(".hook_out"),
@@ -41,19 +41,19 @@ def probes(table: xr.Dataset, *, label: str = "class", look: Look) -> Plot:
     return figure
 
 
-def _panel(axes: Axes, one: xr.Dataset, look: Look) -> None:
+def _panel(axes: Axes, one: xr.Dataset, theme: Theme) -> None:
     steps = one["step"].values if "step" in one.coords else range(one.sizes["snapshot"])
     values = {name: 100 * one[name].values for name in one.data_vars if one[name].dims == ("snapshot",)}
-    band: dict[str, Any] = {"color": look.null, "alpha": 0.3, "linewidth": 0, "label": "shuffled labels, 95 %"}
+    band: dict[str, Any] = {"color": theme.null, "alpha": 0.3, "linewidth": 0, "label": "shuffled labels, 95 %"}
     axes.fill_between(steps, values["accuracy_null_low"], values["accuracy_null_high"], **band)
     if len(steps) > 1 and steps[0] == 0:
-        axes.axhline(values["accuracy"][0], color=look.null, linewidth=1, label="untrained network")
+        axes.axhline(values["accuracy"][0], color=theme.null, linewidth=1, label="untrained network")
     axes.plot(
-        steps, values["control_train"], "--", color=look.quiet, linewidth=1, label="random labels, learnt by heart"
+        steps, values["control_train"], "--", color=theme.quiet, linewidth=1, label="random labels, learnt by heart"
     )
-    style.intervals(axes, steps, values["accuracy_low"], values["accuracy_high"], color=look.ink, linewidth=0.7)
-    axes.plot(steps, values["accuracy"], "o-", color=look.ink, markersize=3, label="held-out images, 95 %")
-    style.step_axis(axes, max(float(steps[-1]), 1))
+    style.intervals(axes, steps, values["accuracy_low"], values["accuracy_high"], color=theme.ink, linewidth=0.7)
+    axes.plot(steps, values["accuracy"], "o-", color=theme.ink, markersize=3, label="held-out images, 95 %")
+    forms.step_axis(axes, max(float(steps[-1]), 1))
     axes.set_xlabel("optimiser step")
     axes.set_ylim(0, 102)
     axes.grid(True, axis="y")
