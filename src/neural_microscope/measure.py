@@ -53,8 +53,10 @@ class Instrument:
     """seed -> (the truth, what was measured)."""
     tolerance: float
     """How far the measured value may lie from the truth, in its own unit."""
-    alarm: Callable[[int], bool]
-    """seed -> whether the instrument claims to see something in an empty phantom drawn with this seed."""
+    alarm: Callable[..., bool]
+    """seed -> whether the instrument claims to see something in an empty phantom drawn with this seed. That of `Measure.calibrated_on` also
+    takes ``planted``: whether to look at the phantom with the planted truth instead.
+    """
     unit: str = "1"
 
 
@@ -254,8 +256,8 @@ class Measure:
                 measured = read(result) if callable(read) else result[variable].values.flat[0]
                 return float(truth(*given) if callable(truth) else truth), float(measured)
 
-            def alarmed(seed: int) -> bool:
-                result = found(seed, phantom(seed, False))
+            def alarmed(seed: int, planted: bool = False) -> bool:
+                result = found(seed, phantom(seed, planted))
                 return bool(alarm(result) if callable(alarm) else np.any(result[verdict]))
 
             self.instruments.append(

@@ -1,4 +1,4 @@
-"""The instruments of dynamics and predictions read what is planted, are silent where nothing is, and speak where something is."""
+"""The instruments of predictions read what is planted, are silent where nothing is, and speak where something is."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from neural_microscope.phantoms import dynamics, predictions
+from neural_microscope.phantoms import predictions
 from neural_microscope.phantoms.instrument import Instrument
 
-INSTRUMENTS = dynamics.INSTRUMENTS + predictions.INSTRUMENTS
+INSTRUMENTS = predictions.INSTRUMENTS
 BY_CHANCE = {
-    "top singular value of weights",
-    "stable rank of weights",
     "classes learnt at different times",
     "place of a class in the order",
     "calibration error",
@@ -38,14 +36,6 @@ def test_an_instrument_is_silent_on_empty_phantoms(instrument: Instrument) -> No
 @pytest.mark.parametrize(
     ("alarm", "planted"),
     [
-        (dynamics.activity_alarm, {"density": 0.5}),
-        (dynamics.lives_alarm, {"died": 3}),
-        (dynamics.histogram_alarm, {"density": 0.5}),
-        (dynamics.flow_alarm, {"ratio": 1e-3}),
-        (dynamics.class_alarm, {"learnt": 2}),
-        (dynamics.top_alarm, {"strength": 20.0}),
-        (dynamics.rank_alarm, {"strength": 20.0}),
-        (dynamics.sharpness_alarm, {"black": False}),
         (predictions.margin_alarm, {"margin": 1e-3}),
         (predictions.confusion_alarm, {"count": 1}),
         (predictions.forgetting_alarm, {"lapses": 1}),

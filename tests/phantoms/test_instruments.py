@@ -22,3 +22,8 @@ def test_empty_phantoms_raise_no_more_alarms_than_declared(instrument: Instrumen
     if sum(alarms) > 2:  # then 40 decide: at the declared rate of 5 % more than 6 come by chance in 3 tests of 1,000
         alarms += [instrument.alarm(seed) for seed in range(1020, 1040)]
     assert sum(alarms) <= 6
+
+
+@pytest.mark.parametrize("instrument", instruments(["dynamics."]), ids=lambda one: one.name.replace(" ", "-"))
+def test_an_alarm_sounds_where_something_is_planted(instrument: Instrument) -> None:
+    assert all(instrument.alarm(seed, planted=True) for seed in range(3))
