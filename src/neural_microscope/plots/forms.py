@@ -209,11 +209,18 @@ def matrix(
 def write(image: AxesImage, texts: Mapping[tuple[int, int], str], *, shift: float = 0.0, **font: Any) -> None:
     """Texts in the cells (row, col) of a matrix, ``shift`` rows below the middle, in ink or paper, whichever stands out."""
     theme = theme_of(image.axes)
-    values = np.ma.masked_invalid(np.ma.asarray(image.get_array()))
+    values: Any = np.ma.masked_invalid(np.ma.asarray(image.get_array()))
     painted = image.to_rgba(values)
     for (row, col), text in texts.items():
         color = theme.ink if np.ma.getmaskarray(values)[row, col] else readable(painted[row, col], theme)
         image.axes.text(col, row + shift, text, ha="center", va="center", color=color, **font).set_in_layout(False)
+
+
+def hatch(axes: Axes, where: np.ndarray) -> None:
+    """Gray strokes over the cells of a matrix in which ``where`` [row, col] is true: silent, dead."""
+    edges = (np.arange(where.shape[1] + 1) - 0.5, np.arange(len(where) + 1) - 0.5)
+    cells = axes.pcolor(*edges, np.ma.masked_where(~where, np.zeros(where.shape)), hatch="/////", linewidth=0)
+    cells.set(facecolor="none", edgecolor=theme_of(axes).null)
 
 
 def digits(axes: Axes, points: Any, labels: Any, *, size: float = 9, **options: Any) -> None:
