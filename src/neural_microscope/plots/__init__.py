@@ -3,7 +3,7 @@ figure with ``alt`` text, in the ``theme`` light or dark.
 """
 
 from .animate import animate
-from .attribution import attributions, deletion_insertion, maximised, sanity, single_pixels
+from .attribution import attributions, sanity, single_pixels
 from .causal import (
     ablation,
     attribution_vs_patching,
@@ -40,7 +40,7 @@ from .probes import probes
 from .similarity import displacement, drift, similarity_matrix, unit_drift, unit_matches
 from .simple import lines, plane
 from .style import TOKENS, Plot
-from .tuning import basis_comparison, measure_agreement, quantile_strips, selectivity_over_time, tuning
+from .tuning import basis_comparison, quantile_strips, selectivity_over_time, tuning
 from .units import class_means, feature_maps, selectivity, top_images, weights
 
 __all__ = [
@@ -60,7 +60,6 @@ __all__ = [
     "confusion_over_time",
     "confusion_shift",
     "cumulative_ablation",
-    "deletion_insertion",
     "dictionary",
     "dictionary_controls",
     "dimension_over_time",
@@ -78,8 +77,6 @@ __all__ = [
     "latent_density",
     "learning_curves",
     "lines",
-    "maximised",
-    "measure_agreement",
     "one_image",
     "patching",
     "pca_over_time",

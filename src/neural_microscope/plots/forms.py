@@ -234,22 +234,35 @@ def digits(axes: Axes, points: Any, labels: Any, *, size: float = 9, **options: 
 
 
 def mosaic(
-    tiles: np.ndarray, across: int, colors: Colormap, limits: tuple[float, float], theme: Theme, *, gap: int = 2
+    tiles: np.ndarray,
+    across: int,
+    colors: Colormap,
+    limits: tuple[float, float],
+    theme: Theme,
+    *,
+    gap: int | tuple[int, int] = 2,
 ) -> np.ndarray:
-    """Pictures [tile, row, col] laid out in rows of ``across`` as one RGBA image, the paper between them.
+    """Pictures [tile, row, col] laid out in rows of ``across`` as one RGBA image, the paper between them: ``gap`` pixels, or (below
+    each other, beside each other).
 
     NaN is drawn in the color of what is absent. One image is drawn much faster than hundreds of axes, and stays
     pixel-exact.
     """
     count, height, width = tiles.shape
-    lines = -(-count // across)
-    sheet = np.tile(np.array(to_rgba(theme.paper)), (lines * (height + gap) - gap, across * (width + gap) - gap, 1))
+    below, beside = gap if isinstance(gap, tuple) else (gap, gap)
+    size = (-(-count // across) * (height + below) - below, across * (width + beside) - beside, 1)
+    sheet = np.tile(np.array(to_rgba(theme.paper)), size)
     low, high = limits
     painted = colors(np.ma.masked_invalid((tiles - low) / ((high - low) or 1.0)).clip(0, 1))
     for number in range(count):
-        top, left = (number // across) * (height + gap), (number % across) * (width + gap)
+        top, left = (number // across) * (height + below), (number % across) * (width + beside)
         sheet[top : top + height, left : left + width] = painted[number]
     return sheet
+
+
+def chosen_images(images: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Images [example, row, col] in 0..255 by their numbers, in 0..1; NaN for -1, where there is none."""
+    return np.where((chosen >= 0)[..., None, None], images[chosen] / 255, np.nan).reshape(-1, *images.shape[1:])
 
 
 def images(
@@ -258,7 +271,8 @@ def images(
     across: int,
     limits: tuple[float, float] | None = None,
     *,
-    gap: int = 2,
+    gap: int | tuple[int, int] = 2,
+    colors: Colormap | None = None,
     numbered: bool = False,
     label: str = "",
 ) -> None:
@@ -269,13 +283,13 @@ def images(
     theme = theme_of(axes)
     if limits is None:
         colors, limits = theme.digit_map, (0.0, 1.0)
-    else:
-        colors = theme.signed_map if limits[0] < 0 < limits[1] else theme.amount_map
+    colors = colors or (theme.signed_map if limits[0] < 0 < limits[1] else theme.amount_map)
     axes.imshow(mosaic(tiles, across, colors, limits, theme, gap=gap))
     quiet(axes)
+    below, beside = gap if isinstance(gap, tuple) else (gap, gap)
     for number in range(len(tiles) if numbered else 0):
-        top, left = (number // across) * (tiles.shape[1] + gap), (number % across) * (tiles.shape[2] + gap)
-        place = "bottom" if gap > 4 else "top"
+        top, left = (number // across) * (tiles.shape[1] + below), (number % across) * (tiles.shape[2] + beside)
+        place = "bottom" if below > 4 else "top"
         text = axes.text(left, top, str(number), fontsize=4.5, va=place, color=theme.quiet)
         text.set_in_layout(False)  # hundreds of them would be measured to lay out the page, and change nothing
     if label:

@@ -11,8 +11,6 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from . import forms, style
 from .style import Plot, Theme, draws
 
-_STYLES = ("-", (0, (4, 1.6)), (0, (1, 1.2)), "-.", (0, (8, 2)), (0, (2, 2, 6, 2)))
-
 
 @draws
 def lines(
@@ -51,7 +49,7 @@ def lines(
             fontsize=7.5,
         )
     ends = []
-    for (name, (at, of)), line in zip(values.items(), _STYLES * len(values), strict=False):
+    for (name, (at, of)), line in zip(values.items(), forms.LINES * len(values), strict=False):
         rows = np.atleast_2d(np.asarray(of, float))
         for row in rows if len(rows) > 1 else ():
             axes.plot(at, row, color=theme.null, linewidth=0.6)

@@ -17,10 +17,9 @@ import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import PathCollection, PolyCollection
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
-from matplotlib.path import Path
 
 ThemeName = Literal["light", "dark"]
 TOKENS: dict[str, Any] = json.loads(files(__package__).joinpath("tokens.json").read_text("utf-8"))
@@ -237,22 +236,3 @@ def _rc(theme: Theme) -> dict[str, Any]:
         "savefig.facecolor": theme.paper,
         "savefig.dpi": 150,
     }
-
-
-def intervals(axes: Axes, at: Any, low: Any, high: Any, *, color: str, linewidth: float, alpha: float = 1) -> None:
-    """Upright lines from ``low`` to ``high``: one shape, because hundreds of them take most of a page's time and room."""
-    ends = np.stack([[np.asarray(at, float), low], [np.asarray(at, float), high]]).transpose(2, 0, 1)
-    ends = ends[np.isfinite(ends).all((1, 2))]
-    strokes = Path(ends.reshape(-1, 2), [Path.MOVETO, Path.LINETO] * len(ends))
-    axes.add_collection(PathCollection([strokes], facecolor="none", edgecolor=color, linewidth=linewidth, alpha=alpha))
-    axes.autoscale_view()
-
-
-def number_tiles(axes: Axes, count: int, across: int, size: tuple[int, int], *, gap: int = 2, theme: Theme) -> None:
-    """The number of each tile of a `mosaic`, small, at its upper left."""
-    height, width = size
-    for number in range(count):
-        top, left = (number // across) * (height + gap), (number % across) * (width + gap)
-        place = "bottom" if gap > 4 else "top"
-        text = axes.text(left, top, str(number), fontsize=4.5, va=place, color=theme.quiet)
-        text.set_in_layout(False)  # hundreds of them would be measured to lay out the page, and change nothing
