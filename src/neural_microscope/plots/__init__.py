@@ -35,7 +35,7 @@ from .geometry import (
     subspaces,
 )
 from .overview import one_image
-from .predictions import confusion, confusion_over_time, image_lives, reliability
+from .predictions import confusion, image_lives, reliability
 from .probes import probes
 from .similarity import displacement, drift, similarity_matrix, unit_drift, unit_matches
 from .simple import lines, plane
@@ -57,7 +57,6 @@ __all__ = [
     "clusters_over_time",
     "collapse_over_time",
     "confusion",
-    "confusion_over_time",
     "confusion_shift",
     "cumulative_ablation",
     "dictionary",
