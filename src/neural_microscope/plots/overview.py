@@ -36,8 +36,8 @@ def one_image(
         for axes in row[1 + len(own) : -1]:
             axes.set_visible(False)
         _answer(row[-1], np.asarray(probabilities[network]), theme)
-    said = ", ".join(f"{name} reads {int(np.argmax(values))}" for name, values in probabilities.items())
-    figure.alt = f"One image, what each layer of each network makes of it, and what they read: {said}."
+    said = ", ".join(f"{name} predicts {int(np.argmax(values))}" for name, values in probabilities.items())
+    figure.alt = f"One image, what each layer of each network makes of it, and the class they predict: {said}."
     return figure
 
 
@@ -62,5 +62,5 @@ def _answer(axes: Axes, values: np.ndarray, theme: Theme) -> None:
     axes.set_xlim(0, 1)
     axes.set_xticks([0, 1], ["0", "1"])
     axes.invert_yaxis()
-    axes.set_title(f"reads {best}: {style.share(float(values[best]))}", loc="center", fontsize=8)
+    axes.set_title(f"predicts {best}: {style.share(float(values[best]))}", loc="center", fontsize=8)
     axes.set_xlabel("probability", fontsize=7.5)
