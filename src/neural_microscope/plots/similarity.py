@@ -195,11 +195,10 @@ def unit_drift(table: xr.Dataset, *, theme: Theme) -> Plot:
 
     ``table``: `analysis.similarity.unit_drift`. Units in the network's order; dead units hatched.
     """
-    values, q = (table[name].transpose(..., "snapshot").values for name in ("correlation", "correlation_q"))
+    values, told = (table[name].transpose(..., "snapshot").values for name in ("correlation", "correlation_shown"))
     kind = next(str(dim) for dim in table["correlation"].dims if dim != "snapshot")
     figure = style.new("wide", 3.4, theme)
     axes = figure.subplots()
-    told = q < FOUND
     image = axes.imshow(np.where(told, values, np.nan), aspect="auto", cmap=_clear(theme.signed_map), vmin=-1, vmax=1)
     unclear, dead = ~told & ~np.isnan(values), np.isnan(values)
     axes.imshow(np.where(unclear, 1.0, np.nan), aspect="auto", cmap=_one(theme.null), vmin=0, vmax=1, alpha=0.5)
@@ -217,11 +216,7 @@ def unit_drift(table: xr.Dataset, *, theme: Theme) -> Plot:
     bar = figure.colorbar(image, ax=axes, fraction=0.02, pad=0.01, label="correlation with itself")
     bar.outline.set_visible(False)
     bar.set_ticks([-1, 0, 1], labels=["−1", "0", "1"])
-    alive = int((~np.isnan(values[:, 0])).sum())
-    axes.set_title(
-        f"At step {int(table['step'][0]):,}, {int(told[:, 0].sum())} of {alive} {kind}s are recognisable as themselves "
-        f"{_reference(table)}"
-    )
+    axes.set_title(f"Each {kind}'s correlation with itself {_reference(table)}")
     axes.set_xlabel(f"{axes.get_xlabel()}. Grey: no more like itself than like another {kind}; hatched: dead")
     figure.alt = (
         f"Heatmap of {len(values)} {kind}s over training: correlation of each with itself {_reference(table)}. "
