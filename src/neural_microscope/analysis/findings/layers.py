@@ -9,11 +9,20 @@ import numpy as np
 from scipy import stats
 
 from ... import statistics
-from ...claim import Claim, tested
+from ...claim import Claim
 from ...measure import of
 from .. import geometry, selectivity, similarity
 from ..look import LayerLook
 from .networks import controlled
+
+
+def _control(layer: LayerLook) -> dict[str, object]:
+    return {
+        "control": layer["controls.untrained_networks"],
+        "network": "",
+        "hook_point": layer.hook_point,
+        "axis": layer.axis,
+    }
 
 
 @of(selectivity.class_selectivity).rule(
@@ -24,9 +33,11 @@ def selective(layer: LayerLook) -> Iterator[Claim]:
     tables = layer["selectivity.class_selectivity"], layer["selectivity.class_selectivity/untrained"]
     counts = [int(statistics.shown(t["auc_q"]).sum()) for t in tables]
     yield controlled(
-        layer["controls.untrained_networks"],
-        "mean_auc",
+        **_control(layer),  # type: ignore[arg-type]
+        name="mean_auc",
         side="above",
+        rule="learning makes units class-selective",
+        measure="selectivity.class_selectivity",
         yes=f"learning makes the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
         no=f"learning is not shown to make the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
         numbers={"beyond": counts[0], "beyond_untrained": counts[1], "size": layer.size},
@@ -44,9 +55,11 @@ def link(layer: LayerLook) -> Iterator[Claim]:
     rho, low, high = statistics.spearman(table["auc"].values, effects["loss_increase"].values)
     n = int((~np.isnan(table["auc"].values)).sum())
     claim = controlled(
-        layer["controls.untrained_networks"],
-        "link",
+        **_control(layer),  # type: ignore[arg-type]
+        name="link",
         side="both",
+        rule="selectivity and effect go together",
+        measure="selectivity.agreement",
         yes=f"the more class-selective {layer.axis}s raise the loss {'more' if rho > 0 else 'less'} when ablated "
         f"(rank correlation {{rho:2}}).",
         no=f"class-selective {layer.axis}s are not shown to raise the loss more, or less, when ablated (rank correlation {{rho:2}}).",
@@ -74,9 +87,11 @@ def privileged(layer: LayerLook) -> Iterator[Claim]:
         else True
     )
     yield controlled(
-        layer["controls.untrained_networks"],
-        "auc_gap",
+        **_control(layer),  # type: ignore[arg-type]
+        name="auc_gap",
         side="both",
+        rule="single units differ from random directions",
+        measure="selectivity.basis_comparison",
         yes=f"learning makes single {layer.axis}s {'more' if more else 'less'} class-selective relative to random directions.",
         no=f"learning is not shown to make single {layer.axis}s more or less class-selective relative to random directions.",
         numbers={
@@ -97,9 +112,11 @@ def gathered(layer: LayerLook) -> Iterator[Claim]:
     table = layer["geometry.clusters"]
     start, end = (float(table["purity"][i]) for i in (0, -1))
     yield controlled(
-        layer["controls.untrained_networks"],
-        "purity",
+        **_control(layer),  # type: ignore[arg-type]
+        name="purity",
         side="above",
+        rule="same-class neighbor purity rises",
+        measure="geometry.clusters",
         yes="same-class neighbor purity rises from {start:2} to {end:2}.",
         no="same-class neighbor purity is not shown to rise ({start:2} → {end:2}).",
         numbers={
@@ -130,7 +147,12 @@ def present(layer: LayerLook) -> Iterator[Claim]:
     half = np.flatnonzero(change <= change[0] / 2)
     middle, spread = (low + high) / 2, (high - low) / 2 / stats.norm.ppf(statistics.INTERVAL[1] / 100)
     p = float(stats.t.cdf((change[0] - middle) / spread, 19)) if spread > 0 else math.nan
-    yield tested(
+    yield Claim(
+        rule="geometry is present at initialization",
+        measure="similarity.drift",
+        network="",
+        hook_point=layer.hook_point,
+        axis=layer.axis,
         yes="{present:0%} of the final geometry is present at initialization.",
         no="the final geometry is not shown to be present at initialization.",
         numbers={

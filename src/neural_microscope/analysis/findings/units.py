@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from ... import statistics
-from ...claim import Claim, tested
+from ...claim import Claim
 from ...measure import of
 from .. import causal, selectivity
 from ..look import LayerLook
@@ -80,7 +80,12 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
         if bool(one["gated"]):
             continue
         since = float(life["since"][unit])
-        yield tested(
+        yield Claim(
+            rule="a unit prefers a class",
+            measure="selectivity.class_selectivity",
+            network="",
+            hook_point=layer.hook_point,
+            axis=layer.axis,
             unit=unit,
             yes=f"{layer.axis} {{unit:,}} prefers class {{preferred:,}} (AUC {{auc:2}}).",
             no=f"{layer.axis} {{unit:,}} is not shown to prefer a class more than untrained {layer.axis}s do (class "
@@ -146,7 +151,12 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
         ps = [float(each[unit]) for each in (over_images, directions, over_labels, law.p)]
         by_class = one["accuracy_drop_by_class"]
         worst = int(np.nanargmax(by_class)) if np.isfinite(by_class).any() else 0
-        yield tested(
+        yield Claim(
+            rule="a unit matters",
+            measure="causal.ablate_all",
+            network="",
+            hook_point=layer.hook_point,
+            axis=layer.axis,
             unit=unit,
             place=int(places[unit]),
             yes=f"ablating {layer.axis} {{unit:,}} raises the loss by {{loss:3}} nats.",
