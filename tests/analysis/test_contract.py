@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ from neural_microscope.analysis import (
 )
 from neural_microscope.data import ImageSet
 from neural_microscope.errors import DataError, HookError, MicroscopeError, UnknownName
-from neural_microscope.measure import every
+from neural_microscope.measure import every, on_pages
 
 STEPS = (0, 10, 40)
 
@@ -279,6 +280,17 @@ MEASURES: dict[str, Callable[[World], Any]] = {
 
 TABLED_APART = ("controls", "streaming")
 """They put measures together, and have tests of their own."""
+
+
+def test_what_a_page_shows_has_a_place_of_its_own_and_stands_there() -> None:
+    importlib.import_module("neural_microscope.analysis.findings")  # gives the measures their pictures
+    on_page = [one for one in every() if one.pictures or one.descriptions]
+    assert len(on_page) > 20
+    assert all(one.place for one in on_page), [one.name for one in on_page if not one.place]
+    assert len({one.place for one in on_page}) == len(on_page)
+    names = [one.name for one in on_pages()]
+    assert names.index("dynamics.learning_curve") < names.index("geometry.pca") < names.index("causal.ablate_all")
+    assert names[len(on_page) :] == sorted(names[len(on_page) :])
 
 
 def test_every_measure_of_the_register_keeps_this_contract() -> None:
