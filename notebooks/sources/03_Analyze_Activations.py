@@ -413,7 +413,7 @@ lesson.say(
 assert not lesson.full or max(found_again.values()) < 0.2
 
 # %% [markdown]
-# On all of MNIST hardly any unit is found again. Most have a counterpart in the other network that correlates with them, but no more than units of one network do among themselves. *Statements about "unit 14" of a layer are statements about one seed*; those about the
+# On all of MNIST hardly any unit is shown to be found again. Most have a counterpart in the other network that correlates with them, but are not shown to be more alike than units of one network are. *Statements about "unit 14" of a layer are statements about one seed*; those about the
 # layer as a whole can be more.
 #
 # ### Exercise 3: a null of your own
