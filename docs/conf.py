@@ -100,9 +100,11 @@ def filled(app, document: str, source: list[str]) -> None:
 
 
 def as_called(app, what: str, name: str, thing, options, signature: str | None, returned: str | None):
-    """A drawing function takes ``theme`` and receives the colours of it as ``look``; a factory of defaults says nothing."""
+    """A drawing function takes ``theme`` and receives its colors; a factory of defaults says nothing."""
     if signature:
-        signature = re.sub(r"look: [~\w.]*Look", "theme: Theme = 'light'", signature).replace("<factory>", "…")
+        signature = re.sub(r"theme: [~\w.]*Theme", "theme: Literal['light', 'dark'] = 'light'", signature).replace(
+            "<factory>", "…"
+        )
     return signature, returned
 
 

@@ -23,7 +23,7 @@ from neural_microscope.analysis import (
     selectivity,
     similarity,
 )
-from neural_microscope.plots.style import Look, Plot, draws, new
+from neural_microscope.plots.style import Plot, Theme, draws, new
 
 HERE = Path(__file__).parent
 OUT = HERE / "images" / "concepts"
@@ -31,18 +31,18 @@ FIRST, SECOND = "layers.0.hook_post", "layers.1.hook_post"
 
 
 @draws
-def why_nulls(shuffled: np.ndarray, own: float, same: np.ndarray, other: np.ndarray, *, look: Look) -> Plot:
+def why_nulls(shuffled: np.ndarray, own: float, same: np.ndarray, other: np.ndarray, *, theme: Theme) -> Plot:
     """One unit against shuffled labels; and, where nothing is to be found, units judged on the images they were chosen on or on others."""
-    figure = new("wide", 2.6, look)
+    figure = new("wide", 2.6, theme)
     left, right = figure.subplots(1, 2)
     low, high = nm.statistics.null_band(shuffled)
-    left.axvspan(low, high, color=look.null, alpha=0.3, linewidth=0)
-    left.hist(shuffled, bins=25, color=look.null)
+    left.axvspan(low, high, color=theme.null, alpha=0.3, linewidth=0)
+    left.hist(shuffled, bins=25, color=theme.null)
     top = 1.45 * left.get_ylim()[1]
-    left.plot([own, own], [0, top / 2], color=look.ink)
-    left.plot(own, top / 2, "o", color=look.ink)
+    left.plot([own, own], [0, top / 2], color=theme.ink)
+    left.plot(own, top / 2, "o", color=theme.ink)
     left.text(own, top * 0.55, f"the unit\n{own:.2f}", ha="center", va="bottom")
-    left.text((low + high) / 2, top * 0.97, "95 % of the\nshuffled labels", ha="center", va="top", color=look.quiet)
+    left.text((low + high) / 2, top * 0.97, "95 % of the\nshuffled labels", ha="center", va="top", color=theme.quiet)
     left.set(
         title="A value beside its null",
         xlabel="selectivity of one unit",
@@ -52,8 +52,8 @@ def why_nulls(shuffled: np.ndarray, own: float, same: np.ndarray, other: np.ndar
     )
     bins = np.linspace(-0.65, 0.65, 53)
     for values, colour, words, side in (
-        (other, look.ink, "judged on\nother images", -1),
-        (same, look.positive, "judged on\nthe same", 1),
+        (other, theme.ink, "judged on\nother images", -1),
+        (same, theme.positive, "judged on\nthe same", 1),
     ):
         right.hist(values, bins=bins, histtype="step", color=colour, linewidth=1.4)
         mean = f"{values.mean():.2f}".replace("-", "−")
@@ -64,7 +64,7 @@ def why_nulls(shuffled: np.ndarray, own: float, same: np.ndarray, other: np.ndar
             ha="left" if side < 0 else "right",
             color=colour,
         )
-    right.axvline(0, color=look.grid, zorder=0)
+    right.axvline(0, color=theme.grid, zorder=0)
     right.set(
         title="Labels shuffled: nothing to find", xlabel="selectivity of each unit", ylabel="units, over all shuffles"
     )

@@ -1,4 +1,6 @@
-"""Writes the tables of measures.md from the register: one line a measure. Run by hand after a measure changed; a test compares."""
+"""Writes the tables of measures.md from the register, one line a measure, and those of calibrate.md from the release's record. Run by hand
+after a measure changed or was calibrated; a test compares.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,15 @@ import importlib
 import re
 from pathlib import Path
 
+import numpy as np
+import xarray as xr
+
 from neural_microscope import analysis
-from neural_microscope.measure import every, rules
+from neural_microscope.measure import EMPTY_KINDS, every, rules
+from neural_microscope.phantoms import open_record
 
 PAGE = Path(__file__).with_name("measures.md")
+CALIBRATION = Path(__file__).parent / "how-to" / "calibrate.md"
 RULES = "| claim | rests on | false by construction on | why not on others |\n|---|---|---|---|"
 HEAD = "| measure | null | unit of replication | interval | family |\n|---|---|---|---|---|"
 
@@ -36,5 +43,32 @@ def filled(page: str) -> str:
     return re.sub(r"<!-- measures: ([\w, ]+) -->\n.*?<!-- end -->", table, page, flags=re.S)
 
 
+def calibrated(page: str) -> str:
+    """The page with what the release's calibration found: claims that are false there, and planted units that were found."""
+    record = open_record()
+    if "kind" not in record.dims:
+        return page
+    pages = record["pages"].sel(kind=list(EMPTY_KINDS)).values
+    rows = ["| claim | " + " | ".join(EMPTY_KINDS) + " |", "|---|" + "---|" * len(EMPTY_KINDS)]
+    rows.append("| **pages with any false claim** | " + " | ".join(_of(record["pages_false"], pages)) + " |")
+    for rule in record["rule"].values:
+        here = record.sel(rule=rule, kind=list(EMPTY_KINDS))
+        counts = zip(_of(here["alone"], pages), here["false_here"].values, strict=True)
+        rows.append(f"| {rule} | " + " | ".join(count if false else "–" for count, false in counts) + " |")
+    power = ["| claim: units planted | found | mean effect |", "|---|---|---|"]
+    for name in record["planted"].values:
+        one = record.sel(planted=name)
+        found = f"{int(one['planted_found'])} of {int(one['planted_units'])}"
+        power.append(f"| {name} | {found} | {float(one['planted_effect']):.2f} |")
+    made = "\n".join(["<!-- record -->", *rows, "", *power, "<!-- end -->"])
+    return re.sub(r"<!-- record -->.*?<!-- end -->", lambda _: made, page, flags=re.S)
+
+
+def _of(counts: xr.DataArray, pages: np.ndarray) -> list[str]:
+    found = counts.sel(kind=list(EMPTY_KINDS)) if "kind" in counts.dims else counts
+    return [f"{int(count)} of {int(n)}" for count, n in zip(found.values, pages, strict=True)]
+
+
 if __name__ == "__main__":
+    CALIBRATION.write_text(calibrated(CALIBRATION.read_text("utf-8")), "utf-8")
     PAGE.write_text(filled(PAGE.read_text("utf-8")), "utf-8")

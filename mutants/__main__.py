@@ -46,13 +46,15 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--pages", type=int, default=8, help="mutations of the front end")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="files whose path holds this pattern")
     parser.add_argument(
         "--cache", type=Path, default=ROOT / ".mutants", help="folder of the coverage, made where it is absent"
     )
     asked = parser.parse_args()
     coverage = covering(asked.cache)
     rng = np.random.default_rng(asked.seed)
-    drawn = drawn_from(candidates(), coverage, asked.count, rng) + pages(asked.pages, rng)
+    given = [one for one in candidates() if re.search(asked.only, one.path)]
+    drawn = drawn_from(given, coverage, asked.count, rng) + pages(asked.pages, rng)
     explained = _explained()
     survivors = []
     with tempfile.TemporaryDirectory() as folder:

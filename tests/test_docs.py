@@ -33,6 +33,11 @@ def test_links_within_the_project_lead_somewhere(document: Path) -> None:
             assert (document.parent / target).exists(), target
 
 
+def test_the_tables_of_the_calibration_are_the_records() -> None:
+    page = (ROOT / "docs" / "how-to" / "calibrate.md").read_text("utf-8")
+    assert runpy.run_path(str(ROOT / "docs" / "tables.py"))["calibrated"](page) == page, "run docs/tables.py"
+
+
 def test_the_tables_of_measures_are_the_registers() -> None:
     page = (ROOT / "docs" / "measures.md").read_text("utf-8")
     assert runpy.run_path(str(ROOT / "docs" / "tables.py"))["filled"](page) == page, "run docs/tables.py"

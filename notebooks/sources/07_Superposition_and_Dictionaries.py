@@ -354,7 +354,7 @@ def _():
 
 # %%
 from neural_microscope.analysis import dictionary, selectivity
-from neural_microscope.phantoms.dictionary import planted
+from neural_microscope.analysis.dictionary.sae import planted
 
 truth, examples = planted(seed=0)  # directions [24, 16], activations [example, 16]
 h = torch.from_numpy(examples.values).float()

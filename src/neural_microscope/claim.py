@@ -170,6 +170,11 @@ class Claim:
         return _plain(found)
 
 
+def tested(**words: Any) -> Claim:
+    """A claim that is tested: the fields of `Claim` but those that whoever asks the rule fills in, its rule, measure, network and layer."""
+    return Claim("", "", "", **words)
+
+
 def say(name: str, yes: str, **numbers: Any) -> Claim:
     """A description: a template and its numbers, with nothing tested. Whoever collects it says of which network and layer it is."""
     words = {"yes": yes, "no": yes, "evidence": "", "null": "", "effect": next(iter(numbers), "")}

@@ -6,8 +6,10 @@ measures by hand. A measure is added by one file that applies `measure` to a fun
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -51,8 +53,10 @@ class Instrument:
     """seed -> (the truth, what was measured)."""
     tolerance: float
     """How far the measured value may lie from the truth, in its own unit."""
-    alarm: Callable[[int], bool]
-    """seed -> whether the instrument claims to see something in an empty phantom drawn with this seed."""
+    alarm: Callable[..., bool]
+    """seed -> whether the instrument claims to see something in an empty phantom drawn with this seed. That of `Measure.calibrated_on` also
+    takes ``planted``: whether to look at the phantom with the planted truth instead.
+    """
     unit: str = "1"
 
 
@@ -216,30 +220,45 @@ class Measure:
     def calibrated_on(
         self,
         planted: str,
-        truth: float,
+        truth: float | Callable[..., float],
         tolerance: float,
         *,
         empty: str,
-        read: Callable[[Any], float] | None = None,
-        alarm: Callable[[Any], bool] | None = None,
+        read: str | Callable[[Any], float] = "",
+        alarm: str | Callable[[Any], bool] = "",
         name: str = "",
         unit: str = "1",
         **settings: Any,
     ) -> Callable[[Function], Function]:
         """Of a function (seed, whether anything is planted) -> what the measure takes: an instrument.
 
-        ``read`` takes the planted value from the result (by default the first unit's), ``alarm`` whether an empty one claims
-        anything (by default any verdict ``…_shown``). ``settings`` go to the measure.
+        The function gives one argument, a tuple of them, or a dict of them by name. ``truth``: a number, or a function of what was
+        given as the planted phantom. ``read`` takes the planted value from the result, or names the variable whose first value it is
+        (by default the unit's), ``alarm`` says whether an empty one claims anything, or names the variable that does (by default the
+        verdict ``…_shown`` of what is read). ``settings`` go to the measure, and ``seed`` if it takes one.
         """
+        variable = (read if isinstance(read, str) else "") or self.unit
+        verdict = (alarm if isinstance(alarm, str) else "") or f"{variable}_shown"
+        seeded = "seed" in inspect.signature(self.function).parameters
 
         def keep(phantom: Function) -> Function:
-            def reading(seed: int) -> tuple[float, float]:
-                found = self.function(phantom(seed, True), seed=seed, **settings)
-                return truth, float(found[self.unit][0]) if read is None else read(found)
+            def found(seed: int, made: Any) -> Any:
+                options = {"seed": seed, **settings} if seeded else settings
+                if isinstance(made, dict):
+                    return self.function(**options | made)
+                return self.function(*made if isinstance(made, tuple) else (made,), **options)
 
-            def alarmed(seed: int) -> bool:
-                found = self.function(phantom(seed, False), seed=seed, **settings)
-                return bool(np.any(found[f"{self.unit}_shown"])) if alarm is None else alarm(found)
+            @wraps(phantom)
+            def reading(seed: int) -> tuple[float, float]:
+                made = phantom(seed, True)
+                given = made.values() if isinstance(made, dict) else made if isinstance(made, tuple) else (made,)
+                result = found(seed, made)
+                measured = read(result) if callable(read) else result[variable].values.flat[0]
+                return float(truth(*given) if callable(truth) else truth), float(measured)
+
+            def alarmed(seed: int, planted: bool = False) -> bool:
+                result = found(seed, phantom(seed, planted))
+                return bool(alarm(result) if callable(alarm) else np.any(result[verdict]))
 
             self.instruments.append(
                 Instrument(name or self.title, self.name, planted, empty, reading, tolerance, alarmed, unit)

@@ -141,12 +141,12 @@ def test_the_picture_counts_what_the_table_claims_and_names_only_that() -> None:
     for theme in ("light", "dark"):
         figure = plots.interactions(table, theme=theme)
         words = [text.get_text() for text in figure.axes[1].texts]
-        for sign, said in ((1, "{} pairs stand in for each other"), (-1, "{} pairs need each other")):
+        for sign, said in ((1, "{} pairs above their null"), (-1, "{} pairs below their null")):
             assert said.format(int(((q < 0.05) & (sign * value > 0)).sum())) in words
         drawn = {round(float(y), 12) for line in figure.axes[1].lines[:3] for y in line.get_ydata()}
         assert drawn == {round(float(v), 12) for v in value}
         assert style.as_svg(figure)
-    nothing = table.assign(interaction_q=table["interaction_q"].fillna(1) * 0 + 1)
+    nothing = table.assign(interaction_shown=table["interaction_shown"] & False)
     figure = plots.interactions(nothing)
     assert not any("," in text.get_text() for text in figure.axes[1].texts)
-    assert "0 are redundant" in figure.alt
+    assert "0 lie above their null and 0 below" in figure.alt

@@ -1,39 +1,27 @@
-"""Instruments for specialisation read what is planted, are silent on empty layers, and would speak if there were something."""
+"""Instruments for specialisation make their claims where something is planted."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
+import xarray as xr
 
-from neural_microscope.phantoms import selectivity as phantom
-from neural_microscope.phantoms.calibration import calibrate
-from neural_microscope.phantoms.instrument import Instrument
-
-by_name = pytest.mark.parametrize("instrument", phantom.INSTRUMENTS, ids=lambda i: i.name)
+from neural_microscope.analysis import selectivity
+from neural_microscope.analysis.selectivity.planted import DRAWS, layer, prefers
 
 
-@by_name
-def test_the_planted_truth_is_read_with_any_seed(instrument: Instrument) -> None:
+def test_the_measures_of_a_table_make_their_claim_where_one_unit_prefers_a_class() -> None:
     for seed in range(3):
-        truth, measured = instrument.read(seed)
-        assert abs(measured - truth) <= instrument.tolerance
-
-
-@by_name
-def test_empty_phantoms_raise_no_more_alarms_than_declared(instrument: Instrument) -> None:
-    found = calibrate([instrument], empties=40, seed=1000)
-    assert float(found["false_alarms"][0]) <= 6 / 40  # 5 % declared; more than 6 of 40 come by chance in 3 of 1,000
-
-
-@pytest.mark.parametrize("name", ["selectivity", "auc", "mutual_information", "precision", "monosemanticity"])
-def test_the_measures_of_a_table_make_their_claim_where_one_unit_prefers_a_class(name: str) -> None:
-    assert all(phantom.claimed(phantom.prefers(seed, 5, 400), name, seed) for seed in range(3))
+        table = selectivity.class_selectivity(prefers(seed, 5, 400), draws=DRAWS, seed=seed)
+        for name in ("selectivity", "auc", "mutual_information", "precision", "monosemanticity"):
+            assert table[f"{name}_shown"].any(), name
 
 
 def test_the_other_instruments_make_theirs() -> None:
-    assert phantom.tuned(phantom.prefers(0, 3, 200), 0)
+    assert selectivity.tuning(prefers(0, 3, 200), draws=DRAWS)["explained_shown"].any()
     lives = np.random.default_rng(0).exponential(1, (3, 120, 4)) + 3.0 * (np.arange(120) % 4 == 2)[:, None]
-    assert phantom.settled(phantom.layer(lives), 0)
-    assert phantom.agrees(phantom.measured(0, 0.8, 40), 0)
+    assert selectivity.over_time(layer(lives))["since"].notnull().any()
+    same = xr.DataArray(np.random.default_rng(0).standard_normal(40), dims="unit")
+    table = xr.Dataset({name: same for name in ("selectivity", "auc", "mutual_information", "precision")})
+    assert selectivity.agreement(table, draws=299)["agreement_shown"].any()
     units = np.random.default_rng(0).normal(size=(400, 4)) + 2 * np.eye(4)[np.arange(400) % 4]
-    assert phantom.privileged(phantom.layer(units), 0)
+    assert selectivity.basis_comparison(layer(units), draws=40)["auc_shown"][0]

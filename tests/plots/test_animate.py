@@ -41,7 +41,7 @@ RESULTS = {
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("kind", RESULTS)
 def test_every_snapshot_is_a_frame_on_the_themes_paper_and_the_last_is_held(
-    kind: str, theme: style.Theme, tmp_path: Path
+    kind: str, theme: style.ThemeName, tmp_path: Path
 ) -> None:
     path = plots.animate(RESULTS[kind], tmp_path / "moving.gif", theme=theme, fps=10, hold=1.5)
     with Image.open(path) as moving:
@@ -52,7 +52,7 @@ def test_every_snapshot_is_a_frame_on_the_themes_paper_and_the_last_is_held(
             durations.append(moving.info["duration"])
             frames.append(np.asarray(moving.convert("RGB")).astype(int))
     assert durations == [100, 100, 100, 1500]
-    paper = [int(style.look(theme).paper[i : i + 2], 16) for i in (1, 3, 5)]
+    paper = [int(style.Theme.named(theme).paper[i : i + 2], 16) for i in (1, 3, 5)]
     assert all(np.abs(frame[0, 0] - paper).max() <= 4 for frame in frames)
     assert all((a != b).any() for a, b in pairwise(frames))
     assert [p.name for p in tmp_path.iterdir()] == ["moving.gif"]
@@ -100,9 +100,9 @@ def test_what_can_not_move_is_refused_in_words_and_leaves_no_file(tmp_path: Path
         plots.animate(LOGITS.rename({"class": "bin"}), path)
     with pytest.raises(DataError, match="a result with accuracy"):
         plots.animate(RESULTS["confusion"][["accuracy"]], path)
-    look = style.look("light")
+    theme = style.Theme.named("light")
     with pytest.raises(DataError, match="have one"):
-        plots.animate([style.new(2, 2, look), style.new(3, 2, look)], path)
+        plots.animate([style.new(2, 2, theme), style.new(3, 2, theme)], path)
     assert not list(tmp_path.iterdir())
 
 

@@ -33,10 +33,6 @@ def sanity(**settings: Any) -> plots.Plot:
     return plots.sanity({"saliency": result, "again": result}, **settings)
 
 
-def made(model: nm.MLP = MODEL) -> Any:
-    return attribution.activation_maximization(model, IMAGES, POINT, 2, steps=3, draws=6)
-
-
 PICTURES: dict[str, Callable[..., plots.Plot]] = {
     "attributions": lambda **k: plots.attributions(IMAGES.images, {"saliency": MAPS}, **k),
     "attributions_null": lambda **k: plots.attributions(
@@ -44,11 +40,6 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
     ),
     "sanity": lambda **k: sanity(**k),
     "sanity_absolute": lambda **k: sanity(absolute=True, **k),
-    "deletion_insertion": lambda **k: plots.deletion_insertion(
-        {"saliency": attribution.deletion_insertion(MODEL, IMAGES, MAPS["attribution"], draws=5)}, **k
-    ),
-    "maximised": lambda **k: plots.maximised(made(), IMAGES.images, **k),
-    "maximised_dead": lambda **k: plots.maximised(made(dead()), **k),
     "single_pixels": lambda **k: plots.single_pixels(
         attribution.single_pixels(dead(), POINT), attribution.single_pixels(RANDOM, POINT), units=[0, 1, 2], **k
     ),
@@ -57,12 +48,12 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.Theme) -> None:
+def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.ThemeName) -> None:
     figure = PICTURES[name](theme=theme)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)
     shown = np.asarray(Image.open(buffer).convert("RGB")) / 255
-    paper = np.array(to_rgb(style.look(theme).paper))
+    paper = np.array(to_rgb(style.Theme.named(theme).paper))
     np.testing.assert_allclose(shown[0, 0], paper, atol=0.01)
     assert 0.01 < (np.abs(shown - paper).max(-1) > 0.15).mean() < 0.9
     assert len(figure.alt) > 40
@@ -91,18 +82,6 @@ def test_the_printed_range_is_that_of_the_map() -> None:
 
 def test_a_unit_that_answers_to_no_pixel_is_marked_as_absent() -> None:
     figure = PICTURES["single_pixels"]()
-    assert figure._suptitle.get_text() == f"{POINT}: 1 of 3 units answer to no single pixel"
+    assert figure._suptitle.get_text() == f"{POINT}: 2 of 3 units respond to single pixels"
     sheet = figure.axes[0].images[0].get_array()
-    np.testing.assert_allclose(sheet[1, 13, :3], to_rgb(style.look("light").absent), atol=1e-6)
-
-
-def test_the_null_of_deleted_pixels_lies_behind_and_is_named() -> None:
-    figure = PICTURES["deletion_insertion"]()
-    band = figure.axes[0].collections[0]
-    np.testing.assert_allclose(band.get_facecolor()[0, :3], to_rgb(style.look("light").null))
-    assert "5 random orders" in figure.alt
-    assert "5 random orders" in figure._supxlabel.get_text()
-
-
-def test_a_dead_units_title_says_that_it_is_constant() -> None:
-    assert "is constant on the images" in PICTURES["maximised_dead"]()._suptitle.get_text()
+    np.testing.assert_allclose(sheet[1, 13, :3], to_rgb(style.Theme.named("light").absent), atol=1e-6)

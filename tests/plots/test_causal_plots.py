@@ -45,7 +45,7 @@ TABLES: dict[str, Callable[[], xr.Dataset]] = {
 }
 
 
-def draw(name: str, theme: style.Theme = "light") -> plots.Plot:
+def draw(name: str, theme: style.ThemeName = "light") -> plots.Plot:
     function = getattr(plots, name.split()[0])
     more = {"example": 3} if name.startswith("direct_logit_attribution") else {}
     return function(TABLES[name](), **more, theme=theme)
@@ -58,12 +58,12 @@ CASES = [(name, "dark" if " " in name else "light") for name in TABLES] + [
 
 
 @pytest.mark.parametrize(("name", "theme"), CASES)
-def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.Theme) -> None:
+def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.ThemeName) -> None:
     figure = draw(name, theme)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)
     shown = np.asarray(Image.open(buffer).convert("RGB")) / 255
-    paper = np.array(to_rgb(style.look(theme).paper))
+    paper = np.array(to_rgb(style.Theme.named(theme).paper))
     np.testing.assert_allclose(shown[0, 0], paper, atol=0.01)
     assert 0.005 < (np.abs(shown - paper).max(-1) > 0.15).mean() < 0.9
     assert len(figure.alt) > 60

@@ -33,7 +33,7 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_has_marks_words_and_no_text_cut_off_or_covered(name: str, theme: style.Theme) -> None:
+def test_a_picture_has_marks_words_and_no_text_cut_off_or_covered(name: str, theme: style.ThemeName) -> None:
     figure = PICTURES[name](theme=theme)
     figure.canvas.draw()
     shown = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)

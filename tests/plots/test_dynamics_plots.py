@@ -65,10 +65,12 @@ def pixels(figure: plots.Plot) -> np.ndarray:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_stands_on_its_themes_paper_with_words_and_cuts_no_text_off(name: str, theme: style.Theme) -> None:
+def test_a_picture_stands_on_its_themes_paper_with_words_and_cuts_no_text_off(
+    name: str, theme: style.ThemeName
+) -> None:
     figure = PICTURES[name](theme=theme)
     shown = pixels(figure)
-    paper = np.array(to_rgb(style.look(theme).paper))
+    paper = np.array(to_rgb(style.Theme.named(theme).paper))
     np.testing.assert_allclose(shown[0, 0], paper, atol=0.01)
     assert 0.01 < (np.abs(shown - paper).max(-1) > 0.15).mean() < 0.9
     assert len(figure.alt) > 40

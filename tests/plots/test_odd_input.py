@@ -13,7 +13,7 @@ from matplotlib.text import Text
 import neural_microscope as nm
 from neural_microscope import plots
 from neural_microscope.analysis import causal, dynamics, geometry, predictions, selectivity, similarity
-from neural_microscope.plots import style
+from neural_microscope.plots import forms, style
 
 RNG = np.random.default_rng(0)
 LABELS = np.arange(40) % 4
@@ -112,8 +112,8 @@ def test_a_lone_point_has_a_mark_and_a_lone_band_a_width() -> None:
 
 
 def test_a_log_axis_stays_ordinary_where_nothing_lies_above_zero() -> None:
-    plot = style.new("narrow", 2, style.look("light"))
+    plot = style.new("narrow", 2, style.Theme.named("light"))
     for axes, values in zip(plot.subplots(1, 2), ([0.0, 0.0], [0.0, 5.0]), strict=True):
         axes.plot(values)
-        style.log_axis(axes)
+        forms.log_axis(axes)
     assert [axes.get_yscale() for axes in plot.axes] == ["linear", "log"]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from neural_microscope import plots
 from neural_microscope.analysis import dynamics, geometry, predictions, selectivity
-from neural_microscope.plots import style
+from neural_microscope.plots import forms, style
 
 RNG = np.random.default_rng(0)
 STEPS = np.array([0, 1, 4, 16, 64])
@@ -101,10 +101,10 @@ def pixels(figure: plots.Plot) -> np.ndarray:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.Theme) -> None:
+def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.ThemeName) -> None:
     figure = PICTURES[name](theme=theme)
     shown = pixels(figure)
-    paper = np.array(to_rgb(style.look(theme).paper))
+    paper = np.array(to_rgb(style.Theme.named(theme).paper))
     np.testing.assert_allclose(shown[0, 0], paper, atol=0.01)
     away = np.abs(shown - paper).max(-1) > 0.15
     assert 0.01 < away.mean() < 0.9
@@ -156,20 +156,20 @@ def contrast(a: str, b: str) -> float:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_text_and_marks_can_be_told_from_the_paper(theme: style.Theme) -> None:
-    look = style.look(theme)
-    for text in (look.ink, look.quiet):
-        assert contrast(text, look.paper) >= 4.5
-    for mark in (look.null, look.selected, look.positive, look.negative):
-        assert contrast(mark, look.paper) >= 2.9  # WCAG asks 3; rounding
+def test_text_and_marks_can_be_told_from_the_paper(theme: style.ThemeName) -> None:
+    theme = style.Theme.named(theme)
+    for text in (theme.ink, theme.quiet):
+        assert contrast(text, theme.paper) >= 4.5
+    for mark in (theme.null, theme.selected, theme.positive, theme.negative):
+        assert contrast(mark, theme.paper) >= 2.9  # WCAG asks 3; rounding
 
 
 def test_named_points_do_not_cover_each_other() -> None:
-    look = style.look("light")
-    figure = style.new("middle", 3, look)
+    theme = style.Theme.named("light")
+    figure = style.new("middle", 3, theme)
     axes = figure.subplots()
     axes.scatter([0, 0.01, 1], [0, 0.01, 1])
-    style.label_points(axes, {"10": (0, 0), "11": (0.01, 0.01), "12": (1, 1)}, look)
+    forms.label_points(axes, {"10": (0, 0), "11": (0.01, 0.01), "12": (1, 1)})
     boxes = [text.get_window_extent() for text in axes.texts]
     assert len(boxes) == 3
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])

@@ -24,10 +24,10 @@ def table() -> xr.Dataset:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_each_layer_has_its_accuracy_its_null_band_and_the_untrained_network(
-    table: xr.Dataset, theme: style.Theme
+    table: xr.Dataset, theme: style.ThemeName
 ) -> None:
     figure = plots.probes(table, theme=theme)
-    look = style.look(theme)
+    theme = style.Theme.named(theme)
     assert len(figure.axes) == 2
     for axes, number in zip(figure.axes, range(2), strict=True):
         drawn = [np.asarray(line.get_ydata(), float) for line in axes.lines]
@@ -35,7 +35,7 @@ def test_each_layer_has_its_accuracy_its_null_band_and_the_untrained_network(
         assert any(y.shape == accuracy.shape and np.allclose(y, accuracy) for y in drawn)
         assert any(np.allclose(y, accuracy[0]) and len(y) == 2 for y in drawn)
         band = axes.collections[0]
-        assert tuple(band.get_facecolor()[0][:3]) == to_rgba(look.null)[:3]
+        assert tuple(band.get_facecolor()[0][:3]) == to_rgba(theme.null)[:3]
         heights = band.get_paths()[0].vertices[:, 1]
         assert heights.min() == pytest.approx(100 * table["accuracy_null_low"].values[number].min())
     assert "shuffled labels" in figure.alt

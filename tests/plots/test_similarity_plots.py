@@ -53,7 +53,7 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
 
 
 @cache
-def drawn(name: str, theme: style.Theme = "light") -> plots.Plot:
+def drawn(name: str, theme: style.ThemeName = "light") -> plots.Plot:
     figure = PICTURES[name](theme=theme)
     figure.canvas.draw()
     return figure
@@ -61,12 +61,12 @@ def drawn(name: str, theme: style.Theme = "light") -> plots.Plot:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.Theme) -> None:
+def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.ThemeName) -> None:
     figure = drawn(name, theme)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)
     shown = np.asarray(Image.open(buffer).convert("RGB")) / 255
-    paper = np.array(to_rgb(style.look(theme).paper))
+    paper = np.array(to_rgb(style.Theme.named(theme).paper))
     np.testing.assert_allclose(shown[0, 0], paper, atol=0.01)
     assert 0.01 < (np.abs(shown - paper).max(-1) > 0.15).mean() < 0.9
     assert len(figure.alt) > 40

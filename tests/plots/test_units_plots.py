@@ -34,7 +34,6 @@ def acts() -> xr.DataArray:
 
 A = acts()
 LIVES = selectivity.over_time(A)
-TABLE = selectivity.class_selectivity(A, draws=20)
 BASES = selectivity.basis_comparison(A, {"random": np.random.default_rng(0).normal(size=(5, 24))}, draws=8)
 PICTURES: dict[str, Callable[..., plots.Plot]] = {
     "tuning": lambda **k: plots.tuning(
@@ -46,7 +45,6 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
         IMAGES, selectivity.quantile_examples(A, quantiles=(1.0,), per=4), units=[3], **k
     ),
     "selectivity_over_time": lambda **k: plots.selectivity_over_time(LIVES, **k),
-    "measure_agreement": lambda **k: plots.measure_agreement(selectivity.agreement(TABLE, draws=50), **k),
     "basis_comparison": lambda **k: plots.basis_comparison(BASES, **k),
 }
 
@@ -59,10 +57,10 @@ def pixels(figure: plots.Plot) -> np.ndarray:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.Theme) -> None:
+def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.ThemeName) -> None:
     figure = PICTURES[name](theme=theme)
     shown = pixels(figure)
-    paper = np.array(to_rgb(style.look(theme).paper))
+    paper = np.array(to_rgb(style.Theme.named(theme).paper))
     np.testing.assert_allclose(shown[0, 0], paper, atol=0.01)
     assert 0.01 < (np.abs(shown - paper).max(-1) > 0.15).mean() < 0.95
     assert len(figure.alt) > 40
@@ -95,41 +93,26 @@ def raster() -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_life_is_in_its_classes_colours_and_faint_where_not_beyond_chance() -> None:
     shown, order = raster()
-    look = style.look("light")
+    theme = style.Theme.named("light")
     for row, unit in enumerate(order):
         for snapshot in range(4):
-            colour = np.array(to_rgb(look.of_class(int(LIVES["preferred"][snapshot, unit]))))
+            colour = np.array(to_rgb(theme.of_class(int(LIVES["preferred"][snapshot, unit]))))
             if LIVES["auc_shown"][snapshot, unit]:
                 np.testing.assert_allclose(shown[row, snapshot], colour)
             else:
-                paper = np.array(to_rgb(look.paper))
+                paper = np.array(to_rgb(theme.paper))
                 assert np.abs(shown[row, snapshot] - paper).max() < 0.2
-
-
-def test_the_title_of_lives_counts_those_that_hold_a_class() -> None:
-    held = int(np.isfinite(LIVES["since"]).sum())
-    assert 15 < held < 24
-    assert plots.selectivity_over_time(LIVES).axes[0].get_title("left").startswith(f"{held} of 24 units")
-
-
-def test_numbers_of_agreement_are_the_results() -> None:
-    result = selectivity.agreement(TABLE, draws=50)
-    texts = [t.get_text() for t in plots.measure_agreement(result).axes[0].texts]
-    assert f"{float(result['agreement'][0, 1]):.2f}" in texts
-    assert len(texts) == 12
-    gone = result.assign(agreement=result["agreement"].where(result["measure"] != "precision"))
-    assert "none" in [t.get_text() for t in plots.measure_agreement(gone).axes[0].texts]
 
 
 def test_strips_show_the_images_named_and_leave_places_without_one_empty() -> None:
     strips = selectivity.quantile_examples(A, quantiles=(1.0,), per=4).isel(unit=[3])
     sheet = np.asarray(plots.quantile_strips(IMAGES, strips).axes[0].images[0].get_array())
-    look = style.look("light")
+    theme = style.Theme.named("light")
     first = IMAGES[int(strips["examples"][0, 0, 0])] / 255
-    np.testing.assert_allclose(sheet[4:12, :8], look.digit_map(first), atol=0.01)
+    np.testing.assert_allclose(sheet[:8, :8], theme.digit_map(first), atol=0.01)
     none = strips.assign(examples=strips["examples"] * 0 - 1)
     sheet = np.asarray(plots.quantile_strips(IMAGES, none).axes[0].images[0].get_array())
-    np.testing.assert_allclose(sheet[4:12, :8, :3], np.broadcast_to(to_rgb(look.absent), (8, 8, 3)), atol=0.01)
+    np.testing.assert_allclose(sheet[:8, :8, :3], np.broadcast_to(to_rgb(theme.absent), (8, 8, 3)), atol=0.01)
 
 
 def test_the_picture_of_a_basis_decides_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from scipy.special import logsumexp
 from scipy.stats import rankdata
 
 from .. import named
+from ..claim import Claim, say
 from ..errors import DataError
-from ..measure import measure
+from ..measure import measure, of
 from ..statistics import INTERVAL, ONE_NETWORK, beside, bootstrap_mean, shuffles
 
 
@@ -47,6 +49,34 @@ def confusion(logits: xr.DataArray) -> xr.Dataset:
     )
 
 
+@of(confusion).on("network")
+def _confusion(at: Any) -> xr.Dataset:
+    return confusion(at.logits)
+
+
+@of(confusion).describe("network")
+def _confused(at: Any) -> Iterator[Claim]:
+    counts = at["predictions.confusion"]["images"].values
+    wrong = counts - np.diag(np.diag(counts))
+    true, predicted = (int(place) for place in np.unravel_index(wrong.argmax(), wrong.shape))
+    yield say(
+        "the most frequent confusion",
+        "most often class {true:,} is misclassified as {predicted:,}: {most:,} of its {size:#image}."
+        if wrong.any()
+        else "no probe image is misclassified.",
+        true=true,
+        predicted=predicted,
+        most=int(wrong.max()),
+        size=int(counts[true].sum()),
+    )
+
+
+of(confusion).picture(
+    "confusion",
+    "Rows: the true class; columns: the predicted one. Correct predictions are grey, so that errors stand out.",
+)
+
+
 @measure(
     "predictions",
     title="Confusion matrix over training",
@@ -76,6 +106,42 @@ def confusion_over_time(logits: xr.DataArray) -> xr.Dataset:
             "source": "counts of (label, class of the highest logit)",
         },
     )
+
+
+@of(confusion_over_time).on("network")
+def _confusions(at: Any) -> xr.Dataset:
+    return confusion_over_time(at.logits)
+
+
+@of(confusion_over_time).calibrated_on(
+    "7 images of class 3 read as 1",
+    7,
+    0,
+    empty="every image is read rightly; alarm: a confusion",
+    read=lambda found: found["images"][0, 3, 1],
+    alarm=lambda found: found["images"].sum() > np.trace(found["images"][0]),
+    name="confusions",
+    unit="images",
+)
+def _misread(seed: int, planted: bool) -> xr.DataArray:
+    """Logits of a network that reads ten of each of five classes rightly, but for some of class 3, read as 1."""
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(5), 10))
+    said = labels.copy()
+    said[np.flatnonzero(labels == 3)[: 7 * planted]] = 1
+    return _saying(said[None], labels)
+
+
+def _planted(values: np.ndarray, labels: np.ndarray) -> xr.DataArray:
+    """Logits [snapshot, example, class], or [example, class]."""
+    coords: dict[str, Any] = {"label": ("example", labels)}
+    if values.ndim == 3:
+        coords["step"] = ("snapshot", np.array([0, 1, 4, 16, 64])[: len(values)])
+    return xr.DataArray(values, dims=("snapshot", "example", "class")[-values.ndim :], coords=coords, name="logits")
+
+
+def _saying(said: np.ndarray, labels: np.ndarray) -> xr.DataArray:
+    """Logits of a network that says these classes, [snapshot, example]."""
+    return _planted(np.eye(int(max(labels.max(), said.max())) + 1)[said], labels)
 
 
 @measure(
@@ -117,6 +183,21 @@ def margins(logits: xr.DataArray) -> xr.Dataset:
             "source": "softmax cross-entropy; margin: the true class's logit minus the highest other",
         },
     )
+
+
+@of(margins).calibrated_on(
+    "true logits 2.5 above the others",
+    2.5,
+    1e-12,
+    empty="all logits equal; alarm: a margin is not 0",
+    read=lambda found: found["margin"].mean(),
+    alarm="margin",
+    name="margin",
+    unit="logit",
+)
+def _apart(seed: int, planted: bool) -> xr.DataArray:
+    labels = np.random.default_rng(seed).integers(0, 5, 40)
+    return _planted(2.5 * planted * np.eye(5)[labels] + 3.0, labels)
 
 
 @measure(
@@ -223,6 +304,78 @@ def _step_of(steps: np.ndarray, snapshot: np.ndarray) -> np.ndarray:
     return np.where(snapshot < len(steps), steps[np.minimum(snapshot, len(steps) - 1)], np.nan)
 
 
+@of(learning_order).on("network")
+def _order(at: Any) -> xr.Dataset:
+    return learning_order(at.logits)
+
+
+@of(learning_order).describe("network")
+def _images(at: Any) -> Iterator[Claim]:
+    table = at["predictions.learning_order"]
+    yield say(
+        "misclassified and forgotten images",
+        "{wrong:,} of {size:#probe image} are misclassified at the last snapshot; {forgotten:,} are classified correctly at one "
+        "snapshot and misclassified at a later one.",
+        wrong=int(np.isnan(table["learnt_at"].values).sum()),
+        size=len(at.run.probe),
+        forgotten=int((table["forgotten"] > 0).sum()),
+    )
+
+
+of(learning_order).picture(
+    "image_lives",
+    "Probe images were not trained on. What happens between two snapshots is not seen. The class order's grey is where a class stands "
+    "with shuffled labels.",
+    takes=lambda at: {"table": at["predictions.learning_order"], "images": at.run.probe.images},
+)
+
+
+@of(learning_order).calibrated_on(
+    "9 of 50 images are wrong again once",
+    9,
+    0,
+    empty="images once learnt stay learnt; alarm: one is said to be forgotten",
+    read=lambda found: found["forgotten"].sum(),
+    alarm="forgotten",
+    name="forgetting events",
+    unit="events",
+    draws=1,
+)
+def _lapses(seed: int, planted: bool) -> xr.DataArray:
+    """Images that are learnt and stay so, but for some that are wrong again at one later snapshot."""
+    rng = np.random.default_rng(seed)
+    labels, learnt = rng.integers(0, 2, 50), rng.integers(0, 3, 50)
+    right = np.arange(5)[:, None] >= learnt
+    right[3, : 9 * planted] = False
+    return _saying(np.where(right, labels, 1 - labels), labels)
+
+
+@of(learning_order).calibrated_on(
+    "one class learnt at one snapshot, the other at a later one: all spread lies between them",
+    1,
+    1e-12,
+    empty="images learnt at times that have nothing to do with the class; alarm: p < 0.05",
+    read="between",
+    name="classes learnt at different times",
+)
+@of(learning_order).calibrated_on(
+    "the mean place of the later of two classes, known from their sizes",
+    lambda logits, draws: 1 - (logits["label"] == 1).mean() / 2,
+    1e-12,
+    empty="images learnt at times that have nothing to do with the class; alarm: q < 0.05 for any class",
+    read=lambda found: found["class_order"][1],
+    alarm="class_order_shown",
+    name="place of a class in the order",
+)
+def _later(seed: int, planted: bool) -> dict[str, Any]:
+    """Two classes whose images are learnt at random snapshots, those of class 1 four snapshots later."""
+    rng, later = np.random.default_rng(seed), 4 * planted
+    labels = rng.integers(0, 2, 60)
+    learnt = rng.integers(0, 5 - later, 60) + later * labels
+    right = np.arange(5)[:, None] >= learnt
+    return {"logits": _saying(np.where(right, labels, 1 - labels), labels), "draws": 1 if planted else 59}
+
+
 @measure(
     "predictions",
     title="Calibration error",
@@ -327,3 +480,57 @@ def _counts(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Confusion counts [class, predicted] of logits [example, class]."""
     classes = values.shape[1]
     return np.bincount(labels * classes + values.argmax(1), minlength=classes**2).reshape(classes, classes)
+
+
+@of(calibration_error).on("network")
+def _reliability(at: Any) -> xr.Dataset:
+    return calibration_error(at.logits)
+
+
+of(calibration_error).picture(
+    "reliability", "Images in groups of equal count, the least confident first; beside it the error at each snapshot."
+)
+
+
+def _confident(seed: int, images: int = 120, sharpened: float = 1.0) -> xr.DataArray:
+    """Logits whose labels are drawn from their own probabilities, then sharpened by a factor."""
+    rng = np.random.default_rng(seed)
+    values = 1.5 * rng.standard_normal((images, 4))
+    chances = np.exp(values) / np.exp(values).sum(1, keepdims=True)
+    labels = (rng.random((images, 1)) > chances.cumsum(1)[:, :-1]).sum(1)
+    return _planted(sharpened * values, labels)
+
+
+@of(calibration_error).calibrated_on(
+    "says 0.9, is right on 60 of 100 images",
+    0.3,
+    1e-12,
+    empty="labels drawn from the network's own probabilities; alarm: p < 0.05",
+    read="ece",
+    name="calibration error",
+)
+def _sure(seed: int, planted: bool) -> dict[str, Any]:
+    if not planted:
+        return {"logits": _confident(seed), "bins": 5, "draws": 59}
+    labels = np.random.default_rng(seed).permutation(np.repeat([0, 1], [60, 40]))
+    return {"logits": _planted(np.tile(np.log([0.9, 0.1]), (100, 1)), labels), "bins": 1, "draws": 1}
+
+
+def _expected_brier(logits: xr.DataArray, draws: int) -> float:
+    """Labels drawn from the probabilities p have a mean score of 1 - sum of p²."""
+    chances = np.exp(logits.values) / np.exp(logits.values).sum(1, keepdims=True)
+    return float(1 - (chances**2).sum(1).mean())
+
+
+@of(calibration_error).calibrated_on(
+    "labels drawn from the probabilities p, score 1 - sum of p²",
+    _expected_brier,
+    0.03,
+    empty="labels drawn from the network's own probabilities; alarm: p < 0.05",
+    read="brier",
+    name="Brier score",
+)
+def _drawn(seed: int, planted: bool) -> dict[str, Any]:
+    if planted:
+        return {"logits": _confident(seed, 4000), "draws": 1}
+    return {"logits": _confident(seed), "bins": 5, "draws": 99}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from .. import named
 from ..errors import DataError
-from ..measure import measure
+from ..measure import measure, of
 from ..statistics import beside, bootstrap_mean, canonical_order, halves, shuffles
 
 ITERATIONS = 10_000
@@ -182,3 +184,41 @@ def _table(
             "source": "Alain & Bengio 2016; control labels after Hewitt & Liang 2019, one label an image",
         },
     )
+
+
+_calibrated = partial(of(linear_probe).calibrated_on, controls=1, draws=99)
+
+
+@_calibrated(
+    "two Gaussian classes 2 standard deviations apart along one of 4 units",
+    norm.cdf(1),
+    0.025,
+    empty="Gaussian noise with labels; alarm: q < 0.05 at the snapshot",
+    read="accuracy",
+    name="linear probe (held-out accuracy)",
+)
+def _labeled(seed: int, planted: bool) -> xr.DataArray:
+    """The best rule for two Gaussians is right with probability Phi(half their distance)."""
+    return _planted(seed, 1.0, 4000, 1) if planted else _planted(seed, 0.0, 60, 1)
+
+
+@_calibrated(
+    "noise at the first snapshot, two Gaussian classes at the last",
+    norm.cdf(1) - 0.5,
+    0.045,
+    empty="Gaussian noise at both; alarm: the gain's interval excludes 0",
+    read=lambda found: found["gain"][-1],
+    alarm=lambda found: found["gain_low"][-1] > 0 or found["gain_high"][-1] < 0,
+    name="linear probe (gain over the first snapshot)",
+)
+def _learned(seed: int, planted: bool) -> xr.DataArray:
+    return _planted(seed, 1.0, 4000, 2) if planted else _planted(seed, 0.0, 100, 2)
+
+
+def _planted(seed: int, apart: float, examples: int, snapshots: int) -> xr.DataArray:
+    """Standard normal activations of 4 units at some snapshots; at the last, two classes ``2 * apart`` apart in unit 0."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(examples) % 2
+    values = rng.standard_normal((snapshots, examples, 4))
+    values[-1, :, 0] += apart * (2 * labels - 1)
+    return xr.DataArray(values, dims=("snapshot", "example", "unit"), coords={"label": ("example", labels)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import resources
@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from .. import __version__, files
+from .. import __version__, analysis, files
 from ..claim import Claim, say
 from ..errors import DataError, unknown
 from ..measure import ALLOWED, DECLARED, EMPTY_KINDS, MEASURES, Instrument, rules
@@ -58,12 +58,9 @@ class Kept:
                 except ValueError:  # cut off when it was written
                     continue
 
-    def of(self, make: Callable[[], Any], *key: object) -> Any:
-        """The result with this key, made where it is not there."""
-        name = json.dumps(key)
-        if name not in self.results:
-            self.add(make(), *key)
-        return self.results[name]
+    def of(self, *key: object) -> Any:
+        """The result with this key."""
+        return self.results[json.dumps(key)]
 
     def add(self, result: Any, *key: object) -> None:
         self.results[json.dumps(key)] = result
@@ -110,7 +107,7 @@ def recalibrate(
             )
         )
         kept.results[key] = [float(row[name]) for name in ("truth", "measured", "false_alarms")]
-    result = calibrate(chosen, empties=empties, seed=seed, kept=kept, progress=progress)
+    result = calibrate(chosen, empties=empties, seed=seed, kept=kept, workers=workers, progress=progress)
     if pages and (not names or "pages" in names):
         planted = max(1, pages * PLANTED_PAGES // PAGES)
         same = old.attrs.get("rules_hash") == fingerprint.of_rules() and int(old["pages"].max()) == pages
@@ -131,6 +128,7 @@ def calibrate(
     empties: int = 200,
     seed: int = 0,
     kept: Kept | None = None,
+    workers: int = 1,
     progress: Progress | None = None,
 ) -> xr.Dataset:
     """Reads each instrument's phantom once and ``empties`` empty ones, seeded from ``seed`` on: [instrument].
@@ -140,17 +138,16 @@ def calibrate(
     empty phantoms (0..1) in which something was claimed, 0.05 being declared; ``silent``: at most 0.09 of them, the 99 % bound at 200. The
     coordinate ``hash`` changes with the measure and its phantoms. ``progress(name, done, total)`` counts instruments.
     """
-    kept = kept or Kept()
     given = instruments() if chosen is None else list(chosen)
     found = [one for i in given for one in ([i] if isinstance(i, Instrument) else instruments([i]))]
-    rows = []
-    for done, instrument in enumerate(found):
-        mark = fingerprint.of_measure(MEASURES[instrument.measure]) if instrument.measure in MEASURES else ""
-        row = kept.of(partial(_read, instrument, empties, seed), "instrument", mark, instrument.name, empties, seed)
-        rows.append([*row, instrument.tolerance, mark])
-        if progress:
-            progress("instruments", done + 1, len(found))
-    truth, measured, rate, tolerance = np.array([row[:4] for row in rows], float).reshape(-1, 4).T
+    marks = [fingerprint.of_measure(MEASURES[i.measure]) if i.measure in MEASURES else "" for i in found]
+    jobs = {
+        ("instrument", mark, i.name, empties, seed): partial(_read, i if workers == 1 else i.name, empties, seed)
+        for i, mark in zip(found, marks, strict=True)
+    }
+    read = _each("instruments", jobs, kept or Kept(), workers, progress)
+    rows = [[*row, i.tolerance] for row, i in zip(read, found, strict=True)]
+    truth, measured, rate, tolerance = np.array(rows, float).reshape(-1, 4).T
     columns = {
         "truth": truth,
         "measured": measured,
@@ -165,13 +162,15 @@ def calibrate(
     }
     return xr.Dataset(
         {name: ("instrument", column) for name, column in columns.items()},
-        coords={"instrument": [i.name for i in found], **words, "hash": ("instrument", [row[-1] for row in rows])},
+        coords={"instrument": [i.name for i in found], **words, "hash": ("instrument", marks)},
         attrs={"n_empty": empties, "seed": seed, "declared": DECLARED, "allowed": ALLOWED, "version": __version__},
     )
 
 
-def _read(instrument: Instrument, empties: int, seed: int) -> list[float]:
-    """[truth, measured, share of false alarms]"""
+def _read(instrument: Instrument | str, empties: int, seed: int) -> list[float]:
+    """[truth, measured, share of false alarms]; an instrument by its name can be sent to another process."""
+    if isinstance(instrument, str):
+        (instrument,) = (one for one in instruments() if one.name == instrument)
     rate = np.mean([bool(instrument.alarm(seed + i)) for i in range(empties)]) if empties else np.nan
     return [*(float(x) for x in instrument.read(seed)), float(rate)]
 
@@ -189,40 +188,53 @@ def calibrate_pages(
     [kind]: ``pages``; ``pages_false``: with a claim that is false there. [kind, rule]: ``false_here``: whatever the rule shows is false
     there; ``asked``: pages on which it tested anything; ``able``: pages on which its draws could have let it claim; ``claimed``: pages on
     which it did; ``alone``: pages on which it would have at 5% without the other rules; ``least_p``, corrected within the rule.
-    [planted]: units ``planted_units``,
-    ``planted_found`` of them, their mean effect ``planted_effect``, ``must_find``: whether a claim about them is right.
+    [planted]: units ``planted_units``, ``planted_found`` of them, their mean effect ``planted_effect``, ``must_find``: whether a claim
+    about them is right.
     ``progress(name, done, total)`` counts pages.
     """
-    kept, mark = kept or Kept(), fingerprint.of_rules()
+    mark = fingerprint.of_rules()
     keys = [
         (kind, seed)
         for seed in range(max(pages, planted))
         for kind in KINDS
         if seed < (pages if kind in EMPTY_KINDS else planted)
     ]
-    missing = [key for key in keys if not kept.has("page", mark, *key)]
+    jobs = {("page", mark, *key): partial(page, *key) for key in keys}
+    found = _each("pages", jobs, kept or Kept(), workers, progress)
+    return _table(dict(zip(keys, found, strict=True)), mark)
+
+
+def _each(
+    what: str,
+    jobs: Mapping[Any, Callable[[], Any]],
+    kept: Kept,
+    workers: int,
+    progress: Progress | None,
+) -> list[Any]:
+    """What each job gives; what is kept by its key is not done again. Side by side jobs must be picklable."""
+    missing = {key: job for key, job in jobs.items() if not kept.has(*key)}
 
     def tell(*said: Any) -> None:
         key, result = said[-2:]
-        kept.add(result, "page", mark, *key)
+        kept.add(result, *key)
         if progress:
-            progress("pages", sum(kept.has("page", mark, *one) for one in keys), len(keys))
+            progress(what, sum(kept.has(*key) for key in jobs), len(jobs))
 
     if progress:
-        progress("pages", len(keys) - len(missing), len(keys))
+        progress(what, len(jobs) - len(missing), len(jobs))
     if workers > 1 and len(missing) > 1:
-        side_by_side({"pages": _steps(missing)}, tell, workers)
+        side_by_side({what: _steps(missing)}, tell, workers)
     else:
         one_by_one(_steps(missing), tell)
-    return _table({key: kept.of(dict, "page", mark, *key) for key in keys}, mark)
+    return [kept.of(*key) for key in jobs]
 
 
-def _steps(keys: list[tuple[str, int]]) -> Steps:
-    yield [partial(_page, *key) for key in keys]
+def _steps(jobs: Mapping[Any, Callable[[], Any]]) -> Steps:
+    yield [partial(_done, key, job) for key, job in jobs.items()]
 
 
-def _page(kind: str, seed: int, tell: Callable[..., None]) -> None:
-    tell((kind, seed), page(kind, seed))
+def _done(key: tuple[Any, ...], job: Callable[[], Any], tell: Callable[..., None]) -> None:
+    tell(key, job())
 
 
 def _table(found: dict[tuple[str, int], dict[str, list[float]]], mark: str) -> xr.Dataset:
@@ -364,7 +376,9 @@ def open_record(path: str | Path | None = None) -> xr.Dataset:
 
 
 def _attach() -> None:
-    """Gives each measure the instruments that the modules of this package list under INSTRUMENTS."""
+    """Gives each measure its instruments: those in its own file, and those that the modules of this package list under INSTRUMENTS."""
+    for area in analysis.__all__:
+        importlib.import_module(f"{analysis.__name__}.{area}")
     package = __name__.rpartition(".")[0]
     for found in sorted(m.name for m in pkgutil.iter_modules(importlib.import_module(package).__path__)):
         for instrument in getattr(importlib.import_module(f"{package}.{found}"), "INSTRUMENTS", ()):

@@ -29,10 +29,13 @@ RULES = (
 
 
 def of_measure(measure: Measure) -> str:
-    """Changes with the measure's function, with whatever of `FOLLOWED` it uses, and with the modules of its phantoms."""
-    modules = sorted({instrument.read.__module__ for instrument in measure.instruments})
+    """Changes with the measure's function, with whatever of `FOLLOWED` it uses, and with its phantoms and their modules."""
+    phantoms = {(one.read.__module__, getattr(one.read, "__name__", "")) for one in measure.instruments}
+    modules = sorted({module for module, _ in phantoms})
     function = measure.function
-    return _digest(*("".join(_bare(m)) for m in modules), *_texts([(function.__module__, function.__name__)]))
+    return _digest(
+        *("".join(_bare(m)) for m in modules), *_texts([(function.__module__, function.__name__), *phantoms])
+    )
 
 
 def of_rules() -> str:

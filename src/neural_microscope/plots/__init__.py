@@ -3,7 +3,7 @@ figure with ``alt`` text, in the ``theme`` light or dark.
 """
 
 from .animate import animate
-from .attribution import attributions, deletion_insertion, maximised, sanity, single_pixels
+from .attribution import attributions, sanity, single_pixels
 from .causal import (
     ablation,
     attribution_vs_patching,
@@ -11,6 +11,7 @@ from .causal import (
     cumulative_ablation,
     direct_logit_attribution,
     dose_response,
+    interactions,
     patching,
 )
 from .dictionary import dictionary, dictionary_controls, latent_density, stability
@@ -33,14 +34,13 @@ from .geometry import (
     pca_over_time,
     subspaces,
 )
-from .interactions import interactions
 from .overview import one_image
-from .predictions import confusion, confusion_over_time, image_lives, reliability
+from .predictions import confusion, image_lives, reliability
 from .probes import probes
 from .similarity import displacement, drift, similarity_matrix, unit_drift, unit_matches
 from .simple import lines, plane
 from .style import TOKENS, Plot
-from .tuning import basis_comparison, measure_agreement, quantile_strips, selectivity_over_time, tuning
+from .tuning import basis_comparison, quantile_strips, selectivity_over_time, tuning
 from .units import class_means, feature_maps, selectivity, top_images, weights
 
 __all__ = [
@@ -57,10 +57,8 @@ __all__ = [
     "clusters_over_time",
     "collapse_over_time",
     "confusion",
-    "confusion_over_time",
     "confusion_shift",
     "cumulative_ablation",
-    "deletion_insertion",
     "dictionary",
     "dictionary_controls",
     "dimension_over_time",
@@ -78,8 +76,6 @@ __all__ = [
     "latent_density",
     "learning_curves",
     "lines",
-    "maximised",
-    "measure_agreement",
     "one_image",
     "patching",
     "pca_over_time",

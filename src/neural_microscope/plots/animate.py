@@ -12,8 +12,8 @@ from PIL import Image
 
 from .. import files
 from ..errors import DataError
-from . import style
-from .style import Look, Plot, Theme, draws
+from . import forms, style
+from .style import Plot, Theme, ThemeName, draws
 
 DOTS = 100
 """Pixels an inch."""
@@ -25,7 +25,7 @@ def animate(
     *,
     fps: float = 8,
     hold: float = 2.0,
-    theme: Theme = "light",
+    theme: ThemeName = "light",
 ) -> Path:
     """Writes a GIF that plays a result over its snapshots, again and again, and gives back its path.
 
@@ -65,7 +65,7 @@ def _pixels(plot: Plot) -> Image.Image:
     return Image.fromarray(np.asarray(plot.canvas.buffer_rgba())).convert("RGB")
 
 
-def _frames(frames: xr.Dataset | xr.DataArray | Iterable[Plot], theme: Theme) -> Iterator[Plot]:
+def _frames(frames: xr.Dataset | xr.DataArray | Iterable[Plot], theme: ThemeName) -> Iterator[Plot]:
     if not isinstance(frames, xr.Dataset | xr.DataArray):
         yield from frames
         return
@@ -99,20 +99,20 @@ def _step(result: xr.Dataset | xr.DataArray, snapshot: int) -> str:
 
 
 @draws
-def _pca(result: xr.Dataset, snapshot: int, *, look: Look) -> Plot:
+def _pca(result: xr.Dataset, snapshot: int, *, theme: Theme) -> Plot:
     scores = result["score"].transpose("snapshot", "example", "component").values[..., :2]
     low, high = np.percentile(scores.reshape(-1, 2), (0.3, 99.7), axis=0)  # a few far-out images lie at the edge
     points = np.clip(scores[snapshot], low, high)
-    figure = style.new(4.2, 4.4, look)
+    figure = style.new(4.2, 4.4, theme)
     axes = figure.subplots()
     labels = result["label"].values if "label" in result.coords else np.zeros(len(points), int)
     for label in np.unique(labels):
         marker = f"${label}$" if "label" in result.coords else "."
         x, y = points[labels == label].T
-        axes.scatter(x, y, s=11, marker=marker, color=look.of_class(int(label)), linewidths=0).set_in_layout(False)
+        axes.scatter(x, y, s=11, marker=marker, color=theme.of_class(int(label)), linewidths=0).set_in_layout(False)
     margin = np.where(high > low, 0.05 * (high - low), 1.0)
     axes.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
-    style.quiet(axes)
+    forms.quiet(axes)
     axes.set_xlabel("first principal component")
     axes.set_ylabel("second")
     axes.set_title(f"{_name(result.attrs.get('hook_point'))}{_step(result, snapshot)}")
@@ -121,14 +121,14 @@ def _pca(result: xr.Dataset, snapshot: int, *, look: Look) -> Plot:
 
 
 @draws
-def _class_means(means: xr.DataArray, snapshot: int, *, look: Look) -> Plot:
+def _class_means(means: xr.DataArray, snapshot: int, *, theme: Theme) -> Plot:
     values = means.transpose("snapshot", "class", ...).values
     last = np.nan_to_num(values[-1], nan=-np.inf)
     order = np.lexsort((-last.max(0), last.argmax(0)))
-    figure = style.new("wide", 2.6, look)
+    figure = style.new("wide", 2.6, theme)
     axes = figure.subplots()
     limits = _limits(values)
-    _heat(figure, axes, values[snapshot][:, order], limits, "mean activation", look)
+    _heat(figure, axes, values[snapshot][:, order], limits, "mean activation", theme)
     axes.set_yticks(range(values.shape[1]), [str(c) for c in range(values.shape[1])])
     axes.set_ylabel("class")
     axes.set_xlabel(f"{values.shape[2]} {means.dims[-1]}s, by the class they like most at the end")
@@ -138,34 +138,34 @@ def _class_means(means: xr.DataArray, snapshot: int, *, look: Look) -> Plot:
 
 
 @draws
-def _weights(weights: xr.DataArray, snapshot: int, *, across: int = 16, look: Look) -> Plot:
+def _weights(weights: xr.DataArray, snapshot: int, *, across: int = 16, theme: Theme) -> Plot:
     unit = next(dim for dim in weights.dims if dim not in ("snapshot", "row", "col"))
     values = weights.transpose("snapshot", unit, "row", "col").values
     limit = float(np.nanpercentile(np.abs(values), 99.5)) or 1.0
     block = max(1, 24 // values.shape[2])  # kernels of a few pixels are drawn as large as images
     shown = values[snapshot].repeat(block, 1).repeat(block, 2)
     rows = -(-len(shown) // across)
-    figure = style.new("wide", 0.6 + 6.3 * rows / across, look)
+    figure = style.new("wide", 0.6 + 6.3 * rows / across, theme)
     axes = figure.subplots()
-    axes.imshow(style.mosaic(shown, across, look.signed_map, (-limit, limit), look, gap=4))
-    style.quiet(axes)
-    style.colour_bar(figure, axes, look.signed_map, (-limit, limit), "weight")
+    axes.imshow(forms.mosaic(shown, across, theme.signed_map, (-limit, limit), theme, gap=4))
+    forms.quiet(axes)
+    forms.color_bar(axes, theme.signed_map, (-limit, limit), "weight")
     axes.set_title(f"Weights of {len(shown)} {unit}s, {_step(weights, snapshot)}")
     figure.alt = f"Weights of {len(shown)} units as pictures, {_step(weights, snapshot)}."
     return figure
 
 
 @draws
-def _confusion(table: xr.Dataset | xr.DataArray, snapshot: int, *, look: Look) -> Plot:
+def _confusion(table: xr.Dataset | xr.DataArray, snapshot: int, *, theme: Theme) -> Plot:
     counts = (table["images"] if isinstance(table, xr.Dataset) else table).transpose("snapshot", "class", "predicted")
     now = counts.values[snapshot]
     size = np.maximum(counts.values[0].sum(1, keepdims=True), 1)
-    figure = style.new(4.4, 4.2, look)
+    figure = style.new(4.4, 4.2, theme)
     axes = figure.subplots()
-    _heat(figure, axes, now / size, (0.0, 1.0), "share of the class's images", look)
+    _heat(figure, axes, now / size, (0.0, 1.0), "share of the class's images", theme)
     for (true, said), count in np.ndenumerate(now):
         if count:
-            colour = look.paper if count > 0.55 * size[true, 0] else look.ink
+            colour = theme.paper if count > 0.55 * size[true, 0] else theme.ink
             axes.text(said, true, f"{count:g}", ha="center", va="center", fontsize=7, color=colour).set_in_layout(False)
     classes = range(len(now))
     axes.set_xticks(classes, [str(c) for c in classes])
@@ -178,11 +178,11 @@ def _confusion(table: xr.Dataset | xr.DataArray, snapshot: int, *, look: Look) -
     return figure
 
 
-def _heat(figure: Plot, axes: Axes, values: np.ndarray, limits: tuple[float, float], label: str, look: Look) -> None:
-    colours = look.signed_map if limits[0] < 0 else look.amount_map
+def _heat(figure: Plot, axes: Axes, values: np.ndarray, limits: tuple[float, float], label: str, theme: Theme) -> None:
+    colours = theme.signed_map if limits[0] < 0 else theme.amount_map
     axes.imshow(values, aspect="auto", cmap=colours, vmin=limits[0], vmax=limits[1])
-    style.quiet(axes, ticks=True)
-    style.colour_bar(figure, axes, colours, limits, label)
+    forms.quiet(axes, ticks=True)
+    forms.color_bar(axes, colours, limits, label)
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from . import style
-from .style import Look, Plot, draws
-
-_STYLES = ("-", (0, (4, 1.6)), (0, (1, 1.2)), "-.", (0, (8, 2)), (0, (2, 2, 6, 2)))
+from . import forms, style
+from .style import Plot, Theme, draws
 
 
 @draws
@@ -26,7 +24,7 @@ def lines(
     log_x: bool = False,
     log_y: bool = False,
     steps: bool = False,
-    look: Look,
+    theme: Theme,
 ) -> Plot:
     """Named lines against one axis, each with its name at its end; grey bands behind them are nulls, level lines are marks.
 
@@ -34,39 +32,39 @@ def lines(
     ``null``: name -> (x, low, high). ``marks``: name -> y. ``x`` and ``y`` name quantity and unit; ``title`` says what is seen.
     ``steps``: the x axis is that of optimiser steps, log with room for 0. NaN is a gap.
     """
-    figure = style.new("middle", 3.0, look)
+    figure = style.new("middle", 3.0, theme)
     axes = figure.subplots()
     for name, (at, low, high) in (null or {}).items():
-        axes.fill_between(at, low, high, color=look.null, alpha=0.3, linewidth=0)
-        _name(axes, at, (np.asarray(low) + np.asarray(high)) / 2, name, look.quiet)
+        axes.fill_between(at, low, high, color=theme.null, alpha=0.3, linewidth=0)
+        _name(axes, at, (np.asarray(low) + np.asarray(high)) / 2, name, theme.quiet)
     for name, level in (marks or {}).items():
-        axes.axhline(level, color=look.null, linewidth=0.9, zorder=1)
+        axes.axhline(level, color=theme.null, linewidth=0.9, zorder=1)
         axes.annotate(
             name,
             (0.02, level),
             (0, 3),
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
-            color=look.quiet,
+            color=theme.quiet,
             fontsize=7.5,
         )
     ends = []
-    for (name, (at, of)), line in zip(values.items(), _STYLES * len(values), strict=False):
+    for (name, (at, of)), line in zip(values.items(), forms.LINES * len(values), strict=False):
         rows = np.atleast_2d(np.asarray(of, float))
         for row in rows if len(rows) > 1 else ():
-            axes.plot(at, row, color=look.null, linewidth=0.6)
+            axes.plot(at, row, color=theme.null, linewidth=0.6)
         mean = rows.mean(0)
-        axes.plot(at, mean, color=look.ink, linestyle=line)
-        _name(axes, at, mean, name, look.ink)
+        axes.plot(at, mean, color=theme.ink, linestyle=line)
+        _name(axes, at, mean, name, theme.ink)
         ends.append(f"{name} from {style.told(float(mean[0]), 3)} to {style.told(float(mean[-1]), 3)}")
     if steps:
-        style.step_axis(axes, max(float(np.max(at)) for at, _ in values.values()))
+        forms.step_axis(axes, max(float(np.max(at)) for at, _ in values.values()))
     elif log_x:
         _log_x(axes)
     elif all((np.asarray(at) % 1 == 0).all() for at, _ in values.values()):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # what is counted has no halves
     if log_y:
-        style.log_axis(axes)
+        forms.log_axis(axes)
     axes.set(xlabel=axes.get_xlabel() if steps else x, ylabel=y, title=title)
     axes.grid(True, axis="y")
     _spread(axes)
@@ -114,22 +112,22 @@ def plane(
     x: str = "x₀",
     y: str = "x₁",
     names: Sequence[str] | None = None,
-    look: Look,
+    theme: Theme,
 ) -> Plot:
     """Points [example, 2] in a plane, each drawn as its label; behind them the answer of a network.
 
     ``surface``: (x [col], y [row], value [row, col]), drawn orange where positive, blue where negative, with a line at 0.
     ``names``: what is written for each label instead of its number.
     """
-    figure = style.new("narrow" if surface is None else "middle", 3.4, look)
+    figure = style.new("narrow" if surface is None else "middle", 3.4, theme)
     axes = figure.subplots()
     points, labels = np.asarray(points), np.asarray(labels)
     if surface is not None:
         at_x, at_y, value = (np.asarray(part) for part in surface)
         top = float(np.abs(value).max()) or 1.0
-        axes.pcolormesh(at_x, at_y, value, cmap=look.signed_map, vmin=-top, vmax=top, alpha=0.6, rasterized=True)
-        axes.contour(at_x, at_y, value, levels=[0], colors=look.ink, linewidths=1)
-        style.colour_bar(figure, axes, look.signed_map, (-top, top), "the network's answer")
+        axes.pcolormesh(at_x, at_y, value, cmap=theme.signed_map, vmin=-top, vmax=top, alpha=0.6, rasterized=True)
+        axes.contour(at_x, at_y, value, levels=[0], colors=theme.ink, linewidths=1)
+        forms.color_bar(axes, theme.signed_map, (-top, top), "the network's answer")
     for label in np.unique(labels):
         mine = points[labels == label]
         text = names[label] if names is not None else str(label)
@@ -139,7 +137,7 @@ def plane(
             mine[:, 1],
             s=26,
             marker=marker,
-            color=look.of_class(int(label)) if surface is None else look.ink,
+            color=theme.of_class(int(label)) if surface is None else theme.ink,
             linewidths=0.3,
         )
     axes.set(xlabel=x, ylabel=y, title=title)

@@ -1,4 +1,4 @@
-"""One visual language: every colour, font and width comes from tokens.json, for figures and pages alike."""
+"""One visual language: every color, font and width comes from tokens.json, for figures and pages alike."""
 
 from __future__ import annotations
 
@@ -10,21 +10,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
-from matplotlib.collections import PathCollection, PolyCollection
-from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgba
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
-from matplotlib.path import Path
-from matplotlib.ticker import LogLocator, NullLocator
 
-Theme = Literal["light", "dark"]
+ThemeName = Literal["light", "dark"]
 TOKENS: dict[str, Any] = json.loads(files(__package__).joinpath("tokens.json").read_text("utf-8"))
 
 
@@ -33,6 +30,7 @@ class Plot(Figure):
 
     alt: str = ""
     """What the picture shows, for those who can't see it."""
+    theme: Theme
     canvas: FigureCanvasAgg
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
@@ -45,8 +43,8 @@ class Plot(Figure):
 
 
 @dataclass(frozen=True)
-class Look:
-    """The colours of a theme."""
+class Theme:
+    """The colors of a theme."""
 
     ink: str
     paper: str
@@ -59,6 +57,11 @@ class Look:
     selected: str
     absent: str
     classes: tuple[str, ...]
+
+    @classmethod
+    def named(cls, name: ThemeName) -> Theme:
+        """The colors of ``light`` or ``dark``."""
+        return cls(**TOKENS[name], classes=tuple(TOKENS["classes"]))
 
     @property
     def signed_map(self) -> Colormap:
@@ -76,13 +79,13 @@ class Look:
         return _map("digit", (self.paper, self.ink), self.absent, levels=16)
 
     def of_class(self, label: int) -> str:
-        """A class's colour; beyond ten classes they come round again."""
+        """A class's color; beyond ten classes they come round again."""
         return self.classes[label % len(self.classes)]
 
 
-def _map(name: str, colours: tuple[str, ...], absent: str, levels: int = 65) -> Colormap:
+def _map(name: str, colors: tuple[str, ...], absent: str, levels: int = 65) -> Colormap:
     # As many steps as the eye tells apart, and an odd number, so that 0 is exactly the paper: a page is smaller for it.
-    return LinearSegmentedColormap.from_list(name, colours, levels).with_extremes(bad=absent)
+    return LinearSegmentedColormap.from_list(name, colors, levels).with_extremes(bad=absent)
 
 
 MANY_MARKS = 1500
@@ -109,7 +112,7 @@ _SHORTER: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
 
 
 def as_svg(plot: Plot) -> str:
-    """A figure drawn in the light theme as an ``<svg>`` for a page: its colours are the page's variables, ``var(--ink)``, so
+    """A figure drawn in the light theme as an ``<svg>`` for a page: its colors are the page's variables, ``var(--ink)``, so
     that one drawing serves both themes. Words stay words.
     """
     out = io.StringIO()
@@ -123,26 +126,21 @@ def as_svg(plot: Plot) -> str:
     text = text[text.index("<svg") :].replace("xlink:href", "href")
     for pattern, shorter in _SHORTER:
         text = re.sub(pattern, shorter, text, flags=re.DOTALL)
-    for name, colour in TOKENS["light"].items():
-        text = re.sub(re.escape(colour), f"var(--{name})", text, flags=re.IGNORECASE)
+    for name, color in TOKENS["light"].items():
+        text = re.sub(re.escape(color), f"var(--{name})", text, flags=re.IGNORECASE)
     return text
 
 
-def look(theme: Theme) -> Look:
-    """The colours of ``light`` or ``dark``."""
-    return Look(**TOKENS[theme], classes=tuple(TOKENS["classes"]))
-
-
 def draws(function: Callable[..., Plot]) -> Callable[..., Plot]:
-    """Gives a drawing function the keyword ``theme`` (``light`` or ``dark``) and, inside, the colours as ``look``. A line or band
+    """Gives a drawing function the keyword ``theme`` (``light`` or ``dark``) and, inside, its `Theme`. A line or band
     that has one point only gets a mark that is seen.
     """
 
     @functools.wraps(function)
-    def wrapper(*args: Any, theme: Theme = "light", **kwargs: Any) -> Plot:
-        colours = look(theme)
-        with mpl.rc_context(_rc(colours)):  # type: ignore[arg-type]
-            plot = function(*args, look=colours, **kwargs)
+    def wrapper(*args: Any, theme: ThemeName = "light", **kwargs: Any) -> Plot:
+        colors = Theme.named(theme)
+        with mpl.rc_context(_rc(colors)):  # type: ignore[arg-type]
+            plot = function(*args, theme=colors, **kwargs)
         for axes in plot.axes:
             _mark_lone_points(axes)
         return plot
@@ -161,46 +159,23 @@ def _mark_lone_points(axes: Axes) -> None:
             band.set(linewidth=6, edgecolor=band.get_facecolor())
 
 
-def new(width: float | str, height: float, look: Look) -> Plot:
+def new(width: float | str, height: float, theme: Theme) -> Plot:
     """An empty figure, in inches; a width may be ``narrow``, ``middle`` or ``wide``."""
     inches = TOKENS["widths"][width] if isinstance(width, str) else width
-    figure = Plot(figsize=(inches, height), layout="constrained", facecolor=look.paper)
+    figure = Plot(figsize=(inches, height), layout="constrained", facecolor=theme.paper)
+    figure.theme = theme
     FigureCanvasAgg(figure)
     return figure
 
 
-def missing(axes: Axes, why: str, look: Look) -> None:
-    """Says in the middle of the axes why nothing stands there."""
-    axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=look.quiet)
-
-
-def intervals(axes: Axes, at: Any, low: Any, high: Any, *, color: str, linewidth: float, alpha: float = 1) -> None:
-    """Upright lines from ``low`` to ``high``: one shape, because hundreds of them take most of a page's time and room."""
-    ends = np.stack([[np.asarray(at, float), low], [np.asarray(at, float), high]]).transpose(2, 0, 1)
-    ends = ends[np.isfinite(ends).all((1, 2))]
-    strokes = Path(ends.reshape(-1, 2), [Path.MOVETO, Path.LINETO] * len(ends))
-    axes.add_collection(PathCollection([strokes], facecolor="none", edgecolor=color, linewidth=linewidth, alpha=alpha))
-    axes.autoscale_view()
-
-
-def log_axis(axes: Axes) -> None:
-    """A log axis of what is drawn already, that names also the twos and fives where it holds few powers of ten; an ordinary one
-    where nothing lies above 0.
-    """
-    drawn = [each.dataLim for each in axes.get_shared_y_axes().get_siblings(axes)]
-    lowest = min(float(box.minposy) for box in drawn)
-    if not np.isfinite(lowest):
-        return
-    axes.set_yscale("log")
-    decades = np.log10(max(float(box.y1) for box in drawn) / lowest)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_minor_locator(NullLocator())
+def theme_of(axes: Axes) -> Theme:
+    """The theme of the figure that the axes stand in."""
+    return cast("Plot", axes.get_figure(root=True)).theme
 
 
 def share(value: float, digits: int = 0) -> str:
     """A share in percent, for words; ``not known`` where there is none."""
-    return "not known" if np.isnan(value) else f"{100 * value:.{digits}f} %"
+    return "not known" if np.isnan(value) else f"{100 * value:.{digits}f}%"
 
 
 def told(value: float, digits: int = 2) -> str:
@@ -208,74 +183,20 @@ def told(value: float, digits: int = 2) -> str:
     return "–" if np.isnan(value) else f"{value:.{digits}g}".replace("-", "−")
 
 
-def quiet(axes: Axes, *, ticks: bool = False) -> None:
-    """No frame; without ``ticks``, no ticks either."""
-    axes.spines[:].set_visible(False)
-    if not ticks:
-        axes.set_xticks([])
-        axes.set_yticks([])
-    axes.tick_params(length=0)
+def fixed(value: float, digits: int = 2) -> str:
+    """A number for words, to so many places, with a true minus and without a negative 0; a dash where there is none."""
+    return "–" if np.isnan(value) else f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
-def mosaic(
-    tiles: np.ndarray, across: int, colours: Colormap, limits: tuple[float, float], look: Look, *, gap: int = 2
-) -> np.ndarray:
-    """Pictures [tile, row, col] laid out in rows of ``across`` as one RGBA image, the paper between them.
-
-    NaN is drawn in the colour of what is absent. One image is drawn much faster than hundreds of axes, and stays
-    pixel-exact.
-    """
-    count, height, width = tiles.shape
-    rows = -(-count // across)
-    sheet = np.tile(np.array(to_rgba(look.paper)), (rows * (height + gap) - gap, across * (width + gap) - gap, 1))
-    low, high = limits
-    painted = colours(np.ma.masked_invalid((tiles - low) / ((high - low) or 1.0)).clip(0, 1))
-    for number in range(count):
-        top, left = (number // across) * (height + gap), (number % across) * (width + gap)
-        sheet[top : top + height, left : left + width] = painted[number]
-    return sheet
+def short(hook_point: str) -> str:
+    """A hook point's name without what most of them end on."""
+    return hook_point.removesuffix(".hook_post").removesuffix(".hook_out")
 
 
-def number_tiles(axes: Axes, count: int, across: int, size: tuple[int, int], *, gap: int = 2, look: Look) -> None:
-    """The number of each tile of a `mosaic`, small, at its upper left."""
-    height, width = size
-    for number in range(count):
-        top, left = (number // across) * (height + gap), (number % across) * (width + gap)
-        place = "bottom" if gap > 4 else "top"
-        text = axes.text(left, top, str(number), fontsize=4.5, va=place, color=look.quiet)
-        text.set_in_layout(False)  # hundreds of them would be measured to lay out the page, and change nothing
-
-
-def colour_bar(figure: Any, axes: Axes, colours: Colormap, limits: tuple[float, float], label: str) -> None:
-    """A bar that prints its range."""
-    bar = figure.colorbar(ScalarMappable(Normalize(*limits), colours), ax=axes, fraction=0.015, pad=0.01, label=label)
-    bar.outline.set_visible(False)
-    low, high = limits
-    ticks = sorted({low, 0.0, high})
-    bar.set_ticks(ticks, labels=[f"{t:.2g}".replace("-", "−") for t in ticks])
-
-
-def step_axis(axes: Axes, last: float) -> None:
-    """A log axis of steps that also has room for step 0, the untrained network, which may be all there is."""
-    if not last > 0:
-        axes.set_xlim(-1, 1)
-        axes.set_xticks([0], ["0"])
-        axes.set_xlabel("one snapshot: untrained")
-        return
-    axes.set_xscale("symlog", linthresh=1, linscale=0.45)
-    ticks = [0, *(10**k for k in range(7) if 10**k <= last)]
-    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-    axes.set_xticks([], minor=True)
-    axes.set_xlim(-0.15, last * 1.1)
-    axes.set_xlabel("optimiser step (0: untrained)")
-
-
-def step_ticks(axes: Axes, steps: Any) -> None:
-    """Labels a snapshot axis, one column a snapshot, with some of its steps (log-spaced as the schedule is)."""
-    count = len(steps)
-    wanted = sorted({round(i * (count - 1) / 6) for i in range(7)}) if count > 1 else [0]
-    axes.set_xticks(wanted, [f"{int(steps[i]):,}" for i in wanted])
-    axes.set_xlabel("optimiser step (0: untrained)" if count > 1 else "one snapshot, at this optimiser step")
+def readable(under: Any, theme: Theme) -> str:
+    """Ink or paper, whichever stands out from the color."""
+    light = [float(np.dot(to_rgba(color)[:3], (0.3, 0.59, 0.11))) for color in (under, theme.ink, theme.paper)]
+    return theme.ink if abs(light[0] - light[1]) > abs(light[0] - light[2]) else theme.paper
 
 
 @functools.cache
@@ -284,7 +205,7 @@ def _fonts() -> tuple[str, ...]:
     return tuple(name for name in TOKENS["fonts"] if name in installed) or ("DejaVu Sans",)
 
 
-def _rc(look: Look) -> dict[str, Any]:
+def _rc(theme: Theme) -> dict[str, Any]:
     return {
         "font.family": list(_fonts()),
         "font.size": 9,
@@ -299,37 +220,19 @@ def _rc(look: Look) -> dict[str, Any]:
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.linewidth": 0.6,
-        "axes.facecolor": look.paper,
-        "axes.edgecolor": look.quiet,
-        "axes.labelcolor": look.ink,
-        "axes.titlecolor": look.ink,
-        "text.color": look.ink,
-        "xtick.color": look.quiet,
-        "ytick.color": look.quiet,
-        "xtick.labelcolor": look.ink,
-        "ytick.labelcolor": look.ink,
-        "grid.color": look.grid,
+        "axes.facecolor": theme.paper,
+        "axes.edgecolor": theme.quiet,
+        "axes.labelcolor": theme.ink,
+        "axes.titlecolor": theme.ink,
+        "text.color": theme.ink,
+        "xtick.color": theme.quiet,
+        "ytick.color": theme.quiet,
+        "xtick.labelcolor": theme.ink,
+        "ytick.labelcolor": theme.ink,
+        "grid.color": theme.grid,
         "grid.linewidth": 0.5,
         "lines.linewidth": 1.4,
         "image.interpolation": "nearest",
-        "savefig.facecolor": look.paper,
+        "savefig.facecolor": theme.paper,
         "savefig.dpi": 150,
     }
-
-
-def label_points(axes: Axes, points: dict[str, tuple[float, float]], look: Look) -> None:
-    """Names points, each where it covers no other name; a name that fits nowhere is left out."""
-    figure = axes.get_figure(root=True)
-    engine = figure.get_layout_engine() if figure is not None else None
-    if figure is not None and engine is not None:
-        engine.execute(figure)  # places are known only once the layout is
-    taken: list[Any] = []
-    for text, place in points.items():
-        for dx, dy in ((6, 5), (-6, 5), (6, -11), (-6, -11), (0, 11), (0, -17), (15, -3), (-15, -3)):
-            side = "left" if dx > 0 else "right" if dx < 0 else "center"
-            note = axes.annotate(text, place, (dx, dy), textcoords="offset points", fontsize=8, ha=side, color=look.ink)
-            box = note.get_window_extent().expanded(1.1, 1.1)
-            if not any(box.overlaps(other) for other in taken):
-                taken.append(box)
-                break
-            note.remove()

@@ -2,7 +2,7 @@
 latents are worth beside units, principal components and a random dictionary.
 
 A layer of 16 units is too narrow to need one: prefer 128 units or more, or whole maps of a convolutional layer. On
-planted dictionaries it finds what was planted (`phantoms.dictionary`); on a network there is no such truth to compare.
+planted dictionaries it finds what was planted (`planted` in `sae`); on a network there is no such truth to compare.
 """
 
 from .evaluate import evaluate_sae, stability

@@ -13,9 +13,9 @@ from ... import interventions, named
 from ...data import ImageSet
 from ...errors import DataError
 from ...hooks import activations, evaluation, hooked
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import ONE_NETWORK, beside, bootstrap, bootstrap_mean, random_directions
-from .sae import TopKSAE, encode, random_sae, rows
+from .sae import TopKSAE, encode, made_of, noise, random_sae, rows, untaught
 
 FLOORS = ("zero", "mean")
 """What the whole layer is replaced by where nothing of it is kept."""
@@ -173,6 +173,23 @@ def _losses(
     return losses
 
 
+@of(evaluate_sae).calibrated_on(
+    "a dictionary that holds 2 of 4 independent units",
+    1.25 / 14.25,
+    0.01,
+    empty="an untrained dictionary; alarm: it explains more than 39 random ones, p < 0.05",
+    read="fvu",
+    name="dictionary reconstruction (fraction of variance unexplained)",
+)
+def _half(seed: int, planted: bool) -> dict[str, Any]:
+    """A dictionary that holds the leading half of independent units leaves the variance of the others."""
+    if not planted:
+        return {"sae": untaught(seed, 1), "acts": noise(seed), "draws": 39}
+    values = np.random.default_rng([seed, 3]).standard_normal((4000, 4)) * np.array([3.0, 2.0, 1.0, 0.5])
+    axes = np.array([[1.0, 0, 0, 0], [-1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, -1.0, 0, 0]])
+    return {"sae": made_of(axes, 4), "acts": xr.DataArray(values, dims=("example", "unit")), "draws": 1}
+
+
 @measure(
     "dictionary",
     title="Stability of a dictionary",
@@ -245,3 +262,19 @@ def _root_of_covariance(acts: xr.DataArray) -> np.ndarray:
         )
     values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(x.T)))
     return vectors * np.sqrt(values.clip(min=0)) @ vectors.T
+
+
+@of(stability).calibrated_on(
+    "two dictionaries with half of their directions in common",
+    0.5,
+    1e-6,
+    empty="two dictionaries drawn apart; alarm: p < 0.05",
+    read="mean_cosine",
+    name="dictionary stability (mean max cosine)",
+)
+def _shared(seed: int, planted: bool) -> dict[str, Any]:
+    """The other half lies at right angles to all."""
+    if not planted:
+        return {"sae_a": untaught(seed, 2), "sae_b": untaught(seed, 3), "draws": 59}
+    directions = np.linalg.qr(np.random.default_rng([seed, 4]).standard_normal((24, 24)))[0]
+    return {"sae_a": made_of(directions[:16]), "sae_b": made_of(directions[8:]), "draws": 1}

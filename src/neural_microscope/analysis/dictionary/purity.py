@@ -10,9 +10,9 @@ import xarray as xr
 
 from ... import named
 from ...errors import DataError
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import ONE_NETWORK, beside, canonical_order, halves, null_band, shuffles
-from .sae import TopKSAE, encode, random_sae
+from .sae import TopKSAE, encode, made_of, noise, random_sae, untaught
 
 BASES = ("units", "components", "latents", "random")
 
@@ -180,3 +180,25 @@ class _Sorted:
         """Weight of the examples below each one and half of those equal to it, itself included."""
         running = np.vstack([np.zeros((1, self.order.shape[1])), weights[self.order].cumsum(0)])
         return (np.take_along_axis(running, self.below, 0) + np.take_along_axis(running, self.upto, 0)) / 2
+
+
+@of(purity).calibrated_on(
+    "three latents, each the sign of one class",
+    1,
+    1e-9,
+    empty="Gaussian noise with labels; alarm: p < 0.05 for the latents",
+    read=lambda found: found["auc"].sel(basis="latents"),
+    alarm=lambda found: found["auc_shown"].sel(basis="latents"),
+    name="latent purity (AUC)",
+    resamples=1,
+)
+def _signs(seed: int, planted: bool) -> dict[str, Any]:
+    """Latents that are unit axes, one for each of 3 classes, mixed into the units by a rotation."""
+    if not planted:
+        return {"sae": untaught(seed, 4), "acts": noise(seed), "draws": 39}
+    rng = np.random.default_rng([seed, 5])
+    labels = np.arange(300) % 3
+    directions = np.linalg.qr(rng.standard_normal((6, 6)))[0][:3]
+    acts = (np.eye(3)[labels] * rng.uniform(0.5, 1.5, (300, 1))) @ directions
+    named_acts = xr.DataArray(acts, dims=("example", "unit"), coords={"label": ("example", labels)})
+    return {"sae": made_of(directions, 1), "acts": named_acts, "draws": 1}

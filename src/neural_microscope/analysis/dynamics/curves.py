@@ -10,7 +10,7 @@ import xarray as xr
 from scipy import stats
 
 from ...errors import DataError
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import INTERVAL, Law, beside
 
 RULE_OF_THUMB = 1e-3
@@ -172,3 +172,40 @@ def _stretches(steps: np.ndarray, per_octave: int) -> tuple[np.ndarray, np.ndarr
     steps = np.maximum(steps, 1)
     place = np.unique(np.floor(np.log2(steps) * per_octave).astype(int), return_inverse=True)[1]
     return place, np.exp(np.bincount(place, np.log(steps)) / np.bincount(place))
+
+
+# Phantoms.
+
+
+@of(gradient_flow).calibrated_on(
+    "101 steps with ratios around 0.002 (median)",
+    2e-3,
+    3e-4,
+    empty="no gradient and no update; alarm: one is seen",
+    name="update-to-weight ratio",
+    read="update_ratio",
+    alarm=lambda found: ((found["grad_norm"] > 0) | (found["update_ratio"] > 0)).any(),
+    per_octave=1,
+)
+def _updates(seed: int, planted: bool) -> xr.Dataset:
+    ratios = 2e-3 * planted * np.exp(np.random.default_rng(seed).normal(0, 0.3, (101, 1)))
+    recorded = {name: (("step", "parameter"), ratios) for name in ("grad_norm", "update_ratio")}
+    return xr.Dataset(recorded, coords={"step": np.arange(101) + 64, "parameter": ["weight"]})
+
+
+@of(learning_by_class).calibrated_on(
+    "a class above 90 % from step 4 on",
+    4,
+    0,
+    empty="all classes around 50 %; alarm: one is said to be learnt",
+    name="step at which a class is learnt",
+    unit="step",
+    read=lambda found: found["reached_at"][7],
+    alarm=lambda found: found["reached_at"].notnull().any(),
+)
+def _classes(seed: int, planted: bool) -> xr.Dataset:
+    """Ten classes around 50 %, of which class 7 is above 90 % from a snapshot on."""
+    accuracy = np.random.default_rng(seed).uniform(0.4, 0.6, (5, 10))
+    accuracy[2 if planted else 5 :, 7] = 0.95
+    log = {"test_accuracy_by_class": (("snapshot", "class"), accuracy)}
+    return xr.Dataset(log, coords={"step": ("snapshot", [0, 1, 4, 16, 64])})

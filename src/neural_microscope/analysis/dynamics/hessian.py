@@ -9,10 +9,12 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from ...config import MLPConfig
 from ...data import ImageSet
 from ...errors import DataError, unknown
 from ...hooks import evaluation
-from ...measure import measure
+from ...measure import measure, of
+from ...models import MLP
 
 Loss = Literal["cross-entropy", "mse"]
 
@@ -150,3 +152,29 @@ def _lanczos(product: _Hessian, parameters: list[nn.Parameter], iterations: int,
             return float(values[-1]), float(residual), len(diagonal)
         beside.append(rest)
         basis = torch.cat([basis, (image / rest)[None]])
+
+
+# Its phantom.
+
+
+def _moment(model: nn.Module, images: ImageSet) -> float:
+    """The largest eigenvalue of the inputs' second moment."""
+    pixels = (images.images.reshape(len(images), -1) / np.float32(255)).astype(np.float64)
+    return float(np.linalg.eigvalsh(pixels.T @ pixels / len(images))[-1])
+
+
+@of(sharpness).calibrated_on(
+    "a linear map, whose curvature is its inputs' second moment",
+    _moment,
+    1e-9,
+    empty="black images, which leave no curvature; alarm: any is seen",
+    name="sharpness",
+    read="sharpness",
+    alarm="sharpness",
+    loss="mse",
+)
+def _linear(seed: int, planted: bool) -> tuple[nn.Module, ImageSet]:
+    """A linear map without bias: its squared loss has the inputs' second moment as Hessian."""
+    pixels = np.random.default_rng(seed).integers(0, 256 if planted else 1, (6, 2, 2)).astype(np.uint8)
+    model = MLP(MLPConfig(image_shape=(2, 2), classes=2, hidden=(), bias=False), seed)
+    return model.to(torch.float64), ImageSet(pixels, np.arange(6) % 2, 2)

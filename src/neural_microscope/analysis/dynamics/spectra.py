@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 
 from ...errors import DataError
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import beside, null_band
 
 
@@ -144,3 +144,44 @@ def _number(name: str) -> list[tuple[int, str]]:
 def _matrix(value: Any) -> np.ndarray:
     array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
     return array.reshape(len(array), -1).astype(np.float64)
+
+
+# Phantoms.
+
+SPIKE, SHAPE = 25.0, (12, 30)
+"""Strength of the planted direction, against noise of sd 1, and the matrix it is in."""
+PLANTED = np.array([5.0, 4.0, 3.0, 2.0, 1.0, 0.5])
+"""Singular values."""
+
+
+@of(weight_spectra).calibrated_on(
+    "one direction of strength 25 in noise",
+    np.sqrt((SPIKE**2 + SHAPE[0]) * (SPIKE**2 + SHAPE[1])) / SPIKE,  # Benaych-Georges & Nadakuditi 2012
+    2.5,
+    empty="independent entries; alarm: p < 0.05 against their shuffles",
+    name="top singular value of weights",
+    read="top",
+)
+def _spiked(seed: int, planted: bool) -> tuple[list[dict[str, np.ndarray]], list[int]]:
+    rng = np.random.default_rng(seed)
+    left, right = (rng.standard_normal(k) for k in SHAPE)
+    direction = np.outer(left / np.linalg.norm(left), right / np.linalg.norm(right))
+    return [{"weight": rng.standard_normal(SHAPE) + SPIKE * planted * direction}], [0]
+
+
+@of(weight_spectra).calibrated_on(
+    "six known singular values",
+    (PLANTED**2).sum() / PLANTED[0] ** 2,
+    1e-9,
+    empty="independent entries; alarm: below the null's band",
+    name="stable rank of weights",
+    read="stable_rank",
+    alarm=lambda found: (found["stable_rank"] < found["stable_rank_null_low"]).any(),
+    draws=59,
+)
+def _of_rank(seed: int, planted: bool) -> tuple[list[dict[str, np.ndarray]], list[int]]:
+    if not planted:
+        return _spiked(seed, planted)
+    rng = np.random.default_rng(seed)
+    left, right = (np.linalg.qr(rng.standard_normal((k, len(PLANTED))))[0] for k in SHAPE)
+    return [{"weight": left * PLANTED @ right.T}], [0]

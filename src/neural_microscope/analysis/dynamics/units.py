@@ -8,7 +8,7 @@ import xarray as xr
 from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
-from ...measure import measure
+from ...measure import measure, of
 
 LOW, HIGH = 0.01, 0.99
 """Below LOW a unit has ultra-low density, above HIGH it is always on."""
@@ -162,3 +162,52 @@ def _steps(acts: xr.DataArray) -> np.ndarray:
             "run.activations(name)"
         )
     return acts["step"].values
+
+
+# Phantoms.
+
+STEPS = np.array([0, 1, 4, 16, 64])
+
+
+def _layer(seed: int, *, density: float = 1.0, died: int = len(STEPS)) -> xr.DataArray:
+    """Three units that always fire, beside one that does on a share of the examples and falls silent at a snapshot."""
+    values = np.random.default_rng(seed).exponential(size=(len(STEPS), 100, 4)) + 0.1
+    values[:, round(density * 100) :, 3] = 0
+    values[died:, :, 3] = 0
+    return xr.DataArray(values, dims=("snapshot", "example", "unit"), coords={"step": ("snapshot", STEPS)})
+
+
+@of(activity).calibrated_on(
+    "a unit that fires on 37 of 100 images",
+    0.37,
+    1e-6,
+    empty="all units fire on all images; alarm: a unit is not always on",
+    name="activation density",
+    read=lambda found: found["density"][0, 3],
+    alarm=lambda found: (found["dead"] | found["low"] | ~found["always_on"]).any(),
+)
+@of(histograms).calibrated_on(
+    "one unit of four is 0 on 63 of 100 images",
+    0.63 / 4,
+    1e-12,
+    empty="no activation is 0; alarm: a zero is seen",
+    name="share of zeros",
+    read="zero",
+    alarm="zero",
+)
+def _sometimes(seed: int, planted: bool) -> xr.DataArray:
+    return _layer(seed, density=0.37 if planted else 1.0)
+
+
+@of(lives).calibrated_on(
+    "a unit that falls silent at step 16",
+    16,
+    0,
+    empty="all units fire at all snapshots; alarm: a birth, death or revival",
+    name="death of a unit",
+    unit="step",
+    read=lambda found: found["died_at"][3],
+    alarm=lambda found: (found["deaths"] + found["revivals"] > 0).any() or (found["born_at"] != STEPS[0]).any(),
+)
+def _dying(seed: int, planted: bool) -> xr.DataArray:
+    return _layer(seed, died=3 if planted else len(STEPS))

@@ -12,11 +12,8 @@ import numpy as np
 from ...claim import Claim, say
 from ...measure import every, of
 from ...statistics import shown
-from .. import causal, dynamics, geometry, predictions, selectivity, similarity
+from .. import causal, dynamics, geometry, similarity
 from ..look import FirstLook, LayerLook, Pair
-
-STRIPS, TOPS = 4, 24
-"""Units whose images are drawn across their range, and whose top-activating images are: those whose ablation raises the loss most."""
 
 
 def descriptions(at: FirstLook | Pair, claims: Sequence[Claim] = ()) -> list[Claim]:
@@ -103,54 +100,6 @@ of(dynamics.learning_by_class).picture(
     "class_learning",
     "All test images at each snapshot, each class by its digit. Which class is learned first is a question of its own, with a null, below: "
     "an untrained network that predicts one class for every image is right on all of that class.",
-)
-
-
-@of(predictions.learning_order).describe("network")
-def images(at: FirstLook) -> Iterator[Claim]:
-    table = at["predictions.learning_order"]
-    yield say(
-        "misclassified and forgotten images",
-        "{wrong:,} of {size:#probe image} are misclassified at the last snapshot; {forgotten:,} are classified correctly at one "
-        "snapshot and misclassified at a later one.",
-        wrong=int(np.isnan(table["learnt_at"].values).sum()),
-        size=len(at.run.probe),
-        forgotten=int((table["forgotten"] > 0).sum()),
-    )
-
-
-of(predictions.learning_order).picture(
-    "image_lives",
-    "Probe images were not trained on. What happens between two snapshots is not seen. The class order's grey is where a class stands "
-    "with shuffled labels.",
-    takes=lambda at: {"table": at["predictions.learning_order"], "images": at.run.probe.images},
-)
-
-
-@of(predictions.confusion).describe("network")
-def confused(at: FirstLook) -> Iterator[Claim]:
-    counts = at["predictions.confusion"]["images"].values
-    wrong = counts - np.diag(np.diag(counts))
-    true, predicted = (int(place) for place in np.unravel_index(wrong.argmax(), wrong.shape))
-    yield say(
-        "the most frequent confusion",
-        "most often class {true:,} is misclassified as {predicted:,}: {most:,} of its {size:#image}."
-        if wrong.any()
-        else "no probe image is misclassified.",
-        true=true,
-        predicted=predicted,
-        most=int(wrong.max()),
-        size=int(counts[true].sum()),
-    )
-
-
-of(predictions.confusion).picture(
-    "confusion",
-    "Rows: the true class; columns: the predicted one. Correct predictions are grey, so that errors stand out.",
-)
-
-of(predictions.calibration_error).picture(
-    "reliability", "Images in groups of equal count, the least confident first; beside it the error at each snapshot."
 )
 
 
@@ -420,161 +369,6 @@ of(causal.ablate_all).picture(
     "takes more than lying above this band.",
     part="units",
 )
-of(selectivity.class_selectivity).picture(
-    "selectivity",
-    "Each unit as the class it prefers, which is chosen on one half of the images and judged on the other; lines: intervals over images. "
-    "Ticks: the units of the untrained network.",
-    part="units",
-    takes=lambda at: {
-        "table": at["selectivity.class_selectivity"],
-        "effects": at["causal.ablate_all"],
-        "untrained": at["selectivity.class_selectivity/untrained"],
-    },
-)
-
-
-@of(selectivity.over_time).describe("layer", part="units")
-def changing(at: LayerLook) -> Iterator[Claim]:
-    yield say(
-        "units that change their class",
-        f"{{changed:,}} of {{size:#{at.axis}}} change the class for which their AUC is highest between snapshots.",
-        changed=int((at["selectivity.over_time"]["changes"] > 0).sum()),
-        size=at.size,
-    )
-
-
-of(selectivity.over_time).picture(
-    "selectivity_over_time",
-    "Color: the class with the highest AUC at each snapshot; faint: within what as many images at random give. Units of untrained networks "
-    "have such a class too, because images of a class look alike: the table of units says which go beyond them.",
-)
-
-
-@of(selectivity.class_means).describe("layer", part="units")
-def means(at: LayerLook) -> Iterator[Claim]:
-    numbers = {}
-    for name, variant in (("end", ""), ("start", "/untrained")):
-        values = at[f"selectivity.class_means{variant}"].transpose("class", ...).values
-        peak = values.max(0)
-        values = values[:, peak > 0] / peak[peak > 0]
-        numbers[name] = float((values.sum(0) - 1).mean() / (len(values) - 1)) if values.size else math.nan
-    yield say(
-        "mean activation per class",
-        f"a {at.axis}'s mean activation for the other classes is {{end:0%}} of that for its highest class (untrained: {{start:0%}}).",
-        **numbers,
-    )
-
-
-of(selectivity.class_means).picture(
-    "class_means",
-    "Sorting alone draws a diagonal, in the untrained network too: what can differ is how dark the rest is.",
-    takes=lambda at: {"trained": at["selectivity.class_means"], "untrained": at["selectivity.class_means/untrained"]},
-)
-
-
-def _majority(layer: LayerLook, numbers: np.ndarray) -> np.ndarray:
-    """Share of the most frequent class among the images [unit, rank] of each unit, [unit]; NaN where it has none."""
-    labels = layer.run.probe.labels
-    return np.array(
-        [np.bincount(labels[row[row >= 0]]).max() / (row >= 0).sum() if (row >= 0).any() else np.nan for row in numbers]
-    )
-
-
-@of(selectivity.top_examples).describe("layer", part="units")
-def tops(at: LayerLook) -> Iterator[Claim]:
-    chosen = at["selectivity.top_examples"].values
-    share = _majority(at, chosen)
-    if np.isfinite(share).any():
-        yield say(
-            "classes of the top-activating images",
-            f"{{share:0%}} of a {at.axis}'s {{top:,}} top-activating images are of one class (mean over the {at.axis}s that are ever on).",
-            share=float(np.nanmean(share)),
-            top=chosen.shape[1],
-        )
-
-
-def _strongest(at: LayerLook, count: int) -> list[int]:
-    """Units that are ever on, by how much their ablation raises the loss."""
-    on = at["selectivity.quantile_examples"]["active"].values > 0
-    return [int(u) for u in np.argsort(-at["causal.ablate_all"]["loss_increase"].values, kind="stable") if on[u]][
-        :count
-    ]
-
-
-def _top_images(at: LayerLook) -> dict[str, Any]:
-    units = _strongest(at, TOPS)
-    order = at["selectivity.top_examples"].isel({at.axis: units}).assign_coords({at.axis: units})
-    return {"images": at.run.probe.images, "order": order if units else None}
-
-
-of(selectivity.top_examples).picture(
-    "top_images",
-    "The units whose ablation raises the loss most, the strongest image first.",
-    more=True,
-    takes=_top_images,
-)
-
-
-def _feature_maps(at: LayerLook) -> dict[str, Any]:
-    gallery = at.run.description["gallery"]
-    if at.axis != "channel" or not gallery:
-        return {"maps": None}
-    place = min(7, len(gallery) - 1)
-    maps = at.run.activations(at.hook_point, "maps").isel(snapshot=-1).values
-    return {"maps": maps[place], "image": at.run.probe.images[gallery[place]]}
-
-
-of(selectivity.top_examples).picture(
-    "feature_maps", "One of the images whose whole maps were recorded.", more=True, takes=_feature_maps
-)
-
-
-@of(selectivity.quantile_examples).describe("layer", part="units")
-def quantiles(at: LayerLook) -> Iterator[Claim]:
-    table = at["selectivity.quantile_examples"]
-    strongest, middle = (_majority(at, table["examples"].sel(quantile=q).values) for q in (1.0, 0.5))
-    if np.isfinite(strongest).any():
-        yield say(
-            "classes across a unit's range",
-            f"{{strongest:0%}} of the images that excite a {at.axis} most are of one class, and {{middle:0%}} of those at the median of "
-            "its activations above 0.",
-            strongest=float(np.nanmean(strongest)),
-            middle=float(np.nanmean(middle)),
-        )
-
-
-of(selectivity.quantile_examples).picture(
-    "quantile_strips",
-    "The units whose ablation raises the loss most. The strongest images alone are a small part of all that a unit responds to.",
-    takes=lambda at: {
-        "images": at.run.probe.images,
-        "strips": at["selectivity.quantile_examples"],
-        "units": _strongest(at, STRIPS) or None,
-    },
-)
-
-
-@of(selectivity.agreement).describe("layer", part="units")
-def agreeing(at: LayerLook) -> Iterator[Claim]:
-    one = at["selectivity.agreement"].sel(measure="selectivity").drop_sel(measure_b="selectivity")
-    rho, low, high = (one[f"agreement{end}"].values for end in ("", "_null_low", "_null_high"))
-    if np.isnan(rho).any():
-        return
-    like, unlike = int((rho > high).sum()), int((rho < low).sum())
-    yield say(
-        "agreement with the selectivity index",
-        f"{{like:,}} of {{size:,}} other measures rank the {at.axis}s like the selectivity index does, beyond {at.axis}s in random order "
-        "(rank correlations {least:2} to {most:2})"
-        + ("; {unlike:,} rank them the other way round." if unlike else "."),
-        like=like,
-        least=float(rho.min()),
-        most=float(rho.max()),
-        unlike=unlike,
-        size=len(rho),
-    )
-
-
-of(selectivity.basis_comparison).picture("basis_comparison", part="units", more=True)
 
 
 @of(causal.dose_response).describe("layer", part="units")

@@ -9,20 +9,11 @@ import numpy as np
 from scipy import stats
 
 from ... import statistics
-from ...claim import Claim
+from ...claim import Claim, tested
 from ...measure import of
 from .. import geometry, selectivity, similarity
 from ..look import LayerLook
 from .networks import controlled
-
-
-def _control(layer: LayerLook) -> dict[str, object]:
-    return {
-        "control": layer["controls.untrained_networks"],
-        "network": "",
-        "hook_point": layer.hook_point,
-        "axis": layer.axis,
-    }
 
 
 @of(selectivity.class_selectivity).rule(
@@ -33,11 +24,9 @@ def selective(layer: LayerLook) -> Iterator[Claim]:
     tables = layer["selectivity.class_selectivity"], layer["selectivity.class_selectivity/untrained"]
     counts = [int(statistics.shown(t["auc_q"]).sum()) for t in tables]
     yield controlled(
-        **_control(layer),  # type: ignore[arg-type]
-        name="mean_auc",
+        layer["controls.untrained_networks"],
+        "mean_auc",
         side="above",
-        rule="learning makes units class-selective",
-        measure="selectivity.class_selectivity",
         yes=f"learning makes the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
         no=f"learning is not shown to make the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
         numbers={"beyond": counts[0], "beyond_untrained": counts[1], "size": layer.size},
@@ -55,11 +44,9 @@ def link(layer: LayerLook) -> Iterator[Claim]:
     rho, low, high = statistics.spearman(table["auc"].values, effects["loss_increase"].values)
     n = int((~np.isnan(table["auc"].values)).sum())
     claim = controlled(
-        **_control(layer),  # type: ignore[arg-type]
-        name="link",
+        layer["controls.untrained_networks"],
+        "link",
         side="both",
-        rule="selectivity and effect go together",
-        measure="selectivity.agreement",
         yes=f"the more class-selective {layer.axis}s raise the loss {'more' if rho > 0 else 'less'} when ablated "
         f"(rank correlation {{rho:2}}).",
         no=f"class-selective {layer.axis}s are not shown to raise the loss more, or less, when ablated (rank correlation {{rho:2}}).",
@@ -87,11 +74,9 @@ def privileged(layer: LayerLook) -> Iterator[Claim]:
         else True
     )
     yield controlled(
-        **_control(layer),  # type: ignore[arg-type]
-        name="auc_gap",
+        layer["controls.untrained_networks"],
+        "auc_gap",
         side="both",
-        rule="single units differ from random directions",
-        measure="selectivity.basis_comparison",
         yes=f"learning makes single {layer.axis}s {'more' if more else 'less'} class-selective relative to random directions.",
         no=f"learning is not shown to make single {layer.axis}s more or less class-selective relative to random directions.",
         numbers={
@@ -112,11 +97,9 @@ def gathered(layer: LayerLook) -> Iterator[Claim]:
     table = layer["geometry.clusters"]
     start, end = (float(table["purity"][i]) for i in (0, -1))
     yield controlled(
-        **_control(layer),  # type: ignore[arg-type]
-        name="purity",
+        layer["controls.untrained_networks"],
+        "purity",
         side="above",
-        rule="same-class neighbor purity rises",
-        measure="geometry.clusters",
         yes="same-class neighbor purity rises from {start:2} to {end:2}.",
         no="same-class neighbor purity is not shown to rise ({start:2} → {end:2}).",
         numbers={
@@ -147,12 +130,7 @@ def present(layer: LayerLook) -> Iterator[Claim]:
     half = np.flatnonzero(change <= change[0] / 2)
     middle, spread = (low + high) / 2, (high - low) / 2 / stats.norm.ppf(statistics.INTERVAL[1] / 100)
     p = float(stats.t.cdf((change[0] - middle) / spread, 19)) if spread > 0 else math.nan
-    yield Claim(
-        rule="geometry is present at initialization",
-        measure="similarity.drift",
-        network="",
-        hook_point=layer.hook_point,
-        axis=layer.axis,
+    yield tested(
         yes="{present:0%} of the final geometry is present at initialization.",
         no="the final geometry is not shown to be present at initialization.",
         numbers={

@@ -10,7 +10,7 @@ import xarray as xr
 from scipy import stats
 
 from ... import statistics
-from ...claim import Claim
+from ...claim import Claim, tested
 from ...measure import LABELS, of
 from .. import causal, geometry, predictions
 from ..look import FirstLook
@@ -60,10 +60,7 @@ def generalizes(look: FirstLook) -> Iterator[Claim]:
             return float(stats.binom.isf(level, total, chance)) / total
 
     interval = stats.binomtest(right, total).proportion_ci(method="wilson")
-    yield Claim(
-        rule="the network generalizes",
-        measure="predictions.confusion",
-        network=look.name,
+    yield tested(
         yes="test accuracy {accuracy:2%}, above chance.",
         no="test accuracy {accuracy:2%}, not shown to be above chance.",
         numbers={
@@ -121,10 +118,7 @@ def order(look: FirstLook) -> Iterator[Claim]:
     freedom = len(learned) - 1
     ends = [int(reached[pick(at[reached])]) for pick in (np.argmin, np.argmax)] if ordered else [math.nan] * 2
     low, high = (float(stats.chi2.ppf(end / 100, freedom)) / (n - 1) for end in statistics.INTERVAL)
-    yield Claim(
-        rule="classes are learned at different times",
-        measure="predictions.learning_order",
-        network=look.name,
+    yield tested(
         yes="class {first:,} reaches 50% first ({first_at:step}), class {last:,} last ({last_at:step}).",
         no="the classes are not shown to be learned at different times.",
         numbers={
@@ -178,10 +172,7 @@ def calibration(look: FirstLook) -> Iterator[Claim]:
     over = gap < 0
     ece = look["predictions.calibration_error"]
     ece = ece.isel(snapshot=-1) if "snapshot" in ece.dims else ece
-    yield Claim(
-        rule="confidence differs from accuracy",
-        measure="predictions.calibration_error",
-        network=look.name,
+    yield tested(
         yes=f"the network is {'overconfident' if over else 'underconfident'}: mean confidence {{sure:1%}}, accuracy {{right:1%}}.",
         no="the network is not shown to be over- or underconfident: mean confidence {sure:1%}, accuracy {right:1%}.",
         numbers={
@@ -222,9 +213,6 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
         "log_spread",
         side="below",
         shown_as=np.exp,
-        rule="within-class variability shrinks",
-        measure="geometry.neural_collapse",
-        network=look.name,
         hook_point=look.layers[-1].hook_point,
         yes="within-class variability shrinks in the last hidden layer (tr Sw / tr Sb {start:2} → {end:2}).",
         no="within-class variability is not shown to shrink in the last hidden layer (tr Sw / tr Sb {start:2} → {end:2}).",
@@ -257,10 +245,7 @@ def pruning(look: FirstLook) -> Iterator[Claim]:
     law = statistics.networks(np.asarray(area), drawn, side="both")
     worse = area < drawn.mean()
     names = [layer.hook_point for layer in look.layers]
-    yield Claim(
-        rule="selective units matter together",
-        measure="causal.cumulative_ablation",
-        network=look.name,
+    yield tested(
         yes=f"ablating the most selective units first costs {'more' if worse else 'less'} accuracy than ablating in random order.",
         no="ablating the most selective units first is not shown to cost more or less accuracy than ablating in random order.",
         numbers={"area": area, "area_null_low": float(law.low), "area_null_high": float(law.high)},
@@ -299,8 +284,8 @@ def controlled(
         f"{{{name}:3}} on the {{compared:#image}} of the comparison; untrained networks {{{name}_null_low:3}} to "
         f"{{{name}_null_high:3}}, shuffled labels {{{name}_shuffled_low:3}} to {{{name}_shuffled_high:3}}."
     )
-    return Claim(
-        **{  # type: ignore[arg-type]
+    return tested(
+        **{
             "effect": name,
             "numbers": {name: value, **ends, "compared": int(control.attrs["n_examples"]), **(numbers or {})},
             "evidence": f"{evidence} {said[0].upper()}{said[1:]}".strip(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -25,13 +26,13 @@ PAGE = "a page about a network: Holm's correction within each rule, Bonferroni's
 
 def claims_of(look: FirstLook) -> list[Claim]:
     """What is claimed of one network, each claim with its verdict: `judge`."""
-    raw: list[Claim] = []
-    every = rules()
-    for _, rule in every:
-        if rule.scope == "network":
-            raw += [replace(claim, network=look.name) for claim in rule.claims(look)]
-        else:
-            raw += [replace(claim, network=look.name) for layer in look.layers for claim in rule.claims(layer)]
+    raw, every = [], rules()
+    for measure, rule in every:
+        for place in (look,) if rule.scope == "network" else look.layers:
+            words: dict[str, Any] = {"rule": rule.name, "measure": measure.name, "network": look.name}
+            if isinstance(place, LayerLook):
+                words |= {"hook_point": place.hook_point, "axis": place.axis}
+            raw += [replace(claim, **words) for claim in rule.claims(place)]
     return [replace(claim, seeds=(look.seed,)) for claim in judge(raw, len(every))]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from ... import statistics
-from ...claim import Claim
+from ...claim import Claim, tested
 from ...measure import of
 from .. import causal, selectivity
 from ..look import LayerLook
@@ -80,12 +80,7 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
         if bool(one["gated"]):
             continue
         since = float(life["since"][unit])
-        yield Claim(
-            rule="a unit prefers a class",
-            measure="selectivity.class_selectivity",
-            network="",
-            hook_point=layer.hook_point,
-            axis=layer.axis,
+        yield tested(
             unit=unit,
             yes=f"{layer.axis} {{unit:,}} prefers class {{preferred:,}} (AUC {{auc:2}}).",
             no=f"{layer.axis} {{unit:,}} is not shown to prefer a class more than untrained {layer.axis}s do (class "
@@ -151,12 +146,7 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
         ps = [float(each[unit]) for each in (over_images, directions, over_labels, law.p)]
         by_class = one["accuracy_drop_by_class"]
         worst = int(np.nanargmax(by_class)) if np.isfinite(by_class).any() else 0
-        yield Claim(
-            rule="a unit matters",
-            measure="causal.ablate_all",
-            network="",
-            hook_point=layer.hook_point,
-            axis=layer.axis,
+        yield tested(
             unit=unit,
             place=int(places[unit]),
             yes=f"ablating {layer.axis} {{unit:,}} raises the loss by {{loss:3}} nats.",

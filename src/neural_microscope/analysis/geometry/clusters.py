@@ -12,8 +12,9 @@ from scipy.sparse.linalg import lsqr
 
 from ... import named
 from ...errors import DataError
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import FEWEST_ACTIVE, FEWEST_OF_CLASS, ONE_NETWORK, beside, bootstrap_mean, halves, shuffles
+from .clouds import CLASSES, DRAWS, cloud, empty
 from .spaces import blocks, space, standardized
 
 Order = np.ndarray | Sequence[int] | Callable[[xr.DataArray], np.ndarray]
@@ -245,3 +246,53 @@ def _silhouettes(distances: np.ndarray, sets: np.ndarray, rows: slice) -> np.nda
     top = np.maximum(a, b)
     score = np.divide(b - a, top, out=np.zeros_like(a), where=top > 0)
     return np.where(size[own[..., 0]] > 1, score, 0)
+
+
+# Phantoms.
+
+PAIRS = 20
+
+
+def _reads(name: str, variable: str, truth: float, tolerance: float) -> Any:
+    return of(clusters).calibrated_on(
+        "pairs on a line at known distances",
+        truth,
+        tolerance,
+        empty="independent units, labels that say nothing; an alarm: p < 0.05",
+        name=name,
+        read=variable,
+        k=5,
+        draws=DRAWS,
+    )
+
+
+@_reads("neighbour purity", "purity", 1, 0)
+@_reads("silhouette of the classes", "silhouette", 1 - ((PAIRS - 1) / 9.5 + 1 / 10.5) / PAIRS, 1e-9)
+def _pairs(seed: int, planted: bool) -> dict[str, Any]:
+    """Classes of two images at distance 1, on a line, one class every 10: an image sees its own class at 1 and the next at 9.5 on
+    average, the two at the ends of the line at 10.5.
+    """
+    left = 10.0 * np.arange(PAIRS)
+    x = np.concatenate([left, left + 1]) * np.random.default_rng(seed).choice([-1.0, 1.0])
+    pairs = cloud(x[:, None], np.tile(np.arange(PAIRS), 2))
+    return {"acts": pairs, "k": 1} if planted else {"acts": empty(seed, 40)}
+
+
+@of(subspaces).calibrated_on(
+    "4 of 40 units that hold the classes, and an order that misses them",
+    1,
+    0,
+    empty="independent units, an order that says nothing; an alarm: q < 0.05",
+    name="subspaces of chosen units",
+    unit="orders",
+    read=lambda found: found["silhouette_shown"].sum(),
+    alarm="silhouette_shown",
+)
+def _some_units(seed: int, planted: bool) -> dict[str, Any]:
+    """40 units of noise; in the first four each class has one that is high."""
+    if not planted:
+        return {"acts": empty(seed), "orders": {"first": np.arange(2)}, "sizes": (2,), "draws": DRAWS}
+    x = np.random.default_rng(seed).normal(size=(120, 40))
+    x[:, :CLASSES] += 8 * np.eye(CLASSES)[np.arange(120) % CLASSES]
+    orders = {"planted": np.arange(40), "noise": np.arange(39, -1, -1)}
+    return {"acts": cloud(x), "orders": orders, "sizes": (4,), "draws": 99}

@@ -9,8 +9,9 @@ import xarray as xr
 
 from ... import named
 from ...errors import DataError
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import beside, shuffles
+from .clouds import CLASSES, DRAWS, cloud, empty
 from .spaces import features, space
 
 MEASURES = ("nc1", "nc1_trace", "sb_condition", "nc2_norms", "nc2_angles", "nc3", "nc4")
@@ -188,3 +189,60 @@ def _disagreement(x: np.ndarray, means: np.ndarray, said: np.ndarray | None) -> 
         return np.full(len(means), np.nan)
     nearest = ((means**2).sum(2)[..., None] - 2 * means @ x.T).argmin(1)  # [set, example]
     return 1 - said[nearest, np.arange(len(x))].mean(1)
+
+
+# Phantoms: classes at the corners of a simplex.
+
+SIMPLEX = np.eye(CLASSES) - 1 / CLASSES
+
+
+def _reads(name: str, variable: str, truth: float, planted: str = "") -> Any:
+    return of(neural_collapse).calibrated_on(
+        planted or "classes at the corners of a simplex, a known spread",
+        truth,
+        1e-9,
+        empty="independent units, labels and output that say nothing; an alarm: lower than shuffled labels, p < 0.05",
+        name=name,
+        read=variable,
+        draws=DRAWS,
+    )
+
+
+def _nothing(seed: int) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
+    """An empty cloud, and an output's weights and bias."""
+    acts, rng = empty(seed), np.random.default_rng([seed, 1])
+    weights = xr.DataArray(rng.normal(size=(CLASSES, acts.sizes["unit"])), dims=("class", "unit"))
+    return acts, weights, xr.DataArray(rng.normal(size=CLASSES), dims="class")
+
+
+@_reads("neural collapse NC2, angles", "nc2_angles", 0)
+@_reads("neural collapse NC2, lengths", "nc2_norms", 0)
+@_reads("tr(Sw)/tr(Sb)", "nc1_trace", 2 * 0.25 / (3 / 4))
+@_reads("neural collapse NC1", "nc1", 2 * 0.25)
+def _corners(seed: int, planted: bool) -> Any:
+    """Each image half a unit up or down along one of its class's directions. In closed form: Sb = SIMPLEX / C, Sw = s² d d' with d of
+    length √2 in its span, so NC1 = C · 2 s² / C.
+    """
+    rng = np.random.default_rng(seed)
+    labels = np.arange(80) % CLASSES
+    sign = np.where(np.arange(80) // CLASSES % 2, 0.5, -0.5)
+    turn = np.linalg.qr(rng.normal(size=(9, CLASSES)))[0].T
+    acts = cloud((SIMPLEX[labels] + sign[:, None] * np.array([1, -1, 0, 0])) @ turn + rng.normal(size=9))
+    return acts if planted else _nothing(seed)
+
+
+COLLAPSED = cloud(np.concatenate([SIMPLEX[np.arange(80) % CLASSES], np.zeros((80, CLASSES))], 1))
+
+
+@_reads("neural collapse NC3", "nc3", 2, "an output at right angles to the class means")
+def _across(seed: int, planted: bool) -> Any:
+    weights = xr.DataArray(np.concatenate([0 * SIMPLEX, SIMPLEX], 1) * (1 + seed), dims=("class", "unit"))
+    return (COLLAPSED, weights) if planted else _nothing(seed)
+
+
+@_reads("neural collapse NC4", "nc4", 0.25, "a network that says another class for a quarter of the images")
+def _wrong(seed: int, planted: bool) -> Any:
+    wrong = np.random.default_rng(seed).permutation(80) < 20
+    says = np.eye(CLASSES)[(COLLAPSED["label"].values + wrong) % CLASSES]
+    logits = xr.DataArray(says, dims=("example", "class"))
+    return {"acts": COLLAPSED, "logits": logits} if planted else _nothing(seed)

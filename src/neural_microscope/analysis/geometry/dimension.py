@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 
 from ... import named
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import beside
+from .clouds import DRAWS, SPECTRUM, cloud, empty, rank_three
 from .spaces import blocks, eigenvalues, shares, shuffled, space
 
 MEASURES = ("participation_ratio", "effective_rank", "components_90", "two_nn")
@@ -118,3 +119,42 @@ def _two_nearest(x: np.ndarray) -> np.ndarray:
             squares[each, nearest] = np.inf
             found[rows, i] = np.linalg.norm(x[rows] - x[nearest], axis=1)
     return np.sort(found, axis=1)
+
+
+# Phantoms.
+
+
+def _reads(name: str, variable: str, truth: float, tolerance: float, **settings: Any) -> Any:
+    return of(dimension).calibrated_on(
+        "a cloud of known spectrum",
+        truth,
+        tolerance,
+        empty="independent units; an alarm: fewer dimensions than shuffled units, p < 0.05",
+        name=name,
+        unit="dimensions",
+        read=variable,
+        draws=DRAWS,
+        **{"two_nn_at": (), **settings},
+    )
+
+
+@_reads("participation ratio", "participation_ratio", SPECTRUM.sum() ** 2 / (SPECTRUM**2).sum(), 0.02)
+def _of_variances(seed: int, planted: bool) -> xr.DataArray:
+    return rank_three(seed) if planted else empty(seed)
+
+
+@_reads("components for 90 % of the variance", "components_90", 5, 0)
+@_reads("effective rank", "effective_rank", 5, 1e-9)
+def _of_equal_variances(seed: int, planted: bool) -> xr.DataArray:
+    """Five directions with the same variance exactly, in 12 units."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(100, 5))
+    turn = np.linalg.qr(rng.normal(size=(12, 5)))[0].T
+    return cloud(np.linalg.qr(x - x.mean(0))[0] @ turn) if planted else empty(seed)
+
+
+@_reads("TwoNN dimension", "two_nn", 2, 0.2, two_nn_at=(0,))
+def _flat(seed: int, planted: bool) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    plane = rng.uniform(size=(2000, 2)) @ np.linalg.qr(rng.normal(size=(8, 2)))[0].T
+    return {"acts": cloud(plane), "draws": 0} if planted else {"acts": empty(seed)}

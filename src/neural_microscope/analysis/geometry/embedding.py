@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
 
 from ... import named
 from ...errors import DataError, MicroscopeError, unknown
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import beside
+from .clouds import DRAWS, cloud, empty
 from .spaces import blocks, neighbours
 
 Method = Literal["t-sne", "umap"]
@@ -182,3 +183,33 @@ def _trust(ranks: np.ndarray, near: np.ndarray) -> float:
 def _dealt(near: np.ndarray, order: np.ndarray) -> np.ndarray:
     """The neighbours where example i is given the place of example order[i]."""
     return np.argsort(order)[near[order]]
+
+
+# Phantoms.
+
+
+def _reads(name: str, variable: str, at: tuple[int, ...]) -> Any:
+    return of(faithfulness).calibrated_on(
+        "a plane in 7 dimensions and two turned copies of it",
+        1,
+        1e-12,
+        empty="random places; an alarm: p < 0.05",
+        name=name,
+        read=lambda found: found[variable].values[at],
+        alarm=lambda found: found[f"{variable}_shown"].values[at],
+        k=5,
+        draws=DRAWS,
+    )
+
+
+@_reads("agreement of two layouts", "agreement", (0, 1))
+@_reads("neighbours kept by a layout", "knn_preservation", (0,))
+@_reads("trustworthiness of a layout", "trustworthiness", (0,))
+def _layouts(seed: int, planted: bool) -> tuple[xr.DataArray, xr.DataArray]:
+    if planted:
+        rng = np.random.default_rng(seed)
+        flat = rng.normal(size=(100, 2))
+        acts, places = cloud(flat @ np.linalg.qr(rng.normal(size=(7, 2)))[0].T), np.stack([flat, -2 * flat[:, ::-1]])
+    else:
+        acts, places = empty(seed, 40), np.random.default_rng([seed, 1]).normal(size=(2, 40, 2))
+    return acts, xr.DataArray(places, dims=("seed", "example", "component"))

@@ -9,8 +9,9 @@ import xarray as xr
 
 from ... import named
 from ...errors import DataError, unknown
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import beside
+from .clouds import DRAWS, empty, rank_three
 from .spaces import eigenvalues, features, shares, shuffled, space
 
 Basis = Literal["fixed", "pooled", "aligned"]
@@ -194,3 +195,36 @@ def _warning(gap: np.ndarray) -> dict[str, str]:
 def _as_maps(vectors: np.ndarray, acts: xr.DataArray) -> np.ndarray:
     """[snapshot, component, feature] with the features laid out as they came."""
     return vectors.reshape(*vectors.shape[:2], *(acts.sizes[dim] for dim in features(acts)))
+
+
+# Phantoms.
+
+
+@of(pca).calibrated_on(
+    "variances 25, 9, 4 in 64 units with noise",
+    25.01 / (38 + 64 * 0.01),
+    0.005,
+    empty="independent units; an alarm: the first component is above chance, p < 0.05",
+    name="principal components (explained variance)",
+    read="explained",
+    components=1,
+    draws=DRAWS,
+)
+def _explained(seed: int, planted: bool) -> xr.DataArray:
+    return rank_three(seed) if planted else empty(seed)
+
+
+@of(pca).calibrated_on(
+    "rank 3 in 64 units with noise",
+    3,
+    0,
+    empty="independent units of many examples; an alarm: any component is above chance, p < 0.05",
+    name="parallel analysis (components above chance)",
+    unit="components",
+    read="above_chance",
+    alarm="above_chance",
+    components=6,
+    draws=DRAWS,
+)
+def _rank(seed: int, planted: bool) -> xr.DataArray:
+    return rank_three(seed, 500) if planted else empty(seed, 120)

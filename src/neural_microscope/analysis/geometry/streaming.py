@@ -11,8 +11,9 @@ import xarray as xr
 from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import beside
+from .clouds import DRAWS, empty, rank_three
 from .pca import _largest, _warning, gaps
 from .spaces import shares
 
@@ -115,3 +116,21 @@ def _independent(squares: np.ndarray, n: int, draws: int, seed: int) -> np.ndarr
         root *= np.sqrt(squares / (root**2).sum(1))[:, None]
         drawn[draw] = shares(np.linalg.eigvalsh(root @ root.T)[::-1].clip(min=0))
     return drawn
+
+
+# Its phantom.
+
+
+@of(pca_streaming).calibrated_on(
+    "variances 25, 9, 4 in 64 units with noise, in two batches",
+    25.01 / (38 + 64 * 0.01),
+    0.005,
+    empty="independent units in two batches; an alarm: the first component is above chance, p < 0.05",
+    name="principal components, streamed",
+    read="explained",
+    components=1,
+    draws=DRAWS,
+)
+def _batches(seed: int, planted: bool) -> list[xr.DataArray]:
+    acts, first = (rank_three(seed), 700) if planted else (empty(seed), 40)
+    return [acts[:first], acts[first:]]

@@ -10,11 +10,9 @@ import xarray as xr
 from ...axes import unit_axis
 from ...measure import of
 from ...statistics import bootstrap, halves
-from .. import causal, dynamics, geometry, predictions, selectivity, similarity
+from .. import causal, dynamics, geometry, similarity
 from .untrained import IMAGES, SEED, untrained_networks
 
-TOP = 10
-"""Strongest images of each unit that are kept."""
 JUDGED = 150
 """Images on which orders of ablation are judged: several hundred forward passes."""
 OTHERS = 20
@@ -65,26 +63,6 @@ def _histograms(at: Any) -> xr.Dataset:
 @of(dynamics.lives).on("layer")
 def _lives(at: Any) -> xr.Dataset:
     return dynamics.lives(at.peaks)
-
-
-@of(predictions.confusion).on("network")
-def _confusion(at: Any) -> xr.Dataset:
-    return predictions.confusion(at.logits)
-
-
-@of(predictions.confusion_over_time).on("network")
-def _confusions(at: Any) -> xr.Dataset:
-    return predictions.confusion_over_time(at.logits)
-
-
-@of(predictions.learning_order).on("network")
-def _order(at: Any) -> xr.Dataset:
-    return predictions.learning_order(at.logits)
-
-
-@of(predictions.calibration_error).on("network")
-def _reliability(at: Any) -> xr.Dataset:
-    return predictions.calibration_error(at.logits)
 
 
 @of(geometry.pca).on("layer")
@@ -175,53 +153,6 @@ def _drift(at: Any) -> xr.Dataset:
 @of(similarity.unit_drift).on("layer")
 def _unit_drift(at: Any) -> xr.Dataset:
     return similarity.unit_drift(at.acts)
-
-
-@of(selectivity.class_selectivity).on("layer")
-def _selectivity(at: Any) -> xr.Dataset:
-    return selectivity.class_selectivity(at.trained)
-
-
-@of(selectivity.class_selectivity).on("layer", "untrained")
-def _selectivity_untrained(at: Any) -> xr.Dataset:
-    return selectivity.class_selectivity(at.acts.isel(snapshot=0))
-
-
-@of(selectivity.agreement).on("layer")
-def _agreement(at: Any) -> xr.Dataset:
-    return selectivity.agreement(at["selectivity.class_selectivity"])
-
-
-@of(selectivity.basis_comparison).on("layer")
-def _basis(at: Any) -> xr.Dataset:
-    trained = at.trained
-    components = geometry.pca(trained, components=min(trained.shape[1], trained.shape[0] - 1))["direction"]
-    return selectivity.basis_comparison(trained, {"principal components": components})
-
-
-@of(selectivity.over_time).on("layer")
-def _life(at: Any) -> xr.Dataset:
-    return selectivity.over_time(at.acts)
-
-
-@of(selectivity.class_means).on("layer")
-def _means(at: Any) -> xr.DataArray:
-    return selectivity.class_means(at.trained)
-
-
-@of(selectivity.class_means).on("layer", "untrained")
-def _means_untrained(at: Any) -> xr.DataArray:
-    return selectivity.class_means(at.acts.isel(snapshot=0))
-
-
-@of(selectivity.top_examples).on("layer")
-def _top(at: Any) -> xr.DataArray:
-    return selectivity.top_examples(at.trained, n=TOP)
-
-
-@of(selectivity.quantile_examples).on("layer")
-def _quantiles(at: Any) -> xr.Dataset:
-    return selectivity.quantile_examples(at.trained)
 
 
 @of(causal.ablate_all).on("layer")

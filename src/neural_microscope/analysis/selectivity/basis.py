@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy.stats import rankdata
+from scipy.stats import norm, rankdata
 
 from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
-from ...measure import measure
+from ...measure import Instrument, measure, of
 from ...statistics import beside, shuffles
 from . import judging
+from .planted import CLASSES, layer
 
 Directions = xr.DataArray | np.ndarray
 
@@ -182,3 +183,61 @@ def _best_auc(z: np.ndarray, labels: np.ndarray, classes: int, split: tuple[np.n
         chosen = judging.highest(np.abs(chosen_on))
         found.append(np.sign(judging.of_class(chosen_on, chosen)) * judging.of_class(judged_on, chosen))
     return 0.5 + judging.both(found)
+
+
+@of(basis_comparison).on("layer")
+def _basis(at: Any) -> xr.Dataset:
+    trained = at.trained
+    components = of("geometry.pca").function(trained, components=min(trained.shape[1], trained.shape[0] - 1))
+    return basis_comparison(trained, {"principal components": components["direction"]})
+
+
+of(basis_comparison).picture("basis_comparison", part="units", more=True)
+
+
+def _turned(seed: int, by: float, examples: int) -> tuple[xr.DataArray, np.ndarray]:
+    """Four directions, one a class, turned away from the units; and the turn that finds them."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(examples) % CLASSES
+    turn = np.linalg.qr(rng.standard_normal((CLASSES, CLASSES)))[0]
+    return layer((rng.standard_normal((examples, CLASSES)) + by * np.eye(CLASSES)[labels]) @ turn), turn
+
+
+@of(basis_comparison).calibrated_on(
+    "one direction a class, turned away from the units",
+    norm.cdf(2 / np.sqrt(2)),
+    0.02,
+    empty="the same turned at random; an alarm: units other than rotations, p < 0.05",
+    read=lambda found: found["auc"][1],
+    alarm="auc_shown",
+    name="comparison of bases",
+)
+def _bases(seed: int, planted: bool) -> dict[str, Any]:
+    if not planted:
+        return {"acts": _turned(seed, 1.0, 80)[0], "draws": 40}
+    acts, turn = _turned(seed, 2.0, 2000)
+    return {"acts": acts, "directions": {"planted": turn}, "draws": 3}
+
+
+def _back(seed: int) -> tuple[float, float]:
+    acts, turn = _turned(seed, 2.0, 200)
+    return 0.0, float(np.abs(in_basis(in_basis(acts, turn), turn.T) - acts).max())
+
+
+def _unturned(seed: int) -> bool:
+    acts = _turned(seed, 0.0, 40)[0]
+    return bool((in_basis(acts, np.eye(CLASSES)) != acts).any())
+
+
+of(in_basis).instruments.append(
+    Instrument(
+        "other bases",
+        "selectivity.in_basis",
+        "a rotation, taken there and back",
+        "no rotation; an alarm: any difference",
+        _back,
+        1e-12,
+        _unturned,
+        "activation",
+    )
+)

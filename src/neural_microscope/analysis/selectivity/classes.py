@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,11 @@ import xarray as xr
 
 from ... import named
 from ...axes import unit_axis
-from ...measure import measure
+from ...claim import Claim, say
+from ...measure import measure, of
 from ...statistics import ONE_NETWORK, beside, bootstrap_mean, null_band, shuffles
 from . import judging
+from .planted import CLASSES, DRAWS, NOISE, UNITS, layer, noise
 
 EPSILON = 1e-3
 """Keeps the selectivity of an almost silent unit finite (and near 0)."""
@@ -45,6 +49,38 @@ def class_means(acts: xr.DataArray) -> xr.DataArray:
         name=acts.name,
         attrs={"units": "1", "n_examples": len(labels)},
     )
+
+
+@of(class_means).on("layer")
+def _trained(at: Any) -> xr.DataArray:
+    return class_means(at.trained)
+
+
+@of(class_means).on("layer", "untrained")
+def _untrained(at: Any) -> xr.DataArray:
+    return class_means(at.acts.isel(snapshot=0))
+
+
+@of(class_means).describe("layer", part="units")
+def _means(at: Any) -> Iterator[Claim]:
+    numbers = {}
+    for name, variant in (("end", ""), ("start", "/untrained")):
+        values = at[f"selectivity.class_means{variant}"].transpose("class", ...).values
+        peak = values.max(0)
+        values = values[:, peak > 0] / peak[peak > 0]
+        numbers[name] = float((values.sum(0) - 1).mean() / (len(values) - 1)) if values.size else math.nan
+    yield say(
+        "mean activation per class",
+        f"a {at.axis}'s mean activation for the other classes is {{end:0%}} of that for its highest class (untrained: {{start:0%}}).",
+        **numbers,
+    )
+
+
+of(class_means).picture(
+    "class_means",
+    "Sorting alone draws a diagonal, in the untrained network too: what can differ is how dark the rest is.",
+    takes=lambda at: {"trained": at["selectivity.class_means"], "untrained": at["selectivity.class_means/untrained"]},
+)
 
 
 @measure(
@@ -86,6 +122,22 @@ def rest_of(means: np.ndarray, best: np.ndarray) -> np.ndarray:
     """The mean of the other classes' means, [..., unit], of ``means`` [..., class, unit]; NaN where there is none."""
     others = np.isfinite(means).sum(-2) - 1
     return (np.nansum(means, -2) - best) / np.where(others > 0, others, np.nan)
+
+
+@of(selectivity_by_class).calibrated_on(
+    "class means 1, 1, 3, 1",
+    2 / (4 + EPSILON),
+    1e-12,
+    empty="equal class means; an alarm: any other than 0",
+    read=lambda found: found[2, 0],
+    alarm=np.any,
+    name="selectivity by class",
+)
+def _signed(seed: int, planted: bool) -> xr.DataArray:
+    """Without noise."""
+    if planted:
+        return layer(1.0 + 2 * (np.arange(40) % CLASSES == 2)[:, None])
+    return layer(np.full((40, 3), float(np.random.default_rng(seed).integers(0, 9))))
 
 
 @measure(
@@ -177,3 +229,21 @@ def _fake(x: np.ndarray, orders: np.ndarray, classes: int) -> tuple[np.ndarray, 
     total = ((x - x.mean(0)) ** 2).sum(0)
     between = np.nansum(counts * means**2, 1) / np.where(total, total, np.nan)
     return means + x.mean(0), between
+
+
+@of(tuning).calibrated_on(
+    "class means 0, 0, 4, 0 in noise of variance 1",
+    3 / 4,
+    0.03,
+    empty=NOISE,
+    read="explained",
+    name="tuning curves",
+    draws=DRAWS,
+)
+def _explained(seed: int, planted: bool) -> xr.DataArray:
+    """3 of 4 parts of the variance lie between the classes."""
+    if not planted:
+        return layer(noise(seed))
+    x = np.random.default_rng(seed).normal(size=(2000, UNITS)) + 10
+    x[:, 0] += 4.0 * (np.arange(2000) % CLASSES == 2)
+    return layer(x)

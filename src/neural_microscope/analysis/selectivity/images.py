@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from ... import named
 from ...axes import unit_axis
+from ...claim import Claim, say
 from ...errors import DataError
-from ...measure import measure
+from ...measure import Instrument, measure, of
+from .planted import layer
+
+TOP = 10
+"""Strongest images of each unit that the default analysis keeps."""
+STRIPS, TOPS = 4, 24
+"""Units whose images are drawn across their range, and whose top-activating images are: those whose ablation raises the loss most."""
 
 
 @measure(
@@ -32,6 +40,68 @@ def top_examples(acts: xr.DataArray, *, n: int = 8) -> xr.DataArray:
     order = np.argsort(-x, axis=1, kind="stable")[:, :n]
     order[x.max(1) <= 0] = -1
     return xr.DataArray(order, dims=(unit_axis(acts.dims), "rank"), name=acts.name, attrs={"n_examples": x.shape[1]})
+
+
+@of(top_examples).on("layer")
+def _top(at: Any) -> xr.DataArray:
+    return top_examples(at.trained, n=TOP)
+
+
+@of(top_examples).describe("layer", part="units")
+def _tops(at: Any) -> Iterator[Claim]:
+    chosen = at["selectivity.top_examples"].values
+    share = _majority(at, chosen)
+    if np.isfinite(share).any():
+        yield say(
+            "classes of the top-activating images",
+            f"{{share:0%}} of a {at.axis}'s {{top:,}} top-activating images are of one class (mean over the {at.axis}s that are ever on).",
+            share=float(np.nanmean(share)),
+            top=chosen.shape[1],
+        )
+
+
+def _majority(at: Any, numbers: np.ndarray) -> np.ndarray:
+    """Share of the most frequent class among the images [unit, rank] of each unit, [unit]; NaN where it has none."""
+    labels = at.run.probe.labels
+    return np.array(
+        [np.bincount(labels[row[row >= 0]]).max() / (row >= 0).sum() if (row >= 0).any() else np.nan for row in numbers]
+    )
+
+
+def _strongest(at: Any, count: int) -> list[int]:
+    """Units that are ever on, by how much their ablation raises the loss."""
+    on = at["selectivity.quantile_examples"]["active"].values > 0
+    return [int(u) for u in np.argsort(-at["causal.ablate_all"]["loss_increase"].values, kind="stable") if on[u]][
+        :count
+    ]
+
+
+def _top_images(at: Any) -> dict[str, Any]:
+    units = _strongest(at, TOPS)
+    order = at["selectivity.top_examples"].isel({at.axis: units}).assign_coords({at.axis: units})
+    return {"images": at.run.probe.images, "order": order if units else None}
+
+
+of(top_examples).picture(
+    "top_images",
+    "The units whose ablation raises the loss most, the strongest image first.",
+    more=True,
+    takes=_top_images,
+)
+
+
+def _feature_maps(at: Any) -> dict[str, Any]:
+    gallery = at.run.description["gallery"]
+    if at.axis != "channel" or not gallery:
+        return {"maps": None}
+    place = min(7, len(gallery) - 1)
+    maps = at.run.activations(at.hook_point, "maps").isel(snapshot=-1).values
+    return {"maps": maps[place], "image": at.run.probe.images[gallery[place]]}
+
+
+of(top_examples).picture(
+    "feature_maps", "One of the images whose whole maps were recorded.", more=True, takes=_feature_maps
+)
 
 
 @measure(
@@ -84,3 +154,60 @@ def quantile_examples(
             "source": "Bolukbasi et al. 2021, An interpretability illusion for BERT",
         },
     )
+
+
+@of(quantile_examples).on("layer")
+def _quantiles(at: Any) -> xr.Dataset:
+    return quantile_examples(at.trained)
+
+
+@of(quantile_examples).describe("layer", part="units")
+def _across(at: Any) -> Iterator[Claim]:
+    table = at["selectivity.quantile_examples"]
+    strongest, middle = (_majority(at, table["examples"].sel(quantile=q).values) for q in (1.0, 0.5))
+    if np.isfinite(strongest).any():
+        yield say(
+            "classes across a unit's range",
+            f"{{strongest:0%}} of the images that excite a {at.axis} most are of one class, and {{middle:0%}} of those at the median of "
+            "its activations above 0.",
+            strongest=float(np.nanmean(strongest)),
+            middle=float(np.nanmean(middle)),
+        )
+
+
+of(quantile_examples).picture(
+    "quantile_strips",
+    "The units whose ablation raises the loss most. The strongest images alone are a small part of all that a unit responds to.",
+    takes=lambda at: {
+        "images": at.run.probe.images,
+        "strips": at["selectivity.quantile_examples"],
+        "units": _strongest(at, STRIPS) or None,
+    },
+)
+
+
+def _median(seed: int) -> tuple[float, float]:
+    """101 activations 1 to 101 in random places: the median strip is centred on 51."""
+    x = np.zeros((200, 1))
+    x[np.random.default_rng(seed).permutation(200)[:101], 0] = np.arange(1, 102)
+    strip = quantile_examples(layer(x), quantiles=(0.5,), per=3)
+    return 51.0, float(x[int(strip["examples"][0, 0, 1]), 0])
+
+
+def _of_silent(seed: int) -> bool:
+    x = -np.random.default_rng(seed).exponential(1, (40, 3))
+    return bool((quantile_examples(layer(x))["examples"] >= 0).any())
+
+
+of(quantile_examples).instruments.append(
+    Instrument(
+        "images across the range",
+        "selectivity.quantile_examples",
+        "activations 1 to 101",
+        "units below 0; an alarm: any image",
+        _median,
+        0,
+        _of_silent,
+        "activation",
+    )
+)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from ... import named
 from ...axes import unit_axis
+from ...claim import Claim, say
 from ...errors import DataError
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import Law, beside, canonical_order
 from . import judging
+from .planted import CLASSES, UNITS, layer
 from .preference import Preference
 
 
@@ -108,3 +112,66 @@ def _changes(preferred: np.ndarray, beyond: np.ndarray, means: np.ndarray) -> np
                 (there[:, old] > there[:, new]).all() and (here[:, new] > here[:, old]).all()
             )
     return found
+
+
+@of(over_time).on("layer")
+def _life(at: Any) -> xr.Dataset:
+    return over_time(at.acts)
+
+
+@of(over_time).describe("layer", part="units")
+def _changing(at: Any) -> Iterator[Claim]:
+    yield say(
+        "units that change their class",
+        f"{{changed:,}} of {{size:#{at.axis}}} change the class for which their AUC is highest between snapshots.",
+        changed=int((at["selectivity.over_time"]["changes"] > 0).sum()),
+        size=at.size,
+    )
+
+
+of(over_time).picture(
+    "selectivity_over_time",
+    "Color: the class with the highest AUC at each snapshot; faint: within what as many images at random give. Units of untrained networks "
+    "have such a class too, because images of a class look alike: the table of units says which go beyond them.",
+)
+
+
+def _answering(seed: int, classes: tuple[int, ...], by: float) -> xr.DataArray:
+    """Noise in which the first unit answers, by so much, to another class at each snapshot."""
+    noise = np.random.default_rng(seed).exponential(1, (len(classes), 400, UNITS))
+    noise[:, :, 0] += by * (np.arange(400) % CLASSES == np.array(classes)[:, None])
+    return layer(noise)
+
+
+@of(over_time).calibrated_on(
+    "a unit that changes its class at step 3 for good",
+    3,
+    0,
+    empty="4 units of noise, 3 snapshots; an alarm: any unit that ends with a class",
+    read="since",
+    alarm=lambda found: found["since"].notnull().any(),
+    name="since when",
+    unit="step",
+)
+def _settles(seed: int, planted: bool) -> xr.DataArray:
+    if planted:
+        return _answering(seed, (1, 1, 1, 2, 2, 2), 2.0)
+    return layer(np.random.default_rng(seed).exponential(1, (3, 120, UNITS)))
+
+
+@of(over_time).calibrated_on(
+    "a unit that changes its class three times",
+    3,
+    0,
+    empty="4 units with one class throughout; an alarm: any change",
+    read="changes",
+    alarm="changes",
+    name="changes of class",
+    unit="changes",
+)
+def _wavers(seed: int, planted: bool) -> xr.DataArray:
+    """To class 1, then 2, then 1 again, then for good to 3; or one class throughout, in noise drawn anew each time."""
+    if planted:
+        return _answering(seed, (1, 1, 2, 1, 3, 3), 3.0)
+    noise = np.random.default_rng(seed).exponential(1, (3, 120, UNITS))
+    return layer(noise + 2.0 * (np.arange(120) % CLASSES == 2)[:, None])

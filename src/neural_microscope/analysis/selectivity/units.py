@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
 import numpy as np
 import xarray as xr
-from scipy.stats import rankdata
+from scipy.stats import entropy, rankdata
 
 from ...axes import unit_axis
+from ...claim import Claim, say
 from ...errors import DataError
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import FEWEST_ACTIVE, FEWEST_OF_CLASS, FEWEST_PAIRS, ONE_NETWORK, beside, shuffles
 from . import judging
-from .classes import index, rest_of
+from .classes import EPSILON, index, rest_of
+from .planted import CLASSES, DRAWS, NOISE, layer, noise, prefers
 from .preference import Preference
 
 TOP = 60
@@ -160,6 +166,129 @@ def _monosemanticity(means: np.ndarray) -> np.ndarray:
     return 1 - entropy / np.log(np.where(present > 1, present, np.nan))
 
 
+@of(class_selectivity).on("layer")
+def _trained(at: Any) -> xr.Dataset:
+    return class_selectivity(at.trained)
+
+
+@of(class_selectivity).on("layer", "untrained")
+def _untrained(at: Any) -> xr.Dataset:
+    return class_selectivity(at.acts.isel(snapshot=0))
+
+
+of(class_selectivity).picture(
+    "selectivity",
+    "Each unit as the class it prefers, which is chosen on one half of the images and judged on the other; lines: intervals over images. "
+    "Ticks: the units of the untrained network.",
+    part="units",
+    takes=lambda at: {
+        "table": at["selectivity.class_selectivity"],
+        "effects": at["causal.ablate_all"],
+        "untrained": at["selectivity.class_selectivity/untrained"],
+    },
+)
+
+_calibrated = partial(of(class_selectivity).calibrated_on, draws=DRAWS)
+
+
+@_calibrated(
+    "one unit twice as active for a class",
+    1 / (3 + EPSILON),
+    0.04,
+    empty=NOISE,
+    read="selectivity",
+    name="class selectivity (index)",
+)
+def _twice(seed: int, planted: bool) -> xr.DataArray:
+    return prefers(seed, 1) if planted else layer(noise(seed))
+
+
+@_calibrated("one unit three times as active for a class", 0.75, 0.03, empty=NOISE, name="class selectivity (AUC)")
+def _thrice(seed: int, planted: bool) -> xr.DataArray:
+    return prefers(seed, 2) if planted else layer(noise(seed))
+
+
+@_calibrated(
+    "a unit that fires for one class only",
+    float(-(0.25 * np.log2(0.25) + 0.75 * np.log2(0.75))),
+    0.005,
+    empty=NOISE,
+    read="mutual_information",
+    name="mutual information",
+    unit="bit",
+)
+def _fires(seed: int, planted: bool) -> xr.DataArray:
+    """a = 1 for one of four classes, 0 else: H(1/4) bits."""
+    if not planted:
+        return layer(noise(seed))
+    return layer(np.column_stack([np.arange(2000) % CLASSES == 2, noise(seed, 2000)[:, 1:]]).astype(float))
+
+
+@_calibrated(
+    "three in four of the strongest images are of one class",
+    0.75,
+    0.15,
+    empty=NOISE,
+    read="precision",
+    name="precision",
+)
+def _lifted(seed: int, planted: bool) -> xr.DataArray:
+    """Of the images lifted above all others three in four belong to class 2, one to the others."""
+    if not planted:
+        return layer(noise(seed))
+    x, mine = noise(seed, 4000), np.arange(4000) % CLASSES == 2
+    x[(np.random.default_rng(seed).random(4000) < np.where(mine, 0.3, 0.1 / 3)), 0] += 20
+    return layer(x)
+
+
+@_calibrated(
+    "one unit whose class lies above all other images",
+    1,
+    0,
+    empty="4 units of noise; an alarm: any localist",
+    read=lambda found: found["localist"].sum(),
+    alarm="localist",
+    name="localist units",
+    unit="units",
+)
+def _above(seed: int, planted: bool) -> xr.DataArray:
+    x = noise(seed)
+    x[:, 0] += 20 * planted * (np.arange(120) % CLASSES == 2)
+    return layer(x)
+
+
+@_calibrated(
+    "one unit four times as active for a class",
+    1 - entropy(np.array([1, 1, 4, 1]) / 7) / np.log(4),
+    0.02,
+    empty=NOISE,
+    read="monosemanticity",
+    name="monosemanticity",
+)
+def _four_times(seed: int, planted: bool) -> xr.DataArray:
+    return prefers(seed, 3) if planted else layer(noise(seed))
+
+
+@_calibrated(
+    "a dead, a constant and a rare unit",
+    3,
+    0,
+    empty="4 units of noise; an alarm: any gated",
+    read=lambda found: found["gated"].sum(),
+    alarm="gated",
+    name="gate for rare units",
+    unit="units",
+)
+def _rare(seed: int, planted: bool) -> xr.DataArray:
+    """Of four units one is dead, one constant, one fires for nine images."""
+    if not planted:
+        return layer(noise(seed))
+    x = noise(seed, 400)
+    x[:, 1], x[:, 2] = 0, 3
+    x[9:, 3] = 0
+    return layer(x)
+
+
 @measure(
     "selectivity",
     title="Rank agreement between measures",
@@ -227,3 +356,46 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
     size = np.sqrt((a**2).sum(1) * (b**2).sum(1))
     return (a * b).sum(1) / np.where(size, size, np.nan)
+
+
+@of(agreement).on("layer")
+def _agreement(at: Any) -> xr.Dataset:
+    return agreement(at["selectivity.class_selectivity"])
+
+
+@of(agreement).describe("layer", part="units")
+def _agreeing(at: Any) -> Iterator[Claim]:
+    one = at["selectivity.agreement"].sel(measure="selectivity").drop_sel(measure_b="selectivity")
+    rho, low, high = (one[f"agreement{end}"].values for end in ("", "_null_low", "_null_high"))
+    if np.isnan(rho).any():
+        return
+    like, unlike = int((rho > high).sum()), int((rho < low).sum())
+    yield say(
+        "agreement with the selectivity index",
+        f"{{like:,}} of {{size:,}} other measures rank the {at.axis}s like the selectivity index does, beyond {at.axis}s in random order "
+        "(rank correlations {least:2} to {most:2})"
+        + ("; {unlike:,} rank them the other way round." if unlike else "."),
+        like=like,
+        least=float(rho.min()),
+        most=float(rho.max()),
+        unlike=unlike,
+        size=len(rho),
+    )
+
+
+@of(agreement).calibrated_on(
+    "two measures that correlate by 0.8",
+    6 / np.pi * np.arcsin(0.4),
+    0.02,
+    empty="4 unrelated measures of 40 units; an alarm: any q < 0.05",
+    read=lambda found: found["agreement"].sel(measure="selectivity", measure_b="auc"),
+    alarm="agreement_shown",
+    name="agreement of measures",
+)
+def _correlated(seed: int, planted: bool) -> dict[str, Any]:
+    """A table of measures: AUC and selectivity correlate by 0.8 or not at all, the others with nothing."""
+    rho, units = (0.8, 8000) if planted else (0, 40)
+    columns = dict(zip(MEASURES, np.random.default_rng(seed).standard_normal((4, units)), strict=True))
+    columns["auc"] = rho * columns["selectivity"] + np.sqrt(1 - rho**2) * columns["auc"]
+    table = xr.Dataset({name: ("unit", values) for name, values in columns.items()})
+    return {"table": table, "draws": 20 if planted else 299}

@@ -1,0 +1,410 @@
+"""The forms that pictures are made of: units, curves and rows over a band, matrices, maps of digits, and grids of images.
+
+A form takes a table and the name ``x`` of a variable: its interval is ``x_low`` to ``x_high``, its null ``x_null_low`` to ``x_null_high``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PathCollection
+from matplotlib.colors import Colormap, Normalize, to_rgba
+from matplotlib.image import AxesImage
+from matplotlib.path import Path
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from .style import Theme, readable, theme_of, told
+
+LINES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1, 1.2)), "-.", (0, (8, 2)), (0, (2, 2, 6, 2)))
+"""Line styles, for as many curves on the same axes; more begin anew."""
+
+
+def ends(table: xr.Dataset, name: str, factor: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """``name_low`` and ``name_high``, times ``factor``."""
+    low, high = (factor * np.asarray(table[f"{name}_{end}"].values, float) for end in ("low", "high"))
+    return low, high
+
+
+def null_band(
+    axes: Axes,
+    at: Any,
+    table: xr.Dataset,
+    name: str,
+    *,
+    factor: float = 1.0,
+    label: str | None = None,
+    step: Any = None,
+    middle: Any = None,
+) -> None:
+    """The null of a variable as a gray band, behind all else. Without ``step``, places without a null are bridged; ``middle``: the style
+    of a thin line halfway.
+    """
+    color = theme_of(axes).null
+    at, low, high = np.broadcast_arrays(np.asarray(at, float), *ends(table, f"{name}_null", factor))
+    if step is None:
+        known = np.isfinite(low) & np.isfinite(high)
+        at, low, high = at[known], low[known], high[known]
+    band: dict[str, Any] = {"color": color, "alpha": 0.3, "linewidth": 0.6, "label": label}
+    axes.fill_between(at, low, high, step=step, **band)
+    if middle is not None:
+        axes.plot(at, (low + high) / 2, color=color, linewidth=0.8, linestyle=middle)
+
+
+def interval(
+    axes: Axes, at: Any, table: xr.Dataset, name: str, *, factor: float = 1.0, color: str = "", linewidth: float = 0.8
+) -> None:
+    """The interval of a variable: upright lines, as one shape, because hundreds of them take most of a page's time and room."""
+    low, high = ends(table, name, factor)
+    at = np.broadcast_to(np.asarray(at, float), low.shape)
+    strokes = np.stack([[at, low], [at, high]]).transpose(2, 0, 1)
+    strokes = strokes[np.isfinite(strokes).all((1, 2))]
+    path = Path(strokes.reshape(-1, 2), [Path.MOVETO, Path.LINETO] * len(strokes))
+    color = color or theme_of(axes).quiet
+    lines = PathCollection([path], facecolor="none", edgecolor=color, linewidth=linewidth)
+    axes.add_collection(lines)
+    axes.autoscale_view()
+
+
+def curve(
+    axes: Axes,
+    at: Any,
+    table: xr.Dataset,
+    name: str,
+    *,
+    factor: float = 1.0,
+    line: Any = "-",
+    marker: str = "",
+    label: str | None = None,
+    null: str | None = None,
+    middle: bool = False,
+    area: bool = False,
+) -> None:
+    """A variable over steps, factors or shares, with the interval and over the null band that its table has.
+
+    ``label`` names the curve in a legend, ``null`` the band. ``area``: the interval as an area instead of upright lines. ``middle``: a
+    thin line halfway in the band, in the curve's style. Places without a value are bridged.
+    """
+    theme = theme_of(axes)
+    at = np.asarray(at, float)
+    if f"{name}_null_low" in table:
+        null_band(axes, at, table, name, factor=factor, label=null, middle=line if middle else None)
+    if f"{name}_low" in table and area:
+        low, high = ends(table, name, factor)
+        axes.fill_between(at, low, high, color=theme.ink, alpha=0.15, linewidth=0)
+    elif f"{name}_low" in table:
+        interval(axes, at, table, name, factor=factor, color=theme.ink, linewidth=0.7)
+    value = factor * np.asarray(table[name].values, float)
+    known = np.isfinite(value)
+    axes.plot(at[known], value[known], color=theme.ink, linestyle=line, marker=marker, markersize=3, label=label)
+
+
+def over_steps(
+    axes: Axes,
+    curves: Iterable[tuple[str, xr.Dataset, str]],
+    *,
+    factor: float = 1.0,
+    log: bool = False,
+    null: str | None = None,
+    missing: str = "not measured",
+    **options: Any,
+) -> None:
+    """Curves (label, table, variable) against the optimizer step, each in a line style of its own; ``missing`` stands where none has a
+    value. ``options``: of `curve`.
+    """
+    curves = list(curves)
+    for number, (label, table, name) in enumerate(curves):
+        line, named = LINES[number % len(LINES)], null if number == 0 else None
+        at = table["step"].values
+        curve(axes, at, table, name, factor=factor, line=line, label=label, null=named, middle=True, **options)
+    step_axis(axes, max(float(table["step"][-1]) for _, table, _ in curves))
+    if log:
+        log_axis(axes)
+    axes.grid(True, axis="y")
+    if not any(np.isfinite(table[name]).any() for _, table, name in curves):
+        say_missing(axes, missing)
+
+
+def units(
+    axes: Axes,
+    table: xr.Dataset,
+    name: str,
+    *,
+    factor: float = 1.0,
+    ascending: bool = False,
+    named: int = 0,
+    level: float | None = 0.0,
+    null: str | None = None,
+    **words: Any,
+) -> np.ndarray:
+    """The values of all units in falling order (``ascending``: rising), dots with their intervals over the null band, and gives the order.
+
+    The first ``named`` carry their number, ``level`` is drawn across, ``words`` are the title and labels of the axes.
+    """
+    theme = theme_of(axes)
+    values = factor * np.asarray(table[name].values, float)
+    order = np.argsort(values if ascending else -values, kind="stable")
+    part, at = table.isel({table[name].dims[-1]: order}), np.arange(len(order))
+    null_band(axes, at, part, name, factor=factor, step="mid", label=null)
+    if level is not None:
+        axes.axhline(level, color=theme.quiet, linewidth=0.6)
+    if f"{name}_low" in table:
+        interval(axes, at, part, name, factor=factor)
+    axes.plot(at, values[order], "o", color=theme.ink, markersize=3)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.margins(x=0.02)
+    axes.set(**words)
+    chosen = [number for number in range(min(named, len(order))) if np.isfinite(values[order[number]])]
+    label_points(axes, {str(order[number]): (float(number), float(values[order[number]])) for number in chosen})
+    return order
+
+
+def rows(axes: Axes, table: xr.Dataset, name: str, names: Sequence[str], *, null: str | None = None) -> None:
+    """A value a row, the first on top: a dot with its interval over its own null band."""
+    theme = theme_of(axes)
+    bands = ends(table, f"{name}_null")
+    for row, (low, high) in enumerate(zip(*bands, strict=True)):
+        label = null if row == 0 else None
+        band: dict[str, Any] = {"color": theme.null, "alpha": 0.3, "linewidth": 0.6, "label": label}
+        axes.fill_betweenx([row - 0.34, row + 0.34], low, high, **band)
+    if f"{name}_low" in table:
+        low, high = ends(table, name)
+        axes.hlines(range(len(names)), low, high, color=theme.ink, linewidth=1)
+    axes.plot(table[name].values, range(len(names)), "o", color=theme.ink, markersize=5)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.grid(True, axis="x")
+
+
+def matrix(
+    axes: Axes,
+    values: np.ndarray,
+    limits: tuple[float, float],
+    *,
+    label: str = "",
+    names: Sequence[object] | None = None,
+    colors: Colormap | None = None,
+    **image: Any,
+) -> AxesImage:
+    """Values [row, col] as colors: one hue from 0, or the signed colors where the limits lie on both sides of it.
+
+    ``label`` names the color bar, without it there is none; ``names`` stand along both sides; ``image``: options of ``imshow``.
+    """
+    theme = theme_of(axes)
+    colors = colors or (theme.signed_map if limits[0] < 0 < limits[1] else theme.amount_map)
+    shown = axes.imshow(values, cmap=colors, vmin=limits[0], vmax=limits[1], **image)
+    quiet(axes, ticks=True)
+    if names is not None:
+        axes.set_xticks(range(len(names)), [str(name) for name in names])
+        axes.set_yticks(range(len(names)), [str(name) for name in names])
+    if label:
+        color_bar(axes, colors, limits, label)
+    return shown
+
+
+def write(image: AxesImage, texts: Mapping[tuple[int, int], str], *, shift: float = 0.0, **font: Any) -> None:
+    """Texts in the cells (row, col) of a matrix, ``shift`` rows below the middle, in ink or paper, whichever stands out."""
+    theme = theme_of(image.axes)
+    values: Any = np.ma.masked_invalid(np.ma.asarray(image.get_array()))
+    painted = image.to_rgba(values)
+    for (row, col), text in texts.items():
+        color = theme.ink if np.ma.getmaskarray(values)[row, col] else readable(painted[row, col], theme)
+        image.axes.text(col, row + shift, text, ha="center", va="center", color=color, **font).set_in_layout(False)
+
+
+def hatch(axes: Axes, where: np.ndarray) -> None:
+    """Gray strokes over the cells of a matrix in which ``where`` [row, col] is true: silent, dead."""
+    edges = (np.arange(where.shape[1] + 1) - 0.5, np.arange(len(where) + 1) - 0.5)
+    cells = axes.pcolor(*edges, np.ma.masked_where(~where, np.zeros(where.shape)), hatch="/////", linewidth=0)
+    cells.set(facecolor="none", edgecolor=theme_of(axes).null)
+
+
+def digits(axes: Axes, points: Any, labels: Any, *, size: float = 9, **options: Any) -> None:
+    """Points [example, 2], each as the digit of its class and in its color."""
+    points, labels = np.asarray(points), np.asarray(labels)
+    for label in np.unique(labels):
+        x, y = points[labels == label].T
+        color = theme_of(axes).of_class(int(label))
+        dots = axes.scatter(x, y, s=size, marker=f"${label}$", color=color, linewidths=0, **options)
+        dots.set_in_layout(False)  # they lie inside their axes
+
+
+def mosaic(
+    tiles: np.ndarray,
+    across: int,
+    colors: Colormap,
+    limits: tuple[float, float],
+    theme: Theme,
+    *,
+    gap: int | tuple[int, int] = 2,
+) -> np.ndarray:
+    """Pictures [tile, row, col] laid out in rows of ``across`` as one RGBA image, the paper between them: ``gap`` pixels, or (below
+    each other, beside each other).
+
+    NaN is drawn in the color of what is absent. One image is drawn much faster than hundreds of axes, and stays
+    pixel-exact.
+    """
+    count, height, width = tiles.shape
+    below, beside = gap if isinstance(gap, tuple) else (gap, gap)
+    size = (-(-count // across) * (height + below) - below, across * (width + beside) - beside, 1)
+    sheet = np.tile(np.array(to_rgba(theme.paper)), size)
+    low, high = limits
+    painted = colors(np.ma.masked_invalid((tiles - low) / ((high - low) or 1.0)).clip(0, 1))
+    for number in range(count):
+        top, left = (number // across) * (height + below), (number % across) * (width + beside)
+        sheet[top : top + height, left : left + width] = painted[number]
+    return sheet
+
+
+def chosen_images(images: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Images [example, row, col] in 0..255 by their numbers, in 0..1; NaN for -1, where there is none."""
+    return np.where((chosen >= 0)[..., None, None], images[chosen] / 255, np.nan).reshape(-1, *images.shape[1:])
+
+
+def images(
+    axes: Axes,
+    tiles: np.ndarray,
+    across: int,
+    limits: tuple[float, float] | None = None,
+    *,
+    gap: int | tuple[int, int] = 2,
+    colors: Colormap | None = None,
+    numbered: bool = False,
+    label: str = "",
+) -> None:
+    """Pictures [tile, row, col] in rows of ``across``: without ``limits`` ink on paper (0 to 1), else in the colors of `matrix`.
+
+    ``numbered``: each tile's number stands at its upper left; ``label`` names the color bar, without it there is none.
+    """
+    theme = theme_of(axes)
+    if limits is None:
+        colors, limits = theme.digit_map, (0.0, 1.0)
+    colors = colors or (theme.signed_map if limits[0] < 0 < limits[1] else theme.amount_map)
+    axes.imshow(mosaic(tiles, across, colors, limits, theme, gap=gap))
+    quiet(axes)
+    below, beside = gap if isinstance(gap, tuple) else (gap, gap)
+    for number in range(len(tiles) if numbered else 0):
+        top, left = (number // across) * (tiles.shape[1] + below), (number % across) * (tiles.shape[2] + beside)
+        place = "bottom" if below > 4 else "top"
+        text = axes.text(left, top, str(number), fontsize=4.5, va=place, color=theme.quiet)
+        text.set_in_layout(False)  # hundreds of them would be measured to lay out the page, and change nothing
+    if label:
+        color_bar(axes, colors, limits, label)
+
+
+def image_rows(panels: Iterable[Axes], named: Iterable[tuple[str, np.ndarray]]) -> None:
+    """Rows of signed pictures, each on a scale of its own, symmetric about 0, with its name and range at its left."""
+    for axes, (name, tiles) in zip(panels, named, strict=True):
+        limit = limit_of(tiles)
+        images(axes, tiles, len(tiles), (-limit, limit))
+        axes.set_ylabel(f"{name}\n± {limit:.2g}", rotation=0, ha="right", va="center", fontsize=8)
+
+
+def limit_of(values: np.ndarray, percentile: float = 100) -> float:
+    """The largest size of the known values, or a percentile of their sizes; 1 where all are 0 or there are none."""
+    sizes = np.abs(values[np.isfinite(values)])
+    return (float(np.percentile(sizes, percentile)) or float(sizes.max()) if sizes.size else 0.0) or 1.0
+
+
+def color_bar(axes: Axes | Sequence[Axes], colors: Colormap, limits: tuple[float, float], label: str) -> Any:
+    """A bar that prints its range."""
+    figure = (axes if isinstance(axes, Axes) else axes[0]).figure
+    bar = figure.colorbar(ScalarMappable(Normalize(*limits), colors), ax=axes, fraction=0.015, pad=0.01, label=label)
+    bar.outline.set_visible(False)
+    low, high = limits
+    ticks = sorted({low, 0.0, high}) if low <= 0 <= high else [low, high]
+    bar.set_ticks(ticks, labels=[told(tick) for tick in ticks])
+    return bar
+
+
+def note(axes: Axes, text: str, corner: str = "upper right") -> None:
+    """A few words in a corner of the axes, or in the middle above or below."""
+    va, side = corner.split()
+    x = {"left": 0.02, "center": 0.5, "right": 0.98}[side]
+    y, va = (0.97, "top") if va == "upper" else (0.03, "bottom")
+    axes.text(x, y, text, transform=axes.transAxes, ha=side, va=va, fontsize=7.5, color=theme_of(axes).quiet)
+
+
+def say_missing(axes: Axes, why: str) -> None:
+    """Says in the middle of the axes why nothing stands there."""
+    place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "center"}
+    axes.text(0.5, 0.5, why, fontsize=8, color=theme_of(axes).quiet, **place)
+
+
+def quiet(axes: Axes, *, ticks: bool = False) -> None:
+    """No frame; without ``ticks``, no ticks either."""
+    axes.spines[:].set_visible(False)
+    if not ticks:
+        axes.set_xticks([])
+        axes.set_yticks([])
+    axes.tick_params(length=0)
+
+
+def legend_below(figure: Any, axes: Axes, **options: Any) -> None:
+    """One legend below all panels, of what is named in one of them."""
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=7.5, **options)
+
+
+def log_axis(axes: Axes) -> None:
+    """A log axis of what is drawn already, that names also the twos and fives where it holds few powers of ten; an ordinary one
+    where nothing lies above 0.
+    """
+    drawn = [each.dataLim for each in axes.get_shared_y_axes().get_siblings(axes)]
+    lowest = min(float(box.minposy) for box in drawn)
+    if not np.isfinite(lowest):
+        return
+    axes.set_yscale("log")
+    plain_log(axes.yaxis, lowest, max(float(box.y1) for box in drawn))
+
+
+def plain_log(axis: Any, low: float, high: float) -> None:
+    """Plain numbers on a log axis, also the twos and fives where it holds few powers of ten."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_locator(NullLocator())
+
+
+def step_axis(axes: Axes, last: float) -> None:
+    """A log axis of steps that also has room for step 0, the untrained network, which may be all there is."""
+    if not last > 0:
+        axes.set_xlim(-1, 1)
+        axes.set_xticks([0], ["0"])
+        axes.set_xlabel("one snapshot: untrained")
+        return
+    axes.set_xscale("symlog", linthresh=1, linscale=0.45)
+    ticks = [0, *(10**k for k in range(7) if 10**k <= last)]
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(-0.15, last * 1.1)
+    axes.set_xlabel("optimizer step (0: untrained)")
+
+
+def step_ticks(axes: Axes, steps: Any) -> None:
+    """Labels a snapshot axis, one column a snapshot, with some of its steps (log-spaced as the schedule is)."""
+    count = len(steps)
+    wanted = sorted({round(i * (count - 1) / 6) for i in range(7)}) if count > 1 else [0]
+    axes.set_xticks(wanted, [f"{int(steps[i]):,}" for i in wanted])
+    axes.set_xlabel("optimizer step (0: untrained)" if count > 1 else "one snapshot, at this optimizer step")
+
+
+def label_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+    """Names points, each where it covers no other name; a name that fits nowhere is left out."""
+    figure = axes.get_figure(root=True)
+    engine = figure.get_layout_engine() if figure is not None else None
+    if figure is not None and engine is not None and points:
+        engine.execute(figure)  # places are known only once the layout is
+    taken: list[Any] = []
+    for text, place in points.items():
+        for dx, dy in ((6, 5), (-6, 5), (6, -11), (-6, -11), (0, 11), (0, -17), (15, -3), (-15, -3)):
+            side = "left" if dx > 0 else "right" if dx < 0 else "center"
+            note = axes.annotate(text, place, (dx, dy), textcoords="offset points", fontsize=8, ha=side)
+            box = note.get_window_extent().expanded(1.1, 1.1)
+            if not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                break
+            note.remove()
