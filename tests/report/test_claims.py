@@ -88,7 +88,15 @@ def test_every_sentence_is_given_again_by_what_is_stored(texts: list[Any], store
         claim = stored[one]
         numbers = {k: float("nan") if v is None else v for k, v in claim["numbers"].items()}
         template = claim["yes"] if claim["shown"] or claim["describes"] else claim["no"]
-        assert fill(template, numbers) == text
+        said = fill(template, numbers)
+        assert said[0].upper() + said[1:] == text
+
+
+def test_every_sentence_begins_with_a_capital_or_a_number(texts: list[Any], page: Path) -> None:
+    assert not [text for _, text in sentences(texts) if text[0].islower()]
+    calls = re.findall(r"<li data-claim=[^>]*>[^<]*?: ([^<]*) <code>", page.read_text("utf-8"))
+    assert len(calls) > 3
+    assert not [text for text in calls if text[0].islower()]
 
 
 def test_every_verdict_is_that_of_its_claim(texts: list[Any], stored: dict[str, Any]) -> None:

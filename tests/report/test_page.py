@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xarray as xr
 
 import neural_microscope as nm
 from neural_microscope.analysis.findings import findings, headlines
 from neural_microscope.analysis.look import FirstLook
 from neural_microscope.errors import RunError
-from neural_microscope.phantoms import Instrument, calibrate
+from neural_microscope.measure import EMPTY_KINDS
+from neural_microscope.phantoms import Instrument, calibrate, page_rate
 from neural_microscope.report import compose, tables
 
 
@@ -106,6 +108,27 @@ def test_networks_stand_side_by_side_and_calibration_where_it_is_given(
         compose(only, tmp_path / "c.html", calibration=calibrate([toy], empties=3)).read_text("utf-8")
     ).words
     assert "1 of 1 instruments recover a truth that was planted" in words
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_first_screen_says_the_rate_of_pages_with_a_false_claim_where_the_record_holds_pages(
+    looks: list[FirstLook], tmp_path: Path
+) -> None:
+    toy = Instrument("toy", "none", "two", "nothing", lambda seed: (2.0, 2.0), 0.1, lambda seed: False)
+    instruments, only = calibrate([toy], empties=3), [bare(looks[0])]
+    counted = xr.Dataset(
+        {"pages": ("kind", [4, 3, 2, 1]), "pages_false": ("kind", [1, 0, 2, 0])}, {"kind": list(EMPTY_KINDS)}
+    )
+    record = instruments.merge(counted, combine_attrs="override")
+
+    def first_screen(calibration: xr.Dataset) -> str:
+        text = compose(only, tmp_path / "page.html", calibration=calibration).read_text("utf-8")
+        return text[text.index("<header>") : text.index("</header>")]
+
+    said = first_screen(record)
+    assert page_rate(record).startswith("3 of 10 pages")
+    assert f'<li data-claim="calibration/pages-with-a-false-claim"><strong class="sentence">{page_rate(record)}' in said
+    assert "calibration/" not in first_screen(instruments), "instruments are no rate of pages"
 
 
 def test_links_of_the_page_lead_somewhere_on_it(outline: Outline) -> None:

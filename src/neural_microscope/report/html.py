@@ -26,13 +26,18 @@ def verdict(claim: Claim) -> str:
     return f'<span class="verdict {claim.verdict.replace(" ", "-")}">{claim.verdict}</span>'
 
 
+def sentence(claim: Claim) -> str:
+    """The claim's sentence as a page prints it: escaped, with a capital letter first."""
+    return escape(claim.sentence[:1].upper() + claim.sentence[1:])
+
+
 def told(claim: Claim, tag: str = "li", *, whole: bool = False, where: bool = True) -> str:
     """A claim as an element that names it: where, the sentence, the verdict; as a ``whole`` also its evidence and its seeds."""
     place = f'<span class="where">{escape(claim.where)}:</span> ' if where and claim.where else ""
     reasons = " ".join([claim.reasons] + ([claim.replicated] if len(claim.seeds) > 1 else [])) if whole else ""
     small = f' <span class="reasons quiet">{escape(reasons)}</span>' if reasons else ""
     mark = "" if claim.describes else f" {verdict(claim)}"
-    return f'<{tag} data-claim="{escape(claim.id)}">{place}<strong class="sentence">{escape(claim.sentence)}</strong>{mark}{small}</{tag}>'
+    return f'<{tag} data-claim="{escape(claim.id)}">{place}<strong class="sentence">{sentence(claim)}</strong>{mark}{small}</{tag}>'
 
 
 def stored(claims: Iterable[Claim]) -> str:

@@ -13,9 +13,10 @@ from ..analysis.findings import headlines
 from ..analysis.look import FirstLook, LayerLook, Pair
 from ..claim import Claim, fill
 from ..measure import Measure, on_pages, rules
+from ..phantoms.calibration import RATE
 from . import tables
 from .drawing import Drawn, draw
-from .html import escape, folded, scrolling, stored, told, verdict
+from .html import escape, folded, scrolling, sentence, stored, told, verdict
 
 PARTS = {"training": "Training and predictions", "layers": "Layers", "units": "Units", "side": "Side by side"}
 DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "KMNIST", "digits": "scikit-learn's digits"}
@@ -87,7 +88,7 @@ def head(page: Page) -> str:
     notes = sorted({look.run.description["data"]["note"] for look in page.looks} - {""})
     loud = "".join(f'<p class="loud">{escape(note)}</p>' for note in notes)
     first = [c for c in page.claims if c.rule in (GENERAL, "seeds")]
-    rate = [c for c in page.claims if c.network == "calibration"][:1]
+    rate = [c for c in page.claims if c.rule == RATE]
     sections = {
         "found": "Shown",
         "not-shown": "Looked for and not shown",
@@ -109,7 +110,7 @@ def found(page: Page) -> str:
     shown = [c for c in headlines(page.claims) if c.shown]
     nothing = "<p>Nothing that was asked came out beyond its null.</p>"
     calls = "".join(
-        f'<li data-claim="{escape(c.id)}">{escape(f"{c.where}: {c.sentence}")} <code>{escape(c.call)}</code></li>'
+        f'<li data-claim="{escape(c.id)}">{escape(c.where)}: {sentence(c)} <code>{escape(c.call)}</code></li>'
         for c in headlines(page.claims)
         if c.call
     )
