@@ -10,12 +10,13 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 import xarray as xr
 
 from .claim import Claim
+from .data import ImageSet
 from .errors import MicroscopeError, unknown
 
 DECLARED, ALLOWED = 0.05, 0.09
@@ -120,7 +121,9 @@ class Measure:
     title: str
     """In the field's words."""
     null: str
-    """What it gives where there is nothing to find, or that it is a description."""
+    """What it gives where there is nothing to find, or that it is a description. ``{draws}`` in these words, those of the interval and
+    the source stands for the argument of this name.
+    """
     replicates: str
     """The unit of replication."""
     interval: str
@@ -267,9 +270,21 @@ class Measure:
 
         return keep
 
+    def explained(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """What a result says of itself: its null, interval and source in words, the seed, the hook point, and how many examples it saw."""
+        said = {word: getattr(self, word).format_map(arguments) for word in ("null", "interval", "source")}
+        said |= {word: arguments[word] for word in ("seed",) if word in arguments}
+        arrays = [one for one in arguments.values() if isinstance(one, xr.DataArray)]
+        sizes = [one.sizes["example"] for one in arrays if "example" in one.dims]
+        sizes += [len(one) for one in arguments.values() if isinstance(one, ImageSet)]
+        point = arguments.get("hook_point") or next((one.name for one in arrays if one.name), "")
+        return said | {"hook_point": point} | ({"n_examples": sizes[0]} if sizes else {})
+
     def row(self) -> str:
         """Its line in the tables of the documentation."""
-        return f"| `{self.function.__name__}` | {self.null} | {self.replicates} | {self.interval} | {self.family} |"
+        parameters = inspect.signature(self.function).parameters
+        words = self.explained({name: one.default for name, one in parameters.items()})
+        return f"| `{self.function.__name__}` | {words['null']} | {self.replicates} | {words['interval']} | {self.family} |"
 
 
 MEASURES: dict[str, Measure] = {}
@@ -277,12 +292,25 @@ MEASURES: dict[str, Measure] = {}
 
 
 def measure(area: str, **words: Any) -> Callable[[Function], Function]:
-    """Registers a function as a measure of an area; it stays the function that it is. The words are the fields of `Measure`."""
+    """Registers a function as a measure of an area. The words are the fields of `Measure`; a result that does not say in its attrs what
+    they tell (`Measure.explained`) is given it.
+    """
 
     def make(function: Function) -> Function:
-        made = Measure(function, area, **words)
+        signature = inspect.signature(function)
+
+        @wraps(function)
+        def explaining(*args: Any, **options: Any) -> Any:
+            result = function(*args, **options)
+            if not isinstance(result, xr.Dataset | xr.DataArray):
+                return result
+            given = signature.bind(*args, **options)
+            given.apply_defaults()
+            return result.assign_attrs(made.explained(given.arguments) | result.attrs)
+
+        made = Measure(explaining, area, **words)
         MEASURES[made.name] = made
-        return function
+        return cast(Function, explaining)
 
     return make
 
