@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neural_microscope.scalar.layout import _apart, _crossings, layered
+from neural_microscope.scalar.layout import _apart, layered
 
 NODE, WIRE = 40.0, 14.0
 
@@ -84,11 +84,6 @@ def test_a_node_stands_midway_between_its_inputs_where_there_is_room() -> None:
     y = {node: height for (node, _), height in layout.y.items()}
     for node, (a, b) in {2: (0, 1), 5: (3, 4), 6: (2, 5)}.items():
         assert y[node] == pytest.approx((y[a] + y[b]) / 2)
-
-
-def test_crossings_are_counted_pair_by_pair() -> None:
-    links = [((0, 0), (3, 1)), ((1, 0), (2, 1)), ((0, 0), (2, 1))]
-    assert _crossings([[(0, 0), (1, 0)], [(2, 1), (3, 1)]], links) == 1
 
 
 @given(

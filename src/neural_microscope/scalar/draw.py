@@ -40,32 +40,27 @@ text-anchor: middle; fill: #1c1e21; }}
 """
 
 
-@dataclass(frozen=True, repr=False)
-class Drawing:
+class Drawing(str):
     """An SVG picture: notebooks show it, ``str`` gives its text, ``save`` writes it."""
 
-    svg: str
-
-    def __str__(self) -> str:
-        return self.svg
+    __slots__ = ()
 
     def __repr__(self) -> str:
-        return f"Drawing, {len(self.svg):,} characters of SVG"
+        return f"Drawing, {len(self):,} characters of SVG"
 
     def _repr_svg_(self) -> str:
-        return self.svg
+        return str(self)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         path = Path(path)
-        path.write_text(self.svg, encoding="utf-8")
+        path.write_text(self, encoding="utf-8")
         return path
 
 
-def draw_graph(root: Value, path: str | os.PathLike[str] | None = None, max_nodes: int = 200) -> Drawing:
+def draw_graph(root: Value, max_nodes: int = 200) -> Drawing:
     """The drawing of everything ``root`` was computed from, with each value's data and gradient.
 
-    With ``path`` it is saved as well. Numbers have four decimals, or an exponent below 0.0001 and from 100,000 on.
-    More than ``max_nodes`` values raise a ValueError.
+    Numbers have four decimals, or an exponent below 0.0001 and from 100,000 on. More than ``max_nodes`` values raise a ValueError.
     """
     if not isinstance(root, Value):
         raise TypeError(f"draw_graph takes one Value; came {type(root).__name__}. From a list, take one: outputs[0]")
@@ -75,10 +70,7 @@ def draw_graph(root: Value, path: str | os.PathLike[str] | None = None, max_node
             f"{len(values):,} values came, and max_nodes is {max_nodes:,}; "
             "draw a smaller expression (one neuron, one example) or raise max_nodes"
         )
-    drawing = Drawing(_svg(values))
-    if path is not None:
-        drawing.save(path)
-    return drawing
+    return Drawing(_svg(values))
 
 
 def _svg(values: list[Value]) -> str:

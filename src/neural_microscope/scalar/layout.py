@@ -7,7 +7,7 @@ passage takes up room like a thin node. A *vertex* is both: the pair (node, colu
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -32,13 +32,19 @@ def layered(inputs: Sequence[Sequence[int]], node_height: float = 1.0, wire_heig
     """
     column = _columns(inputs)
     links = _links(inputs, column)
-    vertices = {vertex for link in links for vertex in link} | {(node, column[node]) for node in range(len(inputs))}
     rows: list[list[Vertex]] = [[] for _ in range(max(column) + 1)]
-    for vertex in sorted(vertices):
+    for vertex in sorted({(node, column[node]) for node in range(len(inputs))}.union(*links)):
         rows[vertex[1]].append(vertex)
-    height = {vertex: node_height if column[vertex[0]] == vertex[1] else wire_height for vertex in vertices}
-    rows = _with_few_crossings(rows, links)
-    return Layout(column, _heights(rows, links, height), links)
+    y: dict[Vertex, float] = {}
+    for row in rows:
+        y |= _evenly(row, node_height)
+    for row, wanted in _to_and_fro(rows, links, y, SWEEPS - 1):  # the order, so that few wires cross
+        row.sort(key=wanted.__getitem__)
+        y |= _evenly(row, node_height)
+    for row, wanted in _to_and_fro(rows, links, y, SWEEPS):  # the heights
+        heights = [node_height if column[node] == c else wire_height for node, c in row]
+        y |= zip(row, _apart([wanted[vertex] for vertex in row], heights), strict=True)
+    return Layout(column, y, links)
 
 
 def _columns(inputs: Sequence[Sequence[int]]) -> list[int]:
@@ -58,61 +64,22 @@ def _links(inputs: Sequence[Sequence[int]], column: list[int]) -> list[tuple[Ver
     return list(links)
 
 
-def _neighbours(links: list[tuple[Vertex, Vertex]]) -> tuple[dict[Vertex, list[Vertex]], dict[Vertex, list[Vertex]]]:
-    """The vertices to the left and to the right of each vertex."""
-    left, right = defaultdict(list), defaultdict(list)
+def _evenly(row: list[Vertex], height: float) -> dict[Vertex, float]:
+    return {vertex: (i - (len(row) - 1) / 2) * height for i, vertex in enumerate(row)}
+
+
+def _to_and_fro(
+    rows: list[list[Vertex]], links: list[tuple[Vertex, Vertex]], y: dict[Vertex, float], sweeps: int
+) -> Iterator[tuple[list[Vertex], dict[Vertex, float]]]:
+    """Each column with the mean height of its vertices' neighbors in the column before it, by turns from the right and the left."""
+    neighbors: tuple[dict[Vertex, list[Vertex]], ...] = (defaultdict(list), defaultdict(list))
     for a, b in links:
-        left[b].append(a)
-        right[a].append(b)
-    return left, right
-
-
-def _with_few_crossings(rows: list[list[Vertex]], links: list[tuple[Vertex, Vertex]]) -> list[list[Vertex]]:
-    """The best order that sorting each column by the mean place of its neighbours, to and fro, comes across."""
-    left, right = _neighbours(links)
-    best, fewest = rows, _crossings(rows, links)
-    for sweep in range(SWEEPS):
-        place = _places(rows)
-        rows = [list(row) for row in rows]
+        neighbors[0][a].append(b)
+        neighbors[1][b].append(a)
+    for sweep in range(sweeps):
         for row in rows if sweep % 2 else reversed(rows):
-            side = left if sweep % 2 else right
-            mean = {vertex: _mean([place[other] for other in side[vertex]], place[vertex]) for vertex in row}
-            row.sort(key=mean.__getitem__)
-            place |= _places([row])
-        crossings = _crossings(rows, links)
-        if crossings < fewest:
-            best, fewest = rows, crossings
-    return best
-
-
-def _places(rows: list[list[Vertex]]) -> dict[Vertex, float]:
-    return {vertex: i - (len(row) - 1) / 2 for row in rows for i, vertex in enumerate(row)}
-
-
-def _mean(numbers: Sequence[float], default: float) -> float:
-    return sum(numbers) / len(numbers) if numbers else default
-
-
-def _crossings(rows: list[list[Vertex]], links: list[tuple[Vertex, Vertex]]) -> int:
-    place = _places(rows)
-    gaps: dict[int, list[tuple[float, float]]] = defaultdict(list)
-    for a, b in links:
-        gaps[a[1]].append((place[a], place[b]))
-    return sum((a - c) * (b - d) < 0 for gap in gaps.values() for i, (a, b) in enumerate(gap) for c, d in gap[:i])
-
-
-def _heights(
-    rows: list[list[Vertex]], links: list[tuple[Vertex, Vertex]], height: dict[Vertex, float]
-) -> dict[Vertex, float]:
-    """Each vertex as near the mean of its neighbours as the order and the heights in its column allow."""
-    left, right = _neighbours(links)
-    y = {vertex: place * max(height.values()) for vertex, place in _places(rows).items()}
-    for sweep in range(SWEEPS):
-        for row in rows if sweep % 2 else reversed(rows):
-            side = left if sweep % 2 else right
-            wanted = [_mean([y[other] for other in side[vertex]], y[vertex]) for vertex in row]
-            y |= zip(row, _apart(wanted, [height[vertex] for vertex in row]), strict=True)
-    return y
+            near = {vertex: [y[other] for other in neighbors[sweep % 2][vertex]] for vertex in row}
+            yield row, {vertex: sum(ys) / len(ys) if ys else y[vertex] for vertex, ys in near.items()}
 
 
 def _apart(wanted: list[float], heights: list[float]) -> list[float]:
