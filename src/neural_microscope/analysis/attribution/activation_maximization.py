@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +14,10 @@ from torch import Tensor, nn
 
 from ...errors import DataError, HookError
 from ...hooks import evaluation, hooked
-from ...measure import measure
+from ...measure import measure, of
+from ...models import MLP
 from ...statistics import beside, random_directions
+from .planted import POINT, first, network, random_images
 from .random_weights import random_networks
 from .target import BATCH, Images, by_unit, tensor
 
@@ -176,3 +179,38 @@ class _Layer:
             reached = (self.read(found).double().cpu().numpy() * directions).sum(1)
         reach = (reached - mean) / np.where(best > mean, best - mean, np.nan)
         return found[:, 0].cpu().numpy(), reached, reach
+
+
+# Its phantom.
+
+
+def _whitest(model: MLP, images: Tensor, hook_point: str, unit: int, *settings: Any) -> float:
+    """The highest that a linear unit can be."""
+    weight, bias = first(model)
+    return float((weight[unit].clip(0).sum() + bias[unit]).detach())
+
+
+@of(activation_maximization).calibrated_on(
+    "a linear unit: the sum of its positive weights",
+    _whitest,
+    1e-9,
+    empty="a unit that is a random direction; alarm: p < 0.05",
+    name="activation maximization",
+    unit="activation",
+    read="reached",
+    alarm="reach_shown",
+    l2=0,
+    tv=0,
+    jitter=0,
+)
+def _unit(seed: int, planted: bool) -> dict[str, Any]:
+    """A linear unit; or one with Gaussian weights, so that units are random directions themselves."""
+    if planted:
+        given = {"model": network(seed, 3), "images": random_images(seed), "hook_point": POINT, "unit": 1}
+        return given | {"seeds": (seed,), "steps": 32, "draws": 1}
+    model = network(seed, 12, side=4)
+    with torch.no_grad():
+        weight = first(model)[0]
+        weight.copy_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed)))
+    given = {"model": model, "images": random_images(seed, 12, 4), "hook_point": POINT, "unit": 0}
+    return given | {"seeds": (seed,), "steps": 2, "learning_rate": 0.5}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 import xarray as xr
-from torch import nn
+from torch import Tensor, nn
 
 from ...errors import HookError
-from ...measure import measure
+from ...measure import measure, of
+from .planted import random_images, seen
 from .target import Images, Target, subject
 
 
@@ -47,3 +48,37 @@ def grad_cam(
         heat = nn.functional.interpolate(heat, explained.pixels.shape[2:], mode="bilinear", align_corners=False)
     source = "Selvaraju et al. 2017: ReLU(sum_k alpha_k A_k), alpha_k the spatial mean of df/dA_k"
     return explained.table(heat, torch.cat(value), explained.unit, source, maps_of=hook_point)
+
+
+# Its phantom.
+
+
+def _activation_map(model: nn.Module, images: Tensor, hook_point: str) -> float:
+    """The highest value of the class activation map, over the number of places."""
+    held = model.get_submodule("1")(model.get_submodule("0")(images))
+    cam = torch.einsum("k,ekrc->erc", model.get_parameter("4.weight")[0], held).relu()
+    return float(cam.max().detach() / images[0].numel())
+
+
+@of(grad_cam).calibrated_on(
+    "convolution, global average pooling, linear: the class activation map",
+    _activation_map,
+    1e-12,
+    empty="a network whose last layer reads nothing; alarm: a map that is not 0",
+    name="Grad-CAM",
+    read=lambda found: found["attribution"].max(),
+    alarm=seen,
+    target=0,
+    upsample=False,
+)
+def _pooled(seed: int, planted: bool) -> tuple[nn.Module, Tensor, str]:
+    model = nn.Sequential(
+        nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)
+    )
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+        head = model.get_parameter("4.weight")
+        head.copy_(head.abs() * planted)
+    return model.double(), random_images(seed, 1), "1.hook_out"

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from ... import named
 from ...errors import DataError
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import ONE_NETWORK, Side, beside, bootstrap_mean, null_band
+from .gradients import gradient_times_input
+from .planted import POINT, SIDE, network, random_images
 from .target import BATCH, Baseline, Images, Subject, Target, absent, subject
 
 
@@ -158,4 +160,43 @@ def _tables(
             interval=bootstrap_mean(areas[0], seed=seed),
             family=False,
         ),
+    }
+
+
+# Phantoms.
+
+
+def _reads(way: str) -> Any:
+    def area(model: nn.Module, images: Tensor, parts: xr.DataArray, target: Target, steps: int) -> float:
+        """The area in closed form as the parts of a linear unit go, or come back, the largest first."""
+        value = float(gradient_times_input(model, images, target=target)["value"][0])
+        gone = np.append(0, -np.sort(-parts.values.flatten()).cumsum())
+        left = value + (gone - gone[-1] if way == "insertion" else -gone)
+        return float((left[1:] + left[:-1]).mean() / 2)
+
+    return of(deletion_insertion).calibrated_on(
+        "a linear unit: sums of its sorted parts",
+        area,
+        1e-12,
+        empty="a random map; alarm: p < 0.05 against random orders",
+        name=f"{way} curve (area)",
+        unit="activation",
+        read=f"{way}_mean",
+    )
+
+
+@_reads("insertion")
+@_reads("deletion")
+def _parts(seed: int, planted: bool) -> dict[str, Any]:
+    if planted:
+        model, x, target = network(seed, 3), random_images(seed, 1), (POINT, 0)
+        parts = gradient_times_input(model, x, target=target)["attribution"]
+        return {"model": model, "images": x, "attribution": parts, "target": target, "steps": SIDE**2}
+    noise = np.random.default_rng([seed, 1]).normal(size=(2, 4, 4))
+    return {
+        "model": network(seed, side=4),
+        "images": random_images(seed, 2, 4),
+        "attribution": xr.DataArray(noise, dims=("example", "row", "col")),
+        "target": 0,
+        "steps": 6,
     }

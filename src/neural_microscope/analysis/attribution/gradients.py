@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import xarray as xr
-from torch import nn
+from torch import Tensor, nn
 
 from ...errors import DataError
-from ...measure import measure
+from ...measure import measure, of
+from .planted import READS_NOTHING, network, random_images, reader, reads_the_patch, seen
 from .target import BATCH, Baseline, Images, Target, absent, subject
 
 
@@ -155,3 +157,41 @@ def _rule(rule: str, steps: int) -> tuple[list[float], list[float]]:
 
 def _words(baseline: Baseline) -> str:
     return baseline if isinstance(baseline, str) else "an image" if np.ndim(baseline) else f"{float(baseline):g}"
+
+
+# Phantoms.
+
+
+reads_the_patch(saliency, "saliency")
+reads_the_patch(smooth_grad, "SmoothGrad", n=5, seed=0)
+
+
+def _rise(model: nn.Module, images: Tensor) -> float:
+    """f(x) - f(black)."""
+    with torch.no_grad():
+        return float(model(images)[0, 0] - model(0 * images)[0, 0])
+
+
+def _adds_up(method: Callable[..., xr.Dataset], name: str, planted: str, tolerance: float) -> Any:
+    return of(method).calibrated_on(
+        planted,
+        _rise,
+        tolerance,
+        empty=READS_NOTHING,
+        name=f"{name} (sum)",
+        unit="logit",
+        read=lambda found: found["attribution"].sum(),
+        alarm=seen,
+        target=0,
+    )
+
+
+@_adds_up(gradient_times_input, "gradient × input", "a ReLU network without biases, where the sum is the logit", 1e-12)
+def _without_biases(seed: int, planted: bool) -> tuple[nn.Module, Tensor]:
+    return (network(seed, 8, bias=False), random_images(seed, 1)) if planted else reader(seed, planted)
+
+
+@_adds_up(integrated_gradients, "integrated gradients", "a tanh network, where the sum is f(x) - f(black)", 1e-9)
+def _smooth(seed: int, planted: bool) -> tuple[nn.Module, Tensor]:
+    """A smooth network, where the quadrature converges fast."""
+    return (network(seed, 8, activation="tanh"), random_images(seed, 1)) if planted else reader(seed, planted)

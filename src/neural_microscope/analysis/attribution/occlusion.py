@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from ... import named
 from ...errors import DataError
 from ...hooks import evaluation, hooked
-from ...measure import measure
+from ...measure import measure, of
 from ...models import MLP
+from .planted import first, network, reads_the_patch
 from .target import BATCH, Baseline, Images, Target, absent, by_unit, subject
 
 
@@ -136,3 +137,30 @@ def _path_product(model: nn.Module, hook_point: str) -> dict[str, Tensor]:
 def _number(hook_point: str) -> int:
     """Of ``layers.3.hook_post`` 3; -1 for the input, which no weights lead to."""
     return int(hook_point.split(".")[1]) if hook_point.startswith("layers.") else -1
+
+
+# Phantoms.
+
+
+reads_the_patch(occlusion, "occlusion", patch=1)  # larger patches would smear over the patch's edge
+
+
+@of(single_pixels).calibrated_on(
+    "a network with every ReLU open: W2 W1",
+    lambda model, hook_point: float(_path_product(model, hook_point)["path_product"][1, 8]),
+    1e-12,
+    empty="a network with every unit off; alarm: any response",
+    name="single lit pixels",
+    unit="activation",
+    read=lambda found: (found["response"] - found["black"])[1].values.flat[8],
+    alarm=lambda found: (found["response"] != found["black"]).any(),
+)
+def _open(seed: int, planted: bool) -> tuple[MLP, str]:
+    """A network without biases and with weights above 0; or with every first unit off."""
+    model = network(seed, 4, 3)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(parameter.abs() if name.endswith("weight") else torch.zeros_like(parameter))
+        if not planted:
+            first(model)[1].fill_(-1000)
+    return model, "layers.1.hook_post"

@@ -6,15 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 from scipy.ndimage import sobel
-from scipy.stats import rankdata
-from torch import nn
+from scipy.stats import rankdata, spearmanr
+from torch import Tensor, nn
 
 from ...errors import DataError
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import ONE_NETWORK, beside, bootstrap_mean, null_band
-from .random_weights import cascade, layers, random_networks
+from .gradients import saliency
+from .planted import PATCH, SIDE, network, random_images
+from .random_weights import cascade, fresh, layers, random_networks
 from .target import Images, Target, subject
 
 Method = Callable[..., xr.Dataset]
@@ -81,8 +84,7 @@ def _outside(maps: np.ndarray) -> np.ndarray:
     for sign in (1, -1):
         second, first = np.partition(sign * maps, -2, 0)[-2:]
         winner = np.where(first > second, (sign * maps).argmax(0), -1)
-        for network in range(len(maps)):
-            count[network] += (winner == network).sum((1, 2))
+        count += (winner == np.arange(len(maps))[:, None, None, None]).sum((2, 3))
     return count
 
 
@@ -216,3 +218,65 @@ def _ranks(maps: np.ndarray) -> np.ndarray:
 
 def _correlation(ranks: np.ndarray, others: np.ndarray) -> np.ndarray:
     return (ranks * others).sum(1)
+
+
+# Phantoms.
+
+
+def _weights(model: nn.Module, target: int = 0) -> np.ndarray:
+    """Those that a linear network gives the pixels."""
+    (weights,) = (parameter for name, parameter in model.named_parameters() if name.endswith("weight"))
+    return weights[target].numpy(force=True)
+
+
+def _weights_as_map(model: nn.Module, images: Tensor, *, target: int) -> xr.Dataset:
+    """The gradient of a linear network's logit, read off its weights."""
+    maps = np.broadcast_to(_weights(model, target).reshape(images.shape[2:]), images[:, 0].shape)
+    return xr.Dataset({"attribution": (("example", "row", "col"), maps)})
+
+
+def _ink(model: nn.Module, images: Tensor, *, target: int) -> xr.Dataset:
+    """A map that asks no network."""
+    return xr.Dataset({"attribution": (("example", "row", "col"), images[:, 0].numpy())})
+
+
+@of(against_untrained).calibrated_on(
+    "a linear network that reads 4 of 36 pixels",
+    4 / SIDE**2,
+    1e-12,
+    empty="a network with random weights; alarm: p < 0.05",
+    name="map against random networks (share outside)",
+    read="mean_outside",
+    target=0,
+)
+def _of_patch(seed: int, planted: bool) -> tuple[Method, nn.Module, Tensor]:
+    if not planted:  # PyTorch's own initialization, quick to copy
+        model = fresh(nn.Sequential(nn.Flatten(), nn.Linear(SIDE**2, 2)), seed).double()
+        return _weights_as_map, model, random_images(seed, 1)
+    linear = network(seed)
+    with torch.no_grad():
+        linear.output.weight[:] = 0
+        linear.output.weight.view(2, SIDE, SIDE)[(slice(None), *PATCH)] = 1
+    return _weights_as_map, linear, random_images(seed)
+
+
+def _likeness(method: Method, model: nn.Module, images: Tensor, draws: int, seed: int) -> float:
+    """The rank correlation of a linear network's weights and a random one's."""
+    (other,) = random_networks(model, draws, seed)
+    return float(spearmanr(_weights(model), _weights(other)).statistic)
+
+
+@of(sanity_check).calibrated_on(
+    "two linear networks: the rank correlation of their weights",
+    _likeness,
+    1e-12,
+    empty="a map of the image alone; alarm: said to depend on the weights",
+    name="cascading randomisation",
+    read="similarity",
+    alarm=lambda found: not found["insensitive"],
+    target=0,
+)
+def _of_weights(seed: int, planted: bool) -> dict[str, Any]:
+    if planted:
+        return {"method": saliency, "model": network(seed), "images": random_images(seed), "draws": 1, "seed": seed}
+    return {"method": _ink, "model": network(seed, side=4), "images": random_images(seed, 2, 4), "draws": 3}
