@@ -12,13 +12,16 @@ import xarray as xr
 from scipy import stats
 from torch import Tensor, nn
 
+from ...config import CNNConfig
 from ...data import ImageSet
 from ...errors import DataError, unknown
 from ...hooks import evaluation, hooked
-from ...measure import measure
+from ...measure import measure, of
+from ...models import CNN
 from ...statistics import INTERVAL, ONE_NETWORK, Law, beside, bootstrap_mean
 from .directions import Directions, Within, losses, losses_of, right
 from .downstream import BATCH, Downstream, batches, numbers, unit_values
+from .planted import FEW, LAST, LAYER, UNITS, coded, dies, images, one_reader, random, silent
 
 Method = Literal["zero", "mean", "resample"]
 METHODS = ("zero", "mean", "resample")
@@ -188,3 +191,87 @@ def _signs(right: np.ndarray) -> Law:
     step = np.sqrt((right**2).sum(1) / np.maximum(n, 1)) / right.shape[1]
     low, high = (step * (2 * stats.binom.ppf(end / 100, n, 0.5) - n) for end in INTERVAL)
     return Law(low, high, stats.binom.sf(lost - 1, n, 0.5))
+
+
+@of(ablate_all).on("layer")
+def _effects(at: Any) -> xr.Dataset:
+    return ablate_all(at.model, at.run.probe, at.hook_point)
+
+
+of(ablate_all).picture(
+    "ablation",
+    "What ablating each unit alone adds to the loss, with intervals over images. Which of them matter is said in the table of units: that "
+    "takes more than lying above this band.",
+    part="units",
+)
+
+# Phantoms.
+
+
+@of(ablate_all).calibrated_on(
+    "a unit that alone tells two classes apart; its cost in closed form",
+    (dies(-6) - dies(6)) / 2,
+    1e-12,
+    empty="a layer of dead units; alarm: any change that is not 0",
+    alarm="loss_change",
+    name="ablation (loss added)",
+    unit="nat",
+    draws=1,
+)
+def _cost(seed: int, planted: bool) -> tuple[Any, ...]:
+    """Without unit 0 every image gets the logits 3 and -3: class 1 then loses, class 0 as before."""
+    return (one_reader(), coded(seed), LAYER) if planted else (silent(seed), images(seed), LAYER)
+
+
+def _reads(name: str, planted: str, empty: str, unit: str, **settings: Any) -> Any:
+    return of(ablate_all).calibrated_on(
+        f"a {planted}",
+        1,
+        0,
+        empty=f"{empty}; alarm: q < 0.05 for a {unit}",
+        read=lambda found: found["loss_increase_shown"].sum(),
+        name=name,
+        unit=f"{unit.split()[0]}s",
+        draws=199,
+        **settings,
+    )
+
+
+READER, ISOTROPIC = "unit that alone tells two classes apart among eight", "isotropic random weights and labels"
+
+
+@_reads("ablation against random directions", READER, ISOTROPIC, "unit")
+@_reads("ablation against directions within the orthant", READER, ISOTROPIC, "unit", within="orthant")
+@of(ablate_all).calibrated_on(
+    "a unit without which one of two classes is lost",
+    0.5,
+    0,
+    empty=f"{ISOTROPIC}; alarm: q < 0.05 for a unit",
+    read="accuracy_drop",
+    name="ablation (images lost)",
+    unit="share of images",
+    draws=1,
+)
+def _reader(seed: int, planted: bool) -> tuple[Any, ...]:
+    return (one_reader(), coded(seed), LAYER) if planted else (random(seed), images(seed), LAYER)
+
+
+@_reads(
+    "ablation of channels against random mixes of channels",
+    "channel that alone tells two classes apart among four with the same map",
+    "an untrained network of two convolutions",
+    "channel of the second",
+)
+def _channels(seed: int, planted: bool) -> tuple[Any, ...]:
+    """Every channel holds the image, and channel 0 alone reaches the logits: ± 6 * (pixel 0 - 1/2)."""
+    pixels, channels = (UNITS, (FEW,)) if planted else (2 * UNITS, (FEW, FEW))
+    model = CNN(CNNConfig(image_shape=(1, pixels), classes=2, channels=channels, pool="none", head=()), seed=seed)
+    if not planted:
+        return model, images(seed, pixels), LAST
+    for parameter in model.double().parameters():
+        torch.nn.init.zeros_(parameter)
+    with torch.no_grad():
+        model.get_parameter("layers.0.conv.weight")[:, 0, 1, 1] = 1
+        model.get_parameter("output.weight")[:, 0] = torch.tensor([-6, 6])
+        model.get_parameter("output.bias").copy_(torch.tensor([3, -3]))
+    return model, coded(seed), LAYER

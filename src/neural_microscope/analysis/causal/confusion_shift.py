@@ -13,10 +13,13 @@ from torch import Tensor, nn
 from ...data import ImageSet
 from ...errors import DataError
 from ...hooks import HookedModel, NamesFilter, evaluation, hooked
-from ...measure import measure
+from ...interventions import zero
+from ...measure import measure, of
 from ...statistics import beside
 from .dose import random_sets
 from .downstream import BATCH, batches, logits_of, numbers, tensors
+from .planted import EXAMPLES, LAYER, MANY, coded, one_reader, random
+from .planted import images as noise
 
 
 @measure(
@@ -104,3 +107,19 @@ def _table(shift: np.ndarray, moved: float, null: np.ndarray, away: np.ndarray) 
             **beside("moved", moved, away, units="share of images", family=False),
         }
     )
+
+
+@of(confusion_shift).calibrated_on(
+    "a unit without which all images of one class are read as the other",
+    EXAMPLES / 2,
+    0,
+    empty="one of 45 units that are all alike; alarm: p < 0.05 for the images moved",
+    read=lambda found: found["shift"][1, 0],
+    alarm="moved_shown",
+    name="confusion shift",
+    unit="images",
+)
+def _class_lost(seed: int, planted: bool) -> tuple[Any, ...]:
+    if planted:
+        return one_reader(MANY), coded(seed, MANY), [(LAYER, zero(unit=0))]
+    return random(seed, MANY), noise(seed, MANY), [(LAYER, zero(unit=seed % MANY))]

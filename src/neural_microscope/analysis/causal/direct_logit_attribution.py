@@ -13,10 +13,12 @@ from ...axes import of_activation
 from ...data import ImageSet
 from ...errors import HookError
 from ...hooks import HookedModel, evaluation, hooked
-from ...measure import measure
+from ...measure import measure, of
 from ...models import Network
 from ...statistics import beside, shuffles
 from .downstream import BATCH, logits_of, numbers, refuse_diverged, tensors
+from .planted import FEW, LAYER, coded, one_reader, random, silent
+from .planted import images as noise
 
 
 @measure(
@@ -107,3 +109,33 @@ def _evidence(
     value = difference(images.labels)
     null = np.stack([difference(fake) for fake in shuffles(images.labels, draws, seed)])
     return beside("evidence", value, null, (axis, "class"), side="both", units="logit")
+
+
+@of(direct_logit_attribution).calibrated_on(
+    "the logits of a random network",
+    lambda model, images, _: model(images.tensor().double()).detach()[0, 0],
+    1e-12,
+    empty="a layer of dead units; alarm: any contribution that is not 0",
+    read=lambda found: (found["contribution"].sum("unit") + found["rest"])[0, 0],
+    alarm="contribution",
+    name="direct logit attribution (sum)",
+    unit="logit",
+    draws=1,
+)
+def _sum(seed: int, planted: bool) -> tuple[Any, ...]:
+    return (random if planted else silent)(seed), noise(seed), LAYER
+
+
+@of(direct_logit_attribution).calibrated_on(
+    "a unit of value 1 in one class and 0 in the other, with weight 6",
+    6,
+    1e-12,
+    empty="random weights and labels; alarm: q < 0.05 for a unit and a class",
+    read=lambda found: found["evidence"][0, 1],
+    alarm="evidence_shown",
+    name="direct logit attribution (evidence)",
+    unit="logit",
+    draws=199,
+)
+def _witness(seed: int, planted: bool) -> tuple[Any, ...]:
+    return (one_reader(FEW), coded(seed, FEW), LAYER) if planted else (random(seed, FEW), noise(seed, FEW), LAYER)

@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from ...data import ImageSet
 from ...hooks import evaluation, hooked
-from ...measure import measure
+from ...measure import measure, of
+from ...models import MLP
 from ...statistics import ONE_NETWORK, Law, beside, mean_interval, sign_flips
 from .ablation import ROUNDING
 from .directions import losses
 from .downstream import BATCH, Downstream, batches, numbers
+from .planted import LAYER, UNITS, coded, dies, images, random, silent, wired
 
 NULL = "signs of the images' interactions flipped at random, in closed form"
 
@@ -104,3 +106,54 @@ def _judged(sums: np.ndarray, squares: np.ndarray, n: int) -> dict[str, Any]:
     p, reach = sign_flips(np.maximum(np.abs(sums) - n * ROUNDING, 0), squares)
     null = Law(-reach / n, reach / n, p)
     return beside("interaction", sums / n, null, "pair", units="nat", interval=mean_interval(sums, squares, n))
+
+
+# Phantoms.
+
+
+def _either() -> MLP:
+    """Units 0 and 1 both read pixel 0, and either is enough: logits ± (6 * min(1, unit 0 + unit 1) - 3)."""
+    first, either = np.eye(UNITS), np.zeros((2, UNITS))
+    first[1] = first[0]
+    either[:, :2] = 1
+    model = wired(first, either, np.array([[-6.0, 6.0], [6.0, -6.0]]), bias=np.array([3.0, -3.0]))
+    with torch.no_grad():
+        model.get_parameter("layers.1.linear.bias")[1] = -1  # relu(s) - relu(s - 1) is min(1, s)
+    return model
+
+
+@of(interactions).calibrated_on(
+    "two units that stand in for each other: nothing lost without one, all without both",
+    (dies(-6) - dies(6)) / 2,
+    1e-12,
+    empty="a layer of dead units; alarm: any interaction that is not 0",
+    read=lambda found: found["interaction"][0, 1],
+    alarm=lambda found: found["interaction"].fillna(0).any(),
+    name="interaction of two units",
+    unit="nat",
+)
+def _both(seed: int, planted: bool) -> tuple[Any, ...]:
+    """One of them gone changes nothing; both gone is as if pixel 0 were dark."""
+    return (_either(), coded(seed), LAYER) if planted else (silent(seed), images(seed), LAYER)
+
+
+@of(interactions).calibrated_on(
+    "the same pair among 28: it is claimed, and no other",
+    1,
+    0,
+    empty="a random network that all but tosses a coin, and random labels; alarm: q < 0.05 for a pair",
+    read=lambda found: np.argwhere(np.triu(found["interaction_shown"])).tolist() == [[0, 1]],
+    alarm="interaction_shown",
+    name="interaction that holds on other images",
+    unit="pairs",
+)
+def _undecided(seed: int, planted: bool) -> tuple[Any, ...]:
+    """Random, and all but even between the classes: with labels that nothing links to the images, two units interact on each
+    image, but as often to its good as to its harm.
+    """
+    if planted:
+        return _either(), coded(seed), LAYER
+    model = random(seed, UNITS, 4)
+    with torch.no_grad():
+        model.get_parameter("output.weight").mul_(0.01)
+    return model, images(seed), LAYER

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 import xarray as xr
@@ -10,9 +12,10 @@ from torch import nn
 
 from ...data import ImageSet
 from ...hooks import evaluation, hooked
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import Law, beside, mean_interval
 from .downstream import batches, numbers
+from .planted import LAYER, coded, images, one_reader, random
 
 
 @measure(
@@ -93,3 +96,21 @@ def mean_above_zero(each: np.ndarray) -> tuple[np.ndarray, Law, tuple[np.ndarray
     t = np.divide(mean, error, out=np.zeros_like(mean), where=error > 0)
     p = np.where(error > 0, stats.t.sf(t, n - 1), np.where(mean > 0, 0.0, 1.0)).clip(min=np.finfo(float).tiny)
     return mean, Law(-half, half, p), (low, high)
+
+
+@of(label_dependence).on("layer")
+def _dependence(at: Any) -> xr.Dataset:
+    return label_dependence(at.model, at.run.probe, at.hook_point)
+
+
+@of(label_dependence).calibrated_on(
+    "a unit whose ablation moves the logits of one class by 6 and -6",
+    3,
+    1e-12,
+    empty="random weights and labels; alarm: q < 0.05 for a unit",
+    read="loss_beyond_labels",
+    name="ablation and labels",
+    unit="nat",
+)
+def _coded(seed: int, planted: bool) -> tuple[Any, ...]:
+    return (one_reader(), coded(seed), LAYER) if planted else (random(seed), images(seed), LAYER)

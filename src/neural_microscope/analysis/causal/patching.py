@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from ...data import ImageSet
 from ...hooks import evaluation, hooked
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import beside, bootstrap
 from .directions import IMAGES, Directions, Within
 from .downstream import Downstream, downstream, numbers
 from .pairs import SHARE, Metric, Pairs, attrs, by_pair, joined, pairs, per_unit, share_interval, share_of
+from .planted import FEW, LAYER, coded_pair, one_reader, pair, random, silent
 
 PATCHING = "activation patching, (patched - corrupted) / (clean - corrupted)"
 
@@ -191,3 +192,38 @@ def _correlation(estimate: np.ndarray, exact: np.ndarray, draws: int, seed: int)
     null = np.array([pearson(estimate, rng.permutation(exact)) for _ in range(draws)])
     interval = bootstrap(lambda pick: pearson(estimate[pick], exact[pick]), len(exact), draws, seed)
     return beside("correlation", value, null, interval=interval, family=False)
+
+
+# Phantoms.
+
+
+@of(patch_between).calibrated_on(
+    "one unit holds all of the difference",
+    1,
+    1e-12,
+    empty="isotropic random weights, other images; alarm: q < 0.05 for a unit",
+    read="denoising",
+    name="activation patching",
+    unit="share of the difference",
+    draws=199,
+)
+def _holder(seed: int, planted: bool) -> tuple[Any, ...]:
+    return (one_reader(FEW), *coded_pair(seed, FEW), LAYER) if planted else (random(seed, FEW), *pair(seed, FEW), LAYER)
+
+
+def _exact(table: xr.Dataset, name: str = "exact") -> float:
+    return float(table[name].values @ table["exact"].values)
+
+
+@of(attribution_patching).calibrated_on(
+    "the last layer, where it is exact: estimate · exact = exact · exact",
+    lambda *given: _exact(attribution_patching(*given, draws=1)),
+    1e-12,
+    empty="a layer of dead units; alarm: any estimate",
+    read=lambda found: _exact(found, "estimate"),
+    alarm=lambda found: found["estimate"].notnull().any(),
+    name="attribution patching",
+    draws=1,
+)
+def _last(seed: int, planted: bool) -> tuple[Any, ...]:
+    return (random if planted else silent)(seed), *pair(seed), LAYER

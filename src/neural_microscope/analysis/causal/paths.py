@@ -14,11 +14,12 @@ from ...data import ImageSet
 from ...errors import HookError
 from ...hooks import HookedModel, evaluation, hooked
 from ...interventions import patch
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import beside, random_directions
 from .dose import checked
 from .downstream import downstream, numbers
 from .pairs import SHARE, Metric, Pairs, attrs, by_pair, joined, pairs, per_unit, share_interval, share_of
+from .planted import LAST, LAYER, UNITS, coded_pair, wired
 
 
 @measure(
@@ -113,3 +114,27 @@ def _table(
         },
         coords={axis: takers},
     )
+
+
+@of(path_patching).calibrated_on(
+    "a path of weights 3 × 5 beside one of 2 × 1",
+    15 / 17,
+    1e-12,
+    empty="a unit without connections; alarm: any effect that is not 0",
+    read=lambda found: found["effect"][1],
+    alarm="effect",
+    name="path patching",
+    unit="share of the difference",
+    draws=1,
+)
+def _two_paths(seed: int, planted: bool) -> tuple[Any, ...]:
+    """Unit 0 reaches logit 1 through unit 0 (2 × 1) and unit 1 (3 × 5) of the next layer, or not at all. The images differ in pixel 0,
+    the empty ones in all of them.
+    """
+    middle = np.abs(np.random.default_rng(seed).standard_normal((2, UNITS)))
+    middle[:, 0] = (2, 3) if planted else 0
+    clean, corrupted = coded_pair(seed)
+    if planted:
+        corrupted.images[:, 0, 1:] = clean.images[:, 0, 1:]
+    model = wired(np.eye(UNITS), middle, np.array([[0.0, 0.0], [1.0, 5.0]]))
+    return model, clean, corrupted, (LAYER, 0), (LAST, None)

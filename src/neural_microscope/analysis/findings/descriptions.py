@@ -12,7 +12,7 @@ import numpy as np
 from ...claim import Claim, say
 from ...measure import every, of
 from ...statistics import shown
-from .. import causal, dynamics, geometry, similarity
+from .. import dynamics, geometry, similarity
 from ..look import FirstLook, LayerLook, Pair
 
 
@@ -358,39 +358,6 @@ of(similarity.matrix).picture(
     takes=lambda at: {
         "table": table if (table := at["similarity.matrix"]) is not None and table.sizes["layer"] > 1 else None
     },
-)
-
-# Units.
-
-
-of(causal.ablate_all).picture(
-    "ablation",
-    "What ablating each unit alone adds to the loss, with intervals over images. Which of them matter is said in the table of units: that "
-    "takes more than lying above this band.",
-    part="units",
-)
-
-
-@of(causal.dose_response).describe("layer", part="units")
-def doses(at: LayerLook) -> Iterator[Claim]:
-    table = at["causal.dose_response"]
-    if table is not None:
-        yield say(
-            "dose and response",
-            f"the loss {{ablated:rises3}} nats when {at.axis} {{unit:,}} is ablated, and {{scaled:rises3}} nats when its activation is "
-            "multiplied by {factor:g}.",
-            ablated=float(table["loss_increase"][0]),
-            scaled=float(table["loss_increase"][-1]),
-            factor=float(table["factor"][-1]),
-            unit=int(table.attrs["unit"][0]),
-        )
-
-
-of(causal.dose_response).picture(
-    "dose_response", "The unit whose ablation raises the loss most, scaled: 0 ablates it, 1 changes nothing.", more=True
-)
-of(causal.cumulative_ablation).picture(
-    "cumulative_ablation", "All hidden layers together, on images that no order was chosen on.", part="units"
 )
 
 # Side by side.

@@ -4,16 +4,13 @@ A look holds results by the name of their measure: ``look["predictions.confusion
 yet is computed when it is first asked for.
 """
 
-from .. import predictions, selectivity  # noqa: F401 (what they ask is registered with them)
-from .asked import ORDERS, OTHERS, SHARES
+from .. import causal, predictions, selectivity  # noqa: F401 (what they ask is registered with them)
+from . import asked  # noqa: F401
 from .looks import FEWEST_IMAGES, FirstLook, LayerLook, Pair, Progress, first_look, looking, pairs
 from .untrained import Seen
 
 __all__ = [
     "FEWEST_IMAGES",
-    "ORDERS",
-    "OTHERS",
-    "SHARES",
     "FirstLook",
     "LayerLook",
     "Pair",

@@ -9,18 +9,9 @@ import xarray as xr
 
 from ...axes import unit_axis
 from ...measure import of
-from ...statistics import bootstrap, halves
-from .. import causal, dynamics, geometry, similarity
+from ...statistics import bootstrap
+from .. import dynamics, geometry, similarity
 from .untrained import IMAGES, SEED, untrained_networks
-
-JUDGED = 150
-"""Images on which orders of ablation are judged: several hundred forward passes."""
-OTHERS = 20
-"""Units beside the one whose ablation raises the loss most, in its dose and response."""
-SHARES = (0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0)
-"""Shares of the units at which they are judged."""
-ORDERS = 41
-"""Random orders beside them."""
 
 
 @of(dynamics.learning_curve).on("network")
@@ -155,48 +146,8 @@ def _unit_drift(at: Any) -> xr.Dataset:
     return similarity.unit_drift(at.acts)
 
 
-@of(causal.ablate_all).on("layer")
-def _effects(at: Any) -> xr.Dataset:
-    return causal.ablate_all(at.model, at.run.probe, at.hook_point)
-
-
-@of(causal.label_dependence).on("layer")
-def _dependence(at: Any) -> xr.Dataset:
-    return causal.label_dependence(at.model, at.run.probe, at.hook_point)
-
-
-@of(causal.dose_response).on("layer")
-def _dose(at: Any) -> xr.Dataset | None:
-    """Of the unit whose ablation raises the loss most; None where none raises it."""
-    added = at["causal.ablate_all"]["loss_increase"].values
-    most = int(added.argmax())
-    return causal.dose_response(at.model, at.run.probe, at.hook_point, most, draws=OTHERS) if added[most] > 0 else None
-
-
 @of(untrained_networks).on("layer")
 def _untrained(at: Any) -> xr.Dataset:
     """Networks of its own for each seed: else what is shown on one seed would be shown on others by the same chance."""
     probe, seed = at.run.probe, SEED + (at.run.description["model"].get("seed") or 0)
     return untrained_networks(at.model, probe.balanced(min(IMAGES, probe.most_balanced)), at.hook_point, seed=seed)
-
-
-@of(causal.cumulative_ablation).on("network")
-def _cumulative(at: Any) -> xr.Dataset | None:
-    """Units of all hidden layers ablated one after the other: the most selective first, the costliest first, or at random."""
-    if not at.layers:
-        return None
-    tables = [layer["selectivity.class_selectivity"] for layer in at.layers]
-    selective = np.concatenate([np.nan_to_num(table["selectivity"].values, nan=-np.inf) for table in tables])
-    choose, judge = halves(at.run.probe.labels)
-    costly = np.concatenate(
-        [layer["causal.ablate_all"]["loss_change"].values[:, choose].mean(1) for layer in at.layers]
-    )
-    orders = {
-        "most selective first": np.argsort(-selective, kind="stable"),
-        "least selective first": np.argsort(selective, kind="stable"),
-        "costliest first": np.argsort(-costly, kind="stable"),
-    }
-    judged = at.run.probe.subset(judge)  # images that no order was chosen on
-    images = judged.balanced(min(JUDGED, judged.most_balanced))
-    names = [layer.hook_point for layer in at.layers]
-    return causal.cumulative_ablation(at.model, images, names, orders, shares=SHARES, draws=ORDERS)
