@@ -45,3 +45,8 @@ def unknown(kind: str, name: object, options: Iterable[str], hint: str = "") -> 
     if near:
         text += f"; did you mean {' or '.join(repr(n) for n in near)}?"
     return UnknownName(f"{text} {hint}".rstrip())
+
+
+def reason(error: BaseException) -> str:
+    """In one line what went wrong: what the system says, else the error's own words, else its type."""
+    return " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())

@@ -10,12 +10,11 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import pooch
 import requests
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from ..errors import DataError
+from ..errors import DataError, reason
 from .published import digest
 
 PATIENCE = 8.0  # seconds till a mirror answers: a resolver gives a dead name server 5, and all of it stays below 10
@@ -32,7 +31,7 @@ def fetch(pins: Mapping[str, str], folder: Path, mirrors: Sequence[str], *, pati
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"can't make the folder {folder}: {error.strerror or error}") from None
+        raise DataError(f"can't make the folder {folder}: {reason(error)}") from None
     probes = {mirror: _Probe(_url(mirror, next(iter(pins))), patience) for mirror in mirrors}
     order = list(mirrors)
     for name, pin in pins.items():
@@ -43,7 +42,7 @@ def fetch(pins: Mapping[str, str], folder: Path, mirrors: Sequence[str], *, pati
                 break
             order.append(order.pop(order.index(mirror)))  # what failed once is asked last for the next file
         else:
-            tried = ", ".join(f"{mirror} ({reason})" for mirror, reason in reasons.items())
+            tried = ", ".join(f"{mirror} ({why})" for mirror, why in reasons.items())
             raise DataError(f"can't download {name}: tried {tried or 'nothing, for no mirror is known'}")
 
 
@@ -67,7 +66,7 @@ class _Probe:
             requests.head(url, timeout=patience).close()
             self._reason = ""  # even a 404 is an answer; the download will say what it means
         except (OSError, ValueError) as error:
-            self._reason = _reason(error)
+            self._reason = _innermost(error)
 
     def reason(self) -> str:
         """Why the mirror can't be asked for files; empty where it answers."""
@@ -78,18 +77,23 @@ class _Probe:
 def _download(url: str, pin: str, target: Path, patience: float) -> str:
     """Why ``url`` did not give the file; empty where it did, and the file lies at ``target``."""
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
+    whole = {"Accept-Encoding": "identity"}  # or a server's gzip would be taken off together with the file's
     try:
-        with _bar() as bar:
-            meter = _Meter(bar, target.name)
-            whole = {"Accept-Encoding": "identity"}  # or a server's gzip would be taken off together with the file's
-            get = pooch.HTTPDownloader(progressbar=meter, chunk_size=CHUNK, timeout=patience, headers=whole)
-            get(url, str(part), None)
+        answer = requests.get(url, stream=True, timeout=patience, headers=whole)
+        with answer, part.open("wb") as file, _bar() as bar:
+            answer.raise_for_status()
+            task = bar.add_task(target.name, total=int(answer.headers.get("Content-Length", 0)) or None)
+            for piece in answer.iter_content(CHUNK):
+                if file.tell() + len(piece) > LARGEST:
+                    raise ValueError(f"more than {LARGEST} bytes came")
+                file.write(piece)
+                bar.update(task, advance=len(piece))
         came = digest(part, like=pin)
         if came != pin:
             return f"another file: expected {pin}, but {came} came"
         os.replace(part, target)
     except (OSError, ValueError) as error:  # every error of requests is an OSError
-        return _reason(error)
+        return _innermost(error)
     finally:
         part.unlink(missing_ok=True)
     return ""
@@ -101,30 +105,7 @@ def _bar() -> Progress:
     return Progress(*columns, console=Console(stderr=True), disable=not terminal)
 
 
-class _Meter:
-    """What pooch reports to, in the form of tqdm: moves a bar, and stops a body that does not end."""
-
-    total = 0  # pooch sets it from Content-Length
-
-    def __init__(self, bar: Progress, name: str) -> None:
-        self._bar = bar
-        self._task = bar.add_task(name, total=None)
-        self._count = 0
-
-    def update(self, count: int) -> None:
-        self._count += count
-        if self._count > LARGEST:
-            raise ValueError(f"more than {LARGEST} bytes came")
-        self._bar.update(self._task, completed=self._count, total=self.total or None)
-
-    def reset(self) -> None:
-        self._count = 0
-
-    def close(self) -> None:
-        """Part of what pooch calls; the bar ends with the ``with`` block."""
-
-
-def _reason(error: BaseException) -> str:
+def _innermost(error: BaseException) -> str:
     """The innermost cause in a few words: requests wraps "Connection refused" three times."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"{error.response.status_code} {error.response.reason}"
@@ -132,7 +113,7 @@ def _reason(error: BaseException) -> str:
         return "no answer in time"
     while (inner := next(_inner(error), None)) is not None:
         error = inner
-    return " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
+    return reason(error)
 
 
 def _inner(error: BaseException) -> Iterator[BaseException]:

@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 from .. import files
-from ..errors import DataError
+from ..errors import DataError, reason
 from .imageset import Dataset, ImageSet
 
 PARTS = {
@@ -66,7 +66,7 @@ def _listing(folder: Path) -> str:
     try:
         held = sorted(os.listdir(folder))
     except OSError as error:
-        return f"what can't be listed: {error.strerror or error}"
+        return f"what can't be listed: {reason(error)}"
     return (", ".join(held[:8]) or "nothing") + (f" and {len(held) - 8} more" if len(held) > 8 else "")
 
 
@@ -103,7 +103,7 @@ def read(path: Path, axes: int) -> np.ndarray:
     except zlib.error as error:
         raise DataError(f"{path} is not a whole gzip file: {error}; get it again") from None
     except OSError as error:
-        raise DataError(f"can't read {path}: {error.strerror or error}") from None
+        raise DataError(f"can't read {path}: {reason(error)}") from None
 
 
 def _check_start(path: Path, file: BinaryIO, gzipped: bool) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import files
-from ..errors import DataError
+from ..errors import DataError, reason
 from .imageset import Dataset, ImageSet
 
 PARTS = ("train", "test")
@@ -78,13 +78,9 @@ def _grey(path: Path, shape: tuple[int, ...] | None) -> np.ndarray:
             return np.asarray(picture.convert("L"), np.uint8)
     except DataError:
         raise
-    except UnidentifiedImageError:
-        raise DataError(f"{path} can't be read as a picture: it is no PNG, BMP, PGM or TIFF") from None
-    except OSError as error:
-        raise DataError(f"{path} can't be read as a picture: {error.strerror or error}") from None
     except Exception as error:  # Pillow's readers raise whatever a damaged file makes of them
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{path} can't be read as a picture: {reason}") from None
+        none = "it is no PNG, BMP, PGM or TIFF" if isinstance(error, UnidentifiedImageError) else ""
+        raise DataError(f"{path} can't be read as a picture: {none or reason(error)}") from None
 
 
 def _check_header(path: Path, mode: str, came: tuple[int, int], shape: tuple[int, ...] | None, size: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import files
-from ..errors import DataError
+from ..errors import DataError, reason
 from . import idx
 
 
@@ -51,7 +51,7 @@ def digest(path: Path, like: str) -> str:
             # MD5 is what some sets were published with, and recognises a file even where it may not protect secrets
             found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
     except OSError as error:
-        raise DataError(f"can't read {path}: {error.strerror or error}") from None
+        raise DataError(f"can't read {path}: {reason(error)}") from None
     return f"{algorithm}:{found.hexdigest()}"
 
 
