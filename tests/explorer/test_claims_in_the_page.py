@@ -67,6 +67,13 @@ def numbers(text: str) -> list[float]:
     return [float(one) for one in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", text.replace("−", "-").replace(",", ""))]
 
 
+def test_the_null_of_a_card_is_the_tables_words_with_the_draws_it_took(data: dict[str, Any]) -> None:
+    cards = [one for network in data["networks"] for layer in network["measures"].values() for one in layer]
+    words = {one["null"] for one in cards if one["id"] == "selectivity.class_selectivity/auc"}
+    assert [re.findall(r"\d+ shuffles", text) for text in words] == [["500 shuffles"]]
+    assert not any("{" in one["null"] for one in cards)
+
+
 @pytest.mark.browser
 def test_every_value_interval_and_null_of_a_card_is_in_its_place(
     page: Path, digits: list[nm.Run], opened: Opener

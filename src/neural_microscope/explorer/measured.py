@@ -62,7 +62,7 @@ def _variable(table: xr.Dataset, name: str, measure: Measure) -> dict[str, Any]:
     return {
         "label": about.get("long_name", name.replace("_", " ")),
         "units": about.get("units", measure.units),
-        "null": about.get("null", measure.null),
+        "null": table.attrs.get("null", measure.null),
         **({"odds": [probability(float(one), *least) for one in p.values]} if p.ndim else {}),
         **{key: plain(table[f"{name}{end}"].values) for key, end in COLUMNS.items() if f"{name}{end}" in table},
     }
