@@ -14,13 +14,13 @@ from .. import named
 from ..claim import Claim, say
 from ..errors import DataError
 from ..measure import measure, of
-from ..statistics import INTERVAL, ONE_NETWORK, beside, bootstrap_mean, shuffles
+from ..statistics import INTERVAL, beside, bootstrap_mean, shuffles
 
 
 @measure(
     "predictions",
     title="Confusion matrix",
-    null="classes relabeled at random, for the accuracy (the page's rule)",
+    null="none: a count; the page's rule relabels the classes at random",
     replicates="image",
     interval="none",
     source="counts of (label, class of the highest logit)",
@@ -35,18 +35,8 @@ def confusion(logits: xr.DataArray) -> xr.Dataset:
     """
     values, labels = _checked(named.last(logits))
     count = _counts(values[0], labels)
-    right = int(np.trace(count))
-    return xr.Dataset(
-        {"images": (("class", "predicted"), count, {"units": "images"})},
-        attrs={
-            "n_examples": int(count.sum()),
-            "n_right": right,
-            "accuracy": right / int(count.sum()),
-            "hook_point": logits.name or "logits",
-            "null": "none: a count",
-            "source": "counts of (label, class of the highest logit)",
-        },
-    )
+    images = (("class", "predicted"), count, {"units": "images"})
+    return xr.Dataset({"images": images}, attrs={"n_right": int(np.trace(count))})
 
 
 @of(confusion).on("network")
@@ -99,12 +89,6 @@ def confusion_over_time(logits: xr.DataArray) -> xr.Dataset:
             "accuracy": ("snapshot", right / len(labels), {"units": "1"}),
         },
         coords=named.kept(logits, "step", "epoch"),
-        attrs={
-            "n_examples": len(labels),
-            "hook_point": logits.name or "logits",
-            "null": "none: a count. The untrained network's, at step 0, stands beside it",
-            "source": "counts of (label, class of the highest logit)",
-        },
     )
 
 
@@ -150,7 +134,7 @@ def _saying(said: np.ndarray, labels: np.ndarray) -> xr.DataArray:
     null="none, a description; step 0 stands beside it",
     replicates="image",
     interval="none",
-    source="softmax cross-entropy",
+    source="softmax cross-entropy; the true class's logit minus the highest other",
 )
 def margins(logits: xr.DataArray) -> xr.Dataset:
     """How each image was read at each snapshot, [snapshot, example] (or [example]).
@@ -176,12 +160,6 @@ def margins(logits: xr.DataArray) -> xr.Dataset:
     return xr.Dataset(
         {name: (dims, v if over_time else v[0], {"units": unit}) for name, (v, unit) in found.items()},
         coords=named.kept(logits, "step", "epoch", "label"),
-        attrs={
-            "n_examples": len(labels),
-            "hook_point": logits.name or "logits",
-            "null": "none: a description. The untrained network's, at step 0, stands beside it",
-            "source": "softmax cross-entropy; margin: the true class's logit minus the highest other",
-        },
     )
 
 
@@ -203,11 +181,11 @@ def _apart(seed: int, planted: bool) -> xr.DataArray:
 @measure(
     "predictions",
     title="Learning order",
-    null="labels shuffled between the images",
+    null="{draws} shuffles of the labels between the images",
     replicates="image",
-    interval="bootstrap over images for a class's place",
+    interval="95 % bootstrap over a class's images, for its place; one network",
     family="classes",
-    source="Toneva et al. 2019; Kruskal & Wallis 1952",
+    source="Toneva et al. 2019, between snapshots; Kruskal & Wallis 1952, by permutation",
     place=30,
 )
 def learning_order(logits: xr.DataArray, *, draws: int = 200, seed: int = 0) -> xr.Dataset:
@@ -250,14 +228,6 @@ def learning_order(logits: xr.DataArray, *, draws: int = 200, seed: int = 0) -> 
             **of_class,
         },
         coords=named.kept(logits, "step", "epoch", "label"),
-        attrs={
-            "n_examples": len(labels),
-            "hook_point": logits.name or "logits",
-            "null": f"{draws} shuffles of the labels between the images",
-            "interval": ONE_NETWORK,
-            "seed": seed,
-            "source": "Toneva et al. 2019, between snapshots; Kruskal & Wallis 1952, by permutation",
-        },
     )
 
 
@@ -379,10 +349,10 @@ def _later(seed: int, planted: bool) -> dict[str, Any]:
 @measure(
     "predictions",
     title="Calibration error",
-    null="labels drawn from the network's own probabilities (Bröcker and Smith 2007)",
+    null="{draws} draws of the labels from the network's own probabilities",
     replicates="image",
-    interval="bootstrap for Brier; none for ECE, whose bootstrap is biased upwards",
-    source="Naeini et al. 2015; Brier 1950",
+    interval="95 % bootstrap over images for Brier; none for ECE, whose bootstrap is biased upwards; one network",
+    source="Naeini et al. 2015 with groups of equal count; Brier 1950; Bröcker & Smith 2007",
     place=50,
 )
 def calibration_error(logits: xr.DataArray, *, bins: int = 15, draws: int = 200, seed: int = 0) -> xr.Dataset:
@@ -423,14 +393,6 @@ def calibration_error(logits: xr.DataArray, *, bins: int = 15, draws: int = 200,
             **beside("brier", found["brier"], null["brier"], dims, side="both", family=False, interval=interval),
         },
         coords=named.kept(logits, "step", "epoch"),
-        attrs={
-            "n_examples": len(labels),
-            "hook_point": logits.name or "logits",
-            "null": f"{draws} draws of the labels from the network's own probabilities",
-            "interval": ONE_NETWORK,
-            "seed": seed,
-            "source": "Naeini et al. 2015 with groups of equal count; Brier 1950; Bröcker & Smith 2007",
-        },
     )
 
 

@@ -25,10 +25,10 @@ ITERATIONS = 10_000
 @measure(
     "probes",
     title="Linear probe",
-    null="labels of the judging half shuffled; control labels at random for each image",
+    null="{draws} shuffles of the judging half's labels; {controls} random labels for each image; the first snapshot, for the gain",
     replicates="image",
-    interval="bootstrap over judging images",
-    source="Alain & Bengio 2016; Hewitt & Liang 2019",
+    interval="95 % bootstrap over judging images, probes held fixed; one network",
+    source="Alain & Bengio 2016; Hewitt & Liang 2019, one control label an image",
 )
 def linear_probe(
     acts: xr.DataArray,
@@ -91,7 +91,7 @@ def linear_probe(
     if "snapshot" in acts.dims:
         found |= _with_interval("gain", right - right[0], seed)
     chance = float((codes[judge] == np.bincount(codes[train]).argmax()).mean())
-    return _table(acts, found, chance, len(judge), controls, draws, seed)
+    return _table(acts, found, chance).assign_attrs(n_judged=len(judge))
 
 
 @measure(
@@ -163,9 +163,7 @@ def _with_interval(name: str, values: np.ndarray, seed: int) -> dict[str, np.nda
     return {name: values.mean(-1), f"{name}_low": low, f"{name}_high": high}
 
 
-def _table(
-    acts: xr.DataArray, found: dict[str, np.ndarray], chance: float, judged: int, controls: int, draws: int, seed: int
-) -> xr.Dataset:
+def _table(acts: xr.DataArray, found: dict[str, np.ndarray], chance: float) -> xr.Dataset:
     over_time = "snapshot" in acts.dims
     variables = {
         name: ("snapshot", column, {"units": "1"}) if over_time else ((), column[0], {"units": "1"})
@@ -174,15 +172,6 @@ def _table(
     return xr.Dataset(
         {**variables, "chance": ((), chance, {"units": "1"})},
         coords={name: coord.variable for name, coord in named.kept(acts, "step", "epoch").items()},
-        attrs={
-            "n_examples": acts.sizes["example"],
-            "n_judged": judged,
-            "hook_point": acts.name or "",
-            "null": f"{draws} shuffles of the judging half's labels; {controls} control labelings; the untrained network",
-            "interval": "95 % bootstrap over judging images, probes held fixed; one network",
-            "seed": seed,
-            "source": "Alain & Bengio 2016; control labels after Hewitt & Liang 2019, one label an image",
-        },
     )
 
 

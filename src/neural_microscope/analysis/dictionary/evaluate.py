@@ -14,7 +14,7 @@ from ...data import ImageSet
 from ...errors import DataError
 from ...hooks import activations, evaluation, hooked
 from ...measure import measure, of
-from ...statistics import ONE_NETWORK, beside, bootstrap, bootstrap_mean, random_directions
+from ...statistics import beside, bootstrap, bootstrap_mean, random_directions
 from .sae import TopKSAE, encode, made_of, noise, random_sae, rows, untaught
 
 FLOORS = ("zero", "mean")
@@ -24,10 +24,10 @@ FLOORS = ("zero", "mean")
 @measure(
     "dictionary",
     title="Fidelity of a dictionary",
-    null="random dictionaries of the same size; zero and mean in the layer's place",
+    null="{draws} random dictionaries of the same size and k; zero and mean in the layer's place",
     replicates="image",
-    interval="bootstrap over images",
-    source="Cunningham et al. 2023",
+    interval="95 % bootstrap over images of one network",
+    source="Gao et al. 2024 (TopK); Cunningham et al. 2023",
 )
 def evaluate_sae(
     sae: TopKSAE,
@@ -80,15 +80,7 @@ def evaluate_sae(
     table = xr.Dataset(found)
     for name in table.data_vars:
         table[name].attrs["units"] = "nat" if name == "cross_entropy" else "latents" if name == "l0" else "1"
-    return table.assign_attrs(
-        n_examples=latents.sizes["example"],
-        hook_point=acts.name or "",
-        k=int(sae.k),
-        null=f"{draws} random dictionaries of the same size and k",
-        interval=ONE_NETWORK,
-        seed=seed,
-        source="Gao et al. 2024 (TopK); recovered: share of the ablated layer's cross-entropy given back",
-    )
+    return table
 
 
 def _unexplained(sae: TopKSAE, x: np.ndarray) -> tuple[float, np.ndarray, float]:
@@ -193,10 +185,10 @@ def _half(seed: int, planted: bool) -> dict[str, Any]:
 @measure(
     "dictionary",
     title="Stability of a dictionary",
-    null="random directions, as many",
+    null="{draws} sets of as many random directions",
     replicates="pair of dictionaries",
-    interval="none",
-    source="Sharkey et al. 2022",
+    interval="none: two dictionaries of one network",
+    source="mean max cosine of decoder directions (Sharkey et al. 2022)",
 )
 def stability(
     sae_a: TopKSAE, sae_b: TopKSAE, acts: xr.DataArray | None = None, *, draws: int = 199, seed: int = 0
@@ -229,14 +221,7 @@ def stability(
     for name in table.data_vars:
         table[name].attrs["units"] = "1"
     kind = "uniform on the sphere" if acts is None else "with the activations' covariance"
-    return table.assign_attrs(
-        n_examples=0 if acts is None else acts.sizes["example"],
-        hook_point="" if acts is None else acts.name or "",
-        null=f"{draws} sets of {len(b)} random directions, {kind}",
-        interval="none: two dictionaries of one network",
-        seed=seed,
-        source="mean max cosine similarity of decoder directions (Sharkey et al. 2022)",
-    )
+    return table.assign_attrs(null=f"{draws} sets of {len(b)} random directions, {kind}")
 
 
 def _unit_rows(directions: np.ndarray) -> np.ndarray:

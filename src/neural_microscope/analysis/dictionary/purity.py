@@ -11,7 +11,7 @@ import xarray as xr
 from ... import named
 from ...errors import DataError
 from ...measure import measure, of
-from ...statistics import ONE_NETWORK, beside, canonical_order, halves, null_band, shuffles
+from ...statistics import beside, canonical_order, halves, null_band, shuffles
 from .sae import TopKSAE, encode, made_of, noise, random_sae, untaught
 
 BASES = ("units", "components", "latents", "random")
@@ -20,9 +20,9 @@ BASES = ("units", "components", "latents", "random")
 @measure(
     "dictionary",
     title="Class purity of latents",
-    null="labels shuffled, the class chosen anew; a random dictionary",
+    null="{draws} shuffles of the labels, the class chosen anew; a random dictionary of the same size and k",
     replicates="image, one dictionary",
-    interval="bootstrap over judging images",
+    interval="95 % bootstrap over judging images of one network",
     family="latents",
     source="Mann & Whitney 1947",
 )
@@ -73,16 +73,6 @@ def purity(sae: TopKSAE, acts: xr.DataArray, *, draws: int = 99, resamples: int 
     return xr.Dataset(
         found,
         coords={"basis": list(BASES)},
-        attrs={
-            "n_examples": len(labels),
-            "n_judged": len(judge),
-            "hook_point": acts.name or "",
-            "k": int(sae.k),
-            "null": f"{draws} shuffles of the labels, class chosen anew; a random dictionary of the same size and k",
-            "interval": ONE_NETWORK,
-            "seed": seed,
-            "source": "rank-sum AUC (Mann & Whitney 1947) and activation share; class chosen on one half, judged on the other",
-        },
     )
 
 

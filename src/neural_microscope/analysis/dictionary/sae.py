@@ -147,7 +147,7 @@ def encode(sae: TopKSAE, acts: xr.DataArray) -> xr.DataArray:
         dims=("example", "latent", "row", "col")[: latents.ndim],
         coords={name: coord.variable for name, coord in named.kept(last, "label").items()},
         name=acts.name,
-        attrs={"units": "1", "n_examples": last.sizes["example"], "hook_point": acts.name or "", "k": int(sae.k)},
+        attrs={"units": "1"},
     )
 
 

@@ -64,7 +64,7 @@ def _matrix(directions: Directions, axis: str, size: int) -> np.ndarray:
 @measure(
     "selectivity",
     title="Units against other bases",
-    null="random rotations of the layer's space",
+    null="{draws} random rotations of the layer's space, as many axes as the basis has",
     replicates="rotation",
     interval="null band only",
     family="none: one test a basis",
@@ -111,14 +111,6 @@ def basis_comparison(
     return xr.Dataset(
         {**columns, "n_components": ("basis", counts)},
         coords={"basis": list(bases)},
-        attrs={
-            "n_examples": len(labels),
-            "n_judged": len(labels),
-            "hook_point": acts.name or "",
-            "null": f"{draws} random rotations of the layer's space, as many axes as the basis has",
-            "seed": seed,
-            "source": "Dey et al. 2020, arXiv 2011.03043",
-        },
     )
 
 

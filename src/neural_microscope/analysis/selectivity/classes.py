@@ -13,7 +13,7 @@ from ... import named
 from ...axes import unit_axis
 from ...claim import Claim, say
 from ...measure import measure, of
-from ...statistics import ONE_NETWORK, beside, bootstrap_mean, null_band, shuffles
+from ...statistics import beside, bootstrap_mean, null_band, shuffles
 from . import judging
 from .planted import CLASSES, DRAWS, NOISE, UNITS, layer, noise
 
@@ -47,7 +47,7 @@ def class_means(acts: xr.DataArray) -> xr.DataArray:
         dims=[*order[:-2], "class", axis],
         coords=named.kept(acts, "step", "epoch"),
         name=acts.name,
-        attrs={"units": "1", "n_examples": len(labels)},
+        attrs={"units": "1"},
     )
 
 
@@ -89,7 +89,7 @@ of(class_means).picture(
     null="none, a description",
     replicates="–",
     interval="–",
-    source="Morcos et al. 2018",
+    source="Morcos et al. 2018, signed",
 )
 def selectivity_by_class(acts: xr.DataArray) -> xr.DataArray:
     """How much more each unit answers to each class than to the others: [snapshot, class, unit], -1..1.
@@ -102,13 +102,8 @@ def selectivity_by_class(acts: xr.DataArray) -> xr.DataArray:
     means = class_means(acts)
     others = means.notnull().sum("class") - 1
     rest = (means.sum("class") - means) / others.where(others > 0)
-    attrs = {
-        "units": "1",
-        "n_examples": means.attrs["n_examples"],
-        "null": "none: a description; class_selectivity has one",
-        "source": "Morcos et al. 2018, signed",
-    }
-    return index(means, rest).rename(acts.name).assign_attrs(attrs)
+    found: xr.DataArray = index(means, rest).rename(acts.name)
+    return found.drop_attrs().assign_attrs(units="1")
 
 
 def index(best: Any, rest: Any) -> Any:
@@ -164,11 +159,11 @@ def top_units(values: xr.DataArray, *, n: int = 3) -> xr.DataArray:
 @measure(
     "selectivity",
     title="Tuning curves",
-    null="labels shuffled",
+    null="{draws} shuffles of the labels",
     replicates="image",
-    interval="bootstrap for the means; none for the variance explained",
+    interval="95 % bootstrap over a class's images for its mean; none for the variance explained; one network",
     family="units of a layer",
-    source="Fisher 1925",
+    source="tuning curves of neurophysiology; eta² = variance between classes / variance (Fisher 1925)",
 )
 def tuning(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset:
     """Tuning curves: what each unit does for each class, [class, unit], beside what it does for any class.
@@ -199,14 +194,6 @@ def tuning(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset
             "gated": (axis, away),
         },
         coords={"quantile": list(QUANTILES), **named.kept(named.last(acts), "step")},
-        attrs={
-            "n_examples": len(labels),
-            "hook_point": acts.name or "",
-            "null": f"{draws} shuffles of the labels",
-            "interval": ONE_NETWORK,
-            "seed": seed,
-            "source": "tuning curves of neurophysiology; eta² = variance between classes / variance (Fisher 1925)",
-        },
     )
 
 

@@ -39,7 +39,7 @@ def top_examples(acts: xr.DataArray, *, n: int = 8) -> xr.DataArray:
     x = named.matrix(acts).T
     order = np.argsort(-x, axis=1, kind="stable")[:, :n]
     order[x.max(1) <= 0] = -1
-    return xr.DataArray(order, dims=(unit_axis(acts.dims), "rank"), name=acts.name, attrs={"n_examples": x.shape[1]})
+    return xr.DataArray(order, dims=(unit_axis(acts.dims), "rank"), name=acts.name)
 
 
 @of(top_examples).on("layer")
@@ -147,12 +147,6 @@ def quantile_examples(
             "active": (axis, active, {"units": "examples"}),
         },
         coords={"quantile": wanted},
-        attrs={
-            "n_examples": x.shape[1],
-            "hook_point": acts.name or "",
-            "null": "none: images are chosen by activation, nothing is claimed",
-            "source": "Bolukbasi et al. 2021, An interpretability illusion for BERT",
-        },
     )
 
 

@@ -27,7 +27,7 @@ from .preference import Preference
     replicates="image, judged on the half that did not choose its class",
     interval="null band only",
     family="units at one snapshot",
-    source="Mann & Whitney 1947; Ranadive et al. 2023",
+    source="Mann & Whitney 1947 with ties; Morcos et al. 2018; Ranadive et al. 2023 on selectivity over training",
     place=200,
 )
 def over_time(acts: xr.DataArray, *, seed: int = 0) -> xr.Dataset:
@@ -67,14 +67,6 @@ def over_time(acts: xr.DataArray, *, seed: int = 0) -> xr.Dataset:
             "changes": (axis, _changes(preferred, shown, moments["means"]), {"units": "1"}),
         },
         coords=named.kept(acts, "step", "epoch"),
-        attrs={
-            "n_examples": len(labels),
-            "n_judged": len(labels),
-            "hook_point": acts.name or "",
-            "null": "as many random images as the class has: the law of a rank sum; one family a snapshot",
-            "seed": seed,
-            "source": "Mann & Whitney 1947 with ties; Morcos et al. 2018; Ranadive et al. 2023 on selectivity over training",
-        },
     )
 
 

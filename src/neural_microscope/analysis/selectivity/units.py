@@ -14,7 +14,7 @@ from ...axes import unit_axis
 from ...claim import Claim, say
 from ...errors import DataError
 from ...measure import measure, of
-from ...statistics import FEWEST_ACTIVE, FEWEST_OF_CLASS, FEWEST_PAIRS, ONE_NETWORK, beside, shuffles
+from ...statistics import FEWEST_PAIRS, beside, shuffles
 from . import judging
 from .classes import EPSILON, index, rest_of
 from .planted import CLASSES, DRAWS, NOISE, layer, noise, prefers
@@ -31,11 +31,11 @@ DRAWN = ("selectivity", "mutual_information", "precision", "monosemanticity")
 @measure(
     "selectivity",
     title="Class selectivity",
-    null="AUC: as many images at random (rank sum, known law); the other measures: labels shuffled, the classes chosen anew",
+    null="AUC: as many images at random (rank sum, known law); others: {draws} shuffles of the labels, the classes chosen anew",
     replicates="image, judged on the half that did not choose its class",
-    interval="score intervals for index and AUC, from 20 active images and 10 of the class on; none for the others",
+    interval="95 % over images of one network for index and AUC, from 20 active images and 10 of the class on; others: none",
     family="units of a layer",
-    source="Morcos et al. 2018; Zhou et al. 2015; Mann & Whitney 1947",
+    source="Morcos et al. 2018, signed; Zhou et al. 2015; Mann & Whitney 1947",
     unit="auc",
     also=("selectivity",),
     place=190,
@@ -99,16 +99,7 @@ def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) ->
     units = {"mutual_information_bias": "bit"}
     return xr.Dataset(
         {name: (axis, values, {"units": units.get(name, "1")}) for name, values in columns.items()} | claims,
-        attrs={
-            "n_examples": len(labels),
-            "n_judged": len(labels),
-            "n_top": prepared.top,
-            "hook_point": acts.name or "",
-            "null": f"AUC: the law of a rank sum; else {draws} shuffles of the labels, classes chosen anew",
-            "interval": f"{ONE_NETWORK}; none below {FEWEST_ACTIVE} active images or {FEWEST_OF_CLASS} of the class (few)",
-            "seed": seed,
-            "source": "Morcos et al. 2018, signed; Zhou et al. 2015; halves against choosing and judging on the same images",
-        },
+        attrs={"n_top": prepared.top},
     )
 
 
@@ -292,9 +283,9 @@ def _rare(seed: int, planted: bool) -> xr.DataArray:
 @measure(
     "selectivity",
     title="Rank agreement between measures",
-    null="units in random order",
+    null="{draws} random orders of the units",
     replicates="unit",
-    interval="Bonett and Wright 2000, from six units on",
+    interval="95 % over units of one network (Bonett & Wright 2000), from six on",
     family="pairs of measures",
     source="Spearman 1904; Bonett & Wright 2000",
     place=240,
@@ -340,14 +331,7 @@ def agreement(table: xr.Dataset, *, draws: int = 500, seed: int = 0) -> xr.Datas
     return xr.Dataset(
         {name: (("measure", "measure_b"), values[place], about) for name, (values, about) in columns.items()},
         coords={"measure": list(MEASURES), "measure_b": list(MEASURES)},
-        attrs={
-            "n_examples": table.attrs.get("n_examples", 0),
-            "hook_point": table.attrs.get("hook_point", ""),
-            "null": f"{draws} random orders of the units",
-            "interval": f"95 % over the units of one network; none below {FEWEST_PAIRS} units",
-            "seed": seed,
-            "source": "Spearman 1904; interval: Bonett & Wright 2000",
-        },
+        attrs={name: table.attrs[name] for name in ("n_examples", "hook_point") if name in table.attrs},
     )
 
 
