@@ -24,11 +24,12 @@ def test_empty_phantoms_raise_no_more_alarms_than_declared(instrument: Instrumen
     assert sum(alarms) <= 6
 
 
-AREAS = ("attribution.", "causal.", "dynamics.", "geometry.")
+AREAS = ("attribution.", "causal.", "dynamics.", "geometry.", "similarity.")
 OTHERWISE = {"neural collapse NC3", "neural collapse NC4", "TwoNN dimension"}
 OTHERWISE |= {"activation maximization", "map against random networks (share outside)"}
 OTHERWISE |= {"dose and response", "cumulative ablation"}
-"""Those whose planted truth is no claim; `test_geometry_phantoms`, `test_attribution_nulls` and `test_causal_phantoms` plant another."""
+OTHERWISE |= {"drift of a unit", "units matched", "units replicated"}
+"""Those whose planted truth is no claim; the tests of the phantoms of these areas plant another."""
 LOUD = [one for one in instruments(AREAS) if one.name not in OTHERWISE]
 
 

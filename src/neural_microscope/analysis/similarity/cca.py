@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
 from ...errors import DataError, unknown
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import beside
 from . import pairs
+from .planted import DRAWS, UNRELATED, normal, side, turned, unrelated, whitened
 
 SOURCE = (
     "Hotelling 1936; SVCCA: Raghu et al. 2017; PWCCA: Morcos et al. 2018, weights sum_j |<h_i, x_j>| of the first side"
@@ -167,3 +168,51 @@ def angles(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     cosine = np.linalg.svd(product, compute_uv=False).clip(0, 1)
     sine = np.linalg.svd(v - u @ product, compute_uv=False)[::-1].clip(0, 1)
     return np.where(cosine**2 >= 0.5, np.arcsin(sine), np.arccos(cosine))
+
+
+# Phantoms.
+
+
+def _reads(name: str, variable: str) -> Any:
+    return of(cca).calibrated_on(
+        "a layer against an invertible map of it: 1",
+        1,
+        1e-10,
+        empty=UNRELATED,
+        read=variable,
+        name=name,
+        draws=DRAWS,
+    )
+
+
+@_reads("PWCCA", "pwcca")
+@_reads("SVCCA", "svcca")
+@_reads("mean CCA", "cca")
+def _mixed(seed: int, planted: bool) -> Any:
+    """A layer and an invertible map of it, all components kept."""
+    if not planted:
+        return unrelated(seed)
+    x = normal(seed, 60, 6)
+    mapped = x @ (turned(seed + 1, 6) * np.linspace(1, 4, 6)) @ turned(seed + 2, 6)
+    return {"a": side(x), "b": side(mapped), "keep": 1}
+
+
+@of(principal_angles).calibrated_on(
+    "leading direction tilted by 0.3 rad",
+    0.3,
+    1e-10,
+    empty=UNRELATED,
+    read="angle",
+    name="principal angle",
+    unit="rad",
+    k=1,
+    draws=DRAWS,
+)
+def _tilted(seed: int, planted: bool) -> Any:
+    """The leading direction of two, tilted by 0.3 rad within four units."""
+    if not planted:
+        return unrelated(seed)
+    x = whitened(seed, 60, 4) * [4, 1, 0.5, 0.2]
+    tilt = np.eye(4)
+    tilt[:2, :2] = [[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]]
+    return {"a": side(x), "b": side(x @ tilt), "of": "units"}

@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 
 from ...errors import DataError
-from ...measure import measure
+from ...measure import Instrument, measure, of
 from . import pairs
+from .planted import DRAWS, SOME, UNRELATED, some_units, unrelated
 
 SOURCE = (
     "Kornblith et al. 2019: HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)), K = XX', L = YY'; "
@@ -134,3 +135,63 @@ def _product_squared(x: np.ndarray, y: np.ndarray) -> float:
 def ratio(both: float, first: float, second: float) -> float:
     """HSIC over the root of both sides' own; NaN where one of these is not above 0."""
     return float(both / np.sqrt(first * second)) if first > 0 and second > 0 else np.nan
+
+
+# Phantoms.
+
+
+@of(cka).calibrated_on(
+    "whitened layer of 8 units against 3 of them: sqrt(3/8)",
+    SOME,
+    0.005,
+    empty=UNRELATED,
+    read="cka",
+    name="linear CKA, debiased",
+    draws=DRAWS,
+)
+def _many_examples(seed: int, planted: bool) -> tuple[xr.DataArray, xr.DataArray]:
+    return some_units(seed, 2000) if planted else unrelated(seed)
+
+
+@of(cka).calibrated_on(
+    "whitened layer of 8 units against 3 of them: sqrt(3/8)",
+    SOME,
+    1e-12,
+    empty=UNRELATED,
+    read="cka",
+    name="linear CKA, biased",
+    debiased=False,
+    draws=DRAWS,
+)
+def _few_examples(seed: int, planted: bool) -> tuple[xr.DataArray, xr.DataArray]:
+    return some_units(seed, 60) if planted else unrelated(seed)
+
+
+def _in_batches(a: xr.DataArray, b: xr.DataArray, size: int) -> float:
+    starts = range(0, len(a), size)
+    return float(minibatch_cka((a[i : i + size], b[i : i + size]) for i in starts)["cka"])
+
+
+def _of_batches(seed: int) -> tuple[float, float]:
+    """The debiased CKA of all examples, from 40 batches of 50."""
+    return SOME, _in_batches(*some_units(seed, 2000), 50)
+
+
+def _batches_alarm(seed: int, planted: bool = False) -> bool:
+    """It has no null of its own; in its place, shuffled pairs of the same batches."""
+    a, b = some_units(seed, 40) if planted else unrelated(seed, 40)
+    value, rng = _in_batches(a, b, 20), np.random.default_rng(seed)
+    return all(_in_batches(a, b[rng.permutation(40)], 20) < value for _ in range(19))
+
+
+of(minibatch_cka).instruments.append(
+    Instrument(
+        "linear CKA, minibatches",
+        "similarity.minibatch_cka",
+        "whitened layer of 8 units against 3 of them, 40 batches",
+        "unrelated layers; above all of 19 shuffles",
+        _of_batches,
+        0.02,
+        _batches_alarm,
+    )
+)

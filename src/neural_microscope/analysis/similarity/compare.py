@@ -9,12 +9,13 @@ import xarray as xr
 
 from ... import named
 from ...errors import DataError
-from ...measure import measure
-from ...statistics import Side, beside
+from ...measure import measure, of
+from ...statistics import ALPHA, Side, beside
 from . import pairs
 from .cca import cca, svcca_relation
 from .cka import cka, influence
 from .cka import relation as cka_relation
+from .planted import DRAWS, SOME, normal, side, some_units, unrelated
 from .procrustes import displacement, procrustes
 from .procrustes import relation as procrustes_relation
 from .rsa import rsa
@@ -118,3 +119,43 @@ def _entry(a: xr.DataArray, b: xr.DataArray, draws: int, seed: int) -> tuple[pai
         one, drawn = pairs.drawn(relate(x, y), len(x), draws, np.random.default_rng(seed))
         value, null = value | one, null | drawn
     return value, null
+
+
+# Phantoms.
+
+
+@of(compare).calibrated_on(
+    "one of 60 examples moved by 6 sd: its number",
+    lambda a, b: abs(b - a).sum("unit").argmax("example"),
+    0,
+    empty="unrelated layers; CKA and Procrustes with p < 0.05",
+    read=lambda found: found["displacement"].argmax("example"),
+    alarm=lambda found: found["cka_shown"] & found["procrustes_shown"],
+    name="most displaced image",
+    unit="example",
+    draws=DRAWS,
+)
+def _one_moved(seed: int, planted: bool) -> tuple[xr.DataArray, xr.DataArray]:
+    """CKA is never alone: Procrustes has to agree."""
+    x = normal(seed, 60, 6)
+    y = x.copy()
+    y[seed % 60] += 6
+    return (side(x), side(y)) if planted else unrelated(seed, 40, (4, 4))
+
+
+@of(matrix).calibrated_on(
+    "whitened layer of 8 units against 3 of them",
+    SOME,
+    0.005,
+    empty="a layer and two unrelated ones; any CKA with p < 0.05 / 2",
+    read="cka",
+    alarm=lambda found: (found["cka_p"] < ALPHA / found["cka_p"].size).any(),
+    name="similarity of layers",
+    draws=59,
+)
+def _layers(seed: int, planted: bool) -> tuple[dict[str, xr.DataArray], dict[str, xr.DataArray]]:
+    if planted:
+        a, b = some_units(seed, 2000)
+        return {"8": a}, {"3": b}
+    (a, b), (_, c) = unrelated(seed, 40), unrelated(seed + 10**6, 40)
+    return {"0": a}, {"1": b, "2": c}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -12,11 +13,12 @@ from scipy import linalg
 from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import Side, beside, halves
 from . import pairs
 from .cca import angles
 from .cka import ratio, unbiased
+from .planted import DRAWS, normal, side, turned, unlike, whitened
 from .procrustes import distance
 
 SPLITS = 10
@@ -219,3 +221,62 @@ def _leading(x: np.ndarray, components: int) -> np.ndarray:
     width = own.shape[1]
     size, vectors = linalg.eigh(own.T @ own, subset_by_index=[width - components, width - 1], check_finite=False)
     return vectors[:, size > size[-1] * width * np.finfo(float).eps]
+
+
+# Phantoms.
+
+
+def _at_start(variable: str) -> Callable[[xr.Dataset], Any]:
+    return lambda found: found[variable][0]
+
+
+_calibrated = partial(of(drift).calibrated_on, components=2, draws=DRAWS)
+
+
+@_calibrated(
+    "a layer that only rotated",
+    lambda acts: 1 - max(np.vdot(acts[0], acts[1]) / 4, 0.0) ** 2,
+    1e-12,
+    empty="unrelated snapshots; CKA with p < 0.05",
+    read="rotation",
+    alarm=_at_start("cka_shown"),
+    name="drift: rotation",
+)
+def _only_rotated(seed: int, planted: bool) -> xr.DataArray:
+    x = whitened(seed, 60, 8)[:, :4]
+    return side(np.stack([x @ turned(seed, 4), x])) if planted else unlike(seed)
+
+
+@_calibrated(
+    "half of the variance in new directions of the examples: 0.5",
+    0.5,
+    1e-12,
+    empty="unrelated snapshots; function with p < 0.05",
+    read="function",
+    alarm=_at_start("function_shown"),
+    name="drift: change of function",
+)
+def _half_new(seed: int, planted: bool) -> xr.DataArray:
+    x = whitened(seed, 60, 8)
+    return side(np.stack([(x[:, :4] + x[:, 4:]) / np.sqrt(2), x[:, :4]])) if planted else unlike(seed)
+
+
+@_calibrated(
+    "one of two leading directions replaced: pi / 4",
+    np.pi / 4,
+    0.01,
+    empty="a snapshot that stood still; above its floor",
+    read="subspace_angle",
+    alarm=_at_start("subspace_angle_floor_shown"),
+    name="drift: angle over its floor",
+    unit="rad",
+)
+def _replaced(seed: int, planted: bool) -> xr.DataArray:
+    """Two of six directions that carry nearly all variance, one of them turned by 90 degrees: mean angle pi / 4. Or two snapshots
+    whose second differs by a little noise in each example, in no direction more than in another.
+    """
+    if planted:
+        x = whitened(seed, 400, 6) * [4, 2, 0.1, 0.1, 0.1, 0.1]
+        return side(np.stack([x[:, [0, 2, 1, 3, 4, 5]], x]))
+    x = normal(seed, 100, 6) * np.linspace(3, 0.5, 6)
+    return side(np.stack([x, x + 0.05 * normal(seed + 10**6, 100, 6)]))

@@ -6,8 +6,9 @@ import numpy as np
 import xarray as xr
 
 from ...axes import UNIT_AXES
-from ...measure import measure
+from ...measure import measure, of
 from . import pairs
+from .planted import DRAWS, UNRELATED, normal, side, turned, unrelated
 
 SOURCE = (
     "Ding et al. 2021; d² = 2 - 2 ||X'Y||_* after centring and unit Frobenius norm (||.||_*: sum of singular values)"
@@ -83,3 +84,18 @@ def displacement(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     x, y = (np.pad(unit_norm(side), ((0, 0), (0, width - side.shape[1]))) for side in (x, y))
     turn, together = aligned(x, y)
     return np.linalg.norm(x - together * (y @ turn), axis=1) / np.linalg.norm(x, axis=1).mean()
+
+
+@of(procrustes).calibrated_on(
+    "a layer rotated, scaled and shifted: 0",
+    0,
+    1e-13,
+    empty=UNRELATED,
+    read=lambda found: found["procrustes"] ** 2,
+    alarm="procrustes_shown",
+    name="Procrustes distance, squared",
+    draws=DRAWS,
+)
+def _rotated(seed: int, planted: bool) -> tuple[xr.DataArray, xr.DataArray]:
+    x = normal(seed, 60, 6)
+    return (side(x), side(3 * x @ turned(seed + 1, 6) + 1)) if planted else unrelated(seed)

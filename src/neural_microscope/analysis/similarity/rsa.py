@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from scipy.spatial.distance import pdist, squareform
@@ -9,8 +11,9 @@ from scipy.stats import rankdata
 
 from ... import named
 from ...errors import DataError, unknown
-from ...measure import measure
+from ...measure import measure, of
 from . import pairs
+from .planted import DRAWS, UNRELATED, normal, side, turned, unrelated
 
 METRICS = ("correlation", "euclidean", "cosine")
 SOURCE = "Kriegeskorte et al. 2008; Spearman of the upper triangles of the dissimilarity matrices; null: Mantel 1967"
@@ -83,3 +86,19 @@ def _defined(x: np.ndarray, metric: str) -> np.ndarray:
     if metric == "euclidean":
         return np.ones(len(x), bool)
     return np.asarray(np.ptp(x, axis=1) > 0 if metric == "correlation" else x.any(1))
+
+
+@of(rsa).calibrated_on(
+    "a layer rotated: the same distances",
+    1,
+    1e-10,
+    empty=UNRELATED,
+    read="rsa",
+    name="RSA",
+    draws=DRAWS,
+)
+def _rotated(seed: int, planted: bool) -> Any:
+    """Distances survive a rotation, and their ranks with them."""
+    x = normal(seed, 60, 6)
+    turn = {"a": side(x), "b": side(2 * x @ turned(seed + 1, 6)), "metric": "euclidean"}
+    return turn if planted else unrelated(seed, 40)

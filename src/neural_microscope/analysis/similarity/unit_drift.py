@@ -9,10 +9,11 @@ import xarray as xr
 
 from ... import named
 from ...axes import unit_axis
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import beside
 from . import pairs
 from .drift import origins
+from .planted import side, unlike, whitened
 
 
 @measure(
@@ -68,3 +69,18 @@ def _columns(x: np.ndarray) -> np.ndarray:
     """Each unit's activations at norm 1; zeros stay."""
     size = np.linalg.norm(x, axis=0)
     return x / np.where(size > 0, size, 1)
+
+
+@of(unit_drift).calibrated_on(
+    "units that keep 0.8 of themselves",
+    0.8,
+    1e-12,
+    empty="unrelated snapshots; any unit with q < 0.05",
+    read=lambda found: found["correlation"][0].mean(),
+    alarm=lambda found: found["correlation_shown"][0].any(),
+    name="drift of a unit",
+)
+def _themselves(seed: int, planted: bool) -> xr.DataArray:
+    """Units that keep the share 0.8 of their own past: mean correlation 0.8."""
+    x = whitened(seed, 200, 40)
+    return side(np.stack([0.8 * x[:, :20] + 0.6 * x[:, 20:], x[:, :20]])) if planted else unlike(seed, 60, 40)
