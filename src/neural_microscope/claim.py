@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import string
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -100,16 +100,13 @@ class Claim:
         """The evidence in words: effect, interval, null, p, n, and what would have been shown."""
         parts = [fill(self.evidence, self.numbers)] if self.evidence else []
         if not self.describes:
-            parts.append(f"{_first_upper(self.odds)}; {count(self.n, self.of)}.")
-            if not self.shown:
-                parts += self._power()
+            parts.append(f"{self.odds.replace('nothing', 'Nothing')}; {count(self.n, self.of)}.")
+        if math.isfinite(self.least) and not self.shown:
+            unit = {"1": "", "nats": " nats"}.get(self.units, f" ({self.units})")
+            parts.append(f"The smallest effect that would have been shown is {significant(self.least)}{unit}.")
+        elif math.isinf(self.least) and not self.shown:
+            parts.append("No effect, however large, would have been shown.")
         return " ".join(parts)
-
-    def _power(self) -> list[str]:
-        if math.isinf(self.least):
-            return ["No effect, however large, would have been shown."]
-        known = f"The smallest effect that would have been shown is {significant(self.least)}{_unit(self.units)}."
-        return [] if math.isnan(self.least) else [known]
 
     @property
     def odds(self) -> str:
@@ -133,40 +130,10 @@ class Claim:
         """All of it in one paragraph."""
         return f"{self.where}: {self.sentence} {self.reasons} {self.replicated}"
 
-    @property
-    def claim(self) -> str:
-        """`sentence`, under its older name."""
-        return self.sentence
-
-    @property
-    def holds(self) -> bool:
-        """`shown`, under its older name."""
-        return self.shown
-
     def to_json(self) -> dict[str, Any]:
         """Everything a page needs to print it, and to print it again: plain values, NaN as None."""
-        names = (
-            *(
-                "rule",
-                "measure",
-                "network",
-                "hook_point",
-                "axis",
-                "unit",
-                "effect",
-                "null",
-                "n",
-                "of",
-                "units",
-                "floor",
-                "draws",
-                "tests",
-            ),
-            *("yes", "no", "evidence", "held", "describes", "shown", "call", "p", "corrected", "least"),
-        )
-        found = {name: getattr(self, name) for name in names}
-        found |= {"id": self.id, "numbers": dict(self.numbers), "seeds": list(self.seeds), "verdict": self.verdict}
-        found |= {"sentence": self.sentence, "reasons": self.reasons, "replicated": self.replicated}
+        found = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("critical", "place")}
+        found |= {name: getattr(self, name) for name in ("id", "verdict", "sentence", "reasons", "replicated")}
         return _plain(found)
 
 
@@ -284,14 +251,6 @@ def probability(p: float, floor: float = 0.0, draws: int = 0) -> str:
 def count(n: int, of: str) -> str:
     """``1 image``, ``1,000 images``."""
     return f"{n:,} {of.removesuffix('s') if n == 1 else of}"
-
-
-def _unit(units: str) -> str:
-    return "" if units == "1" else f" {units}" if units == "nats" else f" ({units})"
-
-
-def _first_upper(text: str) -> str:
-    return text if text.startswith("p ") else text[:1].upper() + text[1:]
 
 
 def _plain(value: Any) -> Any:

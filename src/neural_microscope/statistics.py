@@ -25,7 +25,6 @@ FEWEST_SEEDS = 5
 """An interval over seeds needs as many networks."""
 
 ONE_NETWORK = "95 % over images of one network; it understates what another seed would show"
-ONE_SEED = "one seed, not replicated"
 
 
 def halves(labels: np.ndarray, seed: int = 0, *, key: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -24,7 +24,7 @@ def selective(layer: LayerLook) -> Iterator[Claim]:
     tables = layer["selectivity.class_selectivity"], layer["selectivity.class_selectivity/untrained"]
     counts = [int(statistics.shown(t["auc_q"]).sum()) for t in tables]
     yield controlled(
-        layer["controls.untrained_networks"],
+        layer,
         "mean_auc",
         side="above",
         yes=f"learning makes the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
@@ -44,7 +44,7 @@ def link(layer: LayerLook) -> Iterator[Claim]:
     rho, low, high = statistics.spearman(table["auc"].values, effects["loss_increase"].values)
     n = int((~np.isnan(table["auc"].values)).sum())
     claim = controlled(
-        layer["controls.untrained_networks"],
+        layer,
         "link",
         side="both",
         yes=f"the more class-selective {layer.axis}s raise the loss {'more' if rho > 0 else 'less'} when ablated "
@@ -68,22 +68,14 @@ def privileged(layer: LayerLook) -> Iterator[Claim]:
     """The units' mean AUC less that of rotated axes, beside the same gap of untrained networks and under shuffled labels."""
     table = layer["selectivity.basis_comparison"].isel(basis=0)
     control = layer["controls.untrained_networks"]
-    more = (
-        float(control["auc_gap"]) > float(np.nanmean(control["auc_gap_untrained"]))
-        if np.isfinite(control["auc_gap"])
-        else True
-    )
+    more = bool(control["auc_gap"] > control["auc_gap_untrained"].mean())
     yield controlled(
-        layer["controls.untrained_networks"],
+        layer,
         "auc_gap",
         side="both",
         yes=f"learning makes single {layer.axis}s {'more' if more else 'less'} class-selective relative to random directions.",
         no=f"learning is not shown to make single {layer.axis}s more or less class-selective relative to random directions.",
-        numbers={
-            "auc": float(table["auc"]),
-            "auc_null_low": float(table["auc_null_low"]),
-            "auc_null_high": float(table["auc_null_high"]),
-        },
+        numbers={f"auc{end}": float(table[f"auc{end}"]) for end in ("", "_null_low", "_null_high")},
         evidence=f"A {layer.axis}'s mean AUC is {{auc:3}}, that of axes of random rotations {{auc_null_low:3}} to "
         f"{{auc_null_high:3}}. The difference:",
         units="AUC",
@@ -97,17 +89,12 @@ def gathered(layer: LayerLook) -> Iterator[Claim]:
     table = layer["geometry.clusters"]
     start, end = (float(table["purity"][i]) for i in (0, -1))
     yield controlled(
-        layer["controls.untrained_networks"],
+        layer,
         "purity",
         side="above",
         yes="same-class neighbor purity rises from {start:2} to {end:2}.",
         no="same-class neighbor purity is not shown to rise ({start:2} → {end:2}).",
-        numbers={
-            "start": start,
-            "end": end,
-            "end_low": float(table["purity_low"][-1]),
-            "end_high": float(table["purity_high"][-1]),
-        },
+        numbers={"start": start, "end": end} | {f"end_{e}": float(table[f"purity_{e}"][-1]) for e in ("low", "high")},
         evidence="95% interval over images at the end {end_low:2} to {end_high:2}.",
         units="share of neighbors",
         call=f'nm.analysis.geometry.clusters(run.activations("{layer.hook_point}"), at=(0, -1))',
@@ -149,6 +136,3 @@ def present(layer: LayerLook) -> Iterator[Claim]:
         call=f'nm.analysis.similarity.drift(run.activations("{layer.hook_point}"))',
         critical=lambda level: 1 - float(middle + spread * stats.t.ppf(level, 19)),
     )
-
-
-__all__ = ["gathered", "link", "present", "privileged", "selective"]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
-import xarray as xr
 from scipy import stats
 
 from ... import statistics
 from ...claim import Claim, tested
 from ...measure import LABELS, of
 from .. import causal, geometry, predictions
-from ..look import FirstLook
+from ..look import FirstLook, LayerLook
 
 RELABELINGS = 20_000
 FEWEST_CLASSES = 7
@@ -116,17 +116,16 @@ def order(look: FirstLook) -> Iterator[Claim]:
     middle = (n + 1) / 2
     between = sum(len(g) * (g.mean() - middle) ** 2 for g in ranked) / total
     freedom = len(learned) - 1
-    ends = [int(reached[pick(at[reached])]) for pick in (np.argmin, np.argmax)] if ordered else [math.nan] * 2
+    first, last = (int(reached[pick(at[reached])]) if ordered else math.nan for pick in (np.argmin, np.argmax))
     low, high = (float(stats.chi2.ppf(end / 100, freedom)) / (n - 1) for end in statistics.INTERVAL)
     yield tested(
         yes="class {first:,} reaches 50% first ({first_at:step}), class {last:,} last ({last_at:step}).",
         no="the classes are not shown to be learned at different times.",
         numbers={
-            **dict(zip(("first", "last"), ends, strict=True)),
-            **{
-                f"{name}_at": float(at[end]) if ordered else math.nan
-                for name, end in zip(("first", "last"), ends, strict=True)
-            },
+            "first": first,
+            "last": last,
+            "first_at": float(at[first]) if ordered else math.nan,
+            "last_at": float(at[last]) if ordered else math.nan,
             "between": between,
             "between_null_low": low,
             "between_null_high": high,
@@ -206,10 +205,9 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
     table = look["geometry.neural_collapse"]
     if table is None:
         return
-    control = look.layers[-1]["controls.untrained_networks"]
     start, end = (float(table["nc1_trace"][i]) for i in (0, -1))
     yield controlled(
-        control,
+        look.layers[-1],
         "log_spread",
         side="below",
         shown_as=np.exp,
@@ -261,48 +259,45 @@ def pruning(look: FirstLook) -> Iterator[Claim]:
 
 
 def controlled(
-    control: xr.Dataset,
+    layer: LayerLook,
     name: str,
     *,
     side: statistics.Side,
-    shown_as: object = None,
-    numbers: dict[str, float] | None = None,
-    evidence: str = "",
+    numbers: dict[str, float],
+    evidence: str,
+    shown_as: Callable[[Any], Any] = float,
     **words: object,
 ) -> Claim:
     """A claim about a statistic of `untrained_networks` that must lie beyond untrained networks' and beyond shuffled labels', both."""
-    own = control[name].values
-    laws = [statistics.networks(own, control[f"{name}_{kind}"].values, side=side) for kind in ("untrained", "shuffled")]
-    show = shown_as if callable(shown_as) else float
+    control = layer["controls.untrained_networks"]
+    own, size = control[name].values, int(control.attrs["n_examples"])
+    samples = [control[f"{name}_{kind}"].values for kind in ("untrained", "shuffled")]
+    laws = [statistics.networks(own, sample, side=side) for sample in samples]
     ends = {
-        f"{name}_{kind}_{end}": float(show(getattr(law, end)))
+        f"{name}_{kind}_{end}": float(shown_as(getattr(law, end)))
         for kind, law in zip(("null", "shuffled"), laws, strict=True)
         for end in ("low", "high")
     }
-    value = float(show(own))
+
+    def least(level: float) -> float:
+        """From which on both nulls are beaten."""
+        beaten = [beyond_sample(sample, side, level / (2 if side == "both" else 1)) for sample in samples]
+        return float(shown_as(min(beaten) if side == "below" else _within(max(beaten))))
+
     said = (
         f"{{{name}:3}} on the {{compared:#image}} of the comparison; untrained networks {{{name}_null_low:3}} to "
         f"{{{name}_null_high:3}}, shuffled labels {{{name}_shuffled_low:3}} to {{{name}_shuffled_high:3}}."
     )
     return tested(
-        **{
-            "effect": name,
-            "numbers": {name: value, **ends, "compared": int(control.attrs["n_examples"]), **(numbers or {})},
-            "evidence": f"{evidence} {said[0].upper()}{said[1:]}".strip(),
-            "null": str(control.attrs["null"]),
-            "p": float(max(law.p for law in laws)) if all(np.isfinite(law.p) for law in laws) else math.nan,
-            "n": int(control.attrs["n_examples"]),
-            "critical": lambda level: float(show(least_shown(control, name, side, level))),
-            **words,
-        }
+        effect=name,
+        numbers={name: float(shown_as(own)), **ends, "compared": size, **numbers},
+        evidence=f"{evidence} {said[0].upper()}{said[1:]}",
+        null=str(control.attrs["null"]),
+        p=float(np.max([law.p for law in laws])),
+        n=size,
+        critical=least,
+        **words,
     )
-
-
-def least_shown(control: xr.Dataset, name: str, side: statistics.Side, level: float) -> float:
-    """The statistic's value from which on both nulls are beaten at a level."""
-    one_sided = level / (2 if side == "both" else 1)
-    ends = [beyond_sample(control[f"{name}_{kind}"].values, side, one_sided) for kind in ("untrained", "shuffled")]
-    return min(ends) if side == "below" else _within(max(ends))
 
 
 def _within(value: float, low: float = -1.0) -> float:

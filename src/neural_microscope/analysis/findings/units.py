@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -28,18 +29,18 @@ def _columns(table: xr.Dataset, axis: str) -> dict[str, np.ndarray]:
     return {str(name): column.transpose(axis, ...).values for name, column in table.items() if axis in column.dims}
 
 
-def _critical(control: xr.Dataset, name: str, unit: int, level: float) -> float:
-    """The statistic's value from which on the untrained networks are beaten at a level."""
+def _critical(control: xr.Dataset, name: str, unit: int, shown_as: Callable[[Any], Any], level: float) -> float:
+    """The statistic's value, on the scale on which it is shown, from which on the untrained networks are beaten at a level."""
     sample = control[f"{name}_untrained"].values[:, int(control[f"{name}_rank"][unit])]
-    return beyond_sample(sample, "above", level)
+    return float(shown_as(beyond_sample(sample, "above", level)))
 
 
-def _critical_auc(control: xr.Dataset, unit: int, level: float) -> float:
-    return float(1 / (1 + math.exp(-_critical(control, "auc", unit, level))))
+def _share(logit: Any) -> Any:
+    return 1 / (1 + np.exp(-logit))
 
 
-def _critical_loss(control: xr.Dataset, unit: int, band: float, level: float) -> float:
-    return max(math.exp(_critical(control, "loss", unit, level)), band)
+def _loss_above(band: float, logarithm: float) -> float:
+    return max(math.exp(logarithm), band)
 
 
 def _top(labels: np.ndarray) -> dict[str, float]:
@@ -66,20 +67,16 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
     """AUC of the preferred class beside as many images at random, and beside units of equal rank in untrained networks: images of one class
     look alike, so an untrained unit tells them apart too. Both must be beaten.
     """
-    table, life, control = (
-        layer["selectivity.class_selectivity"],
-        layer["selectivity.over_time"],
-        layer["controls.untrained_networks"],
-    )
+    table, control = layer["selectivity.class_selectivity"], layer["controls.untrained_networks"]
     law = beyond_rank(control, "auc")
-    low, high = (1 / (1 + np.exp(-end)) for end in (law.low, law.high))
+    low, high = _share(law.low), _share(law.high)
     columns = _columns(table, layer.axis)
     top = layer["selectivity.top_examples"].values
     for unit in range(layer.size):
         one = {name: column[unit] for name, column in columns.items()}
         if bool(one["gated"]):
             continue
-        since = float(life["since"][unit])
+        since = float(layer["selectivity.over_time"]["since"][unit])
         yield tested(
             unit=unit,
             yes=f"{layer.axis} {{unit:,}} prefers class {{preferred:,}} (AUC {{auc:2}}).",
@@ -105,7 +102,7 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
             n=int(table.attrs["n_examples"]),
             units="AUC",
             call=f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}")).isel({layer.axis}={unit})',
-            critical=partial(_critical_auc, control, unit),
+            critical=partial(_critical, control, "auc", unit, _share),
         )
 
 
@@ -133,17 +130,20 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
     choose, judge = statistics.halves(effects["label"].values)
     changes, beyond = effects["loss_change"].values.astype(float), labels["beyond_labels"].values.astype(float)
     places = np.argsort(np.argsort(-changes[:, choose].mean(1), kind="stable"), kind="stable")
-    over_images = causal.logits.mean_above_zero(changes[:, judge])[1].p
-    over_labels = causal.logits.mean_above_zero(beyond[:, judge])[1].p
-    directions = statistics.family_wise(effects["loss_increase_p"].values)
     law, columns = beyond_rank(control, "loss"), _columns(effects, layer.axis)
+    tests = {
+        "images": causal.logits.mean_above_zero(changes[:, judge])[1].p,
+        "directions": statistics.family_wise(effects["loss_increase_p"].values),
+        "labels": causal.logits.mean_above_zero(beyond[:, judge])[1].p,
+        "untrained": law.p,
+    }
     floor = float(effects["loss_increase_p"].attrs["floor"])
     for unit in range(layer.size):
         one = {name: column[unit] for name, column in columns.items()}
         numbers = {
             f"loss{end}": float(one[f"loss_increase{end}"]) for end in ("", "_low", "_high", "_null_low", "_null_high")
         }
-        ps = [float(each[unit]) for each in (over_images, directions, over_labels, law.p)]
+        ps = {f"p_{name}": float(each[unit]) for name, each in tests.items()}
         by_class = one["accuracy_drop_by_class"]
         worst = int(np.nanargmax(by_class)) if np.isfinite(by_class).any() else 0
         yield tested(
@@ -157,21 +157,18 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
                 "loss_untrained": float(np.exp(law.high[unit])),
                 "class": worst,
                 "drop": float(by_class[worst]) if np.isfinite(by_class).any() else math.nan,
-                "p_images": ps[0],
-                "p_directions": ps[1],
-                "p_labels": ps[2],
-                "p_untrained": ps[3],
+                **ps,
             },
             effect="loss",
             evidence="95% interval over images {loss_low:3} to {loss_high:3}; random directions of equal norm {loss_null_low:3} to "
             f"{{loss_null_high:3}}; {layer.axis}s of the same rank in untrained networks up to {{loss_untrained:3}}. Class {{class:,}} "
             "loses most: {drop:1%} of its images.",
             null=f"{effects.attrs['null']}; labels at random; {control.sizes['network']} untrained networks, units of the same rank",
-            p=float(max(ps)) if all(math.isfinite(p) for p in ps) else math.nan,
+            p=float(np.max([*ps.values()])),
             floor=floor,
             draws=int(effects["loss_increase_p"].attrs["draws"]) if floor else 0,
             n=int(effects.attrs["n_examples"]),
             units="nats",
             call=f'nm.analysis.causal.ablate_all(run.model(), run.probe, "{layer.hook_point}").isel({layer.axis}={unit})',
-            critical=partial(_critical_loss, control, unit, numbers["loss_null_high"]),
+            critical=partial(_critical, control, "loss", unit, partial(_loss_above, numbers["loss_null_high"])),
         )
