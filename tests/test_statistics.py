@@ -286,6 +286,10 @@ def test_the_tail_of_few_draws_is_what_many_draws_count() -> None:
     assert 1e-4 / 4 < fitted[0] < 1e-4 * 4
     middle = np.quantile(many, [0.9])
     assert statistics.tail_p(middle, few, statistics.p_values(middle, few)) == statistics.p_values(middle, few)
+    for beyond in (9, 10):  # with the tenth draw beyond it, the count alone gives its p
+        value_there = np.sort(few, axis=0)[-beyond]
+        counted_there = statistics.p_values(value_there, few)
+        assert (statistics.tail_p(value_there, few, counted_there) == counted_there) == (beyond == 10)
     assert statistics.tail_p(np.array([1.0]), np.zeros((199, 1)), np.array([0.01])) == 0.01, (
         "draws that do not vary have no tail"
     )

@@ -6,9 +6,7 @@ import ast
 import hashlib
 import importlib
 import inspect
-import io
 import sys
-import tokenize
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -33,9 +31,8 @@ def of_measure(measure: Measure) -> str:
     phantoms = {(one.read.__module__, getattr(one.read, "__name__", "")) for one in measure.instruments}
     modules = sorted({module for module, _ in phantoms})
     function = measure.function
-    return _digest(
-        *("".join(_bare(m)) for m in modules), *_texts([(function.__module__, function.__name__), *phantoms])
-    )
+    texts = ["\n".join(_bare(name)) for name in modules]
+    return _digest(*texts, *_texts([(function.__module__, function.__name__), *phantoms]))
 
 
 def of_rules() -> str:
@@ -88,10 +85,7 @@ def _parts(module: str) -> dict[str, Part]:
     imported = {name: target for node in tree.body for name, target in _imports(node, module)}
     own = {name: (module, name) for node in tree.body for name in _defines(node)}
     found: dict[str, Part] = {}
-    for node in tree.body:
-        names = _defines(node)
-        if not names:
-            continue
+    for node, text in zip(tree.body, _bare(module), strict=True):
         inside = [n for n in ast.walk(node) if isinstance(n, ast.Name | ast.Attribute)]
         words = {n.attr for n in inside if isinstance(n, ast.Attribute)}
         uses = []
@@ -105,9 +99,8 @@ def _parts(module: str) -> dict[str, Part]:
             for n in ast.walk(node)
             if isinstance(n, ast.Constant) and isinstance(n.value, str)
         ]
-        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-        text = "".join(_bare(module)[first - 1 : node.end_lineno])
-        found |= {name: Part(text + (found[name].text if name in found else ""), uses, strings) for name in names}
+        for name in _defines(node):
+            found[name] = Part(text + (found[name].text if name in found else ""), uses, strings)
     # What a package hands on is where it comes from.
     return {name: Part("", [target], []) for name, target in imported.items()} | found
 
@@ -129,35 +122,27 @@ def _imports(node: ast.stmt, module: str) -> Iterator[tuple[str, tuple[str, str]
     yield from ((alias.asname or alias.name, (base, alias.name)) for alias in node.names)
 
 
+class _Bare(ast.NodeTransformer):
+    """Takes out what is only said: f-strings, and strings with a blank in them, such as docstrings."""
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        return ast.Constant("")
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        return ast.Constant("") if " " in str(node.value) else node
+
+
 @cache
 def _bare(module: str) -> list[str]:
-    """A module's lines without comments, docstrings, blanks, and what is only said: f-strings, and strings with a blank in them."""
-    source = _source(module)
-    lines = [line.encode() for line in source.splitlines()]
-    cuts = [
-        (*t.start, *t.end) for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type == tokenize.COMMENT
-    ]
-    cuts = [(line, len(lines[line - 1].decode()[:start].encode()), end, sys.maxsize) for line, start, end, _ in cuts]
-    left: list[ast.AST] = [ast.parse(source)]
-    while left:
-        node = left.pop()
-        if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and " " in str(node.value)):
-            cuts.append((node.lineno, node.col_offset, node.end_lineno or 0, node.end_col_offset or 0))
-        else:
-            left += ast.iter_child_nodes(node)
-    for first, start, last, end in sorted(cuts, reverse=True):
-        lines[first - 1 : last] = [lines[first - 1][:start] + lines[last - 1][end:], *[b""] * (last - first)]
-    return ["".join(line.decode().split()) for line in lines]
+    """A module's statements without comments, layout and what is only said."""
+    return [ast.unparse(node) for node in _Bare().visit(ast.parse(_source(module))).body]
 
 
 def _modules(name: str) -> list[str]:
     """A module, or those of a package."""
     here = _file(name)
-    return (
-        [f"{name}.{path.stem}" for path in sorted(here.parent.glob("[!_]*.py"))]
-        if here.name == "__init__.py"
-        else [name]
-    )
+    inside = sorted(here.parent.glob("[!_]*.py")) if here.name == "__init__.py" else []
+    return [f"{name}.{path.stem}" for path in inside] or [name]
 
 
 def _file(module: str) -> Path:
