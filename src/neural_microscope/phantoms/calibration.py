@@ -6,6 +6,7 @@ import importlib
 import json
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from importlib import resources
@@ -20,7 +21,7 @@ from .. import __version__, analysis, files
 from ..claim import Claim, say
 from ..errors import DataError, unknown
 from ..measure import ALLOWED, DECLARED, EMPTY_KINDS, MEASURES, Instrument, rules
-from ..processes import Steps, one_by_one, side_by_side
+from ..processes import Job, Steps, one_by_one, side_by_side
 from . import fingerprint
 from .pages import KINDS, PLANTED_KINDS, page
 
@@ -45,31 +46,25 @@ def instruments(names: Sequence[str] = ()) -> list[Instrument]:
     return [i for i in every if not names or i.name.startswith(tuple(names)) or i.measure.startswith(tuple(names))]
 
 
-class Kept:
+class Kept(dict[str, Any]):
     """Results by their keys, and a file to which each new one is added at once, so that what was interrupted is not done again."""
 
     def __init__(self, path: Path | None = None) -> None:
+        super().__init__()
         self.path = path
-        self.results: dict[str, Any] = {}
-        if path is not None and path.exists():
-            for line in files.read(path).splitlines():
-                try:
-                    self.results.update([json.loads(line)])
-                except ValueError:  # cut off when it was written
-                    continue
+        for line in files.read(path).splitlines() if path is not None and path.exists() else ():
+            with suppress(ValueError):  # cut off when it was written
+                self.update([json.loads(line)])
 
-    def of(self, *key: object) -> Any:
-        """The result with this key."""
-        return self.results[json.dumps(key)]
-
-    def add(self, result: Any, *key: object) -> None:
-        self.results[json.dumps(key)] = result
+    def add(self, key: str, result: Any) -> None:
+        self[key] = result
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([json.dumps(key), result]) + "\n")
+                file.write(json.dumps([key, result]) + "\n")
 
-    def has(self, *key: object) -> bool:
-        return json.dumps(key) in self.results
+
+def _key(*parts: object) -> str:
+    return json.dumps(parts)
 
 
 def recalibrate(
@@ -97,16 +92,9 @@ def recalibrate(
     old = open_record(output) if output is not None and output.exists() else xr.Dataset()
     chosen = instruments([name for name in names if name != "pages"]) if set(names) != {"pages"} else []
     for row in (old.sel(instrument=name) for name in (old["instrument"].values if "hash" in old else ())):
-        key = json.dumps(
-            (
-                "instrument",
-                str(row["hash"].values),
-                str(row["instrument"].values),
-                old.attrs["n_empty"],
-                old.attrs["seed"],
-            )
-        )
-        kept.results[key] = [float(row[name]) for name in ("truth", "measured", "false_alarms")]
+        words = (str(row[name].values) for name in ("hash", "instrument"))
+        key = _key("instrument", *words, old.attrs["n_empty"], old.attrs["seed"])
+        kept[key] = [float(row[name]) for name in ("truth", "measured", "false_alarms")]
     result = calibrate(chosen, empties=empties, seed=seed, kept=kept, workers=workers, progress=progress)
     if pages and (not names or "pages" in names):
         planted = max(1, pages * PLANTED_PAGES // PAGES)
@@ -142,10 +130,10 @@ def calibrate(
     found = [one for i in given for one in ([i] if isinstance(i, Instrument) else instruments([i]))]
     marks = [fingerprint.of_measure(MEASURES[i.measure]) if i.measure in MEASURES else "" for i in found]
     jobs = {
-        ("instrument", mark, i.name, empties, seed): partial(_read, i if workers == 1 else i.name, empties, seed)
+        _key("instrument", mark, i.name, empties, seed): partial(_read, i if workers == 1 else i.name, empties, seed)
         for i, mark in zip(found, marks, strict=True)
     }
-    read = _each("instruments", jobs, kept or Kept(), workers, progress)
+    read = _each("instruments", jobs, Kept() if kept is None else kept, workers, progress)
     rows = [[*row, i.tolerance] for row, i in zip(read, found, strict=True)]
     truth, measured, rate, tolerance = np.array(rows, float).reshape(-1, 4).T
     columns = {
@@ -199,89 +187,70 @@ def calibrate_pages(
         for kind in KINDS
         if seed < (pages if kind in EMPTY_KINDS else planted)
     ]
-    jobs = {("page", mark, *key): partial(page, *key) for key in keys}
-    found = _each("pages", jobs, kept or Kept(), workers, progress)
+    jobs = {_key("page", mark, *key): partial(page, *key) for key in keys}
+    found = _each("pages", jobs, Kept() if kept is None else kept, workers, progress)
     return _table(dict(zip(keys, found, strict=True)), mark)
 
 
 def _each(
     what: str,
-    jobs: Mapping[Any, Callable[[], Any]],
+    jobs: Mapping[str, Callable[[], Any]],
     kept: Kept,
     workers: int,
     progress: Progress | None,
 ) -> list[Any]:
     """What each job gives; what is kept by its key is not done again. Side by side jobs must be picklable."""
-    missing = {key: job for key, job in jobs.items() if not kept.has(*key)}
+    missing: list[Job] = [partial(_done, key, job) for key, job in jobs.items() if key not in kept]
+    progress = progress or (lambda what, done, total: None)
+
+    def steps() -> Steps:
+        yield missing
 
     def tell(*said: Any) -> None:
-        key, result = said[-2:]
-        kept.add(result, *key)
-        if progress:
-            progress(what, sum(kept.has(*key) for key in jobs), len(jobs))
+        kept.add(*said[-2:])
+        progress(what, len(kept.keys() & jobs), len(jobs))
 
-    if progress:
-        progress(what, len(jobs) - len(missing), len(jobs))
+    progress(what, len(jobs) - len(missing), len(jobs))
     if workers > 1 and len(missing) > 1:
-        side_by_side({what: _steps(missing)}, tell, workers)
+        side_by_side({what: steps()}, tell, workers)
     else:
-        one_by_one(_steps(missing), tell)
-    return [kept.of(*key) for key in jobs]
+        one_by_one(steps(), tell)
+    return [kept[key] for key in jobs]
 
 
-def _steps(jobs: Mapping[Any, Callable[[], Any]]) -> Steps:
-    yield [partial(_done, key, job) for key, job in jobs.items()]
-
-
-def _done(key: tuple[Any, ...], job: Callable[[], Any], tell: Callable[..., None]) -> None:
+def _done(key: str, job: Callable[[], Any], tell: Callable[..., None]) -> None:
     tell(key, job())
 
 
 def _table(found: dict[tuple[str, int], dict[str, list[float]]], mark: str) -> xr.Dataset:
     every = [rule for _, rule in rules()]
-    false_here = np.array([[kind in rule.false_on for rule in every] for kind in KINDS])
-    tests, least, claims, able = (
-        [
-            np.array([[row[r.name][i] for r in every] for (k, _), row in found.items() if k == kind]).reshape(
-                -1, len(every)
-            )
-            for kind in KINDS
-        ]
-        for i in range(4)
-    )  # of each kind [page, rule]
-    alone = [p < min(DECLARED, 1 / len(every)) for p in least]  # above 1 / rules the page's correction has cut it off
-    table = {
-        name: (("kind", "rule"), np.array([one.sum(0) for one in counted]))
-        for name, counted in {
-            "asked": [n > 0 for n in tests],
-            "able": [x > 0 for x in able],
-            "claimed": [n > 0 for n in claims],
-            "alone": [(x > 0) & (n > 0) for x, n in zip(alone, tests, strict=True)],
-        }.items()
-    }
-    table |= {
-        "false_here": (("kind", "rule"), false_here),
-        "least_p": (("kind", "rule"), np.array([p.min(0, initial=1) for p in least])),
-    }
-    false = [int(((n > 0) & here).any(1).sum()) for n, here in zip(claims, false_here, strict=True)]
+    kinds = []
+    for kind in KINDS:
+        rows = [[row[r.name] for r in every] for (k, _), row in found.items() if k == kind]
+        tests, least, claims, able = np.moveaxis(np.reshape(rows, (-1, len(every), 4)), 2, 0)  # each [page, rule]
+        false_here = np.array([kind in rule.false_on for rule in every])
+        alone = least < min(DECLARED, 1 / len(every))  # above 1 / rules the page's correction has cut it off
+        counted = {"asked": tests > 0, "able": able > 0, "claimed": claims > 0, "alone": alone & (tests > 0)}
+        about = {
+            "pages": len(tests),
+            "pages_false": ((claims > 0) & false_here).any(1).sum(),
+            "false_here": ("rule", false_here),
+            "least_p": ("rule", least.min(0, initial=1)),
+        }
+        kinds.append(xr.Dataset(about | {name: ("rule", on.sum(0)) for name, on in counted.items()}))
     power = {}
     for kind in PLANTED_KINDS:
         for name in (n for n in next((row for (k, _), row in found.items() if k == kind), {}) if "," in n):
             units, hits, effect = np.array([row[name] for (k, _), row in found.items() if k == kind]).sum(0)
             power[f"{name}: {kind}"] = (units, hits, effect / max(units, 1), name != "a unit matters, idle")
     columns = np.array(list(power.values()), float).reshape(-1, 4).T
-    return xr.Dataset(
-        {
-            "pages": ("kind", [len(n) for n in tests]),
-            "pages_false": ("kind", false),
-            **table,
-            "planted_units": ("planted", columns[0]),
-            "planted_found": ("planted", columns[1]),
-            "planted_effect": ("planted", columns[2]),
-            "must_find": ("planted", columns[3].astype(bool)),
-        },
-        coords={"kind": list(KINDS), "rule": [r.name for r in every], "planted": list(power)},
-        attrs={"rules_hash": mark},
+    planted = dict(zip(("planted_units", "planted_found", "planted_effect"), columns, strict=False))
+    return (
+        xr.concat(kinds, "kind")
+        .assign({name: ("planted", column) for name, column in planted.items()})
+        .assign(must_find=("planted", columns[3].astype(bool)))
+        .assign_coords(kind=list(KINDS), rule=[r.name for r in every], planted=list(power))
+        .assign_attrs(rules_hash=mark)
     )
 
 
