@@ -18,7 +18,7 @@ from ...errors import DataError, unknown
 from ...hooks import evaluation, hooked
 from ...measure import measure, of
 from ...models import CNN
-from ...statistics import INTERVAL, ONE_NETWORK, Law, beside, bootstrap_mean
+from ...statistics import INTERVAL, Law, beside, bootstrap_mean
 from .directions import Directions, Within, losses, losses_of, right
 from .downstream import BATCH, Downstream, batches, numbers, unit_values
 from .planted import FEW, LAST, LAYER, UNITS, coded, dies, images, one_reader, random, silent
@@ -35,9 +35,9 @@ ROUNDING = 1e-6
     null="loss: random directions of the same norm on each image (of feature maps: random mixes of the channels, each with the "
     "channel's own map), one-sided; accuracy: images newly wrong against newly right (exact sign test)",
     replicates="image",
-    interval="bootstrap over images",
+    interval="95 % bootstrap over images of one network",
     family="units of a layer",
-    source="Morcos et al. 2018; McNemar 1947",
+    source="unit ablation, L(a_n := v) - L: Morcos et al. 2018; sign test: McNemar 1947",
     unit="loss_increase",
     also=("accuracy_drop",),
     place=180,
@@ -100,13 +100,9 @@ def ablate_all(
     if method == "resample":
         sd = (sum(spread) / len(images)).std(0, ddof=1)
         table["loss_increase_sd"] = (down.axis, sd, {"units": "nat"})
-    table.attrs |= {
-        "accuracy": float(before.mean()),
-        "hook_point": hook_point,
-        "intervention": _words(method, reference),
-    }
-    table.attrs["null"] = directions.words(down)
-    return table
+    return table.assign_attrs(
+        accuracy=float(before.mean()), intervention=_words(method, reference), null=directions.words(down)
+    )
 
 
 def _words(method: str, reference: ImageSet | None) -> str:
@@ -172,16 +168,7 @@ def _table(
             rounding=ROUNDING,
         ),
     }
-    return xr.Dataset(
-        variables,
-        coords={"label": ("example", images.labels)},
-        attrs={
-            "n_examples": len(images),
-            "interval": ONE_NETWORK,
-            "seed": seed,
-            "source": "unit ablation (Morcos et al. 2018), L(a_n := v) - L; sign test of McNemar 1947",
-        },
-    )
+    return xr.Dataset(variables, coords={"label": ("example", images.labels)})
 
 
 def _signs(right: np.ndarray) -> Law:

@@ -25,9 +25,10 @@ from .planted import images as noise
 @measure(
     "causal",
     title="Confusion shift",
-    null="random units ablated",
+    null="random units ablated, as many",
     replicates="unit",
     interval="null band only",
+    source="C(intervened) - C(baseline)",
 )
 def confusion_shift(
     model: nn.Module,
@@ -62,13 +63,10 @@ def confusion_shift(
     )
     away = np.array([np.mean(other != before) for other in others])
     return _table(shift, moved, null, away).assign_attrs(
-        n_examples=len(images),
         hook_point=hook_point or "",
         null=f"{len(others)} times {size} random units of {hook_point} cut out"
         if len(others)
         else "none: give hook_point=",
-        seed=seed,
-        source="C(intervened) - C(baseline)",
     )
 
 

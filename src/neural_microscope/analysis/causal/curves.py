@@ -31,11 +31,11 @@ AT_ONCE = 256
 @measure(
     "causal",
     title="Cumulative ablation",
-    null="random orders",
+    null="{draws} random orders",
     replicates="order",
     interval="null band only",
     family="orders",
-    source="Morcos et al. 2018",
+    source="accuracy against the share of units set to 0: Morcos et al. 2018",
     place=270,
 )
 def cumulative_ablation(
@@ -78,14 +78,7 @@ def cumulative_ablation(
         found = _accuracies(lens, pixels, labels, dict(zip(names, sizes, strict=True)), torch.stack([*both, *inner]))
     middle = found[2:].reshape(len(every), len(at) - 2)
     curves = np.column_stack([np.full(len(every), found[0]), middle, np.full(len(every), found[1])])
-    return _table(curves, at, list(named)).assign_attrs(
-        n_examples=len(images),
-        hook_point=", ".join(names),
-        units=sum(sizes),
-        null=f"{draws} random orders",
-        seed=seed,
-        source="cumulative ablation (Morcos et al. 2018): accuracy against the share of units set to 0",
-    )
+    return _table(curves, at, list(named)).assign_attrs(hook_point=", ".join(names), units=sum(sizes))
 
 
 def _order(name: str, order: Any, units: int) -> np.ndarray:

@@ -24,11 +24,11 @@ from .planted import images as noise
 @measure(
     "causal",
     title="Direct logit attribution",
-    null="an identity; evidence: labels shuffled",
+    null="an identity; evidence: {draws} shuffles of the labels",
     replicates="image",
     interval="null band only",
     family="units and classes",
-    source="Elhage et al. 2021",
+    source="logit_k = rest_k + sum_n a_n d logit_k / d a_n: Elhage et al. 2021",
 )
 def direct_logit_attribution(
     model: nn.Module, images: ImageSet, hook_point: str | None = None, *, draws: int = 100, seed: int = 0
@@ -62,13 +62,7 @@ def direct_logit_attribution(
             **_evidence(contribution, images, axis, draws, seed),
         },
         coords={"label": ("example", images.labels)},
-        attrs={
-            "n_examples": len(images),
-            "hook_point": hook_point,
-            "null": f"{draws} shuffles of the labels",
-            "seed": seed,
-            "source": "direct logit attribution: logit_k = rest_k + sum_n a_n d logit_k / d a_n",
-        },
+        attrs={"hook_point": hook_point},
     )
 
 

@@ -40,7 +40,7 @@ STRENGTHS = 3
     null="is itself the null",
     replicates="direction",
     interval="none",
-    source="Morcos et al. 2018",
+    source="norm-matched control of zero ablation (Morcos et al. 2018 ablate units without one)",
 )
 def ablate_directions(
     model: nn.Module,
@@ -86,13 +86,7 @@ def ablate_directions(
             "loss_increase": (("draw", down.axis), np.sum(total, axis=0) / len(images), {"units": "nat"}),
             "norm": (down.axis, np.concatenate(norms, axis=1).mean(1), {"units": "1"}),
         },
-        attrs={
-            "n_examples": len(images),
-            "hook_point": hook_point,
-            "null": "this is one: " + null.words(down),
-            "seed": seed,
-            "source": "norm-matched control of zero ablation (Morcos et al. 2018 ablate units without one)",
-        },
+        attrs={"null": "this is one: " + null.words(down)},
     )
 
 

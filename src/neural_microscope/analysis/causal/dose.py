@@ -15,7 +15,7 @@ from ...data import ImageSet
 from ...errors import DataError, HookError
 from ...hooks import evaluation, hooked
 from ...measure import measure, of
-from ...statistics import ONE_NETWORK, beside, bootstrap_mean
+from ...statistics import beside, bootstrap_mean
 from .directions import losses
 from .downstream import batches, numbers
 from .planted import LAYER, MANY, coded, dies, images, one_reader, random
@@ -30,9 +30,9 @@ OTHERS = 20
     title="Dose and response",
     null="other random units of the layer, scaled alike",
     replicates="image",
-    interval="bootstrap over images",
+    interval="95 % bootstrap over images of one network",
     family="factors",
-    source="zero ablation and scaling",
+    source="L(a_n := f a_n) - L",
     place=260,
 )
 def dose_response(
@@ -72,17 +72,8 @@ def dose_response(
             null.append([numbers(score(down.scaled(s, scale.tolist())) - base).sum(1) for s in sets])
     parts = [np.concatenate(x, axis=1) for x in (loss, right, logits)]
     drawn = np.sum(null, axis=0).reshape(-1, len(scale)) / len(images)
-    return (
-        _table(parts[0], parts[1], parts[2], drawn, images, seed)
-        .assign_coords(factor=("bin", scale))
-        .assign_attrs(
-            {
-                "hook_point": hook_point,
-                "unit": chosen,
-                "null": f"{len(drawn)} random other units of the layer, scaled alike",
-            }
-        )
-    )
+    table = _table(parts[0], parts[1], parts[2], drawn, images, seed).assign_coords(factor=("bin", scale))
+    return table.assign_attrs(unit=chosen, null=f"{len(drawn)} random other units of the layer, scaled alike")
 
 
 def checked(unit: int | Sequence[int], units: int, layer: str) -> list[int]:
@@ -120,13 +111,7 @@ def _table(
             "accuracy": ("bin", right.mean(1), share),
             "accuracy_by_class": (("bin", "class"), by_class, share),
             "logits": (("bin", "class"), logits.mean(1), {"units": "1"}),
-        },
-        attrs={
-            "n_examples": len(images),
-            "interval": ONE_NETWORK,
-            "seed": seed,
-            "source": "dose and response: L(a_n := f a_n) - L",
-        },
+        }
     )
 
 

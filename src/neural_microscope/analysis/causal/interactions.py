@@ -14,13 +14,11 @@ from ...data import ImageSet
 from ...hooks import evaluation, hooked
 from ...measure import measure, of
 from ...models import MLP
-from ...statistics import ONE_NETWORK, Law, beside, mean_interval, sign_flips
+from ...statistics import Law, beside, mean_interval, sign_flips
 from .ablation import ROUNDING
 from .directions import losses
 from .downstream import BATCH, Downstream, batches, numbers
 from .planted import LAYER, UNITS, coded, dies, images, random, silent, wired
-
-NULL = "signs of the images' interactions flipped at random, in closed form"
 
 
 @measure(
@@ -29,9 +27,9 @@ NULL = "signs of the images' interactions flipped at random, in closed form"
     null="each image's interaction had either sign alike (in closed form, an upper bound): does the sign hold on other "
     "images; not whether it exceeds that of two directions",
     replicates="image",
-    interval="t interval over images",
+    interval="95 % t interval over images of one network",
     family="pairs of units",
-    source="Bentkus & Dzindzalieta 2015",
+    source="L(no a, no b) - L(no a) - L(no b) + L; random signs: Bentkus & Dzindzalieta 2015",
 )
 def interactions(
     model: nn.Module,
@@ -74,13 +72,7 @@ def interactions(
         matrix = np.full((down.units, down.units), False if values.dtype == bool else np.nan)
         matrix[one, other] = matrix[other, one] = values
         table[name] = ((axis, f"{axis}_b"), matrix, units)
-    return table.assign_attrs(
-        n_examples=n,
-        hook_point=hook_point,
-        null=NULL,
-        interval=ONE_NETWORK,
-        source="second difference of zero ablations, L(no a, no b) - L(no a) - L(no b) + L",
-    )
+    return table
 
 
 def _alone(down: Downstream, labels: Tensor) -> Tensor:

@@ -42,7 +42,6 @@ def ablated_logits(model: nn.Module, images: ImageSet, hook_point: str) -> xr.Da
             "ablated": ((down.axis, "example", "class"), np.concatenate(ablated, axis=1), {"units": "1"}),
         },
         coords={"label": ("example", images.labels)},
-        attrs={"n_examples": len(images), "hook_point": hook_point, "null": "none: logits", "source": "zero ablation"},
     )
 
 
@@ -51,9 +50,9 @@ def ablated_logits(model: nn.Module, images: ImageSet, hook_point: str) -> xr.Da
     title="Label dependence of ablation",
     null="labels at random, in closed form",
     replicates="image",
-    interval="t interval over images",
+    interval="95 % t interval over images of one network",
     family="units of a layer",
-    source="zero ablation",
+    source="zero ablation, and its expectation over shuffled labels",
 )
 def label_dependence(model: nn.Module, images: ImageSet, hook_point: str) -> xr.Dataset:
     """Whether ablating each unit (or channel) hurts the labels that the images have more than labels at random, [unit].
@@ -77,13 +76,6 @@ def label_dependence(model: nn.Module, images: ImageSet, hook_point: str) -> xr.
             "beyond_labels": ((axis, "example"), each, {"units": "nats"}),
         },
         coords={"label": ("example", images.labels)},
-        attrs={
-            "n_examples": len(images),
-            "hook_point": hook_point,
-            "null": "labels at random",
-            "interval": "95 % over images",
-            "source": "zero ablation; the expectation over shuffled labels, in closed form",
-        },
     )
 
 

@@ -86,19 +86,6 @@ def by_pair(change: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 SHARE = "share of the difference"
-NAN = "NaN where the metric is the same on clean and corrupted images: there is nothing to restore"
-
-
-def attrs(n: int, layer: str, seed: int, source: str, null: str) -> dict[str, object]:
-    return {
-        "n_examples": n,
-        "hook_point": layer,
-        "seed": seed,
-        "null": null,
-        "interval": "95 % bootstrap over pairs of images of one network",
-        "nan": NAN,
-        "source": source,
-    }
 
 
 def joined(parts: Sequence[tuple[np.ndarray, ...]]) -> list[np.ndarray]:

@@ -15,10 +15,8 @@ from ...measure import measure, of
 from ...statistics import beside, bootstrap
 from .directions import IMAGES, Directions, Within
 from .downstream import Downstream, downstream, numbers
-from .pairs import SHARE, Metric, Pairs, attrs, by_pair, joined, pairs, per_unit, share_interval, share_of
+from .pairs import SHARE, Metric, Pairs, by_pair, joined, pairs, per_unit, share_interval, share_of
 from .planted import FEW, LAYER, coded_pair, one_reader, pair, random, silent
-
-PATCHING = "activation patching, (patched - corrupted) / (clean - corrupted)"
 
 
 @measure(
@@ -27,9 +25,9 @@ PATCHING = "activation patching, (patched - corrupted) / (clean - corrupted)"
     null="random directions of the same norm in each pair (feature maps: as `ablate_all`), two-sided: "
     "more than a direction common to all pairs, not this unit and no other",
     replicates="pair",
-    interval="bootstrap over pairs",
+    interval="95 % bootstrap over pairs of images of one network",
     family="units of a layer",
-    source="Vig et al. 2020; Meng et al. 2022",
+    source="(patched - corrupted) / (clean - corrupted): Vig et al. 2020; Meng et al. 2022",
 )
 def patch_between(
     model: nn.Module,
@@ -81,7 +79,7 @@ def patch_between(
     ):
         drawn = null[name] / np.where(whole.sum() == 0, np.nan, whole.sum())
         table = table.assign(_with_null(name, change, all_units, whole, drawn, start, axis, seed))
-    return table.assign_attrs(attrs(len(clean), hook_point, seed, PATCHING, directions.words(one)))
+    return table.assign_attrs(null=directions.words(one))
 
 
 def _metrics(batch: Pairs, one: Downstream, other: Downstream) -> tuple[np.ndarray, np.ndarray]:
@@ -119,10 +117,10 @@ def _with_null(
 @measure(
     "causal",
     title="Attribution patching",
-    null="units shuffled, for the correlation with exact patching",
+    null="of the correlation with exact patching: {draws} shuffles of the units",
     replicates="unit",
-    interval="bootstrap over units",
-    source="Nanda 2023",
+    interval="of the correlation: 95 % bootstrap over units of one network",
+    source="(a_clean - a_corrupted) dM/da at the corrupted image: Nanda 2023",
 )
 def attribution_patching(
     model: nn.Module,
@@ -163,14 +161,7 @@ def attribution_patching(
             "exact_by_pair": ((axis, "example"), by_pair(exact, whole), share),
         }
     )
-    table = table.assign(_correlation(table["estimate"].values, table["exact"].values, draws, seed))
-    source = "attribution patching: (a_clean - a_corrupted) dM/da at the corrupted image"
-    return table.assign_attrs(
-        {
-            **attrs(len(clean), hook_point, seed, source, f"{draws} shuffles of the units (of the correlation)"),
-            "interval": "95 % bootstrap over units of one network (of the correlation)",
-        }
-    )
+    return table.assign(_correlation(table["estimate"].values, table["exact"].values, draws, seed))
 
 
 def _slope(lens: Any, batch: Pairs, hook_point: str) -> Tensor:

@@ -18,18 +18,18 @@ from ...measure import measure, of
 from ...statistics import beside, random_directions
 from .dose import checked
 from .downstream import downstream, numbers
-from .pairs import SHARE, Metric, Pairs, attrs, by_pair, joined, pairs, per_unit, share_interval, share_of
+from .pairs import SHARE, Metric, Pairs, by_pair, joined, pairs, per_unit, share_interval, share_of
 from .planted import LAST, LAYER, UNITS, coded_pair, wired
 
 
 @measure(
     "causal",
     title="Path patching",
-    null="random directions of the same norm in the sender's layer (feature maps: as `ablate_all`)",
+    null="{draws} random directions of the same norm for each pair, in the sender's layer (feature maps: as `ablate_all`)",
     replicates="pair",
-    interval="bootstrap over pairs",
+    interval="95 % bootstrap over pairs of images of one network",
     family="receivers",
-    source="Goldowsky-Dill et al. 2023",
+    source="the sender's change, through the receiver alone: Wang et al. 2022; Goldowsky-Dill et al. 2023",
 )
 def path_patching(
     model: nn.Module,
@@ -75,10 +75,8 @@ def path_patching(
             aside = (_arrives(lens, batch, start, values, end) for values in away)
             null.append([_through(end_run, batch, there, takers).sum(1) for there in aside])
     whole, effect, moved = joined(parts)
-    words = f"{draws} random directions of the same norm for each pair, in the sender's layer"
-    source = "path patching (Wang et al. 2022): the sender's change, through the receiver alone"
     table = _table(effect, whole, np.sum(null, axis=0), moved, end_run.axis, takers, seed)
-    return table.assign_attrs({**attrs(len(clean), end, seed, source, words), "sender": f"{start} {chosen[0]}"})
+    return table.assign_attrs(hook_point=end, sender=f"{start} {chosen[0]}")
 
 
 def _arrives(lens: HookedModel, batch: Pairs, start: str, values: Tensor, end: str) -> Tensor:
