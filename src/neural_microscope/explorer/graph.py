@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -80,96 +81,68 @@ def _hook(name: str) -> Op:
 
 
 def _layer(module: nn.Module, name: str) -> list[Op]:
-    for kind, make in _MAKERS.items():
-        if type(module) is kind:
-            return make(module, name)
-    raise UnsupportedLayer(f"the explorer can't compute {name!r}, a {type(module).__name__}; it knows {SUPPORTED}")
+    if type(module) in _NOTHING:
+        return []
+    if type(module) not in _KINDS:
+        raise UnsupportedLayer(f"the explorer can't compute {name!r}, a {type(module).__name__}; it knows {SUPPORTED}")
+    kind, settings = _KINDS[type(module)]
+    parts = [part for part in ("weight", "bias") if hasattr(module, part)]
+    parameters = {part: None if getattr(module, part) is None else f"{name}.{part}" for part in parts}
+    return [{"kind": kind, **parameters, **settings(module, name)}]
 
 
-def _refuse(name: str, why: str) -> None:
-    raise UnsupportedLayer(f"the explorer can't compute {name!r}: {why}")
+def _only(name: str, known: bool, why: str) -> None:
+    if not known:
+        raise UnsupportedLayer(f"the explorer can't compute {name!r}: {why}")
 
 
-def _nothing(module: Any, name: str) -> list[Op]:
-    return []
-
-
-def _linear(module: nn.Linear, name: str) -> list[Op]:
-    return [{"kind": "linear", **_parameters(module, name)}]
-
-
-def _conv(module: nn.Conv2d, name: str) -> list[Op]:
-    if module.groups != 1 or module.dilation != (1, 1) or module.padding_mode != "zeros":
-        _refuse(name, "of convolutions it knows those without groups and dilation, padded with zeros")
+def _conv(module: nn.Conv2d, name: str) -> Op:
+    plain = module.groups == 1 and module.dilation == (1, 1) and module.padding_mode == "zeros"
+    _only(name, plain, "of convolutions it knows those without groups and dilation, padded with zeros")
     padding = (0, 0) if module.padding == "valid" else module.padding
     if padding == "same":
         sides = module.kernel_size
-        if any(side % 2 == 0 for side in sides):
-            _refuse(name, f"padding 'same' of an even kernel {sides} is not symmetric")
+        _only(name, all(side % 2 for side in sides), f"padding 'same' of an even kernel {sides} is not symmetric")
         padding = tuple(side // 2 for side in sides)
-    return [{"kind": "conv2d", **_parameters(module, name), "stride": list(module.stride), "padding": list(padding)}]
+    return {"stride": list(module.stride), "padding": list(padding)}
 
 
-def _gelu(module: nn.GELU, name: str) -> list[Op]:
-    return [{"kind": "gelu", "approximate": module.approximate}]
+def _pool(module: Any, name: str) -> Op:
+    has = {"dilation": 1, "return_indices": False, "divisor_override": None, "count_include_pad": True} | vars(module)
+    plain = not has["ceil_mode"] and has["dilation"] in (1, (1, 1))
+    _only(name, plain, "of poolings it knows those without ceil_mode and dilation")
+    plain = not (has["return_indices"] or has["divisor_override"])
+    _only(name, plain, "of poolings it knows those without return_indices and divisor_override")
+    sizes = {"kernel": module.kernel_size, "stride": module.stride, "padding": module.padding}
+    pairs = {word: list(size) if isinstance(size, tuple) else [size, size] for word, size in sizes.items()}
+    _only(name, has["count_include_pad"] or pairs["padding"] == [0, 0], "an average that leaves padding out")
+    return pairs
 
 
-def _pool(kind: str) -> Callable[[Any, str], list[Op]]:
-    def make(module: Any, name: str) -> list[Op]:
-        if module.ceil_mode or getattr(module, "dilation", 1) not in (1, (1, 1)):
-            _refuse(name, "of poolings it knows those without ceil_mode and dilation")
-        if getattr(module, "return_indices", False) or getattr(module, "divisor_override", None):
-            _refuse(name, "of poolings it knows those without return_indices and divisor_override")
-        if not getattr(module, "count_include_pad", True) and _pair(module.padding) != [0, 0]:
-            _refuse(name, "an average that leaves padding out")
-        stride = module.kernel_size if module.stride is None else module.stride
-        sizes = {"kernel": _pair(module.kernel_size), "stride": _pair(stride), "padding": _pair(module.padding)}
-        return [{"kind": kind, **sizes}]
-
-    return make
+def _flatten(module: nn.Flatten, name: str) -> Op:
+    whole = (module.start_dim, module.end_dim) == (1, -1)
+    _only(name, whole, "it flattens everything but the examples: Flatten(1, -1)")
+    return {}
 
 
-def _flatten(module: nn.Flatten, name: str) -> list[Op]:
-    if (module.start_dim, module.end_dim) != (1, -1):
-        _refuse(name, "it flattens everything but the examples: Flatten(1, -1)")
-    return [{"kind": "flatten"}]
+def _batch_norm(module: Any, name: str) -> Op:
+    _only(name, module.track_running_stats, "without running statistics its answer depends on the batch")
+    return {"mean": f"{name}.running_mean", "variance": f"{name}.running_var", "eps": module.eps}
 
 
-def _batch_norm(module: Any, name: str) -> list[Op]:
-    if not module.track_running_stats:
-        _refuse(name, "without running statistics its answer depends on the batch")
-    found = {"mean": f"{name}.running_mean", "variance": f"{name}.running_var", "eps": module.eps}
-    return [{"kind": "batchnorm", **_parameters(module, name), **found}]
-
-
-def _layer_norm(module: nn.LayerNorm, name: str) -> list[Op]:
-    size = 1
-    for side in module.normalized_shape:
-        size *= side
-    return [{"kind": "layernorm", **_parameters(module, name), "eps": module.eps, "size": size}]
-
-
-def _parameters(module: Any, name: str) -> Op:
-    return {part: None if getattr(module, part) is None else f"{name}.{part}" for part in ("weight", "bias")}
-
-
-def _pair(value: Any) -> list[int]:
-    return list(value) if isinstance(value, tuple) else [value, value]
-
-
-_MAKERS: dict[type[nn.Module], Callable[[Any, str], list[Op]]] = {
-    nn.Linear: _linear,
-    nn.Conv2d: _conv,
-    nn.ReLU: lambda module, name: [{"kind": "relu"}],
-    nn.Tanh: lambda module, name: [{"kind": "tanh"}],
-    nn.GELU: _gelu,
-    nn.MaxPool2d: _pool("maxpool"),
-    nn.AvgPool2d: _pool("avgpool"),
-    nn.Flatten: _flatten,
-    nn.BatchNorm1d: _batch_norm,
-    nn.BatchNorm2d: _batch_norm,
-    nn.LayerNorm: _layer_norm,
-    nn.Dropout: _nothing,
-    nn.Dropout2d: _nothing,
-    nn.Identity: _nothing,
+_KINDS: dict[type[nn.Module], tuple[str, Callable[[Any, str], Op]]] = {
+    nn.Linear: ("linear", lambda module, name: {}),
+    nn.Conv2d: ("conv2d", _conv),
+    nn.ReLU: ("relu", lambda module, name: {}),
+    nn.Tanh: ("tanh", lambda module, name: {}),
+    nn.GELU: ("gelu", lambda module, name: {"approximate": module.approximate}),
+    nn.MaxPool2d: ("maxpool", _pool),
+    nn.AvgPool2d: ("avgpool", _pool),
+    nn.Flatten: ("flatten", _flatten),
+    nn.BatchNorm1d: ("batchnorm", _batch_norm),
+    nn.BatchNorm2d: ("batchnorm", _batch_norm),
+    nn.LayerNorm: ("layernorm", lambda module, name: {"eps": module.eps, "size": math.prod(module.normalized_shape)}),
 }
+"""The kind of each layer's operation, and what is said of it beside its parameters."""
+
+_NOTHING = (nn.Dropout, nn.Dropout2d, nn.Identity)
