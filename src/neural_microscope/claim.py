@@ -148,6 +148,16 @@ def say(name: str, yes: str, **numbers: Any) -> Claim:
     return Claim(name, "", "", numbers=numbers, p=math.nan, n=0, describes=True, **words)  # type: ignore[arg-type]
 
 
+def goes(values: Any) -> tuple[str, dict[str, float]]:
+    """Of a first and a last value (``rises from {start:g} to {end:g}``, or falls, or that to three digits it does neither; the numbers)."""
+    start, end = float(values[0]), float(values[-1])
+    if math.isnan(start) or f"{start:.3g}" == f"{end:.3g}":
+        words = "is {end:g}"
+    else:
+        words = f"{'falls' if end < start else 'rises'} from {{start:g}} to {{end:g}}"
+    return words, {"start": start, "end": end}
+
+
 def judge(claims: Iterable[Claim], families: int) -> list[Claim]:
     """Gives the claims about one network their verdicts: the correction of a page.
 

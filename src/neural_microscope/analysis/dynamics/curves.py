@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from scipy import stats
 
+from ...claim import Claim, say
 from ...errors import DataError
 from ...measure import measure, of
 from ...statistics import INTERVAL, Law, beside
@@ -172,6 +174,93 @@ def _stretches(steps: np.ndarray, per_octave: int) -> tuple[np.ndarray, np.ndarr
     steps = np.maximum(steps, 1)
     place = np.unique(np.floor(np.log2(steps) * per_octave).astype(int), return_inverse=True)[1]
     return place, np.exp(np.bincount(place, np.log(steps)) / np.bincount(place))
+
+
+# On a page.
+
+
+@of(learning_curve).on("network")
+def _asked_curve(at: Any) -> xr.Dataset:
+    return learning_curve(at.run.training, at.run.log)
+
+
+@of(learning_curve).describe("network")
+def _training(at: Any) -> Iterator[Claim]:
+    config, curve = at.run.train_config, at["dynamics.learning_curve"]
+    trained = "trained for {epochs:#epoch} of {steps:#step} with {optimizer}, learning rate {rate:g} ({schedule}); "
+    yield say(
+        "the training",
+        (trained if config.epochs else "not trained; ")
+        + "test loss {loss:3} nats, test error {error:2%} at {last:step}.",
+        epochs=config.epochs,
+        steps=int(at.run.description["steps_per_epoch"]),
+        optimizer=config.optimizer,
+        rate=config.learning_rate,
+        schedule=config.schedule,
+        loss=float(curve["test_loss"][-1]),
+        error=float(curve["test_error"][-1]),
+        last=int(curve["step"][-1]),
+    )
+
+
+of(learning_curve).picture(
+    "learning_curves",
+    "Both axes are logarithmic. Strong lines: all test images; faint: the batches trained on, means over stretches of steps.",
+    scope="page",
+)
+
+
+@of(gradient_flow).on("network")
+def _asked_gradients(at: Any) -> xr.Dataset | None:
+    there = at.run.description["record"]["norms_every"] and at.run.training.sizes["step"] > 0
+    return gradient_flow(at.run.gradients) if there else None
+
+
+@of(gradient_flow).describe("network")
+def _changes(at: Any) -> Iterator[Claim]:
+    table = at["dynamics.gradient_flow"]
+    ratio = table["update_ratio"].values if table is not None else np.zeros(0)
+    if np.isfinite(ratio).any():
+        yield say(
+            "the size of an update",
+            "an update changes the weights by {ratio:2%} of their norm (median over parameters and stretches of steps).",
+            ratio=float(np.nanmedian(ratio)),
+        )
+
+
+of(gradient_flow).picture(
+    "gradient_flow",
+    "Medians over log-spaced stretches of steps; the band is the spread between batches. The dotted line is a rule of thumb, not a null.",
+    more=True,
+)
+
+
+@of(learning_by_class).on("network")
+def _asked_classes(at: Any) -> xr.Dataset:
+    return learning_by_class(at.run.log)
+
+
+@of(learning_by_class).describe("network")
+def _of_classes(at: Any) -> Iterator[Claim]:
+    end = at["dynamics.learning_by_class"]["accuracy"].transpose("snapshot", "class").values[-1]
+    known = np.flatnonzero(np.isfinite(end))
+    if len(known):
+        worst, best = (int(known[pick(end[known])]) for pick in (np.argmin, np.argmax))
+        yield say(
+            "accuracy of the classes",
+            "at the last snapshot class {worst:,} has the lowest test accuracy ({low:1%}), class {best:,} the highest ({high:1%}).",
+            worst=worst,
+            low=float(end[worst]),
+            best=best,
+            high=float(end[best]),
+        )
+
+
+of(learning_by_class).picture(
+    "class_learning",
+    "All test images at each snapshot, each class by its digit. Which class is learned first is a question of its own, with a null, below: "
+    "an untrained network that predicts one class for every image is right on all of that class.",
+)
 
 
 # Phantoms.

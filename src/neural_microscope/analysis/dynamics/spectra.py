@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
 
+from ...claim import Claim, goes, say
 from ...errors import DataError
 from ...measure import measure, of
 from ...statistics import beside, null_band
@@ -144,6 +146,64 @@ def _number(name: str) -> list[tuple[int, str]]:
 def _matrix(value: Any) -> np.ndarray:
     array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
     return array.reshape(len(array), -1).astype(np.float64)
+
+
+# On a page.
+
+
+@of(weight_spectra).on("network")
+def _asked(at: Any) -> xr.Dataset:
+    return weight_spectra((at.run.weights(step) for step in at.run.steps), at.run.steps)
+
+
+def _first_weights(at: Any) -> dict[str, Any]:
+    """The first layer's weights as pictures [unit, row, col], trained and untrained, and the pixels that never change."""
+    run = at.run
+    end, start = run.weights(), run.weights(0)
+    name = next(name for name in run.description["parameters"] if end[name].ndim in (2, 4))
+    trained, untrained = end[name].numpy(), start[name].numpy()
+    constant, shape = None, trained.shape[2:]
+    if trained.ndim == 2:
+        shape = run.probe.image_shape
+        constant = np.zeros(shape, bool)
+        constant.reshape(-1)[run.description["constant_pixels"]] = True
+    return {
+        "trained": trained.reshape(-1, *shape),
+        "untrained": untrained.reshape(-1, *shape),
+        "constant": constant,
+    }
+
+
+@of(weight_spectra).describe("network")
+def _first(at: Any) -> Iterator[Claim]:
+    table = at["dynamics.weight_spectra"].isel(parameter=0)
+    went, ends = goes(table["stable_rank"].values)
+    norms = [
+        np.linalg.norm(w.reshape(len(w), -1), axis=1) for w in (_first_weights(at)[k] for k in ("trained", "untrained"))
+    ]
+    grew = np.median(norms[0][norms[1] > 0] / norms[1][norms[1] > 0]) if (norms[1] > 0).any() else math.nan
+    yield say(
+        "the first layer's weights",
+        f"the first weight matrix's stable rank {went} (its entries shuffled: {{low:g}} to {{high:g}}); at the last snapshot "
+        "the norm of a unit's incoming weights is {grew:2} times that at initialization (median unit).",
+        grew=float(grew),
+        low=float(table["stable_rank_null_low"][-1]),
+        high=float(table["stable_rank_null_high"][-1]),
+        **ends,
+    )
+
+
+of(weight_spectra).picture(
+    "weights",
+    "The first layer's weights: orange adds to a unit, blue takes away, on one scale for both. Grey pixels are the same in every "
+    "training image, so their weights are still random.",
+    takes=lambda at: (
+        {k: w if k == "constant" else w[:16] for k, w in _first_weights(at).items()} if at.layers else {"": None}
+    ),
+)
+of(weight_spectra).picture(
+    "weight_spectra", "Stable rank: the sum of the squared singular values over the largest of them.", more=True
+)
 
 
 # Phantoms.

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
 from ... import named
 from ...axes import unit_axis
+from ...claim import Claim, goes, say
 from ...errors import DataError
 from ...measure import measure, of
 
@@ -162,6 +166,106 @@ def _steps(acts: xr.DataArray) -> np.ndarray:
             "run.activations(name)"
         )
     return acts["step"].values
+
+
+# On a page.
+
+
+@of(activity).on("layer")
+def _asked_peaks(at: Any) -> xr.Dataset:
+    return activity(at.peaks)  # of a channel its highest position: it is on where any is
+
+
+@of(activity).on("layer", "mean")
+def _asked_means(at: Any) -> xr.Dataset:
+    return activity(at.acts)
+
+
+@of(activity).describe("layer")
+def _dead(at: Any) -> Iterator[Claim]:
+    table = at["dynamics.activity"]
+    states = {state: table[state].transpose("snapshot", ...).values.sum(1) for state in ("dead", "always_on")}
+    yield say(
+        "dead and always-on units",
+        f"{{dead:,}} of {{size:#{at.axis}}} are dead: above 0 for no probe image (at initialization {{dead_start:,}}); "
+        "{always_on:,} are always on (at initialization {always_on_start:,}).",
+        size=at.size,
+        **{state: int(counts[-1]) for state, counts in states.items()},
+        **{f"{state}_start": int(counts[0]) for state, counts in states.items()},
+    )
+
+
+of(activity).picture(
+    "unit_states",
+    "Always on: above 0 for almost every image; dead: for none. A channel is on where any position of its map is.",
+    scope="network",
+)
+of(activity).picture(
+    "activity_over_time",
+    "Mean activation; each row a unit, each column a snapshot. Of a channel the mean over its map.",
+    scope="network",
+    takes=lambda at: {"activities": {one.hook_point: one["dynamics.activity/mean"] for one in at.layers} or None},
+)
+
+
+@of(lives).on("layer")
+def _asked_lives(at: Any) -> xr.Dataset:
+    return lives(at.peaks)
+
+
+@of(lives).describe("layer")
+def _silent(at: Any) -> Iterator[Claim]:
+    table = at["dynamics.lives"]
+    yield say(
+        "units that fall silent",
+        f"{{silent:,}} of {{size:#{at.axis}}} are silent at some snapshot: {{died:,}} fall silent for good, {{revived:,}} fire again after "
+        "a silence.",
+        silent=int((~table["alive"].transpose("snapshot", ...).values.all(0)).sum()),
+        size=at.size,
+        died=int(np.isfinite(table["died_at"]).sum()),
+        revived=int((table["revivals"] > 0).sum()),
+    )
+
+
+def _ever_silent(at: Any) -> dict[str, Any]:
+    tables = {one.hook_point: one["dynamics.lives"] for one in at.layers}
+    return {"tables": tables if any((~t["alive"]).any() for t in tables.values()) else None}
+
+
+of(lives).picture(
+    "unit_lives",
+    "Units that are silent at some snapshot, on these images.",
+    scope="network",
+    more=True,
+    takes=_ever_silent,
+)
+
+
+@of(histograms).on("layer")
+def _asked_histograms(at: Any) -> xr.Dataset:
+    before = at.hook_point.replace("hook_post", "hook_pre")
+    return histograms(at.run.activations(before if before in at.run.hook_points else at.hook_point))
+
+
+@of(histograms).describe("layer")
+def _spread(at: Any) -> Iterator[Claim]:
+    went, ends = goes(at["dynamics.histograms"]["spread"].values)
+    yield say(
+        "the spread of what the nonlinearity receives",
+        f"the standard deviation of what its nonlinearity receives {went}.",
+        **ends,
+    )
+
+
+of(histograms).picture(
+    "histograms_over_time",
+    "Each column is the histogram of one snapshot, over all images and units. The line marks 0, below which a ReLU passes nothing on.",
+    scope="network",
+    takes=lambda at: {
+        "tables": {one["dynamics.histograms"].attrs["hook_point"]: one["dynamics.histograms"] for one in at.layers}
+        or None
+    },
+)
 
 
 # Phantoms.

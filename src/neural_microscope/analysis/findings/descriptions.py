@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ...claim import Claim, say
+from ...claim import Claim, goes, say
 from ...measure import every, of
 from ...statistics import shown
-from .. import dynamics, geometry, similarity
+from .. import geometry, similarity
 from ..look import FirstLook, LayerLook, Pair
 
 
@@ -40,214 +40,7 @@ def descriptions(at: FirstLook | Pair, claims: Sequence[Claim] = ()) -> list[Cla
     return found
 
 
-def goes(start: float, end: float) -> str:
-    """``rises from {start:g} to {end:g}``, or falls, or that it does neither to three digits."""
-    if math.isnan(start) or f"{start:.3g}" == f"{end:.3g}":
-        return "is {end:g}"
-    return f"{'falls' if end < start else 'rises'} from {{start:g}} to {{end:g}}"
-
-
-def _ends(values: Any) -> dict[str, float]:
-    return {"start": float(values[0]), "end": float(values[-1])}
-
-
-# How the network learned, and what it predicts.
-
-
-@of(dynamics.learning_curve).describe("network")
-def training(at: FirstLook) -> Iterator[Claim]:
-    config, curve = at.run.train_config, at["dynamics.learning_curve"]
-    trained = "trained for {epochs:#epoch} of {steps:#step} with {optimizer}, learning rate {rate:g} ({schedule}); "
-    yield say(
-        "the training",
-        (trained if config.epochs else "not trained; ")
-        + "test loss {loss:3} nats, test error {error:2%} at {last:step}.",
-        epochs=config.epochs,
-        steps=int(at.run.description["steps_per_epoch"]),
-        optimizer=config.optimizer,
-        rate=config.learning_rate,
-        schedule=config.schedule,
-        loss=float(curve["test_loss"][-1]),
-        error=float(curve["test_error"][-1]),
-        last=int(curve["step"][-1]),
-    )
-
-
-of(dynamics.learning_curve).picture(
-    "learning_curves",
-    "Both axes are logarithmic. Strong lines: all test images; faint: the batches trained on, means over stretches of steps.",
-    scope="page",
-)
-
-
-@of(dynamics.learning_by_class).describe("network")
-def classes(at: FirstLook) -> Iterator[Claim]:
-    end = at["dynamics.learning_by_class"]["accuracy"].transpose("snapshot", "class").values[-1]
-    known = np.flatnonzero(np.isfinite(end))
-    if len(known):
-        worst, best = (int(known[pick(end[known])]) for pick in (np.argmin, np.argmax))
-        yield say(
-            "accuracy of the classes",
-            "at the last snapshot class {worst:,} has the lowest test accuracy ({low:1%}), class {best:,} the highest ({high:1%}).",
-            worst=worst,
-            low=float(end[worst]),
-            best=best,
-            high=float(end[best]),
-        )
-
-
-of(dynamics.learning_by_class).picture(
-    "class_learning",
-    "All test images at each snapshot, each class by its digit. Which class is learned first is a question of its own, with a null, below: "
-    "an untrained network that predicts one class for every image is right on all of that class.",
-)
-
-
-@of(dynamics.gradient_flow).describe("network")
-def updates(at: FirstLook) -> Iterator[Claim]:
-    table = at["dynamics.gradient_flow"]
-    ratio = table["update_ratio"].values if table is not None else np.zeros(0)
-    if np.isfinite(ratio).any():
-        yield say(
-            "the size of an update",
-            "an update changes the weights by {ratio:2%} of their norm (median over parameters and stretches of steps).",
-            ratio=float(np.nanmedian(ratio)),
-        )
-
-
-of(dynamics.gradient_flow).picture(
-    "gradient_flow",
-    "Medians over log-spaced stretches of steps; the band is the spread between batches. The dotted line is a rule of thumb, not a null.",
-    more=True,
-)
-
-
-def first_weights(at: FirstLook) -> dict[str, Any]:
-    """The first layer's weights as pictures [unit, row, col], trained and untrained, and the pixels that never change."""
-    run = at.run
-    end, start = run.weights(), run.weights(0)
-    name = next(name for name in run.description["parameters"] if end[name].ndim in (2, 4))
-    trained, untrained = end[name].numpy(), start[name].numpy()
-    constant, shape = None, trained.shape[2:]
-    if trained.ndim == 2:
-        shape = run.probe.image_shape
-        constant = np.zeros(shape, bool)
-        constant.reshape(-1)[run.description["constant_pixels"]] = True
-    return {
-        "trained": trained.reshape(-1, *shape),
-        "untrained": untrained.reshape(-1, *shape),
-        "constant": constant,
-    }
-
-
-@of(dynamics.weight_spectra).describe("network")
-def weights(at: FirstLook) -> Iterator[Claim]:
-    table = at["dynamics.weight_spectra"].isel(parameter=0)
-    ends = _ends(table["stable_rank"].values)
-    norms = [
-        np.linalg.norm(w.reshape(len(w), -1), axis=1) for w in (first_weights(at)[k] for k in ("trained", "untrained"))
-    ]
-    grew = np.median(norms[0][norms[1] > 0] / norms[1][norms[1] > 0]) if (norms[1] > 0).any() else math.nan
-    yield say(
-        "the first layer's weights",
-        f"the first weight matrix's stable rank {goes(**ends)} (its entries shuffled: {{low:g}} to {{high:g}}); at the last snapshot "
-        "the norm of a unit's incoming weights is {grew:2} times that at initialization (median unit).",
-        grew=float(grew),
-        low=float(table["stable_rank_null_low"][-1]),
-        high=float(table["stable_rank_null_high"][-1]),
-        **ends,
-    )
-
-
-of(dynamics.weight_spectra).picture(
-    "weights",
-    "The first layer's weights: orange adds to a unit, blue takes away, on one scale for both. Grey pixels are the same in every "
-    "training image, so their weights are still random.",
-    takes=lambda at: (
-        {k: w if k == "constant" else w[:16] for k, w in first_weights(at).items()} if at.layers else {"": None}
-    ),
-)
-of(dynamics.weight_spectra).picture(
-    "weight_spectra", "Stable rank: the sum of the squared singular values over the largest of them.", more=True
-)
-
 # Layers.
-
-
-@of(dynamics.activity).describe("layer")
-def dead(at: LayerLook) -> Iterator[Claim]:
-    table = at["dynamics.activity"]
-    states = {state: table[state].transpose("snapshot", ...).values.sum(1) for state in ("dead", "always_on")}
-    yield say(
-        "dead and always-on units",
-        f"{{dead:,}} of {{size:#{at.axis}}} are dead: above 0 for no probe image (at initialization {{dead_start:,}}); "
-        "{always_on:,} are always on (at initialization {always_on_start:,}).",
-        size=at.size,
-        **{state: int(counts[-1]) for state, counts in states.items()},
-        **{f"{state}_start": int(counts[0]) for state, counts in states.items()},
-    )
-
-
-of(dynamics.activity).picture(
-    "unit_states",
-    "Always on: above 0 for almost every image; dead: for none. A channel is on where any position of its map is.",
-    scope="network",
-)
-of(dynamics.activity).picture(
-    "activity_over_time",
-    "Mean activation; each row a unit, each column a snapshot. Of a channel the mean over its map.",
-    scope="network",
-    takes=lambda at: {"activities": {one.hook_point: one["dynamics.activity/mean"] for one in at.layers} or None},
-)
-
-
-@of(dynamics.histograms).describe("layer")
-def spread(at: LayerLook) -> Iterator[Claim]:
-    ends = _ends(at["dynamics.histograms"]["spread"].values)
-    yield say(
-        "the spread of what the nonlinearity receives",
-        f"the standard deviation of what its nonlinearity receives {goes(**ends)}.",
-        **ends,
-    )
-
-
-of(dynamics.histograms).picture(
-    "histograms_over_time",
-    "Each column is the histogram of one snapshot, over all images and units. The line marks 0, below which a ReLU passes nothing on.",
-    scope="network",
-    takes=lambda at: {
-        "tables": {one["dynamics.histograms"].attrs["hook_point"]: one["dynamics.histograms"] for one in at.layers}
-        or None
-    },
-)
-
-
-@of(dynamics.lives).describe("layer")
-def silent(at: LayerLook) -> Iterator[Claim]:
-    table = at["dynamics.lives"]
-    yield say(
-        "units that fall silent",
-        f"{{silent:,}} of {{size:#{at.axis}}} are silent at some snapshot: {{died:,}} fall silent for good, {{revived:,}} fire again after "
-        "a silence.",
-        silent=int((~table["alive"].transpose("snapshot", ...).values.all(0)).sum()),
-        size=at.size,
-        died=int(np.isfinite(table["died_at"]).sum()),
-        revived=int((table["revivals"] > 0).sum()),
-    )
-
-
-def _ever_silent(at: FirstLook) -> dict[str, Any]:
-    tables = {one.hook_point: one["dynamics.lives"] for one in at.layers}
-    return {"tables": tables if any((~t["alive"]).any() for t in tables.values()) else None}
-
-
-of(dynamics.lives).picture(
-    "unit_lives",
-    "Units that are silent at some snapshot, on these images.",
-    scope="network",
-    more=True,
-    takes=_ever_silent,
-)
 
 
 @of(geometry.pca).describe("layer")
@@ -293,10 +86,10 @@ of(geometry.pca).picture(
 @of(geometry.dimension).describe("layer")
 def dimensions(at: LayerLook) -> Iterator[Claim]:
     table = at["geometry.dimension"]
-    ends, null = _ends(table["participation_ratio"].values), table["participation_ratio_null_high"].values
+    (went, ends), null = goes(table["participation_ratio"].values), table["participation_ratio_null_high"].values
     yield say(
         "dimensions",
-        f"the participation ratio {goes(**ends)} dimensions (units shuffled: up to {{null:g}}).",
+        f"the participation ratio {went} dimensions (units shuffled: up to {{null:g}}).",
         null=float(null[-1]),
         **ends,
     )

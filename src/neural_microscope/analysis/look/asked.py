@@ -10,50 +10,8 @@ import xarray as xr
 from ...axes import unit_axis
 from ...measure import of
 from ...statistics import bootstrap
-from .. import dynamics, geometry, similarity
+from .. import geometry, similarity
 from .untrained import IMAGES, SEED, untrained_networks
-
-
-@of(dynamics.learning_curve).on("network")
-def _curve(at: Any) -> xr.Dataset:
-    return dynamics.learning_curve(at.run.training, at.run.log)
-
-
-@of(dynamics.learning_by_class).on("network")
-def _classes(at: Any) -> xr.Dataset:
-    return dynamics.learning_by_class(at.run.log)
-
-
-@of(dynamics.gradient_flow).on("network")
-def _gradients(at: Any) -> xr.Dataset | None:
-    there = at.run.description["record"]["norms_every"] and at.run.training.sizes["step"] > 0
-    return dynamics.gradient_flow(at.run.gradients) if there else None
-
-
-@of(dynamics.weight_spectra).on("network")
-def _spectra(at: Any) -> xr.Dataset:
-    return dynamics.weight_spectra((at.run.weights(step) for step in at.run.steps), at.run.steps)
-
-
-@of(dynamics.activity).on("layer")
-def _activity(at: Any) -> xr.Dataset:
-    return dynamics.activity(at.peaks)  # of a channel its highest position: it is on where any is
-
-
-@of(dynamics.activity).on("layer", "mean")
-def _mean_activity(at: Any) -> xr.Dataset:
-    return dynamics.activity(at.acts)
-
-
-@of(dynamics.histograms).on("layer")
-def _histograms(at: Any) -> xr.Dataset:
-    before = at.hook_point.replace("hook_post", "hook_pre")
-    return dynamics.histograms(at.run.activations(before if before in at.run.hook_points else at.hook_point))
-
-
-@of(dynamics.lives).on("layer")
-def _lives(at: Any) -> xr.Dataset:
-    return dynamics.lives(at.peaks)
 
 
 @of(geometry.pca).on("layer")
