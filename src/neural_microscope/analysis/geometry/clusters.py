@@ -13,7 +13,7 @@ from scipy.sparse.linalg import lsqr
 from ... import named
 from ...errors import DataError
 from ...measure import measure, of
-from ...statistics import FEWEST_ACTIVE, FEWEST_OF_CLASS, ONE_NETWORK, beside, bootstrap_mean, halves, shuffles
+from ...statistics import FEWEST_ACTIVE, FEWEST_OF_CLASS, beside, bootstrap_mean, halves, shuffles
 from .clouds import CLASSES, DRAWS, cloud, empty
 from .spaces import blocks, space, standardized
 
@@ -23,11 +23,12 @@ Order = np.ndarray | Sequence[int] | Callable[[xr.DataArray], np.ndarray]
 @measure(
     "geometry",
     title="Clusters (silhouette, same-class neighbor purity)",
-    null="labels shuffled over the same distances",
+    null="labels shuffled over the same distances, {draws} draws",
     replicates="image",
-    interval="silhouette: bootstrap over the images' own values; purity: jackknife over images, from 20 images and 10 a class on",
+    interval="95 % over images of one network: silhouette, bootstrap over the images' own values; purity, jackknife, from 20 images and "
+    "10 a class on",
     family="none: one test a snapshot",
-    source="Rousseeuw 1987",
+    source="silhouette (Rousseeuw 1987); share of the k nearest neighbors of the own class",
     place=130,
 )
 def clusters(
@@ -74,15 +75,9 @@ def clusters(
         variables,
         coords=named.kept(whole.isel(snapshot=chosen), "step", "epoch"),
         attrs={
-            "n_examples": x.shape[1],
-            "hook_point": acts.name or "",
             "k": k,
             "standardized": int(standardize),
-            "seed": seed,
-            "null": f"labels shuffled over the same distances, {draws} draws",
-            "interval": ONE_NETWORK,
             **({"reason": few_images(labels)} if few_images(labels) else {}),
-            "source": "silhouette (Rousseeuw 1987); share of the k nearest neighbours of the own class",
         },
     )
 
@@ -90,11 +85,11 @@ def clusters(
 @measure(
     "geometry",
     title="Class separation in few units",
-    null="as many units drawn at random",
+    null="{draws} random sets of as many units",
     replicates="held-out image",
     interval="none",
     family="all orders and sizes",
-    source="Rousseeuw 1987",
+    source="silhouette (Rousseeuw 1987) of the first units of an order, chosen on one half, judged on the other",
 )
 def subspaces(
     acts: xr.DataArray,
@@ -136,15 +131,7 @@ def subspaces(
     return xr.Dataset(
         beside("silhouette", value, null, ("parameter", "rank")),
         coords={"parameter": list(ranked), "rank": wanted},
-        attrs={
-            "n_examples": len(x),
-            "n_judged": len(judge),
-            "hook_point": acts.name or "",
-            "standardized": int(standardize),
-            "seed": seed,
-            "null": f"{draws} random sets of as many units",
-            "source": "silhouette (Rousseeuw 1987) of the first units of an order, chosen on one half, judged on the other",
-        },
+        attrs={"n_judged": len(judge), "standardized": int(standardize)},
     )
 
 

@@ -20,11 +20,11 @@ MEASURES = ("nc1", "nc1_trace", "sb_condition", "nc2_norms", "nc2_angles", "nc3"
 @measure(
     "geometry",
     title="Neural collapse",
-    null="labels shuffled",
+    null="labels shuffled over the images, {draws} draws",
     replicates="image",
     interval="none; the page's rule takes a bootstrap over images of its change",
     family="none: one test a snapshot",
-    source="Papyan, Han & Donoho 2020",
+    source="NC1-NC4 of Papyan, Han & Donoho 2020; tr(Sw)/tr(Sb) beside NC1",
     place=140,
 )
 def neural_collapse(
@@ -69,14 +69,7 @@ def neural_collapse(
     return xr.Dataset(
         variables,
         coords=named.kept(acts, "step", "epoch"),
-        attrs={
-            "n_examples": x.shape[1],
-            "hook_point": acts.name or "",
-            "seed": seed,
-            "null": f"labels shuffled over the examples, {draws} draws",
-            "source": "NC1-NC4 of Papyan, Han & Donoho 2020; tr(Sw)/tr(Sb) beside NC1",
-            "missing": missing.removesuffix("; "),
-        },
+        attrs={"missing": missing.removesuffix("; ")},
     )
 
 

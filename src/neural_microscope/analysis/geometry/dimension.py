@@ -24,11 +24,11 @@ PRECISION = 1e-12
 @measure(
     "geometry",
     title="Dimension (participation ratio, effective rank, components for 90 %, TwoNN)",
-    null="each unit's values shuffled, at the first and last snapshot",
+    null="each unit's values shuffled over the images, {draws} draws, at the snapshots `null_at`: the first and last by default",
     replicates="image",
     interval="none",
     family="none: one test a snapshot",
-    source="Roy & Vetterli 2007; Facco et al. 2017",
+    source="participation ratio (sum l)²/sum l²; effective rank exp H (Roy & Vetterli 2007); TwoNN (Facco et al. 2017)",
     place=120,
 )
 def dimension(
@@ -71,14 +71,7 @@ def dimension(
     return xr.Dataset(
         variables,
         coords=named.kept(acts, "step", "epoch"),
-        attrs={
-            "n_examples": x.shape[1],
-            "n_features": x.shape[2],
-            "hook_point": acts.name or "",
-            "seed": seed,
-            "null": f"each unit's values shuffled over the examples, {draws} draws at snapshots {drawn_at}",
-            "source": "participation ratio (sum l)²/sum l²; effective rank exp H (Roy & Vetterli 2007); TwoNN (Facco et al. 2017)",
-        },
+        attrs={"n_features": x.shape[2]},
     )
 
 

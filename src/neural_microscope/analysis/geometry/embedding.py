@@ -21,7 +21,7 @@ Method = Literal["t-sne", "umap"]
 @measure(
     "geometry",
     title="Layouts (t-SNE, UMAP)",
-    null="the layout's places dealt out at random",
+    null="the layout's places dealt out to the images at random, {draws} draws",
     replicates="layout (seed) of one network",
     interval="none",
     source="van der Maaten & Hinton 2008; McInnes et al. 2018",
@@ -58,18 +58,17 @@ def embed(
     layouts = np.stack([_t_sne(x, near, seed) if method == "t-sne" else _umap(x, near, seed) for seed in seeds])
     picture = xr.DataArray(layouts, dims=("seed", "example", "component"), coords={"seed": list(seeds)})
     judged = faithfulness(acts, picture, k=k, draws=draws, seed=seeds[0])
-    return judged.assign(embedding=picture.assign_attrs(units="1")).assign_attrs(
-        method=method, perplexity=float(near), **judged.attrs
-    )
+    attrs = {"method": method, "perplexity": float(near)}
+    return judged.assign(embedding=picture.assign_attrs(units="1")).assign_attrs(attrs)
 
 
 @measure(
     "geometry",
     title="Faithfulness of a layout",
-    null="the layout's places dealt out at random",
+    null="the layout's places dealt out to the images at random, {draws} draws",
     replicates="layout (seed) of one network",
     interval="none",
-    source="Venna & Kaski 2001",
+    source="trustworthiness (Venna & Kaski 2001); share of k nearest neighbors kept",
 )
 def faithfulness(
     acts: xr.DataArray, embedding: xr.DataArray, *, k: int = 10, draws: int = 39, seed: int = 0
@@ -106,14 +105,7 @@ def faithfulness(
             **beside("agreement", found[2], null[2], pairs, family=False),
         },
         coords={"seed": names, "seed_b": names, **named.kept(named.last(acts), "label")},
-        attrs={
-            "n_examples": len(x),
-            "hook_point": acts.name or "",
-            "k": k,
-            "seed": seed,
-            "null": f"the layout's places dealt out to the examples at random, {draws} draws",
-            "source": "trustworthiness (Venna & Kaski 2001); share of k nearest neighbours kept",
-        },
+        attrs={"k": k},
     )
 
 

@@ -22,10 +22,10 @@ NEARLY_EQUAL = 1.1
 @measure(
     "geometry",
     title="Principal components",
-    null="parallel analysis: each unit's values shuffled over the images",
+    null="each unit's values shuffled over the images, {draws} draws (parallel analysis, Horn 1965)",
     replicates="image",
     interval="none",
-    source="eigenvectors of the covariance",
+    source="principal components: eigenvectors of the covariance, float64",
     place=110,
 )
 def pca(
@@ -84,16 +84,7 @@ def pca(
             **table,
         },
         coords=named.kept(acts, "step", "epoch", "label"),
-        attrs={
-            "n_examples": x.shape[1],
-            "hook_point": acts.name or "",
-            "fit_at": fit_at,
-            "basis": basis,
-            "seed": seed,
-            "null": f"each unit's values shuffled over the examples, {draws} draws (parallel analysis, Horn 1965)",
-            "source": "principal components: eigenvectors of the covariance, float64",
-            **_warning(table["eigen_gap"][1]),
-        },
+        attrs={"fit_at": fit_at, "basis": basis, **_warning(table["eigen_gap"][1])},
     )
 
 

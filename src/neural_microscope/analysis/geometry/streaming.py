@@ -44,10 +44,10 @@ class Moments:
 @measure(
     "geometry",
     title="Principal components of any number of images",
-    null="independent normal units of the same variances",
+    null="independent normal units with the same variances, {draws} draws",
     replicates="image",
     interval="none",
-    source="Chan, Golub & LeVeque 1979",
+    source="covariance from sums over batches, merged about their means (Chan, Golub & LeVeque 1979)",
 )
 def pca_streaming(
     batches: Iterable[xr.DataArray], *, components: int = 2, draws: int = 20, seed: int = 0
@@ -89,14 +89,7 @@ def pca_streaming(
             "eigen_gap": ("component", gap, {"units": "1"}),
             "total_variance": ((), values.sum() / (total.n - 1), {"units": "1"}),
         },
-        attrs={
-            "n_examples": total.n,
-            "hook_point": name,
-            "seed": seed,
-            "null": f"independent normal units with the same variances, {draws} draws",
-            "source": "covariance from sums over batches, merged about their means (Chan, Golub & LeVeque 1979)",
-            **_warning(gap),
-        },
+        attrs={"n_examples": total.n, "hook_point": name, **_warning(gap)},
     )
 
 

@@ -13,18 +13,14 @@ from ...statistics import beside
 from . import pairs
 from .planted import DRAWS, UNRELATED, normal, side, turned, unrelated, whitened
 
-SOURCE = (
-    "Hotelling 1936; SVCCA: Raghu et al. 2017; PWCCA: Morcos et al. 2018, weights sum_j |<h_i, x_j>| of the first side"
-)
-
 
 @measure(
     "similarity",
     title="CCA (SVCCA, PWCCA)",
-    null="the images of one side shuffled",
+    null=pairs.NULL,
     replicates="image",
-    interval="random halves of the images (delete-half jackknife)",
-    source="Raghu et al. 2017; Morcos et al. 2018",
+    interval=pairs.INTERVAL,
+    source="Hotelling 1936; SVCCA: Raghu et al. 2017; PWCCA: Morcos et al. 2018, weights sum_j |<h_i, x_j>| of the first side",
 )
 def cca(a: xr.DataArray, b: xr.DataArray, *, keep: float = 0.99, draws: int = 100, seed: int = 0) -> xr.Dataset:
     """Canonical correlations of two sets of activations of the same examples, and three summaries of them, 0..1.
@@ -50,8 +46,7 @@ def cca(a: xr.DataArray, b: xr.DataArray, *, keep: float = 0.99, draws: int = 10
 
     found = pairs.measured(relate, x, y, pairs.classes(a, b), draws=draws, seed=seed)
     ranks = {"rank": basis(x)[0].shape[1], "rank_b": basis(y)[0].shape[1]}
-    attrs = {"seed": seed, "null": pairs.NULL, "interval": pairs.INTERVAL, "source": SOURCE, "keep": keep, **ranks}
-    return pairs.table(found, a, b, **attrs, **pairs.reason(x, y))
+    return pairs.table(found, a, b, keep=keep, **ranks, **pairs.reason(x, y))
 
 
 def relation(x: np.ndarray, y: np.ndarray, *, keep: float) -> pairs.Relation:
@@ -100,10 +95,10 @@ def _holding(size: np.ndarray, keep: float) -> int:
 @measure(
     "similarity",
     title="Principal angles",
-    null="images shuffled, or random subspaces",
+    null="of examples: images of one side shuffled; of units: random spaces of as many dimensions; {draws} draws",
     replicates="image",
     interval="none",
-    source="Björck & Golub 1973",
+    source="Björck & Golub 1973; svd(U'V)",
 )
 def principal_angles(
     a: xr.DataArray,
@@ -131,13 +126,11 @@ def principal_angles(
     if of == "examples":
         u, v = (basis(side)[0][:, :k] for side in (x, y))
         null = [angles(u, v[rng.permutation(len(v))]) for _ in range(draws)]
-        words = pairs.NULL
     elif of == "units":
         if x.shape[1] != y.shape[1]:
             raise DataError(f"{x.shape[1]} and {y.shape[1]} units: directions can be compared within one layer only")
         u, v = (basis(side.T)[0][:, :k] for side in (x, y))
         null = [angles(u, np.linalg.qr(rng.standard_normal(v.shape))[0]) for _ in range(draws)]
-        words = "random spaces of as many dimensions"
     else:
         raise unknown("space", of, ("examples", "units"))
     found = beside(
@@ -150,8 +143,7 @@ def principal_angles(
         rounding=pairs.ROUNDING,
         family=False,
     )
-    attrs = {"seed": seed, "null": words, "source": "Björck & Golub 1973; svd(U'V)", "of": of, "k": k}
-    return pairs.table(found, a, b, **attrs, **pairs.reason(x, y))
+    return pairs.table(found, a, b, of=of, k=k, **pairs.reason(x, y))
 
 
 def angles(u: np.ndarray, v: np.ndarray) -> np.ndarray:

@@ -12,19 +12,15 @@ from ...measure import Instrument, measure, of
 from . import pairs
 from .planted import DRAWS, SOME, UNRELATED, some_units, unrelated
 
-SOURCE = (
-    "Kornblith et al. 2019: HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)), K = XX', L = YY'; "
-    "debiased with HSIC_1 of Song et al. 2012 as in Nguyen et al. 2021"
-)
-
 
 @measure(
     "similarity",
     title="CKA",
-    null="the images of one side shuffled",
+    null=pairs.NULL,
     replicates="image",
-    interval="random halves of the images (delete-half jackknife)",
-    source="Kornblith et al. 2019; Nguyen et al. 2021",
+    interval=pairs.INTERVAL,
+    source="Kornblith et al. 2019: HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)), K = XX', L = YY'; "
+    "debiased with HSIC_1 of Song et al. 2012 as in Nguyen et al. 2021",
 )
 def cka(a: xr.DataArray, b: xr.DataArray, *, debiased: bool = True, draws: int = 100, seed: int = 0) -> xr.Dataset:
     """Linear CKA of two sets of activations of the same examples, a scalar.
@@ -44,9 +40,7 @@ def cka(a: xr.DataArray, b: xr.DataArray, *, debiased: bool = True, draws: int =
         return relation(x, y, debiased=debiased)
 
     found = pairs.measured(relate, x, y, pairs.classes(a, b), draws=draws, seed=seed)
-    estimator = "debiased" if debiased else "biased"
-    attrs = {"seed": seed, "null": pairs.NULL, "interval": pairs.INTERVAL, "source": SOURCE, "estimator": estimator}
-    return pairs.table(found, a, b, **attrs, **pairs.reason(x, y))
+    return pairs.table(found, a, b, estimator="debiased" if debiased else "biased", **pairs.reason(x, y))
 
 
 @measure(
@@ -55,7 +49,7 @@ def cka(a: xr.DataArray, b: xr.DataArray, *, debiased: bool = True, draws: int =
     null="none; 0 is expected of unrelated sides",
     replicates="image",
     interval="none",
-    source="Nguyen et al. 2021",
+    source="debiased HSIC averaged over batches: Nguyen et al. 2021, eq. 5",
 )
 def minibatch_cka(batches: Iterable[tuple[xr.DataArray, xr.DataArray]]) -> xr.Dataset:
     """Debiased CKA of more examples than fit in memory: the three HSIC terms are averaged over the batches, then divided.
@@ -71,9 +65,8 @@ def minibatch_cka(batches: Iterable[tuple[xr.DataArray, xr.DataArray]]) -> xr.Da
         count, examples = count + 1, examples + len(x)
     if not count:
         raise DataError("no batches; give at least one pair of activations of the same examples")
-    attrs = {"n_examples": examples, "n_batches": count, "null": "none; 0 is expected of independent sides"}
     value = ((), ratio(*(sums / count)), {"units": "1"})
-    return xr.Dataset({"cka": value}, attrs={**attrs, "hook_point": "", "source": SOURCE})
+    return xr.Dataset({"cka": value}, attrs={"n_examples": examples, "n_batches": count})
 
 
 def relation(x: np.ndarray, y: np.ndarray, *, debiased: bool = True, name: str = "cka") -> pairs.Relation:

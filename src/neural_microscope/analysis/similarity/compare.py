@@ -23,14 +23,16 @@ from .rsa import rsa
 TOP = 0.01
 """The share of the examples, the most displaced ones, that `compare` leaves out once."""
 
+LAYERS = "Kornblith et al. 2019 (debiased: Nguyen et al. 2021); Ding et al. 2021; Raghu et al. 2017"
+
 
 @measure(
     "similarity",
     title="Several similarities at once",
-    null="the images of one side shuffled",
+    null=pairs.NULL,
     replicates="image",
-    interval="random halves of the images (delete-half jackknife)",
-    source="Ding et al. 2021",
+    interval=pairs.INTERVAL,
+    source=f"{LAYERS}; Morcos et al. 2018; Kriegeskorte et al. 2008",
 )
 def compare(a: xr.DataArray, b: xr.DataArray, *, draws: int = 100, seed: int = 0) -> xr.Dataset:
     """Every measure of similarity of two sets of activations of the same examples, and which examples it rests on.
@@ -59,21 +61,19 @@ def compare(a: xr.DataArray, b: xr.DataArray, *, draws: int = 100, seed: int = 0
         "influence": ("example", influence(x, y), {"units": "1"}),
         "cka_without_top": ((), without, {"units": "1"}),
     }
-    source = "; ".join(part.attrs["source"] for part in parts)
-    attrs = {"seed": seed, "null": pairs.NULL, "interval": pairs.INTERVAL, "source": source, "n_top": few}
-    own = pairs.table(values, a, b, **attrs)
+    own = pairs.table(values, a, b, n_top=few, **pairs.reason(x, y))
     own = own.assign_coords(named.kept(a, "label") | named.kept(b, "label"))
-    return xr.merge([own, *parts], combine_attrs="override").assign_attrs(own.attrs | pairs.reason(x, y))
+    return xr.merge([own, *parts], combine_attrs="override")
 
 
 @measure(
     "similarity",
     title="Similarity of all layers",
-    null="the images of one side shuffled",
+    null=pairs.NULL,
     replicates="image",
     interval="none",
     family="all pairs of layers",
-    source="Kornblith et al. 2019; Ding et al. 2021; Raghu et al. 2017",
+    source=LAYERS,
     place=170,
 )
 def matrix(
@@ -100,13 +100,7 @@ def matrix(
         side: Side = "below" if name == "procrustes" else "above"
         null = np.moveaxis(null, -1, 0)
         variables |= beside(name, value, null, ("layer", "layer_b"), side=side, rounding=pairs.ROUNDING, family=False)
-    attrs = {
-        "n_examples": next(iter(a.values())).sizes["example"],
-        "hook_point": "",
-        "seed": seed,
-        "null": pairs.NULL,
-        "source": "Kornblith et al. 2019 (debiased: Nguyen et al. 2021); Ding et al. 2021; Raghu et al. 2017",
-    }
+    attrs = {"n_examples": next(iter(a.values())).sizes["example"]}
     return xr.Dataset(variables, coords={"layer": list(a), "layer_b": list(others)}, attrs=attrs)
 
 

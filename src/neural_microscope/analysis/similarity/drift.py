@@ -24,20 +24,16 @@ from .procrustes import distance
 SPLITS = 10
 """Pairs of disjoint halves of the examples from which intervals and the floor are taken."""
 
-SOURCE = (
-    "||X_t - X_r||² / ||X_r - mean||² = shift + scaling + rotation + function; the best s R (s >= 0, R orthogonal) from "
-    "Schönemann 1966; CKA: Kornblith et al. 2019, Nguyen et al. 2021"
-)
-
 
 @measure(
     "similarity",
     title="Drift",
-    null="function, CKA and Procrustes: the reference's images shuffled; subspace angle and shift across: two "
+    null="function, CKA and Procrustes: the reference's images shuffled, {draws} draws; subspace angle and shift across: two "
     "disjoint halves of the images at one snapshot; movement, shift, scaling and rotation: exactly 0 where a layer stands still",
     replicates="image",
-    interval="random halves",
-    source="Ding et al. 2021",
+    interval=pairs.INTERVAL,
+    source="||X_t - X_r||² / ||X_r - mean||² = shift + scaling + rotation + function; the best s R (s >= 0, R orthogonal) from "
+    "Schönemann 1966; CKA: Kornblith et al. 2019, Nguyen et al. 2021",
     place=150,
 )
 def drift(
@@ -96,15 +92,7 @@ def drift(
     found |= _across(x, origin, parts, components)
     constant = np.ptp(x, axis=1).max(-1) == 0
     why = {"reason": f"constant activations at snapshots {np.flatnonzero(constant).tolist()}"} if constant.any() else {}
-    attrs = {
-        "seed": seed,
-        "reference": reference,
-        "components": components,
-        "null": f"nothing in common: {pairs.NULL}; floor: two disjoint halves of the examples at one snapshot",
-        "interval": pairs.INTERVAL,
-        "source": SOURCE,
-    }
-    table = pairs.table(found, acts, **attrs, **why)
+    table = pairs.table(found, acts, reference=reference, components=components, **why)
     return table.assign_coords(named.kept(acts, "step", "epoch"))
 
 

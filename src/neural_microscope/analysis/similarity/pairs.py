@@ -22,7 +22,7 @@ HALVES = 20
 ROUNDING = 1e-7
 """To this a value ties with its null; with as many features as examples all sides are alike, but for rounding."""
 
-NULL = "examples of one side shuffled: nothing in common but each side's own spectrum"
+NULL = "images of one side shuffled, {draws} draws: nothing in common but each side's own spectrum"
 INTERVAL = "95 % over images, from random halves (delete-half jackknife, t); another seed may differ more"
 
 Values = dict[str, Any]
@@ -105,10 +105,9 @@ def around(value: Any, parts: np.ndarray) -> tuple[Any, Any]:
 
 
 def table(variables: Variables, *acts: xr.DataArray, **attrs: Any) -> xr.Dataset:
-    """A dataset of the variables; ``acts`` name their hook points and count the examples."""
+    """A dataset of the variables; a second of ``acts`` names its hook point."""
     second = {"hook_point_b": str(acts[1].name or "")} if len(acts) > 1 else {}
-    base = {"n_examples": acts[0].sizes["example"], "hook_point": str(acts[0].name or ""), **second}
-    return xr.Dataset(variables, attrs={**base, **attrs})
+    return xr.Dataset(variables, attrs=second | attrs)
 
 
 def reason(x: np.ndarray, y: np.ndarray) -> dict[str, str]:

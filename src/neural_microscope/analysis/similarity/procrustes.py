@@ -10,18 +10,14 @@ from ...measure import measure, of
 from . import pairs
 from .planted import DRAWS, UNRELATED, normal, side, turned, unrelated
 
-SOURCE = (
-    "Ding et al. 2021; d² = 2 - 2 ||X'Y||_* after centring and unit Frobenius norm (||.||_*: sum of singular values)"
-)
-
 
 @measure(
     "similarity",
     title="Procrustes distance",
-    null="the images of one side shuffled",
+    null=pairs.NULL,
     replicates="image",
-    interval="random halves of the images (delete-half jackknife)",
-    source="Ding et al. 2021",
+    interval=pairs.INTERVAL,
+    source="Ding et al. 2021; d² = 2 - 2 ||X'Y||_* after centring and unit Frobenius norm (||.||_*: sum of singular values)",
 )
 def procrustes(a: xr.DataArray, b: xr.DataArray, *, draws: int = 100, seed: int = 0) -> xr.Dataset:
     """Orthogonal Procrustes distance of two sets of activations of the same examples, and the map that is best.
@@ -45,8 +41,7 @@ def procrustes(a: xr.DataArray, b: xr.DataArray, *, draws: int = 100, seed: int 
         turn, scale = (np.full_like(turn, np.nan), np.nan) if constant else (turn, together / sizes[1] ** 2)
         found["rotation"] = ((f"{second}_b", first), turn, {"units": "1"})
         found["scale"] = ((), scale, {"units": "1"})
-    attrs = {"seed": seed, "null": pairs.NULL, "interval": pairs.INTERVAL, "source": SOURCE}
-    return pairs.table(found, a, b, **attrs, **constant)
+    return pairs.table(found, a, b, **constant)
 
 
 def relation(x: np.ndarray, y: np.ndarray) -> pairs.Relation:

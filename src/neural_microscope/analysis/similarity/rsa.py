@@ -16,16 +16,15 @@ from . import pairs
 from .planted import DRAWS, UNRELATED, normal, side, turned, unrelated
 
 METRICS = ("correlation", "euclidean", "cosine")
-SOURCE = "Kriegeskorte et al. 2008; Spearman of the upper triangles of the dissimilarity matrices; null: Mantel 1967"
 
 
 @measure(
     "similarity",
     title="Representational similarity analysis",
-    null="the images of one side shuffled",
+    null=pairs.NULL,
     replicates="image",
-    interval="random halves of the images (delete-half jackknife)",
-    source="Kriegeskorte et al. 2008",
+    interval=pairs.INTERVAL,
+    source="Kriegeskorte et al. 2008; Spearman of the upper triangles of the dissimilarity matrices; null: Mantel 1967",
 )
 def rsa(
     a: xr.DataArray,
@@ -61,9 +60,8 @@ def rsa(
             return relation(x, y, metric=metric)
 
         found, why = pairs.measured(relate, x[kept], y[kept], labels[kept], draws=draws, seed=seed), {}
-    attrs = {"seed": seed, "null": pairs.NULL, "interval": pairs.INTERVAL, "source": SOURCE, "metric": metric, **why}
-    table = pairs.table(found, a, b, **attrs)
-    return table.assign_attrs(n_examples=len(kept), n_left_out=len(chosen) - len(kept))
+    counts = {"n_examples": len(kept), "n_left_out": len(chosen) - len(kept)}
+    return pairs.table(found, a, b, metric=metric, **counts, **why)
 
 
 def relation(x: np.ndarray, y: np.ndarray, *, metric: str) -> pairs.Relation:

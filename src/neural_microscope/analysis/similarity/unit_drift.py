@@ -19,9 +19,10 @@ from .planted import side, unlike, whitened
 @measure(
     "similarity",
     title="Drift of units",
-    null="every other unit at the reference",
+    null="every other unit of the layer at the reference",
     replicates="unit",
     interval="none",
+    source="Pearson correlation of a unit's activations with its own, over the images",
     family="units at one snapshot",
     place=160,
 )
@@ -57,8 +58,6 @@ def unit_drift(acts: xr.DataArray, *, reference: int | Literal["previous"] = -1)
         found | {"cosine": (("snapshot", axis), cosine, {"units": "1"})},
         acts,
         reference=reference,
-        null="the other units of the layer at the reference",
-        source="Pearson correlation of a unit's activations with its own, over the examples",
         reason="NaN: a unit that is dead or constant at the snapshot or at its reference",
     )
     table["n_dead"] = ("snapshot", np.isnan(table["correlation"].values).sum(1), {"units": "units"})
