@@ -17,11 +17,10 @@ from playwright.sync_api import Locator, Page
 
 import neural_microscope as nm
 from neural_microscope.analysis.look import LayerLook, first_look
-from neural_microscope.claim import Claim, probability
+from neural_microscope.claim import probability
 from neural_microscope.explorer.missions import missions
 from neural_microscope.explorer.page import document, front_end
 from neural_microscope.explorer.payload import payload
-from neural_microscope.measure import MEASURES, measure
 from neural_microscope.statistics import halves, p_values
 
 Opener = Callable[..., Page]
@@ -123,54 +122,6 @@ def band_is_drawn(one: Locator, value: float, low: float, high: float, least: fl
     assert found == pytest.approx(
         [4 + wide * (low - least), max(2, wide * (high - low)), 4 + wide * (value - least)], abs=0.01
     )
-
-
-@pytest.mark.browser
-def test_a_measure_of_the_register_is_on_the_card_with_its_null_its_picture_and_its_claim(
-    digits: list[nm.Run], opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def twice(acts: xr.DataArray) -> xr.Dataset:
-        values = np.arange(acts.sizes["unit"], dtype=float)
-        columns = {"twice": 2 * values, "twice_null_low": values - 7, "twice_null_high": values + 0.25}
-        units = {"units": "bananas"}
-        return xr.Dataset({k: ("unit", v, units) for k, v in columns.items()})
-
-    measure("toy", title="Banana count", null="bananas at random", replicates="image", interval="none", unit="twice")(
-        twice
-    )
-    monkeypatch.setitem(MEASURES, "toy.twice", one := MEASURES.pop("toy.twice"))
-    one.on("layer")(lambda layer: twice(layer.trained))
-
-    @one.rule("a unit has bananas", "Which units have bananas?")
-    def has(layer: LayerLook) -> Any:
-        for unit in (2, 3):
-            yield Claim(
-                rule="a unit has bananas",
-                measure="toy.twice",
-                network="",
-                hook_point=layer.hook_point,
-                unit=unit,
-                yes="unit {unit:,} has bananas.",
-                no="unit {unit:,} is not shown to have bananas.",
-                numbers={"unit": unit, "twice": 2.0 * unit},
-                effect="twice",
-                evidence="{twice:1} of them.",
-                null="bananas at random",
-                p=1e-9 if unit == 3 else 0.2,
-                n=1,
-            )
-
-    tab = opened(nm.explorer.write(digits[:1], tmp_path / "page.html", snapshots=1), "#s=0.1.3")
-    place = tab.locator('.card [data-measure="toy.twice/twice"]')
-    assert "Banana count" in place.inner_text()
-    assert "twice: 6 bananas" in place.inner_text()
-    assert place.locator(".null-band").inner_text() == "−4 to 3.25"
-    assert tab.get_by_text("bananas at random").count() > 0
-    band_is_drawn(place, 6, -4, 3.25, -7, 10)
-    claim = tab.locator('.card [data-claim="MLP/layers.1/unit-3/a-unit-has-bananas"]')
-    assert claim.get_attribute("data-verdict") == "shown"
-    assert claim.locator(".sentence").inner_text() == "Unit 3 has bananas."
-    assert "1 image." in claim.locator(".reasons").inner_text()
 
 
 @pytest.mark.browser

@@ -16,7 +16,7 @@ from ..analysis.look import FirstLook, LayerLook
 from ..axes import unit_axis
 from ..claim import Claim, probability
 from ..errors import MicroscopeError
-from ..measure import MEASURES, Measure
+from ..measure import Measure, on_pages
 from ..run import Run
 
 COLUMNS = {"value": "", "low": "_low", "high": "_high", "nullLow": "_null_low", "nullHigh": "_null_high"}
@@ -35,13 +35,13 @@ def layers_of(run: Run, model: nn.Module, names: Sequence[str], look: FirstLook 
 
 
 def measures(layer: LayerLook) -> list[dict[str, Any]]:
-    """Every variable [unit] that a measure of the register has for the card (`Measure.unit`, `Measure.also`), in the register's order.
+    """Every variable [unit] that a measure of the register has for the card (`Measure.unit`, `Measure.also`), in the order of a page.
 
     Of a module's layer, what can't be measured is left out.
     """
     found = []
-    for name, measure in MEASURES.items():
-        asked = measure.asked.get("")
+    for measure in on_pages():
+        name, asked = measure.name, measure.asked.get("")
         if not measure.unit or asked is None or asked.scope != "layer":
             continue
         try:
@@ -62,7 +62,7 @@ def _variable(table: xr.Dataset, name: str, measure: Measure) -> dict[str, Any]:
     return {
         "label": about.get("long_name", name.replace("_", " ")),
         "units": about.get("units", measure.units),
-        "null": table.attrs.get("null", measure.null),
+        "null": table.attrs["null"],
         **({"odds": [probability(float(one), *least) for one in p.values]} if p.ndim else {}),
         **{key: plain(table[f"{name}{end}"].values) for key, end in COLUMNS.items() if f"{name}{end}" in table},
     }

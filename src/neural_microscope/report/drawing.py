@@ -45,7 +45,7 @@ def _default(measure: Measure, at: Any) -> tuple[Any, ...]:
 def draw(measure: Measure, picture: Picture, given: tuple[Any, ...] | Mapping[str, Any]) -> str:
     """A picture with its caption: what to look at, the null, and on how many images; empty where something is not there to be drawn."""
     every = list(given.values() if isinstance(given, Mapping) else given)
-    results = [value for each in every for value in (each.values() if isinstance(each, Mapping) else [each])]
+    results = [value for each in every for value in (each.values() if isinstance(each, dict) else [each])]
     if not results or any(value is None for value in results):
         return ""
     form = getattr(plots, picture.form) if isinstance(picture.form, str) else picture.form
