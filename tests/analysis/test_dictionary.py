@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 import neural_microscope as nm
 from neural_microscope.analysis import dictionary
 from neural_microscope.analysis.dictionary import TopKSAE, sae
-from neural_microscope.analysis.dictionary.purity import _Sorted
+from neural_microscope.analysis.dictionary.purity import weighted_ranks
 from neural_microscope.errors import DataError, UnknownName
 from neural_microscope.statistics import halves, random_directions
 
@@ -309,7 +309,7 @@ def test_purity_is_scikit_learns_auc_of_the_class_chosen_on_the_other_half() -> 
 def test_weighted_ranks_give_scikit_learns_weighted_auc() -> None:
     rng = np.random.default_rng(1)
     values, weights, own = rng.integers(0, 6, (80, 3)).astype(float), rng.integers(0, 4, 80), rng.random(80) < 0.4
-    ranks = _Sorted.of(values).ranks(weights)
+    ranks = weighted_ranks(values.astype(int), weights)
     size, total = weights[own].sum(), weights.sum()
     for element in range(3):
         auc = ((weights * own) @ ranks[:, element] - size**2 / 2) / (size * (total - size))

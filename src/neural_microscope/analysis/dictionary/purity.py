@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy.stats import rankdata
 
 from ... import named
 from ...errors import DataError
@@ -95,8 +96,8 @@ class _Basis:
     choose: np.ndarray
     judge: np.ndarray
     choose_ranks: np.ndarray
-    choosing: _Sorted
-    judging: _Sorted
+    places: np.ndarray
+    """Dense ranks on the judging half, from 0."""
     positive: np.ndarray
     elements: int
 
@@ -104,9 +105,9 @@ class _Basis:
     def of(cls, values: np.ndarray, choose: np.ndarray, judge: np.ndarray) -> _Basis:
         parts = values[choose], values[judge]
         living = np.all([(part.max(0) > part.min(0)) & (part.max(0) > 0) for part in parts], 0)
-        choosing, judging = (_Sorted.of(part[:, living]) for part in parts)
-        ranks = choosing.ranks(np.ones(len(choose)))
-        return cls(choose, judge, ranks, choosing, judging, parts[1][:, living].clip(min=0), values.shape[1])
+        choosing, judging = (part[:, living] for part in parts)
+        places = rankdata(judging, "dense", axis=0).astype(int) - 1
+        return cls(choose, judge, rankdata(choosing, axis=0) - 0.5, places, judging.clip(min=0), values.shape[1])
 
     @property
     def alive(self) -> int:
@@ -131,7 +132,7 @@ class _Basis:
             return (np.nan, np.nan)
         own = weights[:, None] * (labels[self.judge][:, None] == classes)  # [example, element]
         size, total = own.sum(0), weights.sum()
-        ranks, amount = self.judging.ranks(weights), weights @ self.positive
+        ranks, amount = weighted_ranks(self.places, weights), weights @ self.positive
         with np.errstate(invalid="ignore", divide="ignore"):  # a resample may leave a class or an element out
             auc = ((own * ranks).sum(0) - size**2 / 2) / (size * (total - size))
             share = (own * self.positive).sum(0) / amount
@@ -143,33 +144,13 @@ def _mean(values: np.ndarray) -> float:
     return float(known.mean()) if len(known) else np.nan
 
 
-@dataclass(frozen=True)
-class _Sorted:
-    """Columns in ascending order with their ties, so that weighted ranks need no sorting: all [example, element]."""
-
-    order: np.ndarray
-    below: np.ndarray
-    """Position of the first example equal to this one."""
-    upto: np.ndarray
-    """Position after the last."""
-
-    @classmethod
-    def of(cls, values: np.ndarray) -> _Sorted:
-        order = np.argsort(values, axis=0, kind="stable")
-        ordered = np.take_along_axis(values, order, 0)
-        place = np.empty_like(order)
-        np.put_along_axis(place, order, np.arange(len(values))[:, None], 0)
-        new = np.vstack([np.ones((1, values.shape[1]), bool), ordered[1:] != ordered[:-1]])
-        at = np.arange(len(values))[:, None]
-        first = np.maximum.accumulate(np.where(new, at, 0), 0)
-        end = np.vstack([new[1:], np.ones((1, values.shape[1]), bool)])
-        after = np.minimum.accumulate(np.where(end, at + 1, len(values))[::-1], 0)[::-1]
-        return cls(order, np.take_along_axis(first, place, 0), np.take_along_axis(after, place, 0))
-
-    def ranks(self, weights: np.ndarray) -> np.ndarray:
-        """Weight of the examples below each one and half of those equal to it, itself included."""
-        running = np.vstack([np.zeros((1, self.order.shape[1])), weights[self.order].cumsum(0)])
-        return (np.take_along_axis(running, self.below, 0) + np.take_along_axis(running, self.upto, 0)) / 2
+def weighted_ranks(places: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weight of the examples below each one and half of those equal to it, itself included; ``places`` [example, element] are dense
+    ranks from 0.
+    """
+    cells = places + np.arange(places.shape[1]) * len(places)
+    each = np.bincount(cells.ravel(), np.repeat(weights, places.shape[1]), places.size).reshape(-1, len(places))
+    return (each.cumsum(1) - each / 2).ravel()[cells]
 
 
 @of(purity).calibrated_on(
