@@ -12,7 +12,7 @@ from ... import named
 from ...axes import unit_axis
 from ...claim import Claim, say
 from ...errors import DataError
-from ...measure import Instrument, measure, of
+from ...measure import measure, of
 from .planted import layer
 
 TOP = 10
@@ -180,28 +180,23 @@ of(quantile_examples).picture(
 )
 
 
-def _median(seed: int) -> tuple[float, float]:
-    """101 activations 1 to 101 in random places: the median strip is centred on 51."""
-    x = np.zeros((200, 1))
-    x[np.random.default_rng(seed).permutation(200)[:101], 0] = np.arange(1, 102)
-    strip = quantile_examples(layer(x), quantiles=(0.5,), per=3)
-    return 51.0, float(x[int(strip["examples"][0, 0, 1]), 0])
-
-
-def _of_silent(seed: int) -> bool:
-    x = -np.random.default_rng(seed).exponential(1, (40, 3))
-    return bool((quantile_examples(layer(x))["examples"] >= 0).any())
-
-
-of(quantile_examples).instruments.append(
-    Instrument(
-        "images across the range",
-        "selectivity.quantile_examples",
-        "activations 1 to 101",
-        "units below 0; an alarm: any image",
-        _median,
-        0,
-        _of_silent,
-        "activation",
-    )
+@of(quantile_examples).calibrated_on(
+    "activations 1 to 101",
+    51,
+    0,
+    empty="units below 0; an alarm: any image",
+    read=lambda found: found["activation"][0, 0, 1],
+    alarm=lambda found: (found["examples"] >= 0).any(),
+    name="images across the range",
+    unit="activation",
+    quantiles=(0.5,),
+    per=3,
 )
+def _median(seed: int, planted: bool) -> xr.DataArray:
+    """101 activations 1 to 101 in random places: the median strip is centered on 51."""
+    rng = np.random.default_rng(seed)
+    if not planted:
+        return layer(-rng.exponential(1, (40, 3)))
+    x = np.zeros((200, 1))
+    x[rng.permutation(200)[:101], 0] = np.arange(1, 102)
+    return layer(x)
