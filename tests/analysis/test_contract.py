@@ -186,7 +186,6 @@ MEASURES: dict[str, Callable[[World], Any]] = {
     "selectivity.basis_comparison": lambda w: selectivity.basis_comparison(w.acts, draws=3),
     "selectivity.class_means": lambda w: selectivity.class_means(w.acts),
     "selectivity.class_selectivity": lambda w: selectivity.class_selectivity(w.acts, draws=5),
-    "selectivity.in_basis": lambda w: selectivity.in_basis(w.acts, np.eye(w.width)[::-1]),
     "selectivity.over_time": lambda w: selectivity.over_time(w.acts),
     "selectivity.quantile_examples": lambda w: selectivity.quantile_examples(w.acts),
     "selectivity.selectivity_by_class": lambda w: selectivity.selectivity_by_class(w.acts),
@@ -469,7 +468,7 @@ TWO_SIDED = [
 ]
 TWO_SIDED += ["geometry.neural_collapse"]
 LABELLED = [n for n in OF_ACTS if n.startswith(("selectivity", "predictions", "probes"))]
-LABELLED = [n for n in LABELLED if not n.endswith(("in_basis", "_examples"))]
+LABELLED = [n for n in LABELLED if not n.endswith("_examples")]
 LABELLED += ["dictionary.purity", "geometry.between_classes", "geometry.clusters"]
 LABELLED += ["geometry.neural_collapse", "geometry.subspaces"]
 

@@ -37,18 +37,16 @@ def digits() -> xr.DataArray:
 def test_a_unit_that_fires_for_one_class_only_has_all_its_measures_in_closed_form() -> None:
     table = selectivity.class_selectivity(acts(np.stack([LABELS == 7, LABELS < 5], 1).astype(float)), draws=40)
     unit = table.isel(unit=0)
-    assert int(unit["preferred"]) == int(unit["modal"]) == 7
+    assert int(unit["preferred"]) == 7
     assert float(unit["selectivity"]) == pytest.approx(1 / (1 + selectivity.EPSILON))
     for name in ("auc", "precision", "monosemanticity"):
         assert float(unit[name]) == pytest.approx(1)
-    assert bool(unit["localist"])
     bits = unit["mutual_information"] + unit["mutual_information_bias"]
     assert float(bits) == pytest.approx(CLASS_ENTROPY)
     assert float(unit["mutual_information"]) == pytest.approx(CLASS_ENTROPY, abs=0.03)
     half = table.isel(unit=1)
     assert float(half["mutual_information"] + half["mutual_information_bias"]) == pytest.approx(1)
     assert float(half["monosemanticity"]) == pytest.approx(1 - np.log(5) / np.log(10))
-    assert not bool(half["localist"])
 
 
 def test_mutual_information_is_scikit_learns_on_the_same_bins(digits: xr.DataArray) -> None:
@@ -111,7 +109,7 @@ def test_precision_is_the_share_among_the_strongest_of_each_half() -> None:
         for choose, judge in ((first, second), (second, first)):
             modal = np.bincount(LABELS[choose][np.argsort(-x[choose, unit])[:k]]).argmax()
             found.append((LABELS[judge][np.argsort(-x[judge, unit])[:k]] == modal).mean())
-        assert int(table["modal"][unit]) == modal == unit
+        assert int(table["preferred"][unit]) == modal == unit
         assert float(table["precision"][unit]) == pytest.approx(np.mean(found))
 
 
@@ -137,7 +135,6 @@ def test_units_that_fire_too_rarely_are_gated_and_not_judged() -> None:
             assert np.isnan(gone[name + ending]).all()
     assert np.isnan(gone["auc_low"]).all()
     assert (gone["preferred"] == -1).all()
-    assert not gone["localist"].any()
     np.testing.assert_allclose(table["density"], [1, 0, 1, 9 / 400, 30 / 400])
     assert float(table["auc_q"][4]) < 0.05
 

@@ -217,7 +217,7 @@ def test_instruments_are_chosen_by_the_beginning_of_a_name_and_a_wrong_name_offe
 
 
 def test_the_command_measures_what_is_named_and_fails_where_something_does(capsys: pytest.CaptureFixture[str]) -> None:
-    cli.calibrate(("selectivity.in_basis",), empties=2)
+    cli.calibrate(("selectivity.quantile_examples",), empties=2)
     told = capsys.readouterr().out
     assert "1 instrument passed" in told
     assert "pages" not in told
@@ -350,7 +350,7 @@ def test_a_record_is_outdated_where_a_measure_or_a_rule_is_another_than_it_was_m
 
 
 def test_side_by_side_instruments_read_what_they_read_one_after_the_other() -> None:
-    chosen = ["selectivity.in_basis", "selectivity.selectivity_by_class"]
+    chosen = ["selectivity.quantile_examples", "selectivity.selectivity_by_class"]
     xr.testing.assert_identical(calibrate(chosen, empties=2, workers=2), calibrate(chosen, empties=2))
 
 

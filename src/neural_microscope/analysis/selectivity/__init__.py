@@ -5,7 +5,7 @@ The mean gradient of the loss or of a logit for each class needs no measure of i
 gradient at a hook point, and `top_units` ranks it.
 """
 
-from .basis import basis_comparison, in_basis
+from .basis import basis_comparison
 from .classes import EPSILON, class_means, selectivity_by_class, top_units, tuning
 from .images import quantile_examples, top_examples
 from .life import over_time
@@ -17,7 +17,6 @@ __all__ = [
     "basis_comparison",
     "class_means",
     "class_selectivity",
-    "in_basis",
     "over_time",
     "quantile_examples",
     "selectivity_by_class",

@@ -12,7 +12,7 @@ from scipy.stats import norm, rankdata
 from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
-from ...measure import Instrument, measure, of
+from ...measure import measure, of
 from ...statistics import beside, shuffles
 from . import judging
 from .planted import CLASSES, layer
@@ -20,32 +20,6 @@ from .planted import CLASSES, layer
 Directions = xr.DataArray | np.ndarray
 
 _WIDTH = 1024
-
-
-@measure(
-    "selectivity",
-    title="Activations in another basis",
-    null="none, a change of basis",
-    replicates="–",
-    interval="–",
-)
-def in_basis(acts: xr.DataArray, directions: Directions) -> xr.DataArray:
-    """The activations along other directions: x @ directionsᵀ, as the same axes with one ``unit`` for each direction.
-
-    ``acts`` [snapshot, example, unit] (or channel); ``directions`` [component, unit]: principal components, an
-    autoencoder's encoder, a rotation; an array, or a DataArray with the axis unit (or channel) and one other. All
-    measures of this module take the result. The origin stays where it was. Directions of another width are a DataError.
-    """
-    axis = unit_axis(acts.dims)
-    matrix = _matrix(directions, axis, acts.sizes[axis])
-    order = [*(["snapshot"] if "snapshot" in acts.dims else []), "example", axis]
-    return xr.DataArray(
-        named.values(acts, *order) @ matrix.T,
-        dims=order,
-        coords=named.kept(acts, "step", "epoch", "label"),
-        name=acts.name,
-        attrs={"basis": f"{len(matrix)} directions of {acts.sizes[axis]} {axis}s"},
-    )
 
 
 def _matrix(directions: Directions, axis: str, size: int) -> np.ndarray:
@@ -209,27 +183,3 @@ def _bases(seed: int, planted: bool) -> dict[str, Any]:
         return {"acts": _turned(seed, 1.0, 80)[0], "draws": 40}
     acts, turn = _turned(seed, 2.0, 2000)
     return {"acts": acts, "directions": {"planted": turn}, "draws": 3}
-
-
-def _back(seed: int) -> tuple[float, float]:
-    acts, turn = _turned(seed, 2.0, 200)
-    return 0.0, float(np.abs(in_basis(in_basis(acts, turn), turn.T) - acts).max())
-
-
-def _unturned(seed: int) -> bool:
-    acts = _turned(seed, 0.0, 40)[0]
-    return bool((in_basis(acts, np.eye(CLASSES)) != acts).any())
-
-
-of(in_basis).instruments.append(
-    Instrument(
-        "other bases",
-        "selectivity.in_basis",
-        "a rotation, taken there and back",
-        "no rotation; an alarm: any difference",
-        _back,
-        1e-12,
-        _unturned,
-        "activation",
-    )
-)

@@ -54,9 +54,7 @@ def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) ->
     intervals, not symmetric), from 20 active images and 10 of the class on; ``few``: units below, which have none.
     ``precision``: share of the k strongest images of a half (``n_top`` in attrs, at most 60) that belong to the commonest class among
     the k strongest of the other (Zhou et al. 2015; high for many units, Gale et al. 2020). Images that tie for the last places share
-    them. ``modal``: the commonest class among the strongest of both halves.
-    ``localist``: each image of the preferred class excites the unit more than any other (Bowers et al.); by chance once in
-    (n choose n_c) cases for each class.
+    them.
 
     No class is chosen: ``mutual_information`` of the activation in 30 equal-count bins and the class, bits, minus
     ``mutual_information_bias``, its mean under shuffled labels; ``monosemanticity`` = 1 - H / log C, H the entropy of the class means'
@@ -68,8 +66,7 @@ def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) ->
     time; where fewer than ten reach a value, p is the fitted tail's (`statistics.tail_p`), so that one unit of a wide layer can stand out.
 
     ``density``: share of examples above 0. ``gated``: units that never change, or, in a layer without values below 0,
-    that are above 0 for less than 1 % or fewer than 10 of the examples. All their measures are NaN, ``preferred`` and
-    ``modal`` -1.
+    that are above 0 for less than 1 % or fewer than 10 of the examples. All their measures are NaN, ``preferred`` -1.
     """
     (x, labels), axis = judging.examples(acts), unit_axis(acts.dims)
     preference, prepared = Preference.of(x, labels, seed), _Prepared(x, labels, seed)
@@ -83,12 +80,10 @@ def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) ->
     away = judging.gated(x)
     columns = {
         "preferred": np.where(away, -1, preference.preferred),
-        "modal": np.where(away, -1, prepared.modal()),
         "mutual_information_bias": np.where(away, np.nan, bias),
         "density": (x > 0).mean(0),
         "gated": away,
         "few": preference.few & ~away,
-        "localist": _localist(x, labels, preference.preferred) & ~away,
     }
     intervals = preference.intervals()
     claims = beside("auc", preference.auc, preference.auc_law(), axis, interval=intervals["auc"], where=~away)
@@ -134,17 +129,6 @@ class _Prepared:
             "mutual_information": judging.information(self.bins, orders, self.classes),
             "monosemanticity": _monosemanticity(judging.means_of(sums[0] + sums[1], counts[0] + counts[1])),
         }
-
-    def modal(self) -> np.ndarray:
-        """The commonest class among the strongest images of both halves, [unit]."""
-        return np.asarray(sum(self._sums(self.labels[None])[1]))[0].argmax(-2)
-
-
-def _localist(x: np.ndarray, labels: np.ndarray, preferred: np.ndarray) -> np.ndarray:
-    """Whether each image of the preferred class lies above all others, [unit]."""
-    mine = labels[:, None] == preferred
-    lowest, highest = np.where(mine, x, np.inf).min(0), np.where(mine, -np.inf, x).max(0)
-    return np.isfinite(lowest) & np.isfinite(highest) & (lowest > highest)
 
 
 def _monosemanticity(means: np.ndarray) -> np.ndarray:
@@ -229,22 +213,6 @@ def _lifted(seed: int, planted: bool) -> xr.DataArray:
         return layer(noise(seed))
     x, mine = noise(seed, 4000), np.arange(4000) % CLASSES == 2
     x[(np.random.default_rng(seed).random(4000) < np.where(mine, 0.3, 0.1 / 3)), 0] += 20
-    return layer(x)
-
-
-@_calibrated(
-    "one unit whose class lies above all other images",
-    1,
-    0,
-    empty="4 units of noise; an alarm: any localist",
-    read=lambda found: found["localist"].sum(),
-    alarm="localist",
-    name="localist units",
-    unit="units",
-)
-def _above(seed: int, planted: bool) -> xr.DataArray:
-    x = noise(seed)
-    x[:, 0] += 20 * planted * (np.arange(120) % CLASSES == 2)
     return layer(x)
 
 
