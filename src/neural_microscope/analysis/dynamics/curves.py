@@ -22,10 +22,10 @@ RULE_OF_THUMB = 1e-3
 @measure(
     "dynamics",
     title="Learning curve",
-    null="none, a description",
+    null="none: a record; the untrained network's, at step 0, stands at its beginning",
     replicates="run",
     interval="none",
-    source="the run's loss and accuracy",
+    source="the run's loss and accuracy of each step, test_loss and test_accuracy of each snapshot",
     place=10,
 )
 def learning_curve(training: xr.Dataset, log: xr.Dataset, *, per_octave: int = 4) -> xr.Dataset:
@@ -36,35 +36,26 @@ def learning_curve(training: xr.Dataset, log: xr.Dataset, *, per_octave: int = 4
     [snapshot]: on all test images. Errors are shares, 0..1.
     """
     place, at = _stretches(training["step"].values, per_octave)
-    counts = np.bincount(place)
-    means = {
-        "train_loss": np.bincount(place, training["loss"].values) / counts,
-        "train_error": 1 - np.bincount(place, training["accuracy"].values) / counts,
-    }
-    units = {"train_loss": "nat", "train_error": "1"}
+    loss, accuracy = (np.bincount(place, training[name].values) / np.bincount(place) for name in ("loss", "accuracy"))
     return xr.Dataset(
         {
-            **{name: ("bin", values, {"units": units[name]}) for name, values in means.items()},
+            "train_loss": ("bin", loss, {"units": "nat"}),
+            "train_error": ("bin", 1 - accuracy, {"units": "1"}),
             "test_loss": log["test_loss"].assign_attrs(units="nat"),
             "test_error": (1 - log["test_accuracy"]).assign_attrs(units="1"),
         },
         coords={"at": ("bin", at)},
-        attrs={
-            "n_steps": training.sizes["step"],
-            "hook_point": "logits",
-            "null": "none: a record. The untrained network's, at step 0, stands at its beginning",
-            "source": "the run's loss and accuracy of each step, test_loss and test_accuracy of each snapshot",
-        },
+        attrs={"hook_point": "logits"},
     )
 
 
 @measure(
     "dynamics",
     title="Gradient flow",
-    null="none; 0.001 is a rule of thumb",
+    null=f"none; {RULE_OF_THUMB:g} is a rule of thumb",
     replicates="step",
-    interval="none; the band is the spread of the steps",
-    source="Karpathy, CS231n: ||update|| / ||weights||",
+    interval="none; the band, 2.5 and 97.5 percentiles of the steps in a stretch, is the spread between batches of one network",
+    source="Karpathy, CS231n notes: ||update|| / ||weights||",
     place=60,
 )
 def gradient_flow(gradients: xr.Dataset, *, per_octave: int = 2) -> xr.Dataset:
@@ -90,14 +81,7 @@ def gradient_flow(gradients: xr.Dataset, *, per_octave: int = 2) -> xr.Dataset:
     return xr.Dataset(
         {**found, "steps": ("bin", np.bincount(place))},
         coords={"at": ("bin", at), "parameter": gradients["parameter"].values},
-        attrs={
-            "n_steps": gradients.sizes["step"],
-            "hook_point": "",
-            "null": f"none; {RULE_OF_THUMB:g} is a rule of thumb",
-            "rule_of_thumb": RULE_OF_THUMB,
-            "interval": "2.5 and 97.5 percentiles of the steps in a stretch: spread between batches of one network",
-            "source": "Karpathy, CS231n notes: ||update|| / ||weights||",
-        },
+        attrs={"rule_of_thumb": RULE_OF_THUMB},
     )
 
 
@@ -106,9 +90,9 @@ def gradient_flow(gradients: xr.Dataset, *, per_octave: int = 2) -> xr.Dataset:
     title="Accuracy per class",
     null="every class as accurate as all together (binomial; with `counts`)",
     replicates="test image",
-    interval="Wilson, 95 %",
+    interval="95 % over images of one network (Wilson 1927; with `counts`)",
     family="classes at one snapshot",
-    source="Wilson 1927",
+    source="the run's test_accuracy_by_class; Wilson 1927",
     place=20,
 )
 def learning_by_class(log: xr.Dataset, *, threshold: float = 0.9, counts: np.ndarray | None = None) -> xr.Dataset:
@@ -125,26 +109,18 @@ def learning_by_class(log: xr.Dataset, *, threshold: float = 0.9, counts: np.nda
     steps = log["step"].values
     dims = ("snapshot", "class")
     found: dict[str, tuple[Any, ...]] = {"accuracy": (dims, accuracy, {"units": "1"})}
+    without = "none without counts="
+    said: dict[str, Any] = {"n_examples": -1, "null": without, "interval": without}
     if counts is not None:
+        said = {"n_examples": int(np.sum(counts))}
         interval, law = _binomial(accuracy, np.asarray(counts))
         found = beside("accuracy", accuracy, law, dims, side="both", interval=interval, family="class")
     since = lasting(accuracy >= threshold)
     reached = np.where(since < len(steps), steps[np.minimum(since, len(steps) - 1)], np.nan)
-    coords = {name: ("snapshot", log[name].values) for name in ("step", "epoch") if name in log.coords}
     return xr.Dataset(
-        {
-            **found,
-            "reached_at": ("class", reached, {"units": "optimiser step"}),
-        },
-        coords=coords,
-        attrs={
-            "n_examples": -1 if counts is None else int(np.sum(counts)),
-            "threshold": threshold,
-            "hook_point": "logits",
-            "null": "none without counts=" if counts is None else "every class read as well as all together (binomial)",
-            "interval": "none without counts=" if counts is None else "95 % over images of one network (Wilson 1927)",
-            "source": "the run's test_accuracy_by_class",
-        },
+        {**found, "reached_at": ("class", reached, {"units": "optimiser step"})},
+        coords={name: ("snapshot", log[name].values) for name in ("step", "epoch") if name in log.coords},
+        attrs={**said, "threshold": threshold, "hook_point": "logits"},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -25,10 +26,10 @@ _ENOUGH = 1e-4
 @measure(
     "dynamics",
     title="Sharpness",
-    null="none; 2 / learning rate and the untrained network",
+    null="none: 2 / learning rate, and the untrained network, stand beside it",
     replicates="set of images",
-    interval="none; the residual is given",
-    source="Cohen et al. 2021; Lanczos 1950",
+    interval="none: exact for these images within the residual",
+    source="Cohen et al. 2021 (edge of stability); Lanczos 1950, fully reorthogonalised",
 )
 def sharpness(
     model: nn.Module,
@@ -64,62 +65,36 @@ def sharpness(
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise DataError("the model has no parameter that needs a gradient: its loss has no Hessian to look at")
+    pixels, labels = images.tensor().to(parameters[0]), images.label_tensor().to(parameters[0].device)
+    batches = list(zip(pixels.split(batch_size), labels.split(batch_size), strict=True))
+
+    def product(vector: Tensor) -> Tensor:
+        means = (_summed(model(some), here, loss) / len(images) for some, here in batches)
+        return torch.stack([_curvature(value, parameters, vector) for value in means]).sum(0)
+
     with evaluation(model), torch.enable_grad():
-        value, residual, products = _lanczos(
-            _Hessian(model, images, parameters, loss, batch_size), parameters, iterations, seed
-        )
+        value, residual, products = _lanczos(product, parameters, iterations, seed)
+    units = {"units": "nat" if loss == "cross-entropy" else "1"}
     return xr.Dataset(
         {
-            "sharpness": ((), value, {"units": "nat" if loss == "cross-entropy" else "1"}),
-            "residual": ((), residual, {"units": "nat" if loss == "cross-entropy" else "1"}),
+            "sharpness": ((), value, units),
+            "residual": ((), residual, units),
             "converged": ((), bool(residual <= 0.01 * abs(value))),
             "products": ((), products, {"units": "1"}),
         },
-        attrs={
-            "n_examples": len(images),
-            "n_parameters": sum(p.numel() for p in parameters),
-            "hook_point": "",
-            "loss": loss,
-            "seed": seed,
-            "null": "none: 2 / learning rate, and the untrained network, stand beside it",
-            "interval": "none: exact for these images within the residual",
-            "source": "Cohen et al. 2021 (edge of stability); Lanczos 1950, fully reorthogonalised",
-        },
+        attrs={"n_examples": len(images), "loss": loss},
     )
 
 
-class _Hessian:
-    """Hessian times vector, over flat vectors of all parameters."""
-
-    def __init__(
-        self, model: nn.Module, images: ImageSet, parameters: list[nn.Parameter], loss: Loss, batch_size: int
-    ) -> None:
-        self.model, self.parameters, self.loss, self.count = model, parameters, loss, len(images)
-        like = parameters[0]
-        pixels, labels = images.tensor().to(like), images.label_tensor().to(like.device)
-        self.batches = list(zip(pixels.split(batch_size), labels.split(batch_size), strict=True))
-
-    def __call__(self, vector: Tensor) -> Tensor:
-        return torch.stack([self._of_batch(*batch, vector) for batch in self.batches]).sum(0)
-
-    def _of_batch(self, pixels: Tensor, labels: Tensor, vector: Tensor) -> Tensor:
-        value = _summed(self.model(pixels), labels, self.loss) / self.count
-        if not torch.isfinite(value):
-            raise DataError("the loss is not finite: this network has diverged. Take an earlier snapshot")
-        first = torch.autograd.grad(value, self.parameters, create_graph=True, allow_unused=True)
-        slope = sum(
-            (g.flatten() @ v for g, v in zip(first, self._parts(vector), strict=True) if g is not None), value * 0
-        )
-        second = torch.autograd.grad(slope, self.parameters, allow_unused=True)
-        return torch.cat(
-            [
-                torch.zeros_like(p).flatten() if s is None else s.flatten()
-                for s, p in zip(second, self.parameters, strict=True)
-            ]
-        )
-
-    def _parts(self, vector: Tensor) -> tuple[Tensor, ...]:
-        return vector.split([p.numel() for p in self.parameters])
+def _curvature(value: Tensor, parameters: list[nn.Parameter], vector: Tensor) -> Tensor:
+    """The Hessian of a ``value`` times a flat vector of all parameters."""
+    if not torch.isfinite(value):
+        raise DataError("the loss is not finite: this network has diverged. Take an earlier snapshot")
+    first = torch.autograd.grad(value, parameters, create_graph=True, allow_unused=True)
+    parts = vector.split([p.numel() for p in parameters])
+    slope = sum((g.flatten() @ v for g, v in zip(first, parts, strict=True) if g is not None), value * 0)
+    second = torch.autograd.grad(slope, parameters, allow_unused=True, materialize_grads=True)
+    return torch.cat([s.flatten() for s in second])
 
 
 def _summed(logits: Tensor, labels: Tensor, loss: Loss) -> Tensor:
@@ -131,7 +106,9 @@ def _summed(logits: Tensor, labels: Tensor, loss: Loss) -> Tensor:
     return (logits - nn.functional.one_hot(labels, logits.shape[1])).square().sum() / 2
 
 
-def _lanczos(product: _Hessian, parameters: list[nn.Parameter], iterations: int, seed: int) -> tuple[float, float, int]:
+def _lanczos(
+    product: Callable[[Tensor], Tensor], parameters: list[nn.Parameter], iterations: int, seed: int
+) -> tuple[float, float, int]:
     """(largest Ritz value, residual of its vector, products taken)."""
     size = sum(p.numel() for p in parameters)
     start = torch.from_numpy(np.random.default_rng(seed).standard_normal(size)).to(parameters[0])

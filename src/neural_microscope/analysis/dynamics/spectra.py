@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,11 @@ from ...statistics import beside, null_band
 @measure(
     "dynamics",
     title="Weight spectra",
-    null="the matrix's entries shuffled; the untrained matrix",
+    null="{draws} shuffles of a matrix's entries; the untrained network's matrix, at step 0, beside it",
     replicates="matrix",
-    interval="none: weights are known exactly",
+    interval="none: the weights are known exactly; another seed has others",
     family="none: one test a matrix",
-    source="Marchenko & Pastur 1967; Rudelson & Vershynin 2007",
+    source="Marchenko & Pastur 1967; stable rank: Rudelson & Vershynin 2007",
     place=70,
 )
 def weight_spectra(
@@ -73,13 +74,6 @@ def weight_spectra(
             **{name: (("parameter", "rank"), one, {"units": "1"}) for name, one in last.items()},
         },
         coords={"step": ("snapshot", np.asarray(steps)), "parameter": list(matrices[0])},
-        attrs={
-            "null": f"{draws} shuffles of a matrix's entries; and the untrained network's matrix, at step 0",
-            "seed": seed,
-            "hook_point": "",
-            "interval": "none: the weights are known exactly; another seed has others",
-            "source": "Marchenko & Pastur 1967; stable rank: Rudelson & Vershynin 2007",
-        },
     )
 
 
@@ -114,10 +108,7 @@ def _null(matrices: list[np.ndarray], draws: int, seed: int) -> np.ndarray:
 
 def _padded(rows: list[np.ndarray]) -> np.ndarray:
     """[parameter, rank], NaN beyond a matrix's own rank."""
-    table = np.full((len(rows), max(map(len, rows))), np.nan)
-    for number, row in enumerate(rows):
-        table[number, : len(row)] = row
-    return table
+    return np.array(list(zip_longest(*rows, fillvalue=np.nan))).T
 
 
 def _matrices(states: Iterable[Mapping[str, Any]], steps: Sequence[int]) -> list[dict[str, np.ndarray]]:

@@ -23,10 +23,10 @@ SATURATED = 0.99
 @measure(
     "dynamics",
     title="Unit activity",
-    null="none, a description; step 0 stands beside it",
+    null="none: a count; the untrained network's, at step 0, stands beside it",
     replicates="image",
     interval="none",
-    source="dead: max a = 0 over the examples",
+    source="dead: max a = 0 over the examples (docs/glossary.md)",
     place=80,
 )
 def activity(acts: xr.DataArray) -> xr.Dataset:
@@ -52,23 +52,17 @@ def activity(acts: xr.DataArray) -> xr.Dataset:
             "low": (on > 0) & (on < LOW),
             "always_on": on > HIGH,
             "saturated": (abs(acts) > SATURATED).mean("example").assign_attrs(units="1"),
-        },
-        attrs={
-            "n_examples": acts.sizes["example"],
-            "hook_point": acts.name or "",
-            "null": "none: a count. The untrained network's, at step 0, stands beside it",
-            "source": "definitions: docs/glossary.md",
-        },
+        }
     )
 
 
 @measure(
     "dynamics",
     title="Units that die and revive",
-    null="none, a count",
+    null="none: a count on the examples given",
     replicates="image",
     interval="95 % upper end of how often a silent unit could still fire (Clopper and Pearson)",
-    source="Clopper & Pearson 1934",
+    source="dead: max a = 0 over the examples; Clopper & Pearson 1934",
     place=100,
 )
 def lives(acts: xr.DataArray) -> xr.Dataset:
@@ -94,29 +88,20 @@ def lives(acts: xr.DataArray) -> xr.Dataset:
         "deaths": (axis, (alive[:-1] & ~alive[1:]).sum(0), {"units": "1"}),
         "revivals": (axis, turned_on - (ever & ~alive[0]), {"units": "1"}),
     }
-    n = acts.sizes["example"]
-    silent_below = 1 - 0.05 ** (1 / n)
     return xr.Dataset(
         {"alive": (("snapshot", axis), alive), **found},
         coords=named.kept(acts, "step", "epoch"),
-        attrs={
-            "n_examples": n,
-            "hook_point": acts.name or "",
-            "silent_below": silent_below,
-            "null": "none: a count on the examples given",
-            "interval": f"silent on {n} images: fires for less than {100 * silent_below:.2g} % of such images (95 %)",
-            "source": "dead: max a = 0 over the examples; Clopper & Pearson 1934",
-        },
+        attrs={"silent_below": 1 - 0.05 ** (1 / acts.sizes["example"])},
     )
 
 
 @measure(
     "dynamics",
     title="Activation histograms",
-    null="none, a description; step 0 stands beside it",
+    null="none: a description; the untrained network's, at step 0, stands beside it",
     replicates="image",
     interval="none",
-    source="shares in bins of equal width",
+    source="shares of the activations in bins of equal width",
     place=90,
 )
 def histograms(acts: xr.DataArray, *, bins: int = 60, limits: tuple[float, float] | None = None) -> xr.Dataset:
@@ -143,13 +128,6 @@ def histograms(acts: xr.DataArray, *, bins: int = 60, limits: tuple[float, float
     return xr.Dataset(
         {name: (*value, {"units": "1"}) for name, value in found.items()},
         coords={"centre": ("bin", (edges[:-1] + edges[1:]) / 2), **named.kept(acts, "step", "epoch")},
-        attrs={
-            "n_values": flat.shape[1],
-            "n_examples": acts.sizes["example"],
-            "hook_point": acts.name or "",
-            "null": "none: a description. The untrained network's, at step 0, stands beside it",
-            "source": "shares of the activations in bins of equal width",
-        },
     )
 
 
