@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from .errors import MicroscopeError, unknown
 
@@ -22,12 +23,40 @@ def _require(condition: bool, text: str) -> None:
         raise ConfigError(text)
 
 
-def _one_of(name: str, value: object, options: tuple[str, ...]) -> None:
-    _require(value in options, f"{name} is {value!r}; it is one of {', '.join(options)}")
+_EACH = (lambda v: all(isinstance(n, int) and n > 0 for n in v), "each entry is an integer above 0")
+_COUNT = (lambda v: v >= 0, "it is 0 or more")
+_POSITIVE = (lambda v: v > 0, "it is above 0")
+_FINITE = (lambda v: v >= 0 and math.isfinite(v), "it is finite and not below 0")
+_CAN_BE: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "image_shape": (lambda v: len(v) == 2 and all(n > 0 for n in v), "it is (rows, columns), both above 0"),
+    "classes": (lambda v: v >= 2, "it is at least 2"),
+    "dropout": (lambda v: 0 <= v < 1, "it is a share from 0 to below 1"),
+    "kernel": (lambda v: v > 0 and v % 2 == 1, "it is odd and above 0"),
+    "label_noise": (lambda v: 0 <= v <= 1, "it is a share from 0 to 1"),
+    "threads": (lambda v: v >= 1, "it is 1 or more"),
+    "steps": (lambda v: all(n >= 0 for n in v), "each entry is 0 or more"),
+    **dict.fromkeys(("hidden", "channels", "head"), _EACH),
+    **dict.fromkeys(("epochs", "warmup_steps", "per_octave", "gallery_size", "norms_every"), _COUNT),
+    **dict.fromkeys(("batch_size", "probe_size"), _POSITIVE),
+    **dict.fromkeys(("learning_rate", "momentum", "weight_decay"), _FINITE),
+}
+"""What a setting of this name can be, and that in words."""
+
+
+class _Checked:
+    """Settings, each of which is checked when they are put together."""
+
+    def __post_init__(self) -> None:
+        for name, kind in get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            options = get_args(kind) if get_origin(kind) is Literal else (value,)
+            _require(value in options, f"{name} is {value!r}; it is one of {', '.join(map(str, options))}")
+            good, words = _CAN_BE.get(name, (lambda value: True, ""))
+            _require(good(value), f"{name} is {value!r}; {words}")
 
 
 @dataclass(frozen=True)
-class _NetworkConfig:
+class _NetworkConfig(_Checked):
     """What an MLP and a CNN have in common."""
 
     image_shape: tuple[int, int] = (28, 28)
@@ -52,25 +81,11 @@ class _NetworkConfig:
     """The pixels are divided by it inside the model, after pixel_mean is subtracted."""
 
     def __post_init__(self) -> None:
-        _require(
-            len(self.image_shape) == 2 and all(n > 0 for n in self.image_shape),
-            f"image_shape is {self.image_shape!r}; it is (rows, columns), both above 0",
-        )
-        _require(self.classes >= 2, f"classes is {self.classes}; it is at least 2")
-        _one_of("activation", self.activation, ("relu", "tanh", "gelu"))
-        _one_of("norm", self.norm, ("none", "layer", "batch"))
-        _one_of("norm_position", self.norm_position, ("before", "after"))
-        _require(0 <= self.dropout < 1, f"dropout is {self.dropout}; it is a share from 0 to below 1")
+        super().__post_init__()
         _require(
             self.pixel_std > 0 and math.isfinite(self.pixel_std) and math.isfinite(self.pixel_mean),
             f"pixel_mean, pixel_std are {self.pixel_mean}, {self.pixel_std}; both are finite and pixel_std is above 0",
         )
-
-
-def _positive(name: str, values: tuple[int, ...]) -> None:
-    _require(
-        all(isinstance(v, int) and v > 0 for v in values), f"{name} is {values!r}; each entry is an integer above 0"
-    )
 
 
 @dataclass(frozen=True)
@@ -79,10 +94,6 @@ class MLPConfig(_NetworkConfig):
 
     hidden: tuple[int, ...] = (128, 64)
     """Width of each hidden layer; empty makes a linear classifier."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _positive("hidden", self.hidden)
 
 
 @dataclass(frozen=True)
@@ -100,11 +111,7 @@ class CNNConfig(_NetworkConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _positive("channels", self.channels)
-        _positive("head", self.head)
         _require(len(self.channels) >= 1, "channels is empty; a CNN has at least one convolutional layer")
-        _require(self.kernel > 0 and self.kernel % 2 == 1, f"kernel is {self.kernel}; it is odd and above 0")
-        _one_of("pool", self.pool, ("max", "average", "none"))
         smallest = min(self.image_shape) // (1 if self.pool == "none" else 2 ** len(self.channels))
         _require(
             smallest >= 1,
@@ -125,7 +132,7 @@ def fitted(network: NetworkConfig, image_shape: tuple[int, int], classes: int) -
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(_Checked):
     """How a network is trained."""
 
     epochs: int = 10
@@ -156,25 +163,15 @@ class TrainConfig:
     """What a step's products are computed in; weights, optimiser and everything recorded are float32 either way."""
 
     def __post_init__(self) -> None:
-        _require(self.epochs >= 0, f"epochs is {self.epochs}; it is 0 or more")
-        _require(self.batch_size > 0, f"batch_size is {self.batch_size}; it is above 0")
-        _one_of("optimizer", self.optimizer, ("sgd", "adam", "adamw"))
-        _one_of("schedule", self.schedule, ("constant", "cosine", "step"))
-        _one_of("precision", self.precision, ("float32", "bfloat16"))
-        for name in ("learning_rate", "momentum", "weight_decay"):
-            value = getattr(self, name)
-            _require(value >= 0 and math.isfinite(value), f"{name} is {value}; it is finite and not below 0")
+        super().__post_init__()
         _require(
             not self.momentum or self.optimizer == "sgd",
             f"momentum is {self.momentum} but the optimizer is {self.optimizer!r}; only sgd has momentum here",
         )
-        _require(self.warmup_steps >= 0, f"warmup_steps is {self.warmup_steps}; it is 0 or more")
-        _require(0 <= self.label_noise <= 1, f"label_noise is {self.label_noise}; it is a share from 0 to 1")
-        _require(self.threads >= 1, f"threads is {self.threads}; it is 1 or more")
 
 
 @dataclass(frozen=True)
-class RecordConfig:
+class RecordConfig(_Checked):
     """What is recorded of a run, and when."""
 
     per_octave: int = 2
@@ -193,19 +190,8 @@ class RecordConfig:
     norms_every: int = 10
     """Every so many steps, gradient norm and update-to-weight ratio of each parameter; 0 for never."""
 
-    def __post_init__(self) -> None:
-        for name in ("per_octave", "gallery_size", "norms_every"):
-            _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; it is 0 or more")
-        _require(self.probe_size > 0, f"probe_size is {self.probe_size}; it is above 0")
-        _require(all(s >= 0 for s in self.steps), f"steps is {self.steps!r}; each entry is 0 or more")
 
-
-_KINDS: dict[str, type[Any]] = {
-    "mlp": MLPConfig,
-    "cnn": CNNConfig,
-    "train": TrainConfig,
-    "record": RecordConfig,
-}
+_KINDS: dict[str, type[Any]] = {"mlp": MLPConfig, "cnn": CNNConfig, "train": TrainConfig, "record": RecordConfig}
 
 
 def to_json(config: Any) -> dict[str, Any]:
