@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,7 +20,6 @@ from .errors import MicroscopeError
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .data import Dataset
     from .training import History, Observer
 
 Network = Annotated[MLPConfig, tyro.conf.subcommand("mlp")] | Annotated[CNNConfig, tyro.conf.subcommand("cnn")]
@@ -79,7 +78,8 @@ def train(
     from .data import load
 
     dataset = load(data)
-    _say_note(dataset)
+    if dataset.note:
+        _say(f"NOTE: {dataset.note}")
     network = fitted(network, dataset.image_shape, dataset.classes)
     with _training_bar(str(out)) as bar:
         history = run_training(
@@ -273,16 +273,12 @@ def sweep(
 
 def _calibration_tables(result: xr.Dataset) -> Iterator[str]:
     """The instruments; the rules on empty pages; planted units."""
-    rows: list[tuple[str, ...]] = [
-        ("instrument", "planted", "truth", "measured", "error", "allowed", "false alarms", "")
-    ]
+    rows = [("instrument", "planted", "truth", "measured", "error", "allowed", "false alarms", "")]
     for i, name in enumerate(result["instrument"].values):
         row = result.isel(instrument=i)
         numbers = (f"{float(row[key]):.4g}" for key in ("truth", "measured", "error", "tolerance"))
-        rate = f"{100 * float(row['false_alarms']):.1f}%"
-        rows.append(
-            (name, str(row["planted"].values), *numbers, rate, "" if row["recovered"] & row["silent"] else "FAILS")
-        )
+        fails = "" if row["recovered"] & row["silent"] else "FAILS"
+        rows.append((name, str(row["planted"].values), *numbers, f"{100 * float(row['false_alarms']):.1f}%", fails))
     if len(rows) > 1:
         yield _aligned(rows, "<<>>>>><")
     if "kind" not in result:
@@ -299,13 +295,8 @@ def _calibration_tables(result: xr.Dataset) -> Iterator[str]:
     rows = [("planted units", "claimed of", "of", "mean effect")]
     for name in result["planted"].values:
         row = result.sel(planted=name)
-        rows.append(
-            (
-                str(name),
-                *(f"{int(row[f'planted_{key}'])}" for key in ("found", "units")),
-                f"{float(row['planted_effect']):.3g}",
-            )
-        )
+        counts = (f"{int(row[f'planted_{key}'])}" for key in ("found", "units"))
+        rows.append((str(name), *counts, f"{float(row['planted_effect']):.3g}"))
     yield _aligned(rows, "<>>>")
 
 
@@ -319,19 +310,10 @@ def _aligned(rows: Sequence[Sequence[str]], sides: str) -> str:
 
 def main() -> None:
     """The entry point: exit code 0, 1 (failed, one line says why), 2 (usage), 130 (interrupted; what was recorded is kept)."""
-    commands: dict[str, Callable[..., Any]] = {
-        "demo": demo,
-        "train": train,
-        "resume": resume,
-        "verify": verify,
-        "report": report,
-        "explore": explore,
-        "calibrate": calibrate,
-        "sweep": sweep,
-    }
+    commands = (demo, train, resume, verify, report, explore, calibrate, sweep)
     try:
         tyro.extras.subcommand_cli_from_dict(
-            commands,
+            {command.__name__: command for command in commands},
             prog="microscope",
             description="A microscope for small neural networks: train, record, and see what happens inside.",
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.CascadeSubcommandArgs),
@@ -349,11 +331,6 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _say_note(dataset: Dataset) -> None:
-    if dataset.note:
-        _say(f"NOTE: {dataset.note}")
-
-
 def _fail(text: str, code: int) -> None:
     print(f"microscope: {text}", file=sys.stderr)
     sys.exit(code)
@@ -366,20 +343,32 @@ def _ended(out: Path, history: History) -> None:
 
 
 @contextmanager
-def _bars() -> Iterator[Callable[[str, int, int, str], None]]:
-    """tell(what, done, total, state): a bar for everything that is told of."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+def _progress(*columns: Any, what: str = "") -> Iterator[Callable[..., None]]:
+    """tell(name, done, total, state in words): a bar for everything that is told of."""
+    from rich.progress import Progress
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
     with Progress(*columns) as progress:
         tasks: dict[str, Any] = {}
 
-        def tell(what: str, done: int, total: int, state: str) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total, state="")
-            progress.update(tasks[what], completed=done, state=state)
+        def tell(name: str, done: int, total: int, state: str = "") -> None:
+            if name not in tasks:  # no speed from what was there
+                tasks[name] = progress.add_task(f"{what}{name}", total=total, completed=done, state="")
+            progress.update(tasks[name], completed=done, state=state)
 
         yield tell
+
+
+def _bars() -> AbstractContextManager[Callable[..., None]]:
+    """Bars for training, which say how far it is."""
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+
+    state = TextColumn("{task.fields[state]}")
+    return _progress(TextColumn("{task.description}"), BarColumn(), state, TimeRemainingColumn())
+
+
+def _counter(what: str) -> AbstractContextManager[Callable[..., None]]:
+    """A progress function (name, done, total) for work that is counted."""
+    return _progress(what=f"{what}: ")
 
 
 @contextmanager
@@ -389,24 +378,6 @@ def _training_bar(name: str) -> Iterator[Observer]:
 
     with _bars() as tell:
         yield Telling(name, tell)
-
-
-@contextmanager
-def _counter(what: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress function (name, done, total) for work that is counted."""
-    from rich.progress import Progress
-
-    with Progress() as progress:
-        tasks: dict[str, Any] = {}
-
-        def count(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = progress.add_task(
-                    f"{what}: {name}", total=total, completed=done
-                )  # no speed from what was there
-            progress.update(tasks[name], completed=done)
-
-        yield count
 
 
 if __name__ == "__main__":
