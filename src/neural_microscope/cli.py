@@ -273,7 +273,9 @@ def sweep(
 
 def _calibration_tables(result: xr.Dataset) -> Iterator[str]:
     """The instruments; the rules on empty pages; planted units."""
-    rows = [("instrument", "planted", "truth", "measured", "error", "allowed", "false alarms", "")]
+    rows: list[tuple[str, ...]] = [
+        ("instrument", "planted", "truth", "measured", "error", "allowed", "false alarms", "")
+    ]
     for i, name in enumerate(result["instrument"].values):
         row = result.isel(instrument=i)
         numbers = (f"{float(row[key]):.4g}" for key in ("truth", "measured", "error", "tolerance"))

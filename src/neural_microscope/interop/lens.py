@@ -47,12 +47,12 @@ def _class() -> type[nn.Module]:
                         setattr(module, name, point())
             self.__dict__["own"] = own  # not a child: its parts are, under their names
             self.hook_input = own.input
-            self.blocks = nn.ModuleList(_block(layer) for layer in own.layers)
+            self.blocks = nn.ModuleList(nn.ModuleDict({"mlp": layer}) for layer in own.layers)
             self.output = own.output
             self.hook_logits = own.logits
-            self.cfg = SimpleNamespace(
-                n_layers=len(self.blocks), model_name=type(model).__name__, seed=model.seed, device=str(_device(model))
-            )
+            device = str(next(model.parameters()).device)
+            name, seed = type(model).__name__, model.seed
+            self.cfg = SimpleNamespace(n_layers=len(self.blocks), model_name=name, seed=seed, device=device)
             self.setup()
             self.train(model.training)
 
@@ -60,13 +60,3 @@ def _class() -> type[nn.Module]:
             return self.own(images)
 
     return LensNetwork
-
-
-def _block(layer: nn.Module) -> nn.Module:
-    block = nn.Module()
-    block.mlp = layer
-    return block
-
-
-def _device(model: nn.Module) -> Any:
-    return next(model.parameters()).device

@@ -151,13 +151,7 @@ def train(
             training.restore(*resume_from)
         began = time.perf_counter()
         status = _run(training, source, list(observers))
-        seconds = time.perf_counter() - began
-        if status != "finished":
-            warnings.warn(f"training {status}: the loss is not finite. A lower learning rate often helps", stacklevel=2)
-        test = evaluate(model, data.test)
-    rows = {name: np.asarray(values, np.float64) for name, values in training.rows.items()}
-    steps = np.arange(training.first_row + 1, training.first_row + 1 + len(rows["loss"]))
-    return History(status=status, step=steps, **rows, test=test, seconds=seconds)
+        return history(training, status, time.perf_counter() - began)
 
 
 def _run(training: Training, source: Epochs, observers: list[Observer]) -> str:
@@ -173,6 +167,17 @@ def _run(training: Training, source: Epochs, observers: list[Observer]) -> str:
         raise
     tell_end(training, observers, status)
     return status
+
+
+def history(training: Training, status: str, seconds: float, whose: str = "", stacklevel: int = 3) -> History:
+    """How a training ended, evaluated on the test images; one that diverged is a warning."""
+    if status != "finished":
+        said = f"training{whose} {status}: the loss is not finite. A lower learning rate often helps"
+        warnings.warn(said, stacklevel=stacklevel)
+    rows = {name: np.asarray(values, np.float64) for name, values in training.rows.items()}
+    steps = training.first_row + np.arange(1, 1 + len(rows["loss"]))
+    test = evaluate(training.model, training.data.test)
+    return History(status=status, step=steps, **rows, test=test, seconds=seconds)
 
 
 def reason_of(error: BaseException, step: int) -> str:

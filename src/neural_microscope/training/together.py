@@ -12,20 +12,18 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..config import TrainConfig
 from ..data import Dataset
 from ..models import Network
+from . import loop
 from .epochs import Epochs
-from .loop import History, Observer, Training, check, environment, learning_rate, optimizer_of, reason_of, tell_end
-from .scores import evaluate
+from .loop import History, Observer, Training
 
 GROUP = 16
 """Networks trained together: with more, the activations no longer fit the cache (benchmarks)."""
@@ -51,8 +49,8 @@ class Stack:
 
     def optimizer(self, config: TrainConfig, device: str) -> tuple[torch.optim.Optimizer, list[torch.optim.Optimizer]]:
         """One optimiser of the stacked parameters, and one for each network whose state is a view into it."""
-        whole = optimizer_of(list(self.parameters.values()), config)
-        each = [optimizer_of(list(model.parameters()), config) for model in self.models]
+        whole = loop.optimizer_of(list(self.parameters.values()), config)
+        each = [loop.optimizer_of(list(model.parameters()), config) for model in self.models]
         slots = {"sgd": ["momentum_buffer"] if config.momentum else []}.get(config.optimizer, ["exp_avg", "exp_avg_sq"])
         for name, stacked in self.parameters.items():
             state: dict[str, Any] = {slot: torch.zeros_like(stacked) for slot in slots}
@@ -85,9 +83,9 @@ def train_together(
     """
     began = time.perf_counter()
     for model in models:
-        check(model, data)
+        loop.check(model, data)
         model.to(config.device)
-    with environment(config):
+    with loop.environment(config):
         stack = Stack(models)
         whole, each = stack.optimizer(config, config.device)
         source = Epochs(data, config, None)
@@ -100,17 +98,8 @@ def train_together(
         status = _steps(stack, step_of(stack), whole, trainings, source, observers)
         seconds = time.perf_counter() - began
         told = []
-        for training, how in zip(trainings, status, strict=True):
-            if how != "finished":
-                warnings.warn(
-                    f"training of seed {training.model.seed} {how}: the loss is not finite. A lower learning rate often helps",
-                    stacklevel=3,
-                )
-            rows = {name: np.asarray(values, np.float64) for name, values in training.rows.items()}
-            steps = np.arange(1, 1 + len(rows["loss"]))
-            told.append(
-                History(status=how, step=steps, **rows, test=evaluate(training.model, data.test), seconds=seconds)
-            )
+        for training, model, how in zip(trainings, models, status, strict=True):
+            told.append(loop.history(training, how, seconds, f" of seed {model.seed}", stacklevel=4))
     return told
 
 
@@ -129,7 +118,7 @@ def _steps(
             for observer in watching:
                 observer.started(training)
         for step, (images, labels) in enumerate(source.after(0)):
-            rate = learning_rate(config, step, trainings[0].total_steps)
+            rate = loop.learning_rate(config, step, trainings[0].total_steps)
             for optimizer in (whole, *(training.optimizer for training in trainings)):
                 for group in optimizer.param_groups:
                     group["lr"] = rate
@@ -142,7 +131,7 @@ def _steps(
                 if not math.isfinite(loss):
                     status[number] = f"diverged at step {step + 1}"
                     stack.release(number)
-                    tell_end(training, list(observers[number]), status[number])
+                    loop.tell_end(training, list(observers[number]), status[number])
             if all(status):
                 break
             going = [number for number, how in enumerate(status) if not how]
@@ -157,11 +146,11 @@ def _steps(
     except BaseException as error:
         for number, training in enumerate(trainings):
             if not status[number]:
-                tell_end(training, list(observers[number]), reason_of(error, training.step))
+                loop.tell_end(training, list(observers[number]), loop.reason_of(error, training.step))
         raise
     for number, training in enumerate(trainings):
         stack.release(number)
         if not status[number]:
             status[number] = "finished"
-            tell_end(training, list(observers[number]), "finished")
+            loop.tell_end(training, list(observers[number]), "finished")
     return status

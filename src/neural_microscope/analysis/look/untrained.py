@@ -123,10 +123,10 @@ FAINT = 1e-6
 @measure(
     "controls",
     title="Untrained networks and shuffled labels",
-    null="is itself a null",
+    null=f"{{networks}} untrained networks of the same build; {SHUFFLES} shuffles of the labels",
     replicates="network, shuffle",
     interval="Student's prediction interval over networks",
-    source="Adebayo et al. 2018; Saxe et al. 2011",
+    source="an untrained network as the control: Adebayo et al. 2018; Saxe et al. 2011",
 )
 def untrained_networks(
     model: nn.Module, images: ImageSet, hook_point: str, *, networks: int = NETWORKS, seed: int = SEED
@@ -151,22 +151,11 @@ def untrained_networks(
     for name, ranked in RANKED.items():
         value = ranked(own)
         table[name] = (axis, value)
-        table[f"{name}_rank"] = (
-            axis,
-            np.argsort(np.argsort(-np.nan_to_num(value, nan=-np.inf), kind="stable"), kind="stable"),
-        )
+        order = np.argsort(-np.nan_to_num(value, nan=-np.inf), kind="stable")
+        table[f"{name}_rank"] = (axis, np.argsort(order, kind="stable"))
         there = [-np.sort(-np.nan_to_num(ranked(one), nan=-np.inf)) for one in others]
         table[f"{name}_untrained"] = (("network", "rank"), np.where(np.isfinite(there), there, np.nan))
-    return xr.Dataset(
-        table,
-        attrs={
-            "n_examples": len(images),
-            "hook_point": hook_point,
-            "null": f"{networks} untrained networks of the same build; {SHUFFLES} shuffles of the labels",
-            "seed": seed,
-            "source": "an untrained network as the control: Adebayo et al. 2018; Saxe et al. 2011",
-        },
-    )
+    return xr.Dataset(table)
 
 
 def _seen(model: nn.Module, images: ImageSet, hook_point: str) -> Seen:
