@@ -33,8 +33,7 @@ FIRST, SECOND = "layers.0.hook_post", "layers.1.hook_post"
 @draws
 def why_nulls(shuffled: np.ndarray, own: float, same: np.ndarray, other: np.ndarray, *, theme: Theme) -> Plot:
     """One unit against shuffled labels; and, where nothing is to be found, units judged on the images they were chosen on or on others."""
-    figure = new("wide", 2.6, theme)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = new("wide", 2.6, theme, columns=2)
     low, high = nm.statistics.null_band(shuffled)
     left.axvspan(low, high, color=theme.null, alpha=0.3, linewidth=0)
     left.hist(shuffled, bins=25, color=theme.null)

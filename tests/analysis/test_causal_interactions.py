@@ -135,18 +135,19 @@ def test_any_module_has_pairs() -> None:
     assert float(table["interaction"][0, 3]) == pytest.approx(expected, abs=1e-13)
 
 
-def test_the_picture_counts_what_the_table_claims_and_names_only_that() -> None:
+def test_the_picture_colors_what_the_table_claims_and_names_only_that() -> None:
     table = causal.interactions(build(NETS["one layer after"], 3).eval(), DIGITS, LAYERS[0])
     value, q = (table[name].values[np.triu_indices(6, 1)] for name in ("interaction", "interaction_q"))
     for theme in ("light", "dark"):
         figure = plots.interactions(table, theme=theme)
-        words = [text.get_text() for text in figure.axes[1].texts]
-        for sign, said in ((1, "{} pairs above their null"), (-1, "{} pairs below their null")):
-            assert said.format(int(((q < 0.05) & (sign * value > 0)).sum())) in words
+        within, above, below = figure.axes[1].lines[:3]
+        assert len(within.get_ydata()) == (q >= 0.05).sum()
+        for line, sign in ((above, 1), (below, -1)):
+            assert sorted(line.get_ydata()) == sorted(value[(q < 0.05) & (sign * value > 0)])
         drawn = {round(float(y), 12) for line in figure.axes[1].lines[:3] for y in line.get_ydata()}
         assert drawn == {round(float(v), 12) for v in value}
         assert style.as_svg(figure)
     nothing = table.assign(interaction_shown=table["interaction_shown"] & False)
     figure = plots.interactions(nothing)
     assert not any("," in text.get_text() for text in figure.axes[1].texts)
-    assert "0 lie above their null and 0 below" in figure.alt
+    assert "strongest" not in figure.alt

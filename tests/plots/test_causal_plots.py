@@ -97,7 +97,7 @@ def test_a_title_claims_nothing_whatever_beats_the_null() -> None:
 
 def test_the_bars_of_both_classes_add_up_to_their_logits() -> None:
     table = TABLES["direct_logit_attribution"]()
-    figure = plots.direct_logit_attribution(table, 3, (2, 7), most=4)
+    figure = plots.direct_logit_attribution(table, 3, (2, 7))
     for axes, label in zip(figure.axes, (2, 7), strict=True):
         assert sum(bar.get_width() for bar in axes.patches) == pytest.approx(float(table["logits"][3, label]), abs=1e-6)
 

@@ -35,7 +35,7 @@ def span(found: list, column: int) -> tuple[float, float]:
 
 @pytest.mark.parametrize("name", FORMS)
 def test_null_interval_and_value_are_drawn_each_at_its_own_place(name: str) -> None:
-    axes = style.new("middle", 3, THEME).subplots()
+    _, (axes,) = style.new("middle", 3, THEME)
     FORMS[name](axes)
     column = 0 if name == "rows" else 1
     filled = [c for c in axes.collections if isinstance(c, PolyCollection)]

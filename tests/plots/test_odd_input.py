@@ -112,8 +112,8 @@ def test_a_lone_point_has_a_mark_and_a_lone_band_a_width() -> None:
 
 
 def test_a_log_axis_stays_ordinary_where_nothing_lies_above_zero() -> None:
-    plot = style.new("narrow", 2, style.Theme.named("light"))
-    for axes, values in zip(plot.subplots(1, 2), ([0.0, 0.0], [0.0, 5.0]), strict=True):
+    plot, panels = style.new("narrow", 2, style.Theme.named("light"), columns=2)
+    for axes, values in zip(panels, ([0.0, 0.0], [0.0, 5.0]), strict=True):
         axes.plot(values)
         forms.log_axis(axes)
     assert [axes.get_yscale() for axes in plot.axes] == ["linear", "log"]

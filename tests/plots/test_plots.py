@@ -166,8 +166,7 @@ def test_text_and_marks_can_be_told_from_the_paper(theme: style.ThemeName) -> No
 
 def test_named_points_do_not_cover_each_other() -> None:
     theme = style.Theme.named("light")
-    figure = style.new("middle", 3, theme)
-    axes = figure.subplots()
+    _, (axes,) = style.new("middle", 3, theme)
     axes.scatter([0, 0.01, 1], [0, 0.01, 1])
     forms.label_points(axes, {"10": (0, 0), "11": (0.01, 0.01), "12": (1, 1)})
     boxes = [text.get_window_extent() for text in axes.texts]

@@ -14,8 +14,7 @@ from neural_microscope.plots.style import Plot, Theme, as_svg, draws, has_pixels
 
 @draws
 def lines(*, text: str = "rule of thumb 0.00123", pixels: bool = False, marks: int = 3, theme: Theme) -> Plot:
-    figure = new("narrow", 2.0, theme)
-    axes = figure.subplots()
+    figure, (axes,) = new("narrow", 2.0, theme)
     axes.plot([0, 1.234567, 2], [0.1, 0.2, 0.1234567], color=theme.positive, label=text)
     axes.fill_between([0, 2], [0, 0], [0.1, 0.1], color=theme.null, alpha=0.3)
     axes.scatter(np.linspace(0, 2, marks), np.full(marks, 0.1), color=theme.of_class(3))

@@ -34,14 +34,12 @@ from .geometry import (
     pca_over_time,
     subspaces,
 )
-from .overview import one_image
-from .predictions import confusion, image_lives, reliability
-from .probes import probes
-from .similarity import displacement, drift, similarity_matrix, unit_drift, unit_matches
+from .predictions import confusion, image_lives, probes, reliability
+from .similarity import displacement, drift, similarity_matrix, unit_drift
 from .simple import lines, plane
 from .style import TOKENS, Plot
 from .tuning import basis_comparison, quantile_strips, selectivity_over_time, tuning
-from .units import class_means, feature_maps, selectivity, top_images, weights
+from .units import class_means, feature_maps, one_image, selectivity, top_images, weights
 
 __all__ = [
     "TOKENS",
@@ -94,7 +92,6 @@ __all__ = [
     "tuning",
     "unit_drift",
     "unit_lives",
-    "unit_matches",
     "unit_states",
     "weight_spectra",
     "weights",

@@ -32,23 +32,20 @@ def attributions(
         if untrained is not None and name in untrained:
             rows.append(("random weights", _map(untrained[name])))
     count = len(images)
-    tile = 6.0 / max(count, 6)
-    figure = style.new("wide", 0.25 + (len(rows) + 1) * (tile + 0.05), theme)
-    first, *panels = figure.subplots(len(rows) + 1, 1)
+    height = 0.25 + (len(rows) + 1) * (6.0 / max(count, 6) + 0.05)
+    figure, (first, *panels) = style.new("wide", height, theme, rows=len(rows) + 1)
     forms.images(first, images / (images.max() or 1), count)
     first.set_ylabel("the image", rotation=0, ha="right", va="center", fontsize=8)
     forms.image_rows(panels, rows)
     for axes, (name, _) in zip(panels, rows, strict=True):
         axes.yaxis.label.set_color(theme.quiet if name == "random weights" else theme.ink)
     target = next(iter(maps.values())).attrs.get("target", "answer")
-    words = f"Orange pixels: for the {target}; blue pixels: against it"
-    figure.suptitle(words, x=0.01, ha="left", fontsize=9, fontweight="bold")
     null = "; below each the map of a network with random weights" if untrained else ""
-    figure.alt = (
+    return figure.says(
         f"{count} images and their maps by {', '.join(maps)}: orange pixels speak for the target, blue ones against it"
-        f"{null}. Each row has a scale of its own, printed beside it."
+        f"{null}. Each row has a scale of its own, printed beside it.",
+        title=f"Orange pixels: for the {target}; blue pixels: against it",
     )
-    return figure
 
 
 def _map(result: xr.DataArray | xr.Dataset) -> np.ndarray:
@@ -57,74 +54,61 @@ def _map(result: xr.DataArray | xr.Dataset) -> np.ndarray:
 
 
 @draws
-def sanity(results: Mapping[str, xr.Dataset], *, absolute: bool = False, theme: Theme) -> Plot:
+def sanity(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
     """What is left of each method's maps as the weights are randomized from the top down, beside an edge detector's.
 
-    ``results``: method -> `analysis.attribution.sanity_check`. ``absolute``: of the maps without their sign. The gray band of
-    each panel: maps of wholly random networks.
+    ``results``: method -> `analysis.attribution.sanity_check`. The gray band of each panel: maps of wholly random networks.
     """
-    name = "similarity_abs" if absolute else "similarity"
-    figure = style.new("wide", 2.9, theme)
-    panels = figure.subplots(1, len(results), sharey=True, squeeze=False)[0]
+    figure, panels = style.new("wide", 2.9, theme, columns=len(results), sharey=True)
     for axes, (method, result) in zip(panels, results.items(), strict=True):
         layers = [str(layer) for layer in result["layer"].values]
         x = np.arange(len(layers) + 1)
-        shown = result[[name, f"{name}_low", f"{name}_high"]].pad(layer=(1, 0), constant_values=1.0)
-        null = result[[f"{name}_null_low", f"{name}_null_high"]]
+        shown = result[["similarity", "similarity_low", "similarity_high"]].pad(layer=(1, 0), constant_values=1.0)
+        null = result[["similarity_null_low", "similarity_null_high"]]
         axes.axhline(1, color=theme.quiet, linestyle=":", linewidth=1, label="an edge detector")
-        forms.curve(axes, x, xr.merge([shown, null]), name, marker="o", label="these maps, 95%", null="random networks")
+        curve = xr.merge([shown, null])
+        forms.curve(axes, x, curve, "similarity", marker="o", label="these maps, 95%", null="random networks")
         axes.set_xticks(x, ["trained", *layers], rotation=30, ha="right", fontsize=7)
-        axes.set_title(f"{method}\n{style.fixed(float(result[name][-1]))} at the end", fontsize=8)
-        lowest = float(np.nan_to_num(null[f"{name}_null_low"]).min())
-        axes.set_ylim(min(-0.1, lowest - 0.05), 1.15)
+        lowest = float(np.nan_to_num(null["similarity_null_low"]).min())
+        axes.set(title=method, ylim=(min(-0.1, lowest - 0.05), 1.15))
         axes.grid(True, axis="y")
-    panels[0].set_ylabel(f"rank correlation with\nthe trained map{' (no sign)' if absolute else ''}")
-    figure.supxlabel("weights randomized from the top down to …", fontsize=8.5)
+    panels[0].set_ylabel("rank correlation with\nthe trained map")
+    figure.supxlabel("weights randomized from the top down to …")
     forms.legend_below(figure, panels[0])
-    figure.alt = (
+    return figure.says(
         f"Rank correlation of the maps by {', '.join(results)} with those of the trained network as its layers are randomized "
         "from the top down; a gray band shows wholly random networks, a dotted line an edge detector, which never changes."
     )
-    return figure
 
 
 @draws
 def single_pixels(
-    result: xr.Dataset,
-    untrained: xr.Dataset | None = None,
-    *,
-    units: list[int] | None = None,
-    most: int = 8,
-    theme: Theme,
+    result: xr.Dataset, untrained: xr.Dataset | None = None, *, units: list[int] | None = None, theme: Theme
 ) -> Plot:
     """What each unit answers to one lit pixel, minus its answer to black, above the product of the weights on the way;
     below, the untrained network's.
 
     ``result``, ``untrained``: `analysis.attribution.single_pixels` of the same hook point. ``units``: which, by default the first
-    ``most``. Each tile has the scale of its row, symmetric about 0; units without any answer are marked as absent.
+    8. Each tile has the scale of its row, symmetric about 0; units without any answer are marked as absent.
     """
-    chosen = list(range(min(most, result.sizes["unit"]))) if units is None else list(units)
+    chosen = list(range(min(8, result.sizes["unit"]))) if units is None else list(units)
     rows = [("one lit pixel", _answers(result, chosen))]
     if "path_product" in result:
         rows.append(("weights only", result["path_product"].values[chosen]))
     if untrained is not None:
         rows.append(("one lit pixel,\nuntrained", _answers(untrained, chosen)))
-    figure = style.new("wide", 0.45 + len(rows) * 6.2 / max(len(chosen), 6), theme)
-    panels = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
+    figure, panels = style.new("wide", 0.45 + len(rows) * 6.2 / max(len(chosen), 6), theme, rows=len(rows))
     forms.image_rows(panels, rows)
     places = [(i + 0.5) * (rows[0][1].shape[2] + 2) - 1.5 for i in range(len(chosen))]
     panels[0].set_xticks(places, [str(unit) for unit in chosen])
     panels[0].xaxis.tick_top()
     panels[0].tick_params(length=0)
-    on = int((~np.isnan(rows[0][1]).all((1, 2))).sum())
     point = result.attrs.get("hook_point", "the layer")
-    title = f"{point}: {on} of {len(chosen)} units respond to single pixels"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
-    figure.alt = (
+    return figure.says(
         f"For {len(chosen)} units of {point}: the answer to each single lit pixel minus the answer to black, orange above 0, blue "
-        "below, gray where nothing changes it, above the product of the weights, and the untrained network's where given."
+        "below, gray where nothing changes it, above the product of the weights, and the untrained network's where given.",
+        title=f"Units of {point}: their answer to single lit pixels",
     )
-    return figure
 
 
 def _answers(result: xr.Dataset, chosen: list[int]) -> np.ndarray:

@@ -1,9 +1,8 @@
-"""Pictures of a learnt dictionary: its latents, how often they fire, whether they come back, and their controls."""
+"""Pictures of a learned dictionary: its latents, how often they fire, whether they come back, and their controls."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -26,42 +25,36 @@ def dictionary(
     pictures: np.ndarray | None = None,
     *,
     latents: Sequence[int] | None = None,
-    columns: int = 2,
     theme: Theme,
 ) -> Plot:
-    """Some latents (the first 16 unless named): beside each, its decoder picture (where given) and the images that excite it most,
+    """Some latents (the first 16 unless named): beside each, its decoder picture (where given) and its top-activating images,
     strongest first.
 
     ``images`` [example, row, col]; ``order`` [latent, rank], -1 for none: `analysis.selectivity.top_examples` of
     ``encode(…).rename(latent="unit")``; ``pictures`` [latent, row, col]: `analysis.dictionary.decoder_pictures`, each on a
     scale of its own, symmetric about 0.
     """
-    size, ranks = images.shape[1:], order.shape[1]
-    latents = range(min(16, len(order))) if latents is None else latents
-    columns = min(columns, len(latents))
-    count = -(-len(latents) // columns)
-    tile = 6.6 / (columns * (ranks + 2))
-    figure = style.new("wide", 0.45 + count * tile * 1.02, theme)
-    for column, axes in enumerate(figure.subplots(1, columns, squeeze=False)[0]):
-        shown = list(latents[column * count : (column + 1) * count])
-        chosen = order.values[shown]
-        top = np.where((chosen >= 0)[..., None, None], images[chosen] / 255, np.nan).reshape(-1, *size)
-        sheet = forms.mosaic(top, ranks, theme.digit_map, (0, 1), theme)
+    latents, ranks = list(range(min(16, len(order))) if latents is None else latents), order.shape[1]
+    rows, columns = -(-len(latents) // 2), min(2, len(latents))
+    height = 0.45 + rows * 6.73 / (columns * (ranks + 2))
+    figure, panels = style.new("wide", height, theme, columns=columns)
+    for column, axes in enumerate(panels):
+        shown = latents[column * rows : (column + 1) * rows]
+        sheet = forms.mosaic(forms.chosen_images(images, order.values[shown]), ranks, theme.digit_map, (0, 1), theme)
         if pictures is not None:
             peak = np.abs(pictures[shown]).max((1, 2), keepdims=True)
             scaled = pictures[shown] / np.where(peak > 0, peak, 1)
-            seen = forms.mosaic(scaled, 1, theme.signed_map, (-1, 1), theme)
-            gap = forms.mosaic(np.full((len(shown), size[0], 3), 0.0), 1, theme.digit_map, (0, 1), theme)
-            sheet = np.hstack([seen, gap, sheet])
+            beside = np.broadcast_to(theme.digit_map(0), (len(sheet), 3, 4))
+            sheet = np.hstack([forms.mosaic(scaled, 1, theme.signed_map, (-1, 1), theme), beside, sheet])
         axes.imshow(sheet)
-        forms.quiet(axes, ticks=True)
-        axes.set_xticks([])
-        axes.set_yticks([(i + 0.5) * (size[0] + 2) - 1.5 for i in range(len(shown))], [str(n) for n in shown])
+        forms.quiet(axes)
+        forms.name_rows(axes, [str(n) for n in shown], images.shape[1])
     first = "direction in pixels, then the " if pictures is not None else ""
-    figure.suptitle(f"Latents: {first}images that excite each most", x=0.01, ha="left", fontsize=9, fontweight="bold")
-    beside = ", beside the pixels its direction adds (orange) or takes away (blue)" if pictures is not None else ""
-    figure.alt = f"For {len(latents)} latents the {ranks} images that excite each most{beside}."
-    return figure
+    also = ", beside the pixels its direction adds (orange) or takes away (blue)" if pictures is not None else ""
+    return figure.says(
+        f"For {len(latents)} latents the {ranks} top-activating images{also}.",
+        title=f"Latents: {first}top-activating images",
+    )
 
 
 @draws
@@ -69,84 +62,66 @@ def latent_density(table: xr.Dataset, *, theme: Theme) -> Plot:
     """How often latents fire: a histogram of their density on a log axis: `analysis.dictionary.evaluate_sae`."""
     density = table["density"].values
     alive = density[density > 0]
-    figure = style.new("middle", 2.6, theme)
-    axes = figure.subplots()
+    figure, (axes,) = style.new("middle", 2.6, theme)
     lowest = min(np.floor(np.log10(alive.min())), -1.0) if len(alive) else -3.0
     axes.hist(alive, np.logspace(lowest, 0, 31).tolist(), color=theme.amount, edgecolor=theme.paper, linewidth=0.4)
     axes.set_xscale("log")
     mean = float(table["l0"]) / len(density)
-    axes.axvline(mean, color=theme.null, linewidth=1.2, label=f"if all fired alike: {style.told(100 * mean)} %")
+    axes.axvline(mean, color=theme.null, linewidth=1.2, label=f"if all fired alike: {style.told(100 * mean)}%")
     axes.legend(loc="upper right")
     ticks = [10.0**k for k in range(int(lowest), 1)]
-    axes.set_xticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
-    axes.set_xlabel("share of examples in which a latent is active")
-    axes.set_ylabel("latents")
-    axes.set_title(f"{len(alive)} of {len(density)} latents fire, {style.told(float(table['l0']))} an example")
-    figure.alt = f"Histogram of how often {len(density)} latents fire; {len(density) - len(alive)} never do."
-    return figure
+    axes.set_xticks(ticks, [f"{100 * tick:g}%" for tick in ticks])
+    axes.set(
+        title="How often each latent fires",
+        xlabel="share of examples in which a latent is active",
+        ylabel="latents that ever fire",
+    )
+    return figure.says(f"Histogram of how often {len(density)} latents fire; {len(density) - len(alive)} never do.")
 
 
 @draws
 def dictionary_controls(table: xr.Dataset, *, theme: Theme) -> Plot:
     """How well one element tells a class, in four bases, with intervals: `analysis.dictionary.purity`.
 
-    Grey bands: the same with shuffled labels. Two readings side by side, because sparse elements score low on the first and
+    Gray bands: the same with shuffled labels. Two readings side by side, because sparse elements score low on the first and
     high on the second by being sparse: it is the random dictionary, as sparse, that the dictionary has to beat.
     """
-    figure = style.new("wide", 2.6, theme)
-    words = {"auc": "mean AUC (0.5: says nothing)", "share": "share of activation on its class"}
-    bases = [str(basis) for basis in table["basis"].values][::-1]
-    for axes, (name, label) in zip(figure.subplots(1, 2, sharey=True), words.items(), strict=True):
-        value, low, high, bottom, top = (
-            table[f"{name}{end}"].values[::-1] for end in ("", "_low", "_high", "_null_low", "_null_high")
-        )
-        for place, basis in enumerate(bases):
-            label_once = "shuffled labels, 95 %" if not place else None
-            band: dict[str, Any] = {"color": theme.null, "alpha": 0.4, "linewidth": 0, "label": label_once}
-            axes.fill_betweenx([place - 0.32, place + 0.32], bottom[place], top[place], **band)
-            colour = theme.null if basis == "random" else theme.ink
-            axes.plot([low[place], high[place]], [place, place], color=colour, linewidth=1)
-            axes.plot(value[place], place, "o", color=colour, markersize=5)
-        random = value[bases.index("random")]
+    figure, panels = style.new("wide", 2.6, theme, columns=2, sharey=True)
+    words = {"auc": "mean AUC (0.5: no preference)", "share": "share of activation on its class"}
+    names = [WORDS.get(basis, basis) for basis in table["basis"].values.astype(str)]
+    for axes, (name, label) in zip(panels, words.items(), strict=True):
+        forms.rows(axes, table, name, names, null="shuffled labels, 95%")
+        random = float(table[name].sel(basis="random"))
         axes.axvline(random, color=theme.null, linewidth=0.8, linestyle=":", label="a random dictionary, as sparse")
         axes.set_xlabel(label)
-        axes.grid(True, axis="x")
-        axes.margins(y=0.12)
-        over = float(table[f"{name}_over_random"].sel(basis="latents"))
-        said = "not known" if np.isnan(over) else f"{over:+.2f} over random".replace("-", "−")
-        axes.set_title(f"Latents: {said}", fontsize=8.5)
-        axes.set_yticks(range(len(bases)), [WORDS.get(basis, basis) for basis in bases])
-    handles, names = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=7.5)
-    figure.alt = (
+    forms.legend_below(figure, panels[0])
+    return figure.says(
         "Mean AUC and share of activation on the chosen class, held out, of units, principal components, the dictionary's latents and "
-        "a random dictionary's, with intervals; grey bands: shuffled labels; dotted line: the random dictionary."
+        "a random dictionary's, with intervals; gray bands: shuffled labels; dotted line: the random dictionary."
     )
-    return figure
 
 
 @draws
 def stability(table: xr.Dataset, *, theme: Theme) -> Plot:
     """Whether another seed finds a latent's direction, all latents in falling order: `analysis.dictionary.stability`.
 
-    The grey band is the best match each would find among as many random directions.
+    The gray band is the best match each would find among as many random directions.
     """
-    order = np.argsort(-np.nan_to_num(table["cosine"].values, nan=-2.0), kind="stable")
-    cosine, low, high = (table[f"cosine{end}"].values[order] for end in ("", "_null_low", "_null_high"))
-    figure = style.new("middle", 2.8, theme)
-    axes = figure.subplots()
-    at = np.arange(len(cosine))
-    axes.fill_between(at, low, high, color=theme.null, alpha=0.3, linewidth=0, label="best of random directions, 95 %")
-    axes.plot(at, cosine, ".", color=theme.ink, markersize=3.5, label="best match in the other dictionary")
-    beyond = int(table["cosine_shown"].sum())
-    axes.set_title("Each latent's best match in a second dictionary")
-    axes.set_xlabel("latents, by how well they recur")
-    axes.set_ylabel("cosine")
-    axes.set_ylim(min(0.0, float(np.nan_to_num(low).min(initial=0))), 1.03)
+    figure, (axes,) = style.new("middle", 2.8, theme)
+    forms.units(
+        axes,
+        table,
+        "cosine",
+        level=None,
+        null="best of random directions, 95%",
+        title="Each latent's best match in a second dictionary",
+        xlabel="latents, largest first",
+        ylabel="cosine",
+        ylim=(min(0.0, float(table["cosine_null_low"].fillna(0).min())), 1.03),
+    )
     axes.grid(True, axis="y")
     axes.legend(loc="lower left")
-    figure.alt = (
-        f"Cosine of each of {len(cosine)} decoder directions with its best match in a second dictionary; {beyond} lie beyond the grey "
-        "band of random directions."
+    return figure.says(
+        f"Cosine of each of {table['cosine'].size} decoder directions with its best match in a second dictionary, largest first, over a "
+        "gray band of random directions."
     )
-    return figure

@@ -6,7 +6,7 @@ A form takes a table and the name ``x`` of a variable: its interval is ``x_low``
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PathCollection
 from matplotlib.colors import Colormap, Normalize, to_rgba
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.path import Path
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
@@ -111,19 +112,20 @@ def over_steps(
     log: bool = False,
     null: str | None = None,
     missing: str = "not measured",
-    **options: Any,
+    **words: Any,
 ) -> None:
     """Curves (label, table, variable) against the optimizer step, each in a line style of its own; ``missing`` stands where none has a
-    value. ``options``: of `curve`.
+    value. ``words`` are the title and labels of the axes.
     """
     curves = list(curves)
     for number, (label, table, name) in enumerate(curves):
         line, named = LINES[number % len(LINES)], null if number == 0 else None
         at = table["step"].values
-        curve(axes, at, table, name, factor=factor, line=line, label=label, null=named, middle=True, **options)
+        curve(axes, at, table, name, factor=factor, line=line, label=label, null=named, middle=True)
     step_axis(axes, max(float(table["step"][-1]) for _, table, _ in curves))
     if log:
         log_axis(axes)
+    axes.set(**words)
     axes.grid(True, axis="y")
     if not any(np.isfinite(table[name]).any() for _, table, name in curves):
         say_missing(axes, missing)
@@ -158,9 +160,15 @@ def units(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.02)
     axes.set(**words)
-    chosen = [number for number in range(min(named, len(order))) if np.isfinite(values[order[number]])]
-    label_points(axes, {str(order[number]): (float(number), float(values[order[number]])) for number in chosen})
+    label_points(axes, farthest(np.where(np.isfinite(values[order]), -at, np.nan), at, values[order], named, order))
     return order
+
+
+def farthest(size: Any, x: Any, y: Any, most: int, names: Any = None) -> dict[str, tuple[float, float]]:
+    """The ``most`` points of the largest known size, by their names (numbers unless given): for `label_points`."""
+    known = np.isfinite(size)
+    order = np.argsort(np.where(known, -size, np.inf), kind="stable")[: min(most, int(known.sum()))]
+    return {str(i if names is None else names[i]): (float(x[i]), float(y[i])) for i in order}
 
 
 def rows(axes: Axes, table: xr.Dataset, name: str, names: Sequence[str], *, null: str | None = None) -> None:
@@ -195,7 +203,7 @@ def matrix(
     ``label`` names the color bar, without it there is none; ``names`` stand along both sides; ``image``: options of ``imshow``.
     """
     theme = theme_of(axes)
-    colors = colors or (theme.signed_map if limits[0] < 0 < limits[1] else theme.amount_map)
+    colors = colors or _colors(theme, limits)
     shown = axes.imshow(values, cmap=colors, vmin=limits[0], vmax=limits[1], **image)
     quiet(axes, ticks=True)
     if names is not None:
@@ -204,6 +212,10 @@ def matrix(
     if label:
         color_bar(axes, colors, limits, label)
     return shown
+
+
+def _colors(theme: Theme, limits: tuple[float, float]) -> Colormap:
+    return theme.signed_map if limits[0] < 0 < limits[1] else theme.amount_map
 
 
 def write(image: AxesImage, texts: Mapping[tuple[int, int], str], *, shift: float = 0.0, **font: Any) -> None:
@@ -223,13 +235,23 @@ def hatch(axes: Axes, where: np.ndarray) -> None:
     cells.set(facecolor="none", edgecolor=theme_of(axes).null)
 
 
-def digits(axes: Axes, points: Any, labels: Any, *, size: float = 9, **options: Any) -> None:
-    """Points [example, 2], each as the digit of its class and in its color."""
-    points, labels = np.asarray(points), np.asarray(labels)
+def digits(
+    axes: Axes,
+    points: Any,
+    labels: Any,
+    *,
+    size: float = 9,
+    names: Sequence[str] | None = None,
+    color: str = "",
+    zorder: float = 1,
+) -> None:
+    """Points [example, 2], each as the digit of its class (or its name) and in its color (or one for all)."""
+    theme, points, labels = theme_of(axes), np.asarray(points), np.asarray(labels)
     for label in np.unique(labels):
+        marker = f"${label if names is None else names[label]}$"
+        marks: dict[str, Any] = {"marker": marker, "color": color or theme.of_class(int(label)), "linewidths": 0}
         x, y = points[labels == label].T
-        color = theme_of(axes).of_class(int(label))
-        dots = axes.scatter(x, y, s=size, marker=f"${label}$", color=color, linewidths=0, **options)
+        dots = axes.scatter(x, y, s=size, zorder=zorder, **marks)
         dots.set_in_layout(False)  # they lie inside their axes
 
 
@@ -249,7 +271,7 @@ def mosaic(
     pixel-exact.
     """
     count, height, width = tiles.shape
-    below, beside = gap if isinstance(gap, tuple) else (gap, gap)
+    below, beside = np.broadcast_to(gap, 2)
     size = (-(-count // across) * (height + below) - below, across * (width + beside) - beside, 1)
     sheet = np.tile(np.array(to_rgba(theme.paper)), size)
     low, high = limits
@@ -275,18 +297,22 @@ def images(
     colors: Colormap | None = None,
     numbered: bool = False,
     label: str = "",
+    names: Sequence[str] = (),
+    fontsize: float = 8,
 ) -> None:
     """Pictures [tile, row, col] in rows of ``across``: without ``limits`` ink on paper (0 to 1), else in the colors of `matrix`.
 
-    ``numbered``: each tile's number stands at its upper left; ``label`` names the color bar, without it there is none.
+    ``numbered``: each tile's number stands at its upper left; ``label`` names the color bar, without it there is none; ``names``
+    stand at the left of the rows.
     """
     theme = theme_of(axes)
     if limits is None:
         colors, limits = theme.digit_map, (0.0, 1.0)
-    colors = colors or (theme.signed_map if limits[0] < 0 < limits[1] else theme.amount_map)
+    colors = colors or _colors(theme, limits)
     axes.imshow(mosaic(tiles, across, colors, limits, theme, gap=gap))
     quiet(axes)
-    below, beside = gap if isinstance(gap, tuple) else (gap, gap)
+    below, beside = np.broadcast_to(gap, 2)
+    name_rows(axes, names, tiles.shape[1], below, fontsize)
     for number in range(len(tiles) if numbered else 0):
         top, left = (number // across) * (tiles.shape[1] + below), (number % across) * (tiles.shape[2] + beside)
         place = "bottom" if below > 4 else "top"
@@ -294,6 +320,11 @@ def images(
         text.set_in_layout(False)  # hundreds of them would be measured to lay out the page, and change nothing
     if label:
         color_bar(axes, colors, limits, label)
+
+
+def name_rows(axes: Axes, names: Sequence[str], height: int, gap: int = 2, fontsize: float = 8) -> None:
+    """Names at the left of rows of pictures, ``height`` pixels each and ``gap`` apart."""
+    axes.set_yticks((height - 1) / 2 + (height + gap) * np.arange(len(names)), names, fontsize=fontsize)
 
 
 def image_rows(panels: Iterable[Axes], named: Iterable[tuple[str, np.ndarray]]) -> None:
@@ -384,6 +415,18 @@ def step_axis(axes: Axes, last: float) -> None:
     axes.set_xlabel("optimizer step (0: untrained)")
 
 
+def step_name(table: Any, snapshot: int) -> str:
+    """A snapshot by its step, for titles."""
+    step = int(table["step"].values[snapshot]) if "step" in table.coords else None
+    return f"snapshot {snapshot}" if step is None else f"step {step:,}" if step else "untrained"
+
+
+def first_to_last(curves: Iterable[tuple[str, xr.Dataset, str]]) -> str:
+    """The ends of curves (label, table, variable) in words."""
+    of_each = [(label, table[name].values) for label, table, name in curves]
+    return ", ".join(f"{label} {told(float(y[0]), 3)} to {told(float(y[-1]), 3)}" for label, y in of_each)
+
+
 def step_ticks(axes: Axes, steps: Any) -> None:
     """Labels a snapshot axis, one column a snapshot, with some of its steps (log-spaced as the schedule is)."""
     count = len(steps)
@@ -392,12 +435,18 @@ def step_ticks(axes: Axes, steps: Any) -> None:
     axes.set_xlabel("optimizer step (0: untrained)" if count > 1 else "one snapshot, at this optimizer step")
 
 
+def lay_out(axes: Axes) -> None:
+    """Lays out the figure of the axes: places are known only then."""
+    figure = cast("Figure", axes.get_figure(root=True))
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+
+
 def label_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     """Names points, each where it covers no other name; a name that fits nowhere is left out."""
-    figure = axes.get_figure(root=True)
-    engine = figure.get_layout_engine() if figure is not None else None
-    if figure is not None and engine is not None and points:
-        engine.execute(figure)  # places are known only once the layout is
+    if points:
+        lay_out(axes)
     taken: list[Any] = []
     for text, place in points.items():
         for dx, dy in ((6, 5), (-6, 5), (6, -11), (-6, -11), (0, 11), (0, -17), (15, -3), (-15, -3)):

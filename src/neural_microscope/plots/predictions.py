@@ -1,6 +1,8 @@
-"""Pictures of what the network says: what it confuses, which images were hard and when, how sure it should be."""
+"""Pictures of what the network predicts, and linear probes its layers: what it confuses, which images were hard, how sure it should be."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -20,15 +22,15 @@ def confusion(table: xr.Dataset, *, theme: Theme) -> Plot:
     counts = table["images"].values
     errors = np.where(np.eye(len(counts), dtype=bool), np.nan, counts)
     limits = (0.0, max(1.0, float(np.nanmax(errors))))
-    figure = style.new("middle", 3.9, theme)
-    axes = figure.subplots()
+    figure, (axes,) = style.new("middle", 3.9, theme)
     image = forms.matrix(axes, errors, limits, names=range(len(counts)))
     forms.write(image, {place: str(count) for place, count in np.ndenumerate(counts) if count}, fontsize=7.5)
     axes.set(xlabel="predicted class", ylabel="true class")
     bar = forms.color_bar(axes, theme.amount_map, limits, "misclassified images")
     bar.locator = MaxNLocator(integer=True)
-    figure.alt = f"Confusion matrix of {table.attrs['n_examples']} images, {table.attrs['n_right']} of them classified correctly."
-    return figure
+    return figure.says(
+        f"Confusion matrix of {table.attrs['n_examples']} images, {table.attrs['n_right']} of them classified correctly."
+    )
 
 
 @draws
@@ -43,28 +45,22 @@ def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, the
     right = table["right"].transpose("example", "snapshot").values
     learned = np.nan_to_num(table["learnt_at"].values, nan=np.inf)
     wrongs = (~right).sum(1)
-    figure = style.new("wide", 4.6, theme)
+    figure = style.empty("wide", 4.6, theme)
     panels = figure.subplot_mosaic("AB;AC", width_ratios=(1.05, 1), height_ratios=(1.75, 1))
     left = panels["A"]
     colors = ListedColormap([theme.paper, theme.amount])
     shown = ~right[np.lexsort((wrongs, learned))]
     forms.matrix(left, shown, (0, 1), colors=colors, aspect="auto", interpolation="none")
-    never, often = int(np.isinf(learned).sum()), int((table["forgotten"] > 0).sum())
-    left.set_title(f"{often} of {len(right)} images were forgotten\nat least once, {never} are wrong at the end")
-    left.set_ylabel("images, those learned first on top")
+    left.set(title="Misclassified (filled) at each snapshot", ylabel="images, those learned first on top")
     left.set_yticks([0, len(right) - 1], ["1", f"{len(right):,}"])
     forms.step_ticks(left, table["step"].values)
-    box = {"facecolor": theme.paper, "edgecolor": "none", "pad": 2}
-    left.text(0.03, 0.035, "filled: misclassified", transform=left.transAxes, fontsize=7.5, va="bottom", bbox=box)
     _hardest(panels["B"], table, images, np.argsort(-wrongs, kind="stable")[:hardest])
     _class_order(panels["C"], table)
-    figure.alt = (
-        f"When each of {len(right)} images is misclassified over the snapshots, those learned first on top; "
-        f"{often} were right and then wrong again at least once, {never} are wrong at the end. Beside it the "
+    return figure.says(
+        f"When each of {len(right)} images is misclassified over the snapshots, those learned first on top. Beside it the "
         f"{min(hardest, len(right))} images that were misclassified at the most snapshots, with true and predicted class; and each "
         "class's place in the order of learning, against shuffled labels."
     )
-    return figure
 
 
 def _class_order(axes: Axes, table: xr.Dataset) -> None:
@@ -77,10 +73,9 @@ def _class_order(axes: Axes, table: xr.Dataset) -> None:
     axes.set_yticks([0, 0.5, 1], ["first", "middle", "last"])
     axes.set_xticks(classes, [str(label) for label in classes])
     axes.spines["bottom"].set_visible(False)
+    axes.set_title("When each class is learned\n(gray: labels shuffled)")
     if np.isnan(float(table["between_p"])):
-        axes.set_title("All images are classified correctly from the\nsame snapshot on, or none is: there is no order")
-    else:
-        axes.set_title("When each class is learned\n(gray: labels shuffled)")
+        forms.say_missing(axes, "no order: all images are right from\nthe same snapshot on, or none is")
 
 
 def _hardest(axes: Axes, table: xr.Dataset, images: np.ndarray, chosen: np.ndarray) -> None:
@@ -107,28 +102,54 @@ def reliability(table: xr.Dataset, *, theme: Theme) -> Plot:
     """
     over_time = "snapshot" in table.dims
     last = table.isel(snapshot=-1) if over_time else table
-    figure = style.new("wide" if over_time else "middle", 3.0, theme)
-    panels = figure.subplots(1, 1 + over_time, squeeze=False, width_ratios=(1.35, 1)[: 1 + over_time])[0]
+    size: dict[str, Any] = {"columns": 2, "width_ratios": (1.35, 1)} if over_time else {}
+    figure, (axes, *others) = style.new("wide" if over_time else "middle", 3.0, theme, **size)
     groups = np.arange(last.sizes["bin"])
-    axes = panels[0]
     forms.null_band(axes, groups, last, "accuracy", factor=100, step="mid", label="if perfectly calibrated")
-    steps = {"color": theme.quiet, "linewidth": 1.1, "drawstyle": "steps-mid"}
-    axes.plot(groups, 100 * last["confidence"].values, label="confidence", **steps)
+    line: dict[str, Any] = {"color": theme.quiet, "linewidth": 1.1, "drawstyle": "steps-mid"}
+    axes.plot(groups, 100 * last["confidence"].values, label="confidence", **line)
     axes.plot(groups, 100 * last["accuracy"].values, "o", color=theme.ink, markersize=4, label="accuracy")
     axes.set_xticks([0, len(groups) - 1], ["least", "most"])
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}%")
     axes.legend(loc="lower right")
     axes.grid(True, axis="y")
+    axes.set(title="Confidence and accuracy", xlabel=f"images in {len(groups)} equal groups, least confident first")
+    for panel in others:
+        title = "Calibration error while learning\n(percentage points)"
+        forms.over_steps(panel, [("", table, "ece")], factor=100, title=title, ylim=(0, None))
     ece, low, high = (style.told(100 * float(last[f"ece{end}"])) for end in ("", "_null_low", "_null_high"))
-    axes.set(
-        title=f"Calibration error {ece} percentage points\n(if perfectly calibrated {low} to {high})",
-        xlabel=f"images in {len(groups)} equal groups, least confident first",
-    )
-    if over_time:
-        forms.over_steps(panels[1], [("", table, "ece")], factor=100)
-        panels[1].set(ylim=(0, None), title="Calibration error while learning\n(percentage points)")
-    figure.alt = (
+    return figure.says(
         f"Confidence and accuracy of {table.attrs['n_examples']} images in {len(groups)} groups of equal count; "
         f"calibration error {ece} percentage points, of a perfectly calibrated network (gray) {low} to {high}."
     )
-    return figure
+
+
+@draws
+def probes(table: xr.Dataset, *, label: str = "class", theme: Theme) -> Plot:
+    """Accuracy of a probe of each layer (panels) over training, with its interval: `analysis.probes.probe_layers`.
+
+    The gray band is what shuffled labels give; the gray line across, the untrained network at step 0; the dashed line, how
+    well a probe of this layer memorizes random labels. ``label``: what was probed, in words.
+    """
+    table = table if "layer" in table.dims else table.expand_dims(layer=[table.attrs.get("hook_point", "")])
+    table = table if "snapshot" in table.dims else table.expand_dims("snapshot")
+    table = table if "step" in table.coords else table.assign_coords(step=("snapshot", range(table.sizes["snapshot"])))
+    figure, panels = style.new("wide", 2.9, theme, columns=table.sizes["layer"], sharey=True)
+    for number, axes in enumerate(panels):
+        one = table.isel(layer=number)
+        steps, accuracy = one["step"].values, one["accuracy"].values
+        if len(steps) > 1 and steps[0] == 0:
+            axes.axhline(100 * accuracy[0], color=theme.null, linewidth=1, label="untrained network")
+        memorized: dict[str, Any] = {"color": theme.quiet, "linewidth": 1, "label": "random labels, training images"}
+        axes.plot(steps, 100 * one["control_train"].values, "--", **memorized)
+        words: dict[str, Any] = {"label": "held-out images, 95%", "null": "shuffled labels, 95%"}
+        forms.curve(axes, steps, one, "accuracy", factor=100, marker="o", **words)
+        forms.step_axis(axes, max(float(steps[-1]), 1))
+        axes.set(title=style.short(str(one["layer"].values)), xlabel="optimizer step", ylim=(0, 102))
+        axes.grid(True, axis="y")
+    panels[0].set_ylabel(f"{label}: a linear probe's accuracy (%)")
+    forms.legend_below(figure, panels[0])
+    return figure.says(
+        f"Share of held-out images whose {label} a linear probe of {', '.join(map(str, table['layer'].values))} classifies correctly, "
+        "over training; gray: what shuffled labels give, and the untrained network; dashed: random labels, memorized."
+    )

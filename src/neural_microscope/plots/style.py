@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 
 import matplotlib as mpl
 import numpy as np
+import xarray as xr
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -32,6 +33,13 @@ class Plot(Figure):
     """What the picture shows, for those who can't see it."""
     theme: Theme
     canvas: FigureCanvasAgg
+
+    def says(self, alt: str, title: str = "") -> Plot:
+        """The figure with its words, and with a title above all panels."""
+        self.alt = alt
+        if title:
+            self.suptitle(title, x=0.01, ha="left")
+        return self
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
         """What a notebook shows: the picture, and its words where it can't be seen."""
@@ -151,7 +159,7 @@ def draws(function: Callable[..., Plot]) -> Callable[..., Plot]:
 def _mark_lone_points(axes: Axes) -> None:
     """One snapshot, one unit: a line of one point would not be seen, nor a band of no width."""
     for line in axes.lines:
-        if line.get_marker() in ("None", None) and np.isfinite(line.get_xydata()).all(1).sum() == 1:
+        if line.get_marker() in ("None", "") and np.isfinite(line.get_xydata()).all(1).sum() == 1:
             line.set(marker="o", markersize=3.5)
     for band in axes.collections:
         paths = band.get_paths() if isinstance(band, PolyCollection) and not band.get_hatch() else []
@@ -159,13 +167,21 @@ def _mark_lone_points(axes: Axes) -> None:
             band.set(linewidth=6, edgecolor=band.get_facecolor())
 
 
-def new(width: float | str, height: float, theme: Theme) -> Plot:
+def empty(width: float | str, height: float, theme: Theme) -> Plot:
     """An empty figure, in inches; a width may be ``narrow``, ``middle`` or ``wide``."""
     inches = TOKENS["widths"][width] if isinstance(width, str) else width
     figure = Plot(figsize=(inches, height), layout="constrained", facecolor=theme.paper)
     figure.theme = theme
     FigureCanvasAgg(figure)
     return figure
+
+
+def new(
+    width: float | str, height: float, theme: Theme, rows: int = 1, columns: int = 1, **panels: Any
+) -> tuple[Plot, list[Axes]]:
+    """A figure and its panels, row after row. ``panels``: options of ``Figure.subplots``."""
+    figure = empty(width, height, theme)
+    return figure, list(figure.subplots(rows, columns, squeeze=False, **panels).ravel())
 
 
 def theme_of(axes: Axes) -> Theme:
@@ -193,6 +209,11 @@ def short(hook_point: str) -> str:
     return hook_point.removesuffix(".hook_post").removesuffix(".hook_out")
 
 
+def axis_of(table: xr.Dataset | xr.DataArray) -> str:
+    """What a layer's activations are of: ``channel`` or ``unit``."""
+    return "channel" if "channel" in table.dims else "unit"
+
+
 def readable(under: Any, theme: Theme) -> str:
     """Ink or paper, whichever stands out from the color."""
     light = [float(np.dot(to_rgba(color)[:3], (0.3, 0.59, 0.11))) for color in (under, theme.ink, theme.paper)]
@@ -206,33 +227,5 @@ def _fonts() -> tuple[str, ...]:
 
 
 def _rc(theme: Theme) -> dict[str, Any]:
-    return {
-        "font.family": list(_fonts()),
-        "font.size": 9,
-        "axes.titlesize": 9,
-        "axes.titlelocation": "left",
-        "axes.titleweight": "bold",
-        "axes.labelsize": 8.5,
-        "xtick.labelsize": 8,
-        "ytick.labelsize": 8,
-        "legend.fontsize": 8,
-        "legend.frameon": False,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.linewidth": 0.6,
-        "axes.facecolor": theme.paper,
-        "axes.edgecolor": theme.quiet,
-        "axes.labelcolor": theme.ink,
-        "axes.titlecolor": theme.ink,
-        "text.color": theme.ink,
-        "xtick.color": theme.quiet,
-        "ytick.color": theme.quiet,
-        "xtick.labelcolor": theme.ink,
-        "ytick.labelcolor": theme.ink,
-        "grid.color": theme.grid,
-        "grid.linewidth": 0.5,
-        "lines.linewidth": 1.4,
-        "image.interpolation": "nearest",
-        "savefig.facecolor": theme.paper,
-        "savefig.dpi": 150,
-    }
+    colors = {name: getattr(theme, role) for name, role in TOKENS["matplotlib colors"].items()}
+    return {"font.family": list(_fonts())} | TOKENS["matplotlib"] | colors

@@ -19,7 +19,6 @@ def tuning(
     untrained: xr.Dataset | None = None,
     *,
     units: Sequence[int] | None = None,
-    across: int = 4,
     theme: Theme,
 ) -> Plot:
     """Tuning curves of chosen ``units`` (the 8 with most variance between classes, where none are named), each scaled by
@@ -30,26 +29,25 @@ def tuning(
     axis = str(curves["mean"].dims[-1])
     if units is None:
         units = np.argsort(-curves["explained"].fillna(-1).values, kind="stable")[:8].tolist()
-    rows = -(-len(units) // across)
-    figure = style.new("wide", 0.55 + 1.35 * rows, theme)
-    grid = figure.subplots(rows, across, sharex=True, sharey=True, squeeze=False).ravel()
-    for axes, unit in zip(grid, units, strict=False):
+    rows = -(-len(units) // 4)
+    figure, panels = style.new("wide", 0.55 + 1.35 * rows, theme, rows=rows, columns=4, sharex=True, sharey=True)
+    for axes, unit in zip(panels, units, strict=False):
         if untrained is not None:
             before = untrained["mean"].isel({axis: unit}).values
             axes.plot(before / forms.limit_of(before), color=theme.null, linewidth=0.9)
         _curve(axes, curves.isel({axis: unit}))
-        share = float(curves["explained"][unit])
-        axes.set_title(f"{axis} {unit}" + ("" if np.isnan(share) else f": {share:.0%} by class"), fontsize=8)
-    for axes in grid[len(units) :]:
+        axes.set_title(f"{axis} {unit}", fontsize=8)
+    for axes in panels[len(units) :]:
         axes.set_visible(False)
-    figure.supylabel("share of the highest mean", fontsize=8.5)
-    gray = "gray band: images of any class" + ("" if untrained is None else "; gray line: untrained")
-    figure.supxlabel(f"class shown ({gray}; %: variance between classes)", fontsize=8.5)
-    figure.alt = (
-        f"Mean activation of {len(units)} {axis}s for each class with a 95% interval, beside what images of any class "
-        "would give; the title of each says which share of its variance lies between the classes."
+    figure.supylabel("share of the highest mean")
+    figure.supxlabel(
+        "class shown (gray band: images of any class" + ("" if untrained is None else "; gray line: untrained") + ")"
     )
-    return figure
+    between = ", ".join(f"{unit} {style.share(float(curves['explained'][unit]))}" for unit in units)
+    return figure.says(
+        f"Mean activation of {len(units)} {axis}s for each class with a 95% interval, beside what images of any class "
+        f"would give. Variance between the classes: {between}."
+    )
 
 
 def _curve(axes: Axes, curve: xr.Dataset) -> None:
@@ -76,39 +74,29 @@ def quantile_strips(
     axis = str(strips["active"].dims[0])
     if units is None:
         units = np.flatnonzero(strips["active"].values > 0)[:12].tolist()
-    if not len(units):
-        return _nothing(f"No {axis} is ever on, so no image activates one", theme)
     chosen = strips.isel({axis: list(units)})
     size, per, columns = images.shape[1], chosen.sizes["rank"], chosen.sizes["quantile"]
     gap = size // 2
-    figure = style.new("wide", 0.4 + len(units) * (size + gap) * 6.4 / columns / (per * (size + 2)), theme)
-    for number, axes in enumerate(figure.subplots(1, columns, squeeze=False)[0]):
+    height = 0.4 + len(units) * (size + gap) * 6.4 / columns / (per * (size + 2))
+    figure, panels = style.new("wide", max(0.6, height), theme, columns=columns if len(units) else 1)
+    if not len(units):
+        forms.quiet(panels[0])
+        forms.say_missing(panels[0], f"No {axis} is ever on, so no image activates one")
+        return figure.says(f"No {axis} is ever on, so no image activates one: there is nothing to draw.")
+    for number, axes in enumerate(panels):
         part = chosen.isel(quantile=number)
         tiles = forms.chosen_images(images, part["examples"].values)
-        forms.images(axes, tiles, per, gap=(gap, 2))
+        forms.images(axes, tiles, per, gap=(gap, 2), names=[str(unit) for unit in units] if number == 0 else ())
         for row, strength in enumerate(part["activation"].mean("rank").values):
             if np.isfinite(strength):
                 axes.text(0, row * (size + gap) - 1, f"{strength:.2g}", fontsize=5, va="bottom", color=theme.quiet)
         axes.set_ylim(None, -gap)
         axes.set_title(_quantile_name(float(part["quantile"])), fontsize=8)
-    middles = [row * (size + gap) + size / 2 for row in range(len(units))]
-    figure.axes[0].set_yticks(middles, [str(unit) for unit in units])
-    figure.axes[0].set_ylabel(axis)
-    figure.alt = (
+    panels[0].set_ylabel(axis)
+    return figure.says(
         f"For {len(units)} {axis}s, {per} images each at several heights of its activation, from the strongest to those just "
         "above zero; where the classes mix further down, the strongest images alone would mislead."
     )
-    return figure
-
-
-def _nothing(why: str, theme: Theme) -> Plot:
-    """A picture of what is not there, in words."""
-    figure = style.new("wide", 0.6, theme)
-    axes = figure.subplots()
-    forms.quiet(axes)
-    forms.say_missing(axes, why)
-    figure.alt = f"{why}: there is nothing to draw."
-    return figure
 
 
 def _quantile_name(quantile: float) -> str:
@@ -135,8 +123,7 @@ def selectivity_over_time(lives: xr.Dataset, *, theme: Theme) -> Plot:
     hue = np.array([[to_rgb(theme.of_class(max(c, 0))) for c in row] for row in preferred])
     shown = np.where(beyond[..., None], hue, 0.14 * hue + 0.86 * paper)
     shown[gated] = paper
-    figure = style.new("wide", 1.0 + max(1.2, 0.062 * count), theme)
-    axes = figure.subplots()
+    figure, (axes,) = style.new("wide", 1.0 + max(1.2, 0.062 * count), theme)
     axes.imshow(shown, aspect="auto")
     if gated.any():
         forms.hatch(axes, gated)
@@ -146,11 +133,10 @@ def selectivity_over_time(lives: xr.Dataset, *, theme: Theme) -> Plot:
     forms.step_ticks(axes, lives["step"].values if "step" in lives.coords else np.arange(snapshots))
     axes.set_title(f"The class each of {count} {axis}s prefers, at each snapshot")
     axes.set_xlabel(axes.get_xlabel() + "   faint: not beyond chance" + ("   hatched: silent" if gated.any() else ""))
-    figure.alt = (
+    return figure.says(
         f"A row for each of {count} {axis}s, a column for each snapshot, in the color of the class the {axis} prefers there; "
-        f"faint where that is not beyond chance. Digits mark where a class begins. {np.isfinite(since).sum()} {axis}s end with one."
+        "faint where that is not beyond chance. Digits mark where a class begins."
     )
-    return figure
 
 
 def _glyphs(axes: Axes, preferred: np.ndarray, beyond: np.ndarray) -> None:
@@ -185,19 +171,17 @@ def basis_comparison(result: xr.Dataset, *, theme: Theme) -> Plot:
     """
     bases = [str(b) for b in result["basis"].values]
     names = [f"{basis} ({count})" for basis, count in zip(bases, result["n_components"].values, strict=True)]
-    figure = style.new("wide", 1.15 + 0.42 * len(bases), theme)
-    panels = {"auc": "AUC of its best class (0.5: none)", "mutual_information": "information on the class (bits)"}
-    for axes, (name, label) in zip(figure.subplots(1, 2, sharey=True), panels.items(), strict=True):
+    figure, panels = style.new("wide", 1.15 + 0.42 * len(bases), theme, columns=2, sharey=True)
+    words = {"auc": "AUC of its best class (0.5: none)", "mutual_information": "information on the class (bits)"}
+    for axes, (name, label) in zip(panels, words.items(), strict=True):
         forms.rows(axes, result, name, names)
         for row, each in enumerate(result[f"{name}_by_component"].values):
             axes.plot(each, np.full(len(each), row), "|", color=theme.quiet, alpha=0.5, markersize=7, zorder=1.5)
         axes.set_xlabel(label)
-    words = f"How well single {bases[0]} tell the classes apart, and random directions (gray)"
-    if np.isnan(float(result["auc"][0])):
-        words = "No direction varies"
-    figure.suptitle(words, x=0.01, ha="left", fontsize=9, fontweight="bold")
-    figure.alt = (
+    varies = np.isfinite(float(result["auc"][0]))
+    title = f"How well single {bases[0]} tell the classes apart, and random directions (gray)"
+    return figure.says(
         f"For {', '.join(bases)}: how well each direction tells classes apart, and their mean, beside the mean over as many "
-        "random directions of the same space as a gray band."
+        "random directions of the same space as a gray band.",
+        title=title if varies else "No direction varies",
     )
-    return figure

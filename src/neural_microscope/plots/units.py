@@ -1,11 +1,13 @@
-"""Pictures of single units: their weights, their top-activating images, their classes, their worth."""
+"""Pictures of single units: their weights, their top-activating images, their classes, their worth; and all that one image gives."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 
 from . import forms, style
 from .style import Plot, Theme, draws
@@ -19,22 +21,20 @@ def weights(
 
     ``constant`` [row, col]: pixels that never change in training, so that their weights are still random; grayed.
     """
-    limit = float(np.nanpercentile(np.abs(trained), 99.5)) or 1.0
-    rows = -(-len(trained) // across)
-    figure = style.new("wide", 0.9 + 12.4 * rows / across, theme)
+    limit = forms.limit_of(trained, 99.5)
     # Kernels of a few pixels are drawn as large as whole images are, each pixel a block.
     block = max(1, 24 // trained.shape[1])
     settings: dict[str, Any] = {"gap": 6 if block == 1 else 14, "numbered": True, "label": "weight"}
-    sides = (("Trained", trained), ("The same units untrained", untrained))
-    for axes, (title, values) in zip(figure.subplots(2, 1), sides, strict=True):
+    figure, panels = style.new("wide", 0.9 + 12.4 * -(-len(trained) // across) / across, theme, rows=2)
+    sides = {"Trained": trained, "The same units untrained": untrained}
+    for axes, (title, values) in zip(panels, sides.items(), strict=True):
         shown = values if constant is None else np.where(constant, np.nan, values)
         forms.images(axes, shown.repeat(block, 1).repeat(block, 2), across, (-limit, limit), **settings)
         axes.set_title(title)
     gray = "; pixels that never change in training are gray" if constant is not None and constant.any() else ""
-    figure.alt = (
+    return figure.says(
         f"Weights of {len(trained)} units as pictures, trained above untrained, blue below 0, orange above{gray}."
     )
-    return figure
 
 
 @draws
@@ -42,8 +42,7 @@ def class_means(trained: xr.DataArray, untrained: xr.DataArray, *, theme: Theme)
     """Mean activation class × unit, trained beside untrained, each sorted by the class with a unit's highest mean and scaled
     by that mean.
     """
-    figure = style.new("wide", 2.9, theme)
-    panels = figure.subplots(1, 2, sharey=True)
+    figure, panels = style.new("wide", 2.9, theme, columns=2, sharey=True)
     for axes, means, title in zip(panels, (trained, untrained), ("Trained", "Untrained"), strict=True):
         values = means.transpose("class", ...).values
         peak = values.max(0)
@@ -55,22 +54,20 @@ def class_means(trained: xr.DataArray, untrained: xr.DataArray, *, theme: Theme)
         axes.set(title=title, xticks=[], xlabel=words)
     panels[0].set_ylabel("class")
     forms.color_bar(panels, theme.amount_map, (0, 1), "share of the unit's highest mean")
-    figure.alt = "Mean activation of each unit for each class, trained beside untrained, units sorted by the class of their highest mean."
-    return figure
+    return figure.says(
+        "Mean activation of each unit for each class, trained beside untrained, units sorted by the class of their highest mean."
+    )
 
 
 @draws
-def selectivity(
-    table: xr.Dataset, effects: xr.Dataset, untrained: xr.Dataset | None = None, *, named: int = 6, theme: Theme
-) -> Plot:
+def selectivity(table: xr.Dataset, effects: xr.Dataset, untrained: xr.Dataset | None = None, *, theme: Theme) -> Plot:
     """Selectivity of each unit against the accuracy lost when it is ablated; gray: what shuffled labels give, and the untrained
     network's units.
 
     ``table``, ``untrained``: `analysis.selectivity.class_selectivity`; ``effects``: `analysis.causal.ablate_all` of
-    the same units, in the same order. ``named``: how many of the units that lose most are named.
+    the same units, in the same order. The units that lose most are named.
     """
-    figure = style.new("wide", 3.3, theme)
-    axes = figure.subplots()
+    figure, (axes,) = style.new("wide", 3.3, theme)
     low, high = (float(np.nanmedian(end)) for end in forms.ends(table.fillna(0), "selectivity_null"))
     axes.axvspan(low, high, color=theme.null, alpha=0.3, linewidth=0)
     x, y = table["selectivity"].values, 100 * effects["accuracy_drop"].values
@@ -91,13 +88,11 @@ def selectivity(
     )
     axes.grid(True, axis="y")
     axes.margins(x=0.04)
-    most = [unit for unit in np.argsort(-np.where(known, y, -np.inf), kind="stable")[:named] if known[unit]]
-    forms.label_points(axes, {str(unit): (x[unit], y[unit]) for unit in most})
-    figure.alt = (
+    forms.label_points(axes, forms.farthest(np.where(known, y, np.nan), x, y, 6))
+    return figure.says(
         f"Each unit of {table.attrs.get('hook_point', 'a layer')} by its class selectivity and the accuracy lost when it is ablated; "
         "a gray band shows what shuffled labels give, gray ticks below the units of the untrained network."
     )
-    return figure
 
 
 @draws
@@ -107,30 +102,76 @@ def top_images(images: np.ndarray, order: xr.DataArray, *, columns: int = 4, the
     ``images`` [example, row, col]; ``order``: `analysis.selectivity.top_examples`.
     """
     units, ranks = order.shape
-    rows, height = -(-units // columns), images.shape[1]
-    figure = style.new("wide", 0.1 + 0.235 * rows, theme)
-    for column, axes in enumerate(figure.subplots(1, columns, squeeze=False)[0]):
-        chosen = order.values[column * rows : (column + 1) * rows]
-        axes.set_visible(len(chosen) > 0)
-        if not len(chosen):
-            continue
-        forms.images(axes, forms.chosen_images(images, chosen), ranks)
-        names = [f"{column * rows + i}" + ("" if row[0] >= 0 else " dead") for i, row in enumerate(chosen)]
-        axes.set_yticks([(i + 0.5) * (height + 2) - 1.5 for i in range(len(chosen))], names, fontsize=6.5)
-    figure.alt = f"For each of {units} units its {ranks} top-activating probe images, strongest first."
-    return figure
+    rows = -(-units // columns)
+    names = [f"{unit}" + ("" if row[0] >= 0 else " dead") for unit, row in enumerate(order.values)]
+    figure, panels = style.new("wide", 0.1 + 0.235 * rows, theme, columns=columns)
+    for column, axes in enumerate(panels):
+        part = slice(column * rows, (column + 1) * rows)
+        axes.set_visible(len(names[part]) > 0)
+        if names[part]:
+            shown = forms.chosen_images(images, order.values[part])
+            forms.images(axes, shown, ranks, names=names[part], fontsize=6.5)
+    return figure.says(f"For each of {units} units its {ranks} top-activating probe images, strongest first.")
 
 
 @draws
-def feature_maps(maps: np.ndarray, image: np.ndarray, *, across: int = 8, theme: Theme) -> Plot:
+def feature_maps(maps: np.ndarray, image: np.ndarray, *, theme: Theme) -> Plot:
     """What each channel makes of one image: ``maps`` [channel, row, col], beside the ``image`` [row, col]."""
-    rows = -(-len(maps) // across)
-    figure = style.new("wide", 0.25 + 0.66 * rows, theme)
-    left, right = figure.subplots(1, 2, width_ratios=(1.3, across))
+    across = 8
+    height = 0.25 + 0.66 * -(-len(maps) // across)
+    figure, (left, right) = style.new("wide", height, theme, columns=2, width_ratios=(1.3, across))
     forms.images(left, image[None] / 255, 1)
     left.set_title("the image", fontsize=8, loc="center")
     limits = (min(0.0, float(maps.min())), float(maps.max()) or 1.0)
     forms.images(right, maps, across, limits, colors=theme.amount_map, numbered=True, label="activation")
     right.set_title("its map in each channel", fontsize=8, loc="center")
-    figure.alt = f"One image and the {len(maps)} maps that a convolutional layer makes of it."
-    return figure
+    return figure.says(f"One image and the {len(maps)} maps that a convolutional layer makes of it.")
+
+
+@draws
+def one_image(
+    image: np.ndarray,
+    layers: Mapping[str, Mapping[str, np.ndarray]],
+    probabilities: Mapping[str, np.ndarray],
+    *,
+    theme: Theme,
+) -> Plot:
+    """One image [row, col] in 0..1, and network by network what each layer makes of it and the probabilities at the end.
+
+    ``layers``: network -> layer -> the activations of this image, [unit] or [channel, row, col]; ``probabilities``: network ->
+    [class]. Each layer has its own scale.
+    """
+    columns = 2 + max((len(one) for one in layers.values()), default=0)
+    widths, size = (1, *(1.35,) * (columns - 2), 1.1), {"rows": len(layers), "columns": columns}
+    figure, panels = style.new("wide", 0.3 + 1.55 * len(layers), theme, **size, width_ratios=widths)
+    for number, (network, own) in enumerate(layers.items()):
+        first, *between, last = panels[columns * number :][:columns]
+        forms.images(first, image[None], 1)
+        first.set_title(network, loc="center")
+        for axes, (layer, values) in zip(between, own.items(), strict=False):
+            _layer(axes, layer, np.asarray(values, float))
+        for axes in between[len(own) :]:
+            axes.set_visible(False)
+        _answer(last, np.asarray(probabilities[network]))
+    said = ", ".join(f"{name} predicts {int(np.argmax(values))}" for name, values in probabilities.items())
+    return figure.says(
+        f"One image, what each layer of each network makes of it, and the probabilities of the classes: {said}."
+    )
+
+
+def _layer(axes: Axes, layer: str, values: np.ndarray) -> None:
+    maps = values if values.ndim == 3 else values[:, None, None].repeat(6, 1).repeat(6, 2)
+    across = max(1, round(np.sqrt(len(maps) * (1.6 if values.ndim == 1 else 1))))
+    most = forms.limit_of(maps)
+    forms.images(axes, maps, across, (-most if (maps < 0).any() else 0.0, most), gap=1)
+    axes.set_title(layer, loc="center", fontsize=8)
+    axes.set_xlabel(f"{len(maps)} {'units' if values.ndim == 1 else 'channels'}, to {style.told(most)}", fontsize=7.5)
+
+
+def _answer(axes: Axes, values: np.ndarray) -> None:
+    theme, best, classes = style.theme_of(axes), int(values.argmax()), range(len(values))
+    axes.barh(classes, values, color=[theme.ink if k == best else theme.quiet for k in classes])
+    axes.set_yticks(classes, [str(k) for k in classes], fontsize=7)
+    axes.set(xlim=(0, 1), ylim=(len(values) - 0.4, -0.6), xticks=[0, 1])
+    axes.set_title(f"predicts {best}\n(p = {values[best]:.3f})", loc="center", fontsize=8)
+    axes.set_xlabel("probability", fontsize=7.5)
