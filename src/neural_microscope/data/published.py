@@ -21,14 +21,6 @@ class Published:
     gzipped: Mapping[str, str]
     plain: Mapping[str, str] = field(default_factory=dict)
 
-    def missing(self, folder: Path) -> list[str]:
-        """The files that ``folder`` does not hold, under any spelling."""
-        return [file for file in idx.FILES if idx.find(folder, file) is None]
-
-    def read(self, folder: Path) -> idx.Dataset:
-        """The data set from the four files in ``folder``, each checked first. Errors: DataError that names the file."""
-        return idx.read_folder(folder, self.name, classes=10, check=self.check)
-
     def check(self, path: Path) -> None:
         """DataError where a file is not the published one. A plain file without a published hash passes."""
         file = path.name.removesuffix(".gz").replace(".idx", "-idx")
@@ -59,50 +51,50 @@ def _pins(algorithm: str, *hashes: str) -> dict[str, str]:
     return {file: f"{algorithm}:{value}" for file, value in zip(idx.FILES, hashes, strict=True)}
 
 
-# By Yann LeCun and Corinna Cortes, from NIST's digits; commonly distributed under CC BY-SA 3.0.
-MNIST = Published(
-    "mnist",
-    ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
-    _pins(
-        "sha256",
-        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+_ALL = (
+    # By Yann LeCun and Corinna Cortes, from NIST's digits; commonly distributed under CC BY-SA 3.0.
+    Published(
+        "mnist",
+        ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
+        _pins(
+            "sha256",
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        ),
+        _pins(
+            "sha256",
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
     ),
-    _pins(
-        "sha256",
-        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    # By Zalando Research, MIT.
+    Published(
+        "fashion-mnist",
+        ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+        _pins(
+            "md5",
+            "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "25c81989df183df01b3e8a0aad5dffbe",
+            "bef4ecab320f06d8554ea6380940ec79",
+            "bb300cfdad3c16e7a12a480ee83cd310",
+        ),
+    ),
+    # By ROIS-CODH, CC BY-SA 4.0.
+    Published(
+        "kmnist",
+        ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
+        _pins(
+            "md5",
+            "bdb82020997e1d708af4cf47b453dcf7",
+            "e144d726b3acfaa3e44228e80efcd344",
+            "5c965bf0a639b31b8f53240b1b52f4d7",
+            "7320c461ea6c1c855c0b718fb2a4b134",
+        ),
     ),
 )
 
-# By Zalando Research, MIT.
-FASHION_MNIST = Published(
-    "fashion-mnist",
-    ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
-    _pins(
-        "md5",
-        "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-        "25c81989df183df01b3e8a0aad5dffbe",
-        "bef4ecab320f06d8554ea6380940ec79",
-        "bb300cfdad3c16e7a12a480ee83cd310",
-    ),
-)
-
-# By ROIS-CODH, CC BY-SA 4.0.
-KMNIST = Published(
-    "kmnist",
-    ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
-    _pins(
-        "md5",
-        "bdb82020997e1d708af4cf47b453dcf7",
-        "e144d726b3acfaa3e44228e80efcd344",
-        "5c965bf0a639b31b8f53240b1b52f4d7",
-        "7320c461ea6c1c855c0b718fb2a4b134",
-    ),
-)
-
-KNOWN = {published.name: published for published in (MNIST, FASHION_MNIST, KMNIST)}
+KNOWN = {published.name: published for published in _ALL}
