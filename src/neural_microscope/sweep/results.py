@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -40,18 +39,15 @@ def table(folder: str | Path) -> xr.Dataset:
         coords[name] = "run", [word(v) for v in values] if isinstance(values[0], tuple) else values
     url, blocks = system.unstrip_protocol(root), da.from_array(names, chunks=CHUNK)
 
-    def lazy(function: Callable[[np.ndarray], np.ndarray], dtype: str, about: str, units: str) -> Any:
-        array = blocks.map_blocks(function, dtype=dtype, meta=np.empty(0, dtype))
+    def lazy(about: str, units: str, function: Callable[..., np.ndarray], dtype: str = "float64", **which: str) -> Any:
+        array = blocks.map_blocks(function, folder=url, **which, dtype=dtype, meta=np.empty(0, dtype))
         return ("run",), array, {"long_name": about, "units": units}
 
-    right, loss = (
-        "share of all test images classified rightly at the end",
-        "mean cross-entropy on all test images at the end",
-    )
+    right = "share of all test images classified rightly at the end"
     found = {
-        "status": lazy(partial(_statuses, folder=url), "U8", "finished, diverged or missing", "1"),
-        "test_accuracy": lazy(partial(_scores, folder=url, name="test_accuracy"), "float64", right, "1"),
-        "test_loss": lazy(partial(_scores, folder=url, name="test_loss"), "float64", loss, "nat"),
+        "status": lazy("finished, diverged or missing", "1", _statuses, "U8"),
+        "test_accuracy": lazy(right, "1", _scores, number="test_accuracy"),
+        "test_loss": lazy("mean cross-entropy on all test images at the end", "nat", _scores, number="test_loss"),
     }
     return xr.Dataset(found, coords)
 
@@ -61,13 +57,13 @@ def _statuses(names: np.ndarray, folder: str) -> np.ndarray:
     return np.array([ended[name].status.split()[0] if name in ended else "missing" for name in names.tolist()], "U8")
 
 
-def _scores(names: np.ndarray, folder: str, name: str) -> np.ndarray:
+def _scores(names: np.ndarray, folder: str, number: str) -> np.ndarray:
     """The last number of an array of each run's log, [run]."""
     system, root = place(folder)
     ended = endings(system, root, names.tolist())
     found = np.full(len(names), np.nan)
     rows = [i for i, run in enumerate(names.tolist()) if run in ended and ended[run].status == "finished"]
-    chunks = [f"log.zarr/{name}/c.{ended[names[i]].snapshots - 1}" for i in rows]
+    chunks = [f"log.zarr/{number}/c.{ended[names[i]].snapshots - 1}" for i in rows]
     paths = [f"{root}/runs/{names[i]}/{chunk}" for i, chunk in zip(rows, chunks, strict=True)]
     for i, chunk, path, content in zip(rows, chunks, paths, contents(system, paths), strict=True):
         if content is None or sha256(content).hexdigest() != ended[names[i]].files.get(chunk):

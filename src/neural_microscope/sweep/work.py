@@ -20,7 +20,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from .. import files
 from ..config import fitted
-from ..data import Dataset, load
+from ..data import load
 from ..errors import MicroscopeError
 from ..recording import Recorder
 from ..run import Commit
@@ -138,10 +138,8 @@ def train_job(job: Job, asked: Sweep, folder: str) -> None:
             upload(Path(scratch, job.name(seed)), system, root)
 
 
-@lru_cache(maxsize=1)
-def _data(name: str) -> Dataset:
-    """Read once a worker, not once a task."""
-    return load(name)
+_data = lru_cache(maxsize=1)(load)
+"""Read once a worker, not once a task."""
 
 
 def _scratch() -> str | None:
