@@ -235,6 +235,17 @@ def _silhouettes(distances: np.ndarray, sets: np.ndarray, rows: slice) -> np.nda
     return np.where(size[own[..., 0]] > 1, score, 0)
 
 
+# On a page.
+
+
+@of(clusters).on("layer")
+def _clusters(at: Any) -> xr.Dataset:
+    return clusters(at.acts, at=(0, -1))
+
+
+of(clusters).picture("clusters_over_time", scope="network", more=True)
+
+
 # Phantoms.
 
 PAIRS = 20

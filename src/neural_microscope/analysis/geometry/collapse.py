@@ -8,9 +8,10 @@ import numpy as np
 import xarray as xr
 
 from ... import named
+from ...axes import unit_axis
 from ...errors import DataError
 from ...measure import measure, of
-from ...statistics import beside, shuffles
+from ...statistics import beside, bootstrap, shuffles
 from .clouds import CLASSES, DRAWS, cloud, empty
 from .spaces import features, space
 
@@ -182,6 +183,48 @@ def _disagreement(x: np.ndarray, means: np.ndarray, said: np.ndarray | None) -> 
         return np.full(len(means), np.nan)
     nearest = ((means**2).sum(2)[..., None] - 2 * means @ x.T).argmin(1)  # [set, example]
     return 1 - said[nearest, np.arange(len(x))].mean(1)
+
+
+# On a page.
+
+
+@of(neural_collapse).on("network")
+def _collapse(at: Any) -> xr.Dataset | None:
+    """Of the last hidden layer, with ``nc1_trace_change_low`` and ``…_high``: bootstrap interval over images of its value over
+    the first's.
+    """
+    if not at.layers:
+        return None
+    acts = at.layers[-1].acts
+    found = neural_collapse(acts, *_weights(at.run, acts), logits=at.logits)
+    ends = acts.isel(snapshot=[0, -1])
+
+    def change(examples: np.ndarray) -> float:
+        start, end = neural_collapse(ends.isel(example=examples), draws=1)["nc1_trace"].values
+        return float(end / (start or np.nan))
+
+    low, high = bootstrap(change, acts.sizes["example"], draws=40)
+    return found.assign(nc1_trace_change_low=float(low), nc1_trace_change_high=float(high))
+
+
+def _weights(run: Any, acts: xr.DataArray) -> tuple[xr.DataArray | None, xr.DataArray | None]:
+    """Weights [snapshot, class, unit] and bias of our own networks' output, where it reads the last hidden layer directly."""
+    weights = [run.weights(step) for step in run.steps] if "output.weight" in run.description["parameters"] else []
+    axis = unit_axis(acts.dims)
+    if not weights or weights[0]["output.weight"].shape[1] != acts.sizes[axis]:
+        return None, None
+    matrices = np.stack([w["output.weight"].numpy() for w in weights])
+    offsets = np.stack(
+        [w["output.bias"].numpy() if "output.bias" in w else np.zeros(matrices.shape[1]) for w in weights]
+    )
+    return xr.DataArray(matrices, dims=("snapshot", "class", axis)), xr.DataArray(offsets, dims=("snapshot", "class"))
+
+
+of(neural_collapse).picture(
+    "collapse_over_time",
+    "The last hidden layer (Papyan et al.): all measures fall to 0 when training goes on far beyond the last error.",
+    part="layers",
+)
 
 
 # Phantoms: classes at the corners of a simplex.

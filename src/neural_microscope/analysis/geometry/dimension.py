@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from ... import named
+from ...claim import Claim, goes, say
 from ...measure import measure, of
 from ...statistics import beside
 from .clouds import DRAWS, SPECTRUM, cloud, empty, rank_three
@@ -112,6 +113,29 @@ def _two_nearest(x: np.ndarray) -> np.ndarray:
             squares[each, nearest] = np.inf
             found[rows, i] = np.linalg.norm(x[rows] - x[nearest], axis=1)
     return np.sort(found, axis=1)
+
+
+# On a page.
+
+
+@of(dimension).on("layer")
+def _dimension(at: Any) -> xr.Dataset:
+    return dimension(at.acts, two_nn_at=(0, -1))
+
+
+@of(dimension).describe("layer")
+def _dimensions_said(at: Any) -> Iterator[Claim]:
+    table = at["geometry.dimension"]
+    (went, ends), null = goes(table["participation_ratio"].values), table["participation_ratio_null_high"].values
+    yield say(
+        "dimensions",
+        f"the participation ratio {went} dimensions (units shuffled: up to {{null:g}}).",
+        null=float(null[-1]),
+        **ends,
+    )
+
+
+of(dimension).picture("dimension_over_time", scope="network")
 
 
 # Phantoms.

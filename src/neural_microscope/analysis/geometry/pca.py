@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
 
 from ... import named
+from ...axes import unit_axis
+from ...claim import Claim, say
 from ...errors import DataError, unknown
 from ...measure import measure, of
 from ...statistics import beside
@@ -186,6 +189,65 @@ def _warning(gap: np.ndarray) -> dict[str, str]:
 def _as_maps(vectors: np.ndarray, acts: xr.DataArray) -> np.ndarray:
     """[snapshot, component, feature] with the features laid out as they came."""
     return vectors.reshape(*vectors.shape[:2], *(acts.sizes[dim] for dim in features(acts)))
+
+
+# On a page.
+
+
+@of(pca).on("layer")
+def _pca(at: Any) -> xr.Dataset:
+    return _map_of(at.acts)
+
+
+@of(pca).on("layer", "untrained")
+def _pca_untrained(at: Any) -> xr.Dataset:
+    return _map_of(at.acts.isel(snapshot=[0]))
+
+
+def _map_of(acts: xr.DataArray) -> xr.Dataset:
+    """Two components, and ``between``: the share of the map's spread that lies between the classes, [snapshot]."""
+    found = pca(acts, components=min(2, acts.sizes[unit_axis(acts.dims)]))
+    return found.assign(between=between_classes(found))
+
+
+@of(pca).describe("layer")
+def _components_said(at: Any) -> Iterator[Claim]:
+    end, start = at["geometry.pca"], at["geometry.pca/untrained"]
+    if np.isfinite(float(end["between"][-1])):
+        yield say(
+            "principal components",
+            "its first two principal components hold {explained:0%} of the variance (units shuffled: {chance:0%}); {between:0%} of the "
+            "spread on them lies between the classes (untrained, on its own components: {between_start:0%}).",
+            explained=float(end["explained"].sum()),
+            chance=float(end["explained_by_chance"].sum()),
+            between=float(end["between"][-1]),
+            between_start=float(start["between"][0]),
+        )
+    else:
+        yield say(
+            "principal components",
+            "every image has the same activations at the last snapshot: there are no components.",
+        )
+
+
+def _maps(at: Any) -> dict[str, Any]:
+    steps = at.run.steps
+    middle = [int(np.searchsorted(steps, 64))] if steps[-1] > 64 else []
+    return {
+        "results": {one.hook_point: one["geometry.pca"] for one in at.layers} or None,
+        "untrained": {one.hook_point: one["geometry.pca/untrained"] for one in at.layers},
+        "snapshots": sorted({0, *middle, len(steps) - 1}),
+    }
+
+
+of(pca).picture(
+    "pca_over_time",
+    "Each image as its digit on the two directions in which a layer's activations vary most. The first column gives the untrained network "
+    "components of its own: images of one class look alike, so some order is there before learning. The others share the components of "
+    "the last snapshot.",
+    scope="network",
+    takes=_maps,
+)
 
 
 # Phantoms.

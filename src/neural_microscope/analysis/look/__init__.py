@@ -4,8 +4,7 @@ A look holds results by the name of their measure: ``look["predictions.confusion
 yet is computed when it is first asked for.
 """
 
-from .. import causal, dynamics, predictions, selectivity  # noqa: F401 (what they ask is registered with them)
-from . import asked  # noqa: F401
+from .. import causal, dynamics, geometry, predictions, selectivity, similarity  # noqa: F401 (what they ask is registered with them)
 from .looks import FEWEST_IMAGES, FirstLook, LayerLook, Pair, Progress, first_look, looking, pairs
 from .untrained import Seen
 

@@ -20,7 +20,7 @@ from ... import named
 from ...axes import unit_axis
 from ...data import ImageSet
 from ...hooks import activations
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import shuffles, spearman
 from .. import selectivity
 from ..attribution.random_weights import random_networks
@@ -169,3 +169,10 @@ def _seen(model: nn.Module, images: ImageSet, hook_point: str) -> Seen:
 def _logit(auc: np.ndarray, n: int) -> np.ndarray:
     inside = np.clip(auc, 1 / n, 1 - 1 / n)
     return np.log(inside / (1 - inside))
+
+
+@of(untrained_networks).on("layer")
+def _untrained(at: Any) -> xr.Dataset:
+    """Networks of its own for each seed: else what is shown on one seed would be shown on others by the same chance."""
+    probe, seed = at.run.probe, SEED + (at.run.description["model"].get("seed") or 0)
+    return untrained_networks(at.model, probe.balanced(min(IMAGES, probe.most_balanced)), at.hook_point, seed=seed)

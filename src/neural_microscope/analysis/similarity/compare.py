@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from ... import named
+from ...claim import Claim, say
 from ...errors import DataError
 from ...measure import measure, of
 from ...statistics import ALPHA, Side, beside
@@ -113,6 +115,87 @@ def _entry(a: xr.DataArray, b: xr.DataArray, draws: int, seed: int) -> tuple[pai
         one, drawn = pairs.drawn(relate(x, y), len(x), draws, np.random.default_rng(seed))
         value, null = value | one, null | drawn
     return value, null
+
+
+# On a page.
+
+
+@of(matrix).on("network")
+def _similarity(at: Any) -> xr.Dataset | None:
+    ends = {layer.short: layer.trained for layer in at.layers}
+    return matrix(ends, ends) if ends else None
+
+
+@of(matrix).on("pair", "pair")
+def _pair(at: Any) -> xr.Dataset:
+    """Every layer of one network against every layer of another."""
+    return _layers_compared(at, -1)
+
+
+@of(matrix).on("pair", "untrained pair")
+def _untrained_pair(at: Any) -> xr.Dataset:
+    return _layers_compared(at, 0)
+
+
+def _layers_compared(at: Any, snapshot: int) -> xr.Dataset:
+    sides = [{layer.short: layer.acts.isel(snapshot=snapshot) for layer in one.layers} for one in (at.first, at.second)]
+    return matrix(*sides)
+
+
+@of(matrix).describe("network")
+def _alike(at: Any) -> Iterator[Claim]:
+    table = at["similarity.matrix"]
+    if table is None or table.sizes["layer"] < 2:
+        return
+    above = np.triu(np.ones(table["cka"].shape), 1) > 0
+    if table["cka"].where(above).notnull().any():
+        yield say(
+            "the layers most alike",
+            "of its layers {a} and {b} are most alike (CKA {cka:2}; images shuffled: up to {null:2}).",
+            **_most_alike(table, above),
+        )
+
+
+def _most_alike(table: xr.Dataset, among: np.ndarray | bool = True) -> dict[str, Any]:
+    """The pair of layers with the highest CKA ``among`` them, and its null."""
+    cka = np.where(among, table["cka"], np.nan)
+    row, column = np.unravel_index(np.nanargmax(cka), cka.shape)
+    best = table[{"layer": row, "layer_b": column}]
+    numbers = {"cka": float(best["cka"]), "null": float(best["cka_null_high"])}
+    return numbers | {"a": str(best["layer"].values), "b": str(best["layer_b"].values)}
+
+
+of(matrix).picture(
+    "similarity_matrix",
+    "Debiased CKA, Procrustes distance (0: the same shape) and SVCCA.",
+    part="layers",
+    takes=lambda at: {
+        "table": table if (table := at["similarity.matrix"]) is not None and table.sizes["layer"] > 1 else None
+    },
+)
+
+
+@of(matrix).describe("pair")
+def _nearest(at: Any) -> Iterator[Claim]:
+    end, start = at["similarity.matrix/pair"], at["similarity.matrix/untrained pair"]
+    if np.isfinite(end["cka"]).any():
+        yield say(
+            "the layers most alike",
+            f"{{a}} of the {at.first.name} and {{b}} of the {at.second.name} are most alike (CKA {{cka:2}}; images shuffled: up to "
+            "{null:2}); before training no two layers have more than {start:2}.",
+            **_most_alike(end),
+            start=float(start["cka"].max()),
+        )
+
+
+def _sides(at: Any, variant: str) -> dict[str, Any]:
+    return {"table": at[f"similarity.matrix/{variant}"], "rows": at.first.name, "columns": at.second.name}
+
+
+of(matrix).picture("similarity_matrix", "Trained.", scope="pair", takes=lambda at: _sides(at, "pair"))
+of(matrix).picture(
+    "similarity_matrix", "Untrained.", scope="pair", more=True, takes=lambda at: _sides(at, "untrained pair")
+)
 
 
 # Phantoms.

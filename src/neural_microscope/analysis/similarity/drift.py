@@ -211,6 +211,21 @@ def _leading(x: np.ndarray, components: int) -> np.ndarray:
     return vectors[:, size > size[-1] * width * np.finfo(float).eps]
 
 
+# On a page.
+
+
+@of(drift).on("layer")
+def _drift(at: Any) -> xr.Dataset:
+    return drift(at.acts, components=min(5, at.acts.sizes[at.axis]))
+
+
+of(drift).picture(
+    "drift",
+    "The layer against itself at the last snapshot, on the same images, split into what a rotation of its space undoes and what it does "
+    "not. CKA stands beside the Procrustes distance, never alone.",
+)
+
+
 # Phantoms.
 
 

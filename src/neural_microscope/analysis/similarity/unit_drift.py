@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
 from ... import named
 from ...axes import unit_axis
+from ...claim import Claim, say
 from ...measure import measure, of
-from ...statistics import beside
+from ...statistics import beside, shown
 from . import pairs
 from .drift import origins
 from .planted import side, unlike, whitened
@@ -68,6 +71,31 @@ def _columns(x: np.ndarray) -> np.ndarray:
     """Each unit's activations at norm 1; zeros stay."""
     size = np.linalg.norm(x, axis=0)
     return x / np.where(size > 0, size, 1)
+
+
+# On a page.
+
+
+@of(unit_drift).on("layer")
+def _unit_drift(at: Any) -> xr.Dataset:
+    return unit_drift(at.acts)
+
+
+@of(unit_drift).describe("layer")
+def _selves(at: Any) -> Iterator[Claim]:
+    table = at["similarity.unit_drift"]
+    alike = shown(table["correlation_q"].transpose("snapshot", ...).values).mean(1)
+    most = np.flatnonzero(alike > 0.5)
+    yield say(
+        "units that resemble their final selves",
+        f"{{start:0%}} of the {at.axis}s resemble their final selves more than any other {at.axis} does at initialization"
+        + ("; more than half do from {since:step} on." if len(most) else "; at no snapshot more than half."),
+        start=float(alike[0]),
+        since=int(table["step"][most[0]]) if len(most) else math.nan,
+    )
+
+
+of(unit_drift).picture("unit_drift", "Correlation over the images; hatched: dead.", more=True)
 
 
 @of(unit_drift).calibrated_on(
