@@ -120,13 +120,13 @@ class Measure:
     area: str
     title: str
     """In the field's words."""
-    null: str
+    null: str = "none, a description"
     """What it gives where there is nothing to find, or that it is a description. ``{draws}`` in these words, those of the interval and
     the source stands for the argument of this name.
     """
-    replicates: str
+    replicates: str = "–"
     """The unit of replication."""
-    interval: str
+    interval: str = "–"
     source: str = ""
     family: str = "–"
     """Tests that are corrected together."""

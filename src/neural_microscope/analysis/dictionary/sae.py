@@ -58,14 +58,7 @@ class TopKSAE(nn.Module):
         return self.decode(self.encode(x))
 
 
-@measure(
-    "dictionary",
-    title="A sparse dictionary",
-    null="a tool, not a measure",
-    replicates="–",
-    interval="–",
-    source="Gao et al. 2024",
-)
+@measure("dictionary", title="A sparse dictionary", null="a tool, not a measure", source="Gao et al. 2024")
 def train_sae(
     acts: xr.DataArray,
     n_latents: int,
@@ -102,13 +95,7 @@ def train_sae(
     return sae.requires_grad_(False)
 
 
-@measure(
-    "dictionary",
-    title="A random dictionary",
-    null="a tool, not a measure",
-    replicates="–",
-    interval="–",
-)
+@measure("dictionary", title="A random dictionary", null="a tool, not a measure")
 def random_sae(acts: xr.DataArray, n_latents: int, k: int, *, seed: int = 0) -> TopKSAE:
     """An untrained TopKSAE: random decoder directions of unit length, the encoder their transpose, ``b_dec`` the mean
     of the activations. The control for what a dictionary's size and sparsity give by themselves.
@@ -124,13 +111,7 @@ def random_sae(acts: xr.DataArray, n_latents: int, k: int, *, seed: int = 0) -> 
     return sae
 
 
-@measure(
-    "dictionary",
-    title="Latent activations",
-    null="a tool, not a measure",
-    replicates="–",
-    interval="–",
-)
+@measure("dictionary", title="Latent activations", null="a tool, not a measure")
 def encode(sae: TopKSAE, acts: xr.DataArray) -> xr.DataArray:
     """Latents of activations: [example, latent] with the labels kept; of whole maps [example, latent, row, col].
 
@@ -151,13 +132,7 @@ def encode(sae: TopKSAE, acts: xr.DataArray) -> xr.DataArray:
     )
 
 
-@measure(
-    "dictionary",
-    title="Pictures of latents",
-    null="a tool, not a measure",
-    replicates="–",
-    interval="–",
-)
+@measure("dictionary", title="Pictures of latents", null="a tool, not a measure")
 def decoder_pictures(sae: TopKSAE, weights: np.ndarray) -> np.ndarray:
     """What each latent of a first layer looks for, [latent, row, col]: its decoder direction carried back to the pixels
     through that layer's ``weights`` [unit, row, col].

@@ -23,14 +23,7 @@ EPSILON = 1e-3
 QUANTILES = (0.1, 0.5, 0.9)
 
 
-@measure(
-    "selectivity",
-    title="Mean activation per class",
-    null="none, a description",
-    replicates="–",
-    interval="–",
-    place=210,
-)
+@measure("selectivity", title="Mean activation per class", place=210)
 def class_means(acts: xr.DataArray) -> xr.DataArray:
     """Mean activation of each unit over the examples of each class: [snapshot, class, unit]; NaN for a class without
     examples. Of a gradient at a hook point it gives the mean gradient.
@@ -83,14 +76,7 @@ of(class_means).picture(
 )
 
 
-@measure(
-    "selectivity",
-    title="Selectivity for each class",
-    null="none, a description",
-    replicates="–",
-    interval="–",
-    source="Morcos et al. 2018, signed",
-)
+@measure("selectivity", title="Selectivity for each class", source="Morcos et al. 2018, signed")
 def selectivity_by_class(acts: xr.DataArray) -> xr.DataArray:
     """How much more each unit answers to each class than to the others: [snapshot, class, unit], -1..1.
 
@@ -135,13 +121,7 @@ def _signed(seed: int, planted: bool) -> xr.DataArray:
     return layer(np.full((40, 3), float(np.random.default_rng(seed).integers(0, 9))))
 
 
-@measure(
-    "selectivity",
-    title="Units with the highest values",
-    null="none, a description",
-    replicates="–",
-    interval="–",
-)
+@measure("selectivity", title="Units with the highest values")
 def top_units(values: xr.DataArray, *, n: int = 3) -> xr.DataArray:
     """The units with the highest values for each class, highest first: unit numbers [class, rank].
 

@@ -21,14 +21,7 @@ STRIPS, TOPS = 4, 24
 """Units whose images are drawn across their range, and whose top-activating images are: those whose ablation raises the loss most."""
 
 
-@measure(
-    "selectivity",
-    title="Top-activating images",
-    null="none, a description",
-    replicates="–",
-    interval="–",
-    place=220,
-)
+@measure("selectivity", title="Top-activating images", place=220)
 def top_examples(acts: xr.DataArray, *, n: int = 8) -> xr.DataArray:
     """The examples that excite each unit most, strongest first: example numbers [unit, rank]; of several snapshots
     the last.
@@ -104,15 +97,7 @@ of(top_examples).picture(
 )
 
 
-@measure(
-    "selectivity",
-    title="Images at activation quantiles",
-    null="none, a description",
-    replicates="–",
-    interval="–",
-    source="Bolukbasi et al. 2021",
-    place=230,
-)
+@measure("selectivity", title="Images at activation quantiles", source="Bolukbasi et al. 2021", place=230)
 def quantile_examples(
     acts: xr.DataArray, *, quantiles: Sequence[float] = (1.0, 0.75, 0.5, 0.25, 0.0), per: int = 6
 ) -> xr.Dataset:
