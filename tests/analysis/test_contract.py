@@ -384,7 +384,9 @@ def test_values_stand_beside_both_ends_of_their_null_and_interval(name: str, kin
             assert not ((low <= 0) | (low > 1)).any(), key
             assert key[:-2] in variables or key.removesuffix("_floor_p") in variables, key
             assert "seed" in result.attrs or key == "correlation_p" or name in CLOSED_FORM
-            assert result.attrs["null"] != "none, a description", "that is what a measure has that says nothing of its null"
+            assert result.attrs["null"] != "none, a description", (
+                "that is what a measure has that says nothing of its null"
+            )
 
 
 @pytest.mark.parametrize(("name", "kind"), [*on(("mlp",)), *on(("after",), BY_MODEL)])

@@ -424,3 +424,5 @@ def test_the_rules_hash_changes_with_the_measures_that_they_rest_on(monkeypatch:
     assert mark("look.untrained", "NETWORKS = 20", "NETWORKS = 19") != usual
     assert mark("phantoms.pages", "IMAGES = 400", "IMAGES = 500") != usual
     assert mark("selectivity.images", "return", "return  ") == usual
+    asked = "class_selectivity(at.trained)"
+    assert mark("selectivity.units", asked, asked.replace("trained", "acts.isel(snapshot=0)")) != usual

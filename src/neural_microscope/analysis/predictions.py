@@ -39,9 +39,7 @@ def confusion(logits: xr.DataArray) -> xr.Dataset:
     return xr.Dataset({"images": images}, attrs={"n_right": int(np.trace(count))})
 
 
-@of(confusion).on("network")
-def _confusion(at: Any) -> xr.Dataset:
-    return confusion(at.logits)
+of(confusion).on("network")(lambda at: confusion(at.logits))
 
 
 @of(confusion).describe("network")
@@ -92,9 +90,7 @@ def confusion_over_time(logits: xr.DataArray) -> xr.Dataset:
     )
 
 
-@of(confusion_over_time).on("network")
-def _confusions(at: Any) -> xr.Dataset:
-    return confusion_over_time(at.logits)
+of(confusion_over_time).on("network")(lambda at: confusion_over_time(at.logits))
 
 
 @of(confusion_over_time).calibrated_on(
@@ -274,9 +270,7 @@ def _step_of(steps: np.ndarray, snapshot: np.ndarray) -> np.ndarray:
     return np.where(snapshot < len(steps), steps[np.minimum(snapshot, len(steps) - 1)], np.nan)
 
 
-@of(learning_order).on("network")
-def _order(at: Any) -> xr.Dataset:
-    return learning_order(at.logits)
+of(learning_order).on("network")(lambda at: learning_order(at.logits))
 
 
 @of(learning_order).describe("network")
@@ -444,11 +438,7 @@ def _counts(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.bincount(labels * classes + values.argmax(1), minlength=classes**2).reshape(classes, classes)
 
 
-@of(calibration_error).on("network")
-def _reliability(at: Any) -> xr.Dataset:
-    return calibration_error(at.logits)
-
-
+of(calibration_error).on("network")(lambda at: calibration_error(at.logits))
 of(calibration_error).picture(
     "reliability", "Images in groups of equal count, the least confident first; beside it the error at each snapshot."
 )

@@ -100,7 +100,8 @@ def _parts(module: str) -> dict[str, Part]:
             if isinstance(n, ast.Constant) and isinstance(n.value, str)
         ]
         for name in _defines(node):
-            found[name] = Part(text + (found[name].text if name in found else ""), uses, strings)
+            before = found.get(name, Part("", [], []))
+            found[name] = Part(text + before.text, uses + before.uses, strings + before.named)
     # What a package hands on is where it comes from.
     return {name: Part("", [target], []) for name, target in imported.items()} | found
 
@@ -108,6 +109,9 @@ def _parts(module: str) -> dict[str, Part]:
 def _defines(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return [node.name]
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        # how the default analysis asks for a measure: of(…).on(…)(lambda at: …)
+        return ["<lambda>" for argument in node.value.args if isinstance(argument, ast.Lambda)]
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
     return [n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)]
 

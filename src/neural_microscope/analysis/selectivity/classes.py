@@ -44,14 +44,8 @@ def class_means(acts: xr.DataArray) -> xr.DataArray:
     )
 
 
-@of(class_means).on("layer")
-def _trained(at: Any) -> xr.DataArray:
-    return class_means(at.trained)
-
-
-@of(class_means).on("layer", "untrained")
-def _untrained(at: Any) -> xr.DataArray:
-    return class_means(at.acts.isel(snapshot=0))
+of(class_means).on("layer")(lambda at: class_means(at.trained))
+of(class_means).on("layer", "untrained")(lambda at: class_means(at.acts.isel(snapshot=0)))
 
 
 @of(class_means).describe("layer", part="units")

@@ -35,9 +35,7 @@ def top_examples(acts: xr.DataArray, *, n: int = 8) -> xr.DataArray:
     return xr.DataArray(order, dims=(unit_axis(acts.dims), "rank"), name=acts.name)
 
 
-@of(top_examples).on("layer")
-def _top(at: Any) -> xr.DataArray:
-    return top_examples(at.trained, n=TOP)
+of(top_examples).on("layer")(lambda at: top_examples(at.trained, n=TOP))
 
 
 @of(top_examples).describe("layer", part="units")
@@ -135,9 +133,7 @@ def quantile_examples(
     )
 
 
-@of(quantile_examples).on("layer")
-def _quantiles(at: Any) -> xr.Dataset:
-    return quantile_examples(at.trained)
+of(quantile_examples).on("layer")(lambda at: quantile_examples(at.trained))
 
 
 @of(quantile_examples).describe("layer", part="units")

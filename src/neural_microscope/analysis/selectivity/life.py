@@ -106,9 +106,7 @@ def _changes(preferred: np.ndarray, beyond: np.ndarray, means: np.ndarray) -> np
     return found
 
 
-@of(over_time).on("layer")
-def _life(at: Any) -> xr.Dataset:
-    return over_time(at.acts)
+of(over_time).on("layer")(lambda at: over_time(at.acts))
 
 
 @of(over_time).describe("layer", part="units")

@@ -141,16 +141,8 @@ def _monosemanticity(means: np.ndarray) -> np.ndarray:
     return 1 - entropy / np.log(np.where(present > 1, present, np.nan))
 
 
-@of(class_selectivity).on("layer")
-def _trained(at: Any) -> xr.Dataset:
-    return class_selectivity(at.trained)
-
-
-@of(class_selectivity).on("layer", "untrained")
-def _untrained(at: Any) -> xr.Dataset:
-    return class_selectivity(at.acts.isel(snapshot=0))
-
-
+of(class_selectivity).on("layer")(lambda at: class_selectivity(at.trained))
+of(class_selectivity).on("layer", "untrained")(lambda at: class_selectivity(at.acts.isel(snapshot=0)))
 of(class_selectivity).picture(
     "selectivity",
     "Each unit as the class it prefers, which is chosen on one half of the images and judged on the other; lines: intervals over images. "
@@ -310,9 +302,7 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a * b).sum(1) / np.where(size, size, np.nan)
 
 
-@of(agreement).on("layer")
-def _agreement(at: Any) -> xr.Dataset:
-    return agreement(at["selectivity.class_selectivity"])
+of(agreement).on("layer")(lambda at: agreement(at["selectivity.class_selectivity"]))
 
 
 @of(agreement).describe("layer", part="units")
