@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from ...measure import measure, of
 from ...models import CNN
 from ...statistics import INTERVAL, Law, beside, bootstrap_mean
 from .directions import Directions, Within, losses, losses_of, right
-from .downstream import BATCH, Downstream, batches, numbers, unit_values
+from .downstream import Downstream, batches, numbers, unit_values
 from .planted import FEW, LAST, LAYER, UNITS, coded, dies, images, one_reader, random, silent
 
 Method = Literal["zero", "mean", "resample"]
@@ -52,7 +52,6 @@ def ablate_all(
     resamples: int = 10,
     draws: int | None = None,
     within: Within = "space",
-    progress: Callable[[int, int], None] | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
     """Ablates each unit (or channel) of a hook point in turn and lets the network answer all images, [unit].
@@ -74,40 +73,35 @@ def ablate_all(
     n / (k (1 + draws)). ``loss_increase_sd``: over the draws of ``resample``. A dead unit gives exactly 0, and p 1.
 
     Exact: between hook point and next map only pooling may lie, and the change passes that map as one column or kernel;
-    otherwise the pass runs again from the hook point, and for other modules from the images. ``progress(done, total)`` counts
-    units, over batches of images. Errors: UnknownName with the nearest name; HookError for what holds neither units nor
-    channels; DataError for values that are not finite.
+    otherwise the pass runs again from the hook point, and for other modules from the images. Errors: UnknownName with the nearest name;
+    HookError for what holds neither units nor channels; DataError for values that are not finite.
     """
     if method not in METHODS:
         raise unknown("ablation method", method, METHODS)
     if resamples < 2 and method == "resample":
         raise DataError(f"resamples is {resamples}; a mean and its spread need at least 2")
-    total = -(-len(images) // BATCH)
     directions = Directions(len(images), seed, draws, within)
     parts, null, spread = [], [], []
     with torch.no_grad(), evaluation(hooked(model)):
         source = None if method == "zero" else unit_values(model, reference or images, hook_point)
-        for number, (some, down, labels) in enumerate(batches(model, images, hook_point)):
+        for some, down, labels in batches(model, images, hook_point):
             values = partial(_values, method, down, source, some, len(images), resamples, seed)
-            count = None if progress is None else _counter(progress, number, total, down.units)
-            loss, right, norms = (np.stack(x) for x in zip(*_cut(down, labels, values(), count), strict=True))
+            loss, right, norms = (np.stack(x) for x in zip(*_cut(down, labels, values()), strict=True))
             parts.append((loss.mean(0), right.mean(0), numbers(down.logits.argmax(1) == labels)))
             spread.append(loss.sum(2))
             norm = np.sqrt((norms**2).mean(0))
             null.append(directions.sums(down, values(), loss.mean(0), norm, losses_of(labels)))
     loss, right, before = (np.concatenate(x, axis=-1) for x in zip(*parts, strict=True))
     table = _table(loss, right, np.sum(null, axis=0) / len(images), images, down.axis, seed)
+    others = "the same images" if reference is None else f"{len(reference)} other images"
     if method == "resample":
         sd = (sum(spread) / len(images)).std(0, ddof=1)
         table["loss_increase_sd"] = (down.axis, sd, {"units": "nat"})
     return table.assign_attrs(
-        accuracy=float(before.mean()), intervention=_words(method, reference), null=directions.words(down)
+        accuracy=float(before.mean()),
+        intervention=method if method == "zero" else f"{method} of {others}",
+        null=directions.words(down),
     )
-
-
-def _words(method: str, reference: ImageSet | None) -> str:
-    of = "the same images" if reference is None else f"{len(reference)} other images"
-    return method if method == "zero" else f"{method} of {of}"
 
 
 def _values(
@@ -124,22 +118,14 @@ def _values(
             yield source[torch.from_numpy(pick).to(source.device)]
 
 
-def _counter(progress: Callable[[int, int], None], batch: int, total: int, units: int) -> Callable[[int], None]:
-    return lambda done: progress(batch * units + done, total * units)
-
-
 def _cut(
-    down: Downstream, labels: Tensor, values: Iterator[Tensor], count: Callable[[int], None] | None
+    down: Downstream, labels: Tensor, values: Iterator[Tensor]
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """(loss change, right change, norm of the change), each [unit, example], for each set of values."""
     loss, reads = losses(labels), right(labels)
     base, before = loss(down.logits[None]), reads(down.logits[None]).int()
     for instead in values:
-        found = []
-        for units, logits, norms in down.each_unit(instead):
-            found.append((loss(logits) - base, reads(logits).int() - before, norms))
-            if count:
-                count(units.stop)
+        found = [(loss(at) - base, reads(at).int() - before, norms) for _, at, norms in down.each_unit(instead)]
         yield tuple(numbers(torch.cat(one)) for one in zip(*found, strict=True))  # type: ignore[misc]
 
 

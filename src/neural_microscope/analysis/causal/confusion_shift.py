@@ -56,18 +56,21 @@ def confusion_shift(
         with lens.hooks(fwd_hooks):
             after = _read(lens, pixels, labels, classes)
         others = _others(model, images, hook_point, size, draws, seed)
-    base = _confusion(images.labels, before, classes)
-    shift, moved = _confusion(images.labels, after, classes) - base, np.mean(after != before)
-    null = (
-        np.array([_confusion(images.labels, other, classes) for other in others]).reshape(-1, classes, classes) - base
-    )
+
+    def confusion(predicted: np.ndarray) -> np.ndarray:
+        return np.bincount(images.labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+    base = confusion(before)
+    null = np.array([confusion(other) for other in others]).reshape(-1, classes, classes) - base
     away = np.array([np.mean(other != before) for other in others])
-    return _table(shift, moved, null, away).assign_attrs(
-        hook_point=hook_point or "",
-        null=f"{len(others)} times {size} random units of {hook_point} cut out"
-        if len(others)
-        else "none: give hook_point=",
+    shift = beside(
+        "shift", confusion(after) - base, null, ("class", "predicted"), side="both", units="images", family=False
     )
+    moved = beside("moved", np.mean(after != before), away, units="share of images", family=False)
+    words = (
+        f"{len(others)} times {size} random units of {hook_point} cut out" if len(others) else "none: give hook_point="
+    )
+    return xr.Dataset(shift | moved, attrs={"hook_point": hook_point or "", "null": words})
 
 
 def _read(lens: HookedModel, pixels: Tensor, labels: Tensor, classes: int) -> np.ndarray:
@@ -85,26 +88,10 @@ def _others(model: nn.Module, images: ImageSet, layer: str | None, size: int, dr
         return np.zeros((0, len(images)), int)
     found = []
     for _, down, _ in batches(model, images, layer):
-        sets = random_sets(down.units, size, draws, seed)
-        found.append([numbers(_cut(down, chosen).argmax(1)) for chosen in sets])
-    return np.concatenate([np.array(part).reshape(len(part), -1) for part in found], axis=1).astype(int)
-
-
-def _cut(down: Any, chosen: list[int]) -> Tensor:
-    return down.replaced(chosen, torch.zeros_like(down.acts[:, chosen]))
-
-
-def _confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
-
-
-def _table(shift: np.ndarray, moved: float, null: np.ndarray, away: np.ndarray) -> xr.Dataset:
-    return xr.Dataset(
-        {
-            **beside("shift", shift, null, ("class", "predicted"), side="both", units="images", family=False),
-            **beside("moved", moved, away, units="share of images", family=False),
-        }
-    )
+        zeros, sets = torch.zeros_like(down.acts), random_sets(down.units, size, draws, seed)
+        answers = [numbers(down.replaced(chosen, zeros[:, chosen]).argmax(1)) for chosen in sets]
+        found.append(np.array(answers).reshape(len(sets), -1))
+    return np.concatenate(found, axis=1).astype(int)
 
 
 @of(confusion_shift).calibrated_on(

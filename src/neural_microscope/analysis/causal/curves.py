@@ -71,11 +71,11 @@ def cumulative_ablation(
         named = {name: _order(name, order, sum(sizes)) for name, order in (orders or {}).items()}
         rng = np.random.default_rng(seed)
         every = [*named.values(), *(rng.permutation(sum(sizes)) for _ in range(draws))]
-        pixels, labels = tensors(model, images)
-        counts = [round(share * sum(sizes)) for share in at]
-        inner = [_kept(sum(sizes), order[:count]) for order in every for count in counts[1:-1]]
-        both = [_kept(sum(sizes), range(count)) for count in (0, sum(sizes))]
-        found = _accuracies(lens, pixels, labels, dict(zip(names, sizes, strict=True)), torch.stack([*both, *inner]))
+        places = np.argsort(every, axis=1)[:, None]  # at which place of an order a unit goes, [order, 1, unit]
+        inner = places >= np.array([round(share * sum(sizes)) for share in at[1:-1]])[:, None]
+        all_and_none = np.repeat([[True], [False]], sum(sizes), axis=1)
+        kept = np.concatenate([all_and_none, inner.reshape(-1, sum(sizes))])
+        found = _accuracies(lens, *tensors(model, images), dict(zip(names, sizes, strict=True)), torch.from_numpy(kept))
     middle = found[2:].reshape(len(every), len(at) - 2)
     curves = np.column_stack([np.full(len(every), found[0]), middle, np.full(len(every), found[1])])
     return _table(curves, at, list(named)).assign_attrs(hook_point=", ".join(names), units=sum(sizes))
@@ -86,13 +86,6 @@ def _order(name: str, order: Any, units: int) -> np.ndarray:
     if order.shape != (units,) or not np.array_equal(np.sort(order), np.arange(units)):
         raise DataError(f"the order {name!r} has shape {order.shape}; it names each of the units 0 to {units - 1} once")
     return order.astype(int)
-
-
-def _kept(units: int, cut: Any) -> Tensor:
-    """Which units stay, as booleans."""
-    kept = torch.ones(units, dtype=torch.bool)
-    kept[torch.as_tensor(np.array(cut, int))] = False
-    return kept
 
 
 def _accuracies(lens: HookedModel, pixels: Tensor, labels: Tensor, sizes: dict[str, int], kept: Tensor) -> np.ndarray:
@@ -127,24 +120,23 @@ def _keep(masks: Tensor) -> Any:
 def _table(curves: np.ndarray, at: np.ndarray, names: list[str]) -> xr.Dataset:
     auc = np.trapezoid(curves, at, axis=1)
     given, drawn = slice(len(names)), slice(len(names), None)
-    low, high = null_band(curves[drawn])
-    judged = beside("auc", auc[given], auc[drawn, None], "order", side="both")
-    band = {
-        f"auc_null_{end}": ((), x, {"units": "1"})
-        for end, x in zip(("low", "high"), null_band(auc[drawn]), strict=True)
-    }
-    share = {"units": "share of images"}
-    return xr.Dataset(
+    share, one = {"units": "share of images"}, {"units": "1"}
+    table = xr.Dataset(
         {
-            **judged,
-            **band,
+            **beside("auc", auc[given], auc[drawn, None], "order", side="both"),
             "accuracy": (("order", "bin"), curves[given], share),
             "random_accuracy": (("draw", "bin"), curves[drawn], share),
-            "random_auc": ("draw", auc[drawn], {"units": "1"}),
-            "accuracy_null_low": ("bin", low, share),
-            "accuracy_null_high": ("bin", high, share),
+            "random_auc": ("draw", auc[drawn], one),
         },
         coords={"order": names, "share": ("bin", at)},
+    )
+    bands = zip(("low", "high"), null_band(curves[drawn]), null_band(auc[drawn]), strict=True)
+    return table.assign(
+        {
+            name: band
+            for end, curve, area in bands
+            for name, band in ((f"accuracy_null_{end}", ("bin", curve, share)), (f"auc_null_{end}", ((), area, one)))
+        }
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -67,18 +68,15 @@ def ablate_directions(
     ``draws``: 1000 of units, 149 of channels (499 where they enter a dense layer, 39 within the orthant). Of maps and within the orthant,
     where every draw is a forward pass of its own, they are tried on 200 of the images, drawn at random, and stand as far from the
     unit's own effect as there. Of units the effect is found at 3 strengths up to each image's longest and interpolated by a cubic
-    spline. ``directions``: given instead [draw, unit]; [draw, channel, row, col] moves all along such a whole map. Both are scaled to
-    unit length. Errors: DataError for directions of another shape or length 0, and for ``within="orthant"`` where activations are
-    negative; otherwise as `ablate_all`.
+    spline. ``directions``: given instead [draw, unit], and scaled to unit length. Errors: DataError for directions of another shape or
+    length 0, and for ``within="orthant"`` where activations are negative; otherwise as `ablate_all`.
     """
     null = Directions(len(images), seed, draws, within, directions)
     total, norms = [], []
     with torch.no_grad(), evaluation(hooked(model)):
         for _, down, labels in batches(model, images, hook_point):
-            zeros, score = torch.zeros_like(down.acts), losses(labels)
-            base = score(down.logits[None])
-            found = [(score(logits) - base, n) for _, logits, n in down.each_unit(zeros)]
-            change, norm = (numbers(torch.cat(x)) for x in zip(*found, strict=True))
+            zeros = torch.zeros_like(down.acts)
+            change, norm = down.effects(zeros, losses(labels))
             norms.append(norm)
             total.append(null.sums(down, [zeros], change, norm, losses_of(labels)))
     return xr.Dataset(
@@ -121,37 +119,34 @@ class Directions:
         [k, example, class] -> [k, example]).
         """
         directions, n = self.of(down), len(down.base)
-        everything = torch.arange(n, device=down.base.device)
-        whole = directions.ndim == down.acts.ndim  # one number for each entry: all units share each draw
-        if whole and self.within == "space":
-            return matched(down, norms, directions, score(everything))
+        index, maps = np.arange(n), down.acts.ndim == 4
+        if not maps and self.within == "space":  # all units share each draw
+            return matched(down, norms, directions, score(torch.from_numpy(index).to(down.base.device)), down.along)
         size = max(1, round(n * min(1, IMAGES / self.images)))
-        index = everything if size == n else _choice(n, size, self.seed).to(everything)
-        part = down if size == n else down.some(index)
-        entering = None if self.within == "space" else inside_only(part.entering(part.acts))
-        if entering is not None and whole:
-            picked = norms[:, index.cpu().numpy()]
-            found = matched(part, picked, directions, score(index), lambda *of: _along_inside(part, entering, *of))
+        if size < n:
+            index = np.sort(np.random.default_rng(self.seed).choice(n, size, replace=False))
+        some = torch.from_numpy(index).to(down.base.device)
+        part = down if size == n else down.some(some)
+        if maps:
+            moves = [part.move(slice(None), one[some]) for one in values]
+            found = _mixed(part, moves, directions, score(some), self.within == "orthant")
         else:
-            moves = [part.move(slice(None), one[index]) for one in values]
-            found = _mixed(part, moves, directions, score(index), entering)
-        own = change[:, index.cpu().numpy()].sum(1)
+            found = matched(part, norms[:, index], directions, score(some), partial(_along_inside, part))
+        own = change[:, index].sum(1)
         return (found - own) * (n / size) + change.sum(1)
 
     def of(self, down: Downstream) -> Tensor:
-        """The directions, of unit length: [draw, unit], or [draw, channel, row, col] where such were given."""
-        shape = down.entering(down.acts[:1]).shape[1:]
+        """The directions, of unit length: [draw, unit]."""
         if self.given is None:
             drawn = random_directions(self.count(down), down.units, self.seed)
         else:
             drawn = np.asarray(self.given, float)
-            if drawn.shape[1:] not in (tuple(shape), tuple(shape[:1])):
-                kinds = " or ".join(f"[draw, {', '.join(map(str, one))}]" for one in dict.fromkeys((shape[:1], shape)))
-                raise DataError(f"directions of shape {drawn.shape} came; here they are {kinds}")
-            length = np.linalg.norm(drawn.reshape(len(drawn), -1), axis=1)
+            if drawn.shape[1:] != (down.units,):
+                raise DataError(f"directions of shape {drawn.shape} came; here they are [draw, {down.units}]")
+            length = np.linalg.norm(drawn, axis=1, keepdims=True)
             if not (length > 0).all():
                 raise DataError("a direction has length 0, or is not finite; it leads nowhere")
-            drawn = drawn / length.reshape(-1, *(1,) * (drawn.ndim - 1))
+            drawn = drawn / length
         return torch.from_numpy(drawn).to(down.base)
 
     def count(self, down: Downstream) -> int:
@@ -165,7 +160,7 @@ class Directions:
 
     def words(self, down: Downstream) -> str:
         """What the null is, with the number of draws and of images."""
-        maps = down.acts.ndim == 4 and (self.given is None or self.given.ndim == 2)
+        maps = down.acts.ndim == 4
         what = "mixes of the channels, each with the unit's own map" if maps else "directions"
         where = "stopping at 0" if self.within == "orthant" else "also below 0, where a ReLU never leads"
         some = f", on {IMAGES} of the images" if (maps or self.within == "orthant") and self.images > IMAGES else ""
@@ -175,34 +170,19 @@ class Directions:
         )
 
 
-def _choice(n: int, size: int, seed: int) -> Tensor:
-    return torch.from_numpy(np.sort(np.random.default_rng(seed).choice(n, size, replace=False)))
-
-
 def _mixed(
-    down: Downstream,
-    moves: list[Tensor],
-    mixes: Tensor,
-    score: Callable[[Tensor], Tensor],
-    entering: Tensor | None,
+    down: Downstream, moves: list[Tensor], mixes: Tensor, score: Callable[[Tensor], Tensor], inside: bool
 ) -> np.ndarray:
     """The change of ``score`` summed over the examples, [draw, unit], when each unit's move enters through each mix [draw, unit] of the
-    units; within the orthant where ``entering`` is given.
+    units; within the orthant if ``inside``.
     """
     base, found = score(down.logits[None]), np.zeros((len(mixes), down.units))
+    enter = partial(_entered_inside, down, inside_only(down.entering(down.acts))) if inside else down.entered
     for turn, move in enumerate(moves):
-        mine = slice(turn, None, len(moves))
-        for unit in range(down.units):
-            one = move[:, unit : unit + 1]
-            if not one.any():
-                continue
-            parts = (
-                down.entered(one, mixes[mine])
-                if entering is None
-                else _entered_inside(down, entering, one, mixes[mine])
-            )
-            for some, logits in parts:
-                found[range(*mine.indices(len(mixes)))[some], unit] = numbers(score(logits) - base).sum(1)
+        mine = found[turn :: len(moves)]
+        for unit in np.flatnonzero(numbers(lengths(move)).any(1)):
+            for some, logits in enter(move[:, unit : unit + 1], mixes[turn :: len(moves)]):
+                mine[some, unit] = numbers(score(logits) - base).sum(1)
     return found
 
 
@@ -211,11 +191,11 @@ def matched(
     norms: np.ndarray,
     directions: Tensor,
     score: Callable[[Tensor], Tensor],
-    along: Callable[[Tensor, Tensor], Iterator[tuple[slice, Tensor]]] | None = None,
+    along: Callable[[Tensor, Tensor], Iterator[tuple[slice, Tensor]]],
 ) -> np.ndarray:
     """The change of ``score`` summed over the examples, [draw, unit], when each example moves along a direction by the
     ``norms`` [unit, example] of that unit. ``score``: logits [strength, example, class] -> [strength, example]. ``along``: as
-    `Downstream.along`, and that one unless given.
+    `Downstream.along`.
     """
     top = norms.max(0)
     steps = (np.arange(1, STRENGTHS + 1) / STRENGTHS) ** 1.5  # denser near 0, where most units are
@@ -223,7 +203,7 @@ def matched(
     base = score(down.logits[None])
     at = torch.from_numpy(np.outer(steps, top)).to(down.base)
     found = []
-    for _, logits in (along or down.along)(directions, at):
+    for _, logits in along(directions, at):
         moved = score(logits.flatten(0, 1)) - base
         found.append(numbers(moved).reshape(len(logits), -1))
     return np.concatenate(found) @ weights.T
@@ -266,13 +246,11 @@ def kept_inside(entering: Tensor, way: Tensor, length: Tensor) -> Tensor:
     return (entering + far[..., None] * way).clamp(min=0) - entering
 
 
-def _along_inside(
-    down: Downstream, entering: Tensor, directions: Tensor, strengths: Tensor
-) -> Iterator[tuple[slice, Tensor]]:
+def _along_inside(down: Downstream, directions: Tensor, strengths: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """`Downstream.along` within the orthant."""
+    entering = inside_only(down.entering(down.acts))
     for number, direction in enumerate(directions):
-        moves = kept_inside(entering.flatten(1), direction.flatten(), strengths)
-        added = [down.change(one.reshape(entering.shape), slice(None)) for one in moves]
+        added = [down.change(one, slice(None)) for one in kept_inside(entering, direction, strengths)]
         yield slice(number, number + 1), torch.stack([down.finish(down.base + one) for one in added])[None]
 
 

@@ -117,6 +117,15 @@ class Downstream:
         for units, logits in self.entered(moves, [slice(unit, unit + 1) for unit in range(first, self.units)]):
             yield slice(first + units.start, first + units.stop), logits, norms[units]
 
+    def effects(self, values: Tensor, score: Callable[[Tensor], Tensor]) -> tuple[np.ndarray, np.ndarray]:
+        """Of every unit that holds in turn its ``values``: (change of ``score``, norm of its own change), both [unit, example].
+        ``score``: logits [k, example, class] -> [k, example].
+        """
+        base = score(self.logits[None])
+        found = [(score(logits) - base, norms) for _, logits, norms in self.each_unit(values)]
+        change, norms = (numbers(torch.cat(one)) for one in zip(*found, strict=True))
+        return change, norms
+
     def entered(self, moves: Tensor, ways: Sequence[Any] | Tensor) -> Iterator[tuple[slice, Tensor]]:
         """Moves enter in turn as each of ``ways``: (ways, logits [way, example, class]). Either ``moves`` [example, unit, …] and as many
         units, or the move of one unit [example, 1, …] and mixes [way, unit]. An image that is not moved keeps its logits bit for bit.
@@ -148,28 +157,19 @@ class Downstream:
             yield units, logits.transpose(1, 2), norms[units]
 
     def along(self, directions: Tensor, strengths: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Each direction [draw, …] is added to what enters, each example moved by its ``strengths`` [strength, example]:
+        """Each direction [draw, unit] is added to what enters, each example moved by its ``strengths`` [strength, example]:
         (draws, logits [draw, strength, example, class]).
         """
         added, count = self.change(directions, slice(None)), len(strengths)
-        if self.dense is not None:
-            for draws in slices(len(added), max(1, self.dense.at_once // count)):
+        at_once = AT_ONCE // max(1, self.base.numel()) if self.dense is None else self.dense.at_once
+        for draws in slices(len(added), max(1, at_once // count)):
+            if self.dense is None:
+                at = self.base + strengths[..., None] * added[draws, None, None]
+                yield draws, self.finish(at.flatten(0, 2)).unflatten(0, at.shape[:3])
+            else:
                 columns = added[draws].repeat_interleave(count, dim=0)
                 logits = self.dense.logits(columns, strengths.repeat(len(columns) // count, 1))
                 yield draws, logits.transpose(1, 2).unflatten(0, (-1, count))
-            return
-        steps = strengths.reshape(*strengths.shape, *(1,) * (self.base.ndim - 1))
-        per = AT_ONCE // (max(1, self.base.numel()) * count)
-        if not per:  # large maps, one at a time: they stay in the processor's cache and keep their order in memory
-            for draw in slices(len(added), 1):
-                yield draw, torch.stack([self.finished(self._moved(added[draw], step)) for step in steps], dim=1)
-            return
-        for draws in slices(len(added), per):
-            at = self.base + steps * added[draws, None, None]
-            yield draws, self.finish(at.flatten(0, 2)).unflatten(0, at.shape[:3])
-
-    def _moved(self, added: Tensor, step: Tensor) -> Callable[[slice], Tensor]:
-        return lambda some: self.base[some] + step[some] * added
 
 
 def lengths(moves: Tensor) -> Tensor:
@@ -188,7 +188,7 @@ def downstream(model: nn.Module, pixels: Tensor, layer: str, labels: Tensor | No
     UnknownName offers the nearest name; values that are not finite, and a model that has no class for one of the
     ``labels``, are DataErrors.
     """
-    lens = hooked(model)
+    lens: Any = hooked(model)
     after = _next_map(lens, layer)
     output, cache = lens.run_with_cache(pixels, names_filter=[layer] if after is None else [layer, after[0]])
     acts = cache[layer]
@@ -199,7 +199,7 @@ def downstream(model: nn.Module, pixels: Tensor, layer: str, labels: Tensor | No
     axis = _axis(acts, layer)
     refuse_diverged(acts, layer)
     logits_of(output, labels)
-    if after is not None and isinstance(lens, Network):
+    if after is not None:
         point, weights = after
         here, kind = lens.layers[int(layer.split(".")[1])], layer.split(".")[2]
 
@@ -208,14 +208,13 @@ def downstream(model: nn.Module, pixels: Tensor, layer: str, labels: Tensor | No
 
         base = cache[point]
         change = _through(weights, acts.shape[1])
-        add = _convolved(weights) if isinstance(weights, nn.Conv2d) and _simple(weights) else _plainly(change)
-        dense = dense_rest(lens, point, base, weights) if acts.ndim == 2 else None
+        add, dense = _adding(change, weights), dense_rest(lens, point, base, weights) if acts.ndim == 2 else None
         part = max(1, AT_ONCE // base[:1].numel())
         return Downstream(
             axis, acts, base, lambda x: here(x, kind), change, add, finish, finish(base), part, some, dense
         )
     change, rest = _in_place(acts), _from_the_point(lens, pixels, layer)
-    return Downstream(axis, acts, acts, lambda x: x, change, _plainly(change), rest, rest(acts), len(acts), some)
+    return Downstream(axis, acts, acts, lambda x: x, change, _adding(change), rest, rest(acts), len(acts), some)
 
 
 def refuse_diverged(tensor: Tensor, hook_point: str) -> None:
@@ -244,8 +243,7 @@ def logits_of(output: Any, labels: Tensor | None = None) -> Tensor:
 def batches(model: nn.Module, images: ImageSet, layer: str) -> Iterator[tuple[slice, Downstream, Tensor]]:
     """(which images, the network from ``layer`` on for them, their labels), batch by batch; no gradients."""
     pixels, labels = tensors(model, images)
-    for start in range(0, len(labels), BATCH):
-        some = slice(start, min(start + BATCH, len(labels)))
+    for some in slices(len(labels), BATCH):
         yield some, downstream(model, pixels[some], layer, labels[some]), labels[some]
 
 
@@ -275,31 +273,35 @@ def _axis(acts: Tensor, layer: str) -> str:
     return axis
 
 
-def _next_map(lens: nn.Module, layer: str) -> tuple[str, nn.Module] | None:
+def _next_map(lens: Any, layer: str) -> tuple[str, nn.Module] | None:
     """(hook point after it, map) of the linear map that receives ``layer``, at most pooled; None where something else comes
     first, where hooks are attached that should see the whole, or where the forward pass is not the package's own.
     """
-    if not isinstance(lens, Network) or type(lens).forward is not Network.forward or _watched(lens):
-        return None
-    if layer not in lens.hook_points or not layer.endswith(("hook_post", "hook_norm", "hook_pool")):
+    if (
+        not _own_pass(lens)
+        or layer not in lens.hook_points
+        or not layer.endswith(("hook_post", "hook_norm", "hook_pool"))
+    ):
         return None
     _, number, point = layer.split(".")
-    here: Any = lens.layers[int(number)]
+    here = lens.layers[int(number)]
     following = int(number) + 1
     if point == "hook_post" and here.hook_norm is not None:
         return None
     if following == len(lens.layers):
         return "logits", lens.output
-    after: Any = lens.layers[following]
+    after = lens.layers[following]
     if after.norm is not None and after.norm_first:
         return None
     return f"layers.{following}.hook_pre", after.weights
 
 
-def _watched(lens: Network) -> bool:
-    return any(p.attached for p in lens.hook_points.values()) or any(
-        m._forward_hooks or m._forward_pre_hooks for m in lens.modules()
-    )
+def _own_pass(lens: Any) -> bool:
+    """Whether the forward pass is the package's own and no hook sees it."""
+    if not isinstance(lens, Network) or type(lens).forward is not Network.forward:
+        return False
+    watched = any(m._forward_hooks or m._forward_pre_hooks for m in lens.modules())
+    return not (watched or any(point.attached for point in lens.hook_points.values()))
 
 
 def _outgoing(weights: Tensor, chosen: Any) -> Tensor:
@@ -311,44 +313,34 @@ def _outgoing(weights: Tensor, chosen: Any) -> Tensor:
     return weights[:, chosen]
 
 
-def _through(weights: nn.Module, units: int) -> Callable[[Tensor, Any], Tensor]:
+def _through(weights: Any, units: int) -> Callable[[Tensor, Any], Tensor]:
     """The map without its bias, of the inputs that belong to some units."""
-    if isinstance(weights, nn.Conv2d):
-        conv = weights
-
-        def convolve(moved: Tensor, chosen: Any) -> Tensor:
-            out = nn.functional.conv2d(
-                moved, _outgoing(conv.weight, chosen), None, conv.stride, conv.padding, conv.dilation
-            )
-            return out.contiguous(memory_format=torch.channels_last)  # as the network's own: sums of both are fast
-
-        return convolve
-    assert isinstance(weights, nn.Linear)
-    columns = weights.weight.unflatten(1, (units, -1))
-    return lambda moved, chosen: moved.flatten(1) @ _outgoing(columns, chosen).flatten(-2).mT
+    if isinstance(weights, nn.Linear):
+        columns = weights.weight.unflatten(1, (units, -1))
+        return lambda moved, chosen: moved.flatten(1) @ _outgoing(columns, chosen).flatten(-2).mT
+    where = weights.stride, weights.padding, weights.dilation
+    # as the network's own: sums of both are fast
+    return lambda moved, chosen: nn.functional.conv2d(
+        moved, _outgoing(weights.weight, chosen), None, *where
+    ).contiguous(memory_format=torch.channels_last)
 
 
-def _plainly(change: Callable[[Tensor, Any], Tensor]) -> Callable[[Tensor, Tensor, Any], Tensor]:
-    return lambda base, moved, unit: base + change(moved, unit)
-
-
-def _simple(conv: nn.Conv2d) -> bool:
-    plain = conv.dilation == (1, 1) and conv.groups == 1 and conv.padding_mode == "zeros"
-    return plain and not isinstance(conv.padding, str)
-
-
-def _convolved(conv: nn.Conv2d) -> Callable[[Tensor, Tensor, Any], Tensor]:
-    """One channel through its kernels, added in the same product: channels last, as the network keeps its maps."""
-    height, width = conv.kernel_size
-    assert not isinstance(conv.padding, str)  # `_simple`
-    below, right = conv.padding
+def _adding(change: Callable[[Tensor, Any], Tensor], weights: Any = None) -> Callable[[Tensor, Tensor, Any], Tensor]:
+    """``change`` added to ``base``; of one channel through the kernels of a plain convolution in the same product: channels last, as
+    the network keeps its maps.
+    """
+    if not isinstance(weights, nn.Conv2d) or isinstance(weights.padding, str):
+        return lambda base, moved, unit: base + change(moved, unit)
+    if (weights.dilation, weights.groups, weights.padding_mode) != ((1, 1), 1, "zeros"):
+        return _adding(change)
+    (height, width), stride, (below, right) = weights.kernel_size, weights.stride, weights.padding
 
     def add(base: Tensor, moved: Tensor, unit: Any) -> Tensor:
         padded = nn.functional.pad(moved[:, 0], (right, right, below, below))
-        windows = padded.unfold(1, height, conv.stride[0]).unfold(2, width, conv.stride[1])
+        windows = padded.unfold(1, height, stride[0]).unfold(2, width, stride[1])
         patches = windows.permute(3, 4, 0, 1, 2).reshape(height * width, -1)  # [place in the kernel, place in a map]
         rows = base.movedim(1, -1)
-        sums = torch.addmm(rows.flatten(0, 2), patches.T, _outgoing(conv.weight, unit).flatten(1).T)
+        sums = torch.addmm(rows.flatten(0, 2), patches.T, _outgoing(weights.weight, unit).flatten(1).T)
         return sums.view(rows.shape).movedim(-1, 1)
 
     return add
@@ -366,7 +358,7 @@ def _in_place(acts: Tensor) -> Callable[[Tensor, Any], Tensor]:
 
 
 def _from_the_point(lens: Any, pixels: Tensor, layer: str) -> Callable[[Tensor], Tensor]:
-    if isinstance(lens, Network) and type(lens).forward is Network.forward and not _watched(lens):
+    if _own_pass(lens):
         return lambda tensor: lens.run_from(layer, tensor)
 
     def again(tensor: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from ...models import MLP
 from ...statistics import Law, beside, mean_interval, sign_flips
 from .ablation import ROUNDING
 from .directions import losses
-from .downstream import BATCH, Downstream, batches, numbers
+from .downstream import Downstream, batches, numbers
 from .planted import LAYER, UNITS, coded, dies, images, random, silent, wired
 
 
@@ -35,8 +34,6 @@ def interactions(
     model: nn.Module,
     images: ImageSet,
     hook_point: str,
-    *,
-    progress: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
     """Cuts out (sets to 0) all pairs of units (or channels) of a hook point, against the sum of the two alone, [unit, unit_b].
 
@@ -50,25 +47,21 @@ def interactions(
     interact at all is no discovery: the loss is curved, so most directions do. Size and sign are; and of many pairs the
     strongest look stronger than they are.
 
-    Exact, as `ablate_all`. Held in memory: some numbers for each pair, and a batch of images. ``progress(done, total)`` counts
-    units, over batches of images. A layer of one unit has no pairs: all is NaN. Errors: as `ablate_all`.
+    Exact, as `ablate_all`. Held in memory: some numbers for each pair, and a batch of images. A layer of one unit has no pairs: all is
+    NaN. Errors: as `ablate_all`.
     """
-    total, done, singles = -(-len(images) // BATCH), 0, []
-    sums = np.zeros((2, 0, 0))
+    singles: list[np.ndarray] = []
+    sums: Any = 0
     with torch.no_grad(), evaluation(hooked(model)):
         for _, down, labels in batches(model, images, hook_point):
-            sums = sums if sums.size else np.zeros((2, down.units, down.units))
             single = _alone(down, labels)
             singles.append(numbers(single))
-            for unit in range(down.units):
-                sums[:, unit, unit + 1 :] += _with(unit, down, labels, single)
-                done += 1
-                if progress:
-                    progress(done, total * down.units)
+            after = [_with(unit, down, labels, single) for unit in range(down.units)]
+            sums = sums + np.concatenate(after, axis=1)  # in the order of the pairs above the diagonal
     axis, n = down.axis, len(images)
     table = xr.Dataset({"loss_increase": (axis, np.concatenate(singles, axis=1).mean(1), {"units": "nat"})})
     one, other = np.triu_indices(down.units, 1)
-    for name, (_, values, units) in _judged(sums[0, one, other], sums[1, one, other], n).items():
+    for name, (_, values, units) in _judged(sums[0], sums[1], n).items():
         matrix = np.full((down.units, down.units), False if values.dtype == bool else np.nan)
         matrix[one, other] = matrix[other, one] = values
         table[name] = ((axis, f"{axis}_b"), matrix, units)

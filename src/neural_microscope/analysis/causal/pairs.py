@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +13,10 @@ from torch import Tensor, nn
 
 from ...data import ImageSet
 from ...errors import DataError
-from ...statistics import INTERVAL
-from .downstream import BATCH, numbers, tensors
+from ...statistics import INTERVAL, beside
+from .downstream import BATCH, numbers, slices, tensors
+
+SHARE = "share of the difference"
 
 Metric = Callable[[Tensor], Tensor]
 """logits [example, class] -> one number for each image."""
@@ -50,8 +53,7 @@ def pairs(model: nn.Module, clean: ImageSet, corrupted: ImageSet, metric: Metric
     if len(clean) != len(corrupted):
         raise DataError(f"{len(clean)} clean images came with {len(corrupted)} corrupted ones; they are pairs")
     (x, y), (x_b, y_b) = tensors(model, clean), tensors(model, corrupted)
-    for start in range(0, len(y), BATCH):
-        some = slice(start, start + BATCH)
+    for some in slices(len(y), BATCH):
         labels = None if metric else torch.cat([y[some], y_b[some]])
         own = metric or logit_difference(y[some], y_b[some])
         yield Pairs(x[some], x_b[some], labels, own, metric is not None)
@@ -85,7 +87,15 @@ def by_pair(change: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return change / np.where(whole == 0, np.nan, whole)
 
 
-SHARE = "share of the difference"
+def beside_pairs(
+    name: str, change: np.ndarray, whole: np.ndarray, drawn: np.ndarray, axis: str, seed: int, start: float = 0.0
+) -> dict[str, Any]:
+    """``change`` [unit, example] as a share of ``whole`` [example] beside ``drawn`` [draw, unit], sums over the pairs; and by pair."""
+    interval, null = share_interval(change, whole, seed), share_of(drawn[..., None], whole)
+    return {
+        **beside(name, share_of(change, whole), null, axis, side="both", units=SHARE, interval=interval, start=start),
+        f"{name}_by_pair": ((axis, "example"), start + by_pair(change, whole), {"units": SHARE}),
+    }
 
 
 def joined(parts: Sequence[tuple[np.ndarray, ...]]) -> list[np.ndarray]:

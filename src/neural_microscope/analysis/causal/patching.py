@@ -14,8 +14,8 @@ from ...hooks import evaluation, hooked
 from ...measure import measure, of
 from ...statistics import beside, bootstrap
 from .directions import IMAGES, Directions, Within
-from .downstream import Downstream, downstream, numbers
-from .pairs import SHARE, Metric, Pairs, by_pair, joined, pairs, per_unit, share_interval, share_of
+from .downstream import downstream, numbers
+from .pairs import SHARE, Metric, Pairs, beside_pairs, by_pair, joined, pairs, per_unit, share_of
 from .planted import FEW, LAYER, coded_pair, one_reader, pair, random, silent
 
 
@@ -56,62 +56,27 @@ def patch_between(
     """
     # a caller's metric may know the pairs by their place: the null is then drawn on all of them
     directions = Directions(len(clean) if metric is None else IMAGES, seed, draws, within)
-    parts: list[tuple[np.ndarray, ...]] = []
-    null: dict[str, Any] = {"denoising": 0.0, "noising": 0.0}
+    parts, null = [], [np.zeros(1), np.zeros(1)]
     with torch.no_grad(), evaluation(hooked(model)):
         for batch in pairs(model, clean, corrupted, metric):
             one, other = (downstream(model, x, hook_point, batch.labels) for x in (batch.clean, batch.corrupted))
-            parts.append((*_metrics(batch, one, other), *_patched(batch, other, one), *_patched(batch, one, other)))
-            for name, run, source, first in (("denoising", other, one, 2), ("noising", one, other, 5)):
-                change, _, norms = parts[-1][first : first + 3]
-                null[name] = null[name] + directions.sums(run, [source.acts], change, norms, batch.of)
-    good, bad, restored, restored_all, _, broken, broken_all, _ = joined(parts)
-    whole, axis = good - bad, one.axis
-    table = xr.Dataset(
-        {
-            name: ("example", found, {"units": "logit" if metric is None else "1"})
-            for name, found in (("metric_clean", good), ("metric_corrupted", bad))
-        }
-    )
-    for name, change, all_units, start in (
-        ("denoising", restored, restored_all, 0.0),
-        ("noising", broken, broken_all, 1.0),
-    ):
-        drawn = null[name] / np.where(whole.sum() == 0, np.nan, whole.sum())
-        table = table.assign(_with_null(name, change, all_units, whole, drawn, start, axis, seed))
-    return table.assign_attrs(null=directions.words(one))
-
-
-def _metrics(batch: Pairs, one: Downstream, other: Downstream) -> tuple[np.ndarray, np.ndarray]:
-    return numbers(batch.metric(one.logits)), numbers(batch.metric(other.logits))
-
-
-def _patched(batch: Pairs, run: Downstream, source: Downstream) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Change of the metric in ``run`` when each unit, and when all, hold the ``source``'s values; norms of the change."""
-    base = batch.metric(run.logits)
-    found = [(numbers(batch.score(logits) - base), numbers(norms)) for _, logits, norms in run.each_unit(source.acts)]
-    change, norms = (np.concatenate(x) for x in zip(*found, strict=True))
-    everything = numbers(batch.metric(run.replaced(range(run.units), source.acts)) - base)
-    return change, everything, norms
-
-
-def _with_null(
-    name: str,
-    change: np.ndarray,
-    everything: np.ndarray,
-    whole: np.ndarray,
-    drawn: np.ndarray,
-    start: float,
-    axis: str,
-    seed: int,
-) -> dict[str, Any]:
-    share, interval = {"units": SHARE}, share_interval(change, whole, seed)
-    value = share_of(change, whole)
-    return {
-        **beside(name, value, drawn, axis, side="both", units=SHARE, interval=interval, start=start),
-        f"{name}_by_pair": ((axis, "example"), start + by_pair(change, whole), share),
-        f"{name}_whole": ((), start + float(share_of(everything, whole)), share),
-    }
+            found = [numbers(batch.metric(run.logits)) for run in (one, other)]
+            for at, (run, source) in enumerate(((other, one), (one, other))):
+                change, norms = run.effects(source.acts, batch.score)
+                everything = numbers(
+                    batch.metric(run.replaced(range(run.units), source.acts)) - batch.metric(run.logits)
+                )
+                found += [change, everything]
+                null[at] = null[at] + directions.sums(run, [source.acts], change, norms, batch.of)
+            parts.append(tuple(found))
+    good, bad, *found = joined(parts)
+    whole, unit = good - bad, {"units": "logit" if metric is None else "1"}
+    table: dict[str, Any] = {"metric_clean": ("example", good, unit), "metric_corrupted": ("example", bad, unit)}
+    for at, (name, start) in enumerate((("denoising", 0.0), ("noising", 1.0))):
+        change, everything = found[2 * at : 2 * at + 2]
+        table |= beside_pairs(name, change, whole, null[at], one.axis, seed, start)
+        table[f"{name}_whole"] = ((), start + float(share_of(everything, whole)), {"units": SHARE})
+    return xr.Dataset(table, attrs={"null": directions.words(one)})
 
 
 @measure(
@@ -145,23 +110,17 @@ def attribution_patching(
         for batch in pairs(model, clean, corrupted, metric):
             with torch.no_grad():
                 one, other = (downstream(model, x, hook_point, batch.labels) for x in (batch.clean, batch.corrupted))
-                exact, _, _ = _patched(batch, other, one)
+                exact, _ = other.effects(one.acts, batch.score)
+                apart = numbers(batch.metric(one.logits)) - numbers(batch.metric(other.logits))
             with torch.enable_grad():
                 slope = _slope(lens, batch, hook_point)
-            estimate = per_unit((one.acts - other.acts) * slope)
-            parts.append((*_metrics(batch, one, other), estimate, exact))
-    good, bad, estimate, exact = joined(parts)
-    whole, axis = good - bad, one.axis
-    share = {"units": SHARE}
-    table = xr.Dataset(
-        {
-            "estimate": (axis, share_of(estimate, whole), share),
-            "exact": (axis, share_of(exact, whole), share),
-            "estimate_by_pair": ((axis, "example"), by_pair(estimate, whole), share),
-            "exact_by_pair": ((axis, "example"), by_pair(exact, whole), share),
-        }
-    )
-    return table.assign(_correlation(table["estimate"].values, table["exact"].values, draws, seed))
+            parts.append((apart, per_unit((one.acts - other.acts) * slope), exact))
+    whole, *both = joined(parts)
+    table: dict[str, Any] = {}
+    for name, change in zip(("estimate", "exact"), both, strict=True):
+        table[name] = (one.axis, share_of(change, whole), {"units": SHARE})
+        table[f"{name}_by_pair"] = ((one.axis, "example"), by_pair(change, whole), {"units": SHARE})
+    return xr.Dataset(table | _correlation(table["estimate"][1], table["exact"][1], draws, seed))
 
 
 def _slope(lens: Any, batch: Pairs, hook_point: str) -> Tensor:

@@ -15,10 +15,10 @@ from ...errors import HookError
 from ...hooks import HookedModel, evaluation, hooked
 from ...interventions import patch
 from ...measure import measure, of
-from ...statistics import beside, random_directions
+from ...statistics import random_directions
 from .dose import checked
 from .downstream import downstream, numbers
-from .pairs import SHARE, Metric, Pairs, by_pair, joined, pairs, per_unit, share_interval, share_of
+from .pairs import Metric, Pairs, beside_pairs, joined, pairs, per_unit
 from .planted import LAST, LAYER, UNITS, coded_pair, wired
 
 
@@ -75,8 +75,14 @@ def path_patching(
             aside = (_arrives(lens, batch, start, values, end) for values in away)
             null.append([_through(end_run, batch, there, takers).sum(1) for there in aside])
     whole, effect, moved = joined(parts)
-    table = _table(effect, whole, np.sum(null, axis=0), moved, end_run.axis, takers, seed)
-    return table.assign_attrs(hook_point=end, sender=f"{start} {chosen[0]}")
+    return xr.Dataset(
+        {
+            **beside_pairs("effect", effect, whole, np.sum(null, axis=0), end_run.axis, seed),
+            "receiver_change": (end_run.axis, moved.mean(1), {"units": "1"}),
+        },
+        coords={end_run.axis: takers},
+        attrs={"hook_point": end, "sender": f"{start} {chosen[0]}"},
+    )
 
 
 def _arrives(lens: HookedModel, batch: Pairs, start: str, values: Tensor, end: str) -> Tensor:
@@ -86,9 +92,9 @@ def _arrives(lens: HookedModel, batch: Pairs, start: str, values: Tensor, end: s
 
 def _through(run: Any, batch: Pairs, arrived: Tensor, takers: list[int]) -> np.ndarray:
     """Change of the metric of a clean run in which each of ``takers`` in turn holds what arrived, [unit, example]."""
-    base = batch.metric(run.logits)
     if len(takers) == run.units:
-        return np.concatenate([numbers(batch.score(logits) - base) for _, logits, _ in run.each_unit(arrived)])
+        return run.effects(arrived, batch.score)[0]
+    base = batch.metric(run.logits)
     return np.stack([numbers(batch.metric(run.replaced([t], arrived[:, [t]])) - base) for t in takers])
 
 
@@ -97,21 +103,6 @@ def _elsewhere(acts: Tensor, moved: Tensor, chosen: list[int], draws: int, seed:
     move = moved[:, chosen] if acts.ndim == 4 else moved.norm(dim=1, keepdim=True)
     for direction in torch.from_numpy(random_directions(draws, acts.shape[1], seed)).to(acts):
         yield acts + move * direction.reshape(-1, *(1,) * (acts.ndim - 2))
-
-
-def _table(
-    effect: np.ndarray, whole: np.ndarray, null: Any, moved: np.ndarray, axis: str, takers: list[int], seed: int
-) -> xr.Dataset:
-    interval = share_interval(effect, whole, seed)
-    drawn = null / np.where(whole.sum() == 0, np.nan, whole.sum())
-    return xr.Dataset(
-        {
-            **beside("effect", share_of(effect, whole), drawn, axis, side="both", units=SHARE, interval=interval),
-            "effect_by_pair": ((axis, "example"), by_pair(effect, whole), {"units": SHARE}),
-            "receiver_change": (axis, moved.mean(1), {"units": "1"}),
-        },
-        coords={axis: takers},
-    )
 
 
 @of(path_patching).calibrated_on(
