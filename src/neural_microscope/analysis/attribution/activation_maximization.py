@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,13 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from ...errors import DataError, HookError
-from ...hooks import evaluation, hooked
+from ...errors import DataError
 from ...measure import measure, of
 from ...models import MLP
 from ...statistics import beside, random_directions
 from .planted import POINT, first, network, random_images
 from .random_weights import random_networks
-from .target import BATCH, Images, by_unit, tensor
+from .target import Images, Subject, by_unit, subject
 
 BLUR_EVERY = 10
 """Steps between two blurs."""
@@ -28,11 +27,10 @@ BLUR_EVERY = 10
 @measure(
     "attribution",
     title="Activation maximization",
-    null="random directions of the layer; a unit of a random network",
+    null="the same ascent for {draws} random directions of the hook point; the unit of a random network",
     replicates="direction",
     interval="none",
-    family="units",
-    source="Erhan et al. 2009; Olah et al. 2017",
+    source="Erhan et al. 2009; L2, total variation, jitter and blur as in Olah et al. 2017",
 )
 def activation_maximization(
     model: nn.Module,
@@ -70,18 +68,18 @@ def activation_maximization(
     """
     if min(steps, len(seeds), draws) < 1:
         raise DataError(f"steps is {steps}, seeds {seeds!r}, draws {draws}; at least one of each is needed")
-    ascent = _Ascent(steps, learning_rate, l2, tv, jitter, blur, seed)
-    layer = _Layer(model, hook_point, tensor(images))
-    wide = layer.acts.shape[1]
-    if not 0 <= unit < wide:
-        raise HookError(f"{hook_point!r} has units 0 to {wide - 1}; there is no unit {unit}")
-    own = np.eye(wide)[[unit] * len(seeds)]
-    directions = np.concatenate([own, random_directions(draws, wide, seed)])
+    ascend = partial(
+        _ascend, steps=steps, learning_rate=learning_rate, l2=l2, tv=tv, jitter=jitter, blur=blur, seed=seed
+    )
+    explained = subject(model, images, (hook_point, unit))
+    acts, n = _activations(explained), len(seeds)
+    own = np.eye(acts.shape[1])[[unit] * n]
+    directions = np.concatenate([own, random_directions(draws, acts.shape[1], seed)])
     noise = [*seeds, *np.random.default_rng(seed).integers(2**31, 2**32, size=draws)]
-    pictures, reached, reach = layer.climb(directions, noise, ascent)
-    (random,) = random_networks(model, 1, seed)
-    untrained = _Layer(random, hook_point, tensor(images)).climb(own, list(seeds), ascent)
-    data, n = layer.acts[:, unit], len(seeds)
+    pictures, reached, reach = _climb(explained, acts, directions, noise, ascend)
+    (random,) = (subject(net, images, (hook_point, unit)) for net in random_networks(model, 1, seed))
+    untrained = _climb(random, _activations(random), own, seeds, ascend)
+    data = acts[:, unit]
     return xr.Dataset(
         {
             "picture": (("seed", "row", "col"), pictures[:n], {"units": "brightness"}),
@@ -96,89 +94,76 @@ def activation_maximization(
             "untrained_reach": ("seed", untrained[2], {"units": "1"}),
         },
         coords={"seed": list(seeds)},
-        attrs={
-            "n_examples": len(data),
-            "hook_point": hook_point,
-            "unit": unit,
-            "null": f"the same ascent for {draws} random directions of the hook point; the unit of a random network",
-            "interval": "none; the unit of replication is a direction",
-            "seed": seed,
-            "source": "Erhan et al. 2009; L2, total variation, jitter and blur as in Olah et al. 2017",
-        },
+        attrs={"n_examples": len(data), "unit": unit},
     )
 
 
-@dataclass(frozen=True)
-class _Ascent:
-    """The settings of a climb."""
+def _activations(explained: Subject) -> np.ndarray:
+    """What the images do at the hook point, [example, unit]."""
+    with torch.no_grad():
+        found = [_read(explained, some) for some, _ in explained.batches()]
+    acts = torch.cat(found).double().cpu().numpy()
+    if not np.isfinite(acts).all():
+        raise DataError(
+            f"{explained.hook_point}: not all values are finite; the network has diverged. Take earlier snapshots"
+        )
+    return acts
 
-    steps: int
-    learning_rate: float
-    l2: float
-    tv: float
-    jitter: int
-    blur: float
-    seed: int
 
-    def climb(self, score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """Images [n, 1, row, col] that started at ``x``, none of which knows of the others; ``score`` is [n]."""
-        x = x.clone().requires_grad_()
-        adam = torch.optim.Adam([x], lr=self.learning_rate)
-        rng = np.random.default_rng(self.seed)
-        for step in range(self.steps):
-            shift = rng.integers(-self.jitter, self.jitter + 1, 2).tolist()
-            adam.zero_grad()
-            value = score(torch.roll(x, shift, (2, 3))) - self.l2 * (x**2).mean((1, 2, 3)) - self.tv * _variation(x)
-            (x.grad,) = torch.autograd.grad(value.sum(), x)
-            x.grad.neg_()
-            adam.step()
-            with torch.no_grad():
-                if self.blur and step % BLUR_EVERY == BLUR_EVERY - 1:
-                    blurred = gaussian_filter(x.cpu().numpy(), (0, 0, self.blur, self.blur), mode="constant")
-                    x.copy_(torch.from_numpy(blurred))
-                x.clip_(0, 1)
-        return x.detach()
+def _read(explained: Subject, pixels: Tensor) -> Tensor:
+    return by_unit(explained.output(pixels), explained.hook_point)
+
+
+def _climb(
+    explained: Subject, acts: np.ndarray, directions: np.ndarray, seeds: Sequence[int], ascend: Callable[..., Tensor]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(pictures, what they reach, the same on the scale mean 0 to best 1) of each of ``directions`` [n, unit]."""
+    pixels = explained.pixels
+    noise = [0.2 * torch.rand(pixels.shape[1:], generator=torch.Generator().manual_seed(int(seed))) for seed in seeds]
+    along = torch.from_numpy(directions).to(pixels)
+    data = acts @ directions.T
+    mean, best, sd = data.mean(0), data.max(0), data.std(0)
+    scale = torch.from_numpy(np.where(sd > 0, sd, 1)).to(pixels)
+    found = ascend(lambda x: (_read(explained, x) * along).sum(1) / scale, torch.stack(noise).to(pixels))
+    with torch.no_grad():
+        reached = (_read(explained, found).double().cpu().numpy() * directions).sum(1)
+    reach = (reached - mean) / np.where(best > mean, best - mean, np.nan)
+    return found[:, 0].cpu().numpy(), reached, reach
+
+
+def _ascend(
+    score: Callable[[Tensor], Tensor],
+    x: Tensor,
+    *,
+    steps: int,
+    learning_rate: float,
+    l2: float,
+    tv: float,
+    jitter: int,
+    blur: float,
+    seed: int,
+) -> Tensor:
+    """Images [n, 1, row, col] that started at ``x``, none of which knows of the others; ``score`` is [n]."""
+    x = x.clone().requires_grad_()
+    adam = torch.optim.Adam([x], lr=learning_rate)
+    rng = np.random.default_rng(seed)
+    for step in range(steps):
+        shift = rng.integers(-jitter, jitter + 1, 2).tolist()
+        value = score(torch.roll(x, shift, (2, 3))) - l2 * (x**2).mean((1, 2, 3)) - tv * _variation(x)
+        (gradient,) = torch.autograd.grad(value.sum(), x)
+        x.grad = -gradient
+        adam.step()
+        with torch.no_grad():
+            if blur and step % BLUR_EVERY == BLUR_EVERY - 1:
+                blurred = gaussian_filter(x.cpu().numpy(), (0, 0, blur, blur), mode="constant")
+                x.copy_(torch.from_numpy(blurred))
+            x.clip_(0, 1)
+    return x.detach()
 
 
 def _variation(x: Tensor) -> Tensor:
     """Mean absolute difference of neighbouring pixels, [n]."""
     return (x.diff(dim=2).abs().sum((1, 2, 3)) + x.diff(dim=3).abs().sum((1, 2, 3))) / x[0].numel()
-
-
-class _Layer:
-    """A hook point of a model, and what the images do there."""
-
-    def __init__(self, model: nn.Module, hook_point: str, images: Tensor) -> None:
-        parameter = next((p for p in model.parameters() if p.is_floating_point()), images)
-        self.lens, self.name = hooked(model), hook_point
-        self.pixels = images.to(parameter.device, parameter.dtype)
-        with torch.no_grad(), evaluation(self.lens):
-            acts = torch.cat([self.read(some) for some in self.pixels.split(BATCH)]).double().cpu().numpy()
-        if not np.isfinite(acts).all():
-            raise DataError(
-                f"{hook_point}: not all values are finite; the network has diverged. Take earlier snapshots"
-            )
-        self.acts = acts
-
-    def read(self, pixels: Tensor) -> Tensor:
-        return by_unit(self.lens.run_with_hooks(pixels, stop_at=self.name), self.name)
-
-    def climb(
-        self, directions: np.ndarray, seeds: Sequence[int], ascent: _Ascent
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(pictures, what they reach, the same on the scale mean 0 to best 1) of each of ``directions`` [n, unit]."""
-        shape = self.pixels.shape[1:]
-        noise = [0.2 * torch.rand(shape, generator=torch.Generator().manual_seed(int(seed))) for seed in seeds]
-        along = torch.from_numpy(directions).to(self.pixels)
-        data = self.acts @ directions.T
-        mean, best, sd = data.mean(0), data.max(0), data.std(0)
-        scale = torch.from_numpy(np.where(sd > 0, sd, 1)).to(self.pixels)
-        with evaluation(self.lens):
-            found = ascent.climb(lambda x: (self.read(x) * along).sum(1) / scale, torch.stack(noise).to(self.pixels))
-        with torch.no_grad(), evaluation(self.lens):
-            reached = (self.read(found).double().cpu().numpy() * directions).sum(1)
-        reach = (reached - mean) / np.where(best > mean, best - mean, np.nan)
-        return found[:, 0].cpu().numpy(), reached, reach
 
 
 # Its phantom.

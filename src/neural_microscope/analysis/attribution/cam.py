@@ -7,18 +7,13 @@ import xarray as xr
 from torch import Tensor, nn
 
 from ...errors import HookError
-from ...measure import measure, of
+from ...measure import of
 from .planted import random_images, seen
-from .target import Images, Target, subject
+from .target import Images, Target, of_pixels, subject
 
 
-@measure(
-    "attribution",
-    title="Grad-CAM",
-    null="none of its own: `against_untrained`, `sanity_check`, `deletion_insertion`",
-    replicates="image",
-    interval="none",
-    source="Selvaraju et al. 2017",
+@of_pixels(
+    title="Grad-CAM", source="Selvaraju et al. 2017: ReLU(sum_k alpha_k A_k), alpha_k the spatial mean of df/dA_k"
 )
 def grad_cam(
     model: nn.Module, images: Images, hook_point: str, *, target: Target = None, upsample: bool = True
@@ -46,8 +41,7 @@ def grad_cam(
     heat = torch.cat(maps)
     if upsample:
         heat = nn.functional.interpolate(heat, explained.pixels.shape[2:], mode="bilinear", align_corners=False)
-    source = "Selvaraju et al. 2017: ReLU(sum_k alpha_k A_k), alpha_k the spatial mean of df/dA_k"
-    return explained.table(heat, torch.cat(value), explained.unit, source, maps_of=hook_point)
+    return explained.table(heat, torch.cat(value), explained.unit, maps_of=hook_point)
 
 
 # Its phantom.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from ... import named
 from ...errors import DataError
 from ...measure import measure, of
-from ...statistics import ONE_NETWORK, Side, beside, bootstrap_mean, null_band
+from ...statistics import ONE_NETWORK, Side, beside, bootstrap_mean
 from .gradients import gradient_times_input
 from .planted import POINT, SIDE, network, random_images
 from .target import BATCH, Baseline, Images, Subject, Target, absent, subject
@@ -22,10 +23,10 @@ from .target import BATCH, Baseline, Images, Subject, Target, absent, subject
 @measure(
     "attribution",
     title="Deletion and insertion",
-    null="random orders of the pixels, or maps of random networks",
+    null="{draws} random orders of each image's pixels, or given maps of random networks",
     replicates="order or network",
-    interval="bootstrap over images",
-    source="Petsiuk et al. 2018",
+    interval=f"bootstrap: {ONE_NETWORK}",
+    source="Petsiuk et al. 2018 (RISE): areas under deletion and insertion curves",
 )
 def deletion_insertion(
     model: nn.Module,
@@ -80,15 +81,10 @@ def deletion_insertion(
         tables,
         coords={"share": ("bin", shares), **explained.coords()},
         attrs={
-            "n_examples": len(explained),
-            "hook_point": explained.hook_point,
-            "target": explained.words,
+            **explained.about,
             "answer": answer,
             "baseline": baseline if isinstance(baseline, str) else "given",
             "null": f"{draws} random orders of each image's pixels" if null is None else f"{len(maps) - 1} given maps",
-            "interval": ONE_NETWORK,
-            "seed": seed,
-            "source": "Petsiuk et al. 2018 (RISE): areas under deletion and insertion curves",
         },
     )
 
@@ -101,7 +97,8 @@ def _curves(explained: Subject, start: Tensor, places: np.ndarray, shares: np.nd
     first = first.view(*size, 1, *pixels.shape[2:])
     which = explained.everyone[None, :, None].expand(size).flatten()
     mixed = (torch.where(gone, start[:, None], pixels[:, None]).flatten(0, 2) for gone in (first, ~first))
-    return np.stack([_answers(explained, some, which).view(size).cpu().numpy() for some in mixed]).astype(np.float64)
+    answers = (explained.values(some, which, probability=not explained.hook_point) for some in mixed)
+    return np.stack([answer.view(size).cpu().numpy() for answer in answers]).astype(np.float64)
 
 
 def _checked(attribution: xr.DataArray, explained: Subject) -> np.ndarray:
@@ -122,44 +119,20 @@ def _places(maps: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.lexsort((rng.random(maps.shape), -maps)).argsort(-1)
 
 
-def _answers(explained: Subject, pixels: Tensor, which: Tensor) -> Tensor:
-    """The probability of each target class, or the activation of the target unit."""
-    if explained.hook_point:
-        return explained.values(pixels, which)
-    found = []
-    with torch.no_grad():
-        for some, here in zip(pixels.split(BATCH), which.split(BATCH), strict=True):
-            found.append(explained.pick(explained.output(some).softmax(1), here))
-    return torch.cat(found)
-
-
 def _tables(
     way: str, curves: np.ndarray, areas: np.ndarray, good: int, units: str, seed: int
 ) -> dict[str, tuple[Any, ...]]:
     """Curves and areas of one way; ``curves`` [order, example, bin], ``areas`` [order, example], the map's own order first."""
-    low, high = bootstrap_mean(curves[0].T, seed=seed)
-    null_low, null_high = null_band(curves[1:].mean(1))
     side: Side = "above" if good > 0 else "below"
-    mean = areas.mean(1)
-    found = {
-        way: ("bin", curves[0].mean(0)),
-        f"{way}_low": ("bin", low),
-        f"{way}_high": ("bin", high),
-        f"{way}_null_low": ("bin", null_low),
-        f"{way}_null_high": ("bin", null_high),
-    }
+    set_beside = partial(beside, side=side, units=units)
+    mean, of_images = areas.mean(1), bootstrap_mean(areas[0], seed=seed)
+    curve = set_beside(
+        way, curves[0].mean(0), curves[1:].mean(1), "bin", interval=bootstrap_mean(curves[0].T, seed=seed), family=False
+    )
     return {
-        **{name: (dims, values, {"units": units}) for name, (dims, values) in found.items()},
-        **beside(f"{way}_auc", areas[0], areas[1:], "example", side=side, units=units),
-        **beside(
-            f"{way}_mean",
-            mean[0],
-            mean[1:],
-            side=side,
-            units=units,
-            interval=bootstrap_mean(areas[0], seed=seed),
-            family=False,
-        ),
+        **{name: values for name, values in curve.items() if not name.endswith(("_p", "_shown"))},
+        **set_beside(f"{way}_auc", areas[0], areas[1:], "example"),
+        **set_beside(f"{way}_mean", mean[0], mean[1:], interval=of_images, family=False),
     }
 
 

@@ -11,19 +11,12 @@ import xarray as xr
 from torch import Tensor, nn
 
 from ...errors import DataError
-from ...measure import measure, of
+from ...measure import of
 from .planted import READS_NOTHING, network, random_images, reader, reads_the_patch, seen
-from .target import BATCH, Baseline, Images, Target, absent, subject
+from .target import BATCH, Baseline, Images, Target, absent, of_pixels, subject
 
 
-@measure(
-    "attribution",
-    title="Saliency",
-    null="none of its own: `against_untrained`, `sanity_check`, `deletion_insertion`",
-    replicates="image",
-    interval="none",
-    source="Simonyan et al. 2013",
-)
+@of_pixels(title="Saliency", source="Simonyan et al. 2014: df/dx")
 def saliency(model: nn.Module, images: Images, *, target: Target = None) -> xr.Dataset:
     """How the target changes with each pixel: ``attribution`` = df/dx [example, row, col] and ``magnitude`` = ``|df/dx|``.
 
@@ -36,19 +29,12 @@ def saliency(model: nn.Module, images: Images, *, target: Target = None) -> xr.D
     found = [explained.gradient(*batch) for batch in explained.batches()]
     gradient, value = (torch.cat(part) for part in zip(*found, strict=True))
     units = f"{explained.unit} per unit of brightness"
-    result = explained.table(gradient, value, units, "Simonyan et al. 2014: df/dx")
+    result = explained.table(gradient, value, units)
     result["magnitude"] = abs(result["attribution"]).assign_attrs(units=units)
     return result
 
 
-@measure(
-    "attribution",
-    title="Gradient times input",
-    null="none of its own: `against_untrained`, `sanity_check`, `deletion_insertion`",
-    replicates="image",
-    interval="none",
-    source="Shrikumar et al. 2017",
-)
+@of_pixels(title="Gradient times input", source="Shrikumar et al. 2016: x df/dx")
 def gradient_times_input(model: nn.Module, images: Images, *, target: Target = None) -> xr.Dataset:
     """``attribution`` = x df/dx [example, row, col]: each pixel's first-order part of the target.
 
@@ -58,16 +44,13 @@ def gradient_times_input(model: nn.Module, images: Images, *, target: Target = N
     explained = subject(model, images, target)
     found = [(pixels, *explained.gradient(pixels, which)) for pixels, which in explained.batches()]
     maps, value = torch.cat([x * g for x, g, _ in found]), torch.cat([v for _, _, v in found])
-    return explained.table(maps, value, explained.unit, "Shrikumar et al. 2016: x df/dx")
+    return explained.table(maps, value, explained.unit)
 
 
-@measure(
-    "attribution",
+@of_pixels(
     title="Integrated gradients",
-    null="none of its own: `against_untrained`, `sanity_check`, `deletion_insertion`",
-    replicates="image",
     interval="its completeness error",
-    source="Sundararajan et al. 2017",
+    source="Sundararajan et al. 2017: (x - b) times the mean of df/dx on the path from b to x",
 )
 def integrated_gradients(
     model: nn.Module,
@@ -98,22 +81,19 @@ def integrated_gradients(
         maps.append((pixels - begin) * mean)
     value = explained.values(explained.pixels, explained.everyone)
     base = explained.values(start, explained.everyone)
-    source = "Sundararajan et al. 2017: (x - b) times the mean of df/dx on the path from b to x"
     found = torch.cat(maps)
-    result = explained.table(found, value, explained.unit, source, steps=steps, rule=rule, baseline=_words(baseline))
+    result = explained.table(found, value, explained.unit, steps=steps, rule=rule, baseline=_words(baseline))
     error = found.double().sum((1, 2, 3)) - (value.double() - base.double())
     result["baseline_value"] = ("example", base.cpu().numpy(), {"units": explained.unit})
     result["completeness_error"] = ("example", error.cpu().numpy(), {"units": explained.unit})
     return result
 
 
-@measure(
-    "attribution",
+@of_pixels(
     title="SmoothGrad",
-    null="none of its own: `against_untrained`, `sanity_check`, `deletion_insertion`",
     replicates="noisy copy",
     interval="standard error over the copies",
-    source="Smilkov et al. 2017",
+    source="Smilkov et al. 2017: mean of df/dx over noisy copies",
 )
 def smooth_grad(
     model: nn.Module, images: Images, *, target: Target = None, noise: float = 0.15, n: int = 25, seed: int = 0
@@ -136,8 +116,7 @@ def smooth_grad(
         total, square = total + found, square + found**2
     mean, units = total / n, f"{explained.unit} per unit of brightness"
     value = explained.values(explained.pixels, explained.everyone)
-    source = "Smilkov et al. 2017: mean of df/dx over noisy copies"
-    result = explained.table(mean, value, units, source, seed=seed, n_copies=n, noise=noise)
+    result = explained.table(mean, value, units, n_copies=n, noise=noise)
     spread = ((square / n - mean**2).clip(0) / (n - 1)).sqrt() if n > 1 else torch.full_like(mean, torch.nan)
     result["standard_error"] = (("example", "row", "col"), spread[:, 0].cpu().numpy(), {"units": units})
     return result

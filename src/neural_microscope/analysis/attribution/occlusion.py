@@ -12,16 +12,12 @@ from ...hooks import evaluation, hooked
 from ...measure import measure, of
 from ...models import MLP
 from .planted import first, network, reads_the_patch
-from .target import BATCH, Baseline, Images, Target, absent, by_unit, subject
+from .target import BATCH, Baseline, Images, Target, absent, as_parameters, by_unit, of_pixels, subject
 
 
-@measure(
-    "attribution",
+@of_pixels(
     title="Occlusion",
-    null="none of its own: `against_untrained`, `sanity_check`, `deletion_insertion`",
-    replicates="image",
-    interval="none",
-    source="Zeiler & Fergus 2014",
+    source="Zeiler & Fergus 2014: f(x) - f(x with the patch covered), mean over the patches that cover a pixel",
 )
 def occlusion(
     model: nn.Module,
@@ -50,8 +46,7 @@ def occlusion(
         drop = value - explained.values(covered.flatten(0, 1), which).view(len(cover), -1)
         total += torch.einsum("pe,prc->erc", drop.double(), cover.double())
     maps = (total / covers.double().sum(0)).to(value.dtype)
-    source = "Zeiler & Fergus 2014: f(x) - f(x with the patch covered), mean over the patches that cover a pixel"
-    return explained.table(maps, value, explained.unit, source, patch=patch, stride=stride)
+    return explained.table(maps, value, explained.unit, patch=patch, stride=stride)
 
 
 def _patches(rows: int, cols: int, patch: int, stride: int) -> Tensor:
@@ -70,9 +65,10 @@ def _patches(rows: int, cols: int, patch: int, stride: int) -> Tensor:
 @measure(
     "attribution",
     title="Single-pixel responses",
-    null="none, a description; the untrained network beside it",
+    null="none: a description; beside it stands the untrained network's",
     replicates="–",
     interval="none",
+    source="f(e_i), one lit pixel on black; biases and ReLUs make it another thing than a part of a digit",
 )
 def single_pixels(
     model: nn.Module, hook_point: str, *, image_shape: tuple[int, int] | None = None, brightness: float = 1.0
@@ -91,8 +87,7 @@ def single_pixels(
     shape = image_shape or getattr(getattr(model, "config", None), "image_shape", None)
     if shape is None:
         raise DataError("this model does not say its images' size; give image_shape=(rows, cols)")
-    parameter = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(1))
-    lit = brightness * torch.eye(shape[0] * shape[1], dtype=parameter.dtype).reshape(-1, 1, *shape).to(parameter.device)
+    lit = brightness * as_parameters(model, torch.eye(shape[0] * shape[1]).reshape(-1, 1, *shape))
     lens, black = hooked(model), torch.zeros_like(lit[:1])
 
     def answer(pixels: Tensor) -> Tensor:
@@ -108,13 +103,7 @@ def single_pixels(
     maps = {name: (("unit", "row", "col"), values.reshape(-1, *shape).cpu().numpy()) for name, values in found.items()}
     result = xr.Dataset(
         {**maps, "black": ("unit", dark.cpu().numpy())},
-        attrs={
-            "n_examples": len(lit),
-            "hook_point": hook_point,
-            "brightness": brightness,
-            "null": "none; beside it stands the untrained network's",
-            "source": "f(e_i), one lit pixel on black; biases and ReLUs make it another thing than a part of a digit",
-        },
+        attrs={"n_examples": len(lit), "brightness": brightness},
     )
     for name, array in result.items():
         named.finite(array.rename(hook_point))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from ...errors import DataError
+from ...hooks import evaluation
 from ...models import CNN, MLP, build
 
 POWER_ITERATIONS = 15
@@ -105,7 +105,7 @@ def _redraw(module: Any, name: str) -> None:
     hooks = [hook for hook in module._forward_pre_hooks.values() if isinstance(hook, OLD)]
     before = {_tensor_of(hook): getattr(module, _tensor_of(hook)).clone() for hook in hooks}
     if parametrize.is_parametrized(module):
-        with _mode(module, training=False):
+        with evaluation(module):  # in training a spectral norm changes its buffers whenever a weight is read
             _redraw_parametrized(module, name)
     else:
         module.reset_parameters()
@@ -156,26 +156,13 @@ def _redraw_parametrized(module: Any, name: str) -> None:
 def _settle(module: Any, hooks: list[Any]) -> None:
     """Has spectral norms find the norm of the new weights, as they do in training, and old hooks compute what is in use."""
     parametrized = list(module.parametrizations) if parametrize.is_parametrized(module) else []
-    with _mode(module, training=True):
+    with evaluation(module):  # gives every mode back
+        module.train()
         for _ in range(POWER_ITERATIONS if hooks or parametrized else 0):
             for tensor in parametrized:
                 getattr(module, tensor)
             for hook in hooks:
                 hook(module, None)
-
-
-@contextmanager
-def _mode(module: Any, *, training: bool) -> Iterator[None]:
-    """A module and its parametrizations in a mode: in training a spectral norm changes its buffers whenever a weight is read."""
-    inside = module.parametrizations.modules() if parametrize.is_parametrized(module) else ()
-    before = [(one, one.training) for one in (module, *inside)]
-    try:
-        for one, _ in before:
-            one.training = training
-        yield
-    finally:
-        for one, mode in before:
-            one.training = mode
 
 
 def _refuse_different(one: nn.Module, other: nn.Module, what: str, prefix: str = "") -> None:

@@ -30,11 +30,11 @@ INSENSITIVE = 0.99
 @measure(
     "attribution",
     title="Maps against untrained networks",
-    null="the same method on random networks",
+    null="the same method on {draws} networks of the same build with random weights",
     replicates="random network",
     interval="none",
     family="images",
-    source="Adebayo et al. 2018",
+    source="Adebayo et al. 2018, as a permutation test over networks",
 )
 def against_untrained(
     method: Method, model: nn.Module, images: Images, *, target: Target = None, draws: int = 39, seed: int = 0
@@ -56,6 +56,7 @@ def against_untrained(
     maps += [method(net, images, target=target)["attribution"].values for net in random_networks(model, draws, seed)]
     stacked = np.stack([_unit_length(one) for one in maps])
     count, pixels = _outside(stacked), stacked[0, 0].size
+    share, mean = count / pixels, count.sum(1) / count.shape[1] / pixels
     low, high = null_band(stacked[1:])
     axes, unit = ("example", "row", "col"), {"units": "1, each map of length 1"}
     return xr.Dataset(
@@ -64,18 +65,18 @@ def against_untrained(
             "attribution_null_low": (axes, low, unit),
             "attribution_null_high": (axes, high, unit),
             "untrained": (("draw", *axes), stacked[1:], unit),
-            **_judged("share_outside", count / pixels, ("example",)),
-            **_judged("mean_outside", count.sum(1) / count.shape[1] / pixels, ()),
+            **beside("share_outside", share[0], share[1:], "example"),
+            **beside("mean_outside", mean[0], mean[1:], family=False),
         },
         coords=dict(found.coords),
-        attrs={
-            **found.attrs,
-            "null": f"the same method on {draws} networks of the same build with random weights",
-            "seed": seed,
-            "interval": "none; the unit of replication is a random network",
-            "source": f"Adebayo et al. 2018; {found.attrs.get('source', '')}",
-        },
+        attrs=_of_method(found),
     )
+
+
+def _of_method(found: xr.Dataset) -> dict[str, Any]:
+    """What a map says of itself, its source as ``method``, without the null and interval that it has none of."""
+    said = {word: value for word, value in found.attrs.items() if word not in ("null", "interval", "source", "seed")}
+    return said | {"method": found.attrs.get("source", "")}
 
 
 def _outside(maps: np.ndarray) -> np.ndarray:
@@ -88,18 +89,14 @@ def _outside(maps: np.ndarray) -> np.ndarray:
     return count
 
 
-def _judged(name: str, share: np.ndarray, axes: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
-    return beside(name, share[0], share[1:], axes, family=bool(axes))
-
-
 @measure(
     "attribution",
     title="Sanity check of a method",
-    null="maps of wholly random networks; the image itself and its edges as controls",
+    null="maps of {draws} wholly random networks; the image itself and its edges as controls",
     replicates="random network and image",
-    interval="bootstrap over images",
+    interval=f"bootstrap: {ONE_NETWORK}",
     family="layers",
-    source="Adebayo et al. 2018",
+    source="Adebayo et al. 2018, cascading randomisation",
 )
 def sanity_check(
     method: Method, model: nn.Module, images: Images, *, target: Target = None, draws: int = 39, seed: int = 0
@@ -148,45 +145,33 @@ def sanity_check(
             "insensitive_abs": ((), _insensitive(likeness[1])),
         },
         coords={"layer": names, **found.coords},
-        attrs={
-            **found.attrs,
-            "null": f"the original against {draws} wholly random networks",
-            "seed": seed,
-            "interval": ONE_NETWORK,
-            "source": f"Adebayo et al. 2018, cascading randomisation; {found.attrs.get('source', '')}",
-        },
+        attrs=_of_method(found),
     )
 
 
-def _left(name: str, likeness: np.ndarray, seed: int) -> dict[str, tuple]:
+def _left(name: str, likeness: np.ndarray, seed: int) -> dict[str, tuple[Any, ...]]:
     """The similarity of each layer, ``likeness`` [draw, layer, example], its interval, band and q."""
     by_draw = _mean(likeness)  # [draw, layer]
-    value, null = _mean(by_draw, 0), by_draw[:, -1]
-    low, high = _interval(_mean(likeness, 0), seed)
-    band = null_band(null)
-    # the last layer is the null itself; what differs by rounding ties
-    judged = beside(name, value[:-1], np.repeat(null[:, None], len(value) - 1, 1), rounding=1e-9)
-    q, shown = np.append(judged[f"{name}_q"][1], np.nan), np.append(judged[f"{name}_shown"][1], False)
-    found = {name: value, f"{name}_low": low, f"{name}_high": high, f"{name}_q": q, f"{name}_shown": shown}
-    scalars = {f"{name}_null_low": band[0], f"{name}_null_high": band[1]}
-    return {
-        **{key: (("layer",), values, {"units": "1"}) for key, values in found.items()},
-        **{key: ((), values, {"units": "1"}) for key, values in scalars.items()},
-    }
+    null = np.repeat(by_draw[:, -1:], by_draw.shape[1], 1)
+    null[:, -1] = np.nan  # the last layer is the null itself
+    interval = _interval(_mean(likeness, 0), seed)
+    # what differs by rounding ties
+    table = beside(name, _mean(by_draw, 0), null, "layer", interval=interval, rounding=1e-9)
+    low, high = null_band(by_draw[:, -1])
+    table |= {f"{name}_null_low": ((), low, {"units": "1"}), f"{name}_null_high": ((), high, {"units": "1"})}
+    return {key: values for key, values in table.items() if key != f"{name}_p"}
 
 
 def _insensitive(likeness: np.ndarray) -> bool:
     """Whether wholly random networks give the original map again, ``likeness`` [draw, layer, example]."""
-    return bool(np.nanmean(likeness[:, -1]) >= INSENSITIVE) if not np.isnan(likeness[:, -1]).all() else False
+    return bool(_mean(likeness[:, -1].flatten()) >= INSENSITIVE)
 
 
-def _control(name: str, likeness: np.ndarray, seed: int) -> dict[str, tuple]:
-    low, high = _interval(likeness[None], seed)
-    return {
-        name: ((), _mean(likeness), {"units": "1"}),
-        f"{name}_low": ((), low[0], {"units": "1"}),
-        f"{name}_high": ((), high[0], {"units": "1"}),
+def _control(name: str, likeness: np.ndarray, seed: int) -> dict[str, tuple[Any, ...]]:
+    found = {name: _mean(likeness)} | {
+        f"{name}_{end}": value[0] for end, value in zip(("low", "high"), _interval(likeness[None], seed), strict=True)
     }
+    return {key: ((), value, {"units": "1"}) for key, value in found.items()}
 
 
 def _interval(values: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ... import named
 from ...data import ImageSet
 from ...errors import DataError, HookError, unknown
 from ...hooks import HookedModel, evaluation, hooked
+from ...measure import measure
 
 Images = ImageSet | Tensor
 """An ImageSet, or float images [example, 1, row, col] in 0..1."""
@@ -35,6 +37,15 @@ brightness for all pixels, or an image [row, col].
 
 BATCH = 1000
 """Images in one pass; the results do not depend on it beyond rounding."""
+
+of_pixels = partial(
+    measure,
+    "attribution",
+    null="none of its own: random weights by `against_untrained` and `sanity_check`, pixels in random order by `deletion_insertion`",
+    replicates="image",
+    interval="none",
+)
+"""Registers a method that gives each image a map."""
 
 BLUR = 1 / 8
 """The standard deviation of ``"blur"``, in heights of the image."""
@@ -104,33 +115,36 @@ class Subject:
     def everyone(self) -> Tensor:
         return torch.arange(len(self), device=self.pixels.device)
 
-    def values(self, pixels: Tensor, which: Tensor) -> Tensor:
-        """The number for any many images, without gradients, BATCH at a time."""
+    def values(self, pixels: Tensor, which: Tensor, *, probability: bool = False) -> Tensor:
+        """The number for any many images, or the softmax of it, without gradients, BATCH at a time."""
+        found = []
         with torch.no_grad():
-            pairs = zip(pixels.split(BATCH), which.split(BATCH), strict=True)
-            return torch.cat([self(some, here) for some, here in pairs])
+            for some, here in zip(pixels.split(BATCH), which.split(BATCH), strict=True):
+                output = self.output(some)
+                found.append(self.pick(output.softmax(1) if probability else output, here))
+        return torch.cat(found)
 
     def coords(self) -> dict[str, Any]:
         return {} if self.labels is None else {"label": ("example", self.labels)}
 
-    def table(self, maps: np.ndarray | Tensor, value: Tensor, units: str, source: str, **attrs: Any) -> xr.Dataset:
+    @property
+    def about(self) -> dict[str, Any]:
+        """What every result of it says."""
+        return {"n_examples": len(self), "hook_point": self.hook_point, "target": self.words}
+
+    def table(self, maps: Tensor, value: Tensor, units: str, **attrs: Any) -> xr.Dataset:
         """``attribution`` [example, row, col] and ``value`` [example]; a map that is not finite is a DataError."""
-        maps = maps.detach().cpu().numpy() if isinstance(maps, Tensor) else maps
-        maps = maps.reshape(len(self), *maps.shape[-2:])
-        array = xr.DataArray(maps, dims=("example", "row", "col"), name="the attribution", attrs={"units": units})
+        array = xr.DataArray(
+            maps.reshape(len(self), *maps.shape[-2:]).numpy(force=True),
+            dims=("example", "row", "col"),
+            name="the attribution",
+            attrs={"units": units},
+        )
         named.finite(array)
         return xr.Dataset(
             {"attribution": array, "value": ("example", value.cpu().numpy(), {"units": self.unit})},
             coords=self.coords(),
-            attrs={
-                "n_examples": len(self),
-                "hook_point": self.hook_point,
-                "target": self.words,
-                "null": "maps of networks with random weights: against_untrained, sanity_check; "
-                "pixels in random order: deletion_insertion",
-                "source": source,
-                **attrs,
-            },
+            attrs={**self.about, **attrs},
         )
 
 
@@ -138,9 +152,7 @@ def subject(model: nn.Module, images: Images, target: Target = None) -> Subject:
     """Model, images and target, checked and brought together. Errors: DataError for images or a target that can't be,
     HookError for a unit that is not there, UnknownName with the nearest hook point for a wrong name.
     """
-    lens, pixels = hooked(model), tensor(images)
-    parameter = next((p for p in model.parameters() if p.is_floating_point()), pixels)
-    pixels = pixels.to(parameter.device, parameter.dtype)
+    lens, pixels = hooked(model), as_parameters(model, tensor(images))
     labels = images.labels if isinstance(images, ImageSet) else None
     point, units, words = _meant(target, labels, len(pixels))
     explained = Subject(lens, pixels, labels, point, units.to(pixels.device), words)
@@ -152,6 +164,12 @@ def subject(model: nn.Module, images: Images, target: Target = None) -> Subject:
     if len(outside):
         raise DataError(f"the model tells classes 0 to {width - 1} apart; there is no class {int(outside[0])}")
     return explained
+
+
+def as_parameters(model: nn.Module, pixels: Tensor) -> Tensor:
+    """Pixels on the device and of the precision that the model computes in."""
+    parameter = next((p for p in model.parameters() if p.is_floating_point()), pixels)
+    return pixels.to(parameter.device, parameter.dtype)
 
 
 def tensor(images: Images) -> Tensor:
