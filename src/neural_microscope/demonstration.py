@@ -9,9 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from . import config, explorer, files, phantoms, processes, report
+from . import explorer, files, phantoms, processes, report
 from .analysis.findings import findings, headlines
 from .analysis.look import FirstLook, looking
 from .config import CNNConfig, MLPConfig, NetworkConfig, TrainConfig
@@ -110,16 +109,10 @@ def trained(
         train(build(network, training.seed), data, training, observers=[Recorder(folder), bar])
         return
     found = Run.open(folder)
-    _refuse_other(found, network, training, data)
+    if not found.made_from(network, training, data):
+        raise RunError(f"{found.folder} holds another run than this demo makes; choose another folder with --out")
     if found.status == "finished":
         tell(f"{folder}: already trained")
     else:
         tell(f"{folder}: continuing at step {found.steps[-1]}")
         resume(folder, data=data, observers=[bar])
-
-
-def _refuse_other(found: Run, network: NetworkConfig, training: TrainConfig, data: Dataset) -> None:
-    wanted: dict[str, Any] = {"train": config.to_json(training), "data": data.sha256}
-    there = {"train": config.to_json(found.train_config), "data": found.description["data"]["sha256"]}
-    if there != wanted or found.config != network:
-        raise RunError(f"{found.folder} holds another run than this demo makes; choose another folder with --out")

@@ -8,7 +8,7 @@ convolutional ones [example, channel, row, col].
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -101,7 +101,12 @@ class Network(HookedModel):
         self.input = HookPoint()
         self.layers = nn.ModuleList()
 
-    def _finish(self, width: int) -> None:
+    def _finish(self, width: int, hidden: Sequence[int]) -> None:
+        """Dense hidden layers after what gives ``width`` numbers, and the output."""
+        for units in hidden:
+            linear = nn.Linear(width, units, bias=self.config.bias)
+            self.layers.append(HiddenLayer(linear, (units,), self.config))
+            width = units
         self.output = nn.Linear(width, self.config.classes, bias=self.config.bias)
         self.logits = HookPoint()
         if self.config.init_scale != 1:
@@ -154,12 +159,8 @@ class MLP(Network):
     def __init__(self, config: MLPConfig | None = None, seed: int = 0) -> None:
         config = config or MLPConfig()
         super().__init__(config, seed)
-        width = config.image_shape[0] * config.image_shape[1]
         with _seeded(seed):
-            for units in config.hidden:
-                self.layers.append(HiddenLayer(nn.Linear(width, units, bias=config.bias), (units,), config))
-                width = units
-            self._finish(width)
+            self._finish(config.image_shape[0] * config.image_shape[1], config.hidden)
 
     def _shape(self, x: Tensor) -> Tensor:
         return x.flatten(1)
@@ -183,11 +184,7 @@ class CNN(Network):
                 before = channels
                 if config.pool != "none":
                     rows, cols = rows // 2, cols // 2
-            width = before * rows * cols
-            for units in config.head:
-                self.layers.append(HiddenLayer(nn.Linear(width, units, bias=config.bias), (units,), config))
-                width = units
-            self._finish(width)
+            self._finish(before * rows * cols, config.head)
         # The same numbers in another order in memory, which convolutions on a CPU read about twice as fast.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

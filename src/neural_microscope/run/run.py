@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .. import axes
 from ..config import NetworkConfig, TrainConfig, from_json
-from ..data import ImageSet
+from ..data import Dataset, ImageSet
 from ..errors import RunError, unknown
 from ..models import build
 from . import commits
@@ -112,6 +112,13 @@ class Run:
     @property
     def train_config(self) -> TrainConfig:
         return from_json(self.description["train"])
+
+    def made_from(self, network: NetworkConfig, training: TrainConfig, data: Dataset) -> bool:
+        """Whether it is, or will be, just what these make."""
+        return (self.train_config, self.description["data"]["sha256"]) == (
+            training,
+            data.sha256,
+        ) and self.config == network
 
     @cached_property
     def log(self) -> xr.Dataset:

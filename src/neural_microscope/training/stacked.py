@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import MLPConfig
+from .scores import right
 from .together import Stack, Step
 
 
@@ -28,17 +29,17 @@ def stacked(stack: Stack) -> Step:
             x = (x - config.pixel_mean) / config.pixel_std
         inputs, before = [x.T], []
         for number, (weight, bias) in enumerate(maps):
-            z = _first(weight, x) if number == 0 else torch.bmm(weight, inputs[-1])
+            z = torch.matmul(weight, inputs[-1])  # all networks' first maps of one input are one product
             if bias is not None:
                 z += bias[:, :, None]
             before.append(z)
             if number < len(maps) - 1:
-                inputs.append(_bend(config.activation, z))
+                inputs.append(BEND[config.activation](z))
         logits = before[-1]  # [seed, class, example]
         shares = torch.log_softmax(logits, 1)
         index = labels.expand(len(logits), 1, -1)
         loss = -shares.gather(1, index).mean((1, 2))
-        right = ((logits.argmax(1) == labels) & ~logits.isnan().any(1)).float().mean(1)
+        share = right(logits, labels).float().mean(1)
         slope = shares.exp_()
         slope.scatter_add_(1, index, slope.new_full((1, 1, 1), -1.0).expand(index.shape))
         slope /= len(labels)
@@ -53,19 +54,12 @@ def stacked(stack: Stack) -> Step:
             if number:
                 slope = torch.bmm(weight.transpose(1, 2), slope)
                 slope = _unbend(config.activation, slope, before[number - 1], inputs[number])
-        return loss, right
+        return loss, share
 
     return step
 
 
-def _first(weight: Tensor, x: Tensor) -> Tensor:
-    """All networks' first maps of one input are one product."""
-    seeds, width, pixels = weight.shape
-    return torch.mm(weight.view(-1, pixels), x.T).view(seeds, width, len(x))
-
-
-def _bend(activation: str, z: Tensor) -> Tensor:
-    return {"relu": torch.relu, "tanh": torch.tanh, "gelu": nn.functional.gelu}[activation](z)
+BEND = {"relu": torch.relu, "tanh": torch.tanh, "gelu": nn.functional.gelu}
 
 
 def _unbend(activation: str, slope: Tensor, z: Tensor, a: Tensor) -> Tensor:
