@@ -80,18 +80,24 @@ def linear_probe(
     right, control_right = (np.array(values, float) for values in zip(*rights, strict=True))  # [snapshot, example]
     shuffled = np.stack(list(shuffles(codes[judge], draws, seed)))  # [draw, example]
     null = np.stack([(shuffled == answers).mean(1) for *_, answers in columns], 1)  # [draw, snapshot]
-    judged = beside("accuracy", right.mean(1), null, "snapshot", interval=bootstrap_mean(right, seed=seed))
     found = {
-        **{name: column[1] for name, column in judged.items()},
         "accuracy_train": np.array([fit for fit, *_ in columns]),
         "control_train": np.array([fit for _, fit, _ in columns]),
         "control_test": control_right.mean(1),
         **_with_interval("selectivity", right - control_right, seed),
     }
-    if "snapshot" in acts.dims:
+    over_time = "snapshot" in acts.dims
+    if over_time:
         found |= _with_interval("gain", right - right[0], seed)
-    chance = float((codes[judge] == np.bincount(codes[train]).argmax()).mean())
-    return _table(acts, found, chance).assign_attrs(n_judged=len(judge))
+    table = xr.Dataset(
+        {
+            **beside("accuracy", right.mean(1), null, "snapshot", interval=bootstrap_mean(right, seed=seed)),
+            **{name: ("snapshot", column, {"units": "1"}) for name, column in found.items()},
+            "chance": ((), float((codes[judge] == np.bincount(codes[train]).argmax()).mean()), {"units": "1"}),
+        },
+        attrs={"n_judged": len(judge)},
+    )
+    return (table if over_time else table.isel(snapshot=0)).assign_coords(named.kept(acts, "step", "epoch"))
 
 
 @measure(
@@ -161,18 +167,6 @@ def _right(
 def _with_interval(name: str, values: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     low, high = bootstrap_mean(values, seed=seed)
     return {name: values.mean(-1), f"{name}_low": low, f"{name}_high": high}
-
-
-def _table(acts: xr.DataArray, found: dict[str, np.ndarray], chance: float) -> xr.Dataset:
-    over_time = "snapshot" in acts.dims
-    variables = {
-        name: ("snapshot", column, {"units": "1"}) if over_time else ((), column[0], {"units": "1"})
-        for name, column in found.items()
-    }
-    return xr.Dataset(
-        {**variables, "chance": ((), chance, {"units": "1"})},
-        coords={name: coord.variable for name, coord in named.kept(acts, "step", "epoch").items()},
-    )
 
 
 _calibrated = partial(of(linear_probe).calibrated_on, controls=1, draws=99)

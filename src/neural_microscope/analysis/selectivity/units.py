@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy.stats import entropy, rankdata
+from scipy.stats import entropy, rankdata, zscore
 
 from ...axes import unit_axis
 from ...claim import Claim, say
@@ -102,24 +102,19 @@ class _Prepared:
     """What does not depend on the order of the labels, taken once for all shuffles."""
 
     def __init__(self, x: np.ndarray, labels: np.ndarray, seed: int) -> None:
-        self.labels, self.classes = labels, int(labels.max()) + 1
+        self.classes = int(labels.max()) + 1
         self.halves = judging.split(labels, seed)
         self.top = int(min(TOP, *(np.unique(labels[half], return_counts=True)[1].min() for half in self.halves)))
         self.values = [np.hstack([x[half], judging.shares_of_top(x[half], self.top)]) for half in self.halves]
         self.bins = judging.bins(x)
 
-    def _sums(self, orders: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
-        """(sums, shares of the strongest [order, class, unit], counts) of each half."""
-        pairs = [
-            judging.class_sums(values, orders[:, half], self.classes)
-            for values, half in zip(self.values, self.halves, strict=True)
-        ]
-        sums, shares = zip(*(np.split(total, 2, axis=-1) for total, _ in pairs), strict=True)
-        return list(sums), list(shares), [counts for _, counts in pairs]
-
     def measures(self, orders: np.ndarray) -> dict[str, np.ndarray]:
         """Each measure [order, unit] for orders of the labels [order, example]."""
-        sums, shares, counts = self._sums(orders)
+        pairs = zip(self.values, self.halves, strict=True)
+        totals, counts = zip(
+            *(judging.class_sums(values, orders[:, half], self.classes) for values, half in pairs), strict=True
+        )
+        sums, shares = zip(*(np.split(total, 2, axis=-1) for total in totals), strict=True)
         means = [judging.means_of(*pair) for pair in zip(sums, counts, strict=True)]
         best = judging.crossed(means, means)
         rest = [rest_of(*pair) for pair in zip(means, best, strict=True)]
@@ -157,22 +152,20 @@ of(class_selectivity).picture(
 
 _calibrated = partial(of(class_selectivity).calibrated_on, draws=DRAWS)
 
-
-@_calibrated(
-    "one unit twice as active for a class",
-    1 / (3 + EPSILON),
-    0.04,
-    empty=NOISE,
-    read="selectivity",
-    name="class selectivity (index)",
-)
-def _twice(seed: int, planted: bool) -> xr.DataArray:
-    return prefers(seed, 1) if planted else layer(noise(seed))
+FOUR_TO_ONE = 1 - entropy(np.array([1, 1, 4, 1]) / 7) / np.log(4)
+"""Monosemanticity of a unit four times as active for one of four classes."""
 
 
-@_calibrated("one unit three times as active for a class", 0.75, 0.03, empty=NOISE, name="class selectivity (AUC)")
-def _thrice(seed: int, planted: bool) -> xr.DataArray:
-    return prefers(seed, 2) if planted else layer(noise(seed))
+def _prefers(by: float) -> Callable[[int, bool], xr.DataArray]:
+    return lambda seed, planted: prefers(seed, by) if planted else layer(noise(seed))
+
+
+for _by, _planted, _read, _truth, _tolerance, _name in (
+    (1, "one unit twice as active for a class", "selectivity", 1 / (3 + EPSILON), 0.04, "class selectivity (index)"),
+    (2, "one unit three times as active for a class", "auc", 0.75, 0.03, "class selectivity (AUC)"),
+    (3, "one unit four times as active for a class", "monosemanticity", FOUR_TO_ONE, 0.02, "monosemanticity"),
+):
+    _calibrated(_planted, _truth, _tolerance, empty=NOISE, read=_read, name=_name)(_prefers(_by))
 
 
 @_calibrated(
@@ -206,18 +199,6 @@ def _lifted(seed: int, planted: bool) -> xr.DataArray:
     x, mine = noise(seed, 4000), np.arange(4000) % CLASSES == 2
     x[(np.random.default_rng(seed).random(4000) < np.where(mine, 0.3, 0.1 / 3)), 0] += 20
     return layer(x)
-
-
-@_calibrated(
-    "one unit four times as active for a class",
-    1 - entropy(np.array([1, 1, 4, 1]) / 7) / np.log(4),
-    0.02,
-    empty=NOISE,
-    read="monosemanticity",
-    name="monosemanticity",
-)
-def _four_times(seed: int, planted: bool) -> xr.DataArray:
-    return prefers(seed, 3) if planted else layer(noise(seed))
 
 
 @_calibrated(
@@ -272,10 +253,10 @@ def agreement(table: xr.Dataset, *, draws: int = 500, seed: int = 0) -> xr.Datas
         kept = ~(np.isnan(x) | np.isnan(y))
         n[at] = kept.sum()
         if n[at] >= 3 and np.ptp(x[kept]) and np.ptp(y[kept]):
-            x, y = rankdata(x[kept]), rankdata(y[kept])
-            rho[at] = _correlation(x[None], y[None])[0]
+            x, y = zscore(rankdata(x[kept])), zscore(rankdata(y[kept]))
+            rho[at] = x @ y / n[at]
             if a != b:
-                null[:, at] = _correlation(rng.permuted(np.tile(x, (draws, 1)), axis=1), y[None])
+                null[:, at] = rng.permuted(np.tile(x, (draws, 1)), axis=1) @ y / n[at]
     tested = (n >= FEWEST_PAIRS) & np.array([a != b for a, b in upper])
     half = 1.96 * np.sqrt((1 + rho**2 / 2) / np.where(tested, n - 3, np.nan))
     ends = [np.tanh(np.arctanh(np.clip(rho, -1 + 1e-12, 1 - 1e-12)) + sign * half) for sign in (-1, 1)]
@@ -293,13 +274,6 @@ def agreement(table: xr.Dataset, *, draws: int = 500, seed: int = 0) -> xr.Datas
         coords={"measure": list(MEASURES), "measure_b": list(MEASURES)},
         attrs={name: table.attrs[name] for name in ("n_examples", "hook_point") if name in table.attrs},
     )
-
-
-def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Pearson's r of rows; NaN for a constant one."""
-    a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
-    size = np.sqrt((a**2).sum(1) * (b**2).sum(1))
-    return (a * b).sum(1) / np.where(size, size, np.nan)
 
 
 of(agreement).on("layer")(lambda at: agreement(at["selectivity.class_selectivity"]))
