@@ -16,6 +16,8 @@ from ..errors import DataError
 from ..measure import measure, of
 from ..statistics import INTERVAL, beside, bootstrap_mean, shuffles
 
+STEPS = {"units": "optimiser step"}
+
 
 @measure(
     "predictions",
@@ -211,30 +213,23 @@ def learning_order(logits: xr.DataArray, *, draws: int = 200, seed: int = 0) -> 
     right = said == labels
     learnt = len(right) - np.logical_and.accumulate(right[::-1], 0).sum(0)  # a snapshot; their number for never
     first = np.where(right.any(0), right.argmax(0), len(right))
-    of_class = _between_classes(learnt, labels, values.shape[2], draws, seed)
-    for name in [name for name in of_class if name.startswith("class_learnt_at")]:
-        of_class[name] = ("class", _step_of(steps, of_class[name][1]), {"units": "optimiser step"})
-    found = {"first_right": _step_of(steps, first), "learnt_at": _step_of(steps, learnt)}
-    found["forgotten"] = (right[:-1] & ~right[1:]).sum(0)
     return xr.Dataset(
         {
             "right": (("snapshot", "example"), right),
             "said": (("snapshot", "example"), said),
-            **{name: ("example", v, {"units": _unit(name)}) for name, v in found.items()},
-            **of_class,
+            "first_right": ("example", _step_of(steps, first), STEPS),
+            "learnt_at": ("example", _step_of(steps, learnt), STEPS),
+            "forgotten": ("example", (right[:-1] & ~right[1:]).sum(0), {"units": "1"}),
+            **_between_classes(learnt, labels, values.shape[2], steps, draws, seed),
         },
         coords=named.kept(logits, "step", "epoch", "label"),
     )
 
 
-def _unit(name: str) -> str:
-    return "optimiser step" if "learnt_at" in name or name == "first_right" else "1"
-
-
 def _between_classes(
-    learnt: np.ndarray, labels: np.ndarray, classes: int, draws: int, seed: int
+    learnt: np.ndarray, labels: np.ndarray, classes: int, steps: np.ndarray, draws: int, seed: int
 ) -> dict[str, tuple[Any, ...]]:
-    """What `learning_order` says of classes, with nulls; times are still numbers of snapshots."""
+    """What `learning_order` says of classes, with nulls."""
     place = (rankdata(learnt) - 0.5) / len(labels)
     median, order, between = _by_class(learnt, place, labels, classes)
     null = [_by_class(learnt, place, fake, classes) for fake in shuffles(labels, draws, seed)]
@@ -242,11 +237,13 @@ def _between_classes(
     groups = [place[labels == c] for c in range(classes)]
     ends = [bootstrap_mean(group, draws, seed) if len(group) else (np.nan, np.nan) for group in groups]
     low, high = np.array(ends, float).T
+    times = {  # snapshots there are, not between two
+        "": median,
+        "_null_low": np.percentile(medians, INTERVAL[0], axis=0, method="lower"),
+        "_null_high": np.percentile(medians, INTERVAL[1], axis=0, method="higher"),
+    }
     return {
-        "class_learnt_at": ("class", median),
-        # a snapshot there is, not one between two
-        "class_learnt_at_null_low": ("class", np.percentile(medians, INTERVAL[0], axis=0, method="lower")),
-        "class_learnt_at_null_high": ("class", np.percentile(medians, INTERVAL[1], axis=0, method="higher")),
+        **{f"class_learnt_at{end}": ("class", _step_of(steps, found), STEPS) for end, found in times.items()},
         **beside("class_order", order, orders, "class", side="both", interval=(low, high)),
         **beside("between", between, betweens, family=False),
     }
@@ -355,11 +352,11 @@ def calibration_error(logits: xr.DataArray, *, bins: int = 15, draws: int = 200,
     ``logits`` [example, class], or [snapshot, example, class] for a value at every snapshot. The images are sorted by the
     highest probability and cut into ``bins`` groups of equal count, least confident first. [bin]: ``confidence``, the
     group's mean highest probability; ``accuracy``, the share read rightly; ``images``, its size. ``ece``: mean over all
-    images of ``|accuracy - confidence|`` of their group (expected calibration error, 0..1); ``mce``: its highest;
-    ``brier``: mean squared distance between probabilities and the one-hot truth, 0..2.
+    images of ``|accuracy - confidence|`` of their group (expected calibration error, 0..1); ``brier``:
+    mean squared distance between probabilities and the one-hot truth, 0..2.
 
     Null: the same probabilities, the labels drawn from them (consistency resampling, Bröcker & Smith 2007). Of
-    ``accuracy``, ``ece``, ``mce`` and ``brier`` the ``…_null_low`` and ``…_null_high``; ``ece_p``, ``mce_p`` one-sided (more
+    ``accuracy``, ``ece`` and ``brier`` the ``…_null_low`` and ``…_null_high``; ``ece_p`` one-sided (more
     miscalibrated than chance), ``brier_p`` and ``accuracy_p`` two-sided, ``accuracy_q`` over the bins; ``…_shown``, the
     verdicts. With few images a perfect network's ``ece`` is well above 0: read
     it against its null. ``brier_low``, ``brier_high``: bootstrap over images; ``ece`` has no interval, as resampling a
@@ -383,7 +380,6 @@ def calibration_error(logits: xr.DataArray, *, bins: int = 15, draws: int = 200,
             **{name: ((*dims, "bin"), found[name], {"units": "1"}) for name in ("confidence", "images")},
             **beside("accuracy", found["accuracy"], null["accuracy"], **of_bins),
             **beside("ece", found["ece"], null["ece"], dims, family=False),
-            **beside("mce", found["mce"], null["mce"], dims, family=False),
             **beside("brier", found["brier"], null["brier"], dims, side="both", family=False, interval=interval),
         },
         coords=named.kept(logits, "step", "epoch"),
@@ -404,17 +400,17 @@ def _calibration(
     drawn = (rng.random((draws, len(labels), 1)) > chances.cumsum(1)[:, :-1]).sum(2)
 
     def scores(truth: np.ndarray) -> tuple[np.ndarray, ...]:
-        """(accuracy [.., bin], ece, mce, Brier score of each image) for labels [.., example]."""
+        """(accuracy [.., bin], ece, Brier score of each image) for labels [.., example]."""
         accuracy = np.add.reduceat((truth == said)[..., order], starts, axis=-1) / sizes
         gap = np.abs(accuracy - confidence)
         brier = (chances**2).sum(1) - 2 * chances[np.arange(len(labels)), truth] + 1
-        return accuracy, gap @ sizes / len(labels), gap.max(-1), brier
+        return accuracy, gap @ sizes / len(labels), brier
 
-    accuracy, ece, mce, brier = scores(labels)
-    null = dict(zip(("accuracy", "ece", "mce", "brier"), scores(drawn), strict=True))
+    accuracy, ece, brier = scores(labels)
+    null = dict(zip(("accuracy", "ece", "brier"), scores(drawn), strict=True))
     null["brier"] = null["brier"].mean(-1)
     low, high = bootstrap_mean(brier, draws, int(rng.integers(2**31)))
-    found = {"confidence": confidence, "images": sizes, "accuracy": accuracy, "ece": ece, "mce": mce}
+    found = {"confidence": confidence, "images": sizes, "accuracy": accuracy, "ece": ece}
     return {**found, "brier": brier.mean(), "brier_low": low, "brier_high": high}, null
 
 

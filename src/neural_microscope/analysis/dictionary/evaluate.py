@@ -42,7 +42,7 @@ def evaluate_sae(
     """What a dictionary keeps of activations [example, unit] (or whole maps), preferably of images it was not trained on.
 
     ``fvu``: ``sum |x - x^|^2 / sum |x - mean|^2``, the share of variance unexplained: 0 for a perfect copy, 1 for the mean,
-    more where it is worse; NaN for constant activations. ``r2`` = 1 - fvu. ``fvu_low``, ``…_high``: bootstrap over
+    more where it is worse; NaN for constant activations. ``fvu_low``, ``…_high``: bootstrap over
     examples. ``fvu_null_low``, ``…_high``, ``…_p`` (one-sided: smaller than by chance): ``draws`` random dictionaries
     of the same size and k (`random_sae`); to beat them shows that training fitted the activations, not that there is
     sparse structure in them. ``fvu_pca``: the same of the k leading principal components of these very
@@ -68,7 +68,6 @@ def evaluate_sae(
     found: dict[str, Any] = {
         **beside("fvu", fvu, null, side="below", interval=interval, family=False),
         "fvu_pca": _beyond_components(x, int(sae.k)),
-        "r2": 1 - fvu,
         "l0": density.sum(),
         "dead_share": (density == 0).mean(),
         "density": ("latent", density),
@@ -112,7 +111,9 @@ def _patched(
     stacked = np.stack(list(loss.values()))  # [patched, example]
     values = _recovered(stacked)
     interval = bootstrap(lambda chosen: _recovered(stacked[:, chosen]), len(images), seed=seed)
-    null = np.stack([_recovered(_with_sae(stacked, _losses(model, images, layer, _reconstruct(o)))) for o in others])
+    clean, _, *floors = stacked
+    drawn = (_losses(model, images, layer, _reconstruct(other)) for other in others)
+    null = np.stack([_recovered(np.stack([clean, losses, *floors])) for losses in drawn])
     return {
         "cross_entropy": ("patched", stacked.mean(1)),
         "patched": list(change),
@@ -125,10 +126,6 @@ def _recovered(losses: np.ndarray) -> np.ndarray:
     """[floor] of the losses [clean | sae | zero | mean, example]; NaN where the floor is not above clean."""
     clean, sae, *floors = losses.mean(1)
     return np.array([(floor - sae) / (floor - clean) if floor > clean else np.nan for floor in floors])
-
-
-def _with_sae(losses: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return np.stack([losses[0], other, *losses[2:]])
 
 
 def _reconstruct(sae: TopKSAE) -> interventions.Intervention:
@@ -211,7 +208,9 @@ def stability(
         raise DataError(f"the dictionaries have {a.shape[1]} and {b.shape[1]} units; they are not of one layer")
     likeness = a @ np.nan_to_num(b, nan=0.0).T
     root = None if acts is None else _root_of_covariance(acts)
-    null = np.stack([_best(a, _random(len(b), a.shape[1], root, seed + i)) for i in range(draws)])  # [draw, latent]
+    null = np.stack(
+        [(a @ _random(len(b), b.shape[1], root, seed + i).T).max(1) for i in range(draws)]
+    )  # [draw, latent]
     best = likeness.max(1)
     table = xr.Dataset(
         beside("cosine", best, null, "latent")
@@ -228,10 +227,6 @@ def _unit_rows(directions: np.ndarray) -> np.ndarray:
     """Rows of unit length; NaN for those of length 0."""
     length = np.linalg.norm(directions, axis=1, keepdims=True)
     return directions / np.where(length > 0, length, np.nan)
-
-
-def _best(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return (a @ b.T).max(1)
 
 
 def _random(n: int, size: int, root: np.ndarray | None, seed: int) -> np.ndarray:
