@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
 from collections.abc import Sequence
 from importlib import resources
@@ -16,7 +15,7 @@ from torch import nn
 from .. import files
 from ..analysis.look import FirstLook, Progress
 from ..errors import RunError
-from ..plots import TOKENS
+from ..plots.style import html_page
 from ..run import Run
 from .payload import payload
 
@@ -68,21 +67,8 @@ def document(data: dict[str, Any], script: str, style: str) -> str:
         "base-uri 'none'; form-action 'none'"
     )
     plain = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        f"<title>{html.escape(data['title'])}</title><style>{_tokens()}{style}</style></head><body>"
+    body = (
         '<div id="app"><noscript>This page computes in the browser; it needs JavaScript.</noscript></div>'
-        f'<script type="application/json" id="data">{plain}</script><script>{script}</script></body></html>\n'
+        f'<script type="application/json" id="data">{plain}</script><script>{script}</script>'
     )
-
-
-def _tokens() -> str:
-    names = {theme: "".join(f"--{k}:{v};" for k, v in TOKENS[theme].items()) for theme in ("light", "dark")}
-    classes = "".join(f"--class-{i}:{color};" for i, color in enumerate(TOKENS["classes"]))
-    fonts = ", ".join(f"'{name}'" if " " in name else name for name in ("system-ui", *TOKENS["fonts"], "sans-serif"))
-    return (
-        f":root{{color-scheme:light dark;--sans:{fonts};{classes}{names['light']}}}"
-        f"@media (prefers-color-scheme: dark){{:root{{{names['dark']}}}}}"
-    )
+    return html_page(data["title"], style, body, policy)

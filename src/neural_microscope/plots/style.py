@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import html
 import io
 import json
 import re
@@ -221,6 +222,24 @@ def readable(under: Any, theme: Theme) -> str:
 
 
 @functools.cache
+def html_page(title: str, style: str, body: str, policy: str) -> str:
+    """A whole HTML page with the tokens as variables of its style sheet, in light and in dark. Its content security policy says what
+    it may ask for; ``style`` and ``body`` are taken as they are.
+    """
+    colors = {
+        theme: "".join(f"--{name}:{value};" for name, value in TOKENS[theme].items()) for theme in ("light", "dark")
+    }
+    classes = "".join(f"--class-{i}:{color};" for i, color in enumerate(TOKENS["classes"]))
+    sans = ", ".join(f"'{name}'" if " " in name else name for name in ("system-ui", *TOKENS["fonts"], "sans-serif"))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>{html.escape(title)}</title>'
+        f"<style>:root{{color-scheme:light dark;--sans:{sans};{classes}{colors['light']}}}"
+        f"@media (prefers-color-scheme: dark){{:root{{{colors['dark']}}}}}{style}</style></head><body>{body}</body></html>\n"
+    )
+
+
 def _fonts() -> tuple[str, ...]:
     installed = {font.name for font in font_manager.fontManager.ttflist}
     return tuple(name for name in TOKENS["fonts"] if name in installed) or ("DejaVu Sans",)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..claim import Claim
 from ..plots import TOKENS, Plot
-from ..plots.style import as_svg, has_pixels
+from ..plots.style import as_svg, has_pixels, html_page
 
 escape = html.escape
 DERIVED = ("sentence", "reasons", "replicated")
@@ -89,19 +89,4 @@ def _encode(plot: Plot) -> tuple[str, int, int]:
 def page(title: str, body: str) -> str:
     """A whole self-contained document. It asks for nothing outside itself, and its policy forbids it to."""
     css = files(__package__).joinpath("page.css").read_text("utf-8")
-    names = {"light": _variables(TOKENS["light"]), "dark": _variables(TOKENS["dark"])}
-    sans = ", ".join(f"'{name}'" if " " in name else name for name in ("system-ui", *TOKENS["fonts"], "sans-serif"))
-    style = (
-        f":root{{color-scheme:light dark;--sans:{sans};{names['light']}}}"
-        f"@media (prefers-color-scheme: dark){{:root{{{names['dark']}}}}}{css}"
-    )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title><style>{style}</style></head><body>{body}</body></html>\n"
-    )
-
-
-def _variables(tokens: dict[str, str]) -> str:
-    return "".join(f"--{name}:{value};" for name, value in tokens.items())
+    return html_page(title, css, body, "default-src 'none'; img-src data:; style-src 'unsafe-inline'")
