@@ -20,8 +20,8 @@ from ...measure import measure, of
 from ...models import CNN
 from ...statistics import INTERVAL, Law, beside, bootstrap_mean
 from .directions import Directions, Within, losses, losses_of, right
-from .downstream import Downstream, batches, numbers, unit_values
-from .planted import FEW, LAST, LAYER, UNITS, coded, dies, images, one_reader, random, silent
+from .downstream import Downstream, batches, by_class, numbers, unit_values
+from .planted import FEW, LAST, LAYER, UNITS, coded, dead, dies, images, reader
 
 Method = Literal["zero", "mean", "resample"]
 METHODS = ("zero", "mean", "resample")
@@ -132,17 +132,14 @@ def _cut(
 def _table(
     losses: np.ndarray, right: np.ndarray, null: np.ndarray, images: ImageSet, axis: str, seed: int
 ) -> xr.Dataset:
-    one_hot = np.eye(images.classes)[images.labels]
-    counts = one_hot.sum(0)
     nat, share = "nat", "share of images"
     both = np.stack([-right, losses])
     (drop_low, loss_low), (drop_high, loss_high) = bootstrap_mean(both, seed=seed)  # the same resamples for both
-    by_class = -(right @ one_hot) / np.where(counts, counts, np.nan)
     variables: dict[str, Any] = {
         "loss_change": ((axis, "example"), losses, {"units": nat}),
         "right_change": ((axis, "example"), right, {"units": "1"}),
         **beside("accuracy_drop", both[0].mean(1), _signs(right), axis, units=share, interval=(drop_low, drop_high)),
-        "accuracy_drop_by_class": ((axis, "class"), by_class, {"units": share}),
+        "accuracy_drop_by_class": ((axis, "class"), -by_class(right, images), {"units": share}),
         **beside(
             "loss_increase",
             both[1].mean(1),
@@ -193,7 +190,7 @@ of(ablate_all).picture(
 )
 def _cost(seed: int, planted: bool) -> tuple[Any, ...]:
     """Without unit 0 every image gets the logits 3 and -3: class 1 then loses, class 0 as before."""
-    return (one_reader(), coded(seed), LAYER) if planted else (silent(seed), images(seed), LAYER)
+    return reader(seed, planted) if planted else dead(seed)
 
 
 def _reads(name: str, planted: str, empty: str, unit: str, **settings: Any) -> Any:
@@ -226,7 +223,7 @@ READER, ISOTROPIC = "unit that alone tells two classes apart among eight", "isot
     draws=1,
 )
 def _reader(seed: int, planted: bool) -> tuple[Any, ...]:
-    return (one_reader(), coded(seed), LAYER) if planted else (random(seed), images(seed), LAYER)
+    return reader(seed, planted)
 
 
 @_reads(

@@ -18,8 +18,7 @@ from ...measure import measure, of
 from ...statistics import beside
 from .dose import random_sets
 from .downstream import BATCH, batches, logits_of, numbers, tensors
-from .planted import EXAMPLES, LAYER, MANY, coded, one_reader, random
-from .planted import images as noise
+from .planted import EXAMPLES, MANY, reader
 
 
 @measure(
@@ -105,6 +104,5 @@ def _others(model: nn.Module, images: ImageSet, layer: str | None, size: int, dr
     unit="images",
 )
 def _class_lost(seed: int, planted: bool) -> tuple[Any, ...]:
-    if planted:
-        return one_reader(MANY), coded(seed, MANY), [(LAYER, zero(unit=0))]
-    return random(seed, MANY), noise(seed, MANY), [(LAYER, zero(unit=seed % MANY))]
+    model, data, layer = reader(seed, planted, MANY)
+    return model, data, [(layer, zero(unit=0 if planted else seed % MANY))]

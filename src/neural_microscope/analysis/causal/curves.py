@@ -13,19 +13,16 @@ from torch import Tensor, nn
 from ...data import ImageSet
 from ...errors import DataError
 from ...hooks import HookedModel, evaluation, hooked
+from ...interventions import zero
 from ...measure import measure, of
 from ...statistics import beside, halves, null_band
 from .downstream import BATCH, logits_of, tensors, unit_values
-from .planted import LAYER, UNITS, coded, one_reader, random
-from .planted import images as noise
+from .planted import UNITS, reader
 
 SHARES = tuple(np.linspace(0, 1, 11).tolist())
 
 JUDGED, JUDGED_AT, ORDERS = 150, (0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0), 41
 """In the default analysis: images, shares and random orders, which make several hundred forward passes."""
-
-AT_ONCE = 256
-"""Images in a pass that stands for several cases: of convolutional networks more leave the processor's cache, at twice the cost."""
 
 
 @measure(
@@ -67,18 +64,18 @@ def cumulative_ablation(
         )
     lens = hooked(model)
     with torch.no_grad(), evaluation(lens):
-        sizes = [unit_values(model, images.subset([0]), name).shape[1] for name in names]
-        named = {name: _order(name, order, sum(sizes)) for name, order in (orders or {}).items()}
+        shapes = {name: unit_values(model, images.subset([0]), name).shape[1:] for name in names}
+        units = sum(shape[0] for shape in shapes.values())
+        named = {name: _order(name, order, units) for name, order in (orders or {}).items()}
         rng = np.random.default_rng(seed)
-        every = [*named.values(), *(rng.permutation(sum(sizes)) for _ in range(draws))]
+        every = [*named.values(), *(rng.permutation(units) for _ in range(draws))]
         places = np.argsort(every, axis=1)[:, None]  # at which place of an order a unit goes, [order, 1, unit]
-        inner = places >= np.array([round(share * sum(sizes)) for share in at[1:-1]])[:, None]
-        all_and_none = np.repeat([[True], [False]], sum(sizes), axis=1)
-        kept = np.concatenate([all_and_none, inner.reshape(-1, sum(sizes))])
-        found = _accuracies(lens, *tensors(model, images), dict(zip(names, sizes, strict=True)), torch.from_numpy(kept))
-    middle = found[2:].reshape(len(every), len(at) - 2)
-    curves = np.column_stack([np.full(len(every), found[0]), middle, np.full(len(every), found[1])])
-    return _table(curves, at, list(named)).assign_attrs(hook_point=", ".join(names), units=sum(sizes))
+        gone = places < np.array([round(share * units) for share in at])[:, None]
+        cases, which = np.unique(gone.reshape(-1, units), axis=0, return_inverse=True)
+        pixels, labels = tensors(model, images)
+        found = np.array([_accuracy(lens, pixels, labels, shapes, torch.from_numpy(case)) for case in cases])
+    curves = found[which.reshape(len(every), len(at))]
+    return _table(curves, at, list(named)).assign_attrs(hook_point=", ".join(names), units=units)
 
 
 def _order(name: str, order: Any, units: int) -> np.ndarray:
@@ -88,33 +85,14 @@ def _order(name: str, order: Any, units: int) -> np.ndarray:
     return order.astype(int)
 
 
-def _accuracies(lens: HookedModel, pixels: Tensor, labels: Tensor, sizes: dict[str, int], kept: Tensor) -> np.ndarray:
-    """The accuracy with the units of each row of ``kept`` [case, unit] alone; several cases in a pass if there are few
-    images.
-    """
-    found = []
-    for masks in kept.split(max(1, AT_ONCE // len(labels))):
-        hooks = [
-            (name, _keep(part)) for name, part in zip(sizes, masks.split(list(sizes.values()), dim=1), strict=True)
-        ]
-        right = torch.zeros(len(masks), dtype=torch.double)
-        with lens.hooks(hooks):
-            for x, y in zip(pixels.split(BATCH), labels.split(BATCH), strict=True):
-                logits = logits_of(lens(x.repeat(len(masks), 1, 1, 1)), y)
-                answers = logits.argmax(1).reshape(len(masks), -1)
-                right += (answers == y).sum(1).cpu()
-        found.append(right / len(labels))
-    return torch.cat(found).numpy()
-
-
-def _keep(masks: Tensor) -> Any:
-    """A hook function that sets units to 0: in the first images those of the first mask, and so on."""
-
-    def hook_fn(tensor: Tensor, hook: object) -> Tensor:
-        rows = masks.to(tensor).repeat_interleave(len(tensor) // len(masks), dim=0)
-        return tensor * rows.reshape(*rows.shape, *(1,) * (tensor.ndim - 2))
-
-    return hook_fn
+def _accuracy(lens: HookedModel, pixels: Tensor, labels: Tensor, shapes: dict[str, Any], gone: Tensor) -> float:
+    """The accuracy without those units of hook points of these shapes [unit, …] that are ``gone`` [unit]."""
+    parts = zip(shapes.items(), gone.split([shape[0] for shape in shapes.values()]), strict=True)
+    masks = {name: part.reshape(-1, *[1] * (len(shape) - 1)) for (name, shape), part in parts}
+    with lens.hooks([(name, zero(mask=mask)) for name, mask in masks.items()]):
+        batched = zip(pixels.split(BATCH), labels.split(BATCH), strict=True)
+        right = torch.cat([logits_of(lens(x), y).argmax(1) == y for x, y in batched])
+    return float(right.double().mean())
 
 
 def _table(curves: np.ndarray, at: np.ndarray, names: list[str]) -> xr.Dataset:
@@ -175,12 +153,11 @@ of(cumulative_ablation).picture(
     read="auc",
     name="cumulative ablation",
     unit="area",
-    hook_points=LAYER,
     draws=59,
 )
 def _reader_last(seed: int, planted: bool) -> dict[str, Any]:
     """Right on all images until the reader goes; then on one class of two."""
     order = np.arange(UNITS)[::-1] if planted else np.random.default_rng(seed + 999).permutation(UNITS)
-    model, images = (one_reader(), coded(seed)) if planted else (random(seed), noise(seed))
+    model, images, layer = reader(seed, planted)
     shares = (0, 0.5, 0.75, 1) if planted else (0, 0.25, 0.5, 1)
-    return {"model": model, "images": images, "orders": {"it": order}, "shares": shares}
+    return {"model": model, "images": images, "hook_points": layer, "orders": {"it": order}, "shares": shares}

@@ -9,16 +9,14 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from ...axes import of_activation
 from ...data import ImageSet
 from ...errors import HookError
 from ...hooks import HookedModel, evaluation, hooked
 from ...measure import measure, of
 from ...models import Network
 from ...statistics import beside, shuffles
-from .downstream import BATCH, logits_of, numbers, refuse_diverged, tensors
-from .planted import FEW, LAYER, coded, one_reader, random, silent
-from .planted import images as noise
+from .downstream import BATCH, axis_of, logits_of, numbers, refuse_diverged, tensors
+from .planted import FEW, dead, reader
 
 
 @measure(
@@ -52,8 +50,8 @@ def direct_logit_attribution(
     with evaluation(lens):
         parts = zip(*(tensor.split(BATCH) for tensor in tensors(model, images)), strict=True)
         found = [_contributions(lens, pixels, labels, hook_point) for pixels, labels in parts]
-    contribution, logits = (np.concatenate(x) for x in zip(*found, strict=True))
-    axis = "unit" if "unit" in found[0][0].dims else "channel"
+    axes, *both = zip(*found, strict=True)
+    axis, (contribution, logits) = axes[0], (np.concatenate(x) for x in both)
     return xr.Dataset(
         {
             "contribution": (("example", axis, "class"), contribution, {"units": "logit"}),
@@ -66,7 +64,8 @@ def direct_logit_attribution(
     )
 
 
-def _contributions(lens: HookedModel, pixels: Tensor, labels: Tensor, layer: str) -> tuple[xr.DataArray, np.ndarray]:
+def _contributions(lens: HookedModel, pixels: Tensor, labels: Tensor, layer: str) -> tuple[str, np.ndarray, np.ndarray]:
+    """(axis, contributions [example, unit, class], logits)."""
     seen: list[Tensor] = []
 
     def grab(tensor: Tensor, hook: object) -> Tensor:
@@ -78,13 +77,10 @@ def _contributions(lens: HookedModel, pixels: Tensor, labels: Tensor, layer: str
         acts = seen[0]
         refuse_diverged(acts, layer)
         logits = logits_of(output, labels)
-        dims = of_activation(tuple(acts.shape), layer)
-        if not {"unit", "channel"} & set(dims):
-            raise HookError(f"{layer!r} holds [{', '.join(dims)}]; logits are a sum over units or channels")
-        classes = logits.shape[1]
-        slopes = [torch.autograd.grad(logits[:, k].sum(), acts, retain_graph=True)[0] for k in range(classes)]
+        axis = axis_of(acts, layer)
+        slopes = [torch.autograd.grad(one.sum(), acts, retain_graph=True)[0] for one in logits.unbind(1)]
     parts = [(numbers(acts) * numbers(s)).reshape(*acts.shape[:2], -1).sum(2) for s in slopes]
-    return xr.DataArray(np.stack(parts, axis=2), dims=("example", dims[1], "class")), numbers(logits)
+    return axis, np.stack(parts, axis=2), numbers(logits)
 
 
 def _evidence(
@@ -117,7 +113,7 @@ def _evidence(
     draws=1,
 )
 def _sum(seed: int, planted: bool) -> tuple[Any, ...]:
-    return (random if planted else silent)(seed), noise(seed), LAYER
+    return reader(seed, False) if planted else dead(seed)
 
 
 @of(direct_logit_attribution).calibrated_on(
@@ -132,4 +128,4 @@ def _sum(seed: int, planted: bool) -> tuple[Any, ...]:
     draws=199,
 )
 def _witness(seed: int, planted: bool) -> tuple[Any, ...]:
-    return (one_reader(FEW), coded(seed, FEW), LAYER) if planted else (random(seed, FEW), noise(seed, FEW), LAYER)
+    return reader(seed, planted, FEW)

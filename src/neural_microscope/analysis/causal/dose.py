@@ -17,8 +17,8 @@ from ...hooks import evaluation, hooked
 from ...measure import measure, of
 from ...statistics import beside, bootstrap_mean
 from .directions import losses
-from .downstream import batches, numbers
-from .planted import LAYER, MANY, coded, dies, images, one_reader, random
+from .downstream import batches, by_class, numbers
+from .planted import MANY, dies, reader
 
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
 OTHERS = 20
@@ -58,7 +58,7 @@ def dose_response(
     scale = np.asarray(factors, float)
     if not scale.size or not np.isfinite(scale).all():
         raise DataError(f"factors are {scale.tolist()}; needed is one or more, all of them finite")
-    loss, right, logits, null = [], [], [], []
+    parts, null = [], []
     with torch.no_grad(), evaluation(hooked(model)):
         for _, down, labels in batches(model, images, hook_point):
             chosen = checked(unit, down.units, hook_point)
@@ -66,14 +66,22 @@ def dose_response(
             score = losses(labels)
             base = score(down.logits[None])
             answers = down.scaled(chosen, scale.tolist())
-            loss.append(numbers(score(answers) - base))
-            right.append(numbers(answers.argmax(-1) == labels))
-            logits.append(numbers(answers))
+            found = score(answers) - base, answers.argmax(-1) == labels, answers
+            parts.append([numbers(one) for one in found])
             null.append([numbers(score(down.scaled(s, scale.tolist())) - base).sum(1) for s in sets])
-    parts = [np.concatenate(x, axis=1) for x in (loss, right, logits)]
+    loss, right, logits = (np.concatenate(one, axis=1) for one in zip(*parts, strict=True))
     drawn = np.sum(null, axis=0).reshape(-1, len(scale)) / len(images)
-    table = _table(parts[0], parts[1], parts[2], drawn, images, seed).assign_coords(factor=("bin", scale))
-    return table.assign_attrs(unit=chosen, null=f"{len(drawn)} random other units of the layer, scaled alike")
+    interval, share = bootstrap_mean(loss, seed=seed), {"units": "share of images"}
+    return xr.Dataset(
+        {
+            **beside("loss_increase", loss.mean(1), drawn, "bin", units="nat", interval=interval),
+            "accuracy": ("bin", right.mean(1), share),
+            "accuracy_by_class": (("bin", "class"), by_class(right, images), share),
+            "logits": (("bin", "class"), logits.mean(1), {"units": "1"}),
+        },
+        coords={"factor": ("bin", scale)},
+        attrs={"unit": chosen, "null": f"{len(drawn)} random other units of the layer, scaled alike"},
+    )
 
 
 def checked(unit: int | Sequence[int], units: int, layer: str) -> list[int]:
@@ -97,22 +105,6 @@ def random_sets(units: int, size: int, n: int, seed: int, apart: Sequence[int] =
     if size == 1:
         return [[int(u)] for u in rng.permutation(left)[:n]]
     return [[int(u) for u in rng.choice(left, size, replace=False)] for _ in range(n)]
-
-
-def _table(
-    loss: np.ndarray, right: np.ndarray, logits: np.ndarray, drawn: np.ndarray, images: ImageSet, seed: int
-) -> xr.Dataset:
-    counts = np.bincount(images.labels, minlength=images.classes)
-    by_class = right @ np.eye(images.classes)[images.labels] / np.where(counts, counts, np.nan)
-    interval, share = bootstrap_mean(loss, seed=seed), {"units": "share of images"}
-    return xr.Dataset(
-        {
-            **beside("loss_increase", loss.mean(1), drawn, "bin", units="nat", interval=interval),
-            "accuracy": ("bin", right.mean(1), share),
-            "accuracy_by_class": (("bin", "class"), by_class, share),
-            "logits": (("bin", "class"), logits.mean(1), {"units": "1"}),
-        }
-    )
 
 
 @of(dose_response).on("layer")
@@ -151,9 +143,8 @@ of(dose_response).picture(
     read="loss_increase",
     name="dose and response",
     unit="nat",
-    hook_point=LAYER,
 )
 def _doubled(seed: int, planted: bool) -> dict[str, Any]:
-    if planted:
-        return {"model": one_reader(MANY), "images": coded(seed, MANY), "unit": 0, "factors": (2.0,)}
-    return {"model": random(seed, MANY), "images": images(seed, MANY), "unit": seed % MANY, "factors": (0.0,)}
+    model, images, layer = reader(seed, planted, MANY)
+    unit, factor = (0, 2.0) if planted else (seed % MANY, 0.0)
+    return {"model": model, "images": images, "hook_point": layer, "unit": unit, "factors": (factor,)}

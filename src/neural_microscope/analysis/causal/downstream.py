@@ -196,7 +196,7 @@ def downstream(model: nn.Module, pixels: Tensor, layer: str, labels: Tensor | No
     def some(index: Tensor) -> Downstream:
         return downstream(model, pixels[index], layer)
 
-    axis = _axis(acts, layer)
+    axis = axis_of(acts, layer)
     refuse_diverged(acts, layer)
     logits_of(output, labels)
     if after is not None:
@@ -261,11 +261,12 @@ def unit_values(model: nn.Module, images: ImageSet, layer: str) -> Tensor:
     for some in pixels.split(BATCH):
         out, _ = hooked(model).run_with_cache(some, names_filter=layer, stop_at=layer)
         found.append(out)
-    _axis(found[0], layer)
+    axis_of(found[0], layer)
     return torch.cat(found)
 
 
-def _axis(acts: Tensor, layer: str) -> str:
+def axis_of(acts: Tensor, layer: str) -> str:
+    """``unit`` or ``channel``; a HookError for what holds neither."""
     axis = {2: "unit", 4: "channel"}.get(acts.ndim)
     dims = of_activation(tuple(acts.shape), layer)
     if axis is None or axis not in dims:
@@ -374,3 +375,9 @@ def _from_the_point(lens: Any, pixels: Tensor, layer: str) -> Callable[[Tensor],
 def numbers(tensor: Tensor) -> np.ndarray:
     """As float64 in numpy."""
     return tensor.detach().cpu().double().numpy()
+
+
+def by_class(values: np.ndarray, images: ImageSet) -> np.ndarray:
+    """Means of ``values`` [..., example] over the images of each class, [..., class]; NaN for a class without images."""
+    counts = np.bincount(images.labels, minlength=images.classes)
+    return values @ np.eye(images.classes)[images.labels] / np.where(counts, counts, np.nan)

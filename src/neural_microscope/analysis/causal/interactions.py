@@ -17,7 +17,7 @@ from ...statistics import Law, beside, mean_interval, sign_flips
 from .ablation import ROUNDING
 from .directions import losses
 from .downstream import Downstream, batches, numbers
-from .planted import LAYER, UNITS, coded, dies, images, random, silent, wired
+from .planted import LAYER, UNITS, coded, dead, dies, images, random, wired
 
 
 @measure(
@@ -119,7 +119,7 @@ def _either() -> MLP:
 )
 def _both(seed: int, planted: bool) -> tuple[Any, ...]:
     """One of them gone changes nothing; both gone is as if pixel 0 were dark."""
-    return (_either(), coded(seed), LAYER) if planted else (silent(seed), images(seed), LAYER)
+    return (_either(), coded(seed), LAYER) if planted else dead(seed)
 
 
 @of(interactions).calibrated_on(

@@ -15,7 +15,7 @@ from ...hooks import evaluation, hooked
 from ...measure import measure, of
 from ...statistics import Law, beside, mean_interval
 from .downstream import batches, numbers
-from .planted import LAYER, coded, images, one_reader, random
+from .planted import reader
 
 
 @measure(
@@ -105,4 +105,4 @@ def _dependence(at: Any) -> xr.Dataset:
     unit="nat",
 )
 def _coded(seed: int, planted: bool) -> tuple[Any, ...]:
-    return (one_reader(), coded(seed), LAYER) if planted else (random(seed), images(seed), LAYER)
+    return reader(seed, planted)

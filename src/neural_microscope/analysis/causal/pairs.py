@@ -29,21 +29,19 @@ class Pairs:
     clean: Tensor
     corrupted: Tensor
     labels: Tensor | None
-    """The classes that the metric asks for, if it is our own."""
+    """The classes that the metric asks for, if it is our own; the caller's knows of no axis but example and class."""
     metric: Metric
-    own: bool
-    """Whether the metric is the caller's, who knows of no axis but example and class."""
 
     @cached_property
     def score(self) -> Metric:
         """The metric of logits [k, example, class]: [k, example]."""
-        if self.own:
+        if self.labels is None:
             return lambda logits: torch.stack([self.metric(one) for one in logits])
         return self.metric
 
     def of(self, index: Tensor) -> Metric:
         """`score` of some of the pairs; of all of them where the metric is the caller's."""
-        if self.own or self.labels is None:
+        if self.labels is None:
             return self.score
         return logit_difference(*(labels[index] for labels in self.labels.chunk(2)))
 
@@ -56,7 +54,7 @@ def pairs(model: nn.Module, clean: ImageSet, corrupted: ImageSet, metric: Metric
     for some in slices(len(y), BATCH):
         labels = None if metric else torch.cat([y[some], y_b[some]])
         own = metric or logit_difference(y[some], y_b[some])
-        yield Pairs(x[some], x_b[some], labels, own, metric is not None)
+        yield Pairs(x[some], x_b[some], labels, own)
 
 
 def logit_difference(label: Tensor, other: Tensor) -> Metric:

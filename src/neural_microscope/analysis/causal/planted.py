@@ -80,6 +80,17 @@ def silent(seed: int) -> MLP:
     return model
 
 
+def reader(seed: int, planted: bool, pixels: int = UNITS) -> tuple[MLP, ImageSet, str]:
+    """A network in which unit 0 alone tells the classes apart, its images and its layer; or a random one."""
+    made = (one_reader(pixels), coded(seed, pixels)) if planted else (random(seed, pixels), images(seed, pixels))
+    return *made, LAYER
+
+
+def dead(seed: int) -> tuple[MLP, ImageSet, str]:
+    """A network of dead units, its images and its layer."""
+    return silent(seed), images(seed), LAYER
+
+
 def dies(logit: float) -> float:
     """The cross-entropy of the right one of two classes, ``logit`` ahead of the other."""
     return float(np.log1p(np.exp(-logit)))
