@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from scipy import special
 from torch import nn
 
 import neural_microscope as nm
 from neural_microscope.analysis import attribution
-from neural_microscope.data import ImageSet
 from neural_microscope.errors import DataError, HookError, UnknownName
 from small_runs import images as made_up
 
@@ -84,12 +84,11 @@ def test_without_biases_gradient_times_input_sums_to_the_logit() -> None:
         np.testing.assert_allclose(result["attribution"].sum(("row", "col")), result["value"], atol=7e-15)
 
 
-@pytest.mark.parametrize("rule", ["midpoint", "gauss-legendre"])
-def test_the_completeness_error_is_told_and_shrinks_with_the_steps(rule: Any) -> None:
+def test_the_completeness_error_is_told_and_shrinks_with_the_steps() -> None:
     model = mlp(init_scale=3)
     errors = []
     for steps in (16, 64, 256, 1024):
-        result = attribution.integrated_gradients(model, PIXELS, target=LABELS, steps=steps, rule=rule)
+        result = attribution.integrated_gradients(model, PIXELS, target=LABELS, steps=steps)
         gap = result["attribution"].sum(("row", "col")) - (result["value"] - result["baseline_value"])
         np.testing.assert_allclose(result["completeness_error"], gap, atol=1e-13)
         errors.append(float(abs(gap).max()))
@@ -97,31 +96,19 @@ def test_the_completeness_error_is_told_and_shrinks_with_the_steps(rule: Any) ->
     np.testing.assert_allclose(result["baseline_value"], model(torch.zeros_like(PIXELS))[0, LABELS].detach())
 
 
-def test_of_a_smooth_network_gauss_legendre_is_complete_to_rounding_and_the_midpoint_rule_to_second_order() -> None:
-    model = mlp(activation="tanh")
-    result = attribution.integrated_gradients(model, PIXELS, target=LABELS)
+def test_of_a_smooth_network_integrated_gradients_are_complete_to_rounding() -> None:
+    result = attribution.integrated_gradients(mlp(activation="tanh"), PIXELS, target=LABELS)
     assert abs(result["completeness_error"]).max() < 1e-14
-    coarse, fine = (
-        float(
-            abs(
-                attribution.integrated_gradients(model, PIXELS, target=0, steps=m, rule="midpoint")[
-                    "completeness_error"
-                ]
-            ).max()
-        )
-        for m in (8, 16)
-    )
-    assert coarse / fine == pytest.approx(4, rel=0.05)
 
 
-def test_integrated_gradients_are_the_riemann_sum_written_out() -> None:
+def test_integrated_gradients_are_the_sum_over_the_path_written_out() -> None:
     model, start = cnn(), PIXELS.mean(0, keepdim=True)
     total = torch.zeros_like(PIXELS)
-    for k in range(8):
-        x = (start + (k + 0.5) / 8 * (PIXELS - start)).requires_grad_()
+    for point, weight in zip(*special.roots_legendre(8), strict=True):  # on -1..1
+        x = (start + (point + 1) / 2 * (PIXELS - start)).requires_grad_()
         (gradient,) = torch.autograd.grad(model(x)[:, 1].sum(), x)
-        total += gradient / 8
-    result = attribution.integrated_gradients(model, PIXELS, target=1, baseline="mean", steps=8, rule="midpoint")
+        total += gradient * weight / 2
+    result = attribution.integrated_gradients(model, PIXELS, target=1, baseline="mean", steps=8)
     np.testing.assert_allclose(maps(result), (total * (PIXELS - start))[:, 0], atol=1e-14)
 
 
@@ -240,17 +227,6 @@ def test_results_do_not_depend_on_how_images_are_batched(method: Any, monkeypatc
     np.testing.assert_allclose(maps(method(model, PIXELS, target=LABELS)), whole, atol=1e-14)
 
 
-def test_the_model_is_left_as_it_was() -> None:
-    model = cnn(norm="batch", dropout=0.5).train()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    for method in METHODS.values():
-        first, second = method(model, PIXELS, target=0), method(model, PIXELS, target=0)
-        xr.testing.assert_identical(first, second)
-    assert model.training
-    assert all(parameter.grad is None for parameter in model.parameters())
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-
-
 def test_single_pixels_are_answered_one_at_a_time() -> None:
     model = mlp(pixel_mean=0.1, pixel_std=0.5)
     result = attribution.single_pixels(model, "layers.1.hook_post")
@@ -318,20 +294,10 @@ def test_images_that_cannot_be_are_refused(images: Any, words: str) -> None:
         attribution.saliency(mlp(), images, target=0)
 
 
-def test_a_diverged_network_is_refused() -> None:
-    model = mlp()
-    with torch.no_grad():
-        model.output.weight.fill_(torch.nan)
-    for method in METHODS.values():
-        with pytest.raises(DataError, match="diverged"):
-            method(model, PIXELS, target=0)
-
-
 def test_settings_that_cannot_be_are_refused() -> None:
     model = mlp()
     for call in (
         lambda: attribution.integrated_gradients(model, PIXELS, target=0, steps=0),
-        lambda: attribution.integrated_gradients(model, PIXELS, target=0, rule="simpson"),  # type: ignore[arg-type]
         lambda: attribution.integrated_gradients(model, PIXELS, target=0, baseline=torch.zeros(2, 2)),
         lambda: attribution.integrated_gradients(model, PIXELS, target=0, baseline=float("nan")),
         lambda: attribution.smooth_grad(model, PIXELS, target=0, n=0),
@@ -343,9 +309,3 @@ def test_settings_that_cannot_be_are_refused() -> None:
             call()
     with pytest.raises(UnknownName, match="did you mean 'black'"):
         attribution.occlusion(model, PIXELS, target=0, baseline="blck")
-
-
-def test_a_set_with_more_classes_than_the_model_is_refused() -> None:
-    images = ImageSet(np.zeros((3, SIDE, SIDE), np.uint8), np.array([0, 1, 4]), 10)
-    with pytest.raises(DataError, match="no class 4"):
-        attribution.saliency(mlp().float(), images)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import neural_microscope as nm
 from neural_microscope.analysis import attribution
 from neural_microscope.analysis.attribution import random_weights
-from neural_microscope.errors import DataError, HookError, UnknownName
+from neural_microscope.errors import DataError
 
 SIDE = 6
 PIXELS = torch.rand(5, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -293,7 +293,7 @@ def test_the_image_made_for_a_linear_unit_is_white_where_its_weights_are_positiv
 
 @pytest.mark.parametrize(("make", "point"), [(mlp, "logits"), (cnn, "layers.1.hook_post"), (plain, "0.hook_out")])
 def test_made_images_stay_images_and_depend_on_their_own_seed_alone(make: Any, point: str) -> None:
-    settings: dict[str, Any] = {"steps": 40, "l2": 0, "tv": 0, "blur": 0.4, "draws": 4}
+    settings: dict[str, Any] = {"steps": 40, "l2": 0, "tv": 0, "draws": 4}
     model = make()
     several = attribution.activation_maximization(model, PIXELS, point, 1, seeds=(3, 4), **settings)
     alone = attribution.activation_maximization(model, PIXELS, point, 1, seeds=(4,), **settings)
@@ -339,15 +339,6 @@ def test_a_dead_unit_has_no_reach() -> None:
     assert np.isnan(result["reach_p"]).all()
 
 
-def test_what_cannot_be_maximised_is_refused() -> None:
-    model = mlp()
-    with pytest.raises(UnknownName, match="did you mean 'logits'"):
-        attribution.activation_maximization(model, PIXELS, "logit", 0)
-    with pytest.raises(HookError, match="no unit 3"):
-        attribution.activation_maximization(model, PIXELS, "logits", 3)
+def test_an_image_needs_a_seed() -> None:
     with pytest.raises(DataError, match="at least one"):
-        attribution.activation_maximization(model, PIXELS, "logits", 0, seeds=())
-    with torch.no_grad():
-        model.output.weight.fill_(torch.nan)
-    with pytest.raises(DataError, match="diverged"):
-        attribution.activation_maximization(model, PIXELS, "logits", 0)
+        attribution.activation_maximization(mlp(), PIXELS, "logits", 0, seeds=())

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from ...errors import DataError
@@ -20,9 +19,6 @@ from .planted import POINT, first, network, random_images
 from .random_weights import random_networks
 from .target import Images, Subject, by_unit, subject
 
-BLUR_EVERY = 10
-"""Steps between two blurs."""
-
 
 @measure(
     "attribution",
@@ -30,7 +26,7 @@ BLUR_EVERY = 10
     null="the same ascent for {draws} random directions of the hook point; the unit of a random network",
     replicates="direction",
     interval="none",
-    source="Erhan et al. 2009; L2, total variation, jitter and blur as in Olah et al. 2017",
+    source="Erhan et al. 2009; L2, total variation and jitter as in Olah et al. 2017",
 )
 def activation_maximization(
     model: nn.Module,
@@ -43,7 +39,6 @@ def activation_maximization(
     l2: float = 10.0,
     tv: float = 10.0,
     jitter: int = 1,
-    blur: float = 0.0,
     seeds: Sequence[int] = (0, 1, 2),
     draws: int = 39,
     seed: int = 0,
@@ -51,9 +46,8 @@ def activation_maximization(
     """Images with pixels in 0..1 that drive a unit (of a channel: the mean of its map) as high as gradient ascent gets.
 
     Adam climbs a(x) / sd - ``l2`` mean(x²) - ``tv`` mean|differences of neighbours|, a the activation, sd its standard
-    deviation over ``images``; the image is shifted by up to ``jitter`` pixels at each step and, with ``blur`` above 0,
-    blurred with that standard deviation (pixels) every tenth step; clipped to 0..1 after each. ``picture`` [seed, row,
-    col]: one for each of ``seeds``, the seed of the noise it starts from; ``reached`` [seed]: a(picture).
+    deviation over ``images``; the image is shifted by up to ``jitter`` pixels at each step, and clipped to 0..1 after each.
+    ``picture`` [seed, row, col]: one for each of ``seeds``, the seed of the noise it starts from; ``reached`` [seed]: a(picture).
 
     Beside it the data: ``best``, ``best_example``: the highest over ``images`` and where; ``percentile`` [seed]: per cent
     of the images that lie below; ``reach`` [seed] = (reached - mean) / (best - mean): 1 as high as the best image;
@@ -68,9 +62,7 @@ def activation_maximization(
     """
     if min(steps, len(seeds), draws) < 1:
         raise DataError(f"steps is {steps}, seeds {seeds!r}, draws {draws}; at least one of each is needed")
-    ascend = partial(
-        _ascend, steps=steps, learning_rate=learning_rate, l2=l2, tv=tv, jitter=jitter, blur=blur, seed=seed
-    )
+    ascend = partial(_ascend, steps=steps, learning_rate=learning_rate, l2=l2, tv=tv, jitter=jitter, seed=seed)
     explained = subject(model, images, (hook_point, unit))
     acts, n = _activations(explained), len(seeds)
     own = np.eye(acts.shape[1])[[unit] * n]
@@ -140,23 +132,19 @@ def _ascend(
     l2: float,
     tv: float,
     jitter: int,
-    blur: float,
     seed: int,
 ) -> Tensor:
     """Images [n, 1, row, col] that started at ``x``, none of which knows of the others; ``score`` is [n]."""
     x = x.clone().requires_grad_()
     adam = torch.optim.Adam([x], lr=learning_rate)
     rng = np.random.default_rng(seed)
-    for step in range(steps):
+    for _ in range(steps):
         shift = rng.integers(-jitter, jitter + 1, 2).tolist()
         value = score(torch.roll(x, shift, (2, 3))) - l2 * (x**2).mean((1, 2, 3)) - tv * _variation(x)
         (gradient,) = torch.autograd.grad(value.sum(), x)
         x.grad = -gradient
         adam.step()
         with torch.no_grad():
-            if blur and step % BLUR_EVERY == BLUR_EVERY - 1:
-                blurred = gaussian_filter(x.cpu().numpy(), (0, 0, blur, blur), mode="constant")
-                x.copy_(torch.from_numpy(blurred))
             x.clip_(0, 1)
     return x.detach()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,30 +59,31 @@ def integrated_gradients(
     target: Target = None,
     baseline: Baseline = "black",
     steps: int = 50,
-    rule: Literal["gauss-legendre", "midpoint"] = "gauss-legendre",
 ) -> xr.Dataset:
     """``attribution`` = (x - b) times the mean gradient on the straight path from the baseline b to the image.
 
     [example, row, col], in the target's unit. ``completeness_error`` [example]: sum of the attributions minus
     (f(x) - f(b)), with ``value`` = f(x) and ``baseline_value`` = f(b). It is 0 for the exact integral; a ReLU network
-    bends the gradient in jumps, so that it shrinks like 1 / ``steps`` by either rule: look at it before believing the map. Of a
-    linear model the map is w (x - b) exactly. On MNIST a black baseline lies among real backgrounds: black pixels get 0 by
-    definition, so compare with ``"mean"``. Errors: as `saliency`; DataError for fewer than 1 step or another rule.
+    bends the gradient in jumps, so that it shrinks like 1 / ``steps``, the points of Gauss-Legendre quadrature: look at it before believing
+    the map. Of a linear model the map is w (x - b) exactly. On MNIST a black baseline lies among real backgrounds: black pixels get 0 by
+    definition, so compare with ``"mean"``. Errors: as `saliency`; DataError for fewer than 1 step.
     Source: Sundararajan et al. 2017.
     """
-    points, weights = _rule(rule, steps)
+    if steps < 1:
+        raise DataError(f"steps is {steps}; the path needs at least 1")
+    points, weights = np.polynomial.legendre.leggauss(steps)
     explained = subject(model, images, target)
     start = absent(baseline, explained.pixels)
     maps = []
     for (pixels, which), begin in zip(explained.batches(), start.split(BATCH), strict=True):
         mean = torch.zeros_like(pixels)
-        for point, weight in zip(points, weights, strict=True):
+        for point, weight in zip(((points + 1) / 2).tolist(), (weights / 2).tolist(), strict=True):
             mean += weight * explained.gradient(begin + point * (pixels - begin), which)[0]
         maps.append((pixels - begin) * mean)
     value = explained.values(explained.pixels, explained.everyone)
     base = explained.values(start, explained.everyone)
     found = torch.cat(maps)
-    result = explained.table(found, value, explained.unit, steps=steps, rule=rule, baseline=_words(baseline))
+    result = explained.table(found, value, explained.unit, steps=steps, baseline=_words(baseline))
     error = found.double().sum((1, 2, 3)) - (value.double() - base.double())
     result["baseline_value"] = ("example", base.cpu().numpy(), {"units": explained.unit})
     result["completeness_error"] = ("example", error.cpu().numpy(), {"units": explained.unit})
@@ -120,18 +121,6 @@ def smooth_grad(
     spread = ((square / n - mean**2).clip(0) / (n - 1)).sqrt() if n > 1 else torch.full_like(mean, torch.nan)
     result["standard_error"] = (("example", "row", "col"), spread[:, 0].cpu().numpy(), {"units": units})
     return result
-
-
-def _rule(rule: str, steps: int) -> tuple[list[float], list[float]]:
-    """Points in 0..1 and their weights, which sum to 1."""
-    if steps < 1:
-        raise DataError(f"steps is {steps}; the path needs at least 1")
-    if rule == "midpoint":
-        return ((np.arange(steps) + 0.5) / steps).tolist(), [1 / steps] * steps
-    if rule != "gauss-legendre":
-        raise DataError(f"rule is {rule!r}; it is 'gauss-legendre' or 'midpoint'")
-    points, weights = np.polynomial.legendre.leggauss(steps)
-    return ((points + 1) / 2).tolist(), (weights / 2).tolist()
 
 
 def _words(baseline: Baseline) -> str:

@@ -70,9 +70,7 @@ def _patches(rows: int, cols: int, patch: int, stride: int) -> Tensor:
     interval="none",
     source="f(e_i), one lit pixel on black; biases and ReLUs make it another thing than a part of a digit",
 )
-def single_pixels(
-    model: nn.Module, hook_point: str, *, image_shape: tuple[int, int] | None = None, brightness: float = 1.0
-) -> xr.Dataset:
+def single_pixels(model: nn.Module, hook_point: str, *, image_shape: tuple[int, int] | None = None) -> xr.Dataset:
     """What each unit of a hook point answers to one lit pixel on black: ``response`` [unit, row, col] = f(e_i).
 
     Of a channel the mean of its map. ``black`` [unit]: f(0). ``slope`` [unit, row, col]: f(0) + slope x brightness would be the
@@ -87,7 +85,7 @@ def single_pixels(
     shape = image_shape or getattr(getattr(model, "config", None), "image_shape", None)
     if shape is None:
         raise DataError("this model does not say its images' size; give image_shape=(rows, cols)")
-    lit = brightness * as_parameters(model, torch.eye(shape[0] * shape[1]).reshape(-1, 1, *shape))
+    lit = as_parameters(model, torch.eye(shape[0] * shape[1]).reshape(-1, 1, *shape))
     lens, black = hooked(model), torch.zeros_like(lit[:1])
 
     def answer(pixels: Tensor) -> Tensor:
@@ -103,7 +101,7 @@ def single_pixels(
     maps = {name: (("unit", "row", "col"), values.reshape(-1, *shape).cpu().numpy()) for name, values in found.items()}
     result = xr.Dataset(
         {**maps, "black": ("unit", dark.cpu().numpy())},
-        attrs={"n_examples": len(lit), "brightness": brightness},
+        attrs={"n_examples": len(lit)},
     )
     for name, array in result.items():
         named.finite(array.rename(hook_point))
