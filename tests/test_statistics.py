@@ -293,10 +293,9 @@ def test_the_tail_of_few_draws_is_what_many_draws_count() -> None:
     assert statistics.tail_p(np.array([1.0]), np.zeros((199, 1)), np.array([0.01])) == 0.01, (
         "draws that do not vary have no tail"
     )
-    assert np.isnan(statistics.tail_p(np.array([np.nan]), few, np.array([np.nan])))
+    assert np.isnan(statistics.p_values(np.array([np.nan]), few, tail=True))
     fewer = few[: FEWEST_FITTED - 1]
-    counted = statistics.p_values(value, fewer)
-    assert statistics.tail_p(value, fewer, counted) == counted == 1 / FEWEST_FITTED, "too few draws have no tail"
+    assert statistics.p_values(value, fewer, tail=True) == 1 / FEWEST_FITTED, "too few draws have no tail"
     assert statistics.beside("x", value, fewer, "unit", tail=True)["x_p"][2]["floor"] == 1 / FEWEST_FITTED
     assert statistics.beside("x", value, few, "unit", tail=True)["x_p"][2]["floor"] == 0
 

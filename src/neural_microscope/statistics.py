@@ -59,21 +59,25 @@ def shuffles(labels: np.ndarray, n: int, seed: int = 0) -> Iterator[np.ndarray]:
         yield rng.permutation(labels)
 
 
-def p_values(values: np.ndarray, null: np.ndarray, *, side: Side = "above", rounding: float = 0.0) -> np.ndarray:
+def p_values(
+    values: np.ndarray, null: np.ndarray, *, side: Side = "above", rounding: float = 0.0, tail: bool = False
+) -> np.ndarray:
     """Monte Carlo p of each value, the value itself counted: (1 + #{draws at or beyond it}) / (1 + n).
 
     ``values`` [...]; ``null`` [draw, ...]. ``side``: "above" and "below" are one-sided, "both" is twice the smaller of the two, at
     most 1. From 1 / (1 + n) (2 / (1 + n) for both sides) to 1, never 0 (Phipson & Smyth 2010). The one rule for ties: a draw
     within 1e-12 of the value (relatively) or within ``rounding`` (absolutely, what the measurement itself is exact to) reaches it,
-    and a draw that is NaN counts against the claim. A value that is NaN stays NaN.
+    and a draw that is NaN counts against the claim. A value that is NaN stays NaN. ``tail``: see `tail_p`.
     """
     values, null = np.asarray(values, float), np.asarray(null, float)
     if side == "both":
-        above, below = (p_values(values, null, side=one, rounding=rounding) for one in ("above", "below"))
+        above, below = (p_values(values, null, side=one, rounding=rounding, tail=tail) for one in ("above", "below"))
         return np.minimum(2 * np.minimum(above, below), 1)
     sign = -1 if side == "below" else 1
     reached = (sign * null >= sign * values - TIE * np.abs(values) - rounding) | np.isnan(null)
     p = (1 + reached.sum(0)) / (1 + len(null))
+    if tail and len(null) >= FEWEST_FITTED:
+        p = tail_p(sign * values - rounding, sign * null, p)
     return np.where(np.isnan(values), np.nan, p)
 
 
@@ -120,8 +124,7 @@ def beside(
         low, high, p, draws = null.low, null.high, np.asarray(null.p, float), 0
     elif len(null):
         (low, high), draws = null_band(null), len(null)
-        p = p_values(value, null, side=side, rounding=rounding)
-        p = tail_p(value, null, p, side=side, rounding=rounding) if tail else p
+        p = p_values(value, null, side=side, rounding=rounding, tail=tail)
         p = np.where(np.isnan(null).all(0), np.nan, p)
     else:
         low, high, p, draws = np.nan, np.nan, np.full(value.shape, np.nan), 0
@@ -151,33 +154,22 @@ FEWEST_FITTED = 149
 """Draws from which on a tail is fitted (random directions, 16 channels: false claims in 7.8% of families with 99, in 5.3% with 149)."""
 
 
-def tail_p(
-    values: np.ndarray, null: np.ndarray, p: np.ndarray, *, side: Side = "above", rounding: float = 0.0
-) -> np.ndarray:
-    """``p`` of `p_values` without its floor: where fewer than ten draws reach a value, the tail of Pearson's type III with the draws'
-    mean, variance and skewness (Winkler et al. 2016), [...]; ``null`` [draw, ...]. Never above the counted p's floor's tenth draw.
+def tail_p(values: np.ndarray, null: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """The one-sided ``p`` of `p_values` without its floor: where fewer than ten draws reach a value, the tail of Pearson's type III
+    with the draws' mean, variance and skewness (Winkler et al. 2016), [...]; ``null`` [draw, ...]. Never above the counted p's floor's
+    tenth draw.
 
     For statistics that are sums of many small parts, whose draws such a law fits. Fewer than 149 draws, draws that do not vary, and draws
     that are not all finite keep the counted p.
     """
-    values = np.asarray(values, float)
-    if len(null) < FEWEST_FITTED:
-        return p
-    if side == "both":
-        above, below = (
-            tail_p(values, null, p_values(values, null, side=one, rounding=rounding), side=one, rounding=rounding)
-            for one in ("above", "below")
-        )
-        return np.minimum(2 * np.minimum(above, below), 1)
-    sign = -1 if side == "below" else 1
     mean, spread = null.mean(0), null.std(0, ddof=1)
     few = (p * (1 + len(null)) - 1 < FEWEST_BEYOND) & np.isfinite(spread) & (spread > TIE * np.abs(mean))
-    parts = sign * (null - mean)
+    parts = null - mean
     with np.errstate(divide="ignore", invalid="ignore"):
         skew = (parts**3).mean(0) / (parts**2).mean(0) ** 1.5
-        fitted = stats.pearson3.sf((sign * (values - mean) - rounding) / spread, skew)
+        fitted = stats.pearson3.sf((values - mean) / spread, skew)
     fitted = np.where(np.isnan(fitted), p, np.clip(fitted, 1e-9, (1 + FEWEST_BEYOND) / (1 + len(null))))
-    return np.where(few & ~np.isnan(values), fitted, p)
+    return np.where(few, fitted, p)
 
 
 def networks(value: np.ndarray, sample: np.ndarray, *, side: Side = "above") -> Law:

@@ -108,14 +108,11 @@ def order(look: FirstLook) -> Iterator[Claim]:
     if len(look.run.steps) < 2 or len(learned) < 2:
         return
     groups = [np.nan_to_num(when[labels == label], nan=np.inf) for label in learned]
-    ranked = np.split(stats.rankdata(np.concatenate(groups)), np.cumsum([len(g) for g in groups])[:-1])
-    n, total = sum(len(g) for g in groups), float(np.concatenate(ranked).var() * sum(len(g) for g in groups))
-    if total == 0:
+    n, freedom = sum(map(len, groups)), len(learned) - 1
+    if np.ptp(stats.rankdata(np.concatenate(groups))) == 0:
         return
     ordered = len(reached) > 1  # else no class comes first and none last
-    middle = (n + 1) / 2
-    between = sum(len(g) * (g.mean() - middle) ** 2 for g in ranked) / total
-    freedom = len(learned) - 1
+    between = float(stats.kruskal(*groups).statistic) / (n - 1)
     first, last = (int(reached[pick(at[reached])]) if ordered else math.nan for pick in (np.argmin, np.argmax))
     low, high = (float(stats.chi2.ppf(end / 100, freedom)) / (n - 1) for end in statistics.INTERVAL)
     yield tested(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy import special
 
 from ... import statistics
 from ...claim import Claim, tested
@@ -33,10 +34,6 @@ def _critical(control: xr.Dataset, name: str, unit: int, shown_as: Callable[[Any
     """The statistic's value, on the scale on which it is shown, from which on the untrained networks are beaten at a level."""
     sample = control[f"{name}_untrained"].values[:, int(control[f"{name}_rank"][unit])]
     return float(shown_as(beyond_sample(sample, "above", level)))
-
-
-def _share(logit: Any) -> Any:
-    return 1 / (1 + np.exp(-logit))
 
 
 def _loss_above(band: float, logarithm: float) -> float:
@@ -69,7 +66,7 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
     """
     table, control = layer["selectivity.class_selectivity"], layer["controls.untrained_networks"]
     law = beyond_rank(control, "auc")
-    low, high = _share(law.low), _share(law.high)
+    low, high = special.expit([law.low, law.high])
     columns = _columns(table, layer.axis)
     top = layer["selectivity.top_examples"].values
     for unit in range(layer.size):
@@ -102,7 +99,7 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
             n=int(table.attrs["n_examples"]),
             units="AUC",
             call=f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}")).isel({layer.axis}={unit})',
-            critical=partial(_critical, control, "auc", unit, _share),
+            critical=partial(_critical, control, "auc", unit, special.expit),
         )
 
 

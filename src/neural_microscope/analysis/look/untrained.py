@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import xarray as xr
 from scipy.spatial.distance import cdist
-from scipy.special import logsumexp
+from scipy.special import logit, logsumexp
 from torch import nn
 
 from ... import named
@@ -111,7 +111,7 @@ SCALARS: dict[str, Callable[[Seen], float]] = {
 """Statistics of a layer that are compared with untrained networks and with shuffled labels."""
 
 RANKED: dict[str, Callable[[Seen], np.ndarray]] = {
-    "auc": lambda seen: _logit(seen.auc, len(seen.labels)),
+    "auc": lambda seen: logit(np.clip(seen.auc, 1 / len(seen.labels), 1 - 1 / len(seen.labels))),
     "loss": lambda seen: np.log(np.maximum(seen.loss_increase, FAINT)),
 }
 """Statistics of units, on a scale on which networks spread evenly: compared with units of the same rank in untrained networks."""
@@ -164,11 +164,6 @@ def _seen(model: nn.Module, images: ImageSet, hook_point: str) -> Seen:
     if "row" in acts.dims:
         acts = acts.mean(("row", "col"))
     return Seen(acts, ablated_logits(model, images, hook_point))
-
-
-def _logit(auc: np.ndarray, n: int) -> np.ndarray:
-    inside = np.clip(auc, 1 / n, 1 - 1 / n)
-    return np.log(inside / (1 - inside))
 
 
 @of(untrained_networks).on("layer")
