@@ -70,21 +70,17 @@ def linear_probe(
     train, judge = halves(codes, seed)
     if len(np.unique(codes[train])) < 2:
         raise DataError("the training half holds one label only; a probe needs two labels with two examples each")
-    fake = list(shuffles(codes, controls, seed))
-    rights, columns = [], []
-    for x in (one[order] for one in flat):
-        seen, answers = _answers(x, codes, train, judge, c)
-        control = [_right(x, order, train, judge, c) for order in fake]
-        rights.append((answers == codes[judge], np.mean([test for _, test in control], 0)))
-        columns.append((np.mean(seen == codes[train]), np.mean([fit for fit, _ in control]), answers))
-    right, control_right = (np.array(values, float) for values in zip(*rights, strict=True))  # [snapshot, example]
+    fakes = list(shuffles(codes, controls, seed))
+    said = np.stack([_said(x[order], codes, train, c) for x in flat])  # [snapshot, example]
+    control = np.stack([np.mean([_said(x[order], fake, train, c) == fake for fake in fakes], 0) for x in flat])
+    right = (said == codes)[:, judge].astype(float)
     shuffled = np.stack(list(shuffles(codes[judge], draws, seed)))  # [draw, example]
-    null = np.stack([(shuffled == answers).mean(1) for *_, answers in columns], 1)  # [draw, snapshot]
+    null = np.stack([(shuffled == answers).mean(1) for answers in said[:, judge]], 1)  # [draw, snapshot]
     found = {
-        "accuracy_train": np.array([fit for fit, *_ in columns]),
-        "control_train": np.array([fit for _, fit, _ in columns]),
-        "control_test": control_right.mean(1),
-        **_with_interval("selectivity", right - control_right, seed),
+        "accuracy_train": (said == codes)[:, train].mean(1),
+        "control_train": control[:, train].mean(1),
+        "control_test": control[:, judge].mean(1),
+        **_with_interval("selectivity", right - control[:, judge], seed),
     }
     over_time = "snapshot" in acts.dims
     if over_time:
@@ -147,21 +143,11 @@ def _codes(acts: xr.DataArray, labels: Any) -> np.ndarray:
     return np.unique(given, return_inverse=True)[1]
 
 
-def _answers(
-    x: np.ndarray, codes: np.ndarray, train: np.ndarray, judge: np.ndarray, c: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """What a probe fitted on the training half says of both halves."""
+def _said(x: np.ndarray, codes: np.ndarray, train: np.ndarray, c: float) -> np.ndarray:
+    """What a probe fitted on the training half says of all examples."""
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=ITERATIONS))
-    probe.fit(x[train], codes[train])
-    return probe.predict(x[train]), probe.predict(x[judge])
-
-
-def _right(
-    x: np.ndarray, codes: np.ndarray, train: np.ndarray, judge: np.ndarray, c: float
-) -> tuple[float, np.ndarray]:
-    """(accuracy on the training half, right or not for each judging example)."""
-    seen, answers = _answers(x, codes, train, judge, c)
-    return float(np.mean(seen == codes[train])), answers == codes[judge]
+    said: np.ndarray = probe.fit(x[train], codes[train]).predict(x)
+    return said
 
 
 def _with_interval(name: str, values: np.ndarray, seed: int) -> dict[str, np.ndarray]:

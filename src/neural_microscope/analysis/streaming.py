@@ -59,12 +59,5 @@ def stream(
             rows.append(xr.merge(parts, compat="override", combine_attrs="drop"))
             progress(name, number + 1, count)
         table = xr.concat(rows, "snapshot").assign_coords(step=acts["step"], epoch=acts["epoch"])
-        table.attrs = {
-            "hook_point": name,
-            "n_examples": acts.sizes["example"],
-            "reference": reference,
-            "seed": seed,
-            "null": "that of each measure",
-        }
-        found[name] = table
+        found[name] = table.assign_attrs(hook_point=name, n_examples=acts.sizes["example"], reference=reference)
     return found

@@ -150,19 +150,16 @@ def tuning(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset
     """
     (x, labels), axis = judging.examples(acts), unit_axis(acts.dims)
     classes = int(labels.max()) + 1
-    mean, low, high, spread = _curves(x, labels, classes, seed)
+    *curves, spread = _curves(x, labels, classes, seed)
     chance = [_fake(x, o, classes) for o in judging.blocks(np.stack(list(shuffles(labels, draws, seed))), classes)]
-    null_low, null_high = null_band(np.concatenate([means for means, _ in chance]))
+    band = null_band(np.concatenate([fakes for fakes, _ in chance]))
+    means = dict(zip(("", "_low", "_high", "_null_low", "_null_high"), (*curves, *band), strict=True))
     null = np.concatenate([explained for _, explained in chance])
     away = judging.gated(x)
     curve = ("class", axis)
     return xr.Dataset(
         {
-            "mean": (curve, mean, {"units": "activation"}),
-            "mean_low": (curve, low, {"units": "activation"}),
-            "mean_high": (curve, high, {"units": "activation"}),
-            "mean_null_low": (curve, null_low, {"units": "activation"}),
-            "mean_null_high": (curve, null_high, {"units": "activation"}),
+            **{f"mean{end}": (curve, values, {"units": "activation"}) for end, values in means.items()},
             "spread": (("quantile", *curve), spread, {"units": "activation"}),
             **beside("explained", _fake(x, labels[None], classes)[1][0], null, axis, tail=True, where=~away),
             "gated": (axis, away),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy.special import entr
 from scipy.stats import entropy, rankdata, zscore
 
 from ...axes import unit_axis
@@ -132,8 +133,7 @@ def _monosemanticity(means: np.ndarray) -> np.ndarray:
     filled = np.nan_to_num(means)
     total = np.where((filled < 0).any(-2), np.nan, filled.sum(-2))
     shares = filled / np.where(total > 0, total, np.nan)[..., None, :]
-    entropy = -(shares * np.log(np.where(shares > 0, shares, 1))).sum(-2)
-    return 1 - entropy / np.log(np.where(present > 1, present, np.nan))
+    return 1 - entr(shares).sum(-2) / np.log(np.where(present > 1, present, np.nan))
 
 
 of(class_selectivity).on("layer")(lambda at: class_selectivity(at.trained))
