@@ -28,7 +28,7 @@ AREAS = ("attribution.", "causal.", "dynamics.", "geometry.", "similarity.")
 OTHERWISE = {"neural collapse NC3", "neural collapse NC4", "TwoNN dimension"}
 OTHERWISE |= {"activation maximization", "map against random networks (share outside)"}
 OTHERWISE |= {"dose and response", "cumulative ablation"}
-OTHERWISE |= {"drift of a unit", "units matched", "units replicated"}
+OTHERWISE |= {"drift of a unit"}
 """Those whose planted truth is no claim; the tests of the phantoms of these areas plant another."""
 LOUD = [one for one in instruments(AREAS) if one.name not in OTHERWISE]
 

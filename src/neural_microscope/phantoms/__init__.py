@@ -2,6 +2,7 @@
 of a page.
 """
 
+from ..measure import ALLOWED, DECLARED, Instrument
 from .calibration import (
     calibrate,
     calibrate_pages,
@@ -13,7 +14,6 @@ from .calibration import (
     recalibrate,
     save,
 )
-from .instrument import ALLOWED, DECLARED, Instrument
 
 __all__ = [
     "ALLOWED",

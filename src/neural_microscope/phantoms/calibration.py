@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -344,14 +343,5 @@ def open_record(path: str | Path | None = None) -> xr.Dataset:
         ) from error
 
 
-def _attach() -> None:
-    """Gives each measure its instruments: those in its own file, and those that the modules of this package list under INSTRUMENTS."""
-    for area in analysis.__all__:
-        importlib.import_module(f"{analysis.__name__}.{area}")
-    package = __name__.rpartition(".")[0]
-    for found in sorted(m.name for m in pkgutil.iter_modules(importlib.import_module(package).__path__)):
-        for instrument in getattr(importlib.import_module(f"{package}.{found}"), "INSTRUMENTS", ()):
-            MEASURES[instrument.measure].instruments.append(instrument)
-
-
-_attach()
+for _area in analysis.__all__:  # a measure is registered, with its instruments, when its file is read
+    importlib.import_module(f"{analysis.__name__}.{_area}")

@@ -11,7 +11,7 @@ from ...errors import DataError, unknown
 from ...measure import measure, of
 from ...statistics import beside
 from . import pairs
-from .planted import DRAWS, UNRELATED, normal, side, turned, unrelated, whitened
+from .planted import DRAWS, UNRELATED, as_acts, normal, turned, unrelated, whitened
 
 
 @measure(
@@ -186,7 +186,7 @@ def _mixed(seed: int, planted: bool) -> Any:
         return unrelated(seed)
     x = normal(seed, 60, 6)
     mapped = x @ (turned(seed + 1, 6) * np.linspace(1, 4, 6)) @ turned(seed + 2, 6)
-    return {"a": side(x), "b": side(mapped), "keep": 1}
+    return {"a": as_acts(x), "b": as_acts(mapped), "keep": 1}
 
 
 @of(principal_angles).calibrated_on(
@@ -207,4 +207,4 @@ def _tilted(seed: int, planted: bool) -> Any:
     x = whitened(seed, 60, 4) * [4, 1, 0.5, 0.2]
     tilt = np.eye(4)
     tilt[:2, :2] = [[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]]
-    return {"a": side(x), "b": side(x @ tilt), "of": "units"}
+    return {"a": as_acts(x), "b": as_acts(x @ tilt), "of": "units"}

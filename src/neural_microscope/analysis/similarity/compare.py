@@ -17,7 +17,7 @@ from . import pairs
 from .cca import cca, svcca_relation
 from .cka import cka, influence
 from .cka import relation as cka_relation
-from .planted import DRAWS, SOME, normal, side, some_units, unrelated
+from .planted import DRAWS, SOME, as_acts, normal, some_units, unrelated
 from .procrustes import displacement, procrustes
 from .procrustes import relation as procrustes_relation
 from .rsa import rsa
@@ -217,7 +217,7 @@ def _one_moved(seed: int, planted: bool) -> tuple[xr.DataArray, xr.DataArray]:
     x = normal(seed, 60, 6)
     y = x.copy()
     y[seed % 60] += 6
-    return (side(x), side(y)) if planted else unrelated(seed, 40, (4, 4))
+    return (as_acts(x), as_acts(y)) if planted else unrelated(seed, 40, (4, 4))
 
 
 @of(matrix).calibrated_on(

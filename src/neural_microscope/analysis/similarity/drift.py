@@ -18,7 +18,7 @@ from ...statistics import Side, beside, halves
 from . import pairs
 from .cca import angles
 from .cka import ratio, unbiased
-from .planted import DRAWS, normal, side, turned, unlike, whitened
+from .planted import DRAWS, as_acts, normal, turned, unlike, whitened
 from .procrustes import distance
 
 SPLITS = 10
@@ -247,7 +247,7 @@ _calibrated = partial(of(drift).calibrated_on, components=2, draws=DRAWS)
 )
 def _only_rotated(seed: int, planted: bool) -> xr.DataArray:
     x = whitened(seed, 60, 8)[:, :4]
-    return side(np.stack([x @ turned(seed, 4), x])) if planted else unlike(seed)
+    return as_acts(np.stack([x @ turned(seed, 4), x])) if planted else unlike(seed)
 
 
 @_calibrated(
@@ -261,7 +261,7 @@ def _only_rotated(seed: int, planted: bool) -> xr.DataArray:
 )
 def _half_new(seed: int, planted: bool) -> xr.DataArray:
     x = whitened(seed, 60, 8)
-    return side(np.stack([(x[:, :4] + x[:, 4:]) / np.sqrt(2), x[:, :4]])) if planted else unlike(seed)
+    return as_acts(np.stack([(x[:, :4] + x[:, 4:]) / np.sqrt(2), x[:, :4]])) if planted else unlike(seed)
 
 
 @_calibrated(
@@ -280,6 +280,6 @@ def _replaced(seed: int, planted: bool) -> xr.DataArray:
     """
     if planted:
         x = whitened(seed, 400, 6) * [4, 2, 0.1, 0.1, 0.1, 0.1]
-        return side(np.stack([x[:, [0, 2, 1, 3, 4, 5]], x]))
+        return as_acts(np.stack([x[:, [0, 2, 1, 3, 4, 5]], x]))
     x = normal(seed, 100, 6) * np.linspace(3, 0.5, 6)
-    return side(np.stack([x, x + 0.05 * normal(seed + 10**6, 100, 6)]))
+    return as_acts(np.stack([x, x + 0.05 * normal(seed + 10**6, 100, 6)]))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy import linalg
 from scipy.optimize import linear_sum_assignment
 
 from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
-from ...measure import measure
+from ...measure import measure, of
 from ...statistics import Law, beside, false_discovery, halves, networks, null_band, p_values
 from . import pairs
+from .planted import as_acts, normal, turned
 
 ROTATED = (
     "units matched anew to a random rotation of the second side's centered units, each with the values of one of its units: the same "
@@ -198,3 +201,56 @@ def _fisher(correlation: np.ndarray) -> np.ndarray:
 def _p(value: np.ndarray, null: np.ndarray) -> np.ndarray:
     """One-sided p of finding a partner that is as good; in a draw without a partner none is."""
     return p_values(value, np.nan_to_num(null, nan=-2.0))
+
+
+# Phantoms.
+
+
+def _sparse(seed: int, n: int, size: int = 10) -> np.ndarray:
+    """Units with a taste of their own: sparse, so that their axes can be told from others of the same space."""
+    return np.maximum(normal(seed, n, size) - 0.5, 0)
+
+
+def _same_space(seed: int) -> tuple[xr.DataArray, xr.DataArray]:
+    """The same space with no unit in common."""
+    x = _sparse(seed, 80, 6)
+    return as_acts(x), as_acts((x / x.std(0)) @ turned(seed + 1, 6))
+
+
+@of(match_units).calibrated_on(
+    "a permutation with noise: share of units matched rightly",
+    1,
+    0,
+    empty="the same space rotated; any unit with q < 0.05",
+    read=lambda found: (found["correlation_shown"] & (found["matched"] == range(9, -1, -1))).mean(),
+    alarm="correlation_shown",
+    name="units matched",
+)
+def _reversed(seed: int, planted: bool) -> dict[str, Any]:
+    if not planted:
+        return dict(zip("ab", _same_space(seed), strict=True), draws=119)
+    x = _sparse(seed, 120)
+    return {"a": as_acts(x), "b": as_acts(x[:, ::-1] + 0.1 * normal(seed + 1, *x.shape)), "draws": 300}
+
+
+@of(replication).calibrated_on(
+    "6 of 10 units in both other networks",
+    6,
+    0,
+    empty="two rotations of the same space; any unit in both",
+    read=lambda found: (found["replicated"] == 2).sum(),
+    alarm=lambda found: (found["replicated"] == 2).any(),
+    name="units replicated",
+    unit="units",
+)
+def _six_of_ten(seed: int, planted: bool) -> dict[str, Any]:
+    """Six of ten units in both other networks, the rest only as a space."""
+    if not planted:
+        a, b = _same_space(seed)
+        return {"acts": [a, b, as_acts(b.values @ turned(seed + 7, 6))], "draws": 119}
+    x = _sparse(seed, 200)
+    networks = [as_acts(x)]
+    for number in (1, 2):
+        mix = linalg.block_diag(np.eye(6), turned(seed + number, 4))
+        networks.append(as_acts(x @ mix + 0.1 * normal(seed + 10 + number, *x.shape)))
+    return {"acts": networks, "draws": 300}

@@ -11,7 +11,7 @@ DRAWS = 39
 UNRELATED = "unrelated layers; p < 0.05"
 
 
-def side(values: np.ndarray) -> xr.DataArray:
+def as_acts(values: np.ndarray) -> xr.DataArray:
     """[example, unit], or [snapshot, example, unit], as a measure takes it."""
     return xr.DataArray(values, dims=("snapshot", "example", "unit")[3 - values.ndim :], name="phantom")
 
@@ -35,12 +35,12 @@ def whitened(seed: int, n: int, size: int) -> np.ndarray:
 def unrelated(seed: int, n: int = 60, sizes: tuple[int, int] = (6, 8)) -> tuple[xr.DataArray, xr.DataArray]:
     """Two layers that know nothing of each other."""
     rng = np.random.default_rng(seed)
-    return side(rng.standard_normal((n, sizes[0]))), side(rng.standard_normal((n, sizes[1])))
+    return as_acts(rng.standard_normal((n, sizes[0]))), as_acts(rng.standard_normal((n, sizes[1])))
 
 
 def unlike(seed: int, n: int = 60, size: int = 6) -> xr.DataArray:
     """Two snapshots of a layer that know nothing of each other."""
-    return side(np.stack(unrelated(seed, n, (size, size))))
+    return as_acts(np.stack(unrelated(seed, n, (size, size))))
 
 
 SOME = (3 / 8) ** 0.5
@@ -50,4 +50,4 @@ SOME = (3 / 8) ** 0.5
 def some_units(seed: int, n: int) -> tuple[xr.DataArray, xr.DataArray]:
     """Whitened X and its first 3 of 8 units: CKA sqrt(3/8), which the debiased form approaches with many examples."""
     x = whitened(seed, n, 8)
-    return side(x), side(x[:, :3])
+    return as_acts(x), as_acts(x[:, :3])

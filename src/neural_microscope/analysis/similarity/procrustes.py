@@ -8,7 +8,7 @@ import xarray as xr
 from ...axes import UNIT_AXES
 from ...measure import measure, of
 from . import pairs
-from .planted import DRAWS, UNRELATED, normal, side, turned, unrelated
+from .planted import DRAWS, UNRELATED, as_acts, normal, turned, unrelated
 
 
 @measure(
@@ -93,4 +93,4 @@ def displacement(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 )
 def _rotated(seed: int, planted: bool) -> tuple[xr.DataArray, xr.DataArray]:
     x = normal(seed, 60, 6)
-    return (side(x), side(3 * x @ turned(seed + 1, 6) + 1)) if planted else unrelated(seed)
+    return (as_acts(x), as_acts(3 * x @ turned(seed + 1, 6) + 1)) if planted else unrelated(seed)

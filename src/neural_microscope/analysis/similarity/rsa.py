@@ -13,7 +13,7 @@ from ... import named
 from ...errors import DataError, unknown
 from ...measure import measure, of
 from . import pairs
-from .planted import DRAWS, UNRELATED, normal, side, turned, unrelated
+from .planted import DRAWS, UNRELATED, as_acts, normal, turned, unrelated
 
 METRICS = ("correlation", "euclidean", "cosine")
 
@@ -98,5 +98,5 @@ def _defined(x: np.ndarray, metric: str) -> np.ndarray:
 def _rotated(seed: int, planted: bool) -> Any:
     """Distances survive a rotation, and their ranks with them."""
     x = normal(seed, 60, 6)
-    turn = {"a": side(x), "b": side(2 * x @ turned(seed + 1, 6)), "metric": "euclidean"}
+    turn = {"a": as_acts(x), "b": as_acts(2 * x @ turned(seed + 1, 6)), "metric": "euclidean"}
     return turn if planted else unrelated(seed, 40)

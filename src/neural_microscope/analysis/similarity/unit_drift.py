@@ -16,7 +16,7 @@ from ...measure import measure, of
 from ...statistics import beside, shown
 from . import pairs
 from .drift import origins
-from .planted import side, unlike, whitened
+from .planted import as_acts, unlike, whitened
 
 
 @measure(
@@ -110,4 +110,4 @@ of(unit_drift).picture("unit_drift", "Correlation over the images; hatched: dead
 def _themselves(seed: int, planted: bool) -> xr.DataArray:
     """Units that keep the share 0.8 of their own past: mean correlation 0.8."""
     x = whitened(seed, 200, 40)
-    return side(np.stack([0.8 * x[:, :20] + 0.6 * x[:, 20:], x[:, :20]])) if planted else unlike(seed, 60, 40)
+    return as_acts(np.stack([0.8 * x[:, :20] + 0.6 * x[:, 20:], x[:, :20]])) if planted else unlike(seed, 60, 40)
