@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
@@ -231,6 +231,7 @@ class Measure:
         alarm: str | Callable[[Any], bool] = "",
         name: str = "",
         unit: str = "1",
+        exact: bool = False,
         **settings: Any,
     ) -> Callable[[Function], Function]:
         """Of a function (seed, whether anything is planted) -> what the measure takes: an instrument.
@@ -238,7 +239,8 @@ class Measure:
         The function gives one argument, a tuple of them, or a dict of them by name. ``truth``: a number, or a function of what was
         given as the planted phantom. ``read`` takes the planted value from the result, or names the variable whose first value it is
         (by default the unit's), ``alarm`` says whether an empty one claims anything, or names the variable that does (by default the
-        verdict ``…_shown`` of what is read). ``settings`` go to the measure, and ``seed`` if it takes one.
+        verdict ``…_shown`` of what is read). ``exact``: an identity keeps it silent, which is tried once for all seeds. ``settings`` go to
+        the measure, and ``seed`` if it takes one.
         """
         variable = (read if isinstance(read, str) else "") or self.unit
         verdict = (alarm if isinstance(alarm, str) else "") or f"{variable}_shown"
@@ -260,6 +262,10 @@ class Measure:
                 return float(truth(*given) if callable(truth) else truth), float(measured)
 
             def alarmed(seed: int, planted: bool = False) -> bool:
+                return tried(0 if exact else seed, planted)
+
+            @cache
+            def tried(seed: int, planted: bool) -> bool:
                 result = found(seed, phantom(seed, planted))
                 return bool(alarm(result) if callable(alarm) else np.any(result[verdict]))
 

@@ -10,6 +10,7 @@ import xarray as xr
 
 import neural_microscope as nm
 from neural_microscope.errors import DataError
+from neural_microscope.measure import Measure
 from neural_microscope.phantoms import ALLOWED, Instrument, calibrate, instruments, open_record, save
 
 
@@ -46,6 +47,21 @@ def test_each_empty_phantom_has_a_seed_of_its_own() -> None:
     nosy = Instrument("toy", "none", "", "", lambda seed: (0.0, 0.0), 1.0, lambda seed: bool(seen.append(seed)))
     calibrate([nosy], empties=30, seed=7)
     assert seen == list(range(7, 37))
+
+
+def test_an_exact_instrument_looks_at_one_empty_phantom_for_all_seeds() -> None:
+    measure = Measure(lambda value: value, "none", title="toy", null="", replicates="", interval="")
+    seen: list[int] = []
+
+    @measure.calibrated_on("one", 1, 0, empty="nothing", read=float, alarm=bool, exact=True)
+    def _made(seed: int, planted: bool) -> float:
+        seen.append(seed)
+        return float(planted)
+
+    (exact,) = measure.instruments
+    assert not calibrate([exact], empties=5, seed=3)["false_alarms"].any()
+    assert seen == [0, 3]
+    assert exact.alarm(4, planted=True)
 
 
 def test_a_calibration_written_and_read_again_is_the_same(tmp_path: Path) -> None:

@@ -185,6 +185,7 @@ of(ablate_all).picture(
     empty="a layer of dead units; alarm: any change that is not 0",
     alarm="loss_change",
     name="ablation (loss added)",
+    exact=True,
     unit="nat",
     draws=1,
 )

@@ -17,7 +17,7 @@ from ...interventions import zero
 from ...measure import measure, of
 from ...statistics import beside
 from .dose import random_sets
-from .downstream import BATCH, batches, logits_of, numbers, tensors
+from .downstream import batches, logits_in_batches, numbers, tensors
 from .planted import EXAMPLES, MANY, reader
 
 
@@ -74,8 +74,7 @@ def confusion_shift(
 
 def _read(lens: HookedModel, pixels: Tensor, labels: Tensor, classes: int) -> np.ndarray:
     """The class that each image is read as, [example]."""
-    parts = zip(pixels.split(BATCH), labels.split(BATCH), strict=True)
-    logits = torch.cat([logits_of(lens(some), own) for some, own in parts])
+    logits = logits_in_batches(lens, pixels, labels)
     if logits.shape[1] > classes:
         raise DataError(f"the model tells {logits.shape[1]} classes apart, the images {classes}; both are of one task")
     return numbers(logits.argmax(1)).astype(int)

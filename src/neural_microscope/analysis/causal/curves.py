@@ -16,7 +16,7 @@ from ...hooks import HookedModel, evaluation, hooked
 from ...interventions import zero
 from ...measure import measure, of
 from ...statistics import beside, halves, null_band
-from .downstream import BATCH, logits_of, tensors, unit_values
+from .downstream import logits_in_batches, tensors, unit_values
 from .planted import UNITS, reader
 
 SHARES = tuple(np.linspace(0, 1, 11).tolist())
@@ -90,8 +90,7 @@ def _accuracy(lens: HookedModel, pixels: Tensor, labels: Tensor, shapes: dict[st
     parts = zip(shapes.items(), gone.split([shape[0] for shape in shapes.values()]), strict=True)
     masks = {name: part.reshape(-1, *[1] * (len(shape) - 1)) for (name, shape), part in parts}
     with lens.hooks([(name, zero(mask=mask)) for name, mask in masks.items()]):
-        batched = zip(pixels.split(BATCH), labels.split(BATCH), strict=True)
-        right = torch.cat([logits_of(lens(x), y).argmax(1) == y for x, y in batched])
+        right = logits_in_batches(lens, pixels, labels).argmax(1) == labels
     return float(right.double().mean())
 
 

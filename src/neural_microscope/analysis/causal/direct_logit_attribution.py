@@ -109,6 +109,7 @@ def _evidence(
     read=lambda found: (found["contribution"].sum("unit") + found["rest"])[0, 0],
     alarm="contribution",
     name="direct logit attribution (sum)",
+    exact=True,
     unit="logit",
     draws=1,
 )

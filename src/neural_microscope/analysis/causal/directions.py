@@ -198,22 +198,18 @@ def matched(
     `Downstream.along`.
     """
     top = norms.max(0)
-    steps = (np.arange(1, STRENGTHS + 1) / STRENGTHS) ** 1.5  # denser near 0, where most units are
-    weights = _between(np.divide(norms, top, out=np.zeros_like(norms), where=top > 0), steps)
+    nodes = (np.arange(STRENGTHS + 1) / STRENGTHS) ** 1.5  # denser near 0, where most units are
+    shares = np.divide(norms, top, out=np.zeros_like(norms), where=top > 0)
+    weights = CubicSpline(nodes, np.eye(len(nodes)))(shares)[
+        ..., 1:
+    ]  # of each node beyond 0, [unit, example, strength]
     base = score(down.logits[None])
-    at = torch.from_numpy(np.outer(steps, top)).to(down.base)
+    at = torch.from_numpy(np.outer(nodes[1:], top)).to(down.base)
     found = []
     for _, logits in along(directions, at):
         moved = score(logits.flatten(0, 1)) - base
         found.append(numbers(moved).reshape(len(logits), -1))
-    return np.concatenate(found) @ weights.T
-
-
-def _between(shares: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """Weights [unit, step × example] of a cubic spline through 0 and the steps, read at ``shares`` [unit, example]."""
-    nodes = np.concatenate([[0.0], steps])
-    weights = CubicSpline(nodes, np.eye(len(nodes)))(shares)[..., 1:]  # [unit, example, step]
-    return np.moveaxis(weights, 2, 1).reshape(len(shares), -1)
+    return np.concatenate(found) @ np.moveaxis(weights, 2, 1).reshape(len(weights), -1).T
 
 
 def inside_only(entering: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from ... import interventions, named
 from ...axes import of_activation
 from ...data import ImageSet
 from ...errors import DataError, HookError
-from ...hooks import hooked
+from ...hooks import HookedModel, hooked
 from ...models import Network
 from .dense import Dense, dense_rest
 
@@ -238,6 +238,11 @@ def logits_of(output: Any, labels: Tensor | None = None) -> Tensor:
         )
     refuse_diverged(output, "logits")
     return output
+
+
+def logits_in_batches(lens: HookedModel, pixels: Tensor, labels: Tensor) -> Tensor:
+    """Logits of all images [example, class], batch by batch; errors as `logits_of`."""
+    return torch.cat([logits_of(lens(x), y) for x, y in zip(pixels.split(BATCH), labels.split(BATCH), strict=True)])
 
 
 def batches(model: nn.Module, images: ImageSet, layer: str) -> Iterator[tuple[slice, Downstream, Tensor]]:

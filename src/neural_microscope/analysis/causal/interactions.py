@@ -54,25 +54,25 @@ def interactions(
     sums: Any = 0
     with torch.no_grad(), evaluation(hooked(model)):
         for _, down, labels in batches(model, images, hook_point):
-            single = _alone(down, labels)
+            score, zeros = losses(labels), torch.zeros_like(down.acts)
+            base = score(down.logits[None])
+            single = torch.cat([score(logits) - base for _, logits, _ in down.each_unit(zeros)])
             singles.append(numbers(single))
             after = [_with(unit, down, labels, single) for unit in range(down.units)]
             sums = sums + np.concatenate(after, axis=1)  # in the order of the pairs above the diagonal
     axis, n = down.axis, len(images)
     table = xr.Dataset({"loss_increase": (axis, np.concatenate(singles, axis=1).mean(1), {"units": "nat"})})
     one, other = np.triu_indices(down.units, 1)
-    for name, (_, values, units) in _judged(sums[0], sums[1], n).items():
+    p, reach = sign_flips(
+        np.maximum(np.abs(sums[0]) - n * ROUNDING, 0), sums[1]
+    )  # what rounding can do counts for nothing
+    null, interval = Law(-reach / n, reach / n, p), mean_interval(sums[0], sums[1], n)
+    judged = beside("interaction", sums[0] / n, null, "pair", units="nat", interval=interval)
+    for name, (_, values, units) in judged.items():
         matrix = np.full((down.units, down.units), False if values.dtype == bool else np.nan)
         matrix[one, other] = matrix[other, one] = values
         table[name] = ((axis, f"{axis}_b"), matrix, units)
     return table
-
-
-def _alone(down: Downstream, labels: Tensor) -> Tensor:
-    """The loss increase of each unit cut out by itself, [unit, example] (nat)."""
-    score = losses(labels)
-    base = score(down.logits[None])
-    return torch.cat([score(logits) - base for _, logits, _ in down.each_unit(torch.zeros_like(down.acts))])
 
 
 def _with(unit: int, down: Downstream, labels: Tensor, single: Tensor) -> np.ndarray:
@@ -84,13 +84,6 @@ def _with(unit: int, down: Downstream, labels: Tensor, single: Tensor) -> np.nda
         each = score(logits) - base - single[units]
         found.append(numbers(torch.stack([x.sum(1, dtype=torch.float64) for x in (each, each.square())])))
     return np.concatenate(found, axis=1)
-
-
-def _judged(sums: np.ndarray, squares: np.ndarray, n: int) -> dict[str, Any]:
-    """Sums [pair] as means with interval and null; what rounding can do counts for nothing."""
-    p, reach = sign_flips(np.maximum(np.abs(sums) - n * ROUNDING, 0), squares)
-    null = Law(-reach / n, reach / n, p)
-    return beside("interaction", sums / n, null, "pair", units="nat", interval=mean_interval(sums, squares, n))
 
 
 # Phantoms.
@@ -115,6 +108,7 @@ def _either() -> MLP:
     read=lambda found: found["interaction"][0, 1],
     alarm=lambda found: found["interaction"].fillna(0).any(),
     name="interaction of two units",
+    exact=True,
     unit="nat",
 )
 def _both(seed: int, planted: bool) -> tuple[Any, ...]:

@@ -32,6 +32,9 @@ class Pairs:
     """The classes that the metric asks for, if it is our own; the caller's knows of no axis but example and class."""
     metric: Metric
 
+    def total(self, logits: Tensor) -> Tensor:
+        return self.metric(logits).sum()
+
     @cached_property
     def score(self) -> Metric:
         """The metric of logits [k, example, class]: [k, example]."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor, nn
+from torch import nn
 
 from ...data import ImageSet
 from ...hooks import evaluation, hooked
@@ -15,7 +15,7 @@ from ...measure import measure, of
 from ...statistics import beside, bootstrap
 from .directions import IMAGES, Directions, Within
 from .downstream import downstream, numbers
-from .pairs import SHARE, Metric, Pairs, beside_pairs, by_pair, joined, pairs, per_unit, share_of
+from .pairs import SHARE, Metric, beside_pairs, by_pair, joined, pairs, per_unit, share_of
 from .planted import FEW, LAYER, coded_pair, one_reader, pair, random, silent
 
 
@@ -113,22 +113,16 @@ def attribution_patching(
                 exact, _ = other.effects(one.acts, batch.score)
                 apart = numbers(batch.metric(one.logits)) - numbers(batch.metric(other.logits))
             with torch.enable_grad():
-                slope = _slope(lens, batch, hook_point)
-            parts.append((apart, per_unit((one.acts - other.acts) * slope), exact))
+                _, cache = lens.run_with_cache(
+                    batch.corrupted, names_filter=hook_point, incl_bwd=True, loss=batch.total
+                )
+            parts.append((apart, per_unit((one.acts - other.acts) * cache[f"{hook_point}_grad"]), exact))
     whole, *both = joined(parts)
     table: dict[str, Any] = {}
     for name, change in zip(("estimate", "exact"), both, strict=True):
         table[name] = (one.axis, share_of(change, whole), {"units": SHARE})
         table[f"{name}_by_pair"] = ((one.axis, "example"), by_pair(change, whole), {"units": SHARE})
     return xr.Dataset(table | _correlation(table["estimate"][1], table["exact"][1], draws, seed))
-
-
-def _slope(lens: Any, batch: Pairs, hook_point: str) -> Tensor:
-    """Gradient of the metric at the corrupted images, [example, unit, …]."""
-    _, cache = lens.run_with_cache(
-        batch.corrupted, names_filter=hook_point, incl_bwd=True, loss=lambda logits: batch.metric(logits).sum()
-    )
-    return cache[f"{hook_point}_grad"]
 
 
 def _correlation(estimate: np.ndarray, exact: np.ndarray, draws: int, seed: int) -> dict[str, Any]:
@@ -173,6 +167,7 @@ def _exact(table: xr.Dataset, name: str = "exact") -> float:
     read=lambda found: _exact(found, "estimate"),
     alarm=lambda found: found["estimate"].notnull().any(),
     name="attribution patching",
+    exact=True,
     draws=1,
 )
 def _last(seed: int, planted: bool) -> tuple[Any, ...]:

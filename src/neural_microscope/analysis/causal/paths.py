@@ -113,6 +113,7 @@ def _elsewhere(acts: Tensor, moved: Tensor, chosen: list[int], draws: int, seed:
     read=lambda found: found["effect"][1],
     alarm="effect",
     name="path patching",
+    exact=True,
     unit="share of the difference",
     draws=1,
 )
