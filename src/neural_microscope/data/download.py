@@ -32,12 +32,18 @@ def fetch(pins: Mapping[str, str], folder: Path, mirrors: Sequence[str], *, pati
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"can't make the folder {folder}: {reason(error)}") from None
-    probes = {mirror: _Probe(_url(mirror, next(iter(pins))), patience) for mirror in mirrors}
-    order = list(mirrors)
+    deadline, order = time.monotonic() + patience, list(mirrors)
+    answers = dict.fromkeys(mirrors, f"no answer within {patience:g} s")
+    probes = {}
+    for mirror in mirrors:
+        about = (mirror, _url(mirror, next(iter(pins))), patience, answers)
+        probes[mirror] = threading.Thread(target=_ask, args=about, daemon=True)
+        probes[mirror].start()
     for name, pin in pins.items():
         reasons = {}
         for mirror in tuple(order):
-            reasons[mirror] = probes[mirror].reason() or _download(_url(mirror, name), pin, folder / name, patience)
+            probes[mirror].join(max(0.0, deadline - time.monotonic()))
+            reasons[mirror] = answers[mirror] or _download(_url(mirror, name), pin, folder / name, patience)
             if not reasons[mirror]:
                 break
             order.append(order.pop(order.index(mirror)))  # what failed once is asked last for the next file
@@ -50,28 +56,15 @@ def _url(mirror: str, name: str) -> str:
     return f"{mirror.rstrip('/')}/{name}"
 
 
-class _Probe:
-    """One question to a mirror, in a thread of its own: a hanging look-up of a host name takes no time limit and can't
-    be interrupted, only left behind.
+def _ask(mirror: str, url: str, patience: float, answers: dict[str, str]) -> None:
+    """Notes why the mirror can't be asked for files, or "" where it answers. In a thread of its own: a hanging look-up of a host
+    name takes no time limit and can't be interrupted, only left behind.
     """
-
-    def __init__(self, url: str, patience: float) -> None:
-        self._deadline = time.monotonic() + patience
-        self._reason = f"no answer within {patience:g} s"
-        self._thread = threading.Thread(target=self._ask, args=(url, patience), daemon=True)
-        self._thread.start()
-
-    def _ask(self, url: str, patience: float) -> None:
-        try:
-            requests.head(url, timeout=patience).close()
-            self._reason = ""  # even a 404 is an answer; the download will say what it means
-        except (OSError, ValueError) as error:
-            self._reason = _innermost(error)
-
-    def reason(self) -> str:
-        """Why the mirror can't be asked for files; empty where it answers."""
-        self._thread.join(max(0.0, self._deadline - time.monotonic()))
-        return self._reason
+    try:
+        requests.head(url, timeout=patience).close()
+        answers[mirror] = ""  # even a 404 is an answer; the download will say what it means
+    except (OSError, ValueError) as error:
+        answers[mirror] = _innermost(error)
 
 
 def _download(url: str, pin: str, target: Path, patience: float) -> str:
