@@ -208,7 +208,7 @@ def test_the_reports_table_of_units_has_its_columns_and_verdicts(page: str, tabl
         mark = f'<span class="verdict {verdict.replace(" ", "-")}">{verdict}</span>'
         cells = fill("<td>{x:4}</td><td>{l:4} to {h:4}</td>", one)
         assert f'{cells}<td data-claim="{key}">{mark}</td>' in page
-    assert "“a unit has drive” is shown for 2 of 5 judged units" in page
+    assert "“A unit has drive” is shown for 2 of 5 judged units" in page
 
 
 def test_the_explorers_data_hold_its_values_interval_null_and_odds(look: Any, table: xr.Dataset) -> None:

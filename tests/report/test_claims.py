@@ -1,122 +1,210 @@
-"""Every number and verdict of a page belongs to a claim, whose stored values give its sentence again; pages don't contradict themselves."""
+"""Every number and verdict of a page belongs to a claim, whose stored values give its text again."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import xarray as xr
 
-from neural_microscope.analysis.look import FirstLook
-from neural_microscope.claim import fill
+import neural_microscope as nm
+from elements import Element, Elements, classed, named
+from neural_microscope.analysis.look import FirstLook, Pair, pairs
+from neural_microscope.claim import Claim, fill, significant
+from neural_microscope.measure import MEASURES, rules
 from neural_microscope.report import compose
 
-VOID = ("meta", "img", "source")
 
-
-class Elements(HTMLParser):
-    """Each text with the elements around it."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.above: list[tuple[str, dict[str, str]]] = []
-        self.texts: list[tuple[list[tuple[str, dict[str, str]]], str]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in VOID:
-            self.above.append((tag, {k: v or "" for k, v in attrs}))
-
-    def handle_endtag(self, tag: str) -> None:
-        self.above.pop()
-
-    def handle_data(self, data: str) -> None:
-        if self.above:
-            self.texts.append(([*self.above], data))
+@pytest.fixture(scope="module")
+def elements(page: Path) -> Elements:
+    return Elements(page.read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")
-def texts(page: Path) -> list[tuple[list[tuple[str, dict[str, str]]], str]]:
-    return Elements(page.read_text("utf-8")).texts
+def stored(elements: Elements) -> dict[str, Claim]:
+    """The claims as the page's values alone give them."""
+    return {key: again(claim) for key, claim in elements.stored.items()}
 
 
-@pytest.fixture(scope="module")
-def stored(texts: list[Any]) -> dict[str, dict[str, Any]]:
-    (block,) = (text for above, text in texts if above[-1][0] == "script")
-    claims = json.loads(block)
-    assert len({claim["id"] for claim in claims}) == len(claims), "ids are unique"
-    return {claim["id"]: claim for claim in claims}
+def again(values: dict[str, Any]) -> Claim:
+    given = {one.name: values[one.name] for one in fields(Claim) if one.name in values}
+    given["numbers"] = {key: np.nan if value is None else value for key, value in given["numbers"].items()}
+    for name in ("p", "corrected"):
+        given[name] = np.nan if given[name] is None else given[name]
+    return Claim(**given | {"seeds": tuple(given["seeds"])})
 
 
-def named(above: list[tuple[str, dict[str, str]]]) -> list[str]:
-    """The claims that the innermost element around a text names."""
-    return next((attrs["data-claim"].split() for _, attrs in reversed(above) if "data-claim" in attrs), [])
+def seen(elements: Elements) -> Iterator[tuple[list[Element], str]]:
+    """What a reader sees of the whole document, the header before ``main`` and its title too."""
+    for above, text in elements.texts:
+        if not {"script", "style"} & {tag for tag, _ in above}:
+            yield above, text
 
 
-def classed(above: list[tuple[str, dict[str, str]]], name: str) -> bool:
-    return any(name in attrs.get("class", "").split() for _, attrs in above)
+def inside(above: list[Element], key: str) -> bool:
+    return any(attrs.get("id") == key for _, attrs in above)
 
 
-def test_every_number_lies_in_an_element_that_names_its_claims(texts: list[Any], stored: dict[str, Any]) -> None:
-    wheres = {f"{c['network']} {c['hook_point'].removesuffix('.hook_post')}".strip() for c in stored.values()}
-    for above, text in texts:
-        tags = [tag for tag, _ in above]
-        if "main" not in tags or "script" in tags or any(attrs.get("id") == "about" for _, attrs in above):
-            continue
+def numbers(text: str) -> list[str]:
+    return re.findall(r"−?\d[\d,.]*", text)
+
+
+def test_every_number_of_the_document_lies_in_an_element_that_names_its_claims(
+    elements: Elements, stored: dict[str, Claim], looks: list[FirstLook]
+) -> None:
+    """The rest are a layer's name, the stored note, and at the end what the run folders say of themselves."""
+    runs = [look.run.description for look in looks]
+    told = {f"{d['machine']['processor']}, {d['machine']['cores']} cores" for d in runs}
+    told |= {str(d[part]["seed"]) for d in runs for part in ("model", "train")}
+    told |= {d["versions"]["torch"] for d in runs} | {str(d["machine"]["threads"]) for d in runs}
+    notes = {d["data"]["note"].lower() for d in runs}
+    version = f"Made by neural-microscope {nm.__version__}."
+    parts = set()
+    for above, text in seen(elements):
         ids = named(above)
         assert set(ids) <= set(stored), ids
-        if re.search(r"\d", text) and not ids:
-            assert classed(above, "where"), text
-            assert text.strip() in wheres, text
+        if not re.search(r"\d", text):
+            continue
+        tag, _ = above[-1]
+        if ids:
+            parts |= {name for name, _ in above}
+        elif classed(above, "where"):
+            assert text.strip() in {claim.where for claim in stored.values()}, text
+        elif classed(above, "loud"):
+            assert text.lower() in notes, text
+        elif tag == "td" and inside(above, "about"):
+            assert text in told, text
+        else:
+            assert inside(above, "about"), (text, above)
+            assert numbers(text) == numbers(version), text
+    assert parts >= {"header", "main", "h3", "figcaption", "summary", "caption", "td", "svg", "li"}
 
 
-def sentences(texts: list[Any]) -> Iterator[tuple[str, str]]:
-    for above, text in texts:
-        if above and above[-1][1].get("class") == "sentence":
-            (one,) = named(above)
-            yield one, text
-
-
-def test_every_sentence_is_given_again_by_what_is_stored(texts: list[Any], stored: dict[str, Any]) -> None:
-    found = list(sentences(texts))
+def test_every_text_of_a_claim_is_given_again_by_what_is_stored(elements: Elements, stored: dict[str, Claim]) -> None:
+    found = list(elements.of_class("sentence"))
     assert len(found) > 100
-    for one, text in found:
-        claim = stored[one]
-        numbers = {k: float("nan") if v is None else v for k, v in claim["numbers"].items()}
-        template = claim["yes"] if claim["shown"] or claim["describes"] else claim["no"]
-        said = fill(template, numbers)
+    for ids, text in found:
+        (claim,) = (stored[one] for one in ids)
+        template = claim.yes if claim.shown or claim.describes else claim.no
+        said = fill(template, claim.numbers)
         assert said[0].upper() + said[1:] == text
+    reasons = [(stored[ids[0]], text) for ids, text in elements.of_class("reasons")]
+    assert len(reasons) > 30
+    for claim, text in reasons:
+        least = claim.least  # stored as None where it is infinite or not known
+        assert text in {
+            Claim(**{**vars(claim), "least": one}).reasons for one in ([np.inf, np.nan] if least is None else [least])
+        }, claim.id
 
 
-def test_every_sentence_begins_with_a_capital_or_a_number(texts: list[Any], page: Path) -> None:
-    assert not [text for _, text in sentences(texts) if text[0].islower()]
+def test_every_verdict_is_that_of_its_claim_and_stands_nowhere_else(
+    elements: Elements, stored: dict[str, Claim]
+) -> None:
+    found = list(elements.of_class("verdict"))
+    assert len(found) > 200
+    for ids, text in found:
+        (claim,) = (stored[one] for one in ids)
+        assert claim.verdict == text
+        assert claim.describes or claim.shown == (claim.corrected < 0.05)
+    for above, text in seen(elements):
+        if text in ("shown", "not shown", "description") and above[-1][0] != "dt":
+            assert classed(above, "verdict"), above
+
+
+def test_the_cells_of_a_units_row_are_given_again_by_its_claims(
+    page: Path, stored: dict[str, Claim], looks: list[FirstLook]
+) -> None:
+    rows = re.findall(r'<tr data-claim="([^"]*)"><th scope="row">(.*?)</th>(.*?)</tr>', page.read_text("utf-8"))
+    assert len(rows) == sum(layer.size for look in looks for layer in look.layers)
+    by_rule = {rule.name: rule for _, rule in rules()}
+    for ids, unit, cells in rows:
+        values = re.sub(r"<[^>]*>", "|", cells)
+        for claim in (stored[one] for one in ids.split()):
+            columns = by_rule[claim.rule].columns
+            expected = [fill(one, claim.numbers) for one in columns.values()]
+            assert columns
+            assert str(claim.unit) == unit
+            assert f"|{'||'.join(expected)}||" in values, (claim.id, values)
+
+
+def test_the_cells_of_a_table_of_results_are_values_of_its_measure(page: Path, looks: list[FirstLook]) -> None:
+    """Each number of a cell is one of the measure's, of this network; so are the places that begin a row."""
+    ats: dict[str, FirstLook | Pair] = {at.name: at for at in (*looks, *pairs(looks))}
+    checked = 0
+    for key, section in re.findall(r'<section id="\w+-([\w-]+)">(.*?)</section>', page.read_text("utf-8"), re.S):
+        measure = next(one for one in MEASURES.values() if one.name.replace(".", "-") == key)
+        for name, table in re.findall(r"<summary>The numbers: (.*?)</summary>(.*?)</table>", section, re.S):
+            at = ats[name]
+            results = [
+                at[f"{measure.name}/{variant}"] for variant, a in measure.asked.items() if a.scope == at.scope == "pair"
+            ]
+            for place in (at, *getattr(at, "layers", ())):
+                results += [one for key, one in place.results.items() if key.split("/")[0] == measure.name]
+            known = shown_of(results)
+            heads = re.findall(r'<th scope="col">(.*?)</th>', table)
+            for place, cell in enumerate(re.findall(r"<td>(.*?)</td>", table)):
+                for word in cell.split(" to "):
+                    if re.search(r"\d", word) and not word.startswith("layers."):
+                        checked += 1
+                        assert word in known, (measure.name, heads[place % len(heads)], word)
+    assert checked > 1000
+
+
+def shown_of(results: list[Any]) -> set[str]:
+    """Every number of these results, as a page prints it; the places along their axes too."""
+    found: set[str] = set()
+    for result in results:
+        if result is None:
+            continue
+        table = result if isinstance(result, xr.Dataset) else result.to_dataset(name="value")
+        found |= {f"{place:,}" for size in table.sizes.values() for place in range(size)}
+        for variable in table.variables.values():
+            for value in np.unique(variable.values):
+                if isinstance(value, np.floating):
+                    found.add(significant(float(value)))
+                elif isinstance(value, np.integer):
+                    found |= {f"{value:,}", significant(float(value))}
+                else:
+                    found.add(str(value))
+    return found
+
+
+def test_a_caption_names_the_images_and_the_null_of_its_result(page: Path, looks: list[FirstLook]) -> None:
+    captions = 0
+    for key, section in re.findall(r'<section id="\w+-([\w-]+)">(.*?)</section>', page.read_text("utf-8"), re.S):
+        results = [
+            one
+            for look in looks
+            for place in (look, *look.layers)
+            for name, one in place.results.items()
+            if name.split("/")[0].replace(".", "-") == key
+        ]
+        counts = {one.attrs["n_examples"] for one in results if "n_examples" in getattr(one, "attrs", {})}
+        nulls = {one.attrs["null"] for one in results if "null" in getattr(one, "attrs", {})}
+        for caption in re.findall(r"<figcaption>(.*?)</figcaption>", section):
+            for found in re.findall(r"([\d,]+) images?\.$", caption):
+                assert int(found.replace(",", "")) in counts, (key, caption)
+            for found in re.findall(r"Grey: (.*?)\.(?: [\d,]+ images?\.)?$", caption):
+                captions += 1
+                assert found.replace("&#x27;", "'") in nulls, (key, caption)
+    assert captions > 10
+
+
+def test_every_sentence_begins_with_a_capital_or_a_number(elements: Elements, page: Path) -> None:
+    assert not [text for _, text in elements.of_class("sentence") if text.lstrip("“")[0].islower()]
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", page.read_text("utf-8"))
+    starts = [re.sub(r'^<span class="where">[^<]*:</span> ', "", caption) for caption in captions]
+    assert len(starts) > 40
+    assert not [text for text in starts if not re.match("[A-Z]", text)]
     calls = re.findall(r"<li data-claim=[^>]*>[^<]*?: ([^<]*) <code>", page.read_text("utf-8"))
     assert len(calls) > 3
     assert not [text for text in calls if text[0].islower()]
-
-
-def test_every_verdict_is_that_of_its_claim(texts: list[Any], stored: dict[str, Any]) -> None:
-    found = [
-        (named(above), text) for above, text in texts if above and "verdict" in above[-1][1].get("class", "").split()
-    ]
-    assert len(found) > 200
-    for ids, text in found:
-        assert len(ids) == 1
-        assert stored[ids[0]]["verdict"] == text
-
-
-def test_no_sentence_contradicts_its_numbers_or_makes_a_null_a_claim(texts: list[Any]) -> None:
-    words = "\n".join(text for above, text in texts if above and above[-1][0] not in ("style", "script"))
-    assert not re.search(r"(rises|raises|falls|increases|shrinks) (the loss )?by −", words)
-    assert not re.search(r"\b1 (images|units|channels|seeds|draws|networks)\b", words)
-    assert not re.search(r"no (better|worse|different)|is the same|does what|p = 0\.048", words)
-    assert words.count("One seed") == 1
-    orders = re.findall(r"class \d reaches 50% first", words)
-    assert len(set(orders)) <= 2, "one order for each network"
+    assert not [text for above, text in seen(elements) if classed(above, "loud") and text[0].islower()]
 
 
 def test_the_same_looks_give_the_same_bytes(looks: list[FirstLook], page: Path, tmp_path: Path) -> None:

@@ -39,6 +39,14 @@ def test_the_page_opens_whole_and_fits_its_window(browser: Browser, page: Path, 
     tab.context.close()
 
 
+def test_the_layers_at_a_glance_are_seen_whole_in_a_window_of_1100_pixels(browser: Browser, page: Path) -> None:
+    tab, _ = opened(browser, page, 1100, "light")
+    widths = tab.locator("table.glance").evaluate("one => [one.scrollWidth, one.parentElement.clientWidth]")
+    assert tab.locator("table.glance thead th").count() == 6
+    assert widths[0] <= widths[1]
+    tab.context.close()
+
+
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 RULES = {"runOnly": {"type": "tag", "values": TAGS}, "resultTypes": ["violations"]}
 SHORTENED = """() => {

@@ -131,9 +131,14 @@ def test_the_first_screen_says_the_rate_of_pages_with_a_false_claim_where_the_re
     assert "calibration/" not in first_screen(instruments), "instruments are no rate of pages"
 
 
-def test_links_of_the_page_lead_somewhere_on_it(outline: Outline) -> None:
+def test_links_of_the_page_lead_to_headings_of_the_same_words(outline: Outline, page: Path) -> None:
     targets = {attrs.get("id") for _, attrs in outline.tags}
     assert {(link["href"] or "")[1:] for link in outline.all("a")} <= targets
+    text = page.read_text("utf-8")
+    links = dict(re.findall(r'<a href="#([\w-]+)">(.*?)</a>', text))
+    headings = dict(re.findall(r'<h2 id="([\w-]+)">(.*?)</h2>', text))
+    assert len(headings) > 4
+    assert headings == {key: words for key, words in links.items() if key != "about"}
 
 
 def test_headlines_stand_on_the_page_those_that_are_shown_first(outline: Outline, looks: list[FirstLook]) -> None:
@@ -180,7 +185,7 @@ def test_two_runs_of_one_kind_are_told_apart(looks: list[FirstLook], tmp_path: P
 def test_the_note_about_the_data_is_loud(looks: list[FirstLook], outline: Outline) -> None:
     note = looks[0].run.description["data"]["note"]
     assert note
-    assert note in outline.words
+    assert note[0].upper() + note[1:] in outline.words
     assert any("loud" in (attrs.get("class") or "") for attrs in outline.all("p"))
 
 

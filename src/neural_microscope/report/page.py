@@ -18,6 +18,7 @@ from . import tables
 from .drawing import Drawn, draw
 from .html import escape, folded, scrolling, sentence, stored, told, verdict
 
+FIRST = {"found": "Shown", "not-shown": "Looked for and not shown"}
 PARTS = {"training": "Training and predictions", "layers": "Layers", "units": "Units", "side": "Side by side"}
 DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "KMNIST", "digits": "scikit-learn's digits"}
 GENERAL = "the network generalizes"
@@ -86,14 +87,10 @@ def head(page: Page) -> str:
     names = [look.name for look in page.looks]
     data = page.looks[0].run.description["data"]
     notes = sorted({look.run.description["data"]["note"] for look in page.looks} - {""})
-    loud = "".join(f'<p class="loud">{escape(note)}</p>' for note in notes)
+    loud = "".join(f'<p class="loud">{escape(note[:1].upper() + note[1:])}</p>' for note in notes)
     first = [c for c in page.claims if c.rule in (GENERAL, "seeds")]
     rate = [c for c in page.claims if c.rule == RATE]
-    sections = {
-        "found": "Shown",
-        "not-shown": "Looked for and not shown",
-        **{k: v for k, v in PARTS.items() if page.part(k)},
-    }
+    sections = FIRST | {k: v for k, v in PARTS.items() if page.part(k)}
     links = {**sections, **({} if page.calibration is None else {"calibration": "Calibration"}), "about": "About"}
     nav = "".join(f'<li><a href="#{link}">{escape(text)}</a></li>' for link, text in links.items())
     return (
@@ -115,7 +112,7 @@ def found(page: Page) -> str:
         if c.call
     )
     return (
-        f'<h2 id="found">What was found</h2>{_listed(page, shown) if shown else nothing}{_glance(page)}'
+        f'<h2 id="found">{FIRST["found"]}</h2>{_listed(page, shown) if shown else nothing}{_glance(page)}'
         f"{folded('The calls that give these numbers again', f'<ul>{calls}</ul>')}"
     )
 
@@ -123,7 +120,7 @@ def found(page: Page) -> str:
 def not_shown(page: Page) -> str:
     rest = [c for c in headlines(page.claims) if not (c.shown or c.describes)]
     return (
-        '<h2 id="not-shown">Looked for and not shown</h2><p>What was asked and not shown may still be there: each says, where it is known, '
+        f'<h2 id="not-shown">{FIRST["not-shown"]}</h2><p>What was asked and not shown may still be there: each says, where it is known, '
         f"the smallest effect that would have been shown.</p>{_listed(page, rest)}"
     )
 
@@ -157,7 +154,7 @@ def _glance(page: Page) -> str:
     )
     caption = "Each layer's effects, and whether they are shown"
     header = f'<tr><th scope="col">claim</th>{head}</tr>'
-    table = f"<table><caption><span>{caption}</span></caption><thead>{header}</thead><tbody>{rows}</tbody></table>"
+    table = f'<table class="glance"><caption><span>{caption}</span></caption><thead>{header}</thead><tbody>{rows}</tbody></table>'
     return scrolling(table, "Layers at a glance")
 
 
@@ -206,7 +203,7 @@ def _measure(page: Page, measure: Measure, ats: Sequence[FirstLook | Pair]) -> s
 
 
 def _figure(drawn: str, claims: Iterable[Claim], where: str = "") -> str:
-    caption = f'<figcaption><span class="where">{escape(where)}</span> ' if where else "<figcaption>"
+    caption = f'<figcaption><span class="where">{escape(where)}:</span> ' if where else "<figcaption>"
     return f"<figure{_ids(claims)}>{drawn.replace('<figcaption>', caption)}</figure>" if drawn else ""
 
 

@@ -59,7 +59,7 @@ def _count(group: Sequence[Claim]) -> Claim:
 
     closest = min(group, key=distance)
     units, axis = [claim.unit for claim in group if claim.shown], closest.axis
-    told = f"“{closest.rule}” is shown for"
+    told = f"“{closest.rule[0].upper() + closest.rule[1:]}” is shown for"
     return replace(
         closest,
         unit=None,

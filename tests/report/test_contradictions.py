@@ -1,0 +1,240 @@
+"""Pages that contradicted themselves or their numbers: each kind that was found is a test of its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import neural_microscope as nm
+from elements import Elements
+from neural_microscope.analysis.findings import findings
+from neural_microscope.analysis.look import FirstLook
+from neural_microscope.claim import judge
+from neural_microscope.explorer.missions import missions
+from neural_microscope.explorer.page import front_end
+from neural_microscope.measure import MEASURES, rules
+
+
+@pytest.fixture(scope="module")
+def elements(page: Path) -> Elements:
+    return Elements(page.read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def stored(elements: Elements) -> dict[str, dict[str, Any]]:
+    return elements.stored
+
+
+@pytest.fixture(scope="module")
+def words(elements: Elements) -> str:
+    """All that a reader sees."""
+    return "\n".join(text for above, text in elements.texts if above[-1][0] not in ("style", "script"))
+
+
+def rule(name: str) -> Any:
+    return next(one for _, one in rules() if one.name == name)
+
+
+# Sentences about units, their number, and "no unit".
+
+
+def test_the_units_that_are_counted_and_named_are_those_whose_own_claims_are_shown(
+    elements: Elements, stored: dict[str, dict[str, Any]]
+) -> None:
+    about = [c for c in stored.values() if rule_of_units(c)]
+    counted = [c for c in about if c["unit"] is None]
+    assert {c["numbers"]["shown"] > 0 for c in counted} == {True, False}
+    for one in counted:
+        units = [c for c in about if c["unit"] is not None and place(c) == place(one)]
+        shown = [c["unit"] for c in units if c["shown"]]
+        assert (one["numbers"]["shown"], one["numbers"]["asked"]) == (len(shown), len(units))
+        assert one["shown"] == bool(shown)
+        assert re.findall(r"\d+", str(one["numbers"]["units"])) == [str(u) for u in shown][: 12 * (len(shown) <= 12)]
+    told = {ids[0] for ids, _ in elements.of_class("sentence") if stored[ids[0]]["unit"] is not None}
+    assert told
+    assert all(stored[key]["shown"] for key in told)
+
+
+def rule_of_units(claim: dict[str, Any]) -> bool:
+    return claim["rule"] in ("a unit matters", "a unit prefers a class")
+
+
+def place(claim: dict[str, Any]) -> tuple[str, str, str]:
+    return claim["network"], claim["hook_point"], claim["rule"]
+
+
+# The order in which classes are learned.
+
+
+def test_the_order_in_which_classes_are_learned_is_told_once_for_each_network(
+    words: str, stored: dict[str, dict[str, Any]], page: Path
+) -> None:
+    claims = [c for c in stored.values() if c["rule"] == "classes are learned at different times"]
+    assert [c["network"] for c in claims] == ["MLP", "CNN"]
+    told = set(re.findall(r"[Cc]lass (\d) reaches 50% first \(step [\d,]+\), class (\d) last", words))
+    assert told == {(str(c["numbers"]["first"]), str(c["numbers"]["last"])) for c in claims if c["shown"]}
+    assert told
+    pictures = re.findall(r'aria-label="([^"]*(?:learn|accuracy of each)[^"]*)"', page.read_text("utf-8"))
+    assert pictures
+    assert not [text for text in pictures if re.search(r"\b(first|last)\b", text)]
+
+
+def test_what_an_untrained_network_predicts_for_everything_is_not_the_class_learned_first() -> None:
+    """Class 0 has all its images right at step 0; of the others 2 comes first."""
+    at = np.array([0.0, 30.0, 4.0, 9.0])
+    labels = np.repeat(np.arange(4), 25)
+    table = xr.Dataset(
+        {"class_learnt_at": ("class", at), "learnt_at": ("example", at[labels])}, {"label": ("example", labels)}
+    )
+    run = SimpleNamespace(steps=[0, 4, 9, 30])
+    look = type("Look", (), {"run": run, "__getitem__": lambda self, name: table})()
+    (claim,) = judge(rule("classes are learned at different times").claims(look), len(rules()))
+    assert claim.shown
+    assert claim.sentence == "class 2 reaches 50% first (step 4), class 1 last (step 30)."
+    assert "left out: 1." in claim.reasons
+
+
+# Other measures beside the selectivity index.
+
+
+@pytest.mark.parametrize(
+    ("rho", "said"),
+    [
+        ((-0.42, -0.23, -0.10), "0 of 3 other measures rank the units like the selectivity index does"),
+        ((0.42, 0.9, 0.02), "2 of 3 other measures rank the units like the selectivity index does"),
+    ],
+)
+def test_measures_rank_units_like_the_selectivity_index_only_where_their_correlation_is_positive_and_beyond_chance(
+    rho: tuple[float, ...], said: str
+) -> None:
+    names = ["selectivity", "a", "b", "c"]
+    values = np.eye(4)
+    values[0, 1:] = values[1:, 0] = rho
+    dims = ("measure", "measure_b")
+    columns = {"agreement": values, "agreement_null_low": -0.2 + 0 * values, "agreement_null_high": 0.2 + 0 * values}
+    table = xr.Dataset({name: (dims, one) for name, one in columns.items()}, {dim: names for dim in dims})
+    look = type("Look", (), {"axis": "unit", "__getitem__": lambda self, name: table})()
+    (claim,) = MEASURES["selectivity.agreement"].descriptions[0].claims(look)
+    assert claim.sentence.startswith(said)
+    least, most = (f"{end:.2f}".replace("-", "−") for end in (min(rho), max(rho)))
+    assert f"(rank correlations {least} to {most})" in claim.sentence
+    other_way = sum(one < -0.2 for one in rho)
+    assert (f"{other_way} rank them the other way round" in claim.sentence) == bool(other_way)
+
+
+# Ink, and what a unit's pictures show.
+
+
+def test_channels_that_see_nothing_but_ink_prefer_no_class(tmp_path: Path) -> None:
+    """Each answers to how much ink there is, which differs from class to class; so do channels of untrained networks."""
+    model = nm.CNN(nm.CNNConfig(image_shape=(8, 8), channels=(4,), head=()))
+    kernel = next(one for one in model.parameters() if one.ndim == 4)
+    with torch.no_grad():
+        kernel.copy_(torch.full_like(kernel, 0.1) * torch.tensor([1.0, 2.0, 3.0, 4.0])[:, None, None, None])
+    record = nm.RecordConfig(per_octave=0, every_epoch=False)
+    nm.train(model, nm.data.load("digits"), nm.TrainConfig(epochs=0), observers=[nm.Recorder(tmp_path / "run", record)])
+    told = [c for c in findings(nm.Run.open(tmp_path / "run")) if c.rule == "a unit prefers a class"]
+    units = [c for c in told if c.unit is not None]
+    assert len(units) == 4
+    for claim in units:
+        assert claim.numbers["auc"] > claim.numbers["auc_null_high"], "as many images at random alone would show it"
+    assert not [claim.sentence for claim in told if claim.shown]
+
+
+def test_a_units_class_stands_beside_the_class_of_its_top_activating_images(
+    page: Path, stored: dict[str, dict[str, Any]], looks: list[FirstLook]
+) -> None:
+    """Where the two differ a reader sees both; no picture of a mean image says a third."""
+    differ = 0
+    text = page.read_text("utf-8")
+    for look in looks:
+        for layer in look.layers:
+            acts = layer.trained.transpose("example", ...).values
+            for claim in (
+                c for c in stored.values() if place(c) == (look.name, layer.hook_point, "a unit prefers a class")
+            ):
+                if claim["unit"] is None or not claim["numbers"]["top_images"]:
+                    continue
+                number = claim["numbers"]
+                best = np.argsort(-acts[:, claim["unit"]], kind="stable")[: number["top_images"]]
+                counts = np.bincount(look.run.probe.labels[best], minlength=10)
+                assert counts[number["top"]] == number["top_of"] == counts.max()
+                differ += number["top"] != number["preferred"]
+                row = re.search(rf'<tr data-claim="[^"]*{re.escape(claim["id"])}[^"]*">.*?</tr>', text)
+                assert row is not None
+                assert f"<td>{number['preferred']}</td>" in row[0]
+                assert f"<td>{number['top']} ({number['top_of']} of {number['top_images']})</td>" in row[0]
+    assert differ
+
+
+# What is not shown.
+
+
+SAMENESS = r"no (better|worse|different|more|less)\b|\bthe same as\b|is the same|does what|as (good|well) as|\bequal to\b|no effect (on|of)"
+"""Words that would make a claim of a null that was not rejected."""
+
+
+def test_a_null_that_is_not_rejected_never_becomes_a_claim_of_sameness(
+    words: str, stored: dict[str, dict[str, Any]]
+) -> None:
+    for claim in (c for c in stored.values() if not c["describes"]):
+        assert re.search(r"not shown|is shown for none|^no .* are shown", claim["no"]), claim["no"]
+        assert not re.search(SAMENESS, claim["yes"] + claim["no"] + claim["evidence"]), claim["id"]
+    assert not re.search(SAMENESS, words), re.findall(f".{{40}}(?:{SAMENESS}).{{20}}", words)
+    assert not re.search(r"no (better|worse) (a|than)|does what|the same thing|many times over", front_end()[0])
+
+
+# Missions.
+
+
+def test_a_mission_whose_answer_several_units_share_is_not_asked(looks: list[FirstLook]) -> None:
+    """Without what lies behind the last layer every ablation leaves the same images confused, and a blind guess would be right."""
+    look = looks[0]
+    layers = list(enumerate(look.layers))
+    assert "confused" in {one["kind"] for one in missions(layers, findings(look))}
+    model = look.run.model()
+    with torch.no_grad():
+        [*model.parameters()][-2].zero_()
+    layer = look.layers[-1]
+    blind = type(layer)(layer.run, dict(layer.results), layer.hook_point)
+    blind.model = model
+    assert "confused" not in {one["kind"] for one in missions([(1, blind)], [])}
+
+
+# Words beside numbers.
+
+
+def test_a_rise_or_fall_agrees_with_the_sign_of_its_number(words: str, stored: dict[str, dict[str, Any]]) -> None:
+    assert not re.search(r"(rises?|raises|falls?|increases|shrinks|costs)[^.]{0,40} by −", words)
+    assert "raises the loss by −" not in words
+    for claim in (c for c in stored.values() if c["rule"] == "a unit matters" and c["unit"] is not None):
+        assert claim["numbers"]["loss"] > 0 or not claim["shown"], claim["id"]
+
+
+def test_a_p_at_its_floor_is_a_bound_with_its_draws(elements: Elements, stored: dict[str, dict[str, Any]]) -> None:
+    at_floor = 0
+    for ids, text in elements.of_class("reasons"):
+        claim = stored[ids[0]]
+        if claim["draws"] and claim["p"] is not None:
+            bound = f"≤ {np.ceil(claim['floor'] * 1e4) / 1e4:.3g} ({claim['draws']:,} draws)"
+            assert (bound in text) == (claim["p"] <= claim["floor"] * (1 + 1e-9)), text
+            at_floor += bound in text
+    assert at_floor
+    assert not re.search(r"p = 0\.0(48|476)\b", "".join(text for _, text in elements.of_class("reasons")))
+
+
+def test_one_of_a_thing_is_singular(words: str) -> None:
+    assert not re.search(r"\b1 (images|units|channels|seeds|draws|networks|epochs|snapshots|classes|points)\b", words)
+    assert not re.search(r"\b(?:0|[2-9]|\d\d+) (image|unit|channel|seed|draw|network|epoch)\b(?! of)", words)
+
+
+def test_that_there_is_one_seed_is_said_once(words: str) -> None:
+    assert words.count("One seed") == 1
+    assert words.count("replicated") == 1
