@@ -92,8 +92,8 @@ def _mean(layer):
 
 @style.draws
 def bunches(table, *, theme):
-    figure = style.new("middle", 2, theme)
-    forms.units(figure.subplots(), table, "drive")
+    figure, (axes,) = style.new("middle", 2, theme)
+    forms.units(axes, table, "drive")
     figure.alt = f"The drive of {table.sizes['unit']} units, the largest {float(table['drive'].max()):.4f} bananas."
     return figure
 
