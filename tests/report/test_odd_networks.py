@@ -120,7 +120,7 @@ def test_an_odd_network_has_a_whole_page_without_an_empty_number(name: str, page
 
 @pytest.mark.parametrize("name", ["untrained", "interrupted", "dead"])
 def test_nothing_is_said_to_be_learnt_where_nothing_was(name: str, looked: Callable[[str], FirstLook]) -> None:
-    assert [finding.text for finding in findings(looked(name)) if finding.shown] == []
+    assert [finding.sentence for finding in findings(looked(name)) if finding.shown] == []
 
 
 def test_one_snapshot_is_called_one(looked: Callable[[str], FirstLook], page: Callable[[str], str]) -> None:

@@ -156,7 +156,7 @@ def test_findings_of_an_untrained_network_claim_nothing_of_learning(tmp_path: Pa
     model = nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(16,)))
     nm.train(model, digits, nm.TrainConfig(epochs=0), observers=[nm.Recorder(tmp_path / "run")])
     look = nm.analysis.look.first_look(nm.Run.open(tmp_path / "run"))
-    held = [f.text for f in findings(look) if f.shown]
+    held = [f.sentence for f in findings(look) if f.shown]
     learnt = ("it reads", "learning has", "draw together", "learnt at different times")
     assert not [text for text in held if any(word in text for word in learnt)]
 

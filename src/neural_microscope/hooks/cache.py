@@ -32,13 +32,17 @@ class ActivationCache(Mapping[str, Tensor]):
     """
 
     def __init__(
-        self, tensors: Mapping[str, Tensor], hook_points: tuple[str, ...] = (), training: bool = False
+        self,
+        tensors: Mapping[str, Tensor],
+        hook_points: tuple[str, ...] = (),
+        training: bool = False,
+        has_batch_dim: bool = True,
     ) -> None:
         self._tensors = dict(tensors)
         self.hook_points = tuple(hook_points) or tuple(self._tensors)
         self.training = training
         """Whether the model was in training mode, where dropout and batch statistics make a pass irreproducible."""
-        self.has_batch_dim = True
+        self.has_batch_dim = has_batch_dim
         """Whether the first axis counts examples; False once a single example was taken out."""
 
     def __getitem__(self, key: Key) -> Tensor:
@@ -90,9 +94,8 @@ class ActivationCache(Mapping[str, Tensor]):
         return f"ActivationCache of {len(self)}{mode}:\n" + "\n".join(lines)
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> ActivationCache:
-        cache = ActivationCache({n: function(t) for n, t in self.items()}, self.hook_points, self.training)
-        cache.has_batch_dim = self.has_batch_dim
-        return cache
+        tensors = {name: function(tensor) for name, tensor in self.items()}
+        return ActivationCache(tensors, self.hook_points, self.training, self.has_batch_dim)
 
     def to(self, *args: Any, **kwargs: Any) -> ActivationCache:
         """A cache on another device or in another dtype; the arguments are those of ``Tensor.to``."""
@@ -124,12 +127,8 @@ class ActivationCache(Mapping[str, Tensor]):
 
     def save(self, path: str | Path) -> None:
         """Writes the tensors, and nothing of the model, as one safetensors file, whole or not at all."""
-        about = {
-            "hook_points": self.hook_points,
-            "training": self.training,
-            "has_batch_dim": self.has_batch_dim,
-            "order": list(self),
-        }
+        about = {name: getattr(self, name) for name in ("hook_points", "training", "has_batch_dim")}
+        about["order"] = list(self)
         tensors = {name: tensor.detach().clone().contiguous() for name, tensor in self.items()}
         with files.whole(path) as partial:
             save_file(tensors, str(partial), metadata={"neural_microscope_cache": json.dumps(about)})
@@ -146,17 +145,13 @@ class ActivationCache(Mapping[str, Tensor]):
             raise HookError(
                 f"{path} is no ActivationCache that save() wrote ({type(error).__name__}: {error})"
             ) from None
-        cache = cls(tensors, tuple(about["hook_points"]), about["training"])
-        cache.has_batch_dim = about["has_batch_dim"]
-        return cache
+        return cls(tensors, tuple(about["hook_points"]), about["training"], about["has_batch_dim"])
 
 
 def flatten_calls(found: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
     """``name`` for what ran once; ``name@0``, ``name@1``, … for what ran more often."""
-    flat: dict[str, Tensor] = {}
-    for name, tensors in found.items():
-        if len(tensors) == 1:
-            flat[name] = tensors[0]
-        else:
-            flat |= {f"{name}@{call}": tensor for call, tensor in enumerate(tensors)}
-    return flat
+    return {
+        f"{name}@{call}" if len(tensors) > 1 else name: tensor
+        for name, tensors in found.items()
+        for call, tensor in enumerate(tensors)
+    }

@@ -6,7 +6,6 @@ yet is computed when it is first asked for.
 
 from .. import causal, dynamics, geometry, predictions, selectivity, similarity  # noqa: F401 (what they ask is registered with them)
 from .looks import FEWEST_IMAGES, FirstLook, LayerLook, Pair, Progress, first_look, looking, pairs
-from .untrained import Seen
 
 __all__ = [
     "FEWEST_IMAGES",
@@ -14,7 +13,6 @@ __all__ = [
     "LayerLook",
     "Pair",
     "Progress",
-    "Seen",
     "first_look",
     "looking",
     "pairs",
