@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -201,17 +202,23 @@ def downstream(model: nn.Module, pixels: Tensor, layer: str, labels: Tensor | No
     logits_of(output, labels)
     if after is not None:
         point, weights = after
-        here, kind = lens.layers[int(layer.split(".")[1])], layer.split(".")[2]
-
-        def finish(tensor: Tensor) -> Tensor:
-            return lens.run_from(point, tensor)
-
-        base = cache[point]
+        _, number, kind = layer.split(".")
+        base, finish = cache[point], partial(lens.run_from, point)
         change = _through(weights, acts.shape[1])
         add, dense = _adding(change, weights), dense_rest(lens, point, base, weights) if acts.ndim == 2 else None
         part = max(1, AT_ONCE // base[:1].numel())
         return Downstream(
-            axis, acts, base, lambda x: here(x, kind), change, add, finish, finish(base), part, some, dense
+            axis,
+            acts,
+            base,
+            lambda x: lens.layers[int(number)](x, kind),
+            change,
+            add,
+            finish,
+            finish(base),
+            part,
+            some,
+            dense,
         )
     change, rest = _in_place(acts), _from_the_point(lens, pixels, layer)
     return Downstream(axis, acts, acts, lambda x: x, change, _adding(change), rest, rest(acts), len(acts), some)
@@ -261,11 +268,8 @@ def tensors(model: nn.Module, images: ImageSet) -> tuple[Tensor, Tensor]:
 
 def unit_values(model: nn.Module, images: ImageSet, layer: str) -> Tensor:
     """What stands at ``layer`` for all images, [example, unit, …]."""
-    found = []
-    pixels = tensors(model, images)[0]
-    for some in pixels.split(BATCH):
-        out, _ = hooked(model).run_with_cache(some, names_filter=layer, stop_at=layer)
-        found.append(out)
+    lens, pixels = hooked(model), tensors(model, images)[0]
+    found = [lens.run_with_cache(some, names_filter=layer, stop_at=layer)[0] for some in pixels.split(BATCH)]
     axis_of(found[0], layer)
     return torch.cat(found)
 
@@ -368,11 +372,8 @@ def _from_the_point(lens: Any, pixels: Tensor, layer: str) -> Callable[[Tensor],
         return lambda tensor: lens.run_from(layer, tensor)
 
     def again(tensor: Tensor) -> Tensor:
-        answers = []
-        for part in tensor.split(len(pixels)):
-            with lens.hooks([(layer, interventions.patch(part))]):
-                answers.append(lens(pixels))
-        return torch.cat(answers)
+        hooks = ([(layer, interventions.patch(part))] for part in tensor.split(len(pixels)))
+        return torch.cat([lens.run_with_hooks(pixels, fwd_hooks=one) for one in hooks])
 
     return again
 
