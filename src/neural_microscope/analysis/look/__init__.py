@@ -5,6 +5,7 @@ yet is computed when it is first asked for.
 """
 
 from .. import causal, dynamics, geometry, predictions, selectivity, similarity  # noqa: F401 (what they ask is registered with them)
+from . import untrained  # noqa: F401 (likewise)
 from .looks import FEWEST_IMAGES, FirstLook, LayerLook, Pair, Progress, first_look, looking, pairs
 
 __all__ = [
