@@ -62,7 +62,7 @@ def activation_maximization(
     """
     if min(steps, len(seeds), draws) < 1:
         raise DataError(f"steps is {steps}, seeds {seeds!r}, draws {draws}; at least one of each is needed")
-    ascend = partial(_ascend, steps=steps, learning_rate=learning_rate, l2=l2, tv=tv, jitter=jitter, seed=seed)
+    ascend = partial(_ascend, steps=steps, rate=learning_rate, l2=l2, tv=tv, jitter=jitter, seed=seed)
     explained = subject(model, images, (hook_point, unit))
     acts, n = _activations(explained), len(seeds)
     own = np.eye(acts.shape[1])[[unit] * n]
@@ -124,19 +124,11 @@ def _climb(
 
 
 def _ascend(
-    score: Callable[[Tensor], Tensor],
-    x: Tensor,
-    *,
-    steps: int,
-    learning_rate: float,
-    l2: float,
-    tv: float,
-    jitter: int,
-    seed: int,
+    score: Callable[[Tensor], Tensor], x: Tensor, steps: int, rate: float, l2: float, tv: float, jitter: int, seed: int
 ) -> Tensor:
     """Images [n, 1, row, col] that started at ``x``, none of which knows of the others; ``score`` is [n]."""
     x = x.clone().requires_grad_()
-    adam = torch.optim.Adam([x], lr=learning_rate)
+    adam = torch.optim.Adam([x], lr=rate)
     rng = np.random.default_rng(seed)
     for _ in range(steps):
         shift = rng.integers(-jitter, jitter + 1, 2).tolist()

@@ -75,8 +75,8 @@ def deletion_insertion(
     )
     areas = trapezoid(curves, shares, axis=-1)
     answer = "activation" if explained.hook_point else "probability"
-    tables = _tables("deletion", curves[0], areas[0], -1, answer, seed)
-    tables |= _tables("insertion", curves[1], areas[1], 1, answer, seed)
+    tables = _tables("deletion", curves[0], areas[0], "below", answer, seed)
+    tables |= _tables("insertion", curves[1], areas[1], "above", answer, seed)
     return xr.Dataset(
         tables,
         coords={"share": ("bin", shares), **explained.coords()},
@@ -120,10 +120,9 @@ def _places(maps: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _tables(
-    way: str, curves: np.ndarray, areas: np.ndarray, good: int, units: str, seed: int
+    way: str, curves: np.ndarray, areas: np.ndarray, side: Side, units: str, seed: int
 ) -> dict[str, tuple[Any, ...]]:
     """Curves and areas of one way; ``curves`` [order, example, bin], ``areas`` [order, example], the map's own order first."""
-    side: Side = "above" if good > 0 else "below"
     set_beside = partial(beside, side=side, units=units)
     mean, of_images = areas.mean(1), bootstrap_mean(areas[0], seed=seed)
     curve = set_beside(

@@ -90,22 +90,20 @@ class Subject:
             value = self(pixels, which)
             if not value.requires_grad:
                 return torch.zeros_like(pixels), value
-            (found,) = torch.autograd.grad(value.sum(), pixels, allow_unused=True)
-        return torch.zeros_like(pixels) if found is None else found, value.detach()
+            (found,) = torch.autograd.grad(value.sum(), pixels, materialize_grads=True)
+        return found, value.detach()
 
     def at(self, hook_point: str, pixels: Tensor, which: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(what a hook point on the way holds, d number / d that, number)."""
-        numbers = []
-
-        def total(output: Tensor) -> Tensor:
-            numbers.append(self.pick(output, which))
-            return numbers[0].sum()
-
         with torch.enable_grad(), evaluation(self.lens):
-            _, cache = self.lens.run_with_cache(
-                pixels, names_filter=hook_point, incl_bwd=True, loss=total, stop_at=self.hook_point or None
+            output, cache = self.lens.run_with_cache(
+                pixels,
+                names_filter=hook_point,
+                incl_bwd=True,
+                loss=lambda output: self.pick(output, which).sum(),
+                stop_at=self.hook_point or None,
             )
-        return cache[hook_point], cache[f"{hook_point}_grad"], numbers[0].detach()
+        return cache[hook_point], cache[f"{hook_point}_grad"], self.pick(output, which).detach()
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """(pixels, which) of at most BATCH examples at a time."""

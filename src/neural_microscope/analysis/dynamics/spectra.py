@@ -158,21 +158,18 @@ def _first_weights(at: Any) -> dict[str, Any]:
         shape = run.probe.image_shape
         constant = np.zeros(shape, bool)
         constant.reshape(-1)[run.description["constant_pixels"]] = True
-    return {
-        "trained": trained.reshape(-1, *shape),
-        "untrained": untrained.reshape(-1, *shape),
-        "constant": constant,
-    }
+    pictures = {"trained": trained.reshape(-1, *shape), "untrained": untrained.reshape(-1, *shape)}
+    return pictures | {"constant": constant}
 
 
 @of(weight_spectra).describe("network")
 def _first(at: Any) -> Iterator[Claim]:
     table = at["dynamics.weight_spectra"].isel(parameter=0)
     went, ends = goes(table["stable_rank"].values)
-    norms = [
-        np.linalg.norm(w.reshape(len(w), -1), axis=1) for w in (_first_weights(at)[k] for k in ("trained", "untrained"))
-    ]
-    grew = np.median(norms[0][norms[1] > 0] / norms[1][norms[1] > 0]) if (norms[1] > 0).any() else math.nan
+    pictures = _first_weights(at)
+    both = (pictures[name] for name in ("trained", "untrained"))
+    end, start = (np.linalg.norm(one.reshape(len(one), -1), axis=1) for one in both)
+    grew = np.median(end[start > 0] / start[start > 0]) if start.any() else math.nan
     yield say(
         "the first layer's weights",
         f"the first weight matrix's stable rank {went} (its entries shuffled: {{low:g}} to {{high:g}}); at the last snapshot "
