@@ -16,7 +16,7 @@ from ...hooks import HookedModel, evaluation, hooked
 from ...interventions import zero
 from ...measure import measure, of
 from ...statistics import beside, halves, null_band
-from .downstream import logits_in_batches, tensors, unit_values
+from .downstream import logits_in_batches, numbers, tensors, unit_values
 from .planted import UNITS, reader
 
 SHARES = tuple(np.linspace(0, 1, 11).tolist())
@@ -91,7 +91,7 @@ def _accuracy(lens: HookedModel, pixels: Tensor, labels: Tensor, shapes: dict[st
     masks = {name: part.reshape(-1, *[1] * (len(shape) - 1)) for (name, shape), part in parts}
     with lens.hooks([(name, zero(mask=mask)) for name, mask in masks.items()]):
         right = logits_in_batches(lens, pixels, labels).argmax(1) == labels
-    return float(right.double().mean())
+    return float(numbers(right).mean())
 
 
 def _table(curves: np.ndarray, at: np.ndarray, names: list[str]) -> xr.Dataset:
