@@ -31,19 +31,13 @@ ITERATIONS = 10_000
     source="Alain & Bengio 2016; Hewitt & Liang 2019, one control label an image",
 )
 def linear_probe(
-    acts: xr.DataArray,
-    labels: Any = None,
-    *,
-    controls: int = 3,
-    draws: int = 500,
-    c: float = 1.0,
-    seed: int = 0,
+    acts: xr.DataArray, labels: Any = None, *, controls: int = 3, draws: int = 500, seed: int = 0
 ) -> xr.Dataset:
     """How well a linear classifier reads a label off a layer's activations, [snapshot]; judged on images it never saw.
 
     ``acts`` [snapshot, example, unit] (channels, whole maps, logits too: flattened; without snapshots a scalar each).
     ``labels`` [example]: any categories, such as a class, a parity, a bin of ink; None for the coordinate ``label``.
-    Logistic regression with l2 penalty ``|w|^2 / (2 c)`` added to the summed log-loss, on units standardised by the
+    Logistic regression with l2 penalty ``|w|^2 / 2`` added to the summed log-loss, on units standardised by the
     training half; one half of the examples (`statistics.halves`) trains, the other judges. Their order changes nothing.
 
     ``accuracy`` 0..1 on the judging half, ``accuracy_train`` on the training half; ``accuracy_null_low``, ``…_high``,
@@ -71,8 +65,8 @@ def linear_probe(
     if len(np.unique(codes[train])) < 2:
         raise DataError("the training half holds one label only; a probe needs two labels with two examples each")
     fakes = list(shuffles(codes, controls, seed))
-    said = np.stack([_said(x[order], codes, train, c) for x in flat])  # [snapshot, example]
-    control = np.stack([np.mean([_said(x[order], fake, train, c) == fake for fake in fakes], 0) for x in flat])
+    said = np.stack([_said(x[order], codes, train) for x in flat])  # [snapshot, example]
+    control = np.stack([np.mean([_said(x[order], fake, train) == fake for fake in fakes], 0) for x in flat])
     right = (said == codes)[:, judge].astype(float)
     shuffled = np.stack(list(shuffles(codes[judge], draws, seed)))  # [draw, example]
     null = np.stack([(shuffled == answers).mean(1) for answers in said[:, judge]], 1)  # [draw, snapshot]
@@ -143,9 +137,9 @@ def _codes(acts: xr.DataArray, labels: Any) -> np.ndarray:
     return np.unique(given, return_inverse=True)[1]
 
 
-def _said(x: np.ndarray, codes: np.ndarray, train: np.ndarray, c: float) -> np.ndarray:
+def _said(x: np.ndarray, codes: np.ndarray, train: np.ndarray) -> np.ndarray:
     """What a probe fitted on the training half says of all examples."""
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=ITERATIONS))
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
     said: np.ndarray = probe.fit(x[train], codes[train]).predict(x)
     return said
 

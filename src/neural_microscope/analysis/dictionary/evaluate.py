@@ -208,19 +208,16 @@ def stability(
         raise DataError(f"the dictionaries have {a.shape[1]} and {b.shape[1]} units; they are not of one layer")
     likeness = a @ np.nan_to_num(b, nan=0.0).T
     root = None if acts is None else _root_of_covariance(acts)
-    null = np.stack(
-        [(a @ _random(len(b), b.shape[1], root, seed + i).T).max(1) for i in range(draws)]
-    )  # [draw, latent]
+    drawn = (_random(len(b), b.shape[1], root, seed + i) for i in range(draws))
+    null = np.stack([(a @ directions.T).max(1) for directions in drawn])  # [draw, latent]
     best = likeness.max(1)
-    table = xr.Dataset(
+    kind = "uniform on the sphere" if acts is None else "with the activations' covariance"
+    return xr.Dataset(
         beside("cosine", best, null, "latent")
         | beside("mean_cosine", np.nanmean(best), np.nanmean(null, 1), family=False)
-        | {"match": ("latent", np.where(np.isnan(best), -1, likeness.argmax(1)))}
+        | {"match": ("latent", np.where(np.isnan(best), -1, likeness.argmax(1)), {"units": "1"})},
+        attrs={"null": f"{draws} sets of {len(b)} random directions, {kind}"},
     )
-    for name in table.data_vars:
-        table[name].attrs["units"] = "1"
-    kind = "uniform on the sphere" if acts is None else "with the activations' covariance"
-    return table.assign_attrs(null=f"{draws} sets of {len(b)} random directions, {kind}")
 
 
 def _unit_rows(directions: np.ndarray) -> np.ndarray:
