@@ -82,7 +82,6 @@ def deletion_insertion(
         coords={"share": ("bin", shares), **explained.coords()},
         attrs={
             **explained.about,
-            "answer": answer,
             "baseline": baseline if isinstance(baseline, str) else "given",
             "null": f"{draws} random orders of each image's pixels" if null is None else f"{len(maps) - 1} given maps",
         },

@@ -115,18 +115,13 @@ def learning_by_class(log: xr.Dataset, *, threshold: float = 0.9, counts: np.nda
         said = {"n_examples": int(np.sum(counts))}
         interval, law = _binomial(accuracy, np.asarray(counts))
         found = beside("accuracy", accuracy, law, dims, side="both", interval=interval, family="class")
-    since = lasting(accuracy >= threshold)
-    reached = np.where(since < len(steps), steps[np.minimum(since, len(steps) - 1)], np.nan)
+    lasts = np.logical_and.accumulate(accuracy[::-1] >= threshold, 0)[::-1]  # from here to the end
+    reached = np.append(steps, np.nan)[len(steps) - lasts.sum(0)]
     return xr.Dataset(
         {**found, "reached_at": ("class", reached, {"units": "optimiser step"})},
         coords={name: ("snapshot", log[name].values) for name in ("step", "epoch") if name in log.coords},
         attrs={**said, "threshold": threshold, "hook_point": "logits"},
     )
-
-
-def lasting(good: np.ndarray) -> np.ndarray:
-    """For each column of ``good`` [snapshot, …] the first snapshot from which it is true to the end; their number for never."""
-    return len(good) - np.logical_and.accumulate(good[::-1], 0).sum(0)
 
 
 def _binomial(accuracy: np.ndarray, counts: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], Law]:
