@@ -59,15 +59,15 @@ def clusters(
     chosen = named.snapshots(acts, at)
     sets = np.stack([labels, *shuffles(labels, draws, seed)])
     scored = [_scores(standardized(x[t]) if standardize else x[t], sets, k) for t in chosen]
-    silhouettes, purities = (
-        np.stack([one[i] for one in scored]) for i in range(2)
-    )  # [snapshot, set of labels, example]
-    intervals = (
-        ("silhouette", silhouettes, bootstrap_mean(silhouettes[:, 0], seed=seed)),
-        ("purity", purities, ([one[2][0] for one in scored], [one[2][1] for one in scored])),
-    )
+    silhouettes, purities, ends = map(
+        np.array, zip(*scored, strict=True)
+    )  # [snapshot, set of labels, example]; [snapshot, end]
+    intervals = {
+        "silhouette": (silhouettes, bootstrap_mean(silhouettes[:, 0], seed=seed)),
+        "purity": (purities, (ends[:, 0], ends[:, 1])),
+    }
     variables: dict[str, Any] = {}
-    for name, values, interval in intervals:
+    for name, (values, interval) in intervals.items():
         means = values.mean(2)
         variables |= beside(name, means[:, 0], means[:, 1:].T, "snapshot", family=False, interval=interval)
     whole = acts if "snapshot" in acts.dims else acts.expand_dims("snapshot")
@@ -141,7 +141,7 @@ def _checked(name: str, order: np.ndarray | Sequence[int], longest: int, units: 
         raise DataError(
             f"the order {name!r} is {found.dtype} {list(found.shape)}; it names at least {longest} units by number"
         )
-    if found.min() < 0 or found.max() >= units or len(np.unique(found)) < len(found):
+    if len(np.intersect1d(found, np.arange(units))) < len(found):
         raise DataError(f"the order {name!r} names units twice or outside 0..{units - 1}")
     return found
 

@@ -88,21 +88,19 @@ def faithfulness(
     _check(x, k)
     layouts = named.values(embedding, "seed", "example", "component")
     named.same_examples(acts, embedding)
-    ranks, true = _ranks(x), _members(neighbours(x, k))
+    ranks, true = _ranks(x), neighbours(x, k)
     seen = [neighbours(layout, k) for layout in layouts]
-    members = [_members(near) for near in seen]
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(len(x)) for _ in range(draws)]
-    found = _judged(ranks, true, seen, members)
-    dealt = [_judged(ranks, true, [_dealt(near, order) for near in seen], members) for order in orders]
+    found = _judged(ranks, true, seen, seen)
+    dealt = [_judged(ranks, true, [_dealt(near, order) for near in seen], seen) for order in orders]
     null = [np.array([one[i] for one in dealt]).reshape(draws, *found[i].shape) for i in range(3)]
-    pairs = ("seed", "seed_b")
     names = embedding["seed"].values if "seed" in embedding.coords else np.arange(len(seen))
     return xr.Dataset(
         {
             **beside("trustworthiness", found[0], null[0], "seed", family=False),
             **beside("knn_preservation", found[1], null[1], "seed", family=False),
-            **beside("agreement", found[2], null[2], pairs, family=False),
+            **beside("agreement", found[2], null[2], ("seed", "seed_b"), family=False),
         },
         coords={"seed": names, "seed_b": names, **named.kept(named.last(acts), "label")},
         attrs={"k": k},
@@ -132,19 +130,15 @@ def _umap(x: np.ndarray, near: float, seed: int) -> np.ndarray:
 
 
 def _judged(
-    ranks: np.ndarray, true: np.ndarray, seen: list[np.ndarray], members: list[np.ndarray]
+    ranks: np.ndarray, true: np.ndarray, seen: list[np.ndarray], others: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(trustworthiness [seed], share kept [seed], share of the neighbours ``seen`` in one layout that are ``members``
-    in another [seed, seed_b]).
+    """(trustworthiness [seed], share kept [seed], share of the neighbours ``seen`` in one layout that are those in
+    another, ``others`` [seed, seed_b], NaN for a seed with itself).
     """
-    pairs = [
-        [np.nan if a == b else _overlap(near, other) for b, other in enumerate(members)] for a, near in enumerate(seen)
-    ]
-    return (
-        np.array([_trust(ranks, near) for near in seen]),
-        np.array([_overlap(near, true) for near in seen]),
-        np.array(pairs),
-    )
+    agreed = np.array([[_overlap(near, other) for other in others] for near in seen])
+    np.fill_diagonal(agreed, np.nan)
+    trusted, kept = zip(*((_trust(ranks, near), _overlap(near, true)) for near in seen), strict=True)
+    return np.array(trusted), np.array(kept), agreed
 
 
 def _ranks(x: np.ndarray) -> np.ndarray:
@@ -155,15 +149,9 @@ def _ranks(x: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def _members(near: np.ndarray) -> np.ndarray:
-    """Neighbours [example, k] as a table of yes and no, [example, example]."""
-    table = np.zeros((len(near), len(near)), bool)
-    np.put_along_axis(table, near, True, 1)
-    return table
-
-
-def _overlap(near: np.ndarray, members: np.ndarray) -> float:
-    return float(np.take_along_axis(members, near, 1).mean())
+def _overlap(near: np.ndarray, other: np.ndarray) -> float:
+    """Share of the neighbours [example, k] that are among the ``other`` ones."""
+    return float((near[:, :, None] == other[:, None]).any(2).mean())
 
 
 def _trust(ranks: np.ndarray, near: np.ndarray) -> float:

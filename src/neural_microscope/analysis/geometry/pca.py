@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
+from scipy import linalg
 
 from ... import named
 from ...axes import unit_axis
@@ -72,18 +73,23 @@ def pca(
         )
     centre = fitted.mean(1, keepdims=True)
     spectra, directions = zip(*(_components(one) for one in fitted - centre), strict=True)
-    null = np.stack([_null(one, components, draws, seed) for one in fitted - centre], 1)  # [draw, fit, component]
+    drawn = [[shares(eigenvalues(fake))[:components] for fake in shuffled(one, draws, seed)] for one in fitted - centre]
+    null = np.array(drawn).reshape(len(fitted), draws, components).swapaxes(0, 1)  # [draw, fit, component]
     vectors = np.stack([v[:components] for v in directions])
     scores = (x - centre) @ np.swapaxes(vectors, 1, 2)
     if basis == "aligned":
         scores, vectors = _aligned(scores, vectors)
     over_time = basis == "aligned"
     table = _spectrum(np.stack(spectra), null, components, over_time)
-    maps = _as_maps(vectors, acts) if over_time else _as_maps(vectors, acts)[0]
+    maps = vectors.reshape(*vectors.shape[:2], *(acts.sizes[dim] for dim in features(acts)))
     return xr.Dataset(
         {
             "score": (("snapshot", "example", "component"), scores, {"units": "activation"}),
-            "direction": (("snapshot", "component", *features(acts))[not over_time :], maps, {"units": "1"}),
+            "direction": (
+                ("snapshot", "component", *features(acts))[not over_time :],
+                maps if over_time else maps[0],
+                {"units": "1"},
+            ),
             **table,
         },
         coords=named.kept(acts, "step", "epoch", "label"),
@@ -131,19 +137,13 @@ def _largest(vectors: np.ndarray) -> np.ndarray:
     return np.take_along_axis(vectors, np.abs(vectors).argmax(1)[:, None], 1)
 
 
-def _null(centred: np.ndarray, components: int, draws: int, seed: int) -> np.ndarray:
-    """Shares of shuffled activations, [draw, component]."""
-    drawn = [shares(eigenvalues(fake))[:components] for fake in shuffled(centred, draws, seed)]
-    return np.array(drawn).reshape(draws, components)
-
-
 def _aligned(scores: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each snapshot's scores and directions rotated onto those of the one before."""
     scores, vectors = scores.copy(), vectors.copy()
     for now in range(1, len(scores)):
-        u, _, v = np.linalg.svd(scores[now].T @ scores[now - 1])
-        scores[now] = scores[now] @ (u @ v)
-        vectors[now] = (u @ v).T @ vectors[now]
+        turn, _ = linalg.orthogonal_procrustes(scores[now], scores[now - 1])
+        scores[now] = scores[now] @ turn
+        vectors[now] = turn.T @ vectors[now]
     return scores, vectors
 
 
@@ -184,11 +184,6 @@ def _warning(gap: np.ndarray) -> dict[str, str]:
     return {
         "warning": f"components {pairs} explain nearly the same{where}: their directions may rotate freely into each other"
     }
-
-
-def _as_maps(vectors: np.ndarray, acts: xr.DataArray) -> np.ndarray:
-    """[snapshot, component, feature] with the features laid out as they came."""
-    return vectors.reshape(*vectors.shape[:2], *(acts.sizes[dim] for dim in features(acts)))
 
 
 # On a page.

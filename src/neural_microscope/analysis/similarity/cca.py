@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
+from scipy import linalg
 
 from ...errors import DataError, unknown
 from ...measure import measure, of
@@ -40,11 +42,7 @@ def cca(a: xr.DataArray, b: xr.DataArray, *, keep: float = 0.99, draws: int = 10
     if not 0 < keep <= 1:
         raise DataError(f"keep={keep}; give the share of variance to keep, above 0 and at most 1")
     x, y = pairs.side_by_side(a, b)
-
-    def relate(x: np.ndarray, y: np.ndarray) -> pairs.Relation:
-        return relation(x, y, keep=keep)
-
-    found = pairs.measured(relate, x, y, pairs.classes(a, b), draws=draws, seed=seed)
+    found = pairs.measured(partial(relation, keep=keep), x, y, pairs.classes(a, b), draws=draws, seed=seed)
     ranks = {"rank": basis(x)[0].shape[1], "rank_b": basis(y)[0].shape[1]}
     return pairs.table(found, a, b, keep=keep, **ranks, **pairs.reason(x, y))
 
@@ -152,14 +150,9 @@ def angles(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     A cosine near 1 says little about a small angle, so those below 45° come from the sines: the singular values of
     V - U U'V, as scipy's subspace_angles has it.
     """
-    if u.shape[1] < v.shape[1]:
-        u, v = v, u
-    if not v.shape[1]:  # a side without variance has no direction
+    if not (u.shape[1] and v.shape[1]):  # a side without variance has no direction
         return np.full(1, np.nan)
-    product = u.T @ v
-    cosine = np.linalg.svd(product, compute_uv=False).clip(0, 1)
-    sine = np.linalg.svd(v - u @ product, compute_uv=False)[::-1].clip(0, 1)
-    return np.where(cosine**2 >= 0.5, np.arcsin(sine), np.arccos(cosine))
+    return np.asarray(linalg.subspace_angles(u, v)[::-1])
 
 
 # Phantoms.

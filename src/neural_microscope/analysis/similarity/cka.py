@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -35,11 +36,7 @@ def cka(a: xr.DataArray, b: xr.DataArray, *, debiased: bool = True, draws: int =
     no positive HSIC(K, K). A large CKA can rest on a few examples (Davari et al. 2022): `compare` says on which.
     """
     x, y = pairs.side_by_side(a, b)
-
-    def relate(x: np.ndarray, y: np.ndarray) -> pairs.Relation:
-        return relation(x, y, debiased=debiased)
-
-    found = pairs.measured(relate, x, y, pairs.classes(a, b), draws=draws, seed=seed)
+    found = pairs.measured(partial(relation, debiased=debiased), x, y, pairs.classes(a, b), draws=draws, seed=seed)
     return pairs.table(found, a, b, estimator="debiased" if debiased else "biased", **pairs.reason(x, y))
 
 

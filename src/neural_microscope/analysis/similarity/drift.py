@@ -125,14 +125,13 @@ class _Layer:
             [unbiased(_squared(one.T @ one), d, d) for one, d in zip(self.own, self.norms, strict=True)]
         )
 
-    def alike(self, r: int, t: int, shuffled: tuple[np.ndarray, np.ndarray] | None = None) -> tuple[float, float]:
-        """(nuclear norm of the product of snapshots r and t at unit norm, debiased CKA); ``shuffled``: the examples of r
-        in another order, and their norms.
+    def alike(self, r: int, t: int, order: np.ndarray | slice = slice(None)) -> tuple[float, float]:
+        """(nuclear norm of the product of snapshots r and t at unit norm, debiased CKA), with the examples of r in this
+        ``order``.
         """
-        first, norms = shuffled or (self.own[r], self.norms[r])
-        product = first.T @ self.own[t]
+        product = self.own[r][order].T @ self.own[t]
         nuclear = np.linalg.svd(product, compute_uv=False).sum() / (self.size[r] * self.size[t])
-        both = unbiased(_squared(product), norms, self.norms[t])
+        both = unbiased(_squared(product), self.norms[r][order], self.norms[t])
         return min(float(nuclear), 1.0), ratio(both, self.kernel[r], self.kernel[t])
 
 
@@ -169,10 +168,9 @@ def _nothing_in_common(x: _Layer, origin: np.ndarray, draws: int, seed: int) -> 
     drawn = np.full((2, draws, len(origin)), np.nan)
     for draw in range(draws):
         order = rng.permutation(x.own.shape[1])
-        shuffled = {r: (x.own[r][order], x.norms[r][order]) for r in {*origin[origin >= 0].tolist()}}
         for t, r in enumerate(origin):
             if r >= 0 and x.size[r] and x.size[t]:
-                drawn[:, draw, t] = x.alike(r, t, shuffled[r])
+                drawn[:, draw, t] = x.alike(r, t, order)
     nuclear, cka = drawn
     return {"function": 1 - nuclear**2, "procrustes": np.sqrt(2 - 2 * nuclear), "cka": cka}
 

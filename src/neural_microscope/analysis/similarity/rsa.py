@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,11 +56,8 @@ def rsa(
     found: pairs.Variables = {"rsa": ((), np.nan, {"units": "1"})}
     why = {"reason": f"{len(kept)} examples have a pattern that varies over the units; {pairs.FEWEST} are needed"}
     if len(kept) >= pairs.FEWEST:
-
-        def relate(x: np.ndarray, y: np.ndarray) -> pairs.Relation:
-            return relation(x, y, metric=metric)
-
-        found, why = pairs.measured(relate, x[kept], y[kept], labels[kept], draws=draws, seed=seed), {}
+        relate, why = partial(relation, metric=metric), {}
+        found = pairs.measured(relate, x[kept], y[kept], labels[kept], draws=draws, seed=seed)
     counts = {"n_examples": len(kept), "n_left_out": len(chosen) - len(kept)}
     return pairs.table(found, a, b, metric=metric, **counts, **why)
 
