@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib
 import inspect
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
-from pathlib import Path
+from importlib.util import resolve_name
 from typing import NamedTuple
 
 from ..measure import MEASURES, Measure, rules
@@ -19,11 +18,10 @@ FOLLOWED = tuple(f"{PACKAGE}.{room}" for room in ("analysis", "statistics", "cla
 """Rooms whose functions belong to the formula of whatever uses them; of the others their own tests are the judge."""
 
 RULES = (
-    *("claim", "measure", "analysis.look.untrained", "phantoms.pages"),
-    *(
-        f"analysis.findings.{one}" for one in ("layers", "networks", "units", "population")
-    ),  # what is described claims nothing
+    *(f"{PACKAGE}.{one}" for one in ("claim", "measure", "analysis.look.untrained", "phantoms.pages")),
+    *(f"{PACKAGE}.analysis.findings.{one}" for one in ("layers", "networks", "units", "population")),
 )
+"""Modules whose every statement belongs to the rules; what is described claims nothing."""
 
 
 def of_measure(measure: Measure) -> str:
@@ -37,8 +35,7 @@ def of_measure(measure: Measure) -> str:
 
 def of_rules() -> str:
     """Changes with the rules, their control and correction, with every measure that they rest on, and with the pages' networks."""
-    names = [name for one in RULES for name in _modules(f"{PACKAGE}.{one}")]
-    roots = [(name, part) for name in names for part in _parts(name)]
+    roots = [(name, part) for name in RULES for part in _parts(name)]
     own = [(rule.claims.__module__, rule.claims.__name__) for _, rule in rules()]
     return _digest(*sorted(rule.name for _, rule in rules()), *_texts([*roots, *own]))
 
@@ -120,9 +117,7 @@ def _imports(node: ast.stmt, module: str) -> Iterator[tuple[str, tuple[str, str]
     """What an import from a module binds: (name, (module, name there))."""
     if not isinstance(node, ast.ImportFrom):
         return
-    above = module.split(".") if _file(module).name == "__init__.py" else module.split(".")[:-1]
-    above = above[: len(above) - node.level + 1] if node.level else []
-    base = ".".join([*above, *([node.module] if node.module else [])])
+    base = resolve_name("." * node.level + (node.module or ""), sys.modules[module].__package__)
     yield from ((alias.asname or alias.name, (base, alias.name)) for alias in node.names)
 
 
@@ -140,17 +135,6 @@ class _Bare(ast.NodeTransformer):
 def _bare(module: str) -> list[str]:
     """A module's statements without comments, layout and what is only said."""
     return [ast.unparse(node) for node in _Bare().visit(ast.parse(_source(module))).body]
-
-
-def _modules(name: str) -> list[str]:
-    """A module, or those of a package."""
-    here = _file(name)
-    inside = sorted(here.parent.glob("[!_]*.py")) if here.name == "__init__.py" else []
-    return [f"{name}.{path.stem}" for path in inside] or [name]
-
-
-def _file(module: str) -> Path:
-    return Path(importlib.import_module(module).__file__ or "")
 
 
 def _is_module(name: str) -> bool:
