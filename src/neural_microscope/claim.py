@@ -125,6 +125,11 @@ class Claim:
             return f"A matching {self.axis} exists in {self.held} of {n - 1} other seeds."
         return f"Shown on {self.held} of {n} seeds; by its declared rate of false claims at most {by_rate(n)} would show it."
 
+    @property
+    def text(self) -> str:
+        """All of it in one paragraph."""
+        return f"{self.where}: {self.sentence} {self.reasons} {self.replicated}"
+
     def to_json(self) -> dict[str, Any]:
         """Everything a page needs to print it, and to print it again: plain values, NaN as None."""
         found = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("critical", "place")}

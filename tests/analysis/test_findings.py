@@ -43,7 +43,7 @@ def test_runs_that_differ_in_their_seeds_only_are_one_population(looks: list[Fir
 
 def test_one_network_is_an_anecdote_and_says_so(looks: list[FirstLook]) -> None:
     told = findings(looks[0])
-    assert all(c.replicated == "One seed, not replicated." for c in told)
+    assert all(c.replicated == "One seed, not replicated." and c.text.endswith(c.replicated) for c in told)
     assert all(c.seeds == (0,) for c in told)
     assert all(c.null for c in told)
 
