@@ -12,52 +12,27 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_MODULES = (
-    "analysis",
-    "config",
-    "data",
-    "errors",
-    "explorer",
-    "hooks",
-    "interop",
-    "interventions",
-    "lessons",
-    "phantoms",
-    "plots",
-    "report",
-    "scalar",
-    "statistics",
-    "sweep",
-)
-_NAMES = {
-    "ActivationCache": "hooks",
-    "HookPoint": "hooks",
-    "HookedModel": "hooks",
-    "activations": "hooks",
-    "hooked": "hooks",
-    "CNN": "models",
-    "MLP": "models",
-    "CNNConfig": "config",
-    "MLPConfig": "config",
-    "RecordConfig": "config",
-    "TrainConfig": "config",
-    "Recorder": "recording",
-    "resume": "recording",
-    "Run": "run",
-    "evaluate": "training",
-    "train": "training",
-    "train_population": "training",
+_ROOMS = {
+    "": "analysis config data errors explorer hooks interop interventions lessons phantoms plots report scalar statistics sweep",
+    "config": "CNNConfig MLPConfig RecordConfig TrainConfig",
+    "hooks": "ActivationCache HookPoint HookedModel activations hooked",
+    "models": "CNN MLP",
+    "recording": "Recorder resume",
+    "run": "Run",
+    "training": "evaluate train train_population",
 }
+"""Modules, and what else stands here of each room."""
 
-__all__ = ["__version__", *_MODULES, *_NAMES]
+_NAMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
+
+__all__ = ["__version__", *_NAMES]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _NAMES:
-        return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
-    if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has: {', '.join(__all__)}")
+    if name not in _NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has: {', '.join(__all__)}")
+    room = importlib.import_module(f"{__name__}.{_NAMES[name] or name}")
+    return getattr(room, name) if _NAMES[name] else room
 
 
 def __dir__() -> list[str]:

@@ -21,7 +21,6 @@ from ..look.looks import begun
 
 STRONGEST = 2
 """Units of a layer that a page tells of first, for each rule."""
-PAGE = "a page about a network: Holm's correction within each rule, Bonferroni's over the rules (family-wise 5%)"
 
 
 def claims_of(look: FirstLook) -> list[Claim]:
