@@ -196,7 +196,7 @@ def _collapse(at: Any) -> xr.Dataset | None:
     if not at.layers:
         return None
     acts = at.layers[-1].acts
-    found = neural_collapse(acts, *_weights(at.run, acts), logits=at.logits)
+    found = neural_collapse(acts, _weights(at.run, acts), logits=at.logits)
     ends = acts.isel(snapshot=[0, -1])
 
     def change(examples: np.ndarray) -> float:
@@ -207,17 +207,13 @@ def _collapse(at: Any) -> xr.Dataset | None:
     return found.assign(nc1_trace_change_low=float(low), nc1_trace_change_high=float(high))
 
 
-def _weights(run: Any, acts: xr.DataArray) -> tuple[xr.DataArray | None, xr.DataArray | None]:
-    """Weights [snapshot, class, unit] and bias of our own networks' output, where it reads the last hidden layer directly."""
-    weights = [run.weights(step) for step in run.steps] if "output.weight" in run.description["parameters"] else []
+def _weights(run: Any, acts: xr.DataArray) -> xr.DataArray | None:
+    """Weights [snapshot, class, unit] of our own networks' output, where it reads the last hidden layer directly."""
+    if "output.weight" not in run.description["parameters"]:
+        return None
     axis = unit_axis(acts.dims)
-    if not weights or weights[0]["output.weight"].shape[1] != acts.sizes[axis]:
-        return None, None
-    matrices = np.stack([w["output.weight"].numpy() for w in weights])
-    offsets = np.stack(
-        [w["output.bias"].numpy() if "output.bias" in w else np.zeros(matrices.shape[1]) for w in weights]
-    )
-    return xr.DataArray(matrices, dims=("snapshot", "class", axis)), xr.DataArray(offsets, dims=("snapshot", "class"))
+    matrices = np.stack([run.weights(step)["output.weight"].numpy() for step in run.steps])
+    return xr.DataArray(matrices, dims=("snapshot", "class", axis)) if matrices.shape[2] == acts.sizes[axis] else None
 
 
 of(neural_collapse).picture(

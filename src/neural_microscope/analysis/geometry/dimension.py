@@ -72,7 +72,6 @@ def dimension(
     return xr.Dataset(
         variables,
         coords=named.kept(acts, "step", "epoch"),
-        attrs={"n_features": x.shape[2]},
     )
 
 

@@ -100,11 +100,11 @@ def match_units(
 @measure(
     "similarity",
     title="Units found again on other seeds",
-    null="as `match_units`, in each network",
+    null=f"{ROTATED}; q < {{alpha}} within each network",
     replicates="network",
     interval="none: a count, k of n",
     family="units of a layer",
-    source="Li et al. 2016",
+    source=SOURCE,
 )
 def replication(
     acts: Mapping[str, xr.DataArray] | Sequence[xr.DataArray],
@@ -140,9 +140,8 @@ def replication(
     }
     variables = {name: (axis, value, {"units": "networks"}) for name, value in counts.items()}
     result = together.assign(variables).assign_coords(seed=[name for name, _ in others])
-    words = {"null": f"{ROTATED}; q < {alpha} within each network", "interval": "none: a count of networks"}
-    kept = {key: tables[0].attrs[key] for key in ("n_examples", "hook_point", "seed", "source", "reason")}
-    return result.assign_attrs(kept | words | {"n_seeds": len(networks)})
+    result.attrs = {key: tables[0].attrs[key] for key in ("n_examples", "hook_point", "reason")}
+    return result.assign_attrs(n_seeds=len(networks))
 
 
 def _varies(x: np.ndarray, *parts: np.ndarray) -> np.ndarray:
@@ -152,9 +151,7 @@ def _varies(x: np.ndarray, *parts: np.ndarray) -> np.ndarray:
 
 def _standard(x: np.ndarray) -> np.ndarray:
     """Each unit less its mean, at norm 1; a constant one becomes 0."""
-    centered = pairs.centred(x)
-    size = np.linalg.norm(centered, axis=0)
-    return centered / np.where(size > 0, size, 1)
+    return pairs.columns(pairs.centred(x))
 
 
 def _assigned(chosen_on: np.ndarray, judged_on: np.ndarray, *, absolute: bool) -> tuple[np.ndarray, np.ndarray]:

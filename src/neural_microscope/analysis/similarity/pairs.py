@@ -47,6 +47,12 @@ def centred(x: np.ndarray) -> np.ndarray:
     return np.where(np.ptp(x, axis=0) > 0, x - x.mean(0), 0.0)
 
 
+def columns(x: np.ndarray) -> np.ndarray:
+    """Each unit's activations at norm 1; zeros stay."""
+    size = np.linalg.norm(x, axis=0)
+    return x / np.where(size > 0, size, 1)
+
+
 def compact(x: np.ndarray) -> np.ndarray:
     """The same examples turned (exactly, by an orthogonal map) into as many features as there are examples, where there
     are more: all inner products of examples stay what they were."""

@@ -42,8 +42,8 @@ def unit_drift(acts: xr.DataArray, *, reference: int | Literal["previous"] = -1)
     axis = unit_axis(acts.dims)
     x = named.values(acts, "snapshot", "example", axis)
     origin = origins(acts, reference)
-    units = np.stack([_columns(pairs.centred(one)) for one in x])
-    raw = np.stack([_columns(one) for one in x])
+    units = np.stack([pairs.columns(pairs.centred(one)) for one in x])
+    raw = np.stack([pairs.columns(one) for one in x])
     rows, cosine = [], np.full((len(x), x.shape[2]), np.nan)
     for t, r in enumerate(origin):
         there = np.flatnonzero(units[r].any(0))
@@ -65,12 +65,6 @@ def unit_drift(acts: xr.DataArray, *, reference: int | Literal["previous"] = -1)
     )
     table["n_dead"] = ("snapshot", np.isnan(table["correlation"].values).sum(1), {"units": "units"})
     return table.assign_coords(named.kept(acts, "step", "epoch"))
-
-
-def _columns(x: np.ndarray) -> np.ndarray:
-    """Each unit's activations at norm 1; zeros stay."""
-    size = np.linalg.norm(x, axis=0)
-    return x / np.where(size > 0, size, 1)
 
 
 # On a page.
