@@ -206,9 +206,13 @@ def by_rate(n: int) -> int:
 
 def fill(template: str, numbers: Numbers) -> str:
     """The template with its numbers: ``{x:2}`` two decimals, ``{x:1%}`` a share in percent, ``{x:,}`` a whole number, ``{x:g}`` three
-    significant digits, ``{x:step}`` a step, ``{x:#image}`` counted, ``{x:rises3}`` "rises by 0.012" or "falls by 0.012". NaN is a dash.
+    significant digits, ``{x:step}`` a step, ``{x:#image}`` counted, ``{x:rises3}`` "rises by 0.012" or "falls by 0.012". NaN is a dash, and a range of two that it is not defined.
     """
-    return _WORDS.format(template, **numbers)
+    return _WORDS.format(template, **numbers).replace("– to –", UNDEFINED)
+
+
+UNDEFINED = "not defined (too few)"
+"""What stands for an interval without ends: the images or units are too few for it."""
 
 
 class _Words(string.Formatter):
