@@ -59,7 +59,9 @@ def test_words_of_numbers() -> None:
     text = "{a:1} {n:#image} {m:#image} {s:2%} {nan:2} {m:step} {a:g} {a:rises1} {s:rises1}"
     assert fill(text, given) == "−0.5 1 image 1,000 images 97.97% – step 1,000 −0.5 falls by 0.5 rises by 1.0"
     band = {"low": math.nan, "high": math.nan}
-    assert fill("95% interval {low:2} to {high:2}; chance 0.1.", band) == "95% interval not defined (too few); chance 0.1."
+    assert (
+        fill("95% interval {low:2} to {high:2}; chance 0.1.", band) == "95% interval not defined (too few); chance 0.1."
+    )
 
 
 def test_a_page_makes_a_false_claim_as_rarely_as_declared_and_only_where_its_draws_allow() -> None:
