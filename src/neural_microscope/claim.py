@@ -206,8 +206,8 @@ def by_rate(n: int) -> int:
 
 def fill(template: str, numbers: Numbers) -> str:
     """The template with its numbers: ``{x:2}`` two decimals, ``{x:1%}`` a share in percent, ``{x:,}`` a whole number, ``{x:g}`` three
-    significant digits, ``{x:step}`` a step, ``{x:#image}`` counted, ``{x:rises3}`` "rises by 0.012" or "falls by 0.012". NaN is a dash, and a range of
-    two of them is said not to be defined.
+    significant digits, ``{x:step}`` a step, ``{x:#image}`` counted, ``{x:rises3}`` "rises by 0.012" or "falls by 0.012".
+    NaN is a dash, and a range of two of them is said not to be defined.
     """
     return _WORDS.format(template, **numbers).replace("– to –", UNDEFINED)
 
