@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -25,21 +26,19 @@ FORMAT_VERSION = 1
 Reduction = Literal["mean", "max", "maps"]
 
 
+@dataclass(eq=False, repr=False)
 class Run:
     """A recorded run, as far as it is committed. `Run.open` makes one; nothing here writes.
 
     ``description`` is run.json; ``probe`` the images whose activations were recorded; ``log`` those activations over time.
     """
 
-    def __init__(
-        self, folder: Path, record: commits.Record, description: dict[str, Any], probe: ImageSet, indices: np.ndarray
-    ) -> None:
-        self.folder = folder
-        self.record = record
-        self.description = description
-        self.probe = probe
-        self.probe_indices = indices
-        """Where each probe image stands in the test set, [example]."""
+    folder: Path
+    record: commits.Record
+    description: dict[str, Any]
+    probe: ImageSet
+    probe_indices: np.ndarray
+    """Where each probe image stands in the test set, [example]."""
 
     @classmethod
     def open(cls, folder: str | Path) -> Run:

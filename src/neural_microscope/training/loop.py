@@ -242,12 +242,13 @@ def optimizer_of(parameters: list[nn.Parameter], config: TrainConfig) -> torch.o
 
 
 def check(model: nn.Module, data: Dataset) -> None:
-    expected = getattr(getattr(model, "config", None), "classes", None) if isinstance(model, HookedModel) else None
+    config = getattr(model, "config", None)
+    expected = getattr(config, "classes", None) if isinstance(model, HookedModel) else None
     if expected is not None and expected != data.classes:
         raise DataError(
             f"the model tells {expected} classes apart; {data.name} has {data.classes}. Set classes={data.classes}"
         )
-    shape = getattr(getattr(model, "config", None), "image_shape", None)
+    shape = getattr(config, "image_shape", None)
     if shape is not None and tuple(shape) != tuple(data.image_shape):
         raise DataError(
             f"the model takes images of {shape}; {data.name} has {data.image_shape}. Set image_shape={data.image_shape}"
