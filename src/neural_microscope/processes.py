@@ -138,13 +138,9 @@ def _work(pipe: connection.Connection) -> None:
 
 
 def _failed(pipe: connection.Connection, error: BaseException) -> None:
-    with suppress(OSError):  # nobody listens any more
-        pipe.send(("failed", _sendable(error)))
-
-
-def _sendable(error: BaseException) -> BaseException:
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
-        return MicroscopeError(f"{type(error).__name__}: {error}")
-    return error
+        error = MicroscopeError(f"{type(error).__name__}: {error}")
+    with suppress(OSError):  # nobody listens any more
+        pipe.send(("failed", error))

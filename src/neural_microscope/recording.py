@@ -65,13 +65,12 @@ class Recorder(Observer):
         self.schedule = schedule(self.record, training.total_steps, training.steps_per_epoch)
         if self.resumed is None:
             self._choose(training)
-            self._keep(training)
+        self._keep(training)
+        if self.resumed is None:
             with _own_randomness(training):
                 cache = self._look()
             self.names = list(cache)
             self._create(training, cache)
-        else:
-            self._keep(training)
         assert self.writer is not None
         every = self.record.norms_every
         self.training_rows = self.writer.rows("training", ("loss", "accuracy", "learning_rate"))
@@ -91,11 +90,9 @@ class Recorder(Observer):
 
     def stepped(self, training: Training) -> None:
         if self._norms_due(training.step - 1):
-            moved = [
-                after.detach() - before for after, before in zip(self.parameters.values(), self.before, strict=True)
-            ]
-            sizes = _norms(self.before)
-            ratios = [m / s if s > 0 else math.nan for m, s in zip(_norms(moved), sizes, strict=True)]
+            now = zip(self.parameters.values(), self.before, strict=True)
+            moved = _norms([after.detach() - before for after, before in now])
+            ratios = [m / s if s > 0 else math.nan for m, s in zip(moved, _norms(self.before), strict=True)]
             self.gradient_rows.add({"grad_norm": self.grad_norms, "update_ratio": ratios})
         self._add_row(training)
         if self.snapshots < len(self.schedule) and training.step == self.schedule[self.snapshots]:
