@@ -23,7 +23,7 @@ from neural_microscope.analysis import (
     selectivity,
     similarity,
 )
-from neural_microscope.plots.style import Plot, Theme, draws, new
+from neural_microscope.plots.style import Plot, Theme, draws, fixed, new
 
 HERE = Path(__file__).parent
 OUT = HERE / "images" / "concepts"
@@ -55,7 +55,7 @@ def why_nulls(shuffled: np.ndarray, own: float, same: np.ndarray, other: np.ndar
         (same, theme.positive, "judged on\nthe same", 1),
     ):
         right.hist(values, bins=bins, histtype="step", color=colour, linewidth=1.4)
-        mean = f"{values.mean():.2f}".replace("-", "−")
+        mean = fixed(float(values.mean()))
         right.text(
             side * 0.63,
             0.6 * right.get_ylim()[1],
@@ -67,13 +67,12 @@ def why_nulls(shuffled: np.ndarray, own: float, same: np.ndarray, other: np.ndar
     right.set(
         title="Labels shuffled: nothing to find", xlabel="selectivity of each unit", ylabel="units, over all shuffles"
     )
-    band = f"between {low:.2f} and {high:.2f} in 95 % of {len(shuffled)} shuffles"
-    figure.alt = (
-        f"Left: with shuffled labels the selectivity of one unit lies {band}; with the true labels it is {own:.2f}, outside. "
-        f"Right: with shuffled labels units have a mean selectivity of {same.mean():.2f} where the class is chosen and judged "
-        f"on the same images, and of {other.mean():.2f} where it is chosen on one half and judged on the other."
-    ).replace("-0", "−0")
-    return figure
+    band = f"between {fixed(low)} and {fixed(high)} in 95 % of {len(shuffled)} shuffles"
+    return figure.says(
+        f"Left: with shuffled labels the selectivity of one unit lies {band}; with the true labels it is {fixed(own)}, outside. "
+        f"Right: with shuffled labels units have a mean selectivity of {fixed(float(same.mean()))} where the class is chosen and judged "
+        f"on the same images, and of {fixed(float(other.mean()))} where it is chosen on one half and judged on the other."
+    )
 
 
 def nulls(run: nm.Run) -> Plot:

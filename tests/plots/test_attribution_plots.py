@@ -40,7 +40,7 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
     ),
     "sanity": lambda **k: sanity(**k),
     "single_pixels": lambda **k: plots.single_pixels(
-        attribution.single_pixels(dead(), POINT), attribution.single_pixels(RANDOM, POINT), units=[0, 1, 2], **k
+        attribution.single_pixels(dead(), POINT), attribution.single_pixels(RANDOM, POINT), **k
     ),
 }
 

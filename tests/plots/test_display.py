@@ -28,7 +28,7 @@ TABLE = xr.Dataset(
 ).assign_coords(step=("unit", [0, 1, 4]))
 FORMS: dict[str, Callable[[Axes], object]] = {
     "curve": lambda axes: forms.curve(axes, range(3), TABLE, "x"),
-    "curve with an area": lambda axes: forms.curve(axes, range(3), TABLE, "x", area=True),
+    "dots": lambda axes: forms.dots(axes, TABLE, "x"),
     "over steps": lambda axes: forms.over_steps(axes, [("it", TABLE, "x")]),
     "units": lambda axes: forms.units(axes, TABLE, "x"),
     "rows": lambda axes: forms.rows(axes, TABLE, "x", "abc"),

@@ -40,8 +40,3 @@ def test_each_layer_has_its_accuracy_its_null_band_and_the_untrained_network(
         assert heights.min() == pytest.approx(100 * table["accuracy_null_low"].values[number].min())
     assert "shuffled labels" in figure.alt
     figure.canvas.draw()
-
-
-def test_one_layer_at_one_moment_can_be_drawn_too(table: xr.Dataset) -> None:
-    figure = plots.probes(table.isel(layer=0, snapshot=-1, drop=True), label="parity")
-    assert "parity" in figure.axes[0].get_ylabel()

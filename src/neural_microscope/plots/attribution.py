@@ -71,7 +71,6 @@ def sanity(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
         axes.set_xticks(x, ["trained", *layers], rotation=30, ha="right", fontsize=7)
         lowest = float(np.nan_to_num(null["similarity_null_low"]).min())
         axes.set(title=method, ylim=(min(-0.1, lowest - 0.05), 1.15))
-        axes.grid(True, axis="y")
     panels[0].set_ylabel("rank correlation with\nthe trained map")
     figure.supxlabel("weights randomized from the top down to …")
     forms.legend_below(figure, panels[0])
@@ -82,16 +81,14 @@ def sanity(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
 
 
 @draws
-def single_pixels(
-    result: xr.Dataset, untrained: xr.Dataset | None = None, *, units: list[int] | None = None, theme: Theme
-) -> Plot:
+def single_pixels(result: xr.Dataset, untrained: xr.Dataset | None = None, *, theme: Theme) -> Plot:
     """What each unit answers to one lit pixel, minus its answer to black, above the product of the weights on the way;
     below, the untrained network's.
 
-    ``result``, ``untrained``: `analysis.attribution.single_pixels` of the same hook point. ``units``: which, by default the first
-    8. Each tile has the scale of its row, symmetric about 0; units without any answer are marked as absent.
+    ``result``, ``untrained``: `analysis.attribution.single_pixels` of the same hook point, of which the first 8 units are
+    drawn. Each tile has the scale of its row, symmetric about 0; units without any answer are marked as absent.
     """
-    chosen = list(range(min(8, result.sizes["unit"]))) if units is None else list(units)
+    chosen = list(range(min(8, result.sizes["unit"])))
     rows = [("one lit pixel", _answers(result, chosen))]
     if "path_product" in result:
         rows.append(("weights only", result["path_product"].values[chosen]))

@@ -131,15 +131,13 @@ def cumulative_ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
     label = f"{table.sizes['draw']} random orders (AUC {style.told(float(table['random_auc'].mean()))})"
     forms.null_band(axes, share, table, "accuracy", factor=100, label=label)
     axes.plot(share, 100 * table["random_accuracy"].mean("draw"), color=theme.null, linewidth=1)
-    for number, order in enumerate(orders):
-        line = forms.LINES[number % len(forms.LINES)]
-        axes.plot(share, 100 * table["accuracy"][number], color=theme.ink, linestyle=line, label=order)
+    for number, (order, line) in enumerate(zip(orders, forms.LINES * len(orders), strict=False)):
+        forms.curve(axes, share, table[["accuracy"]].isel(order=number), "accuracy", factor=100, line=line, label=order)
     axes.set(
         title="Accuracy as units are ablated one after another",
         xlabel=f"share of the {table.attrs['units']} units ablated (%)",
         ylabel="classified correctly (%)",
     )
-    axes.grid(True, axis="y")
     axes.legend(loc="best")
     return figure.says(
         f"Accuracy against the share of units of {table.attrs['hook_point']} ablated, and the area under each curve: "

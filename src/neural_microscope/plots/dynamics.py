@@ -50,7 +50,7 @@ def activity_over_time(activities: Mapping[str, xr.Dataset], *, theme: Theme) ->
         silent = "" if known.any() else ", all silent"
         axes.set(ylabel=kind, title=f"{name}: {len(mean)} {kind}s in their fixed order{silent}", xticks=[])
         axes.set_yticks(sorted({0, len(mean) - 1}))
-    forms.step_ticks(panels[-1], next(iter(activities.values()))["step"].values)
+    forms.step_ticks(panels[-1], table["step"].values)
     return figure.says(
         f"Mean activation of every unit at every snapshot, for {', '.join(activities)}; the first column is the untrained network."
     )
@@ -71,7 +71,7 @@ def histograms_over_time(tables: Mapping[str, xr.Dataset], *, theme: Theme) -> P
         bar.set_ticks([-4, -3, -2, -1], labels=["0.01%", "0.1%", "1%", "10%"])
         axes.axhline(0, color=theme.quiet, linewidth=0.6)
         axes.set(ylabel="activation", title=name, xticks=[])
-    forms.step_ticks(panels[-1], next(iter(tables.values()))["step"].values)
+    forms.step_ticks(panels[-1], table["step"].values)
     return figure.says(
         f"Histograms of the activations of {', '.join(tables)} at every snapshot, darker for more frequent values."
     )
@@ -105,27 +105,24 @@ def gradient_flow(table: xr.Dataset, *, theme: Theme) -> Plot:
     names = [str(name) for name in table["parameter"].values]
     layers = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
     figure, panels = style.new("wide", 3.9, theme, rows=2, columns=len(layers), sharex=True, sharey="row")
-    at, rule = table["at"].values, table.attrs["rule_of_thumb"]
-    lower = panels[len(layers) :]
+    lower, rule = panels[len(layers) :], table.attrs["rule_of_thumb"]
+    table = table.assign_coords(step=table["at"])
     for layer, *column in zip(layers, panels, lower, strict=False):
         own = [name for name in names if name.rpartition(".")[0] == layer]
         for axes, what in zip(column, ("grad_norm", "update_ratio"), strict=True):
-            for name, line in zip(own, forms.LINES * len(own), strict=False):
-                label = name.rpartition(".")[2]
-                forms.curve(axes, at, table.sel(parameter=name), what, line=line, label=label, area=True)
-            forms.log_axis(axes)
-            axes.grid(True, axis="y")
+            curves = [(name.rpartition(".")[2], table.sel(parameter=name), what) for name in own]
+            forms.over_steps(axes, curves, log=True, xlabel="")
         label = f"rule of thumb {rule:g}"
         column[1].axhline(rule, color=theme.null, linestyle=forms.LINES[2], linewidth=1.4, label=label)
         column[0].set_title(layer)
-        forms.step_axis(column[1], float(at[-1]))
         column[1].set(xlabel="optimizer step", xlim=(0.9, None))
     panels[0].set_ylabel("norm of the gradient")
     lower[0].set_ylabel("update / weights")
     forms.legend_below(figure, max(lower, key=lambda axes: len(axes.lines)))
     return figure.says(
         f"Gradient norm and update-to-weight ratio of {', '.join(layers)} against the step, log axes; the line is the median of "
-        f"a stretch of steps, the band the middle 95% of its steps. The dotted gray line at {rule:g} is a rule of thumb, not a null."
+        "a stretch of steps, the upright lines the middle 95% of its steps. "
+        f"The dotted gray line at {rule:g} is a rule of thumb, not a null."
     )
 
 
@@ -148,7 +145,6 @@ def weight_spectra(table: xr.Dataset, *, theme: Theme) -> Plot:
         upper.set_xscale("log")
         forms.plain_log(upper.xaxis, 1, len(number))
         upper.set(title=name.removesuffix(".weight"), xlabel="rank (1: largest)", ylim=(0, None))
-        upper.grid(True, axis="y")
         forms.over_steps(lower, [("", one, "stable_rank")], xlabel="optimizer step", ylim=(0, None))
         for tick in lower.get_xticklabels()[1::2]:
             tick.set_visible(False)
@@ -172,7 +168,8 @@ def unit_lives(tables: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
     height = 0.75 + sum(heights) + 0.4 * len(heights)
     figure, panels = style.new("wide", height, theme, rows=len(tables), height_ratios=heights)
     for axes, (name, rows) in zip(panels, shown.items(), strict=True):
-        values, kind = alive[name][rows], style.axis_of(tables[name])
+        table, values = tables[name], alive[name][rows]
+        kind = style.axis_of(table)
         if len(rows):
             colors = ListedColormap([theme.absent, theme.amount])
             forms.matrix(axes, values, (0, 1), colors=colors, aspect="auto")
@@ -183,7 +180,7 @@ def unit_lives(tables: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
         each = max(1, -(-len(rows) // 24))
         axes.set_yticks(range(0, len(rows), each), [str(row) for row in rows[::each]], fontsize=6)
         axes.set(xlim=(-0.5, alive[name].shape[1] - 0.5), ylabel=kind, title=style.short(name), xticks=[])
-    forms.step_ticks(panels[-1], next(iter(tables.values()))["step"].values)
+    forms.step_ticks(panels[-1], table["step"].values)
     return figure.says(
         f"Each row a unit of {', '.join(tables)} that was ever silent, sorted by when it falls silent for good; filled where it "
         "fires for some image, hatched gray where for none."

@@ -83,25 +83,22 @@ def curve(
     label: str | None = None,
     null: str | None = None,
     middle: bool = False,
-    area: bool = False,
 ) -> None:
     """A variable over steps, factors or shares, with the interval and over the null band that its table has.
 
-    ``label`` names the curve in a legend, ``null`` the band. ``area``: the interval as an area instead of upright lines. ``middle``: a
-    thin line halfway in the band, in the curve's style. Places without a value are bridged.
+    ``label`` names the curve in a legend, ``null`` the band. ``middle``: a thin line halfway in the band, in the curve's style. Places
+    without a value are bridged.
     """
     theme = theme_of(axes)
     at = np.asarray(at, float)
     if f"{name}_null_low" in table:
         null_band(axes, at, table, name, factor=factor, label=null, middle=line if middle else None)
-    if f"{name}_low" in table and area:
-        low, high = ends(table, name, factor)
-        axes.fill_between(at, low, high, color=theme.ink, alpha=0.15, linewidth=0)
-    elif f"{name}_low" in table:
+    if f"{name}_low" in table:
         interval(axes, at, table, name, factor=factor, color=theme.ink, linewidth=0.7)
     value = factor * np.asarray(table[name].values, float)
     known = np.isfinite(value)
     axes.plot(at[known], value[known], color=theme.ink, linestyle=line, marker=marker, markersize=3, label=label)
+    axes.grid(True, axis="y")
 
 
 def over_steps(
@@ -126,7 +123,6 @@ def over_steps(
     if log:
         log_axis(axes)
     axes.set(**words)
-    axes.grid(True, axis="y")
     if not any(np.isfinite(table[name]).any() for _, table, name in curves):
         say_missing(axes, missing)
 
@@ -147,21 +143,28 @@ def units(
 
     The first ``named`` carry their number, ``level`` is drawn across, ``words`` are the title and labels of the axes.
     """
-    theme = theme_of(axes)
     values = factor * np.asarray(table[name].values, float)
     order = np.argsort(values if ascending else -values, kind="stable")
-    part, at = table.isel({table[name].dims[-1]: order}), np.arange(len(order))
-    null_band(axes, at, part, name, factor=factor, step="mid", label=null)
+    at = np.arange(len(order))
     if level is not None:
-        axes.axhline(level, color=theme.quiet, linewidth=0.6)
-    if f"{name}_low" in table:
-        interval(axes, at, part, name, factor=factor)
-    axes.plot(at, values[order], "o", color=theme.ink, markersize=3)
+        axes.axhline(level, color=theme_of(axes).quiet, linewidth=0.6)
+    dots(axes, table.isel({table[name].dims[-1]: order}), name, factor=factor, null=null)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.02)
     axes.set(**words)
     label_points(axes, farthest(np.where(np.isfinite(values[order]), -at, np.nan), at, values[order], named, order))
     return order
+
+
+def dots(
+    axes: Axes, table: xr.Dataset, name: str, *, factor: float = 1.0, null: str | None = None, label: str | None = None
+) -> None:
+    """Values beside each other in their own order, each a dot with its interval over its null band."""
+    at = np.arange(table[name].size)
+    null_band(axes, at, table, name, factor=factor, step="mid", label=null)
+    if f"{name}_low" in table:
+        interval(axes, at, table, name, factor=factor)
+    axes.plot(at, factor * table[name].values, "o", color=theme_of(axes).ink, markersize=3, label=label)
 
 
 def farthest(size: Any, x: Any, y: Any, most: int, names: Any = None) -> dict[str, tuple[float, float]]:
@@ -353,17 +356,16 @@ def color_bar(axes: Axes | Sequence[Axes], colors: Colormap, limits: tuple[float
 
 
 def note(axes: Axes, text: str, corner: str = "upper right") -> None:
-    """A few words in a corner of the axes, or in the middle above or below."""
-    va, side = corner.split()
+    """A few words in a corner of the axes, or in the middle, above or below."""
+    height, side = corner.split()
     x = {"left": 0.02, "center": 0.5, "right": 0.98}[side]
-    y, va = (0.97, "top") if va == "upper" else (0.03, "bottom")
+    y, va = {"upper": (0.97, "top"), "center": (0.5, "center"), "lower": (0.03, "bottom")}[height]
     axes.text(x, y, text, transform=axes.transAxes, ha=side, va=va, fontsize=7.5, color=theme_of(axes).quiet)
 
 
 def say_missing(axes: Axes, why: str) -> None:
     """Says in the middle of the axes why nothing stands there."""
-    place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "center"}
-    axes.text(0.5, 0.5, why, fontsize=8, color=theme_of(axes).quiet, **place)
+    note(axes, why, "center center")
 
 
 def quiet(axes: Axes, *, ticks: bool = False) -> None:
@@ -423,7 +425,7 @@ def step_name(table: Any, snapshot: int) -> str:
 
 def first_to_last(curves: Iterable[tuple[str, xr.Dataset, str]]) -> str:
     """The ends of curves (label, table, variable) in words."""
-    of_each = [(label, table[name].values) for label, table, name in curves]
+    of_each = [(label, table[name].values.round(9)) for label, table, name in curves]  # what is rounding only is 0
     return ", ".join(f"{label} {told(float(y[0]), 3)} to {told(float(y[-1]), 3)}" for label, y in of_each)
 
 

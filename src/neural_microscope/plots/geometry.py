@@ -67,7 +67,6 @@ def explained_variance(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Pl
         forms.curve(axes, number, shares, "explained", factor=100, marker="o", null="units shuffled")
         axes.set(title=style.short(name), xlabel="principal component")
         forms.log_axis(axes)
-        axes.grid(True, axis="y")
     panels[0].set_ylabel("share of the variance (%)")
     panels[0].legend(loc="upper right")
     return figure.says(

@@ -66,9 +66,7 @@ def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, the
 def _class_order(axes: Axes, table: xr.Dataset) -> None:
     """Each class's place in the order of learning, its interval and its null."""
     classes = np.arange(table.sizes["class"])
-    forms.null_band(axes, classes, table, "class_order", step="mid")
-    forms.interval(axes, classes, table, "class_order", color=style.theme_of(axes).ink)
-    axes.plot(classes, table["class_order"].values, "o", color=style.theme_of(axes).ink, markersize=3)
+    forms.dots(axes, table, "class_order")
     axes.set_ylim(1.02, -0.02)
     axes.set_yticks([0, 0.5, 1], ["first", "middle", "last"])
     axes.set_xticks(classes, [str(label) for label in classes])
@@ -105,10 +103,9 @@ def reliability(table: xr.Dataset, *, theme: Theme) -> Plot:
     size: dict[str, Any] = {"columns": 2, "width_ratios": (1.35, 1)} if over_time else {}
     figure, (axes, *others) = style.new("wide" if over_time else "middle", 3.0, theme, **size)
     groups = np.arange(last.sizes["bin"])
-    forms.null_band(axes, groups, last, "accuracy", factor=100, step="mid", label="if perfectly calibrated")
+    forms.dots(axes, last, "accuracy", factor=100, null="if perfectly calibrated", label="accuracy")
     line: dict[str, Any] = {"color": theme.quiet, "linewidth": 1.1, "drawstyle": "steps-mid"}
     axes.plot(groups, 100 * last["confidence"].values, label="confidence", **line)
-    axes.plot(groups, 100 * last["accuracy"].values, "o", color=theme.ink, markersize=4, label="accuracy")
     axes.set_xticks([0, len(groups) - 1], ["least", "most"])
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}%")
     axes.legend(loc="lower right")
@@ -131,9 +128,6 @@ def probes(table: xr.Dataset, *, label: str = "class", theme: Theme) -> Plot:
     The gray band is what shuffled labels give; the gray line across, the untrained network at step 0; the dashed line, how
     well a probe of this layer memorizes random labels. ``label``: what was probed, in words.
     """
-    table = table if "layer" in table.dims else table.expand_dims(layer=[table.attrs.get("hook_point", "")])
-    table = table if "snapshot" in table.dims else table.expand_dims("snapshot")
-    table = table if "step" in table.coords else table.assign_coords(step=("snapshot", range(table.sizes["snapshot"])))
     figure, panels = style.new("wide", 2.9, theme, columns=table.sizes["layer"], sharey=True)
     for number, axes in enumerate(panels):
         one = table.isel(layer=number)
@@ -142,11 +136,9 @@ def probes(table: xr.Dataset, *, label: str = "class", theme: Theme) -> Plot:
             axes.axhline(100 * accuracy[0], color=theme.null, linewidth=1, label="untrained network")
         memorized: dict[str, Any] = {"color": theme.quiet, "linewidth": 1, "label": "random labels, training images"}
         axes.plot(steps, 100 * one["control_train"].values, "--", **memorized)
-        words: dict[str, Any] = {"label": "held-out images, 95%", "null": "shuffled labels, 95%"}
-        forms.curve(axes, steps, one, "accuracy", factor=100, marker="o", **words)
-        forms.step_axis(axes, max(float(steps[-1]), 1))
-        axes.set(title=style.short(str(one["layer"].values)), xlabel="optimizer step", ylim=(0, 102))
-        axes.grid(True, axis="y")
+        title, curves = style.short(str(one["layer"].values)), [("held-out images, 95%", one, "accuracy")]
+        words: dict[str, Any] = {"title": title, "xlabel": "optimizer step", "ylim": (0, 102)}
+        forms.over_steps(axes, curves, factor=100, null="shuffled labels, 95%", **words)
     panels[0].set_ylabel(f"{label}: a linear probe's accuracy (%)")
     forms.legend_below(figure, panels[0])
     return figure.says(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from . import forms, style
 from .style import Plot, Theme, draws, fixed
@@ -52,19 +55,15 @@ def drift(table: xr.Dataset, *, theme: Theme) -> Plot:
     figure, panels = style.new("wide", 3.0, theme, columns=3)
     steps, layer = table["step"].values, table.attrs.get("hook_point", "a layer")
     _split(panels[0], table, steps)
-    for name, label, line in (("cka", "CKA", "-"), ("procrustes", "Procrustes distance", forms.LINES[1])):
-        null = "each by chance" if name == "cka" else None
-        forms.curve(panels[1], steps, table, name, line=line, label=label, null=null, area=True)
-    panels[1].set(ylim=(-0.1, 1.95), yticks=[0, 0.5, 1, 1.4], title="How alike")
+    alike = [("CKA", table, "cka"), ("Procrustes distance", table, "procrustes")]
+    words: dict[str, Any] = {"title": "How alike", "ylim": (-0.1, 1.95), "yticks": [0, 0.5, 1, 1.4]}
+    forms.over_steps(panels[1], alike, null="each by chance", missing="", **words)
     floor = {f"subspace_angle_floor_{end}": f"subspace_angle_null_{end}" for end in ("low", "high")}
     angle = table[["subspace_angle", *floor]].rename(floor)
-    null = "floor: other images,\nsame network"
-    forms.curve(panels[2], steps, angle, "subspace_angle", factor=180 / np.pi, null=null)
-    title = f"Angle of {table.attrs.get('components', '')} directions (°)"
-    panels[2].set(ylim=(0, 112), yticks=[0, 30, 60, 90], title=title)
+    words = {"title": f"Angle of {table.attrs.get('components', '')} directions (°)", "ylim": (0, 112)}
+    null, each = "floor: other images,\nsame network", [("", angle, "subspace_angle")]
+    forms.over_steps(panels[2], each, factor=180 / np.pi, null=null, missing="", yticks=[0, 30, 60, 90], **words)
     for axes, name in zip(panels, ("function", "cka", "subspace_angle"), strict=True):
-        forms.step_axis(axes, float(steps[-1]))
-        axes.grid(True, axis="y")
         axes.legend(loc="upper right", handlelength=1.4, labelspacing=0.25, borderaxespad=0.1)
         if np.isnan(table[name].values).all():
             forms.say_missing(axes, "not defined: the layer\nanswers every image alike,\nor is one unit")
@@ -85,7 +84,9 @@ def _split(axes: Axes, table: xr.Dataset, steps: np.ndarray) -> None:
         axes.fill_between(steps, low, high, color=theme.amount, linewidth=0, alpha=alpha, label=label)
     forms.null_band(axes, steps, table, "function", label="nothing in common")
     forms.interval(axes, steps, table, "function", color=theme.ink)
+    forms.step_axis(axes, float(steps[-1]))
     axes.set(ylim=(0, 1.32), yticks=[0, 0.5, 1], title="What changed (share)")
+    axes.grid(True, axis="y")
 
 
 def _reference(table: xr.Dataset) -> str:
@@ -150,6 +151,7 @@ def unit_drift(table: xr.Dataset, *, theme: Theme) -> Plot:
     if unknown.any():
         forms.hatch(axes, unknown)
     forms.step_ticks(axes, table["step"].values)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(
         title=f"Each {kind}'s correlation with itself {_reference(table)}",
         xlabel=f"{axes.get_xlabel()}. Gray: no more like itself than like another {kind}; hatched: dead",
