@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
 from matplotlib.colors import to_rgb
-from PIL import Image
 
 import neural_microscope as nm
 from neural_microscope import plots
@@ -43,34 +40,6 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
         attribution.single_pixels(dead(), POINT), attribution.single_pixels(RANDOM, POINT), **k
     ),
 }
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.ThemeName) -> None:
-    figure = PICTURES[name](theme=theme)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
-    shown = np.asarray(Image.open(buffer).convert("RGB")) / 255
-    paper = np.array(to_rgb(style.Theme.named(theme).paper))
-    np.testing.assert_allclose(shown[0, 0], paper, atol=0.01)
-    assert 0.01 < (np.abs(shown - paper).max(-1) > 0.15).mean() < 0.9
-    assert len(figure.alt) > 40
-
-
-@pytest.mark.parametrize("name", PICTURES)
-def test_no_text_of_a_picture_is_cut_off_or_covers_another(name: str) -> None:
-    figure = PICTURES[name](theme="light")
-    figure.canvas.draw()
-    width, height = figure.canvas.get_width_height()
-    titles = [figure._suptitle, figure._supxlabel]
-    for axes in figure.axes:
-        titles += [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label]
-    boxes = [(t.get_text(), t.get_window_extent()) for t in titles if t is not None and t.get_text()]
-    for number, (text, box) in enumerate(boxes):
-        assert box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1, text  # noqa: PT018
-        for other, there in boxes[:number]:
-            assert not box.overlaps(there), (text, other)
 
 
 def test_the_printed_range_is_that_of_the_map() -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
-from matplotlib.colors import to_rgb
-from PIL import Image
 
 import neural_microscope as nm
 from neural_microscope import plots
@@ -51,30 +49,7 @@ def draw(name: str, theme: style.ThemeName = "light") -> plots.Plot:
     return function(TABLES[name](), **more, theme=theme)
 
 
-CASES = [(name, "dark" if " " in name else "light") for name in TABLES] + [
-    ("ablation", "dark"),
-    ("confusion_shift", "dark"),
-]
-
-
-@pytest.mark.parametrize(("name", "theme"), CASES)
-def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.ThemeName) -> None:
-    figure = draw(name, theme)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
-    shown = np.asarray(Image.open(buffer).convert("RGB")) / 255
-    paper = np.array(to_rgb(style.Theme.named(theme).paper))
-    np.testing.assert_allclose(shown[0, 0], paper, atol=0.01)
-    assert 0.005 < (np.abs(shown - paper).max(-1) > 0.15).mean() < 0.9
-    assert len(figure.alt) > 60
-    width, height = figure.canvas.get_width_height()
-    for axes in figure.axes:
-        for text in [axes._left_title, axes.xaxis.label, axes.yaxis.label, *axes.texts]:
-            if text.get_text():
-                box = text.get_window_extent()
-                assert min(box.x0, box.y0) >= -1, text
-                assert box.x1 <= width + 1, text
-                assert box.y1 <= height + 1, text
+PICTURES: dict[str, Callable[..., plots.Plot]] = {name: partial(draw, name) for name in TABLES}
 
 
 def test_units_are_drawn_by_cost_with_their_band_behind() -> None:

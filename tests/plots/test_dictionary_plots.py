@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import pytest
 import xarray as xr
 
 from neural_microscope import plots
 from neural_microscope.analysis import dictionary
-from neural_microscope.plots import style
 
 RNG = np.random.default_rng(0)
 ACTS = xr.DataArray(
@@ -29,25 +27,6 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
     "dictionary_controls": lambda **k: plots.dictionary_controls(PURITY, **k),
     "stability": lambda **k: plots.stability(STABLE, **k),
 }
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_has_marks_words_and_no_text_cut_off_or_covered(name: str, theme: style.ThemeName) -> None:
-    figure = PICTURES[name](theme=theme)
-    figure.canvas.draw()
-    shown = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
-    assert 0.01 < (np.abs(shown - shown[0, 0]).max(-1) > 38).mean() < 0.9
-    assert len(figure.alt) > 40
-    width, height = figure.canvas.get_width_height()
-    texts = [t for a in figure.axes for t in (a.title, a._left_title, a.xaxis.label, a.yaxis.label) if t.get_text()]
-    boxes = [text.get_window_extent() for text in texts]
-    for number, box in enumerate(boxes):
-        assert box.x0 >= -1
-        assert box.y0 >= -1
-        assert box.x1 <= width + 1
-        assert box.y1 <= height + 1
-        assert not any(box.overlaps(other) for other in boxes[:number])
 
 
 def test_controls_show_each_basis_at_its_value_with_its_null() -> None:

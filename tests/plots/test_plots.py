@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.colors import to_rgb
-from PIL import Image
 
 from neural_microscope import plots
 from neural_microscope.analysis import dynamics, geometry, predictions, selectivity
@@ -91,50 +89,6 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
     ),
     "feature_maps": lambda **k: plots.feature_maps(RNG.uniform(size=(5, 8, 8)), RNG.integers(0, 255, (8, 8)), **k),
 }
-
-
-def pixels(figure: plots.Plot) -> np.ndarray:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
-    return np.asarray(Image.open(buffer).convert("RGB")) / 255
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.ThemeName) -> None:
-    figure = PICTURES[name](theme=theme)
-    shown = pixels(figure)
-    paper = np.array(to_rgb(style.Theme.named(theme).paper))
-    np.testing.assert_allclose(shown[0, 0], paper, atol=0.01)
-    away = np.abs(shown - paper).max(-1) > 0.15
-    assert 0.01 < away.mean() < 0.9
-    assert len(figure.alt) > 40
-
-
-@pytest.mark.parametrize("name", PICTURES)
-def test_no_text_of_a_picture_is_cut_off(name: str) -> None:
-    figure = PICTURES[name](theme="light")
-    figure.canvas.draw()
-    width, height = figure.canvas.get_width_height()
-    for axes in figure.axes:
-        for text in [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label, *axes.texts]:
-            if text.get_text() and text.get_visible() and axes.get_visible():
-                box = text.get_window_extent()
-                assert box.x0 >= -1, text
-                assert box.y0 >= -1, text
-                assert box.x1 <= width + 1, text
-                assert box.y1 <= height + 1, text
-
-
-@pytest.mark.parametrize("name", PICTURES)
-def test_no_label_of_an_axis_covers_another(name: str) -> None:
-    figure = PICTURES[name](theme="light")
-    figure.canvas.draw()
-    words = [t for axes in figure.axes for t in (axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label)]
-    boxes = [(t.get_text(), t.get_window_extent()) for t in words if t.get_text() and t.get_visible()]
-    for number, (text, box) in enumerate(boxes):
-        for other, there in boxes[:number]:
-            assert not box.overlaps(there), (text, other)
 
 
 def test_drawing_leaves_matplotlibs_own_settings_alone() -> None:

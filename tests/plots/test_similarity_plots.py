@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 import pytest
 import xarray as xr
-from matplotlib.colors import to_rgb
-from PIL import Image
 
 from neural_microscope import plots
 from neural_microscope.analysis import similarity
@@ -56,33 +53,6 @@ def drawn(name: str, theme: style.ThemeName = "light") -> plots.Plot:
     figure = PICTURES[name](theme=theme)
     figure.canvas.draw()
     return figure
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.ThemeName) -> None:
-    figure = drawn(name, theme)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
-    shown = np.asarray(Image.open(buffer).convert("RGB")) / 255
-    paper = np.array(to_rgb(style.Theme.named(theme).paper))
-    np.testing.assert_allclose(shown[0, 0], paper, atol=0.01)
-    assert 0.01 < (np.abs(shown - paper).max(-1) > 0.15).mean() < 0.9
-    assert len(figure.alt) > 40
-    assert "nan" not in figure.alt
-
-
-@pytest.mark.parametrize("name", PICTURES)
-def test_no_text_is_cut_off_and_no_label_covers_another(name: str) -> None:
-    figure = drawn(name)
-    width, height = figure.canvas.get_width_height()
-    words = [t for a in figure.axes for t in (a.title, a._left_title, a.xaxis.label, a.yaxis.label, *a.texts)]
-    boxes = [(t.get_text(), t.get_window_extent()) for t in words if t.get_text() and t.get_visible()]
-    for number, (text, box) in enumerate(boxes):
-        assert -1 <= box.x0 <= box.x1 <= width + 1, text
-        assert -1 <= box.y0 <= box.y1 <= height + 1, text
-        for other, there in boxes[:number]:
-            assert not box.overlaps(there), (text, other)
 
 
 def test_the_matrix_prints_each_value_and_what_chance_gives() -> None:

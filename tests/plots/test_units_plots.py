@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 
 import numpy as np
-import pytest
 import xarray as xr
 from matplotlib.colors import to_rgb
-from PIL import Image
 
 from neural_microscope import plots
 from neural_microscope.analysis import selectivity
@@ -47,40 +44,6 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
     "selectivity_over_time": lambda **k: plots.selectivity_over_time(LIVES, **k),
     "basis_comparison": lambda **k: plots.basis_comparison(BASES, **k),
 }
-
-
-def pixels(figure: plots.Plot) -> np.ndarray:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
-    return np.asarray(Image.open(buffer).convert("RGB")) / 255
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_has_marks_on_its_themes_paper_and_words(name: str, theme: style.ThemeName) -> None:
-    figure = PICTURES[name](theme=theme)
-    shown = pixels(figure)
-    paper = np.array(to_rgb(style.Theme.named(theme).paper))
-    np.testing.assert_allclose(shown[0, 0], paper, atol=0.01)
-    assert 0.01 < (np.abs(shown - paper).max(-1) > 0.15).mean() < 0.95
-    assert len(figure.alt) > 40
-
-
-@pytest.mark.parametrize("name", PICTURES)
-def test_no_text_is_cut_off_and_no_label_covers_another(name: str) -> None:
-    figure = PICTURES[name]()
-    figure.canvas.draw()
-    width, height = figure.canvas.get_width_height()
-    labels = [t for a in figure.axes if a.get_visible() for t in (a.title, a._left_title, a.xaxis.label, a.yaxis.label)]
-    labels += [t for t in (figure._suptitle, figure._supxlabel, figure._supylabel) if t is not None]
-    boxes = [(t.get_text(), t.get_window_extent()) for t in labels if t.get_text()]
-    for number, (text, box) in enumerate(boxes):
-        assert box.x0 >= -1, text
-        assert box.y0 >= -1, text
-        assert box.x1 <= width + 1, text
-        assert box.y1 <= height + 1, text
-        for other, there in boxes[:number]:
-            assert not box.overlaps(there), (text, other)
 
 
 def raster() -> tuple[np.ndarray, np.ndarray]:
