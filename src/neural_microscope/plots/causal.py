@@ -108,7 +108,7 @@ def attribution_vs_patching(table: xr.Dataset, *, theme: Theme) -> Plot:
         style.told(float(table[f"correlation{end}"]), 3) for end in ("", "_low", "_high", "_null_high")
     )
     axes.set(
-        title=f"Estimated and exact patches of {table[axis].size} {axis}s",
+        title=f"Patches of {axis}s",
         xlabel="exact patch (% of the difference)",
         ylabel="first-order estimate (%)",
     )
@@ -228,7 +228,7 @@ def interactions(table: xr.Dataset, *, theme: Theme) -> Plot:
         right.plot(sums[chosen], value[chosen], ".", color=color, markersize=2.5, alpha=0.7)
     right.axhline(0, color=theme.quiet, linewidth=0.6)
     right.set(
-        xlabel=f"loss added by the two alone, summed (nats)\ngray: within the null, {table.attrs['n_examples']} images",
+        xlabel=f"the two alone, summed (nats)\ngray: within the null, {table.attrs['n_examples']} images",
         ylabel="loss added together − that sum (nats)",
         title="Beyond the sum of the two alone",
     )
