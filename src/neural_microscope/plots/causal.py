@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.ticker import MaxNLocator
 
+from ..claim import count
 from . import forms, style
 from .style import Plot, Theme, draws
 
@@ -135,7 +136,7 @@ def cumulative_ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
         forms.curve(axes, share, table[["accuracy"]].isel(order=number), "accuracy", factor=100, line=line, label=order)
     axes.set(
         title="Accuracy as units are ablated one after another",
-        xlabel=f"share of the {table.attrs['units']} units ablated (%)",
+        xlabel=f"share of the {count(table.attrs['units'], 'units')} ablated (%)",
         ylabel="classified correctly (%)",
     )
     axes.legend(loc="best")

@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
+from ..claim import count
 from . import forms, style
 from .style import Plot, Theme, draws
 
@@ -45,7 +46,7 @@ def tuning(
     )
     between = ", ".join(f"{unit} {style.share(float(curves['explained'][unit]))}" for unit in units)
     return figure.says(
-        f"Mean activation of {len(units)} {axis}s for each class with a 95% interval, beside what images of any class "
+        f"Mean activation of {count(len(units), f'{axis}s')} for each class with a 95% interval, beside what images of any class "
         f"would give. Variance between the classes: {between}."
     )
 
@@ -94,7 +95,7 @@ def quantile_strips(
         axes.set_title(_quantile_name(float(part["quantile"])), fontsize=8)
     panels[0].set_ylabel(axis)
     return figure.says(
-        f"For {len(units)} {axis}s, {per} images each at several heights of its activation, from the strongest to those just "
+        f"For {count(len(units), f'{axis}s')}, {per} images each at several heights of its activation, from the strongest to those just "
         "above zero; where the classes mix further down, the strongest images alone would mislead."
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from ..claim import count
 from . import forms, style
 from .style import Plot, Theme, draws
 
@@ -33,7 +34,7 @@ def weights(
         axes.set_title(title)
     gray = "; pixels that never change in training are gray" if constant is not None and constant.any() else ""
     return figure.says(
-        f"Weights of {len(trained)} units as pictures, trained above untrained, blue below 0, orange above{gray}."
+        f"Weights of {count(len(trained), 'units')} as pictures, trained above untrained, blue below 0, orange above{gray}."
     )
 
 
@@ -111,7 +112,7 @@ def top_images(images: np.ndarray, order: xr.DataArray, *, columns: int = 4, the
         if names[part]:
             shown = forms.chosen_images(images, order.values[part])
             forms.images(axes, shown, ranks, names=names[part], fontsize=6.5)
-    return figure.says(f"For each of {units} units its {ranks} top-activating probe images, strongest first.")
+    return figure.says(f"For each of {count(units, 'units')} its {ranks} top-activating probe images, strongest first.")
 
 
 @draws
@@ -165,7 +166,9 @@ def _layer(axes: Axes, layer: str, values: np.ndarray) -> None:
     most = forms.limit_of(maps)
     forms.images(axes, maps, across, (-most if (maps < 0).any() else 0.0, most), gap=1)
     axes.set_title(layer, loc="center", fontsize=8)
-    axes.set_xlabel(f"{len(maps)} {'units' if values.ndim == 1 else 'channels'}, to {style.told(most)}", fontsize=7.5)
+    axes.set_xlabel(
+        f"{count(len(maps), 'units' if values.ndim == 1 else 'channels')}, to {style.told(most)}", fontsize=7.5
+    )
 
 
 def _answer(axes: Axes, values: np.ndarray) -> None:

@@ -30,7 +30,7 @@ def selective(layer: LayerLook) -> Iterator[Claim]:
         yes=f"learning makes the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
         no=f"learning is not shown to make the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
         numbers={"beyond": counts[0], "beyond_untrained": counts[1], "size": layer.size},
-        evidence=f"{{beyond:,}} of {{size:,}} {layer.axis}s tell one class from the others beyond shuffled labels (5% "
+        evidence=f"{{beyond:,}} of {{size:#{layer.axis}}} tell one class from the others beyond shuffled labels (5% "
         "false-discovery rate), and {beyond_untrained:,} do at initialization.",
         units="AUC",
         call=f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}"))',
