@@ -612,7 +612,7 @@ channels = causal.ablate_all(cnn.model(), some, "layers.0.hook_post", draws=draw
 nm.plots.ablation(channels)
 
 # %% [markdown]
-# *What to see:* dots above their grey boxes are channels that cost more than a push of that length along no channel. The title counts them.
+# *What to see:* dots above their grey boxes are channels that cost more than a push of that length along no channel.
 
 # %% tags=["varies"]
 before = causal.ablate_all(cnn.model(step=0), some, "layers.0.hook_post", draws=draws)
