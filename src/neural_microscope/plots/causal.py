@@ -30,7 +30,7 @@ def ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
         "loss_increase",
         named=NAMED,
         title=f"Loss without each {axis}, and with random directions of the same norm",
-        xlabel=f"{table[axis].size} {axis}s of {layer}, largest first",
+        xlabel=f"{count(table[axis].size, f'{axis}s')} of {layer}, largest first",
         ylabel="loss added when ablated (nats)",
     )
     forms.note(
@@ -82,7 +82,11 @@ def patching(table: xr.Dataset, *, theme: Theme) -> Plot:
     """
     axis = style.axis_of(table["denoising"])
     figure, (left, right) = style.new("wide", 3.1, theme, columns=2)
-    words: dict[str, Any] = {"named": 3, "factor": 100.0, "xlabel": f"{table[axis].size} {axis}s, strongest first"}
+    words: dict[str, Any] = {
+        "named": 3,
+        "factor": 100.0,
+        "xlabel": f"{count(table[axis].size, f'{axis}s')}, strongest first",
+    }
     title = "Clean value into the corrupted run"
     order = forms.units(left, table, "denoising", title=title, ylabel="difference brought back (%)", **words)
     words |= {"title": "Corrupted value into the clean run", "ylabel": "difference left (%)"}
@@ -222,7 +226,7 @@ def interactions(table: xr.Dataset, *, theme: Theme) -> Plot:
     for ticks in (left.xaxis, left.yaxis):
         ticks.set_major_locator(MaxNLocator(5, integer=True))
     title = "Every pair, ablated together" if len(value) else f"One {axis} has no pairs"
-    left.set(xlabel=f"{len(alone)} {axis}s of {layer},\nlargest alone first", title=title)
+    left.set(xlabel=f"{count(len(alone), f'{axis}s')} of {layer},\nlargest alone first", title=title)
     sums = alone[one] + alone[other]
     sides = {theme.null: ~beyond, theme.positive: beyond & (value > 0), theme.negative: beyond & (value < 0)}
     for color, chosen in sides.items():

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.colors import ListedColormap
 
+from ..claim import count
 from . import forms, style
 from .style import Plot, Theme, draws
 
@@ -87,7 +88,7 @@ def unit_states(activities: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
     for axes, (name, table) in zip(panels, activities.items(), strict=True):
         axis = style.axis_of(table)
         shares = table[list(states)].mean(axis)
-        title = f"{style.short(name)} ({table.sizes[axis]} {axis}s)"
+        title = f"{style.short(name)} ({count(table.sizes[axis], f'{axis}s')})"
         curves = [(label, shares, state) for state, label in states.items()]
         forms.over_steps(axes, curves, factor=100, title=title, ylim=(-3, 103))
     panels[0].set_ylabel("share of units (%)")

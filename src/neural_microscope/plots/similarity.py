@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from ..claim import count
 from . import forms, style
 from .style import Plot, Theme, draws, fixed
 
@@ -158,6 +159,6 @@ def unit_drift(table: xr.Dataset, *, theme: Theme) -> Plot:
         ylabel=kind,
     )
     return figure.says(
-        f"Heatmap of {len(values)} {kind}s over training: correlation of each with itself {_reference(table)}; gray where it is within "
-        "its null."
+        f"Heatmap of {count(len(values), f'{kind}s')} over training: correlation of each with itself {_reference(table)}; "
+        "gray where it is within its null."
     )

@@ -119,12 +119,12 @@ def selectivity_over_time(lives: xr.Dataset, *, theme: Theme) -> Plot:
     last = np.where(beyond[:, -1], preferred[:, -1], 1 + preferred.max(initial=0))
     order = np.lexsort((since, last))
     preferred, beyond, gated, last = preferred[order], beyond[order], gated[order], last[order]
-    count, snapshots = preferred.shape
+    size, snapshots = preferred.shape
     paper = np.array(to_rgb(theme.paper))
     hue = np.array([[to_rgb(theme.of_class(max(c, 0))) for c in row] for row in preferred])
     shown = np.where(beyond[..., None], hue, 0.14 * hue + 0.86 * paper)
     shown[gated] = paper
-    figure, (axes,) = style.new("wide", 1.0 + max(1.2, 0.062 * count), theme)
+    figure, (axes,) = style.new("wide", 1.0 + max(1.2, 0.062 * size), theme)
     axes.imshow(shown, aspect="auto")
     if gated.any():
         forms.hatch(axes, gated)
@@ -132,10 +132,10 @@ def selectivity_over_time(lives: xr.Dataset, *, theme: Theme) -> Plot:
     _groups(axes, last, preferred[beyond].max(initial=-1))
     forms.quiet(axes, ticks=True)
     forms.step_ticks(axes, lives["step"].values if "step" in lives.coords else np.arange(snapshots))
-    axes.set_title(f"The class each of {count} {axis}s prefers, at each snapshot")
+    axes.set_title(f"The class each of {count(size, f'{axis}s')} prefers, at each snapshot")
     axes.set_xlabel(axes.get_xlabel() + "   faint: not beyond chance" + ("   hatched: silent" if gated.any() else ""))
     return figure.says(
-        f"A row for each of {count} {axis}s, a column for each snapshot, in the color of the class the {axis} prefers there; "
+        f"A row for each of {count(size, f'{axis}s')}, a column for each snapshot, in the color of the class the {axis} prefers there; "
         "faint where that is not beyond chance. Digits mark where a class begins."
     )
 
@@ -171,7 +171,7 @@ def basis_comparison(result: xr.Dataset, *, theme: Theme) -> Plot:
     ``result``: `analysis.selectivity.basis_comparison`.
     """
     bases = [str(b) for b in result["basis"].values]
-    names = [f"{basis} ({count})" for basis, count in zip(bases, result["n_components"].values, strict=True)]
+    names = [f"{basis} ({components})" for basis, components in zip(bases, result["n_components"].values, strict=True)]
     figure, panels = style.new("wide", 1.15 + 0.42 * len(bases), theme, columns=2, sharey=True)
     words = {"auc": "AUC of its best class (0.5: none)", "mutual_information": "information on the class (bits)"}
     for axes, (name, label) in zip(panels, words.items(), strict=True):
