@@ -54,6 +54,10 @@ def read(axes: Axes, label: str = "") -> dict[str, np.ndarray]:
             found["interval"].append(points)
         elif isinstance(artist, PathCollection):
             found["value"].append(np.asarray(artist.get_offsets(), float))
+    for patch in axes.patches:
+        if np.allclose(patch.get_facecolor()[:3], to_rgb(THEME.null)):
+            (low, high), row = patch.get_bbox().intervalx, patch.get_bbox().intervaly.mean()
+            found["null"].append(np.array([[low, row], [high, row]]))
     return {kind: np.concatenate(parts) for kind, parts in found.items()}
 
 

@@ -176,17 +176,13 @@ def farthest(size: Any, x: Any, y: Any, most: int, names: Any = None) -> dict[st
 
 def rows(axes: Axes, table: xr.Dataset, name: str, names: Sequence[str], *, null: str | None = None) -> None:
     """A value a row, the first on top: a dot with its interval over its own null band."""
-    theme = theme_of(axes)
-    bands = ends(table, f"{name}_null")
-    for row, (low, high) in enumerate(zip(*bands, strict=True)):
-        label = null if row == 0 else None
-        band: dict[str, Any] = {"color": theme.null, "alpha": 0.3, "linewidth": 0.6, "label": label}
-        axes.fill_betweenx([row - 0.34, row + 0.34], low, high, **band)
+    theme, at = theme_of(axes), range(len(names))
+    low, high = ends(table, f"{name}_null")
+    axes.barh(at, high - low, 0.68, low, color=theme.null, alpha=0.3, label=null)
     if f"{name}_low" in table:
-        low, high = ends(table, name)
-        axes.hlines(range(len(names)), low, high, color=theme.ink, linewidth=1)
-    axes.plot(table[name].values, range(len(names)), "o", color=theme.ink, markersize=5)
-    axes.set_yticks(range(len(names)), names)
+        axes.hlines(at, *ends(table, name), color=theme.ink, linewidth=1)
+    axes.plot(table[name].values, at, "o", color=theme.ink, markersize=5)
+    axes.set_yticks(at, names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(True, axis="x")
 

@@ -160,11 +160,9 @@ def embedding(result: xr.Dataset, *, theme: Theme) -> Plot:
     figure, panels = style.new("wide", 0.95 + 6.6 / max(count, 2), theme, columns=count)
     for number, axes in enumerate(panels):
         points, one = result["embedding"].values[number], result.isel(seed=number)
-        low, high = limits(points)
-        half = (high - low).max() / 2  # distances mean the same along both axes
-        middle = (low + high) / 2
-        map_of(axes, points, np.array([middle - half, middle + half]), result["label"].values)
+        map_of(axes, points, limits(points), result["label"].values)
         axes.set_box_aspect(1)
+        axes.set_aspect("equal", adjustable="datalim")  # distances mean the same along both axes
         trust, chance = (style.told(float(one[f"trustworthiness{end}"])) for end in ("", "_null_high"))
         kept, by_chance = (style.share(float(one[f"knn_preservation{end}"])) for end in ("", "_null_high"))
         axes.set_title(f"seed {int(one['seed'])}", loc="center", fontsize=8)
