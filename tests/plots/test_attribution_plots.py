@@ -42,6 +42,11 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
 }
 
 
+def test_no_part_of_a_curve_lies_below_its_panel() -> None:
+    for axes in PICTURES["sanity"]().axes:
+        assert all(np.nanmin(line.get_ydata()) > axes.get_ylim()[0] for line in axes.lines)
+
+
 def test_the_printed_range_is_that_of_the_map() -> None:
     figure = PICTURES["attributions"]()
     limit = float(abs(MAPS["attribution"]).max())

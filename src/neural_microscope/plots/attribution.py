@@ -69,10 +69,9 @@ def sanity(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
         curve = xr.merge([shown, null])
         forms.curve(axes, x, curve, "similarity", marker="o", label="these maps, 95%", null="random networks")
         axes.set_xticks(x, ["trained", *layers], rotation=30, ha="right", fontsize=7)
-        lowest = float(np.nan_to_num(null["similarity_null_low"]).min())
-        axes.set(title=method, ylim=(min(-0.1, lowest - 0.05), 1.15))
+        lowest = min(float(np.nan_to_num(curve[f"similarity{end}"]).min()) for end in ("_low", "_null_low"))
+        axes.set(title=method, xlabel="weights randomized down to …", ylim=(min(-0.1, lowest - 0.05), 1.15))
     panels[0].set_ylabel("rank correlation with\nthe trained map")
-    figure.supxlabel("weights randomized from the top down to …")
     forms.legend_below(figure, panels[0])
     return figure.says(
         f"Rank correlation of the maps by {', '.join(results)} with those of the trained network as its layers are randomized "

@@ -157,16 +157,20 @@ def clusters_over_time(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Pl
 def embedding(result: xr.Dataset, *, theme: Theme) -> Plot:
     """The layouts of all seeds side by side, each image as its digit: `analysis.geometry.embed`."""
     count = result.sizes["seed"]
-    figure, panels = style.new("wide", 0.95 + 6.6 / max(count, 2), theme, columns=count)
+    figure, panels = style.new("wide", 1.35 + 6.6 / max(count, 2), theme, columns=count)
     for number, axes in enumerate(panels):
         points, one = result["embedding"].values[number], result.isel(seed=number)
-        map_of(axes, points, limits(points), result["label"].values)
+        low, high = limits(points)
+        half = (high - low).max() / 2  # distances mean the same along both axes
+        middle = (low + high) / 2
+        map_of(axes, points, np.array([middle - half, middle + half]), result["label"].values)
         axes.set_box_aspect(1)
-        axes.set_aspect("equal", adjustable="datalim")  # distances mean the same along both axes
         trust, chance = (style.told(float(one[f"trustworthiness{end}"])) for end in ("", "_null_high"))
         kept, by_chance = (style.share(float(one[f"knn_preservation{end}"])) for end in ("", "_null_high"))
         axes.set_title(f"seed {int(one['seed'])}", loc="center", fontsize=8)
-        words = f"trustworthiness {trust}, of random places {chance}\n{kept} of neighbors kept, by chance {by_chance}"
+        words = (
+            f"trustworthiness {trust}\n(random places: {chance})\n{kept} of neighbors kept\n(by chance: {by_chance})"
+        )
         axes.set_xlabel(words, fontsize=7.5)
     known = result["agreement"].values[~np.isnan(result["agreement"].values)]
     shared = f" {style.share(known.mean())} of neighbors are shared between seeds." if len(known) else ""
