@@ -1,5 +1,5 @@
-"""Writes the tables of measures.md from the register, one line a measure, and those of calibrate.md from the release's record. Run by hand
-after a measure changed or was calibrated; a test compares.
+"""Writes the tables of measures.md and of the concepts' pages from the register, one line a measure, and those of calibrate.md from the
+release's record. Run by hand after a measure changed or was calibrated; a test compares.
 """
 
 from __future__ import annotations
@@ -15,10 +15,15 @@ from neural_microscope import analysis
 from neural_microscope.measure import EMPTY_KINDS, every, rules
 from neural_microscope.phantoms import open_record
 
-PAGE = Path(__file__).with_name("measures.md")
-CALIBRATION = Path(__file__).parent / "how-to" / "calibrate.md"
+HERE = Path(__file__).parent
+PAGES = [HERE / "measures.md", *sorted((HERE / "concepts").glob("*.md"))]
+CALIBRATION = HERE / "how-to" / "calibrate.md"
 RULES = "| claim | rests on | false by construction on | why not on others |\n|---|---|---|---|"
-HEAD = "| measure | null | unit of replication | interval | family |\n|---|---|---|---|---|"
+HEADS = {
+    "measures": "| measure | null | unit of replication | interval | family |\n|---|---|---|---|---|",
+    "nulls": "| measure | null | unit of replication |\n|---|---|---|",
+}
+"""Of a table of measures: all that the register says, or its first columns."""
 
 
 def filled(page: str) -> str:
@@ -27,8 +32,10 @@ def filled(page: str) -> str:
         importlib.import_module(f"{analysis.__name__}.{name}")
 
     def table(match: re.Match[str]) -> str:
-        rows = [one.row() for one in every() if one.area in match[1].split(", ")]
-        return f"<!-- measures: {match[1]} -->\n" + "\n".join([HEAD, *rows]) + "\n<!-- end -->"
+        head = HEADS[match[1]]
+        width = head.partition("\n")[0].count("|")
+        rows = ["|".join(one.row().split("|")[:width]) + "|" for one in every() if one.area in match[2].split(", ")]
+        return f"<!-- {match[1]}: {match[2]} -->\n" + "\n".join([head, *rows]) + "\n<!-- end -->"
 
     claims = [
         f"| {rule.name} | `{one.name}` | {', '.join(rule.false_on) or 'none'} | {rule.why or '–'} |"
@@ -40,7 +47,7 @@ def filled(page: str) -> str:
         page,
         flags=re.S,
     )
-    return re.sub(r"<!-- measures: ([\w, ]+) -->\n.*?<!-- end -->", table, page, flags=re.S)
+    return re.sub(r"<!-- (measures|nulls): ([\w, ]+) -->\n.*?<!-- end -->", table, page, flags=re.S)
 
 
 def calibrated(page: str) -> str:
@@ -71,4 +78,5 @@ def _of(counts: xr.DataArray, pages: np.ndarray) -> list[str]:
 
 if __name__ == "__main__":
     CALIBRATION.write_text(calibrated(CALIBRATION.read_text("utf-8")), "utf-8")
-    PAGE.write_text(filled(PAGE.read_text("utf-8")), "utf-8")
+    for made in PAGES:
+        made.write_text(filled(made.read_text("utf-8")), "utf-8")

@@ -39,8 +39,16 @@ def test_the_tables_of_the_calibration_are_the_records() -> None:
 
 
 def test_the_tables_of_measures_are_the_registers() -> None:
+    tables = runpy.run_path(str(ROOT / "docs" / "tables.py"))
+    for path in tables["PAGES"]:
+        assert tables["filled"](path.read_text("utf-8")) == path.read_text("utf-8"), f"run docs/tables.py: {path.name}"
     page = (ROOT / "docs" / "measures.md").read_text("utf-8")
-    assert runpy.run_path(str(ROOT / "docs" / "tables.py"))["filled"](page) == page, "run docs/tables.py"
+    concepts = "".join(path.read_text("utf-8") for path in tables["PAGES"])
+    assert set(re.findall("<!-- nulls: (.*) -->", concepts)) == set(analysis.__all__) - {
+        "findings",
+        "look",
+        "streaming",
+    }
     areas = {area for found in re.findall("<!-- measures: (.*) -->", page) for area in found.split(", ")}
     assert areas | {"streaming"} >= {
         one.area for one in MEASURES.values() if one.function.__module__.startswith("neural_microscope")

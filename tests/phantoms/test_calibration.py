@@ -10,8 +10,17 @@ import xarray as xr
 
 import neural_microscope as nm
 from neural_microscope.errors import DataError
-from neural_microscope.measure import Measure
-from neural_microscope.phantoms import ALLOWED, Instrument, calibrate, instruments, open_record, save
+from neural_microscope.measure import EMPTY_KINDS, Measure
+from neural_microscope.phantoms import (
+    ALLOWED,
+    Instrument,
+    calibrate,
+    failures,
+    instruments,
+    open_record,
+    outdated,
+    save,
+)
 
 
 def instrument(error: float = 0.0, every: int = 20, **words: str) -> Instrument:
@@ -80,11 +89,13 @@ def test_instruments_have_names_of_their_own_and_name_public_measures() -> None:
         assert callable(getattr(getattr(nm.analysis, module), function)), i.name
 
 
-def test_the_releases_record_is_about_its_instruments_and_all_passed() -> None:
+def test_the_releases_record_was_measured_on_the_measures_and_rules_of_today_and_all_passed() -> None:
     record = open_record()
+    assert outdated(record) == [], "run make calibration"
+    assert failures(record) == []
     assert set(record["instrument"].values) == {i.name for i in instruments()}
     assert record.attrs["n_empty"] == 200
-    assert (record["recovered"] & record["silent"]).all()
+    assert record["pages"].sel(kind=list(EMPTY_KINDS)).values.tolist() == [200] * len(EMPTY_KINDS)
 
 
 @pytest.mark.slow
