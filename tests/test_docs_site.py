@@ -11,6 +11,8 @@ from pathlib import Path
 import distributed
 import pytest
 
+from neural_microscope.measure import MEASURES
+
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = [DOCS / "start.md", *sorted(DOCS.glob("how-to/*.md")), *sorted(DOCS.glob("concepts/*.md"))]
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
@@ -42,9 +44,14 @@ def run_python_of(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     blocks = list(PYTHON.finditer(text))
     assert blocks
     names: dict[str, object] = {}
-    for block in blocks:
-        lines_before = text[: block.start(1)].count("\n")
-        exec(compile("\n" * lines_before + block[1], page, "exec"), names)
+    registered = dict(MEASURES)
+    try:
+        for block in blocks:
+            lines_before = text[: block.start(1)].count("\n")
+            exec(compile("\n" * lines_before + block[1], page, "exec"), names)
+    finally:  # a measure of the page's own
+        MEASURES.clear()
+        MEASURES.update(registered)
 
 
 def in_toctrees(page: Path) -> set[Path]:
