@@ -66,7 +66,7 @@ def calibrated(page: str) -> str:
     for name in record["planted"].values:
         one = record.sel(planted=name)
         found = f"{int(one['planted_found'])} of {int(one['planted_units'])}"
-        power.append(f"| {name} | {found} | {float(one['planted_effect']):.2f} |")
+        power.append(f"| {name} | {found} | {round(float(one['planted_effect']), 2) + 0.0:.2f} |")
     made = "\n".join(["<!-- record -->", *rows, "", *power, "<!-- end -->"])
     return re.sub(r"<!-- record -->.*?<!-- end -->", lambda _: made, page, flags=re.S)
 
