@@ -63,8 +63,8 @@ def calibrated(page: str) -> str:
         counts = zip(_of(here["alone"], pages), here["false_here"].values, strict=True)
         rows.append(f"| {rule} | " + " | ".join(count if false else "–" for count, false in counts) + " |")
     power = ["| claim: units planted | found | mean effect |", "|---|---|---|"]
-    for name in record["planted"].values:
-        one = record.sel(planted=name)
+    for name in record["plant"].values:
+        one = record.sel(plant=name)
         found = f"{int(one['planted_found'])} of {int(one['planted_units'])}"
         power.append(f"| {name} | {found} | {round(float(one['planted_effect']), 2) + 0.0:.2f} |")
     made = "\n".join(["<!-- record -->", *rows, "", *power, "<!-- end -->"])

@@ -162,7 +162,12 @@ def test_the_tables_of_the_documentation_have_its_line_with_the_draws_in_words(t
     tables = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "tables.py"))
     made = tables["filled"]("<!-- measures: toy -->\n<!-- end -->\n<!-- rules -->\n<!-- end -->")
     line = "| `drive` | 40 draws of random signs | toy image | t interval over toy images | units of a toy layer |"
-    assert made.splitlines()[:5] == ["<!-- measures: toy -->", *tables["HEAD"].splitlines(), line, "<!-- end -->"]
+    assert made.splitlines()[:5] == [
+        "<!-- measures: toy -->",
+        *tables["HEADS"]["measures"].splitlines(),
+        line,
+        "<!-- end -->",
+    ]
     assert f"| a unit has drive | `{NAME}` | untrained MLP, untrained CNN, random labels, shuffled labels | – |" in made
 
 

@@ -295,8 +295,8 @@ def _calibration_tables(result: xr.Dataset) -> Iterator[str]:
             rows.append(("", str(rule), "yes" if one["false_here"] else "", *counts, f"{float(one['least_p']):.2g}"))
     yield _aligned(rows, "<<<>>>>")
     rows = [("planted units", "claimed of", "of", "mean effect")]
-    for name in result["planted"].values:
-        row = result.sel(planted=name)
+    for name in result["plant"].values:
+        row = result.sel(plant=name)
         counts = (f"{int(row[f'planted_{key}'])}" for key in ("found", "units"))
         rows.append((str(name), *counts, f"{float(row['planted_effect']):.3g}"))
     yield _aligned(rows, "<>>>")

@@ -175,7 +175,7 @@ def calibrate_pages(
     [kind]: ``pages``; ``pages_false``: with a claim that is false there. [kind, rule]: ``false_here``: whatever the rule shows is false
     there; ``asked``: pages on which it tested anything; ``able``: pages on which its draws could have let it claim; ``claimed``: pages on
     which it did; ``alone``: pages on which it would have at 5% without the other rules; ``least_p``, corrected within the rule.
-    [planted]: units ``planted_units``, ``planted_found`` of them, their mean effect ``planted_effect``, ``must_find``: whether a claim
+    [plant]: units ``planted_units``, ``planted_found`` of them, their mean effect ``planted_effect``, ``must_find``: whether a claim
     about them is right.
     ``progress(name, done, total)`` counts pages.
     """
@@ -246,9 +246,9 @@ def _table(found: dict[tuple[str, int], dict[str, list[float]]], mark: str) -> x
     planted = dict(zip(("planted_units", "planted_found", "planted_effect"), columns, strict=False))
     return (
         xr.concat(kinds, "kind")
-        .assign({name: ("planted", column) for name, column in planted.items()})
-        .assign(must_find=("planted", columns[3].astype(bool)))
-        .assign_coords(kind=list(KINDS), rule=[r.name for r in every], planted=list(power))
+        .assign({name: ("plant", column) for name, column in planted.items()})
+        .assign(must_find=("plant", columns[3].astype(bool)))
+        .assign_coords(kind=list(KINDS), rule=[r.name for r in every], plant=list(power))
         .assign_attrs(rules_hash=mark)
     )
 
@@ -275,8 +275,8 @@ def failures(record: xr.Dataset) -> list[str]:
                 found.append(f"{str(name)!r} could never fire on {kind} (asked on {int(rule['asked'])} of {n} pages)")
             if rule["alone"] > most:
                 found.append(f"{str(name)!r} alone claims on {int(rule['alone'])} of {n} pages ({kind}); {most} may")
-    for name in record["planted"].values if "planted" in record.dims else ():
-        row = record.sel(planted=name)
+    for name in record["plant"].values if "plant" in record.dims else ():
+        row = record.sel(plant=name)
         share = float(row["planted_found"] / row["planted_units"])
         if (share < FOUND) if row["must_find"] else share > DECLARED:
             found.append(f"{name}: claimed of {int(row['planted_found'])} of {int(row['planted_units'])} units")
