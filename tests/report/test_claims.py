@@ -207,5 +207,6 @@ def test_every_sentence_begins_with_a_capital_or_a_number(elements: Elements, pa
     assert not [text for above, text in seen(elements) if classed(above, "loud") and text[0].islower()]
 
 
+@pytest.mark.slow
 def test_the_same_looks_give_the_same_bytes(looks: list[FirstLook], page: Path, tmp_path: Path) -> None:
     assert compose(looks, tmp_path / "again.html").read_bytes() == page.read_bytes()
