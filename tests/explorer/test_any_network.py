@@ -125,7 +125,7 @@ def test_names_that_hold_markup_are_text(page: Path, opened: Opener) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("name", ["linear", "norms"])
+@pytest.mark.parametrize("name", ["linear", pytest.param("norms", marks=pytest.mark.slow)])
 def test_a_page_of_one_network_on_one_snapshot(
     small: dict[str, nm.Run], opened: Opener, tmp_path: Path, name: str
 ) -> None:

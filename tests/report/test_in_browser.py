@@ -56,7 +56,7 @@ SHORTENED = """() => {
 
 
 @pytest.mark.parametrize("shortened", [True, pytest.param(False, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_the_page_is_accessible_also_with_everything_unfolded(
     browser: Browser, page: Path, scheme: str, shortened: bool
 ) -> None:

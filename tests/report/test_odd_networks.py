@@ -54,7 +54,7 @@ NETWORKS: dict[str, Callable[[], Any]] = {
     "tanh": lambda: mlp(hidden=(6,), activation="tanh"),
     "norm": lambda: mlp(hidden=(6, 5), norm="layer", norm_position="after", dropout=0.1, bias=False),
 }
-SLOW = ("untrained", "tanh", "norm")
+SLOW = ("untrained", "interrupted", "tanh", "norm")
 PAGES = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NETWORKS]
 
 

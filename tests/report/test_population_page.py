@@ -35,7 +35,7 @@ def rows(text: str) -> list[tuple[str, str]]:
     return [(row[0], row[2]) for row in cells]
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_report_of_seeds_of_one_network_names_each(count: int, folders: dict[str, Path], tmp_path: Path) -> None:
     runs = [nm.Run.open(folders[f"a/r{seed}"]) for seed in range(count)]
     text = nm.report.write(runs, tmp_path / "page.html").read_text("utf-8")
