@@ -149,7 +149,7 @@ def explore(
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("explorer.html"),
     snapshots: int = 20,
 ) -> None:
-    """Writes one offline page in which the networks can be touched: draw a digit, cut out units, go back in time.
+    """Writes one offline page in which the networks can be touched: draw a digit, ablate units, go back in time.
 
     Runs that differ in nothing but their seeds are one network of the page; the others say whether its units are found again.
 

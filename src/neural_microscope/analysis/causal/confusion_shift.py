@@ -67,13 +67,13 @@ def confusion_shift(
     )
     moved = beside("moved", np.mean(after != before), away, units="share of images", family=False)
     words = (
-        f"{len(others)} times {size} random units of {hook_point} cut out" if len(others) else "none: give hook_point="
+        f"{len(others)} times {size} random units of {hook_point} ablated" if len(others) else "none: give hook_point="
     )
     return xr.Dataset(shift | moved, attrs={"hook_point": hook_point or "", "null": words})
 
 
 def _read(lens: HookedModel, pixels: Tensor, labels: Tensor, classes: int) -> np.ndarray:
-    """The class that each image is read as, [example]."""
+    """The predicted class of each image, [example]."""
     logits = logits_in_batches(lens, pixels, labels)
     if logits.shape[1] > classes:
         raise DataError(f"the model tells {logits.shape[1]} classes apart, the images {classes}; both are of one task")
@@ -81,7 +81,7 @@ def _read(lens: HookedModel, pixels: Tensor, labels: Tensor, classes: int) -> np
 
 
 def _others(model: nn.Module, images: ImageSet, layer: str | None, size: int, draws: int, seed: int) -> np.ndarray:
-    """Predicted classes [draw, example] with random units cut out."""
+    """Predicted classes [draw, example] with random units ablated."""
     if layer is None:
         return np.zeros((0, len(images)), int)
     found = []

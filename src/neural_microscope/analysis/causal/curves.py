@@ -1,4 +1,4 @@
-"""How fast a network fails as more and more of its units are cut out."""
+"""How fast a network fails as more and more of its units are ablated."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def cumulative_ablation(
     """Accuracy as units of ``hook_points`` are set to 0 one after the other, beside random orders (Morcos et al. 2018).
 
     ``orders``: name -> every unit once, the first to go first; units are counted through the layers (128 + 64 units: 0 to
-    191). ``shares`` of all units that are cut out, rising from 0 to 1. ``accuracy`` [order, bin] and ``auc`` [order]: the
+    191). ``shares`` of all units that are ablated, rising from 0 to 1. ``accuracy`` [order, bin] and ``auc`` [order]: the
     area under it (trapezoids, 0..1). Beside them ``random_accuracy`` [draw, bin] and ``random_auc`` [draw] of ``draws``
     random orders, ``accuracy_null_low``, ``accuracy_null_high`` [bin], ``auc_null_low``, ``auc_null_high``; ``auc_p`` [order],
     two-sided among the random orders (40 are needed for p < 0.05), ``auc_q`` over the orders. Coordinate ``share`` on bin. One

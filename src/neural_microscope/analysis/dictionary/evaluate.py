@@ -15,7 +15,7 @@ from ...errors import DataError
 from ...hooks import activations, evaluation, hooked
 from ...measure import measure, of
 from ...statistics import beside, bootstrap, bootstrap_mean, random_directions
-from .sae import TopKSAE, encode, made_of, noise, random_sae, rows, untaught
+from .sae import TopKSAE, encode, made_of, noise, random_sae, rows, untrained_sae
 
 FLOORS = ("zero", "mean")
 """What the whole layer is replaced by where nothing of it is kept."""
@@ -173,7 +173,7 @@ def _losses(
 def _half(seed: int, planted: bool) -> dict[str, Any]:
     """A dictionary that holds the leading half of independent units leaves the variance of the others."""
     if not planted:
-        return {"sae": untaught(seed, 1), "acts": noise(seed), "draws": 39}
+        return {"sae": untrained_sae(seed, 1), "acts": noise(seed), "draws": 39}
     values = np.random.default_rng([seed, 3]).standard_normal((4000, 4)) * np.array([3.0, 2.0, 1.0, 0.5])
     axes = np.array([[1.0, 0, 0, 0], [-1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, -1.0, 0, 0]])
     return {"sae": made_of(axes, 4), "acts": xr.DataArray(values, dims=("example", "unit")), "draws": 1}
@@ -252,6 +252,6 @@ def _root_of_covariance(acts: xr.DataArray) -> np.ndarray:
 def _shared(seed: int, planted: bool) -> dict[str, Any]:
     """The other half lies at right angles to all."""
     if not planted:
-        return {"sae_a": untaught(seed, 2), "sae_b": untaught(seed, 3), "draws": 59}
+        return {"sae_a": untrained_sae(seed, 2), "sae_b": untrained_sae(seed, 3), "draws": 59}
     directions = np.linalg.qr(np.random.default_rng([seed, 4]).standard_normal((24, 24)))[0]
     return {"sae_a": made_of(directions[:16]), "sae_b": made_of(directions[8:]), "draws": 1}

@@ -13,7 +13,7 @@ from ... import named
 from ...errors import DataError
 from ...measure import measure, of
 from ...statistics import beside, canonical_order, halves, null_band, shuffles
-from .sae import TopKSAE, encode, made_of, noise, random_sae, untaught
+from .sae import TopKSAE, encode, made_of, noise, random_sae, untrained_sae
 
 BASES = ("units", "components", "latents", "random")
 
@@ -166,7 +166,7 @@ def weighted_ranks(places: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def _signs(seed: int, planted: bool) -> dict[str, Any]:
     """Latents that are unit axes, one for each of 3 classes, mixed into the units by a rotation."""
     if not planted:
-        return {"sae": untaught(seed, 4), "acts": noise(seed), "draws": 39}
+        return {"sae": untrained_sae(seed, 4), "acts": noise(seed), "draws": 39}
     rng = np.random.default_rng([seed, 5])
     labels = np.arange(300) % 3
     directions = np.linalg.qr(rng.standard_normal((6, 6)))[0][:3]

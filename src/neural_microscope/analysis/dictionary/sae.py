@@ -221,7 +221,7 @@ def made_of(directions: np.ndarray, k: int = 2) -> TopKSAE:
     return sae
 
 
-def untaught(seed: int, number: int) -> TopKSAE:
+def untrained_sae(seed: int, number: int) -> TopKSAE:
     """One of many dictionaries that nothing has taught."""
     return random_sae(noise(seed), 8, 2, seed=100_000 * (number + 1) + seed)
 
@@ -234,7 +234,7 @@ def _recovery(seed: int) -> tuple[float, float]:
 
 
 def _explains(seed: int) -> bool:
-    found = of("dictionary.evaluate_sae").function(untaught(seed, 0), noise(seed), draws=39, seed=seed)
+    found = of("dictionary.evaluate_sae").function(untrained_sae(seed, 0), noise(seed), draws=39, seed=seed)
     return bool(found["fvu_shown"])
 
 
