@@ -222,6 +222,14 @@ def test_a_folder_without_the_files_is_refused_with_what_it_lacks_and_holds(writ
         load(write_set({}, "empty"))
 
 
+def test_a_link_in_the_place_of_a_file_is_refused(write_set, tiny, tmp_path):
+    file = write_set(tiny) / IMAGES
+    file.rename(tmp_path / "outside")
+    file.symlink_to(tmp_path / "outside")
+    with pytest.raises(DataError, match=f"{IMAGES} is a link; .* put a copy"):
+        load(file.parent)
+
+
 def test_no_folder_at_all_is_said_so(tmp_path):
     with pytest.raises(DataError, match=r"there is no folder .*/absent"):
         load(tmp_path / "absent")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
+import re
+import shutil
 import subprocess
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.ImageOps
 import pytest
 from PIL import Image
 
@@ -54,13 +59,49 @@ def broken(root: Path, how: str) -> Path:
     folder(root, parts=("train",) if how == "no test" else ("train", "test"))
     first = root / "train" / "2" / "0.png"
     if how == "colour":
-        Image.new("RGB", (7, 5)).save(first)
+        Image.new("RGB", (7, 5), "red").save(first)
     elif how == "size":
         Image.new("L", (7, 6)).save(first.with_name("1.png"))
     elif how == "no picture":
         first.write_bytes(b"not a picture")
     elif how == "new class":
         (root / "test" / "4").mkdir()
+        (root / "test" / ".hidden").mkdir()
+    elif how == "lost class":
+        shutil.rmtree(root / "test" / "9")
+    elif how == "link":
+        first.unlink()
+        first.symlink_to(root / "test" / "2" / "0.png")
+    elif how == "linked class":
+        shutil.rmtree(root / "test" / "9")
+        (root / "test" / "9").symlink_to(root / "train" / "9")
+    elif how == "fifo":
+        os.mkfifo(first.with_name("1.png~"))
+    elif how == "pages":
+        Image.fromarray(IMAGES[0]).save(first, "TIFF", save_all=True, append_images=[Image.fromarray(IMAGES[1])])
+    elif how == "frames":
+        Image.fromarray(IMAGES[0]).save(first, "GIF", save_all=True, append_images=[Image.fromarray(IMAGES[1])])
+    elif how == "apng":
+        Image.fromarray(IMAGES[0]).save(first, save_all=True, append_images=[Image.fromarray(IMAGES[1])])
+    elif how == "turned":
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        Image.fromarray(IMAGES[0]).save(first, "JPEG", exif=exif)
+    elif how == "scans":
+        Image.fromarray(IMAGES[0]).save(first, "JPEG")
+        first.write_bytes(first.read_bytes() + 200 * b"\xff\xda")
+    elif how == "palette":
+        Image.new("RGB", (7, 5), "red").convert("P").save(first, "GIF")
+    elif how == "16 bits":
+        Image.fromarray(IMAGES[0].astype(np.uint16) * 200).save(first)
+    elif how == "16 bits in color":
+        first.write_bytes(b"P6 7 5 65535\n" + bytes(range(210)))
+    elif how == "floats":
+        Image.fromarray(IMAGES[0] / np.float32(255)).save(first, "TIFF")
+    elif how in ("alpha", "transparent"):
+        picture = Image.fromarray(IMAGES[0])
+        picture.putalpha(128) if how == "alpha" else picture.info.update(transparency=int(IMAGES[0, 0, 0]))
+        picture.save(first)
     elif how == "empty":
         for path in root.glob("test/*/*"):
             path.unlink()
@@ -75,12 +116,106 @@ def broken(root: Path, how: str) -> Path:
         ("size", r"1\.png has 6 x 7 pixels, those before it 5 x 7; all need one size"),
         ("no picture", r"0\.png can't be read as a picture"),
         ("new class", r"4 is a class that train/ has not; it has 2, 9, 10"),
+        ("lost class", r"test has no folder '9', which is a class in train/; .* make an empty folder"),
+        ("link", r"train/2/0\.png is a link; only files in folders are read: put a copy"),
+        ("linked class", r"test/9 is a link"),
+        ("fifo", r"1\.png~ is a FIFO"),
+        ("pages", r"0\.png holds more than one picture \(pages or frames\): save each"),
+        ("frames", r"0\.png holds more than one picture"),
+        ("apng", r"0\.png holds more than one picture"),
+        ("turned", r"0\.png is stored turned, with the EXIF orientation 6: PIL"),
+        ("scans", r"0\.png is a JPEG of 201 scans; at most 100"),
+        ("palette", r"0\.png has the mode P; pictures are grey with 8 bits: PIL"),
+        ("16 bits", r"0\.png has the mode I;16 with more than 8 bits .*makes it so where 65535 is white"),
+        ("16 bits in color", r"0\.png has the mode RGB with more than 8 bits"),
+        ("floats", r"0\.png has the mode F with more than 8 bits"),
+        ("alpha", r"0\.png has the mode LA and transparent pixels"),
+        ("transparent", r"0\.png has the mode L and transparent pixels"),
         ("empty", r"test holds no picture"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, how: str, words: str) -> None:
     with pytest.raises(DataError, match=words):
         nm.data.load(broken(tmp_path, how))
+
+
+@pytest.mark.filterwarnings("ignore")  # the advice leaves it to Python to close the file
+@pytest.mark.parametrize("how", ["colour", "palette", "alpha", "transparent", "16 bits", "turned"])
+def test_the_advice_of_an_error_makes_a_picture_that_is_read(tmp_path: Path, how: str) -> None:
+    path = broken(tmp_path, how) / "train" / "2" / "0.png"
+    with pytest.raises(DataError) as caught:
+        nm.data.load(tmp_path)
+    code = str(caught.value)[re.search(r"picture = PIL|PIL\.", str(caught.value)).start() :]
+    code = re.sub(r" (makes|turns|lays) it.*", "", code)
+    exec(code, {"PIL": PIL, "numpy": np, "path": path})
+    with contextlib.suppress(DataError):  # of the next: a picture turned has another size
+        grey = nm.data.load(tmp_path).train.images[0]
+        half = 127.5 + IMAGES[0] / 2
+        on_white = np.where(IMAGES[0] == IMAGES[0, 0, 0], 255, IMAGES[0])
+        expected = {"16 bits": IMAGES[0] * 200.0 / 257, "alpha": half, "transparent": on_white}
+        np.testing.assert_allclose(grey, expected.get(how, 76), atol=1)
+    assert Image.open(path).getexif().get(0x0112, 1) == 1
+
+
+KEPT = {
+    "grey in color": lambda path: Image.fromarray(IMAGES[0]).convert("RGB").save(path),
+    "opaque": lambda path: Image.fromarray(IMAGES[0]).convert("RGBA").save(path),
+    "palette": lambda path: Image.fromarray(IMAGES[0]).save(path, "GIF"),
+    "8 bits in 16": lambda path: Image.fromarray(IMAGES[0].astype(np.uint16) * 257).save(path),
+    "pgm": lambda path: Image.fromarray(IMAGES[0]).save(path, "PPM"),
+    "bits": lambda path: Image.fromarray(IMAGES[0] > 99).save(path),
+}
+
+
+@pytest.mark.parametrize("how", KEPT)
+def test_a_picture_that_loses_nothing_is_read_however_it_is_stored(tmp_path: Path, how: str) -> None:
+    KEPT[how](folder(tmp_path) / "train" / "2" / "0.png")
+    expected = 255 * (IMAGES[0] > 99) if how == "bits" else IMAGES[0]
+    np.testing.assert_array_equal(nm.data.load(tmp_path).train.images[0], expected)
+
+
+def test_jpegs_are_read_beside_pngs(tmp_path: Path) -> None:
+    Image.fromarray(IMAGES[0]).save(folder(tmp_path) / "train" / "2" / "2.JPG", quality=100)
+    images = nm.data.load(tmp_path).train.images
+    assert len(images) == 7
+    np.testing.assert_allclose(images[2], IMAGES[0].astype(int), atol=6)
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        (
+            "train/2/a.webp",
+            r"files left out, as no pictures in a class's folder: 1, the first train/2/a\.webp; pictures",
+        ),
+        ("train/2/more/a.png", r"files left out, .*: 1, the first train/2/more/a\.png"),
+        ("train/a.png", r"files left out, .*: 1, the first train/a\.png"),
+        ("val/2/a.png", r"left out beside train/ and test/: 1, the first val"),
+        ("a.png", r"left out beside train/ and test/: 1, the first a\.png"),
+    ],
+)
+def test_what_is_left_out_is_counted_in_one_warning(tmp_path: Path, file: str, words: str) -> None:
+    path = folder(tmp_path) / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(IMAGES[0]).save(path)
+    with pytest.warns(UserWarning, match=words) as said:
+        assert len(nm.data.load(tmp_path).train) == 6
+    assert len(said) == 1
+
+
+def test_what_file_managers_leave_behind_needs_no_word(tmp_path: Path) -> None:
+    folder(tmp_path)
+    for name in (".DS_Store", "train/.DS_Store", "train/2/Thumbs.db", "test/2/desktop.ini", "train/.cache/x.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert nm.data.load(tmp_path).train.classes == 3
+
+
+def test_an_empty_folder_of_a_class_is_said(tmp_path: Path) -> None:
+    for path in (folder(tmp_path) / "test" / "9").iterdir():
+        path.unlink()
+    with pytest.warns(UserWarning, match="folders of classes that hold no picture: 1, the first test/9"):
+        assert nm.data.load(tmp_path).test.labels.tolist() == [0, 0, 2, 2]
 
 
 POSTSCRIPT = b"""%!PS-Adobe-3.0 EPSF-3.0
@@ -110,7 +245,9 @@ def test_a_file_of_another_kind_is_refused_and_starts_no_program(
     path.write_bytes(OTHERS[what])
     started: list[Any] = []
     monkeypatch.setattr(subprocess.Popen, "__init__", lambda self, *args, **kwargs: started.append(args))
-    with pytest.raises(DataError, match=r"train/2/0\.\w+ can't be read as a picture: it is no PNG, BMP, PGM or TIFF"):
+    with pytest.raises(
+        DataError, match=r"train/2/0\.\w+ can't be read as a picture: it is no PNG, JPEG, BMP, GIF, PGM or TIFF"
+    ):
         nm.data.load(tmp_path)
     assert not started
 
@@ -188,7 +325,7 @@ def test_a_broken_pgm_is_one_error_that_names_it(tmp_path: Path, what: str) -> N
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("suffix", [".png", ".bmp", ".pgm", ".tif"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".gif", ".pgm", ".tif"])
 def test_damaged_pictures_are_pictures_or_one_error_that_names_them(tmp_path: Path, suffix: str) -> None:
     path = folder(tmp_path) / "train" / "2" / f"1{suffix}"
     path.with_suffix(".png").unlink()

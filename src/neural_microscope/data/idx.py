@@ -38,8 +38,14 @@ def find(folder: Path, name: str) -> Path | None:
     return next((path for path in paths if os.path.isfile(path)), None)  # False too where access is denied
 
 
+def no_link(path: Path) -> None:
+    """DataError where the file of somebody's folder is a link, which may lead anywhere."""
+    if path.is_symlink():
+        raise DataError(f"{path} is a link; only files in folders are read: put a copy in its place")
+
+
 def read_folder(
-    folder: Path, name: str, *, classes: int | None = None, check: Callable[[Path], None] = lambda path: None
+    folder: Path, name: str, *, classes: int | None = None, check: Callable[[Path], None] = no_link
 ) -> Dataset:
     """The data set of the four IDX files in ``folder``; ``check`` may refuse a file before it is read.
 
