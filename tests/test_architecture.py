@@ -31,6 +31,7 @@ ROWS = [
     ["named"],
     ["config", "axes"],
     ["processes", "files"],
+    ["doors"],
     ["errors"],
 ]
 """From the top of the house to its ground."""

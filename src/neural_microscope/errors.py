@@ -28,6 +28,14 @@ class UnknownName(MicroscopeError, KeyError):
     """A name that does not exist here; the message offers the nearest ones."""
 
 
+class WrongType(DataError, TypeError):
+    """An argument of a kind that a function does not take."""
+
+
+class WrongValue(DataError):
+    """An argument out of its range."""
+
+
 class HookError(MicroscopeError, RuntimeError):
     """A hook that would have done something other than what was asked for."""
 

@@ -17,6 +17,7 @@ import xarray as xr
 
 from .claim import Claim
 from .data import ImageSet
+from .doors import door
 from .errors import MicroscopeError, unknown
 
 DECLARED, ALLOWED = 0.05, 0.09
@@ -304,10 +305,11 @@ def measure(area: str, **words: Any) -> Callable[[Function], Function]:
 
     def make(function: Function) -> Function:
         signature = inspect.signature(function)
+        entered = door(function)
 
         @wraps(function)
         def explaining(*args: Any, **options: Any) -> Any:
-            result = function(*args, **options)
+            result = entered(*args, **options)
             if not isinstance(result, xr.Dataset | xr.DataArray):
                 return result
             given = signature.bind(*args, **options)
