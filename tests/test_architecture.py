@@ -30,6 +30,7 @@ ROWS = [
     ["data"],
     ["named"],
     ["config", "axes"],
+    ["documents"],
     ["processes", "files"],
     ["doors"],
     ["errors"],
@@ -106,7 +107,7 @@ def test_every_module_has_a_room() -> None:
 
 @pytest.mark.parametrize("statement", ["import neural_microscope", "import neural_microscope.cli"])
 def test_the_front_doors_import_nothing_heavy(statement: str) -> None:
-    heavy = {"torch", "zarr", "xarray", "matplotlib", "sklearn", "scipy", "pandas"}
+    heavy = {"torch", "msgspec", "zarr", "xarray", "matplotlib", "sklearn", "scipy", "pandas"}
     code = f"import sys; {statement}; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not heavy & set(loaded)
