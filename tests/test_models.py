@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from typing import Any
 
 import numpy as np
@@ -309,6 +310,65 @@ def test_other_input_is_refused_with_the_way_out(model: Network, images: object,
     with pytest.raises(DataError) as caught:
         model(images)
     assert all(part in str(caught.value) for part in said), str(caught.value)
+
+
+SEVEN = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (7, 1, 28, 28)).astype(np.uint8))
+SEVEN[0, 0, 0, :2] = torch.tensor([0, 255])
+UNIT = SEVEN / 255
+FORMS = {
+    "bytes": SEVEN,
+    "-128..127": (SEVEN.int() - 128).to(torch.int8),
+    "16 bits": SEVEN.int() * 257,
+    "no channel": UNIT[:, 0],
+    "channel last": UNIT.movedim(1, -1),
+    "flat": UNIT.flatten(1),
+    "examples last": UNIT[:, 0].movedim(0, -1),
+    "examples second": UNIT.transpose(0, 1),
+    "color": UNIT.expand(7, 3, 28, 28).double(),
+    "color last": UNIT.expand(7, 4, 28, 28).movedim(1, -1),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_way_out_followed_to_the_letter_gives_the_images(form: str) -> None:
+    with pytest.raises(DataError) as caught:
+        MLP()(FORMS[form])
+    code = re.search(r"(?:with|take) (.+?)(?: if .*)?$", str(caught.value)).group(1)
+    found = eval(code, {"images": FORMS[form], "torch": torch})
+    torch.testing.assert_close(found.float(), UNIT, atol=1e-6, rtol=0)
+    MLP()(found.float())
+
+
+@pytest.mark.parametrize("shape", [(7, 28, 3, 28), (7, 3, 27, 28), (7, 2, 28, 28), (7, 28, 28, 14), (28,)])
+def test_no_reshape_is_advised_that_would_mix_images(shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match="give images of that size"):
+        MLP()(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_an_image_that_is_not_finite_is_named(value: float) -> None:
+    images = UNIT.clone()
+    images[4, 0, 3, 3] = value
+    with pytest.raises(DataError, match="image 4 holds NaN or infinite pixels"):
+        MLP()(images)
+
+
+def test_standardized_images_are_not_to_be_divided_by_255() -> None:
+    with pytest.raises(DataError, match=r"highest value here is 2\.933, the lowest -0\.4\. Undo their normalization"):
+        MLP()(UNIT / 0.3 - 0.4)
+
+
+def test_images_below_0_are_said_once_for_each_network() -> None:
+    for model in (MLP(), CNN()):
+        with pytest.warns(UserWarning, match=r"some values here are below 0: .* give \(images \+ 1\) / 2"):
+            model(2 * UNIT - 1)
+        model(2 * UNIT - 1)  # a second warning would be an error
+
+
+@pytest.mark.parametrize("model", [MLP(), CNN()], ids=["mlp", "cnn"])
+def test_what_has_no_values_to_look_at_passes(model: Network) -> None:
+    torch.testing.assert_close(torch.func.vmap(model)(UNIT[:, None])[:, 0], model(UNIT))
+    assert copy.deepcopy(model).to("meta")(UNIT.to("meta")).shape == (7, 10)
 
 
 @pytest.mark.parametrize("examples", [0, 1, 2])

@@ -8,6 +8,8 @@ convolutional ones [example, channel, row, col].
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -16,11 +18,16 @@ import torch
 from torch import Tensor, nn
 
 from .config import CNNConfig, MLPConfig, NetworkConfig
+from .data import advice
 from .errors import DataError, unknown
 from .hooks import HookedModel, HookPoint
 from .hooks.point import watched
 
 _ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}
+NEGATIVE = (
+    "a model takes images in 0..1, and some values here are below 0: if they run from -1 to 1, give (images + 1) / 2; pixel "
+    "normalisation is part of the model's config (said once)"
+)
 _POOLS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 
 
@@ -93,6 +100,7 @@ class Network(HookedModel):
 
     copy_cached: ClassVar[bool] = False  # nothing here edits a tensor in place
     config: Any
+    _told_of_negative = False
 
     def __init__(self, config: NetworkConfig, seed: int) -> None:
         super().__init__()
@@ -116,8 +124,12 @@ class Network(HookedModel):
                         parameter.mul_(self.config.init_scale)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [example, class] of float images in 0..1, [example, 1, row, col]; anything else is a DataError."""
-        check_images(images, self.config.image_shape)
+        """Logits [example, class] of float images in 0..1, [example, 1, row, col]; anything else is a DataError. Of values below 0 a
+        UserWarning speaks, once.
+        """
+        if check_images(images, self.config.image_shape) < 0 and not self._told_of_negative:
+            self._told_of_negative = True
+            warnings.warn(NEGATIVE, UserWarning, stacklevel=4)
         return self._from_input(self.input(images))
 
     def run_from(self, hook_point: str, tensor: Tensor) -> Tensor:
@@ -202,30 +214,45 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def check_images(images: Any, image_shape: tuple[int, int]) -> None:
-    """Raises DataError unless ``images`` is what models take: float, [example, 1, row, col], no value above 1.
+def check_images(images: Any, image_shape: tuple[int, int]) -> float:
+    """The lowest value of ``images``. Raises DataError unless they are what models take: float, [example, 1, row, col], no value
+    above 1, none that is not finite.
 
-    Does nothing inside a compiled model, where it would split the graph.
+    Does nothing inside a compiled model, where it would split the graph; of values that can't be looked at, as inside
+    ``torch.func.vmap``, nothing is asked.
     """
     if torch.compiler.is_compiling():
-        return
+        return 0.0
     if not isinstance(images, Tensor):
-        raise DataError(
-            f"a model takes a torch tensor; got {type(images).__name__}. An ImageSet gives one: digits.test.tensor()"
-        )
+        ways = {"ndarray": ", and so does torch.from_numpy(images)", "list": ", and so does torch.tensor(images)"}
+        way = f"An ImageSet gives one: digits.test.tensor(){ways.get(type(images).__name__, '')}"
+        raise DataError(f"a model takes a torch tensor; got {type(images).__name__}. {way}")
     if not images.is_floating_point():
-        raise DataError(
-            f"a model takes float images in 0..1; got {str(images.dtype).removeprefix('torch.')}. Convert with "
-            "images.float() / 255, or take ImageSet.tensor()"
-        )
+        dtype = str(images.dtype).removeprefix("torch.")
+        raise DataError(f"a model takes float images in 0..1; got {dtype}; {advice.tensor_values(images)}")
     if images.ndim != 4 or images.shape[1:] != (1, *image_shape):
         rows, cols = image_shape
-        way = f"images.reshape(-1, 1, {rows}, {cols})" if images.numel() % (rows * cols) == 0 else "images of that size"
         raise DataError(
-            f"this model takes images of shape [example, 1, {rows}, {cols}]; got {list(images.shape)}. Give it {way}"
+            f"this model takes images of shape [example, 1, {rows}, {cols}]; got {list(images.shape)}: "
+            f"{advice.tensor_axes(tuple(images.shape), rows, cols)}"
         )
-    if images.numel() and (highest := float(images.detach().max())) > 1:
-        raise DataError(
-            f"a model takes images in 0..1; the highest value here is {highest:.4g}. Divide pixels 0..255 by 255; pixel "
-            "normalisation is part of the model's config (pixel_mean, pixel_std)"
-        )
+    if not images.numel() or images.is_meta:
+        return 0.0
+    try:
+        lowest, highest = (part.item() for part in images.detach().aminmax())
+    except RuntimeError:  # inside vmap
+        return 0.0
+    if not (highest <= 1 and math.isfinite(lowest)):
+        raise DataError(_out_of_range(images, lowest, highest))
+    return lowest
+
+
+def _out_of_range(images: Tensor, lowest: float, highest: float) -> str:
+    if not math.isfinite(lowest + highest):
+        first = int((~images.isfinite()).flatten(1).any(1).nonzero()[0])
+        return f"a model takes images in 0..1; image {first} holds NaN or infinite pixels. Mend such images or leave them out"
+    way = "Divide pixels 0..255 by 255" if lowest >= 0 else "Undo their normalization (images * std + mean)"
+    return (
+        f"a model takes images in 0..1; the highest value here is {highest:.4g}, the lowest {lowest:.4g}. {way}; pixel "
+        "normalisation is part of the model's config (pixel_mean, pixel_std)"
+    )

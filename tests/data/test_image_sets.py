@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import re
 import struct
 
 import numpy as np
@@ -48,6 +50,133 @@ LABELS = np.arange(4)
 def test_what_is_no_image_set_is_refused_with_a_way_out(images, labels, classes, says):
     with pytest.raises(DataError, match=says):
         ImageSet(images, labels, classes)
+
+
+TRUE_IMAGES = np.random.default_rng(0).integers(0, 256, (9, 5, 5)).astype(np.uint8)
+TRUE_IMAGES[0, 0, :2] = 0, 255
+TRUE_LABELS = np.array([2, 0, 1, 1, 2, 0, 2, 1, 0])
+UNIT = TRUE_IMAGES / np.float32(255)
+FORMS = {
+    "0..1": UNIT,
+    "0..1 in half": UNIT.astype(np.float16),
+    "-1..1": 2 * UNIT - 1,
+    "0..255": TRUE_IMAGES.astype(float),
+    "int64": TRUE_IMAGES.astype(np.int64),
+    "int8 from -128": (TRUE_IMAGES.astype(int) - 128).astype(np.int8),
+    "uint16": TRUE_IMAGES.astype(np.uint16) * 257,
+    "12 bits": np.round(UNIT * 4095).astype(np.int32),
+    "0..16": UNIT * 16,
+    "channel first": UNIT[:, None],
+    "channel last": TRUE_IMAGES[..., None],
+    "examples last": np.moveaxis(TRUE_IMAGES, 0, -1),
+    "examples last, with a channel": np.moveaxis(TRUE_IMAGES, 0, -1)[:, :, None],
+    "color first": np.repeat(TRUE_IMAGES[:, None], 3, 1),
+    "color last": np.repeat(UNIT[..., None], 3, -1),
+    "with alpha": np.concatenate([np.repeat(TRUE_IMAGES[..., None], 3, -1), np.full((9, 5, 5, 1), 9, np.uint8)], -1),
+    "flat": UNIT.reshape(9, 25),
+    "columns": TRUE_IMAGES.reshape(9, 25).T,
+    "list": TRUE_IMAGES.tolist(),
+    "tensor": torch.tensor(UNIT[:, None], requires_grad=True),
+    "bfloat16": torch.tensor(TRUE_IMAGES[:, None]).bfloat16(),
+}
+ONE_HOT = np.eye(3)[TRUE_LABELS]
+LABEL_FORMS = {
+    "list": TRUE_LABELS.tolist(),
+    "tensor": torch.tensor(TRUE_LABELS),
+    "uint8": TRUE_LABELS.astype(np.uint8),
+    "float": TRUE_LABELS.astype(np.float32),
+    "objects": TRUE_LABELS.astype(object),
+    "words": np.array(["ant", "bee", "cat"])[TRUE_LABELS],
+    "word objects": np.array(["ant", "bee", "cat"], object)[TRUE_LABELS],
+    "a column": TRUE_LABELS[:, None],
+    "a row": TRUE_LABELS[None].astype(float),
+    "one-hot": ONE_HOT,
+    "one-hot in bits": ONE_HOT.astype(bool),
+    "one-hot, transposed": ONE_HOT.T.astype(np.uint8),
+    "probabilities": 0.8 * ONE_HOT + 0.2 / 3,
+    "from 1": TRUE_LABELS + 1,
+}
+
+
+def code_in(error: str) -> str:
+    """The expression that an error advises."""
+    words = re.split(r"(?:with|take|example) (?=[a-z(])", error, maxsplit=1)[1].split(" ")
+    for end in range(len(words), 0, -1):
+        with contextlib.suppress(SyntaxError):
+            compile(" ".join(words[:end]).rstrip(","), "", "eval")
+            return " ".join(words[:end]).rstrip(",")
+    raise AssertionError(error)
+
+
+def by_advice(images: object, labels: object) -> ImageSet:
+    for _ in range(5):
+        try:
+            return ImageSet(images, labels, 3)
+        except DataError as error:
+            text, given = str(error), {"images": images, "labels": labels, "numpy": np}
+        value = eval(code_in(text), given)
+        images, labels = (images, value) if text.startswith("label") else (value, labels)
+    raise AssertionError(text)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_advice_about_images_followed_to_the_letter_gives_them(form):
+    difference = by_advice(FORMS[form], TRUE_LABELS).images.astype(int) - TRUE_IMAGES
+    assert abs(difference).max() <= (form == "bfloat16")  # which has 8 bits, one of them the sign's
+
+
+@pytest.mark.parametrize("form", LABEL_FORMS)
+def test_advice_about_labels_followed_to_the_letter_gives_them(form):
+    np.testing.assert_array_equal(by_advice(TRUE_IMAGES, LABEL_FORMS[form]).labels, TRUE_LABELS)
+
+
+@pytest.mark.parametrize("signs", [np.int8, np.float32])
+def test_minus_one_never_becomes_white(signs):
+    images = np.array([[[-1, 0, 1]]], signs)
+    assert by_advice(images, TRUE_LABELS[:1]).images.ravel().tolist() in ([0, 127, 255], [0, 128, 255])
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "says"),
+    [
+        (
+            np.where(TRUE_IMAGES == 255, np.nan, UNIT),
+            TRUE_LABELS,
+            "NaN or infinite pixels, the first is example 0: mend",
+        ),
+        (UNIT / 0.3 - 0.4, TRUE_LABELS, r"they run from -0\.4 to 2\.93.*; undo their normalization"),
+        (UNIT + 1j, TRUE_LABELS, "complex64 came: give numbers"),
+        (TRUE_LABELS, TRUE_IMAGES, "came in each other's place"),
+        (TRUE_IMAGES[None, None], TRUE_LABELS, "not 3 axes: bring them"),
+        (np.zeros((3, 3, 5, 3), np.uint8), TRUE_LABELS, "not 3 axes: bring them"),
+        (None, TRUE_LABELS, "a NoneType came$"),
+        ("images", TRUE_LABELS, "a str came$"),
+        (TRUE_IMAGES, {}, "a dict came$"),
+        (TRUE_IMAGES, TRUE_LABELS + 0.5, "whole numbers, but example 0 has 2.5"),
+        (TRUE_IMAGES, np.where(TRUE_LABELS, TRUE_LABELS, np.nan), "whole numbers, but example 1 has nan"),
+        (
+            TRUE_IMAGES,
+            np.ones((9, 14), int),
+            r"each image has 14 labels, and a set has one: choose, for example labels\[:, 0\]",
+        ),
+        (TRUE_IMAGES, np.zeros((9, 4, 4), int), r"\(9, 4, 4\) came: give each image one whole number"),
+        (TRUE_IMAGES, TRUE_LABELS.astype("M8[s]"), "give each image one whole number"),
+        (TRUE_IMAGES, 3, "a int came$"),
+    ],
+)
+def test_where_no_code_can_be_right_none_is_given(images, labels, says):
+    with pytest.raises(DataError, match=says):
+        ImageSet(images, labels, 3)
+
+
+@pytest.mark.parametrize("classes", ["3", 3.0, None, 1 << 40, [3]])
+def test_classes_are_a_whole_number_that_fits(classes):
+    with pytest.raises(DataError, match="classes is"):
+        ImageSet(TRUE_IMAGES, TRUE_LABELS, classes)
+
+
+def test_classes_may_be_numpys():
+    assert type(ImageSet(TRUE_IMAGES, TRUE_LABELS, TRUE_LABELS.max() + 1).classes) is int
 
 
 def test_tensor_is_torchs_own_pixel_over_255_with_one_channel():

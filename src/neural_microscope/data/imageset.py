@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
+from . import advice
 
 RARE = 0.75
 """A class with fewer images than this share of the median class's is rare."""
+MOST_CLASSES = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,19 +34,26 @@ class ImageSet:
     name: str = ""
 
     def __post_init__(self) -> None:
-        _check_array("images", self.images, np.dtype(np.uint8), ("example", "row", "col"))
-        _check_array("labels", self.labels, np.dtype(np.int64), ("example",))
-        if self.images.size == 0:
-            raise DataError(f"images have the shape {self.images.shape}; a set needs at least one image of one pixel")
+        if getattr(self.images, "ndim", 9) < 3 <= getattr(self.labels, "ndim", 0):
+            raise DataError("images and labels came in each other's place: give ImageSet(images, labels)")
+        _check_images(self.images, self.labels)
+        _check_labels(self.labels, len(self.images))
         if len(self.images) != len(self.labels):
-            raise DataError(f"{len(self.images)} images came with {len(self.labels)} labels; each image needs one")
-        if self.classes < 2:
-            raise DataError(f"classes is {self.classes}; a set has at least 2")
+            last = self.images.shape[-1] == len(self.labels)
+            way = "; the examples seem to be the last axis: take numpy.moveaxis(images, -1, 0)" if last else ""
+            raise DataError(f"{len(self.images)} images came with {len(self.labels)} labels; each image needs one{way}")
+        if not isinstance(self.classes, int | np.integer):
+            raise DataError(f"classes is {self.classes!r}; it is how many classes there are, a whole number")
+        if not 2 <= self.classes <= MOST_CLASSES:
+            raise DataError(f"classes is {self.classes}; a set has at least 2, and at most {MOST_CLASSES:,}")
+        object.__setattr__(self, "classes", int(self.classes))
+        if not isinstance(self.name, str):
+            raise DataError(f"name is {self.name!r}; it is text")
         outside = np.flatnonzero((self.labels < 0) | (self.labels >= self.classes))
         if len(outside):
             raise DataError(
-                f"label {self.labels[outside[0]]} of example {outside[0]} lies outside 0..{self.classes - 1};"
-                f" correct the label or pass classes="
+                f"label {self.labels[outside[0]]} of example {outside[0]} lies outside 0..{self.classes - 1}; "
+                f"{advice.outside(self.labels)}"
             )
 
     def __len__(self) -> int:
@@ -166,13 +175,33 @@ class Dataset:
         return hashlib.sha256((self.train.sha256 + self.test.sha256).encode()).hexdigest()
 
 
-def _check_array(what: str, array: object, dtype: np.dtype, axes: tuple[str, ...]) -> None:
-    wanted = f"{what} are a numpy array {dtype} [{', '.join(axes)}]"
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"{wanted}; a {type(array).__name__} came: convert it with numpy.asarray(...)")
-    if array.dtype != dtype:
-        scale = what == "images" and array.dtype.kind == "f"
-        way = "numpy.round(images * 255).astype(numpy.uint8) if they lie in 0..1" if scale else f"astype(numpy.{dtype})"
-        raise DataError(f"{wanted}; {array.dtype} came: convert with {way}")
-    if array.ndim != len(axes):
-        raise DataError(f"{wanted}; the shape {array.shape} came: reshape it to {len(axes)} axes")
+def _check_images(images: object, labels: object) -> None:
+    wanted = "images are a numpy array uint8 [example, row, col]"
+    if not isinstance(images, np.ndarray):
+        raise DataError(f"{wanted}; {_came(images, 'images')}")
+    if images.dtype != np.uint8:
+        raise DataError(f"{wanted}; {images.dtype} came: {advice.pixels(images)}")
+    if images.ndim != 3:
+        count = len(labels) if isinstance(labels, np.ndarray) and labels.ndim else None
+        way = advice.axes(images.shape, count) or "bring them to that order"
+        raise DataError(f"{wanted}; the shape {images.shape} came, not 3 axes: {way}")
+    if images.size == 0:
+        raise DataError(f"images have the shape {images.shape}; a set needs at least one image of one pixel")
+
+
+def _check_labels(labels: object, count: int) -> None:
+    wanted = "labels are a numpy array int64 [example]"
+    if not isinstance(labels, np.ndarray):
+        raise DataError(f"{wanted}; {_came(labels, 'labels')}")
+    if labels.ndim != 1 or labels.dtype != np.int64:
+        came = f"the shape {labels.shape}" if labels.ndim != 1 else labels.dtype
+        way = advice.classes(labels, count) or "give each image one whole number from 0"
+        raise DataError(f"{wanted}; {came} came: {way}")
+
+
+def _came(value: object, what: str) -> str:
+    code = f"numpy.asarray({what})"
+    if isinstance(value, Tensor):  # numpy has no bfloat16
+        code = f"numpy.asarray({what}.detach().cpu(){'.float()' if value.dtype == torch.bfloat16 else ''})"
+    way = f": convert it with {code}" if hasattr(value, "__len__") and not isinstance(value, str | dict) else ""
+    return f"a {type(value).__name__} came{way}"
