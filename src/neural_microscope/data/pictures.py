@@ -57,11 +57,12 @@ def read_pictures(folder: Path, name: str) -> Dataset:
     classes.sort(key=(lambda c: (int(c), c)) if all(c.isdecimal() for c in classes) else str)
     if len(classes) < 2:
         raise DataError(f"{folder / 'train'} holds {len(classes)} folders of classes; a set has at least 2")
+    train = found["train"].read(classes, f"{name} train")
     _check_classes(folder / "test", list(found["test"].pictures), classes)
-    parts = {part: found[part].read(classes, f"{name} {part}") for part in PARTS}
+    test = found["test"].read(classes, f"{name} test")
     for words in _left_out(folder, found):
         warnings.warn(f"{folder}: {words}", UserWarning, stacklevel=3)
-    return Dataset(name, parts["train"], parts["test"])
+    return Dataset(name, train, test)
 
 
 def _check_classes(folder: Path, came: list[str], classes: list[str]) -> None:
@@ -103,11 +104,12 @@ class _Part:
             one, _, rest = name.partition("/")
             if any(piece.startswith(".") or piece.lower() in SYSTEMS_OWN for piece in name.split("/")):
                 continue
-            if kind not in ("file", "folder"):
+            as_picture = bool(rest) and "/" not in rest and rest.lower().endswith(SUFFIXES)
+            if kind not in ("file", "folder") or (kind == "folder" and as_picture):
                 raise DataError(f"{folder / name} is a {kind}; only files in folders are read: put a copy in its place")
             if kind == "folder":
                 self.pictures.setdefault(one, [])
-            elif rest and "/" not in rest and rest.lower().endswith(SUFFIXES):
+            elif as_picture:
                 self.pictures[one].append(folder / name)
             else:
                 self.left_out.append(name)
