@@ -90,7 +90,7 @@ def test_the_header_says_what_the_file_holds(tmp_path: Path) -> None:
 
 
 def test_every_dtype_that_torch_saves_and_the_gate_knows_has_its_size() -> None:
-    names = "bool uint8 int8 float8_e4m3fn float8_e5m2 uint16 int16 float16 bfloat16 uint32 int32 float32 uint64 int64 float64"
+    names = "bool uint8 int8 float8_e4m3fn float8_e5m2 uint16 int16 float16 bfloat16 uint32 int32 float32 uint64 int64 float64 complex64"
     dtypes = [getattr(torch, name) for name in names.split()]
     content = safetensors.torch.save({str(dtype): torch.zeros(3, dtype=dtype) for dtype in dtypes})
     assert len(documents.header(content, "x", RunError).tensors) == len(dtypes)

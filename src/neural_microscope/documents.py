@@ -11,6 +11,7 @@ Whatever does not fit is one error of the caller's own type, which names the fil
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import os
@@ -39,10 +40,10 @@ Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Shape = Annotated[tuple[Count, ...], Meta(max_length=32)]
 
 Dtype = Literal[
-    "BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "U16", "I16", "F16", "BF16", "U32", "I32", "F32", "U64", "I64", "F64"
+    "BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "U16", "I16", "F16", "BF16", "U32", "I32", "F32", "U64", "I64", "F64", "C64"
 ]  # fmt: skip
 """Of a tensor in a safetensors file, as the format names it."""
-_BYTES = dict(zip(get_args(Dtype), [1] * 5 + [2] * 4 + [4] * 3 + [8] * 3, strict=True))
+_BYTES = dict(zip(get_args(Dtype), [1] * 5 + [2] * 4 + [4] * 3 + [8] * 4, strict=True))
 
 
 def decode(content: bytes, schema: type[T], name: object, error: type[MicroscopeError]) -> T:
@@ -59,6 +60,23 @@ def read(path: str | Path, schema: type[T], error: type[MicroscopeError], below:
     """The JSON document at ``path``, a regular file; ``below`` as in `files.opened`, whose errors are raised as they are."""
     with files.opened(path, below) as file:
         return decode(file.read(LARGEST + 1), schema, path, error)
+
+
+UNSEALED = "0" * 64
+"""In the place of the SHA-256 of a file that is yet to be sealed."""
+
+
+def sealed(content: bytes) -> bytes:
+    """A file's content whose first `UNSEALED` has become the SHA-256 of all of it, as it was before."""
+    return content.replace(UNSEALED.encode(), hashlib.sha256(content).hexdigest().encode(), 1)
+
+
+def check_seal(content: bytes, seal: str | None, name: object, error: type[MicroscopeError]) -> None:
+    """Raises ``error`` where a byte is another than when ``content`` was `sealed`; older files have no seal (None)."""
+    if seal is not None:
+        before = content.replace(seal.encode(), UNSEALED.encode(), 1)
+        if hashlib.sha256(before).hexdigest() != seal:
+            raise error(f"{name} is not as it was written: it has another SHA-256 than it says")
 
 
 class Tensor(Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nets import small_images, small_mlp
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 
 from neural_microscope import ActivationCache, CNNConfig, hooked
@@ -158,7 +160,7 @@ tensors = st.dictionaries(
     st.builds(
         lambda shape, dtype, seed: torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype).mT,
         st.lists(st.integers(0, 3), min_size=2, max_size=4),
-        st.sampled_from([torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.bool]),
+        st.sampled_from([torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.bool, torch.complex64]),
         st.integers(0, 99),
     ),
     min_size=1,
@@ -200,10 +202,74 @@ def test_any_other_file_is_named_in_the_error(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors", metadata={"by": "somebody"})
     (tmp_path / "text.safetensors").write_text("no tensors here, only words")
     for name in ("weights", "other", "text"):
-        with pytest.raises(HookError, match=rf"{name}\.safetensors is no ActivationCache"):
+        with pytest.raises(HookError, match=rf"{name}\.safetensors is no (ActivationCache|safetensors file)"):
             ActivationCache.load(tmp_path / f"{name}.safetensors")
     with pytest.raises(FileNotFoundError):
         ActivationCache.load(tmp_path / "missing.safetensors")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ActivationCache]:
+    """A small cache and its file, whose content the tests below change."""
+    path = tmp_path_factory.mktemp("written") / "cache.safetensors"
+    cache = ActivationCache(
+        {"input": torch.arange(3.0), "a": torch.tensor([[True]]), "b@1": torch.zeros(0, 2)}, ("input", "a", "b")
+    )
+    cache.save(path)
+    return path, cache
+
+
+def same_or_one_error(path: Path, content: bytes, cache: ActivationCache) -> bool:
+    """Whether changed content is refused; if not, what is read is equal."""
+    changed = path.with_name("changed.safetensors")
+    changed.write_bytes(content)
+    try:
+        found = ActivationCache.load(changed)
+    except HookError as error:
+        assert "changed.safetensors" in str(error)  # noqa: PT017
+        return True
+    assert bit_equal(found, cache)
+    assert (found.hook_points, found.training, found.has_batch_dim) == (cache.hook_points, False, True)
+    return False
+
+
+@settings(deadline=None, max_examples=150)
+@given(data=st.data())
+def test_a_file_of_other_bytes_is_an_error_that_names_it(
+    written: tuple[Path, ActivationCache], data: st.DataObject
+) -> None:
+    path, cache = written
+    content = bytearray(path.read_bytes())
+    at, mask = data.draw(st.integers(0, len(content) - 1)), data.draw(st.integers(1, 255))
+    content[at] ^= mask
+    assert same_or_one_error(path, bytes(content), cache)
+    assert same_or_one_error(path, path.read_bytes()[:at], cache)
+
+
+FIELDS = st.sampled_from(["order", "hook_points", "training", "has_batch_dim", "sha256", "more"])
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    changes=st.dictionaries(
+        FIELDS, st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text() | st.integers())
+    )
+)
+def test_what_a_file_says_of_itself_is_checked(
+    written: tuple[Path, ActivationCache], changes: dict[str, object]
+) -> None:
+    path, cache = written
+    with safe_open(path, framework="pt") as file:
+        about = json.loads(file.metadata()["neural_microscope_cache"])
+    del about["sha256"]  # as in a file of an older release
+    content = save(dict(cache), {"neural_microscope_cache": json.dumps(about)})
+    assert not same_or_one_error(path, content, cache)
+    changed = save(dict(cache), {"neural_microscope_cache": json.dumps({**about, **changes})})
+    try:
+        path.with_name("x.safetensors").write_bytes(changed)
+        ActivationCache.load(path.with_name("x.safetensors"))
+    except HookError as error:
+        assert "x.safetensors" in str(error)  # noqa: PT017
 
 
 def test_a_cache_says_when_the_model_was_training() -> None:

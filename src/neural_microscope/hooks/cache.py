@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 import xarray as xr
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from msgspec import Struct
 from torch import Tensor
 
-from .. import axes, files
+from .. import axes, documents, files
 from ..errors import HookError, UnknownName, unknown
 
 Key = str | tuple[str, int]
+_ABOUT = "neural_microscope_cache"
 _CALL = re.compile(r"@\d+(?=(?:_grad)?$)")
 
 
@@ -127,25 +128,40 @@ class ActivationCache(Mapping[str, Tensor]):
 
     def save(self, path: str | Path) -> None:
         """Writes the tensors, and nothing of the model, as one safetensors file, whole or not at all."""
-        about = {name: getattr(self, name) for name in ("hook_points", "training", "has_batch_dim")}
-        about["order"] = list(self)
+        about: dict[str, Any] = {"sha256": documents.UNSEALED, "order": list(self)}
+        about |= {name: getattr(self, name) for name in ("hook_points", "training", "has_batch_dim")}
         tensors = {name: tensor.detach().clone().contiguous() for name, tensor in self.items()}
+        content = safetensors.torch.save(tensors, {_ABOUT: json.dumps(about)})
         with files.whole(path) as partial:
-            save_file(tensors, str(partial), metadata={"neural_microscope_cache": json.dumps(about)})
+            partial.write_bytes(documents.sealed(content))
 
     @classmethod
     def load(cls, path: str | Path) -> ActivationCache:
-        """What `save` wrote. Any other file is a HookError that names it; what is no file, a FileError."""
-        files.opened(path).close()
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                about = json.loads((file.metadata() or {})["neural_microscope_cache"])
-                tensors = {name: file.get_tensor(name) for name in about["order"]}
-        except (KeyError, SafetensorError) as error:
+        """What `save` wrote, to the bit. Any other file is a HookError that names it; what is no file, a FileError."""
+        content = files.read(path)
+        header = documents.header(content, path, HookError)
+        if _ABOUT not in header.metadata:
             raise HookError(
-                f"{path} is no ActivationCache that save() wrote ({type(error).__name__}: {error})"
-            ) from None
-        return cls(tensors, tuple(about["hook_points"]), about["training"], about["has_batch_dim"])
+                f"{path} is no ActivationCache that save() wrote; it holds {', '.join(header.tensors)[:200]}"
+            )
+        about = documents.decode(header.metadata[_ABOUT].encode(), _About, f"the metadata of {path}", HookError)
+        if sorted(about.order) != sorted(header.tensors):
+            raise HookError(f"{path} is no ActivationCache that save() wrote: its tensors are not those of its order")
+        documents.check_seal(content, about.sha256, path, HookError)
+        tensors = safetensors.torch.load(content)
+        return cls(
+            {name: tensors[name] for name in about.order}, about.hook_points, about.training, about.has_batch_dim
+        )
+
+
+class _About(Struct, forbid_unknown_fields=True):
+    """What the file of a cache says of it."""
+
+    order: list[documents.Text]
+    hook_points: tuple[documents.Text, ...]
+    training: bool
+    has_batch_dim: bool
+    sha256: documents.Digest | None = None
 
 
 def flatten_calls(found: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
