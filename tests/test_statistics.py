@@ -308,3 +308,16 @@ def test_one_more_network_like_the_others_is_claimed_to_differ_as_rarely_as_decl
     assert abs(np.mean((law.low <= drawn[0]) & (drawn[0] <= law.high)) - 0.95) < 0.012
     assert np.isnan(statistics.networks(np.array(1.0), np.array([1.0, np.nan, 2.0])).p)
     assert statistics.networks(np.array(1.0), np.ones(5), side=side).p >= 0.5, "equal to others that do not vary"
+
+
+def test_the_canonical_order_is_the_same_however_examples_come_and_looks_at_every_value() -> None:
+    rng = np.random.default_rng(0)
+    labels, key = np.arange(40) % 3, rng.integers(0, 2, (40, 2, 4)).astype(float)
+    key[:, 0, 0] = 1  # the first value tells nothing apart
+    order = statistics.canonical_order(labels, key)
+    mixed = rng.permutation(40)
+    again = mixed[statistics.canonical_order(labels[mixed], key[mixed])]
+    np.testing.assert_array_equal(labels[order], labels[again])
+    np.testing.assert_array_equal(key[order], key[again])
+    rows = [(label, *values.ravel()) for label, values in zip(labels[order], key[order], strict=True)]
+    assert rows == sorted(rows), "by label, then by the first value, then by the next"

@@ -104,3 +104,21 @@ def test_units_that_prefer_a_class_are_found(planted: int) -> None:
         acts = xr.DataArray(x, dims=("example", "unit"), coords={"label": ("example", labels)})
         found.append(selectivity.class_selectivity(acts, draws=200, seed=seed)["auc_shown"].values[:planted].mean())
     assert np.mean(found) >= 0.8
+
+
+def test_the_limits_of_the_other_classes_mean_have_a_degree_of_freedom_less_than_they_have_active_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, labels = layer(400, 10, 0.15, "noise", 5, 0)
+    found = Preference.of(x, labels, 0)
+    asked: list[np.ndarray] = []
+    width = Preference._width
+
+    def spy(self: Preference, name: str, quantile: np.ndarray | float) -> np.ndarray:
+        asked.append(np.asarray(quantile))
+        return width(self, name, quantile)
+
+    monkeypatch.setattr(Preference, "_width", spy)
+    found.of_units(np.arange(5))._of_selectivity()
+    active = ((x > 0) & ~found._mine).sum(0)
+    np.testing.assert_allclose(asked[1], stats.t.ppf(0.975, active - 1))

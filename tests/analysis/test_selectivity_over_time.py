@@ -51,6 +51,15 @@ def test_planted_lives_are_told_since_when_and_how_often_they_changed(lives: xr.
     assert lives["changes"].values.tolist() == [0, 1, 0, 0, 0, 0, 5, 0]
 
 
+def test_a_unit_that_seldom_fires_is_judged_where_its_layer_goes_below_zero_at_any_snapshot() -> None:
+    seldom = np.where(np.arange(400) < 5, 1.0, 0.0)
+    other = np.random.default_rng(0).exponential(1, (2, 400))
+    layer = np.stack([np.stack([seldom, seldom]), other], -1)
+    signed = np.stack([layer[0], layer[1] - [0, 1]])
+    assert selectivity.over_time(acts(layer))["gated"][:, 0].all()
+    assert not selectivity.over_time(acts(signed))["gated"].any()
+
+
 def test_dead_snapshots_are_gated_and_count_for_nothing(lives: xr.Dataset) -> None:
     there = lives.isel(unit=3, snapshot=2)
     assert bool(there["gated"])

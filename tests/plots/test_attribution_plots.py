@@ -47,6 +47,12 @@ def test_no_part_of_a_curve_lies_below_its_panel() -> None:
         assert all(np.nanmin(line.get_ydata()) > axes.get_ylim()[0] for line in axes.lines)
 
 
+def test_no_part_of_a_null_band_lies_below_its_panel() -> None:
+    result = attribution.sanity_check(attribution.saliency, MODEL, IMAGES, draws=3)
+    (axes,) = plots.sanity({"saliency": result.assign(similarity_null_low=result["similarity_null_low"] * 0 - 0.8)}).axes
+    assert axes.get_ylim()[0] < -0.8
+
+
 def test_the_printed_range_is_that_of_the_map() -> None:
     figure = PICTURES["attributions"]()
     limit = float(abs(MAPS["attribution"]).max())
