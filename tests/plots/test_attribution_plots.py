@@ -49,7 +49,9 @@ def test_no_part_of_a_curve_lies_below_its_panel() -> None:
 
 def test_no_part_of_a_null_band_lies_below_its_panel() -> None:
     result = attribution.sanity_check(attribution.saliency, MODEL, IMAGES, draws=3)
-    (axes,) = plots.sanity({"saliency": result.assign(similarity_null_low=result["similarity_null_low"] * 0 - 0.8)}).axes
+    (axes,) = plots.sanity(
+        {"saliency": result.assign(similarity_null_low=result["similarity_null_low"] * 0 - 0.8)}
+    ).axes
     assert axes.get_ylim()[0] < -0.8
 
 
