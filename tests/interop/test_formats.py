@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from others import LeNet
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -65,6 +68,89 @@ def test_folders_of_another_form_are_refused(run: nm.Run, tmp_path: Path) -> Non
     with pytest.raises(nm.errors.RunError, match="holds a 'bert' model"):
         interop.from_hub(folder)
     with pytest.raises(nm.errors.RunError, match=r"no config\.json that can be read"):
+        interop.from_hub(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def hub(run: nm.Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return interop.to_hub(run, tmp_path_factory.mktemp("hub") / "model")
+
+
+def changed(hub: Path, name: str, content: bytes) -> Path:
+    """A copy of the folder in which one file has another content."""
+    folder = hub.with_name("changed")
+    folder.mkdir(exist_ok=True)
+    for file in ("config.json", "model.safetensors"):
+        (folder / file).write_bytes(content if file == name else (hub / file).read_bytes())
+    return folder
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data(), name=st.sampled_from(["config.json", "model.safetensors"]))
+def test_any_other_byte_of_a_hub_folder_is_an_error_that_names_the_file(
+    hub: Path, name: str, data: st.DataObject
+) -> None:
+    content = bytearray((hub / name).read_bytes())
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] ^= data.draw(st.integers(1, 255))
+    for other in (bytes(content), bytes(content[:at])):
+        with pytest.raises(nm.errors.RunError, match=re.escape(str(hub.with_name("changed")))):
+            interop.from_hub(changed(hub, name, other))
+
+
+SETTINGS = [
+    "kind",
+    "hidden",
+    "channels",
+    "head",
+    "image_shape",
+    "classes",
+    "norm",
+    "init_scale",
+    "kernel",
+    "pixel_std",
+    "x",
+]
+VALUES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.sampled_from(["mlp", "cnn", "train"])
+    | st.lists(st.integers(1, 99) | st.integers() | st.floats() | st.none(), max_size=3)
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    changes=st.dictionaries(st.sampled_from(SETTINGS), VALUES, min_size=1, max_size=3),
+    seed=st.integers() | st.text(max_size=2),
+)
+def test_a_config_that_somebody_else_wrote_gives_its_network_or_one_error(
+    hub: Path, changes: dict[str, Any], seed: object
+) -> None:
+    about = json.loads((hub / "config.json").read_text())
+    del about["sha256"], about["weights_sha256"]
+    about |= {"seed": seed, "network": {**about["network"], **changes}}
+    folder = changed(hub, "config.json", json.dumps(about).encode())
+    try:
+        model = interop.from_hub(folder)
+    except nm.errors.RunError as error:
+        assert str(folder) in str(error)  # noqa: PT017
+    else:
+        assert model.state_dict().keys() == interop.from_hub(hub).state_dict().keys()
+
+
+def test_weights_of_another_network_are_named_by_tensor(hub: Path) -> None:
+    about = json.loads((hub / "config.json").read_text())
+    del about["sha256"], about["weights_sha256"]
+    about["network"]["classes"] = 1 << 15  # 2 GB in a wider layer, if it were made
+    with pytest.raises(
+        nm.errors.RunError, match=r"model\.safetensors does not fit config\.json: of 'output\.weight' it holds"
+    ):
+        interop.from_hub(changed(hub, "config.json", json.dumps(about).encode()))
+
+
+def test_a_hub_folder_of_links_is_refused_with_a_way_out(hub: Path, tmp_path: Path) -> None:
+    for file in hub.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    with pytest.raises(nm.errors.RunError, match=r"no config\.json .* a link .* local_dir"):
         interop.from_hub(tmp_path)
 
 

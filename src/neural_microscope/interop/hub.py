@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Annotated, Any
 
 import safetensors.torch
+import torch
+from msgspec import Meta, Struct
 
-from .. import __version__, files
+from .. import __version__, documents, files
 from ..config import from_json, to_json
-from ..errors import RunError
+from ..errors import MicroscopeError, RunError, reason
 from ..models import Network, build
 from ..run import Run
 
 KIND = "neural-microscope"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
 def to_hub(run: Run, folder: str | Path, *, step: int | None = None) -> Path:
@@ -22,37 +27,94 @@ def to_hub(run: Run, folder: str | Path, *, step: int | None = None) -> Path:
     The folder must be new or empty. It can be uploaded as it is; nothing is uploaded here. Errors: RunError for a run of a
     foreign module, which has no config to build it from, and for a folder that holds something; FileError where nothing can be written.
     """
-    folder = files.writable(Path(folder) / "config.json").parent
+    folder = files.writable(Path(folder) / CONFIG).parent
     model = run.model(step)
     if not isinstance(model, Network):
         raise RunError(f"{run.folder}: only networks that were built from a config go into a folder of this form")
     if any(folder.iterdir()):
         raise RunError(f"{folder} is not empty; a model is not written over another")
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    content = safetensors.torch.save(weights, {"format": "pt"})
     about = {
         "model_type": KIND,
+        "sha256": documents.UNSEALED,
+        "weights_sha256": hashlib.sha256(content).hexdigest(),
         "architectures": [type(model).__name__],
         "seed": model.seed,
         "network": to_json(model.config),
     }
-    (folder / "config.json").write_text(json.dumps(about, indent=2) + "\n", "utf-8")
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    safetensors.torch.save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / CONFIG).write_bytes(documents.sealed((json.dumps(about, indent=2) + "\n").encode()))
+    (folder / WEIGHTS).write_bytes(content)
     (folder / "README.md").write_text(_card(run, model, run.steps[-1] if step is None else step), "utf-8")
     return folder
 
 
 def from_hub(folder: str | Path) -> Network:
-    """The network of such a folder, in evaluation mode. Errors: RunError for a folder of another form."""
+    """The network of such a folder, in evaluation mode. Errors: RunError for a folder of another form, for one whose weights are not
+    those of its config, and for one of which a byte has changed.
+    """
     folder = Path(folder)
+    content = _read(folder, CONFIG)
+    kind = documents.decode(content, _Kind, folder / CONFIG, RunError).model_type
+    if kind != KIND:
+        raise RunError(f"{folder} holds a {kind!r} model; this reads {KIND!r}")
+    about = documents.decode(content, _Config, folder / CONFIG, RunError)
+    documents.check_seal(content, about.sha256, folder / CONFIG, RunError)
+    weights = _weights(folder, about.weights_sha256)
     try:
-        about = json.loads(files.read(folder / "config.json"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{folder} has no config.json that can be read: {error}") from None
-    if about.get("model_type") != KIND:
-        raise RunError(f"{folder} holds a {about.get('model_type')!r} model; this reads {KIND!r}")
-    model = build(from_json(about["network"]), about["seed"])
-    model.load_state_dict(safetensors.torch.load(files.read(folder / "model.safetensors")))
+        config = from_json(about.network)
+        with torch.device("meta"):  # which takes no memory, whatever the config asks for
+            expected = build(config).state_dict()
+    except (MicroscopeError, ValueError, TypeError, ArithmeticError, RuntimeError) as error:
+        raise RunError(f"{folder / CONFIG} describes no network: {reason(error)}") from None
+    shapes = [{name: (t.dtype, t.shape) for name, t in found.items()} for found in (expected, weights)]
+    for name in dict.fromkeys((*expected, *weights)):
+        if shapes[0].get(name) != shapes[1].get(name):
+            wanted, came = (
+                "no such tensor" if one is None else f"{one[0]} {list(one[1])}" for one in (s.get(name) for s in shapes)
+            )
+            raise RunError(
+                f"{folder / WEIGHTS} does not fit {CONFIG}: of {name!r} it holds {came}; the network has {wanted}"
+            )
+    model = build(config, about.seed)
+    model.load_state_dict(weights)
     return model.eval()
+
+
+class _Kind(Struct):
+    model_type: documents.Text = ""
+
+
+class _Config(Struct, forbid_unknown_fields=True):
+    """What `to_hub` writes into config.json."""
+
+    model_type: documents.Text
+    architectures: list[documents.Text]
+    seed: Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+    network: dict[str, Any]
+    sha256: documents.Digest | None = None
+    weights_sha256: documents.Digest | None = None
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        with files.opened(folder / name, below=folder) as file:
+            return file.read()
+    except OSError as error:
+        linked = "; snapshot_download(…, local_dir=…) of huggingface_hub leaves files and no links"
+        way = linked if (folder / name).is_symlink() else ""
+        raise RunError(f"{folder} has no {name} that can be read: {reason(error)}{way}") from None
+
+
+def _weights(folder: Path, digest: str | None) -> dict[str, torch.Tensor]:
+    content = _read(folder, WEIGHTS)
+    documents.header(content, folder / WEIGHTS, RunError)
+    if digest not in (None, hashlib.sha256(content).hexdigest()):
+        raise RunError(
+            f"{folder / WEIGHTS} is not what {CONFIG} says that it is; where you have changed it yourself, take sha256 and "
+            f"weights_sha256 out of {CONFIG}"
+        )
+    return safetensors.torch.load(content)
 
 
 def _card(run: Run, model: Network, step: int) -> str:
