@@ -23,17 +23,25 @@ def _require(condition: bool, text: str) -> None:
         raise ConfigError(text)
 
 
-_EACH = (lambda v: all(isinstance(n, int) and n > 0 for n in v), "each entry is an integer above 0")
-_COUNT = (lambda v: v >= 0, "it is 0 or more")
-_POSITIVE = (lambda v: v > 0, "it is above 0")
+_MOST = 1 << 40
+_EACH = (
+    lambda v: len(v) <= 1000 and all(isinstance(n, int) and 0 < n <= 1 << 24 for n in v),
+    "each entry is an integer from 1 to 16,777,216, and there are at most 1,000",
+)
+_COUNT = (lambda v: 0 <= v <= _MOST, f"it is from 0 to {_MOST}")
+_POSITIVE = (lambda v: 0 < v <= _MOST, f"it is above 0, and at most {_MOST}")
 _FINITE = (lambda v: v >= 0 and math.isfinite(v), "it is finite and not below 0")
 _CAN_BE: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "image_shape": (lambda v: len(v) == 2 and all(n > 0 for n in v), "it is (rows, columns), both above 0"),
-    "classes": (lambda v: v >= 2, "it is at least 2"),
+    "image_shape": (
+        lambda v: len(v) == 2 and all(0 < n <= 1 << 16 for n in v),
+        "it is (rows, columns), both above 0 and at most 65,536",
+    ),
+    "classes": (lambda v: 2 <= v <= 1 << 16, "it is at least 2, and at most 65,536"),
     "dropout": (lambda v: 0 <= v < 1, "it is a share from 0 to below 1"),
-    "kernel": (lambda v: v > 0 and v % 2 == 1, "it is odd and above 0"),
+    "kernel": (lambda v: 0 < v < 1000 and v % 2 == 1, "it is odd, above 0 and below 1000"),
     "label_noise": (lambda v: 0 <= v <= 1, "it is a share from 0 to 1"),
-    "threads": (lambda v: v >= 1, "it is 1 or more"),
+    "threads": (lambda v: 1 <= v <= 1024, "it is from 1 to 1024"),
+    "seed": (lambda v: -(1 << 63) <= v < 1 << 63, "it is an integer of 64 bits"),
     "steps": (lambda v: all(n >= 0 for n in v), "each entry is 0 or more"),
     **dict.fromkeys(("hidden", "channels", "head"), _EACH),
     **dict.fromkeys(("epochs", "warmup_steps", "per_octave", "gallery_size", "norms_every"), _COUNT),
@@ -204,12 +212,14 @@ def to_json(config: Any) -> dict[str, Any]:
 
 def from_json(values: dict[str, Any]) -> Any:
     """The config that `to_json` wrote. An unknown kind or field is an error that offers the nearest name."""
+    from . import documents  # its library takes time that `--help` need not wait for
+
     values = dict(values)
     kind = values.pop("kind", None)
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise unknown("kind of config", kind, _KINDS)
     names = [field.name for field in dataclasses.fields(_KINDS[kind])]
     for name in values:
         if name not in names:
             raise unknown(f"setting of {_KINDS[kind].__name__}", name, names)
-    return _KINDS[kind](**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    return documents.convert(values, _KINDS[kind], f"the config of kind {kind!r}", ConfigError)

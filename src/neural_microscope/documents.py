@@ -56,6 +56,14 @@ def decode(content: bytes, schema: type[T], name: object, error: type[Microscope
         raise error(f"{name} is not what was to be read: {reason(problem)}") from None
 
 
+def convert(values: object, schema: type[T], name: object, error: type[MicroscopeError]) -> T:
+    """Plain values, as JSON gives them, as ``schema``."""
+    try:
+        return msgspec.convert(values, schema)
+    except msgspec.MsgspecError as problem:
+        raise error(f"{name} is not what was to be read: {reason(problem)}") from None
+
+
 def read(path: str | Path, schema: type[T], error: type[MicroscopeError], below: Path | None = None) -> T:
     """The JSON document at ``path``, a regular file; ``below`` as in `files.opened`, whose errors are raised as they are."""
     with files.opened(path, below) as file:

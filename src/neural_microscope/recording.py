@@ -245,6 +245,7 @@ def resume(
         run = Run.at(writer.folder, writer.record)
         data = _checked_inputs(run, data, model, sampler)
         recorder = Recorder(folder, config.from_json(run.description["record"]))
+        writer.arrays = run.arrays
         recorder.writer, recorder.snapshots = writer, len(run.steps)
         recorder.probe, recorder.gallery, recorder.names = run.probe, run.description["gallery"], run.hook_points
         state = run.state()

@@ -44,7 +44,7 @@ def test_a_chunk_is_byte_for_byte_what_zarr_writes(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(log, "ROWS", 4)
     spec = SPECS[name]
     path = tmp_path / "log.zarr"
-    log.create(path, {"": {name: spec}}, {})
+    ours = log.create(path, {"": {name: spec}}, {})[name]
     array = zarr.open_group(path, mode="r+")[name].with_config({"write_empty_chunks": True})
     rows = np.random.default_rng(0).normal(size=array.chunks).astype(spec.dtype)
     if kind == "zeros":
@@ -54,27 +54,27 @@ def test_a_chunk_is_byte_for_byte_what_zarr_writes(tmp_path: Path, monkeypatch: 
     elif kind == "short":
         rows = rows[: max(1, len(rows) // 2)]
     number = 0 if kind == "short" else array.shape[0] // array.chunks[0] - 1
-    where, content = log.Encoder(path).chunk(name, number, rows)
+    content = ours.packed(rows)
     start = number * array.chunks[0]
     array[start : start + len(rows)] = rows
-    assert (path / where).read_bytes() == content
+    assert (path / ours.path(number)).read_bytes() == content
+    np.testing.assert_array_equal(ours.unpacked(content, "x")[: len(rows)], rows)
 
 
 def test_the_last_chunk_is_filled_up_with_what_reads_as_absent(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(log, "ROWS", 4)
     path = tmp_path / "log.zarr"
-    log.create(path, {"training": {"loss": SPECS["float64"]}}, {})
-    where, content = log.Encoder(path).chunk("training/loss", 2, [1.0])
-    (path / where).write_bytes(content)
+    loss = log.create(path, {"training": {"loss": SPECS["float64"]}}, {})["training/loss"]
+    (path / loss.path(2)).write_bytes(loss.packed([1.0]))
     found = xr.open_zarr(path, group="training", consolidated=False).loss.to_numpy()
     np.testing.assert_array_equal(found, [*[math.nan] * 8, 1.0, math.nan])
 
 
 @pytest.mark.parametrize("values", [np.zeros((1, 40, 4)), np.zeros((2, 40, 5)), np.zeros((1, 1, 5)), np.zeros(5)])
 def test_values_of_another_shape_are_an_error(tmp_path: Path, values: Any) -> None:
-    log.create(tmp_path / "log.zarr", {"": {"x": SPECS["float32"]}}, {})
+    array = log.create(tmp_path / "log.zarr", {"": {"x": SPECS["float32"]}}, {})["x"]
     with pytest.raises(ValueError, match=r"x takes chunks of \(1, 40, 5\)"):
-        log.Encoder(tmp_path / "log.zarr").chunk("x", 0, values)
+        array.packed(values)
 
 
 def test_making_a_log_warns_of_nothing(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 import neural_microscope as nm
 import small_runs
@@ -92,6 +93,43 @@ def test_weights_are_checked_when_they_are_loaded(folder: Path) -> None:
         run.weights(9)
     finally:
         path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["replaced", "deleted", "cut"])
+def test_the_log_is_what_was_written_when_it_is_read_or_an_error(folder: Path, how: str) -> None:
+    path = folder / "log.zarr/logits/c.3.0.0"
+    content, other = path.read_bytes(), (folder / "log.zarr/logits/c.4.0.0").read_bytes()
+    opened, read = nm.Run.open(folder).log, nm.Run.open(folder).log
+    before = read.logits.to_numpy()
+    try:
+        path.unlink() if how == "deleted" else path.write_bytes(other if how == "replaced" else content[:-1])
+        for use in (lambda: opened.logits.load(), lambda: opened.isel(snapshot=3).logits.to_numpy()):
+            with pytest.raises(RunError, match=re.escape(str(path))):
+                use()
+        np.testing.assert_array_equal(opened.logits[:3], before[:3])
+        np.testing.assert_array_equal(read.logits, before)  # what was read stays
+    finally:
+        path.write_bytes(content)
+    np.testing.assert_array_equal(opened.logits, before)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        {"snapshot": 3},
+        {"snapshot": [5, 0, 5], "example": [11, 2]},
+        {"snapshot": slice(None, None, -2), "example": 4, "class": slice(1, 3)},
+        {"snapshot": slice(2, 2)},
+        {"snapshot": -1, "class": [2, 0]},
+    ],
+)
+def test_any_part_of_the_log_is_that_part_of_the_whole(folder: Path, key: dict[str, Any]) -> None:
+    run = nm.Run.open(folder)
+    part = run.log.logits.isel(key).to_numpy()
+    np.testing.assert_array_equal(part, run.log.logits.load().isel(key))
+    points = {"snapshot": ("point", [6, 1, 1]), "example": ("point", [0, 9, 3])}
+    lazy = nm.Run.open(folder).log.logits.isel({n: xr.DataArray(v[1], dims=v[0]) for n, v in points.items()})
+    np.testing.assert_array_equal(lazy, run.log.logits.to_numpy()[[6, 1, 1], [0, 9, 3]])
 
 
 def test_the_model_is_in_evaluation_mode_and_has_the_snapshots_weights(run: nm.Run) -> None:

@@ -1,10 +1,11 @@
 """The run folder: a network's whole recorded life, and the one place from which everything later reads."""
 
 from .commits import Commit
+from .description import FORMAT_VERSION
 from .layout import Layout, reduced
 from .log import ArraySpec
 from .population import network_names, same_but_seed
-from .run import FORMAT_VERSION, Run
+from .run import Run
 from .verify import Problem, verify
 from .writer import RunWriter
 

@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,6 +77,10 @@ class Record:
 
     def files(self) -> dict[str, str]:
         """SHA-256 of every file now current, by its path in the run folder."""
+        return self._files
+
+    @cached_property
+    def _files(self) -> dict[str, str]:
         current: dict[str, str] = {}
         for commit in self.commits:
             current.update(commit.files)

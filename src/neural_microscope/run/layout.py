@@ -15,8 +15,6 @@ from ..errors import RunError
 from .commits import ARRAY
 from .log import ArraySpec
 
-Groups = dict[str, dict[str, ArraySpec]]
-
 
 @dataclass(frozen=True)
 class Layout:
@@ -36,7 +34,7 @@ class Layout:
     parameters: Sequence[str]
     norms_every: int
 
-    def groups(self, activations: Mapping[str, Tensor]) -> Groups:
+    def groups(self, activations: Mapping[str, Tensor]) -> dict[str, dict[str, ArraySpec]]:
         """Every array of the log. A hook point whose name or shape can't be logged is a RunError."""
         groups = {"": self._snapshots(), "training": self._training()}
         if self.norms_every:

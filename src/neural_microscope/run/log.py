@@ -7,8 +7,9 @@ change, so the consolidated metadata is never stale.
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,15 @@ import zarr
 from numcodecs.zstd import Zstd  # type: ignore[import-untyped]
 from zarr.codecs import BytesCodec, ZstdCodec
 
+from ..errors import RunError
+
 ROWS = 256
 """Steps in a chunk of the groups ``training`` and ``gradients``."""
 
-_LEVEL = 1
+LARGEST_CHUNK = 1 << 31
+"""Bytes of a chunk in memory."""
+
+LEVEL = 1
 
 
 @dataclass(frozen=True)
@@ -37,59 +43,113 @@ class ArraySpec:
     """Written once, at creation, as one chunk."""
 
 
-def create(path: Path, groups: Mapping[str, Mapping[str, ArraySpec]], attrs: Mapping[str, Any]) -> None:
+Groups = Mapping[str, Mapping[str, ArraySpec]]
+"""Every array of a store by its group; ``""`` is the root."""
+
+
+@dataclass(frozen=True)
+class Array:
+    """An array of a log: what it says, and the lengths of its chunks."""
+
+    name: str
+    """Its path in the store."""
+    spec: ArraySpec
+    chunks: tuple[int, ...]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.spec.dtype).newbyteorder("<")
+
+    @property
+    def absent(self) -> float:
+        """What fills a chunk up whose rows are fewer."""
+        return np.nan if self.dtype.kind == "f" else -1
+
+    def path(self, number: int) -> str:
+        """The path in the store of chunk ``number`` along the first axis."""
+        return "/".join([self.name, ".".join(["c", str(number), *["0"] * (len(self.chunks) - 1)])])
+
+    def packed(self, values: Any) -> bytes:
+        """Rows as the bytes of a chunk file, as zarr itself would write them, without its event loop: that costs milliseconds a chunk.
+
+        Rows that are missing at its end are absent.
+        """
+        rows = np.asarray(values, self.dtype)
+        if rows.shape[1:] != self.chunks[1:] or len(rows) > self.chunks[0]:
+            raise ValueError(f"{self.name} takes chunks of {self.chunks}; got {rows.shape}")
+        content = np.full(self.chunks, self.absent, self.dtype)
+        content[: len(rows)] = rows
+        return bytes(_ZSTD.encode(content))
+
+    def unpacked(self, content: bytes, name: object) -> np.ndarray:
+        """The values in the bytes of a chunk file. A RunError names the file that holds anything but one chunk of this array."""
+        size = math.prod(self.chunks) * self.dtype.itemsize
+        if size > LARGEST_CHUNK:
+            raise RunError(f"{name} would take {size:,} bytes of memory; at most {LARGEST_CHUNK:,} are read")
+        if _frame(content) != size:
+            raise RunError(f"{name} is not a chunk of {self.name}, which holds {size:,} bytes")
+        values = np.empty(self.chunks, self.dtype)
+        try:
+            _ZSTD.decode(content, values)
+        except (RuntimeError, ValueError) as error:
+            raise RunError(f"{name} can't be decompressed: {error}") from None
+        return values
+
+
+def create(path: Path, groups: Groups, attrs: Mapping[str, Any]) -> dict[str, Array]:
     """Makes the store with every array at its full size; group ``""`` is the root."""
     root = zarr.create_group(store=path, zarr_format=3, attributes=dict(attrs))
-    for group_name, arrays in groups.items():
-        group = root.create_group(group_name) if group_name else root
-        for name, spec in arrays.items():
-            group.create_array(
-                name,
-                shape=spec.shape,
-                chunks=_chunks(spec),
-                dtype=spec.dtype,
-                fill_value=np.nan if spec.dtype.startswith("float") else -1,
-                serializer=BytesCodec(endian="little"),
-                compressors=ZstdCodec(level=_LEVEL, checksum=True),
-                chunk_key_encoding={"name": "default", "separator": "."},  # "/" would cost two folders a chunk
-                dimension_names=spec.dims,
-                attributes={"long_name": spec.about, "units": spec.units},
-            )
+    for group in filter(None, groups):
+        root.create_group(group)
+    arrays = {name: Array(name, spec, chunks(spec)) for name, spec in named(groups)}
+    for array in arrays.values():
+        root.create_array(
+            array.name,
+            shape=array.spec.shape,
+            chunks=array.chunks,
+            dtype=array.spec.dtype,
+            fill_value=array.absent,
+            serializer=BytesCodec(endian="little"),
+            compressors=ZstdCodec(level=LEVEL, checksum=True),
+            chunk_key_encoding={"name": "default", "separator": "."},  # "/" would cost two folders a chunk
+            dimension_names=array.spec.dims,
+            attributes={"long_name": array.spec.about, "units": array.spec.units},
+        )
     with warnings.catch_warnings():  # that other readers may not know it: they can read the store without it
         warnings.filterwarnings("ignore", "Consolidated metadata is currently not part", UserWarning)
         zarr.consolidate_metadata(path, zarr_format=3)
+    return arrays
 
 
-def _chunks(spec: ArraySpec) -> tuple[int, ...]:
+def named(groups: Groups) -> Iterator[tuple[str, ArraySpec]]:
+    """(path in the store, spec) of every array."""
+    for group, specs in groups.items():
+        yield from ((f"{group}/{name}" if group else name, spec) for name, spec in specs.items())
+
+
+def chunks(spec: ArraySpec) -> tuple[int, ...]:
+    """The lengths of a chunk of such an array."""
     first = spec.shape[0] if spec.whole else {"snapshot": 1, "step": ROWS}.get(spec.dims[0], spec.shape[0])
     return (min(first, max(1, spec.shape[0])), *(max(1, n) for n in spec.shape[1:]))
 
 
-def scalar(content: bytes) -> float:
+# --- the bytes of chunks ----------------------------------------------------------------------------------------------------
+
+_ZSTD = Zstd(level=LEVEL, checksum=True)
+_NUMBER = Array("", ArraySpec(("snapshot",), (1,), "", dtype="float64"), (1,))
+
+
+def scalar(content: bytes, name: object) -> float:
     """The number in a chunk file of an array that holds one number a snapshot, such as test_accuracy."""
-    return float(np.frombuffer(Zstd().decode(content), "<f8")[0])
+    return float(_NUMBER.unpacked(content, name)[0])
 
 
-class Encoder:
-    """Turns values into the bytes of a chunk file, as zarr itself would, without its event loop: that costs milliseconds a chunk."""
-
-    def __init__(self, path: Path) -> None:
-        self.root = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
-        self.arrays: dict[str, Any] = {}
-        self.zstd = Zstd(level=_LEVEL, checksum=True)
-
-    def array(self, name: str) -> Any:
-        if name not in self.arrays:
-            self.arrays[name] = self.root[name]
-        return self.arrays[name]
-
-    def chunk(self, name: str, number: int, values: Any) -> tuple[str, bytes]:
-        """(path in the store, content) of chunk ``number`` along the first axis. Rows that are missing at its end are absent."""
-        array = self.array(name)
-        rows = np.asarray(values, array.dtype.newbyteorder("<"))
-        if rows.shape[1:] != array.chunks[1:] or len(rows) > array.chunks[0]:
-            raise ValueError(f"{name} takes chunks of {array.chunks}; got {rows.shape}")
-        content = np.full(array.chunks, array.fill_value, rows.dtype)
-        content[: len(rows)] = rows
-        key = ".".join(["c", str(number), *["0"] * (array.ndim - 1)])
-        return f"{name}/{key}", bytes(self.zstd.encode(content))
+def _frame(content: bytes) -> int:
+    """Bytes that a Zstandard frame says it holds (RFC 8878, 3.1.1.1); -1 for what is no frame that says so."""
+    if content[:4] != b"\x28\xb5\x2f\xfd" or len(content) < 5:
+        return -1
+    flags = content[4]
+    single = flags >> 5 & 1
+    start = 5 + (1 - single) + (0, 1, 2, 4)[flags & 3]  # after the window and the number of a dictionary
+    length = (single, 2, 4, 8)[flags >> 6]
+    return int.from_bytes(content[start : start + length], "little") + 256 * (length == 2) if length else -1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,18 +10,23 @@ from typing import Any, Literal, get_args
 import numpy as np
 import safetensors.numpy
 import safetensors.torch
+import torch
 import xarray as xr
+from msgspec import Struct
 from torch import Tensor, nn
 
-from .. import axes
+from .. import axes, documents
 from ..config import NetworkConfig, TrainConfig, from_json
 from ..data import Dataset, ImageSet
-from ..errors import RunError, unknown
+from ..errors import DataError, RunError, unknown
 from ..models import build
-from . import commits
-from .verify import Problem, checked, difference, present, verify
+from . import commits, description
+from .layout import Layout
+from .log import Array
+from .metadata import Metadata
+from .store import STORE, Backend, Recorded
+from .verify import Problem, checked, present, verify
 
-FORMAT_VERSION = 1
 Reduction = Literal["mean", "max", "maps"]
 
 
@@ -60,21 +64,19 @@ class Run:
         if not record.snapshots:
             raise RunError(f"{folder} holds no whole snapshot yet, says its {commits.NAME}")
         there = present(folder)
-        description = json.loads(checked(folder, "run.json", record))
-        if description.get("format_version") != FORMAT_VERSION:
-            raise RunError(
-                f"{folder} has format version {description.get('format_version')}; this release reads {FORMAT_VERSION}"
-            )
+        about = description.read(checked(folder, "run.json", record), folder / "run.json")
+        _agree(record, about, folder)
         # States are left out: a run that is being written removes them, and only resume needs them all.
         missing = [path for path in record.files() if not path.startswith("state/") and path not in there]
         if missing:
             more = f" and {len(missing) - 1} more files" if len(missing) > 1 else ""
             raise RunError(f"{folder} has lost {missing[0]}{more}")
-        content = checked(folder, "probe.safetensors", record)
-        arrays = safetensors.numpy.load(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        probe = ImageSet(arrays["images"], arrays["labels"], **json.loads(header["__metadata__"]["probe"]))
-        return cls(folder, record, description, probe, arrays["indices"])
+        probe, indices = _probe(checked(folder, "probe.safetensors", record), folder / "probe.safetensors")
+        if max(about["gallery"], default=0) >= len(probe):
+            raise RunError(f"{folder / 'run.json'} has a gallery beyond the {len(probe)} probe images")
+        if max(about["constant_pixels"], default=0) >= probe.images[0].size:
+            raise RunError(f"{folder / 'run.json'} has pixels beyond those of the probe images")
+        return cls(folder, record, about, probe, indices)
 
     def __repr__(self) -> str:
         shown = f"{len(self.steps)} snapshots to step {self.steps[-1]} of {self.description['total_steps']}"
@@ -102,11 +104,10 @@ class Run:
     @property
     def config(self) -> NetworkConfig:
         """The network's config; a module that was not built from one has none, which is a RunError."""
-        values = dict(self.description["model"])
-        if values["kind"] == "module":
-            raise RunError(f"{self.folder} records a {values['class']}, which has no config here")
-        values.pop("seed")
-        return from_json(values)
+        about = self.description["model"]
+        if about["kind"] == "module":
+            raise RunError(f"{self.folder} records a {about['class']}, which has no config here")
+        return description.network(about)
 
     @property
     def train_config(self) -> TrainConfig:
@@ -123,12 +124,48 @@ class Run:
     def log(self) -> xr.Dataset:
         """Everything on the snapshot axis, lazily: activations and logits of the probe images, test scores.
 
-        Each file it is read from is compared with its hash first; one that was altered is a RunError that names it.
+        Each file is compared with its hash when it is read, and stays as it was read; one that is missing or was altered is a
+        RunError that names it.
         """
-        self._check("log.zarr/", but=("log.zarr/training/", "log.zarr/gradients/"))
-        data = xr.open_zarr(self.folder / "log.zarr", consolidated=True, chunks=None)
-        data = data.set_coords(["step", "epoch", "label", "test_index", "seconds"])
-        return data.isel(snapshot=slice(0, self.last.snapshots))
+        recorded = {
+            name: Recorded(
+                self.folder,
+                self.record,
+                array,
+                self.last.snapshots if array.spec.dims[0] == "snapshot" else array.spec.shape[0],
+            )
+            for name, array in self.arrays.items()
+            if "/" not in name
+        }
+        attributes = self.metadata.attributes
+        data = xr.open_dataset(self.folder / STORE, engine=Backend, arrays=recorded, attributes=attributes)
+        return data.set_coords(["step", "epoch", "label", "test_index", "seconds"])
+
+    @cached_property
+    def metadata(self) -> Metadata:
+        """What the log says of itself."""
+        path = f"{STORE}/zarr.json"
+        return Metadata.read(checked(self.folder, path, self.record), self.folder / path)
+
+    @cached_property
+    def arrays(self) -> dict[str, Array]:
+        """The arrays of the log, which are those that this run's recorder made; other metadata are a RunError."""
+        about, points = self.description, self.description["hook_points"]
+        layout = Layout(
+            about["schedule"],
+            about["steps_per_epoch"],
+            about["total_steps"],
+            self.probe.labels,
+            self.probe_indices,
+            self.probe.classes,
+            about["gallery"],
+            about["parameters"],
+            about["record"]["norms_every"],
+        )
+        dtypes = {name: getattr(torch, self.metadata.dtype(name, f"{name}.mean")) for name in points}
+        # Tensors of these shapes that take no memory.
+        like = {n: torch.empty((), dtype=dtypes[n]).expand(len(self.probe), *shape) for n, shape in points.items()}
+        return self.metadata.arrays(layout.groups(like))
 
     @cached_property
     def training(self) -> xr.Dataset:
@@ -149,25 +186,34 @@ class Run:
         return data.assign_coords(parameter=self.description["parameters"])
 
     def _steps(self, group: str, rows: int) -> xr.Dataset:
-        self._check(f"log.zarr/{group}/")
-        data = xr.open_zarr(self.folder / "log.zarr", group=group, consolidated=False, chunks=None).load()
+        """The first ``rows`` of a group: from its chunks, and those whose chunk is not full yet from the state file."""
         ended = self.status == "finished" or self.status.startswith("diverged")
-        prefix = f"tail.{group}."
-        for name, tensor in ({} if ended else self.state()).items():
-            if name.startswith(prefix):  # rows whose chunk is not full yet lie in the state file
-                data[name.removeprefix(prefix)][rows - len(tensor) : rows] = tensor.numpy()
-        return data.isel(step=slice(0, rows)).set_coords("step")
-
-    def _check(self, start: str, but: tuple[str, ...] = ()) -> None:
-        for path, expected in self.record.files().items():
-            if path.startswith(start) and not path.startswith(but or "-"):
-                what = difference(self.folder, path, expected)
-                if what:
-                    raise RunError(f"{self.folder / path} is {what}")
+        state = {} if ended else self.state()
+        found = {}
+        for name, array in self.arrays.items():
+            if name.startswith(f"{group}/"):
+                tail = state.get(f"tail.{name.replace('/', '.')}", torch.zeros(0)).numpy()
+                if len(tail) > rows or tail.shape[1:] != array.spec.shape[1 : tail.ndim]:
+                    raise RunError(f"{self.folder / self._state} holds rows of {name} that this run does not have")
+                stored = Recorded(self.folder, self.record, array, rows - len(tail))
+                values = stored.read((slice(None),) * len(array.chunks))
+                found[name.removeprefix(f"{group}/")] = stored.variable(
+                    np.concatenate([values, tail]) if len(tail) else values
+                )
+        return xr.Dataset(found).set_coords("step")
 
     def state(self) -> dict[str, Tensor]:
         """What exact resume needs beside the weights, as of the last snapshot."""
-        return safetensors.torch.load(checked(self.folder, f"state/{self.last.step:08d}.safetensors", self.record))
+        return self._tensors(self._state)
+
+    @property
+    def _state(self) -> str:
+        return f"state/{self.last.step:08d}.safetensors"
+
+    def _tensors(self, path: str) -> dict[str, Tensor]:
+        content = checked(self.folder, path, self.record)
+        documents.header(content, self.folder / path, RunError)
+        return safetensors.torch.load(content)
 
     def activations(self, hook_point: str, reduction: Reduction = "mean") -> xr.DataArray:
         """[snapshot, example, unit] of a dense layer; of a convolutional one [snapshot, example, channel] (each map's ``mean`` or
@@ -195,7 +241,7 @@ class Run:
         step = self.steps[-1] if step is None else step
         if step not in self.steps:
             raise unknown("snapshot at step", step, map(str, self.steps))
-        return safetensors.torch.load(checked(self.folder, f"weights/{step:08d}.safetensors", self.record))
+        return self._tensors(f"weights/{step:08d}.safetensors")
 
     def model(self, step: int | None = None, into: nn.Module | None = None) -> Any:
         """The network after ``step`` steps, in evaluation mode; a recorded foreign module needs an instance to load ``into``."""
@@ -207,3 +253,31 @@ class Run:
     def verify(self) -> list[Problem]:
         """Every file that is not as it was written."""
         return verify(self.folder)
+
+
+def _agree(record: commits.Record, about: dict[str, Any], folder: Path) -> None:
+    """A RunError where the commit record tells of another course than run.json plans."""
+    last, planned = record.commits[-1], about["schedule"][: record.snapshots]
+    if (last.snapshots, last.step) != (len(planned), planned[-1]) or not last.step <= last.rows <= about["total_steps"]:
+        raise RunError(f"{folder / commits.NAME} tells of another course than run.json plans")
+
+
+class _AboutProbe(Struct, forbid_unknown_fields=True):
+    classes: int
+    name: documents.Text
+
+
+def _probe(content: bytes, path: Path) -> tuple[ImageSet, np.ndarray]:
+    """(the probe images, where each stands in the test set)."""
+    header = documents.header(content, path, RunError)
+    about = documents.decode(header.metadata.get("probe", "").encode(), _AboutProbe, path, RunError)
+    if {name: one.dtype for name, one in header.tensors.items()} != {"images": "U8", "labels": "I64", "indices": "I64"}:
+        raise RunError(f"{path} does not hold images, labels and indices")
+    arrays = safetensors.numpy.load(content)
+    try:
+        probe = ImageSet(arrays["images"], arrays["labels"], about.classes, about.name)
+    except DataError as error:
+        raise RunError(f"{path}: {error}") from None
+    if arrays["indices"].shape != probe.labels.shape:
+        raise RunError(f"{path} holds {len(probe)} images, and indices of the shape {arrays['indices'].shape}")
+    return probe, arrays["indices"]

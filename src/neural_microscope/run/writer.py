@@ -40,7 +40,7 @@ class RunWriter:
         self.chain = self.record.chain
         self.fresh: dict[str, str] = {}  # files written since the last commit
         self.states: list[str] = []
-        self.encoder: log.Encoder
+        self.arrays: dict[str, log.Array] = {}
 
     @classmethod
     def create(
@@ -69,10 +69,9 @@ class RunWriter:
             writer._write("run.json", json.dumps(description, indent=1).encode())
             writer._write("probe.safetensors", _probe_bytes(probe, probe_indices))
             about = {"title": "neural-microscope run", "format_version": description["format_version"]}
-            log.create(folder / "log.zarr", groups, about)
+            writer.arrays = log.create(folder / "log.zarr", groups, about)
             for path in sorted((folder / "log.zarr").rglob("zarr.json")):
                 writer._note(path)
-            writer.encoder = log.Encoder(folder / "log.zarr")
             for name, values in coordinates.items():
                 writer.write(name, 0, values)
             writer._commit(Commit("created"))
@@ -83,7 +82,8 @@ class RunWriter:
 
     @classmethod
     def reopen(cls, folder: str | Path) -> RunWriter:
-        """A writer for an existing run, at its last whole snapshot (`record`); nothing is changed before `take_back`.
+        """A writer for an existing run, at its last whole snapshot (`record`); nothing is changed before `take_back`. What it is to
+        write into, ``arrays``, is for the caller to say.
 
         Damage that can't be redone, and a link in a file's place, are RunErrors that name the file.
         """
@@ -94,7 +94,6 @@ class RunWriter:
         writer = cls(folder, _lock(folder))
         try:
             writer.record = _last_whole(folder)
-            writer.encoder = log.Encoder(folder / "log.zarr")
         except BaseException:
             writer.close()
             raise
@@ -115,12 +114,12 @@ class RunWriter:
 
     def write(self, name: str, chunk: int, values: Any) -> None:
         """One chunk of one array of the log."""
-        path, content = self.encoder.chunk(name, chunk, values)
-        self._write(f"log.zarr/{path}", content)
+        array = self.arrays[name]
+        self._write(f"log.zarr/{array.path(chunk)}", array.packed(values))
 
     def rows(self, group: str, columns: Sequence[str]) -> Rows:
         """A table whose rows become chunks of these arrays of the log."""
-        length = min((self.encoder.array(f"{group}/{name}").chunks[0] for name in columns), default=1)
+        length = min((self.arrays[f"{group}/{name}"].chunks[0] for name in columns), default=1)
         return Rows(group, columns, self.write, length)
 
     def snapshot(

@@ -68,5 +68,5 @@ def _scores(names: np.ndarray, folder: str, number: str) -> np.ndarray:
     for i, chunk, path, content in zip(rows, chunks, paths, contents(system, paths), strict=True):
         if content is None or sha256(content).hexdigest() != ended[names[i]].files.get(chunk):
             raise RunError(f"{path} is {'missing' if content is None else 'not what was written'}; `microscope verify`")
-        found[i] = log.scalar(content)
+        found[i] = log.scalar(content, path)
     return found

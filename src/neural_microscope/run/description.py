@@ -1,0 +1,113 @@
+"""What run.json says: the schema that it passes before anything else of a run is read."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+from .. import documents
+from ..config import NetworkConfig, RecordConfig, TrainConfig, from_json
+from ..documents import Count, Digest, Shape, Text
+from ..errors import MicroscopeError, RunError
+from .commits import ARRAY
+
+FORMAT_VERSION = 1
+
+_MOST_STEPS = 1 << 27
+_MOST_VALUES = 1 << 30
+"""Numbers at one hook point for one image."""
+
+_Step = Annotated[int, Meta(ge=0, le=_MOST_STEPS)]
+_Name = Annotated[str, Meta(pattern=rf"\A{ARRAY}\Z", max_length=255)]
+"""Of a hook point: it is a folder in the log."""
+
+
+class _Version(Struct):
+    format_version: int
+
+
+class _Data(Struct):
+    name: Text
+    sha256: Digest
+    note: Text
+
+
+class _Machine(Struct):
+    processor: Text
+    cores: Count | None
+    threads: Count
+
+
+class _Versions(Struct):
+    torch: Text
+
+
+class _Network(Struct):
+    """A model that a config and a seed make."""
+
+    seed: Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+
+
+class _Module(Struct):
+    """A model that somebody else wrote."""
+
+    name: Text = field(name="class")
+
+
+class _Description(Struct):
+    created: Text
+    model: dict[str, Any]
+    train: dict[str, Any]
+    record: dict[str, Any]
+    data: _Data
+    sampler: Literal["default", "custom"]
+    schedule: Annotated[tuple[_Step, ...], Meta(min_length=1, max_length=1 << 20)]
+    total_steps: _Step
+    steps_per_epoch: Annotated[int, Meta(ge=1, le=_MOST_STEPS)]
+    hook_points: dict[_Name, Shape]
+    gallery: tuple[Count, ...]
+    parameters: tuple[Text, ...]
+    constant_pixels: tuple[Count, ...]
+    versions: _Versions
+    machine: _Machine
+
+    def __post_init__(self) -> None:
+        if any(early >= late for early, late in pairwise(self.schedule)) or self.schedule[-1] > self.total_steps:
+            raise ValueError("the steps of its schedule ascend, to total_steps at most")
+        for name, shape in self.hook_points.items():
+            if math.prod(max(1, n) for n in shape) > _MOST_VALUES:
+                raise ValueError(f"hook point {name!r} has the shape {list(shape)}, which is too large")
+
+
+def read(content: bytes, name: object) -> dict[str, Any]:
+    """run.json as plain values. A RunError names the file and what in it no recorder writes."""
+    version = documents.decode(content, _Version, name, RunError).format_version
+    if version != FORMAT_VERSION:
+        raise RunError(f"{name} has format version {version}; this release reads {FORMAT_VERSION}")
+    about = documents.decode(content, _Description, name, RunError)
+    try:
+        _config(about.train, TrainConfig)
+        _config(about.record, RecordConfig)
+        if about.model.get("kind") == "module":
+            documents.convert(about.model, _Module, "its model", RunError)
+        else:
+            documents.convert(about.model, _Network, "its model", RunError)
+            network(about.model)
+    except MicroscopeError as error:
+        raise RunError(f"{name} holds what no recorder writes: {error}") from None
+    return documents.decode(content, dict[str, Any], name, RunError)
+
+
+def network(model: dict[str, Any]) -> NetworkConfig:
+    """The config of a recorded MLP or CNN."""
+    return _config({name: value for name, value in model.items() if name != "seed"}, NetworkConfig)
+
+
+def _config(values: dict[str, Any], kind: Any) -> Any:
+    config = from_json(values)
+    if not isinstance(config, kind):
+        raise RunError(f"a config of kind {values['kind']!r} lies in another's place")
+    return config

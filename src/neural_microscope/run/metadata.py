@@ -1,0 +1,110 @@
+"""What a log says of itself: the metadata of its Zarr store, compared with what the run says before anything is made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from .. import documents
+from ..documents import Count, Text
+from ..errors import RunError
+from .log import LEVEL, Array, ArraySpec, Groups, chunks, named
+
+
+class _About(Struct, forbid_unknown_fields=True):
+    long_name: Text
+    units: Text
+
+
+class _Lengths(Struct):
+    chunk_shape: Annotated[tuple[Count, ...], Meta(min_length=1)]
+
+
+class _Grid(Struct):
+    configuration: _Lengths
+
+
+class _Described(Struct):
+    """What is not the same in all stores of one layout: words, the width of activations, rows of a chunk of steps."""
+
+    attributes: _About
+    data_type: Literal["float32", "float64", "int64"]
+    chunk_grid: _Grid
+
+
+class _Consolidated(Struct):
+    metadata: dict[str, dict[str, Any]]
+
+
+class _Root(Struct):
+    attributes: dict[str, Text | int]
+    consolidated_metadata: _Consolidated
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The metadata of a whole store, which its root holds; not yet compared with what its run says of itself."""
+
+    file: object
+    attributes: dict[str, str | int]
+    described: dict[str, dict[str, Any]]
+
+    @classmethod
+    def read(cls, content: bytes, file: object) -> Metadata:
+        root = documents.decode(content, _Root, file, RunError)
+        return cls(file, root.attributes, root.consolidated_metadata.metadata)
+
+    def dtype(self, *names: str) -> str:
+        """Of the first of these arrays that is there."""
+        name = next((name for name in names if name in self.described), names[0])
+        return self._of(name).data_type
+
+    def arrays(self, groups: Groups) -> dict[str, Array]:
+        """Its arrays, which are those of ``groups`` and as `create` describes them; else a RunError names the file and the array."""
+        expected = dict(named(groups))
+        found = {}
+        for name in self.described:
+            if name in expected:
+                found[name] = self._array(name, expected[name])
+            elif name not in groups:
+                raise RunError(f"{self.file} has an array {name!r}, which this run's log does not have")
+        missing = next((name for name in expected if name not in found), None)
+        if missing:
+            raise RunError(f"{self.file} lacks the array {missing!r}")
+        return found
+
+    def _of(self, name: str) -> _Described:
+        return documents.convert(self.described.get(name), _Described, f"{self.file}: array {name!r}", RunError)
+
+    def _array(self, name: str, spec: ArraySpec) -> Array:
+        about = self._of(name)
+        spec = replace(spec, about=about.attributes.long_name, units=about.attributes.units)
+        lengths = chunks(spec)
+        if not spec.whole and spec.dims[0] == "step":
+            rows = about.chunk_grid.configuration.chunk_shape[0]
+            lengths = (min(max(1, rows), max(1, spec.shape[0])), *lengths[1:])
+        array = Array(name, spec, lengths)
+        wrong = [key for key, value in _metadata(array).items() if self.described[name].get(key) != value]
+        if wrong:
+            raise RunError(f"{self.file} describes the array {name!r} otherwise than this run is: {', '.join(wrong)}")
+        return array
+
+
+def _metadata(array: Array) -> dict[str, Any]:
+    """What zarr writes of an array that `create` makes."""
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": [*array.spec.shape],
+        "data_type": array.spec.dtype,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [*array.chunks]}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
+        "fill_value": "NaN" if array.dtype.kind == "f" else -1,
+        "codecs": [
+            {"name": "bytes", "configuration": {"endian": "little"}},
+            {"name": "zstd", "configuration": {"level": LEVEL, "checksum": True}},
+        ],
+        "dimension_names": [*array.spec.dims],
+    }
