@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -18,12 +19,16 @@ from typing import Any
 import fsspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numcodecs.zstd import Zstd
 
 import neural_microscope as nm
 import small_runs
 from command_line import microscope
 from neural_microscope.config import ConfigError
-from neural_microscope.errors import DataError, MicroscopeError, RunError, UnknownName
+from neural_microscope.errors import DataError, FileError, MicroscopeError, RunError, UnknownName
+from neural_microscope.run import log
 from neural_microscope.sweep import destination, results, work
 
 distributed = pytest.importorskip("distributed")
@@ -271,6 +276,113 @@ def test_a_folder_of_another_sweep_or_of_something_else_is_refused(tmp_path: Pat
         nm.sweep.table(tmp_path / "full")
     with pytest.raises(RunError, match="no place for a sweep"):
         nm.sweep.run(sweep, "nowhere://x", client)
+
+
+@pytest.fixture(scope="module")
+def claimed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("claimed")
+    nm.sweep.claim(asked(settings={"hidden": ((4,), (3, 2)), "learning_rate": (0.01, 0.1)}), folder)
+    return folder
+
+
+def with_sweep_json(claimed: Path, content: bytes) -> Path:
+    folder = claimed.with_name("changed")
+    folder.mkdir(exist_ok=True)
+    (folder / "sweep.json").write_bytes(content)
+    return folder
+
+
+@settings(deadline=None, max_examples=100)
+@given(data=st.data())
+def test_any_other_byte_of_sweep_json_is_an_error_that_names_it(claimed: Path, data: st.DataObject) -> None:
+    content = bytearray((claimed / "sweep.json").read_bytes())
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] ^= data.draw(st.integers(1, 255))
+    for other in (bytes(content), bytes(content[:at])):
+        with pytest.raises(RunError, match=r"changed/sweep\.json"):
+            nm.sweep.read(with_sweep_json(claimed, other))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["hidden", "kind", "device", "x"]), inner)
+    ),
+)
+PARTS = ["network", "training", "record", "data", "seeds", "settings", "order", "x"]
+
+
+@settings(deadline=None, max_examples=150)
+@given(changes=st.dictionaries(st.sampled_from(PARTS), JSON, min_size=1, max_size=2), whole=JSON)
+def test_a_sweep_that_somebody_else_asked_for_is_one_or_an_error(
+    claimed: Path, changes: dict[str, Any], whole: object
+) -> None:
+    about = json.loads((claimed / "sweep.json").read_text())
+    del about["sha256"]
+    for other in ({**about, "asked": {**about["asked"], **changes}}, whole, {}):
+        folder = with_sweep_json(claimed, json.dumps(other).encode())
+        try:
+            nm.sweep.plan(nm.sweep.read(folder))
+        except ConfigError:
+            continue  # of a combination that can't be, by name
+        except RunError as error:
+            assert "changed/sweep.json" in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"learning_rate": ("fast",)}, "learning_rate is 'fast'; that can't be: Expected `float`"),
+        ({"hidden": ((4, "x"),)}, "hidden is .*Expected `int`"),
+        ({"hidden": ((4,) * 200,)}, "a run's folder would be called 'hidden=4-4.* too long"),
+        ({"device": ("cpu\0",)}, "a run's folder would be called"),
+    ],
+)
+def test_settings_that_name_no_folder_or_have_another_type_are_refused(settings: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        nm.sweep.plan(asked(settings=settings))
+
+
+def test_more_networks_than_a_sweep_can_have_are_refused() -> None:
+    with pytest.raises(ConfigError, match="1,050,000 networks are asked for"):
+        asked(seeds=range(1050), settings={"learning_rate": [float(i) for i in range(1000)]})
+
+
+def test_nothing_is_deleted_that_no_run_holds(tmp_path: Path) -> None:
+    small_runs.train(tmp_path / "a" / "seed=0")
+    system, root = destination.place(tmp_path / "s")
+    letter = tmp_path / "s" / "runs" / "seed=0" / "letter"
+    copy = tmp_path / "s" / "uploads" / f"seed=0.{'0' * 32}"
+    for folder in (letter.parent, copy, copy.with_name("mine")):
+        folder.mkdir(parents=True)
+    letter.touch()
+    with pytest.raises(RunError, match="holds 'letter', which no run holds: move it away"):
+        destination.upload(tmp_path / "a" / "seed=0", system, root)
+    destination.clear_uploads(root, ["seed=0"])
+    assert letter.exists()
+    assert [path.name for path in (tmp_path / "s" / "uploads").iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 20, Zstd(level=1).encode(np.zeros(1 << 22))])
+def test_a_chunk_that_holds_no_number_is_an_error_and_takes_no_memory(content: bytes) -> None:
+    tracemalloc.start()
+    with pytest.raises(RunError, match="runs/c"):
+        log.scalar(content, "runs/c")
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("link", ["sweep.json", "runs", "runs/seed=0", "runs/seed=0/commits.jsonl"])
+def test_nothing_of_a_sweep_is_read_through_a_link(tmp_path: Path, link: str) -> None:
+    sweep = asked(settings={}, seeds=(0,))
+    system, root = destination.claim(sweep, tmp_path / "s")
+    small_runs.train(tmp_path / "s" / "runs" / "seed=0")
+    assert list(destination.endings(system, root, ["seed=0"]))
+    path = tmp_path / "s" / link
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileError, match=f"s/{link}: a link is in the place"):
+        nm.sweep.table(tmp_path / "s")["status"].compute(scheduler="synchronous")
 
 
 # --- other destinations ------------------------------------------------------------------------------------------------------

@@ -4,35 +4,41 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import fsspec
+import msgspec
 from fsspec.implementations.local import LocalFileSystem
+from msgspec import Meta, Struct
 
-from .. import __version__, files
-from ..errors import RunError
+from .. import __version__, documents, files
+from ..errors import MicroscopeError, RunError, reason
 from ..run import Commit, commits
-from .jobs import Sweep
+from ..training.population import Order
+from .jobs import MOST_NETWORKS, Sweep
 
+FORMAT_VERSION = 1
 TAIL = 1 << 16
 """Bytes from the end of a commit record that are read for its last line, which names a snapshot's files: some 3,000."""
 
 
 def endings(system: Any, root: str, names: Sequence[str]) -> dict[str, Commit]:
     """The last line of the commit record of each run that is done with: finished, or diverged."""
-    read = contents(system, [f"{root}/runs/{name}/{commits.NAME}" for name in names], TAIL)
+    read = contents(system, root, [f"{root}/runs/{name}/{commits.NAME}" for name in names], TAIL)
     lasts = {name: commits.last(content) for name, content in zip(names, read, strict=True) if content is not None}
     return {name: end for name, end in lasts.items() if end and end.status.split()[0] in ("finished", "diverged")}
 
 
-def contents(system: Any, paths: Sequence[str], tail: int | None = None) -> list[bytes | None]:
+def contents(system: Any, root: str, paths: Sequence[str], tail: int | None = None) -> list[bytes | None]:
     """What each file holds, or its last bytes; None where there is none. What can't be read for another reason is that error."""
     for path in paths:
-        _refuse_what_is_no_file(system, path)
+        _refuse_what_is_no_file(system, root, path)
     found = system.cat_ranges(list(paths), [-tail if tail else 0] * len(paths), [None] * len(paths), on_error="return")
     for content in found:
         if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
@@ -40,10 +46,11 @@ def contents(system: Any, paths: Sequence[str], tail: int | None = None) -> list
     return [content if isinstance(content, bytes) else None for content in found]
 
 
-def _refuse_what_is_no_file(system: Any, path: str) -> None:
-    """Here, where a FIFO or a device may lie in a file's place."""
-    if isinstance(system, LocalFileSystem) and os.path.lexists(path):
-        files.opened(path).close()
+def _refuse_what_is_no_file(system: Any, root: str, path: str) -> None:
+    """Here, where a link, a FIFO or a device may lie in the place of a file or of a folder of the sweep."""
+    if isinstance(system, LocalFileSystem):
+        with suppress(FileNotFoundError):
+            files.opened(path, below=Path(root)).close()
 
 
 def place(folder: str | Path) -> tuple[Any, str]:
@@ -74,19 +81,46 @@ def claim(asked: Sweep, folder: str | Path) -> tuple[Any, str]:
     if isinstance(system, LocalFileSystem):
         files.writable(f"{root}/sweep.json")
     system.makedirs(f"{root}/runs", exist_ok=True)
-    about = {"format_version": 1, "neural-microscope": __version__, "asked": asked.to_json()}
-    system.pipe_file(f"{root}/sweep.json", json.dumps(about, indent=1).encode())
+    about = {"format_version": FORMAT_VERSION, "sha256": documents.UNSEALED}
+    about |= {"neural-microscope": __version__, "asked": asked.to_json()}
+    system.pipe_file(f"{root}/sweep.json", documents.sealed(json.dumps(about, indent=1).encode()))
     return system, root
 
 
 def read(folder: str | Path) -> Sweep:
-    """What a sweep's folder was made for. Errors: RunError where it is none."""
+    """What a sweep's folder was made for. Errors: RunError where it is none, or where its sweep.json is not as it was written."""
     system, root = place(folder)
-    _refuse_what_is_no_file(system, f"{root}/sweep.json")
+    path = f"{root}/sweep.json"
+    _refuse_what_is_no_file(system, root, path)
     try:
-        return Sweep.from_json(json.loads(system.cat_file(f"{root}/sweep.json"))["asked"])
+        content = system.cat_file(path, 0, documents.LARGEST + 1)
     except FileNotFoundError:
         raise RunError(f"{folder} is not the folder of a sweep: it has no sweep.json") from None
+    about = documents.decode(content, _About, path, RunError)
+    documents.check_seal(content, about.sha256, path, RunError)
+    try:
+        return Sweep.from_json(msgspec.to_builtins(about.asked))
+    except (MicroscopeError, ValueError, TypeError) as error:
+        raise RunError(f"{path} asks for what can't be: {reason(error)}") from None
+
+
+class _Asked(Struct, forbid_unknown_fields=True):
+    network: dict[str, Any]
+    training: dict[str, Any]
+    record: dict[str, Any]
+    data: documents.Text
+    seeds: Annotated[list[int], Meta(max_length=MOST_NETWORKS)]
+    settings: dict[documents.Text, Annotated[list[Any], Meta(max_length=MOST_NETWORKS)]]
+    order: Order
+
+
+class _About(Struct, forbid_unknown_fields=True):
+    """What sweep.json holds."""
+
+    format_version: Literal[1]
+    asked: _Asked
+    version: documents.Text = msgspec.field(name="neural-microscope")
+    sha256: documents.Digest | None = None
 
 
 def upload(folder: Path, system: Any, root: str) -> None:
@@ -97,6 +131,7 @@ def upload(folder: Path, system: Any, root: str) -> None:
     """
     target = f"{root}/runs/{folder.name}"
     if system.exists(target) and not endings(system, root, [folder.name]):
+        _refuse_what_no_run_holds(system, target)
         system.rm(target, recursive=True)
     if isinstance(system, LocalFileSystem):
         beside = f"{root}/uploads/{folder.name}.{uuid.uuid4().hex}"
@@ -112,3 +147,26 @@ def upload(folder: Path, system: Any, root: str) -> None:
     others = [path for path in folder.rglob("*") if path.is_file() and path != last and path.name != "run.lock"]
     system.put([str(path) for path in others], [f"{target}/{path.relative_to(folder).as_posix()}" for path in others])
     system.put_file(str(last), f"{target}/{last.name}")
+
+
+def _refuse_what_no_run_holds(system: Any, target: str) -> None:
+    """Before ``target`` is deleted, to be brought anew: it may be something else."""
+    if isinstance(system, LocalFileSystem):
+        held = [name for name, kind in files.walk(Path(target)) if kind != "folder"]
+    else:
+        held = [path.partition(f"{target.strip('/')}/")[2] for path in system.find(target)]
+    for name in held:
+        if name not in (commits.NAME, "run.lock") and not commits.names_a_file(name):
+            raise RunError(f"{target} is no finished run and holds {name!r}, which no run holds: move it away")
+
+
+def clear_uploads(root: str, names: Sequence[str]) -> None:
+    """Removes what killed workers left half-copied of the runs called ``names``, here."""
+    uploads = Path(root, "uploads")
+    if uploads.is_dir() and not uploads.is_symlink():
+        for copy in uploads.iterdir():
+            name, _, mark = copy.name.rpartition(".")
+            if name in names and re.fullmatch("[0-9a-f]{32}", mark):
+                shutil.rmtree(copy, ignore_errors=True)
+        with suppress(OSError):  # somebody else's files are in it
+            uploads.rmdir()

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
 
 from ..config import ConfigError, NetworkConfig, RecordConfig, TrainConfig, from_json, to_json
 from ..errors import unknown
 from ..training.population import Order, way
 from ..training.together import GROUP
+
+MOST_NETWORKS = 1 << 20
+_NAME = re.compile(r"[\w.=+-]{1,200}", re.ASCII)
+"""Of a run's folder."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +46,12 @@ class Sweep:
             raise unknown("order", self.order, get_args(Order))
         for name, values in {"seeds": self.seeds, **plain}.items():
             if name != "seeds":
-                kind_of(name, self.network)
+                _check_kind(name, values, kind_of(name, self.network))
             if not values or len(set(values)) < len(values):
                 raise ConfigError(f"{name} is {values!r}; it is one value or more, none of them twice")
+        count = math.prod(map(len, (self.seeds, *plain.values())))
+        if count > MOST_NETWORKS:
+            raise ConfigError(f"{count:,} networks are asked for; a sweep has at most {MOST_NETWORKS:,}")
         if self.order == "own" and self.training.seed:
             raise ConfigError(
                 f"seed is {self.training.seed}, but each network has its own: give seeds, or order 'shared' to let all of a "
@@ -89,6 +100,11 @@ def plan(asked: Sweep) -> list[Job]:
         size = GROUP if asked.order == "shared" and way(network, training) else 1
         groups = (tuple(asked.seeds[first : first + size]) for first in range(0, len(asked.seeds), size))
         jobs += [Job(chosen, network, training, group) for group in groups]
+        for name in jobs[-1].names:
+            if not _NAME.fullmatch(name):
+                raise ConfigError(
+                    f"a run's folder would be called {name[:300]!r}; such a name is too long or no name: leave it out"
+                )
     return jobs
 
 
@@ -116,6 +132,14 @@ def kind_of(name: str, network: NetworkConfig) -> Any:
     if name not in kinds:
         raise unknown("setting", name, kinds, "(seeds are given on their own)" if name == "seed" else "")
     return kinds[name]
+
+
+def _check_kind(name: str, values: Sequence[Any], kind: Any) -> None:
+    for value in values:
+        try:
+            msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"{name} is {value!r}; that can't be: {error}") from None
 
 
 def _value(name: str, kind: Any, text: str) -> Any:

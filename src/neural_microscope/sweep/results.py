@@ -65,7 +65,7 @@ def _scores(names: np.ndarray, folder: str, number: str) -> np.ndarray:
     rows = [i for i, run in enumerate(names.tolist()) if run in ended and ended[run].status == "finished"]
     chunks = [f"log.zarr/{number}/c.{ended[names[i]].snapshots - 1}" for i in rows]
     paths = [f"{root}/runs/{names[i]}/{chunk}" for i, chunk in zip(rows, chunks, strict=True)]
-    for i, chunk, path, content in zip(rows, chunks, paths, contents(system, paths), strict=True):
+    for i, chunk, path, content in zip(rows, chunks, paths, contents(system, root, paths), strict=True):
         if content is None or sha256(content).hexdigest() != ended[names[i]].files.get(chunk):
             raise RunError(f"{path} is {'missing' if content is None else 'not what was written'}; `microscope verify`")
         found[i] = log.scalar(content, path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import tempfile
 import textwrap
 import warnings
@@ -25,7 +24,7 @@ from ..errors import MicroscopeError
 from ..recording import Recorder
 from ..run import Commit
 from ..training import train_population
-from .destination import claim, endings, place, upload
+from .destination import claim, clear_uploads, endings, place, upload
 from .jobs import Job, Sweep, plan
 
 if TYPE_CHECKING:
@@ -109,8 +108,8 @@ def run(
     ended = endings(system, root, names)
     unseen = f"a worker trained it, but it is not in {root} here: give a folder or a URL that all machines share"
     failed = {name: reasons.get(name, unseen) for name in names if name not in ended}
-    if not failed and isinstance(system, LocalFileSystem):  # what killed workers left half-copied
-        shutil.rmtree(f"{root}/uploads", ignore_errors=True)
+    if not failed and isinstance(system, LocalFileSystem):
+        clear_uploads(root, names)
     diverged = [name for name in names if name in ended and ended[name].status != "finished"]
     return Outcome(list(found), [name for name in ended if name not in found], failed, diverged)
 
