@@ -245,3 +245,10 @@ def test_guesses_of_a_lesson_are_read_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "guesses.json")
     with pytest.raises(FileError, match=r"guesses\.json: a FIFO"):
         lessons.Lesson("01", "digits", DATA, tmp_path).reveal("one", 1)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"01": 3}', b"\xff", b"[" * 100_000])
+def test_guesses_that_no_lesson_kept_are_one_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "guesses.json").write_bytes(content)
+    with pytest.raises(nm.errors.DataError, match=r"guesses\.json is not what was to be read"):
+        lessons.Lesson("01", "digits", DATA, tmp_path).reveal("one", 1)

@@ -20,10 +20,10 @@ from typing import Any, Literal, TypeVar
 import torch
 from filelock import FileLock
 
-from . import files
+from . import documents
 from .config import MLPConfig, NetworkConfig, RecordConfig, TrainConfig
 from .data import Dataset, load, load_or_digits
-from .errors import unknown
+from .errors import DataError, unknown
 from .models import build
 from .recording import Recorder, resume
 from .run import Run
@@ -145,8 +145,7 @@ class Lesson:
         return self.folder / "guesses.json"
 
     def _guesses(self) -> dict[str, dict[str, Any]]:
-        kept: dict[str, dict[str, Any]] = json.loads(files.read(self._file)) if self._file.exists() else {}
-        return kept
+        return documents.read(self._file, dict[str, dict[str, Any]], DataError) if self._file.exists() else {}
 
 
 def start(number: str) -> Lesson:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import neural_microscope as nm
 from neural_microscope.errors import DataError
@@ -21,6 +25,8 @@ from neural_microscope.phantoms import (
     outdated,
     save,
 )
+from neural_microscope.phantoms.calibration import claims
+from neural_microscope.phantoms.record import Kept
 
 
 def instrument(error: float = 0.0, every: int = 20, **words: str) -> Instrument:
@@ -79,6 +85,77 @@ def test_a_calibration_written_and_read_again_is_the_same(tmp_path: Path) -> Non
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(DataError, match="no calibration"):
         open_record(tmp_path / "bad.json")
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The release's record, which has instruments and pages, written again."""
+    return save(open_record(), tmp_path_factory.mktemp("kept") / "record.json")
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_any_other_byte_of_a_record_is_an_error_that_names_it(kept: Path, data: st.DataObject) -> None:
+    content = bytearray(kept.read_bytes())
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] ^= data.draw(st.integers(1, 255))
+    for other in (bytes(content), bytes(content[:at])):
+        kept.with_name("changed.json").write_bytes(other)
+        with pytest.raises(DataError, match=r"changed\.json is no calibration"):
+            open_record(kept.with_name("changed.json"))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["dims", "attrs", "data", "kind", "rule"]), inner)
+    ),
+)
+PLACES = (
+    "", "coords", "attrs", "dims", "data_vars", "coords rule", "data_vars asked", "attrs seed", "data_vars pages data", "dims kind",
+    "data_vars least_p data", "coords kind dims", "coords kind data 3", "coords plant data 3",
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=150)
+@given(place=st.sampled_from(PLACES), new=JSON)
+def test_a_record_that_somebody_else_wrote_can_be_used_or_is_an_error(kept: Path, place: str, new: object) -> None:
+    whole: Any = json.loads(kept.read_text())
+    del whole["sha256"]
+    at, keys = whole, [int(key) if key.isdecimal() else key for key in place.split()]
+    for key in keys[:-1]:
+        at = at[key]
+    if keys:
+        at[keys[-1]] = new
+    path = kept.with_name("other.json")
+    path.write_text(json.dumps(whole if place else new))
+    try:
+        record = open_record(path)
+    except DataError as error:
+        assert "other.json" in str(error)  # noqa: PT017
+    else:
+        assert isinstance(failures(record), list)
+        assert all(claim.sentence for claim in claims(record))
+        outdated(record)
+
+
+LINES = (
+    b"[]\n", b"3\n", b"{}\n", b'["k", null]\n', b'["k", [1, "x"]]\n', b'["k", {"a": 1}]\n', b'[["k"], [1]]\n', b'["k", [1.0], "0"]\n',
+    b'["k', b"\xff\n", b"[" * 100_000 + b"\n",
+)  # fmt: skip
+
+
+def test_a_line_that_calibration_did_not_write_is_done_again(tmp_path: Path) -> None:
+    path = tmp_path / "record.jsonl"
+    Kept(path).add("mine", [1.0, float("nan")])
+    written = path.read_bytes()
+    path.write_bytes(b"".join(LINES[:8]) + written + b'["older", [2.0]]\n' + b"\n".join(LINES[8:]))
+    found = Kept(path)
+    assert list(found) == ["mine", "older"]
+    assert found["mine"][0] == 1
+    for at in range(len(written)):  # a digit that is another would be believed without the mark
+        path.write_bytes(written[:at] + bytes([written[at] ^ 1]) + written[at + 1 :])
+        assert str(Kept(path)) in ("{}", "{'mine': [1.0, nan]}")
 
 
 def test_instruments_have_names_of_their_own_and_name_public_measures() -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from ..measure import ALLOWED, DECLARED, EMPTY_KINDS, MEASURES, Instrument, rule
 from ..processes import Job, Steps, one_by_one, side_by_side
 from . import fingerprint
 from .pages import KINDS, PLANTED_KINDS, page
+from .record import Kept, open_record, save
 
 Progress = Callable[[str, int, int], None]
 
@@ -43,23 +42,6 @@ def instruments(names: Sequence[str] = ()) -> list[Instrument]:
         if not any(one.startswith(name) for i in every for one in (i.name, i.measure)):
             raise unknown("measure or instrument", name, dict.fromkeys(w for i in every for w in (i.measure, i.name)))
     return [i for i in every if not names or i.name.startswith(tuple(names)) or i.measure.startswith(tuple(names))]
-
-
-class Kept(dict[str, Any]):
-    """Results by their keys, and a file to which each new one is added at once, so that what was interrupted is not done again."""
-
-    def __init__(self, path: Path | None = None) -> None:
-        super().__init__()
-        self.path = path
-        for line in files.read(path).splitlines() if path is not None and path.exists() else ():
-            with suppress(ValueError):  # cut off when it was written
-                self.update([json.loads(line)])
-
-    def add(self, key: str, result: Any) -> None:
-        self[key] = result
-        if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([key, result]) + "\n")
 
 
 def _key(*parts: object) -> str:
@@ -97,7 +79,11 @@ def recalibrate(
     result = calibrate(chosen, empties=empties, seed=seed, kept=kept, workers=workers, progress=progress)
     if pages and (not names or "pages" in names):
         planted = max(1, pages * PLANTED_PAGES // PAGES)
-        same = old.attrs.get("rules_hash") == fingerprint.of_rules() and int(old["pages"].max()) == pages
+        same = (
+            "pages" in old
+            and old.attrs.get("rules_hash") == fingerprint.of_rules()
+            and int(old["pages"].max()) == pages
+        )
         found = (
             old.drop_dims("instrument")
             if same
@@ -308,7 +294,7 @@ def claims(record: xr.Dataset) -> list[Claim]:
                 "5% are declared).",
                 false=int(empty["pages_false"].sum()),
                 pages=int(empty["pages"].sum()),
-                version=str(record.attrs["version"]),
+                version=str(record.attrs.get("version", "unknown")),
             )
         )
     if "instrument" in record:
@@ -323,24 +309,6 @@ def claims(record: xr.Dataset) -> list[Claim]:
             )
         )
     return [replace(claim, network="calibration") for claim in found]
-
-
-def save(result: xr.Dataset, path: str | Path) -> Path:
-    """Writes a calibration as JSON, whole or not at all; returns the path."""
-    with files.whole(path) as partial:
-        partial.write_text(json.dumps(result.to_dict(), indent=1) + "\n", "utf-8")
-    return Path(path)
-
-
-def open_record(path: str | Path | None = None) -> xr.Dataset:
-    """A calibration that `save` wrote; by default the one this release was made with."""
-    text = resources.files(__package__).joinpath("record.json").read_bytes() if path is None else files.read(path)
-    try:
-        return xr.Dataset.from_dict(json.loads(text))
-    except ValueError as error:
-        raise DataError(
-            f"{path} is no calibration; `microscope calibrate --output FILE` writes one ({error})"
-        ) from error
 
 
 for _area in analysis.__all__:  # a measure is registered, with its instruments, when its file is read
