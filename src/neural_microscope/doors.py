@@ -1,52 +1,128 @@
 """Front doors: what a public function is given is checked against its annotations before its body runs.
 
 Whoever passes a DataLoader where images are wanted reads one sentence that says so, instead of an AttributeError from the middle of the
-library.
+library. What shows only while the body works, such as a table that lacks a variable, is said in one sentence too. An error of the
+caller's own code, in a model or a hook function, stays as it is.
 """
 
 from __future__ import annotations
 
 import inspect
+import math
+import operator
+import re
+import sysconfig
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache, wraps
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast
 
 import numpy as np
 
-from .errors import WrongType
+from .errors import MicroscopeError, WrongType, WrongValue, reason
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Public = TypeVar("Public", bound=Callable[..., Any])
+
+LEAST = {
+    name: least
+    for least, names in (
+        (0, "seed draws jitter warmup_steps retries planted"),
+        (
+            1,
+            "batch_size n n_latents k per bins iterations networks controls resamples steps snapshots components patch stride most",
+        ),
+        (1, "pages empties workers per_octave epochs columns across hardest size height"),
+        (2, "classes"),
+    )
+    for name in names.split()
+}
+"""The least that an integer of this name may be."""
+
+WAYS = {
+    "ImageSet": "nm.data.ImageSet(images, labels)",
+    "Dataset": "nm.data.load(name), or nm.data.Dataset(name, train, test)",
+    "DataArray": "nm.activations(model, images)[hook_point], or run.activations(hook_point)",
+    "Run": "nm.Run.open(folder)",
+    "FirstLook": "nm.analysis.look.first_look(run)",
+    "TopKSAE": "nm.analysis.dictionary.train_sae(acts, n_latents, k)",
+    **{name: f"nm.{name}(…)" for name in ("TrainConfig", "MLPConfig", "CNNConfig", "RecordConfig")},
+}
+"""How what is wanted is had, by the name of its class."""
 
 
-def door(function: Function) -> Function:
-    """The function, whose arguments are checked before it is called."""
+def door(public: Public) -> Public:
+    """The function, or the class with its constructor, whose arguments are checked before it is called."""
+    if inspect.isclass(public):
+        setattr(public, "__init__", door(public.__init__))  # noqa: B010 -- a plain assignment is none to a type checker
+        return public
+    return _entered(public, admit)
+
+
+def told(function: Public) -> Public:
+    """The function, which checks its arguments itself; what it can't work with nevertheless is said in one sentence."""
+    return _entered(function, lambda function, given: None)
+
+
+def _entered(function: Public, check: Callable[[Public, Mapping[str, Any]], None]) -> Public:
     signature = inspect.signature(function)
 
     @wraps(function)
     def entered(*args: Any, **options: Any) -> Any:
-        admit(function, signature.bind(*args, **options).arguments)
-        return function(*args, **options)
+        given = _bound(function, signature, args, options)
+        check(function, given)
+        try:
+            return function(*args, **options)
+        except MicroscopeError:
+            raise
+        except FOREIGN as error:
+            if _of_the_caller(error):
+                raise
+            raise _unforeseen(function, given, error) from error
 
-    return cast(Function, entered)
+    return cast(Public, entered)
+
+
+FOREIGN = (TypeError, AttributeError, ValueError, LookupError, ArithmeticError, RuntimeError, AssertionError)
+"""What bodies and the libraries below them raise when they meet what they can't work with."""
 
 
 def admit(function: Callable[..., Any], given: Mapping[str, Any]) -> None:
-    """A WrongType for the first argument that is nothing its annotation allows."""
+    """A WrongType for the first argument that is nothing its annotation allows, a WrongValue for one out of its range."""
     for name, hint in _hints(function).items():
-        if name in given and not fits(given[name], hint):
-            raise WrongType(f"{name} is {came(given[name])}; it is {wanted(hint)}")
+        if name not in given:
+            continue
+        value = given[name]
+        if not fits(value, hint):
+            raise WrongType(f"{name} is {came(value)}; it is {wanted(hint)}{_way(value, hint, name)}")
+        if isinstance(value, Integral) and name in LEAST and value < LEAST[name]:
+            raise WrongValue(f"{name} is {value}; it is at least {LEAST[name]}")
+        if isinstance(value, float | np.floating) and math.isnan(value):
+            raise WrongValue(f"{name} is nan; it is a number")
+        if _on_meta(value):
+            raise WrongValue(f"{name} is on the meta device, which holds shapes and no numbers; load it to 'cpu' first")
+
+
+def _bound(function: Callable[..., Any], signature: inspect.Signature, args: Any, options: Any) -> dict[str, Any]:
+    """The arguments by name; a call that does not fit the signature is a WrongType that shows it."""
+    try:
+        return dict(signature.bind(*args, **options).arguments)
+    except TypeError as error:
+        takes = ", ".join(name for name in signature.parameters if name != "self")
+        raise WrongType(f"{function.__qualname__}: {error}; it takes {takes or 'nothing'}") from None
 
 
 @cache
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     """The parameters' annotations, resolved; without those of ``*args`` and ``**options``, and those that only a type checker can read."""
-    try:
-        hints = typing.get_type_hints(function)
-    except NameError:
-        return {}
+    hints: dict[str, Any] = {}
+    for name, said in inspect.get_annotations(function).items():
+        with suppress(NameError):
+            one = types.SimpleNamespace(__annotations__={name: said})
+            hints |= typing.get_type_hints(one, inspect.unwrap(function).__globals__)
     single = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     parameters = inspect.signature(function).parameters.values()
     return {one.name: hints[one.name] for one in parameters if one.kind not in single and one.name in hints}
@@ -61,24 +137,87 @@ def fits(value: Any, hint: Any) -> bool:
         return value is None
     if origin in (Union, types.UnionType):
         return any(fits(value, one) for one in inner)
-    if origin is Literal:
+    if origin is Literal:  # another string is the body's to refuse, with the nearest of its options
         return isinstance(value, str) or any(type(value) is type(one) and value == one for one in inner)
+    if origin is Callable:
+        return _callable(value, *inner)
     if origin is not None:
         return _holds(value, origin, inner)
-    if hint in _NUMBERS:
-        return isinstance(value, _NUMBERS[hint]) and (hint is bool or not isinstance(value, bool | np.bool_))
-    if hint is np.ndarray:
-        return hasattr(value, "__array__") or isinstance(value, list | tuple)
-    return not inspect.isclass(hint) or isinstance(value, hint | types.SimpleNamespace)  # a stand-in made by hand
+    return _is(value, hint)
 
 
-_NUMBERS: dict[Any, Any] = {bool: (bool, np.bool_), int: Integral, float: Real}
+def _is(value: Any, kind: Any) -> bool:
+    """As `fits`, of a plain class."""
+    if kind is bool:
+        return isinstance(value, bool | np.bool_)
+    if kind is int:
+        return not isinstance(value, bool | np.bool_) and _whole(value)
+    if kind is float:
+        return (isinstance(value, Real) and not isinstance(value, bool | np.bool_)) or (
+            _axes(value) == 0 and _kind(value) in "iuf"
+        )
+    if kind is np.ndarray:
+        return _kind(value) in "biuf"
+    if getattr(kind, "_is_protocol", False):
+        return callable(value)
+    right = not inspect.isclass(kind) or isinstance(value, kind | types.SimpleNamespace)  # a stand-in made by hand
+    return right and not (kind.__name__ == "DataArray" and _kind(value) not in "biuf")
+
+
+def _whole(value: Any) -> bool:
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _axes(value: Any) -> int | None:
+    shape = getattr(value, "shape", None)
+    return len(shape) if isinstance(shape, tuple) else None
+
+
+def _kind(value: Any) -> str:
+    """Of an array, or of a list that may become one, what it holds, in numpy's letters: "f" for floats; "-" for what is neither."""
+    if isinstance(value, list | tuple):
+        try:
+            return str(np.asarray(value).dtype.kind)
+        except (ValueError, TypeError, RuntimeError):
+            return "-"
+    if not hasattr(value, "__array__") or not hasattr(value, "dtype"):
+        return "-"
+    if isinstance(value.dtype, np.dtype):
+        return value.dtype.kind
+    torch_says = value.dtype
+    return (
+        "c"
+        if torch_says.is_complex
+        else "f"
+        if torch_says.is_floating_point
+        else "b"
+        if "bool" in str(torch_says)
+        else "i"
+    )
+
+
+def _callable(value: Any, arguments: Any = ..., result: Any = Any) -> bool:
+    """Whether a value can be called so; where it does not say what it takes, it may."""
+    if not callable(value) or inspect.isclass(value):
+        return False
+    forward = getattr(value, "forward", None)
+    if arguments is ...:
+        return forward is None or getattr(result, "__name__", "") != "Dataset"
+    try:
+        inspect.signature(forward or value).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True
 
 
 def _holds(value: Any, origin: Any, inner: tuple[Any, ...]) -> bool:
     """As `fits`, of a container and what it holds."""
-    if origin is Callable:
-        return callable(value)
     if isinstance(value, str | bytes):
         return False
     if issubclass(origin, Mapping):
@@ -88,16 +227,33 @@ def _holds(value: Any, origin: Any, inner: tuple[Any, ...]) -> bool:
             return False
         kinds = inner[:1] * len(value) if inner[1:] == (...,) else inner
         return len(kinds) == len(value) and all(map(fits, value, kinds))
-    if issubclass(origin, Iterable):
-        array = hasattr(value, "__array__") and hasattr(value, "__getitem__")
-        of_kind = isinstance(value, origin) or (array and issubclass(Sequence, origin))
-        return of_kind and all(fits(one, inner[0]) for one in _seen(value))
-    return isinstance(value, origin)
+    if not issubclass(origin, Iterable):
+        return isinstance(value, origin)
+    if _axes(value) is not None:
+        return (
+            issubclass(Sequence, origin)
+            and _axes(value) == 1
+            and inner[0] in _LETTERS
+            and _kind(value) in _LETTERS[inner[0]]
+        )
+    of_kind = isinstance(value, origin) and not hasattr(value, "forward") and not isinstance(value, Mapping)
+    return of_kind and all(fits(one, inner[0]) for one in _seen(value))
+
+
+_LETTERS = {int: "iu", float: "iuf", Any: "biuf"}
 
 
 def _seen(value: Any) -> Iterable[Any]:
     """What a container holds where it lies open."""
     return value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+
+
+def _on_meta(value: Any) -> bool:
+    return value.is_meta if hasattr(value, "is_meta") else any(p.is_meta for p in _parameters(value))
+
+
+def _parameters(value: Any) -> Iterable[Any]:
+    return value.parameters() if hasattr(value, "forward") and not inspect.isclass(value) else ()
 
 
 def came(value: Any) -> str:
@@ -106,12 +262,18 @@ def came(value: Any) -> str:
     if inspect.isclass(value):
         return f"the class {value.__name__}"
     if hasattr(value, "sizes") and hasattr(value, "dtype"):
-        return f"a {kind} [{', '.join(f'{dim} {size}' for dim, size in value.sizes.items())}], {value.dtype}"
+        return f"a {kind} [{', '.join(f'{dim} {size}' for dim, size in value.sizes.items())}] of {value.dtype}"
+    if hasattr(value, "data_vars"):
+        return f"a table of {', '.join(map(str, value.data_vars)) or 'nothing'}"
     if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"a {kind} {list(value.shape)}, {value.dtype}"
+        return f"a {_MODULES.get(type(value).__module__, '')}{kind} {list(value.shape)} of {value.dtype}"
     if value is None or isinstance(value, bool | int | float | str):
         return repr(value) if len(repr(value)) < 60 else f"a {kind}"
-    return f"{'an' if kind[0] in 'AEIOUaeio' else 'a'} {kind}"
+    inside = f" of {came(value[0])} and {len(value) - 1} more" if isinstance(value, list | tuple) and value else ""
+    return f"{_a(kind)}{inside}"
+
+
+_MODULES = {"torch": "torch ", "numpy": "numpy "}
 
 
 def wanted(hint: Any) -> str:
@@ -124,14 +286,24 @@ def wanted(hint: Any) -> str:
     if origin is Literal:
         return " or ".join(repr(one) for one in inner)
     if origin is Callable:
-        return "a function"
+        return _function(*inner)
     if origin is tuple and len(inner) == 2 and inner[1] is not ...:
         return f"a pair of {wanted(inner[0])} and {wanted(inner[1])}"
     name = getattr(origin or hint, "__name__", str(hint))
-    said = _WORDS.get(name, f"{'an' if name[0] in 'AEIOU' else 'a'} {name}")
     if origin is None or not inner or Any in inner:
-        return said
-    return f"{said} of {wanted(inner[-1] if inner[-1] is not ... else inner[0])}"
+        return _WORDS.get(name) or _a(name)
+    held = wanted(inner[-1] if inner[-1] is not ... else inner[0])
+    return f"{_WORDS.get(name) or _a(name)}, each {held}"
+
+
+def _function(arguments: Any = ..., result: Any = Any) -> str:
+    if arguments is ...:
+        return "a function"
+    return f"a function of {len(arguments)} argument{'s' * (len(arguments) != 1)}"
+
+
+def _a(name: str) -> str:
+    return f"{'an' if name[0] in 'AEIOUaeio' else 'a'} {name}"
 
 
 _WORDS = {
@@ -139,9 +311,56 @@ _WORDS = {
     "float": "a number",
     "bool": "True or False",
     "str": "a string",
-    "ndarray": "an array",
+    "ndarray": "an array of numbers",
     "Sequence": "a list",
     "Iterable": "a list",
+    "list": "a list",
+    "tuple": "a tuple",
     "Mapping": "a dict",
     "dict": "a dict",
+    "Module": "a torch module",
 }
+
+
+def _way(value: Any, hint: Any, name: str) -> str:
+    """How to get what is wanted, where it is one of the library's things."""
+    kinds = [
+        one for one in (typing.get_args(hint) or (hint,)) if one.__module__.startswith(("neural_microscope", "xarray"))
+    ]
+    known = [
+        one.__name__
+        for one in kinds
+        if one.__name__ in WAYS and not (one.__name__ == "Dataset" and "data_vars" in dir(one))
+    ]
+    if not known:
+        return ""
+    way = f"nm.{known[0]}(**{name})" if isinstance(value, dict) and known[0].endswith("Config") else WAYS[known[0]]
+    return f": {way}"
+
+
+def _of_the_caller(error: BaseException) -> bool:
+    """Whether an error comes from code that is neither this package's nor an installed library's: a model's, a hook function's."""
+    frame = error.__traceback__
+    while frame is not None:
+        file = frame.tb_frame.f_code.co_filename
+        if not file.startswith(("<", *_LIBRARIES)):
+            return True
+        frame = frame.tb_next
+    return False
+
+
+_LIBRARIES = tuple({str(Path(__file__).parent), *(sysconfig.get_path(one) for one in ("stdlib", "purelib", "platlib"))})
+
+
+def _unforeseen(function: Callable[..., Any], given: Mapping[str, Any], error: Exception) -> MicroscopeError:
+    """What a body could not work with, and why."""
+    tables = [(name, one) for name, one in given.items() if hasattr(one, "data_vars")]
+    if isinstance(error, KeyError) and tables:
+        name, one = tables[-1]
+        lacking = re.search(r"'(\w+)'", str(error))
+        return WrongValue(
+            f"{name} is {came(one)}; it lacks {lacking[0] if lacking else error}: give what a measure returned"
+        )
+    words = f"{function.__qualname__} can't work with {'; '.join(f'{name}: {came(one)}' for name, one in given.items() if name != 'self')}"
+    kind = WrongType if isinstance(error, TypeError | AttributeError) else WrongValue
+    return kind(f"{words} ({type(error).__name__}: {reason(error)})")

@@ -23,6 +23,7 @@ from filelock import FileLock
 from . import documents
 from .config import MLPConfig, NetworkConfig, RecordConfig, TrainConfig
 from .data import Dataset, load, load_or_digits
+from .doors import door
 from .errors import DataError, unknown
 from .models import build
 from .recording import Recorder, resume
@@ -148,6 +149,7 @@ class Lesson:
         return documents.read(self._file, dict[str, dict[str, Any]], DataError) if self._file.exists() else {}
 
 
+@door
 def start(number: str) -> Lesson:
     """Makes ready what a notebook needs, and says on which images it works.
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from . import __version__, config
 from .config import RecordConfig
 from .data import Dataset, ImageSet, load
+from .doors import door
 from .errors import RunError, UnknownName
 from .hooks import ActivationCache, evaluation, hooked
 from .models import Network
@@ -30,6 +31,7 @@ from .run import FORMAT_VERSION, Layout, Run, RunWriter, reduced
 from .training import History, Observer, Sampler, Training, score, train
 
 
+@door
 def schedule(record: RecordConfig, total_steps: int, steps_per_epoch: int) -> list[int]:
     """The steps to snapshot: 0, log-spaced from 1, each epoch's end, the last, and those asked for that the training reaches."""
     steps = {0, total_steps, *(s for s in record.steps if s <= total_steps)}
@@ -50,6 +52,7 @@ class Recorder(Observer):
     small gallery. Recording changes nothing in what is learnt.
     """
 
+    @door
     def __init__(self, folder: str | Path, record: RecordConfig | None = None) -> None:
         self.folder = Path(folder)
         self.record = record or RecordConfig()
@@ -225,6 +228,7 @@ class Recorder(Observer):
         }
 
 
+@door
 def resume(
     folder: str | Path,
     *,

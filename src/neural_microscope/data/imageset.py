@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..doors import door
 from ..errors import DataError
 from . import advice
 
@@ -20,6 +21,7 @@ RARE = 0.75
 MOST_CLASSES = 1 << 16
 
 
+@door
 @dataclass(frozen=True, eq=False)
 class ImageSet:
     """A set of grey images and their labels; at least one image, at least two classes.
@@ -86,6 +88,7 @@ class ImageSet:
         """A new int64 tensor of the labels, [example]."""
         return torch.from_numpy(self.labels.copy())
 
+    @door
     def subset(self, indices: Any) -> ImageSet:
         """The images that a slice, a boolean mask or an index array chooses, in that order; repeats are kept.
 
@@ -118,6 +121,7 @@ class ImageSet:
         level = held[held >= RARE * np.median(held)].min()
         return int(np.minimum(counts, level).sum() + np.count_nonzero(counts > level))
 
+    @door
     def balanced(self, n: int, *, seed: int = 0) -> ImageSet:
         """``n`` different images in mixed order, each class as often as any other or once more, as far as its images go.
 
@@ -126,6 +130,7 @@ class ImageSet:
         """
         return self.subset(self.balanced_indices(n, seed=seed))
 
+    @door
     def balanced_indices(self, n: int, *, seed: int = 0) -> np.ndarray:
         """Where the images of `balanced` stand in this set, int64 [n]."""
         n = operator.index(n)
@@ -142,6 +147,7 @@ class ImageSet:
         return rng.permutation(np.concatenate(chosen))
 
 
+@door
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A training part and a test part of one form. ``note``, where not empty, is one line that the user must read.

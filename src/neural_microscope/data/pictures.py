@@ -61,7 +61,7 @@ def read_pictures(folder: Path, name: str) -> Dataset:
     _check_classes(folder / "test", list(found["test"].pictures), classes)
     test = found["test"].read(classes, f"{name} test")
     for words in _left_out(folder, found):
-        warnings.warn(f"{folder}: {words}", UserWarning, stacklevel=3)
+        warnings.warn(f"{folder}: {words}", UserWarning, stacklevel=4)
     return Dataset(name, train, test)
 
 

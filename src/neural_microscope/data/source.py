@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..doors import door
 from ..errors import DataError, unknown
 from . import idx
 from .imageset import Dataset, ImageSet
@@ -28,6 +29,7 @@ def data_folder() -> Path:
     return Path(pooch.os_cache("neural-microscope"))
 
 
+@door
 def load(
     name_or_folder: str | os.PathLike[str] = "mnist",
     *,
@@ -59,6 +61,7 @@ def load(
     return (read_pictures if is_such(path) else idx.read_folder)(path, path.resolve().name)
 
 
+@door
 def load_or_digits(name: str = "mnist") -> Dataset:
     """The data set, or, where it is neither in the data folder nor to be downloaded, scikit-learn's digits instead.
 
@@ -69,7 +72,7 @@ def load_or_digits(name: str = "mnist") -> Dataset:
             _supply(KNOWN[name], data_folder() / name, download=True)
         except DataError as error:
             note = f"NOT {name}, which could not be had: {DIGITS_NOTE}"
-            warnings.warn(f"{note} ({error})", UserWarning, stacklevel=2)
+            warnings.warn(f"{note} ({error})", UserWarning, stacklevel=3)
             return replace(_digits(), note=note)
     return load(name)
 

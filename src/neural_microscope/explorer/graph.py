@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from ..doors import door
 from ..errors import MicroscopeError
 from ..models import HiddenLayer, Network
 
@@ -20,6 +21,7 @@ class UnsupportedLayer(MicroscopeError, TypeError):
     """A layer that the page can't compute."""
 
 
+@door
 def operations(model: nn.Module) -> list[Op]:
     """What happens to one example [1, row, col] in evaluation mode, in order.
 

@@ -14,12 +14,14 @@ from torch import nn
 
 from .. import files
 from ..analysis.look import FirstLook, Progress
+from ..doors import door
 from ..errors import RunError
 from ..plots.style import html_page
 from ..run import Run
 from .payload import payload
 
 
+@door
 def write(
     runs: Sequence[Run | FirstLook],
     path: str | Path,

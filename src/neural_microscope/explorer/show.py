@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from ..analysis.look import FirstLook
+from ..doors import door
 from ..hooks import evaluation, hooked
 from ..plots import Plot, one_image
 from ..run import Run, network_names, same_but_seed
@@ -54,6 +55,7 @@ class Shown:
         }
 
 
+@door
 def show(
     runs: Run | FirstLook | Sequence[Run | FirstLook],
     path: str | Path = "explorer.html",

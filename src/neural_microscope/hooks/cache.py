@@ -15,6 +15,7 @@ from msgspec import Struct
 from torch import Tensor
 
 from .. import axes, documents, files
+from ..doors import door
 from ..errors import HookError, UnknownName, unknown
 
 Key = str | tuple[str, int]
@@ -32,6 +33,7 @@ class ActivationCache(Mapping[str, Tensor]):
     forward pass made, ``input`` with the images themselves.
     """
 
+    @door
     def __init__(
         self,
         tensors: Mapping[str, Tensor],
@@ -102,6 +104,7 @@ class ActivationCache(Mapping[str, Tensor]):
         """A cache on another device or in another dtype; the arguments are those of ``Tensor.to``."""
         return self._map(lambda tensor: tensor.to(*args, **kwargs))
 
+    @door
     def apply_slice_to_batch_dim(self, which: int | slice | list[int] | Tensor) -> ActivationCache:
         """A cache of some examples: an int (the example axis goes), a slice, indices or a boolean mask."""
         if not self.has_batch_dim:
@@ -126,6 +129,7 @@ class ActivationCache(Mapping[str, Tensor]):
         values = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
         return xr.DataArray(values.numpy(force=True), dims=[axes.in_log(dim, of) for dim in dims])
 
+    @door
     def save(self, path: str | Path) -> None:
         """Writes the tensors, and nothing of the model, as one safetensors file, whole or not at all."""
         about: dict[str, Any] = {"sha256": documents.UNSEALED, "order": list(self)}

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from .. import axes
 from ..data import ImageSet
+from ..doors import told
 from ..errors import DataError, HookError
 from .attach import Attachment, attached
 from .point import Site
@@ -94,6 +95,7 @@ def evaluation(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
+@told
 def activations(
     model: nn.Module,
     images: ImageSet | Tensor,

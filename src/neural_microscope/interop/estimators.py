@@ -9,6 +9,7 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from torch import nn
 
+from ..doors import door
 from ..errors import DataError
 from ..hooks import activations
 
@@ -21,13 +22,16 @@ class Activations(TransformerMixin, BaseEstimator):
     ``image_shape`` None, flat images are taken to be square. Errors: DataError for images of another form.
     """
 
+    @door
     def __init__(self, model: nn.Module, hook_point: str, image_shape: tuple[int, int] | None = None) -> None:
         self.model, self.hook_point, self.image_shape = model, hook_point, image_shape
 
+    @door
     def fit(self, X: Any, y: Any = None) -> Activations:
         self.n_features_in_ = int(np.prod(np.asarray(X).shape[1:]))
         return self
 
+    @door
     def transform(self, X: Any) -> np.ndarray:
         images = torch.from_numpy(self._images(np.asarray(X)))[:, None]
         found = activations(self.model, images, [self.hook_point])[self.hook_point]

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from .. import __version__, documents, files
 from ..config import from_json, to_json
+from ..doors import door
 from ..errors import MicroscopeError, RunError, reason
 from ..models import Network, build
 from ..run import Run
@@ -21,6 +22,7 @@ KIND = "neural-microscope"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
+@door
 def to_hub(run: Run, folder: str | Path, *, step: int | None = None) -> Path:
     """Writes the network of a run, as it was at ``step`` (default: the last), with a card that says how it came to be.
 
@@ -49,6 +51,7 @@ def to_hub(run: Run, folder: str | Path, *, step: int | None = None) -> Path:
     return folder
 
 
+@door
 def from_hub(folder: str | Path) -> Network:
     """The network of such a folder, in evaluation mode. Errors: RunError for a folder of another form, for one whose weights are not
     those of its config, and for one of which a byte has changed.

@@ -9,11 +9,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..doors import door
 from ..hooks import HookPoint
 from ..models import Network
 from .needed import needed
 
 
+@door
 def to_transformer_lens(model: Network) -> Any:
     """The network as a `HookedRootModule` of TransformerLens (4.x), with a copy of its weights, in its mode (train or eval).
 
@@ -25,6 +27,7 @@ def to_transformer_lens(model: Network) -> Any:
     return _class()(model)
 
 
+@door
 def activation_cache(cache: dict[str, Tensor], lens: Any) -> Any:
     """Their ActivationCache of what their ``run_with_cache`` returned, so that ``cache["post", -1]`` works."""
     return needed("transformer_lens.ActivationCache", "transformer-lens").ActivationCache(cache, lens)

@@ -8,10 +8,12 @@ from typing import Any
 import xarray as xr
 
 from .. import files
+from ..doors import door
 from ..run import Run
 from .needed import needed
 
 
+@door
 def to_netcdf(run: Run, path: str | Path) -> Path:
     """Writes everything a run logged: the root group on the snapshot axis, ``training`` and ``gradients`` on the step axis.
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import files
+from ..doors import door
 from ..hooks import evaluation, hooked
 from .needed import needed
 
@@ -32,6 +33,7 @@ class _Everything(nn.Module):
         return output, *(kept[name] for name in self.names)
 
 
+@door
 def to_onnx(
     model: nn.Module, path: str | Path, images: Tensor, *, hook_points: Sequence[str] | None = None, opset: int = 18
 ) -> list[str]:

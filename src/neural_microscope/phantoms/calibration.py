@@ -16,6 +16,7 @@ from scipy import stats
 
 from .. import __version__, analysis, files
 from ..claim import Claim, say
+from ..doors import door
 from ..errors import DataError, unknown
 from ..measure import ALLOWED, DECLARED, EMPTY_KINDS, MEASURES, Instrument, rules
 from ..processes import Job, Steps, one_by_one, side_by_side
@@ -32,6 +33,7 @@ FOUND = 0.8
 """Share of planted units that must be found."""
 
 
+@door
 def instruments(names: Sequence[str] = ()) -> list[Instrument]:
     """Those of every measure of the register (`measure.MEASURES`), or those whose name, or their measure's, begins like one of ``names``.
 
@@ -48,6 +50,7 @@ def _key(*parts: object) -> str:
     return json.dumps(parts)
 
 
+@door
 def recalibrate(
     names: Sequence[str] = (),
     *,
@@ -95,6 +98,7 @@ def recalibrate(
     return result
 
 
+@door
 def calibrate(
     chosen: Iterable[Instrument | str] | None = None,
     *,
@@ -148,6 +152,7 @@ def _read(instrument: Instrument | str, empties: int, seed: int) -> list[float]:
     return [*(float(x) for x in instrument.read(seed)), float(rate)]
 
 
+@door
 def calibrate_pages(
     pages: int = PAGES,
     planted: int = PLANTED_PAGES,
@@ -244,6 +249,7 @@ def most_false(pages: int) -> int:
     return int(stats.binom.ppf(0.99, pages, DECLARED))
 
 
+@door
 def failures(record: xr.Dataset) -> list[str]:
     """What does not pass, in words: instruments, pages, rules and planted units."""
     found = []
@@ -269,6 +275,7 @@ def failures(record: xr.Dataset) -> list[str]:
     return found
 
 
+@door
 def outdated(record: xr.Dataset) -> list[str]:
     """What a record was measured on before it changed: measures, and "rules" where those of the pages, or what they rest on, are others."""
     marks = dict(zip(record["measure"].values, record["hash"].values, strict=True)) if "hash" in record.coords else {}
@@ -277,6 +284,7 @@ def outdated(record: xr.Dataset) -> list[str]:
     return found + ["rules"] * (record.attrs.get("rules_hash") != fingerprint.of_rules())
 
 
+@door
 def page_rate(record: xr.Dataset) -> str:
     """The record's rate of pages with a false claim, as a sentence; empty where the record holds no pages."""
     return next((claim.sentence for claim in claims(record) if claim.rule == RATE), "")

@@ -10,6 +10,7 @@ import xarray as xr
 from PIL import Image
 
 from .. import files
+from ..doors import door
 from ..errors import DataError
 from . import forms, geometry, style
 from .style import Plot, Theme, ThemeName, draws
@@ -18,6 +19,7 @@ DOTS = 100
 """Pixels an inch."""
 
 
+@door
 def animate(
     frames: xr.Dataset | Iterable[Plot],
     path: str | Path,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import matplotlib as mpl
 import numpy as np
@@ -22,6 +22,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
+
+from ..doors import door
+from ..errors import unknown
 
 ThemeName = Literal["light", "dark"]
 TOKENS: dict[str, Any] = json.loads(files(__package__).joinpath("tokens.json").read_text("utf-8"))
@@ -70,6 +73,8 @@ class Theme:
     @classmethod
     def named(cls, name: ThemeName) -> Theme:
         """The colors of ``light`` or ``dark``."""
+        if not isinstance(name, str) or name not in get_args(ThemeName):
+            raise unknown("theme", name, get_args(ThemeName))
         return cls(**TOKENS[name], classes=tuple(TOKENS["classes"]))
 
     @property
@@ -145,11 +150,13 @@ def draws(function: Callable[..., Plot]) -> Callable[..., Plot]:
     that has one point only gets a mark that is seen.
     """
 
+    drawn = door(function)
+
     @functools.wraps(function)
     def wrapper(*args: Any, theme: ThemeName = "light", **kwargs: Any) -> Plot:
         colors = Theme.named(theme)
         with mpl.rc_context(_rc(colors)):  # type: ignore[arg-type]
-            plot = function(*args, theme=colors, **kwargs)
+            plot = drawn(*args, theme=colors, **kwargs)
         for axes in plot.axes:
             _mark_lone_points(axes)
         return plot

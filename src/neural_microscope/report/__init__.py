@@ -15,6 +15,7 @@ import xarray as xr
 from .. import files
 from ..analysis.findings import descriptions, findings, populations, seeds
 from ..analysis.look import FirstLook, Pair, Progress, first_look, pairs
+from ..doors import door
 from ..errors import RunError
 from ..phantoms.calibration import claims as calibrated
 from ..processes import one_by_one
@@ -26,6 +27,7 @@ from .page import Page, body
 __all__ = ["compose", "drawing", "write"]
 
 
+@door
 def write(
     runs: Sequence[Run], path: str | Path, *, calibration: xr.Dataset | None = None, progress: Progress | None = None
 ) -> Path:
@@ -42,6 +44,7 @@ def write(
     return compose([first_look(run, progress) for run in runs], path, calibration=calibration)
 
 
+@door
 def compose(
     looks: Sequence[FirstLook],
     path: str | Path,

@@ -9,6 +9,7 @@ from typing import Any
 from .. import plots
 from ..analysis.look import FirstLook, LayerLook, Pair
 from ..claim import count
+from ..doors import door
 from ..measure import Measure, Picture, on_pages
 from ..processes import Steps
 from .html import escape, image
@@ -17,6 +18,7 @@ Drawn = Mapping[tuple[str, int, str], str]
 """Image and caption by measure, number of its picture, and hook point (empty: the whole network)."""
 
 
+@door
 def drawing(look: FirstLook | Pair) -> Steps:
     """The pictures of a network, its layers, or a pair, in steps that can be done side by side."""
     places: list[Any] = [look, *(look.layers if isinstance(look, FirstLook) else ())]

@@ -6,9 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from ..doors import door
 from .run import Run
 
 
+@door
 def same_but_seed(runs: Sequence[Run]) -> list[list[int]]:
     """Places of the runs in groups of one network, training and data, in the order given; no seed twice in a group.
 
@@ -26,6 +28,7 @@ def same_but_seed(runs: Sequence[Run]) -> list[list[int]]:
     return [list(group.values()) for group in groups.values()]
 
 
+@door
 def network_names(runs: Sequence[Run]) -> list[str]:
     """A name for each network: MLP and CNN, or a module's class; where names are alike, with as much of the folder's path as tells them
     apart.

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from .. import axes, documents
 from ..config import NetworkConfig, TrainConfig, from_json
 from ..data import Dataset, ImageSet
+from ..doors import door
 from ..errors import DataError, RunError, unknown
 from ..models import build
 from . import commits, description
@@ -45,6 +46,7 @@ class Run:
     """Where each probe image stands in the test set, [example]."""
 
     @classmethod
+    @door
     def open(cls, folder: str | Path) -> Run:
         """The run in ``folder``. A missing, altered or foreign file is a RunError that names it, never a wrong array."""
         folder = Path(folder).absolute()
@@ -113,6 +115,7 @@ class Run:
     def train_config(self) -> TrainConfig:
         return from_json(self.description["train"])
 
+    @door
     def made_from(self, network: NetworkConfig, training: TrainConfig, data: Dataset) -> bool:
         """Whether it is, or will be, just what these make."""
         return (self.train_config, self.description["data"]["sha256"]) == (
@@ -215,6 +218,7 @@ class Run:
         documents.header(content, self.folder / path, RunError)
         return safetensors.torch.load(content)
 
+    @door
     def activations(self, hook_point: str, reduction: Reduction = "mean") -> xr.DataArray:
         """[snapshot, example, unit] of a dense layer; of a convolutional one [snapshot, example, channel] (each map's ``mean`` or
         ``max``) or, with ``maps``, [snapshot, example, channel, row, col] of the gallery's images. Labels are the coordinate ``label``.
@@ -236,6 +240,7 @@ class Run:
             array = array.rename(example_gallery="example").assign_coords(label=("example", labels))
         return array.rename(hook_point)
 
+    @door
     def weights(self, step: int | None = None) -> dict[str, Tensor]:
         """The state dict after ``step`` optimiser steps; None for the last snapshot. Checked against its hash."""
         step = self.steps[-1] if step is None else step
@@ -243,6 +248,7 @@ class Run:
             raise unknown("snapshot at step", step, map(str, self.steps))
         return self._tensors(f"weights/{step:08d}.safetensors")
 
+    @door
     def model(self, step: int | None = None, into: nn.Module | None = None) -> Any:
         """The network after ``step`` steps, in evaluation mode; a recorded foreign module needs an instance to load ``into``."""
         if into is None:

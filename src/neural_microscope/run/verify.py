@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from .. import files
+from ..doors import door
 from ..errors import RunError
 from . import commits
 
@@ -30,6 +31,7 @@ class Problem:
         return f"{self.path}: {self.what}"
 
 
+@door
 def verify(folder: str | Path, record: commits.Record | None = None) -> list[Problem]:
     """Every missing, truncated or altered file of a run folder, by comparison with the hashes in the commit record.
 

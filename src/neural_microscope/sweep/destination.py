@@ -18,6 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 from msgspec import Meta, Struct
 
 from .. import __version__, documents, files
+from ..doors import door
 from ..errors import MicroscopeError, RunError, reason
 from ..run import Commit, commits
 from ..training.population import Order
@@ -61,6 +62,7 @@ def place(folder: str | Path) -> tuple[Any, str]:
         raise RunError(f"{folder} is no place for a sweep: {error}") from None
 
 
+@door
 def claim(asked: Sweep, folder: str | Path) -> tuple[Any, str]:
     """The sweep's `place`, with its folder made, or found to hold what was asked for before. Errors: RunError where it holds something
     else, FileError where nothing can be written.
@@ -87,6 +89,7 @@ def claim(asked: Sweep, folder: str | Path) -> tuple[Any, str]:
     return system, root
 
 
+@door
 def read(folder: str | Path) -> Sweep:
     """What a sweep's folder was made for. Errors: RunError where it is none, or where its sweep.json is not as it was written."""
     system, root = place(folder)

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from ..config import ConfigError, NetworkConfig, RecordConfig, TrainConfig, from_json, to_json
+from ..doors import door
 from ..errors import unknown
 from ..training.population import Order, way
 from ..training.together import GROUP
@@ -21,6 +22,7 @@ _NAME = re.compile(r"[\w.=+-]{1,200}", re.ASCII)
 """Of a run's folder."""
 
 
+@door
 @dataclass(frozen=True)
 class Sweep:
     """What is asked for: a network for each seed and each combination of ``settings``, {field of either config: its values}.
@@ -87,6 +89,7 @@ class Job:
         return [self.name(seed) for seed in self.seeds]
 
 
+@door
 def plan(asked: Sweep) -> list[Job]:
     """The jobs, settings in the order given, the last one changing fastest, then seeds. A combination that can't be is a ConfigError."""
     jobs = []
@@ -108,6 +111,7 @@ def plan(asked: Sweep) -> list[Job]:
     return jobs
 
 
+@door
 def parse(words: Sequence[str], network: NetworkConfig) -> dict[str, list[Any]]:
     """Settings from words ``field=value``, by the field's type.
 

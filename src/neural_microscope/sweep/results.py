@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..doors import door
 from ..errors import MicroscopeError, RunError
 from ..run import log
 from .destination import contents, endings, place, read
@@ -19,6 +20,7 @@ CHUNK = 100
 """Runs that one task reads."""
 
 
+@door
 def table(folder: str | Path) -> xr.Dataset:
     """One row a planned run, [run]: its settings and seed as coordinates; ``status``, ``test_accuracy`` and ``test_loss`` at its end.
 

@@ -20,6 +20,7 @@ from fsspec.implementations.local import LocalFileSystem
 from .. import files
 from ..config import fitted
 from ..data import load
+from ..doors import door
 from ..errors import MicroscopeError
 from ..recording import Recorder
 from ..run import Commit
@@ -42,6 +43,7 @@ class Outcome:
     """Those of found and trained whose loss was no longer finite: recorded until then, and not tried again."""
 
 
+@door
 @contextmanager
 def connect(workers: int | None = None, scheduler: str | None = None) -> Iterator[Client]:
     """A Dask client: of the cluster at ``scheduler``, or of worker processes on this machine, one thread each (default: one a core).
@@ -66,6 +68,7 @@ def connect(workers: int | None = None, scheduler: str | None = None) -> Iterato
         yield client
 
 
+@door
 def run(
     asked: Sweep,
     folder: str | Path,
@@ -114,6 +117,7 @@ def run(
     return Outcome(list(found), [name for name in ended if name not in found], failed, diverged)
 
 
+@door
 def train_job(job: Job, asked: Sweep, folder: str) -> None:
     """What a worker does: trains those of a job's networks that are not finished in ``folder``, and brings each run there."""
     system, root = place(folder)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..config import TrainConfig
 from ..data import Dataset, ImageSet, batches
+from ..doors import door
 from ..errors import DataError
 
 Sampler = Callable[[int], Iterable[Tensor]]
@@ -75,6 +76,7 @@ class Epochs:
         return images, self.labels[indices]
 
 
+@door
 def noisy_labels(images: ImageSet, config: TrainConfig) -> Tensor:
     """The labels trained on: a share of them drawn anew, uniformly from all classes (so some stay right by chance)."""
     # Of its own: with the seed's main stream, which images get a new label would depend on the initial weights.

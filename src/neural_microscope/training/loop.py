@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..config import ConfigError, TrainConfig
 from ..data import Dataset
+from ..doors import door
 from ..errors import DataError
 from ..hooks import HookedModel
 from .epochs import Epochs, Sampler
@@ -56,6 +57,7 @@ class Observer:
 class Telling(Observer):
     """Says how far training is, every 20 steps: tell(name, steps done, of how many, epoch and loss in words)."""
 
+    @door
     def __init__(self, name: str, tell: Callable[[str, int, int, str], None]) -> None:
         self.name, self.tell = name, tell
 
@@ -119,6 +121,7 @@ class Training:
             torch.cuda.set_rng_state(state["rng.cuda"], self.config.device)
 
 
+@door
 def train(
     model: nn.Module,
     data: Dataset,
@@ -169,7 +172,7 @@ def _run(training: Training, source: Epochs, observers: list[Observer]) -> str:
     return status
 
 
-def history(training: Training, status: str, seconds: float, whose: str = "", stacklevel: int = 3) -> History:
+def history(training: Training, status: str, seconds: float, whose: str = "", stacklevel: int = 4) -> History:
     """How a training ended, evaluated on the test images; one that diverged is a warning."""
     if status != "finished":
         said = f"training{whose} {status}: the loss is not finite. A lower learning rate often helps"

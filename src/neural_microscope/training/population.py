@@ -10,6 +10,7 @@ from torch import nn
 
 from ..config import MLPConfig, NetworkConfig, TrainConfig
 from ..data import Dataset
+from ..doors import door
 from ..errors import DataError, unknown
 from ..models import build
 from .loop import History, Observer, train
@@ -20,6 +21,7 @@ from .together import GROUP, Stack, Step, train_together
 Order = Literal["own", "shared"]
 
 
+@door
 def train_population(
     config: NetworkConfig,
     data: Dataset,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data import ImageSet
+from ..doors import door
 from ..errors import DataError
 from ..hooks import evaluation
 
@@ -28,6 +29,7 @@ class Evaluation:
         return self.logits.argmax(1)
 
 
+@door
 def evaluate(model: nn.Module, images: ImageSet, *, batch_size: int | None = None) -> Evaluation:
     """Mean cross-entropy, accuracy, accuracy of each class and logits, in evaluation mode without gradients.
 
@@ -37,6 +39,7 @@ def evaluate(model: nn.Module, images: ImageSet, *, batch_size: int | None = Non
     return score(model, images.tensor(), images.label_tensor(), images.classes, batch_size)
 
 
+@door
 def score(model: nn.Module, images: Tensor, labels: Tensor, classes: int, batch_size: int | None = None) -> Evaluation:
     """`evaluate` for images that are tensors already: float [example, 1, row, col], with their labels [example]."""
     device = next((p.device for p in model.parameters()), torch.device("cpu"))

@@ -99,7 +99,7 @@ def train_together(
         seconds = time.perf_counter() - began
         told = []
         for training, model, how in zip(trainings, models, status, strict=True):
-            told.append(loop.history(training, how, seconds, f" of seed {model.seed}", stacklevel=4))
+            told.append(loop.history(training, how, seconds, f" of seed {model.seed}", stacklevel=5))
     return told
 
 
