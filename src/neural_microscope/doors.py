@@ -56,18 +56,18 @@ WAYS = {
 
 def door(public: Public) -> Public:
     """The function, or the class with its constructor, whose arguments are checked before it is called."""
-    if inspect.isclass(public):
-        setattr(public, "__init__", door(public.__init__))  # noqa: B010 -- a plain assignment is none to a type checker
-        return public
     return _entered(public, admit)
 
 
-def told(function: Public) -> Public:
-    """The function, which checks its arguments itself; what it can't work with nevertheless is said in one sentence."""
-    return _entered(function, lambda function, given: None)
+def told(public: Public) -> Public:
+    """As `door`, of what checks its arguments itself: only what it can't work with nevertheless is said in one sentence."""
+    return _entered(public, lambda function, given: None)
 
 
-def _entered(function: Public, check: Callable[[Public, Mapping[str, Any]], None]) -> Public:
+def _entered(function: Public, check: Callable[[Callable[..., Any], Mapping[str, Any]], None]) -> Public:
+    if inspect.isclass(function):
+        setattr(function, "__init__", _entered(function.__init__, check))  # noqa: B010 -- an assignment is none to mypy
+        return function
     signature = inspect.signature(function)
 
     @wraps(function)

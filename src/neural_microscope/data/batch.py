@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..doors import door
+from ..doors import told
 from ..errors import DataError
 
 
-@door
+@told
 def batches(n: int, batch_size: int, *, seed: int, epoch: int) -> Iterator[Tensor]:
     """The indices 0..n-1, int64 [example], each once, shuffled, ``batch_size`` at a time; the last batch may be smaller.
 

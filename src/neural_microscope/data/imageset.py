@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..doors import door
+from ..doors import door, told
 from ..errors import DataError
 from . import advice
 
@@ -21,7 +21,7 @@ RARE = 0.75
 MOST_CLASSES = 1 << 16
 
 
-@door
+@told
 @dataclass(frozen=True, eq=False)
 class ImageSet:
     """A set of grey images and their labels; at least one image, at least two classes.
@@ -88,7 +88,7 @@ class ImageSet:
         """A new int64 tensor of the labels, [example]."""
         return torch.from_numpy(self.labels.copy())
 
-    @door
+    @told
     def subset(self, indices: Any) -> ImageSet:
         """The images that a slice, a boolean mask or an index array chooses, in that order; repeats are kept.
 
@@ -121,7 +121,7 @@ class ImageSet:
         level = held[held >= RARE * np.median(held)].min()
         return int(np.minimum(counts, level).sum() + np.count_nonzero(counts > level))
 
-    @door
+    @told
     def balanced(self, n: int, *, seed: int = 0) -> ImageSet:
         """``n`` different images in mixed order, each class as often as any other or once more, as far as its images go.
 
@@ -130,7 +130,7 @@ class ImageSet:
         """
         return self.subset(self.balanced_indices(n, seed=seed))
 
-    @door
+    @told
     def balanced_indices(self, n: int, *, seed: int = 0) -> np.ndarray:
         """Where the images of `balanced` stand in this set, int64 [n]."""
         n = operator.index(n)
