@@ -28,7 +28,7 @@ ROWS = [
     ["interventions"],
     ["hooks"],
     ["data"],
-    ["named"],
+    ["named", "devices"],
     ["config", "axes"],
     ["documents"],
     ["processes", "files"],

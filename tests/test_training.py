@@ -570,7 +570,7 @@ def test_a_setting_that_cannot_be_is_an_error(settings: dict[str, Any], text: st
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_a_gpu_that_is_not_there_is_an_error_that_says_so() -> None:
-    with pytest.raises(ConfigError, match="sees no such GPU here; use device='cpu'"):
+    with pytest.raises(ConfigError, match="device is 'cuda', but here PyTorch computes on"):
         nm.train(small_runs.mlp(), DATA, nm.TrainConfig(device="cuda"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -31,7 +32,7 @@ _EACH = (
 _COUNT = (lambda v: 0 <= v <= _MOST, f"it is from 0 to {_MOST}")
 _POSITIVE = (lambda v: 0 < v <= _MOST, f"it is above 0, and at most {_MOST}")
 _FINITE = (lambda v: v >= 0 and math.isfinite(v), "it is finite and not below 0")
-_CAN_BE: dict[str, tuple[Callable[[Any], bool], str]] = {
+_CAN_BE: dict[str, tuple[Callable[[Any], Any], str]] = {
     "image_shape": (
         lambda v: len(v) == 2 and all(0 < n <= 1 << 16 for n in v),
         "it is (rows, columns), both above 0 and at most 65,536",
@@ -43,6 +44,10 @@ _CAN_BE: dict[str, tuple[Callable[[Any], bool], str]] = {
     "threads": (lambda v: 1 <= v <= 1024, "it is from 1 to 1024"),
     "seed": (lambda v: -(1 << 63) <= v < 1 << 63, "it is an integer of 64 bits"),
     "steps": (lambda v: all(n >= 0 for n in v), "each entry is 0 or more"),
+    "device": (
+        re.compile(r"auto|gpu|(cpu|cuda|mps|xpu)(:[0-9]+)?").fullmatch,
+        "it is auto, gpu, cpu, cuda, mps or xpu, and cuda:1 where there are several",
+    ),
     **dict.fromkeys(("hidden", "channels", "head"), _EACH),
     **dict.fromkeys(("epochs", "warmup_steps", "per_octave", "gallery_size", "norms_every"), _COUNT),
     **dict.fromkeys(("batch_size", "probe_size"), _POSITIVE),
@@ -166,11 +171,13 @@ class TrainConfig(_Checked):
     threads: int = 1
     """CPU threads. The same seed and thread count give the same bits."""
     device: str = "cpu"
-    """Where to compute, as PyTorch names it: cpu, cuda, mps."""
+    """Where to compute, as PyTorch names it: cpu, cuda, mps; auto for the fastest that is there, gpu for the fastest that is no CPU. A
+    torch.device is kept by its name, a run keeps the name of the one that it was."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """What a step's products are computed in; weights, optimiser and everything recorded are float32 either way."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "device", str(self.device).lower())
         super().__post_init__()
         _require(
             not self.momentum or self.optimizer == "sgd",

@@ -20,7 +20,7 @@ import xarray
 import zarr
 from torch import Tensor, nn
 
-from . import __version__, config
+from . import __version__, config, devices
 from .config import RecordConfig
 from .data import Dataset, ImageSet, load
 from .doors import door
@@ -171,9 +171,9 @@ class Recorder(Observer):
 
     def _keep(self, training: Training) -> None:
         """The images as tensors: making them anew at each snapshot costs as much as the forward pass."""
-        device, test = training.config.device, training.data.test
-        self.images = self.probe.tensor().to(device)
-        self.test_images, self.test_labels = test.tensor().to(device), test.label_tensor()
+        test = training.data.test
+        self.images = devices.like(training.model, self.probe.tensor())
+        self.test_images, self.test_labels = devices.like(training.model, test.tensor()), test.label_tensor()
 
     def _create(self, training: Training, cache: ActivationCache) -> None:
         layout = Layout(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from pathlib import Path
@@ -222,3 +223,9 @@ def test_a_population_is_recorded_into_a_folder_each(tmp_path: Path) -> None:
         assert run.train_config.seed == run.description["model"]["seed"] == seed
         assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in run.weights().items())
         assert run.training.loss.to_numpy().tolist() == told.loss.tolist()
+
+
+def test_a_run_is_made_from_the_config_that_left_the_device_open(run: nm.Run) -> None:
+    for device in ("auto", "gpu", run.train_config.device):
+        assert run.made_from(run.config, dataclasses.replace(run.train_config, device=device), small_runs.data())
+    assert not run.made_from(run.config, dataclasses.replace(run.train_config, device="cuda"), small_runs.data())

@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from .. import axes
+from .. import axes, devices
 from ..data import ImageSet
 from ..doors import told
 from ..errors import DataError, HookError
@@ -123,12 +123,12 @@ def activations(
         raise HookError(f"batch_size is {batch_size}; it is 1 or more")
     sites = select(lens._sites(), names_filter)
     arrays = _Arrays(len(tensor), _empty_folder(folder))
-    put, device = arrays.put, next((p.device for p in model.parameters()), tensor.device)
+    put = arrays.put
     try:
         with torch.no_grad(), evaluation(lens), attached(lens._root(), [(site, put) for site in sites]) as scope:
             for start in range(0, len(tensor), batch_size):
                 arrays.batch = slice(start, min(start + batch_size, len(tensor)))
-                lens(tensor[arrays.batch].to(device))
+                lens(devices.like(model, tensor[arrays.batch]))
             scope.check()
         found = arrays.finish()
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -117,7 +117,9 @@ class Run:
 
     @door
     def made_from(self, network: NetworkConfig, training: TrainConfig, data: Dataset) -> bool:
-        """Whether it is, or will be, just what these make."""
+        """Whether it is, or will be, just what these make, on whatever device ``auto`` or ``gpu`` was."""
+        if training.device in ("auto", "gpu"):
+            training = replace(training, device=self.train_config.device)
         return (self.train_config, self.description["data"]["sha256"]) == (
             training,
             data.sha256,

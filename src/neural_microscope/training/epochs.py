@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from .. import devices
 from ..config import TrainConfig
 from ..data import Dataset, ImageSet, batches
 from ..doors import door
@@ -20,13 +21,13 @@ Sampler = Callable[[int], Iterable[Tensor]]
 class Epochs:
     """The training images as batches of tensors, gathered into buffers that are used again."""
 
-    def __init__(self, data: Dataset, config: TrainConfig, sampler: Sampler | None) -> None:
+    def __init__(self, data: Dataset, config: TrainConfig, sampler: Sampler | None, model: nn.Module) -> None:
         size = len(data.train)
         self.sampler: Sampler = sampler or (
             lambda epoch: batches(size, config.batch_size, seed=config.seed, epoch=epoch)
         )
         self.epochs = config.epochs
-        self.images = data.train.tensor().to(config.device)
+        self.images = devices.like(model, data.train.tensor())
         self.labels = noisy_labels(data.train, config).to(config.device)
         self.buffer = torch.empty(0, device=config.device)
         # A sampler may draw from a generator as it goes, so epoch 0 is asked for once and kept.

@@ -8,14 +8,15 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..config import ConfigError, TrainConfig
+from .. import devices
+from ..config import TrainConfig
 from ..data import Dataset
 from ..doors import door
 from ..errors import DataError
@@ -137,11 +138,11 @@ def train(
     ``resume_from``: (steps done, `Training.state` at that point). A loss that is not finite stops the training with a warning and the
     status ``diverged at step k``. The same model, data, config and thread count give the same bits on a CPU.
     """
-    config = config or TrainConfig()
+    config = placed(config or TrainConfig())
     check(model, data)
     with environment(config):
         model.to(config.device)
-        source = Epochs(data, config, sampler)
+        source = Epochs(data, config, sampler, model)
         training = Training(
             model,
             data,
@@ -206,7 +207,7 @@ def _steps(training: Training, source: Epochs, observers: list[Observer]) -> str
             group["lr"] = rate
         with torch.autocast(kind, torch.bfloat16, enabled=half):
             logits = logits_of(model, images)
-        if half:
+        if logits.dtype.itemsize < 4:
             logits = logits.float()
         loss = nn.functional.cross_entropy(logits, labels)
         rows["loss"].append(loss.item())
@@ -244,7 +245,23 @@ def optimizer_of(parameters: list[nn.Parameter], config: TrainConfig) -> torch.o
     return (torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW)(parameters, fused=True, **common)
 
 
+def placed(config: TrainConfig) -> TrainConfig:
+    """The config with the name of the device that its own means here."""
+    return replace(config, device=devices.placed(config.device))
+
+
 def check(model: nn.Module, data: Dataset) -> None:
+    """A DataError for a model that can't be trained on this data, or at all."""
+    kind, trained = type(model).__name__, [p for p in model.parameters() if p.requires_grad]
+    if not trained:
+        raise DataError(f"no parameter of this {kind} can be trained: none has requires_grad")
+    if any(p.dtype == torch.float16 for p in trained):
+        raise DataError(
+            f"the weights of this {kind} are float16, in which steps of training vanish: train model.float(), with "
+            "TrainConfig(precision='bfloat16') for the speed"
+        )
+    if any(p.is_inference() for p in trained):
+        raise DataError(f"this {kind} was made in torch.inference_mode, where nothing learns: make it outside")
     config = getattr(model, "config", None)
     expected = getattr(config, "classes", None) if isinstance(model, HookedModel) else None
     if expected is not None and expected != data.classes:
@@ -260,16 +277,15 @@ def check(model: nn.Module, data: Dataset) -> None:
 
 @contextmanager
 def environment(config: TrainConfig) -> Iterator[None]:
-    """The config's thread count and seed inside; the caller's threads and random state untouched outside."""
+    """The config's thread count and seed, and gradients, inside; the caller's threads, random state and mode untouched outside."""
     kind = torch.device(config.device).type
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device is {config.device!r}, but PyTorch sees no such GPU here; use device='cpu'")
     threads, cpu = torch.get_num_threads(), torch.get_rng_state()
     gpu = torch.cuda.get_rng_state(config.device) if kind == "cuda" else None
     torch.set_num_threads(config.threads)
     (torch.default_generator if kind == "cpu" else torch).manual_seed(config.seed)
     try:
-        yield
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
     finally:
         torch.set_num_threads(threads)
         torch.set_rng_state(cpu)

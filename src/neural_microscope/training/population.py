@@ -13,7 +13,7 @@ from ..data import Dataset
 from ..doors import door
 from ..errors import DataError, unknown
 from ..models import build
-from .loop import History, Observer, train
+from .loop import History, Observer, placed, train
 from .mapped import mapped
 from .stacked import stacked
 from .together import GROUP, Stack, Step, train_together
@@ -47,7 +47,7 @@ def train_population(
     seeds = list(seeds)
     if len(set(seeds)) != len(seeds):
         raise DataError(f"seeds repeat: {seeds}; each network of a population has its own")
-    training = train_config or TrainConfig()
+    training = placed(train_config or TrainConfig())
     watching = {seed: list(observers(seed)) if observers else [] for seed in seeds}
     population: dict[int, tuple[nn.Module, History]] = {}
     together = way(config, training) if order == "shared" and len(seeds) > 1 else None

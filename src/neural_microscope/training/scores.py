@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .. import devices
 from ..data import ImageSet
 from ..doors import door
 from ..errors import DataError
@@ -48,7 +49,8 @@ def score(model: nn.Module, images: Tensor, labels: Tensor, classes: int, batch_
         maps = device.type == "cpu" and any(p.ndim == 4 for p in model.parameters())
         batch_size = 64 if maps else 500
     with torch.no_grad(), evaluation(model):
-        logits = torch.cat([logits_of(model, part.to(device)).cpu() for part in images.split(batch_size)])
+        logits = torch.cat([logits_of(model, devices.like(model, part)).cpu() for part in images.split(batch_size)])
+    logits = logits.float() if logits.dtype.itemsize < 4 else logits
     loss = nn.functional.cross_entropy(logits, labels)
     hits = right(logits, labels).double()
     counts = torch.bincount(labels, minlength=classes).double()

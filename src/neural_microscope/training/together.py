@@ -82,13 +82,14 @@ def train_together(
     A network whose loss is no longer finite stops with the weights it has then; the others go on.
     """
     began = time.perf_counter()
+    config = loop.placed(config)
     for model in models:
         loop.check(model, data)
         model.to(config.device)
     with loop.environment(config):
         stack = Stack(models)
         whole, each = stack.optimizer(config, config.device)
-        source = Epochs(data, config, None)
+        source = Epochs(data, config, None, models[0])
         trainings = [
             Training(model, data, config, own, source.steps_per_epoch, False)
             for model, own in zip(models, each, strict=True)

@@ -1,0 +1,39 @@
+"""Where a network computes: the devices that PyTorch has here, and images as a model takes them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .config import ConfigError
+
+
+def here() -> list[str]:
+    """The devices that PyTorch can compute on here, the fastest first; the last is cpu."""
+    kinds = {"cuda": torch.cuda, "xpu": torch.xpu}
+    found = [f"{kind}:{i}" if i else kind for kind, has in kinds.items() for i in range(has.device_count())]
+    return [*found, *["mps"] * torch.backends.mps.is_available(), "cpu"]
+
+
+def placed(device: str) -> str:
+    """The device that a setting means here: ``auto`` the first of `here`, ``gpu`` the first unless that is the CPU.
+
+    One that is not here is a ConfigError that lists those that are.
+    """
+    there = here()
+    if device == "auto" or (device == "gpu" and len(there) > 1):
+        return there[0]
+    if device.removesuffix(":0") not in there:
+        raise ConfigError(
+            f"device is {device!r}, but here PyTorch computes on {', '.join(there)} only; 'auto' takes {there[0]}"
+        )
+    return device
+
+
+def like(model: nn.Module, images: Tensor) -> Tensor:
+    """Images on the model's device, and in the precision of its weights where they are fractions."""
+    first = next(model.parameters(), None)
+    if first is None:
+        return images
+    kinds = (p.dtype for p in model.parameters() if p.is_floating_point())
+    return images.to(first.device, next(kinds, None) if images.is_floating_point() else None)
