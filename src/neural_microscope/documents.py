@@ -70,6 +70,11 @@ def read(path: str | Path, schema: type[T], error: type[MicroscopeError], below:
         return decode(file.read(LARGEST + 1), schema, path, error)
 
 
+def plain(text: str) -> str:
+    """``text`` as `decode` can read it: ? for what is no Unicode, such as half a character in the name of a file."""
+    return text.encode("utf-8", "replace").decode()
+
+
 UNSEALED = "0" * 64
 """In the place of the SHA-256 of a file that is yet to be sealed."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import re
 import sys
 import time
 import warnings
@@ -20,7 +21,7 @@ import xarray
 import zarr
 from torch import Tensor, nn
 
-from . import __version__, config, devices
+from . import __version__, config, devices, documents
 from .config import RecordConfig
 from .data import Dataset, ImageSet, load
 from .doors import door
@@ -203,7 +204,7 @@ class Recorder(Observer):
             "model": about,
             "train": config.to_json(training.config),
             "record": config.to_json(self.record),
-            "data": {"name": training.data.name, "sha256": training.data.sha256, "note": note},
+            "data": {"name": documents.plain(training.data.name), "sha256": training.data.sha256, "note": note},
             "sampler": "custom" if training.custom_sampler else "default",
             "schedule": self.schedule,
             "total_steps": training.total_steps,
@@ -257,6 +258,7 @@ def resume(
         model = run.model(into=model)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in run.description["parameters"])
+        run.check_state(model)
         writer.take_back()
         resume_from = (run.last.step, state)
         return train(
@@ -281,9 +283,12 @@ def _checked_inputs(run: Run, data: Dataset | None, model: nn.Module | None, sam
             f"nm.resume({str(run.folder)!r}, model=…)"
         )
     if data is None:
+        name = about["data"]["name"]
         try:
-            data = load(about["data"]["name"])
-        except UnknownName as error:
+            if not re.fullmatch(r"\w[\w .-]*", name):
+                raise RunError(f"{name!r} is no name of data")  # it may be a path, which the run's author chose
+            data = load(name)
+        except (RunError, UnknownName) as error:
             raise RunError(
                 f"{run.folder}: {error}. Give the data it was trained on: nm.resume({str(run.folder)!r}, data=…)"
             ) from None

@@ -9,20 +9,40 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import safetensors.numpy
+import safetensors.torch
+import torch
 
 import neural_microscope as nm
 import small_runs
 from neural_microscope.errors import RunError
 from neural_microscope.run import commits
+from neural_microscope.training import Observer, Training
 
 DATA = small_runs.data()
+Tensors = dict[str, torch.Tensor]
+
+
+class Stopping(Observer):
+    def stepped(self, training: Training) -> None:
+        if training.step == 5:
+            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("description") / "run"
     small_runs.train(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("description") / "run"
+    with pytest.raises(KeyboardInterrupt):
+        small_runs.train(folder, observers=[Stopping()])
     return folder
 
 
@@ -130,4 +150,103 @@ def test_a_chunk_that_does_not_hold_one_is_refused_before_memory_is_taken(
     folder = Path(shutil.copytree(finished, tmp_path / "run"))
     forged(folder, "log.zarr/logits/c.3.0.0", content)
     with pytest.raises(RunError, match=r"logits/c\.3\.0\.0"):
+        everything(folder)
+
+
+# --- tensors ----------------------------------------------------------------------------------------------------------------
+
+WEIGHTS: dict[str, Callable[[Tensors], Any]] = {
+    "one too few": lambda w: w.pop("output.bias"),
+    "one too many": lambda w: w.update(more=torch.zeros(3)),
+    "another shape": lambda w: w.update({"output.bias": torch.zeros(4)}),
+    "integers": lambda w: w.update({"output.bias": torch.zeros(3, dtype=torch.int64)}),
+}
+STATE: dict[str, Callable[[Tensors], Any]] = {
+    "a moment of another shape": lambda s: s.update({"optimizer.0.exp_avg": torch.zeros(3)}),
+    "a moment of integers": lambda s: s.update({"optimizer.0.exp_avg": s["optimizer.0.exp_avg"].long()}),
+    "a moment too few": lambda s: s.pop("optimizer.0.exp_avg"),
+    "a moment of another optimizer": lambda s: s.update({"optimizer.0.momentum_buffer": torch.zeros(3)}),
+    "a parameter too many": lambda s: s.update({"optimizer.99.step": torch.tensor(1.0)}),
+    "a parameter without a number": lambda s: s.update({"optimizer.first": torch.tensor(1.0)}),
+    "no random generator": lambda s: s.pop("rng.cpu"),
+    "a random generator cut off": lambda s: s.update({"rng.cpu": s["rng.cpu"][:-1].clone()}),
+    "a random generator that is none": lambda s: s.update({"rng.cpu": torch.full_like(s["rng.cpu"], 255)}),
+    "rows too few": lambda s: s.update({"tail.training.loss": s["tail.training.loss"][:-1].clone()}),
+    "rows too wide": lambda s: s.update({"tail.training.loss": torch.zeros(4, 2, dtype=torch.float64)}),
+    "no rows": lambda s: s.pop("tail.gradients.grad_norm"),
+}
+
+
+def forge_tensors(folder: Path, name: str, change: Callable[[Tensors], Any]) -> None:
+    tensors = safetensors.torch.load_file(folder / name)
+    change(tensors)
+    forged(folder, name, safetensors.torch.save(tensors))
+
+
+@pytest.mark.parametrize("what", WEIGHTS)
+def test_weights_of_another_network_are_refused_before_one_is_built(stopped: Path, tmp_path: Path, what: str) -> None:
+    folder = Path(shutil.copytree(stopped, tmp_path / "run"))
+    forge_tensors(folder, "weights/00000004.safetensors", WEIGHTS[what])
+    for use in (lambda: nm.Run.open(folder).model(), lambda: nm.resume(folder, data=DATA)):
+        with pytest.raises(RunError, match=r"weights/00000004\.safetensors holds for"):
+            use()
+
+
+@pytest.mark.parametrize("what", STATE)
+def test_a_state_of_another_training_is_refused_and_the_run_is_left_as_it_was(
+    stopped: Path, tmp_path: Path, what: str
+) -> None:
+    folder = Path(shutil.copytree(stopped, tmp_path / "run"))
+    forge_tensors(folder, "state/00000004.safetensors", STATE[what])
+    before = small_runs.contents(folder)
+    with pytest.raises(RunError, match=r"state/00000004\.safetensors"):
+        nm.resume(folder, data=DATA)
+    assert small_runs.contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d["model"].update(hidden=[6]),
+        lambda d: d["model"].update(hidden=[1 << 24] * 1000),
+        lambda d: d["model"].update(image_shape=[3, 3]),
+        lambda d: d["model"].update(classes=4),
+        lambda d: d["model"].update(activation="tanh", norm="batch"),
+        lambda d: d["data"].update(name="../secret"),
+        lambda d: d["data"].update(name="~"),
+    ],
+)
+def test_a_network_or_data_that_were_never_recorded_are_refused(stopped: Path, tmp_path: Path, change: Any) -> None:
+    folder = Path(shutil.copytree(stopped, tmp_path / "run"))
+    about = json.loads((folder / "run.json").read_bytes())
+    change(about)
+    forged(folder, "run.json", json.dumps(about).encode())
+    with pytest.raises(RunError, match=r"run"):
+        nm.resume(folder)
+
+
+PROBE: dict[str, Callable[[dict[str, Any], dict[str, str]], Any]] = {
+    "no labels": lambda arrays, about: arrays.pop("labels"),
+    "labels beyond the classes": lambda arrays, about: arrays["labels"].fill(7),
+    "labels of another type": lambda arrays, about: arrays.update(labels=arrays["labels"].astype("int32")),
+    "fewer indices": lambda arrays, about: arrays.update(indices=arrays["indices"][:-1].copy()),
+    "images that are flat": lambda arrays, about: arrays.update(images=arrays["images"].reshape(12, 16)),
+    "no images": lambda arrays, about: arrays.update(images=np.zeros((0, 4, 4), np.uint8)),
+    "fewer images": lambda arrays, about: arrays.update({k: v[:-1].copy() for k, v in arrays.items()}),
+    "no classes": lambda arrays, about: about.update(probe='{"name": "x"}'),
+    "endless classes": lambda arrays, about: about.update(probe='{"name": "x", "classes": 1000000000000}'),
+    "nothing about it": lambda arrays, about: about.clear(),
+}
+
+
+@pytest.mark.parametrize("what", PROBE)
+def test_a_probe_that_no_recorder_writes_is_refused(finished: Path, tmp_path: Path, what: str) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "run"))
+    arrays = safetensors.numpy.load_file(folder / "probe.safetensors")
+    about = {"probe": '{"classes": 3, "name": "made up"}'}
+    PROBE[what](arrays, about)
+    forged(folder, "probe.safetensors", safetensors.numpy.save(arrays, about))
+    with pytest.raises(
+        RunError, match=r"probe\.safetensors" if what != "fewer images" else r"run\.json has a gallery beyond"
+    ):
         everything(folder)

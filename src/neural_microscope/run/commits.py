@@ -12,12 +12,15 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from .. import files
+from msgspec import Meta
+
+from .. import documents, files
+from ..documents import Count, Digest, Text
 from ..errors import RunError
 
 NAME = "commits.jsonl"
@@ -36,18 +39,29 @@ Fault = Literal["", "unfinished", "tail", "damage"]
 
 @dataclass(frozen=True)
 class Commit:
-    """One line. ``kind``: ``created``, ``snapshot`` or ``stopped``."""
+    """One line."""
 
-    kind: str
-    snapshots: int = 0
+    kind: Literal["created", "snapshot", "stopped"]
+    snapshots: Count = 0
     """Snapshots that are on disk now."""
-    step: int = 0
+    step: Count = 0
     """Optimiser steps done at the last snapshot."""
-    rows: int = 0
+    rows: Count = 0
     """Steps whose scalars are on disk now, in the log or in the state file."""
-    status: str = "running"
+    status: Annotated[Text, Meta(pattern=r"\S")] = "running"
     files: dict[str, str] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Line(Commit):
+    """A commit and what binds its line to the one before it. What it names is looked at by itself: see `_foreign`."""
+
+    files: dict[str, Any]
+    removed: tuple[Any, ...]
+    time: Text
+    previous: Digest
+    sha256: Digest
 
 
 @dataclass(frozen=True)
@@ -189,17 +203,8 @@ def _digest(content: bytes) -> str:
 def _parse(line: bytes) -> tuple[Commit | None, str]:
     """(the commit, the chain it follows), or None where the line is not, byte for byte, what `_line` wrote."""
     try:
-        values = json.loads(line)
-        time, chain = values.pop("time"), values.pop("previous")
-        values.pop("sha256")
-        commit = Commit(**{**values, "removed": tuple(values["removed"])})
-        return (commit, chain) if _plausible(commit) and line == _line(commit, time, chain) else (None, "")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        found = documents.decode(line, _Line, NAME, RunError)
+    except RunError:
         return None, ""
-
-
-def _plausible(commit: Commit) -> bool:
-    """Whether each field is of its type and in its range."""
-    counts = all(type(n) is int and n >= 0 for n in (commit.snapshots, commit.step, commit.rows))
-    words = isinstance(commit.status, str) and commit.status.split() and isinstance(commit.files, dict)
-    return bool(counts and words and commit.kind in ("created", "snapshot", "stopped"))
+    commit = Commit(**{one.name: getattr(found, one.name) for one in fields(Commit)})
+    return (commit, found.previous) if line == _line(commit, found.time, found.previous) else (None, "")

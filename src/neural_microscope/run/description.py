@@ -75,8 +75,11 @@ class _Description(Struct):
     machine: _Machine
 
     def __post_init__(self) -> None:
-        if any(early >= late for early, late in pairwise(self.schedule)) or self.schedule[-1] > self.total_steps:
-            raise ValueError("the steps of its schedule ascend, to total_steps at most")
+        if (
+            any(early >= late for early, late in pairwise((-1, *self.schedule)))
+            or self.schedule[-1] != self.total_steps
+        ):
+            raise ValueError("the steps of a schedule ascend to total_steps")
         for name, shape in self.hook_points.items():
             if math.prod(max(1, n) for n in shape) > _MOST_VALUES:
                 raise ValueError(f"hook point {name!r} has the shape {list(shape)}, which is too large")
@@ -89,7 +92,9 @@ def read(content: bytes, name: object) -> dict[str, Any]:
         raise RunError(f"{name} has format version {version}; this release reads {FORMAT_VERSION}")
     about = documents.decode(content, _Description, name, RunError)
     try:
-        _config(about.train, TrainConfig)
+        epochs = _config(about.train, TrainConfig).epochs
+        if about.total_steps != epochs * about.steps_per_epoch:
+            raise RunError(f"{epochs} epochs of {about.steps_per_epoch} steps are not {about.total_steps} steps")
         _config(about.record, RecordConfig)
         if about.model.get("kind") == "module":
             documents.convert(about.model, _Module, "its model", RunError)

@@ -19,9 +19,10 @@ from .. import axes, documents
 from ..config import NetworkConfig, TrainConfig, from_json
 from ..data import Dataset, ImageSet
 from ..doors import door
-from ..errors import DataError, RunError, unknown
+from ..errors import DataError, RunError, reason, unknown
 from ..models import build
 from . import commits, description
+from .fits import Blueprint, check_state
 from .layout import Layout
 from .log import Array
 from .metadata import Metadata
@@ -245,18 +246,63 @@ class Run:
     @door
     def weights(self, step: int | None = None) -> dict[str, Tensor]:
         """The state dict after ``step`` optimiser steps; None for the last snapshot. Checked against its hash."""
+        return self._tensors(self._weights(step))
+
+    def _weights(self, step: int | None) -> str:
         step = self.steps[-1] if step is None else step
         if step not in self.steps:
             raise unknown("snapshot at step", step, map(str, self.steps))
-        return self._tensors(f"weights/{step:08d}.safetensors")
+        return f"weights/{step:08d}.safetensors"
 
     @door
     def model(self, step: int | None = None, into: nn.Module | None = None) -> Any:
         """The network after ``step`` steps, in evaluation mode; a recorded foreign module needs an instance to load ``into``."""
+        weights, path = self.weights(step), self.folder / self._weights(step)
         if into is None:
+            self._blueprint.check(weights, path)
             into = build(self.config, self.description["model"]["seed"])
-        into.load_state_dict(self.weights(step))
+        try:
+            into.load_state_dict(weights)
+        except RuntimeError as error:
+            raise RunError(f"{path} does not fit the module: {reason(error)}") from None
         return into.eval()
+
+    @cached_property
+    def _blueprint(self) -> Blueprint:
+        """The network of run.json. A RunError where no network is like that, or where it can't have seen this probe."""
+        config, probe, path = self.config, self.probe, self.folder / "run.json"
+        if (tuple(config.image_shape), config.classes) != (probe.image_shape, probe.classes):
+            raise RunError(f"{path} describes a network for other images or classes than those of the probe")
+        try:
+            blueprint = Blueprint.of(config)
+        except (ArithmeticError, RuntimeError, ValueError) as error:
+            raise RunError(f"{path} describes no network: {reason(error)}") from None
+        for name, shape in self.description["hook_points"].items():
+            if blueprint.points.get(name, shape) != shape:
+                raise RunError(f"{path} says that {name} holds {shape}; its network gives {blueprint.points[name]}")
+        return blueprint
+
+    def check_state(self, model: nn.Module) -> None:
+        """A RunError unless training can go on from the last snapshot: the parameters of ``model`` that are trained, the optimizer's
+        state, the random generators and the rows that wait for their chunk are those of this run.
+        """
+        trained = {name: one for name, one in model.named_parameters() if one.requires_grad}
+        if [*trained] != self.description["parameters"]:
+            raise RunError(
+                f"{self.folder / 'run.json'} names other parameters than those of the network that are trained"
+            )
+        state, path = self.state(), self.folder / self._state
+        check_state(state, [*trained.values()], self.train_config, path)
+        every, rows = self.description["record"]["norms_every"], self.last.rows
+        counts = {"training": rows, **({"gradients": -(-rows // every)} if every else {})}
+        for name, array in self.arrays.items():
+            count = counts.get(name.partition("/")[0])
+            if count is not None and not array.spec.whole:
+                tail = state.get(f"tail.{name.replace('/', '.')}", torch.zeros(0, *array.spec.shape[1:]))
+                if tail.shape != (count % array.chunks[0], *array.spec.shape[1:]):
+                    raise RunError(
+                        f"{path} holds {list(tail.shape)} of {name}; {count % array.chunks[0]} rows wait there"
+                    )
 
     def verify(self) -> list[Problem]:
         """Every file that is not as it was written."""

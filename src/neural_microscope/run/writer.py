@@ -18,7 +18,7 @@ import safetensors.torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from .. import files
+from .. import documents, files
 from ..data import ImageSet
 from ..errors import RunError
 from . import commits, log
@@ -115,7 +115,13 @@ class RunWriter:
     def write(self, name: str, chunk: int, values: Any) -> None:
         """One chunk of one array of the log."""
         array = self.arrays[name]
-        self._write(f"log.zarr/{array.path(chunk)}", array.packed(values))
+        try:
+            content = array.packed(values)
+        except ValueError as error:
+            raise RunError(
+                f"{self.folder / 'log.zarr' / name} was made for another network or other data: {error}"
+            ) from None
+        self._write(f"log.zarr/{array.path(chunk)}", content)
 
     def rows(self, group: str, columns: Sequence[str]) -> Rows:
         """A table whose rows become chunks of these arrays of the log."""
@@ -158,7 +164,7 @@ class RunWriter:
         self.record = record
         self.take_back()
         if record.commits[-1].status != "finished":
-            self._commit(replace(record.commits[-1], kind="stopped", status=status, removed=()))
+            self._commit(replace(record.commits[-1], kind="stopped", status=documents.plain(status), removed=()))
 
     def close(self) -> None:
         self.lock.release()
@@ -257,6 +263,6 @@ def _tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
 
 def _probe_bytes(probe: ImageSet, indices: np.ndarray) -> bytes:
     # One key: safetensors writes several in another order each time.
-    about = {"probe": json.dumps({"classes": probe.classes, "name": probe.name})}
+    about = {"probe": json.dumps({"classes": probe.classes, "name": documents.plain(probe.name)})}
     arrays = {"images": probe.images, "labels": probe.labels, "indices": indices}
     return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, about)
