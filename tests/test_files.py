@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -245,6 +246,52 @@ def test_guesses_of_a_lesson_are_read_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "guesses.json")
     with pytest.raises(FileError, match=r"guesses\.json: a FIFO"):
         lessons.Lesson("01", "digits", DATA, tmp_path).reveal("one", 1)
+
+
+STEERING = ["\u202e", "\u2066", "\u200f", "\x1b", "\x00", "\x85", "\u2028", "\udcff", "\U000e0041"]
+
+
+@pytest.mark.parametrize("character", STEERING)
+def test_a_name_cannot_steer_what_shows_it(character: str) -> None:
+    from neural_microscope.explorer import page
+
+    name = f"a{character}b"
+    assert files.shown(name) == f"a\\u{ord(character):04x}b"
+    data = {"title": name, "networks": [{"name": name, name: [1, name]}]}
+    written = page.document(data, "", "")
+    assert character not in written
+    told = json.loads(written.split('id="data">')[1].split("<")[0])
+    assert told == {
+        "title": files.shown(name),
+        "networks": [{"name": files.shown(name), files.shown(name): [1, files.shown(name)]}],
+    }
+
+
+@pytest.mark.parametrize("name", ["mnist", "Ziffern_für_ñandú", "数字", "ספרות", "👩‍🔬 digits", "a b\tc", "C:\\u202e"])
+def test_an_ordinary_name_stays_as_it_is(name: str) -> None:
+    assert files.shown(name) == name
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "é" * 128, "a\0b"])
+def test_a_name_that_nothing_can_have_is_one_error_everywhere(tmp_path: Path, name: str) -> None:
+    place = tmp_path / name
+    model = nm.MLP(nm.MLPConfig(image_shape=DATA.image_shape, classes=DATA.classes, hidden=(3,)))
+    for use in (
+        lambda: nm.data.load(place),
+        lambda: nm.data.load("mnist", folder=place, download=False),
+        lambda: nm.Run.open(place),
+        lambda: verify(place),
+        lambda: nm.resume(place),
+        lambda: nm.train(model, DATA, nm.TrainConfig(epochs=1), observers=[nm.Recorder(place)]),
+        lambda: nm.activations(model, DATA.test, folder=place),
+        lambda: ActivationCache.load(place),
+        lambda: nm.interop.from_hub(place),
+        lambda: phantoms.open_record(place),
+        lambda: sweep.read(place),
+        lambda: files.writable(place),
+    ):
+        with pytest.raises(nm.errors.MicroscopeError, match=r"too long|null byte"):
+            use()
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"01": 3}', b"\xff", b"[" * 100_000])

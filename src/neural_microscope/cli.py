@@ -16,6 +16,7 @@ import tyro
 
 from .config import CNNConfig, MLPConfig, RecordConfig, TrainConfig, fitted
 from .errors import MicroscopeError
+from .files import shown
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -330,11 +331,11 @@ def main() -> None:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    print(shown(text), flush=True)
 
 
 def _fail(text: str, code: int) -> None:
-    print(f"microscope: {text}", file=sys.stderr)
+    print(f"microscope: {shown(text)}", file=sys.stderr)
     sys.exit(code)
 
 
@@ -347,6 +348,7 @@ def _ended(out: Path, history: History) -> None:
 @contextmanager
 def _progress(*columns: Any, what: str = "") -> Iterator[Callable[..., None]]:
     """tell(name, done, total, state in words): a bar for everything that is told of."""
+    from rich.markup import escape
     from rich.progress import Progress
 
     with Progress(*columns) as progress:
@@ -354,7 +356,7 @@ def _progress(*columns: Any, what: str = "") -> Iterator[Callable[..., None]]:
 
         def tell(name: str, done: int, total: int, state: str = "") -> None:
             if name not in tasks:  # no speed from what was there
-                tasks[name] = progress.add_task(f"{what}{name}", total=total, completed=done, state="")
+                tasks[name] = progress.add_task(escape(shown(f"{what}{name}")), total=total, completed=done, state="")
             progress.update(tasks[name], completed=done, state=state)
 
         yield tell

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import uuid
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
-from .errors import FileError
+from .errors import FileError, reason
 
 LARGEST = 1 << 32
 """Bytes of a file that is read: nothing in this package comes near, and a file with a hole may claim to be without end."""
@@ -28,12 +29,36 @@ def kind(mode: int) -> str:
     return "file" if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "device")
 
 
+def place(path: str | Path) -> Path:
+    """``path``, if there can be something of that name, whether there is or not; a name that is too long is a FileError."""
+    path = Path(path)
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:  # ValueError: a name that holds a zero byte
+        raise FileError(
+            getattr(error, "errno", None) or errno.EINVAL, f"it can't be: {reason(error)}", str(path)
+        ) from None
+    return path
+
+
+_STEERING = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def shown(text: str) -> str:
+    """Text from outside as pages and terminals show it: characters that would turn, end or hide what follows are written as numbers."""
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def opened(path: str | Path, below: Path | None = None) -> BufferedReader:
     """A regular file, open for reading. With ``below``, a folder above it, neither the file nor a folder between the two may be a link.
 
     Anything else in its place is a FileError that says what it is; nothing is waited for. What can't be opened is its OSError.
     """
-    path = Path(path)
+    path = place(path)
     if below:
         for parent in [*path.relative_to(below).parents][-2::-1]:
             _refuse(below / parent, kind((below / parent).lstat().st_mode), "folder")

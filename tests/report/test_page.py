@@ -167,12 +167,13 @@ def test_the_calls_that_go_with_findings_run(looks: list[FirstLook]) -> None:
 
 
 def test_names_that_hold_html_are_shown_as_text(looks: list[FirstLook], tmp_path: Path) -> None:
-    folder = tmp_path / "<script>alert(1)<"
+    folder = tmp_path / "<script>alert(1)<\u202e\x1b\udcff"  # the last is a byte that is no UTF-8
     shutil.copytree(looks[0].run.folder, folder)
     evil = bare(dataclasses.replace(looks[0], run=nm.Run.open(folder)))
     text = compose([evil, bare(looks[0])], tmp_path / "evil.html").read_text("utf-8")
     assert text.count("<script") == text.count("</script") == 1
-    assert "&lt;script&gt;" in text
+    assert "&lt;script&gt;alert(1)&lt;\\u202e\\u001b\\udcff" in text
+    assert not set(text) & set("\u202e\x1b\udcff")
     Outline(text)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..doors import door
 from ..errors import DataError, unknown
+from ..files import place, shown
 from . import idx
 from .imageset import Dataset, ImageSet
 from .pictures import is_such, read_pictures
@@ -47,18 +48,18 @@ def load(
     """
     known = KNOWN.get(name_or_folder) if isinstance(name_or_folder, str) else None
     if known is not None:
-        place = data_folder() / known.name if folder is None else Path(folder).expanduser()
-        _supply(known, place, download)
-        return idx.read_folder(place, known.name, classes=10, check=known.check)
+        home = place(data_folder() / known.name if folder is None else Path(folder).expanduser())
+        _supply(known, home, download)
+        return idx.read_folder(home, known.name, classes=10, check=known.check)
     if folder is not None:
         raise DataError(f"folder= goes with one of {', '.join(KNOWN)}, not with {name_or_folder!r}; leave it out")
     if name_or_folder == "digits":
         return _digits()
-    path = Path(name_or_folder).expanduser()
+    path = place(Path(name_or_folder).expanduser())
     a_word = isinstance(name_or_folder, str) and path.name == name_or_folder
     if a_word and not (name_or_folder and path.is_dir()):  # Path("") would be the working folder
         raise unknown("data set", name_or_folder, [*KNOWN, "digits"], "(or pass the path of a folder of IDX files)")
-    return (read_pictures if is_such(path) else idx.read_folder)(path, path.resolve().name)
+    return (read_pictures if is_such(path) else idx.read_folder)(path, shown(path.resolve().name))
 
 
 @door

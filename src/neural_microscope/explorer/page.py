@@ -68,9 +68,18 @@ def document(data: dict[str, Any], script: str, style: str) -> str:
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )
-    plain = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    plain = json.dumps(_shown(data), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     body = (
         '<div id="app"><noscript>This page computes in the browser; it needs JavaScript.</noscript></div>'
         f'<script type="application/json" id="data">{plain}</script><script>{script}</script>'
     )
     return html_page(data["title"], style, body, policy)
+
+
+def _shown(value: Any) -> Any:
+    """The page's data with every text as it can be shown, names and keys alike."""
+    if isinstance(value, dict):
+        return {_shown(key): _shown(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shown(one) for one in value]
+    return files.shown(value) if isinstance(value, str) else value

@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from .. import axes, devices
+from .. import axes, devices, files
 from ..data import ImageSet
 from ..doors import told
 from ..errors import DataError, HookError
@@ -74,8 +74,8 @@ class _Arrays:
         if self.folder is None:
             return {names[key]: array for key, array in self.found.items()}
         self.found.clear()
-        files = {name: self._part(key).rename(self.folder / f"{name}.npy") for key, name in names.items()}
-        return {name: np.load(path, mmap_mode="r+") for name, path in files.items()}
+        paths = {name: self._part(key).rename(self.folder / f"{name}.npy") for key, name in names.items()}
+        return {name: np.load(path, mmap_mode="r+") for name, path in paths.items()}
 
     def discard(self) -> None:
         """Removes what is unfinished on disk."""
@@ -140,7 +140,7 @@ def activations(
 def _empty_folder(folder: str | Path | None) -> Path | None:
     if folder is None:
         return None
-    folder = Path(folder)
+    folder = files.place(folder)
     folder.mkdir(parents=True, exist_ok=True)
     taken = sorted(path.name for path in folder.glob("*.npy"))
     if taken:

@@ -56,7 +56,7 @@ def from_hub(folder: str | Path) -> Network:
     """The network of such a folder, in evaluation mode. Errors: RunError for a folder of another form, for one whose weights are not
     those of its config, and for one of which a byte has changed.
     """
-    folder = Path(folder)
+    folder = files.place(folder)
     content = _read(folder, CONFIG)
     kind = documents.decode(content, _Kind, folder / CONFIG, RunError).model_type
     if kind != KIND:

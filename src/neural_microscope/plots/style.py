@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 
 from ..doors import door
 from ..errors import unknown
+from ..files import shown
 
 ThemeName = Literal["light", "dark"]
 TOKENS: dict[str, Any] = json.loads(files(__package__).joinpath("tokens.json").read_text("utf-8"))
@@ -241,7 +242,7 @@ def html_page(title: str, style: str, body: str, policy: str) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>{html.escape(title)}</title>'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>{html.escape(shown(title))}</title>'
         f"<style>:root{{color-scheme:light dark;--sans:{sans};{classes}{colors['light']}}}"
         f"@media (prefers-color-scheme: dark){{:root{{{colors['dark']}}}}}{style}</style></head><body>{body}</body></html>\n"
     )

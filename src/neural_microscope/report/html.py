@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ..claim import Claim
+from ..files import shown
 from ..plots import TOKENS, Plot
 from ..plots.style import as_svg, has_pixels, html_page
 
@@ -89,4 +90,4 @@ def _encode(plot: Plot) -> tuple[str, int, int]:
 def page(title: str, body: str) -> str:
     """A whole self-contained document. It asks for nothing outside itself, and its policy forbids it to."""
     css = files(__package__).joinpath("page.css").read_text("utf-8")
-    return html_page(title, css, body, "default-src 'none'; img-src data:; style-src 'unsafe-inline'")
+    return html_page(title, css, shown(body), "default-src 'none'; img-src data:; style-src 'unsafe-inline'")

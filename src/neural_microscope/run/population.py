@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from .. import files
 from ..doors import door
 from .run import Run
 
@@ -40,5 +41,6 @@ def network_names(runs: Sequence[Run]) -> list[str]:
         own, alike = run.folder.parts, [r.folder.parts for r, k in zip(runs, kinds, strict=True) if k == kind]
         parts = next((n for n in range(1, len(own)) if [p[-n:] for p in alike].count(own[-n:]) == 1), 1)
         name = kind if len(alike) == 1 else f"{kind} ({'/'.join(own[-parts:])})"
+        name = files.shown(name)
         names.append(f"{name} {names.count(name) + 1}" if name in names else name)  # one run given twice
     return names

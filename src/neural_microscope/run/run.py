@@ -15,7 +15,7 @@ import xarray as xr
 from msgspec import Struct
 from torch import Tensor, nn
 
-from .. import axes, documents
+from .. import axes, documents, files
 from ..config import NetworkConfig, TrainConfig, from_json
 from ..data import Dataset, ImageSet
 from ..doors import door
@@ -50,7 +50,7 @@ class Run:
     @door
     def open(cls, folder: str | Path) -> Run:
         """The run in ``folder``. A missing, altered or foreign file is a RunError that names it, never a wrong array."""
-        folder = Path(folder).absolute()
+        folder = files.place(folder).absolute()
         if not (folder / "run.json").is_file():
             raise RunError(f"{folder} is not a run folder: it has no run.json")
         record = commits.read(folder)

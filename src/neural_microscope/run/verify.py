@@ -38,7 +38,7 @@ def verify(folder: str | Path, record: commits.Record | None = None) -> list[Pro
     An empty list means that each committed byte is as it was written, and that nothing else lies in the folder. While a run
     is being written, the files of the next snapshot are reported as not committed yet.
     """
-    folder = Path(folder)
+    folder = files.place(folder)
     if not folder.is_dir():
         raise RunError(f"there is no folder {folder}")
     record = record or commits.read(folder)

@@ -53,7 +53,7 @@ class RunWriter:
         coordinates: Mapping[str, np.ndarray],
     ) -> RunWriter:
         """A new run folder. One that exists and is not empty is refused: a recorded run is never overwritten."""
-        folder = Path(folder).absolute()
+        folder = files.place(folder).absolute()
         try:
             _refuse_occupied(folder)
             folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ class RunWriter:
 
         Damage that can't be redone, and a link in a file's place, are RunErrors that name the file.
         """
-        folder = Path(folder).absolute()
+        folder = files.place(folder).absolute()
         if not (folder / commits.NAME).exists():
             raise RunError(f"{folder} is not a run folder, or nothing was recorded in it: it has no {commits.NAME}")
         present(folder)
