@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from . import doors
 from .errors import MicroscopeError, unknown
 
 Activation = Literal["relu", "tanh", "gelu"]
@@ -62,6 +63,7 @@ class _Checked:
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self)).items():
             value = getattr(self, name)
+            _require(doors.fits(value, kind), f"{name} is {doors.came(value)}; it is {doors.wanted(kind)}")
             options = get_args(kind) if get_origin(kind) is Literal else (value,)
             _require(value in options, f"{name} is {value!r}; it is one of {', '.join(map(str, options))}")
             good, words = _CAN_BE.get(name, (lambda value: True, ""))

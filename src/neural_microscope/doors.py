@@ -21,25 +21,19 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast
 
-import numpy as np
-
 from .errors import MicroscopeError, WrongType, WrongValue, reason
 
 Public = TypeVar("Public", bound=Callable[..., Any])
 
-LEAST = {
-    name: least
-    for least, names in (
-        (0, "seed draws jitter warmup_steps retries planted"),
-        (
-            1,
-            "batch_size n n_latents k per bins iterations networks controls resamples steps snapshots components patch stride most",
-        ),
-        (1, "pages empties workers per_octave epochs columns across hardest size height"),
-        (2, "classes"),
-    )
-    for name in names.split()
-}
+_COUNTS = (
+    "batch_size n n_latents k per bins iterations networks controls resamples steps snapshots components patch stride most "
+    "pages empties workers per_octave epochs columns across hardest size height"
+)
+LEAST = (
+    dict.fromkeys(["seed", "draws", "jitter", "warmup_steps", "retries", "planted"], 0)
+    | dict.fromkeys(_COUNTS.split(), 1)
+    | {"classes": 2}
+)
 """The least that an integer of this name may be."""
 
 WAYS = {
@@ -53,10 +47,18 @@ WAYS = {
 }
 """How what is wanted is had, by the name of its class."""
 
+WHOSE = dict.fromkeys(WAYS, "neural_microscope") | {"DataArray": "xarray"}
+"""The package of such a class."""
+
 
 def door(public: Public) -> Public:
     """The function, or the class with its constructor, whose arguments are checked before it is called."""
     return _entered(public, admit)
+
+
+def typed(public: Public) -> Public:
+    """As `door`, without ranges: the seed of a network may be below 0."""
+    return _entered(public, _right)
 
 
 def told(public: Public) -> Public:
@@ -92,17 +94,22 @@ FOREIGN = (TypeError, AttributeError, ValueError, LookupError, ArithmeticError, 
 
 def admit(function: Callable[..., Any], given: Mapping[str, Any]) -> None:
     """A WrongType for the first argument that is nothing its annotation allows, a WrongValue for one out of its range."""
+    _right(function, given)
+    for name, value in given.items():
+        if name in LEAST and isinstance(value, Integral) and value < LEAST[name]:
+            raise WrongValue(f"{name} is {value}; it is at least {LEAST[name]}")
+        if isinstance(value, Real) and math.isnan(value):
+            raise WrongValue(f"{name} is nan; it is a number")
+
+
+def _right(function: Callable[..., Any], given: Mapping[str, Any]) -> None:
+    """A WrongType for an argument that is nothing its annotation allows, and for tensors and networks without numbers."""
     for name, hint in _hints(function).items():
         if name not in given:
             continue
-        value = given[name]
-        if not fits(value, hint):
-            raise WrongType(f"{name} is {came(value)}; it is {wanted(hint)}{_way(value, hint, name)}")
-        if isinstance(value, Integral) and name in LEAST and value < LEAST[name]:
-            raise WrongValue(f"{name} is {value}; it is at least {LEAST[name]}")
-        if isinstance(value, float | np.floating) and math.isnan(value):
-            raise WrongValue(f"{name} is nan; it is a number")
-        if _on_meta(value):
+        if not fits(given[name], hint):
+            raise WrongType(f"{name} is {came(given[name])}; it is {wanted(hint)}{_way(given[name], hint, name)}")
+        if _on_meta(given[name]):
             raise WrongValue(f"{name} is on the meta device, which holds shapes and no numbers; load it to 'cpu' first")
 
 
@@ -112,7 +119,9 @@ def _bound(function: Callable[..., Any], signature: inspect.Signature, args: Any
         return dict(signature.bind(*args, **options).arguments)
     except TypeError as error:
         takes = ", ".join(name for name in signature.parameters if name != "self")
-        raise WrongType(f"{function.__qualname__}: {error}; it takes {takes or 'nothing'}") from None
+        raise WrongType(
+            f"{function.__qualname__.removesuffix('.__init__')}: {error}; it takes {takes or 'nothing'}"
+        ) from None
 
 
 @cache
@@ -149,19 +158,22 @@ def fits(value: Any, hint: Any) -> bool:
 def _is(value: Any, kind: Any) -> bool:
     """As `fits`, of a plain class."""
     if kind is bool:
-        return isinstance(value, bool | np.bool_)
+        return _flag(value)
     if kind is int:
-        return not isinstance(value, bool | np.bool_) and _whole(value)
+        return not _flag(value) and _whole(value)
     if kind is float:
-        return (isinstance(value, Real) and not isinstance(value, bool | np.bool_)) or (
-            _axes(value) == 0 and _kind(value) in "iuf"
-        )
-    if kind is np.ndarray:
+        return not _flag(value) and (isinstance(value, Real) or (_axes(value) == 0 and _kind(value) in "iuf"))
+    if kind.__name__ == "ndarray":
         return _kind(value) in "biuf"
     if getattr(kind, "_is_protocol", False):
         return callable(value)
     right = not inspect.isclass(kind) or isinstance(value, kind | types.SimpleNamespace)  # a stand-in made by hand
     return right and not (kind.__name__ == "DataArray" and _kind(value) not in "biuf")
+
+
+def _flag(value: Any) -> bool:
+    """Whether a value is a bool, numpy's too."""
+    return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")
 
 
 def _whole(value: Any) -> bool:
@@ -180,24 +192,18 @@ def _axes(value: Any) -> int | None:
 def _kind(value: Any) -> str:
     """Of an array, or of a list that may become one, what it holds, in numpy's letters: "f" for floats; "-" for what is neither."""
     if isinstance(value, list | tuple):
+        import numpy as np  # which the command line need not wait for
+
         try:
-            return str(np.asarray(value).dtype.kind)
+            value = np.asarray(value)
         except (ValueError, TypeError, RuntimeError):
             return "-"
-    if not hasattr(value, "__array__") or not hasattr(value, "dtype"):
+    kind = getattr(value, "dtype", None)
+    if kind is None or not hasattr(value, "__array__"):
         return "-"
-    if isinstance(value.dtype, np.dtype):
-        return value.dtype.kind
-    torch_says = value.dtype
-    return (
-        "c"
-        if torch_says.is_complex
-        else "f"
-        if torch_says.is_floating_point
-        else "b"
-        if "bool" in str(torch_says)
-        else "i"
-    )
+    if hasattr(kind, "kind"):
+        return str(kind.kind)
+    return "c" if kind.is_complex else "f" if kind.is_floating_point else "b" if "bool" in str(kind) else "i"
 
 
 def _callable(value: Any, arguments: Any = ..., result: Any = Any) -> bool:
@@ -324,14 +330,8 @@ _WORDS = {
 
 def _way(value: Any, hint: Any, name: str) -> str:
     """How to get what is wanted, where it is one of the library's things."""
-    kinds = [
-        one for one in (typing.get_args(hint) or (hint,)) if one.__module__.startswith(("neural_microscope", "xarray"))
-    ]
-    known = [
-        one.__name__
-        for one in kinds
-        if one.__name__ in WAYS and not (one.__name__ == "Dataset" and "data_vars" in dir(one))
-    ]
+    kinds = [one for one in (typing.get_args(hint) or (hint,)) if inspect.isclass(one)]
+    known = [one.__name__ for one in kinds if one.__name__ in WAYS and one.__module__.startswith(WHOSE[one.__name__])]
     if not known:
         return ""
     way = f"nm.{known[0]}(**{name})" if isinstance(value, dict) and known[0].endswith("Config") else WAYS[known[0]]
@@ -361,6 +361,9 @@ def _unforeseen(function: Callable[..., Any], given: Mapping[str, Any], error: E
         return WrongValue(
             f"{name} is {came(one)}; it lacks {lacking[0] if lacking else error}: give what a measure returned"
         )
-    words = f"{function.__qualname__} can't work with {'; '.join(f'{name}: {came(one)}' for name, one in given.items() if name != 'self')}"
+    name = function.__qualname__.removesuffix(".__init__")
+    words = (
+        f"{name} can't work with {'; '.join(f'{name}: {came(one)}' for name, one in given.items() if name != 'self')}"
+    )
     kind = WrongType if isinstance(error, TypeError | AttributeError) else WrongValue
     return kind(f"{words} ({type(error).__name__}: {reason(error)})")

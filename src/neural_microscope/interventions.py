@@ -20,22 +20,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .doors import told
 from .errors import HookError
 
 Indices = int | Sequence[int] | Tensor | None
 Intervention = Callable[..., Tensor]
 
 
+@told
 def zero(*, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
     """Sets the selected activations to 0 (zero ablation)."""
     return _intervention(torch.zeros_like, unit, channel, mask)
 
 
+@told
 def scale(factor: float, *, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
     """Multiplies the selected activations by ``factor``: 1 changes nothing, 0 ablates (where they are finite)."""
     return _intervention(lambda tensor: tensor * factor, unit, channel, mask)
 
 
+@told
 def mean(reference: Any, *, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
     """Replaces the selected activations by their mean over the examples of ``reference`` (mean ablation).
 
@@ -46,6 +50,7 @@ def mean(reference: Any, *, unit: Indices = None, channel: Indices = None, mask:
     return _intervention(lambda tensor: _like(average, tensor, "mean"), unit, channel, mask)
 
 
+@told
 def resample(
     reference: Any, *, seed: int = 0, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None
 ) -> Intervention:
@@ -64,6 +69,7 @@ def resample(
     return _intervention(draw, unit, channel, mask)
 
 
+@told
 def patch(source: Any, *, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
     """Replaces the selected activations by those of ``source`` (activation patching).
 
@@ -73,6 +79,7 @@ def patch(source: Any, *, unit: Indices = None, channel: Indices = None, mask: T
     return _intervention(lambda tensor: _like(values, tensor, "patch"), unit, channel, mask)
 
 
+@told
 def steer(
     direction: Any,
     strength: float = 1.0,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from .config import CNNConfig, MLPConfig, NetworkConfig
 from .data import advice
-from .doors import door
+from .doors import typed
 from .errors import DataError, unknown
 from .hooks import HookedModel, HookPoint
 from .hooks.point import watched
@@ -169,7 +169,7 @@ class MLP(Network):
     would give.
     """
 
-    @door
+    @typed
     def __init__(self, config: MLPConfig | None = None, seed: int = 0) -> None:
         config = config or MLPConfig()
         super().__init__(config, seed)
@@ -186,7 +186,7 @@ class CNN(Network):
     The weights come from the seed as in `MLP`: ``nn.Conv2d`` after ``nn.Conv2d``, then ``nn.Linear`` after ``nn.Linear``.
     """
 
-    @door
+    @typed
     def __init__(self, config: CNNConfig | None = None, seed: int = 0) -> None:
         config = config or CNNConfig()
         super().__init__(config, seed)
@@ -204,7 +204,7 @@ class CNN(Network):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-@door
+@typed
 def build(config: NetworkConfig, seed: int = 0) -> Network:
     """The network a config describes."""
     return MLP(config, seed) if isinstance(config, MLPConfig) else CNN(config, seed)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from ..doors import told
 from ..errors import HookError
 from .attach import Action, Attachment, HookFunction, Pass, attach, attached, edit, edit_gradient, watch
 from .cache import ActivationCache, flatten_calls
@@ -80,6 +81,7 @@ class HookedModel(nn.Module):
             yield self
             scope.check()
 
+    @told
     def run_with_hooks(
         self,
         *args: Any,
@@ -101,6 +103,7 @@ class HookedModel(nn.Module):
             )
         return self._run(self._actions(fwd_hooks, edit), stop_at, strict, args, kwargs)
 
+    @told
     def run_with_cache(
         self,
         *args: Any,
@@ -171,6 +174,7 @@ class HookedModel(nn.Module):
         finally:
             scope.end()
 
+    @told
     def add_hook(
         self,
         name: NamesFilter,
@@ -186,6 +190,7 @@ class HookedModel(nn.Module):
         actions = self._actions([(name, hook)], edit if dir == "fwd" else edit_gradient)
         self._permanent = [*(self._permanent or []), (dir, is_permanent, attach(self._root(), actions, strict=strict))]
 
+    @told
     def reset_hooks(self, direction: Literal["fwd", "bwd", "both"] = "both", including_permanent: bool = False) -> None:
         """Detaches what `add_hook` attached, and nothing else: hooks that others registered stay."""
         if direction not in ("fwd", "bwd", "both"):
@@ -206,7 +211,7 @@ class HookedModel(nn.Module):
             warnings.warn(
                 "this model is in training mode with dropout or batch normalisation: its activations are random or "
                 "depend on the batch. Call model.eval() first, unless you mean it (said once)",
-                stacklevel=3,
+                stacklevel=4,
             )
 
 

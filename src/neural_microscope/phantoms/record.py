@@ -16,6 +16,7 @@ import xarray as xr
 from msgspec import Struct
 
 from .. import documents, files
+from ..doors import door
 from ..errors import DataError, reason
 from ..measure import EMPTY_KINDS
 
@@ -61,6 +62,7 @@ class _Record(Struct, forbid_unknown_fields=True):
     sha256: documents.Digest | None = None
 
 
+@door
 def save(result: xr.Dataset, path: str | Path) -> Path:
     """Writes a calibration as JSON, whole or not at all; returns the path."""
     text = json.dumps({"sha256": documents.UNSEALED, **result.to_dict()}, indent=1) + "\n"
@@ -69,6 +71,7 @@ def save(result: xr.Dataset, path: str | Path) -> Path:
     return Path(path)
 
 
+@door
 def open_record(path: str | Path | None = None) -> xr.Dataset:
     """A calibration that `save` wrote; by default the one this release was made with. Any other file is a DataError that names it."""
     own = resources.files(__package__).joinpath("record.json")
