@@ -299,6 +299,16 @@ def test_the_probe_is_as_large_as_the_smallest_class_allows(tmp_path: Path) -> N
     assert len(nm.Run.open(tmp_path / "run").probe) == 30
 
 
+@pytest.mark.parametrize("asked", [27, 10_000])
+def test_a_probe_that_is_smaller_than_was_asked_for_is_said_and_noted(tmp_path: Path, asked: int) -> None:
+    data = nm.data.Dataset("made up", DATA.train, DATA.test.subset([i for i in range(30) if i not in (1, 4)]))
+    words = f"the probe holds 26 of the 28 test images, not {asked:,}: as many of each class as of any other"
+    recorder = nm.Recorder(tmp_path / "run", nm.RecordConfig(probe_size=asked))
+    with pytest.warns(UserWarning, match=words):
+        nm.train(small_runs.mlp(), data, nm.TrainConfig(epochs=0), observers=[recorder])
+    assert nm.Run.open(tmp_path / "run").description["data"]["note"] == words
+
+
 @pytest.mark.parametrize(
     ("few", "words"), [(0, "class 1 has none"), (1, "class 1 has 1"), (3, "class 1 has 3"), (9, "")]
 )

@@ -164,7 +164,7 @@ class Recorder(Observer):
         test = training.data.test
         self.probe_indices = test.balanced_indices(min(self.record.probe_size, test.most_balanced))
         self.probe = test.subset(self.probe_indices)
-        self.note = _uneven(self.probe, test)
+        self.note = " ".join(filter(None, (_uneven(self.probe, test), _fewer(self.record, self.probe, test))))
         if self.note:
             warnings.warn(self.note, UserWarning, stacklevel=4)
         self.gallery = _gallery(self.probe.labels, self.record.gallery_size)
@@ -316,6 +316,16 @@ def _uneven(probe: ImageSet, test: ImageSet) -> str:
         len(few) > 10
     )
     return f"the test set has too few images of some classes for a balanced probe: {', '.join(said)}; others up to {held.max()}"
+
+
+def _fewer(record: RecordConfig, probe: ImageSet, test: ImageSet) -> str:
+    """One line where more probe images were asked for, and are there, than all classes can give alike; else nothing."""
+    if record.probe_size == RecordConfig().probe_size or len(probe) >= min(record.probe_size, len(test)):
+        return ""
+    return (
+        f"the probe holds {len(probe):,} of the {len(test):,} test images, not {record.probe_size:,}: as many of each class as of "
+        "any other"
+    )
 
 
 def _gallery(labels: np.ndarray, size: int) -> list[int]:
