@@ -14,6 +14,7 @@ import neural_microscope
 
 ROOT = Path(neural_microscope.__file__).parent
 ROWS = [
+    ["__main__"],
     ["cli"],
     ["demonstration", "lessons"],
     ["report", "explorer", "interop", "sweep"],
@@ -32,7 +33,7 @@ ROWS = [
     ["config", "axes"],
     ["documents"],
     ["processes", "files"],
-    ["doors"],
+    ["doors", "stops"],
     ["errors"],
 ]
 """From the top of the house to its ground."""

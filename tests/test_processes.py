@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_info
 
 from neural_microscope.errors import DataError, MicroscopeError
 from neural_microscope.processes import Job, Steps, one_by_one, side_by_side
+from neural_microscope.stops import Stopped
 
 
 def nothing(*told: Any) -> None:
@@ -78,6 +79,20 @@ def patient(folder: Path, tell: Any) -> None:
         raise
 
 
+def keeping(folder: Path, tell: Any) -> None:
+    """Takes its time to keep what it has."""
+    try:
+        tell(os.getpid())
+        time.sleep(600)
+    except KeyboardInterrupt:
+        tell("keeping")
+        deadline = time.monotonic() + 60
+        while not (folder / "more came").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (folder / "kept").touch()
+        raise
+
+
 def growers() -> dict[str, Steps]:
     return {"one": growing(1), "ten": growing(10), "none": none_at_all()}
 
@@ -117,6 +132,26 @@ def test_the_other_is_interrupted_also_where_interruptions_are_ignored_as_in_a_s
         test_the_error_of_one_is_raised_here_and_the_other_is_interrupted(tmp_path)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_comes_from_a_scheduler_and_from_here_stops_a_process_once(tmp_path: Path, number: int) -> None:
+    pid = 0
+
+    def tell(name: str, what: Any) -> None:
+        nonlocal pid
+        if what == "keeping":
+            os.kill(pid, number)
+            (tmp_path / "more came").touch()
+            raise Stopped(number)
+        pid = what
+        os.kill(pid, signal.SIGTERM)
+
+    with pytest.raises(Stopped):
+        side_by_side({"keeper": once(partial(keeping, tmp_path))}, tell, workers=1)
+    assert (tmp_path / "kept").exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 def test_a_process_that_dies_without_a_word_is_an_error_that_names_it() -> None:

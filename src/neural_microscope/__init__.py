@@ -7,8 +7,9 @@ This module imports nothing heavy: each name is fetched when it is first used (P
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # see `stops`
+if TYPE_CHECKING:
+    from typing import Any
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,8 @@ __all__ = ["__version__", *_NAMES]
 def __getattr__(name: str) -> Any:
     if name not in _NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has: {', '.join(__all__)}")
+    import importlib
+
     room = importlib.import_module(f"{__name__}.{_NAMES[name] or name}")
     return getattr(room, name) if _NAMES[name] else room
 

@@ -5,10 +5,14 @@ Torch is imported only when a command runs.
 
 from __future__ import annotations
 
+import importlib
+import shlex
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,6 +21,7 @@ import tyro
 from .config import CNNConfig, MLPConfig, RecordConfig, TrainConfig, fitted
 from .errors import MicroscopeError
 from .files import shown
+from .stops import Stops
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -47,7 +52,8 @@ def demo(
     from . import demonstration
 
     began = time.perf_counter()
-    looks, pages, notes = demonstration.run(out, data, seed, short, show=_say, bars=_bars())
+    with _then(lambda: "the same command goes on from there"):
+        looks, pages, notes = demonstration.run(out, data, seed, short, show=_say, bars=_bars())
     for note in notes:
         _say(f"NOTE: {note}")
     _say("What was found, on one seed each (the page gives the numbers, and what chance gives):")
@@ -78,14 +84,15 @@ def train(
     from . import train as run_training
     from .data import load
 
-    dataset = load(data)
-    if dataset.note:
-        _say(f"NOTE: {dataset.note}")
-    network = fitted(network, dataset.image_shape, dataset.classes)
-    with _training_bar(str(out)) as bar:
-        history = run_training(
-            models.build(network, training.seed), dataset, training, observers=[Recorder(out, record), bar]
-        )
+    with _then(lambda: _continues(out)):
+        dataset = load(data)
+        if dataset.note:
+            _say(f"NOTE: {dataset.note}")
+        network = fitted(network, dataset.image_shape, dataset.classes)
+        with _training_bar(str(out)) as bar:
+            history = run_training(
+                models.build(network, training.seed), dataset, training, observers=[Recorder(out, record), bar]
+            )
     _ended(out, history)
 
 
@@ -97,7 +104,7 @@ def resume(run: OneRun) -> None:
     """
     from . import resume as continue_run
 
-    with _training_bar(str(run)) as bar:
+    with _then(lambda: _continues(run)), _training_bar(str(run)) as bar:
         history = continue_run(run, observers=[bar])
     _ended(run, history)
 
@@ -140,7 +147,10 @@ def report(
     from .run import Run
 
     opened, record = [Run.open(run) for run in runs], phantoms.open_record(calibration)
-    with _counter("looking inside") as progress:
+    with (
+        _then(lambda: f"{output} was not written; the same command begins again"),
+        _counter("looking inside") as progress,
+    ):
         page = reports.write(opened, output, calibration=record, progress=progress)
     _say(str(page.resolve()))
 
@@ -163,7 +173,7 @@ def explore(
     from .run import Run
 
     opened = [Run.open(run) for run in runs]
-    with _counter("measuring") as progress:
+    with _then(lambda: f"{output} was not written; the same command begins again"), _counter("measuring") as progress:
         page = explorer.write(opened, output, snapshots=snapshots, progress=progress)
     _say(f"{page.resolve()}  ({page.stat().st_size / 1e6:.1f} MB)")
 
@@ -198,7 +208,8 @@ def calibrate(
         raise MicroscopeError(
             f"--empties and --workers must be at least 1, --pages at least 0 (got {empties}, {workers}, {pages})"
         )
-    with _counter("calibrating") as progress:
+    kept = "does the rest" if output else "begins again; with --output it would do only the rest"
+    with _then(lambda: f"the same command {kept}"), _counter("calibrating") as progress:
         result = phantoms.recalibrate(
             names, empties=empties, pages=pages, seed=seed, output=output, workers=workers, progress=progress
         )
@@ -258,11 +269,12 @@ def sweep(
     asked = sweeps.Sweep(network, training, record, data, seeds, sweeps.parse(settings, network), order)
     sweeps.plan(asked)  # what can't be is said before anything starts
     sweeps.claim(asked, out)
-    try:
-        with sweeps.connect(workers, scheduler) as client, _counter("training") as progress:
-            outcome = sweeps.run(asked, out, client, retries=retries, progress=progress)
-    except KeyboardInterrupt:
-        _fail(f"interrupted; what is finished is in {out}, the same command does the rest", 130)
+    with (
+        _then(lambda: f"what is finished is in {out}, the same command does the rest"),
+        sweeps.connect(workers, scheduler) as client,
+        _counter("training") as progress,
+    ):
+        outcome = sweeps.run(asked, out, client, retries=retries, progress=progress)
     for name in outcome.diverged:
         _say(f"{name}: diverged; recorded until then")
     for name, reason in outcome.failed.items():
@@ -311,23 +323,70 @@ def _aligned(rows: Sequence[Sequence[str]], sides: str) -> str:
     )
 
 
-def main() -> None:
-    """The entry point: exit code 0, 1 (failed, one line says why), 2 (usage), 130 (interrupted; what was recorded is kept)."""
+def main(stops: Stops | None = None) -> None:
+    """The entry point: exit code 0, 1 (failed, one line says why), 2 (usage); 130, 143 or 129 where Ctrl-C, SIGTERM or SIGHUP stopped
+    it: what was recorded is kept, and a line says how to go on.
+    """
     commands = (demo, train, resume, verify, report, explore, calibrate, sweep)
+    with nullcontext(stops) if stops else Stops(at_once=True) as stops:
+        try:
+            tyro.extras.subcommand_cli_from_dict(
+                {command.__name__: _loaded(command, stops) for command in commands},
+                prog="microscope",
+                description="A microscope for small neural networks: train, record, and see what happens inside.",
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.CascadeSubcommandArgs),
+            )
+        except BrokenPipeError:  # `microscope … | head` has read enough
+            sys.stderr.close()
+            sys.exit(1)
+        except BaseException as error:
+            hints = getattr(error, "__notes__", [])
+            if stops.came or isinstance(error, KeyboardInterrupt):  # a library may have made another error of it
+                by = f" by {signal.Signals(stops.came).name}" if stops.came else ""
+                _fail("; ".join([f"interrupted{by}", *hints]), stops.code)
+            if not isinstance(error, MicroscopeError | OSError):
+                raise
+            _fail("; ".join([" ".join(str(error).split()), *hints]), 1)
+
+
+_ROOMS = {
+    "demo": "demonstration", "train": "recording", "resume": "recording", "verify": "run", "report": "report",
+    "explore": "explorer", "calibrate": "phantoms", "sweep": "sweep",
+}  # fmt: skip
+"""The room that each command needs."""
+
+
+def _loaded(command: Callable[..., None], stops: Stops) -> Callable[..., None]:
+    """The command, begun when its libraries are loaded: until then nothing is lost where a signal ends the process at once."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        importlib.import_module(f".{_ROOMS[command.__name__]}", __package__)
+        stops.at_once = False
+        command(*args, **kwargs)
+
+    return run
+
+
+@contextmanager
+def _then(hint: Callable[[], str]) -> Iterator[None]:
+    """Where a signal, or the system (a full disk, say), stops the work: with the error it is said what to do next."""
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            {command.__name__: command for command in commands},
-            prog="microscope",
-            description="A microscope for small neural networks: train, record, and see what happens inside.",
-            config=(tyro.conf.OmitArgPrefixes, tyro.conf.CascadeSubcommandArgs),
-        )
-    except KeyboardInterrupt:
-        _fail("interrupted; what was recorded is kept, `microscope resume FOLDER` continues it", 130)
-    except BrokenPipeError:  # `microscope … | head` has read enough
-        sys.stderr.close()
-        sys.exit(1)
-    except (MicroscopeError, OSError) as error:
-        _fail(" ".join(str(error).split()), 1)
+        yield
+    except (KeyboardInterrupt, OSError) as error:
+        error.add_note(hint())
+        raise
+
+
+def _continues(run: Path) -> str:
+    from .run import commits
+
+    try:
+        begun = commits.read(run).snapshots
+    except (MicroscopeError, OSError):
+        begun = 0
+    command = shlex.join(["microscope", "resume", str(run)])
+    return f"`{command}` continues it" if begun else "nothing was recorded yet; the same command begins anew"
 
 
 def _say(text: str) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-import time
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
-from contextlib import suppress
-from multiprocessing import connection, get_context
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from multiprocessing import connection, get_context, resource_tracker
 from multiprocessing.process import BaseProcess
 from typing import Any, cast
 
 from .errors import MicroscopeError
+from .stops import SIGNALS, Stops
 
 Job = Callable[[Callable[..., None]], Any]
 """job(tell) -> its result. ``tell`` takes whatever the caller is to know on the way. Side by side it must be picklable: a partial."""
@@ -66,7 +66,8 @@ def side_by_side(work: Mapping[str, Steps], tell: Callable[..., None], workers: 
         for _ in range(workers):
             ours, theirs = context.Pipe()
             process = context.Process(target=_work, args=(theirs,))
-            process.start()
+            with _no_signals():  # nor in the process, till it can take one
+                process.start()
             started[ours] = process
             theirs.close()
             free.append(ours)
@@ -97,11 +98,9 @@ def side_by_side(work: Mapping[str, Steps], tell: Callable[..., None], workers: 
                 del busy[end]
                 if not left[name]:
                     proceed(name)
-    except BaseException as error:
-        # A terminal interrupts them too, and once is enough. The idle ones go home by themselves when their pipe closes.
-        patience = time.monotonic() + 2 * isinstance(error, KeyboardInterrupt)
+    except BaseException:
+        # A terminal or a scheduler may have done so, but they take it once. The idle ones go home when their pipe closes.
         for end in busy:
-            started[end].join(max(0, patience - time.monotonic()))
             if started[end].is_alive():
                 os.kill(cast(int, started[end].pid), signal.SIGINT)
         raise
@@ -113,28 +112,43 @@ def side_by_side(work: Mapping[str, Steps], tell: Callable[..., None], workers: 
     return {name: returned[name] for name in work}
 
 
+@contextmanager
+def _no_signals() -> Iterator[None]:
+    """Signals wait until the block ends; a process that is started in it begins like that."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # which would let signals come when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _work(pipe: connection.Connection) -> None:
     """In a process: job after job on one thread, until there are no more or one fails."""
-    # What a script starts in the background begins with interruptions ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Libraries read these when they are loaded, which may be in the middle of a job.
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     import torch
     from threadpoolctl import threadpool_limits
 
     torch.set_num_threads(1)
-    while True:
-        try:
-            job = pipe.recv()
-        except (EOFError, ConnectionResetError, KeyboardInterrupt):  # nothing more comes
-            return
-        except BaseException as error:  # what can't be unpickled
-            return _failed(pipe, error)
-        try:
-            with threadpool_limits(1):  # those that were loaded before
-                pipe.send(("done", job(lambda *content: pipe.send(("told", content)))))
-        except BaseException as error:
-            return _failed(pipe, error)
+    with suppress(KeyboardInterrupt), Stops(patient=True, anyway=True):
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        while True:
+            try:
+                job = pipe.recv()
+            except (EOFError, ConnectionResetError):  # nothing more comes
+                return
+            except Exception as error:  # what can't be unpickled
+                return _failed(pipe, error)
+            try:
+                with threadpool_limits(1):  # those that were loaded before
+                    pipe.send(("done", job(lambda *content: pipe.send(("told", content)))))
+            except BaseException as error:
+                return _failed(pipe, error)
 
 
 def _failed(pipe: connection.Connection, error: BaseException) -> None:
