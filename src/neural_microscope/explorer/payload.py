@@ -15,7 +15,7 @@ from torch import nn
 from ..analysis.look import FirstLook, LayerLook, Progress
 from ..analysis.look.looks import begun, unlooked
 from ..errors import RunError
-from ..hooks import activations, evaluation, hooked
+from ..hooks import activations, evaluation, hooked, lent
 from ..models import Network
 from ..run import Run, network_names, same_but_seed
 from .graph import operations
@@ -227,7 +227,7 @@ def accuracies(model: nn.Module, run: Run, rounded: dict[str, np.ndarray]) -> tu
             whole | {name: torch.from_numpy(half.astype(np.float32)) for name, half in rounded.items()},
         ):
             model.load_state_dict(weights)
-            found.append(float((model(images).argmax(1) == labels).double().mean()))
+            found.append(float((model(lent(images)).argmax(1) == labels).double().mean()))
         model.load_state_dict(whole)
     return found[0], found[1]
 

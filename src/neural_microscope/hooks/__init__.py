@@ -7,7 +7,7 @@ The words are TransformerLens's (``run_with_cache``, ``run_with_hooks``, ``hooks
 from .attach import HookFunction
 from .cache import ActivationCache
 from .dataset import activations, evaluation
-from .model import HookedModel
+from .model import HookedModel, lent
 from .point import HookPoint
 from .select import NamesFilter
 from .wrap import hooked
@@ -21,4 +21,5 @@ __all__ = [
     "activations",
     "evaluation",
     "hooked",
+    "lent",
 ]

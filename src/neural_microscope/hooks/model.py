@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from ..doors import told
 from ..errors import HookError
@@ -42,6 +43,11 @@ class HookedModel(nn.Module):
     _found: dict[str, Site] | None = None
     _permanent: list[tuple[str, bool, Pass]] | None = None
     _warned: bool = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.copy_cached:  # whoever edits in place may edit what it was given, and that is the caller's
+            args, kwargs = lent(args), lent(kwargs)
+        return super().__call__(*args, **kwargs)
 
     def _sites(self) -> dict[str, Site]:
         if self._found is None:
@@ -213,6 +219,11 @@ class HookedModel(nn.Module):
                 "depend on the batch. Call model.eval() first, unless you mean it (said once)",
                 stacklevel=4,
             )
+
+
+def lent(given: Any) -> Any:
+    """The same with a copy of each tensor, also inside lists, tuples and dicts: for code that may write into what it is given."""
+    return tree_map_only(Tensor, Tensor.clone, given)
 
 
 def _stop(at: Attachment, output: Any) -> Tensor | None:

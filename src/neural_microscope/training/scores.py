@@ -12,7 +12,7 @@ from .. import devices
 from ..data import ImageSet
 from ..doors import door
 from ..errors import DataError
-from ..hooks import evaluation
+from ..hooks import HookedModel, evaluation, lent
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ def score(model: nn.Module, images: Tensor, labels: Tensor, classes: int, batch_
 
 
 def logits_of(model: nn.Module, images: Tensor) -> Tensor:
-    given = model(images)
+    given = model(images if isinstance(model, HookedModel) else lent(images))
     if not isinstance(given, Tensor) or given.ndim != 2:
         what = f"a tensor of shape {list(given.shape)}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
         raise DataError(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ...config import MLPConfig
 from ...data import ImageSet
 from ...errors import DataError, unknown
-from ...hooks import evaluation
+from ...hooks import evaluation, lent
 from ...measure import measure, of
 from ...models import MLP
 
@@ -69,7 +69,7 @@ def sharpness(
     batches = list(zip(pixels.split(batch_size), labels.split(batch_size), strict=True))
 
     def product(vector: Tensor) -> Tensor:
-        means = (_summed(model(some), here, loss) / len(images) for some, here in batches)
+        means = (_summed(model(lent(some)), here, loss) / len(images) for some, here in batches)
         return torch.stack([_curvature(value, parameters, vector) for value in means]).sum(0)
 
     with evaluation(model), torch.enable_grad():
