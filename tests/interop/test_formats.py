@@ -154,6 +154,13 @@ def test_a_hub_folder_of_links_is_refused_with_a_way_out(hub: Path, tmp_path: Pa
         interop.from_hub(tmp_path)
 
 
+def test_a_pipeline_refuses_whole_numbers_that_are_no_pixels(run: nm.Run) -> None:
+    step = interop.Activations(run.model(), "layers.1.hook_post")
+    for images in (np.full((2, 8, 8), -1, np.int8), np.full((2, 64), 256, np.uint16)):
+        with pytest.raises(nm.errors.DataError, match=r"whole numbers in 0\.\.255; u?int\d+ from"):
+            step.transform(images)
+
+
 def test_activations_are_a_step_of_a_pipeline(run: nm.Run) -> None:
     model, probe = run.model(), run.probe
     step = interop.Activations(model, "layers.1.hook_post")

@@ -29,7 +29,7 @@ MOST_PIXELS = 1 << 24
 """Of one picture: 4096 x 4096. No more is decoded, and no file is read that is larger than as many numbers in plain text."""
 MOST_IN_ALL = 1 << 30
 """Of all pictures of a part, as of an IDX file."""
-MOST_SCANS = 100
+MOST_SCANS = 32
 """Of a JPEG: each goes through the whole picture, and costs a few bytes."""
 SYSTEMS_OWN = ("thumbs.db", "desktop.ini")  # files that a file manager makes; others of the kind begin with a dot
 
@@ -85,7 +85,8 @@ def _left_out(folder: Path, found: dict[str, _Part]) -> Iterator[str]:
             f"train/<class>/ and test/<class>/ and end in {', '.join(SUFFIXES)}"
         )
     beside = [p.name for p in folder.iterdir() if p.name not in PARTS and not p.name.startswith(".")]
-    others = sorted(name for name in beside if (folder / name).is_dir() or name.lower().endswith(SUFFIXES))
+    data = (*SUFFIXES, "ubyte", "ubyte.gz")
+    others = sorted(name for name in beside if (folder / name).is_dir() or name.lower().endswith(data))
     if others:
         yield f"left out beside train/ and test/: {len(others)}, the first {others[0]}"
     empty = [f"{part}/{name}" for part in PARTS for name, paths in found[part].pictures.items() if not paths]

@@ -49,4 +49,9 @@ class Activations(TransformerMixin, BaseEstimator):
             given = given.reshape(-1, *shape)
         if given.ndim != 3:
             raise DataError(f"images are [example, row, col] or [example, pixel]; got {list(given.shape)}")
+        if given.dtype.kind in "iu" and given.size and not 0 <= given.min() <= given.max() <= 255:
+            raise DataError(
+                f"images are floats in 0..1 or whole numbers in 0..255; {given.dtype} from {given.min()} to {given.max()} came: make "
+                "them floats, 0 black and 1 white"
+            )
         return (given / 255 if given.dtype.kind in "iu" else given).astype(np.float32)
