@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from . import doors
+from .doors import door
 from .errors import MicroscopeError, unknown
 
 Activation = Literal["relu", "tanh", "gelu"]
@@ -137,6 +138,7 @@ class CNNConfig(_NetworkConfig):
 NetworkConfig = MLPConfig | CNNConfig
 
 
+@door
 def fitted(network: NetworkConfig, image_shape: tuple[int, int], classes: int) -> NetworkConfig:
     """The network for such data. A shape or a class count other than the default was asked for, and stays: where it does not fit,
     training says so.
@@ -211,6 +213,7 @@ class RecordConfig(_Checked):
 _KINDS: dict[str, type[Any]] = {"mlp": MLPConfig, "cnn": CNNConfig, "train": TrainConfig, "record": RecordConfig}
 
 
+@door
 def to_json(config: Any) -> dict[str, Any]:
     """A config as plain JSON values, with ``kind`` naming its class."""
     kind = next((k for k, cls in _KINDS.items() if type(config) is cls), None)
@@ -219,6 +222,7 @@ def to_json(config: Any) -> dict[str, Any]:
     return {"kind": kind, **dataclasses.asdict(config)}
 
 
+@door
 def from_json(values: dict[str, Any]) -> Any:
     """The config that `to_json` wrote. An unknown kind or field is an error that offers the nearest name."""
     from . import documents  # its library takes time that `--help` need not wait for

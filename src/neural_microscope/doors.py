@@ -88,7 +88,16 @@ def _entered(function: Public, check: Callable[[Callable[..., Any], Mapping[str,
     return cast(Public, entered)
 
 
-FOREIGN = (TypeError, AttributeError, ValueError, LookupError, ArithmeticError, RuntimeError, AssertionError)
+FOREIGN = (
+    TypeError,
+    AttributeError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    AssertionError,
+    StopIteration,
+)
 """What bodies and the libraries below them raise when they meet what they can't work with."""
 
 
@@ -342,8 +351,9 @@ def _of_the_caller(error: BaseException) -> bool:
     """Whether an error comes from code that is neither this package's nor an installed library's: a model's, a hook function's."""
     frame = error.__traceback__
     while frame is not None:
-        file = frame.tb_frame.f_code.co_filename
-        if not file.startswith(("<", *_LIBRARIES)):
+        file = frame.tb_frame.f_code.co_filename  # relative in compiled libraries, <…> in generated code
+        typed_in = frame.tb_frame.f_globals.get("__name__") == "__main__"
+        if typed_in or (Path(file).is_absolute() and not file.startswith(_LIBRARIES)):
             return True
         frame = frame.tb_next
     return False

@@ -9,6 +9,7 @@ convolutional ones [example, channel, row, col].
 from __future__ import annotations
 
 import math
+import operator
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -106,7 +107,7 @@ class Network(HookedModel):
     def __init__(self, config: NetworkConfig, seed: int) -> None:
         super().__init__()
         self.config = config
-        self.seed = seed
+        self.seed = operator.index(seed)
         self.input = HookPoint()
         self.layers = nn.ModuleList()
 
@@ -173,7 +174,7 @@ class MLP(Network):
     def __init__(self, config: MLPConfig | None = None, seed: int = 0) -> None:
         config = config or MLPConfig()
         super().__init__(config, seed)
-        with _seeded(seed):
+        with _seeded(self.seed):
             self._finish(config.image_shape[0] * config.image_shape[1], config.hidden)
 
     def _shape(self, x: Tensor) -> Tensor:
@@ -192,7 +193,7 @@ class CNN(Network):
         super().__init__(config, seed)
         rows, cols = config.image_shape
         before = 1
-        with _seeded(seed):
+        with _seeded(self.seed):
             for channels in config.channels:
                 convolution = nn.Conv2d(before, channels, config.kernel, padding=config.kernel // 2, bias=config.bias)
                 self.layers.append(HiddenLayer(convolution, (channels, rows, cols), config, config.pool))

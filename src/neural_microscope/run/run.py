@@ -282,6 +282,7 @@ class Run:
                 raise RunError(f"{path} says that {name} holds {shape}; its network gives {blueprint.points[name]}")
         return blueprint
 
+    @door
     def check_state(self, model: nn.Module) -> None:
         """A RunError unless training can go on from the last snapshot: the parameters of ``model`` that are trained, the optimizer's
         state, the random generators and the rows that wait for their chunk are those of this run.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Literal, get_args
@@ -44,7 +45,7 @@ def train_population(
     """
     if order not in get_args(Order):
         raise unknown("order", order, get_args(Order))
-    seeds = list(seeds)
+    seeds = list(map(operator.index, seeds))
     if len(set(seeds)) != len(seeds):
         raise DataError(f"seeds repeat: {seeds}; each network of a population has its own")
     training = placed(train_config or TrainConfig())
