@@ -23,7 +23,7 @@ ROWS = [
     ["analysis.look", "analysis.streaming"],
     ["analysis.*", "plots", "recording"],
     ["measure"],
-    ["claim"],
+    ["claim", "recordable"],
     ["statistics", "training", "run"],
     ["models"],
     ["interventions"],

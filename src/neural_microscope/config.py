@@ -53,7 +53,7 @@ _CAN_BE: dict[str, tuple[Callable[[Any], Any], str]] = {
     **dict.fromkeys(("hidden", "channels", "head"), _EACH),
     **dict.fromkeys(("epochs", "warmup_steps", "per_octave", "gallery_size", "norms_every"), _COUNT),
     **dict.fromkeys(("batch_size", "probe_size"), _POSITIVE),
-    **dict.fromkeys(("learning_rate", "momentum", "weight_decay"), _FINITE),
+    **dict.fromkeys(("learning_rate", "momentum", "weight_decay", "max_megabytes"), _FINITE),
 }
 """What a setting of this name can be, and that in words."""
 
@@ -208,6 +208,8 @@ class RecordConfig(_Checked):
     """Probe images whose whole feature maps are kept (convolutional layers); the first of each class in turn."""
     norms_every: int = 10
     """Every so many steps, gradient norm and update-to-weight ratio of each parameter; 0 for never."""
+    max_megabytes: float = 100
+    """What a snapshot may take, in MB before compression; one that would take more is an error before the first step."""
 
 
 _KINDS: dict[str, type[Any]] = {"mlp": MLPConfig, "cnn": CNNConfig, "train": TrainConfig, "record": RecordConfig}

@@ -21,14 +21,14 @@ import xarray
 import zarr
 from torch import Tensor, nn
 
-from . import __version__, config, devices, documents
+from . import __version__, config, devices, documents, recordable
 from .config import RecordConfig
 from .data import Dataset, ImageSet, load
 from .doors import door
 from .errors import RunError, UnknownName
 from .hooks import ActivationCache, evaluation, hooked
 from .models import Network
-from .run import FORMAT_VERSION, Layout, Run, RunWriter, reduced
+from .run import FORMAT_VERSION, Layout, Run, RunWriter, places, reduced
 from .training import History, Observer, Sampler, Training, score, train
 
 
@@ -72,7 +72,7 @@ class Recorder(Observer):
         self._keep(training)
         if self.resumed is None:
             with _own_randomness(training):
-                cache = self._look()
+                cache = self._recordable(self._look(), training)
             self.names = list(cache)
             self._create(training, cache)
         assert self.writer is not None
@@ -145,8 +145,9 @@ class Recorder(Observer):
             "test_accuracy_by_class": test.accuracy_by_class,
             "seconds": time.perf_counter() - self.began,
         }
+        at = places(self.names)
         for name, tensor in looked.items():
-            arrays |= reduced(name, tensor, self.gallery)
+            arrays |= reduced(at[name], tensor, self.gallery)
         status = "running"
         if self.snapshots + 1 == len(self.schedule):
             status = "finished"
@@ -170,6 +171,30 @@ class Recorder(Observer):
         self.gallery = _gallery(self.probe.labels, self.record.gallery_size)
         self.names = list(self.record.hook_points)
 
+    def _recordable(self, cache: ActivationCache, training: Training) -> ActivationCache:
+        """What of a cache can be recorded. The rest is said and noted, or an error where it was asked for by name."""
+        model = training.model
+        stateful = [name for name, value in model.state_dict().items() if not isinstance(value, Tensor)]
+        if stateful:
+            raise RunError(
+                f"{stateful[0]} of this {type(model).__name__} is no tensor, and a run folder holds tensors only: its get_extra_state "
+                "is to give one"
+            )
+        self.left_out = {} if isinstance(model, Network) else recordable.left_out(self.lens, self.images, cache)
+        asked = [name for name in self.left_out if self.record.hook_points and name in cache]
+        if asked:
+            raise RunError(
+                f"hook point {asked[0]} {self.left_out[asked[0]]}; leave it out of RecordConfig(hook_points=…)"
+            )
+        if self.record.hook_points:
+            self.left_out = {}
+        if self.left_out:
+            warnings.warn(recordable.told(self.left_out), UserWarning, stacklevel=6)
+        kept = {name: tensor for name, tensor in cache.items() if name not in self.left_out}
+        if not kept:
+            raise RunError(f"nothing of this {type(model).__name__} can be recorded: {recordable.told(self.left_out)}")
+        return ActivationCache(kept)
+
     def _keep(self, training: Training) -> None:
         """The images as tensors: making them anew at each snapshot costs as much as the forward pass."""
         test = training.data.test
@@ -189,6 +214,9 @@ class Recorder(Observer):
             self.record.norms_every,
         )
         groups, coordinates = layout.groups(cache), layout.coordinates()
+        self.size, much = recordable.size(self.record, groups[""], training.model.state_dict(), len(self.schedule))
+        if much:
+            warnings.warn(self.size, UserWarning, stacklevel=6)
         description = self._describe(training, cache)
         self.writer = RunWriter.create(self.folder, description, self.probe, self.probe_indices, groups, coordinates)
 
@@ -210,6 +238,7 @@ class Recorder(Observer):
             "total_steps": training.total_steps,
             "steps_per_epoch": training.steps_per_epoch,
             "hook_points": {name: list(tensor.shape[1:]) for name, tensor in cache.items()},
+            **({"left_out": self.left_out} if self.left_out else {}),
             "gallery": self.gallery,
             "parameters": list(self.parameters),
             # Weights of a pixel that never changes in training keep their random start: pictures grey them out.

@@ -183,10 +183,26 @@ def test_numbers_are_kept_at_their_width_or_a_greater_one(dtype: torch.dtype, ke
     assert str(reduced("x", tensor, [])["x"].dtype) == layout().groups({"x": tensor})[""]["x"].dtype == kept
 
 
-@pytest.mark.parametrize("name", ["step", "label", "training", "gradients", "training/loss", "a/b", "conv.mean"])
-def test_a_hook_point_that_would_hide_something_of_the_log_is_refused(name: str) -> None:
-    with pytest.raises(RunError, match=f"hook point '{name}' can't be logged: .* rename it, or leave it out"):
-        layout().groups({"conv": torch.zeros(4, 2, 3, 3), name: torch.zeros(4, 2)})
+def test_no_hook_point_hides_something_of_the_log() -> None:
+    own = layout().groups({})
+    names = [
+        *own,
+        *own[""],
+        "training/loss",
+        "conv.mean",
+        "conv",
+        *{dim for spec in own[""].values() for dim in spec.dims},
+    ]
+    names = list(dict.fromkeys(filter(None, names)))
+    found = layout().groups({name: torch.zeros(4, 2, 3, 3) if name == "conv" else torch.zeros(4, 2) for name in names})
+    assert {name: found[""][name] for name in own[""]} == own[""]
+    assert len(found[""]) == len(own[""]) + len(names) + 2
+    assert not set(found[""]) & {"training", "gradients", "zarr.json"}
+
+
+def test_logits_of_another_number_of_columns_than_classes_have_units() -> None:
+    assert layout().groups({"logits": torch.zeros(4, 3)})[""]["logits"].dims == ("snapshot", "example", "class")
+    assert layout().groups({"logits": torch.zeros(4, 5)})[""]["logits"].dims == ("snapshot", "example", "unit_logits")
 
 
 @pytest.mark.parametrize("shape", [(), (3, 2), (1, 4)])

@@ -2,7 +2,7 @@
 
 from .commits import Commit
 from .description import FORMAT_VERSION
-from .layout import Layout, reduced
+from .layout import Layout, places, reduced
 from .log import ArraySpec
 from .population import network_names, same_but_seed
 from .run import Run
@@ -18,6 +18,7 @@ __all__ = [
     "Run",
     "RunWriter",
     "network_names",
+    "places",
     "reduced",
     "same_but_seed",
     "verify",

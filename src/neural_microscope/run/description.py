@@ -12,7 +12,6 @@ from .. import documents
 from ..config import NetworkConfig, RecordConfig, TrainConfig, from_json
 from ..documents import Count, Digest, Shape, Text
 from ..errors import MicroscopeError, RunError
-from .commits import ARRAY
 
 FORMAT_VERSION = 1
 
@@ -21,8 +20,6 @@ _MOST_VALUES = 1 << 30
 """Numbers at one hook point for one image."""
 
 _Step = Annotated[int, Meta(ge=0, le=_MOST_STEPS)]
-_Name = Annotated[str, Meta(pattern=rf"\A{ARRAY}\Z", max_length=255)]
-"""Of a hook point: it is a folder in the log."""
 
 
 class _Version(Struct):
@@ -67,7 +64,7 @@ class _Description(Struct):
     schedule: Annotated[tuple[_Step, ...], Meta(min_length=1, max_length=1 << 20)]
     total_steps: _Step
     steps_per_epoch: Annotated[int, Meta(ge=1, le=_MOST_STEPS)]
-    hook_points: dict[_Name, Shape]
+    hook_points: dict[Text, Shape]
     gallery: tuple[Count, ...]
     parameters: tuple[Text, ...]
     constant_pixels: tuple[Count, ...]

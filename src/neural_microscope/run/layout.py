@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from itertools import count
 
 import numpy as np
 import torch
@@ -12,7 +15,6 @@ from torch import Tensor, nn
 
 from .. import axes
 from ..errors import RunError
-from .commits import ARRAY
 from .log import ArraySpec
 
 
@@ -35,23 +37,17 @@ class Layout:
     norms_every: int
 
     def groups(self, activations: Mapping[str, Tensor]) -> dict[str, dict[str, ArraySpec]]:
-        """Every array of the log. A hook point whose name or shape can't be logged is a RunError."""
+        """Every array of the log. A hook point that has no row for each image is a RunError."""
         groups = {"": self._snapshots(), "training": self._training()}
         if self.norms_every:
             groups["gradients"] = self._gradients()
-        for name, tensor in activations.items():
+        for (name, tensor), place in zip(activations.items(), places(activations).values(), strict=True):
             if not tensor.ndim or len(tensor) != len(self.labels):
                 raise RunError(
                     f"hook point {name!r} holds {list(tensor.shape)} for {len(self.labels)} images, not a row for each; "
                     "leave it out with RecordConfig(hook_points=…)"
                 )
-            specs = self._activation(name, tensor)
-            if not re.fullmatch(ARRAY, name) or name in groups or specs.keys() & groups[""].keys():
-                raise RunError(
-                    f"hook point {name!r} can't be logged: the log has something else of that name; rename it, or leave it out "
-                    "with RecordConfig(hook_points=…)"
-                )
-            groups[""] |= specs
+            groups[""] |= self._activation(name, place, tensor)
         return groups
 
     def coordinates(self) -> dict[str, np.ndarray]:
@@ -103,9 +99,10 @@ class Layout:
             "update_ratio": ArraySpec(dims, shape, ratio, dtype="float64"),
         }
 
-    def _activation(self, name: str, tensor: Tensor) -> dict[str, ArraySpec]:
+    def _activation(self, name: str, place: str, tensor: Tensor) -> dict[str, ArraySpec]:
         """The arrays that `reduced` fills, over all snapshots."""
-        shape, dims = tuple(tensor.shape), axes.of_activation(tuple(tensor.shape), name)
+        shape = tuple(tensor.shape)
+        dims = axes.of_activation(shape, name if shape[-1] == self.classes else "")
         dtype = str(_array(tensor[:0]).dtype)
 
         def spec(dims: Sequence[str], shape: tuple[int, ...], about: str) -> ArraySpec:
@@ -113,19 +110,77 @@ class Layout:
             return ArraySpec(("snapshot", *named), (len(self.schedule), *shape), about, dtype=dtype)
 
         if tensor.ndim != 4:
-            return {name: spec(dims, shape, f"activation at {name} for each probe image")}
+            return {place: spec(dims, shape, f"activation at {name} for each probe image")}
         specs = {
-            f"{name}.{how}": spec(dims[:2], shape[:2], f"{how} over each map of {name} for each probe image")
+            f"{place}.{how}": spec(dims[:2], shape[:2], f"{how} over each map of {name} for each probe image")
             for how in ("mean", "max")
         }
         if self.gallery:
             about = f"whole maps of {name} for the gallery"
-            specs[f"{name}.maps"] = spec(("example_gallery", *dims[1:]), (len(self.gallery), *shape[1:]), about)
+            specs[f"{place}.maps"] = spec(("example_gallery", *dims[1:]), (len(self.gallery), *shape[1:]), about)
         return specs
 
 
+REDUCTIONS = ("mean", "max", "maps")
+"""What is kept of feature maps."""
+
+_OWN = (
+    *(
+        "snapshot",
+        "example",
+        "example_gallery",
+        "class",
+        "step",
+        "epoch",
+        "label",
+        "test_index",
+        "seconds",
+        "test_loss",
+    ),
+    *("test_accuracy", "test_accuracy_by_class", "training", "gradients", "zarr.json"),
+)
+"""Names in the root of the log, and of its axes, that no hook point can have there."""
+_ODD = re.compile(
+    r"""[%/\\:*?"<>|\x00-\x1f\x7f]|\A[. ]|[. ]\Z|\A(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?=\.|\Z)""", re.IGNORECASE
+)
+_LONGEST = 200
+"""Bytes of a name in the log; file systems take 255, with what is added to it."""
+
+
+def places(hook_points: Iterable[str]) -> dict[str, str]:
+    """The name of each hook point in the log, which every file system takes: mostly its own.
+
+    What a file name can't hold is escaped as in an address (``%2F`` for a slash). A name that the log has already, or has but for upper
+    and lower case, ends in ``%1``, ``%2``, … It depends on the hook points and their order only, which run.json holds.
+    """
+    found = {name: _place(name) for name in hook_points}
+    widths = ("unit", "channel", "row", "col", *(f"axis_{i}" for i in range(1, 8)))
+    taken = {*_OWN, *(_folded(axes.in_log(axis, name)) for name in found for axis in widths)}
+    taken |= {_folded(f"{place}.{how}") for place in found.values() for how in REDUCTIONS}
+    for name, place in found.items():
+        free = (f"{place}%{number}" if number else place for number in count())
+        found[name] = next(one for one in free if _folded(one) not in taken)
+        taken.add(_folded(found[name]))
+    return found
+
+
+def _place(name: str) -> str:
+    """A name as a file name: escaped, and where it is long its beginning and its hash."""
+    escaped = _ODD.sub(lambda odd: "".join(f"%{byte:02X}" for byte in odd[0].encode()), name) or "%"
+    if len(escaped.encode()) <= _LONGEST:
+        return escaped
+    return f"{escaped.encode()[: _LONGEST - 17].decode(errors='ignore')}%{sha256(name.encode()).hexdigest()[:16]}"
+
+
+def _folded(name: str) -> str:
+    """A name as file systems compare it that know no case."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 def reduced(name: str, tensor: Tensor, gallery: Sequence[int]) -> dict[str, np.ndarray]:
-    """What is kept of one hook point: the activations, or of feature maps each channel's mean and maximum and a few whole ones."""
+    """What is kept of one hook point, by its name in the log: the activations, or of feature maps each channel's mean and maximum and a
+    few whole ones.
+    """
     if tensor.ndim != 4:
         return {name: _array(tensor)}
     # amax, whose values are the same, is five times slower on 16 channels-last maps.

@@ -23,7 +23,7 @@ from ..errors import DataError, RunError, reason, unknown
 from ..models import build
 from . import commits, description
 from .fits import Blueprint, check_state
-from .layout import Layout
+from .layout import Layout, places
 from .log import Array
 from .metadata import Metadata
 from .store import STORE, Backend, Recorded
@@ -168,10 +168,15 @@ class Run:
             about["parameters"],
             about["record"]["norms_every"],
         )
-        dtypes = {name: getattr(torch, self.metadata.dtype(name, f"{name}.mean")) for name in points}
+        dtypes = {n: getattr(torch, self.metadata.dtype(place, f"{place}.mean")) for n, place in self.places.items()}
         # Tensors of these shapes that take no memory.
         like = {n: torch.empty((), dtype=dtypes[n]).expand(len(self.probe), *shape) for n, shape in points.items()}
         return self.metadata.arrays(layout.groups(like))
+
+    @cached_property
+    def places(self) -> dict[str, str]:
+        """The name of each hook point in the log; see `layout.places`."""
+        return places(self.hook_points)
 
     @cached_property
     def training(self) -> xr.Dataset:
@@ -230,7 +235,8 @@ class Run:
             raise unknown("recorded hook point", hook_point, self.hook_points)
         if reduction not in get_args(Reduction):
             raise unknown("reduction", reduction, get_args(Reduction))
-        name = hook_point if hook_point in self.log else f"{hook_point}.{reduction}"
+        place = self.places[hook_point]
+        name = place if place in self.log else f"{place}.{reduction}"
         if name not in self.log:
             raise RunError(
                 f"{self.folder} has no maps of {hook_point}: it was recorded with RecordConfig(gallery_size=0)"

@@ -1,0 +1,104 @@
+"""What a recorder keeps of a network, what it leaves out and why, and how much that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .config import RecordConfig
+from .errors import RunError
+from .hooks import HookedModel, evaluation
+from .hooks.attach import Attachment, attached
+from .hooks.cache import flatten_calls
+from .run import ArraySpec
+
+MEGABYTE = 1_000_000
+MUCH = 250
+"""Megabytes of a whole run from which on its size is said unasked."""
+
+
+def left_out(lens: HookedModel, images: Tensor, cache: Mapping[str, Tensor]) -> dict[str, str]:
+    """Why hook points that images reach can't be recorded, by name. ``cache`` holds what they held for ``images``, [example, …].
+
+    Recorded is what is one dense tensor of real numbers with a row for each image. Whether the rows are the images' is tried with another
+    number of images: a weight that passes through a hook point has as many rows as before, even where that was the number of images.
+    """
+    count = len(images)
+    others = images[:2] if count > 2 else torch.cat([images, images[:1]])
+    other = _outputs(lens, others)
+    names = [name for name in dict.fromkeys([*other, *cache]) if name in cache or name != "input"]
+    reasons = {name: _reason(name, cache.get(name), other.get(name), count, len(others)) for name in names}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _outputs(lens: HookedModel, images: Tensor) -> dict[str, Any]:
+    """What every hook point gives for the images, by its name, or ``name@call`` where it is reached more than once."""
+    found: dict[str, list[Any]] = {}
+    sites = lens._sites().values()
+
+    def note(at: Attachment, output: Any) -> None:
+        found.setdefault(at.site.name, []).append(output)
+
+    with torch.no_grad(), evaluation(lens), attached(lens._root(), [(site, note) for site in sites]):
+        lens(images)
+    return flatten_calls(found)
+
+
+def _reason(name: str, held: Tensor | None, other: Any, count: int, others: int) -> str:
+    """Why a hook point can't be recorded that holds this for so many images, and that for another number of them; else nothing."""
+    if held is None and not isinstance(other, Tensor):
+        return f"gives {'None' if other is None else f'a {type(other).__name__}'}, not a tensor"
+    if held is None or other is None:
+        return f"is not reached as often for {others} images as for {count}"
+    shape = list(held.shape)
+    if not shape:
+        return "gives one number for all images"
+    if not isinstance(other, Tensor) or shape == list(other.shape):
+        return f"gives {shape} however many images there are, as weights and embeddings of positions do"
+    if len(held) != count or not other.ndim or len(other) != others:
+        second = shape[1:2] == [count] and list(other.shape[1:2]) == [others]
+        where = ": its images are along the second axis, so swap the first two in a module of its own" if second else ""
+        return f"gives {shape} for {count} images, not a row for each{where}"
+    if held.is_complex():
+        return "gives complex numbers: record their absolute value, or both parts, from a module of its own"
+    if held.layout != torch.strided or held.is_quantized or held.is_nested:
+        return "gives a tensor that is not dense"
+    if not held.numel():
+        return f"gives {shape}, which holds no number"
+    return "" if name.encode(errors="replace").decode() == name else "has a name that is no Unicode text"
+
+
+def told(reasons: Mapping[str, str]) -> str:
+    """One line on what is left out."""
+    if not reasons:
+        return ""
+    listed = [f"{name} {reason}" for name, reason in reasons.items()]
+    more = [f"{len(listed) - 8} more, see run.json"] if len(listed) > 8 else []
+    return f"not recorded: {'; '.join([*listed[:8], *more])}"
+
+
+def size(
+    record: RecordConfig, specs: Mapping[str, ArraySpec], weights: Mapping[str, Tensor], snapshots: int
+) -> tuple[str, bool]:
+    """(how large the run will be, in one line; whether that is much). A snapshot beyond the config's bound is a RunError."""
+    arrays = {
+        name: math.prod(spec.shape[1:]) * np.dtype(spec.dtype).itemsize
+        for name, spec in specs.items()
+        if spec.dims[0] == "snapshot" and not spec.whole
+    }
+    weight = sum(tensor.nbytes for tensor in weights.values())
+    one = (sum(arrays.values()) + weight) / MEGABYTE
+    largest = sorted({**arrays, "the weights": weight}.items(), key=lambda item: -item[1])[:3]
+    parts = ", ".join(f"{name} {taken / MEGABYTE:.3g} MB" for name, taken in largest)
+    smaller = "smaller with RecordConfig(hook_points=(…), probe_size=…), fewer with RecordConfig(per_octave=1, every_epoch=False)"
+    said = f"a snapshot takes {one:.3g} MB before compression ({parts}, …), {snapshots} snapshots {one * snapshots:,.3g} MB"
+    if one > record.max_megabytes:
+        raise RunError(
+            f"{said}; RecordConfig(max_megabytes={record.max_megabytes:g}) allows less for one. They are {smaller}; or allow more"
+        )
+    return f"{said}; they are {smaller}", one * snapshots > MUCH
