@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,14 @@ import pytest
 import safetensors.numpy
 import safetensors.torch
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import neural_microscope as nm
 import small_runs
+from forging import changed, forge, forged
 from neural_microscope.errors import RunError
-from neural_microscope.run import commits
+from neural_microscope.run import commits, verify
 from neural_microscope.training import Observer, Training
 
 DATA = small_runs.data()
@@ -44,21 +46,6 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.raises(KeyboardInterrupt):
         small_runs.train(folder, observers=[Stopping()])
     return folder
-
-
-def forged(folder: Path, name: str, content: bytes) -> None:
-    """A file with another content, and a commit record whose hashes say that it was always so."""
-    (folder / name).write_bytes(content)
-    path, chain, record = folder / commits.NAME, sha256(b"").hexdigest(), b""
-    for line in path.read_bytes().splitlines():
-        values = {key: value for key, value in json.loads(line).items() if key != "sha256"}
-        values["previous"] = chain
-        if name in values["files"]:
-            values["files"][name] = sha256(content).hexdigest()
-        text = json.dumps(values, sort_keys=True).encode()
-        whole = json.dumps({**values, "sha256": sha256(text).hexdigest()}, sort_keys=True).encode() + b"\n"
-        chain, record = sha256(whole).hexdigest(), record + whole
-    path.write_bytes(record)
 
 
 def everything(folder: Path) -> None:
@@ -249,3 +236,53 @@ def test_a_probe_that_no_recorder_writes_is_refused(finished: Path, tmp_path: Pa
         RunError, match=r"probe\.safetensors" if what != "fewer images" else r"run\.json has a gallery beyond"
     ):
         everything(folder)
+
+
+# --- any change of any document ---------------------------------------------------------------------------------------------
+
+words = st.text(max_size=4) | st.sampled_from(
+    ["../x", "F64", "int64", "finished", "diverged at step 3", "module", "cnn"]
+)
+numbers = st.integers() | st.sampled_from([0, 1, 1 << 31, 1 << 40, 1 << 62]) | st.floats()
+odd = st.recursive(
+    st.none() | st.booleans() | numbers | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=2),
+    max_leaves=4,
+)
+change = st.tuples(
+    st.floats(0, 1, exclude_max=True), st.sampled_from(["delete", "rename", "repeat", "count", "replace"]), odd
+)
+DOCUMENTS = ["run.json", "log.zarr/zarr.json", commits.NAME, "probe.safetensors"]
+DOCUMENTS += ["weights/00000004.safetensors", "state/00000004.safetensors"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(name=st.sampled_from(DOCUMENTS), changes=st.lists(change, min_size=1, max_size=2))
+def test_whatever_a_document_says_it_is_read_or_one_error_that_names_its_file(
+    stopped: Path, name: str, changes: list[tuple[float, str, Any]]
+) -> None:
+    before = {one: (stopped / one).read_bytes() for one in (name, commits.NAME)}
+
+    def change(document: Any) -> Any:
+        for where, how, value in changes:
+            changed(document, where, how, value)
+        return document
+
+    if name == commits.NAME:
+        forge(stopped, lambda lines: [change(line) for line in lines[1:3]])
+    elif name.endswith(".json"):
+        forged(stopped, name, json.dumps(change(json.loads(before[name]))).encode())
+    else:
+        end = 8 + int.from_bytes(before[name][:8], "little")
+        header = json.dumps(change(json.loads(before[name][8:end]))).encode()
+        forged(stopped, name, len(header).to_bytes(8, "little") + header + before[name][end:])
+    try:
+        everything(stopped)
+        run = nm.Run.open(stopped)
+        run.check_state(run.model())
+        verify(stopped)
+    except RunError as error:
+        assert str(stopped) in str(error)  # noqa: PT017
+    finally:
+        for one, content in before.items():
+            (stopped / one).write_bytes(content)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import pytest
 
 import neural_microscope as nm
 import small_runs
+from forging import forge
 from neural_microscope.errors import RunError
 from neural_microscope.run import RunWriter, commits, verify
 from neural_microscope.training import Observer, Training
@@ -39,23 +38,6 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(interrupted: Path, tmp_path: Path) -> Path:
     (tmp_path / "victim.txt").write_text("precious")
     return Path(shutil.copytree(interrupted, tmp_path / "box" / "run"))
-
-
-def canonical(values: dict[str, Any]) -> bytes:
-    return json.dumps(values, sort_keys=True, ensure_ascii=True).encode()
-
-
-def forge(folder: Path, change: Callable[[list[dict[str, Any]]], Any]) -> None:
-    """The commit record after ``change``, with every hash of its chain made right again."""
-    path, chain, content = folder / commits.NAME, sha256(b"").hexdigest(), b""
-    lines = [json.loads(line) for line in path.read_bytes().splitlines()]
-    change(lines)
-    for line in lines:
-        line.pop("sha256")
-        line["previous"] = chain
-        text = canonical({**line, "sha256": sha256(canonical(line)).hexdigest()}) + b"\n"
-        chain, content = sha256(text).hexdigest(), content + text
-    path.write_bytes(content)
 
 
 def everything(root: Path) -> dict[str, bytes | str]:

@@ -37,7 +37,9 @@ class Recorded(BackendArray):
         values = np.empty((len(rows), *_outer(np.empty((1, *self.shape[1:])), others).shape[1:]), self.dtype)
         for number in np.unique(rows // length).tolist():
             here = rows // length == number
-            values[here] = _outer(self._chunk(number)[rows[here] - number * length], others)
+            chunk, within = self._chunk(number), rows[here] - number * length
+            whole = np.array_equal(within, np.arange(length))  # to index it would copy it
+            values[here] = _outer(chunk if whole else chunk[within], others)
         return values if wanted.ndim else values[0]
 
     def variable(self, values: Any) -> xr.Variable:
