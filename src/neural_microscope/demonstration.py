@@ -18,7 +18,7 @@ from .data import Dataset, load_or_digits
 from .errors import RunError
 from .models import build
 from .recording import Recorder, resume
-from .run import Run
+from .run import Run, commits
 from .training import Telling, train
 
 Tell = Callable[[str, int, int, str], None]
@@ -105,7 +105,7 @@ def trained(
 ) -> None:
     """A finished run of exactly this kind: found, continued, or made."""
     bar = Telling("training", tell)
-    if not (folder / "run.json").exists():
+    if not commits.read(folder).snapshots:  # or the beginning of a run, which is begun anew
         train(build(network, training.seed), data, training, observers=[Recorder(folder), bar])
         return
     found = Run.open(folder)

@@ -124,15 +124,25 @@ def writable(path: str | Path) -> Path:
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """What the system refuses in the block, as a full disk does, is a FileError that names ``path``."""
+    try:
+        yield
+    except FileError:
+        raise
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+@contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
     """A path beside ``path`` that no other writer has: what is written there becomes ``path`` when the block ends, and goes if it fails."""
     path = writable(path)
     partial = _beside(path)
     try:
-        yield partial
-        os.replace(partial, path)
-    except OSError as error:
-        raise _unwritable(path, error) from None
+        with naming(path):
+            yield partial
+            os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import platform
@@ -21,14 +22,15 @@ import xarray
 import zarr
 from torch import Tensor, nn
 
-from . import __version__, config, devices, documents, recordable
+from . import __version__, config, devices, documents, files, recordable
 from .config import RecordConfig
 from .data import Dataset, ImageSet, load
 from .doors import door
 from .errors import RunError, UnknownName
 from .hooks import ActivationCache, evaluation, hooked
-from .models import Network
-from .run import FORMAT_VERSION, Layout, Run, RunWriter, places, reduced
+from .models import Network, build
+from .run import FORMAT_VERSION, Layout, Run, RunWriter, beginning, places, reduced
+from .run.description import network
 from .training import History, Observer, Sampler, Training, score, train
 
 
@@ -230,6 +232,7 @@ class Recorder(Observer):
             "format_version": FORMAT_VERSION,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "model": about,
+            "initial_weights": _digest(model),
             "train": config.to_json(training.config),
             "record": config.to_json(self.record),
             "data": {"name": documents.plain(training.data.name), "sha256": training.data.sha256, "note": note},
@@ -272,12 +275,19 @@ def resume(
     ``data``, ``model`` and ``sampler`` are needed only where the run was made with data that `load` does not know by name, with a
     module that has no config here (its weights are loaded into ``model``), or with a sampler of its own; a sampler must give the
     same batches for an epoch whenever it is asked. A run that is finished, has diverged, or was made from other data is a
-    RunError; so is damage, except in the last snapshot, which is then made again. A refused run is left as it was.
+    RunError; so is damage, except in the last snapshot, which is then made again. A refused run is left as it was. A run that was
+    killed before its first snapshot is begun anew, if it was made from a config.
     """
+    folder = files.place(folder).absolute()
+    about = beginning.to_begin_anew(folder)
+    if about is not None:
+        return _begin_anew(folder, about, data, sampler, observers)
     writer = RunWriter.reopen(folder)
     try:
         run = Run.at(writer.folder, writer.record)
-        data = _checked_inputs(run, data, model, sampler)
+        if run.status == "finished" or run.status.startswith("diverged"):
+            raise RunError(f"{run.folder} has {run.status}; there is nothing to resume")
+        data = _checked_inputs(run.folder, run.description, data, model, sampler)
         recorder = Recorder(folder, config.from_json(run.description["record"]))
         writer.arrays = run.arrays
         recorder.writer, recorder.snapshots = writer, len(run.steps)
@@ -297,19 +307,45 @@ def resume(
         writer.close()
 
 
-def _checked_inputs(run: Run, data: Dataset | None, model: nn.Module | None, sampler: Sampler | None) -> Dataset:
-    """The data to go on with. Whatever would make another run than the one recorded is a RunError."""
-    about = run.description
-    if run.status == "finished" or run.status.startswith("diverged"):
-        raise RunError(f"{run.folder} has {run.status}; there is nothing to resume")
+def _begin_anew(
+    folder: Path, about: dict[str, Any], data: Dataset | None, sampler: Sampler | None, observers: Sequence[Observer]
+) -> History:
+    """Trains a run from its beginning, as its run.json says."""
+    model = None if about["model"]["kind"] == "module" else build(network(about["model"]), about["model"]["seed"])
+    if model is None or _digest(model) != about.get("initial_weights"):
+        raise RunError(
+            f"nothing was recorded in {folder}, and only the script that was to train it has its initial weights: run the script "
+            "again, which begins the run anew"
+        )
+    data = _checked_inputs(folder, about, data, model, sampler)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in about["parameters"])
+    print(f"note: nothing was recorded in {files.shown(str(folder))}: it is begun anew", file=sys.stderr)
+    recorder = Recorder(folder, config.from_json(about["record"]))
+    return train(model, data, config.from_json(about["train"]), observers=[recorder, *observers], sampler=sampler)
+
+
+def _digest(model: nn.Module) -> str:
+    """The SHA-256 of a model's weights."""
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(f"{name} {list(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _checked_inputs(
+    folder: Path, about: dict[str, Any], data: Dataset | None, model: nn.Module | None, sampler: Sampler | None
+) -> Dataset:
+    """The data to go on with. Whatever would make another run than the one described is a RunError."""
     if about["sampler"] == "custom" and sampler is None:
         raise RunError(
-            f"{run.folder} was trained with a sampler of its own; give it: nm.resume({str(run.folder)!r}, sampler=…)"
+            f"{folder} was trained with a sampler of its own; give it: nm.resume({str(folder)!r}, sampler=…)"
         )
     if about["model"]["kind"] == "module" and model is None:
         raise RunError(
-            f"{run.folder} records a {about['model']['class']}, which has no config here; give one to load the weights into: "
-            f"nm.resume({str(run.folder)!r}, model=…)"
+            f"{folder} records a {about['model']['class']}, which has no config here; give one to load the weights into: "
+            f"nm.resume({str(folder)!r}, model=…)"
         )
     if data is None:
         name = about["data"]["name"]
@@ -319,10 +355,10 @@ def _checked_inputs(run: Run, data: Dataset | None, model: nn.Module | None, sam
             data = load(name)
         except (RunError, UnknownName) as error:
             raise RunError(
-                f"{run.folder}: {error}. Give the data it was trained on: nm.resume({str(run.folder)!r}, data=…)"
+                f"{folder}: {error}. Give the data it was trained on: nm.resume({str(folder)!r}, data=…)"
             ) from None
     if data.sha256 != about["data"]["sha256"]:
-        raise RunError(f"{run.folder} was trained on other images than this {data.name}: the hashes differ")
+        raise RunError(f"{folder} was trained on other images than this {data.name}: the hashes differ")
     recorded = about["versions"]["torch"]
     if torch.__version__ != recorded:
         print(f"note: recorded with torch {recorded}, resumed with {torch.__version__}", file=sys.stderr)

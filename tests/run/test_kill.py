@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -15,6 +18,7 @@ import crashing
 import neural_microscope as nm
 import small_runs
 from neural_microscope.errors import RunError
+from neural_microscope.run import RunWriter
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +38,25 @@ def test_the_killed_run_has_all_kinds_of_files(whole: dict[str, str]) -> None:
     )
 
 
+def begin_anew(folder: Path, whole: dict[str, str]) -> None:
+    """By the command that was killed: the whole run. By resume, where it is known what was to be trained: its weights."""
+    folder.mkdir(exist_ok=True)
+    copy = shutil.copytree(folder, folder.with_name(f"{folder.name} copy"))
+    crashing.write(folder)
+    assert small_runs.contents(folder) == whole
+    if (copy / "run.json").exists():
+        crashing.resume(copy)
+        resumed = small_runs.contents(copy)
+        assert {name: resumed[name] for name in whole if name.startswith("weights/")} == {
+            name: digest for name, digest in whole.items() if name.startswith("weights/")
+        }
+    else:
+        with pytest.raises(
+            RunError, match=r"nothing was recorded in it: the command that was to train it begins it anew"
+        ):
+            crashing.resume(copy)
+
+
 def check_resumes(folder: Path, said: list[int], whole: dict[str, str]) -> None:
     """What was acknowledged is there; after resume all is as in the run that nothing happened to."""
     acknowledged = [step for step in (0, 2, 3, 6) if said and step <= said[-1]]
@@ -41,8 +64,7 @@ def check_resumes(folder: Path, said: list[int], whole: dict[str, str]) -> None:
         run = nm.Run.open(folder)
     except RunError:
         assert not acknowledged
-        with pytest.raises(RunError, match=r"nothing was recorded in it|delete the folder and train again"):
-            crashing.resume(folder)
+        begin_anew(folder, whole)
         return
     assert run.steps[: len(acknowledged)] == acknowledged
     assert not [p for p in run.verify() if p.kind == "damage"]
@@ -78,15 +100,49 @@ def test_killed_at_every_moment_it_resumes_to_the_same_bits(tmp_path: Path, whol
 
 
 @pytest.mark.parametrize("moment", [-1, -2, -10, -20, -40])
-def test_killed_while_the_folder_is_made_it_says_that_nothing_was_recorded(tmp_path: Path, moment: int) -> None:
+def test_killed_while_the_folder_is_made_it_is_begun_anew(tmp_path: Path, whole: dict[str, str], moment: int) -> None:
     folder = tmp_path / "run"
     assert kill(crashing.write, folder, moment) == []
     with pytest.raises(RunError):
         nm.Run.open(folder)
-    with pytest.raises(RunError, match=r"nothing was recorded"):
-        crashing.resume(folder)
-    with pytest.raises(RunError, match=r"give a new folder"):
-        crashing.write(folder)
+    begin_anew(folder, whole)
+
+
+@pytest.mark.parametrize(
+    "foreign", ["notes.txt", "weights/00000007.safetensors", "log.zarr/c.0.txt", "state/00000000.pt"]
+)
+def test_what_no_killed_writer_left_is_refused_by_name_and_stays(tmp_path: Path, foreign: str) -> None:
+    folder = tmp_path / "run"
+    kill(crashing.write, folder, -40)
+    left = folder / foreign
+    left.parent.mkdir(exist_ok=True)
+    left.write_text("mine")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for begin in (crashing.write, crashing.resume):
+        with pytest.raises(RunError, match=f"it holds {re.escape(foreign)}"):
+            begin(folder)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_json_that_no_recorder_wrote_is_somebody_elses(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"distance": 10, "km": true}')
+    with pytest.raises(RunError, match=r"it holds run\.json"):
+        crashing.write(tmp_path)
+    assert (tmp_path / "run.json").exists()
+
+
+def test_a_network_that_did_not_start_from_its_seed_is_begun_anew_only_by_its_script(tmp_path: Path) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    model = small_runs.mlp()
+    model.output.bias.data[0] = 1
+    with mock.patch.object(RunWriter, "snapshot", interrupt), pytest.raises(KeyboardInterrupt):
+        small_runs.train(tmp_path / "run", model=model)
+    with pytest.raises(RunError, match="run the script again"):
+        nm.resume(tmp_path / "run", data=small_runs.data())
+    small_runs.train(tmp_path / "run", model=model)
+    assert nm.Run.open(tmp_path / "run").verify() == []
 
 
 def killed_at_random(folder: Path, job: crashing.Job, chance: random.Random) -> list[int | str]:
@@ -118,8 +174,7 @@ def finish(folder: Path, kill: Callable[[crashing.Job], None], whole: dict[str, 
         try:
             run = nm.Run.open(folder)
         except RunError:
-            shutil.rmtree(folder, ignore_errors=True)
-            continue
+            continue  # nothing was recorded: it begins anew
         job = crashing.resume
         if run.status == "finished":
             check_resumes(folder, [], whole)

@@ -185,7 +185,7 @@ def test_a_diverged_run_keeps_everything_until_then(tmp_path: Path, norms_every:
     assert np.isfinite(run.log.logits).all()
 
 
-def test_a_run_of_no_snapshot_says_so(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_run_of_no_snapshot_says_so_and_begins_anew(tmp_path: Path, whole: dict[str, str], monkeypatch: Any) -> None:
     def fails(self: Any, *args: Any, **kwargs: Any) -> None:
         raise MemoryError
 
@@ -193,7 +193,7 @@ def test_a_run_of_no_snapshot_says_so(tmp_path: Path, monkeypatch: Any) -> None:
         context.setattr(RunWriter, "snapshot", fails)
         with pytest.raises(MemoryError):
             small_runs.train(tmp_path / "run")
-    with pytest.raises(RunError, match="holds no whole snapshot yet"):
+    with pytest.raises(RunError, match=r"holds no whole snapshot yet.*`microscope resume .*` begins it anew"):
         nm.Run.open(tmp_path / "run")
-    with pytest.raises(RunError, match="delete the folder and train again"):
-        nm.resume(tmp_path / "run", data=DATA)
+    nm.resume(tmp_path / "run", data=DATA)  # it is begun anew
+    assert small_runs.contents(tmp_path / "run") == whole

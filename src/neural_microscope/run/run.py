@@ -65,7 +65,10 @@ class Run:
     def at(cls, folder: Path, record: commits.Record) -> Run:
         """The run as it was when ``record`` was its commit record."""
         if not record.snapshots:
-            raise RunError(f"{folder} holds no whole snapshot yet, says its {commits.NAME}")
+            raise RunError(
+                f"{folder} holds no whole snapshot yet, says its {commits.NAME}; if nobody is writing it any more, "
+                f"`microscope resume {folder}` begins it anew"
+            )
         there = present(folder)
         about = description.read(checked(folder, "run.json", record), folder / "run.json")
         _agree(record, about, folder)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -21,7 +21,7 @@ from torch import Tensor
 from .. import documents, files
 from ..data import ImageSet
 from ..errors import RunError
-from . import commits, log
+from . import beginning, commits, log
 from .commits import Commit, Record
 from .rows import Rows
 from .verify import LOCK, difference, present
@@ -52,31 +52,42 @@ class RunWriter:
         groups: Mapping[str, Mapping[str, log.ArraySpec]],
         coordinates: Mapping[str, np.ndarray],
     ) -> RunWriter:
-        """A new run folder. One that exists and is not empty is refused: a recorded run is never overwritten."""
-        folder = files.place(folder).absolute()
+        """A new run folder, or one in which a killed writer recorded nothing. One that holds anything else is refused: a recorded run
+        is never overwritten.
+        """
+        writer = cls.claim(folder)
+        folder = writer.folder
         try:
-            _refuse_occupied(folder)
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"{folder} can't be made: {error.strerror}; give another folder") from None
-        writer = cls(folder, _lock(folder))
-        try:
-            _refuse_occupied(folder)  # again: another writer may have come and gone before we had the lock
-        except RunError:
-            writer.close()
-            raise
-        try:
+            beginning.remove(folder, beginning.leftovers(folder))
             writer._write("run.json", json.dumps(description, indent=1).encode())
             writer._write("probe.safetensors", _probe_bytes(probe, probe_indices))
             about = {"title": "neural-microscope run", "format_version": description["format_version"]}
-            writer.arrays = log.create(folder / "log.zarr", groups, about)
-            for path in sorted((folder / "log.zarr").rglob("zarr.json")):
-                writer._note(path)
+            with files.naming(folder / "log.zarr"):
+                writer.arrays = log.create(folder / "log.zarr", groups, about)
+                for path in sorted((folder / "log.zarr").rglob("zarr.json")):
+                    writer._note(path)
             for name, values in coordinates.items():
                 writer.write(name, 0, values)
             writer._commit(Commit("created"))
         except BaseException:
             writer._undo_create()
+            raise
+        return writer
+
+    @classmethod
+    def claim(cls, folder: str | Path) -> RunWriter:
+        """The lock of a folder, which is made, in which a run can begin. A RunError says why none can."""
+        folder = files.place(folder).absolute()
+        try:
+            beginning.leftovers(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{folder} can't be made: {error.strerror}; give another folder") from None
+        writer = cls(folder, _lock(folder))
+        try:
+            beginning.leftovers(folder)  # again: another writer may have come and gone before we had the lock
+        except BaseException:
+            writer.close()
             raise
         return writer
 
@@ -171,22 +182,21 @@ class RunWriter:
 
     def _undo_create(self) -> None:
         """A folder in which nothing was recorded is left as it was found: empty."""
-        for name in ("run.json", "probe.safetensors", commits.NAME):
-            (self.folder / name).unlink(missing_ok=True)
-            (self.folder / f"{name}.partial").unlink(missing_ok=True)
-        shutil.rmtree(self.folder / "log.zarr", ignore_errors=True)
+        with suppress(RunError, OSError):
+            beginning.remove(self.folder, beginning.leftovers(self.folder))
         self.close()
 
     def _write(self, name: str, content: bytes) -> None:
         """A whole file or none: written beside its place, brought to the disk, then moved there."""
         path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
         partial = path.with_name(f"{path.name}.partial")
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        with files.naming(path):
+            path.parent.mkdir(exist_ok=True)
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
         self.fresh[name] = sha256(content).hexdigest()
 
     def _note(self, path: Path) -> None:
@@ -197,24 +207,9 @@ class RunWriter:
 
     def _commit(self, commit: Commit) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        self.chain = commits.append(self.folder, replace(commit, files=dict(self.fresh)), now, self.chain)
+        with files.naming(self.folder / commits.NAME):
+            self.chain = commits.append(self.folder, replace(commit, files=dict(self.fresh)), now, self.chain)
         self.fresh.clear()
-
-
-def _refuse_occupied(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file; give a new folder")
-    others = sorted(p.name for p in folder.iterdir() if p.name != LOCK) if folder.exists() else []
-    if commits.NAME in others:
-        raise RunError(
-            f"{folder} holds a run already: give a new folder, or continue that run with `microscope resume {folder}`"
-        )
-    if "run.json" in others:
-        raise RunError(
-            f"{folder} holds the beginning of a run in which nothing was recorded: delete it, or give a new folder"
-        )
-    if others:
-        raise RunError(f"{folder} is not empty (it holds {others[0]}): give a new folder")
 
 
 def _lock(folder: Path) -> FileLock:
@@ -236,7 +231,9 @@ def _last_whole(folder: Path) -> Record:
     if record.fault == "damage":
         raise RunError(f"{folder / commits.NAME}: {record.problem}; the run can't be continued")
     if not record.snapshots:
-        raise RunError(f"{folder} holds no whole snapshot to go on from; delete the folder and train again")
+        raise RunError(
+            f"{folder} holds no whole snapshot to go on from; the command that was to train it begins it anew"
+        )
     broken = {path: what for path, expected in record.files().items() if (what := difference(folder, path, expected))}
     for candidate in (record, record.without_last_snapshot()):
         if candidate.snapshots and not _needed(candidate) & set(broken):
