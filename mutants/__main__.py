@@ -237,11 +237,12 @@ def tried(copy: Path, mutation: Mutation, tests: list[str]) -> bool:
 
 
 def describe(mutation: Mutation) -> str:
-    """``file:line operator: old -> new``."""
+    """``file:line operator: old -> new in the line``."""
     text = (ROOT / mutation.path).read_text("utf-8")
     old = " ".join(text[mutation.start : mutation.end].split())
     new = " ".join(mutation.new.split())
-    return f"{mutation.path}:{mutation.line} {mutation.operator}: {old[:60]} -> {new[:60]}"
+    line = text.splitlines()[mutation.line - 1].strip()
+    return f"{mutation.path}:{mutation.line} {mutation.operator}: {old[:60]} -> {new[:60]} in {line}"
 
 
 def _key(name: str) -> str:

@@ -47,3 +47,14 @@ def test_stability_draws_all_latents_in_falling_order() -> None:
 def test_a_dictionary_of_dead_latents_can_be_drawn() -> None:
     dead = EVALUATED.assign(density=0 * EVALUATED["density"])
     assert "20 never do" in plots.latent_density(dead).alt
+
+
+def test_each_decoder_picture_has_a_scale_of_its_own() -> None:
+    pattern = RNG.normal(size=(8, 8))
+    sheets = [
+        plots.dictionary(IMAGES, ORDER, np.broadcast_to(size * pattern, (20, 8, 8)), latents=[3]).axes[0].images[0]
+        for size in (1, 1000)
+    ]
+    first, second = (np.asarray(sheet.get_array()) for sheet in sheets)
+    np.testing.assert_allclose(first, second, atol=1e-6)
+    assert np.ptp(first[:8, :8, 0]) > 0.3, "the picture is there"
