@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 export OMP_NUM_THREADS ?= 1
 WORKERS ?= 2
 
-.PHONY: web notebooks demo demo-short test test-slow test-interop calibration docs lint bench bench-quick mutants clean help
+.PHONY: web notebooks demo demo-short test test-slow test-interop test-lowest test-install calibration docs lint bench bench-quick mutants clean help
 
 help:
 	@echo "make demo          train an MLP and a CNN, record them, write demo/explorer.html and report.html"
@@ -16,6 +16,8 @@ help:
 	@echo "make test          everything a change can break"
 	@echo "make test-slow     many kills, whole notebooks, published facts"
 	@echo "make test-interop  against the other tools, in an environment of its own"
+	@echo "make test-lowest   with the lowest versions that pyproject.toml declares, in an environment of its own"
+	@echo "make test-install  wheel, source distribution and each extra in empty environments, for each Python on PATH"
 	@echo "make calibration   run every instrument on its phantoms and keep the record"
 	@echo "make notebooks     makes and runs every notebook anew from notebooks/sources, some 20 minutes"
 	@echo "make docs          build the documentation site, docs/_build/html/index.html"
@@ -48,7 +50,7 @@ demo-short: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/microscope demo --out demo-short --short
 
 test: $(VENV)/.installed $(BUNDLE)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not interop"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not interop and not install"
 
 test-slow: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow
@@ -56,11 +58,27 @@ test-slow: $(VENV)/.installed $(BUNDLE)
 # The other tools pull in hundreds of megabytes, so they live apart.
 .venv-interop/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-interop
-	.venv-interop/bin/python -m pip install --quiet -c constraints.txt -e ".[test,interop]"
+	grep ^torch constraints.txt > .venv-interop/torch.txt  # the other tools choose the rest
+	.venv-interop/bin/python -m pip install --quiet -c .venv-interop/torch.txt -e ".[test,interop]"
 	@touch $@
 
 test-interop: .venv-interop/.installed
 	.venv-interop/bin/python -m pytest tests/interop tests/data/test_pictures.py
+
+# The oldest releases that pyproject.toml admits, on what needs neither minutes nor a browser.
+.venv-lowest/.installed: pyproject.toml constraints.txt tests/install/lowest.py
+	$(PYTHON) -m venv .venv-lowest
+	$(PYTHON) tests/install/lowest.py netcdf sweep test > .venv-lowest/lowest.txt
+	$(if $(TORCH_INDEX),.venv-lowest/bin/python -m pip install --quiet -c .venv-lowest/lowest.txt torch --index-url $(TORCH_INDEX))
+	.venv-lowest/bin/python -m pip install --quiet -c .venv-lowest/lowest.txt -e ".[netcdf,test]"
+	@touch $@
+
+test-lowest: $(BUNDLE) .venv-lowest/.installed
+	.venv-lowest/bin/python -m pytest -n $(WORKERS) --dist worksteal --disable-warnings -m "not slow and not interop and not install and not browser"
+
+PYTHONS ?= $(shell for minor in 11 12 13 14; do python3.$$minor -c "" 2>/dev/null && echo python3.$$minor; done)
+test-install: $(VENV)/.installed $(BUNDLE)
+	INSTALL_PYTHONS="$(PYTHONS)" INSTALL_TORCH_INDEX="$(TORCH_INDEX)" $(BIN)/python -m pytest -m install tests/install
 
 notebooks: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/python notebooks/build.py
@@ -91,5 +109,5 @@ mutants: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/python -m mutants
 
 clean:
-	rm -rf $(VENV) .venv-interop docs/_build docs/notebooks web/node_modules src/neural_microscope/explorer/static .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist
+	rm -rf $(VENV) .venv-interop .venv-lowest docs/_build docs/notebooks web/node_modules src/neural_microscope/explorer/static .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +

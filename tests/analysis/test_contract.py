@@ -489,7 +489,7 @@ def test_a_diverged_snapshot_is_refused_by_hook_point_and_step(name: str, value:
 
 
 def test_the_step_is_named_where_one_snapshot_was_given_an_axis_of_its_own() -> None:
-    one = world("mlp").last.copy(deep=True).expand_dims("snapshot")
+    one = world("mlp").last.expand_dims("snapshot").copy(deep=True)
     one.values[0, 0, 0] = np.nan
     with pytest.raises(DataError, match="at step 40"):
         geometry.pca(one)

@@ -76,7 +76,6 @@ FORMS = {
     "flat": UNIT.reshape(9, 25),
     "columns": TRUE_IMAGES.reshape(9, 25).T,
     "list": TRUE_IMAGES.tolist(),
-    "masked": np.ma.masked_array(TRUE_IMAGES, TRUE_IMAGES == 0),
     "tensor": torch.tensor(UNIT[:, None], requires_grad=True),
     "bfloat16": torch.tensor(TRUE_IMAGES[:, None]).bfloat16(),
 }

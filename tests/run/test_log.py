@@ -45,7 +45,8 @@ def test_a_chunk_is_byte_for_byte_what_zarr_writes(tmp_path: Path, monkeypatch: 
     spec = SPECS[name]
     path = tmp_path / "log.zarr"
     ours = log.create(path, {"": {name: spec}}, {})[name]
-    array = zarr.open_group(path, mode="r+")[name].with_config({"write_empty_chunks": True})
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        array = zarr.open_group(path, mode="r+")[name]
     rows = np.random.default_rng(0).normal(size=array.chunks).astype(spec.dtype)
     if kind == "zeros":
         rows[:] = 0

@@ -117,7 +117,7 @@ def outside(labels: np.ndarray) -> str:
     """What to do with labels that are no classes from 0."""
     low, high = int(labels.min()), int(labels.max())
     if low < 0:
-        return "leave out images without a class; if all are classes, numpy.unique(labels, return_inverse=True)[1] numbers them from 0"
+        return "numpy.unique(labels, return_inverse=True)[1] numbers all that occur from 0"
     more = f"pass classes={high + 1} if there are so many"
     return f"take labels - 1 if they count from 1, or {more}" if low == 1 else f"correct the label, or {more}"
 

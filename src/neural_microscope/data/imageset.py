@@ -183,7 +183,7 @@ class Dataset:
 
 def _check_images(images: object, labels: object) -> None:
     wanted = "images are a numpy array uint8 [example, row, col]"
-    if not isinstance(images, np.ndarray) or isinstance(images, np.ma.MaskedArray):
+    if not isinstance(images, np.ndarray):
         raise DataError(f"{wanted}; {_came(images, 'images')}")
     if images.dtype != np.uint8:
         raise DataError(f"{wanted}; {images.dtype} came: {advice.pixels(images)}")
@@ -197,7 +197,7 @@ def _check_images(images: object, labels: object) -> None:
 
 def _check_labels(labels: object, count: int) -> None:
     wanted = "labels are a numpy array int64 [example]"
-    if not isinstance(labels, np.ndarray) or isinstance(labels, np.ma.MaskedArray):
+    if not isinstance(labels, np.ndarray):
         raise DataError(f"{wanted}; {_came(labels, 'labels')}")
     if labels.ndim != 1 or labels.dtype != np.int64:
         came = f"the shape {labels.shape}" if labels.ndim != 1 else labels.dtype
@@ -207,8 +207,6 @@ def _check_labels(labels: object, count: int) -> None:
 
 def _came(value: object, what: str) -> str:
     code = f"numpy.asarray({what})"
-    if isinstance(value, np.ma.MaskedArray):
-        code = f"{what}.filled(0) if what is masked is {'black' if what == 'images' else 'of class 0'}"
     if isinstance(value, Tensor):  # numpy has no bfloat16
         code = f"numpy.asarray({what}.detach().cpu(){'.float()' if value.dtype == torch.bfloat16 else ''})"
     way = f": convert it with {code}" if hasattr(value, "__len__") and not isinstance(value, str | dict) else ""

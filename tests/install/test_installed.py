@@ -1,0 +1,138 @@
+"""The package as people install it, from a wheel and a source distribution, into empty environments; and each extra alone.
+
+``make test-install`` runs it, once for each Python that it finds (or is given, ``make test-install PYTHONS="python3.12 …"``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PYTHONS = os.environ.get("INSTALL_PYTHONS", "").split() or [sys.executable]
+INDEX = os.environ.get("INSTALL_TORCH_INDEX")
+OUTSIDE = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+TORCH = re.findall(
+    r"^torch==.*", (ROOT / "constraints.txt").read_text("utf-8"), re.M
+)  # of all else, what pip chooses today
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+
+pytestmark = pytest.mark.install
+
+
+def ran(*words: object, cwd: Path | None = None, fails: bool = False) -> str:
+    """What a command prints, or its end where it was to work and failed (or the other way round)."""
+    ended = subprocess.run([*map(str, words)], cwd=cwd, env=OUTSIDE, capture_output=True, text=True, check=False)
+    printed = ended.stdout + ended.stderr
+    assert (ended.returncode != 0) == fails, printed[-3000:]
+    return printed
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment, and an empty folder to work in."""
+
+    folder: Path
+    work: Path
+
+    @classmethod
+    def made(cls, python: object, folder: Path) -> Environment:
+        ran(python, "-m", "venv", folder)
+        work = folder.parent / f"{folder.name} work"
+        work.mkdir()
+        return cls(folder, work)
+
+    @property
+    def packages(self) -> Path:
+        return next(self.folder.glob("lib/python*/site-packages"))
+
+    def python(self, *words: object, fails: bool = False) -> str:
+        return ran(self.folder / "bin" / "python", *words, cwd=self.work, fails=fails)
+
+    def microscope(self, *words: object) -> str:
+        return ran(self.folder / "bin" / "microscope", *words, cwd=self.work)
+
+    def install(self, *what: object) -> None:
+        self.python("-m", "pip", "install", "--quiet", *what)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The wheel and the source distribution."""
+    folder = tmp_path_factory.mktemp("dist")
+    ran(sys.executable, "-m", "hatchling", "build", "-d", folder, "-t", "wheel", "-t", "sdist", cwd=ROOT)
+    return next(folder.glob("*.whl")), next(folder.glob("*.tar.gz"))
+
+
+@pytest.fixture(scope="session", params=PYTHONS)
+def installed(
+    request: pytest.FixtureRequest, built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Environment:
+    """The wheel in an empty environment, and in ``run`` of its working folder a network that its console script has recorded."""
+    environment = Environment.made(request.param, tmp_path_factory.mktemp("wheel") / "venv")
+    environment.install(*TORCH, *(["--index-url", INDEX] if INDEX else []))
+    environment.install(built[0], *TORCH)
+    environment.microscope("train", "--out", "run", "--data", "digits", "--epochs", 1, "mlp", "--hidden", 8)
+    return environment
+
+
+def test_the_console_script_does_the_whole_job(installed: Environment) -> None:
+    where = installed.python("-c", "import neural_microscope as nm; print(nm.__file__, nm.Run.open('run').config)")
+    assert str(installed.packages) in where
+    assert "every byte" in installed.microscope("verify", "run")
+    installed.microscope("report", "run", "-o", "report.html")
+    installed.microscope("explore", "run", "-o", "explorer.html", "--snapshots", 2)
+    for page in ("report.html", "explorer.html"):
+        assert (installed.work / page).stat().st_size > 100_000
+    assert "conflict" not in installed.python("-m", "pip", "check")
+
+
+def test_the_source_distribution_installs_the_same_files(
+    installed: Environment, built: tuple[Path, Path], tmp_path: Path
+) -> None:
+    wheel, source = built
+    installed.install("--no-deps", "--target", tmp_path / "there", source)
+    with zipfile.ZipFile(wheel) as files:
+        ours = {name: files.read(name) for name in files.namelist() if ".dist-info/" not in name}
+    assert "neural_microscope/explorer/static/explorer.js" in ours
+    package = tmp_path / "there" / "neural_microscope"
+    found = {path.relative_to(package.parent).as_posix() for path in package.rglob("*") if path.is_file()}
+    assert {name for name in found if "__pycache__" not in name} == set(ours)
+    assert all((tmp_path / "there" / name).read_bytes() == content for name, content in ours.items())
+
+
+NETCDF = "nm.interop.to_netcdf(nm.Run.open('run'), 'log.nc')"
+UMAP = "nm.analysis.geometry.embed(nm.Run.open('run').log['layers.0.hook_post'], method='umap', seeds=(0,))"
+SWEEP = "nm.sweep.connect(1).__enter__()"
+JOBS = {"netcdf": NETCDF, "umap": UMAP, "sweep": SWEEP}
+
+
+@pytest.mark.parametrize("extra", ["netcdf", "umap", "sweep", "notebooks"])
+def test_each_extra_alone_does_its_job_and_its_absence_is_one_sentence(
+    installed: Environment, built: tuple[Path, Path], tmp_path: Path, extra: str
+) -> None:
+    """In an environment that sees the packages of the other one, and that one's run."""
+    environment = Environment.made(installed.folder / "bin" / "python", tmp_path / "venv")
+    (environment.packages / "wheel.pth").write_text(f"{installed.packages}\n", "utf-8")
+    (environment.work / "run").symlink_to(installed.work / "run")
+    if extra == "notebooks":
+        environment.install(*EXTRAS[extra])
+        assert "python3" in environment.python("-m", "jupyter", "kernelspec", "list")
+        return
+    program = environment.work / "job.py"
+    program.write_text(
+        f"import neural_microscope as nm\nif __name__ == '__main__':\n    {JOBS[extra]}\n",
+        "utf-8",
+    )
+    said = environment.python(program, fails=True).strip().splitlines()[-1]
+    assert re.fullmatch(rf".*MicroscopeError: .*pip install '?neural-microscope\[{extra}\].*", said)
+    environment.install(*EXTRAS[extra])
+    environment.python(program)
