@@ -23,6 +23,7 @@ from ..errors import DataError
 from ..hooks import HookedModel
 from .epochs import Epochs, Sampler
 from .scores import Evaluation, evaluate, logits_of, right
+from .traps import FEW, traps
 
 
 @dataclass(eq=False)
@@ -136,12 +137,17 @@ def train(
 
     ``sampler(epoch)`` gives the index batches of an epoch; by default a shuffle that depends on the config's seed and the epoch only.
     ``resume_from``: (steps done, `Training.state` at that point). A loss that is not finite stops the training with a warning and the
-    status ``diverged at step k``. The same model, data, config and thread count give the same bits on a CPU.
+    status ``diverged at step k``. A foreign module whose outputs are probabilities, or in evaluation mode random or mixed over the
+    batch, is warned of once. The same model, data, config and thread count give the same bits on a CPU.
     """
     config = placed(config or TrainConfig())
     check(model, data)
     with environment(config):
         model.to(config.device)
+        for said in (
+            traps(model, data.test.subset(np.arange(min(FEW, len(data.test)))).tensor()) if resume_from is None else ()
+        ):
+            warnings.warn(said, UserWarning, stacklevel=3)
         source = Epochs(data, config, sampler, model)
         training = Training(
             model,

@@ -1,0 +1,112 @@
+"""What a network does in silence that its trainer hardly means, found by trying it on a few images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from .. import devices
+from ..errors import HookError
+from ..hooks import evaluation, lent
+from ..hooks.point import refuse_compiled
+from ..models import Network
+
+FEW = 8
+
+
+def traps(model: nn.Module, images: Tensor) -> list[str]:
+    """One sentence for each: outputs that are probabilities already; and modules that in evaluation mode are random, or mix the images.
+
+    ``images``: [example, …], a few of the test set; fewer than four tell too little. Random generators and buffers are left as they were.
+    """
+    if isinstance(model, Network) or len(images) < 4 or any(map(is_lazy, model.parameters())):
+        return []
+    try:
+        refuse_compiled(model)  # which would be compiled once more for so few images
+        once, again, half = _passes(model, devices.like(model, images))
+    except (HookError, RuntimeError, ValueError, TypeError, IndexError, AttributeError, NotImplementedError):
+        return []  # what can't run is said where it is to run
+    random = [name for name in once if _differ(once[name], again.get(name), 1e-4)]
+    mixed = [n for n in once if n not in random and n in half and _differ(once[n][: len(half[n])], half[n], 1e-2)]
+    return [*_ends(model, once), *_random(model, random), *_mixed(model, mixed)]
+
+
+def _passes(model: nn.Module, images: Tensor) -> Iterator[dict[str, Tensor]]:
+    """What each module gives: for the images, for the same again, and for the first half of them."""
+    gpu = [images.device] if images.device.type == "cuda" else []
+    kept = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    with torch.random.fork_rng(devices=gpu), torch.no_grad(), evaluation(model):
+        try:
+            for some in (images, images, images[: len(images) // 2]):
+                yield _outputs(model, some)
+        finally:
+            for buffer, before in kept:
+                buffer.copy_(before)
+
+
+def _outputs(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """The first output of each module that is a tensor with a row for each image, in the order in which they are done."""
+    found: dict[str, Tensor] = {}
+
+    def note(name: str, module: nn.Module, given: object, output: object) -> None:
+        if isinstance(output, Tensor) and output.shape[:1] == (len(images),) and output.is_floating_point():
+            found.setdefault(name, output.detach().clone())
+
+    handles = [module.register_forward_hook(partial(note, name)) for name, module in model.named_modules()]
+    try:
+        model(lent(images))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def _differ(one: Tensor, other: Tensor | None, tolerance: float) -> bool:
+    if other is None or one.shape != other.shape or not one.numel():
+        return False
+    scale = float(one.abs().nan_to_num(0, 0, 0).max())
+    return not torch.allclose(one, other, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
+
+
+def _ends(model: nn.Module, outputs: dict[str, Tensor]) -> Iterator[str]:
+    logits = outputs.get("")
+    if logits is None or logits.ndim != 2 or logits.shape[1] < 2:
+        return
+    ends = [name for name, output in outputs.items() if output.shape == logits.shape and torch.equal(output, logits)]
+    where, sums = _called(model, ends[0]), logits.double().exp().sum(1)
+    if (logits >= 0).all() and torch.allclose(logits.double().sum(1), torch.ones_like(sums), atol=1e-2):
+        yield (
+            f"{where} gives probabilities, but cross-entropy takes logits: a softmax of a softmax, whose loss stays far above 0. "
+            "Leave the softmax out of the network, and apply it to what the network gives"
+        )
+    elif torch.allclose(sums, torch.ones_like(sums), atol=1e-2):
+        yield (
+            f"{where} gives log-probabilities, and cross-entropy takes logits: the loss is the same without it, and what is recorded "
+            "would be logits. Leave the log-softmax out of the network"
+        )
+
+
+def _random(model: nn.Module, names: list[str]) -> Iterator[str]:
+    if names:
+        yield (
+            f"{_called(model, names[0])} gives other values each time, in evaluation mode too: so are test scores, activations and "
+            "measures. A functional dropout takes training=self.training, and a module is to leave its training flag to model.eval()"
+        )
+
+
+def _mixed(model: nn.Module, names: list[str]) -> Iterator[str]:
+    if names:
+        yield (
+            f"{_called(model, names[0])} gives an image other values beside other images, in evaluation mode too, as batch "
+            "statistics do: test scores and activations depend on the batch. Batch normalization takes track_running_stats=True, "
+            "and its training flag from model.eval()"
+        )
+
+
+def _called(model: nn.Module, name: str) -> str:
+    kind = type(model.get_submodule(name)).__name__
+    return f"module {name!r} ({kind})" if name else f"the forward pass of {kind}"
