@@ -50,6 +50,13 @@ def test_what_does_not_fit_is_one_error_that_names_file_and_field(content: bytes
         documents.decode(content, Card, "runs/card.json", RunError)
 
 
+@pytest.mark.parametrize("change", [{"title": 3}, {"title": "x" * 70_000}, {"classes": "\ud800"}, {"\ud800": 3}])
+def test_plain_values_that_do_not_fit_are_one_error_too(change: dict[str, Any]) -> None:
+    with pytest.raises(RunError, match=r"^the card is not what was to be read: "):
+        documents.convert({"title": "ten digits", "classes": 10, **change}, Card, "the card", RunError)
+    assert documents.plain("a\ud800") == "a?"
+
+
 def test_a_document_is_not_read_beyond_its_bound(tmp_path: Path) -> None:
     with (tmp_path / "endless.json").open("wb") as file:
         os.truncate(file.fileno(), documents.LARGEST + 1)

@@ -60,7 +60,7 @@ def convert(values: object, schema: type[T], name: object, error: type[Microscop
     """Plain values, as JSON gives them, as ``schema``."""
     try:
         return msgspec.convert(values, schema)
-    except msgspec.MsgspecError as problem:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
         raise error(f"{name} is not what was to be read: {reason(problem)}") from None
 
 

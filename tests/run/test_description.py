@@ -139,6 +139,16 @@ def test_a_chunk_that_does_not_hold_one_is_refused_before_memory_is_taken(
         everything(folder)
 
 
+@pytest.mark.parametrize("name", ["step", "epoch", "label", "test_index", "training/step", "gradients/step"])
+def test_coordinates_that_are_not_those_of_the_run_are_refused(finished: Path, tmp_path: Path, name: str) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "run"))
+    array = nm.Run.open(folder).arrays[name]
+    values = array.unpacked((folder / "log.zarr" / array.path(0)).read_bytes(), name)
+    forged(folder, f"log.zarr/{array.path(0)}", array.packed(values[::-1]))
+    with pytest.raises(RunError, match=rf"log\.zarr/{name} holds other numbers than run\.json and the probe"):
+        everything(folder)
+
+
 # --- tensors ----------------------------------------------------------------------------------------------------------------
 
 WEIGHTS: dict[str, Callable[[Tensors], Any]] = {

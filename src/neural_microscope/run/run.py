@@ -148,7 +148,7 @@ class Run:
         }
         attributes = self.metadata.attributes
         data = xr.open_dataset(self.folder / STORE, engine=Backend, arrays=recorded, attributes=attributes)
-        return data.set_coords(["step", "epoch", "label", "test_index", "seconds"])
+        return self._check(data).set_coords(["step", "epoch", "label", "test_index", "seconds"])
 
     @cached_property
     def metadata(self) -> Metadata:
@@ -159,8 +159,16 @@ class Run:
     @cached_property
     def arrays(self) -> dict[str, Array]:
         """The arrays of the log, which are those that this run's recorder made; other metadata are a RunError."""
-        about, points = self.description, self.description["hook_points"]
-        layout = Layout(
+        points = self.description["hook_points"]
+        dtypes = {n: getattr(torch, self.metadata.dtype(place, f"{place}.mean")) for n, place in self.places.items()}
+        # Tensors of these shapes that take no memory.
+        like = {n: torch.empty((), dtype=dtypes[n]).expand(len(self.probe), *shape) for n, shape in points.items()}
+        return self.metadata.arrays(self._layout.groups(like))
+
+    @cached_property
+    def _layout(self) -> Layout:
+        about = self.description
+        return Layout(
             about["schedule"],
             about["steps_per_epoch"],
             about["total_steps"],
@@ -171,10 +179,14 @@ class Run:
             about["parameters"],
             about["record"]["norms_every"],
         )
-        dtypes = {n: getattr(torch, self.metadata.dtype(place, f"{place}.mean")) for n, place in self.places.items()}
-        # Tensors of these shapes that take no memory.
-        like = {n: torch.empty((), dtype=dtypes[n]).expand(len(self.probe), *shape) for n, shape in points.items()}
-        return self.metadata.arrays(layout.groups(like))
+
+    def _check(self, data: xr.Dataset, group: str = "") -> xr.Dataset:
+        """``data``, if its coordinates are those of run.json and the probe."""
+        for path, values in self._layout.coordinates().items():
+            above, _, name = path.rpartition("/")
+            if above == group and not np.array_equal(data[name], values[: len(data[name])]):
+                raise RunError(f"{self.folder / STORE / path} holds other numbers than run.json and the probe")
+        return data
 
     @cached_property
     def places(self) -> dict[str, str]:
@@ -214,7 +226,7 @@ class Run:
                 found[name.removeprefix(f"{group}/")] = stored.variable(
                     np.concatenate([values, tail]) if len(tail) else values
                 )
-        return xr.Dataset(found).set_coords("step")
+        return self._check(xr.Dataset(found), group).set_coords("step")
 
     def state(self) -> dict[str, Tensor]:
         """What exact resume needs beside the weights, as of the last snapshot."""
