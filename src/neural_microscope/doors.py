@@ -16,6 +16,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import cache, wraps
 from numbers import Integral, Real
 from pathlib import Path
@@ -71,22 +72,43 @@ def _entered(function: Public, check: Callable[[Callable[..., Any], Mapping[str,
         setattr(function, "__init__", _entered(function.__init__, check))  # noqa: B010 -- an assignment is none to mypy
         return function
     signature = inspect.signature(function)
+    measures = function.__module__.startswith(f"{__package__}.analysis")
 
     @wraps(function)
     def entered(*args: Any, **options: Any) -> Any:
         given = _bound(function, signature, args, options)
         check(function, given)
+        outside = MEASURING.set(MEASURING.get() or measures)
         try:
             return function(*args, **options)
         except MicroscopeError:
             raise
+        except ModuleNotFoundError as error:
+            if _of_the_caller(error):
+                raise
+            extra = EXTRAS.get(str(error.name).split(".")[0], error.name)
+            raise MicroscopeError(
+                f"{function.__qualname__} needs {error.name}, which is not installed: pip install {extra}"
+            ) from error
         except FOREIGN as error:
             if _of_the_caller(error):
                 raise
             raise _unforeseen(function, given, error) from error
+        finally:
+            MEASURING.reset(outside)
 
     return cast(Public, entered)
 
+
+MEASURING: ContextVar[bool] = ContextVar("measuring", default=False)
+"""Whether a measure is at work, which takes what it reads at a hook point for units or channels."""
+
+EXTRAS = {
+    name: f"'neural-microscope[{extra}]'"
+    for extra, names in {"umap": ["umap"], "netcdf": ["h5netcdf"], "sweep": ["dask", "distributed", "fsspec"]}.items()
+    for name in names
+}
+"""The extras that bring an optional module."""
 
 FOREIGN = (
     TypeError,

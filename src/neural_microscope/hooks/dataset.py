@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from .. import axes, devices, files
+from .. import devices, files
 from ..data import ImageSet
 from ..doors import told
 from ..errors import DataError, HookError
 from .attach import Attachment, attached
+from .order import axes_of
 from .point import Site
 from .select import NamesFilter, select
 from .wrap import hooked
@@ -26,11 +27,13 @@ from .wrap import hooked
 class _Arrays:
     """Preallocated arrays, one for each call of each site, made when the first batch shows their shapes."""
 
-    def __init__(self, length: int, folder: Path | None) -> None:
-        self.length, self.folder = length, folder
+    def __init__(self, length: int, size: int, folder: Path | None) -> None:
+        self.length, self.size, self.folder = length, size, folder
         self.batch = slice(0)
         self.found: dict[tuple[Site, int], np.ndarray] = {}
         self.rows: Counter[tuple[Site, int]] = Counter()
+        self.doubtful: set[tuple[Site, int]] = set()
+        """Whose first two axes are as long as the batch: either may count examples."""
 
     def put(self, at: Attachment, output: Any) -> None:
         """What is named must be a tensor [example, …] of one shape; of the rest, what is none is left out."""
@@ -39,6 +42,8 @@ class _Arrays:
             if key not in self.found:
                 self.rows[key] = 0
                 self.found[key] = self._make(key, output)
+                if output.shape[1:2] == (size,):
+                    self.doubtful.add(key)
             if self.found[key].shape[1:] == output.shape[1:]:
                 torch.from_numpy(self.found[key][self.batch]).copy_(output)
                 self.rows[key] += size
@@ -60,8 +65,19 @@ class _Arrays:
         assert self.folder is not None
         return self.folder / f"{key[0].label}@{key[1]}.part"
 
-    def finish(self) -> dict[str, np.ndarray]:
-        """The arrays by name, under their final file names; only those that every image filled."""
+    def again(self, at: Attachment, output: Any) -> None:
+        """Of a batch of another size: what does not count its examples along the first axis is refused, or left out."""
+        key, size = (at.site, at.call), self.batch.stop - self.batch.start
+        if key in self.doubtful and output.shape[:1] != (size,):
+            if key[0].named:
+                raise HookError(
+                    f"{at.site.label!r} holds {list(output.shape)} for {size} images: its first axis does not count them; "
+                    "give the module batch_first=True, or hook one that moves the examples to the front"
+                )
+            self.rows[key] = 0
+
+    def finish(self) -> dict[tuple[Site, str], np.ndarray]:
+        """The arrays by site and name, under their final file names; only those that every image filled."""
         for key, rows in self.rows.items():
             if rows < self.length:
                 if key[0].named:
@@ -72,10 +88,10 @@ class _Arrays:
         if not names:
             raise HookError("there is nothing to keep: no module that was reached returned a tensor [example, …]")
         if self.folder is None:
-            return {names[key]: array for key, array in self.found.items()}
+            return {(key[0], names[key]): array for key, array in self.found.items()}
         self.found.clear()
-        paths = {name: self._part(key).rename(self.folder / f"{name}.npy") for key, name in names.items()}
-        return {name: np.load(path, mmap_mode="r+") for name, path in paths.items()}
+        paths = {key: self._part(key).rename(self.folder / f"{name}.npy") for key, name in names.items()}
+        return {(key[0], names[key]): np.load(path, mmap_mode="r+") for key, path in paths.items()}
 
     def discard(self) -> None:
         """Removes what is unfinished on disk."""
@@ -103,8 +119,12 @@ def activations(
     *,
     batch_size: int = 1024,
     folder: str | Path | None = None,
+    axes: Sequence[str] | None = None,
 ) -> dict[str, xr.DataArray]:
     """Activations of all images by hook point: DataArrays [example, unit] or [example, channel, row, col].
+
+    A map of a layer that mixes its last axis, such as ``nn.Linear``, is [example, row, col, channel]. ``axes`` says the order where no
+    layer tells it; without it, what another module gives is taken to have its channels first, unless its sizes speak against that.
 
     ``images``: an ImageSet (its labels become the coordinate ``label``) or a tensor [example, …]. The model runs in
     evaluation mode without gradients, ``batch_size`` images at a time, and is left in the mode it was in. With
@@ -122,7 +142,7 @@ def activations(
     if batch_size < 1:
         raise HookError(f"batch_size is {batch_size}; it is 1 or more")
     sites = select(lens._sites(), names_filter)
-    arrays = _Arrays(len(tensor), _empty_folder(folder))
+    arrays = _Arrays(len(tensor), batch_size, _empty_folder(folder))
     put = arrays.put
     try:
         with torch.no_grad(), evaluation(lens), attached(lens._root(), [(site, put) for site in sites]) as scope:
@@ -130,11 +150,23 @@ def activations(
                 arrays.batch = slice(start, min(start + batch_size, len(tensor)))
                 lens(devices.like(model, tensor[arrays.batch]))
             scope.check()
+        _look_again(lens, model, tensor, arrays)
         found = arrays.finish()
     finally:
         arrays.discard()
     labels = images.labels if isinstance(images, ImageSet) else None
-    return {name: _named(name, array, labels) for name, array in found.items()}
+    return {name: _named(site, name, array, labels, axes) for (site, name), array in found.items()}
+
+
+def _look_again(lens: Any, model: nn.Module, images: Tensor, arrays: _Arrays) -> None:
+    """Where two axes are as long as the batch, a batch with one image less tells which of them counts examples."""
+    size = min(len(images), arrays.size) - 1
+    if not arrays.doubtful or not size:
+        return
+    arrays.batch = slice(0, size)
+    sites = {site for site, _ in arrays.doubtful}
+    with torch.no_grad(), evaluation(lens), attached(lens._root(), [(site, arrays.again) for site in sites]):
+        lens(devices.like(model, images[:size]))
 
 
 def _empty_folder(folder: str | Path | None) -> Path | None:
@@ -148,7 +180,11 @@ def _empty_folder(folder: str | Path | None) -> Path | None:
     return folder
 
 
-def _named(name: str, array: np.ndarray, labels: np.ndarray | None) -> xr.DataArray:
-    dims = axes.of_activation(array.shape, name)
+def _named(
+    site: Site, name: str, array: np.ndarray, labels: np.ndarray | None, said: Sequence[str] | None
+) -> xr.DataArray:
+    if said is not None and (isinstance(said, str) or len(said) != array.ndim or said[0] != "example"):
+        raise HookError(f"axes is {said!r}; {name!r} holds {list(array.shape)}: name each axis, the first 'example'")
+    dims = axes_of(site, array.shape) if said is None else tuple(said)
     coords = {} if labels is None else {"label": ("example", labels)}
     return xr.DataArray(array, dims=dims, coords=coords, name=name, attrs={"units": "1", "hook_point": name})

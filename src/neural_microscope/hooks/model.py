@@ -16,6 +16,7 @@ from ..doors import told
 from ..errors import HookError
 from .attach import Action, Attachment, HookFunction, Pass, attach, attached, edit, edit_gradient, watch
 from .cache import ActivationCache, flatten_calls
+from .order import known_order, refuse_last
 from .point import HookPoint, Site, find_points
 from .select import NamesFilter, select
 
@@ -69,7 +70,7 @@ class HookedModel(nn.Module):
             if not (isinstance(item, tuple) and len(item) == 2):
                 raise HookError(f"hooks are pairs (name or filter, function); got {item!r}")
             names, function = item
-            action = wrap(function)
+            action = known_order(wrap(function))
             pairs += [(site, action) for site in select(self._sites(), names)]
         return pairs
 
@@ -136,6 +137,7 @@ class HookedModel(nn.Module):
         watched: dict[str, list[Tensor]] = {}
 
         def store(at: Attachment, output: Any) -> Tensor | None:
+            refuse_last(at.site, output)
             if not at.site.named and not isinstance(output, Tensor):
                 return None
             tensor, passed, name = at.site.tensor(output), None, at.site.label
@@ -227,6 +229,7 @@ def lent(given: Any) -> Any:
 
 
 def _stop(at: Attachment, output: Any) -> Tensor | None:
+    refuse_last(at.site, output)
     raise _Stopped(at.site.tensor(output), at.scope)
 
 
