@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -270,6 +271,16 @@ def test_a_name_cannot_steer_what_shows_it(character: str) -> None:
 @pytest.mark.parametrize("name", ["mnist", "Ziffern_für_ñandú", "数字", "ספרות", "👩‍🔬 digits", "a b\tc", "C:\\u202e"])
 def test_an_ordinary_name_stays_as_it_is(name: str) -> None:
     assert files.shown(name) == name
+
+
+@pytest.mark.parametrize(
+    "read", [ActivationCache.load, phantoms.open_record, nm.interop.from_hub, nm.sweep.read, nm.data.load]
+)
+def test_where_nothing_is_or_a_link_to_itself_is_one_error(tmp_path: Path, read: Callable[[Path], Any]) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for path in (tmp_path / "missing", tmp_path / "loop", tmp_path / "loop" / "file"):
+        with pytest.raises(MicroscopeError, match=re.escape(str(path))):
+            read(path)
 
 
 @pytest.mark.parametrize("name", ["x" * 256, "é" * 128, "a\0b"])

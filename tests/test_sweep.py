@@ -323,8 +323,6 @@ def test_a_sweep_that_somebody_else_asked_for_is_one_or_an_error(
         folder = with_sweep_json(claimed, json.dumps(other).encode())
         try:
             nm.sweep.plan(nm.sweep.read(folder))
-        except ConfigError:
-            continue  # of a combination that can't be, by name
         except RunError as error:
             assert "changed/sweep.json" in str(error)  # noqa: PT017
 
@@ -335,7 +333,7 @@ def test_a_sweep_that_somebody_else_asked_for_is_one_or_an_error(
         ({"learning_rate": ("fast",)}, "learning_rate is 'fast'; that can't be: Expected `float`"),
         ({"hidden": ((4, "x"),)}, "hidden is .*Expected `int`"),
         ({"hidden": ((4,) * 200,)}, "a run's folder would be called 'hidden=4-4.* too long"),
-        ({"device": ("cpu\0",)}, "a run's folder would be called"),
+        ({"device": ("cpu\0",)}, "device is 'cpu"),
     ],
 )
 def test_settings_that_name_no_folder_or_have_another_type_are_refused(settings: dict[str, Any], text: str) -> None:
@@ -344,8 +342,8 @@ def test_settings_that_name_no_folder_or_have_another_type_are_refused(settings:
 
 
 def test_more_networks_than_a_sweep_can_have_are_refused() -> None:
-    with pytest.raises(ConfigError, match="1,050,000 networks are asked for"):
-        asked(seeds=range(1050), settings={"learning_rate": [float(i) for i in range(1000)]})
+    with pytest.raises(ConfigError, match="70,000 networks are asked for"):
+        asked(seeds=range(70), settings={"learning_rate": [float(i) for i in range(1000)]})
 
 
 def test_nothing_is_deleted_that_no_run_holds(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Callable
@@ -58,11 +59,16 @@ _CAN_BE: dict[str, tuple[Callable[[Any], Any], str]] = {
 """What a setting of this name can be, and that in words."""
 
 
+@functools.cache
+def _kinds(settings: type) -> dict[str, Any]:
+    return get_type_hints(settings)
+
+
 class _Checked:
     """Settings, each of which is checked when they are put together."""
 
     def __post_init__(self) -> None:
-        for name, kind in get_type_hints(type(self)).items():
+        for name, kind in _kinds(type(self)).items():  # type: ignore[arg-type]
             value = getattr(self, name)
             _require(doors.fits(value, kind), f"{name} is {doors.came(value)}; it is {doors.wanted(kind)}")
             options = get_args(kind) if get_origin(kind) is Literal else (value,)

@@ -24,6 +24,10 @@ class FileError(MicroscopeError, OSError):
         return f"{self.filename}: {self.strerror}"
 
 
+class MissingFile(FileError, FileNotFoundError):
+    """Nothing is where a file is to be read."""
+
+
 class UnknownName(MicroscopeError, KeyError):
     """A name that does not exist here; the message offers the nearest ones."""
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
-from .errors import FileError, reason
+from .errors import FileError, MissingFile, reason
 
 LARGEST = 1 << 32
 """Bytes of a file that is read: nothing in this package comes near, and a file with a hole may claim to be without end."""
@@ -37,9 +37,7 @@ def place(path: str | Path) -> Path:
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError) as error:  # ValueError: a name that holds a zero byte
-        raise FileError(
-            getattr(error, "errno", None) or errno.EINVAL, f"it can't be: {reason(error)}", str(path)
-        ) from None
+        raise FileError(getattr(error, "errno", None) or errno.EINVAL, reason(error), str(path)) from None
     return path
 
 
@@ -56,9 +54,19 @@ def shown(text: str) -> str:
 def opened(path: str | Path, below: Path | None = None) -> BufferedReader:
     """A regular file, open for reading. With ``below``, a folder above it, neither the file nor a folder between the two may be a link.
 
-    Anything else in its place is a FileError that says what it is; nothing is waited for. What can't be opened is its OSError.
+    Anything else in its place is a FileError that says what it is, and nothing a MissingFile; nothing is waited for.
     """
-    path = place(path)
+    try:
+        return _opened(place(path), below)
+    except FileError:
+        raise
+    except FileNotFoundError as error:
+        raise MissingFile(error.errno, reason(error), str(path)) from None
+    except OSError as error:
+        raise FileError(error.errno, reason(error), str(path)) from None
+
+
+def _opened(path: Path, below: Path | None) -> BufferedReader:
     if below:
         for parent in [*path.relative_to(below).parents][-2::-1]:
             _refuse(below / parent, kind((below / parent).lstat().st_mode), "folder")

@@ -77,8 +77,9 @@ class RunWriter:
     @classmethod
     def claim(cls, folder: str | Path) -> RunWriter:
         """The lock of a folder, which is made, in which a run can begin. A RunError says why none can."""
-        folder = files.place(folder).absolute()
+        folder = Path(folder).absolute()
         try:
+            files.place(folder)
             beginning.leftovers(folder)
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

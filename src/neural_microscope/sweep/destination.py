@@ -22,7 +22,7 @@ from ..doors import door
 from ..errors import MicroscopeError, RunError, reason
 from ..run import Commit, commits
 from ..training.population import Order
-from .jobs import MOST_NETWORKS, Sweep
+from .jobs import MOST_NETWORKS, Sweep, plan
 
 FORMAT_VERSION = 1
 TAIL = 1 << 16
@@ -70,7 +70,7 @@ def claim(asked: Sweep, folder: str | Path) -> tuple[Any, str]:
     system, root = place(folder)
     if system.exists(f"{root}/sweep.json"):
         there = read(system.unstrip_protocol(root))
-        new = asked.to_json()
+        new = Sweep.from_json(json.loads(json.dumps(asked.to_json()))).to_json()  # with 1.0 for 1, as it is read
         for part, old in there.to_json().items():
             if json.dumps(old) != json.dumps(new[part]):  # the order of settings counts: runs are named by it
                 raise RunError(
@@ -102,9 +102,11 @@ def read(folder: str | Path) -> Sweep:
     about = documents.decode(content, _About, path, RunError)
     documents.check_seal(content, about.sha256, path, RunError)
     try:
-        return Sweep.from_json(msgspec.to_builtins(about.asked))
+        asked = Sweep.from_json(msgspec.to_builtins(about.asked))
+        plan(asked)
     except (MicroscopeError, ValueError, TypeError) as error:
         raise RunError(f"{path} asks for what can't be: {reason(error)}") from None
+    return asked
 
 
 class _Asked(Struct, forbid_unknown_fields=True):

@@ -17,7 +17,7 @@ from ..errors import unknown
 from ..training.population import Order, way
 from ..training.together import GROUP
 
-MOST_NETWORKS = 1 << 20
+MOST_NETWORKS = 1 << 16
 _NAME = re.compile(r"[\w.=+-]{1,200}", re.ASCII)
 """Of a run's folder."""
 
