@@ -312,3 +312,48 @@ def test_how_large_a_run_will_be_is_what_its_arrays_and_weights_take_and_is_said
     (line,) = said
     assert line.startswith(f"a snapshot takes {one:.3g} MB before compression")
     assert f"2 snapshots {2 * one:,.3g} MB" in line
+
+
+def test_the_size_is_told_before_the_first_step_to_whoever_asks(tmp_path: Path) -> None:
+    told: list[str] = []
+    recorder = nm.Recorder(tmp_path / "run", small_runs.RECORD, tell=told.append)
+    nm.train(small_runs.mlp(), DATA, nm.TrainConfig(epochs=0), observers=[recorder])
+    assert told == [recorder.size]
+    assert re.match(r"a snapshot takes 0\.\d+ MB before compression \(.*\), 1 snapshots 0\.\d+ MB$", recorder.size)
+
+
+def test_a_hook_point_whose_shape_changes_stops_the_run_by_name_and_keeps_what_was_recorded(tmp_path: Path) -> None:
+    class Growing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.part, self.out, self.steps = nn.Identity(), nn.Linear(16, 3), 0
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.steps += self.training
+            self.part(images.flatten(1)[:, : 3 + (self.steps > 1)])
+            return self.out(images.flatten(1))
+
+    with pytest.raises(
+        RunError, match=r"hook point part.hook_out gave \[12, 3\] at the first snapshot and gives \[12, 4\]"
+    ):
+        record(tmp_path / "run", Growing())
+    assert nm.Run.open(tmp_path / "run").steps == [0]
+
+
+# --- activations ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "batch_size"), [(12, 1024), (12, 12), (24, 12), (2, 1024), (1, 1024)])
+def test_weights_are_never_taken_for_activations(count: int, batch_size: int) -> None:
+    class Weights(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.out = nn.utils.parametrizations.weight_norm(nn.Linear(16, min(count, batch_size)))
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.out(images.flatten(1))
+
+    images = DATA.test.tensor()[:count]
+    assert set(nm.activations(Weights(), images, batch_size=batch_size)) == {"out.hook_out", "hook_out"}
+    with pytest.raises(HookError, match="its first axis does not count them"):
+        nm.activations(Weights(), images, "out.parametrizations.weight.hook_out", batch_size=batch_size)

@@ -90,9 +90,8 @@ def train(
             _say(f"NOTE: {dataset.note}")
         network = fitted(network, dataset.image_shape, dataset.classes)
         with _training_bar(str(out)) as bar:
-            history = run_training(
-                models.build(network, training.seed), dataset, training, observers=[Recorder(out, record), bar]
-            )
+            recorder = Recorder(out, record, tell=lambda size: _say(f"{out}: {size}"))
+            history = run_training(models.build(network, training.seed), dataset, training, observers=[recorder, bar])
     _ended(out, history)
 
 

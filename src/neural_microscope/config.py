@@ -206,7 +206,7 @@ class RecordConfig(_Checked):
     steps: tuple[int, ...] = ()
     """Further steps to snapshot."""
     hook_points: tuple[str, ...] = ()
-    """Hook points to record; empty means all but the input."""
+    """Hook points to record; empty means all but the input, as far as they hold a tensor with a row for each image."""
     probe_size: int = 1000
     """Test images whose activations are recorded, fixed for the run's life; as many of each class as of any other, as far as the test
     set has them. A class that is rare there gives all it has, which is said and noted, and takes nothing from the others."""

@@ -12,12 +12,11 @@ from torch import Tensor
 
 from .config import RecordConfig
 from .errors import RunError
-from .hooks import HookedModel, evaluation
-from .hooks.attach import Attachment, attached
-from .hooks.cache import flatten_calls
+from .hooks import HookedModel, evaluation, rows
 from .run import ArraySpec
 
 MEGABYTE = 1_000_000
+SMALLER = "Snapshots are smaller with RecordConfig(hook_points=(…), probe_size=…), fewer with RecordConfig(per_octave=1, every_epoch=False)"
 MUCH = 250
 """Megabytes of a whole run from which on its size is said unasked."""
 
@@ -29,24 +28,12 @@ def left_out(lens: HookedModel, images: Tensor, cache: Mapping[str, Tensor]) -> 
     number of images: a weight that passes through a hook point has as many rows as before, even where that was the number of images.
     """
     count = len(images)
-    others = images[:2] if count > 2 else torch.cat([images, images[:1]])
-    other = _outputs(lens, others)
+    others = rows.some(images, count)
+    with evaluation(lens):
+        other = rows.outputs(lens, others)
     names = [name for name in dict.fromkeys([*other, *cache]) if name in cache or name != "input"]
     reasons = {name: _reason(name, cache.get(name), other.get(name), count, len(others)) for name in names}
     return {name: reason for name, reason in reasons.items() if reason}
-
-
-def _outputs(lens: HookedModel, images: Tensor) -> dict[str, Any]:
-    """What every hook point gives for the images, by its name, or ``name@call`` where it is reached more than once."""
-    found: dict[str, list[Any]] = {}
-    sites = lens._sites().values()
-
-    def note(at: Attachment, output: Any) -> None:
-        found.setdefault(at.site.name, []).append(output)
-
-    with torch.no_grad(), evaluation(lens), attached(lens._root(), [(site, note) for site in sites]):
-        lens(images)
-    return flatten_calls(found)
 
 
 def _reason(name: str, held: Tensor | None, other: Any, count: int, others: int) -> str:
@@ -95,10 +82,9 @@ def size(
     one = (sum(arrays.values()) + weight) / MEGABYTE
     largest = sorted({**arrays, "the weights": weight}.items(), key=lambda item: -item[1])[:3]
     parts = ", ".join(f"{name} {taken / MEGABYTE:.3g} MB" for name, taken in largest)
-    smaller = "smaller with RecordConfig(hook_points=(…), probe_size=…), fewer with RecordConfig(per_octave=1, every_epoch=False)"
     said = f"a snapshot takes {one:.3g} MB before compression ({parts}, …), {snapshots} snapshots {one * snapshots:,.3g} MB"
     if one > record.max_megabytes:
         raise RunError(
-            f"{said}; RecordConfig(max_megabytes={record.max_megabytes:g}) allows less for one. They are {smaller}; or allow more"
+            f"{said}; RecordConfig(max_megabytes={record.max_megabytes:g}) allows less for one. {SMALLER}; or allow more"
         )
-    return f"{said}; they are {smaller}", one * snapshots > MUCH
+    return said, one * snapshots > MUCH

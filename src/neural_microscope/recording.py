@@ -10,7 +10,7 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -53,11 +53,18 @@ class Recorder(Observer):
     At each snapshot of the schedule: weights, the optimiser's state, activations and logits of a fixed probe set, and loss and
     accuracy on all test images. Dense layers are recorded whole; feature maps as each channel's mean and maximum, and whole for a
     small gallery. Recording changes nothing in what is learnt.
+
+    Of a foreign module every hook point is recorded that holds one tensor of real numbers with a row for each image; what else the
+    images reach is left out, which a UserWarning and ``left_out`` of run.json say by name and reason. How large the run will be is
+    ``size``, from the start on; ``tell``, where given, is told it in one line.
     """
 
     @door
-    def __init__(self, folder: str | Path, record: RecordConfig | None = None) -> None:
+    def __init__(
+        self, folder: str | Path, record: RecordConfig | None = None, *, tell: Callable[[str], None] | None = None
+    ) -> None:
         self.folder = Path(folder)
+        self.tell = tell
         self.record = record or RecordConfig()
         self.writer: RunWriter | None = None
         self.resumed: tuple[Run, dict[str, Tensor]] | None = None
@@ -75,7 +82,7 @@ class Recorder(Observer):
         if self.resumed is None:
             with _own_randomness(training):
                 cache = self._recordable(self._look(), training)
-            self.names = list(cache)
+            self.names, self.shapes = list(cache), {name: list(tensor.shape[1:]) for name, tensor in cache.items()}
             self._create(training, cache)
         assert self.writer is not None
         every = self.record.norms_every
@@ -149,6 +156,11 @@ class Recorder(Observer):
         }
         at = places(self.names)
         for name, tensor in looked.items():
+            if list(tensor.shape) != [len(self.probe), *self.shapes[name]]:
+                raise RunError(
+                    f"hook point {name} gave {[len(self.probe), *self.shapes[name]]} at the first snapshot and gives {list(tensor.shape)} "
+                    "now; leave it out with RecordConfig(hook_points=…)"
+                )
             arrays |= reduced(at[name], tensor, self.gallery)
         status = "running"
         if self.snapshots + 1 == len(self.schedule):
@@ -217,8 +229,11 @@ class Recorder(Observer):
         )
         groups, coordinates = layout.groups(cache), layout.coordinates()
         self.size, much = recordable.size(self.record, groups[""], training.model.state_dict(), len(self.schedule))
-        if much:
-            warnings.warn(self.size, UserWarning, stacklevel=6)
+        said = f"{self.size}. {recordable.SMALLER}" if much else self.size
+        if self.tell is not None:
+            self.tell(said)
+        elif much:
+            warnings.warn(said, UserWarning, stacklevel=6)
         description = self._describe(training, cache)
         self.writer = RunWriter.create(self.folder, description, self.probe, self.probe_indices, groups, coordinates)
 
@@ -240,7 +255,7 @@ class Recorder(Observer):
             "schedule": self.schedule,
             "total_steps": training.total_steps,
             "steps_per_epoch": training.steps_per_epoch,
-            "hook_points": {name: list(tensor.shape[1:]) for name, tensor in cache.items()},
+            "hook_points": self.shapes,
             **({"left_out": self.left_out} if self.left_out else {}),
             "gallery": self.gallery,
             "parameters": list(self.parameters),
@@ -292,6 +307,7 @@ def resume(
         writer.arrays = run.arrays
         recorder.writer, recorder.snapshots = writer, len(run.steps)
         recorder.probe, recorder.gallery, recorder.names = run.probe, run.description["gallery"], run.hook_points
+        recorder.shapes = run.description["hook_points"]
         state = run.state()
         recorder.resumed = run, state
         model = run.model(into=model)

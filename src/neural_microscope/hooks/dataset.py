@@ -20,6 +20,7 @@ from ..errors import DataError, HookError
 from .attach import Attachment, attached
 from .order import axes_of
 from .point import Site
+from .rows import some
 from .select import NamesFilter, select
 from .wrap import hooked
 
@@ -33,7 +34,8 @@ class _Arrays:
         self.found: dict[tuple[Site, int], np.ndarray] = {}
         self.rows: Counter[tuple[Site, int]] = Counter()
         self.doubtful: set[tuple[Site, int]] = set()
-        """Whose first two axes are as long as the batch: either may count examples."""
+        """Whose first axis may not count the examples: what a foreign module gives may be a weight, and of two axes of one length either
+        may be the one."""
 
     def put(self, at: Attachment, output: Any) -> None:
         """What is named must be a tensor [example, …] of one shape; of the rest, what is none is left out."""
@@ -42,7 +44,7 @@ class _Arrays:
             if key not in self.found:
                 self.rows[key] = 0
                 self.found[key] = self._make(key, output)
-                if output.shape[1:2] == (size,):
+                if at.site.copy or output.shape[1:2] == (size,):
                     self.doubtful.add(key)
             if self.found[key].shape[1:] == output.shape[1:]:
                 torch.from_numpy(self.found[key][self.batch]).copy_(output)
@@ -68,11 +70,11 @@ class _Arrays:
     def again(self, at: Attachment, output: Any) -> None:
         """Of a batch of another size: what does not count its examples along the first axis is refused, or left out."""
         key, size = (at.site, at.call), self.batch.stop - self.batch.start
-        if key in self.doubtful and output.shape[:1] != (size,):
+        if key in self.doubtful and isinstance(output, Tensor) and output.shape[:1] != (size,):
             if key[0].named:
                 raise HookError(
                     f"{at.site.label!r} holds {list(output.shape)} for {size} images: its first axis does not count them; "
-                    "give the module batch_first=True, or hook one that moves the examples to the front"
+                    "hook one that moves the examples to the front (batch_first=True), if it is no weight"
                 )
             self.rows[key] = 0
 
@@ -159,14 +161,15 @@ def activations(
 
 
 def _look_again(lens: Any, model: nn.Module, images: Tensor, arrays: _Arrays) -> None:
-    """Where two axes are as long as the batch, a batch with one image less tells which of them counts examples."""
-    size = min(len(images), arrays.size) - 1
-    if not arrays.doubtful or not size:
+    """Where a first axis may not count the examples, another number of them tells."""
+    if not arrays.doubtful:
         return
-    arrays.batch = slice(0, size)
+    few = devices.like(model, some(images, min(len(images), arrays.size)))
+    arrays.batch = slice(0, len(few))
     sites = {site for site, _ in arrays.doubtful}
-    with torch.no_grad(), evaluation(lens), attached(lens._root(), [(site, arrays.again) for site in sites]):
-        lens(devices.like(model, images[:size]))
+    alone = torch.random.fork_rng(devices=[few.device] if few.device.type == "cuda" else [])
+    with alone, torch.no_grad(), evaluation(lens), attached(lens._root(), [(site, arrays.again) for site in sites]):
+        lens(few)
 
 
 def _empty_folder(folder: str | Path | None) -> Path | None:

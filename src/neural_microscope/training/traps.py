@@ -53,7 +53,9 @@ def _outputs(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
 
     def note(name: str, module: nn.Module, given: object, output: object) -> None:
-        if isinstance(output, Tensor) and output.shape[:1] == (len(images),) and output.is_floating_point():
+        if not isinstance(output, Tensor) or output.layout != torch.strided or output.is_nested:
+            return
+        if output.shape[:1] == (len(images),) and output.is_floating_point():
             found.setdefault(name, output.detach().clone())
 
     handles = [module.register_forward_hook(partial(note, name)) for name, module in model.named_modules()]

@@ -1,0 +1,31 @@
+"""What shows whether the first axis of an output counts the examples: the outputs of another number of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .attach import Attachment, attached
+from .cache import flatten_calls
+from .model import HookedModel
+from .select import select
+
+
+def some(images: Tensor, *but: int) -> Tensor:
+    """A few images, but not so many."""
+    count = next(number for number in (2, 3, 4) if number not in but)
+    return torch.cat([images] * count)[:count] if len(images) < count else images[:count]
+
+
+def outputs(lens: HookedModel, images: Tensor) -> dict[str, Any]:
+    """What every hook point gives, tensor or not, by its name, or ``name@call`` where it is reached more than once."""
+    found: dict[str, list[Any]] = {}
+
+    def note(at: Attachment, output: Any) -> None:
+        found.setdefault(at.site.name, []).append(output)
+
+    with torch.no_grad(), attached(lens._root(), [(site, note) for site in select(lens._sites(), None)]):
+        lens(images)
+    return flatten_calls(found)
