@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,8 +16,9 @@ from torch import nn
 
 import neural_microscope as nm
 import small_runs
-from neural_microscope.errors import UnknownName
+from neural_microscope.errors import DataError, RunError, UnknownName
 from neural_microscope.models import build
+from neural_microscope.run import RunWriter
 from neural_microscope.training import Observer, Training
 from neural_microscope.training.mapped import mapped
 from neural_microscope.training.population import way
@@ -179,19 +182,55 @@ class Stopping(Observer):
         self.heard.append(status)
 
 
-def test_an_interrupted_population_resumes_network_by_network(tmp_path: Path) -> None:
-    training = nm.TrainConfig(epochs=2, batch_size=16, seed=5)
-    watching = {seed: [nm.Recorder(tmp_path / str(seed)), Stopping(7 if seed == 2 else 10**9)] for seed in (1, 2)}
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("norm", ["none", "layer"])
+def test_an_interrupted_population_resumes_network_by_network_to_the_same_bits(
+    tmp_path: Path, norm: Any, optimizer: Any
+) -> None:
+    network = replace(CONFIG, norm=norm)
+    training = nm.TrainConfig(epochs=2, batch_size=16, seed=5, optimizer=optimizer, learning_rate=0.02)
+    seeds, at = [3, 1, 2], {"whole": 10**9, "stopped": 7}
+
+    def watching(name: str, seed: int) -> list[Observer]:
+        return [nm.Recorder(tmp_path / f"{name} {seed}"), Stopping(at[name] if seed == 1 else 10**9)]
+
+    nm.train_population(network, DATA, training, seeds=seeds, order="shared", observers=partial(watching, "whole"))
     with pytest.raises(KeyboardInterrupt):
-        nm.train_population(CONFIG, DATA, training, seeds=[1, 2], order="shared", observers=lambda seed: watching[seed])
-    for seed in (1, 2):
-        assert watching[seed][1].heard == ["interrupted at step 7"]
-        nm.resume(tmp_path / str(seed), data=DATA)
-        alone = nm.MLP(CONFIG, seed=seed)
-        nm.train(alone, DATA, training)
-        run = nm.Run.open(tmp_path / str(seed))
-        assert run.status == "finished"
-        assert worst(run.model(), alone) < 1e-4
+        nm.train_population(
+            network, DATA, training, seeds=seeds, order="shared", observers=partial(watching, "stopped")
+        )
+    for number, seed in enumerate(seeds):
+        folder = tmp_path / f"stopped {seed}"
+        run = nm.Run.open(folder)
+        assert run.status.startswith("interrupted at step")
+        assert run.description["together"] == {"number": number, "of": 3}
+        history = nm.resume(folder, data=DATA)
+        assert history.step[0] == run.steps[-1] + 1
+        assert nm.Run.open(folder).verify() == []
+        assert small_runs.contents(folder) == small_runs.contents(tmp_path / f"whole {seed}")
+
+
+def test_one_of_a_population_that_was_killed_before_its_first_snapshot_begins_anew_in_its_place(tmp_path: Path) -> None:
+    training = nm.TrainConfig(epochs=1, batch_size=16, seed=5)
+    recorded(tmp_path / "whole", training, [1, 2])
+    with mock.patch.object(RunWriter, "snapshot", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        recorded(tmp_path / "stopped", training, [1, 2])
+    nm.resume(tmp_path / "stopped" / "1", data=DATA)
+    assert small_runs.contents(tmp_path / "stopped" / "1") == small_runs.contents(tmp_path / "whole" / "1")
+
+
+@pytest.mark.parametrize("order", ["own", "shared"])
+def test_what_can_not_be_written_is_found_before_the_first_network_is_trained(tmp_path: Path, order: Any) -> None:
+    (tmp_path / "2").mkdir()
+    (tmp_path / "2" / "thesis.txt").write_text("mine")
+    places = {"occupied": str, "a file": lambda seed: "1" if seed == 1 else "2/thesis.txt", "twice": lambda _: "same"}
+    for named in places.values():
+        with pytest.raises((RunError, DataError), match=r"thesis\.txt|recorded into"):
+            nm.train_population(
+                CONFIG, DATA, nm.TrainConfig(epochs=1), seeds=[1, 2], order=order,
+                observers=lambda seed, named=named: [nm.Recorder(tmp_path / named(seed)), Stopping(1)],
+            )  # fmt: skip
+    assert not list(tmp_path.rglob("run.json"))
 
 
 class Poison(Observer):

@@ -51,7 +51,10 @@ def run(
         few = slice(0, max(1, len(data.train) // SHORT_SHARE))
         note = f"short form: one epoch on {len(data.train) // SHORT_SHARE:,} training images, so the networks are not good ones"
         data = Dataset(data.name, data.train.subset(few), data.test, f"{data.note} {note}".strip())
-    work = {kind.upper(): _work(out / kind, *config, data) for kind, config in settings(data, seed, short).items()}
+    configs = settings(data, seed, short)
+    for kind, config in configs.items():
+        found(out / kind, *config, data)
+    work = {kind.upper(): _work(out / kind, *config, data) for kind, config in configs.items()}
     with bars as bar:
         sections = Counter[str]()
 
@@ -64,10 +67,10 @@ def run(
             else:
                 show(what)
 
-        found = processes.side_by_side(work, tell)
+        seen = processes.side_by_side(work, tell)
     show("putting the pages together")
-    looks = [look for look, _ in found.values()]
-    drawn = {kind: inside for kind, (_, inside) in found.items()}
+    looks = [look for look, _ in seen.values()]
+    drawn = {kind: inside for kind, (_, inside) in seen.items()}
     pages = [
         explorer.write(looks, out / "explorer.html"),
         report.compose(looks, out / "report.html", calibration=phantoms.open_record(), drawn=drawn),
@@ -100,19 +103,26 @@ def told(looks: list[FirstLook]) -> list[str]:
     return [f"{f.where}: {f.sentence}" for f in headlines(findings(looks)) if f.shown]
 
 
+def found(folder: Path, network: NetworkConfig, training: TrainConfig, data: Dataset) -> Run | None:
+    """The run of exactly this kind in a folder; None where one can begin. A RunError where something else lies there."""
+    if not commits.read(folder).snapshots:  # nothing, or the beginning of a run, which is begun anew
+        Recorder(folder).claim()
+        return None
+    run = Run.open(folder)
+    if not run.made_from(network, training, data):
+        raise RunError(f"{run.folder} holds another run than this demo makes; choose another folder with --out")
+    return run
+
+
 def trained(
     folder: Path, network: NetworkConfig, training: TrainConfig, data: Dataset, tell: Callable[..., None]
 ) -> None:
     """A finished run of exactly this kind: found, continued, or made."""
-    bar = Telling("training", tell)
-    if not commits.read(folder).snapshots:  # or the beginning of a run, which is begun anew
+    bar, run = Telling("training", tell), found(folder, network, training, data)
+    if run is None:
         train(build(network, training.seed), data, training, observers=[Recorder(folder), bar])
-        return
-    found = Run.open(folder)
-    if not found.made_from(network, training, data):
-        raise RunError(f"{found.folder} holds another run than this demo makes; choose another folder with --out")
-    if found.status == "finished":
+    elif run.status == "finished":
         tell(f"{folder}: already trained")
     else:
-        tell(f"{folder}: continuing at step {found.steps[-1]}")
+        tell(f"{folder}: continuing at step {run.steps[-1]}")
         resume(folder, data=data, observers=[bar])

@@ -31,7 +31,7 @@ from .hooks import ActivationCache, evaluation, hooked
 from .models import Network, build
 from .run import FORMAT_VERSION, Layout, Run, RunWriter, beginning, places, reduced
 from .run.description import network
-from .training import History, Observer, Sampler, Training, score, train
+from .training import History, Observer, Sampler, Training, continue_in_place, score, train
 
 
 @door
@@ -68,6 +68,11 @@ class Recorder(Observer):
         self.record = record or RecordConfig()
         self.writer: RunWriter | None = None
         self.resumed: tuple[Run, dict[str, Tensor]] | None = None
+
+    def claim(self) -> Path:
+        writer = RunWriter.claim(self.folder)
+        writer.close()
+        return writer.folder
 
     # --- what training tells -------------------------------------------------------------------------------------------------
 
@@ -248,6 +253,7 @@ class Recorder(Observer):
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "model": about,
             "initial_weights": _digest(model),
+            **({"together": dict(zip(("number", "of"), training.place, strict=True))} if training.place else {}),
             "train": config.to_json(training.config),
             "record": config.to_json(self.record),
             "data": {"name": documents.plain(training.data.name), "sha256": training.data.sha256, "note": note},
@@ -316,9 +322,7 @@ def resume(
         run.check_state(model)
         writer.take_back()
         resume_from = (run.last.step, state)
-        return train(
-            model, data, run.train_config, observers=[recorder, *observers], sampler=sampler, resume_from=resume_from
-        )
+        return _train(model, data, run.description, [recorder, *observers], sampler, resume_from)
     finally:
         writer.close()
 
@@ -338,7 +342,28 @@ def _begin_anew(
         parameter.requires_grad_(name in about["parameters"])
     print(f"note: nothing was recorded in {files.shown(str(folder))}: it is begun anew", file=sys.stderr)
     recorder = Recorder(folder, config.from_json(about["record"]))
-    return train(model, data, config.from_json(about["train"]), observers=[recorder, *observers], sampler=sampler)
+    return _train(model, data, about, [recorder, *observers], sampler)
+
+
+def _train(
+    model: Any,
+    data: Dataset,
+    about: dict[str, Any],
+    observers: Sequence[Observer],
+    sampler: Sampler | None,
+    resume_from: tuple[int, dict[str, Tensor]] | None = None,
+) -> History:
+    """As run.json says that it was trained."""
+    settings = config.from_json(about["train"])
+    if together := about.get("together"):
+        print(
+            f"note: it was trained together with {together['of'] - 1} other networks; for the same bits it is continued in its place "
+            "among copies, which takes the time of all of them",
+            file=sys.stderr,
+        )
+        place = (together["number"], together["of"])
+        return continue_in_place(model, data, settings, observers, place, resume_from)
+    return train(model, data, settings, observers=observers, sampler=sampler, resume_from=resume_from)
 
 
 def _digest(model: nn.Module) -> str:

@@ -204,7 +204,7 @@ def test_demo_without_mnist_uses_the_digits_loudly_ends_with_the_page_and_reuses
     digits = nm.data.load("digits")
     few = nm.data.Dataset("digits", digits.train.subset(slice(0, len(digits.train) // 6)), digits.test)
     for kind, config in demonstration.settings(few, 0, True).items():
-        demonstration.trained(out / kind, *config, few, said.append)
+        demonstration.trained(out / kind, *config, few, lambda line, *_: said.append(line))
     assert sum("already trained" in line for line in said) == 2
     other = microscope("demo", "--data", "digits", "--short", "--seed", 1, "--out", out)
     assert other.returncode == 1

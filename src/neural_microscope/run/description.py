@@ -54,6 +54,17 @@ class _Module(Struct):
     name: Text = field(name="class")
 
 
+class _Place(Struct):
+    """Which of how many networks that were trained together."""
+
+    number: Annotated[int, Meta(ge=0)]
+    of: Annotated[int, Meta(ge=2, le=64)]
+
+    def __post_init__(self) -> None:
+        if self.number >= self.of:
+            raise ValueError(f"number {self.number} of {self.of} networks counts from 0")
+
+
 class _Description(Struct):
     created: Text
     model: dict[str, Any]
@@ -70,6 +81,7 @@ class _Description(Struct):
     constant_pixels: tuple[Count, ...]
     versions: _Versions
     machine: _Machine
+    together: _Place | None = None
 
     def __post_init__(self) -> None:
         if (

@@ -2,7 +2,7 @@
 
 from .epochs import Sampler, noisy_labels
 from .loop import History, Observer, Telling, Training, learning_rate, train
-from .population import train_population
+from .population import continue_in_place, train_population
 from .scores import Evaluation, evaluate, score
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Sampler",
     "Telling",
     "Training",
+    "continue_in_place",
     "evaluate",
     "learning_rate",
     "noisy_labels",

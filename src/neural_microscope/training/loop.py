@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,12 @@ class Observer:
     def stepped(self, training: Training) -> None:
         """The weights have changed; ``training.step`` counts this step."""
 
+    def claim(self) -> Path | None:
+        """The folder that it will write, tried now, or its error; None if it writes none. Asked of all before the first of several
+        networks is trained.
+        """
+        return None
+
     def stopped(self, training: Training, status: str) -> None:
         """The end, whatever its reason: ``finished``, ``diverged at step k``, ``interrupted at step k``, ``failed at step k: …``."""
 
@@ -85,6 +92,8 @@ class Training:
     """Scalars of the steps done since training started or was resumed."""
     first_row: int = 0
     """Steps that were done before ``rows`` begins."""
+    place: tuple[int, int] | None = None
+    """(its number, of how many) among networks that are trained together: the last bits of its numbers depend on it."""
 
     @property
     def total_steps(self) -> int:
@@ -118,9 +127,14 @@ class Training:
                 fits = tensor.shape == like.shape
                 slots.setdefault(int(index), {})[key] = torch.empty_like(like).copy_(tensor) if fits else tensor
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
-        torch.set_rng_state(state["rng.cpu"])
-        if "rng.cuda" in state:
-            torch.cuda.set_rng_state(state["rng.cuda"], self.config.device)
+        set_random_state(state, self.config)
+
+
+def set_random_state(state: dict[str, Tensor], config: TrainConfig) -> None:
+    """The random generators as they were at a `Training.state`."""
+    torch.set_rng_state(state["rng.cpu"])
+    if "rng.cuda" in state:
+        torch.cuda.set_rng_state(state["rng.cuda"], config.device)
 
 
 @door

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal, get_args
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..config import MLPConfig, NetworkConfig, TrainConfig
 from ..data import Dataset
 from ..doors import door
 from ..errors import DataError, unknown
-from ..models import build
+from ..models import Network, build
 from .loop import History, Observer, placed, train
 from .mapped import mapped
 from .stacked import stacked
-from .together import GROUP, Stack, Step, train_together
+from .together import GROUP, Stack, Step, train_in_place, train_together
 
 Order = Literal["own", "shared"]
 
@@ -40,8 +41,8 @@ def train_population(
     fraction of the cost, MLPs with layer normalisation by ``torch.func``. What `way` has none for is trained one after the other,
     exactly as by `train`.
 
-    ``observers(seed)`` gives that network's observers, for example ``lambda seed: [nm.Recorder(f"runs/mlp-{seed}")]``.
-    Errors: DataError where seeds repeat; UnknownName for another order.
+    ``observers(seed)`` gives that network's observers, for example ``lambda seed: [nm.Recorder(f"runs/mlp-{seed}")]``; a folder that one
+    can't write into is its error before anything is trained. Errors: DataError where seeds repeat; UnknownName for another order.
     """
     if order not in get_args(Order):
         raise unknown("order", order, get_args(Order))
@@ -50,6 +51,7 @@ def train_population(
         raise DataError(f"seeds repeat: {seeds}; each network of a population has its own")
     training = placed(train_config or TrainConfig())
     watching = {seed: list(observers(seed)) if observers else [] for seed in seeds}
+    _claim(watching)
     population: dict[int, tuple[nn.Module, History]] = {}
     together = way(config, training) if order == "shared" and len(seeds) > 1 else None
     if together is not None:
@@ -64,6 +66,35 @@ def train_population(
         own = replace(training, seed=seed) if order == "own" else training
         population[seed] = (model, train(model, data, own, observers=watching[seed]))
     return population
+
+
+def _claim(watching: Mapping[int, Sequence[Observer]]) -> None:
+    """Tries where the networks are to be recorded."""
+    claimed: dict[Path, int] = {}
+    for seed, observers in watching.items():
+        for folder in filter(None, (observer.claim() for observer in observers)):
+            if folder in claimed:
+                raise DataError(
+                    f"seeds {claimed[folder]} and {seed} would both be recorded into {folder}; give each its own"
+                )
+            claimed[folder] = seed
+
+
+def continue_in_place(
+    model: Network,
+    data: Dataset,
+    config: TrainConfig,
+    observers: Sequence[Observer],
+    place: tuple[int, int],
+    resume_from: tuple[int, dict[str, Tensor]] | None = None,
+) -> History:
+    """Trains one of the networks of a population that was trained together; see `train_in_place`."""
+    together = way(model.config, placed(config))
+    if together is None:
+        raise DataError(
+            f"the network was trained together with {place[1] - 1} others, which this release does with none of its kind"
+        )
+    return train_in_place(model, data, config, observers, together, place, resume_from)
 
 
 def way(network: NetworkConfig, training: TrainConfig) -> Callable[[Stack], Step] | None:

@@ -10,6 +10,7 @@ a ReLU, and weights drift apart as those of two machines do. Tests hold both.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -64,6 +65,14 @@ class Stack:
                     } | step
         return whole, each
 
+    def restore(self, each: torch.optim.Optimizer, state: dict[str, Tensor]) -> None:
+        """Gives a network's optimiser, in place, the tensors of a `Training.state`."""
+        parameters = [parameter for group in each.param_groups for parameter in group["params"]]
+        for name, tensor in state.items():
+            if name.startswith("optimizer."):
+                _, index, key = name.split(".", 2)
+                each.state[parameters[int(index)]][key].copy_(tensor)
+
     def release(self, number: int) -> None:
         """Gives a network its parameters for itself, as they are now."""
         for parameter in self.models[number].parameters():
@@ -81,6 +90,37 @@ def train_together(
 
     A network whose loss is no longer finite stops with the weights it has then; the others go on.
     """
+    return _train(models, data, config, observers, step_of, [*range(len(models))])
+
+
+def train_in_place(
+    model: Network,
+    data: Dataset,
+    config: TrainConfig,
+    observers: Sequence[Observer],
+    step_of: Callable[[Stack], Step],
+    place: tuple[int, int],
+    resume_from: tuple[int, dict[str, Tensor]] | None,
+) -> History:
+    """One of several networks that were trained together, by itself, from a `Training.state` on: with copies of it in the places of the
+    others every product has the shape that it had there, and so every number the same bits. It takes the time of all of them.
+    """
+    number, of = place
+    models = [model if i == number else copy.deepcopy(model) for i in range(of)]
+    watching = [observers if i == number else () for i in range(of)]
+    return _train(models, data, config, watching, step_of, [number], resume_from)[0]
+
+
+def _train(
+    models: Sequence[Network],
+    data: Dataset,
+    config: TrainConfig,
+    observers: Sequence[Sequence[Observer]],
+    step_of: Callable[[Stack], Step],
+    wanted: Sequence[int],
+    resume_from: tuple[int, dict[str, Tensor]] | None = None,
+) -> list[History]:
+    """How the wanted ones of the networks were trained."""
     began = time.perf_counter()
     config = loop.placed(config)
     for model in models:
@@ -91,16 +131,23 @@ def train_together(
         whole, each = stack.optimizer(config, config.device)
         source = Epochs(data, config, None, models[0])
         trainings = [
-            Training(model, data, config, own, source.steps_per_epoch, False)
-            for model, own in zip(models, each, strict=True)
+            Training(model, data, config, own, source.steps_per_epoch, False, place=(number, len(models)))
+            for number, (model, own) in enumerate(zip(models, each, strict=True))
         ]
+        if resume_from is not None:
+            step, state = resume_from
+            for training in trainings:
+                training.step = training.first_row = step
+                stack.restore(training.optimizer, state)
+            loop.set_random_state(state, config)
         for model in models:
             model.train()
         status = _steps(stack, step_of(stack), whole, trainings, source, observers)
         seconds = time.perf_counter() - began
         told = []
-        for training, model, how in zip(trainings, models, status, strict=True):
-            told.append(loop.history(training, how, seconds, f" of seed {model.seed}", stacklevel=5))
+        for number in wanted:
+            whose = f" of seed {models[number].seed}"
+            told.append(loop.history(trainings[number], status[number], seconds, whose, stacklevel=6))
     return told
 
 
@@ -118,7 +165,8 @@ def _steps(
         for training, watching in zip(trainings, observers, strict=True):
             for observer in watching:
                 observer.started(training)
-        for step, (images, labels) in enumerate(source.after(0)):
+        begin = trainings[0].step
+        for step, (images, labels) in enumerate(source.after(begin), begin):
             rate = loop.learning_rate(config, step, trainings[0].total_steps)
             for optimizer in (whole, *(training.optimizer for training in trainings)):
                 for group in optimizer.param_groups:
