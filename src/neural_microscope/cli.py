@@ -111,6 +111,8 @@ def resume(run: OneRun) -> None:
 def verify(run: OneRun) -> None:
     """Finds every missing, truncated or altered file of a run folder.
 
+    What a stopped writer left half-written, and files that are no part of the run, are listed; they damage nothing.
+
     Args:
         run: The run folder.
     """
@@ -122,8 +124,8 @@ def verify(run: OneRun) -> None:
     problems = find_problems(run)
     for problem in problems:
         _say(str(problem))
-    if problems:
-        raise MicroscopeError(f"{run}: {len(problems)} files are not as they were written")
+    if damaged := sum(problem.kind == "damage" for problem in problems):
+        raise MicroscopeError(f"{run}: {damaged} {'file is' if damaged == 1 else 'files are'} not as written")
     _say(f"{Run.open(run)}: every byte is as it was written")
 
 

@@ -70,6 +70,18 @@ def test_verify_says_yes_and_names_the_file_when_no(run: Path, tmp_path: Path) -
     assert f"weights/{weights.name}" in done.stdout
 
 
+def test_a_file_that_a_stopped_writer_left_is_listed_and_no_damage(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", run, copy], check=True)
+    (copy / "weights" / "00000007.safetensors.partial").write_bytes(b"half")
+    (copy / "notes.txt").write_text("mine")
+    done = microscope("verify", copy)
+    assert done.returncode == 0, done.stderr
+    assert "weights/00000007.safetensors.partial: no part of the run: a writer that was stopped" in done.stdout
+    assert "notes.txt: no part of the run: put here by someone else" in done.stdout
+    assert "every byte is as it was written" in done.stdout
+
+
 def test_report_writes_a_page(run: Path, tmp_path: Path) -> None:
     done = microscope("report", run, "-o", tmp_path / "page.html")
     assert done.returncode == 0, done.stderr

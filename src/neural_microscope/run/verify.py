@@ -51,9 +51,15 @@ def verify(folder: str | Path, record: commits.Record | None = None) -> list[Pro
     damage = {path: what for path, expected in current.items() if (what := difference(folder, path, expected))}
     problems += [Problem(path, what, "damage") for path, what in damage.items()]
     known = set(current) | record.removed() | _NOT_RECORDED
-    left = "not in the commit record: left by a writer that was stopped, or put here by someone else"
     present = sorted(name for name, kind in files.walk(folder) if kind != "folder")
-    return problems + [Problem(path, left, "interrupted") for path in present if path not in known]
+    return problems + [Problem(path, _stray(path), "interrupted") for path in present if path not in known]
+
+
+def _stray(path: str) -> str:
+    """What a file is that no commit names."""
+    if commits.WRITTEN.fullmatch(path.removesuffix(".partial")):
+        return "no part of the run: a writer that was stopped has not committed it, and `microscope resume` deletes it"
+    return "no part of the run: put here by someone else"
 
 
 def present(folder: Path) -> set[str]:
