@@ -39,7 +39,9 @@ def test_a_diverged_snapshot_is_refused_by_hook_point_and_step() -> None:
     with pytest.raises(DataError, match="at step 128"):
         named.matrix(bad)
     bad.values[1, 2, 0] = np.inf
-    with pytest.raises(DataError, match="not all values are finite"):
+    with pytest.raises(
+        DataError, match=r"not all values are finite \(1 of 12 are not, the first at example 2, unit 0\)"
+    ):
         named.flat(bad)
     named.matrix(bad.isel(snapshot=[0]))
 

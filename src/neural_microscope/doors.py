@@ -12,6 +12,7 @@ import math
 import operator
 import re
 import sysconfig
+import textwrap
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -161,7 +162,8 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     hints: dict[str, Any] = {}
     for name, said in inspect.get_annotations(function).items():
         with suppress(NameError):
-            one = types.SimpleNamespace(__annotations__={name: said})
+            one = types.FunctionType(door.__code__, {})  # a bare function with this one annotation
+            one.__annotations__ = {name: said}
             hints |= typing.get_type_hints(one, inspect.unwrap(function).__globals__)
     single = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     parameters = inspect.signature(function).parameters.values()
@@ -198,7 +200,7 @@ def _is(value: Any, kind: Any) -> bool:
         return _kind(value) in "biuf"
     if getattr(kind, "_is_protocol", False):
         return callable(value)
-    right = not inspect.isclass(kind) or isinstance(value, kind | types.SimpleNamespace)  # a stand-in made by hand
+    right = not inspect.isclass(kind) or isinstance(value, (kind, types.SimpleNamespace))  # a stand-in made by hand
     return right and not (kind.__name__ == "DataArray" and _kind(value) not in "biuf")
 
 
@@ -319,7 +321,8 @@ def wanted(hint: Any) -> str:
     if hint is None or hint is type(None):
         return "None"
     if origin in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(wanted(one) for one in inner))
+        parts = list(dict.fromkeys(wanted(one) for one in inner))
+        return (", or " if any("each" in one for one in parts) else " or ").join(parts)
     if origin is Literal:
         return " or ".join(repr(one) for one in inner)
     if origin is Callable:
@@ -327,6 +330,8 @@ def wanted(hint: Any) -> str:
     if origin is tuple and len(inner) == 2 and inner[1] is not ...:
         return f"a pair of {wanted(inner[0])} and {wanted(inner[1])}"
     name = getattr(origin or hint, "__name__", str(hint))
+    if name == "Dataset" and hint.__module__.startswith("xarray"):
+        return "an xarray Dataset, as measures return it"
     if origin is None or not inner or Any in inner:
         return _WORDS.get(name) or _a(name)
     held = wanted(inner[-1] if inner[-1] is not ... else inner[0])
@@ -340,7 +345,8 @@ def _function(arguments: Any = ..., result: Any = Any) -> str:
 
 
 def _a(name: str) -> str:
-    return f"{'an' if name[0] in 'AEIOUaeio' else 'a'} {name}"
+    spelled = name[:2].isupper()  # an MLP, a CNN
+    return f"{'an' if name[0] in ('AEFHILMNORSX' if spelled else 'AEIOUaeio') else 'a'} {name}"
 
 
 _WORDS = {
@@ -349,6 +355,7 @@ _WORDS = {
     "bool": "True or False",
     "str": "a string",
     "ndarray": "an array of numbers",
+    "DataArray": "an xarray DataArray",
     "Sequence": "a list",
     "Iterable": "a list",
     "list": "a list",
@@ -398,4 +405,4 @@ def _unforeseen(function: Callable[..., Any], given: Mapping[str, Any], error: E
         f"{name} can't work with {'; '.join(f'{name}: {came(one)}' for name, one in given.items() if name != 'self')}"
     )
     kind = WrongType if isinstance(error, TypeError | AttributeError) else WrongValue
-    return kind(f"{words} ({type(error).__name__}: {reason(error)})")
+    return kind(f"{words} ({type(error).__name__}: {textwrap.shorten(reason(error), 200)})")

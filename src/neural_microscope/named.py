@@ -100,20 +100,23 @@ def same_examples(a: xr.DataArray, b: xr.DataArray) -> None:
 
 
 def finite(acts: xr.DataArray) -> None:
-    """A DataError that names the hook point, and the first step, where a value is not finite."""
+    """A DataError that names the hook point, the first step where a value is not finite, how many are not, and the first of them."""
     good = np.isfinite(acts.values)
     if good.all():
         return
     where = ""
     if "snapshot" in acts.dims:
-        first = int(np.flatnonzero(~good.all(tuple(i for i, d in enumerate(acts.dims) if d != "snapshot")))[0])
-        where = f" at snapshot {first}"
+        begun = int(np.flatnonzero(~good.all(tuple(i for i, d in enumerate(acts.dims) if d != "snapshot")))[0])
+        where = f" at snapshot {begun}"
         if "step" in acts.coords and acts["step"].dims == ("snapshot",):
-            where = f" at step {int(acts['step'][first])}"
+            where = f" at step {int(acts['step'][begun])}"
     if "step" in acts.coords and acts["step"].ndim == 0:
         where = f" at step {int(acts['step'])}"
+    first = ", ".join(f"{dim} {index}" for dim, index in zip(acts.dims, np.argwhere(~good)[0].tolist(), strict=True))
+    bad = f"{(~good).sum()} of {good.size} are not, the first at {first}" if first else "it is one"
     raise DataError(
-        f"{_name(acts)}{where}: not all values are finite; the network has diverged there. Take earlier snapshots"
+        f"{_name(acts)}{where}: not all values are finite ({bad}); "
+        "the network has diverged there. Take earlier snapshots"
     )
 
 

@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +38,15 @@ CLASSES = (
 )
 """Classes that users make, or call the methods of; the others are results, or what a writer of runs is made of."""
 
+APART = {
+    "analysis": "its measures are asked; what looks at a run and states findings is hashed with a calibration",
+    "errors": "what is raised",
+    "lessons": "what the notebooks share",
+    "scalar": "stands apart, on the standard library only",
+    "statistics": "formulas on plain arrays, which measures call",
+}
+"""Public modules that are not asked."""
+
 NOT_ASKED = {
     "phantoms.calibrate": "a right argument starts hundreds of networks",
     "phantoms.calibrate_pages": "a right argument starts hundreds of networks",
@@ -50,6 +60,7 @@ NOT_ASKED = {
     "training.Telling.stepped": "called by training",
     "training.learning_rate": "called at each step",
     "run.reduced": "called at each snapshot",
+    "run.places": "called by a writer of runs",
 }
 
 LAYER = "layers.0.hook_post"
@@ -356,7 +367,10 @@ def called(function: Call, given: dict[str, Any]) -> Exception | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            function(*itself, *images, **rest)
+            result = function(*itself, *images, **rest)
+            if isinstance(result, AbstractContextManager):
+                with result:
+                    network()(IMAGES.tensor())
     except Exception as error:
         return error
     return None
@@ -405,6 +419,12 @@ def says(text: str, key: str, wrong: Any) -> bool:
     return any(word in text for word in words)
 
 
+def test_no_public_module_is_forgotten() -> None:
+    modules = {name for name in nm.__all__ if inspect.ismodule(getattr(nm, name))}
+    assert modules <= {*ROOMS, *APART}
+    assert not {*ROOMS} & {*APART}
+
+
 def test_every_measure_takes_what_is_right(folder: Path) -> None:
     for name, function in measures().items():
         assert called(function, arguments(name, function)) is None, name
@@ -448,7 +468,7 @@ SENTENCES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: nm.analysis.similarity.cka(torch.ones(4, 2), torch.ones(4, 2)),  # type: ignore[arg-type]
         WrongType,
-        "a is a torch Tensor [4, 2] of torch.float32; it is a DataArray: "
+        "a is a torch Tensor [4, 2] of torch.float32; it is an xarray DataArray: "
         "nm.activations(model, images)[hook_point], or run.activations(hook_point)",
     ),
     (
@@ -469,7 +489,7 @@ SENTENCES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: nm.analysis.geometry.clusters(series(), at="01"),  # type: ignore[arg-type]
         WrongType,
-        "at is '01'; it is a list, each an integer or None",
+        "at is '01'; it is a list, each an integer, or None",
     ),
     (
         lambda: nm.analysis.dynamics.sharpness(network().to("meta"), IMAGES),

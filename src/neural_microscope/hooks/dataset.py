@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .. import devices, files
 from ..data import ImageSet
-from ..doors import told
+from ..doors import told, typed
 from ..errors import DataError, HookError
 from .attach import Attachment, attached
 from .order import axes_of
@@ -101,6 +101,7 @@ class _Arrays:
             self._part(key).unlink(missing_ok=True)
 
 
+@typed
 @contextmanager
 def evaluation(model: nn.Module) -> Iterator[None]:
     """Evaluation mode while the block lasts; every submodule gets back the mode it had."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
@@ -66,6 +66,8 @@ class HookedModel(nn.Module):
 
     def _actions(self, hooks: Hooks, wrap: Callable[[HookFunction], Action]) -> list[tuple[Site, Action]]:
         pairs = []
+        if isinstance(hooks, nn.Module | str) or not isinstance(hooks, Iterable):
+            raise HookError(f"hooks are a list of pairs (name or filter, function); got {type(hooks).__name__}")
         for item in hooks:
             if not (isinstance(item, tuple) and len(item) == 2):
                 raise HookError(f"hooks are pairs (name or filter, function); got {item!r}")

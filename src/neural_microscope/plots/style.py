@@ -23,7 +23,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 
-from ..doors import door
+from ..doors import door, typed
 from ..errors import unknown
 from ..files import shown
 
@@ -72,9 +72,10 @@ class Theme:
     classes: tuple[str, ...]
 
     @classmethod
+    @typed
     def named(cls, name: ThemeName) -> Theme:
         """The colors of ``light`` or ``dark``."""
-        if not isinstance(name, str) or name not in get_args(ThemeName):
+        if name not in get_args(ThemeName):
             raise unknown("theme", name, get_args(ThemeName))
         return cls(**TOKENS[name], classes=tuple(TOKENS["classes"]))
 
