@@ -20,7 +20,7 @@ import neural_microscope as nm
 import small_runs
 from forging import changed, forge, forged
 from neural_microscope.errors import RunError
-from neural_microscope.run import commits, verify
+from neural_microscope.run import ArraySpec, RunWriter, commits, verify
 from neural_microscope.training import Observer, Training
 
 DATA = small_runs.data()
@@ -147,6 +147,17 @@ def test_coordinates_that_are_not_those_of_the_run_are_refused(finished: Path, t
     forged(folder, f"log.zarr/{array.path(0)}", array.packed(values[::-1]))
     with pytest.raises(RunError, match=rf"log\.zarr/{name} holds other numbers than run\.json and the probe"):
         everything(folder)
+
+
+def test_what_could_not_be_read_again_is_not_recorded(finished: Path, tmp_path: Path) -> None:
+    run = nm.Run.open(finished)
+    for change in ({"total_steps": 1 << 40}, {"schedule": []}, {"hook_points": {"\ud800": [3]}}):
+        with pytest.raises(RunError, match=r"nothing is recorded, because it could not be read again: .*run\.json"):
+            RunWriter.create(tmp_path / "run", {**run.description, **change}, run.probe, run.probe_indices, {}, {})
+    huge = ArraySpec(("snapshot", "example", "unit"), (2, 1 << 16, 1 << 14), "numbers")
+    with pytest.raises(RunError, match=r"logits would take 4,294,967,296 bytes a snapshot; .* leave it out"):
+        RunWriter.create(tmp_path / "run", run.description, run.probe, run.probe_indices, {"": {"logits": huge}}, {})
+    assert [path.name for path in (tmp_path / "run").iterdir()] in ([], ["run.lock"])
 
 
 # --- tensors ----------------------------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ class _Description(Struct):
     schedule: Annotated[tuple[_Step, ...], Meta(min_length=1, max_length=1 << 20)]
     total_steps: _Step
     steps_per_epoch: Annotated[int, Meta(ge=1, le=_MOST_STEPS)]
-    hook_points: dict[Text, Shape]
+    hook_points: Annotated[dict[Text, Shape], Meta(max_length=10_000)]
     gallery: tuple[Count, ...]
     parameters: tuple[Text, ...]
     constant_pixels: tuple[Count, ...]
@@ -99,6 +99,12 @@ def read(content: bytes, name: object) -> dict[str, Any]:
     version = documents.decode(content, _Version, name, RunError).format_version
     if version != FORMAT_VERSION:
         raise RunError(f"{name} has format version {version}; this release reads {FORMAT_VERSION}")
+    check(content, name)
+    return documents.decode(content, dict[str, Any], name, RunError)
+
+
+def check(content: bytes, name: object) -> None:
+    """A RunError unless a run.json of this format says just such things, in their bounds."""
     about = documents.decode(content, _Description, name, RunError)
     try:
         epochs = _config(about.train, TrainConfig).epochs
@@ -112,7 +118,6 @@ def read(content: bytes, name: object) -> dict[str, Any]:
             network(about.model)
     except MicroscopeError as error:
         raise RunError(f"{name} holds what no recorder writes: {error}") from None
-    return documents.decode(content, dict[str, Any], name, RunError)
 
 
 def network(model: dict[str, Any]) -> NetworkConfig:

@@ -61,6 +61,11 @@ class Array:
         return np.dtype(self.spec.dtype).newbyteorder("<")
 
     @property
+    def nbytes(self) -> int:
+        """Of a chunk in memory."""
+        return math.prod(self.chunks) * self.dtype.itemsize
+
+    @property
     def absent(self) -> float:
         """What fills a chunk up whose rows are fewer."""
         return np.nan if self.dtype.kind == "f" else -1
@@ -83,11 +88,10 @@ class Array:
 
     def unpacked(self, content: bytes, name: object) -> np.ndarray:
         """The values in the bytes of a chunk file. A RunError names the file that holds anything but one chunk of this array."""
-        size = math.prod(self.chunks) * self.dtype.itemsize
-        if size > LARGEST_CHUNK:
-            raise RunError(f"{name} would take {size:,} bytes of memory; at most {LARGEST_CHUNK:,} are read")
-        if _frame(content) != size:
-            raise RunError(f"{name} is not a chunk of {self.name}, which holds {size:,} bytes")
+        if self.nbytes > LARGEST_CHUNK:
+            raise RunError(f"{name} would take {self.nbytes:,} bytes of memory; at most {LARGEST_CHUNK:,} are read")
+        if _frame(content) != self.nbytes:
+            raise RunError(f"{name} is not a chunk of {self.name}, which holds {self.nbytes:,} bytes")
         values = np.empty(self.chunks, self.dtype)
         try:
             _ZSTD.decode(content, values)
@@ -98,10 +102,16 @@ class Array:
 
 def create(path: Path, groups: Groups, attrs: Mapping[str, Any]) -> dict[str, Array]:
     """Makes the store with every array at its full size; group ``""`` is the root."""
+    arrays = {name: Array(name, spec, chunks(spec)) for name, spec in named(groups)}
+    for array in arrays.values():
+        if array.nbytes > LARGEST_CHUNK:
+            raise RunError(
+                f"{array.name} would take {array.nbytes:,} bytes a snapshot; at most {LARGEST_CHUNK:,} are recorded: leave it out "
+                "with RecordConfig(hook_points=…), or take a smaller probe_size"
+            )
     root = zarr.create_group(store=path, zarr_format=3, attributes=dict(attrs))
     for group in filter(None, groups):
         root.create_group(group)
-    arrays = {name: Array(name, spec, chunks(spec)) for name, spec in named(groups)}
     for array in arrays.values():
         root.create_array(
             array.name,

@@ -21,7 +21,7 @@ from torch import Tensor
 from .. import documents, files
 from ..data import ImageSet
 from ..errors import RunError
-from . import beginning, commits, log
+from . import beginning, commits, description, log
 from .commits import Commit, Record
 from .rows import Rows
 from .verify import LOCK, difference, present
@@ -46,7 +46,7 @@ class RunWriter:
     def create(
         cls,
         folder: str | Path,
-        description: Mapping[str, Any],
+        about: Mapping[str, Any],
         probe: ImageSet,
         probe_indices: np.ndarray,
         groups: Mapping[str, Mapping[str, log.ArraySpec]],
@@ -59,11 +59,11 @@ class RunWriter:
         folder = writer.folder
         try:
             beginning.remove(folder, beginning.leftovers(folder))
-            writer._write("run.json", json.dumps(description, indent=1).encode())
+            writer._write("run.json", _readable(json.dumps(about, indent=1).encode(), folder / "run.json"))
             writer._write("probe.safetensors", _probe_bytes(probe, probe_indices))
-            about = {"title": "neural-microscope run", "format_version": description["format_version"]}
+            attributes = {"title": "neural-microscope run", "format_version": about["format_version"]}
             with files.naming(folder / "log.zarr"):
-                writer.arrays = log.create(folder / "log.zarr", groups, about)
+                writer.arrays = log.create(folder / "log.zarr", groups, attributes)
                 for path in sorted((folder / "log.zarr").rglob("zarr.json")):
                     writer._note(path)
             for name, values in coordinates.items():
@@ -117,12 +117,18 @@ class RunWriter:
             file.truncate(self.record.length)
         current = self.record.files()
         for name, kind in list(files.walk(self.folder)):
-            ours = commits.WRITTEN.fullmatch(name.removesuffix(".partial"))
-            if ours and kind == "file" and name not in current:
+            if kind == "file" and name not in current and self._makes(name.removesuffix(".partial")):
                 (self.folder / name).unlink()
         self.chain = self.record.chain
         self.states = [path for path in current if path.startswith("state/")]
         self.fresh.clear()
+
+    def _makes(self, path: str) -> bool:
+        """Whether a file of that path is one that this run's writer adds after its creation."""
+        log_path = path.removeprefix("log.zarr/")
+        return bool(commits.WRITTEN.fullmatch(path)) and (
+            log_path == path or log_path.rpartition("/")[0] in self.arrays
+        )
 
     def write(self, name: str, chunk: int, values: Any) -> None:
         """One chunk of one array of the log."""
@@ -211,6 +217,15 @@ class RunWriter:
         with files.naming(self.folder / commits.NAME):
             self.chain = commits.append(self.folder, replace(commit, files=dict(self.fresh)), now, self.chain)
         self.fresh.clear()
+
+
+def _readable(content: bytes, path: Path) -> bytes:
+    """The content of a run.json, if it can be read again."""
+    try:
+        description.check(content, path)
+    except RunError as error:
+        raise RunError(f"nothing is recorded, because it could not be read again: {error}") from None
+    return content
 
 
 def _lock(folder: Path) -> FileLock:
