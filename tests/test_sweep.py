@@ -259,6 +259,20 @@ def test_an_interruption_leaves_what_is_finished(tmp_path: Path, client: Any, mo
     assert all(nm.Run.open(run).verify() == [] for run in (tmp_path / "runs").iterdir())
 
 
+def test_a_folder_whose_claim_was_killed_is_claimed_anew_and_anything_else_in_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "s" / "runs").mkdir(parents=True)
+    (tmp_path / "s" / f".{'0' * 32}.partial.json").write_text("{")
+    (tmp_path / "s" / "thesis.txt").write_text("mine")
+    with pytest.raises(RunError, match=r"it holds thesis\.txt"):
+        nm.sweep.claim(asked(), tmp_path / "s")
+    (tmp_path / "s" / "thesis.txt").rename(tmp_path / "s" / "runs" / "thesis.txt")
+    with pytest.raises(RunError, match="it holds runs"):
+        nm.sweep.claim(asked(), tmp_path / "s")
+    (tmp_path / "s" / "runs" / "thesis.txt").unlink()
+    nm.sweep.claim(asked(), tmp_path / "s")
+    assert nm.sweep.read(tmp_path / "s") == asked()
+
+
 def test_a_folder_of_another_sweep_or_of_something_else_is_refused(tmp_path: Path, client: Any) -> None:
     sweep = asked(settings={"epochs": (0,), "hidden": ((2,),)})
     nm.sweep.run(sweep, tmp_path / "s", client)

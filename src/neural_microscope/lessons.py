@@ -20,14 +20,14 @@ from typing import Any, Literal, TypeVar
 import torch
 from filelock import FileLock
 
-from . import documents
+from . import documents, files
 from .config import MLPConfig, NetworkConfig, RecordConfig, TrainConfig
 from .data import Dataset, load, load_or_digits
 from .doors import door
 from .errors import DataError, unknown
 from .models import build
 from .recording import Recorder, resume
-from .run import Run
+from .run import Run, commits
 from .training import Sampler, train
 
 Form = Literal["full", "short", "digits"]
@@ -79,7 +79,7 @@ class Lesson:
         for number in itertools.count(1):
             folder = self.folder / (name if number == 1 else f"{name}-{number}")
             with FileLock(self.folder / f"{folder.name}.lock"):
-                if not (folder / "run.json").exists():
+                if not commits.read(folder).snapshots:
                     train(
                         build(network, training.seed),
                         self.data,
@@ -114,7 +114,8 @@ class Lesson:
             own[key] = answer
             print(f"Kept: {answer}")
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(json.dumps(kept, indent=1), "utf-8")
+        with files.whole(self._file) as partial:
+            partial.write_text(json.dumps(kept, indent=1), "utf-8")
 
     def reveal(self, key: str, found: Any) -> None:
         """The answer beside the guess."""

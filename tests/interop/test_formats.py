@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -58,6 +61,18 @@ def test_the_card_says_how_the_network_came_to_be(run: nm.Run, tmp_path: Path) -
     names: dict[str, Any] = {"images": run.probe.tensor()}
     exec(code.replace('from_hub(".")', f"from_hub({str(tmp_path / 'model')!r})"), names)
     assert names["logits"].shape == (50, 10)
+
+
+@pytest.mark.parametrize("name", ["write_bytes", "write_text"])
+def test_a_full_disk_leaves_no_part_of_a_model_and_names_the_file(run: nm.Run, tmp_path: Path, name: str) -> None:
+    def full(path: Path, *_: Any) -> None:
+        path.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with mock.patch.object(Path, name, full), pytest.raises(nm.errors.FileError, match="No space left on device"):
+        interop.to_hub(run, tmp_path / "model")
+    assert list((tmp_path / "model").iterdir()) == []
+    interop.to_hub(run, tmp_path / "model")
 
 
 def test_folders_of_another_form_are_refused(run: nm.Run, tmp_path: Path) -> None:

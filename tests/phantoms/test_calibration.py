@@ -158,6 +158,13 @@ def test_a_line_that_calibration_did_not_write_is_done_again(tmp_path: Path) -> 
         assert str(Kept(path)) in ("{}", "{'mine': [1.0, nan]}")
 
 
+def test_a_line_after_one_that_was_cut_off_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "record.jsonl"
+    path.write_bytes(b'["killed", [1.')
+    Kept(path).add("next", [2.0])
+    assert Kept(path) == {"next": [2.0]}
+
+
 def test_instruments_have_names_of_their_own_and_name_public_measures() -> None:
     names = [i.name for i in instruments()]
     assert len(set(names)) == len(names)

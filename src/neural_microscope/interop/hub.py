@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,9 +46,14 @@ def to_hub(run: Run, folder: str | Path, *, step: int | None = None) -> Path:
         "seed": model.seed,
         "network": to_json(model.config),
     }
-    (folder / CONFIG).write_bytes(documents.sealed((json.dumps(about, indent=2) + "\n").encode()))
-    (folder / WEIGHTS).write_bytes(content)
-    (folder / "README.md").write_text(_card(run, model, run.steps[-1] if step is None else step), "utf-8")
+    card = _card(run, model, run.steps[-1] if step is None else step)
+    with ExitStack() as stack:  # all or none
+        readme, config, tensors = (
+            stack.enter_context(files.whole(folder / name)) for name in ("README.md", CONFIG, WEIGHTS)
+        )
+        tensors.write_bytes(content)
+        config.write_bytes(documents.sealed((json.dumps(about, indent=2) + "\n").encode()))
+        readme.write_text(card, "utf-8")
     return folder
 
 

@@ -131,7 +131,9 @@ class Kept(dict[str, Any]):
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
         self.path = path
-        for line in files.read(path).splitlines() if path is not None and path.exists() else ():
+        content = files.read(path) if path is not None and path.exists() else b""
+        self.cut_off = bool(content) and not content.endswith(b"\n")
+        for line in content.splitlines():
             with suppress(DataError, ValueError, TypeError, RecursionError):  # cut off, or changed: done again
                 key, result, *mark = json.loads(line)
                 documents.convert([key, result], _Line, path, DataError)
@@ -141,8 +143,9 @@ class Kept(dict[str, Any]):
     def add(self, key: str, result: Any) -> None:
         self[key] = result
         if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([key, result, _mark(key, result)]) + "\n")
+            with files.naming(self.path), self.path.open("a", encoding="utf-8") as file:
+                file.write("\n" * self.cut_off + json.dumps([key, result, _mark(key, result)]) + "\n")
+            self.cut_off = False
 
 
 _Numbers = list[float]

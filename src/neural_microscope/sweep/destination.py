@@ -78,15 +78,29 @@ def claim(asked: Sweep, folder: str | Path) -> tuple[Any, str]:
                     "new folder, or ask for the same to go on with it"
                 )
         return system, root
-    if system.exists(root) and system.ls(root):
-        raise RunError(f"{root} is not empty and holds no sweep.json: give a new folder")
-    if isinstance(system, LocalFileSystem):
-        files.writable(f"{root}/sweep.json")
-    system.makedirs(f"{root}/runs", exist_ok=True)
+    foreign = min((name for name in _names(system, root) if not _BEGINNING.fullmatch(name)), default="")
+    if foreign or _names(system, f"{root}/runs"):
+        raise RunError(f"{root} is not empty (it holds {foreign or 'runs'}) and has no sweep.json: give a new folder")
     about = {"format_version": FORMAT_VERSION, "sha256": documents.UNSEALED}
     about |= {"neural-microscope": __version__, "asked": asked.to_json()}
-    system.pipe_file(f"{root}/sweep.json", documents.sealed(json.dumps(about, indent=1).encode()))
+    content = documents.sealed(json.dumps(about, indent=1).encode())
+    if isinstance(system, LocalFileSystem):
+        with files.whole(f"{root}/sweep.json") as partial:
+            partial.write_bytes(content)
+    else:
+        system.pipe_file(f"{root}/sweep.json", content)
+    system.makedirs(f"{root}/runs", exist_ok=True)
     return system, root
+
+
+_BEGINNING = re.compile(r"runs|\.[0-9a-f]{32}\.partial\.json")
+"""What a process that was killed while it claimed a folder leaves there."""
+
+
+def _names(system: Any, folder: str) -> list[str]:
+    """What lies in a folder; nothing where there is none."""
+    found = system.ls(folder, detail=False) if system.isdir(folder) else []
+    return [str(path).rstrip("/").rpartition("/")[2] for path in found]
 
 
 @door
