@@ -114,6 +114,18 @@ def test_the_log_is_what_was_written_when_it_is_read_or_an_error(folder: Path, h
     np.testing.assert_array_equal(opened.logits, before)
 
 
+@pytest.mark.parametrize("name", ["step/c.0", "label/c.0", "training/step/c.0"])
+def test_a_coordinate_that_was_altered_is_named_by_its_file(folder: Path, name: str) -> None:
+    path = folder / "log.zarr" / name
+    content, run = path.read_bytes(), nm.Run.open(folder)
+    try:
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        with pytest.raises(RunError, match=re.escape(f"{path} is not what was written")):
+            _ = run.log, run.training
+    finally:
+        path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     "key",
     [

@@ -182,10 +182,12 @@ class Run:
 
     def _check(self, data: xr.Dataset, group: str = "") -> xr.Dataset:
         """``data``, if its coordinates are those of run.json and the probe."""
-        for path, values in self._layout.coordinates().items():
+        for path, expected in self._layout.coordinates().items():
             above, _, name = path.rpartition("/")
-            if above == group and not np.array_equal(data[name], values[: len(data[name])]):
-                raise RunError(f"{self.folder / STORE / path} holds other numbers than run.json and the probe")
+            if above == group:
+                found = data[name].to_numpy()  # by itself, because array_equal takes an error for a difference
+                if not np.array_equal(found, expected[: len(found)]):
+                    raise RunError(f"{self.folder / STORE / path} holds other numbers than run.json and the probe")
         return data
 
     @cached_property
