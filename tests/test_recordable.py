@@ -319,7 +319,7 @@ def test_the_size_is_told_before_the_first_step_to_whoever_asks(tmp_path: Path) 
     recorder = nm.Recorder(tmp_path / "run", small_runs.RECORD, tell=told.append)
     nm.train(small_runs.mlp(), DATA, nm.TrainConfig(epochs=0), observers=[recorder])
     assert told == [recorder.size]
-    assert re.match(r"a snapshot takes 0\.\d+ MB before compression \(.*\), 1 snapshots 0\.\d+ MB$", recorder.size)
+    assert re.match(r"a snapshot takes 0\.\d+ MB before compression \(.*\), 1 snapshot 0\.\d+ MB$", recorder.size)
 
 
 def test_a_hook_point_whose_shape_changes_stops_the_run_by_name_and_keeps_what_was_recorded(tmp_path: Path) -> None:

@@ -82,7 +82,8 @@ def size(
     one = (sum(arrays.values()) + weight) / MEGABYTE
     largest = sorted({**arrays, "the weights": weight}.items(), key=lambda item: -item[1])[:3]
     parts = ", ".join(f"{name} {taken / MEGABYTE:.3g} MB" for name, taken in largest)
-    said = f"a snapshot takes {one:.3g} MB before compression ({parts}, …), {snapshots} snapshots {one * snapshots:,.3g} MB"
+    total = f"{snapshots} snapshot{'s' * (snapshots > 1)} {one * snapshots:,.3g} MB"
+    said = f"a snapshot takes {one:.3g} MB before compression ({parts}, …), {total}"
     if one > record.max_megabytes:
         raise RunError(
             f"{said}; RecordConfig(max_megabytes={record.max_megabytes:g}) allows less for one. {SMALLER}; or allow more"
