@@ -130,7 +130,7 @@ def test_modules_that_return_no_tensor_are_left_out_unless_named(images: Tensor)
     assert set(lens.run_with_cache(images)[1]) == {*expected, "hook_out"}
     assert set(lens.run_with_cache(images, names_filter=lambda name: True)[1]) == {*expected, "hook_out"}
     for name, what in (("pair.hook_out", "tuple"), ("named.hook_out", "dict")):
-        with pytest.raises(HookError, match=f"{name!r} saw a {what}, not a tensor: hook a module inside it"):
+        with pytest.raises(HookError, match=f"{name!r} saw a {what}, not a tensor: a hook point is one tensor"):
             lens.run_with_cache(images, names_filter=name)
         with pytest.raises(HookError, match=f"saw a {what}"):
             lens.run_with_hooks(images, fwd_hooks=[(name, lambda tensor, hook: tensor)])

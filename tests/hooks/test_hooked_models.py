@@ -186,7 +186,7 @@ def test_add_hook_takes_backward_hooks_and_does_not_collect_old_graphs(model: ML
     for _ in range(5):
         model(images).sum().backward()
     assert seen == [(7, 6)] * 5
-    [(_, _, scope)] = model._permanent
+    [(_, _, scope)] = model._attached
     assert len(scope.gradient_handles) <= 2
     model.reset_hooks(direction="fwd")
     model(images).sum().backward()

@@ -6,8 +6,9 @@ The words are TransformerLens's (``run_with_cache``, ``run_with_hooks``, ``hooks
 
 from .attach import HookFunction
 from .cache import ActivationCache
-from .dataset import activations, evaluation
+from .dataset import activations
 from .model import HookedModel, lent
+from .modes import evaluation
 from .point import HookPoint
 from .select import NamesFilter
 from .wrap import hooked

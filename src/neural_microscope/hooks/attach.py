@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,12 +14,13 @@ from torch import Tensor, nn
 
 from ..errors import HookError
 from .point import Site, refuse_compiled
+from .tables import put
 
 
 class HookFunction(Protocol):
-    """What a user writes. None leaves the tensor as it is (or as edited in place); a tensor replaces it."""
+    """What a user writes. None leaves the tensor as it is (or as edited in place); a tensor, alone or as ``(tensor,)``, replaces it."""
 
-    def __call__(self, tensor: Tensor, /, *, hook: Any) -> Tensor | None: ...
+    def __call__(self, tensor: Tensor, /, *, hook: Any) -> Tensor | tuple[Tensor] | None: ...
 
 
 Action = Callable[["Attachment", Any], Tensor | None]
@@ -34,6 +36,8 @@ class Attachment:
     scope: Pass
     call: int = -1
     """The number of the site's present call in the present forward pass."""
+    made: dict[int, list[Tensor | None]] = field(default_factory=dict)
+    """Of each thread: a trace of each call that its present forward pass has made."""
     fired: bool = False
     graded: bool | None = None
     """For an action that waits for a gradient: whether one ever came."""
@@ -41,20 +45,68 @@ class Attachment:
     def __call__(self, output: Any) -> Tensor | None:
         if torch.compiler.is_compiling():
             torch._dynamo.graph_break()  # hooks run as they are: compiled into the graph they would outlive their block
-        self.call += 1
+        if not self.scope.concerned():
+            return None
+        self.call = self._number(output)
         if self.site.call is not None and self.call != self.site.call:
             return None
         self.fired = True
         return self.action(self, output)
 
+    def _number(self, output: Any) -> int:
+        """Which call of the forward pass this is. What `torch.utils.checkpoint` computes again during backward is the call that it was:
+        the one that gave the same sum.
+        """
+        made = self.made.setdefault(_here(), [])
+        if _graph_task() == self.scope.graph_task:
+            made.append(_trace(output) if made else None)  # most modules run once, and need none
+            return len(made) - 1
+        first = max(self.made.values(), key=len)  # CUDA computes again in a thread of its own
+        trace = _trace(output) if len(first) > 1 else None
+        same = [
+            call for call, was in enumerate(first) if was is not None and trace is not None and torch.equal(was, trace)
+        ]
+        return same[-1] if same else 0
+
+
+def _trace(output: Any) -> Tensor | None:
+    if not isinstance(output, Tensor) or not output.is_floating_point():
+        return None
+    return output.detach().sum(dtype=torch.float64)
+
+
+def _here() -> int:
+    """The thread; torch.compile, which has no word for it, sees none."""
+    return 0 if torch.compiler.is_compiling() else threading.get_ident()
+
+
+def _graph_task() -> int:
+    """The backward pass that this is inside of; -1: none."""
+    return -1 if torch.compiler.is_compiling() else torch._C._current_graph_task_id()
+
+
+def _of_autograd() -> bool:
+    """Whether this thread is torch's own, in which a backward pass on a GPU runs for the thread that asked for it."""
+    return _graph_task() != -1 and isinstance(threading.current_thread(), threading._DummyThread)
+
+
+_alone: dict[int, Pass] = {}
+"""The only scope that acts in a thread for a while, by thread."""
+
 
 @dataclass(eq=False)
 class Pass:
-    """One scope of attached hooks."""
+    """One scope of attached hooks. It acts on the forward passes of one thread, or of all."""
 
     strict: bool = True
     once: bool = False
     """Whether it is meant for a single forward pass."""
+    thread: int | None = field(default_factory=threading.get_ident)
+    """None: all threads."""
+    elsewhere: bool = False
+    """Whether other threads have begun forward passes of their own."""
+    graph_task: int = -1
+    """The backward pass inside which the present forward pass began; -1: none."""
     forwards: int = 0
     attachments: list[Attachment] = field(default_factory=list)
     detach: list[Callable[[], None]] = field(default_factory=list)
@@ -62,16 +114,46 @@ class Pass:
 
     def begin(self, *_: Any) -> None:
         """A forward pass begins."""
+        here = _here()
+        if _alone and _alone.get(here, self) is not self:
+            return
+        if here and self.thread not in (None, here):
+            self.elsewhere = True
+            return
         if self.once and self.forwards:
             raise HookError(
                 "the model was called again inside its own forward pass, by a hook; the two would mix. Compute what the "
                 "hook needs beforehand, or on a copy: copy.deepcopy(model)"
             )
         self.forwards += 1
+        self.graph_task = _graph_task()
         for attachment in self.attachments:
-            attachment.call = -1
+            if self.thread is None and here:
+                attachment.made.pop(here, None)
+            else:
+                attachment.made.clear()
         # Of graphs that are gone: a hook that stays for a whole training must not collect them.
         self.gradient_handles = [h for h in self.gradient_handles if h.hooks_dict_ref() is not None]
+
+    def concerned(self) -> bool:
+        """Whether what a module gives now, in this thread, is of a forward pass that this scope acts on."""
+        here = _here()
+        if _alone and _alone.get(here, self) is not self:
+            return False
+        return self.thread in (None, here) or not here or _of_autograd()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other scope acts in this thread."""
+        here = threading.get_ident()
+        before = _alone.get(here, self)
+        _alone[here] = self
+        try:
+            yield
+        finally:
+            _alone.pop(here)
+            if before is not self:
+                _alone[here] = before
 
     def end(self) -> None:
         while self.gradient_handles:
@@ -83,6 +165,11 @@ class Pass:
     def check(self) -> None:
         """Raises for a hook that a forward pass, or a gradient, never reached: it did nothing, and nobody would know."""
         if not self.forwards:
+            if self.elsewhere and self.attachments:
+                raise HookError(
+                    "the model ran only in other threads than the one that attached the hooks; they act on forward passes of "
+                    "their own thread. Attach them in each thread"
+                )
             return
         fired = {a.action for a in self.attachments if a.fired}
         missed = [a.site.label for a in self.attachments if not a.fired and (a.site.named or a.action not in fired)]
@@ -99,13 +186,20 @@ class Pass:
             )
 
 
-def attach(root: nn.Module, actions: Sequence[tuple[Site, Action]], *, strict: bool = True, once: bool = False) -> Pass:
-    """Has every action run at its site, in the order given, until the scope's `Pass.end`."""
+def attach(
+    root: nn.Module,
+    actions: Sequence[tuple[Site, Action]],
+    *,
+    strict: bool = True,
+    once: bool = False,
+    everywhere: bool = False,
+) -> Pass:
+    """Has every action run at its site, in the order given, until the scope's `Pass.end`: in this thread, or ``everywhere``."""
     if actions and actions[0][0].module is not actions[0][0].point:
         refuse_compiled(root)  # our own points are seen by torch.compile, a foreign module's hooks are not
-    scope = Pass(strict, once)
+    scope = Pass(strict, once, None) if everywhere else Pass(strict, once)
     try:
-        scope.detach.append(root.register_forward_pre_hook(scope.begin).remove)
+        scope.detach.append(put(root, "_forward_pre_hooks", scope.begin))
         for site, action in actions:
             attachment = Attachment(site, action, scope)
             scope.attachments.append(attachment)
@@ -190,6 +284,8 @@ def _outcome(function: HookFunction, site: Site, scope: Pass, given: Tensor, cal
     site.point.name, site.point.call = site.name, call
     shape, dtype, device = given.shape, given.dtype, given.device
     result = function(given, hook=site.point)
+    if isinstance(result, tuple) and len(result) == 1:
+        (result,) = result  # as torch's own hooks on a module return it
     if result is None:
         result = given
     if not isinstance(result, Tensor):

@@ -127,7 +127,7 @@ class ActivationCache(Mapping[str, Tensor]):
         shape = tuple(tensor.shape) if self.has_batch_dim else (1, *tensor.shape)
         dims = axes.of_activation(shape, _CALL.sub("", of))[len(shape) - tensor.ndim :][: tensor.ndim]
         values = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
-        return xr.DataArray(values.numpy(force=True), dims=[axes.in_log(dim, of) for dim in dims])
+        return xr.DataArray(values.numpy(force=True).copy(), dims=[axes.in_log(dim, of) for dim in dims])
 
     @door
     def save(self, path: str | Path) -> None:

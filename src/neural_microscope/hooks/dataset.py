@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from .. import devices, files
 from ..data import ImageSet
-from ..doors import told, typed
+from ..doors import told
 from ..errors import DataError, HookError
 from .attach import Attachment, attached
+from .modes import evaluation
 from .order import axes_of
 from .point import Site
 from .rows import some
@@ -65,7 +66,7 @@ class _Arrays:
 
     def _part(self, key: tuple[Site, int]) -> Path:
         assert self.folder is not None
-        return self.folder / f"{key[0].label}@{key[1]}.part"
+        return self.folder / f"{_file_name(key[0].label)}@{key[1]}.part"
 
     def again(self, at: Attachment, output: Any) -> None:
         """Of a batch of another size: what does not count its examples along the first axis is refused, or left out."""
@@ -92,26 +93,13 @@ class _Arrays:
         if self.folder is None:
             return {(key[0], names[key]): array for key, array in self.found.items()}
         self.found.clear()
-        paths = {key: self._part(key).rename(self.folder / f"{name}.npy") for key, name in names.items()}
+        paths = {key: self._part(key).rename(self.folder / f"{_file_name(name)}.npy") for key, name in names.items()}
         return {(key[0], names[key]): np.load(path, mmap_mode="r+") for key, path in paths.items()}
 
     def discard(self) -> None:
         """Removes what is unfinished on disk."""
         for key in self.rows if self.folder else ():
             self._part(key).unlink(missing_ok=True)
-
-
-@typed
-@contextmanager
-def evaluation(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode while the block lasts; every submodule gets back the mode it had."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 @told
@@ -131,8 +119,9 @@ def activations(
 
     ``images``: an ImageSet (its labels become the coordinate ``label``) or a tensor [example, …]. The model runs in
     evaluation mode without gradients, ``batch_size`` images at a time, and is left in the mode it was in. With
-    ``folder``, each array is a memory-mapped ``<hook point>.npy`` file there, for data larger than memory; a folder that
-    holds such files already is refused. A module that runs twice gives ``name@0`` and ``name@1``. A model that is no
+    ``folder``, each array is a memory-mapped ``<hook point>.npy`` file there (a ``/`` in the name is
+    ``%2F``), for data larger than memory; a folder that holds such files already is refused.
+    A module that runs twice gives ``name@0`` and ``name@1``. A model that is no
     HookedModel is wrapped by `hooked`. No images, a filter that matches nothing, and a named hook point that some images
     do not reach or that holds no tensor [example, …] are errors; what nobody named is then left out.
     """
@@ -173,6 +162,11 @@ def _look_again(lens: Any, model: nn.Module, images: Tensor, arrays: _Arrays) ->
         lens(few)
 
 
+def _file_name(hook_point: str) -> str:
+    """A hook point's name as a file can have it: what paths read otherwise as in an address, ``/`` as ``%2F``."""
+    return re.sub(r'[/\\:*?"<>|%\x00-\x1f]', lambda match: f"%{ord(match[0]):02X}", hook_point)
+
+
 def _empty_folder(folder: str | Path | None) -> Path | None:
     if folder is None:
         return None
@@ -190,5 +184,5 @@ def _named(
     if said is not None and (isinstance(said, str) or len(said) != array.ndim or said[0] != "example"):
         raise HookError(f"axes is {said!r}; {name!r} holds {list(array.shape)}: name each axis, the first 'example'")
     dims = axes_of(site, array.shape) if said is None else tuple(said)
-    coords = {} if labels is None else {"label": ("example", labels)}
+    coords = {} if labels is None else {"label": ("example", labels.copy())}
     return xr.DataArray(array, dims=dims, coords=coords, name=name, attrs={"units": "1", "hook_point": name})

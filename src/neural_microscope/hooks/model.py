@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from ..doors import told
-from ..errors import HookError
+from ..errors import HookError, UnknownName
 from .attach import Action, Attachment, HookFunction, Pass, attach, attached, edit, edit_gradient, watch
 from .cache import ActivationCache, flatten_calls
+from .modes import evaluation
 from .order import known_order, refuse_last
-from .point import HookPoint, Site, find_points
+from .point import HookPoint, Site, Tree
 from .select import NamesFilter, select
+from .tables import without_entries
 
 Hooks = Sequence[tuple[NamesFilter, HookFunction]]
 _UNSTEADY = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
@@ -41,8 +43,10 @@ class HookedModel(nn.Module):
     copy_cached: ClassVar[bool] = True
     """Whether cached tensors are copied. A subclass whose forward pass edits nothing in place may say False: faster."""
 
-    _found: dict[str, Site] | None = None
-    _permanent: list[tuple[str, bool, Pass]] | None = None
+    _found: tuple[Tree, dict[str, Site]] | None = None
+    _attached: list[tuple[str, bool, Pass]] | None = None
+    _once: frozenset[Site] = frozenset()
+    """Sites that are known to be reached once in a forward pass."""
     _warned: bool = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -51,10 +55,27 @@ class HookedModel(nn.Module):
         return super().__call__(*args, **kwargs)
 
     def _sites(self) -> dict[str, Site]:
-        if self._found is None:
-            points = find_points(self)
-            self._found = {name: Site(name, point, point, self.copy_cached) for name, point in points.items()}
-        return self._found
+        """Where hooks can be attached, by name: as the modules are now."""
+        found = self._found
+        if found is None or not found[0].current(self._root()):
+            tree = Tree(self._root())
+            found = self._found = tree, {site.name: site for site in self._find(tree)}
+        return found[1]
+
+    def _find(self, tree: Tree) -> Iterator[Site]:
+        for paths, again in ((tree.first, False), (tree.again, True)):
+            for name, module in paths.items():
+                if isinstance(module, HookPoint):
+                    module.name = module.name if again else name
+                    yield Site(name, module, module, self._edits(tree), again=again)
+
+    def _edits(self, tree: Tree) -> bool:
+        """Whether some module may edit a tensor in place after a hook point has seen it."""
+        return self.copy_cached or any(getattr(module, "inplace", False) for module in tree.first.values())
+
+    def __getstate__(self) -> dict[str, Any]:
+        fresh: dict[str, Any] = {"_found": None, "_attached": None, "_once": frozenset()}
+        return without_entries({**self.__dict__, **fresh})
 
     def _root(self) -> nn.Module:
         return self
@@ -62,7 +83,7 @@ class HookedModel(nn.Module):
     @property
     def hook_points(self) -> dict[str, HookPoint]:
         """Every hook point by name, in the model's order."""
-        return {name: site.point for name, site in self._sites().items()}
+        return {site.name: site.point for site in self._sites().values() if not site.again}
 
     def _actions(self, hooks: Hooks, wrap: Callable[[HookFunction], Action]) -> list[tuple[Site, Action]]:
         pairs = []
@@ -83,12 +104,31 @@ class HookedModel(nn.Module):
         ``fwd_hooks``, ``bwd_hooks``: pairs of a name (or names, or predicate) and a function. A backward hook sees the
         gradient of whatever ``backward`` is called on inside the block. A function that returns another shape, dtype or
         device is an error unless ``strict`` is False; so is a hook that the forward passes, or the gradients, of the
-        block never reached.
+        block never reached. They act on the forward passes of the thread that entered the block; `reset_hooks` detaches them.
         """
-        actions = self._actions(fwd_hooks, edit) + self._actions(bwd_hooks, edit_gradient)
-        with attached(self._root(), actions, strict=strict) as scope:
+        both = (("fwd", self._actions(fwd_hooks, edit)), ("bwd", self._actions(bwd_hooks, edit_gradient)))
+        scopes: list[Pass] = []
+        try:
+            for dir, actions in both:
+                if actions:
+                    scopes.append(self._attach(dir, False, attach(self._root(), actions, strict=strict)))
             yield self
-            scope.check()
+            for scope in scopes:
+                scope.check()
+        finally:
+            for scope in scopes:
+                scope.end()
+            self._forget(scopes)
+
+    def _attach(self, dir: str, is_permanent: bool, scope: Pass) -> Pass:
+        if self._attached is None:
+            self._attached = []
+        self._attached.append((dir, is_permanent, scope))  # in place: another thread may be at it too
+        return scope
+
+    def _forget(self, scopes: Sequence[Pass]) -> None:
+        for entry in [entry for entry in self._attached or [] if entry[2] in scopes]:
+            self._attached.remove(entry)  # type: ignore[union-attr]
 
     @told
     def run_with_hooks(
@@ -102,7 +142,8 @@ class HookedModel(nn.Module):
     ) -> Any:
         """The model's output with hooks attached for this one call.
 
-        ``stop_at`` ends the pass at a hook point and returns the tensor there. Backward hooks would last no longer than
+        ``stop_at`` ends the pass at a hook point and returns the tensor there; of a module that runs more than once ``name@0``,
+        ``name@1``, … say which. Backward hooks would last no longer than
         the call and are refused: use `hooks` around ``backward``.
         """
         if bwd_hooks:
@@ -168,6 +209,8 @@ class HookedModel(nn.Module):
         self, actions: list[tuple[Site, Action]], stop_at: str | None, strict: bool, args: Any, kwargs: Any
     ) -> Any:
         ends = select(self._sites(), stop_at) if stop_at is not None else []
+        for site in ends:
+            self._refuse_several_calls(site, args, kwargs)
         stops = [(replace(site, named=False), _stop) for site in ends]  # of several, one is enough
         scope = attach(self._root(), [*actions, *stops], strict=strict, once=True)
         try:
@@ -184,6 +227,29 @@ class HookedModel(nn.Module):
         finally:
             scope.end()
 
+    def _refuse_several_calls(self, site: Site, args: Any, kwargs: Any) -> None:
+        """Raises where a forward pass would reach a site more than once and no number says which of its calls is meant."""
+        if not self.copy_cached or site.call is not None or site in self._once:
+            return
+        calls = 0
+
+        def count(at: Attachment, output: Any) -> None:
+            nonlocal calls
+            calls = at.call + 1
+
+        quiet = (torch.no_grad(), evaluation(self), torch.random.fork_rng(devices=[]))
+        with ExitStack() as stack:
+            for one in quiet:
+                stack.enter_context(one)
+            scope = stack.enter_context(attached(self._root(), [(site, count)]))
+            stack.enter_context(scope.alone())
+            stack.enter_context(suppress(Exception))  # comes after the site, or comes again
+            self(*args, **kwargs)
+        if calls > 1:
+            numbered = ", ".join(f"{site.name}@{call}" for call in range(calls))
+            raise UnknownName(f"{site.name!r} is reached {calls} times in a forward pass; say which: {numbered}")
+        self._once |= {site}
+
     @told
     def add_hook(
         self,
@@ -198,20 +264,21 @@ class HookedModel(nn.Module):
         if dir not in ("fwd", "bwd"):
             raise HookError(f"dir is {dir!r}; it is 'fwd' or 'bwd'")
         actions = self._actions([(name, hook)], edit if dir == "fwd" else edit_gradient)
-        self._permanent = [*(self._permanent or []), (dir, is_permanent, attach(self._root(), actions, strict=strict))]
+        self._attach(dir, is_permanent, attach(self._root(), actions, strict=strict, everywhere=True))
 
     @told
     def reset_hooks(self, direction: Literal["fwd", "bwd", "both"] = "both", including_permanent: bool = False) -> None:
-        """Detaches what `add_hook` attached, and nothing else: hooks that others registered stay."""
+        """Detaches what `add_hook` and the blocks of `hooks` attached, and nothing else: hooks that others registered stay."""
         if direction not in ("fwd", "bwd", "both"):
             raise HookError(f"direction is {direction!r}; it is 'fwd', 'bwd' or 'both'")
-        kept = []
-        for dir, is_permanent, scope in self._permanent or []:
-            if (is_permanent and not including_permanent) or direction not in (dir, "both"):
-                kept.append((dir, is_permanent, scope))
-            else:
-                scope.end()
-        self._permanent = kept
+        taken = [
+            scope
+            for dir, is_permanent, scope in self._attached or []
+            if direction in (dir, "both") and (including_permanent or not is_permanent)
+        ]
+        for scope in taken:
+            scope.end()
+        self._forget(taken)
 
     def _warn_if_unsteady(self) -> None:
         if self._warned or not self._root().training:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import HookError
+from .tables import put
 
 
 class HookPoint(nn.Module):
@@ -79,6 +80,8 @@ class Site:
     """With a number, only that call of the module in each forward pass (``name@1``)."""
     named: bool = False
     """Whether a filter named this site; then never reaching it is an error."""
+    again: bool = False
+    """Whether this is a further name of a module that stands at several places; each of its names sees all its calls."""
 
     @cached_property
     def when_named(self) -> Site:
@@ -94,22 +97,44 @@ class Site:
         if self.module is self.point:
             self.point.attached.append(run)
             return partial(self.point.attached.remove, run)
-        return self.module.register_forward_hook(lambda module, args, output: run(output)).remove
+        return put(self.module, "_forward_hooks", run)
 
     def tensor(self, output: Any) -> Tensor:
         if not isinstance(output, Tensor):
-            raise HookError(
-                f"hook point {self.label!r} saw a {type(output).__name__}, not a tensor: hook a module inside it"
+            inside = next(self.module.named_children(), None)
+            way = (
+                "hook a module inside it"
+                if inside
+                else "a hook point is one tensor; have the module return one, or pass the one you mean through an nn.Identity"
             )
+            raise HookError(f"hook point {self.label!r} saw a {type(output).__name__}, not a tensor: {way}")
         return output
 
 
-def find_points(model: nn.Module) -> dict[str, HookPoint]:
-    """Every HookPoint in a module tree by its path; each learns its name."""
-    points = {name: module for name, module in model.named_modules() if isinstance(module, HookPoint)}
-    for name, point in points.items():
-        point.name = name
-    return points
+class Tree:
+    """The modules of a network by every path that leads to them, and whether they are still these."""
+
+    def __init__(self, root: nn.Module) -> None:
+        self.first = dict(root.named_modules())
+        self.again = dict(_further_paths(self.first))
+        self._children = [(module._modules, tuple(module._modules.items())) for module in self.first.values()]
+
+    def current(self, root: nn.Module) -> bool:
+        return self.first[""] is root and all(tuple(children.items()) == was for children, was in self._children)
+
+
+def _further_paths(first: dict[str, nn.Module]) -> Iterator[tuple[str, nn.Module]]:
+    """Where a module stands a second time, and what is inside it there."""
+    known = {id(module): path for path, module in first.items()}
+    for path, module in first.items():
+        for name, child in module._modules.items():
+            here = f"{path}.{name}" if path else name
+            if child is None or known[id(child)] == here:
+                continue
+            original = known[id(child)]
+            for inner, other in first.items():
+                if inner == original or inner.startswith(f"{original}."):
+                    yield here + inner.removeprefix(original), other
 
 
 def refuse_compiled(root: nn.Module) -> None:

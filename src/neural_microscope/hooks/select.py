@@ -23,9 +23,12 @@ def select(sites: Mapping[str, Site], names_filter: NamesFilter) -> list[Site]:
             "this model has no hook points; give it HookPoint modules, or wrap a plain module: hooked(module)"
         )
     if names_filter is None:
-        return list(sites.values())
+        return [site for site in sites.values() if not site.again]
     if callable(names_filter):
-        found = [site for name, site in sites.items() if names_filter(name)]
+        meant = [site for name, site in sites.items() if names_filter(name)]
+        found = list({id(site.module): site for site in reversed(meant)}.values())[
+            ::-1
+        ]  # by its first name that is meant
         if not found:
             raise UnknownName(f"the predicate matches no hook point; there is: {', '.join(sites)}")
         return found

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import torch
+import torch.fx
 from torch import nn
 
 from ..errors import HookError
 from .model import HookedModel
-from .point import HookPoint, Site, refuse_compiled
+from .point import HookPoint, Site, Tree, refuse_compiled
 
 
 class HookedModule(HookedModel):
@@ -20,8 +23,10 @@ class HookedModule(HookedModel):
 
     def __init__(self, module: nn.Module) -> None:
         if not isinstance(module, nn.Module):
-            raise HookError(f"hooked() takes a torch module; got {type(module).__name__}")
+            way = "; give the module that was exported" if type(module).__name__ == "ExportedProgram" else ""
+            raise HookError(f"hooked() takes a torch module; got {type(module).__name__}{way}")
         refuse_compiled(module)
+        _refuse_closed(module)
         super().__init__()
         self.module = module
         self.training = module.training
@@ -32,13 +37,40 @@ class HookedModule(HookedModel):
     def _root(self) -> nn.Module:
         return self.module
 
-    def _sites(self) -> dict[str, Site]:
-        if self._found is None:
-            self._found = {}
-            for path, module in self.module.named_modules():
+    def _find(self, tree: Tree) -> Iterator[Site]:
+        for paths, again in ((tree.first, False), (tree.again, True)):
+            for path, module in paths.items():
                 name = f"{path}.hook_out" if path else "hook_out"
-                self._found[name] = Site(name, module, HookPoint(name), copy=True)
-        return self._found
+                yield Site(name, module, HookPoint(name), copy=True, again=again)
+
+
+def _refuse_closed(module: nn.Module) -> None:
+    """Raises for a module whose parts are no torch modules that run one by one and give tensors of numbers."""
+    kinds = [base.__module__ for base in type(module).__mro__]
+    if isinstance(module, torch.jit.ScriptModule):
+        raise HookError(
+            "a ScriptModule runs its parts where no hook sees them: hook the module that was scripted or traced"
+        )
+    if any(kind.split(".")[0] in ("keras", "tf_keras") for kind in kinds):
+        raise HookError(
+            "a Keras model's layers are no torch submodules, so none has a name here: build it as a torch module"
+        )
+    if isinstance(module, torch.fx.GraphModule):
+        called = {node.target for node in module.graph.nodes if node.op == "call_module"}
+        if called <= {"_guards_fn"} and next(module.children(), None) is not None:
+            raise HookError("an exported graph calls none of its submodules: hook the module that was exported")
+    for path, part in module.named_modules():
+        kind = type(part).__module__.split(".")
+        if (
+            kind[0] == "torch"
+            and "quantized" in kind
+            and "dynamic" not in kind
+            and not type(part).__name__.endswith("PackedParams")
+        ):
+            raise HookError(
+                f"{path or 'the module'!r} is statically quantized ({type(part).__name__}): it gives packed integers, no activations. "
+                "Hook the module as it was before torch.ao.quantization.convert"
+            )
 
 
 def hooked(module: nn.Module) -> HookedModel:
