@@ -39,7 +39,8 @@ class _State:
 
     def __call__(self) -> Any:
         module: Any = self.module()
-        state = type(module).__getstate__(module)
+        kind: Any = type(module)
+        state = kind.__getstate__(module)
         return without_entries(state) if isinstance(state, dict) else state
 
 
