@@ -175,6 +175,7 @@ SELVES: dict[str, Callable[[], Any]] = {
     "HookedModel": network,
     "ImageSet": lambda: IMAGES,
     "MLP": network,
+    "Recorder": lambda: nm.Recorder("recorded"),
     "Run": run,
     "Sweep": lambda: BY_KIND["Sweep"],
 }

@@ -80,6 +80,7 @@ def _claim(watching: Mapping[int, Sequence[Observer]]) -> None:
             claimed[folder] = seed
 
 
+@door
 def continue_in_place(
     model: Network,
     data: Dataset,
