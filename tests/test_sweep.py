@@ -360,6 +360,20 @@ def test_more_networks_than_a_sweep_can_have_are_refused() -> None:
         asked(seeds=range(70), settings={"learning_rate": [float(i) for i in range(1000)]})
 
 
+def test_what_can_not_be_brought_to_its_place_is_found_before_anything_is_trained(tmp_path: Path) -> None:
+    sweep = asked()
+    nm.sweep.claim(sweep, tmp_path)
+    letter = tmp_path / "runs" / names(sweep)[-1] / "letter"
+    letter.parent.mkdir()
+    letter.touch()
+    with pytest.raises(RunError, match="holds 'letter', which no run holds: move it away"):
+        nm.sweep.run(sweep, tmp_path, NoClient())
+
+
+class NoClient:
+    """Trains nothing."""
+
+
 def test_nothing_is_deleted_that_no_run_holds(tmp_path: Path) -> None:
     small_runs.train(tmp_path / "a" / "seed=0")
     system, root = destination.place(tmp_path / "s")

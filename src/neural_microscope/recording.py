@@ -252,7 +252,7 @@ class Recorder(Observer):
             "format_version": FORMAT_VERSION,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "model": about,
-            "initial_weights": _digest(model),
+            **({"initial_weights": _digest(model)} if isinstance(model, Network) else {}),
             **({"together": dict(zip(("number", "of"), training.place, strict=True))} if training.place else {}),
             "train": config.to_json(training.config),
             "record": config.to_json(self.record),

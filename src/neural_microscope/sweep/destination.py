@@ -150,15 +150,15 @@ def upload(folder: Path, system: Any, root: str) -> None:
     """
     target = f"{root}/runs/{folder.name}"
     if system.exists(target) and not endings(system, root, [folder.name]):
-        _refuse_what_no_run_holds(system, target)
+        refuse_what_no_run_holds(system, target)
         system.rm(target, recursive=True)
     if isinstance(system, LocalFileSystem):
         beside = f"{root}/uploads/{folder.name}.{uuid.uuid4().hex}"
-        shutil.copytree(folder, beside, ignore=shutil.ignore_patterns("run.lock"))
         try:
+            shutil.copytree(folder, beside, ignore=shutil.ignore_patterns("run.lock"))
             os.rename(beside, target)
         except OSError:
-            shutil.rmtree(beside)
+            shutil.rmtree(beside, ignore_errors=True)
             if not endings(system, root, [folder.name]):
                 raise
         return
@@ -168,10 +168,10 @@ def upload(folder: Path, system: Any, root: str) -> None:
     system.put_file(str(last), f"{target}/{last.name}")
 
 
-def _refuse_what_no_run_holds(system: Any, target: str) -> None:
-    """Before ``target`` is deleted, to be brought anew: it may be something else."""
+def refuse_what_no_run_holds(system: Any, target: str) -> None:
+    """Before ``target`` is deleted, to be brought anew, and before that is trained: it may be something else."""
     if isinstance(system, LocalFileSystem):
-        held = [name for name, kind in files.walk(Path(target)) if kind != "folder"]
+        held = [name for name, kind in files.walk(Path(target)) if kind != "folder"] if os.path.lexists(target) else []
     else:
         held = [path.partition(f"{target.strip('/')}/")[2] for path in system.find(target)]
     for name in held:

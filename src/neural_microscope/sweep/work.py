@@ -25,7 +25,7 @@ from ..errors import MicroscopeError
 from ..recording import Recorder
 from ..run import Commit
 from ..training import train_population
-from .destination import claim, clear_uploads, endings, place, upload
+from .destination import claim, clear_uploads, endings, place, refuse_what_no_run_holds, upload
 from .jobs import Job, Sweep, plan
 
 if TYPE_CHECKING:
@@ -92,6 +92,8 @@ def run(
     todo = [replace(job, seeds=seeds) for job in jobs if (seeds := _left(job, found))]
     if todo and isinstance(system, LocalFileSystem):
         files.writable(f"{root}/runs/tried")
+        for name in set(names) - set(found):
+            refuse_what_no_run_holds(system, f"{root}/runs/{name}")
     done, reasons = len(found), dict[str, str]()
     progress("networks", done, len(names))
     futures = client.map(
