@@ -87,6 +87,7 @@ def test_full_at_every_write(tmp_path: Path, whole: dict[str, str], stays_full: 
                 crashing.write(folder)
             except OSError as error:
                 assert error.errno == errno.ENOSPC  # noqa: PT017
+                assert str(error).startswith(f"{folder}/")  # noqa: PT017
         if disk.count < n:
             break
         outcomes.add(check(folder, whole, capsys))
