@@ -21,7 +21,8 @@ def to_netcdf(run: Run, path: str | Path) -> Path:
     bit; the file is compressed. Errors: MicroscopeError where h5netcdf or h5py is absent; FileError where nothing can be written.
     """
     path = files.writable(path)
-    needed("h5netcdf", "'neural-microscope[netcdf]'")
+    for module in ("h5netcdf", "h5py"):  # which may be there without the other
+        needed(module, "'neural-microscope[netcdf]'")
     groups = {"/": run.log, "/training": run.training, "/gradients": run.gradients}
     tree = xr.DataTree.from_dict({name: _plain(dataset) for name, dataset in groups.items()})
     packed = {
