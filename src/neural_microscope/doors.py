@@ -73,7 +73,7 @@ def _entered(function: Public, check: Callable[[Callable[..., Any], Mapping[str,
         setattr(function, "__init__", _entered(function.__init__, check))  # noqa: B010 -- an assignment is none to mypy
         return function
     signature = inspect.signature(function)
-    measures = function.__module__.startswith(f"{__package__}.analysis")
+    measures = str(function.__module__).startswith(f"{__package__}.analysis")
 
     @wraps(function)
     def entered(*args: Any, **options: Any) -> Any:
