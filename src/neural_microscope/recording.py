@@ -27,7 +27,7 @@ from .config import RecordConfig
 from .data import Dataset, ImageSet, load
 from .doors import door
 from .errors import RunError, UnknownName
-from .hooks import ActivationCache, evaluation, hooked
+from .hooks import ActivationCache, bare, evaluation, hooked
 from .models import Network, build
 from .run import FORMAT_VERSION, Layout, Run, RunWriter, beginning, places, reduced
 from .run.description import network
@@ -78,8 +78,9 @@ class Recorder(Observer):
 
     def started(self, training: Training) -> None:
         self.began = time.perf_counter()
-        self.lens = hooked(training.model)
-        self.parameters = {n: p for n, p in training.model.named_parameters() if p.requires_grad}
+        self.module = bare(training.model)
+        self.lens = hooked(self.module)
+        self.parameters = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
         self.schedule = schedule(self.record, training.total_steps, training.steps_per_epoch)
         if self.resumed is None:
             self._choose(training)
@@ -173,7 +174,7 @@ class Recorder(Observer):
             self.training_rows.flush()
             self.gradient_rows.flush()
         state = {**training.state(), **self.training_rows.tail(), **self.gradient_rows.tail()}
-        weights, rows = training.model.state_dict(), self.training_rows.count
+        weights, rows = self.module.state_dict(), self.training_rows.count
         self.writer.snapshot(self.snapshots, training.step, rows, arrays, weights, state, status)
         self.snapshots += 1
 
@@ -192,7 +193,7 @@ class Recorder(Observer):
 
     def _recordable(self, cache: ActivationCache, training: Training) -> ActivationCache:
         """What of a cache can be recorded. The rest is said and noted, or an error where it was asked for by name."""
-        model = training.model
+        model = self.module
         stateful = [name for name, value in model.state_dict().items() if not isinstance(value, Tensor)]
         if stateful:
             raise RunError(
@@ -233,7 +234,7 @@ class Recorder(Observer):
             self.record.norms_every,
         )
         groups, coordinates = layout.groups(cache), layout.coordinates()
-        self.size, much = recordable.size(self.record, groups[""], training.model.state_dict(), len(self.schedule))
+        self.size, much = recordable.size(self.record, groups[""], self.module.state_dict(), len(self.schedule))
         said = f"{self.size}. {recordable.SMALLER}" if much else self.size
         if self.tell is not None:
             self.tell(said)
@@ -243,7 +244,7 @@ class Recorder(Observer):
         self.writer = RunWriter.create(self.folder, description, self.probe, self.probe_indices, groups, coordinates)
 
     def _describe(self, training: Training, cache: ActivationCache) -> dict[str, Any]:
-        model, note = training.model, f"{training.data.note} {self.note}".strip()
+        model, note = self.module, f"{training.data.note} {self.note}".strip()
         if isinstance(model, Network):
             about = {**config.to_json(model.config), "seed": model.seed}
         else:
@@ -316,10 +317,11 @@ def resume(
         recorder.shapes = run.description["hook_points"]
         state = run.state()
         recorder.resumed = run, state
-        model = run.model(into=model)
-        for name, parameter in model.named_parameters():
+        own = run.model(into=None if model is None else bare(model))
+        for name, parameter in own.named_parameters():
             parameter.requires_grad_(name in run.description["parameters"])
-        run.check_state(model)
+        run.check_state(own)
+        model = own if model is None else model
         writer.take_back()
         resume_from = (run.last.step, state)
         return _train(model, data, run.description, [recorder, *observers], sampler, resume_from)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import neural_microscope as nm
 from neural_microscope import hooked
 from neural_microscope.analysis import attribution
 from neural_microscope.errors import HookError, UnknownName
+from neural_microscope.hooks import bare
 
 IMAGES = small_images()
 
@@ -144,3 +146,24 @@ def test_what_has_no_parts_to_hook_is_refused_by_name(made: object) -> None:
 def test_a_graph_that_calls_its_submodules_is_hooked() -> None:
     lens = hooked(torch.fx.symbolic_trace(Twice()))
     assert "relu.hook_out@1" in lens.run_with_cache(IMAGES)[1]
+
+
+class Digits(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(64, 6), nn.Linear(6, 10))
+
+
+@pytest.mark.parametrize("wrapped", [hooked, nn.DataParallel, lambda net: hooked(nn.DataParallel(net))])
+def test_what_is_recorded_has_the_names_of_the_users_module(tmp_path: Path, wrapped: Callable[..., nn.Module]) -> None:
+    net, data = Digits(), nm.data.load("digits")
+    recorder = nm.Recorder(tmp_path / "run", nm.RecordConfig(per_octave=0, every_epoch=False, probe_size=20))
+    nm.train(wrapped(net), data, nm.TrainConfig(epochs=1), observers=[recorder])
+    run = nm.Run.open(tmp_path / "run")
+    assert set(run.hook_points) == set(hooked(net).hook_points)
+    assert run.model(into=Digits()).state_dict()["1.weight"].equal(net[1].weight)
+
+
+def test_a_compiled_module_is_recorded_by_the_names_of_the_module_that_was_compiled() -> None:
+    net = Digits()
+    assert bare(torch.compile(net)) is net
+    assert bare(hooked(nn.DataParallel(net))) is net

@@ -11,7 +11,7 @@ from .model import HookedModel, lent
 from .modes import evaluation
 from .point import HookPoint
 from .select import NamesFilter
-from .wrap import hooked
+from .wrap import bare, hooked
 
 __all__ = [
     "ActivationCache",
@@ -20,6 +20,7 @@ __all__ = [
     "HookedModel",
     "NamesFilter",
     "activations",
+    "bare",
     "evaluation",
     "hooked",
     "lent",

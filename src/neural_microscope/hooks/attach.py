@@ -43,25 +43,31 @@ class Attachment:
     """For an action that waits for a gradient: whether one ever came."""
 
     def __call__(self, output: Any) -> Tensor | None:
+        here = 0
         if torch.compiler.is_compiling():
             torch._dynamo.graph_break()  # hooks run as they are: compiled into the graph they would outlive their block
-        if not self.scope.concerned():
+        else:
+            here = threading.get_ident()
+        if (_alone or here != self.scope.thread) and not self.scope.concerned(here):
             return None
-        self.call = self._number(output)
+        self.call = self._number(output, here)
         if self.site.call is not None and self.call != self.site.call:
             return None
         self.fired = True
         return self.action(self, output)
 
-    def _number(self, output: Any) -> int:
+    def _number(self, output: Any, here: int) -> int:
         """Which call of the forward pass this is. What `torch.utils.checkpoint` computes again during backward is the call that it was:
         the one that gave the same sum.
         """
-        made = self.made.setdefault(_here(), [])
-        if _graph_task() == self.scope.graph_task:
-            made.append(_trace(output) if made else None)  # most modules run once, and need none
+        made = self.made.get(here)
+        if (torch._C._current_graph_task_id() if here else -1) == self.scope.graph_task:
+            if made is None:
+                self.made[here] = [None]  # most modules run once, and need no trace
+                return 0
+            made.append(_trace(output))
             return len(made) - 1
-        first = max(self.made.values(), key=len)  # CUDA computes again in a thread of its own
+        first = max(self.made.values(), key=len, default=[])  # CUDA computes again in a thread of its own
         trace = _trace(output) if len(first) > 1 else None
         same = [
             call for call, was in enumerate(first) if was is not None and trace is not None and torch.equal(was, trace)
@@ -135,9 +141,8 @@ class Pass:
         # Of graphs that are gone: a hook that stays for a whole training must not collect them.
         self.gradient_handles = [h for h in self.gradient_handles if h.hooks_dict_ref() is not None]
 
-    def concerned(self) -> bool:
-        """Whether what a module gives now, in this thread, is of a forward pass that this scope acts on."""
-        here = _here()
+    def concerned(self, here: int) -> bool:
+        """Whether what a module gives now, in the thread ``here``, is of a forward pass that this scope acts on."""
         if _alone and _alone.get(here, self) is not self:
             return False
         return self.thread in (None, here) or not here or _of_autograd()

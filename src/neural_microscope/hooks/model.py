@@ -174,7 +174,8 @@ class HookedModel(nn.Module):
         """
         if loss is not None and not incl_bwd:
             raise HookError("loss= is what gradients are taken of; without incl_bwd=True there are none")
-        sites = select(self._sites(), names_filter)
+        there = self._sites()
+        sites, known = select(there, names_filter), tuple(name for name, site in there.items() if not site.again)
         self._warn_if_unsteady()
         found: dict[str, list[Tensor]] = {}
         watched: dict[str, list[Tensor]] = {}
@@ -203,7 +204,7 @@ class HookedModel(nn.Module):
             gradients = _gradients(output if loss is None else loss(output), flatten_calls(watched))
             tensors |= {name: gradient.to(device or gradient.device) for name, gradient in gradients.items()}
             output = output.detach() if isinstance(output, Tensor) else output
-        return output, ActivationCache(tensors, tuple(self._sites()), self._root().training)
+        return output, ActivationCache(tensors, known, self._root().training)
 
     def _run(
         self, actions: list[tuple[Site, Action]], stop_at: str | None, strict: bool, args: Any, kwargs: Any

@@ -117,10 +117,14 @@ class Tree:
     def __init__(self, root: nn.Module) -> None:
         self.first = dict(root.named_modules())
         self.again = dict(_further_paths(self.first))
-        self._children = [(module._modules, tuple(module._modules.items())) for module in self.first.values()]
+        tables = [module._modules for module in self.first.values()]
+        self._children = [(table, tuple(table.items())) for table in tables if table]
+        self._leaves = [table for table in tables if not table]
 
     def current(self, root: nn.Module) -> bool:
-        return self.first[""] is root and all(tuple(children.items()) == was for children, was in self._children)
+        if self.first[""] is not root or any(self._leaves):
+            return False
+        return all([tuple(table.items()) == was for table, was in self._children])
 
 
 def _further_paths(first: dict[str, nn.Module]) -> Iterator[tuple[str, nn.Module]]:

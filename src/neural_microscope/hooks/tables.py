@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from torch import nn
@@ -53,24 +54,25 @@ def without_entries(state: dict[str, Any]) -> dict[str, Any]:
     return state
 
 
+@cache
+def _copied_by_state(kind: Any) -> bool:
+    """Whether copies and pickles of such modules are made of what ``__getstate__`` gives."""
+    plain = kind.__reduce_ex__ is object.__reduce_ex__ and kind.__reduce__ is object.__reduce__
+    return plain and not hasattr(kind, "__deepcopy__")
+
+
 def put(module: nn.Module, table: str, run: Callable[[Any], Any]) -> Callable[[], None]:
     """Has ``run`` called at each call of the module until the function returned is."""
-    register: dict[str, Any] = {
-        "_forward_hooks": module.register_forward_hook,
-        "_forward_pre_hooks": module.register_forward_pre_hook,
-    }
-    handle = register[table](Entry(run))
-    own = type(module)
-    if (
-        own.__reduce_ex__ is object.__reduce_ex__
-        and own.__reduce__ is object.__reduce__
-        and not hasattr(own, "__deepcopy__")
-    ):
-        module.__dict__.setdefault("__getstate__", _State(module))
+    register = module.register_forward_hook if table == "_forward_hooks" else module.register_forward_pre_hook
+    handle = register(Entry(run))
+    kind: Any = type(module)
+    if "__getstate__" not in module.__dict__ and _copied_by_state(kind):
+        module.__dict__["__getstate__"] = _State(module)
 
     def remove() -> None:
         handle.remove()
-        if not any(isinstance(entry, Entry) for name in TABLES for entry in tuple(getattr(module, name).values())):
+        entries = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
+        if not any([isinstance(entry, Entry) for entry in entries]):
             module.__dict__.pop("__getstate__", None)
 
     return remove

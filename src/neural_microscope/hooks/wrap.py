@@ -76,3 +76,14 @@ def _refuse_closed(module: nn.Module) -> None:
 def hooked(module: nn.Module) -> HookedModel:
     """``module`` with `run_with_cache`, `hooks` and the rest. A HookedModel is returned as it is."""
     return module if isinstance(module, HookedModel) else HookedModule(module)
+
+
+def bare(model: nn.Module) -> nn.Module:
+    """The user's own module, whose names weights and hook points have: inside `hooked`, DataParallel and what torch.compile returned."""
+    while True:
+        if isinstance(model, HookedModule | nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        else:
+            return model
