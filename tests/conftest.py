@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -39,6 +40,26 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[
         return path
 
     return of
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of a report are not drawn."""
+    from undrawn import draw_nothing
+
+    draw_nothing(monkeypatch)
+
+
+@pytest.fixture
+def looked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was opened once is looked at once, however many pages and calls ask for its measures."""
+    from neural_microscope.analysis.findings import population
+    from neural_microscope.analysis.look import looks
+    from neural_microscope.explorer import payload
+
+    begun = functools.cache(looks.begun)
+    for module in (looks, payload, population):
+        monkeypatch.setattr(module, "begun", begun)
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ def name(page: Path) -> str:
     return page.relative_to(DOCS).with_suffix("").as_posix()
 
 
+@pytest.mark.usefixtures("looked_once", "undrawn")
 @pytest.mark.parametrize("page", [page for page in PAGES if page.stem != "index"], ids=name)
 def test_the_python_of_a_page_runs_top_to_bottom(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers of a sweep are threads here, which start at once; the next test has them as the page says."""

@@ -27,6 +27,7 @@ from neural_microscope.analysis.look import FirstLook, first_look
 from neural_microscope.claim import Claim
 from neural_microscope.explorer.payload import payload
 from neural_microscope.report import html
+from undrawn import draw_nothing
 
 Said = Mapping[str, tuple[str, str]]
 """The claim's id -> (verdict, sentence)."""
@@ -77,8 +78,7 @@ def report(folder: Path, looks: list[FirstLook], tmp_path_factory: pytest.TempPa
     known = {look.run.folder: look for look in looks}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reports, "first_look", lambda run, progress: known[run.folder])
-        patch.setattr(html, "as_svg", lambda plot: "<svg></svg>")
-        patch.setattr(html, "_encode", lambda plot: ("", 1, 1))
+        draw_nothing(patch)
         ended = microscope("report", *(folder / name for name in CONFIGS), "--output", path)
     assert ended.returncode == 0, ended.stderr
     return Elements(path.read_text("utf-8"))

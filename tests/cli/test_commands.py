@@ -82,6 +82,7 @@ def test_a_file_that_a_stopped_writer_left_is_listed_and_no_damage(run: Path, tm
     assert "every byte is as it was written" in done.stdout
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_report_writes_a_page(run: Path, tmp_path: Path) -> None:
     done = microscope("report", run, "-o", tmp_path / "page.html")
     assert done.returncode == 0, done.stderr

@@ -9,7 +9,7 @@ import pytest
 
 from looked_at import looked_at
 from neural_microscope.analysis.look import FirstLook
-from neural_microscope.report import compose, html
+from neural_microscope.report import compose
 
 Shared = Callable[[str, Callable[[Path], object]], Path]
 
@@ -22,10 +22,3 @@ def looks(shared: Shared) -> list[FirstLook]:
 @pytest.fixture(scope="session")
 def page(looks: list[FirstLook], shared: Shared) -> Path:
     return shared("report.html", lambda path: compose(looks, path))
-
-
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are made and described, and not drawn: for tests of the words around them, since drawing takes most of a page's time."""
-    monkeypatch.setattr(html, "as_svg", lambda plot: "<svg></svg>")
-    monkeypatch.setattr(html, "_encode", lambda plot: ("", 1, 1))

@@ -18,6 +18,7 @@ from neural_microscope.analysis.findings import findings
 from neural_microscope.analysis.look import FirstLook, first_look
 from neural_microscope.report import compose
 from neural_microscope.training import Observer, Training
+from undrawn import draw_nothing
 
 DIGITS = nm.data.load("digits")
 RECORD = nm.RecordConfig(per_octave=1, probe_size=100)
@@ -55,7 +56,11 @@ NETWORKS: dict[str, Callable[[], Any]] = {
     "norm": lambda: mlp(hidden=(6, 5), norm="layer", norm_position="after", dropout=0.1, bias=False),
 }
 SLOW = ("untrained", "interrupted", "tanh", "norm")
-PAGES = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NETWORKS]
+PAGES = [
+    pytest.param(name, drawn, marks=[pytest.mark.slow] if name in SLOW or (drawn and name != "dead") else [])
+    for name in NETWORKS
+    for drawn in (False, True)
+]
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +83,17 @@ def looked(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], FirstLoo
 
 
 @pytest.fixture(scope="module")
-def page(looked: Callable[[str], FirstLook], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """The page about a network, composed once."""
-    folder, known = tmp_path_factory.mktemp("pages"), dict[str, str]()
+def page(looked: Callable[[str], FirstLook], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """The page about a network, composed once with its pictures and once without."""
+    folder, known = tmp_path_factory.mktemp("pages"), dict[tuple[str, bool], str]()
 
-    def of(name: str) -> str:
-        if name not in known:
-            known[name] = compose([looked(name)], folder / "page.html").read_text("utf-8")
-        return known[name]
+    def of(name: str, drawn: bool = False) -> str:
+        if (name, drawn) not in known:
+            with pytest.MonkeyPatch.context() as patch:
+                if not drawn:
+                    draw_nothing(patch)
+                known[name, drawn] = compose([looked(name)], folder / "page.html").read_text("utf-8")
+        return known[name, drawn]
 
     return of
 
@@ -112,9 +120,11 @@ class Words(HTMLParser):
         self.words.append("" if self.open and self.open[-1] in ("style", "script") else data)
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_an_odd_network_has_a_whole_page_without_an_empty_number(name: str, page: Callable[[str], str]) -> None:
-    words = "\n".join(Words(page(name)).words)
+@pytest.mark.parametrize(("name", "drawn"), PAGES)
+def test_an_odd_network_has_a_whole_page_without_an_empty_number(
+    name: str, drawn: bool, page: Callable[..., str]
+) -> None:
+    words = "\n".join(Words(page(name, drawn)).words)
     assert not re.search(r"\b(nan|inf)\b", words, re.IGNORECASE), re.findall(r".{40}\b(?:nan|inf)\b.{40}", words)
     many = r"\b1 (?:\w+ )?(?:images|units|channels|seeds|draws|networks|epochs|steps)\b"
     assert not re.search(many, words), re.findall(f".{{0,60}}{many}.{{0,30}}", words)
@@ -125,14 +135,14 @@ def test_nothing_is_said_to_be_learnt_where_nothing_was(name: str, looked: Calla
     assert [finding.sentence for finding in findings(looked(name)) if finding.shown] == []
 
 
-def test_one_snapshot_is_called_one(looked: Callable[[str], FirstLook], page: Callable[[str], str]) -> None:
+def test_one_snapshot_is_called_one(looked: Callable[[str], FirstLook], page: Callable[..., str]) -> None:
     assert looked("interrupted").run.steps == [0]
-    text = page("interrupted")
+    text = page("interrupted", drawn=True)
     assert "one snapshot: untrained" in text  # below a picture
     assert not re.search(r"(falls|rises) from", text.split("<script")[0])
 
 
-def test_a_dead_layer_is_called_undefined_and_not_collapsed(page: Callable[[str], str]) -> None:
+def test_a_dead_layer_is_called_undefined_and_not_collapsed(page: Callable[..., str]) -> None:
     text = page("dead")
     assert "every image has the same activations at the last snapshot" in text
     assert "3 of 3 units are dead" in text
@@ -159,6 +169,7 @@ def relabelled(images: nm.data.ImageSet) -> nm.data.ImageSet:
     return nm.data.ImageSet(images.images[kept], images.labels[kept] + 1, 11, images.name)
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.filterwarnings("ignore:the test set has too few images of some classes")
 def test_an_empty_and_a_rare_class_have_a_page_that_says_so(tmp_path: Path) -> None:
     data = nm.data.Dataset("letters", relabelled(DIGITS.train), relabelled(DIGITS.test))

@@ -97,6 +97,7 @@ def test_every_unit_has_a_row_with_its_verdicts(outline: Outline, looks: list[Fi
     assert all("a-unit-matters" in row for row in rows)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_networks_stand_side_by_side_and_calibration_where_it_is_given(
     outline: Outline, looks: list[FirstLook], tmp_path: Path
 ) -> None:
@@ -177,6 +178,7 @@ def test_names_that_hold_html_are_shown_as_text(looks: list[FirstLook], tmp_path
     Outline(text)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_two_runs_of_one_kind_are_told_apart(looks: list[FirstLook], tmp_path: Path) -> None:
     one = bare(looks[0])
     text = compose([one, one], tmp_path / "two.html").read_text("utf-8")

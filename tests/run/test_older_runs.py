@@ -51,6 +51,7 @@ def test_it_is_resumed_to_the_same_end(runs: Path) -> None:
     np.testing.assert_allclose(run.training["loss"], whole.training["loss"], rtol=1e-3)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_it_is_reported(runs: Path, tmp_path: Path) -> None:
     page = nm.report.write([nm.Run.open(runs / "finished")], tmp_path / "report.html").read_text("utf-8")
     assert "What happens inside the MLP" in page
