@@ -412,7 +412,7 @@ def says(text: str, key: str, wrong: Any) -> bool:
     elif isinstance(wrong, xr.DataArray | xr.Dataset):
         words += [LAYER, *map(str, wrong.dims), "axis", "units", "examples"]
     elif isinstance(wrong, nn.Module):
-        words += ["model", "hook_out", LAYER]
+        words += ["model", "module", "hook_out", LAYER]
     elif isinstance(wrong, nm.data.ImageSet | Tensor | np.ndarray):
         words += ["labels", "shape", str(list(np.shape(wrong)))]
     if isinstance(wrong, list | dict) or (isinstance(wrong, np.ndarray) and wrong.ndim == 1):
