@@ -6,35 +6,74 @@ A case is a document and a seed; ``--case 'run.json:12'`` tries that one again a
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+import tempfile
 import time
 from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
-from . import workers
+from . import page, workers
 from .documents import DOCUMENTS
 from .workers import BATCH, Tally
+
+PARTS = ("mutations", "kills", "disk", "bytes")
 
 
 def main() -> int:
     """Prints what failed; the exit code is 1 where something did."""
     parser = argparse.ArgumentParser(prog="campaign", description=__doc__)
     parser.add_argument("--count", type=int, default=100_000, help="mutations in all")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the first case of each document")
-    parser.add_argument("--only", default="", help="documents whose name begins so")
+    parser.add_argument("--kills", type=int, default=25, help="kills of each command at random moments, beside those at file events")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first case of each document, and of the kills")
+    parser.add_argument("--only", default="", help="documents, or commands, whose name begins so; the page is not written then")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--case", default="", help="one case, DOCUMENT:SEED")
     asked = parser.parse_args()
-    begun = time.monotonic()
     if asked.case:
         name, _, seed = asked.case.rpartition(":")
-        for tally in workers.campaign([(name, int(seed), 1)]).values():
-            print(tally.failures[0])
+        (tally,) = workers.campaign([(name, int(seed), 1)]).values()
+        print(tally.failures[0])
         return bool(tally.counts["failed"])
-    tallies = workers.campaign(tasks(asked.count, asked.seed, asked.only), asked.workers)
-    for line in summary(tallies):
-        print(line)
-    print(f"{time.monotonic() - begun:.0f} s with {asked.workers} workers")
-    return any(tally.failures for tally in tallies.values())
+    wrong = False
+    for part in asked.parts:
+        begun = time.monotonic()
+        result = done(part, asked)
+        wrong |= bool(result["problems"])
+        print(f"{part}: {time.monotonic() - begun:.0f} s", flush=True)
+        if not asked.only:
+            page.keep(part, result | {"seed": asked.seed, "seconds": round(time.monotonic() - begun)})
+    if not asked.only:
+        page.write()
+    return wrong
+
+
+def done(part: str, asked: argparse.Namespace) -> dict[str, Any]:
+    """One part: its figures, and its ``problems`` in words."""
+    if part == "mutations":
+        tallies = workers.campaign(tasks(asked.count, asked.seed, asked.only), asked.workers)
+        print("\n".join(summary(tallies)), flush=True)
+        documents = {name: {**tally.counts, "slowest": round(tally.slowest, 2)} for name, tally in tallies.items()}
+        problems = [line for line in summary(tallies) if line.startswith("  ")]
+        return {"documents": documents, "problems": problems, "workers": asked.workers}
+    from . import kills
+
+    memory = Path("/dev/shm")
+    base = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None, prefix="campaign-"))
+    try:
+        if part == "kills":
+            found = kills.kill(base, asked.kills, asked.seed, lambda line: print(line, flush=True), asked.only)
+            problems = [problem for outcome in found.values() for problem in outcome.problems]
+            return {"commands": {name: asdict(outcome) for name, outcome in found.items()}, "problems": problems}
+        if part == "disk":
+            return asdict(kills.fill(base))
+        flips = asdict(kills.flip_every_byte(base, asked.seed))
+        return flips | {"problems": flips["missed"]}
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
 
 
 def tasks(count: int, seed: int, only: str = "") -> list[tuple[str, int, int]]:

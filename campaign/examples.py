@@ -30,11 +30,11 @@ PICTURES = ("png", "png", "bmp", "gif", "pgm", "jpg", "tiff")
 """Suffixes of the pictures of each class's training folder."""
 
 
-def images(count: int, seed: int) -> ImageSet:
-    """Noise of 4 x 4 with one bright row for each of 3 classes."""
+def images(count: int, seed: int, side: int = 4) -> ImageSet:
+    """Noise with one bright row for each of 3 classes."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % 3
-    pixels = rng.integers(0, 120, (count, 4, 4))
+    pixels = rng.integers(0, 120, (count, side, side))
     pixels[np.arange(count), labels] += 100
     return ImageSet(pixels.astype(np.uint8), labels.astype(np.int64), 3, "made up")
 
@@ -71,10 +71,10 @@ class Stop(Observer):
             raise KeyboardInterrupt
 
 
-def stopped(folder: Path) -> None:
-    """A run interrupted after step 5, whose last rows of scalars lie in its state file."""
+def stopped(folder: Path, step: int = 5) -> None:
+    """A run interrupted after a step, whose last rows of scalars lie in its state file."""
     try:
-        write(folder, Stop(5))
+        write(folder, Stop(step))
     except KeyboardInterrupt:
         return
     raise AssertionError("training went on")

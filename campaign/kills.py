@@ -1,0 +1,564 @@
+"""kill -9 of everything that writes, at random moments and at every file event; a disk that fills up; every byte flipped.
+
+Each command runs in a fork of this process, which has everything imported. What was committed must be there, byte for byte; verify must
+name stray files at most; and the command again, or `resume` where it says so, must end as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import builtins
+import errno
+import hashlib
+import io
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import neural_microscope as nm
+from neural_microscope import demonstration, explorer, processes, report, sweep
+from neural_microscope.analysis.look import first_look
+from neural_microscope.data import Dataset
+from neural_microscope.errors import RunError
+from neural_microscope.run import commits, verify
+from neural_microscope.run.verify import difference
+from neural_microscope.sweep.destination import endings, place
+from neural_microscope.training import Observer, Training
+
+from . import examples
+
+SECONDS = 300
+"""A command that takes longer hangs."""
+CLOCKS = ("commits.jsonl", "run.json", "run.lock", "sweep.json")
+"""Files that tell the time, or nothing."""
+SEEDS = (0, 1)
+
+
+@dataclass
+class Outcome:
+    """What came of the kills of one command."""
+
+    random: int = 0
+    events: int = 0
+    every: int = 1
+    """Every how-manieth file event was one."""
+    lost: int = 0
+    """Kills after which something committed was not there, or not as it was."""
+    unequal: int = 0
+    """Kills after which the end was another."""
+    by_hand: int = 0
+    """Kills before anything was committed, after which the beginning of a run had to be deleted."""
+    strays: int = 0
+    """Kills that left partial files, which nothing takes for whole ones."""
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def kills(self) -> int:
+        return self.random + self.events
+
+
+@dataclass(frozen=True)
+class Command:
+    """One of those that write: what is there before, what it does, and how it is done again."""
+
+    work: Callable[[Path, Observer], None]
+    again: Callable[[Path], int]
+    """Goes on after a kill; returns how many folders had to be deleted by hand."""
+    before: Callable[[Path], None] = lambda folder: None
+    quick: Callable[[Path, Observer], None] | None = None
+    """The same with the analysis already done, for kills at file events."""
+    every: int = 1
+    """Every how-manieth file event gets a kill."""
+
+
+class Saying(Observer):
+    """Writes into a pipe which step is done, after the recorder has put it on disk."""
+
+    def __init__(self, end: int) -> None:
+        self.end = end
+
+    def stepped(self, training: Training) -> None:
+        os.write(self.end, bytes([min(training.step, 255)]))
+
+
+# --- the commands -----------------------------------------------------------------------------------------------------------
+
+
+def gone_on(folder: Path, train: Callable[[], Any], data: Dataset) -> int:
+    """Finishes a run that was killed: by the same command, by `resume` where that refuses, and anew where nothing was recorded."""
+    try:
+        train()
+        return 0
+    except RunError:
+        pass
+    with suppress(RunError):
+        if nm.Run.open(folder).status == "finished":
+            return 0
+    try:
+        nm.resume(folder, data=data)
+        return 0
+    except RunError as error:
+        if "delete" not in str(error) and "nothing was recorded" not in str(error):
+            raise
+    shutil.rmtree(folder)
+    train()
+    return 1
+
+
+def _train(folder: Path, observer: Observer) -> None:
+    examples.write(folder / "run", observer)
+
+
+def _train_again(folder: Path) -> int:
+    return gone_on(folder / "run", partial(examples.write, folder / "run"), examples.data())
+
+
+def _resume(folder: Path, observer: Observer) -> None:
+    nm.resume(folder / "run", data=examples.data(), observers=[observer])
+
+
+def _population(folder: Path, observer: Observer, seeds: tuple[int, ...] = SEEDS) -> None:
+    def observers(seed: int) -> list[Observer]:
+        return [nm.Recorder(folder / str(seed), examples.RECORD), observer]
+
+    nm.train_population(examples.network().config, examples.data(), examples.CONFIG, seeds=seeds, observers=observers)
+
+
+def _population_again(folder: Path) -> int:
+    return sum(
+        gone_on(folder / str(seed), partial(_population, folder, Observer(), (seed,)), examples.data()) for seed in SEEDS
+    )
+
+
+ASKED = sweep.Sweep(
+    nm.MLPConfig(hidden=(4,)), nm.TrainConfig(epochs=1, batch_size=500), replace(examples.RECORD, steps=(1,)), "digits", SEEDS
+)
+
+
+def _sweep(folder: Path, observer: Observer) -> None:
+    """As `sweep.run` does it, in this process instead of Dask's."""
+    for job in sweep.plan(ASKED):
+        sweep.claim(ASKED, folder / "sweep")
+        sweep.train_job(job, ASKED, str(folder / "sweep"))
+
+
+def _sweep_again(folder: Path) -> int:
+    by_hand = 0
+    try:
+        _sweep(folder, Observer())
+    except RunError:  # an empty folder that holds no sweep.json yet, or half of one
+        shutil.rmtree(folder / "sweep")
+        by_hand = 1
+        _sweep(folder, Observer())
+    names = [name for job in sweep.plan(ASKED) for name in job.names]
+    assert set(endings(*place(folder / "sweep"), names)) == set(names)
+    return by_hand
+
+
+@dataclass
+class Pages:
+    """The pages of a run and of a demo, and what was found in their networks, once."""
+
+    run: Path
+    looks: dict[str, Any] = field(default_factory=dict)
+    drawn: dict[str, Any] = field(default_factory=dict)
+
+    def report(self, folder: Path, observer: Observer) -> None:
+        report.write([nm.Run.open(self.run)], folder / "report.html")
+
+    def explore(self, folder: Path, observer: Observer) -> None:
+        explorer.write([nm.Run.open(self.run)], folder / "explorer.html")
+
+    def quick_report(self, folder: Path, observer: Observer) -> None:
+        look = self.look("run", nm.Run.open(self.run))
+        report.compose([look], folder / "report.html", drawn={look.name: self.draw(look)})
+
+    def quick_explore(self, folder: Path, observer: Observer) -> None:
+        explorer.write([self.look("run", nm.Run.open(self.run))], folder / "explorer.html")
+
+    def look(self, name: str, run: nm.Run) -> Any:
+        if name not in self.looks:
+            self.looks[name] = first_look(run)
+        return self.looks[name]
+
+    def draw(self, at: Any) -> Any:
+        if at.name not in self.drawn:
+            self.drawn[at.name] = processes.one_by_one(_drawing(at), lambda *said: None)
+        return self.drawn[at.name]
+
+    def demo(self, folder: Path, observer: Observer) -> None:
+        """The demo on few made-up images, in one process; what its networks hold is found once."""
+        sets = [examples.images(count, seed, side=8) for seed, count in enumerate((240, 60))]
+
+        def done(work: Any, tell: Any) -> Any:
+            return {name: processes.one_by_one(steps, partial(tell, name)) for name, steps in work.items()}
+
+        def steps(value: Callable[[], Any]) -> Iterator[Any]:
+            return value()
+            yield
+
+        with _replaced(
+            (demonstration, "load_or_digits", lambda name: Dataset("made up", *sets)),
+            (demonstration, "Recorder", lambda folder: nm.Recorder(folder, replace(examples.RECORD, norms_every=4))),
+            (demonstration, "looking", lambda run: steps(lambda: self.look(run.folder.name, run))),
+            (report, "drawing", lambda at: steps(lambda: self.draw(at))),
+            (processes, "side_by_side", done),
+        ):
+            demonstration.run(folder / "demo", "", 0, True, show=lambda text: None, bars=nullcontext(lambda *said: None))
+
+
+_drawing = report.drawing
+
+
+@contextmanager
+def _replaced(*places: tuple[Any, str, Any]) -> Iterator[None]:
+    before = [getattr(room, name) for room, name, _ in places]
+    for room, name, value in places:
+        setattr(room, name, value)
+    try:
+        yield
+    finally:
+        for (room, name, _), value in zip(places, before, strict=True):
+            setattr(room, name, value)
+
+
+def _again(work: Callable[[Path, Observer], None]) -> Callable[[Path], int]:
+    """For a command that can simply be given again."""
+
+    def again(folder: Path) -> int:
+        try:
+            work(folder, Observer())
+            return 0
+        except RunError as error:
+            beginnings = [p.parent for p in folder.rglob("run.json") if not _begun(p.parent)]
+            if not beginnings:
+                raise
+            for one in beginnings:
+                if str(one) in str(error):
+                    shutil.rmtree(one)
+            return 1 + again(folder)
+
+    return again
+
+
+def _begun(folder: Path) -> bool:
+    with suppress(RunError):
+        return commits.read(folder).snapshots > 0
+    return False
+
+
+def commands(pages: Pages) -> dict[str, Command]:
+    return {
+        "train": Command(_train, _train_again, every=3),
+        "resume": Command(_resume, _train_again, before=lambda folder: examples.stopped(folder / "run", 3)),
+        "population": Command(_population, _population_again, every=12),
+        "sweep": Command(_sweep, _sweep_again, every=12),
+        "report": Command(pages.report, _again(pages.quick_report), quick=pages.quick_report),
+        "explore": Command(pages.explore, _again(pages.quick_explore), quick=pages.quick_explore),
+        "demo": Command(pages.demo, _again(pages.demo), quick=pages.demo, every=40),
+    }
+
+
+# --- a kill -----------------------------------------------------------------------------------------------------------------
+
+
+def on_each_event(folder: Path, event: Callable[[], None]) -> None:
+    """Calls ``event`` before a file below ``folder`` is opened for writing, moved, deleted or made, after it is open and still empty, and
+    when what was written into it is to be brought to the disk.
+    """
+    inside = f"{folder}/"
+
+    def heard(name: str, given: tuple[Any, ...]) -> None:
+        if name == "open":
+            path, mode, flags = given
+            writing = isinstance(mode, str) and set(mode) & set("wax+") or flags & (os.O_WRONLY | os.O_RDWR)
+            if writing and not isinstance(path, int) and os.fsdecode(path).startswith(inside):
+                event()
+        elif name in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate") and str(given[0]).startswith(inside):
+            event()
+
+    def opening(function: Callable[..., Any]) -> Callable[..., Any]:
+        def opened(file: Any, mode: str = "r", *args: Any, **named: Any) -> Any:
+            found = function(file, mode, *args, **named)
+            if set(mode) & set("wax+") and not isinstance(file, int) and os.fsdecode(file).startswith(inside):
+                event()
+            return found
+
+        return opened
+
+    def synced(file: Any) -> None:  # what a killed process has written stays written
+        event()
+
+    builtins.open = io.open = opening(io.open)  # type: ignore[assignment]
+    os.fsync = synced
+    sys.addaudithook(heard)
+
+
+def forked(work: Callable[[Observer], None], before: Callable[[], None], kill_after: float | None = None) -> tuple[int, bytes, str]:
+    """Does the work in a fork, killed after so many seconds: (exit code, the steps that it said were done, its error)."""
+    ours, theirs = os.pipe()
+    words, said = os.pipe()
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            os.close(ours)
+            signal.alarm(SECONDS)
+            before()
+            work(Saying(theirs))
+            code = 0
+        except BaseException:
+            with suppress(OSError):
+                os.write(said, traceback.format_exc()[-4000:].encode())
+        finally:
+            os._exit(code)
+    os.close(theirs)
+    os.close(said)
+    if kill_after is not None:
+        time.sleep(kill_after)
+        os.kill(pid, signal.SIGKILL)
+    with open(ours, "rb") as pipe, open(words, "rb") as error:
+        steps, text = pipe.read(), error.read().decode()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), steps, text
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file that does not tell the time; partial files, and states that were to be deleted next, are left out."""
+    stale = {str(p.parent / name) for p in folder.rglob(commits.NAME) for name in commits.read(p.parent).removed()}
+    found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file() and str(p) not in stale}
+    kept = {n: p for n, p in found.items() if p.name not in CLOCKS and "/seconds/c" not in n and ".partial" not in p.name}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in kept.items() if "/uploads/" not in f"/{name}"}
+
+
+class Killing:
+    """One command, killed again and again in the same folder."""
+
+    def __init__(self, name: str, command: Command, base: Path) -> None:
+        self.name, self.command, self.folder = name, command, base / name / "here"
+        self.outcome = Outcome()
+        self.start()
+        begun = time.monotonic()
+        self.checked(forked(partial(command.work, self.folder), lambda: None))
+        self.seconds = time.monotonic() - begun
+        self.whole = contents(self.folder)
+
+    def start(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        self.command.before(self.folder)
+
+    def checked(self, ended: tuple[int, bytes, str]) -> None:
+        if ended[0]:
+            raise RuntimeError(f"{self.name}, undisturbed, ended with {ended[0]}: {ended[2]}")
+
+    def at_random(self, chance: random.Random) -> bool:
+        """A kill at a random moment; False where the command was done before."""
+        self.start()
+        code, said, text = forked(
+            partial(self.command.work, self.folder), lambda: None, kill_after=chance.uniform(0, self.seconds)
+        )
+        if code == 0:
+            return False
+        self.outcome.random += 1
+        self.after("at a random moment", code, said, text)
+        return True
+
+    def at_event(self, number: int) -> bool:
+        """A kill at the ``number``-th file event; False where there are fewer."""
+        self.start()
+        left = number
+
+        def event() -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        work = self.command.quick or self.command.work
+        code, said, text = forked(partial(work, self.folder), lambda: on_each_event(self.folder, event))
+        if code == 0:
+            return False
+        self.outcome.events += 1
+        self.after(f"at file event {number}", code, said, text)
+        return True
+
+    def after(self, when: str, code: int, said: bytes, text: str) -> None:
+        """What holds after a kill."""
+        if code != -signal.SIGKILL:
+            self.outcome.problems.append(f"{self.name} {when} ended with {code}: {text[-300:]}")
+            return
+        lost = self.lost(said)
+        if lost:
+            self.outcome.lost += 1
+            self.outcome.problems.append(f"{self.name} {when}: {lost}")
+        self.outcome.strays += any(".partial" in p.name for p in self.folder.rglob("*"))
+        try:
+            self.outcome.by_hand += bool(self.command.again(self.folder))
+            now = contents(self.folder)
+        except Exception as error:
+            self.outcome.unequal += 1
+            self.outcome.problems.append(f"{self.name} {when}: not done again: {type(error).__name__}: {str(error)[:300]}")
+            return
+        if now != self.whole:
+            other = sorted(n for n in {*now, *self.whole} if now.get(n) != self.whole.get(n))
+            self.outcome.unequal += 1
+            self.outcome.problems.append(f"{self.name} {when}: {len(other)} files are another, the first {other[0]}")
+
+    def lost(self, said: bytes) -> str:
+        """What was committed, or said to be done, and is not there as the undisturbed run has it; empty if nothing."""
+        for path in self.folder.rglob(commits.NAME):
+            folder = path.parent
+            damage = [str(p) for p in verify(folder) if p.kind == "damage"]
+            if damage:
+                return f"verify says {damage[0]}"
+            for name in commits.read(folder).files():
+                full = (folder / name).relative_to(self.folder).as_posix()
+                if "/uploads/" not in f"/{full}" and full in self.whole and self.whole[full] != commits.sha256(folder / name):
+                    return f"{full} is another than undisturbed"
+        if self.name in ("train", "resume") and said:
+            steps = nm.Run.open(self.folder / "run").steps
+            missing = [step for step in (2, 3, 6) if step <= said[-1] and step not in steps]
+            if missing:
+                return f"step {said[-1]} was done, and the snapshot of {missing[0]} is not there"
+        return ""
+
+
+def kill(base: Path, number: int, seed: int, tell: Callable[[str], None] = print, only: str = "") -> dict[str, Outcome]:
+    """``number`` kills at random moments and one at every file event, of each command."""
+    warnings.simplefilter("ignore")
+    examples.write(base / "recorded")
+    pages, found = Pages(base / "recorded"), {}
+    for name, command in commands(pages).items():
+        if not name.startswith(only):
+            continue
+        if command.quick:  # in this process, whose forks then have what was found
+            command.quick(base, Observer())
+        begun, one, chance = time.monotonic(), Killing(name, command, base), random.Random(f"{name}:{seed}")
+        while one.outcome.random < number:
+            one.at_random(chance)
+        event = 1
+        while one.at_event(event):
+            event += command.every
+        one.outcome.every = command.every
+        shutil.rmtree(one.folder)
+        found[name] = one.outcome
+        said = one.outcome
+        tell(
+            f"{name}: {said.random} kills at random, {said.events} at file events (every {command.every}); lost {said.lost}, "
+            f"unequal {said.unequal}, by hand {said.by_hand}, strays {said.strays}; {time.monotonic() - begun:.0f} s"
+        )
+        for problem in said.problems[:5]:
+            tell(f"  {problem}")
+    return found
+
+
+# --- a full disk ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Full:
+    """What came of disks that filled up."""
+
+    how: str = ""
+    disks: int = 0
+    filled: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def fill(base: Path, step: int = 12_288) -> Full:
+    """Trains on disks of every size from almost nothing to enough; each is made larger then, and the run resumed."""
+    examples.write(base / "enough")
+    whole = contents(base / "enough")
+    disk, found = base / "disk", Full("file systems in memory (tmpfs) of a few kB more each")
+    disk.mkdir()
+    for size in range(step, 4_000_000, step):
+        mounting = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)]
+        if subprocess.run(mounting, capture_output=True, check=False).returncode:
+            return Full("no file system could be mounted here; tests/run/test_full_disk.py has each write fail")
+        try:
+            found.disks += 1
+            error = _filled(disk / "run")
+            if error is None:
+                return found
+            found.filled += 1
+            subprocess.run(["mount", "-o", "remount,size=64M", str(disk)], capture_output=True, check=True)
+            problem = _after_full(disk / "run", error, whole)
+            if problem:
+                found.problems.append(f"{size} bytes: {problem}")
+        finally:
+            subprocess.run(["umount", "-l", str(disk)], capture_output=True, check=False)
+    return found
+
+
+def _filled(folder: Path) -> BaseException | None:
+    with open(os.devnull, "w") as null, _replaced((sys, "stderr", null)):
+        try:
+            examples.write(folder)
+        except (OSError, nm.errors.MicroscopeError) as error:
+            return error
+    return None
+
+
+def _after_full(folder: Path, error: BaseException, whole: dict[str, str]) -> str:
+    full = isinstance(error, nm.errors.MicroscopeError) or getattr(error, "errno", 0) == errno.ENOSPC
+    if not full:
+        return f"{type(error).__name__}: {error}"
+    if folder.exists() and (folder / commits.NAME).exists():
+        damage = [str(p) for p in verify(folder) if p.kind == "damage"]
+        if damage:
+            return damage[0]
+    if folder.exists():
+        gone_on(folder, partial(examples.write, folder), examples.data())
+    else:
+        examples.write(folder)
+    return "" if contents(folder) == whole else "the run that was resumed is another"
+
+
+# --- every byte -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Flips:
+    """What came of flipping every byte."""
+
+    files: int = 0
+    flips: int = 0
+    whole: int = 0
+    """Of those, checked through the whole of `verify` too."""
+    missed: list[str] = field(default_factory=list)
+
+
+def flip_every_byte(base: Path, seed: int, sample: int = 199) -> Flips:
+    """One bit of every byte of every file of a run, in turn: the file's own check, which `verify` makes, must tell; every ``sample``-th
+    goes through the whole of `verify` too, and every byte of the commit record through reading it.
+    """
+    folder, chance, found = base / "flipped", random.Random(seed), Flips()
+    examples.write(folder)
+    hashes = commits.read(folder).files()
+    for name in (*hashes, commits.NAME):
+        content = bytearray((folder / name).read_bytes())
+        found.files += 1
+        with (folder / name).open("r+b", buffering=0) as file:
+            for place in range(len(content)):
+                changed = content[place] ^ 1 << chance.randrange(8)
+                os.pwrite(file.fileno(), bytes([changed]), place)
+                told = bool(commits.read(folder).problem if name == commits.NAME else difference(folder, name, hashes[name]))
+                found.flips += 1
+                if found.flips % sample == 0:
+                    found.whole += 1
+                    told = told and [p.path for p in verify(folder)][:1] == [name]
+                if not told:
+                    found.missed.append(f"{name}, byte {place}")
+                os.pwrite(file.fileno(), content[place : place + 1], place)
+    return found
