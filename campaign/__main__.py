@@ -26,9 +26,11 @@ def main() -> int:
     """Prints what failed; the exit code is 1 where something did."""
     parser = argparse.ArgumentParser(prog="campaign", description=__doc__)
     parser.add_argument("--count", type=int, default=100_000, help="mutations in all")
-    parser.add_argument("--kills", type=int, default=25, help="kills of each command at random moments, beside those at file events")
+    parser.add_argument(
+        "--kills", type=int, default=25, help="kills of each command at random moments, beside those at file events"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the first case of each document, and of the kills")
-    parser.add_argument("--only", default="", help="documents, or commands, whose name begins so; the page is not written then")
+    parser.add_argument("--only", default="", help="documents, or commands, whose name begins so")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--case", default="", help="one case, DOCUMENT:SEED")
@@ -36,7 +38,7 @@ def main() -> int:
     if asked.case:
         name, _, seed = asked.case.rpartition(":")
         (tally,) = workers.campaign([(name, int(seed), 1)]).values()
-        print(tally.failures[0])
+        print(tally.said or tally.failures[0])
         return bool(tally.counts["failed"])
     wrong = False
     for part in asked.parts:
@@ -44,10 +46,10 @@ def main() -> int:
         result = done(part, asked)
         wrong |= bool(result["problems"])
         print(f"{part}: {time.monotonic() - begun:.0f} s", flush=True)
-        if not asked.only:
-            page.keep(part, result | {"seed": asked.seed, "seconds": round(time.monotonic() - begun)})
-    if not asked.only:
-        page.write()
+        page.keep(
+            f"{part} {asked.only}".strip(), result | {"seed": asked.seed, "seconds": round(time.monotonic() - begun)}
+        )
+    page.write()
     return wrong
 
 
@@ -65,7 +67,7 @@ def done(part: str, asked: argparse.Namespace) -> dict[str, Any]:
     base = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None, prefix="campaign-"))
     try:
         if part == "kills":
-            found = kills.kill(base, asked.kills, asked.seed, lambda line: print(line, flush=True), asked.only)
+            found = dict(kills.kill(base, asked.kills, asked.seed, lambda line: print(line, flush=True), asked.only))
             problems = [problem for outcome in found.values() for problem in outcome.problems]
             return {"commands": {name: asdict(outcome) for name, outcome in found.items()}, "problems": problems}
         if part == "disk":

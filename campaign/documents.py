@@ -203,7 +203,7 @@ def as_chunk(content: bytes, chance: Chance) -> bytes:
             return bytes(Zstd(level=1).encode(bytes(8))) + content
 
 
-_RUN = {"build": examples.write, "read": whole_run, "share": 1.0}
+_RUN = {"build": examples.write, "read": whole_run, "share": 0.5}
 _TENSORS = ("probe.safetensors", "weights/*", "state/*")
 _STOPPED = ("run.json", "commits.jsonl", *_TENSORS, "log.zarr/*")
 
@@ -229,12 +229,12 @@ DOCUMENTS: dict[str, Document] = {
     **_both("commits.jsonl", **_RUN, files=("commits.jsonl",), structured=as_commits, seal=seal_run),
     **_both("zarr metadata", **_RUN, files=("*/zarr.json",), structured=mutations.as_json, seal=seal_run),
     **_both("chunks", **_RUN, files=("*/c.*",), structured=as_chunk, seal=seal_run),
-    **_both("tensors", build=examples.stopped, read=whole_run, files=_TENSORS, structured=mutations.as_tensors, seal=seal_run),
-    "verify": Document(examples.write, verified, ("*",), as_run, share=0.5),
-    "verify, resealed": Document(examples.write, verified, ("*",), as_run, seal_run, share=0.5),
-    **_both("resume", build=examples.stopped, read=resumed, files=_STOPPED, structured=as_run, seal=seal_run, writes=True, share=0.3),
+    **_both("tensors", build=examples.stopped, read=whole_run, files=_TENSORS, structured=mutations.as_tensors, seal=seal_run, share=0.5),
+    "verify": Document(examples.write, verified, ("*",), as_run, share=0.2),
+    "verify, resealed": Document(examples.write, verified, ("*",), as_run, seal_run, share=0.2),
+    **_both("resume", build=examples.stopped, read=resumed, files=_STOPPED, structured=as_run, seal=seal_run, writes=True, share=0.1),
     "report and explorer, resealed": Document(
-        examples.write, reported, ("run.json", *_TENSORS, "log.zarr/*"), as_run, seal_run, writes=True, share=0.002, seconds=60
+        examples.write, reported, ("run.json", *_TENSORS, "log.zarr/*"), as_run, seal_run, writes=True, share=0.001, seconds=60
     ),
     **_both("cache", build=examples.cache, read=cached, files=("*.safetensors",), structured=mutations.as_tensors, seal=seal_own,
             alone=True, share=3),
@@ -245,7 +245,7 @@ DOCUMENTS: dict[str, Document] = {
             seal=seal_own, alone=True, share=2),
     "IDX": Document(examples.idx, loaded, ("*",), mutations.as_idx, checked=False, expected=by_struct, share=3),
     "IDX, gzipped": Document(examples.idx_gz, loaded, ("*",), mutations.as_gzip, checked=False, expected=by_struct, share=3),
-    "pictures": Document(examples.pictures, loaded, ("*",), mutations.as_picture, checked=False, share=3),
+    "pictures": Document(examples.pictures, loaded, ("*",), mutations.as_picture, checked=False, share=2),
 }  # fmt: skip
 
 

@@ -77,7 +77,7 @@ class Command:
     """Goes on after a kill; returns how many folders had to be deleted by hand."""
     before: Callable[[Path], None] = lambda folder: None
     quick: Callable[[Path, Observer], None] | None = None
-    """The same with the analysis already done, for kills at file events."""
+    """The same with its analysis, which writes nothing, already done."""
     every: int = 1
     """Every how-manieth file event gets a kill."""
 
@@ -137,12 +137,17 @@ def _population(folder: Path, observer: Observer, seeds: tuple[int, ...] = SEEDS
 
 def _population_again(folder: Path) -> int:
     return sum(
-        gone_on(folder / str(seed), partial(_population, folder, Observer(), (seed,)), examples.data()) for seed in SEEDS
+        gone_on(folder / str(seed), partial(_population, folder, Observer(), (seed,)), examples.data())
+        for seed in SEEDS
     )
 
 
 ASKED = sweep.Sweep(
-    nm.MLPConfig(hidden=(4,)), nm.TrainConfig(epochs=1, batch_size=500), replace(examples.RECORD, steps=(1,)), "digits", SEEDS
+    nm.MLPConfig(hidden=(4,)),
+    nm.TrainConfig(epochs=1, batch_size=500),
+    replace(examples.RECORD, steps=(1,)),
+    "digits",
+    SEEDS,
 )
 
 
@@ -199,7 +204,7 @@ class Pages:
 
     def demo(self, folder: Path, observer: Observer) -> None:
         """The demo on few made-up images, in one process; what its networks hold is found once."""
-        sets = [examples.images(count, seed, side=8) for seed, count in enumerate((240, 60))]
+        data = Dataset("made up", examples.images(240, 0, side=8), examples.images(60, 1, side=8))
 
         def done(work: Any, tell: Any) -> Any:
             return {name: processes.one_by_one(steps, partial(tell, name)) for name, steps in work.items()}
@@ -209,13 +214,15 @@ class Pages:
             yield
 
         with _replaced(
-            (demonstration, "load_or_digits", lambda name: Dataset("made up", *sets)),
+            (demonstration, "load_or_digits", lambda name: data),
             (demonstration, "Recorder", lambda folder: nm.Recorder(folder, replace(examples.RECORD, norms_every=4))),
             (demonstration, "looking", lambda run: steps(lambda: self.look(run.folder.name, run))),
             (report, "drawing", lambda at: steps(lambda: self.draw(at))),
             (processes, "side_by_side", done),
         ):
-            demonstration.run(folder / "demo", "", 0, True, show=lambda text: None, bars=nullcontext(lambda *said: None))
+            demonstration.run(
+                folder / "demo", "", 0, True, show=lambda text: None, bars=nullcontext(lambda *said: None)
+            )
 
 
 _drawing = report.drawing
@@ -260,10 +267,10 @@ def _begun(folder: Path) -> bool:
 
 def commands(pages: Pages) -> dict[str, Command]:
     return {
-        "train": Command(_train, _train_again, every=3),
-        "resume": Command(_resume, _train_again, before=lambda folder: examples.stopped(folder / "run", 3)),
-        "population": Command(_population, _population_again, every=12),
-        "sweep": Command(_sweep, _sweep_again, every=12),
+        "train": Command(_train, _train_again, every=8),
+        "resume": Command(_resume, _train_again, before=lambda folder: examples.stopped(folder / "run", 3), every=3),
+        "population": Command(_population, _population_again, every=20),
+        "sweep": Command(_sweep, _sweep_again, every=20),
         "report": Command(pages.report, _again(pages.quick_report), quick=pages.quick_report),
         "explore": Command(pages.explore, _again(pages.quick_explore), quick=pages.quick_explore),
         "demo": Command(pages.demo, _again(pages.demo), quick=pages.demo, every=40),
@@ -282,10 +289,12 @@ def on_each_event(folder: Path, event: Callable[[], None]) -> None:
     def heard(name: str, given: tuple[Any, ...]) -> None:
         if name == "open":
             path, mode, flags = given
-            writing = isinstance(mode, str) and set(mode) & set("wax+") or flags & (os.O_WRONLY | os.O_RDWR)
+            writing = (isinstance(mode, str) and set(mode) & set("wax+")) or flags & (os.O_WRONLY | os.O_RDWR)
             if writing and not isinstance(path, int) and os.fsdecode(path).startswith(inside):
                 event()
-        elif name in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate") and str(given[0]).startswith(inside):
+        elif name in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate") and str(given[0]).startswith(
+            inside
+        ):
             event()
 
     def opening(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -300,12 +309,14 @@ def on_each_event(folder: Path, event: Callable[[], None]) -> None:
     def synced(file: Any) -> None:  # what a killed process has written stays written
         event()
 
-    builtins.open = io.open = opening(io.open)  # type: ignore[assignment]
-    os.fsync = synced
+    builtins.open = io.open = opening(io.open)
+    os.fsync = synced  # type: ignore[assignment]
     sys.addaudithook(heard)
 
 
-def forked(work: Callable[[Observer], None], before: Callable[[], None], kill_after: float | None = None) -> tuple[int, bytes, str]:
+def forked(
+    work: Callable[[Observer], None], before: Callable[[], None], kill_after: float | None = None
+) -> tuple[int, bytes, str]:
     """Does the work in a fork, killed after so many seconds: (exit code, the steps that it said were done, its error)."""
     ours, theirs = os.pipe()
     words, said = os.pipe()
@@ -337,8 +348,14 @@ def contents(folder: Path) -> dict[str, str]:
     """SHA-256 of every file that does not tell the time; partial files, and states that were to be deleted next, are left out."""
     stale = {str(p.parent / name) for p in folder.rglob(commits.NAME) for name in commits.read(p.parent).removed()}
     found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file() and str(p) not in stale}
-    kept = {n: p for n, p in found.items() if p.name not in CLOCKS and "/seconds/c" not in n and ".partial" not in p.name}
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in kept.items() if "/uploads/" not in f"/{name}"}
+    kept = {
+        n: p for n, p in found.items() if p.name not in CLOCKS and "/seconds/c" not in n and ".partial" not in p.name
+    }
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in kept.items()
+        if "/uploads/" not in f"/{name}"
+    }
 
 
 class Killing:
@@ -348,10 +365,13 @@ class Killing:
         self.name, self.command, self.folder = name, command, base / name / "here"
         self.outcome = Outcome()
         self.start()
-        begun = time.monotonic()
         self.checked(forked(partial(command.work, self.folder), lambda: None))
-        self.seconds = time.monotonic() - begun
         self.whole = contents(self.folder)
+        self.work = partial(command.quick or command.work, self.folder)
+        self.start()
+        begun = time.monotonic()
+        self.checked(forked(self.work, lambda: None))
+        self.seconds = time.monotonic() - begun
 
     def start(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -365,9 +385,7 @@ class Killing:
     def at_random(self, chance: random.Random) -> bool:
         """A kill at a random moment; False where the command was done before."""
         self.start()
-        code, said, text = forked(
-            partial(self.command.work, self.folder), lambda: None, kill_after=chance.uniform(0, self.seconds)
-        )
+        code, said, text = forked(self.work, lambda: None, kill_after=chance.uniform(0, self.seconds))
         if code == 0:
             return False
         self.outcome.random += 1
@@ -385,8 +403,7 @@ class Killing:
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        work = self.command.quick or self.command.work
-        code, said, text = forked(partial(work, self.folder), lambda: on_each_event(self.folder, event))
+        code, said, text = forked(self.work, lambda: on_each_event(self.folder, event))
         if code == 0:
             return False
         self.outcome.events += 1
@@ -408,7 +425,9 @@ class Killing:
             now = contents(self.folder)
         except Exception as error:
             self.outcome.unequal += 1
-            self.outcome.problems.append(f"{self.name} {when}: not done again: {type(error).__name__}: {str(error)[:300]}")
+            self.outcome.problems.append(
+                f"{self.name} {when}: not done again: {type(error).__name__}: {str(error)[:300]}"
+            )
             return
         if now != self.whole:
             other = sorted(n for n in {*now, *self.whole} if now.get(n) != self.whole.get(n))
@@ -424,7 +443,11 @@ class Killing:
                 return f"verify says {damage[0]}"
             for name in commits.read(folder).files():
                 full = (folder / name).relative_to(self.folder).as_posix()
-                if "/uploads/" not in f"/{full}" and full in self.whole and self.whole[full] != commits.sha256(folder / name):
+                if (
+                    "/uploads/" not in f"/{full}"
+                    and full in self.whole
+                    and self.whole[full] != commits.sha256(folder / name)
+                ):
                     return f"{full} is another than undisturbed"
         if self.name in ("train", "resume") and said:
             steps = nm.Run.open(self.folder / "run").steps
@@ -434,11 +457,11 @@ class Killing:
         return ""
 
 
-def kill(base: Path, number: int, seed: int, tell: Callable[[str], None] = print, only: str = "") -> dict[str, Outcome]:
-    """``number`` kills at random moments and one at every file event, of each command."""
+def kill(base: Path, number: int, seed: int, tell: Callable[[str], None], only: str) -> Iterator[tuple[str, Outcome]]:
+    """``number`` kills at random moments and one at every file event, or every few, of each command."""
     warnings.simplefilter("ignore")
     examples.write(base / "recorded")
-    pages, found = Pages(base / "recorded"), {}
+    pages = Pages(base / "recorded")
     for name, command in commands(pages).items():
         if not name.startswith(only):
             continue
@@ -452,7 +475,6 @@ def kill(base: Path, number: int, seed: int, tell: Callable[[str], None] = print
             event += command.every
         one.outcome.every = command.every
         shutil.rmtree(one.folder)
-        found[name] = one.outcome
         said = one.outcome
         tell(
             f"{name}: {said.random} kills at random, {said.events} at file events (every {command.every}); lost {said.lost}, "
@@ -460,7 +482,7 @@ def kill(base: Path, number: int, seed: int, tell: Callable[[str], None] = print
         )
         for problem in said.problems[:5]:
             tell(f"  {problem}")
-    return found
+        yield name, said
 
 
 # --- a full disk ------------------------------------------------------------------------------------------------------------
@@ -553,7 +575,9 @@ def flip_every_byte(base: Path, seed: int, sample: int = 199) -> Flips:
             for place in range(len(content)):
                 changed = content[place] ^ 1 << chance.randrange(8)
                 os.pwrite(file.fileno(), bytes([changed]), place)
-                told = bool(commits.read(folder).problem if name == commits.NAME else difference(folder, name, hashes[name]))
+                told = bool(
+                    commits.read(folder).problem if name == commits.NAME else difference(folder, name, hashes[name])
+                )
                 found.flips += 1
                 if found.flips % sample == 0:
                     found.whole += 1

@@ -50,12 +50,15 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)
     """``equal``, ``error`` (one of the project's, which names the file), ``other`` (other data, where they are right), ``failed``."""
     failures: list[Failure] = field(default_factory=list)
+    said: str = ""
+    """What came of the only case."""
     slowest: float = 0.0
     """Seconds of processor time of the slowest case."""
 
     def add(self, other: Tally) -> None:
         self.counts += other.counts
         self.failures += other.failures
+        self.said = other.said
         self.slowest = max(self.slowest, other.slowest)
 
 
@@ -304,7 +307,7 @@ def serve(folder: Path, pipe: Any, now: Any) -> None:
                 if verdict == "failed":
                     tally.failures.append(Failure(name, seed, kind, what))
                 elif count == 1:
-                    tally.failures.append(Failure(name, seed, verdict, what))
+                    tally.said = f"{verdict}: {what}"
             now.value = -1
             pipe.send(tally)
 
