@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 export OMP_NUM_THREADS ?= 1
 WORKERS ?= 2
 
-.PHONY: web notebooks demo demo-short test test-slow test-interop test-lowest test-install calibration docs lint bench bench-quick mutants clean help
+.PHONY: web notebooks demo demo-short test test-slow test-interop test-lowest test-install calibration docs lint bench bench-quick mutants campaign clean help
 
 help:
 	@echo "make demo          train an MLP and a CNN, record them, write demo/explorer.html and report.html"
@@ -25,6 +25,7 @@ help:
 	@echo "make lint          ruff and mypy"
 	@echo "make bench         side-by-side timings, written to benchmarks/RESULTS.md; make bench-quick only tries the harness"
 	@echo "make mutants       changes the code in a hundred places and lists where no test fails, an hour"
+	@echo "make campaign      damages every document 100,000 times, kills every writer, and writes docs/reliability.md, an hour"
 	@echo "make clean         remove what make made; recorded runs stay"
 
 $(VENV)/.installed: pyproject.toml constraints.txt hatch_build.py
@@ -107,6 +108,9 @@ bench-quick: $(VENV)/.installed $(BUNDLE)
 
 mutants: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/python -m mutants
+
+campaign: $(VENV)/.installed $(BUNDLE)
+	$(BIN)/python -m campaign --workers $(WORKERS)
 
 clean:
 	rm -rf $(VENV) .venv-interop .venv-lowest docs/_build docs/notebooks web/node_modules src/neural_microscope/explorer/static .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist

@@ -6,6 +6,7 @@ A case is a document and a seed; ``--case 'run.json:12'`` tries that one again a
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 import sys
 import tempfile
@@ -33,6 +34,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="documents, or commands, whose name begins so")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="for mutations; what was tried until then counts"
+    )
     parser.add_argument("--case", default="", help="one case, DOCUMENT:SEED")
     asked = parser.parse_args()
     if asked.case:
@@ -40,14 +44,16 @@ def main() -> int:
         (tally,) = workers.campaign([(name, int(seed), 1)]).values()
         print(tally.said or tally.failures[0])
         return bool(tally.counts["failed"])
-    wrong = False
+    wrong, code = False, page.code()
     for part in asked.parts:
         begun = time.monotonic()
         result = done(part, asked)
         wrong |= bool(result["problems"])
         print(f"{part}: {time.monotonic() - begun:.0f} s", flush=True)
         page.keep(
-            f"{part} {asked.only}".strip(), result | {"seed": asked.seed, "seconds": round(time.monotonic() - begun)}
+            f"{part} {asked.only}".strip(),
+            result | {"seed": asked.seed, "seconds": round(time.monotonic() - begun)},
+            code,
         )
     page.write()
     return wrong
@@ -56,7 +62,9 @@ def main() -> int:
 def done(part: str, asked: argparse.Namespace) -> dict[str, Any]:
     """One part: its figures, and its ``problems`` in words."""
     if part == "mutations":
-        tallies = workers.campaign(tasks(asked.count, asked.seed, asked.only), asked.workers)
+        tallies = workers.campaign(
+            tasks(asked.count, asked.seed, asked.only), asked.workers, seconds=60 * asked.minutes
+        )
         print("\n".join(summary(tallies)), flush=True)
         documents = {name: {**tally.counts, "slowest": round(tally.slowest, 2)} for name, tally in tallies.items()}
         problems = [line for line in summary(tallies) if line.startswith("  ")]
@@ -86,7 +94,7 @@ def tasks(count: int, seed: int, only: str = "") -> list[tuple[str, int, int]]:
     for name, share in chosen.items():
         number = max(1, round(count * share / whole))
         found += [(name, first, min(BATCH, seed + number - first)) for first in range(seed, seed + number, BATCH)]
-    return found
+    return sorted(found, key=lambda task: task[1])  # every document's turn comes again and again
 
 
 def summary(tallies: dict[str, Tally]) -> list[str]:

@@ -267,10 +267,10 @@ def _begun(folder: Path) -> bool:
 
 def commands(pages: Pages) -> dict[str, Command]:
     return {
-        "train": Command(_train, _train_again, every=8),
+        "train": Command(_train, _train_again, every=12),
         "resume": Command(_resume, _train_again, before=lambda folder: examples.stopped(folder / "run", 3), every=3),
-        "population": Command(_population, _population_again, every=20),
-        "sweep": Command(_sweep, _sweep_again, every=20),
+        "population": Command(_population, _population_again, every=40),
+        "sweep": Command(_sweep, _sweep_again, every=40),
         "report": Command(pages.report, _again(pages.quick_report), quick=pages.quick_report),
         "explore": Command(pages.explore, _again(pages.quick_explore), quick=pages.quick_explore),
         "demo": Command(pages.demo, _again(pages.demo), quick=pages.demo, every=40),

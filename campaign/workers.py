@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import resource
@@ -27,7 +28,7 @@ MEMORY = 1 << 30
 """Bytes of address space that reading may take beyond what the loaded program has."""
 PATIENCE = 20.0
 """Seconds on the clock after which a case hangs, though it uses no processor time."""
-BATCH = 100
+BATCH = 200
 """Cases that a worker is given at once."""
 
 
@@ -343,8 +344,11 @@ class _Seat:
         return time.monotonic() - self.since > seconds
 
 
-def campaign(tasks: Sequence[tuple[str, int, int]], workers: int = 1, folder: Path | None = None) -> dict[str, Tally]:
-    """Tries the cases of all tasks (document, first seed, seeds) in so many processes."""
+def campaign(
+    tasks: Sequence[tuple[str, int, int]], workers: int = 1, folder: Path | None = None, seconds: float = math.inf
+) -> dict[str, Tally]:
+    """Tries the cases of all tasks (document, first seed, seeds) in so many processes; after so many seconds no other is begun."""
+    until = time.monotonic() + seconds
     waiting = list(reversed(tasks))
     tallies = {name: Tally() for name, _, _ in tasks}
     memory = Path("/dev/shm")  # a file system in memory, where there is one
@@ -371,7 +375,7 @@ def campaign(tasks: Sequence[tuple[str, int, int]], workers: int = 1, folder: Pa
                     seat.task = None
                 elif seat.stuck(700):
                     seat.process.kill()
-                if not seat.task and waiting:
+                if not seat.task and waiting and time.monotonic() < until:
                     seat.give(waiting.pop())
     finally:
         for seat in seats:
