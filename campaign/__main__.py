@@ -105,7 +105,7 @@ def summary(tallies: dict[str, Tally]) -> list[str]:
         lines.append(f"{name}: {sum(tally.counts.values())} cases: {counts}; slowest {tally.slowest:.2f} s")
         kinds = Counter(_kind(failure) for failure in tally.failures)
         first = {_kind(failure): failure for failure in reversed(tally.failures)}
-        lines += [f"  {number} x {first[kind]}" for kind, number in kinds.most_common()]
+        lines += [f"  {number} x {' '.join(str(first[kind]).split())}" for kind, number in kinds.most_common()]
     return lines
 
 

@@ -63,7 +63,7 @@ def _killed(parts: list[dict[str, Any]]) -> int:
 
 def _outcome(problems: list[str]) -> str:
     if problems:
-        return f"{len(problems)} kinds of failure remain; they are listed below."
+        return f"Failures of {len(problems)} kinds came up; they are listed below."
     return "None of them lost a committed byte, gave other data in silence, hung, started a program or touched a file outside."
 
 

@@ -65,6 +65,13 @@ class _Place(Struct):
             raise ValueError(f"number {self.number} of {self.of} networks counts from 0")
 
 
+class _Recorded(Struct):
+    """Of the recorder's settings, those that are read where a run is read."""
+
+    norms_every: Count
+    probe_size: Count
+
+
 class _Description(Struct):
     created: Text
     model: dict[str, Any]
@@ -111,6 +118,7 @@ def check(content: bytes, name: object) -> None:
         if about.total_steps != epochs * about.steps_per_epoch:
             raise RunError(f"{epochs} epochs of {about.steps_per_epoch} steps are not {about.total_steps} steps")
         _config(about.record, RecordConfig)
+        documents.convert(about.record, _Recorded, "its record", RunError)
         if about.model.get("kind") == "module":
             documents.convert(about.model, _Module, "its model", RunError)
         else:
