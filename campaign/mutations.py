@@ -158,7 +158,7 @@ def strange(value: Any, chance: Chance) -> Any:
         if isinstance(value, bool):
             return not value
         if isinstance(value, int):
-            return chance.choice((value + 1, value - 1, -value, value * 1000, value << 40, float(value), *NUMBERS))
+            return chance.choice((value + 1, value - 1, -value, value * 1000, value << 40, [value], *NUMBERS))
         if isinstance(value, float):
             return chance.choice((-value, value * 1e9, *NUMBERS))
         if isinstance(value, str):
