@@ -21,7 +21,7 @@ def test_no_damaged_document_is_read_as_another_or_ends_in_a_foreign_error() -> 
     tallies = workers.campaign([*((name, 0, CASES) for name in chosen), *FOUND])
     assert [str(failure) for tally in tallies.values() for failure in tally.failures] == []
     assert all(sum(tally.counts.values()) >= CASES for tally in tallies.values())
-    assert all(tally.counts["error"] for tally in tallies.values())
+    assert sum(tally.counts["error"] for tally in tallies.values()) > CASES * len(chosen) // 2
 
 
 def test_the_page_says_what_was_tried() -> None:
