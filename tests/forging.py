@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -47,11 +48,11 @@ def changed(document: Any, where: float, how: str, value: Any) -> None:
     elif how == "rename" and isinstance(above, dict):
         above[str(value)] = above.pop(key)
     elif how == "repeat" and isinstance(above, list):
-        above.append(above[key])
+        above.append(deepcopy(above[key]))
     elif how == "count" and isinstance(above[key], int):
         above[key] += 1
     else:
-        above[key] = value
+        above[key] = deepcopy(value)
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:

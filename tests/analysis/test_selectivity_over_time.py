@@ -190,7 +190,7 @@ def test_places_that_no_image_fills_hold_none() -> None:
 
 @pytest.mark.parametrize("wrong", [{"quantiles": (1.5,)}, {"quantiles": (np.nan,)}, {"per": 0}])
 def test_quantiles_outside_the_range_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(DataError, match="quantiles"):
+    with pytest.raises(DataError, match=f"quantiles|{next(iter(wrong))} is"):
         selectivity.quantile_examples(acts(np.ones((400, 2))), **wrong)  # type: ignore[arg-type]
 
 

@@ -105,8 +105,9 @@ def test_dict_and_tuple_outputs_pass_through_and_only_naming_them_is_an_error() 
     assert list(cache) == ["body.hook_out", "head.hook_out"]
     gradients = lens.run_with_cache(IMAGES, incl_bwd=True, loss=lambda out: out["logits"].sum())[1]
     assert gradients["body.hook_out_grad"].shape == (6, 12)
-    for name, kind in (("memory.hook_out", "tuple"), ("hook_out", "dict")):
-        with pytest.raises(nm.errors.HookError, match=f"'{name}' saw a {kind}, not a tensor: hook a module inside it"):
+    inside, none = "hook a module inside it", "a hook point is one tensor; have the module return one"
+    for name, kind, way in (("memory.hook_out", "tuple", none), ("hook_out", "dict", inside)):
+        with pytest.raises(nm.errors.HookError, match=f"'{name}' saw a {kind}, not a tensor: {way}"):
             lens.run_with_cache(IMAGES, names_filter=name)
 
 
