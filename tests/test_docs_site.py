@@ -15,6 +15,9 @@ from neural_microscope.measure import MEASURES
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = [DOCS / "start.md", *sorted(DOCS.glob("how-to/*.md")), *sorted(DOCS.glob("concepts/*.md"))]
+LONG = {"calibrate", "other-seeds"}
+"""Pages whose Python takes seconds, and whose calls other tests make in small."""
+TRIED = [pytest.param(p, marks=[pytest.mark.slow] * (p.stem in LONG)) for p in PAGES if p.stem != "index"]
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
 
 
@@ -23,7 +26,7 @@ def name(page: Path) -> str:
 
 
 @pytest.mark.usefixtures("looked_once", "undrawn")
-@pytest.mark.parametrize("page", [page for page in PAGES if page.stem != "index"], ids=name)
+@pytest.mark.parametrize("page", TRIED, ids=name)
 def test_the_python_of_a_page_runs_top_to_bottom(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers of a sweep are threads here, which start at once; the next test has them as the page says."""
     here = distributed.LocalCluster

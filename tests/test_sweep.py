@@ -563,6 +563,7 @@ def wait_for(condition: Any, seconds: float = 300) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_the_middle_loses_nothing(tmp_path: Path, cluster: tuple[str, list[int]]) -> None:
     address, workers = cluster
     sweep = asked(settings={}, seeds=range(6), training=nm.TrainConfig(epochs=25))

@@ -349,6 +349,7 @@ def test_a_record_is_outdated_where_a_measure_or_a_rule_is_another_than_it_was_m
     assert outdated(record) == [changed]
 
 
+@pytest.mark.slow
 def test_side_by_side_instruments_read_what_they_read_one_after_the_other() -> None:
     chosen = ["selectivity.quantile_examples", "selectivity.selectivity_by_class"]
     xr.testing.assert_identical(calibrate(chosen, empties=2, workers=2), calibrate(chosen, empties=2))

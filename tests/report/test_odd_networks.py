@@ -135,6 +135,7 @@ def test_nothing_is_said_to_be_learnt_where_nothing_was(name: str, looked: Calla
     assert [finding.sentence for finding in findings(looked(name)) if finding.shown] == []
 
 
+@pytest.mark.slow
 def test_one_snapshot_is_called_one(looked: Callable[[str], FirstLook], page: Callable[..., str]) -> None:
     assert looked("interrupted").run.steps == [0]
     text = page("interrupted", drawn=True)
