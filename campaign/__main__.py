@@ -92,7 +92,7 @@ def tasks(count: int, seed: int, only: str = "") -> list[tuple[str, int, int]]:
     whole = sum(chosen.values())
     found = []
     for name, share in chosen.items():
-        number = max(1, round(count * share / whole))
+        number = math.ceil(count * share / whole)
         found += [(name, first, min(BATCH, seed + number - first)) for first in range(seed, seed + number, BATCH)]
     return sorted(found, key=lambda task: task[1])  # every document's turn comes again and again
 
