@@ -151,7 +151,7 @@ def by_struct(folder: Path) -> Any:
 
 
 def seal_run(folder: Path, path: Path) -> None:
-    with suppress(ValueError, OSError):
+    with suppress(ValueError, OSError, RecursionError):
         examples.reseal_run(folder, [json.loads(line) for line in (folder / "commits.jsonl").read_bytes().splitlines()])
 
 

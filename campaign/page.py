@@ -69,7 +69,7 @@ def _outcome(problems: list[str]) -> str:
 
 def _documents(parts: list[dict[str, Any]]) -> list[str]:
     rows = [
-        "| document | mutations | equal data | one error that names the file | other data, rightly | failed | slowest |"
+        "| document | mutations | equal data | one error that names the file | other data, as it should be | failed | slowest |"
     ]
     rows.append("|---|--:|--:|--:|--:|--:|--:|")
     found: dict[str, dict[str, float]] = {}
@@ -117,7 +117,7 @@ DAMAGE = """Each case damages a small healthy example: flipped bytes, cuts, inse
 folders and holes in a file's place; values of JSON and headers of safetensors, IDX and PNG files that keep their form
 and say something else. *Resealed* means that every hash, and the chain of the commit record, was made right again, as a
 hostile author would. A case is good if the data are equal, or if one `MicroscopeError` names the file or its folder,
-within 2 s of processor time (a whole page: 60 s) and 1 GiB of memory. *Other data, rightly*: what a resealed folder
+within 2 s of processor time (a whole page: 60 s) and 1 GiB of memory. *Other data, as it should be*: what a resealed folder
 says; what a plain IDX file or picture, which holds no checksum, says; the beginning of a run, where its last lines are
 gone. IDX files are compared with a second reader. The process is watched by an audit hook: a program started, a file
 written, moved or deleted outside, or one outside read through a link, is a failure.
