@@ -168,7 +168,7 @@ def test_a_module_has_measures_and_no_verdict(tmp_path: Path, opened: Opener) ->
     tab = opened(nm.explorer.write([run], tmp_path / "page.html", models=[module()]), "#s=0.1.0")
     card = tab.locator(".card")
     assert card.locator('[data-measure="causal.ablate_all/loss_increase"] .null-band').count() == 1
-    assert "No verdict is made: the run records a Sequential" in card.inner_text()
+    assert "No claims are made: the run records a Sequential" in card.inner_text()
     assert tab.locator(".claim").count() == 0
 
 
@@ -202,7 +202,7 @@ def test_random_units_are_drawn_from_the_whole_layer_or_it_is_said_that_they_can
     assert words(6) == "No other set of this size exists, so there is no null."
     assert words(5) == "Only 5 other sets of this size exist: too few for a null."
     assert re.fullmatch(
-        r"As many random units in their place: \S+ to \S+ points \(10 draws\); as large a fall: p [=≤] [\d.]+( \(10 draws\))?\.",
+        r"As many random units in their place: \S+ to \S+ points \(10 draws\); a drop at least as large: p [=≤] [\d.]+( \(10 draws\))?\.",
         words(3),
     )
     assert re.match(r"Each of the 3 other units in its place: \S+ to \S+ points \(3 draws\)", words(1, 1, 0))
@@ -221,7 +221,7 @@ def test_random_units_are_drawn_from_the_whole_layer_or_it_is_said_that_they_can
     assert low < high  # not one draw again and again
     assert [low, high] == pytest.approx([-100 * max(drops), -100 * min(drops)], abs=0.051)
     p = float(p_values(np.array(drop), np.array(drops)))
-    assert many.endswith(f"as large a fall: {probability(p, 1 / 11, 10)}.")
+    assert many.endswith(f"a drop at least as large: {probability(p, 1 / 11, 10)}.")
 
 
 @pytest.mark.browser
@@ -274,7 +274,7 @@ def test_a_mission_shows_the_counts_of_both_halves_and_where_it_can_be_seen(
         shown = [one.get_attribute("data-claim") for one in outcome.locator(".claim").all()]
         assert shown == mission["claims"]
         assert shown
-        outcome.get_by_text("What came out").click()
+        outcome.get_by_text("Results").click()
         outcome.locator("tbody tr").first.wait_for()
         table = [numbers(row) for row in outcome.locator("tbody tr").all_inner_texts()]
         for row, expected in zip(table, rows, strict=True):

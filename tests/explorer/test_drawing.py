@@ -1,4 +1,4 @@
-"""A drawing is centred and scaled as MNIST's digits were: beside a reading in Python, and on MNIST itself."""
+"""A drawing is centered and scaled as MNIST's digits were: beside a reading in Python, and on MNIST itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import neural_microscope as nm
 pytestmark = [pytest.mark.browser, pytest.mark.mnist]
 
 SIDE = 280
-# None is its own mirror image: its centre would lie between two pixels, where rounding may go either way.
+# None is its own mirror image: its center would lie between two pixels, where rounding may go either way.
 STROKES = {
     "a one": [[120, 70, 150, 40, 120, 240]],
     "a seven with its bar": [[60, 60, 220, 60, 110, 250], [90, 150, 190, 150]],
@@ -37,7 +37,7 @@ def area_mean(cells: np.ndarray, pixels: int) -> np.ndarray:
 
 
 def as_mnist(cells: np.ndarray) -> np.ndarray:
-    """LeCun et al. (1998), section III.A: the box of the ink scaled into 20 × 20 with its ratio kept, then the centre of mass
+    """LeCun et al. (1998), section III.A: the box of the ink scaled into 20 × 20 with its ratio kept, then the center of mass
     put into the middle of 28 × 28, which in the published files is pixel (14, 14).
     """
     rows, cols = np.nonzero(cells.any(1))[0], np.nonzero(cells.any(0))[0]
@@ -54,14 +54,14 @@ def inked(page: Page, strokes: list[list[int]]) -> tuple[np.ndarray, np.ndarray]
     """(cells [280, 280], what the networks are given [28, 28])."""
     cells, pixels = page.evaluate(
         f"""strokes => {{
-            const {{Ink, centred, lab}} = microscope, ink = Ink.of(strokes);
-            return [({ARRAY})(ink.cells), ({ARRAY})(centred(ink.cells, {SIDE}, 28, 28, lab.usual))]; }}""",
+            const {{Ink, centered, lab}} = microscope, ink = Ink.of(strokes);
+            return [({ARRAY})(ink.cells), ({ARRAY})(centered(ink.cells, {SIDE}, 28, 28, lab.usual))]; }}""",
         strokes,
     )
     return array(cells).reshape(SIDE, SIDE), array(pixels).reshape(28, 28)
 
 
-def test_a_drawing_is_centred_and_scaled_as_the_reference_does(explorer: Path, opened: Callable[..., Page]) -> None:
+def test_a_drawing_is_centered_and_scaled_as_the_reference_does(explorer: Path, opened: Callable[..., Page]) -> None:
     page = opened(explorer)
     assert page.evaluate("microscope.lab.usual") == {
         "side": 20,
@@ -86,7 +86,7 @@ def test_mnists_own_digits_enlarged_come_back_as_they_were(
                 for (let r = 0; r < {SIDE}; r++)
                     for (let c = 0; c < {SIDE}; c++)
                         large[r * {SIDE} + c] = all[i + Math.floor(r / 10) * 28 + Math.floor(c / 10)];
-                out.set(microscope.centred(large, {SIDE}, 28, 28, microscope.lab.usual), i);
+                out.set(microscope.centered(large, {SIDE}, 28, 28, microscope.lab.usual), i);
             }}
             return ({ARRAY})(out); }}""",
         given(images),

@@ -109,10 +109,10 @@ def test_a_unit_is_ablated_and_restored(explorer: Path, opened: Opener, runs: li
     assert before - accuracy(tab, 0) == pytest.approx(float(effects["accuracy_drop"][worst]), abs=one_image(runs[0]))
     words = tab.locator(".network").nth(0).locator(".cost").inner_text()
     assert re.search(r"falls by [\d.]+ ± [\d.]+ points \(\d+ newly wrong, \d+ newly right; 95% interval", words)
-    assert re.search(r"Another unit at random in its place: [−+]?[\d.]+ to [−+]?[\d.]+ points \(10 draws\)", words)
+    assert re.search(r"A random unit in its place: [−+]?[\d.]+ to [−+]?[\d.]+ points \(10 draws\)", words)
     assert "ablated" in (tile(tab, "MLP layers.1", worst).get_attribute("aria-label") or "")
     card.get_by_role("button", name="Restore").click()
-    tab.get_by_text("Nothing is changed.").first.wait_for()
+    tab.get_by_text("No changes.").first.wait_for()
     assert accuracy(tab, 0) == before
 
 
@@ -154,7 +154,7 @@ def test_time_runs_both_ways_and_keeps_drawing_selection_and_changes(explorer: P
     assert accuracy(tab, 0) < 0.3
     assert "untrained" in tab.locator(".network h2").nth(0).inner_text()
     assert "unit 3" in tab.locator(".card h2").inner_text()
-    for name, there in (("Play", "3"), ("Play back", "0"), ("Play", "3")):
+    for name, there in (("Play", "3"), ("Play backward", "0"), ("Play", "3")):
         tab.get_by_role("button", name=name, exact=True).click()
         tab.get_by_role("button", name="Pause").wait_for()
         tab.get_by_role("button", name=name, exact=True).wait_for(timeout=20_000)  # again there at the end
@@ -166,7 +166,7 @@ def test_time_runs_both_ways_and_keeps_drawing_selection_and_changes(explorer: P
 
 def test_the_map_is_the_librarys_and_a_lasso_chooses(explorer: Path, opened: Opener, runs: list[nm.Run]) -> None:
     tab = opened(explorer, "#m=1.2.class")
-    tab.get_by_text("Every image on the map").click()
+    tab.get_by_text("All images on the map").click()
     rows = tab.locator(".map tbody tr")
     rows.first.wait_for()
     found = np.array(
@@ -183,14 +183,14 @@ def test_the_map_is_the_librarys_and_a_lasso_chooses(explorer: Path, opened: Ope
     for place in places[1:]:
         tab.mouse.move(*place, steps=4)
     tab.mouse.up()
-    assert f"{len(expected)} chosen" in tab.locator(".chosen").inner_text()
+    assert f"{len(expected)} selected" in tab.locator(".chosen").inner_text()
     tab.locator(".scatter").focus()
     tab.keyboard.press("Escape")
     assert tab.locator(".chosen").count() == 0
     tab.keyboard.press("+")
     assert tab.get_by_role("button", name="Show all").is_enabled()
-    colours = {tuple(c) for c in pixels(tab, ".scatter")[..., :3].reshape(-1, 3)}
-    assert len(colours) > 20  # not a blank sheet
+    colors = {tuple(c) for c in pixels(tab, ".scatter")[..., :3].reshape(-1, 3)}
+    assert len(colors) > 20  # not a blank sheet
 
 
 STATES = {
@@ -242,7 +242,7 @@ def test_each_mission_takes_a_prediction_and_answers_from_the_run(explorer: Path
         outcome.wait_for(timeout=120_000)
         assert outcome.get_attribute("data-right") in ("true", "false")
         assert not re.search(r"\b(NaN|undefined|Infinity)\b", outcome.inner_text())
-        outcome.get_by_text("What came out").click()
+        outcome.get_by_text("Results").click()
         outcome.locator("tbody tr").first.wait_for()
         assert outcome.locator("tbody tr").count() >= 3
 
@@ -295,7 +295,7 @@ def test_tables_and_pictures_are_saved(explorer: Path, opened: Opener, runs: lis
     tab = opened(explorer)
     for summary in tab.get_by_text("The numbers").all():
         summary.click()
-    tab.get_by_text("Every image on the map").click()
+    tab.get_by_text("All images on the map").click()
     tab.get_by_role("button", name="as CSV: map").wait_for()
     found = {}
     for kind in ("CSV", "PNG", "SVG"):

@@ -1,4 +1,4 @@
-// The page: left the image, in the middle the networks, right the card of the selected unit, below training time, map and missions.
+// The page: the image on the left, the networks in the middle, the selected unit's card on the right; below, training time, map and missions.
 
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
@@ -12,7 +12,7 @@ import { missions } from "./missions";
 import { LayerMap } from "./map";
 import { NetworkColumn } from "./network";
 import { grouped, useMedia } from "./parts";
-import { centred, Ink, SIDE } from "./pen";
+import { centered, Ink, SIDE } from "./pen";
 import { type ChangeItem, fromHash, initial, type State, toHash, type UnitPlace } from "./state";
 import { theme as themeNow } from "./theme";
 import { python } from "./python";
@@ -32,7 +32,7 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
     if (typeof state.source !== "number" && state.source !== ink.current.strokes) ink.current = Ink.of(state.source);
   }, [state.source]);
   const pixels = useMemo(
-    () => (typeof state.source === "number" ? lab.image(state.source) : centred(ink.current.cells, SIDE, lab.images.rows, lab.images.cols, lab.usual)),
+    () => (typeof state.source === "number" ? lab.image(state.source) : centered(ink.current.cells, SIDE, lab.images.rows, lab.images.cols, lab.usual)),
     [state.source, drawn],
   );
   const seen = useMemo(
@@ -50,7 +50,7 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
   const pointed = useMemo(() => path(lab, hover, pixels, state.moment), [hover, pixels, state.moment]);
   const among = useMemo(() => amongOf(lab, state), [state.filter, state.moment]);
 
-  /** Ink is shown once a frame, however many pointer events a frame brings. */
+  /** Redraws the ink once per frame, however many pointer events arrive. */
   function onInk(done: boolean): void {
     if (done) {
       cancelAnimationFrame(waiting.current);
@@ -72,16 +72,16 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
     update({ source: ink.current.strokes });
   }
 
-  // What does not depend on the image is left alone while somebody draws.
+  // Independent of the image, so not rendered again while the reader draws.
   const time = useMemo(() => <Time lab={lab} moment={state.moment} onMoment={(moment) => update({ moment })} />, [state.moment]);
   const guide = useMemo(() => <Guide lab={lab} state={state} update={update} />, [state]);
 
   return (
     <>
       <header class="top">
-        <h1>{drawing || state.selected || state.changes.length ? "What happens inside" : "Ablate a unit"}</h1>
+        <h1>{drawing || state.selected || state.changes.length ? "Inside the network" : "Ablate a unit"}</h1>
         <p>
-          Draw a digit, or choose a test image. Click a unit to open its card; there you can ablate, scale, clamp or patch it and see how the prediction changes.
+          Draw a digit or choose a test image. Click a unit to ablate, scale, clamp or patch it, and see how the prediction changes.
         </p>
         {lab.page.note && <p class="loud">{lab.page.note}</p>}
       </header>
@@ -144,14 +144,14 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
       </main>
       <footer>
         <p class="quiet">
-          {grouped(lab.images.count)} test images of {lab.page.images.dataset}. Weights are rounded to float16. Predictions for a drawing or a change are computed in this page, which loads nothing from outside. Measures and claims are the library's, of the last snapshot.
+          {grouped(lab.images.count)} test images of {lab.page.images.dataset}. Weights are rounded to float16. Predictions for drawings and changed units are computed in this page, which loads nothing from outside. Measures and claims were computed in Python at the last snapshot.
         </p>
       </footer>
     </>
   );
 }
 
-/** The unit under the pointer, back to the pixels and on to the logits. */
+/** For the unit under the pointer: its gradient with respect to the pixels, and its contribution to each logit. */
 function path(lab: Lab, at: UnitPlace | null, pixels: Float32Array, moment: number): { pattern: Float32Array; added: Float32Array; words: string } | null {
   if (!at) return null;
   const model = lab.models[at.network];
@@ -164,7 +164,7 @@ function path(lab: Lab, at: UnitPlace | null, pixels: Float32Array, moment: numb
 function Python({ text }: { text: () => string }): JSX.Element {
   const [told, setTold] = useState("");
   const [open, setOpen] = useState(false);
-  const copy = () => navigator.clipboard.writeText(text()).then(() => setTold("Copied."), () => setTold("This browser does not let the page copy; select the text."));
+  const copy = () => navigator.clipboard.writeText(text()).then(() => setTold("Copied."), () => setTold("This browser blocks copying; select the text instead."));
   return (
     <details class="python" onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>Show me the Python for this view</summary>
@@ -202,7 +202,7 @@ function Changes({ lab, state, onChange, onSelect }: { lab: Lab; state: State; o
   );
 }
 
-/** The state, kept in the address: what is copied from there opens the same view. */
+/** The state, kept in the address: a copied address opens the same view. */
 function useAddress(lab: Lab, first: State): { state: State; update: (part: Partial<State>) => void } {
   const [state, setState] = useState(first);
   const wanted = useRef(first);
@@ -217,7 +217,7 @@ function useAddress(lab: Lab, first: State): { state: State; update: (part: Part
       // Inside a srcdoc frame there is no address to keep the state in; all else works.
     }
   }, [state]);
-  /** A snapshot that was not yet seen is unpacked before it is shown. */
+  /** Unpacks a snapshot before showing it for the first time. */
   function go(next: State): void {
     wanted.current = next;
     if (lab.loaded(next.moment)) setState(next);
@@ -231,7 +231,7 @@ function useAddress(lab: Lab, first: State): { state: State; update: (part: Part
   return { state, update: (part) => go({ ...wanted.current, ...part }) };
 }
 
-/** The state that the address gives. */
+/** The state encoded in the address. */
 export function addressed(lab: Lab): State {
   return fromHash(location.hash, initial(lab.moments), {
     images: lab.images.count,

@@ -1,9 +1,9 @@
-// Gradients, by the chain rule through the same operations: what in the picture moves a unit, and what a unit moves.
+// Gradients by the chain rule through the same operations: of a unit with respect to the pixels, and of the logits with respect to a unit.
 
 import type { Op } from "./data";
 import { erf, moments, type Model, type Weights } from "./engine";
 
-/** What every operation gave for one example, operation by operation. */
+/** The output of every operation for one example. */
 export class Trace {
   readonly outputs: Float32Array[] = [];
 
@@ -21,7 +21,7 @@ export class Trace {
     return place ? this.outputs[place - 1] : this.pixels;
   }
 
-  /** d(seed · what operation `from` gave) / d(what operation `to` gave); with `to` = -1, / d(pixels). */
+  /** d(seed · output of operation `from`) / d(output of operation `to`); with `to` = -1, / d(pixels). */
   backward(from: number, seed: Float32Array, to: number): Float32Array {
     const { data, shapes, kernels } = this.model;
     const weights = this.model.weights(this.snapshot);
@@ -33,8 +33,8 @@ export class Trace {
   }
 
   /**
-   * The picture that moves one unit, or the strongest place of a channel, before its nonlinearity: for a unit that reads the
-   * pixels its weights, for a deeper one the effective pattern at this example.
+   * The gradient of a unit's pre-activation (for a channel, at its highest position) with respect to the pixels: the weights
+   * of a first-layer unit, the effective pattern of a deeper one at this example.
    */
   pattern(hookPoint: string, unit: number): Float32Array {
     const { data, shapes } = this.model;
@@ -48,7 +48,7 @@ export class Trace {
     return this.backward(place, seed, -1);
   }
 
-  /** How far each logit would move, to first order, if the unit held 0 instead: [class]. Exact before the last map. */
+  /** First-order change of each logit if the unit were ablated: [class]. Exact at the input of the last linear layer. */
   contributions(hookPoint: string, unit: number): Float32Array {
     const place = this.model.places.get(hookPoint)!;
     const final = this.outputs.length - 1;

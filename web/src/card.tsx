@@ -1,4 +1,4 @@
-// The card of one unit: its activation, what can be done to it, its pattern and images, its measures, and what is claimed of it.
+// The card of one unit: activation, interventions, pattern, top-activating images, measures and claims.
 
 import type { JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
@@ -116,7 +116,7 @@ function Pattern({ lab, at, theme, pixels, layer, snapshot, word }: CardProps & 
   );
 }
 
-/** The kernels of a channel, if a convolution made it. */
+/** The kernels of a channel, if it is the output of a convolution. */
 function kernelsOf(model: Lab["models"][number], layer: string, unit: number, snapshot: number): { tiles: Float32Array[]; rows: number; cols: number; most: number } | null {
   for (let place = model.places.get(layer)!; place >= 0; place--) {
     const op = model.data.ops[place];
@@ -182,10 +182,10 @@ function classMeans(column: Float32Array, labels: number[], classes: number): nu
   return sums.map((sum, c) => sum / Math.max(1, counts[c]));
 }
 
-/** Whatever the register of measures has for a unit, each beside its null. */
+/** Every measure in the register that has a value per unit, each with its null. */
 function Measures({ lab, at, layer }: CardProps & { at: UnitPlace; layer: string }): JSX.Element {
   const measures = lab.models[at.network].data.measures[layer];
-  if (!measures) return <p class="quiet">This layer was not recorded, so nothing was measured.</p>;
+  if (!measures) return <p class="quiet">This layer was not recorded, so there are no measures.</p>;
   return (
     <>
       <h3>Measures at the last snapshot</h3>
@@ -213,7 +213,7 @@ function Measure({ measure, unit }: { measure: MeasureData; unit: number }): JSX
         {name}: <strong class="value">{number(value)}</strong>{word}
         {low && high && <span class="quiet">, 95% interval <span class="interval">{number(low[unit])} to {number(high[unit])}</span></span>}
       </p>
-      <OnNull value={value} low={nullLow?.[unit] ?? null} high={nullHigh?.[unit] ?? null} from={from} to={to > from ? to : from + 1} words={`${label} ${number(value)} beside its null`} />
+      <OnNull value={value} low={nullLow?.[unit] ?? null} high={nullHigh?.[unit] ?? null} from={from} to={to > from ? to : from + 1} words={`${label} ${number(value)} against its null`} />
       {nullLow && nullHigh && (
         <p class="quiet">
           <Hint text={measure.null}>Null</Hint> <span class="null-band">{number(nullLow[unit])} to {number(nullHigh[unit])}</span>{odds && <>; <span class="odds">{odds[unit]}</span></>}
@@ -229,7 +229,7 @@ function Claimed({ lab, at, layer, word }: CardProps & { at: UnitPlace; layer: s
   return (
     <>
       <h3>Claims about this {word}</h3>
-      {claims.length ? <Claims claims={claims} /> : all.length ? <p class="quiet">None is made.</p> : <Unclaimed lab={lab} network={at.network} />}
+      {claims.length ? <Claims claims={claims} /> : all.length ? <p class="quiet">No claims about this {word}.</p> : <Unclaimed lab={lab} network={at.network} />}
     </>
   );
 }

@@ -1,6 +1,6 @@
-// Random sets of units, and a value beside them: the rules of Python's statistics.p_values and claim.probability, with the same numbers.
+// Random sets of units and p-values: the same rules and numbers as Python's statistics.p_values and claim.probability.
 
-/** Numbers that differ by less, relatively, are the same but for rounding. */
+/** Relative difference below which two numbers count as equal. */
 const TIE = 1e-12;
 
 /** (1 + draws at or above the value) / (1 + draws): never below 1 / (1 + draws). */
@@ -8,7 +8,7 @@ export function pValue(value: number, draws: number[]): number {
   return (1 + draws.filter((draw) => draw >= value - TIE * Math.abs(value)).length) / (1 + draws.length);
 }
 
-/** A p in words; at the least that so many draws can give it is a bound. */
+/** A p-value in words; at its floor it is printed as a bound with the number of draws. */
 export function probability(p: number, draws: number): string {
   const floor = 1 / (1 + draws);
   if (p <= floor * (1 + 1e-9)) return `p ≤ ${Number((Math.ceil(floor * 1e4) / 1e4).toPrecision(3))} (${draws} draw${draws === 1 ? "" : "s"})`;

@@ -1,4 +1,4 @@
-// The images that a lasso on the map has caught.
+// The images selected with a lasso on the map.
 
 import type { JSX } from "preact";
 import type { Lab } from "./lab";
@@ -14,9 +14,9 @@ export function Chosen({ lab, chosen, said, onImage, theme }: { lab: Lab; chosen
   return (
     <div class="chosen" aria-live="polite">
       <p>
-        <strong>{chosen.length} chosen</strong>: {told}{wrong !== null && `; ${wrong} misclassified`}.
+        <strong>{chosen.length} selected</strong>: {told}{wrong !== null && `; ${wrong} misclassified`}.
       </p>
-      <div class="thumbs wrap" role="group" aria-label="Chosen images">
+      <div class="thumbs wrap" role="group" aria-label="Selected images">
         {chosen.slice(0, 60).map((i) => (
           <button type="button" class="thumb" key={i} aria-label={`image ${i}, a ${images.labels[i]}`} onClick={() => onImage(i)}>
             <Pixels values={lab.image(i)} rows={images.rows} cols={images.cols} ramp={ink(theme)} size={28} words="" />

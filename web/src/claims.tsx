@@ -1,4 +1,4 @@
-// Claims as Python judged them: sentence, verdict, and the reasons with every number. Nothing is decided here.
+// Claims as judged in Python: sentence, verdict, and reasons with every number. Nothing is decided here.
 
 import type { JSX } from "preact";
 import type { ClaimData } from "./data";
@@ -21,7 +21,7 @@ export function Claims({ claims }: { claims: ClaimData[] }): JSX.Element {
   );
 }
 
-/** What is claimed of a network and its layers; of single units their cards tell. */
+/** Claims about a network and its layers; claims about single units are on their cards. */
 export function NetworkClaims({ lab, network }: { lab: Lab; network: number }): JSX.Element {
   const claims = lab.claims[network].filter((claim) => claim.unit === null);
   const shown = claims.filter((claim) => claim.verdict === "shown").length;
@@ -38,5 +38,5 @@ export function NetworkClaims({ lab, network }: { lab: Lab; network: number }): 
 
 export function Unclaimed({ lab, network }: { lab: Lab; network: number }): JSX.Element {
   const reason = lab.models[network].data.unclaimed;
-  return <p class="quiet unclaimed">No verdict is made{reason && `: the run ${reason}`}.</p>;
+  return <p class="quiet unclaimed">No claims are made{reason && `: the run ${reason}`}.</p>;
 }

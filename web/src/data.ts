@@ -1,4 +1,4 @@
-// What Python wrote into the page, and how its numbers are read.
+// The data that Python wrote into the page, and how its numbers are decoded.
 
 const VERSION = 2;
 
@@ -15,14 +15,14 @@ export type Op =
   | { kind: "batchnorm"; weight: string | null; bias: string | null; mean: string; variance: string; eps: number }
   | { kind: "layernorm"; weight: string | null; bias: string | null; eps: number; size: number };
 
-/** What a measure of the library says of a layer's units at the last snapshot, by unit; null where it is not defined. */
+/** A measure of a layer's units at the last snapshot, by unit; null where it is not defined. */
 export interface MeasureData {
   id: string;
   /** The measure, and which of its results this is. */
   title: string;
   label: string;
   units: string;
-  /** What it is compared with. */
+  /** The null it is compared with. */
   null: string;
   /** Images. */
   n: number | null;
@@ -32,11 +32,11 @@ export interface MeasureData {
   high?: (number | null)[];
   nullLow?: (number | null)[];
   nullHigh?: (number | null)[];
-  /** p beside that null, in words. */
+  /** p-value under that null, in words. */
   odds?: string[];
 }
 
-/** A claim as Python made and judged it: the page shows its sentences and decides nothing. */
+/** A claim as made and judged in Python: the page shows its sentences and decides nothing. */
 export interface ClaimData {
   id: string;
   rule: string;
@@ -44,10 +44,10 @@ export interface ClaimData {
   unit: number | null;
   verdict: "shown" | "not shown" | "description";
   sentence: string;
-  /** Effect, interval, null, p, n, and the least effect that would have been shown. */
+  /** Effect, interval, null, p, n, and the smallest effect that would have been shown. */
   reasons: string;
   replicated: string;
-  /** The Python that gives the numbers again, of a `run`. */
+  /** The Python call on a `run` that reproduces the numbers. */
   call: string;
 }
 
@@ -75,7 +75,7 @@ export interface NetworkData {
   ops: Op[];
   steps: number[];
   tensors: Record<string, { shape: number[]; offset: number }>;
-  /** Of each snapshot: float16, deflated, in base64. */
+  /** Per snapshot: float16, deflated, in base64. */
   weights: string[];
   scales: Record<string, Scale>;
   curve: { step: number[]; testLoss: (number | null)[]; testAccuracy: (number | null)[] };
@@ -108,7 +108,7 @@ export interface Images {
   pixels: Float32Array;
 }
 
-/** What Python deflated. */
+/** Inflates what Python deflated. */
 export async function inflated(base64: string): Promise<Uint8Array> {
   const text = atob(base64);
   const packed = new Uint8Array(text.length);
@@ -117,7 +117,7 @@ export async function inflated(base64: string): Promise<Uint8Array> {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** Two-byte numbers from all their first bytes followed by all their second ones. */
+/** Two-byte numbers, stored as all first bytes followed by all second bytes. */
 export function joined(planes: Uint8Array): Uint16Array {
   const count = planes.length / 2;
   const found = new Uint16Array(count);
@@ -127,7 +127,7 @@ export function joined(planes: Uint8Array): Uint16Array {
 
 let halves: Float32Array | null = null;
 
-/** Every float16 as a float32, by its bits. */
+/** The float32 value of every float16 bit pattern. */
 function table(): Float32Array {
   if (halves) return halves;
   halves = new Float32Array(65536);
@@ -141,7 +141,7 @@ function table(): Float32Array {
   return halves;
 }
 
-/** float16 values (as their bits) from `start` to `end`, as float32. */
+/** float16 bit patterns from `start` to `end`, as float32. */
 export function widened(bits: Uint16Array, start: number, end: number): Float32Array {
   const values = table();
   const found = new Float32Array(end - start);

@@ -1,4 +1,4 @@
-// The digit: drawn by mouse, touch or keys, or one of the included images.
+// The digit: drawn with mouse, touch or keys, or one of the included images.
 
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { JSX } from "preact";
@@ -11,7 +11,7 @@ export interface DigitProps {
   images: Images;
   source: number | Strokes;
   ink: Ink;
-  /** What the networks are given. */
+  /** The networks' input. */
   pixels: Float32Array;
   /** The pattern of the unit under the pointer, [row × col]; null without one. */
   pattern: Float32Array | null;
@@ -31,7 +31,7 @@ export function Digit(props: DigitProps): JSX.Element {
   const pad = useRef<HTMLCanvasElement>(null);
   const [pen, setPen] = useState({ x: SIDE / 2, y: SIDE / 2, down: false, keys: false });
   const down = useRef(false);
-  const held = useRef({ box: new DOMRect() }).current; // where the pad lay when the pen went down: asking anew costs a layout
+  const held = useRef({ box: new DOMRect() }).current; // the pad's box at pointer down: reading it on every move would force a layout
   const drawing = typeof source !== "number";
 
   useLayoutEffect(() => {
@@ -117,7 +117,7 @@ export function Digit(props: DigitProps): JSX.Element {
         onBlur={() => setPen({ ...pen, down: false, keys: false })}
       />
       <p class="said" aria-live="polite">
-        {drawing ? (ink.strokes.length ? "Your drawing." : "Draw here: mouse, finger, or arrow keys and space.") : `Test image ${source}: a ${images.labels[source]}. Draw over it to begin your own.`}
+        {drawing ? (ink.strokes.length ? "Your drawing." : "Draw here: mouse, finger, or arrow keys and space.") : `Test image ${source}: a ${images.labels[source]}. Draw over it to start your own.`}
       </p>
       <div class="row">
         <button type="button" onClick={() => step(-1)} aria-label="Previous test image">‹</button>
@@ -146,7 +146,7 @@ function strokes(context: CanvasRenderingContext2D, all: Strokes, theme: Theme):
   }
 }
 
-/** What the networks are given, and on it the pattern of the unit under the pointer. */
+/** The networks' input, overlaid with the pattern of the unit under the pointer. */
 function Seen({ images, pixels, pattern, patternWords, theme }: DigitProps): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
@@ -161,7 +161,7 @@ function Seen({ images, pixels, pattern, patternWords, theme }: DigitProps): JSX
     }
     context.drawImage(painted(values, images.rows, images.cols, ramp), 0, 0, 112, 112);
   }, [pixels, pattern, theme]);
-  const words = pattern ? `pixels that raise ${patternWords} (orange) or lower it (blue): gradient times pixel` : "the networks' input: centered and scaled as the data were";
+  const words = pattern ? `pixels that raise ${patternWords} (orange) or lower it (blue): gradient times pixel` : "the networks' input: centered and scaled like the dataset";
   return (
     <figure class="seen">
       <canvas ref={canvas} width={112} height={112} role="img" aria-label={words} />

@@ -1,11 +1,11 @@
-// The forward pass of a network, on plain typed arrays: one example at a time, every hook point by name, interventions on the way.
+// The forward pass on plain typed arrays: one example at a time, every hook point by name, with interventions.
 
 import { inflated, joined, widened, type NetworkData, type Op } from "./data";
 
-/** What a unit (or every place of a channel's map) holds instead. */
+/** An intervention on a unit (or on every position of a channel's map). */
 export type Change = { kind: "zero" } | { kind: "scale"; value: number } | { kind: "clamp"; value: number } | { kind: "patch"; values: Float32Array };
 
-/** hook point -> unit -> what it holds. */
+/** hook point -> unit -> intervention. */
 export type Changes = Map<string, Map<number, Change>>;
 
 export type Weights = Record<string, Float32Array>;
@@ -15,11 +15,11 @@ export const NO_CHANGES: Changes = new Map();
 const KEPT = 4; // snapshots whose weights are held as float32
 
 export class Model {
-  /** The shape of what each operation gives, for one example. */
+  /** The shape of each operation's output, for one example. */
   readonly shapes: number[][];
   /** Rows and columns of each convolution's kernel. */
   readonly kernels: number[][];
-  /** Where each hook point stands among the operations. */
+  /** The index of each hook point among the operations. */
   readonly places = new Map<string, number>();
   private readonly known = new Map<number, Weights>();
 
@@ -35,7 +35,7 @@ export class Model {
     return this.bits[snapshot] !== undefined;
   }
 
-  /** Unpacks the weights of a snapshot, which everything else takes to be there. */
+  /** Unpacks the weights of a snapshot; every other method requires this first. */
   async load(snapshot: number): Promise<void> {
     this.bits[snapshot] ??= joined(await inflated(this.data.weights[snapshot]));
   }
@@ -48,7 +48,7 @@ export class Model {
     return this.shapes[this.places.get(hookPoint)!];
   }
 
-  /** How many units or channels stand at a hook point, and how many numbers each has. */
+  /** The number of units or channels at a hook point, and of values in each. */
   units(hookPoint: string): { count: number; each: number } {
     const [count, ...rest] = this.shape(hookPoint);
     return { count, each: rest.reduce((a, b) => a * b, 1) };
@@ -69,19 +69,19 @@ export class Model {
     return found;
   }
 
-  /** Arrays for what each operation gives, to be written over at every pass. */
+  /** Output buffers for each operation, overwritten on every pass. */
   room(): Float32Array[] {
     return this.shapes.map((shape) => new Float32Array(shape.reduce((a, b) => a * b, 1)));
   }
 
-  /** Everything at every hook point, with the changes made. */
+  /** The activations at every hook point, with the interventions applied. */
   forward(pixels: Float32Array, snapshot: number, changes: Changes = NO_CHANGES): Map<string, Float32Array> {
     const seen = new Map<string, Float32Array>();
     this.run(pixels, 0, this.weights(snapshot), changes, this.room(), seen);
     return seen;
   }
 
-  /** The logits, from operation `first` on, which `x` stands before. */
+  /** The logits, from the input `x` of operation `first` on. */
   run(x: Float32Array, first: number, weights: Weights, changes: Changes, room: Float32Array[], seen?: Map<string, Float32Array>): Float32Array {
     const ops = this.data.ops;
     for (let i = first; i < ops.length; i++) {
@@ -207,7 +207,7 @@ function convolve(
   for (let c = 0; c < channels; c++) addChannel(x, c * rows * cols, c, y, from, to, weight, kernel, stride, padding);
 }
 
-/** What the kernels on channel `c`, whose map begins at `start` of `x`, add to `y`: the inner loop runs along a row. */
+/** Adds to `y` the contribution of channel `c`, whose map starts at `start` in `x`; the inner loop runs along a row. */
 function addChannel(
   x: Float32Array, start: number, c: number, y: Float32Array, from: number[], to: number[], weight: Float32Array,
   kernel: number[], stride: number[], padding: number[],
@@ -255,7 +255,7 @@ function addChannel(
 }
 
 /**
- * Adds to `y` what a linear map or a convolution makes of `x`, the values of one unit or channel of its input: flattened maps
+ * Adds to `y` the contribution of `x`, the values of one unit or channel at the input of a linear layer or convolution: flattened maps
  * stand one behind the other.
  */
 export function addPart(model: Model, place: number, x: Float32Array, unit: number, y: Float32Array, weights: Weights): void {
@@ -263,7 +263,7 @@ export function addPart(model: Model, place: number, x: Float32Array, unit: numb
   if (op.kind === "conv2d") {
     return addChannel(x, 0, unit, y, model.shapes[place - 1], model.shapes[place], weights[op.weight], model.kernels[place], op.stride, op.padding);
   }
-  if (op.kind !== "linear") throw new Error(`${op.kind} is no map of parts`);
+  if (op.kind !== "linear") throw new Error(`${op.kind} is not a linear layer`);
   const [weight, n] = [weights[op.weight], model.shapes[place - 1][0]];
   for (let o = 0, w = unit * x.length; o < y.length; o++, w += n) {
     let sum = 0;

@@ -1,38 +1,38 @@
-// What a network says of all included images, with changes or without, a slice at a time so that the page never freezes.
+// A network's predictions for all included images, with or without changes, in time slices so that the page never freezes.
 
 import type { Images } from "./data";
 import { highest, NO_CHANGES, type Changes, type Model } from "./engine";
 import { shifted, shiftOf } from "./shift";
 
-/** Numbers of one hook point that are kept for all images: more would take too much of a phone's memory. */
+/** Most values kept for all images at one hook point: more would exceed a phone's memory. */
 const MOST_KEPT = 2 ** 23;
 const SLICE = 12; // milliseconds
-const EACH = 10; // images between looks at the clock
+const EACH = 10; // images between clock checks
 
 export interface Answers {
-  /** The class each image is given. */
+  /** The predicted class of each image. */
   said: Uint8Array;
   right: number;
   accuracy: number;
-  /** Share of each class that is read rightly; NaN for a class without images. */
+  /** Accuracy per class; NaN for a class without images. */
   byClass: number[];
   /** confusion[label][said]: counts. */
   confusion: number[][];
-  /** Mean cross-entropy, nat. */
+  /** Mean cross-entropy, in nats. */
   loss: number;
 }
 
-/** The unchanged network at one snapshot, on all images; a change is worked out from its own layer on. */
+/** The unchanged network at one snapshot, on all images; a change is computed from the changed layer on. */
 interface Base {
   answers: Answers;
-  /** What enters and what leaves each linear map and convolution, [image, …], by its place; what is too large is left out. */
+  /** Inputs and outputs of each linear layer and convolution, [image, …], by operation index; those too large are left out. */
   into: Map<number, Float32Array>;
   out: Map<number, Float32Array>;
-  /** Of each layer [image, unit]: the activation, or a channel's mean over its map. */
+  /** [image, unit] per layer: the activation, or a channel's mean over its map. */
   means: Map<string, Float32Array>;
 }
 
-/** A base that is made once for all who wait for it, and given up when nobody does. */
+/** A base computed once for all its waiters, and aborted when none is left. */
 interface Making {
   base: Promise<Base>;
   stop: AbortController;
@@ -41,13 +41,13 @@ interface Making {
 }
 
 export class Evaluator {
-  /** The last snapshot asked for, and its base. */
+  /** The last requested snapshot and its base. */
   private latest: { snapshot: number; making: Making } | null = null;
   private readonly read = new Map<number, Uint8Array>();
 
   constructor(readonly model: Model, readonly images: Images) {}
 
-  /** Rejects with an AbortError where `signal` says that nobody waits any more. */
+  /** Rejects with an AbortError when `signal` aborts. */
   async answers(snapshot: number, changes: Changes, signal?: AbortSignal): Promise<Answers> {
     const base = await this.base(snapshot, signal);
     if (!changes.size) return base.answers;
@@ -59,7 +59,7 @@ export class Evaluator {
     return (await this.base(snapshot, signal)).means.get(layer)!;
   }
 
-  /** Which units are 0 for every image at a snapshot, if that is known already. */
+  /** Which units are 0 on every image at a snapshot, if that is already known. */
   dead(snapshot: number, layer: string): boolean[] | null {
     const means = this.latest?.snapshot === snapshot ? this.latest.making.done?.means.get(layer) : undefined;
     if (!means) return null;
@@ -70,7 +70,7 @@ export class Evaluator {
     });
   }
 
-  /** What each image is read as, unchanged, if that was asked before. */
+  /** The predicted class of each image, unchanged, if already known. */
   known(snapshot: number): Uint8Array | null {
     return this.read.get(snapshot) ?? null;
   }
@@ -100,7 +100,7 @@ export class Evaluator {
         making.done = base;
         this.read.set(snapshot, base.answers.said);
       },
-      () => undefined, // those who waited hear of it themselves
+      () => undefined, // the waiters handle the rejection
     );
     return making;
   }
@@ -111,7 +111,7 @@ export class Evaluator {
     await model.load(snapshot);
     const means = new Map(layers.map((layer) => [layer, new Float32Array(model.units(layer).count * images.count)]));
     const [into, out, sources] = [new Map<number, Float32Array>(), new Map<number, Float32Array>(), new Map<number, number>()];
-    let source = -1; // the last operation that made numbers of its own
+    let source = -1; // the last operation with an output of its own
     ops.forEach((op, place) => {
       if (op.kind === "hook" || op.kind === "flatten") return;
       if (op.kind === "linear" || op.kind === "conv2d") {
@@ -132,7 +132,7 @@ export class Evaluator {
     return { answers: summary(logits, images), into, out, means };
   }
 
-  /** Room for what one operation gives for all images, unless that is too much. */
+  /** Allocates one operation's output for all images, unless it is too large. */
   private keep(arrays: Map<number, Float32Array>, place: number, source: number): void {
     const size = this.images.count * this.model.shapes[source].reduce((a, b) => a * b, 1);
     if (size <= MOST_KEPT) arrays.set(place, new Float32Array(size));
@@ -143,7 +143,7 @@ export class Evaluator {
     return this.images.pixels.subarray(i * size, (i + 1) * size);
   }
 
-  /** Logits [image, class]: from what the change adds to the next map on, or from the last map before it. */
+  /** Logits [image, class], computed from the next linear layer on, or from the last one before the change. */
   private async changed(base: Base, snapshot: number, changes: Changes, signal?: AbortSignal): Promise<Float32Array> {
     const { model, images } = this;
     const [weights, room] = [model.weights(snapshot), model.room()];
@@ -182,10 +182,10 @@ function average(values: Float32Array, means: Float32Array, image: number, count
 }
 
 function given(): DOMException {
-  return new DOMException("nobody waits for it any more", "AbortError");
+  return new DOMException("no longer needed", "AbortError");
 }
 
-/** Does `work` for each number below `count`, and lets the page breathe every SLICE milliseconds. */
+/** Runs `work` for each number below `count`, yielding to the page every SLICE milliseconds. */
 async function slices(count: number, signal: AbortSignal | undefined, work: (i: number) => void): Promise<void> {
   let began = performance.now();
   for (let i = 0; i < count; i++) {
@@ -198,7 +198,7 @@ async function slices(count: number, signal: AbortSignal | undefined, work: (i: 
   }
 }
 
-/** Lets the page draw and hear clicks; a message comes sooner than a timer. */
+/** Lets the page draw and handle events; a message returns sooner than a timer. */
 function breath(): Promise<void> {
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();

@@ -1,4 +1,4 @@
-// Which of the included images one steps through: of a class, or those that a network misclassifies.
+// Filters the included images by class, or to those that a network misclassifies.
 
 import type { JSX } from "preact";
 import { NO_CHANGES } from "./engine";
@@ -16,7 +16,7 @@ export function amongOf(lab: Lab, state: State): { list: number[]; ready: boolea
 
 export function Filter({ lab, state, count, ready, onFilter }: { lab: Lab; state: State; count: number; ready: boolean; onFilter: (filter: State["filter"]) => void }): JSX.Element {
   const { label, mistakes } = state.filter;
-  // Once the answers are known the list is taken anew.
+  // Once the predictions are known, the list is rebuilt.
   useLater(
     async (signal) => {
       if (mistakes === null || ready) return;
@@ -27,7 +27,7 @@ export function Filter({ lab, state, count, ready, onFilter }: { lab: Lab; state
   );
   return (
     <fieldset class="filter">
-      <legend>Which images</legend>
+      <legend>Filter images</legend>
       <label>
         Class
         <select value={label ?? ""} onChange={(e) => onFilter({ ...state.filter, label: e.currentTarget.value === "" ? null : Number(e.currentTarget.value) })}>

@@ -1,4 +1,4 @@
-// The missions: a question, a prediction that one commits to, an experiment, and what came out.
+// The missions: a question, a prediction to commit to, an experiment and its result.
 
 import type { JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
@@ -89,7 +89,7 @@ function Steps({ mission, number, lab, state, update }: GuideProps & { mission: 
               <strong>{outcome.answer}</strong> {outcome.detail}
             </p>
             {outcome.claims.length > 0 && <Claims claims={outcome.claims} />}
-            <Numbers summary="What came out" name={mission.title} head={outcome.head} rows={() => outcome.rows} />
+            <Numbers summary="Results" name={mission.title} head={outcome.head} rows={() => outcome.rows} />
             <div class="row">
               {outcome.view && <button type="button" onClick={() => update(outcome.view!)}>See it in the network</button>}
               <button type="button" onClick={again}>Predict again</button>
@@ -110,9 +110,9 @@ function UnitGuess({ lab, state, update, predict, given, setGiven }: GuideProps 
         Unit <input type="number" min={0} max={count - 1} value={given ?? ""} onInput={(e) => setGiven(within(e.currentTarget.value, 0, count - 1))} />
       </label>
       {here !== null ? (
-        <button type="button" onClick={() => setGiven(here)}>Take the selected one, {here}</button>
+        <button type="button" onClick={() => setGiven(here)}>Use the selected unit, {here}</button>
       ) : (
-        <button type="button" onClick={() => update({ selected: { network: predict.network, layer: predict.layer, unit: given ?? 0 } })}>Look at its card</button>
+        <button type="button" onClick={() => update({ selected: { network: predict.network, layer: predict.layer, unit: given ?? 0 } })}>Open its card</button>
       )}
       <span class="quiet">0 to {count - 1}; click a tile above to select it</span>
     </div>

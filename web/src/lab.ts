@@ -1,4 +1,4 @@
-// The networks of the page and what the present state makes of them; the views ask here and draw.
+// The page's networks and what is computed from them for the current state; the views only draw.
 
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { choices, generator, shuffled } from "./chance";
@@ -8,13 +8,13 @@ import { type Answers, Evaluator } from "./evaluate";
 import { type Usual, usual } from "./pen";
 import type { ChangeItem } from "./state";
 
-/** Random sets of units that stand beside a change. */
+/** Random sets of units that a change is compared with. */
 export const DRAWS = 10;
 
 export class Lab {
   readonly evaluators: Evaluator[];
   readonly moments: number;
-  /** How the images were prepared, and so how a drawing is. */
+  /** How the images were prepared; drawings are prepared the same way. */
   readonly usual: Usual;
 
   constructor(readonly page: PageData, readonly images: Images, readonly models: Model[], readonly claims: ClaimData[][]) {
@@ -28,7 +28,7 @@ export class Lab {
     return this.images.pixels.subarray(index * size, (index + 1) * size);
   }
 
-  /** A network's own snapshot at one of the page's; a network with fewer of them stays longer at each. */
+  /** A network's own snapshot at one of the page's; a network with fewer snapshots repeats them. */
   snapshot(network: number, moment: number): number {
     return this.moments < 2 ? 0 : Math.round((moment / (this.moments - 1)) * this.models[network].last);
   }
@@ -37,7 +37,7 @@ export class Lab {
     return this.models.every((model, i) => model.loaded(this.snapshot(i, moment)));
   }
 
-  /** Unpacks what the views of a moment need. */
+  /** Unpacks the weights of one of the page's snapshots. */
   async load(moment: number): Promise<void> {
     await Promise.all(this.models.map((model, i) => model.load(this.snapshot(i, moment))));
   }
@@ -50,7 +50,7 @@ export class Lab {
     return this.models[network].data.layers[place];
   }
 
-  /** What the engine takes, of the changes that are made in one network. */
+  /** One network's changes, as the engine takes them. */
   changes(network: number, items: ChangeItem[], snapshot: number): Changes {
     const found: Changes = new Map();
     for (const item of items) {
@@ -70,7 +70,7 @@ export class Lab {
     return { kind: "patch", values: values.slice(item.unit * each, (item.unit + 1) * each) };
   }
 
-  /** The same changes, made to as many units of the same layers, drawn at random from all units of the layer; one unit alone to others. */
+  /** The same changes to as many random units of the same layers; a single unit is replaced by each other unit at most once. */
   elsewhere(items: ChangeItem[], draw: number): ChangeItem[] {
     const alone = items.length === 1;
     const random = generator(alone ? 0 : draw + 1);
@@ -83,14 +83,14 @@ export class Lab {
     });
   }
 
-  /** How many other sets of as many units of the same layers there are. */
+  /** The number of other sets with as many units in the same layers. */
   others(items: ChangeItem[]): number {
     const sizes = new Map<number, number>();
     for (const item of items) sizes.set(item.layer, (sizes.get(item.layer) ?? 0) + 1);
     return [...sizes].reduce((product, [layer, size]) => product * choices(this.count({ ...items[0], layer }), size), 1) - 1;
   }
 
-  /** How many draws stand beside changes: single units each at most once, sets only where there are enough of them. */
+  /** The number of draws for a null: single units at most once each, sets only where there are enough of them. */
   draws(items: ChangeItem[]): number {
     const others = this.others(items);
     return others >= DRAWS ? DRAWS : items.length === 1 ? others : 0;
@@ -101,7 +101,7 @@ export class Lab {
   }
 }
 
-/** The result of something that takes its time, null until then; what is no longer wanted is dropped. */
+/** The result of asynchronous work, null until it arrives; outdated results are dropped. */
 export function useLater<T>(work: (signal: AbortSignal) => Promise<T>, needs: unknown[]): T | null {
   const [found, setFound] = useState<{ needs: unknown[]; value: T } | null>(null);
   useLayoutEffect(() => {
@@ -122,7 +122,7 @@ export interface Effect {
   after: Answers;
 }
 
-/** What the included images are predicted as, without and with the changes of one network. */
+/** Predictions for the included images, without and with the changes to one network. */
 export function useEffectOf(lab: Lab, network: number, snapshot: number, items: ChangeItem[]): Effect | null {
   return useLater(
     async (signal) => {
@@ -135,7 +135,7 @@ export function useEffectOf(lab: Lab, network: number, snapshot: number, items: 
   );
 }
 
-/** By how much accuracy falls when random units are changed in the same way, draw by draw as they come. */
+/** The accuracy drop when random units are changed in the same way, draw by draw. */
 export function useRandom(lab: Lab, network: number, snapshot: number, items: ChangeItem[], before: Answers | null): number[] {
   const [found, setFound] = useState<{ items: ChangeItem[]; drops: number[] }>({ items, drops: [] });
   useEffect(() => {

@@ -5,7 +5,7 @@ import { pValue, probability } from "./chance";
 import { claimsOf, imagesOf, load } from "./data";
 import { Model } from "./engine";
 import { Lab } from "./lab";
-import { centred, Ink } from "./pen";
+import { centered, Ink } from "./pen";
 
 async function start(): Promise<void> {
   const page = load();
@@ -15,8 +15,8 @@ async function start(): Promise<void> {
   const lab = new Lab(page, images, models, claims);
   const first = addressed(lab);
   await lab.load(first.moment);
-  // For the console, and for the tests that compare it with PyTorch and with the library.
-  Object.assign(window, { microscope: { page, images, models, evaluators: lab.evaluators, lab, Trace, Ink, centred, pValue, probability } });
+  // For the console, and for the tests that compare the page with PyTorch and with the library.
+  Object.assign(window, { microscope: { page, images, models, evaluators: lab.evaluators, lab, Trace, Ink, centered, pValue, probability } });
   const place = document.getElementById("app")!;
   place.textContent = "";
   render(<App lab={lab} first={first} />, place);
@@ -27,7 +27,7 @@ async function start(): Promise<void> {
   });
 }
 
-/** The other snapshots, while the reader looks at the first. */
+/** Loads the other snapshots while the reader looks at the first. */
 async function rest(lab: Lab): Promise<void> {
   for (let moment = lab.moments - 1; moment >= 0; moment--) await lab.load(moment);
 }

@@ -1,4 +1,4 @@
-// A layer's map: every included image projected on the two principal components, your drawing among them.
+// A layer's map: every included image and the current drawing, projected on two principal components.
 
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
@@ -50,7 +50,7 @@ export function LayerMap(props: MapProps): JSX.Element {
       {plane && scores && own && <Scatter {...props} scores={scores} own={own} said={said} />}
       {plane && (
         <p class="quiet">
-          {grouped(lab.images.count)} images on the two <Term word="principal components" /> of {layer} at the end of training ({number(100 * plane.explained[0])}% and {number(100 * plane.explained[1])}% of its variance; by chance at most {number(100 * plane.chance[0])}%). The axes stay the same over training.
+          {grouped(lab.images.count)} images on the two <Term word="principal components" /> of {layer} at the end of training ({number(100 * plane.explained[0])}% and {number(100 * plane.explained[1])}% of its variance; chance level at most {number(100 * plane.chance[0])}%). The axes are the same at every snapshot.
         </p>
       )}
     </section>

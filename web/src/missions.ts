@@ -1,5 +1,5 @@
-// Questions to this page's own networks. The unit that answers was chosen and counted in Python, on two halves of the images; the rest is
-// counted here when it is asked for. Verdicts are those of the claims.
+// Questions about this page's own networks. Units were chosen and counted in Python, on two halves of the images; the rest is counted
+// here on demand. Verdicts are those of the claims.
 
 import { generator, shuffled } from "./chance";
 import type { ClaimData, MissionData } from "./data";
@@ -14,15 +14,15 @@ export type Prediction =
   | { kind: "number"; label: string; from: number; to: number };
 
 export interface Outcome {
-  /** Whether what was predicted is what came out. */
+  /** Whether the prediction was correct. */
   right: boolean;
   answer: string;
   detail: string;
   head: string[];
   rows: (string | number)[][];
-  /** The state in which it can be seen. */
+  /** The state that shows it. */
   view: Partial<State> | null;
-  /** What is claimed about it. */
+  /** The claims about it. */
   claims: ClaimData[];
 }
 
@@ -34,12 +34,12 @@ export interface Mission {
   experiment: (given: number, signal?: AbortSignal) => Promise<Outcome>;
 }
 
-/** A guess of a percentage counts as right within so much. */
+/** A predicted percentage counts as correct within this distance. */
 const CLOSE = 0.1;
 
 const short = (name: string) => name.replace(/\.hook_(post|out)$/, "");
 
-/** The missions that this page's networks allow. */
+/** The missions available for this page's networks. */
 export function missions(lab: Lab): Mission[] {
   const asked = lab.models[0].data.missions.map((data) => (data.kind === "selective" ? selective(lab, data) : ofOneUnit(lab, data)));
   return [...asked, together(lab), sparing(lab)].filter((mission) => mission !== null);
@@ -49,7 +49,7 @@ function claimsOf(lab: Lab, data: MissionData): ClaimData[] {
   return lab.claims[0].filter((claim) => data.claims.includes(claim.id));
 }
 
-/** The unit without which most images of a class become wrong, or most of two classes are taken for each other. */
+/** The unit whose ablation misclassifies the most images of a class, or confuses two classes most. */
 function ofOneUnit(lab: Lab, data: MissionData & { kind: "lost" | "confused" }): Mission {
   const { layer, unit, images, counts } = data;
   const where = `${lab.models[0].data.name} ${short(lab.layer(0, layer))}`;
@@ -61,7 +61,7 @@ function ofOneUnit(lab: Lab, data: MissionData & { kind: "lost" | "confused" }):
   const without = (i: number, half: number) => number(before[half] + counts[half][i]);
   const median = ranked[ranked.length >> 1];
   return {
-    title: lost ? `Which unit does class ${a} need?` : `Which unit keeps ${a} and ${b} apart?`,
+    title: lost ? `Which unit does class ${a} need?` : `Which unit separates ${a} from ${b}?`,
     question: `Each unit of ${where} is ablated alone. Which ablation ${lost ? `makes the most images of ${classes} wrong` : `confuses the most images of ${classes} with each other`}?`,
     predict: { kind: "unit", network: 0, layer },
     experiment: async (given) => ({
@@ -81,7 +81,7 @@ function ofOneUnit(lab: Lab, data: MissionData & { kind: "lost" | "confused" }):
   };
 }
 
-/** Whether the most selective unit is the one whose ablation raises the loss most. */
+/** The rank of the most selective unit by loss increase under ablation. */
 function selective(lab: Lab, data: MissionData & { kind: "selective" }): Mission {
   const { layer, unit, units, selectivity, loss } = data;
   const ranked = units.map((_, i) => i).sort((x, y) => loss[y] - loss[x]);
@@ -90,7 +90,7 @@ function selective(lab: Lab, data: MissionData & { kind: "selective" }): Mission
   const answer = rank === 1 ? 0 : rank <= units.length / 2 ? 1 : 2;
   return {
     title: "Is the most selective unit the most important one?",
-    question: `One of ${units.length} units of ${lab.models[0].data.name} ${short(lab.layer(0, layer))} is the most class-selective. Where does it stand when the units are ranked by how much ablating them raises the loss?`,
+    question: `One of ${units.length} units of ${lab.models[0].data.name} ${short(lab.layer(0, layer))} is the most class-selective. Rank the units by how much ablating each one raises the loss: where does this unit stand?`,
     predict: { kind: "choice", options: ["first", "in the upper half", "in the lower half"] },
     experiment: async (given) => ({
       right: given === answer,
@@ -104,16 +104,16 @@ function selective(lab: Lab, data: MissionData & { kind: "selective" }): Mission
   };
 }
 
-/** Whether two networks, or one at two snapshots, misclassify the same images. */
+/** The share of errors that two networks, or one network at two snapshots, have in common. */
 function together(lab: Lab): Mission {
   const two = lab.models.length > 1;
   const other = two ? 1 : 0;
   const middle = lab.models[other].last >> 1;
   const names = two ? lab.models.slice(0, 2).map((m) => m.data.name) : [`${lab.models[0].data.name} at the end`, "the same network half-way"];
   return {
-    title: two ? "Do both networks misclassify the same images?" : "Are its last errors its early ones?",
-    question: `How many of the images that ${names[0]} misclassifies does ${names[1]} misclassify too? If the errors were independent, it would be as large a share as of all images.`,
-    predict: { kind: "number", label: "Percent of them", from: 0, to: 100 },
+    title: two ? "Do both networks misclassify the same images?" : "Are its final errors also its early errors?",
+    question: `How many of the images that ${names[0]} misclassifies does ${names[1]} also misclassify? If the errors were independent, the share would equal the second error rate on all images.`,
+    predict: { kind: "number", label: "Percent of these images", from: 0, to: 100 },
     experiment: async (given, signal) => {
       const said = [
         (await lab.evaluators[0].answers(lab.models[0].last, NO_CHANGES, signal)).said,
@@ -128,7 +128,7 @@ function together(lab: Lab): Mission {
       return {
         right: first > 0 && Math.abs(given / 100 - share) <= CLOSE,
         answer: first ? `${number(100 * share, 0)}%: ${count} of ${first}.` : `${names[0]} misclassifies none of these images.`,
-        detail: `${names[0]} misclassifies ${first} of ${grouped(lab.images.count)} images, ${names[1]} ${second}, both ${count}. If the errors were independent, both would misclassify about ${number((first * second) / lab.images.count)}. You said ${number(given)}%; within ${100 * CLOSE} points counts as right.`,
+        detail: `${names[0]} misclassifies ${first} of ${grouped(lab.images.count)} images, ${names[1]} ${second}, both ${count}. If the errors were independent, both would misclassify about ${number((first * second) / lab.images.count)}. You predicted ${number(given)}%; within ${100 * CLOSE} points counts as correct.`,
         head: ["image", "label", `${names[0]} predicts`, `${names[1]} predicts`],
         rows,
         view: count ? { source: both.indexOf(true), moment: lab.moments - 1 } : null,
@@ -141,7 +141,7 @@ function together(lab: Lab): Mission {
 const SHARES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
 const SETS = 5;
 
-/** How many units of the last hidden layer can be ablated before half of the images are misclassified. */
+/** The share of units in the last hidden layer that can be ablated before accuracy falls below 50%. */
 function sparing(lab: Lab): Mission | null {
   const model = lab.models[0];
   const place = model.data.layers.length - 1;
@@ -171,8 +171,8 @@ function sparing(lab: Lab): Mission | null {
       const never = Number.isNaN(crossing);
       return {
         right: Math.abs(given / 100 - crossing) <= CLOSE,
-        answer: never ? "Accuracy does not fall below 50%, even without any unit." : `About ${number(100 * crossing)}% of them.`,
-        detail: `${never ? "" : `With ${number(100 * crossing)}% of the ${count} units ablated, the median of ${SETS} random sets falls below 50%. `}You said ${number(given)}%; within ${100 * CLOSE} points counts as right.`,
+        answer: never ? "Accuracy does not fall below 50%, even with all units ablated." : `About ${number(100 * crossing)}% of them.`,
+        detail: `${never ? "" : `With ${number(100 * crossing)}% of the ${count} units ablated, the median of ${SETS} random sets falls below 50%. `}You predicted ${number(given)}%; within ${100 * CLOSE} points counts as correct.`,
         head: ["ablated (%)", "accuracy (%), median set", `${SETS} sets`],
         rows,
         view: { changes: example.map((unit) => ({ network: 0, layer: place, unit, kind: "zero" as const, value: 0 })), moment: lab.moments - 1 },

@@ -1,4 +1,4 @@
-// One network: its layers as strips of units, what it predicts for the image, and what a change does to its accuracy on all images.
+// One network: its layers as strips of units, its prediction for the image, and the effect of a change on its accuracy on all images.
 
 import type { JSX } from "preact";
 import { useMemo, useRef } from "preact/hooks";
@@ -17,10 +17,10 @@ export interface NetworkProps {
   network: number;
   state: State;
   theme: Theme;
-  /** Every hook point for the present digit, with the changes and without. */
+  /** Activations at every hook point for the current image, with and without the changes. */
   seen: Map<string, Float32Array>;
   unchanged: Map<string, Float32Array>;
-  /** What the unit under the pointer adds to each logit; null without one. */
+  /** The contribution of the unit under the pointer to each logit; null without one. */
   added: Float32Array | null;
   onSelect: (place: UnitPlace) => void;
   onHover: (place: UnitPlace | null) => void;
@@ -145,7 +145,7 @@ interface CostProps {
   atEnd: boolean;
 }
 
-/** The 95 % interval of a change of accuracy on paired images: that of a mean of -1, 0 and 1. */
+/** The 95% interval of an accuracy difference on paired images: that of a mean of −1, 0 and 1. */
 export function paired(before: Answers, after: Answers, labels: number[]): { drop: number; half: number; lost: number; won: number } {
   let [lost, won] = [0, 0];
   labels.forEach((label, i) => {
@@ -177,7 +177,7 @@ function Cost({ effect, lab, mine, drops, images, labels, float16, atEnd }: Cost
         </p>
       ) : (
         <p class="quiet">
-          Nothing is changed. {atEnd && `Rounding the weights to float16 changes accuracy by ${points(float16.float16 - float16.float32)} points.`}
+          No changes. {atEnd && `Rounding the weights to float16 changes accuracy by ${points(float16.float16 - float16.float32)} points.`}
         </p>
       )}
       <Numbers
@@ -196,15 +196,15 @@ function Cost({ effect, lab, mine, drops, images, labels, float16, atEnd }: Cost
   );
 }
 
-/** The fall of accuracy beside that with random units in their place. */
+/** The accuracy drop compared with that of random units. */
 function Random({ drop, drops, draws, others, one }: { drop: number; drops: number[]; draws: number; others: number; one: boolean }): JSX.Element {
   if (!others) return <>No other set of this size exists, so there is no null.</>;
   if (!draws) return <>Only {others} other set{others > 1 ? "s" : ""} of this size exist{others > 1 ? "" : "s"}: too few for a null.</>;
-  if (drops.length < draws) return <>Random units in their place: {drops.length} of {draws} draws …</>;
+  if (drops.length < draws) return <>Random units instead: {drops.length} of {draws} draws …</>;
   const changes = drops.map((d) => -d).sort((a, b) => a - b);
   return (
     <>
-      <Term word="random units">{one ? (draws === others ? `Each of the ${others} other units` : "Another unit at random") : "As many random units"}</Term> in {one ? "its" : "their"} place: <span class="null-band">{points(changes[0])} to {points(changes.at(-1)!)}</span> points ({draws} draw{draws > 1 ? "s" : ""}); as large a fall:{" "}
+      <Term word="random units">{one ? (draws === others ? `Each of the ${others} other units` : "A random unit") : "As many random units"}</Term> in {one ? "its" : "their"} place: <span class="null-band">{points(changes[0])} to {points(changes.at(-1)!)}</span> points ({draws} draw{draws > 1 ? "s" : ""}); a drop at least as large:{" "}
       <span class="odds">{probability(pValue(drop, drops), draws)}</span>.
     </>
   );

@@ -1,4 +1,4 @@
-// Small things that every view uses: words with an explanation, numbers for people, a value on its null, tables.
+// Shared components: terms with an explanation, formatted numbers, a value on its null, tables.
 
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ComponentChildren, JSX } from "preact";
@@ -25,7 +25,7 @@ export function Term({ word, children }: { word: keyof typeof GLOSSARY; children
   return <Hint text={GLOSSARY[word]}>{children ?? SPELLED[word] ?? word}</Hint>;
 }
 
-/** Words with an explanation, by pointer and by key. */
+/** A term with an explanation on hover and on focus. */
 export function Hint({ text, children }: { text: string; children: ComponentChildren }): JSX.Element {
   const id = useId();
   const [open, setOpen] = useState(false);
@@ -48,7 +48,7 @@ export function Hint({ text, children }: { text: string; children: ComponentChil
   );
 }
 
-/** A number for people: three digits that matter, a true minus sign, a dash for what is not defined. */
+/** A formatted number: three significant digits, a true minus sign, a dash where undefined. */
 export function number(value: number | null | undefined, digits?: number): string {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   if (Math.abs(value) < 1e-9) value = 0;
@@ -64,7 +64,7 @@ export function grouped(value: number): string {
   return value.toLocaleString("en");
 }
 
-/** A whole number, 0 to `most`: what is typed stays until it is left or entered; what is not possible goes back to what was. */
+/** An integer from 0 to `most`, applied on Enter or blur; an invalid entry reverts. */
 export function NumberField({ value, most, onValue }: { value: number | null; most: number; onValue: (value: number) => void }): JSX.Element {
   const [typed, setTyped] = useState<string | null>(null);
   function enter(text: string): void {
@@ -75,7 +75,7 @@ export function NumberField({ value, most, onValue }: { value: number | null; mo
   return <input type="number" min={0} max={most} value={typed ?? value ?? ""} onInput={(e) => setTyped(e.currentTarget.value)} onChange={(e) => enter(e.currentTarget.value)} />;
 }
 
-/** A value as a dot on the grey band of its null. */
+/** A value as a dot on the gray band of its null. */
 export function OnNull({ value, low, high, from, to, words }: { value: number; low: number | null; high: number | null; from: number; to: number; words: string }): JSX.Element {
   const x = (v: number) => 4 + 152 * Math.min(1, Math.max(0, (v - from) / (to - from)));
   return (
@@ -90,15 +90,15 @@ export function OnNull({ value, low, high, from, to, words }: { value: number; l
 export interface NumbersProps {
   summary?: string;
   head: string[];
-  /** Asked for where they are shown only: a picture that moves must not make tables all the time. */
+  /** Called only while shown: a moving picture must not rebuild its table on every frame. */
   rows: () => (string | number)[][];
-  /** What a file of it is called. */
+  /** The name of a saved file. */
   name: string;
-  /** The pictures it belongs to. */
+  /** The pictures that the table belongs to. */
   pictures?: () => (HTMLCanvasElement | SVGSVGElement)[];
 }
 
-/** The numbers behind a picture, folded; both can be saved. */
+/** The numbers behind a picture, collapsed; both can be saved. */
 export function Numbers({ summary = "The numbers", head, rows, name, pictures }: NumbersProps): JSX.Element {
   const [open, setOpen] = useState(false);
   const file = name.replace(/[^\w.-]+/g, "-");
@@ -132,7 +132,7 @@ export function Numbers({ summary = "The numbers", head, rows, name, pictures }:
   );
 }
 
-/** A small picture of values, pixel by pixel; without words it is for the eye only. */
+/** A small image of values, pixel by pixel; without `words` it is hidden from assistive technology. */
 export function Pixels({ values, rows, cols, ramp, size, words }: { values: ArrayLike<number>; rows: number; cols: number; ramp: Ramp; size: number; words: string }): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   useLayoutEffect(() => {

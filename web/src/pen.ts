@@ -1,11 +1,11 @@
-// What a hand draws: strokes on a square, their ink, and how MNIST would have centred it.
+// Drawing: strokes on a square, their ink, and MNIST's centering of it.
 
 import type { Images } from "./data";
 
 /** Side of the drawing, in ink cells. */
 export const SIDE = 280;
 export const RADIUS = SIDE / 20;
-const APART = 3; // cells between points that are kept
+const APART = 3; // least distance, in cells, between recorded points
 
 /** x, y, x, y, … of each stroke, whole cells. */
 export type Strokes = number[][];
@@ -23,7 +23,7 @@ export class Ink {
     return ink;
   }
 
-  /** Whoever holds this ink goes on with an empty sheet. */
+  /** Clears in place, so references to this ink stay valid. */
   clear(): void {
     this.cells.fill(0);
     this.strokes = [];
@@ -34,7 +34,7 @@ export class Ink {
     this.line(inside(x), inside(y), inside(x), inside(y));
   }
 
-  /** Draws on to a point; one nearer than `apart` to the last is left out. */
+  /** Extends the stroke to a point; one nearer than `apart` to the last is ignored. */
   to(x: number, y: number, apart = APART): boolean {
     const stroke = this.strokes.at(-1);
     if (!stroke) return false;
@@ -46,7 +46,7 @@ export class Ink {
     return true;
   }
 
-  /** Ink where a round pen of RADIUS passed, fading over its last cell. */
+  /** Inks a line with a round pen of RADIUS, antialiased over one cell. */
   private line(x0: number, y0: number, x1: number, y1: number): void {
     const reach = RADIUS + 1;
     const [left, right] = [Math.max(0, Math.floor(Math.min(x0, x1) - reach)), Math.min(SIDE - 1, Math.ceil(Math.max(x0, x1) + reach))];
@@ -88,15 +88,15 @@ function boundsOf(pixels: Float32Array, rows: number, cols: number): Box | null 
   return bottom < 0 ? null : { top, left, height: bottom - top + 1, width: right - left + 1 };
 }
 
-/** How the images of a data set were prepared: their ink's longer side and its centre of mass, of the middle one each. */
+/** How a dataset's images were prepared: the medians of the ink's longer side and center of mass. */
 export interface Usual {
   side: number;
-  /** In pixels, counted from the middle of the first one, to the half. */
+  /** In pixels from the center of the first one, rounded to halves. */
   row: number;
   col: number;
 }
 
-/** Of MNIST: 20 pixels, and the centre of mass on pixel (14, 14), half a pixel beyond the middle of the image. */
+/** For MNIST: 20 pixels, with the center of mass on pixel (14, 14), half a pixel beyond the middle of the image. */
 export function usual(images: Images): Usual {
   const { rows, cols } = images;
   const size = rows * cols;
@@ -105,7 +105,7 @@ export function usual(images: Images): Usual {
     const pixels = images.pixels.subarray(i * size, (i + 1) * size);
     const box = boundsOf(pixels, rows, cols);
     if (!box) continue;
-    const [row, col] = centreOfMass(pixels, rows, cols);
+    const [row, col] = centerOfMass(pixels, rows, cols);
     found.side.push(Math.max(box.height, box.width));
     found.row.push(row);
     found.col.push(col);
@@ -114,7 +114,7 @@ export function usual(images: Images): Usual {
   return side ? { side, row: Math.round(2 * row) / 2, col: Math.round(2 * col) / 2 } : { side: Math.min(rows, cols), row: (rows - 1) / 2, col: (cols - 1) / 2 };
 }
 
-function centreOfMass(pixels: Float32Array, rows: number, cols: number): [number, number] {
+function centerOfMass(pixels: Float32Array, rows: number, cols: number): [number, number] {
   let [mass, massRows, massCols] = [0, 0, 0];
   for (let r = 0; r < rows; r++) {
     for (let c = 0; c < cols; c++) {
@@ -128,17 +128,17 @@ function centreOfMass(pixels: Float32Array, rows: number, cols: number): [number
 }
 
 /**
- * The ink as a network takes it: its bounding box scaled, each pixel the mean of the cells it covers, so that the longer side
- * is the usual one; then moved by whole pixels until its centre of mass lies as near the usual one as it can (LeCun et al. 1998).
+ * The ink as a network input: its bounding box is scaled to the usual longer side, each pixel the mean of the cells it covers;
+ * then shifted by whole pixels to bring its center of mass as near as possible to the usual one (LeCun et al. 1998).
  */
-export function centred(cells: Float32Array, gridSide: number, rows: number, cols: number, as: Usual): Float32Array {
+export function centered(cells: Float32Array, gridSide: number, rows: number, cols: number, as: Usual): Float32Array {
   const found = new Float32Array(rows * cols);
   const box = boundsOf(cells, gridSide, gridSide);
   if (!box) return found;
   const scale = as.side / Math.max(box.height, box.width);
   const [height, width] = [box.height, box.width].map((n) => Math.max(1, Math.round(n * scale)));
   const small = reduced(cells, gridSide, box, height, width);
-  const [row, col] = centreOfMass(small, height, width);
+  const [row, col] = centerOfMass(small, height, width);
   const [top, left] = [Math.round(as.row - row), Math.round(as.col - col)];
   for (let r = 0; r < height; r++) {
     for (let c = 0; c < width; c++) {
@@ -164,7 +164,7 @@ function reduced(cells: Float32Array, gridSide: number, box: Box, height: number
   return found;
 }
 
-/** Which of `from` cells lie in each of `to` pixels, and with what share of the pixel. */
+/** Enumerates which of `from` cells overlap each of `to` pixels, with the share of the pixel that each covers. */
 function spans(from: number, to: number, tell: (pixel: number, cell: number, share: number) => void): void {
   const step = from / to;
   for (let pixel = 0; pixel < to; pixel++) {

@@ -1,4 +1,4 @@
-// The Python that gives the numbers of the present view.
+// The Python code that reproduces the numbers of the current view.
 
 import type { Lab } from "./lab";
 import type { ChangeItem, State } from "./state";
@@ -24,7 +24,7 @@ export function python(lab: Lab, state: State, pixels: Float32Array): string {
   return lines.join("\n") + "\n";
 }
 
-/** A Python string; whatever a name holds, it stays one. */
+/** A Python string literal, safe for any name. */
 function quoted(text: string): string {
   return JSON.stringify(text);
 }

@@ -1,4 +1,4 @@
-// Pictures and tables as files.
+// Saves pictures and tables as files.
 
 export function csv(head: string[], rows: (string | number)[][]): string {
   const cell = (value: string | number) => {
@@ -20,7 +20,7 @@ export function saveTable(name: string, head: string[], rows: (string | number)[
 
 const STYLES = ["fill", "fill-opacity", "stroke", "stroke-width", "font-size", "font-family", "text-anchor"];
 
-/** A drawing with the page's styles written into it, on the page's ground. */
+/** An SVG with the page's styles inlined, on the page's background. */
 export function standalone(drawing: SVGSVGElement): string {
   const copy = drawing.cloneNode(true) as SVGSVGElement;
   const [from, to] = [drawing, copy].map((svg) => [...svg.querySelectorAll("*")]);

@@ -1,4 +1,4 @@
-// The points of a map: one canvas with every image, which can be zoomed, moved and lassoed.
+// The points of a map: one canvas with every image, with zoom, pan and lasso.
 
 import { scaleLinear } from "d3-scale";
 import type { JSX } from "preact";
@@ -10,7 +10,7 @@ import type { State } from "./state";
 import { css, ink as inked, painted, readable, type Theme } from "./theme";
 
 const [WIDTH, HEIGHT, MARGIN] = [720, 460, 26];
-const NEAR = 14; // pixels within which a point is meant
+const NEAR = 14; // pixels within which the pointer hits a point
 
 interface View {
   x: [number, number];
@@ -33,7 +33,7 @@ function extent([low, high]: [number, number]): number {
   return high - low;
 }
 
-/** A canvas of the map's size in the screen's pixels, paper all over. */
+/** A context of the map's size in device pixels, filled with the paper color. */
 function begun(canvas: HTMLCanvasElement, theme: Theme): CanvasRenderingContext2D {
   const scale = window.devicePixelRatio || 1;
   [canvas.width, canvas.height] = [WIDTH * scale, HEIGHT * scale];
@@ -55,9 +55,9 @@ export interface MapProps {
 }
 
 export interface ScatterProps extends MapProps {
-  /** [image, 2]: where each lies. */
+  /** [image, 2]: coordinates of each image. */
   scores: Float32Array;
-  /** Where the present image lies. */
+  /** Coordinates of the current image. */
   own: Float32Array;
   /** The predicted class of each image, once it is known. */
   said: Uint8Array | null;
@@ -84,7 +84,7 @@ export function Scatter({ lab, state, theme, scores, own, said, onImage }: Scatt
 
   useEffect(() => setChosen([]), [state.map.network, state.map.layer]);
 
-  // All points, drawn anew where they move: not at every stroke of a pen, nor under every move of the pointer.
+  // All points, redrawn only when they move: not on every pen stroke or pointer move.
   const cloud = useMemo(() => {
     const sheet = document.createElement("canvas");
     const context = begun(sheet, theme);
@@ -209,7 +209,7 @@ export function Scatter({ lab, state, theme, scores, own, said, onImage }: Scatt
     "0": () => setView(null),
     Escape: () => setChosen([]),
   };
-  const hint = near === null ? "Point to see an image, click to open it, drag a lasso to choose several. Ringed: the present image." : `Image ${near}: a ${images.labels[near]}${said ? `, predicted ${said[near]}` : ""}.`;
+  const hint = near === null ? "Point to see an image, click to open it, drag a lasso to select several. The ring marks the current image." : `Image ${near}: a ${images.labels[near]}${said ? `, predicted ${said[near]}` : ""}.`;
   return (
     <div>
       <canvas
@@ -219,7 +219,7 @@ export function Scatter({ lab, state, theme, scores, own, said, onImage }: Scatt
         tabIndex={0}
         role="application"
         aria-roledescription="map"
-        aria-label={`Map of ${images.count} images. Plus and minus zoom, arrow keys move, 0 shows all, Escape clears the choice. The table below has every image.`}
+        aria-label={`Map of ${images.count} images. Plus and minus zoom, arrow keys pan, 0 shows all, Escape clears the selection. The table below lists every image.`}
         onPointerDown={(event) => {
           canvas.current!.setPointerCapture(event.pointerId);
           mode.current = "lasso";
@@ -253,7 +253,7 @@ export function Scatter({ lab, state, theme, scores, own, said, onImage }: Scatt
       </div>
       {chosen.length > 0 && <Chosen lab={lab} chosen={chosen} said={said} onImage={onImage} theme={theme} />}
       <Numbers
-        summary="Every image on the map"
+        summary="All images on the map"
         name="map"
         pictures={() => [canvas.current!]}
         head={["image", "label", "predicted", "component 1", "component 2"]}
@@ -263,7 +263,7 @@ export function Scatter({ lab, state, theme, scores, own, said, onImage }: Scatt
   );
 }
 
-/** Whether a closed path goes around a point: a ray to the right crosses it an odd number of times. */
+/** True if a closed path encloses a point: a ray to the right crosses it an odd number of times. */
 export function encloses(path: Point[], [px, py]: Point): boolean {
   let inside = false;
   for (let i = 0, j = path.length - 1; i < path.length; j = i++) {

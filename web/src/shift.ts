@@ -1,8 +1,8 @@
-// A change of some units of one layer, worked out from what it adds to the next map. Exact: that map is linear.
+// A change to units of one layer, computed from what it adds to the output of the next linear layer. Exact, because that layer is linear.
 
 import { addPart, apply, type Changes, edited, type Model, type Weights } from "./engine";
 
-/** What becomes of one unit where it enters the map: fixed values, or a multiple of what it was. */
+/** One changed unit at the layer's input: fixed values, or a multiple of the original. */
 interface Part {
   unit: number;
   values: Float32Array | null;
@@ -10,14 +10,14 @@ interface Part {
 }
 
 export interface Shift {
-  /** The map's place among the operations. */
+  /** The linear layer's index among the operations. */
   place: number;
-  /** Numbers of one unit where it enters the map. */
+  /** Values per unit at the layer's input. */
   each: number;
   parts: Part[];
 }
 
-/** The changes of the first changed layer as a shift of what the next map gives; null where something between mixes units. */
+/** The changes to the first changed layer as a shift of the next linear layer's output; null if an operation between them mixes units. */
 export function shiftOf(model: Model, changes: Changes): Shift | null {
   const { ops } = model.data;
   const first = Math.min(...[...changes.keys()].map((name) => model.places.get(name)!));
@@ -54,7 +54,7 @@ export function shiftOf(model: Model, changes: Changes): Shift | null {
   return { place, each, parts };
 }
 
-/** Adds to `out`, what the map gives for one image, what the shift adds to it; `into` is what enters the map. */
+/** Adds the shift to `out`, the linear layer's output for one image; `into` is the layer's input. */
 export function shifted(model: Model, shift: Shift, into: Float32Array, out: Float32Array, weights: Weights, room: Float32Array): void {
   for (const { unit, values, factor } of shift.parts) {
     const start = unit * shift.each;

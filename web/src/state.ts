@@ -1,4 +1,4 @@
-// The whole state of the page, and its form in the address.
+// The page's state and its encoding in the address.
 
 import type { Strokes } from "./pen";
 
@@ -15,9 +15,9 @@ export interface ChangeItem extends UnitPlace {
 }
 
 export interface State {
-  /** The number of an included image, or what was drawn. */
+  /** The index of an included image, or the strokes of a drawing. */
   source: number | Strokes;
-  /** Which of the page's snapshots, from 0. */
+  /** The index of the page's snapshot, from 0. */
   moment: number;
   selected: UnitPlace | null;
   changes: ChangeItem[];
@@ -41,7 +41,7 @@ export function initial(moments: number): State {
 const LETTERS = { zero: "z", scale: "s", clamp: "c", patch: "p" } as const;
 const COLORS = ["class", "said", "error"] as const;
 
-/** The parts of the state that are not as at first, as `#i=12&t=19&s=0.1.14&c=0.1.14z_0.1.3s0.5`. */
+/** The parts of the state that differ from the initial one, as `#i=12&t=19&s=0.1.14&c=0.1.14z_0.1.3s0.5`. */
 export function toHash(state: State, start: State): string {
   const parts: string[] = [];
   if (typeof state.source !== "number") parts.push(`d=${state.source.map((s) => s.map((v) => v.toString(36).padStart(2, "0")).join("")).join("-")}`);
@@ -61,7 +61,7 @@ function place(at: UnitPlace): string {
   return `${at.network}.${at.layer}.${at.unit}`;
 }
 
-/** What can be in this page: sizes that an address must keep to. */
+/** The page's sizes, which an address must stay within. */
 export interface Bounds {
   images: number;
   classes: number;
@@ -71,7 +71,7 @@ export interface Bounds {
   units: number[][];
 }
 
-/** The state an address gives; whatever is not possible in this page is left as at first. */
+/** The state encoded in an address; parts out of bounds keep their initial value. */
 export function fromHash(hash: string, start: State, bounds: Bounds): State {
   const given = new URLSearchParams(hash.replace(/^#/, ""));
   const state = { ...start };

@@ -1,4 +1,4 @@
-// One layer: a tile for each unit in fixed order, drawn on one canvas, with a button over each tile.
+// One layer: a tile per unit in fixed order on one canvas, with a button over each tile.
 
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { JSX } from "preact";
@@ -11,7 +11,7 @@ export interface StripProps {
   label: string;
   values: Float32Array;
   shape: number[];
-  /** The value that has full color. */
+  /** The value drawn in full color. */
   top: number;
   /** Whether values below 0 occur. */
   both: boolean;
@@ -86,7 +86,7 @@ export function Strip(props: StripProps): JSX.Element {
   const hover = useRef<(unit: number | null) => void>(() => undefined);
   hover.current = props.onHover;
 
-  // The buttons do not depend on the activations: made once, left alone while somebody draws.
+  // The buttons do not depend on the activations, so they are not rendered again while the reader draws.
   const buttons = useMemo(
     () =>
       Array.from({ length: count }, (_, unit) => {

@@ -1,4 +1,4 @@
-// Colors, from the page's CSS variables: one meaning each, light and dark.
+// Colors from the page's CSS variables, one meaning each, light and dark.
 
 type Rgb = [number, number, number];
 
@@ -35,7 +35,7 @@ function luminance(color: Rgb): number {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
-/** Black or white, whichever is read more easily on a color. */
+/** Black or white, whichever has more contrast on a color. */
 export function readable(hex: string): string {
   return luminance(rgb(hex)) > 0.179 ? "#000000" : "#ffffff";
 }
@@ -46,7 +46,7 @@ function mixed(a: Rgb, b: Rgb, t: number): Rgb {
 
 const STEPS = 256;
 
-/** 257 colors of a scale, as a canvas stores them: from its low end to its high one, and last that of what is not a number. */
+/** 257 colors as a canvas stores them: 256 from the scale's low end to its high end, then the color of NaN. */
 export interface Ramp {
   words: Uint32Array;
   /** The values of the ends. */
@@ -85,7 +85,7 @@ export function amount(t: Theme, top: number): Ramp {
   return { words: words(t, "amount"), from: 0, to: top };
 }
 
-/** Symmetric about 0: blue takes away, orange adds. */
+/** Symmetric about 0: blue is negative, orange positive. */
 export function signed(t: Theme, top: number): Ramp {
   return { words: words(t, "signed"), from: -top, to: top };
 }
@@ -107,7 +107,7 @@ export function color(ramp: Ramp, value: number): string {
 
 const canvases = new Map<string, HTMLCanvasElement>();
 
-/** Values [row, col] as a small canvas, a pixel each; drawn over by the next of that size. */
+/** Values [row, col] as a small canvas, one pixel each; reused by the next call with the same size. */
 export function painted(values: ArrayLike<number>, rows: number, cols: number, ramp: Ramp): HTMLCanvasElement {
   const key = `${rows} ${cols}`;
   if (!canvases.has(key)) canvases.set(key, Object.assign(document.createElement("canvas"), { width: cols, height: rows }));

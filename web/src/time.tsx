@@ -1,4 +1,4 @@
-// Training time: a slider over all snapshots, both ways, and the learning curves with the present one marked.
+// Training time: a slider over all snapshots, playback in both directions, and the learning curves with the current snapshot marked.
 
 import { scaleLinear, scaleSymlog } from "d3-scale";
 import type { JSX } from "preact";
@@ -9,7 +9,7 @@ import { grouped, number, Numbers, Term, useMedia } from "./parts";
 const [WIDTH, HEIGHT, LEFT, BOTTOM] = [300, 92, 34, 16];
 const PACE = 450; // milliseconds a snapshot
 
-/** Forward in time, back, or standing still. */
+/** Forward, backward, or paused. */
 type Way = 1 | -1 | 0;
 
 export function Time({ lab, moment, onMoment }: { lab: Lab; moment: number; onMoment: (moment: number) => void }): JSX.Element {
@@ -17,7 +17,7 @@ export function Time({ lab, moment, onMoment }: { lab: Lab; moment: number; onMo
   const still = useMedia("(prefers-reduced-motion: reduce)");
   const last = lab.moments - 1;
   const endOf = (way: Way) => (way > 0 ? last : 0);
-  /** From the other end where it is at its own already. */
+  /** Starts from the other end if it is already at the end of its direction. */
   function play(way: Way): void {
     if (playing !== way && moment === endOf(way)) onMoment(last - moment);
     setPlaying(playing === way ? 0 : way);
@@ -28,12 +28,12 @@ export function Time({ lab, moment, onMoment }: { lab: Lab; moment: number; onMo
     const timer = setTimeout(() => onMoment(moment + playing), still ? 2 * PACE : PACE);
     return () => clearTimeout(timer);
   }, [playing, moment]);
-  if (last < 1) return <section class="time" aria-label="Training time"><p class="quiet">This page holds one snapshot of training.</p></section>;
+  if (last < 1) return <section class="time" aria-label="Training time"><p class="quiet">This page holds one snapshot.</p></section>;
   const words = lab.models.map((m, i) => `${m.data.name} step ${grouped(m.data.steps[lab.snapshot(i, moment)])}`).join(", ");
   return (
     <section class="time" aria-label="Training time">
       <div class="row">
-        <button type="button" onClick={() => play(-1)}>{playing < 0 ? "Pause" : "Play back"}</button>
+        <button type="button" onClick={() => play(-1)}>{playing < 0 ? "Pause" : "Play backward"}</button>
         <button type="button" onClick={() => onMoment(Math.max(0, moment - 1))} aria-label="Previous snapshot" disabled={moment === 0}>‹</button>
         <button type="button" onClick={() => onMoment(Math.min(last, moment + 1))} aria-label="Next snapshot" disabled={moment === last}>›</button>
         <button type="button" onClick={() => play(1)}>{playing > 0 ? "Pause" : "Play"}</button>
@@ -64,7 +64,7 @@ function Curves({ lab, network, moment }: { lab: Lab; network: number; moment: n
   const part = useRef<HTMLElement>(null);
   return (
     <figure ref={part}>
-      <figcaption>{data.name}, all test images of its data</figcaption>
+      <figcaption>{data.name}, all test images of the dataset</figcaption>
       <div class="pair">
         {panels.map(({ name, values, top }) => {
           const y = scaleLinear().domain([0, top]).range([HEIGHT - BOTTOM, 8]);
