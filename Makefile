@@ -22,7 +22,7 @@ help:
 	@echo "make notebooks     makes and runs every notebook anew from notebooks/sources, some 20 minutes"
 	@echo "make docs          build the documentation site, docs/_build/html/index.html"
 	@echo "make web           builds the explorer's front end anew where its sources changed"
-	@echo "make lint          ruff and mypy"
+	@echo "make lint          ruff, mypy, and the words of the glossary's \"not\" column"
 	@echo "make bench         side-by-side timings, written to benchmarks/RESULTS.md; make bench-quick only tries the harness"
 	@echo "make mutants       changes the code in a hundred places and lists where no test fails, an hour"
 	@echo "make campaign      damages every document 100,000 times, kills every writer, and writes docs/reliability.md, an hour"
@@ -96,6 +96,7 @@ lint: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m lint.words
 	$(BIN)/npm --prefix web run --silent check
 
 # Beside the other tools where their environment is there (make test-interop makes it).
