@@ -179,4 +179,6 @@ def _like(values: Tensor, tensor: Tensor, what: str) -> Tensor:
             f"{what} was given values of shape {list(values.shape)}; this hook point holds {list(tensor.shape)} (the first "
             "axis counts examples)"
         )
-    return values.to(device=tensor.device, dtype=tensor.dtype).expand_as(tensor)
+    return (
+        values.to(device=tensor.device, dtype=tensor.dtype).expand_as(tensor).clone()
+    )  # a later layer may write into it

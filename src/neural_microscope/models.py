@@ -22,8 +22,8 @@ from .config import CNNConfig, MLPConfig, NetworkConfig
 from .data import advice
 from .doors import typed
 from .errors import DataError, unknown
-from .hooks import HookedModel, HookPoint
-from .hooks.point import watched
+from .hooks import HookedModel, HookPoint, lent
+from .hooks.point import Tree, watched
 
 _ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}
 NEGATIVE = (
@@ -100,7 +100,7 @@ def _norm(kind: str, size: tuple[int, ...]) -> nn.Module | None:
 class Network(HookedModel):
     """What MLP and CNN share: the input contract, pixel normalisation, hidden layers one after the other, logits."""
 
-    copy_cached: ClassVar[bool] = False  # nothing here edits a tensor in place
+    copy_cached: ClassVar[bool] = False  # none of our own layers edits a tensor in place
     config: Any
     _told_of_negative = False
 
@@ -125,6 +125,10 @@ class Network(HookedModel):
                     for parameter in module.parameters() if isinstance(module, nn.Linear | nn.Conv2d) else ():
                         parameter.mul_(self.config.init_scale)
 
+    def _edits(self, tree: Tree) -> bool:
+        ours = ("torch", "neural_microscope")
+        return super()._edits(tree) or any(type(m).__module__.split(".")[0] not in ours for m in tree.first.values())
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits [example, class] of float images in 0..1, [example, 1, row, col]; anything else is a DataError. Of values below 0 a
         UserWarning speaks, once.
@@ -141,6 +145,8 @@ class Network(HookedModel):
         """
         if hook_point not in self.hook_points:
             raise unknown("hook point", hook_point, self.hook_points)
+        if self._current()[2]:
+            tensor = lent(tensor)
         if hook_point == "input":
             return self._from_input(tensor)
         if hook_point == "logits":

@@ -69,6 +69,44 @@ def test_a_hooked_module_does_so_too_inside_lists_and_keywords(call: Callable[..
     assert torch.equal(more["z"], torch.ones(3))
 
 
+class Halving(nn.Module):
+    """Writes half of what it is given into it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mul_(0.5)
+
+
+def halving(place: str) -> nm.MLP:
+    model = nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(6,)))
+    setattr(model.get_submodule("layers.0"), place, Halving())
+    return model
+
+
+def test_a_layer_of_ours_that_was_replaced_by_one_that_writes_leaves_what_was_seen_before() -> None:
+    model, images = halving("activation"), IMAGES.tensor()
+    _, cache = model.run_with_cache(images)
+    torch.testing.assert_close(cache["layers.0.hook_post"], cache["layers.0.hook_pre"] * 0.5)
+    given = cache["layers.0.hook_pre"].clone()
+    model.run_from("layers.0.hook_pre", given)
+    assert torch.equal(given, cache["layers.0.hook_pre"])
+
+
+def test_a_first_layer_of_ours_that_writes_leaves_the_callers_images() -> None:
+    model, images = halving("linear"), IMAGES.tensor()
+    model.output = nn.Linear(64, 10)
+    kept = images.clone()
+    model(images)
+    assert torch.equal(images, kept)
+
+
+@pytest.mark.parametrize("shape", [(3, 6), (1, 6)])
+def test_a_layer_that_writes_leaves_what_is_patched_in(shape: tuple[int, ...]) -> None:
+    model, source = halving("activation"), torch.ones(shape)
+    with model.hooks([("layers.0.hook_pre", nm.interventions.patch(source))]):
+        model(IMAGES.tensor()[:3])
+    assert torch.equal(source, torch.ones(shape))
+
+
 def test_gradients_reach_the_callers_images_through_the_copy() -> None:
     found = []
     for one in (Writing, Careful):

@@ -43,24 +43,28 @@ class HookedModel(nn.Module):
     copy_cached: ClassVar[bool] = True
     """Whether cached tensors are copied. A subclass whose forward pass edits nothing in place may say False: faster."""
 
-    _found: tuple[Tree, dict[str, Site]] | None = None
+    _found: tuple[Tree, dict[str, Site], bool] | None = None
+    """The modules as they were, their sites, and whether one may edit a tensor in place."""
     _attached: list[tuple[str, bool, Pass]] | None = None
     _once: frozenset[Site] = frozenset()
     """Sites that are known to be reached once in a forward pass."""
     _warned: bool = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self.copy_cached:  # whoever edits in place may edit what it was given, and that is the caller's
+        if self.copy_cached or self._current()[2]:  # an edit in place may reach the caller's tensors
             args, kwargs = lent(args), lent(kwargs)
         return super().__call__(*args, **kwargs)
 
     def _sites(self) -> dict[str, Site]:
         """Where hooks can be attached, by name: as the modules are now."""
+        return self._current()[1]
+
+    def _current(self) -> tuple[Tree, dict[str, Site], bool]:
         found = self._found
         if found is None or not found[0].current(self._root()):
             tree = Tree(self._root())
-            found = self._found = tree, {site.name: site for site in self._find(tree)}
-        return found[1]
+            found = self._found = tree, {site.name: site for site in self._find(tree)}, self._edits(tree)
+        return found
 
     def _find(self, tree: Tree) -> Iterator[Site]:
         for paths, again in ((tree.first, False), (tree.again, True)):
