@@ -26,6 +26,7 @@ from numcodecs.zstd import Zstd
 import neural_microscope as nm
 import small_runs
 from command_line import microscope
+from neural_microscope import documents
 from neural_microscope.config import ConfigError
 from neural_microscope.errors import DataError, FileError, MicroscopeError, RunError, UnknownName
 from neural_microscope.run import log
@@ -306,6 +307,17 @@ def with_sweep_json(claimed: Path, content: bytes) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_only_a_sweep_of_an_older_release_has_no_seal(claimed: Path, version: int) -> None:
+    about = json.loads((claimed / "sweep.json").read_text()) | {"format_version": version}
+    del about["sha256"]
+    folder = with_sweep_json(claimed, json.dumps(about).encode())
+    with (
+        contextlib.nullcontext() if version == 1 else pytest.raises(RunError, match=r"sweep\.json.* sha256 is missing")
+    ):
+        nm.sweep.read(folder)
+
+
 @settings(deadline=None, max_examples=100)
 @given(data=st.data())
 def test_any_other_byte_of_sweep_json_is_an_error_that_names_it(claimed: Path, data: st.DataObject) -> None:
@@ -332,9 +344,9 @@ def test_a_sweep_that_somebody_else_asked_for_is_one_or_an_error(
     claimed: Path, changes: dict[str, Any], whole: object
 ) -> None:
     about = json.loads((claimed / "sweep.json").read_text())
-    del about["sha256"]
+    about["sha256"] = documents.UNSEALED
     for other in ({**about, "asked": {**about["asked"], **changes}}, whole, {}):
-        folder = with_sweep_json(claimed, json.dumps(other).encode())
+        folder = with_sweep_json(claimed, documents.sealed(json.dumps(other).encode()))
         try:
             nm.sweep.plan(nm.sweep.read(folder))
         except RunError as error:

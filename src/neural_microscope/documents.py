@@ -84,8 +84,14 @@ def sealed(content: bytes) -> bytes:
     return content.replace(UNSEALED.encode(), hashlib.sha256(content).hexdigest().encode(), 1)
 
 
-def check_seal(content: bytes, seal: str | None, name: object, error: type[MicroscopeError]) -> None:
-    """Raises ``error`` where a byte is another than when ``content`` was `sealed`; older files have no seal (None)."""
+def check_seal(
+    content: bytes, seal: str | None, name: object, error: type[MicroscopeError], required: bool = False
+) -> None:
+    """Raises ``error`` where a byte differs from when ``content`` was `sealed`. Files of older releases have no seal (None), unless it is
+    ``required``.
+    """
+    if seal is None and required:
+        raise error(f"{name} is not as it was written: its sha256 is missing")
     if seal is not None:
         before = content.replace(seal.encode(), UNSEALED.encode(), 1)
         if hashlib.sha256(before).hexdigest() != seal:

@@ -113,6 +113,13 @@ def test_any_other_byte_of_a_hub_folder_is_an_error_that_names_the_file(
             interop.from_hub(changed(hub, name, other))
 
 
+def test_a_config_without_its_hash_is_refused_while_it_has_that_of_the_weights(hub: Path) -> None:
+    about = json.loads((hub / "config.json").read_text())
+    del about["sha256"]
+    with pytest.raises(nm.errors.RunError, match=r"config\.json.* sha256 is missing"):
+        interop.from_hub(changed(hub, "config.json", json.dumps(about).encode()))
+
+
 SETTINGS = [
     "kind",
     "hidden",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import neural_microscope as nm
+from neural_microscope import documents
 from neural_microscope.errors import DataError
 from neural_microscope.measure import EMPTY_KINDS, Measure
 from neural_microscope.phantoms import (
@@ -105,6 +107,18 @@ def test_any_other_byte_of_a_record_is_an_error_that_names_it(kept: Path, data: 
             open_record(kept.with_name("changed.json"))
 
 
+@pytest.mark.parametrize("older", [False, True])
+def test_only_records_of_older_releases_have_no_seal(kept: Path, older: bool) -> None:
+    whole = json.loads(kept.read_text())
+    del whole["sha256"]
+    if older:
+        del whole["coords"]["hash"], whole["attrs"]["rules_hash"]
+    path = kept.with_name("unsealed.json")
+    path.write_text(json.dumps(whole))
+    with nullcontext() if older else pytest.raises(DataError, match=r"unsealed\.json.* sha256 is missing"):
+        open_record(path)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.just("\ud800"),
     lambda inner: (
@@ -121,14 +135,14 @@ PLACES = (
 @given(place=st.sampled_from(PLACES), new=JSON)
 def test_a_record_that_somebody_else_wrote_can_be_used_or_is_an_error(kept: Path, place: str, new: object) -> None:
     whole: Any = json.loads(kept.read_text())
-    del whole["sha256"]
+    whole["sha256"] = documents.UNSEALED
     at, keys = whole, [int(key) if key.isdecimal() else key for key in place.split()]
     for key in keys[:-1]:
         at = at[key]
     if keys:
         at[keys[-1]] = new
     path = kept.with_name("other.json")
-    path.write_text(json.dumps(whole if place else new))
+    path.write_bytes(documents.sealed(json.dumps(whole if place else new).encode()))
     try:
         record = open_record(path)
     except DataError as error:

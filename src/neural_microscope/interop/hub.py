@@ -68,7 +68,7 @@ def from_hub(folder: str | Path) -> Network:
     if kind != KIND:
         raise RunError(f"{folder} holds a {kind!r} model; this reads {KIND!r}")
     about = documents.decode(content, _Config, folder / CONFIG, RunError)
-    documents.check_seal(content, about.sha256, folder / CONFIG, RunError)
+    documents.check_seal(content, about.sha256, folder / CONFIG, RunError, required=about.weights_sha256 is not None)
     weights = _weights(folder, about.weights_sha256)
     try:
         config = from_json(about.network)

@@ -92,13 +92,14 @@ def _dataset(content: bytes, name: object) -> xr.Dataset:
     except (ValueError, RecursionError) as error:
         raise DataError(reason(error)) from None
     record = documents.convert(values, _Record, name, DataError)
-    documents.check_seal(content, record.sha256, name, DataError)
+    hashed = "hash" in record.coords or record.attrs.rules_hash is not None
+    documents.check_seal(content, record.sha256, name, DataError, required=hashed)
     found = {key: _checked(key, one, record.dims) for key, one in {**record.coords, **record.data_vars}.items()}
     missing = [key for key, (dims, _) in FORMS.items() if set(dims) & set(record.dims) and key not in found]
     attrs = {key: value for key, value in msgspec.structs.asdict(record.attrs).items() if value is not None}
     if "instrument" in record.dims:
         missing += [key for key in ("n_empty", "seed", "version") if key not in attrs]
-    if missing not in ([], ["hash"]):  # older records have no hash
+    if missing not in ([], ["hash"]):  # older records have neither hashes nor a seal
         raise DataError(f"it lacks {', '.join(missing)}")
     for dim in record.dims:
         names = found[dim][1].tolist()

@@ -24,7 +24,8 @@ from ..run import Commit, commits
 from ..training.population import Order
 from .jobs import MOST_NETWORKS, Sweep, plan
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1 had no seal."""
 TAIL = 1 << 16
 """Bytes from the end of a commit record that are read for its last line, which names a snapshot's files: some 3,000."""
 
@@ -114,7 +115,7 @@ def read(folder: str | Path) -> Sweep:
     except FileNotFoundError:
         raise RunError(f"{folder} is not the folder of a sweep: it has no sweep.json") from None
     about = documents.decode(content, _About, path, RunError)
-    documents.check_seal(content, about.sha256, path, RunError)
+    documents.check_seal(content, about.sha256, path, RunError, required=about.format_version > 1)
     try:
         asked = Sweep.from_json(msgspec.to_builtins(about.asked))
         plan(asked)
@@ -136,7 +137,7 @@ class _Asked(Struct, forbid_unknown_fields=True):
 class _About(Struct, forbid_unknown_fields=True):
     """What sweep.json holds."""
 
-    format_version: Literal[1]
+    format_version: Literal[1, 2]
     asked: _Asked
     version: documents.Text = msgspec.field(name="neural-microscope")
     sha256: documents.Digest | None = None
