@@ -365,6 +365,13 @@ def _train(
         )
         place = (together["number"], together["of"])
         return continue_in_place(model, data, settings, observers, place, resume_from)
+    seed = about["train"]["seed"]
+    if "initial_weights" not in about and about["model"].get("seed", seed) != seed:
+        print(
+            "note: an older release recorded it, which did not write down whether it was trained in a population of order='shared'; "
+            "if it was, the rest is equal up to rounding, otherwise to the bit",
+            file=sys.stderr,
+        )
     return train(model, data, settings, observers=observers, sampler=sampler, resume_from=resume_from)
 
 

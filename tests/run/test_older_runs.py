@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import neural_microscope as nm
+from forging import forged
 from neural_microscope.errors import RunError
 from neural_microscope.run import verify
 
@@ -49,6 +51,17 @@ def test_it_is_resumed_to_the_same_end(runs: Path) -> None:
     for name, weights in run.weights().items():  # another processor may round otherwise
         np.testing.assert_allclose(weights, whole.weights()[name], rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(run.training["loss"], whole.training["loss"], rtol=1e-3)
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_one_that_may_be_of_a_shared_order_says_so_when_it_is_resumed(
+    runs: Path, capsys: pytest.CaptureFixture[str], seed: int
+) -> None:
+    about = json.loads((runs / "interrupted" / "run.json").read_text("utf-8"))
+    about["model"]["seed"] = seed
+    forged(runs / "interrupted", "run.json", json.dumps(about).encode())
+    nm.resume(runs / "interrupted")
+    assert ("order='shared'" in capsys.readouterr().err) is (seed != about["train"]["seed"])
 
 
 @pytest.mark.usefixtures("undrawn")
