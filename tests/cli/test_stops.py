@@ -25,10 +25,12 @@ SMALL = ["--data", "digits", "--hidden", "4", "--epochs", "2"]
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    """Nothing of the signals is left behind."""
-    before = [signal.getsignal(number) for number in SIGNALS]
+    """Signals act here even where the tests themselves run with nohup or in the background; none of ours is left behind."""
+    outside = [signal.signal(number, signal.default_int_handler) for number in SIGNALS]
     yield
-    assert [signal.getsignal(number) for number in SIGNALS] == before
+    assert [signal.getsignal(number) for number in SIGNALS] == [signal.default_int_handler] * len(SIGNALS)
+    for number, handler in zip(SIGNALS, outside, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.fixture
