@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from scipy import special, stats
 
+from .doors import typed
+
 INTERVAL = (2.5, 97.5)
 """The percentiles between which a null or an interval is drawn."""
 
@@ -27,6 +29,7 @@ FEWEST_SEEDS = 5
 ONE_NETWORK = "95 % over images of one network; it understates what another seed would show"
 
 
+@typed
 def halves(labels: np.ndarray, seed: int = 0, *, key: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Two disjoint index arrays that cover all examples, each class split as evenly as it can be.
 
@@ -43,6 +46,7 @@ def halves(labels: np.ndarray, seed: int = 0, *, key: np.ndarray | None = None) 
     return np.flatnonzero(first), np.flatnonzero(~first)
 
 
+@typed
 def canonical_order(labels: np.ndarray, key: np.ndarray) -> np.ndarray:
     """An order of the examples that is the same however they come: by label, then by the values of ``key`` [example, ...].
 
@@ -52,6 +56,7 @@ def canonical_order(labels: np.ndarray, key: np.ndarray) -> np.ndarray:
     return np.lexsort((*columns[::-1], labels))
 
 
+@typed
 def shuffles(labels: np.ndarray, n: int, seed: int = 0) -> Iterator[np.ndarray]:
     """``n`` random orders of the labels: what remains when nothing links labels to activations."""
     rng = np.random.default_rng(seed)
@@ -59,6 +64,7 @@ def shuffles(labels: np.ndarray, n: int, seed: int = 0) -> Iterator[np.ndarray]:
         yield rng.permutation(labels)
 
 
+@typed
 def p_values(
     values: np.ndarray, null: np.ndarray, *, side: Side = "above", rounding: float = 0.0, tail: bool = False
 ) -> np.ndarray:
@@ -89,6 +95,7 @@ class Law(NamedTuple):
     p: np.ndarray
 
 
+@typed
 def beside(
     name: str,
     value: Any,
@@ -154,6 +161,7 @@ FEWEST_FITTED = 149
 """Draws from which on a tail is fitted (random directions, 16 channels: false claims in 7.8% of families with 99, in 5.3% with 149)."""
 
 
+@typed
 def tail_p(values: np.ndarray, null: np.ndarray, p: np.ndarray) -> np.ndarray:
     """The one-sided ``p`` of `p_values` without its floor: where fewer than ten draws reach a value, the tail of Pearson's type III
     with the draws' mean, variance and skewness (Winkler et al. 2016), [...]; ``null`` [draw, ...]. Never above the counted p's floor's
@@ -172,6 +180,7 @@ def tail_p(values: np.ndarray, null: np.ndarray, p: np.ndarray) -> np.ndarray:
     return np.where(few, fitted, p)
 
 
+@typed
 def networks(value: np.ndarray, sample: np.ndarray, *, side: Side = "above") -> Law:
     """The null "one more network like these": of ``value`` [...] beside the same statistic of K others, ``sample`` [network, ...].
 
@@ -195,11 +204,13 @@ def networks(value: np.ndarray, sample: np.ndarray, *, side: Side = "above") -> 
     return Law(mean - half, mean + half, np.where(known & ~np.isnan(value), p, np.nan))
 
 
+@typed
 def shown(p: Any) -> np.ndarray:
     """The verdict on p or q values: below 0.05; NaN is no test and shows nothing."""
     return np.nan_to_num(np.asarray(p, float), nan=1.0) < ALPHA
 
 
+@typed
 def null_band(null: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(low, high): the 2.5 and 97.5 percentiles of the draws, [...]; ``null`` [draw, ...]. All-NaN draws give NaN."""
     if not np.isnan(null).any():
@@ -210,6 +221,7 @@ def null_band(null: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(gone, np.nan, low), np.where(gone, np.nan, high)
 
 
+@typed
 def false_discovery(p: np.ndarray) -> np.ndarray:
     """p values adjusted over one family of tests (Benjamini & Hochberg 1995); NaN is no test and stays NaN."""
     q = np.full(p.shape, np.nan)
@@ -219,6 +231,7 @@ def false_discovery(p: np.ndarray) -> np.ndarray:
     return q
 
 
+@typed
 def family_wise(p: np.ndarray) -> np.ndarray:
     """p values adjusted so that any false claim among them is rare (Holm 1979), under any dependence; NaN stays NaN."""
     adjusted = np.full(p.shape, np.nan)
@@ -229,6 +242,7 @@ def family_wise(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
+@typed
 def rank_sum(auc: np.ndarray, ranks: np.ndarray, size: np.ndarray) -> Law:
     """The null of an AUC: as many images drawn at random as the class has, [unit], one-sided.
 
@@ -271,6 +285,7 @@ FEWEST_ACTIVE, FEWEST_OF_CLASS = 20, 10
 """Active images, and images of a class, below which no large-sample law or interval of a unit's selectivity is trusted."""
 
 
+@typed
 def active_images(x: np.ndarray) -> np.ndarray:
     """Examples that differ from each unit's most frequent value, [unit]; ``x`` [example, unit]. After a ReLU: those it fires for."""
     return np.array([len(column) - np.unique(column, return_counts=True)[1].max() for column in x.T], int)
@@ -304,6 +319,7 @@ def _subset_sums(values: tuple[int, ...], k: int) -> tuple[np.ndarray, np.ndarra
     return sums, found[sums] / found.sum()
 
 
+@typed
 def bootstrap_mean(values: np.ndarray, draws: int = 1000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Percentile interval of the mean over the last axis, examples drawn with replacement; (low, high), each [...].
 
@@ -316,6 +332,7 @@ def bootstrap_mean(values: np.ndarray, draws: int = 1000, seed: int = 0) -> tupl
     return low, high
 
 
+@typed
 def bootstrap(
     statistic: Callable[[np.ndarray], float | np.ndarray], n: int, draws: int = 200, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -328,6 +345,7 @@ def bootstrap(
     return null_band(drawn)
 
 
+@typed
 def mean_interval(sums: np.ndarray, squares: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """95 % t interval of a mean from ``n`` values' sums and sums of squares, (low, high), each [...]; NaN for one value."""
     if n < 2:
@@ -342,6 +360,7 @@ RADEMACHER = 1 / (4 * stats.norm.sf(np.sqrt(2)))
 """How often at most a weighted sum of random signs is as likely to be large as a normal one (3.18)."""
 
 
+@typed
 def sign_flips(sums: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How likely values of random signs have a sum as far from 0 as theirs: (p, two-sided, [...]; where at least 95 % of such
     sums lie, 0 ± this, [...]).
@@ -356,6 +375,7 @@ def sign_flips(sums: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.nd
     return p, root * stats.norm.isf((1 - INTERVAL[1] / 100) / RADEMACHER)
 
 
+@typed
 def over_seeds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean over seeds, the last axis, and its 95 % t interval, (mean, low, high), each [...].
 
@@ -371,6 +391,7 @@ def over_seeds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return mean, mean - half, mean + half
 
 
+@typed
 def random_directions(n: int, size: int, seed: int = 0) -> np.ndarray:
     """``n`` directions of unit length drawn uniformly from the sphere, [draw, unit]."""
     drawn = np.random.default_rng(seed).standard_normal((n, size))
@@ -381,6 +402,7 @@ FEWEST_PAIRS = 6
 """Pairs below which a rank correlation has no interval, no p and no verdict (with 5 a bootstrap interval misses 12 % of the time)."""
 
 
+@typed
 def spearman(x: np.ndarray, y: np.ndarray, draws: int = 1000, seed: int = 0) -> tuple[float, float, float]:
     """Rank correlation of x and y and its bootstrap interval over their pairs: (rho, low, high).
 

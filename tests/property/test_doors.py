@@ -27,8 +27,18 @@ from neural_microscope import doors, measure
 from neural_microscope.errors import MicroscopeError, WrongType, WrongValue
 
 ROOMS = (
-    *("config", "data", "explorer", "hooks", "interop", "interventions", "models"),
-    *("phantoms", "plots", "recording", "report", "run", "sweep", "training"),
+    *(
+        "analysis.findings",
+        "analysis.look",
+        "config",
+        "data",
+        "explorer",
+        "hooks",
+        "interop",
+        "interventions",
+        "models",
+    ),
+    *("phantoms", "plots", "recording", "report", "run", "statistics", "sweep", "training"),
 )
 """The public modules, beside the measures of the register."""
 
@@ -39,11 +49,10 @@ CLASSES = (
 """Classes that users make, or call the methods of; the others are results, or what a writer of runs is made of."""
 
 APART = {
-    "analysis": "its measures are asked; what looks at a run and states findings is hashed with a calibration",
+    "analysis": "its measures are asked, and its rooms `look` and `findings` by themselves",
     "errors": "what is raised",
     "lessons": "what the notebooks share",
     "scalar": "stands apart, on the standard library only",
-    "statistics": "formulas on plain arrays, which measures call",
 }
 """Public modules that are not asked."""
 

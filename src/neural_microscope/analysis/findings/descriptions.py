@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from ...claim import Claim, say
+from ...doors import door
 from ...measure import every
 from ..look import FirstLook, Pair
 
 
+@door
 def descriptions(at: FirstLook | Pair, claims: Sequence[Claim] = ()) -> list[Claim]:
     """What is said without a test of a network and its layers, or of a pair. A measure with a picture, of which neither ``claims`` nor
     a description says anything here, is named.

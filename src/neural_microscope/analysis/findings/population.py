@@ -12,6 +12,7 @@ import xarray as xr
 from scipy import stats
 
 from ...claim import Claim, by_rate, judge, say
+from ...doors import door
 from ...measure import rules
 from ...run import Run, same_but_seed
 from ...statistics import ALPHA
@@ -23,6 +24,7 @@ STRONGEST = 2
 """Units of a layer that a page tells of first, for each rule."""
 
 
+@door
 def claims_of(look: FirstLook) -> list[Claim]:
     """What is claimed of one network, each claim with its verdict: `judge`."""
     raw, every = [], rules()
@@ -78,6 +80,7 @@ def _count(group: Sequence[Claim]) -> Claim:
     )
 
 
+@door
 def headlines(claims: Iterable[Claim]) -> list[Claim]:
     """What a page tells first: every claim but those about single units, and of these the two of each layer and rule that are shown most
     clearly.
@@ -91,6 +94,7 @@ def headlines(claims: Iterable[Claim]) -> list[Claim]:
     return [claim for claim in found if id(claim) in kept]
 
 
+@door
 def findings(runs: Run | FirstLook | Iterable[Run | FirstLook], progress: Progress | None = None) -> list[Claim]:
     """All claims about the runs, shown or not. Runs that differ in nothing but their seeds are one population: the claims are about the
     first, and say on how many seeds they are shown.
@@ -108,6 +112,7 @@ def findings(runs: Run | FirstLook | Iterable[Run | FirstLook], progress: Progre
     return found
 
 
+@door
 def seeds(groups: Sequence[Sequence[FirstLook]]) -> list[Claim]:
     """On how many seeds what is claimed of these networks rests; said once where each has one."""
     if all(len(group) == 1 for group in groups):
@@ -120,6 +125,7 @@ def seeds(groups: Sequence[Sequence[FirstLook]]) -> list[Claim]:
     return [replace(claim, network=group[0].name) for claim, group in zip(told, groups, strict=True)]
 
 
+@door
 def populations(looks: Sequence[FirstLook]) -> list[list[FirstLook]]:
     """The looks in groups of one network, training and data; the same order, and no seed twice in a group."""
     return [[looks[place] for place in group] for group in same_but_seed([look.run for look in looks])]

@@ -12,6 +12,7 @@ import xarray as xr
 from torch import nn
 
 from ...axes import unit_axis
+from ...doors import door
 from ...errors import RunError, unknown
 from ...measure import MEASURES, Scope, every
 from ...processes import Steps, one_by_one
@@ -135,6 +136,7 @@ def unlooked(run: Run) -> str:
     return ""
 
 
+@door
 def first_look(run: Run, progress: Progress | None = None) -> FirstLook:
     """Takes every measure of the default analysis. ``progress(part, done, total)`` counts the measures of each layer, and what is asked
     of the whole network.
@@ -181,6 +183,7 @@ class Pair(_Look):
         return f"{self.first.name} and {self.second.name}"
 
 
+@door
 def pairs(looks: Sequence[FirstLook]) -> list[Pair]:
     """The first network against each of the others that was probed with the same images and has hidden layers."""
     return [
