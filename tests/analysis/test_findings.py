@@ -6,15 +6,16 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 import neural_microscope as nm
-from neural_microscope.analysis.findings import findings, populations
+from neural_microscope.analysis.findings import findings, populations, strength, strongest, verdicts
 from neural_microscope.analysis.look import FirstLook, first_look
-from neural_microscope.claim import fill
+from neural_microscope.claim import Claim, fill
 from neural_microscope.errors import RunError
 
 RECORD = nm.RecordConfig(per_octave=1, every_epoch=False, probe_size=300)
@@ -140,3 +141,79 @@ def test_where_no_two_classes_are_learned_no_order_of_them_is_shown(tmp_path: Pa
     assert np.isnan([claim.numbers[name] for name in ("first", "first_at", "last", "last_at")]).all()
     assert claim.sentence == "the classes are not shown to be learned at different times."
     assert np.isnan(claim.least), "no such effect would have been shown"
+
+
+# What a page tells first.
+
+
+def planted(
+    rule: str, x: float, *, layer: str = "", unit: int | None = None, shown: bool = True, **numbers: float
+) -> Claim:
+    """A claim of effect x over a null of 0 to 2, or what ``numbers`` say."""
+    words: dict[str, Any] = {
+        "yes": "x.",
+        "no": "not shown.",
+        "evidence": "",
+        "null": "",
+        "effect": "x",
+        "p": 0.0,
+        "n": 9,
+        "unit": unit,
+    }
+    claim = Claim("", "", "", numbers={"x": x, "x_null_low": 0.0, "x_null_high": 2.0, **numbers}, **words)
+    return replace(claim, rule=rule, network="MLP", hook_point=layer, shown=shown)
+
+
+def test_a_strength_is_the_distance_from_the_nearest_null_on_the_judging_half() -> None:
+    assert strength(planted("a", 4.0)) == 3.0
+    assert strength(planted("a", -2.0)) == 3.0
+    assert strength(planted("a", 4.0, x_shuffled_low=1.0, x_shuffled_high=5.0)) == 0.5
+    assert strength(planted("a", 4.0, x_judged=3.0)) == 2.0
+    assert np.isnan(strength(planted("a", 4.0, x_null_low=np.nan)))
+
+
+def test_the_strongest_findings_are_one_for_each_question_and_none_that_accuracy_beats_chance() -> None:
+    claims = [
+        planted("a", 5.0, layer="l0"),
+        planted("a", 9.0, layer="l1"),
+        planted("b", 7.0),
+        planted("c", 99.0, shown=False),
+    ]
+    claims += [planted("the network generalizes", 99.0)] + [planted(f"rule {i}", 3.0 + i / 100) for i in range(9)]
+    told = strongest(claims)
+    assert [(c.rule, c.hook_point) for c in told[:2]] == [("a", "l1"), ("b", "")]
+    assert len(told) == len({c.rule for c in told}) == 7
+    assert [strength(c) for c in told] == sorted(map(strength, told), reverse=True)
+
+
+def test_the_unit_that_is_told_is_chosen_on_the_half_on_which_it_is_not_judged() -> None:
+    halves = {0: (9.0, 3.0), 1: (8.0, 50.0), 2: (1.0, 90.0)}
+    units = [planted("a", 9.0, unit=u, x_chosen=chosen, x_judged=judged) for u, (chosen, judged) in halves.items()]
+    (told,) = strongest(units)
+    assert (told.unit, strength(told)) == (0, 2.0)
+    ordered = [replace(claim, place=place) for claim, place in zip(units, (2, 0, 1), strict=True)]
+    assert [c.unit for c in strongest(ordered)] == [1]
+    assert strongest([replace(one, shown=one.unit != 0) for one in units]) == [], (
+        "the first is not shown, so none is told"
+    )
+
+
+def test_a_verdict_counts_the_questions_that_have_an_answer() -> None:
+    general = replace(planted("the network generalizes", 0.9, accuracy=0.97), yes="test accuracy {accuracy:2%}.")
+    claims = [
+        general,
+        planted("a", 9.0, layer="l0"),
+        planted("a", 1.0, layer="l1", shown=False),
+        planted("b", 1.0, shown=False),
+    ]
+    (told,) = verdicts(claims)
+    assert told.sentence == "test accuracy 97.00%; 1 of 2 other questions about it have an answer beyond the null."
+    (alone,) = verdicts([general])
+    assert alone.sentence == "test accuracy 97.00%; nothing else was asked."
+
+
+def test_the_halves_of_a_unit_are_those_of_its_measure(looks: list[FirstLook]) -> None:
+    claims = [c for c in findings(looks[0]) if c.unit is not None]
+    for c in (c for c in claims if c.rule == "a unit prefers a class"):
+        assert c.numbers["auc"] == pytest.approx((float(c.numbers["auc_chosen"]) + float(c.numbers["auc_judged"])) / 2)
+    assert any(c.numbers["loss_judged"] != c.numbers["loss"] for c in claims if c.rule == "a unit matters")

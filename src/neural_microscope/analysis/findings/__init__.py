@@ -7,5 +7,20 @@ nothing.
 from . import layers, networks, units
 from .descriptions import descriptions
 from .population import claims_of, findings, headlines, populations, seeds
+from .summary import bands, strength, strongest, verdicts
 
-__all__ = ["claims_of", "descriptions", "findings", "headlines", "layers", "networks", "populations", "seeds", "units"]
+__all__ = [
+    "bands",
+    "claims_of",
+    "descriptions",
+    "findings",
+    "headlines",
+    "layers",
+    "networks",
+    "populations",
+    "seeds",
+    "strength",
+    "strongest",
+    "units",
+    "verdicts",
+]

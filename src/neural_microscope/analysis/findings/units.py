@@ -16,6 +16,8 @@ from ...claim import Claim, tested
 from ...measure import of
 from .. import causal, selectivity
 from ..look import LayerLook
+from ..selectivity import judging
+from ..selectivity.preference import Preference
 from .networks import beyond_sample
 
 
@@ -62,12 +64,13 @@ def _top(labels: np.ndarray) -> dict[str, float]:
 )
 def prefers(layer: LayerLook) -> Iterator[Claim]:
     """AUC of the preferred class beside as many images at random, and beside units of equal rank in untrained networks: images of one class
-    look alike, so an untrained unit tells them apart too. Both must be beaten.
+    look alike, so an untrained unit tells them apart too. Both must be beaten. ``auc_chosen``, ``auc_judged``: on either half alone.
     """
     table, control = layer["selectivity.class_selectivity"], layer["controls.untrained_networks"]
     law = beyond_rank(control, "auc")
     low, high = special.expit([law.low, law.high])
     columns = _columns(table, layer.axis)
+    chosen, judged = (side.auc for side in Preference.of(*judging.examples(layer.trained), 0).sides)
     top = layer["selectivity.top_examples"].values
     for unit in range(layer.size):
         one = {name: column[unit] for name, column in columns.items()}
@@ -87,6 +90,8 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
                 **{f"auc{end}": float(one[f"auc{end}"]) for end in ("", "_low", "_high", "_null_low", "_null_high")},
                 "auc_untrained_low": float(low[unit]),
                 "auc_untrained_high": float(high[unit]),
+                "auc_chosen": float(chosen[unit]),
+                "auc_judged": float(judged[unit]),
             },
             effect="auc",
             evidence="95% interval {auc_low:2} to {auc_high:2}; images at random {auc_null_low:2} to "
@@ -110,7 +115,7 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
         "loss increase (nats)": "{loss:3}",
         "95% interval": "{loss_low:3} to {loss_high:3}",
         "random directions": "{loss_null_low:3} to {loss_null_high:3}",
-        "same rank, untrained": "up to {loss_untrained:3}",
+        "same rank, untrained": "up to {loss_untrained_high:3}",
         "class that loses most": "{class:,} ({drop:1%})",
     },
 )
@@ -127,7 +132,7 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
     choose, judge = statistics.halves(effects["label"].values)
     changes, beyond = effects["loss_change"].values.astype(float), labels["beyond_labels"].values.astype(float)
     places = np.argsort(np.argsort(-changes[:, choose].mean(1), kind="stable"), kind="stable")
-    law, columns = beyond_rank(control, "loss"), _columns(effects, layer.axis)
+    law, columns, judged = beyond_rank(control, "loss"), _columns(effects, layer.axis), changes[:, judge].mean(1)
     tests = {
         "images": causal.logits.mean_above_zero(changes[:, judge])[1].p,
         "directions": statistics.family_wise(effects["loss_increase_p"].values),
@@ -151,15 +156,17 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
             numbers={
                 "unit": unit,
                 **numbers,
-                "loss_untrained": float(np.exp(law.high[unit])),
+                "loss_untrained_low": float(np.exp(law.low[unit])),
+                "loss_untrained_high": float(np.exp(law.high[unit])),
+                "loss_judged": float(judged[unit]),
                 "class": worst,
                 "drop": float(by_class[worst]) if np.isfinite(by_class).any() else math.nan,
                 **ps,
             },
             effect="loss",
             evidence="95% interval over images {loss_low:3} to {loss_high:3}; random directions of equal norm {loss_null_low:3} to "
-            f"{{loss_null_high:3}}; {layer.axis}s of the same rank in untrained networks up to {{loss_untrained:3}}. Class {{class:,}} "
-            "loses most: {drop:1%} of its images.",
+            f"{{loss_null_high:3}}; {layer.axis}s of the same rank in untrained networks up to {{loss_untrained_high:3}}. Class "
+            "{class:,} loses most: {drop:1%} of its images.",
             null=f"{effects.attrs['null']}; labels at random; {control.sizes['network']} untrained networks, units of the same rank",
             p=float(np.max([*ps.values()])),
             floor=floor,

@@ -1,0 +1,95 @@
+"""What a page tells first: a verdict for each network, and the findings that lie farthest beyond their null."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from ...claim import Claim, say
+
+GENERAL = "the network generalizes"
+"""The rule that opens a page: that accuracy beats chance is no finding."""
+MOST = 7
+"""Findings that a page tells first, one for each question at most."""
+STRENGTH = (
+    "Strength: the distance of the effect from the middle of its null's 95% range, in half-widths of that range, so that 1 is its edge; "
+    "of several nulls the smallest. A unit is chosen on one half of the images, and its strength is that on the other half."
+)
+"""The standardized effect in words, for whoever prints a ranking."""
+
+
+def bands(claim: Claim) -> dict[str, tuple[float, float]]:
+    """The 95% ranges of the claim's nulls, by the kind of null in the names of its numbers: null, shuffled, untrained."""
+    found = {}
+    for name, low in claim.numbers.items():
+        if (
+            kind := re.fullmatch(f"{claim.effect}_(\\w+)_low", name)
+        ) and f"{claim.effect}_{kind[1]}_high" in claim.numbers:
+            ends = float(low), float(claim.numbers[f"{claim.effect}_{kind[1]}_high"])
+            if all(map(math.isfinite, ends)):
+                found[kind[1]] = ends
+    return found
+
+
+def strength(claim: Claim) -> float:
+    """The standardized effect of a claim: `STRENGTH`. NaN where it has no null of known width."""
+    value = float(claim.numbers.get(f"{claim.effect}_judged", claim.numbers.get(claim.effect, math.nan)))
+    distances = [abs(2 * value - low - high) / (high - low) for low, high in bands(claim).values() if high > low]
+    return min(distances, default=math.nan)
+
+
+def strongest(claims: Iterable[Claim], most: int = MOST) -> list[Claim]:
+    """The findings that a page tells first: of each rule the claim of the greatest `strength`, the strongest rule first.
+
+    Of a layer's units the one that comes first on the half of the images on which it is not judged stands for all, so that the best of
+    many is not exaggerated.
+    """
+    best: dict[str, tuple[float, Claim]] = {}
+    for claim in _candidates(claims):
+        size = strength(claim)
+        if claim.shown and size > best.get(claim.rule, (-math.inf, claim))[0]:
+            best[claim.rule] = size, claim
+    return [claim for _, claim in sorted(best.values(), key=lambda pair: -pair[0])][:most]
+
+
+def _candidates(claims: Iterable[Claim]) -> Iterator[Claim]:
+    units: dict[tuple[str, str, str], Claim] = {}
+    for claim in claims:
+        place = claim.network, claim.hook_point, claim.rule
+        if claim.unit is None:
+            yield from [] if claim.describes or claim.rule == GENERAL else [claim]
+        elif place not in units or _chosen(claim) > _chosen(units[place]):
+            units[place] = claim
+    yield from units.values()
+
+
+def _chosen(claim: Claim) -> float:
+    """How a unit comes on the half on which it is not judged, the higher the better."""
+    if claim.place is not None:
+        return -claim.place
+    return float(claim.numbers.get(f"{claim.effect}_chosen", math.nan))
+
+
+def verdicts(claims: Sequence[Claim]) -> list[Claim]:
+    """Of each network its test accuracy, and on how many of the other questions about it something is shown, in one sentence."""
+    found = []
+    for network in dict.fromkeys(claim.network for claim in claims if claim.network):
+        own = [c for c in claims if c.network == network and c.unit is None and not c.describes]
+        general = next((c for c in own if c.rule == GENERAL), None)
+        shown = {c.rule: False for c in own if c is not general}
+        shown |= {c.rule: True for c in own if c.shown and c is not general}
+        first = f"{(general.yes if general.shown else general.no).removesuffix('.')}; " if general else ""
+        rest = (
+            "{answers:,} of {asked:#other question} about it have an answer beyond the null."
+            if shown
+            else "nothing else was asked."
+        )
+        numbers = {
+            **({} if general is None else {"accuracy": general.numbers["accuracy"]}),
+            "answers": sum(shown.values()),
+        }
+        verdict = say("verdict", first + rest, **numbers, asked=len(shown))
+        found.append(replace(verdict, network=network, measure="" if general is None else general.measure))
+    return found
