@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+import neural_microscope as nm
 from neural_microscope import analysis
+from neural_microscope.analysis.look.untrained import NETWORKS
 from neural_microscope.measure import MEASURES, of
+from neural_microscope.phantoms import open_record
+from neural_microscope.statistics import ALPHA
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
@@ -19,12 +23,28 @@ DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 def test_the_readmes_python_runs_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
-    assert len(blocks) == 3
-    names: dict[str, object] = {}
-    for block in blocks:
-        exec(block, names)
+    assert len(blocks) == 1
+    exec(blocks[0], {})
     assert (tmp_path / "report.html").stat().st_size > 100_000
-    assert "<svg" in (tmp_path / "neuron.svg").read_text("utf-8")
+    assert (tmp_path / "explorer.html").stat().st_size > 100_000
+    assert "<svg" in (tmp_path / "units.svg").read_text("utf-8")
+
+
+def test_the_readmes_numbers_are_the_codes() -> None:
+    readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    assert len(readme.split()) <= 1135
+    digits = nm.data.load("digits")
+    record = open_record()
+    assert len([*ROOT.glob("notebooks/*.ipynb")]) == readme.count(".ipynb)") == 10
+    for words in (
+        "course of ten notebooks",
+        f"the {len(digits.train) + len(digits.test):,} digits",
+        f"{NETWORKS} untrained networks",
+        f"any false claim is at most {ALPHA:.0%}",
+        f"on {record.attrs['n_empty']} phantoms with nothing to find",
+        f"with {nm.RecordConfig().probe_size:,} images",
+    ):
+        assert words in readme, words
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
