@@ -43,6 +43,8 @@ SECONDS = 300
 CLOCKS = ("commits.jsonl", "run.json", "run.lock", "sweep.json")
 """Files that tell the time, or nothing."""
 SEEDS = (0, 1)
+BRIEF = nm.RecordConfig(0, False, hook_points=("layers.0.hook_post", "logits"), probe_size=21, norms_every=0)
+"""Two snapshots and little in each, for what writes two runs."""
 
 
 @dataclass
@@ -130,7 +132,7 @@ def _resume(folder: Path, observer: Observer) -> None:
 
 def _population(folder: Path, observer: Observer, seeds: tuple[int, ...] = SEEDS) -> None:
     def observers(seed: int) -> list[Observer]:
-        return [nm.Recorder(folder / str(seed), examples.RECORD), observer]
+        return [nm.Recorder(folder / str(seed), BRIEF), observer]
 
     nm.train_population(examples.network().config, examples.data(), examples.CONFIG, seeds=seeds, observers=observers)
 
@@ -145,7 +147,7 @@ def _population_again(folder: Path) -> int:
 ASKED = sweep.Sweep(
     nm.MLPConfig(hidden=(4,)),
     nm.TrainConfig(epochs=1, batch_size=500),
-    replace(examples.RECORD, steps=(1,)),
+    BRIEF,
     "digits",
     SEEDS,
 )
@@ -215,7 +217,7 @@ class Pages:
 
         with _replaced(
             (demonstration, "load_or_digits", lambda name: data),
-            (demonstration, "Recorder", lambda folder: nm.Recorder(folder, replace(examples.RECORD, norms_every=4))),
+            (demonstration, "Recorder", lambda folder: nm.Recorder(folder, BRIEF)),
             (demonstration, "looking", lambda run: steps(lambda: self.look(run.folder.name, run))),
             (report, "drawing", lambda at: steps(lambda: self.draw(at))),
             (processes, "side_by_side", done),
@@ -267,13 +269,13 @@ def _begun(folder: Path) -> bool:
 
 def commands(pages: Pages) -> dict[str, Command]:
     return {
-        "train": Command(_train, _train_again, every=12),
-        "resume": Command(_resume, _train_again, before=lambda folder: examples.stopped(folder / "run", 3), every=3),
-        "population": Command(_population, _population_again, every=40),
-        "sweep": Command(_sweep, _sweep_again, every=40),
+        "train": Command(_train, _train_again),
+        "resume": Command(_resume, _train_again, before=lambda folder: examples.stopped(folder / "run", 3)),
+        "population": Command(_population, _population_again),
+        "sweep": Command(_sweep, _sweep_again),
         "report": Command(pages.report, _again(pages.quick_report), quick=pages.quick_report),
         "explore": Command(pages.explore, _again(pages.quick_explore), quick=pages.quick_explore),
-        "demo": Command(pages.demo, _again(pages.demo), quick=pages.demo, every=40),
+        "demo": Command(pages.demo, _again(pages.demo), quick=pages.demo),
     }
 
 
