@@ -29,10 +29,10 @@ Public = TypeVar("Public", bound=Callable[..., Any])
 
 _COUNTS = (
     "batch_size n n_latents k per bins iterations networks controls resamples steps snapshots components patch stride most "
-    "pages empties workers per_octave epochs columns across hardest size height"
+    "empties workers per_octave epochs columns across hardest size height"
 )
 LEAST = (
-    dict.fromkeys(["seed", "draws", "jitter", "warmup_steps", "retries", "planted"], 0)
+    dict.fromkeys(["seed", "draws", "jitter", "warmup_steps", "retries", "planted", "pages"], 0)
     | dict.fromkeys(_COUNTS.split(), 1)
     | {"classes": 2}
 )

@@ -333,6 +333,7 @@ def test_an_interrupted_calibration_goes_on_and_a_finished_one_is_not_done_again
     assert ("pages", 0, 16) in seen
     with pytest.raises(DataError, match="leave out the names"):
         recalibrate(["toy"], output=output)
+    assert "pages" not in recalibrate(["toy"], empties=2, pages=0)
 
 
 def test_a_record_is_outdated_where_a_measure_or_a_rule_is_another_than_it_was_measured_on(
