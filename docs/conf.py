@@ -1,7 +1,8 @@
-"""The documentation site: `make docs` builds it, with no network. Its colours are those of the figures."""
+"""The documentation site: `make docs` builds it, with no network. Its colors are those of the figures."""
 
 import json
 import re
+import runpy
 import shutil
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -11,6 +12,8 @@ from neural_microscope.phantoms import open_record
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 
+ADDRESS = runpy.run_path(str(ROOT / "address.py"))
+
 project = "neural-microscope"
 author = "The neural-microscope authors"
 copyright = author
@@ -18,23 +21,23 @@ version = release = installed("neural-microscope")
 
 extensions = ["myst_nb", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build", "pictures.py"]
-nb_execution_mode = "off"  # the notebooks hold what came out when they were run
+nb_execution_mode = "off"  # the notebooks contain their outputs
 myst_heading_anchors = 3
-suppress_warnings = ["myst.header", "misc.highlighting_failure"]  # the benchmarks' headings; a cell that is no Python
+suppress_warnings = ["myst.header", "misc.highlighting_failure"]  # the benchmarks' headings; cells that are not Python
 
 default_role = "py:obj"  # `single backticks` in docstrings name things of this package
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
-autodoc_inherit_docstrings = False  # what torch and matplotlib say of their own methods
+autodoc_inherit_docstrings = False  # torch's and matplotlib's docstrings for their own methods
 maximum_signature_line_length = 88
 toc_object_entries_show_parents = "hide"
 
 TOKENS = json.loads((ROOT / "src/neural_microscope/plots/tokens.json").read_text("utf-8"))
 
 
-def colours(theme: str) -> dict[str, str]:
-    """What furo calls the colours of a theme."""
+def colors(theme: str) -> dict[str, str]:
+    """A theme's colors by furo's names."""
     look = TOKENS[theme]
     link = look["negative"] if theme == "light" else look["amount"]
     return {
@@ -56,15 +59,16 @@ def colours(theme: str) -> dict[str, str]:
 html_theme = "furo"
 html_title = project
 html_theme_options = {
-    "light_css_variables": colours("light"),
-    "dark_css_variables": colours("dark"),
+    "light_css_variables": colors("light"),
+    "dark_css_variables": colors("dark"),
+    **ADDRESS["theme_options"](ADDRESS["repository"]()),
 }
 html_copy_source = False
 html_show_sourcelink = False
 
 
 def copy_notebooks() -> None:
-    """Makes the notebooks part of the site. Links from them into docs/ become links within the site."""
+    """Copies the notebooks into the site. Their links to docs/ become links within the site."""
     made = HERE / "notebooks"
     shutil.rmtree(made, ignore_errors=True)
     for notebook in [*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "notebooks/exercises").glob("*.ipynb")]:
@@ -78,29 +82,29 @@ copy_notebooks()
 
 
 def readings(area: re.Match[str]) -> str:
-    """What this release's instruments of an area read on their phantoms, as a table."""
+    """A table of what this release's measures of an area found on their phantoms."""
     record = open_record()
-    lines = ["| instrument | planted | truth | read | false alarms |", "|---|---|--:|--:|--:|"]
+    lines = ["| instrument | planted | truth | measured | false alarms |", "|---|---|--:|--:|--:|"]
     for name in record["instrument"].values:
         row = record.sel(instrument=name)
         if str(row["measure"].values).startswith(f"{area[1]}."):
             truth, read = (f"{round(float(row[key]), 9):.3g}".replace("-", "−") for key in ("truth", "measured"))
             lines.append(
-                f"| {name} | {row['planted'].values} | {truth} | {read} | {100 * float(row['false_alarms']):.1f} % |"
+                f"| {name} | {row['planted'].values} | {truth} | {read} | {100 * float(row['false_alarms']):.1f}% |"
             )
-    said = f"What this release's instruments read, and the share of {record.attrs['n_empty']} empty phantoms that raised a false alarm:"
+    said = f"What this release's instruments measured, and the share of {record.attrs['n_empty']} empty phantoms with a false alarm:"
     return "\n".join([said, "", *lines])
 
 
 def filled(app, document: str, source: list[str]) -> None:
-    """Tables that are made here; and pages of the project that lie outside docs/ have a place in the site."""
+    """Fills in generated tables and redirects links to project files outside docs/."""
     text = re.sub(r"<!-- readings: (\w+) -->", readings, source[0])
     text = re.sub(r"\]\(\.\./((?:\.\./)*)notebooks/", r"](\1notebooks/", text)
     source[0] = re.sub(r"\]\((\.\./)+benchmarks/RESULTS\.md\)", "](/project/benchmarks.md)", text)
 
 
 def as_called(app, what: str, name: str, thing, options, signature: str | None, returned: str | None):
-    """A drawing function takes ``theme`` and receives its colors; a factory of defaults says nothing."""
+    """Shows ``theme`` as its callers pass it, and shortens factories of defaults."""
     if signature:
         signature = re.sub(r"theme: [~\w.]*Theme", "theme: Literal['light', 'dark'] = 'light'", signature).replace(
             "<factory>", "…"
@@ -109,7 +113,7 @@ def as_called(app, what: str, name: str, thing, options, signature: str | None, 
 
 
 def find(app, env, node, content):
-    """`analysis.geometry.pca` in a docstring is that of this package."""
+    """Resolves `analysis.geometry.pca` in a docstring as a name of this package."""
     if node.get("refdomain") != "py" or node["reftarget"].startswith("neural_microscope"):
         return None
     target = f"neural_microscope.{node['reftarget']}"

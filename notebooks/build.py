@@ -19,6 +19,7 @@ import hashlib
 import io
 import os
 import re
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,15 @@ import neural_microscope as nm
 from neural_microscope import lessons
 
 lesson = lessons.start("{number}")"""
+
+NO_CLONE = next(line for line in SETUP.splitlines() if "SystemExit" in line)
+ADDRESS = runpy.run_path(str(HERE.parent / "address.py"))
+
+
+def setup(number: str, repository: str) -> str:
+    """The setup cell of a notebook. Outside a clone it installs from the repository, if that has an address."""
+    cell = SETUP.replace("{number}", number)
+    return cell.replace(NO_CLONE, f'        root = "git+{repository}"') if repository else cell
 
 
 def notebook(source: Path) -> Notebook:
@@ -140,7 +150,7 @@ def _cells(source: Path) -> list[Notebook]:
     cells = jupytext.reads(source.read_text("utf-8"), fmt="py:percent").cells
     for cell in cells:
         if "setup" in cell.metadata.get("tags", []):
-            cell.source = SETUP.replace("{number}", source.name[:2])
+            cell.source = setup(source.name[:2], ADDRESS["repository"]())
     return list(cells)
 
 

@@ -1,0 +1,52 @@
+"""Every link to the repository is made from one setting; here it is made up."""
+
+from __future__ import annotations
+
+import runpy
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ADDRESS = runpy.run_path(str(ROOT / "address.py"))
+MADE_UP = "https://code.example/somebody/neural-microscope"
+
+
+@pytest.mark.parametrize("name", ADDRESS["FILES"])
+def test_a_file_with_links_is_as_the_setting_says(name: str) -> None:
+    text, filled = (ROOT / name).read_text("utf-8"), ADDRESS["FILES"][name]
+    assert filled(text, ADDRESS["repository"]()) == text, "run: python address.py"
+    assert MADE_UP in filled(text, MADE_UP)
+    assert filled(filled(text, MADE_UP), MADE_UP) == filled(text, MADE_UP)
+    assert filled(filled(text, MADE_UP), "") == filled(text, "")
+
+
+def test_the_packages_links_are_made_from_the_setting(tmp_path: Path) -> None:
+    core = pytest.importorskip("hatchling.metadata.core", reason="the dev extra has it")
+    from hatchling.plugin.manager import PluginManager
+
+    for name in ("pyproject.toml", "hatch_build.py", "address.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    settings = (tmp_path / "pyproject.toml").read_text("utf-8")
+    for address, count in (("", 0), (MADE_UP, 3)):
+        changed = settings.replace(f'repository = "{ADDRESS["repository"]()}"', f'repository = "{address}"')
+        (tmp_path / "pyproject.toml").write_text(changed, "utf-8")
+        urls = core.ProjectMetadata(str(tmp_path), PluginManager()).core.urls
+        assert len(urls) == count
+        assert all(url.startswith(MADE_UP) for url in urls.values())
+
+
+def test_the_documentation_links_to_its_sources_where_they_have_an_address() -> None:
+    assert ADDRESS["theme_options"]("") == {}
+    assert ADDRESS["theme_options"](MADE_UP)["source_repository"] == f"{MADE_UP}/"
+
+
+def test_a_notebook_outside_a_clone_installs_from_the_repository() -> None:
+    build = runpy.run_path(str(ROOT / "notebooks" / "build.py"))
+    assert "SystemExit" in build["setup"]("03", "")
+    cell = build["setup"]("03", MADE_UP)
+    compile(cell, "setup", "exec")
+    assert f'root = "git+{MADE_UP}"' in cell
+    assert "SystemExit" not in cell
+    assert 'lessons.start("03")' in cell
