@@ -260,8 +260,7 @@ def check_images(images: Any, image_shape: tuple[int, int]) -> float:
 
 def _out_of_range(images: Tensor, lowest: float, highest: float) -> str:
     if not math.isfinite(lowest + highest):
-        first = int((~images.isfinite()).flatten(1).any(1).nonzero()[0])
-        return f"a model takes images in 0..1; image {first} holds NaN or infinite pixels. Mend such images or leave them out"
+        return f"a model takes images in 0..1; {advice.not_finite(images)}"
     way = "Divide pixels 0..255 by 255" if lowest >= 0 else "Undo their normalization (images * std + mean)"
     return (
         f"a model takes images in 0..1; the highest value here is {highest:.4g}, the lowest {lowest:.4g}. {way}; pixel "

@@ -220,3 +220,11 @@ def test_activations_needs_no_gradients_and_leaves_none() -> None:
     assert list(found) == ["input", "logits"]
     assert images.grad is None
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_image_that_is_not_all_numbers_is_named_for_a_module_that_would_take_it(value: float) -> None:
+    images = torch.zeros(3, 1, 4, 4)
+    images[1, 0, 2, 2] = value
+    with pytest.raises(DataError, match="image 1 holds NaN or infinite pixels"):
+        activations(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), images)

@@ -158,3 +158,9 @@ def tensor_axes(shape: tuple[int, ...], rows: int, cols: int) -> str:
     if len(shape) == 3 and shape[:2] == (rows, cols):
         return "take images.movedim(-1, 0)[:, None] if the examples are the last axis"
     return f"give images of that size; this network was built for {rows} x {cols}"
+
+
+def not_finite(images: Tensor) -> str:
+    """Which is the first image of a tensor [example, …] that is not all finite, and what to do."""
+    first = int((~images.isfinite()).reshape(len(images), -1).any(1).nonzero()[0])
+    return f"image {first} holds NaN or infinite pixels. Mend such images or leave them out"

@@ -14,7 +14,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from .. import devices, files
-from ..data import ImageSet
+from ..data import ImageSet, advice
 from ..doors import told
 from ..errors import DataError, HookError
 from .attach import Attachment, attached
@@ -117,7 +117,7 @@ def activations(
     A map of a layer that mixes its last axis, such as ``nn.Linear``, is [example, row, col, channel]. ``axes`` says the order where no
     layer tells it; without it, what another module gives is taken to have its channels first, unless its sizes speak against that.
 
-    ``images``: an ImageSet (its labels become the coordinate ``label``) or a tensor [example, …]. The model runs in
+    ``images``: an ImageSet (its labels become the coordinate ``label``) or a tensor [example, …] without NaN. The model runs in
     evaluation mode without gradients, ``batch_size`` images at a time, and is left in the mode it was in. With
     ``folder``, each array is a memory-mapped ``<hook point>.npy`` file there (a ``/`` in the name is
     ``%2F``), for data larger than memory; a folder that holds such files already is refused.
@@ -131,6 +131,8 @@ def activations(
         raise DataError(f"activations takes an ImageSet or a torch tensor of images; got {type(images).__name__}")
     if tensor.ndim == 0 or len(tensor) == 0:
         raise HookError(f"no images came (shape {list(tensor.shape)}); activations need at least one")
+    if tensor.is_floating_point() and not tensor.isfinite().all():
+        raise DataError(advice.not_finite(tensor))
     if batch_size < 1:
         raise HookError(f"batch_size is {batch_size}; it is 1 or more")
     sites = select(lens._sites(), names_filter)
