@@ -181,6 +181,14 @@ def test_cumulative_ablation_is_the_forward_pass_with_the_first_units_cut(
     assert (table["random_accuracy"][:, -1] == expected[-1]).all()
 
 
+def test_cumulative_ablation_takes_hook_points_in_any_order(mlp: nm.MLP, digits: nm.data.ImageSet) -> None:
+    first, second = LAYER, "layers.1.hook_post"
+    order = np.random.default_rng(3).permutation(18)
+    there = causal.cumulative_ablation(mlp, digits, [first, second], {"mixed": order}, draws=1)
+    back = causal.cumulative_ablation(mlp, digits, [second, first], {"mixed": (order + 6) % 18}, draws=1)
+    np.testing.assert_array_equal(there["accuracy"], back["accuracy"])
+
+
 def test_the_order_by_effect_does_more_harm_than_chance(mlp: nm.MLP, digits: nm.data.ImageSet) -> None:
     effect = causal.ablate_all(mlp, digits, LAYER, draws=1)["loss_increase"].values
     orders = {"costly first": np.argsort(-effect), "costly last": np.argsort(effect)}

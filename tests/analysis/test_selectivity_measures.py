@@ -10,6 +10,7 @@ from sklearn.metrics import mutual_info_score
 
 import neural_microscope as nm
 from neural_microscope.analysis import selectivity
+from neural_microscope.analysis.selectivity import judging
 from neural_microscope.errors import DataError
 from neural_microscope.statistics import canonical_order, halves, shuffles, spearman
 
@@ -302,3 +303,14 @@ def test_mean_gradients_by_class_are_class_means_of_the_gradient() -> None:
     effect = selectivity.class_means((value * gradient).assign_coords(label=value["label"]))
     np.testing.assert_allclose(effect, means * selectivity.class_means(value), rtol=1e-4, atol=1e-6)
     assert selectivity.top_units(effect, n=3).shape == (10, 3)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_values_sorted_once_give_the_ranks_among_any_of_them(ties: bool) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((60, 7))
+    if ties:
+        x = np.maximum(x, 0).round(1)
+    found, part = judging.Sorted(x), rng.permutation(60)[:23]
+    assert np.array_equal(found.ranks(), stats.rankdata(x, axis=0))
+    assert np.array_equal(found.ranks(part), stats.rankdata(x[part], axis=0))

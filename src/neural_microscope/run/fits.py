@@ -14,6 +14,9 @@ from ..config import NetworkConfig, TrainConfig
 from ..errors import RunError
 from ..models import build
 
+SMALL = 1 << 24
+"""Numbers of a network and its maps for which there is memory whatever a file says."""
+
 
 @dataclass(frozen=True)
 class Blueprint:
@@ -26,15 +29,22 @@ class Blueprint:
     @classmethod
     def of(cls, config: NetworkConfig) -> Blueprint:
         with torch.device("meta"):
+            model = build(config)
+        weights = model.state_dict()
+        # A product on the meta device takes a second the first time, for what torch then loads.
+        maps = sum(len(one) for one in weights.values() if one.ndim == 4)
+        size = sum(one.numel() for one in weights.values()) + maps * config.image_shape[0] * config.image_shape[1]
+        with torch.device("meta" if size > SMALL else "cpu"):
             model = build(config).eval()
-            image = torch.empty(1, 1, *config.image_shape)
+            image = torch.zeros(1, 1, *config.image_shape)
         points = {"input": list(image.shape[1:])}
         for name in model.hook_points:
             model.get_submodule(name).register_forward_hook(
                 lambda module, given, out, name=name: points.update({name: list(out.shape[1:])})
             )
-        model.run_from("input", image)
-        return cls(model.state_dict(), points)
+        with torch.no_grad():
+            model.run_from("input", image)
+        return cls(weights, points)
 
     def check(self, weights: Mapping[str, Tensor], path: Path) -> None:
         """A RunError unless these are the weights of such a network."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,9 @@ from ...errors import DataError
 from ...hooks import HookedModel, evaluation, hooked
 from ...interventions import zero
 from ...measure import measure, of
+from ...models import Network
 from ...statistics import beside, halves, null_band
-from .downstream import logits_in_batches, numbers, tensors, unit_values
+from .downstream import BATCH, logits_of, numbers, tensors, unit_values
 from .planted import UNITS, reader
 
 SHARES = tuple(np.linspace(0, 1, 11).tolist())
@@ -72,8 +75,8 @@ def cumulative_ablation(
         places = np.argsort(every, axis=1)[:, None]  # at which place of an order a unit goes, [order, 1, unit]
         gone = places < np.array([round(share * units) for share in at])[:, None]
         cases, which = np.unique(gone.reshape(-1, units), axis=0, return_inverse=True)
-        pixels, labels = tensors(model, images)
-        found = np.array([_accuracy(lens, pixels, labels, shapes, torch.from_numpy(case)) for case in cases])
+        rest = _Rest.of(lens, *tensors(model, images), names)
+        found = np.array([_accuracy(rest, shapes, torch.from_numpy(case)) for case in cases])
     curves = found[which.reshape(len(every), len(at))]
     return _table(curves, at, list(named)).assign_attrs(hook_point=", ".join(names), units=units)
 
@@ -85,13 +88,48 @@ def _order(name: str, order: Any, units: int) -> np.ndarray:
     return order.astype(int)
 
 
-def _accuracy(lens: HookedModel, pixels: Tensor, labels: Tensor, shapes: dict[str, Any], gone: Tensor) -> float:
+@dataclass(frozen=True)
+class _Rest:
+    """A network, run again and again with other units gone, from the earliest place that they can change."""
+
+    lens: HookedModel
+    labels: Tensor
+    batches: Sequence[Tensor]
+    """Images, or what stands at ``start``."""
+    first: str = ""
+    """The hook point whose units stand at ``start``."""
+    start: str = ""
+    run: Callable[[Tensor], Tensor] | None = None
+
+    @classmethod
+    def of(cls, lens: HookedModel, pixels: Tensor, labels: Tensor, names: Sequence[str]) -> _Rest:
+        """From the first of these hook points on, or from behind its pooling, of an MLP or a CNN; of another module from the images."""
+        images = pixels.split(BATCH)
+        if not isinstance(lens, Network) or not all(name.endswith(".hook_post") for name in names):
+            return cls(lens, labels, images)
+        first = min(names, key=list(lens.hook_points).index)
+        layer = first.removesuffix(".hook_post")
+        pooled = f"{layer}.hook_pool"  # of rectified maps: 0 where the channel is 0
+        start = pooled if pooled in lens.hook_points and f"{layer}.hook_norm" not in lens.hook_points else first
+        cached = [lens.run_with_cache(some, names_filter=[start])[1][start] for some in images]
+        return cls(lens, labels, cached, first, start, partial(lens.run_from, start))
+
+    def logits(self, masks: Mapping[str, Tensor]) -> Tensor:
+        """Without the units that the masks [unit, …] of hook points take out, [example, class]."""
+        hooks = [(name, zero(mask=mask)) for name, mask in masks.items() if name != self.first]
+        with self.lens.hooks(hooks):
+            found = []
+            for x, y in zip(self.batches, self.labels.split(BATCH), strict=True):
+                here = x if self.run is None else torch.where(masks[self.first], 0.0, x)
+                found.append(logits_of((self.run or self.lens)(here), y))
+        return torch.cat(found)
+
+
+def _accuracy(rest: _Rest, shapes: dict[str, Any], gone: Tensor) -> float:
     """The accuracy without those units of hook points of these shapes [unit, …] that are ``gone`` [unit]."""
     parts = zip(shapes.items(), gone.split([shape[0] for shape in shapes.values()]), strict=True)
     masks = {name: part.reshape(-1, *[1] * (len(shape) - 1)) for (name, shape), part in parts}
-    with lens.hooks([(name, zero(mask=mask)) for name, mask in masks.items()]):
-        right = logits_in_batches(lens, pixels, labels).argmax(1) == labels
-    return float(numbers(right).mean())
+    return float(numbers(rest.logits(masks).argmax(1) == rest.labels).mean())
 
 
 def _table(curves: np.ndarray, at: np.ndarray, names: list[str]) -> xr.Dataset:

@@ -14,7 +14,7 @@ from ...data import ImageSet
 from ...hooks import evaluation, hooked
 from ...measure import measure, of
 from ...statistics import Law, beside, mean_interval
-from .downstream import batches, numbers
+from .downstream import Downstream, batches, numbers
 from .planted import reader
 
 
@@ -33,8 +33,7 @@ def ablated_logits(model: nn.Module, images: ImageSet, hook_point: str) -> xr.Da
     parts = []
     with torch.no_grad(), evaluation(hooked(model)):
         for _, down, _ in batches(model, images, hook_point):
-            found = torch.cat([logits for _, logits, _ in down.each_unit(torch.zeros_like(down.acts))])
-            parts.append((numbers(down.logits), numbers(found)))
+            parts.append(with_and_without(down))
     base, ablated = zip(*parts, strict=True)
     return xr.Dataset(
         {
@@ -43,6 +42,12 @@ def ablated_logits(model: nn.Module, images: ImageSet, hook_point: str) -> xr.Da
         },
         coords={"label": ("example", images.labels)},
     )
+
+
+def with_and_without(down: Downstream) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of a batch, [example, class], and those without each unit, [unit, example, class]."""
+    found = torch.cat([logits for _, logits, _ in down.each_unit(torch.zeros_like(down.acts))])
+    return numbers(down.logits), numbers(found)
 
 
 @measure(

@@ -17,15 +17,17 @@ from scipy.special import logit, logsumexp
 from torch import nn
 
 from ... import named
-from ...axes import unit_axis
+from ...axes import of_activation, unit_axis
 from ...data import ImageSet
-from ...hooks import activations
+from ...hooks import evaluation, hooked
 from ...measure import measure, of
-from ...statistics import shuffles, spearman
-from .. import selectivity
+from ...statistics import canonical_order, shuffles, spearman
 from ..attribution.random_weights import random_networks
-from ..causal.logits import ablated_logits
-from ..selectivity.basis import auc_gap
+from ..causal.downstream import batches
+from ..causal.logits import with_and_without
+from ..selectivity.basis import Rotated
+from ..selectivity.judging import gated
+from ..selectivity.preference import Preference
 
 NETWORKS = 20
 """Untrained networks beside the trained one."""
@@ -44,42 +46,66 @@ class Seen:
 
     acts: xr.DataArray
     """[example, unit], with the coordinate label."""
-    logits: xr.Dataset
-    """Of `causal.ablated_logits`, on the same images."""
+    base: np.ndarray
+    """Logits of the same images, [example, class]."""
+    ablated: np.ndarray
+    """Those without each unit, [unit, example, class]."""
 
     @property
     def labels(self) -> np.ndarray:
         return self.acts["label"].values
 
     @cached_property
+    def matrix(self) -> np.ndarray:
+        """[example, unit]"""
+        return named.matrix(self.acts)
+
+    @cached_property
+    def unlabeled(self) -> np.ndarray:
+        """The canonical order but for labels."""
+        return canonical_order(np.zeros(len(self.matrix)), self.matrix)
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """The canonical order of the examples."""
+        return self.unlabeled[np.argsort(self.labels[self.unlabeled], kind="stable")]
+
+    @cached_property
     def neighbors(self) -> np.ndarray:
         """The 10 nearest neighbors of each image, as in `geometry.clusters`, [example, rank]."""
-        distances = cdist(x := named.matrix(self.acts), x)
+        distances = cdist(self.matrix, self.matrix)
         np.fill_diagonal(distances, np.inf)
         return np.argpartition(distances, K, axis=1)[:, :K]
 
     @cached_property
+    def rotated(self) -> Rotated | None:
+        """Units and random axes, sorted for `selectivity.basis.auc_gap`."""
+        return Rotated.of(self.acts)
+
+    @cached_property
     def normalization(self) -> np.ndarray:
         """What each unit's ablation adds to the softmax's log normalization, [unit, example]."""
-        return logsumexp(self.logits["ablated"].values, axis=2) - logsumexp(self.logits["base"].values, axis=1)
+        return logsumexp(self.ablated, axis=2) - logsumexp(self.base, axis=1)
 
     def relabeled(self, labels: np.ndarray) -> Seen:
         """The same with other labels; what does not hang on them is kept."""
-        other = Seen(self.acts.assign_coords(label=("example", labels)), self.logits)
-        other.__dict__.update(neighbors=self.neighbors, normalization=self.normalization)
+        other = Seen(self.acts.assign_coords(label=("example", labels)), self.base, self.ablated)
+        kept = ("matrix", "unlabeled", "rotated", "neighbors", "normalization")
+        other.__dict__.update({name: getattr(self, name) for name in kept})
         return other
 
     @cached_property
     def loss_increase(self) -> np.ndarray:
         """Loss that ablating each unit adds, nats, [unit]."""
         each = np.arange(len(self.labels))
-        base, ablated = self.logits["base"].values, self.logits["ablated"].values
-        return (self.normalization - ablated[:, each, self.labels] + base[each, self.labels]).mean(1)
+        loss = self.normalization - self.ablated[:, each, self.labels] + self.base[each, self.labels]
+        return loss.mean(1)
 
     @cached_property
     def auc(self) -> np.ndarray:
         """AUC of each unit's preferred class, [unit]; NaN where it fires too rarely to be judged."""
-        return selectivity.over_time(self.acts.expand_dims("snapshot"))["auc"].values[0]
+        found = Preference.of(self.matrix[self.order], self.labels[self.order], 0)
+        return np.where(gated(self.matrix), np.nan, found.auc)
 
 
 def _mean(values: np.ndarray) -> float:
@@ -88,12 +114,12 @@ def _mean(values: np.ndarray) -> float:
 
 def _gap(seen: Seen) -> float:
     """Mean AUC of the units less that of the axes of random rotations."""
-    return auc_gap(seen.acts)
+    return np.nan if seen.rotated is None else seen.rotated.gap(seen.labels, seen.order)
 
 
 def _spread(seen: Seen) -> float:
     """log (tr Sw / tr Sb), as `geometry.neural_collapse` has it: classes count alike."""
-    x, of = named.matrix(seen.acts), np.unique(seen.labels, return_inverse=True)[1]
+    x, of = seen.matrix, np.unique(seen.labels, return_inverse=True)[1]
     shares = np.eye(of.max() + 1)[of] / np.bincount(of)  # [example, class]
     means = shares.T @ x
     between = ((means - means.mean(0)) ** 2).sum()
@@ -105,7 +131,7 @@ SCALARS: dict[str, Callable[[Seen], float]] = {
     "auc_gap": _gap,
     "purity": lambda seen: float((seen.labels[seen.neighbors] == seen.labels[:, None]).mean()),
     "log_spread": _spread,
-    "accuracy": lambda seen: float((seen.logits["base"].values.argmax(1) == seen.labels).mean()),
+    "accuracy": lambda seen: float((seen.base.argmax(1) == seen.labels).mean()),
     "link": lambda seen: spearman(seen.auc, seen.loss_increase, draws=0)[0],
 }
 """Statistics of a layer that are compared with untrained networks and with shuffled labels."""
@@ -159,11 +185,16 @@ def untrained_networks(
 
 
 def _seen(model: nn.Module, images: ImageSet, hook_point: str) -> Seen:
-    with torch.no_grad():
-        acts = activations(model, images, [hook_point])[hook_point]
+    with torch.no_grad(), evaluation(hooked(model)):
+        found = [(down.acts, *with_and_without(down)) for _, down, _ in batches(model, images, hook_point)]
+    batched, base, ablated = zip(*found, strict=True)
+    held = torch.cat(batched).cpu().contiguous()
+    held = held if held.dtype == torch.float64 else held.float()
+    acts = xr.DataArray(held.numpy(), dims=of_activation(tuple(held.shape), hook_point), name=hook_point)
+    acts = acts.assign_coords(label=("example", images.labels))
     if "row" in acts.dims:
         acts = acts.mean(("row", "col"))
-    return Seen(acts, ablated_logits(model, images, hook_point))
+    return Seen(acts, np.concatenate(base), np.concatenate(ablated, axis=1))
 
 
 @of(untrained_networks).on("layer")

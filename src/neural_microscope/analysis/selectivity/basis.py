@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
 
 from ... import named
 from ...axes import unit_axis
 from ...errors import DataError
 from ...measure import measure, of
-from ...statistics import beside, shuffles
+from ...statistics import beside, canonical_order, shuffles
 from . import judging
 from .planted import CLASSES, layer
 
@@ -115,14 +116,41 @@ def _directions(
     if not z.shape[1]:
         return np.empty(0), np.empty(0)
     classes = int(labels.max()) + 1
-    binned = judging.bins(z)
-    raw, *chance = judging.information(binned, np.vstack([labels[None], fakes]), classes)
-    return _best_auc(z, labels, classes, split), raw - np.mean(chance, 0)
+    found = judging.Sorted(z)
+    raw, *chance = judging.information(judging.bins(found.ranks()), np.vstack([labels[None], fakes]), classes)
+    return _best_auc(found, labels, classes, split), raw - np.mean(chance, 0)
 
 
-def _auc(z: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    sums, counts = judging.class_sums(rankdata(z, axis=0), labels[None], classes)
+def _auc(ranks: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    sums, counts = judging.class_sums(ranks, labels[None], classes)
     return judging.auc_by_class(sums[0], counts[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Rotated:
+    """A layer's units, those that can be judged, and the axes of random rotations of its space, both sorted once for any labels."""
+
+    units: judging.Sorted
+    axes: judging.Sorted
+    seed: int
+
+    @classmethod
+    def of(cls, acts: xr.DataArray, *, draws: int = 8, seed: int = 0) -> Rotated | None:
+        """Of ``acts`` [example, unit] (or channel); None where no unit can be judged."""
+        x = named.matrix(acts)
+        z, alive = x[:, ~judging.gated(x)], x[:, np.ptp(x, axis=0) > 0]
+        if not z.shape[1]:
+            return None
+        turns = np.linalg.qr(np.random.default_rng(seed).standard_normal((draws, alive.shape[1], alive.shape[1])))[0]
+        return cls(judging.Sorted(z), judging.Sorted(alive @ np.hstack(list(turns))), seed)
+
+    def gap(self, labels: np.ndarray, order: np.ndarray) -> float:
+        """See `auc_gap`; ``order``: the `canonical_order` of the examples with these labels."""
+        classes = int(labels.max()) + 1
+        first, second = judging.split(labels[order], self.seed)
+        split = order[first], order[second]
+        units, axes = (_best_auc(side, labels, classes, split).mean() for side in (self.units, self.axes))
+        return float(units - axes)
 
 
 def auc_gap(acts: xr.DataArray, *, draws: int = 8, seed: int = 0) -> float:
@@ -130,20 +158,13 @@ def auc_gap(acts: xr.DataArray, *, draws: int = 8, seed: int = 0) -> float:
     and judged on the other: -0.5..0.5. Above 0, single units tell the classes apart better than random directions do. ``acts``
     [example, unit] (or channel) with the coordinate ``label``. NaN where no unit can be judged.
     """
-    x, labels = judging.examples(acts)
-    z = x[:, ~judging.gated(x)]
-    if not z.shape[1]:
-        return float("nan")
-    alive = x[:, np.ptp(x, axis=0) > 0]
-    turns = np.linalg.qr(np.random.default_rng(seed).standard_normal((draws, alive.shape[1], alive.shape[1])))[0]
-    split, classes = judging.split(labels, seed), int(labels.max()) + 1
-    units, directions = (_best_auc(side, labels, classes, split).mean() for side in (z, alive @ np.hstack(list(turns))))
-    return float(units - directions)
+    rotated, labels = Rotated.of(acts, draws=draws, seed=seed), named.labels(acts)
+    return float("nan") if rotated is None else rotated.gap(labels, canonical_order(labels, named.matrix(acts)))
 
 
-def _best_auc(z: np.ndarray, labels: np.ndarray, classes: int, split: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+def _best_auc(z: judging.Sorted, labels: np.ndarray, classes: int, split: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """AUC of the class and sign chosen on each half and judged on the other, [direction]."""
-    halves = [_auc(z[half], labels[half], classes) - 0.5 for half in split]
+    halves = [_auc(z.ranks(half), labels[half], classes) - 0.5 for half in split]
     found = []
     for chosen_on, judged_on in (halves, halves[::-1]):
         chosen = judging.highest(np.abs(chosen_on))

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import xarray as xr
-from scipy.stats import rankdata
 
 from ... import named
 from ...errors import DataError
@@ -105,10 +104,42 @@ def shares_of_top(x: np.ndarray, k: int) -> np.ndarray:
     return (above + tied * (k - above.sum(0)) / tied.sum(0)) / k
 
 
-def bins(x: np.ndarray) -> np.ndarray:
-    """The equal-count bin of each value, 0..29, [example, unit]; tied values share a bin."""
-    ranks = rankdata(x, axis=0)
-    return ((ranks - 0.5) / len(x) * BINS).astype(np.intp)
+class Sorted:
+    """Values [example, unit] that are sorted once: the ranks among any of the examples follow without sorting again."""
+
+    def __init__(self, x: np.ndarray) -> None:
+        self.size = len(x)
+        self._order = order = np.argsort(x, axis=0)
+        self._first = np.empty_like(order)
+        place = np.arange(len(x))[:, None]
+        np.put_along_axis(self._first, order, np.broadcast_to(place, order.shape), 0)
+        self._last = self._first
+        found = np.take_along_axis(x, order, 0)
+        new = found[1:] != found[:-1]
+        if not new.all():
+            edge = np.ones((1, x.shape[1]), bool)
+            first = np.maximum.accumulate(np.where(np.vstack([edge, new]), place, 0), 0)
+            last = np.where(np.vstack([new, edge]), place, len(x))[::-1]
+            last = np.minimum.accumulate(last, 0)[::-1]
+            self._first, self._last = (np.take_along_axis(end, self._first, 0) for end in (first, last))
+
+    def ranks(self, examples: np.ndarray | None = None) -> np.ndarray:
+        """Ranks from 1 among these ``examples``, all of them unless given, [example, unit]; ties share the mean of theirs."""
+        if examples is None:
+            return (self._first + self._last) / 2 + 1
+        inside = np.zeros(self.size, np.int32)
+        inside[examples] = 1
+        inside = inside[self._order]
+        upto = np.cumsum(inside, axis=0, dtype=np.int32)
+        last = np.take_along_axis(upto, self._last[examples], 0)
+        if self._first is self._last:
+            return last.astype(float)
+        return (np.take_along_axis(upto - inside, self._first[examples], 0) + 1 + last) / 2
+
+
+def bins(ranks: np.ndarray) -> np.ndarray:
+    """The equal-count bin, 0..29, of the values that have these ``ranks`` [example, unit]; tied values share a bin."""
+    return ((ranks - 0.5) / len(ranks) * BINS).astype(np.intp)
 
 
 def information(binned: np.ndarray, orders: np.ndarray, classes: int) -> np.ndarray:

@@ -107,7 +107,7 @@ class _Prepared:
         self.halves = judging.split(labels, seed)
         self.top = int(min(TOP, *(np.unique(labels[half], return_counts=True)[1].min() for half in self.halves)))
         self.values = [np.hstack([x[half], judging.shares_of_top(x[half], self.top)]) for half in self.halves]
-        self.bins = judging.bins(x)
+        self.bins = judging.bins(rankdata(x, axis=0))
 
     def measures(self, orders: np.ndarray) -> dict[str, np.ndarray]:
         """Each measure [order, unit] for orders of the labels [order, example]."""
