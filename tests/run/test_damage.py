@@ -117,6 +117,18 @@ def test_a_file_that_nobody_recorded_is_reported_with_its_name(finished: Path, t
     assert (problem.path, problem.kind) == (name, "interrupted")
 
 
+@pytest.mark.parametrize("content", [b"", None])
+def test_a_record_without_a_line_is_damage_only_where_a_later_snapshot_was_written(
+    finished: Path, tmp_path: Path, content: bytes | None
+) -> None:
+    folder = shutil.copytree(finished, tmp_path / "run")
+    with altered(folder / commits.NAME, content):
+        assert verify(folder)[0].kind == "damage"
+        for path in (folder / "weights").glob("*[1-9].safetensors"):
+            path.unlink()
+        assert {problem.kind for problem in verify(folder)} == {"interrupted"}
+
+
 def test_two_problems_are_both_reported(finished: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(finished, tmp_path / "run")
     (folder / "run.json").write_text("{}")

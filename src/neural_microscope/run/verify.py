@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -42,17 +43,21 @@ def verify(folder: str | Path, record: commits.Record | None = None) -> list[Pro
     if not folder.is_dir():
         raise RunError(f"there is no folder {folder}")
     record = record or commits.read(folder)
+    present = sorted(name for name, kind in files.walk(folder) if kind != "folder")
     problems = []
     if record.problem:
-        problems.append(
-            Problem(commits.NAME, record.problem, "interrupted" if record.fault == "unfinished" else "damage")
-        )
+        interrupted = record.fault == "unfinished" or _nothing_recorded(record, present)
+        problems.append(Problem(commits.NAME, record.problem, "interrupted" if interrupted else "damage"))
     current = record.files()
     damage = {path: what for path, expected in current.items() if (what := difference(folder, path, expected))}
     problems += [Problem(path, what, "damage") for path, what in damage.items()]
     known = set(current) | record.removed() | _NOT_RECORDED
-    present = sorted(name for name, kind in files.walk(folder) if kind != "folder")
     return problems + [Problem(path, _stray(path), "interrupted") for path in present if path not in known]
+
+
+def _nothing_recorded(record: commits.Record, present: list[str]) -> bool:
+    """Whether a writer was stopped before it committed its first snapshot."""
+    return not record.commits and not any(re.fullmatch(r"weights/0*[1-9]\d*\.safetensors", name) for name in present)
 
 
 def _stray(path: str) -> str:
