@@ -171,7 +171,7 @@ def test_sign_flips_find_what_is_there_and_claim_nothing_of_nothing() -> None:
 def test_beside_sets_a_value_beside_its_null_and_gives_one_verdict() -> None:
     null = np.tile(np.arange(99.0)[:, None], (1, 3))
     table = statistics.beside(
-        "x", [100.0, 50.0, np.nan], null, "unit", units="nat", interval=([99, 49, 0], [101, 51, 0])
+        "x", [100.0, 50.0, np.nan], null, "unit", units="nats", interval=([99, 49, 0], [101, 51, 0])
     )
     names = ("x", "x_low", "x_high", "x_null_low", "x_null_high", "x_p", "x_q", "x_shown")
     assert tuple(table) == names
@@ -184,7 +184,7 @@ def test_beside_sets_a_value_beside_its_null_and_gives_one_verdict() -> None:
     assert table["x_shown"][1].tolist() == [True, False, False]
     np.testing.assert_allclose(table["x_null_high"][1], [np.percentile(np.arange(99), 97.5)] * 2 + [np.nan])
     assert np.isnan(table["x_low"][1][2])
-    assert table["x"][2] == {"units": "nat"}
+    assert table["x"][2] == {"units": "nats"}
     assert table["x_q"][2] == {"units": "1"}
 
 

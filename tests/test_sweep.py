@@ -220,7 +220,7 @@ def test_what_fails_each_time_is_listed_and_the_rest_is_done(tmp_path: Path, cli
     good, bad = [n for n in names(sweep) if "classes=10" in n], [n for n in names(sweep) if "classes=3" in n]
     assert outcome.trained == good
     assert list(outcome.failed) == bad
-    assert all(reason.startswith("DataError: the model tells 3 classes apart") for reason in outcome.failed.values())
+    assert all(reason.startswith("DataError: the model has 3 classes") for reason in outcome.failed.values())
     assert outcome.diverged == [n for n in good if "1e+30" in n]
     nowhere = nm.sweep.run(asked(data=str(tmp_path / "nowhere")), tmp_path / "other", client)
     assert len(nowhere.failed) == 4
@@ -624,6 +624,6 @@ def test_the_command_trains_in_processes_lists_what_failed_and_exits_with_1(tmp_
     done = microscope("sweep", "mlp", *words, "--out", tmp_path / "s")
     assert done.returncode == 1
     assert "2 trained, 0 were there already" in done.stdout
-    assert "hidden=4_classes=3_seed=0: DataError: the model tells 3 classes apart" in done.stdout
+    assert "hidden=4_classes=3_seed=0: DataError: the model has 3 classes" in done.stdout
     assert done.stderr == "microscope: 2 networks failed; the same command tries them again\n"
     assert nm.sweep.table(tmp_path / "s")["status"].values.tolist() == ["finished"] * 2 + ["missing"] * 2

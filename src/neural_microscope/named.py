@@ -18,7 +18,7 @@ def values(acts: xr.DataArray, *order: str) -> np.ndarray:
     """
     dims = [str(dim) for dim in acts.dims]
     if set(dims) != set(order):
-        raise DataError(f"{_name(acts)}: the axes are [{', '.join(dims)}]; needed are [{', '.join(order)}]")
+        raise DataError(f"{_name(acts)}: the axes are [{', '.join(dims)}]; they must be [{', '.join(order)}]")
     empty = [dim for dim in order if not acts.sizes[dim]]
     if empty:
         raise DataError(f"{_name(acts)}: the axis {empty[0]!r} is empty; there is nothing to measure")

@@ -263,8 +263,8 @@ def test_single_pixels_of_channels_and_of_foreign_modules_have_no_path_product()
 @pytest.mark.parametrize(
     ("target", "error", "words"),
     [
-        (None, DataError, "say target="),
-        (3, DataError, "classes 0 to 2 apart; there is no class 3"),
+        (None, DataError, "give target="),
+        (3, DataError, "classes 0 to 2; there is no class 3"),
         ([0, 1], DataError, "5 classes"),
         ("logits", DataError, "a pair"),
         (0.5, DataError, "a pair"),

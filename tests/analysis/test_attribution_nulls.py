@@ -158,7 +158,7 @@ def test_maps_of_another_size_than_the_images_are_refused() -> None:
     def small(model: nn.Module, images: Tensor, *, target: Any) -> xr.Dataset:
         return attribution.grad_cam(model, images, "layers.1.hook_post", target=target, upsample=False)
 
-    with pytest.raises(DataError, match="compared with images"):
+    with pytest.raises(DataError, match="compared with the images"):
         attribution.sanity_check(small, cnn(), PIXELS, target=0)
     with pytest.raises(DataError, match="at least 1"):
         attribution.sanity_check(ink, mlp(), PIXELS, target=0, draws=0)
@@ -264,8 +264,8 @@ def test_maps_of_other_images_are_refused() -> None:
     model, images = mlp().float(), nm.data.ImageSet(np.zeros((3, SIDE, SIDE), np.uint8), np.array([0, 1, 2]), 3)
     good = attribution.saliency(model, images)["attribution"]
     for wrong, words in (
-        (good.isel(example=slice(2)), "the attribution is"),
-        (good.isel(row=slice(2)), "the attribution is"),
+        (good.isel(example=slice(2)), "the attribution has"),
+        (good.isel(row=slice(2)), "the attribution has"),
         (good.isel(example=[1, 0, 2]), "different labels"),
         (good.values, "DataArray"),
         (good.rename(row="x"), "axes"),

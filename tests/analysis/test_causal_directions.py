@@ -84,7 +84,7 @@ def test_a_channels_own_direction_is_its_ablation(case: str, digits: ImageSet) -
 
 def test_directions_of_another_shape_are_refused(digits: ImageSet) -> None:
     model, layer, _ = CASES["convolution"]
-    with pytest.raises(DataError, match=r"here they are \[draw, 4\]"):
+    with pytest.raises(DataError, match=r"they must be \[draw, 4\]"):
         causal.ablate_directions(model, digits, layer, directions=np.ones((2, 5)))
 
 

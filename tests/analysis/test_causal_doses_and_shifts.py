@@ -121,7 +121,7 @@ def test_what_can_not_be_scaled_is_refused_and_without_others_there_is_no_null(
 
 @pytest.mark.parametrize("factors", [(), (1, np.nan), (np.inf,)])
 def test_doses_are_numbers(mlp: nm.MLP, digits: nm.data.ImageSet, factors: tuple[float, ...]) -> None:
-    with pytest.raises(DataError, match="one or more, all of them finite"):
+    with pytest.raises(DataError, match="one or more, all finite"):
         causal.dose_response(mlp, digits, LAYER, 4, factors=factors)
 
 

@@ -98,7 +98,7 @@ def test_a_pair_of_the_same_image_is_nan_and_no_warning(mlp: nm.MLP, pairs: tupl
 def test_a_metric_of_ones_own_is_taken_and_pairs_must_match(mlp: nm.MLP, pairs: tuple[ImageSet, ImageSet]) -> None:
     own = causal.patch_between(mlp, *pairs, LAYER, metric=lambda logits: logits[:, 3] - logits[:, 8], draws=3)
     np.testing.assert_allclose(own["denoising"], causal.patch_between(mlp, *pairs, LAYER, draws=3)["denoising"])
-    with pytest.raises(DataError, match="20 clean images came with 19"):
+    with pytest.raises(DataError, match="20 clean images and 19"):
         causal.patch_between(mlp, pairs[0], pairs[1].subset(slice(0, 19)), LAYER)
     with pytest.raises(UnknownName, match="did you mean"):
         causal.patch_between(mlp, *pairs, "layers.0.hook_pots")

@@ -373,15 +373,15 @@ def test_input_that_fits_no_dictionary_is_refused_in_words(network: tuple) -> No
     with pytest.raises(DataError, match="not all values are finite"):
         dictionary.train_sae(named(np.full((20, 4), np.nan)), 8, 2)
     small = dictionary.random_sae(named(np.random.default_rng(0).normal(size=(20, 4))), 8, 2)
-    with pytest.raises(DataError, match="32 units; the dictionary was made for 4"):
+    with pytest.raises(DataError, match="32 units; the dictionary is for 4"):
         dictionary.encode(small, acts)
-    with pytest.raises(DataError, match="not of one layer"):
+    with pytest.raises(DataError, match="must belong to one layer"):
         dictionary.stability(small, dictionary.random_sae(acts, 8, 2))
     with pytest.raises(DataError, match="images and the hook point"):
         dictionary.evaluate_sae(dictionary.random_sae(acts, 8, 2), acts, model)
     with pytest.raises(UnknownName, match="hook_post"):
         dictionary.evaluate_sae(dictionary.random_sae(acts, 8, 2), acts, model, images, "layers.0.hook_pos")
-    with pytest.raises(DataError, match="dictionary was made for 32"):
+    with pytest.raises(DataError, match="dictionary is for 32"):
         dictionary.evaluate_sae(dictionary.random_sae(acts, 8, 2), acts, model, images, "layers.1.hook_post")
     with pytest.raises(DataError, match="label"):
         dictionary.purity(small, named(np.random.default_rng(0).normal(size=(20, 4))))

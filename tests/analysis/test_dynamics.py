@@ -211,7 +211,7 @@ def test_states_that_do_not_belong_together_or_diverged_are_refused() -> None:
     good = {"w": np.eye(3)}
     with pytest.raises(DataError, match="w at step 5"):
         dynamics.weight_spectra([good, {"w": np.full((3, 3), np.nan)}], [0, 5])
-    with pytest.raises(DataError, match="1 states came for 2 steps"):
+    with pytest.raises(DataError, match="there are 1 states for 2 steps"):
         dynamics.weight_spectra([good], [0, 5])
     with pytest.raises(DataError, match="not the same"):
         dynamics.weight_spectra([good, {"w": np.eye(4)}], [0, 5])

@@ -143,7 +143,7 @@ def test_outputs_that_do_not_fit_are_refused() -> None:
     x = np.random.default_rng(0).normal(size=(2, 200, 6))
     with pytest.raises(DataError, match="1 snapshots, the activations 2"):
         geometry.neural_collapse(acts(x), weights(np.ones((5, 6))))
-    with pytest.raises(DataError, match="take 4 units, the activations have 6"):
+    with pytest.raises(DataError, match="have 4 units, the activations have 6"):
         geometry.neural_collapse(acts(x), weights(np.ones((2, 5, 4))))
     with pytest.raises(DataError, match="have 4 classes; the labels go up to 4"):
         geometry.neural_collapse(acts(x), weights(np.ones((2, 4, 6))))

@@ -70,9 +70,9 @@ def test_logits_that_could_mislead_are_refused(measure: Callable[[xr.DataArray],
         measure(made_up().where(made_up()["class"] != 1))
     with pytest.raises(DataError, match="label"):
         measure(made_up().drop_vars("label"))
-    with pytest.raises(DataError, match="labels go to 3"):
+    with pytest.raises(DataError, match="labels go up to 3"):
         measure(made_up().isel({"class": slice(0, 2)}))
-    with pytest.raises(DataError, match=r"needed are .*example, class\]"):
+    with pytest.raises(DataError, match=r"they must be .*example, class\]"):
         measure(made_up().rename({"class": "unit"}))
 
 
@@ -117,14 +117,16 @@ def test_a_history_written_by_hand_is_read_back() -> None:
     np.testing.assert_array_equal(table["right"], right)
     np.testing.assert_array_equal(table["said"] == labels, right)
     np.testing.assert_array_equal(table["first_right"], [0, 4, 1, 0, np.nan, 1])
-    np.testing.assert_array_equal(table["learnt_at"], [0, 4, 16, 64, np.nan, np.nan])
+    np.testing.assert_array_equal(table["learned_at"], [0, 4, 16, 64, np.nan, np.nan])
     assert table["forgotten"].values.tolist() == [0, 0, 1, 2, 0, 1]
-    np.testing.assert_array_equal(table["class_learnt_at"], [4, np.nan])  # of class 1 one image in three is ever learnt
+    np.testing.assert_array_equal(
+        table["class_learned_at"], [4, np.nan]
+    )  # of class 1, one image in three is ever learned
 
 
 def test_the_share_between_classes_is_kruskal_and_walliss_h() -> None:
     table = predictions.learning_order(made_up(), draws=10)
-    learnt = table["learnt_at"].fillna(np.inf).values
+    learnt = table["learned_at"].fillna(np.inf).values
     groups = [learnt[table["label"].values == c] for c in range(4)]
     h = stats.kruskal(*(stats.rankdata(learnt)[table["label"].values == c] for c in range(4))).statistic
     assert float(table["between"]) == pytest.approx(h / 99)
@@ -140,7 +142,7 @@ def test_a_class_that_is_learnt_sooner_is_found() -> None:
     assert float(table["class_order"][1]) < float(table["class_order_null_low"][1])
     assert float(table["class_order_q"][1]) < 0.05
     assert float(table["class_order_low"][1]) < float(table["class_order"][1]) < float(table["class_order_high"][1])
-    assert float(table["class_learnt_at"][1]) < float(table["class_learnt_at_null_low"][1])
+    assert float(table["class_learned_at"][1]) < float(table["class_learned_at_null_low"][1])
 
 
 def test_histories_that_have_nothing_to_do_with_the_classes_raise_no_more_alarms_than_declared() -> None:
@@ -161,7 +163,7 @@ def test_when_all_is_learnt_at_once_or_a_class_is_empty_the_order_is_nan() -> No
     assert np.isnan(at_once["between_p"])
     np.testing.assert_array_equal(at_once["class_order"], [0.5, 0.5])
     empty = predictions.learning_order(made_up().where(made_up()["label"] != 2, drop=True))
-    for name in ("class_order", "class_order_low", "class_order_p", "class_order_null_high", "class_learnt_at"):
+    for name in ("class_order", "class_order_low", "class_order_p", "class_order_null_high", "class_learned_at"):
         assert np.isnan(empty[name][2])
         assert not np.isnan(empty[name][3])
 

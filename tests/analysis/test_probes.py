@@ -155,7 +155,7 @@ def test_input_that_can_not_be_probed_is_refused_in_words() -> None:
     layer = acts([1.0, 1.0])
     with pytest.raises(DataError, match=r"shape \(5,\); there are 300"):
         probes.linear_probe(layer, np.arange(5))
-    with pytest.raises(DataError, match="bin amounts"):
+    with pytest.raises(DataError, match="bin continuous values"):
         probes.linear_probe(layer, np.linspace(0, 1, 300))
     with pytest.raises(DataError, match="one label only"):
         probes.linear_probe(layer, np.zeros(300, int))
@@ -165,9 +165,9 @@ def test_input_that_can_not_be_probed_is_refused_in_words() -> None:
         probes.linear_probe(broken)
     with pytest.raises(DataError, match="label"):
         probes.linear_probe(layer.drop_vars("label"))
-    with pytest.raises(DataError, match="no layers came"):
+    with pytest.raises(DataError, match="there are no layers"):
         probes.probe_layers({})
     with pytest.raises(DataError, match="different labels"):
         probes.probe_layers({"a": layer, "b": layer.assign_coords(label=("example", LABELS[::-1]))})
-    with pytest.raises(DataError, match="different moments"):
+    with pytest.raises(DataError, match="different steps"):
         probes.probe_layers({"a": layer, "b": layer.isel(snapshot=[0])})

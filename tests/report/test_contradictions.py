@@ -92,7 +92,7 @@ def test_what_an_untrained_network_predicts_for_everything_is_not_the_class_lear
     at = np.array([0.0, 30.0, 4.0, 9.0])
     labels = np.repeat(np.arange(4), 25)
     table = xr.Dataset(
-        {"class_learnt_at": ("class", at), "learnt_at": ("example", at[labels])}, {"label": ("example", labels)}
+        {"class_learned_at": ("class", at), "learned_at": ("example", at[labels])}, {"label": ("example", labels)}
     )
     run = SimpleNamespace(steps=[0, 4, 9, 30])
     look = type("Look", (), {"run": run, "__getitem__": lambda self, name: table})()

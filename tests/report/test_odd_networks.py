@@ -185,5 +185,5 @@ def test_an_empty_and_a_rare_class_have_a_page_that_says_so(tmp_path: Path) -> N
 def test_a_module_whose_layers_have_no_names_is_refused_in_words(tmp_path: Path) -> None:
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 5), torch.nn.ReLU(), torch.nn.Linear(5, 10))
     nm.train(net, DIGITS, nm.TrainConfig(epochs=0), observers=[nm.Recorder(tmp_path / "foreign", RECORD)])
-    with pytest.raises(nm.errors.RunError, match="layers have no names"):
+    with pytest.raises(nm.errors.RunError, match="whose layer names"):
         first_look(nm.Run.open(tmp_path / "foreign"))

@@ -100,7 +100,7 @@ def test_plain_xarray_opens_it_with_named_axes_coordinates_and_units(folder: Pat
     }
     assert data.step.to_numpy().tolist() == [0, 1, 2, 4, 8, 9, 16, 18]
     np.testing.assert_allclose(data.epoch, np.array([0, 1, 2, 4, 8, 9, 16, 18]) / 9)
-    assert data.test_loss.attrs["units"] == "nat"
+    assert data.test_loss.attrs["units"] == "nats"
     assert data.seconds.attrs["units"] == "s"
     assert all(array.attrs["long_name"] and array.attrs["units"] for array in data.variables.values())
     assert data.attrs["title"] == "neural-microscope run"

@@ -1,4 +1,5 @@
-"""Measures of what happens inside. They take named arrays (causal ones a model and images) and return xarray datasets.
+"""Measures of a network's activations, weights and training. They take named arrays (causal ones a model and images) and return
+xarray datasets.
 
 Imported on first use: ``nm.analysis.selectivity.class_selectivity(acts)``.
 """

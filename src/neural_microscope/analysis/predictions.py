@@ -1,4 +1,4 @@
-"""What the network says: confusion between classes, margins, which images were hard and when, calibration."""
+"""Measures of predictions: confusion between classes, margins, learning order and forgetting, calibration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..errors import DataError
 from ..measure import measure, of
 from ..statistics import INTERVAL, beside, bootstrap_mean, shuffles
 
-STEPS = {"units": "optimiser step"}
+STEPS = {"units": "optimizer step"}
 
 
 @measure(
@@ -29,10 +29,10 @@ STEPS = {"units": "optimiser step"}
     place=40,
 )
 def confusion(logits: xr.DataArray) -> xr.Dataset:
-    """How often each class (rows) was read as each class (columns): ``images`` [class, predicted], integers.
+    """Confusion matrix: true class (rows) against predicted class (columns): ``images`` [class, predicted], integers.
 
-    ``logits`` [example, class] with the coordinate ``label``; of several snapshots the last. Rows sum to the class's
-    number of examples; of equal logits the first class is what was said. Logits that are not all finite are a
+    ``logits`` [example, class] with the coordinate ``label``; of several snapshots, the last. Rows sum to the class's
+    number of examples; of equal logits the first class is predicted. Logits that are not all finite are a
     DataError: the highest of several NaN would silently be class 0.
     """
     values, labels = _checked(named.last(logits))
@@ -63,14 +63,14 @@ def _confused(at: Any) -> Iterator[Claim]:
 
 of(confusion).picture(
     "confusion",
-    "Rows: the true class; columns: the predicted one. Correct predictions are grey, so that errors stand out.",
+    "Rows: the true class; columns: the predicted one. Correct predictions are gray, so that errors stand out.",
 )
 
 
 @measure(
     "predictions",
     title="Confusion matrix over training",
-    null="none, a description; step 0 stands beside it",
+    null="none: a description, shown with step 0",
     replicates="image",
     interval="none",
     source="counts of (label, class of the highest logit)",
@@ -78,7 +78,7 @@ of(confusion).picture(
 def confusion_over_time(logits: xr.DataArray) -> xr.Dataset:
     """`confusion` at every snapshot: ``images`` [snapshot, class, predicted], integers, and ``accuracy`` [snapshot].
 
-    Each row sums to its class's number of examples, so that the difference of two snapshots has rows that sum to 0.
+    Each row sums to its class's number of examples, so rows of the difference between two snapshots sum to 0.
     """
     values, labels = _checked(logits)
     counts = np.stack([_counts(moment, labels) for moment in values])
@@ -96,17 +96,17 @@ of(confusion_over_time).on("network")(lambda at: confusion_over_time(at.logits))
 
 
 @of(confusion_over_time).calibrated_on(
-    "7 images of class 3 read as 1",
+    "7 images of class 3 misclassified as 1",
     7,
     0,
-    empty="every image is read rightly; alarm: a confusion",
+    empty="every image is classified correctly; alarm: a confusion",
     read=lambda found: found["images"][0, 3, 1],
     alarm=lambda found: found["images"].sum() > np.trace(found["images"][0]),
     name="confusions",
     unit="images",
 )
 def _misread(seed: int, planted: bool) -> xr.DataArray:
-    """Logits of a network that reads ten of each of five classes rightly, but for some of class 3, read as 1."""
+    """Logits of a network that classifies ten images of each of five classes correctly, except for some of class 3, predicted as 1."""
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(5), 10))
     said = labels.copy()
     said[np.flatnonzero(labels == 3)[: 7 * planted]] = 1
@@ -122,23 +122,23 @@ def _planted(values: np.ndarray, labels: np.ndarray) -> xr.DataArray:
 
 
 def _saying(said: np.ndarray, labels: np.ndarray) -> xr.DataArray:
-    """Logits of a network that says these classes, [snapshot, example]."""
+    """Logits of a network that predicts these classes, [snapshot, example]."""
     return _planted(np.eye(int(max(labels.max(), said.max())) + 1)[said], labels)
 
 
 @measure(
     "predictions",
     title="Margins",
-    null="none, a description; step 0 stands beside it",
+    null="none: a description, shown with step 0",
     replicates="image",
     interval="none",
     source="softmax cross-entropy; the true class's logit minus the highest other",
 )
 def margins(logits: xr.DataArray) -> xr.Dataset:
-    """How each image was read at each snapshot, [snapshot, example] (or [example]).
+    """Margin, probability, loss and correctness of each image at each snapshot, [snapshot, example] (or [example]).
 
-    ``margin``: the true class's logit minus the highest of the others; above 0 where the image is read rightly.
-    ``probability``: softmax of the true class, 0..1. ``loss``: its cross-entropy, nat, at least 0. ``right``: the highest
+    ``margin``: the true class's logit minus the highest of the others; above 0 where the image is classified correctly.
+    ``probability``: softmax of the true class, 0..1. ``loss``: its cross-entropy, nats, at least 0. ``right``: the highest
     logit is the true class's; of equal logits the first class counts as the highest.
     """
     values, labels = _checked(logits)
@@ -150,7 +150,7 @@ def margins(logits: xr.DataArray) -> xr.Dataset:
     found = {
         "margin": (true - others.max(2), "logit"),
         "probability": (np.exp(-loss), "1"),
-        "loss": (loss.clip(0), "nat"),
+        "loss": (loss.clip(0), "nats"),
         "right": (values.argmax(2) == labels, "1"),
     }
     over_time = "snapshot" in logits.dims
@@ -181,44 +181,46 @@ def _apart(seed: int, planted: bool) -> xr.DataArray:
     title="Learning order",
     null="{draws} shuffles of the labels between the images",
     replicates="image",
-    interval="95 % bootstrap over a class's images, for its place; one network",
+    interval="95% bootstrap over a class's images, for its place; one network",
     family="classes",
     source="Toneva et al. 2019, between snapshots; Kruskal & Wallis 1952, by permutation",
     place=30,
 )
 def learning_order(logits: xr.DataArray, *, draws: int = 200, seed: int = 0) -> xr.Dataset:
-    """When each image was learnt and how often it was forgotten; and whether classes are learnt at different times.
+    """The step at which each image was learned, how often it was forgotten, and a test of whether classes are learned at different times.
 
     ``logits`` [snapshot, example, class] with ``label`` and ``step``. [example]: ``first_right``, the step of the first
-    snapshot that reads the image rightly; ``learnt_at``, that from which it is right to the end (NaN for never, both);
-    ``forgotten``, forgetting events: right at one snapshot and wrong at the next (Toneva et al. 2019, who count every
-    presentation of a training image; here what happens between two snapshots is not seen). [snapshot, example]:
-    ``right``, and ``said``, the class that was read.
+    snapshot that classifies the image correctly; ``learned_at``, the step from which it stays correct to the end (both NaN for never);
+    ``forgotten``, forgetting events: correct at one snapshot and wrong at the next (Toneva et al. 2019, who count every
+    presentation of a training image; changes between two snapshots are not seen here). [snapshot, example]:
+    ``right``, and ``said``, the predicted class.
 
-    [class]: ``class_learnt_at``, the step by which half of the class's images are learnt (NaN: less than half ever are,
-    or it has no images). ``class_order``: where its images stand when all are ranked by ``learnt_at``, never last, ties in
-    the middle: mean rank as a share, 0 first, 1 last, 0.5 by chance. ``between``: the share of the ranks' spread that lies
-    between the classes, 0..1 (Kruskal & Wallis's H / (n - 1)); NaN where all images are learnt at once. A class that the
-    untrained network happens to say of everything counts as learnt at step 0.
+    [class]: ``class_learned_at``, the step by which half of the class's images are learned (NaN: less than half ever are,
+    or it has no images). ``class_order``: the position of its images when all are ranked by ``learned_at``, never last, ties in
+    the middle: mean rank as a share, 0 first, 1 last, 0.5 by chance. ``between``: the share of the ranks' variance that lies
+    between the classes, 0..1 (Kruskal & Wallis's H / (n - 1)); NaN where all images are learned at one snapshot. A class that the
+    that the untrained network happens to predict for every image counts as learned at step 0.
 
     Null: the labels shuffled between the images, each keeping its own history: ``…_null_low``, ``…_null_high`` for all
-    three (NaN in ``class_learnt_at``: beyond the end), ``between_p`` one-sided, ``class_order_p`` two-sided and
+    three (NaN in ``class_learned_at``: beyond the end), ``between_p`` one-sided, ``class_order_p`` two-sided and
     ``class_order_q`` over the classes. ``class_order_low``, ``class_order_high``: a bootstrap interval over images.
     """
     values, labels = _checked(logits)
     if "snapshot" not in logits.dims or "step" not in logits.coords:
-        raise DataError("an order needs the axis 'snapshot' with the coordinate 'step'; take run.activations('logits')")
+        raise DataError(
+            "learning_order needs the axis 'snapshot' with the coordinate 'step'; use run.activations('logits')"
+        )
     steps = logits["step"].values
     said = values.argmax(2)
     right = said == labels
-    learnt = len(right) - np.logical_and.accumulate(right[::-1], 0).sum(0)  # a snapshot; their number for never
+    learnt = len(right) - np.logical_and.accumulate(right[::-1], 0).sum(0)  # snapshot; their count for never
     first = np.where(right.any(0), right.argmax(0), len(right))
     return xr.Dataset(
         {
             "right": (("snapshot", "example"), right),
             "said": (("snapshot", "example"), said),
             "first_right": ("example", _step_of(steps, first), STEPS),
-            "learnt_at": ("example", _step_of(steps, learnt), STEPS),
+            "learned_at": ("example", _step_of(steps, learnt), STEPS),
             "forgotten": ("example", (right[:-1] & ~right[1:]).sum(0), {"units": "1"}),
             **_between_classes(learnt, labels, values.shape[2], steps, draws, seed),
         },
@@ -229,7 +231,7 @@ def learning_order(logits: xr.DataArray, *, draws: int = 200, seed: int = 0) -> 
 def _between_classes(
     learnt: np.ndarray, labels: np.ndarray, classes: int, steps: np.ndarray, draws: int, seed: int
 ) -> dict[str, tuple[Any, ...]]:
-    """What `learning_order` says of classes, with nulls."""
+    """The variables of `learning_order` about classes, with nulls."""
     place = (rankdata(learnt) - 0.5) / len(labels)
     median, order, between = _by_class(learnt, place, labels, classes)
     null = [_by_class(learnt, place, fake, classes) for fake in shuffles(labels, draws, seed)]
@@ -237,20 +239,20 @@ def _between_classes(
     groups = [place[labels == c] for c in range(classes)]
     ends = [bootstrap_mean(group, draws, seed) if len(group) else (np.nan, np.nan) for group in groups]
     low, high = np.array(ends, float).T
-    times = {  # snapshots there are, not between two
+    times = {  # existing snapshots, not between two
         "": median,
         "_null_low": np.percentile(medians, INTERVAL[0], axis=0, method="lower"),
         "_null_high": np.percentile(medians, INTERVAL[1], axis=0, method="higher"),
     }
     return {
-        **{f"class_learnt_at{end}": ("class", _step_of(steps, found), STEPS) for end, found in times.items()},
+        **{f"class_learned_at{end}": ("class", _step_of(steps, found), STEPS) for end, found in times.items()},
         **beside("class_order", order, orders, "class", side="both", interval=(low, high)),
         **beside("between", between, betweens, family=False),
     }
 
 
 def _by_class(learnt: np.ndarray, place: np.ndarray, labels: np.ndarray, classes: int) -> Any:
-    """(the snapshot by which half of a class is learnt, the class's mean place, share of the spread between classes)."""
+    """(the snapshot by which half of a class is learned, the class's mean place, share of the variance between classes)."""
     counts = np.bincount(labels, minlength=classes)
     order = np.lexsort((learnt, labels))
     middle = np.cumsum(counts) - counts + (counts - 1) // 2
@@ -277,7 +279,7 @@ def _images(at: Any) -> Iterator[Claim]:
         "misclassified and forgotten images",
         "{wrong:,} of {size:#probe image} are misclassified at the last snapshot; {forgotten:,} are classified correctly at one "
         "snapshot and misclassified at a later one.",
-        wrong=int(np.isnan(table["learnt_at"].values).sum()),
+        wrong=int(np.isnan(table["learned_at"].values).sum()),
         size=len(at.run.probe),
         forgotten=int((table["forgotten"] > 0).sum()),
     )
@@ -285,17 +287,17 @@ def _images(at: Any) -> Iterator[Claim]:
 
 of(learning_order).picture(
     "image_lives",
-    "Probe images were not trained on. What happens between two snapshots is not seen. The class order's grey is where a class stands "
-    "with shuffled labels.",
+    "Probe images were not trained on. Changes between two snapshots are not seen. Gray: the range of a class's position "
+    "under shuffled labels.",
     takes=lambda at: {"table": at["predictions.learning_order"], "images": at.run.probe.images},
 )
 
 
 @of(learning_order).calibrated_on(
-    "9 of 50 images are wrong again once",
+    "9 of 50 images are misclassified again once",
     9,
     0,
-    empty="images once learnt stay learnt; alarm: one is said to be forgotten",
+    empty="images once learned stay learned; alarm: one counts as forgotten",
     read=lambda found: found["forgotten"].sum(),
     alarm="forgotten",
     name="forgetting events",
@@ -303,7 +305,7 @@ of(learning_order).picture(
     draws=1,
 )
 def _lapses(seed: int, planted: bool) -> xr.DataArray:
-    """Images that are learnt and stay so, but for some that are wrong again at one later snapshot."""
+    """Images that are learned and stay so, except for some that are misclassified again at one later snapshot."""
     rng = np.random.default_rng(seed)
     labels, learnt = rng.integers(0, 2, 50), rng.integers(0, 3, 50)
     right = np.arange(5)[:, None] >= learnt
@@ -312,24 +314,24 @@ def _lapses(seed: int, planted: bool) -> xr.DataArray:
 
 
 @of(learning_order).calibrated_on(
-    "one class learnt at one snapshot, the other at a later one: all spread lies between them",
+    "one class learned at one snapshot, the other at a later one: all variance lies between them",
     1,
     1e-12,
-    empty="images learnt at times that have nothing to do with the class; alarm: p < 0.05",
+    empty="images learned at times independent of the class; alarm: p < 0.05",
     read="between",
-    name="classes learnt at different times",
+    name="classes learned at different times",
 )
 @of(learning_order).calibrated_on(
-    "the mean place of the later of two classes, known from their sizes",
+    "the mean rank of the later of two classes, known from their sizes",
     lambda logits, draws: 1 - (logits["label"] == 1).mean() / 2,
     1e-12,
-    empty="images learnt at times that have nothing to do with the class; alarm: q < 0.05 for any class",
+    empty="images learned at times independent of the class; alarm: q < 0.05 for any class",
     read=lambda found: found["class_order"][1],
     alarm="class_order_shown",
-    name="place of a class in the order",
+    name="rank of a class in the learning order",
 )
 def _later(seed: int, planted: bool) -> dict[str, Any]:
-    """Two classes whose images are learnt at random snapshots, those of class 1 four snapshots later."""
+    """Two classes whose images are learned at random snapshots, those of class 1 four snapshots later."""
     rng, later = np.random.default_rng(seed), 4 * planted
     labels = rng.integers(0, 2, 60)
     learnt = rng.integers(0, 5 - later, 60) + later * labels
@@ -342,36 +344,36 @@ def _later(seed: int, planted: bool) -> dict[str, Any]:
     title="Calibration error",
     null="{draws} draws of the labels from the network's own probabilities",
     replicates="image",
-    interval="95 % bootstrap over images for Brier; none for ECE, whose bootstrap is biased upwards; one network",
+    interval="95% bootstrap over images for Brier; none for ECE, whose bootstrap is biased upwards; one network",
     source="Naeini et al. 2015 with groups of equal count; Brier 1950; Bröcker & Smith 2007",
     place=50,
 )
 def calibration_error(logits: xr.DataArray, *, bins: int = 15, draws: int = 200, seed: int = 0) -> xr.Dataset:
-    """Whether the network is right as often as it says it is, beside what a perfectly calibrated one would show.
+    """Calibration error: confidence against accuracy, compared with a perfectly calibrated network of the same confidence.
 
     ``logits`` [example, class], or [snapshot, example, class] for a value at every snapshot. The images are sorted by the
-    highest probability and cut into ``bins`` groups of equal count, least confident first. [bin]: ``confidence``, the
-    group's mean highest probability; ``accuracy``, the share read rightly; ``images``, its size. ``ece``: mean over all
+    highest probability and divided into ``bins`` groups of equal count, least confident first. [bin]: ``confidence``, the
+    group's mean highest probability; ``accuracy``, the share classified correctly; ``images``, its size. ``ece``: mean over all
     images of ``|accuracy - confidence|`` of their group (expected calibration error, 0..1); ``brier``:
     mean squared distance between probabilities and the one-hot truth, 0..2.
 
     Null: the same probabilities, the labels drawn from them (consistency resampling, Bröcker & Smith 2007). Of
     ``accuracy``, ``ece`` and ``brier`` the ``…_null_low`` and ``…_null_high``; ``ece_p`` one-sided (more
-    miscalibrated than chance), ``brier_p`` and ``accuracy_p`` two-sided, ``accuracy_q`` over the bins; ``…_shown``, the
-    verdicts. With few images a perfect network's ``ece`` is well above 0: read
-    it against its null. ``brier_low``, ``brier_high``: bootstrap over images; ``ece`` has no interval, as resampling a
+    miscalibrated than the null), ``brier_p`` and ``accuracy_p`` two-sided, ``accuracy_q`` over the bins; ``…_shown``, the
+    verdicts. With few images a calibrated network's ``ece`` is well above 0: compare
+    it with its null. ``brier_low``, ``brier_high``: bootstrap over images; ``ece`` has no interval, as resampling a
     mean of absolute values is biased upwards.
     """
     values, labels = _checked(logits)
     if not 1 <= bins <= len(labels):
-        raise DataError(f"bins is {bins}; there are {len(labels)} examples, so it is 1 to {len(labels)}")
+        raise DataError(f"bins is {bins}; with {len(labels)} examples it must be 1 to {len(labels)}")
     rng = np.random.default_rng(seed)
     over_time = "snapshot" in logits.dims
     rows = [_calibration(moment, labels, bins, draws, rng) for moment in values]
     found, null = (
         {name: np.stack([row[i][name] for row in rows], i) if over_time else rows[0][i][name] for name in rows[0][i]}
         for i in range(2)
-    )  # [snapshot, ...], and behind the draws
+    )  # [snapshot, ...], followed by the draws
     dims = ("snapshot",)[:over_time]
     interval = found.pop("brier_low"), found.pop("brier_high")
     of_bins: dict[str, Any] = {"dims": (*dims, "bin"), "side": "both", "family": "bin"}
@@ -389,14 +391,14 @@ def calibration_error(logits: xr.DataArray, *, bins: int = 15, draws: int = 200,
 def _calibration(
     logits: np.ndarray, labels: np.ndarray, bins: int, draws: int, rng: np.random.Generator
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """(one snapshot's row, scalars and arrays [bin]; the draws of what has a null)."""
+    """(one snapshot's row, scalars and arrays [bin]; the draws of the variables that have a null)."""
     chances = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
     said, highest = chances.argmax(1), chances.max(1)
     order = np.argsort(highest, kind="stable")
     starts = np.array([part[0] for part in np.array_split(np.arange(len(labels)), bins)])
     sizes = np.diff(np.append(starts, len(labels)))
     confidence = np.add.reduceat(highest[order], starts) / sizes
-    # a uniform number falls into the true class's stretch of the summed probabilities as often as the network says
+    # a uniform number falls into the true class's interval of the cumulative probabilities with the predicted probability
     drawn = (rng.random((draws, len(labels), 1)) > chances.cumsum(1)[:, :-1]).sum(2)
 
     def scores(truth: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -415,7 +417,7 @@ def _calibration(
 
 
 def _checked(logits: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
-    """(logits [snapshot, example, class] in float64, one snapshot where there is no such axis; labels [example])."""
+    """(logits [snapshot, example, class] in float64, one snapshot if there is no such axis; labels [example])."""
     labels = named.labels(logits)
     over_time = "snapshot" in logits.dims
     values = named.values(logits, *(["snapshot"] if over_time else []), "example", "class")
@@ -423,7 +425,7 @@ def _checked(logits: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
     classes = values.shape[2]
     if classes < 2 or labels.max() >= classes:
         raise DataError(
-            f"the logits tell {classes} classes apart; the labels go to {labels.max()}. Both are of one task"
+            f"the logits have {classes} classes; the labels go up to {labels.max()}. Both must belong to one task"
         )
     return values, labels
 
@@ -436,7 +438,7 @@ def _counts(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 of(calibration_error).on("network")(lambda at: calibration_error(at.logits))
 of(calibration_error).picture(
-    "reliability", "Images in groups of equal count, the least confident first; beside it the error at each snapshot."
+    "reliability", "Images in groups of equal count, the least confident first; and the error at each snapshot."
 )
 
 
@@ -450,7 +452,7 @@ def _confident(seed: int, images: int = 120, sharpened: float = 1.0) -> xr.DataA
 
 
 @of(calibration_error).calibrated_on(
-    "says 0.9, is right on 60 of 100 images",
+    "confidence 0.9, accuracy 60 of 100 images",
     0.3,
     1e-12,
     empty="labels drawn from the network's own probabilities; alarm: p < 0.05",
@@ -465,7 +467,7 @@ def _sure(seed: int, planted: bool) -> dict[str, Any]:
 
 
 def _expected_brier(logits: xr.DataArray, draws: int) -> float:
-    """Labels drawn from the probabilities p have a mean score of 1 - sum of p²."""
+    """With labels drawn from the probabilities p the mean score is 1 - sum of p²."""
     chances = np.exp(logits.values) / np.exp(logits.values).sum(1, keepdims=True)
     return float(1 - (chances**2).sum(1).mean())
 

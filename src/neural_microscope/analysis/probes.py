@@ -1,4 +1,4 @@
-"""What can be read off a layer by a linear probe: per layer and step, beside control labels and the untrained network."""
+"""Linear probes: accuracy of a label's linear readout, by layer and step, with control labels and the untrained network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..measure import measure, of
 from ..statistics import beside, bootstrap_mean, canonical_order, halves, shuffles
 
 ITERATIONS = 10_000
-"""Enough for the solver to converge on standardised activations; some tens are used."""
+"""Enough for the solver to converge on standardized activations; a few dozen are used."""
 
 
 @measure(
@@ -27,39 +27,39 @@ ITERATIONS = 10_000
     title="Linear probe",
     null="{draws} shuffles of the judging half's labels; {controls} random labels for each image; the first snapshot, for the gain",
     replicates="image",
-    interval="95 % bootstrap over judging images, probes held fixed; one network",
+    interval="95% bootstrap over judging images, probes held fixed; one network",
     source="Alain & Bengio 2016; Hewitt & Liang 2019, one control label an image",
 )
 def linear_probe(
     acts: xr.DataArray, labels: Any = None, *, controls: int = 3, draws: int = 500, seed: int = 0
 ) -> xr.Dataset:
-    """How well a linear classifier reads a label off a layer's activations, [snapshot]; judged on images it never saw.
+    """Held-out accuracy of a linear classifier of a layer's activations, [snapshot].
 
     ``acts`` [snapshot, example, unit] (channels, whole maps, logits too: flattened; without snapshots a scalar each).
     ``labels`` [example]: any categories, such as a class, a parity, a bin of ink; None for the coordinate ``label``.
-    Logistic regression with l2 penalty ``|w|^2 / 2`` added to the summed log-loss, on units standardised by the
-    training half; one half of the examples (`statistics.halves`) trains, the other judges. Their order changes nothing.
+    Logistic regression with l2 penalty ``|w|^2 / 2`` added to the summed log-loss, on units standardized by the
+    training half; one half of the examples (`statistics.halves`) trains, the other judges. Their order has no effect.
 
     ``accuracy`` 0..1 on the judging half, ``accuracy_train`` on the training half; ``accuracy_null_low``, ``…_high``,
-    ``…_p``: the same answers against ``draws`` shuffles of the judging half's labels (exact where activations say
-    nothing about labels), ``…_q`` after false-discovery control over the snapshots, ``…_shown``. ``chance``: the share of the
-    training half's commonest label in the judging half. ``control_train``, ``control_test``: mean accuracy of probes
+    ``…_p``: the same predictions against ``draws`` shuffles of the judging half's labels (exact where activations are independent
+    of labels), ``…_q`` after false-discovery control over the snapshots, ``…_shown``. ``chance``: the share of the
+    training half's most frequent label in the judging half. ``control_train``, ``control_test``: mean accuracy of probes
     trained and judged on ``controls`` shuffles of all labels over the same halves. ``selectivity`` = accuracy -
     control_test. ``gain`` (with a snapshot axis) = accuracy - accuracy of the first snapshot given: random features
-    classify digits well, so what training added is the gain over the untrained network, and the first snapshot should
+    classify digits well, so the effect of training is the gain over the untrained network; the first snapshot should
     be step 0.
 
-    Hewitt & Liang (2019) give every word type a random label. An image is a type of its own: its control label can be
-    memorised but never generalises, so control_test is near chance by construction, and what the control shows is
-    control_train: how much the probe can learn by heart from this layer.
+    Hewitt & Liang (2019) give every word type a random label. Each image is its own type: its control label can be
+    memorized but never generalizes, so control_test is near chance by construction. The control is informative in
+    control_train: how much the probe can memorize from this layer.
 
-    ``…_low``, ``…_high``: 95 % bootstrap over judging images with the probes held fixed: it leaves out what other
-    training images would change. Constant activations give the accuracy of always saying the commonest label.
+    ``…_low``, ``…_high``: 95% bootstrap over judging images with the probes held fixed: it leaves out what other
+    training images would change. Constant activations give the accuracy of always predicting the most frequent label.
     DataError: values that are not finite, labels that do not fit or are all equal.
     """
     moments = [acts.isel(snapshot=i) for i in range(acts.sizes["snapshot"])] if "snapshot" in acts.dims else [acts]
     codes, flat = _codes(acts, labels), [named.flat(moment) for moment in moments]
-    order = canonical_order(codes, flat[-1])  # so that nothing hangs on how the images came
+    order = canonical_order(codes, flat[-1])  # so the order of the images has no effect
     codes = codes[order]
     train, judge = halves(codes, seed)
     if len(np.unique(codes[train])) < 2:
@@ -101,18 +101,18 @@ def linear_probe(
 def probe_layers(
     layers: Mapping[str, xr.DataArray], labels: Any = None, *, snapshots: int = 6, **settings: Any
 ) -> xr.Dataset:
-    """`linear_probe` of several layers of one network, [layer, snapshot], at ``snapshots`` of the recorded moments.
+    """`linear_probe` of several layers of one network, [layer, snapshot], at ``snapshots`` of those recorded.
 
-    The moments are spread evenly over those recorded, first (the untrained network) and last included. ``settings``
-    are `linear_probe`'s. DataError where the layers differ in examples or moments.
+    The snapshots are evenly spaced over those recorded, first (the untrained network) and last included. ``settings``
+    are `linear_probe`'s. DataError where the layers differ in examples or snapshots.
     """
     if not layers:
-        raise DataError("no layers came; give {name: activations}")
+        raise DataError("there are no layers; give {name: activations}")
     first = next(iter(layers.values()))
     for acts in layers.values():
         named.same_examples(first, acts)
         if acts.sizes.get("snapshot") != first.sizes.get("snapshot"):
-            raise DataError("the layers were recorded at different moments; give the snapshots they share")
+            raise DataError("the layers were recorded at different steps; give the snapshots that they share")
     count = first.sizes.get("snapshot", 0)
     chosen = np.unique(np.linspace(0, count - 1, min(snapshots, count)).round().astype(int))
     tables = [
@@ -129,16 +129,16 @@ def _codes(acts: xr.DataArray, labels: Any) -> np.ndarray:
     else:
         given = np.asarray(labels)
         if given.shape != (acts.sizes.get("example"),):
-            raise DataError(f"labels have the shape {given.shape}; there are {acts.sizes.get('example')} examples")
+            raise DataError(f"labels have shape {given.shape}; there are {acts.sizes.get('example')} examples")
         if given.dtype.kind not in "iubU":
             raise DataError(
-                f"labels are {given.dtype}; a probe tells categories apart: bin amounts with numpy.digitize"
+                f"labels are {given.dtype}; a probe needs categories: bin continuous values with numpy.digitize"
             )
     return np.unique(given, return_inverse=True)[1]
 
 
 def _said(x: np.ndarray, codes: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """What a probe fitted on the training half says of all examples."""
+    """Predictions for all examples of a probe fitted on the training half."""
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
     said: np.ndarray = probe.fit(x[train], codes[train]).predict(x)
     return said
@@ -161,7 +161,7 @@ _calibrated = partial(of(linear_probe).calibrated_on, controls=1, draws=99)
     name="linear probe (held-out accuracy)",
 )
 def _labeled(seed: int, planted: bool) -> xr.DataArray:
-    """The best rule for two Gaussians is right with probability Phi(half their distance)."""
+    """The best rule for two Gaussians is correct with probability Phi(half their distance)."""
     return _planted(seed, 1.0, 4000, 1) if planted else _planted(seed, 0.0, 60, 1)
 
 

@@ -1,4 +1,4 @@
-"""A run's whole life in one pass over its log, with memory for two snapshots of one layer."""
+"""A run's entire training in one pass over its log, with memory for two snapshots of one layer."""
 
 from __future__ import annotations
 
@@ -32,15 +32,16 @@ def stream(
 ) -> dict[str, xr.Dataset]:
     """CKA, principal components and class selectivity of a run's layers at every snapshot, {hook point: dataset [snapshot, …]}.
 
-    For logs larger than memory, and for a worker of a cluster that is handed one run of many: a snapshot of a layer is read once,
-    measured and let go, beside the snapshot recorded at the step ``reference`` (-1 the last, 0 the untrained network).
-    ``hook_points``: those recorded that end in hook_post, or all where none does. ``progress(hook point, done, total)`` counts snapshots.
+    For logs larger than memory, and for a cluster worker that is given one run of many: each snapshot of a layer is read once,
+    measured and released, together with the snapshot recorded at the step ``reference`` (-1 the last, 0 the untrained network).
+    ``hook_points``: by default those recorded that end in hook_post, or all if none does. ``progress(hook point, done, total)`` counts
+    snapshots.
 
-    Each snapshot's variables are those that the measures give of it alone, with their nulls: ``cka`` with the reference
+    Each snapshot's variables are those that the measures give for it alone, with their nulls: ``cka`` with the reference
     (`similarity.cka`, [snapshot]); ``explained``, ``eigen_gap`` and ``above_chance`` of its own ``components`` leading components
     (`geometry.pca`, [snapshot, component]); ``preferred``, ``selectivity``, ``auc`` and ``auc_shown`` of its units
-    (`selectivity.over_time`, [snapshot, unit]). What joins snapshots, such as ``since`` or scores on one basis, is not among them.
-    Convolutional layers are read as the mean of each map. Errors: UnknownName for what was not recorded.
+    (`selectivity.over_time`, [snapshot, unit]). Quantities that join snapshots, such as ``since`` or scores on one basis, are not included.
+    Convolutional layers are read as the mean of each map. Errors: UnknownName for hook points that were not recorded.
     """
     names = list(hook_points) or [name for name in run.hook_points if name.endswith("hook_post")] or run.hook_points
     found = {}

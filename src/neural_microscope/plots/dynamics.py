@@ -62,9 +62,9 @@ def histograms_over_time(tables: Mapping[str, xr.Dataset], *, theme: Theme) -> P
     """The distribution of activations at each snapshot: `analysis.dynamics.histograms` of each layer."""
     figure, panels = style.new("wide", 0.9 + 1.6 * len(tables), theme, rows=len(tables))
     for axes, (name, table) in zip(panels, tables.items(), strict=True):
-        share, centre = table["share"].transpose("bin", "snapshot").values, table["centre"].values
-        half = (centre[1] - centre[0]) / 2
-        extent = (-0.5, share.shape[1] - 0.5, centre[0] - half, centre[-1] + half)
+        share, center = table["share"].transpose("bin", "snapshot").values, table["center"].values
+        half = (center[1] - center[0]) / 2
+        extent = (-0.5, share.shape[1] - 0.5, center[0] - half, center[-1] + half)
         shown = np.log10(np.where(share > 0, share, 1e-9))  # below the scale's end: the paper
         limits = (-4, max(-1.0, np.nanmax(shown)))
         forms.matrix(axes, shown, limits, colors=theme.amount_map, aspect="auto", extent=extent, origin="lower")

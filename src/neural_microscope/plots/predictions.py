@@ -43,7 +43,7 @@ def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, the
     snapshots.
     """
     right = table["right"].transpose("example", "snapshot").values
-    learned = np.nan_to_num(table["learnt_at"].values, nan=np.inf)
+    learned = np.nan_to_num(table["learned_at"].values, nan=np.inf)
     wrongs = (~right).sum(1)
     figure = style.empty("wide", 4.6, theme)
     panels = figure.subplot_mosaic("AB;AC", width_ratios=(1.05, 1), height_ratios=(1.75, 1))

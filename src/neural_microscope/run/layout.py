@@ -73,7 +73,7 @@ class Layout:
             "label": ArraySpec(example, examples, "label of the probe image", dtype="int64", whole=True),
             "test_index": ArraySpec(example, examples, "its place in the test set", dtype="int64", whole=True),
             "seconds": ArraySpec(snapshot, n, "wall-clock time since this process began the run", "s", "float64"),
-            "test_loss": ArraySpec(snapshot, n, "mean cross-entropy on all test images", "nat", "float64"),
+            "test_loss": ArraySpec(snapshot, n, "mean cross-entropy on all test images", "nats", "float64"),
             "test_accuracy": ArraySpec(snapshot, n, "share of all test images classified rightly", dtype="float64"),
             "test_accuracy_by_class": ArraySpec(
                 ("snapshot", "class"), (*n, self.classes), "share of a class's test images classified rightly", "1", "float64"
@@ -84,7 +84,7 @@ class Layout:
         dims, n = ("step",), (self.total_steps,)
         return {
             "step": ArraySpec(dims, n, "optimiser step, from 1", dtype="int64", whole=True),
-            "loss": ArraySpec(dims, n, "mean cross-entropy of the step's batch, before the update", "nat", "float64"),
+            "loss": ArraySpec(dims, n, "mean cross-entropy of the step's batch, before the update", "nats", "float64"),
             "accuracy": ArraySpec(dims, n, "share of the step's batch classified rightly", dtype="float64"),
             "learning_rate": ArraySpec(dims, n, "learning rate of the step", dtype="float64"),
         }

@@ -49,7 +49,7 @@ def table(folder: str | Path) -> xr.Dataset:
     found = {
         "status": lazy("finished, diverged or missing", "1", _statuses, "U8"),
         "test_accuracy": lazy(right, "1", _scores, number="test_accuracy"),
-        "test_loss": lazy("mean cross-entropy on all test images at the end", "nat", _scores, number="test_loss"),
+        "test_loss": lazy("mean cross-entropy on all test images at the end", "nats", _scores, number="test_loss"),
     }
     return xr.Dataset(found, coords)
 

@@ -285,9 +285,7 @@ def check(model: nn.Module, data: Dataset) -> None:
     config = getattr(model, "config", None)
     expected = getattr(config, "classes", None) if isinstance(model, HookedModel) else None
     if expected is not None and expected != data.classes:
-        raise DataError(
-            f"the model tells {expected} classes apart; {data.name} has {data.classes}. Set classes={data.classes}"
-        )
+        raise DataError(f"the model has {expected} classes; {data.name} has {data.classes}. Set classes={data.classes}")
     shape = getattr(config, "image_shape", None)
     if shape is not None and tuple(shape) != tuple(data.image_shape):
         raise DataError(

@@ -1,4 +1,4 @@
-"""Which pixels an answer comes from, what a unit would like to see, and whether such pictures are about the network.
+"""Attribution: the pixels that an output depends on, the input that a unit responds to most, and sanity checks of such maps.
 
 Every method takes a model (any torch module), images (an ImageSet or a float tensor [example, 1, row, col]) and a target:
 None for the logits of the images' labels, a class, a class for each image, or ``(hook point, unit)``.

@@ -1,4 +1,4 @@
-"""What a unit would like to see: an image made for it, beside how far data and random directions go."""
+"""Activation maximization: an input optimized for a unit, with the strongest images and random directions for comparison."""
 
 from __future__ import annotations
 
@@ -43,22 +43,23 @@ def activation_maximization(
     draws: int = 39,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Images with pixels in 0..1 that drive a unit (of a channel: the mean of its map) as high as gradient ascent gets.
+    """Images with pixels in 0..1 that maximize a unit's activation (of a channel: the mean of its map) by gradient ascent.
 
-    Adam climbs a(x) / sd - ``l2`` mean(x²) - ``tv`` mean|differences of neighbours|, a the activation, sd its standard
-    deviation over ``images``; the image is shifted by up to ``jitter`` pixels at each step, and clipped to 0..1 after each.
-    ``picture`` [seed, row, col]: one for each of ``seeds``, the seed of the noise it starts from; ``reached`` [seed]: a(picture).
+    Adam climbs a(x) / sd - ``l2`` mean(x²) - ``tv`` mean|differences of neighboring pixels|, a the activation, sd its standard
+    deviation over ``images``. The image is shifted by up to ``jitter`` pixels at each step, and clipped to 0..1 after each.
+    ``picture`` [seed, row, col]: one for each of ``seeds``, which set the starting noise; ``reached`` [seed]: a(picture).
 
-    Beside it the data: ``best``, ``best_example``: the highest over ``images`` and where; ``percentile`` [seed]: per cent
-    of the images that lie below; ``reach`` [seed] = (reached - mean) / (best - mean): 1 as high as the best image;
+    Compared with the data: ``best``, ``best_example``: the highest over ``images`` and where; ``percentile`` [seed]: the percentage
+    of the images below it; ``reach`` [seed] = (reached - mean) / (best - mean): 1 as high as the best image;
     NaN for a unit that is constant on the images (a dead one). Its null: the same ascent for ``draws`` random
     directions of the hook point, each from noise of its own: ``reach_null_low``, ``reach_null_high``, ``reach_p``, ``reach_shown`` [seed]
-    (one-sided: how likely one gets as far), ``null_reach`` [draw], ``null_picture`` [draw, row, col]; and the same unit of one network with
-    random weights: ``untrained_picture`` [seed, row, col], ``untrained_reach`` [seed]. A unit that is off on the
-    starting noise has no gradient and stays there: take ``hook_pre``.
+    (one-sided: the probability that a random direction reaches as far), ``null_reach`` [draw], ``null_picture`` [draw, row, col]; and the
+    same unit of one network with
+    random weights: ``untrained_picture`` [seed, row, col], ``untrained_reach`` [seed]. A unit that is off for the
+    starting noise has no gradient and stays there: use ``hook_pre``.
 
-    Errors: UnknownName for a wrong hook point, HookError for a wrong unit, DataError for images that can't be, no steps,
-    seeds or draws. Source: Erhan et al. 2009; regularisers as in Olah et al. 2017.
+    Errors: UnknownName for a wrong hook point, HookError for a wrong unit, DataError for invalid images, no steps,
+    seeds or draws. Source: Erhan et al. 2009; regularizers as in Olah et al. 2017.
     """
     if min(steps, len(seeds), draws) < 1:
         raise DataError(f"steps is {steps}, seeds {seeds!r}, draws {draws}; at least one of each is needed")
@@ -91,7 +92,7 @@ def activation_maximization(
 
 
 def _activations(explained: Subject) -> np.ndarray:
-    """What the images do at the hook point, [example, unit]."""
+    """Activations of the images at the hook point, [example, unit]."""
     with torch.no_grad():
         found = [_read(explained, some) for some, _ in explained.batches()]
     acts = torch.cat(found).double().cpu().numpy()
@@ -109,7 +110,7 @@ def _read(explained: Subject, pixels: Tensor) -> Tensor:
 def _climb(
     explained: Subject, acts: np.ndarray, directions: np.ndarray, seeds: Sequence[int], ascend: Callable[..., Tensor]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(pictures, what they reach, the same on the scale mean 0 to best 1) of each of ``directions`` [n, unit]."""
+    """(pictures, values reached, the same on the scale mean 0 to best 1) of each of ``directions`` [n, unit]."""
     pixels = explained.pixels
     noise = [0.2 * torch.rand(pixels.shape[1:], generator=torch.Generator().manual_seed(int(seed))) for seed in seeds]
     along = torch.from_numpy(directions).to(pixels)
@@ -126,7 +127,7 @@ def _climb(
 def _ascend(
     score: Callable[[Tensor], Tensor], x: Tensor, steps: int, rate: float, l2: float, tv: float, jitter: int, seed: int
 ) -> Tensor:
-    """Images [n, 1, row, col] that started at ``x``, none of which knows of the others; ``score`` is [n]."""
+    """Independently optimized images [n, 1, row, col] that start at ``x``; ``score`` is [n]."""
     x = x.clone().requires_grad_()
     adam = torch.optim.Adam([x], lr=rate)
     rng = np.random.default_rng(seed)
@@ -142,7 +143,7 @@ def _ascend(
 
 
 def _variation(x: Tensor) -> Tensor:
-    """Mean absolute difference of neighbouring pixels, [n]."""
+    """Mean absolute difference of neighboring pixels, [n]."""
     return (x.diff(dim=2).abs().sum((1, 2, 3)) + x.diff(dim=3).abs().sum((1, 2, 3))) / x[0].numel()
 
 
@@ -150,7 +151,7 @@ def _variation(x: Tensor) -> Tensor:
 
 
 def _whitest(model: MLP, images: Tensor, hook_point: str, unit: int, *settings: Any) -> float:
-    """The highest that a linear unit can be."""
+    """The highest possible activation of a linear unit."""
     weight, bias = first(model)
     return float((weight[unit].clip(0).sum() + bias[unit]).detach())
 

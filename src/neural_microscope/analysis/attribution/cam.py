@@ -1,4 +1,4 @@
-"""Grad-CAM: which places of a layer's maps the target comes from."""
+"""Grad-CAM: positions of a layer's maps that the target depends on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def grad_cam(
     """``attribution`` = ReLU(sum over channels k of alpha_k A_k), A the maps of ``hook_point`` [example, channel, row, col].
 
     alpha_k: the mean over places of df/dA_k. Brought to the image's size by bilinear interpolation, or, with ``upsample``
-    False, left on the maps' own grid. At least 0; all 0 where nothing in the maps speaks for the target. In a network of
+    False, left on the maps' own grid. At least 0; all 0 where no map has a positive effect on the target. In a network of
     convolutions, global average pooling and one linear layer it is the class activation map over the number of places (Zhou et
     al. 2016), exactly. Errors: as `saliency`; HookError for a hook point without maps, or from which the target
     can't be reached. Source: Selvaraju et al. 2017.
@@ -48,7 +48,7 @@ def grad_cam(
 
 
 def _activation_map(model: nn.Module, images: Tensor, hook_point: str) -> float:
-    """The highest value of the class activation map, over the number of places."""
+    """The maximum of the class activation map, divided by the number of positions."""
     held = model.get_submodule("1")(model.get_submodule("0")(images))
     cam = torch.einsum("k,ekrc->erc", model.get_parameter("4.weight")[0], held).relu()
     return float(cam.max().detach() / images[0].numel())
@@ -58,7 +58,7 @@ def _activation_map(model: nn.Module, images: Tensor, hook_point: str) -> float:
     "convolution, global average pooling, linear: the class activation map",
     _activation_map,
     1e-12,
-    empty="a network whose last layer reads nothing; alarm: a map that is not 0",
+    empty="a network whose last layer has zero weights; alarm: a map that is not 0",
     name="Grad-CAM",
     read=lambda found: found["attribution"].max(),
     alarm=seen,

@@ -1,4 +1,4 @@
-"""Do the pixels that a map points at matter? Take them away, or put them in, and watch the answer."""
+"""Deletion and insertion: the output as pixels are removed, or restored, in the order of an attribution map."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ def deletion_insertion(
     draws: int = 39,
     seed: int = 0,
 ) -> xr.Dataset:
-    """What is left of the answer as the pixels a map ranks highest are deleted, and how soon it is back as they come in.
+    """The output as the pixels that a map ranks highest are deleted, and as they are inserted.
 
     ``attribution`` [example, row, col], of the same images. Pixels go in order of attribution, ties in random order, to
-    the ``baseline`` (deletion) or come back from it (insertion), a share of 0, 1 / ``steps``, …, 1. The answer is
+    the ``baseline`` (deletion) or from it back to the image (insertion), in shares of 0, 1 / ``steps``, …, 1. The output is
     the probability (softmax) of the target's class, or the activation itself for a unit. ``deletion``, ``insertion``
     [bin]: means over images at the coordinate ``share``; ``…_low``, ``…_high``: bootstrap over images;
     ``…_null_low``, ``…_null_high``: the band of the same means over ``draws`` random orders of each image's pixels, or
     over the maps ``null`` [draw, example, row, col] if given: those that `against_untrained` returns as ``untrained``
-    ask for more, since a map of the ink alone beats any random order.
+    are a stricter null, since a map of the ink alone beats any random order.
 
     ``deletion_auc``, ``insertion_auc`` [example]: mean height of each image's curve (trapezoids), with ``…_null_low``,
-    ``…_null_high``, ``…_p`` (one-sided: how likely the null's deletion is as low, its insertion as high), ``…_q`` over
-    the images and ``…_shown``; ``deletion_mean``, ``insertion_mean``: of all images at once, with interval, band and ``…_p``. A
+    ``…_null_high``, ``…_p`` (one-sided: the probability that the null's deletion is as low, its insertion as high), ``…_q`` over
+    the images and ``…_shown``; ``deletion_mean``, ``insertion_mean``: over all images, with interval, band and ``…_p``. A
     constant map is a random order. Black is real background on MNIST, and a digit half deleted may be another digit:
-    compare ``"mean"`` and ``"blur"``. Errors: as `saliency`; DataError for maps of other images or another size,
+    compare ``"mean"`` and ``"blur"``. Errors: as `saliency`; DataError for maps of a different size,
     fewer than 1 step or draw. Source: Petsiuk et al. 2018 (RISE); the nulls are ours.
     """
     if steps < 1 or draws < 1:
-        raise DataError(f"steps is {steps} and draws {draws}; both are at least 1")
+        raise DataError(f"steps is {steps} and draws {draws}; both must be at least 1")
     explained = subject(model, images, target)
     rng = np.random.default_rng(seed)
     maps = [_checked(attribution, explained)]
@@ -89,7 +89,7 @@ def deletion_insertion(
 
 
 def _curves(explained: Subject, start: Tensor, places: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """The answers, [way, order, example, bin], when pixels go in the orders ``places`` [order, example, pixel]."""
+    """Outputs [way, order, example, bin] as pixels change in the orders ``places`` [order, example, pixel]."""
     pixels, size = explained.pixels, (*places.shape[:2], len(shares))
     counts = np.round(shares * places.shape[2])
     first = torch.from_numpy(places[:, :, None] < counts[:, None]).to(pixels.device)  # [order, example, bin, pixel]
@@ -101,20 +101,20 @@ def _curves(explained: Subject, start: Tensor, places: np.ndarray, shares: np.nd
 
 
 def _checked(attribution: xr.DataArray, explained: Subject) -> np.ndarray:
-    """[example, pixel]."""
+    """The map, checked, as [example, pixel]."""
     if not isinstance(attribution, xr.DataArray):
-        raise DataError(f'attribution is a DataArray, the result["attribution"]; got {type(attribution).__name__}')
+        raise DataError(f'attribution must be a DataArray, the result["attribution"]; got {type(attribution).__name__}')
     maps = named.values(attribution, "example", "row", "col")
     size = [len(explained), *explained.pixels.shape[2:]]
     if list(maps.shape) != size:
-        raise DataError(f"the attribution is {list(maps.shape)}, the images are {size}; give maps of these images")
+        raise DataError(f"the attribution has shape {list(maps.shape)}, the images {size}; give maps of these images")
     if explained.labels is not None and "label" in attribution.coords:
         named.same_examples(attribution, xr.DataArray(maps, dims=("example", "row", "col"), coords=explained.coords()))
     return maps.reshape(len(maps), -1)
 
 
 def _places(maps: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The place of each pixel, highest attribution first, ties in random order, [example, pixel]."""
+    """The rank of each pixel, highest attribution first, ties in random order, [example, pixel]."""
     return np.lexsort((rng.random(maps.shape), -maps)).argsort(-1)
 
 
@@ -139,14 +139,14 @@ def _tables(
 
 def _reads(way: str) -> Any:
     def area(model: nn.Module, images: Tensor, parts: xr.DataArray, target: Target, steps: int) -> float:
-        """The area in closed form as the parts of a linear unit go, or come back, the largest first."""
+        """The area in closed form as the terms of a linear unit are removed, or restored, the largest first."""
         value = float(gradient_times_input(model, images, target=target)["value"][0])
         gone = np.append(0, -np.sort(-parts.values.flatten()).cumsum())
         left = value + (gone - gone[-1] if way == "insertion" else -gone)
         return float((left[1:] + left[:-1]).mean() / 2)
 
     return of(deletion_insertion).calibrated_on(
-        "a linear unit: sums of its sorted parts",
+        "a linear unit: sums of its sorted terms",
         area,
         1e-12,
         empty="a random map; alarm: p < 0.05 against random orders",

@@ -1,4 +1,4 @@
-"""Attribution by gradients: what a small change of each pixel would do, and how much of the answer comes from it."""
+"""Gradient-based attribution: the sensitivity of an output to each pixel, and each pixel's contribution to it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .target import BATCH, Baseline, Images, Target, absent, of_pixels, subject
 
 @of_pixels(title="Saliency", source="Simonyan et al. 2014: df/dx")
 def saliency(model: nn.Module, images: Images, *, target: Target = None) -> xr.Dataset:
-    """How the target changes with each pixel: ``attribution`` = df/dx [example, row, col] and ``magnitude`` = ``|df/dx|``.
+    """Gradient of the target: ``attribution`` = df/dx [example, row, col] and ``magnitude`` = ``|df/dx|``.
 
     ``value`` [example]: f(x), the target itself. Of a linear model the attribution is its weights, whatever the image.
     All zero where the target does not depend on the pixels (a unit that is off). Errors: as for every function here,
-    DataError for images, labels or classes that can't be, UnknownName for a wrong hook point, HookError for a wrong
+    DataError for invalid images, labels or classes, UnknownName for a wrong hook point, HookError for a wrong
     unit, DataError where a map is not finite (a diverged network). Source: Simonyan et al. 2014.
     """
     explained = subject(model, images, target)
@@ -38,7 +38,7 @@ def saliency(model: nn.Module, images: Images, *, target: Target = None) -> xr.D
 def gradient_times_input(model: nn.Module, images: Images, *, target: Target = None) -> xr.Dataset:
     """``attribution`` = x df/dx [example, row, col]: each pixel's first-order part of the target.
 
-    In a ReLU network without biases it sums over an image to ``value`` = f(x) exactly; elsewhere the rest is the biases'.
+    In a ReLU network without biases it sums over an image to ``value`` = f(x) exactly; otherwise the remainder is due to the biases.
     0 wherever the image is black. Errors: as `saliency`. Source: Shrikumar et al. 2016; the sum is Euler's theorem.
     """
     explained = subject(model, images, target)
@@ -64,13 +64,14 @@ def integrated_gradients(
 
     [example, row, col], in the target's unit. ``completeness_error`` [example]: sum of the attributions minus
     (f(x) - f(b)), with ``value`` = f(x) and ``baseline_value`` = f(b). It is 0 for the exact integral; a ReLU network
-    bends the gradient in jumps, so that it shrinks like 1 / ``steps``, the points of Gauss-Legendre quadrature: look at it before believing
-    the map. Of a linear model the map is w (x - b) exactly. On MNIST a black baseline lies among real backgrounds: black pixels get 0 by
+    changes its gradient in jumps, so the error shrinks like 1 / ``steps``, the points of Gauss-Legendre quadrature: check it before
+    trusting
+    the map. Of a linear model the map is w (x - b) exactly. On MNIST a black baseline is real background: black pixels get 0 by
     definition, so compare with ``"mean"``. Errors: as `saliency`; DataError for fewer than 1 step.
     Source: Sundararajan et al. 2017.
     """
     if steps < 1:
-        raise DataError(f"steps is {steps}; the path needs at least 1")
+        raise DataError(f"steps is {steps}; it must be at least 1")
     points, weights = np.polynomial.legendre.leggauss(steps)
     explained = subject(model, images, target)
     start = absent(baseline, explained.pixels)
@@ -101,12 +102,12 @@ def smooth_grad(
 ) -> xr.Dataset:
     """``attribution``: the mean of df/dx over ``n`` noisy copies of each image, [example, row, col].
 
-    Gaussian noise of standard deviation ``noise`` (in brightness, 0..1); the noisy pixels are clipped to 0..1, as the models
-    take them. ``standard_error`` [example, row, col]: of that mean, over the copies (NaN for one copy). With ``noise`` 0
+    Gaussian noise of standard deviation ``noise`` (in brightness, 0..1); noisy pixels are clipped to 0..1, the models'
+    range. ``standard_error`` [example, row, col]: of that mean, over the copies (NaN for one copy). With ``noise`` 0
     it is `saliency`. Errors: as `saliency`; DataError for a negative noise or no copies. Source: Smilkov et al. 2017.
     """
     if n < 1 or not noise >= 0:
-        raise DataError(f"n is {n} and noise {noise}; there is at least one copy, and noise is 0 or more")
+        raise DataError(f"n is {n} and noise {noise}; n must be at least 1 and noise at least 0")
     explained = subject(model, images, target)
     generator = torch.Generator().manual_seed(seed)
     total, square = torch.zeros_like(explained.pixels), torch.zeros_like(explained.pixels)

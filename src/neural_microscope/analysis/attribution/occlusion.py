@@ -1,4 +1,4 @@
-"""Attribution by forward passes alone: cover a patch, or light a single pixel, and see what the network answers."""
+"""Perturbation methods: occlusion and single-pixel responses."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def occlusion(
 ) -> xr.Dataset:
     """``attribution`` [example, row, col]: f(x) - f(x with a patch covered), averaged over the patches that cover a pixel.
 
-    Square patches of ``patch`` pixels, every ``stride`` pixels, the last ones cut off at the border; covered pixels take the
-    baseline. In the target's unit: above 0 where covering takes the target down. With ``patch`` 1 it is exact for a
+    Square patches of ``patch`` pixels, every ``stride`` pixels, the last ones truncated at the border; covered pixels take the
+    baseline. In the target's unit: positive where covering lowers the target. With ``patch`` 1 it is exact for a
     linear model: w (x - b). Black on black changes nothing: 0 exactly. One forward pass for each patch and image.
     Errors: as `saliency`; DataError unless 1 <= stride <= patch <= the image. Source: Zeiler & Fergus 2014.
     """
@@ -52,7 +52,7 @@ def occlusion(
 def _patches(rows: int, cols: int, patch: int, stride: int) -> Tensor:
     """Masks [patch, row, col] that together cover every pixel."""
     if not 1 <= stride <= patch <= min(rows, cols):
-        raise DataError(f"patch is {patch} and stride {stride}; 1 <= stride <= patch <= {min(rows, cols)}")
+        raise DataError(f"patch is {patch} and stride {stride}; needed: 1 <= stride <= patch <= {min(rows, cols)}")
 
     def along(size: int) -> Tensor:
         begin = torch.arange(-(-(size - patch) // stride) + 1)[:, None] * stride
@@ -65,26 +65,26 @@ def _patches(rows: int, cols: int, patch: int, stride: int) -> Tensor:
 @measure(
     "attribution",
     title="Single-pixel responses",
-    null="none: a description; beside it stands the untrained network's",
+    null="none: a description, shown with the untrained network's",
     replicates="–",
     interval="none",
-    source="f(e_i), one lit pixel on black; biases and ReLUs make it another thing than a part of a digit",
+    source="f(e_i), one lit pixel on black; with biases and ReLUs it differs from the response to a part of a digit",
 )
 def single_pixels(model: nn.Module, hook_point: str, *, image_shape: tuple[int, int] | None = None) -> xr.Dataset:
-    """What each unit of a hook point answers to one lit pixel on black: ``response`` [unit, row, col] = f(e_i).
+    """Response of each unit of a hook point to one lit pixel on black: ``response`` [unit, row, col] = f(e_i).
 
-    Of a channel the mean of its map. ``black`` [unit]: f(0). ``slope`` [unit, row, col]: f(0) + slope x brightness would be the
+    For a channel, the mean of its map. ``black`` [unit]: f(0). ``slope`` [unit, row, col]: f(0) + slope x brightness would be the
     response if the network were linear near black (the gradient there). ``path_product`` [unit, row, col], for an `MLP` without
-    normalisation, and only there: the product of the weights up to the unit (W2 W1, over ``pixel_std``), which is what all
-    ReLUs open would give. The three differ: because of biases and ReLUs the response to one pixel says little about the response to
+    normalization only: the product of the weights up to the unit (W2 W1, over ``pixel_std``), the response if all
+    ReLUs were open. The three differ: because of biases and ReLUs the response to one pixel says little about the response to
     many; a unit that is off for every single pixel may be on for a digit. Compare with `occlusion` on real images.
 
-    ``image_shape``: needed for models that do not say it in their config. Descriptive, without a null of its own: show the
-    untrained network's beside it. Errors: UnknownName for a wrong hook point, DataError without a shape, or where the network has diverged.
+    ``image_shape``: needed for models whose config does not hold it. Descriptive, without a null of its own: show the
+    untrained network's with it. Errors: UnknownName for a wrong hook point, DataError without a shape, or where the network has diverged.
     """
     shape = image_shape or getattr(getattr(model, "config", None), "image_shape", None)
     if shape is None:
-        raise DataError("this model does not say its images' size; give image_shape=(rows, cols)")
+        raise DataError("this model's config does not hold its images' size; give image_shape=(rows, cols)")
     lit = as_parameters(model, torch.eye(shape[0] * shape[1]).reshape(-1, 1, *shape))
     lens, black = hooked(model), torch.zeros_like(lit[:1])
 
@@ -110,7 +110,7 @@ def single_pixels(model: nn.Module, hook_point: str, *, image_shape: tuple[int, 
 
 
 def _path_product(model: nn.Module, hook_point: str) -> dict[str, Tensor]:
-    """The product of the weights from the pixels to the units of a hook point, [unit, pixel], where there is one."""
+    """The product of the weights from the pixels to the units of a hook point, [unit, pixel], if there is one."""
     if not isinstance(model, MLP) or model.config.norm != "none":
         return {}
     weights = [parameter.detach() for name, parameter in model.named_parameters() if name.endswith(".weight")]
@@ -122,14 +122,14 @@ def _path_product(model: nn.Module, hook_point: str) -> dict[str, Tensor]:
 
 
 def _number(hook_point: str) -> int:
-    """Of ``layers.3.hook_post`` 3; -1 for the input, which no weights lead to."""
+    """The layer's number, 3 of ``layers.3.hook_post``; -1 for the input, which no weights precede."""
     return int(hook_point.split(".")[1]) if hook_point.startswith("layers.") else -1
 
 
 # Phantoms.
 
 
-reads_the_patch(occlusion, "occlusion", patch=1)  # larger patches would smear over the patch's edge
+reads_the_patch(occlusion, "occlusion", patch=1)  # larger patches would blur the patch's edge
 
 
 @of(single_pixels).calibrated_on(

@@ -1,4 +1,4 @@
-"""Networks in which it is known which pixels are read, and what reads them."""
+"""Networks with known input dependence: which pixels are read, and by which unit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def first(model: MLP) -> tuple[Tensor, Tensor]:
 
 
 def reader(seed: int, planted: bool) -> tuple[MLP, Tensor]:
-    """A network that reads nothing outside the patch, and images; with nothing planted it reads no pixel at all."""
+    """A network that reads only the patch, and images; with nothing planted it reads no pixel at all."""
     model, mask = network(seed, 8), torch.zeros(SIDE, SIDE, dtype=torch.float64)
     mask[PATCH] = float(planted)
     with torch.no_grad():
@@ -44,7 +44,7 @@ def reader(seed: int, planted: bool) -> tuple[MLP, Tensor]:
 
 
 def reads_the_patch(method: Callable[..., xr.Dataset], name: str, **settings: Any) -> None:
-    """The instrument of a map: it lies wholly in the patch that the network reads."""
+    """The instrument of a map: it must lie wholly in the patch that the network reads."""
     of(method).calibrated_on(
         "a ReLU network that reads 4 of 36 pixels",
         1.0,
@@ -65,5 +65,5 @@ def _mass_inside(found: xr.Dataset) -> float:
 
 
 def seen(found: xr.Dataset) -> bool:
-    """Whether a map says that any pixel matters."""
+    """True if a map attributes anything to any pixel."""
     return bool(found["attribution"].any())

@@ -1,4 +1,4 @@
-"""Networks of the same build with random weights, wholly or from the top down; each is checked to keep nothing of the model's weights."""
+"""Networks of the same architecture with random weights, fully or from the top down; checked to keep none of the model's weights."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ from ...hooks import evaluation
 from ...models import CNN, MLP, build
 
 POWER_ITERATIONS = 15
-"""Steps after which a spectral norm has found the largest singular value of weights that are new to it, as at its own start."""
+"""Power iterations after which a spectral norm has found the largest singular value of new weights."""
 
 
 def random_networks(model: nn.Module, n: int, seed: int) -> Iterator[nn.Module]:
-    """``n`` random networks; their seeds are drawn, so that none is the seed the model itself began from."""
+    """``n`` random networks; their seeds are drawn, so none is the model's own initial seed."""
     if n < 1:
-        raise DataError(f"{n} random networks can't be compared with; take at least 1, and 39 for a p value of 0.025")
+        raise DataError(f"n is {n}; at least 1 random network is needed, and 39 for a p of 0.025")
     for number in np.random.default_rng(seed).integers(2**31, size=n):
         yield fresh(model, int(number))
 
 
 def fresh(model: nn.Module, seed: int) -> nn.Module:
-    """A network of the same build with the random weights of a new one; the model stays as it is.
+    """A network of the same architecture with new random weights; the model is unchanged.
 
-    An MLP or CNN is built anew from its config; of any other module a copy is made and each submodule's ``reset_parameters`` called.
-    What lies between parameters and the weights in use is kept: parametrizations (weight norm, spectral norm, orthogonal, …), the older
-    `weight_norm` and `spectral_norm`, and the masks of `prune`. Buffers that ``reset_parameters`` does not know stay, as part of the build.
+    An MLP or CNN is built again from its config; any other module is copied and each submodule's ``reset_parameters`` called.
+    Whatever lies between parameters and the weights in use is kept: parametrizations (weight norm, spectral norm, orthogonal, …), the older
+    `weight_norm` and `spectral_norm`, and the masks of `prune`. Buffers unknown to ``reset_parameters`` stay, as part of the architecture.
 
-    Checked: a second copy, whose parameters are noise beforehand, must become the same network, or something of the model's own weights
-    was left; and the new network must differ from the model. Otherwise a DataError names the parameter; so it does for a submodule that
+    Checked: a second copy, whose parameters are first filled with noise, must become the same network, otherwise some of the model's
+    weights were left; and the new network must differ from the model. Otherwise a DataError names the parameter.
+    A DataError also names a submodule that
     holds parameters without ``reset_parameters``, and for a parametrization that can't be inverted.
     """
     parameter = next(model.parameters(), torch.zeros(()))
@@ -47,7 +48,7 @@ def fresh(model: nn.Module, seed: int) -> nn.Module:
         if built.state_dict().keys() == model.state_dict().keys():
             return built
     names = layers(model)
-    new, other = _copy(model).cpu(), _copy(model).cpu()  # a device's own generator would give other numbers
+    new, other = _copy(model).cpu(), _copy(model).cpu()  # a device's own generator would give different numbers
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.default_generator.manual_seed(seed)
         for weights in other.parameters():
@@ -57,14 +58,14 @@ def fresh(model: nn.Module, seed: int) -> nn.Module:
             torch.default_generator.manual_seed(seed)
             for name in names:
                 _redraw(net.get_submodule(name), name)
-    _refuse_different(other, new, "keeps what it held before reset_parameters()")
+    _refuse_different(other, new, "keeps its value from before reset_parameters()")
     if all(torch.equal(one.cpu(), two) for one, two in zip(model.parameters(), new.parameters(), strict=True)):
-        raise DataError("reset_parameters() gives the weights that the network has already: nothing in it is random")
+        raise DataError("reset_parameters() gives the weights that the network already has: nothing in it is random")
     return new.to(parameter.device)
 
 
 def layers(model: nn.Module) -> list[str]:
-    """The modules that hold parameters themselves, or buffers that they can reset, in the model's order."""
+    """Modules that own parameters, or buffers that they can reset, in the model's order."""
     within = {
         id(m) for one in model.modules() if isinstance(one, parametrize.ParametrizationList) for m in one.modules()
     }
@@ -77,12 +78,12 @@ def layers(model: nn.Module) -> list[str]:
             fixed += [] if resets else [name]
     if fixed or not names:
         what = f"{fixed[0] or 'the model'!r} holds parameters but has no reset_parameters" if fixed else "no parameters"
-        raise DataError(f"{what}: the network can't be drawn anew with random weights; give that module the method")
+        raise DataError(f"{what}: the network can't be given random weights; add that method to the module")
     return names
 
 
 def cascade(model: nn.Module, random: nn.Module, names: list[str]) -> Iterator[nn.Module]:
-    """A copy of the model, after each layer of ``names`` has taken the random network's weights as well.
+    """Copies of the model: after each layer of ``names`` takes the random network's weights as well.
 
     Weights that layers share become random with the first of them. A layer that does not take them is a DataError.
     """
@@ -95,7 +96,7 @@ def cascade(model: nn.Module, random: nn.Module, names: list[str]) -> Iterator[n
 
 
 def _copy(model: nn.Module) -> Any:
-    """A deep copy; weights that the older weight norm and prune have computed, with their graph, are copied without it."""
+    """A deep copy; weights computed by the older weight norm and prune are copied without their graph."""
     held = [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
     return copy.deepcopy(model, {id(value): value.detach().clone() for value in held if value.grad_fn is not None})
 
@@ -113,7 +114,7 @@ def _redraw(module: Any, name: str) -> None:
         tensor = _tensor_of(hook)
         value = getattr(module, tensor).detach()
         if torch.equal(value, before[tensor]):
-            continue  # what stands for it was reset itself, or nothing was: the check tells
+            continue  # its source was reset itself, or nothing was: the check finds out
         if isinstance(hook, WeightNorm):
             getattr(module, f"{tensor}_g").copy_(torch.norm_except_dim(value, 2, hook.dim))
             getattr(module, f"{tensor}_v").copy_(value)
@@ -131,7 +132,7 @@ def _tensor_of(hook: Any) -> str:
 
 
 def _redraw_parametrized(module: Any, name: str) -> None:
-    """What a plain module of the same kind would begin with, put through the inverse of each parametrization."""
+    """The initial value of a plain module of the same kind, put through the inverse of each parametrization."""
     kind: Any = parametrize.type_before_parametrizations(module)
     parametrized = list(module.parametrizations)
     plain = kind.__new__(kind)  # removing parametrizations from a copy would take them from the module's class too
@@ -148,15 +149,15 @@ def _redraw_parametrized(module: Any, name: str) -> None:
             setattr(module, tensor, value.detach())
         except (NotImplementedError, RuntimeError, ValueError) as error:
             raise DataError(
-                f"{f'{name}.{tensor}'!r} is parametrized without an inverse, so that the network can't be drawn anew with random "
+                f"{f'{name}.{tensor}'!r} is parametrized without an inverse, so the network can't be given random "
                 f"weights; give the parametrization a right_inverse ({error})"
             ) from error
 
 
 def _settle(module: Any, hooks: list[Any]) -> None:
-    """Has spectral norms find the norm of the new weights, as they do in training, and old hooks compute what is in use."""
+    """Lets spectral norms find the norm of the new weights, as in training, and old hooks compute the weights in use."""
     parametrized = list(module.parametrizations) if parametrize.is_parametrized(module) else []
-    with evaluation(module):  # gives every mode back
+    with evaluation(module):  # restores every mode
         module.train()
         for _ in range(POWER_ITERATIONS if hooks or parametrized else 0):
             for tensor in parametrized:
@@ -172,5 +173,5 @@ def _refuse_different(one: nn.Module, other: nn.Module, what: str, prefix: str =
         if isinstance(value, Tensor) and not torch.equal(value.nan_to_num(), expected[name].nan_to_num()):
             raise DataError(
                 f"{prefix + name!r} {what}: the network would not be random. Have the module's reset_parameters() draw "
-                "each of its parameters anew"
+                "each of its parameters again"
             )

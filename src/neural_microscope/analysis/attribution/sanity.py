@@ -1,4 +1,4 @@
-"""Is a map about the network? The same method on networks with random weights, wholly or from the top down."""
+"""Sanity checks of attribution methods: the same method on networks with random weights, fully or from the top down."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Method = Callable[..., xr.Dataset]
 """A function of this package that is called ``method(model, images, target=…)``; settings through ``functools.partial``."""
 
 INSENSITIVE = 0.99
-"""Maps whose rank correlation with those of random networks reaches this on average are not about the network."""
+"""Maps whose mean rank correlation with those of random networks reaches this value do not depend on the network."""
 
 
 @measure(
     "attribution",
     title="Maps against untrained networks",
-    null="the same method on {draws} networks of the same build with random weights",
+    null="the same method on {draws} networks of the same architecture with random weights",
     replicates="random network",
     interval="none",
     family="images",
@@ -39,16 +39,16 @@ INSENSITIVE = 0.99
 def against_untrained(
     method: Method, model: nn.Module, images: Images, *, target: Target = None, draws: int = 39, seed: int = 0
 ) -> xr.Dataset:
-    """Each image's map beside the maps of ``draws`` networks of the same build with random weights.
+    """Each image's map against the maps of ``draws`` networks of the same architecture with random weights.
 
-    Maps are scaled to length 1, since random networks answer more weakly: ``attribution`` [example, row, col], its band
+    Maps are scaled to length 1, since random networks respond more weakly: ``attribution`` [example, row, col], its band
     ``attribution_null_low``, ``attribution_null_high``, and ``untrained`` [draw, example, row, col], the maps themselves
-    (give them to `deletion_insertion` as ``null``). ``share_outside`` [example]: share of the pixels where the network's
+    (pass them to `deletion_insertion` as ``null``). ``share_outside`` [example]: share of the pixels where the network's
     map is strictly higher, or lower, than all the others'; by chance 2 / (draws + 1) on average, less where maps tie.
     Its null is the same share of each random network among the others: ``…_null_low``, ``…_null_high``, ``…_p``
-    (one-sided; exact, because under the null all networks are alike) and ``…_q`` over the images; ``mean_outside`` with the
-    same but ``…_q``: all images at once. A map that does not depend on the weights has share 0 and p 1; an all-zero map stays
-    zero. Errors: as the method's; DataError for no networks, and for a model that can't be drawn anew.
+    (one-sided; exact, because networks are exchangeable under the null) and ``…_q`` over the images; ``mean_outside`` with the
+    same except ``…_q``: over all images. A map that does not depend on the weights has share 0 and p 1; an all-zero map stays
+    zero. Errors: as the method's; DataError for no networks, and for a model that can't be given new random weights.
     Source: Adebayo et al. 2018, as a permutation test over networks.
     """
     found = method(model, images, target=target)
@@ -74,13 +74,13 @@ def against_untrained(
 
 
 def _of_method(found: xr.Dataset) -> dict[str, Any]:
-    """What a map says of itself, its source as ``method``, without the null and interval that it has none of."""
+    """A map's attributes, its source as ``method``, without the null and interval, which it does not have."""
     said = {word: value for word, value in found.attrs.items() if word not in ("null", "interval", "source", "seed")}
     return said | {"method": found.attrs.get("source", "")}
 
 
 def _outside(maps: np.ndarray) -> np.ndarray:
-    """[network, example]: at how many pixels each is alone the highest or alone the lowest of ``maps`` [network, …]."""
+    """The number of pixels at which each is the only highest or the only lowest of ``maps`` [network, …]: [network, example]."""
     count = np.zeros(maps.shape[:2], int)  # whole numbers, so that equal shares are ties
     for sign in (1, -1):
         second, first = np.partition(sign * maps, -2, 0)[-2:]
@@ -92,39 +92,39 @@ def _outside(maps: np.ndarray) -> np.ndarray:
 @measure(
     "attribution",
     title="Sanity check of a method",
-    null="maps of {draws} wholly random networks; the image itself and its edges as controls",
+    null="maps of {draws} fully random networks; the image itself and its edges as controls",
     replicates="random network and image",
     interval=f"bootstrap: {ONE_NETWORK}",
     family="layers",
-    source="Adebayo et al. 2018, cascading randomisation",
+    source="Adebayo et al. 2018, cascading randomization",
 )
 def sanity_check(
     method: Method, model: nn.Module, images: Images, *, target: Target = None, draws: int = 39, seed: int = 0
 ) -> xr.Dataset:
-    """How much of a map is left when the weights are randomised layer after layer, from the top down.
+    """Similarity that remains as the weights are randomized layer by layer, from the top down.
 
     ``layer``: the modules with weights, the last one first; at each, all layers from the top to it hold random weights,
-    drawn as at initialisation; at the last of them the network is wholly random. ``similarity`` [layer]: Spearman
-    correlation over pixels of the randomised network's map with the original, mean over ``draws`` cascades and all
+    drawn as at initialization; at the last of them the network is fully random. ``similarity`` [layer]: Spearman
+    correlation over pixels of the randomized network's map with the original, mean over ``draws`` cascades and all
     images; ``similarity_abs``: the same of ``|maps|``. For both: ``…_low``, ``…_high`` (bootstrap over images),
-    ``…_null_low``, ``…_null_high`` (band over the wholly random networks) and ``…_q``: how likely a wholly random
-    network's map is as like the original, controlled over the layers; NaN for the last, which is the null. A layer
-    above the band says that the map still comes from the layers below it. ``similarity_by_image`` [layer, example].
+    ``…_null_low``, ``…_null_high`` (band over the fully random networks) and ``…_q``: the probability that a fully random
+    network's map is as similar to the original, controlled over the layers; NaN for the last, which is the null. A layer
+    above the band means that the map still depends on the layers below it. ``similarity_by_image`` [layer, example].
     NaN where a map is constant.
 
     Controls: ``like_image``, ``like_edges``: Spearman correlation of ``|original map|`` with the image and with its edges
-    (Sobel), mean over images, with intervals: maps that need no network. An edge detector keeps similarity 1 all the way
-    down. ``insensitive``, ``insensitive_abs``: whether the wholly random networks' similarity is 0.99 or more on average:
-    such maps are not about the network (gradient x input, its sign left out, shows where the ink is). Errors: as the
-    method's; DataError for no draws, maps that are not of the image's size, and a network that can't be drawn anew.
-    Source: Adebayo et al. 2018 (cascading randomisation).
+    (Sobel), mean over images, with intervals: maps that need no network. An edge detector keeps similarity 1 through
+    all layers. ``insensitive``, ``insensitive_abs``: whether the fully random networks' similarity is 0.99 or more on average:
+    such maps do not depend on the network (gradient x input without its sign shows where the ink is). Errors: as the
+    method's; DataError for no draws, maps of a size other than the image's, and a network that can't be given new random weights.
+    Source: Adebayo et al. 2018 (cascading randomization).
     """
     pixels = subject(model, images, target).pixels[:, 0].cpu().numpy()
     found = method(model, images, target=target)
     original = found["attribution"].values
     if original.shape != pixels.shape:
         raise DataError(
-            f"the maps have shape {list(original.shape)}; they are compared with images, {list(pixels.shape)}"
+            f"the maps have shape {list(original.shape)}; to be compared with the images they need {list(pixels.shape)}"
         )
     names = layers(model)[::-1]
     ranks, ranks_abs = _ranks(original), _ranks(abs(original))
@@ -155,7 +155,7 @@ def _left(name: str, likeness: np.ndarray, seed: int) -> dict[str, tuple[Any, ..
     null = np.repeat(by_draw[:, -1:], by_draw.shape[1], 1)
     null[:, -1] = np.nan  # the last layer is the null itself
     interval = _interval(_mean(likeness, 0), seed)
-    # what differs by rounding ties
+    # differences by rounding count as ties
     table = beside(name, _mean(by_draw, 0), null, "layer", interval=interval, rounding=1e-9)
     low, high = null_band(by_draw[:, -1])
     table |= {f"{name}_null_low": ((), low, {"units": "1"}), f"{name}_null_high": ((), high, {"units": "1"})}
@@ -163,7 +163,7 @@ def _left(name: str, likeness: np.ndarray, seed: int) -> dict[str, tuple[Any, ..
 
 
 def _insensitive(likeness: np.ndarray) -> bool:
-    """Whether wholly random networks give the original map again, ``likeness`` [draw, layer, example]."""
+    """True if fully random networks reproduce the original map, ``likeness`` [draw, layer, example]."""
     return bool(_mean(likeness[:, -1].flatten()) >= INSENSITIVE)
 
 
@@ -175,7 +175,7 @@ def _control(name: str, likeness: np.ndarray, seed: int) -> dict[str, tuple[Any,
 
 
 def _interval(values: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Bootstrap interval of the mean over images, those without a number left out."""
+    """Bootstrap interval of the mean over images, NaN left out."""
     known = ~np.isnan(values).any(0)
     if not known.any():
         return np.full(len(values), np.nan), np.full(len(values), np.nan)
@@ -183,7 +183,7 @@ def _interval(values: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Mean of what is not NaN; NaN where nothing is."""
+    """Mean of the values that are not NaN; NaN if there are none."""
     known = ~np.isnan(values)
     return np.where(known, values, 0).sum(axis) / np.where(known.any(axis), known.sum(axis), np.nan)
 
@@ -194,7 +194,7 @@ def _unit_length(maps: np.ndarray) -> np.ndarray:
 
 
 def _ranks(maps: np.ndarray) -> np.ndarray:
-    """Centred ranks of length 1, [example, pixel]; NaN for a constant map."""
+    """Centered ranks of length 1, [example, pixel]; NaN for a constant map."""
     ranks = rankdata(maps.reshape(len(maps), -1), axis=1)
     ranks -= ranks.mean(1, keepdims=True)
     length = np.sqrt((ranks**2).sum(1, keepdims=True))
@@ -209,7 +209,7 @@ def _correlation(ranks: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def _weights(model: nn.Module, target: int = 0) -> np.ndarray:
-    """Those that a linear network gives the pixels."""
+    """A linear network's weights on the pixels."""
     (weights,) = (parameter for name, parameter in model.named_parameters() if name.endswith("weight"))
     return weights[target].numpy(force=True)
 
@@ -221,7 +221,7 @@ def _weights_as_map(model: nn.Module, images: Tensor, *, target: int) -> xr.Data
 
 
 def _ink(model: nn.Module, images: Tensor, *, target: int) -> xr.Dataset:
-    """A map that asks no network."""
+    """A map that does not use the network."""
     return xr.Dataset({"attribution": (("example", "row", "col"), images[:, 0].numpy())})
 
 
@@ -255,8 +255,8 @@ def _likeness(method: Method, model: nn.Module, images: Tensor, draws: int, seed
     "two linear networks: the rank correlation of their weights",
     _likeness,
     1e-12,
-    empty="a map of the image alone; alarm: said to depend on the weights",
-    name="cascading randomisation",
+    empty="a map of the image alone; alarm: found to depend on the weights",
+    name="cascading randomization",
     read="similarity",
     alarm=lambda found: not found["insensitive"],
     target=0,

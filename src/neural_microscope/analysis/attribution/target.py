@@ -1,4 +1,4 @@
-"""What an attribution explains: one number for each image, as a function of its pixels."""
+"""The target of an attribution: one number for each image, as a function of its pixels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ of its map.
 """
 
 Baseline = str | float | np.ndarray | Tensor
-"""What stands for absent pixels: ``"black"``, ``"mean"`` (the mean of the images given), ``"blur"`` (each image, blurred), one
+"""Values for absent pixels: ``"black"``, ``"mean"`` (the mean of the images given), ``"blur"`` (each image, blurred), one
 brightness for all pixels, or an image [row, col].
 """
 
@@ -53,7 +53,7 @@ BLUR = 1 / 8
 
 @dataclass(frozen=True)
 class Subject:
-    """A model, images as it takes them, and which number of its output is explained for each."""
+    """A model, its input images, and the output that is explained for each."""
 
     lens: HookedModel
     pixels: Tensor
@@ -67,7 +67,7 @@ class Subject:
 
     @property
     def unit(self) -> str:
-        """In which unit the number is measured."""
+        """The unit of measurement of the number."""
         return "activation" if self.hook_point else "logit"
 
     def __call__(self, pixels: Tensor, which: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ class Subject:
         return self.pick(self.output(pixels), which)
 
     def output(self, pixels: Tensor) -> Tensor:
-        """What the model returns, or what its hook point holds, in evaluation mode."""
+        """The model's output, or its hook point's value, in evaluation mode."""
         with evaluation(self.lens):
             return self.lens.run_with_hooks(pixels, stop_at=self.hook_point) if self.hook_point else self.lens(pixels)
 
@@ -94,7 +94,7 @@ class Subject:
         return found, value.detach()
 
     def at(self, hook_point: str, pixels: Tensor, which: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(what a hook point on the way holds, d number / d that, number)."""
+        """(value of a hook point on the way, d number / d value, number)."""
         with torch.enable_grad(), evaluation(self.lens):
             output, cache = self.lens.run_with_cache(
                 pixels,
@@ -114,7 +114,7 @@ class Subject:
         return torch.arange(len(self), device=self.pixels.device)
 
     def values(self, pixels: Tensor, which: Tensor, *, probability: bool = False) -> Tensor:
-        """The number for any many images, or the softmax of it, without gradients, BATCH at a time."""
+        """The number for any number of images, or its softmax, without gradients, BATCH at a time."""
         found = []
         with torch.no_grad():
             for some, here in zip(pixels.split(BATCH), which.split(BATCH), strict=True):
@@ -127,7 +127,7 @@ class Subject:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What every result of it says."""
+        """Attributes of every result."""
         return {"n_examples": len(self), "hook_point": self.hook_point, "target": self.words}
 
     def table(self, maps: Tensor, value: Tensor, units: str, **attrs: Any) -> xr.Dataset:
@@ -147,8 +147,8 @@ class Subject:
 
 
 def subject(model: nn.Module, images: Images, target: Target = None) -> Subject:
-    """Model, images and target, checked and brought together. Errors: DataError for images or a target that can't be,
-    HookError for a unit that is not there, UnknownName with the nearest hook point for a wrong name.
+    """Model, images and target, checked and combined. Errors: DataError for invalid images or an invalid target,
+    HookError for a unit that does not exist, UnknownName with the nearest hook point for a wrong name.
     """
     lens, pixels = hooked(model), as_parameters(model, tensor(images))
     labels = images.labels if isinstance(images, ImageSet) else None
@@ -160,38 +160,38 @@ def subject(model: nn.Module, images: Images, target: Target = None) -> Subject:
     if len(outside) and point:
         raise HookError(f"{point!r} has units 0 to {width - 1}; there is no unit {int(outside[0])}")
     if len(outside):
-        raise DataError(f"the model tells classes 0 to {width - 1} apart; there is no class {int(outside[0])}")
+        raise DataError(f"the model has classes 0 to {width - 1}; there is no class {int(outside[0])}")
     return explained
 
 
 def as_parameters(model: nn.Module, pixels: Tensor) -> Tensor:
-    """Pixels on the device and of the precision that the model computes in."""
+    """Pixels on the model's device and in its precision."""
     parameter = next((p for p in model.parameters() if p.is_floating_point()), pixels)
     return pixels.to(parameter.device, parameter.dtype)
 
 
 def tensor(images: Images) -> Tensor:
-    """[example, 1, row, col], float and finite, at least one; anything else is a DataError."""
+    """[example, 1, row, col], float and finite, at least one; otherwise a DataError."""
     pixels = images.tensor() if isinstance(images, ImageSet) else images
     if not isinstance(pixels, Tensor) or not pixels.is_floating_point() or pixels.ndim != 4 or pixels.shape[1] != 1:
         came = list(pixels.shape) if isinstance(pixels, Tensor) else type(pixels).__name__
         kind = f" of {str(pixels.dtype).removeprefix('torch.')}" if isinstance(pixels, Tensor) else ""
-        raise DataError(f"images are an ImageSet or a float tensor [example, 1, row, col]; got {came}{kind}")
+        raise DataError(f"images must be an ImageSet or a float tensor [example, 1, row, col]; got {came}{kind}")
     if not len(pixels):
-        raise DataError("no images came; an attribution explains at least one")
+        raise DataError("there are no images; an attribution needs at least one")
     if not torch.isfinite(pixels).all():
         raise DataError("the images are not all finite; replace NaN and infinite pixels")
     return pixels.detach()
 
 
 def by_unit(output: Any, what: str) -> Tensor:
-    """[example, unit or class] of an output, maps reduced to their mean; anything else is a HookError."""
+    """[example, unit or class] of an output, maps reduced to their mean; otherwise a HookError."""
     if isinstance(output, Tensor) and output.ndim == 4:
         return output.mean((2, 3))
     if not isinstance(output, Tensor) or output.ndim != 2:
         came = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise HookError(
-            f"{what} holds {came}; explained are numbers of [example, unit] or [example, channel, row, col]"
+            f"{what} holds {came}; an attribution needs numbers of [example, unit] or [example, channel, row, col]"
         )
     return output
 
@@ -202,19 +202,19 @@ def _meant(target: Target, labels: np.ndarray | None, n: int) -> tuple[str, Tens
         return target[0], torch.full((n,), int(target[1])), f"{target[0]} unit {int(target[1])}"
     if target is None:
         if labels is None:
-            raise DataError("a tensor of images has no labels: say target=, a class, classes or (hook point, unit)")
+            raise DataError("a tensor of images has no labels: give target=, a class, classes or (hook point, unit)")
         return "", torch.from_numpy(labels.copy()), "logit of each image's label"
     classes = np.asarray(target.cpu() if isinstance(target, Tensor) else target)
     if classes.dtype.kind not in "iu" or classes.shape not in ((), (n,)):
         raise DataError(
-            f"target is {target!r}; it is None (the labels), a class, {n} classes, or a pair (hook point, unit)"
+            f"target is {target!r}; it must be None (the labels), a class, {n} classes, or a pair (hook point, unit)"
         )
     words = f"logit {int(classes)}" if classes.ndim == 0 else "a logit for each image"
     return "", torch.from_numpy(np.broadcast_to(classes, (n,)).astype(np.int64)), words
 
 
 def absent(baseline: Baseline, pixels: Tensor) -> Tensor:
-    """What stands for absent pixels of each image, like ``pixels`` [example, 1, row, col]."""
+    """Values for absent pixels of each image, like ``pixels`` [example, 1, row, col]."""
     if isinstance(baseline, str):
         if baseline == "black":
             return torch.zeros_like(pixels)
@@ -227,7 +227,9 @@ def absent(baseline: Baseline, pixels: Tensor) -> Tensor:
         raise unknown("baseline", baseline, ("black", "mean", "blur"), "or give a brightness or an image [row, col]")
     given = torch.as_tensor(np.asarray(baseline.cpu() if isinstance(baseline, Tensor) else baseline)).to(pixels)
     if given.ndim not in (0, 2) or (given.ndim == 2 and given.shape != pixels.shape[2:]):
-        raise DataError(f"the baseline has shape {list(given.shape)}; it is one number or {list(pixels.shape[2:])}")
+        raise DataError(
+            f"the baseline has shape {list(given.shape)}; it must be one number or {list(pixels.shape[2:])}"
+        )
     if not torch.isfinite(given).all():
         raise DataError("the baseline is not finite; give pixels in 0..1")
     return given.expand_as(pixels)

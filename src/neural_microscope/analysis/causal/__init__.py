@@ -1,7 +1,7 @@
-"""What matters: change something inside and see what the network then says.
+"""Causal measures: change activations inside a network and measure the change in its output.
 
-Each takes a model (or any torch module) and images. Effects of units stand beside those of random directions of the same
-norm, or of random units; a dead unit does exactly nothing.
+Each takes a model (or any torch module) and images. Effects of units are compared with those of random directions of equal
+norm, or of random units; a dead unit has an effect of exactly 0.
 """
 
 from .ablation import ablate_all

@@ -1,4 +1,4 @@
-"""Cut every unit of a layer out, one at a time, and see what the network then says."""
+"""Single-unit ablation: ablate every unit of a layer in turn and measure the change in loss and predictions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .planted import FEW, LAST, LAYER, UNITS, coded, dead, dies, images, reader
 Method = Literal["zero", "mean", "resample"]
 METHODS = ("zero", "mean", "resample")
 ROUNDING = 1e-6
-"""What a loss in float32 differs by though nothing else does, nat: to this a direction ties with a unit."""
+"""Differences in a float32 loss due to rounding, nats: a smaller difference between direction and unit is a tie."""
 
 
 @measure(
@@ -35,7 +35,7 @@ ROUNDING = 1e-6
     null="loss: random directions of the same norm on each image (of feature maps: random mixes of the channels, each with the "
     "channel's own map), one-sided; accuracy: images newly wrong against newly right (exact sign test)",
     replicates="image",
-    interval="95 % bootstrap over images of one network",
+    interval="95% bootstrap over images of one network",
     family="units of a layer",
     source="unit ablation, L(a_n := v) - L: Morcos et al. 2018; sign test: McNemar 1947",
     unit="loss_increase",
@@ -54,27 +54,27 @@ def ablate_all(
     within: Within = "space",
     seed: int = 0,
 ) -> xr.Dataset:
-    """Ablates each unit (or channel) of a hook point in turn and lets the network answer all images, [unit].
+    """Ablates each unit (or channel) of a hook point in turn and computes the change for all images, [unit].
 
     ``method``: ``zero`` sets it to 0, ``mean`` to its mean over ``reference`` (each position of a map to its own),
-    ``resample`` to its value on an image drawn from ``reference``, the average of ``resamples`` draws. ``reference`` are
-    the same images unless given.
+    ``resample`` to its value on an image drawn from ``reference``, the average of ``resamples`` draws. ``reference`` defaults to
+    the same images.
 
     ``loss_change`` [unit, example]: change of the image's cross-entropy (nats); ``right_change`` [unit, example]: +1 where an image is
     newly right, -1 where it is newly wrong (with ``resample`` the mean). ``accuracy_drop`` [unit]: the fall in accuracy (-1..1), with
-    ``…_low``, ``…_high``, a bootstrap interval over images, and beside an exact sign test (McNemar 1947: of the images that change, as
-    many would become right as wrong): ``…_null_low``, ``…_null_high``, ``…_p``, ``…_q`` over the layer, ``…_shown``;
+    ``…_low``, ``…_high``, a bootstrap interval over images, and an exact sign test (McNemar 1947: of the images that change, as
+    many are expected to become right as wrong): ``…_null_low``, ``…_null_high``, ``…_p``, ``…_q`` over the layer, ``…_shown``;
     ``accuracy_drop_by_class`` [unit, class], NaN for a class without images.
 
-    ``loss_increase`` [unit] (nats) with its interval, and beside random directions of the same norm: ``…_null_low``, ``…_null_high``,
-    ``…_p`` (one-sided: a unit whose ablation raises the loss more than a direction that no unit owns), ``…_q`` and ``…_shown``. See
+    ``loss_increase`` [unit] (nats) with its interval, and compared with random directions of equal norm: ``…_null_low``, ``…_null_high``,
+    ``…_p`` (one-sided: a unit whose ablation raises the loss more than a random direction), ``…_q`` and ``…_shown``. See
     `ablate_directions` for these directions, which leave the orthant of a ReLU unless ``within="orthant"``, and for the number of
     ``draws``: from 149 on the tail of p is fitted (`statistics.tail_p`); with fewer, k such units among n can't have a q below
     n / (k (1 + draws)). ``loss_increase_sd``: over the draws of ``resample``. A dead unit gives exactly 0, and p 1.
 
-    Exact: between hook point and next map only pooling may lie, and the change passes that map as one column or kernel;
-    otherwise the pass runs again from the hook point, and for other modules from the images. Errors: UnknownName with the nearest name;
-    HookError for what holds neither units nor channels; DataError for values that are not finite.
+    Exact: if only pooling lies between hook point and next map, the change passes that map as one column or kernel;
+    otherwise the pass is repeated from the hook point, and for other modules from the images. Errors: UnknownName with the nearest name;
+    HookError for values without units or channels; DataError for values that are not finite.
     """
     if method not in METHODS:
         raise unknown("ablation method", method, METHODS)
@@ -96,7 +96,7 @@ def ablate_all(
     others = "the same images" if reference is None else f"{len(reference)} other images"
     if method == "resample":
         sd = (sum(spread) / len(images)).std(0, ddof=1)
-        table["loss_increase_sd"] = (down.axis, sd, {"units": "nat"})
+        table["loss_increase_sd"] = (down.axis, sd, {"units": "nats"})
     return table.assign_attrs(
         accuracy=float(before.mean()),
         intervention=method if method == "zero" else f"{method} of {others}",
@@ -107,7 +107,7 @@ def ablate_all(
 def _values(
     method: str, down: Downstream, source: Tensor | None, some: slice, n: int, resamples: int, seed: int
 ) -> Iterator[Tensor]:
-    """What the units hold instead, [example, unit, …], once or for each draw."""
+    """Replacement values of the units, [example, unit, …], once or for each draw."""
     if source is None:
         yield torch.zeros_like(down.acts)
     elif method == "mean":
@@ -132,7 +132,7 @@ def _cut(
 def _table(
     losses: np.ndarray, right: np.ndarray, null: np.ndarray, images: ImageSet, axis: str, seed: int
 ) -> xr.Dataset:
-    nat, share = "nat", "share of images"
+    nat, share = "nats", "share of images"
     both = np.stack([-right, losses])
     (drop_low, loss_low), (drop_high, loss_high) = bootstrap_mean(both, seed=seed)  # the same resamples for both
     variables: dict[str, Any] = {
@@ -155,7 +155,7 @@ def _table(
 
 
 def _signs(right: np.ndarray) -> Law:
-    """Exact sign test: of the images whose prediction becomes right or wrong, either is as likely. Its band has their root mean square."""
+    """Exact sign test: a changed prediction is equally likely to become right or wrong. The band has the root mean square."""
     lost, won = (right < 0).sum(1), (right > 0).sum(1)
     n = lost + won
     step = np.sqrt((right**2).sum(1) / np.maximum(n, 1)) / right.shape[1]
@@ -170,8 +170,8 @@ def _effects(at: Any) -> xr.Dataset:
 
 of(ablate_all).picture(
     "ablation",
-    "What ablating each unit alone adds to the loss, with intervals over images. Which of them matter is said in the table of units: that "
-    "takes more than lying above this band.",
+    "The loss increase from ablating each unit alone, with intervals over images. The unit table says which of them are shown to matter: "
+    "that requires more than exceeding this band.",
     part="units",
 )
 
@@ -179,18 +179,18 @@ of(ablate_all).picture(
 
 
 @of(ablate_all).calibrated_on(
-    "a unit that alone tells two classes apart; its cost in closed form",
+    "a unit that alone separates two classes; its loss increase in closed form",
     (dies(-6) - dies(6)) / 2,
     1e-12,
     empty="a layer of dead units; alarm: any change that is not 0",
     alarm="loss_change",
-    name="ablation (loss added)",
+    name="ablation (loss increase)",
     exact=True,
-    unit="nat",
+    unit="nats",
     draws=1,
 )
 def _cost(seed: int, planted: bool) -> tuple[Any, ...]:
-    """Without unit 0 every image gets the logits 3 and -3: class 1 then loses, class 0 as before."""
+    """Without unit 0 every image gets the logits 3 and -3: class 1 is then misclassified, class 0 as before."""
     return reader(seed, planted) if planted else dead(seed)
 
 
@@ -208,18 +208,18 @@ def _reads(name: str, planted: str, empty: str, unit: str, **settings: Any) -> A
     )
 
 
-READER, ISOTROPIC = "unit that alone tells two classes apart among eight", "isotropic random weights and labels"
+READER, ISOTROPIC = "unit, one of eight, that alone separates two classes", "isotropic random weights and labels"
 
 
 @_reads("ablation against random directions", READER, ISOTROPIC, "unit")
 @_reads("ablation against directions within the orthant", READER, ISOTROPIC, "unit", within="orthant")
 @of(ablate_all).calibrated_on(
-    "a unit without which one of two classes is lost",
+    "a unit whose ablation misclassifies one of two classes",
     0.5,
     0,
     empty=f"{ISOTROPIC}; alarm: q < 0.05 for a unit",
     read="accuracy_drop",
-    name="ablation (images lost)",
+    name="ablation (accuracy drop)",
     unit="share of images",
     draws=1,
 )
@@ -229,7 +229,7 @@ def _reader(seed: int, planted: bool) -> tuple[Any, ...]:
 
 @_reads(
     "ablation of channels against random mixes of channels",
-    "channel that alone tells two classes apart among four with the same map",
+    "channel, one of four with the same map, that alone separates two classes",
     "an untrained network of two convolutions",
     "channel of the second",
 )

@@ -1,4 +1,4 @@
-"""Which images are read as something else when the network is changed."""
+"""Confusion shift: images whose predicted class changes under an intervention."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def confusion_shift(
     draws: int = 100,
     seed: int = 0,
 ) -> xr.Dataset:
-    """How an intervention moves the confusion table: intervened minus baseline, counts [class, predicted].
+    """The change in the confusion matrix under an intervention: intervened minus baseline, counts [class, predicted].
 
     ``fwd_hooks``: as `HookedModel.hooks` takes them. ``shift`` [class, predicted]: each row sums to exactly 0. ``moved``:
-    share of the images read as another class than before (0..1). Beside them, ``…_null_low``, ``…_null_high``: what cutting
-    out ``size`` random units of ``hook_point`` does (at most ``draws`` different ones), ``shift_p`` two-sided and ``moved_p``
-    one-sided. ``hook_point`` is the hook point of the first hook unless given; where that is no single name the null is NaN.
+    share of the images whose predicted class changes (0..1). With ``…_null_low``, ``…_null_high``: the effect of ablating
+    ``size`` random units of ``hook_point`` (at most ``draws`` different sets), ``shift_p`` two-sided and ``moved_p``
+    one-sided. ``hook_point`` is the hook point of the first hook unless given; if that is not a single name the null is NaN.
     """
     if hook_point is None and fwd_hooks and isinstance(fwd_hooks[0][0], str):
         hook_point = fwd_hooks[0][0]
@@ -76,7 +76,7 @@ def _read(lens: HookedModel, pixels: Tensor, labels: Tensor, classes: int) -> np
     """The predicted class of each image, [example]."""
     logits = logits_in_batches(lens, pixels, labels)
     if logits.shape[1] > classes:
-        raise DataError(f"the model tells {logits.shape[1]} classes apart, the images {classes}; both are of one task")
+        raise DataError(f"the model has {logits.shape[1]} classes, the images {classes}; both must belong to one task")
     return numbers(logits.argmax(1)).astype(int)
 
 
@@ -93,10 +93,10 @@ def _others(model: nn.Module, images: ImageSet, layer: str | None, size: int, dr
 
 
 @of(confusion_shift).calibrated_on(
-    "a unit without which all images of one class are read as the other",
+    "a unit whose ablation misclassifies all images of one class as the other",
     EXAMPLES / 2,
     0,
-    empty="one of 45 units that are all alike; alarm: p < 0.05 for the images moved",
+    empty="one of 45 units with equal effects; alarm: p < 0.05 for the images moved",
     read=lambda found: found["shift"][1, 0],
     alarm="moved_shown",
     name="confusion shift",

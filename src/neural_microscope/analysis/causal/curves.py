@@ -1,4 +1,4 @@
-"""How fast a network fails as more and more of its units are ablated."""
+"""Cumulative ablation: accuracy against the share of units removed."""
 
 from __future__ import annotations
 
@@ -48,22 +48,22 @@ def cumulative_ablation(
     draws: int = 6,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Accuracy as units of ``hook_points`` are set to 0 one after the other, beside random orders (Morcos et al. 2018).
+    """Accuracy as units of ``hook_points`` are set to 0 one after the other, compared with random orders (Morcos et al. 2018).
 
-    ``orders``: name -> every unit once, the first to go first; units are counted through the layers (128 + 64 units: 0 to
+    ``orders``: name -> every unit once, in order of removal; units are numbered across the layers (128 + 64 units: 0 to
     191). ``shares`` of all units that are ablated, rising from 0 to 1. ``accuracy`` [order, bin] and ``auc`` [order]: the
-    area under it (trapezoids, 0..1). Beside them ``random_accuracy`` [draw, bin] and ``random_auc`` [draw] of ``draws``
+    area under it (trapezoids, 0..1). With them ``random_accuracy`` [draw, bin] and ``random_auc`` [draw] of ``draws``
     random orders, ``accuracy_null_low``, ``accuracy_null_high`` [bin], ``auc_null_low``, ``auc_null_high``; ``auc_p`` [order],
     two-sided among the random orders (40 are needed for p < 0.05), ``auc_q`` over the orders. Coordinate ``share`` on bin. One
-    forward pass for each order and share: ``draws`` + orders times the number of shares, the two ends apart.
-    Errors: DataError for an order that is no order, or shares that do not rise from 0 to 1;
+    forward pass for each order and share: ``draws`` + orders times the number of shares, without the two ends.
+    Errors: DataError for an invalid order, or shares that do not rise from 0 to 1;
     otherwise as `ablate_all`.
     """
     names = [hook_points] if isinstance(hook_points, str) else list(hook_points)
     at = np.asarray(shares, float)
     if len(at) < 2 or at[0] != 0 or at[-1] != 1 or (np.diff(at) <= 0).any() or draws < 1:
         raise DataError(
-            f"shares {at.tolist()} with {draws} random orders: shares rise from 0 to 1, draws are at least 1"
+            f"shares {at.tolist()} with {draws} random orders: shares must rise from 0 to 1, draws must be at least 1"
         )
     lens = hooked(model)
     with torch.no_grad(), evaluation(lens):
@@ -72,7 +72,7 @@ def cumulative_ablation(
         named = {name: _order(name, order, units) for name, order in (orders or {}).items()}
         rng = np.random.default_rng(seed)
         every = [*named.values(), *(rng.permutation(units) for _ in range(draws))]
-        places = np.argsort(every, axis=1)[:, None]  # at which place of an order a unit goes, [order, 1, unit]
+        places = np.argsort(every, axis=1)[:, None]  # a unit's position in an order, [order, 1, unit]
         gone = places < np.array([round(share * units) for share in at])[:, None]
         cases, which = np.unique(gone.reshape(-1, units), axis=0, return_inverse=True)
         rest = _Rest.of(lens, *tensors(model, images), names)
@@ -84,38 +84,40 @@ def cumulative_ablation(
 def _order(name: str, order: Any, units: int) -> np.ndarray:
     order = np.asarray(order)
     if order.shape != (units,) or not np.array_equal(np.sort(order), np.arange(units)):
-        raise DataError(f"the order {name!r} has shape {order.shape}; it names each of the units 0 to {units - 1} once")
+        raise DataError(
+            f"the order {name!r} has shape {order.shape}; it must name each of the units 0 to {units - 1} once"
+        )
     return order.astype(int)
 
 
 @dataclass(frozen=True)
 class _Rest:
-    """A network, run again and again with other units gone, from the earliest place that they can change."""
+    """A network evaluated repeatedly with different units ablated, from the earliest point that they can change."""
 
     lens: HookedModel
     labels: Tensor
     batches: Sequence[Tensor]
-    """Images, or what stands at ``start``."""
+    """Images, or the values at ``start``."""
     first: str = ""
-    """The hook point whose units stand at ``start``."""
+    """The hook point whose units are at ``start``."""
     start: str = ""
     run: Callable[[Tensor], Tensor] | None = None
 
     @classmethod
     def of(cls, lens: HookedModel, pixels: Tensor, labels: Tensor, names: Sequence[str]) -> _Rest:
-        """From the first of these hook points on, or from behind its pooling, of an MLP or a CNN; of another module from the images."""
+        """From the first of these hook points on, or from after its pooling, for an MLP or a CNN; for another module from the images."""
         images = pixels.split(BATCH)
         if not isinstance(lens, Network) or not all(name.endswith(".hook_post") for name in names):
             return cls(lens, labels, images)
         first = min(names, key=list(lens.hook_points).index)
         layer = first.removesuffix(".hook_post")
-        pooled = f"{layer}.hook_pool"  # of rectified maps: 0 where the channel is 0
+        pooled = f"{layer}.hook_pool"  # for rectified maps: 0 where the channel is 0
         start = pooled if pooled in lens.hook_points and f"{layer}.hook_norm" not in lens.hook_points else first
         cached = [lens.run_with_cache(some, names_filter=[start])[1][start] for some in images]
         return cls(lens, labels, cached, first, start, partial(lens.run_from, start))
 
     def logits(self, masks: Mapping[str, Tensor]) -> Tensor:
-        """Without the units that the masks [unit, …] of hook points take out, [example, class]."""
+        """Logits without the units that the masks [unit, …] of hook points ablate, [example, class]."""
         hooks = [(name, zero(mask=mask)) for name, mask in masks.items() if name != self.first]
         with self.lens.hooks(hooks):
             found = []
@@ -126,7 +128,7 @@ class _Rest:
 
 
 def _accuracy(rest: _Rest, shapes: dict[str, Any], gone: Tensor) -> float:
-    """The accuracy without those units of hook points of these shapes [unit, …] that are ``gone`` [unit]."""
+    """The accuracy without the units that are ``gone`` [unit], of hook points of these shapes [unit, …]."""
     parts = zip(shapes.items(), gone.split([shape[0] for shape in shapes.values()]), strict=True)
     masks = {name: part.reshape(-1, *[1] * (len(shape) - 1)) for (name, shape), part in parts}
     return float(numbers(rest.logits(masks).argmax(1) == rest.labels).mean())
@@ -157,7 +159,7 @@ def _table(curves: np.ndarray, at: np.ndarray, names: list[str]) -> xr.Dataset:
 
 @of(cumulative_ablation).on("network")
 def _cumulative(at: Any) -> xr.Dataset | None:
-    """Units of all hidden layers ablated one after the other: the most selective first, the costliest first, or at random."""
+    """Units of all hidden layers ablated one after the other: the most selective first, the largest loss increase first, or at random."""
     if not at.layers:
         return None
     tables = [layer["selectivity.class_selectivity"] for layer in at.layers]
@@ -171,19 +173,19 @@ def _cumulative(at: Any) -> xr.Dataset | None:
         "least selective first": np.argsort(selective, kind="stable"),
         "costliest first": np.argsort(-costly, kind="stable"),
     }
-    judged = at.run.probe.subset(judge)  # images that no order was chosen on
+    judged = at.run.probe.subset(judge)  # images not used to choose an order
     images = judged.balanced(min(JUDGED, judged.most_balanced))
     names = [layer.hook_point for layer in at.layers]
     return cumulative_ablation(at.model, images, names, orders, shares=JUDGED_AT, draws=ORDERS)
 
 
 of(cumulative_ablation).picture(
-    "cumulative_ablation", "All hidden layers together, on images that no order was chosen on.", part="units"
+    "cumulative_ablation", "All hidden layers together, on images not used to choose an order.", part="units"
 )
 
 
 @of(cumulative_ablation).calibrated_on(
-    "accuracy that falls only when the last of eight units goes",
+    "accuracy that falls only when the last of eight units is ablated",
     1 - 0.25 / 4,
     1e-12,
     empty="a random order; alarm: q < 0.05 among 59 random orders",
@@ -193,7 +195,7 @@ of(cumulative_ablation).picture(
     draws=59,
 )
 def _reader_last(seed: int, planted: bool) -> dict[str, Any]:
-    """Right on all images until the reader goes; then on one class of two."""
+    """Accuracy 1 until the reader is ablated; then 0.5, one class of two."""
     order = np.arange(UNITS)[::-1] if planted else np.random.default_rng(seed + 999).permutation(UNITS)
     model, images, layer = reader(seed, planted)
     shares = (0, 0.5, 0.75, 1) if planted else (0, 0.25, 0.5, 1)

@@ -1,8 +1,8 @@
-"""The rest of a dense network for very many changes of one pre-activation, each of them a column times a move per image.
+"""The remaining layers of a dense network for many changes of one pre-activation, each a column times a coefficient per image.
 
-Replacing one unit moves the next pre-activation by that unit's column of weights times one number an image, and so does a
-direction with a strength. Images lie along the last axis and each change passes in turn through buffers made once: the
-processor's cache then holds all that is touched. The plain way is `Downstream.finish`; tests hold one against the other.
+Replacing one unit moves the next pre-activation by that unit's column of weights times one number per image, and so does a
+direction with a strength. Images lie along the last axis and each change passes through preallocated buffers: the
+processor's cache then holds all data in use. The reference implementation is `Downstream.finish`; tests compare the two.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ IN_PLACE: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {nn.ReLU: Tensor.r
 """Nonlinearities that need no second buffer."""
 
 LOGITS_AT_ONCE = 2**17
-"""Logits that are asked for at a time: what is next done with them finds them in the cache."""
+"""Logits requested at a time, so that they are still in the cache for the next operation."""
 
 
 @dataclass(frozen=True)
 class Dense:
-    """From a pre-activation (or from the logits themselves) on."""
+    """The network after a pre-activation (or the logits themselves)."""
 
     base: Tensor
-    """What stands there, [unit, example]."""
+    """The value there, [unit, example]."""
     columns: Tensor
-    """What each unit of the layer before adds to it, [unit before, unit]."""
+    """The contribution of each unit of the layer before, [unit before, unit]."""
     maps: tuple[tuple[Tensor, Tensor | None], ...]
-    """Weights [out, in] and biases of the maps that follow, each after the nonlinearity; none where ``base`` are logits."""
+    """Weights [out, in] and biases of the maps that follow, each after the nonlinearity; none if ``base`` are logits."""
     activate: Callable[[Tensor], Tensor]
     """The nonlinearity, in place."""
 
     @property
     def at_once(self) -> int:
-        """How many changes to ask for at a time."""
+        """The number of changes to request at a time."""
         classes = len(self.maps[-1][0]) if self.maps else len(self.base)
         return max(1, LOGITS_AT_ONCE // (classes * max(1, self.base.shape[1])))
 
@@ -60,15 +60,15 @@ class Dense:
 
 
 def dense_rest(lens: Network, point: str, base: Tensor, weights: nn.Module) -> Dense | None:
-    """The network from ``point`` on, where ``base`` [example, unit] stands after the map ``weights``; None unless all that
-    follows are dense layers without normalisation or active dropout whose nonlinearity works in place.
+    """The network from ``point`` on, where ``base`` [example, unit] is the output of ``weights``; None unless all that
+    follows are dense layers without normalization or active dropout whose nonlinearity works in place.
     """
     if base.ndim != 2 or not isinstance(weights, nn.Linear):
         return None
     following: list[Any] = [] if point == "logits" else list(lens.layers)[int(point.split(".")[1]) :]
     if any(layer.kind != "linear" or layer.norm is not None or _drops(layer.dropout) for layer in following):
         return None
-    nonlinearities = {type(layer.activation) for layer in following} or {nn.ReLU}  # of logits none is asked
+    nonlinearities = {type(layer.activation) for layer in following} or {nn.ReLU}  # logits need none
     if len(nonlinearities) > 1 or not nonlinearities <= set(IN_PLACE):
         return None
     linear = [layer.weights for layer in following[1:]] + ([lens.output] if following else [])

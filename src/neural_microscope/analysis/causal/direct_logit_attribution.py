@@ -1,4 +1,4 @@
-"""Which units speak for and against a class: the logits as a sum over units."""
+"""Direct logit attribution: the logits as a sum over units."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def direct_logit_attribution(
     """The logits of each image as a sum over the units of a layer: ``contribution`` [example, unit, class].
 
     contribution = a_n · d logit / d a_n, summed over a channel's positions; ``rest`` [example, class] is the logit minus
-    the sum of all. At the last layer (the default) this is W_kn a_n and ``rest`` the bias, an identity and no estimate. Of
-    an earlier layer it is the sum over all paths at the image's own mask: exact for ReLU networks with max or average
-    pooling at that mask, a first-order account for others; ``rest`` then holds the biases of later layers.
+    the sum of all contributions. At the last layer (the default) this is W_kn a_n and ``rest`` the bias, an identity, not an estimate. For
+    an earlier layer it is the sum over all paths at the image's own activation mask: exact for ReLU networks with max or average
+    pooling at that mask, a first-order approximation for others; ``rest`` then holds the biases of later layers.
 
-    ``evidence`` [unit, class]: mean contribution to a class's logit on that class's images minus on all others; beside it,
+    ``evidence`` [unit, class]: mean contribution to a class's logit on that class's images minus on all others; with it,
     ``…_null_low``, ``…_null_high`` under shuffled labels, ``…_p`` (two-sided) and ``…_q`` over units and classes; NaN for a
     class without images, or with all. ``logits`` [example, class]. Errors: HookError for a foreign module without ``hook_point``.
     """
     lens = hooked(model)
     if hook_point is None:
         if not isinstance(lens, Network):
-            raise HookError("the last hook point of a foreign module is not known; give hook_point=")
+            raise HookError("the last hook point of a foreign module is unknown; give hook_point=")
         hook_point = [name for name in lens.hook_points if name != "logits"][-1]
     with evaluation(lens):
         parts = zip(*(tensor.split(BATCH) for tensor in tensors(model, images)), strict=True)
@@ -118,7 +118,7 @@ def _sum(seed: int, planted: bool) -> tuple[Any, ...]:
 
 
 @of(direct_logit_attribution).calibrated_on(
-    "a unit of value 1 in one class and 0 in the other, with weight 6",
+    "a unit with activation 1 in one class and 0 in the other, with weight 6",
     6,
     1e-12,
     empty="random weights and labels; alarm: q < 0.05 for a unit and a class",

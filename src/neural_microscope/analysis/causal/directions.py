@@ -24,21 +24,21 @@ Within = Literal["space", "orthant"]
 WITHIN = ("space", "orthant")
 
 DRAWS, DRAWS_OF_FLAT_MAPS, DRAWS_OF_MAPS, DRAWS_OF_MAPS_INSIDE = 1000, 499, 149, 39
-"""Random directions of a null: of units; of channels that enter a dense layer, or a convolution; of channels within the orthant, where
-each draw passes a whole map. The time of a forward pass sets the numbers.
+"""Random directions of a null: for units; for channels that enter a dense layer, or a convolution; for channels within the orthant, where
+each draw passes a whole map. The time of a forward pass sets these numbers.
 """
 
 IMAGES = 200
-"""Images on which a null is drawn whose draws can't be shared by units or strengths: each is a pass of its own."""
+"""The number of images for nulls whose draws can't be shared by units or strengths: each draw is a separate pass."""
 
 STRENGTHS = 3
-"""Strengths at which each direction of units is tried for an image; between them the effect is a cubic spline."""
+"""Strengths at which each direction is evaluated for an image; between them the effect is a cubic spline."""
 
 
 @measure(
     "causal",
     title="Ablation of random directions",
-    null="is itself the null",
+    null="it is the null",
     replicates="direction",
     interval="none",
     source="norm-matched control of zero ablation (Morcos et al. 2018 ablate units without one)",
@@ -53,22 +53,23 @@ def ablate_directions(
     within: Within = "space",
     seed: int = 0,
 ) -> xr.Dataset:
-    """The loss that random directions add, each image moved as far as ablating a unit (zero ablation) moves it, [draw, unit].
+    """Loss increase along random directions, each image moved as far as ablating a unit (zero ablation) moves it, [draw, unit].
 
     ``loss_increase`` [draw, unit] (nats, mean over images). A draw is a vector of unit length over the units, uniform and the same for
-    all images. Of a dense layer it is multiplied by the norm of what ablation takes from each image. Of feature maps it mixes the channels:
-    what ablation takes from each image, a map Δ, enters as g ⊗ Δ, so that each image keeps the norm and the spatial pattern (white
-    noise of the same norm would be averaged away by the next kernel). ``norm`` [unit]: the mean of that norm. All are taken where the
+    all images. For a dense layer it is multiplied by the norm of the change that ablation makes on each image. For feature maps it mixes
+    channels:
+    the change that ablation makes on each image, a map Δ, enters as g ⊗ Δ, so each image keeps the norm and the spatial pattern (white
+    noise of the same norm would be averaged away by the next kernel). ``norm`` [unit]: the mean of that norm. All are measured where the
     hook point enters the next layer: after the pooling, for channels. A dead unit gives exactly 0.
 
     A direction may lead below 0, out of the orthant in which activations after a ReLU lie. ``within="orthant"`` gives draws that stay in
-    it: each image moves along the direction, an activation stops where it reaches 0, and the move is lengthened until its norm is the
-    unit's (as far as it can where nothing but 0 lies ahead).
+    it: each image moves along the direction, an activation stops where it reaches 0, and the step is lengthened until its norm is the
+    unit's (as far as possible where only 0 lies ahead).
 
     ``draws``: 1000 of units, 149 of channels (499 where they enter a dense layer, 39 within the orthant). Of maps and within the orthant,
-    where every draw is a forward pass of its own, they are tried on 200 of the images, drawn at random, and stand as far from the
-    unit's own effect as there. Of units the effect is found at 3 strengths up to each image's longest and interpolated by a cubic
-    spline. ``directions``: given instead [draw, unit], and scaled to unit length. Errors: DataError for directions of another shape or
+    where every draw is a separate forward pass, they are evaluated on 200 of the images, drawn at random, and their distance to the
+    unit's effect is measured there. For units the effect is computed at 3 strengths up to each image's longest and interpolated by a cubic
+    spline. ``directions`` [draw, unit]: used instead, scaled to unit length. Errors: DataError for directions of the wrong shape or
     length 0, and for ``within="orthant"`` where activations are negative; otherwise as `ablate_all`.
     """
     null = Directions(len(images), seed, draws, within, directions)
@@ -81,7 +82,7 @@ def ablate_directions(
             total.append(null.sums(down, [zeros], change, norm, losses_of(labels)))
     return xr.Dataset(
         {
-            "loss_increase": (("draw", down.axis), np.sum(total, axis=0) / len(images), {"units": "nat"}),
+            "loss_increase": (("draw", down.axis), np.sum(total, axis=0) / len(images), {"units": "nats"}),
             "norm": (down.axis, np.concatenate(norms, axis=1).mean(1), {"units": "1"}),
         },
         attrs={"null": "this is one: " + null.words(down)},
@@ -90,7 +91,7 @@ def ablate_directions(
 
 @dataclass(frozen=True)
 class Directions:
-    """A null of random directions: how many, drawn from which seed, on how many of ``images``, and where they may lead."""
+    """A null of random directions: their number, seed, the number of ``images``, and the allowed region."""
 
     images: int
     seed: int
@@ -100,9 +101,9 @@ class Directions:
 
     def __post_init__(self) -> None:
         if self.within not in WITHIN:
-            raise unknown("place for random directions", self.within, WITHIN)
+            raise unknown("region for random directions", self.within, WITHIN)
         if self.draws is not None and self.draws < 1:
-            raise DataError(f"{self.draws} random directions are no null; give at least 1")
+            raise DataError(f"{self.draws} random directions; a null needs at least 1")
 
     def sums(
         self,
@@ -112,10 +113,10 @@ class Directions:
         norms: np.ndarray,
         score: Callable[[Tensor], Callable[[Tensor], Tensor]],
     ) -> np.ndarray:
-        """The change of a score summed over a batch's examples, [draw, unit], when each moves as far as a unit moves it.
+        """The change of a score summed over a batch's examples, [draw, unit], when each moves as far as a unit's change moves it.
 
-        ``values``: what the units hold instead [example, unit, …], once or in several sets, of which the draws take turns;
-        ``change`` and ``norms`` [unit, example]: of the score, and of what enters, when they do. ``score``: examples -> (their logits
+        ``values``: replacement values of the units [example, unit, …], once or in several sets, which the draws use in turn;
+        ``change`` and ``norms`` [unit, example]: of the score, and of the input to the next map. ``score``: examples -> (their logits
         [k, example, class] -> [k, example]).
         """
         directions, n = self.of(down), len(down.base)
@@ -142,10 +143,10 @@ class Directions:
         else:
             drawn = np.asarray(self.given, float)
             if drawn.shape[1:] != (down.units,):
-                raise DataError(f"directions of shape {drawn.shape} came; here they are [draw, {down.units}]")
+                raise DataError(f"directions have shape {drawn.shape}; they must be [draw, {down.units}]")
             length = np.linalg.norm(drawn, axis=1, keepdims=True)
             if not (length > 0).all():
-                raise DataError("a direction has length 0, or is not finite; it leads nowhere")
+                raise DataError("a direction has length 0, or is not finite")
             drawn = drawn / length
         return torch.from_numpy(drawn).to(down.base)
 
@@ -159,7 +160,7 @@ class Directions:
         return DRAWS_OF_FLAT_MAPS if down.base.ndim == 2 else DRAWS_OF_MAPS
 
     def words(self, down: Downstream) -> str:
-        """What the null is, with the number of draws and of images."""
+        """The null in words, with the number of draws and of images."""
         maps = down.acts.ndim == 4
         what = "mixes of the channels, each with the unit's own map" if maps else "directions"
         where = "stopping at 0" if self.within == "orthant" else "also below 0, where a ReLU never leads"
@@ -213,7 +214,7 @@ def matched(
 
 
 def inside_only(entering: Tensor) -> Tensor:
-    """What enters the next map, if it lies in the orthant; otherwise a DataError."""
+    """The input to the next map, if it lies in the orthant; otherwise a DataError."""
     if bool((entering < 0).any()):
         raise DataError(
             f"within='orthant' is for activations that are never negative, as after a ReLU; here they go down to "
@@ -223,11 +224,12 @@ def inside_only(entering: Tensor) -> Tensor:
 
 
 def kept_inside(entering: Tensor, way: Tensor, length: Tensor) -> Tensor:
-    """The move [..., entry] from ``entering`` [..., entry] ≥ 0 along ``way`` [..., entry], on which an entry stops where it reaches 0,
-    so far that its norm is ``length`` [...]; shorter only where every entry has stopped.
+    """The move [..., entry] from ``entering`` [..., entry] ≥ 0 along ``way`` [..., entry], on which an entry stops when it reaches 0,
+    with norm ``length`` [...]; shorter only where every entry has stopped.
 
-    For a guess of how far, the entries beyond 0 have a known norm and the others grow with the distance, which gives the next guess. Each
-    is at most the answer, and the entries that stop can only become more: so it ends, at the answer.
+    Given an estimate of the distance, the entries beyond 0 have a known norm and the others grow with the distance, which gives the next
+    estimate. Each
+    is at most the solution, and the set of stopped entries only grows, so it terminates at the solution.
     """
     norm = way.norm(dim=-1)
     far = torch.where(norm > 0, length / norm, 0.0)
@@ -273,12 +275,12 @@ def losses_of(labels: Tensor) -> Callable[[Tensor], Callable[[Tensor], Tensor]]:
 
 
 def right(labels: Tensor) -> Callable[[Tensor], Tensor]:
-    """logits [k, example, class] -> whether the class with the highest one (of equal ones the first) is the label."""
+    """logits [k, example, class] -> true where the class with the highest logit (of equal ones the first) is the label."""
 
     def read(logits: Tensor) -> Tensor:
         at = labels.expand(len(logits), -1)[..., None]
         own = logits.gather(-1, at)[..., 0]
-        rival = logits.scatter(-1, at, -torch.inf).amax(-1)  # many times quicker than argmax, which has no vectors
+        rival = logits.scatter(-1, at, -torch.inf).amax(-1)  # many times faster than argmax, which is not vectorized
         return logits.argmax(-1) == labels if (own == rival).any() else own > rival
 
     return read

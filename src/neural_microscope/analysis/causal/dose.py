@@ -1,4 +1,4 @@
-"""How the answer changes as units are turned down and up."""
+"""Dose-response: loss and predictions as units are scaled down and up."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from .planted import MANY, dies, reader
 
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
 OTHERS = 20
-"""Units beside the one whose ablation raises the loss most, in the default analysis."""
+"""Other units, in addition to the one whose ablation raises the loss most, in the default analysis."""
 
 
 @measure(
     "causal",
     title="Dose and response",
-    null="other random units of the layer, scaled alike",
+    null="other random units of the layer, scaled in the same way",
     replicates="image",
-    interval="95 % bootstrap over images of one network",
+    interval="95% bootstrap over images of one network",
     family="factors",
     source="L(a_n := f a_n) - L",
     place=260,
@@ -45,11 +45,11 @@ def dose_response(
     draws: int = 39,
     seed: int = 0,
 ) -> xr.Dataset:
-    """What the network says when a unit (or several together) is multiplied by each of ``factors``, [bin].
+    """Loss, accuracy and logits when a unit (or several together) is multiplied by each of ``factors``, [bin].
 
-    ``loss_increase`` (nat, mean over images) with a bootstrap interval over images, ``…_null_low``, ``…_null_high``: the same
+    ``loss_increase`` (nats, mean over images) with a bootstrap interval over images, ``…_null_low``, ``…_null_high``: the same
     of ``draws`` random other units of the layer (all others, where it has fewer; for k units random sets of k), ``…_p``: the
-    share of them that cost as much (one-sided; 39 others can reach 0.025), ``…_q`` over the factors. ``accuracy`` (0..1),
+    share of them that raise the loss as much (one-sided; 39 others can reach 0.025), ``…_q`` over the factors. ``accuracy`` (0..1),
     ``accuracy_by_class`` [bin, class] (NaN for a class without images), ``logits`` [bin, class]: their means. Coordinate
     ``factor``: 0 is zero ablation, 1 changes exactly nothing. In a layer without other units the null is NaN.
     Errors: HookError for a unit that does not exist; DataError without factors, or for one that is not finite; otherwise as
@@ -57,7 +57,7 @@ def dose_response(
     """
     scale = np.asarray(factors, float)
     if not scale.size or not np.isfinite(scale).all():
-        raise DataError(f"factors are {scale.tolist()}; needed is one or more, all of them finite")
+        raise DataError(f"factors are {scale.tolist()}; give one or more, all finite")
     parts, null = [], []
     with torch.no_grad(), evaluation(hooked(model)):
         for _, down, labels in batches(model, images, hook_point):
@@ -74,7 +74,7 @@ def dose_response(
     interval, share = bootstrap_mean(loss, seed=seed), {"units": "share of images"}
     return xr.Dataset(
         {
-            **beside("loss_increase", loss.mean(1), drawn, "bin", units="nat", interval=interval),
+            **beside("loss_increase", loss.mean(1), drawn, "bin", units="nats", interval=interval),
             "accuracy": ("bin", right.mean(1), share),
             "accuracy_by_class": (("bin", "class"), by_class(right, images), share),
             "logits": (("bin", "class"), logits.mean(1), {"units": "1"}),
@@ -91,7 +91,7 @@ def checked(unit: int | Sequence[int], units: int, layer: str) -> list[int]:
     if wrong or not chosen or len(set(chosen)) < len(chosen):
         came = wrong[0] if wrong else chosen
         raise HookError(
-            f"{layer!r} has units 0 to {units - 1}; {came} came. Give one of them, or several different ones"
+            f"{layer!r} has units 0 to {units - 1}; got {came}. Give one of them, or several different ones"
         )
     return chosen
 
@@ -109,7 +109,7 @@ def random_sets(units: int, size: int, n: int, seed: int, apart: Sequence[int] =
 
 @of(dose_response).on("layer")
 def _dose(at: Any) -> xr.Dataset | None:
-    """Of the unit whose ablation raises the loss most; None where none raises it."""
+    """For the unit whose ablation raises the loss most; None if none raises it."""
     added = at["causal.ablate_all"]["loss_increase"].values
     most = int(added.argmax())
     return dose_response(at.model, at.run.probe, at.hook_point, most, draws=OTHERS) if added[most] > 0 else None
@@ -139,10 +139,10 @@ of(dose_response).picture(
     "a unit whose doubling adds 6 to a known logit difference",
     (dies(18) - dies(6)) / 2,
     1e-12,
-    empty="one of 45 units that are all alike; alarm: q < 0.05 when turned off",
+    empty="one of 45 units with equal effects; alarm: q < 0.05 when ablated",
     read="loss_increase",
     name="dose and response",
-    unit="nat",
+    unit="nats",
 )
 def _doubled(seed: int, planted: bool) -> dict[str, Any]:
     model, images, layer = reader(seed, planted, MANY)

@@ -1,8 +1,8 @@
-"""What a network says when a hook point holds something else: exact, and without running what comes before it again.
+"""Exact logits after changing one hook point, without rerunning the layers before it.
 
-Replacing the values of one unit changes what the next map gives by that map's column (dense) or kernel (convolution) times
-the change, and by nothing else. Where such a map follows, only the rest of the network runs again; where something else
-comes between (a normalisation, a module nobody wrote for this), the pass starts at the hook point, or at the images.
+Replacing the values of one unit changes the next map's output by that map's column (dense) or kernel (convolution) times
+the change, and by nothing else. If such a map follows, only the rest of the network is rerun; if another module
+lies between (a normalization, a foreign module), the pass starts at the hook point, or at the images.
 """
 
 from __future__ import annotations
@@ -26,68 +26,68 @@ from ...models import Network
 from .dense import Dense, dense_rest
 
 BATCH = 500
-"""Images held at a time."""
+"""Images processed at a time."""
 
 AT_ONCE = 2**19
-"""Numbers that the rest of the network is given at a time, where it takes any: more leave the processor's cache."""
+"""Numbers passed to the rest of the network at a time, if it takes any amount: more exceed the processor's cache."""
 
 
 @dataclass(frozen=True)
 class Downstream:
-    """A network from a hook point on, for one batch of images."""
+    """A network after a hook point, for one batch of images."""
 
     axis: str
     """``unit`` or ``channel``."""
     acts: Tensor
-    """What stands at the hook point: [example, unit] or [example, channel, row, col]."""
+    """The value at the hook point: [example, unit] or [example, channel, row, col]."""
     base: Tensor
-    """What stands where changes are added: [example, …]."""
+    """The value where changes are added: [example, …]."""
     entering: Callable[[Tensor], Tensor]
-    """What enters the next map of (some units of) the hook point: the same, or pooled."""
+    """The input to the next map from (some units of) the hook point: the same, or pooled."""
     change: Callable[[Tensor, Any], Tensor]
-    """(a change of what enters, the units it belongs to) -> the change of ``base``; linear. Instead of units a mix of all of them
-    [unit], of floating point, makes one map enter each unit's place times its number.
+    """(a change of the input, the units it belongs to) -> the change of ``base``; linear. A floating-point mix of all units
+    [unit] in place of units makes one map enter each unit's position times its number.
     """
     add: Callable[[Tensor, Tensor, Any], Tensor]
-    """(``base`` of some examples, a change of one unit's entering, that unit or a mix) -> ``base`` with the change it makes."""
+    """(``base`` of some examples, a change of one unit's input, that unit or a mix) -> the changed ``base``."""
     finish: Callable[[Tensor], Tensor]
     """Logits [k × example, class] of k × the examples at ``base``'s place."""
     logits: Tensor
-    """Those of ``finish(base)``."""
+    """Logits of ``finish(base)``."""
     part: int
-    """How many examples ``finish`` is best given at a time."""
+    """The number of examples to pass to ``finish`` at a time."""
     some: Callable[[Tensor], Downstream]
     """The same for some of the examples, by their indices."""
     dense: Dense | None = None
-    """The same network where only dense layers follow: the quick way. Without it the plain way is taken."""
+    """The same network if only dense layers follow: the fast path. Without it ``finish`` is used."""
 
     @property
     def units(self) -> int:
         return self.acts.shape[1]
 
     def move(self, units: Any, values: Tensor) -> Tensor:
-        """How much what enters the next map changes where ``units`` hold ``values`` [example, unit, …]."""
+        """The change of the input to the next map when ``units`` hold ``values`` [example, unit, …]."""
         return self.entering(values) - self.entering(self.acts[:, units])
 
     def finished(self, at: Callable[[slice], Tensor]) -> Tensor:
-        """``finish`` of all examples, part by part, ``at`` [k × example, …] giving what stands there for some of them: logits
+        """``finish`` of all examples, part by part, ``at`` giving the value [k × example, …] for some of them: logits
         [k, example, class].
         """
         parts = slices(len(self.base), self.part)
         return torch.cat([self.finish(at(some)).unflatten(0, (-1, some.stop - some.start)) for some in parts], dim=1)
 
     def replaced(self, units: Sequence[int], values: Tensor) -> Tensor:
-        """Logits where ``units`` (different ones, together) hold ``values`` [example, unit, …]."""
+        """Logits when ``units`` (different ones, together) hold ``values`` [example, unit, …]."""
         units = list(units)
         return self.finish(self.base + self.change(self.move(units, values), units))
 
     def scaled(self, units: Sequence[int], factors: Sequence[float]) -> Tensor:
-        """Logits [factor, example, class] where ``units`` are multiplied together by each of ``factors``. By 1, and for an image
-        on which they are silent, logits stay bit for bit.
+        """Logits [factor, example, class] when ``units`` are multiplied together by each of ``factors``. By 1, and for an image
+        on which they are silent, logits are bitwise unchanged.
         """
         units = list(units)
         values = self.acts[:, units]
-        if min(factors) < 0:  # the maximum that pooling takes turns into a minimum
+        if min(factors) < 0:  # max pooling would take a minimum instead
             return torch.stack([self.replaced(units, values * factor) for factor in factors])
         own = self.change(self.entering(values), units)
         loud = own.flatten(1).any(1)[:, None]
@@ -101,14 +101,15 @@ class Downstream:
         return torch.stack([at(factor) for factor in factors])
 
     def changed(self, unit: int, values: Tensor) -> Downstream:
-        """The same network where one unit holds its ``values`` [example, …] already; what others change adds to that."""
+        """The same network with one unit already holding its ``values`` [example, …]; further changes add to it."""
         at = self.base + self.change(self.move([unit], values[:, None]), [unit])
         dense = None if self.dense is None else replace(self.dense, base=at.T.contiguous())
         return replace(self, base=at, logits=self.finish(at), dense=dense)
 
     def each_unit(self, values: Tensor, first: int = 0) -> Iterator[tuple[slice, Tensor, Tensor]]:
-        """Every unit from ``first`` on holds in turn its ``values`` [example, unit, …], the others stay: (units, logits [unit,
-        example, class], norm of the change [unit, example]). An image that nothing changes for keeps its logits bit for bit.
+        """Logits with each unit from ``first`` on in turn holding its ``values`` [example, unit, …], others unchanged: (units, logits
+        [unit,
+        example, class], norm of the change [unit, example]). An image without a change keeps its logits bitwise.
         """
         if self.dense is not None:
             yield from self._each_column(self.dense, values, first)
@@ -119,7 +120,7 @@ class Downstream:
             yield slice(first + units.start, first + units.stop), logits, norms[units]
 
     def effects(self, values: Tensor, score: Callable[[Tensor], Tensor]) -> tuple[np.ndarray, np.ndarray]:
-        """Of every unit that holds in turn its ``values``: (change of ``score``, norm of its own change), both [unit, example].
+        """For every unit in turn holding its ``values``: (change of ``score``, norm of its own change), both [unit, example].
         ``score``: logits [k, example, class] -> [k, example].
         """
         base = score(self.logits[None])
@@ -128,8 +129,9 @@ class Downstream:
         return change, norms
 
     def entered(self, moves: Tensor, ways: Sequence[Any] | Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Moves enter in turn as each of ``ways``: (ways, logits [way, example, class]). Either ``moves`` [example, unit, …] and as many
-        units, or the move of one unit [example, 1, …] and mixes [way, unit]. An image that is not moved keeps its logits bit for bit.
+        """Logits as moves enter in turn as each of ``ways``: (ways, logits [way, example, class]). Either ``moves`` [example, unit, …]
+        and as many
+        units, or the move of one unit [example, 1, …] and mixes [way, unit]. An image that is not moved keeps its logits bitwise.
         """
         loud, mixed = (lengths(moves) > 0)[..., None], isinstance(ways, Tensor)
         moves = moves.expand(-1, len(ways), *moves.shape[2:])
@@ -158,7 +160,7 @@ class Downstream:
             yield units, logits.transpose(1, 2), norms[units]
 
     def along(self, directions: Tensor, strengths: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Each direction [draw, unit] is added to what enters, each example moved by its ``strengths`` [strength, example]:
+        """Each direction [draw, unit] added to the next map's input, each example moved by its ``strengths`` [strength, example]:
         (draws, logits [draw, strength, example, class]).
         """
         added, count = self.change(directions, slice(None)), len(strengths)
@@ -185,8 +187,8 @@ def slices(total: int, size: int, first: int = 0) -> Iterator[slice]:
 
 
 def downstream(model: nn.Module, pixels: Tensor, layer: str, labels: Tensor | None = None) -> Downstream:
-    """A network from ``layer`` on, in the mode it is in. ``layer`` holds units or channels; otherwise a HookError. An
-    UnknownName offers the nearest name; values that are not finite, and a model that has no class for one of the
+    """A network after ``layer``, in its current mode. ``layer`` holds units or channels; otherwise a HookError. An
+    UnknownName suggests the nearest name; values that are not finite, and a model without a class for one of the
     ``labels``, are DataErrors.
     """
     lens: Any = hooked(model)
@@ -225,8 +227,8 @@ def downstream(model: nn.Module, pixels: Tensor, layer: str, labels: Tensor | No
 
 
 def refuse_diverged(tensor: Tensor, hook_point: str) -> None:
-    """A DataError that names the hook point where not all values are finite."""
-    # A sum is quicker, and finite only where all values are; numpy last: of maps it would hold twice their memory.
+    """A DataError that names the hook point if not all values are finite."""
+    # A sum is faster, and finite only if all values are; numpy last: for maps it would double the memory.
     if not tensor.sum().isfinite() and not tensor.isfinite().all():
         named.finite(
             xr.DataArray(numbers(tensor), dims=of_activation(tuple(tensor.shape), hook_point), name=hook_point)
@@ -234,15 +236,15 @@ def refuse_diverged(tensor: Tensor, hook_point: str) -> None:
 
 
 def logits_of(output: Any, labels: Tensor | None = None) -> Tensor:
-    """What a model returned, if it is logits [example, class], finite and with a class for each of ``labels``; otherwise
+    """A model's output, if it is logits [example, class], finite and with a class for each of ``labels``; otherwise
     a DataError.
     """
     if not isinstance(output, Tensor) or output.ndim != 2:
         came = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise DataError(f"the model gave {came}; needed are logits [example, class]")
+        raise DataError(f"the model returned {came}; logits [example, class] are needed")
     if labels is not None and int(labels.max()) >= output.shape[1]:
         raise DataError(
-            f"the model tells {output.shape[1]} classes apart; the labels go to {int(labels.max())}. Both are of one task"
+            f"the model has {output.shape[1]} classes; the labels go up to {int(labels.max())}. Both must belong to one task"
         )
     refuse_diverged(output, "logits")
     return output
@@ -254,7 +256,7 @@ def logits_in_batches(lens: HookedModel, pixels: Tensor, labels: Tensor) -> Tens
 
 
 def batches(model: nn.Module, images: ImageSet, layer: str) -> Iterator[tuple[slice, Downstream, Tensor]]:
-    """(which images, the network from ``layer`` on for them, their labels), batch by batch; no gradients."""
+    """(slice of the images, the network after ``layer`` for them, their labels), batch by batch; no gradients."""
     pixels, labels = tensors(model, images)
     for some in slices(len(labels), BATCH):
         yield some, downstream(model, pixels[some], layer, labels[some]), labels[some]
@@ -268,7 +270,7 @@ def tensors(model: nn.Module, images: ImageSet) -> tuple[Tensor, Tensor]:
 
 
 def unit_values(model: nn.Module, images: ImageSet, layer: str) -> Tensor:
-    """What stands at ``layer`` for all images, [example, unit, …]."""
+    """The values at ``layer`` for all images, [example, unit, …]."""
     lens, pixels = hooked(model), tensors(model, images)[0]
     found = [lens.run_with_cache(some, names_filter=layer, stop_at=layer)[0] for some in pixels.split(BATCH)]
     axis_of(found[0], layer)
@@ -276,17 +278,17 @@ def unit_values(model: nn.Module, images: ImageSet, layer: str) -> Tensor:
 
 
 def axis_of(acts: Tensor, layer: str) -> str:
-    """``unit`` or ``channel``; a HookError for what holds neither."""
+    """``unit`` or ``channel``; a HookError for values that have neither."""
     axis = {2: "unit", 4: "channel"}.get(acts.ndim)
     dims = of_activation(tuple(acts.shape), layer)
     if axis is None or axis not in dims:
-        raise HookError(f"{layer!r} holds [{', '.join(dims)}]; units or channels can be changed, nothing else")
+        raise HookError(f"{layer!r} holds [{', '.join(dims)}]; only units or channels can be changed")
     return axis
 
 
 def _next_map(lens: Any, layer: str) -> tuple[str, nn.Module] | None:
-    """(hook point after it, map) of the linear map that receives ``layer``, at most pooled; None where something else comes
-    first, where hooks are attached that should see the whole, or where the forward pass is not the package's own.
+    """(hook point after it, map) of the linear map that receives ``layer``, at most pooled; None if another module comes
+    first, if hooks are attached that should see everything, or if the forward pass is not the package's own.
     """
     if (
         not _own_pass(lens)
@@ -308,7 +310,7 @@ def _next_map(lens: Any, layer: str) -> tuple[str, nn.Module] | None:
 
 
 def _own_pass(lens: Any) -> bool:
-    """Whether the forward pass is the package's own and no hook sees it."""
+    """True if the forward pass is the package's own and no hook observes it."""
     if not isinstance(lens, Network) or type(lens).forward is not Network.forward:
         return False
     watched = any(m._forward_hooks or m._forward_pre_hooks for m in lens.modules())
@@ -316,8 +318,8 @@ def _own_pass(lens: Any) -> bool:
 
 
 def _outgoing(weights: Tensor, chosen: Any) -> Tensor:
-    """The columns [out, unit, …] that belong to some units; of a mix the one that is the sum of all, each times its number, [out, 1, …],
-    and of several mixes [draw, unit] several, [draw, out, 1, …].
+    """The columns [out, unit, …] that belong to some units; for a mix, the sum of all, each times its number, [out, 1, …],
+    and for several mixes [draw, unit] several, [draw, out, 1, …].
     """
     if isinstance(chosen, Tensor) and chosen.is_floating_point():
         return torch.tensordot(chosen, weights, ([-1], [1])).unsqueeze(1 - weights.ndim)
@@ -325,20 +327,20 @@ def _outgoing(weights: Tensor, chosen: Any) -> Tensor:
 
 
 def _through(weights: Any, units: int) -> Callable[[Tensor, Any], Tensor]:
-    """The map without its bias, of the inputs that belong to some units."""
+    """The map without its bias, for the inputs that belong to some units."""
     if isinstance(weights, nn.Linear):
         columns = weights.weight.unflatten(1, (units, -1))
         return lambda moved, chosen: moved.flatten(1) @ _outgoing(columns, chosen).flatten(-2).mT
     where = weights.stride, weights.padding, weights.dilation
-    # as the network's own: sums of both are fast
+    # same memory format as the network's own: sums of both are fast
     return lambda moved, chosen: nn.functional.conv2d(
         moved, _outgoing(weights.weight, chosen), None, *where
     ).contiguous(memory_format=torch.channels_last)
 
 
 def _adding(change: Callable[[Tensor, Any], Tensor], weights: Any = None) -> Callable[[Tensor, Tensor, Any], Tensor]:
-    """``change`` added to ``base``; of one channel through the kernels of a plain convolution in the same product: channels last, as
-    the network keeps its maps.
+    """``change`` added to ``base``; for one channel through the kernels of a plain convolution in the same product: channels last, as
+    as in the network's own maps.
     """
     if not isinstance(weights, nn.Conv2d) or isinstance(weights.padding, str):
         return lambda base, moved, unit: base + change(moved, unit)
@@ -380,7 +382,7 @@ def _from_the_point(lens: Any, pixels: Tensor, layer: str) -> Callable[[Tensor],
 
 
 def numbers(tensor: Tensor) -> np.ndarray:
-    """As float64 in numpy."""
+    """The tensor as a float64 numpy array."""
     return tensor.detach().cpu().double().numpy()
 
 

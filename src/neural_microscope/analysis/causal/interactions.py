@@ -1,4 +1,4 @@
-"""Cut the units of a layer out two at a time: which stand in for each other, and which need each other."""
+"""Pairwise ablation: units that are redundant, and units that depend on each other."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from .planted import LAYER, UNITS, coded, dead, dies, images, random, wired
 @measure(
     "causal",
     title="Pairwise interactions",
-    null="each image's interaction had either sign alike (in closed form, an upper bound): does the sign hold on other "
+    null="each image's interaction had either sign with equal probability (in closed form, an upper bound): does the sign hold on other "
     "images; not whether it exceeds that of two directions",
     replicates="image",
-    interval="95 % t interval over images of one network",
+    interval="95% t interval over images of one network",
     family="pairs of units",
     source="L(no a, no b) - L(no a) - L(no b) + L; random signs: Bentkus & Dzindzalieta 2015",
 )
@@ -35,19 +35,21 @@ def interactions(
     images: ImageSet,
     hook_point: str,
 ) -> xr.Dataset:
-    """Cuts out (sets to 0) all pairs of units (or channels) of a hook point, against the sum of the two alone, [unit, unit_b].
+    """Ablates (sets to 0) all pairs of units (or channels) of a hook point, compared with the sum of single ablations, [unit, unit_b].
 
-    ``interaction`` (nat, mean over images) = loss increase of the pair - increase of the one alone - of the other alone. Above
-    0 the two are redundant: they stand in for each other. Below 0 they need each other: without the one, the other is worth
-    less. Symmetric, NaN on the diagonal, exactly 0 for a dead unit. ``loss_increase`` [unit]: of one alone.
+    ``interaction`` (nats, mean over images) = loss increase of the pair - increase of the one alone - of the other alone. Above
+    0 the two are redundant: either can replace the other. Below 0 they depend on each other: without the one, the other contributes
+    less. Symmetric, NaN on the diagonal, exactly 0 for a dead unit. ``loss_increase`` [unit]: of a single unit.
 
-    The null asks whether the sign would hold on other images: had each image's interaction either sign alike, how often would
-    their mean be as large? ``…_null_low``, ``…_null_high``: where at least 95 % of such means lie; ``…_p`` (two-sided, an upper
+    The null tests whether the sign would hold on other images: if each image's interaction had either sign with equal probability, how
+    often
+    would
+    their mean be as large? ``…_null_low``, ``…_null_high``: where at least 95% of such means lie; ``…_p`` (two-sided, an upper
     bound, see `statistics.sign_flips`); ``…_q`` over all pairs; ``…_low``, ``…_high``: a t interval over images. That two units
-    interact at all is no discovery: the loss is curved, so most directions do. Size and sign are; and of many pairs the
-    strongest look stronger than they are.
+    interact at all is expected: the loss is curved, so most directions do. Size and sign are informative; and of many pairs the
+    strongest appear stronger than they are.
 
-    Exact, as `ablate_all`. Held in memory: some numbers for each pair, and a batch of images. A layer of one unit has no pairs: all is
+    Exact, as `ablate_all`. Memory: some numbers for each pair, and a batch of images. A layer of one unit has no pairs: all is
     NaN. Errors: as `ablate_all`.
     """
     singles: list[np.ndarray] = []
@@ -61,13 +63,13 @@ def interactions(
             after = [_with(unit, down, labels, single) for unit in range(down.units)]
             sums = sums + np.concatenate(after, axis=1)  # in the order of the pairs above the diagonal
     axis, n = down.axis, len(images)
-    table = xr.Dataset({"loss_increase": (axis, np.concatenate(singles, axis=1).mean(1), {"units": "nat"})})
+    table = xr.Dataset({"loss_increase": (axis, np.concatenate(singles, axis=1).mean(1), {"units": "nats"})})
     one, other = np.triu_indices(down.units, 1)
     p, reach = sign_flips(
         np.maximum(np.abs(sums[0]) - n * ROUNDING, 0), sums[1]
-    )  # what rounding can do counts for nothing
+    )  # differences within rounding error count as 0
     null, interval = Law(-reach / n, reach / n, p), mean_interval(sums[0], sums[1], n)
-    judged = beside("interaction", sums[0] / n, null, "pair", units="nat", interval=interval)
+    judged = beside("interaction", sums[0] / n, null, "pair", units="nats", interval=interval)
     for name, (_, values, units) in judged.items():
         matrix = np.full((down.units, down.units), False if values.dtype == bool else np.nan)
         matrix[one, other] = matrix[other, one] = values
@@ -90,7 +92,7 @@ def _with(unit: int, down: Downstream, labels: Tensor, single: Tensor) -> np.nda
 
 
 def _either() -> MLP:
-    """Units 0 and 1 both read pixel 0, and either is enough: logits ± (6 * min(1, unit 0 + unit 1) - 3)."""
+    """Units 0 and 1 both read pixel 0, and either is sufficient: logits ± (6 * min(1, unit 0 + unit 1) - 3)."""
     first, either = np.eye(UNITS), np.zeros((2, UNITS))
     first[1] = first[0]
     either[:, :2] = 1
@@ -101,7 +103,7 @@ def _either() -> MLP:
 
 
 @of(interactions).calibrated_on(
-    "two units that stand in for each other: nothing lost without one, all without both",
+    "two redundant units: no change without one, all misclassified without both",
     (dies(-6) - dies(6)) / 2,
     1e-12,
     empty="a layer of dead units; alarm: any interaction that is not 0",
@@ -109,26 +111,26 @@ def _either() -> MLP:
     alarm=lambda found: found["interaction"].fillna(0).any(),
     name="interaction of two units",
     exact=True,
-    unit="nat",
+    unit="nats",
 )
 def _both(seed: int, planted: bool) -> tuple[Any, ...]:
-    """One of them gone changes nothing; both gone is as if pixel 0 were dark."""
+    """Ablating one of them has no effect; ablating both is equivalent to pixel 0 dark."""
     return (_either(), coded(seed), LAYER) if planted else dead(seed)
 
 
 @of(interactions).calibrated_on(
-    "the same pair among 28: it is claimed, and no other",
+    "the same pair among 28: it is shown, and no other",
     1,
     0,
-    empty="a random network that all but tosses a coin, and random labels; alarm: q < 0.05 for a pair",
+    empty="a random network near indecision, and random labels; alarm: q < 0.05 for a pair",
     read=lambda found: np.argwhere(np.triu(found["interaction_shown"])).tolist() == [[0, 1]],
     alarm="interaction_shown",
     name="interaction that holds on other images",
     unit="pairs",
 )
 def _undecided(seed: int, planted: bool) -> tuple[Any, ...]:
-    """Random, and all but even between the classes: with labels that nothing links to the images, two units interact on each
-    image, but as often to its good as to its harm.
+    """Random, and nearly undecided between the classes: with labels independent of the images, two units interact on each
+    image, but with either sign equally often.
     """
     if planted:
         return _either(), coded(seed), LAYER

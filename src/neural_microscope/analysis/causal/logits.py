@@ -1,4 +1,4 @@
-"""Logits of a network without each of its units, and whether what a unit's ablation costs hangs on the labels."""
+"""Logits of a network without each of its units, and whether a unit's loss increase depends on the labels."""
 
 from __future__ import annotations
 
@@ -55,16 +55,16 @@ def with_and_without(down: Downstream) -> tuple[np.ndarray, np.ndarray]:
     title="Label dependence of ablation",
     null="labels at random, in closed form",
     replicates="image",
-    interval="95 % t interval over images of one network",
+    interval="95% t interval over images of one network",
     family="units of a layer",
     source="zero ablation, and its expectation over shuffled labels",
 )
 def label_dependence(model: nn.Module, images: ImageSet, hook_point: str) -> xr.Dataset:
-    """Whether ablating each unit (or channel) hurts the labels that the images have more than labels at random, [unit].
+    """Loss increase from ablating each unit (or channel) on the images' labels, minus that on random labels, [unit].
 
-    ``loss_beyond_labels`` (nats): mean over the images of the loss that ablation adds for the image's label, minus what it adds for a
+    ``loss_beyond_labels`` (nats): mean over the images of the loss increase for the image's label, minus that for a
     label drawn from all the labels: Σ_c π_c z_c - z_y of the change of the logits z, in which the softmax's normalization cancels. 0 is
-    expected where labels have nothing to do with the unit. ``…_low``, ``…_high``: 95 % t interval over images; ``…_null_low``,
+    expected where labels are independent of the unit. ``…_low``, ``…_high``: 95% t interval over images; ``…_null_low``,
     ``…_null_high``, ``…_p`` (one-sided t), ``…_q`` over the layer, ``…_shown``. ``beyond_labels`` [unit, example]: the same of
     each image. A dead unit gives
     exactly 0, and p 1.
@@ -85,7 +85,7 @@ def label_dependence(model: nn.Module, images: ImageSet, hook_point: str) -> xr.
 
 
 def mean_above_zero(each: np.ndarray) -> tuple[np.ndarray, Law, tuple[np.ndarray, np.ndarray]]:
-    """(mean [unit], its one-sided t law about 0, its 95 % t interval) of values [unit, example]."""
+    """(mean [unit], its one-sided t law about 0, its 95% t interval) of values [unit, example]."""
     n, mean = each.shape[1], each.mean(1)
     low, high = mean_interval(each.sum(1), (each**2).sum(1), n)
     half = (high - low) / 2
@@ -107,7 +107,7 @@ def _dependence(at: Any) -> xr.Dataset:
     empty="random weights and labels; alarm: q < 0.05 for a unit",
     read="loss_beyond_labels",
     name="ablation and labels",
-    unit="nat",
+    unit="nats",
 )
 def _coded(seed: int, planted: bool) -> tuple[Any, ...]:
     return reader(seed, planted)

@@ -1,4 +1,4 @@
-"""Pairs of images, and what is asked of their logits."""
+"""Pairs of images, and metrics of their logits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Pairs:
     clean: Tensor
     corrupted: Tensor
     labels: Tensor | None
-    """The classes that the metric asks for, if it is our own; the caller's knows of no axis but example and class."""
+    """The classes that the metric reads, if it is ours; a metric of the caller's sees only example and class."""
     metric: Metric
 
     def total(self, logits: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ class Pairs:
         return self.metric
 
     def of(self, index: Tensor) -> Metric:
-        """`score` of some of the pairs; of all of them where the metric is the caller's."""
+        """`score` of some of the pairs; of all of them if the metric is the caller's."""
         if self.labels is None:
             return self.score
         return logit_difference(*(labels[index] for labels in self.labels.chunk(2)))
@@ -52,7 +52,7 @@ class Pairs:
 def pairs(model: nn.Module, clean: ImageSet, corrupted: ImageSet, metric: Metric | None) -> Iterator[Pairs]:
     """The pairs in batches. Without a metric: the logit of the clean image's class minus that of the corrupted one's."""
     if len(clean) != len(corrupted):
-        raise DataError(f"{len(clean)} clean images came with {len(corrupted)} corrupted ones; they are pairs")
+        raise DataError(f"{len(clean)} clean images and {len(corrupted)} corrupted ones; they must be pairs")
     (x, y), (x_b, y_b) = tensors(model, clean), tensors(model, corrupted)
     for some in slices(len(y), BATCH):
         labels = None if metric else torch.cat([y[some], y_b[some]])
@@ -73,7 +73,7 @@ def share_of(change: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def share_interval(change: np.ndarray, whole: np.ndarray, seed: int, draws: int = 200) -> tuple[np.ndarray, np.ndarray]:
-    """The bootstrap interval of `share_of`, pairs drawn with replacement; NaN where all pairs are alike."""
+    """The bootstrap interval of `share_of`, pairs drawn with replacement; NaN where all pairs are equal."""
     n = len(whole)
     weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws).T  # [example, draw]
     total = whole @ weights
@@ -84,14 +84,14 @@ def share_interval(change: np.ndarray, whole: np.ndarray, seed: int, draws: int 
 
 
 def by_pair(change: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """``change`` [unit, example] as a share of ``whole`` [example] pair by pair; NaN where clean and corrupted are alike."""
+    """``change`` [unit, example] as a share of ``whole`` [example] pair by pair; NaN where clean and corrupted are equal."""
     return change / np.where(whole == 0, np.nan, whole)
 
 
 def beside_pairs(
     name: str, change: np.ndarray, whole: np.ndarray, drawn: np.ndarray, axis: str, seed: int, start: float = 0.0
 ) -> dict[str, Any]:
-    """``change`` [unit, example] as a share of ``whole`` [example] beside ``drawn`` [draw, unit], sums over the pairs; and by pair."""
+    """``change`` [unit, example] as a share of ``whole`` [example], with the null ``drawn`` [draw, unit], sums over pairs; and by pair."""
     interval, null = share_interval(change, whole, seed), share_of(drawn[..., None], whole)
     return {
         **beside(name, share_of(change, whole), null, axis, side="both", units=SHARE, interval=interval, start=start),

@@ -1,4 +1,4 @@
-"""Carry activations from one image into the run on another: which units hold the difference?"""
+"""Activation patching: copy activations from one image's run into another's, to find the units that carry the difference."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from .planted import FEW, LAYER, coded_pair, one_reader, pair, random, silent
     "causal",
     title="Activation patching",
     null="random directions of the same norm in each pair (feature maps: as `ablate_all`), two-sided: "
-    "more than a direction common to all pairs, not this unit and no other",
+    "it tests more than a direction common to all pairs, not this unit alone",
     replicates="pair",
-    interval="95 % bootstrap over pairs of images of one network",
+    interval="95% bootstrap over pairs of images of one network",
     family="units of a layer",
     source="(patched - corrupted) / (clean - corrupted): Vig et al. 2020; Meng et al. 2022",
 )
@@ -44,7 +44,7 @@ def patch_between(
 
     ``metric``: logits [example, class] -> [example]; without one, the logit of the clean image's class minus that of the
     corrupted one's. Both results are (patched - corrupted) / (clean - corrupted), sums over the pairs:
-    ``denoising``: the unit's clean value is put into the corrupted run; 0: nothing comes back, 1: everything.
+    ``denoising``: the unit's clean value is put into the corrupted run; 0: nothing is restored, 1: everything.
     ``noising``: its corrupted value is put into the clean run; 1: nothing is lost, 0: everything. For both ``…_low``,
     ``…_high`` (bootstrap over pairs), ``…_null_low``, ``…_null_high`` (random directions of the same norm in each run, as in
     `ablate_directions`: a channel's difference of maps enters through a random mix of the channels; they leave the orthant of a ReLU
@@ -54,7 +54,7 @@ def patch_between(
     sums are equal. ``metric_clean``, ``metric_corrupted`` [example].
     Errors: DataError where the images are not pairs; otherwise as `ablate_all`.
     """
-    # a caller's metric may know the pairs by their place: the null is then drawn on all of them
+    # a caller's metric may depend on the order of the pairs: the null is then drawn on all of them
     directions = Directions(len(clean) if metric is None else IMAGES, seed, draws, within)
     parts, null = [], [np.zeros(1), np.zeros(1)]
     with torch.no_grad(), evaluation(hooked(model)):
@@ -84,7 +84,7 @@ def patch_between(
     title="Attribution patching",
     null="of the correlation with exact patching: {draws} shuffles of the units",
     replicates="unit",
-    interval="of the correlation: 95 % bootstrap over units of one network",
+    interval="of the correlation: 95% bootstrap over units of one network",
     source="(a_clean - a_corrupted) dM/da at the corrupted image: Nanda 2023",
 )
 def attribution_patching(
@@ -97,11 +97,11 @@ def attribution_patching(
     draws: int = 200,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Denoising of every unit to first order, from one backward pass, beside the exact value, [unit].
+    """First-order estimate of every unit's denoising, from one backward pass, compared with the exact value, [unit].
 
     ``estimate`` = sum (a_clean - a_corrupted) dM/da / sum (M_clean - M_corrupted), the gradient at the corrupted image, a
     channel's positions summed; ``exact``: `patch_between`'s ``denoising``. ``…_by_pair`` [unit, example] of both. Equal, to
-    rounding, at the last layer with a metric linear in the logits; elsewhere the nonlinearities between are cut short.
+    rounding, at the last layer with a metric linear in the logits; elsewhere the nonlinearities between are linearized.
     ``correlation`` (Pearson, over units, -1..1) with ``…_low``, ``…_high`` (bootstrap over units), ``…_null_low``,
     ``…_null_high`` and ``…_p`` (one-sided) under shuffled units; NaN where either is constant. NaN as in `patch_between`.
     """

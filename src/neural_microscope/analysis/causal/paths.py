@@ -1,4 +1,4 @@
-"""From a unit to a unit: how much of a difference goes by one path."""
+"""Path patching: the share of a difference that passes from one unit through another."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .planted import LAST, LAYER, UNITS, coded_pair, wired
     title="Path patching",
     null="{draws} random directions of the same norm for each pair, in the sender's layer (feature maps: as `ablate_all`)",
     replicates="pair",
-    interval="95 % bootstrap over pairs of images of one network",
+    interval="95% bootstrap over pairs of images of one network",
     family="receivers",
     source="the sender's change, through the receiver alone: Wang et al. 2022; Goldowsky-Dill et al. 2023",
 )
@@ -42,12 +42,12 @@ def path_patching(
     draws: int = 39,
     seed: int = 0,
 ) -> xr.Dataset:
-    """The part of the change from clean to corrupted images that goes from one unit through another, [unit].
+    """The part of the change from clean to corrupted images that passes from one unit through another, [unit].
 
     ``sender`` and ``receiver``: (hook point, unit), the receiver later; ``(hook point, None)`` takes every unit there in
-    turn. The clean run is made with the sender at its corrupted value; what the receiver then holds is put into another clean
-    run, in which all else is clean. Between them the change may pass any unit (of adjacent layers: none); past the receiver
-    it goes on as usual. ``effect`` = (M_path - M_clean) / (M_corrupted - M_clean), sums over pairs: 0 nothing, 1 all of it;
+    turn. The clean run is made with the sender at its corrupted value; the receiver's resulting value is put into another clean
+    run, otherwise unchanged. Between them the change may pass any unit (for adjacent layers: none); after the receiver
+    it continues as usual. ``effect`` = (M_path - M_clean) / (M_corrupted - M_clean), sums over pairs: 0 nothing, 1 all of it;
     with ``…_low``, ``…_high`` (bootstrap over pairs), ``…_by_pair`` [unit, example], ``…_null_low``, ``…_null_high``: the same
     when the sender's layer moves by the same norm in a random direction instead (a channel's own difference of maps by a random mix of
     channels), ``…_p`` (two-sided; 39 draws can reach 0.05), ``…_q`` over the receivers and ``…_shown``.
@@ -56,7 +56,7 @@ def path_patching(
     """
     (start, unit), (end, _) = sender, receiver
     if start == end:
-        raise HookError(f"sender and receiver both lie at {start!r}; a path leads to a later hook point")
+        raise HookError(f"sender and receiver are both at {start!r}; a path must lead to a later hook point")
     lens, parts, null = hooked(model), [], []
     with torch.no_grad(), evaluation(lens):
         for batch in pairs(model, clean, corrupted, metric):
@@ -86,12 +86,12 @@ def path_patching(
 
 
 def _arrives(lens: HookedModel, batch: Pairs, start: str, values: Tensor, end: str) -> Tensor:
-    """What stands at ``end`` in the clean run when ``values`` stand at ``start``."""
+    """The value at ``end`` in the clean run when ``start`` holds ``values``."""
     return lens.run_with_hooks(batch.clean, fwd_hooks=[(start, patch(values))], stop_at=end)
 
 
 def _through(run: Any, batch: Pairs, arrived: Tensor, takers: list[int]) -> np.ndarray:
-    """Change of the metric of a clean run in which each of ``takers`` in turn holds what arrived, [unit, example]."""
+    """Change of the metric in a clean run in which each of ``takers`` in turn holds the value that arrived, [unit, example]."""
     if len(takers) == run.units:
         return run.effects(arrived, batch.score)[0]
     base = batch.metric(run.logits)
@@ -99,14 +99,14 @@ def _through(run: Any, batch: Pairs, arrived: Tensor, takers: list[int]) -> np.n
 
 
 def _elsewhere(acts: Tensor, moved: Tensor, chosen: list[int], draws: int, seed: int) -> Iterator[Tensor]:
-    """The clean activations moved as far as those sent, but in random directions; a channel's own map by a random mix of channels."""
+    """The clean activations moved as far as the sender's, but in random directions; a channel's own map by a random mix of channels."""
     move = moved[:, chosen] if acts.ndim == 4 else moved.norm(dim=1, keepdim=True)
     for direction in torch.from_numpy(random_directions(draws, acts.shape[1], seed)).to(acts):
         yield acts + move * direction.reshape(-1, *(1,) * (acts.ndim - 2))
 
 
 @of(path_patching).calibrated_on(
-    "a path of weights 3 × 5 beside one of 2 × 1",
+    "a path of weights 3 × 5 and one of 2 × 1",
     15 / 17,
     1e-12,
     empty="a unit without connections; alarm: any effect that is not 0",

@@ -1,4 +1,4 @@
-"""Networks wired by hand, whose units have known effects, and random ones whose units are as good as any direction."""
+"""Hand-wired networks whose units have known effects, and random ones whose units are exchangeable with any direction."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ...models import MLP
 LAYER, LAST = "layers.0.hook_post", "layers.1.hook_post"
 UNITS, EXAMPLES = 8, 40
 FEW = 4
-"""Units of the layers whose nulls are dear: the fewer units, the fewer draws one of them needs to be found."""
+"""Units of the layers whose nulls are slow: fewer units need fewer draws for one of them to be found."""
 MANY = 45
-"""Units of the layers in which one unit is compared with all others: fewer could not reach p < 0.05."""
+"""Units of the layers in which one unit is compared with all others: fewer can't reach p < 0.05."""
 
 
 def images(seed: int, pixels: int = UNITS) -> ImageSet:
-    """Noise with labels of two classes that nothing links to it."""
+    """Noise with labels of two classes that are independent of it."""
     rng = np.random.default_rng(seed)
     drawn = rng.integers(0, 256, (EXAMPLES, 1, pixels)).astype(np.uint8)
     return ImageSet(drawn, rng.permutation(np.arange(EXAMPLES) % 2).astype(np.int64), 2, "noise")
@@ -40,7 +40,7 @@ def pair(seed: int, pixels: int = UNITS) -> tuple[ImageSet, ImageSet]:
 
 
 def coded_pair(seed: int, pixels: int = UNITS) -> tuple[ImageSet, ImageSet]:
-    """The same, where only the first pixel tells the class."""
+    """The same, but only the first pixel depends on the class."""
     clean, corrupted = pair(seed, pixels)
     clean.images[:, 0, 0], corrupted.images[:, 0, 0] = 255, 0
     return clean, corrupted
@@ -60,14 +60,14 @@ def wired(*weights: np.ndarray, bias: np.ndarray | float = 0.0) -> MLP:
 
 
 def one_reader(pixels: int = UNITS) -> MLP:
-    """Unit 0 alone tells the classes apart: logits ± 6 * (pixel 0 - 1/2)."""
+    """Unit 0 alone separates the classes: logits ± 6 * (pixel 0 - 1/2)."""
     out = np.zeros((2, pixels))
     out[:, 0] = -6, 6
     return wired(np.eye(pixels), out, bias=np.array([3.0, -3.0]))
 
 
 def random(seed: int, units: int = UNITS, *more: int) -> MLP:
-    """One unit for each pixel, then weights without a preferred direction: no unit is more than a direction."""
+    """One unit for each pixel, then weights without a preferred direction: units are exchangeable with directions."""
     rng = np.random.default_rng(seed)
     sizes = [units, *more, 2]
     return wired(np.eye(units), *(rng.standard_normal((b, a)) for a, b in pairwise(sizes)))
@@ -81,7 +81,7 @@ def silent(seed: int) -> MLP:
 
 
 def reader(seed: int, planted: bool, pixels: int = UNITS) -> tuple[MLP, ImageSet, str]:
-    """A network in which unit 0 alone tells the classes apart, its images and its layer; or a random one."""
+    """A network in which unit 0 alone separates the classes, its images and its layer; or a random one."""
     made = (one_reader(pixels), coded(seed, pixels)) if planted else (random(seed, pixels), images(seed, pixels))
     return *made, LAYER
 
@@ -92,5 +92,5 @@ def dead(seed: int) -> tuple[MLP, ImageSet, str]:
 
 
 def dies(logit: float) -> float:
-    """The cross-entropy of the right one of two classes, ``logit`` ahead of the other."""
+    """The cross-entropy of two classes when the true one's logit is ``logit`` higher."""
     return float(np.log1p(np.exp(-logit)))

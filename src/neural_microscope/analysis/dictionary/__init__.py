@@ -1,8 +1,8 @@
-"""Dictionary learning: a TopK sparse autoencoder on a layer, what it keeps, whether it comes back, and what its
-latents are worth beside units, principal components and a random dictionary.
+"""Dictionary learning: a TopK sparse autoencoder on a layer, its reconstruction error, its stability, and its
+latents compared with units, principal components and a random dictionary.
 
-A layer of 16 units is too narrow to need one: prefer 128 units or more, or whole maps of a convolutional layer. On
-planted dictionaries it finds what was planted (`planted` in `sae`); on a network there is no such truth to compare.
+A layer of 16 units is too narrow: use 128 units or more, or whole maps of a convolutional layer. On
+planted dictionaries it recovers the planted directions (`planted` in `sae`); on a network there is no ground truth.
 """
 
 from .evaluate import evaluate_sae, stability

@@ -1,4 +1,4 @@
-"""What a dictionary keeps of a layer, and whether another seed finds the same directions."""
+"""Reconstruction quality of a dictionary, and its stability across seeds."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ...statistics import beside, bootstrap, bootstrap_mean, random_directions
 from .sae import TopKSAE, encode, made_of, noise, random_sae, rows, untrained_sae
 
 FLOORS = ("zero", "mean")
-"""What the whole layer is replaced by where nothing of it is kept."""
+"""Replacements for the whole layer that keep none of it."""
 
 
 @measure(
     "dictionary",
     title="Fidelity of a dictionary",
-    null="{draws} random dictionaries of the same size and k; zero and mean in the layer's place",
+    null="{draws} random dictionaries of the same size and k; zero and mean in place of the layer",
     replicates="image",
-    interval="95 % bootstrap over images of one network",
+    interval="95% bootstrap over images of one network",
     source="Gao et al. 2024 (TopK); Cunningham et al. 2023",
 )
 def evaluate_sae(
@@ -39,23 +39,23 @@ def evaluate_sae(
     draws: int = 39,
     seed: int = 0,
 ) -> xr.Dataset:
-    """What a dictionary keeps of activations [example, unit] (or whole maps), preferably of images it was not trained on.
+    """Reconstruction quality of a dictionary on activations [example, unit] (or whole maps), preferably of held-out images.
 
     ``fvu``: ``sum |x - x^|^2 / sum |x - mean|^2``, the share of variance unexplained: 0 for a perfect copy, 1 for the mean,
-    more where it is worse; NaN for constant activations. ``fvu_low``, ``…_high``: bootstrap over
-    examples. ``fvu_null_low``, ``…_high``, ``…_p`` (one-sided: smaller than by chance): ``draws`` random dictionaries
-    of the same size and k (`random_sae`); to beat them shows that training fitted the activations, not that there is
-    sparse structure in them. ``fvu_pca``: the same of the k leading principal components of these very
+    more if worse; NaN for constant activations. ``fvu_low``, ``…_high``: bootstrap over
+    examples. ``fvu_null_low``, ``…_high``, ``…_p`` (one-sided: smaller than under the null): ``draws`` random dictionaries
+    of the same size and k (`random_sae`); a lower value shows that training fitted the activations, not that there is
+    sparse structure in them. ``fvu_pca``: the same of the k leading principal components of the same
     activations, as many numbers an example; fewer numbers than a dictionary has directions can beat it only if the
     activations are low-dimensional. ``l0``: mean number of latents above 0, at most k. ``density`` [latent]: share of
     examples (of maps: of positions) where the latent is above 0. ``dead_share``: share of latents with density 0.
 
-    With ``model``, ``images`` and the hook point ``hook_point``, the reconstruction is put in the layer's place:
-    ``cross_entropy`` (nat) with ``clean`` activations, the ``sae``'s, all ``zero``, and the layer's ``mean`` over these
+    With ``model``, ``images`` and the hook point ``hook_point``, the reconstruction replaces the layer:
+    ``cross_entropy`` (nats) with ``clean`` activations, the ``sae``'s, all ``zero``, and the layer's ``mean`` over these
     images: [patched]. ``recovered`` [floor] = (CE_floor - CE_sae) / (CE_floor - CE_clean) for both floors: 1 where
-    nothing is lost, 0 where nothing is kept; NaN where the floor costs nothing. ``recovered_low``, ``…_high``: bootstrap
-    over images; ``recovered_null_low``, ``…_high``, ``…_p``: the same random dictionaries in the layer's place. Errors:
-    UnknownName for a hook point that is not there.
+    nothing is lost, 0 where nothing is kept; NaN where the floor does not raise the loss. ``recovered_low``, ``…_high``: bootstrap
+    over images; ``recovered_null_low``, ``…_high``, ``…_p``: the same random dictionaries in place of the layer. Errors:
+    UnknownName for a hook point that does not exist.
     """
     x = rows(acts)
     latents = encode(sae, acts)
@@ -74,11 +74,11 @@ def evaluate_sae(
     }
     if model is not None:
         if images is None or hook_point is None:
-            raise DataError("to patch the model, images and the hook point are needed too")
+            raise DataError("patching needs the model, the images and the hook point")
         found |= _patched(sae, others, model, images, hook_point, seed)
     table = xr.Dataset(found)
     for name in table.data_vars:
-        table[name].attrs["units"] = "nat" if name == "cross_entropy" else "latents" if name == "l0" else "1"
+        table[name].attrs["units"] = "nats" if name == "cross_entropy" else "latents" if name == "l0" else "1"
     return table
 
 
@@ -91,7 +91,7 @@ def _unexplained(sae: TopKSAE, x: np.ndarray) -> tuple[float, np.ndarray, float]
 
 
 def _beyond_components(x: np.ndarray, k: int) -> float:
-    """The share of variance that the k leading principal components leave."""
+    """The share of variance that the k leading principal components leave unexplained."""
     centred = x - x.mean(0)
     values = np.linalg.eigvalsh(centred.T @ centred).clip(min=0)
     return float(values[: max(len(values) - k, 0)].sum() / values.sum()) if np.ptp(x, axis=0).any() else np.nan
@@ -129,11 +129,11 @@ def _recovered(losses: np.ndarray) -> np.ndarray:
 
 
 def _reconstruct(sae: TopKSAE) -> interventions.Intervention:
-    """Puts the reconstruction in the place of [example, unit] or, at each position, [example, channel, row, col]."""
+    """Replaces [example, unit] or, at each position, [example, channel, row, col] with the reconstruction."""
 
     def hook_fn(tensor: Tensor, hook: Any) -> Tensor:
         if tensor.shape[1] != len(sae.b_dec):
-            raise DataError(f"{hook.name!r} has {tensor.shape[1]} units; the dictionary was made for {len(sae.b_dec)}")
+            raise DataError(f"{hook.name!r} has {tensor.shape[1]} units; the dictionary is for {len(sae.b_dec)}")
         copy = sae.to(tensor.device)(tensor.movedim(1, -1).to(sae.W_dec.dtype)).movedim(-1, 1)
         return copy.to(tensor.dtype)
 
@@ -154,7 +154,7 @@ def _losses(
             wanted = labels[start : start + size].to(device)
             if not isinstance(logits, Tensor) or logits.ndim != 2 or int(wanted.max()) >= logits.shape[1]:
                 raise DataError(
-                    "the model gives no logits [example, class] with a class for each of the images' labels"
+                    "the model does not return logits [example, class] with a class for each of the images' labels"
                 )
             found.append(nn.functional.cross_entropy(logits.double(), wanted, reduction="none").cpu().numpy())
     losses = np.concatenate(found)
@@ -163,7 +163,7 @@ def _losses(
 
 
 @of(evaluate_sae).calibrated_on(
-    "a dictionary that holds 2 of 4 independent units",
+    "a dictionary that contains 2 of 4 independent units",
     1.25 / 14.25,
     0.01,
     empty="an untrained dictionary; alarm: it explains more than 39 random ones, p < 0.05",
@@ -171,7 +171,7 @@ def _losses(
     name="dictionary reconstruction (fraction of variance unexplained)",
 )
 def _half(seed: int, planted: bool) -> dict[str, Any]:
-    """A dictionary that holds the leading half of independent units leaves the variance of the others."""
+    """A dictionary of the leading half of independent units leaves the variance of the others unexplained."""
     if not planted:
         return {"sae": untrained_sae(seed, 1), "acts": noise(seed), "draws": 39}
     values = np.random.default_rng([seed, 3]).standard_normal((4000, 4)) * np.array([3.0, 2.0, 1.0, 0.5])
@@ -190,22 +190,22 @@ def _half(seed: int, planted: bool) -> dict[str, Any]:
 def stability(
     sae_a: TopKSAE, sae_b: TopKSAE, acts: xr.DataArray | None = None, *, draws: int = 199, seed: int = 0
 ) -> xr.Dataset:
-    """Whether a second dictionary, of another seed, has the directions of the first: [latent].
+    """The highest cosine of each direction with those of a second dictionary, of another seed: [latent].
 
     ``cosine`` [latent]: the highest cosine (-1..1) of a decoder direction of ``sae_a`` with any of ``sae_b``; ``match``
-    [latent]: which; ``mean_cosine``: their mean (the mean max cosine, MMCS). NaN and -1 for a direction of length 0.
+    [latent]: its index; ``mean_cosine``: their mean (the mean max cosine, MMCS). NaN and -1 for a direction of length 0.
     ``cosine_q``: one-sided p value after false-discovery control over the latents; ``mean_cosine_p``.
 
     The null for all: ``draws`` sets of as many random directions as ``sae_b`` has. Without ``acts`` they are uniform on
-    the sphere. Directions learnt from one data set lean towards its few large components, so that unrelated ones beat
+    the sphere. Directions learned from one data set lean toward its few large components, so unrelated ones exceed
     that null easily: with ``acts`` the directions are Gaussian with the activations' covariance, the fairer null on a
-    network. Train the two on disjoint examples: learnt from the same ones, dictionaries of pure noise recurred beyond that
-    null in 9 of 60 trials, from disjoint ones in 3 (5 % declared). DataError where the dictionaries are of different
+    network. Train the two on disjoint examples: learned from the same ones, dictionaries of pure noise recurred beyond that
+    null in 9 of 60 trials, from disjoint ones in 3 (5% declared). DataError where the dictionaries are of different
     layers' width, or all examples are equal.
     """
     a, b = (_unit_rows(sae.W_dec.detach().double().numpy()) for sae in (sae_a, sae_b))
     if a.shape[1] != b.shape[1]:
-        raise DataError(f"the dictionaries have {a.shape[1]} and {b.shape[1]} units; they are not of one layer")
+        raise DataError(f"the dictionaries have {a.shape[1]} and {b.shape[1]} units; they must belong to one layer")
     likeness = a @ np.nan_to_num(b, nan=0.0).T
     root = None if acts is None else _root_of_covariance(acts)
     drawn = (_random(len(b), b.shape[1], root, seed + i) for i in range(draws))
@@ -245,12 +245,12 @@ def _root_of_covariance(acts: xr.DataArray) -> np.ndarray:
     "two dictionaries with half of their directions in common",
     0.5,
     1e-6,
-    empty="two dictionaries drawn apart; alarm: p < 0.05",
+    empty="two independent random dictionaries; alarm: p < 0.05",
     read="mean_cosine",
     name="dictionary stability (mean max cosine)",
 )
 def _shared(seed: int, planted: bool) -> dict[str, Any]:
-    """The other half lies at right angles to all."""
+    """The other half is orthogonal to all directions."""
     if not planted:
         return {"sae_a": untrained_sae(seed, 2), "sae_b": untrained_sae(seed, 3), "draws": 59}
     directions = np.linalg.qr(np.random.default_rng([seed, 4]).standard_normal((24, 24)))[0]

@@ -1,4 +1,4 @@
-"""Whether latents say more about the class than units, principal components and a random dictionary do."""
+"""Class purity of latents, compared with units, principal components and a random dictionary."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ BASES = ("units", "components", "latents", "random")
 @measure(
     "dictionary",
     title="Class purity of latents",
-    null="{draws} shuffles of the labels, the class chosen anew; a random dictionary of the same size and k",
+    null="{draws} shuffles of the labels, the class chosen again; a random dictionary of the same size and k",
     replicates="image, one dictionary",
-    interval="95 % bootstrap over judging images of one network",
+    interval="95% bootstrap over judging images of one network",
     family="latents",
     source="Mann & Whitney 1947",
 )
 def purity(sae: TopKSAE, acts: xr.DataArray, *, draws: int = 99, resamples: int = 100, seed: int = 0) -> xr.Dataset:
-    """How well single elements of four bases of one layer tell a class, [basis]: its units, its principal components
-    (each sign an element of its own), the dictionary's latents, and those of a random dictionary of the same size and k.
+    """Class AUC of single elements of four bases of one layer, [basis]: its units, its principal components
+    (each sign a separate element), the dictionary's latents, and those of a random dictionary of the same size and k.
 
     ``acts`` [example, unit] with labels (of whole maps each channel's or latent's mean over positions), preferably of
     images the dictionary was not trained on. Each element's class, the one of highest AUC, is chosen on one half of the
-    examples (on which the components are fitted too) and judged on the other; the order of the examples changes nothing:
+    examples (on which the components are fitted too) and judged on the other; the order of the examples has no effect:
 
-    ``auc``: mean over elements of the chance that an example of the class excites the element more than another, ties
-    half; 0..1, 0.5 without preference. An element that answers to a part of its class only can't reach 1. ``share``:
+    ``auc``: mean over elements of the probability that an example of the class activates the element more than another, ties
+    half; 0..1, 0.5 without preference. An element that responds to part of its class only can't reach 1. ``share``:
     mean over elements of the class's share of the element's positive activation; 0..1, about 1 / classes without
-    preference. Sparse elements that answer to part of a class score low on the first and high on the second, so both
+    preference. Sparse elements that respond to part of a class score low on the first and high on the second, so both
     are given. Elements that are constant or never above 0 on either half count as dead and are left out; ``elements``
     and ``alive`` count them; NaN where none is alive.
 
-    ``…_null_low``, ``…_null_high``, ``…_p``, ``…_shown``: ``draws`` shuffles of the labels, the class chosen anew. ``…_low``,
+    ``…_null_low``, ``…_null_high``, ``…_p``, ``…_shown``: ``draws`` shuffles of the labels, the class chosen again. ``…_low``,
     ``…_high``: ``resamples`` bootstraps of the judging examples. ``auc_over_random``, ``share_over_random`` with
-    ``…_low``, ``…_high``: value less the random dictionary's on the same resamples: what the dictionary itself adds. One
-    dictionary of one network: another seed may differ more than the intervals say.
+    ``…_low``, ``…_high``: value minus the random dictionary's on the same resamples: the effect of the dictionary itself. One
+    dictionary of one network: variation between seeds may exceed the intervals.
     """
     last = named.last(acts)
     last = last.isel(example=canonical_order(named.labels(last), named.flat(last)))
@@ -83,7 +83,7 @@ def _bases(sae: TopKSAE, acts: xr.DataArray, choose: np.ndarray, seed: int) -> l
     units = named.matrix(pooled)
     centred = units - units[choose].mean(0)
     spread, directions = np.linalg.eigh(centred[choose].T @ centred[choose])
-    components = centred @ directions[:, spread > 1e-12 * spread.max()]  # the rest is rounding
+    components = centred @ directions[:, spread > 1e-12 * spread.max()]  # the rest is rounding error
     latents = [encode(d, acts) for d in (sae, random_sae(acts, sae.n_latents, int(sae.k), seed=seed + 1))]
     pooled_latents = [(z.mean(("row", "col")) if "row" in z.dims else z).values.astype(np.float64) for z in latents]
     return [units, np.hstack([components, -components]), *pooled_latents]
@@ -91,7 +91,7 @@ def _bases(sae: TopKSAE, acts: xr.DataArray, choose: np.ndarray, seed: int) -> l
 
 @dataclass(frozen=True)
 class _Basis:
-    """The living elements of a basis on both halves, sorted once."""
+    """The alive elements of a basis on both halves, sorted once."""
 
     choose: np.ndarray
     judge: np.ndarray

@@ -23,14 +23,14 @@ class TopKSAE(nn.Module):
     """x^ = z W_dec + b_dec with z = ReLU of the k largest of (x - b_dec) W_enc + b_enc, the other latents 0.
 
     ``W_enc`` [unit, latent], ``W_dec`` [latent, unit], ``b_enc`` [latent], ``b_dec`` [unit] (Gao et al. 2024; names as in
-    TransformerLens). At most k latents are above 0. ``k`` is a buffer: the state dict is all there is to save. The
-    parameters start at 0; `train_sae` and `random_sae` make useful ones.
+    TransformerLens). At most k latents are above 0. ``k`` is a buffer, so the state dict is complete. The
+    parameters start at 0; `train_sae` and `random_sae` set useful ones.
     """
 
     def __init__(self, units: int, n_latents: int, k: int) -> None:
         super().__init__()
         if not 1 <= k <= n_latents:
-            raise DataError(f"k is {k}; of {n_latents} latents 1 to {n_latents} can be active")
+            raise DataError(f"k is {k}; with {n_latents} latents it must be 1 to {n_latents}")
         self.W_enc = nn.Parameter(torch.zeros(units, n_latents))
         self.W_dec = nn.Parameter(torch.zeros(n_latents, units))
         self.b_enc = nn.Parameter(torch.zeros(n_latents))
@@ -43,7 +43,7 @@ class TopKSAE(nn.Module):
         return len(self.b_enc)
 
     def pre(self, x: Tensor) -> Tensor:
-        """[…, unit] -> [latent] before the choice of the k largest."""
+        """[…, unit] -> [latent] before the selection of the k largest."""
         return (x - self.b_dec) @ self.W_enc + self.b_enc
 
     def encode(self, x: Tensor) -> Tensor:
@@ -74,15 +74,15 @@ def train_sae(
     Whole maps [example, channel, row, col]: every position is an example of its channels. Adam on the summed squared
     error of random batches, the rate falling linearly to 0 over the last fifth; decoder rows have unit length after
     every step; the encoder starts as the decoder's transpose. Latents silent for 10 batches are dead: up to a quarter
-    of the latents, the strongest dead ones, learn to explain what is left of the error (AuxK, Gao et al. 2024).
-    Activations are divided by their mean distance from their mean and the result is scaled back, so scale does not
-    matter. The same seed and thread count give the same bits, and the caller's random numbers are left alone.
+    of the latents, the strongest dead ones, learn to explain the remaining error (AuxK, Gao et al. 2024).
+    Activations are divided by their mean distance from their mean and the result is rescaled, so scale does not
+    matter. The same seed and thread count give the same bits, and the caller's random state is unchanged.
     Activations that are all equal are a DataError.
     """
     x = torch.from_numpy(rows(acts).astype(np.float32))
     spread = (x - x.mean(0)).norm(dim=1).mean()
     if (x == x[0]).all():
-        raise DataError(f"{acts.name or 'the activations'}: all examples are equal; there is no direction to learn")
+        raise DataError(f"{acts.name or 'the activations'}: all examples are equal; there are no directions to learn")
     x = x / spread
     generator = torch.Generator().manual_seed(seed)
     sae = random_sae(acts, n_latents, k, seed=seed)
@@ -98,11 +98,11 @@ def train_sae(
 @measure("dictionary", title="A random dictionary", null="a tool, not a measure")
 def random_sae(acts: xr.DataArray, n_latents: int, k: int, *, seed: int = 0) -> TopKSAE:
     """An untrained TopKSAE: random decoder directions of unit length, the encoder their transpose, ``b_dec`` the mean
-    of the activations. The control for what a dictionary's size and sparsity give by themselves.
+    of the activations. The control for a dictionary's size and sparsity alone.
     """
     x = rows(acts)
     sae = TopKSAE(x.shape[1], n_latents, k)
-    # Not statistics.random_directions: a planted dictionary or a null drawn there with the same seed would be equal.
+    # Not statistics.random_directions: a planted dictionary or a null drawn with the same seed would be equal.
     drawn = torch.randn(n_latents, x.shape[1], generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         sae.W_dec.copy_(drawn / drawn.norm(dim=1, keepdim=True))
@@ -134,16 +134,16 @@ def encode(sae: TopKSAE, acts: xr.DataArray) -> xr.DataArray:
 
 @measure("dictionary", title="Pictures of latents", null="a tool, not a measure")
 def decoder_pictures(sae: TopKSAE, weights: np.ndarray) -> np.ndarray:
-    """What each latent of a first layer looks for, [latent, row, col]: its decoder direction carried back to the pixels
+    """Input pattern of each latent of a first layer, [latent, row, col]: its decoder direction mapped back to the pixels
     through that layer's ``weights`` [unit, row, col].
     """
     if len(weights) != sae.W_dec.shape[1]:
-        raise DataError(f"the weights are those of {len(weights)} units; the dictionary has {sae.W_dec.shape[1]}")
+        raise DataError(f"the weights have {len(weights)} units; the dictionary has {sae.W_dec.shape[1]}")
     return np.tensordot(sae.W_dec.detach().numpy(), weights, 1)
 
 
 def rows(acts: xr.DataArray) -> np.ndarray:
-    """[example, unit] in float64; of whole maps each position is an example, [example * row * col, channel]."""
+    """[example, unit] in float64; for whole maps each position is an example, [example * row * col, channel]."""
     acts = named.last(acts)
     if "row" not in acts.dims:
         return named.matrix(acts)
@@ -153,7 +153,7 @@ def rows(acts: xr.DataArray) -> np.ndarray:
 def _tensor(sae: TopKSAE, acts: xr.DataArray) -> Tensor:
     x = rows(acts)
     if x.shape[1] != len(sae.b_dec):
-        raise DataError(f"the activations have {x.shape[1]} units; the dictionary was made for {len(sae.b_dec)}")
+        raise DataError(f"the activations have {x.shape[1]} units; the dictionary is for {len(sae.b_dec)}")
     return torch.from_numpy(x.astype(np.float32))
 
 
@@ -184,7 +184,7 @@ def _fit(
 
 
 def _of_the_dead(sae: TopKSAE, pre: Tensor, error: Tensor, dead: Tensor) -> Tensor | float:
-    """What dead latents leave of the error when they try to explain it."""
+    """The error that remains after dead latents try to explain it."""
     count = min(int(dead.sum()), max(1, sae.n_latents // 4))
     if not count:
         return 0.0
@@ -192,7 +192,7 @@ def _of_the_dead(sae: TopKSAE, pre: Tensor, error: Tensor, dead: Tensor) -> Tens
 
 
 LATENTS = 32
-"""Some more than the 24 features planted: with as many, one latent settles between two of them now and then."""
+"""Slightly more than the 24 planted features: with as many, one latent occasionally settles between two of them."""
 
 
 def planted(seed: int, examples: int = 2000) -> tuple[np.ndarray, xr.DataArray]:
@@ -207,7 +207,7 @@ def planted(seed: int, examples: int = 2000) -> tuple[np.ndarray, xr.DataArray]:
 
 
 def noise(seed: int) -> xr.DataArray:
-    """Gaussian activations of 6 units with three classes that they do not know."""
+    """Gaussian activations of 6 units, independent of their three classes."""
     values = np.random.default_rng([seed, 2]).standard_normal((60, 6))
     return xr.DataArray(values, dims=("example", "unit"), coords={"label": ("example", np.arange(60) % 3)})
 
@@ -222,12 +222,12 @@ def made_of(directions: np.ndarray, k: int = 2) -> TopKSAE:
 
 
 def untrained_sae(seed: int, number: int) -> TopKSAE:
-    """One of many dictionaries that nothing has taught."""
+    """One of many untrained dictionaries."""
     return random_sae(noise(seed), 8, 2, seed=100_000 * (number + 1) + seed)
 
 
 def _recovery(seed: int) -> tuple[float, float]:
-    """Mean over planted directions of the highest cosine with any learnt one."""
+    """Mean over planted directions of the highest cosine with any learned one."""
     directions, acts = planted(seed)
     learnt = train_sae(acts, LATENTS, 2, seed=seed).W_dec.double().numpy()
     return 1.0, float((directions @ learnt.T).max(1).mean())

@@ -1,4 +1,4 @@
-"""How a network changes while it learns: its scores, its gradients, its weights, its units, the shape of its loss."""
+"""Training dynamics: loss and accuracy, gradients, weights, unit activity, loss curvature."""
 
 from .curves import gradient_flow, learning_by_class, learning_curve
 from .hessian import sharpness

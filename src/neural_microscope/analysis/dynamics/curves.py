@@ -1,4 +1,4 @@
-"""What is logged while learning: loss and errors, each class's accuracy, gradients and updates."""
+"""Training curves: loss and errors, accuracy of each class, gradients and updates."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ...measure import measure, of
 from ...statistics import INTERVAL, Law, beside
 
 RULE_OF_THUMB = 1e-3
-"""An update of about this share of the weights is often quoted as healthy (Karpathy, CS231n notes). It is no null."""
+"""An update of about this share of the weights is often quoted as healthy (Karpathy, CS231n notes). It is not a null."""
 
 
 @measure(
     "dynamics",
     title="Learning curve",
-    null="none: a record; the untrained network's, at step 0, stands at its beginning",
+    null="none: a record that begins with the untrained network at step 0",
     replicates="run",
     interval="none",
     source="the run's loss and accuracy of each step, test_loss and test_accuracy of each snapshot",
     place=10,
 )
 def learning_curve(training: xr.Dataset, log: xr.Dataset, *, per_octave: int = 4) -> xr.Dataset:
-    """Loss and share of errors while learning, of a run's ``training`` and ``log``.
+    """Loss and error during training, from a run's ``training`` and ``log``.
 
     ``train_loss``, ``train_error`` [bin]: means over log-spaced stretches of steps (coordinate ``at``: their
     geometric middle), of batches as they were trained on, before each update. ``test_loss``, ``test_error``
@@ -39,9 +39,9 @@ def learning_curve(training: xr.Dataset, log: xr.Dataset, *, per_octave: int = 4
     loss, accuracy = (np.bincount(place, training[name].values) / np.bincount(place) for name in ("loss", "accuracy"))
     return xr.Dataset(
         {
-            "train_loss": ("bin", loss, {"units": "nat"}),
+            "train_loss": ("bin", loss, {"units": "nats"}),
             "train_error": ("bin", 1 - accuracy, {"units": "1"}),
-            "test_loss": log["test_loss"].assign_attrs(units="nat"),
+            "test_loss": log["test_loss"].assign_attrs(units="nats"),
             "test_error": (1 - log["test_accuracy"]).assign_attrs(units="1"),
         },
         coords={"at": ("bin", at)},
@@ -54,17 +54,17 @@ def learning_curve(training: xr.Dataset, log: xr.Dataset, *, per_octave: int = 4
     title="Gradient flow",
     null=f"none; {RULE_OF_THUMB:g} is a rule of thumb",
     replicates="step",
-    interval="none; the band, 2.5 and 97.5 percentiles of the steps in a stretch, is the spread between batches of one network",
+    interval="none; the band, 2.5 and 97.5 percentiles of the steps in a bin, is the spread between batches of one network",
     source="Karpathy, CS231n notes: ||update|| / ||weights||",
     place=60,
 )
 def gradient_flow(gradients: xr.Dataset, *, per_octave: int = 2) -> xr.Dataset:
-    """How large gradients and updates are while learning, of a run's ``gradients`` [step, parameter].
+    """Norms of gradients and updates during training, from a run's ``gradients`` [step, parameter].
 
     ``grad_norm`` (L2 norm of a parameter's gradient) and ``update_ratio`` (norm of the update over norm of the
-    parameter), each [bin, parameter]: the median over a log-spaced stretch of steps, with ``…_low`` and ``…_high``, the
+    parameter), each [bin, parameter]: the median over a log-spaced bin of steps, with ``…_low`` and ``…_high``, the
     2.5 and 97.5 percentiles of those steps. The band is the spread between batches, not an interval of the median.
-    ``steps`` [bin]: how many recorded steps a stretch holds; ``at``: their geometric middle. A parameter without
+    ``steps`` [bin]: the number of recorded steps in a bin; ``at``: their geometric middle. A parameter without
     gradient, or of norm 0, is NaN. A ratio near 0.001 is a rule of thumb (Karpathy, CS231n), not a null.
     """
     if not gradients.sizes.get("step"):
@@ -73,7 +73,7 @@ def gradient_flow(gradients: xr.Dataset, *, per_octave: int = 2) -> xr.Dataset:
     found = {}
     for name in ("grad_norm", "update_ratio"):
         values = gradients[name].transpose("step", "parameter").values
-        with warnings.catch_warnings():  # a parameter that is never updated is NaN in every step
+        with warnings.catch_warnings():  # a parameter that is never updated is NaN at every step
             warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
             bands = [np.nanpercentile(values[place == b], (50, *INTERVAL), axis=0) for b in range(len(at))]
         for end, band in zip(("", "_low", "_high"), np.stack(bands, 1), strict=True):
@@ -88,21 +88,21 @@ def gradient_flow(gradients: xr.Dataset, *, per_octave: int = 2) -> xr.Dataset:
 @measure(
     "dynamics",
     title="Accuracy per class",
-    null="every class as accurate as all together (binomial; with `counts`)",
+    null="every class as accurate as all classes together (binomial; with `counts`)",
     replicates="test image",
-    interval="95 % over images of one network (Wilson 1927; with `counts`)",
+    interval="95% over images of one network (Wilson 1927; with `counts`)",
     family="classes at one snapshot",
     source="the run's test_accuracy_by_class; Wilson 1927",
     place=20,
 )
 def learning_by_class(log: xr.Dataset, *, threshold: float = 0.9, counts: np.ndarray | None = None) -> xr.Dataset:
-    """How well each class is read at each snapshot, of a run's ``log``, and since when it stays well read.
+    """Accuracy of each class at each snapshot, from a run's ``log``, and the step from which it stays above a threshold.
 
-    ``accuracy`` [snapshot, class]: share of the class's test images read rightly, 0..1, NaN for a class without
+    ``accuracy`` [snapshot, class]: share of the class's test images classified correctly, 0..1, NaN for a class without
     images. ``reached_at`` [class]: the step of the first snapshot from which it stays at ``threshold`` or above to the
     end; NaN where it ends below. With ``counts`` [class], the number of test images of each class
-    (``np.bincount(data.test.labels)``): ``accuracy_low``, ``accuracy_high``, Wilson's 95 % interval over images, and
-    ``accuracy_null_low``, ``accuracy_null_high``, the 2.5 and 97.5 percentiles (binomial) were every class read as well
+    (``np.bincount(data.test.labels)``): ``accuracy_low``, ``accuracy_high``, Wilson's 95% interval over images, and
+    ``accuracy_null_low``, ``accuracy_null_high``, the 2.5 and 97.5 percentiles (binomial) if every class were classified as well
     as all of them together; ``accuracy_p`` two-sided, ``accuracy_q`` and ``accuracy_shown`` over a snapshot's classes.
     """
     accuracy = log["test_accuracy_by_class"].transpose("snapshot", "class").values.astype(np.float64)
@@ -115,10 +115,10 @@ def learning_by_class(log: xr.Dataset, *, threshold: float = 0.9, counts: np.nda
         said = {"n_examples": int(np.sum(counts))}
         interval, law = _binomial(accuracy, np.asarray(counts))
         found = beside("accuracy", accuracy, law, dims, side="both", interval=interval, family="class")
-    lasts = np.logical_and.accumulate(accuracy[::-1] >= threshold, 0)[::-1]  # from here to the end
+    lasts = np.logical_and.accumulate(accuracy[::-1] >= threshold, 0)[::-1]  # true from here to the end
     reached = np.append(steps, np.nan)[len(steps) - lasts.sum(0)]
     return xr.Dataset(
-        {**found, "reached_at": ("class", reached, {"units": "optimiser step"})},
+        {**found, "reached_at": ("class", reached, {"units": "optimizer step"})},
         coords={name: ("snapshot", log[name].values) for name in ("step", "epoch") if name in log.coords},
         attrs={**said, "threshold": threshold, "hook_point": "logits"},
     )
@@ -141,7 +141,7 @@ def _binomial(accuracy: np.ndarray, counts: np.ndarray) -> tuple[tuple[np.ndarra
 
 
 def _stretches(steps: np.ndarray, per_octave: int) -> tuple[np.ndarray, np.ndarray]:
-    """(the log-spaced stretch of each step, numbered without gaps; the geometric middle of each stretch)."""
+    """(the log-spaced bin of each step, numbered without gaps; the geometric middle of each bin)."""
     steps = np.maximum(steps, 1)
     place = np.unique(np.floor(np.log2(steps) * per_octave).astype(int), return_inverse=True)[1]
     return place, np.exp(np.bincount(place, np.log(steps)) / np.bincount(place))
@@ -176,7 +176,7 @@ def _training(at: Any) -> Iterator[Claim]:
 
 of(learning_curve).picture(
     "learning_curves",
-    "Both axes are logarithmic. Strong lines: all test images; faint: the batches trained on, means over stretches of steps.",
+    "Both axes are logarithmic. Strong lines: all test images; faint: the batches trained on, means over bins of steps.",
     scope="page",
 )
 
@@ -194,7 +194,7 @@ def _changes(at: Any) -> Iterator[Claim]:
     if np.isfinite(ratio).any():
         yield say(
             "the size of an update",
-            "an update changes the weights by {ratio:2%} of their norm (median over parameters and stretches of steps).",
+            "an update changes the weights by {ratio:2%} of their norm (median over parameters and bins of steps).",
             ratio=float(np.nanmedian(ratio)),
         )
 
@@ -229,8 +229,8 @@ def _of_classes(at: Any) -> Iterator[Claim]:
 
 of(learning_by_class).picture(
     "class_learning",
-    "All test images at each snapshot, each class by its digit. Which class is learned first is a question of its own, with a null, below: "
-    "an untrained network that predicts one class for every image is right on all of that class.",
+    "All test images at each snapshot, each class by its digit. A separate claim, with a null, tests which class is learned first: "
+    "an untrained network that predicts one class for every image has accuracy 100% on that class.",
 )
 
 
@@ -254,17 +254,17 @@ def _updates(seed: int, planted: bool) -> xr.Dataset:
 
 
 @of(learning_by_class).calibrated_on(
-    "a class above 90 % from step 4 on",
+    "a class above 90% from step 4 on",
     4,
     0,
-    empty="all classes around 50 %; alarm: one is said to be learnt",
-    name="step at which a class is learnt",
+    empty="all classes around 50%; alarm: one counts as learned",
+    name="step at which a class is learned",
     unit="step",
     read=lambda found: found["reached_at"][7],
     alarm=lambda found: found["reached_at"].notnull().any(),
 )
 def _classes(seed: int, planted: bool) -> xr.Dataset:
-    """Ten classes around 50 %, of which class 7 is above 90 % from a snapshot on."""
+    """Ten classes around 50%, of which class 7 is above 90% from a snapshot on."""
     accuracy = np.random.default_rng(seed).uniform(0.4, 0.6, (5, 10))
     accuracy[2 if planted else 5 :, 7] = 0.95
     log = {"test_accuracy_by_class": (("snapshot", "class"), accuracy)}

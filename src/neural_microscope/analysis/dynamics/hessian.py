@@ -1,4 +1,4 @@
-"""How sharply the loss curves: the top eigenvalue of its Hessian."""
+"""Sharpness: the top eigenvalue of the loss's Hessian."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _ENOUGH = 1e-4
 @measure(
     "dynamics",
     title="Sharpness",
-    null="none: 2 / learning rate, and the untrained network, stand beside it",
+    null="none: shown with 2 / learning rate and the untrained network",
     replicates="set of images",
     interval="none: exact for these images within the residual",
-    source="Cohen et al. 2021 (edge of stability); Lanczos 1950, fully reorthogonalised",
+    source="Cohen et al. 2021 (edge of stability); Lanczos 1950, fully reorthogonalized",
 )
 def sharpness(
     model: nn.Module,
@@ -43,28 +43,28 @@ def sharpness(
 ) -> xr.Dataset:
     """The top eigenvalue of the Hessian of the mean loss over all parameters that need a gradient, by Lanczos.
 
-    ``images``: those the loss is taken over; ``n`` of them, drawn with ``seed``, or all. ``loss``: cross-entropy (nat),
+    ``images``: those the loss is taken over; ``n`` of them, drawn with ``seed``, or all. ``loss``: cross-entropy (nats),
     or ``mse``, half the squared distance between logits and the one-hot label, summed over classes. Evaluation mode, as
     the network is used; dropout and batch statistics do not enter. ``sharpness``: the largest Ritz value after at most
     ``iterations`` products of the Hessian with a vector (double backward passes, ``batch_size`` images at a time), the
-    basis kept orthogonal; it never exceeds the true value but by rounding. ``residual``: ||H v - sharpness · v|| for the
-    unit vector v found: some eigenvalue lies within it. ``converged``: the residual is at most 1 % of the sharpness.
-    ``products``: how many were taken. Exactly 0 where the loss does not curve. No gradient is left behind in the model.
+    basis kept orthogonal; it exceeds the true value only by rounding. ``residual``: ||H v - sharpness · v|| for the
+    unit vector v found: some eigenvalue lies within it. ``converged``: the residual is at most 1% of the sharpness.
+    ``products``: the number computed. Exactly 0 if the loss has no curvature. No gradient is left in the model.
 
     It has no null of its own: full-batch gradient descent of rate eta is stable below 2 / eta, and the untrained
-    network's sharpness is what learning started from. It holds for these images exactly, and changes when units are
-    rescaled though the network's function does not. Errors: DataError for a loss that is not finite, logits that are
+    network's sharpness is where training starts. It holds for these images exactly, and changes when units are
+    rescaled although the network's function does not. Errors: DataError for a loss that is not finite, logits that are
     not [example, class], or a model without trainable parameters.
     """
     if loss not in ("cross-entropy", "mse"):
         raise unknown("loss", loss, ("cross-entropy", "mse"))
     if n is not None and not 1 <= n <= len(images):
-        raise DataError(f"n is {n}; there are {len(images)} images, so it is 1 to {len(images)}")
+        raise DataError(f"n is {n}; with {len(images)} images it must be 1 to {len(images)}")
     if n is not None:
         images = images.subset(np.sort(np.random.default_rng(seed).choice(len(images), n, replace=False)))
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
-        raise DataError("the model has no parameter that needs a gradient: its loss has no Hessian to look at")
+        raise DataError("the model has no parameter that requires a gradient, so its loss has no Hessian")
     pixels, labels = images.tensor().to(parameters[0]), images.label_tensor().to(parameters[0].device)
     batches = list(zip(pixels.split(batch_size), labels.split(batch_size), strict=True))
 
@@ -74,7 +74,7 @@ def sharpness(
 
     with evaluation(model), torch.enable_grad():
         value, residual, products = _lanczos(product, parameters, iterations, seed)
-    units = {"units": "nat" if loss == "cross-entropy" else "1"}
+    units = {"units": "nats" if loss == "cross-entropy" else "1"}
     return xr.Dataset(
         {
             "sharpness": ((), value, units),
@@ -89,7 +89,7 @@ def sharpness(
 def _curvature(value: Tensor, parameters: list[nn.Parameter], vector: Tensor) -> Tensor:
     """The Hessian of a ``value`` times a flat vector of all parameters."""
     if not torch.isfinite(value):
-        raise DataError("the loss is not finite: this network has diverged. Take an earlier snapshot")
+        raise DataError("the loss is not finite: this network has diverged. Use an earlier snapshot")
     first = torch.autograd.grad(value, parameters, create_graph=True, allow_unused=True)
     parts = vector.split([p.numel() for p in parameters])
     slope = sum((g.flatten() @ v for g, v in zip(first, parts, strict=True) if g is not None), value * 0)
@@ -100,7 +100,7 @@ def _curvature(value: Tensor, parameters: list[nn.Parameter], vector: Tensor) ->
 def _summed(logits: Tensor, labels: Tensor, loss: Loss) -> Tensor:
     if not isinstance(logits, Tensor) or logits.ndim != 2 or int(labels.max()) >= logits.shape[1]:
         came = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise DataError(f"the model gave {came}; needed are logits [example, class], a class for each label")
+        raise DataError(f"the model returned {came}; logits [example, class] with a class for each label are needed")
     if loss == "cross-entropy":
         return nn.functional.cross_entropy(logits, labels, reduction="sum")
     return (logits - nn.functional.one_hot(labels, logits.shape[1])).square().sum() / 2
@@ -118,7 +118,7 @@ def _lanczos(
     while True:
         image = product(basis[-1])
         diagonal.append(float(image @ basis[-1]))
-        for _ in range(2):  # once leaves rounding errors that grow into copies of the top eigenvalue
+        for _ in range(2):  # one pass leaves rounding errors that grow into copies of the top eigenvalue
             image = image - (basis @ image) @ basis
         rest = float(image.norm())
         values, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1))
@@ -144,7 +144,7 @@ def _moment(model: nn.Module, images: ImageSet) -> float:
     "a linear map, whose curvature is its inputs' second moment",
     _moment,
     1e-9,
-    empty="black images, which leave no curvature; alarm: any is seen",
+    empty="black images, which give no curvature; alarm: any is found",
     name="sharpness",
     read="sharpness",
     alarm="sharpness",

@@ -1,4 +1,4 @@
-"""The singular values of weight matrices while a network learns, beside those of shuffled entries."""
+"""Singular values of weight matrices over training, compared with those of shuffled entries."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from ...statistics import beside, null_band
 @measure(
     "dynamics",
     title="Weight spectra",
-    null="{draws} shuffles of a matrix's entries; the untrained network's matrix, at step 0, beside it",
+    null="{draws} shuffles of a matrix's entries; shown with the untrained network's matrix at step 0",
     replicates="matrix",
-    interval="none: the weights are known exactly; another seed has others",
+    interval="none: the weights are known exactly; another seed has different ones",
     family="none: one test a matrix",
     source="Marchenko & Pastur 1967; stable rank: Rudelson & Vershynin 2007",
     place=70,
@@ -30,26 +30,26 @@ from ...statistics import beside, null_band
 def weight_spectra(
     states: Iterable[Mapping[str, Any]], steps: Sequence[int], *, draws: int = 39, seed: int = 0
 ) -> xr.Dataset:
-    """Singular values of every weight matrix at every snapshot, beside those of the same entries in random places.
+    """Singular values of every weight matrix at every snapshot, compared with those of the same entries shuffled.
 
-    ``states``: a state dict for each of ``steps`` (``(run.weights(s) for s in run.steps)``), tensors or arrays; what
-    has fewer than two axes is passed over, kernels are flattened to [out, in · rows · cols]. Parameters come in the order
+    ``states``: a state dict for each of ``steps`` (``(run.weights(s) for s in run.steps)``), tensors or arrays; values
+    with fewer than two axes are skipped, kernels are flattened to [out, in · rows · cols]. Parameters come in the order
     of their names.
 
     ``singular_value`` [snapshot, parameter, rank], largest first, NaN beyond a matrix's own rank. ``top`` [snapshot,
     parameter]: the largest. ``stable_rank``: ||W||_F² / ||W||_2², 1..min(shape); NaN for a matrix of zeros. The null
-    shuffles a matrix's entries, which keeps their values and hence ||W||_F and takes their arrangement away:
+    shuffles a matrix's entries, which keeps their values and so ||W||_F, and removes their arrangement:
     ``top_null_low``, ``top_null_high``, ``stable_rank_null_low``, ``stable_rank_null_high`` (2.5 and 97.5 percentiles),
     ``top_p`` (one-sided, for each matrix alone), and, for the whole spectrum of the last snapshot,
     ``singular_value_null_low``, ``singular_value_null_high`` [parameter, rank]. ``outliers``: singular values above
     ``top_null_high``. ``edge``: where Marchenko & Pastur's law ends, sd(W) · (sqrt(out) + sqrt(in)), for entries of
-    mean 0; entries that share a mean keep a large ``top`` when shuffled. The first snapshot, where it is step 0, is the
+    mean 0; entries with a nonzero mean keep a large ``top`` when shuffled. The first snapshot, where it is step 0, is the
     untrained network. Weights that are not finite are a DataError.
     """
     matrices = _matrices(states, steps)
     nulls = [_null([state[name] for state in matrices], draws, seed) for name in matrices[0]]
     values = [[np.linalg.svd(matrix, compute_uv=False) for matrix in state.values()] for state in matrices]
-    # the same arithmetic as of the null, so that equal entries give equal values to the last bit
+    # the same arithmetic as for the null, so equal entries give bitwise equal values
     tested = np.array([[_spectrum(matrix)[0] for matrix in state.values()] for state in matrices])
     top = beside("top", tested, np.array([null[..., 0] for null in nulls]).transpose(2, 1, 0), DIMS, family=False)
     low, high = top["top_null_low"][1], top["top_null_high"][1]
@@ -89,7 +89,7 @@ def _ratio(energy: np.ndarray, top: np.ndarray) -> np.ndarray:
 
 
 def _spectrum(matrix: np.ndarray) -> np.ndarray:
-    """Singular values through the smaller Gram matrix: several times as fast as exact ones, and good to 1e-7 of the
+    """Singular values from the smaller Gram matrix: several times as fast as an exact SVD, and accurate to 1e-7 of the
     largest.
     """
     small = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
@@ -97,7 +97,7 @@ def _spectrum(matrix: np.ndarray) -> np.ndarray:
 
 
 def _null(matrices: list[np.ndarray], draws: int, seed: int) -> np.ndarray:
-    """Spectra [snapshot, draw, rank] of the same entries in random places; a draw uses the same places at every snapshot."""
+    """Spectra [snapshot, draw, rank] of the same entries in random positions; a draw uses the same positions at every snapshot."""
     rng = np.random.default_rng(seed)
     drawn = []
     for _ in range(draws):
@@ -115,17 +115,21 @@ def _matrices(states: Iterable[Mapping[str, Any]], steps: Sequence[int]) -> list
     """The matrices of every state, float64 [out, in]; the same names and shapes in each, all values finite."""
     found = []
     for state, step in zip(states, steps, strict=False):
-        # by name: a file that weights were read from may hold them in any order, and in another at each snapshot
+        # by name: a weight file may hold them in any order, and in a different one at each snapshot
         matrices = {name: _matrix(state[name]) for name in sorted(state, key=_number) if len(state[name].shape) >= 2}
         for name, matrix in matrices.items():
             if not np.isfinite(matrix).all():
-                raise DataError(f"{name} at step {step}: not all weights are finite; the network has diverged there")
+                raise DataError(
+                    f"{name} at step {step}: not all weights are finite; the network has diverged at that step"
+                )
         found.append(matrices)
     shapes = [{name: matrix.shape for name, matrix in state.items()} for state in found]
     if len(found) != len(steps) or not found:
-        raise DataError(f"{len(found)} states came for {len(steps)} steps; give a state dict for each step")
+        raise DataError(f"there are {len(found)} states for {len(steps)} steps; give a state dict for each step")
     if not shapes[0] or any(shape != shapes[0] for shape in shapes):
-        raise DataError("the states hold no matrix, or not the same ones; give state dicts of one network over time")
+        raise DataError(
+            "the states hold no matrix, or not the same ones; give state dicts of one network over training"
+        )
     return found
 
 
@@ -183,8 +187,8 @@ def _first(at: Any) -> Iterator[Claim]:
 
 of(weight_spectra).picture(
     "weights",
-    "The first layer's weights: orange adds to a unit, blue takes away, on one scale for both. Grey pixels are the same in every "
-    "training image, so their weights are still random.",
+    "The first layer's weights: orange raises a unit's activation, blue lowers it, on one scale for both. Gray pixels are the same in "
+    "every training image, so their weights are still at initialization.",
     takes=lambda at: (
         {k: w if k == "constant" else w[:16] for k, w in _first_weights(at).items()} if at.layers else {"": None}
     ),

@@ -1,4 +1,4 @@
-"""How the activity of units changes: how often they fire, how strongly, which fell silent and when."""
+"""Unit activity over training: how often and how strongly units fire, and which fall silent."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from ...measure import measure, of
 LOW, HIGH = 0.01, 0.99
 """Below LOW a unit has ultra-low density, above HIGH it is always on."""
 SATURATED = 0.99
-"""Beyond it a tanh or a sigmoid hardly passes a gradient on."""
+"""Above this magnitude a tanh or a sigmoid passes almost no gradient."""
 
 
 @measure(
     "dynamics",
     title="Unit activity",
-    null="none: a count; the untrained network's, at step 0, stands beside it",
+    null="none: a count, shown with the untrained network's at step 0",
     replicates="image",
     interval="none",
     source="dead: max a = 0 over the examples (docs/glossary.md)",
     place=80,
 )
 def activity(acts: xr.DataArray) -> xr.Dataset:
-    """How each unit behaves over the examples, at each snapshot if there are any: [snapshot, unit].
+    """Activity of each unit over the examples, at each snapshot if there are any: [snapshot, unit].
 
     ``density`` share of examples on which it is above 0 (0..1); ``mean``, ``spread`` (standard deviation) and
-    ``highest`` activation; ``dead``: never above 0 on these examples; ``low``: alive, but above 0 on less than 1 % of
-    them; ``always_on``: above 0 on more than 99 %. Of a channel's map give its maximum (``run.activations(name,
+    ``highest`` activation; ``dead``: never above 0 on these examples; ``low``: alive, but above 0 on less than 1% of
+    them; ``always_on``: above 0 on more than 99%. For channels, use the maximum of each map (``run.activations(name,
     "max")``): it is on where any position is. ``saturated``: share of examples with ``|a| > 0.99``, which means
-    saturation of a tanh or a sigmoid only, and nothing of a ReLU. Values that are not finite are a DataError.
+    saturation for a tanh or a sigmoid only, not for a ReLU. Values that are not finite are a DataError.
     """
     unit_axis(acts.dims)
     _values(acts)
@@ -61,18 +61,18 @@ def activity(acts: xr.DataArray) -> xr.Dataset:
     title="Units that die and revive",
     null="none: a count on the examples given",
     replicates="image",
-    interval="95 % upper end of how often a silent unit could still fire (Clopper and Pearson)",
+    interval="95% upper end of the share of images on which a silent unit could still fire (Clopper and Pearson)",
     source="dead: max a = 0 over the examples; Clopper & Pearson 1934",
     place=100,
 )
 def lives(acts: xr.DataArray) -> xr.Dataset:
-    """When each unit first fires and when it falls silent for good, [unit]; from [snapshot, example, unit] with ``step``.
+    """The steps at which each unit first fires and falls silent permanently, [unit]; from [snapshot, example, unit] with ``step``.
 
     ``alive`` [snapshot, unit]: above 0 on at least one example. ``born_at``: the step of the first snapshot at which it
     is alive; NaN for never. ``died_at``: the step from which it stays silent to the end; NaN where it is alive at the
-    end, or never was. ``deaths``, ``revivals``: how often it went silent, and came back, between two snapshots. All in
-    snapshots: what happens between two of them is not seen. Of feature maps give the maximum, as in `activity`. It says
-    "silent on these examples": the attribute ``silent_below`` is the 95 % upper end (Clopper & Pearson 1934) of the
+    end, or never was. ``deaths``, ``revivals``: the number of times it fell silent, and fired again, between two snapshots. All in
+    snapshots: changes between two of them are not seen. For feature maps use the maximum, as in `activity`. Dead means
+    "silent on these examples": the attribute ``silent_below`` is the 95% upper end (Clopper & Pearson 1934) of the
     share of all such images that could still make a silent unit fire, 1 - 0.05 ** (1 / n).
     """
     axis = unit_axis(acts.dims)
@@ -83,8 +83,8 @@ def lives(acts: xr.DataArray) -> xr.Dataset:
     died = steps[(len(alive) - alive[::-1].argmax(0)) % len(alive)]  # the snapshot after the last one alive
     turned_on = (alive[1:] & ~alive[:-1]).sum(0)
     found = {
-        "born_at": (axis, np.where(ever, born, np.nan), {"units": "optimiser step"}),
-        "died_at": (axis, np.where(ever & ~last, died, np.nan), {"units": "optimiser step"}),
+        "born_at": (axis, np.where(ever, born, np.nan), {"units": "optimizer step"}),
+        "died_at": (axis, np.where(ever & ~last, died, np.nan), {"units": "optimizer step"}),
         "deaths": (axis, (alive[:-1] & ~alive[1:]).sum(0), {"units": "1"}),
         "revivals": (axis, turned_on - (ever & ~alive[0]), {"units": "1"}),
     }
@@ -98,7 +98,7 @@ def lives(acts: xr.DataArray) -> xr.Dataset:
 @measure(
     "dynamics",
     title="Activation histograms",
-    null="none: a description; the untrained network's, at step 0, stands beside it",
+    null="none: a description, shown with the untrained network's at step 0",
     replicates="image",
     interval="none",
     source="shares of the activations in bins of equal width",
@@ -106,11 +106,11 @@ def lives(acts: xr.DataArray) -> xr.Dataset:
 )
 def histograms(acts: xr.DataArray, *, bins: int = 60, limits: tuple[float, float] | None = None) -> xr.Dataset:
     """Histogram of all activations of a layer at each snapshot, on common bins: ``share`` [snapshot, bin], sums to 1
-    with what lies outside.
+    together with ``outside``.
 
     ``limits``: the ends of the bins; by default the 0.1 and 99.9 percentiles over all snapshots. ``outside``
     [snapshot]: the share beyond them. ``zero`` [snapshot]: the share that is exactly 0; ``spread`` [snapshot]: the
-    standard deviation. ``centre`` is the coordinate of ``bin``. All-equal activations get one bin's width of 1. Values
+    standard deviation. ``center`` is the coordinate of ``bin``. All-equal activations get one bin's width of 1. Values
     that are not finite are a DataError.
     """
     flat = _values(acts).reshape(acts.sizes.get("snapshot", 1), -1)
@@ -127,12 +127,12 @@ def histograms(acts: xr.DataArray, *, bins: int = 60, limits: tuple[float, float
     }
     return xr.Dataset(
         {name: (*value, {"units": "1"}) for name, value in found.items()},
-        coords={"centre": ("bin", (edges[:-1] + edges[1:]) / 2), **named.kept(acts, "step", "epoch")},
+        coords={"center": ("bin", (edges[:-1] + edges[1:]) / 2), **named.kept(acts, "step", "epoch")},
     )
 
 
 def _values(acts: xr.DataArray) -> np.ndarray:
-    """[snapshot, example, …], or [example, …] where there is one moment only; checked."""
+    """[snapshot, example, …], or [example, …] if there is one snapshot only; checked."""
     rest = [str(dim) for dim in acts.dims if dim not in ("snapshot", "example")]
     return named.values(acts, *(["snapshot"] if "snapshot" in acts.dims else []), "example", *rest)
 
@@ -140,7 +140,7 @@ def _values(acts: xr.DataArray) -> np.ndarray:
 def _steps(acts: xr.DataArray) -> np.ndarray:
     if "step" not in acts.coords or "snapshot" not in acts.dims:
         raise DataError(
-            "a life needs the axis 'snapshot' with the coordinate 'step'; take the activations from a run: "
+            "lives needs the axis 'snapshot' with the coordinate 'step'; take the activations from a run: "
             "run.activations(name)"
         )
     return acts["step"].values
@@ -151,7 +151,7 @@ def _steps(acts: xr.DataArray) -> np.ndarray:
 
 @of(activity).on("layer")
 def _asked_peaks(at: Any) -> xr.Dataset:
-    return activity(at.peaks)  # of a channel its highest position: it is on where any is
+    return activity(at.peaks)  # for a channel the maximum of its map: active if any position is
 
 
 @of(activity).on("layer", "mean")
@@ -175,12 +175,12 @@ def _dead(at: Any) -> Iterator[Claim]:
 
 of(activity).picture(
     "unit_states",
-    "Always on: above 0 for almost every image; dead: for none. A channel is on where any position of its map is.",
+    "Always on: above 0 for almost every image; dead: for none. A channel is on if any position of its map is.",
     scope="network",
 )
 of(activity).picture(
     "activity_over_time",
-    "Mean activation; each row a unit, each column a snapshot. Of a channel the mean over its map.",
+    "Mean activation; each row a unit, each column a snapshot. For a channel, the mean over its map.",
     scope="network",
     takes=lambda at: {"activities": {one.hook_point: one["dynamics.activity/mean"] for one in at.layers} or None},
 )
@@ -196,8 +196,8 @@ def _silent(at: Any) -> Iterator[Claim]:
     table = at["dynamics.lives"]
     yield say(
         "units that fall silent",
-        f"{{silent:,}} of {{size:#{at.axis}}} are silent at some snapshot: {{died:,}} fall silent for good, {{revived:,}} fire again after "
-        "a silence.",
+        f"{{silent:,}} of {{size:#{at.axis}}} are silent at some snapshot: {{died:,}} fall silent permanently, {{revived:,}} fire again "
+        "after a silence.",
         silent=int((~table["alive"].transpose("snapshot", ...).values.all(0)).sum()),
         size=at.size,
         died=int(np.isfinite(table["died_at"]).sum()),
@@ -229,15 +229,15 @@ def _asked_histograms(at: Any) -> xr.Dataset:
 def _spread(at: Any) -> Iterator[Claim]:
     went, ends = goes(at["dynamics.histograms"]["spread"].values)
     yield say(
-        "the spread of what the nonlinearity receives",
-        f"the standard deviation of what its nonlinearity receives {went}.",
+        "the spread of pre-activations",
+        f"the standard deviation of pre-activations {went}.",
         **ends,
     )
 
 
 of(histograms).picture(
     "histograms_over_time",
-    "Each column is the histogram of one snapshot, over all images and units. The line marks 0, below which a ReLU passes nothing on.",
+    "Each column is the histogram of one snapshot, over all images and units. The line marks 0, below which a ReLU outputs 0.",
     scope="network",
     takes=lambda at: {
         "tables": {one["dynamics.histograms"].attrs["hook_point"]: one["dynamics.histograms"] for one in at.layers}
@@ -252,7 +252,7 @@ STEPS = np.array([0, 1, 4, 16, 64])
 
 
 def _layer(seed: int, *, density: float = 1.0, died: int = len(STEPS)) -> xr.DataArray:
-    """Three units that always fire, beside one that does on a share of the examples and falls silent at a snapshot."""
+    """Three units that always fire, and one that fires on a share of the examples and falls silent at a snapshot."""
     values = np.random.default_rng(seed).exponential(size=(len(STEPS), 100, 4)) + 0.1
     values[:, round(density * 100) :, 3] = 0
     values[died:, :, 3] = 0
@@ -272,7 +272,7 @@ def _layer(seed: int, *, density: float = 1.0, died: int = len(STEPS)) -> xr.Dat
     "one unit of four is 0 on 63 of 100 images",
     0.63 / 4,
     1e-12,
-    empty="no activation is 0; alarm: a zero is seen",
+    empty="no activation is 0; alarm: a zero is found",
     name="share of zeros",
     read="zero",
     alarm="zero",

@@ -1,7 +1,7 @@
-"""What is claimed about recorded runs: sentences with their numbers, their nulls and their verdicts.
+"""Claims about recorded runs: sentences with their numbers, nulls and verdicts.
 
-Every rule is asked of every network alike, and judged here, once: report, explorer, command line and notebooks show the claims and decide
-nothing.
+Every rule is asked of every network in the same way and judged here, once: report, explorer, command line and notebooks show the claims and
+decide nothing.
 """
 
 from . import layers, networks, units

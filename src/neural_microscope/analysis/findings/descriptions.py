@@ -1,4 +1,4 @@
-"""What is said of results that no rule tests."""
+"""Descriptions of results that no rule tests."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..look import FirstLook, Pair
 
 @door
 def descriptions(at: FirstLook | Pair, claims: Sequence[Claim] = ()) -> list[Claim]:
-    """What is said without a test of a network and its layers, or of a pair. A measure with a picture, of which neither ``claims`` nor
-    a description says anything here, is named.
+    """Descriptions, without a test, of a network and its layers, or of a pair. A measure with a picture that neither ``claims`` nor
+    a description mentions is named.
     """
     found: list[Claim] = []
     places: list[Any] = [at, *(at.layers if isinstance(at, FirstLook) else ())]

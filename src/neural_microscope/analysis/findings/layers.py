@@ -20,7 +20,7 @@ from .networks import controlled
     "learning makes units class-selective", "Has learning made the units class-selective?"
 )
 def selective(layer: LayerLook) -> Iterator[Claim]:
-    """Mean AUC of the units, each for its preferred class, beside untrained networks and shuffled labels."""
+    """Mean AUC of the units, each for its preferred class, compared with untrained networks and shuffled labels."""
     tables = layer["selectivity.class_selectivity"], layer["selectivity.class_selectivity/untrained"]
     counts = [int(statistics.shown(t["auc_q"]).sum()) for t in tables]
     yield controlled(
@@ -30,7 +30,7 @@ def selective(layer: LayerLook) -> Iterator[Claim]:
         yes=f"learning makes the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
         no=f"learning is not shown to make the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
         numbers={"beyond": counts[0], "beyond_untrained": counts[1], "size": layer.size},
-        evidence=f"{{beyond:,}} of {{size:#{layer.axis}}} tell one class from the others beyond shuffled labels (5% "
+        evidence=f"{{beyond:,}} of {{size:#{layer.axis}}} separate one class from the others beyond shuffled labels (5% "
         "false-discovery rate), and {beyond_untrained:,} do at initialization.",
         units="AUC",
         call=f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}"))',
@@ -39,7 +39,7 @@ def selective(layer: LayerLook) -> Iterator[Claim]:
 
 @of(selectivity.agreement).rule("selectivity and effect go together", "Do the selective units matter more?")
 def link(layer: LayerLook) -> Iterator[Claim]:
-    """Rank correlation of AUC and loss increase, beside untrained networks and shuffled labels."""
+    """Rank correlation of AUC and loss increase, compared with untrained networks and shuffled labels."""
     table, effects = layer["selectivity.class_selectivity"], layer["causal.ablate_all"]
     rho, low, high = statistics.spearman(table["auc"].values, effects["loss_increase"].values)
     n = int((~np.isnan(table["auc"].values)).sum())
@@ -62,10 +62,10 @@ def link(layer: LayerLook) -> Iterator[Claim]:
 
 @of(selectivity.basis_comparison).rule(
     "single units differ from random directions",
-    "Do single units tell the classes apart better than random directions?",
+    "Are single units more class-selective than random directions?",
 )
 def privileged(layer: LayerLook) -> Iterator[Claim]:
-    """The units' mean AUC less that of rotated axes, beside the same gap of untrained networks and under shuffled labels."""
+    """The units' mean AUC minus that of rotated axes, compared with the same gap of untrained networks and under shuffled labels."""
     table = layer["selectivity.basis_comparison"].isel(basis=0)
     control = layer["controls.untrained_networks"]
     more = bool(control["auc_gap"] > control["auc_gap_untrained"].mean())
@@ -85,7 +85,7 @@ def privileged(layer: LayerLook) -> Iterator[Claim]:
 
 @of(geometry.clusters).rule("same-class neighbor purity rises", "Do images of one class become neighbors?")
 def gathered(layer: LayerLook) -> Iterator[Claim]:
-    """Share of an image's 10 nearest neighbors that have its class, beside untrained networks and shuffled labels."""
+    """Share of an image's 10 nearest neighbors that have its class, compared with untrained networks and shuffled labels."""
     table = layer["geometry.clusters"]
     start, end = (float(table["purity"][i]) for i in (0, -1))
     yield controlled(
@@ -103,12 +103,12 @@ def gathered(layer: LayerLook) -> Iterator[Claim]:
 
 @of(similarity.drift).rule(
     "geometry is present at initialization",
-    "How much of the final geometry is there before training?",
+    "How much of the final geometry is present at initialization?",
     false_on=(),
-    why="it speaks of one network's geometry with itself and needs neither labels nor learning; an untrained network has one snapshot",
+    why="it compares one network's geometry with itself and needs neither labels nor learning; an untrained network has one snapshot",
 )
 def present(layer: LayerLook) -> Iterator[Claim]:
-    """1 - the function distance between the first and the last snapshot, beside the same images shuffled."""
+    """1 - the function distance between the first and the last snapshot, compared with shuffled images."""
     table = layer["similarity.drift"]
     change = table["function"].values
     if len(change) < 2 or not change[0] > 0:
@@ -128,7 +128,11 @@ def present(layer: LayerLook) -> Iterator[Claim]:
         },
         effect="present",
         evidence="Unrelated images: {present_null_low:0%} to {present_null_high:0%}. "
-        + ("Half of the change is done by {half:step}." if len(half) else "At no snapshot is half of the change done."),
+        + (
+            "Half of the change is complete by {half:step}."
+            if len(half)
+            else "At no snapshot is half of the change complete."
+        ),
         null="the images shuffled (Student's law over the draws)",
         p=p,
         n=int(table.attrs["n_examples"]),

@@ -17,14 +17,14 @@ from ..look import FirstLook, LayerLook
 
 RELABELINGS = 20_000
 FEWEST_CLASSES = 7
-"""Classes from which on there are relabelings enough (5,040) for a corrected p."""
+"""The number of classes from which there are enough relabelings (5,040) for a corrected p."""
 
 
 @of(predictions.confusion).rule("the network generalizes", "Is its test accuracy above chance?", scope="network")
 def generalizes(look: FirstLook) -> Iterator[Claim]:
-    """Accuracy beside what the same confusion matrix gives when the classes' names are dealt out anew. Names are exchangeable in an
+    """Accuracy compared with that of the same confusion matrix with randomly permuted class names. Names are exchangeable in an
     untrained network, and in one trained on random labels, so the test is exact for both; shuffling labels image by image would
-    not be, for such a network answers alike images alike.
+    not be, because such a network responds similarly to similar images.
     """
     matrix = look["predictions.confusion"]["images"].values
     log = look.run.log
@@ -91,17 +91,17 @@ def generalizes(look: FirstLook) -> Iterator[Claim]:
 
 @of(predictions.learning_order).rule(
     "classes are learned at different times",
-    "In which order are the classes learned?",
+    "In what order are the classes learned?",
     scope="network",
     false_on=LABELS,
-    why="an untrained network has one snapshot and no order",
+    why="an untrained network has one snapshot, which gives no order",
 )
 def order(look: FirstLook) -> Iterator[Claim]:
-    """Of the classes that are not predicted by most from the start: an untrained network that predicts one class for everything has
+    """Classes not predicted for most of their images at initialization: an untrained network that predicts one class for everything has
     "learned" it at step 0. Not shown where fewer than two of them reach 50%.
     """
     table = look["predictions.learning_order"]
-    at, when, labels = table["class_learnt_at"].values, table["learnt_at"].values, table["label"].values
+    at, when, labels = table["class_learned_at"].values, table["learned_at"].values, table["label"].values
     learned = np.flatnonzero((at > 0) | np.isnan(at))
     learned = learned[np.isin(learned, labels)]
     reached = learned[np.isfinite(at[learned])]
@@ -144,13 +144,13 @@ def order(look: FirstLook) -> Iterator[Claim]:
 
 @of(predictions.calibration_error).rule(
     "confidence differs from accuracy",
-    "Is its confidence its accuracy?",
+    "Does its confidence match its accuracy?",
     scope="network",
     false_on=(),
-    why="an untrained network, and one asked about labels that it never saw, can really be miscalibrated",
+    why="an untrained network, or one tested on labels from another task, can be truly miscalibrated",
 )
 def calibration(look: FirstLook) -> Iterator[Claim]:
-    """Mean confidence beside the accuracy of labels drawn from the network's own probabilities, a sum of independent choices."""
+    """Mean confidence compared with the accuracy on labels drawn from the network's own probabilities, a sum of independent draws."""
     values = look.logits.isel(snapshot=-1).transpose("example", "class").values.astype(float)
     labels = look.logits["label"].values
     chances = np.exp(values - values.max(1, keepdims=True))
@@ -180,7 +180,7 @@ def calibration(look: FirstLook) -> Iterator[Claim]:
             "ece_null_high": float(ece["ece_null_high"]),
         },
         effect="right",
-        evidence="A calibrated network of this confidence has an accuracy of {right_null_low:1%} to "
+        evidence="A calibrated network with this confidence has an accuracy of {right_null_low:1%} to "
         "{right_null_high:1%}. Expected calibration "
         "error {ece:3}; a calibrated network's is below {ece_null_high:3}.",
         null="labels drawn from the network's own probabilities",
@@ -194,11 +194,11 @@ def calibration(look: FirstLook) -> Iterator[Claim]:
 
 @of(geometry.neural_collapse).rule(
     "within-class variability shrinks",
-    "Do the images of a class draw together in the last hidden layer?",
+    "Does within-class variability shrink in the last hidden layer?",
     scope="network",
 )
 def collapse(look: FirstLook) -> Iterator[Claim]:
-    """tr(Sw) / tr(Sb) beside untrained networks and beside shuffled labels; both must be beaten."""
+    """tr(Sw) / tr(Sb) compared with untrained networks and with shuffled labels; it must be beyond both."""
     table = look["geometry.neural_collapse"]
     if table is None:
         return
@@ -226,13 +226,13 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
 
 @of(causal.cumulative_ablation).rule(
     "selective units matter together",
-    "Do the most selective units matter more than others, all of them together?",
+    "Do the most selective units together matter more than others?",
     scope="network",
     false_on=LABELS,
-    why="which units an untrained network needs for its guesses is a fact about it, not about learning",
+    why="which units an untrained network needs for its predictions is a fact about that network, not about learning",
 )
 def pruning(look: FirstLook) -> Iterator[Claim]:
-    """Mean accuracy while the most selective units are ablated first, beside random orders; two-sided."""
+    """Mean accuracy while the most selective units are ablated first, compared with random orders; two-sided."""
     curves = look["causal.cumulative_ablation"]
     if curves is None:
         return
@@ -241,11 +241,11 @@ def pruning(look: FirstLook) -> Iterator[Claim]:
     worse = area < drawn.mean()
     names = [layer.hook_point for layer in look.layers]
     yield tested(
-        yes=f"ablating the most selective units first costs {'more' if worse else 'less'} accuracy than ablating in random order.",
-        no="ablating the most selective units first is not shown to cost more or less accuracy than ablating in random order.",
+        yes=f"ablating the most selective units first lowers accuracy {'more' if worse else 'less'} than ablating in random order.",
+        no="ablating the most selective units first is not shown to lower accuracy more or less than ablating in random order.",
         numbers={"area": area, "area_null_low": float(law.low), "area_null_high": float(law.high)},
         effect="area",
-        evidence="Mean accuracy along the way {area:1%}; random orders {area_null_low:1%} to {area_null_high:1%}.",
+        evidence="Mean accuracy over the ablation curve {area:1%}; random orders {area_null_low:1%} to {area_null_high:1%}.",
         null=f"{len(drawn)} random orders (Student's law)",
         p=float(law.p),
         n=int(curves.attrs["n_examples"]),
@@ -277,7 +277,7 @@ def controlled(
     }
 
     def least(level: float) -> float:
-        """From which on both nulls are beaten."""
+        """The value from which both nulls are exceeded."""
         beaten = [beyond_sample(sample, side, level / (2 if side == "both" else 1)) for sample in samples]
         return float(shown_as(min(beaten) if side == "below" else _within(max(beaten))))
 
@@ -298,12 +298,12 @@ def controlled(
 
 
 def _within(value: float, low: float = -1.0) -> float:
-    """Infinite where a share or a correlation would have to lie outside ``low`` to 1: no such effect can be."""
+    """Infinite if a share or a correlation would have to lie outside ``low`` to 1: no such effect is possible."""
     return value if math.isnan(value) or low <= value <= 1 else math.inf
 
 
 def beyond_sample(sample: np.ndarray, side: statistics.Side, level: float) -> float:
-    """The value from which on one more of a sample is rare at a one-sided level (Student's law)."""
+    """The value from which one more draw of a sample is rare at a one-sided level (Student's law)."""
     sample = sample[np.isfinite(sample)]
     if len(sample) < 3:
         return math.nan

@@ -1,4 +1,4 @@
-"""Every rule asked of every network, judged once, and on how many seeds each claim is shown."""
+"""Every rule asked of every network, judged once, and the number of seeds on which each claim is shown."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from ..look import FirstLook, LayerLook, Progress
 from ..look.looks import begun
 
 STRONGEST = 2
-"""Units of a layer that a page tells of first, for each rule."""
+"""The number of a layer's units that a page lists first, for each rule."""
 
 
 @door
 def claims_of(look: FirstLook) -> list[Claim]:
-    """What is claimed of one network, each claim with its verdict: `judge`."""
+    """Claims about one network, each with its verdict: `judge`."""
     raw, every = [], rules()
     for measure, rule in every:
         for place in (look,) if rule.scope == "network" else look.layers:
@@ -42,7 +42,8 @@ LISTED = 12
 
 
 def counted(claims: Sequence[Claim]) -> list[Claim]:
-    """Of each layer and each rule about units: for how many it is shown, taken from the judged claims. Its p is that of the unit that comes
+    """For each layer and each rule about units: the number of units for which it is shown, from the judged claims. Its p is that of the
+    unit that comes
     closest, and so is the smallest effect that would have been shown.
     """
     groups: dict[tuple[str, str], list[Claim]] = {}
@@ -82,8 +83,8 @@ def _count(group: Sequence[Claim]) -> Claim:
 
 @door
 def headlines(claims: Iterable[Claim]) -> list[Claim]:
-    """What a page tells first: every claim but those about single units, and of these the two of each layer and rule that are shown most
-    clearly.
+    """The claims that a page shows first: all except those about single units, and of these the two of each layer and rule with the
+    smallest p.
     """
     found, best = list(claims), Counter[tuple[str, str, str]]()
     kept = {id(claim) for claim in found if claim.unit is None}
@@ -114,11 +115,11 @@ def findings(runs: Run | FirstLook | Iterable[Run | FirstLook], progress: Progre
 
 @door
 def seeds(groups: Sequence[Sequence[FirstLook]]) -> list[Claim]:
-    """On how many seeds what is claimed of these networks rests; said once where each has one."""
+    """The number of seeds behind the claims about these networks; stated once if each has one."""
     if all(len(group) == 1 for group in groups):
-        one = "One seed of each network: nothing here is replicated, and another seed may differ by more than the intervals say."
+        one = "One seed of each network: nothing here is replicated, and variation between seeds may exceed the intervals."
         return [say("seeds", one, seeds=1)]
-    more = "{seeds:#seed}; each claim says on how many it is shown."
+    more = "{seeds:#seed}; each claim states on how many it is shown."
     told = [
         say("seeds", more if len(group) > 1 else "{seeds:#seed}, not replicated.", seeds=len(group)) for group in groups
     ]
@@ -127,12 +128,14 @@ def seeds(groups: Sequence[Sequence[FirstLook]]) -> list[Claim]:
 
 @door
 def populations(looks: Sequence[FirstLook]) -> list[list[FirstLook]]:
-    """The looks in groups of one network, training and data; the same order, and no seed twice in a group."""
+    """The looks grouped by network, training and data; the same order, and no seed twice in a group."""
     return [[looks[place] for place in group] for group in same_but_seed([look.run for look in looks])]
 
 
 def _together(group: Sequence[FirstLook]) -> list[Claim]:
-    """The first network's claims; of several seeds, shown only where more than half of them show it and more than by their rate."""
+    """The first network's claims; with several seeds, shown only if more than half show it and more than their false-claim rate
+    predicts.
+    """
     first, *others = [(told := claims_of(look)) + counted(told) for look in group]
     if not others:
         return first
@@ -159,7 +162,7 @@ def _recurrence(group: Sequence[FirstLook], place: int) -> xr.Dataset:
 
 
 def _recur(layer: LayerLook, table: xr.Dataset) -> Claim:
-    """Whether a layer's units, as units, come back on other seeds: in how many networks `match_units` finds any."""
+    """Recurrence of a layer's units on other seeds: the number of networks in which `match_units` finds any."""
     q, counts = table["correlation_q"].transpose("seed", ...).values, table["replicated"].values
     others, alive = len(q), ~np.isnan(counts)
     networks = int((q < ALPHA).any(1).sum())
@@ -169,8 +172,8 @@ def _recur(layer: LayerLook, table: xr.Dataset) -> Claim:
         network="",
         hook_point=layer.hook_point,
         axis=layer.axis,
-        yes=f"{layer.axis}s come back on other seeds: on average a {layer.axis} is matched in {{share:0%}} of them.",
-        no=f"no {layer.axis}s are shown to come back on other seeds.",
+        yes=f"{layer.axis}s recur on other seeds: on average a {layer.axis} is matched in {{share:0%}} of them.",
+        no=f"no {layer.axis}s are shown to recur on other seeds.",
         numbers={
             "share": float(counts[alive].mean() / others) if alive.any() else np.nan,
             "networks": networks,
@@ -179,7 +182,7 @@ def _recur(layer: LayerLook, table: xr.Dataset) -> Claim:
             "size": layer.size,
         },
         effect="share",
-        evidence=f"{{networks:,}} of {{others:,}} other networks hold any match; {{often:,}} of {{size:,}} "
+        evidence=f"{{networks:,}} of {{others:,}} other networks contain a match; {{often:,}} of {{size:,}} "
         f"{layer.axis}s are matched in more than half.",
         null=str(table.attrs["null"]),
         p=float(stats.binom.sf(networks - 1, others, ALPHA)) if networks else 1.0,

@@ -22,18 +22,18 @@ from .networks import beyond_sample
 
 
 def beyond_rank(control: xr.Dataset, name: str) -> statistics.Law:
-    """The law of a unit's statistic: what units of the same rank have in untrained networks, [unit]."""
+    """The law of a unit's statistic: the values of units of the same rank in untrained networks, [unit]."""
     rank = control[f"{name}_rank"].values
     return statistics.networks(control[name].values, control[f"{name}_untrained"].values[:, rank])
 
 
 def _columns(table: xr.Dataset, axis: str) -> dict[str, np.ndarray]:
-    """The variables of a table by units, [unit, …]: an axis is looked up once, not once for each unit."""
+    """The variables of a table by units, [unit, …]: each axis is looked up once, not once per unit."""
     return {str(name): column.transpose(axis, ...).values for name, column in table.items() if axis in column.dims}
 
 
 def _critical(control: xr.Dataset, name: str, unit: int, shown_as: Callable[[Any], Any], level: float) -> float:
-    """The statistic's value, on the scale on which it is shown, from which on the untrained networks are beaten at a level."""
+    """The value of the statistic, on the scale on which it is shown, from which the untrained networks are exceeded at a level."""
     sample = control[f"{name}_untrained"].values[:, int(control[f"{name}_rank"][unit])]
     return float(shown_as(beyond_sample(sample, "above", level)))
 
@@ -43,7 +43,7 @@ def _loss_above(band: float, logarithm: float) -> float:
 
 
 def _top(labels: np.ndarray) -> dict[str, float]:
-    """The most frequent class of a unit's top-activating images, and how many are of it."""
+    """The most frequent class of a unit's top-activating images, and its count."""
     if not len(labels):  # never above 0
         return {"top": math.nan, "top_of": 0, "top_images": 0}
     counts = np.bincount(labels)
@@ -52,7 +52,7 @@ def _top(labels: np.ndarray) -> dict[str, float]:
 
 @of(selectivity.class_selectivity).rule(
     "a unit prefers a class",
-    "Which class does a unit prefer?",
+    "What class does a unit prefer?",
     columns={
         "class": "{preferred:,}",
         "AUC": "{auc:2}",
@@ -63,8 +63,8 @@ def _top(labels: np.ndarray) -> dict[str, float]:
     },
 )
 def prefers(layer: LayerLook) -> Iterator[Claim]:
-    """AUC of the preferred class beside as many images at random, and beside units of equal rank in untrained networks: images of one class
-    look alike, so an untrained unit tells them apart too. Both must be beaten. ``auc_chosen``, ``auc_judged``: on either half alone.
+    """AUC of the preferred class compared with as many random images, and with units of equal rank in untrained networks: images of one
+    class look alike, so an untrained unit separates them too. Both must be exceeded. ``auc_chosen``, ``auc_judged``: on each half alone.
     """
     table, control = layer["selectivity.class_selectivity"], layer["controls.untrained_networks"]
     law = beyond_rank(control, "auc")
@@ -116,13 +116,13 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
         "95% interval": "{loss_low:3} to {loss_high:3}",
         "random directions": "{loss_null_low:3} to {loss_null_high:3}",
         "same rank, untrained": "up to {loss_untrained_high:3}",
-        "class that loses most": "{class:,} ({drop:1%})",
+        "class with the largest accuracy drop": "{class:,} ({drop:1%})",
     },
 )
 def matters(layer: LayerLook) -> Iterator[Claim]:
-    """Loss increase under zero ablation beyond 0 over images, beyond what labels at random would show, beyond random
+    """Loss increase under zero ablation beyond 0 over images, beyond labels at random, beyond random
     directions of equal norm,
-    and beyond units of equal rank in untrained networks. All must be beaten: p is the largest of theirs.
+    and beyond units of equal rank in untrained networks. All must be exceeded: p is the largest of theirs.
 
     The layer's units are tested one after the other until one fails, in the order of their effect on one half of the images; the first two
     tests are of the other half. That of directions is corrected over the layer (Holm).
@@ -152,7 +152,7 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
             unit=unit,
             place=int(places[unit]),
             yes=f"ablating {layer.axis} {{unit:,}} raises the loss by {{loss:3}} nats.",
-            no=f"{layer.axis} {{unit:,}} is not shown to matter by itself: without it the loss {{loss:rises3}} nats.",
+            no=f"{layer.axis} {{unit:,}} is not shown to matter by itself: ablated, the loss {{loss:rises3}} nats.",
             numbers={
                 "unit": unit,
                 **numbers,
@@ -166,7 +166,7 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
             effect="loss",
             evidence="95% interval over images {loss_low:3} to {loss_high:3}; random directions of equal norm {loss_null_low:3} to "
             f"{{loss_null_high:3}}; {layer.axis}s of the same rank in untrained networks up to {{loss_untrained_high:3}}. Class "
-            "{class:,} loses most: {drop:1%} of its images.",
+            "{class:,} has the largest accuracy drop: {drop:1%} of its images.",
             null=f"{effects.attrs['null']}; labels at random; {control.sizes['network']} untrained networks, units of the same rank",
             p=float(np.max([*ps.values()])),
             floor=floor,

@@ -1,4 +1,4 @@
-"""The shape of a representation: components, dimension, collapse, clusters and maps of it, each beside its null."""
+"""The geometry of a representation: components, dimension, neural collapse, clusters and layouts, each with its null."""
 
 from .clusters import clusters, subspaces
 from .collapse import neural_collapse

@@ -6,18 +6,18 @@ import numpy as np
 import xarray as xr
 
 DRAWS = 39
-"""The fewest from which p can be below 0.05."""
+"""The minimum for which p can be below 0.05."""
 CLASSES = 4
 
 
 def cloud(x: np.ndarray, labels: np.ndarray | None = None) -> xr.DataArray:
-    """Activations [example, unit]; labels go round the classes where none are given."""
+    """Activations [example, unit]; labels cycle through the classes if none are given."""
     labels = np.arange(len(x)) % CLASSES if labels is None else labels
     return xr.DataArray(x, dims=("example", "unit"), coords={"label": ("example", labels)}, name="phantom")
 
 
 def empty(seed: int, n: int = 60, units: int = 6) -> xr.DataArray:
-    """Units that have nothing in common, of unlike spread, with labels that say nothing."""
+    """Independent units, of different spread, with uninformative labels."""
     rng = np.random.default_rng(seed)
     return cloud(rng.exponential(size=(n, units)) * rng.uniform(0.8, 1.2, units))
 

@@ -1,4 +1,4 @@
-"""Whether the images of a class lie together, in all units of a layer and in a few chosen ones."""
+"""Class separation, in all units of a layer and in selected ones: silhouette and same-class neighbor purity."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Order = np.ndarray | Sequence[int] | Callable[[xr.DataArray], np.ndarray]
     title="Clusters (silhouette, same-class neighbor purity)",
     null="labels shuffled over the same distances, {draws} draws",
     replicates="image",
-    interval="95 % over images of one network: silhouette, bootstrap over the images' own values; purity, jackknife, from 20 images and "
+    interval="95% over images of one network: silhouette, bootstrap over the images' own values; purity, jackknife, from 20 images and "
     "10 a class on",
     family="none: one test a snapshot",
     source="silhouette (Rousseeuw 1987); share of the k nearest neighbors of the own class",
@@ -40,22 +40,22 @@ def clusters(
     draws: int = 20,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Whether images of one class lie together, [snapshot], at the snapshots recorded at the steps ``at`` (-1 the last; all by
+    """Silhouette and same-class neighbor purity, [snapshot], at the snapshots recorded at the steps ``at`` (-1 the last; all by
     default).
 
     ``acts`` [snapshot, example, unit] (or channel, or whole maps) with the coordinate ``label``. ``standardize``: each
-    unit is first given mean 0 and spread 1, so that no unit counts more than another.
+    unit is first given mean 0 and spread 1, so all units have equal weight.
 
     ``silhouette``: mean over the images of (b - a) / max(a, b), a the mean distance to the others of the own class, b
     to the nearest other class (Rousseeuw 1987); -1..1, 0 for an image alone in its class. ``purity``: share of an
-    image's ``k`` nearest neighbours that have its class, 0..1. ``silhouette_low``, ``_high``: bootstrap over the
-    images' own values; ``purity_low``, ``_high``: see `purity_interval` (NaN, and the reason in attrs, below 20 images or 10 a
+    image's ``k`` nearest neighbors that have its class, 0..1. ``silhouette_low``, ``_high``: bootstrap over the
+    images' own values; ``purity_low``, ``_high``: see `purity_interval` (NaN, with the reason in attrs, below 20 images or 10 per
     class); for both ``…_null_low``, ``…_null_high``, ``…_p``: labels shuffled over the same distances, one-sided.
     NaN with fewer than two classes or where all images coincide. Memory grows with the images, time with their square.
     """
     x, labels = space(acts), named.labels(acts)
     if not 1 <= k < x.shape[1]:
-        raise DataError(f"k is {k} of {x.shape[1]} examples; give 1 to {x.shape[1] - 1}")
+        raise DataError(f"k is {k} with {x.shape[1]} examples; it must be 1 to {x.shape[1] - 1}")
     chosen = named.snapshots(acts, at)
     sets = np.stack([labels, *shuffles(labels, draws, seed)])
     scored = [_scores(standardized(x[t]) if standardize else x[t], sets, k) for t in chosen]
@@ -100,7 +100,7 @@ def subspaces(
     draws: int = 100,
     seed: int = 0,
 ) -> xr.Dataset:
-    """How well a few units keep the classes apart, against as many units drawn at random: [parameter, rank].
+    """Class separation by a few units, compared with as many random units: [parameter, rank].
 
     ``acts`` [example, unit] (or channel) with the coordinate ``label``; of several snapshots the last. ``orders``: ways
     to choose, each the units with the best first, or a function that ranks them on the activations it is given, which
@@ -110,15 +110,16 @@ def subspaces(
     ``silhouette``: of the first ``rank`` units of the order named ``parameter``, on the other half of the images; with
     ``silhouette_null_low``, ``silhouette_null_high``, ``silhouette_p`` against random sets of ``rank`` units and
     ``silhouette_q`` after false-discovery control over all orders and sizes. ``standardize``: units have mean 0 and
-    spread 1, for without it one loud unit decides. NaN where the chosen units are constant, and with one class. An order that is too short,
-    repeats a unit or names none that is there is a DataError.
+    spread 1; otherwise one high-variance unit dominates. NaN where the chosen units are constant, and with one class. An order that is
+    too short,
+    repeats a unit or names one that does not exist is a DataError.
     """
     acts = named.last(acts)
     x, labels = named.matrix(acts), named.labels(acts)
     choose, judge = halves(labels, seed)
     wanted = np.unique(np.asarray(sizes, int))
     if not len(wanted) or wanted[0] < 1 or wanted[-1] > x.shape[1]:
-        raise DataError(f"sizes are {list(sizes)}; a set has 1 to {x.shape[1]} units")
+        raise DataError(f"sizes are {list(sizes)}; each must be 1 to {x.shape[1]} units")
     ranked = {
         name: _checked(name, order(acts.isel(example=choose)) if callable(order) else order, wanted[-1], x.shape[1])
         for name, order in orders.items()
@@ -139,10 +140,10 @@ def _checked(name: str, order: np.ndarray | Sequence[int], longest: int, units: 
     found = np.asarray(order)
     if found.ndim != 1 or found.dtype.kind not in "iu" or len(found) < longest:
         raise DataError(
-            f"the order {name!r} is {found.dtype} {list(found.shape)}; it names at least {longest} units by number"
+            f"the order {name!r} is {found.dtype} {list(found.shape)}; it must name at least {longest} units by number"
         )
     if len(np.intersect1d(found, np.arange(units))) < len(found):
-        raise DataError(f"the order {name!r} names units twice or outside 0..{units - 1}")
+        raise DataError(f"the order {name!r} repeats units or names some outside 0..{units - 1}")
     return found
 
 
@@ -177,7 +178,7 @@ def _scores(x: np.ndarray, sets: np.ndarray, k: int) -> tuple[np.ndarray, np.nda
 
 
 def few_images(labels: np.ndarray) -> str:
-    """Why a purity has no interval, or nothing."""
+    """The reason that a purity has no interval, or an empty string."""
     counts = np.bincount(labels)
     least = int(counts[counts > 0].min())
     if len(labels) >= FEWEST_ACTIVE and least >= FEWEST_OF_CLASS:
@@ -189,12 +190,13 @@ def few_images(labels: np.ndarray) -> str:
 
 
 def purity_interval(neighbors: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """95 % interval of mean purity over images, from each image's ``neighbors`` [example, k]; t on the logit scale.
+    """95% interval of mean purity over images, from each image's ``neighbors`` [example, k]; t on the logit scale.
 
-    Variance: a jackknife over images less what it counts twice. Without an image its own score goes, and whoever has it among
-    the k has the mean of its other neighbors in its place. Where a pair's agreement owes nothing to either image alone, the
-    jackknife counts its variance twice (Efron & Stein 1981), so the variance of what is left of the pairs after an effect of
-    each image (least squares) is taken off once, but not more than half. NaN with too few images (`few_images`), k = 1, or
+    Variance: a jackknife over images minus the part that it counts twice. Without an image its own score goes, and each image that has it
+    among
+    its k has the mean of its other neighbors in its place. If a pair's agreement depends on neither image alone, the
+    jackknife counts its variance twice (Efron & Stein 1981), so the variance of the pairs that remains after an effect of
+    each image (least squares) is subtracted once, but not more than half. NaN with too few images (`few_images`), k = 1, or
     where all or no neighbors agree.
     """
     (n, k), same = neighbors.shape, labels[neighbors] == labels[:, None]
@@ -219,7 +221,7 @@ def purity_interval(neighbors: np.ndarray, labels: np.ndarray) -> tuple[float, f
 
 
 def _silhouettes(distances: np.ndarray, sets: np.ndarray, rows: slice) -> np.ndarray:
-    """Of some rows, under each set of labels, [set, row], from their distances to all examples, [row, example]."""
+    """Silhouettes of some rows, under each set of labels, [set, row], from their distances to all examples, [row, example]."""
     classes = int(sets.max()) + 1
     size = np.bincount(sets[0], minlength=classes)  # a shuffle keeps the sizes
     one_hot = np.eye(classes)[sets]  # [set, example, class]
@@ -256,7 +258,7 @@ def _reads(name: str, variable: str, truth: float, tolerance: float) -> Any:
         "pairs on a line at known distances",
         truth,
         tolerance,
-        empty="independent units, labels that say nothing; an alarm: p < 0.05",
+        empty="independent units, uninformative labels; an alarm: p < 0.05",
         name=name,
         read=variable,
         k=5,
@@ -264,10 +266,11 @@ def _reads(name: str, variable: str, truth: float, tolerance: float) -> Any:
     )
 
 
-@_reads("neighbour purity", "purity", 1, 0)
+@_reads("neighbor purity", "purity", 1, 0)
 @_reads("silhouette of the classes", "silhouette", 1 - ((PAIRS - 1) / 9.5 + 1 / 10.5) / PAIRS, 1e-9)
 def _pairs(seed: int, planted: bool) -> dict[str, Any]:
-    """Classes of two images at distance 1, on a line, one class every 10: an image sees its own class at 1 and the next at 9.5 on
+    """Classes of two images at distance 1, on a line, one class every 10: an image is at distance 1 from its own class and 9.5 from the
+    next on
     average, the two at the ends of the line at 10.5.
     """
     left = 10.0 * np.arange(PAIRS)
@@ -277,17 +280,17 @@ def _pairs(seed: int, planted: bool) -> dict[str, Any]:
 
 
 @of(subspaces).calibrated_on(
-    "4 of 40 units that hold the classes, and an order that misses them",
+    "4 of 40 units that separate the classes, and an order that misses them",
     1,
     0,
-    empty="independent units, an order that says nothing; an alarm: q < 0.05",
+    empty="independent units, an uninformative order; an alarm: q < 0.05",
     name="subspaces of chosen units",
     unit="orders",
     read=lambda found: found["silhouette_shown"].sum(),
     alarm="silhouette_shown",
 )
 def _some_units(seed: int, planted: bool) -> dict[str, Any]:
-    """40 units of noise; in the first four each class has one that is high."""
+    """40 units of noise; in the first four each class raises one."""
     if not planted:
         return {"acts": empty(seed), "orders": {"first": np.arange(2)}, "sizes": (2,), "draws": DRAWS}
     x = np.random.default_rng(seed).normal(size=(120, 40))

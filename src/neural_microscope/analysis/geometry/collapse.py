@@ -1,4 +1,4 @@
-"""Neural collapse: whether the images of a class become one point, and the points a simplex that the output mirrors."""
+"""Neural collapse: within-class variability, the simplex of class means, and its alignment with the output weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MEASURES = ("nc1", "nc1_trace", "sb_condition", "nc2_norms", "nc2_angles", "nc3"
     replicates="image",
     interval="none; the page's rule takes a bootstrap over images of its change",
     family="none: one test a snapshot",
-    source="NC1-NC4 of Papyan, Han & Donoho 2020; tr(Sw)/tr(Sb) beside NC1",
+    source="NC1-NC4 of Papyan, Han & Donoho 2020; tr(Sw)/tr(Sb) in addition to NC1",
     place=140,
 )
 def neural_collapse(
@@ -37,23 +37,23 @@ def neural_collapse(
     draws: int = 20,
     seed: int = 0,
 ) -> xr.Dataset:
-    """How far the last hidden layer has collapsed, [snapshot] (Papyan, Han & Donoho 2020). All but sb_condition go to 0.
+    """Neural collapse of the last hidden layer, [snapshot] (Papyan, Han & Donoho 2020). All measures except sb_condition go to 0.
 
     ``acts`` [snapshot, example, unit] (or channel, or whole maps) with the coordinate ``label``; ``weights``
     [snapshot, class, unit] and ``bias`` [snapshot, class] of the output, or ``logits`` [snapshot, example, class].
-    Classes count alike, whatever their size; C are those that have examples. m_c: class means minus their mean; Sw
+    Classes have equal weight, whatever their size; C are those that have examples. m_c: class means minus their mean; Sw
     and Sb: covariance within and between the classes.
 
-    ``nc1`` = tr(Sw pinv(Sb)) / C; ``nc1_trace`` = tr(Sw) / tr(Sb) beside it, for nc1 also rises where Sb loses rank,
+    ``nc1`` = tr(Sw pinv(Sb)) / C; ``nc1_trace`` = tr(Sw) / tr(Sb) as well, because nc1 also rises when Sb loses rank,
     which ``sb_condition``, largest over smallest eigenvalue of Sb that is not 0, shows; ``nc2_norms`` = ``sd(|m_c|) /
     mean(|m_c|)``; ``nc2_angles`` = ``mean |cos(m_c, m_d) + 1 / (C - 1)|`` over pairs; ``nc3`` = ``|W / |W| - M / |M||²`` with
-    Frobenius norms, 0..4; ``nc4``: share of the examples (0..1) where the nearest class mean is not the class the
-    network says.
+    Frobenius norms, 0..4; ``nc4``: share of the examples (0..1) where the nearest class mean is not the predicted
+    class.
 
-    The null: the labels shuffled, ``…_null_low``, ``…_null_high``, ``…_p`` (one-sided: how often shuffled labels lie as
-    low). Class means of shuffled labels are random directions, which are nearly a simplex too: nc2 alone proves little.
+    The null: the labels shuffled, ``…_null_low``, ``…_null_high``, ``…_p`` (one-sided: the share of shuffled labels as
+    low). Class means of shuffled labels are random directions, which are nearly a simplex too: nc2 alone is weak evidence.
     NaN with fewer than two classes or where all class means coincide; nc3 without weights; nc4 without logits, or
-    weights and bias (a bias of zeros where there is none). attrs["missing"] says so.
+    weights and bias (a bias of zeros if there is none). attrs["missing"] names what is missing.
     """
     x, labels = space(acts), named.labels(acts)
     w, says = _output(acts, x, weights, bias, logits)
@@ -62,7 +62,7 @@ def neural_collapse(
     variables: dict[str, Any] = {}
     for i, name in enumerate(MEASURES):
         variables |= beside(name, found[0, :, i], found[1:, :, i], "snapshot", side="below", family=False)
-    for end in ("p", "shown"):  # it tells whether nc1 can be read; it is no claim
+    for end in ("p", "shown"):  # it shows whether nc1 is reliable; it is not a claim
         del variables[f"sb_condition_{end}"]
     missing = ("nc3: no weights; " if w[0] is None else "") + (
         "nc4: no logits, nor weights and bias" if says[0] is None else ""
@@ -81,7 +81,7 @@ def _output(
     bias: xr.DataArray | None,
     logits: xr.DataArray | None,
 ) -> tuple[list[np.ndarray | None], list[np.ndarray | None]]:
-    """(the output's weights [class, feature], the class the network says [example]) at each snapshot; None where not
+    """(the output's weights [class, feature], the predicted class [example]) at each snapshot; None if not
     given.
     """
     w: list[np.ndarray | None] = [None] * len(x)
@@ -93,7 +93,7 @@ def _output(
             raise DataError(f"the weights have {given.shape[1]} classes; the labels go up to {most}")
         w = list(given.reshape(*given.shape[:2], -1))
         if given[0, 0].size != x.shape[2]:
-            raise DataError(f"the weights take {given[0, 0].size} units, the activations have {x.shape[2]}")
+            raise DataError(f"the weights have {given[0, 0].size} units, the activations have {x.shape[2]}")
     if logits is not None:
         named.same_examples(acts, logits)
         says = list(_by_snapshot(logits, len(x), "example", "class").argmax(2))
@@ -107,7 +107,7 @@ def _by_snapshot(array: xr.DataArray, count: int, *order: str) -> np.ndarray:
     array = array if "snapshot" in array.dims else array.expand_dims("snapshot")
     if array.sizes["snapshot"] != count:
         raise DataError(
-            f"{array.name or 'the output'} has {array.sizes['snapshot']} snapshots, the activations {count}; give both at the same"
+            f"{array.name or 'the output'} has {array.sizes['snapshot']} snapshots, the activations {count}; give both for the same"
         )
     return named.values(array, "snapshot", *order)
 
@@ -146,7 +146,7 @@ def _spread(
     squares = roots[:, : count - 1] ** 2
     real = roots[:, : count - 1] > max(x.shape) * np.finfo(float).eps * roots[:, :1]
     within = x - np.take_along_axis(means, of[..., None], 1)  # [set, example, feature]
-    share = 1 / (count * size[of])  # classes count alike
+    share = 1 / (count * size[of])  # classes have equal weight
     along = (share[..., None] * (within @ np.swapaxes(axes[:, : count - 1], 1, 2)) ** 2).sum(1)
     squared = (share * np.einsum("sef,sef->se", within, within)).sum(1)
     ratio = np.divide(along, squares, out=np.zeros_like(along), where=real)
@@ -169,7 +169,7 @@ def _simplex(centred: np.ndarray, floor: float) -> tuple[np.ndarray, np.ndarray]
 
 
 def _duality(w: np.ndarray | None, centred: np.ndarray) -> np.ndarray:
-    """|W / |W| - M / |M||² of each set; NaN without weights, or where they are all 0."""
+    """|W / |W| - M / |M||² of each set; NaN without weights, or if they are all 0."""
     size = np.linalg.norm(centred, axis=(1, 2))
     if w is None or not w.any():
         return np.full(len(centred), np.nan)
@@ -178,7 +178,7 @@ def _duality(w: np.ndarray | None, centred: np.ndarray) -> np.ndarray:
 
 
 def _disagreement(x: np.ndarray, means: np.ndarray, said: np.ndarray | None) -> np.ndarray:
-    """Share of the examples where the nearest class mean is not the class that is ``said`` [class, example]."""
+    """Share of the examples where the nearest class mean is not the predicted class ``said`` [class, example]."""
     if said is None:
         return np.full(len(means), np.nan)
     nearest = ((means**2).sum(2)[..., None] - 2 * means @ x.T).argmin(1)  # [set, example]
@@ -190,8 +190,8 @@ def _disagreement(x: np.ndarray, means: np.ndarray, said: np.ndarray | None) -> 
 
 @of(neural_collapse).on("network")
 def _collapse(at: Any) -> xr.Dataset | None:
-    """Of the last hidden layer, with ``nc1_trace_change_low`` and ``…_high``: bootstrap interval over images of its value over
-    the first's.
+    """For the last hidden layer, with ``nc1_trace_change_low`` and ``…_high``: bootstrap interval over images of its ratio to
+    the first value.
     """
     if not at.layers:
         return None
@@ -208,7 +208,7 @@ def _collapse(at: Any) -> xr.Dataset | None:
 
 
 def _weights(run: Any, acts: xr.DataArray) -> xr.DataArray | None:
-    """Weights [snapshot, class, unit] of our own networks' output, where it reads the last hidden layer directly."""
+    """Weights [snapshot, class, unit] of the output of an MLP or CNN, if it reads the last hidden layer directly."""
     if "output.weight" not in run.description["parameters"]:
         return None
     axis = unit_axis(acts.dims)
@@ -218,7 +218,7 @@ def _weights(run: Any, acts: xr.DataArray) -> xr.DataArray | None:
 
 of(neural_collapse).picture(
     "collapse_over_time",
-    "The last hidden layer (Papyan et al.): all measures fall to 0 when training goes on far beyond the last error.",
+    "The last hidden layer (Papyan et al.): all measures fall toward 0 when training continues far beyond zero training error.",
     part="layers",
 )
 
@@ -233,7 +233,7 @@ def _reads(name: str, variable: str, truth: float, planted: str = "") -> Any:
         planted or "classes at the corners of a simplex, a known spread",
         truth,
         1e-9,
-        empty="independent units, labels and output that say nothing; an alarm: lower than shuffled labels, p < 0.05",
+        empty="independent units, uninformative labels and output; an alarm: lower than shuffled labels, p < 0.05",
         name=name,
         read=variable,
         draws=DRAWS,
@@ -266,13 +266,13 @@ def _corners(seed: int, planted: bool) -> Any:
 COLLAPSED = cloud(np.concatenate([SIMPLEX[np.arange(80) % CLASSES], np.zeros((80, CLASSES))], 1))
 
 
-@_reads("neural collapse NC3", "nc3", 2, "an output at right angles to the class means")
+@_reads("neural collapse NC3", "nc3", 2, "an output orthogonal to the class means")
 def _across(seed: int, planted: bool) -> Any:
     weights = xr.DataArray(np.concatenate([0 * SIMPLEX, SIMPLEX], 1) * (1 + seed), dims=("class", "unit"))
     return (COLLAPSED, weights) if planted else _nothing(seed)
 
 
-@_reads("neural collapse NC4", "nc4", 0.25, "a network that says another class for a quarter of the images")
+@_reads("neural collapse NC4", "nc4", 0.25, "a network that predicts another class for a quarter of the images")
 def _wrong(seed: int, planted: bool) -> Any:
     wrong = np.random.default_rng(seed).permutation(80) < 20
     says = np.eye(CLASSES)[(COLLAPSED["label"].values + wrong) % CLASSES]

@@ -1,4 +1,4 @@
-"""How many dimensions a representation fills: from its spectrum, and from its nearest neighbours."""
+"""Dimension of a representation: from its spectrum, and from nearest neighbors."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ MEASURES = ("participation_ratio", "effective_rank", "components_90", "two_nn")
 DROPPED = 0.1
 """Share of the largest distance ratios that the TwoNN fit leaves out (Facco et al. 2017)."""
 PRECISION = 1e-12
-"""Variances below this share of the largest are rounding."""
+"""Variances below this share of the largest are rounding errors."""
 
 
 @measure(
     "geometry",
-    title="Dimension (participation ratio, effective rank, components for 90 %, TwoNN)",
+    title="Dimension (participation ratio, effective rank, components for 90%, TwoNN)",
     null="each unit's values shuffled over the images, {draws} draws, at the snapshots `null_at`: the first and last by default",
     replicates="image",
     interval="none",
@@ -40,21 +40,21 @@ def dimension(
     draws: int = 20,
     seed: int = 0,
 ) -> xr.Dataset:
-    """How many dimensions a layer's activations fill, [snapshot], by four measures; l are the covariance's eigenvalues.
+    """Dimension of a layer's activations, [snapshot], by four measures; l are the covariance's eigenvalues.
 
     ``acts`` [snapshot, example, unit] (or channel, or whole maps; without snapshots, that one set).
 
     ``participation_ratio`` = (sum l)² / sum l², 1 to units; ``effective_rank`` = exp(entropy of l / sum l) (Roy &
-    Vetterli 2007), 1 to units; ``components_90``: how many components hold 90 % of the variance; ``two_nn``: the
-    intrinsic dimension from the ratio mu of each example's second to first neighbour distance, the slope of
-    -ln(1 - F) on ln mu through 0 with the largest 10 % of mu left out and duplicates removed (Facco et al. 2017). It
-    reads too low where there are many dimensions (about 9 for 10 at 5,000 examples). It takes time n² at every
+    Vetterli 2007), 1 to units; ``components_90``: the number of components that hold 90% of the variance; ``two_nn``: the
+    intrinsic dimension from the ratio mu of each example's second to first neighbor distance, the slope of
+    -ln(1 - F) on ln mu through 0 with the largest 10% of mu left out and duplicates removed (Facco et al. 2017). It
+    underestimates high dimensions (about 9 for 10 at 5,000 examples). Its time grows as n² at every
     snapshot of ``two_nn_at`` (recorded steps, -1 the last; all by default; elsewhere NaN).
 
     The null: each unit's values shuffled over the examples, ``…_null_low``, ``…_null_high`` and ``…_p`` (one-sided:
-    how often shuffled units fill no more dimensions), drawn at the snapshots ``null_at`` only (recorded steps; first and
+    the share of shuffled units with no higher dimension), drawn at the snapshots ``null_at`` only (recorded steps; first and
     last by default), NaN elsewhere. NaN for constant activations; ``two_nn`` also with fewer than three distinct examples or
-    where all neighbour distances are equal.
+    where all neighbor distances are equal.
     """
     x = space(acts)
     slow = set(named.snapshots(acts, two_nn_at).tolist())
@@ -76,7 +76,7 @@ def dimension(
 
 
 def _measure(x: np.ndarray, with_neighbours: bool) -> tuple[float, float, float, float]:
-    """In the order of MEASURES."""
+    """The measures in the order of MEASURES."""
     part = shares(eigenvalues(x - x.mean(0)))
     if np.ptp(x, axis=0).max() == 0 or np.isnan(part).any():
         return (np.nan,) * 4
@@ -88,8 +88,8 @@ def _measure(x: np.ndarray, with_neighbours: bool) -> tuple[float, float, float,
 
 def _two_nn(x: np.ndarray) -> float:
     near = _two_nearest(x) if len(x) > 2 else np.zeros((len(x), 2))
-    if (near == 0).any():  # duplicates; looked for only now, for sorting all rows takes long
-        x = np.unique(x + 0.0, axis=0)  # -0 and 0 are one
+    if (near == 0).any():  # duplicates; searched only now, because sorting all rows is slow
+        x = np.unique(x + 0.0, axis=0)  # -0 equals 0
         if len(x) < 3:
             return np.nan
         near = _two_nearest(x)
@@ -101,8 +101,8 @@ def _two_nn(x: np.ndarray) -> float:
 
 
 def _two_nearest(x: np.ndarray) -> np.ndarray:
-    """The distances to the two nearest others, [example, 2]. The squares of `blocks` only say who is near: they have lost
-    digits where neighbours are close, so the distances are taken anew.
+    """The distances to the two nearest others, [example, 2]. The squares of `blocks` only find the neighbors: they lose
+    digits for near neighbors, so the distances are computed again.
     """
     found = np.empty((len(x), 2))
     for rows, squares in blocks(x):
@@ -159,7 +159,7 @@ def _of_variances(seed: int, planted: bool) -> xr.DataArray:
     return rank_three(seed) if planted else empty(seed)
 
 
-@_reads("components for 90 % of the variance", "components_90", 5, 0)
+@_reads("components for 90% of the variance", "components_90", 5, 0)
 @_reads("effective rank", "effective_rank", 5, 1e-9)
 def _of_equal_variances(seed: int, planted: bool) -> xr.DataArray:
     """Five directions with the same variance exactly, in 12 units."""

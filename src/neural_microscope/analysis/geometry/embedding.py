@@ -1,4 +1,4 @@
-"""Maps of a representation in two dimensions, and how far such a map can be trusted."""
+"""Layouts of a representation in two dimensions, and their faithfulness."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Method = Literal["t-sne", "umap"]
 @measure(
     "geometry",
     title="Layouts (t-SNE, UMAP)",
-    null="the layout's places dealt out to the images at random, {draws} draws",
+    null="the layout's positions assigned to the images at random, {draws} draws",
     replicates="layout (seed) of one network",
     interval="none",
     source="van der Maaten & Hinton 2008; McInnes et al. 2018",
@@ -35,17 +35,17 @@ def embed(
     k: int = 10,
     draws: int = 39,
 ) -> xr.Dataset:
-    """A layer's examples laid out in two dimensions, once for each seed, and what of it can be trusted.
+    """Layouts of a layer's examples in two dimensions, one for each seed, with their trustworthiness.
 
     ``acts`` [example, unit] (or channel, or whole maps); of several snapshots the last. ``t-sne`` is scikit-learn's,
-    ``umap`` needs the extra ``neural-microscope[umap]`` (without it, a MicroscopeError that says how to install it).
-    Both start from a random layout, so that seeds differ where the data leave a choice. ``perplexity``: about how many
-    neighbours an example has (UMAP's n_neighbors); at most a third of the examples is used.
+    ``umap`` needs the extra ``neural-microscope[umap]`` (without it, a MicroscopeError with the install command).
+    Both start from a random layout, so seeds differ where the data do not determine the layout. ``perplexity``: approximately the number of
+    neighbors of an example (UMAP's n_neighbors); at most a third of the examples is used.
 
-    ``embedding`` [seed, example, component]; the axes have no meaning and distances between groups little.
+    ``embedding`` [seed, example, component]; the axes have no meaning and distances between groups almost none.
     ``trustworthiness`` and ``knn_preservation`` [seed], with their null, as in `faithfulness`. ``agreement`` [seed,
-    seed_b]: share of an example's k neighbours in one layout that are its neighbours in the other, NaN for a seed
-    with itself, with ``…_null_low``, ``…_null_high``, ``…_p`` against one layout with its examples exchanged. What only
+    seed_b]: share of an example's k neighbors in one layout that are its neighbors in the other, NaN for a seed
+    with itself, with ``…_null_low``, ``…_null_high``, ``…_p`` against one layout with its examples exchanged. Structure that only
     one seed shows is not in the data. Constant activations or fewer than ``3 k`` examples are DataErrors.
     """
     if method not in get_args(Method):
@@ -53,7 +53,7 @@ def embed(
     x = named.flat(acts)
     _check(x, k)
     if not np.ptp(x, axis=0).any():
-        raise DataError(f"all examples of {acts.name or 'the activations'} are equal; there is nothing to lay out")
+        raise DataError(f"all examples of {acts.name or 'the activations'} are equal; there is no layout")
     near = min(perplexity, len(x) / 3)
     layouts = np.stack([_t_sne(x, near, seed) if method == "t-sne" else _umap(x, near, seed) for seed in seeds])
     picture = xr.DataArray(layouts, dims=("seed", "example", "component"), coords={"seed": list(seeds)})
@@ -65,7 +65,7 @@ def embed(
 @measure(
     "geometry",
     title="Faithfulness of a layout",
-    null="the layout's places dealt out to the images at random, {draws} draws",
+    null="the layout's positions assigned to the images at random, {draws} draws",
     replicates="layout (seed) of one network",
     interval="none",
     source="trustworthiness (Venna & Kaski 2001); share of k nearest neighbors kept",
@@ -73,15 +73,15 @@ def embed(
 def faithfulness(
     acts: xr.DataArray, embedding: xr.DataArray, *, k: int = 10, draws: int = 39, seed: int = 0
 ) -> xr.Dataset:
-    """Whether neighbours in a layout of the examples are neighbours in the activations too, [seed] layouts.
+    """Trustworthiness and neighborhood preservation of layouts of the examples, [seed].
 
     ``acts`` as in `embed`; ``embedding`` [seed, example, component], any layouts of the same examples.
 
     ``trustworthiness`` (Venna & Kaski 2001): 1 - 2 / (n k (2n - 3k - 1)) times the sum, over those of an example's k
-    neighbours in the layout that are not among its k in the activations, of their rank there minus k; 0..1, about 0.5
-    for a random layout. ``knn_preservation``: share of the k neighbours in the activations that are kept, 0..1;
+    neighbors in the layout that are not among its k in the activations, of their rank there minus k; 0..1, about 0.5
+    for a random layout. ``knn_preservation``: share of the k neighbors in the activations that are kept, 0..1;
     ``agreement`` [seed, seed_b]: the same between two layouts, NaN on the diagonal. The null of each, ``…_null_low``,
-    ``…_null_high``, ``…_p``: the layout's places dealt out to the examples at random. Fewer than 3 k examples is a
+    ``…_null_high``, ``…_p``: the layout's positions assigned to the examples at random. Fewer than 3 k examples is a
     DataError.
     """
     x = named.flat(acts)
@@ -109,7 +109,7 @@ def faithfulness(
 
 def _check(x: np.ndarray, k: int) -> None:
     if k < 1 or len(x) < 3 * k:
-        raise DataError(f"{k} neighbours of {len(x)} examples; give 1 to {len(x) // 3}")
+        raise DataError(f"{k} neighbors with {len(x)} examples; it must be 1 to {len(x) // 3}")
 
 
 def _t_sne(x: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
@@ -123,7 +123,7 @@ def _umap(x: np.ndarray, near: float, seed: int) -> np.ndarray:
         from umap import UMAP
     except ImportError as error:
         raise MicroscopeError(
-            "UMAP is an optional extra that is not installed; pip install neural-microscope[umap]"
+            "UMAP is an optional extra that is not installed: pip install neural-microscope[umap]"
         ) from error
     made = UMAP(n_components=2, n_neighbors=max(2, round(near)), init="random", random_state=seed, n_jobs=1)
     return np.asarray(made.fit_transform(x))
@@ -132,7 +132,7 @@ def _umap(x: np.ndarray, near: float, seed: int) -> np.ndarray:
 def _judged(
     ranks: np.ndarray, true: np.ndarray, seen: list[np.ndarray], others: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(trustworthiness [seed], share kept [seed], share of the neighbours ``seen`` in one layout that are those in
+    """(trustworthiness [seed], share kept [seed], share of the neighbors ``seen`` in one layout that are those in
     another, ``others`` [seed, seed_b], NaN for a seed with itself).
     """
     agreed = np.array([[_overlap(near, other) for other in others] for near in seen])
@@ -142,7 +142,7 @@ def _judged(
 
 
 def _ranks(x: np.ndarray) -> np.ndarray:
-    """The place of each example among another's neighbours, the nearest 1: [example, example]."""
+    """The rank of each example among another's neighbors, the nearest 1: [example, example]."""
     ranks = np.empty((len(x), len(x)), np.int32)
     for rows, squares in blocks(x):
         np.put_along_axis(ranks[rows], squares.argsort(1), np.arange(1, len(x) + 1, dtype=np.int32)[None], 1)
@@ -150,7 +150,7 @@ def _ranks(x: np.ndarray) -> np.ndarray:
 
 
 def _overlap(near: np.ndarray, other: np.ndarray) -> float:
-    """Share of the neighbours [example, k] that are among the ``other`` ones."""
+    """Share of the neighbors [example, k] that are among the ``other`` ones."""
     return float((near[:, :, None] == other[:, None]).any(2).mean())
 
 
@@ -161,7 +161,7 @@ def _trust(ranks: np.ndarray, near: np.ndarray) -> float:
 
 
 def _dealt(near: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """The neighbours where example i is given the place of example order[i]."""
+    """The neighbors when example i has the position of example order[i]."""
     return np.argsort(order)[near[order]]
 
 
@@ -170,10 +170,10 @@ def _dealt(near: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 def _reads(name: str, variable: str, at: tuple[int, ...]) -> Any:
     return of(faithfulness).calibrated_on(
-        "a plane in 7 dimensions and two turned copies of it",
+        "a plane in 7 dimensions and two rotated copies of it",
         1,
         1e-12,
-        empty="random places; an alarm: p < 0.05",
+        empty="random positions; an alarm: p < 0.05",
         name=name,
         read=lambda found: found[variable].values[at],
         alarm=lambda found: found[f"{variable}_shown"].values[at],
@@ -183,7 +183,7 @@ def _reads(name: str, variable: str, at: tuple[int, ...]) -> Any:
 
 
 @_reads("agreement of two layouts", "agreement", (0, 1))
-@_reads("neighbours kept by a layout", "knn_preservation", (0,))
+@_reads("neighbors kept by a layout", "knn_preservation", (0,))
 @_reads("trustworthiness of a layout", "trustworthiness", (0,))
 def _layouts(seed: int, planted: bool) -> tuple[xr.DataArray, xr.DataArray]:
     if planted:

@@ -1,4 +1,4 @@
-"""Principal components of activations, on one basis over time or on one that follows the network."""
+"""Principal components of activations, on a basis fixed over time or aligned between snapshots."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .spaces import eigenvalues, features, shares, shuffled, space
 
 Basis = Literal["fixed", "pooled", "aligned"]
 NEARLY_EQUAL = 1.1
-"""Below this ratio of one eigenvalue to the next, their directions may rotate freely into each other."""
+"""Below this ratio of one eigenvalue to the next, their directions may rotate into each other."""
 
 
 @measure(
@@ -46,18 +46,18 @@ def pca(
     ``acts`` [snapshot, example, unit] (or channel, or whole maps; without snapshots, that one set). ``basis``:
     ``fixed``, one basis from the snapshot recorded at step ``fit_at`` (-1 the last), all snapshots projected on it;
     ``pooled``, one basis from all snapshots together; ``aligned``, a basis for each snapshot, rotated onto the one
-    before by orthogonal Procrustes on the scores of the same images, so that what is left is change and not the basis.
+    before by orthogonal Procrustes on the scores of the same images, so what remains is change of the activations, not of the basis.
 
     ``score`` [snapshot, example, component]; ``direction`` [component, unit], unit length, the largest loading
     positive; ``explained`` [component] share of the fitted variance (0..1). With it ``explained_null_low``,
     ``explained_null_high``, ``explained_p`` and ``explained_by_chance`` (95th percentile): the same share when each
     unit's values are shuffled over the examples (parallel analysis, Horn 1965), which keeps every unit's own spread
     and destroys what units have in common (so where a few units vary far more than the others, a real but small later
-    component can lie below chance). ``above_chance``: how many of the leading components have p < 0.05. ``eigen_gap``
-    [component]: eigenvalue over the next one; below 1.1 the two directions may rotate freely, and attrs["warning"]
+    component can lie below chance). ``above_chance``: the number of leading components with p < 0.05. ``eigen_gap``
+    [component]: eigenvalue over the next one; below 1.1 the two directions may rotate freely, as attrs["warning"]
     says so; NaN where there is no next, infinite where that is 0.
 
-    With ``aligned``, all but the score have an axis snapshot too; eigenvalue k belongs to the k-th principal component
+    With ``aligned``, all variables except the score have an axis snapshot too; eigenvalue k belongs to the k-th principal component
     of its snapshot, before the rotation, which keeps their sum. Constant activations give NaN shares. More components
     than units or examples is a DataError, as are values that are not finite.
     """
@@ -69,7 +69,7 @@ def pca(
     most = min(fitted.shape[1:])
     if not 1 <= components <= most:
         raise DataError(
-            f"{components} components of {x.shape[2]} {features(acts)[0]}s and {fitted.shape[1]} examples; give 1 to {most}"
+            f"{components} components of {x.shape[2]} {features(acts)[0]}s and {fitted.shape[1]} examples; it must be 1 to {most}"
         )
     centre = fitted.mean(1, keepdims=True)
     spectra, directions = zip(*(_components(one) for one in fitted - centre), strict=True)
@@ -108,7 +108,7 @@ def pca(
 def between_classes(result: xr.Dataset) -> np.ndarray:
     """The share of the scores' variance that lies between the class means, at each snapshot of a `pca` result, 0..1.
 
-    1 where the images of a class coincide, about (classes - 1) / (examples - 1) where labels say nothing; NaN
+    1 where the images of a class coincide, about (classes - 1) / (examples - 1) for uninformative labels; NaN
     where all scores are equal. The scores need the coordinate ``label``.
     """
     labels = named.labels(result)
@@ -126,14 +126,14 @@ def _components(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if centred.shape[0] > centred.shape[1]:
         values, vectors = np.linalg.eigh(centred.T @ centred)
         values, vectors = values[::-1].clip(min=0), vectors.T[::-1]
-    else:  # more features than examples: the covariance would be large, and mostly zeros
+    else:  # more features than examples: the covariance would be large, with mostly zero eigenvalues
         _, roots, vectors = np.linalg.svd(centred, full_matrices=False)
         values = roots**2
     return values, vectors * np.sign(_largest(vectors))
 
 
 def _largest(vectors: np.ndarray) -> np.ndarray:
-    """Of each row the entry of largest magnitude, [row, 1]."""
+    """The entry of largest magnitude of each row, [row, 1]."""
     return np.take_along_axis(vectors, np.abs(vectors).argmax(1)[:, None], 1)
 
 
@@ -148,7 +148,7 @@ def _aligned(scores: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _spectrum(spectra: np.ndarray, null: np.ndarray, components: int, over_time: bool) -> dict[str, tuple[Any, ...]]:
-    """The variables about eigenvalues, each [snapshot, component], or [component] where there is one basis."""
+    """The variables about eigenvalues, each [snapshot, component], or [component] if there is one basis."""
     if not over_time:
         spectra, null = spectra[0], null[:, 0]
     dims = ("snapshot", "component")[not over_time :]
@@ -164,8 +164,8 @@ def _spectrum(spectra: np.ndarray, null: np.ndarray, components: int, over_time:
 
 
 def gaps(spectra: np.ndarray) -> np.ndarray:
-    """Each eigenvalue over the next, over the last axis: NaN where there is no next or both are 0 to float64's
-    precision, infinite where only the next is.
+    """Each eigenvalue over the next, along the last axis: NaN if there is no next or both are 0 to float64's
+    precision, infinite if only the next is.
     """
     floor = spectra[..., :1] * spectra.shape[-1] * np.finfo(float).eps
     kept = np.where(spectra > floor, spectra, 0)
@@ -200,7 +200,7 @@ def _pca_untrained(at: Any) -> xr.Dataset:
 
 
 def _map_of(acts: xr.DataArray) -> xr.Dataset:
-    """Two components, and ``between``: the share of the map's spread that lies between the classes, [snapshot]."""
+    """Two components, and ``between``: the share of the map's variance that lies between the classes, [snapshot]."""
     found = pca(acts, components=min(2, acts.sizes[unit_axis(acts.dims)]))
     return found.assign(between=between_classes(found))
 
@@ -212,7 +212,7 @@ def _components_said(at: Any) -> Iterator[Claim]:
         yield say(
             "principal components",
             "its first two principal components hold {explained:0%} of the variance (units shuffled: {chance:0%}); {between:0%} of the "
-            "spread on them lies between the classes (untrained, on its own components: {between_start:0%}).",
+            "variance on them lies between the classes (untrained, on its own components: {between_start:0%}).",
             explained=float(end["explained"].sum()),
             chance=float(end["explained_by_chance"].sum()),
             between=float(end["between"][-1]),
@@ -221,7 +221,7 @@ def _components_said(at: Any) -> Iterator[Claim]:
     else:
         yield say(
             "principal components",
-            "every image has the same activations at the last snapshot: there are no components.",
+            "every image has the same activations at the last snapshot, so there are no principal components.",
         )
 
 
@@ -238,7 +238,7 @@ def _maps(at: Any) -> dict[str, Any]:
 of(pca).picture(
     "pca_over_time",
     "Each image as its digit on the two directions in which a layer's activations vary most. The first column gives the untrained network "
-    "components of its own: images of one class look alike, so some order is there before learning. The others share the components of "
+    "its own components: images of one class look alike, so some separation is present before training. The others share the components of "
     "the last snapshot.",
     scope="network",
     takes=_maps,

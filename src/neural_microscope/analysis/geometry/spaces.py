@@ -1,4 +1,4 @@
-"""Activations as points in a space: their matrix at each snapshot, their spectrum, who lies near whom."""
+"""Activations as points in a space: their matrix at each snapshot, their spectrum, their nearest neighbors."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ... import named
 from ...axes import unit_axis
 
 BLOCK = 1000
-"""Rows of a distance matrix that are in memory at one time."""
+"""Rows of a distance matrix in memory at one time."""
 
 
 def space(acts: xr.DataArray) -> np.ndarray:
-    """[snapshot, example, feature] in float64, maps flattened; one snapshot where there is no such axis."""
+    """[snapshot, example, feature] in float64, maps flattened; one snapshot if there is no such axis."""
     acts = acts if "snapshot" in acts.dims else acts.expand_dims("snapshot")
     x = named.values(acts, "snapshot", "example", *features(acts))
     return x.reshape(*x.shape[:2], -1)
@@ -27,7 +27,7 @@ def features(acts: xr.DataArray) -> tuple[str, ...]:
 
 
 def eigenvalues(centred: np.ndarray) -> np.ndarray:
-    """Of the scatter matrix of centred rows, largest first, none below 0; as many as the smaller side."""
+    """Eigenvalues of the scatter matrix of centered rows, largest first, none below 0; as many as the smaller side."""
     gram = centred.T @ centred if centred.shape[0] > centred.shape[1] else centred @ centred.T
     return np.linalg.eigvalsh(gram)[::-1].clip(min=0)
 
@@ -39,7 +39,7 @@ def shares(values: np.ndarray) -> np.ndarray:
 
 
 def shuffled(centred: np.ndarray, draws: int, seed: int) -> Iterator[np.ndarray]:
-    """The rows with each column's values in an order of its own: what units have in common is gone, each unit is not."""
+    """The rows with each column shuffled independently: dependence between units is removed, each unit's values are kept."""
     rng = np.random.default_rng(seed)
     columns = np.ascontiguousarray(centred.T)
     for _ in range(draws):
@@ -59,7 +59,7 @@ def blocks(x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
 
 
 def neighbours(x: np.ndarray, k: int) -> np.ndarray:
-    """The k nearest other examples of each, in no order: [example, k]."""
+    """The k nearest other examples of each, unordered: [example, k]."""
     return np.concatenate([np.argpartition(squares, k - 1, axis=1)[:, :k] for _, squares in blocks(x)])
 
 

@@ -1,4 +1,4 @@
-"""Principal components of more activations than fit in memory: exact, from sums that are added batch by batch."""
+"""Principal components of more activations than fit in memory: exact, from sums accumulated over batches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .spaces import shares
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What principal components need of some examples. Those of two sets add up to those of both."""
+    """Sums from which principal components of some examples are computed. Those of two sets add up to those of both."""
 
     n: int
     mean: np.ndarray
@@ -30,7 +30,7 @@ class Moments:
 
     @classmethod
     def of(cls, x: np.ndarray) -> Moments:
-        """Of examples [example, unit]."""
+        """The sums for examples [example, unit]."""
         centred = x - x.mean(0)
         return cls(len(x), x.mean(0), centred.T @ centred)
 
@@ -54,13 +54,13 @@ def pca_streaming(
 ) -> xr.Dataset:
     """Principal components of activations that come in batches [example, unit] (or channel), each seen once.
 
-    The same as `pca` of all at one time (to 1e-10), with memory for one batch and a matrix [unit, unit]. ``direction``
+    The same as `pca` of all examples (to 1e-10), with memory for one batch and a matrix [unit, unit]. ``direction``
     [component, unit], unit length, the largest loading positive; ``mean`` [unit]: scores are (acts - mean) @
     direction; ``explained`` [component] share of the variance (0..1) and ``eigen_gap`` as in `pca`;
     ``total_variance``, over n - 1. The null, ``explained_null_low``, ``explained_null_high``, ``explained_p``: shares of
     independent normal units with the same variances and as many examples (their scatter is drawn by Bartlett's
-    decomposition), which the shuffle of `pca` comes to with many examples. Constant activations give NaN. No batch at
-    all, batches of different units, fewer than two examples, or values that are not finite are DataErrors.
+    decomposition), the limit of the shuffle in `pca` with many examples. Constant activations give NaN. No
+    batches, batches of different units, fewer than two examples, or values that are not finite are DataErrors.
     """
     total: Moments | None = None
     axis = name = ""
@@ -68,15 +68,15 @@ def pca_streaming(
         x, found = named.matrix(batch), unit_axis(batch.dims)
         if total is not None and (found != axis or x.shape[1] != len(total.mean)):
             raise DataError(
-                f"a batch has {x.shape[1]} {found}s, those before {len(total.mean)} {axis}s; all have the same"
+                f"a batch has {x.shape[1]} {found}s, those before {len(total.mean)} {axis}s; all must have the same"
             )
         axis, name = found, str(batch.name or "")
         total = Moments.of(x) if total is None else total + Moments.of(x)
     if total is None or total.n < 2:
-        raise DataError("the batches hold fewer than two examples; there is nothing to fit")
+        raise DataError("the batches hold fewer than two examples; at least two are needed")
     units = len(total.mean)
     if not 1 <= components <= units:
-        raise DataError(f"{components} components of {units} {axis}s; give 1 to {units}")
+        raise DataError(f"{components} components of {units} {axis}s; it must be 1 to {units}")
     values, vectors = np.linalg.eigh(total.scatter)
     values, vectors = values[::-1].clip(min=0), vectors.T[::-1][:components]
     null = _independent(np.diag(total.scatter), total.n, draws, seed)[:, :components]
@@ -95,7 +95,7 @@ def pca_streaming(
 
 def _independent(squares: np.ndarray, n: int, draws: int, seed: int) -> np.ndarray:
     """Shares of the eigenvalues of n independent normal examples, [draw, component]: each unit's sum of squares is
-    set to the one it has, as a shuffle would leave it.
+    set to its observed value, as in a shuffle.
     """
     rng = np.random.default_rng(seed)
     units, rows = len(squares), n - 1

@@ -1,10 +1,10 @@
-"""A look at a recorded run: every measure of the default analysis, on the network and on each of its hidden layers.
+"""Analysis of a recorded run: every measure of the default analysis, on the network and on each of its hidden layers.
 
-A look holds results by the name of their measure: ``look["predictions.confusion"]``, ``layer["causal.ablate_all"]``. What is not there
-yet is computed when it is first asked for.
+A look holds results by the name of their measure: ``look["predictions.confusion"]``, ``layer["causal.ablate_all"]``. Results that are not
+there yet are computed on first access.
 """
 
-from .. import causal, dynamics, geometry, predictions, selectivity, similarity  # noqa: F401 (what they ask is registered with them)
+from .. import causal, dynamics, geometry, predictions, selectivity, similarity  # noqa: F401 (importing them registers their measures)
 from . import untrained  # noqa: F401 (likewise)
 from .looks import FEWEST_IMAGES, FirstLook, LayerLook, Pair, Progress, first_look, looking, pairs
 

@@ -1,4 +1,4 @@
-"""What a look holds, and how it is taken: on demand, or whole, in steps that a few processes can share."""
+"""The results of a look, and how they are computed: on demand, or all, in steps that a few processes can share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ...run import Run
 Progress = Callable[[str, int, int], None]
 READ_AGAIN = ("acts", "peaks", "logits", "model")
 FEWEST_IMAGES = 20
-"""Groups of equal count and halves of halves need as many."""
+"""Groups of equal count and halves of halves need this many."""
 
 
 @dataclass(eq=False)
@@ -35,7 +35,7 @@ class _Look:
 
     @cached_property
     def model(self) -> nn.Module:
-        """The network at its last snapshot. Of a run of a module, whoever looks sets it to an instance."""
+        """The network at its last snapshot. For a run of a foreign module, the caller sets it to an instance."""
         return self.run.model()
 
     def __getitem__(self, name: str) -> Any:
@@ -54,7 +54,7 @@ class _Look:
 
 @dataclass(eq=False)
 class LayerLook(_Look):
-    """What is found in one hidden layer."""
+    """The results for one hidden layer."""
 
     hook_point: str = ""
     axis: str = "unit"
@@ -73,23 +73,23 @@ class LayerLook(_Look):
 
     @property
     def trained(self) -> xr.DataArray:
-        """Those at the last snapshot."""
+        """Activations at the last snapshot."""
         return self.acts.isel(snapshot=-1)
 
     @property
     def size(self) -> int:
-        """How many units there are."""
+        """The number of units."""
         return self["dynamics.activity"].sizes[self.axis]
 
     @property
     def short(self) -> str:
-        """The hook point's name without its ending."""
+        """The hook point's name without its suffix."""
         return self.hook_point.removesuffix(".hook_post")
 
 
 @dataclass(eq=False)
 class FirstLook(_Look):
-    """What is found in a network, and in its hidden layers."""
+    """The results for a network and for its hidden layers."""
 
     name: str = ""
     layers: tuple[LayerLook, ...] = ()
@@ -101,12 +101,12 @@ class FirstLook(_Look):
 
     @property
     def seed(self) -> int | None:
-        """The seed of the initial weights, where it is known."""
+        """The seed of the initial weights, if known."""
         return self.run.description["model"].get("seed")
 
 
 def asked_for(scope: Scope) -> Iterator[str]:
-    """The names of all results that the default analysis asks for, of a network or a layer."""
+    """The names of all results of the default analysis, for a network or a layer."""
     for measure in every():
         for variant, asked in measure.asked.items():
             if asked.scope == scope:
@@ -114,7 +114,7 @@ def asked_for(scope: Scope) -> Iterator[str]:
 
 
 def begun(run: Run) -> FirstLook:
-    """A look that computes what is asked of it."""
+    """A look that computes its results on access."""
     if reason := unlooked(run):
         raise RunError(f"{run.folder} {reason}")
     names = [name for name in run.hook_points if name.endswith("hook_post")]
@@ -123,11 +123,11 @@ def begun(run: Run) -> FirstLook:
 
 
 def unlooked(run: Run) -> str:
-    """Why a run can't be looked at, as what follows its name; empty if it can."""
+    """The reason a run can't be analyzed, to follow its name; empty if it can."""
     if run.description["model"]["kind"] == "module":
         return (
-            f"records a {run.description['model']['class']}, whose layers have no names this analysis knows. Take its "
-            "measures one by one: nm.analysis.… on run.activations(name), and causal ones on nm.hooked(your module)"
+            f"records a {run.description['model']['class']}, whose layer names this analysis does not know. Compute "
+            "the measures one by one: nm.analysis.… on run.activations(name), and causal ones on nm.hooked(your module)"
         )
     if len(run.probe) < FEWEST_IMAGES:
         larger = "RecordConfig(probe_size=…)", "record with a test set that has as many"
@@ -138,14 +138,14 @@ def unlooked(run: Run) -> str:
 
 @door
 def first_look(run: Run, progress: Progress | None = None) -> FirstLook:
-    """Takes every measure of the default analysis. ``progress(part, done, total)`` counts the measures of each layer, and what is asked
-    of the whole network.
+    """Computes every measure of the default analysis. ``progress(part, done, total)`` counts the measures of each layer, and those of
+    the whole network.
     """
     return one_by_one(looking(run), progress or (lambda part, done, total: None))
 
 
 def looking(run: Run) -> Steps:
-    """`first_look` in steps: the layers need nothing of each other, and the network as a whole little of them."""
+    """`first_look` in steps: layers are independent, and the network as a whole needs little of them."""
     look = begun(run)
     later = [name for name in asked_for("network") if name in OF_LAYERS]
     first = [name for name in asked_for("network") if name not in OF_LAYERS]
@@ -158,7 +158,7 @@ def looking(run: Run) -> Steps:
 
 
 OF_LAYERS = ("causal.cumulative_ablation",)
-"""Results of a network that are taken from those of its layers."""
+"""Results of a network that are computed from those of its layers."""
 
 
 def _taken(look: _Look, part: str, names: Sequence[str], tell: Progress) -> dict[str, Any]:
@@ -185,7 +185,7 @@ class Pair(_Look):
 
 @door
 def pairs(looks: Sequence[FirstLook]) -> list[Pair]:
-    """The first network against each of the others that was probed with the same images and has hidden layers."""
+    """The first network paired with each of the others that was probed with the same images and has hidden layers."""
     return [
         Pair(looks[0].run, first=looks[0], second=other)
         for other in looks[1:]

@@ -1,4 +1,4 @@
-"""The control of whatever is said of learning: the same statistics of networks of the same build that were not trained, and of the
+"""The control for every claim about learning: the same statistics of untrained networks of the same architecture, and of the
 network itself with shuffled labels.
 """
 
@@ -30,11 +30,11 @@ from ..selectivity.judging import gated
 from ..selectivity.preference import Preference
 
 NETWORKS = 20
-"""Untrained networks beside the trained one."""
+"""Untrained networks compared with the trained one."""
 SHUFFLES = 40
-"""Shuffles of the labels beside the true ones."""
+"""Shuffles of the labels compared with the true ones."""
 IMAGES = 400
-"""Probe images on which all of them are compared, balanced over the classes."""
+"""Probe images for these comparisons, balanced over the classes."""
 SEED = 20_000
 K = 10
 """Neighbors of an image."""
@@ -42,14 +42,14 @@ K = 10
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """A layer as a control sees it, with some labels."""
+    """A layer as a control sees it, with given labels."""
 
     acts: xr.DataArray
     """[example, unit], with the coordinate label."""
     base: np.ndarray
     """Logits of the same images, [example, class]."""
     ablated: np.ndarray
-    """Those without each unit, [unit, example, class]."""
+    """Logits without each unit, [unit, example, class]."""
 
     @property
     def labels(self) -> np.ndarray:
@@ -62,7 +62,7 @@ class Seen:
 
     @cached_property
     def unlabeled(self) -> np.ndarray:
-        """The canonical order but for labels."""
+        """The canonical order, labels aside."""
         return canonical_order(np.zeros(len(self.matrix)), self.matrix)
 
     @cached_property
@@ -84,11 +84,11 @@ class Seen:
 
     @cached_property
     def normalization(self) -> np.ndarray:
-        """What each unit's ablation adds to the softmax's log normalization, [unit, example]."""
+        """The change in the softmax's log normalization under each unit's ablation, [unit, example]."""
         return logsumexp(self.ablated, axis=2) - logsumexp(self.base, axis=1)
 
     def relabeled(self, labels: np.ndarray) -> Seen:
-        """The same with other labels; what does not hang on them is kept."""
+        """The same with other labels; values independent of the labels are kept."""
         other = Seen(self.acts.assign_coords(label=("example", labels)), self.base, self.ablated)
         kept = ("matrix", "unlabeled", "rotated", "neighbors", "normalization")
         other.__dict__.update({name: getattr(self, name) for name in kept})
@@ -118,7 +118,7 @@ def _gap(seen: Seen) -> float:
 
 
 def _spread(seen: Seen) -> float:
-    """log (tr Sw / tr Sb), as `geometry.neural_collapse` has it: classes count alike."""
+    """log (tr Sw / tr Sb), as in `geometry.neural_collapse`: classes have equal weight."""
     x, of = seen.matrix, np.unique(seen.labels, return_inverse=True)[1]
     shares = np.eye(of.max() + 1)[of] / np.bincount(of)  # [example, class]
     means = shares.T @ x
@@ -143,13 +143,13 @@ RANKED: dict[str, Callable[[Seen], np.ndarray]] = {
 """Statistics of units, on a scale on which networks spread evenly: compared with units of the same rank in untrained networks."""
 
 FAINT = 1e-6
-"""A loss below it is none, nats."""
+"""Losses below it count as zero, nats."""
 
 
 @measure(
     "controls",
     title="Untrained networks and shuffled labels",
-    null=f"{{networks}} untrained networks of the same build; {SHUFFLES} shuffles of the labels",
+    null=f"{{networks}} untrained networks of the same architecture; {SHUFFLES} shuffles of the labels",
     replicates="network, shuffle",
     interval="Student's prediction interval over networks",
     source="an untrained network as the control: Adebayo et al. 2018; Saxe et al. 2011",
@@ -157,13 +157,13 @@ FAINT = 1e-6
 def untrained_networks(
     model: nn.Module, images: ImageSet, hook_point: str, *, networks: int = NETWORKS, seed: int = SEED
 ) -> xr.Dataset:
-    """Statistics of a layer beside the same of ``networks`` untrained networks of its build and of shuffled labels.
+    """Statistics of a layer with those of ``networks`` untrained networks of its architecture and of shuffled labels.
 
     Scalars (`SCALARS`): ``x`` of the network itself, ``x_untrained`` [network], ``x_shuffled`` [draw]: NaN where it is not
     defined. Of units
-    (`RANKED`): ``x`` [unit], ``x_rank`` [unit] (0 for the highest) and ``x_untrained`` [network, rank]: what the unit of that
+    (`RANKED`): ``x`` [unit], ``x_rank`` [unit] (0 for the highest) and ``x_untrained`` [network, rank]: the value of the unit of that
     rank has there.
-    All on ``images``. Networks drawn from equal seeds equal each other, so that an untrained network is one more of them.
+    All on ``images``. Equal seeds give equal networks, so an untrained network is exchangeable with them.
     """
     own = _seen(model, images, hook_point)
     others = [_seen(net, images, hook_point) for net in random_networks(model, networks, seed)]
@@ -199,6 +199,6 @@ def _seen(model: nn.Module, images: ImageSet, hook_point: str) -> Seen:
 
 @of(untrained_networks).on("layer")
 def _untrained(at: Any) -> xr.Dataset:
-    """Networks of its own for each seed: else what is shown on one seed would be shown on others by the same chance."""
+    """Separate networks for each seed: otherwise one chance result would recur on every seed."""
     probe, seed = at.run.probe, SEED + (at.run.description["model"].get("seed") or 0)
     return untrained_networks(at.model, probe.balanced(min(IMAGES, probe.most_balanced)), at.hook_point, seed=seed)

@@ -1,5 +1,5 @@
-"""What single units specialise in: how strongly, by several measures with their chance levels; since when; for which
-images, not only the strongest; and whether other directions of the layer would specialise as much.
+"""Specialization of single units: selectivity by several measures with their null distributions; its onset in training; images
+at all activation quantiles; and a comparison of the units with other directions of the layer.
 
 The mean gradient of the loss or of a logit for each class needs no measure of its own: it is `class_means` of the
 gradient at a hook point, and `top_units` ranks it.

@@ -1,4 +1,4 @@
-"""Other directions of a layer in place of its units: do the units specialise more than any directions would?"""
+"""Class selectivity of a layer's units compared with that of other directions."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _WIDTH = 1024
 def _matrix(directions: Directions, axis: str, size: int) -> np.ndarray:
     if isinstance(directions, xr.DataArray):
         if axis not in directions.dims or directions.ndim != 2:
-            raise DataError(f"directions have the axes {list(directions.dims)}; needed are [component, {axis}]")
+            raise DataError(f"directions have the axes {list(directions.dims)}; they must be [component, {axis}]")
         directions = directions.transpose(..., axis).values
     found = np.asarray(directions, np.float64)
     if found.ndim != 2 or found.shape[1] != size:
-        raise DataError(f"directions of shape {found.shape} for {size} {axis}s; needed is [component, {size}]")
+        raise DataError(f"directions have shape {found.shape} for {size} {axis}s; they must be [component, {size}]")
     if not np.isfinite(found).all():
         raise DataError("the directions are not all finite")
     return found
@@ -49,18 +49,18 @@ def _matrix(directions: Directions, axis: str, size: int) -> np.ndarray:
 def basis_comparison(
     acts: xr.DataArray, directions: Mapping[str, Directions] | None = None, *, draws: int = 60, seed: int = 0
 ) -> xr.Dataset:
-    """How far single directions tell the classes apart, [basis]: the layer's units, the ``directions`` named, and random
+    """Class selectivity of single directions, [basis]: the layer's units, the ``directions`` named, and random
     rotations as the null.
 
-    ``auc``: mean over a basis's directions of how well each tells one class from the rest, class and sign chosen on
-    each half of the examples and judged on the other (0.5..1 but for chance). ``mutual_information``: mean of the
+    ``auc``: mean over a basis's directions of the class AUC, class and sign chosen on
+    each half of the examples and judged on the other (0.5..1 up to sampling error). ``mutual_information``: mean of the
     information between activation and class, in 30 equal-count bins, minus its mean over 5 label shuffles, bits. Both are
     blind to a direction's sign and length, so that units, components and rotations compare.
     ``…_null_low``, ``…_null_high``, ``…_p`` (two-sided), ``…_shown``: the same mean over as many axes of ``draws`` random rotations of
-    the space. Shown means that the units are a privileged basis, for better or worse. A p below 0.05 takes 40 draws.
+    the space. Shown means that the units are a privileged basis, for better or worse. A p below 0.05 needs 40 draws.
     ``…_by_component`` [basis, component]: each direction's own value, NaN beyond ``n_components``. Directions that
     `class_selectivity` would gate are left out. Principal components hold more variance than random directions and so
-    may tell more (Dey et al. 2020). Of several snapshots the last. [basis] starts with "units" (or "channels").
+    may separate classes better (Dey et al. 2020). Of several snapshots, the last. [basis] starts with "units" (or "channels").
     """
     acts = named.last(acts)
     axis = unit_axis(acts.dims)
@@ -90,14 +90,14 @@ def basis_comparison(
 
 
 def _mean(values: np.ndarray, count: int) -> np.ndarray:
-    """The mean over the first ``count`` directions, [draw]; NaN without any."""
+    """The mean over the first ``count`` directions, [draw]; NaN if there are none."""
     return values[:, :count].mean(1) if count and values.shape[1] else np.full(len(values), np.nan)
 
 
 def _random(
     x: np.ndarray, labels: np.ndarray, fakes: np.ndarray, split: tuple[np.ndarray, np.ndarray], draws: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`_directions` along the axes of random rotations, [draw, direction] each; many rotations side by side at once."""
+    """`_directions` along the axes of random rotations, [draw, direction] each; many rotations in parallel."""
     rng, size = np.random.default_rng(seed), x.shape[1]
     found: list[tuple[np.ndarray, np.ndarray]] = []
     at_once = max(1, _WIDTH // max(size, 1))
@@ -136,7 +136,7 @@ class Rotated:
 
     @classmethod
     def of(cls, acts: xr.DataArray, *, draws: int = 8, seed: int = 0) -> Rotated | None:
-        """Of ``acts`` [example, unit] (or channel); None where no unit can be judged."""
+        """Of ``acts`` [example, unit] (or channel); None if no unit can be judged."""
         x = named.matrix(acts)
         z, alive = x[:, ~judging.gated(x)], x[:, np.ptp(x, axis=0) > 0]
         if not z.shape[1]:
@@ -154,8 +154,8 @@ class Rotated:
 
 
 def auc_gap(acts: xr.DataArray, *, draws: int = 8, seed: int = 0) -> float:
-    """Mean AUC of the units less that of the axes of ``draws`` random rotations, the class and sign chosen on each half of the examples
-    and judged on the other: -0.5..0.5. Above 0, single units tell the classes apart better than random directions do. ``acts``
+    """Mean AUC of the units minus that of the axes of ``draws`` random rotations, the class and sign chosen on each half of the examples
+    and judged on the other: -0.5..0.5. Above 0, single units are more class-selective than random directions. ``acts``
     [example, unit] (or channel) with the coordinate ``label``. NaN where no unit can be judged.
     """
     rotated, labels = Rotated.of(acts, draws=draws, seed=seed), named.labels(acts)
@@ -183,7 +183,7 @@ of(basis_comparison).picture("basis_comparison", part="units", more=True)
 
 
 def _turned(seed: int, by: float, examples: int) -> tuple[xr.DataArray, np.ndarray]:
-    """Four directions, one a class, turned away from the units; and the turn that finds them."""
+    """Four directions, one per class, rotated away from the units; and the rotation that recovers them."""
     rng = np.random.default_rng(seed)
     labels = np.arange(examples) % CLASSES
     turn = np.linalg.qr(rng.standard_normal((CLASSES, CLASSES)))[0]
@@ -191,10 +191,10 @@ def _turned(seed: int, by: float, examples: int) -> tuple[xr.DataArray, np.ndarr
 
 
 @of(basis_comparison).calibrated_on(
-    "one direction a class, turned away from the units",
+    "one direction per class, rotated away from the units",
     norm.cdf(2 / np.sqrt(2)),
     0.02,
-    empty="the same turned at random; an alarm: units other than rotations, p < 0.05",
+    empty="the same rotated at random; an alarm: units other than rotations, p < 0.05",
     read=lambda found: found["auc"][1],
     alarm="auc_shown",
     name="comparison of bases",

@@ -1,4 +1,4 @@
-"""Units and classes: means, signed selectivity, tuning curves, and which units stand first for a class."""
+"""Units and classes: means, signed selectivity, tuning curves, and the highest-ranked units for each class."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from . import judging
 from .planted import CLASSES, DRAWS, NOISE, UNITS, layer, noise
 
 EPSILON = 1e-3
-"""Keeps the selectivity of an almost silent unit finite (and near 0)."""
+"""Keeps the selectivity of a nearly silent unit finite (and near 0)."""
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -72,12 +72,12 @@ of(class_means).picture(
 
 @measure("selectivity", title="Selectivity for each class", source="Morcos et al. 2018, signed")
 def selectivity_by_class(acts: xr.DataArray) -> xr.DataArray:
-    """How much more each unit answers to each class than to the others: [snapshot, class, unit], -1..1.
+    """Signed selectivity of each unit for each class: [snapshot, class, unit], -1..1.
 
     (m_c - m_rest) / (m_c + m_rest + 0.001), m_rest the unweighted mean of the other classes' means. 0 for a dead
-    unit, and near 0 for one that is almost never on. NaN where m_c or m_rest is negative, and with a single class. Its
-    highest class is Morcos et al.'s (2018) selectivity index. It describes the examples given and has no null of its
-    own: `class_selectivity` has.
+    unit, and near 0 for one that is rarely active. NaN where m_c or m_rest is negative, and with a single class. Its
+    highest class is Morcos et al.'s (2018) selectivity index. It describes the examples given and has no null of
+    its own; use `class_selectivity` for a test.
     """
     means = class_means(acts)
     others = means.notnull().sum("class") - 1
@@ -119,9 +119,9 @@ def _signed(seed: int, planted: bool) -> xr.DataArray:
 def top_units(values: xr.DataArray, *, n: int = 3) -> xr.DataArray:
     """The units with the highest values for each class, highest first: unit numbers [class, rank].
 
-    ``values`` [class, unit]: what `class_means`, `selectivity_by_class` or class means of a gradient gave. Ties keep the
-    units' order; NaN is no candidate, and places left over hold -1. The ranking describes; it says of no unit that it is
-    beyond chance.
+    ``values`` [class, unit]: from `class_means`, `selectivity_by_class`, or class means of a gradient. Ties keep the
+    units' order; NaN is skipped, and unfilled places hold -1. The ranking is descriptive; it tests no unit against a
+    null.
     """
     axis = unit_axis(values.dims)
     x = values.transpose("class", axis).values.astype(np.float64)
@@ -135,17 +135,17 @@ def top_units(values: xr.DataArray, *, n: int = 3) -> xr.DataArray:
     title="Tuning curves",
     null="{draws} shuffles of the labels",
     replicates="image",
-    interval="95 % bootstrap over a class's images for its mean; none for the variance explained; one network",
+    interval="95% bootstrap over a class's images for its mean; none for the variance explained; one network",
     family="units of a layer",
     source="tuning curves of neurophysiology; eta² = variance between classes / variance (Fisher 1925)",
 )
 def tuning(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset:
-    """Tuning curves: what each unit does for each class, [class, unit], beside what it does for any class.
+    """Tuning curves: each unit's mean activation for each class, [class, unit], with its value under shuffled labels.
 
-    ``mean`` with ``mean_low``, ``mean_high`` (95 % bootstrap over the class's images) and ``mean_null_low``,
+    ``mean`` with ``mean_low``, ``mean_high`` (95% bootstrap over the class's images) and ``mean_null_low``,
     ``mean_null_high`` (shuffled labels: as many images of any class); ``spread`` [quantile, class, unit], the 10, 50 and
-    90 % quantiles over the images. ``explained`` [unit]: share of the unit's variance that lies between classes (eta²,
-    0..1), with its null band, ``explained_p``, ``explained_q`` and ``explained_shown``, one-sided, over the layer. Of several snapshots
+    90% quantiles over the images. ``explained`` [unit]: share of the unit's variance that lies between classes (eta²,
+    0..1), with its null band, ``explained_p``, ``explained_q`` and ``explained_shown``, one-sided, over the layer. Of several snapshots,
     the last. NaN for classes without examples, and, in ``explained``, for units that `class_selectivity` would gate.
     """
     (x, labels), axis = judging.examples(acts), unit_axis(acts.dims)
@@ -181,7 +181,7 @@ def _curves(x: np.ndarray, labels: np.ndarray, classes: int, seed: int) -> list[
 
 
 def _fake(x: np.ndarray, orders: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """(class means [order, class, unit], share of the variance between them [order, unit])."""
+    """(class means [order, class, unit], share of variance between classes [order, unit])."""
     sums, counts = judging.class_sums(x - x.mean(0), orders, classes)
     means = judging.means_of(sums, counts)
     total = ((x - x.mean(0)) ** 2).sum(0)
@@ -199,7 +199,7 @@ def _fake(x: np.ndarray, orders: np.ndarray, classes: int) -> tuple[np.ndarray, 
     draws=DRAWS,
 )
 def _explained(seed: int, planted: bool) -> xr.DataArray:
-    """3 of 4 parts of the variance lie between the classes."""
+    """Three quarters of the variance lie between the classes."""
     if not planted:
         return layer(noise(seed))
     x = np.random.default_rng(seed).normal(size=(2000, UNITS)) + 10

@@ -1,4 +1,4 @@
-"""The images that excite a unit: the strongest, and those across its range."""
+"""Images by a unit's activation: the strongest, and those at its quantiles."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STRIPS, TOPS = 4, 24
 
 @measure("selectivity", title="Top-activating images", place=220)
 def top_examples(acts: xr.DataArray, *, n: int = 8) -> xr.DataArray:
-    """The examples that excite each unit most, strongest first: example numbers [unit, rank]; of several snapshots
+    """The examples that activate each unit most, strongest first: example numbers [unit, rank]; of several snapshots,
     the last.
 
     Ties keep the examples' order. A dead unit gets -1. The top of the range is a small part of what a unit does
@@ -45,7 +45,7 @@ def _tops(at: Any) -> Iterator[Claim]:
     if np.isfinite(share).any():
         yield say(
             "classes of the top-activating images",
-            f"{{share:0%}} of a {at.axis}'s {{top:,}} top-activating images are of one class (mean over the {at.axis}s that are ever on).",
+            f"{{share:0%}} of a {at.axis}'s {{top:,}} top-activating images are of one class (mean over {at.axis}s that are ever active).",
             share=float(np.nanmean(share)),
             top=chosen.shape[1],
         )
@@ -60,7 +60,7 @@ def _majority(at: Any, numbers: np.ndarray) -> np.ndarray:
 
 
 def _strongest(at: Any, count: int) -> list[int]:
-    """Units that are ever on, by how much their ablation raises the loss."""
+    """Units that are ever active, by how much their ablation raises the loss."""
     on = at["selectivity.quantile_examples"]["active"].values > 0
     return [int(u) for u in np.argsort(-at["causal.ablate_all"]["loss_increase"].values, kind="stable") if on[u]][
         :count
@@ -99,18 +99,18 @@ of(top_examples).picture(
 def quantile_examples(
     acts: xr.DataArray, *, quantiles: Sequence[float] = (1.0, 0.75, 0.5, 0.25, 0.0), per: int = 6
 ) -> xr.Dataset:
-    """Examples around quantiles of what each unit does when it is on, [unit, quantile, rank], strongest first.
+    """Examples at quantiles of a unit's activations above 0, [unit, quantile, rank], strongest first.
 
-    Of a unit's m activations above 0, in order, ``per`` neighbours about the place q (m - 1) from below: q = 1 gives the
+    Of a unit's m activations above 0, in order, ``per`` neighbors around place q (m - 1) from below: q = 1 gives the
     strongest, q = 0 those just above 0. ``examples``: their numbers, -1 for places left over where m < ``per``;
     ``activation``: their activations, NaN there; ``active`` [unit]: m. Windows of a unit with few activations overlap.
-    Of several snapshots the last. A quantile outside 0..1 is a DataError. It chooses by activation alone and makes no
-    claim. Against the illusion of the top images: Bolukbasi et al. 2021.
+    Of several snapshots the last. A quantile outside 0..1 is a DataError. It selects by activation alone and makes no
+    claim. It counters the illusion of the top images: Bolukbasi et al. 2021.
     """
     wanted = np.asarray(quantiles, float)
     if not ((wanted >= 0) & (wanted <= 1)).all() or per < 1:
         raise DataError(
-            f"quantiles {list(quantiles)} of {per} images: quantiles lie from 0 to 1, images are at least 1"
+            f"quantiles {list(quantiles)} of {per} images: quantiles must lie from 0 to 1, images must be at least 1"
         )
     x, axis = named.matrix(acts).T, unit_axis(acts.dims)
     order = np.argsort(-x, axis=1, kind="stable")
@@ -143,7 +143,7 @@ def _across(at: Any) -> Iterator[Claim]:
     if np.isfinite(strongest).any():
         yield say(
             "classes across a unit's range",
-            f"{{strongest:0%}} of the images that excite a {at.axis} most are of one class, and {{middle:0%}} of those at the median of "
+            f"{{strongest:0%}} of a {at.axis}'s top-activating images are of one class, and {{middle:0%}} of those at the median of "
             "its activations above 0.",
             strongest=float(np.nanmean(strongest)),
             middle=float(np.nanmean(middle)),

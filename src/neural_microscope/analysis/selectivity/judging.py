@@ -1,4 +1,4 @@
-"""The arithmetic of specialisation for many orders of the labels at once: class sums are matrix products."""
+"""Arithmetic of specialization for many label orders at once: class sums are matrix products."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ...errors import DataError
 from ...statistics import canonical_order, halves
 
 RAREST = 0.01
-"""A unit above 0 for a smaller share of the examples has a selectivity that means little."""
+"""A unit above 0 for a smaller share of the examples is not judged."""
 FEWEST = 10
-"""So has one that is above 0 for fewer examples."""
+"""Nor is one that is above 0 for fewer examples."""
 BINS = 30
 """Bins of equal count for the mutual information."""
 
@@ -22,7 +22,7 @@ _ROOM = 4_000_000
 
 
 def examples(acts: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
-    """(activations [example, unit], labels [example]) in `canonical_order`, so that nothing hangs on how the images came."""
+    """(activations [example, unit], labels [example]) in `canonical_order`, so the order of the images has no effect."""
     x, labels = named.matrix(acts), named.labels(acts)
     order = canonical_order(labels, x)
     return x[order], labels[order]
@@ -30,7 +30,7 @@ def examples(acts: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
 
 def gated(x: np.ndarray, signed: bool | None = None) -> np.ndarray:
     """Units that can't be judged, [unit], of ``x`` [example, unit]: those that never change, and, where the layer has no
-    value below 0 (is not ``signed``), those above 0 for less than 1 % or fewer than 10 of the examples.
+    value below 0 (is not ``signed``), those above 0 for less than 1% or fewer than 10 of the examples.
     """
     still = x.max(0) == x.min(0)
     if signed if signed is not None else x.min(initial=0) < 0:
@@ -39,10 +39,10 @@ def gated(x: np.ndarray, signed: bool | None = None) -> np.ndarray:
 
 
 def split(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """`statistics.halves` of examples in canonical order, of which neither may be empty: otherwise a DataError."""
+    """`statistics.halves` of examples in canonical order; a DataError if either is empty."""
     first, second = halves(labels, seed)
     if not len(first) or not len(second):
-        raise DataError(f"{len(labels)} examples: there is nothing to judge on; take at least two of a class")
+        raise DataError(f"{len(labels)} examples: none are left for judging; use at least two of a class")
     return first, second
 
 
@@ -76,18 +76,18 @@ def of_class(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 
 def crossed(choosing: Sequence[np.ndarray], judged: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Of each half's ``judged`` values [..., class, unit] those of the class that is highest in the other's ``choosing``, [..., unit]."""
+    """For each half, its ``judged`` values [..., class, unit] of the class that is highest in the other's ``choosing``, [..., unit]."""
     return [of_class(values, highest(other)) for values, other in zip(judged, reversed(choosing), strict=True)]
 
 
 def both(pair: Sequence[np.ndarray]) -> np.ndarray:
-    """The mean of the two halves' values; of one where the other has none."""
+    """The mean of the two halves' values; one half's value where the other has none."""
     first, second = pair
     return np.where(np.isnan(first), second, np.where(np.isnan(second), first, (first + second) / 2))
 
 
 def auc_by_class(rank_sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """The chance that an example of the class lies above one of another, ties half, [..., class, unit], from the sums
+    """The probability that an example of the class exceeds one of another, ties half, [..., class, unit], from the sums
     of the classes' ranks. NaN without examples on either side.
     """
     others = counts.sum(-2, keepdims=True) - counts

@@ -1,4 +1,4 @@
-"""When a unit becomes what it is: its class at every snapshot, and whether that is beyond chance."""
+"""Each unit's preferred class over training, when it settles, and a test of whether it exceeds chance."""
 
 from __future__ import annotations
 
@@ -31,16 +31,18 @@ from .preference import Preference
     place=200,
 )
 def over_time(acts: xr.DataArray, *, seed: int = 0) -> xr.Dataset:
-    """What each unit prefers at each snapshot, and since when for good; ``acts`` [snapshot, example, unit] (or channel).
+    """Preferred class of each unit at each snapshot, and when it settles; ``acts`` [snapshot, example, unit] (or channel).
 
     [snapshot, unit]: ``preferred``, ``selectivity`` and ``auc``, with its null band, ``auc_p``, ``auc_q`` (false-discovery control over the
-    layer's units at one snapshot) and ``auc_shown``, the verdict that the unit prefers a class: at each snapshot what `class_selectivity`
-    gives of it, cross-fitted over halves of its own. ``gated`` as there: the measures are NaN and ``preferred`` -1.
+    layer's units at one snapshot) and ``auc_shown``, the verdict that the unit prefers a class: at each snapshot the result of
+    `class_selectivity`
+    for it, cross-fitted over its own halves. ``gated`` as there: the measures are NaN and ``preferred`` -1.
 
     [unit]: ``since``, the first step from which the preferred class is the last snapshot's and shown at every later snapshot; NaN where
     the last snapshot is gated or nothing is shown there. ``changes``: how often the preferred class changed between one snapshot where it
-    was shown and the next such, the change confirmed on both halves of the examples: the old class above the new one before, below it
-    after (a unit that answers two classes alike does not waver between them by chance of the split). Gated snapshots do not count in
+    was shown and the next such one, the change confirmed on both halves of the examples: the old class above the new one before, below it
+    after (so a unit that responds equally to two classes does not waver between them because of the random split). Gated snapshots do not
+    count in
     either. Without the coordinate ``step``, since counts snapshots.
     """
     if "snapshot" not in acts.dims:
@@ -92,7 +94,8 @@ def _since(preferred: np.ndarray, beyond: np.ndarray, away: np.ndarray, steps: n
 
 
 def _changes(preferred: np.ndarray, beyond: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """How often each unit's class changed among the snapshots beyond chance, confirmed by the ``means`` [snapshot, half, class, unit] of
+    """The number of class changes of each unit among the snapshots where a class is shown, confirmed by the ``means`` [snapshot, half,
+    class, unit] of
     both halves: [unit].
     """
     found = np.zeros(preferred.shape[1], int)
@@ -122,25 +125,25 @@ def _changing(at: Any) -> Iterator[Claim]:
 of(over_time).picture(
     "selectivity_over_time",
     "Color: the class with the highest AUC at each snapshot; faint: within what as many images at random give. Units of untrained networks "
-    "have such a class too, because images of a class look alike: the table of units says which go beyond them.",
+    "have such a class too, because images of a class look alike; the unit table says which units exceed them.",
 )
 
 
 def _answering(seed: int, classes: tuple[int, ...], by: float) -> xr.DataArray:
-    """Noise in which the first unit answers, by so much, to another class at each snapshot."""
+    """Noise in which the first unit responds, by so much, to a different class at each snapshot."""
     noise = np.random.default_rng(seed).exponential(1, (len(classes), 400, UNITS))
     noise[:, :, 0] += by * (np.arange(400) % CLASSES == np.array(classes)[:, None])
     return layer(noise)
 
 
 @of(over_time).calibrated_on(
-    "a unit that changes its class at step 3 for good",
+    "a unit that changes its class at step 3 permanently",
     3,
     0,
     empty="4 units of noise, 3 snapshots; an alarm: any unit that ends with a class",
     read="since",
     alarm=lambda found: found["since"].notnull().any(),
-    name="since when",
+    name="settling step",
     unit="step",
 )
 def _settles(seed: int, planted: bool) -> xr.DataArray:
@@ -160,7 +163,7 @@ def _settles(seed: int, planted: bool) -> xr.DataArray:
     unit="changes",
 )
 def _wavers(seed: int, planted: bool) -> xr.DataArray:
-    """To class 1, then 2, then 1 again, then for good to 3; or one class throughout, in noise drawn anew each time."""
+    """To class 1, then 2, then 1 again, then permanently to 3; or one class throughout, in noise redrawn each time."""
     if planted:
         return _answering(seed, (1, 1, 2, 1, 3, 3), 3.0)
     noise = np.random.default_rng(seed).exponential(1, (3, 120, UNITS))

@@ -1,4 +1,4 @@
-"""Which class each unit prefers: chosen on each half of the images and judged on the other."""
+"""The preferred class of each unit: chosen on each half of the images and judged on the other."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from . import judging
 from .classes import index, rest_of
 
 CORRELATED = {"auc": 0.4, "selectivity": 0.6}
-"""The correlation with which the halves' values are taken together where no class stands out: what a half chooses then depends on the
-very images on which the other's choice is judged, the more so for an index of the means on which it chose. On noise of 2 to 26 classes
-0.3 to 0.5 keep 95 % in an interval.
+"""The correlation at which the two halves' values are combined where no class stands out: one half's choice then depends on the same
+images on which the other's choice is judged, more strongly for an index of the means that it chose by. On noise of 2 to 26 classes
+0.3 to 0.5 keep 95% in an interval.
 """
 
 _STEPS = 30
@@ -27,7 +27,7 @@ class Side:
     """One half of the images, judged for the classes that the other half chose."""
 
     examples: np.ndarray
-    """Places of its images, [example]."""
+    """Indices of its images, [example]."""
     counts: np.ndarray
     """Its images of each class, [class]."""
     means: np.ndarray
@@ -37,11 +37,11 @@ class Side:
     aucs: np.ndarray
     """[class, unit]."""
     chosen: np.ndarray
-    """The class that the other half chose, [unit]; so are the following."""
+    """The class that the other half chose, [unit]; the following refer to it."""
 
     @property
     def size(self) -> np.ndarray:
-        """Images of that class."""
+        """The number of images of that class."""
         return self.counts[self.chosen]
 
     @property
@@ -80,7 +80,7 @@ class Preference:
         return cls(x, labels, (replace(first, chosen=second.chosen), replace(second, chosen=first.chosen)))
 
     def of_units(self, kept: np.ndarray) -> Preference:
-        """The same of some units."""
+        """The same for a subset of units."""
         first, second = (
             replace(side, **{name: getattr(side, name)[..., kept] for name in ("means", "ranks", "aucs", "chosen")})
             for side in self.sides
@@ -109,7 +109,7 @@ class Preference:
 
     def auc_law(self) -> Law:
         """The null of `auc`: twice the smaller of the halves' p, each valid for the class that the other half chose (Bonferroni), and
-        the band of a mean of two values that go together by `CORRELATED`; of a unit that seldom fires and so has few possible values, the
+        the band of a mean of two values that correlate by `CORRELATED`; of a unit that rarely fires and so has few possible values, the
         mean of their bands.
         """
         laws = [rank_sum(side.auc, side.ranks, side.size) for side in self.sides]
@@ -121,13 +121,13 @@ class Preference:
 
     @cached_property
     def few(self) -> np.ndarray:
-        """Units that have no interval: below 20 active images, or 10 of the chosen classes or of the others, [unit]."""
+        """Units without an interval: below 20 active images, or 10 of the chosen classes or of the others, [unit]."""
         mine = np.minimum(self._mine.sum(0), (~self._mine).sum(0))
         absent = np.minimum(self.sides[0].size, self.sides[1].size) == 0
         return (active_images(self.x) < FEWEST_ACTIVE) | (mine < FEWEST_OF_CLASS) | absent
 
     def intervals(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """95 % intervals (low, high) of the selectivity and the AUC over images, [unit]; NaN for `few` and where there is no value."""
+        """95% intervals (low, high) of the selectivity and the AUC over images, [unit]; NaN for `few` and where there is no value."""
         found = {}
         for name, value in (("selectivity", self.selectivity), ("auc", self.auc)):
             kept = np.flatnonzero(np.isfinite(value) & ~self.few)
@@ -163,8 +163,8 @@ class Preference:
         return np.where(self._mine, 0, found)
 
     def _width(self, name: str, quantile: np.ndarray | float) -> np.ndarray:
-        """Standard errors from a mean to its limits, [unit]: wider by `CORRELATED` for a unit whose two highest classes can't be told
-        apart, not for one with a class of its own.
+        """Standard errors from a mean to its limits, [unit]: wider by `CORRELATED` for a unit whose two highest classes can't be
+        separated, not for one with a clear class.
         """
         means, variance, counts = self._moments
         order = np.argsort(-np.nan_to_num(means, nan=-np.inf), axis=0)[:2]
@@ -184,14 +184,14 @@ class Preference:
         return means, squares / np.where(counts > 1, counts - 1, np.nan)[:, None], counts
 
     def _of_auc(self) -> tuple[np.ndarray, np.ndarray]:
-        """Places of the class's images among the rest, whose mean the AUC is, tilted; the rest's variance after DeLong et al. 1988."""
+        """Ranks of the class's images among the rest, whose mean is the AUC, tilted; the rest's variance after DeLong et al. 1988."""
         place, rest = np.empty(self.x.shape), np.zeros(self.x.shape[1])
         for side in self.sides:
             mine, x = self._mine[side.examples], self.x[side.examples]
             size, other = mine.sum(0), (~mine).sum(0)
             of_mine, of_rest = (
                 side.ranks - rankdata(np.where(own, x, np.inf), axis=0) for own in (mine, ~mine)
-            )  # how many of the other kind lie below
+            )  # the number of the other kind below
             place[side.examples] = np.where(mine, of_mine, side.ranks - of_rest - 0.5) / np.maximum(other, 1)
             below = np.where(mine, np.nan, of_rest / np.maximum(size, 1))
             rest += np.nanvar(below, axis=0, ddof=1) / np.maximum(other, 1) / 4
@@ -226,7 +226,7 @@ class Preference:
             )
 
     def _with_one_more(self, weights: np.ndarray) -> np.ndarray:
-        """The images that ``weights`` count, and as if one more came, which could be any: what has not been seen may still happen."""
+        """The images that ``weights`` count, plus one hypothetical image of any value, to allow for values not seen yet."""
         n = 1 / (weights**2).sum(0)
         return (n * weights + 1 / len(weights)) / (n + 1)
 
@@ -239,11 +239,11 @@ def tilted(
     extra: np.ndarray | float,
     width: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Limits (low, high) [unit] for the mean of a distribution of which ``mean`` was found: Wilson's (1927), for any distribution.
+    """Limits (low, high) [unit] for the mean of a distribution with sample mean ``mean``: Wilson's (1927), for any distribution.
 
     The ``base`` weights [example, unit] on ``values`` are tilted exponentially until the tilted mean m lies ``width`` standard errors
     from ``mean``, the standard error that of the tilted distribution: √(``scale`` variance + ``extra``). On two values it is Wilson's
-    interval; unlike a normal one it is not empty where all images seen are alike, and not symmetric.
+    interval; unlike a normal one it is not empty where all images seen have one value, and not symmetric.
     """
     there = base > 0
     least, most = np.where(there, values, np.inf).min(0), np.where(there, values, -np.inf).max(0)

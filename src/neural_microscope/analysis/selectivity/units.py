@@ -1,4 +1,4 @@
-"""How selective each unit is, by several measures, each beside its chance level; and how far the measures agree."""
+"""Class selectivity of each unit by several measures, each with its null distribution; and rank agreement between the measures."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from .planted import CLASSES, DRAWS, NOISE, layer, noise, prefers
 from .preference import Preference
 
 TOP = 60
-"""Images among which precision is taken, or as many as the smallest class has in a half."""
+"""The number of images for precision, or as many as the smallest class has in a half."""
 
 MEASURES = ("selectivity", "auc", "mutual_information", "precision")
 DRAWN = ("selectivity", "mutual_information", "precision", "monosemanticity")
-"""Those beside shuffled labels."""
+"""Measures with shuffled labels as the null."""
 
 
 @measure(
     "selectivity",
     title="Class selectivity",
-    null="AUC: as many images at random (rank sum, known law); others: {draws} shuffles of the labels, the classes chosen anew",
+    null="AUC: as many images at random (rank sum, known law); others: {draws} shuffles of the labels, the classes chosen again",
     replicates="image, judged on the half that did not choose its class",
-    interval="95 % over images of one network for index and AUC, from 20 active images and 10 of the class on; others: none",
+    interval="95% over images of one network for index and AUC, from 20 active images and 10 of the class on; others: none",
     family="units of a layer",
     source="Morcos et al. 2018, signed; Zhou et al. 2015; Mann & Whitney 1947",
     unit="auc",
@@ -42,7 +42,7 @@ DRAWN = ("selectivity", "mutual_information", "precision", "monosemanticity")
     place=190,
 )
 def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset:
-    """How much more a unit answers to one class than to the others, [unit], beside what shuffled labels give.
+    """Class selectivity of each unit, [unit], compared with shuffled labels.
 
     ``acts`` [example, unit] (or channel) with the coordinate ``label``; of [snapshot, example, unit] the last snapshot is taken.
     Cross-fitted: each half of the examples chooses a class, that of the highest mean, which is judged on the other half, and the two
@@ -50,24 +50,25 @@ def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) ->
 
     ``selectivity`` = (m_c - m_rest) / (m_c + m_rest + 0.001), m_rest the mean of the other classes' means, each averaged over the halves:
     -1..1, 0 without preference (Morcos et al. 2018 in its signed form). NaN where a class mean is negative: the index is meant for
-    activations of at least 0. ``auc``: the chance that an example of that class excites the unit more than one of another class; 0..1,
-    0.5 without preference, for activations of any sign. Both with 95 % intervals ``…_low``, ``…_high`` over images of this network (score
+    activations of at least 0. ``auc``: the probability that an example of that class activates the unit more than one of another class;
+    0..1,
+    0.5 without preference, for activations of any sign. Both with 95% intervals ``…_low``, ``…_high`` over images of this network (score
     intervals, not symmetric), from 20 active images and 10 of the class on; ``few``: units below, which have none.
     ``precision``: share of the k strongest images of a half (``n_top`` in attrs, at most 60) that belong to the commonest class among
     the k strongest of the other (Zhou et al. 2015; high for many units, Gale et al. 2020). Images that tie for the last places share
     them.
 
-    No class is chosen: ``mutual_information`` of the activation in 30 equal-count bins and the class, bits, minus
+    Independent of a chosen class: ``mutual_information`` of the activation in 30 equal-count bins and the class, bits, minus
     ``mutual_information_bias``, its mean under shuffled labels; ``monosemanticity`` = 1 - H / log C, H the entropy of the class means'
     shares of their sum: 0 if all are equal, 1 if one class has all; NaN where one is negative.
 
     For each: ``…_null_low``, ``…_null_high``, ``…_p``, one-sided, ``…_q`` after false-discovery control over the layer, and ``…_shown``:
     q below 0.05. The null of ``auc`` is the law of a rank sum (`statistics.rank_sum`), p twice the smaller of the halves' (Bonferroni):
-    ``auc_shown`` says that a unit prefers a class. That of the others: ``draws`` shuffles of the labels, the classes chosen anew each
+    ``auc_shown`` says that a unit prefers a class. The null of the others: ``draws`` shuffles of the labels, the classes chosen again each
     time; where fewer than ten reach a value, p is the fitted tail's (`statistics.tail_p`), so that one unit of a wide layer can stand out.
 
     ``density``: share of examples above 0. ``gated``: units that never change, or, in a layer without values below 0,
-    that are above 0 for less than 1 % or fewer than 10 of the examples. All their measures are NaN, ``preferred`` -1.
+    that are above 0 for less than 1% or fewer than 10 of the examples. All their measures are NaN, ``preferred`` -1.
     """
     (x, labels), axis = judging.examples(acts), unit_axis(acts.dims)
     preference, prepared = Preference.of(x, labels, seed), _Prepared(x, labels, seed)
@@ -100,7 +101,7 @@ def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) ->
 
 
 class _Prepared:
-    """What does not depend on the order of the labels, taken once for all shuffles."""
+    """Quantities that do not depend on the order of the labels, computed once for all shuffles."""
 
     def __init__(self, x: np.ndarray, labels: np.ndarray, seed: int) -> None:
         self.classes = int(labels.max()) + 1
@@ -140,7 +141,7 @@ of(class_selectivity).on("layer")(lambda at: class_selectivity(at.trained))
 of(class_selectivity).on("layer", "untrained")(lambda at: class_selectivity(at.acts.isel(snapshot=0)))
 of(class_selectivity).picture(
     "selectivity",
-    "Each unit as the class it prefers, which is chosen on one half of the images and judged on the other; lines: intervals over images. "
+    "Each unit's preferred class, chosen on one half of the images and judged on the other; lines: intervals over images. "
     "Ticks: the units of the untrained network.",
     part="units",
     takes=lambda at: {
@@ -226,23 +227,23 @@ def _rare(seed: int, planted: bool) -> xr.DataArray:
     title="Rank agreement between measures",
     null="{draws} random orders of the units",
     replicates="unit",
-    interval="95 % over units of one network (Bonett & Wright 2000), from six on",
+    interval="95% over units of one network (Bonett & Wright 2000), from six on",
     family="pairs of measures",
     source="Spearman 1904; Bonett & Wright 2000",
     place=240,
 )
 def agreement(table: xr.Dataset, *, draws: int = 500, seed: int = 0) -> xr.Dataset:
-    """How far the measures of `class_selectivity` rank the units alike: Spearman's rho, [measure, measure_b], -1..1.
+    """Rank agreement between the measures of `class_selectivity`: Spearman's rho, [measure, measure_b], -1..1.
 
-    ``agreement`` with ``…_low``, ``…_high`` (95 % over units, Bonett & Wright 2000) and ``…_null_low``, ``…_null_high`` (units of one
+    ``agreement`` with ``…_low``, ``…_high`` (95% over units, Bonett & Wright 2000) and ``…_null_low``, ``…_null_high`` (units of one
     measure in random order), ``…_p``, two-sided, ``…_q`` over the pairs, ``…_shown``; ``n``: units that have both measures. Measures:
     selectivity, auc, mutual_information, precision. NaN with fewer than three such units or where one measure is constant; with fewer
-    than six the value alone: no interval, no p, no verdict. The null is that of unrelated measures. These are taken of the same images and
-    agree a little on noise too: compare with the table of an untrained network.
+    than six the value alone: no interval, no p, no verdict. The null is unrelated measures. These are computed on the same images and
+    agree slightly on noise too: compare with the table of an untrained network.
     """
     missing = [name for name in MEASURES if name not in table]
     if missing:
-        raise DataError(f"the table has no {', '.join(missing)}; take it from class_selectivity")
+        raise DataError(f"the table has no {', '.join(missing)}; use the result of class_selectivity")
     rng = np.random.default_rng(seed)
     size = len(MEASURES)
     upper = list(zip(*np.triu_indices(size), strict=True))
@@ -306,7 +307,7 @@ def _agreeing(at: Any) -> Iterator[Claim]:
     empty="4 unrelated measures of 40 units; an alarm: any q < 0.05",
     read=lambda found: found["agreement"].sel(measure="selectivity", measure_b="auc"),
     alarm="agreement_shown",
-    name="agreement of measures",
+    name="rank agreement of measures",
 )
 def _correlated(seed: int, planted: bool) -> dict[str, Any]:
     """A table of measures: AUC and selectivity correlate by 0.8 or not at all, the others with nothing."""

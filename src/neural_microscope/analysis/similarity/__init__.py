@@ -1,4 +1,4 @@
-"""How alike two sets of activations of the same images are: between layers, networks and seeds, and over training."""
+"""Similarity of two sets of activations of the same images: between layers, networks and seeds, and over training."""
 
 from .cca import cca, principal_angles
 from .cka import cka, minibatch_cka

@@ -1,4 +1,4 @@
-"""Canonical correlations and principal angles: what two sets of activations share up to any invertible linear map."""
+"""Canonical correlations and principal angles: similarity up to any invertible linear map."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from .planted import DRAWS, UNRELATED, as_acts, normal, turned, unrelated, white
 def cca(a: xr.DataArray, b: xr.DataArray, *, keep: float = 0.99, draws: int = 100, seed: int = 0) -> xr.Dataset:
     """Canonical correlations of two sets of activations of the same examples, and three summaries of them, 0..1.
 
-    ``correlation`` [component]: the singular values of Ux'Uy, U the left singular vectors of the centred sides as far as
-    their rank goes (dead units and exact copies drop out); as many as the smaller rank. ``cca``: their mean. ``svcca``:
+    ``correlation`` [component]: the singular values of Ux'Uy, U the left singular vectors of the centered sides up to
+    their rank (dead units and exact copies drop out); as many as the smaller rank. ``cca``: their mean. ``svcca``:
     the same of only the leading components of each side that hold ``keep`` of its variance. ``pwcca``: mean weighted by
-    how much of the first side each canonical direction accounts for; not symmetric. All are 1 between a side and any
-    invertible linear map of it (svcca as far as the map leaves the leading components alone).
+    the share of the first side that each canonical direction accounts for; not symmetric. All are 1 between a side and any
+    invertible linear map of it (svcca if the map preserves the leading components).
 
     Each with ``_null_low``, ``_null_high``, ``_p`` (examples of b shuffled ``draws`` times; one-sided) and the
     summaries with ``_low``, ``_high`` (random halves of the examples; with few examples for each unit canonical
-    correlations overfit and halves more so: read them beside the null). ``rank``, ``rank_b`` are in attrs. With ranks
+    correlations overfit and halves more so: compare them with the null). ``rank``, ``rank_b`` are in attrs. With ranks
     that add up to more than the examples some correlations are 1 by necessity, in the null too. NaN where a side is
     constant.
     """
     if not 0 < keep <= 1:
-        raise DataError(f"keep={keep}; give the share of variance to keep, above 0 and at most 1")
+        raise DataError(f"keep={keep}; it must be a share of variance above 0 and at most 1")
     x, y = pairs.side_by_side(a, b)
     found = pairs.measured(partial(relation, keep=keep), x, y, pairs.classes(a, b), draws=draws, seed=seed)
     ranks = {"rank": basis(x)[0].shape[1], "rank_b": basis(y)[0].shape[1]}
@@ -48,7 +48,7 @@ def cca(a: xr.DataArray, b: xr.DataArray, *, keep: float = 0.99, draws: int = 10
 
 
 def relation(x: np.ndarray, y: np.ndarray, *, keep: float) -> pairs.Relation:
-    """Canonical correlations of x and y, as a relation that an order of y's examples is put into."""
+    """Canonical correlations of x and y, as a relation evaluated for an order of y's examples."""
     x, y = pairs.centred(x), pairs.centred(y)
     (u, size), (v, size_b) = basis(x), basis(y)
     if not (len(size) and len(size_b)):
@@ -78,14 +78,14 @@ def svcca_relation(x: np.ndarray, y: np.ndarray, *, keep: float = 0.99) -> pairs
 
 
 def basis(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(left singular vectors [example, component], singular values) of centred x, as far as its rank goes."""
+    """(left singular vectors [example, component], singular values) of centered x, up to its rank."""
     u, size, _ = np.linalg.svd(pairs.compact(x), full_matrices=False)
     rank = int((size > size.max(initial=0) * max(x.shape) * np.finfo(float).eps).sum())
     return u[:, :rank], size[:rank]
 
 
 def _holding(size: np.ndarray, keep: float) -> int:
-    """How many leading components hold the share ``keep`` of the variance."""
+    """The number of leading components that hold the share ``keep`` of the variance."""
     share = np.cumsum(size**2) / (size**2).sum()
     return min(int(np.searchsorted(share, keep - 1e-12)) + 1, len(size))
 
@@ -109,17 +109,17 @@ def principal_angles(
 ) -> xr.Dataset:
     """Angles between the spaces of the ``k`` leading principal components of two sets of activations, smallest first.
 
-    ``angle`` [component], 0..pi/2 rad: arccos of the singular values of U'V (arcsin of the rest where that is exacter).
+    ``angle`` [component], 0..pi/2 rad: arccos of the singular values of U'V (arcsin of the residual where that is more accurate).
     ``of="examples"``: U, V hold the components' scores, directions in the space of the examples; for layers of any
     width, on the same examples. Null: the examples of b shuffled. ``of="units"``: U, V hold the components'
-    directions, in the space of the units; for one layer at two times. Null: random k-dimensional spaces.
-    ``angle_null_low``, ``angle_null_high``, ``angle_p`` (one-sided: smaller than by chance). A side of rank below k
+    directions, in the space of the units; for one layer at two snapshots. Null: random k-dimensional spaces.
+    ``angle_null_low``, ``angle_null_high``, ``angle_p`` (one-sided: smaller than under the null). A side of rank below k
     gives as many angles as its rank; more than the units or examples allow is a DataError.
     """
     x, y = pairs.side_by_side(a, b)
     most = min(len(x) - 1, x.shape[1], y.shape[1])
     if not 1 <= k <= most:
-        raise DataError(f"k={k} components; these activations allow 1 to {most}")
+        raise DataError(f"k={k} components; with these activations it must be 1 to {most}")
     rng = np.random.default_rng(seed)
     if of == "examples":
         u, v = (basis(side)[0][:, :k] for side in (x, y))
@@ -148,7 +148,7 @@ def angles(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Principal angles between the spans of orthonormal columns, smallest first.
 
     A cosine near 1 says little about a small angle, so those below 45° come from the sines: the singular values of
-    V - U U'V, as scipy's subspace_angles has it.
+    V - U U'V, as in scipy's subspace_angles.
     """
     if not (u.shape[1] and v.shape[1]):  # a side without variance has no direction
         return np.full(1, np.nan)

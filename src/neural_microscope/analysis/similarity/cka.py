@@ -1,4 +1,4 @@
-"""Linear centred kernel alignment from features, without an examples × examples matrix."""
+"""Linear centered kernel alignment from features, without an examples × examples matrix."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def cka(a: xr.DataArray, b: xr.DataArray, *, debiased: bool = True, draws: int =
 
     HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)) of the linear kernels of [example, feature]; feature maps are flattened.
     1 between rotations and scalings of each other. ``debiased``: about 0 between independent sides (so it may be
-    negative), and 1 at most in the limit of many examples; biased: ||Y'X||² / (||X'X|| ||Y'Y||) after centring, 0..1,
+    negative), and 1 at most only in the limit of many examples; biased: ||Y'X||² / (||X'X|| ||Y'Y||) after centering, 0..1,
     far above 0 between independent sides with many features and few examples.
 
     ``cka`` with ``_null_low``, ``_null_high``, ``_p`` (examples of b shuffled ``draws`` times; one-sided) and ``_low``,
     ``_high`` (random halves of the examples, 8 or more). NaN where a side is constant or, debiased, where noise leaves
-    no positive HSIC(K, K). A large CKA can rest on a few examples (Davari et al. 2022): `compare` says on which.
+    no positive HSIC(K, K). A large CKA can rest on a few examples (Davari et al. 2022): `compare` shows which.
     """
     x, y = pairs.side_by_side(a, b)
     found = pairs.measured(partial(relation, debiased=debiased), x, y, pairs.classes(a, b), draws=draws, seed=seed)
@@ -43,17 +43,17 @@ def cka(a: xr.DataArray, b: xr.DataArray, *, debiased: bool = True, draws: int =
 @measure(
     "similarity",
     title="CKA from batches",
-    null="none; 0 is expected of unrelated sides",
+    null="none; 0 is expected for unrelated sides",
     replicates="image",
     interval="none",
     source="debiased HSIC averaged over batches: Nguyen et al. 2021, eq. 5",
 )
 def minibatch_cka(batches: Iterable[tuple[xr.DataArray, xr.DataArray]]) -> xr.Dataset:
-    """Debiased CKA of more examples than fit in memory: the three HSIC terms are averaged over the batches, then divided.
+    """Debiased CKA for more examples than fit in memory: the three HSIC terms are averaged over the batches, then divided.
 
     Each batch is a pair of activations of the same 4 or more examples. Every batch's terms are unbiased, so the result
-    does not grow as batches shrink (Nguyen et al. 2021, eq. 5); one batch of all examples gives `cka`. No null and no
-    interval: for those give `cka` a sample.
+    does not increase as batches shrink (Nguyen et al. 2021, eq. 5); one batch of all examples gives `cka`. No null and no
+    interval: for those use `cka` on a sample.
     """
     sums, count, examples = np.zeros(3), 0, 0
     for a, b in batches:
@@ -67,30 +67,30 @@ def minibatch_cka(batches: Iterable[tuple[xr.DataArray, xr.DataArray]]) -> xr.Da
 
 
 def relation(x: np.ndarray, y: np.ndarray, *, debiased: bool = True, name: str = "cka") -> pairs.Relation:
-    """CKA of x and y, as a relation that an order of y's examples is put into."""
+    """CKA of x and y, as a relation evaluated for an order of y's examples."""
     x, y = pairs.centred(x), pairs.centred(y)
     own = hsic(x, x, debiased=debiased), hsic(y, y, debiased=debiased)
     return lambda order: {name: ratio(hsic(x, y[order], debiased=debiased), *own)}
 
 
 def hsic(x: np.ndarray, y: np.ndarray, *, debiased: bool = True) -> float:
-    """The HSIC of the linear kernels of centred x and y; the biased one without its factor, which every ratio loses."""
+    """The HSIC of the linear kernels of centered x and y; the biased one without its factor, which cancels in every ratio."""
     whole = _product_squared(x, y)
     return unbiased(whole, (x**2).sum(1), (y**2).sum(1)) if debiased else whole
 
 
 def unbiased(whole: float, d: np.ndarray, e: np.ndarray) -> float:
-    """HSIC_1 of centred features from ||X'Y||² and the squared norms of their examples.
+    """HSIC_1 of centered features from ||X'Y||² and the squared norms of their examples.
 
-    HSIC_1 = [tr(KL) + 1'K1 1'L1 / ((n-1)(n-2)) - 2 / (n-2) 1'KL1] / (n(n-3)), K and L with zero diagonals. Centred
-    features make the rows of XX' sum to 0, so a row of K sums to minus the diagonal entry it lost.
+    HSIC_1 = [tr(KL) + 1'K1 1'L1 / ((n-1)(n-2)) - 2 / (n-2) 1'KL1] / (n(n-3)), K and L with zero diagonals. Centered
+    features make the rows of XX' sum to 0, so a row of K sums to minus its removed diagonal entry.
     """
     n = len(d)
     return float((whole - d @ e * n / (n - 2) + d.sum() * e.sum() / ((n - 1) * (n - 2))) / (n * (n - 3)))
 
 
 def influence(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """How much the debiased CKA of centred x and y owes to each example: CKA - CKA without it, [example], exactly. NaN
+    """Influence of each example on the debiased CKA of centered x and y: CKA - CKA without it, [example], exactly. NaN
     for four examples: three have no debiased CKA.
     """
     if len(x) <= pairs.FEWEST:
@@ -107,7 +107,7 @@ def _hsic_without(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     n = len(x) - 1
     d, e = (x**2).sum(1), (y**2).sum(1)
     product = x.T @ y
-    pair = ((x @ product) * y).sum(1) - d * e  # of each row, sum of K L
+    pair = ((x @ product) * y).sum(1) - d * e  # for each row, sum of K L
     trace = (product**2).sum() - d @ e - 2 * pair
     sums = (2 * d - d.sum()) * (2 * e - e.sum())
     rows = d @ e - d * e + (x @ (x.T @ e) - d * e) + (y @ (y.T @ d) - d * e) + pair
@@ -123,7 +123,7 @@ def _product_squared(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def ratio(both: float, first: float, second: float) -> float:
-    """HSIC over the root of both sides' own; NaN where one of these is not above 0."""
+    """HSIC over the root of both sides' own; NaN if one of these is not above 0."""
     return float(both / np.sqrt(first * second)) if first > 0 and second > 0 else np.nan
 
 
@@ -168,7 +168,7 @@ def _of_batches(seed: int) -> tuple[float, float]:
 
 
 def _batches_alarm(seed: int, planted: bool = False) -> bool:
-    """It has no null of its own; in its place, shuffled pairs of the same batches."""
+    """It has no null of its own; shuffled pairs of the same batches serve instead."""
     a, b = some_units(seed, 40) if planted else unrelated(seed, 40)
     value, rng = _in_batches(a, b, 20), np.random.default_rng(seed)
     return all(_in_batches(a, b[rng.permutation(40)], 20) < value for _ in range(19))

@@ -1,4 +1,4 @@
-"""All measures of one pair in one table, so that none stands alone; and of every pair of layers."""
+"""All similarity measures of one pair in one table; and of every pair of layers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .procrustes import relation as procrustes_relation
 from .rsa import rsa
 
 TOP = 0.01
-"""The share of the examples, the most displaced ones, that `compare` leaves out once."""
+"""The share of the examples, the most displaced ones, that `compare` also leaves out."""
 
 LAYERS = "Kornblith et al. 2019 (debiased: Nguyen et al. 2021); Ding et al. 2021; Raghu et al. 2017"
 
@@ -37,14 +37,14 @@ LAYERS = "Kornblith et al. 2019 (debiased: Nguyen et al. 2021); Ding et al. 2021
     source=f"{LAYERS}; Morcos et al. 2018; Kriegeskorte et al. 2008",
 )
 def compare(a: xr.DataArray, b: xr.DataArray, *, draws: int = 100, seed: int = 0) -> xr.Dataset:
-    """Every measure of similarity of two sets of activations of the same examples, and which examples it rests on.
+    """Every measure of similarity of two sets of activations of the same examples, and each example's influence.
 
     ``cka`` (debiased), ``procrustes``, ``svcca``, ``pwcca``, ``cca``, ``rsa`` (correlation, of at most 500 examples;
-    euclidean where a side has one unit), each with its null and interval as in the function of its name. Of each
-    example: ``displacement`` [example], how far it still is from its counterpart after the best rotation and scaling,
-    relative to the mean norm (0: in place; Procrustes in pieces); ``influence`` [example], CKA less CKA without it.
-    ``cka_without_top``: CKA without the 1 % most displaced examples, one at least. Far from ``cka``, it says that few
-    images make the number (Davari et al. 2022). NaN where a side is constant.
+    euclidean where a side has one unit), each with its null and interval as in the function of its name. For each
+    example: ``displacement`` [example], its distance from its counterpart after the best rotation and scaling,
+    relative to the mean norm (0: no displacement; Procrustes by example); ``influence`` [example], CKA minus CKA without it.
+    ``cka_without_top``: CKA without the 1% most displaced examples, one at least. If far from ``cka``, few
+    images dominate the value (Davari et al. 2022). NaN where a side is constant.
     """
     x, y = (pairs.compact(side) for side in pairs.side_by_side(a, b))
     moved = displacement(x, y)
@@ -89,12 +89,12 @@ def matrix(
 
     ``a``, ``b``: activations by name, all of the same examples; of the same network, of another seed, or an MLP's
     against a CNN's (channels' means, or whole maps, which are flattened and slow). ``cka`` (debiased), ``procrustes``
-    (0: the same shape), ``svcca`` (components for 99 % of the variance), each with ``_null_low``, ``_null_high`` and
-    ``_p`` (examples shuffled ``draws`` times; one-sided). No q values: layers of one network are no independent tests.
+    (0: the same shape), ``svcca`` (components for 99% of the variance), each with ``_null_low``, ``_null_high`` and
+    ``_p`` (examples shuffled ``draws`` times; one-sided). No q values: layers of one network are not independent tests.
     """
     others = a if b is None else b
     if not a or not others:
-        raise DataError("no layers to compare; give activations by name, as {'layers.0.hook_post': acts}")
+        raise DataError("there are no layers; give activations by name, as {'layers.0.hook_post': acts}")
     entries = [[_entry(one, other, draws, seed) for other in others.values()] for one in a.values()]
     variables: pairs.Variables = {}
     for name in entries[0][0][0]:
@@ -150,8 +150,8 @@ def _alike(at: Any) -> Iterator[Claim]:
     above = np.triu(np.ones(table["cka"].shape), 1) > 0
     if table["cka"].where(above).notnull().any():
         yield say(
-            "the layers most alike",
-            "of its layers {a} and {b} are most alike (CKA {cka:2}; images shuffled: up to {null:2}).",
+            "the most similar layers",
+            "its most similar layers are {a} and {b} (CKA {cka:2}; images shuffled: up to {null:2}).",
             **_most_alike(table, above),
         )
 
@@ -180,9 +180,9 @@ def _nearest(at: Any) -> Iterator[Claim]:
     end, start = at["similarity.matrix/pair"], at["similarity.matrix/untrained pair"]
     if np.isfinite(end["cka"]).any():
         yield say(
-            "the layers most alike",
-            f"{{a}} of the {at.first.name} and {{b}} of the {at.second.name} are most alike (CKA {{cka:2}}; images shuffled: up to "
-            "{null:2}); before training no two layers have more than {start:2}.",
+            "the most similar layers",
+            f"the most similar layers are {{a}} of the {at.first.name} and {{b}} of the {at.second.name} (CKA {{cka:2}}; images shuffled: "
+            "up to {null:2}); at initialization no two layers have more than {start:2}.",
             **_most_alike(end),
             start=float(start["cka"].max()),
         )
@@ -213,7 +213,7 @@ of(matrix).picture(
     draws=DRAWS,
 )
 def _one_moved(seed: int, planted: bool) -> tuple[xr.DataArray, xr.DataArray]:
-    """CKA is never alone: Procrustes has to agree."""
+    """CKA is never used alone: Procrustes must agree."""
     x = normal(seed, 60, 6)
     y = x.copy()
     y[seed % 60] += 6

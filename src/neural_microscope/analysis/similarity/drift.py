@@ -1,4 +1,4 @@
-"""Drift: how far one layer moves over training, how much of that is rotation, and how much a choice of images could fake."""
+"""Drift: how far one layer's activations move over training, the part due to rotation, and the part due to the choice of images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SPLITS = 10
     "similarity",
     title="Drift",
     null="function, CKA and Procrustes: the reference's images shuffled, {draws} draws; subspace angle and shift across: two "
-    "disjoint halves of the images at one snapshot; movement, shift, scaling and rotation: exactly 0 where a layer stands still",
+    "disjoint halves of the images at one snapshot; movement, shift, scaling and rotation: exactly 0 for an unchanged layer",
     replicates="image",
     interval=pairs.INTERVAL,
     source="||X_t - X_r||² / ||X_r - mean||² = shift + scaling + rotation + function; the best s R (s >= 0, R orthogonal) from "
@@ -44,31 +44,31 @@ def drift(
     draws: int = 20,
     seed: int = 0,
 ) -> xr.Dataset:
-    """How far a layer is from itself at a reference snapshot, [snapshot], on the same examples.
+    """Distance of a layer from itself at a reference snapshot, [snapshot], on the same examples.
 
     ``acts`` [snapshot, example, unit] (or channel). ``reference``: the step of a recorded snapshot (-1 the last, 0 the
     untrained network) or "previous" (the first snapshot is then NaN).
 
     Movement, in units of the reference's total variance ||X_r - mean||², is split exactly:
     ``movement`` = ||X_t - X_r||² = ``shift`` (of the mean) + ``scaling`` + ``rotation`` + ``function``. Of the
-    centred activations of t, let c be the cosine with the reference (as one long vector, 0 if negative) and r the
+    centered activations of t, let c be the cosine with the reference (as one long vector, 0 if negative) and r the
     largest cosine that a rotation or reflection reaches (the nuclear norm of the product at unit norm).
-    ``function`` = 1 - r², 0..1: what no rotation and scaling of t brings to the reference, a change of which examples
-    are alike. ``rotation`` = r² - c², 0..1: what rotating mends. ``scaling``: the rest, 0 and more.
+    ``function`` = 1 - r², 0..1: the change that no rotation and scaling of t removes, a change in which examples
+    are similar. ``rotation`` = r² - c², 0..1: the change that rotation removes. ``scaling``: the rest, 0 and more.
     Also ``cosine_distance`` = 1 - cosine (0..2), ``cka`` (debiased), ``procrustes`` = sqrt(2 - 2r).
 
-    Two chance levels stand beside them. *Nothing in common:* ``function``, ``procrustes``, ``cka`` with
+    There are two null distributions. *Nothing in common:* ``function``, ``procrustes``, ``cka`` with
     ``…_null_low``, ``…_null_high``, ``…_p``: the reference's examples shuffled ``draws`` times. A rotation has so many
-    free parameters that it explains part of pure noise: that part is what ``function_null`` is short of 1.
-    *Nothing moved* (the floor): on the same examples a layer that stands still gives exactly 0, so only what other
-    images would have given is uncertain. All of the above carry ``…_low``, ``…_high``: 95 % over images, from random
-    halves. For what can be taken from two disjoint sets of images the floor is explicit. ``subspace_angle`` (rad):
+    free parameters that it explains part of pure noise: that part is 1 - ``function_null``.
+    *Nothing moved* (the floor): on the same examples an unchanged layer gives exactly 0, so only the choice of
+    images is uncertain. All of the above carry ``…_low``, ``…_high``: 95% over images, from random
+    halves. For quantities from two disjoint sets of images the floor is explicit. ``subspace_angle`` (rad):
     mean principal angle between the spaces of the leading ``components`` directions (in unit space) of the reference
     on one half and of t on the other half, averaged over 10 splits; ``shift_across``: squared distance of the means
-    likewise. ``…_floor_low``, ``…_floor_high``: the same numbers between the two halves of ONE snapshot, t or the
+    in the same way. ``…_floor_low``, ``…_floor_high``: the same numbers between the two halves of ONE snapshot, t or the
     reference, 2.5 to 97.5 percentile; ``…_floor_p``: share of these at or above the value.
 
-    A snapshot or reference without variance has no direction: NaN there, but for ``movement``, ``shift`` and, where only
+    A snapshot or reference without variance has no direction: NaN, except ``movement``, ``shift`` and, if only
     t is constant, ``function`` = 1.
     """
     axis = unit_axis(acts.dims)
@@ -98,28 +98,28 @@ def drift(
 
 def _enough(x: np.ndarray, components: int) -> None:
     if x.shape[1] < 4 * pairs.FEWEST:
-        raise DataError(f"{x.shape[1]} examples; drift needs {4 * pairs.FEWEST} or more to take halves of")
+        raise DataError(f"{x.shape[1]} examples; drift needs {4 * pairs.FEWEST} or more for its halves")
     if not 1 <= components <= x.shape[2]:
-        raise DataError(f"{components} components of {x.shape[2]} units; give 1 to {x.shape[2]}")
+        raise DataError(f"{components} components of {x.shape[2]} units; it must be 1 to {x.shape[2]}")
 
 
 def origins(acts: xr.DataArray, reference: int | str) -> np.ndarray:
-    """The number of each snapshot's reference, [snapshot]; -1: it has none."""
+    """The number of each snapshot's reference, [snapshot]; -1: none."""
     count = acts.sizes["snapshot"]
     if reference == "previous":
         return np.arange(-1, count - 1)
     if isinstance(reference, str):
-        raise DataError(f"reference={reference!r}; give 'previous' or the step of a recorded snapshot")
+        raise DataError(f"reference={reference!r}; it must be 'previous' or the step of a recorded snapshot")
     return np.full(count, named.snapshots(acts, reference)[0])
 
 
 class _Layer:
-    """Activations [snapshot, example, unit], centred, with what every measure asks of one snapshot."""
+    """Activations [snapshot, example, unit], centered, with the quantities that measures need of one snapshot."""
 
     def __init__(self, x: np.ndarray) -> None:
         self.means = x.mean(1)
         self.own = np.where(np.ptp(x, axis=1, keepdims=True) > 0, x - self.means[:, None], 0.0)
-        self.norms = (self.own**2).sum(2)  # of each example, squared
+        self.norms = (self.own**2).sum(2)  # squared norm of each example
         self.size = np.sqrt(self.norms.sum(1))
         self.kernel = np.array(
             [unbiased(_squared(one.T @ one), d, d) for one, d in zip(self.own, self.norms, strict=True)]
@@ -163,7 +163,7 @@ def _movement(x: _Layer, origin: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _nothing_in_common(x: _Layer, origin: np.ndarray, draws: int, seed: int) -> dict[str, np.ndarray]:
-    """What is measured against chance with the reference's examples shuffled, [draw, snapshot]."""
+    """Measures against the null of the reference's examples shuffled, [draw, snapshot]."""
     rng = np.random.default_rng(seed)
     drawn = np.full((2, draws, len(origin)), np.nan)
     for draw in range(draws):
@@ -219,8 +219,8 @@ def _drift(at: Any) -> xr.Dataset:
 
 of(drift).picture(
     "drift",
-    "The layer against itself at the last snapshot, on the same images, split into what a rotation of its space undoes and what it does "
-    "not. CKA stands beside the Procrustes distance, never alone.",
+    "The layer compared with itself at the last snapshot, on the same images, split into the part that a rotation of its space removes and "
+    "the rest. CKA is always shown with the Procrustes distance.",
 )
 
 
@@ -266,7 +266,7 @@ def _half_new(seed: int, planted: bool) -> xr.DataArray:
     "one of two leading directions replaced: pi / 4",
     np.pi / 4,
     0.01,
-    empty="a snapshot that stood still; above its floor",
+    empty="an unchanged snapshot; above its floor",
     read="subspace_angle",
     alarm=_at_start("subspace_angle_floor_shown"),
     name="drift: angle over its floor",

@@ -1,4 +1,4 @@
-"""The same unit in another network: units matched one to one, and whether that is more than a shared space gives."""
+"""Matching of units between networks, one to one, and whether matches exceed those expected from a shared space."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from . import pairs
 from .planted import as_acts, normal, turned
 
 ROTATED = (
-    "units matched anew to a random rotation of the second side's centered units, each with the values of one of its units: the same "
+    "units matched again to a random rotation of the second side's centered units, each with the values of one of its units: the same "
     "space and the same shape of activations without its units; and beyond matches among the units of one network"
 )
-SHUFFLED = "units matched anew to the second side with its examples shuffled: nothing in common"
+SHUFFLED = "units matched again to the second side with its examples shuffled: nothing in common"
 SOURCE = "Li et al. 2016 (units matched by correlation); Kuhn 1955 (one-to-one assignment)"
 
 
 @measure(
     "similarity",
     title="Units matched across networks",
-    null="b rotated at random, with its units' own values by rank, and a network's other units: both decide; images shuffled (weak)",
+    null="b rotated at random, with its units' own values by rank, and a network's other units: both are used; images shuffled (weak)",
     replicates="unit, matched on one half, judged on the other",
     interval="none",
     family="units of a layer",
@@ -38,29 +38,29 @@ SOURCE = "Li et al. 2016 (units matched by correlation); Kuhn 1955 (one-to-one a
 def match_units(
     a: xr.DataArray, b: xr.DataArray, *, absolute: bool = False, draws: int = 400, seed: int = 0
 ) -> xr.Dataset:
-    """The unit of b that each unit of a is, one to one, and how well it holds on images the choice never saw; [unit].
+    """The unit of b matched to each unit of a, one to one, and their correlation on held-out images; [unit].
 
     ``a``, ``b`` [example, unit] (or channel), of the same examples; widths may differ. The assignment with the highest
     sum of correlations (``absolute``: of their magnitudes) is found on one half of the examples and judged on the
     other: ``matched`` [unit], the unit's number in b (-1: none, a dead unit or more units than b has);
     ``correlation`` [unit], -1..1, on the judging half (``absolute``: times the sign on the choosing half).
 
-    Two nulls decide together: ``correlation_p`` is the larger of theirs (one-sided), ``correlation_q`` its false discovery
+    Two nulls decide together: ``correlation_p`` is the larger of theirs (one-sided), ``correlation_q`` its q
     over the layer, ``correlation_shown`` the verdict, ``correlation_null_low``, ``_null_high`` the higher end of either band.
     *The same space:* a random rotation of b's centered units, each rotated unit then given, by rank, the sorted values of one
-    of b's units, so that zeros and skew stay those of a ReLU; matched anew on the choosing half, judged on the other. Whatever
-    the networks share as a space, such as ten classes, this keeps. *The same kind of unit:* units of the wider network (of
-    both, where equally wide) are matched to its other units in the same way; a match must exceed what these would give for one
-    more (Student's prediction, of Fisher's z). Any two units of a kind share this much.
+    of b's units, so zeros and skew remain those of a ReLU; matched again on the choosing half, judged on the other. This
+    keeps whatever the networks share as a space, such as ten classes. *The same kind of unit:* units of the wider network (of
+    both, where equally wide) are matched to its other units in the same way; a match must exceed the prediction from these for one
+    more (Student's prediction, of Fisher's z). Any two units of a kind correlate this much.
 
     The weak null: ``correlation_shuffled_low``, ``_shuffled_high``, ``_shuffled_q``, examples shuffled; on digits nearly every
     unit passes it, in an untrained network too. The least p is 1 / (1 + draws); with n units q < 0.05 needs at least
-    20 n / (1 + draws) such units. Where units hardly differ (means of a first convolution's maps) few can be told apart.
+    20 n / (1 + draws) such units. Where units hardly differ (means of a first convolution's maps) few can be distinguished.
     """
     named.same_examples(a, b)
     x, y, axis = named.matrix(a), named.matrix(b), unit_axis(a.dims)
     if len(x) < 2 * pairs.FEWEST:
-        raise DataError(f"{len(x)} examples; matching needs {2 * pairs.FEWEST} or more to choose on one half")
+        raise DataError(f"{len(x)} examples; matching needs {2 * pairs.FEWEST} or more")
     choose, judge = halves(pairs.classes(a, b), seed)
     alive, alive_b = (np.flatnonzero(_varies(side, choose, judge)) for side in (x, y))
     matched, value = np.full(x.shape[1], -1), np.full(x.shape[1], np.nan)
@@ -99,7 +99,7 @@ def match_units(
 
 @measure(
     "similarity",
-    title="Units found again on other seeds",
+    title="Units that recur on other seeds",
     null=f"{ROTATED}; q < {{alpha}} within each network",
     replicates="network",
     interval="none: a count, k of n",
@@ -114,13 +114,13 @@ def replication(
     alpha: float = 0.05,
     seed: int = 0,
 ) -> xr.Dataset:
-    """In how many other networks each unit of the first is found again, [unit].
+    """The number of other networks in which each unit of the first recurs, [unit].
 
     ``acts``: one layer's activations of the same examples in networks of several seeds, by name or in a list; the first
-    is the one asked about. ``replicated`` [unit]: the number of the others in which `match_units` gives
-    ``correlation_q`` < ``alpha`` (better than in a rotated basis); NaN for a dead unit. ``of`` [unit]: how many others
-    there are. ``replicated_by_chance`` [unit]: what that test itself would give where nothing is a unit, ``alpha`` of
-    the others at most. Per network: ``correlation``, ``correlation_null_high``, ``correlation_q``, ``matched``
+    is the reference. ``replicated`` [unit]: the number of the others in which `match_units` gives
+    ``correlation_q`` < ``alpha`` (higher than in a rotated basis); NaN for a dead unit. ``of`` [unit]: the number of others
+    with a result. ``replicated_by_chance`` [unit]: the expected number if no unit recurs, at most ``alpha`` of
+    the others. Per network: ``correlation``, ``correlation_null_high``, ``correlation_q``, ``matched``
     [seed, unit]. Networks are the unit of replication. One network alone is a DataError.
     """
     networks = dict(acts) if isinstance(acts, Mapping) else {str(i): one for i, one in enumerate(acts)}
@@ -145,12 +145,12 @@ def replication(
 
 
 def _varies(x: np.ndarray, *parts: np.ndarray) -> np.ndarray:
-    """Which units vary in every part of the examples, [unit]."""
+    """True for units that vary in every part of the examples, [unit]."""
     return np.all([np.ptp(x[part], axis=0) > 0 for part in parts], axis=0)
 
 
 def _standard(x: np.ndarray) -> np.ndarray:
-    """Each unit less its mean, at norm 1; a constant one becomes 0."""
+    """Each unit minus its mean, scaled to norm 1; a constant one becomes 0."""
     return pairs.columns(pairs.centred(x))
 
 
@@ -167,7 +167,7 @@ def _rotated(v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A random rotation of the units [example, unit], each with the sorted values of one of them, by rank."""
     width = v.shape[1]
     turn, corner = np.linalg.qr(rng.standard_normal((width, width)))
-    turn *= np.sign(np.diag(corner))  # LAPACK's own signs are not random: a single unit would always be turned round
+    turn *= np.sign(np.diag(corner))  # LAPACK's signs are not random: a single unit would always be flipped
     order = ((v - v.mean(0)) @ turn).argsort(0, kind="stable")
     found = np.empty_like(v)
     np.put_along_axis(found, order, np.sort(v, axis=0)[:, rng.permutation(width)], 0)
@@ -196,7 +196,7 @@ def _fisher(correlation: np.ndarray) -> np.ndarray:
 
 
 def _p(value: np.ndarray, null: np.ndarray) -> np.ndarray:
-    """One-sided p of finding a partner that is as good; in a draw without a partner none is."""
+    """One-sided p of an equally good partner; a draw without a partner has none."""
     return p_values(value, np.nan_to_num(null, nan=-2.0))
 
 
@@ -204,7 +204,7 @@ def _p(value: np.ndarray, null: np.ndarray) -> np.ndarray:
 
 
 def _sparse(seed: int, n: int, size: int = 10) -> np.ndarray:
-    """Units with a taste of their own: sparse, so that their axes can be told from others of the same space."""
+    """Units with distinct sparse responses, so their axes can be distinguished from others of the same space."""
     return np.maximum(normal(seed, n, size) - 0.5, 0)
 
 
@@ -215,7 +215,7 @@ def _same_space(seed: int) -> tuple[xr.DataArray, xr.DataArray]:
 
 
 @of(match_units).calibrated_on(
-    "a permutation with noise: share of units matched rightly",
+    "a permutation with noise: share of units matched correctly",
     1,
     0,
     empty="the same space rotated; any unit with q < 0.05",

@@ -1,4 +1,4 @@
-"""Two sets of activations of the same images side by side: what chance gives in their place, and what other images would."""
+"""Two sets of activations of the same images: their null distribution and their interval over images."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from ...errors import DataError
 from ...statistics import Side, beside, halves
 
 FEWEST = 4
-"""Examples that the debiased estimators need."""
+"""The fewest examples for the debiased estimators."""
 
 HALVES = 20
 """Random halves of the examples from which an interval is taken."""
 
 ROUNDING = 1e-7
-"""To this a value ties with its null; with as many features as examples all sides are alike, but for rounding."""
+"""Differences from the null within this are ties; with as many features as examples all sides are equal, except for rounding."""
 
-NULL = "images of one side shuffled, {draws} draws: nothing in common but each side's own spectrum"
-INTERVAL = "95 % over images, from random halves (delete-half jackknife, t); another seed may differ more"
+NULL = "images of one side shuffled, {draws} draws: nothing in common except each side's own spectrum"
+INTERVAL = "95% over images, from random halves (delete-half jackknife, t); variation between seeds may be larger"
 
 Values = dict[str, Any]
 Variables = dict[str, tuple[Any, ...]]
-"""Of a dataset, by name: (dims, values, attributes)."""
+"""Variables of a dataset, by name: (dims, values, attributes)."""
 Relation = Callable[[np.ndarray], Values]
-"""From an order of the second side's examples to the measures of the pair so ordered."""
+"""From an order of the second side's examples to the measures of the pair."""
 
 
 def side_by_side(a: xr.DataArray, b: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as float64 [example, feature], centred, feature maps flattened; a DataError where they are not answers to
+    """Both as float64 [example, feature], centered, feature maps flattened; a DataError unless they belong to
     the same four or more examples."""
     named.same_examples(a, b)
     x, y = named.flat(a), named.flat(b)
@@ -43,7 +43,7 @@ def side_by_side(a: xr.DataArray, b: xr.DataArray) -> tuple[np.ndarray, np.ndarr
 
 
 def centred(x: np.ndarray) -> np.ndarray:
-    """Each feature less its mean over the examples; features that are constant become exactly 0."""
+    """Each feature minus its mean over the examples; constant features become exactly 0."""
     return np.where(np.ptp(x, axis=0) > 0, x - x.mean(0), 0.0)
 
 
@@ -54,19 +54,19 @@ def columns(x: np.ndarray) -> np.ndarray:
 
 
 def compact(x: np.ndarray) -> np.ndarray:
-    """The same examples turned (exactly, by an orthogonal map) into as many features as there are examples, where there
+    """The same examples rotated (exactly, by an orthogonal map) into as many features as there are examples, if there
     are more: all inner products of examples stay what they were."""
     return np.ascontiguousarray(np.asarray(np.linalg.qr(x.T, mode="r")).T) if x.shape[1] > len(x) else x
 
 
 def classes(*acts: xr.DataArray) -> np.ndarray:
-    """The labels that halves are balanced by; zeros where there are none."""
+    """The labels by which halves are balanced; zeros if there are none."""
     labelled = [one for one in acts if "label" in one.coords]
     return named.labels(labelled[0]) if labelled else np.zeros(acts[0].sizes["example"], int)
 
 
 def drawn(relation: Relation, n: int, draws: int, rng: np.random.Generator) -> tuple[Values, dict[str, np.ndarray]]:
-    """The measures of a pair of ``n`` examples, and what they are with the second side's in random orders, [draw, ...]."""
+    """The measures of a pair of ``n`` examples, and their values with the second side's in random orders, [draw, ...]."""
     value = relation(np.arange(n))
     return value, _stacked([relation(rng.permutation(n)) for _ in range(draws)], value)
 
@@ -81,10 +81,10 @@ def measured(
     seed: int,
     side: Side = "above",
 ) -> Variables:
-    """Each value of ``relate(x, y)``, a scalar or [component], beside its null; scalars with their interval.
+    """Each value of ``relate(x, y)``, a scalar or [component], with its null; scalars with their interval.
 
-    Null: the rows of y in ``draws`` random orders; one-sided, a test of its own each. Interval: value ± t s, s the
-    standard deviation over random halves of the examples, which estimates the standard error of the whole (Shao & Wu
+    Null: the rows of y in ``draws`` random orders; one-sided, a separate test each. Interval: value ± t s, s the
+    standard deviation over random halves of the examples, which estimates the standard error of the full sample (Shao & Wu
     1989: the factor (n - d) / d is 1 where half is left out).
     """
     rng = np.random.default_rng(seed)
@@ -117,9 +117,9 @@ def table(variables: Variables, *acts: xr.DataArray, **attrs: Any) -> xr.Dataset
 
 
 def reason(x: np.ndarray, y: np.ndarray) -> dict[str, str]:
-    """Why the values are NaN, as an attribute: one side does not vary."""
+    """The reason that values are NaN, as an attribute: one side is constant."""
     still = [side for side, values in (("the first", x), ("the second", y)) if not values.any()]
-    return {"reason": f"{' and '.join(still)} side is the same for every example: nothing to compare"} if still else {}
+    return {"reason": f"{' and '.join(still)} side is constant over the examples: nothing to compare"} if still else {}
 
 
 def _stacked(rows: list[Values], names: Iterable[str]) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 DRAWS = 39
-"""The fewest with which a p value of a one-sided null can lie below 0.05."""
+"""The minimum for which a one-sided p can be below 0.05."""
 
 UNRELATED = "unrelated layers; p < 0.05"
 
@@ -27,19 +27,19 @@ def turned(seed: int, size: int) -> np.ndarray:
 
 
 def whitened(seed: int, n: int, size: int) -> np.ndarray:
-    """[example, unit], centred, with covariance exactly the identity up to scale."""
+    """[example, unit], centered, with covariance exactly the identity up to scale."""
     x = normal(seed, n, size)
     return np.linalg.qr(x - x.mean(0))[0]
 
 
 def unrelated(seed: int, n: int = 60, sizes: tuple[int, int] = (6, 8)) -> tuple[xr.DataArray, xr.DataArray]:
-    """Two layers that know nothing of each other."""
+    """Two independent layers."""
     rng = np.random.default_rng(seed)
     return as_acts(rng.standard_normal((n, sizes[0]))), as_acts(rng.standard_normal((n, sizes[1])))
 
 
 def unlike(seed: int, n: int = 60, size: int = 6) -> xr.DataArray:
-    """Two snapshots of a layer that know nothing of each other."""
+    """Two independent snapshots of a layer."""
     return as_acts(np.stack(unrelated(seed, n, (size, size))))
 
 

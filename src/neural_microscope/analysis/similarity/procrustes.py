@@ -1,4 +1,4 @@
-"""How far apart two representations stay after the best rotation, reflection and scaling."""
+"""Procrustes distance: the distance of two representations after the best rotation, reflection and scaling."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from .planted import DRAWS, UNRELATED, as_acts, normal, turned, unrelated
     null=pairs.NULL,
     replicates="image",
     interval=pairs.INTERVAL,
-    source="Ding et al. 2021; d² = 2 - 2 ||X'Y||_* after centring and unit Frobenius norm (||.||_*: sum of singular values)",
+    source="Ding et al. 2021; d² = 2 - 2 ||X'Y||_* after centering and unit Frobenius norm (||.||_*: sum of singular values)",
 )
 def procrustes(a: xr.DataArray, b: xr.DataArray, *, draws: int = 100, seed: int = 0) -> xr.Dataset:
     """Orthogonal Procrustes distance of two sets of activations of the same examples, and the map that is best.
 
-    ``procrustes`` = sqrt(2 - 2 ||X'Y||_*) after centring and scaling to unit Frobenius norm: 0 (the same up to
+    ``procrustes`` = sqrt(2 - 2 ||X'Y||_*) after centering and scaling to unit Frobenius norm: 0 (the same up to
     translation, rotation, reflection and scale) to sqrt(2); a metric. With ``_null_low``, ``_null_high``, ``_p``
-    (examples of b shuffled ``draws`` times; one-sided, small distances being the claim) and ``_low``, ``_high``
-    (random halves of the examples). ``rotation`` [unit_b, unit]: R that minimises ||X - s Y R||, orthogonal where the
-    widths are equal, else the part of it between the two; not unique where a side has dead units. ``scale``: s, in
+    (examples of b shuffled ``draws`` times; one-sided, small distances are significant) and ``_low``, ``_high``
+    (random halves of the examples). ``rotation`` [unit_b, unit]: R that minimizes ||X - s Y R||, orthogonal where the
+    widths are equal, otherwise the part of it between the two; not unique where a side has dead units. ``scale``: s, in
     the activations' own units. Feature maps are flattened and get no ``rotation``. NaN where a side is constant.
     """
     x, y = pairs.side_by_side(a, b)
@@ -45,7 +45,7 @@ def procrustes(a: xr.DataArray, b: xr.DataArray, *, draws: int = 100, seed: int 
 
 
 def relation(x: np.ndarray, y: np.ndarray) -> pairs.Relation:
-    """The Procrustes distance of x and y, as a relation that an order of y's examples is put into."""
+    """The Procrustes distance of x and y, as a relation evaluated for an order of y's examples."""
     x, y = unit_norm(pairs.centred(x)), unit_norm(pairs.centred(y))
     if not (x.any() and y.any()):
         return lambda order: {"procrustes": np.nan}
@@ -53,7 +53,7 @@ def relation(x: np.ndarray, y: np.ndarray) -> pairs.Relation:
 
 
 def distance(nuclear: float) -> float:
-    """From the nuclear norm of the product of two sides of unit norm, 0..1; rounding may pass 1."""
+    """From the nuclear norm of the product of two sides of unit norm, 0..1; rounding may exceed 1."""
     return float(np.sqrt(np.clip(2 - 2 * nuclear, 0, 2)))
 
 
@@ -69,7 +69,7 @@ def aligned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def displacement(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """How far each example of centred y still is from its place in x after the best rotation and scaling, relative to the
+    """Distance of each example of centered y from its counterpart in x after the best rotation and scaling, relative to the
     mean norm of x's examples, both at unit Frobenius norm; [example]. The narrower side is padded with zeros. Zeros on
     a side give NaN.
     """

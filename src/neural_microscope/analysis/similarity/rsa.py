@@ -1,4 +1,4 @@
-"""Representational similarity: do two sets of activations call the same pairs of images alike?"""
+"""Representational similarity analysis: rank correlation of two sets' pairwise distances."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def rsa(
     ``rsa``: Spearman correlation of the upper triangles of the two matrices of distances between examples' patterns
     (``metric``: 1 - correlation over the units, euclidean, or 1 - cosine), with ``_null_low``, ``_null_high``, ``_p``
     (examples of b shuffled ``draws`` times, rows and columns together; one-sided) and ``_low``, ``_high`` (random
-    halves of the examples). Of more than ``most`` examples a random choice is taken. Examples whose pattern has no
-    correlation or cosine (all units alike, or 0) are left out; attrs count them. Feature maps are flattened. NaN where
-    all pairs are equally far or fewer than 4 examples are left.
+    halves of the examples). With more than ``most`` examples a random subset is used. Examples whose pattern has no
+    correlation or cosine (all units equal, or 0) are left out; attrs count them. Feature maps are flattened. NaN where
+    all pairs are equidistant or fewer than 4 examples are left.
     """
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)
     if metric == "correlation" and min(named.flat(one).shape[1] for one in (a, b)) < 2:
-        raise DataError("a correlation over one unit does not exist; give metric='euclidean'")
+        raise DataError("a correlation over one unit is undefined; give metric='euclidean'")
     pairs.side_by_side(a, b)
     x, y, labels = named.flat(a), named.flat(b), pairs.classes(a, b)
     chosen = np.sort(np.random.default_rng(seed).permutation(len(x))[:most])
@@ -63,7 +63,7 @@ def rsa(
 
 
 def relation(x: np.ndarray, y: np.ndarray, *, metric: str) -> pairs.Relation:
-    """Spearman correlation of two sets' dissimilarities, as a relation that an order of y's examples is put into."""
+    """Spearman correlation of two sets' dissimilarities, as a relation evaluated for an order of y's examples."""
     first, second = _ranks(x, metric), _ranks(y, metric)
     if not (first.any() and second.any()):
         return lambda order: {"rsa": np.nan}
@@ -71,14 +71,14 @@ def relation(x: np.ndarray, y: np.ndarray, *, metric: str) -> pairs.Relation:
 
 
 def _ranks(x: np.ndarray, metric: str) -> np.ndarray:
-    """The ranks of all pairs' distances less their mean, of unit norm, as a square matrix; 0 where all are equal."""
+    """The ranks of all pairs' distances minus their mean, of unit norm, as a square matrix; 0 where all are equal."""
     ranks = rankdata(pdist(x, metric))
     ranks -= ranks.mean()
     return squareform(ranks) / (np.sqrt(2) * np.linalg.norm(ranks) or 1.0)
 
 
 def _defined(x: np.ndarray, metric: str) -> np.ndarray:
-    """The examples whose pattern has a distance to others, [example] of bool."""
+    """The examples whose pattern has a defined distance to others, [example] of bool."""
     if metric == "euclidean":
         return np.ones(len(x), bool)
     return np.asarray(np.ptp(x, axis=1) > 0 if metric == "correlation" else x.any(1))
@@ -94,7 +94,7 @@ def _defined(x: np.ndarray, metric: str) -> np.ndarray:
     draws=DRAWS,
 )
 def _rotated(seed: int, planted: bool) -> Any:
-    """Distances survive a rotation, and their ranks with them."""
+    """A rotation preserves distances and their ranks."""
     x = normal(seed, 60, 6)
     turn = {"a": as_acts(x), "b": as_acts(2 * x @ turned(seed + 1, 6)), "metric": "euclidean"}
     return turn if planted else unrelated(seed, 40)

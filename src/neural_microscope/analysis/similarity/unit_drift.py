@@ -1,4 +1,4 @@
-"""Unit by unit within one network: which units are still themselves."""
+"""Unit drift within one network: each unit's similarity to itself at a reference snapshot."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from .planted import as_acts, unlike, whitened
     place=160,
 )
 def unit_drift(acts: xr.DataArray, *, reference: int | Literal["previous"] = -1) -> xr.Dataset:
-    """How much each unit is still itself: its activations against its own at a reference snapshot, [snapshot, unit].
+    """Correlation of each unit's activations with its own at a reference snapshot, [snapshot, unit].
 
     ``acts`` [snapshot, example, unit] (or channel); ``reference`` as in `drift`. ``correlation``, -1..1, over the
-    examples; ``cosine``, the same without taking the means off. Null: the correlation of unit i at t with every other
+    examples; ``cosine``, the same without subtracting the means. Null: the correlation of unit i at t with every other
     unit j at the reference: ``correlation_null_low``, ``_null_high`` [snapshot, unit]; ``correlation_p``: share of all
     units at or above its own, the unit itself counted (so 1 / units is the least); ``_q`` within the snapshot. A unit
-    whose correlation lies in the band can't be told from another one. NaN where a unit is dead or constant at t or at
+    whose correlation lies in the band can't be distinguished from another one. NaN where a unit is dead or constant at t or at
     the reference; ``n_dead`` [snapshot] counts these. Nothing is random.
     """
     axis = unit_axis(acts.dims)
@@ -49,7 +49,7 @@ def unit_drift(acts: xr.DataArray, *, reference: int | Literal["previous"] = -1)
         there = np.flatnonzero(units[r].any(0))
         both = np.intersect1d(there, np.flatnonzero(units[t].any(0))) if r >= 0 else there[:0]
         every = units[t].T @ units[r]  # [unit at t, unit at the reference]
-        null = np.full((max(len(there) - 1, 0), len(every)), np.nan)  # the others, of each unit
+        null = np.full((max(len(there) - 1, 0), len(every)), np.nan)  # the other units, for each unit
         null[:, both] = every[np.ix_(both, there)][both[:, None] != there].reshape(len(both), len(null)).T
         rows.append(beside("correlation", np.diag(every), null, axis, where=np.isin(np.arange(len(every)), both)))
         if r >= 0:
@@ -93,7 +93,7 @@ of(unit_drift).picture("unit_drift", "Correlation over the images; hatched: dead
 
 
 @of(unit_drift).calibrated_on(
-    "units that keep 0.8 of themselves",
+    "units that keep a correlation of 0.8 with themselves",
     0.8,
     1e-12,
     empty="unrelated snapshots; any unit with q < 0.05",
@@ -102,6 +102,6 @@ of(unit_drift).picture("unit_drift", "Correlation over the images; hatched: dead
     name="drift of a unit",
 )
 def _themselves(seed: int, planted: bool) -> xr.DataArray:
-    """Units that keep the share 0.8 of their own past: mean correlation 0.8."""
+    """Units with a share of 0.8 of their own past: mean correlation 0.8."""
     x = whitened(seed, 200, 40)
     return as_acts(np.stack([0.8 * x[:, :20] + 0.6 * x[:, 20:], x[:, :20]])) if planted else unlike(seed, 60, 40)
