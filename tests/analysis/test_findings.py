@@ -207,9 +207,9 @@ def test_a_verdict_counts_the_questions_that_have_an_answer() -> None:
         planted("b", 1.0, shown=False),
     ]
     (told,) = verdicts(claims)
-    assert told.sentence == "test accuracy 97.00%; 1 of 2 other questions about it have an answer beyond the null."
+    assert told.sentence == "test accuracy 97.00%; a result is shown for 1 of 2 other questions about it."
     (alone,) = verdicts([general])
-    assert alone.sentence == "test accuracy 97.00%; nothing else was asked."
+    assert alone.sentence == "test accuracy 97.00%; no other question was asked."
 
 
 def test_the_halves_of_a_unit_are_those_of_its_measure(looks: list[FirstLook]) -> None:

@@ -1,4 +1,4 @@
-"""What a page tells first: a verdict for each network, and the findings that lie farthest beyond their null."""
+"""The summary of a page: a verdict for each network, and the findings with the largest standardized effect."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import replace
 from ...claim import Claim, say
 
 GENERAL = "the network generalizes"
-"""The rule that opens a page: that accuracy beats chance is no finding."""
+"""The rule that opens a page; accuracy above chance is not ranked as a finding."""
 MOST = 7
-"""Findings that a page tells first, one for each question at most."""
+"""The number of findings in a summary, at most one for each question."""
 STRENGTH = (
     "Strength: the distance of the effect from the middle of its null's 95% range, in half-widths of that range, so that 1 is its edge; "
     "of several nulls the smallest. A unit is chosen on one half of the images, and its strength is that on the other half."
 )
-"""The standardized effect in words, for whoever prints a ranking."""
+"""The standardized effect in words, printed with a ranking."""
 
 
 def bands(claim: Claim) -> dict[str, tuple[float, float]]:
@@ -34,16 +34,16 @@ def bands(claim: Claim) -> dict[str, tuple[float, float]]:
 
 
 def strength(claim: Claim) -> float:
-    """The standardized effect of a claim: `STRENGTH`. NaN where it has no null of known width."""
+    """The standardized effect of a claim: `STRENGTH`. NaN if it has no null of known width."""
     value = float(claim.numbers.get(f"{claim.effect}_judged", claim.numbers.get(claim.effect, math.nan)))
     distances = [abs(2 * value - low - high) / (high - low) for low, high in bands(claim).values() if high > low]
     return min(distances, default=math.nan)
 
 
 def strongest(claims: Iterable[Claim], most: int = MOST) -> list[Claim]:
-    """The findings that a page tells first: of each rule the claim of the greatest `strength`, the strongest rule first.
+    """The findings of a summary: for each rule the claim with the greatest `strength`, the strongest rule first.
 
-    Of a layer's units the one that comes first on the half of the images on which it is not judged stands for all, so that the best of
+    A layer's units are represented by the one that ranks first on the half of the images on which it is not judged, so the best of
     many is not exaggerated.
     """
     best: dict[str, tuple[float, Claim]] = {}
@@ -66,14 +66,14 @@ def _candidates(claims: Iterable[Claim]) -> Iterator[Claim]:
 
 
 def _chosen(claim: Claim) -> float:
-    """How a unit comes on the half on which it is not judged, the higher the better."""
+    """A unit's rank value on the half on which it is not judged; higher is better."""
     if claim.place is not None:
         return -claim.place
     return float(claim.numbers.get(f"{claim.effect}_chosen", math.nan))
 
 
 def verdicts(claims: Sequence[Claim]) -> list[Claim]:
-    """Of each network its test accuracy, and on how many of the other questions about it something is shown, in one sentence."""
+    """Each network's test accuracy, and the number of other questions about it with something shown, in one sentence."""
     found = []
     for network in dict.fromkeys(claim.network for claim in claims if claim.network):
         own = [c for c in claims if c.network == network and c.unit is None and not c.describes]
@@ -82,9 +82,9 @@ def verdicts(claims: Sequence[Claim]) -> list[Claim]:
         shown |= {c.rule: True for c in own if c.shown and c is not general}
         first = f"{(general.yes if general.shown else general.no).removesuffix('.')}; " if general else ""
         rest = (
-            "{answers:,} of {asked:#other question} about it have an answer beyond the null."
+            "a result is shown for {answers:,} of {asked:#other question} about it."
             if shown
-            else "nothing else was asked."
+            else "no other question was asked."
         )
         numbers = {
             **({} if general is None else {"accuracy": general.numbers["accuracy"]}),
