@@ -366,7 +366,7 @@ def test_decoder_pictures_are_the_pixels_that_drive_a_direction() -> None:
 
 def test_input_that_fits_no_dictionary_is_refused_in_words(network: tuple) -> None:
     model, images, acts = network
-    with pytest.raises(DataError, match="k is 9; of 8 latents"):
+    with pytest.raises(DataError, match="k is 9; with 8 latents"):
         TopKSAE(4, 8, 9)
     with pytest.raises(DataError, match=r"layers.0.hook_post: all examples are equal"):
         dictionary.train_sae(named(np.full((20, 4), 0.1)), 8, 2)

@@ -238,7 +238,7 @@ class Twice(nn.Module):
 @pytest.mark.parametrize(
     ("layer", "named"),
     [
-        (lambda: Stubborn(64, 10), "'1.weight' keeps what it held"),
+        (lambda: Stubborn(64, 10), "'1.weight' keeps its value"),
         (lambda: Half(), "'1.bias' keeps"),
         (lambda: Slow(), "'1.weight' keeps"),
         (lambda: nn.Sequential(nn.Linear(64, 10), Scale()), "'1.1.weight' keeps"),
