@@ -12,7 +12,7 @@ from scipy import stats
 from neural_microscope.analysis import selectivity
 from neural_microscope.analysis.selectivity import judging
 from neural_microscope.analysis.selectivity.classes import index
-from neural_microscope.analysis.selectivity.preference import Preference
+from neural_microscope.analysis.selectivity.preference import CORRELATED, Preference
 
 PLANTED = {"noise": (1, 1), "stronger": (3, 1), "oftener": (1, 3), "both": (4, 10)}
 """How many times as strong, and as often, a unit answers to its class."""
@@ -122,3 +122,13 @@ def test_the_limits_of_the_other_classes_mean_have_a_degree_of_freedom_less_than
     found.of_units(np.arange(5))._of_selectivity()
     active = ((x > 0) & ~found._mine).sum(0)
     np.testing.assert_allclose(asked[1], stats.t.ppf(0.975, active - 1))
+
+
+def test_limits_are_wider_by_the_halves_correlation_where_no_class_stands_out() -> None:
+    labels = np.arange(300) % 3
+    wave = np.where(np.arange(300) // 3 % 2, 1.0, -1.0)  # of variance 1 in each class, so that a difference has one of 1 / 50
+    apart = np.array([0, 1, 2, 3, 100])  # in standard errors
+    units = wave[:, None] + (labels == 0)[:, None] * apart / np.sqrt(50) - 5 * (labels == 2)[:, None]
+    widths = Preference.of(units, labels, 0)._width("auc", 1.0)
+    together = np.minimum(1, np.exp(1 - apart.clip(max=40) ** 2 / 2))
+    np.testing.assert_allclose(widths, np.sqrt(1 + CORRELATED["auc"] * together), rtol=0.01)

@@ -81,6 +81,17 @@ def test_an_exact_instrument_looks_at_one_empty_phantom_for_all_seeds() -> None:
     assert exact.alarm(4, planted=True)
 
 
+def test_an_instrument_reads_and_hears_the_variables_that_it_names() -> None:
+    def table(value: float) -> xr.Dataset:
+        return xr.Dataset({"x": value, "x_shown": False, "y": 2 * value, "y_shown": True})
+
+    measure = Measure(table, "none", title="toy", null="", replicates="", interval="", unit="x")
+    for named in ({}, {"read": "y"}, {"alarm": "y_shown"}):
+        measure.calibrated_on("a value", 1, 0, empty="nothing", **named)(lambda seed, planted: 3.0)
+    assert [one.read(0) for one in measure.instruments] == [(1, 3), (1, 6), (1, 3)]
+    assert [one.alarm(0) for one in measure.instruments] == [False, True, True]
+
+
 def test_a_calibration_written_and_read_again_is_the_same(tmp_path: Path) -> None:
     result = calibrate([instrument(), instrument(error=0.2, name="other")], empties=3)
     xr.testing.assert_identical(open_record(save(result, tmp_path / "c.json")), result)

@@ -22,6 +22,12 @@ def table() -> xr.Dataset:
     return probes.probe_layers({"layers.0.hook_post": acts, "layers.1.hook_post": acts}, controls=1, draws=39)
 
 
+def test_layers_share_one_scale(table: xr.Dataset) -> None:
+    low = table.assign({name: table[name] * [[1.0], [0.1]] for name in table if str(name).startswith("accuracy")})
+    first, second = plots.probes(low, theme="light").axes
+    assert first.get_ylim() == second.get_ylim()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_each_layer_has_its_accuracy_its_null_band_and_the_untrained_network(
     table: xr.Dataset, theme: style.ThemeName
