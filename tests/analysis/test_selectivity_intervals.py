@@ -126,7 +126,9 @@ def test_the_limits_of_the_other_classes_mean_have_a_degree_of_freedom_less_than
 
 def test_limits_are_wider_by_the_halves_correlation_where_no_class_stands_out() -> None:
     labels = np.arange(300) % 3
-    wave = np.where(np.arange(300) // 3 % 2, 1.0, -1.0)  # of variance 1 in each class, so that a difference has one of 1 / 50
+    wave = np.where(
+        np.arange(300) // 3 % 2, 1.0, -1.0
+    )  # of variance 1 in each class, so that a difference has one of 1 / 50
     apart = np.array([0, 1, 2, 3, 100])  # in standard errors
     units = wave[:, None] + (labels == 0)[:, None] * apart / np.sqrt(50) - 5 * (labels == 2)[:, None]
     widths = Preference.of(units, labels, 0)._width("auc", 1.0)
