@@ -271,6 +271,9 @@ def test_a_folder_whose_claim_was_killed_is_claimed_anew_and_anything_else_in_it
         nm.sweep.claim(asked(), tmp_path / "s")
     (tmp_path / "s" / "runs" / "thesis.txt").unlink()
     nm.sweep.claim(asked(), tmp_path / "s")
+    (tmp_path / "s" / "runs").rmdir()  # as a kill right after sweep.json leaves it
+    nm.sweep.claim(asked(), tmp_path / "s")
+    assert (tmp_path / "s" / "runs").is_dir()
     assert nm.sweep.read(tmp_path / "s") == asked()
 
 

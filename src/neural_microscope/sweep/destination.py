@@ -78,6 +78,7 @@ def claim(asked: Sweep, folder: str | Path) -> tuple[Any, str]:
                     f"{root} holds another sweep: its {part} is {json.dumps(old)}, asked for is {json.dumps(new[part])}. Give a "
                     "new folder, or ask for the same to go on with it"
                 )
+        system.makedirs(f"{root}/runs", exist_ok=True)  # whoever claimed the folder may have been killed before that
         return system, root
     foreign = min((name for name in _names(system, root) if not _BEGINNING.fullmatch(name)), default="")
     if foreign or _names(system, f"{root}/runs"):
