@@ -43,37 +43,37 @@ def right(page: SimpleNamespace, logits: np.ndarray) -> np.ndarray:
 
 
 def test_1_digits_differ_in_ink_more_than_random_images_do(page: SimpleNamespace) -> None:
-    assert [round(page.mean, 4), round(page.deviation, 4)] == stated("*Read there:* mean #, standard deviation #;")
+    assert [round(page.mean, 4), round(page.deviation, 4)] == stated("*Original:* mean #, standard deviation #;")
     train = page.data.train
     ones = train.images[train.labels == 1] / 255
     np.testing.assert_allclose(page.deviation_by_digit.sel(label=1), ones.std(), rtol=1e-4)
     mean, low, high = (page.ink[name] for name in ("mean", "mean_null_low", "mean_null_high"))
     assert mean.values[1, 0] == pytest.approx(ones.mean(), rel=1e-4)
-    assert stated("goes from # (the 1) to # (the 0), while") == pytest.approx(mean.values[[1, 0], 0], abs=6e-4)
-    assert stated("any digit stay within # to #;") == pytest.approx([float(low.min()), float(high.max())], abs=6e-4)
+    assert stated("ranges from # (class 1) to # (class 0), while") == pytest.approx(mean.values[[1, 0], 0], abs=6e-4)
+    assert stated("any class stay within # to #;") == pytest.approx([float(low.min()), float(high.max())], abs=6e-4)
     assert ((mean < low) | (mean > high)).sum() >= 9
-    assert stated("to 0.132; # % of the variance") == pytest.approx(100 * page.ink["explained"].values, abs=0.6)
-    assert stated("# % of all pixels are exactly black") == pytest.approx(100 * page.histogram["zero"].values, abs=0.6)
+    assert stated("to 0.132; #% of the variance") == pytest.approx(100 * page.ink["explained"].values, abs=0.6)
+    assert stated("#% of all pixels are exactly black") == pytest.approx(100 * page.histogram["zero"].values, abs=0.6)
     assert page.histogram["zero"].values[0] == pytest.approx((train.images == 0).mean(), abs=1e-6)
 
 
 def test_2_another_batch_moves_the_mean_more_than_an_epoch_does(page: SimpleNamespace) -> None:
     moved, noise = float(page.each_epoch[2]), float(page.sampling[2])
-    assert stated("unit 2 moves by # from one epoch") == pytest.approx([moved], abs=0.006)
+    assert stated("unit 2 changes by # from one epoch") == pytest.approx([moved], abs=0.006)
     assert stated("it has a standard deviation of #.") == pytest.approx([noise], abs=0.01)
     alive = page.sampling > 0.1
     assert (page.sampling > page.each_epoch.values)[alive].all()
     angle, floor = (float(page.moved[name][-1]) for name in ("subspace_angle", "subspace_angle_floor_high"))
-    assert stated("directions turn by # rad") == pytest.approx([angle], abs=0.01)
+    assert stated("directions rotate by # rad") == pytest.approx([angle], abs=0.01)
     assert stated("one epoch differ by at most #.") == pytest.approx([floor], abs=0.006)
 
 
 def test_3_five_digits_are_harder_or_easier_than_chance_allows(page: SimpleNamespace) -> None:
-    assert stated("# images are read wrongly") == pytest.approx([len(page.wrong)], abs=8)
+    assert stated("# images are misclassified") == pytest.approx([len(page.wrong)], abs=8)
     assert len(page.wrong) == (~right(page, plain(page))).sum()
     table = page.by_digit
     low, high = (100 * float(table[f"accuracy_null_{end}"][3]) for end in ("low", "high"))
-    assert stated("the 3 would lie between # and # %") == pytest.approx([low, high], abs=0.2)
+    assert stated("class 3 would lie between # and #%") == pytest.approx([low, high], abs=0.2)
     accuracy = table["accuracy"]
     assert np.flatnonzero(accuracy < table["accuracy_null_low"]).tolist() == [3, 8, 9]
     assert np.flatnonzero(accuracy > table["accuracy_null_high"]).tolist() == [0, 1]
@@ -88,19 +88,19 @@ def test_4_classes_lie_apart_and_five_selective_units_do_not_part_them(page: Sim
         pytest.approx([after, null, before], abs=0.006)
     )
     purity = 100 * page.together["purity"].values
-    assert stated("nearest neighbours # % are of its digit; untrained # %") == pytest.approx(purity[::-1], abs=1.6)
+    assert stated("nearest neighbors, #% have its class; untrained #%") == pytest.approx(purity[::-1], abs=1.6)
     assert page.together_five["silhouette"] > after
     assert int(page.components["above_chance"]) == 4
     trust = [float(page.tsne[name].mean()) for name in ("trustworthiness", "trustworthiness_null_high")]
-    assert stated("with their trustworthiness, # (a random layout has #)") == pytest.approx(trust, abs=0.02)
-    assert page.tsne["agreement"][0, 1] > 0.8  # of two seeds' neighbours; 0.88 and above 0.9 on two kinds of processor
+    assert stated("consider their trustworthiness, # (a random layout has #)") == pytest.approx(trust, abs=0.02)
+    assert page.tsne["agreement"][0, 1] > 0.8  # of two seeds' neighbors; 0.88 and above 0.9 on two kinds of processor
     five = page.subspaces.sel(rank=5)
     values = [*five["silhouette"].values[[0, 2]], *(float(five[f"silhouette_null_{e}"][0]) for e in ("low", "high"))]
-    sentence = "most selective units reach a silhouette of #, random fives # to #"
+    sentence = "most selective units reach a silhouette of #, random sets of five # to #"
     assert stated(sentence) == pytest.approx([values[0], *values[2:]], abs=0.006)
     assert stated("five with the largest output weights reach #, just") == pytest.approx(values[1:2], abs=0.02)
     least = float(page.subspaces["silhouette_q"].min())
-    assert stated("over the 45 sets looked at, the least q is #:") == pytest.approx([least], abs=0.05)
+    assert stated("over the 45 sets tested, the smallest q is #:") == pytest.approx([least], abs=0.05)
     assert least > 0.05
 
 
@@ -129,26 +129,26 @@ def test_6_gradient_times_activation_is_what_a_unit_adds_to_the_logit(page: Simp
     own = np.stack([parts[labels == c][:, :, c].mean(0) for c in range(10)])
     weights = page.by_logit.values
     assert weights[9].argmax() == 7
-    assert sorted(np.argsort(-own[9])[:3]) == sorted(stated("what the 9s get comes most from units #, # and #."))
+    assert sorted(np.argsort(-own[9])[:3]) == sorted(stated("its largest contributions from units #, # and #."))
     shared = [len(set(np.argsort(-a)[:3]) & set(np.argsort(-b)[:3])) for a, b in zip(own, weights, strict=True)]
-    assert stated("The two ways of listing share # of 30") == pytest.approx([sum(shared)], abs=1)
+    assert stated("The two lists share # of 30") == pytest.approx([sum(shared)], abs=1)
     beyond = int((page.direct["evidence_q"] < 0.05).sum())
     assert stated("pairs of unit and class, # contribute") == pytest.approx([beyond], abs=4)
 
 
 def test_7_a_unit_that_hardly_fires_tops_a_list_and_has_no_effect(page: SimpleNamespace) -> None:
     assert overlap(page.listed.values, SELECTIVE) >= 0.95
-    assert page.listed[2].values.tolist() == stated("units for the 2 are #, #, #, and so on")
+    assert page.listed[2].values.tolist() == stated("units for class 2 are #, #, #, and so on")
     on = page.last[:, 15] > 0
     twos = float(on[page.last["label"] == 2].mean())
     index = float(page.selectivity.selectivity_by_class(page.last)[2, 15])
-    first, share, share_of_twos = stated("first for the 2 with #, is on for # % of the images, and for # % of the 2s")
+    first, share, share_of_twos = stated("first for class 2 with #, is active on #% of the images, and on #% of class 2")
     assert [first, share] == pytest.approx([index, 100 * float(on.mean())], abs=0.03)
     assert share_of_twos == pytest.approx(100 * twos, abs=0.6)
     assert not page.effects["right_change"][15].any()
     assert page.table["gated"].values.nonzero()[0].tolist() == [11, 15]
     assert (page.table["selectivity_q"] < 0.05).sum() == 14
-    assert stated("ablation adds is # (95 % interval # to #)") == pytest.approx(page.agree, abs=0.02)
+    assert stated("under ablation is # (95% interval # to #)") == pytest.approx(page.agree, abs=0.02)
 
 
 def test_7_choosing_and_judging_on_the_same_images_flatters(page: SimpleNamespace) -> None:
@@ -175,11 +175,11 @@ def test_8_effects_are_those_of_plain_forward_passes(page: SimpleNamespace) -> N
 
 def test_8_no_unit_costs_more_than_a_random_direction(page: SimpleNamespace) -> None:
     nines, all_of_2 = 100 * float(page.by_digit_lost[14, 9]), 100 * float(page.effects["accuracy_drop"][2])
-    assert stated("unit 14 the 9s lose # points") == pytest.approx([nines], abs=1)
-    assert stated("unit 2 the network loses # points in all") == pytest.approx([all_of_2], abs=1)
+    assert stated("accuracy of class 9 by # points") == pytest.approx([nines], abs=1)
+    assert stated("unit 2 lowers overall accuracy by # points") == pytest.approx([all_of_2], abs=1)
     q, p = float(page.effects["loss_increase_q"].min()), float(page.doses["loss_increase_p"].min())
-    assert stated("no unit of this layer stands out (least q #)") == pytest.approx([q], abs=0.02)
-    assert stated("to another unit (least p #)") == pytest.approx([p], abs=0.07)
+    assert stated("no unit of this layer stands out (smallest q #)") == pytest.approx([q], abs=0.02)
+    assert stated("scaling another unit (smallest p #)") == pytest.approx([p], abs=0.07)
     assert q > 0.05
 
 
@@ -191,12 +191,12 @@ def test_8_pixels_from_0_to_255_change_the_table(page: SimpleNamespace) -> None:
         ("pixels 0..1, as trained", page.right, page.effects),
     ):
         drops = 100 * effects["accuracy_drop"].values[[0, 2, 8, 9, 14]]
-        numbers = stated(f"| {name} | # % | # | # | # | # | # |")
+        numbers = stated(f"| {name} | #% | # | # | # | # | # |")
         assert numbers == pytest.approx([100 * result.accuracy, *drops], abs=0.3)
     fives = 100 * (page.right.accuracy_by_class - page.loud.accuracy_by_class)[5]
     true = logits[np.arange(len(logits)), page.data.test.labels]
     assert page.loud.loss == pytest.approx((logsumexp(logits, axis=1) - true).mean(), rel=1e-4)
-    assert stated("the 5s lose # points, and the loss rises from # to #.") == pytest.approx(
+    assert stated("class 5 loses # points, and the loss rises from # to #.") == pytest.approx(
         [fives, page.right.loss, page.loud.loss], rel=0.05
     )
 
@@ -213,28 +213,28 @@ def test_9_saliency_and_single_pixels_are_what_torch_gives(page: SimpleNamespace
 
 def test_9_the_maps_do_not_differ_from_random_networks_and_one_pixel_says_little(page: SimpleNamespace) -> None:
     outside, high, p = (float(page.against[f"mean_outside{end}"]) for end in ("", "_null_high", "_p"))
-    assert stated("unit 14 have # % of their pixels outside") == pytest.approx([100 * outside], abs=1)
-    by_chance, stated_p = stated("has up to # % (p #)")
+    assert stated("unit 14 have #% of their pixels outside") == pytest.approx([100 * outside], abs=1)
+    by_chance, stated_p = stated("has up to #% (p = #)")
     assert by_chance == pytest.approx(100 * high, abs=0.6)
     assert stated_p == pytest.approx(p, abs=0.03)
     assert p > 0.05
     assert (page.lit["response"][1] == 0).all()
-    assert stated("unit 1 is on for # % of the digits") == pytest.approx(
+    assert stated("unit 1 is active on #% of the digits") == pytest.approx(
         [100 * float((page.last[:, 1] > 0).mean())], abs=1
     )
     highest = [float(page.lit["response"][2].max()), float(page.last[:, 2].max())]
     assert stated("unit 2 reaches # on a single pixel and # on a digit") == pytest.approx(highest, rel=0.1)
 
 
-def test_10_normalised_pixels_and_layer_norm_with_dropout_reach_the_published_accuracies(page: SimpleNamespace) -> None:
-    published, best = stated("# % with normalised pixels; about # % with LayerNorm and dropout in the best order.")
-    assert 100 * page.normalised_test.accuracy == pytest.approx(published, abs=0.15)
+def test_10_normalized_pixels_and_layer_norm_with_dropout_reach_the_published_accuracies(page: SimpleNamespace) -> None:
+    published, best = stated("#% with normalized pixels; about #% with LayerNorm and dropout in the best order.")
+    assert 100 * page.normalized_test.accuracy == pytest.approx(published, abs=0.15)
     assert 100 * page.mixed_test.accuracy == pytest.approx(best, abs=0.3)
-    found = [100 * page.normalised_test.accuracy, 100 * page.mixed_test.accuracy]
-    assert stated("*Here:* # % and # %.") == pytest.approx(found, abs=0.2)
+    found = [100 * page.normalized_test.accuracy, 100 * page.mixed_test.accuracy]
+    assert stated("*Here:* #% and #%.") == pytest.approx(found, abs=0.2)
     means = [float(table["selectivity"].mean()) for table in (page.mixed_table, page.table)]
-    assert stated("more selective, # in the mean against #:") == pytest.approx(means, abs=0.04)
+    assert stated("more selective, with a mean of # against #:") == pytest.approx(means, abs=0.04)
     share = page.mixed_test.accuracy
-    assert stated("uncertain by # points either way") == pytest.approx(
+    assert stated("uncertain by ±# points") == pytest.approx(
         [196 * np.sqrt(share * (1 - share) / 10_000)], abs=0.06
     )
