@@ -142,7 +142,9 @@ def test_7_a_unit_that_hardly_fires_tops_a_list_and_has_no_effect(page: SimpleNa
     on = page.last[:, 15] > 0
     twos = float(on[page.last["label"] == 2].mean())
     index = float(page.selectivity.selectivity_by_class(page.last)[2, 15])
-    first, share, share_of_twos = stated("first for class 2 with #, is active on #% of the images, and on #% of class 2")
+    first, share, share_of_twos = stated(
+        "first for class 2 with #, is active on #% of the images, and on #% of class 2"
+    )
     assert [first, share] == pytest.approx([index, 100 * float(on.mean())], abs=0.03)
     assert share_of_twos == pytest.approx(100 * twos, abs=0.6)
     assert not page.effects["right_change"][15].any()
@@ -235,6 +237,4 @@ def test_10_normalized_pixels_and_layer_norm_with_dropout_reach_the_published_ac
     means = [float(table["selectivity"].mean()) for table in (page.mixed_table, page.table)]
     assert stated("more selective, with a mean of # against #:") == pytest.approx(means, abs=0.04)
     share = page.mixed_test.accuracy
-    assert stated("uncertain by ±# points") == pytest.approx(
-        [196 * np.sqrt(share * (1 - share) / 10_000)], abs=0.06
-    )
+    assert stated("uncertain by ±# points") == pytest.approx([196 * np.sqrt(share * (1 - share) / 10_000)], abs=0.06)
