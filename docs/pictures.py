@@ -1,6 +1,6 @@
 """Draws the pictures of docs/concepts from two recorded runs: ``python docs/pictures.py demo`` after ``make demo``.
 
-They go to docs/images/concepts/, and what they show in words to alt.json there and into the pages, as alt text.
+They are saved in docs/images/concepts/. Their alt texts are saved in alt.json there and inserted into the pages.
 """
 
 import json
@@ -32,7 +32,7 @@ FIRST, SECOND = "layers.0.hook_post", "layers.1.hook_post"
 
 @draws
 def why_nulls(shuffled: np.ndarray, own: float, same: np.ndarray, other: np.ndarray, *, theme: Theme) -> Plot:
-    """One unit against shuffled labels; and, where nothing is to be found, units judged on the images they were chosen on or on others."""
+    """One unit against shuffled labels; and with nothing to find, units judged on the images they were chosen on or on others."""
     figure, (left, right) = new("wide", 2.6, theme, columns=2)
     low, high = nm.statistics.null_band(shuffled)
     left.axvspan(low, high, color=theme.null, alpha=0.3, linewidth=0)
@@ -41,33 +41,33 @@ def why_nulls(shuffled: np.ndarray, own: float, same: np.ndarray, other: np.ndar
     left.plot([own, own], [0, top / 2], color=theme.ink)
     left.plot(own, top / 2, "o", color=theme.ink)
     left.text(own, top * 0.55, f"the unit\n{own:.2f}", ha="center", va="bottom")
-    left.text((low + high) / 2, top * 0.97, "95 % of the\nshuffled labels", ha="center", va="top", color=theme.quiet)
+    left.text((low + high) / 2, top * 0.97, "95% of the\nshuffles", ha="center", va="top", color=theme.quiet)
     left.set(
-        title="A value beside its null",
+        title="A value and its null",
         xlabel="selectivity of one unit",
         ylabel="shuffles",
         xlim=(-1.1, 1.1),
         ylim=(0, top),
     )
     bins = np.linspace(-0.65, 0.65, 53)
-    for values, colour, words, side in (
+    for values, color, words, side in (
         (other, theme.ink, "judged on\nother images", -1),
         (same, theme.positive, "judged on\nthe same", 1),
     ):
-        right.hist(values, bins=bins, histtype="step", color=colour, linewidth=1.4)
+        right.hist(values, bins=bins, histtype="step", color=color, linewidth=1.4)
         mean = fixed(float(values.mean()))
         right.text(
             side * 0.63,
             0.6 * right.get_ylim()[1],
             f"{words}\nmean {mean}",
             ha="left" if side < 0 else "right",
-            color=colour,
+            color=color,
         )
     right.axvline(0, color=theme.grid, zorder=0)
     right.set(
         title="Labels shuffled: nothing to find", xlabel="selectivity of each unit", ylabel="units, over all shuffles"
     )
-    band = f"between {fixed(low)} and {fixed(high)} in 95 % of {len(shuffled)} shuffles"
+    band = f"between {fixed(low)} and {fixed(high)} in 95% of {len(shuffled)} shuffles"
     return figure.says(
         f"Left: with shuffled labels the selectivity of one unit lies {band}; with the true labels it is {fixed(own)}, outside. "
         f"Right: with shuffled labels units have a mean selectivity of {fixed(float(same.mean()))} where the class is chosen and judged "
@@ -94,7 +94,7 @@ def nulls(run: nm.Run) -> Plot:
 
 
 def pictures(mlp: nm.Run, cnn: nm.Run) -> Iterator[tuple[str, Plot]]:
-    """Each picture's name and figure."""
+    """Yields each picture's name and figure."""
     yield "nulls", nulls(mlp)
     labels = nm.data.load("mnist").test.labels
     curves = {name: dynamics.learning_curve(run.training, run.log) for name, run in (("MLP", mlp), ("CNN", cnn))}
@@ -130,7 +130,7 @@ def pictures(mlp: nm.Run, cnn: nm.Run) -> Iterator[tuple[str, Plot]]:
 
 
 def carry(alt: dict[str, str]) -> None:
-    """Puts the words of each picture into the page that shows it."""
+    """Writes each alt text into the page that shows the picture."""
     for page in HERE.glob("concepts/*.md"):
         text = page.read_text("utf-8")
         for name, words in alt.items():
