@@ -1,8 +1,8 @@
-# Two commands matter: `make demo` and `make test`. Both set up everything in .venv first.
+# The two main commands are `make demo` and `make test`. Both set up .venv first.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# A Linux machine without a GPU saves gigabytes with
+# On Linux without a GPU, this saves gigabytes:
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 export OMP_NUM_THREADS ?= 1
@@ -36,7 +36,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt hatch_build.py
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test,dev]"
 	@touch $@
 
-# The explorer's front end; installing builds it too where it is absent.
+# The explorer's front end; installing the package builds it too if it is missing.
 BUNDLE := src/neural_microscope/explorer/static/explorer.js
 $(BUNDLE): $(VENV)/.installed $(wildcard web/src/*) web/build.mjs web/package-lock.json
 	$(BIN)/python hatch_build.py
@@ -56,7 +56,7 @@ test: $(VENV)/.installed $(BUNDLE)
 test-slow: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow
 
-# The other tools pull in hundreds of megabytes, so they live apart.
+# The other tools install hundreds of megabytes, so they have their own environment.
 .venv-interop/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-interop
 	grep ^torch constraints.txt > .venv-interop/torch.txt  # the other tools choose the rest
@@ -66,7 +66,7 @@ test-slow: $(VENV)/.installed $(BUNDLE)
 test-interop: .venv-interop/.installed
 	.venv-interop/bin/python -m pytest tests/interop tests/data/test_pictures.py
 
-# The oldest releases that pyproject.toml admits, on what needs neither minutes nor a browser.
+# The lowest versions that pyproject.toml allows, without slow and browser tests.
 .venv-lowest/.installed: pyproject.toml constraints.txt tests/install/lowest.py
 	$(PYTHON) -m venv .venv-lowest
 	$(PYTHON) tests/install/lowest.py netcdf sweep test > .venv-lowest/lowest.txt
@@ -84,7 +84,7 @@ test-install: $(VENV)/.installed $(BUNDLE)
 notebooks: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/python notebooks/build.py
 
-# After a change to a measure or a phantom: what reports show as this release's calibration.
+# Needed after a change to a measure or a phantom: reports show this record.
 calibration: $(VENV)/.installed
 	$(BIN)/microscope calibrate --output src/neural_microscope/phantoms/record.json
 
@@ -99,7 +99,7 @@ lint: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/python -m lint.words
 	$(BIN)/npm --prefix web run --silent check
 
-# Beside the other tools where their environment is there (make test-interop makes it).
+# Includes the other tools if their environment exists (make test-interop creates it).
 BENCH := $(if $(wildcard .venv-interop/.installed),.venv-interop/bin/python,$(BIN)/python) -m benchmarks
 bench: $(VENV)/.installed $(BUNDLE)
 	$(BENCH)

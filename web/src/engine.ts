@@ -221,7 +221,7 @@ function addChannel(
     for (let kr = 0; kr < kernelRows; kr++) {
       const kernelRow = ((o * channels + c) * kernelRows + kr) * kernelCols;
       if (kernelCols === 3 && colStep === 1 && padding[1] === 1) {
-        // The usual kernel: three neighbours are carried along the row. The same sums, 2.7 times as fast.
+        // The usual kernel: three neighbors are carried along the row. The same sums, 2.7 times as fast.
         const [w0, w1, w2] = weight.subarray(kernelRow, kernelRow + 3);
         for (let r = 0; r < rowsOut; r++) {
           const row = r * rowStep + kr - padding[0];
