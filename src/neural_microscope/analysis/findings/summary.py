@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ...claim import Claim, say
+from ...doors import door
 
 GENERAL = "the network generalizes"
 """The rule that opens a page; accuracy above chance is not ranked as a finding."""
@@ -20,6 +21,7 @@ STRENGTH = (
 """The standardized effect in words, printed with a ranking."""
 
 
+@door
 def bands(claim: Claim) -> dict[str, tuple[float, float]]:
     """The 95% ranges of the claim's nulls, by the kind of null in the names of its numbers: null, shuffled, untrained."""
     found = {}
@@ -33,6 +35,7 @@ def bands(claim: Claim) -> dict[str, tuple[float, float]]:
     return found
 
 
+@door
 def strength(claim: Claim) -> float:
     """The standardized effect of a claim: `STRENGTH`. NaN if it has no null of known width."""
     value = float(claim.numbers.get(f"{claim.effect}_judged", claim.numbers.get(claim.effect, math.nan)))
@@ -40,6 +43,7 @@ def strength(claim: Claim) -> float:
     return min(distances, default=math.nan)
 
 
+@door
 def strongest(claims: Iterable[Claim], most: int = MOST) -> list[Claim]:
     """The findings of a summary: for each rule the claim with the greatest `strength`, the strongest rule first.
 
@@ -72,6 +76,7 @@ def _chosen(claim: Claim) -> float:
     return float(claim.numbers.get(f"{claim.effect}_chosen", math.nan))
 
 
+@door
 def verdicts(claims: Sequence[Claim]) -> list[Claim]:
     """Each network's test accuracy, and the number of other questions about it with something shown, in one sentence."""
     found = []
