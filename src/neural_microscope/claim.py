@@ -1,4 +1,4 @@
-"""A claim: what is said of a result, its numbers and its null, and one verdict, made once and shown everywhere."""
+"""Claims: a sentence about a result, with its numbers, null and verdict, decided once and shown everywhere."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Numbers = Mapping[str, float | int | str]
 
 @dataclass(frozen=True)
 class Claim:
-    """One sentence about one result. `judge` gives it its verdict; nothing else does.
+    """One sentence about one result. Only `judge` gives it its verdict.
 
-    A sentence is a template and the numbers that fill it (`fill`), so what a page prints can be made again from what is stored.
+    A sentence is a template and the numbers that fill it (`fill`), so a page's text can be reproduced from stored values.
     """
 
     rule: str
@@ -29,21 +29,21 @@ class Claim:
     """The measure it rests on: "causal.ablate_all"."""
     network: str
     yes: str
-    """The sentence where it is shown."""
+    """The sentence if it is shown."""
     no: str
-    """The sentence where it is not."""
+    """The sentence if it is not shown."""
     numbers: Numbers
     """Every number in the sentences and the evidence, by name."""
     effect: str
-    """Which of the numbers is the effect. It may have an interval, ``…_low`` and ``…_high``, and a null, ``…_null_low``,
+    """The name of the effect among the numbers. It may have an interval, ``…_low`` and ``…_high``, and a null, ``…_null_low``,
     ``…_null_high``.
     """
     evidence: str
-    """What speaks for it, a template too."""
+    """The evidence, also a template."""
     null: str
-    """What it is compared with."""
+    """The null in words."""
     p: float
-    """Before any correction; NaN where the question can't be asked, or where nothing is tested (a description)."""
+    """Before any correction; NaN if there is nothing to test, or for a description."""
     n: int
     of: str = "images"
     units: str = "1"
@@ -51,31 +51,31 @@ class Claim:
     axis: str = "unit"
     unit: int | None = None
     floor: float = 0.0
-    """The least p that the draws can give; 0 where the null's law is known."""
+    """The smallest p that the draws can give; 0 if the null's law is known."""
     draws: int = 0
     call: str = ""
-    """What gives the numbers again, of a ``run``."""
+    """The call that reproduces the numbers, with ``run``."""
     critical: Callable[[float], float] | None = field(default=None, compare=False, repr=False)
-    """The effect at which p falls to a level; `judge` asks it and drops it."""
+    """The effect at which p falls to a level; used and dropped by `judge`."""
     place: int | None = None
-    """Where it is tested in a fixed sequence of its rule and hook point, an order that was found on other images; None: no sequence."""
+    """Its position in a fixed sequence of tests of its rule and hook point, an order found on other images; None: no sequence."""
     describes: bool = False
-    """Nothing is tested: a count or a size, said as it is."""
+    """A description: a count or a size, without a test."""
     corrected: float = math.nan
     """p after the page's correction."""
     least: float = math.nan
-    """The smallest effect that would have been shown; infinite where none would have been, NaN where it is not known."""
+    """The smallest effect that would have been shown; infinite if none would have been, NaN if unknown."""
     tests: int = 1
-    """Tests in its family."""
+    """The number of tests in its family."""
     shown: bool = False
     seeds: tuple[int | None, ...] = ()
-    """Seeds of the networks that were asked."""
+    """Seeds of the networks compared."""
     held: int = 0
-    """In how many of them it is shown; for a unit, in how many others a unit matches it."""
+    """The number of them in which it is shown; for a unit, the number of other networks with a matching unit."""
 
     @property
     def id(self) -> str:
-        """Where it stands: ``MLP/layers.0/unit-19/a-unit-matters``."""
+        """Its identifier: ``MLP/layers.0/unit-19/a-unit-matters``."""
         parts = [self.network, self.hook_point.removesuffix(".hook_post")]
         parts += [f"{self.axis}-{self.unit}"] if self.unit is not None else []
         return "/".join(part for part in [*parts, self.rule] if part).replace(" ", "-")
@@ -92,12 +92,12 @@ class Claim:
 
     @property
     def sentence(self) -> str:
-        """The answer; a network's other seeds can only take a verdict back."""
+        """The sentence for its verdict; a network's other seeds can only withdraw a verdict."""
         return fill(self.yes if self.shown or self.describes else self.no, self.numbers)
 
     @property
     def reasons(self) -> str:
-        """The evidence in words: effect, interval, null, p, n, and what would have been shown."""
+        """The evidence in words: effect, interval, null, p, n, and the smallest effect that would have been shown."""
         parts = [fill(self.evidence, self.numbers)] if self.evidence else []
         if not self.describes:
             parts.append(f"{self.odds.replace('nothing', 'Nothing')}; {count(self.n, self.of)}.")
@@ -117,39 +117,39 @@ class Claim:
 
     @property
     def replicated(self) -> str:
-        """On how many seeds it is shown, beside how many its own rate of false claims would give."""
+        """The number of seeds on which it is shown, and the number expected from its rate of false claims."""
         n = len(self.seeds)
         if n < 2:
             return "One seed, not replicated."
         if self.unit is not None:
             return f"A matching {self.axis} exists in {self.held} of {n - 1} other seeds."
-        return f"Shown on {self.held} of {n} seeds; by its declared rate of false claims at most {by_rate(n)} would show it."
+        return f"Shown on {self.held} of {n} seeds; by its declared rate of false claims, at most {by_rate(n)} would show it."
 
     @property
     def text(self) -> str:
-        """All of it in one paragraph."""
+        """The full claim in one paragraph."""
         return f"{self.where}: {self.sentence} {self.reasons} {self.replicated}"
 
     def to_json(self) -> dict[str, Any]:
-        """Everything a page needs to print it, and to print it again: plain values, NaN as None."""
+        """All fields needed to print it again: plain values, NaN as None."""
         found = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("critical", "place")}
         found |= {name: getattr(self, name) for name in ("id", "verdict", "sentence", "reasons", "replicated")}
         return _plain(found)
 
 
 def tested(**words: Any) -> Claim:
-    """A claim that is tested: the fields of `Claim` but those that whoever asks the rule fills in, its rule, measure, network and layer."""
+    """A claim that is tested: the fields of `Claim` except rule, measure, network and layer, which the caller of the rule fills in."""
     return Claim("", "", "", **words)
 
 
 def say(name: str, yes: str, **numbers: Any) -> Claim:
-    """A description: a template and its numbers, with nothing tested. Whoever collects it says of which network and layer it is."""
+    """A description: a template and its numbers, without a test. The caller adds network and layer."""
     words = {"yes": yes, "no": yes, "evidence": "", "null": "", "effect": next(iter(numbers), "")}
     return Claim(name, "", "", numbers=numbers, p=math.nan, n=0, describes=True, **words)  # type: ignore[arg-type]
 
 
 def goes(values: Any) -> tuple[str, dict[str, float]]:
-    """Of a first and a last value (``rises from {start:g} to {end:g}``, or falls, or that to three digits it does neither; the numbers)."""
+    """(a template such as ``rises from {start:g} to {end:g}``, or ``is {end:g}`` if equal to three digits; the first and last value)."""
     start, end = float(values[0]), float(values[-1])
     if math.isnan(start) or f"{start:.3g}" == f"{end:.3g}":
         words = "is {end:g}"
@@ -159,11 +159,12 @@ def goes(values: Any) -> tuple[str, dict[str, float]]:
 
 
 def judge(claims: Iterable[Claim], families: int) -> list[Claim]:
-    """Gives the claims about one network their verdicts: the correction of a page.
+    """The claims about one network with their verdicts, after the correction of a page.
 
-    Bonferroni's over the rules: ``families`` is how many there are, whether or not each applies, so that a verdict does not hang on which
-    page asks. Within a rule Holm's; where claims have a ``place``, each hook point's are tested one after the other until one fails
-    (fixed sequence, Maurer et al. 1995), with Bonferroni's over the hook points. Any false claim among all of them is then rarer than 5 %
+    Bonferroni over the rules: ``families`` is their number, whether or not each applies, so a verdict does not depend on the page.
+    Within a rule, Holm; for claims with a ``place``, each hook point's are tested one after the other until one fails
+    (fixed sequence, Maurer et al. 1995), with Bonferroni over the hook points. The probability of any false claim among all of them is
+    then below 5%
     (family-wise, under any dependence).
     """
     given = list(claims)
@@ -200,20 +201,20 @@ def _within(claims: list[Claim]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def by_rate(n: int) -> int:
-    """How many of ``n`` seeds a rule would show something on by its declared rate of false claims, at most (95 %)."""
+    """The number of ``n`` seeds on which a rule would show something by its declared rate of false claims, at most (95%)."""
     return int(stats.binom.ppf(1 - ALPHA, n, ALPHA))
 
 
 def fill(template: str, numbers: Numbers) -> str:
     """The template with its numbers: ``{x:2}`` two decimals, ``{x:1%}`` a share in percent, ``{x:,}`` a whole number, ``{x:g}`` three
     significant digits, ``{x:step}`` a step, ``{x:#image}`` counted, ``{x:rises3}`` "rises by 0.012" or "falls by 0.012".
-    NaN is a dash, and a range of two of them is said not to be defined.
+    NaN is a dash, and a range of two NaN is "not defined".
     """
     return _WORDS.format(template, **numbers).replace("– to –", UNDEFINED)
 
 
 UNDEFINED = "not defined (too few)"
-"""What stands for an interval without ends: the images or units are too few for it."""
+"""Stands for an undefined interval: there are too few images or units."""
 
 
 class _Words(string.Formatter):
@@ -241,7 +242,7 @@ _WORDS = _Words()
 
 
 def number(value: float, digits: int = 2) -> str:
-    """A number for prose: a fixed number of decimals and a true minus sign; a dash where there is none."""
+    """A number for prose: a fixed number of decimals and a true minus sign; a dash for NaN."""
     if math.isnan(value):
         return "–"
     return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "\N{MINUS SIGN}")  # + 0.0: no minus before a zero
@@ -255,7 +256,7 @@ def significant(value: float) -> str:
 
 
 def probability(p: float, floor: float = 0.0, draws: int = 0) -> str:
-    """``p = 0.012``, ``p < 0.001``, ``p ≤ 0.048 (20 draws)`` where the draws allow no less, or that it is not defined."""
+    """``p = 0.012``, ``p < 0.001``, ``p ≤ 0.048 (20 draws)`` at the draws' floor, or "p not defined"."""
     if math.isnan(p):
         return "p not defined"
     if draws and p <= floor * (1 + 1e-9):

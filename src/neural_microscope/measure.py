@@ -1,4 +1,4 @@
-"""A measure is one object: a formula, its null, its phantoms, its rules for what may be claimed, and the form of its picture.
+"""Measures: each is one object with its formula, null, phantoms, rules for claims, and pictures.
 
 Calibration, the report, the explorer, the tables of the documentation and the contract tests read the register `MEASURES`; none lists
 measures by hand. A measure is added by one file that applies `measure` to a function.
@@ -21,19 +21,19 @@ from .doors import door
 from .errors import MicroscopeError, unknown
 
 DECLARED, ALLOWED = 0.05, 0.09
-"""The declared rate of false alarms, and the highest that passes on 200 empty phantoms: 18 of them, the 99 % bound of 5 %."""
+"""The declared rate of false alarms, and the highest that passes on 200 empty phantoms: 18 of them, the 99% bound of 5%."""
 
 EMPTY_KINDS = ("untrained MLP", "untrained CNN", "random labels", "shuffled labels")
-"""Networks in which there is nothing to find: untrained ones, one trained on random labels, a trained one analyzed with shuffled labels."""
+"""Networks without structure to find: untrained ones, one trained on random labels, a trained one analyzed with shuffled labels."""
 
 UNTRAINED = EMPTY_KINDS[:2]
 LABELS = EMPTY_KINDS[2:]
 
 Scope = Literal["network", "layer", "pair"]
-"""What a result is about: a network, one of its hidden layers, or two networks side by side."""
+"""The subject of a result: a network, one of its hidden layers, or a pair of networks."""
 
 Part = Literal["training", "layers", "units", "side"]
-"""Where a page shows it: how the network learned and what it predicts, its layers, their units, or networks side by side."""
+"""The part of a page: training and predictions, layers, their units, or pairs of networks."""
 
 Form = str | Callable[..., Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -44,45 +44,45 @@ class Instrument:
     """A measure, a phantom with planted truth for it, and an empty phantom."""
 
     name: str
-    """In the field's words: "class selectivity (AUC)"."""
+    """Its name in the field's terms: "class selectivity (AUC)"."""
     measure: str
     """Area and function: "selectivity.class_selectivity"."""
     planted: str
-    """What the phantom holds, in a few words."""
+    """The planted truth, in a few words."""
     empty: str
-    """What the empty phantom is, and what counts as an alarm."""
+    """The empty phantom, and the condition for an alarm."""
     read: Callable[[int], tuple[float, float]]
     """seed -> (the truth, what was measured)."""
     tolerance: float
-    """How far the measured value may lie from the truth, in its own unit."""
+    """The allowed distance of the measured value from the truth, in its own unit."""
     alarm: Callable[..., bool]
-    """seed -> whether the instrument claims to see something in an empty phantom drawn with this seed. That of `Measure.calibrated_on` also
-    takes ``planted``: whether to look at the phantom with the planted truth instead.
+    """seed -> true if the instrument raises an alarm on an empty phantom drawn with this seed. That of `Measure.calibrated_on` also
+    takes ``planted``: true to use the phantom with the planted truth instead.
     """
     unit: str = "1"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What may be claimed of a measure's results, and on which empty networks such a claim is false by construction."""
+    """A rule for claims about a measure's results, and the empty networks on which such a claim is false by construction."""
 
     name: str
-    """What it shows, in a few words; its family: "a unit matters"."""
+    """The claim in a few words; its family: "a unit matters"."""
     question: str
     scope: Scope
     claims: Callable[[Any], Iterable[Claim]]
-    """Of a network or layer that was looked at: its claims, without verdicts."""
+    """Network or layer results -> claims, without verdicts."""
     false_on: tuple[str, ...]
-    """The `EMPTY_KINDS` on which whatever it shows is false."""
+    """The `EMPTY_KINDS` on which any claim of it is false."""
     why: str = ""
-    """Why it is not false on the others."""
+    """The reason that it is not false on the others."""
     columns: Mapping[str, str] = field(default_factory=dict)
-    """Of a rule about units: the columns of a table of all units, a template for each, filled with a claim's numbers."""
+    """For a rule about units: the columns of the unit table, a template for each, filled with a claim's numbers."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """What is said of a measure's results without a test: counts and sizes, as they are."""
+    """A description of a measure's results without a test: counts and sizes."""
 
     scope: Scope
     claims: Callable[[Any], Iterable[Claim]]
@@ -90,24 +90,24 @@ class Description:
 
 @dataclass(frozen=True)
 class Picture:
-    """How a page draws a result: a form of `plots` by its name, or a function of one's own, and what a reader should look at."""
+    """A page's picture of a result: a form of `plots` by its name, or a custom function, and its caption."""
 
     form: Form
-    """Called with what ``takes`` gives, and ``theme``."""
+    """Called with the result of ``takes``, and ``theme``."""
     caption: str = ""
     scope: Scope | Literal["page"] | None = None
-    """A picture for each network, layer or pair; ``page``: one for all networks. By default what the result is about."""
+    """One picture for each network, layer or pair; ``page``: one for all networks. By default the subject of the result."""
     more: bool = False
-    """Folded, rather than at first sight."""
+    """Folded by default."""
     takes: Callable[[Any], Mapping[str, Any]] | None = None
-    """Of what is looked at: the arguments of the form by name; one that is None, and there is no picture. By default the form takes the
-    result; in a picture of a network the results of its layers, and of a page those of its networks, by name.
+    """(network, layer or pair) -> the arguments of the form by name; None for no picture. By default the form takes the
+    result; in a picture of a network the results of its layers, and in one of a page those of its networks, by name.
     """
 
 
 @dataclass(frozen=True)
 class Asked:
-    """How the default analysis asks for a measure, of a network or layer that it looks at."""
+    """The way in which the default analysis computes a measure, for a network or layer."""
 
     scope: Scope
     look: Callable[[Any], xr.Dataset | xr.DataArray | None]
@@ -115,15 +115,15 @@ class Asked:
 
 @dataclass(eq=False)
 class Measure:
-    """What is known of one measure beside its formula, which stays a plain function."""
+    """A measure's metadata besides its formula, which stays a plain function."""
 
     function: Callable[..., Any]
     area: str
     title: str
-    """In the field's words."""
+    """Its name in the field's terms."""
     null: str = "none, a description"
-    """What it gives where there is nothing to find, or that it is a description. ``{draws}`` in these words, those of the interval and
-    the source stands for the argument of this name.
+    """Its null, or that it is a description. ``{draws}`` in these words, those of the interval and
+    the source is replaced by the argument of this name.
     """
     replicates: str = "–"
     """The unit of replication."""
@@ -139,13 +139,13 @@ class Measure:
     """Its unit of measurement, in words that may follow a number."""
     cost: str = ""
     asked: dict[str, Asked] = field(default_factory=dict)
-    """How the default analysis asks for it, by variant; nothing: it is done on request only."""
+    """Calls of the default analysis, by variant; empty: on request only."""
     pictures: list[Picture] = field(default_factory=list)
     descriptions: list[Description] = field(default_factory=list)
     part: Part | None = None
-    """Where a page shows it; by default training for a network's, layers for a layer's."""
+    """The part of a page that shows it; by default training for a network's, layers for a layer's."""
     place: int = 0
-    """Where it stands on a page: in ascending order; 0: at the end, by name."""
+    """Its position on a page: ascending; 0: at the end, by name."""
     rules: list[Rule] = field(default_factory=list)
     instruments: list[Instrument] = field(default_factory=list)
 
@@ -156,12 +156,12 @@ class Measure:
 
     @property
     def scope(self) -> Scope | None:
-        """What the default analysis asks it of; None: it is done on request only."""
+        """The subject in the default analysis; None: on request only."""
         return next((asked.scope for asked in self.asked.values()), None)
 
     def on(self, scope: Scope, variant: str = "") -> Callable[[Function], Function]:
-        """Of a function (network or layer) -> Dataset: the default analysis asks it, and keeps what it gives under this measure's name,
-        with ``/variant`` behind it if there is one.
+        """Decorates a function (network or layer) -> Dataset: the default analysis calls it, and keeps its result under this measure's
+        name, with ``/variant`` appended if there is one.
         """
 
         def keep(look: Function) -> Function:
@@ -180,11 +180,13 @@ class Measure:
         why: str = "",
         columns: Mapping[str, str] | None = None,
     ) -> Callable[[Function], Function]:
-        """Of a function (network or layer) -> claims: a rule for what may be claimed, one family of the page. For ``columns``
+        """Decorates a function (network or layer) -> claims: a rule, one family of the page. For ``columns``
         see `Rule`.
         """
         if len(false_on) < len(EMPTY_KINDS) and not why:
-            raise MicroscopeError(f"the rule {name!r} says no reason why it is not false on every empty network")
+            raise MicroscopeError(
+                f"the rule {name!r} gives no reason why it is not false on every empty network; give why="
+            )
 
         def keep(claims: Function) -> Function:
             self.rules.append(Rule(name, question, scope, claims, false_on, why, columns or {}))
@@ -193,7 +195,7 @@ class Measure:
         return keep
 
     def describe(self, scope: Scope, *, part: Part | None = None) -> Callable[[Function], Function]:
-        """Of a function (network, layer or pair) -> claims that describe: what is said of its results without a test. They count among
+        """Decorates a function (network, layer or pair) -> descriptions: claims without a test. They belong to
         no family.
         """
 
@@ -235,12 +237,13 @@ class Measure:
         exact: bool = False,
         **settings: Any,
     ) -> Callable[[Function], Function]:
-        """Of a function (seed, whether anything is planted) -> what the measure takes: an instrument.
+        """Decorates a function (seed, planted) -> arguments of the measure: an instrument.
 
-        The function gives one argument, a tuple of them, or a dict of them by name. ``truth``: a number, or a function of what was
-        given as the planted phantom. ``read`` takes the planted value from the result, or names the variable whose first value it is
-        (by default the unit's), ``alarm`` says whether an empty one claims anything, or names the variable that does (by default the
-        verdict ``…_shown`` of what is read). ``exact``: an identity keeps it silent, which is tried once for all seeds. ``settings`` go to
+        The function returns one argument, a tuple of them, or a dict of them by name. ``truth``: a number, or a function of the
+        planted phantom. ``read`` takes the planted value from the result, or names the variable whose first value it is
+        (by default the unit's), ``alarm`` is true if an empty one claims anything, or names the variable that does (by default the
+        verdict ``…_shown`` of the variable read). ``exact``: an identity keeps it silent, which is tested once for all seeds.
+        ``settings`` go to
         the measure, and ``seed`` if it takes one.
         """
         variable = (read if isinstance(read, str) else "") or self.unit
@@ -278,7 +281,7 @@ class Measure:
         return keep
 
     def explained(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """What a result says of itself: its null, interval and source in words, the seed, the hook point, and how many examples it saw."""
+        """Attributes of a result: its null, interval and source in words, the seed, the hook point, and the number of examples."""
         said = {word: getattr(self, word).format_map(arguments) for word in ("null", "interval", "source")}
         said |= {word: arguments[word] for word in ("seed",) if word in arguments}
         arrays = [one for one in arguments.values() if isinstance(one, xr.DataArray)]
@@ -295,12 +298,12 @@ class Measure:
 
 
 MEASURES: dict[str, Measure] = {}
-"""Every measure by area and function; `every` gives them in an order that does not hang on which file was read first."""
+"""Every measure by area and function; `every` returns them in an order independent of imports."""
 
 
 def measure(area: str, **words: Any) -> Callable[[Function], Function]:
-    """Registers a function as a measure of an area. The words are the fields of `Measure`; a result that does not say in its attrs what
-    they tell (`Measure.explained`) is given it.
+    """Registers a function as a measure of an area. The words are the fields of `Measure`; a result without the attributes of
+    `Measure.explained` is given them.
     """
 
     def make(function: Function) -> Function:
@@ -324,7 +327,7 @@ def measure(area: str, **words: Any) -> Callable[[Function], Function]:
 
 
 def of(function: Callable[..., Any] | str) -> Measure:
-    """What the register holds of a measure, by its function or its name; another is an UnknownName with the nearest one."""
+    """The registered measure of a function or a name; otherwise an UnknownName with the nearest one."""
     if isinstance(function, str):
         if function not in MEASURES:
             raise unknown("measure", function, MEASURES)
@@ -341,7 +344,7 @@ def every() -> list[Measure]:
 
 
 def on_pages() -> list[Measure]:
-    """Every registered measure in the order in which a page shows them; last those without a place, by name."""
+    """Every registered measure in the order of a page; measures without a place last, by name."""
     return sorted(every(), key=lambda one: (not one.place, one.place))
 
 

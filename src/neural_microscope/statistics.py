@@ -1,4 +1,4 @@
-"""Chance levels and intervals, shared by every analysis. Every random choice has a seed."""
+"""Null distributions and intervals, shared by every analysis. Every random choice has a seed."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from scipy import special, stats
 from .doors import typed
 
 INTERVAL = (2.5, 97.5)
-"""The percentiles between which a null or an interval is drawn."""
+"""The percentiles that bound a null band or an interval."""
 
 TIE = 1e-12
-"""Numbers that differ by less, relatively, are the same but for rounding."""
+"""Relative differences below this are rounding errors."""
 
 ALPHA = 0.05
-"""The declared rate of false claims: of one test, of one family (false discovery), and of a whole page (family-wise)."""
+"""The declared rate of false claims: for one test, one family (false discovery), and a whole page (family-wise)."""
 
 Side = Literal["above", "below", "both"]
-"""Where structure lies relative to the null."""
+"""The side of the null on which structure lies."""
 
 FEWEST_SEEDS = 5
-"""An interval over seeds needs as many networks."""
+"""The fewest networks for an interval over seeds."""
 
-ONE_NETWORK = "95 % over images of one network; it understates what another seed would show"
+ONE_NETWORK = "95% over images of one network; it understates variation between seeds"
 
 
 @typed
 def halves(labels: np.ndarray, seed: int = 0, *, key: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Two disjoint index arrays that cover all examples, each class split as evenly as it can be.
+    """Two disjoint index arrays that cover all examples, each class split as evenly as possible.
 
-    What is chosen on one half (a unit's class, the best unit) is judged on the other. A class with one example lies in one half only.
-    With a ``key`` [example, ...] (activations, pixels, losses) the halves depend on what the examples are and not on the order in which
-    they come: see `canonical_order`. Without one they go by place.
+    A choice on one half (a unit's class, the best unit) is judged on the other. A class with one example lies in one half only.
+    With a ``key`` [example, ...] (activations, pixels, losses) the halves depend on the examples' values and not on their
+    order: see `canonical_order`. Without one they depend on the order.
     """
     rng = np.random.default_rng(seed)
     first = np.zeros(len(labels), bool)
@@ -48,9 +48,9 @@ def halves(labels: np.ndarray, seed: int = 0, *, key: np.ndarray | None = None) 
 
 @typed
 def canonical_order(labels: np.ndarray, key: np.ndarray) -> np.ndarray:
-    """An order of the examples that is the same however they come: by label, then by the values of ``key`` [example, ...].
+    """An order of the examples that does not depend on their given order: by label, then by the values of ``key`` [example, ...].
 
-    Examples that are alike in both stay as they come; nothing that depends on label and key can tell them apart.
+    Examples equal in both keep their order; nothing that depends on label and key can distinguish them.
     """
     columns = np.reshape(key, (len(labels), -1)).T
     return np.lexsort((*columns[::-1], labels))
@@ -58,7 +58,7 @@ def canonical_order(labels: np.ndarray, key: np.ndarray) -> np.ndarray:
 
 @typed
 def shuffles(labels: np.ndarray, n: int, seed: int = 0) -> Iterator[np.ndarray]:
-    """``n`` random orders of the labels: what remains when nothing links labels to activations."""
+    """``n`` random orders of the labels: the null that labels and activations are independent."""
     rng = np.random.default_rng(seed)
     for _ in range(n):
         yield rng.permutation(labels)
@@ -72,7 +72,7 @@ def p_values(
 
     ``values`` [...]; ``null`` [draw, ...]. ``side``: "above" and "below" are one-sided, "both" is twice the smaller of the two, at
     most 1. From 1 / (1 + n) (2 / (1 + n) for both sides) to 1, never 0 (Phipson & Smyth 2010). The one rule for ties: a draw
-    within 1e-12 of the value (relatively) or within ``rounding`` (absolutely, what the measurement itself is exact to) reaches it,
+    within 1e-12 of the value (relatively) or within ``rounding`` (absolutely, the precision of the measurement) reaches it,
     and a draw that is NaN counts against the claim. A value that is NaN stays NaN. ``tail``: see `tail_p`.
     """
     values, null = np.asarray(values, float), np.asarray(null, float)
@@ -111,17 +111,17 @@ def beside(
     start: float = 0.0,
     where: Any = True,
 ) -> dict[str, tuple[Any, ...]]:
-    """Sets a value beside its null: the one rule for "beyond chance", as the variables of a Dataset.
+    """Compares a value with its null: the single rule for "beyond chance", as the variables of a Dataset.
 
     ``name`` with ``…_null_low`` and ``…_null_high`` (the null's 2.5 and 97.5 percentiles), ``…_p``, ``…_q`` (false discovery over the
     family) and ``…_shown``, the verdict: q, or p without a family, below 0.05. ``…_low`` and ``…_high`` where an ``interval`` is given.
 
-    ``value`` [...] with ``dims``; ``null``: draws [draw, ...], of which there may be none, or nothing but NaN (band and p are
+    ``value`` [...] with ``dims``; ``null``: draws [draw, ...], of which there may be none, or only NaN (band and p are
     then NaN and nothing is shown), or a `Law`. ``side``: where structure lies. ``family``: True for all values together, the name of a
-    dimension for one family along it at each place of the others, False for tests that are none. ``rounding``: see `p_values`;
-    ``tail``: see `tail_p`. ``start`` is added to what is displayed, not to what is tested. ``where`` [...]: False leaves NaN and no
+    dimension for one family along it at each index of the others, False for separate tests. ``rounding``: see `p_values`;
+    ``tail``: see `tail_p`. ``start`` is added to the displayed values, not to the tested ones. ``where`` [...]: False leaves NaN and no
     verdict. The p variable's attributes hold ``draws`` and
-    ``floor``, the least p that so many draws can give (0 for a law).
+    ``floor``, the smallest p that so many draws can give (0 for a law).
     """
     value = np.where(where, np.asarray(value, float), np.nan)
     gone = np.isnan(value)
@@ -155,19 +155,19 @@ def beside(
 
 
 FEWEST_BEYOND = 10
-"""Draws beyond a value from which on their count alone gives its p."""
+"""Draws beyond a value from which their count alone gives its p."""
 
 FEWEST_FITTED = 149
-"""Draws from which on a tail is fitted (random directions, 16 channels: false claims in 7.8% of families with 99, in 5.3% with 149)."""
+"""Draws from which a tail is fitted (random directions, 16 channels: false claims in 7.8% of families with 99, in 5.3% with 149)."""
 
 
 @typed
 def tail_p(values: np.ndarray, null: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """The one-sided ``p`` of `p_values` without its floor: where fewer than ten draws reach a value, the tail of Pearson's type III
-    with the draws' mean, variance and skewness (Winkler et al. 2016), [...]; ``null`` [draw, ...]. Never above the counted p's floor's
+    """The one-sided ``p`` of `p_values` without its floor: if fewer than ten draws reach a value, the tail of Pearson's type III
+    with the draws' mean, variance and skewness (Winkler et al. 2016), [...]; ``null`` [draw, ...]. Never above the counted p of the
     tenth draw.
 
-    For statistics that are sums of many small parts, whose draws such a law fits. Fewer than 149 draws, draws that do not vary, and draws
+    For statistics that are sums of many small terms, which such a law fits. Fewer than 149 draws, constant draws, and draws
     that are not all finite keep the counted p.
     """
     mean, spread = null.mean(0), null.std(0, ddof=1)
@@ -182,10 +182,10 @@ def tail_p(values: np.ndarray, null: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 @typed
 def networks(value: np.ndarray, sample: np.ndarray, *, side: Side = "above") -> Law:
-    """The null "one more network like these": of ``value`` [...] beside the same statistic of K others, ``sample`` [network, ...].
+    """The null "one more network like these": ``value`` [...] compared with the same statistic of K others, ``sample`` [network, ...].
 
-    Student's prediction interval: t = (x - mean) / (sd √(1 + 1 / K)), K - 1 degrees of freedom. It takes the statistic to be normal over
-    networks (give logarithms of what is positive and skewed). NaN where fewer than three networks have the statistic.
+    Student's prediction interval: t = (x - mean) / (sd √(1 + 1 / K)), K - 1 degrees of freedom. It assumes that the statistic is normal
+    over networks (use logarithms for positive, skewed statistics). NaN if fewer than three networks have the statistic.
     """
     value, sample = np.asarray(value, float), np.asarray(sample, float)
     count = np.isfinite(sample).sum(0)
@@ -206,7 +206,7 @@ def networks(value: np.ndarray, sample: np.ndarray, *, side: Side = "above") -> 
 
 @typed
 def shown(p: Any) -> np.ndarray:
-    """The verdict on p or q values: below 0.05; NaN is no test and shows nothing."""
+    """The verdict on p or q values: below 0.05; NaN is no test and never shown."""
     return np.nan_to_num(np.asarray(p, float), nan=1.0) < ALPHA
 
 
@@ -233,7 +233,7 @@ def false_discovery(p: np.ndarray) -> np.ndarray:
 
 @typed
 def family_wise(p: np.ndarray) -> np.ndarray:
-    """p values adjusted so that any false claim among them is rare (Holm 1979), under any dependence; NaN stays NaN."""
+    """p values adjusted for the probability of any false claim (Holm 1979), under any dependence; NaN stays NaN."""
     adjusted = np.full(p.shape, np.nan)
     tested = np.flatnonzero(~np.isnan(p))
     order = tested[np.argsort(p[tested], kind="stable")]
@@ -249,9 +249,9 @@ def rank_sum(auc: np.ndarray, ranks: np.ndarray, size: np.ndarray) -> Law:
     ``auc`` [unit]; ``ranks`` [example, unit] of the activations, ties sharing theirs; ``size`` [unit]: images of the unit's class. A sum
     of k of n ranks drawn without replacement has variance k (n - k) M2 / (n (n - 1)) and third moment
     k (n - k) (n - 2 k) M3 / (n (n - 1) (n - 2)), M the sums of powers about the mean, so ties (a ReLU's zeros) are counted as they are;
-    Pearson's type III has these moments (Mann & Whitney 1947). Where fewer than 20 images differ from a unit's most frequent value, or
-    the class or its rest has fewer than 10, no such law is trusted: p and band are exact, all sets of k images counted. NaN for a unit
-    that never changes, an empty side, or fewer than three images.
+    Pearson's type III matches them (Mann & Whitney 1947). Where fewer than 20 images differ from a unit's most frequent value, or
+    the class or its rest has fewer than 10, no such law is used: p and band are exact, over all sets of k images. NaN for a unit
+    that is constant, an empty side, or fewer than three images.
     """
     n = len(ranks)
     low, high, p = (np.full(len(size), np.nan) for _ in range(3))
@@ -261,7 +261,7 @@ def rank_sum(auc: np.ndarray, ranks: np.ndarray, size: np.ndarray) -> Law:
     few[usable] = (active_images(ranks[:, usable]) < FEWEST_ACTIVE) | (
         np.minimum(size, n - size)[usable] < FEWEST_OF_CLASS
     )
-    exact = functools.cache(_subset_sums)  # units that tie alike share it
+    exact = functools.cache(_subset_sums)  # units with the same ties share it
     for unit in np.flatnonzero(few):
         k = int(size[unit])
         sums, chance = exact(tuple(np.sort(2 * ranks[:, unit]).astype(int).tolist()), k)
@@ -282,19 +282,19 @@ def rank_sum(auc: np.ndarray, ranks: np.ndarray, size: np.ndarray) -> Law:
 
 
 FEWEST_ACTIVE, FEWEST_OF_CLASS = 20, 10
-"""Active images, and images of a class, below which no large-sample law or interval of a unit's selectivity is trusted."""
+"""Active images, and images of a class, below which no large-sample law or interval of a unit's selectivity is used."""
 
 
 @typed
 def active_images(x: np.ndarray) -> np.ndarray:
-    """Examples that differ from each unit's most frequent value, [unit]; ``x`` [example, unit]. After a ReLU: those it fires for."""
+    """Examples that differ from each unit's most frequent value, [unit]; ``x`` [example, unit]. After a ReLU: those on which it fires."""
     return np.array([len(column) - np.unique(column, return_counts=True)[1].max() for column in x.T], int)
 
 
 def _subset_sums(values: tuple[int, ...], k: int) -> tuple[np.ndarray, np.ndarray]:
-    """(sums, chances): the law of the sum of ``k`` of these whole numbers drawn without replacement, sums rising.
+    """(sums, probabilities): the law of the sum of ``k`` of these whole numbers drawn without replacement, sums ascending.
 
-    Counts the sets by size and sum, one number after another; of the most frequent number only how many are drawn.
+    Counts the sets by size and sum, one number after another; for the most frequent number only the count of draws.
     """
     numbers = np.array(values)
     if 2 * k > len(numbers):
@@ -311,7 +311,7 @@ def _subset_sums(values: tuple[int, ...], k: int) -> tuple[np.ndarray, np.ndarra
     found, of_common = np.zeros(ways.shape[1] + k * common), k - np.arange(most + 1)
     log = -special.betaln(
         np.maximum(times - of_common, 0) + 1.0, of_common + 1.0
-    )  # their binomial coefficients, but for a factor
+    )  # their binomial coefficients, up to a factor
     log[of_common > times] = -np.inf
     for drawn, weight in zip(of_common, np.exp(log - log.max()), strict=True):
         found[drawn * common :][: ways.shape[1]] += weight * ways[k - drawn]
@@ -323,7 +323,7 @@ def _subset_sums(values: tuple[int, ...], k: int) -> tuple[np.ndarray, np.ndarra
 def bootstrap_mean(values: np.ndarray, draws: int = 1000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Percentile interval of the mean over the last axis, examples drawn with replacement; (low, high), each [...].
 
-    Over images it says what other images would show to the same network. It understates what another seed would show.
+    Over images it describes other images and the same network. It understates variation between seeds.
     """
     rng = np.random.default_rng(seed)
     n = values.shape[-1]
@@ -336,9 +336,9 @@ def bootstrap_mean(values: np.ndarray, draws: int = 1000, seed: int = 0) -> tupl
 def bootstrap(
     statistic: Callable[[np.ndarray], float | np.ndarray], n: int, draws: int = 200, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile interval of any statistic: ``statistic(indices)`` is taken for ``draws`` resamples of n examples.
+    """Percentile interval of any statistic: ``statistic(indices)`` is computed for ``draws`` resamples of n examples.
 
-    Indices repeat; a statistic that suffers from duplicates (nearest neighbours, off-diagonal sums) needs another way.
+    Indices repeat; a statistic sensitive to duplicates (nearest neighbors, off-diagonal sums) needs another method.
     """
     rng = np.random.default_rng(seed)
     drawn = np.stack([np.asarray(statistic(rng.integers(n, size=n)), float) for _ in range(draws)])
@@ -347,7 +347,7 @@ def bootstrap(
 
 @typed
 def mean_interval(sums: np.ndarray, squares: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """95 % t interval of a mean from ``n`` values' sums and sums of squares, (low, high), each [...]; NaN for one value."""
+    """95% t interval of a mean from ``n`` values' sums and sums of squares, (low, high), each [...]; NaN for one value."""
     if n < 2:
         return np.full_like(sums, np.nan), np.full_like(sums, np.nan)
     mean = sums / n
@@ -357,17 +357,17 @@ def mean_interval(sums: np.ndarray, squares: np.ndarray, n: int) -> tuple[np.nda
 
 
 RADEMACHER = 1 / (4 * stats.norm.sf(np.sqrt(2)))
-"""How often at most a weighted sum of random signs is as likely to be large as a normal one (3.18)."""
+"""The maximum ratio of the tail probability of a weighted sum of random signs to that of a normal variable (3.18)."""
 
 
 @typed
 def sign_flips(sums: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How likely values of random signs have a sum as far from 0 as theirs: (p, two-sided, [...]; where at least 95 % of such
-    sums lie, 0 ± this, [...]).
+    """The probability that values with random signs have a sum as far from 0 as observed: (p, two-sided, [...]; the range 0 ± this of at
+    least 95% of such sums, [...]).
 
     Needs only the values' ``sums`` and the sums of their ``squares``: whatever the values, few large ones among them, a sum of
     random signs times them exceeds x times the root of ``squares`` at most `RADEMACHER` times as often as a normal number
-    exceeds x (Bentkus & Dzindzalieta 2015). So p is an upper bound of the exact test's. 1 where all values are 0.
+    exceeds x (Bentkus & Dzindzalieta 2015). So p is an upper bound of the exact test's. 1 if all values are 0.
     """
     root = np.sqrt(squares)
     far = np.divide(np.abs(sums), root, out=np.zeros_like(root), where=root > 0)
@@ -377,10 +377,10 @@ def sign_flips(sums: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.nd
 
 @typed
 def over_seeds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean over seeds, the last axis, and its 95 % t interval, (mean, low, high), each [...].
+    """Mean over seeds, the last axis, and its 95% t interval, (mean, low, high), each [...].
 
-    Networks are the unit of replication; with fewer than five of them low and high are NaN: that few do not tell
-    how much seeds differ.
+    Networks are the unit of replication; with fewer than five of them low and high are NaN, too few to estimate the
+    spread between seeds.
     """
     values = np.asarray(values, float)
     n = values.shape[-1]
@@ -399,15 +399,15 @@ def random_directions(n: int, size: int, seed: int = 0) -> np.ndarray:
 
 
 FEWEST_PAIRS = 6
-"""Pairs below which a rank correlation has no interval, no p and no verdict (with 5 a bootstrap interval misses 12 % of the time)."""
+"""Pairs below which a rank correlation has no interval, no p and no verdict (with 5 a bootstrap interval misses 12% of the time)."""
 
 
 @typed
 def spearman(x: np.ndarray, y: np.ndarray, draws: int = 1000, seed: int = 0) -> tuple[float, float, float]:
     """Rank correlation of x and y and its bootstrap interval over their pairs: (rho, low, high).
 
-    Pairs with a NaN are left out. NaN where fewer than three pairs remain or one side is constant; the interval is NaN with
-    fewer than six pairs, where no bootstrap holds what it promises.
+    Pairs with a NaN are left out. NaN if fewer than three pairs remain or one side is constant; the interval is NaN with
+    fewer than six pairs, where a bootstrap is unreliable.
     """
     kept = ~(np.isnan(x) | np.isnan(y))
     x, y = x[kept], y[kept]

@@ -385,7 +385,7 @@ def test_input_that_fits_no_dictionary_is_refused_in_words(network: tuple) -> No
         dictionary.evaluate_sae(dictionary.random_sae(acts, 8, 2), acts, model, images, "layers.1.hook_post")
     with pytest.raises(DataError, match="label"):
         dictionary.purity(small, named(np.random.default_rng(0).normal(size=(20, 4))))
-    with pytest.raises(DataError, match="those of 3 units"):
+    with pytest.raises(DataError, match="weights have 3 units"):
         dictionary.decoder_pictures(small, np.zeros((3, 2, 2)))
 
 

@@ -235,7 +235,7 @@ def test_the_command_prints_pages_rules_and_planted_units(
     assert re.search("a unit matters, carries: 8 of 64 +4 +4 +0.5", told)
     assert "0 of 12 pages" in told
     pretended["mute"] = ("random labels",)
-    with pytest.raises(MicroscopeError, match="could never fire"):
+    with pytest.raises(MicroscopeError, match="can never be shown"):
         cli.calibrate(("pages",), pages=3, workers=1)
 
 
@@ -276,7 +276,7 @@ def test_a_page_with_a_false_claim_is_counted_once_and_18_of_200_are_allowed(pre
     assert not failures(record)
     record = record.assign_attrs(version="1.2")
     assert page_rate(record).startswith(
-        "18 of 800 pages about networks in which there is nothing to find carried a false claim (version 1.2"
+        "18 of 800 pages about networks without planted structure had a false claim (version 1.2"
     )
     pretended["bad"]["untrained MLP"] = range(19)
     assert any("19 of 200 pages" in text for text in failures(calibrate_pages(200, 2)))
@@ -285,10 +285,10 @@ def test_a_page_with_a_false_claim_is_counted_once_and_18_of_200_are_allowed(pre
 def test_a_rule_that_could_never_fire_fails_and_so_do_planted_units_that_are_missed(pretended: dict[str, Any]) -> None:
     pretended["mute"] = ("random labels",)
     (text,) = failures(calibrate_pages(3, 3))
-    assert text == "'a unit matters' could never fire on random labels (asked on 3 of 3 pages)"
+    assert text == "'a unit matters' can never be shown on random labels (tested on 3 of 3 pages)"
     pretended |= {"mute": (), "missed": 1}
     assert failures(calibrate_pages(2, 5)) == [
-        f"a unit matters, carries: {k} of 64: claimed of 15 of 20 units" for k in pages.PLANTED
+        f"a unit matters, carries: {k} of 64: shown for 15 of 20 units" for k in pages.PLANTED
     ]
 
 

@@ -102,13 +102,13 @@ def test_networks_stand_side_by_side_and_calibration_where_it_is_given(
     outline: Outline, looks: list[FirstLook], tmp_path: Path
 ) -> None:
     assert "Side by side" in outline.words
-    assert "recover a truth that was planted" not in outline.words
+    assert "recover a planted truth" not in outline.words
     toy = Instrument("toy", "none", "two", "nothing", lambda seed: (2.0, 2.0), 0.1, lambda seed: False)
     only = [bare(looks[0])]
     words = Outline(
         compose(only, tmp_path / "c.html", calibration=calibrate([toy], empties=3)).read_text("utf-8")
     ).words
-    assert "1 of 1 instruments recover a truth that was planted" in words
+    assert "1 of 1 instruments recover a planted truth" in words
 
 
 @pytest.mark.usefixtures("undrawn")

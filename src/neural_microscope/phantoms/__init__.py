@@ -1,4 +1,5 @@
-"""Phantoms: data and networks with planted truth, and empty ones. `calibrate` runs every instrument on both, `calibrate_pages` all claims
+"""Phantoms: data and networks with planted truth, and empty ones. `calibrate` runs every instrument on both; `calibrate_pages` tests all
+claims
 of a page.
 """
 

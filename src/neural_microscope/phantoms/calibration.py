@@ -1,4 +1,4 @@
-"""Every instrument on its phantom and on empty ones; every rule of a page on networks in which there is nothing to find."""
+"""Calibration: every instrument on its phantom and on empty ones; every rule of a page on networks without planted structure."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ PAGES, PLANTED_PAGES = 200, 20
 """Pages of each empty kind, and of each planted one."""
 RATE = "pages with a false claim"
 FOUND = 0.8
-"""Share of planted units that must be found."""
+"""The share of planted units that must be found."""
 
 
 @door
 def instruments(names: Sequence[str] = ()) -> list[Instrument]:
-    """Those of every measure of the register (`measure.MEASURES`), or those whose name, or their measure's, begins like one of ``names``.
+    """Instruments of every registered measure (`measure.MEASURES`), or those whose name, or their measure's, begins with one of ``names``.
 
     Errors: UnknownName with the nearest names.
     """
@@ -61,15 +61,13 @@ def recalibrate(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> xr.Dataset:
-    """`calibrate` and `calibrate_pages` in one record, written to ``output``; what it held and what has not changed is not done again.
+    """`calibrate` and `calibrate_pages` in one record, written to ``output``; results already in it that are still valid are reused.
 
-    ``names``: of measures or instruments, and "pages"; all unless given. Errors: FileError, before anything is done, where ``output``
+    ``names``: of measures or instruments, and "pages"; by default all. Errors: FileError, before any work, if ``output``
     can't be written.
     """
     if names and output is not None:
-        raise DataError(
-            "a record holds a whole calibration; leave out the names: what has not changed is not done again"
-        )
+        raise DataError("a record holds a full calibration; leave out the names: unchanged results are reused")
     if output is not None:
         files.writable(output)
     kept = Kept(output.with_suffix(".jsonl") if output else None)
@@ -110,9 +108,9 @@ def calibrate(
 ) -> xr.Dataset:
     """Reads each instrument's phantom once and ``empties`` empty ones, seeded from ``seed`` on: [instrument].
 
-    ``chosen``: instruments, or names of them or of measures; all of the register unless given. ``truth``, ``measured`` and ``error``
+    ``chosen``: instruments, or names of them or of measures; by default all registered. ``truth``, ``measured`` and ``error``
     (measured - truth) in the instrument's own unit; ``tolerance``; ``recovered``: the error is within it; ``false_alarms``: share of
-    empty phantoms (0..1) in which something was claimed, 0.05 being declared; ``silent``: at most 0.09 of them, the 99 % bound at 200. The
+    empty phantoms (0..1) with a claim, 0.05 being declared; ``silent``: at most 0.09 of them, the 99% bound at 200. The
     coordinate ``hash`` changes with the measure and its phantoms. ``progress(name, done, total)`` counts instruments.
     """
     given = instruments() if chosen is None else list(chosen)
@@ -145,7 +143,7 @@ def calibrate(
 
 
 def _read(instrument: Instrument | str, empties: int, seed: int) -> list[float]:
-    """[truth, measured, share of false alarms]; an instrument by its name can be sent to another process."""
+    """[truth, measured, share of false alarms]; an instrument given by its name can be sent to another process."""
     if isinstance(instrument, str):
         (instrument,) = (one for one in instruments() if one.name == instrument)
     rate = np.mean([bool(instrument.alarm(seed + i)) for i in range(empties)]) if empties else np.nan
@@ -161,13 +159,14 @@ def calibrate_pages(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> xr.Dataset:
-    """Asks every rule of a page of ``pages`` networks of each empty kind and ``planted`` of each planted one, judged as on a page.
+    """Every rule of a page on ``pages`` networks of each empty kind and ``planted`` of each planted one, judged as on a page.
 
-    [kind]: ``pages``; ``pages_false``: with a claim that is false there. [kind, rule]: ``false_here``: whatever the rule shows is false
-    there; ``asked``: pages on which it tested anything; ``able``: pages on which its draws could have let it claim; ``claimed``: pages on
-    which it did; ``alone``: pages on which it would have at 5% without the other rules; ``least_p``, corrected within the rule.
-    [plant]: units ``planted_units``, ``planted_found`` of them, their mean effect ``planted_effect``, ``must_find``: whether a claim
-    about them is right.
+    [kind]: ``pages``; ``pages_false``: pages with a claim that is false there. [kind, rule]: ``false_here``: true if any claim of the
+    rule is false
+    there; ``asked``: pages with a test; ``able``: pages on which its draws allow a claim; ``claimed``: pages with
+    a claim; ``alone``: pages with a claim at 5% without the other rules; ``least_p``, corrected within the rule.
+    [plant]: units ``planted_units``, ``planted_found`` of them, their mean effect ``planted_effect``, ``must_find``: true if a claim
+    about them is correct.
     ``progress(name, done, total)`` counts pages.
     """
     mark = fingerprint.of_rules()
@@ -189,7 +188,7 @@ def _each(
     workers: int,
     progress: Progress | None,
 ) -> list[Any]:
-    """What each job gives; what is kept by its key is not done again. Side by side jobs must be picklable."""
+    """The result of each job; a result kept under its key is reused. Parallel jobs must be picklable."""
     missing: list[Job] = [partial(_done, key, job) for key, job in jobs.items() if key not in kept]
     progress = progress or (lambda what, done, total: None)
 
@@ -219,7 +218,7 @@ def _table(found: dict[tuple[str, int], dict[str, list[float]]], mark: str) -> x
         rows = [[row[r.name] for r in every] for (k, _), row in found.items() if k == kind]
         tests, least, claims, able = np.moveaxis(np.reshape(rows, (-1, len(every), 4)), 2, 0)  # each [page, rule]
         false_here = np.array([kind in rule.false_on for rule in every])
-        alone = least < min(DECLARED, 1 / len(every))  # above 1 / rules the page's correction has cut it off
+        alone = least < min(DECLARED, 1 / len(every))  # above 1 / rules the page's correction excludes it
         counted = {"asked": tests > 0, "able": able > 0, "claimed": claims > 0, "alone": alone & (tests > 0)}
         about = {
             "pages": len(tests),
@@ -251,7 +250,7 @@ def most_false(pages: int) -> int:
 
 @door
 def failures(record: xr.Dataset) -> list[str]:
-    """What does not pass, in words: instruments, pages, rules and planted units."""
+    """Failures in words: instruments, pages, rules and planted units."""
     found = []
     if "instrument" in record:
         bad = ~(record["recovered"] & record["silent"])
@@ -260,24 +259,30 @@ def failures(record: xr.Dataset) -> list[str]:
         row = record.sel(kind=kind)
         n, most = int(row["pages"]), most_false(int(row["pages"]))
         if row["pages_false"] > most:
-            found.append(f"{int(row['pages_false'])} of {n} pages ({kind}) carry a false claim; {most} may")
+            found.append(
+                f"{int(row['pages_false'])} of {n} pages ({kind}) have a false claim; at most {most} are allowed"
+            )
         for name in row["rule"][row["false_here"]].values:
             rule = row.sel(rule=name)
             if not rule["able"]:
-                found.append(f"{str(name)!r} could never fire on {kind} (asked on {int(rule['asked'])} of {n} pages)")
+                found.append(
+                    f"{str(name)!r} can never be shown on {kind} (tested on {int(rule['asked'])} of {n} pages)"
+                )
             if rule["alone"] > most:
-                found.append(f"{str(name)!r} alone claims on {int(rule['alone'])} of {n} pages ({kind}); {most} may")
+                found.append(
+                    f"{str(name)!r} alone is shown on {int(rule['alone'])} of {n} pages ({kind}); at most {most} are allowed"
+                )
     for name in record["plant"].values if "plant" in record.dims else ():
         row = record.sel(plant=name)
         share = float(row["planted_found"] / row["planted_units"])
         if (share < FOUND) if row["must_find"] else share > DECLARED:
-            found.append(f"{name}: claimed of {int(row['planted_found'])} of {int(row['planted_units'])} units")
+            found.append(f"{name}: shown for {int(row['planted_found'])} of {int(row['planted_units'])} units")
     return found
 
 
 @door
 def outdated(record: xr.Dataset) -> list[str]:
-    """What a record was measured on before it changed: measures, and "rules" where those of the pages, or what they rest on, are others."""
+    """Names of measures whose code changed since the record was made, and "rules" if those of the pages, or their measures, changed."""
     marks = dict(zip(record["measure"].values, record["hash"].values, strict=True)) if "hash" in record.coords else {}
     names = dict.fromkeys(i.measure for i in instruments())
     found = [name for name in names if marks.get(name) != fingerprint.of_measure(MEASURES[name])]
@@ -286,20 +291,20 @@ def outdated(record: xr.Dataset) -> list[str]:
 
 @door
 def page_rate(record: xr.Dataset) -> str:
-    """The record's rate of pages with a false claim, as a sentence; empty where the record holds no pages."""
+    """The record's rate of pages with a false claim, as a sentence; empty if the record holds no pages."""
     return next((claim.sentence for claim in claims(record) if claim.rule == RATE), "")
 
 
 def claims(record: xr.Dataset) -> list[Claim]:
-    """What a page says of a calibration: of pages that claim where there is nothing to find, and of instruments."""
+    """A page's claims about a calibration: the rate of false claims, and instruments that pass."""
     found = []
     if "kind" in record and int(record["pages"].sel(kind=list(EMPTY_KINDS)).sum()):
         empty = record.sel(kind=list(EMPTY_KINDS))
         found.append(
             say(
                 RATE,
-                "{false:,} of {pages:,} pages about networks in which there is nothing to find carried a false claim (version {version}; "
-                "5% are declared).",
+                "{false:,} of {pages:,} pages about networks without planted structure had a false claim (version {version}; "
+                "declared rate 5%).",
                 false=int(empty["pages_false"].sum()),
                 pages=int(empty["pages"].sum()),
                 version=str(record.attrs.get("version", "unknown")),
@@ -309,8 +314,8 @@ def claims(record: xr.Dataset) -> list[Claim]:
         found.append(
             say(
                 "instruments that are calibrated",
-                "{good:,} of {size:,} instruments recover a truth that was planted for them and keep silent on {empty:,} phantoms in which "
-                "there is nothing to find.",
+                "{good:,} of {size:,} instruments recover a planted truth and pass the test for false alarms on {empty:,} "
+                "empty phantoms.",
                 good=int((record["recovered"] & record["silent"]).sum()),
                 size=record.sizes["instrument"],
                 empty=int(record.attrs["n_empty"]),
@@ -319,5 +324,5 @@ def claims(record: xr.Dataset) -> list[Claim]:
     return [replace(claim, network="calibration") for claim in found]
 
 
-for _area in analysis.__all__:  # a measure is registered, with its instruments, when its file is read
+for _area in analysis.__all__:  # a measure is registered, with its instruments, when its file is imported
     importlib.import_module(f"{analysis.__name__}.{_area}")

@@ -1,4 +1,4 @@
-"""What a calibration was measured on: a hash of a measure's formula and phantoms, and one of the rules of a page."""
+"""Fingerprints of a calibration: a hash of a measure's formula and phantoms, and one of the rules of a page."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ..measure import MEASURES, Measure, rules
 
 PACKAGE = __name__.split(".")[0]
 FOLLOWED = tuple(f"{PACKAGE}.{room}" for room in ("analysis", "statistics", "claim", "phantoms.pages"))
-"""Rooms whose functions belong to the formula of whatever uses them; of the others their own tests are the judge."""
+"""Modules whose functions belong to the formula that uses them; other modules have their own tests."""
 
 RULES = (
     *(f"{PACKAGE}.{one}" for one in ("claim", "measure", "analysis.look.untrained", "phantoms.pages")),
     *(f"{PACKAGE}.analysis.findings.{one}" for one in ("layers", "networks", "units", "population")),
 )
-"""Modules whose every statement belongs to the rules; what is described claims nothing."""
+"""Modules whose every statement belongs to the rules; descriptions make no claim."""
 
 
 def of_measure(measure: Measure) -> str:
-    """Changes with the measure's function, with whatever of `FOLLOWED` it uses, and with its phantoms and their modules."""
+    """A hash of the measure's function, everything of `FOLLOWED` that it uses, and its phantoms and their modules."""
     phantoms = {(one.read.__module__, getattr(one.read, "__name__", "")) for one in measure.instruments}
     modules = sorted({module for module, _ in phantoms})
     function = measure.function
@@ -34,7 +34,7 @@ def of_measure(measure: Measure) -> str:
 
 
 def of_rules() -> str:
-    """Changes with the rules, their control and correction, with every measure that they rest on, and with the pages' networks."""
+    """A hash of the rules, their control and correction, the measures that they use, and the pages' networks."""
     roots = [(name, part) for name in RULES for part in _parts(name)]
     own = [(rule.claims.__module__, rule.claims.__name__) for _, rule in rules()]
     return _digest(*sorted(rule.name for _, rule in rules()), *_texts([*roots, *own]))
@@ -45,7 +45,7 @@ def _digest(*texts: str) -> str:
 
 
 def _texts(roots: Iterable[tuple[str, str]]) -> list[str]:
-    """The statements that define these names (module, name) and all that they use, in an order that no set decides."""
+    """The statements that define these names (module, name) and all that they use, in a deterministic order."""
     found: dict[tuple[str, str], str] = {}
     left = list(roots)
     while left:
@@ -59,7 +59,7 @@ def _texts(roots: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _asked(measure: Measure) -> Iterator[tuple[str, str]]:
-    """What a result is made by that a rule asks for by its name."""
+    """The functions that compute a result which a rule requests by its name."""
     for function in (measure.function, *(asked.look for asked in measure.asked.values())):
         yield function.__module__, function.__name__
 
@@ -99,7 +99,7 @@ def _parts(module: str) -> dict[str, Part]:
         for name in _defines(node):
             before = found.get(name, Part("", [], []))
             found[name] = Part(text + before.text, uses + before.uses, strings + before.named)
-    # What a package hands on is where it comes from.
+    # A re-exported name refers to its source.
     return {name: Part("", [target], []) for name, target in imported.items()} | found
 
 
@@ -107,14 +107,14 @@ def _defines(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return [node.name]
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        # how the default analysis asks for a measure: of(…).on(…)(lambda at: …)
+        # the registration of a measure in the default analysis: of(…).on(…)(lambda at: …)
         return ["<lambda>" for argument in node.value.args if isinstance(argument, ast.Lambda)]
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
     return [n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)]
 
 
 def _imports(node: ast.stmt, module: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    """What an import from a module binds: (name, (module, name there))."""
+    """The names that an import from a module binds: (name, (module, name there))."""
     if not isinstance(node, ast.ImportFrom):
         return
     base = resolve_name("." * node.level + (node.module or ""), sys.modules[module].__package__)
@@ -122,7 +122,7 @@ def _imports(node: ast.stmt, module: str) -> Iterator[tuple[str, tuple[str, str]
 
 
 class _Bare(ast.NodeTransformer):
-    """Takes out what is only said: f-strings, and strings with a blank in them, such as docstrings."""
+    """Removes text: f-strings, and strings with a blank, such as docstrings."""
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         return ast.Constant("")
@@ -133,7 +133,7 @@ class _Bare(ast.NodeTransformer):
 
 @cache
 def _bare(module: str) -> list[str]:
-    """A module's statements without comments, layout and what is only said."""
+    """A module's statements without comments, layout and text."""
     return [ast.unparse(node) for node in _Bare().visit(ast.parse(_source(module))).body]
 
 
@@ -143,7 +143,7 @@ def _is_module(name: str) -> bool:
 
 @cache
 def _source(module: str) -> str:
-    """A module's text; nothing where it has none, as in an interactive session."""
+    """A module's source; empty if it has none, as in an interactive session."""
     try:
         return inspect.getsource(sys.modules[module])
     except (OSError, TypeError, KeyError):

@@ -1,6 +1,6 @@
-"""Whole pages of claims about networks in which there is nothing to find, and about networks with a planted answer.
+"""Full pages of claims about networks without structure, and about networks with a planted answer.
 
-Every rule is asked at the settings that a report has: the same draws, families and correction.
+Every rule is tested at the settings of a report: the same draws, families and correction.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from ..training import train
 MLP_BUILD = MLPConfig(image_shape=(8, 8), hidden=(64, 32))
 CNN_BUILD = CNNConfig(image_shape=(8, 8), channels=(8, 16), head=(16,))
 IMAGES = 400
-"""Training images, and test images, of each network; every seed draws its own from scikit-learn's digits."""
+"""Training and test images of each network; every seed draws its own from scikit-learn's digits."""
 RECORD = RecordConfig(per_octave=1, every_epoch=False, probe_size=IMAGES, norms_every=0)
 EPOCHS = {"random labels": 200, "shuffled labels": 30, "true labels": 30}
-"""Passes over the training images: random labels are memorized in as many."""
+"""Passes over the training images: enough to memorize random labels."""
 CNN_EVERY = 4
-"""Of the trained networks every so many-th is a CNN."""
+"""Every n-th of the trained networks is a CNN."""
 STREAM = 15
-"""Keeps these draws apart from those of the measures, whose seeds are plain numbers."""
+"""Separates these seeds from those of the measures, which are small integers."""
 
 PLANTED = (1, 2, 8)
-"""How many of the first hidden layer's 64 units each carry a class alone, and how many others prefer one and do nothing."""
+"""The number of the first hidden layer's 64 units that each carry a class alone, and of others that prefer one without effect."""
 PLANTED_KINDS = tuple(f"{k} of 64" for k in PLANTED)
 KINDS = (*EMPTY_KINDS, *PLANTED_KINDS, "true labels")
 """Empty networks, planted ones, and networks trained as usual."""
@@ -48,10 +48,10 @@ Counts = dict[str, list[float]]
 
 
 def page(kind: str, seed: int) -> Counts:
-    """A network of a kind, recorded, and what is claimed of it. Each rule: tests, the least p corrected within it, claims shown,
+    """A network of a kind, recorded, and its claims. Each rule: tests, the least p corrected within it, claims shown,
     and whether its settings
-    could let one be shown. Of a planted network also each planted unit: the rule's name with ``, carries`` or ``, idle`` behind it:
-    units, how many are claimed, the sum of their effects.
+    allow one to be shown. For a planted network also each planted unit: the rule's name with ``, carries`` or ``, idle`` appended:
+    units, the number claimed, the sum of their effects.
     """
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -69,7 +69,7 @@ def page(kind: str, seed: int) -> Counts:
 
 
 def counted(claims: list[Claim]) -> list[float]:
-    """[tests, least p corrected within the rule, claims shown, 1 where the draws could give a p low enough to be shown]."""
+    """[tests, least p corrected within the rule, claims shown, 1 if the draws allow a p low enough to be shown]."""
     tested = [c for c in claims if not math.isnan(c.p)]
     able = any(c.floor < ALPHA / len(rules()) / c.tests for c in tested)
     least = min((c.corrected for c in tested), default=1.0) / (len(rules()) if tested else 1)
@@ -85,7 +85,7 @@ def network(kind: str, seed: int) -> tuple[MLP | CNN, dict[str, list[int]]]:
 
 
 def images(kind: str, seed: int) -> Dataset:
-    """Digits, drawn anew for each seed and balanced over the classes; their labels permuted as the kind says."""
+    """Digits, redrawn for each seed and balanced over the classes; their labels permuted according to the kind."""
     digits, rng = load("digits"), np.random.default_rng([STREAM, seed])
     pixels = np.concatenate([digits.train.images, digits.test.images])
     labels = np.concatenate([digits.train.labels, digits.test.labels])
@@ -103,7 +103,7 @@ def images(kind: str, seed: int) -> Dataset:
 
 
 def recorded(kind: str, seed: int, made: MLP | CNN, folder: Path) -> Run:
-    """The network trained and recorded as the kind says."""
+    """The network trained and recorded according to the kind."""
     epochs = 0 if kind in UNTRAINED else EPOCHS.get(kind, EPOCHS["true labels"])
     settings = TrainConfig(epochs=epochs, batch_size=64, learning_rate=3e-3, seed=seed)
     train(made, images(kind, seed), settings, observers=[Recorder(folder, RECORD)])
@@ -111,11 +111,11 @@ def recorded(kind: str, seed: int, made: MLP | CNN, folder: Path) -> Run:
 
 
 def plant(seed: int, k: int) -> tuple[MLP, dict[str, list[int]]]:
-    """An MLP in which, whatever training does, k units of the first layer each carry one class alone, and k others prefer one and do
-    nothing: weights that would break this are 0 and get no gradient.
+    """An MLP in which, whatever training does, k units of the first layer each carry one class alone, and k others prefer one without
+    effect: weights that would break this are 0 and get no gradient.
 
-    A carrying unit begins as a ridge regression of its class on the pixels and is read by one unit of the second layer, which alone
-    the class's logit reads; neither is read by any other. An idle unit stays such a regression, and is read by none.
+    A carrying unit starts as a ridge regression of its class on the pixels and is read by one unit of the second layer, which alone
+    is read by the class's logit; neither is read by any other. An idle unit stays such a regression, and is read by none.
     """
     made, rng = MLP(MLP_BUILD, seed), np.random.default_rng([STREAM, seed, k])
     units, relays = rng.choice(64, 2 * k, replace=False), rng.choice(32, k, replace=False)
@@ -149,7 +149,7 @@ def _held(free: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def regression(data: ImageSet, label: int, ridge: float = 10.0) -> tuple[Tensor, Tensor]:
-    """Weights and bias that tell one class's images from the others; positive for the 15% of images that look most like it."""
+    """Weights and bias that separate one class's images from the others; positive for the 15% of images that look most like it."""
     x, y = data.tensor().flatten(1), (data.label_tensor() == label).float()
     centered = x - x.mean(0)
     weights = torch.linalg.solve(centered.T @ centered + ridge * torch.eye(x.shape[1]), centered.T @ (y - y.mean()))

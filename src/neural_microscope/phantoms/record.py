@@ -1,4 +1,4 @@
-"""What a calibration leaves in files: its record, as JSON, and beside it a line for each result of one that goes on."""
+"""The files of a calibration: its record, as JSON, and a line for each result of an unfinished one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FORMS: dict[str, tuple[tuple[str, ...], type]] = {
     **{f"planted_{name}": (("plant",), float) for name in ("units", "found", "effect")},
     "must_find": (("plant",), bool),
 }
-"""The axes and the type of everything that a calibration holds."""
+"""The axes and the type of every variable of a calibration."""
 
 
 class _Variable(Struct, forbid_unknown_fields=True):
@@ -73,20 +73,20 @@ def save(result: xr.Dataset, path: str | Path) -> Path:
 
 @door
 def open_record(path: str | Path | None = None) -> xr.Dataset:
-    """A calibration that `save` wrote; by default the one this release was made with. Any other file is a DataError that names it."""
+    """A calibration written by `save`; by default this release's own. Any other file is a DataError that names it."""
     own = resources.files(__package__).joinpath("record.json")
     content = own.read_bytes() if path is None else files.read(path)
     try:
         return _dataset(content, path or own)
     except DataError as error:
         raise DataError(
-            f"{path} is no calibration; `microscope calibrate --output FILE` writes one ({error})"
+            f"{path} is not a calibration; `microscope calibrate --output FILE` writes one ({error})"
         ) from None
 
 
 def _dataset(content: bytes, name: object) -> xr.Dataset:
     if len(content) > documents.LARGEST:
-        raise DataError(f"it has {len(content):,} bytes; at most {documents.LARGEST:,} are read")
+        raise DataError(f"it has {len(content):,} bytes; at most {documents.LARGEST:,} are allowed")
     try:
         values = json.loads(content)  # not msgspec: a rate of no phantoms is NaN
     except (ValueError, RecursionError) as error:
@@ -119,7 +119,7 @@ def _checked(name: str, variable: _Variable, sizes: Mapping[Any, int]) -> tuple[
     data = documents.convert(variable.data, schema, name, DataError)
     try:
         array: np.ndarray = np.array(data, kind)
-    except (ValueError, OverflowError) as error:  # rows of unlike lengths; an integer that is no float
+    except (ValueError, OverflowError) as error:  # rows of different lengths; an integer that is not a float
         raise DataError(f"{name!r}: {reason(error)}") from None
     if array.shape != tuple(sizes.get(dim) for dim in dims):
         raise DataError(f"{name!r} has the shape {array.shape}, and its axes {[sizes.get(dim) for dim in dims]}")
@@ -127,7 +127,7 @@ def _checked(name: str, variable: _Variable, sizes: Mapping[Any, int]) -> tuple[
 
 
 class Kept(dict[str, Any]):
-    """Results by their keys, and a file to which each new one is added at once, so that what was interrupted is not done again."""
+    """Results by their keys, and a file to which each new one is appended at once, so that an interrupted calibration can resume."""
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class Kept(dict[str, Any]):
         content = files.read(path) if path is not None and path.exists() else b""
         self.cut_off = bool(content) and not content.endswith(b"\n")
         for line in content.splitlines():
-            with suppress(DataError, ValueError, TypeError, RecursionError):  # cut off, or changed: done again
+            with suppress(DataError, ValueError, TypeError, RecursionError):  # truncated or changed: computed again
                 key, result, *mark = json.loads(line)
                 documents.convert([key, result], _Line, path, DataError)
                 if mark in ([], [_mark(key, result)]):  # older lines have no mark

@@ -65,8 +65,7 @@ def integrated_gradients(
     [example, row, col], in the target's unit. ``completeness_error`` [example]: sum of the attributions minus
     (f(x) - f(b)), with ``value`` = f(x) and ``baseline_value`` = f(b). It is 0 for the exact integral; a ReLU network
     changes its gradient in jumps, so the error shrinks like 1 / ``steps``, the points of Gauss-Legendre quadrature: check it before
-    trusting
-    the map. Of a linear model the map is w (x - b) exactly. On MNIST a black baseline is real background: black pixels get 0 by
+    trusting the map. Of a linear model the map is w (x - b) exactly. On MNIST a black baseline is real background: black pixels get 0 by
     definition, so compare with ``"mean"``. Errors: as `saliency`; DataError for fewer than 1 step.
     Source: Sundararajan et al. 2017.
     """

@@ -57,10 +57,9 @@ def ablate_directions(
 
     ``loss_increase`` [draw, unit] (nats, mean over images). A draw is a vector of unit length over the units, uniform and the same for
     all images. For a dense layer it is multiplied by the norm of the change that ablation makes on each image. For feature maps it mixes
-    channels:
-    the change that ablation makes on each image, a map Δ, enters as g ⊗ Δ, so each image keeps the norm and the spatial pattern (white
-    noise of the same norm would be averaged away by the next kernel). ``norm`` [unit]: the mean of that norm. All are measured where the
-    hook point enters the next layer: after the pooling, for channels. A dead unit gives exactly 0.
+    channels: the change that ablation makes on each image, a map Δ, enters as g ⊗ Δ, so each image keeps the norm and the spatial pattern
+    (white noise of the same norm would be averaged away by the next kernel). ``norm`` [unit]: the mean of that norm. All are measured
+    where the hook point enters the next layer: after the pooling, for channels. A dead unit gives exactly 0.
 
     A direction may lead below 0, out of the orthant in which activations after a ReLU lie. ``within="orthant"`` gives draws that stay in
     it: each image moves along the direction, an activation stops where it reaches 0, and the step is lengthened until its norm is the
@@ -228,8 +227,7 @@ def kept_inside(entering: Tensor, way: Tensor, length: Tensor) -> Tensor:
     with norm ``length`` [...]; shorter only where every entry has stopped.
 
     Given an estimate of the distance, the entries beyond 0 have a known norm and the others grow with the distance, which gives the next
-    estimate. Each
-    is at most the solution, and the set of stopped entries only grows, so it terminates at the solution.
+    estimate. Each is at most the solution, and the set of stopped entries only grows, so it terminates at the solution.
     """
     norm = way.norm(dim=-1)
     far = torch.where(norm > 0, length / norm, 0.0)

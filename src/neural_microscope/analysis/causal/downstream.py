@@ -108,8 +108,7 @@ class Downstream:
 
     def each_unit(self, values: Tensor, first: int = 0) -> Iterator[tuple[slice, Tensor, Tensor]]:
         """Logits with each unit from ``first`` on in turn holding its ``values`` [example, unit, …], others unchanged: (units, logits
-        [unit,
-        example, class], norm of the change [unit, example]). An image without a change keeps its logits bitwise.
+        [unit, example, class], norm of the change [unit, example]). An image without a change keeps its logits bitwise.
         """
         if self.dense is not None:
             yield from self._each_column(self.dense, values, first)

@@ -42,9 +42,7 @@ def interactions(
     less. Symmetric, NaN on the diagonal, exactly 0 for a dead unit. ``loss_increase`` [unit]: of a single unit.
 
     The null tests whether the sign would hold on other images: if each image's interaction had either sign with equal probability, how
-    often
-    would
-    their mean be as large? ``…_null_low``, ``…_null_high``: where at least 95% of such means lie; ``…_p`` (two-sided, an upper
+    often would their mean be as large? ``…_null_low``, ``…_null_high``: where at least 95% of such means lie; ``…_p`` (two-sided, an upper
     bound, see `statistics.sign_flips`); ``…_q`` over all pairs; ``…_low``, ``…_high``: a t interval over images. That two units
     interact at all is expected: the loss is curved, so most directions do. Size and sign are informative; and of many pairs the
     strongest appear stronger than they are.

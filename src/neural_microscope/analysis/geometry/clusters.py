@@ -111,8 +111,7 @@ def subspaces(
     ``silhouette_null_low``, ``silhouette_null_high``, ``silhouette_p`` against random sets of ``rank`` units and
     ``silhouette_q`` after false-discovery control over all orders and sizes. ``standardize``: units have mean 0 and
     spread 1; otherwise one high-variance unit dominates. NaN where the chosen units are constant, and with one class. An order that is
-    too short,
-    repeats a unit or names one that does not exist is a DataError.
+    too short, repeats a unit or names one that does not exist is a DataError.
     """
     acts = named.last(acts)
     x, labels = named.matrix(acts), named.labels(acts)
@@ -193,8 +192,7 @@ def purity_interval(neighbors: np.ndarray, labels: np.ndarray) -> tuple[float, f
     """95% interval of mean purity over images, from each image's ``neighbors`` [example, k]; t on the logit scale.
 
     Variance: a jackknife over images minus the part that it counts twice. Without an image its own score goes, and each image that has it
-    among
-    its k has the mean of its other neighbors in its place. If a pair's agreement depends on neither image alone, the
+    among its k has the mean of its other neighbors in its place. If a pair's agreement depends on neither image alone, the
     jackknife counts its variance twice (Efron & Stein 1981), so the variance of the pairs that remains after an effect of
     each image (least squares) is subtracted once, but not more than half. NaN with too few images (`few_images`), k = 1, or
     where all or no neighbors agree.
@@ -270,8 +268,7 @@ def _reads(name: str, variable: str, truth: float, tolerance: float) -> Any:
 @_reads("silhouette of the classes", "silhouette", 1 - ((PAIRS - 1) / 9.5 + 1 / 10.5) / PAIRS, 1e-9)
 def _pairs(seed: int, planted: bool) -> dict[str, Any]:
     """Classes of two images at distance 1, on a line, one class every 10: an image is at distance 1 from its own class and 9.5 from the
-    next on
-    average, the two at the ends of the line at 10.5.
+    next on average, the two at the ends of the line at 10.5.
     """
     left = 10.0 * np.arange(PAIRS)
     x = np.concatenate([left, left + 1]) * np.random.default_rng(seed).choice([-1.0, 1.0])

@@ -42,8 +42,7 @@ def over_time(acts: xr.DataArray, *, seed: int = 0) -> xr.Dataset:
     the last snapshot is gated or nothing is shown there. ``changes``: how often the preferred class changed between one snapshot where it
     was shown and the next such one, the change confirmed on both halves of the examples: the old class above the new one before, below it
     after (so a unit that responds equally to two classes does not waver between them because of the random split). Gated snapshots do not
-    count in
-    either. Without the coordinate ``step``, since counts snapshots.
+    count in either. Without the coordinate ``step``, since counts snapshots.
     """
     if "snapshot" not in acts.dims:
         raise DataError(f"{acts.name or 'the activations'}: no axis 'snapshot'; take them from run.activations(name)")

@@ -51,9 +51,8 @@ def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) ->
     ``selectivity`` = (m_c - m_rest) / (m_c + m_rest + 0.001), m_rest the mean of the other classes' means, each averaged over the halves:
     -1..1, 0 without preference (Morcos et al. 2018 in its signed form). NaN where a class mean is negative: the index is meant for
     activations of at least 0. ``auc``: the probability that an example of that class activates the unit more than one of another class;
-    0..1,
-    0.5 without preference, for activations of any sign. Both with 95% intervals ``…_low``, ``…_high`` over images of this network (score
-    intervals, not symmetric), from 20 active images and 10 of the class on; ``few``: units below, which have none.
+    0..1, 0.5 without preference, for activations of any sign. Both with 95% intervals ``…_low``, ``…_high`` over images of this network
+    (score intervals, not symmetric), from 20 active images and 10 of the class on; ``few``: units below, which have none.
     ``precision``: share of the k strongest images of a half (``n_top`` in attrs, at most 60) that belong to the commonest class among
     the k strongest of the other (Zhou et al. 2015; high for many units, Gale et al. 2020). Images that tie for the last places share
     them.
