@@ -11,22 +11,22 @@ WORKERS ?= 2
 .PHONY: web notebooks demo demo-short test test-slow test-interop test-lowest test-install calibration docs lint bench bench-quick mutants campaign clean help
 
 help:
-	@echo "make demo          train an MLP and a CNN, record them, write demo/explorer.html and report.html"
-	@echo "make demo-short    the same in a minute, on few images"
-	@echo "make test          everything a change can break"
-	@echo "make test-slow     many kills, whole notebooks, published facts"
-	@echo "make test-interop  against the other tools, in an environment of its own"
-	@echo "make test-lowest   with the lowest versions that pyproject.toml declares, in an environment of its own"
-	@echo "make test-install  wheel, source distribution and each extra in empty environments, for each Python on PATH"
-	@echo "make calibration   run every instrument on its phantoms and keep the record"
-	@echo "make notebooks     makes and runs every notebook anew from notebooks/sources, some 20 minutes"
-	@echo "make docs          build the documentation site, docs/_build/html/index.html"
-	@echo "make web           builds the explorer's front end anew where its sources changed"
-	@echo "make lint          ruff, mypy, and the words of the glossary's \"not\" column"
-	@echo "make bench         side-by-side timings, written to benchmarks/RESULTS.md; make bench-quick only tries the harness"
-	@echo "make mutants       changes the code in a hundred places and lists where no test fails, an hour"
-	@echo "make campaign      damages every document 100,000 times, kills every writer, and writes docs/reliability.md, an hour"
-	@echo "make clean         remove what make made; recorded runs stay"
+	@echo "make demo          train and record an MLP and a CNN, write demo/explorer.html and demo/report.html"
+	@echo "make demo-short    the same on fewer images, in a minute"
+	@echo "make test          run the tests"
+	@echo "make test-slow     run the slow tests: many kills, whole notebooks, published results"
+	@echo "make test-interop  test against other tools, in a separate environment"
+	@echo "make test-lowest   test with the lowest versions that pyproject.toml allows, in a separate environment"
+	@echo "make test-install  install the wheel, the source distribution and each extra, for each Python on PATH"
+	@echo "make calibration   calibrate every measure and write the release's record"
+	@echo "make notebooks     build and run all notebooks from notebooks/sources (20 minutes)"
+	@echo "make docs          build the documentation, docs/_build/html/index.html"
+	@echo "make web           build the explorer's front end if its sources changed"
+	@echo "make lint          run ruff, mypy, the front end's type check and the check of words"
+	@echo "make bench         write timings to benchmarks/RESULTS.md; make bench-quick only checks the harness"
+	@echo "make mutants       mutation testing of the code (an hour)"
+	@echo "make campaign      damage every document and kill every writer, write docs/reliability.md (an hour)"
+	@echo "make clean         remove everything that make built; recorded runs are kept"
 
 $(VENV)/.installed: pyproject.toml constraints.txt hatch_build.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -15,13 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 READ = ("src/**/*.py", "web/src/*.ts*", "docs/**/*.md", "*.md", "notebooks/sources/*.py")
 NOT_YET = (
     "src/neural_microscope/",
-    "web/src/",
-    "docs/",
-    "README.md",
-    "ARCHITECTURE.md",
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    "SECURITY.md",
+    "docs/glossary.md",
+    "docs/measures.md",
+    "docs/reliability.md",
     "notebooks/sources/",
 )
 """Beginnings of paths that are not held to the list yet; the aim is none."""
@@ -120,7 +116,7 @@ RULES = (
         r"|local|central|organ|recogn|special|categor|parametr|vector|util|real|symmetr|character|emphas|equal)is(?:e|es|ed|ing|er|ers|ation|ations)\b"
         r"|\w*analys(?:e|ed|ing)\b|judgement\b|whilst\b|amongst\b|towards?(?<=wards)\b|afterwards\b|metre[s]?\b|fibre\w*|catalogue\w*|programme[s]?\b|licence\b|practise\w*",
         "American spelling",
-        r"precise\w*|exercise\w*|otherwise|pairwise|likewise|elementwise|stepwise",
+        r"precise\w*|exercise\w*|otherwise|pairwise|likewise|elementwise|stepwise|Towards best practices",
     ),
     Rule(re.compile(r"\d\}? %"), "a percentage without a blank", re.compile(r"\d %[(\w]")),
     Rule(re.compile(r"(?:^|[.!;:] |\n\n)Who\b(?! is\b[^.]*\?)(?![^.]{0,150}\?)"), "a subject: 'if you …'"),

@@ -69,9 +69,9 @@ def address(tab: Page) -> str:
 
 
 def unpacked(tab: Page) -> Page:
-    """The page with all moments at hand; it unpacks them after it is ready."""
+    """The page with all snapshots loaded; it unpacks them after it is ready."""
     tab.evaluate(
-        "async () => { for (let moment = 0; moment < microscope.lab.moments; moment++) await microscope.lab.load(moment); }"
+        "async () => { for (let frame = 0; frame < microscope.lab.frames; frame++) await microscope.lab.load(frame); }"
     )
     return tab
 

@@ -37,7 +37,7 @@ def page(explorer: Path, opened: Callable[..., Page]) -> Page:
 
 
 @pytest.mark.parametrize("network", [0, 1])
-def test_every_hook_point_of_every_image_and_drawing_at_every_moment(
+def test_every_hook_point_of_every_image_and_drawing_at_every_snapshot(
     page: Page, runs: list[nm.Run], network: int
 ) -> None:
     run = runs[network]
@@ -64,7 +64,7 @@ def test_every_hook_point_of_every_image_and_drawing_at_every_moment(
 
 
 @pytest.mark.parametrize("network", [0, 1])
-def test_ablations_equal_the_librarys_at_several_moments(page: Page, runs: list[nm.Run], network: int) -> None:
+def test_ablations_equal_the_librarys_at_several_snapshots(page: Page, runs: list[nm.Run], network: int) -> None:
     run = runs[network]
     for snapshot, step in list(enumerate(spread(run.steps, 4)))[1:]:
         model = rounded(run, step)

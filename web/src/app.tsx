@@ -38,17 +38,17 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
   const seen = useMemo(
     () =>
       lab.models.map((model, i) => {
-        const snapshot = lab.snapshot(i, state.moment);
+        const snapshot = lab.snapshot(i, state.frame);
         return model.forward(pixels, snapshot, lab.changes(i, state.changes, snapshot));
       }),
-    [pixels, state.moment, state.changes],
+    [pixels, state.frame, state.changes],
   );
   const unchanged = useMemo(
-    () => (state.changes.length ? lab.models.map((model, i) => model.forward(pixels, lab.snapshot(i, state.moment))) : seen),
-    [pixels, state.moment, state.changes, seen],
+    () => (state.changes.length ? lab.models.map((model, i) => model.forward(pixels, lab.snapshot(i, state.frame))) : seen),
+    [pixels, state.frame, state.changes, seen],
   );
-  const pointed = useMemo(() => path(lab, hover, pixels, state.moment), [hover, pixels, state.moment]);
-  const among = useMemo(() => amongOf(lab, state), [state.filter, state.moment]);
+  const pointed = useMemo(() => path(lab, hover, pixels, state.frame), [hover, pixels, state.frame]);
+  const among = useMemo(() => amongOf(lab, state), [state.filter, state.frame]);
 
   /** Redraws the ink once per frame, however many pointer events arrive. */
   function onInk(done: boolean): void {
@@ -73,7 +73,7 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
   }
 
   // Independent of the image, so not rendered again while the reader draws.
-  const time = useMemo(() => <Time lab={lab} moment={state.moment} onMoment={(moment) => update({ moment })} />, [state.moment]);
+  const time = useMemo(() => <Time lab={lab} frame={state.frame} onFrame={(frame) => update({ frame })} />, [state.frame]);
   const guide = useMemo(() => <Guide lab={lab} state={state} update={update} />, [state]);
 
   return (
@@ -152,11 +152,11 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
 }
 
 /** For the unit under the pointer: its gradient with respect to the pixels, and its contribution to each logit. */
-function path(lab: Lab, at: UnitPlace | null, pixels: Float32Array, moment: number): { pattern: Float32Array; added: Float32Array; words: string } | null {
+function path(lab: Lab, at: UnitPlace | null, pixels: Float32Array, frame: number): { pattern: Float32Array; added: Float32Array; words: string } | null {
   if (!at) return null;
   const model = lab.models[at.network];
   const layer = lab.layer(at.network, at.layer);
-  const trace = new Trace(model, pixels, lab.snapshot(at.network, moment));
+  const trace = new Trace(model, pixels, lab.snapshot(at.network, frame));
   const word = model.units(layer).each > 1 ? "channel" : "unit";
   return { pattern: trace.pattern(layer, at.unit), added: trace.contributions(layer, at.unit), words: `${word} ${at.unit} of ${layer.replace(/\.hook_(post|out)$/, "")}` };
 }
@@ -208,7 +208,7 @@ function useAddress(lab: Lab, first: State): { state: State; update: (part: Part
   const wanted = useRef(first);
   const written = useRef(location.hash.slice(1));
   useEffect(() => {
-    const hash = toHash(state, initial(lab.moments));
+    const hash = toHash(state, initial(lab.frames));
     written.current = hash;
     if (hash === location.hash.slice(1)) return;
     try {
@@ -220,8 +220,8 @@ function useAddress(lab: Lab, first: State): { state: State; update: (part: Part
   /** Unpacks a snapshot before showing it for the first time. */
   function go(next: State): void {
     wanted.current = next;
-    if (lab.loaded(next.moment)) setState(next);
-    else lab.load(next.moment).then(() => wanted.current.moment === next.moment && setState(wanted.current));
+    if (lab.loaded(next.frame)) setState(next);
+    else lab.load(next.frame).then(() => wanted.current.frame === next.frame && setState(wanted.current));
   }
   useEffect(() => {
     const moved = () => location.hash.slice(1) !== written.current && go(addressed(lab));
@@ -233,10 +233,10 @@ function useAddress(lab: Lab, first: State): { state: State; update: (part: Part
 
 /** The state encoded in the address. */
 export function addressed(lab: Lab): State {
-  return fromHash(location.hash, initial(lab.moments), {
+  return fromHash(location.hash, initial(lab.frames), {
     images: lab.images.count,
     classes: lab.images.classes,
-    moments: lab.moments,
+    frames: lab.frames,
     missions: missions(lab).length,
     units: lab.models.map((model) => model.data.layers.map((layer) => model.units(layer).count)),
   });

@@ -28,7 +28,7 @@ export function Card(props: CardProps & { at: UnitPlace }): JSX.Element {
   const { lab, at, state, seen } = props;
   const model = lab.models[at.network];
   const layer = lab.layer(at.network, at.layer);
-  const snapshot = lab.snapshot(at.network, state.moment);
+  const snapshot = lab.snapshot(at.network, state.frame);
   const { count, each } = model.units(layer);
   const word = each > 1 ? "channel" : "unit";
   const values = seen[at.network].get(layer)!.subarray(at.unit * each, (at.unit + 1) * each);

@@ -5,11 +5,11 @@ import type { Lab } from "./lab";
 import { Pixels } from "./parts";
 import { ink, type Theme } from "./theme";
 
-export function Chosen({ lab, chosen, said, onImage, theme }: { lab: Lab; chosen: number[]; said: Uint8Array | null; onImage: (i: number) => void; theme: Theme }): JSX.Element {
+export function Chosen({ lab, chosen, predicted, onImage, theme }: { lab: Lab; chosen: number[]; predicted: Uint8Array | null; onImage: (i: number) => void; theme: Theme }): JSX.Element {
   const { images } = lab;
   const counts = new Array<number>(images.classes).fill(0);
   for (const i of chosen) counts[images.labels[i]]++;
-  const wrong = said ? chosen.filter((i) => said[i] !== images.labels[i]).length : null;
+  const wrong = predicted ? chosen.filter((i) => predicted[i] !== images.labels[i]).length : null;
   const told = counts.map((n, c) => [n, c]).filter(([n]) => n).sort((a, b) => b[0] - a[0]).map(([n, c]) => `${n} × ${c}`).join(", ");
   return (
     <div class="chosen" aria-live="polite">

@@ -11,12 +11,12 @@ const EACH = 10; // images between clock checks
 
 export interface Answers {
   /** The predicted class of each image. */
-  said: Uint8Array;
+  predicted: Uint8Array;
   right: number;
   accuracy: number;
   /** Accuracy per class; NaN for a class without images. */
   byClass: number[];
-  /** confusion[label][said]: counts. */
+  /** confusion[label][predicted]: counts. */
   confusion: number[][];
   /** Mean cross-entropy, in nats. */
   loss: number;
@@ -98,7 +98,7 @@ export class Evaluator {
     making.base.then(
       (base) => {
         making.done = base;
-        this.read.set(snapshot, base.answers.said);
+        this.read.set(snapshot, base.answers.predicted);
       },
       () => undefined, // the waiters handle the rejection
     );
@@ -210,16 +210,16 @@ function breath(): Promise<void> {
 function summary(logits: Float32Array, images: Images): Answers {
   const classes = logits.length / images.count;
   const confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
-  const said = new Uint8Array(images.count);
+  const predicted = new Uint8Array(images.count);
   let loss = 0;
   for (let i = 0; i < images.count; i++) {
     const row = logits.subarray(i * classes, (i + 1) * classes);
-    said[i] = highest(row);
-    confusion[images.labels[i]][said[i]]++;
-    const most = row[said[i]];
+    predicted[i] = highest(row);
+    confusion[images.labels[i]][predicted[i]]++;
+    const most = row[predicted[i]];
     loss += most + Math.log(row.reduce((sum, v) => sum + Math.exp(v - most), 0)) - row[images.labels[i]];
   }
   const right = confusion.reduce((sum, counts, label) => sum + counts[label], 0);
   const byClass = confusion.map((counts, label) => counts[label] / counts.reduce((a, b) => a + b, 0));
-  return { said, right, accuracy: right / images.count, byClass, confusion, loss: loss / images.count };
+  return { predicted, right, accuracy: right / images.count, byClass, confusion, loss: loss / images.count };
 }

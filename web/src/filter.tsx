@@ -10,8 +10,8 @@ export function amongOf(lab: Lab, state: State): { list: number[]; ready: boolea
   const { label, mistakes } = state.filter;
   const all = lab.images.labels.map((_, i) => i).filter((i) => label === null || lab.images.labels[i] === label);
   if (mistakes === null) return { list: all, ready: true };
-  const said = lab.evaluators[mistakes].known(lab.snapshot(mistakes, state.moment));
-  return said ? { list: all.filter((i) => said[i] !== lab.images.labels[i]), ready: true } : { list: all, ready: false };
+  const predicted = lab.evaluators[mistakes].known(lab.snapshot(mistakes, state.frame));
+  return predicted ? { list: all.filter((i) => predicted[i] !== lab.images.labels[i]), ready: true } : { list: all, ready: false };
 }
 
 export function Filter({ lab, state, count, ready, onFilter }: { lab: Lab; state: State; count: number; ready: boolean; onFilter: (filter: State["filter"]) => void }): JSX.Element {
@@ -20,10 +20,10 @@ export function Filter({ lab, state, count, ready, onFilter }: { lab: Lab; state
   useLater(
     async (signal) => {
       if (mistakes === null || ready) return;
-      await lab.evaluators[mistakes].answers(lab.snapshot(mistakes, state.moment), NO_CHANGES, signal);
+      await lab.evaluators[mistakes].answers(lab.snapshot(mistakes, state.frame), NO_CHANGES, signal);
       onFilter({ ...state.filter });
     },
-    [mistakes, state.moment, ready],
+    [mistakes, state.frame, ready],
   );
   return (
     <fieldset class="filter">

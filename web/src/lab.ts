@@ -13,13 +13,13 @@ export const DRAWS = 10;
 
 export class Lab {
   readonly evaluators: Evaluator[];
-  readonly moments: number;
+  readonly frames: number;
   /** How the images were prepared; drawings are prepared the same way. */
   readonly usual: Usual;
 
   constructor(readonly page: PageData, readonly images: Images, readonly models: Model[], readonly claims: ClaimData[][]) {
     this.evaluators = models.map((model) => new Evaluator(model, images));
-    this.moments = Math.max(...models.map((model) => model.data.steps.length));
+    this.frames = Math.max(...models.map((model) => model.data.steps.length));
     this.usual = usual(images);
   }
 
@@ -29,17 +29,17 @@ export class Lab {
   }
 
   /** A network's own snapshot at one of the page's; a network with fewer snapshots repeats them. */
-  snapshot(network: number, moment: number): number {
-    return this.moments < 2 ? 0 : Math.round((moment / (this.moments - 1)) * this.models[network].last);
+  snapshot(network: number, frame: number): number {
+    return this.frames < 2 ? 0 : Math.round((frame / (this.frames - 1)) * this.models[network].last);
   }
 
-  loaded(moment: number): boolean {
-    return this.models.every((model, i) => model.loaded(this.snapshot(i, moment)));
+  loaded(frame: number): boolean {
+    return this.models.every((model, i) => model.loaded(this.snapshot(i, frame)));
   }
 
   /** Unpacks the weights of one of the page's snapshots. */
-  async load(moment: number): Promise<void> {
-    await Promise.all(this.models.map((model, i) => model.load(this.snapshot(i, moment))));
+  async load(frame: number): Promise<void> {
+    await Promise.all(this.models.map((model, i) => model.load(this.snapshot(i, frame))));
   }
 
   scale(network: number, layer: string): Scale {

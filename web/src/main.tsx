@@ -14,7 +14,7 @@ async function start(): Promise<void> {
   const claims = await Promise.all(page.networks.map(claimsOf));
   const lab = new Lab(page, images, models, claims);
   const first = addressed(lab);
-  await lab.load(first.moment);
+  await lab.load(first.frame);
   // For the console, and for the tests that compare the page with PyTorch and with the library.
   Object.assign(window, { microscope: { page, images, models, evaluators: lab.evaluators, lab, Trace, Ink, centered, pValue, probability } });
   const place = document.getElementById("app")!;
@@ -29,7 +29,7 @@ async function start(): Promise<void> {
 
 /** Loads the other snapshots while the reader looks at the first. */
 async function rest(lab: Lab): Promise<void> {
-  for (let moment = lab.moments - 1; moment >= 0; moment--) await lab.load(moment);
+  for (let frame = lab.frames - 1; frame >= 0; frame--) await lab.load(frame);
 }
 
 start().catch((error: Error) => {

@@ -13,12 +13,12 @@ export function LayerMap(props: MapProps): JSX.Element {
   const model = lab.models[network];
   const layer = lab.layer(network, place);
   const plane = model.data.maps[layer];
-  const snapshot = lab.snapshot(network, state.moment);
+  const snapshot = lab.snapshot(network, state.frame);
   const means = useLater((signal) => lab.evaluators[network].means(snapshot, layer, signal), [network, layer, snapshot]);
   const scores = useMemo(() => means && plane && projected(means, plane), [means, plane]);
   const own = useMemo(() => plane && projected(channelMeans(seen[network].get(layer)!, model.units(layer).each), plane), [seen, plane]);
   const effect = useEffectOf(lab, network, snapshot, state.changes);
-  const said = effect?.after.said ?? null;
+  const predicted = effect?.after.predicted ?? null;
   const set = (part: Partial<State["map"]>) => props.onMap({ ...state.map, ...part });
   return (
     <section class="map" aria-label="Map of a layer">
@@ -47,7 +47,7 @@ export function LayerMap(props: MapProps): JSX.Element {
       </div>
       {!plane && <p class="quiet">This layer was not recorded, or has fewer than two units.</p>}
       {plane && !scores && <p aria-busy="true">Running all images …</p>}
-      {plane && scores && own && <Scatter {...props} scores={scores} own={own} said={said} />}
+      {plane && scores && own && <Scatter {...props} scores={scores} own={own} predicted={predicted} />}
       {plane && (
         <p class="quiet">
           {grouped(lab.images.count)} images on the two <Term word="principal components" /> of {layer} at the end of training ({number(100 * plane.explained[0])}% and {number(100 * plane.explained[1])}% of its variance; chance level at most {number(100 * plane.chance[0])}%). The axes are the same at every snapshot.

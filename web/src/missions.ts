@@ -75,7 +75,7 @@ function ofOneUnit(lab: Lab, data: MissionData & { kind: "lost" | "confused" }):
         (lost ? " Images newly right are subtracted." : ""),
       head: ["unit", ...["chosen on", "judged on"].map((half, i) => `${half}: of ${images[i]} images`)],
       rows: ranked.map((i) => [i, without(i, 0), without(i, 1)]),
-      view: { selected: { network: 0, layer, unit }, changes: [{ network: 0, layer, unit, kind: "zero", value: 0 }], moment: lab.moments - 1 },
+      view: { selected: { network: 0, layer, unit }, changes: [{ network: 0, layer, unit, kind: "zero", value: 0 }], frame: lab.frames - 1 },
       claims: claimsOf(lab, data),
     }),
   };
@@ -98,7 +98,7 @@ function selective(lab: Lab, data: MissionData & { kind: "selective" }): Mission
       detail: `Unit ${unit} has the highest selectivity, ${number(selectivity[own], 2)}; ablating it changes the loss by ${number(loss[own])} nats. One network.`,
       head: ["unit", "loss increase (nats)", "selectivity"],
       rows: ranked.map((i) => [units[i], number(loss[i]), number(selectivity[i], 2)]),
-      view: { selected: { network: 0, layer, unit }, moment: lab.moments - 1 },
+      view: { selected: { network: 0, layer, unit }, frame: lab.frames - 1 },
       claims: claimsOf(lab, data),
     }),
   };
@@ -115,23 +115,23 @@ function together(lab: Lab): Mission {
     question: `How many of the images that ${names[0]} misclassifies does ${names[1]} also misclassify? If the errors were independent, the share would equal the second error rate on all images.`,
     predict: { kind: "number", label: "Percent of these images", from: 0, to: 100 },
     experiment: async (given, signal) => {
-      const said = [
-        (await lab.evaluators[0].answers(lab.models[0].last, NO_CHANGES, signal)).said,
-        (await lab.evaluators[other].answers(two ? lab.models[1].last : middle, NO_CHANGES, signal)).said,
+      const predicted = [
+        (await lab.evaluators[0].answers(lab.models[0].last, NO_CHANGES, signal)).predicted,
+        (await lab.evaluators[other].answers(two ? lab.models[1].last : middle, NO_CHANGES, signal)).predicted,
       ];
-      const wrong = said.map((all) => lab.images.labels.map((label, i) => all[i] !== label));
+      const wrong = predicted.map((all) => lab.images.labels.map((label, i) => all[i] !== label));
       const [first, second] = wrong.map((w) => w.filter(Boolean).length);
       const both = wrong[0].map((w, i) => w && wrong[1][i]);
       const count = both.filter(Boolean).length;
       const share = first ? count / first : NaN;
-      const rows = wrong[0].flatMap((w, i) => (w || wrong[1][i] ? [[i, lab.images.labels[i], said[0][i], said[1][i]]] : []));
+      const rows = wrong[0].flatMap((w, i) => (w || wrong[1][i] ? [[i, lab.images.labels[i], predicted[0][i], predicted[1][i]]] : []));
       return {
         right: first > 0 && Math.abs(given / 100 - share) <= CLOSE,
         answer: first ? `${number(100 * share, 0)}%: ${count} of ${first}.` : `${names[0]} misclassifies none of these images.`,
         detail: `${names[0]} misclassifies ${first} of ${grouped(lab.images.count)} images, ${names[1]} ${second}, both ${count}. If the errors were independent, both would misclassify about ${number((first * second) / lab.images.count)}. You predicted ${number(given)}%; within ${100 * CLOSE} points counts as correct.`,
         head: ["image", "label", `${names[0]} predicts`, `${names[1]} predicts`],
         rows,
-        view: count ? { source: both.indexOf(true), moment: lab.moments - 1 } : null,
+        view: count ? { source: both.indexOf(true), frame: lab.frames - 1 } : null,
         claims: [],
       };
     },
@@ -175,7 +175,7 @@ function sparing(lab: Lab): Mission | null {
         detail: `${never ? "" : `With ${number(100 * crossing)}% of the ${count} units ablated, the median of ${SETS} random sets falls below 50%. `}You predicted ${number(given)}%; within ${100 * CLOSE} points counts as correct.`,
         head: ["ablated (%)", "accuracy (%), median set", `${SETS} sets`],
         rows,
-        view: { changes: example.map((unit) => ({ network: 0, layer: place, unit, kind: "zero" as const, value: 0 })), moment: lab.moments - 1 },
+        view: { changes: example.map((unit) => ({ network: 0, layer: place, unit, kind: "zero" as const, value: 0 })), frame: lab.frames - 1 },
         claims: [],
       };
     },

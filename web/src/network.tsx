@@ -29,7 +29,7 @@ export interface NetworkProps {
 export function NetworkColumn(props: NetworkProps): JSX.Element {
   const { lab, network, state, theme, seen, unchanged } = props;
   const { data } = lab.models[network];
-  const snapshot = lab.snapshot(network, state.moment);
+  const snapshot = lab.snapshot(network, state.frame);
   const effect = useEffectOf(lab, network, snapshot, state.changes);
   const mine = useMemo(() => state.changes.filter((c) => c.network === network), [state.changes]);
   const drops = useRandom(lab, network, snapshot, state.changes, effect?.before ?? null);
@@ -149,7 +149,7 @@ interface CostProps {
 export function paired(before: Answers, after: Answers, labels: number[]): { drop: number; half: number; lost: number; won: number } {
   let [lost, won] = [0, 0];
   labels.forEach((label, i) => {
-    const [was, is] = [before.said[i] === label, after.said[i] === label];
+    const [was, is] = [before.predicted[i] === label, after.predicted[i] === label];
     if (was && !is) lost++;
     if (!was && is) won++;
   });
@@ -228,13 +228,13 @@ function Confusion({ now, before }: { now: Answers; before: Answers | null }): J
             {now.confusion.map((counts, label) => (
               <tr key={label}>
                 <th scope="row">{label}</th>
-                {counts.map((count, said) => {
-                  const more = before ? count - before.confusion[label][said] : 0;
-                  const kind = said === label ? "right" : count ? "wrong" : "none";
+                {counts.map((count, predicted) => {
+                  const more = before ? count - before.confusion[label][predicted] : 0;
+                  const kind = predicted === label ? "right" : count ? "wrong" : "none";
                   return (
-                    <td key={said} class={kind}>
+                    <td key={predicted} class={kind}>
                       {count}
-                      {more !== 0 && <small class={more > 0 === (said === label) ? "good" : "bad"}>{more > 0 ? ` +${more}` : ` −${-more}`}</small>}
+                      {more !== 0 && <small class={more > 0 === (predicted === label) ? "good" : "bad"}>{more > 0 ? ` +${more}` : ` −${-more}`}</small>}
                     </td>
                   );
                 })}

@@ -9,7 +9,7 @@ export function python(lab: Lab, state: State, pixels: Float32Array): string {
   if (typeof state.source !== "number") lines.push("import base64");
   lab.models.forEach((model, i) => {
     const { data } = model;
-    const step = data.steps[lab.snapshot(i, state.moment)];
+    const step = data.steps[lab.snapshot(i, state.frame)];
     lines.push("", `run = nm.Run.open(${quoted(data.python.run)})  # ${data.name.replaceAll("\n", " ")}`);
     lines.push(data.python.module ? `model = nm.hooked(run.model(step=${step}, into=module))  # module: an instance of yours` : `model = run.model(step=${step})`);
     lines.push(...image(lab, state, pixels));

@@ -60,10 +60,10 @@ export interface ScatterProps extends MapProps {
   /** Coordinates of the current image. */
   own: Float32Array;
   /** The predicted class of each image, once it is known. */
-  said: Uint8Array | null;
+  predicted: Uint8Array | null;
 }
 
-export function Scatter({ lab, state, theme, scores, own, said, onImage }: ScatterProps): JSX.Element {
+export function Scatter({ lab, state, theme, scores, own, predicted, onImage }: ScatterProps): JSX.Element {
   const { images } = lab;
   const canvas = useRef<HTMLCanvasElement>(null);
   const [view, setView] = useState<View | null>(null);
@@ -94,9 +94,9 @@ export function Scatter({ lab, state, theme, scores, own, said, onImage }: Scatt
       const [px, py] = at(i);
       if (px < 0 || py < 0 || px > WIDTH || py > HEIGHT) continue;
       const label = images.labels[i];
-      const wrong = said !== null && said[i] !== label;
+      const wrong = predicted !== null && predicted[i] !== label;
       if (close) context.drawImage(painted(lab.image(i), images.rows, images.cols, inked(theme)), px - size / 2, py - size / 2, size, size);
-      const mark = state.map.color === "said" ? (said?.[i] ?? label) : label;
+      const mark = state.map.color === "said" ? (predicted?.[i] ?? label) : label;
       if (state.map.color === "error") {
         context.fillStyle = wrong ? css(theme.positive) : css(theme.quiet);
         context.fillText(wrong ? `×${label}` : "·", px, py);
@@ -114,7 +114,7 @@ export function Scatter({ lab, state, theme, scores, own, said, onImage }: Scatt
       }
     }
     return sheet;
-  }, [scores, said, theme, view, state.map.color]);
+  }, [scores, predicted, theme, view, state.map.color]);
 
   useLayoutEffect(() => {
     const context = begun(canvas.current!, theme);
@@ -209,7 +209,7 @@ export function Scatter({ lab, state, theme, scores, own, said, onImage }: Scatt
     "0": () => setView(null),
     Escape: () => setChosen([]),
   };
-  const hint = near === null ? "Point to see an image, click to open it, drag a lasso to select several. The ring marks the current image." : `Image ${near}: a ${images.labels[near]}${said ? `, predicted ${said[near]}` : ""}.`;
+  const hint = near === null ? "Point to see an image, click to open it, drag a lasso to select several. The ring marks the current image." : `Image ${near}: a ${images.labels[near]}${predicted ? `, predicted ${predicted[near]}` : ""}.`;
   return (
     <div>
       <canvas
@@ -251,13 +251,13 @@ export function Scatter({ lab, state, theme, scores, own, said, onImage }: Scatt
         <button type="button" onClick={keys["0"]} disabled={!zoomed}>Show all</button>
         <span class="quiet">{hint}</span>
       </div>
-      {chosen.length > 0 && <Chosen lab={lab} chosen={chosen} said={said} onImage={onImage} theme={theme} />}
+      {chosen.length > 0 && <Chosen lab={lab} chosen={chosen} predicted={predicted} onImage={onImage} theme={theme} />}
       <Numbers
         summary="All images on the map"
         name="map"
         pictures={() => [canvas.current!]}
         head={["image", "label", "predicted", "component 1", "component 2"]}
-        rows={() => images.labels.map((label, i) => [i, label, said?.[i] ?? "…", number(scores[2 * i]), number(scores[2 * i + 1])])}
+        rows={() => images.labels.map((label, i) => [i, label, predicted?.[i] ?? "…", number(scores[2 * i]), number(scores[2 * i + 1])])}
       />
     </div>
   );

@@ -18,7 +18,7 @@ export interface State {
   /** The index of an included image, or the strokes of a drawing. */
   source: number | Strokes;
   /** The index of the page's snapshot, from 0. */
-  moment: number;
+  frame: number;
   selected: UnitPlace | null;
   changes: ChangeItem[];
   map: { network: number; layer: number; color: "class" | "said" | "error" };
@@ -26,10 +26,10 @@ export interface State {
   mission: number | null;
 }
 
-export function initial(moments: number): State {
+export function initial(frames: number): State {
   return {
     source: 0,
-    moment: moments - 1,
+    frame: frames - 1,
     selected: null,
     changes: [],
     map: { network: 0, layer: 0, color: "class" },
@@ -46,7 +46,7 @@ export function toHash(state: State, start: State): string {
   const parts: string[] = [];
   if (typeof state.source !== "number") parts.push(`d=${state.source.map((s) => s.map((v) => v.toString(36).padStart(2, "0")).join("")).join("-")}`);
   else if (state.source !== start.source) parts.push(`i=${state.source}`);
-  if (state.moment !== start.moment) parts.push(`t=${state.moment}`);
+  if (state.frame !== start.frame) parts.push(`t=${state.frame}`);
   if (state.selected) parts.push(`s=${place(state.selected)}`);
   if (state.changes.length) parts.push(`c=${state.changes.map((c) => `${place(c)}${LETTERS[c.kind]}${c.kind === "zero" ? "" : c.value}`).join("_")}`);
   const map = `${state.map.network}.${state.map.layer}.${state.map.color}`;
@@ -65,7 +65,7 @@ function place(at: UnitPlace): string {
 export interface Bounds {
   images: number;
   classes: number;
-  moments: number;
+  frames: number;
   missions: number;
   /** [network][layer] -> units. */
   units: number[][];
@@ -82,7 +82,7 @@ export function fromHash(hash: string, start: State, bounds: Bounds): State {
   const strokes = (given.get("d") || null)?.split("-").map((s) => (s.match(/../g) ?? []).map((v) => parseInt(v, 36))) ?? [];
   if (given.has("d") && strokes.every((s) => s.length >= 2 && s.length % 2 === 0 && s.every((v) => v >= 0))) state.source = strokes;
   else state.source = number("i", bounds.images) ?? start.source;
-  state.moment = number("t", bounds.moments) ?? start.moment;
+  state.frame = number("t", bounds.frames) ?? start.frame;
   state.selected = unitPlace(given.get("s") ?? "", bounds);
   state.changes = (given.get("c") ?? "").split("_").flatMap((text) => changeItem(text, bounds)).filter((c, i, all) => all.findIndex((d) => same(c, d)) === i);
   const [network, layer, color] = (given.get("m") ?? "").split(".");

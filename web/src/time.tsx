@@ -12,49 +12,49 @@ const PACE = 450; // milliseconds a snapshot
 /** Forward, backward, or paused. */
 type Way = 1 | -1 | 0;
 
-export function Time({ lab, moment, onMoment }: { lab: Lab; moment: number; onMoment: (moment: number) => void }): JSX.Element {
+export function Time({ lab, frame, onFrame }: { lab: Lab; frame: number; onFrame: (frame: number) => void }): JSX.Element {
   const [playing, setPlaying] = useState<Way>(0);
   const still = useMedia("(prefers-reduced-motion: reduce)");
-  const last = lab.moments - 1;
+  const last = lab.frames - 1;
   const endOf = (way: Way) => (way > 0 ? last : 0);
   /** Starts from the other end if it is already at the end of its direction. */
   function play(way: Way): void {
-    if (playing !== way && moment === endOf(way)) onMoment(last - moment);
+    if (playing !== way && frame === endOf(way)) onFrame(last - frame);
     setPlaying(playing === way ? 0 : way);
   }
   useEffect(() => {
     if (!playing) return;
-    if (moment === endOf(playing)) return setPlaying(0);
-    const timer = setTimeout(() => onMoment(moment + playing), still ? 2 * PACE : PACE);
+    if (frame === endOf(playing)) return setPlaying(0);
+    const timer = setTimeout(() => onFrame(frame + playing), still ? 2 * PACE : PACE);
     return () => clearTimeout(timer);
-  }, [playing, moment]);
+  }, [playing, frame]);
   if (last < 1) return <section class="time" aria-label="Training time"><p class="quiet">This page holds one snapshot.</p></section>;
-  const words = lab.models.map((m, i) => `${m.data.name} step ${grouped(m.data.steps[lab.snapshot(i, moment)])}`).join(", ");
+  const words = lab.models.map((m, i) => `${m.data.name} step ${grouped(m.data.steps[lab.snapshot(i, frame)])}`).join(", ");
   return (
     <section class="time" aria-label="Training time">
       <div class="row">
         <button type="button" onClick={() => play(-1)}>{playing < 0 ? "Pause" : "Play backward"}</button>
-        <button type="button" onClick={() => onMoment(Math.max(0, moment - 1))} aria-label="Previous snapshot" disabled={moment === 0}>‹</button>
-        <button type="button" onClick={() => onMoment(Math.min(last, moment + 1))} aria-label="Next snapshot" disabled={moment === last}>›</button>
+        <button type="button" onClick={() => onFrame(Math.max(0, frame - 1))} aria-label="Previous snapshot" disabled={frame === 0}>‹</button>
+        <button type="button" onClick={() => onFrame(Math.min(last, frame + 1))} aria-label="Next snapshot" disabled={frame === last}>›</button>
         <button type="button" onClick={() => play(1)}>{playing > 0 ? "Pause" : "Play"}</button>
         <label class="slider">
           <span>
-            <Term word="snapshot">Snapshot</Term> {moment + 1} of {last + 1}: {words}
+            <Term word="snapshot">Snapshot</Term> {frame + 1} of {last + 1}: {words}
           </span>
-          <input type="range" min={0} max={last} step={1} value={moment} aria-label="Snapshot of training" aria-valuetext={words} onInput={(e) => onMoment(Number(e.currentTarget.value))} />
+          <input type="range" min={0} max={last} step={1} value={frame} aria-label="Snapshot of training" aria-valuetext={words} onInput={(e) => onFrame(Number(e.currentTarget.value))} />
         </label>
       </div>
       <div class="curves">
-        {lab.models.map((_, i) => <Curves key={i} lab={lab} network={i} moment={moment} />)}
+        {lab.models.map((_, i) => <Curves key={i} lab={lab} network={i} frame={frame} />)}
       </div>
     </section>
   );
 }
 
-function Curves({ lab, network, moment }: { lab: Lab; network: number; moment: number }): JSX.Element {
+function Curves({ lab, network, frame }: { lab: Lab; network: number; frame: number }): JSX.Element {
   const { data } = lab.models[network];
   const { step, testAccuracy, testLoss } = data.curve;
-  const here = lab.snapshot(network, moment);
+  const here = lab.snapshot(network, frame);
   const loss = testLoss.map((v) => v ?? 0);
   const x = scaleSymlog().domain([0, Math.max(1, step.at(-1)!)]).range([LEFT, WIDTH - 8]);
   const panels = [

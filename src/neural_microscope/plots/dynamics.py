@@ -198,7 +198,7 @@ def _by_death(table: xr.Dataset) -> np.ndarray:
 def class_learning(table: xr.Dataset, *, theme: Theme) -> Plot:
     """Test accuracy of each class against the step, the digit standing on its line: `analysis.dynamics.learning_by_class`.
 
-    The scale widens towards 100%, where the classes still differ at the end; what is below 3% is drawn at 3%. Gray:
+    The scale widens toward 100%, where the classes still differ at the end; what is below 3% is drawn at 3%. Gray:
     every class classified as well as all together, where the table has it.
     """
     figure, (axes,) = style.new("wide", 4.0, theme)
@@ -221,5 +221,5 @@ def class_learning(table: xr.Dataset, *, theme: Theme) -> Plot:
     axes.set(ylim=(0.025, 0.9988), ylabel="test accuracy of the class")
     axes.grid(True, axis="y")
     return figure.says(
-        f"Test accuracy of each of {classes} classes against the step, on a scale that widens towards 100%."
+        f"Test accuracy of each of {classes} classes against the step, on a scale that widens toward 100%."
     )
