@@ -124,13 +124,13 @@ def test_a_device_that_is_not_here_is_one_error_that_lists_what_is(asked: Any, m
         lambda: nm.train(network(MLP), DATA, config),
         lambda: nm.train_population(MLP, DATA, config, seeds=[0, 1], order="shared"),
     ):
-        with pytest.raises(nm.config.ConfigError, match=r"but here PyTorch computes on cpu only; 'auto' takes cpu"):
+        with pytest.raises(nm.config.ConfigError, match=r"but PyTorch has only cpu here; 'auto' selects cpu"):
             start()
 
 
 @pytest.mark.parametrize("asked", ["tpu", "cuda:x", "", None, 0, torch.device("meta")])
 def test_what_is_no_device_is_an_error_of_the_config(asked: Any) -> None:
-    with pytest.raises(nm.config.ConfigError, match="it is auto, gpu, cpu, cuda, mps or xpu"):
+    with pytest.raises(nm.config.ConfigError, match="it must be auto, gpu, cpu, cuda, mps or xpu"):
         nm.TrainConfig(device=asked)
 
 

@@ -46,13 +46,13 @@ def test_a_document_that_fits_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_what_does_not_fit_is_one_error_that_names_file_and_field(content: bytes, words: str) -> None:
-    with pytest.raises(RunError, match=rf"^runs/card\.json is not what was to be read: .*{words}"):
+    with pytest.raises(RunError, match=rf"^runs/card\.json is not a valid document: .*{words}"):
         documents.decode(content, Card, "runs/card.json", RunError)
 
 
 @pytest.mark.parametrize("change", [{"title": 3}, {"title": "x" * 70_000}, {"classes": "\ud800"}, {"\ud800": 3}])
 def test_plain_values_that_do_not_fit_are_one_error_too(change: dict[str, Any]) -> None:
-    with pytest.raises(RunError, match=r"^the card is not what was to be read: "):
+    with pytest.raises(RunError, match=r"^the card is not a valid document: "):
         documents.convert({"title": "ten digits", "classes": 10, **change}, Card, "the card", RunError)
     assert documents.plain("a\ud800") == "a?"
 
@@ -66,7 +66,7 @@ def test_a_document_is_not_read_beyond_its_bound(tmp_path: Path) -> None:
 
 def test_a_link_in_a_documents_place_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "card.json").symlink_to("/dev/zero")
-    with pytest.raises(FileError, match="a link is in the place of a file"):
+    with pytest.raises(FileError, match="expected a file, found a link"):
         documents.read(tmp_path / "card.json", Card, RunError, below=tmp_path)
 
 

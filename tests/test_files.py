@@ -93,7 +93,8 @@ def test_what_is_no_file_is_not_opened(put: Callable[[Path], Path], tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("FIFO", "a FIFO is"), ("socket", "a socket is"), ("folder", "a folder is"), ("hole", "bytes")]
+    ("name", "words"),
+    [("FIFO", "found a FIFO"), ("socket", "found a socket"), ("folder", "found a folder"), ("hole", "bytes")],
 )
 def test_the_error_is_the_projects_own_and_says_what_is_there(tmp_path: Path, name: str, words: str) -> None:
     THINGS[name](tmp_path / "here")
@@ -104,7 +105,7 @@ def test_the_error_is_the_projects_own_and_says_what_is_there(tmp_path: Path, na
 
 def test_a_device_is_not_even_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "open", lambda *args: pytest.fail("opened"))
-    with pytest.raises(FileError, match="/dev/zero: a device is in the place of a file"):
+    with pytest.raises(FileError, match="/dev/zero: expected a file, found a device"):
         files.opened("/dev/zero")
 
 
@@ -115,7 +116,7 @@ def test_what_becomes_a_fifo_between_looking_and_opening_is_refused_too(
     os.mkfifo(tmp_path / "fifo")
     then = (tmp_path / "file").stat()
     monkeypatch.setattr(Path, "stat", lambda self, **options: then)
-    with pytest.raises(FileError, match="a FIFO is in the place of a file"):
+    with pytest.raises(FileError, match="expected a file, found a FIFO"):
         files.opened(tmp_path / "fifo")
 
 
@@ -123,7 +124,7 @@ def test_a_file_and_a_link_to_it_are_read_the_link_not_below_a_folder(tmp_path: 
     (tmp_path / "file").write_bytes(b"content")
     (tmp_path / "link").symlink_to(tmp_path / "file")
     assert files.read(tmp_path / "link") == files.read(tmp_path / "file") == b"content"
-    with pytest.raises(FileError, match="link: a link is in the place of a file"):
+    with pytest.raises(FileError, match="link: expected a file, found a link"):
         files.opened(tmp_path / "link", tmp_path)
 
 
@@ -192,7 +193,7 @@ def test_verify_on_the_command_line_ends_with_1(recorded: Path, tmp_path: Path) 
     folder = Path(shutil.copytree(recorded, tmp_path / "run"))
     (folder / "weights/00000004.safetensors").unlink()
     os.mkfifo(folder / "weights/00000004.safetensors")
-    with pytest.raises(MicroscopeError, match="1 file is not as written"):
+    with pytest.raises(MicroscopeError, match="1 file has changed since recording"):
         cli.verify(folder)
 
 
@@ -245,7 +246,7 @@ def test_a_sweep_is_read_without_waiting(put: Callable[[Path], Path], tmp_path: 
 
 def test_guesses_of_a_lesson_are_read_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "guesses.json")
-    with pytest.raises(FileError, match=r"guesses\.json: a FIFO"):
+    with pytest.raises(FileError, match=r"guesses\.json: expected a file, found a FIFO"):
         lessons.Lesson("01", "digits", DATA, tmp_path).reveal("one", 1)
 
 
@@ -308,5 +309,5 @@ def test_a_name_that_nothing_can_have_is_one_error_everywhere(tmp_path: Path, na
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"01": 3}', b"\xff", b"[" * 100_000])
 def test_guesses_that_no_lesson_kept_are_one_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "guesses.json").write_bytes(content)
-    with pytest.raises(nm.errors.DataError, match=r"guesses\.json is not what was to be read"):
+    with pytest.raises(nm.errors.DataError, match=r"guesses\.json is not a valid document"):
         lessons.Lesson("01", "digits", DATA, tmp_path).reveal("one", 1)

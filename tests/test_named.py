@@ -58,7 +58,7 @@ def test_empty_input_is_an_error_and_no_warning() -> None:
 def test_axes_that_do_not_fit_are_named() -> None:
     with pytest.raises(DataError, match=r"\[snapshot, example, unit\]; they must be \[example, unit\]"):
         named.values(acts(), "example", "unit")
-    with pytest.raises(DataError, match="one of them is unit or channel"):
+    with pytest.raises(DataError, match="one of them must be unit or channel"):
         named.matrix(acts((4, 3), ("example", "class")))
 
 

@@ -422,7 +422,7 @@ def test_nothing_of_a_sweep_is_read_through_a_link(tmp_path: Path, link: str) ->
     path = tmp_path / "s" / link
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(FileError, match=f"s/{link}: a link is in the place"):
+    with pytest.raises(FileError, match=f"s/{link}: expected a file, found a link"):
         nm.sweep.table(tmp_path / "s")["status"].compute(scheduler="synchronous")
 
 
@@ -626,7 +626,7 @@ def test_the_command_trains_in_processes_lists_what_failed_and_exits_with_1(tmp_
     ]
     done = microscope("sweep", "mlp", *words, "--out", tmp_path / "s")
     assert done.returncode == 1
-    assert "2 trained, 0 were there already" in done.stdout
+    assert "2 trained, 0 already present" in done.stdout
     assert "hidden=4_classes=3_seed=0: DataError: the model has 3 classes" in done.stdout
-    assert done.stderr == "microscope: 2 networks failed; the same command tries them again\n"
+    assert done.stderr == "microscope: 2 networks failed; the same command retries them\n"
     assert nm.sweep.table(tmp_path / "s")["status"].values.tolist() == ["finished"] * 2 + ["missing"] * 2

@@ -558,7 +558,7 @@ def test_a_model_that_does_not_fit_the_data_is_an_error_that_says_how_to_fit() -
         ({"precision": "float16"}, "one of float32, bfloat16"),
         ({"learning_rate": math.nan}, "learning_rate is nan"),
         ({"learning_rate": -1.0}, "learning_rate is -1"),
-        ({"momentum": 0.9}, "only sgd has momentum"),
+        ({"momentum": 0.9}, "only sgd uses momentum"),
         ({"label_noise": 1.5}, "label_noise is 1.5"),
         ({"threads": 0}, "threads is 0"),
     ],
@@ -570,7 +570,7 @@ def test_a_setting_that_cannot_be_is_an_error(settings: dict[str, Any], text: st
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_a_gpu_that_is_not_there_is_an_error_that_says_so() -> None:
-    with pytest.raises(ConfigError, match="device is 'cuda', but here PyTorch computes on"):
+    with pytest.raises(ConfigError, match="device is 'cuda', but PyTorch has only"):
         nm.train(small_runs.mlp(), DATA, nm.TrainConfig(device="cuda"))
 
 

@@ -1,6 +1,6 @@
 """A microscope for small neural networks.
 
-Train an MLP or a CNN on handwritten digits, record the network's whole life, and see what happens inside.
+Train an MLP or a CNN on handwritten digits, record the whole training run, and inspect the network's activations and weights.
 
 This module imports nothing heavy: each name is fetched when it is first used (PEP 562).
 """
@@ -22,7 +22,7 @@ _ROOMS = {
     "run": "Run",
     "training": "evaluate train train_population",
 }
-"""Modules, and what else stands here of each room."""
+"""Public modules, and the public names of each."""
 
 _NAMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
 

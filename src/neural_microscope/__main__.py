@@ -1,4 +1,4 @@
-"""The command ``microscope``: from here on an interruption is one line, also while libraries are still being loaded."""
+"""The command ``microscope``: an interruption prints one line, also while libraries are loading."""
 
 from __future__ import annotations
 

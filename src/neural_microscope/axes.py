@@ -1,6 +1,6 @@
 """The axis vocabulary: one word for each kind of axis, everywhere.
 
-``step`` counts optimiser steps (scalars of every step); ``snapshot`` counts recorded moments, with ``step`` as a coordinate.
+``step`` counts optimizer steps (scalars of every step); ``snapshot`` counts recorded snapshots, with ``step`` as a coordinate.
 A second axis of one kind ends in ``_b``. In a log, where layers differ in width, an axis carries its hook point:
 ``unit_layers.0.hook_post``.
 """
@@ -33,7 +33,7 @@ UNIT_AXES = ("unit", "channel")
 
 def of_activation(shape: tuple[int, ...], hook_point: str = "") -> tuple[str, ...]:
     """Axis names of a tensor seen at a hook point: [example, unit], [example, channel, row, col], and for logits
-    [example, class]. Any other rank gets ``example`` and then ``axis_1``, ``axis_2``, … because nobody can know more.
+    [example, class]. Any other rank gets ``example`` and then ``axis_1``, ``axis_2``, … because its axes are unknown.
     """
     if hook_point == "logits" and len(shape) == 2:
         return ("example", "class")
@@ -52,9 +52,9 @@ def from_log(axis: str, hook_point: str) -> str:
 
 
 def unit_axis(dims: Iterable[Hashable]) -> str:
-    """``unit`` or ``channel``, whichever is among ``dims``; neither is a DataError."""
+    """``unit`` or ``channel``, whichever is in ``dims``; a DataError if neither is."""
     names = [str(dim) for dim in dims]
     for axis in UNIT_AXES:
         if axis in names:
             return axis
-    raise DataError(f"the activations have the axes {', '.join(names)}; one of them is unit or channel")
+    raise DataError(f"the activations have the axes {', '.join(names)}; one of them must be unit or channel")

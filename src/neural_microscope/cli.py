@@ -39,28 +39,28 @@ def demo(
     seed: int = 0,
     short: bool = False,
 ) -> None:
-    """Trains an MLP and a CNN, records both, and writes two pages: one to touch the networks, one to read what was found.
+    """Trains an MLP and a CNN, records both, and writes two pages: the explorer, and the report.
 
-    Run again, it reuses finished runs and continues interrupted ones.
+    On a second run, finished runs are reused and interrupted ones are continued.
 
     Args:
         out: Folder for the two runs and the two pages.
-        data: mnist, fashion-mnist, kmnist, digits, or a folder of IDX files. Where MNIST can't be had, the bundled digits stand in.
+        data: mnist, fashion-mnist, kmnist, digits, or a folder of IDX files. If MNIST is unavailable, the bundled digits are used.
         seed: Seed of the initial weights and of the order of batches.
-        short: One epoch on a sixth of the training images: a minute's check that all works, not a good network.
+        short: One epoch on a sixth of the training images: a quick check of the installation, not a good network.
     """
     from . import demonstration
 
     began = time.perf_counter()
-    with _then(lambda: "the same command goes on from there"):
+    with _then(lambda: "the same command continues"):
         looks, pages, notes = demonstration.run(out, data, seed, short, show=_say, bars=_bars())
     for note in notes:
         _say(f"NOTE: {note}")
-    _say("What was found, on one seed each (the page gives the numbers, and what chance gives):")
+    _say("Findings, on one seed each (the report gives the numbers and the null distributions):")
     for claim in demonstration.told(looks):
         _say(f"- {claim}")
-    _say(f"\n{time.perf_counter() - began:.0f} s in all. Open these pages in a browser:")
-    for page, what in zip(pages, ("touch the networks", "read what was found"), strict=True):
+    _say(f"\n{time.perf_counter() - began:.0f} s in total. Open these pages in a browser:")
+    for page, what in zip(pages, ("the explorer", "the report"), strict=True):
         _say(f"{page.resolve()}  ({what})")
 
 
@@ -71,13 +71,13 @@ def train(
     record: RecordConfig = RecordConfig(),  # noqa: B008
     data: str = "mnist",
 ) -> None:
-    """Trains a network and records its life in a run folder.
+    """Trains a network and records the training run in a run folder.
 
     Args:
-        network: The network; image_shape and classes follow the data unless they are given.
+        network: The network; image_shape and classes follow the data by default.
         out: The run folder, new or empty.
-        training: How it is trained; its seed sets the initial weights too.
-        record: What is recorded, and when.
+        training: Training settings; the seed sets the initial weights too.
+        record: What to record, and when.
         data: mnist, fashion-mnist, kmnist, digits, or a folder of IDX files.
     """
     from . import Recorder, models
@@ -96,7 +96,7 @@ def train(
 
 
 def resume(run: OneRun) -> None:
-    """Continues an interrupted run to its end, bit for bit as if nothing had happened.
+    """Continues an interrupted run to its end, with bitwise the same result as without the interruption.
 
     Args:
         run: The run folder.
@@ -109,9 +109,9 @@ def resume(run: OneRun) -> None:
 
 
 def verify(run: OneRun) -> None:
-    """Finds every missing, truncated or altered file of a run folder.
+    """Lists every missing, truncated or altered file of a run folder.
 
-    What a stopped writer left half-written, and files that are no part of the run, are listed; they damage nothing.
+    Incomplete files of an interrupted writer, and files that are not part of the run, are listed; they do no harm.
 
     Args:
         run: The run folder.
@@ -125,8 +125,10 @@ def verify(run: OneRun) -> None:
     for problem in problems:
         _say(str(problem))
     if damaged := sum(problem.kind == "damage" for problem in problems):
-        raise MicroscopeError(f"{run}: {damaged} {'file is' if damaged == 1 else 'files are'} not as written")
-    _say(f"{Run.open(run)}: every byte is as it was written")
+        raise MicroscopeError(
+            f"{run}: {damaged} {'file has' if damaged == 1 else 'files have'} changed since recording"
+        )
+    _say(f"{Run.open(run)}: all files verified")
 
 
 def report(
@@ -136,12 +138,12 @@ def report(
 ) -> None:
     """Writes one self-contained page about one run or several side by side.
 
-    Runs that differ in nothing but their seeds are one population: findings say on how many of them they hold.
+    Runs that differ only in seed are one population: each claim states on how many of them it is shown.
 
     Args:
         runs: The run folders.
         output: The page.
-        calibration: What `microscope calibrate --output` wrote; by default this release's own calibration.
+        calibration: A record written by `microscope calibrate --output`; by default this release's own calibration.
     """
     from . import phantoms
     from . import report as reports
@@ -149,8 +151,8 @@ def report(
 
     opened, record = [Run.open(run) for run in runs], phantoms.open_record(calibration)
     with (
-        _then(lambda: f"{output} was not written; the same command begins again"),
-        _counter("looking inside") as progress,
+        _then(lambda: f"{output} was not written; the same command starts over"),
+        _counter("analyzing") as progress,
     ):
         page = reports.write(opened, output, calibration=record, progress=progress)
     _say(str(page.resolve()))
@@ -161,20 +163,20 @@ def explore(
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("explorer.html"),
     snapshots: int = 20,
 ) -> None:
-    """Writes one offline page in which the networks can be touched: draw a digit, ablate units, go back in time.
+    """Writes one offline page for exploring the networks: draw a digit, ablate units, step through training.
 
-    Runs that differ in nothing but their seeds are one network of the page; the others say whether its units are found again.
+    Runs that differ only in seed are one network of the page; the others show which of its units recur.
 
     Args:
-        runs: The run folders, probed with the same images.
+        runs: The run folders, recorded with the same probe images.
         output: The page.
-        snapshots: Moments of training that the page can show, at most; fewer make a smaller page.
+        snapshots: The most snapshots that the page holds; fewer make a smaller file.
     """
     from . import explorer
     from .run import Run
 
     opened = [Run.open(run) for run in runs]
-    with _then(lambda: f"{output} was not written; the same command begins again"), _counter("measuring") as progress:
+    with _then(lambda: f"{output} was not written; the same command starts over"), _counter("measuring") as progress:
         page = explorer.write(opened, output, snapshots=snapshots, progress=progress)
     _say(f"{page.resolve()}  ({page.stat().st_size / 1e6:.1f} MB)")
 
@@ -187,19 +189,20 @@ def calibrate(
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None,
     workers: int = 2,
 ) -> None:
-    """Runs every instrument on planted and on empty phantoms, and all claims of a page on networks in which there is nothing to find.
+    """Runs every instrument on planted and on empty phantoms, and all claims of a page on networks without structure to find.
 
-    Fails (exit code 1) where a truth is not recovered, where more than 9% of the empty phantoms raise a false alarm (5% are declared),
-    where more pages carry a false claim than the declared 5% gives (99% bound), where a rule could never claim, or where fewer than 80% of
+    Fails (exit code 1) if a truth is not recovered, if more than 9% of the empty phantoms raise a false alarm (declared rate 5%),
+    if more pages have a false claim than the declared 5% allows (99% bound), if a rule can never be shown, or if fewer than 80% of
     planted units are found.
 
     Args:
-        names: Measures or instruments, by the beginning of their names; "pages" for the pages. All unless given.
-        empties: Empty phantoms for each instrument. With fewer than 100 the rate of false alarms is a rough one.
+        names: Measures or instruments, by the beginning of their names; "pages" for the pages. By default all.
+        empties: Empty phantoms for each instrument. With fewer than 100 the false-alarm rate is imprecise.
         pages: Networks of each empty kind, and a tenth as many of each planted one; 0 leaves them out.
         seed: Seed of the first phantom; the empty ones take the seeds that follow.
-        output: A JSON file for the result. What it holds already, and what an interrupted calibration left beside it (.jsonl), is done
-            again only where a measure, its phantoms or a rule have changed.
+        output: A JSON file for the result. Results already in it, and those of an interrupted calibration in the .jsonl file next to it,
+        are
+            computed again only if a measure, its phantoms or a rule have changed.
         workers: Processes for the pages, one thread each.
     """
     from . import phantoms
@@ -209,7 +212,7 @@ def calibrate(
         raise MicroscopeError(
             f"--empties and --workers must be at least 1, --pages at least 0 (got {empties}, {workers}, {pages})"
         )
-    kept = "does the rest" if output else "begins again; with --output it would do only the rest"
+    kept = "does the rest" if output else "starts over; with --output it would do only the rest"
     with _then(lambda: f"the same command {kept}"), _counter("calibrating") as progress:
         result = phantoms.recalibrate(
             names, empties=empties, pages=pages, seed=seed, output=output, workers=workers, progress=progress
@@ -222,7 +225,7 @@ def calibrate(
         raise MicroscopeError(f"{count(len(failed), 'failures')}:\n" + "\n".join(failed))
     if passed := result.sizes["instrument"]:
         _say(
-            f"{count(passed, 'instruments')} passed: planted truth recovered, silent on {count(empties, 'empty phantoms')} each"
+            f"{count(passed, 'instruments')} passed: planted truth recovered, no excess alarms on {count(empties, 'empty phantoms')} each"
         )
     if rate := phantoms.page_rate(result):
         _say(rate)
@@ -243,50 +246,50 @@ def sweep(
 ) -> None:
     """Trains and records many networks on Dask: one for each seed and each combination of settings.
 
-    Given again, the same command does only what is missing. Needs the extra `sweep`.
+    Run again, the same command trains only the missing networks. Needs the extra `sweep`.
 
     Args:
-        network: The network; image_shape and classes follow the data unless they are given.
-        out: Folder or fsspec URL (s3://bucket/folder) for sweep.json and runs/; all machines must see it under that name.
+        network: The network; image_shape and classes follow the data by default.
+        out: Folder or fsspec URL (s3://bucket/folder) for sweep.json and runs/; all machines must reach it under that name.
         seeds: The seeds of each setting: of the initial weights, and with --order own of the order of batches.
-        settings: What varies, as field=value of the network's or the training's settings. A comma makes another value
-            (learning_rate=0.001,0.003), but in a field that is a list its next entry: one word for each value
-            (hidden=128,64 hidden=32,16; hidden= for no layer). All combinations are trained.
-        training: How they are trained; with --order shared its seed sets the batches that all seeds of a setting see.
-        record: What is recorded, and when.
-        data: mnist, fashion-mnist, kmnist, digits, or a folder of IDX files, as a worker sees it.
+        settings: The settings to vary, as field=value of the network's or the training's settings. A comma adds another value
+            (learning_rate=0.001,0.003), but in a list-valued field its next entry: give one word for each value
+            (hidden=128,64 hidden=32,16; hidden= for no hidden layer). All combinations are trained.
+        training: Training settings; with --order shared the seed sets the batches that all seeds of a setting see.
+        record: What to record, and when.
+        data: mnist, fashion-mnist, kmnist, digits, or a folder of IDX files, reachable by the workers.
         order: own: one network a task. shared: plain MLPs of one setting are trained together, up to 16 seeds a task, much faster;
-            this hides the variation that the order of batches brings.
-        workers: Processes on this machine, one thread each; by default one a core.
-        scheduler: Address of a Dask scheduler (tcp://host:8786) whose workers do it instead.
-        retries: How often a task that fails is tried again.
+            this hides the variation due to the order of batches.
+        workers: Processes on this machine, one thread each; by default one per core.
+        scheduler: Address of a Dask scheduler (tcp://host:8786) to use instead.
+        retries: The number of times that a failed task is retried.
     """
     from . import sweep as sweeps
 
     if scheduler is not None and workers is not None:
         raise MicroscopeError(
-            "--workers are processes of this machine; with --scheduler, its own workers do it: leave one out"
+            "--workers are processes on this machine; with --scheduler its own workers are used: leave one out"
         )
     asked = sweeps.Sweep(network, training, record, data, seeds, sweeps.parse(settings, network), order)
-    sweeps.plan(asked)  # what can't be is said before anything starts
+    sweeps.plan(asked)  # invalid settings fail before anything starts
     sweeps.claim(asked, out)
     with (
-        _then(lambda: f"what is finished is in {out}, the same command does the rest"),
+        _then(lambda: f"finished networks are in {out}; the same command trains the rest"),
         sweeps.connect(workers, scheduler) as client,
         _counter("training") as progress,
     ):
         outcome = sweeps.run(asked, out, client, retries=retries, progress=progress)
     for name in outcome.diverged:
-        _say(f"{name}: diverged; recorded until then")
+        _say(f"{name}: diverged; recorded until that step")
     for name, reason in outcome.failed.items():
         _say(f"{name}: {reason}")
-    _say(f"{out}: {len(outcome.trained)} trained, {len(outcome.found)} were there already")
+    _say(f"{out}: {len(outcome.trained)} trained, {len(outcome.found)} already present")
     if outcome.failed:
-        raise MicroscopeError(f"{len(outcome.failed)} networks failed; the same command tries them again")
+        raise MicroscopeError(f"{len(outcome.failed)} networks failed; the same command retries them")
 
 
 def _calibration_tables(result: xr.Dataset) -> Iterator[str]:
-    """The instruments; the rules on empty pages; planted units."""
+    """Tables of the instruments, the rules on empty pages, and planted units."""
     rows: list[tuple[str, ...]] = [
         ("instrument", "planted", "truth", "measured", "error", "allowed", "false alarms", "")
     ]
@@ -299,7 +302,7 @@ def _calibration_tables(result: xr.Dataset) -> Iterator[str]:
         yield _aligned(rows, "<<>>>>><")
     if "kind" not in result:
         return
-    rows = [("pages about", "rule", "false there", "asked on", "claimed on", "alone at 5%", "least p")]
+    rows = [("pages about", "rule", "false there", "tested on", "shown on", "alone at 5%", "least p")]
     for kind in result["kind"].values:
         row = result.sel(kind=kind)
         rows.append((str(kind), "any", "", f"{int(row['pages'])}", f"{int(row['pages_false'])} false", "", ""))
@@ -308,7 +311,7 @@ def _calibration_tables(result: xr.Dataset) -> Iterator[str]:
             counts = (f"{int(one[key])}" for key in ("asked", "claimed", "alone"))
             rows.append(("", str(rule), "yes" if one["false_here"] else "", *counts, f"{float(one['least_p']):.2g}"))
     yield _aligned(rows, "<<<>>>>")
-    rows = [("planted units", "claimed of", "of", "mean effect")]
+    rows = [("planted units", "shown for", "of", "mean effect")]
     for name in result["plant"].values:
         row = result.sel(plant=name)
         counts = (f"{int(row[f'planted_{key}'])}" for key in ("found", "units"))
@@ -325,8 +328,8 @@ def _aligned(rows: Sequence[Sequence[str]], sides: str) -> str:
 
 
 def main(stops: Stops | None = None) -> None:
-    """The entry point: exit code 0, 1 (failed, one line says why), 2 (usage); 130, 143 or 129 where Ctrl-C, SIGTERM or SIGHUP stopped
-    it: what was recorded is kept, and a line says how to go on.
+    """The entry point: exit code 0, 1 (failed, with a one-line reason), 2 (usage); 130, 143 or 129 after Ctrl-C, SIGTERM or SIGHUP:
+    the recorded part is kept, and a line says how to continue.
     """
     commands = (demo, train, resume, verify, report, explore, calibrate, sweep)
     with nullcontext(stops) if stops else Stops(at_once=True) as stops:
@@ -334,15 +337,15 @@ def main(stops: Stops | None = None) -> None:
             tyro.extras.subcommand_cli_from_dict(
                 {command.__name__: _loaded(command, stops) for command in commands},
                 prog="microscope",
-                description="A microscope for small neural networks: train, record, and see what happens inside.",
+                description="A microscope for small neural networks: train, record, and inspect.",
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.CascadeSubcommandArgs),
             )
-        except BrokenPipeError:  # `microscope … | head` has read enough
+        except BrokenPipeError:  # `microscope … | head` closed the pipe
             sys.stderr.close()
             sys.exit(1)
         except BaseException as error:
             hints = getattr(error, "__notes__", [])
-            if stops.came or isinstance(error, KeyboardInterrupt):  # a library may have made another error of it
+            if stops.came or isinstance(error, KeyboardInterrupt):  # a library may have converted it to another error
                 by = f" by {signal.Signals(stops.came).name}" if stops.came else ""
                 _fail("; ".join([f"interrupted{by}", *hints]), stops.code)
             if not isinstance(error, MicroscopeError | OSError):
@@ -354,11 +357,11 @@ _ROOMS = {
     "demo": "demonstration", "train": "recording", "resume": "recording", "verify": "run", "report": "report",
     "explore": "explorer", "calibrate": "phantoms", "sweep": "sweep",
 }  # fmt: skip
-"""The room that each command needs."""
+"""The module that each command loads."""
 
 
 def _loaded(command: Callable[..., None], stops: Stops) -> Callable[..., None]:
-    """The command, begun when its libraries are loaded: until then nothing is lost where a signal ends the process at once."""
+    """The command, started after its libraries are loaded: until then a signal may end the process at once without loss."""
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -371,7 +374,7 @@ def _loaded(command: Callable[..., None], stops: Stops) -> Callable[..., None]:
 
 @contextmanager
 def _then(hint: Callable[[], str]) -> Iterator[None]:
-    """Where a signal, or the system (a full disk, say), stops the work: with the error it is said what to do next."""
+    """If a signal, or the system (a full disk, for example), stops the work, the error is followed by a hint on how to continue."""
     try:
         yield
     except (KeyboardInterrupt, OSError) as error:
@@ -387,7 +390,7 @@ def _continues(run: Path) -> str:
     except (MicroscopeError, OSError):
         begun = 0
     command = shlex.join(["microscope", "resume", str(run)])
-    return f"`{command}` continues it" if begun else "nothing was recorded yet; the same command begins anew"
+    return f"`{command}` continues it" if begun else "nothing was recorded yet; the same command starts over"
 
 
 def _say(text: str) -> None:
@@ -401,13 +404,13 @@ def _fail(text: str, code: int) -> None:
 
 def _ended(out: Path, history: History) -> None:
     if history.status != "finished":
-        raise MicroscopeError(f"{out}: {history.status}; everything until then is recorded")
-    _say(f"{out}: test accuracy {100 * history.test.accuracy:.2f} %, {history.seconds:.0f} s")
+        raise MicroscopeError(f"{out}: {history.status}; everything up to that step is recorded")
+    _say(f"{out}: test accuracy {100 * history.test.accuracy:.2f}%, {history.seconds:.0f} s")
 
 
 @contextmanager
 def _progress(*columns: Any, what: str = "") -> Iterator[Callable[..., None]]:
-    """tell(name, done, total, state in words): a bar for everything that is told of."""
+    """tell(name, done, total, state in words): a progress bar for each name."""
     from rich.markup import escape
     from rich.progress import Progress
 
@@ -415,7 +418,7 @@ def _progress(*columns: Any, what: str = "") -> Iterator[Callable[..., None]]:
         tasks: dict[str, Any] = {}
 
         def tell(name: str, done: int, total: int, state: str = "") -> None:
-            if name not in tasks:  # no speed from what was there
+            if name not in tasks:  # work done earlier does not count for the speed
                 tasks[name] = progress.add_task(escape(shown(f"{what}{name}")), total=total, completed=done, state="")
             progress.update(tasks[name], completed=done, state=state)
 
@@ -423,7 +426,7 @@ def _progress(*columns: Any, what: str = "") -> Iterator[Callable[..., None]]:
 
 
 def _bars() -> AbstractContextManager[Callable[..., None]]:
-    """Bars for training, which say how far it is."""
+    """Progress bars for training."""
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
     state = TextColumn("{task.fields[state]}")
@@ -431,13 +434,13 @@ def _bars() -> AbstractContextManager[Callable[..., None]]:
 
 
 def _counter(what: str) -> AbstractContextManager[Callable[..., None]]:
-    """A progress function (name, done, total) for work that is counted."""
+    """A progress function (name, done, total) for counted work."""
     return _progress(what=f"{what}: ")
 
 
 @contextmanager
 def _training_bar(name: str) -> Iterator[Observer]:
-    """An observer that shows how far training is."""
+    """An observer that shows the progress of training."""
     from .training import Telling
 
     with _bars() as tell:

@@ -1,4 +1,4 @@
-"""The settings of a network, of its training and of its recording: what the command line and ``run.json`` are made of."""
+"""Settings of a network, its training and its recording: the source of the command line's options and of ``run.json``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Norm = Literal["none", "layer", "batch"]
 
 
 class ConfigError(MicroscopeError, ValueError):
-    """A setting that can't be."""
+    """An invalid setting."""
 
 
 def _require(condition: bool, text: str) -> None:
@@ -30,33 +30,33 @@ def _require(condition: bool, text: str) -> None:
 _MOST = 1 << 40
 _EACH = (
     lambda v: len(v) <= 1000 and all(isinstance(n, int) and 0 < n <= 1 << 24 for n in v),
-    "each entry is an integer from 1 to 16,777,216, and there are at most 1,000",
+    "each entry must be an integer from 1 to 16,777,216, and there may be at most 1,000",
 )
-_COUNT = (lambda v: 0 <= v <= _MOST, f"it is from 0 to {_MOST}")
-_POSITIVE = (lambda v: 0 < v <= _MOST, f"it is above 0, and at most {_MOST}")
-_FINITE = (lambda v: v >= 0 and math.isfinite(v), "it is finite and not below 0")
+_COUNT = (lambda v: 0 <= v <= _MOST, f"it must be from 0 to {_MOST}")
+_POSITIVE = (lambda v: 0 < v <= _MOST, f"it must be above 0 and at most {_MOST}")
+_FINITE = (lambda v: v >= 0 and math.isfinite(v), "it must be finite and not below 0")
 _CAN_BE: dict[str, tuple[Callable[[Any], Any], str]] = {
     "image_shape": (
         lambda v: len(v) == 2 and all(0 < n <= 1 << 16 for n in v),
-        "it is (rows, columns), both above 0 and at most 65,536",
+        "it must be (rows, columns), both above 0 and at most 65,536",
     ),
-    "classes": (lambda v: 2 <= v <= 1 << 16, "it is at least 2, and at most 65,536"),
-    "dropout": (lambda v: 0 <= v < 1, "it is a share from 0 to below 1"),
-    "kernel": (lambda v: 0 < v < 1000 and v % 2 == 1, "it is odd, above 0 and below 1000"),
-    "label_noise": (lambda v: 0 <= v <= 1, "it is a share from 0 to 1"),
-    "threads": (lambda v: 1 <= v <= 1024, "it is from 1 to 1024"),
-    "seed": (lambda v: -(1 << 63) <= v < 1 << 63, "it is an integer of 64 bits"),
-    "steps": (lambda v: all(n >= 0 for n in v), "each entry is 0 or more"),
+    "classes": (lambda v: 2 <= v <= 1 << 16, "it must be at least 2 and at most 65,536"),
+    "dropout": (lambda v: 0 <= v < 1, "it must be a share from 0 to below 1"),
+    "kernel": (lambda v: 0 < v < 1000 and v % 2 == 1, "it must be odd, above 0 and below 1000"),
+    "label_noise": (lambda v: 0 <= v <= 1, "it must be a share from 0 to 1"),
+    "threads": (lambda v: 1 <= v <= 1024, "it must be from 1 to 1024"),
+    "seed": (lambda v: -(1 << 63) <= v < 1 << 63, "it must be an integer of 64 bits"),
+    "steps": (lambda v: all(n >= 0 for n in v), "each entry must be 0 or more"),
     "device": (
         re.compile(r"auto|gpu|(cpu|cuda|mps|xpu)(:[0-9]+)?").fullmatch,
-        "it is auto, gpu, cpu, cuda, mps or xpu, and cuda:1 where there are several",
+        "it must be auto, gpu, cpu, cuda, mps or xpu, or cuda:1 if there are several",
     ),
     **dict.fromkeys(("hidden", "channels", "head"), _EACH),
     **dict.fromkeys(("epochs", "warmup_steps", "per_octave", "gallery_size", "norms_every"), _COUNT),
     **dict.fromkeys(("batch_size", "probe_size"), _POSITIVE),
     **dict.fromkeys(("learning_rate", "momentum", "weight_decay", "max_megabytes"), _FINITE),
 }
-"""What a setting of this name can be, and that in words."""
+"""The check of each setting by its name, and that check in words."""
 
 
 @functools.cache
@@ -65,48 +65,48 @@ def _kinds(settings: type) -> dict[str, Any]:
 
 
 class _Checked:
-    """Settings, each of which is checked when they are put together."""
+    """Settings that are checked when they are created."""
 
     def __post_init__(self) -> None:
         for name, kind in _kinds(type(self)).items():  # type: ignore[arg-type]
             value = getattr(self, name)
-            _require(doors.fits(value, kind), f"{name} is {doors.came(value)}; it is {doors.wanted(kind)}")
+            _require(doors.fits(value, kind), f"{name} is {doors.came(value)}; it must be {doors.wanted(kind)}")
             options = get_args(kind) if get_origin(kind) is Literal else (value,)
-            _require(value in options, f"{name} is {value!r}; it is one of {', '.join(map(str, options))}")
+            _require(value in options, f"{name} is {value!r}; it must be one of {', '.join(map(str, options))}")
             good, words = _CAN_BE.get(name, (lambda value: True, ""))
             _require(good(value), f"{name} is {value!r}; {words}")
 
 
 @dataclass(frozen=True)
 class _NetworkConfig(_Checked):
-    """What an MLP and a CNN have in common."""
+    """The settings common to an MLP and a CNN."""
 
     image_shape: tuple[int, int] = (28, 28)
     """Rows and columns of an image."""
     classes: int = 10
-    """How many classes the logits tell apart."""
+    """The number of classes."""
     activation: Activation = "relu"
     """The nonlinearity between hook_pre and hook_post."""
     norm: Norm = "none"
-    """Normalisation in every hidden layer: none, layer or batch."""
+    """Normalization in every hidden layer: none, layer or batch."""
     norm_position: Literal["before", "after"] = "before"
-    """Whether normalisation comes before or after the nonlinearity."""
+    """The position of normalization: before or after the nonlinearity."""
     dropout: float = 0.0
     """Share of a hidden layer's outputs dropped while training, 0 to below 1."""
     init_scale: float = 1.0
-    """Factor on every initial weight and bias (PyTorch's default initialisation is 1)."""
+    """Factor on every initial weight and bias (PyTorch's default initialization is 1)."""
     bias: bool = True
-    """Whether linear and convolutional maps have a bias."""
+    """True if linear and convolutional maps have a bias."""
     pixel_mean: float = 0.0
     """Subtracted from the pixels inside the model."""
     pixel_std: float = 1.0
-    """The pixels are divided by it inside the model, after pixel_mean is subtracted."""
+    """The pixels are divided by this value inside the model, after pixel_mean is subtracted."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(
             self.pixel_std > 0 and math.isfinite(self.pixel_std) and math.isfinite(self.pixel_mean),
-            f"pixel_mean, pixel_std are {self.pixel_mean}, {self.pixel_std}; both are finite and pixel_std is above 0",
+            f"pixel_mean, pixel_std are {self.pixel_mean}, {self.pixel_std}; both must be finite and pixel_std above 0",
         )
 
 
@@ -133,7 +133,7 @@ class CNNConfig(_NetworkConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(len(self.channels) >= 1, "channels is empty; a CNN has at least one convolutional layer")
+        _require(len(self.channels) >= 1, "channels is empty; a CNN needs at least one convolutional layer")
         smallest = min(self.image_shape) // (1 if self.pool == "none" else 2 ** len(self.channels))
         _require(
             smallest >= 1,
@@ -146,8 +146,8 @@ NetworkConfig = MLPConfig | CNNConfig
 
 @door
 def fitted(network: NetworkConfig, image_shape: tuple[int, int], classes: int) -> NetworkConfig:
-    """The network for such data. A shape or a class count other than the default was asked for, and stays: where it does not fit,
-    training says so.
+    """The network for such data. A shape or a class count other than the default was set by the caller, and is kept: if it does not fit,
+    training raises an error.
     """
     default = type(network)()
     own: dict[str, Any] = {"image_shape": image_shape, "classes": classes}
@@ -156,18 +156,18 @@ def fitted(network: NetworkConfig, image_shape: tuple[int, int], classes: int) -
 
 @dataclass(frozen=True)
 class TrainConfig(_Checked):
-    """How a network is trained."""
+    """Settings of training."""
 
     epochs: int = 10
     """Passes over the training images; 0 records the untrained network only."""
     batch_size: int = 128
     """Images a step; the last batch of an epoch may hold fewer."""
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
-    """The optimiser."""
+    """The optimizer."""
     learning_rate: float = 1e-3
     """The peak learning rate."""
     schedule: Literal["constant", "cosine", "step"] = "constant"
-    """How the learning rate changes: constant; cosine to zero; step divides it by 10 after half and three quarters."""
+    """The learning-rate schedule: constant; cosine to zero; step divides it by 10 after half and three quarters."""
     warmup_steps: int = 0
     """Steps over which the learning rate rises linearly from zero."""
     momentum: float = 0.0
@@ -181,41 +181,41 @@ class TrainConfig(_Checked):
     threads: int = 1
     """CPU threads. The same seed and thread count give the same bits."""
     device: str = "cpu"
-    """Where to compute, as PyTorch names it: cpu, cuda, mps; auto for the fastest that is there, gpu for the fastest that is no CPU. A
-    torch.device is kept by its name, a run keeps the name of the one that it was."""
+    """The device, as PyTorch names it: cpu, cuda, mps; auto for the fastest available, gpu for the fastest that is not the CPU. A
+    torch.device is stored by its name, and a run stores the name of the device used."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """What a step's products are computed in; weights, optimiser and everything recorded are float32 either way."""
+    """The precision of a step's products; weights, optimizer state and everything recorded are float32 in any case."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "device", str(self.device).lower())
         super().__post_init__()
         _require(
             not self.momentum or self.optimizer == "sgd",
-            f"momentum is {self.momentum} but the optimizer is {self.optimizer!r}; only sgd has momentum here",
+            f"momentum is {self.momentum} but the optimizer is {self.optimizer!r}; only sgd uses momentum here",
         )
 
 
 @dataclass(frozen=True)
 class RecordConfig(_Checked):
-    """What is recorded of a run, and when."""
+    """Settings of recording."""
 
     per_octave: int = 2
     """Snapshots for each doubling of the step, from step 0 on; 0 leaves only the epochs and the explicit steps."""
     every_epoch: bool = True
-    """Whether each epoch's end is a snapshot too."""
+    """True if each epoch's end is a snapshot too."""
     steps: tuple[int, ...] = ()
     """Further steps to snapshot."""
     hook_points: tuple[str, ...] = ()
-    """Hook points to record; empty means all but the input, as far as they hold a tensor with a row for each image."""
+    """Hook points to record; empty means all except the input, if they hold a tensor with a row for each image."""
     probe_size: int = 1000
-    """Test images whose activations are recorded, fixed for the run's life; as many of each class as of any other, as far as the test
-    set has them. A class that is rare there gives all it has, which is said and noted, and takes nothing from the others."""
+    """Test images whose activations are recorded, fixed for the run; balanced over the classes as far as the test
+    set allows. A class with too few images gives all it has, which is reported and noted, and takes none from the others."""
     gallery_size: int = 10
     """Probe images whose whole feature maps are kept (convolutional layers); the first of each class in turn."""
     norms_every: int = 10
-    """Every so many steps, gradient norm and update-to-weight ratio of each parameter; 0 for never."""
+    """Interval in steps for gradient norm and update-to-weight ratio of each parameter; 0 for never."""
     max_megabytes: float = 100
-    """What a snapshot may take, in MB before compression; one that would take more is an error before the first step."""
+    """The size limit of a snapshot, in MB before compression; a larger one is an error at the start of training."""
 
 
 _KINDS: dict[str, type[Any]] = {"mlp": MLPConfig, "cnn": CNNConfig, "train": TrainConfig, "record": RecordConfig}
@@ -232,8 +232,8 @@ def to_json(config: Any) -> dict[str, Any]:
 
 @door
 def from_json(values: dict[str, Any]) -> Any:
-    """The config that `to_json` wrote. An unknown kind or field is an error that offers the nearest name."""
-    from . import documents  # its library takes time that `--help` need not wait for
+    """The config written by `to_json`. An unknown kind or field is an error that suggests the nearest name."""
+    from . import documents  # its library is slow to import, and `--help` does not need it
 
     values = dict(values)
     kind = values.pop("kind", None)

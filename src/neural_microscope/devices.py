@@ -1,4 +1,4 @@
-"""Where a network computes: the devices that PyTorch has here, and images as a model takes them."""
+"""Devices available to PyTorch, and images on a model's device."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ def here() -> list[str]:
 
 
 def placed(device: str) -> str:
-    """The device that a setting means here: ``auto`` the first of `here`, ``gpu`` the first unless that is the CPU.
+    """The device of a setting: ``auto`` the first of `here`, ``gpu`` the first unless that is the CPU.
 
-    One that is not here is a ConfigError that lists those that are.
+    A device that is not available is a ConfigError that lists those that are.
     """
     there = here()
     if device == "auto" or (device == "gpu" and len(there) > 1):
         return there[0]
     if device.removesuffix(":0") not in there:
         raise ConfigError(
-            f"device is {device!r}, but here PyTorch computes on {', '.join(there)} only; 'auto' takes {there[0]}"
+            f"device is {device!r}, but PyTorch has only {', '.join(there)} here; 'auto' selects {there[0]}"
         )
     return device
 
 
 def like(model: nn.Module, images: Tensor) -> Tensor:
-    """Images on the model's device, and in the precision of its weights where they are fractions."""
+    """Images on the model's device, and in the precision of its weights if they are floats."""
     first = next(model.parameters(), None)
     if first is None:
         return images

@@ -1,7 +1,7 @@
-"""Front doors: what a public function is given is checked against its annotations before its body runs.
+"""Argument checks: the arguments of a public function are checked against its annotations before its body runs.
 
-Whoever passes a DataLoader where images are wanted reads one sentence that says so, instead of an AttributeError from the middle of the
-library. What shows only while the body works, such as a table that lacks a variable, is said in one sentence too. An error of the
+A DataLoader in place of images is one sentence that says so, instead of an AttributeError from the middle of the
+library. Problems that appear only in the body, such as a table that lacks a variable, are one sentence too. An error of the
 caller's own code, in a model or a hook function, stays as it is.
 """
 
@@ -36,7 +36,7 @@ LEAST = (
     | dict.fromkeys(_COUNTS.split(), 1)
     | {"classes": 2}
 )
-"""The least that an integer of this name may be."""
+"""The minimum of an integer of this name."""
 
 WAYS = {
     "ImageSet": "nm.data.ImageSet(images, labels)",
@@ -47,7 +47,7 @@ WAYS = {
     "TopKSAE": "nm.analysis.dictionary.train_sae(acts, n_latents, k)",
     **{name: f"nm.{name}(…)" for name in ("TrainConfig", "MLPConfig", "CNNConfig", "RecordConfig")},
 }
-"""How what is wanted is had, by the name of its class."""
+"""Calls that return an object, by the name of its class."""
 
 WHOSE = dict.fromkeys(WAYS, "neural_microscope") | {"DataArray": "xarray"}
 """The package of such a class."""
@@ -59,12 +59,12 @@ def door(public: Public) -> Public:
 
 
 def typed(public: Public) -> Public:
-    """As `door`, without ranges: the seed of a network may be below 0."""
+    """Like `door`, without ranges: the seed of a network may be negative."""
     return _entered(public, _right)
 
 
 def told(public: Public) -> Public:
-    """As `door`, of what checks its arguments itself: only what it can't work with nevertheless is said in one sentence."""
+    """Like `door`, for functions that check their arguments themselves: only remaining errors become one sentence."""
     return _entered(public, lambda function, given: None)
 
 
@@ -102,14 +102,14 @@ def _entered(function: Public, check: Callable[[Callable[..., Any], Mapping[str,
 
 
 MEASURING: ContextVar[bool] = ContextVar("measuring", default=False)
-"""Whether a measure is at work, which takes what it reads at a hook point for units or channels."""
+"""True while a measure runs, which expects units or channels at a hook point."""
 
 EXTRAS = {
     name: f"'neural-microscope[{extra}]'"
     for extra, names in {"umap": ["umap"], "netcdf": ["h5netcdf"], "sweep": ["dask", "distributed", "fsspec"]}.items()
     for name in names
 }
-"""The extras that bring an optional module."""
+"""The extras that install an optional module."""
 
 FOREIGN = (
     TypeError,
@@ -121,28 +121,28 @@ FOREIGN = (
     AssertionError,
     StopIteration,
 )
-"""What bodies and the libraries below them raise when they meet what they can't work with."""
+"""Exceptions raised by function bodies and libraries for unsuitable input."""
 
 
 def admit(function: Callable[..., Any], given: Mapping[str, Any]) -> None:
-    """A WrongType for the first argument that is nothing its annotation allows, a WrongValue for one out of its range."""
+    """A WrongType for the first argument that its annotation does not allow, a WrongValue for one out of its range."""
     _right(function, given)
     for name, value in given.items():
         if name in LEAST and isinstance(value, Integral) and value < LEAST[name]:
-            raise WrongValue(f"{name} is {value}; it is at least {LEAST[name]}")
+            raise WrongValue(f"{name} is {value}; it must be at least {LEAST[name]}")
         if isinstance(value, Real) and math.isnan(value):
-            raise WrongValue(f"{name} is nan; it is a number")
+            raise WrongValue(f"{name} is nan; it must be a number")
 
 
 def _right(function: Callable[..., Any], given: Mapping[str, Any]) -> None:
-    """A WrongType for an argument that is nothing its annotation allows, and for tensors and networks without numbers."""
+    """A WrongType for an argument that its annotation does not allow, and for tensors and networks without values."""
     for name, hint in _hints(function).items():
         if name not in given:
             continue
         if not fits(given[name], hint):
-            raise WrongType(f"{name} is {came(given[name])}; it is {wanted(hint)}{_way(given[name], hint, name)}")
+            raise WrongType(f"{name} is {came(given[name])}; it must be {wanted(hint)}{_way(given[name], hint, name)}")
         if _on_meta(given[name]):
-            raise WrongValue(f"{name} is on the meta device, which holds shapes and no numbers; load it to 'cpu' first")
+            raise WrongValue(f"{name} is on the meta device, which holds shapes without values; load it to 'cpu' first")
 
 
 def _bound(function: Callable[..., Any], signature: inspect.Signature, args: Any, options: Any) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def _bound(function: Callable[..., Any], signature: inspect.Signature, args: Any
 
 @cache
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """The parameters' annotations, resolved; without those of ``*args`` and ``**options``, and those that only a type checker can read."""
+    """The parameters' annotations, resolved; without those of ``*args`` and ``**options``, and those for type checkers only."""
     hints: dict[str, Any] = {}
     for name, said in inspect.get_annotations(function).items():
         with suppress(NameError):
@@ -171,7 +171,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is what an annotation says, as far as it shows without being read: what is lazy stays so."""
+    """True if a value matches an annotation, as far as it can be seen without reading it: lazy values stay lazy."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any or isinstance(hint, TypeVar):
         return True
@@ -179,7 +179,7 @@ def fits(value: Any, hint: Any) -> bool:
         return value is None
     if origin in (Union, types.UnionType):
         return any(fits(value, one) for one in inner)
-    if origin is Literal:  # another string is the body's to refuse, with the nearest of its options
+    if origin is Literal:  # the body rejects other strings and suggests the nearest option
         return isinstance(value, str) or any(type(value) is type(one) and value == one for one in inner)
     if origin is Callable:
         return _callable(value, *inner)
@@ -189,7 +189,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def _is(value: Any, kind: Any) -> bool:
-    """As `fits`, of a plain class."""
+    """Like `fits`, for a plain class."""
     if kind is bool:
         return _flag(value)
     if kind is int:
@@ -205,7 +205,7 @@ def _is(value: Any, kind: Any) -> bool:
 
 
 def _flag(value: Any) -> bool:
-    """Whether a value is a bool, numpy's too."""
+    """True for a bool, including numpy's."""
     return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")
 
 
@@ -223,9 +223,9 @@ def _axes(value: Any) -> int | None:
 
 
 def _kind(value: Any) -> str:
-    """Of an array, or of a list that may become one, what it holds, in numpy's letters: "f" for floats; "-" for what is neither."""
+    """The kind of an array, or of a list that may become one, in numpy's letters: "f" for floats; "-" for neither."""
     if isinstance(value, list | tuple):
-        import numpy as np  # which the command line need not wait for
+        import numpy as np  # not needed by the command line's start
 
         try:
             value = np.asarray(value)
@@ -240,7 +240,7 @@ def _kind(value: Any) -> str:
 
 
 def _callable(value: Any, arguments: Any = ..., result: Any = Any) -> bool:
-    """Whether a value can be called so; where it does not say what it takes, it may."""
+    """True if a value can be called with these arguments, or does not declare its parameters."""
     if not callable(value) or inspect.isclass(value):
         return False
     forward = getattr(value, "forward", None)
@@ -256,7 +256,7 @@ def _callable(value: Any, arguments: Any = ..., result: Any = Any) -> bool:
 
 
 def _holds(value: Any, origin: Any, inner: tuple[Any, ...]) -> bool:
-    """As `fits`, of a container and what it holds."""
+    """Like `fits`, for a container and its items."""
     if isinstance(value, str | bytes):
         return False
     if issubclass(origin, Mapping):
@@ -283,7 +283,7 @@ _LETTERS = {int: "iu", float: "iuf", Any: "biuf"}
 
 
 def _seen(value: Any) -> Iterable[Any]:
-    """What a container holds where it lies open."""
+    """The items of a container, if they can be read without side effects."""
     return value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
 
 
@@ -296,7 +296,7 @@ def _parameters(value: Any) -> Iterable[Any]:
 
 
 def came(value: Any) -> str:
-    """A value in a few words: its type, and of an array its shape and dtype."""
+    """A value in a few words: its type, and for an array its shape and dtype."""
     kind = type(value).__name__
     if inspect.isclass(value):
         return f"the class {value.__name__}"
@@ -316,7 +316,7 @@ _MODULES = {"torch": "torch ", "numpy": "numpy "}
 
 
 def wanted(hint: Any) -> str:
-    """What an annotation allows, in words."""
+    """The values that an annotation allows, in words."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint is None or hint is type(None):
         return "None"
@@ -367,7 +367,7 @@ _WORDS = {
 
 
 def _way(value: Any, hint: Any, name: str) -> str:
-    """How to get what is wanted, where it is one of the library's things."""
+    """A hint on how to obtain a value, if it is one of the library's types."""
     kinds = [one for one in (typing.get_args(hint) or (hint,)) if inspect.isclass(one)]
     known = [one.__name__ for one in kinds if one.__name__ in WAYS and one.__module__.startswith(WHOSE[one.__name__])]
     if not known:
@@ -377,7 +377,7 @@ def _way(value: Any, hint: Any, name: str) -> str:
 
 
 def _of_the_caller(error: BaseException) -> bool:
-    """Whether an error comes from code that is neither this package's nor an installed library's: a model's, a hook function's."""
+    """True if an error comes from code outside this package and installed libraries: a model's, a hook function's."""
     frame = error.__traceback__
     while frame is not None:
         file = frame.tb_frame.f_code.co_filename  # relative in compiled libraries, <…> in generated code
@@ -392,17 +392,15 @@ _LIBRARIES = tuple({str(Path(__file__).parent), *(sysconfig.get_path(one) for on
 
 
 def _unforeseen(function: Callable[..., Any], given: Mapping[str, Any], error: Exception) -> MicroscopeError:
-    """What a body could not work with, and why."""
+    """An error for input that a body could not handle, with the reason."""
     tables = [(name, one) for name, one in given.items() if hasattr(one, "data_vars")]
     if isinstance(error, KeyError) and tables:
         name, one = tables[-1]
         lacking = re.search(r"'(\w+)'", str(error))
         return WrongValue(
-            f"{name} is {came(one)}; it lacks {lacking[0] if lacking else error}: give what a measure returned"
+            f"{name} is {came(one)}; it lacks {lacking[0] if lacking else error}: give the result of a measure"
         )
     name = function.__qualname__.removesuffix(".__init__")
-    words = (
-        f"{name} can't work with {'; '.join(f'{name}: {came(one)}' for name, one in given.items() if name != 'self')}"
-    )
+    words = f"{name} can't use {'; '.join(f'{name}: {came(one)}' for name, one in given.items() if name != 'self')}"
     kind = WrongType if isinstance(error, TypeError | AttributeError) else WrongValue
     return kind(f"{words} ({type(error).__name__}: {textwrap.shorten(reason(error), 200)})")

@@ -1,4 +1,4 @@
-"""What goes wrong, said so that a reader can act: what came, what was possible, what to do."""
+"""Exceptions whose messages say what was received, what is allowed and what to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class MicroscopeError(Exception):
-    """Base of every error this package raises on purpose; the command line prints its text in one line."""
+    """Base of every error that this package raises; the command line prints its message in one line."""
 
     def __str__(self) -> str:  # KeyError would show the repr, with quotes
         return " ".join(str(part) for part in self.args)
@@ -18,18 +18,18 @@ class DataError(MicroscopeError, ValueError):
 
 
 class FileError(MicroscopeError, OSError):
-    """What is no file where one is to be read, or a place where nothing can be written. Made as OSError is: (errno, reason, path)."""
+    """A path that is not a file, or can't be written. Constructed like OSError: (errno, reason, path)."""
 
     def __str__(self) -> str:
         return f"{self.filename}: {self.strerror}"
 
 
 class MissingFile(FileError, FileNotFoundError):
-    """Nothing is where a file is to be read."""
+    """A file that does not exist."""
 
 
 class UnknownName(MicroscopeError, KeyError):
-    """A name that does not exist here; the message offers the nearest ones."""
+    """A name that does not exist; the message suggests the nearest ones."""
 
 
 class WrongType(DataError, TypeError):
@@ -41,7 +41,7 @@ class WrongValue(DataError):
 
 
 class HookError(MicroscopeError, RuntimeError):
-    """A hook that would have done something other than what was asked for."""
+    """A hook that would do something other than intended."""
 
 
 class RunError(MicroscopeError, RuntimeError):
@@ -49,7 +49,7 @@ class RunError(MicroscopeError, RuntimeError):
 
 
 def unknown(kind: str, name: object, options: Iterable[str], hint: str = "") -> UnknownName:
-    """An UnknownName for ``name``, listing ``options`` with the nearest first."""
+    """An UnknownName for ``name`` that lists ``options``, the nearest first."""
     options = list(options)
     near = difflib.get_close_matches(str(name), options, n=3, cutoff=0.5)
     shown = options if len(options) <= 12 else [*options[:12], f"… {len(options) - 12} more"]
@@ -60,5 +60,5 @@ def unknown(kind: str, name: object, options: Iterable[str], hint: str = "") -> 
 
 
 def reason(error: BaseException) -> str:
-    """In one line what went wrong: what the system says, else the error's own words, else its type."""
+    """An error in one line: the system's reason, otherwise the error's message, otherwise its type."""
     return " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())

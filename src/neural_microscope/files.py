@@ -1,7 +1,7 @@
-"""Reading only what is a file, and writing whole files or none.
+"""Safe file access: reads regular files only, and writes whole files or none.
 
-A link, a FIFO, a device or a socket in a file's place is refused, never followed or waited for. Where a result is to go is tried
-before the work for it begins.
+A link, FIFO, device or socket in place of a file is refused, never followed or waited for. Output paths are tested
+before the work begins.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from pathlib import Path
 from .errors import FileError, MissingFile, reason
 
 LARGEST = 1 << 32
-"""Bytes of a file that is read: nothing in this package comes near, and a file with a hole may claim to be without end."""
+"""The most bytes of a file: nothing in this package comes near, and a sparse file may claim to be endless."""
 
 _KINDS = {stat.S_IFDIR: "folder", stat.S_IFLNK: "link", stat.S_IFIFO: "FIFO", stat.S_IFSOCK: "socket"}
 
 
 def kind(mode: int) -> str:
-    """``file`` for a regular one; else ``folder``, ``link``, ``FIFO``, ``socket`` or ``device``."""
+    """``file`` for a regular one; otherwise ``folder``, ``link``, ``FIFO``, ``socket`` or ``device``."""
     return "file" if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "device")
 
 
 def place(path: str | Path) -> Path:
-    """``path``, if there can be something of that name, whether there is or not; a name that is too long is a FileError."""
+    """``path``, if it is a valid name, whether or not it exists; a name that is too long is a FileError."""
     path = Path(path)
     try:
         path.lstat()
@@ -47,14 +47,14 @@ _STEERING = re.compile(
 
 
 def shown(text: str) -> str:
-    """Text from outside as pages and terminals show it: characters that would turn, end or hide what follows are written as numbers."""
+    """Untrusted text for pages and terminals: characters that would redirect, end or hide what follows are escaped."""
     return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def opened(path: str | Path, below: Path | None = None) -> BufferedReader:
     """A regular file, open for reading. With ``below``, a folder above it, neither the file nor a folder between the two may be a link.
 
-    Anything else in its place is a FileError that says what it is, and nothing a MissingFile; nothing is waited for.
+    Anything else in its place is a FileError that names its kind, and a missing file a MissingFile; it never blocks.
     """
     try:
         return _opened(place(path), below)
@@ -70,14 +70,16 @@ def _opened(path: Path, below: Path | None) -> BufferedReader:
     if below:
         for parent in [*path.relative_to(below).parents][-2::-1]:
             _refuse(below / parent, kind((below / parent).lstat().st_mode), "folder")
-    _refuse(path, kind((path.lstat() if below else path.stat()).st_mode))  # first: to open a device may do something
+    _refuse(
+        path, kind((path.lstat() if below else path.stat()).st_mode)
+    )  # first: opening a device may have side effects
     flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
     file = os.fdopen(os.open(path, flags | (getattr(os, "O_NOFOLLOW", 0) if below else 0)), "rb")
     try:
         found = os.fstat(file.fileno())
         _refuse(path, kind(found.st_mode))
         if found.st_size > LARGEST:
-            raise FileError(errno.EFBIG, f"it has {found.st_size:,} bytes; at most {LARGEST:,} are read", str(path))
+            raise FileError(errno.EFBIG, f"it has {found.st_size:,} bytes; at most {LARGEST:,} are allowed", str(path))
     except FileError:
         file.close()
         raise
@@ -107,14 +109,14 @@ def walk(folder: Path) -> Iterator[tuple[str, str]]:
                 yield name, "folder"
             elif entry.is_file(follow_symlinks=False):
                 yield name, "file"
-            elif os.path.lexists(entry):  # or it has just gone
+            elif os.path.lexists(entry):  # or it was just deleted
                 yield name, kind(entry.stat(follow_symlinks=False).st_mode)
 
 
 def writable(path: str | Path) -> Path:
-    """``path``, if a file can be written there: the folders above it are made, and another file beside it, which goes again.
+    """``path``, if a file can be written there: parent folders are created, and a temporary file next to it, which is deleted again.
 
-    A FileError says why it can't. A file that lies there already is left as it is.
+    A FileError gives the reason otherwise. An existing file is left unchanged.
     """
     path = Path(path)
     try:
@@ -133,7 +135,7 @@ def writable(path: str | Path) -> Path:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """What the system refuses in the block, as a full disk does, is a FileError that names ``path``."""
+    """System errors in the block, such as a full disk, as FileErrors that name ``path``."""
     try:
         yield
     except FileError:
@@ -144,7 +146,7 @@ def naming(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
-    """A path beside ``path`` that no other writer has: what is written there becomes ``path`` when the block ends, and goes if it fails."""
+    """A temporary path next to ``path``: its content becomes ``path`` when the block ends, and is deleted if it fails."""
     path = writable(path)
     partial = _beside(path)
     try:
@@ -161,10 +163,10 @@ def _beside(path: Path) -> Path:
 
 def _unwritable(path: Path, error: Exception) -> FileError:
     above = next((p for p in path.parents if os.path.lexists(p) and not p.is_dir()), None)
-    reason = f"{above} is no folder" if above else getattr(error, "strerror", None) or str(error)
+    reason = f"{above} is not a folder" if above else getattr(error, "strerror", None) or str(error)
     return FileError(getattr(error, "errno", None) or errno.EINVAL, f"it can't be written: {reason}", str(path))
 
 
 def _refuse(path: Path, found: str, wanted: str = "file") -> None:
     if found != wanted:
-        raise FileError(errno.EINVAL, f"a {found} is in the place of a {wanted}", str(path))
+        raise FileError(errno.EINVAL, f"expected a {wanted}, found a {found}", str(path))

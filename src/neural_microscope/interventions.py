@@ -1,4 +1,4 @@
-"""Makers of hook functions that change what a network computes.
+"""Hook functions that change a network's activations.
 
 Each returns a function for `HookedModel.hooks`::
 
@@ -6,9 +6,9 @@ Each returns a function for `HookedModel.hooks`::
         logits = model(images)
 
 ``unit`` (an index or several) counts along axis 1 of [example, unit]; ``channel`` along axis 1 of [example, channel, row,
-col]; ``mask`` is a boolean tensor over everything but the example axis (it may broadcast). Without any of them the whole
-hook point is meant. An index that does not exist is an error. What is not selected stays bit for bit as it was, also
-where the replacement is NaN.
+col]; ``mask`` is a boolean tensor over everything but the example axis (it may broadcast). Without any of them, the whole
+hook point is selected. An index that does not exist is an error. Values that are not selected are bitwise unchanged, also
+if the replacement is NaN.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def zero(*, unit: Indices = None, channel: Indices = None, mask: Tensor | None =
 
 @told
 def scale(factor: float, *, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
-    """Multiplies the selected activations by ``factor``: 1 changes nothing, 0 ablates (where they are finite)."""
+    """Multiplies the selected activations by ``factor``: 1 changes nothing, 0 ablates (if they are finite)."""
     return _intervention(lambda tensor: tensor * factor, unit, channel, mask)
 
 
@@ -56,8 +56,8 @@ def resample(
 ) -> Intervention:
     """Replaces the selected activations by those of examples drawn at random from ``reference`` (resample ablation).
 
-    One example is drawn for each example of the batch, the same for all selected units. The draws start anew from
-    ``seed`` with each function made, and go on from batch to batch.
+    One example is drawn for each example of the batch, the same for all selected units. The draws restart from
+    ``seed`` with each function made, and continue from batch to batch.
     """
     pool = _reference(reference)
     generator = torch.Generator().manual_seed(seed)
@@ -101,7 +101,9 @@ def _intervention(
 ) -> Intervention:
     given = [name for name, value in (("unit", unit), ("channel", channel), ("mask", mask)) if value is not None]
     if len(given) > 1:
-        raise HookError(f"{' and '.join(given)} came together; give one of unit, channel, mask, or none for everything")
+        raise HookError(
+            f"{' and '.join(given)} were given together; give one of unit, channel, mask, or none for everything"
+        )
 
     def hook_fn(tensor: Tensor, hook: Any) -> Tensor:
         selected = _selection(tensor, hook.name, unit, channel, mask)
@@ -112,7 +114,7 @@ def _intervention(
 
 
 def _selection(tensor: Tensor, name: str, unit: Indices, channel: Indices, mask: Tensor | None) -> Tensor | None:
-    """What is selected, as a boolean tensor that broadcasts against [example, …]; None for everything."""
+    """The selection as a boolean tensor that broadcasts against [example, …]; None for everything."""
     if mask is not None:
         return _of_mask(_tensor(mask), tensor, name)
     if unit is None and channel is None:
@@ -127,10 +129,10 @@ def _selection(tensor: Tensor, name: str, unit: Indices, channel: Indices, mask:
 def _of_mask(mask: Tensor, tensor: Tensor, name: str) -> Tensor:
     one = tensor.shape[1:]
     if mask.dtype != torch.bool:
-        raise HookError(f"the mask for {name!r} is {mask.dtype}; it is boolean")
+        raise HookError(f"the mask for {name!r} is {mask.dtype}; it must be boolean")
     if mask.ndim > len(one) or any(m not in (1, size) for m, size in zip(mask.shape[::-1], one[::-1], strict=False)):
         raise HookError(
-            f"the mask for {name!r} has shape {list(mask.shape)}; it broadcasts to {list(one)}, that hook point without "
+            f"the mask for {name!r} has shape {list(mask.shape)}; it must broadcast to {list(one)}, that hook point without "
             "its example axis"
         )
     return mask.to(tensor.device)
@@ -141,7 +143,7 @@ def _of_indices(indices: Indices, tensor: Tensor, word: str, name: str) -> Tenso
     if not chosen.numel():
         raise HookError(f"{word}= is empty: it would select nothing; leave it out to select everything")
     if chosen.is_floating_point() or chosen.dtype == torch.bool:
-        raise HookError(f"{word} is an index or several; got {chosen.dtype} (a boolean selection is mask=)")
+        raise HookError(f"{word} must be one or several indices; got {chosen.dtype} (a boolean selection is mask=)")
     size = tensor.shape[1]
     wrong = chosen[(chosen < 0) | (chosen >= size)]
     if wrong.numel():
@@ -152,12 +154,12 @@ def _of_indices(indices: Indices, tensor: Tensor, word: str, name: str) -> Tenso
 
 
 def _tensor(values: Any) -> Tensor:
-    """A tensor as it is; of an array or DataArray, whose memory may be read-only, a copy."""
+    """A tensor unchanged; for an array or DataArray, whose memory may be read-only, a copy."""
     if isinstance(values, Tensor):
         return values
     array = np.array(getattr(values, "values", values))
     if array.dtype.kind not in "biuf":
-        raise HookError(f"numbers are needed (a tensor, array or list); got {type(values).__name__}")
+        raise HookError(f"a tensor, array or list of numbers is needed; got {type(values).__name__}")
     return torch.from_numpy(array)
 
 
@@ -165,14 +167,14 @@ def _reference(values: Any) -> Tensor:
     tensor = _tensor(values).detach()
     if tensor.ndim < 2 or len(tensor) == 0:
         raise HookError(
-            f"the activations to take values from have shape {list(tensor.shape)}; they are [example, …] with at least "
+            f"the activations to take values from have shape {list(tensor.shape)}; they must be [example, …] with at least "
             "one example"
         )
     return tensor if tensor.is_floating_point() else tensor.float()
 
 
 def _like(values: Tensor, tensor: Tensor, what: str) -> Tensor:
-    """``values`` in the tensor's shape, dtype and place, if they can stand in for it."""
+    """``values`` in the tensor's shape, dtype and device, if they can replace it."""
     one = tensor.shape[1:]
     if values.shape not in (tensor.shape, one, (1, *one)):
         raise HookError(

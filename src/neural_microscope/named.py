@@ -1,4 +1,4 @@
-"""Named arrays in, plain float64 out: what every measure asks of the activations it is given, checked once and by name."""
+"""Named arrays in, plain float64 out: the requirements of every measure on its activations, checked once and by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .errors import DataError, unknown
 
 def values(acts: xr.DataArray, *order: str) -> np.ndarray:
     """The array as float64 in the given order of axes. Values that are not finite are a DataError that names the hook
-    point and the first step where the network has diverged; an axis that is missing or left over, or no examples, are
+    point and the first step where the network has diverged; a missing or extra axis, or no examples, are
     DataErrors too.
     """
     dims = [str(dim) for dim in acts.dims]
@@ -28,7 +28,7 @@ def values(acts: xr.DataArray, *order: str) -> np.ndarray:
 
 
 def matrix(acts: xr.DataArray) -> np.ndarray:
-    """[example, unit] (or channel) in float64; of several snapshots the last. Feature maps are a DataError that says how to
+    """[example, unit] (or channel) in float64; of several snapshots, the last. Feature maps are a DataError that says how to
     reduce them; otherwise as `values`.
     """
     acts = last(acts)
@@ -48,12 +48,12 @@ def flat(acts: xr.DataArray) -> np.ndarray:
 
 
 def last(acts: xr.DataArray) -> xr.DataArray:
-    """The last snapshot, or all where there is no such axis."""
+    """The last snapshot, or everything if there is no such axis."""
     return acts.isel(snapshot=-1) if "snapshot" in acts.dims else acts
 
 
 def snapshots(acts: xr.DataArray, at: Iterable[int] | int | None) -> np.ndarray:
-    """The numbers of the snapshots recorded at the steps ``at``, rising, each once; None: of all.
+    """The numbers of the snapshots recorded at the steps ``at``, ascending, each once; None: all of them.
 
     Steps are those of the coordinate ``step``; without it a snapshot's step is its number. A step below 0 counts from the end: -1 is
     the last snapshot. A step that was not recorded is an UnknownName that lists those that were.
@@ -71,23 +71,23 @@ def snapshots(acts: xr.DataArray, at: Iterable[int] | int | None) -> np.ndarray:
 
 
 def labels(acts: xr.DataArray | xr.Dataset) -> np.ndarray:
-    """The examples' classes, integers from 0, [example]; a DataError where the coordinate ``label`` is missing, not integer
+    """The examples' classes, integers from 0, [example]; a DataError if the coordinate ``label`` is missing, not integer
     or below 0.
     """
     if "label" not in acts.coords or acts["label"].dims != ("example",):
         raise DataError(
-            f"{_name(acts)}: needed is the axis 'example' with the coordinate 'label'; "
-            "take the activations from a run, or give nm.activations an ImageSet"
+            f"{_name(acts)}: the axis 'example' with the coordinate 'label' is needed; "
+            "use activations of a run, or give nm.activations an ImageSet"
         )
     found = np.asarray(acts["label"].values)
     if found.dtype.kind not in "iu" or found.min(initial=0) < 0:
         begin = f" from {found.min()}" if found.dtype.kind in "if" and found.size else ""
-        raise DataError(f"{_name(acts)}: the labels are {found.dtype}{begin}; classes are integers from 0")
+        raise DataError(f"{_name(acts)}: the labels are {found.dtype}{begin}; they must be integers from 0")
     return found
 
 
 def same_examples(a: xr.DataArray, b: xr.DataArray) -> None:
-    """A DataError unless both hold as many examples, with the same labels in the same order where both have them."""
+    """A DataError unless both hold the same number of examples, with the same labels in the same order if both have labels."""
     if a.sizes.get("example") != b.sizes.get("example"):
         raise DataError(
             f"{_name(a)} holds {a.sizes.get('example')} examples, {_name(b)} {b.sizes.get('example')}; "
@@ -95,7 +95,7 @@ def same_examples(a: xr.DataArray, b: xr.DataArray) -> None:
         )
     if "label" in a.coords and "label" in b.coords and not np.array_equal(a["label"].values, b["label"].values):
         raise DataError(
-            f"{_name(a)} and {_name(b)} have different labels: they do not come from the same images in one order"
+            f"{_name(a)} and {_name(b)} have different labels: they must come from the same images in the same order"
         )
 
 
@@ -116,12 +116,12 @@ def finite(acts: xr.DataArray) -> None:
     bad = f"{(~good).sum()} of {good.size} are not, the first at {first}" if first else "it is one"
     raise DataError(
         f"{_name(acts)}{where}: not all values are finite ({bad}); "
-        "the network has diverged there. Take earlier snapshots"
+        "the network has diverged at that step. Use earlier snapshots"
     )
 
 
 def kept(acts: xr.DataArray, *names: str) -> dict[str, xr.DataArray]:
-    """Those of the named coordinates that are there, to be given to a result."""
+    """Those of the named coordinates that exist, for a result."""
     return {name: acts[name] for name in names if name in acts.coords}
 
 

@@ -1,4 +1,4 @@
-"""Work in steps: one job after the other here, or side by side in a few processes, each on one thread."""
+"""Work in steps: its jobs run one after the other, or in parallel in a few processes, each on one thread."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .errors import MicroscopeError
 from .stops import SIGNALS, Stops
 
 Job = Callable[[Callable[..., None]], Any]
-"""job(tell) -> its result. ``tell`` takes whatever the caller is to know on the way. Side by side it must be picklable: a partial."""
+"""job(tell) -> its result. ``tell`` reports to the caller during the job. For parallel jobs it must be picklable: a partial."""
 
 Steps = Generator[list[Job], list[Any], Any]
-"""Gives the jobs of a step, which need nothing of each other; is sent their results, in that order; returns what came of all."""
+"""Yields the independent jobs of a step; receives their results, in that order; returns the final result."""
 
 
 def one_by_one(steps: Steps, tell: Callable[..., None]) -> Any:
-    """What ``steps`` returns, its jobs done here."""
+    """The result of ``steps``, its jobs run in this process."""
     results: list[Any] | None = None
     while True:
         try:
@@ -34,14 +34,14 @@ def one_by_one(steps: Steps, tell: Callable[..., None]) -> Any:
 
 
 def side_by_side(work: Mapping[str, Steps], tell: Callable[..., None], workers: int = 2) -> dict[str, Any]:
-    """What each of ``work`` returns; its jobs go to whichever of ``workers`` processes is free, in the order in which they come
-    up. ``tell(name, …)`` is called here with what a job of ``work[name]`` tells.
+    """The result of each of ``work``; its jobs go to whichever of ``workers`` processes is free, in the order in which they are
+    yielded. ``tell(name, …)`` is called here with the reports of a job of ``work[name]``.
 
-    Where one fails, or here an interruption comes, the others are interrupted, as by Ctrl-C, and waited for. An error of a job is
-    raised here as it was there; a process that dies without a word is a MicroscopeError. A script that calls this does so under
-    ``if __name__ == "__main__":``.
+    If one fails, or an interruption occurs here, the others are interrupted, as by Ctrl-C, and waited for. An error of a job is
+    raised here unchanged; a process that dies without a result is a MicroscopeError. A script must call this
+    under ``if __name__ == "__main__":``.
     """
-    context = get_context("spawn")  # forking beside torch's threads may hang
+    context = get_context("spawn")  # forking with torch's threads running may hang
     started: dict[connection.Connection, BaseProcess] = {}
     free: list[connection.Connection] = []
     busy: dict[connection.Connection, tuple[str, int]] = {}
@@ -51,7 +51,7 @@ def side_by_side(work: Mapping[str, Steps], tell: Callable[..., None], workers: 
     returned: dict[str, Any] = {}
 
     def proceed(name: str) -> None:
-        """The jobs of the next step that has any, or the end."""
+        """Starts the jobs of the next step that has any, or ends."""
         jobs: list[Job] = []
         while not jobs:
             try:
@@ -66,7 +66,7 @@ def side_by_side(work: Mapping[str, Steps], tell: Callable[..., None], workers: 
         for _ in range(workers):
             ours, theirs = context.Pipe()
             process = context.Process(target=_work, args=(theirs,))
-            with _no_signals():  # nor in the process, till it can take one
+            with _no_signals():  # nor in the process, until it can handle one
                 process.start()
             started[ours] = process
             theirs.close()
@@ -77,7 +77,7 @@ def side_by_side(work: Mapping[str, Steps], tell: Callable[..., None], workers: 
             while waiting and free:
                 end, (name, place, job) = free.pop(), waiting.popleft()
                 busy[end] = name, place
-                with suppress(BrokenPipeError):  # it is dead, which shows when it is listened to
+                with suppress(BrokenPipeError):  # it is dead, which is detected when its pipe is read
                     end.send(job)
             for one in connection.wait(list(busy)):
                 end = cast(connection.Connection, one)
@@ -99,7 +99,7 @@ def side_by_side(work: Mapping[str, Steps], tell: Callable[..., None], workers: 
                 if not left[name]:
                     proceed(name)
     except BaseException:
-        # A terminal or a scheduler may have done so, but they take it once. The idle ones go home when their pipe closes.
+        # A terminal or a scheduler may have sent it, but it is handled once. Idle processes end when their pipe closes.
         for end in busy:
             if started[end].is_alive():
                 os.kill(cast(int, started[end].pid), signal.SIGINT)
@@ -114,11 +114,11 @@ def side_by_side(work: Mapping[str, Steps], tell: Callable[..., None], workers: 
 
 @contextmanager
 def _no_signals() -> Iterator[None]:
-    """Signals wait until the block ends; a process that is started in it begins like that."""
+    """Signals are deferred until the block ends; a process started in it starts with them blocked."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    resource_tracker.ensure_running()  # which would let signals come when it starts
+    resource_tracker.ensure_running()  # which would unblock signals when it starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
@@ -127,8 +127,8 @@ def _no_signals() -> Iterator[None]:
 
 
 def _work(pipe: connection.Connection) -> None:
-    """In a process: job after job on one thread, until there are no more or one fails."""
-    # Libraries read these when they are loaded, which may be in the middle of a job.
+    """The loop of a process: job after job on one thread, until there are no more or one fails."""
+    # Libraries read these when imported, which may be in the middle of a job.
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     import torch
     from threadpoolctl import threadpool_limits
@@ -140,12 +140,12 @@ def _work(pipe: connection.Connection) -> None:
         while True:
             try:
                 job = pipe.recv()
-            except (EOFError, ConnectionResetError):  # nothing more comes
+            except (EOFError, ConnectionResetError):  # no more jobs
                 return
-            except Exception as error:  # what can't be unpickled
+            except Exception as error:  # not unpicklable
                 return _failed(pipe, error)
             try:
-                with threadpool_limits(1):  # those that were loaded before
+                with threadpool_limits(1):  # libraries loaded before
                     pipe.send(("done", job(lambda *content: pipe.send(("told", content)))))
             except BaseException as error:
                 return _failed(pipe, error)
@@ -156,5 +156,5 @@ def _failed(pipe: connection.Connection, error: BaseException) -> None:
         pickle.loads(pickle.dumps(error))
     except Exception:
         error = MicroscopeError(f"{type(error).__name__}: {error}")
-    with suppress(OSError):  # nobody listens any more
+    with suppress(OSError):  # the parent has closed the pipe
         pipe.send(("failed", error))

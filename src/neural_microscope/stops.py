@@ -1,8 +1,8 @@
-"""Ctrl-C, and what a scheduler (SIGTERM) or a closing terminal (SIGHUP) sends before it kills, as one kind of interruption."""
+"""Ctrl-C, SIGTERM (from a scheduler) and SIGHUP (from a closing terminal) as one kind of interruption."""
 
 from __future__ import annotations
 
-# What `signal` and `typing` would load before the command line takes its first signal is 20 ms, in which Ctrl-C is a traceback.
+# `signal` and `typing` would take 20 ms to load before the command line handles signals; Ctrl-C would give a traceback in that time.
 import _signal as signal  # type: ignore[import-not-found]
 import os
 
@@ -15,14 +15,14 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 
 class Stopped(KeyboardInterrupt):
-    """Whatever keeps its work on Ctrl-C keeps it on any signal: Stopped(number of the signal)."""
+    """Raised on any signal, handled like Ctrl-C: Stopped(number of the signal)."""
 
 
 class Stops:
-    """In this block the first signal raises `Stopped`, and ``came`` holds it; a process that only has to end sets ``at_once``.
+    """A block in which the first signal raises `Stopped`, and ``came`` holds it; a process that can end at once sets ``at_once``.
 
-    While what was begun is being kept, more signals are let pass, but a second Ctrl-C ends the process at once unless it is
-    ``patient``. What ignores a signal, as ``nohup`` and a shell's background do, goes on ignoring it, unless it is told ``anyway``.
+    While work is being saved, further signals are ignored, but a second Ctrl-C ends the process at once unless it is
+    ``patient``. Signals that are ignored already, as under ``nohup`` and in a shell's background, stay ignored, unless ``anyway``.
     """
 
     def __init__(self, *, at_once: bool = False, patient: bool = False, anyway: bool = False) -> None:
@@ -36,7 +36,7 @@ class Stops:
             if self.anyway or before in (signal.SIG_DFL, signal.default_int_handler):
                 try:
                     signal.signal(number, self._come)
-                except ValueError:  # not the main thread, to which signals come
+                except ValueError:  # not the main thread, which receives signals
                     break
                 self.before[number] = before
         return self
@@ -47,7 +47,7 @@ class Stops:
 
     @property
     def code(self) -> int:
-        """The exit code of a process that a signal ended: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
+        """The exit code of a process ended by a signal: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
         return 128 + (self.came or signal.SIGINT)
 
     def _come(self, number: int, frame: FrameType | None) -> None:

@@ -540,7 +540,7 @@ def test_labels_that_are_no_classes_are_errors(name: str) -> None:
     with pytest.raises(DataError, match="label"):
         MEASURES[name](changed(w, lambda a: a.drop_vars("label")))
     for wrong in (w.images.labels + 0.5, w.images.labels - 1, w.images.labels.astype(str)):
-        with pytest.raises(DataError, match="classes are integers from 0"):
+        with pytest.raises(DataError, match="they must be integers from 0"):
             MEASURES[name](changed(w, lambda a, wrong=wrong: a.assign_coords(label=("example", wrong))))
 
 

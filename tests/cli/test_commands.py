@@ -58,7 +58,7 @@ def test_an_occupied_folder_is_refused_in_one_line(run: Path) -> None:
 def test_verify_says_yes_and_names_the_file_when_no(run: Path, tmp_path: Path) -> None:
     done = microscope("verify", run)
     assert done.returncode == 0
-    assert "as it was written" in done.stdout
+    assert "all files verified" in done.stdout
     copy = tmp_path / "copy"
     subprocess.run(["cp", "-r", run, copy], check=True)
     weights = sorted((copy / "weights").iterdir())[0]
@@ -79,7 +79,7 @@ def test_a_file_that_a_stopped_writer_left_is_listed_and_no_damage(run: Path, tm
     assert done.returncode == 0, done.stderr
     assert "weights/00000007.safetensors.partial: no part of the run: a writer that was stopped" in done.stdout
     assert "notes.txt: no part of the run: put here by someone else" in done.stdout
-    assert "every byte is as it was written" in done.stdout
+    assert "all files verified" in done.stdout
 
 
 @pytest.mark.usefixtures("undrawn")

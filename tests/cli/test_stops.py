@@ -67,16 +67,16 @@ def test_a_stopped_training_is_kept_and_goes_on(tmp_path: Path, stop_at: Any, nu
 
 
 COMMANDS: dict[str, tuple[Any, str, list[str], str]] = {
-    "report": (report, "write", ["{run}", "-o", "{out}"], "{out} was not written; the same command begins again"),
-    "explore": (explorer, "write", ["{run}", "-o", "{out}"], "{out} was not written; the same command begins again"),
+    "report": (report, "write", ["{run}", "-o", "{out}"], "{out} was not written; the same command starts over"),
+    "explore": (explorer, "write", ["{run}", "-o", "{out}"], "{out} was not written; the same command starts over"),
     "calibrate": (phantoms, "recalibrate", ["-o", "{out}"], "the same command does the rest"),
     "sweep": (
         sweep,
         "run",
         ["mlp", "--data", "digits", "--out", "{out}"],
-        "what is finished is in {out}, the same command does the rest",
+        "finished networks are in {out}; the same command trains the rest",
     ),
-    "demo": (demonstration, "run", ["--out", "{out}"], "the same command goes on from there"),
+    "demo": (demonstration, "run", ["--out", "{out}"], "the same command continues"),
 }
 
 

@@ -189,7 +189,7 @@ def test_no_run_no_snapshot_and_no_front_end_are_said(
 ) -> None:
     with pytest.raises(nm.errors.RunError, match="at least one run"):
         nm.explorer.write([], tmp_path / "page.html")
-    with pytest.raises(nm.errors.WrongValue, match="snapshots is 0; it is at least 1"):
+    with pytest.raises(nm.errors.WrongValue, match="snapshots is 0; it must be at least 1"):
         nm.explorer.write([small["norms"]], tmp_path / "page.html", snapshots=0)
     monkeypatch.setattr("neural_microscope.explorer.page.resources.files", lambda package: tmp_path)
     with pytest.raises(nm.errors.RunError, match=r"front end was not built.*pip install -e \."):

@@ -401,7 +401,7 @@ def asked(functions: dict[str, Call], share: int) -> tuple[int, int, list[str]]:
             for words, wrong in list(wrongs().items())[first % share :: share]:
                 calls += 1
                 error = called(function, {**given, key: wrong})
-                unforeseen += "can't work with" in str(error)
+                unforeseen += "can't use" in str(error)
                 if error is not None and not isinstance(error, MicroscopeError):
                     bad.append(f"{name}({key}={words}): {type(error).__name__}: {error}")
                 elif error is not None and right and not says(str(error), key, wrong):
@@ -458,27 +458,27 @@ SENTENCES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: nm.train(network(), LOADER),  # type: ignore[arg-type]
         WrongType,
-        "data is a DataLoader; it is a Dataset: nm.data.load(name), or nm.data.Dataset(name, train, test)",
+        "data is a DataLoader; it must be a Dataset: nm.data.load(name), or nm.data.Dataset(name, train, test)",
     ),
     (
         lambda: nm.train(network(), small_runs.data(), {"epochs": 3}),  # type: ignore[arg-type]
         WrongType,
-        "config is a dict; it is a TrainConfig or None: nm.TrainConfig(**config)",
+        "config is a dict; it must be a TrainConfig or None: nm.TrainConfig(**config)",
     ),
     (
         lambda: nm.analysis.causal.ablate_all(network(), IMAGES.tensor(), LAYER),  # type: ignore[arg-type]
         WrongType,
-        "images is a torch Tensor [24, 1, 4, 4] of torch.float32; it is an ImageSet: nm.data.ImageSet(images, labels)",
+        "images is a torch Tensor [24, 1, 4, 4] of torch.float32; it must be an ImageSet: nm.data.ImageSet(images, labels)",
     ),
     (
         lambda: nm.analysis.causal.ablate_all(IMAGES, network(), LAYER),  # type: ignore[arg-type]
         WrongType,
-        "model is an ImageSet; it is a torch module",
+        "model is an ImageSet; it must be a torch module",
     ),
     (
         lambda: nm.analysis.similarity.cka(torch.ones(4, 2), torch.ones(4, 2)),  # type: ignore[arg-type]
         WrongType,
-        "a is a torch Tensor [4, 2] of torch.float32; it is an xarray DataArray: "
+        "a is a torch Tensor [4, 2] of torch.float32; it must be an xarray DataArray: "
         "nm.activations(model, images)[hook_point], or run.activations(hook_point)",
     ),
     (
@@ -489,29 +489,29 @@ SENTENCES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: nm.analysis.similarity.cka(named(24, 5), named(24, 5), seed=-1),
         WrongValue,
-        "seed is -1; it is at least 0",
+        "seed is -1; it must be at least 0",
     ),
     (
         lambda: nm.analysis.geometry.pca(series(), basis=3),  # type: ignore[arg-type]
         WrongType,
-        "basis is 3; it is 'fixed' or 'pooled' or 'aligned'",
+        "basis is 3; it must be 'fixed' or 'pooled' or 'aligned'",
     ),
     (
         lambda: nm.analysis.geometry.clusters(series(), at="01"),  # type: ignore[arg-type]
         WrongType,
-        "at is '01'; it is a list, each an integer, or None",
+        "at is '01'; it must be a list, each an integer, or None",
     ),
     (
         lambda: nm.analysis.dynamics.sharpness(network().to("meta"), IMAGES),
         WrongValue,
-        "model is on the meta device, which holds shapes and no numbers; load it to 'cpu' first",
+        "model is on the meta device, which holds shapes without values; load it to 'cpu' first",
     ),
     (
         lambda: nm.plots.drift(xr.Dataset({"x": 1})),
         WrongValue,
-        "table is a table of x; it lacks 'step': give what a measure returned",
+        "table is a table of x; it lacks 'step': give the result of a measure",
     ),
-    (lambda: nm.TrainConfig(epochs="three"), MicroscopeError, "epochs is 'three'; it is an integer"),  # type: ignore[arg-type]
+    (lambda: nm.TrainConfig(epochs="three"), MicroscopeError, "epochs is 'three'; it must be an integer"),  # type: ignore[arg-type]
 ]
 
 
@@ -537,7 +537,7 @@ def test_an_error_of_the_callers_own_code_stays_as_it_is() -> None:
 def test_an_error_of_a_librarys_module_is_said_in_one_sentence_with_what_came() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(5, 3))
     with pytest.raises(
-        WrongValue, match=r"saliency can't work with model: a Sequential; images: an ImageSet \(RuntimeError: mat1"
+        WrongValue, match=r"saliency can't use model: a Sequential; images: an ImageSet \(RuntimeError: mat1"
     ) as caught:
         nm.analysis.attribution.saliency(model, IMAGES)
     assert isinstance(caught.value.__cause__, RuntimeError)
