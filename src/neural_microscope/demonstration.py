@@ -81,7 +81,7 @@ def run(
 def _work(folder: Path, network: NetworkConfig, training: TrainConfig, data: Dataset) -> processes.Steps:
     """One network: trained where it is not yet, looked into, and its part of the report drawn."""
     yield [partial(trained, folder, network, training, data)]
-    look = yield from looking(Run.open(folder))
+    look = yield from looking(Run.open(folder), keep=True)
     return look, (yield from report.drawing(look))
 
 

@@ -13,10 +13,9 @@ import pytest
 import torch
 
 import neural_microscope as nm
-from neural_microscope.analysis.findings import findings, populations, strength, strongest, verdicts
-from neural_microscope.analysis.look import FirstLook, first_look
+from neural_microscope.analysis.findings import descriptions, findings, populations, strength, strongest, verdicts
+from neural_microscope.analysis.look import FirstLook, Unmeasured, first_look
 from neural_microscope.claim import Claim, fill
-from neural_microscope.errors import RunError
 
 RECORD = nm.RecordConfig(per_octave=1, every_epoch=False, probe_size=300)
 
@@ -118,12 +117,23 @@ def test_a_runs_default_analysis_tells_how_far_it_is(looks: list[FirstLook]) -> 
     assert all(0 < done <= total for _, done, total in seen)
 
 
-def test_a_foreign_modules_run_is_refused_with_what_can_be_done(tmp_path: Path) -> None:
-    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
-    recorder = nm.Recorder(tmp_path / "run", RECORD)
-    nm.train(net, nm.data.load("digits"), nm.TrainConfig(epochs=1), observers=[recorder])
-    with pytest.raises(RunError, match="one by one"):
-        first_look(nm.Run.open(tmp_path / "run"))
+def test_of_a_modules_run_all_is_measured_that_needs_no_module(tmp_path: Path) -> None:
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 6), torch.nn.ReLU(), torch.nn.Linear(6, 10))
+    nm.train(net, nm.data.load("digits"), nm.TrainConfig(epochs=1), observers=[nm.Recorder(tmp_path / "run", RECORD)])
+    look = first_look(nm.Run.open(tmp_path / "run"))
+    assert look.name == "Sequential"
+    assert [layer.hook_point for layer in look.layers] == ["0.hook_out", "1.hook_out", "2.hook_out"]
+    assert {"predictions.confusion", "similarity.matrix"} <= set(look.results)
+    layer = look.layers[1]
+    assert {"selectivity.class_selectivity", "geometry.pca", "similarity.drift"} <= set(layer.results)
+    assert "takes the module itself" in layer.missing["causal.ablate_all"]
+    assert str(tmp_path) not in "".join((*look.missing.values(), *layer.missing.values()))
+    with pytest.raises(Unmeasured, match="weights of a Sequential"):
+        layer["causal.ablate_all"]
+    claims = findings([look])
+    assert "the network generalizes" in {claim.rule for claim in claims}
+    told = [claim for claim in descriptions(look, claims) if claim.sentence.startswith("not measured: ")]
+    assert ("causal.ablate_all", "1.hook_out") in {(claim.measure, claim.hook_point) for claim in told}
 
 
 def test_where_no_two_classes_are_learned_no_order_of_them_is_shown(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import torch
 
 import neural_microscope as nm
 import small_runs
+from neural_microscope import report
 from neural_microscope.analysis.findings import findings
 from neural_microscope.analysis.look import FirstLook, first_look
 from neural_microscope.report import compose
@@ -182,8 +183,13 @@ def test_an_empty_and_a_rare_class_have_a_page_that_says_so(tmp_path: Path) -> N
     assert "class 0 has none, class 6 has 1; others up to 11" in words
 
 
-def test_a_module_whose_layers_have_no_names_is_refused_in_words(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("points", [(), ("1.hook_out", "2.hook_out")], ids=["logits", "no logits"])
+def test_a_modules_page_says_what_needs_the_module_or_its_classes(points: tuple[str, ...], tmp_path: Path) -> None:
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 5), torch.nn.ReLU(), torch.nn.Linear(5, 10))
-    nm.train(net, DIGITS, nm.TrainConfig(epochs=0), observers=[nm.Recorder(tmp_path / "foreign", RECORD)])
-    with pytest.raises(nm.errors.RunError, match="whose layer names"):
-        first_look(nm.Run.open(tmp_path / "foreign"))
+    record = nm.RecordConfig(per_octave=1, probe_size=60, hook_points=points)
+    nm.train(net, DIGITS, nm.TrainConfig(epochs=0), observers=[nm.Recorder(tmp_path / "foreign", record)])
+    page = report.write([nm.Run.open(tmp_path / "foreign")], tmp_path / "page.html")
+    words = "\n".join(Words(page.read_text("utf-8")).words)
+    assert "this takes the module itself" in words
+    assert ("this takes a number for each class" in words) == bool(points)

@@ -101,7 +101,10 @@ def _network(
     rounded = [_rounded(run.weights(step), wanted, run, step) for step in steps]
     layers = shown(ops, model)
     exact, answers = accuracies(model, run, dict(zip(wanted, rounded[-1], strict=True)))
-    reason = unlooked(run)
+    about = run.description["model"]
+    reason = (
+        f"records a {about['class']}, whose claims the report tells" if about["kind"] == "module" else unlooked(run)
+    )
     looks = [] if reason else [one if isinstance(one, FirstLook) else begun(one) for one in given]
     recorded = layers_of(run, model, layers, looks[0] if looks else None)
     measured, planes = {}, {}

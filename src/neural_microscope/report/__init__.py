@@ -14,7 +14,7 @@ import xarray as xr
 
 from .. import files
 from ..analysis.findings import descriptions, findings, populations, seeds
-from ..analysis.look import FirstLook, Pair, Progress, first_look, pairs
+from ..analysis.look import FirstLook, Pair, Progress, looking, pairs
 from ..doors import door
 from ..errors import RunError
 from ..phantoms.calibration import claims as calibrated
@@ -41,7 +41,8 @@ def write(
     if not runs:
         raise RunError("a report needs at least one run")
     files.writable(path)
-    return compose([first_look(run, progress) for run in runs], path, calibration=calibration)
+    looks = [one_by_one(looking(run, keep=True), progress or (lambda part, done, total: None)) for run in runs]
+    return compose(looks, path, calibration=calibration)
 
 
 @door

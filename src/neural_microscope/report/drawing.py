@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from .. import plots
-from ..analysis.look import FirstLook, LayerLook, Pair
+from ..analysis.look import FirstLook, LayerLook, Pair, Unmeasured
 from ..claim import count
 from ..doors import door
 from ..measure import Measure, Picture, on_pages
@@ -32,16 +32,24 @@ def _drawn(at: FirstLook | LayerLook | Pair, total: int, tell: Callable[..., Non
         for measure in on_pages()
         for number, picture in enumerate(measure.pictures)
         if (picture.scope or measure.scope) == at.scope
-        and (figure := draw(measure, picture, _default(measure, at) if picture.takes is None else picture.takes(at)))
+        and (figure := draw(measure, picture, _given(measure, picture, at)))
     }
     tell("drawing", 1, total)  # one more
     return found
 
 
+def _given(measure: Measure, picture: Picture, at: Any) -> tuple[Any, ...] | Mapping[str, Any]:
+    """What the picture's form is called with; nothing where something is not measured."""
+    try:
+        return _default(measure, at) if picture.takes is None else picture.takes(at)
+    except Unmeasured:
+        return ()
+
+
 def _default(measure: Measure, at: Any) -> tuple[Any, ...]:
     if measure.scope == at.scope:
-        return (at[measure.name],)
-    return ({layer.hook_point: layer[measure.name] for layer in at.layers} or None,)
+        return (at.get(measure.name),)
+    return ({layer.hook_point: layer.get(measure.name) for layer in at.layers} or None,)
 
 
 def draw(measure: Measure, picture: Picture, given: tuple[Any, ...] | Mapping[str, Any]) -> str:

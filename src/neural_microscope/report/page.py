@@ -183,7 +183,7 @@ def _measure(page: Page, measure: Measure, ats: Sequence[FirstLook | Pair]) -> s
     more: list[str] = []
     for number, picture in enumerate(measure.pictures):
         if picture.scope == "page" and isinstance(ats[0], FirstLook):
-            results = {at.name: at[measure.name] for at in ats}
+            results = {at.name: at.get(measure.name) for at in ats}
             figures.append(_figure(draw(measure, picture, (results,)), claims))
         for at in ats:
             for hook_point in ("", *(layer.hook_point for layer in getattr(at, "layers", ()))):
@@ -214,11 +214,11 @@ def _ids(claims: Iterable[Claim]) -> str:
 def _numbers(measure: Measure, at: FirstLook | Pair, claims: Sequence[Claim]) -> str:
     """A table of a measure's results about one network, folded."""
     if isinstance(at, Pair):
-        results = {v: at[f"{measure.name}/{v}"] for v, asked in measure.asked.items() if asked.scope == "pair"}
+        results = {v: at.get(f"{measure.name}/{v}") for v, asked in measure.asked.items() if asked.scope == "pair"}
     elif measure.scope == "network":
-        results = {"": at[measure.name]}
+        results = {"": at.get(measure.name)}
     else:
-        results = {layer.short: layer[measure.name] for layer in at.layers if measure.scope == "layer"}
+        results = {layer.short: layer.get(measure.name) for layer in at.layers if measure.scope == "layer"}
     table = tables.of_results(results, at.scope if isinstance(at, Pair) else "layer", f"{measure.title}, {at.name}")
     if not table:
         return ""

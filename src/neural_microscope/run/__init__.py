@@ -6,11 +6,12 @@ from .layout import Layout, places, reduced
 from .log import ArraySpec
 from .population import network_names, same_but_seed
 from .run import Run
-from .verify import Problem, verify
+from .verify import RESULTS, Problem, verify
 from .writer import RunWriter
 
 __all__ = [
     "FORMAT_VERSION",
+    "RESULTS",
     "ArraySpec",
     "Commit",
     "Layout",

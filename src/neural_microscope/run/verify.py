@@ -14,8 +14,10 @@ from ..errors import RunError
 from . import commits
 
 LOCK = "run.lock"
-_NOT_RECORDED = {LOCK, commits.NAME}
-_OWN = {*_NOT_RECORDED, "run.json", "probe.safetensors", "log.zarr", "weights", "state"}
+RESULTS = "results.safetensors"
+"""What the default analysis found, kept by whoever looked; no part of what was recorded."""
+_NOT_RECORDED = {LOCK, commits.NAME, RESULTS}
+_OWN = {LOCK, commits.NAME, "run.json", "probe.safetensors", "log.zarr", "weights", "state"}
 
 
 @dataclass(frozen=True)

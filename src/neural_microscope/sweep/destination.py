@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 from .. import __version__, documents, files
 from ..doors import door
 from ..errors import MicroscopeError, RunError, reason
-from ..run import Commit, commits
+from ..run import RESULTS, Commit, commits
 from ..training.population import Order
 from .jobs import MOST_NETWORKS, Sweep, plan
 
@@ -177,7 +177,7 @@ def refuse_what_no_run_holds(system: Any, target: str) -> None:
     else:
         held = [path.partition(f"{target.strip('/')}/")[2] for path in system.find(target)]
     for name in held:
-        if name not in (commits.NAME, "run.lock") and not commits.names_a_file(name):
+        if name not in (commits.NAME, RESULTS, "run.lock") and not commits.names_a_file(name):
             raise RunError(f"{target} is no finished run and holds {name!r}, which no run holds: move it away")
 
 

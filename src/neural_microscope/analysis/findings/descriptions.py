@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ...claim import Claim, say
 from ...doors import door
-from ...measure import every
-from ..look import FirstLook, Pair
+from ...measure import Measure, every
+from ..look import FirstLook, Pair, Unmeasured
 
 
 @door
@@ -22,7 +22,7 @@ def descriptions(at: FirstLook | Pair, claims: Sequence[Claim] = ()) -> list[Cla
     for measure in every():
         for place in places:
             hook_point, axis = getattr(place, "hook_point", ""), getattr(place, "axis", "unit")
-            told = [one for d in measure.descriptions if d.scope == place.scope for one in d.claims(place)]
+            told = list(_told(measure, place))
             known = any(
                 (c.measure, c.network) == (measure.name, at.name) and hook_point in ("", c.hook_point) for c in claims
             )
@@ -35,3 +35,15 @@ def descriptions(at: FirstLook | Pair, claims: Sequence[Claim] = ()) -> list[Cla
                 for one in told
             ]
     return found
+
+
+def _told(measure: Measure, at: Any) -> Iterator[Claim]:
+    """What a measure's descriptions say of a place; of a module's, that it was not measured and why."""
+    try:
+        for description in measure.descriptions:
+            if description.scope == at.scope:
+                yield from description.claims(at)
+    except Unmeasured:
+        pass
+    if reason := at.missing.get(measure.name):
+        yield say(f"{measure.name} is not measured", "not measured: {reason}", reason=reason.rstrip(".") + ".")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from ...measure import rules
 from ...run import Run, same_but_seed
 from ...statistics import ALPHA
 from .. import similarity
-from ..look import FirstLook, LayerLook, Progress
+from ..look import FirstLook, LayerLook, Progress, Unmeasured
 from ..look.looks import begun
 
 STRONGEST = 2
@@ -33,7 +34,8 @@ def claims_of(look: FirstLook) -> list[Claim]:
             words: dict[str, Any] = {"rule": rule.name, "measure": measure.name, "network": look.name}
             if isinstance(place, LayerLook):
                 words |= {"hook_point": place.hook_point, "axis": place.axis}
-            raw += [replace(claim, **words) for claim in rule.claims(place)]
+            with suppress(Unmeasured):
+                raw += [replace(claim, **words) for claim in rule.claims(place)]
     return [replace(claim, seeds=(look.seed,)) for claim in judge(raw, len(every))]
 
 

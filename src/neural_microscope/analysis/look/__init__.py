@@ -6,7 +6,7 @@ there yet are computed on first access.
 
 from .. import causal, dynamics, geometry, predictions, selectivity, similarity  # noqa: F401 (importing them registers their measures)
 from . import untrained  # noqa: F401 (likewise)
-from .looks import FEWEST_IMAGES, FirstLook, LayerLook, Pair, Progress, first_look, looking, pairs
+from .looks import FEWEST_IMAGES, FirstLook, LayerLook, Pair, Progress, Unmeasured, first_look, looking, pairs
 
 __all__ = [
     "FEWEST_IMAGES",
@@ -14,6 +14,7 @@ __all__ = [
     "LayerLook",
     "Pair",
     "Progress",
+    "Unmeasured",
     "first_look",
     "looking",
     "pairs",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, ClassVar
@@ -11,17 +12,22 @@ import numpy as np
 import xarray as xr
 from torch import nn
 
-from ...axes import unit_axis
+from ...axes import UNIT_AXES, unit_axis
 from ...doors import door
-from ...errors import RunError, unknown
+from ...errors import MicroscopeError, RunError, unknown
 from ...measure import MEASURES, Scope, every
 from ...processes import Steps, one_by_one
 from ...run import Run
+from . import kept
 
 Progress = Callable[[str, int, int], None]
 READ_AGAIN = ("acts", "peaks", "logits", "model")
 FEWEST_IMAGES = 20
 """Groups of equal count and halves of halves need this many."""
+
+
+class Unmeasured(RunError):
+    """A result that a run of a module can't give, and why."""
 
 
 @dataclass(eq=False)
@@ -30,12 +36,18 @@ class _Look:
 
     run: Run
     results: dict[str, Any] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict, kw_only=True)
+    """Of a run of a module: why it has no such results, by their names."""
 
     scope: ClassVar[Scope] = "network"
 
     @cached_property
     def model(self) -> nn.Module:
         """The network at its last snapshot. For a run of a foreign module, the caller sets it to an instance."""
+        if foreign(self.run):
+            raise Unmeasured(
+                f"this takes the module itself, and the run holds only the weights of a {foreign(self.run)}"
+            )
         return self.run.model()
 
     def __getitem__(self, name: str) -> Any:
@@ -44,8 +56,23 @@ class _Look:
             asked = MEASURES[measure].asked.get(variant) if measure in MEASURES else None
             if asked is None or asked.scope != self.scope:
                 raise unknown("result", name, [*self.results, *asked_for(self.scope)])
-            self.results[name] = asked.look(self)
+            if name in self.missing:
+                raise Unmeasured(self.missing[name])
+            try:
+                self.results[name] = asked.look(self)
+            except MicroscopeError as error:
+                if not foreign(self.run):
+                    raise
+                self.missing[name] = str(error).removeprefix(f"{self.run.folder} ")
+                raise Unmeasured(self.missing[name]) from None
         return self.results[name]
+
+    def get(self, name: str) -> Any:
+        """The result, or None where a run of a module has none."""
+        try:
+            return self[name]
+        except Unmeasured:
+            return None
 
     def __getstate__(self) -> dict[str, Any]:
         """Without activations and model: they are read again from the run."""
@@ -96,8 +123,13 @@ class FirstLook(_Look):
 
     @cached_property
     def logits(self) -> xr.DataArray:
-        """[snapshot, example, class]"""
-        return self.run.activations("logits").load()
+        """[snapshot, example, class]; of a module what it returns, if that is a number for each class."""
+        if not foreign(self.run):
+            return self.run.activations("logits").load()
+        last = self.run.hook_points[-1]
+        if self.run.description["hook_points"][last] != [self.run.probe.classes]:
+            raise Unmeasured(f"this takes a number for each class, and {last} holds none")
+        return self.run.activations(last).rename(unit="class").load()
 
     @property
     def seed(self) -> int | None:
@@ -114,21 +146,35 @@ def asked_for(scope: Scope) -> Iterator[str]:
 
 
 def begun(run: Run) -> FirstLook:
-    """A look that computes its results on access."""
+    """A look that computes what is asked of it."""
     if reason := unlooked(run):
         raise RunError(f"{run.folder} {reason}")
-    names = [name for name in run.hook_points if name.endswith("hook_post")]
-    layers = tuple(LayerLook(run, {}, name, unit_axis(run.activations(name).dims)) for name in names)
-    return FirstLook(run, {}, run.description["model"]["kind"].upper(), layers)
+    layers = tuple(LayerLook(run, {}, name, axis) for name, axis in _layers(run))
+    return FirstLook(run, {}, foreign(run) or run.description["model"]["kind"].upper(), layers)
+
+
+def foreign(run: Run) -> str:
+    """The class of a recorded module; empty of an MLP or a CNN."""
+    about = run.description["model"]
+    return str(about["class"]) if about["kind"] == "module" else ""
+
+
+def _layers(run: Run) -> Iterator[tuple[str, str]]:
+    """The hook points that are looked at, and what stands along their axis. Of a module: all with units or channels, but for its logits."""
+    if not foreign(run):
+        names = [name for name in run.hook_points if name.endswith("hook_post")]
+        yield from ((name, unit_axis(run.activations(name).dims)) for name in names)
+        return
+    shapes, names = run.description["hook_points"], run.hook_points
+    while names and shapes[names[-1]] == [run.probe.classes]:
+        names.pop()
+    for name in names:
+        axis = next((str(dim) for dim in run.activations(name).dims if dim in UNIT_AXES), "")
+        yield from [(name, axis)] if axis else []
 
 
 def unlooked(run: Run) -> str:
-    """The reason a run can't be analyzed, to follow its name; empty if it can."""
-    if run.description["model"]["kind"] == "module":
-        return (
-            f"records a {run.description['model']['class']}, whose layer names this analysis does not know. Compute "
-            "the measures one by one: nm.analysis.… on run.activations(name), and causal ones on nm.hooked(your module)"
-        )
+    """Why a run can't be looked at, as what follows its name; empty if it can."""
     if len(run.probe) < FEWEST_IMAGES:
         larger = "RecordConfig(probe_size=…)", "record with a test set that has as many"
         advice = larger[run.description["record"]["probe_size"] > len(run.probe)]
@@ -138,34 +184,62 @@ def unlooked(run: Run) -> str:
 
 @door
 def first_look(run: Run, progress: Progress | None = None) -> FirstLook:
-    """Computes every measure of the default analysis. ``progress(part, done, total)`` counts the measures of each layer, and those of
-    the whole network.
+    """Takes every measure of the default analysis. ``progress(part, done, total)`` counts the measures of each layer, and what is asked
+    of the whole network. Of a run of a module, what it can't give is in ``missing``.
     """
     return one_by_one(looking(run), progress or (lambda part, done, total: None))
 
 
-def looking(run: Run) -> Steps:
-    """`first_look` in steps: layers are independent, and the network as a whole needs little of them."""
+def looking(run: Run, *, keep: bool = False) -> Steps:
+    """`first_look` in steps: the layers need nothing of each other, and the network as a whole little of them. With ``keep``, the results
+    are kept in the run's folder, and taken from there where they are; see `kept`.
+    """
     look = begun(run)
+    mark = kept.key(run) if keep else None
+    if mark and _fits(look, found := kept.read(run, mark)):
+        _put(look, found)
+        return look
     later = [name for name in asked_for("network") if name in OF_LAYERS]
     first = [name for name in asked_for("network") if name not in OF_LAYERS]
     jobs = [partial(_taken, layer, layer.short, list(asked_for("layer"))) for layer in look.layers]
-    *layers, look.results = yield [*jobs, partial(_taken, look, "the whole network", first)]
-    for layer, results in zip(look.layers, layers, strict=True):
-        layer.results = results
-    (look.results,) = yield [partial(_taken, look, "all layers together", later)]
+    *layers, whole = yield [*jobs, partial(_taken, look, "the whole network", first)]
+    for at, (results, missing) in zip([*look.layers, look], [*layers, whole], strict=True):
+        at.results, at.missing = results, missing
+    ((look.results, look.missing),) = yield [partial(_taken, look, "all layers together", later)]
+    content = kept.encoded({at_name(at): at.results for at in (look, *look.layers)}, mark) if mark else None
+    if mark and content:
+        kept.write(run, content)
+        _put(look, kept.decoded(content, mark))  # so that a page does not hang on whether they were there
     return look
+
+
+def at_name(at: _Look) -> str:
+    """The hook point; of a network nothing."""
+    return getattr(at, "hook_point", "")
+
+
+def _fits(look: FirstLook, found: Mapping[str, Mapping[str, Any]] | None) -> bool:
+    """Whether these are all results of the network and its layers."""
+    return found is not None and {at_name(at): set(asked_for(at.scope)) for at in (look, *look.layers)} == {
+        name: set(results) for name, results in found.items()
+    }
+
+
+def _put(look: FirstLook, found: Mapping[str, dict[str, Any]] | None) -> None:
+    for at in (look, *look.layers):
+        at.results = (found or {})[at_name(at)]
 
 
 OF_LAYERS = ("causal.cumulative_ablation",)
 """Results of a network that are computed from those of its layers."""
 
 
-def _taken(look: _Look, part: str, names: Sequence[str], tell: Progress) -> dict[str, Any]:
+def _taken(look: _Look, part: str, names: Sequence[str], tell: Progress) -> tuple[dict[str, Any], dict[str, str]]:
     for done, name in enumerate(names):
-        look[name]
+        with suppress(Unmeasured):
+            look[name]
         tell(part, done + 1, len(names))
-    return look.results
+    return look.results, look.missing
 
 
 @dataclass(eq=False)
