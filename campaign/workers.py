@@ -76,8 +76,6 @@ OTHERS = (
     "ctypes.dlopen",
     "ctypes.call_function",
     "os.kill",
-    "os.chmod",
-    "os.chown",
 )
 CHANGES = (
     "os.remove",
@@ -87,6 +85,8 @@ CHANGES = (
     "os.link",
     "os.symlink",
     "os.truncate",
+    "os.chmod",
+    "os.chown",
     "shutil.rmtree",
     "shutil.move",
 )

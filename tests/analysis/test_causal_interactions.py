@@ -30,7 +30,7 @@ LAYERS = ("layers.0.hook_post", "layers.1.hook_post")
 ENDS = ("", "_low", "_high", "_null_low", "_null_high", "_p", "_q")
 
 
-def losses_without(model: Network, layer: str, *units: int) -> Tensor:
+def losses_without(model: Network, layer: str, *units: int) -> np.ndarray:
     """Every image's loss with these units at 0: a whole forward pass."""
 
     def cut(tensor: Tensor, hook: object) -> Tensor:
@@ -39,7 +39,7 @@ def losses_without(model: Network, layer: str, *units: int) -> Tensor:
 
     with torch.no_grad(), model.hooks([(layer, cut)]):
         logits = model(DIGITS.tensor().to(next(model.parameters())))
-    return nn.functional.cross_entropy(logits, DIGITS.label_tensor(), reduction="none")
+    return nn.functional.cross_entropy(logits, DIGITS.label_tensor(), reduction="none").numpy()
 
 
 def by_hooks(model: Network, layer: str, units: int) -> np.ndarray:
