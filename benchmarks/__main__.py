@@ -1,6 +1,6 @@
 """``make bench``: prints every table and writes them to benchmarks/RESULTS.md. ``--quick`` only tries the harness.
 
-``python -m benchmarks training`` measures that part anew and replaces it in the file, which must be of the same machine and software.
+``python -m benchmarks training`` measures that part again and replaces it in the file, which must be of the same machine and software.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ def head(form: Form) -> str:
     there = ", ".join(f"{name} {number}" for name, number in found.items() if number)
     absent = ", ".join(name for name, number in found.items() if not number)
     python = f"Python {platform.python_version()}, torch {torch.__version__}"
-    gpu = "there is one, left alone" if torch.cuda.is_available() else "none was there"
+    gpu = "the GPU was not used" if torch.cuda.is_available() else "no GPU was available"
     lines = {
         "made": f"by `make bench` on {date.today()}",
         "processor": f"{processor()}, {os.cpu_count()} cores{memory()}; {platform.system()} {platform.machine()}",
         "software": f"{python}, {torch.get_num_threads()} thread" + "s" * (torch.get_num_threads() > 1),
         "peers": there + (f"; not installed, so not measured: {absent}" if absent else ""),
-        "device": f"all of it on the processor; nothing was measured on a GPU ({gpu})",
-        "times": "CPU time of the process, medians of n interleaved repeats after one that does not count, and their range. "
-        "The explorer's and those of two threads are by the clock. Ratios, of medians, carry over to other machines better than times do.",
+        "device": f"CPU only; {gpu}",
+        "times": "CPU time of the process, medians and ranges of n interleaved repeats after one warm-up. The explorer's times and those "
+        "with two threads are wall-clock times. Ratios (of medians) transfer to other machines better than times do.",
     }
     rows = [f"* {name}: {line}" for name, line in lines.items()]
     return "\n".join(["# Benchmarks\n", *([QUICK + "\n"] if form.quick else []), *rows])
@@ -76,7 +76,7 @@ def before(out: Path | None, form: Form) -> dict[str, str]:
     top, *there = re.split(r"\n(?=\n## )", out.read_text("utf-8").rstrip("\n"))
     machine = [one.partition("\n* processor")[2].partition("\n* device")[0] for one in (top, head(form))]
     if machine[0] != machine[1] or (QUICK in top) != form.quick:
-        sys.exit(f"{out} is of another machine, other software or the other form: measure all of it anew")
+        sys.exit(f"{out} is of another machine, other software or the other form: measure everything again")
     return {"": top, **{one.removeprefix("\n## ").partition("\n")[0]: one for one in there}}
 
 
@@ -91,7 +91,7 @@ def main(arguments: list[str]) -> None:
     form = Form(asked.quick)
     told = before(out, form) if asked.parts else {"": head(form)}
     if asked.parts and out:
-        told[""] += f"\n* {', '.join(asked.parts)}: measured anew on {date.today()}, after a change"
+        told[""] += f"\n* {', '.join(asked.parts)}: measured again on {date.today()}, after a change"
     print(told.get("", head(form)), flush=True)
     for module in MODULES:
         if asked.parts and name_of(module) not in asked.parts:

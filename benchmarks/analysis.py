@@ -1,4 +1,4 @@
-"""What the default analysis of a run costs: everything `analysis.look.first_look` does, in a process of its own."""
+"""The time of the default analysis of a run, everything `analysis.look.first_look` does, in a separate process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the causal map of a layer costs: every unit cut out in turn, over 1,000 images, beside loops over the same cuts."""
+"""The time of ablating every unit of a layer over 1,000 images, compared with loops over the same ablations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from . import peers
 from .timing import Form, Times, interleaved, table
 
 LENS = "TransformerLens run_with_hooks"
-FORWARD, LOGITS = "one forward pass", "the logits of every cut, as ablate_all finds them"
+FORWARD, LOGITS = "one forward pass", "the logits of every ablation, as in ablate_all"
 EFFECTS, WHOLE = "ablate_all, one direction as null", "ablate_all, its whole null"
 OURS = {FORWARD, LOGITS, EFFECTS, WHOLE}
 
@@ -26,13 +26,13 @@ def run(form: Form) -> list[str]:
     torch.set_num_threads(1)
     images = form.data.test.subset(slice(0, form.pick(1000, 60)))
     wide = nm.MLP(nm.MLPConfig(hidden=form.pick((512, 256), (24, 16)))).eval()
-    mlp = "All 512 units of layer 0 of 784-512-256-10 cut out"
+    mlp = "Ablating all 512 units of layer 0 of 784-512-256-10"
     aims = {LOGITS: "≤ 10 × forward", EFFECTS: "≤ 10 × forward, ≤ 0.04 × the loop"}
     parts = [_ablation(form, wide, 0, images, mlp, form.pick(32, 4), aims)]
     cnn = nm.CNN().eval()
     for layer, part in enumerate((1, 4)):
         channels = cnn.config.channels[layer]
-        title = f"All {channels} channels of layer {layer} of a CNN 16-32-64 cut out"
+        title = f"Ablating all {channels} channels of layer {layer} of a CNN 16-32-64"
         parts.append(
             _ablation(form, cnn, layer, images, title, form.pick(channels, 2), {EFFECTS: "≤ 0.33 × the loop"}, part)
         )
@@ -49,7 +49,7 @@ def _ablation(
     aims: dict[str, str],
     part: int = 2,
 ) -> str:
-    """``part``: the layer's nonlinearity in the network as plain torch. Of each loop ``measured`` units count for all."""
+    """``part``: the layer's nonlinearity in the network as plain torch. Each loop is timed on ``measured`` units."""
     plain, point = peers.sequential(model), f"layers.{layer}.hook_post"
     pixels, labels = images.tensor(), images.label_tensor()
     units = model.layers[layer].weights.weight.shape[0]
@@ -72,7 +72,7 @@ def _ablation(
     loops = set(variants) - OURS
     base = LENS if LENS in times else "plain torch, forward hook"
     return table(title, _scaled(times, loops, units / measured), base, aims, limit=FORWARD) + (
-        f"\n\nOf each loop {measured} units were measured and their time taken {units / measured:g}-fold."
+        f"\n\nIn each loop, {measured} units were timed, and the time multiplied by {units / measured:g}."
         * (measured < units)
     )
 
@@ -84,7 +84,7 @@ def _cut(model: Any, images: nm.data.ImageSet, point: str) -> None:
 
 
 def _loop(cut: peers.Cut, pixels: Tensor, labels: Tensor, units: int) -> Tensor:
-    """What `ablate_all` finds first: the loss of each image without each unit, and whether it is read rightly."""
+    """Each image's loss without each unit, and whether it is classified correctly: the first result of `ablate_all`."""
     losses, right = torch.empty(units, len(pixels)), torch.empty(units, len(pixels), dtype=torch.bool)
     for unit in range(units):
         logits = cut(pixels, unit)
@@ -97,7 +97,7 @@ def _losses(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _refuse_unequal(cutters: dict[str, peers.Cut], pixels: Tensor) -> None:
-    """What is compared must do the same."""
+    """Checks that the compared functions give equal results."""
     first, *others = (cut(pixels, 1) for cut in cutters.values())
     for other in others:
         torch.testing.assert_close(other, first)

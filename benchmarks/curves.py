@@ -1,8 +1,8 @@
-"""How time and memory grow with width, images, snapshots and seeds, and the exponent that fits.
+"""Growth of time and memory with width, images, snapshots and seeds, with fitted exponents.
 
-All points are measured in a process that has only imported what it needs; each in a fork of that, on images of ten
-random patterns under noise. The first call gives the peak of memory beyond what was there before, the next n the CPU time,
-which leaves out waiting for the disk.
+Each point is measured in a fork of a process that has only imported what it needs, on images of ten random patterns with
+noise. The first call gives the peak memory beyond the baseline, the next n calls the CPU time, which excludes waiting for
+the disk.
 """
 
 from __future__ import annotations

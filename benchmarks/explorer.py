@@ -1,4 +1,4 @@
-"""How quickly the explorer answers, in an installed Chromium with networking off: a pen's move, a cut, the opening."""
+"""The explorer's response times in Chromium with networking off: a pen stroke, an ablation, loading."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def run(form: Form) -> list[str]:
     data, (moves_n, cuts_n, openings_n) = form.data, form.pick((60, 9, 7), (3, 1, 1))
     small = nm.data.Dataset(data.name, data.train.subset(slice(0, 6000)), data.test)
     rows = [
-        "\n### The explorer, 1,000 test images, 20 moments\n",
-        "The two networks of `make demo` (trained on few images: that changes no time), each on a page of its own and both on one, "
+        "\n### The explorer, 1,000 test images, 20 snapshots\n",
+        "The two networks of `make demo` (trained on few images, which does not change the times), each on its own page and both on one, "
         "in Chromium without a GPU. "
-        f"Medians over {moves_n} moves, {cuts_n} cuts, {openings_n} openings; the range in brackets.\n",
+        f"Medians over {moves_n} moves, {cuts_n} ablations, {openings_n} page loads; the range in parentheses.\n",
         "| what | MLP | aim | CNN | aim | both |",
         "|---|---|---|---|---|---|",
     ]
@@ -63,17 +63,17 @@ def run(form: Form) -> list[str]:
         pages = [nm.explorer.write(chosen, Path(folder) / f"{i}.html") for i, chosen in enumerate(sets)]
         moves = _padded([_moves(browser, page, moves_n) for page in pages])
         rows.append(
-            f"| script time from a pen's move to the drawn frame, ms | {moves[0]} | ≤ 8 | {moves[1]} | ≤ 25 | {moves[2]} |"
+            f"| script time from a pen stroke to the drawn frame, ms | {moves[0]} | ≤ 8 | {moves[1]} | ≤ 25 | {moves[2]} |"
         )
         for depth in range(form.pick(3, 1)):
             cuts = [*(_cuts(browser, page, depth, cuts_n) for page in pages[:2]), ("", "")]
-            words = f"from cutting out a unit of layers.{depth} to the redrawn accuracy of 1,000 images, ms"
+            words = f"from ablating a unit of layers.{depth} to the redrawn accuracy of 1,000 images, ms"
             rows.append(f"| {words} | {cuts[0][0]} | ≤ 60 | {cuts[1][0]} | ≤ 1,500 | |")
-            rows.append(f"| the longest single task in it, ms | {cuts[0][1]} | | {cuts[1][1]} | | |")
+            rows.append(f"| longest single task, ms | {cuts[0][1]} | | {cuts[1][1]} | | |")
         ready = _padded([_openings(browser, page, openings_n) for page in pages])
-        rows.append(f"| from opening to `ready`, ms | {ready[0]} | ≤ 1,000 | {ready[1]} | ≤ 1,000 | {ready[2]} |")
+        rows.append(f"| from loading to `ready`, ms | {ready[0]} | ≤ 1,000 | {ready[1]} | ≤ 1,000 | {ready[2]} |")
         sizes = _padded([f"{page.stat().st_size / 1e6:.1f}" for page in pages])
-        rows.append(f"| size of the page, MB | {sizes[0]} | | {sizes[1]} | | {sizes[2]} (≤ 12) |")
+        rows.append(f"| page size, MB | {sizes[0]} | | {sizes[1]} | | {sizes[2]} (≤ 12) |")
         browser.close()
     return ["\n".join(rows)]
 
@@ -152,7 +152,7 @@ def _cuts(browser: Browser, page: Path, depth: int, count: int) -> tuple[str, st
             times.append(took)
             longest.append(tab.evaluate(LONGEST))
         tab.locator(".card .actions").get_by_role("button", name="Restore").click()
-        tab.get_by_text("Nothing is changed.").first.wait_for()
+        tab.get_by_text("No changes.").first.wait_for()
     tab.context.close()
     return _told(times), f"{max(longest):.0f}" if max(longest) else "< 50"
 

@@ -1,4 +1,4 @@
-"""Measures that other packages have too, on the same network and images: attributions beside captum, PCA beside scikit-learn."""
+"""Measures that other packages have too, on the same network and images: attributions compared with captum, PCA with scikit-learn."""
 
 from __future__ import annotations
 

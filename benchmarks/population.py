@@ -1,6 +1,6 @@
-"""What many seeds of one MLP cost, trained together, beside one plain torch run and their bare matrix products.
+"""The time of training many seeds of one MLP together, compared with one plain PyTorch run and with the bare matrix products.
 
-With one thread by CPU time; with two by the clock, which tells something only on a machine where nothing else runs.
+CPU time with one thread; wall-clock time with two, which is meaningful only on an otherwise idle machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an epoch costs beside plain torch and the bare matrix products, and what recording adds."""
+"""The time of an epoch, compared with plain PyTorch and with the bare matrix products, and the overhead of recording."""
 
 from __future__ import annotations
 
