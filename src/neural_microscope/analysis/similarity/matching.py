@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -75,8 +75,9 @@ def match_units(
         for draw in range(draws):
             mixed = (one.T @ other[rng.permutation(len(other))] for one, other in halved)
             shuffled[draw, alive] = _assigned(*mixed, absolute=absolute)[1]
+        rotation = _Rotations(v)
         for draw in range(draws):
-            turned = _rotated(v, rng)
+            turned = rotation.drawn(rng)
             products = (one.T @ _standard(turned[part]) for (one, _), part in zip(halved, (choose, judge), strict=True))
             rotated[draw, alive] = _assigned(*products, absolute=absolute)[1]
         among = _among(u, v, (choose, judge), rng, absolute=absolute)
@@ -163,15 +164,22 @@ def _assigned(chosen_on: np.ndarray, judged_on: np.ndarray, *, absolute: bool) -
     return partner, value
 
 
-def _rotated(v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random rotation of the units [example, unit], each with the sorted values of one of them, by rank."""
-    width = v.shape[1]
-    turn, corner = np.linalg.qr(rng.standard_normal((width, width)))
-    turn *= np.sign(np.diag(corner))  # LAPACK's signs are not random: a single unit would always be flipped
-    order = ((v - v.mean(0)) @ turn).argsort(0, kind="stable")
-    found = np.empty_like(v)
-    np.put_along_axis(found, order, np.sort(v, axis=0)[:, rng.permutation(width)], 0)
-    return found
+class _Rotations:
+    """Random rotations of the units [example, unit], each rotated unit with the sorted values of one of them, by rank."""
+
+    def __init__(self, v: np.ndarray) -> None:
+        self.centered, self.values = v - v.mean(0), np.sort(v, axis=0)
+        ties = len(np.unique(v, axis=0)) < len(v)
+        self.kind: Literal["stable"] | None = "stable" if ties else None
+
+    def drawn(self, rng: np.random.Generator) -> np.ndarray:
+        width = self.centered.shape[1]
+        turn, corner = np.linalg.qr(rng.standard_normal((width, width)))
+        turn *= np.sign(np.diag(corner))  # LAPACK's signs are not random: a single unit would always be flipped
+        order = (self.centered @ turn).argsort(0, kind=self.kind)
+        found = np.empty_like(self.values)
+        np.put_along_axis(found, order, self.values[:, rng.permutation(width)], 0)
+        return found
 
 
 def _among(
