@@ -16,7 +16,6 @@ READ = ("src/**/*.py", "web/src/*.ts*", "docs/**/*.md", "*.md", "notebooks/sourc
 NOT_YET = (
     "src/neural_microscope/",
     "docs/glossary.md",
-    "docs/measures.md",
     "docs/reliability.md",
     "notebooks/sources/",
 )
