@@ -149,7 +149,7 @@ def test_a_hub_folder_that_can_not_be_is_one_error(run: Path, tmp_path: Path) ->
 def test_a_recorder_says_of_any_folder_in_one_error_that_it_can_not_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file" / "run", tmp_path / ("x" * 300), Path("/proc/run")):
-        with pytest.raises(nm.errors.RunError, match="can't be made"):
+        with pytest.raises(nm.errors.RunError, match="can't be created"):
             small_runs.train(path)
 
 

@@ -57,7 +57,7 @@ class Zoo(nn.Module):
 
 OTHERS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "scalar": (lambda x: x.mean(), "gives one number for all images"),
-    "mean": (lambda x: x.mean(0), r"gives \[12\] however many images there are"),
+    "mean": (lambda x: x.mean(0), r"gives \[12\] for any number of images"),
     "first": (lambda x: x.T.unsqueeze(2), r"gives \[12, 12, 1\] for 12 images, .* along the second axis"),
     "flat": (lambda x: x.flatten(), r"gives \[144\] for 12 images, not a row for each"),
     "complex": (torch.fft.fft, "gives complex numbers"),
@@ -91,7 +91,7 @@ def test_what_is_not_the_images_is_left_out_once_by_name_and_reason_and_the_rest
     run, said = record(tmp_path / "run", model)
     (line,) = said
     left = run.description["left_out"]
-    weights = "however many images there are, as weights and embeddings of positions do"
+    weights = "for any number of images, as weights and embeddings of positions do"
     assert line.startswith(f"not recorded: hidden.parametrizations.weight.0.hook_out gives [12, 16] {weights}; ")
     assert line.endswith("more, see run.json")
     assert left.pop("positions.hook_out") == f"gives [12, 2] {weights}"  # as many rows as there are images

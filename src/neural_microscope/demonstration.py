@@ -1,4 +1,4 @@
-"""What ``microscope demo`` does: two networks, trained, recorded, looked into, one page to read about them and one to touch them."""
+"""The work of ``microscope demo``: two networks are trained, recorded and analyzed, and the report and the explorer are written."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .run import Run, commits
 from .training import Telling, train
 
 Tell = Callable[[str, int, int, str], None]
-"""tell(what is being done, done, total, a few words): for a progress bar."""
+"""tell(activity, done, total, state): for a progress bar."""
 
 _COMMON = TrainConfig(optimizer="adamw", schedule="cosine", weight_decay=0.1)
 FULL: dict[str, tuple[NetworkConfig, TrainConfig]] = {
@@ -35,21 +35,21 @@ SHORT_SHARE = 6
 def run(
     out: Path, name: str, seed: int, short: bool, *, show: Callable[[str], None], bars: AbstractContextManager[Tell]
 ) -> tuple[list[FirstLook], list[Path], list[str]]:
-    """(what was found in each network, the page to read and the one to touch, what the user must know about the data).
+    """(claims about each network, the paths of the report and the explorer, notes about the data).
 
-    The two networks are trained side by side; what then is to be looked at and drawn is done by the same two processes, on one
+    The two networks are trained in parallel; analysis and drawing are done by the same two processes, on one
     thread each.
     """
     for page in ("explorer.html", "report.html"):
         files.writable(out / page)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what it warns of is the data's note, said here and at the end
+        warnings.simplefilter("ignore")  # the warning is the data's note, printed here and at the end
         data = load_or_digits(name)
     if data.note:
         show(f"NOTE: {data.note}")
     if short:
         few = slice(0, max(1, len(data.train) // SHORT_SHARE))
-        note = f"short form: one epoch on {len(data.train) // SHORT_SHARE:,} training images, so the networks are not good ones"
+        note = f"short form: one epoch on {len(data.train) // SHORT_SHARE:,} training images, so accuracy is low"
         data = Dataset(data.name, data.train.subset(few), data.test, f"{data.note} {note}".strip())
     configs = settings(data, seed, short)
     for kind, config in configs.items():
@@ -68,7 +68,7 @@ def run(
                 show(what)
 
         seen = processes.side_by_side(work, tell)
-    show("putting the pages together")
+    show("writing the pages")
     looks = [look for look, _ in seen.values()]
     drawn = {kind: inside for kind, (_, inside) in seen.items()}
     pages = [
@@ -79,7 +79,7 @@ def run(
 
 
 def _work(folder: Path, network: NetworkConfig, training: TrainConfig, data: Dataset) -> processes.Steps:
-    """One network: trained where it is not yet, looked into, and its part of the report drawn."""
+    """One network: trained if necessary, analyzed, and its part of the report drawn."""
     yield [partial(trained, folder, network, training, data)]
     look = yield from looking(Run.open(folder), keep=True)
     return look, (yield from report.drawing(look))
@@ -99,25 +99,27 @@ def settings(data: Dataset, seed: int, short: bool) -> dict[str, tuple[NetworkCo
 
 
 def told(looks: list[FirstLook]) -> list[str]:
-    """The claims that are shown, as the page tells them first; it has the numbers for them."""
+    """The claims that are shown, in the order of the page, which has the numbers."""
     return [f"{f.where}: {f.sentence}" for f in headlines(findings(looks)) if f.shown]
 
 
 def found(folder: Path, network: NetworkConfig, training: TrainConfig, data: Dataset) -> Run | None:
-    """The run of exactly this kind in a folder; None where one can begin. A RunError where something else lies there."""
-    if not commits.read(folder).snapshots:  # nothing, or the beginning of a run, which is begun anew
+    """The run with exactly these settings in a folder; None if one can start. A RunError if the folder holds anything else."""
+    if not commits.read(folder).snapshots:  # nothing, or the beginning of a run, which starts over
         Recorder(folder).claim()
         return None
     run = Run.open(folder)
     if not run.made_from(network, training, data):
-        raise RunError(f"{run.folder} holds another run than this demo makes; choose another folder with --out")
+        raise RunError(
+            f"{run.folder} holds a run with other settings than this demo's; choose another folder with --out"
+        )
     return run
 
 
 def trained(
     folder: Path, network: NetworkConfig, training: TrainConfig, data: Dataset, tell: Callable[..., None]
 ) -> None:
-    """A finished run of exactly this kind: found, continued, or made."""
+    """A finished run with exactly these settings: found, continued, or trained."""
     bar, run = Telling("training", tell), found(folder, network, training, data)
     if run is None:
         train(build(network, training.seed), data, training, observers=[Recorder(folder), bar])

@@ -1,4 +1,4 @@
-"""What the notebooks share: data that are always there, runs that are trained once, guesses that are kept, exercises that are checked.
+"""Shared helpers of the notebooks: data with a fallback, cached runs, recorded guesses, checked exercises.
 
 >>> from neural_microscope import lessons
 >>> lesson = lessons.start("03")                           # doctest: +SKIP
@@ -37,23 +37,23 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Lesson:
-    """One notebook at work."""
+    """One notebook."""
 
     number: str
-    """The two digits that its file begins with."""
+    """The two digits at the start of its file name."""
     form: Form
-    """``full``: all of MNIST. ``short``: 6,000 of its training images. ``digits``: the digits of scikit-learn, with no network.
-    What the prose says holds for the full form."""
+    """``full``: all of MNIST. ``short``: 6,000 of its training images. ``digits``: scikit-learn's digits, without a network connection.
+    The prose describes the full form."""
     data: Dataset
     folder: Path
-    """Where runs, guesses and pages are kept."""
+    """The folder for runs, guesses and pages."""
 
     @property
     def full(self) -> bool:
         return self.form == "full"
 
     def pick(self, full: _T, short: _T) -> _T:
-        """One value for the full form, another, quicker one for the others."""
+        """One value for the full form, another, faster one for the others."""
         return full if self.full else short
 
     def run(
@@ -64,12 +64,12 @@ class Lesson:
         record: RecordConfig | None = None,
         sampler: Sampler | None = None,
     ) -> Run:
-        """The finished run of a network: opened where it is there, continued where it was cut short, else trained.
+        """The finished run of a network: opened if it exists, continued if it was interrupted, otherwise trained.
 
         The network takes the images and classes of the lesson's data; ``training.seed`` is also that of its initial weights.
         Its epochs are those of the full form; the short one has a quarter of them, the digits three times as many.
         ``sampler``: the order of the batches, as in `neural_microscope.train`. A run of another network under the same name
-        stays where it is, and a number is added to the name.
+        is kept, and a number is added to the name.
         """
         network = replace(network or MLPConfig(), image_shape=self.data.image_shape, classes=self.data.classes)
         training = training or TrainConfig()
@@ -96,20 +96,18 @@ class Lesson:
         raise AssertionError("unreachable")
 
     def say(self, text: str) -> None:
-        """Shows a sentence that has numbers in it, made by the cell that computed them."""
+        """Shows a sentence with numbers computed by the cell."""
         from IPython.display import Markdown, display
 
         display(Markdown(" ".join(text.split())))
 
     def guess(self, key: str, answer: Any) -> None:
-        """Keeps a prediction before its answer is shown; None is no prediction yet."""
+        """Records a prediction before its answer is shown; None means no prediction yet."""
         kept = self._guesses()
         own = kept.setdefault(self.number, {})
         if answer is None:
             own.pop(key, None)
-            print(
-                "No guess yet. Write one in place of None: a guess that is written down can be wrong, which is what it is for."
-            )
+            print("No guess yet. Replace None with your guess: writing it down lets you see whether it was wrong.")
         else:
             own[key] = answer
             print(f"Kept: {answer}")
@@ -118,15 +116,15 @@ class Lesson:
             partial.write_text(json.dumps(kept, indent=1), "utf-8")
 
     def reveal(self, key: str, found: Any) -> None:
-        """The answer beside the guess."""
+        """Shows the answer and the guess."""
         guesses = self._guesses().get(self.number, {})
         guessed = f"Guessed: {guesses[key]}" if key in guesses else "No guess was made"
         print(f"{guessed}. Found: {f'{found:.3g}' if isinstance(found, float) else found}.")
 
     def check(self, test: Callable[[], None]) -> bool:
-        """Runs an exercise's check at once, as a decorator, and says whether it is right or why it is not yet.
+        """Runs an exercise's check at once, as a decorator, and prints whether it passed or the reason that it did not.
 
-        A check asserts what must hold, each with a reason. An exercise that is not solved stops nothing below it.
+        A check asserts what must hold, each with a reason. An unsolved exercise does not stop the cells below it.
         """
         try:
             test()
@@ -152,18 +150,18 @@ class Lesson:
 
 @door
 def start(number: str) -> Lesson:
-    """Makes ready what a notebook needs, and says on which images it works.
+    """Prepares the data and settings of a notebook, and prints which images it uses.
 
-    The form is what the environment variable NEURAL_MICROSCOPE_LESSON says: ``full`` (the default), ``short`` or ``digits``.
-    Where MNIST is neither in the data folder nor to be downloaded, it is ``digits``. Runs are kept in ``runs/`` beside the
-    notebooks. One thread: two beside another busy process can be 20 times slower.
+    The form is set by the environment variable NEURAL_MICROSCOPE_LESSON: ``full`` (the default), ``short`` or ``digits``.
+    If MNIST is neither in the data folder nor downloadable, it is ``digits``. Runs are kept in ``runs/`` next to the
+    notebooks. One thread: two threads with another busy process can be 20 times slower.
     """
     torch.set_num_threads(1)
     asked = os.environ.get("NEURAL_MICROSCOPE_LESSON", "full")
     if asked not in FORMS:
         raise unknown("form of a lesson", asked, FORMS)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what it warns of is the data's note, which is said here
+        warnings.simplefilter("ignore")  # the warning is the data's note, which is printed here
         data = load("digits") if asked == "digits" else load_or_digits("mnist")
     form: Form = "digits" if data.name == "digits" else "short" if asked == "short" else "full"
     if form == "short":
@@ -176,6 +174,6 @@ def start(number: str) -> Lesson:
         f"{data.name}: {len(data.train):,} training images, {len(data.test):,} test images of {height} × {width} pixels"
     )
     if form != "full":
-        print("This is a quick form: what the text says in numbers was found on all of MNIST and may not hold here.")
+        print("This is a short form: the numbers in the text come from all of MNIST and may differ here.")
     here = Path("../runs") if Path.cwd().name == "exercises" else Path("runs")
     return Lesson(number, form, data, here / form)

@@ -1,7 +1,7 @@
-"""The two networks: an MLP and a CNN with the same hook points, so that every analysis runs on both.
+"""The two networks: an MLP and a CNN with the same hook points, so every analysis runs on both.
 
-Hook points, in order: ``input`` (the images, 0..1), then for each hidden layer ``layers.{i}.hook_pre`` (what the
-nonlinearity receives), ``layers.{i}.hook_post`` (what it returns), ``layers.{i}.hook_norm`` (only where normalisation
+Hook points, in order: ``input`` (the images, 0..1), then for each hidden layer ``layers.{i}.hook_pre`` (input of the
+nonlinearity), ``layers.{i}.hook_post`` (its output), ``layers.{i}.hook_norm`` (only if normalization
 comes after it) and ``layers.{i}.hook_pool`` (only after pooling), then ``logits``. Dense layers hold [example, unit],
 convolutional ones [example, channel, row, col].
 """
@@ -28,13 +28,13 @@ from .hooks.point import Tree, watched
 _ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}
 NEGATIVE = (
     "a model takes images in 0..1, and some values here are below 0: if they run from -1 to 1, give (images + 1) / 2; pixel "
-    "normalisation is part of the model's config (said once)"
+    "normalization is part of the model's config (reported once)"
 )
 _POOLS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 
 
 class HiddenLayer(nn.Module):
-    """A map, then normalisation and nonlinearity in the order the config says, then pooling and dropout."""
+    """A map, then normalization and nonlinearity in the configured order, then pooling and dropout."""
 
     def __init__(
         self, weights: nn.Linear | nn.Conv2d, size: tuple[int, ...], config: NetworkConfig, pool: str = "none"
@@ -58,7 +58,7 @@ class HiddenLayer(nn.Module):
         return getattr(self, self.kind)
 
     def forward(self, x: Tensor, after: str = "") -> Tensor:
-        """What the next layer receives; with ``after``, ``x`` stands at that hook point of this layer already."""
+        """The input of the next layer; with ``after``, ``x`` is the value at that hook point of this layer."""
         if not after:
             x = getattr(self, self.kind)(x)
             if self.norm is not None and self.norm_first:
@@ -76,8 +76,8 @@ class HiddenLayer(nn.Module):
         return x if self.dropout is None else self.dropout(x)
 
     def _pools_early(self) -> bool:
-        """Whether pooling may come before the nonlinearity, which then has a quarter of the work: the highest of rectified values
-        is the highest value, rectified, and the same one gets the gradient. Only where nobody looks at what is in between.
+        """True if pooling may come before the nonlinearity, which saves three quarters of its work: the maximum of rectified values
+        is the rectified maximum, and the same position gets the gradient. Only if no hook observes the values in between.
         """
         kinds = type(self.pool), type(self.activation), type(self.hook_post)
         if kinds != (nn.MaxPool2d, nn.ReLU, HookPoint) or self.hook_norm is not None:
@@ -98,7 +98,7 @@ def _norm(kind: str, size: tuple[int, ...]) -> nn.Module | None:
 
 
 class Network(HookedModel):
-    """What MLP and CNN share: the input contract, pixel normalisation, hidden layers one after the other, logits."""
+    """The common part of MLP and CNN: input checks, pixel normalization, hidden layers in sequence, logits."""
 
     copy_cached: ClassVar[bool] = False  # none of our own layers edits a tensor in place
     config: Any
@@ -112,7 +112,7 @@ class Network(HookedModel):
         self.layers = nn.ModuleList()
 
     def _finish(self, width: int, hidden: Sequence[int]) -> None:
-        """Dense hidden layers after what gives ``width`` numbers, and the output."""
+        """Dense hidden layers after a map with ``width`` outputs, and the output layer."""
         for units in hidden:
             linear = nn.Linear(width, units, bias=self.config.bias)
             self.layers.append(HiddenLayer(linear, (units,), self.config))
@@ -130,8 +130,8 @@ class Network(HookedModel):
         return super()._edits(tree) or any(type(m).__module__.split(".")[0] not in ours for m in tree.first.values())
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [example, class] of float images in 0..1, [example, 1, row, col]; anything else is a DataError. Of values below 0 a
-        UserWarning speaks, once.
+        """Logits [example, class] of float images in 0..1, [example, 1, row, col]; anything else is a DataError. Values below 0 raise a
+        UserWarning, once.
         """
         if check_images(images, self.config.image_shape) < 0 and not self._told_of_negative:
             self._told_of_negative = True
@@ -139,9 +139,9 @@ class Network(HookedModel):
         return self._from_input(self.input(images))
 
     def run_from(self, hook_point: str, tensor: Tensor) -> Tensor:
-        """Logits of a network in which ``tensor`` stands at ``hook_point``: the forward pass from there on.
+        """Logits of the network with ``tensor`` as the value at ``hook_point``: the forward pass from there on.
 
-        Hooks at later points fire, those at ``hook_point`` itself do not. Errors: UnknownName for what is no hook point.
+        Hooks at later points fire, those at ``hook_point`` itself do not. Errors: UnknownName for a name that is not a hook point.
         """
         if hook_point not in self.hook_points:
             raise unknown("hook point", hook_point, self.hook_points)
@@ -161,7 +161,7 @@ class Network(HookedModel):
 
     def _layers(self, x: Tensor, first: int = 0) -> Tensor:
         for number, layer in enumerate(self.layers):
-            if number >= first:  # a slice of a ModuleList would make a module at every pass
+            if number >= first:  # slicing a ModuleList would create a module at every pass
                 x = layer(_flat(x) if layer.kind == "linear" else x)
         return self.logits(self.output(_flat(x)))
 
@@ -170,10 +170,10 @@ class Network(HookedModel):
 
 
 class MLP(Network):
-    """A multi-layer perceptron with named hook points; same config and seed, same weights.
+    """A multi-layer perceptron with named hook points; the same config and seed give the same weights.
 
-    With ``init_scale`` 1 the weights are those that ``torch.manual_seed(seed)`` and then one ``nn.Linear`` after another
-    would give.
+    With ``init_scale`` 1 the weights equal those of ``torch.manual_seed(seed)`` followed by one ``nn.Linear`` after
+    another.
     """
 
     @typed
@@ -207,7 +207,7 @@ class CNN(Network):
                 if config.pool != "none":
                     rows, cols = rows // 2, cols // 2
             self._finish(before * rows * cols, config.head)
-        # The same numbers in another order in memory, which convolutions on a CPU read about twice as fast.
+        # The same values in another memory format, in which convolutions on a CPU are about twice as fast.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -219,18 +219,18 @@ def build(config: NetworkConfig, seed: int = 0) -> Network:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """PyTorch's CPU generator starts from a seed inside the block; outside, nothing has happened."""
+    """PyTorch's CPU generator starts from a seed inside the block; its state outside is unchanged."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would change the other devices' generators too
         yield
 
 
 def check_images(images: Any, image_shape: tuple[int, int]) -> float:
-    """The lowest value of ``images``. Raises DataError unless they are what models take: float, [example, 1, row, col], no value
-    above 1, none that is not finite.
+    """The lowest value of ``images``. Raises DataError unless they are valid input: float, [example, 1, row, col], no value
+    above 1, all finite.
 
-    Does nothing inside a compiled model, where it would split the graph; of values that can't be looked at, as inside
-    ``torch.func.vmap``, nothing is asked.
+    Does nothing inside a compiled model, where it would split the graph; values that can't be read, as inside
+    ``torch.func.vmap``, are not checked.
     """
     if torch.compiler.is_compiling():
         return 0.0
@@ -264,5 +264,5 @@ def _out_of_range(images: Tensor, lowest: float, highest: float) -> str:
     way = "Divide pixels 0..255 by 255" if lowest >= 0 else "Undo their normalization (images * std + mean)"
     return (
         f"a model takes images in 0..1; the highest value here is {highest:.4g}, the lowest {lowest:.4g}. {way}; pixel "
-        "normalisation is part of the model's config (pixel_mean, pixel_std)"
+        "normalization is part of the model's config (pixel_mean, pixel_std)"
     )

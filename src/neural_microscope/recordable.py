@@ -1,4 +1,4 @@
-"""What a recorder keeps of a network, what it leaves out and why, and how much that is."""
+"""Selection of the tensors that a recorder keeps, reasons for the others, and their size."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from .run import ArraySpec
 MEGABYTE = 1_000_000
 SMALLER = "Snapshots are smaller with RecordConfig(hook_points=(…), probe_size=…), fewer with RecordConfig(per_octave=1, every_epoch=False)"
 MUCH = 250
-"""Megabytes of a whole run from which on its size is said unasked."""
+"""Megabytes of a run above which its size is reported without being asked."""
 
 
 def left_out(lens: HookedModel, images: Tensor, cache: Mapping[str, Tensor]) -> dict[str, str]:
-    """Why hook points that images reach can't be recorded, by name. ``cache`` holds what they held for ``images``, [example, …].
+    """Reasons, by name, for which hook points that images reach can't be recorded. ``cache`` holds their values for ``images``, [example,
+    …].
 
-    Recorded is what is one dense tensor of real numbers with a row for each image. Whether the rows are the images' is tried with another
-    number of images: a weight that passes through a hook point has as many rows as before, even where that was the number of images.
+    A hook point is recorded if it holds one dense tensor of real numbers with a row for each image. The rows are tested with another
+    number of images: a weight that passes through a hook point keeps its number of rows, even where that equals the number of images.
     """
     count = len(images)
     others = rows.some(images, count)
@@ -37,7 +38,7 @@ def left_out(lens: HookedModel, images: Tensor, cache: Mapping[str, Tensor]) -> 
 
 
 def _reason(name: str, held: Tensor | None, other: Any, count: int, others: int) -> str:
-    """Why a hook point can't be recorded that holds this for so many images, and that for another number of them; else nothing."""
+    """The reason that a hook point with these values, for two numbers of images, can't be recorded; otherwise an empty string."""
     if held is None and not isinstance(other, Tensor):
         return f"gives {'None' if other is None else f'a {type(other).__name__}'}, not a tensor"
     if held is None or other is None:
@@ -46,22 +47,22 @@ def _reason(name: str, held: Tensor | None, other: Any, count: int, others: int)
     if not shape:
         return "gives one number for all images"
     if not isinstance(other, Tensor) or shape == list(other.shape):
-        return f"gives {shape} however many images there are, as weights and embeddings of positions do"
+        return f"gives {shape} for any number of images, as weights and embeddings of positions do"
     if len(held) != count or not other.ndim or len(other) != others:
         second = shape[1:2] == [count] and list(other.shape[1:2]) == [others]
-        where = ": its images are along the second axis, so swap the first two in a module of its own" if second else ""
+        where = ": its images are along the second axis, so swap the first two in a separate module" if second else ""
         return f"gives {shape} for {count} images, not a row for each{where}"
     if held.is_complex():
-        return "gives complex numbers: record their absolute value, or both parts, from a module of its own"
+        return "gives complex numbers: record their absolute value, or both parts, from a separate module"
     if held.layout != torch.strided or held.is_quantized or held.is_nested:
         return "gives a tensor that is not dense"
     if not held.numel():
         return f"gives {shape}, which holds no number"
-    return "" if name.encode(errors="replace").decode() == name else "has a name that is no Unicode text"
+    return "" if name.encode(errors="replace").decode() == name else "has a name that is not valid Unicode"
 
 
 def told(reasons: Mapping[str, str]) -> str:
-    """One line on what is left out."""
+    """One line that lists the hook points not recorded."""
     if not reasons:
         return ""
     listed = [f"{name} {reason}" for name, reason in reasons.items()]
@@ -72,7 +73,7 @@ def told(reasons: Mapping[str, str]) -> str:
 def size(
     record: RecordConfig, specs: Mapping[str, ArraySpec], weights: Mapping[str, Tensor], snapshots: int
 ) -> tuple[str, bool]:
-    """(how large the run will be, in one line; whether that is much). A snapshot beyond the config's bound is a RunError."""
+    """(the run's size in one line; True if it is large). A snapshot above the config's limit is a RunError."""
     arrays = {
         name: math.prod(spec.shape[1:]) * np.dtype(spec.dtype).itemsize
         for name, spec in specs.items()

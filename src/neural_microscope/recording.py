@@ -1,4 +1,4 @@
-"""The recorder: an observer of training that keeps the network's life in a run folder. And going on after a stop."""
+"""The recorder: an observer of training that writes a run folder. And resuming interrupted runs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from .training import History, Observer, Sampler, Training, continue_in_place, s
 
 @door
 def schedule(record: RecordConfig, total_steps: int, steps_per_epoch: int) -> list[int]:
-    """The steps to snapshot: 0, log-spaced from 1, each epoch's end, the last, and those asked for that the training reaches."""
+    """Steps to record: 0, log-spaced steps, epoch ends, the last step, and any requested steps in range."""
     steps = {0, total_steps, *(s for s in record.steps if s <= total_steps)}
     if record.every_epoch:
         steps.update(range(0, total_steps + 1, steps_per_epoch))
@@ -47,16 +47,16 @@ def schedule(record: RecordConfig, total_steps: int, steps_per_epoch: int) -> li
 
 
 class Recorder(Observer):
-    """Records a training into a new run folder: ``nm.train(model, data, observers=[nm.Recorder("runs/mlp")])``.
+    """Records a training run into a new run folder: ``nm.train(model, data, observers=[nm.Recorder("runs/mlp")])``.
 
     Every step: loss, accuracy, learning rate. Every tenth step: gradient norm and update-to-weight ratio of each parameter.
-    At each snapshot of the schedule: weights, the optimiser's state, activations and logits of a fixed probe set, and loss and
+    At each snapshot of the schedule: weights, the optimizer's state, activations and logits of a fixed probe set, and loss and
     accuracy on all test images. Dense layers are recorded whole; feature maps as each channel's mean and maximum, and whole for a
-    small gallery. Recording changes nothing in what is learnt.
+    small gallery. Recording does not change what is learned.
 
-    Of a foreign module every hook point is recorded that holds one tensor of real numbers with a row for each image; what else the
-    images reach is left out, which a UserWarning and ``left_out`` of run.json say by name and reason. How large the run will be is
-    ``size``, from the start on; ``tell``, where given, is told it in one line.
+    For a foreign module, every hook point is recorded that holds one tensor of real numbers with a row for each image; others that the
+    images reach are left out, with names and reasons in a UserWarning and in ``left_out`` of run.json. The run's size is
+    ``size``, known from the start; ``tell``, if given, receives it in one line.
     """
 
     @door
@@ -74,7 +74,7 @@ class Recorder(Observer):
         writer.close()
         return writer.folder
 
-    # --- what training tells -------------------------------------------------------------------------------------------------
+    # --- callbacks of training -------------------------------------------------------------------------------------------------
 
     def started(self, training: Training) -> None:
         self.began = time.perf_counter()
@@ -128,13 +128,13 @@ class Recorder(Observer):
                 self.writer.diverged(self.training_rows.count, status)
             elif status != "finished":
                 self.writer.stop(status)
-        except (OSError, RunError) as error:  # a full disk must not hide why training stopped
-            print(f"{self.folder}: could not note how the run ended ({error})", file=sys.stderr)
+        except (OSError, RunError) as error:  # a full disk must not hide the reason that training stopped
+            print(f"{self.folder}: could not record how the run ended ({error})", file=sys.stderr)
         finally:
             self.writer.close()
             self.writer = None
 
-    # --- what is written -----------------------------------------------------------------------------------------------------
+    # --- writing -----------------------------------------------------------------------------------------------------
 
     def _norms_due(self, step: int) -> bool:
         return bool(self.record.norms_every) and step % self.record.norms_every == 0
@@ -178,10 +178,10 @@ class Recorder(Observer):
         self.writer.snapshot(self.snapshots, training.step, rows, arrays, weights, state, status)
         self.snapshots += 1
 
-    # --- what is said once ---------------------------------------------------------------------------------------------------
+    # --- once per run ---------------------------------------------------------------------------------------------------
 
     def _choose(self, training: Training) -> None:
-        """What is looked at for the run's whole life."""
+        """Chooses the probe images and the hook points for the run."""
         test = training.data.test
         self.probe_indices = test.balanced_indices(min(self.record.probe_size, test.most_balanced))
         self.probe = test.subset(self.probe_indices)
@@ -192,13 +192,13 @@ class Recorder(Observer):
         self.names = list(self.record.hook_points)
 
     def _recordable(self, cache: ActivationCache, training: Training) -> ActivationCache:
-        """What of a cache can be recorded. The rest is said and noted, or an error where it was asked for by name."""
+        """The recordable part of a cache. The rest is reported and noted, or an error if it was requested by name."""
         model = self.module
         stateful = [name for name, value in model.state_dict().items() if not isinstance(value, Tensor)]
         if stateful:
             raise RunError(
-                f"{stateful[0]} of this {type(model).__name__} is no tensor, and a run folder holds tensors only: its get_extra_state "
-                "is to give one"
+                f"{stateful[0]} of this {type(model).__name__} is not a tensor, and a run folder holds only tensors: its get_extra_state "
+                "must return one"
             )
         self.left_out = {} if isinstance(model, Network) else recordable.left_out(self.lens, self.images, cache)
         asked = [name for name in self.left_out if self.record.hook_points and name in cache]
@@ -216,7 +216,7 @@ class Recorder(Observer):
         return ActivationCache(kept)
 
     def _keep(self, training: Training) -> None:
-        """The images as tensors: making them anew at each snapshot costs as much as the forward pass."""
+        """The images as tensors: creating them at each snapshot would take as long as the forward pass."""
         test = training.data.test
         self.images = devices.like(training.model, self.probe.tensor())
         self.test_images, self.test_labels = devices.like(training.model, test.tensor()), test.label_tensor()
@@ -266,7 +266,7 @@ class Recorder(Observer):
             **({"left_out": self.left_out} if self.left_out else {}),
             "gallery": self.gallery,
             "parameters": list(self.parameters),
-            # Weights of a pixel that never changes in training keep their random start: pictures grey them out.
+            # Weights of a pixel that never changes in training stay at initialization: pictures gray them out.
             "constant_pixels": np.flatnonzero(np.ptp(training.data.train.images, axis=0) == 0).tolist(),
             "versions": {
                 "neural-microscope": __version__,
@@ -292,13 +292,13 @@ def resume(
     sampler: Sampler | None = None,
     observers: Sequence[Observer] = (),
 ) -> History:
-    """Continues an interrupted run to its end, bit for bit as if nothing had happened (the clock apart).
+    """Continues an interrupted run to its end, with bitwise the same result as without the interruption (except times).
 
-    ``data``, ``model`` and ``sampler`` are needed only where the run was made with data that `load` does not know by name, with a
-    module that has no config here (its weights are loaded into ``model``), or with a sampler of its own; a sampler must give the
-    same batches for an epoch whenever it is asked. A run that is finished, has diverged, or was made from other data is a
-    RunError; so is damage, except in the last snapshot, which is then made again. A refused run is left as it was. A run that was
-    killed before its first snapshot is begun anew, if it was made from a config.
+    ``data``, ``model`` and ``sampler`` are needed only if the run used data that `load` does not know by name, a
+    module that has no config here (its weights are loaded into ``model``), or a custom sampler; a sampler must give the
+    same batches for an epoch at every call. A run that is finished, has diverged, or used other data is a
+    RunError; so is damage, except in the last snapshot, which is recorded again. A refused run is unchanged. A run that was
+    killed before its first snapshot starts over, if it was made from a config.
     """
     folder = files.place(folder).absolute()
     about = beginning.to_begin_anew(folder)
@@ -332,17 +332,17 @@ def resume(
 def _begin_anew(
     folder: Path, about: dict[str, Any], data: Dataset | None, sampler: Sampler | None, observers: Sequence[Observer]
 ) -> History:
-    """Trains a run from its beginning, as its run.json says."""
+    """Trains a run from its beginning, as described in its run.json."""
     model = None if about["model"]["kind"] == "module" else build(network(about["model"]), about["model"]["seed"])
     if model is None or _digest(model) != about.get("initial_weights"):
         raise RunError(
             f"nothing was recorded in {folder}, and only the script that was to train it has its initial weights: run the script "
-            "again, which begins the run anew"
+            "again, which starts the run over"
         )
     data = _checked_inputs(folder, about, data, model, sampler)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in about["parameters"])
-    print(f"note: nothing was recorded in {files.shown(str(folder))}: it is begun anew", file=sys.stderr)
+    print(f"note: nothing was recorded in {files.shown(str(folder))}: it starts over", file=sys.stderr)
     recorder = Recorder(folder, config.from_json(about["record"]))
     return _train(model, data, about, [recorder, *observers], sampler)
 
@@ -355,7 +355,7 @@ def _train(
     sampler: Sampler | None,
     resume_from: tuple[int, dict[str, Tensor]] | None = None,
 ) -> History:
-    """As run.json says that it was trained."""
+    """Trains as described in run.json."""
     settings = config.from_json(about["train"])
     if together := about.get("together"):
         print(

@@ -78,7 +78,7 @@ def test_a_file_that_a_stopped_writer_left_is_listed_and_no_damage(run: Path, tm
     done = microscope("verify", copy)
     assert done.returncode == 0, done.stderr
     assert "weights/00000007.safetensors.partial: no part of the run: a writer that was stopped" in done.stdout
-    assert "notes.txt: no part of the run: put here by someone else" in done.stdout
+    assert "notes.txt: no part of the run: from another source" in done.stdout
     assert "all files verified" in done.stdout
 
 

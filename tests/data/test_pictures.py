@@ -112,7 +112,7 @@ def broken(root: Path, how: str) -> Path:
     ("how", "words"),
     [
         ("no test", r"has no folder 'test'; it needs train/<class>/ and test/<class>/"),
-        ("colour", r"0\.png has the mode RGB; pictures are grey with 8 bits: PIL"),
+        ("colour", r"0\.png has the mode RGB; pictures must be gray with 8 bits: PIL"),
         ("size", r"1\.png has 6 x 7 pixels, those before it 5 x 7; all need one size"),
         ("no picture", r"0\.png can't be read as a picture"),
         ("new class", r"4 is a class that train/ has not; it has 2, 9, 10"),
@@ -125,7 +125,7 @@ def broken(root: Path, how: str) -> Path:
         ("apng", r"0\.png holds more than one picture"),
         ("turned", r"0\.png is stored turned, with the EXIF orientation 6: PIL"),
         ("scans", r"0\.png is a JPEG of 201 scans; at most 32"),
-        ("palette", r"0\.png has the mode P; pictures are grey with 8 bits: PIL"),
+        ("palette", r"0\.png has the mode P; pictures must be gray with 8 bits: PIL"),
         ("16 bits", r"0\.png has the mode I;16 with more than 8 bits .*makes it so where 65535 is white"),
         ("16 bits in color", r"0\.png has the mode RGB with more than 8 bits"),
         ("floats", r"0\.png has the mode F with more than 8 bits"),

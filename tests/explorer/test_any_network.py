@@ -179,7 +179,7 @@ def test_networks_on_different_images_do_not_share_a_page(small: dict[str, nm.Ru
     other = nm.data.Dataset("digits", whole.train, whole.test.subset(slice(0, 200)))
     run = record(tmp_path / "run", NETWORKS["norms"](), other)
     with pytest.raises(
-        nm.errors.RunError, match=r"probed with other images than .*norms; one page shows networks on the same"
+        nm.errors.RunError, match=r"recorded with other probe images than .*norms; one page needs networks on the same"
     ):
         nm.explorer.write([small["norms"], run], tmp_path / "page.html")
 

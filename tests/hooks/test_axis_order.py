@@ -38,7 +38,7 @@ def test_a_layer_that_mixes_the_last_axis_has_its_channels_there() -> None:
 
 
 def test_what_may_be_either_is_asked_for_by_name_and_given_no_names_unasked() -> None:
-    with pytest.raises(HookError, match=r"'0.hook_out' holds \[6, 8, 8, 5\], .* say which with axes="):
+    with pytest.raises(HookError, match=r"'0.hook_out' holds \[6, 8, 8, 5\], .* give axes="):
         nm.activations(network(), IMAGES, "0.hook_out")
     assert nm.activations(network(), IMAGES)["0.hook_out"].dims == ("example", "axis_1", "axis_2", "axis_3")
     said = nm.activations(network(), IMAGES, "0.hook_out", axes=("example", "row", "col", "channel"))["0.hook_out"]

@@ -139,9 +139,9 @@ def test_every_submodule_keeps_the_mode_it_had_also_after_an_exception(
 @pytest.mark.parametrize(
     ("images", "settings", "error", "said"),
     [
-        (torch.zeros(0, 1, 3, 3), {}, HookError, "no images came"),
-        (torch.tensor(1.0), {}, HookError, "no images came"),
-        (small_images(), {"batch_size": 0}, HookError, "batch_size is 0; it is 1 or more"),
+        (torch.zeros(0, 1, 3, 3), {}, HookError, "there are no images"),
+        (torch.tensor(1.0), {}, HookError, "there are no images"),
+        (small_images(), {"batch_size": 0}, HookError, "batch_size is 0; it must be at least 1"),
         (small_images().numpy(), {}, DataError, "takes an ImageSet or a torch tensor of images; got ndarray"),
         (small_images() * 255, {}, DataError, "Divide pixels 0..255 by 255"),
     ],

@@ -83,9 +83,11 @@ def test_a_module_used_twice_is_kept_call_by_call(images: Tensor) -> None:
     gradients = torch.autograd.grad(square(net.last(second)), [first, second])
     for call, gradient in enumerate(gradients):
         torch.testing.assert_close(cache[f"relu.hook_out@{call}_grad"], gradient)
-    with pytest.raises(UnknownName, match=r"kept call by call; say which: relu\.hook_out@0, relu\.hook_out@1"):
+    with pytest.raises(
+        UnknownName, match=r"cached for several calls; choose one of: relu\.hook_out@0, relu\.hook_out@1"
+    ):
         cache["relu.hook_out"]
-    with pytest.raises(UnknownName, match=r"say which: relu\.hook_out@0_grad, relu\.hook_out@1_grad"):
+    with pytest.raises(UnknownName, match=r"choose one of: relu\.hook_out@0_grad, relu\.hook_out@1_grad"):
         cache["relu.hook_out_grad"]
     _, one = lens.run_with_cache(images, names_filter="relu.hook_out@1")
     assert list(one) == ["relu.hook_out@1"]
@@ -213,5 +215,5 @@ def test_only_modules_can_be_hooked() -> None:
 def test_a_layer_number_is_read_from_the_name_or_missing() -> None:
     lens = hooked(nn.Sequential(nn.Flatten(), nn.Linear(9, 2)))
     assert lens.hook_points["1.hook_out"].layer() == 1
-    with pytest.raises(HookError, match="'hook_out' belongs to no numbered layer"):
+    with pytest.raises(HookError, match="'hook_out' does not belong to a numbered layer"):
         lens.hook_points["hook_out"].layer()

@@ -154,7 +154,7 @@ def test_a_point_that_the_loss_does_not_use_has_gradient_zero(images: Tensor) ->
         ({"incl_bwd": True}, r"shape \[7, 4\] came: give loss="),
         ({"incl_bwd": True, "loss": lambda logits: logits.sum().item()}, "a float came"),
         ({"incl_bwd": True, "loss": lambda logits: logits.sum().detach()}, "depends on no hook point"),
-        ({"loss": lambda logits: logits.sum()}, "without incl_bwd=True"),
+        ({"loss": lambda logits: logits.sum()}, "needs incl_bwd=True"),
     ],
 )
 def test_a_gradient_cache_says_what_its_loss_lacks(model: MLP, images: Tensor, settings: dict, said: str) -> None:

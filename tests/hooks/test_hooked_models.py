@@ -198,9 +198,12 @@ def test_add_hook_takes_backward_hooks_and_does_not_collect_old_graphs(model: ML
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda m: m.add_hook("logits", lambda t, hook: t, dir="forward"), "dir is 'forward'; it is 'fwd' or 'bwd'"),
+        (
+            lambda m: m.add_hook("logits", lambda t, hook: t, dir="forward"),
+            "dir is 'forward'; it must be 'fwd' or 'bwd'",
+        ),
         (lambda m: m.reset_hooks(direction="all"), "direction is 'all'"),
-        (lambda m: m.run_with_hooks(small_images(), fwd_hooks=["logits"]), "hooks are pairs .*; got 'logits'"),
+        (lambda m: m.run_with_hooks(small_images(), fwd_hooks=["logits"]), "hooks must be pairs .*; got 'logits'"),
         (lambda m: m.run_with_hooks(small_images(), fwd_hooks=[("logits", "zero")]), "got str"),
     ],
 )

@@ -74,7 +74,7 @@ def test_where_a_module_runs_twice_the_call_is_named(look: str) -> None:
             return lens.run_with_hooks(IMAGES, stop_at=name)
         return torch.from_numpy(attribution.saliency(lens, IMAGES, target=(name, 1))["attribution"].values)
 
-    with pytest.raises(UnknownName, match=r"reached 2 times.*say which: relu\.hook_out@0, relu\.hook_out@1"):
+    with pytest.raises(UnknownName, match=r"reached 2 times.*choose one of: relu\.hook_out@0, relu\.hook_out@1"):
         at("relu.hook_out")
     assert not at("relu.hook_out@0").equal(at("relu.hook_out@1"))
     assert at("first.hook_out").equal(at("first.hook_out@0"))

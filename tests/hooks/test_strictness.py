@@ -83,7 +83,7 @@ def test_a_filter_that_matches_nothing_is_an_error(model: MLP, images: Tensor, n
 
 @pytest.mark.parametrize(
     ("names_filter", "said"),
-    [(5, "a filter is None, a name, names or a predicate; got int"), ([0], "named by a string; got int 0")],
+    [(5, "a filter must be None, a name, names or a predicate; got int"), ([0], "must be a string; got int 0")],
 )
 def test_a_filter_of_another_kind_is_an_error(model: MLP, images: Tensor, names_filter: object, said: str) -> None:
     for use in uses(model, images, names_filter):
@@ -157,7 +157,7 @@ def test_a_gradient_of_another_shape_is_an_error(model: MLP, images: Tensor) -> 
 
 @pytest.mark.parametrize("value", [3, [1.0], True])
 def test_a_hook_returns_a_tensor_or_none(model: MLP, images: Tensor, value: object) -> None:
-    with pytest.raises(HookError, match=f"returned {type(value).__name__}; it returns a tensor or None"):
+    with pytest.raises(HookError, match=f"returned {type(value).__name__}; it must return a tensor or None"):
         model.run_with_hooks(images, fwd_hooks=[("logits", lambda tensor, hook: value)])
 
 
@@ -212,7 +212,7 @@ def test_every_callable_that_takes_a_tensor_and_hook_will_do(model: MLP, images:
 @pytest.mark.parametrize("settings", [{"dropout": 0.5}, {"norm": "batch"}])
 def test_a_cache_of_a_network_in_training_mode_warns_once(settings: dict, images: Tensor) -> None:
     model = small_mlp(**settings).train()
-    with pytest.warns(UserWarning, match=r"training mode with dropout or batch normalisation.*model\.eval\(\)") as seen:
+    with pytest.warns(UserWarning, match=r"training mode with dropout or batch normalization.*model\.eval\(\)") as seen:
         model.run_with_cache(images)
     assert seen[0].filename == __file__
     model.run_with_cache(images)  # a second warning would be an error here

@@ -67,7 +67,7 @@ def test_a_title_claims_nothing_whatever_beats_the_null() -> None:
     for units in (0, 3):
         table["loss_increase_q"] = ("unit", np.where(np.arange(12) < units, 0.01, 0.5))
         titles.add(plots.ablation(table).axes[0].get_title("left"))
-    assert titles == {"Loss without each unit, and with random directions of the same norm"}
+    assert titles == {"Loss increase from ablating each unit, and along random directions"}
 
 
 def test_the_bars_of_both_classes_add_up_to_their_logits() -> None:

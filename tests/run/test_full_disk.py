@@ -54,7 +54,7 @@ def check(folder: Path, whole: dict[str, str], capsys: Any) -> int:
     try:
         run = nm.Run.open(folder)
     except RunError as error:
-        assert "holds no whole snapshot" in str(error) or "no run.json" in str(error)  # noqa: PT017
+        assert "holds no complete snapshot" in str(error) or "no run.json" in str(error)  # noqa: PT017
         return 0
     assert run.steps == [0, 2, 3, 6][: len(run.steps)]
     run.log.load()
@@ -64,7 +64,7 @@ def check(folder: Path, whole: dict[str, str], capsys: Any) -> int:
     problems = run.verify()
     assert all(p.kind == "interrupted" for p in problems)
     noted = run.status.startswith("failed at step")
-    assert noted != ("could not note how the run ended" in capsys.readouterr().err) or run.status == "finished"
+    assert noted != ("could not record how the run ended" in capsys.readouterr().err) or run.status == "finished"
     if noted:
         assert "No space left on device" in run.status
         assert problems == []

@@ -51,9 +51,7 @@ def begin_anew(folder: Path, whole: dict[str, str]) -> None:
             name: digest for name, digest in whole.items() if name.startswith("weights/")
         }
     else:
-        with pytest.raises(
-            RunError, match=r"nothing was recorded in it: the command that was to train it begins it anew"
-        ):
+        with pytest.raises(RunError, match=r"nothing was recorded in it: the command that trains it starts it over"):
             crashing.resume(copy)
 
 

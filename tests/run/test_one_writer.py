@@ -132,7 +132,7 @@ def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("mine")
     with pytest.raises(RunError, match="is a file; give a new folder"):
         small_runs.train(tmp_path / "run")
-    with pytest.raises(RunError, match="can't be made: Not a directory"):
+    with pytest.raises(RunError, match="can't be created: Not a directory"):
         small_runs.train(tmp_path / "run/deeper")
     assert (tmp_path / "run").read_text() == "mine"
 
@@ -141,7 +141,7 @@ def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
 def test_a_folder_without_leave_to_write_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
-        with pytest.raises(RunError, match="can't be made: Permission denied"):
+        with pytest.raises(RunError, match="can't be created: Permission denied"):
             small_runs.train(tmp_path / "run")
     finally:
         tmp_path.chmod(0o700)

@@ -87,9 +87,9 @@ def test_weights_are_checked_when_they_are_loaded(folder: Path) -> None:
     run = nm.Run.open(folder)
     try:
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-        with pytest.raises(RunError, match=re.escape(f"{path} is not what was written")):
+        with pytest.raises(RunError, match=re.escape(f"{path} has changed since it was written")):
             run.weights(8)
-        with pytest.raises(RunError, match=re.escape(f"{path} is not what was written")):
+        with pytest.raises(RunError, match=re.escape(f"{path} has changed since it was written")):
             run.model(8)
         run.weights(9)
     finally:
@@ -120,7 +120,7 @@ def test_a_coordinate_that_was_altered_is_named_by_its_file(folder: Path, name: 
     content, run = path.read_bytes(), nm.Run.open(folder)
     try:
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-        with pytest.raises(RunError, match=re.escape(f"{path} is not what was written")):
+        with pytest.raises(RunError, match=re.escape(f"{path} has changed since it was written")):
             _ = run.log, run.training
     finally:
         path.write_bytes(content)

@@ -193,7 +193,7 @@ def test_a_run_of_no_snapshot_says_so_and_begins_anew(tmp_path: Path, whole: dic
         context.setattr(RunWriter, "snapshot", fails)
         with pytest.raises(MemoryError):
             small_runs.train(tmp_path / "run")
-    with pytest.raises(RunError, match=r"holds no whole snapshot yet.*`microscope resume .*` begins it anew"):
+    with pytest.raises(RunError, match=r"holds no complete snapshot yet.*`microscope resume .*` starts it over"):
         nm.Run.open(tmp_path / "run")
     nm.resume(tmp_path / "run", data=DATA)  # it is begun anew
     assert small_runs.contents(tmp_path / "run") == whole

@@ -1,10 +1,10 @@
-"""Sets of small grey images and their labels: MNIST and its kin, scikit-learn's digits, any folder of IDX files.
+"""Sets of small gray images and their labels: MNIST and its kin, scikit-learn's digits, any folder of IDX files.
 
     digits = load("mnist")
     probe = digits.test.balanced(1000, seed=0)
     logits = model(probe.tensor())
 
-Whatever can't be read as what it claims to be raises one `neural_microscope.errors.DataError` that names the file.
+Invalid data raise a `neural_microscope.errors.DataError` that names the file.
 """
 
 from __future__ import annotations

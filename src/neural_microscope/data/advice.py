@@ -1,6 +1,6 @@
-"""What to do with arrays that are no image set: code that, followed to the letter, gives one, or no code at all.
+"""Hints for arrays that are not a valid image set: code that converts them, or no code.
 
-The code depends on the values that came, not on their type alone: the same int8 may hold -128..127, 0..127 or -1..1.
+The code depends on the values, not on their type alone: the same int8 may hold -128..127, 0..127 or -1..1.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-GREY = "[0.299, 0.587, 0.114]"
+GRAY = "[0.299, 0.587, 0.114]"
 WHITES = (1023, 4095, 16383, 65535)  # the highest values of 10, 12, 14 and 16 bits
 
 
 def pixels(images: np.ndarray) -> str:
-    """How an array of another dtype becomes uint8, 0 black to 255 white."""
+    """Code that converts an array of another dtype to uint8, 0 black to 255 white."""
     kind = images.dtype.kind
     if kind not in "biuf":
         return "give numbers, 0 black to 255 white"
@@ -25,7 +25,9 @@ def pixels(images: np.ndarray) -> str:
     finite = np.isfinite(np.atleast_1d(images))
     bad = np.flatnonzero(~finite.reshape(len(finite), -1).all(1)).tolist() if finite.size else []
     if len(bad):
-        return f"{len(bad)} of them hold NaN or infinite pixels, the first is example {bad[0]}: mend them or leave them out"
+        return (
+            f"{len(bad)} of them hold NaN or infinite pixels, the first is example {bad[0]}: fix them or leave them out"
+        )
     low, high = (images.min(), images.max()) if images.size else (0, 0)
     span = f"from {low:.6g} to {high:.6g}"
     rounded = "numpy.round({}).astype(numpy.uint8)".format
@@ -47,7 +49,7 @@ def pixels(images: np.ndarray) -> str:
 
 
 def axes(shape: tuple[int, ...], count: int | None) -> str:
-    """How images of another shape become [example, row, col]; ``count``: the number of labels, where it is known."""
+    """Code that converts images of another shape to [example, row, col]; ``count``: the number of labels, if known."""
     if len(shape) == 4:
         return _maps(shape, count)
     side = math.isqrt(shape[-1]) if shape else 0
@@ -72,16 +74,16 @@ def _maps(shape: tuple[int, ...], count: int | None) -> str:
         return f"take {'images[:, 0]' if first == 1 else 'images[..., 0]'}"
     colors = (3, 4)
     if first in colors and last not in colors:
-        grey = f"numpy.einsum('nchw,c->nhw', images[:, :3], {GREY})"
+        gray = f"numpy.einsum('nchw,c->nhw', images[:, :3], {GRAY})"
     elif last in colors and first not in colors:
-        grey = f"images[..., :3] @ {GREY}"
+        gray = f"images[..., :3] @ {GRAY}"
     else:
         return ""
-    return f"they are in color; make them grey with numpy.round({grey}).astype(numpy.uint8)"
+    return f"they are in color; make them gray with numpy.round({gray}).astype(numpy.uint8)"
 
 
 def classes(labels: np.ndarray, count: int | None) -> str:
-    """How labels of another shape or dtype become int64 [example]; ``count``: the number of images, where it is known."""
+    """Code that converts labels of another shape or dtype to int64 [example]; ``count``: the number of images, if known."""
     if labels.ndim == 2 and labels.size:
         return _table(labels, count)
     if labels.ndim != 1:
@@ -114,7 +116,7 @@ def _table(labels: np.ndarray, count: int | None) -> str:
 
 
 def outside(labels: np.ndarray) -> str:
-    """What to do with labels that are no classes from 0."""
+    """A hint for labels that are not classes from 0."""
     low, high = int(labels.min()), int(labels.max())
     if low < 0:
         return "numpy.unique(labels, return_inverse=True)[1] numbers all that occur from 0"
@@ -123,7 +125,7 @@ def outside(labels: np.ndarray) -> str:
 
 
 def tensor_values(images: Tensor) -> str:
-    """How a tensor of whole numbers becomes float, 0 black to 1 white."""
+    """Code that converts an integer tensor to float, 0 black to 1 white."""
     if images.is_complex():
         return "give numbers, 0 black and 1 white"
     low, high = (float(part) for part in images.long().aminmax()) if images.numel() else (0.0, 0.0)
@@ -141,13 +143,13 @@ def tensor_values(images: Tensor) -> str:
 
 
 def tensor_axes(shape: tuple[int, ...], rows: int, cols: int) -> str:
-    """How a tensor of another shape becomes [example, 1, row, col]; a reshape only where it keeps each image whole."""
+    """Code that converts a tensor of another shape to [example, 1, row, col]; a reshape only if it keeps each image whole."""
     if shape[-2:] == (rows, cols) and len(shape) < 4:
         return f"take images.reshape(-1, 1, {rows}, {cols})"
     if shape in ((rows * cols,), (*shape[:1], rows * cols), (*shape[:1], rows, cols, 1)):
         return f"take images.reshape(-1, 1, {rows}, {cols})"
     color = (
-        "they are in color; make them grey with ({} * torch.tensor(" + GREY + "){}).sum({}, keepdim=True).clamp(0, 1){}"
+        "they are in color; make them gray with ({} * torch.tensor(" + GRAY + "){}).sum({}, keepdim=True).clamp(0, 1){}"
     )
     if len(shape) == 4 and shape[2:] == (rows, cols) and shape[1] in (3, 4):
         return color.format("images[:, :3]", ".view(3, 1, 1)", 1, "")
@@ -161,6 +163,6 @@ def tensor_axes(shape: tuple[int, ...], rows: int, cols: int) -> str:
 
 
 def not_finite(images: Tensor) -> str:
-    """Which is the first image of a tensor [example, …] that is not all finite, and what to do."""
+    """A hint that names the first image of a tensor [example, …] that is not finite."""
     first = int((~images.isfinite()).reshape(len(images), -1).any(1).nonzero()[0])
-    return f"image {first} holds NaN or infinite pixels. Mend such images or leave them out"
+    return f"image {first} holds NaN or infinite pixels. Fix such images or leave them out"

@@ -17,16 +17,18 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from ..errors import DataError, reason
 from .published import digest
 
-PATIENCE = 8.0  # seconds till a mirror answers: a resolver gives a dead name server 5, and all of it stays below 10
+PATIENCE = (
+    8.0  # seconds until a mirror answers: a resolver waits 5 for a dead name server, and the total stays below 10
+)
 LARGEST = 64 << 20  # bytes; no file of a known set comes near it
 CHUNK = 1 << 16
 
 
 def fetch(pins: Mapping[str, str], folder: Path, mirrors: Sequence[str], *, patience: float = PATIENCE) -> None:
-    """Put each file of ``pins`` (file name -> hash) into ``folder``, from the first mirror that serves it right.
+    """Puts each file of ``pins`` (file name -> hash) into ``folder``, from the first mirror that serves it correctly.
 
-    A file appears under its name only whole and with its hash. Where no mirror answers, that is known after
-    ``patience`` seconds: all are asked at once. Errors: DataError that says for each mirror why it failed.
+    A file appears under its name only whole and with its hash. If no mirror answers, it fails after
+    ``patience`` seconds: all are asked at once. Errors: DataError that gives the reason for each mirror.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -46,7 +48,7 @@ def fetch(pins: Mapping[str, str], folder: Path, mirrors: Sequence[str], *, pati
             reasons[mirror] = answers[mirror] or _download(_url(mirror, name), pin, folder / name, patience)
             if not reasons[mirror]:
                 break
-            order.append(order.pop(order.index(mirror)))  # what failed once is asked last for the next file
+            order.append(order.pop(order.index(mirror)))  # a mirror that failed is tried last for the next file
         else:
             tried = ", ".join(f"{mirror} ({why})" for mirror, why in reasons.items())
             raise DataError(f"can't download {name}: tried {tried or 'nothing, for no mirror is known'}")
@@ -57,7 +59,7 @@ def _url(mirror: str, name: str) -> str:
 
 
 def _ask(mirror: str, url: str, patience: float, answers: dict[str, str]) -> None:
-    """Notes why the mirror can't be asked for files, or "" where it answers. In a thread of its own: a hanging look-up of a host
+    """Records the reason that the mirror can't be used, or "" if it answers. In a separate thread: a hanging look-up of a host
     name takes no time limit and can't be interrupted, only left behind.
     """
     try:
@@ -68,7 +70,7 @@ def _ask(mirror: str, url: str, patience: float, answers: dict[str, str]) -> Non
 
 
 def _download(url: str, pin: str, target: Path, patience: float) -> str:
-    """Why ``url`` did not give the file; empty where it did, and the file lies at ``target``."""
+    """The reason that ``url`` did not give the file; empty if it did, and the file is at ``target``."""
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
     whole = {"Accept-Encoding": "identity"}  # or a server's gzip would be taken off together with the file's
     try:

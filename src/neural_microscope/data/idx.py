@@ -32,14 +32,14 @@ DEFLATE_AT_BEST = 1032  # zlib's documentation: no deflate stream shrinks furthe
 
 
 def find(folder: Path, name: str) -> Path | None:
-    """Where the file called ``name`` lies in ``folder``: plain, with ``.gz``, or spelt ``train-images.idx3-ubyte``."""
+    """The path of the file called ``name`` in ``folder``: plain, with ``.gz``, or spelled ``train-images.idx3-ubyte``."""
     dotted = name.replace("-idx", ".idx")
     paths = (folder / spelling for spelling in (name, f"{name}.gz", dotted, f"{dotted}.gz"))
     return next((path for path in paths if os.path.isfile(path)), None)  # False too where access is denied
 
 
 def no_link(path: Path) -> None:
-    """DataError where the file of somebody's folder is a link, which may lead anywhere."""
+    """A DataError if the file is a link, which may lead anywhere."""
     if path.is_symlink():
         raise DataError(f"{path} is a link; only files in folders are read: put a copy in its place")
 
@@ -50,7 +50,7 @@ def read_folder(
     """The data set of the four IDX files in ``folder``; ``check`` may refuse a file before it is read.
 
     Without ``classes`` there are as many as the largest training label + 1, at least 2.
-    Errors: DataError that names the file and says what was expected and what came.
+    Errors: DataError that names the file with what was expected and what was found.
     """
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}; pass one that holds {', '.join(FILES)}, each plain or with .gz")
@@ -97,7 +97,7 @@ def _read_part(
 def read(path: Path, axes: int) -> np.ndarray:
     """The uint8 array in an IDX file that has this many ``axes`` and at least one value; gzipped where ``.gz`` ends it.
 
-    Errors: DataError that names the file and says what was expected and what came.
+    Errors: DataError that names the file with what was expected and what was found.
     """
     gzipped = path.suffix == ".gz"
     try:

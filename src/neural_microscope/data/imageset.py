@@ -24,10 +24,10 @@ MOST_CLASSES = 1 << 16
 @told
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """A set of grey images and their labels; at least one image, at least two classes.
+    """A set of gray images and their labels; at least one image, at least two classes.
 
     images: uint8 [example, row, col], 0 black to 255 white; labels: int64 [example] in 0..classes-1.
-    The arrays are kept as given, not copied. Errors: DataError that says what came and how to convert it.
+    The arrays are kept as given, not copied. Errors: DataError with what was given and how to convert it.
     """
 
     images: np.ndarray
@@ -81,7 +81,7 @@ class ImageSet:
         return digest.hexdigest()
 
     def tensor(self) -> Tensor:
-        """What every model takes: a new float32 tensor [example, 1, row, col] of pixel / 255, so 0..1."""
+        """The input of every model: a new float32 tensor [example, 1, row, col] of pixel / 255, so 0..1."""
         return torch.from_numpy(np.divide(self.images, np.float32(255), dtype=np.float32)).unsqueeze(1)
 
     def label_tensor(self) -> Tensor:
@@ -132,7 +132,7 @@ class ImageSet:
 
     @told
     def balanced_indices(self, n: int, *, seed: int = 0) -> np.ndarray:
-        """Where the images of `balanced` stand in this set, int64 [n]."""
+        """The indices of the images of `balanced` in this set, int64 [n]."""
         n = operator.index(n)
         counts = np.bincount(self.labels, minlength=self.classes)
         if not 1 <= n <= len(self):

@@ -1,6 +1,6 @@
-"""A data set from folders of grey pictures: train/<class>/*.png and test/<class>/*.png.
+"""A data set from folders of gray pictures: train/<class>/*.png and test/<class>/*.png.
 
-Nothing is lost on the way: what is no picture is named in a warning, a picture that would lose something is refused by name.
+Nothing is lost silently: files that are not pictures are named in a warning, and a picture that would lose information is refused by name.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SYSTEMS_OWN = ("thumbs.db", "desktop.ini")  # files that a file manager makes; o
 
 
 def is_such(folder: Path) -> bool:
-    """Whether a folder has this form: parts that hold folders of classes."""
+    """True if a folder has this form: parts that hold folders of classes."""
     return any((folder / part).is_dir() for part in PARTS)
 
 
@@ -43,8 +43,8 @@ def read_pictures(folder: Path, name: str) -> Dataset:
     """The data set of the pictures in ``folder``; the classes are the training folder's subfolders, in the order of their
     numbers where all are numbers, else of their names.
 
-    Pictures are grey, all of one size, each alone in its file: PNG, JPEG, BMP, GIF, PGM or TIFF by their content, whatever they are
-    called. A picture in color of which every pixel is grey is grey. Files of other names are left out, with one UserWarning
+    Pictures are gray, all of one size, each alone in its file: PNG, JPEG, BMP, GIF, PGM or TIFF by their content, whatever they are
+    called. A color picture whose pixels are all gray counts as gray. Files of other names are left out, with one UserWarning
     that counts them and names the first. Errors: DataError that names the file or the folder and says what to do.
     """
     for part in PARTS:
@@ -77,7 +77,7 @@ def _check_classes(folder: Path, came: list[str], classes: list[str]) -> None:
 
 
 def _left_out(folder: Path, found: dict[str, _Part]) -> Iterator[str]:
-    """What of ``folder`` is not in the data set, in a sentence each."""
+    """The parts of ``folder`` that are not in the data set, one sentence each."""
     strange = [f"{part}/{name}" for part in PARTS for name in found[part].left_out]
     if strange:
         yield (
@@ -182,7 +182,7 @@ def _jpeg(path: Path, file: BinaryIO) -> ImageFile:
 
 
 def _pixels(path: Path, picture: ImageFile) -> np.ndarray:
-    """uint8 [row, col], equal to the picture; what grey of 8 bits can't hold is refused."""
+    """uint8 [row, col], equal to the picture; values that 8-bit gray can't hold are refused."""
     if getattr(picture, "is_animated", False):
         raise DataError(f"{path} holds more than one picture (pages or frames): save each as a file of its own")
     plain = picture.mode in ("L", "1") and "transparency" not in picture.info
@@ -193,27 +193,27 @@ def _pixels(path: Path, picture: ImageFile) -> np.ndarray:
         if picture.mode.startswith("I") and not (pixels % 257).any():  # 8 bits, stored as 16
             return (pixels // 257).astype(np.uint8)
         raise DataError(
-            f"{path} has the mode {picture.mode} with more than 8 bits (its highest value is {pixels.max()}); pictures are grey "
+            f"{path} has the mode {picture.mode} with more than 8 bits (its highest value is {pixels.max()}); pictures must be gray "
             "with 8 bits: PIL.Image.fromarray((numpy.asarray(PIL.Image.open(path)) / 257).round().astype('uint8')).save(path) "
             "makes it so where 65535 is white"
         )
     colors = np.asarray(picture.convert("RGBA"))
     if (colors[..., 3] < 255).any():
         raise DataError(
-            f"{path} has the mode {picture.mode} and transparent pixels; pictures are grey with 8 bits: "
+            f"{path} has the mode {picture.mode} and transparent pixels; pictures must be gray with 8 bits: "
             "picture = PIL.Image.open(path).convert('RGBA'); "
             "PIL.Image.alpha_composite(PIL.Image.new('RGBA', picture.size, 'white'), picture).convert('L').save(path) lays it on white"
         )
     if (colors[..., :3] != colors[..., :1]).any():
         raise DataError(
-            f"{path} has the mode {picture.mode}; pictures are grey with 8 bits: "
+            f"{path} has the mode {picture.mode}; pictures are gray with 8 bits: "
             "PIL.Image.open(path).convert('L').save(path) makes it so"
         )
     return colors[..., 0].copy()
 
 
 def _deep(picture: ImageFile) -> bool:
-    """Whether the file holds more than 8 bits a value, which Pillow may drop."""
+    """True if the file holds more than 8 bits per value, which Pillow may drop."""
     if picture.mode[0] in "IF":
         return True
     arguments = picture.tile[0][3] if picture.tile else ""

@@ -1,4 +1,4 @@
-"""Data sets known by name: where they are published, and the hashes by which their files are recognised."""
+"""Data sets known by name: where they are published, and the hashes by which their files are recognized."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def digest(path: Path, like: str) -> str:
     algorithm = like.partition(":")[0]
     try:
         with files.opened(path) as file:
-            # MD5 is what some sets were published with, and recognises a file even where it may not protect secrets
+            # MD5 is what some sets were published with, and recognizes a file even where it may not protect secrets
             found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
     except OSError as error:
         raise DataError(f"can't read {path}: {reason(error)}") from None

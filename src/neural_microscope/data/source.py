@@ -1,4 +1,4 @@
-"""Where a data set comes from: its name or its folder in, a `Dataset` out."""
+"""Loading data sets: a name or a folder in, a `Dataset` out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VARIABLE = "NEURAL_MICROSCOPE_DATA"
 
 
 def data_folder() -> Path:
-    """Whose subfolders ``mnist``, … hold the data sets: what NEURAL_MICROSCOPE_DATA says, else the user's cache."""
+    """The folder whose subfolders ``mnist``, … hold the data sets: NEURAL_MICROSCOPE_DATA if set, otherwise the user's cache."""
     named = os.environ.get(VARIABLE)
     if named:
         return Path(named).expanduser()
@@ -38,7 +38,7 @@ def load(
     download: bool = True,
 ) -> Dataset:
     """A data set by name ("mnist", "fashion-mnist", "kmnist", "digits") or from a folder: of four IDX files, or of pictures
-    (train/<class>/*.png, test/<class>/*.png; grey, all of one size).
+    (train/<class>/*.png, test/<class>/*.png; gray, all of one size).
 
     By name, the files are looked for in ``folder`` (default: `data_folder` / name), downloaded there if absent and
     ``download`` allows it, and checked against their published hashes. What lies there is never overwritten.

@@ -1,7 +1,7 @@
-"""A run, or several on the same images, as one offline HTML page in which the network can be touched.
+"""A run, or several on the same images, as one offline, interactive HTML page.
 
 The page computes everything it shows of a drawing or an intervention itself, from the weights (rounded to float16); the
-measures of single units and their nulls are computed here. It analyses nothing that `analysis` does not.
+measures of single units and their nulls are computed here. It has no analysis of its own.
 """
 
 from .graph import UnsupportedLayer, operations

@@ -1,4 +1,4 @@
-"""A network as the list of operations that the page's own forward pass knows; what it does not know is refused by name."""
+"""A network as the list of operations that the page's forward pass supports; others are refused by name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class UnsupportedLayer(MicroscopeError, TypeError):
 
 @door
 def operations(model: nn.Module) -> list[Op]:
-    """What happens to one example [1, row, col] in evaluation mode, in order.
+    """The operations on one example [1, row, col] in evaluation mode, in order.
 
     Tensors are named as in the state dict; ``hook`` entries carry the names of the hook points. Of our own networks and of
     ``nn.Sequential`` (nested too); anything else, and any other layer, is an UnsupportedLayer that names it.
@@ -145,6 +145,6 @@ _KINDS: dict[type[nn.Module], tuple[str, Callable[[Any, str], Op]]] = {
     nn.BatchNorm2d: ("batchnorm", _batch_norm),
     nn.LayerNorm: ("layernorm", lambda module, name: {"eps": module.eps, "size": math.prod(module.normalized_shape)}),
 }
-"""The kind of each layer's operation, and what is said of it beside its parameters."""
+"""The kind of each layer's operation, and its attributes besides parameters."""
 
 _NOTHING = (nn.Dropout, nn.Dropout2d, nn.Identity)

@@ -1,4 +1,4 @@
-"""What the page says of a network and its units: the measures of the register, and the claims. Nothing is decided here."""
+"""Measures and claims about a network and its units for the page. Nothing is decided here."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ..measure import Measure, on_pages
 from ..run import Run
 
 COLUMNS = {"value": "", "low": "_low", "high": "_high", "nullLow": "_null_low", "nullHigh": "_null_high"}
-"""What the card shows of a variable: itself, its interval and its null; its p in words."""
+"""The columns of a card for a variable: itself, its interval and its null; its p in words."""
 
 
 def layers_of(run: Run, model: nn.Module, names: Sequence[str], look: FirstLook | None) -> dict[str, LayerLook]:
-    """Of the hook points, those of which units or channels were recorded; what a look holds already is taken from it."""
+    """The hook points whose units or channels were recorded; results that a look already holds are reused."""
     found = {} if look is None else {layer.hook_point: layer for layer in look.layers if layer.hook_point in names}
     for name in names:
         dims = run.activations(name).dims if name in run.hook_points else ()
@@ -74,7 +74,7 @@ def claims(looks: Sequence[FirstLook], name: str) -> list[Claim]:
 
 
 def plain(values: np.ndarray) -> list[Any]:
-    """JSON has no NaN: what is not defined is null. Six significant digits."""
+    """Values for JSON, which has no NaN: undefined is null. Six significant digits."""
     if np.issubdtype(values.dtype, np.integer):
         return values.tolist()
     return [float(f"{v:.6g}") if math.isfinite(v) else None for v in values.tolist()]

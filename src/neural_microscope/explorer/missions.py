@@ -1,6 +1,6 @@
-"""The questions of the page whose answer is one unit: which unit, and the counts that answer it.
+"""Questions of the page whose answer is one unit: the unit, and the counts that answer it.
 
-A unit is chosen on one half of the images and counted on the other too, so that the best of many does not flatter itself. A question
+A unit is chosen on one half of the images and counted on the other too, so that the selection does not bias the count. A question
 whose answer several units share is not asked.
 """
 
@@ -18,12 +18,12 @@ from ..statistics import halves
 from .measured import plain
 
 Layers = Sequence[tuple[int, LayerLook]]
-"""Layers of which units were recorded and measured, each with its place on the page."""
+"""Layers whose units were recorded and measured, each with its index on the page."""
 
 NEEDED = {"selectivity.class_selectivity", "causal.ablate_all"}
 
 FEWEST_RANKED = 3
-"""Units from which on a rank among them is asked for."""
+"""The fewest units for a question about their rank."""
 
 
 def missions(layers: Layers, claims: Sequence[Claim]) -> list[dict[str, Any]]:
@@ -33,7 +33,7 @@ def missions(layers: Layers, claims: Sequence[Claim]) -> list[dict[str, Any]]:
 
 
 def lost(layers: Layers, claims: Sequence[Claim]) -> dict[str, Any] | None:
-    """The unit without which most images of one class become wrong: of all layers and classes those in which it is most.
+    """The unit whose ablation makes most images of one class misclassified: the layer and class with the largest effect.
 
     ``counts`` [half][unit]: images of the class that are newly wrong, less those newly right.
     """
@@ -54,9 +54,9 @@ def lost(layers: Layers, claims: Sequence[Claim]) -> dict[str, Any] | None:
 
 
 def confused(layers: Layers, claims: Sequence[Claim]) -> dict[str, Any] | None:
-    """In the last layer the unit without which most images of the two classes that are confused most are taken for each other.
+    """The unit in the last layer whose ablation most increases the confusions between the two most confused classes.
 
-    ``before`` [half]: images taken for each other by the network as it is; ``counts`` [half][unit]: how many more without the unit.
+    ``before`` [half]: confused images of the unchanged network; ``counts`` [half][unit]: how many more without the unit.
     """
     place, layer = layers[-1]
     logits = ablated_logits(layer.model, layer.run.probe, layer.hook_point)
@@ -86,7 +86,7 @@ def confused(layers: Layers, claims: Sequence[Claim]) -> dict[str, Any] | None:
 
 
 def selective(layers: Layers, claims: Sequence[Claim]) -> dict[str, Any] | None:
-    """The most selective unit of the last layer that has any, and what its ablation adds to the loss beside all others'."""
+    """The most selective unit of the last layer that has any, and its loss increase compared with all others'."""
     for place, layer in reversed(layers):
         values = layer["selectivity.class_selectivity"]["selectivity"].values
         losses = layer["causal.ablate_all"]["loss_increase"].values
@@ -108,13 +108,13 @@ def selective(layers: Layers, claims: Sequence[Claim]) -> dict[str, Any] | None:
 
 
 def _alone(values: np.ndarray) -> int | None:
-    """The place of the highest value, if no other equals it."""
+    """The index of the highest value, if no other equals it."""
     best = np.flatnonzero(values == values.max()) if len(values) else values
     return int(best[0]) if len(best) == 1 else None
 
 
 def _claims(claims: Sequence[Claim], layer: LayerLook, rules: Sequence[str], unit: int) -> list[str]:
-    """Ids of what is claimed by these rules of the layer or of its unit."""
+    """Ids of the claims by these rules about the layer or its unit."""
     return [
         claim.id
         for claim in claims

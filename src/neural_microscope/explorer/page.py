@@ -1,4 +1,4 @@
-"""The page: the built front end, its data, and a policy that lets it ask for nothing outside itself."""
+"""The page: the built front end, its data, and a security policy without network access."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write(
 ) -> Path:
     """Writes the explorer of the runs to ``path`` (whole or not at all); returns the path.
 
-    Runs that differ in nothing but their seeds are one network of the page, the first; the claims say on how many seeds they are
+    Runs that differ only in seed are one network of the page, the first; the claims state on how many seeds they are
     shown. Of a `FirstLook` the measures that are there already are used. ``snapshots``: how many snapshots of each network the
     page can show, at most. ``models``: for each network of the page that was not built from a config, an
     instance to load its weights into, else None. ``progress(part, done, total)`` counts the layers of each network.
@@ -43,14 +43,14 @@ def write(
     """
     path, built = files.writable(path), front_end()
     data = payload(runs, snapshots=snapshots, models=models, progress=progress)
-    data["title"] = "Touch the network: " + " and ".join(network["name"] for network in data["networks"])
+    data["title"] = "Explorer: " + " and ".join(network["name"] for network in data["networks"])
     with files.whole(path) as partial:
         partial.write_text(document(data, *built), "utf-8")
     return path
 
 
 def front_end() -> tuple[str, str]:
-    """(script, style) that the build made."""
+    """(script, style) from the build."""
     folder = resources.files(__package__).joinpath("static")
     script, style = folder.joinpath("explorer.js"), folder.joinpath("explorer.css")
     if not (script.is_file() and style.is_file()):
@@ -61,7 +61,7 @@ def front_end() -> tuple[str, str]:
 
 
 def document(data: dict[str, Any], script: str, style: str) -> str:
-    """A whole self-contained document. Nothing in the data can end its element or become markup."""
+    """A complete self-contained document. Nothing in the data can end its element or become markup."""
     script = script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
@@ -77,7 +77,7 @@ def document(data: dict[str, Any], script: str, style: str) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """The page's data with every text as it can be shown, names and keys alike."""
+    """The page's data with every text escaped for display, names and keys."""
     if isinstance(value, dict):
         return {_shown(key): _shown(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What the page is given: probe images, each network's operations and rounded weights, the measures of its units, and the claims."""
+"""The page's data: probe images, each network's operations and rounded weights, the measures of its units, and the claims."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def payload(
     models: Sequence[nn.Module | None] = (),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Everything the page shows, as plain JSON values; the arguments are those of `write`.
+    """All data of the page, as plain JSON values; the arguments are those of `write`.
 
     Of each run at most ``snapshots`` snapshots, the first and the last among them.
     """
@@ -44,7 +44,7 @@ def payload(
     for run in runs[1:]:
         if not (np.array_equal(run.probe.images, probe.images) and np.array_equal(run.probe.labels, probe.labels)):
             raise RunError(
-                f"{run.folder} was probed with other images than {runs[0].folder}; one page shows networks on the same ones"
+                f"{run.folder} was recorded with other probe images than {runs[0].folder}; one page needs networks on the same images"
             )
     groups = [[runs[place] for place in group] for group in same_but_seed(runs)]
     into = [*models, *[None] * (len(groups) - len(models))]
@@ -69,9 +69,9 @@ def payload(
 
 
 def spread(steps: Sequence[int], most: int) -> list[int]:
-    """At most ``most`` of the steps, evenly over the recorded ones, the first and the last among them."""
+    """At most ``most`` of the steps, evenly spaced over the recorded ones, including first and last."""
     if most < 1:
-        raise RunError(f"{most} snapshots; give 1 or more")
+        raise RunError(f"snapshots is {most}; it must be at least 1")
     if len(steps) <= most:
         return list(steps)
     if most == 1:
@@ -145,7 +145,7 @@ def _network(
 
 
 def scales(model: nn.Module, run: Run, layers: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Of each layer at the last snapshot the largest absolute activation, where its colors end, and whether any is below 0."""
+    """For each layer at the last snapshot: the largest absolute activation, the end of its color scale; and whether any is below 0."""
     acts = activations(model, run.probe, layers) if layers else {}
     return {
         layer: {"top": max(1e-6, float(abs(acts[layer]).max())), "both": bool((acts[layer] < 0).any())}
@@ -154,7 +154,7 @@ def scales(model: nn.Module, run: Run, layers: Sequence[str]) -> dict[str, dict[
 
 
 def _shown_path(run: Run) -> str:
-    """The run's folder as a reader may know it: a path from the root of somebody's disk says too much."""
+    """The run's folder in a form fit for readers: a full path would reveal too much."""
     return run.folder.name if run.folder.is_absolute() else run.folder.as_posix()
 
 
@@ -174,8 +174,8 @@ def plane(look: LayerLook) -> dict[str, Any] | None:
 
 
 def shown(ops: Sequence[dict[str, Any]], model: nn.Module) -> list[str]:
-    """The hook points drawn as units: what the nonlinearities of our own networks return; of a foreign module what each of its
-    layers does, if that is more than another form of what came, up to the logits, which are drawn by themselves.
+    """The hook points drawn as units: the outputs of our own networks' nonlinearities; for a foreign module the output of each of its
+    layers, if it is more than a reshaped input, up to the logits, which are drawn separately.
     """
     found, computed = [], False
     for op in ops:
@@ -198,7 +198,7 @@ def _shapes(model: nn.Module, run: Run) -> dict[str, list[int]]:
 
 
 def _places(weights: dict[str, torch.Tensor], wanted: Sequence[str]) -> dict[str, Any]:
-    """Where each tensor begins among a snapshot's numbers, and its shape."""
+    """The offset of each tensor among a snapshot's numbers, and its shape."""
     places, offset = {}, 0
     for name in wanted:
         places[name] = {"shape": list(weights[name].shape), "offset": offset}
@@ -220,7 +220,7 @@ def _rounded(weights: dict[str, torch.Tensor], wanted: Sequence[str], run: Run, 
 
 
 def accuracies(model: nn.Module, run: Run, rounded: dict[str, np.ndarray]) -> tuple[float, float]:
-    """Accuracy on the probe images with the weights as they are, and as the page has them."""
+    """Accuracy on the probe images with the exact weights, and with the page's rounded ones."""
     images, labels = run.probe.tensor(), run.probe.label_tensor()
     whole = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     found = []
@@ -236,6 +236,6 @@ def accuracies(model: nn.Module, run: Run, rounded: dict[str, np.ndarray]) -> tu
 
 
 def _packed(array: np.ndarray) -> str:
-    """Deflated and in base64; of numbers of several bytes first all first bytes, then all second ones, which deflate better."""
+    """Deflated base64; multi-byte numbers with all first bytes first, then all second ones, which compresses better."""
     raw = np.ascontiguousarray(array).view(np.uint8).reshape(-1, array.dtype.itemsize)
     return base64.b64encode(zlib.compress(raw.T.tobytes(), 9)).decode()

@@ -1,4 +1,4 @@
-"""The explorer in a notebook: the page in a frame while it lives, a picture and a link where it is only read."""
+"""The explorer in a notebook: the page in a frame while the notebook runs, a picture and a link in a static view."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from .payload import shown
 
 @dataclass(frozen=True)
 class Shown:
-    """What a notebook shows of a written explorer.
+    """The notebook's display of a written explorer.
 
-    The page itself is not in the notebook, which stays small: the frame finds it by its path from the working folder. Where
-    frames are taken out, as on GitHub, the picture under it is seen, and the link.
+    The page itself is not in the notebook, which stays small: the frame loads it by its path from the working folder. Where
+    frames are removed, as on GitHub, the picture under it and the link remain.
     """
 
     path: Path
     """The page."""
     picture: bytes
-    """PNG: one image, and what each network makes of it."""
+    """PNG: one image, and each network's prediction for it."""
     alt: str
     height: int = 760
 
@@ -78,7 +78,7 @@ def show(
 
 
 def overview(runs: Sequence[Run], models: Sequence[nn.Module | None] = ()) -> Plot:
-    """What the page opens with, as a picture: the first probe image, and what each network makes of it at the end."""
+    """A picture of the page's initial state: the first probe image, and each network's prediction for it at the end of training."""
     first = [runs[group[0]] for group in same_but_seed(runs)]
     into = [*models, *[None] * (len(first) - len(models))]
     layers, answers = {}, {}

@@ -1,4 +1,4 @@
-"""Attaching functions to hook points, and detaching exactly those again, whatever happens in between."""
+"""Attaching functions to hook points, and detaching exactly those, also after an exception."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from .tables import put
 
 
 class HookFunction(Protocol):
-    """What a user writes. None leaves the tensor as it is (or as edited in place); a tensor, alone or as ``(tensor,)``, replaces it."""
+    """A user's hook function. None leaves the tensor unchanged (or edited in place); a tensor, alone or as ``(tensor,)``, replaces it."""
 
     def __call__(self, tensor: Tensor, /, *, hook: Any) -> Tensor | tuple[Tensor] | None: ...
 
 
 Action = Callable[["Attachment", Any], Tensor | None]
-"""What happens at a site: (attachment, the module's output) -> a replacement or None."""
+"""An action at a site: (attachment, the module's output) -> a replacement or None."""
 
 
 @dataclass(eq=False, slots=True)
 class Attachment:
-    """One action at one site, and what became of it."""
+    """One action at one site, and its state."""
 
     site: Site
     action: Action
     scope: Pass
     call: int = -1
-    """The number of the site's present call in the present forward pass."""
+    """The number of the site's current call in the current forward pass."""
     made: dict[int, list[Tensor | None]] = field(default_factory=dict)
-    """Of each thread: a trace of each call that its present forward pass has made."""
+    """For each thread: a trace of each call in its current forward pass."""
     fired: bool = False
     graded: bool | None = None
-    """For an action that waits for a gradient: whether one ever came."""
+    """For an action on a gradient: True if one has arrived."""
 
     def __call__(self, output: Any) -> Tensor | None:
         here = 0
         if torch.compiler.is_compiling():
-            torch._dynamo.graph_break()  # hooks run as they are: compiled into the graph they would outlive their block
+            torch._dynamo.graph_break()  # hooks run uncompiled: in a compiled graph they would outlive their block
         else:
             here = threading.get_ident()
         if (_alone or here != self.scope.thread) and not self.scope.concerned(here):
@@ -57,8 +57,8 @@ class Attachment:
         return self.action(self, output)
 
     def _number(self, output: Any, here: int) -> int:
-        """Which call of the forward pass this is. What `torch.utils.checkpoint` computes again during backward is the call that it was:
-        the one that gave the same sum.
+        """The number of this call in the forward pass. A recomputation by `torch.utils.checkpoint` during backward is the original call:
+        the one with the same sum.
         """
         made = self.made.get(here)
         if (torch._C._current_graph_task_id() if here else -1) == self.scope.graph_task:
@@ -67,7 +67,7 @@ class Attachment:
                 return 0
             made.append(_trace(output))
             return len(made) - 1
-        first = max(self.made.values(), key=len, default=[])  # CUDA computes again in a thread of its own
+        first = max(self.made.values(), key=len, default=[])  # CUDA recomputes in a separate thread
         trace = _trace(output) if len(first) > 1 else None
         same = [
             call for call, was in enumerate(first) if was is not None and trace is not None and torch.equal(was, trace)
@@ -82,44 +82,44 @@ def _trace(output: Any) -> Tensor | None:
 
 
 def _here() -> int:
-    """The thread; torch.compile, which has no word for it, sees none."""
+    """The current thread; None under torch.compile, which does not support threads."""
     return 0 if torch.compiler.is_compiling() else threading.get_ident()
 
 
 def _graph_task() -> int:
-    """The backward pass that this is inside of; -1: none."""
+    """The current backward pass; -1: none."""
     return -1 if torch.compiler.is_compiling() else torch._C._current_graph_task_id()
 
 
 def _of_autograd() -> bool:
-    """Whether this thread is torch's own, in which a backward pass on a GPU runs for the thread that asked for it."""
+    """True if this thread is torch's own, in which a backward pass on a GPU runs for the thread that called it."""
     return _graph_task() != -1 and isinstance(threading.current_thread(), threading._DummyThread)
 
 
 _alone: dict[int, Pass] = {}
-"""The only scope that acts in a thread for a while, by thread."""
+"""The only temporary scope in a thread, by thread."""
 
 
 @dataclass(eq=False)
 class Pass:
-    """One scope of attached hooks. It acts on the forward passes of one thread, or of all."""
+    """One scope of attached hooks. It applies to the forward passes of one thread, or of all."""
 
     strict: bool = True
     once: bool = False
-    """Whether it is meant for a single forward pass."""
+    """True if it applies to a single forward pass."""
     thread: int | None = field(default_factory=threading.get_ident)
     """None: all threads."""
     elsewhere: bool = False
-    """Whether other threads have begun forward passes of their own."""
+    """True if other threads have started forward passes."""
     graph_task: int = -1
-    """The backward pass inside which the present forward pass began; -1: none."""
+    """The backward pass inside which the current forward pass began; -1: none."""
     forwards: int = 0
     attachments: list[Attachment] = field(default_factory=list)
     detach: list[Callable[[], None]] = field(default_factory=list)
     gradient_handles: list[Any] = field(default_factory=list)
 
     def begin(self, *_: Any) -> None:
-        """A forward pass begins."""
+        """Called when a forward pass begins."""
         here = _here()
         if _alone and _alone.get(here, self) is not self:
             return
@@ -138,18 +138,18 @@ class Pass:
                 attachment.made.pop(here, None)
             else:
                 attachment.made.clear()
-        # Of graphs that are gone: a hook that stays for a whole training must not collect them.
+        # For graphs that no longer exist: a hook attached for a whole training run must not collect them.
         self.gradient_handles = [h for h in self.gradient_handles if h.hooks_dict_ref() is not None]
 
     def concerned(self, here: int) -> bool:
-        """Whether what a module gives now, in the thread ``here``, is of a forward pass that this scope acts on."""
+        """True if a module's output in the thread ``here`` belongs to a forward pass of this scope."""
         if _alone and _alone.get(here, self) is not self:
             return False
         return self.thread in (None, here) or not here or _of_autograd()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """No other scope acts in this thread."""
+        """No other scope applies in this thread."""
         here = threading.get_ident()
         before = _alone.get(here, self)
         _alone[here] = self
@@ -165,10 +165,10 @@ class Pass:
             self.gradient_handles.pop().remove()
         while self.detach:
             self.detach.pop()()
-        self.attachments = []  # they refer to this scope; a circle would keep cached tensors alive for a while
+        self.attachments = []  # they refer to this scope; a reference cycle would keep cached tensors alive
 
     def check(self) -> None:
-        """Raises for a hook that a forward pass, or a gradient, never reached: it did nothing, and nobody would know."""
+        """Raises for a hook that no forward pass, or gradient, reached: it had no effect."""
         if not self.forwards:
             if self.elsewhere and self.attachments:
                 raise HookError(
@@ -199,9 +199,9 @@ def attach(
     once: bool = False,
     everywhere: bool = False,
 ) -> Pass:
-    """Has every action run at its site, in the order given, until the scope's `Pass.end`: in this thread, or ``everywhere``."""
+    """Runs every action at its site, in the order given, until the scope's `Pass.end`: in this thread, or ``everywhere``."""
     if actions and actions[0][0].module is not actions[0][0].point:
-        refuse_compiled(root)  # our own points are seen by torch.compile, a foreign module's hooks are not
+        refuse_compiled(root)  # torch.compile sees our own hook points, but not a foreign module's hooks
     scope = Pass(strict, once, None) if everywhere else Pass(strict, once)
     try:
         scope.detach.append(put(root, "_forward_pre_hooks", scope.begin))
@@ -217,7 +217,7 @@ def attach(
 
 @contextmanager
 def attached(root: nn.Module, actions: Sequence[tuple[Site, Action]], *, strict: bool = True) -> Iterator[Pass]:
-    """The same while the block lasts."""
+    """The same for the duration of a block."""
     scope = attach(root, actions, strict=strict)
     try:
         yield scope
@@ -226,9 +226,9 @@ def attached(root: nn.Module, actions: Sequence[tuple[Site, Action]], *, strict:
 
 
 def check_signature(function: Any) -> None:
-    """A hook function takes one tensor and the keyword ``hook``."""
+    """Checks that a hook function takes one tensor and the keyword ``hook``."""
     if not callable(function):
-        raise HookError(f"a hook function is callable as f(tensor, hook=…); got {type(function).__name__}")
+        raise HookError(f"a hook function must be callable as f(tensor, hook=…); got {type(function).__name__}")
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # builtins do not always tell
@@ -241,7 +241,7 @@ def check_signature(function: Any) -> None:
 
 
 def edit(function: HookFunction) -> Action:
-    """An action that lets the user's function see, and replace or edit in place, a copy of the tensor."""
+    """An action that passes a copy of the tensor to the user's function, which may replace it or edit it in place."""
     check_signature(function)
 
     def action(at: Attachment, output: Any) -> Tensor:
@@ -254,7 +254,7 @@ def edit(function: HookFunction) -> Action:
 
 
 def edit_gradient(function: HookFunction) -> Action:
-    """An action that lets the user's function see, and replace or edit in place, the gradient at the site."""
+    """An action that passes the gradient at the site to the user's function, which may replace it or edit it in place."""
     check_signature(function)
 
     def action(at: Attachment, output: Any) -> Tensor:
@@ -290,11 +290,11 @@ def _outcome(function: HookFunction, site: Site, scope: Pass, given: Tensor, cal
     shape, dtype, device = given.shape, given.dtype, given.device
     result = function(given, hook=site.point)
     if isinstance(result, tuple) and len(result) == 1:
-        (result,) = result  # as torch's own hooks on a module return it
+        (result,) = result  # the form returned by torch's own module hooks
     if result is None:
         result = given
     if not isinstance(result, Tensor):
-        raise HookError(f"the hook at {site.label!r} returned {type(result).__name__}; it returns a tensor or None")
+        raise HookError(f"the hook at {site.label!r} returned {type(result).__name__}; it must return a tensor or None")
     if scope.strict and (result.shape, result.dtype, result.device) != (shape, dtype, device):
         raise HookError(
             f"the hook at {site.label!r} returned {_describe(result.shape, result.dtype, result.device)}; what came was "

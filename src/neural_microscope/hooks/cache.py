@@ -1,4 +1,4 @@
-"""What a forward pass left behind: the activation cache."""
+"""The activation cache: the values at hook points from one forward pass."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _CALL = re.compile(r"@\d+(?=(?:_grad)?$)")
 
 
 class ActivationCache(Mapping[str, Tensor]):
-    """Activations by hook point, in the order in which the forward pass made them.
+    """Activations by hook point, in the order of the forward pass.
 
     A key is a hook point's name, or a pair: ``cache["post", 0]`` is ``layers.0.hook_post`` and ``cache["post", -1]`` that
     of the model's last layer that has one (an error where that one was not cached, never another layer's). Gradients
     end in ``_grad``: ``cache["post_grad", -1]``. Where a module ran twice there is ``name@0`` and ``name@1``, and the
-    bare name is an error that says so. The tensors are detached; those of `MLP` and `CNN` share memory with what the
-    forward pass made, ``input`` with the images themselves.
+    bare name is an error. The tensors are detached; those of `MLP` and `CNN` share memory with what the
+    forward pass computed, ``input`` with the images themselves.
     """
 
     @door
@@ -44,9 +44,9 @@ class ActivationCache(Mapping[str, Tensor]):
         self._tensors = dict(tensors)
         self.hook_points = tuple(hook_points) or tuple(self._tensors)
         self.training = training
-        """Whether the model was in training mode, where dropout and batch statistics make a pass irreproducible."""
+        """True if the model was in training mode, where dropout and batch statistics make a pass irreproducible."""
         self.has_batch_dim = has_batch_dim
-        """Whether the first axis counts examples; False once a single example was taken out."""
+        """True if the first axis counts examples; False after a single example was selected."""
 
     def __getitem__(self, key: Key) -> Tensor:
         name = key if isinstance(key, str) else self._resolve(key)
@@ -55,7 +55,7 @@ class ActivationCache(Mapping[str, Tensor]):
         base = name.removesuffix("_grad")
         calls = [n for n in self._tensors if _CALL.sub("", n) == name]
         if calls:
-            raise UnknownName(f"{name!r} is kept call by call; say which: {', '.join(calls)}")
+            raise UnknownName(f"{name!r} was cached for several calls; choose one of: {', '.join(calls)}")
         if base in self.hook_points:
             raise UnknownName(f"{name!r} is not in this cache; it holds {', '.join(self._tensors)}")
         raise unknown("cached activation", name, self._tensors)
@@ -118,7 +118,7 @@ class ActivationCache(Mapping[str, Tensor]):
     def to_xarray(self) -> xr.Dataset:
         """Named arrays: ``[example, unit_<hook point>]`` or ``[example, channel_…, row_…, col_…]``, as in a run's log.
 
-        A gradient has the axes of its activation. bfloat16, which numpy has not, becomes float32.
+        A gradient has the axes of its activation. bfloat16, which numpy lacks, becomes float32.
         """
         return xr.Dataset({n: self._named(n, t) for n, t in self.items()}, attrs={"training_mode": int(self.training)})
 
@@ -131,7 +131,7 @@ class ActivationCache(Mapping[str, Tensor]):
 
     @door
     def save(self, path: str | Path) -> None:
-        """Writes the tensors, and nothing of the model, as one safetensors file, whole or not at all."""
+        """Writes the tensors, without the model, as one safetensors file, whole or not at all."""
         about: dict[str, Any] = {"sha256": documents.UNSEALED, "order": list(self)}
         about |= {name: getattr(self, name) for name in ("hook_points", "training", "has_batch_dim")}
         tensors = {name: tensor.detach().clone().contiguous() for name, tensor in self.items()}
@@ -141,16 +141,16 @@ class ActivationCache(Mapping[str, Tensor]):
 
     @classmethod
     def load(cls, path: str | Path) -> ActivationCache:
-        """What `save` wrote, to the bit. Any other file is a HookError that names it; what is no file, a FileError."""
+        """The cache written by `save`, bitwise equal. Any other file is a HookError that names it; a non-file is a FileError."""
         content = files.read(path)
         header = documents.header(content, path, HookError)
         if _ABOUT not in header.metadata:
             raise HookError(
-                f"{path} is no ActivationCache that save() wrote; it holds {', '.join(header.tensors)[:200]}"
+                f"{path} is not an ActivationCache written by save(); it holds {', '.join(header.tensors)[:200]}"
             )
         about = documents.decode(header.metadata[_ABOUT].encode(), _About, f"the metadata of {path}", HookError)
         if sorted(about.order) != sorted(header.tensors):
-            raise HookError(f"{path} is no ActivationCache that save() wrote: its tensors are not those of its order")
+            raise HookError(f"{path} is not an ActivationCache written by save(): its tensors do not match its list")
         documents.check_seal(content, about.sha256, path, HookError)
         tensors = safetensors.torch.load(content)
         return cls(
@@ -159,7 +159,7 @@ class ActivationCache(Mapping[str, Tensor]):
 
 
 class _About(Struct, forbid_unknown_fields=True):
-    """What the file of a cache says of it."""
+    """The metadata of a cache's file."""
 
     order: list[documents.Text]
     hook_points: tuple[documents.Text, ...]
@@ -169,7 +169,7 @@ class _About(Struct, forbid_unknown_fields=True):
 
 
 def flatten_calls(found: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
-    """``name`` for what ran once; ``name@0``, ``name@1``, … for what ran more often."""
+    """``name`` for a module that ran once; ``name@0``, ``name@1``, … for one that ran several times."""
     return {
         f"{name}@{call}" if len(tensors) > 1 else name: tensor
         for name, tensors in found.items()

@@ -27,7 +27,7 @@ from .wrap import hooked
 
 
 class _Arrays:
-    """Preallocated arrays, one for each call of each site, made when the first batch shows their shapes."""
+    """Preallocated arrays, one for each call of each site, created when the first batch shows their shapes."""
 
     def __init__(self, length: int, size: int, folder: Path | None) -> None:
         self.length, self.size, self.folder = length, size, folder
@@ -35,11 +35,12 @@ class _Arrays:
         self.found: dict[tuple[Site, int], np.ndarray] = {}
         self.rows: Counter[tuple[Site, int]] = Counter()
         self.doubtful: set[tuple[Site, int]] = set()
-        """Whose first axis may not count the examples: what a foreign module gives may be a weight, and of two axes of one length either
-        may be the one."""
+        """Sites whose first axis may not count the examples: a foreign module's output may be a weight, and of two axes of one length
+        either
+        may count them."""
 
     def put(self, at: Attachment, output: Any) -> None:
-        """What is named must be a tensor [example, …] of one shape; of the rest, what is none is left out."""
+        """Named sites must yield tensors [example, …] of one shape; others are skipped."""
         size, key = self.batch.stop - self.batch.start, (at.site, at.call)
         if isinstance(output, Tensor) and output.shape[:1] == (size,):
             if key not in self.found:
@@ -69,7 +70,7 @@ class _Arrays:
         return self.folder / f"{_file_name(key[0].label)}@{key[1]}.part"
 
     def again(self, at: Attachment, output: Any) -> None:
-        """Of a batch of another size: what does not count its examples along the first axis is refused, or left out."""
+        """Checks a batch of another size: a site whose first axis does not count its examples is refused, or skipped."""
         key, size = (at.site, at.call), self.batch.stop - self.batch.start
         if key in self.doubtful and isinstance(output, Tensor) and output.shape[:1] != (size,):
             if key[0].named:
@@ -80,7 +81,7 @@ class _Arrays:
             self.rows[key] = 0
 
     def finish(self) -> dict[tuple[Site, str], np.ndarray]:
-        """The arrays by site and name, under their final file names; only those that every image filled."""
+        """The arrays by site and name, under their final file names; only those filled by every image."""
         for key, rows in self.rows.items():
             if rows < self.length:
                 if key[0].named:
@@ -97,7 +98,7 @@ class _Arrays:
         return {(key[0], names[key]): np.load(path, mmap_mode="r+") for key, path in paths.items()}
 
     def discard(self) -> None:
-        """Removes what is unfinished on disk."""
+        """Removes unfinished files."""
         for key in self.rows if self.folder else ():
             self._part(key).unlink(missing_ok=True)
 
@@ -114,27 +115,27 @@ def activations(
 ) -> dict[str, xr.DataArray]:
     """Activations of all images by hook point: DataArrays [example, unit] or [example, channel, row, col].
 
-    A map of a layer that mixes its last axis, such as ``nn.Linear``, is [example, row, col, channel]. ``axes`` says the order where no
-    layer tells it; without it, what another module gives is taken to have its channels first, unless its sizes speak against that.
+    A map of a layer that mixes its last axis, such as ``nn.Linear``, is [example, row, col, channel]. ``axes`` gives the order where no
+    layer implies it; without it, another module's output is assumed to have its channels first, unless its sizes contradict that.
 
     ``images``: an ImageSet (its labels become the coordinate ``label``) or a tensor [example, …] without NaN. The model runs in
-    evaluation mode without gradients, ``batch_size`` images at a time, and is left in the mode it was in. With
+    evaluation mode without gradients, ``batch_size`` images at a time, and is returned to its previous mode. With
     ``folder``, each array is a memory-mapped ``<hook point>.npy`` file there (a ``/`` in the name is
     ``%2F``), for data larger than memory; a folder that holds such files already is refused.
-    A module that runs twice gives ``name@0`` and ``name@1``. A model that is no
+    A module that runs twice gives ``name@0`` and ``name@1``. A model that is not a
     HookedModel is wrapped by `hooked`. No images, a filter that matches nothing, and a named hook point that some images
-    do not reach or that holds no tensor [example, …] are errors; what nobody named is then left out.
+    do not reach or that holds no tensor [example, …] are errors; unnamed hook points are then skipped.
     """
     lens = hooked(model)
     tensor = images.tensor() if isinstance(images, ImageSet) else images
     if not isinstance(tensor, Tensor):
         raise DataError(f"activations takes an ImageSet or a torch tensor of images; got {type(images).__name__}")
     if tensor.ndim == 0 or len(tensor) == 0:
-        raise HookError(f"no images came (shape {list(tensor.shape)}); activations need at least one")
+        raise HookError(f"there are no images (shape {list(tensor.shape)}); activations need at least one")
     if tensor.is_floating_point() and not tensor.isfinite().all():
         raise DataError(advice.not_finite(tensor))
     if batch_size < 1:
-        raise HookError(f"batch_size is {batch_size}; it is 1 or more")
+        raise HookError(f"batch_size is {batch_size}; it must be at least 1")
     sites = select(lens._sites(), names_filter)
     arrays = _Arrays(len(tensor), batch_size, _empty_folder(folder))
     put = arrays.put
@@ -153,7 +154,7 @@ def activations(
 
 
 def _look_again(lens: Any, model: nn.Module, images: Tensor, arrays: _Arrays) -> None:
-    """Where a first axis may not count the examples, another number of them tells."""
+    """Tests, with another number of examples, sites whose first axis may not count the examples."""
     if not arrays.doubtful:
         return
     few = devices.like(model, some(images, min(len(images), arrays.size)))
@@ -165,7 +166,7 @@ def _look_again(lens: Any, model: nn.Module, images: Tensor, arrays: _Arrays) ->
 
 
 def _file_name(hook_point: str) -> str:
-    """A hook point's name as a file can have it: what paths read otherwise as in an address, ``/`` as ``%2F``."""
+    """A hook point's name as a file name: characters special in paths are escaped as in a URL, ``/`` as ``%2F``."""
     return re.sub(r'[/\\:*?"<>|%\x00-\x1f]', lambda match: f"%{ord(match[0]):02X}", hook_point)
 
 

@@ -36,18 +36,18 @@ class _Stopped(BaseException):
 class HookedModel(nn.Module):
     """Base class of models with hook points.
 
-    Put `HookPoint` modules where the model should be readable and pass tensors through them; they are found at first
+    Put `HookPoint` modules at the values of interest and pass tensors through them; they are found at first
     use and named by their path. Hook functions are called as ``f(tensor, hook=point)`` and may return a replacement.
     """
 
     copy_cached: ClassVar[bool] = True
-    """Whether cached tensors are copied. A subclass whose forward pass edits nothing in place may say False: faster."""
+    """True if cached tensors are copied. A subclass whose forward pass edits nothing in place may set False, which is faster."""
 
     _found: tuple[Tree, dict[str, Site], bool] | None = None
-    """The modules as they were, their sites, and whether one may edit a tensor in place."""
+    """The modules at the last check, their sites, and whether one may edit a tensor in place."""
     _attached: list[tuple[str, bool, Pass]] | None = None
     _once: frozenset[Site] = frozenset()
-    """Sites that are known to be reached once in a forward pass."""
+    """Sites known to be reached once in a forward pass."""
     _warned: bool = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -56,7 +56,7 @@ class HookedModel(nn.Module):
         return super().__call__(*args, **kwargs)
 
     def _sites(self) -> dict[str, Site]:
-        """Where hooks can be attached, by name: as the modules are now."""
+        """The sites where hooks can be attached, by name, for the current modules."""
         return self._current()[1]
 
     def _current(self) -> tuple[Tree, dict[str, Site], bool]:
@@ -74,7 +74,7 @@ class HookedModel(nn.Module):
                     yield Site(name, module, module, self._edits(tree), again=again)
 
     def _edits(self, tree: Tree) -> bool:
-        """Whether some module may edit a tensor in place after a hook point has seen it."""
+        """True if some module may edit a tensor in place after a hook point has seen it."""
         return self.copy_cached or any(getattr(module, "inplace", False) for module in tree.first.values())
 
     def __getstate__(self) -> dict[str, Any]:
@@ -92,10 +92,10 @@ class HookedModel(nn.Module):
     def _actions(self, hooks: Hooks, wrap: Callable[[HookFunction], Action]) -> list[tuple[Site, Action]]:
         pairs = []
         if isinstance(hooks, nn.Module | str) or not isinstance(hooks, Iterable):
-            raise HookError(f"hooks are a list of pairs (name or filter, function); got {type(hooks).__name__}")
+            raise HookError(f"hooks must be a list of pairs (name or filter, function); got {type(hooks).__name__}")
         for item in hooks:
             if not (isinstance(item, tuple) and len(item) == 2):
-                raise HookError(f"hooks are pairs (name or filter, function); got {item!r}")
+                raise HookError(f"hooks must be pairs (name or filter, function); got {item!r}")
             names, function = item
             action = known_order(wrap(function))
             pairs += [(site, action) for site in select(self._sites(), names)]
@@ -146,8 +146,8 @@ class HookedModel(nn.Module):
     ) -> Any:
         """The model's output with hooks attached for this one call.
 
-        ``stop_at`` ends the pass at a hook point and returns the tensor there; of a module that runs more than once ``name@0``,
-        ``name@1``, … say which. Backward hooks would last no longer than
+        ``stop_at`` ends the pass at a hook point and returns the tensor there; for a module that runs several times ``name@0``,
+        ``name@1``, … select a call. Backward hooks would last no longer than
         the call and are refused: use `hooks` around ``backward``.
         """
         if bwd_hooks:
@@ -170,14 +170,14 @@ class HookedModel(nn.Module):
     ) -> tuple[Any, ActivationCache]:
         """(output, cache) of one forward pass.
 
-        ``names_filter``: None for all hook points, a name, names, or a predicate; what is named must be reached and be a
-        tensor, the rest is cached where it is. ``device``: where to put the cache. ``stop_at``: the hook point at which
+        ``names_filter``: None for all hook points, a name, names, or a predicate; named hook points must be reached and hold a
+        tensor, others are cached if possible. ``device``: where to put the cache. ``stop_at``: the hook point at which
         to end; the output is then the tensor there. ``incl_bwd``: also cache, as ``<name>_grad``, the gradient of
         ``loss(output)`` (or of the output itself where that is one number); it is taken with ``torch.autograd.grad``, so
         no ``param.grad`` changes. Gradients of points that the loss does not depend on are zero.
         """
         if loss is not None and not incl_bwd:
-            raise HookError("loss= is what gradients are taken of; without incl_bwd=True there are none")
+            raise HookError("loss= is the function whose gradients are taken; it needs incl_bwd=True")
         there = self._sites()
         sites, known = select(there, names_filter), tuple(name for name, site in there.items() if not site.again)
         self._warn_if_unsteady()
@@ -233,7 +233,7 @@ class HookedModel(nn.Module):
             scope.end()
 
     def _refuse_several_calls(self, site: Site, args: Any, kwargs: Any) -> None:
-        """Raises where a forward pass would reach a site more than once and no number says which of its calls is meant."""
+        """Raises if a forward pass would reach a site several times and no number selects one of its calls."""
         if not self.copy_cached or site.call is not None or site in self._once:
             return
         calls = 0
@@ -248,11 +248,11 @@ class HookedModel(nn.Module):
                 stack.enter_context(one)
             scope = stack.enter_context(attached(self._root(), [(site, count)]))
             stack.enter_context(scope.alone())
-            stack.enter_context(suppress(Exception))  # comes after the site, or comes again
+            stack.enter_context(suppress(Exception))  # raised after the site, or raised again later
             self(*args, **kwargs)
         if calls > 1:
             numbered = ", ".join(f"{site.name}@{call}" for call in range(calls))
-            raise UnknownName(f"{site.name!r} is reached {calls} times in a forward pass; say which: {numbered}")
+            raise UnknownName(f"{site.name!r} is reached {calls} times in a forward pass; choose one of: {numbered}")
         self._once |= {site}
 
     @told
@@ -267,15 +267,15 @@ class HookedModel(nn.Module):
     ) -> None:
         """Attaches a function until `reset_hooks`. Prefer `hooks`, which detaches by itself."""
         if dir not in ("fwd", "bwd"):
-            raise HookError(f"dir is {dir!r}; it is 'fwd' or 'bwd'")
+            raise HookError(f"dir is {dir!r}; it must be 'fwd' or 'bwd'")
         actions = self._actions([(name, hook)], edit if dir == "fwd" else edit_gradient)
         self._attach(dir, is_permanent, attach(self._root(), actions, strict=strict, everywhere=True))
 
     @told
     def reset_hooks(self, direction: Literal["fwd", "bwd", "both"] = "both", including_permanent: bool = False) -> None:
-        """Detaches what `add_hook` and the blocks of `hooks` attached, and nothing else: hooks that others registered stay."""
+        """Detaches the hooks attached by `add_hook` and by the blocks of `hooks`; hooks registered by others stay."""
         if direction not in ("fwd", "bwd", "both"):
-            raise HookError(f"direction is {direction!r}; it is 'fwd', 'bwd' or 'both'")
+            raise HookError(f"direction is {direction!r}; it must be 'fwd', 'bwd' or 'both'")
         taken = [
             scope
             for dir, is_permanent, scope in self._attached or []
@@ -291,14 +291,14 @@ class HookedModel(nn.Module):
         if any(isinstance(m, _UNSTEADY) and m.training for m in self.modules()):
             self._warned = True
             warnings.warn(
-                "this model is in training mode with dropout or batch normalisation: its activations are random or "
-                "depend on the batch. Call model.eval() first, unless you mean it (said once)",
+                "this model is in training mode with dropout or batch normalization: its activations are random or "
+                "depend on the batch. Call model.eval() first, unless this is intended (reported once)",
                 stacklevel=4,
             )
 
 
 def lent(given: Any) -> Any:
-    """The same with a copy of each tensor, also inside lists, tuples and dicts: for code that may write into what it is given."""
+    """A copy of each tensor, also inside lists, tuples and dicts: for code that may write to its input."""
     return tree_map_only(Tensor, Tensor.clone, given)
 
 

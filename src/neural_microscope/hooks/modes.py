@@ -1,4 +1,4 @@
-"""Evaluation mode for a while, also where several threads look at one network."""
+"""Evaluation mode for the duration of a block, also when several threads use one network."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Modes = list[tuple[nn.Module, bool]]
 
 _lock = threading.Lock()
 _before: list[tuple[nn.Module, Modes]] = []
-"""Of each block that some thread is in, in the order of entry: the model, and the modes to give back."""
+"""The blocks that threads are in, in the order of entry: the model, and the modes to restore."""
 
 
 @typed
 @contextmanager
 def evaluation(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode while the block lasts; every submodule gets back the mode it had. With blocks of several threads the last one
-    that ends gives back what the first has found.
+    """Evaluation mode for the duration of the block; every submodule's mode is restored. With blocks of several threads, the last one
+    to end restores the modes found by the first.
     """
     with _lock:
         entry = model, [(module, module.training) for module in model.modules()]
@@ -34,7 +34,7 @@ def evaluation(model: nn.Module) -> Iterator[None]:
             place = next(number for number, one in enumerate(_before) if one is entry)
             modes, after = dict(entry[1]), _before[place + 1 :]
             del _before[place]
-            for _, later in after:  # they found evaluation mode, and would leave it
+            for _, later in after:  # they found evaluation mode, and would keep it
                 for number, (module, _mode) in enumerate(later):
                     if module in modes:
                         later[number] = module, modes.pop(module)

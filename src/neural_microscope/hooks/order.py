@@ -1,4 +1,4 @@
-"""Which axis of a map counts channels: told by the layer that gave it, or by its sizes; asked for where neither tells."""
+"""The channel axis of a map: known from its layer or from its sizes; requested if neither is conclusive."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LAST = (nn.Linear, nn.Bilinear, nn.Embedding)
 
 
 def channels(module: nn.Module, shape: tuple[int, ...]) -> str:
-    """``first`` or ``last``; nothing where a map may be either: a layer that takes any order gave it, and its first two sizes are equal
+    """``first`` or ``last``; empty if a map may be either: its layer accepts any order, and its first two sizes are equal
     and the third is not, as in square maps with channels last.
     """
     while isinstance(module, nn.Sequential) and len(module):
@@ -39,7 +39,7 @@ def channels(module: nn.Module, shape: tuple[int, ...]) -> str:
 
 
 def axes_of(site: Site, shape: tuple[int, ...]) -> tuple[str, ...]:
-    """The axes of what a site holds. A map that may be either is a HookError where a filter named the site; else its axes have numbers."""
+    """The axes of a site's value. An ambiguous map is a HookError if a filter named the site; otherwise its axes are numbered."""
     if len(shape) != 4 or channels(site.module, shape) == "first":
         return of_activation(shape, site.name)
     if channels(site.module, shape) == "last":
@@ -47,13 +47,13 @@ def axes_of(site: Site, shape: tuple[int, ...]) -> tuple[str, ...]:
     if site.named:
         raise HookError(
             f"{site.label!r} holds {list(shape)}, which may be [example, channel, row, col] or [example, row, col, channel]: "
-            "say which with axes="
+            "give axes="
         )
     return ("example", "axis_1", "axis_2", "axis_3")
 
 
 def refuse_last(site: Site, output: Any) -> None:
-    """For a measure, which takes axis 1 for units or channels: a HookError for a map that is not known to have its channels there."""
+    """For a measure, which expects units or channels on axis 1: a HookError for a map whose channels are not known to be there."""
     if not MEASURING.get() or not isinstance(output, Tensor) or output.ndim != 4:
         return
     if channels(site.module, tuple(output.shape)) != "first":

@@ -1,4 +1,4 @@
-"""The hook point: an identity with a name, where a network can be read and changed."""
+"""The hook point: a named identity at which a network can be read and changed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class HookPoint(nn.Module):
         super().__init__()
         self.name = name
         self.call = 0
-        # What runs here now. torch.compile guards on this list, as it does not on a module's own hooks: that is how a
+        # The attached functions. torch.compile guards on this list, as it does not on a module's own hooks: that is how a
         # compiled model notices what was attached later.
         self.attached: list[Callable[[Any], Any]] = []
 
@@ -33,7 +33,7 @@ class HookPoint(nn.Module):
         return tensor
 
     def __call__(self, tensor: Tensor) -> Tensor:
-        # nn.Module.__call__ costs more than a small layer's share of a one-image forward pass: only foreign hooks get it.
+        # nn.Module.__call__ takes longer than a small layer in a one-image forward pass: used only for foreign hooks.
         if _foreign(self):
             tensor = super().__call__(tensor)
         for run in tuple(self.attached):
@@ -43,13 +43,13 @@ class HookPoint(nn.Module):
         return tensor
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "attached": []}  # a copy of a model does not inherit what is attached for a while
+        return {**self.__dict__, "attached": []}  # a copy of a model does not inherit temporary hooks
 
     def layer(self) -> int:
         """The layer number in the name: 1 for ``layers.1.hook_post``. A name without a number is an error."""
         numbers = re.findall(r"(?:^|\.)(\d+)(?=\.|$)", self.name)
         if not numbers:
-            raise HookError(f"hook point {self.name!r} belongs to no numbered layer")
+            raise HookError(f"hook point {self.name!r} does not belong to a numbered layer")
         return int(numbers[0])
 
     def extra_repr(self) -> str:
@@ -57,7 +57,7 @@ class HookPoint(nn.Module):
 
 
 def watched(module: Any) -> bool:
-    """Whether anybody sees, or changes, what a module or a hook point gives: this package, or torch's own hooks."""
+    """True if any hook, of this package or of torch, observes or changes the output of a module or a hook point."""
     return bool(getattr(module, "attached", ())) or _foreign(module)
 
 
@@ -69,23 +69,23 @@ def _foreign(module: nn.Module) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """Where a hook point lives: the module whose output it sees, and the point that hook functions are given."""
+    """The location of a hook point: the module whose output it sees, and the point passed to hook functions."""
 
     name: str
     module: nn.Module
     point: HookPoint
     copy: bool
-    """Whether what is cached or passed on must be a copy, because the code around the module may change it in place."""
+    """True if cached and passed tensors must be copies, because the code around the module may change them in place."""
     call: int | None = None
     """With a number, only that call of the module in each forward pass (``name@1``)."""
     named: bool = False
-    """Whether a filter named this site; then never reaching it is an error."""
+    """True if a filter named this site; then never reaching it is an error."""
     again: bool = False
-    """Whether this is a further name of a module that stands at several places; each of its names sees all its calls."""
+    """True if this is a further name of a module used at several places; each of its names sees all its calls."""
 
     @cached_property
     def when_named(self) -> Site:
-        """The same site, meant by name."""
+        """The same site, marked as named."""
         return replace(self, named=True)
 
     @cached_property
@@ -93,7 +93,7 @@ class Site:
         return self.name if self.call is None else f"{self.name}@{self.call}"
 
     def attach(self, run: Callable[[Any], Any]) -> Callable[[], None]:
-        """Has ``run`` see, and perhaps replace, every output of the module until the function returned is called."""
+        """Calls ``run`` on every output, which it may replace. Returns a function that detaches it."""
         if self.module is self.point:
             self.point.attached.append(run)
             return partial(self.point.attached.remove, run)
@@ -112,7 +112,7 @@ class Site:
 
 
 class Tree:
-    """The modules of a network by every path that leads to them, and whether they are still these."""
+    """The modules of a network by every path to them, and a check that they are unchanged."""
 
     def __init__(self, root: nn.Module) -> None:
         self.first = dict(root.named_modules())
@@ -128,7 +128,7 @@ class Tree:
 
 
 def _further_paths(first: dict[str, nn.Module]) -> Iterator[tuple[str, nn.Module]]:
-    """Where a module stands a second time, and what is inside it there."""
+    """The places at which a module occurs a second time, and the modules inside it."""
     known = {id(module): path for path, module in first.items()}
     for path, module in first.items():
         for name, child in module._modules.items():

@@ -1,4 +1,4 @@
-"""What shows whether the first axis of an output counts the examples: the outputs of another number of them."""
+"""A test of whether the first axis of an output counts the examples: the outputs for another number of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def some(images: Tensor, *but: int) -> Tensor:
 
 
 def outputs(lens: HookedModel, images: Tensor) -> dict[str, Any]:
-    """What every hook point gives, tensor or not, by its name, or ``name@call`` where it is reached more than once."""
+    """The output at every hook point, tensor or not, by its name, or ``name@call`` if it is reached several times."""
     found: dict[str, list[Any]] = {}
 
     def note(at: Attachment, output: Any) -> None:

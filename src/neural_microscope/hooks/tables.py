@@ -33,7 +33,7 @@ class Entry:
 
 
 class _State:
-    """What a module's copies and pickles are made of while hooks are in its tables: all but those."""
+    """The state for a module's copies and pickles while hooks are in its tables: everything but those."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = weakref.ref(module)
@@ -46,7 +46,7 @@ class _State:
 
 
 def without_entries(state: dict[str, Any]) -> dict[str, Any]:
-    """A module's state without what this package has attached."""
+    """A module's state without this package's hooks."""
     state = {name: value for name, value in state.items() if not isinstance(value, _State)}
     for table in TABLES:
         kept = [(key, entry) for key, entry in state.get(table, {}).items() if not isinstance(entry, Entry)]
@@ -56,13 +56,13 @@ def without_entries(state: dict[str, Any]) -> dict[str, Any]:
 
 @cache
 def _copied_by_state(kind: Any) -> bool:
-    """Whether copies and pickles of such modules are made of what ``__getstate__`` gives."""
+    """True if copies and pickles of such modules use ``__getstate__``."""
     plain = kind.__reduce_ex__ is object.__reduce_ex__ and kind.__reduce__ is object.__reduce__
     return plain and not hasattr(kind, "__deepcopy__")
 
 
 def put(module: nn.Module, table: str, run: Callable[[Any], Any]) -> Callable[[], None]:
-    """Has ``run`` called at each call of the module until the function returned is."""
+    """Calls ``run`` at each call of the module, until the returned function is called."""
     register = module.register_forward_hook if table == "_forward_hooks" else module.register_forward_pre_hook
     handle = register(Entry(run))
     kind: Any = type(module)

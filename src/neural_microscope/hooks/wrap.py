@@ -1,4 +1,4 @@
-"""The same methods on a module that nobody wrote for it."""
+"""HookedModel's methods for any nn.Module."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .point import HookPoint, Site, Tree, refuse_compiled
 class HookedModule(HookedModel):
     """Any torch module with a hook point at the output of each of its submodules.
 
-    ``<module path>.hook_out`` is what that submodule returned; plain ``hook_out`` is the whole module's output. What the
+    ``<module path>.hook_out`` is that submodule's output; plain ``hook_out`` is the whole module's output. What the
     original code does between modules has no name here. The module itself is not copied and not changed.
     """
 
@@ -45,7 +45,7 @@ class HookedModule(HookedModel):
 
 
 def _refuse_closed(module: nn.Module) -> None:
-    """Raises for a module whose parts are no torch modules that run one by one and give tensors of numbers."""
+    """Raises for a module whose parts are not torch modules that run one by one and return tensors of numbers."""
     kinds = [base.__module__ for base in type(module).__mro__]
     if isinstance(module, torch.jit.ScriptModule):
         raise HookError(
@@ -74,12 +74,12 @@ def _refuse_closed(module: nn.Module) -> None:
 
 
 def hooked(module: nn.Module) -> HookedModel:
-    """``module`` with `run_with_cache`, `hooks` and the rest. A HookedModel is returned as it is."""
+    """``module`` with `run_with_cache`, `hooks` and the rest. A HookedModel is returned unchanged."""
     return module if isinstance(module, HookedModel) else HookedModule(module)
 
 
 def bare(model: nn.Module) -> nn.Module:
-    """The user's own module, whose names weights and hook points have: inside `hooked`, DataParallel and what torch.compile returned."""
+    """The user's module, whose names weights and hook points have: inside `hooked`, DataParallel and the result of torch.compile."""
     while True:
         if isinstance(model, HookedModule | nn.DataParallel | nn.parallel.DistributedDataParallel):
             model = model.module

@@ -95,7 +95,7 @@ class _Kind(Struct):
 
 
 class _Config(Struct, forbid_unknown_fields=True):
-    """What `to_hub` writes into config.json."""
+    """The content of config.json as written by `to_hub`."""
 
     model_type: documents.Text
     architectures: list[documents.Text]
@@ -145,7 +145,7 @@ metrics:
 # A {type(model).__name__} trained on {data["name"]}
 
 Recorded by {KIND} {__version__}. At step {step:,} of {run.description["total_steps"]:,}
-it reads {100 * right:.2f} % of the test images rightly (loss {loss:.4f} nat), one seed ({model.seed}). {data["note"]}
+test accuracy {100 * right:.2f}% (loss {loss:.4f} nats), one seed ({model.seed}). {data["note"]}
 
 ```python
 import neural_microscope as nm

@@ -1,4 +1,4 @@
-"""Pictures of results. They draw and compute nothing; each takes what an analysis returned and gives a matplotlib
+"""Plots of results. They draw and compute nothing; each takes the result of an analysis and returns a matplotlib
 figure with ``alt`` text, in the ``theme`` light or dark.
 """
 

@@ -1,4 +1,4 @@
-"""Moving pictures: one frame a snapshot, on fixed axes and colors, written as a GIF."""
+"""Animations: one frame per snapshot, on fixed axes and colors, written as a GIF."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from . import forms, geometry, style
 from .style import Plot, Theme, ThemeName, draws
 
 DOTS = 100
-"""Pixels an inch."""
+"""Pixels per inch."""
 
 
 @door
@@ -28,7 +28,7 @@ def animate(
     hold: float = 2.0,
     theme: ThemeName = "light",
 ) -> Path:
-    """Writes a GIF that plays a result over its snapshots, again and again, and gives back its path.
+    """Writes a GIF that loops over a result's snapshots, and returns its path.
 
     ``frames``: `analysis.geometry.pca` (the map on its first two components), or any plots, one a frame, of one size. Axes and
     colors of a map are the same in every frame, and the frame says its step. ``fps`` frames a second; the last stays ``hold``

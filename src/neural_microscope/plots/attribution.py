@@ -1,4 +1,4 @@
-"""Pictures of attribution: maps beside their images, what is left of them without the weights, and answers to single pixels."""
+"""Plots of attribution: maps with their images, maps under weight randomization, and single-pixel responses."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def attributions(
     *,
     theme: Theme,
 ) -> Plot:
-    """Images beside their maps by several methods, one column an image, and below each method its map of a network with random
+    """Images and their maps by several methods, one column per image, and below each method its map of a network with random
     weights.
 
-    ``images`` [example, row, col]; ``maps``: method -> what `analysis.attribution` returned for them, or its
+    ``images`` [example, row, col]; ``maps``: method -> the result of `analysis.attribution` for them, or its
     ``attribution``; ``untrained``: the same of a network with random weights. Every row has its own scale,
     symmetric about 0, and says its range.
     """
@@ -42,8 +42,8 @@ def attributions(
     target = next(iter(maps.values())).attrs.get("target", "answer")
     null = "; below each the map of a network with random weights" if untrained else ""
     return figure.says(
-        f"{count} images and their maps by {', '.join(maps)}: orange pixels speak for the target, blue ones against it"
-        f"{null}. Each row has a scale of its own, printed beside it.",
+        f"{count} images and their maps by {', '.join(maps)}: orange pixels raise the target, blue ones lower it"
+        f"{null}. Each row has its own scale, printed at its side.",
         title=f"Orange pixels: for the {target}; blue pixels: against it",
     )
 
@@ -55,9 +55,9 @@ def _map(result: xr.DataArray | xr.Dataset) -> np.ndarray:
 
 @draws
 def sanity(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
-    """What is left of each method's maps as the weights are randomized from the top down, beside an edge detector's.
+    """Similarity of each method's maps to the original as the weights are randomized from the top down, and an edge detector's.
 
-    ``results``: method -> `analysis.attribution.sanity_check`. The gray band of each panel: maps of wholly random networks.
+    ``results``: method -> `analysis.attribution.sanity_check`. The gray band of each panel: maps of fully random networks.
     """
     figure, panels = style.new("wide", 2.9, theme, columns=len(results), sharey=True)
     for axes, (method, result) in zip(panels, results.items(), strict=True):
@@ -75,17 +75,17 @@ def sanity(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
     forms.legend_below(figure, panels[0])
     return figure.says(
         f"Rank correlation of the maps by {', '.join(results)} with those of the trained network as its layers are randomized "
-        "from the top down; a gray band shows wholly random networks, a dotted line an edge detector, which never changes."
+        "from the top down; a gray band shows fully random networks, a dotted line an edge detector, which never changes."
     )
 
 
 @draws
 def single_pixels(result: xr.Dataset, untrained: xr.Dataset | None = None, *, theme: Theme) -> Plot:
-    """What each unit answers to one lit pixel, minus its answer to black, above the product of the weights on the way;
+    """Each unit's response to one lit pixel, minus its response to black, above the product of the weights on the path;
     below, the untrained network's.
 
     ``result``, ``untrained``: `analysis.attribution.single_pixels` of the same hook point, of which the first 8 units are
-    drawn. Each tile has the scale of its row, symmetric about 0; units without any answer are marked as absent.
+    drawn. Each tile has the scale of its row, symmetric about 0; units without any response are marked as absent.
     """
     chosen = list(range(min(8, result.sizes["unit"])))
     rows = [("one lit pixel", _answers(result, chosen))]
@@ -101,9 +101,9 @@ def single_pixels(result: xr.Dataset, untrained: xr.Dataset | None = None, *, th
     panels[0].tick_params(length=0)
     point = result.attrs.get("hook_point", "the layer")
     return figure.says(
-        f"For {len(chosen)} units of {point}: the answer to each single lit pixel minus the answer to black, orange above 0, blue "
+        f"For {len(chosen)} units of {point}: the response to each single lit pixel minus the response to black, orange above 0, blue "
         "below, gray where nothing changes it, above the product of the weights, and the untrained network's where given.",
-        title=f"Units of {point}: their answer to single lit pixels",
+        title=f"Units of {point}: their response to single lit pixels",
     )
 
 

@@ -1,4 +1,4 @@
-"""Pictures of interventions: what units are worth, doses, patches between images, pairs of units, and how a network fails."""
+"""Plots of interventions: ablation, dose-response, patching, interactions, and cumulative ablation."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from . import forms, style
 from .style import Plot, Theme, draws
 
 NAMED = 5
-"""Of the units with the largest values as many carry their number."""
+"""The number of largest values that are labeled with their unit."""
 
 
 @draws
 def ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """What ablating each unit adds to the loss, sorted, with intervals; gray: random directions of the same norm.
+    """Loss increase from ablating each unit, sorted, with intervals; gray: random directions of equal norm.
 
-    ``table``: `analysis.causal.ablate_all`. Those that add most are named.
+    ``table``: `analysis.causal.ablate_all`. The largest are labeled.
     """
     axis, layer = style.axis_of(table["loss_increase"]), table.attrs["hook_point"]
     figure, (axes,) = style.new("wide", 3.2, theme)
@@ -29,25 +29,25 @@ def ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
         table,
         "loss_increase",
         named=NAMED,
-        title=f"Loss without each {axis}, and with random directions of the same norm",
+        title=f"Loss increase from ablating each {axis}, and along random directions",
         xlabel=f"{count(table[axis].size, f'{axis}s')} of {layer}, largest first",
-        ylabel="loss added when ablated (nats)",
+        ylabel="loss increase when ablated (nats)",
     )
     forms.note(
         axes,
         f"dot: mean over {table.attrs['n_examples']} images, line: 95% interval\n"
-        "gray: 95% of random directions of the same norm",
+        "gray: 95% of random directions of equal norm",
     )
     most, least = (style.told(float(table["loss_increase"][order[end]]), 3) for end in (0, -1))
     return figure.says(
-        f"What ablating each {axis} of {layer} adds to the loss, largest first, from {most} to {least} nats; "
-        "a gray band shows random directions of the same norm."
+        f"Loss increase from ablating each {axis} of {layer}, largest first, from {most} to {least} nats; "
+        "a gray band shows random directions of equal norm."
     )
 
 
 @draws
 def dose_response(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Loss, and the accuracy on each class, as units are turned from off to several times their value; gray: random other
+    """Loss, and the accuracy on each class, as units are scaled from 0 to several times their value; gray: random other
     units of the layer.
 
     ``table``: `analysis.causal.dose_response`. The three classes that change most are in color and named.
@@ -55,7 +55,7 @@ def dose_response(table: xr.Dataset, *, theme: Theme) -> Plot:
     figure, (left, right) = style.new("wide", 3.0, theme, columns=2)
     factor, units = table["factor"].values, ", ".join(map(str, table.attrs["unit"]))
     forms.curve(left, factor, table, "loss_increase", marker="o")
-    left.set(ylabel="loss added (nats)", title=f"{style.short(table.attrs['hook_point'])}, unit {units}")
+    left.set(ylabel="loss increase (nats)", title=f"{style.short(table.attrs['hook_point'])}, unit {units}")
     forms.note(left, "gray: random other units\nlines: 95% over images", "upper center")
     by_class = 100 * table["accuracy_by_class"].values
     moved = np.nan_to_num(by_class.max(0) - by_class.min(0))
@@ -71,14 +71,14 @@ def dose_response(table: xr.Dataset, *, theme: Theme) -> Plot:
     forms.label_points(right, {str(c): (float(factor[-1]), float(by_class[-1, c])) for c in most})
     return figure.says(
         f"Loss and accuracy of each class when unit {units} of {table.attrs['hook_point']} is multiplied by {factor[0]:g} to "
-        f"{factor[-1]:g}; loss added at 0: {style.told(float(table['loss_increase'][0]), 3)} nats; a gray band shows random other units."
+        f"{factor[-1]:g}; loss increase at 0: {style.told(float(table['loss_increase'][0]), 3)} nats; a gray band shows random other units."
     )
 
 
 @draws
 def patching(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """How much of the difference between two sets of images each unit brings back, and how much it breaks, sorted; gray:
-    random directions of the same norm. ``table``: `analysis.causal.patch_between`.
+    """The share of the difference between two sets of images that each unit restores, and removes, sorted; gray:
+    random directions of equal norm. ``table``: `analysis.causal.patch_between`.
     """
     axis = style.axis_of(table["denoising"])
     figure, (left, right) = style.new("wide", 3.1, theme, columns=2)
@@ -88,8 +88,8 @@ def patching(table: xr.Dataset, *, theme: Theme) -> Plot:
         "xlabel": f"{count(table[axis].size, f'{axis}s')}, strongest first",
     }
     title = "Clean value into the corrupted run"
-    order = forms.units(left, table, "denoising", title=title, ylabel="difference brought back (%)", **words)
-    words |= {"title": "Corrupted value into the clean run", "ylabel": "difference left (%)"}
+    order = forms.units(left, table, "denoising", title=title, ylabel="difference restored (%)", **words)
+    words |= {"title": "Corrupted value into the clean run", "ylabel": "difference remaining (%)"}
     forms.units(right, table, "noising", ascending=True, level=100, **words)
     forms.note(left, "line: 95% over pairs\ngray: 95% of random directions\nof the same norm")
     best = f" Strongest: {order[0]}." if table["denoising"].notnull().any() else ""
@@ -152,8 +152,8 @@ def cumulative_ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def confusion_shift(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Which images an intervention moves from class to class: counts after minus before. Bold: beyond what random units do;
-    numbers in plain type are as large, and random units move as many. ``table``: `analysis.causal.confusion_shift`.
+    """Confusion shift: counts after minus before an intervention. Bold: beyond random units;
+    numbers in plain type are not, though random units move as many. ``table``: `analysis.causal.confusion_shift`.
     """
     shift = table["shift"].values
     limit = forms.limit_of(shift)
@@ -169,7 +169,7 @@ def confusion_shift(table: xr.Dataset, *, theme: Theme) -> Plot:
     moved, high = (style.share(float(table[name]), 1) for name in ("moved", "moved_null_high"))
     return figure.says(
         f"Confusion after minus before an intervention, true class by predicted class; {moved} of the images change their "
-        f"predicted class (random units: up to {high}); numbers are bold where random units do not reach."
+        f"predicted class (random units: up to {high}); bold numbers exceed random units."
     )
 
 
@@ -177,9 +177,9 @@ def confusion_shift(table: xr.Dataset, *, theme: Theme) -> Plot:
 def direct_logit_attribution(
     table: xr.Dataset, example: int, classes: tuple[int, int] | None = None, *, theme: Theme
 ) -> Plot:
-    """Which units speak for and against two classes on one image, those with the largest contributions; the rest summed.
+    """Contributions of units to the logits of two classes on one image, the largest ones; the rest summed.
 
-    ``table``: `analysis.causal.direct_logit_attribution`; ``classes``: the two highest logits unless given.
+    ``table``: `analysis.causal.direct_logit_attribution`; ``classes``: by default the two highest logits.
     """
     axis = style.axis_of(table["evidence"])
     logits = table["logits"][example].values
@@ -208,10 +208,11 @@ def direct_logit_attribution(
 
 @draws
 def interactions(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """What two units ablated together add to the loss beyond the sum of the two alone: every pair as a tile, and beside that sum.
+    """Interactions: loss increase from ablating two units together beyond the sum of both alone: every pair as a tile, and against that
+    sum.
 
-    ``table``: `analysis.causal.interactions`. Orange: the two stand in for each other; blue: they need each other; gray dots lie
-    within their null. The units of the tiles are sorted by what each adds alone; their colors end at the 99.5th percentile of
+    ``table``: `analysis.causal.interactions`. Orange: the two are redundant; blue: they depend on each other; gray dots lie
+    within their null. The units of the tiles are sorted by each one's loss increase alone; their colors end at the 99.5th percentile of
     all sizes. The strongest pairs beyond their null are named.
     """
     axis, layer = str(table["interaction"].dims[0]), table.attrs["hook_point"]
@@ -233,8 +234,8 @@ def interactions(table: xr.Dataset, *, theme: Theme) -> Plot:
         right.plot(sums[chosen], value[chosen], ".", color=color, markersize=2.5, alpha=0.7)
     right.axhline(0, color=theme.quiet, linewidth=0.6)
     right.set(
-        xlabel=f"the two alone, summed (nats)\ngray: within the null, {table.attrs['n_examples']} images",
-        ylabel="loss added together − that sum (nats)",
+        xlabel=f"sum of the two alone (nats)\ngray: within the null, {table.attrs['n_examples']} images",
+        ylabel="loss increase together − that sum (nats)",
         title="Beyond the sum of the two alone",
     )
     right.margins(0.08, 0.15)
@@ -245,6 +246,6 @@ def interactions(table: xr.Dataset, *, theme: Theme) -> Plot:
         f" The strongest: {axis}s {pair}, {style.told(y)} nats." for pair, (_, y) in [*strongest.items()][:1]
     )
     return figure.says(
-        f"What ablating two {axis}s of {layer} together adds to the loss beyond the sum of the two alone, for {len(value):,} pairs; "
+        f"Loss increase from ablating two {axis}s of {layer} together beyond the sum of the two alone, for {len(value):,} pairs; "
         f"gray where a pair lies within its null.{named}"
     )

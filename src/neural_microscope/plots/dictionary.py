@@ -1,4 +1,4 @@
-"""Pictures of a learned dictionary: its latents, how often they fire, whether they come back, and their controls."""
+"""Plots of a learned dictionary: its latents, their density, their stability, and their controls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def dictionary(
     latents: Sequence[int] | None = None,
     theme: Theme,
 ) -> Plot:
-    """Some latents (the first 16 unless named): beside each, its decoder picture (where given) and its top-activating images,
+    """Some latents (the first 16 by default): each with its decoder picture (if given) and its top-activating images,
     strongest first.
 
     ``images`` [example, row, col]; ``order`` [latent, rank], -1 for none: `analysis.selectivity.top_examples` of
@@ -50,7 +50,7 @@ def dictionary(
         forms.quiet(axes)
         forms.name_rows(axes, [str(n) for n in shown], images.shape[1])
     first = "direction in pixels, then the " if pictures is not None else ""
-    also = ", beside the pixels its direction adds (orange) or takes away (blue)" if pictures is not None else ""
+    also = ", and the pixels its direction adds (orange) or removes (blue)" if pictures is not None else ""
     return figure.says(
         f"For {len(latents)} latents the {ranks} top-activating images{also}.",
         title=f"Latents: {first}top-activating images",
@@ -59,7 +59,7 @@ def dictionary(
 
 @draws
 def latent_density(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """How often latents fire: a histogram of their density on a log axis: `analysis.dictionary.evaluate_sae`."""
+    """Histogram of the latents' density on a log axis: `analysis.dictionary.evaluate_sae`."""
     density = table["density"].values
     alive = density[density > 0]
     figure, (axes,) = style.new("middle", 2.6, theme)
@@ -67,7 +67,7 @@ def latent_density(table: xr.Dataset, *, theme: Theme) -> Plot:
     axes.hist(alive, np.logspace(lowest, 0, 31).tolist(), color=theme.amount, edgecolor=theme.paper, linewidth=0.4)
     axes.set_xscale("log")
     mean = float(table["l0"]) / len(density)
-    axes.axvline(mean, color=theme.null, linewidth=1.2, label=f"if all fired alike: {style.told(100 * mean)}%")
+    axes.axvline(mean, color=theme.null, linewidth=1.2, label=f"mean: {style.told(100 * mean)}%")
     axes.legend(loc="upper right")
     ticks = [10.0**k for k in range(int(lowest), 1)]
     axes.set_xticks(ticks, [f"{100 * tick:g}%" for tick in ticks])
@@ -81,10 +81,10 @@ def latent_density(table: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def dictionary_controls(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """How well one element tells a class, in four bases, with intervals: `analysis.dictionary.purity`.
+    """Class AUC of single elements in four bases, with intervals: `analysis.dictionary.purity`.
 
-    Gray bands: the same with shuffled labels. Two readings side by side, because sparse elements score low on the first and
-    high on the second by being sparse: it is the random dictionary, as sparse, that the dictionary has to beat.
+    Gray bands: the same with shuffled labels. Two measures side by side, because sparse elements score low on the first and
+    high on the second by being sparse: the comparison is with the random dictionary, which is as sparse.
     """
     figure, panels = style.new("wide", 2.6, theme, columns=2, sharey=True)
     words = {"auc": "mean AUC (0.5: no preference)", "share": "share of activation on its class"}
@@ -103,9 +103,9 @@ def dictionary_controls(table: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def stability(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Whether another seed finds a latent's direction, all latents in falling order: `analysis.dictionary.stability`.
+    """Cosine of each latent with its best match in another seed's dictionary, descending: `analysis.dictionary.stability`.
 
-    The gray band is the best match each would find among as many random directions.
+    The gray band is the best match of each among as many random directions.
     """
     figure, (axes,) = style.new("middle", 2.8, theme)
     forms.units(

@@ -1,4 +1,4 @@
-"""Pictures of learning: loss and accuracy, gradients, weight spectra, the activity and the lives of every unit."""
+"""Plots of training: loss and accuracy, gradients, weight spectra, and the activity of every unit."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def histograms_over_time(tables: Mapping[str, xr.Dataset], *, theme: Theme) -> P
         share, center = table["share"].transpose("bin", "snapshot").values, table["center"].values
         half = (center[1] - center[0]) / 2
         extent = (-0.5, share.shape[1] - 0.5, center[0] - half, center[-1] + half)
-        shown = np.log10(np.where(share > 0, share, 1e-9))  # below the scale's end: the paper
+        shown = np.log10(np.where(share > 0, share, 1e-9))  # below the scale's end: the background
         limits = (-4, max(-1.0, np.nanmax(shown)))
         forms.matrix(axes, shown, limits, colors=theme.amount_map, aspect="auto", extent=extent, origin="lower")
         bar = forms.color_bar(axes, theme.amount_map, limits, "share of values")
@@ -80,7 +80,7 @@ def histograms_over_time(tables: Mapping[str, xr.Dataset], *, theme: Theme) -> P
 
 @draws
 def unit_states(activities: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
-    """How many units are dead, of ultra-low density or always on, against the step: `analysis.dynamics.activity` of
+    """The share of dead, ultra-low-density and always-on units against the step: `analysis.dynamics.activity` of
     each layer.
     """
     figure, panels = style.new("wide", 2.5, theme, columns=len(activities), sharey=True)
@@ -122,14 +122,14 @@ def gradient_flow(table: xr.Dataset, *, theme: Theme) -> Plot:
     forms.legend_below(figure, max(lower, key=lambda axes: len(axes.lines)))
     return figure.says(
         f"Gradient norm and update-to-weight ratio of {', '.join(layers)} against the step, log axes; the line is the median of "
-        "a stretch of steps, the upright lines the middle 95% of its steps. "
+        "a bin of steps, the vertical lines the middle 95% of its steps. "
         f"The dotted gray line at {rule:g} is a rule of thumb, not a null."
     )
 
 
 @draws
 def weight_spectra(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Singular values of each weight matrix before and after training beside those of its shuffled entries, and its
+    """Singular values of each weight matrix before and after training with those of its shuffled entries, and its
     stable rank over time: `analysis.dynamics.weight_spectra`.
     """
     names = [str(name) for name in table["parameter"].values]
@@ -154,13 +154,13 @@ def weight_spectra(table: xr.Dataset, *, theme: Theme) -> Plot:
     forms.legend_below(figure, panels[len(names) - 1])
     return figure.says(
         f"Singular values of {', '.join(names)}, first and last snapshot, and their stable rank over the steps; gray: the same "
-        "entries in random places."
+        "entries in random positions."
     )
 
 
 @draws
 def unit_lives(tables: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
-    """Which units are silent at which snapshot, one row a unit that was ever silent, hatched gray where it is:
+    """Silent units at each snapshot, one row per unit that was ever silent, hatched gray where it is:
     `analysis.dynamics.lives` of each layer.
     """
     alive = {name: table["alive"].transpose(..., "snapshot").values for name, table in tables.items()}
@@ -183,7 +183,7 @@ def unit_lives(tables: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
         axes.set(xlim=(-0.5, alive[name].shape[1] - 0.5), ylabel=kind, title=style.short(name), xticks=[])
     forms.step_ticks(panels[-1], table["step"].values)
     return figure.says(
-        f"Each row a unit of {', '.join(tables)} that was ever silent, sorted by when it falls silent for good; filled where it "
+        f"Each row a unit of {', '.join(tables)} that was ever silent, sorted by when it falls silent permanently; filled where it "
         "fires for some image, hatched gray where for none."
     )
 
@@ -196,23 +196,23 @@ def _by_death(table: xr.Dataset) -> np.ndarray:
 
 @draws
 def class_learning(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Test accuracy of each class against the step, the digit standing on its line: `analysis.dynamics.learning_by_class`.
+    """Test accuracy of each class against the step, the digit on its line: `analysis.dynamics.learning_by_class`.
 
-    The scale widens toward 100%, where the classes still differ at the end; what is below 3% is drawn at 3%. Gray:
-    every class classified as well as all together, where the table has it.
+    The scale widens toward 100%, where the classes still differ at the end; values below 3% are drawn at 3%. Gray:
+    every class as accurate as all classes together, if the table has it.
     """
     figure, (axes,) = style.new("wide", 4.0, theme)
     shown = table[[name for name in table if str(name).startswith("accuracy")]].clip(0.03, 0.9985)
     accuracy = shown["accuracy"].transpose("snapshot", "class").values
     steps, classes = table["step"].values, accuracy.shape[1]
     if "accuracy_null_low" in table:
-        forms.null_band(axes, steps, shown.median("class"), "accuracy", label="all classes alike (95%)")
+        forms.null_band(axes, steps, shown.median("class"), "accuracy", label="equal classes (95%)")
         axes.legend(loc="lower right")
     axes.set_yscale("logit")
     forms.step_axis(axes, float(steps[-1]))
     for label in range(classes):
         axes.plot(steps, accuracy[:, label], color=theme.of_class(label), linewidth=1.1)
-        places = range(label % 5, len(steps), 5)  # each digit at snapshots of its own, so that few cover each other
+        places = range(label % 5, len(steps), 5)  # each digit at different snapshots, so that few overlap
         points = np.stack([steps[places], accuracy[places, label]], 1)
         forms.digits(axes, points, np.full(len(places), label), size=42, zorder=3)
     ticks = [0.1, 0.5, 0.9, 0.97, 0.99, 0.997]

@@ -22,7 +22,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from .style import Theme, readable, theme_of, told
 
 LINES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1, 1.2)), "-.", (0, (8, 2)), (0, (2, 2, 6, 2)))
-"""Line styles, for as many curves on the same axes; more begin anew."""
+"""Line styles, for as many curves on the same axes; more start again."""
 
 
 def ends(table: xr.Dataset, name: str, factor: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Pictures of representations: maps of the images, variance, dimension, collapse and clusters over time."""
+"""Plots of representations: principal components, variance, dimension, collapse and clusters over training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pca_over_time(
     """Each layer's images on its first two components (rows) at some snapshots (columns), on one basis a layer.
 
     ``results``: `analysis.geometry.pca` of each layer, on any basis; ``untrained``: the same fitted at snapshot 0, drawn
-    first: what the untrained network looks like where it is given its own best view. Of many images some are drawn.
+    first: the untrained network on its own best axes. Of many images some are drawn.
     """
     columns = 1 + len(snapshots)
     figure, panels = style.new("wide", 0.5 + 1.65 * len(results), theme, rows=len(results), columns=columns)
@@ -40,7 +40,7 @@ def pca_over_time(
         for axes, snapshot in zip(others, snapshots, strict=True):
             map_of(axes, after[snapshot, each], limits(after[list(snapshots)]), labels[each])
         share, chance = (float(_last(result[n])[:2].sum()) for n in ("explained", "explained_by_chance"))
-        words = f"{style.short(name)}\n{style.share(share)} of variance\n(by chance {style.share(chance)})"
+        words = f"{style.short(name)}\n{style.share(share)} of variance\n(null {style.share(chance)})"
         first.set_ylabel(words, fontsize=7.5)
     panels[0].set_title("untrained,\nown axes", loc="center", fontsize=8)
     top = next(iter(results.values()))
@@ -57,8 +57,8 @@ def pca_over_time(
 def explained_variance(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
     """The share of variance of each principal component, largest first, over what shuffled units give, a panel a layer.
 
-    ``results``: `analysis.geometry.pca` of each layer, with as many components as are to be seen; of bases that change
-    with the snapshot the last. What is below 0.01% is left out: on a log axis it would be rounding.
+    ``results``: `analysis.geometry.pca` of each layer, with as many components as are to be drawn; for bases that change
+    with the snapshot the last. Shares below 0.01% are left out: they are rounding errors.
     """
     figure, panels = style.new("wide", 2.6, theme, columns=len(results), sharey=True)
     for axes, (name, result) in zip(panels, results.items(), strict=True):
@@ -77,7 +77,7 @@ def explained_variance(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Pl
 
 @draws
 def dimension_over_time(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
-    """How many dimensions each layer fills, by four measures, against the step: `analysis.geometry.dimension` of each.
+    """The dimension of each layer, by four measures, against the step: `analysis.geometry.dimension` of each.
 
     Gray: the same with the units shuffled, where it was drawn, joined by straight lines.
     """
@@ -88,7 +88,7 @@ def dimension_over_time(results: Mapping[str, xr.Dataset], *, theme: Theme) -> P
         "components_90": "90% of variance",
         "two_nn": "TwoNN",
     }
-    why = "not defined: every\nimage is answered alike"
+    why = "not defined: equal activations\nfor every image"
     for axes, (measure, title) in zip(panels, titles.items(), strict=True):
         curves = _of_layers(results, measure)
         forms.over_steps(axes, curves, log=True, null="units shuffled", missing=why, title=title)
@@ -96,7 +96,7 @@ def dimension_over_time(results: Mapping[str, xr.Dataset], *, theme: Theme) -> P
     panels[0].set_ylabel("dimensions")
     forms.legend_below(figure, panels[0])
     return figure.says(
-        "Dimensions that each layer fills against the optimizer step, by four measures, and with shuffled units (gray). "
+        "Dimension of each layer against the optimizer step, by four measures, and with shuffled units (gray). "
         f"Participation ratio, first to last: {forms.first_to_last(_of_layers(results, 'participation_ratio'))}."
     )
 
@@ -115,7 +115,7 @@ _COLLAPSE = {
 
 @draws
 def collapse_over_time(result: xr.Dataset, *, theme: Theme) -> Plot:
-    """Neural collapse of one layer against the step, over what shuffled labels give: `analysis.geometry.neural_collapse`."""
+    """Neural collapse of one layer against the step, with shuffled labels as the null: `analysis.geometry.neural_collapse`."""
     figure, panels = style.new("wide", 4.4, theme, rows=2, columns=2, sharex=True)
     every: list[tuple[str, xr.Dataset, str]] = []
     for axes, (title, names) in zip(panels, _COLLAPSE.items(), strict=True):
@@ -131,13 +131,13 @@ def collapse_over_time(result: xr.Dataset, *, theme: Theme) -> Plot:
         axes.set_xlabel("")
     return figure.says(
         f"Neural collapse of {result.attrs.get('hook_point') or 'a layer'} against the optimizer step, "
-        f"over what shuffled labels give (gray). First to last: {forms.first_to_last(every)}."
+        f"with shuffled labels in gray. First to last: {forms.first_to_last(every)}."
     )
 
 
 @draws
 def clusters_over_time(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
-    """Whether images of one class lie together, against the step, over shuffled labels: `analysis.geometry.clusters` of
+    """Class separation against the step, with shuffled labels: `analysis.geometry.clusters` of
     each layer.
     """
     figure, panels = style.new("wide", 2.9, theme, columns=2)
@@ -168,9 +168,7 @@ def embedding(result: xr.Dataset, *, theme: Theme) -> Plot:
         trust, chance = (style.told(float(one[f"trustworthiness{end}"])) for end in ("", "_null_high"))
         kept, by_chance = (style.share(float(one[f"knn_preservation{end}"])) for end in ("", "_null_high"))
         axes.set_title(f"seed {int(one['seed'])}", loc="center", fontsize=8)
-        words = (
-            f"trustworthiness {trust}\n(random places: {chance})\n{kept} of neighbors kept\n(by chance: {by_chance})"
-        )
+        words = f"trustworthiness {trust}\n(null: {chance})\n{kept} of neighbors kept\n(null: {by_chance})"
         axes.set_xlabel(words, fontsize=7.5)
     known = result["agreement"].values[~np.isnan(result["agreement"].values)]
     shared = f" {style.share(known.mean())} of neighbors are shared between seeds." if len(known) else ""
@@ -184,7 +182,7 @@ def embedding(result: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def subspaces(result: xr.Dataset, *, theme: Theme) -> Plot:
-    """Silhouette of the classes in a few chosen units against their number, over random units:
+    """Silhouette of the classes in a few chosen units against their number, with random units:
     `analysis.geometry.subspaces`. Filled dots lie beyond random units.
     """
     figure, (axes,) = style.new("middle", 3.2, theme)
@@ -198,7 +196,7 @@ def subspaces(result: xr.Dataset, *, theme: Theme) -> Plot:
             axes.plot(size[where], values[where], "o", color=fill, markeredgecolor=theme.ink, markersize=4)
     axes.set(
         title="Classes in a few chosen units",
-        xlabel="units taken (filled: beyond random units)",
+        xlabel="units chosen (filled: beyond random units)",
         ylabel="silhouette, held-out images",
     )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -206,7 +204,7 @@ def subspaces(result: xr.Dataset, *, theme: Theme) -> Plot:
     figure.legend(loc="outside right upper")
     return figure.says(
         f"Silhouette of the classes in the first {int(size[0])} to {int(size[-1])} units of {len(orders)} orders of "
-        f"{result.attrs.get('hook_point') or 'a layer'}, over what random units of the same number give (gray)."
+        f"{result.attrs.get('hook_point') or 'a layer'}, with as many random units in gray."
     )
 
 

@@ -1,4 +1,4 @@
-"""Pictures of what the network predicts, and linear probes its layers: what it confuses, which images were hard, how sure it should be."""
+"""Plots of predictions and linear probes: confusion matrix, learning order, calibration, probe accuracy."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def confusion(table: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, theme: Theme) -> Plot:
-    """Which images were hard, and when: every image a row, classified correctly (paper) or not (filled) at each snapshot,
-    sorted by when it was learned; beside it the hardest, each with its class and what it is predicted as in the end, and where
-    each class stands in the order, with its interval, against shuffled labels (gray).
+    """Learning order: every image a row, classified correctly (background) or not (filled) at each snapshot,
+    sorted by when it was learned; with it the hardest, each with its class and its final prediction, and the rank
+    of each class in the order, with its interval, against shuffled labels (gray).
 
     ``table``: `analysis.predictions.learning_order`; ``images`` [example, row, col]. Hardest: misclassified at the most
     snapshots.
@@ -57,14 +57,14 @@ def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, the
     _hardest(panels["B"], table, images, np.argsort(-wrongs, kind="stable")[:hardest])
     _class_order(panels["C"], table)
     return figure.says(
-        f"When each of {len(right)} images is misclassified over the snapshots, those learned first on top. Beside it the "
+        f"When each of {len(right)} images is misclassified over the snapshots, those learned first on top. With it the "
         f"{min(hardest, len(right))} images that were misclassified at the most snapshots, with true and predicted class; and each "
-        "class's place in the order of learning, against shuffled labels."
+        "class's rank in the learning order, against shuffled labels."
     )
 
 
 def _class_order(axes: Axes, table: xr.Dataset) -> None:
-    """Each class's place in the order of learning, its interval and its null."""
+    """Each class's rank in the learning order, its interval and its null."""
     classes = np.arange(table.sizes["class"])
     forms.dots(axes, table, "class_order")
     axes.set_ylim(1.02, -0.02)
@@ -93,7 +93,7 @@ def _hardest(axes: Axes, table: xr.Dataset, images: np.ndarray, chosen: np.ndarr
 
 @draws
 def reliability(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """How sure the network is and how often it is right, in groups of equal count; beside it, where the table has
+    """Calibration: confidence and accuracy in groups of equal count; with it, if the table has
     snapshots, the calibration error over the steps: `analysis.predictions.calibration_error`.
 
     Gray: the range of a perfectly calibrated network of the same confidences.

@@ -1,4 +1,4 @@
-"""Pictures of likeness: between layers and networks, of a layer with its own past, and of single units with others."""
+"""Plots of similarity: between layers and networks, of a layer over training, and of single units."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MEASURES = (("cka", "CKA", 1.0), ("procrustes", "Procrustes distance", 2**0.5),
 
 @draws
 def similarity_matrix(table: xr.Dataset, *, rows: str = "layer", columns: str = "layer", theme: Theme) -> Plot:
-    """Every layer against every other by three measures, a stronger color meaning more alike, each value over what chance gives.
+    """Every layer against every other by three measures, a stronger color for higher similarity, each value with its null.
 
     ``table``: `analysis.similarity.matrix`. ``rows``, ``columns``: what the two sides are, for the axes.
     """
@@ -38,18 +38,18 @@ def similarity_matrix(table: xr.Dataset, *, rows: str = "layer", columns: str = 
         axes.set_yticks(range(len(first)), first)
         axes.set(xlabel=columns, title=title)
     panels[0].set_ylabel(rows)
-    words = "stronger color: more alike; small: what shuffled images stay within (97.5%)"
+    words = "stronger color: more similar; small: bound for shuffled images (97.5%)"
     figure.supxlabel(words, fontsize=8, color=theme.quiet)
     return figure.says(
-        f"Likeness of {', '.join(first)} ({rows}) with {', '.join(second)} ({columns}) by CKA, Procrustes distance and SVCCA, as "
-        "numbers in cells, each with the bound that shuffled images stay within."
+        f"Similarity of {', '.join(first)} ({rows}) with {', '.join(second)} ({columns}) by CKA, Procrustes distance and SVCCA, as "
+        "numbers in cells, each with the bound for shuffled images."
     )
 
 
 @draws
 def drift(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """A layer against itself at a reference snapshot: what rotated and what changed, CKA beside Procrustes, and the angle
-    of its leading directions over the floor that two sets of images of one network give.
+    """A layer against itself at a reference snapshot: rotation and change of shape, CKA with Procrustes distance, and the angle
+    of its leading directions over the floor between two sets of images of one network.
 
     ``table``: `analysis.similarity.drift`.
     """
@@ -57,8 +57,8 @@ def drift(table: xr.Dataset, *, theme: Theme) -> Plot:
     steps, layer = table["step"].values, table.attrs.get("hook_point", "a layer")
     _split(panels[0], table, steps)
     alike = [("CKA", table, "cka"), ("Procrustes distance", table, "procrustes")]
-    words: dict[str, Any] = {"title": "How alike", "ylim": (-0.1, 1.95), "yticks": [0, 0.5, 1, 1.4]}
-    forms.over_steps(panels[1], alike, null="each by chance", missing="", **words)
+    words: dict[str, Any] = {"title": "Similarity", "ylim": (-0.1, 1.95), "yticks": [0, 0.5, 1, 1.4]}
+    forms.over_steps(panels[1], alike, null="null of each", missing="", **words)
     floor = {f"subspace_angle_floor_{end}": f"subspace_angle_null_{end}" for end in ("low", "high")}
     angle = table[["subspace_angle", *floor]].rename(floor)
     words = {"title": f"Angle of {table.attrs.get('components', '')} directions (°)", "ylim": (0, 112)}
@@ -67,12 +67,12 @@ def drift(table: xr.Dataset, *, theme: Theme) -> Plot:
     for axes, name in zip(panels, ("function", "cka", "subspace_angle"), strict=True):
         axes.legend(loc="upper right", handlelength=1.4, labelspacing=0.25, borderaxespad=0.1)
         if np.isnan(table[name].values).all():
-            forms.say_missing(axes, "not defined: the layer\nanswers every image alike,\nor is one unit")
+            forms.say_missing(axes, "not defined: equal\nactivations for every image,\nor one unit")
     parts = {"function": "change of shape", "rotation": "rotation", "cka": "CKA"}
     said = forms.first_to_last((words, table, name) for name, words in parts.items())
     return figure.says(
         f"Drift of {layer} over training against itself {_reference(table)}. First to last: {said}. "
-        "Gray: the chance levels and the floor.",
+        "Gray: the nulls and the floor.",
         title=f"{layer} against itself {_reference(table)}",
     )
 
@@ -109,7 +109,7 @@ _ROWS = {
 
 @draws
 def displacement(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """How far each image still is from its counterpart after the best rotation, beside every measure with its chance.
+    """Distance of each image from its counterpart after the best rotation, and every measure with its null.
 
     ``table``: `analysis.similarity.compare`.
     """
@@ -119,12 +119,12 @@ def displacement(table: xr.Dataset, *, theme: Theme) -> Plot:
     if len(known):
         left.hist(known, bins=40, color=theme.amount, alpha=0.85)
     else:
-        forms.say_missing(left, "no distance is defined:\none side answers every image alike")
+        forms.say_missing(left, "no distance is defined:\none side is constant")
     left.set(
         xlim=(0, None),
         xlabel="distance from its counterpart after the best\nrotation and scaling (1: the mean norm)",
         ylabel="images",
-        title="How far each image lies off",
+        title="Distance of each image",
     )
     ends = ("", "_low", "_high", "_null_low", "_null_high")
     of_each = {f"x{end}": ("measure", [float(table.get(f"{name}{end}", np.nan)) for name in _ROWS]) for end in ends}
@@ -132,13 +132,13 @@ def displacement(table: xr.Dataset, *, theme: Theme) -> Plot:
     right.set(title="The same pair by every measure", xlabel="line: other images, gray: shuffled (95%)")
     said = ", ".join(f"{words} {fixed(float(table[name]))}" for name, words in _ROWS.items())
     return figure.says(
-        f"Histogram of how far each of {len(values)} images lies from its counterpart after the best rotation, beside {said}."
+        f"Histogram of the distance of each of {len(values)} images from its counterpart after the best rotation; and {said}."
     )
 
 
 @draws
 def unit_drift(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Unit × snapshot: how much each unit answers like itself at the reference; gray where no more than like another unit.
+    """Unit × snapshot: correlation of each unit with itself at the reference; gray if no higher than with another unit.
 
     ``table``: `analysis.similarity.unit_drift`. Units in the network's order; dead units hatched.
     """

@@ -1,4 +1,4 @@
-"""Two plain pictures for experiments that have no picture of their own: lines against one axis, and points in a plane."""
+"""Two plain plots for experiments without a plot of their own: lines against one axis, and points in a plane."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def lines(
         axes.set_xscale("log")
         forms.plain_log(axes.xaxis, low, high)
     elif all((np.asarray(at) % 1 == 0).all() for at, _ in values.values()):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # what is counted has no halves
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # counts are integers
     if log_y:
         forms.log_axis(axes)
     axes.set(xlabel=axes.get_xlabel() if steps else x, ylabel=y, title=title)
@@ -102,7 +102,7 @@ def plane(
     names: Sequence[str] | None = None,
     theme: Theme,
 ) -> Plot:
-    """Points [example, 2] in a plane, each drawn as its label; behind them the answer of a network.
+    """Points [example, 2] in a plane, each drawn as its label; over the output of a network.
 
     ``surface``: (x [col], y [row], value [row, col]), drawn orange where positive, blue where negative, with a line at 0.
     ``names``: what is written for each label instead of its number.
@@ -113,7 +113,7 @@ def plane(
         top = forms.limit_of(value)
         axes.pcolormesh(at_x, at_y, value, cmap=theme.signed_map, vmin=-top, vmax=top, alpha=0.6, rasterized=True)
         axes.contour(at_x, at_y, value, levels=[0], colors=theme.ink, linewidths=1)
-        forms.color_bar(axes, theme.signed_map, (-top, top), "the network's answer")
+        forms.color_bar(axes, theme.signed_map, (-top, top), "the network's output")
     color = "" if surface is None else theme.ink
     forms.digits(axes, points, labels, size=26, names=names, color=color)
     axes.set(xlabel=x, ylabel=y, title=title)

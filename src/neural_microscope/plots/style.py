@@ -32,10 +32,10 @@ TOKENS: dict[str, Any] = json.loads(files(__package__).joinpath("tokens.json").r
 
 
 class Plot(Figure):
-    """A matplotlib figure that also says in words what it shows."""
+    """A matplotlib figure with a text alternative."""
 
     alt: str = ""
-    """What the picture shows, for those who can't see it."""
+    """The text alternative."""
     theme: Theme
     canvas: FigureCanvasAgg
 
@@ -47,7 +47,7 @@ class Plot(Figure):
         return self
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-        """What a notebook shows: the picture, and its words where it can't be seen."""
+        """A notebook's display: the picture, with its text alternative."""
         png = io.BytesIO()
         self.savefig(png, format="png", dpi=100)
         return {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": self.alt}, {
@@ -81,12 +81,12 @@ class Theme:
 
     @property
     def signed_map(self) -> Colormap:
-        """Blue takes away, orange adds; the paper is 0."""
+        """Blue lowers, orange raises; the background is 0."""
         return _map("signed", (self.negative, self.paper, self.positive), self.absent)
 
     @property
     def amount_map(self) -> Colormap:
-        """From the paper (0) to one hue."""
+        """From the background (0) to one hue."""
         return _map("amount", (self.paper, self.amount), self.absent)
 
     @property
@@ -95,7 +95,7 @@ class Theme:
         return _map("digit", (self.paper, self.ink), self.absent, levels=16)
 
     def of_class(self, label: int) -> str:
-        """A class's color; beyond ten classes they come round again."""
+        """A class's color; beyond ten classes the colors repeat."""
         return self.classes[label % len(self.classes)]
 
 
@@ -109,7 +109,7 @@ MANY_MARKS = 1500
 
 
 def has_pixels(plot: Plot) -> bool:
-    """Whether a figure holds pictures, or more marks than are worth drawing one by one."""
+    """True if a figure holds images, or more marks than are worth drawing individually."""
     marks = sum(len(np.asarray(collection.get_offsets())) for axes in plot.axes for collection in axes.collections)
     return marks > MANY_MARKS or any(len(axes.images) > 0 for axes in plot.axes)
 
@@ -220,7 +220,7 @@ def short(hook_point: str) -> str:
 
 
 def axis_of(table: xr.Dataset | xr.DataArray) -> str:
-    """What a layer's activations are of: ``channel`` or ``unit``."""
+    """The axis of a layer's activations: ``channel`` or ``unit``."""
     return "channel" if "channel" in table.dims else "unit"
 
 

@@ -1,4 +1,4 @@
-"""Pictures of what units specialize in: tuning curves, images across a unit's range, lives, and bases beside each other."""
+"""Plots of unit specialization: tuning curves, images at activation quantiles, preferred classes over training, and bases."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def tuning(
     units: Sequence[int] | None = None,
     theme: Theme,
 ) -> Plot:
-    """Tuning curves of chosen ``units`` (the 8 with most variance between classes, where none are named), each scaled by
+    """Tuning curves of chosen ``units`` (the 8 with most variance between classes, by default), each scaled by
     its own highest mean; gray band: as many images of any class; gray line: the same unit untrained.
 
     ``curves``, ``untrained``: `analysis.selectivity.tuning` of the same units.
@@ -46,8 +46,8 @@ def tuning(
     )
     between = ", ".join(f"{unit} {style.share(float(curves['explained'][unit]))}" for unit in units)
     return figure.says(
-        f"Mean activation of {count(len(units), f'{axis}s')} for each class with a 95% interval, beside what images of any class "
-        f"would give. Variance between the classes: {between}."
+        f"Mean activation of {count(len(units), f'{axis}s')} for each class with a 95% interval, with random images of any class "
+        f"as the null. Variance between the classes: {between}."
     )
 
 
@@ -70,7 +70,7 @@ def quantile_strips(
     """Images across the range of each unit, from its top-activating ones to those just above zero.
 
     ``images`` [example, row, col], the same examples; ``strips``: `analysis.selectivity.quantile_examples`. ``units``:
-    which are drawn, the first 12 that are ever on where none are named. The number above a strip is its mean activation.
+    the units to draw, by default the first 12 that are ever active. The number above a strip is its mean activation.
     """
     axis = str(strips["active"].dims[0])
     if units is None:
@@ -82,8 +82,8 @@ def quantile_strips(
     figure, panels = style.new("wide", max(0.6, height), theme, columns=columns if len(units) else 1)
     if not len(units):
         forms.quiet(panels[0])
-        forms.say_missing(panels[0], f"No {axis} is ever on, so no image activates one")
-        return figure.says(f"No {axis} is ever on, so no image activates one: there is nothing to draw.")
+        forms.say_missing(panels[0], f"No {axis} is ever active, so no image activates one")
+        return figure.says(f"No {axis} is ever active: there is nothing to draw.")
     for number, axes in enumerate(panels):
         part = chosen.isel(quantile=number)
         tiles = forms.chosen_images(images, part["examples"].values)
@@ -96,7 +96,7 @@ def quantile_strips(
     panels[0].set_ylabel(axis)
     return figure.says(
         f"For {count(len(units), f'{axis}s')}, {per} images each at several heights of its activation, from the strongest to those just "
-        "above zero; where the classes mix further down, the strongest images alone would mislead."
+        "above zero."
     )
 
 
@@ -106,8 +106,8 @@ def _quantile_name(quantile: float) -> str:
 
 @draws
 def selectivity_over_time(lives: xr.Dataset, *, theme: Theme) -> Plot:
-    """Which class each unit prefers at each snapshot: a row a unit, in the color of its class, faint where that is not
-    beyond chance, hatched where the unit is silent. Rows are sorted by the last class, then by since when it holds.
+    """Preferred class of each unit at each snapshot: a row per unit, in the color of its class, faint if not
+    beyond chance, hatched if the unit is silent. Rows are sorted by the last class, then by the step at which it settles.
 
     ``lives``: `analysis.selectivity.over_time`.
     """
@@ -165,7 +165,7 @@ def _groups(axes: Axes, last: np.ndarray, highest: int) -> None:
 
 @draws
 def basis_comparison(result: xr.Dataset, *, theme: Theme) -> Plot:
-    """How well single directions tell classes apart: one row a basis, a tick a direction, a dot their mean; gray band:
+    """Class AUC and information of single directions: one row per basis, a tick per direction, a dot for their mean; gray band:
     the mean over as many random directions.
 
     ``result``: `analysis.selectivity.basis_comparison`.
@@ -180,9 +180,9 @@ def basis_comparison(result: xr.Dataset, *, theme: Theme) -> Plot:
             axes.plot(each, np.full(len(each), row), "|", color=theme.quiet, alpha=0.5, markersize=7, zorder=1.5)
         axes.set_xlabel(label)
     varies = np.isfinite(float(result["auc"][0]))
-    title = f"How well single {bases[0]} tell the classes apart, and random directions (gray)"
+    title = f"Class selectivity of single {bases[0]} and of random directions (gray)"
     return figure.says(
-        f"For {', '.join(bases)}: how well each direction tells classes apart, and their mean, beside the mean over as many "
+        f"For {', '.join(bases)}: the class selectivity of each direction, and their mean, with the mean over as many "
         "random directions of the same space as a gray band.",
         title=title if varies else "No direction varies",
     )

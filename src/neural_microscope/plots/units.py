@@ -1,4 +1,4 @@
-"""Pictures of single units: their weights, their top-activating images, their classes, their worth; and all that one image gives."""
+"""Plots of single units: their weights, their top-activating images, their classes, their effects; and all activations for one image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def weights(
 ) -> Plot:
     """Weights of units as pictures, [unit, row, col], above those of the same units before training, on one scale.
 
-    ``constant`` [row, col]: pixels that never change in training, so that their weights are still random; grayed.
+    ``constant`` [row, col]: pixels that never change in training, whose weights are still at initialization; grayed.
     """
     limit = forms.limit_of(trained, 99.5)
     # Kernels of a few pixels are drawn as large as whole images are, each pixel a block.
@@ -62,11 +62,11 @@ def class_means(trained: xr.DataArray, untrained: xr.DataArray, *, theme: Theme)
 
 @draws
 def selectivity(table: xr.Dataset, effects: xr.Dataset, untrained: xr.Dataset | None = None, *, theme: Theme) -> Plot:
-    """Selectivity of each unit against the accuracy lost when it is ablated; gray: what shuffled labels give, and the untrained
+    """Selectivity of each unit against its accuracy drop when ablated; gray: shuffled labels, and the untrained
     network's units.
 
     ``table``, ``untrained``: `analysis.selectivity.class_selectivity`; ``effects``: `analysis.causal.ablate_all` of
-    the same units, in the same order. The units that lose most are named.
+    the same units, in the same order. The units with the largest drop are labeled.
     """
     figure, (axes,) = style.new("wide", 3.3, theme)
     low, high = (float(np.nanmedian(end)) for end in forms.ends(table.fillna(0), "selectivity_null"))
@@ -85,14 +85,14 @@ def selectivity(table: xr.Dataset, effects: xr.Dataset, untrained: xr.Dataset | 
         marks.append("gray ticks: the untrained network's units")
     axes.set(
         xlabel="class selectivity on held-out images\n" + " · ".join(marks),
-        ylabel="accuracy lost when ablated\n(percentage points)",
+        ylabel="accuracy drop when ablated\n(percentage points)",
     )
     axes.grid(True, axis="y")
     axes.margins(x=0.04)
     forms.label_points(axes, forms.farthest(np.where(known, y, np.nan), x, y, 6))
     return figure.says(
-        f"Each unit of {table.attrs.get('hook_point', 'a layer')} by its class selectivity and the accuracy lost when it is ablated; "
-        "a gray band shows what shuffled labels give, gray ticks below the units of the untrained network."
+        f"Each unit of {table.attrs.get('hook_point', 'a layer')} by its class selectivity and its accuracy drop when ablated; "
+        "a gray band shows shuffled labels, gray ticks below the units of the untrained network."
     )
 
 
@@ -117,7 +117,7 @@ def top_images(images: np.ndarray, order: xr.DataArray, *, columns: int = 4, the
 
 @draws
 def feature_maps(maps: np.ndarray, image: np.ndarray, *, theme: Theme) -> Plot:
-    """What each channel makes of one image: ``maps`` [channel, row, col], beside the ``image`` [row, col]."""
+    """Each channel's map of one image: ``maps`` [channel, row, col], with the ``image`` [row, col]."""
     across = 8
     height = 0.25 + 0.66 * -(-len(maps) // across)
     figure, (left, right) = style.new("wide", height, theme, columns=2, width_ratios=(1.3, across))
@@ -126,7 +126,7 @@ def feature_maps(maps: np.ndarray, image: np.ndarray, *, theme: Theme) -> Plot:
     limits = (min(0.0, float(maps.min())), float(maps.max()) or 1.0)
     forms.images(right, maps, across, limits, colors=theme.amount_map, numbered=True, label="activation")
     right.set_title("its map in each channel", fontsize=8, loc="center")
-    return figure.says(f"One image and the {len(maps)} maps that a convolutional layer makes of it.")
+    return figure.says(f"One image and its {len(maps)} maps in a convolutional layer.")
 
 
 @draws
@@ -137,7 +137,7 @@ def one_image(
     *,
     theme: Theme,
 ) -> Plot:
-    """One image [row, col] in 0..1, and network by network what each layer makes of it and the probabilities at the end.
+    """One image [row, col] in 0..1, and for each network the activations of each layer and the final probabilities.
 
     ``layers``: network -> layer -> the activations of this image, [unit] or [channel, row, col]; ``probabilities``: network ->
     [class]. Each layer has its own scale.
@@ -156,7 +156,7 @@ def one_image(
         _answer(last, np.asarray(probabilities[network]))
     said = ", ".join(f"{name} predicts {int(np.argmax(values))}" for name, values in probabilities.items())
     return figure.says(
-        f"One image, what each layer of each network makes of it, and the probabilities of the classes: {said}."
+        f"One image, the activations of each layer of each network, and the probabilities of the classes: {said}."
     )
 
 

@@ -1,4 +1,4 @@
-"""The run folder: a network's whole recorded life, and the one place from which everything later reads."""
+"""The run folder: a recorded training run, and the only source that later steps read."""
 
 from .commits import Commit
 from .description import FORMAT_VERSION

@@ -1,4 +1,4 @@
-"""A folder whose writer was killed before anything was recorded. It is begun anew, where it holds nothing but what that writer made."""
+"""A folder whose writer was killed before anything was recorded. The run starts over if the folder holds only that writer's files."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _FOLDER = re.compile(rf"state|weights|{_GROUPS}(?:/{commits.ARRAY})?")
 
 
 def leftovers(folder: Path) -> list[str]:
-    """What such a writer left behind, in an order in which it can be deleted; nothing of an empty folder or none.
+    """Files that such a writer left, in an order in which they can be deleted; none for an empty or missing folder.
 
-    A RunError where there is a run, a file in the folder's place, or anything else, by name.
+    A RunError if there is a run, a file in the folder's place, or anything else, by name.
     """
     if not folder.exists():
         return []
@@ -52,8 +52,8 @@ def remove(folder: Path, names: list[str]) -> None:
 
 
 def to_begin_anew(folder: Path) -> dict[str, Any] | None:
-    """What run.json says of a run in which nothing was recorded; None where something was. A RunError where nobody knows what was to be
-    recorded, or where something else lies there.
+    """run.json's content for a run in which nothing was recorded; None if something was. A RunError if its description is unknown,
+    or if the folder holds anything else.
     """
     record = commits.read(folder)
     if _recorded(record):
@@ -61,7 +61,7 @@ def to_begin_anew(folder: Path) -> dict[str, Any] | None:
     about = _description(folder, record)
     if about is None:
         raise RunError(
-            f"{folder} is not a run folder, or nothing was recorded in it: the command that was to train it begins it anew"
+            f"{folder} is not a run folder, or nothing was recorded in it: the command that trains it starts it over"
         )
     leftovers(folder)
     return about

@@ -1,8 +1,8 @@
-"""The commit record: one line of JSON for each thing that is safely on disk.
+"""The commit record: one line of JSON for each set of files that is safely on disk.
 
 A line carries the SHA-256 of every file written since the line before, of that line (so lines form a chain) and of itself. All
 lines together give the hash of every file then current; a file counts when a line names it. A writer that is killed while
-appending leaves a last line without its end; anything else that is not exactly what was written is damage.
+appending leaves an incomplete last line; anything else that differs from what was written is damage.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..errors import RunError
 NAME = "commits.jsonl"
 
 ARRAY = r"(?!\.{0,2}(?:/|\Z)|[A-Za-z]:)[^/\\\x00-\x1f\x7f\ud800-\udfff]+"
-"""An array of the log: a name without a slash that is no way out of its folder."""
+"""An array of the log: a name without a slash that can't leave its folder."""
 _STATE = r"state/[0-9]{8,}\.safetensors"
 _CHUNK = rf"log\.zarr/(?:(?:training|gradients)/)?{ARRAY}/c(?:\.[0-9]+)+"
 WRITTEN = re.compile(rf"{_STATE}|weights/[0-9]{{8,}}\.safetensors|{_CHUNK}")
@@ -34,7 +34,7 @@ WRITTEN = re.compile(rf"{_STATE}|weights/[0-9]{{8,}}\.safetensors|{_CHUNK}")
 _CREATED = re.compile(rf"run\.json|probe\.safetensors|log\.zarr/(?:(?:training|gradients)/)?(?:{ARRAY}/)?zarr\.json")
 
 Fault = Literal["", "unfinished", "tail", "damage"]
-"""Of a commit record: whole; its end was never written; only its end is damaged; damaged (or lost) before its end."""
+"""Of a commit record: complete; its end was never written; only its end is damaged; damaged (or lost) before its end."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Commit:
 
     kind: Literal["created", "snapshot", "stopped"]
     snapshots: Count = 0
-    """Snapshots that are on disk now."""
+    """The number of snapshots on disk."""
     step: Count = 0
-    """Optimiser steps done at the last snapshot."""
+    """Optimizer steps done at the last snapshot."""
     rows: Count = 0
-    """Steps whose scalars are on disk now, in the log or in the state file."""
+    """The number of steps whose scalars are on disk, in the log or in the state file."""
     status: Annotated[Text, Meta(pattern=r"\S")] = "running"
     files: dict[str, str] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ class Commit:
 
 @dataclass(frozen=True, kw_only=True)
 class _Line(Commit):
-    """A commit and what binds its line to the one before it. What it names is looked at by itself: see `_foreign`."""
+    """A commit, and the hash that links its line to the one before it. Its names are checked separately: see `_foreign`."""
 
     files: dict[str, Any]
     removed: tuple[Any, ...]
@@ -66,7 +66,7 @@ class _Line(Commit):
 
 @dataclass(frozen=True)
 class Record:
-    """The lines of a commit record that can be trusted, and what is wrong with the rest."""
+    """The valid lines of a commit record, and the fault of the rest."""
 
     commits: tuple[Commit, ...]
     lines: tuple[bytes, ...]
@@ -76,21 +76,21 @@ class Record:
 
     @property
     def length(self) -> int:
-        """Bytes of the good lines."""
+        """The length of the valid lines in bytes."""
         return sum(map(len, self.lines))
 
     @property
     def chain(self) -> str:
-        """What the next line says of the line before it."""
+        """The hash of the last line, to which the next line refers."""
         return _digest(self.lines[-1] if self.lines else b"")
 
     @property
     def snapshots(self) -> int:
-        """Whole snapshots."""
+        """The number of complete snapshots."""
         return sum(commit.kind == "snapshot" for commit in self.commits)
 
     def files(self) -> dict[str, str]:
-        """SHA-256 of every file now current, by its path in the run folder."""
+        """SHA-256 of every current file, by its path in the run folder."""
         return self._files
 
     @cached_property
@@ -106,19 +106,19 @@ class Record:
         return {path for commit in self.commits for path in commit.removed}
 
     def without_last_snapshot(self) -> Record:
-        """The record as it was before its last snapshot."""
+        """The record without its last snapshot."""
         end = max(i for i, commit in enumerate(self.commits) if commit.kind == "snapshot")
         return Record(self.commits[:end], self.lines[:end])
 
 
 def sha256(path: Path, below: Path | None = None) -> str:
-    """Of a regular file, see `files.opened`."""
+    """The SHA-256 of a regular file, see `files.opened`."""
     with files.opened(path, below) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def append(folder: Path, commit: Commit, time: str, chain: str) -> str:
-    """Adds a line after the one that ``chain`` tells of and waits until it is on disk; returns the new line's chain."""
+    """Appends a line after the one with the hash ``chain`` and waits until it is on disk; returns the new line's hash."""
     line = _line(commit, time, chain)
     with (folder / NAME).open("ab") as file:
         file.write(line)
@@ -128,9 +128,9 @@ def append(folder: Path, commit: Commit, time: str, chain: str) -> str:
 
 
 def read(folder: Path) -> Record:
-    """The good lines from the start. Reading stops at the first line that is not exactly what was written.
+    """The valid lines from the start. Reading stops at the first line that differs from what was written.
 
-    A line that names a file that no writer makes, such as one outside the folder, is a RunError: somebody made it up.
+    A line that names a file that no writer creates, such as one outside the folder, is a RunError: it was forged.
     """
     path = folder / NAME
     try:
@@ -155,8 +155,8 @@ def read(folder: Path) -> Record:
 
 
 def last(content: bytes) -> Commit | None:
-    """The commit of the last line of a record, from the record's bytes or only their end. None where that line is not, byte for byte,
-    what was written, or names what no run holds; whether it follows from the lines before it is not looked at.
+    """The commit of the last line of a record, from the record's bytes or only their end. None if that line is not, byte for byte,
+    what was written, or names a file that no run holds; its link to the lines before it is not checked.
     """
     lines = content.splitlines(keepends=True)
     commit = _parse(lines[-1])[0] if lines else None
@@ -164,12 +164,12 @@ def last(content: bytes) -> Commit | None:
 
 
 def names_a_file(path: str) -> bool:
-    """Whether a writer makes a file of that path."""
+    """True if a writer creates a file of that path."""
     return bool(WRITTEN.fullmatch(path) or _CREATED.fullmatch(path))
 
 
 def _foreign(commit: Commit) -> Iterator[str]:
-    """What a commit names that no writer makes."""
+    """Names in a commit that no writer creates."""
     for name, digest in commit.files.items():
         if not names_a_file(name):
             yield repr(name)
@@ -180,7 +180,7 @@ def _foreign(commit: Commit) -> Iterator[str]:
 
 def _fault(lines: list[bytes], number: int) -> tuple[Fault, str]:
     where = f"line {number + 1} of {len(lines)}"
-    if any(_parse(line)[0] for line in lines[number:]):  # a sound line that does not follow from the one before it
+    if any(_parse(line)[0] for line in lines[number:]):  # a valid line that does not follow from the one before it
         return "damage", f"{where} is damaged or missing"
     if number + 1 == len(lines) and not lines[number].endswith(b"\n"):
         return "unfinished", f"{where} was never finished"
@@ -201,7 +201,7 @@ def _digest(content: bytes) -> str:
 
 
 def _parse(line: bytes) -> tuple[Commit | None, str]:
-    """(the commit, the chain it follows), or None where the line is not, byte for byte, what `_line` wrote."""
+    """(the commit, the hash of the line before it), or None if the line is not, byte for byte, what `_line` wrote."""
     try:
         found = documents.decode(line, _Line, NAME, RunError)
     except RunError:

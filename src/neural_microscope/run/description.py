@@ -1,4 +1,4 @@
-"""What run.json says: the schema that it passes before anything else of a run is read."""
+"""The schema of run.json, checked before anything else of a run is read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMAT_VERSION = 1
 
 _MOST_STEPS = 1 << 27
 _MOST_VALUES = 1 << 30
-"""Numbers at one hook point for one image."""
+"""The most numbers at one hook point for one image."""
 
 _Step = Annotated[int, Meta(ge=0, le=_MOST_STEPS)]
 
@@ -43,19 +43,19 @@ class _Versions(Struct):
 
 
 class _Network(Struct):
-    """A model that a config and a seed make."""
+    """A model built from a config and a seed."""
 
     seed: Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 
 
 class _Module(Struct):
-    """A model that somebody else wrote."""
+    """A foreign module."""
 
     name: Text = field(name="class")
 
 
 class _Place(Struct):
-    """Which of how many networks that were trained together."""
+    """The network's number among those that were trained together."""
 
     number: Annotated[int, Meta(ge=0)]
     of: Annotated[int, Meta(ge=2, le=64)]
@@ -66,7 +66,7 @@ class _Place(Struct):
 
 
 class _Recorded(Struct):
-    """Of the recorder's settings, those that are read where a run is read."""
+    """The recorder's settings that are used when a run is read."""
 
     norms_every: Count
     probe_size: Count
@@ -102,7 +102,7 @@ class _Description(Struct):
 
 
 def read(content: bytes, name: object) -> dict[str, Any]:
-    """run.json as plain values. A RunError names the file and what in it no recorder writes."""
+    """run.json as plain values. A RunError names the file and the invalid entry."""
     version = documents.decode(content, _Version, name, RunError).format_version
     if version != FORMAT_VERSION:
         raise RunError(f"{name} has format version {version}; this release reads {FORMAT_VERSION}")
@@ -111,7 +111,7 @@ def read(content: bytes, name: object) -> dict[str, Any]:
 
 
 def check(content: bytes, name: object) -> None:
-    """A RunError unless a run.json of this format says just such things, in their bounds."""
+    """A RunError unless the content is a valid run.json of this format, within its bounds."""
     about = documents.decode(content, _Description, name, RunError)
     try:
         epochs = _config(about.train, TrainConfig).epochs
@@ -125,7 +125,7 @@ def check(content: bytes, name: object) -> None:
             documents.convert(about.model, _Network, "its model", RunError)
             network(about.model)
     except MicroscopeError as error:
-        raise RunError(f"{name} holds what no recorder writes: {error}") from None
+        raise RunError(f"{name} is not what a recorder writes: {error}") from None
 
 
 def network(model: dict[str, Any]) -> NetworkConfig:

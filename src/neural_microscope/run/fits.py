@@ -1,4 +1,4 @@
-"""Whether the tensors of a run are those of its network and its training: asked before a network is built or trained with them."""
+"""Checks that a run's tensors fit its network and its training, before a network is built or trained with them."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from ..errors import RunError
 from ..models import build
 
 SMALL = 1 << 24
-"""Numbers of a network and its maps for which there is memory whatever a file says."""
+"""The most values of a network and its maps that are allocated, whatever a file declares."""
 
 
 @dataclass(frozen=True)
 class Blueprint:
-    """The shapes in a network of some config, without memory for its numbers."""
+    """The shapes of a network of some config, without allocating its values."""
 
     weights: dict[str, Tensor]
     points: dict[str, list[int]]
-    """What a hook point holds for one image."""
+    """The shape of each hook point for one image."""
 
     @classmethod
     def of(cls, config: NetworkConfig) -> Blueprint:
         with torch.device("meta"):
             model = build(config)
         weights = model.state_dict()
-        # A product on the meta device takes a second the first time, for what torch then loads.
+        # The first product on the meta device takes a second, because torch then loads more modules.
         maps = sum(len(one) for one in weights.values() if one.ndim == 4)
         size = sum(one.numel() for one in weights.values()) + maps * config.image_shape[0] * config.image_shape[1]
         with torch.device("meta" if size > SMALL else "cpu"):
@@ -57,7 +57,7 @@ class Blueprint:
 def check_state(state: Mapping[str, Tensor], parameters: Sequence[Tensor], training: TrainConfig, path: Path) -> None:
     """A RunError unless an optimizer of that training, on these parameters, and the random generators can go on from ``state``.
 
-    A fused optimizer walks through memory without looking at shapes.
+    A fused optimizer does not check shapes before it writes to memory.
     """
     sgd = training.optimizer == "sgd"
     moments = {"momentum_buffer"} if sgd and training.momentum else set() if sgd else {"exp_avg", "exp_avg_sq"}

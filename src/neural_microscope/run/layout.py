@@ -1,4 +1,4 @@
-"""What the log holds: its arrays, their axes and units, and what is kept of an activation."""
+"""The layout of the log: its arrays, their axes and units, and the reductions of activations."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from .log import ArraySpec
 
 @dataclass(frozen=True)
 class Layout:
-    """The sizes that a log is made for."""
+    """The sizes of a log."""
 
     schedule: Sequence[int]
     """The step of each snapshot."""
     steps_per_epoch: int
     total_steps: int
     labels: np.ndarray
-    """Of the probe images, [example]."""
+    """The labels of the probe images, [example]."""
     test_index: np.ndarray
-    """Where each probe image stands in the test set, [example]."""
+    """The index of each probe image in the test set, [example]."""
     classes: int
     gallery: Sequence[int]
-    """The probe images whose feature maps are kept whole."""
+    """The probe images whose full feature maps are stored."""
     parameters: Sequence[str]
     norms_every: int
 
     def groups(self, activations: Mapping[str, Tensor]) -> dict[str, dict[str, ArraySpec]]:
-        """Every array of the log. A hook point that has no row for each image is a RunError."""
+        """Every array of the log. A hook point without a row for each image is a RunError."""
         groups = {"": self._snapshots(), "training": self._training()}
         if self.norms_every:
             groups["gradients"] = self._gradients()
@@ -51,7 +51,7 @@ class Layout:
         return groups
 
     def coordinates(self) -> dict[str, np.ndarray]:
-        """The arrays that are written at creation."""
+        """The arrays written at creation."""
         steps, every = np.asarray(self.schedule), np.arange(1, self.total_steps + 1)
         found = {
             "step": steps,
@@ -68,24 +68,24 @@ class Layout:
         n, examples = (len(self.schedule),), (len(self.labels),)
         snapshot, example = ("snapshot",), ("example",)
         return {
-            "step": ArraySpec(snapshot, n, "optimiser steps done", dtype="int64", whole=True),
+            "step": ArraySpec(snapshot, n, "optimizer steps completed", dtype="int64", whole=True),
             "epoch": ArraySpec(snapshot, n, "passes over the training images", dtype="float64", whole=True),
             "label": ArraySpec(example, examples, "label of the probe image", dtype="int64", whole=True),
-            "test_index": ArraySpec(example, examples, "its place in the test set", dtype="int64", whole=True),
-            "seconds": ArraySpec(snapshot, n, "wall-clock time since this process began the run", "s", "float64"),
+            "test_index": ArraySpec(example, examples, "its index in the test set", dtype="int64", whole=True),
+            "seconds": ArraySpec(snapshot, n, "wall-clock time since this process started the run", "s", "float64"),
             "test_loss": ArraySpec(snapshot, n, "mean cross-entropy on all test images", "nats", "float64"),
-            "test_accuracy": ArraySpec(snapshot, n, "share of all test images classified rightly", dtype="float64"),
+            "test_accuracy": ArraySpec(snapshot, n, "share of all test images classified correctly", dtype="float64"),
             "test_accuracy_by_class": ArraySpec(
-                ("snapshot", "class"), (*n, self.classes), "share of a class's test images classified rightly", "1", "float64"
+                ("snapshot", "class"), (*n, self.classes), "share of a class's test images classified correctly", "1", "float64"
             ),
         }  # fmt: skip
 
     def _training(self) -> dict[str, ArraySpec]:
         dims, n = ("step",), (self.total_steps,)
         return {
-            "step": ArraySpec(dims, n, "optimiser step, from 1", dtype="int64", whole=True),
+            "step": ArraySpec(dims, n, "optimizer step, from 1", dtype="int64", whole=True),
             "loss": ArraySpec(dims, n, "mean cross-entropy of the step's batch, before the update", "nats", "float64"),
-            "accuracy": ArraySpec(dims, n, "share of the step's batch classified rightly", dtype="float64"),
+            "accuracy": ArraySpec(dims, n, "share of the step's batch classified correctly", dtype="float64"),
             "learning_rate": ArraySpec(dims, n, "learning rate of the step", dtype="float64"),
         }
 
@@ -94,13 +94,13 @@ class Layout:
         shape = (len(range(0, self.total_steps, self.norms_every)), len(self.parameters))
         ratio = "L2 norm of the update over that of the weights before it; absent where those are zero"
         return {
-            "step": ArraySpec(dims[:1], shape[:1], "optimiser step, from 1", dtype="int64", whole=True),
+            "step": ArraySpec(dims[:1], shape[:1], "optimizer step, from 1", dtype="int64", whole=True),
             "grad_norm": ArraySpec(dims, shape, "L2 norm of the loss gradient", dtype="float64"),
             "update_ratio": ArraySpec(dims, shape, ratio, dtype="float64"),
         }
 
     def _activation(self, name: str, place: str, tensor: Tensor) -> dict[str, ArraySpec]:
-        """The arrays that `reduced` fills, over all snapshots."""
+        """The arrays filled by `reduced`, over all snapshots."""
         shape = tuple(tensor.shape)
         dims = axes.of_activation(shape, name if shape[-1] == self.classes else "")
         dtype = str(_array(tensor[:0]).dtype)
@@ -122,7 +122,7 @@ class Layout:
 
 
 REDUCTIONS = ("mean", "max", "maps")
-"""What is kept of feature maps."""
+"""The reductions of feature maps."""
 
 _OWN = (
     *(
@@ -139,19 +139,19 @@ _OWN = (
     ),
     *("test_accuracy", "test_accuracy_by_class", "training", "gradients", "zarr.json"),
 )
-"""Names in the root of the log, and of its axes, that no hook point can have there."""
+"""Names in the root of the log, and of its axes, that no hook point can use there."""
 _ODD = re.compile(
     r"""[%/\\:*?"<>|\x00-\x1f\x7f]|\A[. ]|[. ]\Z|\A(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?=\.|\Z)""", re.IGNORECASE
 )
 _LONGEST = 200
-"""Bytes of a name in the log; file systems take 255, with what is added to it."""
+"""The most bytes of a name in the log; file systems take 255, including what is added to it."""
 
 
 def places(hook_points: Iterable[str]) -> dict[str, str]:
-    """The name of each hook point in the log, which every file system takes: mostly its own.
+    """The name of each hook point in the log, valid on every file system: usually its own.
 
-    What a file name can't hold is escaped as in an address (``%2F`` for a slash). A name that the log has already, or has but for upper
-    and lower case, ends in ``%1``, ``%2``, … It depends on the hook points and their order only, which run.json holds.
+    Characters that a file name can't hold are escaped as in a URL (``%2F`` for a slash). A name that is taken already, ignoring
+    case, gets a suffix ``%1``, ``%2``, … The result depends only on the hook points and their order, which run.json holds.
     """
     found = {name: _place(name) for name in hook_points}
     widths = ("unit", "channel", "row", "col", *(f"axis_{i}" for i in range(1, 8)))
@@ -165,7 +165,7 @@ def places(hook_points: Iterable[str]) -> dict[str, str]:
 
 
 def _place(name: str) -> str:
-    """A name as a file name: escaped, and where it is long its beginning and its hash."""
+    """A hook point's name as a file name: escaped, and if long, its beginning and its hash."""
     escaped = _ODD.sub(lambda odd: "".join(f"%{byte:02X}" for byte in odd[0].encode()), name) or "%"
     if len(escaped.encode()) <= _LONGEST:
         return escaped
@@ -173,13 +173,13 @@ def _place(name: str) -> str:
 
 
 def _folded(name: str) -> str:
-    """A name as file systems compare it that know no case."""
+    """A name as compared by case-insensitive file systems."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def reduced(name: str, tensor: Tensor, gallery: Sequence[int]) -> dict[str, np.ndarray]:
-    """What is kept of one hook point, by its name in the log: the activations, or of feature maps each channel's mean and maximum and a
-    few whole ones.
+    """The stored values of one hook point, by their names in the log: the activations, or for feature maps each channel's mean and maximum
+    and a few full maps.
     """
     if tensor.ndim != 4:
         return {name: _array(tensor)}
@@ -191,7 +191,7 @@ def reduced(name: str, tensor: Tensor, gallery: Sequence[int]) -> dict[str, np.n
 
 
 def _array(tensor: Tensor) -> np.ndarray:
-    """float32 or float64 as it is, what is narrower as float32, whole numbers as int64."""
+    """float32 or float64 unchanged, narrower floats as float32, integers as int64."""
     if not tensor.is_floating_point():
         return tensor.to(torch.int64).numpy()
     return (tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()).numpy()

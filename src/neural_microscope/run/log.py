@@ -1,7 +1,7 @@
 """The log: one Zarr v3 store, preallocated, in which no file is ever written twice.
 
 Root group: the ``snapshot`` axis, one chunk a snapshot. Group ``training``: scalars of every step, in chunks of `ROWS` steps that
-are written when full. Group ``gradients``: norms of every so many steps, likewise. Absent means NaN (or -1); shapes never
+are written when full. Group ``gradients``: norms at regular intervals of steps, likewise. Absent means NaN (or -1); shapes never
 change, so the consolidated metadata is never stale.
 """
 
@@ -25,14 +25,14 @@ ROWS = 256
 """Steps in a chunk of the groups ``training`` and ``gradients``."""
 
 LARGEST_CHUNK = 1 << 31
-"""Bytes of a chunk in memory."""
+"""The most bytes of a chunk in memory."""
 
 LEVEL = 1
 
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """One array of the log: its axes, their lengths, and what it says."""
+    """One array of the log: its axes, their lengths, and its description."""
 
     dims: tuple[str, ...]
     shape: tuple[int, ...]
@@ -49,7 +49,7 @@ Groups = Mapping[str, Mapping[str, ArraySpec]]
 
 @dataclass(frozen=True)
 class Array:
-    """An array of a log: what it says, and the lengths of its chunks."""
+    """An array of a log: its description, and the lengths of its chunks."""
 
     name: str
     """Its path in the store."""
@@ -62,12 +62,12 @@ class Array:
 
     @property
     def nbytes(self) -> int:
-        """Of a chunk in memory."""
+        """The size of a chunk in memory."""
         return math.prod(self.chunks) * self.dtype.itemsize
 
     @property
     def absent(self) -> float:
-        """What fills a chunk up whose rows are fewer."""
+        """The fill value of a chunk with missing rows."""
         return np.nan if self.dtype.kind == "f" else -1
 
     def path(self, number: int) -> str:
@@ -75,9 +75,9 @@ class Array:
         return "/".join([self.name, ".".join(["c", str(number), *["0"] * (len(self.chunks) - 1)])])
 
     def packed(self, values: Any) -> bytes:
-        """Rows as the bytes of a chunk file, as zarr itself would write them, without its event loop: that costs milliseconds a chunk.
+        """Rows as the bytes of a chunk file, identical to those zarr writes, without its event loop, which takes milliseconds per chunk.
 
-        Rows that are missing at its end are absent.
+        Missing rows at its end are absent.
         """
         rows = np.asarray(values, self.dtype)
         if rows.shape[1:] != self.chunks[1:] or len(rows) > self.chunks[0]:
@@ -87,9 +87,9 @@ class Array:
         return bytes(_ZSTD.encode(content))
 
     def unpacked(self, content: bytes, name: object) -> np.ndarray:
-        """The values in the bytes of a chunk file. A RunError names the file that holds anything but one chunk of this array."""
+        """The values in the bytes of a chunk file. A RunError names a file that is not exactly one chunk of this array."""
         if self.nbytes > LARGEST_CHUNK:
-            raise RunError(f"{name} would take {self.nbytes:,} bytes of memory; at most {LARGEST_CHUNK:,} are read")
+            raise RunError(f"{name} would take {self.nbytes:,} bytes of memory; at most {LARGEST_CHUNK:,} are allowed")
         if _frame(content) != self.nbytes:
             raise RunError(f"{name} is not a chunk of {self.name}, which holds {self.nbytes:,} bytes")
         values = np.empty(self.chunks, self.dtype)
@@ -101,7 +101,7 @@ class Array:
 
 
 def create(path: Path, groups: Groups, attrs: Mapping[str, Any]) -> dict[str, Array]:
-    """Makes the store with every array at its full size; group ``""`` is the root."""
+    """Creates the store with every array at its full size; group ``""`` is the root."""
     arrays = {name: Array(name, spec, chunks(spec)) for name, spec in named(groups)}
     for array in arrays.values():
         if array.nbytes > LARGEST_CHUNK:
@@ -121,11 +121,11 @@ def create(path: Path, groups: Groups, attrs: Mapping[str, Any]) -> dict[str, Ar
             fill_value=array.absent,
             serializer=BytesCodec(endian="little"),
             compressors=ZstdCodec(level=LEVEL, checksum=True),
-            chunk_key_encoding={"name": "default", "separator": "."},  # "/" would cost two folders a chunk
+            chunk_key_encoding={"name": "default", "separator": "."},  # "/" would create two folders per chunk
             dimension_names=array.spec.dims,
             attributes={"long_name": array.spec.about, "units": array.spec.units},
         )
-    with warnings.catch_warnings():  # that other readers may not know it: they can read the store without it
+    with warnings.catch_warnings():  # other readers may not support it, but can read the store without it
         warnings.filterwarnings("ignore", "Consolidated metadata is currently not part", UserWarning)
         zarr.consolidate_metadata(path, zarr_format=3)
     return arrays
@@ -150,16 +150,16 @@ _NUMBER = Array("", ArraySpec(("snapshot",), (1,), "", dtype="float64"), (1,))
 
 
 def scalar(content: bytes, name: object) -> float:
-    """The number in a chunk file of an array that holds one number a snapshot, such as test_accuracy."""
+    """The number in a chunk file of an array with one number per snapshot, such as test_accuracy."""
     return float(_NUMBER.unpacked(content, name)[0])
 
 
 def _frame(content: bytes) -> int:
-    """Bytes that a Zstandard frame says it holds (RFC 8878, 3.1.1.1); -1 for what is no frame that says so."""
+    """The size that a Zstandard frame declares (RFC 8878, 3.1.1.1) in bytes; -1 if it is not a frame that declares it."""
     if content[:4] != b"\x28\xb5\x2f\xfd" or len(content) < 5:
         return -1
     flags = content[4]
     single = flags >> 5 & 1
-    start = 5 + (1 - single) + (0, 1, 2, 4)[flags & 3]  # after the window and the number of a dictionary
+    start = 5 + (1 - single) + (0, 1, 2, 4)[flags & 3]  # after the window and the dictionary's ID
     length = (single, 2, 4, 8)[flags >> 6]
     return int.from_bytes(content[start : start + length], "little") + 256 * (length == 2) if length else -1

@@ -1,4 +1,4 @@
-"""What a log says of itself: the metadata of its Zarr store, compared with what the run says before anything is made of it."""
+"""Metadata of a log's Zarr store, compared with the run's description before anything is read from it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Grid(Struct):
 
 
 class _Described(Struct):
-    """What is not the same in all stores of one layout: words, the width of activations, rows of a chunk of steps."""
+    """The metadata that vary between stores of one layout: descriptions, the width of activations, rows of a chunk of steps."""
 
     attributes: _About
     data_type: Literal["float32", "float64", "int64"]
@@ -45,7 +45,7 @@ class _Root(Struct):
 
 @dataclass(frozen=True)
 class Metadata:
-    """The metadata of a whole store, which its root holds; not yet compared with what its run says of itself."""
+    """The metadata of a whole store, from its root; not yet compared with the run's description."""
 
     file: object
     attributes: dict[str, str | int]
@@ -57,12 +57,12 @@ class Metadata:
         return cls(file, root.attributes, root.consolidated_metadata.metadata)
 
     def dtype(self, *names: str) -> str:
-        """Of the first of these arrays that is there."""
+        """The dtype of the first of these arrays that exists."""
         name = next((name for name in names if name in self.described), names[0])
         return self._of(name).data_type
 
     def arrays(self, groups: Groups) -> dict[str, Array]:
-        """Its arrays, which are those of ``groups`` and as `create` describes them; else a RunError names the file and the array."""
+        """Its arrays, which must be those of ``groups`` as `create` describes them; otherwise a RunError names the file and the array."""
         expected = dict(named(groups))
         found = {}
         for name in self.described:
@@ -88,12 +88,12 @@ class Metadata:
         array = Array(name, spec, lengths)
         wrong = [key for key, value in _metadata(array).items() if self.described[name].get(key) != value]
         if wrong:
-            raise RunError(f"{self.file} describes the array {name!r} otherwise than this run is: {', '.join(wrong)}")
+            raise RunError(f"{self.file} does not describe the array {name!r} as this run does: {', '.join(wrong)}")
         return array
 
 
 def _metadata(array: Array) -> dict[str, Any]:
-    """What zarr writes of an array that `create` makes."""
+    """The metadata that zarr writes for an array made by `create`."""
     return {
         "zarr_format": 3,
         "node_type": "array",

@@ -1,4 +1,4 @@
-"""Which runs are one network trained from several seeds."""
+"""Groups of runs that are one network trained from several seeds."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from .run import Run
 
 @door
 def same_but_seed(runs: Sequence[Run]) -> list[list[int]]:
-    """Places of the runs in groups of one network, training and data, in the order given; no seed twice in a group.
+    """Indices of the runs in groups of one network, training and data, in the order given; no seed twice in a group.
 
-    A run that tells no seed, and a seed that came already, begin a group of their own: nobody knows whether these are two
-    networks or one.
+    A run without a known seed, and a repeated seed, start a group of their own: they may be two networks or one.
     """
     groups: dict[str, dict[Any, int]] = {}
     for place, run in enumerate(runs):
@@ -31,8 +30,8 @@ def same_but_seed(runs: Sequence[Run]) -> list[list[int]]:
 
 @door
 def network_names(runs: Sequence[Run]) -> list[str]:
-    """A name for each network: MLP and CNN, or a module's class; where names are alike, with as much of the folder's path as tells them
-    apart.
+    """A name for each network: MLP and CNN, or a module's class; equal names are followed by as much of the folder's path as distinguishes
+    them.
     """
     about = [run.description["model"] for run in runs]
     kinds = [a["class"] if a["kind"] == "module" else a["kind"].upper() for a in about]

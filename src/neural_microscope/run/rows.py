@@ -1,4 +1,4 @@
-"""Rows of a table that grows by a row a step."""
+"""Rows of a table that grows by one row per step."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Write = Callable[[str, int, Any], None]
 
 
 class Rows:
-    """Rows of one group of the log, kept until a chunk is full, so that no chunk is written twice."""
+    """Rows of one group of the log, buffered until a chunk is full, so that no chunk is written twice."""
 
     def __init__(self, group: str, columns: Sequence[str], write: Write, length: int) -> None:
         self.group = group
         self.columns: dict[str, list[Any]] = {name: [] for name in columns}
         self.write = write
         self.length = length
-        """Rows of a chunk."""
+        """The number of rows of a chunk."""
         self.count = 0
-        """Rows added so far, written or not."""
+        """The number of rows added so far, written or not."""
 
     def add(self, row: Mapping[str, Any]) -> None:
         for name, values in self.columns.items():
@@ -32,14 +32,14 @@ class Rows:
             self.flush()
 
     def flush(self) -> None:
-        """Writes what is there as the chunk it belongs to."""
+        """Writes the buffered rows as the chunk to which they belong."""
         for name, values in self.columns.items():
             if values:
                 self.write(f"{self.group}/{name}", (self.count - 1) // self.length, values)
                 self.columns[name] = []
 
     def tail(self) -> dict[str, Tensor]:
-        """The rows that are in no chunk yet, as they go into the state file: ``tail.<group>.<column>`` [step, …]."""
+        """The rows not yet in a chunk, as stored in the state file: ``tail.<group>.<column>`` [step, …]."""
         return {
             f"tail.{self.group}.{name}": torch.tensor(values, dtype=torch.float64)
             for name, values in self.columns.items()
@@ -47,7 +47,7 @@ class Rows:
         }
 
     def restore(self, count: int, state: Mapping[str, Tensor]) -> None:
-        """Goes on after ``count`` rows, of which ``state`` holds the `tail`."""
+        """Continues after ``count`` rows, of which ``state`` holds the `tail`."""
         self.count = count
         for name in self.columns:
             tail = state.get(f"tail.{self.group}.{name}")

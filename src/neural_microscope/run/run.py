@@ -34,7 +34,7 @@ Reduction = Literal["mean", "max", "maps"]
 
 @dataclass(eq=False, repr=False)
 class Run:
-    """A recorded run, as far as it is committed. `Run.open` makes one; nothing here writes.
+    """A recorded run, up to its last commit. `Run.open` returns one; nothing here writes.
 
     ``description`` is run.json; ``probe`` the images whose activations were recorded; ``log`` those activations over time.
     """
@@ -44,7 +44,7 @@ class Run:
     description: dict[str, Any]
     probe: ImageSet
     probe_indices: np.ndarray
-    """Where each probe image stands in the test set, [example]."""
+    """The index of each probe image in the test set, [example]."""
 
     @classmethod
     @door
@@ -57,22 +57,22 @@ class Run:
         if record.fault in ("tail", "damage"):
             hint = "; `microscope resume` redoes the last snapshot" if record.fault == "tail" else ""
             raise RunError(
-                f"{folder / commits.NAME}: {record.problem}. `microscope verify {folder}` says what is whole{hint}"
+                f"{folder / commits.NAME}: {record.problem}. `microscope verify {folder}` lists the damage{hint}"
             )
         return cls.at(folder, record)
 
     @classmethod
     def at(cls, folder: Path, record: commits.Record) -> Run:
-        """The run as it was when ``record`` was its commit record."""
+        """The run at the time when ``record`` was its commit record."""
         if not record.snapshots:
             raise RunError(
-                f"{folder} holds no whole snapshot yet, says its {commits.NAME}; if nobody is writing it any more, "
-                f"`microscope resume {folder}` begins it anew"
+                f"{folder} holds no complete snapshot yet, according to its {commits.NAME}; if nothing is writing it any more, "
+                f"`microscope resume {folder}` starts it over"
             )
         there = present(folder)
         about = description.read(checked(folder, "run.json", record), folder / "run.json")
         _agree(record, about, folder)
-        # States are left out: a run that is being written removes them, and only resume needs them all.
+        # States are left out: a run that is being written removes them, and only resume needs all of them.
         missing = [path for path in record.files() if not path.startswith("state/") and path not in there]
         if missing:
             more = f" and {len(missing) - 1} more files" if len(missing) > 1 else ""
@@ -121,7 +121,7 @@ class Run:
 
     @door
     def made_from(self, network: NetworkConfig, training: TrainConfig, data: Dataset) -> bool:
-        """Whether it is, or will be, just what these make, on whatever device ``auto`` or ``gpu`` was."""
+        """True if these settings give exactly this run, whichever device ``auto`` or ``gpu`` selected."""
         if training.device in ("auto", "gpu"):
             training = replace(training, device=self.train_config.device)
         return (self.train_config, self.description["data"]["sha256"]) == (
@@ -133,7 +133,7 @@ class Run:
     def log(self) -> xr.Dataset:
         """Everything on the snapshot axis, lazily: activations and logits of the probe images, test scores.
 
-        Each file is compared with its hash when it is read, and stays as it was read; one that is missing or was altered is a
+        Each file is compared with its hash when it is read, and cached; one that is missing or was altered is a
         RunError that names it.
         """
         recorded = {
@@ -152,16 +152,16 @@ class Run:
 
     @cached_property
     def metadata(self) -> Metadata:
-        """What the log says of itself."""
+        """The log's metadata."""
         path = f"{STORE}/zarr.json"
         return Metadata.read(checked(self.folder, path, self.record), self.folder / path)
 
     @cached_property
     def arrays(self) -> dict[str, Array]:
-        """The arrays of the log, which are those that this run's recorder made; other metadata are a RunError."""
+        """The arrays of the log, which must be those of this run's recorder; other metadata are a RunError."""
         points = self.description["hook_points"]
         dtypes = {n: getattr(torch, self.metadata.dtype(place, f"{place}.mean")) for n, place in self.places.items()}
-        # Tensors of these shapes that take no memory.
+        # Tensors of these shapes without memory.
         like = {n: torch.empty((), dtype=dtypes[n]).expand(len(self.probe), *shape) for n, shape in points.items()}
         return self.metadata.arrays(self._layout.groups(like))
 
@@ -181,13 +181,13 @@ class Run:
         )
 
     def _check(self, data: xr.Dataset, group: str = "") -> xr.Dataset:
-        """``data``, if its coordinates are those of run.json and the probe."""
+        """``data``, if its coordinates match run.json and the probe."""
         for path, expected in self._layout.coordinates().items():
             above, _, name = path.rpartition("/")
             if above == group:
-                found = data[name].to_numpy()  # by itself, because array_equal takes an error for a difference
+                found = data[name].to_numpy()  # separately, because array_equal counts an error as a difference
                 if not np.array_equal(found, expected[: len(found)]):
-                    raise RunError(f"{self.folder / STORE / path} holds other numbers than run.json and the probe")
+                    raise RunError(f"{self.folder / STORE / path} does not match run.json and the probe")
         return data
 
     @cached_property
@@ -202,9 +202,9 @@ class Run:
 
     @cached_property
     def gradients(self) -> xr.Dataset:
-        """Gradient norms and update-to-weight ratios: [step, parameter], for every so many steps.
+        """Gradient norms and update-to-weight ratios: [step, parameter], at regular intervals of steps.
 
-        A run that was recorded with ``norms_every=0`` has none, which is a RunError.
+        A run recorded with ``norms_every=0`` has none, which is a RunError.
         """
         every = self.description["record"]["norms_every"]
         if not every:
@@ -231,7 +231,7 @@ class Run:
         return self._check(xr.Dataset(found), group).set_coords("step")
 
     def state(self) -> dict[str, Tensor]:
-        """What exact resume needs beside the weights, as of the last snapshot."""
+        """The state for exact resume in addition to the weights, at the last snapshot."""
         return self._tensors(self._state)
 
     @property
@@ -245,7 +245,7 @@ class Run:
 
     @door
     def activations(self, hook_point: str, reduction: Reduction = "mean") -> xr.DataArray:
-        """[snapshot, example, unit] of a dense layer; of a convolutional one [snapshot, example, channel] (each map's ``mean`` or
+        """[snapshot, example, unit] of a dense layer; for a convolutional one [snapshot, example, channel] (each map's ``mean`` or
         ``max``) or, with ``maps``, [snapshot, example, channel, row, col] of the gallery's images. Labels are the coordinate ``label``.
         """
         if hook_point not in self.description["hook_points"]:
@@ -268,7 +268,7 @@ class Run:
 
     @door
     def weights(self, step: int | None = None) -> dict[str, Tensor]:
-        """The state dict after ``step`` optimiser steps; None for the last snapshot. Checked against its hash."""
+        """The state dict after ``step`` optimizer steps; None for the last snapshot. Checked against its hash."""
         return self._tensors(self._weights(step))
 
     def _weights(self, step: int | None) -> str:
@@ -292,14 +292,14 @@ class Run:
 
     @cached_property
     def _blueprint(self) -> Blueprint:
-        """The network of run.json. A RunError where no network is like that, or where it can't have seen this probe."""
+        """The network of run.json. A RunError if no network matches, or if it does not fit the probe."""
         config, probe, path = self.config, self.probe, self.folder / "run.json"
         if (tuple(config.image_shape), config.classes) != (probe.image_shape, probe.classes):
             raise RunError(f"{path} describes a network for other images or classes than those of the probe")
         try:
             blueprint = Blueprint.of(config)
         except (ArithmeticError, RuntimeError, ValueError) as error:
-            raise RunError(f"{path} describes no network: {reason(error)}") from None
+            raise RunError(f"{path} does not describe a network: {reason(error)}") from None
         for name, shape in self.description["hook_points"].items():
             if blueprint.points.get(name, shape) != shape:
                 raise RunError(f"{path} says that {name} holds {shape}; its network gives {blueprint.points[name]}")
@@ -307,14 +307,12 @@ class Run:
 
     @door
     def check_state(self, model: nn.Module) -> None:
-        """A RunError unless training can go on from the last snapshot: the parameters of ``model`` that are trained, the optimizer's
-        state, the random generators and the rows that wait for their chunk are those of this run.
+        """A RunError unless training can continue from the last snapshot: the trained parameters of ``model``, the optimizer's
+        state, the random generators and the buffered rows must be those of this run.
         """
         trained = {name: one for name, one in model.named_parameters() if one.requires_grad}
         if [*trained] != self.description["parameters"]:
-            raise RunError(
-                f"{self.folder / 'run.json'} names other parameters than those of the network that are trained"
-            )
+            raise RunError(f"{self.folder / 'run.json'} names parameters other than the trained ones of the network")
         state, path = self.state(), self.folder / self._state
         check_state(state, [*trained.values()], self.train_config, path)
         every, rows = self.description["record"]["norms_every"], self.last.rows
@@ -329,15 +327,15 @@ class Run:
                     )
 
     def verify(self) -> list[Problem]:
-        """Every file that is not as it was written."""
+        """Every file that has changed since it was written."""
         return verify(self.folder)
 
 
 def _agree(record: commits.Record, about: dict[str, Any], folder: Path) -> None:
-    """A RunError where the commit record tells of another course than run.json plans."""
+    """A RunError if the commit record and run.json contradict each other."""
     last, planned = record.commits[-1], about["schedule"][: record.snapshots]
     if (last.snapshots, last.step) != (len(planned), planned[-1]) or not last.step <= last.rows <= about["total_steps"]:
-        raise RunError(f"{folder / commits.NAME} tells of another course than run.json plans")
+        raise RunError(f"{folder / commits.NAME} contradicts the schedule of run.json")
 
 
 class _AboutProbe(Struct, forbid_unknown_fields=True):
@@ -346,7 +344,7 @@ class _AboutProbe(Struct, forbid_unknown_fields=True):
 
 
 def _probe(content: bytes, path: Path) -> tuple[ImageSet, np.ndarray]:
-    """(the probe images, where each stands in the test set)."""
+    """(the probe images, their indices in the test set)."""
     header = documents.header(content, path, RunError)
     about = documents.decode(header.metadata.get("probe", "").encode(), _AboutProbe, path, RunError)
     if {name: one.dtype for name, one in header.tensors.items()} != {"images": "U8", "labels": "I64", "indices": "I64"}:

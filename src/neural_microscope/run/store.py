@@ -1,4 +1,4 @@
-"""The log as xarray reads it: lazily, each chunk from the file that the commit record names, compared with its hash as it is read."""
+"""The log as read by xarray: lazily, each chunk from the file that the commit record names, checked against its hash when read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STORE = "log.zarr"
 
 
 class Recorded(BackendArray):
-    """An array of a log as far as it was recorded: its first ``rows`` along the first axis."""
+    """An array of a log up to the recorded part: its first ``rows`` along the first axis."""
 
     def __init__(self, folder: Path, record: Record, array: Array, rows: int) -> None:
         self.folder, self.record, self.array = folder, record, array
@@ -38,12 +38,12 @@ class Recorded(BackendArray):
         for number in np.unique(rows // length).tolist():
             here = rows // length == number
             chunk, within = self._chunk(number), rows[here] - number * length
-            whole = np.array_equal(within, np.arange(length))  # to index it would copy it
+            whole = np.array_equal(within, np.arange(length))  # indexing would copy it
             values[here] = _outer(chunk if whole else chunk[within], others)
         return values if wanted.ndim else values[0]
 
     def variable(self, values: Any) -> xr.Variable:
-        """These values with the array's axes and words."""
+        """These values with the array's axes and attributes."""
         spec = self.array.spec
         return xr.Variable(spec.dims, values, {"long_name": spec.about, "units": spec.units})
 
@@ -53,7 +53,7 @@ class Recorded(BackendArray):
 
 
 def _outer(values: np.ndarray, keys: Iterable[Any]) -> np.ndarray:
-    """``values`` indexed along all axes but the first, along each by itself."""
+    """``values`` indexed along all axes except the first, each independently."""
     for axis, key in reversed([*enumerate(keys, 1)]):
         values = values[(slice(None),) * axis + (key,)]
     return values

@@ -1,4 +1,4 @@
-"""Is every byte of a run folder what was written?"""
+"""Verification of every byte of a run folder."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _OWN = {LOCK, commits.NAME, "run.json", "probe.safetensors", "log.zarr", "weight
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that is not as it was written."""
+    """A file that has changed since it was written."""
 
     path: str
     what: str
     kind: Literal["damage", "interrupted"]
-    """``damage``: it was committed and is no longer what it was. ``interrupted``: a writer was stopped before it was committed;
+    """``damage``: committed and changed since. ``interrupted``: a writer was stopped before it was committed;
     resume redoes it."""
 
     def __str__(self) -> str:
@@ -38,7 +38,7 @@ class Problem:
 def verify(folder: str | Path, record: commits.Record | None = None) -> list[Problem]:
     """Every missing, truncated or altered file of a run folder, by comparison with the hashes in the commit record.
 
-    An empty list means that each committed byte is as it was written, and that nothing else lies in the folder. While a run
+    An empty list means that every committed byte is unchanged, and that the folder holds nothing else. While a run
     is being written, the files of the next snapshot are reported as not committed yet.
     """
     folder = files.place(folder)
@@ -58,19 +58,19 @@ def verify(folder: str | Path, record: commits.Record | None = None) -> list[Pro
 
 
 def _nothing_recorded(record: commits.Record, present: list[str]) -> bool:
-    """Whether a writer was stopped before it committed its first snapshot."""
+    """True if a writer was stopped before it committed its first snapshot."""
     return not record.commits and not any(re.fullmatch(r"weights/0*[1-9]\d*\.safetensors", name) for name in present)
 
 
 def _stray(path: str) -> str:
-    """What a file is that no commit names."""
+    """A description of a file that no commit names."""
     if commits.WRITTEN.fullmatch(path.removesuffix(".partial")):
         return "no part of the run: a writer that was stopped has not committed it, and `microscope resume` deletes it"
-    return "no part of the run: put here by someone else"
+    return "no part of the run: from another source"
 
 
 def present(folder: Path) -> set[str]:
-    """The files in a run folder. A RunError where a link, a folder, a FIFO, … is in the place of one of a run's own."""
+    """The files in a run folder. A RunError if a link, a folder, a FIFO, … is in the place of one of a run's own."""
     found = set()
     for name, kind in files.walk(folder):
         if kind == "file":
@@ -83,7 +83,7 @@ def present(folder: Path) -> set[str]:
 
 
 def difference(folder: Path, path: str, expected: str) -> str:
-    """How a file of a run differs from the one whose SHA-256 is ``expected``, in words; empty where it does not."""
+    """The difference of a run's file from the one whose SHA-256 is ``expected``, in words; empty if there is none."""
     try:
         found = commits.sha256(folder / path, folder)
     except FileNotFoundError:
@@ -94,7 +94,7 @@ def difference(folder: Path, path: str, expected: str) -> str:
 
 
 def checked(folder: Path, path: str, record: commits.Record) -> bytes:
-    """A file's bytes, if they are those that were committed; else a RunError that names it."""
+    """A file's bytes, if they are those that were committed; otherwise a RunError that names it."""
     expected = record.files().get(path)
     if expected is None:
         raise RunError(f"{folder / path} is not in the commit record")
@@ -106,5 +106,5 @@ def checked(folder: Path, path: str, record: commits.Record) -> bytes:
             f"{folder / path} can't be read: {error.strerror}. If the run is still being written, open it again"
         ) from None
     if hashlib.sha256(content).hexdigest() != expected:
-        raise RunError(f"{folder / path} is not what was written: its SHA-256 has changed")
+        raise RunError(f"{folder / path} has changed since it was written: its SHA-256 differs")
     return content

@@ -1,4 +1,4 @@
-"""Writing a run folder: create, add a snapshot, stop, go on. One writer at a time; nothing committed is written again."""
+"""Writing a run folder: create, add a snapshot, stop, continue. One writer at a time; committed files are never rewritten."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .rows import Rows
 from .verify import LOCK, difference, present
 
 KEPT_STATES = 2
-"""States for exact resume that stay on disk: the last snapshot's, and one to fall back on."""
+"""States for exact resume that stay on disk: the last snapshot's, and one as a fallback."""
 
 
 class RunWriter:
@@ -52,7 +52,7 @@ class RunWriter:
         groups: Mapping[str, Mapping[str, log.ArraySpec]],
         coordinates: Mapping[str, np.ndarray],
     ) -> RunWriter:
-        """A new run folder, or one in which a killed writer recorded nothing. One that holds anything else is refused: a recorded run
+        """A new run folder, or one in which a killed writer recorded nothing. A folder that holds anything else is refused: a recorded run
         is never overwritten.
         """
         writer = cls.claim(folder)
@@ -76,17 +76,17 @@ class RunWriter:
 
     @classmethod
     def claim(cls, folder: str | Path) -> RunWriter:
-        """The lock of a folder, which is made, in which a run can begin. A RunError says why none can."""
+        """The lock of a folder in which a run can begin; the folder is created. A RunError gives the reason if none can."""
         folder = Path(folder).absolute()
         try:
             files.place(folder)
             beginning.leftovers(folder)
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"{folder} can't be made: {error.strerror}; give another folder") from None
+            raise RunError(f"{folder} can't be created: {error.strerror}; give another folder") from None
         writer = cls(folder, _lock(folder))
         try:
-            beginning.leftovers(folder)  # again: another writer may have come and gone before we had the lock
+            beginning.leftovers(folder)  # again: another writer may have run before we held the lock
         except BaseException:
             writer.close()
             raise
@@ -94,10 +94,10 @@ class RunWriter:
 
     @classmethod
     def reopen(cls, folder: str | Path) -> RunWriter:
-        """A writer for an existing run, at its last whole snapshot (`record`); nothing is changed before `take_back`. What it is to
-        write into, ``arrays``, is for the caller to say.
+        """A writer for an existing run, at its last complete snapshot (`record`); nothing is changed before `take_back`. The caller sets
+        ``arrays``, the arrays to write to.
 
-        Damage that can't be redone, and a link in a file's place, are RunErrors that name the file.
+        Damage that can't be repaired by recording again, and a link in a file's place, are RunErrors that name the file.
         """
         folder = files.place(folder).absolute()
         if not (folder / commits.NAME).exists():
@@ -112,7 +112,7 @@ class RunWriter:
         return writer
 
     def take_back(self) -> None:
-        """Brings the folder to what `record` says: cuts off what comes after it and deletes the files that nothing there names."""
+        """Restores the folder to `record`: truncates what comes after it and deletes the files that it does not name."""
         with (self.folder / commits.NAME).open("r+b") as file:
             file.truncate(self.record.length)
         current = self.record.files()
@@ -124,7 +124,7 @@ class RunWriter:
         self.fresh.clear()
 
     def _makes(self, path: str) -> bool:
-        """Whether a file of that path is one that this run's writer adds after its creation."""
+        """True if this run's writer adds a file of that path after creation."""
         log_path = path.removeprefix("log.zarr/")
         return bool(commits.WRITTEN.fullmatch(path)) and (
             log_path == path or log_path.rpartition("/")[0] in self.arrays
@@ -137,7 +137,7 @@ class RunWriter:
             content = array.packed(values)
         except ValueError as error:
             raise RunError(
-                f"{self.folder / 'log.zarr' / name} was made for another network or other data: {error}"
+                f"{self.folder / 'log.zarr' / name} was created for another network or other data: {error}"
             ) from None
         self._write(f"log.zarr/{array.path(chunk)}", content)
 
@@ -156,7 +156,7 @@ class RunWriter:
         state: Mapping[str, Tensor],
         status: str,
     ) -> None:
-        """Puts snapshot number ``index`` on disk; it counts from the moment its line is in the commit record."""
+        """Writes snapshot number ``index`` to disk; it counts once its line is in the commit record."""
         for name, values in arrays.items():
             self.write(name, index, np.asarray(values)[None])
         self._write(f"weights/{step:08d}.safetensors", _tensor_bytes(weights))
@@ -169,14 +169,16 @@ class RunWriter:
             (self.folder / gone).unlink(missing_ok=True)
 
     def diverged(self, rows: int, status: str) -> None:
-        """Commits the end of a run that can't go on, with the rows written since its last snapshot."""
+        """Commits the end of a run that can't continue, with the rows written since its last snapshot."""
         self._commit(
             replace(commits.read(self.folder).commits[-1], kind="stopped", rows=rows, status=status, removed=())
         )
 
     def stop(self, status: str) -> None:
-        """Commits how a run ended that can go on, after taking back what its last snapshot does not know."""
-        record = commits.read(self.folder)  # the disk knows best: we may have been stopped in the middle of a commit
+        """Commits the end of a run that can continue, after discarding what its last snapshot does not include."""
+        record = commits.read(
+            self.folder
+        )  # the disk is authoritative: we may have been stopped in the middle of a commit
         if record.fault == "damage":
             raise RunError(f"{self.folder / commits.NAME}: {record.problem}")
         self.record = record
@@ -188,13 +190,13 @@ class RunWriter:
         self.lock.release()
 
     def _undo_create(self) -> None:
-        """A folder in which nothing was recorded is left as it was found: empty."""
+        """Empties a folder in which nothing was recorded."""
         with suppress(RunError, OSError):
             beginning.remove(self.folder, beginning.leftovers(self.folder))
         self.close()
 
     def _write(self, name: str, content: bytes) -> None:
-        """A whole file or none: written beside its place, brought to the disk, then moved there."""
+        """A whole file or none: written next to its place, flushed to disk, then moved there."""
         path = self.folder / name
         partial = path.with_name(f"{path.name}.partial")
         with files.naming(path):
@@ -207,7 +209,7 @@ class RunWriter:
         self.fresh[name] = sha256(content).hexdigest()
 
     def _note(self, path: Path) -> None:
-        """Counts a file that someone else has written."""
+        """Registers a file that another writer has written."""
         with path.open("r+b") as file:
             os.fsync(file.fileno())
         self.fresh[path.relative_to(self.folder).as_posix()] = commits.sha256(path)
@@ -220,11 +222,11 @@ class RunWriter:
 
 
 def _readable(content: bytes, path: Path) -> bytes:
-    """The content of a run.json, if it can be read again."""
+    """The content of a run.json, if it can be read back."""
     try:
         description.check(content, path)
     except RunError as error:
-        raise RunError(f"nothing is recorded, because it could not be read again: {error}") from None
+        raise RunError(f"nothing is recorded, because it could not be read back: {error}") from None
     return content
 
 
@@ -232,7 +234,7 @@ def _lock(folder: Path) -> FileLock:
     lock = FileLock(folder / LOCK)
     try:
         if os.path.lexists(lock.lock_file):
-            files.opened(lock.lock_file, folder).close()  # a lock that is a link would empty the file it leads to
+            files.opened(lock.lock_file, folder).close()  # a lock that is a link would truncate the file it points to
         lock.acquire(timeout=0)
     except Timeout:
         raise RunError(f"{folder} is being written by another process; wait for it, or choose another folder") from None
@@ -242,13 +244,13 @@ def _lock(folder: Path) -> FileLock:
 
 
 def _last_whole(folder: Path) -> Record:
-    """The commit record up to the last snapshot whose files are all as they were written: the last, or the one before it."""
+    """The commit record up to the last snapshot whose files are all unchanged: the last, or the one before it."""
     record = commits.read(folder)
     if record.fault == "damage":
         raise RunError(f"{folder / commits.NAME}: {record.problem}; the run can't be continued")
     if not record.snapshots:
         raise RunError(
-            f"{folder} holds no whole snapshot to go on from; the command that was to train it begins it anew"
+            f"{folder} holds no complete snapshot to continue from; the command that trains it starts it over"
         )
     broken = {path: what for path, expected in record.files().items() if (what := difference(folder, path, expected))}
     for candidate in (record, record.without_last_snapshot()):
@@ -262,7 +264,7 @@ def _last_whole(folder: Path) -> Record:
 
 
 def _needed(record: Record) -> set[str]:
-    """The files that going on needs: all but the states of snapshots before the last."""
+    """The files that resume needs: all except the states of snapshots before the last."""
     state = f"state/{record.commits[-1].step:08d}.safetensors"
     return {path for path in record.files() if path == state or not path.startswith("state/")}
 
@@ -275,7 +277,7 @@ def _tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def _probe_bytes(probe: ImageSet, indices: np.ndarray) -> bytes:
-    # One key: safetensors writes several in another order each time.
+    # One key: safetensors writes several in a different order each time.
     about = {"probe": json.dumps({"classes": probe.classes, "name": documents.plain(probe.name)})}
     arrays = {"images": probe.images, "labels": probe.labels, "indices": indices}
     return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, about)

@@ -108,7 +108,7 @@ class Value:
     def backward(self) -> None:
         """Add d(self)/d(value) to the ``grad`` of every value that self was computed from, self included.
 
-        Calls add up, as in torch; set ``grad`` to 0 (or call ``Module.zero_grad``) to start anew.
+        Calls add up, as in torch; set ``grad`` to 0 (or call ``Module.zero_grad``) to start again.
         """
         order = topological_order(self)
         earlier = [value.grad for value in order]

@@ -1,4 +1,4 @@
-"""Where to put the nodes of a graph: in columns from left to right, with few crossings (Sugiyama's method).
+"""Layout of a graph's nodes: in columns from left to right, with few crossings (Sugiyama's method).
 
 A node stands in one column. Where its wire goes on to a farther column it passes through those between, and each
 passage takes up room like a thin node. A *vertex* is both: the pair (node, column).
@@ -83,7 +83,7 @@ def _to_and_fro(
 
 
 def _apart(wanted: list[float], heights: list[float]) -> list[float]:
-    """The increasing numbers nearest to ``wanted`` (least squares) whose neighbours keep their heights apart."""
+    """The increasing numbers nearest to ``wanted`` (least squares) whose neighbors keep their heights apart."""
     offsets = [0.0]
     for a, b in pairwise(heights):
         offsets.append(offsets[-1] + (a + b) / 2)

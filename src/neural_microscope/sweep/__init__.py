@@ -3,11 +3,11 @@
     asked = nm.sweep.Sweep(nm.MLPConfig(), data="digits", seeds=range(4), settings={"learning_rate": (0.001, 0.003)})
     with nm.sweep.connect(workers=2) as client:          # or connect(scheduler="tcp://…")
         outcome = nm.sweep.run(asked, "sweeps/rates", client)
-    table = nm.sweep.table("sweeps/rates")               # [run], read when asked for
+    table = nm.sweep.table("sweeps/rates")               # [run], read on demand
 
-A sweep's folder holds ``sweep.json``, what was asked for, and ``runs/<name>/``. What is finished is read from there and nowhere
-else: a run is, once the last line of its ``commits.jsonl`` says so, and that file comes to its place last. Needs the extra
-``sweep``; planning and parsing do without.
+A sweep's folder holds ``sweep.json``, its settings, and ``runs/<name>/``. Finished runs are recognized there and nowhere
+else: by the last line of their ``commits.jsonl``, which is uploaded last. Needs the extra
+``sweep``; planning and parsing do not.
 """
 
 from __future__ import annotations

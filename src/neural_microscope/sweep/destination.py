@@ -1,4 +1,4 @@
-"""Where a sweep's runs go, a local path or any fsspec URL: what is there already, and how a run gets there whole."""
+"""The destination of a sweep's runs, a local path or any fsspec URL: its content, and atomic delivery of runs."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from .jobs import MOST_NETWORKS, Sweep, plan
 FORMAT_VERSION = 2
 """1 had no seal."""
 TAIL = 1 << 16
-"""Bytes from the end of a commit record that are read for its last line, which names a snapshot's files: some 3,000."""
+"""Bytes at the end of a commit record that are read for its last line, which names a snapshot's files: about 3,000."""
 
 
 def endings(system: Any, root: str, names: Sequence[str]) -> dict[str, Commit]:
-    """The last line of the commit record of each run that is done with: finished, or diverged."""
+    """The last line of the commit record of each run that has ended: finished, or diverged."""
     read = contents(system, root, [f"{root}/runs/{name}/{commits.NAME}" for name in names], TAIL)
     lasts = {name: commits.last(content) for name, content in zip(names, read, strict=True) if content is not None}
     return {name: end for name, end in lasts.items() if end and end.status.split()[0] in ("finished", "diverged")}
 
 
 def contents(system: Any, root: str, paths: Sequence[str], tail: int | None = None) -> list[bytes | None]:
-    """What each file holds, or its last bytes; None where there is none. What can't be read for another reason is that error."""
+    """Each file's content, or its last bytes; None if it does not exist. Other read errors are raised."""
     for path in paths:
         _refuse_what_is_no_file(system, root, path)
     found = system.cat_ranges(list(paths), [-tail if tail else 0] * len(paths), [None] * len(paths), on_error="return")
@@ -49,7 +49,7 @@ def contents(system: Any, root: str, paths: Sequence[str], tail: int | None = No
 
 
 def _refuse_what_is_no_file(system: Any, root: str, path: str) -> None:
-    """Here, where a link, a FIFO or a device may lie in the place of a file or of a folder of the sweep."""
+    """On this machine, where a link, a FIFO or a device may take the place of a file or a folder of the sweep."""
     if isinstance(system, LocalFileSystem):
         with suppress(FileNotFoundError):
             files.opened(path, below=Path(root)).close()
@@ -60,25 +60,29 @@ def place(folder: str | Path) -> tuple[Any, str]:
     try:
         return fsspec.core.url_to_fs(str(folder))
     except (ValueError, ImportError) as error:
-        raise RunError(f"{folder} is no place for a sweep: {error}") from None
+        raise RunError(f"{folder} can't hold a sweep: {error}") from None
 
 
 @door
 def claim(asked: Sweep, folder: str | Path) -> tuple[Any, str]:
-    """The sweep's `place`, with its folder made, or found to hold what was asked for before. Errors: RunError where it holds something
-    else, FileError where nothing can be written.
+    """The sweep's `place`, with its folder created, or found to hold the same sweep. Errors: RunError if it holds anything
+    else, FileError if nothing can be written.
     """
     system, root = place(folder)
     if system.exists(f"{root}/sweep.json"):
         there = read(system.unstrip_protocol(root))
-        new = Sweep.from_json(json.loads(json.dumps(asked.to_json()))).to_json()  # with 1.0 for 1, as it is read
+        new = Sweep.from_json(
+            json.loads(json.dumps(asked.to_json()))
+        ).to_json()  # with 1.0 for 1, as when it is read back
         for part, old in there.to_json().items():
-            if json.dumps(old) != json.dumps(new[part]):  # the order of settings counts: runs are named by it
+            if json.dumps(old) != json.dumps(new[part]):  # the order of settings matters: runs are named by it
                 raise RunError(
                     f"{root} holds another sweep: its {part} is {json.dumps(old)}, asked for is {json.dumps(new[part])}. Give a "
                     "new folder, or ask for the same to go on with it"
                 )
-        system.makedirs(f"{root}/runs", exist_ok=True)  # whoever claimed the folder may have been killed before that
+        system.makedirs(
+            f"{root}/runs", exist_ok=True
+        )  # the process that claimed the folder may have been killed before this
         return system, root
     foreign = min((name for name in _names(system, root) if not _BEGINNING.fullmatch(name)), default="")
     if foreign or _names(system, f"{root}/runs"):
@@ -96,18 +100,18 @@ def claim(asked: Sweep, folder: str | Path) -> tuple[Any, str]:
 
 
 _BEGINNING = re.compile(r"runs|\.[0-9a-f]{32}\.partial\.json")
-"""What a process that was killed while it claimed a folder leaves there."""
+"""Files left by a process that was killed while it claimed a folder."""
 
 
 def _names(system: Any, folder: str) -> list[str]:
-    """What lies in a folder; nothing where there is none."""
+    """The names in a folder; none if it does not exist."""
     found = system.ls(folder, detail=False) if system.isdir(folder) else []
     return [str(path).rstrip("/").rpartition("/")[2] for path in found]
 
 
 @door
 def read(folder: str | Path) -> Sweep:
-    """What a sweep's folder was made for. Errors: RunError where it is none, or where its sweep.json is not as it was written."""
+    """The sweep that a folder belongs to. Errors: RunError if it has none, or if its sweep.json has changed since it was written."""
     system, root = place(folder)
     path = f"{root}/sweep.json"
     _refuse_what_is_no_file(system, root, path)
@@ -121,7 +125,7 @@ def read(folder: str | Path) -> Sweep:
         asked = Sweep.from_json(msgspec.to_builtins(about.asked))
         plan(asked)
     except (MicroscopeError, ValueError, TypeError) as error:
-        raise RunError(f"{path} asks for what can't be: {reason(error)}") from None
+        raise RunError(f"{path} holds invalid settings: {reason(error)}") from None
     return asked
 
 
@@ -136,7 +140,7 @@ class _Asked(Struct, forbid_unknown_fields=True):
 
 
 class _About(Struct, forbid_unknown_fields=True):
-    """What sweep.json holds."""
+    """The content of sweep.json."""
 
     format_version: Literal[1, 2]
     asked: _Asked
@@ -145,10 +149,10 @@ class _About(Struct, forbid_unknown_fields=True):
 
 
 def upload(folder: Path, system: Any, root: str) -> None:
-    """Brings a finished run to ``root/runs``, so that nobody sees half of it as a whole.
+    """Moves a finished run to ``root/runs`` so that a partial copy is never mistaken for a finished run.
 
-    On a file system it is copied beside its place, then renamed: the first to come wins. Elsewhere nothing can be renamed in one step,
-    and its commit record is put there when all else is.
+    On a file system it is copied next to its place, then renamed: the first copy wins. Elsewhere renaming is not atomic,
+    and its commit record is uploaded last.
     """
     target = f"{root}/runs/{folder.name}"
     if system.exists(target) and not endings(system, root, [folder.name]):
@@ -171,7 +175,7 @@ def upload(folder: Path, system: Any, root: str) -> None:
 
 
 def refuse_what_no_run_holds(system: Any, target: str) -> None:
-    """Before ``target`` is deleted, to be brought anew, and before that is trained: it may be something else."""
+    """Checks ``target`` before it is deleted for a new upload, and before its run is trained: it may be something else."""
     if isinstance(system, LocalFileSystem):
         held = [name for name, kind in files.walk(Path(target)) if kind != "folder"] if os.path.lexists(target) else []
     else:
@@ -182,12 +186,12 @@ def refuse_what_no_run_holds(system: Any, target: str) -> None:
 
 
 def clear_uploads(root: str, names: Sequence[str]) -> None:
-    """Removes what killed workers left half-copied of the runs called ``names``, here."""
+    """Removes partial local copies of the runs called ``names``, left by killed workers."""
     uploads = Path(root, "uploads")
     if uploads.is_dir() and not uploads.is_symlink():
         for copy in uploads.iterdir():
             name, _, mark = copy.name.rpartition(".")
             if name in names and re.fullmatch("[0-9a-f]{32}", mark):
                 shutil.rmtree(copy, ignore_errors=True)
-        with suppress(OSError):  # somebody else's files are in it
+        with suppress(OSError):  # it holds files of another process
             uploads.rmdir()

@@ -1,4 +1,4 @@
-"""What a sweep is asked for, and the list of jobs that makes of it. Nothing here reads or writes."""
+"""A sweep's settings, and its list of jobs. Nothing here reads or writes."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from ..training.together import GROUP
 
 MOST_NETWORKS = 1 << 16
 _NAME = re.compile(r"[\w.=+-]{1,200}", re.ASCII)
-"""Of a run's folder."""
+"""The longest name of a run's folder."""
 
 
 @door
 @dataclass(frozen=True)
 class Sweep:
-    """What is asked for: a network for each seed and each combination of ``settings``, {field of either config: its values}.
+    """The settings of a sweep: a network for each seed and each combination of ``settings``, {field of either config: its values}.
 
     ``order`` is that of `train_population`: with ``shared`` the seeds of a setting see the batches of ``training.seed`` and are trained
-    in groups of 16, where they can be; with ``own`` a seed sets the order of its batches too. ``data``: what `load` takes, as a worker
-    sees it. Errors: ConfigError for values that repeat or are missing; UnknownName for a field that neither config has.
+    in groups of 16, if possible; with ``own`` a seed sets the order of its batches too. ``data``: an argument of `load`, reachable by the
+    workers Errors: ConfigError for repeated or missing values; UnknownName for a field that neither config has.
     """
 
     network: NetworkConfig
@@ -50,10 +50,10 @@ class Sweep:
             if name != "seeds":
                 _check_kind(name, values, kind_of(name, self.network))
             if not values or len(set(values)) < len(values):
-                raise ConfigError(f"{name} is {values!r}; it is one value or more, none of them twice")
+                raise ConfigError(f"{name} is {values!r}; it must be one or more different values")
         count = math.prod(map(len, (self.seeds, *plain.values())))
         if count > MOST_NETWORKS:
-            raise ConfigError(f"{count:,} networks are asked for; a sweep has at most {MOST_NETWORKS:,}")
+            raise ConfigError(f"{count:,} networks; a sweep may have at most {MOST_NETWORKS:,}")
         if self.order == "own" and self.training.seed:
             raise ConfigError(
                 f"seed is {self.training.seed}, but each network has its own: give seeds, or order 'shared' to let all of a "
@@ -61,7 +61,7 @@ class Sweep:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """As ``sweep.json`` holds it."""
+        """The content of ``sweep.json``."""
         configs = {name: to_json(getattr(self, name)) for name in ("network", "training", "record")}
         return {**{f.name: getattr(self, f.name) for f in fields(self)}, **configs}
 
@@ -91,7 +91,7 @@ class Job:
 
 @door
 def plan(asked: Sweep) -> list[Job]:
-    """The jobs, settings in the order given, the last one changing fastest, then seeds. A combination that can't be is a ConfigError."""
+    """The jobs, settings in the order given, the last one changing fastest, then seeds. An invalid combination is a ConfigError."""
     jobs = []
     for values in itertools.product(*asked.settings.values()):
         chosen = dict(zip(asked.settings, values, strict=True))
@@ -115,14 +115,14 @@ def plan(asked: Sweep) -> list[Job]:
 def parse(words: Sequence[str], network: NetworkConfig) -> dict[str, list[Any]]:
     """Settings from words ``field=value``, by the field's type.
 
-    A comma separates values (``learning_rate=0.001,0.003``), but where a value is itself a list, its entries: one word for each value
-    (``hidden=128,64 hidden=32,16``; ``hidden=`` for no layer). A field may come again. Errors: ConfigError, UnknownName.
+    A comma separates values (``learning_rate=0.001,0.003``), but in list-valued fields the entries of one value: give one word per value
+    (``hidden=128,64 hidden=32,16``; ``hidden=`` for no layer). A field may be repeated. Errors: ConfigError, UnknownName.
     """
     settings: dict[str, list[Any]] = {}
     for given in words:
         name, equals, text = given.partition("=")
         if not equals:
-            raise ConfigError(f"--set {given}: a setting is field=value, such as learning_rate=0.001,0.003")
+            raise ConfigError(f"--set {given}: a setting must be field=value, such as learning_rate=0.001,0.003")
         kind = kind_of(name, network)
         for part in [text] if get_origin(kind) is tuple else text.split(","):
             settings.setdefault(name, []).append(_value(name, kind, part))
@@ -130,11 +130,11 @@ def parse(words: Sequence[str], network: NetworkConfig) -> dict[str, list[Any]]:
 
 
 def kind_of(name: str, network: NetworkConfig) -> Any:
-    """The type of a field of the network's or the training's config. ``seed`` is none of them: it is what `Sweep.seeds` is for."""
+    """The type of a field of the network's or the training's config, except ``seed``: that is set by `Sweep.seeds`."""
     kinds = {**get_type_hints(type(network)), **get_type_hints(TrainConfig)}
     del kinds["seed"]
     if name not in kinds:
-        raise unknown("setting", name, kinds, "(seeds are given on their own)" if name == "seed" else "")
+        raise unknown("setting", name, kinds, "(seeds are given separately)" if name == "seed" else "")
     return kinds[name]
 
 

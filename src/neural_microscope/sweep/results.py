@@ -1,4 +1,4 @@
-"""How the networks of a sweep did, read from where they lie when it is asked for."""
+"""The results of a sweep's networks, read on demand from their folders."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .destination import contents, endings, place, read
 from .jobs import plan, word
 
 CHUNK = 100
-"""Runs that one task reads."""
+"""The number of runs read by one task."""
 
 
 @door
 def table(folder: str | Path) -> xr.Dataset:
-    """One row a planned run, [run]: its settings and seed as coordinates; ``status``, ``test_accuracy`` and ``test_loss`` at its end.
+    """One row per planned run, [run]: its settings and seed as coordinates; final ``status``, ``test_accuracy`` and ``test_loss``.
 
-    ``status`` is finished, diverged or missing; of what is not finished the numbers are NaN. All three are Dask arrays, read when they
-    are computed, on the cluster where a client is connected; what is read is compared with its hash (RunError). A setting that is a
+    ``status`` is finished, diverged or missing; the numbers are NaN for unfinished runs. All three are Dask arrays, read when they
+    are computed, on the cluster if a client is connected; files are compared with their hashes (RunError). A setting that is a
     list of widths is text: "128-64".
     """
     try:
@@ -45,7 +45,7 @@ def table(folder: str | Path) -> xr.Dataset:
         array = blocks.map_blocks(function, folder=url, **which, dtype=dtype, meta=np.empty(0, dtype))
         return ("run",), array, {"long_name": about, "units": units}
 
-    right = "share of all test images classified rightly at the end"
+    right = "share of all test images classified correctly at the end"
     found = {
         "status": lazy("finished, diverged or missing", "1", _statuses, "U8"),
         "test_accuracy": lazy(right, "1", _scores, number="test_accuracy"),

@@ -1,4 +1,4 @@
-"""Doing it: a client, the tasks it hands out, and what a worker does with one."""
+"""Running a sweep: a client, its tasks, and a worker's part."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a sweep went, by the names of its runs. Each is in one of ``found`` (at the start), ``trained`` and ``failed`` (and why)."""
+    """The outcome of a sweep, by run names. Each is in one of ``found`` (at the start), ``trained`` and ``failed`` (with the reason)."""
 
     found: list[str]
     trained: list[str]
     failed: dict[str, str]
     diverged: list[str]
-    """Those of found and trained whose loss was no longer finite: recorded until then, and not tried again."""
+    """Those of found and trained that diverged: recorded up to that step, and not retried."""
 
 
 @door
 @contextmanager
 def connect(workers: int | None = None, scheduler: str | None = None) -> Iterator[Client]:
-    """A Dask client: of the cluster at ``scheduler``, or of worker processes on this machine, one thread each (default: one a core).
+    """A Dask client: of the cluster at ``scheduler``, or of worker processes on this machine, one thread each (default: one per core).
 
-    A script that starts processes does so under ``if __name__ == "__main__":``. Errors: MicroscopeError where the extra is not
-    installed; OSError where the scheduler does not answer.
+    A script that starts processes must do so under ``if __name__ == "__main__":``. Errors: MicroscopeError if the extra is not
+    installed; OSError if the scheduler does not answer.
     """
     try:
         from distributed import Client, LocalCluster
@@ -60,9 +60,9 @@ def connect(workers: int | None = None, scheduler: str | None = None) -> Iterato
             yield client
         return
     count = workers or os.cpu_count() or 1
-    # No memory limit: Dask's, a core's share, is below what torch takes where memory is short, and kills the worker again and again.
+    # No memory limit: Dask's, a core's share, is below torch's needs on small machines, and would kill the worker repeatedly.
     local = {"threads_per_worker": 1, "processes": True, "memory_limit": None, "dashboard_address": "127.0.0.1:0"}
-    # What fails is told at the end, once: a worker would tell of each attempt, with its traceback.
+    # Failures are reported once, at the end: a worker would log each attempt, with its traceback.
     quiet = {"silence_logs": logging.CRITICAL}
     with LocalCluster(n_workers=count, **local, **quiet) as cluster, Client(cluster) as client:
         yield client
@@ -77,11 +77,11 @@ def run(
     retries: int = 2,
     progress: Callable[[str, int, int], None] = lambda name, done, total: None,
 ) -> Outcome:
-    """Trains what is not finished in ``folder`` yet. A task that fails is tried again ``retries`` times; a worker that dies loses only
-    what it was at.
+    """Trains the unfinished networks of ``folder``. Failed tasks are retried ``retries`` times; a dead worker loses only
+    its current task.
 
-    ``progress(what, done, total)`` counts networks. An interruption cancels what has not ended. Errors: RunError where the folder holds
-    another sweep or something else; ConfigError as in `plan`. What goes wrong in a task is in the Outcome, not raised.
+    ``progress(what, done, total)`` counts networks. An interruption cancels unfinished tasks. Errors: RunError where the folder holds
+    another sweep or something else; ConfigError as in `plan`. Errors in tasks are in the Outcome, not raised.
     """
     from distributed import as_completed
 
@@ -121,10 +121,10 @@ def run(
 
 @door
 def train_job(job: Job, asked: Sweep, folder: str) -> None:
-    """What a worker does: trains those of a job's networks that are not finished in ``folder``, and brings each run there."""
+    """A worker's task: trains the unfinished networks of a job, and delivers each run to ``folder``."""
     system, root = place(folder)
     seeds = _left(job, endings(system, root, job.names))
-    if not seeds:  # a worker that died had got that far
+    if not seeds:  # a worker that died had finished them
         return
     torch.set_num_threads(job.training.threads)
     data = _data(asked.data)
@@ -144,11 +144,11 @@ def train_job(job: Job, asked: Sweep, folder: str) -> None:
 
 
 _data = lru_cache(maxsize=1)(load)
-"""Read once a worker, not once a task."""
+"""Loaded once per worker, not once per task."""
 
 
 def _scratch() -> str | None:
-    """The worker's own folder, which Dask clears away later also where the worker was killed; outside of a worker the system's."""
+    """The worker's local folder, which Dask deletes even if the worker is killed; outside of a worker, the system's."""
     from distributed import get_worker
 
     try:
@@ -163,5 +163,5 @@ def _left(job: Job, ended: dict[str, Commit]) -> tuple[int, ...]:
 
 def _reason(error: BaseException | None) -> str:
     if error is None:
-        return "cancelled: the scheduler has gone"
+        return "canceled: the scheduler is gone"
     return textwrap.shorten(f"{type(error).__name__}: {error}", 300, placeholder=" …")

@@ -1,4 +1,4 @@
-"""Training: one loop that tells observers what happens, and many networks at once. It writes no file and draws nothing."""
+"""Training: one loop that calls observers, and many networks at once. It writes no file and draws nothing."""
 
 from .epochs import Sampler, noisy_labels
 from .loop import History, Observer, Telling, Training, learning_rate, train

@@ -1,4 +1,4 @@
-"""What a training sees, in which order, and under which labels."""
+"""The training images of each step: their order, and their labels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Epochs:
         self.images = devices.like(model, data.train.tensor())
         self.labels = noisy_labels(data.train, config).to(config.device)
         self.buffer = torch.empty(0, device=config.device)
-        # A sampler may draw from a generator as it goes, so epoch 0 is asked for once and kept.
+        # A sampler may draw from a generator as it goes, so epoch 0 is requested once and kept.
         self.first = [] if sampler is None else self._checked(0)
         self.steps_per_epoch = -(-size // config.batch_size) if sampler is None else len(self.first)
         if not self.steps_per_epoch:
@@ -55,12 +55,14 @@ class Epochs:
         return order
 
     def _checked(self, epoch: int) -> list[Tensor]:
-        """The batches of someone else's sampler."""
+        """The batches of a caller's sampler."""
         order = [torch.as_tensor(indices) for indices in self.sampler(epoch)]
         for indices in order:
             if indices.ndim != 1 or not len(indices) or indices.dtype not in (torch.int64, torch.int32):
                 came = f"{str(indices.dtype).removeprefix('torch.')} {list(indices.shape)}"
-                raise DataError(f"a batch of the sampler is {came}; it is int64 [example], with at least one example")
+                raise DataError(
+                    f"a batch of the sampler is {came}; it must be int64 [example], with at least one example"
+                )
             outside = indices[(indices < 0) | (indices >= len(self.images))]
             if len(outside):
                 raise DataError(
@@ -69,7 +71,7 @@ class Epochs:
         return order
 
     def _gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        # A fresh images[indices] costs several times as much: its pages are new to the machine each time.
+        # A fresh images[indices] takes several times as long: its memory pages are new each time.
         shape = (len(indices), *self.images.shape[1:])
         if len(self.buffer) < len(indices):
             self.buffer = torch.empty(shape, dtype=self.images.dtype, device=self.images.device)
@@ -79,8 +81,8 @@ class Epochs:
 
 @door
 def noisy_labels(images: ImageSet, config: TrainConfig) -> Tensor:
-    """The labels trained on: a share of them drawn anew, uniformly from all classes (so some stay right by chance)."""
-    # Of its own: with the seed's main stream, which images get a new label would depend on the initial weights.
+    """The training labels: a share of them redrawn uniformly from all classes (so some stay correct by chance)."""
+    # A separate stream: with the seed's main stream, which images get a new label would depend on the initial weights.
     generator = np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(0, 0)))
     replaced = generator.random(len(images)) < config.label_noise
     drawn = generator.integers(images.classes, size=len(images))

@@ -29,7 +29,7 @@ from .traps import FEW, traps
 
 @dataclass(eq=False)
 class History:
-    """What `train` returns: the scalars of every step, in the order of steps 1, 2, …, and how it ended."""
+    """The result of `train`: the scalars of every step, in the order of steps 1, 2, …, and its status."""
 
     status: str
     """``finished``, or ``diverged at step k``."""
@@ -42,29 +42,29 @@ class History:
 
 
 class Observer:
-    """Told what happens while training. Each method does nothing unless a subclass says otherwise."""
+    """Callbacks of training. Each method does nothing by default."""
 
     def started(self, training: Training) -> None:
-        """Before the first step (or the first after a resume)."""
+        """Called once before the first update (or the first after a resume)."""
 
     def before_update(self, training: Training) -> None:
-        """The gradients of a step are there; the weights have not changed yet."""
+        """Called when a step's gradients are computed, before the weights change."""
 
     def stepped(self, training: Training) -> None:
-        """The weights have changed; ``training.step`` counts this step."""
+        """Called after the weights have changed; ``training.step`` counts this step."""
 
     def claim(self) -> Path | None:
-        """The folder that it will write, tried now, or its error; None if it writes none. Asked of all before the first of several
+        """The folder that it will write, tested now, or an error; None if it writes none. Called on all before the first of several
         networks is trained.
         """
         return None
 
     def stopped(self, training: Training, status: str) -> None:
-        """The end, whatever its reason: ``finished``, ``diverged at step k``, ``interrupted at step k``, ``failed at step k: …``."""
+        """Called at the end: ``finished``, ``diverged at step k``, ``interrupted at step k``, ``failed at step k: …``."""
 
 
 class Telling(Observer):
-    """Says how far training is, every 20 steps: tell(name, steps done, of how many, epoch and loss in words)."""
+    """Reports progress every 20 steps: tell(name, steps done, total steps, epoch and loss in words)."""
 
     @door
     def __init__(self, name: str, tell: Callable[[str, int, int, str], None]) -> None:
@@ -78,7 +78,7 @@ class Telling(Observer):
 
 @dataclass(eq=False)
 class Training:
-    """A training under way, as observers see it."""
+    """A training run in progress, as observers see it."""
 
     model: nn.Module
     data: Dataset
@@ -87,11 +87,11 @@ class Training:
     steps_per_epoch: int
     custom_sampler: bool
     step: int = 0
-    """Optimiser steps done."""
+    """Optimizer steps done."""
     rows: dict[str, list[float]] = field(default_factory=lambda: {"loss": [], "accuracy": [], "learning_rate": []})
-    """Scalars of the steps done since training started or was resumed."""
+    """Scalars of the steps since training started or was resumed."""
     first_row: int = 0
-    """Steps that were done before ``rows`` begins."""
+    """Steps done before the start of ``rows``."""
     place: tuple[int, int] | None = None
     """(its number, of how many) among networks that are trained together: the last bits of its numbers depend on it."""
 
@@ -104,7 +104,7 @@ class Training:
         return self.step / self.steps_per_epoch
 
     def state(self) -> dict[str, Tensor]:
-        """All that the next step depends on beside the weights: the optimiser's tensors and the random generators."""
+        """The state for the next step in addition to the weights: the optimizer's tensors and the random generators."""
         tensors = {"rng.cpu": torch.get_rng_state()}
         if torch.device(self.config.device).type == "cuda":
             tensors["rng.cuda"] = torch.cuda.get_rng_state(self.config.device)
@@ -115,7 +115,7 @@ class Training:
         return tensors
 
     def restore(self, step: int, state: dict[str, Tensor]) -> None:
-        """Goes on from a `state` taken after ``step`` steps; the weights are the caller's to load."""
+        """Continues from a `state` taken after ``step`` steps; the caller loads the weights."""
         self.step = self.first_row = step
         slots: dict[int, dict[str, Tensor]] = {}
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -123,7 +123,7 @@ class Training:
             if name.startswith("optimizer."):
                 _, index, key = name.split(".", 2)
                 like = parameters[int(index)]
-                # Fused optimisers walk through memory: a moment must lie there in the order its parameter does.
+                # Fused optimizers index raw memory: Adam's moments must have their parameter's memory layout.
                 fits = tensor.shape == like.shape
                 slots.setdefault(int(index), {})[key] = torch.empty_like(like).copy_(tensor) if fits else tensor
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
@@ -131,7 +131,7 @@ class Training:
 
 
 def set_random_state(state: dict[str, Tensor], config: TrainConfig) -> None:
-    """The random generators as they were at a `Training.state`."""
+    """The random generators at the time of a `Training.state`."""
     torch.set_rng_state(state["rng.cpu"])
     if "rng.cuda" in state:
         torch.cuda.set_rng_state(state["rng.cuda"], config.device)
@@ -179,7 +179,7 @@ def train(
 
 
 def _run(training: Training, source: Epochs, observers: list[Observer]) -> str:
-    """The loop and its ends. Observers hear of the end exactly once, whatever it was."""
+    """The loop and its endings. Observers are notified of the end exactly once."""
     status = "finished"
     try:
         for observer in observers:
@@ -194,7 +194,7 @@ def _run(training: Training, source: Epochs, observers: list[Observer]) -> str:
 
 
 def history(training: Training, status: str, seconds: float, whose: str = "", stacklevel: int = 4) -> History:
-    """How a training ended, evaluated on the test images; one that diverged is a warning."""
+    """The history of a finished training, evaluated on the test images; divergence is a warning."""
     if status != "finished":
         said = f"training{whose} {status}: the loss is not finite. A lower learning rate often helps"
         warnings.warn(said, stacklevel=stacklevel)
@@ -205,7 +205,7 @@ def history(training: Training, status: str, seconds: float, whose: str = "", st
 
 
 def reason_of(error: BaseException, step: int) -> str:
-    """Why a training stopped, in one line also of a long error."""
+    """The reason that training stopped, in one line."""
     if isinstance(error, KeyboardInterrupt):
         return f"interrupted at step {step}"
     return f"failed at step {step}: " + textwrap.shorten(f"{type(error).__name__}: {error}", 200, placeholder=" …")
@@ -247,7 +247,7 @@ def _steps(training: Training, source: Epochs, observers: list[Observer]) -> str
 
 
 def learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
-    """The rate of the step after ``step`` steps: a pure function, so that a resumed run has it too."""
+    """The learning rate after ``step`` steps: a pure function, so that a resumed run has the same."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
     share = (step - config.warmup_steps) / max(1, total_steps - config.warmup_steps)
@@ -295,7 +295,7 @@ def check(model: nn.Module, data: Dataset) -> None:
 
 @contextmanager
 def environment(config: TrainConfig) -> Iterator[None]:
-    """The config's thread count and seed, and gradients, inside; the caller's threads, random state and mode untouched outside."""
+    """The config's thread count, seed and gradients inside the block; the caller's threads, random state and mode are restored after it."""
     kind = torch.device(config.device).type
     threads, cpu = torch.get_num_threads(), torch.get_rng_state()
     gpu = torch.cuda.get_rng_state(config.device) if kind == "cuda" else None

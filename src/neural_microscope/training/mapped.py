@@ -13,7 +13,7 @@ from .together import Stack, Step
 
 
 def mapped(stack: Stack) -> Step:
-    """One step of networks without batch normalisation and dropout: the gradient function of one, mapped over the seeds."""
+    """One step of networks without batch normalization and dropout: the gradient function of one, mapped over the seeds."""
 
     def loss_of(parameters: dict[str, Tensor], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         logits = functional_call(stack.models[0], parameters, (images,))

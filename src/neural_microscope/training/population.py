@@ -38,7 +38,7 @@ def train_population(
     ``order``: with ``own`` a seed sets both a network's initial weights and its order of batches; with ``shared`` only the weights, and
     all see the batches of ``train_config.seed``. A shared order hides the variation that order brings, and lets networks be trained
     together, 16 at a time, which gives the numbers of `train` up to rounding (see `together`): plain MLPs as stacked products at a
-    fraction of the cost, MLPs with layer normalisation by ``torch.func``. What `way` has none for is trained one after the other,
+    fraction of the cost, MLPs with layer normalization by ``torch.func``. What `way` has none for is trained one after the other,
     exactly as by `train`.
 
     ``observers(seed)`` gives that network's observers, for example ``lambda seed: [nm.Recorder(f"runs/mlp-{seed}")]``; a folder that one
@@ -69,7 +69,7 @@ def train_population(
 
 
 def _claim(watching: Mapping[int, Sequence[Observer]]) -> None:
-    """Tries where the networks are to be recorded."""
+    """Tests the folders in which the networks will be recorded."""
     claimed: dict[Path, int] = {}
     for seed, observers in watching.items():
         for folder in filter(None, (observer.claim() for observer in observers)):
@@ -89,7 +89,7 @@ def continue_in_place(
     place: tuple[int, int],
     resume_from: tuple[int, dict[str, Tensor]] | None = None,
 ) -> History:
-    """Trains one of the networks of a population that was trained together; see `train_in_place`."""
+    """Trains one network of a population that was trained together; see `train_in_place`."""
     together = way(model.config, placed(config))
     if together is None:
         raise DataError(
@@ -99,9 +99,9 @@ def continue_in_place(
 
 
 def way(network: NetworkConfig, training: TrainConfig) -> Callable[[Stack], Step] | None:
-    """How networks of this kind are trained together; None where they are not.
+    """The method for training networks of this kind together; None if there is none.
 
-    Dropout would draw other masks than training alone, and batch normalisation keeps running averages. Convolutions mapped over seeds
+    Dropout would draw other masks than training alone, and batch normalization keeps running averages. Convolutions mapped over seeds
     take three times as long as one network after the other on a CPU (docs/log.md); on a GPU they are mapped, unmeasured.
     """
     if training.precision != "float32" or network.norm == "batch" or network.dropout:

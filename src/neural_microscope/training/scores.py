@@ -1,4 +1,4 @@
-"""How a network does on a set of images."""
+"""Evaluation of a network on a set of images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..hooks import HookedModel, evaluation, lent
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How a network does on a set of images."""
+    """The scores of a network on a set of images."""
 
     loss: float
     accuracy: float
@@ -45,7 +45,7 @@ def score(model: nn.Module, images: Tensor, labels: Tensor, classes: int, batch_
     """`evaluate` for images that are tensors already: float [example, 1, row, col], with their labels [example]."""
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     if batch_size is None:
-        # Maps of many images leave a processor's cache, and memory for them is asked for anew: up to twice the time.
+        # Maps of many images exceed a processor's cache, and their memory is allocated again each time: up to twice the time.
         maps = device.type == "cpu" and any(p.ndim == 4 for p in model.parameters())
         batch_size = 64 if maps else 500
     with torch.no_grad(), evaluation(model):
@@ -70,5 +70,5 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def right(logits: Tensor, labels: Tensor) -> Tensor:
-    """Which examples are classified rightly, [example]. To argmax a NaN is the highest logit: it would be a prediction."""
+    """True for correctly classified examples, [example]. argmax treats NaN as the highest logit: it would count as a prediction."""
     return (logits.argmax(1) == labels) & ~logits.isnan().any(1)

@@ -17,7 +17,7 @@ from .together import Stack, Step
 
 
 def stacked(stack: Stack) -> Step:
-    """One step of MLPs without normalisation and dropout."""
+    """One step of MLPs without normalization and dropout."""
     config: MLPConfig = stack.models[0].config
     names = [f"layers.{i}.linear" for i in range(len(config.hidden))] + ["output"]
     maps = [(stack.parameters[f"{name}.weight"], stack.parameters.get(f"{name}.bias")) for name in names]

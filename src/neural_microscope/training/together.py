@@ -1,7 +1,7 @@
-"""Several like networks trained together on the same batches. The plain loop is the oracle.
+"""Several networks of one architecture trained together on the same batches. The plain loop is the reference.
 
 What they are trained with at each step, losses and gradients of all networks at once, is `stacked` (products by hand, plain MLPs)
-or `mapped` (``torch.func``, the rest). Each network's parameters, gradients and optimiser state are views into stacked tensors:
+or `mapped` (``torch.func``, the rest). Each network's parameters, gradients and optimizer state are views into stacked tensors:
 observers see an ordinary network, and the recorder an ordinary training.
 
 On one thread the first steps agree with the plain loop to float32 rounding (1e-6 relative); after that a rounding difference may flip
@@ -27,10 +27,10 @@ from .epochs import Epochs
 from .loop import History, Observer, Training
 
 GROUP = 16
-"""Networks trained together: with more, the activations no longer fit the cache (benchmarks)."""
+"""Networks trained together: with more, the activations exceed the cache (benchmarks)."""
 
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""step(images [example, …], labels [example]): each network's loss and share read rightly, both [seed]; gradients are in place then."""
+"""step(images [example, …], labels [example]): each network's loss and accuracy, both [seed]; gradients are set afterward."""
 
 
 class Stack:
@@ -49,7 +49,7 @@ class Stack:
             self.parameters[name] = stacked
 
     def optimizer(self, config: TrainConfig, device: str) -> tuple[torch.optim.Optimizer, list[torch.optim.Optimizer]]:
-        """One optimiser of the stacked parameters, and one for each network whose state is a view into it."""
+        """One optimizer of the stacked parameters, and one for each network whose state is a view into it."""
         whole = loop.optimizer_of(list(self.parameters.values()), config)
         each = [loop.optimizer_of(list(model.parameters()), config) for model in self.models]
         slots = {"sgd": ["momentum_buffer"] if config.momentum else []}.get(config.optimizer, ["exp_avg", "exp_avg_sq"])
@@ -66,7 +66,7 @@ class Stack:
         return whole, each
 
     def restore(self, each: torch.optim.Optimizer, state: dict[str, Tensor]) -> None:
-        """Gives a network's optimiser, in place, the tensors of a `Training.state`."""
+        """Gives a network's optimizer, in place, the tensors of a `Training.state`."""
         parameters = [parameter for group in each.param_groups for parameter in group["params"]]
         for name, tensor in state.items():
             if name.startswith("optimizer."):
@@ -88,7 +88,7 @@ def train_together(
 ) -> list[History]:
     """As `train`, for several like networks that see the same batches; ``observers`` are those of each.
 
-    A network whose loss is no longer finite stops with the weights it has then; the others go on.
+    A network whose loss is no longer finite stops with its current weights; the others continue.
     """
     return _train(models, data, config, observers, step_of, [*range(len(models))])
 
@@ -120,7 +120,7 @@ def _train(
     wanted: Sequence[int],
     resume_from: tuple[int, dict[str, Tensor]] | None = None,
 ) -> list[History]:
-    """How the wanted ones of the networks were trained."""
+    """The history of each requested network."""
     began = time.perf_counter()
     config = loop.placed(config)
     for model in models:
@@ -159,7 +159,7 @@ def _steps(
     source: Epochs,
     observers: Sequence[Sequence[Observer]],
 ) -> list[str]:
-    """The loop; how each network ended. Observers hear of the end exactly once, whatever it was."""
+    """The loop, and each network's status. Observers are notified of the end exactly once."""
     status, config = [""] * len(trainings), trainings[0].config
     try:
         for training, watching in zip(trainings, observers, strict=True):

@@ -1,4 +1,4 @@
-"""What a network does in silence that its trainer hardly means, found by trying it on a few images."""
+"""Checks for silent mistakes in a network before training, on a few images."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ FEW = 8
 def traps(model: nn.Module, images: Tensor) -> list[str]:
     """One sentence for each: outputs that are probabilities already; and modules that in evaluation mode are random, or mix the images.
 
-    ``images``: [example, …], a few of the test set; fewer than four tell too little. Random generators and buffers are left as they were.
+    ``images``: [example, …], a few of the test set; at least four are needed. Random generators and buffers are restored.
     """
     if isinstance(model, Network) or len(images) < 4 or any(map(is_lazy, model.parameters())):
         return []
     try:
-        refuse_compiled(model)  # which would be compiled once more for so few images
+        refuse_compiled(model)  # which would be compiled again for so few images
         once, again, half = _passes(model, devices.like(model, images))
     except (HookError, RuntimeError, ValueError, TypeError, IndexError, AttributeError, NotImplementedError):
-        return []  # what can't run is said where it is to run
+        return []  # errors are raised when training runs it
     random = [name for name in once if _differ(once[name], again.get(name), 1e-4)]
     mixed = [n for n in once if n not in random and n in half and _differ(once[n][: len(half[n])], half[n], 1e-2)]
     return [*_ends(model, once), *_random(model, random), *_mixed(model, mixed)]
 
 
 def _passes(model: nn.Module, images: Tensor) -> Iterator[dict[str, Tensor]]:
-    """What each module gives: for the images, for the same again, and for the first half of them."""
+    """The output of each module: for the images, for the same again, and for the first half of them."""
     gpu = [images.device] if images.device.type == "cuda" else []
     kept = [(buffer, buffer.clone()) for buffer in model.buffers()]
     with torch.random.fork_rng(devices=gpu), torch.no_grad(), evaluation(model):
