@@ -163,7 +163,7 @@ def test_a_state_that_is_no_tensor_is_one_error_before_anything_is_made(tmp_path
     run, _ = record(tmp_path / "tensor", model)
     assert run.model(into=model)[1].state.tolist() == [1, 1]
     model[1].state = {"calls": 3}  # type: ignore[assignment]
-    with pytest.raises(RunError, match=r"1\._extra_state of this Sequential is no tensor.*get_extra_state"):
+    with pytest.raises(RunError, match=r"1\._extra_state of this Sequential is not a tensor.*get_extra_state"):
         record(tmp_path / "dict", model)
     assert not (tmp_path / "dict").exists()
 

@@ -221,4 +221,4 @@ def test_demo_without_mnist_uses_the_digits_loudly_ends_with_the_page_and_reuses
     assert sum("already trained" in line for line in said) == 2
     other = microscope("demo", "--data", "digits", "--short", "--seed", 1, "--out", out)
     assert other.returncode == 1
-    assert "another run" in other.stderr
+    assert "a run with other settings" in other.stderr

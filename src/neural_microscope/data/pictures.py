@@ -206,7 +206,7 @@ def _pixels(path: Path, picture: ImageFile) -> np.ndarray:
         )
     if (colors[..., :3] != colors[..., :1]).any():
         raise DataError(
-            f"{path} has the mode {picture.mode}; pictures are gray with 8 bits: "
+            f"{path} has the mode {picture.mode}; pictures must be gray with 8 bits: "
             "PIL.Image.open(path).convert('L').save(path) makes it so"
         )
     return colors[..., 0].copy()
