@@ -15,7 +15,7 @@ from . import commits
 
 LOCK = "run.lock"
 RESULTS = "results.safetensors"
-"""What the default analysis found, kept by whoever looked; no part of what was recorded."""
+"""The cached results of the default analysis; not part of the recording."""
 _NOT_RECORDED = {LOCK, commits.NAME, RESULTS}
 _OWN = {LOCK, commits.NAME, "run.json", "probe.safetensors", "log.zarr", "weights", "state"}
 

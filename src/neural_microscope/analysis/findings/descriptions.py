@@ -38,7 +38,7 @@ def descriptions(at: FirstLook | Pair, claims: Sequence[Claim] = ()) -> list[Cla
 
 
 def _told(measure: Measure, at: Any) -> Iterator[Claim]:
-    """What a measure's descriptions say of a place; of a module's, that it was not measured and why."""
+    """A measure's descriptions of a network or layer; for a foreign module, the reason that it was not measured."""
     try:
         for description in measure.descriptions:
             if description.scope == at.scope:

@@ -1,6 +1,6 @@
-"""Results of a look, kept in the run's folder in one file, and read again only where nothing that they depend on has changed.
+"""Results of a look, cached in one file in the run's folder, and reused only if nothing that they depend on has changed.
 
-The file may have been written by somebody else: what is not exactly what this code writes is passed over, and computed anew.
+The file is untrusted: content that differs from what this code writes is ignored, and computed again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ...measure import every
 from ...run import RESULTS, Run
 
 Results = Mapping[str, Mapping[str, Any]]
-"""Of the network ("") and its hook points: results by the names of their measures."""
+"""Results of the network ("") and its hook points, by the names of their measures."""
 
 PACKAGE = Path(__file__).parents[2]
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "xarray")
@@ -42,7 +42,7 @@ class _Variable(Struct, frozen=True, forbid_unknown_fields=True):
     dims: Annotated[tuple[Text, ...], Meta(max_length=8)]
     attrs: dict[Text, _Plain]
     tensor: Count | None = None
-    """Its number among the file's tensors; of words none."""
+    """Its number among the file's tensors; None for text."""
     words: list[Text] | None = None
 
 
@@ -61,7 +61,7 @@ class _About(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def key(run: Run) -> str | None:
-    """Changes with whatever the results of a run depend on: the commit and probe, the code of all measures, the libraries, the processor
+    """A hash of everything that the results of a run depend on: the commit and probe, the code of all measures, the libraries, the processor
     and the threads. None where it can't be known: of a run in the making, of a module, with a measure whose code has no file.
     """
     if type(run) is not Run or run.status == "running" or run.description["model"]["kind"] == "module":
@@ -99,7 +99,7 @@ def _others() -> Iterator[str]:
 
 
 def encoded(results: Results, mark: str) -> bytes | None:
-    """The content of the file, sealed; None where a result holds what it can't hold."""
+    """The content of the file, sealed; None if a result can't be stored."""
     tensors: _Tensors = {}
     try:
         about = {
@@ -139,7 +139,7 @@ def _variable(variable: xr.Variable, tensors: _Tensors) -> _Variable:
 
 
 def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
-    """Attributes that JSON holds as they are."""
+    """Attributes that JSON stores unchanged."""
     for one in attrs.values():
         values = one if type(one) is list else [one]
         if any(type(value) not in (bool, int, float, str) or value != value for value in values):
@@ -148,7 +148,7 @@ def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def decoded(content: bytes, mark: str, name: object = RESULTS) -> dict[str, dict[str, Any]]:
-    """What `encoded` was given. What it did not write, or wrote for another ``mark``, is a RunError."""
+    """The results given to `encoded`. Content that it did not write, or wrote for another ``mark``, is a RunError."""
     header = documents.header(content, name, RunError)
     about = documents.decode(header.metadata.get("about", "").encode(), _About, name, RunError)
     if about.key != mark:
@@ -178,7 +178,7 @@ def _result(one: _Result, tensors: _Tensors) -> xr.Dataset | xr.DataArray | None
 
 
 def read(run: Run, mark: str) -> dict[str, dict[str, Any]] | None:
-    """The results that are kept of a run; None where there are none that can be trusted."""
+    """The cached results of a run; None if there are no valid ones."""
     try:
         with files.opened(run.folder / RESULTS, run.folder) as file:
             return decoded(file.read(documents.LARGEST), mark)
@@ -187,6 +187,6 @@ def read(run: Run, mark: str) -> dict[str, dict[str, Any]] | None:
 
 
 def write(run: Run, content: bytes) -> None:
-    """Keeps them, whole or not at all; where the folder can't be written, they are not kept."""
+    """Caches the results, all or none; if the folder can't be written, nothing is cached."""
     with suppress(OSError), files.whole(run.folder / RESULTS) as partial:
         partial.write_bytes(content)

@@ -174,7 +174,7 @@ def _layers(run: Run) -> Iterator[tuple[str, str]]:
 
 
 def unlooked(run: Run) -> str:
-    """Why a run can't be looked at, as what follows its name; empty if it can."""
+    """The reason a run can't be analyzed, to follow its name; empty if it can."""
     if len(run.probe) < FEWEST_IMAGES:
         larger = "RecordConfig(probe_size=…)", "record with a test set that has as many"
         advice = larger[run.description["record"]["probe_size"] > len(run.probe)]
@@ -219,7 +219,7 @@ def at_name(at: _Look) -> str:
 
 
 def _fits(look: FirstLook, found: Mapping[str, Mapping[str, Any]] | None) -> bool:
-    """Whether these are all results of the network and its layers."""
+    """True if these are all results of the network and its layers."""
     return found is not None and {at_name(at): set(asked_for(at.scope)) for at in (look, *look.layers)} == {
         name: set(results) for name, results in found.items()
     }
