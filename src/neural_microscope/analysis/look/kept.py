@@ -61,7 +61,7 @@ class _About(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def key(run: Run) -> str | None:
-    """A hash of everything that the results of a run depend on: the commit and probe, the code of all measures, the libraries, the processor
+    """A hash of all that the results of a run depend on: the commit and probe, the code of all measures, the libraries, the processor
     and the threads. None where it can't be known: of a run in the making, of a module, with a measure whose code has no file.
     """
     if type(run) is not Run or run.status == "running" or run.description["model"]["kind"] == "module":
