@@ -34,6 +34,7 @@ from .geometry import (
     pca_over_time,
     subspaces,
 )
+from .overview import overview
 from .predictions import confusion, image_lives, probes, reliability
 from .similarity import displacement, drift, similarity_matrix, unit_drift
 from .simple import lines, plane

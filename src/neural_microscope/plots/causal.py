@@ -143,7 +143,10 @@ def cumulative_ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
         xlabel=f"share of the {count(table.attrs['units'], 'units')} ablated (%)",
         ylabel="classified correctly (%)",
     )
-    axes.legend(loc="best")
+    if style.narrow():
+        forms.legend_below(figure, axes)
+    else:
+        axes.legend(loc="best")
     return figure.says(
         f"Accuracy against the share of units of {table.attrs['hook_point']} ablated, and the area under each curve: "
         f"{', '.join([*orders, label])}."

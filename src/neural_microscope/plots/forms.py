@@ -19,7 +19,7 @@ from matplotlib.image import AxesImage
 from matplotlib.path import Path
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from .style import Theme, readable, theme_of, told
+from .style import Theme, narrow, readable, theme_of, told
 
 LINES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1, 1.2)), "-.", (0, (8, 2)), (0, (2, 2, 6, 2)))
 """Line styles, for as many curves on the same axes; more start again."""
@@ -353,6 +353,12 @@ def color_bar(axes: Axes | Sequence[Axes], colors: Colormap, limits: tuple[float
 
 def note(axes: Axes, text: str, corner: str = "upper right") -> None:
     """A few words in a corner of the axes, or in the middle, above or below."""
+    if narrow():
+        return  # the caption says it, and there is no room
+    _corner(axes, text, corner)
+
+
+def _corner(axes: Axes, text: str, corner: str) -> None:
     height, side = corner.split()
     x = {"left": 0.02, "center": 0.5, "right": 0.98}[side]
     y, va = {"upper": (0.97, "top"), "center": (0.5, "center"), "lower": (0.03, "bottom")}[height]
@@ -361,7 +367,7 @@ def note(axes: Axes, text: str, corner: str = "upper right") -> None:
 
 def say_missing(axes: Axes, why: str) -> None:
     """Says in the middle of the axes why nothing stands there."""
-    note(axes, why, "center center")
+    _corner(axes, why, "center center")
 
 
 def quiet(axes: Axes, *, ticks: bool = False) -> None:
@@ -376,7 +382,8 @@ def quiet(axes: Axes, *, ticks: bool = False) -> None:
 def legend_below(figure: Any, axes: Axes, **options: Any) -> None:
     """One legend below all panels, of what is named in one of them."""
     handles, names = axes.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=7.5, **options)
+    across = (1 if max(map(len, names), default=0) > 24 else 2) if narrow() else len(names)
+    figure.legend(handles, names, loc="outside lower center", ncols=across, fontsize=7.5, **options)
 
 
 def log_axis(axes: Axes) -> None:

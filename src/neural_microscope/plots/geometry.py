@@ -30,12 +30,13 @@ def pca_over_time(
     ``results``: `analysis.geometry.pca` of each layer, on any basis; ``untrained``: the same fitted at snapshot 0, drawn
     first: the untrained network on its own best axes. Of many images some are drawn.
     """
+    snapshots = snapshots[-1:] if style.narrow() else snapshots
     columns = 1 + len(snapshots)
     figure, panels = style.new("wide", 0.5 + 1.65 * len(results), theme, rows=len(results), columns=columns)
     for number, (name, result) in enumerate(results.items()):
         first, *others = panels[columns * number :][:columns]
         labels, before, after = result["label"].values, scores(untrained[name]), scores(result)
-        each = slice(None, None, -(-len(labels) // MOST))
+        each = slice(None, None, -(-len(labels) // (150 if style.narrow() else MOST)))
         map_of(first, before[0, each], limits(before[[0]]), labels[each])
         for axes, snapshot in zip(others, snapshots, strict=True):
             map_of(axes, after[snapshot, each], limits(after[list(snapshots)]), labels[each])
@@ -116,7 +117,8 @@ _COLLAPSE = {
 @draws
 def collapse_over_time(result: xr.Dataset, *, theme: Theme) -> Plot:
     """Neural collapse of one layer against the step, with shuffled labels as the null: `analysis.geometry.neural_collapse`."""
-    figure, panels = style.new("wide", 4.4, theme, rows=2, columns=2, sharex=True)
+    rows, columns = (4, 1) if style.narrow() else (2, 2)
+    figure, panels = style.new("wide", 2.4 + rows, theme, rows=rows, columns=columns, sharex=True)
     every: list[tuple[str, xr.Dataset, str]] = []
     for axes, (title, names) in zip(panels, _COLLAPSE.items(), strict=True):
         last = "nc4" in names

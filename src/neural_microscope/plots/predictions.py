@@ -45,8 +45,12 @@ def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, the
     right = table["right"].transpose("example", "snapshot").values
     learned = np.nan_to_num(table["learned_at"].values, nan=np.inf)
     wrongs = (~right).sum(1)
-    figure = style.empty("wide", 4.6, theme)
-    panels = figure.subplot_mosaic("AB;AC", width_ratios=(1.05, 1), height_ratios=(1.75, 1))
+    if style.narrow():
+        figure = style.empty("narrow", 6.4, theme)
+        panels = figure.subplot_mosaic("A;B;C", height_ratios=(1, 1.75, 0.9))
+    else:
+        figure = style.empty("wide", 4.6, theme)
+        panels = figure.subplot_mosaic("AB;AC", width_ratios=(1.05, 1), height_ratios=(1.75, 1))
     left = panels["A"]
     colors = ListedColormap([theme.paper, theme.amount])
     shown = ~right[np.lexsort((wrongs, learned))]

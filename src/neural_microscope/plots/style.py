@@ -8,8 +8,11 @@ import html
 import io
 import json
 import re
+import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import partial
 from importlib.resources import files
 from typing import Any, Literal, cast, get_args
 
@@ -28,6 +31,7 @@ from ..errors import unknown
 from ..files import shown
 
 ThemeName = Literal["light", "dark"]
+_NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
 TOKENS: dict[str, Any] = json.loads(files(__package__).joinpath("tokens.json").read_text("utf-8"))
 
 
@@ -70,6 +74,8 @@ class Theme:
     selected: str
     absent: str
     classes: tuple[str, ...]
+    used: set[str] = field(default_factory=set, compare=False)
+    """Which kinds of color a figure has asked for beside ink and amounts: ``signed``, ``classes``."""
 
     @classmethod
     @typed
@@ -82,6 +88,7 @@ class Theme:
     @property
     def signed_map(self) -> Colormap:
         """Blue lowers, orange raises; the background is 0."""
+        self.used.add("signed")
         return _map("signed", (self.negative, self.paper, self.positive), self.absent)
 
     @property
@@ -96,6 +103,7 @@ class Theme:
 
     def of_class(self, label: int) -> str:
         """A class's color; beyond ten classes the colors repeat."""
+        self.used.add("classes")
         return self.classes[label % len(self.classes)]
 
 
@@ -147,23 +155,96 @@ def as_svg(plot: Plot) -> str:
     return text
 
 
+def as_image(svg: str) -> str:
+    """The address of an image of what `as_svg` gave, which follows the page's color scheme by itself."""
+    text = re.sub(r"clip-path='([^']*)'(?: style='([^']*)')?", r"style='\2;clip-path:\1'", _lean(svg.replace('"', "'")))
+    classes = {one: f"c{number}" for number, one in enumerate(sorted(set(re.findall(r"style='([^']*)'", text))))}
+    text = re.sub(r"style='([^']*)'", lambda found: f"class='{classes[found[1]]}'", text)
+    text = re.sub(
+        r"(<use href='[^']*')( x='[^']*' y='[^']*') (class='[^']*')/>(?:\1 x='[^']*' y='[^']*' \3/>)+", _together, text
+    )
+    rules = "".join(f".{name}{{{rule}}}" for rule, name in classes.items())
+    light, dark = (
+        "".join(f"--{name}:{value};" for name, value in TOKENS[theme].items() if f"--{name})" in rules)
+        for theme in ("light", "dark")
+    )
+    style = f":root{{{light}font-family:{_sans()}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}{rules}"
+    start, _, rest = text.partition(">")
+    size = re.sub(r".*viewBox='0 0 ([\d.]+) ([\d.]+)'.*", r"width='\1' height='\2'", start)
+    text = f"{start} {size} xmlns='http://www.w3.org/2000/svg'><style>{style}</style>{rest}"
+    return "data:image/svg+xml," + re.sub("[%#&\n]", lambda sign: f"%{ord(sign[0]):02X}", text)
+
+
+def _together(found: re.Match[str]) -> str:
+    """Marks of one kind, which say once what they look like."""
+    return f"<g {found[3]}>{found[0].replace(f' {found[3]}', '')}</g>"
+
+
+def _lean(text: str) -> str:
+    """A drawing with short names and without groups, turns and places that change nothing."""
+    names = {name: f"n{number}" for number, name in enumerate(dict.fromkeys(re.findall(r" id='([^']*)'", text)))}
+    text = re.sub(r"(?<= id=')[^']*|(?<=#)[mp][0-9a-f]{6,}", lambda name: names.get(name[0], name[0]), text)
+    text = re.sub(r" transform='rotate\(-?0 [^)]*\)'|<defs></defs>|<g[^>]*/>", "", text)
+    text = re.sub(
+        r"<[^>]+>",
+        lambda tag: re.sub(r"(\d+\.\d)\d+", r"\1", tag[0]).replace(".0 ", " ").replace("\n", "").replace(" '", "'"),
+        text,
+    )
+    kept, parts = [], []
+    for part in re.split("(<g(?: [^>]*)?>|</g>)", text):
+        if part.startswith("<g"):
+            kept.append(part != "<g>")
+        if part not in ("<g>", "</g>") or (part == "</g>" and kept.pop()):
+            parts.append(part)
+    return "".join(parts)
+
+
+def _sans() -> str:
+    return ", ".join(f"'{name}'" if " " in name else name for name in ("system-ui", *TOKENS["fonts"], "sans-serif"))
+
+
 def draws(function: Callable[..., Plot]) -> Callable[..., Plot]:
-    """Gives a drawing function the keyword ``theme`` (``light`` or ``dark``) and, inside, its `Theme`. A line or band
-    that has one point only gets a mark that is seen.
+    """Gives a drawing function the keyword ``theme`` (``light`` or ``dark``) and, inside, its `Theme`; and the keyword ``narrow``, which
+    draws it for a column or a phone: 3.4 inches wide, panels below each other, long words wrapped. A line or band that has one
+    point only gets a mark that is seen.
     """
 
     drawn = door(function)
 
     @functools.wraps(function)
-    def wrapper(*args: Any, theme: ThemeName = "light", **kwargs: Any) -> Plot:
-        colors = Theme.named(theme)
-        with mpl.rc_context(_rc(colors)):  # type: ignore[arg-type]
-            plot = drawn(*args, theme=colors, **kwargs)
+    def wrapper(*args: Any, theme: ThemeName = "light", narrow: bool = False, **kwargs: Any) -> Plot:
+        colors, before = Theme.named(theme), _NARROW.set(narrow)
+        try:
+            with mpl.rc_context(_rc(colors)):  # type: ignore[arg-type]
+                plot = drawn(*args, theme=colors, **kwargs)
+        finally:
+            _NARROW.reset(before)
         for axes in plot.axes:
             _mark_lone_points(axes)
+            if narrow:
+                _wrap(axes)
         return plot
 
     return wrapper
+
+
+def narrow() -> bool:
+    """Whether the figure that is being drawn is a narrow one."""
+    return _NARROW.get()
+
+
+def _wrap(axes: Axes) -> None:
+    """Breaks the words of a panel where they would run out of it."""
+    spec, figure = axes.get_subplotspec(), cast("Plot", axes.get_figure(root=True))
+    grid = spec.get_gridspec() if spec else None
+    across, down = (grid.ncols / len(spec.colspan), grid.nrows) if spec and grid else (1, 1)
+    whole, tall = 72 * figure.get_figwidth(), 72 * figure.get_figheight()
+    rooms = {axes.title: whole / across, axes._left_title: whole / across - 55, axes.xaxis.label: whole / across - 55}  # type: ignore[attr-defined]
+    rooms |= {axes.yaxis.label: tall / down - 20} | {words: whole - 10 for words in figure.texts}
+    for words, room in rooms.items():
+        size = 0.62 if words.get_weight() == "bold" else 0.56  # of a letter, in ems
+        fill = partial(textwrap.fill, width=max(8, int(room / size / words.get_fontsize())), break_long_words=False)
+        words.set_text("\n".join(map(fill, words.get_text().split("\n"))))
 
 
 def _mark_lone_points(axes: Axes) -> None:
@@ -189,8 +270,23 @@ def empty(width: float | str, height: float, theme: Theme) -> Plot:
 def new(
     width: float | str, height: float, theme: Theme, rows: int = 1, columns: int = 1, **panels: Any
 ) -> tuple[Plot, list[Axes]]:
-    """A figure and its panels, row after row. ``panels``: options of ``Figure.subplots``."""
-    figure = empty(width, height, theme)
+    """A figure and its panels, row after row. ``panels``: options of ``Figure.subplots``. In a narrow one, what stands beside each other
+    stands below each other.
+    """
+    if not narrow() or width == "narrow":
+        figure = empty(width, height, theme)
+        return figure, list(figure.subplots(rows, columns, squeeze=False, **panels).ravel())
+    if (
+        rows == 2 and columns > 2
+    ):  # two rows of panels become two columns, so that each panel keeps its place in the list
+        shared = {key: {"row": "col", "col": "row"}.get(value, value) for key, value in panels.items()}
+        figure = empty("narrow", 0.6 + 1.15 * columns, theme)
+        return figure, list(figure.subplots(columns, 2, squeeze=False, **shared).T.ravel())
+    if rows == 1 and 1 < columns <= 4:
+        rows, columns = (2, 2) if columns == 4 else (columns, 1)
+        height *= 1.35 if columns == 2 else 0.62 * rows
+        panels.pop("width_ratios", None)
+    figure = empty("narrow", height, theme)
     return figure, list(figure.subplots(rows, columns, squeeze=False, **panels).ravel())
 
 
@@ -239,12 +335,11 @@ def html_page(title: str, style: str, body: str, policy: str) -> str:
         theme: "".join(f"--{name}:{value};" for name, value in TOKENS[theme].items()) for theme in ("light", "dark")
     }
     classes = "".join(f"--class-{i}:{color};" for i, color in enumerate(TOKENS["classes"]))
-    sans = ", ".join(f"'{name}'" if " " in name else name for name in ("system-ui", *TOKENS["fonts"], "sans-serif"))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>{html.escape(shown(title))}</title>'
-        f"<style>:root{{color-scheme:light dark;--sans:{sans};{classes}{colors['light']}}}"
+        f"<style>:root{{color-scheme:light dark;--sans:{_sans()};{classes}{colors['light']}}}"
         f"@media (prefers-color-scheme: dark){{:root{{{colors['dark']}}}}}{style}</style></head><body>{body}</body></html>\n"
     )
 

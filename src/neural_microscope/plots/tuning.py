@@ -75,7 +75,7 @@ def quantile_strips(
     axis = str(strips["active"].dims[0])
     if units is None:
         units = np.flatnonzero(strips["active"].values > 0)[:12].tolist()
-    chosen = strips.isel({axis: list(units)})
+    chosen = strips.isel({axis: list(units)} | ({"rank": slice(2)} if style.narrow() else {}))
     size, per, columns = images.shape[1], chosen.sizes["rank"], chosen.sizes["quantile"]
     gap = size // 2
     height = 0.4 + len(units) * (size + gap) * 6.4 / columns / (per * (size + 2))
@@ -101,6 +101,8 @@ def quantile_strips(
 
 
 def _quantile_name(quantile: float) -> str:
+    if style.narrow():
+        return {1.0: "max", 0.5: "median", 0.0: "> 0"}.get(quantile, f"{100 * quantile:.0f}%")
     return {1.0: "strongest", 0.5: "median", 0.0: "just above 0"}.get(quantile, f"{100 * quantile:.0f}% quantile")
 
 

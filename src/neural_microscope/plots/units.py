@@ -23,10 +23,12 @@ def weights(
     ``constant`` [row, col]: pixels that never change in training, whose weights are still at initialization; grayed.
     """
     limit = forms.limit_of(trained, 99.5)
+    across = across // 2 if style.narrow() else across
     # Kernels of a few pixels are drawn as large as whole images are, each pixel a block.
     block = max(1, 24 // trained.shape[1])
     settings: dict[str, Any] = {"gap": 6 if block == 1 else 14, "numbered": True, "label": "weight"}
-    figure, panels = style.new("wide", 0.9 + 12.4 * -(-len(trained) // across) / across, theme, rows=2)
+    rows = -(-len(trained) // across)
+    figure, panels = style.new("wide", 0.9 + (6.4 if style.narrow() else 12.4) * rows / across, theme, rows=2)
     sides = {"Trained": trained, "The same units untrained": untrained}
     for axes, (title, values) in zip(panels, sides.items(), strict=True):
         shown = values if constant is None else np.where(constant, np.nan, values)
@@ -103,6 +105,7 @@ def top_images(images: np.ndarray, order: xr.DataArray, *, columns: int = 4, the
     ``images`` [example, row, col]; ``order``: `analysis.selectivity.top_examples`.
     """
     units, ranks = order.shape
+    columns = 2 if style.narrow() else columns
     rows = -(-units // columns)
     names = [f"{unit}" + ("" if row[0] >= 0 else " dead") for unit, row in enumerate(order.values)]
     figure, panels = style.new("wide", 0.1 + 0.235 * rows, theme, columns=columns)
@@ -120,6 +123,8 @@ def feature_maps(maps: np.ndarray, image: np.ndarray, *, theme: Theme) -> Plot:
     """Each channel's map of one image: ``maps`` [channel, row, col], with the ``image`` [row, col]."""
     across = 8
     height = 0.25 + 0.66 * -(-len(maps) // across)
+    if style.narrow():
+        across, height = 4, 0.25 + 0.62 * -(-len(maps) // 4) / 2
     figure, (left, right) = style.new("wide", height, theme, columns=2, width_ratios=(1.3, across))
     forms.images(left, image[None] / 255, 1)
     left.set_title("the image", fontsize=8, loc="center")

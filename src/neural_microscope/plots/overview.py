@@ -1,0 +1,44 @@
+"""The picture that a page opens with: how a network learned, and its images before and after."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from . import forms, style
+from .geometry import limits, map_of, scores
+from .style import Plot, Theme, draws
+
+MOST = 170
+"""Images drawn in a map."""
+
+
+@draws
+def overview(
+    curve: xr.Dataset, untrained: xr.Dataset | None = None, trained: xr.Dataset | None = None, *, theme: Theme
+) -> Plot:
+    """Test accuracy against the step; beside it, where a layer is given, the images on its first two principal components, untrained and
+    trained, each on components of its own.
+
+    ``curve``: `analysis.dynamics.learning_curve`; ``untrained``, ``trained``: `analysis.geometry.pca` of one layer.
+    """
+    names = "" if untrained is None or trained is None else "BC"
+    if style.narrow() or not names:
+        figure = style.empty("narrow", 3.3 if names else 1.9, theme)
+        panels = figure.subplot_mosaic(f"AA;{names}" if names else "A")
+    else:
+        figure = style.empty(5.4, 1.75, theme)
+        panels = figure.subplot_mosaic("ABC", width_ratios=(1.35, 1, 1))
+    learning = panels["A"]
+    accuracy = (1 - curve[["test_error"]]).rename(test_error="accuracy")
+    forms.over_steps(learning, [("", accuracy, "accuracy")], factor=100, title="Test accuracy (%)", ylim=(0, 103))
+    learning.set_xlabel("optimizer step", labelpad=1)
+    for key, table, title in zip(names, (untrained, trained), ("Untrained", "Trained"), strict=False):
+        assert table is not None
+        points, labels = scores(table)[-1], table["label"].values
+        each = slice(None, None, -(-len(labels) // MOST))
+        map_of(panels[key], points[each], limits(points), labels[each], size=14)
+        panels[key].set_title(title, loc="center")
+    last = style.share(float(np.asarray(accuracy["accuracy"])[-1]), 2)
+    maps = "; probe images as digits on two principal components, untrained and trained" if names else ""
+    return figure.says(f"Test accuracy against the optimizer step, {last} at the end{maps}.")
