@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
@@ -36,8 +38,8 @@ class Elements(HTMLParser):
     @property
     def stored(self) -> dict[str, dict[str, Any]]:
         """The values that a report carries, by the claims' ids."""
-        (block,) = (text for above, text in self.texts if above[-1][0] == "script")
-        claims = json.loads(block)
+        blocks = (text for above, text in self.texts if above[-1][0] == "script" and "type" in above[-1][1])
+        claims = json.loads(zlib.decompress(base64.b64decode(json.loads("".join(blocks)))))
         assert len({claim["id"] for claim in claims}) == len(claims), "ids are unique"
         return {claim["id"]: claim for claim in claims}
 

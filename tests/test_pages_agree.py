@@ -26,6 +26,7 @@ from neural_microscope.analysis.findings import findings
 from neural_microscope.analysis.look import FirstLook, first_look
 from neural_microscope.claim import Claim
 from neural_microscope.explorer.payload import payload
+from neural_microscope.processes import one_by_one
 from neural_microscope.report import html
 from undrawn import draw_nothing
 
@@ -77,7 +78,12 @@ def report(folder: Path, looks: list[FirstLook], tmp_path_factory: pytest.TempPa
     path = tmp_path_factory.mktemp("reported") / "report.html"
     known = {look.run.folder: look for look in looks}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reports, "first_look", lambda run, progress: known[run.folder])
+        patch.setattr(reports, "looking", lambda run, keep: run)
+        patch.setattr(
+            reports,
+            "one_by_one",
+            lambda run, tell: known[run.folder] if isinstance(run, nm.Run) else one_by_one(run, tell),
+        )
         draw_nothing(patch)
         ended = microscope("report", *(folder / name for name in CONFIGS), "--output", path)
     assert ended.returncode == 0, ended.stderr

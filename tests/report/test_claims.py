@@ -82,7 +82,7 @@ def test_every_number_of_the_document_lies_in_an_element_that_names_its_claims(
         else:
             assert inside(above, "about"), (text, above)
             assert numbers(text) == numbers(version), text
-    assert parts >= {"header", "main", "h3", "figcaption", "summary", "caption", "td", "svg", "li"}
+    assert parts >= {"header", "main", "article", "figcaption", "summary", "caption", "td", "pre", "li"}
 
 
 def test_every_text_of_a_claim_is_given_again_by_what_is_stored(elements: Elements, stored: dict[str, Claim]) -> None:
@@ -138,7 +138,7 @@ def test_the_cells_of_a_table_of_results_are_values_of_its_measure(page: Path, l
     checked = 0
     for key, section in re.findall(r'<section id="\w+-([\w-]+)">(.*?)</section>', page.read_text("utf-8"), re.S):
         measure = next(one for one in MEASURES.values() if one.name.replace(".", "-") == key)
-        for name, table in re.findall(r"<summary>The numbers: (.*?)</summary>(.*?)</table>", section, re.S):
+        for name, table in re.findall(r"<summary>The numbers: (.*?)</summary><pre[^>]*>(.*?)</pre>", section, re.S):
             at = ats[name]
             results = [
                 at[f"{measure.name}/{variant}"] for variant, a in measure.asked.items() if a.scope == at.scope == "pair"
@@ -146,12 +146,11 @@ def test_the_cells_of_a_table_of_results_are_values_of_its_measure(page: Path, l
             for place in (at, *getattr(at, "layers", ())):
                 results += [one for key, one in place.results.items() if key.split("/")[0] == measure.name]
             known = shown_of(results)
-            heads = re.findall(r'<th scope="col">(.*?)</th>', table)
-            for place, cell in enumerate(re.findall(r"<td>(.*?)</td>", table)):
-                for word in cell.split(" to "):
+            for line in table.splitlines()[1:]:
+                for word in [] if line.endswith("in the results") else line.split():
                     if re.search(r"\d", word) and not word.startswith("layers."):
                         checked += 1
-                        assert word in known, (measure.name, heads[place % len(heads)], word)
+                        assert word in known, (measure.name, line)
     assert checked > 1000
 
 
@@ -201,9 +200,6 @@ def test_every_sentence_begins_with_a_capital_or_a_number(elements: Elements, pa
     starts = [re.sub(r'^<span class="where">[^<]*:</span> ', "", caption) for caption in captions]
     assert len(starts) > 40
     assert not [text for text in starts if not re.match("[A-Z]", text)]
-    calls = re.findall(r"<li data-claim=[^>]*>[^<]*?: ([^<]*) <code>", page.read_text("utf-8"))
-    assert len(calls) > 3
-    assert not [text for text in calls if text[0].islower()]
     assert not [text for above, text in seen(elements) if classed(above, "loud") and text[0].islower()]
 
 

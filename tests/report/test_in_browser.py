@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Browser, Page
+
+import neural_microscope as nm
+from neural_microscope.analysis.look import FirstLook
 
 pytestmark = pytest.mark.browser
 
@@ -28,22 +33,119 @@ def test_the_page_opens_whole_and_fits_its_window(browser: Browser, page: Path, 
     assert said == []
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
     # Every picture is there, and is the one for this colour scheme.
-    assert tab.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 300)")
+    assert tab.evaluate("[...document.images].every(i => i.complete && i.naturalWidth >= 150)")
     ground = tab.evaluate("getComputedStyle(document.documentElement).backgroundColor")
-    corner = """i => { const c = document.createElement('canvas'); c.width = c.height = 1;
-        const x = c.getContext('2d'); x.drawImage(i, 0, 0); return [...x.getImageData(0, 0, 1, 1).data].slice(0, 3) }"""
-    for image in tab.query_selector_all("img")[:3]:
-        found = image.evaluate(corner)
-        expected = [int(part) for part in ground.removeprefix("rgb(").removesuffix(")").split(",")]
-        assert max(abs(a - b) for a, b in zip(found, expected, strict=True)) <= 2
+    expected = [int(part) for part in ground.removeprefix("rgb(").removesuffix(")").split(",")]
+    tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    for kind in (".network img", "img.amount", "img.signed", ".side picture img"):
+        seen = Image.open(io.BytesIO(tab.locator(kind).first.screenshot())).convert("RGB").getpixel((3, 3))
+        assert isinstance(seen, tuple)
+        assert max(abs(a - b) for a, b in zip(seen, expected, strict=True)) <= 2, kind
     tab.context.close()
 
 
-def test_the_layers_at_a_glance_are_seen_whole_in_a_window_of_1100_pixels(browser: Browser, page: Path) -> None:
-    tab, _ = opened(browser, page, 1100, "light")
-    widths = tab.locator("table.glance").evaluate("one => [one.scrollWidth, one.parentElement.clientWidth]")
-    assert tab.locator("table.glance thead th").count() == 6
-    assert widths[0] <= widths[1]
+MEASURED = """() => ({
+    height: document.documentElement.scrollHeight,
+    words: document.body.innerText.split(/\\s+/).filter(one => /\\w/.test(one)).length,
+    nodes: document.querySelectorAll("*").length - document.querySelectorAll("table.units tbody *").length,
+    row: document.querySelector("table.units tbody tr").querySelectorAll("*").length + 2 })"""
+UNITS = 304
+"""Units of the demo's two networks; the nodes of a row of theirs are counted with the link that an explorer gives it."""
+
+
+def test_the_closed_page_keeps_to_its_budgets(browser: Browser, page: Path) -> None:
+    tab, _ = opened(browser, page, 1300, "light")
+    found = tab.evaluate(MEASURED)
+    assert found["height"] <= 4000
+    assert found["words"] <= 1500
+    assert found["nodes"] + UNITS * found["row"] <= 8000
+    assert page.stat().st_size <= 2e6
+    tab.context.close()
+
+
+def test_the_first_screen_holds_each_network_with_its_verdict_and_picture(browser: Browser, page: Path) -> None:
+    tab, _ = opened(browser, page, 1280, "light")
+    ends = tab.locator(".network p, .network img, .trust").evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect().bottom)"
+    )
+    assert len(ends) == 5
+    assert max(ends) <= 800
+    tab.context.close()
+
+
+def test_in_a_window_of_360_pixels_pictures_are_narrow_ones_and_none_scrolls(browser: Browser, page: Path) -> None:
+    tab, _ = opened(browser, page, 360, "light")
+    tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    widths = tab.locator("figure").evaluate_all("all => all.map(one => [one.scrollWidth, one.clientWidth])")
+    assert all(inside <= outside <= 360 for inside, outside in widths)
+    drawn = tab.locator("figure img").evaluate_all("all => all.map(one => one.getAttribute('width') / 104)")
+    assert max(drawn[2:]) < 3.5, "inches; the first two have a narrow form of their own"
+    assert all(
+        "244.8" in one for one in tab.locator(".network img").evaluate_all("all => all.map(one => one.currentSrc)")
+    )
+    tab.context.close()
+
+
+def test_a_link_opens_what_it_names_and_the_contents_follow(browser: Browser, page: Path) -> None:
+    tab, _ = opened(browser, page, 1280, "light")
+    tab.evaluate("location.hash = '#selectivity-top_examples'.replace('_', '-')")
+    tab.locator("#selectivity-top-examples > details[open]").wait_for()
+    assert tab.locator("#selectivity-top-examples h4").is_visible(), "it lies behind the other measures"
+    tab.wait_for_function("document.querySelector('nav a[aria-current]')?.hash === '#units'")
+    tab.context.close()
+
+
+def test_units_are_sorted_and_filtered(browser: Browser, page: Path) -> None:
+    tab, _ = opened(browser, page, 1280, "light")
+    tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    table = tab.locator("table.units").first
+    place = table.locator("th.sorts").all_inner_texts().index("AUC") + 1
+    for down in (True, False):
+        table.get_by_role("button", name="AUC").click()
+        cells = table.locator(f"tbody td:nth-child({place})").all_inner_texts()
+        values = [float(text) for text in cells if text != "–"]
+        assert len(values) > 10
+        assert values == sorted(values, reverse=down)
+    assert table.locator("th[aria-sort=ascending]").inner_text() == "AUC"
+    tab.get_by_label("Filter rows").first.fill("7")
+    left = table.locator("tbody tr:visible").count()
+    assert 0 < left < len(values)
+    assert all(
+        any(cell.startswith("7") for cell in row.split()) for row in table.locator("tbody tr:visible").all_inner_texts()
+    )
+    tab.context.close()
+
+
+def test_all_but_numbers_for_programs_is_printed(browser: Browser, page: Path) -> None:
+    tab, _ = opened(browser, page, 800, "light")
+    tab.emulate_media(media="print")
+    seen = "all => all.filter(one => one.checkVisibility({contentVisibilityAuto: true}) && one.offsetHeight).length"
+    for what in ("figure", "table.units", ".claims li", "h4"):
+        assert tab.locator(what).evaluate_all(seen) == tab.locator(what).count() > 5 - 3 * (what == "table.units")
+    assert tab.locator("pre").evaluate_all(seen) == 0
+    tab.context.close()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_links_open_the_explorer_on_the_unit_and_set_of_a_claim(
+    browser: Browser, looks: list[FirstLook], tmp_path: Path
+) -> None:
+    nm.explorer.write(looks, tmp_path / "explorer.html", snapshots=3)
+    report = nm.report.compose(looks, tmp_path / "report.html")
+    tab, _ = opened(browser, report, 1280, "light")
+    assert tab.get_by_role("link", name="Open the explorer").is_visible()
+    links = tab.locator("[data-claim] a[href^='explorer.html#']").evaluate_all(
+        "all => all.map(one => one.getAttribute('href'))"
+    )
+    assert len(links) > sum(layer.size for look in looks for layer in look.layers)
+    unit = next(link for link in links if "#s=1.2." in link)
+    for link in {unit, next(one for one in links if "t=" in one), next(one for one in links if "m=" in one)}:
+        tab.goto(f"{tmp_path.as_uri()}/{link}")
+        tab.locator("html[data-ready]").wait_for(state="attached")
+        kept = tab.evaluate("location.hash.slice(1).split('&')")
+        assert {*link.partition("#")[2].split("&")} - {"m=0.0.class"} == {*kept}, (
+            "the explorer takes every part of the address"
+        )
     tab.context.close()
 
 
@@ -64,9 +166,14 @@ def test_the_page_is_accessible_also_with_everything_unfolded(
     tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     if shortened:
         tab.evaluate(SHORTENED)
+    tab.get_by_role("button", name="AUC").first.click()
+    tab.get_by_label("only with something shown").first.check()
     tab.context.new_cdp_session(tab).send("Page.setBypassCSP", {"enabled": True})
-    result = Axe().run(tab, options=RULES)
-    assert result.violations_count == 0, result.generate_report()
+    for closed in (False, True):
+        if closed:
+            tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = false)")
+        result = Axe().run(tab, options=RULES)
+        assert result.violations_count == 0, result.generate_report()
     tab.context.close()
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
+import html
 import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
+from xml.dom import minidom
 
 import pytest
 import xarray as xr
 
 import neural_microscope as nm
-from neural_microscope.analysis.findings import findings, headlines
+from elements import Elements
+from neural_microscope.analysis.findings import findings, headlines, strongest
 from neural_microscope.analysis.look import FirstLook
+from neural_microscope.claim import fill
 from neural_microscope.errors import RunError
 from neural_microscope.measure import EMPTY_KINDS
 from neural_microscope.phantoms import Instrument, calibrate, page_rate
@@ -67,28 +74,50 @@ def outline(page: Path) -> Outline:
 def test_the_page_asks_for_nothing_outside_itself(page: Path, outline: Outline) -> None:
     text = page.read_text("utf-8")
     assert not re.findall(r'(?:src|href|srcset)="(?!data:|#)', text)
-    assert [script["type"] for script in outline.all("script")] == ["application/json"], "no script runs"
     assert "default-src 'none'" in text
-    assert not re.search(r"https?://", text)
+    assert not re.search(r"https?://", text.replace("xmlns='http://www.w3.org/2000/svg'", ""))
+
+
+def test_one_script_runs_and_the_policy_knows_it_by_its_hash(page: Path, outline: Outline) -> None:
+    text = page.read_text("utf-8")
+    assert [script.get("type") for script in outline.all("script")] == ["application/json", None]
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.S)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = [one["content"] for one in outline.all("meta") if one.get("http-equiv") == "Content-Security-Policy"]
+    assert f"script-src 'sha256-{digest}';" in (policy or "")
+    assert not [name for _, attrs in outline.tags for name in attrs if name.startswith("on")], "no handlers"
 
 
 def test_every_picture_has_words_and_a_caption_and_most_measures_a_table(outline: Outline) -> None:
     figures = outline.all("figure")
-    pixels = [image["alt"] or "" for image in outline.all("img")]
-    shapes = [drawing["aria-label"] or "" for drawing in outline.all("svg")]
-    assert len(pixels) + len(shapes) == len(figures) == len(outline.all("figcaption")) >= 40
-    assert all(len(words) > 40 for words in pixels + shapes)
+    words = [image["alt"] or "" for image in outline.all("img")]
+    assert len(words) == len(figures) == len(outline.all("figcaption")) >= 40
     assert outline.words.count("One seed") == 1
-    assert len(outline.all("table")) >= 30
+    assert len(outline.all("pre")) >= 30
+
+
+def test_the_words_of_a_picture_are_those_of_its_claims(page: Path) -> None:
+    """Where, sentence and verdict, of each claim that the figure names and no other."""
+    text = page.read_text("utf-8")
+    stored, figures = Elements(text).stored, re.findall(r'<figure data-claim="([^"]*)">.*?alt="([^"]*)">', text, re.S)
+    assert len(figures) >= 40
+    for ids, alt in figures:
+        told = html.unescape(alt)
+        for claim in (stored[key] for key in html.unescape(ids).split()):
+            sentence = fill(claim["yes"] if claim["shown"] or claim["describes"] else claim["no"], claim["numbers"])
+            assert sentence in told
+            assert claim["describes"] or f"{sentence} ({claim['verdict']})" in told
 
 
 def test_shapes_are_drawn_in_the_pages_own_colours_for_both_themes(page: Path) -> None:
-    drawings = re.findall(r"<svg.*?</svg>", page.read_text("utf-8"), re.DOTALL)
+    drawings = [unquote(one) for one in re.findall(r'"data:image/svg\+xml,([^"]*)"', page.read_text("utf-8"))]
     assert len(drawings) > 20
     for drawing in drawings:
         assert "var(--ink)" in drawing
-        assert not re.search(r"#(1c1e21|fbfaf7)", drawing, re.IGNORECASE)
-        assert "xmlns" not in drawing
+        shapes = re.sub(r"<style>.*?</style>", "", drawing)
+        assert not re.search(r"#(1c1e21|fbfaf7)|style=", shapes, re.IGNORECASE)
+        assert "@media(prefers-color-scheme:dark){:root{--ink:#e8e6e1;" in drawing
+        assert minidom.parseString(drawing).documentElement.tagName == "svg"
 
 
 def test_every_unit_has_a_row_with_its_verdicts(outline: Outline, looks: list[FirstLook]) -> None:
@@ -124,7 +153,7 @@ def test_the_first_screen_says_the_rate_of_pages_with_a_false_claim_where_the_re
 
     def first_screen(calibration: xr.Dataset) -> str:
         text = compose(only, tmp_path / "page.html", calibration=calibration).read_text("utf-8")
-        return text[text.index("<header>") : text.index("</header>")]
+        return text[text.index("<header") : text.index("</header>")]
 
     said = first_screen(record)
     assert page_rate(record).startswith("3 of 10 pages")
@@ -132,24 +161,32 @@ def test_the_first_screen_says_the_rate_of_pages_with_a_false_claim_where_the_re
     assert "calibration/" not in first_screen(instruments), "instruments are no rate of pages"
 
 
-def test_links_of_the_page_lead_to_headings_of_the_same_words(outline: Outline, page: Path) -> None:
-    targets = {attrs.get("id") for _, attrs in outline.tags}
-    assert {(link["href"] or "")[1:] for link in outline.all("a")} <= targets
+def test_the_contents_are_in_order_and_every_heading_has_a_link(outline: Outline, page: Path) -> None:
+    ids = [attrs["id"] for _, attrs in outline.tags if "id" in attrs]
+    assert len(set(ids)) == len(ids)
+    assert {(link["href"] or "")[1:] for link in outline.all("a")} <= {*ids}
     text = page.read_text("utf-8")
-    links = dict(re.findall(r'<a href="#([\w-]+)">(.*?)</a>', text))
-    headings = dict(re.findall(r'<h2 id="([\w-]+)">(.*?)</h2>', text))
-    assert len(headings) > 4
-    assert headings == {key: words for key, words in links.items() if key != "about"}
+    nav = text[text.index("<nav") : text.index("</nav>")]
+    contents = re.findall(r'href="#([\w-]+)"', nav)
+    assert contents == [key for key in ids if key in contents]
+    headings = re.findall(r"<h([2-4])[ >]", text)
+    assert {*headings} == {"2", "3", "4"}
+    assert text.count('class="deep"') == len(headings), "each has a link of its own"
 
 
-def test_headlines_stand_on_the_page_those_that_are_shown_first(outline: Outline, looks: list[FirstLook]) -> None:
-    first = headlines(findings(looks))
-    assert any(c.shown for c in first)
-    rest, end = (
-        outline.words.index(text) for text in ("What was asked and not shown may still be there", "Accuracy per class")
-    )
-    for claim in first:
-        assert claim.reasons in (outline.words[:rest] if claim.shown else outline.words[rest:end])
+def test_what_is_strongest_is_told_first_what_was_not_shown_next_and_all_in_the_atlas(
+    outline: Outline, looks: list[FirstLook]
+) -> None:
+    claims = findings(looks)
+    starts = ("One finding for each", "What was asked and not shown", "Every question beside")
+    first, rest, end = map(outline.words.index, starts)
+    assert first < rest < end
+    for claim in strongest(claims):
+        assert claim.reasons in outline.words[first:rest]
+    for claim in headlines(claims):
+        assert claim.reasons in outline.words[end:]
+        if claim.unit is None and not claim.shown:
+            assert claim.reasons in outline.words[rest:end]
 
 
 def test_findings_of_an_untrained_network_claim_nothing_of_learning(tmp_path: Path) -> None:
@@ -172,7 +209,7 @@ def test_names_that_hold_html_are_shown_as_text(looks: list[FirstLook], tmp_path
     shutil.copytree(looks[0].run.folder, folder)
     evil = bare(dataclasses.replace(looks[0], run=nm.Run.open(folder)))
     text = compose([evil, bare(looks[0])], tmp_path / "evil.html").read_text("utf-8")
-    assert text.count("<script") == text.count("</script") == 1
+    assert text.count("<script") == text.count("</script") == 2
     assert "&lt;script&gt;alert(1)&lt;\\u202e\\u001b\\udcff" in text
     assert not set(text) & set("\u202e\x1b\udcff")
     Outline(text)
@@ -194,7 +231,8 @@ def test_the_note_about_the_data_is_loud(looks: list[FirstLook], outline: Outlin
 
 def test_cells_print_numbers_for_people() -> None:
     values = (float("nan"), -0.12345, 12345, 12345.6, True, "<b>")
-    assert [tables.cell(v) for v in values] == ["–", "−0.123", "12,345", "12,346", "yes", "&lt;b&gt;"]
+    assert [tables.cell(v) for v in values] == ["–", "−0.123", "12,345", "12,346", "yes", "<b>"]
+    assert "<td>&lt;b&gt;</td>" in tables.table(["x"], [["<b>"]], "")
 
 
 def test_no_runs_are_refused(tmp_path: Path) -> None:

@@ -13,16 +13,17 @@ from pathlib import Path
 import xarray as xr
 
 from .. import files
-from ..analysis.findings import descriptions, findings, populations, seeds
+from ..analysis.findings import descriptions, findings, populations, seeds, verdicts
 from ..analysis.look import FirstLook, Pair, Progress, looking, pairs
 from ..doors import door
 from ..errors import RunError
 from ..phantoms.calibration import claims as calibrated
 from ..processes import one_by_one
 from ..run import Run, network_names
-from . import html
+from . import html, links
+from .body import body
 from .drawing import Drawn, drawing
-from .page import Page, body
+from .page import Page
 
 __all__ = ["compose", "drawing", "write"]
 
@@ -53,7 +54,9 @@ def compose(
     calibration: xr.Dataset | None = None,
     drawn: Mapping[str, Drawn] | None = None,
 ) -> Path:
-    """The page of what `first_look` found. ``drawn``: what `drawing` gave already of a network, by its name."""
+    """The page of what `first_look` found. ``drawn``: what `drawing` gave already of a network, by its name. An ``explorer.html`` of the
+    same networks that lies in the page's folder is linked.
+    """
     path = files.writable(path)
     groups = populations(looks)
     names = network_names([group[0].run for group in groups])
@@ -62,9 +65,13 @@ def compose(
     told, side = findings([look for group in groups for look in group]), pairs(shown)
     ats: list[FirstLook | Pair] = [*shown, *side]
     told += [claim for at in ats for claim in descriptions(at, told)]
-    told += [*seeds(groups), *([] if calibration is None else calibrated(calibration))]
+    told += [
+        *(one for one in verdicts(told) if one.network in names),
+        *seeds(groups),
+        *([] if calibration is None else calibrated(calibration)),
+    ]
     images = {at.name: (drawn or {}).get(at.name) or one_by_one(drawing(at), lambda *said: None) for at in ats}
-    page = Page(groups, side, told, images, calibration)
+    page = Page(groups, side, told, images, calibration, links.beside(path, shown))
     with files.whole(path) as partial:
         partial.write_text(html.page("What happens inside: " + " and ".join(names), body(page)), "utf-8")
     return path

@@ -14,6 +14,9 @@ from ..measure import Measure, Picture, on_pages
 from ..processes import Steps
 from .html import escape, image
 
+OVERVIEW = ("overview", 0, "")
+"""Where the picture of a network stands that a page opens with."""
+
 Drawn = Mapping[tuple[str, int, str], str]
 """Image and caption by measure, number of its picture, and hook point (empty: the whole network)."""
 
@@ -34,6 +37,8 @@ def _drawn(at: FirstLook | LayerLook | Pair, total: int, tell: Callable[..., Non
         if (picture.scope or measure.scope) == at.scope
         and (figure := draw(measure, picture, _given(measure, picture, at)))
     }
+    if isinstance(at, FirstLook):
+        found[OVERVIEW] = _overview(at)
     tell("drawing", 1, total)  # one more
     return found
 
@@ -44,6 +49,21 @@ def _given(measure: Measure, picture: Picture, at: Any) -> tuple[Any, ...] | Map
         return _default(measure, at) if picture.takes is None else picture.takes(at)
     except Unmeasured:
         return ()
+
+
+def _overview(look: FirstLook) -> str:
+    """How the network learned, and its images before and after in the last hidden layer, as far as they were measured."""
+    curve = look.get("dynamics.learning_curve")
+    if curve is None:
+        return ""
+    last = look.layers[-1] if look.layers else None
+    maps = [] if last is None else [last.get(f"geometry.pca{end}") for end in ("/untrained", "")]
+    maps = [one for one in maps if one is not None]
+    drawn = image(partial(plots.overview, curve, *(maps if len(maps) == 2 else [])), both=True)
+    where = (
+        f" Beside it the probe images on two principal components of {last.short}." if last and len(maps) == 2 else ""
+    )
+    return f"{drawn}<figcaption>Test accuracy over the steps of training.{escape(where)}</figcaption>"
 
 
 def _default(measure: Measure, at: Any) -> tuple[Any, ...]:
@@ -70,4 +90,6 @@ def draw(measure: Measure, picture: Picture, given: tuple[Any, ...] | Mapping[st
         f"{count(attrs['n_examples'], 'images')}." if attrs.get("n_examples", 0) > 0 else "",
     ]
     caption = escape(" ".join(part for part in parts if part))
+    if isinstance(picture.form, str):  # one of ours, which can be drawn for a column
+        options = {**options, "narrow": True}
     return f"{image(partial(form, *args, **options))}<figcaption>{caption}</figcaption>"

@@ -4,41 +4,55 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
 
 from ..claim import Claim, count, fill, significant
 from ..measure import Rule
-from .html import escape, verdict
+from .html import escape
 
-ROWS = 40
+ROWS = 12
 """Rows of a table of results, of each layer; its caption says how many there are."""
 _PARTS = re.compile(r"_(?:null_|floor_)?(?:low|high)$|_[pq]$|_shown$")
 _NOT_ROWS = ("example", "draw", "network", "rank", "seed")
 
 
 def cell(value: object) -> str:
-    """Numbers get three significant digits, NaN a dash."""
+    """A value in words: numbers get three significant digits, NaN a dash."""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else ""
     if isinstance(value, int | np.integer):
         return fill("{x:,}", {"x": int(value)})
     if isinstance(value, float | np.floating):
         return significant(float(value))
-    return escape(str(value))
+    return str(value)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str) -> str:
     """A table of values."""
     header = "".join(f'<th scope="col">{escape(h)}</th>' for h in head)
-    body = "".join("<tr>" + "".join(f"<td>{cell(v)}</td>" for v in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell(v))}</td>" for v in row) + "</tr>" for row in rows)
     return f"<table><caption><span>{escape(caption)}</span></caption><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def of_results(results: Mapping[str, xr.Dataset | xr.DataArray | None], of: str, caption: str) -> str:
-    """One table of a measure's results, by the names of what they are results ``of`` (a layer): for each row its value, interval and null.
+def aligned(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table of values as plain text: names to the left, numbers to the right."""
+    lines = [[*head], *([cell(value) for value in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            text.rjust(width) if place else text.ljust(width)
+            for place, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def of_results(results: Mapping[str, xr.Dataset | xr.DataArray | None], of: str) -> str:
+    """One table, in plain text, of a measure's results, by the names of what they are results ``of`` (a layer): for each row its value,
+    interval and null; below it how many rows more there are.
 
     Rows are the places along the axis that most of its variables have; of a result over snapshots the first and the last, where it has
     other axes too.
@@ -56,8 +70,8 @@ def of_results(results: Mapping[str, xr.Dataset | xr.DataArray | None], of: str,
         heads += [head for head in row if head not in heads and (head != of or any(results))]
     if not rows:
         return ""
-    caption += f"; {count(cut, 'more rows')} in the results" if cut else ""
-    return table(heads, [[row.get(head, np.nan) for head in heads] for row in rows], caption)
+    text = aligned(heads, [[row.get(head, np.nan) for head in heads] for row in rows])
+    return text + (f"\n{count(cut, 'more rows')} in the results" if cut else "")
 
 
 def _rows(result: xr.Dataset | xr.DataArray) -> list[dict[str, object]]:
@@ -122,8 +136,8 @@ def _values(one: Mapping[str, np.ndarray], bases: Sequence[str], place: tuple[in
     return found
 
 
-def of_units(claims: Sequence[Claim], rules: Sequence[Rule], caption: str) -> str:
-    """All units of a layer, from the claims about them: those for which most is shown first."""
+def of_units(claims: Sequence[Claim], rules: Sequence[Rule], caption: str, address: Callable[[int], str]) -> str:
+    """All units of a layer, from the claims about them: those for which most is shown first. ``address``: of a unit's card, or nothing."""
     units: dict[int, dict[str, Claim]] = {}
     for claim in claims:
         if claim.unit is not None:
@@ -136,13 +150,14 @@ def of_units(claims: Sequence[Claim], rules: Sequence[Rule], caption: str) -> st
     )
     columns = {rule.name: rule.columns or _columns(units, rule.name) for rule in rules}
     top = "".join(f'<th scope="colgroup" colspan="{len(columns[r.name]) + 1}">{escape(r.name)}</th>' for r in rules)
-    names = "".join(f'<th scope="col">{escape(h)}</th>' for r in rules for h in (*columns[r.name], "verdict"))
-    axis = next(iter(next(iter(units.values())).values())).axis
-    rows = "".join(_unit(unit, units[unit], columns) for unit in order)
-    return (
-        f'<table class="units"><caption><span>{escape(caption)}</span></caption><thead><tr><th scope="col" rowspan="2">{axis}</th>{top}'
-        f"</tr><tr>{names}</tr></thead><tbody>{rows}</tbody></table>"
+    names = "".join(
+        f'<th scope="col" class="sorts">{escape(h)}</th>' for r in rules for h in (*columns[r.name], "verdict")
     )
+    axis = next(iter(next(iter(units.values())).values())).axis
+    rows = "".join(_unit(unit, units[unit], columns, address(unit)) for unit in order)
+    head = f'<tr><th scope="col" rowspan="2" class="sorts">{axis}</th>{top}</tr><tr>{names}</tr>'
+    title = f"<caption><span>{escape(caption)}</span></caption>"
+    return f'<table class="units">{title}<thead>{head}</thead><tbody>{rows}</tbody></table>'
 
 
 def _effect(own: Mapping[str, Claim], rule: Rule) -> float:
@@ -165,7 +180,7 @@ def _columns(units: Mapping[int, Mapping[str, Claim]], rule: str) -> Mapping[str
     }
 
 
-def _unit(unit: int, own: Mapping[str, Claim], columns: Mapping[str, Mapping[str, str]]) -> str:
+def _unit(unit: int, own: Mapping[str, Claim], columns: Mapping[str, Mapping[str, str]], address: str) -> str:
     cells = ""
     for rule, templates in columns.items():
         claim = own.get(rule)
@@ -173,6 +188,8 @@ def _unit(unit: int, own: Mapping[str, Claim], columns: Mapping[str, Mapping[str
             cells += "<td>–</td>" * len(templates) + "<td>not judged</td>"
             continue
         values = "".join(f"<td>{escape(fill(one, claim.numbers))}</td>" for one in templates.values())
-        cells += f'{values}<td data-claim="{escape(claim.id)}">{verdict(claim)}</td>'
+        cells += f'{values}<td data-claim="{escape(claim.id)}" class="verdict {claim.verdict.replace(" ", "-")}">{claim.verdict}</td>'
+    name = fill("{x:,}", {"x": unit})
+    name = f'<a href="{escape(address)}">{name}</a>' if address else name
     ids = " ".join(claim.id for claim in own.values())
-    return f'<tr data-claim="{escape(ids)}"><th scope="row">{fill("{x:,}", {"x": unit})}</th>{cells}</tr>'
+    return f'<tr data-claim="{escape(ids)}"><th scope="row">{name}</th>{cells}</tr>'

@@ -1,0 +1,165 @@
+"""The atlas: every question that was asked, with every network's answer beside the others', and all pictures and numbers behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..analysis.findings import headlines
+from ..analysis.look import FirstLook, LayerLook, Pair
+from ..claim import Claim, fill
+from ..measure import Measure, Rule, rules
+from .drawing import draw
+from .html import escape, folded, heading, row, scrolling, slug, told, verdict, worded
+from .page import PARTS, Page
+from .tables import of_results, of_units
+
+At = FirstLook | Pair
+
+
+def atlas(page: Page) -> str:
+    """A matrix of questions and networks; each row opens."""
+    names = "".join(f"<span>{escape(look.name)}</span>" for look in page.looks)
+    parts = "".join(_part(page, key) for key in PARTS)
+    top = f'<div class="row top" aria-hidden="true"><span>Question</span>{names}</div>'
+    intro = "<p>Every question beside every network. A row opens to its claims, pictures and numbers.</p>"
+    columns = min(len(page.looks), 3)
+    return f'{heading(2, "atlas", "Atlas")}{intro}<div class="atlas" style="--networks:{columns}">{top}{parts}</div>'
+
+
+def _part(page: Page, key: str) -> str:
+    """One part: its questions, then the measures that only describe, and of units the tables of all."""
+    ats: Sequence[At] = page.side if key == "side" else page.looks
+    lead, more = "", ""
+    for measure in page.part(key):
+        asked = [
+            rule for rule in measure.rules if any(c.rule == rule.name for at in ats for c in page.of(measure, at.name))
+        ]
+        rows = "".join(_row(page, measure, rule, ats, first=number == 0) for number, rule in enumerate(asked))
+        section = f'<section id="{ats[0].scope}-{measure.name.replace(".", "-")}">{rows or _row(page, measure, None, ats)}</section>'
+        lead, more = (lead + section, more) if asked or key == "side" else (lead, more + section)
+    if key == "side" and len(page.looks) > 1 and not page.side:
+        lead = "<p>The networks were probed with different images, or have no hidden layers, so these are not compared.</p>"
+    if key == "units":
+        every = "".join(_units(page, look, layer) for look in page.looks for layer in look.layers)
+        lead += every and row("every-unit", "Every unit, with all that is claimed of it", "", every)
+    more = more and folded(f"More measures: {PARTS[key].lower()}", more, attributes=' class="more"')
+    return f"{heading(3, key, PARTS[key])}{lead}{more}" if lead or more else ""
+
+
+def _row(page: Page, measure: Measure, rule: Rule | None, ats: Sequence[At], *, first: bool = True) -> str:
+    """A question, each network's answer in short, and what opens: all claims, and with the first question the pictures and numbers."""
+    own = {
+        at.name: [c for c in page.of(measure, at.name) if rule is None or c.describes or c.rule == rule.name]
+        for at in ats
+    }
+    own = {name: claims if first else [c for c in claims if not c.describes] for name, claims in own.items()}
+    cells = "".join(f'<span class="cell">{"".join(map(_chip, _in_short(own[at.name])))}</span>' for at in ats)
+    title = rule.question if rule else measure.title
+    key = slug(rule.name) if rule else ("side-" if isinstance(ats[0], Pair) else "") + slug(measure.name)
+    ids = escape(" ".join(c.id for claims in own.values() for c in claims))
+    inside = "".join(
+        f'<div class="side">{_claims(page, claims)}{_pictures(page, measure, at) if first else ""}</div>'
+        for at, claims in zip(ats, own.values(), strict=True)
+    )
+    shared = _together(page, measure, ats) if first else ""
+    numbers = "".join(_numbers(measure, at, own[at.name]) for at in ats) if first else ""
+    content = f'{shared}<div class="sides">{inside}</div>{numbers}'
+    return row(key, title, cells, content, attributes=f' data-claim="{ids}"')
+
+
+def _in_short(claims: Sequence[Claim]) -> list[Claim]:
+    """The tested claims; where nothing is tested, none: the row says what is described when it opens."""
+    return [c for c in claims if not c.describes]
+
+
+def _chip(claim: Claim) -> str:
+    """A claim as its effect and its verdict."""
+    units = claim.effect == "shown"
+    size = fill(
+        "{shown:,} of {asked:,}" if units else "{x:g}", claim.numbers if units else {"x": claim.numbers[claim.effect]}
+    )
+    layer = claim.hook_point.removesuffix(".hook_post")
+    where = f'<span class="where"><span class="network">{escape(claim.network)} </span>{escape(layer)}</span> '
+    return f'<span class="chip" data-claim="{escape(claim.id)}">{where}{size} {verdict(claim)}</span>'
+
+
+def _claims(page: Page, claims: Sequence[Claim]) -> str:
+    """The claims with their evidence; of units those that are told first."""
+    rule = next((c.rule for c in claims if not c.describes), "")
+    networks = {c.network for c in claims}
+    units = [c for c in headlines(page.claims) if c.unit is not None and c.rule == rule and c.network in networks]
+    said = "".join(
+        f"{told(c, whole=True)[: -len('</li>')]} {page.explore(c)}</li>" if not c.describes else told(c, whole=True)
+        for c in (*claims, *units)
+    )
+    return f'<ul class="claims">{said}</ul>'
+
+
+def _together(page: Page, measure: Measure, ats: Sequence[At]) -> str:
+    """The pictures that show all networks on the same axes."""
+    claims = [c for at in ats for c in page.of(measure, at.name)]
+    return "".join(
+        _figure(draw(measure, picture, ({at.name: at.get(measure.name) for at in ats},)), claims, measure.title)
+        for picture in measure.pictures
+        if picture.scope == "page" and isinstance(ats[0], FirstLook)
+    )
+
+
+def _pictures(page: Page, measure: Measure, at: At) -> str:
+    """Of one network: a layer's first two pictures, the rest behind them."""
+    seen: dict[str, int] = {}
+    lead, more = "", ""
+    for number, picture in enumerate(measure.pictures):
+        for hook_point in ("", *(layer.hook_point for layer in getattr(at, "layers", ()))):
+            if not (drawn := page.images[at.name].get((measure.name, number, hook_point))):
+                continue
+            own = page.of(measure, at.name, hook_point or None)
+            where = f"{at.name} {hook_point.removesuffix('.hook_post')}".strip()
+            figure = _figure(drawn, own, f"{measure.title}, {where}", where)
+            seen[hook_point] = seen.get(hook_point, 0) + 1
+            first = seen[hook_point] == 1 or (seen[hook_point] == 2 and not picture.more)
+            lead, more = (lead + figure, more) if first else (lead, more + figure)
+    return lead + (more and folded("More pictures", more))
+
+
+def _figure(drawn: str, claims: Iterable[Claim], title: str, where: str = "") -> str:
+    claims = list(claims)
+    caption = f'<figcaption><span class="where">{escape(where)}:</span> ' if where else "<figcaption>"
+    return (
+        f"<figure{_ids(claims)}>{worded(drawn.replace('<figcaption>', caption), claims, title)}</figure>"
+        if drawn
+        else ""
+    )
+
+
+def _ids(claims: Iterable[Claim]) -> str:
+    return f' data-claim="{escape(" ".join(c.id for c in claims))}"'
+
+
+def _numbers(measure: Measure, at: At, claims: Sequence[Claim]) -> str:
+    """A measure's results about one network, folded."""
+    if isinstance(at, Pair):
+        results = {v: at.get(f"{measure.name}/{v}") for v, asked in measure.asked.items() if asked.scope == "pair"}
+    elif measure.scope == "network":
+        results = {"": at.get(measure.name)}
+    else:
+        results = {layer.short: layer.get(measure.name) for layer in at.layers if measure.scope == "layer"}
+    text = of_results(results, at.scope if isinstance(at, Pair) else "layer")
+    name = f"{measure.title}, {at.name}"
+    pre = f'<pre tabindex="0" role="region" aria-label="{escape(name)}">{escape(text)}</pre>'
+    return folded(f"The numbers: {escape(at.name)}", pre, attributes=f' class="numbers"{_ids(claims)}') if text else ""
+
+
+def _units(page: Page, look: FirstLook, layer: LayerLook) -> str:
+    claims = [
+        c for c in page.claims if (c.network, c.hook_point) == (look.name, layer.hook_point) and c.unit is not None
+    ]
+    where = f"{look.name} {layer.short}"
+    caption = f"Every {layer.axis} of {where}, those for which most is shown first"
+
+    def address(unit: int) -> str:
+        return "" if page.explorer is None else page.explorer.unit(look.name, layer.hook_point, unit)
+
+    table = of_units(claims, [rule for _, rule in rules()], caption, address)
+    summary = f'<span id="units-{slug(where)}" class="where">{escape(where)}</span>: every {layer.axis}'
+    return folded(summary, scrolling(table, caption), attributes=_ids(claims[:1])) if table else ""

@@ -1,0 +1,152 @@
+"""Two minutes: the strongest findings as cards, and, as equals, what was looked for and not shown."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Iterable, Sequence
+
+from ..analysis.findings import bands, strength
+from ..analysis.findings.summary import STRENGTH
+from ..claim import Claim, fill, significant
+from .html import escape, folded, heading, slug, told, verdict
+from .page import Page
+
+NULLS = {"shuffled": "shuffled labels", "untrained": "same rank, untrained networks"}
+"""A claim's further nulls in words, by their kind; the first words of what it is compared with name the other."""
+
+
+def found(page: Page) -> str:
+    """The findings that are told first, the strongest first."""
+    cards = "".join(_card(page, [claim], whole=True) for claim in page.first)
+    rank = f'<p class="quiet" data-claim="{_ids(page.first)}">{escape(STRENGTH)}</p>'
+    nothing = "<p>Nothing that was asked came out beyond its null.</p>"
+    intro = "<p>One finding for each question at most, the strongest first.</p>"
+    body = f'{intro}<div class="cards">{cards}</div>{rank}' if cards else nothing
+    return f"{heading(2, 'found', 'Shown')}{body}"
+
+
+def not_shown(page: Page) -> str:
+    """Every question of which something was looked for and not shown."""
+    missed = [c for c in page.claims if c.unit is None and not (c.shown or c.describes)]
+    asked = [
+        [c for c in missed if c.rule == rule]
+        for rule in (*page.rules, *sorted({c.rule for c in missed} - {*page.rules}))
+    ]
+    cards = "".join(_card(page, claims) for claims in asked if claims)
+    intro = "<p>What was asked and not shown may still be there.</p>"
+    return (
+        f'{heading(2, "not-shown", "Looked for and not shown")}{intro}<div class="cards">{cards}</div>' if cards else ""
+    )
+
+
+def _card(page: Page, claims: Sequence[Claim], *, whole: bool = False) -> str:
+    """One question: its claims, each as a picture with its null, the evidence, the definition, and the way to more. As a ``whole`` it tells
+    one claim; else all those that were not shown, in short.
+    """
+    claim, key = claims[0], slug(claims[0].rule)
+    size = f" Strength {significant(strength(claim))}." if whole else ""
+    links = f'<p class="links">{page.explore(claim)} <a href="#{key}">In the atlas</a>{size}</p>'
+    said = told(claim, "p", whole=True) if whole else ""
+    evidence = "" if whole else folded("Evidence", "".join(told(c, "p", whole=True) for c in claims))
+    strips = _strip(claim) if whole else "".join(_short(c, _scale(claims)) for c in claims)
+    nulls = (
+        ""
+        if whole or not strips or not bands(claim)
+        else f'<p class="quiet">Gray: {escape(", ".join(_null(claim, kind) for kind in bands(claim)))}.</p>'
+    )
+    title = heading(3, f"{'finding' if whole else 'missed'}-{key}", page.question(claim))
+    inside = f"{title}{said}{strips}{nulls}{evidence}{_definition(page, claim)}{links}"
+    return f'<article class="card" data-claim="{_ids(claims)}">{inside}</article>'
+
+
+Scale = tuple[float, float]
+"""What the ends of a track stand for."""
+
+
+def _scale(claims: Sequence[Claim]) -> Scale:
+    """From the lowest to the highest of what the claims' pictures show."""
+    known = [float(c.numbers[c.effect]) for c in claims] + [
+        end for c in claims for pair in (*bands(c).values(), _interval(c)) for end in pair
+    ]
+    known = [value for value in known if math.isfinite(value)] or [0.0, 1.0]
+    pad = 0.04 * (max(known) - min(known)) or 1.0
+    return min(known) - pad, max(known) + pad
+
+
+def _interval(claim: Claim) -> Scale:
+    low, high = (float(claim.numbers.get(f"{claim.effect}_{end}", math.nan)) for end in ("low", "high"))
+    return low, high
+
+
+def _track(claim: Claim, scale: Scale, nulls: Iterable[tuple[float, float]]) -> str:
+    """The effect as a dot, its interval as a line, its nulls as gray bands."""
+    whole = scale[1] - scale[0]
+
+    def span(kind: str, low: float, high: float) -> str:
+        return f'<i class="{kind}" style="left:{100 * (low - scale[0]) / whole:.1f}%;width:{100 * (high - low) / whole:.1f}%"></i>'
+
+    marks = "".join(span("null", *ends) for ends in nulls)
+    if all(map(math.isfinite, _interval(claim))):
+        marks += span("interval", *_interval(claim))
+    value = float(claim.numbers[claim.effect])
+    dot = f'<b style="left:{100 * (value - scale[0]) / whole:.1f}%"></b>' if math.isfinite(value) else ""
+    return f'<span class="track">{marks}{dot}</span>'
+
+
+def _strip(claim: Claim) -> str:
+    """The effect over the range of each of its nulls, on one scale."""
+    ranges, scale = bands(claim), _scale([claim])
+    if not ranges:
+        return ""
+    rows = "".join(
+        f'<span class="name">{escape(_null(claim, kind))}</span>{_track(claim, scale, [ends])}'
+        for kind, ends in ranges.items()
+    )
+    units = "" if claim.units == "1" else escape(claim.units)
+    ends = f'<span class="ends"><span>{significant(scale[0])}</span><span>{units}</span><span>{significant(scale[1])}</span></span>'
+    return f'<div class="strip" data-claim="{escape(claim.id)}" role="img" aria-label="{escape(_spoken(claim))}">{rows}{ends}</div>'
+
+
+def _short(claim: Claim, scale: Scale) -> str:
+    """A claim of several: where, its effect, its verdict, and the effect over all its nulls."""
+    words = fill("{shown:,} of {asked:,} ", claim.numbers) if claim.effect == "shown" else ""
+    ranges = bands(claim)
+    track = (
+        f'<span role="img" aria-label="{escape(_spoken(claim))}">{_track(claim, scale, ranges.values())}</span>'
+        if ranges
+        else "<span></span>"
+    )
+    name = f'<span class="where">{escape(claim.where)}</span>'
+    return f'<div class="strip short" data-claim="{escape(claim.id)}">{name}{track}<span>{words}{verdict(claim)}</span></div>'
+
+
+def _spoken(claim: Claim) -> str:
+    """The picture of a claim in words."""
+    nulls = (
+        f"{_null(claim, kind)} {significant(low)} to {significant(high)}" for kind, (low, high) in bands(claim).items()
+    )
+    return "; ".join([f"Effect {significant(float(claim.numbers[claim.effect]))}", *nulls])
+
+
+def _null(claim: Claim, kind: str) -> str:
+    """What a null is, in a few words."""
+    return NULLS.get(kind) or re.split(r";| \(| for each| of the same build", claim.null)[0]
+
+
+def _definition(page: Page, claim: Claim) -> str:
+    """What was measured, against what, and the call that gives it again."""
+    measure, _ = page.rules.get(claim.rule, (None, None))
+    doc = (inspect.getdoc(measure.function) or "").split("\n")[0] if measure else ""
+    parts = [
+        f"{measure.title}. {doc}" if measure else "",
+        f"Compared with: {claim.null}.",
+        f"Source: {measure.source}." if measure and measure.source else "",
+    ]
+    call = f"<p><code>{escape(claim.call)}</code></p>" if claim.call else ""
+    return folded("Definition", "".join(f"<p>{escape(part)}</p>" for part in parts if part) + call)
+
+
+def _ids(claims: Sequence[Claim]) -> str:
+    return escape(" ".join(c.id for c in claims))

@@ -1,0 +1,113 @@
+"""Addresses in the explorer that lies beside a report: exactly the unit, the set and the snapshot of a claim."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..analysis.findings import strength
+from ..analysis.look import FirstLook
+from ..claim import Claim
+
+NAME = "explorer.html"
+MOST = 8
+"""Units of a set that an address ablates, at most."""
+SETS = {"a unit matters": "a unit matters", "selective units matter together": "a unit prefers a class"}
+"""Rules about sets of units, and the rule whose strongest units such a set is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Explorer:
+    """The explorer's networks, as far as an address names them: `web/src/state.ts` reads it."""
+
+    networks: Sequence[dict[str, Any]]
+
+    def unit(self, network: str, hook_point: str, unit: int) -> str:
+        """The address of a unit's card; empty where the explorer has no such unit."""
+        place = self._place(network, hook_point)
+        return f"{NAME}#s={place}.{unit}" if place else ""
+
+    def claim(self, claim: Claim, claims: Sequence[Claim]) -> str:
+        """The address of what a claim is about: its unit, ablated where that is the question; the units of a set, ablated; or the map of
+        its layer, at the snapshot that it speaks of. Empty where the explorer has no such place. ``claims``: all of the page.
+        """
+        hook_point = claim.hook_point or self._last(claim.network)
+        place = self._place(claim.network, hook_point)
+        if not place:
+            return ""
+        parts = [self._time(claim)]
+        if claim.unit is not None:
+            parts += [f"s={place}.{claim.unit}"] + ([f"c={place}.{claim.unit}z"] if claim.effect == "loss" else [])
+        else:
+            parts += [self._set(claim, claims), f"m={place}.class"]
+        return f"{NAME}#{'&'.join(part for part in parts if part)}"
+
+    def _set(self, claim: Claim, claims: Sequence[Claim]) -> str:
+        """The units that a claim about several speaks of: those for which its rule is shown, or the most selective ones."""
+        rule = SETS.get(claim.rule)
+        units = [
+            c
+            for c in claims
+            if c.unit is not None and c.shown and (c.rule, c.network) == (rule, claim.network)
+            if claim.hook_point in ("", c.hook_point)
+        ]
+        units.sort(key=strength, reverse=True)
+        places = [f"{place}.{c.unit}z" for c in units[:MOST] if (place := self._place(c.network, c.hook_point))]
+        return f"c={'_'.join(places)}" if places else ""
+
+    def _time(self, claim: Claim) -> str:
+        """The page's snapshot nearest to the step that a claim speaks of; nothing for the last one, where the page opens."""
+        if claim.rule == "geometry is present at initialization":
+            step = 0.0
+        elif (step := float(claim.numbers.get("first_at", np.nan))) != step:
+            return ""
+        network = next(one for one in self.networks if one["name"] == claim.network)
+        moments, steps = max(len(one["steps"]) for one in self.networks), np.asarray(network["steps"])
+        own = np.round(np.arange(moments) / max(1, moments - 1) * (len(steps) - 1)).astype(int)
+        moment = int(np.abs(steps[own] - step).argmin())
+        return f"t={moment}" if moment < moments - 1 else ""
+
+    def _place(self, network: str, hook_point: str) -> str:
+        """``network.layer``, as the explorer counts."""
+        for number, one in enumerate(self.networks):
+            if one["name"] == network and hook_point in one["layers"]:
+                return f"{number}.{one['layers'].index(hook_point)}"
+        return ""
+
+    def _last(self, network: str) -> str:
+        return next((one["layers"][-1] for one in self.networks if one["name"] == network and one["layers"]), "")
+
+
+def beside(page: Path, looks: Sequence[FirstLook]) -> Explorer | None:
+    """The explorer in the folder of a page, as far as it shows the same networks; None where there is none."""
+    path = page.with_name(NAME)
+    if not path.is_file():
+        return None
+    found = re.search(
+        r'<script type="application/json" id="data">(.*?)</script>', path.read_text("utf-8", "replace"), re.S
+    )
+    known = {look.name: look.run for look in looks}
+    try:
+        networks = json.loads(found[1])["networks"] if found else []
+        same = [one | {"name": one["name"] if _shows(one, known.get(one["name"])) else ""} for one in networks]
+    except (ValueError, KeyError, TypeError, AttributeError):  # another page, or one of another version
+        return None
+    return Explorer(same) if any(one["name"] for one in same) else None
+
+
+def _shows(network: dict[str, Any], run: Any) -> bool:
+    """Whether a network of the explorer is a run's: of its seed, with snapshots of it up to the last one."""
+    if run is None:
+        return False
+    steps = network["steps"]
+    return (
+        network["seed"] == run.description["model"].get("seed")
+        and {*steps} <= {*run.steps}
+        and steps[-1] == run.steps[-1]
+    )
