@@ -30,11 +30,10 @@ def urls(repository: str) -> dict[str, str]:
     }
 
 
-def theme_options(repository: str) -> dict[str, str]:
-    """Options of the documentation's theme that link each page to its source."""
-    if not repository:
-        return {}
-    return {"source_repository": f"{repository}/", "source_branch": "main", "source_directory": "docs/"}
+def theme_options(repository: str) -> dict[str, list[dict[str, str]]]:
+    """Options of the documentation's theme that put a link to the repository at the foot of each page."""
+    link = {"name": "Repository", "url": repository, "html": "Repository", "class": ""}
+    return {"footer_icons": [link]} if repository else {}
 
 
 def readme(text: str, repository: str) -> str:

@@ -37,9 +37,9 @@ def test_the_packages_links_are_made_from_the_setting(tmp_path: Path) -> None:
         assert all(url.startswith(MADE_UP) for url in urls.values())
 
 
-def test_the_documentation_links_to_its_sources_where_they_have_an_address() -> None:
+def test_the_documentation_links_to_the_repository_where_it_has_an_address() -> None:
     assert ADDRESS["theme_options"]("") == {}
-    assert ADDRESS["theme_options"](MADE_UP)["source_repository"] == f"{MADE_UP}/"
+    assert ADDRESS["theme_options"](MADE_UP)["footer_icons"][0]["url"] == MADE_UP
 
 
 def test_a_notebook_outside_a_clone_installs_from_the_repository() -> None:
