@@ -6,6 +6,7 @@ Torch is imported only when a command runs.
 from __future__ import annotations
 
 import importlib
+import math
 import shlex
 import signal
 import sys
@@ -26,6 +27,7 @@ from .stops import Stops
 if TYPE_CHECKING:
     import xarray as xr
 
+    from .run import Run
     from .training import History, Observer
 
 Network = Annotated[MLPConfig, tyro.conf.subcommand("mlp")] | Annotated[CNNConfig, tyro.conf.subcommand("cnn")]
@@ -37,6 +39,7 @@ def demo(
     out: Path = Path("demo"),
     data: str = "mnist",
     seed: int = 0,
+    seeds: int = 1,
     short: bool = False,
 ) -> None:
     """Trains an MLP and a CNN, records both, and writes two pages: the explorer, and the report.
@@ -47,16 +50,21 @@ def demo(
         out: Folder for the two runs and the two pages.
         data: mnist, fashion-mnist, kmnist, digits, or a folder of IDX files. If MNIST is unavailable, the bundled digits are used.
         seed: Seed of the initial weights and of the order of batches.
+        seeds: Networks of each kind, from as many seeds, counted from --seed: each claim then states on how many it is shown.
         short: One epoch on a sixth of the training images: a quick check of the installation, not a good network.
     """
     from . import demonstration
+    from .claim import count
 
+    if seeds < 1:
+        raise MicroscopeError(f"--seeds must be at least 1 (got {seeds})")
     began = time.perf_counter()
     with _then(lambda: "the same command continues"):
-        looks, pages, notes = demonstration.run(out, data, seed, short, show=_say, bars=_bars())
+        looks, pages, notes = demonstration.run(out, data, seed, short, seeds=seeds, show=_say, bars=_bars())
     for note in notes:
         _say(f"NOTE: {note}")
-    _say("Findings, on one seed each (the report gives the numbers and the null distributions):")
+    on = "one seed" if seeds == 1 else count(seeds, "seeds")
+    _say(f"Findings, on {on} each (the report gives the numbers and the null distributions):")
     for claim in demonstration.told(looks):
         _say(f"- {claim}")
     _say(f"\n{time.perf_counter() - began:.0f} s in total. Open these pages in a browser:")
@@ -133,29 +141,64 @@ def verify(run: OneRun) -> None:
 
 def report(
     runs: Runs,
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("report.html"),
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None,
     calibration: Path | None = None,
+    format: Literal["html", "json"] = "html",
 ) -> None:
-    """Writes one self-contained page about one run or several side by side.
+    """Writes one self-contained page about one run or several side by side, or about a sweep.
 
-    Runs that differ only in seed are one population: each claim states on how many of them it is shown.
+    Runs that differ only in seed are one population: each claim states on how many of them it is shown. Results are kept in the run
+    folders, so that the next report of the same runs is quick.
 
     Args:
-        runs: The run folders.
-        output: The page.
+        runs: The run folders, or the folder of a sweep, whose settings are compared.
+        output: The file; by default report.html or report.json.
         calibration: A record written by `microscope calibrate --output`; by default this release's own calibration.
+        format: html, a page to read; json, the claims with a methods paragraph and a BibTeX entry, for programs.
     """
     from . import phantoms
     from . import report as reports
+    from .claim import count
     from .run import Run
 
-    opened, record = [Run.open(run) for run in runs], phantoms.open_record(calibration)
+    output = output or Path(f"report.{format}")
+    swept = [run for run in runs if (run / "sweep.json").is_file()]
+    if swept and len(runs) > 1:
+        raise MicroscopeError(f"{swept[0]} is a sweep, which has a report of its own: give it alone")
+    opened, settings = _of_sweep(swept[0]) if swept else ([Run.open(run) for run in runs], [])
+    record = phantoms.open_record(calibration)
+    if (seconds := reports.expected(opened)) > 60:
+        _say(f"{count(len(opened), 'runs')} to analyze: about {count(math.ceil(seconds / 60), 'minutes')} on one core")
     with (
         _then(lambda: f"{output} was not written; the same command starts over"),
         _counter("analyzing") as progress,
     ):
-        page = reports.write(opened, output, calibration=record, progress=progress)
+        if format == "json":
+            page = reports.write_json(opened, output, progress=progress)
+        elif swept:
+            page = reports.compare(opened, settings, output, progress=progress)
+        else:
+            page = reports.write(opened, output, calibration=record, progress=progress)
     _say(str(page.resolve()))
+
+
+def _of_sweep(folder: Path) -> tuple[list[Run], list[dict[str, Any]]]:
+    """The finished runs of a sweep, and the settings of each. What is missing is said."""
+    from . import sweep as sweeps
+    from .claim import count
+    from .run import Run, commits
+
+    jobs = [
+        (folder / "runs" / job.name(seed), job.settings)
+        for job in sweeps.plan(sweeps.read(folder))
+        for seed in job.seeds
+    ]
+    done = [(run, settings) for run, settings in jobs if commits.read(run).snapshots]
+    if not done:
+        raise MicroscopeError(f"{folder} holds no trained network yet")
+    if len(done) < len(jobs):
+        _say(f"NOTE: {len(jobs) - len(done)} of {count(len(jobs), 'networks')} are not trained yet")
+    return [Run.open(run) for run, _ in done], [dict(settings) for _, settings in done]
 
 
 def explore(

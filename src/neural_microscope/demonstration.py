@@ -33,12 +33,19 @@ SHORT_SHARE = 6
 
 
 def run(
-    out: Path, name: str, seed: int, short: bool, *, show: Callable[[str], None], bars: AbstractContextManager[Tell]
+    out: Path,
+    name: str,
+    seed: int,
+    short: bool,
+    *,
+    show: Callable[[str], None],
+    bars: AbstractContextManager[Tell],
+    seeds: int = 1,
 ) -> tuple[list[FirstLook], list[Path], list[str]]:
     """(claims about each network, the paths of the report and the explorer, notes about the data).
 
     The two networks are trained in parallel; analysis and drawing are done by the same two processes, on one
-    thread each.
+    thread each. With ``seeds`` networks of each kind, the pages show the first of each, and the claims count over all.
     """
     for page in ("explorer.html", "report.html"):
         files.writable(out / page)
@@ -51,10 +58,18 @@ def run(
         few = slice(0, max(1, len(data.train) // SHORT_SHARE))
         note = f"short form: one epoch on {len(data.train) // SHORT_SHARE:,} training images, so accuracy is low"
         data = Dataset(data.name, data.train.subset(few), data.test, f"{data.note} {note}".strip())
-    configs = settings(data, seed, short)
-    for kind, config in configs.items():
-        found(out / kind, *config, data)
-    work = {kind.upper(): _work(out / kind, *config, data) for kind, config in configs.items()}
+    configs = {
+        (kind, turn): config for turn in range(seeds) for kind, config in settings(data, seed + turn, short).items()
+    }
+    places = {(kind, turn): out / (f"{kind}-{seed + turn}" if turn else kind) for kind, turn in configs}
+    for one, config in configs.items():
+        found(places[one], *config, data)
+    work = {
+        kind.upper() + (f" seed {seed + turn}" if turn else ""): _work(
+            places[kind, turn], *config, data, drawn=not turn
+        )
+        for (kind, turn), config in configs.items()
+    }
     with bars as bar:
         sections = Counter[str]()
 
@@ -70,7 +85,7 @@ def run(
         seen = processes.side_by_side(work, tell)
     show("writing the pages")
     looks = [look for look, _ in seen.values()]
-    drawn = {kind: inside for kind, (_, inside) in seen.items()}
+    drawn = {kind: inside for kind, (_, inside) in seen.items() if inside}
     pages = [
         explorer.write(looks, out / "explorer.html"),
         report.compose(looks, out / "report.html", calibration=phantoms.open_record(), drawn=drawn),
@@ -78,11 +93,13 @@ def run(
     return looks, pages, [data.note] if data.note else []
 
 
-def _work(folder: Path, network: NetworkConfig, training: TrainConfig, data: Dataset) -> processes.Steps:
-    """One network: trained if necessary, analyzed, and its part of the report drawn."""
+def _work(
+    folder: Path, network: NetworkConfig, training: TrainConfig, data: Dataset, *, drawn: bool
+) -> processes.Steps:
+    """One network: trained if necessary, analyzed, and its part of the report drawn if it has one."""
     yield [partial(trained, folder, network, training, data)]
     look = yield from looking(Run.open(folder), keep=True)
-    return look, (yield from report.drawing(look))
+    return look, ((yield from report.drawing(look)) if drawn else {})
 
 
 def settings(data: Dataset, seed: int, short: bool) -> dict[str, tuple[NetworkConfig, TrainConfig]]:

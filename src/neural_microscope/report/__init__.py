@@ -6,7 +6,7 @@ nothing: every number lies in an element that names its claims (``data-claim``),
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +19,15 @@ from ..doors import door
 from ..errors import RunError
 from ..phantoms.calibration import claims as calibrated
 from ..processes import one_by_one
-from ..run import Run, network_names
+from ..run import RESULTS, Run, network_names
 from . import html, links
 from .body import body
 from .drawing import Drawn, drawing
 from .page import Page
+from .paper import bibtex, claims, methods, write_json
+from .sweeps import compare
 
-__all__ = ["compose", "drawing", "write"]
+__all__ = ["bibtex", "claims", "compare", "compose", "drawing", "expected", "methods", "write", "write_json"]
 
 
 @door
@@ -42,8 +44,44 @@ def write(
     if not runs:
         raise RunError("a report needs at least one run")
     files.writable(path)
-    looks = [one_by_one(looking(run, keep=True), progress or (lambda part, done, total: None)) for run in runs]
-    return compose(looks, path, calibration=calibration)
+    looks = []
+    for run in runs:
+        name = f"{run.folder.name}, " if len(runs) > 1 else ""
+        looks.append(one_by_one(looking(run, keep=True), _named(name, progress)))
+    return compose(looks, path, calibration=calibration, progress=progress)
+
+
+def _named(name: str, progress: Progress | None) -> Progress:
+    """``progress`` with a name before each part, so that those of several networks are told apart."""
+    return lambda part, done, total: progress(f"{name}{part}", done, total) if progress else None
+
+
+def _drawing(name: str, progress: Progress | None) -> Callable[[str, int, int], None]:
+    """Counts the sections of a network that are drawn, which come one by one."""
+    done = 0
+
+    def tell(what: str, more: int, total: int) -> None:
+        nonlocal done
+        done += more
+        if progress:
+            progress(f"{what} {name}", done, total)
+
+    return tell
+
+
+@door
+def expected(runs: Sequence[Run]) -> float:
+    """About how many seconds a report of these runs takes on one core: by their snapshots, images, units and feature maps, and nothing
+    for results that are kept. It may be wrong by a factor of two.
+    """
+    seconds = 0.0
+    for run in runs:
+        if not (run.folder / RESULTS).is_file():
+            shapes = [shape for name, shape in run.description["hook_points"].items() if name.endswith("hook_post")]
+            images, units = len(run.probe) / 1000, sum(shape[0] for shape in shapes)
+            maps = sum(shape[0] for shape in shapes if len(shape) == 3)
+            seconds += 2 + images * (len(run.steps) * units / 600 + maps / 5)
+    return seconds + 2 * len({run.description["model"]["kind"] for run in runs})
 
 
 @door
@@ -53,6 +91,7 @@ def compose(
     *,
     calibration: xr.Dataset | None = None,
     drawn: Mapping[str, Drawn] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """The page of what `first_look` found. ``drawn``: what `drawing` gave already of a network, by its name. An ``explorer.html`` of the
     same networks that lies in the page's folder is linked.
@@ -70,7 +109,7 @@ def compose(
         *seeds(groups),
         *([] if calibration is None else calibrated(calibration)),
     ]
-    images = {at.name: (drawn or {}).get(at.name) or one_by_one(drawing(at), lambda *said: None) for at in ats}
+    images = {at.name: (drawn or {}).get(at.name) or one_by_one(drawing(at), _drawing(at.name, progress)) for at in ats}
     page = Page(groups, side, told, images, calibration, links.beside(path, shown))
     with files.whole(path) as partial:
         partial.write_text(html.page("What happens inside: " + " and ".join(names), body(page)), "utf-8")

@@ -1,0 +1,166 @@
+"""The claims for programs, and for papers: a table, a document, a methods paragraph, a citation."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from .. import __version__, files
+from ..analysis.findings import findings, populations
+from ..analysis.look import FirstLook, Progress, looking
+from ..claim import Claim, count
+from ..doors import door
+from ..errors import RunError
+from ..measure import of, rules
+from ..processes import one_by_one
+from ..run import Run, network_names
+
+FORMAT_VERSION = 1
+DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "KMNIST", "digits": "scikit-learn's digits"}
+
+COLUMNS: dict[str, Callable[[Claim], Any]] = {
+    "network": lambda c: c.network,
+    "hook_point": lambda c: c.hook_point,
+    "unit": lambda c: -1 if c.unit is None else c.unit,
+    "rule": lambda c: c.rule,
+    "measure": lambda c: c.measure,
+    "verdict": lambda c: c.verdict,
+    "sentence": lambda c: c.sentence,
+    "effect_name": lambda c: c.effect,
+    "effect": lambda c: _number(c, ""),
+    "effect_low": lambda c: _number(c, "_low"),
+    "effect_high": lambda c: _number(c, "_high"),
+    "effect_null_low": lambda c: _number(c, "_null_low"),
+    "effect_null_high": lambda c: _number(c, "_null_high"),
+    "units": lambda c: c.units,
+    "p": lambda c: float(c.p),
+    "p_corrected": lambda c: float(c.corrected),
+    "n": lambda c: int(c.n),
+    "n_of": lambda c: c.of,
+    "seeds": lambda c: len(c.seeds),
+    "seeds_shown": lambda c: int(c.held),
+    "null": lambda c: c.null,
+    "call": lambda c: c.call,
+}
+"""The columns of `claims`, in their order."""
+
+
+@door
+def claims(runs: Sequence[Run | FirstLook], *, progress: Progress | None = None) -> xr.Dataset:
+    """Every claim about the runs as a table, [claim], shown or not; ``.to_dataframe()`` makes pandas of it. Runs that differ only in seed
+    are one network.
+
+    The coordinate ``claim`` is the claim's id, such as ``MLP/layers.0/unit-19/a-unit-matters``. Columns: ``network``, ``hook_point`` and
+    ``unit`` (-1: about the layer or the network), ``rule``, ``measure``; ``verdict`` (shown, not shown), ``sentence``; ``effect_name``,
+    ``effect`` with its interval ``effect_low``, ``effect_high`` and its null ``effect_null_low``, ``effect_null_high`` in ``units`` (NaN
+    where there is none); ``p``, ``p_corrected`` for the page; ``n`` and what it counts, ``n_of``; ``seeds``, ``seeds_shown`` (of a unit:
+    the networks in which another unit matches it); ``null``, what it is compared with; ``call``, what gives the numbers again.
+    """
+    return _table(findings(_named(runs, progress)))
+
+
+def _table(found: Sequence[Claim]) -> xr.Dataset:
+    columns = {name: ("claim", np.array([value(one) for one in found])) for name, value in COLUMNS.items()}
+    return xr.Dataset(columns, {"claim": [one.id for one in found]})
+
+
+def _number(claim: Claim, end: str) -> float:
+    value = claim.numbers.get(f"{claim.effect}{end}", math.nan)
+    return math.nan if isinstance(value, str) else float(value)
+
+
+def _named(runs: Sequence[Run | FirstLook], progress: Progress | None = None) -> list[FirstLook]:
+    """Looks at the runs, whose results are kept, by the names that a page gives the networks."""
+    if not runs:
+        raise RunError("a report needs at least one run")
+    tell = progress or (lambda part, done, total: None)
+    looks = [one if isinstance(one, FirstLook) else one_by_one(looking(one, keep=True), tell) for one in runs]
+    groups = populations(looks)
+    names = network_names([group[0].run for group in groups])
+    return [replace(look, name=name) for group, name in zip(groups, names, strict=True) for look in group]
+
+
+@door
+def write_json(runs: Sequence[Run | FirstLook], path: str | Path, *, progress: Progress | None = None) -> Path:
+    """Writes the claims about the runs as a JSON document (whole or not at all), with the methods and the citation; returns the path."""
+    path, looks = files.writable(path), _named(runs, progress)
+    document = {
+        "format_version": FORMAT_VERSION,
+        "neural-microscope": __version__,
+        "claims": [one.to_json() for one in findings(looks)],
+        "methods": methods(looks),
+        "bibtex": bibtex(),
+    }
+    with files.whole(path) as partial:
+        partial.write_text(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n", "utf-8")
+    return path
+
+
+@door
+def methods(looks: Sequence[FirstLook]) -> str:
+    """A methods paragraph: the networks, their training, what was measured and against which null, and the correction."""
+    if not looks:
+        raise RunError("methods are of at least one network that was looked at")
+    networks = " ".join(_network(group) for group in populations(looks))
+    known = {name: result for look in looks for at in (look, *look.layers) for name, result in at.results.items()}
+    asked = {measure.name: known[measure.name] for measure, _ in rules() if known.get(measure.name) is not None}
+    measures = "; ".join(_measure(name, result) for name, result in asked.items())
+    versions = looks[0].run.description["versions"]
+    return (
+        f"{networks} All analyses were made with neural-microscope {__version__} (torch {versions['torch']}) on activations of the probe "
+        f"images, recorded during training. We asked {count(len(rules()), 'questions')} of each network, with these measures and null "
+        f"distributions: {measures}. P values were corrected within a question by Holm's procedure, or by a fixed sequence of tests, and "
+        "over the questions by Bonferroni's, so that the probability of any false claim about a network is at most 5%. Claims about "
+        "units were chosen on one half of the images and tested on the other."
+    )
+
+
+def _network(group: Sequence[FirstLook]) -> str:
+    about, run = group[0].run.description, group[0].run
+    model, training, data = about["model"], about["train"], about["data"]
+    widths = [*model.get("channels", ()), *model.get("hidden", ()), *model.get("head", ())]
+    kind = "channels or units" if "channels" in model else "units"
+    optimizer = _OPTIMIZERS.get(training["optimizer"], training["optimizer"])
+    parts = [
+        f"The {group[0].name}" + (f" with hidden layers of {', '.join(map(str, widths))} {kind}" if widths else ""),
+        f" was trained on {DATA.get(data['name'], data['name'])} (SHA-256 {data['sha256'][:12]})",
+        f" for {count(training['epochs'], 'epochs')} with {optimizer}, learning rate {training['learning_rate']:g}",
+        f" ({training['schedule']} schedule)",
+        f", weight decay {training['weight_decay']:g}" if training["weight_decay"] else "",
+        f", batch size {training['batch_size']}",
+    ]
+    seeds = [str(look.seed) for look in group if look.seed is not None]
+    parts += [f", from {count(len(seeds), 'seeds')} ({', '.join(seeds)})"] if seeds else []
+    images = count(len(run.probe), "class-balanced test images")
+    return (
+        "".join(parts) + f"; {count(len(run.steps), 'snapshots')} were recorded, each with the activations of {images}."
+    )
+
+
+_OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
+
+
+def _measure(name: str, result: xr.Dataset | xr.DataArray) -> str:
+    """Its title in running text, with its null and its source as the result tells them."""
+    title = of(name).title if of(name).title[1:2].isupper() else of(name).title[:1].lower() + of(name).title[1:]
+    null, source = (str(result.attrs.get(word, "")) for word in ("null", "source"))
+    return f"{title} [null: {null}{f'; after {source}' if source else ''}]"
+
+
+@door
+def bibtex() -> str:
+    """How to cite this software, as a BibTeX entry."""
+    return (
+        "@software{neural_microscope,\n"
+        "  author = {{The neural-microscope authors}},\n"
+        "  title = {neural-microscope: a microscope for small neural networks},\n"
+        f"  version = {{{__version__}}}\n"
+        "}\n"
+    )

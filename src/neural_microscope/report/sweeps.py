@@ -1,0 +1,131 @@
+"""Many runs that differ in their settings, as one page: a table of the settings against what was found, and their learning curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import files
+from ..analysis.findings import findings
+from ..analysis.look import Progress, looking
+from ..claim import Claim, count
+from ..doors import door
+from ..errors import RunError
+from ..measure import rules
+from ..processes import one_by_one
+from ..run import Run, same_but_seed
+from . import html
+from .html import escape, folded, scrolling, stored, told
+
+WIDTH, HEIGHT = 120, 36
+"""Of a learning curve, in CSS pixels."""
+
+
+@door
+def compare(
+    runs: Sequence[Run], settings: Sequence[Mapping[str, Any]], path: str | Path, *, progress: Progress | None = None
+) -> Path:
+    """Analyzes the runs of a sweep and writes a page that compares them; returns the path. ``settings``: of each run, what was varied.
+
+    A row is a setting, over all its seeds: test accuracy, the learning curves on common axes, and for each question on how many seeds it
+    has an answer beyond its null. Nothing is tested between settings.
+    """
+    if not runs or len(runs) != len(settings):
+        raise RunError(
+            f"{len(runs)} runs came with {len(settings)} settings; a comparison needs one for each run, and a run"
+        )
+    path = files.writable(path)
+    groups = [[runs[place] for place in group] for group in same_but_seed(runs)]
+    chosen = [settings[group[0]] for group in same_but_seed(runs)]
+    names = [_name(one, number) for number, one in enumerate(chosen)]
+    tell, found = progress or (lambda part, done, total: None), []
+    for number, (name, group) in enumerate(zip(names, groups, strict=True)):
+        looks = [replace(one_by_one(looking(run, keep=True), lambda *said: None), name=name) for run in group]
+        found.append(findings(looks))
+        tell("settings", number + 1, len(groups))
+    title = f"{count(len(runs), 'networks')} of a sweep"
+    with files.whole(path) as partial:
+        partial.write_text(html.page(title, _body(title, chosen, groups, names, found)), "utf-8")
+    return path
+
+
+def _name(chosen: Mapping[str, Any], number: int) -> str:
+    """``learning rate 0.001, hidden 128-64``"""
+    words = (f"{key.replace('_', ' ')} {_word(value)}" for key, value in chosen.items())
+    return ", ".join(words) or f"setting {number + 1}"
+
+
+def _word(value: Any) -> str:
+    return (
+        "-".join(map(str, value)) or "none"
+        if isinstance(value, list | tuple)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def _body(
+    title: str,
+    chosen: Sequence[Mapping[str, Any]],
+    groups: Sequence[Sequence[Run]],
+    names: Sequence[str],
+    found: Sequence[Sequence[Claim]],
+) -> str:
+    fields = list(dict.fromkeys(key for one in chosen for key in one))
+    asked = [rule.name for _, rule in rules() if any(c.rule == rule.name for claims in found for c in claims)]
+    heads = [*(field.replace("_", " ") for field in fields), "seeds", "test accuracy", "learning curve", *asked]
+    rows = []
+    most = max(run.steps[-1] for group in groups for run in group)
+    for one, group, claims in zip(chosen, groups, found, strict=True):
+        cells = [escape(_word(one[field])) if field in one else "–" for field in fields]
+        cells += [str(len(group)), _accuracy(group), _curves(group, most), *(_shown(claims, rule) for rule in asked)]
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    head = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    caption = "Each setting: its test accuracy (mean and range over seeds), and where each question has an answer beyond its null"
+    table = f"<table><caption><span>{caption}</span></caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    lists = "".join(
+        folded(escape(name), f'<ul class="claims">{"".join(told(c) for c in claims if c.unit is None)}</ul>')
+        for name, claims in zip(names, found, strict=True)
+    )
+    every = [claim for claims in found for claim in claims]
+    return (
+        f"<main><h1>{escape(title)}</h1><p>A cell counts the places (layers, or the network) where the claim is shown, of those that were "
+        "asked. Each network is judged by itself; no difference between settings was tested. Curves: test accuracy from 0 to 1 over "
+        f"training steps on a logarithmic axis to {count(most, 'steps')}, a line for each seed.</p>{scrolling(table, 'Settings')}"
+        f"<h2>Claims</h2>{lists}{stored(every)}</main>"
+    )
+
+
+def _accuracy(group: Sequence[Run]) -> str:
+    """``97.9% (97.5 to 98.1)``"""
+    values = np.array([float(run.log["test_accuracy"][-1]) for run in group]) * 100
+    each = f" ({values.min():.2f} to {values.max():.2f})" if len(values) > 1 else ""
+    return f"{values.mean():.2f}%{each}"
+
+
+def _curves(group: Sequence[Run], most: int) -> str:
+    lines = []
+    for run in group:
+        x = np.log1p(run.steps) / np.log1p(max(most, 1)) * WIDTH
+        y = (1 - np.nan_to_num(run.log["test_accuracy"].values)) * HEIGHT
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+        lines.append(f'<polyline points="{points}" fill="none" stroke="var(--ink)" stroke-width="1"/>')
+    ends = [float(run.log["test_accuracy"][-1]) for run in group]
+    alt = f"Test accuracy over training, {count(len(group), 'seeds')}: ends at {100 * min(ends):.1f}% to {100 * max(ends):.1f}%"
+    box = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
+    return f'<svg role="img" aria-label="{alt}" {box}><path d="M0 {HEIGHT}H{WIDTH}" stroke="var(--quiet)"/>{"".join(lines)}</svg>'
+
+
+def _shown(claims: Sequence[Claim], rule: str) -> str:
+    """Where it is shown, of the places where it was asked; about units, how many."""
+    own = [c for c in claims if c.rule == rule]
+    single = [c for c in own if c.unit is not None] or own
+    if not single:
+        return "–"
+    ids = escape(" ".join(c.id for c in single if c.unit is None))
+    return f'<span data-claim="{ids}">{sum(c.shown for c in single)} of {len(single)}</span>'

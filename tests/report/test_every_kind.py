@@ -1,0 +1,169 @@
+"""`microscope report` on every kind of runs: seeds of one network, a sweep, a module, many classes, many layers, many runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import neural_microscope as nm
+from command_line import microscope
+from elements import Elements
+from neural_microscope import report
+from neural_microscope.models import build
+from neural_microscope.report import paper
+
+RECORD = nm.RecordConfig(per_octave=0, every_epoch=False, probe_size=40, norms_every=0)
+
+
+def images(count: int, classes: int, seed: int) -> nm.data.ImageSet:
+    """8 x 8 pixels of noise on a pattern of each class."""
+    patterns = np.random.default_rng(0).integers(0, 150, (classes, 8, 8))
+    labels = np.arange(count) % classes
+    noise = np.random.default_rng(seed).integers(0, 100, (count, 8, 8))
+    return nm.data.ImageSet((patterns[labels] + noise).astype(np.uint8), labels.astype(np.int64), classes, "made up")
+
+
+def data(classes: int = 3) -> nm.data.Dataset:
+    return nm.data.Dataset("made up", images(10 * classes, classes, 1), images(max(60, 3 * classes), classes, 2))
+
+
+def train(folder: Path, model: Any, *, classes: int = 3, seed: int = 0, **settings: Any) -> Path:
+    training = nm.TrainConfig(epochs=2, batch_size=10, learning_rate=0.01, seed=seed)
+    observers = [nm.Recorder(folder, replace(RECORD, **settings))]
+    nm.train(model, data(classes), training, observers=observers)
+    return folder
+
+
+def mlp(seed: int = 0, classes: int = 3, hidden: tuple[int, ...] = (4,)) -> nm.MLP:
+    return nm.MLP(nm.MLPConfig(image_shape=(8, 8), classes=classes, hidden=hidden), seed)
+
+
+def cnn() -> nm.CNN:
+    return nm.CNN(nm.CNNConfig(image_shape=(8, 8), classes=3, channels=(2,), head=()))
+
+
+def foreign() -> torch.nn.Module:
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 4), torch.nn.ReLU(), torch.nn.Linear(4, 3))
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("seeds")
+    return [train(folder / f"seed-{seed}", mlp(seed), seed=seed) for seed in range(5)]
+
+
+def reported(*words: object, output: Path) -> str:
+    done = microscope("report", *words, "-o", output)
+    assert done.returncode == 0, done.stderr
+    text = output.read_text("utf-8")
+    assert "nan" not in text.split("<script")[0].lower().split()
+    return text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_five_seeds_are_one_network_with_k_of_n(seeds: list[Path], tmp_path: Path) -> None:
+    text = reported(*seeds, output=tmp_path / "page.html")
+    assert "of 5 seeds" in text
+    assert {claim["network"] for claim in Elements(text).stored.values()} <= {"MLP", "", "calibration"}
+
+
+KINDS: dict[str, Callable[[Path], list[Path]]] = {
+    "an MLP and a CNN": lambda at: [train(at / "mlp", mlp()), train(at / "cnn", cnn())],
+    "a module": lambda at: [train(at / "module", foreign())],
+    "a module beside an MLP": lambda at: [train(at / "mlp", mlp()), train(at / "module", foreign())],
+    "100 classes": lambda at: [train(at / "many", mlp(classes=100), classes=100, probe_size=300)],
+    "20 layers": lambda at: [train(at / "deep", mlp(hidden=(3,) * 20))],
+    "12 runs": lambda at: [train(at / f"{n}", mlp(n % 6, hidden=(3 + n // 6,)), seed=n % 6) for n in range(12)],
+}
+QUICK = ("a module beside an MLP",)
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=[] if k in QUICK else [pytest.mark.slow]) for k in KINDS])
+def test_every_kind_of_runs_has_a_report(kind: str, tmp_path: Path) -> None:
+    text = reported(*KINDS[kind](tmp_path), output=tmp_path / "page.html")
+    assert "What happens inside" in text
+    assert Elements(text).stored
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two settings of two seeds each, of which one network is missing."""
+    folder = tmp_path_factory.mktemp("swept")
+    base = nm.MLPConfig(image_shape=(8, 8), classes=3, hidden=(4,))
+    asked = nm.sweep.Sweep(base, data="digits", seeds=(0, 1), settings={"hidden": ((4,), (3,))})
+    nm.sweep.claim(asked, str(folder))
+    for job in nm.sweep.plan(asked):
+        for seed in job.seeds:
+            if (job.settings["hidden"], seed) != ((3,), 1):
+                train(folder / "runs" / job.name(seed), build(job.network, seed), seed=seed)
+    return folder
+
+
+def test_a_sweeps_report_is_a_table_of_its_settings(swept: Path, tmp_path: Path) -> None:
+    text = reported(swept, output=tmp_path / "page.html")
+    done = microscope("report", swept, "-o", tmp_path / "page.html")
+    assert "1 of 4 networks are not trained yet" in done.stdout
+    rows = text.split("<tbody>")[1].split("</tbody>")[0].split("<tr>")[1:]
+    assert [row.split("</td>")[0].removeprefix("<td>") for row in rows] == ["4", "3"]
+    assert [row.count("<polyline") for row in rows] == [2, 1], "a curve for each seed"
+    stored = Elements(text).stored
+    assert {claim["network"] for claim in stored.values()} == {"hidden 4", "hidden 3"}
+    assert {one for row in rows for one in _named(row)} <= set(stored)
+
+
+def _named(row: str) -> list[str]:
+    return [one for part in row.split('data-claim="')[1:] for one in part.split('"')[0].split()]
+
+
+def test_a_sweep_among_runs_and_an_empty_one_are_refused_in_words(
+    swept: Path, seeds: list[Path], tmp_path: Path
+) -> None:
+    assert "give it alone" in microscope("report", swept, seeds[0], "-o", tmp_path / "page.html").stderr
+    nm.sweep.claim(nm.sweep.Sweep(nm.MLPConfig(), data="digits"), str(tmp_path / "empty"))
+    assert "no trained network yet" in microscope("report", tmp_path / "empty", "-o", tmp_path / "page.html").stderr
+
+
+def test_claims_are_a_table_and_a_document_for_programs(seeds: list[Path], tmp_path: Path) -> None:
+    runs = [nm.Run.open(one) for one in seeds[:2]]
+    table = report.claims(runs)
+    assert list(table.data_vars) == list(paper.COLUMNS)
+    reported(*seeds[:2], "--format", "json", output=tmp_path / "claims.json")
+    document = json.loads((tmp_path / "claims.json").read_text("utf-8"))
+    assert [claim["id"] for claim in document["claims"]] == table["claim"].values.tolist()
+    for claim, row in zip(document["claims"], table.to_dataframe().itertuples(), strict=True):
+        assert (claim["sentence"], claim["verdict"], len(claim["seeds"])) == (row.sentence, row.verdict, row.seeds)
+        value = claim["numbers"].get(claim["effect"])
+        assert np.isnan(row.effect) if value is None else row.effect == value
+    assert document["bibtex"] == report.bibtex()
+
+
+def test_the_methods_say_what_was_done_with_which_null(seeds: list[Path]) -> None:
+    text = report.methods([nm.analysis.look.first_look(nm.Run.open(one)) for one in seeds[:2]])
+    assert "hidden layers of 4 units" in text
+    assert "for 2 epochs with Adam, learning rate 0.01" in text
+    assert "from 2 seeds (0, 1)" in text
+    assert "40 class-balanced test images" in text
+    assert "[null: " in text
+    assert nm.__version__ in text
+
+
+def test_a_report_says_how_far_it_is_and_when_it_will_take_long(seeds: list[Path], tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    runs = [nm.Run.open(one) for one in seeds[:1]]
+    (runs[0].folder / nm.run.RESULTS).unlink(missing_ok=True)
+    report.write(runs, tmp_path / "page.html", progress=lambda *said: told.append(said))
+    assert {"layers.0", "the whole network", "drawing MLP"} <= {part for part, _, _ in told}
+    for part in {part for part, _, _ in told}:
+        done = [(count, total) for one, count, total in told if one == part]
+        assert [count for count, _ in done] == list(range(1, done[-1][1] + 1)), part
+    kept = report.expected(runs)
+    (runs[0].folder / nm.run.RESULTS).unlink()
+    assert report.expected(runs) > kept
