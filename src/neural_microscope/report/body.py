@@ -14,6 +14,7 @@ from .drawing import OVERVIEW
 from .html import escape, filters, folded, heading, scrolling, slug, stored, told, worded
 from .links import NAME
 from .page import PARTS, Page
+from .paper import bibtex, methods
 
 DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "KMNIST", "digits": "scikit-learn's digits"}
 WORDS = {
@@ -121,8 +122,10 @@ def about(page: Page) -> str:
     glossary = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in WORDS.items())
     heads = ("network", "status", "weights' seed", "order's seed", "torch", "threads", "machine")
     table = scrolling(tables.table(heads, rows, "The runs"), "The runs")
+    paper = f"<p>{escape(methods([look for group in page.groups for look in group]))}</p><pre>{escape(bibtex())}</pre>"
     return (
         f'<section id="about">{heading(2, "about-this-page", "About this page")}{folded("The runs", table)}'
+        f"{folded('Methods and citation', paper)}"
         f'{folded("Words", f"<dl>{glossary}</dl>")}<p class="quiet">Made by neural-microscope {escape(__version__)}. The file holds all it '
         "shows and asks for nothing from elsewhere.</p></section>"
     )
