@@ -12,12 +12,14 @@ import numpy as np
 import xarray as xr
 
 from neural_microscope import analysis
+from neural_microscope.glossary import TERMS
 from neural_microscope.measure import EMPTY_KINDS, every, rules
 from neural_microscope.phantoms import open_record
 
 HERE = Path(__file__).parent
 PAGES = [HERE / "measures.md", *sorted((HERE / "concepts").glob("*.md"))]
 CALIBRATION = HERE / "how-to" / "calibrate.md"
+GLOSSARY = HERE / "glossary.md"
 RULES = "| claim | rests on | false by construction on | why not on others |\n|---|---|---|---|"
 HEADS = {
     "measures": "| measure | null | unit of replication | interval | family |\n|---|---|---|---|---|",
@@ -76,7 +78,13 @@ def _of(counts: xr.DataArray, pages: np.ndarray) -> list[str]:
     return [f"{int(count)} of {int(n)}" for count, n in zip(found.values, pages, strict=True)]
 
 
+def glossary() -> str:
+    """The glossary page."""
+    return "\n\n".join(["# Glossary", *(f"**{one.term}** {one.gloss} {one.more}".strip() for one in TERMS)]) + "\n"
+
+
 if __name__ == "__main__":
+    GLOSSARY.write_text(glossary(), "utf-8")
     CALIBRATION.write_text(calibrated(CALIBRATION.read_text("utf-8")), "utf-8")
     for made in PAGES:
         made.write_text(filled(made.read_text("utf-8")), "utf-8")

@@ -15,7 +15,6 @@ ROOT = Path(__file__).resolve().parent.parent
 READ = ("src/**/*.py", "web/src/*.ts*", "docs/**/*.md", "*.md", "notebooks/sources/*.py")
 NOT_YET = (
     "src/neural_microscope/",
-    "docs/glossary.md",
     "docs/reliability.md",
     "notebooks/sources/",
 )

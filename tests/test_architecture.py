@@ -30,7 +30,7 @@ ROWS = [
     ["hooks"],
     ["data"],
     ["named", "devices"],
-    ["config", "axes"],
+    ["config", "axes", "glossary"],
     ["documents"],
     ["processes", "files"],
     ["doors", "stops"],

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import runpy
 from pathlib import Path
 
 import pytest
 from lint import words
+
+from neural_microscope.glossary import TERMS, glosses
 
 AVOIDED = [
     "reads 97.97 % of the test images rightly",
@@ -92,3 +96,26 @@ def test_prose_is_read_and_code_is_not(tmp_path: Path, name: str, source: str, l
 
 def test_nothing_that_is_held_to_the_list_breaks_it() -> None:
     assert [str(fault) for path in words.paths() for fault in words.of_file(path)] == []
+
+
+def test_a_term_names_no_wording_that_the_lint_misses() -> None:
+    for one in TERMS:
+        assert not words.of_text(f"{one.gloss} {one.more}"), one.term
+        assert all(words.of_text(wording) for wording in one.avoid), one.term
+
+
+def test_every_term_that_a_page_marks_is_in_the_glossary() -> None:
+    names = [name for one in TERMS for name in (one.term, *one.marked)]
+    assert len(names) == len({*names})
+    front = "".join(path.read_text("utf-8") for path in (words.ROOT / "web" / "src").glob("*.ts*"))
+    marked = re.findall(r"<Term word=\"([^\"]+)\"", front)
+    assert len({*marked}) > 3
+    assert glosses(marked).keys() == {*marked}
+
+
+def test_the_glossary_page_is_made_of_it_and_there_is_no_other() -> None:
+    made = runpy.run_path(str(words.ROOT / "docs" / "tables.py"))
+    assert made["glossary"]() == made["GLOSSARY"].read_text("utf-8"), "run docs/tables.py"
+    places = [*(words.ROOT / "src").rglob("*.py"), *(words.ROOT / "web" / "src").glob("*.ts*")]
+    text = "".join(path.read_text("utf-8") for path in places if path.name != "glossary.py")
+    assert not [one.term for one in TERMS if one.gloss in text]

@@ -6,7 +6,7 @@ import { Trace } from "./backward";
 import { Claims, Unclaimed } from "./claims";
 import type { MeasureData } from "./data";
 import { type Lab, useLater } from "./lab";
-import { GLOSSARY, grouped, Hint, number, NumberField, Numbers, OnNull, Pixels, Term } from "./parts";
+import { glossary, grouped, Hint, number, NumberField, Numbers, OnNull, Pixels, Term } from "./parts";
 import { type ChangeItem, same, type State, type UnitPlace } from "./state";
 import { ink, signed, type Theme } from "./theme";
 
@@ -202,7 +202,7 @@ function Measures({ lab, at, layer }: CardProps & { at: UnitPlace; layer: string
 function Measure({ measure, unit }: { measure: MeasureData; unit: number }): JSX.Element {
   const { label, units, low, high, nullLow, nullHigh, odds } = measure;
   const value = measure.value[unit];
-  const name = Object.hasOwn(GLOSSARY, label) ? <Term word={label as keyof typeof GLOSSARY} /> : label;
+  const name = Object.hasOwn(glossary, label) ? <Term word={label} /> : label;
   if (value === null) return <p>{name}: not defined for this unit.</p>;
   const word = units === "1" ? "" : ` ${units}`;
   const ends = [measure.value, nullLow ?? [], nullHigh ?? []].flat().filter((v) => v !== null);

@@ -96,6 +96,8 @@ export interface PageData {
   note: string;
   images: { count: number; rows: number; cols: number; classes: number; labels: number[]; pixels: string; dataset: string };
   networks: NetworkData[];
+  /** The gloss of each term that a page marks. */
+  glossary: Record<string, string>;
 }
 
 /** The images as the networks take them: float32 in 0..1, one after the other. */

@@ -5,10 +5,12 @@ import { pValue, probability } from "./chance";
 import { claimsOf, imagesOf, load } from "./data";
 import { Model } from "./engine";
 import { Lab } from "./lab";
+import { glossary } from "./parts";
 import { centered, Ink } from "./pen";
 
 async function start(): Promise<void> {
   const page = load();
+  Object.assign(glossary, page.glossary);
   const images = await imagesOf(page);
   const models = page.networks.map((network) => new Model(network));
   const claims = await Promise.all(page.networks.map(claimsOf));

@@ -5,24 +5,13 @@ import type { ComponentChildren, JSX } from "preact";
 import { savePicture, saveTable } from "./save";
 import { painted, type Ramp } from "./theme";
 
-export const GLOSSARY = {
-  "selectivity": "How much more a unit responds to its class than to the others: (m − rest) / (m + rest), −1 to 1. The class is chosen on one half of the images and judged on the other.",
-  "auc": "The probability that an image of the class activates the unit more than an image of another class; 0.5 without preference.",
-  "density": "The share of the images on which the unit is above 0.",
-  "loss increase": "By how much ablating the unit alone raises the loss, the mean of −log p of the true class, in nats.",
-  "accuracy drop": "The share of the images by which accuracy falls when the unit alone is ablated.",
-  "logit": "The network's output for each class before the softmax.",
-  "effective pattern": "The gradient of the unit with respect to the pixels; times the pixels where it is laid over the image.",
-  "points": "Percentage points of accuracy.",
-  "snapshot": "A recorded step of training. All networks are shown at the same share of their snapshots.",
-  "principal components": "The two directions in which a layer's activations vary most, computed at the end of training.",
-  "random units": "As many units, drawn at random from all units of the same layers and changed in the same way.",
-} as const;
+/** The gloss of each term, from the package's glossary. */
+export const glossary: Record<string, string> = {};
 
-const SPELLED: Partial<Record<keyof typeof GLOSSARY, string>> = { auc: "AUC" };
+const SPELLED: Record<string, string> = { auc: "AUC" };
 
-export function Term({ word, children }: { word: keyof typeof GLOSSARY; children?: ComponentChildren }): JSX.Element {
-  return <Hint text={GLOSSARY[word]}>{children ?? SPELLED[word] ?? word}</Hint>;
+export function Term({ word, children }: { word: string; children?: ComponentChildren }): JSX.Element {
+  return <Hint text={glossary[word]}>{children ?? SPELLED[word] ?? word}</Hint>;
 }
 
 /** A term with an explanation on hover and on focus. */

@@ -15,6 +15,7 @@ from torch import nn
 from ..analysis.look import FirstLook, LayerLook, Progress
 from ..analysis.look.looks import begun, unlooked
 from ..errors import RunError
+from ..glossary import glosses
 from ..hooks import activations, evaluation, hooked, lent
 from ..models import Network
 from ..run import Run, network_names, same_but_seed
@@ -52,6 +53,7 @@ def payload(
     return {
         "version": VERSION,
         "note": runs[0].description["data"]["note"],
+        "glossary": glosses(),
         "images": {
             "count": count,
             "rows": rows,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from .. import __version__
 from ..analysis.look import FirstLook
+from ..glossary import glosses
 from ..phantoms.calibration import RATE
 from . import tables
 from .atlas import atlas
@@ -17,22 +18,21 @@ from .page import PARTS, Page
 from .paper import bibtex, methods
 
 DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "KMNIST", "digits": "scikit-learn's digits"}
-WORDS = {
-    "shown, not shown": "Shown: the result lies beyond all its nulls after the correction for everything that this page asks of a network. "
-    "Not shown: it does not, which is no evidence that there is nothing.",
-    "description": "A count or a size, said as it is; nothing was tested.",
-    "null": "What the measure gives where there is nothing to find: shuffled labels or images, random directions, untrained networks. Grey "
-    "in every picture.",
-    "corrected p": "The probability of such a result where there is nothing to find, multiplied for the number of questions asked.",
-    "probe images": "A fixed, class-balanced part of the test images whose activations were recorded at every snapshot.",
-    "snapshot": "The network as it was at one step of training; the first is the initialization.",
-    "unit, channel": "One number of a layer for each image; in a convolutional layer, one whole map.",
-    "dead": "Above zero for no probe image.",
-    "AUC": "The probability that an image of a class activates the unit more than an image of another; one half is none.",
-    "ablate": "Set the unit's activation to zero for every image, and run the rest of the network again.",
-    "random direction": "A direction in a layer's space that no unit owns, moved along as far as ablating the unit moves each image.",
-    "interval": "From new draws of the images (bootstrap). Another seed would differ by more than other images do.",
-}
+WORDS = (
+    "shown, not shown",
+    "description",
+    "null",
+    "corrected p",
+    "probe images",
+    "snapshot",
+    "unit, channel",
+    "dead",
+    "AUC",
+    "ablate",
+    "random direction",
+    "interval",
+)
+"""The terms that the page explains."""
 
 
 def body(page: Page) -> str:
@@ -119,7 +119,7 @@ def about(page: Page) -> str:
         seeds = str(d["model"].get("seed", "–")), str(d["train"]["seed"])
         machine = f"{m['processor']}, {m['cores']} cores"
         rows.append((look.name, look.run.status, *seeds, d["versions"]["torch"], m["threads"], machine))
-    glossary = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in WORDS.items())
+    glossary = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in glosses(WORDS).items())
     heads = ("network", "status", "weights' seed", "order's seed", "torch", "threads", "machine")
     table = scrolling(tables.table(heads, rows, "The runs"), "The runs")
     paper = f"<p>{escape(methods([look for group in page.groups for look in group]))}</p><pre>{escape(bibtex())}</pre>"
