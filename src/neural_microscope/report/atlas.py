@@ -23,7 +23,8 @@ def atlas(page: Page) -> str:
     top = f'<div class="row top" aria-hidden="true"><span>Question</span>{names}</div>'
     intro = "<p>Every question beside every network. A row opens to its claims, pictures and numbers.</p>"
     columns = min(len(page.looks), 3)
-    return f'{heading(2, "atlas", "Atlas")}{intro}<div class="atlas" style="--networks:{columns}">{top}{parts}</div>'
+    kind = "one" if columns == 1 else "many" if len(page.looks) > 3 else "few"
+    return f'{heading(2, "atlas", "Atlas")}{intro}<div class="atlas {kind}" style="--networks:{columns}">{top}{parts}</div>'
 
 
 def _part(page: Page, key: str) -> str:

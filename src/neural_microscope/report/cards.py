@@ -71,8 +71,7 @@ def _scale(claims: Sequence[Claim]) -> Scale:
         end for c in claims for pair in (*bands(c).values(), _interval(c)) for end in pair
     ]
     known = [value for value in known if math.isfinite(value)] or [0.0, 1.0]
-    pad = 0.04 * (max(known) - min(known)) or 1.0
-    return min(known) - pad, max(known) + pad
+    return min(known), max(known)
 
 
 def _interval(claim: Claim) -> Scale:
@@ -82,16 +81,19 @@ def _interval(claim: Claim) -> Scale:
 
 def _track(claim: Claim, scale: Scale, nulls: Iterable[tuple[float, float]]) -> str:
     """The effect as a dot, its interval as a line, its nulls as gray bands."""
-    whole = scale[1] - scale[0]
+    percent = 92 / ((scale[1] - scale[0]) or 1.0)
+
+    def left(value: float) -> str:
+        return f"left:{4 + percent * (value - scale[0]):.1f}%"
 
     def span(kind: str, low: float, high: float) -> str:
-        return f'<i class="{kind}" style="left:{100 * (low - scale[0]) / whole:.1f}%;width:{100 * (high - low) / whole:.1f}%"></i>'
+        return f'<i class="{kind}" style="{left(low)};width:{percent * (high - low):.1f}%"></i>'
 
     marks = "".join(span("null", *ends) for ends in nulls)
     if all(map(math.isfinite, _interval(claim))):
         marks += span("interval", *_interval(claim))
     value = float(claim.numbers[claim.effect])
-    dot = f'<b style="left:{100 * (value - scale[0]) / whole:.1f}%"></b>' if math.isfinite(value) else ""
+    dot = f'<b style="{left(value)}"></b>' if math.isfinite(value) else ""
     return f'<span class="track">{marks}{dot}</span>'
 
 
@@ -105,21 +107,20 @@ def _strip(claim: Claim) -> str:
         for kind, ends in ranges.items()
     )
     units = "" if claim.units == "1" else escape(claim.units)
-    ends = f'<span class="ends"><span>{significant(scale[0])}</span><span>{units}</span><span>{significant(scale[1])}</span></span>'
+    low, high = map(significant, scale)
+    ends = f'<span class="name">{units}</span><span class="ends"><span>{low}</span><span>{high}</span></span>'
     return f'<div class="strip" data-claim="{escape(claim.id)}" role="img" aria-label="{escape(_spoken(claim))}">{rows}{ends}</div>'
 
 
 def _short(claim: Claim, scale: Scale) -> str:
     """A claim of several: where, its effect, its verdict, and the effect over all its nulls."""
     words = fill("{shown:,} of {asked:,} ", claim.numbers) if claim.effect == "shown" else ""
-    ranges = bands(claim)
-    track = (
-        f'<span role="img" aria-label="{escape(_spoken(claim))}">{_track(claim, scale, ranges.values())}</span>'
-        if ranges
-        else "<span></span>"
-    )
+    track, kind = "", " plain"
+    if ranges := bands(claim):
+        kind = ""
+        track = f'<span role="img" aria-label="{escape(_spoken(claim))}">{_track(claim, scale, ranges.values())}</span>'
     name = f'<span class="where">{escape(claim.where)}</span>'
-    return f'<div class="strip short" data-claim="{escape(claim.id)}">{name}{track}<span>{words}{verdict(claim)}</span></div>'
+    return f'<div class="strip short{kind}" data-claim="{escape(claim.id)}">{name}{track}<span>{words}{verdict(claim)}</span></div>'
 
 
 def _spoken(claim: Claim) -> str:
@@ -132,7 +133,7 @@ def _spoken(claim: Claim) -> str:
 
 def _null(claim: Claim, kind: str) -> str:
     """What a null is, in a few words."""
-    return NULLS.get(kind) or re.split(r";| \(| for each| of the same build", claim.null)[0]
+    return NULLS.get(kind) or re.split(r"[;,]| \(| for each| of the same", claim.null)[0]
 
 
 def _definition(page: Page, claim: Claim) -> str:
