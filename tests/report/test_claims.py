@@ -78,6 +78,8 @@ def test_every_number_of_the_document_lies_in_an_element_that_names_its_claims(
             assert text.strip() in {claim.where for claim in stored.values()}, text
         elif classed(above, "loud"):
             assert text.lower() in notes, text
+        elif text in paper:
+            assert inside(above, "about")
         elif tag == "td" and inside(above, "about"):
             assert text in told, text
         else:
