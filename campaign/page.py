@@ -88,7 +88,7 @@ def _documents(parts: list[dict[str, Any]]) -> list[str]:
 
 def _commands(parts: list[dict[str, Any]]) -> list[str]:
     rows = [
-        "| command | at random moments | at file events | bytes lost | another end | begun anew by hand | left partial files |"
+        "| command | at random times | at file events | bytes lost | different end | started over by hand | left partial files |"
     ]
     rows.append("|---|--:|--:|--:|--:|--:|--:|")
     for part in parts:
@@ -107,29 +107,29 @@ def _sources(parts: list[dict[str, Any]]) -> list[str]:
 
 HEAD = """# Reliability
 
-What was tried to make it lose or confuse something, how often, on what, and what came of it. `make campaign` makes this
+Tests that try to make the package lose or confuse data: methods, counts, machines and results. `make campaign` makes this
 page; its numbers are those of the last run.
 
 **{tried:,} damaged documents were read, and writers were killed {killed:,} times.** {outcome}
 """
 
-DAMAGE = """Each case damages a small healthy example: flipped bytes, cuts, insertions, swapped files; links, FIFOs, devices,
-folders and holes in a file's place; values of JSON and headers of safetensors, IDX and PNG files that keep their form
-and say something else. *Resealed* means that every hash, and the chain of the commit record, was made right again, as a
-hostile author would. A case is good if the data are equal, or if one `MicroscopeError` names the file or its folder,
-within 2 s of processor time (a whole page: 60 s) and 1 GiB of memory. *Other data, as it should be*: what a resealed folder
-says; what a plain IDX file or picture, which holds no checksum, says; the beginning of a run, where its last lines are
-gone. IDX files are compared with a second reader. The process is watched by an audit hook: a program started, a file
-written, moved or deleted outside, or one outside read through a link, is a failure.
+DAMAGE = """Each case damages a small valid example: flipped bytes, truncations, insertions, swapped files; links, FIFOs, devices,
+folders and sparse files in a file's place; values of JSON and headers of safetensors, IDX and PNG files that stay
+well-formed but change. *Resealed* means that every hash, and the chain of the commit record, was recomputed, as an
+attacker would. A case passes if the data are equal, or if one `MicroscopeError` names the file or its folder,
+within 2 s of processor time (a whole page: 60 s) and 1 GiB of memory. *Other data, as it should be*: the content of a
+resealed folder; of a plain IDX file or picture, which has no checksum; the beginning of a run whose last lines are
+missing. IDX files are compared with a second reader. An audit hook watches the process: starting a program, writing, moving
+or deleting a file outside, or reading one outside through a link, is a failure.
 
-`python -m campaign --case 'DOCUMENT:SEED'` tries one case again.
+`python -m campaign --case 'DOCUMENT:SEED'` repeats one case.
 """
 
 KILLS = """`SIGKILL` of a process that trains, resumes, trains a population, does the jobs of a sweep, or writes a report, an
-explorer or a demo of small networks: at random moments, and at file events (a file opened for writing, empty still,
-written, moved, deleted; a folder made). After each, every committed file is compared with its hash and with the
+explorer or a demo of small networks: at random times, and at file events (a file opened for writing, still empty,
+written, moved, deleted; a folder created). After each, every committed file is compared with its hash and with the
 undisturbed run, `verify` may name partial files only, and the command again (or `resume`, where the command says so)
-must end with the same bytes, times of day apart. The jobs of a sweep and of a demo run in one process here, and the
+must end with the same bytes, except times of day. The jobs of a sweep and of a demo run in one process here, and the
 analysis of the pages, which writes nothing, is done once.
 """
 
@@ -137,8 +137,8 @@ DISK = """Training on {disks} {how}: {filled} filled up. After each, nothing com
 was finished with the bytes of an undisturbed one. Problems: {problems}.
 """
 
-BYTES = """One bit of every byte of all {files} files of a run was flipped, {flips:,} in all: each was told by the check of the
-file that `verify` and reading make, and of {whole:,} of them, evenly spread, `verify` as a whole named the file.
+BYTES = """One bit of every byte of all {files} files of a run was flipped, {flips:,} in all: each was found by the check of the
+file that `verify` and reading use, and for {whole:,} of them, evenly spread, `verify` as a whole named the file.
 Missed: {lost}.
 """
 
@@ -146,10 +146,9 @@ PROMISES = """## What is not promised
 
 * A power cut on a disk that says "written" before it is. Files are flushed by `fsync` before they count; what the disk
   does then is its own.
-* That a resealed folder tells the truth: hashes find damage, not lies. It is read as what it says, or refused.
-* That other data are noticed where the form has no checksum: a flipped pixel in a plain IDX file, a BMP or a PGM is
-  another pixel.
-* Other platforms than the one that this was run on (Linux), and file systems that rename in more than one step.
-* A killed process may leave `.partial` files, which `verify` lists and `resume` removes; those beside a page are left
-  for you.
+* That a resealed folder is authentic: hashes find damage, not forgery. It is read as it is, or refused.
+* That changed data are noticed if the format has no checksum: a flipped pixel in a plain IDX file, a BMP or a PGM is
+  a different pixel.
+* Platforms other than the one used here (Linux), and file systems without atomic renaming.
+* A killed process may leave `.partial` files, which `verify` lists and `resume` removes; those next to a page remain.
 """

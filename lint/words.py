@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-READ = ("src/**/*.py", "web/src/*.ts*", "docs/**/*.md", "*.md", "notebooks/sources/*.py")
+READ = ("src/**/*.py", "web/src/*.ts*", "docs/**/*.md", "changes/*.md", "*.md", "notebooks/sources/*.py")
 NOT_YET = (
-    "src/neural_microscope/",
-    "docs/reliability.md",
+    "src/neural_microscope/report/",
     "notebooks/sources/",
 )
 """Beginnings of paths that are not held to the list yet; the aim is none."""
+LISTS = ("src/neural_microscope/glossary.py",)
+"""Files that quote wordings to avoid; `tests/test_words.py` holds their definitions to the list."""
 
 
 class Rule(NamedTuple):
@@ -220,7 +221,7 @@ def of_file(path: Path) -> list[Fault]:
 def paths() -> list[Path]:
     """The files held to the list."""
     every = {path for pattern in READ for path in ROOT.glob(pattern)}
-    return sorted(path for path in every if not path.relative_to(ROOT).as_posix().startswith(NOT_YET))
+    return sorted(path for path in every if not path.relative_to(ROOT).as_posix().startswith((*NOT_YET, *LISTS)))
 
 
 def main(arguments: list[str]) -> int:

@@ -75,7 +75,7 @@ class Theme:
     absent: str
     classes: tuple[str, ...]
     used: set[str] = field(default_factory=set, compare=False)
-    """Which kinds of color a figure has asked for beside ink and amounts: ``signed``, ``classes``."""
+    """The kinds of color that a figure uses besides ink and amounts: ``signed``, ``classes``."""
 
     @classmethod
     @typed
@@ -229,12 +229,12 @@ def draws(function: Callable[..., Plot]) -> Callable[..., Plot]:
 
 
 def narrow() -> bool:
-    """Whether the figure that is being drawn is a narrow one."""
+    """True while a narrow figure is drawn."""
     return _NARROW.get()
 
 
 def _wrap(axes: Axes) -> None:
-    """Breaks the words of a panel where they would run out of it."""
+    """Wraps the texts of a panel that would exceed it."""
     spec, figure = axes.get_subplotspec(), cast("Plot", axes.get_figure(root=True))
     grid = spec.get_gridspec() if spec else None
     across, down = (grid.ncols / len(spec.colspan), grid.nrows) if spec and grid else (1, 1)
