@@ -122,7 +122,8 @@ def about(page: Page) -> str:
     glossary = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in glosses(WORDS).items())
     heads = ("network", "status", "weights' seed", "order's seed", "torch", "threads", "machine")
     table = scrolling(tables.table(heads, rows, "The runs"), "The runs")
-    paper = f"<p>{escape(methods([look for group in page.groups for look in group]))}</p><pre>{escape(bibtex())}</pre>"
+    citation = f'<pre tabindex="0" role="region" aria-label="Citation">{escape(bibtex())}</pre>'
+    paper = f"<p>{escape(methods([look for group in page.groups for look in group]))}</p>{citation}"
     return (
         f'<section id="about">{heading(2, "about-this-page", "About this page")}{folded("The runs", table)}'
         f"{folded('Methods and citation', paper)}"
