@@ -196,6 +196,6 @@ def test_what_can_not_learn_is_said() -> None:
     with torch.inference_mode():
         made_inside = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
     frozen = network(MLP).requires_grad_(False)
-    for model, words in ((made_inside, "made in torch.inference_mode"), (frozen, "none has requires_grad")):
+    for model, words in ((made_inside, "created in torch.inference_mode"), (frozen, "none has requires_grad")):
         with pytest.raises(nm.errors.DataError, match=words):
             nm.train(model, DATA)

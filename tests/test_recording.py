@@ -184,7 +184,7 @@ class Noisy(nn.Module):
         return self.inner(images * torch.rand_like(images))
 
 
-@pytest.mark.filterwarnings("ignore:module 'inner.input' .* gives other values each time")
+@pytest.mark.filterwarnings("ignore:module 'inner.input' .* gives different outputs each time")
 @pytest.mark.parametrize("kind", ["dropout", "batch norm", "cnn", "noisy"])
 def test_recording_does_not_change_what_is_learnt(tmp_path: Path, kind: str) -> None:
     def model() -> nn.Module:

@@ -53,15 +53,15 @@ TRAPS: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "a softmax module": (lambda: Then(nn.Softmax(1)), r"module 'last' \(Softmax\) gives probabilities"),
     "a functional softmax": (lambda: Then(lambda x: x.softmax(1)), r"the forward pass of Then gives probabilities"),
     "a log-softmax": (lambda: Then(nn.LogSoftmax(1)), r"module 'last' \(LogSoftmax\) gives log-probabilities"),
-    "functional dropout": (lambda: Then(same, dropped), r"module 'out' \(Linear\) gives other values each time"),
-    "a stuck dropout": (lambda: Then(same, Stuck()), r"module 'hidden' \(Stuck\) gives other values each time"),
+    "functional dropout": (lambda: Then(same, dropped), r"module 'out' \(Linear\) gives different outputs each time"),
+    "a stuck dropout": (lambda: Then(same, Stuck()), r"module 'hidden' \(Stuck\) gives different outputs each time"),
     "batch norm without averages": (
         lambda: Then(same, nn.BatchNorm1d(6, track_running_stats=False)),
-        r"module 'hidden' \(BatchNorm1d\) gives an image other values beside",
+        r"module 'hidden' \(BatchNorm1d\) gives an image different outputs in",
     ),
     "functional batch norm": (
         lambda: Then(same, of_the_batch),
-        r"module 'out' \(Linear\) gives an image other values beside",
+        r"module 'out' \(Linear\) gives an image different outputs in",
     ),
 }
 SOUND: dict[str, Callable[[], nn.Module]] = {

@@ -183,7 +183,7 @@ def report(
 
 
 def _of_sweep(folder: Path) -> tuple[list[Run], list[dict[str, Any]]]:
-    """The finished runs of a sweep, and the settings of each. What is missing is said."""
+    """The finished runs of a sweep, and the settings of each. Missing runs are reported."""
     from . import sweep as sweeps
     from .claim import count
     from .run import Run, commits

@@ -2,7 +2,7 @@
 
 A DataLoader in place of images is one sentence that says so, instead of an AttributeError from the middle of the
 library. Problems that appear only in the body, such as a table that lacks a variable, are one sentence too. An error of the
-caller's own code, in a model or a hook function, stays as it is.
+caller's own code, in a model or a hook function, is unchanged.
 """
 
 from __future__ import annotations

@@ -387,7 +387,7 @@ def _digest(model: nn.Module) -> str:
 def _checked_inputs(
     folder: Path, about: dict[str, Any], data: Dataset | None, model: nn.Module | None, sampler: Sampler | None
 ) -> Dataset:
-    """The data to go on with. Whatever would make another run than the one described is a RunError."""
+    """The data to continue with. Anything that would make a different run is a RunError."""
     if about["sampler"] == "custom" and sampler is None:
         raise RunError(
             f"{folder} was trained with a sampler of its own; give it: nm.resume({str(folder)!r}, sampler=…)"
@@ -416,7 +416,7 @@ def _checked_inputs(
 
 
 def _own_randomness(training: Training) -> Any:
-    """A module may be random in evaluation mode too: looking at it must not change what it learns."""
+    """A module may be random in evaluation mode too: recording must not change its training."""
     device = torch.device(training.config.device)
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 

@@ -63,7 +63,7 @@ def test_any_cut_or_longer_gzip_file_is_refused(scratch, array, data):
     whole = gzip.compress(idx_bytes(array))
     refused(scratch, whole[: data.draw(st.integers(0, len(whole) - 1))], "images", "images.gz")
     extra = data.draw(st.binary(min_size=1, max_size=20) | st.just(bytes(9)) | st.just(whole))
-    refused(scratch, whole + extra, "goes on after the end", "images.gz")
+    refused(scratch, whole + extra, "has data after the end", "images.gz")
 
 
 @settings(deadline=None)

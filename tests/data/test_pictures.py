@@ -190,9 +190,9 @@ def test_jpegs_are_read_beside_pngs(tmp_path: Path) -> None:
         ),
         ("train/2/more/a.png", r"files left out, .*: 1, the first train/2/more/a\.png"),
         ("train/a.png", r"files left out, .*: 1, the first train/a\.png"),
-        ("val/2/a.png", r"left out beside train/ and test/: 1, the first val"),
-        ("train-images-idx3-ubyte", r"left out beside train/ and test/: 1, the first train-images"),
-        ("a.png", r"left out beside train/ and test/: 1, the first a\.png"),
+        ("val/2/a.png", r"left out next to train/ and test/: 1, the first val"),
+        ("train-images-idx3-ubyte", r"left out next to train/ and test/: 1, the first train-images"),
+        ("a.png", r"left out next to train/ and test/: 1, the first a\.png"),
     ],
 )
 def test_what_is_left_out_is_counted_in_one_warning(tmp_path: Path, file: str, words: str) -> None:

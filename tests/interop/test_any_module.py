@@ -154,7 +154,7 @@ def test_what_cannot_work_says_why_in_one_line() -> None:
         nm.errors.HookError, match=r"hooked\(\) takes a torch module; got builtin_function_or_method"
     ) as no_module:
         nm.hooked(torch.relu)  # type: ignore[arg-type]
-    with pytest.raises(nm.errors.HookError, match=r"torch\.compile would ignore a hook without a word") as compiled:
+    with pytest.raises(nm.errors.HookError, match=r"torch\.compile would silently ignore a hook") as compiled:
         nm.hooked(torch.compile(LeNet()))
     with pytest.raises(nm.errors.UnknownName, match=r"no hook point 'conv3\.hook_out'; .* did you mean") as name:
         nm.hooked(LeNet()).run_with_cache(IMAGES, names_filter="conv3.hook_out")

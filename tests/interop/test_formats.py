@@ -194,7 +194,7 @@ def test_activations_are_a_step_of_a_pipeline(run: nm.Run) -> None:
     if acts.shape[1] == 9:  # of a dense layer: the same places as our own PCA, up to a sign
         ours = nm.analysis.geometry.pca(run.activations("layers.1.hook_post"))["score"].values[-1]
         np.testing.assert_allclose(abs(pipeline[:-1].transform(probe.images)), abs(ours), rtol=1e-3, atol=1e-3)
-    with pytest.raises(nm.errors.DataError, match="63 pixels are no square"):
+    with pytest.raises(nm.errors.DataError, match="63 pixels are not a square"):
         step.transform(np.zeros((2, 63)))
 
 

@@ -64,7 +64,7 @@ def _ask(mirror: str, url: str, patience: float, answers: dict[str, str]) -> Non
     """
     try:
         requests.head(url, timeout=patience).close()
-        answers[mirror] = ""  # even a 404 is an answer; the download will say what it means
+        answers[mirror] = ""  # even a 404 is an answer; the download reports its meaning
     except (OSError, ValueError) as error:
         answers[mirror] = _innermost(error)
 

@@ -134,7 +134,7 @@ def _inflated(path: Path, file: BinaryIO) -> Iterator[bytes]:
             raise DataError(f"{path} ends in the middle of its gzip stream; get it again")
         yield stream.decompress(packed, CHUNK)
     if stream.unused_data or file.read(1):
-        raise DataError(f"{path} goes on after the end of its gzip stream; get it again")
+        raise DataError(f"{path} has data after the end of its gzip stream; get it again")
 
 
 def _assembled(path: Path, pieces: Iterator[bytes], axes: int, room: int) -> np.ndarray:

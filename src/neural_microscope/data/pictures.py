@@ -88,7 +88,7 @@ def _left_out(folder: Path, found: dict[str, _Part]) -> Iterator[str]:
     data = (*SUFFIXES, "ubyte", "ubyte.gz")
     others = sorted(name for name in beside if (folder / name).is_dir() or name.lower().endswith(data))
     if others:
-        yield f"left out beside train/ and test/: {len(others)}, the first {others[0]}"
+        yield f"left out next to train/ and test/: {len(others)}, the first {others[0]}"
     empty = [f"{part}/{name}" for part in PARTS for name, paths in found[part].pictures.items() if not paths]
     if empty:
         yield f"folders of classes that hold no picture: {len(empty)}, the first {empty[0]}"
@@ -119,7 +119,9 @@ class _Part:
         found: list[np.ndarray] = []
         labels: list[int] = []
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's, of large pictures, which are refused, and of what is no pixel
+            warnings.simplefilter(
+                "ignore"
+            )  # Pillow's warnings about large pictures, which are refused, and about invalid pixels
             for label, one in enumerate(classes):
                 for path in self.pictures[one]:
                     found.append(_grey(path, found[0].shape if found else None))
@@ -147,7 +149,7 @@ def _grey(path: Path, shape: tuple[int, ...] | None) -> np.ndarray:
             if picture.format in ("JPEG", "MPO"):
                 picture = _jpeg(path, file)
             pixels = _pixels(path, picture)
-        _check_header(path, pixels.shape, shape, size)  # a TIFF may be turned as it is decoded
+        _check_header(path, pixels.shape, shape, size)  # a TIFF may be rotated during decoding
         return pixels
     except DataError:
         raise

@@ -41,7 +41,7 @@ def load(
     (train/<class>/*.png, test/<class>/*.png; gray, all of one size).
 
     By name, the files are looked for in ``folder`` (default: `data_folder` / name), downloaded there if absent and
-    ``download`` allows it, and checked against their published hashes. What lies there is never overwritten.
+    ``download`` allows it, and checked against their published hashes. Existing files are never overwritten.
     From a folder, images may have any size and labels any range; nothing is checked but the form. A name wins over a
     folder called the same: pass "./mnist" for that one. "digits" comes with scikit-learn and needs no network.
     Errors: DataError that names the file or the mirrors and what to do; UnknownName for a name of nothing.
@@ -97,7 +97,7 @@ def _supply(published: Published, folder: Path, download: bool) -> None:
         raise DataError(f"{error}; {instead}") from None
 
 
-DIGITS_NOTE = "these are scikit-learn's 1797 digits of 8 x 8 pixels, and what they score says nothing about MNIST"
+DIGITS_NOTE = "these are scikit-learn's 1797 digits of 8 x 8 pixels, so results on them do not apply to MNIST"
 
 
 def _digits() -> Dataset:

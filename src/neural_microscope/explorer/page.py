@@ -38,7 +38,7 @@ def write(
     instance to load its weights into, else None. ``progress(part, done, total)`` counts the layers of each network.
 
     No run, runs probed with different images, weights that float16 can't hold, and a front end that was not built are
-    RunErrors; a layer that the page can't compute is an UnsupportedLayer; a place where nothing can be written is a FileError,
+    RunErrors; a layer that the page can't compute is an UnsupportedLayer; a path that can't be written is a FileError,
     before anything is measured.
     """
     path, built = files.writable(path), front_end()

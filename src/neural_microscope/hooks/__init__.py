@@ -1,7 +1,7 @@
 """Hook points: reading and changing a network from outside, by name.
 
 The words are TransformerLens's (``run_with_cache``, ``run_with_hooks``, ``hooks``, ``names_filter``,
-``hook_fn(tensor, hook)``), so that its users are at home; where it is silent about a mistake, this package raises.
+``hook_fn(tensor, hook)``), so its users know them; where it ignores a mistake, this package raises.
 """
 
 from .attach import HookFunction

@@ -147,6 +147,6 @@ def refuse_compiled(root: nn.Module) -> None:
     for module in root.modules():
         if module._compiled_call_impl is not None or (dynamo and isinstance(module, dynamo.OptimizedModule)):
             raise HookError(
-                "the module is compiled: torch.compile would ignore a hook without a word. Hook the module as it was before "
+                "the module is compiled: torch.compile would silently ignore a hook. Hook the module before "
                 "compiling: the argument of torch.compile, or a copy on which .compile() was not called"
             )

@@ -14,7 +14,7 @@ TABLES = ("_forward_hooks", "_forward_pre_hooks")
 
 
 class Entry:
-    """A hook on a module. ``run`` is given the output, or before the pass the arguments; what it returns replaces them."""
+    """A hook on a module. ``run`` receives the output, or before the pass the arguments; its return value replaces them."""
 
     def __init__(self, run: Callable[[Any], Any] | None) -> None:
         self.run = run

@@ -68,8 +68,8 @@ def _refuse_closed(module: nn.Module) -> None:
             and not type(part).__name__.endswith("PackedParams")
         ):
             raise HookError(
-                f"{path or 'the module'!r} is statically quantized ({type(part).__name__}): it gives packed integers, no activations. "
-                "Hook the module as it was before torch.ao.quantization.convert"
+                f"{path or 'the module'!r} is statically quantized ({type(part).__name__}): it returns packed integers, not activations. "
+                "Hook the module before torch.ao.quantization.convert"
             )
 
 

@@ -45,7 +45,7 @@ class Activations(TransformerMixin, BaseEstimator):
             side = round(given.shape[1] ** 0.5)
             shape = self.image_shape or (side, side)
             if shape[0] * shape[1] != given.shape[1]:
-                raise DataError(f"{given.shape[1]} pixels are no square; say what they are: image_shape=(rows, cols)")
+                raise DataError(f"{given.shape[1]} pixels are not a square; give image_shape=(rows, cols)")
             given = given.reshape(-1, *shape)
         if given.ndim != 3:
             raise DataError(f"images are [example, row, col] or [example, pixel]; got {list(given.shape)}")

@@ -25,10 +25,10 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 @door
 def to_hub(run: Run, folder: str | Path, *, step: int | None = None) -> Path:
-    """Writes the network of a run, as it was at ``step`` (default: the last), with a card that says how it came to be.
+    """Writes the network of a run, as it was at ``step`` (default: the last), with a card that describes its training.
 
-    The folder must be new or empty. It can be uploaded as it is; nothing is uploaded here. Errors: RunError for a run of a
-    foreign module, which has no config to build it from, and for a folder that holds something; FileError where nothing can be written.
+    The folder must be new or empty. It is ready to upload; nothing is uploaded here. Errors: RunError for a run of a
+    foreign module, which has no config to build it from, and for a folder that is not empty; FileError if it can't be written.
     """
     folder = files.writable(Path(folder) / CONFIG).parent
     model = run.model(step)

@@ -18,7 +18,7 @@ def to_netcdf(run: Run, path: str | Path) -> Path:
     """Writes everything a run logged: the root group on the snapshot axis, ``training`` and ``gradients`` on the step axis.
 
     ``xarray.open_datatree(path)`` opens all, ``xarray.open_dataset(path, group="training")`` one. The numbers are the same to the
-    bit; the file is compressed. Errors: MicroscopeError where h5netcdf or h5py is absent; FileError where nothing can be written.
+    bit; the file is compressed. Errors: MicroscopeError if h5netcdf or h5py is missing; FileError if the path can't be written.
     """
     path = files.writable(path)
     for module in ("h5netcdf", "h5py"):  # which may be there without the other

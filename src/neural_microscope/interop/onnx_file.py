@@ -39,9 +39,9 @@ def to_onnx(
 ) -> list[str]:
     """Writes the network, in evaluation mode, for any number of images; returns the names of the file's outputs.
 
-    ``images``: two or more examples of what it takes. ``hook_points``: which to give as outputs beside ``output``, the logits; by
+    ``images``: two or more examples of what it takes. ``hook_points``: the outputs in addition to ``output``, the logits; by
     default all that this network reaches with a tensor. A foreign module's are the outputs of its submodules, as in `hooked`.
-    Errors: MicroscopeError where onnx or onnxscript is absent; UnknownName for a hook point that is none; FileError where nothing can
+    Errors: MicroscopeError where onnx or onnxscript is absent; UnknownName for an unknown hook point; FileError where nothing can
     be written, before anything is traced.
     """
     files.writable(path)

@@ -33,7 +33,7 @@ def animate(
     ``frames``: `analysis.geometry.pca` (the map on its first two components), or any plots, one a frame, of one size. Axes and
     colors of a map are the same in every frame, and the frame says its step. ``fps`` frames a second; the last stays ``hold``
     seconds. The file appears whole or not at all. DataError for fewer than two frames, another kind of result, or plots of
-    different sizes; FileError where nothing can be written.
+    different sizes; FileError if the path can't be written.
     """
     path = files.writable(path)
     pictures = [_pixels(plot) for plot in _frames(frames, theme)]

@@ -102,7 +102,7 @@ def single_pixels(result: xr.Dataset, untrained: xr.Dataset | None = None, *, th
     point = result.attrs.get("hook_point", "the layer")
     return figure.says(
         f"For {len(chosen)} units of {point}: the response to each single lit pixel minus the response to black, orange above 0, blue "
-        "below, gray where nothing changes it, above the product of the weights, and the untrained network's where given.",
+        "below, gray without a change, above the product of the weights, and the untrained network's where given.",
         title=f"Units of {point}: their response to single lit pixels",
     )
 

@@ -159,7 +159,7 @@ def units(
 def dots(
     axes: Axes, table: xr.Dataset, name: str, *, factor: float = 1.0, null: str | None = None, label: str | None = None
 ) -> None:
-    """Values beside each other in their own order, each a dot with its interval over its null band."""
+    """Values side by side in their own order, each a dot with its interval over its null band."""
     at = np.arange(table[name].size)
     null_band(axes, at, table, name, factor=factor, step="mid", label=null)
     if f"{name}_low" in table:
@@ -264,9 +264,9 @@ def mosaic(
     gap: int | tuple[int, int] = 2,
 ) -> np.ndarray:
     """Pictures [tile, row, col] laid out in rows of ``across`` as one RGBA image, the paper between them: ``gap`` pixels, or (below
-    each other, beside each other).
+    each other, side by side).
 
-    NaN is drawn in the color of what is absent. One image is drawn much faster than hundreds of axes, and stays
+    NaN is drawn in the color of absent values. One image is drawn much faster than hundreds of axes, and stays
     pixel-exact.
     """
     count, height, width = tiles.shape
@@ -282,7 +282,7 @@ def mosaic(
 
 
 def chosen_images(images: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Images [example, row, col] in 0..255 by their numbers, in 0..1; NaN for -1, where there is none."""
+    """Images [example, row, col] in 0..255 by their numbers, in 0..1; NaN for -1, no image."""
     return np.where((chosen >= 0)[..., None, None], images[chosen] / 255, np.nan).reshape(-1, *images.shape[1:])
 
 
@@ -335,7 +335,7 @@ def image_rows(panels: Iterable[Axes], named: Iterable[tuple[str, np.ndarray]]) 
 
 
 def limit_of(values: np.ndarray, percentile: float = 100) -> float:
-    """The largest size of the known values, or a percentile of their sizes; 1 where all are 0 or there are none."""
+    """The largest size of the known values, or a percentile of their sizes; 1 if all are 0 or there are none."""
     sizes = np.abs(values[np.isfinite(values)])
     return (float(np.percentile(sizes, percentile)) or float(sizes.max()) if sizes.size else 0.0) or 1.0
 
@@ -380,15 +380,15 @@ def quiet(axes: Axes, *, ticks: bool = False) -> None:
 
 
 def legend_below(figure: Any, axes: Axes, **options: Any) -> None:
-    """One legend below all panels, of what is named in one of them."""
+    """One legend below all panels, with the labels of any of them."""
     handles, names = axes.get_legend_handles_labels()
     across = (1 if max(map(len, names), default=0) > 24 else 2) if narrow() else len(names)
     figure.legend(handles, names, loc="outside lower center", ncols=across, fontsize=7.5, **options)
 
 
 def log_axis(axes: Axes) -> None:
-    """A log axis of what is drawn already, that names also the twos and fives where it holds few powers of ten; an ordinary one
-    where nothing lies above 0.
+    """A log axis for the data drawn so far, that labels also the twos and fives where it holds few powers of ten; an ordinary one
+    if no value is above 0.
     """
     drawn = [each.dataLim for each in axes.get_shared_y_axes().get_siblings(axes)]
     lowest = min(float(box.minposy) for box in drawn)
@@ -428,7 +428,7 @@ def step_name(table: Any, snapshot: int) -> str:
 
 def first_to_last(curves: Iterable[tuple[str, xr.Dataset, str]]) -> str:
     """The ends of curves (label, table, variable) in words."""
-    of_each = [(label, table[name].values.round(9)) for label, table, name in curves]  # what is rounding only is 0
+    of_each = [(label, table[name].values.round(9)) for label, table, name in curves]  # rounding errors become 0
     return ", ".join(f"{label} {told(float(y[0]), 3)} to {told(float(y[-1]), 3)}" for label, y in of_each)
 
 

@@ -17,7 +17,7 @@ MOST = 170
 def overview(
     curve: xr.Dataset, untrained: xr.Dataset | None = None, trained: xr.Dataset | None = None, *, theme: Theme
 ) -> Plot:
-    """Test accuracy against the step; beside it, where a layer is given, the images on its first two principal components, untrained and
+    """Test accuracy against the step; with it, if a layer is given, the images on its first two principal components, untrained and
     trained, each on components of its own.
 
     ``curve``: `analysis.dynamics.learning_curve`; ``untrained``, ``trained``: `analysis.geometry.pca` of one layer.

@@ -81,7 +81,7 @@ def _class_order(axes: Axes, table: xr.Dataset) -> None:
 
 
 def _hardest(axes: Axes, table: xr.Dataset, images: np.ndarray, chosen: np.ndarray) -> None:
-    """Thumbnails with the class under each, and what it is predicted as in the end where that is wrong."""
+    """Thumbnails with the class under each, and its final prediction if that is wrong."""
     across, (height, width) = 6, images.shape[1:]
     gap = max(2, round(0.36 * height))
     forms.images(axes, images[chosen] / 255, across, gap=gap)

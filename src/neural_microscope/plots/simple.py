@@ -31,7 +31,7 @@ def lines(
     """Named lines against one axis, each with its name at its end; gray bands behind them are nulls, level lines are marks.
 
     ``values``: name -> (x, y), two sequences of one length; a y of [seed, x] is drawn as its mean, with a thin line for each seed.
-    ``null``: name -> (x, low, high). ``marks``: name -> y. ``x`` and ``y`` name quantity and unit; ``title`` says what is seen.
+    ``null``: name -> (x, low, high). ``marks``: name -> y. ``x`` and ``y`` name quantity and unit; ``title`` describes the plot.
     ``steps``: the x axis is that of optimizer steps, log with room for 0. NaN is a gap.
     """
     figure, (axes,) = style.new("middle", 3.0, theme)
@@ -105,7 +105,7 @@ def plane(
     """Points [example, 2] in a plane, each drawn as its label; over the output of a network.
 
     ``surface``: (x [col], y [row], value [row, col]), drawn orange where positive, blue where negative, with a line at 0.
-    ``names``: what is written for each label instead of its number.
+    ``names``: the text for each label instead of its number.
     """
     figure, (axes,) = style.new("narrow" if surface is None else "middle", 3.4, theme)
     if surface is not None:

@@ -126,9 +126,9 @@ _SHORTER: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"<metadata>.*?</metadata>|<style.*?</style>", ""),
     (r' xmlns(:xlink)?="[^"]*"| version="[^"]*"', ""),
     (r'(<svg)[^>]*( viewBox="[^"]*")[^>]*', r"\1\2"),
-    (r'<g id="[^"]*"', "<g"),  # names nobody refers to, the same in every figure
+    (r'<g id="[^"]*"', "<g"),  # unused ids, the same in every figure
     (r" font-family: [^;\"]*;?", ""),  # the page has one
-    (r"<[^>]+>", lambda tag: re.sub(r"(-?\d+\.\d\d)\d+", r"\1", tag[0])),  # places only: what is written stays as it is
+    (r"<[^>]+>", lambda tag: re.sub(r"(-?\d+\.\d\d)\d+", r"\1", tag[0])),  # coordinates only: text is unchanged
     (r"\s*\n\s*([MLCQz])\s*", r"\1"),
     (r'style="[^"]*"', lambda found: found[0].replace("; ", ";").replace(": ", ":")),
     (r">\s+<", "><"),
@@ -176,7 +176,7 @@ def as_image(svg: str) -> str:
 
 
 def _together(found: re.Match[str]) -> str:
-    """Marks of one kind, which say once what they look like."""
+    """Marks of one kind, with their style stated once."""
     return f"<g {found[3]}>{found[0].replace(f' {found[3]}', '')}</g>"
 
 
@@ -296,17 +296,17 @@ def theme_of(axes: Axes) -> Theme:
 
 
 def share(value: float, digits: int = 0) -> str:
-    """A share in percent, for words; ``not known`` where there is none."""
+    """A share in percent, for words; ``not known`` for NaN."""
     return "not known" if np.isnan(value) else f"{100 * value:.{digits}f}%"
 
 
 def told(value: float, digits: int = 2) -> str:
-    """A number for words, to so many significant digits, with a true minus; a dash where there is none."""
+    """A number for words, to so many significant digits, with a true minus; a dash for NaN."""
     return "–" if np.isnan(value) else f"{value:.{digits}g}".replace("-", "−")
 
 
 def fixed(value: float, digits: int = 2) -> str:
-    """A number for words, to so many places, with a true minus and without a negative 0; a dash where there is none."""
+    """A number for words, to so many places, with a true minus and without a negative 0; a dash for NaN."""
     return "–" if np.isnan(value) else f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 

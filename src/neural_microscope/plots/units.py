@@ -42,7 +42,7 @@ def weights(
 
 @draws
 def class_means(trained: xr.DataArray, untrained: xr.DataArray, *, theme: Theme) -> Plot:
-    """Mean activation class × unit, trained beside untrained, each sorted by the class with a unit's highest mean and scaled
+    """Mean activation class × unit, trained and untrained, each sorted by the class with a unit's highest mean and scaled
     by that mean.
     """
     figure, panels = style.new("wide", 2.9, theme, columns=2, sharey=True)
@@ -58,7 +58,7 @@ def class_means(trained: xr.DataArray, untrained: xr.DataArray, *, theme: Theme)
     panels[0].set_ylabel("class")
     forms.color_bar(panels, theme.amount_map, (0, 1), "share of the unit's highest mean")
     return figure.says(
-        "Mean activation of each unit for each class, trained beside untrained, units sorted by the class of their highest mean."
+        "Mean activation of each unit for each class, trained and untrained, units sorted by the class of their highest mean."
     )
 
 

@@ -55,7 +55,7 @@ class Blueprint:
 
 
 def check_state(state: Mapping[str, Tensor], parameters: Sequence[Tensor], training: TrainConfig, path: Path) -> None:
-    """A RunError unless an optimizer of that training, on these parameters, and the random generators can go on from ``state``.
+    """A RunError unless an optimizer of that training, on these parameters, and the random generators can continue from ``state``.
 
     A fused optimizer does not check shapes before it writes to memory.
     """

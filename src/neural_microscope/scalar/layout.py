@@ -1,6 +1,6 @@
 """Layout of a graph's nodes: in columns from left to right, with few crossings (Sugiyama's method).
 
-A node stands in one column. Where its wire goes on to a farther column it passes through those between, and each
+A node is in one column. A wire to a farther column passes through those between, and each
 passage takes up room like a thin node. A *vertex* is both: the pair (node, column).
 """
 

@@ -77,8 +77,8 @@ def claim(asked: Sweep, folder: str | Path) -> tuple[Any, str]:
         for part, old in there.to_json().items():
             if json.dumps(old) != json.dumps(new[part]):  # the order of settings matters: runs are named by it
                 raise RunError(
-                    f"{root} holds another sweep: its {part} is {json.dumps(old)}, asked for is {json.dumps(new[part])}. Give a "
-                    "new folder, or ask for the same to go on with it"
+                    f"{root} holds another sweep: its {part} is {json.dumps(old)}, requested is {json.dumps(new[part])}. Give a "
+                    "new folder, or use the same settings to continue it"
                 )
         system.makedirs(
             f"{root}/runs", exist_ok=True

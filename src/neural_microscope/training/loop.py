@@ -212,7 +212,7 @@ def reason_of(error: BaseException, step: int) -> str:
 
 
 def tell_end(training: Training, observers: list[Observer], status: str) -> None:
-    with ExitStack() as stack:  # each is told, also after one that raises
+    with ExitStack() as stack:  # each is notified, also after one that raises
         for observer in reversed(observers):
             stack.callback(observer.stopped, training, status)
 
@@ -281,7 +281,7 @@ def check(model: nn.Module, data: Dataset) -> None:
             "TrainConfig(precision='bfloat16') for the speed"
         )
     if any(p.is_inference() for p in trained):
-        raise DataError(f"this {kind} was made in torch.inference_mode, where nothing learns: make it outside")
+        raise DataError(f"this {kind} was created in torch.inference_mode, which can't train: create it outside")
     config = getattr(model, "config", None)
     expected = getattr(config, "classes", None) if isinstance(model, HookedModel) else None
     if expected is not None and expected != data.classes:

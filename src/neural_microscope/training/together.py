@@ -1,6 +1,6 @@
 """Several networks of one architecture trained together on the same batches. The plain loop is the reference.
 
-What they are trained with at each step, losses and gradients of all networks at once, is `stacked` (products by hand, plain MLPs)
+The computation of each step, losses and gradients of all networks at once, is `stacked` (products by hand, plain MLPs)
 or `mapped` (``torch.func``, the rest). Each network's parameters, gradients and optimizer state are views into stacked tensors:
 observers see an ordinary network, and the recorder an ordinary training.
 

@@ -83,28 +83,28 @@ def _ends(model: nn.Module, outputs: dict[str, Tensor]) -> Iterator[str]:
     if (logits >= 0).all() and torch.allclose(logits.double().sum(1), torch.ones_like(sums), atol=1e-2):
         yield (
             f"{where} gives probabilities, but cross-entropy takes logits: a softmax of a softmax, whose loss stays far above 0. "
-            "Leave the softmax out of the network, and apply it to what the network gives"
+            "Remove the softmax from the network, and apply it to the network's output"
         )
     elif torch.allclose(sums, torch.ones_like(sums), atol=1e-2):
         yield (
-            f"{where} gives log-probabilities, and cross-entropy takes logits: the loss is the same without it, and what is recorded "
-            "would be logits. Leave the log-softmax out of the network"
+            f"{where} gives log-probabilities, and cross-entropy takes logits: the loss is the same without it, and the recording "
+            "would hold logits. Remove the log-softmax from the network"
         )
 
 
 def _random(model: nn.Module, names: list[str]) -> Iterator[str]:
     if names:
         yield (
-            f"{_called(model, names[0])} gives other values each time, in evaluation mode too: so are test scores, activations and "
-            "measures. A functional dropout takes training=self.training, and a module is to leave its training flag to model.eval()"
+            f"{_called(model, names[0])} gives different outputs each time, in evaluation mode too, and so do test scores, activations and "
+            "measures. A functional dropout needs training=self.training, and a module must leave its training flag to model.eval()"
         )
 
 
 def _mixed(model: nn.Module, names: list[str]) -> Iterator[str]:
     if names:
         yield (
-            f"{_called(model, names[0])} gives an image other values beside other images, in evaluation mode too, as batch "
-            "statistics do: test scores and activations depend on the batch. Batch normalization takes track_running_stats=True, "
+            f"{_called(model, names[0])} gives an image different outputs in different batches, in evaluation mode too, as batch "
+            "statistics do: test scores and activations depend on the batch. Batch normalization needs track_running_stats=True, "
             "and its training flag from model.eval()"
         )
 
