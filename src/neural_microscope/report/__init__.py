@@ -52,7 +52,7 @@ def write(
 
 
 def _named(name: str, progress: Progress | None) -> Progress:
-    """``progress`` with a name before each part, so that those of several networks are told apart."""
+    """``progress`` with a prefix for each part, to distinguish several networks."""
     return lambda part, done, total: progress(f"{name}{part}", done, total) if progress else None
 
 

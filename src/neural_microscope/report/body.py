@@ -91,7 +91,7 @@ def contents(page: Page, parts: str) -> str:
 
 
 def calibrated(page: Page) -> str:
-    """How the instruments did on planted truth and on empty phantoms."""
+    """The instruments' results on planted truth and on empty phantoms."""
     record = page.calibration
     if record is None:
         return ""

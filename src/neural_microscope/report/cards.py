@@ -62,7 +62,7 @@ def _card(page: Page, claims: Sequence[Claim], *, whole: bool = False) -> str:
 
 
 Scale = tuple[float, float]
-"""What the ends of a track stand for."""
+"""The meaning of a track's ends."""
 
 
 def _scale(claims: Sequence[Claim]) -> Scale:
@@ -132,12 +132,12 @@ def _spoken(claim: Claim) -> str:
 
 
 def _null(claim: Claim, kind: str) -> str:
-    """What a null is, in a few words."""
+    """A null in a few words."""
     return NULLS.get(kind) or re.split(r"[;,]| \(| for each| of the same", claim.null)[0]
 
 
 def _definition(page: Page, claim: Claim) -> str:
-    """What was measured, against what, and the call that gives it again."""
+    """The measurement, its null, and the call that reproduces it."""
     measure, _ = page.rules.get(claim.rule, (None, None))
     doc = (inspect.getdoc(measure.function) or "").split("\n")[0] if measure else ""
     parts = [

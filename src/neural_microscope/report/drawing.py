@@ -15,7 +15,7 @@ from ..processes import Steps
 from .html import escape, image
 
 OVERVIEW = ("overview", 0, "")
-"""Where the picture of a network stands that a page opens with."""
+"""The key of the picture of a network at the top of a page."""
 
 Drawn = Mapping[tuple[str, int, str], str]
 """Image and caption by measure, number of its picture, and hook point (empty: the whole network)."""
@@ -44,7 +44,7 @@ def _drawn(at: FirstLook | LayerLook | Pair, total: int, tell: Callable[..., Non
 
 
 def _given(measure: Measure, picture: Picture, at: Any) -> tuple[Any, ...] | Mapping[str, Any]:
-    """What the picture's form is called with; nothing where something is not measured."""
+    """The arguments of the picture's form; empty if something was not measured."""
     try:
         return _default(measure, at) if picture.takes is None else picture.takes(at)
     except Unmeasured:
@@ -52,7 +52,7 @@ def _given(measure: Measure, picture: Picture, at: Any) -> tuple[Any, ...] | Map
 
 
 def _overview(look: FirstLook) -> str:
-    """How the network learned, and its images before and after in the last hidden layer, as far as they were measured."""
+    """The learning curve, and the images before and after in the last hidden layer, as far as they were measured."""
     curve = look.get("dynamics.learning_curve")
     if curve is None:
         return ""
@@ -86,7 +86,7 @@ def draw(measure: Measure, picture: Picture, given: tuple[Any, ...] | Mapping[st
     null = str(attrs.get("null", ""))
     parts = [
         picture.caption,
-        "" if not null or null.startswith("none") else f"Grey: {null}.",
+        "" if not null or null.startswith("none") else f"Gray: {null}.",
         f"{count(attrs['n_examples'], 'images')}." if attrs.get("n_examples", 0) > 0 else "",
     ]
     caption = escape(" ".join(part for part in parts if part))

@@ -23,7 +23,7 @@ from ..plots.style import as_image, as_svg, has_pixels, html_page
 
 escape = html.escape
 DERIVED = ("sentence", "reasons", "replicated")
-"""What a page prints of a claim and need not store: it follows from the rest."""
+"""Fields of a claim that a page prints but need not store: they follow from the others."""
 
 
 def verdict(claim: Claim) -> str:
@@ -78,7 +78,7 @@ DPI = 104
 COLORS = 64
 """Of a picture of pixels: as many as the eye tells apart in it, and a page is a third smaller for it."""
 NO_WORDS = 'alt=""'
-"""What stands in an image until its claims are known: `worded`."""
+"""A placeholder in an image until its claims are known: `worded`."""
 
 
 def image(draw: Callable[..., Plot], *, both: bool = False) -> str:
@@ -109,7 +109,7 @@ def image(draw: Callable[..., Plot], *, both: bool = False) -> str:
 
 
 SHOWN = {"amount": ("amount",), "signed": ("negative", "positive")}
-"""What pictures of pixels show beside ink and grays."""
+"""The colors of pixel pictures besides ink and grays."""
 
 
 def _one_word(address: str) -> str:
@@ -142,7 +142,7 @@ def worded(drawn: str, claims: Iterable[Claim], title: str) -> str:
 
 
 def folded(summary: str, content: str, *, attributes: str = "") -> str:
-    """What opens at a click or a key; ``summary`` is HTML already."""
+    """A block that opens at a click or a key; ``summary`` is HTML already."""
     return f"<details{attributes}><summary>{summary}</summary>{content}</details>"
 
 

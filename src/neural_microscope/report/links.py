@@ -102,7 +102,7 @@ def beside(page: Path, looks: Sequence[FirstLook]) -> Explorer | None:
 
 
 def _shows(network: dict[str, Any], run: Any) -> bool:
-    """Whether a network of the explorer is a run's: of its seed, with snapshots of it up to the last one."""
+    """True if a network of the explorer is a run's: of its seed, with snapshots of it up to the last one."""
     if run is None:
         return False
     steps = network["steps"]

@@ -1,4 +1,4 @@
-"""What stands on the page, and where: each measure's place, claims and pictures come from the register."""
+"""The content of the page: each measure's place, claims and pictures come from the register."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PARTS = {"training": "Training and predictions", "layers": "Layers", "units": "U
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """What stands on the page."""
+    """The content of the page."""
 
     groups: Sequence[Sequence[FirstLook]]
     """The networks, each with those that differ in their seeds only; shown is the first."""
@@ -72,7 +72,7 @@ class Page:
         return {rule.name: (one, rule) for one, rule in sorted(rules(), key=lambda pair: places[pair[0].name])}
 
     def question(self, claim: Claim) -> str:
-        """What a claim answers, in words."""
+        """The question that a claim answers."""
         return self.rules[claim.rule][1].question if claim.rule in self.rules else claim.rule
 
     def explore(self, claim: Claim) -> str:

@@ -156,7 +156,7 @@ def _measure(name: str, result: xr.Dataset | xr.DataArray) -> str:
 
 @door
 def bibtex() -> str:
-    """How to cite this software, as a BibTeX entry."""
+    """A BibTeX entry for this software."""
     return (
         "@software{neural_microscope,\n"
         "  author = {{The neural-microscope authors}},\n"

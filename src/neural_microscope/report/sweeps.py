@@ -122,7 +122,7 @@ def _curves(group: Sequence[Run], most: int) -> str:
 
 
 def _shown(claims: Sequence[Claim], rule: str) -> str:
-    """Where it is shown, of the places where it was asked; about units, how many."""
+    """The places where it is shown, of those where it was tested; for units, the number."""
     own = [c for c in claims if c.rule == rule]
     single = [c for c in own if c.unit is not None] or own
     if not single:
