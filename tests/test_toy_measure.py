@@ -155,7 +155,7 @@ def test_calibrate_runs_its_instrument_by_name(toy: ModuleType) -> None:
     ended = microscope("calibrate", NAME, "--empties", 60, "--workers", 1)
     assert ended.returncode == 0, ended.stderr
     assert re.search(r"Drive of a unit +ones +0\.5 +0\.5 +0 ", ended.stdout)
-    assert "1 instrument passed: planted truth recovered, silent on 60 empty phantoms each" in ended.stdout
+    assert "1 instrument passed: planted truth recovered, no excess alarms on 60 empty phantoms each" in ended.stdout
 
 
 def test_the_tables_of_the_documentation_have_its_line_with_the_draws_in_words(toy: ModuleType) -> None:
