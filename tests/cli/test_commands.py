@@ -188,6 +188,23 @@ def one_after_the_other(work: Mapping[str, processes.Steps], tell: Callable[...,
     return {name: processes.one_by_one(passing(steps), partial(tell, name)) for name, steps in work.items()}
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
+def test_demo_with_seeds_counts_its_claims_over_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"mlp": nm.MLPConfig(hidden=(4,)), "cnn": nm.CNNConfig(channels=(2,), head=())}
+    quick = nm.TrainConfig(batch_size=32, learning_rate=0.02)
+    monkeypatch.setattr(demonstration, "FULL", {kind: (network, quick) for kind, network in small.items()})
+    monkeypatch.setattr(processes, "side_by_side", one_after_the_other)
+    out = tmp_path / "demo"
+    done = microscope("demo", "--short", "--data", "digits", "--seed", "3", "--seeds", "2", "--out", out)
+    assert done.returncode == 0, done.stderr
+    seeds = {name: nm.Run.open(out / name).description["model"]["seed"] for name in ("mlp", "mlp-4", "cnn", "cnn-4")}
+    assert seeds == {"mlp": 3, "mlp-4": 4, "cnn": 3, "cnn-4": 4}
+    assert "Findings, on 2 seeds each" in done.stdout
+    assert "of 2 seeds" in (out / "report.html").read_text("utf-8")
+    assert microscope("demo", "--seeds", "0").returncode == 1
+
+
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_demo_without_mnist_uses_the_digits_loudly_ends_with_the_page_and_reuses_what_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
