@@ -593,7 +593,7 @@ def test_a_model_without_a_logit_for_each_class_is_refused(name: str) -> None:
     w = world("mlp")
     with pytest.raises(DataError, match="class"):
         MEASURES[name](dataclasses.replace(w, model=mlp(0, classes=3)))
-    with pytest.raises((DataError, HookError), match=r"are needed|must be|needs numbers of|no logits"):
+    with pytest.raises((DataError, HookError), match=r"are needed|must be|needs numbers of|does not return logits"):
         MEASURES[name](dataclasses.replace(w, model=Pair(), layer="first.hook_out", later="second.hook_out"))
 
 

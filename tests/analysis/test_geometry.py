@@ -199,6 +199,6 @@ def test_batches_that_do_not_belong_together_are_refused() -> None:
         geometry.pca_streaming([acts(np.eye(3)), acts(np.eye(4))])
     with pytest.raises(DataError, match="fewer than two examples"):
         geometry.pca_streaming([])
-    with pytest.raises(DataError, match="give 1 to 3"):
+    with pytest.raises(DataError, match="it must be 1 to 3"):
         geometry.pca_streaming([acts(np.eye(3))], components=4)
     assert np.isnan(geometry.pca_streaming([acts(np.ones((9, 3)))])["explained"]).all()

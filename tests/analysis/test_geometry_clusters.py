@@ -128,7 +128,7 @@ def test_coinciding_images_or_one_class_have_no_clusters() -> None:
 
 def test_bad_input_is_refused_by_name() -> None:
     x = acts(np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 3)
-    with pytest.raises(DataError, match="k is 30 of 30"):
+    with pytest.raises(DataError, match="k is 30 with 30 examples"):
         geometry.clusters(x, k=30)
     with pytest.raises(DataError, match=r"layers\.0\.hook_post.*diverged"):
         geometry.clusters(x.where(x["label"] != 1))
@@ -189,7 +189,7 @@ def test_chosen_units_that_are_constant_have_no_silhouette(digits: xr.DataArray)
 
 @pytest.mark.parametrize(
     ("order", "message"),
-    [([0, 1], "at least 3 units"), ([0, 1, 1], "twice"), ([0, 1, 30], r"0\.\.29"), ([0.5, 1, 2], "float64")],
+    [([0, 1], "at least 3 units"), ([0, 1, 1], "repeats units"), ([0, 1, 30], r"0\.\.29"), ([0.5, 1, 2], "float64")],
 )
 def test_orders_that_can_not_be_are_refused(digits: xr.DataArray, order: list[float], message: str) -> None:
     with pytest.raises(DataError, match=message):

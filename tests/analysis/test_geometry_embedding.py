@@ -105,7 +105,7 @@ def test_whole_maps_can_be_laid_out() -> None:
 def test_what_can_not_be_laid_out_is_refused(digits: xr.DataArray) -> None:
     with pytest.raises(UnknownName, match="did you mean 't-sne'"):
         geometry.embed(digits, method="tsne")  # type: ignore[arg-type]
-    with pytest.raises(DataError, match="give 1 to 6"):
+    with pytest.raises(DataError, match="it must be 1 to 6"):
         geometry.embed(digits.isel(example=slice(20)))
     with pytest.raises(DataError, match="all examples of pixels are equal"):
         geometry.embed(digits * 0)

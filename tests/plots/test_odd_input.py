@@ -100,7 +100,7 @@ def test_tables_of_nothing_are_drawn_and_no_number_is_empty(name: str) -> None:
 
 def test_what_is_missing_is_said() -> None:
     assert "not defined" in checked(plots.drift(similarity.drift(acts(dead=True), components=1)))
-    assert "No unit is ever on" in checked(OF_ACTIVATIONS["strips"](ODD["dead"]))
+    assert "No unit is ever active" in checked(OF_ACTIVATIONS["strips"](ODD["dead"]))
     assert "one snapshot" in checked(OF_ACTIVATIONS["states"](ODD["one snapshot"]))
     assert "all silent" in checked(OF_ACTIVATIONS["activity"](ODD["dead"]))
 
