@@ -103,10 +103,10 @@ def calibrated(page: Page) -> str:
     text = tables.aligned(["instrument", *(n.replace("_", " ") for n in names)], rows)
     ids = escape(" ".join(c.id for c in claims))
     pre = f'<pre tabindex="0" role="region" aria-label="Every instrument on its phantom and on empty ones">{escape(text)}</pre>'
+    again = "<p><code>microscope calibrate</code> measures this again.</p>"
     return (
         f'{heading(2, "calibration", "Calibration")}<ul class="claims">{"".join(told(c, where=False) for c in claims)}</ul>'
-        "<p><code>microscope calibrate</code> measures this again.</p>"
-        + folded("All instruments", pre, attributes=f' class="numbers" data-claim="{ids}"')
+        + folded("All instruments", again + pre, attributes=f' class="numbers" data-claim="{ids}"')
     )
 
 
