@@ -73,7 +73,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("the work has begun")
 
     for where, name in (
-        (report, "first_look"),
+        (report, "looking"),
         (report, "populations"),
         (explorer_page, "payload"),
         (calibration, "calibrate"),

@@ -142,7 +142,7 @@ def test_minus_one_never_becomes_white(signs):
         (
             np.where(TRUE_IMAGES == 255, np.nan, UNIT),
             TRUE_LABELS,
-            "NaN or infinite pixels, the first is example 0: mend",
+            "NaN or infinite pixels, the first is example 0: fix",
         ),
         (UNIT / 0.3 - 0.4, TRUE_LABELS, r"they run from -0\.4 to 2\.93.*; undo their normalization"),
         (UNIT + 1j, TRUE_LABELS, "complex64 came: give numbers"),

@@ -202,7 +202,7 @@ def test_any_other_file_is_named_in_the_error(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors", metadata={"by": "somebody"})
     (tmp_path / "text.safetensors").write_text("no tensors here, only words")
     for name in ("weights", "other", "text"):
-        with pytest.raises(HookError, match=rf"{name}\.safetensors is no (ActivationCache|safetensors file)"):
+        with pytest.raises(HookError, match=rf"{name}\.safetensors is not (an ActivationCache|a safetensors file)"):
             ActivationCache.load(tmp_path / f"{name}.safetensors")
     with pytest.raises(FileNotFoundError):
         ActivationCache.load(tmp_path / "missing.safetensors")

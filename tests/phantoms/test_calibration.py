@@ -96,7 +96,7 @@ def test_a_calibration_written_and_read_again_is_the_same(tmp_path: Path) -> Non
     result = calibrate([instrument(), instrument(error=0.2, name="other")], empties=3)
     xr.testing.assert_identical(open_record(save(result, tmp_path / "c.json")), result)
     (tmp_path / "bad.json").write_text("{")
-    with pytest.raises(DataError, match="no calibration"):
+    with pytest.raises(DataError, match="not a calibration"):
         open_record(tmp_path / "bad.json")
 
 
@@ -114,7 +114,7 @@ def test_any_other_byte_of_a_record_is_an_error_that_names_it(kept: Path, data: 
     content[at] ^= data.draw(st.integers(1, 255))
     for other in (bytes(content), bytes(content[:at])):
         kept.with_name("changed.json").write_bytes(other)
-        with pytest.raises(DataError, match=r"changed\.json is no calibration"):
+        with pytest.raises(DataError, match=r"changed\.json is not a calibration"):
             open_record(kept.with_name("changed.json"))
 
 

@@ -147,7 +147,7 @@ def test_claims_are_a_table_and_a_document_for_programs(seeds: list[Path], tmp_p
 
 def test_the_methods_say_what_was_done_with_which_null(seeds: list[Path]) -> None:
     text = report.methods([nm.analysis.look.first_look(nm.Run.open(one)) for one in seeds[:2]])
-    assert "hidden layers of 4 units" in text
+    assert "hidden layers of width 4" in text
     assert "for 2 epochs with Adam, learning rate 0.01" in text
     assert "from 2 seeds (0, 1)" in text
     assert "40 class-balanced test images" in text

@@ -126,10 +126,9 @@ def _network(group: Sequence[FirstLook]) -> str:
     about, run = group[0].run.description, group[0].run
     model, training, data = about["model"], about["train"], about["data"]
     widths = [*model.get("channels", ()), *model.get("hidden", ()), *model.get("head", ())]
-    kind = "channels or units" if "channels" in model else "units"
     optimizer = _OPTIMIZERS.get(training["optimizer"], training["optimizer"])
     parts = [
-        f"The {group[0].name}" + (f" with hidden layers of {', '.join(map(str, widths))} {kind}" if widths else ""),
+        f"The {group[0].name}" + (f" with hidden layers of width {', '.join(map(str, widths))}" if widths else ""),
         f" was trained on {DATA.get(data['name'], data['name'])} (SHA-256 {data['sha256'][:12]})",
         f" for {count(training['epochs'], 'epochs')} with {optimizer}, learning rate {training['learning_rate']:g}",
         f" ({training['schedule']} schedule)",
