@@ -69,7 +69,7 @@ def done(part: str, asked: argparse.Namespace) -> dict[str, Any]:
         documents = {name: {**tally.counts, "slowest": round(tally.slowest, 2)} for name, tally in tallies.items()}
         problems = [line for line in summary(tallies) if line.startswith("  ")]
         return {"documents": documents, "problems": problems, "workers": asked.workers}
-    from . import kills
+    from . import disks, kills
 
     memory = Path("/dev/shm")
     base = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None, prefix="campaign-"))
@@ -79,8 +79,8 @@ def done(part: str, asked: argparse.Namespace) -> dict[str, Any]:
             problems = [problem for outcome in found.values() for problem in outcome.problems]
             return {"commands": {name: asdict(outcome) for name, outcome in found.items()}, "problems": problems}
         if part == "disk":
-            return asdict(kills.fill(base))
-        flips = asdict(kills.flip_every_byte(base, asked.seed))
+            return asdict(disks.fill(base))
+        flips = asdict(disks.flip_every_byte(base, asked.seed))
         return flips | {"problems": flips["missed"]}
     finally:
         shutil.rmtree(base, ignore_errors=True)

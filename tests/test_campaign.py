@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-from campaign import page, workers
+import pytest
+from campaign import examples, kills, page, workers
 from campaign.documents import DOCUMENTS
 
 import crashing
+from neural_microscope.training import Observer
 
 CASES = 8
 FOUND = [("run.json, resealed", 414, 1), ("commits.jsonl, resealed", 760, 1)]
@@ -21,6 +24,19 @@ def test_no_damaged_document_is_read_as_another_or_ends_in_a_foreign_error() -> 
     assert [str(failure) for tally in tallies.values() for failure in tally.failures] == []
     assert all(sum(tally.counts.values()) >= CASES for tally in tallies.values())
     assert sum(tally.counts["error"] for tally in tallies.values()) > CASES * len(chosen) // 2
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_each_command_is_killed_at_a_file_event_and_goes_on(tmp_path: Path) -> None:
+    examples.write(tmp_path / "recorded")
+    for name, command in kills.commands(kills.Pages(tmp_path / "recorded")).items():
+        if command.quick:
+            command.quick(tmp_path, Observer())
+        one = kills.Killing(name, command, tmp_path)
+        assert all(one.at_event(number) for number in (1, 4, 8))
+        assert not one.at_event(10_000)
+        assert (one.outcome.events, one.outcome.problems) == (3, [])
 
 
 def test_the_page_says_what_was_tried() -> None:
