@@ -243,9 +243,8 @@ def calibrate(
         empties: Empty phantoms for each instrument. With fewer than 100 the false-alarm rate is imprecise.
         pages: Networks of each empty kind, and a tenth as many of each planted one; 0 leaves them out.
         seed: Seed of the first phantom; the empty ones take the seeds that follow.
-        output: A JSON file for the result. Results already in it, and those of an interrupted calibration in the .jsonl file next to it,
-        are
-            computed again only if a measure, its phantoms or a rule have changed.
+        output: A JSON file for the result. Results already in it, and those of an interrupted calibration in the .jsonl file next
+            to it, are computed again only if a measure, its phantoms or a rule have changed.
         workers: Processes for the pages, one thread each.
     """
     from . import phantoms

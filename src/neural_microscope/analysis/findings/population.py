@@ -44,9 +44,8 @@ LISTED = 12
 
 
 def counted(claims: Sequence[Claim]) -> list[Claim]:
-    """For each layer and each rule about units: the number of units for which it is shown, from the judged claims. Its p is that of the
-    unit that comes
-    closest, and so is the smallest effect that would have been shown.
+    """For each layer and each rule about units: the number of units for which it is shown, from the judged claims. Its p, and the
+    smallest effect that would have been shown, are those of the unit that comes closest.
     """
     groups: dict[tuple[str, str], list[Claim]] = {}
     for claim in claims:
