@@ -112,7 +112,14 @@ class _NetworkConfig(_Checked):
 
 @dataclass(frozen=True)
 class MLPConfig(_NetworkConfig):
-    """A multi-layer perceptron: hidden layers of the given widths, then logits."""
+    """A multi-layer perceptron: hidden layers of the given widths, then logits.
+
+    Raises:
+        ConfigError: An invalid setting.
+
+    >>> nm.MLPConfig(image_shape=(8, 8), hidden=(32, 16)).activation
+    'relu'
+    """
 
     hidden: tuple[int, ...] = (128, 64)
     """Width of each hidden layer; empty makes a linear classifier."""
@@ -120,7 +127,14 @@ class MLPConfig(_NetworkConfig):
 
 @dataclass(frozen=True)
 class CNNConfig(_NetworkConfig):
-    """A convolutional network: convolutional layers, each with an optional pooling, then dense layers, then logits."""
+    """A convolutional network: convolutional layers, each with an optional pooling, then dense layers, then logits.
+
+    Raises:
+        ConfigError: An invalid setting.
+
+    >>> nm.CNNConfig(channels=(8, 16), pool="average").kernel
+    3
+    """
 
     channels: tuple[int, ...] = (16, 32)
     """Channels of each convolutional layer."""
@@ -146,8 +160,15 @@ NetworkConfig = MLPConfig | CNNConfig
 
 @door
 def fitted(network: NetworkConfig, image_shape: tuple[int, int], classes: int) -> NetworkConfig:
-    """The network for such data. A shape or a class count other than the default was set by the caller, and is kept: if it does not fit,
-    training raises an error.
+    """The network for such data.
+
+    A shape or a class count other than the default was set by the caller, and is kept: if it does not fit, training
+    raises an error.
+
+    Args:
+        network: Settings of the network.
+        image_shape: (rows, columns) of an image.
+        classes: Number of classes.
     """
     default = type(network)()
     own: dict[str, Any] = {"image_shape": image_shape, "classes": classes}
@@ -156,7 +177,14 @@ def fitted(network: NetworkConfig, image_shape: tuple[int, int], classes: int) -
 
 @dataclass(frozen=True)
 class TrainConfig(_Checked):
-    """Settings of training."""
+    """Settings of training.
+
+    Raises:
+        ConfigError: An invalid setting.
+
+    >>> nm.TrainConfig(epochs=20, optimizer="sgd", learning_rate=0.1, momentum=0.9).batch_size
+    128
+    """
 
     epochs: int = 10
     """Passes over the training images; 0 records the untrained network only."""
@@ -197,7 +225,14 @@ class TrainConfig(_Checked):
 
 @dataclass(frozen=True)
 class RecordConfig(_Checked):
-    """Settings of recording."""
+    """Settings of recording.
+
+    Raises:
+        ConfigError: An invalid setting.
+
+    >>> nm.RecordConfig(per_octave=1, hook_points=("layers.1.hook_post",)).every_epoch
+    True
+    """
 
     per_octave: int = 2
     """Snapshots for each doubling of the step, from step 0 on; 0 leaves only the epochs and the explicit steps."""
@@ -223,7 +258,14 @@ _KINDS: dict[str, type[Any]] = {"mlp": MLPConfig, "cnn": CNNConfig, "train": Tra
 
 @door
 def to_json(config: Any) -> dict[str, Any]:
-    """A config as plain JSON values, with ``kind`` naming its class."""
+    """A config as plain JSON values, with ``kind`` naming its class.
+
+    Args:
+        config: An MLPConfig, CNNConfig, TrainConfig or RecordConfig.
+
+    Raises:
+        ConfigError: Anything else.
+    """
     kind = next((k for k, cls in _KINDS.items() if type(config) is cls), None)
     if kind is None:
         raise ConfigError(f"{type(config).__name__} is not one of {', '.join(c.__name__ for c in _KINDS.values())}")
@@ -232,7 +274,15 @@ def to_json(config: Any) -> dict[str, Any]:
 
 @door
 def from_json(values: dict[str, Any]) -> Any:
-    """The config written by `to_json`. An unknown kind or field is an error that suggests the nearest name."""
+    """The config written by `to_json`.
+
+    Args:
+        values: Its plain values.
+
+    Raises:
+        UnknownName: An unknown kind or field; the message suggests the nearest name.
+        ConfigError: An invalid setting.
+    """
     from . import documents  # its library is slow to import, and `--help` does not need it
 
     values = dict(values)

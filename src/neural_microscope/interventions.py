@@ -5,10 +5,10 @@ Each returns a function for `HookedModel.hooks`::
     with model.hooks([("layers.1.hook_post", nm.interventions.zero(unit=14))]):
         logits = model(images)
 
-``unit`` (an index or several) counts along axis 1 of [example, unit]; ``channel`` along axis 1 of [example, channel, row,
-col]; ``mask`` is a boolean tensor over everything but the example axis (it may broadcast). Without any of them, the whole
-hook point is selected. An index that does not exist is an error. Values that are not selected are bitwise unchanged, also
-if the replacement is NaN.
+Activations to take values from may be a tensor, an array or a DataArray. At most one of ``unit``, ``channel`` and
+``mask`` selects activations; without any of them, the whole hook point is selected. Two of them, an index that does not
+exist, and values whose shape does not fit are a HookError. Values that are not selected are bitwise unchanged, also if
+the replacement is NaN.
 """
 
 from __future__ import annotations
@@ -29,22 +29,47 @@ Intervention = Callable[..., Tensor]
 
 @told
 def zero(*, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
-    """Sets the selected activations to 0 (zero ablation)."""
+    """A hook function that sets the selected activations to 0 (zero ablation).
+
+    Args:
+        unit: An index or several along axis 1 of [example, unit].
+        channel: An index or several along axis 1 of [example, channel, row, col].
+        mask: Booleans over every axis but ``example``; may broadcast.
+
+    >>> with model.hooks([("layers.1.hook_post", nm.interventions.zero(unit=14))]):
+    ...     _, cache = model.run_with_cache(images)
+    >>> float(cache["post", 1][:, 14].abs().max())
+    0.0
+    """
     return _intervention(torch.zeros_like, unit, channel, mask)
 
 
 @told
 def scale(factor: float, *, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
-    """Multiplies the selected activations by ``factor``: 1 changes nothing, 0 ablates (if they are finite)."""
+    """A hook function that multiplies the selected activations by ``factor``.
+
+    Args:
+        factor: 1 changes nothing, 0 ablates (if the activations are finite).
+        unit: An index or several along axis 1 of [example, unit].
+        channel: An index or several along axis 1 of [example, channel, row, col].
+        mask: Booleans over every axis but ``example``; may broadcast.
+
+    >>> hook = ("layers.0.hook_post", nm.interventions.scale(1.0))
+    >>> model.run_with_hooks(images, fwd_hooks=[hook]).equal(model(images))
+    True
+    """
     return _intervention(lambda tensor: tensor * factor, unit, channel, mask)
 
 
 @told
 def mean(reference: Any, *, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
-    """Replaces the selected activations by their mean over the examples of ``reference`` (mean ablation).
+    """A hook function that replaces the selected activations by their mean over ``reference`` (mean ablation).
 
-    ``reference``: activations of the same hook point, [example, …] (a tensor, array or DataArray). Feature maps keep a
-    mean for each position.
+    Args:
+        reference: Activations of the same hook point, [example, …]; feature maps keep a mean for each position.
+        unit: An index or several along axis 1 of [example, unit].
+        channel: An index or several along axis 1 of [example, channel, row, col].
+        mask: Booleans over every axis but ``example``; may broadcast.
     """
     average = _reference(reference).mean(0)
     return _intervention(lambda tensor: _like(average, tensor, "mean"), unit, channel, mask)
@@ -54,10 +79,17 @@ def mean(reference: Any, *, unit: Indices = None, channel: Indices = None, mask:
 def resample(
     reference: Any, *, seed: int = 0, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None
 ) -> Intervention:
-    """Replaces the selected activations by those of examples drawn at random from ``reference`` (resample ablation).
+    """A hook function that replaces the selected activations by those of random examples (resample ablation).
 
-    One example is drawn for each example of the batch, the same for all selected units. The draws restart from
-    ``seed`` with each function made, and continue from batch to batch.
+    One example is drawn for each example of the batch, the same for all selected units. The draws restart from ``seed``
+    with each function made, and continue from batch to batch.
+
+    Args:
+        reference: Activations of the same hook point, [example, …].
+        seed: Seed of the draws.
+        unit: An index or several along axis 1 of [example, unit].
+        channel: An index or several along axis 1 of [example, channel, row, col].
+        mask: Booleans over every axis but ``example``; may broadcast.
     """
     pool = _reference(reference)
     generator = torch.Generator().manual_seed(seed)
@@ -71,9 +103,19 @@ def resample(
 
 @told
 def patch(source: Any, *, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
-    """Replaces the selected activations by those of ``source`` (activation patching).
+    """A hook function that replaces the selected activations by those of ``source`` (activation patching).
 
-    ``source``: [example, …] like the batch, or one example for all.
+    Args:
+        source: Activations of the same hook point, [example, …] like the batch, or of one example for all.
+        unit: An index or several along axis 1 of [example, unit].
+        channel: An index or several along axis 1 of [example, channel, row, col].
+        mask: Booleans over every axis but ``example``; may broadcast.
+
+    >>> _, cache = model.run_with_cache(images)
+    >>> from_image_0 = nm.interventions.patch(cache["post", -1][:1])
+    >>> patched = model.run_with_hooks(images, fwd_hooks=[("layers.1.hook_post", from_image_0)])
+    >>> patched.argmax(1).unique().numel()
+    1
     """
     values = _reference(source)
     return _intervention(lambda tensor: _like(values, tensor, "patch"), unit, channel, mask)
@@ -88,9 +130,14 @@ def steer(
     channel: Indices = None,
     mask: Tensor | None = None,
 ) -> Intervention:
-    """Adds ``strength`` × ``direction`` to the selected activations of every example.
+    """A hook function that adds ``strength`` × ``direction`` to the selected activations of every example.
 
-    ``direction`` has the hook point's shape without the example axis.
+    Args:
+        direction: The hook point's shape without the example axis.
+        strength: Factor on the direction.
+        unit: An index or several along axis 1 of [example, unit].
+        channel: An index or several along axis 1 of [example, channel, row, col].
+        mask: Booleans over every axis but ``example``; may broadcast.
     """
     added = strength * _tensor(direction)
     return _intervention(lambda tensor: tensor + _like(added, tensor, "steer"), unit, channel, mask)

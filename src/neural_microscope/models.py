@@ -34,7 +34,14 @@ _POOLS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 
 
 class HiddenLayer(nn.Module):
-    """A map, then normalization and nonlinearity in the configured order, then pooling and dropout."""
+    """A map, then normalization and nonlinearity in the configured order, then pooling and dropout.
+
+    Args:
+        weights: The map itself.
+        size: Shape of its output without the example axis: (unit,) or (channel, row, col).
+        config: Settings of the network.
+        pool: ``max``, ``average`` or ``none``.
+    """
 
     def __init__(
         self, weights: nn.Linear | nn.Conv2d, size: tuple[int, ...], config: NetworkConfig, pool: str = "none"
@@ -58,7 +65,12 @@ class HiddenLayer(nn.Module):
         return getattr(self, self.kind)
 
     def forward(self, x: Tensor, after: str = "") -> Tensor:
-        """The input of the next layer; with ``after``, ``x`` is the value at that hook point of this layer."""
+        """The input of the next layer.
+
+        Args:
+            x: Input of the layer, or the value at the hook point ``after``.
+            after: ``hook_pre``, ``hook_post``, ``hook_norm`` or ``hook_pool`` of this layer; empty: the whole layer.
+        """
         if not after:
             x = getattr(self, self.kind)(x)
             if self.norm is not None and self.norm_first:
@@ -98,7 +110,12 @@ def _norm(kind: str, size: tuple[int, ...]) -> nn.Module | None:
 
 
 class Network(HookedModel):
-    """The common part of MLP and CNN: input checks, pixel normalization, hidden layers in sequence, logits."""
+    """The common part of MLP and CNN: input checks, pixel normalization, hidden layers in sequence, logits.
+
+    Args:
+        config: Settings of the network.
+        seed: Seed of the initial weights.
+    """
 
     copy_cached: ClassVar[bool] = False  # none of our own layers edits a tensor in place
     config: Any
@@ -130,8 +147,13 @@ class Network(HookedModel):
         return super()._edits(tree) or any(type(m).__module__.split(".")[0] not in ours for m in tree.first.values())
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [example, class] of float images in 0..1, [example, 1, row, col]; anything else is a DataError. Values below 0 raise a
-        UserWarning, once.
+        """Logits [example, class]. Values below 0 raise a UserWarning, once.
+
+        Args:
+            images: Floats in 0..1, [example, 1, row, col].
+
+        Raises:
+            DataError: Anything else.
         """
         if check_images(images, self.config.image_shape) < 0 and not self._told_of_negative:
             self._told_of_negative = True
@@ -139,9 +161,20 @@ class Network(HookedModel):
         return self._from_input(self.input(images))
 
     def run_from(self, hook_point: str, tensor: Tensor) -> Tensor:
-        """Logits of the network with ``tensor`` as the value at ``hook_point``: the forward pass from there on.
+        """Logits [example, class] of the forward pass from a hook point on.
 
-        Hooks at later points fire, those at ``hook_point`` itself do not. Errors: UnknownName for a name that is not a hook point.
+        Hooks at later points fire, those at ``hook_point`` itself do not.
+
+        Args:
+            hook_point: Name of a hook point, such as ``layers.1.hook_post``.
+            tensor: The value there, [example, …].
+
+        Raises:
+            UnknownName: A name that is not a hook point.
+
+        >>> _, cache = model.run_with_cache(images)
+        >>> model.run_from("layers.1.hook_post", cache["post", 1]).equal(cache["logits"])
+        True
         """
         if hook_point not in self.hook_points:
             raise unknown("hook point", hook_point, self.hook_points)
@@ -174,6 +207,13 @@ class MLP(Network):
 
     With ``init_scale`` 1 the weights equal those of ``torch.manual_seed(seed)`` followed by one ``nn.Linear`` after
     another.
+
+    Args:
+        config: Settings of the network; None: the defaults of `MLPConfig`.
+        seed: Seed of the initial weights.
+
+    >>> nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(16,)), seed=0)(images).shape == (len(images), 10)
+    True
     """
 
     @typed
@@ -188,9 +228,18 @@ class MLP(Network):
 
 
 class CNN(Network):
-    """Convolutional layers that keep the image's size, each with a pooling that halves it, then dense layers and logits.
+    """Convolutional layers that keep the image's size, each with a halving pooling, then dense layers and logits.
 
-    The weights come from the seed as in `MLP`: ``nn.Conv2d`` after ``nn.Conv2d``, then ``nn.Linear`` after ``nn.Linear``.
+    The weights come from the seed as in `MLP`: ``nn.Conv2d`` after ``nn.Conv2d``, then ``nn.Linear`` after
+    ``nn.Linear``.
+
+    Args:
+        config: Settings of the network; None: the defaults of `CNNConfig`.
+        seed: Seed of the initial weights.
+
+    >>> cnn = nm.CNN(nm.CNNConfig(image_shape=(8, 8), channels=(4,), head=(16,)))
+    >>> cnn.run_with_cache(images[:1])[1]["pool", 0].shape
+    torch.Size([1, 4, 4, 4])
     """
 
     @typed
@@ -213,7 +262,12 @@ class CNN(Network):
 
 @typed
 def build(config: NetworkConfig, seed: int = 0) -> Network:
-    """The network a config describes."""
+    """The network that a config describes.
+
+    Args:
+        config: Settings of the network.
+        seed: Seed of the initial weights.
+    """
     return MLP(config, seed) if isinstance(config, MLPConfig) else CNN(config, seed)
 
 
@@ -226,11 +280,17 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 def check_images(images: Any, image_shape: tuple[int, int]) -> float:
-    """The lowest value of ``images``. Raises DataError unless they are valid input: float, [example, 1, row, col], no value
-    above 1, all finite.
+    """The lowest value of ``images``, after checking that they are valid input.
 
     Does nothing inside a compiled model, where it would split the graph; values that can't be read, as inside
-    ``torch.func.vmap``, are not checked.
+    ``torch.func.vmap``, are not checked. The value is then 0, as it is without images.
+
+    Args:
+        images: Float tensor [example, 1, row, col], no value above 1, all finite.
+        image_shape: (rows, columns) of an image.
+
+    Raises:
+        DataError: Anything else.
     """
     if torch.compiler.is_compiling():
         return 0.0

@@ -18,7 +18,10 @@ from .tables import put
 
 
 class HookFunction(Protocol):
-    """A user's hook function. None leaves the tensor unchanged (or edited in place); a tensor, alone or as ``(tensor,)``, replaces it."""
+    """A user's hook function ``f(tensor, hook=point)``: the value at a hook point, and its `HookPoint`.
+
+    None leaves the tensor unchanged (or edited in place); a tensor, alone or as ``(tensor,)``, replaces it.
+    """
 
     def __call__(self, tensor: Tensor, /, *, hook: Any) -> Tensor | tuple[Tensor] | None: ...
 

@@ -26,11 +26,24 @@ _CALL = re.compile(r"@\d+(?=(?:_grad)?$)")
 class ActivationCache(Mapping[str, Tensor]):
     """Activations by hook point, in the order of the forward pass.
 
-    A key is a hook point's name, or a pair: ``cache["post", 0]`` is ``layers.0.hook_post`` and ``cache["post", -1]`` that
-    of the model's last layer that has one (an error where that one was not cached, never another layer's). Gradients
-    end in ``_grad``: ``cache["post_grad", -1]``. Where a module ran twice there is ``name@0`` and ``name@1``, and the
-    bare name is an error. The tensors are detached; those of `MLP` and `CNN` share memory with what the
-    forward pass computed, ``input`` with the images themselves.
+    A key is a hook point's name, or a pair: ``cache["post", 0]`` is ``layers.0.hook_post`` and ``cache["post", -1]``
+    that of the model's last layer that has one (an error where that one was not cached, never another layer's).
+    Gradients end in ``_grad``: ``cache["post_grad", -1]``. Where a module ran twice there is ``name@0`` and ``name@1``,
+    and the bare name is an error. The tensors are detached; those of `MLP` and `CNN` share memory with what the forward
+    pass computed, ``input`` with the images themselves.
+
+    Args:
+        tensors: Values by hook point, in the order of the forward pass; gradients as ``<name>_grad``.
+        hook_points: Names of all hook points of the model, for pairs as keys; empty: those of ``tensors``.
+        training: True if the model was in training mode.
+        has_batch_dim: True if the first axis counts examples.
+
+    Raises:
+        UnknownName: A key that was not cached, or that stands for several calls or several hook points.
+
+    >>> _, cache = model.run_with_cache(images)
+    >>> cache["post", 0] is cache["layers.0.hook_post"]
+    True
     """
 
     @door
@@ -101,12 +114,24 @@ class ActivationCache(Mapping[str, Tensor]):
         return ActivationCache(tensors, self.hook_points, self.training, self.has_batch_dim)
 
     def to(self, *args: Any, **kwargs: Any) -> ActivationCache:
-        """A cache on another device or in another dtype; the arguments are those of ``Tensor.to``."""
+        """A cache on another device or in another dtype.
+
+        Args:
+            *args: Arguments of ``Tensor.to``.
+            **kwargs: Keyword arguments of ``Tensor.to``.
+        """
         return self._map(lambda tensor: tensor.to(*args, **kwargs))
 
     @door
     def apply_slice_to_batch_dim(self, which: int | slice | list[int] | Tensor) -> ActivationCache:
-        """A cache of some examples: an int (the example axis goes), a slice, indices or a boolean mask."""
+        """A cache of some examples.
+
+        Args:
+            which: An int (the example axis goes), a slice, indices or a boolean mask.
+
+        Raises:
+            HookError: The cache holds a single example, without an example axis.
+        """
         if not self.has_batch_dim:
             raise HookError("this cache holds a single example: there is no example axis left to slice")
         cache = self._map(lambda tensor: tensor[which])
@@ -131,7 +156,16 @@ class ActivationCache(Mapping[str, Tensor]):
 
     @door
     def save(self, path: str | Path) -> None:
-        """Writes the tensors, without the model, as one safetensors file, whole or not at all."""
+        """Writes the tensors, without the model, as one safetensors file, whole or not at all.
+
+        Args:
+            path: File to write; an existing one is replaced.
+
+        >>> _, cache = model.run_with_cache(images)
+        >>> cache.save("cache.safetensors")
+        >>> nm.ActivationCache.load("cache.safetensors")["logits"].equal(cache["logits"])
+        True
+        """
         about: dict[str, Any] = {"sha256": documents.UNSEALED, "order": list(self)}
         about |= {name: getattr(self, name) for name in ("hook_points", "training", "has_batch_dim")}
         tensors = {name: tensor.detach().clone().contiguous() for name, tensor in self.items()}
@@ -141,7 +175,15 @@ class ActivationCache(Mapping[str, Tensor]):
 
     @classmethod
     def load(cls, path: str | Path) -> ActivationCache:
-        """The cache written by `save`, bitwise equal. Any other file is a HookError that names it; a non-file is a FileError."""
+        """The cache written by `save`, bitwise equal.
+
+        Args:
+            path: File to read.
+
+        Raises:
+            HookError: Any other file, by name.
+            FileError: Not a file.
+        """
         content = files.read(path)
         header = documents.header(content, path, HookError)
         if _ABOUT not in header.metadata:

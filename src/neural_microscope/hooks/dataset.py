@@ -113,18 +113,33 @@ def activations(
     folder: str | Path | None = None,
     axes: Sequence[str] | None = None,
 ) -> dict[str, xr.DataArray]:
-    """Activations of all images by hook point: DataArrays [example, unit] or [example, channel, row, col].
+    """Activations of all images by hook point.
 
-    A map of a layer that mixes its last axis, such as ``nn.Linear``, is [example, row, col, channel]. ``axes`` gives the order where no
-    layer implies it; without it, another module's output is assumed to have its channels first, unless its sizes contradict that.
+    The model runs in evaluation mode without gradients, and is returned to its previous mode. A map of a layer that
+    mixes its last axis, such as ``nn.Linear``, is [example, row, col, channel]; where no layer implies the order,
+    channels are assumed to come first, unless the sizes contradict that.
 
-    ``images``: an ImageSet (its labels become the coordinate ``label``) or a tensor [example, …] without NaN. The model runs in
-    evaluation mode without gradients, ``batch_size`` images at a time, and is returned to its previous mode. With
-    ``folder``, each array is a memory-mapped ``<hook point>.npy`` file there (a ``/`` in the name is
-    ``%2F``), for data larger than memory; a folder that holds such files already is refused.
-    A module that runs twice gives ``name@0`` and ``name@1``. A model that is not a
-    HookedModel is wrapped by `hooked`. No images, a filter that matches nothing, and a named hook point that some images
-    do not reach or that holds no tensor [example, …] are errors; unnamed hook points are then skipped.
+    Args:
+        model: Any torch module; one that is not a HookedModel is wrapped by `hooked`.
+        images: An ImageSet, whose labels become the coordinate ``label``, or a tensor [example, …] of finite numbers.
+        names_filter: Hook points to read: a name, names or a predicate; None: all that hold a tensor [example, …].
+        batch_size: Images per forward pass.
+        folder: Folder for a memory-mapped ``<hook point>.npy`` file each (a ``/`` in the name is ``%2F``), for data
+            larger than memory; None: in memory.
+        axes: Name of each axis, the first ``example``; None: those that the layer or the sizes imply.
+
+    Returns:
+        DataArrays [example, unit] or [example, channel, row, col] by name; ``name@0`` and ``name@1`` for a module that
+        runs twice.
+
+    Raises:
+        HookError: No images, a named hook point that some images do not reach or that holds no tensor [example, …], or
+            a ``folder`` that holds such files already.
+        UnknownName: A name that is no hook point, or a filter that matches none.
+        DataError: Images that are neither an ImageSet nor a tensor, or not finite.
+
+    >>> nm.activations(model, digits.test, "layers.1.hook_post")["layers.1.hook_post"].sizes
+    Frozen({'example': 360, 'unit': 16})
     """
     lens = hooked(model)
     tensor = images.tensor() if isinstance(images, ImageSet) else images

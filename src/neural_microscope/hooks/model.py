@@ -36,8 +36,17 @@ class _Stopped(BaseException):
 class HookedModel(nn.Module):
     """Base class of models with hook points.
 
-    Put `HookPoint` modules at the values of interest and pass tensors through them; they are found at first
-    use and named by their path. Hook functions are called as ``f(tensor, hook=point)`` and may return a replacement.
+    Put `HookPoint` modules at the values of interest and pass tensors through them; they are found at first use and
+    named by their path. Hook functions are called as ``f(tensor, hook=point)`` and may return a replacement.
+
+    >>> class Doubled(nm.HookedModel):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.doubled = nm.HookPoint()
+    ...     def forward(self, x):
+    ...         return self.doubled(2 * x).sum()
+    >>> Doubled().run_with_cache(torch.ones(3))[1]["doubled"]
+    tensor([2., 2., 2.])
     """
 
     copy_cached: ClassVar[bool] = True
@@ -105,10 +114,26 @@ class HookedModel(nn.Module):
     def hooks(self, fwd_hooks: Hooks = (), bwd_hooks: Hooks = (), *, strict: bool = True) -> Iterator[HookedModel]:
         """Attaches hooks while the block lasts.
 
-        ``fwd_hooks``, ``bwd_hooks``: pairs of a name (or names, or predicate) and a function. A backward hook sees the
-        gradient of whatever ``backward`` is called on inside the block. A function that returns another shape, dtype or
-        device is an error unless ``strict`` is False; so is a hook that the forward passes, or the gradients, of the
-        block never reached. They act on the forward passes of the thread that entered the block; `reset_hooks` detaches them.
+        They act on the forward passes of the thread that entered the block; `reset_hooks` detaches them.
+
+        Args:
+            fwd_hooks: Pairs (name, names or predicate; function of the value there).
+            bwd_hooks: Pairs (name, names or predicate; function of the gradient there) for any ``backward`` called
+                inside the block.
+            strict: True to refuse a replacement of another shape, dtype or device.
+
+        Yields:
+            This model.
+
+        Raises:
+            UnknownName: A name that is no hook point, or a filter that matches none.
+            HookError: A hook that the block's forward passes, or gradients, never reached; a replacement that
+                ``strict`` refuses.
+
+        >>> with model.hooks([("layers.1.hook_post", nm.interventions.zero(unit=14))]):
+        ...     ablated = model(images)
+        >>> ablated.equal(model(images))
+        False
         """
         both = (("fwd", self._actions(fwd_hooks, edit)), ("bwd", self._actions(bwd_hooks, edit_gradient)))
         scopes: list[Pass] = []
@@ -146,9 +171,25 @@ class HookedModel(nn.Module):
     ) -> Any:
         """The model's output with hooks attached for this one call.
 
-        ``stop_at`` ends the pass at a hook point and returns the tensor there; for a module that runs several times ``name@0``,
-        ``name@1``, … select a call. Backward hooks would last no longer than
-        the call and are refused: use `hooks` around ``backward``.
+        Args:
+            *args: Arguments of the model.
+            fwd_hooks: Pairs (name, names or predicate; function of the value there).
+            bwd_hooks: Refused, since they would last no longer than the call: use `hooks` around ``backward``.
+            stop_at: Name of the hook point at which to end the pass; ``name@0``, ``name@1``, … select a call of a
+                module that runs several times. None: the whole pass.
+            strict: True to refuse a replacement of another shape, dtype or device.
+            **kwargs: Keyword arguments of the model.
+
+        Returns:
+            The output of the model, or the tensor at ``stop_at``.
+
+        Raises:
+            UnknownName: A name that is no hook point, or a filter that matches none.
+            HookError: A hook or a ``stop_at`` that the pass never reached; a replacement that ``strict`` refuses.
+
+        >>> scaled = model.run_with_hooks(images, fwd_hooks=[("layers.0.hook_post", nm.interventions.scale(2.0))])
+        >>> scaled.shape == model(images).shape
+        True
         """
         if bwd_hooks:
             raise HookError(
@@ -168,13 +209,31 @@ class HookedModel(nn.Module):
         stop_at: str | None = None,
         **kwargs: Any,
     ) -> tuple[Any, ActivationCache]:
-        """(output, cache) of one forward pass.
+        """The output of one forward pass, and a cache of the activations.
 
-        ``names_filter``: None for all hook points, a name, names, or a predicate; named hook points must be reached and hold a
-        tensor, others are cached if possible. ``device``: where to put the cache. ``stop_at``: the hook point at which
-        to end; the output is then the tensor there. ``incl_bwd``: also cache, as ``<name>_grad``, the gradient of
-        ``loss(output)`` (or of the output itself where that is one number); it is taken with ``torch.autograd.grad``, so
-        no ``param.grad`` changes. Gradients of points that the loss does not depend on are zero.
+        Gradients are taken with ``torch.autograd.grad``, so no ``param.grad`` changes. Those of points that the loss
+        does not depend on are zero.
+
+        Args:
+            *args: Arguments of the model.
+            names_filter: Hook points to cache: a name, names or a predicate; None: all. Named ones must be reached and
+                hold a tensor, others are cached if possible.
+            device: Device of the cache; None: that of each tensor.
+            incl_bwd: True to cache, as ``<name>_grad``, the gradient of ``loss(output)`` too.
+            loss: Function of the output that returns one number; None: the output itself, if it is one number.
+            stop_at: Name of the hook point at which to end the pass; None: the whole pass.
+            **kwargs: Keyword arguments of the model.
+
+        Returns:
+            (output, cache); with ``stop_at`` the output is the tensor there.
+
+        Raises:
+            UnknownName: A name that is no hook point, or a filter that matches none.
+            HookError: A named hook point that was not reached or holds no tensor; a gradient that can't be taken.
+
+        >>> logits, cache = model.run_with_cache(images)
+        >>> logits.equal(cache["logits"])
+        True
         """
         if loss is not None and not incl_bwd:
             raise HookError("loss= is the function whose gradients are taken; it needs incl_bwd=True")
@@ -265,7 +324,15 @@ class HookedModel(nn.Module):
         *,
         strict: bool = True,
     ) -> None:
-        """Attaches a function until `reset_hooks`. Prefer `hooks`, which detaches by itself."""
+        """Attaches a function until `reset_hooks`. Prefer `hooks`, which detaches by itself.
+
+        Args:
+            name: A name, names or a predicate; None: all hook points.
+            hook: Function of the value, or the gradient, there.
+            dir: ``fwd`` for values, ``bwd`` for gradients.
+            is_permanent: True to keep it at `reset_hooks`, unless permanent hooks are included.
+            strict: True to refuse a replacement of another shape, dtype or device.
+        """
         if dir not in ("fwd", "bwd"):
             raise HookError(f"dir is {dir!r}; it must be 'fwd' or 'bwd'")
         actions = self._actions([(name, hook)], edit if dir == "fwd" else edit_gradient)
@@ -273,7 +340,12 @@ class HookedModel(nn.Module):
 
     @told
     def reset_hooks(self, direction: Literal["fwd", "bwd", "both"] = "both", including_permanent: bool = False) -> None:
-        """Detaches the hooks attached by `add_hook` and by the blocks of `hooks`; hooks registered by others stay."""
+        """Detaches the hooks attached by `add_hook` and by the blocks of `hooks`; hooks registered by others stay.
+
+        Args:
+            direction: ``fwd`` for hooks on values, ``bwd`` for those on gradients, ``both``.
+            including_permanent: True to detach permanent ones too.
+        """
         if direction not in ("fwd", "bwd", "both"):
             raise HookError(f"direction is {direction!r}; it must be 'fwd', 'bwd' or 'both'")
         taken = [
@@ -298,7 +370,11 @@ class HookedModel(nn.Module):
 
 
 def lent(given: Any) -> Any:
-    """A copy of each tensor, also inside lists, tuples and dicts: for code that may write to its input."""
+    """A copy of each tensor, also inside lists, tuples and dicts: for code that may write to its input.
+
+    Args:
+        given: Tensors, and anything else, which is passed on.
+    """
     return tree_map_only(Tensor, Tensor.clone, given)
 
 

@@ -20,8 +20,12 @@ _before: list[tuple[nn.Module, Modes]] = []
 @typed
 @contextmanager
 def evaluation(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode for the duration of the block; every submodule's mode is restored. With blocks of several threads, the last one
-    to end restores the modes found by the first.
+    """Evaluation mode for the duration of the block; every submodule's mode is restored.
+
+    With blocks of several threads, the last one to end restores the modes found by the first.
+
+    Args:
+        model: Any torch module.
     """
     with _lock:
         entry = model, [(module, module.training) for module in model.modules()]

@@ -18,7 +18,13 @@ from .tables import put
 class HookPoint(nn.Module):
     """An identity module with a name. A hook function receives it as ``hook``.
 
-    ``name`` is its path in the model. ``call`` is 0 the first time it is reached in a forward pass, 1 the second time.
+    ``call`` is 0 the first time it is reached in a forward pass, 1 the second time.
+
+    Args:
+        name: Its path in the model, which the model fills in.
+
+    >>> model.hook_points["layers.0.hook_post"].layer()
+    0
     """
 
     def __init__(self, name: str = "") -> None:
@@ -46,7 +52,11 @@ class HookPoint(nn.Module):
         return {**self.__dict__, "attached": []}  # a copy of a model does not inherit temporary hooks
 
     def layer(self) -> int:
-        """The layer number in the name: 1 for ``layers.1.hook_post``. A name without a number is an error."""
+        """The layer number in the name: 1 for ``layers.1.hook_post``.
+
+        Raises:
+            HookError: A name without a number.
+        """
         numbers = re.findall(r"(?:^|\.)(\d+)(?=\.|$)", self.name)
         if not numbers:
             raise HookError(f"hook point {self.name!r} does not belong to a numbered layer")

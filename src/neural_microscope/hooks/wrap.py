@@ -74,12 +74,30 @@ def _refuse_closed(module: nn.Module) -> None:
 
 
 def hooked(module: nn.Module) -> HookedModel:
-    """``module`` with `run_with_cache`, `hooks` and the rest. A HookedModel is returned unchanged."""
+    """``module`` with `run_with_cache`, `hooks` and the rest. A HookedModel is returned unchanged.
+
+    ``<module path>.hook_out`` is a submodule's output; plain ``hook_out`` is the whole module's output. The module is
+    not copied and not changed.
+
+    Args:
+        module: Any torch module that is not compiled, scripted, exported or statically quantized.
+
+    Raises:
+        HookError: Any other object.
+
+    >>> lens = nm.hooked(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)))
+    >>> list(lens.hook_points)
+    ['hook_out', '0.hook_out', '1.hook_out']
+    """
     return module if isinstance(module, HookedModel) else HookedModule(module)
 
 
 def bare(model: nn.Module) -> nn.Module:
-    """The user's module, whose names weights and hook points have: inside `hooked`, DataParallel and the result of torch.compile."""
+    """The user's module, whose names weights and hook points have.
+
+    Args:
+        model: A module, perhaps inside `hooked`, DataParallel or the result of torch.compile.
+    """
     while True:
         if isinstance(model, HookedModule | nn.DataParallel | nn.parallel.DistributedDataParallel):
             model = model.module
