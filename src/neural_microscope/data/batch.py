@@ -14,10 +14,21 @@ from ..errors import DataError
 
 @told
 def batches(n: int, batch_size: int, *, seed: int, epoch: int) -> Iterator[Tensor]:
-    """The indices 0..n-1, int64 [example], each once, shuffled, ``batch_size`` at a time; the last batch may be smaller.
+    """The indices 0..n-1, int64 [example], each once, shuffled, a batch at a time; the last batch may be smaller.
 
     A pure function of its arguments: no state is kept or read, so training can resume in the middle of any epoch.
-    Errors: DataError where ``n`` or ``batch_size`` is below 1, or ``seed`` or ``epoch`` below 0.
+
+    Args:
+        n: Number of examples.
+        batch_size: Examples in a batch.
+        seed: Seed of the order.
+        epoch: Number of the epoch, from 0; each has its own order.
+
+    Raises:
+        DataError: ``n`` or ``batch_size`` is below 1, or ``seed`` or ``epoch`` below 0.
+
+    >>> [len(batch) for batch in nm.data.batches(10, 4, seed=0, epoch=0)]
+    [4, 4, 2]
     """
     for name, value, least in (("n", n, 1), ("batch_size", batch_size, 1), ("seed", seed, 0), ("epoch", epoch, 0)):
         if value < least:

@@ -24,16 +24,25 @@ MOST_CLASSES = 1 << 16
 @told
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """A set of gray images and their labels; at least one image, at least two classes.
+    """A set of gray images and their labels.
 
-    images: uint8 [example, row, col], 0 black to 255 white; labels: int64 [example] in 0..classes-1.
-    The arrays are kept as given, not copied. Errors: DataError with what was given and how to convert it.
+    The arrays are kept as given, not copied.
+
+    Raises:
+        DataError: An invalid field; the message says what was given and how to convert it.
+
+    >>> nm.data.ImageSet(np.zeros((4, 8, 8), np.uint8), np.array([0, 1, 0, 1]), classes=2, name="black")
+    <ImageSet 'black': 4 images of 8 x 8, 2 classes>
     """
 
     images: np.ndarray
+    """Pixels, uint8 [example, row, col], 0 black to 255 white; at least one image."""
     labels: np.ndarray
+    """Class of each image, int64 [example] in 0..classes-1."""
     classes: int = 10
+    """Number of classes, at least 2."""
     name: str = ""
+    """Name in a few words, such as "digits test"."""
 
     def __post_init__(self) -> None:
         if getattr(self.images, "ndim", 9) < 3 <= getattr(self.labels, "ndim", 0):
@@ -81,18 +90,33 @@ class ImageSet:
         return digest.hexdigest()
 
     def tensor(self) -> Tensor:
-        """The input of every model: a new float32 tensor [example, 1, row, col] of pixel / 255, so 0..1."""
+        """The input of every model: a new float32 tensor [example, 1, row, col] of pixel / 255, so 0..1.
+
+        >>> digits.test.tensor().shape
+        torch.Size([360, 1, 8, 8])
+        """
         return torch.from_numpy(np.divide(self.images, np.float32(255), dtype=np.float32)).unsqueeze(1)
 
     def label_tensor(self) -> Tensor:
-        """A new int64 tensor of the labels, [example]."""
+        """A new int64 tensor of the labels, [example].
+
+        >>> digits.test.label_tensor().shape
+        torch.Size([360])
+        """
         return torch.from_numpy(self.labels.copy())
 
     @told
     def subset(self, indices: Any) -> ImageSet:
-        """The images that a slice, a boolean mask or an index array chooses, in that order; repeats are kept.
+        """The chosen images in that order; repeats are kept.
 
-        Errors: DataError where an index lies outside, a mask has another length, or nothing is chosen.
+        Args:
+            indices: A slice, a boolean mask or an array of indices.
+
+        Raises:
+            DataError: An index lies outside, a mask has another length, or nothing is chosen.
+
+        >>> digits.test.subset([3, 1, 4])
+        <ImageSet 'digits test': 3 images of 8 x 8, 10 classes>
         """
         if not isinstance(indices, slice):
             indices = np.asarray(indices)
@@ -123,16 +147,31 @@ class ImageSet:
 
     @told
     def balanced(self, n: int, *, seed: int = 0) -> ImageSet:
-        """``n`` different images in mixed order, each class as often as any other or once more, as far as its images go.
+        """``n`` different images in mixed order, each class as often as any other or once more.
 
-        A class that has fewer gives all of them, and the others fill its place evenly. A pure function of the set, ``n`` and ``seed``;
-        the seed also chooses the classes that come once more. Errors: DataError where ``n`` is more than there are.
+        A class that has fewer gives all of them, and the others fill its place evenly. A pure function of the set,
+        ``n`` and ``seed``.
+
+        Args:
+            n: Number of images, 1 to all.
+            seed: Seed of the choice, also of the classes that come once more.
+
+        Raises:
+            DataError: ``n`` is more than there are.
+
+        >>> np.bincount(digits.test.balanced(20).labels)
+        array([2, 2, 2, 2, 2, 2, 2, 2, 2, 2])
         """
         return self.subset(self.balanced_indices(n, seed=seed))
 
     @told
     def balanced_indices(self, n: int, *, seed: int = 0) -> np.ndarray:
-        """The indices of the images of `balanced` in this set, int64 [n]."""
+        """The indices of the images of `balanced` in this set, int64 [n].
+
+        Args:
+            n: Number of images, 1 to all.
+            seed: Seed of the choice, also of the classes that come once more.
+        """
         n = operator.index(n)
         counts = np.bincount(self.labels, minlength=self.classes)
         if not 1 <= n <= len(self):
@@ -150,15 +189,23 @@ class ImageSet:
 @door
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A training part and a test part of one form. ``note``, where not empty, is one line that the user must read.
+    """A training part and a test part of one form.
 
-    Errors: DataError where the parts differ in classes or image size.
+    Raises:
+        DataError: The parts differ in classes or image size.
+
+    >>> nm.data.Dataset("small digits", digits.train.balanced(100), digits.test).classes
+    10
     """
 
     name: str
+    """Name of the data set."""
     train: ImageSet
+    """Training images."""
     test: ImageSet
+    """Test images."""
     note: str = ""
+    """One line that the user must read; empty if there is none."""
 
     def __post_init__(self) -> None:
         for what in ("classes", "image_shape"):

@@ -21,7 +21,10 @@ VARIABLE = "NEURAL_MICROSCOPE_DATA"
 
 
 def data_folder() -> Path:
-    """The folder whose subfolders ``mnist``, … hold the data sets: NEURAL_MICROSCOPE_DATA if set, otherwise the user's cache."""
+    """The folder whose subfolders ``mnist``, … hold the data sets.
+
+    NEURAL_MICROSCOPE_DATA if set, otherwise the user's cache.
+    """
     named = os.environ.get(VARIABLE)
     if named:
         return Path(named).expanduser()
@@ -37,14 +40,25 @@ def load(
     folder: str | os.PathLike[str] | None = None,
     download: bool = True,
 ) -> Dataset:
-    """A data set by name ("mnist", "fashion-mnist", "kmnist", "digits") or from a folder: of four IDX files, or of pictures
-    (train/<class>/*.png, test/<class>/*.png; gray, all of one size).
+    """A data set by name, or from a folder.
 
-    By name, the files are looked for in ``folder`` (default: `data_folder` / name), downloaded there if absent and
-    ``download`` allows it, and checked against their published hashes. Existing files are never overwritten.
-    From a folder, images may have any size and labels any range; nothing is checked but the form. A name wins over a
-    folder called the same: pass "./mnist" for that one. "digits" comes with scikit-learn and needs no network.
-    Errors: DataError that names the file or the mirrors and what to do; UnknownName for a name of nothing.
+    By name, the files are checked against their published hashes; existing files are never overwritten. A folder holds
+    four IDX files, or pictures (train/<class>/*.png, test/<class>/*.png; gray, all of one size); images may have any
+    size and labels any range, and nothing is checked but the form. A name wins over a folder called the same: pass
+    "./mnist" for that one. "digits" comes with scikit-learn and needs no network.
+
+    Args:
+        name_or_folder: "mnist", "fashion-mnist", "kmnist", "digits", or the path of a folder.
+        folder: Folder of a named set's files; None: its own in `data_folder`.
+        download: True to download files that the folder lacks.
+
+    Raises:
+        DataError: Files that are missing, damaged or not in this form; the message names the file or the mirrors and
+            what to do.
+        UnknownName: A name of nothing.
+
+    >>> nm.data.load("digits").train
+    <ImageSet 'digits train': 1437 images of 8 x 8, 10 classes>
     """
     known = KNOWN.get(name_or_folder) if isinstance(name_or_folder, str) else None
     if known is not None:
@@ -66,7 +80,13 @@ def load(
 def load_or_digits(name: str = "mnist") -> Dataset:
     """The data set, or, where it is neither in the data folder nor to be downloaded, scikit-learn's digits instead.
 
-    The digits come with a UserWarning and with ``note`` set. A damaged file in the data folder is an error, as ever.
+    The digits come with a UserWarning and with ``note`` set.
+
+    Args:
+        name: Name of a data set, as in `load`.
+
+    Raises:
+        DataError: A damaged file in the data folder.
     """
     if name in KNOWN:
         try:
