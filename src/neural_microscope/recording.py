@@ -36,7 +36,13 @@ from .training import History, Observer, Sampler, Training, continue_in_place, s
 
 @door
 def schedule(record: RecordConfig, total_steps: int, steps_per_epoch: int) -> list[int]:
-    """Steps to record: 0, log-spaced steps, epoch ends, the last step, and any requested steps in range."""
+    """Steps to record: 0, log-spaced steps, epoch ends, the last step, and any requested steps in range.
+
+    Args:
+        record: Settings of recording.
+        total_steps: Optimizer steps in the whole training.
+        steps_per_epoch: Optimizer steps in an epoch.
+    """
     steps = {0, total_steps, *(s for s in record.steps if s <= total_steps)}
     if record.every_epoch:
         steps.update(range(0, total_steps + 1, steps_per_epoch))
@@ -47,16 +53,30 @@ def schedule(record: RecordConfig, total_steps: int, steps_per_epoch: int) -> li
 
 
 class Recorder(Observer):
-    """Records a training run into a new run folder: ``nm.train(model, data, observers=[nm.Recorder("runs/mlp")])``.
+    """An observer that records a training run into a new run folder.
 
-    Every step: loss, accuracy, learning rate. Every tenth step: gradient norm and update-to-weight ratio of each parameter.
-    At each snapshot of the schedule: weights, the optimizer's state, activations and logits of a fixed probe set, and loss and
-    accuracy on all test images. Dense layers are recorded whole; feature maps as each channel's mean and maximum, and whole for a
-    small gallery. Recording does not change what is learned.
+    Every step: loss, accuracy, learning rate. Every tenth step: gradient norm and update-to-weight ratio of each
+    parameter. At each snapshot of the schedule: weights, the optimizer's state, activations and logits of a fixed probe
+    set, and loss and accuracy on all test images. Dense layers are recorded whole; feature maps as each channel's mean
+    and maximum, and whole for a small gallery. Recording does not change what is learned.
 
-    For a foreign module, every hook point is recorded that holds one tensor of real numbers with a row for each image; others that the
-    images reach are left out, with names and reasons in a UserWarning and in ``left_out`` of run.json. The run's size is
-    ``size``, known from the start; ``tell``, if given, receives it in one line.
+    For a foreign module, every hook point is recorded that holds one tensor of real numbers with a row for each image;
+    others that the images reach are left out, with names and reasons in a UserWarning and in ``left_out`` of run.json.
+    The run's size is ``size``, known from the start.
+
+    Args:
+        folder: Folder to create.
+        record: Settings of recording; None: the defaults of `RecordConfig`.
+        tell: Function that receives the run's size in one line.
+
+    Raises:
+        RunError: At the start of training: a folder that holds anything, or a snapshot above the size limit.
+
+    >>> mlp = nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(16,)))
+    >>> recorder = nm.Recorder("runs/mlp", nm.RecordConfig(per_octave=0))
+    >>> history = nm.train(mlp, digits, nm.TrainConfig(epochs=1), observers=[recorder])
+    >>> nm.Run.open("runs/mlp").steps
+    [0, 12]
     """
 
     @door
@@ -294,11 +314,30 @@ def resume(
 ) -> History:
     """Continues an interrupted run to its end, with bitwise the same result as without the interruption (except times).
 
-    ``data``, ``model`` and ``sampler`` are needed only if the run used data that `load` does not know by name, a
-    module that has no config here (its weights are loaded into ``model``), or a custom sampler; a sampler must give the
-    same batches for an epoch at every call. A run that is finished, has diverged, or used other data is a
-    RunError; so is damage, except in the last snapshot, which is recorded again. A refused run is unchanged. A run that was
-    killed before its first snapshot starts over, if it was made from a config.
+    A refused run is unchanged. A run that was killed before its first snapshot starts over, if it was made from a
+    config.
+
+    Args:
+        folder: A run folder.
+        data: Training and test images; None: the set that `load` knows by the recorded name.
+        model: Module to load the weights into; None: built from its config, if it has one here.
+        sampler: Custom sampler of the run, if it used one; it must give the same batches for an epoch at every call.
+        observers: Further observers of the training.
+
+    Raises:
+        RunError: A run that is finished, has diverged, or used other data; damage, except in the last snapshot, which
+            is recorded again.
+
+    >>> from neural_microscope.training import Observer
+    >>> class Stopping(Observer):
+    ...     def stepped(self, training):
+    ...         raise KeyboardInterrupt
+    >>> mlp, recorder = nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(16,))), nm.Recorder("runs/stopped")
+    >>> try:
+    ...     nm.train(mlp, digits, nm.TrainConfig(epochs=1), observers=[recorder, Stopping()])
+    ... except KeyboardInterrupt:
+    ...     print(nm.resume("runs/stopped", data=digits).status)
+    finished
     """
     folder = files.place(folder).absolute()
     about = beginning.to_begin_anew(folder)

@@ -42,6 +42,7 @@ class Commit:
     """One line."""
 
     kind: Literal["created", "snapshot", "stopped"]
+    """The reason for the line."""
     snapshots: Count = 0
     """The number of snapshots on disk."""
     step: Count = 0
@@ -49,8 +50,11 @@ class Commit:
     rows: Count = 0
     """The number of steps whose scalars are on disk, in the log or in the state file."""
     status: Annotated[Text, Meta(pattern=r"\S")] = "running"
+    """The run's status, see `Run.status`."""
     files: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of each file written since the line before, by its path in the run folder."""
     removed: tuple[str, ...] = ()
+    """Paths of the files that the writer deletes."""
 
 
 @dataclass(frozen=True, kw_only=True)

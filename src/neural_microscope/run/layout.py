@@ -25,19 +25,31 @@ class Layout:
     schedule: Sequence[int]
     """The step of each snapshot."""
     steps_per_epoch: int
+    """Optimizer steps in an epoch."""
     total_steps: int
+    """Optimizer steps in the whole training."""
     labels: np.ndarray
     """The labels of the probe images, [example]."""
     test_index: np.ndarray
     """The index of each probe image in the test set, [example]."""
     classes: int
+    """Number of classes."""
     gallery: Sequence[int]
     """The probe images whose full feature maps are stored."""
     parameters: Sequence[str]
+    """Names of the trained parameters."""
     norms_every: int
+    """Interval in steps of the gradient norms; 0 for never."""
 
     def groups(self, activations: Mapping[str, Tensor]) -> dict[str, dict[str, ArraySpec]]:
-        """Every array of the log. A hook point without a row for each image is a RunError."""
+        """Every array of the log, by group and name.
+
+        Args:
+            activations: Values [example, …] of the probe images by hook point.
+
+        Raises:
+            RunError: A hook point without a row for each image.
+        """
         groups = {"": self._snapshots(), "training": self._training()}
         if self.norms_every:
             groups["gradients"] = self._gradients()
@@ -178,8 +190,14 @@ def _folded(name: str) -> str:
 
 
 def reduced(name: str, tensor: Tensor, gallery: Sequence[int]) -> dict[str, np.ndarray]:
-    """The stored values of one hook point, by their names in the log: the activations, or for feature maps each channel's mean and maximum
-    and a few full maps.
+    """The stored values of one hook point, by their names in the log.
+
+    The activations, or for feature maps each channel's mean and maximum and a few full maps.
+
+    Args:
+        name: The hook point's name in the log.
+        tensor: Values [example, …] there.
+        gallery: Indices of the images whose full maps are stored.
     """
     if tensor.ndim != 4:
         return {name: _array(tensor)}

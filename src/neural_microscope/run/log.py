@@ -35,10 +35,15 @@ class ArraySpec:
     """One array of the log: its axes, their lengths, and its description."""
 
     dims: tuple[str, ...]
+    """Names of the axes."""
     shape: tuple[int, ...]
+    """Lengths of the axes."""
     about: str
+    """The description, in a few words."""
     units: str = "1"
+    """The unit of measurement."""
     dtype: str = "float32"
+    """The type of a number, by numpy's name."""
     whole: bool = False
     """Written once, at creation, as one chunk."""
 

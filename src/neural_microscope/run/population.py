@@ -16,6 +16,9 @@ def same_but_seed(runs: Sequence[Run]) -> list[list[int]]:
     """Indices of the runs in groups of one network, training and data, in the order given; no seed twice in a group.
 
     A run without a known seed, and a repeated seed, start a group of their own: they may be two networks or one.
+
+    Args:
+        runs: Recorded runs.
     """
     groups: dict[str, dict[Any, int]] = {}
     for place, run in enumerate(runs):

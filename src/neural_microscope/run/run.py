@@ -36,20 +36,35 @@ Reduction = Literal["mean", "max", "maps"]
 class Run:
     """A recorded run, up to its last commit. `Run.open` returns one; nothing here writes.
 
-    ``description`` is run.json; ``probe`` the images whose activations were recorded; ``log`` those activations over time.
+    >>> run
+    Run('...': mlp, ... snapshots to step ... of ..., finished)
     """
 
     folder: Path
+    """The run folder."""
     record: commits.Record
+    """The commit record."""
     description: dict[str, Any]
+    """The content of run.json."""
     probe: ImageSet
+    """The images whose activations were recorded."""
     probe_indices: np.ndarray
     """The index of each probe image in the test set, [example]."""
 
     @classmethod
     @door
     def open(cls, folder: str | Path) -> Run:
-        """The run in ``folder``. A missing, altered or foreign file is a RunError that names it, never a wrong array."""
+        """The run in ``folder``.
+
+        Args:
+            folder: A run folder.
+
+        Raises:
+            RunError: A missing, altered or foreign file, by name; never a wrong array.
+
+        >>> nm.Run.open(run.folder).status
+        'finished'
+        """
         folder = files.place(folder).absolute()
         if not (folder / "run.json").is_file():
             raise RunError(f"{folder} is not a run folder: it has no run.json")
@@ -63,7 +78,15 @@ class Run:
 
     @classmethod
     def at(cls, folder: Path, record: commits.Record) -> Run:
-        """The run at the time when ``record`` was its commit record."""
+        """The run at the time when ``record`` was its commit record.
+
+        Args:
+            folder: A run folder.
+            record: Its commit record, or the beginning of it.
+
+        Raises:
+            RunError: A missing, altered or foreign file, by name.
+        """
         if not record.snapshots:
             raise RunError(
                 f"{folder} holds no complete snapshot yet, according to its {commits.NAME}; if nothing is writing it any more, "
@@ -121,7 +144,13 @@ class Run:
 
     @door
     def made_from(self, network: NetworkConfig, training: TrainConfig, data: Dataset) -> bool:
-        """True if these settings give exactly this run, whichever device ``auto`` or ``gpu`` selected."""
+        """True if these settings give exactly this run, whichever device ``auto`` or ``gpu`` selected.
+
+        Args:
+            network: Settings of the network.
+            training: Settings of training.
+            data: Training and test images.
+        """
         if training.device in ("auto", "gpu"):
             training = replace(training, device=self.train_config.device)
         return (self.train_config, self.description["data"]["sha256"]) == (
@@ -245,8 +274,23 @@ class Run:
 
     @door
     def activations(self, hook_point: str, reduction: Reduction = "mean") -> xr.DataArray:
-        """[snapshot, example, unit] of a dense layer; for a convolutional one [snapshot, example, channel] (each map's ``mean`` or
-        ``max``) or, with ``maps``, [snapshot, example, channel, row, col] of the gallery's images. Labels are the coordinate ``label``.
+        """Activations of the probe images over training; labels are the coordinate ``label``.
+
+        Args:
+            hook_point: Name of a hook point, such as ``layers.1.hook_post``.
+            reduction: For a convolutional layer, each map's ``mean`` or ``max``, or the whole ``maps`` of the gallery's
+                images.
+
+        Returns:
+            [snapshot, example, unit] of a dense layer; [snapshot, example, channel] of a convolutional one, with
+            ``maps`` [snapshot, example, channel, row, col].
+
+        Raises:
+            UnknownName: A hook point that was not recorded, or another reduction.
+            RunError: A run without maps; a file that is missing or was altered.
+
+        >>> run.activations("layers.1.hook_post").dims
+        ('snapshot', 'example', 'unit')
         """
         if hook_point not in self.description["hook_points"]:
             raise unknown("recorded hook point", hook_point, self.hook_points)
@@ -268,7 +312,18 @@ class Run:
 
     @door
     def weights(self, step: int | None = None) -> dict[str, Tensor]:
-        """The state dict after ``step`` optimizer steps; None for the last snapshot. Checked against its hash."""
+        """The state dict at a snapshot, checked against its hash.
+
+        Args:
+            step: Step of a recorded snapshot; None: the last.
+
+        Raises:
+            UnknownName: A step that was not recorded.
+            RunError: A file that is missing or was altered.
+
+        >>> run.weights(step=0)["output.bias"].shape
+        torch.Size([10])
+        """
         return self._tensors(self._weights(step))
 
     def _weights(self, step: int | None) -> str:
@@ -279,7 +334,19 @@ class Run:
 
     @door
     def model(self, step: int | None = None, into: nn.Module | None = None) -> Any:
-        """The network after ``step`` steps, in evaluation mode; a recorded foreign module needs an instance to load ``into``."""
+        """The network at a snapshot, in evaluation mode.
+
+        Args:
+            step: Step of a recorded snapshot; None: the last.
+            into: Instance to load the weights into, needed for a recorded foreign module; None: a new network.
+
+        Raises:
+            UnknownName: A step that was not recorded.
+            RunError: A file that is missing or was altered, or weights that do not fit.
+
+        >>> run.model(step=0)(images).shape == (len(images), 10)
+        True
+        """
         weights, path = self.weights(step), self.folder / self._weights(step)
         if into is None:
             self._blueprint.check(weights, path)
@@ -307,8 +374,13 @@ class Run:
 
     @door
     def check_state(self, model: nn.Module) -> None:
-        """A RunError unless training can continue from the last snapshot: the trained parameters of ``model``, the optimizer's
-        state, the random generators and the buffered rows must be those of this run.
+        """A RunError unless training can continue from the last snapshot.
+
+        The trained parameters, the optimizer's state, the random generators and the buffered rows must be those of this
+        run.
+
+        Args:
+            model: Network that would be trained.
         """
         trained = {name: one for name, one in model.named_parameters() if one.requires_grad}
         if [*trained] != self.description["parameters"]:
@@ -327,7 +399,11 @@ class Run:
                     )
 
     def verify(self) -> list[Problem]:
-        """Every file that has changed since it was written."""
+        """Every file that has changed since it was written.
+
+        >>> run.verify()
+        []
+        """
         return verify(self.folder)
 
 

@@ -25,7 +25,9 @@ class Problem:
     """A file that has changed since it was written."""
 
     path: str
+    """Path in the run folder."""
     what: str
+    """The change in words."""
     kind: Literal["damage", "interrupted"]
     """``damage``: committed and changed since. ``interrupted``: a writer was stopped before it was committed;
     resume redoes it."""
@@ -38,8 +40,15 @@ class Problem:
 def verify(folder: str | Path, record: commits.Record | None = None) -> list[Problem]:
     """Every missing, truncated or altered file of a run folder, by comparison with the hashes in the commit record.
 
-    An empty list means that every committed byte is unchanged, and that the folder holds nothing else. While a run
-    is being written, the files of the next snapshot are reported as not committed yet.
+    An empty list means that every committed byte is unchanged, and that the folder holds nothing else. While a run is
+    being written, the files of the next snapshot are reported as not committed yet.
+
+    Args:
+        folder: A run folder.
+        record: Its commit record, if it was read already; None: it is read.
+
+    Raises:
+        RunError: There is no folder.
     """
     folder = files.place(folder)
     if not folder.is_dir():

@@ -31,7 +31,12 @@ KEPT_STATES = 2
 
 
 class RunWriter:
-    """Holds the folder's lock from `create` or `reopen` until `close`."""
+    """A writer that holds the folder's lock from `create` or `reopen` until `close`.
+
+    Args:
+        folder: A run folder.
+        lock: Its lock, held.
+    """
 
     def __init__(self, folder: Path, lock: FileLock) -> None:
         self.folder = folder
@@ -52,8 +57,18 @@ class RunWriter:
         groups: Mapping[str, Mapping[str, log.ArraySpec]],
         coordinates: Mapping[str, np.ndarray],
     ) -> RunWriter:
-        """A new run folder, or one in which a killed writer recorded nothing. A folder that holds anything else is refused: a recorded run
-        is never overwritten.
+        """A writer for a new run folder, or one in which a killed writer recorded nothing.
+
+        Args:
+            folder: Folder to create.
+            about: Content of run.json.
+            probe: Images whose activations will be recorded.
+            probe_indices: Their indices in the test set, [example].
+            groups: Every array of the log, as of `Layout.groups`.
+            coordinates: Values of the arrays written now, as of `Layout.coordinates`.
+
+        Raises:
+            RunError: A folder that holds anything else; a recorded run is never overwritten.
         """
         writer = cls.claim(folder)
         folder = writer.folder
@@ -76,7 +91,14 @@ class RunWriter:
 
     @classmethod
     def claim(cls, folder: str | Path) -> RunWriter:
-        """The lock of a folder in which a run can begin; the folder is created. A RunError gives the reason if none can."""
+        """A writer that holds the lock of a folder in which a run can begin; the folder is created.
+
+        Args:
+            folder: Folder to create.
+
+        Raises:
+            RunError: No run can begin there, with the reason.
+        """
         folder = Path(folder).absolute()
         try:
             files.place(folder)
@@ -94,10 +116,15 @@ class RunWriter:
 
     @classmethod
     def reopen(cls, folder: str | Path) -> RunWriter:
-        """A writer for an existing run, at its last complete snapshot (`record`); nothing is changed before `take_back`. The caller sets
-        ``arrays``, the arrays to write to.
+        """A writer for an existing run, at its last complete snapshot (`record`).
 
-        Damage that can't be repaired by recording again, and a link in a file's place, are RunErrors that name the file.
+        Nothing is changed before `take_back`. The caller sets ``arrays``, the arrays to write to.
+
+        Args:
+            folder: A run folder.
+
+        Raises:
+            RunError: Damage that can't be repaired by recording again, or a link in a file's place, by name.
         """
         folder = files.place(folder).absolute()
         if not (folder / commits.NAME).exists():
@@ -131,7 +158,16 @@ class RunWriter:
         )
 
     def write(self, name: str, chunk: int, values: Any) -> None:
-        """One chunk of one array of the log."""
+        """Writes one chunk of one array of the log.
+
+        Args:
+            name: The array's path in the log.
+            chunk: Number of the chunk along the first axis.
+            values: Its rows.
+
+        Raises:
+            RunError: Values that do not fit the array.
+        """
         array = self.arrays[name]
         try:
             content = array.packed(values)
@@ -142,7 +178,12 @@ class RunWriter:
         self._write(f"log.zarr/{array.path(chunk)}", content)
 
     def rows(self, group: str, columns: Sequence[str]) -> Rows:
-        """A table whose rows become chunks of these arrays of the log."""
+        """A table whose rows become chunks of these arrays of the log.
+
+        Args:
+            group: ``training`` or ``gradients``.
+            columns: Names of the arrays in the group.
+        """
         length = min((self.arrays[f"{group}/{name}"].chunks[0] for name in columns), default=1)
         return Rows(group, columns, self.write, length)
 
@@ -156,7 +197,17 @@ class RunWriter:
         state: Mapping[str, Tensor],
         status: str,
     ) -> None:
-        """Writes snapshot number ``index`` to disk; it counts once its line is in the commit record."""
+        """Writes a snapshot to disk; it counts once its line is in the commit record.
+
+        Args:
+            index: Number of the snapshot, from 0.
+            step: Optimizer steps done.
+            rows: Number of steps whose scalars are on disk.
+            arrays: Values of the arrays of the log at this snapshot, by name.
+            weights: The model's state dict.
+            state: The state for the next step, see `Training.state`.
+            status: The run's status, see `Run.status`.
+        """
         for name, values in arrays.items():
             self.write(name, index, np.asarray(values)[None])
         self._write(f"weights/{step:08d}.safetensors", _tensor_bytes(weights))
@@ -169,13 +220,22 @@ class RunWriter:
             (self.folder / gone).unlink(missing_ok=True)
 
     def diverged(self, rows: int, status: str) -> None:
-        """Commits the end of a run that can't continue, with the rows written since its last snapshot."""
+        """Commits the end of a run that can't continue, with the rows written since its last snapshot.
+
+        Args:
+            rows: Number of steps whose scalars are on disk.
+            status: The run's status, see `Run.status`.
+        """
         self._commit(
             replace(commits.read(self.folder).commits[-1], kind="stopped", rows=rows, status=status, removed=())
         )
 
     def stop(self, status: str) -> None:
-        """Commits the end of a run that can continue, after discarding what its last snapshot does not include."""
+        """Commits the end of a run that can continue, after discarding what its last snapshot does not include.
+
+        Args:
+            status: The run's status, see `Run.status`.
+        """
         record = commits.read(
             self.folder
         )  # the disk is authoritative: we may have been stopped in the middle of a commit
@@ -187,6 +247,7 @@ class RunWriter:
             self._commit(replace(record.commits[-1], kind="stopped", status=documents.plain(status), removed=()))
 
     def close(self) -> None:
+        """Releases the folder's lock."""
         self.lock.release()
 
     def _undo_create(self) -> None:
