@@ -65,8 +65,15 @@ def place(folder: str | Path) -> tuple[Any, str]:
 
 @door
 def claim(asked: Sweep, folder: str | Path) -> tuple[Any, str]:
-    """The sweep's `place`, with its folder created, or found to hold the same sweep. Errors: RunError if it holds anything
-    else, FileError if nothing can be written.
+    """The sweep's file system and the path on it, with its folder created, or found to hold the same sweep.
+
+    Args:
+        asked: Settings of the sweep.
+        folder: A local path or any fsspec URL.
+
+    Raises:
+        RunError: The folder holds anything else.
+        FileError: Nothing can be written.
     """
     system, root = place(folder)
     if system.exists(f"{root}/sweep.json"):
@@ -111,7 +118,14 @@ def _names(system: Any, folder: str) -> list[str]:
 
 @door
 def read(folder: str | Path) -> Sweep:
-    """The sweep that a folder belongs to. Errors: RunError if it has none, or if its sweep.json has changed since it was written."""
+    """The sweep that a folder belongs to.
+
+    Args:
+        folder: A local path or any fsspec URL.
+
+    Raises:
+        RunError: It has none, or its sweep.json has changed since it was written.
+    """
     system, root = place(folder)
     path = f"{root}/sweep.json"
     _refuse_what_is_no_file(system, root, path)

@@ -25,20 +25,33 @@ _NAME = re.compile(r"[\w.=+-]{1,200}", re.ASCII)
 @door
 @dataclass(frozen=True)
 class Sweep:
-    """The settings of a sweep: a network for each seed and each combination of ``settings``, {field of either config: its values}.
+    """The settings of a sweep: a network for each seed and each combination of ``settings``.
 
-    ``order`` is that of `train_population`: with ``shared`` the seeds of a setting see the batches of ``training.seed`` and are trained
-    in groups of 16, if possible; with ``own`` a seed sets the order of its batches too. ``data``: an argument of `load`, reachable by the
-    workers Errors: ConfigError for repeated or missing values; UnknownName for a field that neither config has.
+    Raises:
+        ConfigError: Repeated or missing values.
+        UnknownName: A field that neither config has.
+
+    >>> asked = nm.sweep.Sweep(nm.MLPConfig(), seeds=range(4), settings={"learning_rate": (0.001, 0.003)})
+    >>> len(nm.sweep.plan(asked))
+    8
     """
 
     network: NetworkConfig
+    """Settings of the network."""
     training: TrainConfig = TrainConfig()  # noqa: RUF009  (frozen)
+    """Settings of training."""
     record: RecordConfig = RecordConfig()  # noqa: RUF009
+    """Settings of recording."""
     data: str = "mnist"
+    """An argument of `load` that the workers can reach."""
     seeds: Sequence[int] = (0,)
+    """Seeds, each once."""
     settings: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """Values by field of either config."""
     order: Order = "own"
+    """As in `train_population`: with ``shared`` the seeds of a setting see the batches of ``training.seed`` and are
+    trained in groups of 16, if possible; with ``own`` a seed sets the order of its batches too.
+    """
 
     def __post_init__(self) -> None:
         plain = {name: tuple(map(_plain, values)) for name, values in self.settings.items()}
@@ -67,6 +80,11 @@ class Sweep:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Sweep:
+        """The sweep written by `to_json`.
+
+        Args:
+            values: Its plain values.
+        """
         configs = {name: from_json(values[name]) for name in ("network", "training", "record")}
         return cls(**{**values, **configs})
 
@@ -76,12 +94,20 @@ class Job:
     """One task: the networks of some seeds with one choice of settings."""
 
     settings: dict[str, Any]
+    """The chosen value of each field."""
     network: NetworkConfig
+    """Settings of the network, with the chosen values."""
     training: TrainConfig
+    """Settings of training, with the chosen values."""
     seeds: tuple[int, ...]
+    """Seeds of its networks."""
 
     def name(self, seed: int) -> str:
-        """The run's folder, such as ``hidden=32-16_learning_rate=0.001_seed=3``."""
+        """The run's folder, such as ``hidden=32-16_learning_rate=0.001_seed=3``.
+
+        Args:
+            seed: Seed of the network.
+        """
         return "_".join(f"{key}={word(value)}" for key, value in {**self.settings, "seed": seed}.items())
 
     @property
@@ -91,7 +117,17 @@ class Job:
 
 @door
 def plan(asked: Sweep) -> list[Job]:
-    """The jobs, settings in the order given, the last one changing fastest, then seeds. An invalid combination is a ConfigError."""
+    """The jobs, settings in the order given, the last one changing fastest, then seeds.
+
+    Args:
+        asked: Settings of the sweep.
+
+    Raises:
+        ConfigError: An invalid combination, or one whose folder can't have its name.
+
+    >>> [job.name(0) for job in nm.sweep.plan(nm.sweep.Sweep(nm.MLPConfig(), settings={"hidden": [(16,), (32, 16)]}))]
+    ['hidden=16_seed=0', 'hidden=32-16_seed=0']
+    """
     jobs = []
     for values in itertools.product(*asked.settings.values()):
         chosen = dict(zip(asked.settings, values, strict=True))
@@ -115,8 +151,19 @@ def plan(asked: Sweep) -> list[Job]:
 def parse(words: Sequence[str], network: NetworkConfig) -> dict[str, list[Any]]:
     """Settings from words ``field=value``, by the field's type.
 
-    A comma separates values (``learning_rate=0.001,0.003``), but in list-valued fields the entries of one value: give one word per value
-    (``hidden=128,64 hidden=32,16``; ``hidden=`` for no layer). A field may be repeated. Errors: ConfigError, UnknownName.
+    A comma separates values (``learning_rate=0.001,0.003``), but in list-valued fields the entries of one value: give
+    one word per value (``hidden=128,64 hidden=32,16``; ``hidden=`` for no layer). A field may be repeated.
+
+    Args:
+        words: Words ``field=value``.
+        network: Settings of the network, whose kind decides the fields.
+
+    Raises:
+        ConfigError: A word without ``=``, or a value of another type.
+        UnknownName: A field that neither config has.
+
+    >>> nm.sweep.parse(["hidden=128,64", "hidden=", "learning_rate=0.001,0.003"], nm.MLPConfig())
+    {'hidden': [(128, 64), ()], 'learning_rate': [0.001, 0.003]}
     """
     settings: dict[str, list[Any]] = {}
     for given in words:

@@ -22,11 +22,24 @@ CHUNK = 100
 
 @door
 def table(folder: str | Path) -> xr.Dataset:
-    """One row per planned run, [run]: its settings and seed as coordinates; final ``status``, ``test_accuracy`` and ``test_loss``.
+    """One row per planned run, [run], with its settings and seed as coordinates.
 
-    ``status`` is finished, diverged or missing; the numbers are NaN for unfinished runs. All three are Dask arrays, read when they
-    are computed, on the cluster if a client is connected; files are compared with their hashes (RunError). A setting that is a
-    list of widths is text: "128-64".
+    All variables are Dask arrays, read when they are computed, on the cluster if a client is connected. A setting that
+    is a list of widths is text, "128-64".
+
+    Args:
+        folder: A local path or any fsspec URL of a sweep.
+
+    Returns:
+        ``status`` (finished, diverged or missing), and at the end ``test_accuracy`` (0..1) and ``test_loss`` (nats),
+        NaN for unfinished runs.
+
+    Raises:
+        RunError: No sweep; when computed, a file that is missing or was altered.
+
+    >>> place = nm.sweep.claim(nm.sweep.Sweep(nm.MLPConfig(), seeds=range(2)), "sweeps/seeds")
+    >>> nm.sweep.table("sweeps/seeds")["status"].values.tolist()
+    ['missing', 'missing']
     """
     try:
         import dask.array as da

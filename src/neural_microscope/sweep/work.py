@@ -34,11 +34,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of a sweep, by run names. Each is in one of ``found`` (at the start), ``trained`` and ``failed`` (with the reason)."""
+    """The outcome of a sweep, by run names. Each is in one of ``found``, ``trained`` and ``failed``."""
 
     found: list[str]
+    """Those that were finished or diverged at the start."""
     trained: list[str]
+    """Those trained now."""
     failed: dict[str, str]
+    """The others, with the reason."""
     diverged: list[str]
     """Those of found and trained that diverged: recorded up to that step, and not retried."""
 
@@ -46,10 +49,17 @@ class Outcome:
 @door
 @contextmanager
 def connect(workers: int | None = None, scheduler: str | None = None) -> Iterator[Client]:
-    """A Dask client: of the cluster at ``scheduler``, or of worker processes on this machine, one thread each (default: one per core).
+    """A Dask client for the duration of a block.
 
-    A script that starts processes must do so under ``if __name__ == "__main__":``. Errors: MicroscopeError if the extra is not
-    installed; OSError if the scheduler does not answer.
+    A script that starts processes must do so under ``if __name__ == "__main__":``.
+
+    Args:
+        workers: Worker processes on this machine, one thread each; None: one per core.
+        scheduler: Address of a cluster's scheduler; None: a cluster on this machine.
+
+    Raises:
+        MicroscopeError: The extra ``sweep`` is not installed.
+        OSError: The scheduler does not answer.
     """
     try:
         from distributed import Client, LocalCluster
@@ -77,11 +87,23 @@ def run(
     retries: int = 2,
     progress: Callable[[str, int, int], None] = lambda name, done, total: None,
 ) -> Outcome:
-    """Trains the unfinished networks of ``folder``. Failed tasks are retried ``retries`` times; a dead worker loses only
-    its current task.
+    """Trains the unfinished networks of a sweep; a dead worker loses only its current task.
 
-    ``progress(what, done, total)`` counts networks. An interruption cancels unfinished tasks. Errors: RunError where the folder holds
-    another sweep or something else; ConfigError as in `plan`. Errors in tasks are in the Outcome, not raised.
+    An interruption cancels unfinished tasks.
+
+    Args:
+        asked: Settings of the sweep.
+        folder: A local path or any fsspec URL that all workers share.
+        client: A Dask client, as of `connect`.
+        retries: Further attempts at a task that fails.
+        progress: Function of what is counted (networks), how many are done, and their total.
+
+    Returns:
+        The outcome, which holds the errors of tasks.
+
+    Raises:
+        RunError: The folder holds another sweep or something else.
+        ConfigError: An invalid combination, as in `plan`.
     """
     from distributed import as_completed
 
@@ -121,7 +143,13 @@ def run(
 
 @door
 def train_job(job: Job, asked: Sweep, folder: str) -> None:
-    """A worker's task: trains the unfinished networks of a job, and delivers each run to ``folder``."""
+    """A worker's task: trains the unfinished networks of a job, and delivers each run.
+
+    Args:
+        job: The networks to train.
+        asked: Settings of the sweep.
+        folder: A local path or any fsspec URL that all workers share.
+    """
     system, root = place(folder)
     seeds = _left(job, endings(system, root, job.names))
     if not seeds:  # a worker that died had finished them

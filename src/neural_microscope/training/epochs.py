@@ -81,7 +81,18 @@ class Epochs:
 
 @door
 def noisy_labels(images: ImageSet, config: TrainConfig) -> Tensor:
-    """The training labels: a share of them redrawn uniformly from all classes (so some stay correct by chance)."""
+    """The training labels, int64 [example], with a share of them replaced.
+
+    The new labels are drawn uniformly from all classes, so some stay correct by chance.
+
+    Args:
+        images: Training images.
+        config: Settings of training: ``label_noise`` is the share, and ``seed`` draws it.
+
+    >>> from neural_microscope.training import noisy_labels
+    >>> noisy_labels(digits.train, nm.TrainConfig(label_noise=0.0)).equal(digits.train.label_tensor())
+    True
+    """
     # A separate stream: with the seed's main stream, which images get a new label would depend on the initial weights.
     generator = np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(0, 0)))
     replaced = generator.random(len(images)) < config.label_noise

@@ -34,37 +34,72 @@ class History:
     status: str
     """``finished``, or ``diverged at step k``."""
     step: np.ndarray
+    """Steps, from 1, [step]."""
     loss: np.ndarray
+    """Mean cross-entropy of each step's batch before the update, in nats, [step]."""
     accuracy: np.ndarray
+    """Share of each step's batch classified correctly, 0..1, [step]."""
     learning_rate: np.ndarray
+    """Learning rate of each step, [step]."""
     test: Evaluation
+    """Scores on the test images at the end."""
     seconds: float
+    """Duration in seconds."""
 
 
 class Observer:
-    """Callbacks of training. Each method does nothing by default."""
+    """Callbacks of training. Each method does nothing by default.
+
+    >>> from neural_microscope.training import Observer
+    >>> class Losses(Observer):
+    ...     def stepped(self, training):
+    ...         print(training.step, training.rows["loss"][-1])
+    """
 
     def started(self, training: Training) -> None:
-        """Called once before the first update (or the first after a resume)."""
+        """Called once before the first update (or the first after a resume).
+
+        Args:
+            training: The training run in progress.
+        """
 
     def before_update(self, training: Training) -> None:
-        """Called when a step's gradients are computed, before the weights change."""
+        """Called when a step's gradients are computed, before the weights change.
+
+        Args:
+            training: The training run in progress.
+        """
 
     def stepped(self, training: Training) -> None:
-        """Called after the weights have changed; ``training.step`` counts this step."""
+        """Called after the weights have changed; ``training.step`` counts this step.
+
+        Args:
+            training: The training run in progress.
+        """
 
     def claim(self) -> Path | None:
-        """The folder that it will write, tested now, or an error; None if it writes none. Called on all before the first of several
-        networks is trained.
+        """The folder that it will write, tested now, or an error; None if it writes none.
+
+        Called on all before the first of several networks is trained.
         """
         return None
 
     def stopped(self, training: Training, status: str) -> None:
-        """Called at the end: ``finished``, ``diverged at step k``, ``interrupted at step k``, ``failed at step k: …``."""
+        """Called at the end.
+
+        Args:
+            training: The training run in progress.
+            status: ``finished``, ``diverged at step k``, ``interrupted at step k`` or ``failed at step k: …``.
+        """
 
 
 class Telling(Observer):
-    """Reports progress every 20 steps: tell(name, steps done, total steps, epoch and loss in words)."""
+    """An observer that reports progress every 20 steps, and at the end.
+
+    Args:
+        name: Name of the network in the reports.
+        tell: Function of name, steps done, total steps, and epoch and loss in words.
+    """
 
     @door
     def __init__(self, name: str, tell: Callable[[str, int, int, str], None]) -> None:
@@ -81,11 +116,17 @@ class Training:
     """A training run in progress, as observers see it."""
 
     model: nn.Module
+    """The network that is trained."""
     data: Dataset
+    """Training and test images."""
     config: TrainConfig
+    """Settings of training."""
     optimizer: torch.optim.Optimizer
+    """The optimizer, with its state."""
     steps_per_epoch: int
+    """Optimizer steps in an epoch."""
     custom_sampler: bool
+    """True if the caller gave a sampler."""
     step: int = 0
     """Optimizer steps done."""
     rows: dict[str, list[float]] = field(default_factory=lambda: {"loss": [], "accuracy": [], "learning_rate": []})
@@ -115,7 +156,12 @@ class Training:
         return tensors
 
     def restore(self, step: int, state: dict[str, Tensor]) -> None:
-        """Continues from a `state` taken after ``step`` steps; the caller loads the weights."""
+        """Continues from a `state` taken after ``step`` steps; the caller loads the weights.
+
+        Args:
+            step: Optimizer steps done.
+            state: The state for the next step, see `Training.state`.
+        """
         self.step = self.first_row = step
         slots: dict[int, dict[str, Tensor]] = {}
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -147,12 +193,28 @@ def train(
     sampler: Sampler | None = None,
     resume_from: tuple[int, dict[str, Tensor]] | None = None,
 ) -> History:
-    """Trains ``model`` in place on ``data.train`` with cross-entropy, and evaluates it on ``data.test`` at the end.
+    """Trains ``model`` in place with cross-entropy, evaluates it at the end, and returns the history.
 
-    ``sampler(epoch)`` gives the index batches of an epoch; by default a shuffle that depends on the config's seed and the epoch only.
-    ``resume_from``: (steps done, `Training.state` at that point). A loss that is not finite stops the training with a warning and the
-    status ``diverged at step k``. A foreign module whose outputs are probabilities, or in evaluation mode random or mixed over the
-    batch, is warned of once. The same model, data, config and thread count give the same bits on a CPU.
+    The same model, data, config and thread count give the same bits on a CPU. A loss that is not finite stops the
+    training with a warning and the status ``diverged at step k``. A foreign module whose outputs are probabilities, or
+    in evaluation mode random or mixed over the batch, is warned of once.
+
+    Args:
+        model: Network that gives logits [example, class]; it is left in training mode.
+        data: Training and test images.
+        config: Settings of training; None: the defaults of `TrainConfig`.
+        observers: Callbacks, in this order.
+        sampler: Function of the epoch that gives its index batches; None: a shuffle that depends on the config's seed
+            and the epoch only.
+        resume_from: (optimizer steps done, `Training.state` at that point); None: from the beginning.
+
+    Raises:
+        DataError: A model that can't be trained on this data, or at all; a sampler with invalid batches.
+        ConfigError: A device that is not available.
+
+    >>> mlp = nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(16,)))
+    >>> nm.train(mlp, digits, nm.TrainConfig(epochs=1)).status
+    'finished'
     """
     config = placed(config or TrainConfig())
     check(model, data)
@@ -247,7 +309,13 @@ def _steps(training: Training, source: Epochs, observers: list[Observer]) -> str
 
 
 def learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
-    """The learning rate after ``step`` steps: a pure function, so that a resumed run has the same."""
+    """The learning rate after ``step`` steps: a pure function, so that a resumed run has the same.
+
+    Args:
+        config: Settings of training.
+        step: Optimizer steps done.
+        total_steps: Optimizer steps in the whole training.
+    """
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
     share = (step - config.warmup_steps) / max(1, total_steps - config.warmup_steps)

@@ -33,16 +33,31 @@ def train_population(
     order: Order = "own",
     observers: Callable[[int], Sequence[Observer]] | None = None,
 ) -> dict[int, tuple[nn.Module, History]]:
-    """Trains one network for each seed; returns its model and history by seed.
+    """One trained network and its history for each seed, by seed.
 
-    ``order``: with ``own`` a seed sets both a network's initial weights and its order of batches; with ``shared`` only the weights, and
-    all see the batches of ``train_config.seed``. A shared order hides the variation that order brings, and lets networks be trained
-    together, 16 at a time, which gives the numbers of `train` up to rounding (see `together`): plain MLPs as stacked products at a
-    fraction of the cost, MLPs with layer normalization by ``torch.func``. What `way` has none for is trained one after the other,
+    A shared order hides the variation that order brings, and lets networks be trained together, 16 at a time, which
+    gives the numbers of `train` up to rounding (see `together`): plain MLPs as stacked products at a fraction of the
+    cost, MLPs with layer normalization by ``torch.func``. What `way` has none for is trained one after the other,
     exactly as by `train`.
 
-    ``observers(seed)`` gives that network's observers, for example ``lambda seed: [nm.Recorder(f"runs/mlp-{seed}")]``; a folder that one
-    can't write into is its error before anything is trained. Errors: DataError where seeds repeat; UnknownName for another order.
+    Args:
+        config: Settings of the network.
+        data: Training and test images.
+        train_config: Settings of training; None: the defaults of `TrainConfig`.
+        seeds: Seeds, each once.
+        order: ``own``: a seed sets both the initial weights and the order of batches. ``shared``: only the weights, and
+            all see the batches of ``train_config.seed``.
+        observers: Function of the seed that gives that network's observers, for example ``lambda seed:
+            [nm.Recorder(f"runs/mlp-{seed}")]``. A folder that one can't write into is its error before anything is
+            trained.
+
+    Raises:
+        DataError: Seeds repeat, or two would be recorded into one folder.
+        UnknownName: Another order.
+
+    >>> small = nm.MLPConfig(image_shape=(8, 8), hidden=(16,))
+    >>> list(nm.train_population(small, digits, nm.TrainConfig(epochs=1), seeds=range(2), order="shared"))
+    [0, 1]
     """
     if order not in get_args(Order):
         raise unknown("order", order, get_args(Order))
@@ -89,7 +104,19 @@ def continue_in_place(
     place: tuple[int, int],
     resume_from: tuple[int, dict[str, Tensor]] | None = None,
 ) -> History:
-    """Trains one network of a population that was trained together; see `train_in_place`."""
+    """The history of one network of a population that was trained together, continued in its place among copies.
+
+    Args:
+        model: The network, with the weights to continue from.
+        data: Training and test images.
+        config: Settings of training.
+        observers: Callbacks, in this order.
+        place: (its number, of how many).
+        resume_from: (optimizer steps done, `Training.state` at that point); None: from the beginning.
+
+    Raises:
+        DataError: A kind of network that this release trains with no others.
+    """
     together = way(model.config, placed(config))
     if together is None:
         raise DataError(

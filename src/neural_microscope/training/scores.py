@@ -20,9 +20,13 @@ class Evaluation:
     """The scores of a network on a set of images."""
 
     loss: float
+    """Mean cross-entropy, in nats."""
     accuracy: float
-    accuracy_by_class: np.ndarray  # [class], NaN for a class without images
-    logits: Tensor  # [example, class]
+    """Share of the images classified correctly, 0..1."""
+    accuracy_by_class: np.ndarray
+    """The same share of each class's images, [class]; NaN for a class without images."""
+    logits: Tensor
+    """Logits, [example, class]."""
 
     @property
     def predictions(self) -> Tensor:
@@ -32,17 +36,35 @@ class Evaluation:
 
 @door
 def evaluate(model: nn.Module, images: ImageSet, *, batch_size: int | None = None) -> Evaluation:
-    """Mean cross-entropy, accuracy, accuracy of each class and logits, in evaluation mode without gradients.
+    """Scores of a network on a set of images, in evaluation mode without gradients.
 
-    An image whose logits hold a NaN counts as wrong. ``batch_size`` images at a time, by default 64 where there are convolutions on a
-    processor, else 500.
+    An image whose logits hold a NaN counts as wrong.
+
+    Args:
+        model: Network that gives logits [example, class].
+        images: Images and their labels.
+        batch_size: Images per forward pass; None: 64 where there are convolutions on a processor, otherwise 500.
+
+    Raises:
+        DataError: A model that does not give logits [example, class].
+
+    >>> nm.evaluate(model, digits.test).logits.shape
+    torch.Size([360, 10])
     """
     return score(model, images.tensor(), images.label_tensor(), images.classes, batch_size)
 
 
 @door
 def score(model: nn.Module, images: Tensor, labels: Tensor, classes: int, batch_size: int | None = None) -> Evaluation:
-    """`evaluate` for images that are tensors already: float [example, 1, row, col], with their labels [example]."""
+    """Scores of a network on images that are tensors already, as by `evaluate`.
+
+    Args:
+        model: Network that gives logits [example, class].
+        images: Floats in 0..1, [example, 1, row, col].
+        labels: Class of each image, int64 [example].
+        classes: Number of classes.
+        batch_size: Images per forward pass; None: 64 where there are convolutions on a processor, otherwise 500.
+    """
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     if batch_size is None:
         # Maps of many images exceed a processor's cache, and their memory is allocated again each time: up to twice the time.
