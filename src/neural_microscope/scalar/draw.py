@@ -52,6 +52,11 @@ class Drawing(str):
         return str(self)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the SVG; returns the path.
+
+        Args:
+            path: File to write; an existing one is replaced.
+        """
         path = Path(path)
         path.write_text(self, encoding="utf-8")
         return path
@@ -60,7 +65,18 @@ class Drawing(str):
 def draw_graph(root: Value, max_nodes: int = 200) -> Drawing:
     """The drawing of everything ``root`` was computed from, with each value's data and gradient.
 
-    Numbers have four decimals, or an exponent below 0.0001 and from 100,000 on. More than ``max_nodes`` values raise a ValueError.
+    Numbers have four decimals, or an exponent below 0.0001 and from 100,000 on.
+
+    Args:
+        root: One Value.
+        max_nodes: The most values that are drawn.
+
+    Raises:
+        ValueError: More values than ``max_nodes``.
+
+    >>> from neural_microscope.scalar import Value, draw_graph
+    >>> draw_graph(Value(2.0, label="a") * Value(-3.0, label="b"))
+    Drawing, ... characters of SVG
     """
     if not isinstance(root, Value):
         raise TypeError(f"draw_graph takes one Value; came {type(root).__name__}. From a list, take one: outputs[0]")

@@ -14,11 +14,23 @@ from numbers import Real
 class Value:
     """A number that remembers how it was computed, after Karpathy's micrograd.
 
-    ``data`` is the number, ``grad`` what ``backward`` found (0 before), ``label`` a name for drawings.
-    ``_prev`` holds the inputs of the operation ``_op`` that made it; both are empty for a leaf.
-    Out of its domain an operation raises what Python's floats raise: ValueError, ZeroDivisionError, OverflowError.
-    Gradients are torch's wherever torch's are finite: relu has slope 0 at 0; ``0 ** 0`` is 1 with slope 0.
-    A root such as ``x ** 0.5`` has slope inf at 0. ``x ** y`` with a Value ``y`` needs ``x >= 0``.
+    ``grad`` is what ``backward`` found (0 before). ``_prev`` holds the inputs of the operation ``_op`` that made it;
+    both are empty for a leaf. Gradients are torch's wherever torch's are finite: relu has slope 0 at 0; ``0 ** 0`` is 1
+    with slope 0. A root such as ``x ** 0.5`` has slope inf at 0. ``x ** y`` with a Value ``y`` needs ``x >= 0``.
+
+    Args:
+        data: The number.
+        label: A name for drawings.
+
+    Raises:
+        ValueError: Out of its domain an operation raises what Python's floats raise, ZeroDivisionError and
+            OverflowError too.
+
+    >>> from neural_microscope.scalar import Value
+    >>> x = Value(3.0)
+    >>> (x**2).backward()
+    >>> x.grad
+    6.0
     """
 
     __slots__ = ("_inputs", "_op", "data", "grad", "label")
@@ -80,23 +92,28 @@ class Value:
     __rmul__ = __mul__
 
     def exp(self) -> Value:
+        """e to the power of this value."""
         data = _checked(math.exp, self.data, rule="exp takes numbers up to about 709.78")
         return _result(data, "exp", (self, data))
 
     def log(self) -> Value:
+        """The natural logarithm."""
         data = _checked(math.log, self.data, rule="log takes numbers above 0")
         return _result(data, "log", (self, 1.0 / self.data))
 
     def tanh(self) -> Value:
+        """The hyperbolic tangent."""
         data = math.tanh(self.data)
         return _result(data, "tanh", (self, 1.0 - data * data))
 
     def sigmoid(self) -> Value:
+        """1 / (1 + e to the power of minus this value)."""
         small = math.exp(-abs(self.data))  # never above 1, so it can't overflow
         data = (1.0 if self.data >= 0 else small) / (1.0 + small)
         return _result(data, "sigmoid", (self, data * (1.0 - data)))
 
     def relu(self) -> Value:
+        """This value, or 0 below 0."""
         return _result(max(self.data, 0.0), "relu", (self, 1.0 if self.data > 0 else 0.0))
 
     def _backward(self) -> None:

@@ -20,9 +20,11 @@ class Module:
     """Something with parameters."""
 
     def parameters(self) -> list[Value]:
+        """The Values that training changes."""
         return []
 
     def zero_grad(self) -> None:
+        """Sets the gradient of every parameter to 0."""
         for parameter in self.parameters():
             parameter.grad = 0.0
 
@@ -33,8 +35,15 @@ class Module:
 class Neuron(Module):
     """``activation(b + w0 * x0 + w1 * x1 + ...)`` of ``n_inputs`` numbers or Values.
 
-    ``rng`` (default: ``random.Random(0)``) draws weights and bias uniformly within ±1 / sqrt(n_inputs),
-    as torch.nn.Linear does.
+    Args:
+        n_inputs: Number of inputs.
+        activation: ``tanh``, ``relu``, ``sigmoid`` or ``linear``.
+        rng: Draws weights and bias uniformly within ±1 / sqrt(n_inputs), as torch.nn.Linear does; None:
+            ``random.Random(0)``.
+
+    >>> from neural_microscope.scalar import Neuron
+    >>> Neuron(3)
+    Neuron with 4 parameters
     """
 
     def __init__(self, n_inputs: int, activation: str = "tanh", rng: random.Random | None = None) -> None:
@@ -55,7 +64,14 @@ class Neuron(Module):
 
 
 class Layer(Module):
-    """``n_outputs`` neurons that see the same inputs; a call gives a list of one Value from each."""
+    """Neurons that see the same inputs; a call gives a list of one Value from each.
+
+    Args:
+        n_inputs: Number of inputs.
+        n_outputs: Number of neurons.
+        activation: ``tanh``, ``relu``, ``sigmoid`` or ``linear``.
+        rng: Draws the parameters, as in `Neuron`.
+    """
 
     def __init__(
         self, n_inputs: int, n_outputs: int, activation: str = "tanh", rng: random.Random | None = None
@@ -73,7 +89,17 @@ class Layer(Module):
 class MLP(Module):
     """Layers in a row: ``MLP(2, [16, 16, 1])`` takes 2 inputs and gives a list of 1 output.
 
-    The last layer is linear, those before it have ``activation``; the same ``seed`` draws the same parameters.
+    The last layer is linear, those before it have ``activation``.
+
+    Args:
+        n_inputs: Number of inputs.
+        sizes: Neurons of each layer.
+        activation: ``tanh``, ``relu``, ``sigmoid`` or ``linear``.
+        seed: Seed of the parameters.
+
+    >>> from neural_microscope.scalar import MLP
+    >>> MLP(2, [16, 16, 1])
+    MLP with 337 parameters
     """
 
     def __init__(self, n_inputs: int, sizes: Sequence[int], activation: str = "tanh", seed: int = 0) -> None:
