@@ -35,9 +35,13 @@ FOUND = 0.8
 
 @door
 def instruments(names: Sequence[str] = ()) -> list[Instrument]:
-    """Instruments of every registered measure (`measure.MEASURES`), or those whose name, or their measure's, begins with one of ``names``.
+    """Instruments of every registered measure (`measure.MEASURES`), or of some.
 
-    Errors: UnknownName with the nearest names.
+    Args:
+        names: Beginnings of names of instruments or measures; empty: all.
+
+    Raises:
+        UnknownName: A name of none; the message suggests the nearest ones.
     """
     every = [instrument for measure in MEASURES.values() for instrument in measure.instruments]
     for name in names:
@@ -61,10 +65,20 @@ def recalibrate(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> xr.Dataset:
-    """`calibrate` and `calibrate_pages` in one record, written to ``output``; results already in it that are still valid are reused.
+    """`calibrate` and `calibrate_pages` in one record; results already in ``output`` that are still valid are reused.
 
-    ``names``: of measures or instruments, and "pages"; by default all. Errors: FileError, before any work, if ``output``
-    can't be written.
+    Args:
+        names: Names of measures or instruments, and "pages"; empty: all.
+        empties: Number of empty phantoms for each instrument.
+        pages: Number of pages of each empty kind; 0: none.
+        seed: Seed of the first phantom.
+        output: File to write; None: none.
+        workers: Processes.
+        progress: Function of what is counted, how many are done, and their total.
+
+    Raises:
+        FileError: Before any work, ``output`` can't be written.
+        DataError: Names together with ``output``: a record holds a full calibration.
     """
     if names and output is not None:
         raise DataError("a record holds a full calibration; leave out the names: unchanged results are reused")
@@ -106,12 +120,26 @@ def calibrate(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> xr.Dataset:
-    """Reads each instrument's phantom once and ``empties`` empty ones, seeded from ``seed`` on: [instrument].
+    """Each instrument's reading of its phantom, and its false alarms on empty ones, [instrument].
 
-    ``chosen``: instruments, or names of them or of measures; by default all registered. ``truth``, ``measured`` and ``error``
-    (measured - truth) in the instrument's own unit; ``tolerance``; ``recovered``: the error is within it; ``false_alarms``: share of
-    empty phantoms (0..1) with a claim, 0.05 being declared; ``silent``: at most 0.09 of them, the 99% bound at 200. The
-    coordinate ``hash`` changes with the measure and its phantoms. ``progress(name, done, total)`` counts instruments.
+    Args:
+        chosen: Instruments, or names of them or of measures; None: all registered.
+        empties: Number of empty phantoms for each instrument.
+        seed: Seed of the first phantom; the others follow.
+        kept: Results to reuse and to add to; None: none.
+        workers: Processes.
+        progress: Function of what is counted (instruments), how many are done, and their total.
+
+    Returns:
+        ``truth``, ``measured`` and ``error`` (measured - truth) in the instrument's own unit; ``tolerance``;
+        ``recovered``, true if the error is within it; ``false_alarms``, the share of empty phantoms (0..1) with a
+        claim,
+        0.05 being declared; ``silent``, true if it is at most 0.09, the 99% bound at 200. The coordinate ``hash``
+        changes
+        with the measure and its phantoms.
+
+    >>> nm.phantoms.calibrate(["predictions.calibration_error"], empties=1)["recovered"].values.tolist()
+    [True, True]
     """
     given = instruments() if chosen is None else list(chosen)
     found = [one for i in given for one in ([i] if isinstance(i, Instrument) else instruments([i]))]
@@ -159,15 +187,25 @@ def calibrate_pages(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> xr.Dataset:
-    """Every rule of a page on ``pages`` networks of each empty kind and ``planted`` of each planted one, judged as on a page.
+    """Every rule of a page on networks of each empty and each planted kind, judged as on a page.
 
-    [kind]: ``pages``; ``pages_false``: pages with a claim that is false there. [kind, rule]: ``false_here``: true if any claim of the
-    rule is false
-    there; ``asked``: pages with a test; ``able``: pages on which its draws allow a claim; ``claimed``: pages with
-    a claim; ``alone``: pages with a claim at 5% without the other rules; ``least_p``, corrected within the rule.
-    [plant]: units ``planted_units``, ``planted_found`` of them, their mean effect ``planted_effect``, ``must_find``: true if a claim
-    about them is correct.
-    ``progress(name, done, total)`` counts pages.
+    Args:
+        pages: Number of networks of each empty kind.
+        planted: Number of networks of each planted kind.
+        kept: Results to reuse and to add to; None: none.
+        workers: Processes.
+        progress: Function of what is counted (pages), how many are done, and their total.
+
+    Returns:
+        [kind] holds ``pages``, and ``pages_false`` with a claim that is false there.
+        [kind, rule]: ``false_here``, true if any claim of the rule is false there; ``asked``, pages with a test;
+        ``able``,
+        pages on which its draws allow a claim; ``claimed``, pages with a claim; ``alone``, pages with a claim at 5%
+        without
+        the other rules; ``least_p``, corrected within the rule.
+        [plant]: units ``planted_units``, ``planted_found`` of them, their mean effect ``planted_effect``,
+        ``must_find``,
+        true if a claim about them is correct.
     """
     mark = fingerprint.of_rules()
     keys = [
@@ -250,7 +288,11 @@ def most_false(pages: int) -> int:
 
 @door
 def failures(record: xr.Dataset) -> list[str]:
-    """Failures in words: instruments, pages, rules and planted units."""
+    """Failures in words: instruments, pages, rules and planted units.
+
+    Args:
+        record: A calibration.
+    """
     found = []
     if "instrument" in record:
         bad = ~(record["recovered"] & record["silent"])
@@ -282,7 +324,13 @@ def failures(record: xr.Dataset) -> list[str]:
 
 @door
 def outdated(record: xr.Dataset) -> list[str]:
-    """Names of measures whose code changed since the record was made, and "rules" if those of the pages, or their measures, changed."""
+    """Names of measures whose code changed since the record was made, and "rules".
+
+    "rules" if those of the pages, or their measures, changed.
+
+    Args:
+        record: A calibration.
+    """
     marks = dict(zip(record["measure"].values, record["hash"].values, strict=True)) if "hash" in record.coords else {}
     names = dict.fromkeys(i.measure for i in instruments())
     found = [name for name in names if marks.get(name) != fingerprint.of_measure(MEASURES[name])]
@@ -291,7 +339,11 @@ def outdated(record: xr.Dataset) -> list[str]:
 
 @door
 def page_rate(record: xr.Dataset) -> str:
-    """The record's rate of pages with a false claim, as a sentence; empty if the record holds no pages."""
+    """The record's rate of pages with a false claim, as a sentence; empty if the record holds no pages.
+
+    Args:
+        record: A calibration.
+    """
     return next((claim.sentence for claim in claims(record) if claim.rule == RATE), "")
 
 

@@ -64,7 +64,12 @@ class _Record(Struct, forbid_unknown_fields=True):
 
 @door
 def save(result: xr.Dataset, path: str | Path) -> Path:
-    """Writes a calibration as JSON, whole or not at all; returns the path."""
+    """Writes a calibration as JSON, whole or not at all; returns the path.
+
+    Args:
+        result: A calibration.
+        path: File to write; an existing one is replaced.
+    """
     text = json.dumps({"sha256": documents.UNSEALED, **result.to_dict()}, indent=1) + "\n"
     with files.whole(path) as partial:
         partial.write_bytes(documents.sealed(text.encode()))
@@ -73,7 +78,17 @@ def save(result: xr.Dataset, path: str | Path) -> Path:
 
 @door
 def open_record(path: str | Path | None = None) -> xr.Dataset:
-    """A calibration written by `save`; by default this release's own. Any other file is a DataError that names it."""
+    """A calibration written by `save`.
+
+    Args:
+        path: File to read; None: this release's own record.
+
+    Raises:
+        DataError: Any other file, by name.
+
+    >>> nm.phantoms.open_record()["false_alarms"].dims
+    ('instrument',)
+    """
     own = resources.files(__package__).joinpath("record.json")
     content = own.read_bytes() if path is None else files.read(path)
     try:
