@@ -138,18 +138,34 @@ class Claim:
 
 
 def tested(**words: Any) -> Claim:
-    """A claim that is tested: the fields of `Claim` except rule, measure, network and layer, which the caller of the rule fills in."""
+    """A claim that is tested, without rule, measure, network and layer, which the caller of the rule fills in.
+
+    Args:
+        **words: The other fields of `Claim`.
+    """
     return Claim("", "", "", **words)
 
 
 def say(name: str, yes: str, **numbers: Any) -> Claim:
-    """A description: a template and its numbers, without a test. The caller adds network and layer."""
+    """A description: a template and its numbers, without a test. The caller adds network and layer.
+
+    Args:
+        name: Name of the description.
+        yes: Template of the sentence, see `fill`.
+        **numbers: Numbers in the sentence.
+    """
     words = {"yes": yes, "no": yes, "evidence": "", "null": "", "effect": next(iter(numbers), "")}
     return Claim(name, "", "", numbers=numbers, p=math.nan, n=0, describes=True, **words)  # type: ignore[arg-type]
 
 
 def goes(values: Any) -> tuple[str, dict[str, float]]:
-    """(a template such as ``rises from {start:g} to {end:g}``, or ``is {end:g}`` if equal to three digits; the first and last value)."""
+    """(template, numbers): ``rises from {start:g} to {end:g}`` or ``falls …``, and the values ``start`` and ``end``.
+
+    ``is {end:g}`` if the first and the last value are equal to three digits.
+
+    Args:
+        values: A course, of which the first and the last value count.
+    """
     start, end = float(values[0]), float(values[-1])
     if math.isnan(start) or f"{start:.3g}" == f"{end:.3g}":
         words = "is {end:g}"
@@ -161,11 +177,16 @@ def goes(values: Any) -> tuple[str, dict[str, float]]:
 def judge(claims: Iterable[Claim], families: int) -> list[Claim]:
     """The claims about one network with their verdicts, after the correction of a page.
 
-    Bonferroni over the rules: ``families`` is their number, whether or not each applies, so a verdict does not depend on the page.
-    Within a rule, Holm; for claims with a ``place``, each hook point's are tested one after the other until one fails
-    (fixed sequence, Maurer et al. 1995), with Bonferroni over the hook points. The probability of any false claim among all of them is
-    then below 5%
-    (family-wise, under any dependence).
+    Bonferroni over the rules, whether or not each applies, so a verdict does not depend on the page. Within a rule,
+    Holm; for claims with a ``place``, each hook point's are tested one after the other until one fails (fixed
+    sequence), with Bonferroni over the hook points. The probability of any false claim among all of them is then below
+    5% (family-wise, under any dependence).
+
+    Args:
+        claims: Claims without verdicts.
+        families: Number of rules.
+
+    Source: Maurer et al. 1995 (fixed sequence).
     """
     given = list(claims)
     found: list[Claim] = []
@@ -201,14 +222,22 @@ def _within(claims: list[Claim]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def by_rate(n: int) -> int:
-    """The number of ``n`` seeds on which a rule would show something by its declared rate of false claims, at most (95%)."""
+    """The number of seeds on which a rule would show something by its declared rate of false claims, at most (95%).
+
+    Args:
+        n: Number of seeds.
+    """
     return int(stats.binom.ppf(1 - ALPHA, n, ALPHA))
 
 
 def fill(template: str, numbers: Numbers) -> str:
-    """The template with its numbers: ``{x:2}`` two decimals, ``{x:1%}`` a share in percent, ``{x:,}`` a whole number, ``{x:g}`` three
-    significant digits, ``{x:step}`` a step, ``{x:#image}`` counted, ``{x:rises3}`` "rises by 0.012" or "falls by 0.012".
-    NaN is a dash, and a range of two NaN is "not defined".
+    """The template with its numbers; NaN is a dash, and a range of two NaN is "not defined".
+
+    Args:
+        template: Text with ``{x:2}`` for two decimals, ``{x:1%}`` a share in percent, ``{x:,}`` a whole number,
+            ``{x:g}`` three significant digits, ``{x:step}`` a step, ``{x:#image}`` counted, ``{x:rises3}`` "rises by
+            0.012" or "falls by 0.012".
+        numbers: Numbers by name.
     """
     return _WORDS.format(template, **numbers).replace("– to –", UNDEFINED)
 
@@ -242,21 +271,36 @@ _WORDS = _Words()
 
 
 def number(value: float, digits: int = 2) -> str:
-    """A number for prose: a fixed number of decimals and a true minus sign; a dash for NaN."""
+    """A number for prose: a fixed number of decimals and a true minus sign; a dash for NaN.
+
+    Args:
+        value: The number.
+        digits: Number of decimals.
+    """
     if math.isnan(value):
         return "–"
     return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "\N{MINUS SIGN}")  # + 0.0: no minus before a zero
 
 
 def significant(value: float) -> str:
-    """Three significant digits, at least those before the point: ``0.00912``, ``96.7``, ``1,797``."""
+    """Three significant digits, at least those before the point: ``0.00912``, ``96.7``, ``1,797``.
+
+    Args:
+        value: The number.
+    """
     if math.isnan(value):
         return "–"
     return f"{value:{',.0f' if 1e3 <= abs(value) < 1e9 else '.3g'}}".replace("-", "\N{MINUS SIGN}")
 
 
 def probability(p: float, floor: float = 0.0, draws: int = 0) -> str:
-    """``p = 0.012``, ``p < 0.001``, ``p ≤ 0.048 (20 draws)`` at the draws' floor, or "p not defined"."""
+    """``p = 0.012``, ``p < 0.001``, ``p ≤ 0.048 (20 draws)`` at the draws' floor, or "p not defined".
+
+    Args:
+        p: The p value; NaN: not defined.
+        floor: The smallest p that the draws can give.
+        draws: Number of draws of the null; 0: its law is known.
+    """
     if math.isnan(p):
         return "p not defined"
     if draws and p <= floor * (1 + 1e-9):
@@ -265,7 +309,12 @@ def probability(p: float, floor: float = 0.0, draws: int = 0) -> str:
 
 
 def count(n: int, of: str) -> str:
-    """``1 image``, ``1,000 images``."""
+    """``1 image``, ``1,000 images``.
+
+    Args:
+        n: Number of things.
+        of: The things, in the plural.
+    """
     return f"{n:,} {of.removesuffix('s') if n == 1 else of}"
 
 

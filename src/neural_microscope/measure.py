@@ -160,8 +160,12 @@ class Measure:
         return next((asked.scope for asked in self.asked.values()), None)
 
     def on(self, scope: Scope, variant: str = "") -> Callable[[Function], Function]:
-        """Decorates a function (network or layer) -> Dataset: the default analysis calls it, and keeps its result under this measure's
-        name, with ``/variant`` appended if there is one.
+        """Decorates a function (network or layer) -> Dataset, which the default analysis then calls.
+
+        Args:
+            scope: The subject of the result.
+            variant: Appended to this measure's name, as ``/variant``, under which the result is kept; empty: the name
+                alone.
         """
 
         def keep(look: Function) -> Function:
@@ -180,8 +184,18 @@ class Measure:
         why: str = "",
         columns: Mapping[str, str] | None = None,
     ) -> Callable[[Function], Function]:
-        """Decorates a function (network or layer) -> claims: a rule, one family of the page. For ``columns``
-        see `Rule`.
+        """Decorates a function (network or layer) -> claims: a rule, one family of the page.
+
+        Args:
+            name: The claim in a few words, its family: "a unit matters".
+            question: The question that it answers.
+            scope: The subject of its claims.
+            false_on: The `EMPTY_KINDS` on which any claim of it is false.
+            why: The reason that it is not false on the others.
+            columns: For a rule about units, the columns of the unit table, see `Rule`; None: none.
+
+        Raises:
+            MicroscopeError: A rule that is not false on every empty network, without a reason.
         """
         if len(false_on) < len(EMPTY_KINDS) and not why:
             raise MicroscopeError(
@@ -195,8 +209,13 @@ class Measure:
         return keep
 
     def describe(self, scope: Scope, *, part: Part | None = None) -> Callable[[Function], Function]:
-        """Decorates a function (network, layer or pair) -> descriptions: claims without a test. They belong to
-        no family.
+        """Decorates a function (network, layer or pair) -> descriptions: claims without a test.
+
+        They belong to no family.
+
+        Args:
+            scope: The subject of the claims.
+            part: The part of a page that shows the measure; None: unchanged.
         """
 
         def keep(claims: Function) -> Function:
@@ -216,7 +235,17 @@ class Measure:
         more: bool = False,
         takes: Callable[[Any], Mapping[str, Any]] | None = None,
     ) -> None:
-        """The form of its picture on a page; see `Picture`."""
+        """Adds a picture of its results to a page; see `Picture`.
+
+        Args:
+            form: A function of `plots` by its name, or a custom function.
+            caption: The caption.
+            scope: The subject of one picture, ``page`` for all networks; None: that of the result.
+            part: The part of a page that shows the measure; None: unchanged.
+            more: True to fold it by default.
+            takes: Function of the subject that gives the form's arguments by name, or None for no picture; None: the
+                form takes the result.
+        """
         self._placed(part)
         self.pictures.append(Picture(form, caption, scope, more, takes))
 
@@ -239,12 +268,21 @@ class Measure:
     ) -> Callable[[Function], Function]:
         """Decorates a function (seed, planted) -> arguments of the measure: an instrument.
 
-        The function returns one argument, a tuple of them, or a dict of them by name. ``truth``: a number, or a function of the
-        planted phantom. ``read`` takes the planted value from the result, or names the variable whose first value it is
-        (by default the unit's), ``alarm`` is true if an empty one claims anything, or names the variable that does (by default the
-        verdict ``…_shown`` of the variable read). ``exact``: an identity keeps it silent, which is tested once for all seeds.
-        ``settings`` go to
-        the measure, and ``seed`` if it takes one.
+        The function returns one argument, a tuple of them, or a dict of them by name.
+
+        Args:
+            planted: The planted truth, in a few words.
+            truth: A number, or a function of the planted phantom.
+            tolerance: The allowed distance of the measured value from the truth, in its own unit.
+            empty: The empty phantom, and the condition for an alarm.
+            read: Function of the result that gives the measured value, or the variable whose first value it is; empty:
+                the unit's.
+            alarm: Function of the result, true if an empty one claims anything, or the variable that does; empty: the
+                verdict ``…_shown`` of the variable read.
+            name: Name of the instrument; empty: the measure's title.
+            unit: The unit of the truth and the measured value.
+            exact: True if an identity keeps it silent, which is tested once for all seeds.
+            **settings: Arguments of the measure; ``seed`` is added if it takes one.
         """
         variable = (read if isinstance(read, str) else "") or self.unit
         verdict = (alarm if isinstance(alarm, str) else "") or f"{variable}_shown"
@@ -281,7 +319,12 @@ class Measure:
         return keep
 
     def explained(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Attributes of a result: its null, interval and source in words, the seed, the hook point, and the number of examples."""
+        """Attributes of a result: null, interval and source in words, the seed, the hook point, and the number of
+        examples.
+
+        Args:
+            arguments: The arguments of the call that gave it, by name.
+        """
         said = {word: getattr(self, word).format_map(arguments) for word in ("null", "interval", "source")}
         said |= {word: arguments[word] for word in ("seed",) if word in arguments}
         arrays = [one for one in arguments.values() if isinstance(one, xr.DataArray)]
@@ -302,8 +345,20 @@ MEASURES: dict[str, Measure] = {}
 
 
 def measure(area: str, **words: Any) -> Callable[[Function], Function]:
-    """Registers a function as a measure of an area. The words are the fields of `Measure`; a result without the attributes of
-    `Measure.explained` is given them.
+    """Registers a function as a measure of an area.
+
+    A result without the attributes of `Measure.explained` is given them.
+
+    Args:
+        area: The module of `analysis` that holds it, in one word: "causal", "geometry".
+        **words: The other fields of `Measure`.
+
+    >>> from neural_microscope.measure import MEASURES, measure
+    >>> @measure("geometry", title="mean activation")
+    ... def mean_activation(acts):
+    ...     return acts.mean("example")
+    >>> MEASURES.pop("geometry.mean_activation").title
+    'mean activation'
     """
 
     def make(function: Function) -> Function:
@@ -327,7 +382,18 @@ def measure(area: str, **words: Any) -> Callable[[Function], Function]:
 
 
 def of(function: Callable[..., Any] | str) -> Measure:
-    """The registered measure of a function or a name; otherwise an UnknownName with the nearest one."""
+    """The registered measure of a function or a name.
+
+    Args:
+        function: A measure, or its area and name: "selectivity.class_selectivity".
+
+    Raises:
+        UnknownName: No such measure; the message suggests the nearest name.
+
+    >>> from neural_microscope.measure import of
+    >>> of(nm.analysis.selectivity.class_selectivity).name
+    'selectivity.class_selectivity'
+    """
     if isinstance(function, str):
         if function not in MEASURES:
             raise unknown("measure", function, MEASURES)
@@ -339,7 +405,12 @@ def of(function: Callable[..., Any] | str) -> Measure:
 
 
 def every() -> list[Measure]:
-    """Every registered measure, by name."""
+    """Every registered measure, by name.
+
+    >>> from neural_microscope.measure import every, of
+    >>> of(nm.analysis.selectivity.class_selectivity) in every()
+    True
+    """
     return [MEASURES[name] for name in sorted(MEASURES)]
 
 
@@ -349,5 +420,10 @@ def on_pages() -> list[Measure]:
 
 
 def rules() -> list[tuple[Measure, Rule]]:
-    """Every rule of every registered measure: the families of a page."""
+    """Every rule of every registered measure: the families of a page.
+
+    >>> from neural_microscope.measure import of, rules
+    >>> of(nm.analysis.causal.ablate_all) in [measure for measure, rule in rules()]
+    True
+    """
     return [(one, rule) for one in every() for rule in one.rules]

@@ -33,9 +33,18 @@ ONE_NETWORK = "95% over images of one network; it understates variation between 
 def halves(labels: np.ndarray, seed: int = 0, *, key: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Two disjoint index arrays that cover all examples, each class split as evenly as possible.
 
-    A choice on one half (a unit's class, the best unit) is judged on the other. A class with one example lies in one half only.
-    With a ``key`` [example, ...] (activations, pixels, losses) the halves depend on the examples' values and not on their
-    order: see `canonical_order`. Without one they depend on the order.
+    A choice on one half (a unit's class, the best unit) is judged on the other. A class with one example lies in one
+    half only. With a ``key`` the halves depend on the examples' values and not on their order: see `canonical_order`.
+    Without one they depend on the order.
+
+    Args:
+        labels: Class of each example, [example].
+        seed: Seed of the split.
+        key: Values of each example [example, …], such as activations, pixels or losses; None: their order.
+
+    >>> first, second = nm.statistics.halves(digits.test.labels)
+    >>> len(first), len(second), set(first) & set(second)
+    (180, 180, set())
     """
     rng = np.random.default_rng(seed)
     first = np.zeros(len(labels), bool)
@@ -48,9 +57,17 @@ def halves(labels: np.ndarray, seed: int = 0, *, key: np.ndarray | None = None) 
 
 @typed
 def canonical_order(labels: np.ndarray, key: np.ndarray) -> np.ndarray:
-    """An order of the examples that does not depend on their given order: by label, then by the values of ``key`` [example, ...].
+    """An order of the examples that does not depend on their given order, [example].
 
-    Examples equal in both keep their order; nothing that depends on label and key can distinguish them.
+    By label, then by the values of ``key``. Examples equal in both keep their order; nothing that depends on label and
+    key can distinguish them.
+
+    Args:
+        labels: Class of each example, [example].
+        key: Values of each example [example, …].
+
+    >>> nm.statistics.canonical_order(np.array([1, 0, 0]), np.array([0.2, 0.3, 0.1]))
+    array([2, 1, 0])
     """
     columns = np.reshape(key, (len(labels), -1)).T
     return np.lexsort((*columns[::-1], labels))
@@ -58,7 +75,13 @@ def canonical_order(labels: np.ndarray, key: np.ndarray) -> np.ndarray:
 
 @typed
 def shuffles(labels: np.ndarray, n: int, seed: int = 0) -> Iterator[np.ndarray]:
-    """``n`` random orders of the labels: the null that labels and activations are independent."""
+    """Random orders of the labels: the null that labels and activations are independent.
+
+    Args:
+        labels: Class of each example, [example].
+        n: Number of shuffles.
+        seed: Seed of the shuffles.
+    """
     rng = np.random.default_rng(seed)
     for _ in range(n):
         yield rng.permutation(labels)
@@ -68,12 +91,23 @@ def shuffles(labels: np.ndarray, n: int, seed: int = 0) -> Iterator[np.ndarray]:
 def p_values(
     values: np.ndarray, null: np.ndarray, *, side: Side = "above", rounding: float = 0.0, tail: bool = False
 ) -> np.ndarray:
-    """Monte Carlo p of each value, the value itself counted: (1 + #{draws at or beyond it}) / (1 + n).
+    """Monte Carlo p of each value, the value itself counted: (1 + #{draws at or beyond it}) / (1 + n), [...].
 
-    ``values`` [...]; ``null`` [draw, ...]. ``side``: "above" and "below" are one-sided, "both" is twice the smaller of the two, at
-    most 1. From 1 / (1 + n) (2 / (1 + n) for both sides) to 1, never 0 (Phipson & Smyth 2010). The one rule for ties: a draw
-    within 1e-12 of the value (relatively) or within ``rounding`` (absolutely, the precision of the measurement) reaches it,
-    and a draw that is NaN counts against the claim. A value that is NaN stays NaN. ``tail``: see `tail_p`.
+    From 1 / (1 + n) (2 / (1 + n) for both sides) to 1, never 0. The one rule for ties: a draw within 1e-12 of the value
+    (relatively) or within ``rounding`` (absolutely) reaches it, and a draw that is NaN counts against the claim. A
+    value that is NaN stays NaN.
+
+    Args:
+        values: Values to test, [...].
+        null: Draws of the null, [draw, ...].
+        side: ``above`` and ``below`` are one-sided, ``both`` is twice the smaller of the two, at most 1.
+        rounding: Precision of the measurement.
+        tail: True to fit the tail, see `tail_p`.
+
+    Source: Phipson & Smyth 2010.
+
+    >>> nm.statistics.p_values(np.array([3.0]), np.array([[1.0], [2.0], [3.0], [4.0]]))
+    array([0.6])
     """
     values, null = np.asarray(values, float), np.asarray(null, float)
     if side == "both":
@@ -111,17 +145,30 @@ def beside(
     start: float = 0.0,
     where: Any = True,
 ) -> dict[str, tuple[Any, ...]]:
-    """Compares a value with its null: the single rule for "beyond chance", as the variables of a Dataset.
+    """A value compared with its null: the single rule for "beyond chance", as the variables of a Dataset.
 
-    ``name`` with ``…_null_low`` and ``…_null_high`` (the null's 2.5 and 97.5 percentiles), ``…_p``, ``…_q`` (false discovery over the
-    family) and ``…_shown``, the verdict: q, or p without a family, below 0.05. ``…_low`` and ``…_high`` where an ``interval`` is given.
+    Args:
+        name: Name of the value's variable.
+        value: The value, [...].
+        null: Draws [draw, ...], of which there may be none, or only NaN (band and p are then NaN and nothing is shown),
+            or a `Law`.
+        dims: Names of the value's axes.
+        side: The side of the null on which structure lies: ``above``, ``below`` or ``both``.
+        units: Unit of the value.
+        interval: (low, high) of the value, each [...]; None: no interval.
+        family: True for one family of all values, the name of a dimension for one along it at each index of the others,
+            False for separate tests.
+        rounding: Precision of the measurement, see `p_values`.
+        tail: True to fit the tail, see `tail_p`.
+        start: Added to the displayed values, not to the tested ones.
+        where: Booleans [...]; False leaves NaN and no verdict.
 
-    ``value`` [...] with ``dims``; ``null``: draws [draw, ...], of which there may be none, or only NaN (band and p are
-    then NaN and nothing is shown), or a `Law`. ``side``: where structure lies. ``family``: True for all values together, the name of a
-    dimension for one family along it at each index of the others, False for separate tests. ``rounding``: see `p_values`;
-    ``tail``: see `tail_p`. ``start`` is added to the displayed values, not to the tested ones. ``where`` [...]: False leaves NaN and no
-    verdict. The p variable's attributes hold ``draws`` and
-    ``floor``, the smallest p that so many draws can give (0 for a law).
+    Returns:
+        ``name`` with ``…_null_low`` and ``…_null_high`` (the null's 2.5 and 97.5 percentiles), ``…_p``, ``…_q`` (false
+        discovery over the family) and ``…_shown``, the verdict: q, or p without a family, below 0.05. ``…_low`` and
+        ``…_high`` where an ``interval`` is given. The p variable's attributes hold ``draws`` and ``floor``, the
+        smallest p
+        that so many draws can give (0 for a law).
     """
     value = np.where(where, np.asarray(value, float), np.nan)
     gone = np.isnan(value)
@@ -163,12 +210,18 @@ FEWEST_FITTED = 149
 
 @typed
 def tail_p(values: np.ndarray, null: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """The one-sided ``p`` of `p_values` without its floor: if fewer than ten draws reach a value, the tail of Pearson's type III
-    with the draws' mean, variance and skewness (Winkler et al. 2016), [...]; ``null`` [draw, ...]. Never above the counted p of the
-    tenth draw.
+    """The one-sided ``p`` of `p_values` without its floor, [...].
 
-    For statistics that are sums of many small terms, which such a law fits. Fewer than 149 draws, constant draws, and draws
-    that are not all finite keep the counted p.
+    If fewer than ten draws reach a value, the tail of Pearson's type III with the draws' mean, variance and skewness;
+    never above the counted p of the tenth draw. For statistics that are sums of many small terms, which such a law
+    fits. Fewer than 149 draws, constant draws, and draws that are not all finite keep the counted p.
+
+    Args:
+        values: Values to test, [...].
+        null: Draws of the null, [draw, ...].
+        p: Counted p of the values, [...].
+
+    Source: Winkler et al. 2016.
     """
     mean, spread = null.mean(0), null.std(0, ddof=1)
     few = (p * (1 + len(null)) - 1 < FEWEST_BEYOND) & np.isfinite(spread) & (spread > TIE * np.abs(mean))
@@ -182,10 +235,16 @@ def tail_p(values: np.ndarray, null: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 @typed
 def networks(value: np.ndarray, sample: np.ndarray, *, side: Side = "above") -> Law:
-    """The null "one more network like these": ``value`` [...] compared with the same statistic of K others, ``sample`` [network, ...].
+    """The null "one more network like these": a value compared with the same statistic of K others.
 
-    Student's prediction interval: t = (x - mean) / (sd √(1 + 1 / K)), K - 1 degrees of freedom. It assumes that the statistic is normal
-    over networks (use logarithms for positive, skewed statistics). NaN if fewer than three networks have the statistic.
+    Student's prediction interval: t = (x - mean) / (sd √(1 + 1 / K)), K - 1 degrees of freedom. It assumes that the
+    statistic is normal over networks (use logarithms for positive, skewed statistics). NaN if fewer than three networks
+    have the statistic.
+
+    Args:
+        value: The value, [...].
+        sample: The statistic of the others, [network, ...].
+        side: The side of the null on which structure lies: ``above``, ``below`` or ``both``.
     """
     value, sample = np.asarray(value, float), np.asarray(sample, float)
     count = np.isfinite(sample).sum(0)
@@ -206,13 +265,25 @@ def networks(value: np.ndarray, sample: np.ndarray, *, side: Side = "above") -> 
 
 @typed
 def shown(p: Any) -> np.ndarray:
-    """The verdict on p or q values: below 0.05; NaN is no test and never shown."""
+    """The verdict on p or q values, [...]: below 0.05; NaN is no test and never shown.
+
+    Args:
+        p: p or q values, [...].
+    """
     return np.nan_to_num(np.asarray(p, float), nan=1.0) < ALPHA
 
 
 @typed
 def null_band(null: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(low, high): the 2.5 and 97.5 percentiles of the draws, [...]; ``null`` [draw, ...]. All-NaN draws give NaN."""
+    """(low, high): the 2.5 and 97.5 percentiles of the draws, each [...]; all-NaN draws give NaN.
+
+    Args:
+        null: Draws of the null, [draw, ...].
+
+    >>> low, high = nm.statistics.null_band(np.arange(201.0)[:, None])
+    >>> low, high
+    (array([5.]), array([195.]))
+    """
     if not np.isnan(null).any():
         low, high = np.percentile(null, INTERVAL, axis=0)  # much faster
         return low, high
@@ -223,7 +294,16 @@ def null_band(null: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @typed
 def false_discovery(p: np.ndarray) -> np.ndarray:
-    """p values adjusted over one family of tests (Benjamini & Hochberg 1995); NaN is no test and stays NaN."""
+    """p values adjusted over one family of tests, [...]; NaN is no test and stays NaN.
+
+    Args:
+        p: p values of the family, [...].
+
+    Source: Benjamini & Hochberg 1995.
+
+    >>> nm.statistics.false_discovery(np.array([0.01, 0.04, np.nan]))
+    array([0.02, 0.04,  nan])
+    """
     q = np.full(p.shape, np.nan)
     tested = ~np.isnan(p)
     if tested.any():
@@ -233,7 +313,13 @@ def false_discovery(p: np.ndarray) -> np.ndarray:
 
 @typed
 def family_wise(p: np.ndarray) -> np.ndarray:
-    """p values adjusted for the probability of any false claim (Holm 1979), under any dependence; NaN stays NaN."""
+    """p values adjusted for the probability of any false claim, under any dependence, [test]; NaN stays NaN.
+
+    Args:
+        p: p values of the family, [test].
+
+    Source: Holm 1979.
+    """
     adjusted = np.full(p.shape, np.nan)
     tested = np.flatnonzero(~np.isnan(p))
     order = tested[np.argsort(p[tested], kind="stable")]
@@ -246,12 +332,18 @@ def family_wise(p: np.ndarray) -> np.ndarray:
 def rank_sum(auc: np.ndarray, ranks: np.ndarray, size: np.ndarray) -> Law:
     """The null of an AUC: as many images drawn at random as the class has, [unit], one-sided.
 
-    ``auc`` [unit]; ``ranks`` [example, unit] of the activations, ties sharing theirs; ``size`` [unit]: images of the unit's class. A sum
-    of k of n ranks drawn without replacement has variance k (n - k) M2 / (n (n - 1)) and third moment
-    k (n - k) (n - 2 k) M3 / (n (n - 1) (n - 2)), M the sums of powers about the mean, so ties (a ReLU's zeros) are counted as they are;
-    Pearson's type III matches them (Mann & Whitney 1947). Where fewer than 20 images differ from a unit's most frequent value, or
-    the class or its rest has fewer than 10, no such law is used: p and band are exact, over all sets of k images. NaN for a unit
-    that is constant, an empty side, or fewer than three images.
+    A sum of k of n ranks drawn without replacement has variance k (n - k) M2 / (n (n - 1)) and third moment k (n - k)
+    (n - 2 k) M3 / (n (n - 1) (n - 2)), M the sums of powers about the mean, so ties (a ReLU's zeros) are counted as
+    they are; Pearson's type III matches them. Where fewer than 20 images differ from a unit's most frequent value, or
+    the class or its rest has fewer than 10, no such law is used: p and band are exact, over all sets of k images. NaN
+    for a unit that is constant, an empty side, or fewer than three images.
+
+    Args:
+        auc: AUC of each unit, 0..1, [unit].
+        ranks: Ranks of the activations, ties sharing theirs, [example, unit].
+        size: Number of images of each unit's class, [unit].
+
+    Source: Mann & Whitney 1947.
     """
     n = len(ranks)
     low, high, p = (np.full(len(size), np.nan) for _ in range(3))
@@ -287,7 +379,13 @@ FEWEST_ACTIVE, FEWEST_OF_CLASS = 20, 10
 
 @typed
 def active_images(x: np.ndarray) -> np.ndarray:
-    """Examples that differ from each unit's most frequent value, [unit]; ``x`` [example, unit]. After a ReLU: those on which it fires."""
+    """Number of examples that differ from each unit's most frequent value, [unit].
+
+    After a ReLU those on which it fires.
+
+    Args:
+        x: Activations, [example, unit].
+    """
     return np.array([len(column) - np.unique(column, return_counts=True)[1].max() for column in x.T], int)
 
 
@@ -321,9 +419,18 @@ def _subset_sums(values: tuple[int, ...], k: int) -> tuple[np.ndarray, np.ndarra
 
 @typed
 def bootstrap_mean(values: np.ndarray, draws: int = 1000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile interval of the mean over the last axis, examples drawn with replacement; (low, high), each [...].
+    """Percentile interval of the mean over the last axis, examples drawn with replacement: (low, high), each [...].
 
     Over images it describes other images and the same network. It understates variation between seeds.
+
+    Args:
+        values: Values, [..., example].
+        draws: Number of resamples.
+        seed: Seed of the resamples.
+
+    >>> low, high = nm.statistics.bootstrap_mean(np.array([1.0, 2.0, 3.0, 4.0]))
+    >>> bool(low < 2.5 < high)
+    True
     """
     rng = np.random.default_rng(seed)
     n = values.shape[-1]
@@ -336,9 +443,20 @@ def bootstrap_mean(values: np.ndarray, draws: int = 1000, seed: int = 0) -> tupl
 def bootstrap(
     statistic: Callable[[np.ndarray], float | np.ndarray], n: int, draws: int = 200, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile interval of any statistic: ``statistic(indices)`` is computed for ``draws`` resamples of n examples.
+    """Percentile interval of any statistic over resamples of the examples: (low, high), each [...].
 
     Indices repeat; a statistic sensitive to duplicates (nearest neighbors, off-diagonal sums) needs another method.
+
+    Args:
+        statistic: Function of the indices of a resample, [example].
+        n: Number of examples.
+        draws: Number of resamples.
+        seed: Seed of the resamples.
+
+    >>> values = np.array([1.0, 2.0, 3.0, 4.0])
+    >>> low, high = nm.statistics.bootstrap(lambda chosen: np.median(values[chosen]), n=4)
+    >>> bool(1 <= low < high <= 4)
+    True
     """
     rng = np.random.default_rng(seed)
     drawn = np.stack([np.asarray(statistic(rng.integers(n, size=n)), float) for _ in range(draws)])
@@ -347,7 +465,13 @@ def bootstrap(
 
 @typed
 def mean_interval(sums: np.ndarray, squares: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """95% t interval of a mean from ``n`` values' sums and sums of squares, (low, high), each [...]; NaN for one value."""
+    """95% t interval of a mean, (low, high), each [...]; NaN for one value.
+
+    Args:
+        sums: Sums of the values, [...].
+        squares: Sums of their squares, [...].
+        n: Number of values.
+    """
     if n < 2:
         return np.full_like(sums, np.nan), np.full_like(sums, np.nan)
     mean = sums / n
@@ -362,12 +486,20 @@ RADEMACHER = 1 / (4 * stats.norm.sf(np.sqrt(2)))
 
 @typed
 def sign_flips(sums: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The probability that values with random signs have a sum as far from 0 as observed: (p, two-sided, [...]; the range 0 ± this of at
-    least 95% of such sums, [...]).
+    """The probability that values with random signs have a sum as far from 0 as observed, from sums alone.
 
-    Needs only the values' ``sums`` and the sums of their ``squares``: whatever the values, few large ones among them, a sum of
-    random signs times them exceeds x times the root of ``squares`` at most `RADEMACHER` times as often as a normal number
-    exceeds x (Bentkus & Dzindzalieta 2015). So p is an upper bound of the exact test's. 1 if all values are 0.
+    Whatever the values, few large ones among them, a sum of random signs times them exceeds x times the root of
+    ``squares`` at most `RADEMACHER` times as often as a normal number exceeds x. So p is an upper bound of the exact
+    test's.
+
+    Args:
+        sums: Sums of the values, [...].
+        squares: Sums of their squares, [...].
+
+    Returns:
+        (p, two-sided, 1 if all values are 0; the range 0 ± this of at least 95% of such sums), each [...].
+
+    Source: Bentkus & Dzindzalieta 2015.
     """
     root = np.sqrt(squares)
     far = np.divide(np.abs(sums), root, out=np.zeros_like(root), where=root > 0)
@@ -377,10 +509,17 @@ def sign_flips(sums: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.nd
 
 @typed
 def over_seeds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean over seeds, the last axis, and its 95% t interval, (mean, low, high), each [...].
+    """Mean over seeds and its 95% t interval: (mean, low, high), each [...].
 
     Networks are the unit of replication; with fewer than five of them low and high are NaN, too few to estimate the
     spread between seeds.
+
+    Args:
+        values: Values, [..., seed].
+
+    >>> mean, low, high = nm.statistics.over_seeds(np.array([0.95, 0.96, 0.96, 0.97, 0.96]))
+    >>> f"{mean:.3f}, {low:.3f} to {high:.3f}"
+    '0.960, 0.951 to 0.969'
     """
     values = np.asarray(values, float)
     n = values.shape[-1]
@@ -393,7 +532,16 @@ def over_seeds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @typed
 def random_directions(n: int, size: int, seed: int = 0) -> np.ndarray:
-    """``n`` directions of unit length drawn uniformly from the sphere, [draw, unit]."""
+    """Directions of unit length drawn uniformly from the sphere, [draw, unit].
+
+    Args:
+        n: Number of directions.
+        size: Number of units.
+        seed: Seed of the directions.
+
+    >>> np.linalg.norm(nm.statistics.random_directions(3, 16), axis=1).round(6)
+    array([1., 1., 1.])
+    """
     drawn = np.random.default_rng(seed).standard_normal((n, size))
     return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
 
@@ -404,10 +552,20 @@ FEWEST_PAIRS = 6
 
 @typed
 def spearman(x: np.ndarray, y: np.ndarray, draws: int = 1000, seed: int = 0) -> tuple[float, float, float]:
-    """Rank correlation of x and y and its bootstrap interval over their pairs: (rho, low, high).
+    """Rank correlation and its bootstrap interval over the pairs: (rho, low, high).
 
-    Pairs with a NaN are left out. NaN if fewer than three pairs remain or one side is constant; the interval is NaN with
-    fewer than six pairs, where a bootstrap is unreliable.
+    Pairs with a NaN are left out. NaN if fewer than three pairs remain or one side is constant; the interval is NaN
+    with fewer than six pairs, where a bootstrap is unreliable.
+
+    Args:
+        x: One side of the pairs, [pair].
+        y: The other side, [pair].
+        draws: Number of resamples; 0: no interval.
+        seed: Seed of the resamples.
+
+    >>> rho, low, high = nm.statistics.spearman(np.arange(8.0), np.arange(8.0) ** 2)
+    >>> round(rho, 6)
+    1.0
     """
     kept = ~(np.isnan(x) | np.isnan(y))
     x, y = x[kept], y[kept]
