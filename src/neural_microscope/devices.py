@@ -16,9 +16,13 @@ def here() -> list[str]:
 
 
 def placed(device: str) -> str:
-    """The device of a setting: ``auto`` the first of `here`, ``gpu`` the first unless that is the CPU.
+    """The device that a setting means here.
 
-    A device that is not available is a ConfigError that lists those that are.
+    Args:
+        device: ``auto`` for the first of `here`, ``gpu`` for the first unless that is the CPU, or a device's name.
+
+    Raises:
+        ConfigError: A device that is not available; the message lists those that are.
     """
     there = here()
     if device == "auto" or (device == "gpu" and len(there) > 1):
@@ -31,7 +35,12 @@ def placed(device: str) -> str:
 
 
 def like(model: nn.Module, images: Tensor) -> Tensor:
-    """Images on the model's device, and in the precision of its weights if they are floats."""
+    """Images on the model's device, and in the precision of its weights if they are floats.
+
+    Args:
+        model: Any torch module; one without parameters leaves the images unchanged.
+        images: A tensor.
+    """
     first = next(model.parameters(), None)
     if first is None:
         return images

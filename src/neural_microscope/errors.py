@@ -7,7 +7,14 @@ from collections.abc import Iterable
 
 
 class MicroscopeError(Exception):
-    """Base of every error that this package raises; the command line prints its message in one line."""
+    """Base of every error that this package raises; the command line prints its message in one line.
+
+    >>> try:
+    ...     model.run_with_cache(images, names_filter="layers.7.hook_post")
+    ... except nm.errors.MicroscopeError as error:
+    ...     print(error)
+    no hook point 'layers.7.hook_post'; there is: ...
+    """
 
     def __str__(self) -> str:  # KeyError would show the repr, with quotes
         return " ".join(str(part) for part in self.args)
@@ -49,7 +56,14 @@ class RunError(MicroscopeError, RuntimeError):
 
 
 def unknown(kind: str, name: object, options: Iterable[str], hint: str = "") -> UnknownName:
-    """An UnknownName for ``name`` that lists ``options``, the nearest first."""
+    """An UnknownName that lists what there is, the nearest first.
+
+    Args:
+        kind: The kind of thing in a few words, such as "hook point".
+        name: The name that does not exist.
+        options: The names that exist.
+        hint: Further advice; empty: none.
+    """
     options = list(options)
     near = difflib.get_close_matches(str(name), options, n=3, cutoff=0.5)
     shown = options if len(options) <= 12 else [*options[:12], f"… {len(options) - 12} more"]
@@ -60,5 +74,9 @@ def unknown(kind: str, name: object, options: Iterable[str], hint: str = "") -> 
 
 
 def reason(error: BaseException) -> str:
-    """An error in one line: the system's reason, otherwise the error's message, otherwise its type."""
+    """An error in one line: the system's reason, otherwise the error's message, otherwise its type.
+
+    Args:
+        error: Any exception.
+    """
     return " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())

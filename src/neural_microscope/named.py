@@ -12,9 +12,15 @@ from .errors import DataError, unknown
 
 
 def values(acts: xr.DataArray, *order: str) -> np.ndarray:
-    """The array as float64 in the given order of axes. Values that are not finite are a DataError that names the hook
-    point and the first step where the network has diverged; a missing or extra axis, or no examples, are
-    DataErrors too.
+    """The array as float64 in the given order of axes.
+
+    Args:
+        acts: Activations, or another array with named axes.
+        *order: Names of its axes in the order of the result.
+
+    Raises:
+        DataError: A missing or extra axis, an empty one, or values that are not finite, with the hook point and the
+            first step where the network has diverged.
     """
     dims = [str(dim) for dim in acts.dims]
     if set(dims) != set(order):
@@ -28,8 +34,17 @@ def values(acts: xr.DataArray, *order: str) -> np.ndarray:
 
 
 def matrix(acts: xr.DataArray) -> np.ndarray:
-    """[example, unit] (or channel) in float64; of several snapshots, the last. Feature maps are a DataError that says how to
-    reduce them; otherwise as `values`.
+    """[example, unit] (or channel) in float64; of several snapshots, the last.
+
+    Args:
+        acts: Activations [snapshot, example, unit] (or without snapshots).
+
+    Raises:
+        DataError: Feature maps, with a way to reduce them; otherwise as `values`.
+
+    >>> from neural_microscope import named
+    >>> named.matrix(acts).shape == (acts.sizes["example"], acts.sizes["unit"])
+    True
     """
     acts = last(acts)
     if "row" in acts.dims:
@@ -41,22 +56,36 @@ def matrix(acts: xr.DataArray) -> np.ndarray:
 
 
 def flat(acts: xr.DataArray) -> np.ndarray:
-    """[example, feature] in float64, feature maps flattened; of several snapshots the last."""
+    """[example, feature] in float64, feature maps flattened; of several snapshots the last.
+
+    Args:
+        acts: Activations [snapshot, example, …] (or without snapshots).
+    """
     acts = last(acts)
     rest = [str(dim) for dim in acts.dims if dim != "example"]
     return values(acts, "example", *rest).reshape(acts.sizes["example"], -1)
 
 
 def last(acts: xr.DataArray) -> xr.DataArray:
-    """The last snapshot, or everything if there is no such axis."""
+    """The last snapshot, or everything if there is no such axis.
+
+    Args:
+        acts: Activations [snapshot, example, …] (or without snapshots).
+    """
     return acts.isel(snapshot=-1) if "snapshot" in acts.dims else acts
 
 
 def snapshots(acts: xr.DataArray, at: Iterable[int] | int | None) -> np.ndarray:
-    """The numbers of the snapshots recorded at the steps ``at``, ascending, each once; None: all of them.
+    """The numbers of the snapshots recorded at the steps ``at``, ascending, each once.
 
-    Steps are those of the coordinate ``step``; without it a snapshot's step is its number. A step below 0 counts from the end: -1 is
-    the last snapshot. A step that was not recorded is an UnknownName that lists those that were.
+    Steps are those of the coordinate ``step``; without it a snapshot's step is its number.
+
+    Args:
+        acts: Activations [snapshot, example, …].
+        at: One step or several; below 0 they count from the end: -1 is the last snapshot. None: all.
+
+    Raises:
+        UnknownName: A step that was not recorded; the message lists those that were.
     """
     count = acts.sizes.get("snapshot", 1)
     steps = np.atleast_1d(acts["step"].values if "step" in acts.coords else np.arange(count)).tolist()
@@ -71,8 +100,17 @@ def snapshots(acts: xr.DataArray, at: Iterable[int] | int | None) -> np.ndarray:
 
 
 def labels(acts: xr.DataArray | xr.Dataset) -> np.ndarray:
-    """The examples' classes, integers from 0, [example]; a DataError if the coordinate ``label`` is missing, not integer
-    or below 0.
+    """The examples' classes, integers from 0, [example].
+
+    Args:
+        acts: An array or a table with the coordinate ``label``.
+
+    Raises:
+        DataError: The coordinate ``label`` is missing, not integer or below 0.
+
+    >>> from neural_microscope import named
+    >>> named.labels(acts).shape == (acts.sizes["example"],)
+    True
     """
     if "label" not in acts.coords or acts["label"].dims != ("example",):
         raise DataError(
@@ -87,7 +125,13 @@ def labels(acts: xr.DataArray | xr.Dataset) -> np.ndarray:
 
 
 def same_examples(a: xr.DataArray, b: xr.DataArray) -> None:
-    """A DataError unless both hold the same number of examples, with the same labels in the same order if both have labels."""
+    """A DataError unless both hold the same number of examples, with the same labels in the same order if both have
+    labels.
+
+    Args:
+        a: Activations [example, …].
+        b: Activations [example, …].
+    """
     if a.sizes.get("example") != b.sizes.get("example"):
         raise DataError(
             f"{_name(a)} holds {a.sizes.get('example')} examples, {_name(b)} {b.sizes.get('example')}; "
@@ -100,7 +144,13 @@ def same_examples(a: xr.DataArray, b: xr.DataArray) -> None:
 
 
 def finite(acts: xr.DataArray) -> None:
-    """A DataError that names the hook point, the first step where a value is not finite, how many are not, and the first of them."""
+    """A DataError if a value is not finite.
+
+    It names the hook point, the first step where a value is not finite, how many are not, and the first of them.
+
+    Args:
+        acts: Activations, or another array with named axes.
+    """
     good = np.isfinite(acts.values)
     if good.all():
         return
@@ -121,7 +171,12 @@ def finite(acts: xr.DataArray) -> None:
 
 
 def kept(acts: xr.DataArray, *names: str) -> dict[str, xr.DataArray]:
-    """Those of the named coordinates that exist, for a result."""
+    """Those of the named coordinates that exist, for a result.
+
+    Args:
+        acts: Activations, or another array with named axes.
+        *names: Names of coordinates.
+    """
     return {name: acts[name] for name in names if name in acts.coords}
 
 
