@@ -25,8 +25,16 @@ class UnsupportedLayer(MicroscopeError, TypeError):
 def operations(model: nn.Module) -> list[Op]:
     """The operations on one example [1, row, col] in evaluation mode, in order.
 
-    Tensors are named as in the state dict; ``hook`` entries carry the names of the hook points. Of our own networks and of
-    ``nn.Sequential`` (nested too); anything else, and any other layer, is an UnsupportedLayer that names it.
+    Tensors are named as in the state dict; ``hook`` entries carry the names of the hook points.
+
+    Args:
+        model: An `MLP`, a `CNN`, or an ``nn.Sequential`` (nested too).
+
+    Raises:
+        UnsupportedLayer: Another module, or a layer that the page can't compute; it is named.
+
+    >>> [op["kind"] for op in nm.explorer.operations(model)][:4]
+    ['hook', 'flatten', 'linear', 'hook']
     """
     if isinstance(model, Network):
         return list(_network(model))

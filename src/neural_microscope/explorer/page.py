@@ -30,16 +30,27 @@ def write(
     models: Sequence[nn.Module | None] = (),
     progress: Progress | None = None,
 ) -> Path:
-    """Writes the explorer of the runs to ``path`` (whole or not at all); returns the path.
+    """Writes the explorer of the runs (whole or not at all); returns its path.
 
     Runs that differ only in seed are one network of the page, the first; the claims state on how many seeds they are
-    shown. Of a `FirstLook` the measures that are there already are used. ``snapshots``: how many snapshots of each network the
-    page can show, at most. ``models``: for each network of the page that was not built from a config, an
-    instance to load its weights into, else None. ``progress(part, done, total)`` counts the layers of each network.
+    shown.
 
-    No run, runs probed with different images, weights that float16 can't hold, and a front end that was not built are
-    RunErrors; a layer that the page can't compute is an UnsupportedLayer; a path that can't be written is a FileError,
-    before anything is measured.
+    Args:
+        runs: Recorded runs of the same probe images, or results of `analysis.look.first_look`, whose measures are used.
+        path: File to write; an existing one is replaced.
+        snapshots: Number of snapshots of each network that the page can show, at most.
+        models: For each network of the page an instance to load its weights into if it was not built from a config,
+            else None.
+        progress: Function of the network, how many of its layers are done, and their total.
+
+    Raises:
+        RunError: There is no run, the runs were probed with different images, float16 can't hold the weights, or the
+            front end was not built.
+        UnsupportedLayer: The page can't compute a layer.
+        FileError: The path can't be written; raised before anything is measured.
+
+    >>> nm.explorer.write([run], "explorer.html", snapshots=2).name  # doctest: +SKIP
+    'explorer.html'
     """
     path, built = files.writable(path), front_end()
     data = payload(runs, snapshots=snapshots, models=models, progress=progress)

@@ -38,7 +38,9 @@ class Shown:
     picture: bytes
     """PNG: one image, and each network's prediction for it."""
     alt: str
+    """The picture's text alternative."""
     height: int = 760
+    """Of the frame, in pixels."""
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         png = base64.b64encode(self.picture).decode()
@@ -66,8 +68,14 @@ def show(
 ) -> Shown:
     """Writes the explorer of a run, or of several, and shows it in a notebook: put it last in a cell.
 
-    ``path``: where the page is written; a frame and a link lead there, so it should lie in the notebook's folder or below.
-    ``height``: of the frame, in pixels. ``models`` and ``settings`` are those of `write`, whose errors it shares.
+    Args:
+        runs: A run or several, as in `explorer.write`, whose errors it shares.
+        path: File to write. A frame and a link lead there, so it should lie in the notebook's folder or below.
+        height: Height of the frame in pixels.
+        models: As in `explorer.write`.
+        **settings: Further arguments of `explorer.write`.
+
+    >>> nm.explorer.show(run, snapshots=2)  # doctest: +SKIP
     """
     given = [runs] if isinstance(runs, Run | FirstLook) else list(runs)
     page = write(given, path, models=models, **settings)

@@ -15,11 +15,18 @@ from ..hooks import activations
 
 
 class Activations(TransformerMixin, BaseEstimator):
-    """Turns images into a layer's activations: ``make_pipeline(Activations(model, "layers.1.hook_post"), PCA(2))``.
+    """A scikit-learn transformer from images to a layer's activations; it learns nothing.
 
-    Takes [example, row, col] or, as scikit-learn has it, [example, pixel], floats in 0..1 or whole numbers in 0..255; gives float32
-    [example, feature], maps laid out one after the other. It learns nothing: ``fit`` only notes the image's shape. With
-    ``image_shape`` None, flat images are taken to be square. Errors: DataError for images of another form.
+    Args:
+        model: Any torch module.
+        hook_point: Name of a hook point, such as ``layers.1.hook_post``.
+        image_shape: (rows, columns) of a flat image; None: flat images are square.
+
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.pipeline import make_pipeline
+    >>> pipeline = make_pipeline(nm.interop.Activations(model, "layers.1.hook_post"), PCA(2))
+    >>> pipeline.fit_transform(images[:20].reshape(20, -1)).shape
+    (20, 2)
     """
 
     @door
@@ -28,11 +35,26 @@ class Activations(TransformerMixin, BaseEstimator):
 
     @door
     def fit(self, X: Any, y: Any = None) -> Activations:
+        """The transformer itself, which notes the shape of an image.
+
+        Args:
+            X: Images, as in `transform`.
+            y: Ignored.
+        """
         self.n_features_in_ = int(np.prod(np.asarray(X).shape[1:]))
         return self
 
     @door
     def transform(self, X: Any) -> np.ndarray:
+        """Activations, float32 [example, feature], the positions of a feature map laid out one after the other.
+
+        Args:
+            X: Images [example, row, col] or, as scikit-learn has them, [example, pixel]: floats in 0..1 or whole
+                numbers in 0..255.
+
+        Raises:
+            DataError: Images of another form.
+        """
         images = torch.from_numpy(self._images(np.asarray(X)))[:, None]
         found = activations(self.model, images, [self.hook_point])[self.hook_point]
         return np.asarray(found.values, np.float32).reshape(len(images), -1)

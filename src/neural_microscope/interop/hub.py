@@ -25,10 +25,21 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 @door
 def to_hub(run: Run, folder: str | Path, *, step: int | None = None) -> Path:
-    """Writes the network of a run, as it was at ``step`` (default: the last), with a card that describes its training.
+    """Writes the network of a run into a folder, with a card that describes its training; returns the folder.
 
-    The folder must be new or empty. It is ready to upload; nothing is uploaded here. Errors: RunError for a run of a
-    foreign module, which has no config to build it from, and for a folder that is not empty; FileError if it can't be written.
+    The folder is ready to upload; nothing is uploaded here.
+
+    Args:
+        run: A run whose network was built from a config.
+        folder: A new or an empty folder.
+        step: Step of a recorded snapshot; None: the last.
+
+    Raises:
+        RunError: The run is of a foreign module, which has no config to build it from, or the folder is not empty.
+        FileError: The folder can't be written.
+
+    >>> nm.interop.to_hub(run, "model").name
+    'model'
     """
     folder = files.writable(Path(folder) / CONFIG).parent
     model = run.model(step)
@@ -59,8 +70,17 @@ def to_hub(run: Run, folder: str | Path, *, step: int | None = None) -> Path:
 
 @door
 def from_hub(folder: str | Path) -> Network:
-    """The network of such a folder, in evaluation mode. Errors: RunError for a folder of another form, for one whose weights are not
-    those of its config, and for one of which a byte has changed.
+    """The network of a folder that `to_hub` wrote, in evaluation mode.
+
+    Args:
+        folder: The folder, or a download of it.
+
+    Raises:
+        RunError: A folder of another form, one whose weights are not those of its config, or one of which a byte has
+            changed.
+
+    >>> nm.interop.from_hub(nm.interop.to_hub(run, "shared")).config.hidden
+    (16, 8)
     """
     folder = files.place(folder)
     content = _read(folder, CONFIG)

@@ -17,19 +17,39 @@ from .needed import needed
 
 @door
 def to_transformer_lens(model: Network) -> Any:
-    """The network as a `HookedRootModule` of TransformerLens (4.x), with a copy of its weights, in its mode (train or eval).
+    """The network as a `HookedRootModule` of TransformerLens (4.x), with a copy of its weights, in its mode.
 
-    Hook points are called as there: ``blocks.{i}.mlp.hook_pre`` and ``hook_post`` (``hook_norm``, ``hook_pool`` where the
-    network has them), and ``hook_input``, ``hook_logits`` around them; ``cfg.n_layers`` counts the hidden layers. So
-    ``run_with_cache``, ``run_with_hooks``, ``hooks`` and ``patching.generic_activation_patch`` are theirs. Parameters are called
-    ``blocks.{i}.mlp.linear.weight`` (or ``conv``) and ``output.weight``. Errors: MicroscopeError where TransformerLens is absent.
+    Hook points are called as there: ``blocks.{i}.mlp.hook_pre`` and ``hook_post`` (``hook_norm``, ``hook_pool`` where
+    the network has them), and ``hook_input``, ``hook_logits`` around them; ``cfg.n_layers`` counts the hidden layers.
+    So ``run_with_cache``, ``run_with_hooks``, ``hooks`` and ``patching.generic_activation_patch`` are theirs.
+    Parameters are called ``blocks.{i}.mlp.linear.weight`` (or ``conv``) and ``output.weight``.
+
+    Args:
+        model: An MLP or a CNN.
+
+    Raises:
+        MicroscopeError: TransformerLens is not installed.
+
+    >>> lens = nm.interop.to_transformer_lens(model)  # doctest: +SKIP
+    >>> logits, cache = lens.run_with_cache(images)  # doctest: +SKIP
     """
     return _class()(model)
 
 
 @door
 def activation_cache(cache: dict[str, Tensor], lens: Any) -> Any:
-    """Their ActivationCache of what their ``run_with_cache`` returned, so that ``cache["post", -1]`` works."""
+    """TransformerLens's ActivationCache, so that ``cache["post", -1]`` works.
+
+    Args:
+        cache: What TransformerLens's ``run_with_cache`` returned.
+        lens: The module from `to_transformer_lens`.
+
+    Raises:
+        MicroscopeError: TransformerLens is not installed.
+
+    >>> nm.interop.activation_cache(cache, lens)["post", -1].shape  # doctest: +SKIP
+    torch.Size([100, 16])
+    """
     return needed("transformer_lens.ActivationCache", "transformer-lens").ActivationCache(cache, lens)
 
 

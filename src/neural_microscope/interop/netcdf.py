@@ -15,10 +15,21 @@ from .needed import needed
 
 @door
 def to_netcdf(run: Run, path: str | Path) -> Path:
-    """Writes everything a run logged: the root group on the snapshot axis, ``training`` and ``gradients`` on the step axis.
+    """Writes everything that a run logged into one compressed NetCDF file; returns its path.
 
-    ``xarray.open_datatree(path)`` opens all, ``xarray.open_dataset(path, group="training")`` one. The numbers are the same to the
-    bit; the file is compressed. Errors: MicroscopeError if h5netcdf or h5py is missing; FileError if the path can't be written.
+    The root group has the snapshot axis, ``training`` and ``gradients`` the step axis. The numbers are the same to the
+    bit. ``xarray.open_datatree(path)`` opens all, ``xarray.open_dataset(path, group="training")`` one group.
+
+    Args:
+        run: A run.
+        path: File to write; an existing one is replaced.
+
+    Raises:
+        MicroscopeError: h5netcdf or h5py is not installed.
+        FileError: The path can't be written.
+
+    >>> nm.interop.to_netcdf(run, "log.nc").name  # doctest: +SKIP
+    'log.nc'
     """
     path = files.writable(path)
     for module in ("h5netcdf", "h5py"):  # which may be there without the other

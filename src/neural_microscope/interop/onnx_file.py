@@ -37,12 +37,23 @@ class _Everything(nn.Module):
 def to_onnx(
     model: nn.Module, path: str | Path, images: Tensor, *, hook_points: Sequence[str] | None = None, opset: int = 18
 ) -> list[str]:
-    """Writes the network, in evaluation mode, for any number of images; returns the names of the file's outputs.
+    """Writes the network, in evaluation mode, as an ONNX file for any number of images; returns its outputs' names.
 
-    ``images``: two or more examples of what it takes. ``hook_points``: the outputs in addition to ``output``, the logits; by
-    default all that this network reaches with a tensor. A foreign module's are the outputs of its submodules, as in `hooked`.
-    Errors: MicroscopeError where onnx or onnxscript is absent; UnknownName for an unknown hook point; FileError where nothing can
-    be written, before anything is traced.
+    Args:
+        model: Any torch module.
+        path: File to write; an existing one is replaced.
+        images: Two or more examples of what it takes.
+        hook_points: Outputs in addition to ``output``, the logits; None: all that the network reaches with a tensor.
+            Those of a foreign module are the outputs of its submodules, as in `hooked`.
+        opset: Version of ONNX's operators.
+
+    Raises:
+        MicroscopeError: onnx or onnxscript is not installed.
+        UnknownName: There is no such hook point.
+        FileError: The path can't be written; raised before anything is traced.
+
+    >>> nm.interop.to_onnx(model, "model.onnx", images[:2])  # doctest: +SKIP
+    ['output', 'input', 'layers.0.hook_pre', 'layers.0.hook_post', ...]
     """
     files.writable(path)
     onnx = needed("onnx", "onnx")

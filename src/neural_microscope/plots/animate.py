@@ -28,12 +28,26 @@ def animate(
     hold: float = 2.0,
     theme: ThemeName = "light",
 ) -> Path:
-    """Writes a GIF that loops over a result's snapshots, and returns its path.
+    """Writes a GIF that loops over a result's snapshots, one frame each; returns its path.
 
-    ``frames``: `analysis.geometry.pca` (the map on its first two components), or any plots, one a frame, of one size. Axes and
-    colors of a map are the same in every frame, and the frame says its step. ``fps`` frames a second; the last stays ``hold``
-    seconds. The file appears whole or not at all. DataError for fewer than two frames, another kind of result, or plots of
-    different sizes; FileError if the path can't be written.
+    Axes and colors are the same in every frame of a map, and the frame says its step. The file appears whole or not at
+    all.
+
+    Args:
+        frames: Result of `analysis.geometry.pca` over two or more snapshots, drawn on its first two components; or
+            plots of one size, one a frame.
+        path: File to write; an existing one is replaced.
+        fps: Frames per second.
+        hold: Seconds that the last frame stays.
+        theme: ``light`` or ``dark``; plots keep their own.
+
+    Raises:
+        DataError: Fewer than two frames, another kind of result, or plots of different sizes.
+        FileError: The path can't be written.
+
+    >>> frames = [nm.plots.plane([[0, 0], [1, at]], [0, 1], title=f"step {at}") for at in (0, 1)]
+    >>> nm.plots.animate(frames, "two.gif").name
+    'two.gif'
     """
     path = files.writable(path)
     pictures = [_pixels(plot) for plot in _frames(frames, theme)]

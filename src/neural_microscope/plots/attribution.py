@@ -19,12 +19,20 @@ def attributions(
     *,
     theme: Theme,
 ) -> Plot:
-    """Images and their maps by several methods, one column per image, and below each method its map of a network with random
-    weights.
+    """Images and their maps by several methods, one column per image.
 
-    ``images`` [example, row, col]; ``maps``: method -> the result of `analysis.attribution` for them, or its
-    ``attribution``; ``untrained``: the same of a network with random weights. Every row has its own scale,
-    symmetric about 0, and says its range.
+    Below each method stands its map of a network with random weights. Every row has its own scale, symmetric about 0,
+    and says its range.
+
+    Args:
+        images: Images [example, row, col], on any scale from 0 up.
+        maps: The result of `analysis.attribution` for these images, or its ``attribution``, by the method's name.
+        untrained: The same of a network with random weights; None: not drawn.
+
+    >>> some = run.probe.subset(range(4))
+    >>> maps = {"saliency": nm.analysis.attribution.saliency(run.model(), some)}
+    >>> nm.plots.attributions(some.images, maps).alt
+    '4 images and their maps by saliency: orange pixels raise the target...'
     """
     rows: list[tuple[str, np.ndarray]] = []
     for name, result in maps.items():
@@ -55,9 +63,19 @@ def _map(result: xr.DataArray | xr.Dataset) -> np.ndarray:
 
 @draws
 def sanity(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
-    """Similarity of each method's maps to the original as the weights are randomized from the top down, and an edge detector's.
+    """Similarity of each method's maps to the original as the weights are randomized from the top down.
 
-    ``results``: method -> `analysis.attribution.sanity_check`. The gray band of each panel: maps of fully random networks.
+    The gray band of each panel shows maps of fully random networks, the dotted line an edge detector, which never
+    changes.
+
+    Args:
+        results: Result of `analysis.attribution.sanity_check` by the method's name, a panel each.
+
+    >>> check = nm.analysis.attribution.sanity_check
+    >>> saliency = nm.analysis.attribution.saliency
+    >>> result = check(saliency, run.model(), run.probe.subset(range(4)), draws=2)
+    >>> nm.plots.sanity({"saliency": result}).alt
+    'Rank correlation of the maps by saliency with those of the trained network...'
     """
     figure, panels = style.new("wide", 2.9, theme, columns=len(results), sharey=True)
     for axes, (method, result) in zip(panels, results.items(), strict=True):
@@ -81,11 +99,18 @@ def sanity(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
 
 @draws
 def single_pixels(result: xr.Dataset, untrained: xr.Dataset | None = None, *, theme: Theme) -> Plot:
-    """Each unit's response to one lit pixel, minus its response to black, above the product of the weights on the path;
-    below, the untrained network's.
+    """Each unit's response to one lit pixel, minus its response to black.
 
-    ``result``, ``untrained``: `analysis.attribution.single_pixels` of the same hook point, of which the first 8 units are
-    drawn. Each tile has the scale of its row, symmetric about 0; units without any response are marked as absent.
+    Below it the product of the weights on the path, and the untrained network's response. Each row has one scale,
+    symmetric about 0; units without any response are marked as absent.
+
+    Args:
+        result: Result of `analysis.attribution.single_pixels`, of which the first 8 units are drawn.
+        untrained: The same of the untrained network at the same hook point; None: not drawn.
+
+    >>> lit = nm.analysis.attribution.single_pixels(run.model(), "layers.1.hook_post")
+    >>> nm.plots.single_pixels(lit).alt
+    "For 8 units of layers.1.hook_post: the response to each single lit pixel ..."
     """
     chosen = list(range(min(8, result.sizes["unit"])))
     rows = [("one lit pixel", _answers(result, chosen))]

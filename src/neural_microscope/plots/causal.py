@@ -20,7 +20,12 @@ NAMED = 5
 def ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
     """Loss increase from ablating each unit, sorted, with intervals; gray: random directions of equal norm.
 
-    ``table``: `analysis.causal.ablate_all`. The largest are labeled.
+    Args:
+        table: Result of `analysis.causal.ablate_all`; the units with the largest increase are labeled.
+
+    >>> effects = nm.analysis.causal.ablate_all(run.model(), run.probe, "layers.1.hook_post")
+    >>> nm.plots.ablation(effects).alt
+    'Loss increase from ablating each unit of layers.1.hook_post, largest first, ...'
     """
     axis, layer = style.axis_of(table["loss_increase"]), table.attrs["hook_point"]
     figure, (axes,) = style.new("wide", 3.2, theme)
@@ -47,10 +52,16 @@ def ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def dose_response(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Loss, and the accuracy on each class, as units are scaled from 0 to several times their value; gray: random other
-    units of the layer.
+    """Loss, and the accuracy on each class, as units are scaled from 0 to several times their value.
 
-    ``table``: `analysis.causal.dose_response`. The three classes that change most are in color and named.
+    Gray: random other units of the layer. The three classes that change most are in color and named.
+
+    Args:
+        table: Result of `analysis.causal.dose_response`.
+
+    >>> doses = nm.analysis.causal.dose_response(run.model(), run.probe, "layers.1.hook_post", 3, draws=5)
+    >>> nm.plots.dose_response(doses).alt
+    'Loss and accuracy of each class when unit 3 of layers.1.hook_post is multiplied by ...'
     """
     figure, (left, right) = style.new("wide", 3.0, theme, columns=2)
     factor, units = table["factor"].values, ", ".join(map(str, table.attrs["unit"]))
@@ -77,8 +88,17 @@ def dose_response(table: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def patching(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """The share of the difference between two sets of images that each unit restores, and removes, sorted; gray:
-    random directions of equal norm. ``table``: `analysis.causal.patch_between`.
+    """The share of the difference between two sets of images that each unit restores, and removes, sorted.
+
+    Gray: random directions of equal norm.
+
+    Args:
+        table: Result of `analysis.causal.patch_between`.
+
+    >>> one, other = run.probe.subset(range(10)), run.probe.subset(range(10, 20))
+    >>> table = nm.analysis.causal.patch_between(run.model(), one, other, "layers.1.hook_post")
+    >>> nm.plots.patching(table).alt
+    'Activation patching of each unit of layers.1.hook_post between ...'
     """
     axis = style.axis_of(table["denoising"])
     figure, (left, right) = style.new("wide", 3.1, theme, columns=2)
@@ -101,8 +121,15 @@ def patching(table: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def attribution_vs_patching(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """The first-order estimate of each unit's patch against the exact one; on the line they agree. ``table``:
-    `analysis.causal.attribution_patching`.
+    """The first-order estimate of each unit's patch against the exact one; on the dashed line they agree.
+
+    Args:
+        table: Result of `analysis.causal.attribution_patching`.
+
+    >>> one, other = run.probe.subset(range(10)), run.probe.subset(range(10, 20))
+    >>> table = nm.analysis.causal.attribution_patching(run.model(), one, other, "layers.1.hook_post", draws=20)
+    >>> nm.plots.attribution_vs_patching(table).alt
+    'First-order estimate against exact activation patch of each unit of layers.1.hook_post...'
     """
     axis = style.axis_of(table["exact"])
     figure, (axes,) = style.new("narrow", 3.3, theme)
@@ -127,8 +154,15 @@ def attribution_vs_patching(table: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def cumulative_ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Accuracy against the share of units ablated, for each named order; gray: random orders. ``table``:
-    `analysis.causal.cumulative_ablation`.
+    """Accuracy against the share of units ablated, for each named order; gray: random orders.
+
+    Args:
+        table: Result of `analysis.causal.cumulative_ablation`.
+
+    >>> orders = {"by number": range(8)}
+    >>> table = nm.analysis.causal.cumulative_ablation(run.model(), run.probe, "layers.1.hook_post", orders)
+    >>> nm.plots.cumulative_ablation(table).alt
+    'Accuracy against the share of units of layers.1.hook_post ablated, ...'
     """
     figure, (axes,) = style.new("middle", 3.2, theme)
     share = 100 * table["share"].values
@@ -155,8 +189,17 @@ def cumulative_ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def confusion_shift(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Confusion shift: counts after minus before an intervention. Bold: beyond random units;
-    numbers in plain type are not, though random units move as many. ``table``: `analysis.causal.confusion_shift`.
+    """Confusion shift: counts after minus before an intervention, true class by predicted class.
+
+    Bold numbers lie beyond random units; numbers in plain type do not, though random units move as many.
+
+    Args:
+        table: Result of `analysis.causal.confusion_shift`.
+
+    >>> hook = ("layers.1.hook_post", nm.interventions.zero(unit=3))
+    >>> table = nm.analysis.causal.confusion_shift(run.model(), run.probe, [hook], hook_point=hook[0], draws=5)
+    >>> nm.plots.confusion_shift(table).alt
+    'Confusion after minus before an intervention, true class by predicted class; ...'
     """
     shift = table["shift"].values
     limit = forms.limit_of(shift)
@@ -182,7 +225,14 @@ def direct_logit_attribution(
 ) -> Plot:
     """Contributions of units to the logits of two classes on one image, the largest ones; the rest summed.
 
-    ``table``: `analysis.causal.direct_logit_attribution`; ``classes``: by default the two highest logits.
+    Args:
+        table: Result of `analysis.causal.direct_logit_attribution`.
+        example: Number of the image in the table.
+        classes: The two classes; None: those of the two highest logits.
+
+    >>> parts = nm.analysis.causal.direct_logit_attribution(run.model(), run.probe, draws=5)
+    >>> nm.plots.direct_logit_attribution(parts, example=0).alt
+    "Contributions of the units of layers.1.hook_post to the logits of classes ... on image 0 ..."
     """
     axis = style.axis_of(table["evidence"])
     logits = table["logits"][example].values
@@ -211,12 +261,18 @@ def direct_logit_attribution(
 
 @draws
 def interactions(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Interactions: loss increase from ablating two units together beyond the sum of both alone: every pair as a tile, and against that
-    sum.
+    """Loss increase from ablating two units together, beyond the sum of both alone: a tile for every pair.
 
-    ``table``: `analysis.causal.interactions`. Orange: the two are redundant; blue: they depend on each other; gray dots lie
-    within their null. The units of the tiles are sorted by each one's loss increase alone; their colors end at the 99.5th percentile of
-    all sizes. The strongest pairs beyond their null are named.
+    With it the same against that sum. Orange: the two are redundant; blue: they depend on each other; gray dots lie
+    within their null. The units of the tiles are sorted by each one's loss increase alone; their colors end at the
+    99.5th percentile of all sizes. The strongest pairs beyond their null are named.
+
+    Args:
+        table: Result of `analysis.causal.interactions`.
+
+    >>> pairs = nm.analysis.causal.interactions(run.model(), run.probe, "layers.1.hook_post")
+    >>> nm.plots.interactions(pairs).alt
+    'Loss increase from ablating two units of layers.1.hook_post together ...'
     """
     axis, layer = str(table["interaction"].dims[0]), table.attrs["hook_point"]
     alone = table["loss_increase"].values

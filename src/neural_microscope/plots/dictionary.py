@@ -27,12 +27,21 @@ def dictionary(
     latents: Sequence[int] | None = None,
     theme: Theme,
 ) -> Plot:
-    """Some latents (the first 16 by default): each with its decoder picture (if given) and its top-activating images,
-    strongest first.
+    """Latents, each with its decoder picture (if given) and its top-activating images, strongest first.
 
-    ``images`` [example, row, col]; ``order`` [latent, rank], -1 for none: `analysis.selectivity.top_examples` of
-    ``encode(…).rename(latent="unit")``; ``pictures`` [latent, row, col]: `analysis.dictionary.decoder_pictures`, each on a
-    scale of its own, symmetric about 0.
+    Args:
+        images: Images [example, row, col], 0..255.
+        order: Numbers of images [latent, rank], -1 for none: the result of `analysis.selectivity.top_examples` of
+            ``encode(…).rename(latent="unit")``.
+        pictures: Pictures [latent, row, col] from `analysis.dictionary.decoder_pictures`, each on a scale of its own,
+            symmetric about 0; None: not drawn.
+        latents: Numbers of the latents; None: the first 16.
+
+    >>> sae = nm.analysis.dictionary.random_sae(acts[-1], n_latents=8, k=2)
+    >>> latents = nm.analysis.dictionary.encode(sae, acts[-1])
+    >>> order = nm.analysis.selectivity.top_examples(latents.rename(latent="unit"), n=3)
+    >>> nm.plots.dictionary(run.probe.images, order).alt
+    'For 8 latents the 3 top-activating images.'
     """
     latents, ranks = list(range(min(16, len(order))) if latents is None else latents), order.shape[1]
     rows, columns = -(-len(latents) // 2), min(2, len(latents))
@@ -59,7 +68,15 @@ def dictionary(
 
 @draws
 def latent_density(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Histogram of the latents' density on a log axis: `analysis.dictionary.evaluate_sae`."""
+    """Histogram of the latents' density, the share of examples in which each is active, on a log axis.
+
+    Args:
+        table: Result of `analysis.dictionary.evaluate_sae`.
+
+    >>> sae = nm.analysis.dictionary.random_sae(acts[-1], n_latents=8, k=2)
+    >>> nm.plots.latent_density(nm.analysis.dictionary.evaluate_sae(sae, acts[-1], draws=2)).alt
+    'Histogram of how often 8 latents fire; ...'
+    """
     density = table["density"].values
     alive = density[density > 0]
     figure, (axes,) = style.new("middle", 2.6, theme)
@@ -81,10 +98,17 @@ def latent_density(table: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def dictionary_controls(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Class AUC of single elements in four bases, with intervals: `analysis.dictionary.purity`.
+    """Class AUC of single elements in four bases, and the share of activation on their class, with intervals.
 
-    Gray bands: the same with shuffled labels. Two measures side by side, because sparse elements score low on the first and
-    high on the second by being sparse: the comparison is with the random dictionary, which is as sparse.
+    Gray bands: the same with shuffled labels. Two measures side by side, because sparse elements score low on the first
+    and high on the second by being sparse: the comparison is with the random dictionary, which is as sparse.
+
+    Args:
+        table: Result of `analysis.dictionary.purity`.
+
+    >>> sae = nm.analysis.dictionary.random_sae(acts[-1], n_latents=8, k=2)
+    >>> nm.plots.dictionary_controls(nm.analysis.dictionary.purity(sae, acts[-1], draws=5, resamples=5)).alt
+    "Mean AUC and share of activation on the chosen class, held out, of units, ..."
     """
     figure, panels = style.new("wide", 2.6, theme, columns=2, sharey=True)
     words = {"auc": "mean AUC (0.5: no preference)", "share": "share of activation on its class"}
@@ -103,9 +127,16 @@ def dictionary_controls(table: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def stability(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Cosine of each latent with its best match in another seed's dictionary, descending: `analysis.dictionary.stability`.
+    """Cosine of each latent with its best match in another seed's dictionary, descending.
 
     The gray band is the best match of each among as many random directions.
+
+    Args:
+        table: Result of `analysis.dictionary.stability`.
+
+    >>> one, other = (nm.analysis.dictionary.random_sae(acts[-1], n_latents=8, k=2, seed=seed) for seed in (0, 1))
+    >>> nm.plots.stability(nm.analysis.dictionary.stability(one, other, draws=19)).alt
+    'Cosine of each of 8 decoder directions with its best match in a second dictionary...'
     """
     figure, (axes,) = style.new("middle", 2.8, theme)
     forms.units(

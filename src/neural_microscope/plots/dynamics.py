@@ -16,8 +16,14 @@ from .style import Plot, Theme, draws
 
 @draws
 def learning_curves(curves: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
-    """Loss and share of errors against the step, networks on the same axes: `analysis.dynamics.learning_curve` of
-    each.
+    """Loss and error, the share of misclassified images, against the step, networks on the same axes.
+
+    Args:
+        curves: Result of `analysis.dynamics.learning_curve` by the network's name.
+
+    >>> curve = nm.analysis.dynamics.learning_curve(run.training, run.log)
+    >>> nm.plots.learning_curves({"MLP": curve}).alt
+    'Loss and error (share misclassified) against the optimizer step, log axes. ...'
     """
     figure, panels = style.new("wide", 2.9, theme, columns=2)
     for axes, name, factor, title in zip(
@@ -37,8 +43,13 @@ def learning_curves(curves: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
 
 @draws
 def activity_over_time(activities: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
-    """Heatmaps snapshot × unit of each unit's mean activation, one panel a layer: `analysis.dynamics.activity` of
-    each.
+    """Heatmaps snapshot × unit of each unit's mean activation, one panel a layer.
+
+    Args:
+        activities: Result of `analysis.dynamics.activity` by the layer's name.
+
+    >>> nm.plots.activity_over_time({"layers.1": nm.analysis.dynamics.activity(acts)}).alt
+    'Mean activation of every unit at every snapshot, for layers.1; ...'
     """
     figure, panels = style.new("wide", 0.9 + 1.9 * len(activities), theme, rows=len(activities))
     for axes, (name, table) in zip(panels, activities.items(), strict=True):
@@ -59,7 +70,14 @@ def activity_over_time(activities: Mapping[str, xr.Dataset], *, theme: Theme) ->
 
 @draws
 def histograms_over_time(tables: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
-    """The distribution of activations at each snapshot: `analysis.dynamics.histograms` of each layer."""
+    """The distribution of activations at each snapshot, one panel a layer.
+
+    Args:
+        tables: Result of `analysis.dynamics.histograms` by the layer's name.
+
+    >>> nm.plots.histograms_over_time({"layers.1": nm.analysis.dynamics.histograms(acts)}).alt
+    'Histograms of the activations of layers.1 at every snapshot, ...'
+    """
     figure, panels = style.new("wide", 0.9 + 1.6 * len(tables), theme, rows=len(tables))
     for axes, (name, table) in zip(panels, tables.items(), strict=True):
         share, center = table["share"].transpose("bin", "snapshot").values, table["center"].values
@@ -80,8 +98,13 @@ def histograms_over_time(tables: Mapping[str, xr.Dataset], *, theme: Theme) -> P
 
 @draws
 def unit_states(activities: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
-    """The share of dead, ultra-low-density and always-on units against the step: `analysis.dynamics.activity` of
-    each layer.
+    """The share of dead, ultra-low-density and always-on units against the step, one panel a layer.
+
+    Args:
+        activities: Result of `analysis.dynamics.activity` by the layer's name.
+
+    >>> nm.plots.unit_states({"layers.1": nm.analysis.dynamics.activity(acts)}).alt
+    'Share of units that are always on, on for less than 1% of the images, or dead, ...'
     """
     figure, panels = style.new("wide", 2.5, theme, columns=len(activities), sharey=True)
     states = {"always_on": "always on", "low": "on for < 1%", "dead": "dead"}
@@ -100,8 +123,15 @@ def unit_states(activities: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
 
 @draws
 def gradient_flow(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Gradient norm and update-to-weight ratio of each layer's weights and bias against the step, the spread between
-    batches as a band: `analysis.dynamics.gradient_flow`.
+    """Gradient norm and update-to-weight ratio of each layer's weights and bias against the step.
+
+    Vertical lines show the middle 95% of a bin of steps.
+
+    Args:
+        table: Result of `analysis.dynamics.gradient_flow`.
+
+    >>> nm.plots.gradient_flow(nm.analysis.dynamics.gradient_flow(run.gradients)).alt
+    'Gradient norm and update-to-weight ratio of layers.0.linear, ...'
     """
     names = [str(name) for name in table["parameter"].values]
     layers = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
@@ -129,8 +159,12 @@ def gradient_flow(table: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def weight_spectra(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Singular values of each weight matrix before and after training with those of its shuffled entries, and its
-    stable rank over time: `analysis.dynamics.weight_spectra`.
+    """Singular values of each weight matrix before and after training, and its stable rank over the steps.
+
+    Gray: the singular values of its shuffled entries.
+
+    Args:
+        table: Result of `analysis.dynamics.weight_spectra`.
     """
     names = [str(name) for name in table["parameter"].values]
     figure, panels = style.new("wide", 4.2, theme, rows=2, columns=len(names))
@@ -160,8 +194,13 @@ def weight_spectra(table: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def unit_lives(tables: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
-    """Silent units at each snapshot, one row per unit that was ever silent, hatched gray where it is:
-    `analysis.dynamics.lives` of each layer.
+    """Silent units at each snapshot, one row per unit that was ever silent, hatched gray where it is.
+
+    Args:
+        tables: Result of `analysis.dynamics.lives` by the layer's name.
+
+    >>> nm.plots.unit_lives({"layers.1": nm.analysis.dynamics.lives(acts)}).alt
+    'Each row a unit of layers.1 that was ever silent, ...'
     """
     alive = {name: table["alive"].transpose(..., "snapshot").values for name, table in tables.items()}
     shown = {name: _by_death(tables[name])[(~values[_by_death(tables[name])]).any(1)] for name, values in alive.items()}
@@ -196,10 +235,16 @@ def _by_death(table: xr.Dataset) -> np.ndarray:
 
 @draws
 def class_learning(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Test accuracy of each class against the step, the digit on its line: `analysis.dynamics.learning_by_class`.
+    """Test accuracy of each class against the step, the digit on its line.
 
     The scale widens toward 100%, where the classes still differ at the end; values below 3% are drawn at 3%. Gray:
     every class as accurate as all classes together, if the table has it.
+
+    Args:
+        table: Result of `analysis.dynamics.learning_by_class`.
+
+    >>> nm.plots.class_learning(nm.analysis.dynamics.learning_by_class(run.log)).alt
+    'Test accuracy of each of 10 classes against the step, on a scale that widens toward 100%.'
     """
     figure, (axes,) = style.new("wide", 4.0, theme)
     shown = table[[name for name in table if str(name).startswith("accuracy")]].clip(0.03, 0.9985)

@@ -27,8 +27,14 @@ def pca_over_time(
 ) -> Plot:
     """Each layer's images on its first two components (rows) at some snapshots (columns), on one basis a layer.
 
-    ``results``: `analysis.geometry.pca` of each layer, on any basis; ``untrained``: the same fitted at snapshot 0, drawn
-    first: the untrained network on its own best axes. Of many images some are drawn.
+    Args:
+        results: Result of `analysis.geometry.pca` on any basis, by the layer's name. Of many images some are drawn.
+        untrained: The same fitted at snapshot 0, drawn first: the untrained network on its own best axes.
+        snapshots: Numbers of the snapshots to draw.
+
+    >>> results, untrained = ({"layers.1": nm.analysis.geometry.pca(acts, fit_at=at, draws=2)} for at in (-1, 0))
+    >>> nm.plots.pca_over_time(results, untrained, [1, -1]).alt
+    'Probe images as digits on the first two principal components of layers.1: ...'
     """
     snapshots = snapshots[-1:] if style.narrow() else snapshots
     columns = 1 + len(snapshots)
@@ -56,10 +62,16 @@ def pca_over_time(
 
 @draws
 def explained_variance(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
-    """The share of variance of each principal component, largest first, over what shuffled units give, a panel a layer.
+    """The share of variance of each principal component, largest first, a panel a layer; gray: shuffled units.
 
-    ``results``: `analysis.geometry.pca` of each layer, with as many components as are to be drawn; for bases that change
-    with the snapshot the last. Shares below 0.01% are left out: they are rounding errors.
+    Shares below 0.01% are left out: they are rounding errors.
+
+    Args:
+        results: Result of `analysis.geometry.pca` by the layer's name, with as many components as are to be drawn; for
+            bases that change with the snapshot the last.
+
+    >>> nm.plots.explained_variance({"layers.1": nm.analysis.geometry.pca(acts, components=5, draws=2)}).alt
+    'Share of the variance that each principal component of layers.1 explains, ...'
     """
     figure, panels = style.new("wide", 2.6, theme, columns=len(results), sharey=True)
     for axes, (name, result) in zip(panels, results.items(), strict=True):
@@ -78,9 +90,12 @@ def explained_variance(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Pl
 
 @draws
 def dimension_over_time(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
-    """The dimension of each layer, by four measures, against the step: `analysis.geometry.dimension` of each.
+    """The dimension of each layer, by four measures, against the step.
 
     Gray: the same with the units shuffled, where it was drawn, joined by straight lines.
+
+    Args:
+        results: Result of `analysis.geometry.dimension` by the layer's name.
     """
     figure, panels = style.new("wide", 2.7, theme, columns=4, sharey=True)
     titles = {
@@ -116,7 +131,14 @@ _COLLAPSE = {
 
 @draws
 def collapse_over_time(result: xr.Dataset, *, theme: Theme) -> Plot:
-    """Neural collapse of one layer against the step, with shuffled labels as the null: `analysis.geometry.neural_collapse`."""
+    """Neural collapse of one layer against the step; gray: shuffled labels.
+
+    Args:
+        result: Result of `analysis.geometry.neural_collapse`.
+
+    >>> nm.plots.collapse_over_time(nm.analysis.geometry.neural_collapse(acts, draws=2)).alt
+    'Neural collapse of layers.1.hook_post against the optimizer step, ...'
+    """
     rows, columns = (4, 1) if style.narrow() else (2, 2)
     figure, panels = style.new("wide", 2.4 + rows, theme, rows=rows, columns=columns, sharex=True)
     every: list[tuple[str, xr.Dataset, str]] = []
@@ -139,8 +161,10 @@ def collapse_over_time(result: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def clusters_over_time(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
-    """Class separation against the step, with shuffled labels: `analysis.geometry.clusters` of
-    each layer.
+    """Silhouette and neighbor purity of the classes against the step; gray: shuffled labels.
+
+    Args:
+        results: Result of `analysis.geometry.clusters` by the layer's name.
     """
     figure, panels = style.new("wide", 2.9, theme, columns=2)
     k = next(iter(results.values())).attrs["k"]
@@ -157,7 +181,15 @@ def clusters_over_time(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Pl
 
 @draws
 def embedding(result: xr.Dataset, *, theme: Theme) -> Plot:
-    """The layouts of all seeds side by side, each image as its digit: `analysis.geometry.embed`."""
+    """The layouts of all seeds side by side, each image as its digit.
+
+    Args:
+        result: Result of `analysis.geometry.embed`.
+
+    >>> layout = nm.analysis.geometry.embed(acts[-1], seeds=(0,), perplexity=5, draws=2)
+    >>> nm.plots.embedding(layout).alt
+    't-SNE of 60 images as digits, one layout for each of 1 seeds, ...'
+    """
     count = result.sizes["seed"]
     figure, panels = style.new("wide", 1.35 + 6.6 / max(count, 2), theme, columns=count)
     for number, axes in enumerate(panels):
@@ -184,8 +216,16 @@ def embedding(result: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def subspaces(result: xr.Dataset, *, theme: Theme) -> Plot:
-    """Silhouette of the classes in a few chosen units against their number, with random units:
-    `analysis.geometry.subspaces`. Filled dots lie beyond random units.
+    """Silhouette of the classes in a few chosen units against their number; gray: random units.
+
+    Filled dots lie beyond random units.
+
+    Args:
+        result: Result of `analysis.geometry.subspaces`.
+
+    >>> result = nm.analysis.geometry.subspaces(acts[-1], {"by number": range(8)}, sizes=(2, 4), draws=5)
+    >>> nm.plots.subspaces(result).alt
+    'Silhouette of the classes in the first 2 to 4 units of 1 orders of layers.1.hook_post, ...'
     """
     figure, (axes,) = style.new("middle", 3.2, theme)
     size, orders = result["rank"].values, [str(name) for name in result["parameter"].values]

@@ -17,10 +17,14 @@ MOST = 170
 def overview(
     curve: xr.Dataset, untrained: xr.Dataset | None = None, trained: xr.Dataset | None = None, *, theme: Theme
 ) -> Plot:
-    """Test accuracy against the step; with it, if a layer is given, the images on its first two principal components, untrained and
-    trained, each on components of its own.
+    """Test accuracy against the step, and the images on a layer's first two principal components before and after.
 
-    ``curve``: `analysis.dynamics.learning_curve`; ``untrained``, ``trained``: `analysis.geometry.pca` of one layer.
+    Each of the two maps has components of its own.
+
+    Args:
+        curve: Result of `analysis.dynamics.learning_curve`.
+        untrained: Result of `analysis.geometry.pca` of one layer, untrained; None: no maps.
+        trained: The same, trained; None: no maps.
     """
     names = "" if untrained is None or trained is None else "BC"
     if style.narrow() or not names:

@@ -16,8 +16,13 @@ from .style import Plot, Theme, draws
 
 @draws
 def confusion(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Confusion matrix with its counts; the correct predictions are gray, so that the errors are seen:
-    `analysis.predictions.confusion`.
+    """Confusion matrix with its counts; the correct predictions are gray, so that the errors are seen.
+
+    Args:
+        table: Result of `analysis.predictions.confusion`.
+
+    >>> nm.plots.confusion(nm.analysis.predictions.confusion(run.activations("logits")[-1])).alt
+    'Confusion matrix of 60 images, ... of them classified correctly.'
     """
     counts = table["images"].values
     errors = np.where(np.eye(len(counts), dtype=bool), np.nan, counts)
@@ -35,12 +40,20 @@ def confusion(table: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, theme: Theme) -> Plot:
-    """Learning order: every image a row, classified correctly (background) or not (filled) at each snapshot,
-    sorted by when it was learned; with it the hardest, each with its class and its final prediction, and the rank
-    of each class in the order, with its interval, against shuffled labels (gray).
+    """Learning order: every image a row, classified correctly (background) or not (filled) at each snapshot.
 
-    ``table``: `analysis.predictions.learning_order`; ``images`` [example, row, col]. Hardest: misclassified at the most
-    snapshots.
+    Images are sorted by when they were learned. With it the hardest, misclassified at the most snapshots, each with its
+    class and its final prediction; and the rank of each class in the order, with its interval, against shuffled labels
+    (gray).
+
+    Args:
+        table: Result of `analysis.predictions.learning_order`.
+        images: Images [example, row, col], 0..255.
+        hardest: Number of hardest images.
+
+    >>> order = nm.analysis.predictions.learning_order(run.activations("logits"), draws=20)
+    >>> nm.plots.image_lives(order, run.probe.images).alt
+    "When each of 60 images is misclassified over the snapshots, ..."
     """
     right = table["right"].transpose("example", "snapshot").values
     learned = np.nan_to_num(table["learned_at"].values, nan=np.inf)
@@ -97,10 +110,16 @@ def _hardest(axes: Axes, table: xr.Dataset, images: np.ndarray, chosen: np.ndarr
 
 @draws
 def reliability(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Calibration: confidence and accuracy in groups of equal count; with it, if the table has
-    snapshots, the calibration error over the steps: `analysis.predictions.calibration_error`.
+    """Calibration: confidence and accuracy in groups of equal count; over snapshots, also the calibration error.
 
     Gray: the range of a perfectly calibrated network of the same confidences.
+
+    Args:
+        table: Result of `analysis.predictions.calibration_error`.
+
+    >>> error = nm.analysis.predictions.calibration_error(run.activations("logits"), bins=5, draws=20)
+    >>> nm.plots.reliability(error).alt
+    'Confidence and accuracy of 60 images in 5 groups of equal count; ...'
     """
     over_time = "snapshot" in table.dims
     last = table.isel(snapshot=-1) if over_time else table
@@ -127,10 +146,18 @@ def reliability(table: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def probes(table: xr.Dataset, *, label: str = "class", theme: Theme) -> Plot:
-    """Accuracy of a probe of each layer (panels) over training, with its interval: `analysis.probes.probe_layers`.
+    """Accuracy of a probe of each layer (panels) over training, with its interval; gray band: shuffled labels.
 
-    The gray band is what shuffled labels give; the gray line across, the untrained network at step 0; the dashed line, how
-    well a probe of this layer memorizes random labels. ``label``: what was probed, in words.
+    The gray line across is the untrained network at step 0; the dashed line, how well a probe of this layer memorizes
+    random labels.
+
+    Args:
+        table: Result of `analysis.probes.probe_layers`.
+        label: What was probed, in words.
+
+    >>> table = nm.analysis.probes.probe_layers({"layers.1": acts}, snapshots=1, controls=1, draws=20)
+    >>> nm.plots.probes(table).alt
+    'Share of held-out images whose class a linear probe of layers.1 classifies correctly, ...'
     """
     figure, panels = style.new("wide", 2.9, theme, columns=table.sizes["layer"], sharey=True)
     for number, axes in enumerate(panels):

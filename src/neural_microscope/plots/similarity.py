@@ -18,9 +18,16 @@ _MEASURES = (("cka", "CKA", 1.0), ("procrustes", "Procrustes distance", 2**0.5),
 
 @draws
 def similarity_matrix(table: xr.Dataset, *, rows: str = "layer", columns: str = "layer", theme: Theme) -> Plot:
-    """Every layer against every other by three measures, a stronger color for higher similarity, each value with its null.
+    """Every layer against every other by three measures, a stronger color for higher similarity, with the null.
 
-    ``table``: `analysis.similarity.matrix`. ``rows``, ``columns``: what the two sides are, for the axes.
+    Args:
+        table: Result of `analysis.similarity.matrix`.
+        rows: Name of the first side.
+        columns: Name of the second side.
+
+    >>> table = nm.analysis.similarity.matrix({"layers.1": acts[-1]}, draws=2)
+    >>> nm.plots.similarity_matrix(table).alt
+    'Similarity of layers.1 (layer) with layers.1 (layer) by CKA, Procrustes distance and SVCCA, ...'
     """
     first, second = (table[dim].values.astype(str) for dim in ("layer", "layer_b"))
     figure, panels = style.new("wide", 1.55 + 0.5 * len(first), theme, columns=3, sharey=True)
@@ -48,10 +55,16 @@ def similarity_matrix(table: xr.Dataset, *, rows: str = "layer", columns: str = 
 
 @draws
 def drift(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """A layer against itself at a reference snapshot: rotation and change of shape, CKA with Procrustes distance, and the angle
-    of its leading directions over the floor between two sets of images of one network.
+    """A layer against itself at a reference snapshot: rotation and change of shape, similarity, and angles.
 
-    ``table``: `analysis.similarity.drift`.
+    The last two panels show CKA with the Procrustes distance, and the angle of its leading directions over the floor
+    between two sets of images of one network.
+
+    Args:
+        table: Result of `analysis.similarity.drift`.
+
+    >>> nm.plots.drift(nm.analysis.similarity.drift(acts, components=2, draws=2)).alt
+    'Drift of layers.1.hook_post over training against itself at step 69. ...'
     """
     figure, panels = style.new("wide", 3.0, theme, columns=3)
     steps, layer = table["step"].values, table.attrs.get("hook_point", "a layer")
@@ -111,7 +124,12 @@ _ROWS = {
 def displacement(table: xr.Dataset, *, theme: Theme) -> Plot:
     """Distance of each image from its counterpart after the best rotation, and every measure with its null.
 
-    ``table``: `analysis.similarity.compare`.
+    Args:
+        table: Result of `analysis.similarity.compare`.
+
+    >>> found = nm.analysis.similarity.compare(acts[0], acts[-1], draws=5)
+    >>> nm.plots.displacement(found).alt
+    'Histogram of the distance of each of 60 images from its counterpart after the best rotation; ...'
     """
     figure, (left, right) = style.new("wide", 2.7, theme, columns=2, width_ratios=(1, 1.2))
     values = table["displacement"].values
@@ -138,9 +156,15 @@ def displacement(table: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def unit_drift(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Unit × snapshot: correlation of each unit with itself at the reference; gray if no higher than with another unit.
+    """Correlation of each unit (row) with itself at the reference, by snapshot (column).
 
-    ``table``: `analysis.similarity.unit_drift`. Units in the network's order; dead units hatched.
+    Gray: no higher than with another unit. Units are in the network's order; dead units are hatched.
+
+    Args:
+        table: Result of `analysis.similarity.unit_drift`.
+
+    >>> nm.plots.unit_drift(nm.analysis.similarity.unit_drift(acts)).alt
+    'Heatmap of 8 units over training: correlation of each with itself ...'
     """
     values, shown = (table[name].transpose(..., "snapshot").values for name in ("correlation", "correlation_shown"))
     kind = next(str(dim) for dim in table["correlation"].dims if dim != "snapshot")

@@ -28,11 +28,25 @@ def lines(
     steps: bool = False,
     theme: Theme,
 ) -> Plot:
-    """Named lines against one axis, each with its name at its end; gray bands behind them are nulls, level lines are marks.
+    """Named lines against one axis, each with its name at its end; gray bands are nulls, level lines are marks.
 
-    ``values``: name -> (x, y), two sequences of one length; a y of [seed, x] is drawn as its mean, with a thin line for each seed.
-    ``null``: name -> (x, low, high). ``marks``: name -> y. ``x`` and ``y`` name quantity and unit; ``title`` describes the plot.
-    ``steps``: the x axis is that of optimizer steps, log with room for 0. NaN is a gap.
+    NaN is a gap.
+
+    Args:
+        values: Two sequences of one length, x and y, by the line's name; a y of [seed, x] is drawn as its mean, with a
+            thin line for each seed.
+        x: Quantity and unit of the x axis.
+        y: Quantity and unit of the y axis.
+        title: Description of the plot.
+        null: The null as x, low, high, by its name; None: no null.
+        marks: Height of a level line by its name; None: no lines.
+        log_x: True for a log x axis.
+        log_y: True for a log y axis.
+        steps: True for an x axis of optimizer steps: log, with room for 0.
+
+    >>> losses = {"training images": (range(3), [2.3, 1.1, 0.4])}
+    >>> nm.plots.lines(losses, x="step", y="loss (nats)", title="Loss").alt
+    'Loss. loss (nats) against step: training images from 2.3 to 0.4.'
     """
     figure, (axes,) = style.new("middle", 3.0, theme)
     for name, (at, low, high) in (null or {}).items():
@@ -102,10 +116,20 @@ def plane(
     names: Sequence[str] | None = None,
     theme: Theme,
 ) -> Plot:
-    """Points [example, 2] in a plane, each drawn as its label; over the output of a network.
+    """Points in a plane, each drawn as its label; over the output of a network, if it is given.
 
-    ``surface``: (x [col], y [row], value [row, col]), drawn orange where positive, blue where negative, with a line at 0.
-    ``names``: the text for each label instead of its number.
+    Args:
+        points: Points [example, 2].
+        labels: Class of each point, [example].
+        title: Description of the plot.
+        surface: x [col], y [row] and the output [row, col], drawn orange where positive, blue where negative, with a
+            line at 0; None: no output.
+        x: Name of the x axis.
+        y: Name of the y axis.
+        names: Text for each label; None: its number.
+
+    >>> nm.plots.plane([[0, 0], [1, 1]], [0, 1], title="Two points").alt
+    'Two points. 2 points in a plane, in 2 classes.'
     """
     figure, (axes,) = style.new("narrow" if surface is None else "middle", 3.4, theme)
     if surface is not None:

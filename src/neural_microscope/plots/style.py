@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import html
+import inspect
 import io
 import json
 import re
@@ -44,7 +45,12 @@ class Plot(Figure):
     canvas: FigureCanvasAgg
 
     def says(self, alt: str, title: str = "") -> Plot:
-        """The figure with its words, and with a title above all panels."""
+        """The figure with its words, and with a title above all panels.
+
+        Args:
+            alt: The text alternative.
+            title: Title above all panels; empty: none.
+        """
         self.alt = alt
         if title:
             self.suptitle(title, x=0.01, ha="left")
@@ -203,12 +209,17 @@ def _sans() -> str:
     return ", ".join(f"'{name}'" if " " in name else name for name in ("system-ui", *TOKENS["fonts"], "sans-serif"))
 
 
-def draws(function: Callable[..., Plot]) -> Callable[..., Plot]:
-    """Gives a drawing function the keyword ``theme`` (``light`` or ``dark``) and, inside, its `Theme`; and the keyword ``narrow``, which
-    draws it for a column or a phone: 3.4 inches wide, panels below each other, long words wrapped. A line or band that has one
-    point only gets a mark that is seen.
-    """
+_OPTIONS = """    theme: ``light`` or ``dark``.
+        narrow: True for a column or a phone: 3.4 inches wide, panels below each other, long words wrapped.
+"""
+"""The arguments that `draws` adds, for a drawing function's docstring."""
 
+
+def draws(function: Callable[..., Plot]) -> Callable[..., Plot]:
+    """Gives a drawing function the keywords ``theme`` and ``narrow``, and inside it the `Theme`.
+
+    A line or band that has one point only gets a mark that is seen.
+    """
     drawn = door(function)
 
     @functools.wraps(function)
@@ -225,7 +236,21 @@ def draws(function: Callable[..., Plot]) -> Callable[..., Plot]:
                 _wrap(axes)
         return plot
 
+    _describe(wrapper, function)
     return wrapper
+
+
+def _describe(wrapper: Any, function: Callable[..., Plot]) -> None:
+    """Signature, annotations and docstring with the keywords of `draws`."""
+    signature = inspect.signature(function)
+    added = [
+        inspect.Parameter("theme", inspect.Parameter.KEYWORD_ONLY, default="light", annotation=ThemeName),
+        inspect.Parameter("narrow", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=bool),
+    ]
+    own = [one for name, one in signature.parameters.items() if name != "theme"]
+    wrapper.__signature__ = signature.replace(parameters=[*own, *added])
+    wrapper.__annotations__ = {**function.__annotations__, "theme": ThemeName, "narrow": bool}
+    wrapper.__doc__ = re.sub(r"( +Args:\n(?: {8}.*\n)+)", rf"\1    {_OPTIONS}", function.__doc__ or "")
 
 
 def narrow() -> bool:

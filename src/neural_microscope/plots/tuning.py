@@ -22,10 +22,17 @@ def tuning(
     units: Sequence[int] | None = None,
     theme: Theme,
 ) -> Plot:
-    """Tuning curves of chosen ``units`` (the 8 with most variance between classes, by default), each scaled by
-    its own highest mean; gray band: as many images of any class; gray line: the same unit untrained.
+    """Tuning curves of chosen units, each scaled by its own highest mean.
 
-    ``curves``, ``untrained``: `analysis.selectivity.tuning` of the same units.
+    Gray band: as many images of any class; gray line: the same unit untrained.
+
+    Args:
+        curves: Result of `analysis.selectivity.tuning`.
+        untrained: The same of the same units, untrained; None: not drawn.
+        units: Numbers of the units; None: the 8 with most variance between classes.
+
+    >>> nm.plots.tuning(nm.analysis.selectivity.tuning(acts[-1], draws=20), units=[3]).alt
+    'Mean activation of 1 unit for each class with a 95% interval, ...'
     """
     axis = str(curves["mean"].dims[-1])
     if units is None:
@@ -69,8 +76,16 @@ def quantile_strips(
 ) -> Plot:
     """Images across the range of each unit, from its top-activating ones to those just above zero.
 
-    ``images`` [example, row, col], the same examples; ``strips``: `analysis.selectivity.quantile_examples`. ``units``:
-    the units to draw, by default the first 12 that are ever active. The number above a strip is its mean activation.
+    The number above a strip is its mean activation.
+
+    Args:
+        images: Images [example, row, col], 0..255, the same examples.
+        strips: Result of `analysis.selectivity.quantile_examples`.
+        units: Numbers of the units; None: the first 12 that are ever active.
+
+    >>> strips = nm.analysis.selectivity.quantile_examples(acts[-1], quantiles=(1.0, 0.0), per=2)
+    >>> nm.plots.quantile_strips(run.probe.images, strips, units=[3]).alt
+    'For 1 unit, 2 images each at several heights of its activation, ...'
     """
     axis = str(strips["active"].dims[0])
     if units is None:
@@ -108,10 +123,15 @@ def _quantile_name(quantile: float) -> str:
 
 @draws
 def selectivity_over_time(lives: xr.Dataset, *, theme: Theme) -> Plot:
-    """Preferred class of each unit at each snapshot: a row per unit, in the color of its class, faint if not
-    beyond chance, hatched if the unit is silent. Rows are sorted by the last class, then by the step at which it settles.
+    """Preferred class of each unit (row) at each snapshot (column), in the color of its class.
 
-    ``lives``: `analysis.selectivity.over_time`.
+    Faint: not beyond chance; hatched: silent. Rows are sorted by the last class, then by the step at which it settles.
+
+    Args:
+        lives: Result of `analysis.selectivity.over_time`.
+
+    >>> nm.plots.selectivity_over_time(nm.analysis.selectivity.over_time(acts)).alt
+    'A row for each of 8 units, a column for each snapshot, ...'
     """
     axis = str(lives["since"].dims[0])
     preferred, beyond, gated = (
@@ -167,10 +187,12 @@ def _groups(axes: Axes, last: np.ndarray, highest: int) -> None:
 
 @draws
 def basis_comparison(result: xr.Dataset, *, theme: Theme) -> Plot:
-    """Class AUC and information of single directions: one row per basis, a tick per direction, a dot for their mean; gray band:
-    the mean over as many random directions.
+    """Class AUC and information of single directions: one row per basis, a tick per direction, a dot for their mean.
 
-    ``result``: `analysis.selectivity.basis_comparison`.
+    Gray band: the mean over as many random directions.
+
+    Args:
+        result: Result of `analysis.selectivity.basis_comparison`.
     """
     bases = [str(b) for b in result["basis"].values]
     names = [f"{basis} ({components})" for basis, components in zip(bases, result["n_components"].values, strict=True)]

@@ -18,9 +18,19 @@ from .style import Plot, Theme, draws
 def weights(
     trained: np.ndarray, untrained: np.ndarray, constant: np.ndarray | None = None, *, across: int = 16, theme: Theme
 ) -> Plot:
-    """Weights of units as pictures, [unit, row, col], above those of the same units before training, on one scale.
+    """Weights of units as pictures, above those of the same units before training, on one scale.
 
-    ``constant`` [row, col]: pixels that never change in training, whose weights are still at initialization; grayed.
+    Args:
+        trained: Weights [unit, row, col].
+        untrained: The same before training.
+        constant: True for pixels [row, col] that never change in training, whose weights are still at initialization;
+            they are grayed. None: there are none.
+        across: Pictures in a row.
+
+    >>> name = "layers.0.linear.weight"
+    >>> first, last = (run.weights(step)[name].reshape(-1, 8, 8).numpy() for step in (0, run.steps[-1]))
+    >>> nm.plots.weights(last, first).alt
+    'Weights of 16 units as pictures, trained above untrained, blue below 0, orange above.'
     """
     limit = forms.limit_of(trained, 99.5)
     across = across // 2 if style.narrow() else across
@@ -42,8 +52,17 @@ def weights(
 
 @draws
 def class_means(trained: xr.DataArray, untrained: xr.DataArray, *, theme: Theme) -> Plot:
-    """Mean activation class × unit, trained and untrained, each sorted by the class with a unit's highest mean and scaled
-    by that mean.
+    """Mean activation of each unit (column) for each class (row), trained and untrained.
+
+    Units are sorted by the class of their highest mean and scaled by that mean.
+
+    Args:
+        trained: Result of `analysis.selectivity.class_means`.
+        untrained: The same of the untrained network.
+
+    >>> trained, untrained = (nm.analysis.selectivity.class_means(acts[at]) for at in (-1, 0))
+    >>> nm.plots.class_means(trained, untrained).alt
+    'Mean activation of each unit for each class, trained and untrained, ...'
     """
     figure, panels = style.new("wide", 2.9, theme, columns=2, sharey=True)
     for axes, means, title in zip(panels, (trained, untrained), ("Trained", "Untrained"), strict=True):
@@ -64,11 +83,19 @@ def class_means(trained: xr.DataArray, untrained: xr.DataArray, *, theme: Theme)
 
 @draws
 def selectivity(table: xr.Dataset, effects: xr.Dataset, untrained: xr.Dataset | None = None, *, theme: Theme) -> Plot:
-    """Selectivity of each unit against its accuracy drop when ablated; gray: shuffled labels, and the untrained
-    network's units.
+    """Selectivity of each unit against its accuracy drop when ablated; gray: shuffled labels, and untrained units.
 
-    ``table``, ``untrained``: `analysis.selectivity.class_selectivity`; ``effects``: `analysis.causal.ablate_all` of
-    the same units, in the same order. The units with the largest drop are labeled.
+    The units with the largest drop are labeled.
+
+    Args:
+        table: Result of `analysis.selectivity.class_selectivity`.
+        effects: Result of `analysis.causal.ablate_all` of the same units, in the same order.
+        untrained: Result of `analysis.selectivity.class_selectivity` of the untrained network; None: not drawn.
+
+    >>> table = nm.analysis.selectivity.class_selectivity(acts[-1], draws=20)
+    >>> effects = nm.analysis.causal.ablate_all(run.model(), run.probe, "layers.1.hook_post")
+    >>> nm.plots.selectivity(table, effects).alt
+    'Each unit of layers.1.hook_post by its class selectivity and its accuracy drop when ablated; ...'
     """
     figure, (axes,) = style.new("wide", 3.3, theme)
     low, high = (float(np.nanmedian(end)) for end in forms.ends(table.fillna(0), "selectivity_null"))
@@ -102,7 +129,13 @@ def selectivity(table: xr.Dataset, effects: xr.Dataset, untrained: xr.Dataset | 
 def top_images(images: np.ndarray, order: xr.DataArray, *, columns: int = 4, theme: Theme) -> Plot:
     """The top-activating images of each unit, strongest first.
 
-    ``images`` [example, row, col]; ``order``: `analysis.selectivity.top_examples`.
+    Args:
+        images: Images [example, row, col], 0..255.
+        order: Result of `analysis.selectivity.top_examples`: numbers of images [unit, rank], -1 for none.
+        columns: Columns of units.
+
+    >>> nm.plots.top_images(run.probe.images, nm.analysis.selectivity.top_examples(acts[-1], n=3)).alt
+    'For each of 8 units its 3 top-activating probe images, strongest first.'
     """
     units, ranks = order.shape
     columns = 2 if style.narrow() else columns
@@ -120,7 +153,15 @@ def top_images(images: np.ndarray, order: xr.DataArray, *, columns: int = 4, the
 
 @draws
 def feature_maps(maps: np.ndarray, image: np.ndarray, *, theme: Theme) -> Plot:
-    """Each channel's map of one image: ``maps`` [channel, row, col], with the ``image`` [row, col]."""
+    """Each channel's map of one image, with the image.
+
+    Args:
+        maps: Feature maps [channel, row, col].
+        image: The image [row, col], 0..255.
+
+    >>> nm.plots.feature_maps(np.random.default_rng(0).random((4, 6, 6)), run.probe.images[0]).alt
+    'One image and its 4 maps in a convolutional layer.'
+    """
     across = 8
     height = 0.25 + 0.66 * -(-len(maps) // across)
     if style.narrow():
@@ -142,10 +183,18 @@ def one_image(
     *,
     theme: Theme,
 ) -> Plot:
-    """One image [row, col] in 0..1, and for each network the activations of each layer and the final probabilities.
+    """One image, and for each network the activations of each layer and the final probabilities.
 
-    ``layers``: network -> layer -> the activations of this image, [unit] or [channel, row, col]; ``probabilities``: network ->
-    [class]. Each layer has its own scale.
+    Each layer has its own scale.
+
+    Args:
+        image: The image [row, col], 0..1.
+        layers: Activations of this image, [unit] or [channel, row, col], by the network's and then the layer's name.
+        probabilities: Probabilities [class] by the network's name.
+
+    >>> shown = {"MLP": {"layers.1": acts.values[-1, 0]}}
+    >>> nm.plots.one_image(run.probe.images[0] / 255, shown, {"MLP": np.eye(10)[3]}).alt
+    'One image, the activations of each layer of each network, and the probabilities of the classes: MLP predicts 3.'
     """
     columns = 2 + max((len(one) for one in layers.values()), default=0)
     widths, size = (1, *(1.35,) * (columns - 2), 1.1), {"rows": len(layers), "columns": columns}

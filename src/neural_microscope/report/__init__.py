@@ -34,12 +34,23 @@ __all__ = ["bibtex", "claims", "compare", "compose", "drawing", "expected", "met
 def write(
     runs: Sequence[Run], path: str | Path, *, calibration: xr.Dataset | None = None, progress: Progress | None = None
 ) -> Path:
-    """Analyzes the runs and writes the page to ``path`` (whole or not at all); returns the path. No run is a
-    RunError.
+    """Analyzes the runs and writes the report (whole or not at all); returns its path.
 
-    Runs that differ in nothing but their seeds are one population: the findings count over all of them, the pictures show
-    the first. ``calibration``: what `phantoms.calibrate` gave; without it the page has no such part. Where the page can't be
-    written, a FileError says so before the analysis.
+    Runs that differ in nothing but their seeds are one population: the findings count over all of them, the pictures
+    show the first.
+
+    Args:
+        runs: Recorded runs.
+        path: File to write; an existing one is replaced.
+        calibration: Result of `phantoms.calibrate` or `phantoms.open_record`; None: the page has no such part.
+        progress: Function of what is counted, how many are done, and their total.
+
+    Raises:
+        RunError: There is no run.
+        FileError: The page can't be written; raised before the analysis.
+
+    >>> nm.report.write([run], "report.html").name  # doctest: +SKIP
+    'report.html'
     """
     if not runs:
         raise RunError("a report needs at least one run")
@@ -71,8 +82,12 @@ def _drawing(name: str, progress: Progress | None) -> Callable[[str, int, int], 
 
 @door
 def expected(runs: Sequence[Run]) -> float:
-    """About how many seconds a report of these runs takes on one core: by their snapshots, images, units and feature maps, and nothing
-    for results that are kept. It may be wrong by a factor of two.
+    """About how many seconds a report takes on one core; it may be wrong by a factor of two.
+
+    Counts the snapshots, images, units and feature maps of each run, and nothing for results that are kept.
+
+    Args:
+        runs: Recorded runs.
     """
     seconds = 0.0
     for run in runs:
@@ -93,8 +108,19 @@ def compose(
     drawn: Mapping[str, Drawn] | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """The page of what `first_look` found. ``drawn``: what `drawing` gave already of a network, by its name. An ``explorer.html`` of the
-    same networks that lies in the page's folder is linked.
+    """Writes the report of networks that were analyzed already (whole or not at all); returns its path.
+
+    An ``explorer.html`` of the same networks that lies in the page's folder is linked.
+
+    Args:
+        looks: Results of `analysis.look.first_look`.
+        path: File to write; an existing one is replaced.
+        calibration: Result of `phantoms.calibrate` or `phantoms.open_record`; None: the page has no such part.
+        drawn: Results of `drawing` by the network's name; None: everything is drawn.
+        progress: Function of what is counted, how many are done, and their total.
+
+    Raises:
+        FileError: The page can't be written.
     """
     path = files.writable(path)
     groups = populations(looks)

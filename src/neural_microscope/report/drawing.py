@@ -23,7 +23,11 @@ Drawn = Mapping[tuple[str, int, str], str]
 
 @door
 def drawing(look: FirstLook | Pair) -> Steps:
-    """The pictures of a network, its layers, or a pair, in steps that can be done side by side."""
+    """The pictures of a network, its layers, or a pair, in steps that can be done in parallel.
+
+    Args:
+        look: Result of `analysis.look.first_look`, or a pair of networks.
+    """
     places: list[Any] = [look, *(look.layers if isinstance(look, FirstLook) else ())]
     drawn = yield [partial(_drawn, at, len(places)) for at in places]
     return {key: figure for one in drawn for key, figure in one.items()}

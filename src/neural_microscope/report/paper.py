@@ -54,14 +54,30 @@ COLUMNS: dict[str, Callable[[Claim], Any]] = {
 
 @door
 def claims(runs: Sequence[Run | FirstLook], *, progress: Progress | None = None) -> xr.Dataset:
-    """Every claim about the runs as a table, [claim], shown or not; ``.to_dataframe()`` makes pandas of it. Runs that differ only in seed
-    are one network.
+    """Every claim about the runs as a table [claim], shown or not; ``.to_dataframe()`` makes pandas of it.
 
-    The coordinate ``claim`` is the claim's id, such as ``MLP/layers.0/unit-19/a-unit-matters``. Columns: ``network``, ``hook_point`` and
-    ``unit`` (-1: about the layer or the network), ``rule``, ``measure``; ``verdict`` (shown, not shown), ``sentence``; ``effect_name``,
-    ``effect`` with its interval ``effect_low``, ``effect_high`` and its null ``effect_null_low``, ``effect_null_high`` in ``units`` (NaN
-    where there is none); ``p``, ``p_corrected`` for the page; ``n`` and what it counts, ``n_of``; ``seeds``, ``seeds_shown`` (of a unit:
-    the networks in which another unit matches it); ``null``, what it is compared with; ``call``, what gives the numbers again.
+    Runs that differ only in seed are one network.
+
+    Args:
+        runs: Recorded runs, or results of `analysis.look.first_look`.
+        progress: Function of what is counted, how many are done, and their total.
+
+    Returns:
+        The coordinate ``claim`` is the claim's id, such as ``MLP/layers.0/unit-19/a-unit-matters``. Columns:
+            ``network``,
+        ``hook_point`` and ``unit`` (-1: about the layer or the network), ``rule``, ``measure``; ``verdict`` (shown, not
+            shown),
+        ``sentence``; ``effect_name``, ``effect`` with its interval ``effect_low``, ``effect_high`` and its null
+        ``effect_null_low``, ``effect_null_high`` in ``units`` (NaN where there is none); ``p``, ``p_corrected`` for the
+            page;
+        ``n`` and what it counts, ``n_of``; ``seeds``, ``seeds_shown`` (of a unit: the networks in which another unit
+            matches
+        it); ``null``, what it is compared with; ``call``, what gives the numbers again.
+
+    Raises:
+        RunError: There is no run.
+
+    >>> nm.report.claims([run]).to_dataframe()  # doctest: +SKIP
     """
     return _table(findings(_named(runs, progress)))
 
@@ -89,7 +105,20 @@ def _named(runs: Sequence[Run | FirstLook], progress: Progress | None = None) ->
 
 @door
 def write_json(runs: Sequence[Run | FirstLook], path: str | Path, *, progress: Progress | None = None) -> Path:
-    """Writes the claims about the runs as a JSON document (whole or not at all), with the methods and the citation; returns the path."""
+    """Writes the claims as a JSON document (whole or not at all), with the methods and the citation; returns its path.
+
+    Args:
+        runs: Recorded runs, or results of `analysis.look.first_look`.
+        path: File to write; an existing one is replaced.
+        progress: Function of what is counted, how many are done, and their total.
+
+    Raises:
+        RunError: There is no run.
+        FileError: The path can't be written.
+
+    >>> nm.report.write_json([run], "claims.json").name  # doctest: +SKIP
+    'claims.json'
+    """
     path, looks = files.writable(path), _named(runs, progress)
     document = {
         "format_version": FORMAT_VERSION,
@@ -105,7 +134,17 @@ def write_json(runs: Sequence[Run | FirstLook], path: str | Path, *, progress: P
 
 @door
 def methods(looks: Sequence[FirstLook]) -> str:
-    """A methods paragraph: the networks, their training, what was measured and against which null, and the correction."""
+    """A methods paragraph: networks, training, what was measured against which null, and the correction.
+
+    Args:
+        looks: Results of `analysis.look.first_look`.
+
+    Raises:
+        RunError: There is no result.
+
+    >>> nm.report.methods([nm.analysis.look.first_look(run)])  # doctest: +SKIP
+    "The MLP with hidden layers of width 16, 8 was trained on scikit-learn's digits ..."
+    """
     if not looks:
         raise RunError("methods are of at least one network that was looked at")
     networks = " ".join(_network(group) for group in populations(looks))
@@ -155,7 +194,12 @@ def _measure(name: str, result: xr.Dataset | xr.DataArray) -> str:
 
 @door
 def bibtex() -> str:
-    """A BibTeX entry for this software."""
+    """A BibTeX entry for this software.
+
+    >>> print(nm.report.bibtex())
+    @software{neural_microscope,
+    ...
+    """
     return (
         "@software{neural_microscope,\n"
         "  author = {{The neural-microscope authors}},\n"

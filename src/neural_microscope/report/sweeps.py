@@ -29,10 +29,20 @@ WIDTH, HEIGHT = 120, 36
 def compare(
     runs: Sequence[Run], settings: Sequence[Mapping[str, Any]], path: str | Path, *, progress: Progress | None = None
 ) -> Path:
-    """Analyzes the runs of a sweep and writes a page that compares them; returns the path. ``settings``: of each run, what was varied.
+    """Analyzes the runs of a sweep and writes a page that compares them (whole or not at all); returns its path.
 
-    A row is a setting, over all its seeds: test accuracy, the learning curves on common axes, and for each question on how many seeds it
-    has an answer beyond its null. Nothing is tested between settings.
+    A row is a setting, over all its seeds: test accuracy, the learning curves on common axes, and for each question on
+    how many seeds it has an answer beyond its null. Nothing is tested between settings.
+
+    Args:
+        runs: Recorded runs.
+        settings: What was varied, of each run.
+        path: File to write; an existing one is replaced.
+        progress: Function of what is counted (settings), how many are done, and their total.
+
+    Raises:
+        RunError: There is no run, or not one setting for each.
+        FileError: The path can't be written.
     """
     if not runs or len(runs) != len(settings):
         raise RunError(
