@@ -319,8 +319,7 @@ class Measure:
         return keep
 
     def explained(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Attributes of a result: null, interval and source in words, the seed, the hook point, and the number of
-        examples.
+        """Attributes of a result: null, interval and source in words, seed, hook point, and number of examples.
 
         Args:
             arguments: The arguments of the call that gave it, by name.

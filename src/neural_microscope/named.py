@@ -125,8 +125,9 @@ def labels(acts: xr.DataArray | xr.Dataset) -> np.ndarray:
 
 
 def same_examples(a: xr.DataArray, b: xr.DataArray) -> None:
-    """A DataError unless both hold the same number of examples, with the same labels in the same order if both have
-    labels.
+    """A DataError unless both hold the same number of examples.
+
+    If both have labels, they must be the same in the same order.
 
     Args:
         a: Activations [example, …].

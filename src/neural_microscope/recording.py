@@ -70,7 +70,8 @@ class Recorder(Observer):
         tell: Function that receives the run's size in one line.
 
     Raises:
-        RunError: At the start of training: a folder that holds anything, or a snapshot above the size limit.
+        RunError: At the start of training: a folder that holds a run or other files, or a snapshot above the size
+            limit.
 
     >>> mlp = nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(16,)))
     >>> recorder = nm.Recorder("runs/mlp", nm.RecordConfig(per_octave=0))

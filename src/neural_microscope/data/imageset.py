@@ -81,8 +81,9 @@ class ImageSet:
 
     @property
     def sha256(self) -> str:
-        """Hex SHA-256 over the shape (three little-endian int64), the pixels and the labels (little-endian int64), in
-        example order. Name and classes do not enter.
+        """Hex SHA-256 of shape, pixels and labels; name and classes do not enter.
+
+        The shape is three little-endian int64, the labels are little-endian int64, all in example order.
         """
         digest = hashlib.sha256(np.array(self.images.shape, "<i8").tobytes())
         digest.update(np.ascontiguousarray(self.images).data)
@@ -136,9 +137,10 @@ class ImageSet:
 
     @property
     def most_balanced(self) -> int:
-        """The largest ``n`` for which `balanced` takes as many images, or one more, of every class but the rare ones, which give all.
+        """The largest ``n`` for which `balanced` takes as many images, or one more, of every class but the rare ones.
 
-        A class is rare with fewer than three quarters of the images that the median class has, of those that have any.
+        Those give all. A class is rare with fewer than three quarters of the images that the median class has, of those
+        that have any.
         """
         counts = np.bincount(self.labels, minlength=self.classes)
         held = counts[counts > 0]
@@ -215,6 +217,7 @@ class Dataset:
 
     @property
     def classes(self) -> int:
+        """Number of classes."""
         return self.train.classes
 
     @property

@@ -1,6 +1,6 @@
-"""Phantoms: data and networks with planted truth, and empty ones. `calibrate` runs every instrument on both; `calibrate_pages` tests all
-claims
-of a page.
+"""Phantoms: data and networks with planted truth, and empty ones.
+
+`calibrate` runs every instrument on both; `calibrate_pages` tests all claims of a page.
 """
 
 from ..measure import ALLOWED, DECLARED, Instrument

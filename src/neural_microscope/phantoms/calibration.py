@@ -138,6 +138,9 @@ def calibrate(
         changes
         with the measure and its phantoms.
 
+    Raises:
+        UnknownName: A name of no measure or instrument.
+
     >>> nm.phantoms.calibrate(["predictions.calibration_error"], empties=1)["recovered"].values.tolist()
     [True, True]
     """

@@ -162,8 +162,12 @@ _LONGEST = 200
 def places(hook_points: Iterable[str]) -> dict[str, str]:
     """The name of each hook point in the log, valid on every file system: usually its own.
 
-    Characters that a file name can't hold are escaped as in a URL (``%2F`` for a slash). A name that is taken already, ignoring
-    case, gets a suffix ``%1``, ``%2``, … The result depends only on the hook points and their order, which run.json holds.
+    Characters that a file name can't hold are escaped as in a URL (``%2F`` for a slash). A name that is taken already,
+    ignoring case, gets a suffix ``%1``, ``%2``, … The result depends only on the hook points and their order, which
+    run.json holds.
+
+    Args:
+        hook_points: Names of the hook points, in the model's order.
     """
     found = {name: _place(name) for name in hook_points}
     widths = ("unit", "channel", "row", "col", *(f"axis_{i}" for i in range(1, 8)))

@@ -33,8 +33,12 @@ def same_but_seed(runs: Sequence[Run]) -> list[list[int]]:
 
 @door
 def network_names(runs: Sequence[Run]) -> list[str]:
-    """A name for each network: MLP and CNN, or a module's class; equal names are followed by as much of the folder's path as distinguishes
-    them.
+    """A name for each network: MLP and CNN, or a module's class.
+
+    Equal names are followed by as much of the folder's path as distinguishes them.
+
+    Args:
+        runs: Recorded runs.
     """
     about = [run.description["model"] for run in runs]
     kinds = [a["class"] if a["kind"] == "module" else a["kind"].upper() for a in about]

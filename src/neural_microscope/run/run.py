@@ -113,6 +113,7 @@ class Run:
 
     @property
     def last(self) -> commits.Commit:
+        """The last commit."""
         return self.record.commits[-1]
 
     @property
@@ -140,6 +141,7 @@ class Run:
 
     @property
     def train_config(self) -> TrainConfig:
+        """The settings of training."""
         return from_json(self.description["train"])
 
     @door

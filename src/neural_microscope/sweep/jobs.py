@@ -112,6 +112,7 @@ class Job:
 
     @property
     def names(self) -> list[str]:
+        """The folders of its runs."""
         return [self.name(seed) for seed in self.seeds]
 
 

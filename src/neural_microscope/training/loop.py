@@ -138,10 +138,12 @@ class Training:
 
     @property
     def total_steps(self) -> int:
+        """Optimizer steps in the whole training."""
         return self.steps_per_epoch * self.config.epochs
 
     @property
     def epoch(self) -> float:
+        """Passes over the training images done, with their fraction."""
         return self.step / self.steps_per_epoch
 
     def state(self) -> dict[str, Tensor]:
