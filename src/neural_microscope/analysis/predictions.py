@@ -29,11 +29,22 @@ STEPS = {"units": "optimizer step"}
     place=40,
 )
 def confusion(logits: xr.DataArray) -> xr.Dataset:
-    """Confusion matrix: true class (rows) against predicted class (columns): ``images`` [class, predicted], integers.
+    """Confusion matrix: true class (rows) against predicted class (columns), in images.
 
-    ``logits`` [example, class] with the coordinate ``label``; of several snapshots, the last. Rows sum to the class's
-    number of examples; of equal logits the first class is predicted. Logits that are not all finite are a
-    DataError: the highest of several NaN would silently be class 0.
+    Args:
+        logits: Logits [example, class] with labels; of several snapshots the last.
+
+    Returns:
+        ``images`` [class, predicted], integers. Rows sum to the class's number of examples; of equal logits the first
+        class is predicted.
+
+    Raises:
+        DataError: Logits that are not all finite (the highest of several NaN would silently be class 0), or labels
+            beyond their classes.
+
+    >>> table = nm.analysis.predictions.confusion(run.activations("logits"))
+    >>> int(table["images"].sum()) == len(run.probe)
+    True
     """
     values, labels = _checked(named.last(logits))
     count = _counts(values[0], labels)
@@ -76,9 +87,17 @@ of(confusion).picture(
     source="counts of (label, class of the highest logit)",
 )
 def confusion_over_time(logits: xr.DataArray) -> xr.Dataset:
-    """`confusion` at every snapshot: ``images`` [snapshot, class, predicted], integers, and ``accuracy`` [snapshot].
+    """Confusion matrix and accuracy at every snapshot.
 
-    Each row sums to its class's number of examples, so rows of the difference between two snapshots sum to 0.
+    Args:
+        logits: Logits [snapshot, example, class] with labels, or without snapshots.
+
+    Returns:
+        ``images`` [snapshot, class, predicted], integers, and ``accuracy`` [snapshot]. Each row sums to its class's
+        number of examples, so rows of the difference between two snapshots sum to 0.
+
+    Raises:
+        DataError: As `confusion`.
     """
     values, labels = _checked(logits)
     counts = np.stack([_counts(moment, labels) for moment in values])
@@ -135,11 +154,26 @@ def _saying(said: np.ndarray, labels: np.ndarray) -> xr.DataArray:
     source="softmax cross-entropy; the true class's logit minus the highest other",
 )
 def margins(logits: xr.DataArray) -> xr.Dataset:
-    """Margin, probability, loss and correctness of each image at each snapshot, [snapshot, example] (or [example]).
+    """Margin, probability, loss and correctness of each image, at each snapshot.
 
-    ``margin``: the true class's logit minus the highest of the others; above 0 where the image is classified correctly.
-    ``probability``: softmax of the true class, 0..1. ``loss``: its cross-entropy, nats, at least 0. ``right``: the highest
-    logit is the true class's; of equal logits the first class counts as the highest.
+    Args:
+        logits: Logits [snapshot, example, class] with labels, or without snapshots.
+
+    Returns:
+        Values [snapshot, example], or [example].
+
+        * ``margin``: the true class's logit minus the highest of the others; above 0 where the image is classified
+          correctly.
+        * ``probability``: softmax of the true class, 0..1.
+        * ``loss``: its cross-entropy, nats, at least 0.
+        * ``right``: the highest logit is the true class's; of equal logits the first class counts as the highest.
+
+    Raises:
+        DataError: As `confusion`.
+
+    >>> table = nm.analysis.predictions.margins(run.activations("logits"))
+    >>> np.allclose(table["probability"], np.exp(-table["loss"]))
+    True
     """
     values, labels = _checked(logits)
     each = np.arange(len(labels))
@@ -187,23 +221,39 @@ def _apart(seed: int, planted: bool) -> xr.DataArray:
     place=30,
 )
 def learning_order(logits: xr.DataArray, *, draws: int = 200, seed: int = 0) -> xr.Dataset:
-    """The step at which each image was learned, how often it was forgotten, and a test of whether classes are learned at different times.
+    """The step at which each image was learned, how often it was forgotten, and the order of the classes.
 
-    ``logits`` [snapshot, example, class] with ``label`` and ``step``. [example]: ``first_right``, the step of the first
-    snapshot that classifies the image correctly; ``learned_at``, the step from which it stays correct to the end (both NaN for never);
-    ``forgotten``, forgetting events: correct at one snapshot and wrong at the next (Toneva et al. 2019, who count every
-    presentation of a training image; changes between two snapshots are not seen here). [snapshot, example]:
-    ``right``, and ``said``, the predicted class.
+    The null shuffles the labels between the images, each keeping its own history. A class that the untrained network
+    happens to predict for every image counts as learned at step 0. Toneva et al. (2019) count every presentation of a
+    training image; changes between two snapshots are not seen here.
 
-    [class]: ``class_learned_at``, the step by which half of the class's images are learned (NaN: less than half ever are,
-    or it has no images). ``class_order``: the position of its images when all are ranked by ``learned_at``, never last, ties in
-    the middle: mean rank as a share, 0 first, 1 last, 0.5 by chance. ``between``: the share of the ranks' variance that lies
-    between the classes, 0..1 (Kruskal & Wallis's H / (n - 1)); NaN where all images are learned at one snapshot. A class that the
-    that the untrained network happens to predict for every image counts as learned at step 0.
+    Args:
+        logits: Logits [snapshot, example, class] with labels and ``step``.
+        draws: Number of draws of the null (shuffles of the labels), and of the bootstrap.
+        seed: Seed of the null's draws and of the bootstrap.
 
-    Null: the labels shuffled between the images, each keeping its own history: ``…_null_low``, ``…_null_high`` for all
-    three (NaN in ``class_learned_at``: beyond the end), ``between_p`` one-sided, ``class_order_p`` two-sided and
-    ``class_order_q`` over the classes. ``class_order_low``, ``class_order_high``: a bootstrap interval over images.
+    Returns:
+        Steps, and a test of classes that are learned at different times.
+
+        * ``right`` [snapshot, example], and ``said`` [snapshot, example], the predicted class.
+        * ``first_right`` [example]: the step of the first snapshot that classifies the image correctly; ``learned_at``
+          [example]: the step from which it stays correct to the end; both NaN for never.
+        * ``forgotten`` [example]: forgetting events, correct at one snapshot and wrong at the next.
+        * ``class_learned_at`` [class]: the step by which half of the class's images are learned (NaN: less than half
+          ever are, or it has no images), with ``…_null_low``, ``…_null_high`` (NaN: beyond the end).
+        * ``class_order`` [class]: the position of its images when all are ranked by ``learned_at``, never last, ties in
+          the middle: mean rank as a share, 0 first, 1 last, 0.5 by chance; with ``…_low``, ``…_high``, a bootstrap
+          interval over images, ``…_null_low``, ``…_null_high``, ``…_p`` two-sided and ``…_q`` over the classes.
+        * ``between``: the share of the ranks' variance that lies between the classes, 0..1 (Kruskal & Wallis's H / (n -
+          1)); NaN where all images are learned at one snapshot; with ``…_null_low``, ``…_null_high`` and ``…_p``
+          one-sided.
+
+    Raises:
+        DataError: No snapshots with steps; otherwise as `confusion`.
+
+    >>> order = nm.analysis.predictions.learning_order(run.activations("logits"), draws=20)
+    >>> order["learned_at"].dims, order["class_order"].dims
+    (('example',), ('class',))
     """
     values, labels = _checked(logits)
     if "snapshot" not in logits.dims or "step" not in logits.coords:
@@ -349,20 +399,36 @@ def _later(seed: int, planted: bool) -> dict[str, Any]:
     place=50,
 )
 def calibration_error(logits: xr.DataArray, *, bins: int = 15, draws: int = 200, seed: int = 0) -> xr.Dataset:
-    """Calibration error: confidence against accuracy, compared with a perfectly calibrated network of the same confidence.
+    """Confidence against accuracy, compared with a perfectly calibrated network of the same confidence.
 
-    ``logits`` [example, class], or [snapshot, example, class] for a value at every snapshot. The images are sorted by the
-    highest probability and divided into ``bins`` groups of equal count, least confident first. [bin]: ``confidence``, the
-    group's mean highest probability; ``accuracy``, the share classified correctly; ``images``, its size. ``ece``: mean over all
-    images of ``|accuracy - confidence|`` of their group (expected calibration error, 0..1); ``brier``:
-    mean squared distance between probabilities and the one-hot truth, 0..2.
+    The images are sorted by the highest probability and divided into groups of equal count, least confident first. The
+    null has the same probabilities and labels drawn from them (consistency resampling, Bröcker & Smith 2007). With few
+    images a calibrated network's error is well above 0: compare it with its null.
 
-    Null: the same probabilities, the labels drawn from them (consistency resampling, Bröcker & Smith 2007). Of
-    ``accuracy``, ``ece`` and ``brier`` the ``…_null_low`` and ``…_null_high``; ``ece_p`` one-sided (more
-    miscalibrated than the null), ``brier_p`` and ``accuracy_p`` two-sided, ``accuracy_q`` over the bins; ``…_shown``, the
-    verdicts. With few images a calibrated network's ``ece`` is well above 0: compare
-    it with its null. ``brier_low``, ``brier_high``: bootstrap over images; ``ece`` has no interval, as resampling a
-    mean of absolute values is biased upwards.
+    Args:
+        logits: Logits [snapshot, example, class] with labels, or without snapshots.
+        bins: Number of groups, 1 to the number of images.
+        draws: Number of draws of the null (labels from the probabilities), and of the bootstrap.
+        seed: Seed of the null's draws and of the bootstrap.
+
+    Returns:
+        Values at every snapshot, if there are any; of those with a null ``…_null_low``, ``…_null_high``, ``…_p`` and
+        ``…_shown``.
+
+        * ``confidence`` [bin]: the group's mean highest probability; ``images`` [bin]: its size.
+        * ``accuracy`` [bin]: the share classified correctly; with a null, two-sided, ``accuracy_q`` over the bins.
+        * ``ece``: mean over all images of ``|accuracy - confidence|`` of their group (expected calibration error,
+          0..1); with a null, one-sided (more miscalibrated than the null). It has no interval, as resampling a mean of
+          absolute values is biased upwards.
+        * ``brier``: mean squared distance between probabilities and the one-hot truth, 0..2; with a null, two-sided,
+          and ``brier_low``, ``brier_high``, a bootstrap over images.
+
+    Raises:
+        DataError: ``bins`` out of range; otherwise as `confusion`.
+
+    >>> table = nm.analysis.predictions.calibration_error(run.activations("logits"), bins=5, draws=20)
+    >>> table["ece"].dims, table["accuracy"].dims
+    (('snapshot',), ('snapshot', 'bin'))
     """
     values, labels = _checked(logits)
     if not 1 <= bins <= len(labels):

@@ -33,29 +33,44 @@ ITERATIONS = 10_000
 def linear_probe(
     acts: xr.DataArray, labels: Any = None, *, controls: int = 3, draws: int = 500, seed: int = 0
 ) -> xr.Dataset:
-    """Held-out accuracy of a linear classifier of a layer's activations, [snapshot].
+    """Held-out accuracy of a linear classifier of a layer's activations.
 
-    ``acts`` [snapshot, example, unit] (channels, whole maps, logits too: flattened; without snapshots a scalar each).
-    ``labels`` [example]: any categories, such as a class, a parity, a bin of ink; None for the coordinate ``label``.
     Logistic regression with l2 penalty ``|w|^2 / 2`` added to the summed log-loss, on units standardized by the
     training half; one half of the examples (`statistics.halves`) trains, the other judges. Their order has no effect.
-
-    ``accuracy`` 0..1 on the judging half, ``accuracy_train`` on the training half; ``accuracy_null_low``, ``…_high``,
-    ``…_p``: the same predictions against ``draws`` shuffles of the judging half's labels (exact where activations are independent
-    of labels), ``…_q`` after false-discovery control over the snapshots, ``…_shown``. ``chance``: the share of the
-    training half's most frequent label in the judging half. ``control_train``, ``control_test``: mean accuracy of probes
-    trained and judged on ``controls`` shuffles of all labels over the same halves. ``selectivity`` = accuracy -
-    control_test. ``gain`` (with a snapshot axis) = accuracy - accuracy of the first snapshot given: random features
-    classify digits well, so the effect of training is the gain over the untrained network; the first snapshot should
-    be step 0.
+    Constant activations give the accuracy of always predicting the most frequent label.
 
     Hewitt & Liang (2019) give every word type a random label. Each image is its own type: its control label can be
     memorized but never generalizes, so control_test is near chance by construction. The control is informative in
     control_train: how much the probe can memorize from this layer.
 
-    ``…_low``, ``…_high``: 95% bootstrap over judging images with the probes held fixed: it leaves out what other
-    training images would change. Constant activations give the accuracy of always predicting the most frequent label.
-    DataError: values that are not finite, labels that do not fit or are all equal.
+    Args:
+        acts: Activations [snapshot, example, unit], or without snapshots (channels, whole maps, logits too: flattened).
+        labels: Categories [example], such as a class, a parity, a bin of ink; None: the coordinate ``label``.
+        controls: Number of shuffles of all labels on which control probes are trained and judged.
+        draws: Number of draws of the null (shuffles of the judging half's labels).
+        seed: Seed of the null's draws, of the halves, of the controls and of the bootstrap.
+
+    Returns:
+        Accuracies 0..1 at each snapshot, or scalars. ``…_low``, ``…_high`` are a 95% bootstrap over judging images with
+        the probes held fixed, which leaves out what other training images would change.
+
+        * ``accuracy`` [snapshot]: on the judging half, with ``…_low``, ``…_high``; ``…_null_low``, ``…_null_high``,
+          ``…_p``: the same predictions against the shuffled labels (exact where activations are independent of labels);
+          ``…_q`` after false-discovery control over the snapshots, ``…_shown``.
+        * ``accuracy_train`` [snapshot]: on the training half.
+        * ``chance``: the share of the training half's most frequent label in the judging half.
+        * ``control_train``, ``control_test`` [snapshot]: mean accuracy of the control probes over the same halves.
+        * ``selectivity`` [snapshot] = accuracy - control_test, with ``…_low``, ``…_high``.
+        * ``gain`` [snapshot] = accuracy - accuracy of the first snapshot given, with ``…_low``, ``…_high``: random
+          features classify digits well, so the effect of training is the gain over the untrained network; the first
+          snapshot should be step 0.
+
+    Raises:
+        DataError: Values that are not finite, labels that do not fit or are all equal.
+
+    >>> table = nm.analysis.probes.linear_probe(acts[-1], controls=1, draws=20)
+    >>> bool(table["accuracy"] > table["chance"])
+    True
     """
     moments = [acts.isel(snapshot=i) for i in range(acts.sizes["snapshot"])] if "snapshot" in acts.dims else [acts]
     codes, flat = _codes(acts, labels), [named.flat(moment) for moment in moments]
@@ -101,10 +116,24 @@ def linear_probe(
 def probe_layers(
     layers: Mapping[str, xr.DataArray], labels: Any = None, *, snapshots: int = 6, **settings: Any
 ) -> xr.Dataset:
-    """`linear_probe` of several layers of one network, [layer, snapshot], at ``snapshots`` of those recorded.
+    """Held-out accuracy of a `linear_probe` of several layers of one network, at some of the snapshots.
 
-    The snapshots are evenly spaced over those recorded, first (the untrained network) and last included. ``settings``
-    are `linear_probe`'s. DataError where the layers differ in examples or snapshots.
+    Args:
+        layers: Activations by layer, of the same examples and snapshots.
+        labels: Categories [example], such as a class, a parity, a bin of ink; None: the coordinate ``label``.
+        snapshots: Number of snapshots, evenly spaced over those recorded, first (the untrained network) and last
+            included.
+        **settings: Settings of `linear_probe`.
+
+    Returns:
+        [layer, snapshot], the variables of `linear_probe`.
+
+    Raises:
+        DataError: No layers, or layers that differ in examples or snapshots; otherwise as `linear_probe`.
+
+    >>> layers = {name: run.activations(name) for name in ("layers.0.hook_post", "layers.1.hook_post")}
+    >>> nm.analysis.probes.probe_layers(layers, snapshots=2, controls=1, draws=20)["accuracy"].dims
+    ('layer', 'snapshot')
     """
     if not layers:
         raise DataError("there are no layers; give {name: activations}")

@@ -30,18 +30,37 @@ def stream(
     seed: int = 0,
     progress: Callable[[str, int, int], None] = lambda part, done, total: None,
 ) -> dict[str, xr.Dataset]:
-    """CKA, principal components and class selectivity of a run's layers at every snapshot, {hook point: dataset [snapshot, …]}.
+    """CKA, principal components and class selectivity of a run's layers at every snapshot.
 
-    For logs larger than memory, and for a cluster worker that is given one run of many: each snapshot of a layer is read once,
-    measured and released, together with the snapshot recorded at the step ``reference`` (-1 the last, 0 the untrained network).
-    ``hook_points``: by default those recorded that end in hook_post, or all if none does. ``progress(hook point, done, total)`` counts
-    snapshots.
+    For logs larger than memory, and for a cluster worker that is given one run of many: each snapshot of a layer is
+    read once, measured and released, together with the reference snapshot. Convolutional layers are read as the mean of
+    each map.
 
-    Each snapshot's variables are those that the measures give for it alone, with their nulls: ``cka`` with the reference
-    (`similarity.cka`, [snapshot]); ``explained``, ``eigen_gap`` and ``above_chance`` of its own ``components`` leading components
-    (`geometry.pca`, [snapshot, component]); ``preferred``, ``selectivity``, ``auc`` and ``auc_shown`` of its units
-    (`selectivity.over_time`, [snapshot, unit]). Quantities that join snapshots, such as ``since`` or scores on one basis, are not included.
-    Convolutional layers are read as the mean of each map. Errors: UnknownName for hook points that were not recorded.
+    Args:
+        run: A recorded run.
+        hook_points: Names of hook points; empty: those recorded that end in hook_post, or all if none does.
+        reference: Step of the snapshot to compare with; -1: the last.
+        components: Number of leading components.
+        draws: Number of draws of each null.
+        seed: Seed of the nulls' draws.
+        progress: Function of the hook point, how many snapshots are done, and their total.
+
+    Returns:
+        A table [snapshot, …] by hook point. Each snapshot's variables are those that the measures give for it alone,
+        with their nulls. Quantities that join snapshots, such as ``since`` or scores on one basis, are not included.
+
+        * ``cka`` [snapshot] with the reference (`similarity.cka`).
+        * ``explained``, ``eigen_gap`` and ``above_chance`` [snapshot, component] of its own leading components
+          (`geometry.pca`).
+        * ``preferred``, ``selectivity``, ``auc`` and ``auc_shown`` [snapshot, unit] of its units
+          (`selectivity.over_time`).
+
+    Raises:
+        UnknownName: A hook point that was not recorded.
+
+    >>> tables = nm.analysis.streaming.stream(run, ["layers.1.hook_post"], draws=5)
+    >>> tables["layers.1.hook_post"]["cka"].dims
+    ('snapshot',)
     """
     names = list(hook_points) or [name for name in run.hook_points if name.endswith("hook_post")] or run.hook_points
     found = {}

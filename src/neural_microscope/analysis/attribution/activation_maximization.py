@@ -43,23 +43,44 @@ def activation_maximization(
     draws: int = 39,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Images with pixels in 0..1 that maximize a unit's activation (of a channel: the mean of its map) by gradient ascent.
+    """Images that maximize a unit's activation (of a channel: the mean of its map), by gradient ascent.
 
-    Adam climbs a(x) / sd - ``l2`` mean(x²) - ``tv`` mean|differences of neighboring pixels|, a the activation, sd its standard
-    deviation over ``images``. The image is shifted by up to ``jitter`` pixels at each step, and clipped to 0..1 after each.
-    ``picture`` [seed, row, col]: one for each of ``seeds``, which set the starting noise; ``reached`` [seed]: a(picture).
+    Adam climbs a(x) / sd - ``l2`` mean(x²) - ``tv`` mean|differences of neighboring pixels|, a the activation, sd its
+    standard deviation over the images. The image is shifted at each step, and clipped to 0..1 after each. A unit that
+    is off for the starting noise has no gradient and stays there: use ``hook_pre``. Regularizers as in Olah et al.
+    2017.
 
-    Compared with the data: ``best``, ``best_example``: the highest over ``images`` and where; ``percentile`` [seed]: the percentage
-    of the images below it; ``reach`` [seed] = (reached - mean) / (best - mean): 1 as high as the best image;
-    NaN for a unit that is constant on the images (a dead one). Its null: the same ascent for ``draws`` random
-    directions of the hook point, each from noise of its own: ``reach_null_low``, ``reach_null_high``, ``reach_p``, ``reach_shown`` [seed]
-    (one-sided: the probability that a random direction reaches as far), ``null_reach`` [draw], ``null_picture`` [draw, row, col]; and the
-    same unit of one network with
-    random weights: ``untrained_picture`` [seed, row, col], ``untrained_reach`` [seed]. A unit that is off for the
-    starting noise has no gradient and stays there: use ``hook_pre``.
+    Args:
+        model: Network, or any torch module.
+        images: Images [example, 1, row, col] in 0..1, as a tensor or an ImageSet.
+        hook_point: Name of a hook point, such as ``layers.1.hook_post``.
+        unit: Index of a unit or channel.
+        steps: Number of steps of the ascent.
+        learning_rate: Learning rate of Adam.
+        l2: Weight of the mean squared pixel.
+        tv: Weight of the mean absolute difference of neighboring pixels (total variation).
+        jitter: Largest shift of the image at a step, in pixels.
+        seeds: Seeds of the starting noise, one picture for each.
+        draws: Number of draws of the null (random directions of the hook point).
+        seed: Seed of the null's draws, of the shifts and of the random network.
 
-    Errors: UnknownName for a wrong hook point, HookError for a wrong unit, DataError for invalid images, no steps,
-    seeds or draws. Source: Erhan et al. 2009; regularizers as in Olah et al. 2017.
+    Returns:
+        Pictures, and their activations compared with the data.
+
+        * ``picture`` [seed, row, col], ``reached`` [seed]: a(picture).
+        * ``best``, ``best_example``: the highest activation over the images, and where.
+        * ``percentile`` [seed]: the percentage of the images below ``reached``.
+        * ``reach`` [seed] = (reached - mean) / (best - mean): 1 as high as the best image; NaN for a unit that is
+          constant on the images (a dead one). Its null is the same ascent for random directions, each from noise of its
+          own: ``reach_null_low``, ``reach_null_high``, ``reach_p``, ``reach_shown`` [seed] (one-sided: the probability
+          that a random direction reaches as far), ``null_reach`` [draw], ``null_picture`` [draw, row, col].
+        * ``untrained_picture`` [seed, row, col], ``untrained_reach`` [seed]: the same unit of one network with random
+          weights.
+
+    Raises:
+        UnknownName: A hook point that does not exist.
+        HookError: A unit that does not exist.
+        DataError: Invalid images, no steps, seeds or draws, or activations that are not finite.
     """
     if min(steps, len(seeds), draws) < 1:
         raise DataError(f"steps is {steps}, seeds {seeds!r}, draws {draws}; at least one of each is needed")

@@ -18,13 +18,31 @@ from .target import Images, Target, of_pixels, subject
 def grad_cam(
     model: nn.Module, images: Images, hook_point: str, *, target: Target = None, upsample: bool = True
 ) -> xr.Dataset:
-    """``attribution`` = ReLU(sum over channels k of alpha_k A_k), A the maps of ``hook_point`` [example, channel, row, col].
+    """Grad-CAM: positions of a convolutional layer's maps that the target depends on.
 
-    alpha_k: the mean over places of df/dA_k. Brought to the image's size by bilinear interpolation, or, with ``upsample``
-    False, left on the maps' own grid. At least 0; all 0 where no map has a positive effect on the target. In a network of
-    convolutions, global average pooling and one linear layer it is the class activation map over the number of places (Zhou et
-    al. 2016), exactly. Errors: as `saliency`; HookError for a hook point without maps, or from which the target
-    can't be reached. Source: Selvaraju et al. 2017.
+    In a network of convolutions, global average pooling and one linear layer it is the class activation map over the
+    number of places (Zhou et al. 2016), exactly.
+
+    Args:
+        model: Network, or any torch module.
+        images: Images [example, 1, row, col] in 0..1, as a tensor or an ImageSet.
+        hook_point: Name of a hook point that holds maps, such as ``layers.1.hook_post``.
+        target: Class whose logit is explained, a class for each image, or ``(hook point, unit)``; None: each image's
+            label.
+        upsample: True to bring the map to the image's size by bilinear interpolation, False for the maps' own grid.
+
+    Returns:
+        ``attribution`` [example, row, col] = ReLU(sum over channels k of alpha_k A_k), A the maps
+        [example, channel, row, col], alpha_k the mean over places of df/dA_k; and ``value`` [example], f itself. At
+        least 0; all 0 where no map has a positive effect on the target.
+
+    Raises:
+        HookError: A hook point without maps, or from which the target can't be reached.
+        DataError: As `saliency`.
+
+    >>> cnn = nm.CNN(nm.CNNConfig(image_shape=(8, 8), channels=(4,), head=(16,)))
+    >>> nm.analysis.attribution.grad_cam(cnn, digits.test.subset(range(3)), "layers.0.hook_post")["attribution"].shape
+    (3, 8, 8)
     """
     explained = subject(model, images, target)
     maps, value = [], []

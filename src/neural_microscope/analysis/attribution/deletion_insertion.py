@@ -42,20 +42,38 @@ def deletion_insertion(
 ) -> xr.Dataset:
     """The output as the pixels that a map ranks highest are deleted, and as they are inserted.
 
-    ``attribution`` [example, row, col], of the same images. Pixels go in order of attribution, ties in random order, to
-    the ``baseline`` (deletion) or from it back to the image (insertion), in shares of 0, 1 / ``steps``, …, 1. The output is
-    the probability (softmax) of the target's class, or the activation itself for a unit. ``deletion``, ``insertion``
-    [bin]: means over images at the coordinate ``share``; ``…_low``, ``…_high``: bootstrap over images;
-    ``…_null_low``, ``…_null_high``: the band of the same means over ``draws`` random orders of each image's pixels, or
-    over the maps ``null`` [draw, example, row, col] if given: those that `against_untrained` returns as ``untrained``
-    are a stricter null, since a map of the ink alone beats any random order.
+    Pixels go in order of attribution, ties in random order, to the baseline (deletion) or from it back to the image
+    (insertion), in shares of 0, 1 / ``steps``, …, 1. The output is the probability (softmax) of the target's class, or
+    the activation itself for a unit. Black is real background on MNIST, and a digit half deleted may be another digit:
+    compare ``"mean"`` and ``"blur"``. The nulls are ours.
 
-    ``deletion_auc``, ``insertion_auc`` [example]: mean height of each image's curve (trapezoids), with ``…_null_low``,
-    ``…_null_high``, ``…_p`` (one-sided: the probability that the null's deletion is as low, its insertion as high), ``…_q`` over
-    the images and ``…_shown``; ``deletion_mean``, ``insertion_mean``: over all images, with interval, band and ``…_p``. A
-    constant map is a random order. Black is real background on MNIST, and a digit half deleted may be another digit:
-    compare ``"mean"`` and ``"blur"``. Errors: as `saliency`; DataError for maps of a different size,
-    fewer than 1 step or draw. Source: Petsiuk et al. 2018 (RISE); the nulls are ours.
+    Args:
+        model: Network, or any torch module.
+        images: Images [example, 1, row, col] in 0..1, as a tensor or an ImageSet.
+        attribution: Map [example, row, col] of the same images; a constant map is a random order.
+        target: Class whose logit is explained, a class for each image, or ``(hook point, unit)``; None: each image's
+            label.
+        baseline: Values of absent pixels: ``black``, ``mean`` of the images, ``blur``, a brightness, or an image
+            [row, col].
+        steps: Number of steps from no pixel to all.
+        null: Maps [draw, example, row, col] to compare with instead of random orders: those that `against_untrained`
+            returns as ``untrained`` are stricter, since a map of the ink alone beats any random order. None: random
+            orders.
+        draws: Number of draws of the null (random orders of each image's pixels).
+        seed: Seed of the null's draws, of the order of ties and of the bootstrap.
+
+    Returns:
+        Curves at the coordinate ``share``, and areas under them.
+
+        * ``deletion``, ``insertion`` [bin]: means over images; ``…_low``, ``…_high``: bootstrap over images;
+          ``…_null_low``, ``…_null_high``: the band of the same means under the null.
+        * ``deletion_auc``, ``insertion_auc`` [example]: mean height of each image's curve (trapezoids), with
+          ``…_null_low``, ``…_null_high``, ``…_p`` (one-sided: the probability that the null's deletion is as low, its
+          insertion as high), ``…_q`` over the images and ``…_shown``.
+        * ``deletion_mean``, ``insertion_mean``: over all images, with interval, band and ``…_p``.
+
+    Raises:
+        DataError: Maps of a different size, fewer than 1 step or draw; otherwise as `saliency`.
     """
     if steps < 1 or draws < 1:
         raise DataError(f"steps is {steps} and draws {draws}; both must be at least 1")

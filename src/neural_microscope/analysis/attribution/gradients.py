@@ -18,12 +18,29 @@ from .target import BATCH, Baseline, Images, Target, absent, of_pixels, subject
 
 @of_pixels(title="Saliency", source="Simonyan et al. 2014: df/dx")
 def saliency(model: nn.Module, images: Images, *, target: Target = None) -> xr.Dataset:
-    """Gradient of the target: ``attribution`` = df/dx [example, row, col] and ``magnitude`` = ``|df/dx|``.
+    """Gradient of the target with respect to each pixel.
 
-    ``value`` [example]: f(x), the target itself. Of a linear model the attribution is its weights, whatever the image.
-    All zero where the target does not depend on the pixels (a unit that is off). Errors: as for every function here,
-    DataError for invalid images, labels or classes, UnknownName for a wrong hook point, HookError for a wrong
-    unit, DataError where a map is not finite (a diverged network). Source: Simonyan et al. 2014.
+    Of a linear model it is its weights, whatever the image. All zero where the target does not depend on the pixels (a
+    unit that is off).
+
+    Args:
+        model: Network, or any torch module.
+        images: Images [example, 1, row, col] in 0..1, as a tensor or an ImageSet.
+        target: Class whose logit is explained, a class for each image, or ``(hook point, unit)``; None: each image's
+            label.
+
+    Returns:
+        ``attribution`` [example, row, col] = df/dx, ``magnitude`` = ``|df/dx|``, and ``value`` [example] = f(x), the
+        target itself, a logit or an activation.
+
+    Raises:
+        UnknownName: A hook point that does not exist.
+        HookError: A unit that does not exist.
+        DataError: Invalid images, labels or classes, or a map that is not finite (a diverged network).
+
+    >>> few = digits.test.subset(range(6))
+    >>> nm.analysis.attribution.saliency(model, few, target=("layers.1.hook_post", 3))["attribution"].sizes
+    Frozen({'example': 6, 'row': 8, 'col': 8})
     """
     explained = subject(model, images, target)
     found = [explained.gradient(*batch) for batch in explained.batches()]
@@ -36,10 +53,26 @@ def saliency(model: nn.Module, images: Images, *, target: Target = None) -> xr.D
 
 @of_pixels(title="Gradient times input", source="Shrikumar et al. 2016: x df/dx")
 def gradient_times_input(model: nn.Module, images: Images, *, target: Target = None) -> xr.Dataset:
-    """``attribution`` = x df/dx [example, row, col]: each pixel's first-order part of the target.
+    """Each pixel's first-order part of the target: the pixel times the gradient with respect to it.
 
-    In a ReLU network without biases it sums over an image to ``value`` = f(x) exactly; otherwise the remainder is due to the biases.
-    0 wherever the image is black. Errors: as `saliency`. Source: Shrikumar et al. 2016; the sum is Euler's theorem.
+    In a ReLU network without biases the parts of an image sum to the target exactly (Euler's theorem); otherwise the
+    remainder is due to the biases. 0 wherever the image is black.
+
+    Args:
+        model: Network, or any torch module.
+        images: Images [example, 1, row, col] in 0..1, as a tensor or an ImageSet.
+        target: Class whose logit is explained, a class for each image, or ``(hook point, unit)``; None: each image's
+            label.
+
+    Returns:
+        ``attribution`` [example, row, col] = x df/dx and ``value`` [example] = f(x), in the target's unit.
+
+    Raises:
+        DataError: As `saliency`.
+
+    >>> maps = nm.analysis.attribution.gradient_times_input(model, digits.test)["attribution"]
+    >>> float(abs(maps.values[digits.test.images == 0]).max())
+    0.0
     """
     explained = subject(model, images, target)
     found = [(pixels, *explained.gradient(pixels, which)) for pixels, which in explained.batches()]
@@ -60,14 +93,31 @@ def integrated_gradients(
     baseline: Baseline = "black",
     steps: int = 50,
 ) -> xr.Dataset:
-    """``attribution`` = (x - b) times the mean gradient on the straight path from the baseline b to the image.
+    """The pixel's distance from a baseline times the mean gradient on the straight path from the baseline to the image.
 
-    [example, row, col], in the target's unit. ``completeness_error`` [example]: sum of the attributions minus
-    (f(x) - f(b)), with ``value`` = f(x) and ``baseline_value`` = f(b). It is 0 for the exact integral; a ReLU network
-    changes its gradient in jumps, so the error shrinks like 1 / ``steps``, the points of Gauss-Legendre quadrature: check it before
-    trusting the map. Of a linear model the map is w (x - b) exactly. On MNIST a black baseline is real background: black pixels get 0 by
-    definition, so compare with ``"mean"``. Errors: as `saliency`; DataError for fewer than 1 step.
-    Source: Sundararajan et al. 2017.
+    Of a linear model the map is w (x - b) exactly. On MNIST a black baseline is real background: black pixels get 0 by
+    definition, so compare with ``"mean"``.
+
+    Args:
+        model: Network, or any torch module.
+        images: Images [example, 1, row, col] in 0..1, as a tensor or an ImageSet.
+        target: Class whose logit is explained, a class for each image, or ``(hook point, unit)``; None: each image's
+            label.
+        baseline: Values of absent pixels: ``black``, ``mean`` of the images, ``blur``, a brightness, or an image
+            [row, col].
+        steps: Number of points of Gauss-Legendre quadrature.
+
+    Returns:
+        Maps in the target's unit, x the image and b the baseline.
+
+        * ``attribution`` [example, row, col]: (x - b) times the mean of df/dx.
+        * ``value`` = f(x), ``baseline_value`` = f(b) [example].
+        * ``completeness_error`` [example]: sum of the attributions minus (f(x) - f(b)). It is 0 for the exact integral;
+          a ReLU network changes its gradient in jumps, so the error shrinks like 1 / ``steps``: check it before
+          trusting the map.
+
+    Raises:
+        DataError: Fewer than 1 step; otherwise as `saliency`.
     """
     if steps < 1:
         raise DataError(f"steps is {steps}; it must be at least 1")
@@ -99,11 +149,24 @@ def integrated_gradients(
 def smooth_grad(
     model: nn.Module, images: Images, *, target: Target = None, noise: float = 0.15, n: int = 25, seed: int = 0
 ) -> xr.Dataset:
-    """``attribution``: the mean of df/dx over ``n`` noisy copies of each image, [example, row, col].
+    """Mean gradient of the target over noisy copies of each image.
 
-    Gaussian noise of standard deviation ``noise`` (in brightness, 0..1); noisy pixels are clipped to 0..1, the models'
-    range. ``standard_error`` [example, row, col]: of that mean, over the copies (NaN for one copy). With ``noise`` 0
-    it is `saliency`. Errors: as `saliency`; DataError for a negative noise or no copies. Source: Smilkov et al. 2017.
+    Args:
+        model: Network, or any torch module.
+        images: Images [example, 1, row, col] in 0..1, as a tensor or an ImageSet.
+        target: Class whose logit is explained, a class for each image, or ``(hook point, unit)``; None: each image's
+            label.
+        noise: Standard deviation of the Gaussian noise, in brightness (0..1); noisy pixels are clipped to 0..1, the
+            models' range. With 0 the map is that of `saliency`.
+        n: Number of noisy copies.
+        seed: Seed of the noise.
+
+    Returns:
+        ``attribution`` [example, row, col], the mean of df/dx; ``standard_error`` [example, row, col] of that mean,
+        over the copies (NaN for one copy); and ``value`` [example], f(x).
+
+    Raises:
+        DataError: A negative noise, or no copies; otherwise as `saliency`.
     """
     if n < 1 or not noise >= 0:
         raise DataError(f"n is {n} and noise {noise}; n must be at least 1 and noise at least 0")

@@ -28,12 +28,27 @@ def occlusion(
     stride: int = 1,
     baseline: Baseline = "black",
 ) -> xr.Dataset:
-    """``attribution`` [example, row, col]: f(x) - f(x with a patch covered), averaged over the patches that cover a pixel.
+    """Fall of the target when a patch of the image is covered, averaged over the patches that cover a pixel.
 
-    Square patches of ``patch`` pixels, every ``stride`` pixels, the last ones truncated at the border; covered pixels take the
-    baseline. In the target's unit: positive where covering lowers the target. With ``patch`` 1 it is exact for a
-    linear model: w (x - b). Black on black changes nothing: 0 exactly. One forward pass for each patch and image.
-    Errors: as `saliency`; DataError unless 1 <= stride <= patch <= the image. Source: Zeiler & Fergus 2014.
+    One forward pass for each patch and image. With ``patch`` 1 it is exact for a linear model: w (x - b). Black on
+    black changes nothing: 0 exactly.
+
+    Args:
+        model: Network, or any torch module.
+        images: Images [example, 1, row, col] in 0..1, as a tensor or an ImageSet.
+        target: Class whose logit is explained, a class for each image, or ``(hook point, unit)``; None: each image's
+            label.
+        patch: Side of a square patch, in pixels; the last ones are truncated at the border.
+        stride: Distance between patches, in pixels.
+        baseline: Values of absent pixels: ``black``, ``mean`` of the images, ``blur``, a brightness, or an image
+            [row, col].
+
+    Returns:
+        ``attribution`` [example, row, col], the mean of f(x) - f(x with a patch covered), positive where covering
+        lowers the target; and ``value`` [example] = f(x), both in the target's unit.
+
+    Raises:
+        DataError: Not 1 <= stride <= patch <= the image; otherwise as `saliency`.
     """
     explained = subject(model, images, target)
     covers = _patches(explained.pixels.shape[2], explained.pixels.shape[3], patch, stride).to(explained.pixels.device)
@@ -71,16 +86,33 @@ def _patches(rows: int, cols: int, patch: int, stride: int) -> Tensor:
     source="f(e_i), one lit pixel on black; with biases and ReLUs it differs from the response to a part of a digit",
 )
 def single_pixels(model: nn.Module, hook_point: str, *, image_shape: tuple[int, int] | None = None) -> xr.Dataset:
-    """Response of each unit of a hook point to one lit pixel on black: ``response`` [unit, row, col] = f(e_i).
+    """Response of each unit of a hook point (of a channel: the mean of its map) to one lit pixel on black.
 
-    For a channel, the mean of its map. ``black`` [unit]: f(0). ``slope`` [unit, row, col]: f(0) + slope x brightness would be the
-    response if the network were linear near black (the gradient there). ``path_product`` [unit, row, col], for an `MLP` without
-    normalization only: the product of the weights up to the unit (W2 W1, over ``pixel_std``), the response if all
-    ReLUs were open. The three differ: because of biases and ReLUs the response to one pixel says little about the response to
-    many; a unit that is off for every single pixel may be on for a digit. Compare with `occlusion` on real images.
+    The three maps differ: because of biases and ReLUs the response to one pixel says little about the response to many;
+    a unit that is off for every single pixel may be on for a digit. Compare with `occlusion` on real images.
+    Descriptive, without a null of its own: show the untrained network's with it.
 
-    ``image_shape``: needed for models whose config does not hold it. Descriptive, without a null of its own: show the
-    untrained network's with it. Errors: UnknownName for a wrong hook point, DataError without a shape, or where the network has diverged.
+    Args:
+        model: Network, or any torch module.
+        hook_point: Name of a hook point, such as ``layers.1.hook_post``.
+        image_shape: (rows, columns) of an image; None: those of the model's config.
+
+    Returns:
+        Activations of the units.
+
+        * ``response`` [unit, row, col] = f(e_i), ``black`` [unit] = f(0).
+        * ``slope`` [unit, row, col]: f(0) + slope x brightness would be the response if the network were linear near
+          black (the gradient there).
+        * ``path_product`` [unit, row, col], for an `MLP` without normalization only: the product of the weights up to
+          the unit (W2 W1, over ``pixel_std``), the response if all ReLUs were open.
+
+    Raises:
+        UnknownName: A hook point that does not exist.
+        DataError: No ``image_shape`` for a model whose config does not hold it, or a diverged network.
+
+    >>> lit = nm.analysis.attribution.single_pixels(model, "layers.0.hook_post")
+    >>> lit["response"].dims
+    ('unit', 'row', 'col')
     """
     shape = image_shape or getattr(getattr(model, "config", None), "image_shape", None)
     if shape is None:

@@ -39,17 +39,40 @@ INSENSITIVE = 0.99
 def against_untrained(
     method: Method, model: nn.Module, images: Images, *, target: Target = None, draws: int = 39, seed: int = 0
 ) -> xr.Dataset:
-    """Each image's map against the maps of ``draws`` networks of the same architecture with random weights.
+    """Each image's map against the maps of networks of the same architecture with random weights.
 
-    Maps are scaled to length 1, since random networks respond more weakly: ``attribution`` [example, row, col], its band
-    ``attribution_null_low``, ``attribution_null_high``, and ``untrained`` [draw, example, row, col], the maps themselves
-    (pass them to `deletion_insertion` as ``null``). ``share_outside`` [example]: share of the pixels where the network's
-    map is strictly higher, or lower, than all the others'; by chance 2 / (draws + 1) on average, less where maps tie.
-    Its null is the same share of each random network among the others: ``…_null_low``, ``…_null_high``, ``…_p``
-    (one-sided; exact, because networks are exchangeable under the null) and ``…_q`` over the images; ``mean_outside`` with the
-    same except ``…_q``: over all images. A map that does not depend on the weights has share 0 and p 1; an all-zero map stays
-    zero. Errors: as the method's; DataError for no networks, and for a model that can't be given new random weights.
-    Source: Adebayo et al. 2018, as a permutation test over networks.
+    Maps are scaled to length 1, since random networks respond more weakly; an all-zero map stays zero.
+
+    Args:
+        method: Function called as ``method(model, images, target=…)``, such as `saliency`; settings through
+            ``functools.partial``.
+        model: Network, or any torch module.
+        images: Images [example, 1, row, col] in 0..1, as a tensor or an ImageSet.
+        target: Class whose logit is explained, a class for each image, or ``(hook point, unit)``; None: each image's
+            label.
+        draws: Number of draws of the null (random networks).
+        seed: Seed of the null's draws.
+
+    Returns:
+        The map, its band, and the share of the pixels outside the band.
+
+        * ``attribution`` [example, row, col], with the band ``attribution_null_low``, ``attribution_null_high``.
+        * ``untrained`` [draw, example, row, col]: the maps of the random networks (pass them to `deletion_insertion` as
+          ``null``).
+        * ``share_outside`` [example]: share of the pixels where the network's map is strictly higher, or lower, than
+          all the others'; by chance 2 / (draws + 1) on average, less where maps tie. Its null is the same share of each
+          random network among the others: ``…_null_low``, ``…_null_high``, ``…_p`` (one-sided; exact, because networks
+          are exchangeable under the null) and ``…_q`` over the images. A map that does not depend on the weights has
+          share 0 and p 1.
+        * ``mean_outside``, with the same except ``…_q``: over all images.
+
+    Raises:
+        DataError: No networks, or a model that can't be given new random weights; otherwise as the method.
+
+    >>> maps = nm.analysis.attribution.gradient_times_input
+    >>> table = nm.analysis.attribution.against_untrained(maps, model, digits.test.subset(range(6)), draws=9)
+    >>> table["untrained"].sizes["draw"]
+    9
     """
     found = method(model, images, target=target)
     maps = [found["attribution"].values]
@@ -101,23 +124,45 @@ def _outside(maps: np.ndarray) -> np.ndarray:
 def sanity_check(
     method: Method, model: nn.Module, images: Images, *, target: Target = None, draws: int = 39, seed: int = 0
 ) -> xr.Dataset:
-    """Similarity that remains as the weights are randomized layer by layer, from the top down.
+    """Similarity of a method's maps to the original as the weights are randomized layer by layer, from the top down.
 
-    ``layer``: the modules with weights, the last one first; at each, all layers from the top to it hold random weights,
-    drawn as at initialization; at the last of them the network is fully random. ``similarity`` [layer]: Spearman
-    correlation over pixels of the randomized network's map with the original, mean over ``draws`` cascades and all
-    images; ``similarity_abs``: the same of ``|maps|``. For both: ``…_low``, ``…_high`` (bootstrap over images),
-    ``…_null_low``, ``…_null_high`` (band over the fully random networks) and ``…_q``: the probability that a fully random
-    network's map is as similar to the original, controlled over the layers; NaN for the last, which is the null. A layer
-    above the band means that the map still depends on the layers below it. ``similarity_by_image`` [layer, example].
-    NaN where a map is constant.
+    At each layer, all layers from the top to it hold random weights, drawn as at initialization; at the last of them
+    the network is fully random. A layer above the null's band means that the map still depends on the layers below it.
 
-    Controls: ``like_image``, ``like_edges``: Spearman correlation of ``|original map|`` with the image and with its edges
-    (Sobel), mean over images, with intervals: maps that need no network. An edge detector keeps similarity 1 through
-    all layers. ``insensitive``, ``insensitive_abs``: whether the fully random networks' similarity is 0.99 or more on average:
-    such maps do not depend on the network (gradient x input without its sign shows where the ink is). Errors: as the
-    method's; DataError for no draws, maps of a size other than the image's, and a network that can't be given new random weights.
-    Source: Adebayo et al. 2018 (cascading randomization).
+    Args:
+        method: Function called as ``method(model, images, target=…)``, such as `saliency`; settings through
+            ``functools.partial``.
+        model: Network, or any torch module.
+        images: Images [example, 1, row, col] in 0..1, as a tensor or an ImageSet.
+        target: Class whose logit is explained, a class for each image, or ``(hook point, unit)``; None: each image's
+            label.
+        draws: Number of draws of the null (cascades, each ending in a fully random network).
+        seed: Seed of the null's draws and of the bootstrap.
+
+    Returns:
+        Rank correlations at each layer, NaN where a map is constant; the coordinate ``layer`` holds the modules with
+        weights, the last one first.
+
+        * ``similarity`` [layer]: Spearman correlation over pixels of the randomized network's map with the original,
+          mean over the draws and all images; ``similarity_abs``: the same of ``|maps|``. For both: ``…_low``,
+          ``…_high`` (bootstrap over images), ``…_null_low``, ``…_null_high`` (band over the fully random networks) and
+          ``…_q``: the probability that a fully random network's map is as similar to the original, controlled over the
+          layers; NaN for the last, which is the null.
+        * ``similarity_by_image`` [layer, example].
+        * ``like_image``, ``like_edges``, controls: Spearman correlation of ``|original map|`` with the image and with
+          its edges (Sobel), mean over images, with intervals: maps that need no network. An edge detector keeps
+          similarity 1 through all layers.
+        * ``insensitive``, ``insensitive_abs``: true if the fully random networks' similarity is 0.99 or more on
+          average: such maps do not depend on the network (gradient x input without its sign shows where the ink is).
+
+    Raises:
+        DataError: No draws, maps of a size other than the image's, or a network that can't be given new random weights;
+            otherwise as the method.
+
+    >>> maps = nm.analysis.attribution.gradient_times_input
+    >>> table = nm.analysis.attribution.sanity_check(maps, model, digits.test.subset(range(6)), draws=3)
+    >>> table["layer"].values.tolist()
+    ['output', 'layers.1.linear', 'layers.0.linear']
     """
     pixels = subject(model, images, target).pixels[:, 0].cpu().numpy()
     found = method(model, images, target=target)

@@ -54,27 +54,49 @@ def ablate_all(
     within: Within = "space",
     seed: int = 0,
 ) -> xr.Dataset:
-    """Ablates each unit (or channel) of a hook point in turn and computes the change for all images, [unit].
-
-    ``method``: ``zero`` sets it to 0, ``mean`` to its mean over ``reference`` (each position of a map to its own),
-    ``resample`` to its value on an image drawn from ``reference``, the average of ``resamples`` draws. ``reference`` defaults to
-    the same images.
-
-    ``loss_change`` [unit, example]: change of the image's cross-entropy (nats); ``right_change`` [unit, example]: +1 where an image is
-    newly right, -1 where it is newly wrong (with ``resample`` the mean). ``accuracy_drop`` [unit]: the fall in accuracy (-1..1), with
-    ``…_low``, ``…_high``, a bootstrap interval over images, and an exact sign test (McNemar 1947: of the images that change, as
-    many are expected to become right as wrong): ``…_null_low``, ``…_null_high``, ``…_p``, ``…_q`` over the layer, ``…_shown``;
-    ``accuracy_drop_by_class`` [unit, class], NaN for a class without images.
-
-    ``loss_increase`` [unit] (nats) with its interval, and compared with random directions of equal norm: ``…_null_low``, ``…_null_high``,
-    ``…_p`` (one-sided: a unit whose ablation raises the loss more than a random direction), ``…_q`` and ``…_shown``. See
-    `ablate_directions` for these directions, which leave the orthant of a ReLU unless ``within="orthant"``, and for the number of
-    ``draws``: from 149 on the tail of p is fitted (`statistics.tail_p`); with fewer, k such units among n can't have a q below
-    n / (k (1 + draws)). ``loss_increase_sd``: over the draws of ``resample``. A dead unit gives exactly 0, and p 1.
+    """Change of loss and predictions when a unit (or channel) is ablated, for each unit of a hook point in turn.
 
     Exact: if only pooling lies between hook point and next map, the change passes that map as one column or kernel;
-    otherwise the pass is repeated from the hook point, and for other modules from the images. Errors: UnknownName with the nearest name;
-    HookError for values without units or channels; DataError for values that are not finite.
+    otherwise the pass is repeated from the hook point, and for other modules from the images.
+
+    Args:
+        model: Network, or any torch module.
+        images: Images with labels.
+        hook_point: Name of a hook point, such as ``layers.1.hook_post``.
+        method: Replacement of a unit: ``zero``, its ``mean`` over ``reference`` (each position of a map its own), or
+            ``resample``, its value on an image drawn from ``reference``.
+        reference: Images for ``mean`` and ``resample``; None: the same images.
+        resamples: Number of draws of ``resample``, which are averaged; at least 2.
+        draws: Number of draws of the null (random directions); None: as in `ablate_directions`. From 149 on the tail of
+            p is fitted (`statistics.tail_p`); with fewer, k such units among n can't have a q below n / (k (1 +
+            draws)).
+        within: Region of the random directions, see `ablate_directions`.
+        seed: Seed of the null's draws, of the resamples and of the bootstrap.
+
+    Returns:
+        Values for each unit, exactly 0 (and p 1) for a dead one.
+
+        * ``loss_change`` [unit, example]: change of the image's cross-entropy (nats).
+        * ``right_change`` [unit, example]: +1 where an image is newly right, -1 where it is newly wrong; with
+          ``resample`` the mean.
+        * ``accuracy_drop`` [unit]: the fall in accuracy (-1..1), with ``…_low``, ``…_high``, a bootstrap interval over
+          images, and an exact sign test (McNemar 1947: of the images that change, as many are expected to become right
+          as wrong): ``…_null_low``, ``…_null_high``, ``…_p``, ``…_q`` over the layer, ``…_shown``.
+        * ``accuracy_drop_by_class`` [unit, class]: NaN for a class without images.
+        * ``loss_increase`` [unit]: in nats, with its interval, and compared with random directions of equal norm
+          (`ablate_directions`): ``…_null_low``, ``…_null_high``, ``…_p`` (one-sided: a unit whose ablation raises the
+          loss more than a random direction), ``…_q``, ``…_shown``.
+        * ``loss_increase_sd`` [unit]: over the draws of ``resample``.
+
+    Raises:
+        UnknownName: A hook point, method or region that does not exist; the message suggests the nearest name.
+        HookError: The hook point's values have no units or channels.
+        DataError: Values that are not finite, an output that is not logits [example, class] with a class for each
+            label, fewer than 2 ``resamples``, or fewer than 1 of ``draws``.
+
+    >>> effects = nm.analysis.causal.ablate_all(model, digits.test, "layers.1.hook_post")
+    >>> effects["loss_increase"].dims, effects["loss_change"].dims
+    (('unit',), ('unit', 'example'))
     """
     if method not in METHODS:
         raise unknown("ablation method", method, METHODS)

@@ -39,12 +39,31 @@ def confusion_shift(
     draws: int = 100,
     seed: int = 0,
 ) -> xr.Dataset:
-    """The change in the confusion matrix under an intervention: intervened minus baseline, counts [class, predicted].
+    """Change of the confusion matrix under an intervention: intervened minus baseline.
 
-    ``fwd_hooks``: as `HookedModel.hooks` takes them. ``shift`` [class, predicted]: each row sums to exactly 0. ``moved``:
-    share of the images whose predicted class changes (0..1). With ``…_null_low``, ``…_null_high``: the effect of ablating
-    ``size`` random units of ``hook_point`` (at most ``draws`` different sets), ``shift_p`` two-sided and ``moved_p``
-    one-sided. ``hook_point`` is the hook point of the first hook unless given; if that is not a single name the null is NaN.
+    Args:
+        model: Network, or any torch module.
+        images: Images with labels.
+        fwd_hooks: Pairs of a hook point and a hook function, as `HookedModel.hooks` takes them.
+        hook_point: Hook point whose units the null ablates; None: that of the first hook, if that is a single name
+            (otherwise the null is NaN).
+        size: Number of random units that each draw of the null ablates.
+        draws: Number of draws of the null (random sets of units); of single units each is drawn at most once.
+        seed: Seed of the null's draws.
+
+    Returns:
+        Counts and shares of images, with ``…_null_low``, ``…_null_high`` of random units ablated.
+
+        * ``shift`` [class, predicted]: change of the counts, each row sums to exactly 0; ``shift_p`` two-sided.
+        * ``moved``: share of the images whose predicted class changes (0..1); ``moved_p`` one-sided.
+
+    Raises:
+        DataError: The model has more classes than the images; otherwise as `ablate_all`.
+
+    >>> hooks = [("layers.1.hook_post", nm.interventions.zero(unit=3))]
+    >>> table = nm.analysis.causal.confusion_shift(model, digits.test, hooks, draws=10)
+    >>> int(abs(table["shift"].sum("predicted")).max())
+    0
     """
     if hook_point is None and fwd_hooks and isinstance(fwd_hooks[0][0], str):
         hook_point = fwd_hooks[0][0]

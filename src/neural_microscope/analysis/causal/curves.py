@@ -48,16 +48,35 @@ def cumulative_ablation(
     draws: int = 6,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Accuracy as units of ``hook_points`` are set to 0 one after the other, compared with random orders (Morcos et al. 2018).
+    """Accuracy as the units of hook points are set to 0 one after the other, compared with random orders.
 
-    ``orders``: name -> every unit once, in order of removal; units are numbered across the layers (128 + 64 units: 0 to
-    191). ``shares`` of all units that are ablated, rising from 0 to 1. ``accuracy`` [order, bin] and ``auc`` [order]: the
-    area under it (trapezoids, 0..1). With them ``random_accuracy`` [draw, bin] and ``random_auc`` [draw] of ``draws``
-    random orders, ``accuracy_null_low``, ``accuracy_null_high`` [bin], ``auc_null_low``, ``auc_null_high``; ``auc_p`` [order],
-    two-sided among the random orders (40 are needed for p < 0.05), ``auc_q`` over the orders. Coordinate ``share`` on bin. One
-    forward pass for each order and share: ``draws`` + orders times the number of shares, without the two ends.
-    Errors: DataError for an invalid order, or shares that do not rise from 0 to 1;
-    otherwise as `ablate_all`.
+    One forward pass for each order and share: ``draws`` + orders times the number of shares, without the two ends.
+
+    Args:
+        model: Network, or any torch module.
+        images: Images with labels.
+        hook_points: Name of a hook point, such as ``layers.1.hook_post``, or several names.
+        orders: Name of an order -> every unit once, in order of removal; units are numbered across the layers (128 + 64
+            units: 0 to 191). None: random orders alone.
+        shares: Shares of all units that are ablated, rising from 0 to 1.
+        draws: Number of draws of the null (random orders; 40 are needed for p < 0.05).
+        seed: Seed of the null's draws.
+
+    Returns:
+        Curves with the coordinate ``share`` on bin, and the areas under them.
+
+        * ``accuracy`` [order, bin], with ``accuracy_null_low``, ``accuracy_null_high`` [bin].
+        * ``auc`` [order]: area under the accuracy (trapezoids, 0..1), with ``auc_null_low``, ``auc_null_high``;
+          ``auc_p``, two-sided among the random orders, ``auc_q`` over the orders.
+        * ``random_accuracy`` [draw, bin], ``random_auc`` [draw]: the same of the random orders.
+
+    Raises:
+        DataError: An invalid order, or shares that do not rise from 0 to 1; otherwise as `ablate_all`.
+
+    >>> falling = {"last first": np.arange(16)[::-1]}
+    >>> curve = nm.analysis.causal.cumulative_ablation(model, digits.test, "layers.1.hook_post", falling, draws=2)
+    >>> curve["accuracy"].dims
+    ('order', 'bin')
     """
     names = [hook_points] if isinstance(hook_points, str) else list(hook_points)
     at = np.asarray(shares, float)

@@ -53,23 +53,43 @@ def ablate_directions(
     within: Within = "space",
     seed: int = 0,
 ) -> xr.Dataset:
-    """Loss increase along random directions, each image moved as far as ablating a unit (zero ablation) moves it, [draw, unit].
+    """Loss increase along random directions, each image moved as far as ablating a unit moves it (zero ablation).
 
-    ``loss_increase`` [draw, unit] (nats, mean over images). A draw is a vector of unit length over the units, uniform and the same for
-    all images. For a dense layer it is multiplied by the norm of the change that ablation makes on each image. For feature maps it mixes
-    channels: the change that ablation makes on each image, a map Δ, enters as g ⊗ Δ, so each image keeps the norm and the spatial pattern
-    (white noise of the same norm would be averaged away by the next kernel). ``norm`` [unit]: the mean of that norm. All are measured
-    where the hook point enters the next layer: after the pooling, for channels. A dead unit gives exactly 0.
+    A draw is a vector of unit length over the units, uniform and the same for all images. For a dense layer it is
+    multiplied by the norm of the change that ablation makes on each image. For feature maps it mixes channels: the
+    change that ablation makes on each image, a map Δ, enters as g ⊗ Δ, so each image keeps the norm and the spatial
+    pattern (white noise of the same norm would be averaged away by the next kernel). All are measured where the hook
+    point enters the next layer: after the pooling, for channels.
 
-    A direction may lead below 0, out of the orthant in which activations after a ReLU lie. ``within="orthant"`` gives draws that stay in
-    it: each image moves along the direction, an activation stops where it reaches 0, and the step is lengthened until its norm is the
-    unit's (as far as possible where only 0 lies ahead).
+    A direction may lead below 0, out of the orthant in which activations after a ReLU lie. ``within="orthant"`` gives
+    draws that stay in it: each image moves along the direction, an activation stops where it reaches 0, and the step is
+    lengthened until its norm is the unit's (as far as possible where only 0 lies ahead).
 
-    ``draws``: 1000 of units, 149 of channels (499 where they enter a dense layer, 39 within the orthant). Of maps and within the orthant,
-    where every draw is a separate forward pass, they are evaluated on 200 of the images, drawn at random, and their distance to the
-    unit's effect is measured there. For units the effect is computed at 3 strengths up to each image's longest and interpolated by a cubic
-    spline. ``directions`` [draw, unit]: used instead, scaled to unit length. Errors: DataError for directions of the wrong shape or
-    length 0, and for ``within="orthant"`` where activations are negative; otherwise as `ablate_all`.
+    Of maps and within the orthant, where every draw is a separate forward pass, the draws are evaluated on 200 of the
+    images, drawn at random, and their distance to the unit's effect is measured there. For units the effect is computed
+    at 3 strengths up to each image's longest and interpolated by a cubic spline.
+
+    Args:
+        model: Network, or any torch module.
+        images: Images with labels.
+        hook_point: Name of a hook point, such as ``layers.1.hook_post``.
+        draws: Number of directions; None: 1000 of units, 149 of channels (499 where they enter a dense layer, 39 within
+            the orthant).
+        directions: Directions [draw, unit] to use instead, scaled to unit length; None: random ones.
+        within: ``space`` for all directions, ``orthant`` for activations that never fall below 0.
+        seed: Seed of the directions, and of the images drawn for maps and within the orthant.
+
+    Returns:
+        ``loss_increase`` [draw, unit] (nats, mean over images) and ``norm`` [unit], the mean norm of the change that
+        ablation makes; exactly 0 for a dead unit.
+
+    Raises:
+        DataError: Directions of the wrong shape or length 0, or ``within="orthant"`` where activations are negative;
+            otherwise as `ablate_all`.
+
+    >>> null = nm.analysis.causal.ablate_directions(model, digits.test, "layers.1.hook_post", draws=20)
+    >>> null["loss_increase"].dims, null.sizes["draw"]
+    (('draw', 'unit'), 20)
     """
     null = Directions(len(images), seed, draws, within, directions)
     total, norms = [], []

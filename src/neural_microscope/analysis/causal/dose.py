@@ -45,15 +45,34 @@ def dose_response(
     draws: int = 39,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Loss, accuracy and logits when a unit (or several together) is multiplied by each of ``factors``, [bin].
+    """Loss, accuracy and logits when a unit (or several together) is multiplied by a factor.
 
-    ``loss_increase`` (nats, mean over images) with a bootstrap interval over images, ``…_null_low``, ``…_null_high``: the same
-    of ``draws`` random other units of the layer (all others, where it has fewer; for k units random sets of k), ``…_p``: the
-    share of them that raise the loss as much (one-sided; 39 others can reach 0.025), ``…_q`` over the factors. ``accuracy`` (0..1),
-    ``accuracy_by_class`` [bin, class] (NaN for a class without images), ``logits`` [bin, class]: their means. Coordinate
-    ``factor``: 0 is zero ablation, 1 changes exactly nothing. In a layer without other units the null is NaN.
-    Errors: HookError for a unit that does not exist; DataError without factors, or for one that is not finite; otherwise as
-    `ablate_all`.
+    Args:
+        model: Network, or any torch module.
+        images: Images with labels.
+        hook_point: Name of a hook point, such as ``layers.1.hook_post``.
+        unit: Index of a unit, or of several different ones.
+        factors: Factors on the activation: 0 is zero ablation, 1 changes exactly nothing.
+        draws: Number of draws of the null (other units of the layer, all of them where it has fewer; for k units random
+            sets of k; 39 can reach a p of 0.025).
+        seed: Seed of the null's draws and of the bootstrap.
+
+    Returns:
+        Values at each factor, the coordinate ``factor`` on bin.
+
+        * ``loss_increase`` [bin]: nats, mean over images, with ``…_low``, ``…_high``, a bootstrap interval over images;
+          ``…_null_low``, ``…_null_high``: the same of the other units; ``…_p``: the share of them that raise the loss
+          as much (one-sided); ``…_q`` over the factors. NaN in a layer without other units.
+        * ``accuracy`` [bin] (0..1), ``accuracy_by_class`` [bin, class] (NaN for a class without images).
+        * ``logits`` [bin, class]: their means.
+
+    Raises:
+        HookError: A unit that does not exist.
+        DataError: No factors, or one that is not finite; otherwise as `ablate_all`.
+
+    >>> doses = nm.analysis.causal.dose_response(model, digits.test, "layers.1.hook_post", unit=3)
+    >>> float(doses["loss_increase"][doses["factor"].values == 1].item())
+    0.0
     """
     scale = np.asarray(factors, float)
     if not scale.size or not np.isfinite(scale).all():

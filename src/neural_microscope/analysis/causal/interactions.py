@@ -35,20 +35,34 @@ def interactions(
     images: ImageSet,
     hook_point: str,
 ) -> xr.Dataset:
-    """Ablates (sets to 0) all pairs of units (or channels) of a hook point, compared with the sum of single ablations, [unit, unit_b].
+    """Loss increase of each pair of units (or channels) ablated together, minus those of the two ablated alone.
 
-    ``interaction`` (nats, mean over images) = loss increase of the pair - increase of the one alone - of the other alone. Above
-    0 the two are redundant: either can replace the other. Below 0 they depend on each other: without the one, the other contributes
-    less. Symmetric, NaN on the diagonal, exactly 0 for a dead unit. ``loss_increase`` [unit]: of a single unit.
+    Above 0 the two are redundant: either can replace the other. Below 0 they depend on each other: without the one, the
+    other contributes less.
 
-    The null tests whether the sign would hold on other images: if each image's interaction had either sign with equal probability, how
-    often would their mean be as large? ``…_null_low``, ``…_null_high``: where at least 95% of such means lie; ``…_p`` (two-sided, an upper
-    bound, see `statistics.sign_flips`); ``…_q`` over all pairs; ``…_low``, ``…_high``: a t interval over images. That two units
-    interact at all is expected: the loss is curved, so most directions do. Size and sign are informative; and of many pairs the
-    strongest appear stronger than they are.
+    The null tests whether the sign would hold on other images: if each image's interaction had either sign with equal
+    probability, how often would their mean be as large? That two units interact at all is expected: the loss is curved,
+    so most directions do. Size and sign are informative; and of many pairs the strongest appear stronger than they are.
 
-    Exact, as `ablate_all`. Memory: some numbers for each pair, and a batch of images. A layer of one unit has no pairs: all is
-    NaN. Errors: as `ablate_all`.
+    Exact, as `ablate_all`, whose errors it raises. Memory: some numbers for each pair, and a batch of images.
+
+    Args:
+        model: Network, or any torch module.
+        images: Images with labels.
+        hook_point: Name of a hook point, such as ``layers.1.hook_post``.
+
+    Returns:
+        Values for each unit and each pair; a layer of one unit has no pairs and NaN.
+
+        * ``interaction`` [unit, unit_b]: nats, mean over images; symmetric, NaN on the diagonal, exactly 0 for a dead
+          unit. ``…_null_low``, ``…_null_high``: where at least 95% of the null's means lie; ``…_p`` (two-sided, an
+          upper bound, see `statistics.sign_flips`); ``…_q`` over all pairs; ``…_low``, ``…_high``: a t interval over
+          images.
+        * ``loss_increase`` [unit]: of a single unit.
+
+    >>> pairs = nm.analysis.causal.interactions(model, digits.test, "layers.1.hook_post")["interaction"]
+    >>> pairs.dims, np.allclose(pairs, pairs.T, equal_nan=True)
+    (('unit', 'unit_b'), True)
     """
     singles: list[np.ndarray] = []
     sums: Any = 0

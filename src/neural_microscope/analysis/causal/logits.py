@@ -27,8 +27,17 @@ from .planted import reader
     source="zero ablation",
 )
 def ablated_logits(model: nn.Module, images: ImageSet, hook_point: str) -> xr.Dataset:
-    """Logits of all images: ``base`` [example, class], and ``ablated`` [unit, example, class] with each unit (or channel) of the hook
-    point in turn set to 0. Exact, as in `ablate_all`, whose errors it raises.
+    """Logits of all images, and their logits with each unit (or channel) of a hook point in turn set to 0.
+
+    Exact, as in `ablate_all`, whose errors it raises.
+
+    Args:
+        model: Network, or any torch module.
+        images: Images with labels.
+        hook_point: Name of a hook point, such as ``layers.1.hook_post``.
+
+    Returns:
+        ``base`` [example, class] and ``ablated`` [unit, example, class].
     """
     parts = []
     with torch.no_grad(), evaluation(hooked(model)):
@@ -60,14 +69,24 @@ def with_and_without(down: Downstream) -> tuple[np.ndarray, np.ndarray]:
     source="zero ablation, and its expectation over shuffled labels",
 )
 def label_dependence(model: nn.Module, images: ImageSet, hook_point: str) -> xr.Dataset:
-    """Loss increase from ablating each unit (or channel) on the images' labels, minus that on random labels, [unit].
+    """Loss increase from ablating each unit (or channel) on the images' labels, minus that on random labels.
 
-    ``loss_beyond_labels`` (nats): mean over the images of the loss increase for the image's label, minus that for a
-    label drawn from all the labels: Σ_c π_c z_c - z_y of the change of the logits z, in which the softmax's normalization cancels. 0 is
-    expected where labels are independent of the unit. ``…_low``, ``…_high``: 95% t interval over images; ``…_null_low``,
-    ``…_null_high``, ``…_p`` (one-sided t), ``…_q`` over the layer, ``…_shown``. ``beyond_labels`` [unit, example]: the same of
-    each image. A dead unit gives
-    exactly 0, and p 1.
+    Errors are those of `ablate_all`.
+
+    Args:
+        model: Network, or any torch module.
+        images: Images with labels.
+        hook_point: Name of a hook point, such as ``layers.1.hook_post``.
+
+    Returns:
+        Values for each unit, exactly 0 (and p 1) for a dead one.
+
+        * ``loss_beyond_labels`` [unit]: in nats, mean over the images of the loss increase for the image's label, minus
+          that for a label drawn from all the labels: Σ_c π_c z_c - z_y of the change of the logits z, in which the
+          softmax's normalization cancels. 0 is expected where labels are independent of the unit. ``…_low``,
+          ``…_high``: 95% t interval over images; ``…_null_low``, ``…_null_high``, ``…_p`` (one-sided t), ``…_q`` over
+          the layer, ``…_shown``.
+        * ``beyond_labels`` [unit, example]: the same of each image.
     """
     logits = ablated_logits(model, images, hook_point)
     change = logits["ablated"].values - logits["base"].values

@@ -40,19 +40,40 @@ def patch_between(
     within: Within = "space",
     seed: int = 0,
 ) -> xr.Dataset:
-    """Activation patching of every unit (or channel) of a layer between pairs of images, in both directions, [unit].
+    """Share of the difference between paired images that each unit (or channel) carries, by activation patching.
 
-    ``metric``: logits [example, class] -> [example]; without one, the logit of the clean image's class minus that of the
-    corrupted one's. Both results are (patched - corrupted) / (clean - corrupted), sums over the pairs:
-    ``denoising``: the unit's clean value is put into the corrupted run; 0: nothing is restored, 1: everything.
-    ``noising``: its corrupted value is put into the clean run; 1: nothing is lost, 0: everything. For both ``…_low``,
-    ``…_high`` (bootstrap over pairs), ``…_null_low``, ``…_null_high`` (random directions of the same norm in each run, as in
-    `ablate_directions`: a channel's difference of maps enters through a random mix of the channels; they leave the orthant of a ReLU
-    unless ``within="orthant"``), ``…_p`` (two-sided), ``…_q`` and ``…_shown``;
-    ``…_by_pair`` [unit, example], NaN where clean and corrupted give the same metric; and
-    ``…_whole``: the whole layer patched, 1 and 0 by construction where nothing goes past the layer. All are NaN where the
-    sums are equal. ``metric_clean``, ``metric_corrupted`` [example].
-    Errors: DataError where the images are not pairs; otherwise as `ablate_all`.
+    Args:
+        model: Network, or any torch module.
+        clean: Images with labels.
+        corrupted: As many images with labels, paired with the clean ones by position.
+        hook_point: Name of a hook point, such as ``layers.1.hook_post``.
+        metric: Function of logits [example, class] that gives numbers [example]; None: the logit of the clean image's
+            class minus that of the corrupted one's.
+        draws: Number of draws of the null (random directions); None: as in `ablate_directions`.
+        within: Region of the random directions, see `ablate_directions`.
+        seed: Seed of the null's draws and of the bootstrap.
+
+    Returns:
+        Shares (patched - corrupted) / (clean - corrupted) of the metric, sums over the pairs; NaN where the sums are
+        equal.
+
+        * ``denoising`` [unit]: the unit's clean value is put into the corrupted run; 0: nothing is restored, 1:
+          everything.
+        * ``noising`` [unit]: its corrupted value is put into the clean run; 1: nothing is lost, 0: everything.
+        * Of both ``…_low``, ``…_high`` (bootstrap over pairs), ``…_null_low``, ``…_null_high`` (random directions of
+          the same norm in each run, as in `ablate_directions`: a channel's difference of maps enters through a random
+          mix of the channels; they leave the orthant of a ReLU unless ``within="orthant"``), ``…_p`` (two-sided),
+          ``…_q`` and ``…_shown``; ``…_by_pair`` [unit, example], NaN where clean and corrupted give the same metric;
+          and ``…_whole``: the whole layer patched, 1 and 0 by construction where nothing goes past the layer.
+        * ``metric_clean``, ``metric_corrupted`` [example].
+
+    Raises:
+        DataError: The images are not pairs; otherwise as `ablate_all`.
+
+    >>> threes, eights = (digits.test.subset(np.flatnonzero(digits.test.labels == c)[:20]) for c in (3, 8))
+    >>> patched = nm.analysis.causal.patch_between(model, threes, eights, "layers.1.hook_post", draws=39)
+    >>> float(patched["denoising_whole"].round(3))
+    1.0
     """
     # a caller's metric may depend on the order of the pairs: the null is then drawn on all of them
     directions = Directions(len(clean) if metric is None else IMAGES, seed, draws, within)
@@ -97,13 +118,34 @@ def attribution_patching(
     draws: int = 200,
     seed: int = 0,
 ) -> xr.Dataset:
-    """First-order estimate of every unit's denoising, from one backward pass, compared with the exact value, [unit].
+    """First-order estimate of every unit's denoising, from one backward pass, compared with the exact value.
 
-    ``estimate`` = sum (a_clean - a_corrupted) dM/da / sum (M_clean - M_corrupted), the gradient at the corrupted image, a
-    channel's positions summed; ``exact``: `patch_between`'s ``denoising``. ``…_by_pair`` [unit, example] of both. Equal, to
-    rounding, at the last layer with a metric linear in the logits; elsewhere the nonlinearities between are linearized.
-    ``correlation`` (Pearson, over units, -1..1) with ``…_low``, ``…_high`` (bootstrap over units), ``…_null_low``,
-    ``…_null_high`` and ``…_p`` (one-sided) under shuffled units; NaN where either is constant. NaN as in `patch_between`.
+    Equal, to rounding, at the last layer with a metric linear in the logits; elsewhere the nonlinearities between are
+    linearized. Errors are those of `patch_between`.
+
+    Args:
+        model: Network, or any torch module.
+        clean: Images with labels.
+        corrupted: As many images with labels, paired with the clean ones by position.
+        hook_point: Name of a hook point, such as ``layers.1.hook_post``.
+        metric: Function of logits [example, class] that gives numbers [example]; None: the logit of the clean image's
+            class minus that of the corrupted one's.
+        draws: Number of draws of the null (shuffles of the units), and of the bootstrap.
+        seed: Seed of the null's draws and of the bootstrap.
+
+    Returns:
+        Shares of the difference, NaN as in `patch_between`.
+
+        * ``estimate`` [unit]: sum (a_clean - a_corrupted) dM/da / sum (M_clean - M_corrupted), the gradient at the
+          corrupted image, a channel's positions summed; ``exact`` [unit]: `patch_between`'s ``denoising``. Of both
+          ``…_by_pair`` [unit, example].
+        * ``correlation``: Pearson's, over units (-1..1), with ``…_low``, ``…_high`` (bootstrap over units),
+          ``…_null_low``, ``…_null_high`` and ``…_p`` (one-sided) under shuffled units; NaN where either is constant.
+
+    >>> threes, eights = (digits.test.subset(np.flatnonzero(digits.test.labels == c)[:20]) for c in (3, 8))
+    >>> both = nm.analysis.causal.attribution_patching(model, threes, eights, "layers.1.hook_post", draws=20)
+    >>> np.allclose(both["estimate"], both["exact"], atol=1e-3)  # the last layer
+    True
     """
     lens, parts = hooked(model), []
     with evaluation(lens):

@@ -42,17 +42,41 @@ def path_patching(
     draws: int = 39,
     seed: int = 0,
 ) -> xr.Dataset:
-    """The part of the change from clean to corrupted images that passes from one unit through another, [unit].
+    """Share of the change from clean to corrupted images that passes from one unit through another.
 
-    ``sender`` and ``receiver``: (hook point, unit), the receiver later; ``(hook point, None)`` takes every unit there in
-    turn. The clean run is made with the sender at its corrupted value; the receiver's resulting value is put into another clean
-    run, otherwise unchanged. Between them the change may pass any unit (for adjacent layers: none); after the receiver
-    it continues as usual. ``effect`` = (M_path - M_clean) / (M_corrupted - M_clean), sums over pairs: 0 nothing, 1 all of it;
-    with ``…_low``, ``…_high`` (bootstrap over pairs), ``…_by_pair`` [unit, example], ``…_null_low``, ``…_null_high``: the same
-    when the sender's layer moves by the same norm in a random direction instead (a channel's own difference of maps by a random mix of
-    channels), ``…_p`` (two-sided; 39 draws can reach 0.05), ``…_q`` over the receivers and ``…_shown``.
-    ``receiver_change`` [unit]: mean change of the receiver's activation. NaN as in
-    `patch_between`. Errors: HookError where the receiver comes first or a unit does not exist.
+    The clean run is made with the sender at its corrupted value; the receiver's resulting value is put into another
+    clean run, otherwise unchanged. Between them the change may pass any unit (for adjacent layers: none); after the
+    receiver it continues as usual.
+
+    Args:
+        model: Network, or any torch module.
+        clean: Images with labels.
+        corrupted: As many images with labels, paired with the clean ones by position.
+        sender: (hook point, unit) whose change is followed.
+        receiver: (hook point, unit) at a later hook point; with None as unit, every unit there in turn.
+        metric: Function of logits [example, class] that gives numbers [example]; None: the logit of the clean image's
+            class minus that of the corrupted one's.
+        draws: Number of draws of the null (random directions; 39 can reach a p of 0.05).
+        seed: Seed of the null's draws and of the bootstrap.
+
+    Returns:
+        Values for each receiver, NaN as in `patch_between`.
+
+        * ``effect`` [unit]: (M_path - M_clean) / (M_corrupted - M_clean), sums over pairs: 0 nothing, 1 all of it; with
+          ``…_low``, ``…_high`` (bootstrap over pairs), ``…_by_pair`` [unit, example], ``…_null_low``, ``…_null_high``:
+          the same when the sender's layer moves by the same norm in a random direction instead (a channel's own
+          difference of maps by a random mix of channels), ``…_p`` (two-sided), ``…_q`` over the receivers and
+          ``…_shown``.
+        * ``receiver_change`` [unit]: mean change of the receiver's activation.
+
+    Raises:
+        HookError: The receiver comes first, or a unit does not exist.
+        DataError: As `patch_between`.
+
+    >>> threes, eights = (digits.test.subset(np.flatnonzero(digits.test.labels == c)[:20]) for c in (3, 8))
+    >>> sender, receivers = ("layers.0.hook_post", 5), ("layers.1.hook_post", None)
+    >>> nm.analysis.causal.path_patching(model, threes, eights, sender, receivers, draws=5)["effect"].dims
+    ('unit',)
     """
     (start, unit), (end, _) = sender, receiver
     if start == end:

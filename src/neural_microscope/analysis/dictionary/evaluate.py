@@ -39,23 +39,47 @@ def evaluate_sae(
     draws: int = 39,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Reconstruction quality of a dictionary on activations [example, unit] (or whole maps), preferably of held-out images.
+    """Reconstruction quality of a dictionary on activations, preferably of held-out images.
 
-    ``fvu``: ``sum |x - x^|^2 / sum |x - mean|^2``, the share of variance unexplained: 0 for a perfect copy, 1 for the mean,
-    more if worse; NaN for constant activations. ``fvu_low``, ``…_high``: bootstrap over
-    examples. ``fvu_null_low``, ``…_high``, ``…_p`` (one-sided: smaller than under the null): ``draws`` random dictionaries
-    of the same size and k (`random_sae`); a lower value shows that training fitted the activations, not that there is
-    sparse structure in them. ``fvu_pca``: the same of the k leading principal components of the same
-    activations, as many numbers an example; fewer numbers than a dictionary has directions can beat it only if the
-    activations are low-dimensional. ``l0``: mean number of latents above 0, at most k. ``density`` [latent]: share of
-    examples (of maps: of positions) where the latent is above 0. ``dead_share``: share of latents with density 0.
+    Args:
+        sae: A dictionary, trained or random.
+        acts: Activations [example, unit]; of whole maps [example, channel, row, col] every position is an example; of
+            several snapshots the last.
+        model: Network, or any torch module, in which the reconstruction replaces the layer; None: only the activations
+            are compared.
+        images: Images with labels, for the model.
+        hook_point: Name of a hook point, such as ``layers.1.hook_post``, for the model.
+        draws: Number of draws of the null (random dictionaries of the same size and k, `random_sae`).
+        seed: Seed of the null's draws and of the bootstrap.
 
-    With ``model``, ``images`` and the hook point ``hook_point``, the reconstruction replaces the layer:
-    ``cross_entropy`` (nats) with ``clean`` activations, the ``sae``'s, all ``zero``, and the layer's ``mean`` over these
-    images: [patched]. ``recovered`` [floor] = (CE_floor - CE_sae) / (CE_floor - CE_clean) for both floors: 1 where
-    nothing is lost, 0 where nothing is kept; NaN where the floor does not raise the loss. ``recovered_low``, ``…_high``: bootstrap
-    over images; ``recovered_null_low``, ``…_high``, ``…_p``: the same random dictionaries in place of the layer. Errors:
-    UnknownName for a hook point that does not exist.
+    Returns:
+        Scalars, unless their axes are given.
+
+        * ``fvu``: ``sum |x - x^|^2 / sum |x - mean|^2``, the share of variance unexplained: 0 for a perfect copy, 1 for
+          the mean, more if worse; NaN for constant activations. ``fvu_low``, ``…_high``: bootstrap over examples.
+          ``fvu_null_low``, ``…_high``, ``…_p`` (one-sided: smaller than under the null): a lower value than that of the
+          random dictionaries shows that training fitted the activations, not that there is sparse structure in them.
+        * ``fvu_pca``: the same of the k leading principal components of the same activations, as many numbers an
+          example; fewer numbers than a dictionary has directions can beat it only if the activations are
+          low-dimensional.
+        * ``l0``: mean number of latents above 0, at most k.
+        * ``density`` [latent]: share of examples (of maps: of positions) where the latent is above 0; ``dead_share``:
+          share of latents with density 0.
+        * With a model, ``cross_entropy`` [patched] (nats) with ``clean`` activations, the ``sae``'s, all ``zero``, and
+          the layer's ``mean`` over these images.
+        * With a model, ``recovered`` [floor] = (CE_floor - CE_sae) / (CE_floor - CE_clean) for both floors: 1 where
+          nothing is lost, 0 where nothing is kept; NaN where the floor does not raise the loss. ``recovered_low``,
+          ``…_high``: bootstrap over images; ``recovered_null_low``, ``…_high``, ``…_p``: the same random dictionaries
+          in place of the layer.
+
+    Raises:
+        UnknownName: A hook point that does not exist.
+        DataError: The dictionary is for a layer of another width, or a model without images and hook point.
+
+    >>> sae = nm.analysis.dictionary.random_sae(acts, n_latents=16, k=2)
+    >>> table = nm.analysis.dictionary.evaluate_sae(sae, acts, draws=5)
+    >>> float(table["l0"]) <= 2
+    True
     """
     x = rows(acts)
     latents = encode(sae, acts)
@@ -190,18 +214,36 @@ def _half(seed: int, planted: bool) -> dict[str, Any]:
 def stability(
     sae_a: TopKSAE, sae_b: TopKSAE, acts: xr.DataArray | None = None, *, draws: int = 199, seed: int = 0
 ) -> xr.Dataset:
-    """The highest cosine of each direction with those of a second dictionary, of another seed: [latent].
+    """The highest cosine of each direction with those of a second dictionary, of another seed.
 
-    ``cosine`` [latent]: the highest cosine (-1..1) of a decoder direction of ``sae_a`` with any of ``sae_b``; ``match``
-    [latent]: its index; ``mean_cosine``: their mean (the mean max cosine, MMCS). NaN and -1 for a direction of length 0.
-    ``cosine_q``: one-sided p value after false-discovery control over the latents; ``mean_cosine_p``.
+    Without activations the directions of the null are uniform on the sphere. Directions learned from one data set lean
+    toward its few large components, so unrelated ones exceed that null easily: with them the directions are Gaussian
+    with the activations' covariance, the fairer null on a network. Train the two on disjoint examples: learned from the
+    same ones, dictionaries of pure noise recurred beyond that null in 9 of 60 trials, from disjoint ones in 3 (5%
+    declared).
 
-    The null for all: ``draws`` sets of as many random directions as ``sae_b`` has. Without ``acts`` they are uniform on
-    the sphere. Directions learned from one data set lean toward its few large components, so unrelated ones exceed
-    that null easily: with ``acts`` the directions are Gaussian with the activations' covariance, the fairer null on a
-    network. Train the two on disjoint examples: learned from the same ones, dictionaries of pure noise recurred beyond that
-    null in 9 of 60 trials, from disjoint ones in 3 (5% declared). DataError where the dictionaries are of different
-    layers' width, or all examples are equal.
+    Args:
+        sae_a: A dictionary, trained or random.
+        sae_b: A dictionary of the same layer.
+        acts: Activations whose covariance the null's directions have, as in `train_sae`; None: directions uniform on
+            the sphere.
+        draws: Number of draws of the null (sets of as many random directions as ``sae_b`` has).
+        seed: Seed of the null's draws.
+
+    Returns:
+        Cosines (-1..1) of decoder directions.
+
+        * ``cosine`` [latent]: the highest of a direction of ``sae_a`` with any of ``sae_b``; ``match`` [latent]: its
+          index; NaN and -1 for a direction of length 0. ``cosine_q``: one-sided p value after false-discovery control
+          over the latents.
+        * ``mean_cosine``: their mean (the mean max cosine, MMCS), with ``mean_cosine_p``.
+
+    Raises:
+        DataError: The dictionaries are of different layers' width, or all examples are equal.
+
+    >>> one, other = (nm.analysis.dictionary.random_sae(acts, n_latents=16, k=2, seed=s) for s in (0, 1))
+    >>> float(nm.analysis.dictionary.stability(one, one, draws=5)["mean_cosine"].round(3))
+    1.0
     """
     a, b = (_unit_rows(sae.W_dec.detach().double().numpy()) for sae in (sae_a, sae_b))
     if a.shape[1] != b.shape[1]:

@@ -28,24 +28,43 @@ BASES = ("units", "components", "latents", "random")
     source="Mann & Whitney 1947",
 )
 def purity(sae: TopKSAE, acts: xr.DataArray, *, draws: int = 99, resamples: int = 100, seed: int = 0) -> xr.Dataset:
-    """Class AUC of single elements of four bases of one layer, [basis]: its units, its principal components
-    (each sign a separate element), the dictionary's latents, and those of a random dictionary of the same size and k.
+    """Class purity of the latents of a dictionary, compared with units, principal components and random latents.
 
-    ``acts`` [example, unit] with labels (of whole maps each channel's or latent's mean over positions), preferably of
-    images the dictionary was not trained on. Each element's class, the one of highest AUC, is chosen on one half of the
-    examples (on which the components are fitted too) and judged on the other; the order of the examples has no effect:
+    Each element's class, the one of highest AUC, is chosen on one half of the examples (on which the components are
+    fitted too) and judged on the other; the order of the examples has no effect. Sparse elements that respond to part
+    of a class score low on the AUC and high on the share, so both are given. One dictionary of one network: variation
+    between seeds may exceed the intervals.
 
-    ``auc``: mean over elements of the probability that an example of the class activates the element more than another, ties
-    half; 0..1, 0.5 without preference. An element that responds to part of its class only can't reach 1. ``share``:
-    mean over elements of the class's share of the element's positive activation; 0..1, about 1 / classes without
-    preference. Sparse elements that respond to part of a class score low on the first and high on the second, so both
-    are given. Elements that are constant or never above 0 on either half count as dead and are left out; ``elements``
-    and ``alive`` count them; NaN where none is alive.
+    Args:
+        sae: A dictionary, trained or random.
+        acts: Activations [example, unit] with labels, preferably of images that the dictionary was not trained on; of
+            whole maps each channel's or latent's mean over positions is taken; of several snapshots the last.
+        draws: Number of draws of the null (shuffles of the labels, the class chosen again).
+        resamples: Number of bootstraps of the judging examples.
+        seed: Seed of the null's draws, of the halves, of the bootstrap and of the random dictionary.
 
-    ``…_null_low``, ``…_null_high``, ``…_p``, ``…_shown``: ``draws`` shuffles of the labels, the class chosen again. ``…_low``,
-    ``…_high``: ``resamples`` bootstraps of the judging examples. ``auc_over_random``, ``share_over_random`` with
-    ``…_low``, ``…_high``: value minus the random dictionary's on the same resamples: the effect of the dictionary itself. One
-    dictionary of one network: variation between seeds may exceed the intervals.
+    Returns:
+        [basis] of a layer's ``units``, its principal ``components`` (each sign a separate element), the dictionary's
+        ``latents``, and those of a ``random`` dictionary of the same size and k.
+
+        * ``auc``: mean over elements of the probability that an example of the class activates the element more than
+          another, ties half; 0..1, 0.5 without preference. An element that responds to part of its class only can't
+          reach 1.
+        * ``share``: mean over elements of the class's share of the element's positive activation; 0..1, about 1 /
+          classes without preference.
+        * Of both ``…_null_low``, ``…_null_high``, ``…_p``, ``…_shown`` under shuffled labels, and ``…_low``, ``…_high``
+          over the bootstraps.
+        * ``auc_over_random``, ``share_over_random`` with ``…_low``, ``…_high``: value minus the random dictionary's on
+          the same resamples: the effect of the dictionary itself.
+        * ``elements``, ``alive``: numbers of elements. Those that are constant or never above 0 on either half count as
+          dead and are left out of the means; NaN where none is alive.
+
+    Raises:
+        DataError: A half has no examples of two classes.
+
+    >>> sae = nm.analysis.dictionary.random_sae(acts, n_latents=16, k=2)
+    >>> nm.analysis.dictionary.purity(sae, acts, draws=5, resamples=5)["basis"].values.tolist()
+    ['units', 'components', 'latents', 'random']
     """
     last = named.last(acts)
     last = last.isel(example=canonical_order(named.labels(last), named.flat(last)))

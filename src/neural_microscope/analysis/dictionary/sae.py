@@ -20,11 +20,24 @@ DEAD_AFTER = 10
 
 
 class TopKSAE(nn.Module):
-    """x^ = z W_dec + b_dec with z = ReLU of the k largest of (x - b_dec) W_enc + b_enc, the other latents 0.
+    """A TopK sparse autoencoder.
 
-    ``W_enc`` [unit, latent], ``W_dec`` [latent, unit], ``b_enc`` [latent], ``b_dec`` [unit] (Gao et al. 2024; names as in
-    TransformerLens). At most k latents are above 0. ``k`` is a buffer, so the state dict is complete. The
-    parameters start at 0; `train_sae` and `random_sae` set useful ones.
+    x^ = z W_dec + b_dec with z = ReLU of the k largest of (x - b_dec) W_enc + b_enc, the other latents 0. ``W_enc``
+    [unit, latent], ``W_dec`` [latent, unit], ``b_enc`` [latent], ``b_dec`` [unit] (Gao et al. 2024; names as in
+    TransformerLens). ``k`` is a buffer, so the state dict is complete. The parameters start at 0; `train_sae` and
+    `random_sae` set useful ones.
+
+    Args:
+        units: Number of units of the layer.
+        n_latents: Number of latents.
+        k: Number of latents above 0 at most, 1 to ``n_latents``.
+
+    Raises:
+        DataError: ``k`` is not 1 to ``n_latents``.
+
+    >>> sae = nm.analysis.dictionary.TopKSAE(units=16, n_latents=64, k=4)
+    >>> sae.encode(torch.ones(2, 16)).shape
+    torch.Size([2, 64])
     """
 
     def __init__(self, units: int, n_latents: int, k: int) -> None:
@@ -43,15 +56,27 @@ class TopKSAE(nn.Module):
         return len(self.b_enc)
 
     def pre(self, x: Tensor) -> Tensor:
-        """[…, unit] -> [latent] before the selection of the k largest."""
+        """Latents […, latent] before the selection of the k largest.
+
+        Args:
+            x: Activations […, unit].
+        """
         return (x - self.b_dec) @ self.W_enc + self.b_enc
 
     def encode(self, x: Tensor) -> Tensor:
-        """[…, unit] -> [latent]."""
+        """Latents […, latent], at most k of them above 0.
+
+        Args:
+            x: Activations […, unit].
+        """
         return _top(self.pre(x), int(self.k))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """[…, latent] -> [unit]."""
+        """Reconstructed activations […, unit].
+
+        Args:
+            latents: Latents […, latent].
+        """
         return latents @ self.W_dec + self.b_dec
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,15 +94,30 @@ def train_sae(
     batch_size: int = 128,
     learning_rate: float = 5e-3,
 ) -> TopKSAE:
-    """A TopKSAE fitted to activations [example, unit]; of several snapshots the last.
+    """A TopKSAE fitted to activations.
 
-    Whole maps [example, channel, row, col]: every position is an example of its channels. Adam on the summed squared
-    error of random batches, the rate falling linearly to 0 over the last fifth; decoder rows have unit length after
-    every step; the encoder starts as the decoder's transpose. Latents silent for 10 batches are dead: up to a quarter
-    of the latents, the strongest dead ones, learn to explain the remaining error (AuxK, Gao et al. 2024).
-    Activations are divided by their mean distance from their mean and the result is rescaled, so scale does not
-    matter. The same seed and thread count give the same bits, and the caller's random state is unchanged.
-    Activations that are all equal are a DataError.
+    Adam on the summed squared error of random batches, the rate falling linearly to 0 over the last fifth; decoder rows
+    have unit length after every step; the encoder starts as the decoder's transpose. Latents silent for 10 batches are
+    dead: up to a quarter of the latents, the strongest dead ones, learn to explain the remaining error (AuxK, Gao et
+    al. 2024). Activations are divided by their mean distance from their mean and the result is rescaled, so scale does
+    not matter. The same seed and thread count give the same bits, and the caller's random state is unchanged.
+
+    Args:
+        acts: Activations [example, unit]; of whole maps [example, channel, row, col] every position is an example; of
+            several snapshots the last.
+        n_latents: Number of latents.
+        k: Number of latents above 0 at most, 1 to ``n_latents``.
+        seed: Seed of the initial directions and of the batches.
+        steps: Number of batches.
+        batch_size: Number of examples in a batch.
+        learning_rate: Learning rate of Adam.
+
+    Raises:
+        DataError: Activations that are all equal, or ``k`` is not 1 to ``n_latents``.
+
+    >>> sae = nm.analysis.dictionary.train_sae(acts, n_latents=16, k=2, steps=20)
+    >>> sae.W_dec.norm(dim=1).allclose(torch.ones(16))
+    True
     """
     x = torch.from_numpy(rows(acts).astype(np.float32))
     spread = (x - x.mean(0)).norm(dim=1).mean()
@@ -97,8 +137,19 @@ def train_sae(
 
 @measure("dictionary", title="A random dictionary", null="a tool, not a measure")
 def random_sae(acts: xr.DataArray, n_latents: int, k: int, *, seed: int = 0) -> TopKSAE:
-    """An untrained TopKSAE: random decoder directions of unit length, the encoder their transpose, ``b_dec`` the mean
-    of the activations. The control for a dictionary's size and sparsity alone.
+    """An untrained TopKSAE, the control for a dictionary's size and sparsity alone.
+
+    Random decoder directions of unit length, the encoder their transpose, ``b_dec`` the mean of the activations.
+
+    Args:
+        acts: Activations [example, unit]; of whole maps [example, channel, row, col] every position is an example; of
+            several snapshots the last.
+        n_latents: Number of latents.
+        k: Number of latents above 0 at most, 1 to ``n_latents``.
+        seed: Seed of the directions.
+
+    Raises:
+        DataError: ``k`` is not 1 to ``n_latents``.
     """
     x = rows(acts)
     sae = TopKSAE(x.shape[1], n_latents, k)
@@ -113,9 +164,24 @@ def random_sae(acts: xr.DataArray, n_latents: int, k: int, *, seed: int = 0) -> 
 
 @measure("dictionary", title="Latent activations", null="a tool, not a measure")
 def encode(sae: TopKSAE, acts: xr.DataArray) -> xr.DataArray:
-    """Latents of activations: [example, latent] with the labels kept; of whole maps [example, latent, row, col].
+    """Latents of activations, with the labels kept.
 
-    Of several snapshots the last. Measures of units take it as ``encode(…).rename(latent="unit")``.
+    Measures of units take it as ``encode(…).rename(latent="unit")``.
+
+    Args:
+        sae: A dictionary, trained or random.
+        acts: Activations [example, unit]; of whole maps [example, channel, row, col] every position is an example; of
+            several snapshots the last.
+
+    Returns:
+        [example, latent]; of whole maps [example, latent, row, col].
+
+    Raises:
+        DataError: The dictionary is for a layer of another width.
+
+    >>> sae = nm.analysis.dictionary.random_sae(acts, n_latents=16, k=2)
+    >>> int((nm.analysis.dictionary.encode(sae, acts) > 0).sum("latent").max()) <= 2
+    True
     """
     last = named.last(acts)
     with torch.no_grad():
@@ -134,8 +200,19 @@ def encode(sae: TopKSAE, acts: xr.DataArray) -> xr.DataArray:
 
 @measure("dictionary", title="Pictures of latents", null="a tool, not a measure")
 def decoder_pictures(sae: TopKSAE, weights: np.ndarray) -> np.ndarray:
-    """Input pattern of each latent of a first layer, [latent, row, col]: its decoder direction mapped back to the pixels
-    through that layer's ``weights`` [unit, row, col].
+    """Input pattern of each latent of a first layer, [latent, row, col]: its direction mapped back to the pixels.
+
+    Args:
+        sae: A dictionary, trained or random.
+        weights: Weights of that layer, [unit, row, col].
+
+    Raises:
+        DataError: The dictionary is for a layer of another width.
+
+    >>> sae = nm.analysis.dictionary.TopKSAE(units=32, n_latents=64, k=4)
+    >>> weights = model.get_parameter("layers.0.linear.weight").detach().numpy().reshape(32, 8, 8)
+    >>> nm.analysis.dictionary.decoder_pictures(sae, weights).shape
+    (64, 8, 8)
     """
     if len(weights) != sae.W_dec.shape[1]:
         raise DataError(f"the weights have {len(weights)} units; the dictionary has {sae.W_dec.shape[1]}")

@@ -29,11 +29,23 @@ RULE_OF_THUMB = 1e-3
     place=10,
 )
 def learning_curve(training: xr.Dataset, log: xr.Dataset, *, per_octave: int = 4) -> xr.Dataset:
-    """Loss and error during training, from a run's ``training`` and ``log``.
+    """Loss and error during training, from a run's recorded steps and snapshots.
 
-    ``train_loss``, ``train_error`` [bin]: means over log-spaced stretches of steps (coordinate ``at``: their
-    geometric middle), of batches as they were trained on, before each update. ``test_loss``, ``test_error``
-    [snapshot]: on all test images. Errors are shares, 0..1.
+    Args:
+        training: ``run.training``, loss and accuracy of each step.
+        log: ``run.log``, test loss and test accuracy of each snapshot.
+        per_octave: Number of bins while the step doubles.
+
+    Returns:
+        Losses in nats, errors as shares, 0..1.
+
+        * ``train_loss``, ``train_error`` [bin]: means over log-spaced stretches of steps (coordinate ``at``: their
+          geometric middle), of batches as they were trained on, before each update.
+        * ``test_loss``, ``test_error`` [snapshot]: on all test images.
+
+    >>> curve = nm.analysis.dynamics.learning_curve(run.training, run.log)
+    >>> bool(curve["test_loss"][-1] < curve["test_loss"][0])
+    True
     """
     place, at = _stretches(training["step"].values, per_octave)
     loss, accuracy = (np.bincount(place, training[name].values) / np.bincount(place) for name in ("loss", "accuracy"))
@@ -59,13 +71,28 @@ def learning_curve(training: xr.Dataset, log: xr.Dataset, *, per_octave: int = 4
     place=60,
 )
 def gradient_flow(gradients: xr.Dataset, *, per_octave: int = 2) -> xr.Dataset:
-    """Norms of gradients and updates during training, from a run's ``gradients`` [step, parameter].
+    """Norms of gradients and updates during training, from a run's recorded norms.
 
-    ``grad_norm`` (L2 norm of a parameter's gradient) and ``update_ratio`` (norm of the update over norm of the
-    parameter), each [bin, parameter]: the median over a log-spaced bin of steps, with ``…_low`` and ``…_high``, the
-    2.5 and 97.5 percentiles of those steps. The band is the spread between batches, not an interval of the median.
-    ``steps`` [bin]: the number of recorded steps in a bin; ``at``: their geometric middle. A parameter without
-    gradient, or of norm 0, is NaN. A ratio near 0.001 is a rule of thumb (Karpathy, CS231n), not a null.
+    A ratio near 0.001 is a rule of thumb (Karpathy, CS231n), not a null.
+
+    Args:
+        gradients: ``run.gradients``, norms [step, parameter].
+        per_octave: Number of bins while the step doubles.
+
+    Returns:
+        Medians over log-spaced bins of steps, [bin, parameter]; NaN for a parameter without gradient, or of norm 0.
+
+        * ``grad_norm``: L2 norm of a parameter's gradient; ``update_ratio``: norm of the update over norm of the
+          parameter.
+        * Of both ``…_low`` and ``…_high``, the 2.5 and 97.5 percentiles of those steps. The band is the spread between
+          batches, not an interval of the median.
+        * ``steps`` [bin]: the number of recorded steps in a bin; ``at``: their geometric middle.
+
+    Raises:
+        DataError: No recorded gradients.
+
+    >>> nm.analysis.dynamics.gradient_flow(run.gradients)["update_ratio"].dims
+    ('bin', 'parameter')
     """
     if not gradients.sizes.get("step"):
         raise DataError("there are no recorded gradients; record with RecordConfig(norms_every=10)")
@@ -96,14 +123,31 @@ def gradient_flow(gradients: xr.Dataset, *, per_octave: int = 2) -> xr.Dataset:
     place=20,
 )
 def learning_by_class(log: xr.Dataset, *, threshold: float = 0.9, counts: np.ndarray | None = None) -> xr.Dataset:
-    """Accuracy of each class at each snapshot, from a run's ``log``, and the step from which it stays above a threshold.
+    """Accuracy of each class at each snapshot, and the step from which it stays above a threshold.
 
-    ``accuracy`` [snapshot, class]: share of the class's test images classified correctly, 0..1, NaN for a class without
-    images. ``reached_at`` [class]: the step of the first snapshot from which it stays at ``threshold`` or above to the
-    end; NaN where it ends below. With ``counts`` [class], the number of test images of each class
-    (``np.bincount(data.test.labels)``): ``accuracy_low``, ``accuracy_high``, Wilson's 95% interval over images, and
-    ``accuracy_null_low``, ``accuracy_null_high``, the 2.5 and 97.5 percentiles (binomial) if every class were classified as well
-    as all of them together; ``accuracy_p`` two-sided, ``accuracy_q`` and ``accuracy_shown`` over a snapshot's classes.
+    Args:
+        log: ``run.log``, test accuracy by class of each snapshot.
+        threshold: Accuracy at which a class counts as learned, 0..1.
+        counts: Number of test images of each class [class] (``np.bincount(data.test.labels)``); None: neither interval
+            nor null.
+
+    Returns:
+        Accuracies 0..1, and steps.
+
+        * ``accuracy`` [snapshot, class]: share of the class's test images classified correctly, NaN for a class without
+          images. With ``counts``, ``accuracy_low``, ``accuracy_high``, Wilson's 95% interval over images, and
+          ``accuracy_null_low``, ``accuracy_null_high``, the 2.5 and 97.5 percentiles (binomial) if every class were
+          classified as well as all of them together; ``accuracy_p`` two-sided, ``accuracy_q`` and ``accuracy_shown``
+          over a snapshot's classes.
+        * ``reached_at`` [class]: the step of the first snapshot from which it stays at ``threshold`` or above to the
+          end; NaN where it ends below.
+
+    Raises:
+        DataError: ``counts`` of another number of classes.
+
+    >>> counts = np.bincount(digits.test.labels)
+    >>> nm.analysis.dynamics.learning_by_class(run.log, counts=counts)["accuracy"].dims
+    ('snapshot', 'class')
     """
     accuracy = log["test_accuracy_by_class"].transpose("snapshot", "class").values.astype(np.float64)
     steps = log["step"].values

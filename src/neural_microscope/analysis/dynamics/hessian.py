@@ -43,18 +43,39 @@ def sharpness(
 ) -> xr.Dataset:
     """The top eigenvalue of the Hessian of the mean loss over all parameters that need a gradient, by Lanczos.
 
-    ``images``: those the loss is taken over; ``n`` of them, drawn with ``seed``, or all. ``loss``: cross-entropy (nats),
-    or ``mse``, half the squared distance between logits and the one-hot label, summed over classes. Evaluation mode, as
-    the network is used; dropout and batch statistics do not enter. ``sharpness``: the largest Ritz value after at most
-    ``iterations`` products of the Hessian with a vector (double backward passes, ``batch_size`` images at a time), the
-    basis kept orthogonal; it exceeds the true value only by rounding. ``residual``: ||H v - sharpness · v|| for the
-    unit vector v found: some eigenvalue lies within it. ``converged``: the residual is at most 1% of the sharpness.
-    ``products``: the number computed. Exactly 0 if the loss has no curvature. No gradient is left in the model.
+    Evaluation mode, as the network is used; dropout and batch statistics do not enter. No gradient is left in the
+    model.
 
     It has no null of its own: full-batch gradient descent of rate eta is stable below 2 / eta, and the untrained
-    network's sharpness is where training starts. It holds for these images exactly, and changes when units are
-    rescaled although the network's function does not. Errors: DataError for a loss that is not finite, logits that are
-    not [example, class], or a model without trainable parameters.
+    network's sharpness is where training starts. It holds for these images exactly, and changes when units are rescaled
+    although the network's function does not.
+
+    Args:
+        model: Network, or any torch module.
+        images: Images with labels over which the loss is taken.
+        n: Number of images to draw of these; None: all.
+        iterations: Products of the Hessian with a vector at most (double backward passes).
+        seed: Seed of the images drawn and of the first vector.
+        loss: ``cross-entropy`` (nats), or ``mse``, half the squared distance between logits and the one-hot label,
+            summed over classes.
+        batch_size: Number of images in a pass.
+
+    Returns:
+        Scalars in the loss's unit.
+
+        * ``sharpness``: the largest Ritz value, the basis kept orthogonal; it exceeds the true value only by rounding.
+          Exactly 0 if the loss has no curvature.
+        * ``residual``: ||H v - sharpness · v|| for the unit vector v found: some eigenvalue lies within it.
+        * ``converged``: the residual is at most 1% of the sharpness.
+        * ``products``: the number of products computed.
+
+    Raises:
+        UnknownName: A loss that does not exist.
+        DataError: A loss that is not finite, logits that are not [example, class], a model without trainable
+            parameters, or ``n`` that is not 1 to the number of images.
+
+    >>> bool(nm.analysis.dynamics.sharpness(model, digits.test, n=50)["converged"])
+    True
     """
     if loss not in ("cross-entropy", "mse"):
         raise unknown("loss", loss, ("cross-entropy", "mse"))

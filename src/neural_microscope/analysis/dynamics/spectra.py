@@ -32,19 +32,35 @@ def weight_spectra(
 ) -> xr.Dataset:
     """Singular values of every weight matrix at every snapshot, compared with those of the same entries shuffled.
 
-    ``states``: a state dict for each of ``steps`` (``(run.weights(s) for s in run.steps)``), tensors or arrays; values
-    with fewer than two axes are skipped, kernels are flattened to [out, in · rows · cols]. Parameters come in the order
-    of their names.
+    The null shuffles a matrix's entries, which keeps their values and so ||W||_F, and removes their arrangement.
+    Entries with a nonzero mean keep a large top value when shuffled. The first snapshot, where it is step 0, is the
+    untrained network.
 
-    ``singular_value`` [snapshot, parameter, rank], largest first, NaN beyond a matrix's own rank. ``top`` [snapshot,
-    parameter]: the largest. ``stable_rank``: ||W||_F² / ||W||_2², 1..min(shape); NaN for a matrix of zeros. The null
-    shuffles a matrix's entries, which keeps their values and so ||W||_F, and removes their arrangement:
-    ``top_null_low``, ``top_null_high``, ``stable_rank_null_low``, ``stable_rank_null_high`` (2.5 and 97.5 percentiles),
-    ``top_p`` (one-sided, for each matrix alone), and, for the whole spectrum of the last snapshot,
-    ``singular_value_null_low``, ``singular_value_null_high`` [parameter, rank]. ``outliers``: singular values above
-    ``top_null_high``. ``edge``: where Marchenko & Pastur's law ends, sd(W) · (sqrt(out) + sqrt(in)), for entries of
-    mean 0; entries with a nonzero mean keep a large ``top`` when shuffled. The first snapshot, where it is step 0, is the
-    untrained network. Weights that are not finite are a DataError.
+    Args:
+        states: A state dict for each step (``(run.weights(s) for s in run.steps)``), tensors or arrays; values with
+            fewer than two axes are skipped, kernels are flattened to [out, in · rows · cols].
+        steps: Step of each state.
+        draws: Number of draws of the null (shuffles of a matrix's entries).
+        seed: Seed of the null's draws.
+
+    Returns:
+        Values [snapshot, parameter], the parameters in the order of their names.
+
+        * ``singular_value`` [snapshot, parameter, rank]: largest first, NaN beyond a matrix's own rank; of the last
+          snapshot also ``singular_value_null_low``, ``singular_value_null_high`` [parameter, rank].
+        * ``top``: the largest, with ``top_null_low``, ``top_null_high`` (2.5 and 97.5 percentiles) and ``top_p``
+          (one-sided, for each matrix alone).
+        * ``stable_rank``: ||W||_F² / ||W||_2², 1..min(shape), NaN for a matrix of zeros; with ``stable_rank_null_low``,
+          ``stable_rank_null_high``.
+        * ``outliers``: the number of singular values above ``top_null_high``.
+        * ``edge``: where Marchenko & Pastur's law ends, sd(W) · (sqrt(out) + sqrt(in)), for entries of mean 0.
+
+    Raises:
+        DataError: Weights that are not finite, or states that do not hold the same matrices, one state for each step.
+
+    >>> states = (run.weights(step) for step in run.steps)
+    >>> nm.analysis.dynamics.weight_spectra(states, run.steps, draws=5)["top"].dims
+    ('snapshot', 'parameter')
     """
     matrices = _matrices(states, steps)
     nulls = [_null([state[name] for state in matrices], draws, seed) for name in matrices[0]]

@@ -30,13 +30,28 @@ SATURATED = 0.99
     place=80,
 )
 def activity(acts: xr.DataArray) -> xr.Dataset:
-    """Activity of each unit over the examples, at each snapshot if there are any: [snapshot, unit].
+    """Activity of each unit over the examples, at each snapshot if there are any.
 
-    ``density`` share of examples on which it is above 0 (0..1); ``mean``, ``spread`` (standard deviation) and
-    ``highest`` activation; ``dead``: never above 0 on these examples; ``low``: alive, but above 0 on less than 1% of
-    them; ``always_on``: above 0 on more than 99%. For channels, use the maximum of each map (``run.activations(name,
-    "max")``): it is on where any position is. ``saturated``: share of examples with ``|a| > 0.99``, which means
-    saturation for a tanh or a sigmoid only, not for a ReLU. Values that are not finite are a DataError.
+    Args:
+        acts: Activations [snapshot, example, unit], or without snapshots. For channels, the maximum of each map
+            (``run.activations(name, "max")``): it is on where any position is.
+
+    Returns:
+        Values [snapshot, unit].
+
+        * ``density``: share of examples on which the unit is above 0 (0..1).
+        * ``mean``, ``spread`` (standard deviation) and ``highest`` activation.
+        * ``dead``: never above 0 on these examples; ``low``: alive, but above 0 on less than 1% of them; ``always_on``:
+          above 0 on more than 99%.
+        * ``saturated``: share of examples with ``|a| > 0.99``, which means saturation for a tanh or a sigmoid only, not
+          for a ReLU.
+
+    Raises:
+        DataError: Values that are not finite.
+
+    >>> table = nm.analysis.dynamics.activity(acts)
+    >>> bool((table["dead"] == (table["density"] == 0)).all())
+    True
     """
     unit_axis(acts.dims)
     _values(acts)
@@ -66,14 +81,30 @@ def activity(acts: xr.DataArray) -> xr.Dataset:
     place=100,
 )
 def lives(acts: xr.DataArray) -> xr.Dataset:
-    """The steps at which each unit first fires and falls silent permanently, [unit]; from [snapshot, example, unit] with ``step``.
+    """The steps at which each unit first fires and falls silent permanently.
 
-    ``alive`` [snapshot, unit]: above 0 on at least one example. ``born_at``: the step of the first snapshot at which it
-    is alive; NaN for never. ``died_at``: the step from which it stays silent to the end; NaN where it is alive at the
-    end, or never was. ``deaths``, ``revivals``: the number of times it fell silent, and fired again, between two snapshots. All in
-    snapshots: changes between two of them are not seen. For feature maps use the maximum, as in `activity`. Dead means
-    "silent on these examples": the attribute ``silent_below`` is the 95% upper end (Clopper & Pearson 1934) of the
-    share of all such images that could still make a silent unit fire, 1 - 0.05 ** (1 / n).
+    All in snapshots: changes between two of them are not seen. Dead means "silent on these examples".
+
+    Args:
+        acts: Activations [snapshot, example, unit] with ``step``. For channels, the maximum of each map
+            (``run.activations(name, "max")``), as in `activity`.
+
+    Returns:
+        Values for each unit. The attribute ``silent_below`` is the 95% upper end (Clopper & Pearson 1934) of the share
+        of all such images that could still make a silent unit fire, 1 - 0.05 ** (1 / n).
+
+        * ``alive`` [snapshot, unit]: above 0 on at least one example.
+        * ``born_at`` [unit]: the step of the first snapshot at which it is alive; NaN for never.
+        * ``died_at`` [unit]: the step from which it stays silent to the end; NaN where it is alive at the end, or never
+          was.
+        * ``deaths``, ``revivals`` [unit]: the number of times it fell silent, and fired again, between two snapshots.
+
+    Raises:
+        DataError: No snapshots with steps, or values that are not finite.
+
+    >>> table = nm.analysis.dynamics.lives(acts)
+    >>> bool((table["born_at"].notnull() == table["alive"].any("snapshot")).all())
+    True
     """
     axis = unit_axis(acts.dims)
     steps = _steps(acts)
@@ -105,13 +136,27 @@ def lives(acts: xr.DataArray) -> xr.Dataset:
     place=90,
 )
 def histograms(acts: xr.DataArray, *, bins: int = 60, limits: tuple[float, float] | None = None) -> xr.Dataset:
-    """Histogram of all activations of a layer at each snapshot, on common bins: ``share`` [snapshot, bin], sums to 1
-    together with ``outside``.
+    """Histogram of all activations of a layer at each snapshot, on common bins.
 
-    ``limits``: the ends of the bins; by default the 0.1 and 99.9 percentiles over all snapshots. ``outside``
-    [snapshot]: the share beyond them. ``zero`` [snapshot]: the share that is exactly 0; ``spread`` [snapshot]: the
-    standard deviation. ``center`` is the coordinate of ``bin``. All-equal activations get one bin's width of 1. Values
-    that are not finite are a DataError.
+    Args:
+        acts: Activations [snapshot, example, unit], or without snapshots.
+        bins: Number of bins of equal width.
+        limits: (lowest, highest) end of the bins; None: the 0.1 and 99.9 percentiles over all snapshots.
+
+    Returns:
+        Shares of the activations; ``center`` is the coordinate of ``bin``. All-equal activations get one bin's width of
+        1.
+
+        * ``share`` [snapshot, bin], which sums to 1 together with ``outside`` [snapshot], the share beyond the limits.
+        * ``zero`` [snapshot]: the share that is exactly 0.
+        * ``spread`` [snapshot]: the standard deviation of the activations.
+
+    Raises:
+        DataError: Values that are not finite.
+
+    >>> table = nm.analysis.dynamics.histograms(acts, bins=20)
+    >>> np.allclose(table["share"].sum("bin") + table["outside"], 1)
+    True
     """
     flat = _values(acts).reshape(acts.sizes.get("snapshot", 1), -1)
     low, high = np.percentile(flat, (0.1, 99.9)) if limits is None else limits

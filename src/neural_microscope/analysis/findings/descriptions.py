@@ -14,8 +14,13 @@ from ..look import FirstLook, Pair, Unmeasured
 
 @door
 def descriptions(at: FirstLook | Pair, claims: Sequence[Claim] = ()) -> list[Claim]:
-    """Descriptions, without a test, of a network and its layers, or of a pair. A measure with a picture that neither ``claims`` nor
-    a description mentions is named.
+    """Descriptions, without a test, of a network and its layers, or of a pair.
+
+    A measure with a picture that neither a claim nor a description mentions is named.
+
+    Args:
+        at: Look at a network or a pair.
+        claims: Claims, as `findings` returns them.
     """
     found: list[Claim] = []
     places: list[Any] = [at, *(at.layers if isinstance(at, FirstLook) else ())]

@@ -27,7 +27,11 @@ STRONGEST = 2
 
 @door
 def claims_of(look: FirstLook) -> list[Claim]:
-    """Claims about one network, each with its verdict: `judge`."""
+    """Claims about one network, each with its verdict: `claim.judge`.
+
+    Args:
+        look: Look at the network.
+    """
     raw, every = [], rules()
     for measure, rule in every:
         for place in (look,) if rule.scope == "network" else look.layers:
@@ -84,8 +88,12 @@ def _count(group: Sequence[Claim]) -> Claim:
 
 @door
 def headlines(claims: Iterable[Claim]) -> list[Claim]:
-    """The claims that a page shows first: all except those about single units, and of these the two of each layer and rule with the
-    smallest p.
+    """The claims that a page shows first.
+
+    All except those about single units, and of these the two of each layer and rule with the smallest p.
+
+    Args:
+        claims: Claims, as `findings` returns them.
     """
     found, best = list(claims), Counter[tuple[str, str, str]]()
     kept = {id(claim) for claim in found if claim.unit is None}
@@ -98,11 +106,22 @@ def headlines(claims: Iterable[Claim]) -> list[Claim]:
 
 @door
 def findings(runs: Run | FirstLook | Iterable[Run | FirstLook], progress: Progress | None = None) -> list[Claim]:
-    """All claims about the runs, shown or not. Runs that differ in nothing but their seeds are one population: the claims are about the
-    first, and say on how many seeds they are shown.
+    """All claims about runs, shown or not.
 
-    A `FirstLook` that is there already is used; of a `Run` only what the rules need is computed. ``progress(part, done, total)`` counts
-    networks.
+    Runs that differ in nothing but their seeds are one population: the claims are about the first, and say on how many
+    seeds they are shown.
+
+    Args:
+        runs: One or several: runs, of which only what the rules need is computed, or looks (`FirstLook`), which are
+            used as they are.
+        progress: Function of ``claims``, how many networks are done, and their total; None: none.
+
+    Raises:
+        RunError: A run with too few probe images (`analysis.look.FEWEST_IMAGES`).
+
+    >>> claims = nm.analysis.findings.findings(run)
+    >>> [claim.shown for claim in claims if claim.rule == "the network generalizes"]
+    [True]
     """
     given = [runs] if isinstance(runs, Run | FirstLook) else list(runs)
     looks = [run if isinstance(run, FirstLook) else begun(run) for run in given]
@@ -116,7 +135,11 @@ def findings(runs: Run | FirstLook | Iterable[Run | FirstLook], progress: Progre
 
 @door
 def seeds(groups: Sequence[Sequence[FirstLook]]) -> list[Claim]:
-    """The number of seeds behind the claims about these networks; stated once if each has one."""
+    """The number of seeds behind the claims about networks; stated once if each has one.
+
+    Args:
+        groups: Looks grouped by network, as `populations` returns them.
+    """
     if all(len(group) == 1 for group in groups):
         one = "One seed of each network: nothing here is replicated, and variation between seeds may exceed the intervals."
         return [say("seeds", one, seeds=1)]
@@ -129,7 +152,11 @@ def seeds(groups: Sequence[Sequence[FirstLook]]) -> list[Claim]:
 
 @door
 def populations(looks: Sequence[FirstLook]) -> list[list[FirstLook]]:
-    """The looks grouped by network, training and data; the same order, and no seed twice in a group."""
+    """The looks grouped by network, training and data; the same order, and no seed twice in a group.
+
+    Args:
+        looks: Looks at networks, as `first_look` returns them.
+    """
     return [[looks[place] for place in group] for group in same_but_seed([look.run for look in looks])]
 
 

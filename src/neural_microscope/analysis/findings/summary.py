@@ -23,7 +23,11 @@ STRENGTH = (
 
 @door
 def bands(claim: Claim) -> dict[str, tuple[float, float]]:
-    """The 95% ranges of the claim's nulls, by the kind of null in the names of its numbers: null, shuffled, untrained."""
+    """The 95% ranges of a claim's nulls, by the kind of null in the names of its numbers: null, shuffled, untrained.
+
+    Args:
+        claim: A claim with its numbers.
+    """
     found = {}
     for name, low in claim.numbers.items():
         if (
@@ -37,7 +41,11 @@ def bands(claim: Claim) -> dict[str, tuple[float, float]]:
 
 @door
 def strength(claim: Claim) -> float:
-    """The standardized effect of a claim: `STRENGTH`. NaN if it has no null of known width."""
+    """The standardized effect of a claim: `STRENGTH`. NaN if it has no null of known width.
+
+    Args:
+        claim: A claim with its numbers.
+    """
     value = float(claim.numbers.get(f"{claim.effect}_judged", claim.numbers.get(claim.effect, math.nan)))
     distances = [abs(2 * value - low - high) / (high - low) for low, high in bands(claim).values() if high > low]
     return min(distances, default=math.nan)
@@ -47,8 +55,12 @@ def strength(claim: Claim) -> float:
 def strongest(claims: Iterable[Claim], most: int = MOST) -> list[Claim]:
     """The findings of a summary: for each rule the claim with the greatest `strength`, the strongest rule first.
 
-    A layer's units are represented by the one that ranks first on the half of the images on which it is not judged, so the best of
-    many is not exaggerated.
+    A layer's units are represented by the one that ranks first on the half of the images on which it is not judged, so
+    the best of many is not exaggerated.
+
+    Args:
+        claims: Claims, as `findings` returns them.
+        most: Number of claims at most.
     """
     best: dict[str, tuple[float, Claim]] = {}
     for claim in _candidates(claims):
@@ -78,7 +90,11 @@ def _chosen(claim: Claim) -> float:
 
 @door
 def verdicts(claims: Sequence[Claim]) -> list[Claim]:
-    """Each network's test accuracy, and the number of other questions about it with something shown, in one sentence."""
+    """Each network's test accuracy, and the number of other questions about it with something shown, in one sentence.
+
+    Args:
+        claims: Claims, as `findings` returns them.
+    """
     found = []
     for network in dict.fromkeys(claim.network for claim in claims if claim.network):
         own = [c for c in claims if c.network == network and c.unit is None and not c.describes]

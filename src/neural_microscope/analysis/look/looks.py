@@ -27,7 +27,7 @@ FEWEST_IMAGES = 20
 
 
 class Unmeasured(RunError):
-    """A result that a run of a module can't give, and why."""
+    """A result that a run of a module can't give, with the reason."""
 
 
 @dataclass(eq=False)
@@ -81,7 +81,15 @@ class _Look:
 
 @dataclass(eq=False)
 class LayerLook(_Look):
-    """The results for one hidden layer."""
+    """Results of one hidden layer, by the names of their measures, computed when first asked for.
+
+    Attributes:
+        run: A recorded run.
+        results: Results computed so far.
+        hook_point: Name of a hook point, such as ``layers.1.hook_post``.
+        axis: ``unit`` or ``channel``.
+        missing: Of a run of a module: the reason it lacks a result, by the result's name.
+    """
 
     hook_point: str = ""
     axis: str = "unit"
@@ -90,17 +98,17 @@ class LayerLook(_Look):
 
     @cached_property
     def acts(self) -> xr.DataArray:
-        """[snapshot, example, unit]; of a channel the mean over its map."""
+        """Activations [snapshot, example, unit]; of a channel the mean over its map."""
         return self.run.activations(self.hook_point).load()
 
     @cached_property
     def peaks(self) -> xr.DataArray:
-        """[snapshot, example, unit]; of a channel the highest position of its map."""
+        """Activations [snapshot, example, unit]; of a channel the highest position of its map."""
         return self.run.activations(self.hook_point, "max").load()
 
     @property
     def trained(self) -> xr.DataArray:
-        """Activations at the last snapshot."""
+        """Activations at the last snapshot, [example, unit]."""
         return self.acts.isel(snapshot=-1)
 
     @property
@@ -116,14 +124,22 @@ class LayerLook(_Look):
 
 @dataclass(eq=False)
 class FirstLook(_Look):
-    """The results for a network and for its hidden layers."""
+    """Results of a network and of its hidden layers, by the names of their measures, computed when first asked for.
+
+    Attributes:
+        run: A recorded run.
+        results: Results computed so far.
+        name: Name of the network.
+        layers: Looks at the hidden layers, first to last.
+        missing: Of a run of a module: the reason it lacks a result, by the result's name.
+    """
 
     name: str = ""
     layers: tuple[LayerLook, ...] = ()
 
     @cached_property
     def logits(self) -> xr.DataArray:
-        """[snapshot, example, class]; of a module what it returns, if that is a number for each class."""
+        """Logits [snapshot, example, class]; of a module its output, if that is a number for each class."""
         if not foreign(self.run):
             return self.run.activations("logits").load()
         last = self.run.hook_points[-1]
@@ -184,15 +200,34 @@ def unlooked(run: Run) -> str:
 
 @door
 def first_look(run: Run, progress: Progress | None = None) -> FirstLook:
-    """Takes every measure of the default analysis. ``progress(part, done, total)`` counts the measures of each layer, and what is asked
-    of the whole network. Of a run of a module, what it can't give is in ``missing``.
+    """Results of every measure of the default analysis.
+
+    Of a run of a module, what it can't give is in ``missing``.
+
+    Args:
+        run: A recorded run.
+        progress: Function of a layer or the whole network, how many of its measures are done, and their total; None:
+            none.
+
+    Raises:
+        RunError: A run with too few probe images (`FEWEST_IMAGES`).
+
+    >>> look = nm.analysis.look.first_look(run)
+    >>> look["predictions.confusion"]["images"].dims, look.layers[-1]["causal.ablate_all"]["loss_increase"].dims
+    (('class', 'predicted'), ('unit',))
     """
     return one_by_one(looking(run), progress or (lambda part, done, total: None))
 
 
 def looking(run: Run, *, keep: bool = False) -> Steps:
-    """`first_look` in steps: the layers need nothing of each other, and the network as a whole little of them. With ``keep``, the results
-    are kept in the run's folder, and taken from there where they are; see `kept`.
+    """Steps of `first_look`: the layers need nothing of each other, and the network as a whole little of them.
+
+    Args:
+        run: A recorded run.
+        keep: True to keep the results in the run's folder, and to take them from there where they are still valid.
+
+    Raises:
+        RunError: A run with too few probe images (`FEWEST_IMAGES`).
     """
     look = begun(run)
     mark = kept.key(run) if keep else None
@@ -244,7 +279,15 @@ def _taken(look: _Look, part: str, names: Sequence[str], tell: Progress) -> tupl
 
 @dataclass(eq=False)
 class Pair(_Look):
-    """Two networks on the same images."""
+    """Results of two networks on the same images, by the names of their measures, computed when first asked for.
+
+    Attributes:
+        run: Run of the first network.
+        results: Results computed so far.
+        missing: Of a run of a module: the reason it lacks a result, by the result's name.
+        first: Look at the first network.
+        second: Look at the second network.
+    """
 
     first: FirstLook = field(kw_only=True)
     second: FirstLook = field(kw_only=True)
@@ -253,13 +296,17 @@ class Pair(_Look):
 
     @property
     def name(self) -> str:
-        """``MLP and CNN``"""
+        """Names of the two networks, ``MLP and CNN``."""
         return f"{self.first.name} and {self.second.name}"
 
 
 @door
 def pairs(looks: Sequence[FirstLook]) -> list[Pair]:
-    """The first network paired with each of the others that was probed with the same images and has hidden layers."""
+    """The first network paired with each of the others that was probed with the same images and has hidden layers.
+
+    Args:
+        looks: Looks at networks, as `first_look` returns them.
+    """
     return [
         Pair(looks[0].run, first=looks[0], second=other)
         for other in looks[1:]
