@@ -11,7 +11,7 @@ import json
 import re
 import textwrap
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.resources import files
@@ -224,7 +224,7 @@ def draws(function: Callable[..., Plot]) -> Callable[..., Plot]:
 
     @functools.wraps(function)
     def wrapper(*args: Any, theme: ThemeName = "light", narrow: bool = False, **kwargs: Any) -> Plot:
-        colors, before = Theme.named(theme), _NARROW.set(narrow)
+        colors, before = Theme.named(theme), _narrowed(narrow)
         try:
             with mpl.rc_context(_rc(colors)):  # type: ignore[arg-type]
                 plot = drawn(*args, theme=colors, **kwargs)
@@ -251,6 +251,12 @@ def _describe(wrapper: Any, function: Callable[..., Plot]) -> None:
     wrapper.__signature__ = signature.replace(parameters=[*own, *added])
     wrapper.__annotations__ = {**function.__annotations__, "theme": ThemeName, "narrow": bool}
     wrapper.__doc__ = re.sub(r"( +Args:\n(?: {8}.*\n)+)", rf"\1    {_OPTIONS}", function.__doc__ or "")
+
+
+@typed
+def _narrowed(narrow: bool) -> Token[bool]:
+    """Sets the width of the figures to come."""
+    return _NARROW.set(narrow)
 
 
 def narrow() -> bool:
