@@ -47,8 +47,7 @@ def activation_maximization(
 
     Adam climbs a(x) / sd - ``l2`` mean(x²) - ``tv`` mean|differences of neighboring pixels|, a the activation, sd its
     standard deviation over the images. The image is shifted at each step, and clipped to 0..1 after each. A unit that
-    is off for the starting noise has no gradient and stays there: use ``hook_pre``. Regularizers as in Olah et al.
-    2017.
+    is off for the starting noise has no gradient and stays there: use ``hook_pre``.
 
     Args:
         model: Network, or any torch module.

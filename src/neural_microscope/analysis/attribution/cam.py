@@ -20,8 +20,8 @@ def grad_cam(
 ) -> xr.Dataset:
     """Grad-CAM: positions of a convolutional layer's maps that the target depends on.
 
-    In a network of convolutions, global average pooling and one linear layer it is the class activation map over the
-    number of places (Zhou et al. 2016), exactly.
+    In a network of convolutions, global average pooling and one linear layer it is the class activation map divided by
+    the number of places (Zhou et al. 2016), exactly.
 
     Args:
         model: Network, or any torch module.

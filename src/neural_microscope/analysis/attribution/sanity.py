@@ -54,7 +54,7 @@ def against_untrained(
         seed: Seed of the null's draws.
 
     Returns:
-        The map, its band, and the share of the pixels outside the band.
+        The map, its band, and the share of its pixels beyond all the random networks'.
 
         * ``attribution`` [example, row, col], with the band ``attribution_null_low``, ``attribution_null_high``.
         * ``untrained`` [draw, example, row, col]: the maps of the random networks (pass them to `deletion_insertion` as

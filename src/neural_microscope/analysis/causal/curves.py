@@ -71,7 +71,7 @@ def cumulative_ablation(
         * ``random_accuracy`` [draw, bin], ``random_auc`` [draw]: the same of the random orders.
 
     Raises:
-        DataError: An invalid order, or shares that do not rise from 0 to 1; otherwise as `ablate_all`.
+        DataError: An invalid order, shares that do not rise from 0 to 1, or no draws; otherwise as `ablate_all`.
 
     >>> falling = {"last first": np.arange(16)[::-1]}
     >>> curve = nm.analysis.causal.cumulative_ablation(model, digits.test, "layers.1.hook_post", falling, draws=2)

@@ -76,7 +76,7 @@ def ablate_directions(
         draws: Number of directions; None: 1000 of units, 149 of channels (499 where they enter a dense layer, 39 within
             the orthant).
         directions: Directions [draw, unit] to use instead, scaled to unit length; None: random ones.
-        within: ``space`` for all directions, ``orthant`` for activations that never fall below 0.
+        within: ``space``: a direction may lead below 0; ``orthant``: activations stop where they reach 0.
         seed: Seed of the directions, and of the images drawn for maps and within the orthant.
 
     Returns:

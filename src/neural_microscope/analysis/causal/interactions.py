@@ -52,7 +52,7 @@ def interactions(
         hook_point: Name of a hook point, such as ``layers.1.hook_post``.
 
     Returns:
-        Values for each unit and each pair; a layer of one unit has no pairs and NaN.
+        Values for each pair and each unit; in a layer of one unit, which has no pairs, all is NaN.
 
         * ``interaction`` [unit, unit_b]: nats, mean over images; symmetric, NaN on the diagonal, exactly 0 for a dead
           unit. ``…_null_low``, ``…_null_high``: where at least 95% of the null's means lie; ``…_p`` (two-sided, an
