@@ -1,15 +1,19 @@
-"""Draws the pictures of docs/concepts from two recorded runs: ``python docs/pictures.py demo`` after ``make demo``.
+"""Draws the pictures of docs/ from the demo: ``python docs/pictures.py demo`` after ``make demo``.
 
-They are saved in docs/images/concepts/. Their alt texts are saved in alt.json there and inserted into the pages.
+Those of docs/concepts are drawn from its two runs and saved in docs/images/concepts/; their alt texts are saved in alt.json there and
+inserted into the pages. That of the front page is the demo's explorer in Chromium; its numbers are printed, for README.md and index.md.
 """
 
+import io
 import json
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 import neural_microscope as nm
 from neural_microscope.analysis import (
@@ -140,6 +144,20 @@ def carry(alt: dict[str, str]) -> None:
         page.write_text(text, "utf-8")
 
 
+def front(folder: Path) -> None:
+    """The explorer with the CNN's channel 11 ablated, on an image that it then misclassifies."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(f"{(folder / 'explorer.html').absolute().as_uri()}#i=760&s=1.0.11&c=1.0.11z")
+        page.get_by_text("in its place").wait_for()
+        Image.open(io.BytesIO(page.screenshot())).quantize().save(HERE / "images" / "explorer.png", optimize=True)
+        print(page.get_by_text("with this change").inner_text())
+        browser.close()
+
+
 def main(folder: Path) -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     alt = {}
@@ -148,6 +166,7 @@ def main(folder: Path) -> None:
         alt[name] = plot.alt
     (OUT / "alt.json").write_text(json.dumps(alt, indent=1, ensure_ascii=False) + "\n", "utf-8")
     carry(alt)
+    front(folder)
 
 
 if __name__ == "__main__":
