@@ -609,6 +609,27 @@ def test_a_worker_killed_in_the_middle_loses_nothing(tmp_path: Path, cluster: tu
     assert set(noted) <= set(names(sweep))
 
 
+def test_a_worker_that_is_slow_to_end_loses_no_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow:
+        def __init__(self, **settings: object) -> None:
+            pass
+
+        def close(self) -> None:
+            raise TimeoutError("a nanny waited in vain")
+
+        def __exit__(self, *error: object) -> None:
+            self.close()
+
+        def __enter__(self) -> Slow:
+            return self
+
+    monkeypatch.setattr(distributed, "LocalCluster", Slow)
+    monkeypatch.setattr(distributed, "Client", lambda cluster: contextlib.nullcontext("the client"))
+    with nm.sweep.connect(workers=1) as client:
+        pass
+    assert client == "the client"
+
+
 def test_the_command_trains_in_processes_lists_what_failed_and_exits_with_1(tmp_path: Path) -> None:
     words = [
         "--data",

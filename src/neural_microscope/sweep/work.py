@@ -8,7 +8,7 @@ import tempfile
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -74,8 +74,13 @@ def connect(workers: int | None = None, scheduler: str | None = None) -> Iterato
     local = {"threads_per_worker": 1, "processes": True, "memory_limit": None, "dashboard_address": "127.0.0.1:0"}
     # Failures are reported once, at the end: a worker would log each attempt, with its traceback.
     quiet = {"silence_logs": logging.CRITICAL}
-    with LocalCluster(n_workers=count, **local, **quiet) as cluster, Client(cluster) as client:
-        yield client
+    cluster = LocalCluster(n_workers=count, **local, **quiet)
+    try:
+        with Client(cluster) as client:
+            yield client
+    finally:
+        with suppress(TimeoutError):  # a worker that is slow to end is killed: all that it trained is on disk
+            cluster.close()
 
 
 @door
