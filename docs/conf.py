@@ -19,7 +19,7 @@ author = "The neural-microscope authors"
 copyright = author
 version = release = installed("neural-microscope")
 
-extensions = ["myst_nb", "sphinx.ext.autodoc"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "pictures.py"]
 nb_execution_mode = "off"  # the notebooks contain their outputs
 myst_heading_anchors = 3
@@ -27,7 +27,11 @@ suppress_warnings = ["myst.header", "misc.highlighting_failure"]  # the benchmar
 
 default_role = "py:obj"  # `single backticks` in docstrings name things of this package
 autodoc_member_order = "bysource"
+autodoc_typehints = "description"  # types stand in the tables of arguments
+autodoc_typehints_description_target = "documented_params"
 autodoc_typehints_format = "short"
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
 autodoc_preserve_defaults = True
 autodoc_inherit_docstrings = False  # torch's and matplotlib's docstrings for their own methods
 maximum_signature_line_length = 88

@@ -167,8 +167,10 @@ def beside(
         ``name`` with ``…_null_low`` and ``…_null_high`` (the null's 2.5 and 97.5 percentiles), ``…_p``, ``…_q`` (false
         discovery over the family) and ``…_shown``, the verdict: q, or p without a family, below 0.05. ``…_low`` and
         ``…_high`` where an ``interval`` is given. The p variable's attributes hold ``draws`` and ``floor``, the
-        smallest p
-        that so many draws can give (0 for a law).
+        smallest p that so many draws can give (0 for a law).
+
+    >>> sorted(nm.statistics.beside("mean", 3.0, np.zeros(99)))
+    ['mean', 'mean_null_high', 'mean_null_low', 'mean_p', 'mean_q', 'mean_shown']
     """
     value = np.where(where, np.asarray(value, float), np.nan)
     gone = np.isnan(value)

@@ -60,6 +60,9 @@ def connect(workers: int | None = None, scheduler: str | None = None) -> Iterato
     Raises:
         MicroscopeError: The extra ``sweep`` is not installed.
         OSError: The scheduler does not answer.
+
+    >>> with nm.sweep.connect(workers=2) as client:  # doctest: +SKIP
+    ...     outcome = nm.sweep.run(asked, "sweeps/rates", client)
     """
     try:
         from distributed import Client, LocalCluster
@@ -109,6 +112,8 @@ def run(
     Raises:
         RunError: The folder holds another sweep or something else.
         ConfigError: An invalid combination, as in `plan`.
+
+    >>> outcome = nm.sweep.run(asked, "sweeps/rates", client)  # doctest: +SKIP
     """
     from distributed import as_completed
 
