@@ -32,7 +32,6 @@ autodoc_typehints_description_target = "documented_params"
 autodoc_typehints_format = "short"
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
-autodoc_preserve_defaults = True
 autodoc_inherit_docstrings = False  # torch's and matplotlib's docstrings for their own methods
 maximum_signature_line_length = 88
 toc_object_entries_show_parents = "hide"
@@ -108,11 +107,10 @@ def filled(app, document: str, source: list[str]) -> None:
 
 
 def as_called(app, what: str, name: str, thing, options, signature: str | None, returned: str | None):
-    """Shows ``theme`` as its callers pass it, and shortens factories of defaults."""
+    """Shortens defaults that are functions, and numbers that show their rounding."""
     if signature:
-        signature = re.sub(r"theme: [~\w.]*Theme", "theme: Literal['light', 'dark'] = 'light'", signature).replace(
-            "<factory>", "…"
-        )
+        signature = re.sub(r"<factory>|<function .*?>+", "…", signature)
+        signature = re.sub(r"\d\.\d{9,}", lambda long: f"{float(long[0]):g}", signature)
     return signature, returned
 
 
