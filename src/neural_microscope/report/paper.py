@@ -63,16 +63,13 @@ def claims(runs: Sequence[Run | FirstLook], *, progress: Progress | None = None)
         progress: Function of what is counted, how many are done, and their total.
 
     Returns:
-        The coordinate ``claim`` is the claim's id, such as ``MLP/layers.0/unit-19/a-unit-matters``. Columns:
-            ``network``,
-        ``hook_point`` and ``unit`` (-1: about the layer or the network), ``rule``, ``measure``; ``verdict`` (shown, not
-            shown),
-        ``sentence``; ``effect_name``, ``effect`` with its interval ``effect_low``, ``effect_high`` and its null
-        ``effect_null_low``, ``effect_null_high`` in ``units`` (NaN where there is none); ``p``, ``p_corrected`` for the
-            page;
-        ``n`` and what it counts, ``n_of``; ``seeds``, ``seeds_shown`` (of a unit: the networks in which another unit
-            matches
-        it); ``null``, what it is compared with; ``call``, what gives the numbers again.
+        The coordinate ``claim`` is the claim's id, such as ``MLP/layers.0/unit-19/a-unit-matters``; the columns
+        are ``network``, ``hook_point`` and ``unit`` (-1: about the layer or the network), ``rule``,
+        ``measure``; ``verdict`` (shown, not shown), ``sentence``; ``effect_name``, ``effect`` with its interval
+        ``effect_low``, ``effect_high`` and its null ``effect_null_low``, ``effect_null_high`` in ``units`` (NaN
+        where there is none); ``p``, ``p_corrected`` for the page; ``n`` and what it counts, ``n_of``;
+        ``seeds``, ``seeds_shown`` (of a unit: the networks in which another unit matches it); ``null``, what it
+        is compared with; ``call``, what gives the numbers again.
 
     Raises:
         RunError: There is no run.
