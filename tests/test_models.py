@@ -183,6 +183,17 @@ def test_pooling_goes_before_the_nonlinearity_where_nobody_looks_and_changes_no_
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
+@pytest.mark.parametrize("size", [(28, 28), (7, 5)], ids=str)
+def test_pooling_without_gradients_gives_the_same_bits(size: tuple[int, int]) -> None:
+    maps = torch.randn(3, 4, *size, generator=torch.Generator().manual_seed(0)).round(decimals=1)
+    maps[0, 0, 0, 0] = torch.nan
+    layer = CNN(CNNConfig(image_shape=size)).layers[0]
+    layer.conv = nn.Identity()
+    with torch.no_grad():
+        found = layer(maps)
+    torch.testing.assert_close(found, torch.relu(layer.pool(maps)), atol=0, rtol=0, equal_nan=True)
+
+
 class Zero(nn.Module):
     def forward(self, tensor: torch.Tensor) -> torch.Tensor:
         return 0 * tensor
