@@ -388,7 +388,12 @@ def active_images(x: np.ndarray) -> np.ndarray:
     Args:
         x: Activations, [example, unit].
     """
-    return np.array([len(column) - np.unique(column, return_counts=True)[1].max() for column in x.T], int)
+    if not x.size:
+        return np.zeros(x.shape[1], int)
+    ordered = np.sort(np.ascontiguousarray(x.T), axis=1)
+    place = np.arange(1, len(x))
+    begun = np.maximum.accumulate(np.where(ordered[:, 1:] != ordered[:, :-1], place, 0), axis=1)  # of its value's run
+    return len(x) - 1 - (place - begun).max(1, initial=0)
 
 
 def _subset_sums(values: tuple[int, ...], k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import xarray as xr
 from scipy.spatial.distance import cdist
-from scipy.special import logit, logsumexp
+from scipy.special import logit
 from torch import nn
 
 from ... import named
@@ -85,7 +85,7 @@ class Seen:
     @cached_property
     def normalization(self) -> np.ndarray:
         """The change in the softmax's log normalization under each unit's ablation, [unit, example]."""
-        return logsumexp(self.ablated, axis=2) - logsumexp(self.base, axis=1)
+        return _log_sum_exp(self.ablated) - _log_sum_exp(self.base)
 
     def relabeled(self, labels: np.ndarray) -> Seen:
         """The same with other labels; values independent of the labels are kept."""
@@ -106,6 +106,12 @@ class Seen:
         """AUC of each unit's preferred class, [unit]; NaN where it fires too rarely to be judged."""
         found = Preference.of(self.matrix[self.order], self.labels[self.order], 0)
         return np.where(gated(self.matrix), np.nan, found.auc)
+
+
+def _log_sum_exp(logits: np.ndarray) -> np.ndarray:
+    """log Σ exp over the last axis; several times as fast as scipy's, which takes any axis, weights and signs."""
+    highest = logits.max(-1)
+    return highest + np.log(np.exp(logits - highest[..., None]).sum(-1))
 
 
 def _mean(values: np.ndarray) -> float:

@@ -108,33 +108,35 @@ class Sorted:
     """Values [example, unit] that are sorted once: the ranks among any of the examples follow without sorting again."""
 
     def __init__(self, x: np.ndarray) -> None:
-        self.size = len(x)
-        self._order = order = np.argsort(x, axis=0)
-        self._first = np.empty_like(order)
-        place = np.arange(len(x))[:, None]
-        np.put_along_axis(self._first, order, np.broadcast_to(place, order.shape), 0)
+        # Held as [unit, example]: each unit's numbers lie side by side, which makes sorting and counting several times as fast.
+        x = np.ascontiguousarray(x.T)
+        units, self.size = x.shape
+        self._order = order = np.argsort(x, axis=1)
+        place = np.arange(self.size, dtype=np.int32)
+        self._first = np.empty(x.shape, np.int32)
+        np.put_along_axis(self._first, order, np.broadcast_to(place, x.shape), 1)
         self._last = self._first
-        found = np.take_along_axis(x, order, 0)
-        new = found[1:] != found[:-1]
+        found = np.take_along_axis(x, order, 1)
+        new = found[:, 1:] != found[:, :-1]
         if not new.all():
-            edge = np.ones((1, x.shape[1]), bool)
-            first = np.maximum.accumulate(np.where(np.vstack([edge, new]), place, 0), 0)
-            last = np.where(np.vstack([new, edge]), place, len(x))[::-1]
-            last = np.minimum.accumulate(last, 0)[::-1]
-            self._first, self._last = (np.take_along_axis(end, self._first, 0) for end in (first, last))
+            edge = np.ones((units, 1), bool)
+            first = np.maximum.accumulate(np.where(np.hstack([edge, new]), place, 0), 1)
+            last = np.where(np.hstack([new, edge]), place, self.size)[:, ::-1]
+            last = np.minimum.accumulate(last, 1)[:, ::-1]
+            self._first, self._last = (np.take_along_axis(end, self._first, 1) for end in (first, last))
 
     def ranks(self, examples: np.ndarray | None = None) -> np.ndarray:
         """Ranks from 1 among these ``examples``, all of them unless given, [example, unit]; ties share the mean of theirs."""
         if examples is None:
-            return (self._first + self._last) / 2 + 1
+            return ((self._first + self._last) / 2 + 1).T
         inside = np.zeros(self.size, np.int32)
         inside[examples] = 1
         inside = inside[self._order]
-        upto = np.cumsum(inside, axis=0, dtype=np.int32)
-        last = np.take_along_axis(upto, self._last[examples], 0)
+        upto = np.cumsum(inside, axis=1, dtype=np.int32)
+        last = np.take_along_axis(upto, self._last[:, examples], 1)
         if self._first is self._last:
-            return last.astype(float)
-        return (np.take_along_axis(upto - inside, self._first[examples], 0) + 1 + last) / 2
+            return last.T.astype(float)
+        return ((np.take_along_axis(upto - inside, self._first[:, examples], 1) + 1 + last) / 2).T
 
 
 def bins(ranks: np.ndarray) -> np.ndarray:
