@@ -53,13 +53,9 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def looked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that was opened once is looked at once, however many pages and calls ask for its measures."""
-    from neural_microscope.analysis.findings import population
     from neural_microscope.analysis.look import looks
-    from neural_microscope.explorer import payload
 
-    begun = functools.cache(looks.begun)
-    for module in (looks, payload, population):
-        monkeypatch.setattr(module, "begun", begun)
+    monkeypatch.setattr(looks, "begun", functools.cache(looks.begun))
 
 
 @pytest.fixture(scope="session")

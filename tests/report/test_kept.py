@@ -15,7 +15,8 @@ import safetensors.numpy
 
 import neural_microscope as nm
 from neural_microscope import report
-from neural_microscope.analysis.look import FirstLook, kept, looking
+from neural_microscope.analysis import findings
+from neural_microscope.analysis.look import FirstLook, kept, looking, looks
 from neural_microscope.processes import one_by_one
 from neural_microscope.run import RESULTS
 
@@ -69,6 +70,21 @@ def test_kept_results_are_those_that_are_computed(folder: Path) -> None:
         assert one.results.keys() == other.results.keys()
         for name, result in one.results.items():
             assert result is other.results[name] is None or result.identical(other.results[name]), name
+
+
+TELL: dict[str, Callable[[nm.Run, Path], object]] = {
+    "claims": lambda run, page: findings.findings([run]),
+    "explorer": lambda run, page: nm.explorer.write([run], page),
+}
+
+
+@pytest.mark.parametrize("name", TELL)
+def test_claims_and_the_explorer_take_what_is_kept_and_nothing_stale(name: str, folder: Path, tmp_path: Path) -> None:
+    with patch.object(looks, "MEASURES", {}):  # nothing can be computed
+        TELL[name](nm.Run.open(folder), tmp_path / "page.html")
+        _flip(folder / RESULTS)
+        with pytest.raises(nm.errors.UnknownName):
+            TELL[name](nm.Run.open(folder), tmp_path / "page.html")
 
 
 def test_a_run_with_kept_results_is_whole_and_can_be_read(folder: Path) -> None:

@@ -36,7 +36,8 @@ def write(
     shown.
 
     Args:
-        runs: Recorded runs of the same probe images, or results of `analysis.look.first_look`, whose measures are used.
+        runs: Recorded runs of the same probe images, or results of `analysis.look.first_look`, whose measures are used. Results kept in
+            a run's folder are used where they are still valid.
         path: File to write; an existing one is replaced.
         snapshots: Number of snapshots of each network that the page can show, at most.
         models: For each network of the page an instance to load its weights into if it was not built from a config,

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ..analysis.look import FirstLook, LayerLook, Progress
-from ..analysis.look.looks import begun, unlooked
+from ..analysis.look.looks import recalled, unlooked
 from ..errors import RunError
 from ..glossary import glosses
 from ..hooks import activations, evaluation, hooked, lent
@@ -107,7 +107,7 @@ def _network(
     reason = (
         f"records a {about['class']}, whose claims the report tells" if about["kind"] == "module" else unlooked(run)
     )
-    looks = [] if reason else [one if isinstance(one, FirstLook) else begun(one) for one in given]
+    looks = [] if reason else [one if isinstance(one, FirstLook) else recalled(one) for one in given]
     recorded = layers_of(run, model, layers, looks[0] if looks else None)
     measured, planes = {}, {}
     for done, (layer, seen) in enumerate(recorded.items()):

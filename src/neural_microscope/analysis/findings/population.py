@@ -19,7 +19,7 @@ from ...run import Run, same_but_seed
 from ...statistics import ALPHA
 from .. import similarity
 from ..look import FirstLook, LayerLook, Progress, Unmeasured
-from ..look.looks import begun
+from ..look.looks import recalled
 
 STRONGEST = 2
 """The number of a layer's units that a page lists first, for each rule."""
@@ -112,8 +112,8 @@ def findings(runs: Run | FirstLook | Iterable[Run | FirstLook], progress: Progre
     seeds they are shown.
 
     Args:
-        runs: One or several: runs, of which only what the rules need is computed, or looks (`FirstLook`), which are
-            used as they are.
+        runs: One or several: runs, of which only what the rules need is computed, and nothing where valid results are
+            kept in the folder; or looks (`FirstLook`), which are used as they are.
         progress: Function of ``claims``, how many networks are done, and their total; None: none.
 
     Raises:
@@ -124,7 +124,7 @@ def findings(runs: Run | FirstLook | Iterable[Run | FirstLook], progress: Progre
     [True]
     """
     given = [runs] if isinstance(runs, Run | FirstLook) else list(runs)
-    looks = [run if isinstance(run, FirstLook) else begun(run) for run in given]
+    looks = [run if isinstance(run, FirstLook) else recalled(run) for run in given]
     found = []
     for done, group in enumerate(groups := populations(looks)):
         found += _together(group)

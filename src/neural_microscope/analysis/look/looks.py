@@ -169,6 +169,13 @@ def begun(run: Run) -> FirstLook:
     return FirstLook(run, {}, foreign(run) or run.description["model"]["kind"].upper(), layers)
 
 
+def recalled(run: Run) -> FirstLook:
+    """`begun`, with the results that are kept in the run's folder where they are still valid."""
+    look = begun(run)
+    _recall(look, kept.key(run))
+    return look
+
+
 def foreign(run: Run) -> str:
     """The class of a recorded module; empty of an MLP or a CNN."""
     about = run.description["model"]
@@ -229,10 +236,8 @@ def looking(run: Run, *, keep: bool = False) -> Steps:
     Raises:
         RunError: A run with too few probe images (`FEWEST_IMAGES`).
     """
-    look = begun(run)
-    mark = kept.key(run) if keep else None
-    if mark and _fits(look, found := kept.read(run, mark)):
-        _put(look, found)
+    look, mark = begun(run), kept.key(run) if keep else None
+    if _recall(look, mark):
         return look
     later = [name for name in asked_for("network") if name in OF_LAYERS]
     first = [name for name in asked_for("network") if name not in OF_LAYERS]
@@ -253,16 +258,25 @@ def at_name(at: _Look) -> str:
     return getattr(at, "hook_point", "")
 
 
-def _fits(look: FirstLook, found: Mapping[str, Mapping[str, Any]] | None) -> bool:
+def _recall(look: FirstLook, mark: str | None) -> bool:
+    """Gives a look the results that are kept with this mark; False if there are none that are valid."""
+    found = kept.read(look.run, mark) if mark else None
+    if found is None or not _fits(look, found):
+        return False
+    _put(look, found)
+    return True
+
+
+def _fits(look: FirstLook, found: Mapping[str, Mapping[str, Any]]) -> bool:
     """True if these are all results of the network and its layers."""
-    return found is not None and {at_name(at): set(asked_for(at.scope)) for at in (look, *look.layers)} == {
+    return {at_name(at): set(asked_for(at.scope)) for at in (look, *look.layers)} == {
         name: set(results) for name, results in found.items()
     }
 
 
-def _put(look: FirstLook, found: Mapping[str, dict[str, Any]] | None) -> None:
+def _put(look: FirstLook, found: Mapping[str, dict[str, Any]]) -> None:
     for at in (look, *look.layers):
-        at.results = (found or {})[at_name(at)]
+        at.results = found[at_name(at)]
 
 
 OF_LAYERS = ("causal.cumulative_ablation",)
