@@ -197,11 +197,12 @@ def _collapse(at: Any) -> xr.Dataset | None:
         return None
     acts = at.layers[-1].acts
     found = neural_collapse(acts, _weights(at.run, acts), logits=at.logits)
-    ends = acts.isel(snapshot=[0, -1])
+    ends, labels = space(acts.isel(snapshot=[0, -1])), named.labels(acts)
 
     def change(examples: np.ndarray) -> float:
-        start, end = neural_collapse(ends.isel(example=examples), draws=1)["nc1_trace"].values
-        return float(end / (start or np.nan))
+        found = [_measure(x[examples], labels[None, examples], None, None) for x in ends]
+        start, end = (float(one[0, MEASURES.index("nc1_trace")]) for one in found)
+        return end / (start or np.nan)
 
     low, high = bootstrap(change, acts.sizes["example"], draws=40)
     return found.assign(nc1_trace_change_low=float(low), nc1_trace_change_high=float(high))

@@ -71,7 +71,7 @@ class Preference:
     def of(cls, x: np.ndarray, labels: np.ndarray, seed: int) -> Preference:
         classes, sides = int(labels.max()) + 1, []
         for half in judging.split(labels, seed):
-            ranks = rankdata(x[half], axis=0)
+            ranks = judging.Sorted(x[half]).ranks()
             sums, counts = judging.class_sums(np.hstack([x[half], ranks]), labels[half][None], classes)
             values, rank_sums = np.split(sums[0], 2, axis=-1)
             means, aucs = judging.means_of(values, counts[0]), judging.auc_by_class(rank_sums, counts[0])

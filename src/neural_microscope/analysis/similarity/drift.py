@@ -113,6 +113,10 @@ def origins(acts: xr.DataArray, reference: int | str) -> np.ndarray:
     return np.full(count, named.snapshots(acts, reference)[0])
 
 
+_Shuffled = tuple[np.ndarray, np.ndarray]
+"""Centered activations of a snapshot and the squared norms of its examples, in another order."""
+
+
 class _Layer:
     """Activations [snapshot, example, unit], centered, with the quantities that measures need of one snapshot."""
 
@@ -125,13 +129,12 @@ class _Layer:
             [unbiased(_squared(one.T @ one), d, d) for one, d in zip(self.own, self.norms, strict=True)]
         )
 
-    def alike(self, r: int, t: int, order: np.ndarray | slice = slice(None)) -> tuple[float, float]:
-        """(nuclear norm of the product of snapshots r and t at unit norm, debiased CKA), with the examples of r in this
-        ``order``.
-        """
-        product = self.own[r][order].T @ self.own[t]
+    def alike(self, r: int, t: int, shuffled: _Shuffled | None = None) -> tuple[float, float]:
+        """(nuclear norm of the product of snapshots r and t at unit norm, debiased CKA); those of r may be shuffled."""
+        own, norms = shuffled or (self.own[r], self.norms[r])
+        product = own.T @ self.own[t]
         nuclear = np.linalg.svd(product, compute_uv=False).sum() / (self.size[r] * self.size[t])
-        both = unbiased(_squared(product), self.norms[r][order], self.norms[t])
+        both = unbiased(_squared(product), norms, self.norms[t])
         return min(float(nuclear), 1.0), ratio(both, self.kernel[r], self.kernel[t])
 
 
@@ -168,9 +171,10 @@ def _nothing_in_common(x: _Layer, origin: np.ndarray, draws: int, seed: int) -> 
     drawn = np.full((2, draws, len(origin)), np.nan)
     for draw in range(draws):
         order = rng.permutation(x.own.shape[1])
-        for t, r in enumerate(origin):
+        shuffled = {r: (x.own[r][order], x.norms[r][order]) for r in set(origin.tolist())}
+        for t, r in enumerate(origin.tolist()):
             if r >= 0 and x.size[r] and x.size[t]:
-                drawn[:, draw, t] = x.alike(r, t, order)
+                drawn[:, draw, t] = x.alike(r, t, shuffled[r])
     nuclear, cka = drawn
     return {"function": 1 - nuclear**2, "procrustes": np.sqrt(2 - 2 * nuclear), "cka": cka}
 
