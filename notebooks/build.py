@@ -7,6 +7,7 @@ A source is a jupytext percent script. The tags of its cells say what becomes of
     stub       only in the exercise version
     solution   run in the notebook, its code folded; in the exercise version folded below the check
     check      the check of an exercise
+    right      a right answer to the exercise, wrong: a wrong one; both only for the tests of its check
     varies     its numbers may differ on another processor
 
 A line that ends in ``# your guess`` has None in the exercise version. Cell ids come from the cells' text, so a change shows as one cell.
@@ -49,8 +50,9 @@ if importlib.util.find_spec("neural_microscope") is None:
 import neural_microscope as nm
 from neural_microscope import lessons
 
-lesson = lessons.start("{number}")"""
+lesson = lessons.start("{number}")  # a teacher opens every answer with reveal_all=True"""
 
+TRIED = {"right", "wrong"}
 NO_CLONE = next(line for line in SETUP.splitlines() if "SystemExit" in line)
 ADDRESS = runpy.run_path(str(HERE.parent / "address.py"))
 
@@ -66,7 +68,7 @@ def notebook(source: Path) -> Notebook:
     cells = []
     for cell in _cells(source):
         tags = set(cell.metadata.get("tags", []))
-        if tags & {"hint", "stub"}:
+        if tags & {"hint", "stub", *TRIED}:
             continue
         if "solution" in tags:
             cell.metadata = {"tags": ["solution", "hide-input"], "jupyter": {"source_hidden": True}}
@@ -76,9 +78,11 @@ def notebook(source: Path) -> Notebook:
 
 def exercises(source: Path) -> Notebook:
     """The exercise version: stubs in place of solutions, hints and solutions folded, guesses to be made."""
-    cells, folded = [], None
+    cells, folded, answered = [], None, False
     for cell in _cells(source):
         tags = set(cell.metadata.get("tags", []))
+        if tags & TRIED:
+            continue
         if "solution" in tags:
             folded = nbformat.v4.new_markdown_cell(_details("Solution", f"```python\n{cell.source}\n```"))
             continue
@@ -86,12 +90,25 @@ def exercises(source: Path) -> Notebook:
             cell.source = cell.source.replace("](../", "](../../")
         if "hint" in tags:
             cell.source = _details("Hint", cell.source)
+        elif answered and cell.cell_type == "markdown":
+            told, cell.source = _told(cell.source)
+            if told:
+                cells.append(nbformat.v4.new_markdown_cell(_details("After your guess", told)))
+        answered = cell.cell_type == "code" and "lesson.reveal(" in cell.source
         cell.source = re.sub(r"(?m)^(\w+ = ).*(?=  # your guess$)", r"\1None", cell.source)
-        cells.append(cell)
+        if cell.source:
+            cells.append(cell)
         if "check" in tags and folded is not None:
             cells.append(folded)
             folded = None
     return _made(cells)
+
+
+def _told(text: str) -> tuple[str, str]:
+    """What a markdown cell behind an answer says about it, and the rest, from the first heading or bold question on."""
+    rest = re.search(r"(?m)^(#|\*\*)", text)
+    start = rest.start() if rest else len(text)
+    return text[:start].strip(), text[start:]
 
 
 def target(source: Path, exercise: bool = False) -> Path:

@@ -245,8 +245,8 @@ def test_a_sweep_is_read_without_waiting(put: Callable[[Path], Path], tmp_path: 
 
 
 def test_guesses_of_a_lesson_are_read_without_waiting(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "guesses.json")
-    with pytest.raises(FileError, match=r"guesses\.json: expected a file, found a FIFO"):
+    os.mkfifo(tmp_path / "answers.json")
+    with pytest.raises(FileError, match=r"answers\.json: expected a file, found a FIFO"):
         lessons.Lesson("01", "digits", DATA, tmp_path).reveal("one", 1)
 
 
@@ -306,8 +306,8 @@ def test_a_name_that_nothing_can_have_is_one_error_everywhere(tmp_path: Path, na
             use()
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"01": 3}', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"01": 3}', b'{"01": {"guesses": 3}}', b"\xff", b"[" * 100_000])
 def test_guesses_that_no_lesson_kept_are_one_error(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "guesses.json").write_bytes(content)
-    with pytest.raises(nm.errors.DataError, match=r"guesses\.json is not a valid document"):
+    (tmp_path / "answers.json").write_bytes(content)
+    with pytest.raises(nm.errors.DataError, match=r"answers\.json is not a valid document"):
         lessons.Lesson("01", "digits", DATA, tmp_path).reveal("one", 1)

@@ -131,7 +131,7 @@ def power(x, n):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_1(rng):
     x = Number(3.0)
     y = power(x, 2)
     assert isinstance(y, Number), f"power gives a {type(y).__name__}; it should give a Number"
@@ -201,7 +201,7 @@ def nudge(function, inputs):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_2(rng):
     found = nudge(lambda x, y: x * y, [2.0, 5.0])
     assert found is not None and len(found) == 2, f"two inputs came, so two slopes should come back, not {found}"
     assert abs(found[0] - 5) < 1e-4, f"x·y at (2, 5) rises 5 times as fast as x; nudge says {found[0]:.4f}"
@@ -449,7 +449,7 @@ def learn(model, X, T, steps, rate):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_3(rng):
     with torch.no_grad():
         for parameter, ours in zip(torch_model.parameters(), (W1, b1, W2, b2), strict=True):
             parameter.copy_(ours)
@@ -492,7 +492,7 @@ def collapse(W1, b1, W2, b2):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_4(rng):
     W, b = collapse(W1, b1, W2, b2)
     assert W.shape == (1, 2), f"from 2 inputs to 1 output, W has shape (1, 2), not {tuple(W.shape)}"
     two = (X @ W1.T + b1) @ W2.T + b2

@@ -156,7 +156,7 @@ import contextlib
 
 
 @lesson.check
-def _():
+def exercise_1(rng):
     out = looked_at(plain[1], plain, x)
     assert out is not None, "nothing came back: return the kept tensor"
     assert out.shape == (len(x), 128), f"{len(x)} images and 128 units make ({len(x)}, 128), not {tuple(out.shape)}"
@@ -323,7 +323,7 @@ def contributions(model, cache, digit):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_2(rng):
     found = contributions(model, cache, 7)
     assert found is not None, "nothing came back"
     assert found.shape == (len(x), 64), f"{len(x)} images and 64 units make ({len(x)}, 64), not {tuple(found.shape)}"
@@ -394,7 +394,7 @@ def clamp(unit, value):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_3(rng):
     function = clamp(5, 2.0)
     assert callable(function), f"clamp gives {function!r}; it should give a function"
     given = torch.zeros(4, 64)
@@ -493,7 +493,7 @@ def dead(acts):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_4(rng):
     import xarray as xr
 
     planted = xr.DataArray([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 2.0, 0.1]], dims=("example", "unit"))

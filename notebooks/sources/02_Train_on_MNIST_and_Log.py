@@ -227,7 +227,7 @@ def learnt_at(log, threshold):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_1(rng):
     planted = xr.Dataset(
         {"test_accuracy_by_class": (("snapshot", "class"), [[0.1, 0.9, 0.2], [0.5, 0.4, 0.3], [0.7, 0.9, 0.4]])},
         coords={"step": ("snapshot", [0, 8, 64])},
@@ -334,7 +334,7 @@ def moved(run, name):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_2(rng):
     class Planted:
         steps = (0, 1, 5)
 
@@ -478,7 +478,7 @@ def sign_flips(a, b):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_3(rng):
     p = sign_flips([5.0, 6.0, 7.0, 8.0], [4.0, 4.0, 4.0, 4.0])
     assert p is not None, "nothing came back"
     assert p > 0, "p is 0: the way that was really found is one of the ways, and counts itself"

@@ -162,7 +162,7 @@ def purity(x, labels, k):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_1(rng):
     x = np.array([[0.0, 0.0], [0.0, 1.0], [5.0, 5.0], [5.0, 6.0], [0.0, 2.5]])
     found = purity(x, np.array([0, 0, 1, 1, 1]), 1)
     assert found is not None, "nothing came back"
@@ -313,7 +313,7 @@ def as_detector(activation, labels, digit, threshold):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_2(rng):
     activation, labels = np.array([3.0, 2.0, 1.0, 0.0, 0.0]), np.array([7, 7, 1, 7, 1])
     found = as_detector(activation, labels, 7, 0.5)
     assert found is not None and len(found) == 2, "two numbers should come back"
@@ -450,7 +450,7 @@ def by_chance(a, b, seed):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_3(rng):
     rng = np.random.default_rng(1)
     a = rng.normal(size=(400, 5))
     b = np.concatenate(
@@ -572,7 +572,7 @@ def gated_top(acts, digit, least, n):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_4(rng):
     values = np.zeros((100, 3))
     labels = np.arange(100) % 10
     values[0, 0] = 99.0  # on for one image, a 0, and strongly

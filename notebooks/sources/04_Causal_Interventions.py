@@ -120,7 +120,7 @@ def ceiling(unit, top):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_1(rng):
     hook_fn = ceiling(1, 2.0)
     assert callable(hook_fn), f"a hook function should come back, and a {type(hook_fn).__name__} came"
     given = torch.tensor([[5.0, 5.0, 5.0], [1.0, 1.0, 1.0]])
@@ -311,7 +311,7 @@ def mean_ablation(reference, unit):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_2(rng):
     reference = torch.tensor([[0.0, 1.0, 9.0], [0.0, 4.0, 9.0], [0.0, 7.0, 9.0]])  # the middle unit's mean is 4
     hook_fn = mean_ablation(reference, 1)
     assert callable(hook_fn), f"a hook function should come back, and a {type(hook_fn).__name__} came"
@@ -503,7 +503,7 @@ def pair_costs(model, images, layer, i, j):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_3(rng):
     # Planted: units 0 and 1 both say "white", and either is enough; unit 2 says it alone for half-bright images.
     planted = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
     with torch.no_grad():
@@ -655,7 +655,7 @@ def control_p(cost_of, chosen, units, draws, seed):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_4(rng):
     asked = []
 
     def all_alike(some):

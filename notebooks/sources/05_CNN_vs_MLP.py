@@ -241,7 +241,7 @@ def parameters(side, channels, head, classes):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_1(rng):
     found = parameters(side=4, channels=(1,), head=1, classes=2)
     assert found is not None, "nothing came back"
     assert found != 31, "one kernel over 4 × 4 pixels: is the side halved by the pooling before the dense layer sees it"
@@ -282,7 +282,7 @@ def pool(maps):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_2(rng):
     tiny = torch.tensor([[[[1.0, 5.0, 0.0, 0.0], [2.0, 3.0, 0.0, 4.0]]]])
     found = pool(tiny)
     assert found is not None, "nothing came back"
@@ -433,7 +433,7 @@ def by_direction(model, x, labels, by):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_3(rng):
     class Row(torch.nn.Module):  # says in which row the single pixel of an image lies
         def forward(self, images):
             return images.flatten(1, 2).amax(2) * 1.0
@@ -773,7 +773,7 @@ def debiased(x, y):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_4(rng):
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(30, 50)), rng.normal(size=(30, 50))
     found = debiased(x, y)

@@ -116,7 +116,7 @@ def keep_only(units):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_1(rng):
     function = keep_only([0, 2])
     assert callable(function), f"keep_only gives {type(function).__name__}; it should give a function"
     given = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
@@ -436,7 +436,7 @@ def logit_lens(network, cache):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_2(rng):
     with torch.no_grad():
         toy = Residual(4, seed=3).eval()
         logits, cache = nm.hooked(toy).run_with_cache(torch.rand(5, 1, 2, 2))
@@ -583,7 +583,7 @@ def noising(network, clean, corrupted, name, unit, metric):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_3(rng):
     a, b = clean.tensor(), corrupted.tensor()
     name = "layers.0.hook_post"
     unit = int(
@@ -750,7 +750,7 @@ def direct_effect(network, clean, corrupted):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_4(rng):
     toy = Residual(4, seed=4).eval()
     a, b = torch.rand(6, 1, 2, 2), torch.rand(6, 1, 2, 2)
     found = direct_effect(toy, a, b)

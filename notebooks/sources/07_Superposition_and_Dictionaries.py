@@ -316,7 +316,7 @@ def dimensions(W):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_1(rng):
     found = dimensions(torch.eye(3))
     assert isinstance(found, torch.Tensor) and found.shape == (3,), "three columns should give a tensor of three shares"
     assert torch.allclose(found, torch.ones(3)), (
@@ -464,7 +464,7 @@ def top_k(pre, k):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_2(rng):
     pre = torch.tensor([[0.5, -9.0, 3.0, 1.0], [-1.0, -2.0, 0.1, -3.0]])
     found = top_k(pre, 2)
     assert isinstance(found, torch.Tensor) and found.shape == pre.shape, "the result should be a tensor as large as pre"
@@ -763,7 +763,7 @@ def apart(acts, seed):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_3(rng):
     rng = np.random.default_rng(5)
     common = rng.standard_normal((2000, 1))
     linked = common + 0.1 * rng.standard_normal((2000, 4))
@@ -818,7 +818,7 @@ def recovered_by(replacement, model, layer, images, labels):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_4(rng):
     def score(replacement, at=layer):
         return recovered_by(replacement, model, at, images, labels)
 

@@ -164,7 +164,7 @@ def cosines(means):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_1(rng):
     corners = np.eye(4) + 5.0
     found = np.asarray(cosines(corners))
     assert found.shape == (6,), f"four classes have six pairs; found an array of shape {found.shape}"
@@ -345,7 +345,7 @@ def curvature(loss, w, v):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_2(rng):
     scale = torch.tensor([3.0, -1.0], dtype=torch.float64)
 
     def bowl(w):
@@ -620,7 +620,7 @@ def suspects(margin, n):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_3(rng):
     history = np.array([[0.0, 0.0, 0.0, 0.0], [1.0, -2.0, 2.0, -3.0], [2.0, -1.0, 3.0, -2.0], [2.0, 3.0, 2.5, 4.0]])
     found = np.asarray(suspects(history, 2))
     assert found.shape == (2,), f"two examples were asked for; found an array of shape {found.shape}"
@@ -860,7 +860,7 @@ def by_sign(differences):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_4(rng):
     from scipy import stats
 
     found = by_sign([0.1, 0.2, 0.3])

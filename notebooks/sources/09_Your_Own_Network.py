@@ -159,7 +159,7 @@ def on_share(module, pixels):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_1(rng):
     inner = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
     planted = nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.ReLU(), inner, nn.Tanh())
     with torch.no_grad():
@@ -403,7 +403,7 @@ def shuffle_within(values, labels, rng):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_2(rng):
     values, group = np.arange(60.0), np.array([0, 1, 2] * 20)
     kept, rng = values.copy(), np.random.default_rng(3)
     found = shuffle_within(values, group, rng)
@@ -569,7 +569,7 @@ def seen(alarm, strengths, tries):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_3(rng):
     asked = []
 
     def alarm(seed, strength):
@@ -706,7 +706,7 @@ def favours(x, labels, draws, seed):
 
 # %% tags=["check"]
 @lesson.check
-def _():
+def exercise_4(rng):
     group, rng = np.arange(60) % 6, np.random.default_rng(11)
     p = favours(rng.standard_normal(60) + 3.0 * (group == 4), group, 99, 0)
     assert p is not None, "nothing came back"

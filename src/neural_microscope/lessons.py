@@ -12,13 +12,17 @@ import json
 import os
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import msgspec
+import numpy as np
 import torch
 from filelock import FileLock
+from msgspec import Struct
 
 from . import documents, files
 from .config import MLPConfig, NetworkConfig, RecordConfig, TrainConfig
@@ -35,6 +39,27 @@ FORMS: tuple[Form, ...] = ("full", "short", "digits")
 _T = TypeVar("_T")
 
 
+class _Tries(Struct, forbid_unknown_fields=True):
+    wrong: int = 0
+    right: int = 0
+
+
+class _Answers(Struct, forbid_unknown_fields=True):
+    """What a reader answered in one lesson."""
+
+    guesses: dict[str, Any] = {}
+    found: dict[str, Any] = {}
+    """The answers that were shown, by question."""
+    checks: dict[str, _Tries] = {}
+
+
+class Shown(int):
+    """True or false, as the last line of a cell without an output of its own."""
+
+    def _ipython_display_(self) -> None:
+        pass
+
+
 @dataclass(frozen=True)
 class Lesson:
     """One notebook."""
@@ -46,7 +71,9 @@ class Lesson:
     The prose describes the full form."""
     data: Dataset
     folder: Path
-    """The folder for runs, guesses and pages."""
+    """The folder for runs, answers and pages."""
+    reveal_all: bool = False
+    """Shows answers to which there is no guess, for teachers."""
 
     @property
     def full(self) -> bool:
@@ -102,59 +129,106 @@ class Lesson:
         display(Markdown(" ".join(text.split())))
 
     def guess(self, key: str, answer: Any) -> None:
-        """Records a prediction before its answer is shown; None means no prediction yet."""
-        kept = self._guesses()
-        own = kept.setdefault(self.number, {})
+        """Keeps a prediction before its answer is shown.
+
+        Args:
+            key: Name of the question.
+            answer: The prediction; None: there is none yet.
+        """
         if answer is None:
-            own.pop(key, None)
-            print("No guess yet. Replace None with your guess: writing it down lets you see whether it was wrong.")
+            print("No guess yet. Replace None with your guess and run this cell again.")
         else:
-            own[key] = answer
             print(f"Kept: {answer}")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with files.whole(self._file) as partial:
-            partial.write_text(json.dumps(kept, indent=1), "utf-8")
+        with self._answers() as kept:
+            kept.guesses.pop(key, None)
+            if answer is not None:
+                kept.guesses[key] = answer
 
-    def reveal(self, key: str, found: Any) -> None:
-        """Shows the answer and the guess."""
-        guesses = self._guesses().get(self.number, {})
-        guessed = f"Guessed: {guesses[key]}" if key in guesses else "No guess was made"
-        print(f"{guessed}. Found: {f'{found:.3g}' if isinstance(found, float) else found}.")
+    def reveal(self, key: str, found: Any) -> Shown:
+        """True if there is a guess, which is then printed with the answer: what tells the answer belongs under an ``if``.
 
-    def check(self, test: Callable[[], None]) -> bool:
+        Args:
+            key: Name of the question.
+            found: The answer.
+        """
+        with self._answers() as kept:
+            if key not in kept.guesses and not self.reveal_all:
+                print("Make your guess in the cell above, run it, and then run this cell again.")
+                return Shown(False)
+            kept.found[key] = found
+            guessed = f"Guessed: {kept.guesses[key]}. " if key in kept.guesses else ""
+        print(f"{guessed}Found: {f'{found:.3g}' if isinstance(found, float) else found}.")
+        return Shown(True)
+
+    def check(self, test: Callable[[np.random.Generator], None]) -> bool:
         """Runs an exercise's check at once, as a decorator, and prints whether it passed or the reason that it did not.
 
-        A check asserts what must hold, each with a reason. An unsolved exercise does not stop the cells below it.
+        An unsolved exercise does not stop the cells below it.
+
+        Args:
+            test: Function of a random generator, named after the exercise. It asserts what must hold, each with a reason.
         """
-        try:
-            test()
-        except NotImplementedError as error:
-            print(f"Not yet: {error or 'the body is still to be written'}.")
-        except AssertionError as error:
-            print(f"Not yet: {error}.")
-        except Exception as error:
-            line = traceback.extract_tb(error.__traceback__)[-1]
-            print(f"Not yet: your code stopped with {type(error).__name__}: {error} (at: {line.line}).")
-        else:
-            print("Right.")
-            return True
-        return False
+        reason = _refused(test)
+        print("Right." if reason is None else f"Not yet: {reason}.")
+        with self._answers() as kept:
+            tries = kept.checks.setdefault(test.__name__, _Tries())
+            tries.wrong += reason is not None
+            tries.right += reason is None
+        return reason is None
 
-    @property
-    def _file(self) -> Path:
-        return self.folder / "guesses.json"
+    def export(self, path: str | Path | None = None) -> Path:
+        """Writes guesses, answers and the tries at each exercise to one JSON file, for a class; returns its path.
 
-    def _guesses(self) -> dict[str, dict[str, Any]]:
-        return documents.read(self._file, dict[str, dict[str, Any]], DataError) if self._file.exists() else {}
+        Args:
+            path: The file; None: ``lesson-NN.json`` in the current folder.
+        """
+        path = Path(path or f"lesson-{self.number}.json")
+        with self._answers() as kept, files.whole(path) as partial:
+            about = {"lesson": self.number, "form": self.form, **msgspec.to_builtins(kept, enc_hook=_plain)}
+            partial.write_text(json.dumps(about, indent=1), "utf-8")
+        return path
+
+    @contextmanager
+    def _answers(self) -> Iterator[_Answers]:
+        """What is kept of this lesson, written back after the block."""
+        file = self.folder / "answers.json"
+        kept = documents.read(file, dict[str, _Answers], DataError) if file.exists() else {}
+        yield kept.setdefault(self.number, _Answers())
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with files.whole(file) as partial:
+            partial.write_text(json.dumps(msgspec.to_builtins(kept, enc_hook=_plain), indent=1), "utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """A guess or answer as JSON can hold it."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _refused(test: Callable[[np.random.Generator], None]) -> str | None:
+    """The reason that a check fails; None if it passes."""
+    try:
+        test(np.random.default_rng(0))
+    except NotImplementedError as error:
+        return str(error) or "the body is still to be written"
+    except AssertionError as error:
+        return str(error)
+    except Exception as error:
+        line = traceback.extract_tb(error.__traceback__)[-1]
+        return f"your code stopped with {type(error).__name__}: {error} (at: {line.line})"
+    return None
 
 
 @door
-def start(number: str) -> Lesson:
+def start(number: str, *, reveal_all: bool = False) -> Lesson:
     """Prepares the data and settings of a notebook, and prints which images it uses.
 
     The form is set by the environment variable NEURAL_MICROSCOPE_LESSON: ``full`` (the default), ``short`` or ``digits``.
     If MNIST is neither in the data folder nor downloadable, it is ``digits``. Runs are kept in ``runs/`` next to the
     notebooks. One thread: two threads with another busy process can be 20 times slower.
+
+    Args:
+        number: The two digits at the start of the notebook's file name.
+        reveal_all: Shows answers to which there is no guess, for teachers, as NEURAL_MICROSCOPE_LESSON_OPEN=1 does.
     """
     torch.set_num_threads(1)
     asked = os.environ.get("NEURAL_MICROSCOPE_LESSON", "full")
@@ -176,4 +250,5 @@ def start(number: str) -> Lesson:
     if form != "full":
         print("This is a short form: the numbers in the text come from all of MNIST and may differ here.")
     here = Path("../runs") if Path.cwd().name == "exercises" else Path("runs")
-    return Lesson(number, form, data, here / form)
+    opened = reveal_all or os.environ.get("NEURAL_MICROSCOPE_LESSON_OPEN", "0") not in ("", "0")
+    return Lesson(number, form, data, here / form, opened)

@@ -1,0 +1,80 @@
+"""What the notebooks ask of the reader: guesses that bind, checks with reasons, and one file of all answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import neural_microscope as nm
+from neural_microscope import lessons
+
+DATA = nm.data.load("digits")
+
+
+def lesson(folder: Path, **settings: bool) -> lessons.Lesson:
+    return lessons.Lesson("03", "digits", DATA, folder, **settings)
+
+
+def test_nothing_is_revealed_before_a_guess(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = lesson(tmp_path)
+    one.guess("slope", None)
+    assert not one.reveal("slope", 12.5)
+    assert "12.5" not in capsys.readouterr().out
+    one.guess("slope", 3)
+    assert one.reveal("slope", 12.5)
+    assert "Guessed: 3. Found: 12.5." in capsys.readouterr().out
+    one.guess("slope", None)
+    assert not one.reveal("slope", 12.5)
+
+
+def test_a_teacher_opens_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lesson(tmp_path, reveal_all=True).reveal("slope", 12.5)
+    assert "Found: 12.5." in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NEURAL_MICROSCOPE_LESSON", "digits")
+    assert not lessons.start("03").reveal_all
+    assert lessons.start("03", reveal_all=True).reveal_all
+    for value, opened in (("1", True), ("0", False)):
+        monkeypatch.setenv("NEURAL_MICROSCOPE_LESSON_OPEN", value)
+        assert lessons.start("03").reveal_all is opened
+
+
+def test_answers_and_tries_are_exported_for_a_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    one = lesson(tmp_path / "runs")
+    one.guess("order", [1, 2])
+    one.reveal("order", np.array([2, 1]))
+    one.guess("share", np.float64(0.5))
+
+    def exercise_1(rng: np.random.Generator) -> None:
+        assert answer == 2, f"1 + 1 comes out as {answer}"
+
+    for answer in (3, 2):
+        assert one.check(exercise_1) is (answer == 2)
+    path = lesson(tmp_path / "runs").export()
+    assert path == Path("lesson-03.json")
+    assert json.loads(path.read_text()) == {
+        "lesson": "03",
+        "form": "digits",
+        "guesses": {"order": [1, 2], "share": 0.5},
+        "found": {"order": [2, 1]},
+        "checks": {"exercise_1": {"wrong": 1, "right": 1}},
+    }
+    lessons.Lesson("04", "digits", DATA, tmp_path / "runs").guess("other", 1)
+    assert json.loads(lesson(tmp_path / "runs").export().read_text())["guesses"]["order"] == [1, 2]
+
+
+def test_a_check_gets_the_same_random_cases_each_time(tmp_path: Path) -> None:
+    drawn = []
+
+    def exercise_1(rng: np.random.Generator) -> None:
+        drawn.append(rng.integers(1 << 40))
+
+    lesson(tmp_path).check(exercise_1)
+    lesson(tmp_path).check(exercise_1)
+    assert len(set(drawn)) == 1
