@@ -84,7 +84,7 @@ class HiddenLayer(nn.Module):
         if self.norm is not None and self.hook_norm is not None and after in ("", "hook_pre", "hook_post"):
             x = self.hook_norm(self.norm(x))
         if self.pool is not None and self.hook_pool is not None and after != "hook_pool":
-            x = self.hook_pool(x if early else self.pool(x))
+            x = self.hook_pool(x if early else _pooled(self.pool, x))
         return x if self.dropout is None else self.dropout(x)
 
     def _pools_early(self) -> bool:
@@ -99,8 +99,9 @@ class HiddenLayer(nn.Module):
 
 def _pooled(pool: Any, x: Tensor) -> Tensor:
     """``pool(x)`` of a `MaxPool2d`; without gradients, which need the place of each maximum, bitwise the same in a third of the time."""
-    plain = (pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode) == (2, 2, 0, 1, False)
-    if not plain or torch.is_grad_enabled() or x.device.type != "cpu":
+    if torch.is_grad_enabled() or x.device.type != "cpu" or type(pool) is not nn.MaxPool2d or watched(pool):
+        return pool(x)
+    if (pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode) != (2, 2, 0, 1, False):
         return pool(x)
     rows, cols = (size // 2 * 2 for size in x.shape[2:])
     x = torch.maximum(x[:, :, 0:rows:2], x[:, :, 1:rows:2])

@@ -34,7 +34,7 @@ def both_ways(net: str, layer: str, dtype: torch.dtype) -> tuple[Downstream, Dow
     model = build(NETS[net], 3).eval().to(dtype)
     with torch.no_grad():
         down = downstream(model, DIGITS.tensor().to(dtype), layer)
-    return down, replace(down, dense=None, add=lambda base, moved, unit: base + down.change(moved, unit))
+    return down, replace(down, dense=None, add=lambda base, moved: lambda unit: base + down.change(moved, unit))
 
 
 def joined(parts: Iterable[tuple[slice, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

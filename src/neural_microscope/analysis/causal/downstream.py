@@ -48,8 +48,8 @@ class Downstream:
     """(a change of the input, the units it belongs to) -> the change of ``base``; linear. A floating-point mix of all units
     [unit] in place of units makes one map enter each unit's position times its number.
     """
-    add: Callable[[Tensor, Tensor, Any], Tensor]
-    """(``base`` of some examples, a change of one unit's input, that unit or a mix) -> the changed ``base``."""
+    add: Callable[[Tensor, Tensor], Callable[[Any], Tensor]]
+    """(``base`` of some examples, a change of one unit's input) -> (that unit, or a mix) -> the changed ``base``."""
     finish: Callable[[Tensor], Tensor]
     """Logits [k × example, class] of k × the examples at ``base``'s place."""
     logits: Tensor
@@ -133,6 +133,9 @@ class Downstream:
         units, or the move of one unit [example, 1, …] and mixes [way, unit]. An image that is not moved keeps its logits bitwise.
         """
         loud, mixed = (lengths(moves) > 0)[..., None], isinstance(ways, Tensor)
+        once = {
+            part.start: self.add(self.base[part], moves[part]) for part in slices(len(self.base), self.part) if mixed
+        }
         moves = moves.expand(-1, len(ways), *moves.shape[2:])
         for some in slices(len(ways), max(1, AT_ONCE // max(1, self.base.numel()))):
             here = loud if mixed else loud[some]
@@ -144,7 +147,8 @@ class Downstream:
 
             def moved(part: slice, some: slice = some) -> Tensor:
                 found = [
-                    self.add(self.base[part], moves[part, n : n + 1], ways[n]) for n in range(some.start, some.stop)
+                    (once[part.start] if mixed else self.add(self.base[part], moves[part, n : n + 1]))(ways[n])
+                    for n in range(some.start, some.stop)
                 ]
                 return torch.cat(found) if len(found) > 1 else found[0]
 
@@ -337,23 +341,29 @@ def _through(weights: Any, units: int) -> Callable[[Tensor, Any], Tensor]:
     ).contiguous(memory_format=torch.channels_last)
 
 
-def _adding(change: Callable[[Tensor, Any], Tensor], weights: Any = None) -> Callable[[Tensor, Tensor, Any], Tensor]:
+def _adding(
+    change: Callable[[Tensor, Any], Tensor], weights: Any = None
+) -> Callable[[Tensor, Tensor], Callable[[Any], Tensor]]:
     """``change`` added to ``base``; for one channel through the kernels of a plain convolution in the same product: channels last, as
     as in the network's own maps.
     """
     if not isinstance(weights, nn.Conv2d) or isinstance(weights.padding, str):
-        return lambda base, moved, unit: base + change(moved, unit)
+        return lambda base, moved: lambda unit: base + change(moved, unit)
     if (weights.dilation, weights.groups, weights.padding_mode) != ((1, 1), 1, "zeros"):
         return _adding(change)
     (height, width), stride, (below, right) = weights.kernel_size, weights.stride, weights.padding
 
-    def add(base: Tensor, moved: Tensor, unit: Any) -> Tensor:
+    def add(base: Tensor, moved: Tensor) -> Callable[[Any], Tensor]:
         padded = nn.functional.pad(moved[:, 0], (right, right, below, below))
         windows = padded.unfold(1, height, stride[0]).unfold(2, width, stride[1])
         patches = windows.permute(3, 4, 0, 1, 2).reshape(height * width, -1)  # [place in the kernel, place in a map]
         rows = base.movedim(1, -1)
-        sums = torch.addmm(rows.flatten(0, 2), patches.T, _outgoing(weights.weight, unit).flatten(1).T)
-        return sums.view(rows.shape).movedim(-1, 1)
+
+        def through(unit: Any) -> Tensor:
+            sums = torch.addmm(rows.flatten(0, 2), patches.T, _outgoing(weights.weight, unit).flatten(1).T)
+            return sums.view(rows.shape).movedim(-1, 1)
+
+        return through
 
     return add
 
