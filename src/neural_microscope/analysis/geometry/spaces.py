@@ -52,7 +52,10 @@ def blocks(x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     norms = (centred**2).sum(1)
     for start in range(0, len(x), BLOCK):
         rows = slice(start, min(start + BLOCK, len(x)))
-        squares = norms[rows, None] + norms - 2 * centred[rows] @ centred.T
+        squares = centred[rows] @ centred.T  # then in place: new arrays of this size take longer than the sums
+        squares *= -2
+        squares += norms[rows, None]
+        squares += norms
         np.maximum(squares, 0, out=squares)
         squares[np.arange(rows.stop - start), np.arange(start, rows.stop)] = np.inf
         yield rows, squares
