@@ -337,8 +337,7 @@ def _images(at: Any) -> Iterator[Claim]:
 
 of(learning_order).picture(
     "image_lives",
-    "Probe images were not trained on. Changes between two snapshots are not seen. Gray: the range of a class's position "
-    "under shuffled labels.",
+    "Probe images were not trained on. Changes between two snapshots are not seen. Each class's position stands over its own null.",
     takes=lambda at: {"table": at["predictions.learning_order"], "images": at.run.probe.images},
 )
 
