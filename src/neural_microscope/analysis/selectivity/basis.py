@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,14 @@ def _auc(ranks: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     return judging.auc_by_class(sums[0], counts[0])
 
 
+@lru_cache(maxsize=1)  # many networks of one width are compared
+def _axes(draws: int, size: int, seed: int) -> np.ndarray:
+    """The axes of random rotations side by side, [unit, direction]."""
+    axes = np.hstack(list(np.linalg.qr(np.random.default_rng(seed).standard_normal((draws, size, size)))[0]))
+    axes.flags.writeable = False
+    return axes
+
+
 @dataclass(frozen=True, eq=False)
 class Rotated:
     """A layer's units, those that can be judged, and the axes of random rotations of its space, both sorted once for any labels."""
@@ -141,8 +150,7 @@ class Rotated:
         z, alive = x[:, ~judging.gated(x)], x[:, np.ptp(x, axis=0) > 0]
         if not z.shape[1]:
             return None
-        turns = np.linalg.qr(np.random.default_rng(seed).standard_normal((draws, alive.shape[1], alive.shape[1])))[0]
-        return cls(judging.Sorted(z), judging.Sorted(alive @ np.hstack(list(turns))), seed)
+        return cls(judging.Sorted(z), judging.Sorted(alive @ _axes(draws, alive.shape[1], seed)), seed)
 
     def gap(self, labels: np.ndarray, order: np.ndarray) -> float:
         """See `auc_gap`; ``order``: the `canonical_order` of the examples with these labels."""
