@@ -171,7 +171,7 @@ def covering(cache: Path) -> dict[tuple[str, int], list[str]]:
 
 
 def _durations(printed: str) -> dict[str, float]:
-    """Seconds of each test function, of its parametrised forms the longest."""
+    """Seconds of each test function, of its parametrized forms the longest."""
     found: dict[str, float] = {}
     for seconds, test in re.findall(r"([\d.]+)s call\s+(\S+)", printed):
         name = test.split("[")[0]

@@ -190,7 +190,7 @@ def _details(summary: str, text: str) -> str:
 
 
 def _smaller(png: str) -> str:
-    """The same picture in at most 256 colours."""
+    """The same picture in at most 256 colors."""
     before = base64.b64decode(png)
     after = io.BytesIO()
     Image.open(io.BytesIO(before)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(

@@ -1,4 +1,4 @@
-"""The import table of ARCHITECTURE.md: a room imports from rooms below it, never upwards and never from a neighbour."""
+"""The import table of ARCHITECTURE.md: a room imports from rooms below it, never upwards and never from a neighbor."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ configs = st.one_of(mlps, cnns)
 seeds = st.integers(0, 2**32)
 
 
-class Standardise(nn.Module):
+class Standardize(nn.Module):
     def __init__(self, mean: float, std: float) -> None:
         super().__init__()
         self.mean, self.std = mean, std
@@ -60,7 +60,7 @@ def plain_twin(config: NetworkConfig) -> tuple[nn.Sequential, dict[str, tuple[in
     """The network as one nn.Sequential, its maps made one after the other; and the shape at each hook point."""
     rows, cols = config.image_shape
     points: dict[str, tuple[int, ...]] = {"input": (1, rows, cols)}
-    layers: list[nn.Module] = [Standardise(config.pixel_mean, config.pixel_std)]
+    layers: list[nn.Module] = [Standardize(config.pixel_mean, config.pixel_std)]
 
     def tail(number: int, shape: tuple[int, ...]) -> None:
         two_d = len(shape) == 3

@@ -186,7 +186,7 @@ class Noisy(nn.Module):
 
 @pytest.mark.filterwarnings("ignore:module 'inner.input' .* gives different outputs each time")
 @pytest.mark.parametrize("kind", ["dropout", "batch norm", "cnn", "noisy"])
-def test_recording_does_not_change_what_is_learnt(tmp_path: Path, kind: str) -> None:
+def test_recording_does_not_change_what_is_learned(tmp_path: Path, kind: str) -> None:
     def model() -> nn.Module:
         if kind == "cnn":
             return nm.CNN(nm.CNNConfig(image_shape=(4, 4), classes=3, channels=(3,), dropout=0.3))

@@ -135,7 +135,7 @@ def default_order(epochs: int, batch_size: int, seed: int) -> Iterator[Any]:
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_agrees_with_a_plain_torch_loop(name: str) -> None:
-    # Ours is the fused optimiser, torch's default goes tensor by tensor: 24 steps leave them 4e-7 apart at most, while the weights
+    # Ours is the fused optimizer, torch's default goes tensor by tensor: 24 steps leave them 4e-7 apart at most, while the weights
     # move by 1e-1 and more.
     settings, make = OPTIMIZERS[name]
     ours, theirs = small_runs.mlp(), small_runs.mlp()

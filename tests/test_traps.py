@@ -102,7 +102,7 @@ def test_of_a_sound_network_nothing_is_said(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["plain", "batch norm", "dropout"])
-def test_looking_for_traps_changes_nothing_that_is_learnt(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_looking_for_traps_changes_nothing_that_is_learned(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def trained() -> dict[str, Tensor]:
         torch.manual_seed(0)
         model = SOUND[name]()

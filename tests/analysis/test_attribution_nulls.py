@@ -1,4 +1,4 @@
-"""Whether maps are about the network: randomised weights, deleted pixels, and images made for a unit."""
+"""Whether maps are about the network: randomized weights, deleted pixels, and images made for a unit."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_network_that_cannot_be_drawn_anew_is_refused() -> None:
         attribution.sanity_check(attribution.saliency, nn.Sequential(Own()), PIXELS, target=0)
 
 
-def test_weights_are_randomised_from_the_top_down() -> None:
+def test_weights_are_randomized_from_the_top_down() -> None:
     model, seen = mlp(), []
 
     def method(net: nn.Module, images: Tensor, *, target: Any) -> xr.Dataset:
@@ -318,7 +318,7 @@ def test_penalties_make_images_darker_and_smoother() -> None:
     assert rough[1] < 0.5 * rough[0]
 
 
-def test_a_unit_favoured_by_construction_goes_further_than_random_directions() -> None:
+def test_a_unit_favored_by_construction_goes_further_than_random_directions() -> None:
     model = mlp(hidden=(40,))
     with torch.no_grad():
         model.layers[0].linear.weight[7] = torch.eye(SIDE**2, dtype=torch.float64)[:3].sum(0)

@@ -41,7 +41,7 @@ STEPS = (0, 10, 40)
 
 @dataclass(frozen=True)
 class World:
-    """A small network that has learnt a little, its images, and what stands inside it at three steps."""
+    """A small network that has learned a little, its images, and what stands inside it at three steps."""
 
     model: nn.Module
     images: ImageSet
@@ -470,10 +470,10 @@ TWO_SIDED = [
     n for n in OF_ACTS if n.startswith("similarity") and n not in ("similarity.drift", "similarity.unit_drift")
 ]
 TWO_SIDED += ["geometry.neural_collapse"]
-LABELLED = [n for n in OF_ACTS if n.startswith(("selectivity", "predictions", "probes"))]
-LABELLED = [n for n in LABELLED if not n.endswith("_examples")]
-LABELLED += ["dictionary.purity", "geometry.between_classes", "geometry.clusters"]
-LABELLED += ["geometry.neural_collapse", "geometry.subspaces"]
+LABELED = [n for n in OF_ACTS if n.startswith(("selectivity", "predictions", "probes"))]
+LABELED = [n for n in LABELED if not n.endswith("_examples")]
+LABELED += ["dictionary.purity", "geometry.between_classes", "geometry.clusters"]
+LABELED += ["geometry.neural_collapse", "geometry.subspaces"]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -534,7 +534,7 @@ ANY_FEATURE |= {"dynamics.histograms", "probes.linear_probe", "probes.probe_laye
 """Examples are points in any space to them."""
 
 
-@pytest.mark.parametrize("name", LABELLED)
+@pytest.mark.parametrize("name", LABELED)
 def test_labels_that_are_no_classes_are_errors(name: str) -> None:
     w = world("mlp")
     with pytest.raises(DataError, match="label"):

@@ -32,7 +32,7 @@ def planted(seed: int, units: int = 32, features: int = 64, k: int = 3, examples
 
 
 @pytest.fixture(scope="module")
-def learnt() -> tuple[np.ndarray, xr.DataArray, TopKSAE, TopKSAE]:
+def learned() -> tuple[np.ndarray, xr.DataArray, TopKSAE, TopKSAE]:
     directions, acts = planted(0)
     pair = [dictionary.train_sae(acts.isel(example=slice(0, 3500)), 64, 3, seed=seed) for seed in (0, 1)]
     return directions, acts.isel(example=slice(3500, None)), pair[0], pair[1]
@@ -49,16 +49,16 @@ def by_hand(model: TopKSAE, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return latents, latents @ dec + b_dec
 
 
-def test_a_planted_dictionary_is_recovered(learnt: tuple) -> None:
-    directions, *_, first, second = learnt
+def test_a_planted_dictionary_is_recovered(learned: tuple) -> None:
+    directions, *_, first, second = learned
     for model in (first, second):
         best = (directions @ model.W_dec.numpy().T).max(1)
         assert best.mean() > 0.97
         assert (best > 0.95).mean() > 0.9
 
 
-def test_on_unseen_examples_a_recovered_dictionary_leaves_little_and_a_random_one_much(learnt: tuple) -> None:
-    _, acts, model, _ = learnt
+def test_on_unseen_examples_a_recovered_dictionary_leaves_little_and_a_random_one_much(learned: tuple) -> None:
+    _, acts, model, _ = learned
     table = dictionary.evaluate_sae(model, acts)
     assert float(table["fvu"]) < 0.12
     assert float(table["fvu_low"]) < float(table["fvu"]) < float(table["fvu_high"])
@@ -69,8 +69,8 @@ def test_on_unseen_examples_a_recovered_dictionary_leaves_little_and_a_random_on
     assert float(table["l0"]) == pytest.approx(3, abs=0.1)
 
 
-def test_latents_and_reconstruction_are_the_formulas(learnt: tuple) -> None:
-    _, acts, model, _ = learnt
+def test_latents_and_reconstruction_are_the_formulas(learned: tuple) -> None:
+    _, acts, model, _ = learned
     acts = acts.isel(example=slice(0, 200)).assign_coords(label=("example", np.arange(200) % 2))
     latents, copy = by_hand(model, acts.values)
     found = dictionary.encode(model, acts)
@@ -106,8 +106,8 @@ def test_the_reconstruction_of_the_mean_leaves_all_variance() -> None:
     assert float(table["fvu_pca"]) == pytest.approx(share[2:].sum() / share.sum())
 
 
-def test_decoder_rows_have_unit_length_and_nothing_needs_a_gradient(learnt: tuple) -> None:
-    model = learnt[2]
+def test_decoder_rows_have_unit_length_and_nothing_needs_a_gradient(learned: tuple) -> None:
+    model = learned[2]
     torch.testing.assert_close(model.W_dec.norm(dim=1), torch.ones(64))
     assert not any(p.requires_grad for p in model.parameters())
 
@@ -133,8 +133,8 @@ def test_scale_and_origin_of_the_activations_do_not_matter() -> None:
     )
 
 
-def test_the_state_dict_is_all_there_is_to_save(learnt: tuple) -> None:
-    _, acts, model, _ = learnt
+def test_the_state_dict_is_all_there_is_to_save(learned: tuple) -> None:
+    _, acts, model, _ = learned
     fresh = TopKSAE(32, 64, 1)
     fresh.load_state_dict(model.state_dict())
     np.testing.assert_array_equal(dictionary.encode(fresh, acts), dictionary.encode(model, acts))
@@ -163,8 +163,8 @@ def test_latents_that_died_of_a_high_learning_rate_come_back(monkeypatch: pytest
 def test_the_cross_entropies_are_those_of_a_network_cut_in_two(network: tuple) -> None:
     """The layer's output is changed by hand and the rest of the network computed from it."""
     model, images, acts = network
-    learnt = dictionary.train_sae(acts, 48, 4, steps=300)
-    table = dictionary.evaluate_sae(learnt, acts, model, images, "layers.0.hook_post", draws=3)
+    learned = dictionary.train_sae(acts, 48, 4, steps=300)
+    table = dictionary.evaluate_sae(learned, acts, model, images, "layers.0.hook_post", draws=3)
     x = torch.from_numpy(acts.values)
     state = model.state_dict()
     weights = [v for name, v in state.items() if name.endswith("weight")]
@@ -175,7 +175,7 @@ def test_the_cross_entropies_are_those_of_a_network_cut_in_two(network: tuple) -
         logits = (hidden @ weights[2].T + biases[2]).double()
         return float(torch.nn.functional.cross_entropy(logits, images.label_tensor()))
 
-    changed = {"clean": x, "sae": learnt(x), "zero": 0 * x, "mean": x.mean(0).expand_as(x)}
+    changed = {"clean": x, "sae": learned(x), "zero": 0 * x, "mean": x.mean(0).expand_as(x)}
     expected = {name: loss(layer) for name, layer in changed.items()}
     assert table["patched"].values.tolist() == list(expected)
     np.testing.assert_allclose(table["cross_entropy"], list(expected.values()), rtol=1e-5)
@@ -208,17 +208,17 @@ def test_foreign_modules_and_whole_maps_are_patched_position_by_position() -> No
         torch.nn.Conv2d(1, 6, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(6 * 36, 10)
     )
     acts = nm.activations(net, images, "1.hook_out")["1.hook_out"]
-    learnt = dictionary.train_sae(acts, 12, 3, steps=60)
-    latents = dictionary.encode(learnt, acts)
+    learned = dictionary.train_sae(acts, 12, 3, steps=60)
+    latents = dictionary.encode(learned, acts)
     assert latents.dims == ("example", "latent", "row", "col")
-    one, _ = by_hand(learnt, acts.values[:, :, 2, 4])
+    one, _ = by_hand(learned, acts.values[:, :, 2, 4])
     np.testing.assert_allclose(latents.values[:, :, 2, 4], one, atol=1e-5)
-    table = dictionary.evaluate_sae(learnt, acts, net, images, "1.hook_out", draws=2)
-    _, copy = by_hand(learnt, np.moveaxis(acts.values, 1, -1).reshape(-1, 6))
+    table = dictionary.evaluate_sae(learned, acts, net, images, "1.hook_out", draws=2)
+    _, copy = by_hand(learned, np.moveaxis(acts.values, 1, -1).reshape(-1, 6))
     maps = torch.from_numpy(np.moveaxis(copy.reshape(60, 6, 6, 6), -1, 1).astype(np.float32))
     expected = torch.nn.functional.cross_entropy(net[2:](maps).detach(), images.label_tensor())
     assert float(table["cross_entropy"].sel(patched="sae")) == pytest.approx(float(expected), rel=1e-4)
-    assert dictionary.purity(learnt, acts, draws=9, resamples=9)["auc"].dims == ("basis",)
+    assert dictionary.purity(learned, acts, draws=9, resamples=9)["auc"].dims == ("basis",)
 
 
 def test_stability_finds_a_permuted_dictionary_and_not_a_random_one() -> None:
@@ -239,8 +239,8 @@ def test_stability_finds_a_permuted_dictionary_and_not_a_random_one() -> None:
     assert (empty["cosine_q"] > 0.05).all()
 
 
-def test_two_seeds_find_one_planted_dictionary(learnt: tuple) -> None:
-    *_, acts, first, second = learnt
+def test_two_seeds_find_one_planted_dictionary(learned: tuple) -> None:
+    *_, acts, first, second = learned
     table = dictionary.stability(first, second, acts)
     assert float(table["mean_cosine"]) > 0.97
     assert float(table["mean_cosine_null_high"]) < 0.6

@@ -46,8 +46,8 @@ def test_planted_rank_is_found_above_chance_and_noise_is_not() -> None:
 def test_all_snapshots_are_projected_on_the_basis_of_one() -> None:
     x = np.random.default_rng(0).normal(size=(3, 50, 4))
     result = geometry.pca(acts(x), components=2, fit_at=1)
-    centre = x[1].mean(0)
-    np.testing.assert_allclose(result["score"][2], (x[2] - centre) @ result["direction"].values.T)
+    center = x[1].mean(0)
+    np.testing.assert_allclose(result["score"][2], (x[2] - center) @ result["direction"].values.T)
     np.testing.assert_allclose(result["score"][1].mean("example"), 0, atol=1e-12)
 
 

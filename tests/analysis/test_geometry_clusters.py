@@ -1,4 +1,4 @@
-"""Silhouettes and neighbours against scikit-learn, planted clusters, and shuffled labels."""
+"""Silhouettes and neighbors against scikit-learn, planted clusters, and shuffled labels."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_silhouette_and_purity_are_scikit_learns(digits: xr.DataArray) -> None:
     assert float(found["purity"][0]) == pytest.approx((labels[near] == labels[:, None]).mean(), abs=1e-12)
 
 
-def test_standardised_units_are_scikit_learns_on_z_scores(digits: xr.DataArray) -> None:
+def test_standardized_units_are_scikit_learns_on_z_scores(digits: xr.DataArray) -> None:
     x = digits.values * np.linspace(1, 50, 30)
     x[:, 4] = 3.0  # a constant unit counts for nothing
     spread = x.std(0)
@@ -157,7 +157,7 @@ def test_a_subspace_is_scikit_learns_silhouette_on_the_judging_half(digits: xr.D
         assert float(found["silhouette"].sel(parameter="a", rank=size)) == pytest.approx(expected, abs=1e-9)
 
 
-def test_standardised_subspaces_do_not_depend_on_the_units_scale(digits: xr.DataArray) -> None:
+def test_standardized_subspaces_do_not_depend_on_the_units_scale(digits: xr.DataArray) -> None:
     few = digits.isel(example=slice(100))
     louder = few * np.linspace(1, 900, 30)
     a, b = (geometry.subspaces(x, {"a": np.arange(30)}, sizes=(2, 5), draws=3) for x in (few, louder))

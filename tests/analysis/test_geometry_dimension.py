@@ -68,7 +68,7 @@ def test_two_nn_is_the_fit_written_out() -> None:
     assert read(x, "two_nn") == pytest.approx(expected, rel=1e-9)
 
 
-def test_two_nn_keeps_its_digits_where_neighbours_are_very_close() -> None:
+def test_two_nn_keeps_its_digits_where_neighbors_are_very_close() -> None:
     x = np.random.default_rng(0).normal(size=(100, 3))
     assert read(1e-7 * x + 1, "two_nn") == pytest.approx(read(x, "two_nn"), rel=1e-3)
 

@@ -1,4 +1,4 @@
-"""Layouts against scikit-learn's trustworthiness, planted neighbours and random places."""
+"""Layouts against scikit-learn's trustworthiness, planted neighbors and random places."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_trustworthiness_is_scikit_learns(digits: xr.DataArray, embedded: xr.Dat
     )
 
 
-def test_neighbours_kept_and_shared_are_counted_one_by_one(digits: xr.DataArray, embedded: xr.Dataset) -> None:
+def test_neighbors_kept_and_shared_are_counted_one_by_one(digits: xr.DataArray, embedded: xr.Dataset) -> None:
     def near(x: np.ndarray) -> list[set[int]]:
         return [set(row) for row in NearestNeighbors(n_neighbors=10).fit(x).kneighbors(return_distance=False)]
 

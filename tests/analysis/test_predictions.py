@@ -104,7 +104,7 @@ def test_a_history_written_by_hand_is_read_back() -> None:
     right = np.array(
         [
             [1, 1, 1, 1, 1],  # right from the start
-            [0, 0, 1, 1, 1],  # learnt at step 4
+            [0, 0, 1, 1, 1],  # learned at step 4
             [0, 1, 0, 1, 1],  # forgotten once
             [1, 0, 1, 0, 1],  # twice
             [0, 0, 0, 0, 0],  # never right
@@ -126,16 +126,16 @@ def test_a_history_written_by_hand_is_read_back() -> None:
 
 def test_the_share_between_classes_is_kruskal_and_walliss_h() -> None:
     table = predictions.learning_order(made_up(), draws=10)
-    learnt = table["learned_at"].fillna(np.inf).values
-    groups = [learnt[table["label"].values == c] for c in range(4)]
-    h = stats.kruskal(*(stats.rankdata(learnt)[table["label"].values == c] for c in range(4))).statistic
+    learned = table["learned_at"].fillna(np.inf).values
+    groups = [learned[table["label"].values == c] for c in range(4)]
+    h = stats.kruskal(*(stats.rankdata(learned)[table["label"].values == c] for c in range(4))).statistic
     assert float(table["between"]) == pytest.approx(h / 99)
-    ranks = stats.rankdata(learnt)
+    ranks = stats.rankdata(learned)
     expected = [(ranks[table["label"].values == c].mean() - 0.5) / 100 for c in range(len(groups))]
     np.testing.assert_allclose(table["class_order"], expected)
 
 
-def test_a_class_that_is_learnt_sooner_is_found() -> None:
+def test_a_class_that_is_learned_sooner_is_found() -> None:
     table = predictions.learning_order(made_up(examples=400))
     assert float(table["between_p"]) == 1 / 201
     assert float(table["between"]) > float(table["between_null_high"])
@@ -157,7 +157,7 @@ def test_histories_that_have_nothing_to_do_with_the_classes_raise_no_more_alarms
     assert np.mean(alarms) <= 0.12  # 5 % declared; 12 of 100 or fewer come by chance in 99.9 % of such tests
 
 
-def test_when_all_is_learnt_at_once_or_a_class_is_empty_the_order_is_nan() -> None:
+def test_when_all_is_learned_at_once_or_a_class_is_empty_the_order_is_nan() -> None:
     at_once = predictions.learning_order(history(np.ones((5, 6), bool), np.arange(6) % 2))
     assert np.isnan(at_once["between"])
     assert np.isnan(at_once["between_p"])

@@ -37,7 +37,7 @@ def digits() -> xr.DataArray:
     return nm.activations(model, images, "layers.0.hook_post")["layers.0.hook_post"]
 
 
-def test_both_accuracies_are_those_of_scikit_learns_logistic_regression_on_standardised_halves(
+def test_both_accuracies_are_those_of_scikit_learns_logistic_regression_on_standardized_halves(
     digits: xr.DataArray,
 ) -> None:
     train, judge = halves(digits["label"].values, key=digits.values)
@@ -81,8 +81,8 @@ def test_what_training_added_is_the_gain_over_the_first_snapshot() -> None:
     assert "gain" not in probes.linear_probe(acts(3.0), controls=1, draws=9)
 
 
-def test_control_labels_can_be_memorised_but_not_generalised() -> None:
-    """With more units than training examples any labels are learnt by heart; the judging half stays at chance."""
+def test_control_labels_can_be_memorized_but_not_generalized() -> None:
+    """With more units than training examples any labels are learned by heart; the judging half stays at chance."""
     table = probes.linear_probe(acts(3.0, units=400), controls=4, draws=99)
     assert float(table["control_train"]) > 0.99
     assert abs(float(table["control_test"]) - 1 / 3) < 0.1

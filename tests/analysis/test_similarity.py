@@ -32,7 +32,7 @@ def orthogonal(p: int) -> np.ndarray:
 
 
 def whitened(n: int, p: int) -> np.ndarray:
-    """Centred, X'X = I."""
+    """Centered, X'X = I."""
     x = noise(n, p)
     return np.linalg.qr(x - x.mean(0))[0]
 
@@ -54,7 +54,7 @@ def test_cka_is_one_between_rotations_scalings_and_shifts() -> None:
 
 
 def gram_hsic(x: np.ndarray, y: np.ndarray) -> float:
-    """Song et al. (2012), equation 5, from whole kernel matrices and uncentred features."""
+    """Song et al. (2012), equation 5, from whole kernel matrices and uncentered features."""
     n = len(x)
     k, m = x @ x.T, y @ y.T
     np.fill_diagonal(k, 0)
@@ -131,7 +131,7 @@ def test_cca_is_one_under_any_invertible_map_where_cka_is_not() -> None:
     assert value(similarity.cka(acts(X), acts(mixed), draws=2), "cka") < 0.95
 
 
-def test_canonical_correlations_solve_the_generalised_eigenproblem() -> None:
+def test_canonical_correlations_solve_the_generalized_eigenproblem() -> None:
     x, y = X - X.mean(0), noise(120, 4, 3) + 0.5 * X[:, :4]
     y = y - y.mean(0)
     zero = np.zeros((6, 6)), np.zeros((4, 4))
@@ -176,8 +176,8 @@ def test_dead_units_and_copies_change_no_canonical_correlation() -> None:
 
 def test_principal_angles_are_scipys() -> None:
     other = X + 0.3 * noise(120, 6, 5)
-    centred = [side - side.mean(0) for side in (X, other)]
-    for of, sides in (("examples", centred), ("units", [side.T for side in centred])):
+    centered = [side - side.mean(0) for side in (X, other)]
+    for of, sides in (("examples", centered), ("units", [side.T for side in centered])):
         bases = [np.linalg.svd(side, full_matrices=False)[0][:, :3] for side in sides]
         found = similarity.principal_angles(acts(X), acts(other), k=3, of=of, draws=20)  # type: ignore[arg-type]
         np.testing.assert_allclose(found["angle"], np.sort(linalg.subspace_angles(*bases)), atol=1e-12)

@@ -25,7 +25,7 @@ def layer(seed: int = 0, n: int = 200, p: int = 8) -> np.ndarray:
     return rng.normal(size=(n, p)) @ np.diag(np.linspace(3, 0.5, p)) + rng.normal(size=p)
 
 
-def centred(x: np.ndarray) -> np.ndarray:
+def centered(x: np.ndarray) -> np.ndarray:
     return x - x.mean(0)
 
 
@@ -40,7 +40,7 @@ def at(table: xr.Dataset, name: str, snapshot: int = 0) -> float:
 def test_the_parts_of_the_movement_add_up_to_it() -> None:
     table = similarity.drift(acts(layer(1), 0.2 * X, X + 1, X @ TURN, -X, X), draws=2)
     np.testing.assert_allclose(sum(table[name] for name in SPLIT), table["movement"], atol=1e-13)
-    total = (centred(X) ** 2).sum()
+    total = (centered(X) ** 2).sum()
     expected = [((side - X) ** 2).sum() / total for side in (layer(1), 0.2 * X, X + 1, X @ TURN, -X, X)]
     np.testing.assert_allclose(table["movement"], expected, atol=1e-12)
     assert (table[list(SPLIT)].to_array() > -1e-13).all()
@@ -48,8 +48,8 @@ def test_the_parts_of_the_movement_add_up_to_it() -> None:
 
 
 def test_a_planted_rotation_is_all_rotation_and_no_change_of_function() -> None:
-    table = similarity.drift(acts(centred(X) @ TURN + X.mean(0), X), draws=2)
-    cosine = np.vdot(centred(X) @ TURN, centred(X)) / (centred(X) ** 2).sum()
+    table = similarity.drift(acts(centered(X) @ TURN + X.mean(0), X), draws=2)
+    cosine = np.vdot(centered(X) @ TURN, centered(X)) / (centered(X) ** 2).sum()
     assert at(table, "function") == pytest.approx(0, abs=1e-14)
     assert at(table, "rotation") == pytest.approx(1 - max(cosine, 0) ** 2, abs=1e-13)
     assert at(table, "shift") == pytest.approx(0, abs=1e-14)
@@ -58,9 +58,9 @@ def test_a_planted_rotation_is_all_rotation_and_no_change_of_function() -> None:
 
 
 def test_a_planted_scaling_and_a_planted_shift_are_that_alone() -> None:
-    table = similarity.drift(acts(0.25 * centred(X) + X.mean(0), X + 2, X), draws=2)
+    table = similarity.drift(acts(0.25 * centered(X) + X.mean(0), X + 2, X), draws=2)
     assert at(table, "scaling") == pytest.approx(0.75**2, abs=1e-13)
-    assert at(table, "shift", 1) == pytest.approx(4 * 8 * 200 / (centred(X) ** 2).sum(), abs=1e-12)
+    assert at(table, "shift", 1) == pytest.approx(4 * 8 * 200 / (centered(X) ** 2).sum(), abs=1e-12)
     for name in SPLIT:
         others = [s for s, kept in ((0, "scaling"), (1, "shift"), (2, "")) if name != kept]
         np.testing.assert_allclose(table[name].values[others], 0, atol=1e-13)
@@ -68,7 +68,7 @@ def test_a_planted_scaling_and_a_planted_shift_are_that_alone() -> None:
 
 def test_a_planted_change_of_shape_is_all_function() -> None:
     """Half of the variance goes to directions of the examples orthogonal to the old ones: r² = 1/2, no rotation helps."""
-    basis = np.linalg.qr(centred(layer(3, p=16)))[0]
+    basis = np.linalg.qr(centered(layer(3, p=16)))[0]
     x, new = basis[:, :8], (basis[:, :8] + basis[:, 8:]) / np.sqrt(2)
     table = similarity.drift(acts(new, x), draws=2)
     assert at(table, "function") == pytest.approx(0.5, abs=1e-13)
@@ -77,11 +77,11 @@ def test_a_planted_change_of_shape_is_all_function() -> None:
 
 def test_function_is_what_scipys_procrustes_leaves_over() -> None:
     other = layer(1) + X
-    turn, _ = linalg.orthogonal_procrustes(centred(other), centred(X))
-    moved = centred(other) @ turn
-    left = centred(X) - moved * np.vdot(moved, centred(X)) / (moved**2).sum()
+    turn, _ = linalg.orthogonal_procrustes(centered(other), centered(X))
+    moved = centered(other) @ turn
+    left = centered(X) - moved * np.vdot(moved, centered(X)) / (moved**2).sum()
     table = similarity.drift(acts(other, X), draws=2)
-    assert at(table, "function") == pytest.approx((left**2).sum() / (centred(X) ** 2).sum(), abs=1e-13)
+    assert at(table, "function") == pytest.approx((left**2).sum() / (centered(X) ** 2).sum(), abs=1e-13)
 
 
 def test_cka_and_procrustes_are_those_of_the_pair_and_chance_stands_beside_them() -> None:
@@ -113,7 +113,7 @@ def test_the_floor_is_the_angle_between_halves_of_one_snapshot() -> None:
     rng, angles = np.random.default_rng(0), []
     for _ in range(100):
         order = rng.permutation(200)
-        sides = [np.linalg.svd(centred(X[part]))[2][:3].T for part in (order[:100], order[100:])]
+        sides = [np.linalg.svd(centered(X[part]))[2][:3].T for part in (order[:100], order[100:])]
         angles.append(linalg.subspace_angles(*sides).mean())
     table = similarity.drift(acts(X, X), draws=2, components=3)
     assert at(table, "subspace_angle") == pytest.approx(np.mean(angles), rel=0.25)

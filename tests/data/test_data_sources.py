@@ -85,13 +85,13 @@ def test_a_damaged_file_of_the_user_is_refused_with_both_hashes_and_left_alone(
     server = mirror(tiny_gz)
     publish("mnist", server.url)
     files = packing(tiny)
-    (spelt,) = (name for name in files if name.startswith(file))
-    right = hashlib.sha256(files[spelt]).hexdigest()
-    files[spelt] = files[spelt][:-1] + bytes([files[spelt][-1] ^ 1])
+    (spelled,) = (name for name in files if name.startswith(file))
+    right = hashlib.sha256(files[spelled]).hexdigest()
+    files[spelled] = files[spelled][:-1] + bytes([files[spelled][-1] ^ 1])
     folder = write_set(files, "home/mnist")
-    wrong = hashlib.sha256(files[spelt]).hexdigest()
+    wrong = hashlib.sha256(files[spelled]).hexdigest()
     for reader in (load, load_or_digits):
-        with pytest.raises(DataError, match=f"/{spelt} is not .* expected sha256:{right}, but sha256:{wrong} came"):
+        with pytest.raises(DataError, match=f"/{spelled} is not .* expected sha256:{right}, but sha256:{wrong} came"):
             reader("mnist")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
     assert server.asked == []

@@ -27,7 +27,7 @@ def test_mnist_has_60000_and_10000_images_of_28_by_28(mnist):
     assert (mnist.name, mnist.classes, mnist.image_shape) == ("mnist", 10, (28, 28))
 
 
-def test_the_pixel_mean_and_deviation_are_those_that_everyone_normalises_with(mnist):
+def test_the_pixel_mean_and_deviation_are_those_that_everyone_normalizes_with(mnist):
     pixels = mnist.train.images / 255
     assert round(pixels.mean(), 4) == 0.1307
     assert round(pixels.std(), 4) == 0.3081

@@ -1,4 +1,4 @@
-"""A data set from folders of grey pictures."""
+"""A data set from folders of gray pictures."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_network_trains_on_them(tmp_path: Path) -> None:
 def broken(root: Path, how: str) -> Path:
     folder(root, parts=("train",) if how == "no test" else ("train", "test"))
     first = root / "train" / "2" / "0.png"
-    if how == "colour":
+    if how == "color":
         Image.new("RGB", (7, 5), "red").save(first)
     elif how == "size":
         Image.new("L", (7, 6)).save(first.with_name("1.png"))
@@ -112,7 +112,7 @@ def broken(root: Path, how: str) -> Path:
     ("how", "words"),
     [
         ("no test", r"has no folder 'test'; it needs train/<class>/ and test/<class>/"),
-        ("colour", r"0\.png has the mode RGB; pictures must be gray with 8 bits: PIL"),
+        ("color", r"0\.png has the mode RGB; pictures must be gray with 8 bits: PIL"),
         ("size", r"1\.png has 6 x 7 pixels, those before it 5 x 7; all need one size"),
         ("no picture", r"0\.png can't be read as a picture"),
         ("new class", r"4 is a class that train/ has not; it has 2, 9, 10"),
@@ -140,7 +140,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, how: str, words: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # the advice leaves it to Python to close the file
-@pytest.mark.parametrize("how", ["colour", "palette", "alpha", "transparent", "16 bits", "turned"])
+@pytest.mark.parametrize("how", ["color", "palette", "alpha", "transparent", "16 bits", "turned"])
 def test_the_advice_of_an_error_makes_a_picture_that_is_read(tmp_path: Path, how: str) -> None:
     path = broken(tmp_path, how) / "train" / "2" / "0.png"
     with pytest.raises(DataError) as caught:
@@ -149,16 +149,16 @@ def test_the_advice_of_an_error_makes_a_picture_that_is_read(tmp_path: Path, how
     code = re.sub(r" (makes|turns|lays) it.*", "", code)
     exec(code, {"PIL": PIL, "numpy": np, "path": path})
     with contextlib.suppress(DataError):  # of the next: a picture turned has another size
-        grey = nm.data.load(tmp_path).train.images[0]
+        gray = nm.data.load(tmp_path).train.images[0]
         half = 127.5 + IMAGES[0] / 2
         on_white = np.where(IMAGES[0] == IMAGES[0, 0, 0], 255, IMAGES[0])
         expected = {"16 bits": IMAGES[0] * 200.0 / 257, "alpha": half, "transparent": on_white}
-        np.testing.assert_allclose(grey, expected.get(how, 76), atol=1)
+        np.testing.assert_allclose(gray, expected.get(how, 76), atol=1)
     assert Image.open(path).getexif().get(0x0112, 1) == 1
 
 
 KEPT = {
-    "grey in color": lambda path: Image.fromarray(IMAGES[0]).convert("RGB").save(path),
+    "gray in color": lambda path: Image.fromarray(IMAGES[0]).convert("RGB").save(path),
     "opaque": lambda path: Image.fromarray(IMAGES[0]).convert("RGBA").save(path),
     "palette": lambda path: Image.fromarray(IMAGES[0]).save(path, "GIF"),
     "8 bits in 16": lambda path: Image.fromarray(IMAGES[0].astype(np.uint16) * 257).save(path),
@@ -254,7 +254,7 @@ def test_a_file_of_another_kind_is_refused_and_starts_no_program(
 
 
 def png(height: int, width: int) -> bytes:
-    """The header of a grey PNG, and no pixels."""
+    """The header of a gray PNG, and no pixels."""
     content = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes((8, 0, 0, 0, 0))
     chunk = b"IHDR" + content
     return (

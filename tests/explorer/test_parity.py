@@ -21,7 +21,7 @@ TOLERANCE = 1e-4
 
 
 def drawings() -> np.ndarray:
-    """Twenty things nobody would call a digit, grey and of every size."""
+    """Twenty things nobody would call a digit, gray and of every size."""
     rng = np.random.default_rng(0)
     images = np.zeros((20, 28, 28), np.float32)
     for image in images:

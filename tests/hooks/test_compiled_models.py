@@ -1,4 +1,4 @@
-"""Hooks on compiled modules are honoured or refused, never ignored."""
+"""Hooks on compiled modules are honored or refused, never ignored."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_model_that_is_compiled_and_idle_is_one_graph() -> None:
 
 
 @pytest.mark.parametrize("grad", [False, True])
-def test_hooks_on_a_compiled_model_are_honoured_and_detached(compiled: tuple, grad: bool) -> None:
+def test_hooks_on_a_compiled_model_are_honored_and_detached(compiled: tuple, grad: bool) -> None:
     model, call, plain = compiled
     images = small_images()
     interventions = [zero(unit=2), zero(unit=3), scale(3.0), lambda tensor, hook: tensor + 1, zero()]
@@ -150,7 +150,7 @@ def test_backward_hooks_and_gradient_caches_of_a_compiled_model_are_right(compil
         torch.testing.assert_close(cache[name], reference[name])
 
 
-def test_a_compiled_cnn_honours_hooks_too() -> None:
+def test_a_compiled_cnn_honors_hooks_too() -> None:
     config = CNNConfig(image_shape=(4, 4), channels=(2,), head=(5,))
     model, plain, images = CNN(config).eval(), CNN(config).eval(), torch.rand(3, 1, 4, 4)
     call = torch.compile(model, backend="eager")

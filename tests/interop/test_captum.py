@@ -62,12 +62,12 @@ def test_integrated_gradients_and_their_completeness_error_are_theirs(
 
 
 def test_smooth_grad_without_clipping_noise_is_theirs_within_chance(model: nm.MLP, digits: nm.data.ImageSet) -> None:
-    grey = digits.tensor().double() * 0.2 + 0.4  # noise of 0.05 then stays within 0..1
+    gray = digits.tensor().double() * 0.2 + 0.4  # noise of 0.05 then stays within 0..1
     torch.manual_seed(0)
     theirs = captum.NoiseTunnel(captum.Saliency(model)).attribute(
-        grey, nt_type="smoothgrad", nt_samples=200, stdevs=0.05, target=3, abs=False
+        gray, nt_type="smoothgrad", nt_samples=200, stdevs=0.05, target=3, abs=False
     )
-    ours = attribution.smooth_grad(model, grey, target=3, noise=0.05, n=200)
+    ours = attribution.smooth_grad(model, gray, target=3, noise=0.05, n=200)
     error = np.sqrt(2) * ours["standard_error"].values
     moving = error > 1e-9
     z = (ours["attribution"].values - theirs.detach()[:, 0].numpy())[moving] / error[moving]

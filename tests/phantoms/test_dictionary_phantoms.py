@@ -8,7 +8,7 @@ from neural_microscope.analysis import dictionary
 from neural_microscope.analysis.dictionary.sae import LATENTS, planted
 
 
-def test_the_alarms_sound_on_a_dictionary_that_was_learnt() -> None:
+def test_the_alarms_sound_on_a_dictionary_that_was_learned() -> None:
     directions, acts = planted(1)
     first, second = (
         dictionary.train_sae(acts.isel(example=half), LATENTS, 2, seed=seed, steps=400)

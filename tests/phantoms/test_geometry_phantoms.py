@@ -20,9 +20,9 @@ def test_a_cloud_of_low_dimension_is_claimed_by_its_neighbors() -> None:
 def test_an_output_that_mirrors_the_classes_is_claimed(measure: str) -> None:
     acts = _corners(0, True)
     means = np.stack([acts.values[acts["label"].values == c].mean(0) for c in range(CLASSES)])
-    centred = means - means.mean(0)
-    weights = xr.DataArray(centred, dims=("class", "unit"))
-    bias = xr.DataArray(-centred @ means.mean(0), dims="class")
+    centered = means - means.mean(0)
+    weights = xr.DataArray(centered, dims=("class", "unit"))
+    bias = xr.DataArray(-centered @ means.mean(0), dims="class")
     found = neural_collapse(acts, weights, bias, draws=199)
     assert float(found[f"{measure}_p"][0]) < 0.05
 

@@ -1,4 +1,4 @@
-"""Instruments for specialisation make their claims where something is planted."""
+"""Instruments for specialization make their claims where something is planted."""
 
 from __future__ import annotations
 

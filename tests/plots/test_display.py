@@ -36,7 +36,7 @@ FORMS: dict[str, Callable[[Axes], object]] = {
 
 
 def read(axes: Axes, label: str = "") -> dict[str, np.ndarray]:
-    """The points [n, 2] of what is drawn: values, what is gray beside them, ends of intervals and of nulls. Of labelled lines those with
+    """The points [n, 2] of what is drawn: values, what is gray beside them, ends of intervals and of nulls. Of labeled lines those with
     the label, if there are any.
     """
     found: dict[str, list[np.ndarray]] = {kind: [np.zeros((0, 2))] for kind in ("value", "gray", "interval", "null")}
@@ -123,7 +123,7 @@ LABELS = {
     "cka": "CKA",
     "procrustes": "Pro",
 }
-"""How the curves of a panel with several are labelled."""
+"""How the curves of a panel with several are labeled."""
 
 
 def tables(given: Mapping[str, Any]) -> Iterator[tuple[str, xr.Dataset]]:

@@ -64,8 +64,8 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
 }
 
 
-def lines(axes: object, colour: str) -> list[np.ndarray]:
-    return [line.get_ydata() for line in axes.lines if line.get_color() == colour and len(line.get_ydata())]  # type: ignore[attr-defined]
+def lines(axes: object, color: str) -> list[np.ndarray]:
+    return [line.get_ydata() for line in axes.lines if line.get_color() == color and len(line.get_ydata())]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def lines(axes: object, colour: str) -> list[np.ndarray]:
         ("collapse_over_time", 2, "nc3", {"": COLLAPSE}),
     ],
 )
-def test_the_lines_are_the_values_and_a_grey_band_is_their_null(
+def test_the_lines_are_the_values_and_a_gray_band_is_their_null(
     picture: str, panel: int, name: str, tables: dict[str, xr.Dataset]
 ) -> None:
     axes = PICTURES[picture](theme="light").axes[panel]

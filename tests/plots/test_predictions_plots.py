@@ -32,7 +32,7 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
 }
 
 
-def test_images_are_sorted_by_when_they_were_learnt_and_the_hardest_are_named() -> None:
+def test_images_are_sorted_by_when_they_were_learned_and_the_hardest_are_named() -> None:
     table = predictions.learning_order(L, draws=5)
     figure = plots.image_lives(table, IMAGES, hardest=4)
     raster = np.asarray(figure.axes[0].images[0].get_array(), bool)

@@ -19,7 +19,7 @@ STEPS = np.array([0, 1, 10, 100])
 
 @cache
 def acts(units: int = 24, seed: int = 0) -> xr.DataArray:
-    """Four snapshots that drift towards the last; unit 3 is dead until then."""
+    """Four snapshots that drift toward the last; unit 3 is dead until then."""
     rng = np.random.default_rng(seed)
     last = rng.normal(size=(80, units))
     values = np.stack([share * last + (1 - share) * rng.normal(size=last.shape) for share in (0, 0.3, 0.8, 1)]).clip(0)
@@ -42,7 +42,7 @@ def two_sides() -> tuple[xr.DataArray, xr.DataArray]:
 PICTURES: dict[str, Callable[..., plots.Plot]] = {
     "similarity_matrix": lambda **k: plots.similarity_matrix(matrix(), rows="MLP", columns="CNN", **k),
     "drift": lambda **k: plots.drift(similarity.drift(acts(), draws=5), **k),
-    "drift_between_neighbours": lambda **k: plots.drift(similarity.drift(acts(), reference="previous", draws=5), **k),
+    "drift_between_neighbors": lambda **k: plots.drift(similarity.drift(acts(), reference="previous", draws=5), **k),
     "displacement": lambda **k: plots.displacement(similarity.compare(*two_sides(), draws=5), **k),
     "unit_drift": lambda **k: plots.unit_drift(similarity.unit_drift(acts()), **k),
 }
@@ -75,7 +75,7 @@ def test_the_split_is_stacked_to_what_no_scaling_mends() -> None:
     assert tops[1] == pytest.approx(float((table["function"] + table["rotation"]).max()))
 
 
-def test_dead_units_are_hatched_and_units_like_any_other_are_grey() -> None:
+def test_dead_units_are_hatched_and_units_like_any_other_are_gray() -> None:
     axes = drawn("unit_drift").axes[0]
     hatched = [c for c in axes.collections if c.get_hatch()]
     assert len(hatched) == 1

@@ -28,7 +28,7 @@ def test_what_is_written_in_a_drawing_keeps_its_digits() -> None:
     assert "rule of thumb 0.00123" in as_svg(lines())
 
 
-def test_a_drawing_is_whole_xml_in_the_pages_colours_without_fonts_or_addresses_of_its_own() -> None:
+def test_a_drawing_is_whole_xml_in_the_pages_colors_without_fonts_or_addresses_of_its_own() -> None:
     drawing = as_svg(lines())
     ElementTree.fromstring(drawing)
     assert {name for name in ("ink", "paper", "positive", "null") if f"var(--{name})" in drawing} == {
@@ -37,7 +37,7 @@ def test_a_drawing_is_whole_xml_in_the_pages_colours_without_fonts_or_addresses_
         "positive",
         "null",
     }
-    assert not [colour for colour in TOKENS["light"].values() if colour.lower() in drawing.lower()]
+    assert not [color for color in TOKENS["light"].values() if color.lower() in drawing.lower()]
     assert TOKENS["classes"][3] in drawing.lower()
     assert "http" not in drawing
     assert "font-family" not in drawing

@@ -47,21 +47,21 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
 
 
 def raster() -> tuple[np.ndarray, np.ndarray]:
-    """The raster's colours, and the units' order as the picture sorts them."""
+    """The raster's colors, and the units' order as the picture sorts them."""
     figure = plots.selectivity_over_time(LIVES)
     last = np.where(LIVES["auc_shown"][-1], LIVES["preferred"][-1], 99)
     order = np.lexsort((LIVES["since"].fillna(np.inf).values, last))
     return np.asarray(figure.axes[0].images[0].get_array()), order
 
 
-def test_a_life_is_in_its_classes_colours_and_faint_where_not_beyond_chance() -> None:
+def test_a_life_is_in_its_classes_colors_and_faint_where_not_beyond_chance() -> None:
     shown, order = raster()
     theme = style.Theme.named("light")
     for row, unit in enumerate(order):
         for snapshot in range(4):
-            colour = np.array(to_rgb(theme.of_class(int(LIVES["preferred"][snapshot, unit]))))
+            color = np.array(to_rgb(theme.of_class(int(LIVES["preferred"][snapshot, unit]))))
             if LIVES["auc_shown"][snapshot, unit]:
-                np.testing.assert_allclose(shown[row, snapshot], colour)
+                np.testing.assert_allclose(shown[row, snapshot], color)
             else:
                 paper = np.array(to_rgb(theme.paper))
                 assert np.abs(shown[row, snapshot] - paper).max() < 0.2

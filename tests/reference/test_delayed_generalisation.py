@@ -1,4 +1,4 @@
-"""Liu et al. (2022, Omnigrok): large initial weights delay generalisation long after the training images are learnt."""
+"""Liu et al. (2022, Omnigrok): large initial weights delay generalization long after the training images are learned."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def accuracies(data: nm.data.Dataset, scale: float, read_at: tuple[int, ...]) ->
     return found
 
 
-def test_large_initial_weights_delay_generalisation(mnist_folder: Path) -> None:
+def test_large_initial_weights_delay_generalization(mnist_folder: Path) -> None:
     data = nm.data.load("mnist", folder=mnist_folder)
     (train, test), (_, late) = accuracies(data, 8.0, (1000, 4000))
     print("scale 8", train, test, late)

@@ -18,7 +18,7 @@ RATE = 0.2
 READ_AT = (1000, 1500, 2000, 2500, 3000)
 
 
-class Centred(nn.Module):
+class Centered(nn.Module):
     """A network that sees images less their mean."""
 
     def __init__(self, mean: Tensor) -> None:
@@ -36,12 +36,12 @@ def test_sharpness_rises_to_two_over_the_rate_and_hovers_there(mnist_folder: Pat
     images = nm.data.load("mnist", folder=mnist_folder).train.balanced(500, seed=0)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = Centred(images.tensor().mean(0))
-    centred, targets = images.tensor() - model.mean, nn.functional.one_hot(images.label_tensor(), 10).float()
+        model = Centered(images.tensor().mean(0))
+    centered, targets = images.tensor() - model.mean, nn.functional.one_hot(images.label_tensor(), 10).float()
     start = float(dynamics.sharpness(model, images, loss="mse", seed=0)["sharpness"])
     found = []
     for step in range(1, READ_AT[-1] + 1):
-        loss = (model.body(centred) - targets).square().sum(1).mean() / 2
+        loss = (model.body(centered) - targets).square().sum(1).mean() / 2
         gradients = torch.autograd.grad(loss, list(model.parameters()))
         with torch.no_grad():
             for parameter, gradient in zip(model.parameters(), gradients, strict=True):

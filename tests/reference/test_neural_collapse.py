@@ -16,7 +16,7 @@ LAYER = "layers.2.hook_post"
 
 @pytest.fixture(scope="module")
 def collapse(mnist_folder: Path) -> xr.Dataset:
-    """Before and after training: three layers of 256 with batch normalisation, each image seen 200 times."""
+    """Before and after training: three layers of 256 with batch normalization, each image seen 200 times."""
     images = nm.data.load("mnist", folder=mnist_folder).train.balanced(1000)
     data = nm.data.Dataset("a balanced thousand", images, images)
     model = nm.MLP(nm.MLPConfig(hidden=(256, 256, 256), norm="batch"), seed=0)

@@ -1,4 +1,4 @@
-"""Networks that memorise random labels break sooner as units are cut out (Morcos et al. 2018)."""
+"""Networks that memorize random labels break sooner as units are cut out (Morcos et al. 2018)."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def corrupted(images: ImageSet, share: float, seed: int) -> ImageSet:
     return ImageSet(images.images, labels, images.classes)
 
 
-def memorised(images: ImageSet, seed: int) -> nm.MLP:
+def memorized(images: ImageSet, seed: int) -> nm.MLP:
     """A 2 x 128 ReLU network trained with Adam until it reads every training image rightly."""
     model = nm.MLP(nm.MLPConfig(hidden=(128, 128)), seed=seed)
     x, y = images.tensor(), images.label_tensor()
-    optimiser, generator = torch.optim.Adam(model.parameters(), 2e-3), torch.Generator().manual_seed(seed)
+    optimizer, generator = torch.optim.Adam(model.parameters(), 2e-3), torch.Generator().manual_seed(seed)
     for _ in range(400):
         for batch in torch.randperm(len(y), generator=generator).split(100):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             torch.nn.functional.cross_entropy(model(x[batch]), y[batch]).backward()
-            optimiser.step()
+            optimizer.step()
         with torch.no_grad():
             if (model(x).argmax(1) == y).all():
                 return model
-    raise AssertionError("the network has not learnt its labels by heart")
+    raise AssertionError("the network has not learned its labels by heart")
 
 
 @pytest.mark.slow
@@ -49,7 +49,7 @@ def test_the_more_labels_are_random_the_sooner_the_network_fails(mnist_folder: P
         curves = []
         for seed in range(3):
             images = corrupted(train.balanced(2000, seed=seed), share, seed)
-            table = causal.cumulative_ablation(memorised(images, seed), images, LAYERS, draws=6, seed=seed)
+            table = causal.cumulative_ablation(memorized(images, seed), images, LAYERS, draws=6, seed=seed)
             assert float(table["random_accuracy"][0, 0]) == 1
             curves.append(float(table["random_auc"].mean()))
         auc.append(np.mean(curves))

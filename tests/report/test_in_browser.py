@@ -32,7 +32,7 @@ def test_the_page_opens_whole_and_fits_its_window(browser: Browser, page: Path, 
     tab, said = opened(browser, page, width, scheme)
     assert said == []
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    # Every picture is there, and is the one for this colour scheme.
+    # Every picture is there, and is the one for this color scheme.
     assert tab.evaluate("[...document.images].every(i => i.complete && i.naturalWidth >= 150)")
     ground = tab.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     expected = [int(part) for part in ground.removeprefix("rgb(").removesuffix(")").split(",")]

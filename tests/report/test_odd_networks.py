@@ -132,7 +132,7 @@ def test_an_odd_network_has_a_whole_page_without_an_empty_number(
 
 
 @pytest.mark.parametrize("name", ["untrained", "interrupted", "dead"])
-def test_nothing_is_said_to_be_learnt_where_nothing_was(name: str, looked: Callable[[str], FirstLook]) -> None:
+def test_nothing_is_said_to_be_learned_where_nothing_was(name: str, looked: Callable[[str], FirstLook]) -> None:
     assert [finding.sentence for finding in findings(looked(name)) if finding.shown] == []
 
 
@@ -165,7 +165,7 @@ def test_too_few_probe_images_are_refused_in_one_sentence(tmp_path: Path) -> Non
         first_look(nm.Run.open(tmp_path / "few"))
 
 
-def relabelled(images: nm.data.ImageSet) -> nm.data.ImageSet:
+def relabeled(images: nm.data.ImageSet) -> nm.data.ImageSet:
     """Labels from 1 to 10, as of EMNIST's letters, and one image of class 6."""
     kept = [*np.flatnonzero(images.labels != 5), np.flatnonzero(images.labels == 5)[0]]
     return nm.data.ImageSet(images.images[kept], images.labels[kept] + 1, 11, images.name)
@@ -174,7 +174,7 @@ def relabelled(images: nm.data.ImageSet) -> nm.data.ImageSet:
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.filterwarnings("ignore:the test set has too few images of some classes")
 def test_an_empty_and_a_rare_class_have_a_page_that_says_so(tmp_path: Path) -> None:
-    data = nm.data.Dataset("letters", relabelled(DIGITS.train), relabelled(DIGITS.test))
+    data = nm.data.Dataset("letters", relabeled(DIGITS.train), relabeled(DIGITS.test))
     observers = [nm.Recorder(tmp_path / "run", RECORD)]
     nm.train(mlp(hidden=(5,), classes=11), data, nm.TrainConfig(epochs=1, batch_size=256), observers=observers)
     run = nm.Run.open(tmp_path / "run")

@@ -109,7 +109,7 @@ def test_the_words_of_a_picture_are_those_of_its_claims(page: Path) -> None:
             assert claim["describes"] or f"{sentence} ({claim['verdict']})" in told
 
 
-def test_shapes_are_drawn_in_the_pages_own_colours_for_both_themes(page: Path) -> None:
+def test_shapes_are_drawn_in_the_pages_own_colors_for_both_themes(page: Path) -> None:
     drawings = [unquote(one) for one in re.findall(r'"data:image/svg\+xml,([^"]*)"', page.read_text("utf-8"))]
     assert len(drawings) > 20
     for drawing in drawings:

@@ -178,9 +178,9 @@ def test_a_screen_reader_gets_a_title_and_a_description() -> None:
     assert re.fullmatch(r"From left to right, \d+ values and the \d+ operations .* grad 1\.0000\.", svg[1].text or "")
 
 
-def luminance(colour: str) -> float:
+def luminance(color: str) -> float:
     """Relative luminance by WCAG 2."""
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -188,16 +188,16 @@ def luminance(colour: str) -> float:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_inks_stand_out_from_what_is_under_them_in_light_and_dark(scheme: str) -> None:
     light, dark = parsed(draw_graph(Value(1))).find(SVG + "style").text.split("@media (prefers-color-scheme: dark)")
-    colours = dict(re.findall(r"\.expression-graph (\S+) {.*?(?:fill|stroke): (#\w{6})", light))
+    colors = dict(re.findall(r"\.expression-graph (\S+) {.*?(?:fill|stroke): (#\w{6})", light))
     if scheme == "dark":
         changed = dict(re.findall(r"\.expression-graph (\S+) {.*?(?:fill|stroke): (#\w{6})", dark))
-        assert changed.keys() == colours.keys()
-        colours = changed
-    assert colours[".paper"] == {"light": "#fbfaf7", "dark": "#15171a"}[scheme]
-    assert colours["text"] == {"light": "#1c1e21", "dark": "#e8e6e1"}[scheme]
+        assert changed.keys() == colors.keys()
+        colors = changed
+    assert colors[".paper"] == {"light": "#fbfaf7", "dark": "#15171a"}[scheme]
+    assert colors["text"] == {"light": "#1c1e21", "dark": "#e8e6e1"}[scheme]
     pairs = [("text", ".box", 7), ("text.grad", ".box", 7), ("text.op-name", ".op", 7), (".wire", ".paper", 4.5)]
     for ink, ground, least in pairs:
-        bright, dim = sorted((luminance(colours[ink]), luminance(colours[ground])), reverse=True)
+        bright, dim = sorted((luminance(colors[ink]), luminance(colors[ground])), reverse=True)
         assert (bright + 0.05) / (dim + 0.05) >= least, (ink, ground)
 
 

@@ -264,7 +264,7 @@ def test_the_repr_shows_data_grad_and_a_label_where_there_is_one() -> None:
     assert repr(Value(-0.5, label="w")) == "Value(data=-0.5, grad=0.0, label='w')"
 
 
-def test_a_misspelt_attribute_is_refused() -> None:
+def test_a_misspelled_attribute_is_refused() -> None:
     with pytest.raises(AttributeError):
         Value(1).lable = "x"
 

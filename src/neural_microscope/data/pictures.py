@@ -124,7 +124,7 @@ class _Part:
             )  # Pillow's warnings about large pictures, which are refused, and about invalid pixels
             for label, one in enumerate(classes):
                 for path in self.pictures[one]:
-                    found.append(_grey(path, found[0].shape if found else None))
+                    found.append(_gray(path, found[0].shape if found else None))
                     labels.append(label)
                     if len(found) * found[0].size > MOST_IN_ALL:
                         raise DataError(
@@ -137,7 +137,7 @@ class _Part:
         return ImageSet(np.stack(found), np.array(labels, np.int64), len(classes), name)
 
 
-def _grey(path: Path, shape: tuple[int, ...] | None) -> np.ndarray:
+def _gray(path: Path, shape: tuple[int, ...] | None) -> np.ndarray:
     """The pixels of a picture, which are decoded only where it has the ``shape`` of those before it."""
     from PIL import Image, UnidentifiedImageError
 
