@@ -45,10 +45,10 @@ def read(axes: Axes, label: str = "") -> dict[str, np.ndarray]:
         gray = np.allclose(to_rgb(line.get_color()), to_rgb(THEME.null))
         if gray or line in named or not named:
             found["gray" if gray else "value"].append(np.asarray(line.get_xydata(), float))
-    for artist in axes.collections:
+    for artist in [one for one in axes.collections if not one.get_hatch()]:
         points = np.concatenate([path.vertices for path in artist.get_paths()] or [np.zeros((0, 2))])
         face = artist.get_facecolor()
-        if isinstance(artist, PolyCollection) and not artist.get_hatch():
+        if isinstance(artist, PolyCollection):
             found["null" if np.allclose(face[0][:3], to_rgb(THEME.null)) else "interval"].append(points)
         elif isinstance(artist, LineCollection) or (isinstance(artist, PathCollection) and not len(face)):
             found["interval"].append(points)

@@ -228,10 +228,14 @@ def write(image: AxesImage, texts: Mapping[tuple[int, int], str], *, shift: floa
 
 
 def hatch(axes: Axes, where: np.ndarray) -> None:
-    """Gray strokes over the cells of a matrix in which ``where`` [row, col] is true: silent, dead."""
-    edges = (np.arange(where.shape[1] + 1) - 0.5, np.arange(len(where) + 1) - 0.5)
-    cells = axes.pcolor(*edges, np.ma.masked_where(~where, np.zeros(where.shape)), hatch="/////", linewidth=0)
-    cells.set(facecolor="none", edgecolor=theme_of(axes).null)
+    """Gray strokes over the cells of a matrix in which ``where`` [row, col] is true: silent, dead. One shape, or each cell would render
+    the strokes again.
+    """
+    around = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5], [-0.5, -0.5]])
+    corners = np.argwhere(where)[:, None, ::-1] + around
+    path = Path(corners.reshape(-1, 2), [Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY] * len(corners))
+    cells = PathCollection([path], facecolor="none", edgecolor=theme_of(axes).null, hatch="/////", linewidth=0)
+    axes.add_collection(cells, autolim=False)
 
 
 def digits(
