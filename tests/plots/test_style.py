@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from neural_microscope.plots import TOKENS
 from neural_microscope.plots.style import Plot, Theme, as_svg, draws, has_pixels, new
+from neural_microscope.report.html import image
 
 
 @draws
@@ -46,6 +51,31 @@ def test_a_drawing_is_whole_xml_in_the_pages_colors_without_fonts_or_addresses_o
 def test_places_are_rounded_to_a_hundredth_of_a_point() -> None:
     tags = "".join(re.findall(r"<[^>]+>", as_svg(lines())))
     assert not re.search(r"\d\.\d{3,}", tags)
+
+
+def test_a_drawing_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Plot] = []
+    monkeypatch.setattr(Plot, "draw", lambda self, renderer: (drawn.append(self), Figure.draw(self, renderer)))
+    figure = lines()
+    as_svg(figure)
+    assert drawn == [figure]
+
+
+@pytest.mark.parametrize("automatic", [True, False])
+def test_a_figure_is_out_of_memory_when_it_is_drawn_and_the_collector_as_before(automatic: bool) -> None:
+    made: list[weakref.ref[Plot]] = []
+
+    def draw(**theme: Any) -> Plot:
+        made.append(weakref.ref(figure := lines(**theme)))
+        return figure
+
+    (gc.enable if automatic else gc.disable)()
+    try:
+        image(draw)
+        assert gc.isenabled() is automatic
+        assert [one() for one in made] == [None]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(("settings", "expected"), [({}, False), ({"pixels": True}, True), ({"marks": 2000}, True)])

@@ -147,9 +147,9 @@ def as_svg(plot: Plot) -> str:
     """
     out = io.StringIO()
     engine = plot.get_layout_engine()
-    if engine is not None:  # or savefig would draw everything once for the layout alone
+    if engine is not None:  # or savefig would draw everything once for the layout alone, as it does for "none"
         engine.execute(plot)
-        plot.set_layout_engine("none")
+        plot.set_layout_engine(None)
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "neural-microscope"}):
         plot.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = out.getvalue()

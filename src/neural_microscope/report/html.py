@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+import gc
 import hashlib
 import html
 import io
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 
 import numpy as np
@@ -81,6 +83,20 @@ NO_WORDS = 'alt=""'
 """A placeholder in an image until its claims are known: `worded`."""
 
 
+@contextmanager
+def _collected() -> Iterator[None]:
+    """Collects what was made meanwhile, of which figures are full of cycles, at the end; Python would search all memory again and again."""
+    automatic = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.collect(0)
+        if automatic:
+            gc.enable()
+
+
+@_collected()
 def image(draw: Callable[..., Plot], *, both: bool = False) -> str:
     """A figure's image, without its words. It is drawn once, in the light theme: shapes have the page's own colors, and the colors of
     pixels are turned by a filter of the page (`filters`) where it is dark; only those of classes, which no filter keeps, are drawn for
