@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neural_microscope.claim import Claim, by_rate, fill, judge, probability
+from neural_microscope.claim import Claim, by_rate, fill, judge, probability, tied
 
 ONE = Claim(
     rule="a unit matters",
@@ -41,10 +41,29 @@ def test_the_sentence_is_chosen_by_the_verdict_and_its_sign_by_the_number() -> N
 def test_a_claim_that_is_not_shown_names_the_smallest_effect_that_would_have_been() -> None:
     claim = judge([replace(ONE, p=0.2)], 5)[0]
     assert claim.least == pytest.approx(2 * 0.05 / 5)
-    assert "smallest effect that would have been shown is 0.02 nats" in claim.reasons
-    assert "1 image." in claim.reasons
+    assert claim.reasons.endswith("1 image. At 0.020 nats or above it would have been shown.")
+    band = replace(ONE, p=0.2, numbers={**ONE.numbers, "loss_null_low": 0.5, "loss_null_high": 0.6})
+    assert judge([band], 5)[0].reasons.endswith("At 0.020 nats or below it would have been shown.")
+    # In a fixed sequence it is one of several conditions.
+    assert judge([replace(ONE, p=0.2, place=0)], 5)[0].reasons.endswith(
+        "Below about 0.020 nats it could not have been shown."
+    )
     few = judge([replace(ONE, p=0.2, floor=0.02, draws=49)], 5)[0]
     assert few.reasons.endswith("No effect, however large, would have been shown."), "so few draws allow no less"
+
+
+def test_a_p_that_only_the_correction_lifts_above_5_percent_is_named() -> None:
+    said = "p is below 0.05 before the correction, not after it."
+    assert said in judge([replace(ONE, p=0.02)], 5)[0].reasons
+    assert said not in judge([replace(ONE, p=0.2)], 5)[0].reasons
+    assert said not in judge([replace(ONE, p=0.001)], 5)[0].reasons
+
+
+def test_classes_that_tie_are_all_named_unless_they_are_many() -> None:
+    assert tied([6]) == "class 6"
+    assert tied([2, 5, 8]) == "classes 2, 5 and 8"
+    assert tied(range(9)) == "9 classes"
+    assert fill("{a:is|are} {b:is|are} {c:is|are}", {"a": 1, "b": 0, "c": 2}) == "is are are"
 
 
 def test_a_p_at_its_floor_is_a_bound() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import string
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -101,12 +102,31 @@ class Claim:
         parts = [fill(self.evidence, self.numbers)] if self.evidence else []
         if not self.describes:
             parts.append(f"{self.odds.replace('nothing', 'Nothing')}; {count(self.n, self.of)}.")
+        if not self.shown and self.p < ALPHA <= self.corrected:
+            parts.append("p is below 0.05 before the correction, not after it.")
         if math.isfinite(self.least) and not self.shown:
-            unit = {"1": "", "nats": " nats"}.get(self.units, f" ({self.units})")
-            parts.append(f"The smallest effect that would have been shown is {significant(self.least)}{unit}.")
+            parts.append(self._power())
         elif math.isinf(self.least) and not self.shown:
             parts.append("No effect, however large, would have been shown.")
         return " ".join(parts)
+
+    def _power(self) -> str:
+        """The effect that would have been shown; for a fixed sequence, whose other tests `least` leaves out, the one that is necessary."""
+        unit = {"1": "", "nats": " nats"}.get(self.units, f" ({self.units})")
+        size = self.amount(self.least) + unit
+        if self.place is not None:
+            return f"Below about {size} it could not have been shown."
+        side = "below" if self.least < float(self.numbers.get(f"{self.effect}_null_low", -math.inf)) else "above"
+        return f"At {size} or {side} it would have been shown."
+
+    def amount(self, value: float) -> str:
+        """A value of the effect with the digits that the sentence or the evidence gives it.
+
+        Args:
+            value: The effect, or an end of its interval or null.
+        """
+        digits = re.search(rf"{{{self.effect}:([^}}|,]+)}}", self.yes + self.evidence)
+        return fill(f"{{x:{digits[1] if digits else 'g'}}}", {"x": value})
 
     @property
     def odds(self) -> str:
@@ -236,7 +256,7 @@ def fill(template: str, numbers: Numbers) -> str:
     Args:
         template: Text with ``{x:2}`` for two decimals, ``{x:1%}`` a share in percent, ``{x:,}`` a whole number,
             ``{x:g}`` three significant digits, ``{x:step}`` a step, ``{x:#image}`` counted, ``{x:rises3}`` "rises by
-            0.012" or "falls by 0.012".
+            0.012" or "falls by 0.012", ``{x:is|are}`` the first word for 1, else the second.
         numbers: Numbers by name.
     """
     return _WORDS.format(template, **numbers).replace("– to –", UNDEFINED)
@@ -252,6 +272,8 @@ class _Words(string.Formatter):
             return value
         if math.isnan(value):
             return "–"
+        if "|" in format_spec:
+            return format_spec.split("|")[value != 1]
         if format_spec == ",":
             return f"{int(value):,}"
         if format_spec == "g":
@@ -316,6 +338,22 @@ def count(n: int, of: str) -> str:
         of: The things, in the plural.
     """
     return f"{n:,} {of.removesuffix('s') if n == 1 else of}"
+
+
+NAMED = 4
+"""Classes that a sentence names at most where they tie."""
+
+
+def tied(classes: Iterable[int]) -> str:
+    """``class 6``, ``classes 2, 5 and 8``; of many their number: ``9 classes``.
+
+    Args:
+        classes: The classes that tie.
+    """
+    names = [f"{one:,}" for one in classes]
+    if len(names) > NAMED:
+        return f"{len(names)} classes"
+    return f"classes {', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else f"class {''.join(names) or '–'}"
 
 
 def _plain(value: Any) -> Any:

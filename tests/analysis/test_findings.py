@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 import neural_microscope as nm
 from neural_microscope.analysis.findings import descriptions, findings, populations, strength, strongest, verdicts
 from neural_microscope.analysis.look import FirstLook, Unmeasured, first_look
 from neural_microscope.claim import Claim, fill
+from neural_microscope.measure import MEASURES
 
 RECORD = nm.RecordConfig(per_octave=1, every_epoch=False, probe_size=300)
 
@@ -227,3 +229,60 @@ def test_the_halves_of_a_unit_are_those_of_its_measure(looks: list[FirstLook]) -
     for c in (c for c in claims if c.rule == "a unit prefers a class"):
         assert c.numbers["auc"] == pytest.approx((float(c.numbers["auc_chosen"]) + float(c.numbers["auc_judged"])) / 2)
     assert any(c.numbers["loss_judged"] != c.numbers["loss"] for c in claims if c.rule == "a unit matters")
+
+
+# What a description says is chosen by its numbers.
+
+
+def described(measure: str, table: xr.Dataset, **about: Any) -> str:
+    """The sentence of a measure's description of a result."""
+    at = type("At", (), {"axis": "unit", "size": 3, "__getitem__": lambda self, name: table, **about})()
+    (claim,) = (one for description in MEASURES[measure].descriptions for one in description.claims(at))
+    return claim.sentence
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ([[0, 0, 0], [0, 0, 0], [0, 0, 0]], "no probe image is misclassified."),
+        ([[0, 0, 0], [3, 0, 0], [0, 1, 0]], "most often class 1 is misclassified as 0: 3 of its 12 images."),
+        ([[0, 0, 0], [3, 0, 0], [0, 3, 0]], "most often misclassified: 1 as 0, 2 as 1 (3 images each)."),
+        ([[0, 1, 1], [1, 0, 1], [1, 1, 0]], "6 pairs of classes are confused most often (1 image each)."),
+    ],
+)
+def test_the_confusions_that_are_most_frequent_are_all_named(wrong: list[list[int]], said: str) -> None:
+    counts = np.array(wrong) + np.diag([9, 9, 9])
+    table = xr.Dataset({"images": (("class", "predicted"), counts)})
+    assert described("predictions.confusion", table) == said
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ([0.5, 0.9, 0.9], "class 0 has the lowest test accuracy (50.0%), classes 1 and 2 the highest (90.0%)."),
+        ([0.5, 0.5, 0.9], "classes 0 and 1 have the lowest test accuracy (50.0%), class 2 the highest (90.0%)."),
+        ([0.9, 0.9, 0.9], "all classes have the same test accuracy (90.0%)."),
+    ],
+)
+def test_the_classes_with_the_lowest_accuracy_are_all_named(end: list[float], said: str) -> None:
+    table = xr.Dataset({"accuracy": (("snapshot", "class"), np.array([[0.1, 0.1, 0.1], end]))})
+    assert described("dynamics.learning_by_class", table) == f"at the last snapshot {said}"
+
+
+@pytest.mark.parametrize(
+    ("alive", "said"),
+    [
+        ([[1, 1, 1], [1, 1, 1]], "no unit is silent at any snapshot."),
+        (
+            [[1, 0, 0], [0, 1, 0]],
+            "3 of 3 units are silent at some snapshot; at the last, 1 of these is active and 2 silent ",
+        ),
+        (
+            [[1, 1, 1], [1, 1, 0]],
+            "1 of 3 units is silent at some snapshot; at the last, 0 of these are active and 1 silent ",
+        ),
+    ],
+)
+def test_the_silent_units_are_counted_once_each(alive: list[list[int]], said: str) -> None:
+    table = xr.Dataset({"alive": (("snapshot", "unit"), np.array(alive, bool))})
+    assert described("dynamics.lives", table).startswith(said)

@@ -16,7 +16,7 @@ import neural_microscope as nm
 from elements import Elements
 from neural_microscope.analysis.findings import findings
 from neural_microscope.analysis.look import FirstLook
-from neural_microscope.claim import judge
+from neural_microscope.claim import Claim, judge
 from neural_microscope.explorer.missions import missions
 from neural_microscope.explorer.page import front_end
 from neural_microscope.measure import MEASURES, rules
@@ -79,16 +79,25 @@ def test_the_order_in_which_classes_are_learned_is_told_once_for_each_network(
 ) -> None:
     claims = [c for c in stored.values() if c["rule"] == "classes are learned at different times"]
     assert [c["network"] for c in claims] == ["MLP", "CNN"]
-    told = set(re.findall(r"[Cc]lass (\d) reaches 50% first \(step [\d,]+\), class (\d) last", words))
-    assert told == {(str(c["numbers"]["first"]), str(c["numbers"]["last"])) for c in claims if c["shown"]}
+    order = r"([Cc]lass[\w, ]+) reach(?:es)? 50% first \(step [\d,]+\), (class[\w, ]+) last"
+    told = {(first.lower(), last) for first, last in re.findall(order, words)}
+    assert told == {(c["numbers"]["firsts"], c["numbers"]["lasts"]) for c in claims if c["shown"]}
     assert told
     pictures = "".join(re.findall(r'alt="([^"]*)"', page.read_text("utf-8")))
-    assert {*re.findall(r"[Cc]lass (\d) reaches 50% first \(step [\d,]+\), class (\d) last", pictures)} == told
+    assert {(first.lower(), last) for first, last in re.findall(order, pictures)} == told
 
 
 def test_what_an_untrained_network_predicts_for_everything_is_not_the_class_learned_first() -> None:
-    """Class 0 has all its images right at step 0; of the others 2 comes first."""
-    at = np.array([0.0, 30.0, 4.0, 9.0])
+    """Class 0 has all its images right at step 0; of the others 2 comes first; where classes tie, all are named."""
+    assert _order([0.0, 30.0, 4.0, 9.0]).sentence == "class 2 reaches 50% first (step 4), class 1 last (step 30)."
+    tie = _order([0.0, 30.0, 4.0, 4.0])
+    assert tie.sentence == "classes 2 and 3 reach 50% first (step 4), class 1 last (step 30)."
+    assert "All classes reach 50%; 1 does at initialization and is left out." in tie.reasons
+    assert "1 class never reaches 50%; 1 does" in _order([0.0, np.nan, 4.0, 9.0]).reasons
+
+
+def _order(times: list[float]) -> Claim:
+    at = np.array(times)
     labels = np.repeat(np.arange(4), 25)
     table = xr.Dataset(
         {"class_learned_at": ("class", at), "learned_at": ("example", at[labels])}, {"label": ("example", labels)}
@@ -97,8 +106,7 @@ def test_what_an_untrained_network_predicts_for_everything_is_not_the_class_lear
     look = type("Look", (), {"run": run, "__getitem__": lambda self, name: table})()
     (claim,) = judge(rule("classes are learned at different times").claims(look), len(rules()))
     assert claim.shown
-    assert claim.sentence == "class 2 reaches 50% first (step 4), class 1 last (step 30)."
-    assert "left out: 1." in claim.reasons
+    return claim
 
 
 # Other measures beside the selectivity index.

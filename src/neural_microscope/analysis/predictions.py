@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from scipy.stats import rankdata
 
 from .. import named
-from ..claim import Claim, say
+from ..claim import NAMED, Claim, say
 from ..errors import DataError
 from ..measure import measure, of
 from ..statistics import INTERVAL, beside, bootstrap_mean, shuffles
@@ -59,15 +59,24 @@ of(confusion).on("network")(lambda at: confusion(at.logits))
 def _confused(at: Any) -> Iterator[Claim]:
     counts = at["predictions.confusion"]["images"].values
     wrong = counts - np.diag(np.diag(counts))
-    true, predicted = (int(place) for place in np.unravel_index(wrong.argmax(), wrong.shape))
+    most = int(wrong.max())
+    pairs = np.argwhere(wrong == most) if most else np.zeros((1, 2), int)
+    true, predicted = map(int, pairs[0])
+    single = "most often class {true:,} is misclassified as {predicted:,}: {most:,} of its {size:#image}."
+    few = "most often misclassified: {pairs} ({most:#image} each)."
+    many = "{ties:,} pairs of classes are confused most often ({most:#image} each)."
     yield say(
         "the most frequent confusion",
-        "most often class {true:,} is misclassified as {predicted:,}: {most:,} of its {size:#image}."
-        if wrong.any()
-        else "no probe image is misclassified.",
+        ("no probe image is misclassified." if not most else single)
+        if len(pairs) == 1
+        else few
+        if len(pairs) <= NAMED
+        else many,
         true=true,
         predicted=predicted,
-        most=int(wrong.max()),
+        pairs=", ".join(f"{a} as {b}" for a, b in pairs[:NAMED]),
+        ties=len(pairs),
+        most=most,
         size=int(counts[true].sum()),
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from ...claim import Claim, say
+from ...claim import Claim, say, tied
 from ...errors import DataError
 from ...measure import measure, of
 from ...statistics import INTERVAL, Law, beside
@@ -261,9 +261,15 @@ def _of_classes(at: Any) -> Iterator[Claim]:
     known = np.flatnonzero(np.isfinite(end))
     if len(known):
         worst, best = (int(known[pick(end[known])]) for pick in (np.argmin, np.argmax))
+        lowest, highest = (known[end[known] == end[place]] for place in (worst, best))
         yield say(
             "accuracy of the classes",
-            "at the last snapshot class {worst:,} has the lowest test accuracy ({low:1%}), class {best:,} the highest ({high:1%}).",
+            "at the last snapshot {lowest} {lowest_ties:has|have} the lowest test accuracy ({low:1%}), {highest} the highest ({high:1%})."
+            if end[worst] < end[best]
+            else "at the last snapshot all classes have the same test accuracy ({low:1%}).",
+            lowest=tied(lowest),
+            lowest_ties=len(lowest),
+            highest=tied(highest),
             worst=worst,
             low=float(end[worst]),
             best=best,

@@ -238,15 +238,19 @@ def _asked_lives(at: Any) -> xr.Dataset:
 
 @of(lives).describe("layer")
 def _silent(at: Any) -> Iterator[Claim]:
-    table = at["dynamics.lives"]
+    alive = at["dynamics.lives"]["alive"].transpose("snapshot", ...).values
+    silent = ~alive.all(0)
     yield say(
         "units that fall silent",
-        f"{{silent:,}} of {{size:#{at.axis}}} are silent at some snapshot: {{died:,}} fall silent permanently, {{revived:,}} fire again "
-        "after a silence.",
-        silent=int((~table["alive"].transpose("snapshot", ...).values.all(0)).sum()),
+        f"{{silent:,}} of {{size:#{at.axis}}} {{silent:is|are}} silent at some snapshot; at the last, {{active:,}} of these "
+        "{active:is|are} active and {still:,} silent ({never:,} at every snapshot)."
+        if silent.any()
+        else f"no {at.axis} is silent at any snapshot.",
+        silent=int(silent.sum()),
         size=at.size,
-        died=int(np.isfinite(table["died_at"]).sum()),
-        revived=int((table["revivals"] > 0).sum()),
+        active=int((silent & alive[-1]).sum()),
+        still=int((~alive[-1]).sum()),
+        never=int((~alive.any(0)).sum()),
     )
 
 

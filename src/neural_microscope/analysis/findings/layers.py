@@ -31,7 +31,7 @@ def selective(layer: LayerLook) -> Iterator[Claim]:
         no=f"learning is not shown to make the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
         numbers={"beyond": counts[0], "beyond_untrained": counts[1], "size": layer.size},
         evidence=f"{{beyond:,}} of {{size:#{layer.axis}}} separate one class from the others beyond shuffled labels (5% "
-        "false-discovery rate), and {beyond_untrained:,} do at initialization.",
+        "false-discovery rate); at initialization {beyond_untrained:,} do, because images of one class look alike.",
         units="AUC",
         call=f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}"))',
     )
@@ -76,8 +76,8 @@ def privileged(layer: LayerLook) -> Iterator[Claim]:
         yes=f"learning makes single {layer.axis}s {'more' if more else 'less'} class-selective relative to random directions.",
         no=f"learning is not shown to make single {layer.axis}s more or less class-selective relative to random directions.",
         numbers={f"auc{end}": float(table[f"auc{end}"]) for end in ("", "_null_low", "_null_high")},
-        evidence=f"A {layer.axis}'s mean AUC is {{auc:3}}, that of axes of random rotations {{auc_null_low:3}} to "
-        f"{{auc_null_high:3}}. The difference:",
+        evidence=f"A {layer.axis}'s mean AUC, with class and sign chosen on one half of the images and judged on the other, is {{auc:3}}, "
+        f"that of axes of random rotations {{auc_null_low:3}} to {{auc_null_high:3}}. The difference:",
         units="AUC",
         call=f'nm.analysis.selectivity.basis_comparison(run.activations("{layer.hook_point}"))',
     )
@@ -124,10 +124,11 @@ def present(layer: LayerLook) -> Iterator[Claim]:
             "present": 1 - float(change[0]),
             "present_null_low": 1 - high,
             "present_null_high": 1 - low,
+            "bound": math.ceil(1000 * (1 - low)) / 1000,
             "half": float(table["step"][half[0]]) if len(half) else math.nan,
         },
         effect="present",
-        evidence="Unrelated images: {present_null_low:0%} to {present_null_high:0%}. "
+        evidence="Shuffled images: below {bound:1%}. "
         + (
             "Half of the change is complete by {half:step}."
             if len(half)

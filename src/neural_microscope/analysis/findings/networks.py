@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from ... import statistics
-from ...claim import Claim, tested
+from ...claim import Claim, tested, tied
 from ...measure import LABELS, of
 from .. import causal, geometry, predictions
 from ..look import FirstLook, LayerLook
@@ -32,6 +32,7 @@ def generalizes(look: FirstLook) -> Iterator[Claim]:
     accuracy, start = (float(log["test_accuracy"][i]) for i in (-1, 0))
     by_class = log["test_accuracy_by_class"][-1].values
     worst = int(np.nanargmin(by_class)) if np.isfinite(by_class).any() else 0
+    lowest = np.flatnonzero(by_class == by_class[worst])
     right = int(np.trace(matrix))
     if classes >= FEWEST_CLASSES:
         rng = np.random.default_rng(0)
@@ -49,15 +50,17 @@ def generalizes(look: FirstLook) -> Iterator[Claim]:
             return float(np.quantile(drawn, 1 - level, method="higher"))
     else:
         chance = float(matrix.sum(1).max() / total)
-        p = float(stats.binom.sf(right - 1, total, chance))
+        p, untrained = float(stats.binom.sf(right - 1, total, chance)), np.zeros(0)
         if look.layers:
             control = look.layers[-1]["controls.untrained_networks"]
-            p = max(p, float(statistics.networks(control["accuracy"].values, control["accuracy_untrained"].values).p))
+            untrained = control["accuracy_untrained"].values
+            p = max(p, float(statistics.networks(control["accuracy"].values, untrained).p))
         low, high = (float(stats.binom.ppf(end / 100, total, chance)) / total for end in statistics.INTERVAL)
         floor, draws, null = 0.0, 0, "the share of the most frequent class; untrained networks"
 
         def least(level: float) -> float:
-            return float(stats.binom.isf(level, total, chance)) / total
+            alone = float(stats.binom.isf(level, total, chance)) / total
+            return _within(float(np.fmax(alone, beyond_sample(untrained, "above", level))))
 
     interval = stats.binomtest(right, total).proportion_ci(method="wilson")
     yield tested(
@@ -72,18 +75,19 @@ def generalizes(look: FirstLook) -> Iterator[Claim]:
             "probe_null_high": high,
             "start": start,
             "worst": worst,
+            "lowest": tied(lowest),
             "worst_accuracy": float(by_class[worst]),
         },
         effect="probe",
-        evidence="On the probe images {probe:1%} (95% interval over images {probe_low:1%} to {probe_high:1%}); chance "
-        "{probe_null_low:1%} to "
-        "{probe_null_high:1%}; at initialization {start:1%}. Lowest: class {worst:,} ({worst_accuracy:1%}).",
+        evidence="On the probe images {probe:1%} (95% interval over images {probe_low:1%} to {probe_high:1%}); "
+        f"{'with the class names permuted' if draws else 'always predicting the most frequent class'} {{probe_null_low:1%}} to "
+        "{probe_null_high:1%}; at initialization {start:1%}. Lowest on all test images: {lowest} ({worst_accuracy:1%}).",
         null=null,
         p=p,
         floor=floor,
         draws=draws,
         n=total,
-        units="share of images",
+        units="accuracy",
         call='run.log["test_accuracy"], nm.analysis.predictions.confusion(run.activations("logits"))',
         critical=least,
     )
@@ -111,28 +115,34 @@ def order(look: FirstLook) -> Iterator[Claim]:
     n, freedom = sum(map(len, groups)), len(learned) - 1
     if np.ptp(stats.rankdata(np.concatenate(groups))) == 0:
         return
+    never, known = int(np.isnan(at[learned]).sum()), int((at == 0).sum())
     ordered = len(reached) > 1  # else no class comes first and none last
     between = float(stats.kruskal(*groups).statistic) / (n - 1)
     first, last = (int(reached[pick(at[reached])]) if ordered else math.nan for pick in (np.argmin, np.argmax))
+    firsts, lasts = (reached[at[reached] == at[end]] if ordered else [] for end in (first, last))
     low, high = (float(stats.chi2.ppf(end / 100, freedom)) / (n - 1) for end in statistics.INTERVAL)
     yield tested(
-        yes="class {first:,} reaches 50% first ({first_at:step}), class {last:,} last ({last_at:step}).",
+        yes="{firsts} {first_ties:reaches|reach} 50% first ({first_at:step}), {lasts} last ({last_at:step}).",
         no="the classes are not shown to be learned at different times.",
         numbers={
             "first": first,
             "last": last,
+            "firsts": tied(firsts),
+            "first_ties": len(firsts),
+            "lasts": tied(lasts),
             "first_at": float(at[first]) if ordered else math.nan,
             "last_at": float(at[last]) if ordered else math.nan,
             "between": between,
             "between_null_low": low,
             "between_null_high": high,
-            "never": int(np.isnan(at[learned]).sum()),
-            "known": int((at == 0).sum()),
+            "never": never,
+            "known": known,
         },
         effect="between",
-        evidence="{between:1%} of the variance of the images' order lies between the classes; shuffled labels {between_null_low:1%} to "
-        "{between_null_high:1%}. Classes that never reach 50%: {never:,}; predicted for most of their images at "
-        "initialization and left out: {known:,}.",
+        evidence="Class explains {between:1%} of the variance in when images are learned; shuffled labels {between_null_low:1%} to "
+        "{between_null_high:1%}. "
+        + ("{never:,} {never:class never reaches|classes never reach} 50%" if never else "All classes reach 50%")
+        + ("; {known:,} {known:does|do} at initialization and {known:is|are} left out." if known else "."),
         null="shuffled labels (Kruskal and Wallis)",
         p=float(stats.chi2.sf(between * (n - 1), freedom)) if ordered else 1.0,
         n=n,
@@ -186,7 +196,7 @@ def calibration(look: FirstLook) -> Iterator[Claim]:
         null="labels drawn from the network's own probabilities",
         p=min(1.0, 2 * float(min(law.sf(z), law.cdf(z)))),
         n=n,
-        units="share of images",
+        units="accuracy",
         call='nm.analysis.predictions.calibration_error(run.activations("logits"))',
         critical=lambda level: float(sure.mean() + (law.ppf if over else law.isf)(level / 2) * math.sqrt(variance) / n),
     )
@@ -249,7 +259,7 @@ def pruning(look: FirstLook) -> Iterator[Claim]:
         null=f"{len(drawn)} random orders (Student's law)",
         p=float(law.p),
         n=int(curves.attrs["n_examples"]),
-        units="share of images",
+        units="accuracy",
         call=f"nm.analysis.causal.cumulative_ablation(run.model(), run.probe, {names}, draws={len(drawn)})",
         critical=lambda level: _within(beyond_sample(drawn, "below" if worse else "above", level / 2), 0),
     )
