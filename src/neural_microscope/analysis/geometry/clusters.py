@@ -40,18 +40,35 @@ def clusters(
     draws: int = 20,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Silhouette and same-class neighbor purity, [snapshot], at the snapshots recorded at the steps ``at`` (-1 the last; all by
-    default).
+    """Silhouette and same-class neighbor purity, [snapshot].
 
-    ``acts`` [snapshot, example, unit] (or channel, or whole maps) with the coordinate ``label``. ``standardize``: each
-    unit is first given mean 0 and spread 1, so all units have equal weight.
+    Memory grows with the images, time with their square.
 
-    ``silhouette``: mean over the images of (b - a) / max(a, b), a the mean distance to the others of the own class, b
-    to the nearest other class (Rousseeuw 1987); -1..1, 0 for an image alone in its class. ``purity``: share of an
-    image's ``k`` nearest neighbors that have its class, 0..1. ``silhouette_low``, ``_high``: bootstrap over the
-    images' own values; ``purity_low``, ``_high``: see `purity_interval` (NaN, with the reason in attrs, below 20 images or 10 per
-    class); for both ``…_null_low``, ``…_null_high``, ``…_p``: labels shuffled over the same distances, one-sided.
-    NaN with fewer than two classes or where all images coincide. Memory grows with the images, time with their square.
+    Args:
+        acts: Activations [snapshot, example, unit] (or channel, or whole maps) with labels.
+        at: Steps of recorded snapshots, -1 the last; None: all.
+        k: Number of nearest neighbors; below the number of examples.
+        standardize: Give each unit mean 0 and spread 1 first, so all units have equal weight.
+        draws: Number of draws of the null (labels shuffled over the same distances).
+        seed: Seed of the null's draws and of the bootstrap.
+
+    Returns:
+        * ``silhouette``: mean over the images of (b - a) / max(a, b), a the mean distance to the others of the own
+          class, b to the nearest other class (Rousseeuw 1987); -1..1, 0 for an image alone in its class.
+          ``silhouette_low``, ``_high``: bootstrap over the images' own values.
+        * ``purity``: share of an image's ``k`` nearest neighbors that have its class, 0..1. ``purity_low``, ``_high``:
+          a jackknife over images, t on the logit scale. NaN, with the reason in attrs, below 20 images or 10 per class;
+          NaN too with ``k`` = 1 and where all or no neighbors agree.
+        * Of both ``…_null_low``, ``…_null_high``, ``…_p``, one-sided.
+
+        NaN with fewer than two classes or where all images coincide.
+
+    Raises:
+        DataError: No labels, or ``k`` below 1 or not below the number of examples.
+        UnknownName: A step that was not recorded.
+
+    >>> nm.analysis.geometry.clusters(acts, at=[-1], draws=4)["purity"].dims
+    ('snapshot',)
     """
     x, labels = space(acts), named.labels(acts)
     if not 1 <= k < x.shape[1]:
@@ -102,16 +119,30 @@ def subspaces(
 ) -> xr.Dataset:
     """Class separation by a few units, compared with as many random units: [parameter, rank].
 
-    ``acts`` [example, unit] (or channel) with the coordinate ``label``; of several snapshots the last. ``orders``: ways
-    to choose, each the units with the best first, or a function that ranks them on the activations it is given, which
-    are the choosing half. An order of numbers should come from that half too: ``choose, judge =
-    statistics.halves(labels, seed)``.
+    Args:
+        acts: Activations [snapshot, example, unit] (or channel, or without snapshots) with labels; of several snapshots
+            the last.
+        orders: Ways to choose, by name: each the units with the best first, or a function that ranks them on the
+            activations it is given, which are the choosing half. An order of numbers should come from that half too:
+            ``choose, judge = statistics.halves(labels, seed)``.
+        sizes: Numbers of units, each 1 to the layer's.
+        standardize: Give each unit mean 0 and spread 1 first; otherwise one high-variance unit dominates.
+        draws: Number of draws of the null (random sets of ``rank`` units).
+        seed: Seed of the null's draws and of the halves.
 
-    ``silhouette``: of the first ``rank`` units of the order named ``parameter``, on the other half of the images; with
-    ``silhouette_null_low``, ``silhouette_null_high``, ``silhouette_p`` against random sets of ``rank`` units and
-    ``silhouette_q`` after false-discovery control over all orders and sizes. ``standardize``: units have mean 0 and
-    spread 1; otherwise one high-variance unit dominates. NaN where the chosen units are constant, and with one class. An order that is
-    too short, repeats a unit or names one that does not exist is a DataError.
+    Returns:
+        ``silhouette``: of the first ``rank`` units of the order named ``parameter``, on the other half of the images;
+        with ``silhouette_null_low``, ``silhouette_null_high``, ``silhouette_p`` and ``silhouette_q`` after
+        false-discovery control over all orders and sizes. NaN where the chosen units are constant, and with one class.
+
+    Raises:
+        DataError: No labels; a size below 1 or above the units; an order that is too short, repeats a unit or names one
+            that does not exist.
+
+    >>> final = acts.isel(snapshot=-1)
+    >>> found = nm.analysis.geometry.subspaces(final, {"first": range(final.sizes["unit"])}, sizes=[2, 3], draws=4)
+    >>> found["silhouette"].dims
+    ('parameter', 'rank')
     """
     acts = named.last(acts)
     x, labels = named.matrix(acts), named.labels(acts)

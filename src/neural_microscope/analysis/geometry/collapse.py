@@ -37,23 +37,37 @@ def neural_collapse(
     draws: int = 20,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Neural collapse of the last hidden layer, [snapshot] (Papyan, Han & Donoho 2020). All measures except sb_condition go to 0.
+    """Neural collapse of the last hidden layer (Papyan, Han & Donoho 2020), [snapshot].
 
-    ``acts`` [snapshot, example, unit] (or channel, or whole maps) with the coordinate ``label``; ``weights``
-    [snapshot, class, unit] and ``bias`` [snapshot, class] of the output, or ``logits`` [snapshot, example, class].
-    Classes have equal weight, whatever their size; C are those that have examples. m_c: class means minus their mean; Sw
-    and Sb: covariance within and between the classes.
+    All measures except sb_condition go to 0. Classes have equal weight, whatever their size; C are those that have
+    examples. m_c: class means minus their mean; Sw and Sb: covariance within and between the classes. Class means of
+    shuffled labels are random directions, which are nearly a simplex too: nc2 alone is weak evidence.
 
-    ``nc1`` = tr(Sw pinv(Sb)) / C; ``nc1_trace`` = tr(Sw) / tr(Sb) as well, because nc1 also rises when Sb loses rank,
-    which ``sb_condition``, largest over smallest eigenvalue of Sb that is not 0, shows; ``nc2_norms`` = ``sd(|m_c|) /
-    mean(|m_c|)``; ``nc2_angles`` = ``mean |cos(m_c, m_d) + 1 / (C - 1)|`` over pairs; ``nc3`` = ``|W / |W| - M / |M||²`` with
-    Frobenius norms, 0..4; ``nc4``: share of the examples (0..1) where the nearest class mean is not the predicted
-    class.
+    Args:
+        acts: Activations [snapshot, example, unit] (or channel, or whole maps) with labels.
+        weights: Weights of the output, [snapshot, class, unit]; None: no ``nc3``.
+        bias: Bias of the output, [snapshot, class]; zeros if there is none.
+        logits: Logits [snapshot, example, class]; None: from ``weights`` and ``bias``, without which no ``nc4``.
+        draws: Number of draws of the null (shuffles of the labels).
+        seed: Seed of the null's draws.
 
-    The null: the labels shuffled, ``…_null_low``, ``…_null_high``, ``…_p`` (one-sided: the share of shuffled labels as
-    low). Class means of shuffled labels are random directions, which are nearly a simplex too: nc2 alone is weak evidence.
-    NaN with fewer than two classes or where all class means coincide; nc3 without weights; nc4 without logits, or
-    weights and bias (a bias of zeros if there is none). attrs["missing"] names what is missing.
+    Returns:
+        * ``nc1`` = tr(Sw pinv(Sb)) / C; ``nc1_trace`` = tr(Sw) / tr(Sb) as well, because nc1 also rises when Sb loses
+          rank, which ``sb_condition``, largest over smallest eigenvalue of Sb that is not 0, shows.
+        * ``nc2_norms`` = ``sd(|m_c|) / mean(|m_c|)``; ``nc2_angles`` = ``mean |cos(m_c, m_d) + 1 / (C - 1)|`` over
+          pairs.
+        * ``nc3`` = ``|W / |W| - M / |M||²`` with Frobenius norms, 0..4.
+        * ``nc4``: share of the examples (0..1) where the nearest class mean is not the predicted class.
+        * Of each ``…_null_low``, ``…_null_high``, and, except of sb_condition, ``…_p`` (one-sided: the share of
+          shuffled labels as low).
+
+        NaN with fewer than two classes or where all class means coincide. attrs["missing"] names what is missing.
+
+    Raises:
+        DataError: No labels, or weights, bias or logits of other snapshots, classes or units.
+
+    >>> nm.analysis.geometry.neural_collapse(acts.isel(snapshot=[-1]), draws=4)["nc1"].dims
+    ('snapshot',)
     """
     x, labels = space(acts), named.labels(acts)
     w, says = _output(acts, x, weights, bias, logits)

@@ -42,19 +42,29 @@ def dimension(
 ) -> xr.Dataset:
     """Dimension of a layer's activations, [snapshot], by four measures; l are the covariance's eigenvalues.
 
-    ``acts`` [snapshot, example, unit] (or channel, or whole maps; without snapshots, that one set).
+    Args:
+        acts: Activations [snapshot, example, unit] (or channel, or whole maps; without snapshots, that one set).
+        two_nn_at: Steps of recorded snapshots at which ``two_nn`` is taken, -1 the last; None: all. Elsewhere NaN.
+        null_at: Steps of recorded snapshots at which the null is drawn; None: the first and last. Elsewhere NaN.
+        draws: Number of draws of the null (each unit's values shuffled over the examples).
+        seed: Seed of the null's draws.
 
-    ``participation_ratio`` = (sum l)² / sum l², 1 to units; ``effective_rank`` = exp(entropy of l / sum l) (Roy &
-    Vetterli 2007), 1 to units; ``components_90``: the number of components that hold 90% of the variance; ``two_nn``: the
-    intrinsic dimension from the ratio mu of each example's second to first neighbor distance, the slope of
-    -ln(1 - F) on ln mu through 0 with the largest 10% of mu left out and duplicates removed (Facco et al. 2017). It
-    underestimates high dimensions (about 9 for 10 at 5,000 examples). Its time grows as n² at every
-    snapshot of ``two_nn_at`` (recorded steps, -1 the last; all by default; elsewhere NaN).
+    Returns:
+        * ``participation_ratio`` = (sum l)² / sum l², 1 to units.
+        * ``effective_rank`` = exp(entropy of l / sum l) (Roy & Vetterli 2007), 1 to units.
+        * ``components_90``: the number of components that hold 90% of the variance.
+        * ``two_nn``: the intrinsic dimension from the ratio mu of each example's second to first neighbor distance, the
+          slope of -ln(1 - F) on ln mu through 0 with the largest 10% of mu left out and duplicates removed (Facco et
+          al. 2017). It underestimates high dimensions (about 9 for 10 at 5,000 examples). Its time grows as n² at every
+          snapshot.
+        * Of each ``…_null_low``, ``…_null_high`` and ``…_p`` (one-sided: the share of shuffled units with no higher
+          dimension).
 
-    The null: each unit's values shuffled over the examples, ``…_null_low``, ``…_null_high`` and ``…_p`` (one-sided:
-    the share of shuffled units with no higher dimension), drawn at the snapshots ``null_at`` only (recorded steps; first and
-    last by default), NaN elsewhere. NaN for constant activations; ``two_nn`` also with fewer than three distinct examples or
-    where all neighbor distances are equal.
+        NaN for constant activations; ``two_nn`` also with fewer than three distinct examples or where all neighbor
+        distances are equal.
+
+    Raises:
+        UnknownName: A step that was not recorded.
     """
     x = space(acts)
     slow = set(named.snapshots(acts, two_nn_at).tolist())

@@ -37,16 +37,34 @@ def embed(
 ) -> xr.Dataset:
     """Layouts of a layer's examples in two dimensions, one for each seed, with their trustworthiness.
 
-    ``acts`` [example, unit] (or channel, or whole maps); of several snapshots the last. ``t-sne`` is scikit-learn's,
-    ``umap`` needs the extra ``neural-microscope[umap]`` (without it, a MicroscopeError with the install command).
-    Both start from a random layout, so seeds differ where the data do not determine the layout. ``perplexity``: approximately the number of
-    neighbors of an example (UMAP's n_neighbors); at most a third of the examples is used.
+    Both methods start from a random layout, so seeds differ where the data do not determine the layout. Structure that
+    only one seed shows is not in the data.
 
-    ``embedding`` [seed, example, component]; the axes have no meaning and distances between groups almost none.
-    ``trustworthiness`` and ``knn_preservation`` [seed], with their null, as in `faithfulness`. ``agreement`` [seed,
-    seed_b]: share of an example's k neighbors in one layout that are its neighbors in the other, NaN for a seed
-    with itself, with ``…_null_low``, ``…_null_high``, ``…_p`` against one layout with its examples exchanged. Structure that only
-    one seed shows is not in the data. Constant activations or fewer than ``3 k`` examples are DataErrors.
+    Args:
+        acts: Activations [snapshot, example, unit] (or channel, or whole maps, or without snapshots); of several
+            snapshots the last.
+        method: ``t-sne`` is scikit-learn's, ``umap`` needs the extra ``neural-microscope[umap]``.
+        seeds: Seeds of the layouts; the first is the seed of the null's draws too.
+        perplexity: Approximately the number of neighbors of an example (UMAP's n_neighbors); at most a third of the
+            examples is used.
+        k: Number of nearest neighbors by which a layout is judged; at most a third of the examples.
+        draws: Number of draws of the null (the layout's positions assigned to the examples at random).
+
+    Returns:
+        * ``embedding`` [seed, example, component]; the axes have no meaning and distances between groups almost none.
+        * ``trustworthiness`` and ``knn_preservation`` [seed], with their null, as in `faithfulness`.
+        * ``agreement`` [seed, seed_b]: share of an example's k neighbors in one layout that are its neighbors in the
+          other, NaN for a seed with itself, with ``…_null_low``, ``…_null_high``, ``…_p`` against one layout with its
+          examples exchanged.
+
+    Raises:
+        UnknownName: A method that does not exist.
+        DataError: Constant activations, or fewer than ``3 k`` examples.
+        MicroscopeError: ``umap`` without the extra, with the install command.
+
+    >>> layout = nm.analysis.geometry.embed(acts.isel(example=slice(40)), seeds=[0], perplexity=5, k=5, draws=3)
+    >>> layout["embedding"].dims
+    ('seed', 'example', 'component')
     """
     if method not in get_args(Method):
         raise unknown("method", method, get_args(Method))
@@ -75,14 +93,24 @@ def faithfulness(
 ) -> xr.Dataset:
     """Trustworthiness and neighborhood preservation of layouts of the examples, [seed].
 
-    ``acts`` as in `embed`; ``embedding`` [seed, example, component], any layouts of the same examples.
+    Args:
+        acts: Activations [snapshot, example, unit] (or channel, or whole maps, or without snapshots); of several
+            snapshots the last.
+        embedding: Any layouts of the same examples, [seed, example, component].
+        k: Number of nearest neighbors by which a layout is judged; at most a third of the examples.
+        draws: Number of draws of the null (the layout's positions assigned to the examples at random).
+        seed: Seed of the null's draws.
 
-    ``trustworthiness`` (Venna & Kaski 2001): 1 - 2 / (n k (2n - 3k - 1)) times the sum, over those of an example's k
-    neighbors in the layout that are not among its k in the activations, of their rank there minus k; 0..1, about 0.5
-    for a random layout. ``knn_preservation``: share of the k neighbors in the activations that are kept, 0..1;
-    ``agreement`` [seed, seed_b]: the same between two layouts, NaN on the diagonal. The null of each, ``…_null_low``,
-    ``…_null_high``, ``…_p``: the layout's positions assigned to the examples at random. Fewer than 3 k examples is a
-    DataError.
+    Returns:
+        * ``trustworthiness`` (Venna & Kaski 2001): 1 - 2 / (n k (2n - 3k - 1)) times the sum, over those of an
+          example's k neighbors in the layout that are not among its k in the activations, of their rank there minus k;
+          0..1, about 0.5 for a random layout.
+        * ``knn_preservation``: share of the k neighbors in the activations that are kept, 0..1.
+        * ``agreement`` [seed, seed_b]: the same between two layouts, NaN on the diagonal.
+        * Of each ``…_null_low``, ``…_null_high``, ``…_p``.
+
+    Raises:
+        DataError: Fewer than ``3 k`` examples, or layouts of other examples.
     """
     x = named.flat(acts)
     _check(x, k)

@@ -43,23 +43,39 @@ def pca(
 ) -> xr.Dataset:
     """Principal components of a layer's activations over time. Exact, in float64, from the covariance.
 
-    ``acts`` [snapshot, example, unit] (or channel, or whole maps; without snapshots, that one set). ``basis``:
-    ``fixed``, one basis from the snapshot recorded at step ``fit_at`` (-1 the last), all snapshots projected on it;
-    ``pooled``, one basis from all snapshots together; ``aligned``, a basis for each snapshot, rotated onto the one
-    before by orthogonal Procrustes on the scores of the same images, so what remains is change of the activations, not of the basis.
+    Args:
+        acts: Activations [snapshot, example, unit] (or channel, or whole maps; without snapshots, that one set).
+        components: Number of components; at most the units and the examples.
+        fit_at: Step of the recorded snapshot that gives the basis ``fixed``; -1: the last.
+        basis: ``fixed``, one basis from the snapshot at ``fit_at``, all snapshots projected on it; ``pooled``, one
+            basis from all snapshots together; ``aligned``, a basis for each snapshot, rotated onto the one before by
+            orthogonal Procrustes on the scores of the same images, so what remains is change of the activations, not of
+            the basis.
+        draws: Number of draws of the null (each unit's values shuffled over the examples).
+        seed: Seed of the null's draws.
 
-    ``score`` [snapshot, example, component]; ``direction`` [component, unit], unit length, the largest loading
-    positive; ``explained`` [component] share of the fitted variance (0..1). With it ``explained_null_low``,
-    ``explained_null_high``, ``explained_p`` and ``explained_by_chance`` (95th percentile): the same share when each
-    unit's values are shuffled over the examples (parallel analysis, Horn 1965), which keeps every unit's own spread
-    and destroys what units have in common (so where a few units vary far more than the others, a real but small later
-    component can lie below chance). ``above_chance``: the number of leading components with p < 0.05. ``eigen_gap``
-    [component]: eigenvalue over the next one; below 1.1 the two directions may rotate freely, as attrs["warning"]
-    says so; NaN where there is no next, infinite where that is 0.
+    Returns:
+        * ``score`` [snapshot, example, component].
+        * ``direction`` [component, unit]: unit length, the largest loading positive.
+        * ``explained`` [component]: share of the fitted variance (0..1). With it ``explained_null_low``,
+          ``explained_null_high``, ``explained_p`` and ``explained_by_chance`` (95th percentile): the same share under
+          the null (parallel analysis, Horn 1965), which keeps every unit's own spread and destroys what units have in
+          common (so where a few units vary far more than the others, a real but small later component can lie below
+          chance).
+        * ``above_chance``: the number of leading components with p < 0.05.
+        * ``eigen_gap`` [component]: eigenvalue over the next one; below 1.1 the two directions may rotate freely, as
+          attrs["warning"] says so; NaN where there is no next, infinite where that is 0.
 
-    With ``aligned``, all variables except the score have an axis snapshot too; eigenvalue k belongs to the k-th principal component
-    of its snapshot, before the rotation, which keeps their sum. Constant activations give NaN shares. More components
-    than units or examples is a DataError, as are values that are not finite.
+        With ``aligned``, all variables except the score have an axis snapshot too; eigenvalue k belongs to the k-th
+        principal component of its snapshot, before the rotation, which keeps their sum. Constant activations give NaN
+        shares.
+
+    Raises:
+        UnknownName: A basis that does not exist, or a step that was not recorded.
+        DataError: More components than units or examples, or values that are not finite.
+
+    >>> nm.analysis.geometry.pca(acts, components=2, draws=4)["score"].dims
+    ('snapshot', 'example', 'component')
     """
     x = space(acts)
     if basis not in get_args(Basis):
@@ -108,8 +124,18 @@ def pca(
 def between_classes(result: xr.Dataset) -> np.ndarray:
     """The share of the scores' variance that lies between the class means, at each snapshot of a `pca` result, 0..1.
 
-    1 where the images of a class coincide, about (classes - 1) / (examples - 1) for uninformative labels; NaN
-    where all scores are equal. The scores need the coordinate ``label``.
+    Args:
+        result: Result of `pca`, whose scores have labels.
+
+    Returns:
+        [snapshot]. 1 where the images of a class coincide, about (classes - 1) / (examples - 1) for uninformative
+        labels; NaN where all scores are equal.
+
+    Raises:
+        DataError: The scores have no labels.
+
+    >>> nm.analysis.geometry.between_classes(nm.analysis.geometry.pca(acts)).shape == (acts.sizes["snapshot"],)
+    True
     """
     labels = named.labels(result)
     scores = result["score"].transpose("snapshot", "example", "component").values

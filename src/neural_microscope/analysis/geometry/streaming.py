@@ -52,15 +52,30 @@ class Moments:
 def pca_streaming(
     batches: Iterable[xr.DataArray], *, components: int = 2, draws: int = 20, seed: int = 0
 ) -> xr.Dataset:
-    """Principal components of activations that come in batches [example, unit] (or channel), each seen once.
+    """Principal components of activations that come in batches, each seen once.
 
-    The same as `pca` of all examples (to 1e-10), with memory for one batch and a matrix [unit, unit]. ``direction``
-    [component, unit], unit length, the largest loading positive; ``mean`` [unit]: scores are (acts - mean) @
-    direction; ``explained`` [component] share of the variance (0..1) and ``eigen_gap`` as in `pca`;
-    ``total_variance``, over n - 1. The null, ``explained_null_low``, ``explained_null_high``, ``explained_p``: shares of
-    independent normal units with the same variances and as many examples (their scatter is drawn by Bartlett's
-    decomposition), the limit of the shuffle in `pca` with many examples. Constant activations give NaN. No
-    batches, batches of different units, fewer than two examples, or values that are not finite are DataErrors.
+    The same as `pca` of all examples (to 1e-10), with memory for one batch and a matrix [unit, unit].
+
+    Args:
+        batches: Activations [example, unit] (or channel), of the same units.
+        components: Number of components; at most the units.
+        draws: Number of draws of the null (independent normal units).
+        seed: Seed of the null's draws.
+
+    Returns:
+        * ``direction`` [component, unit]: unit length, the largest loading positive.
+        * ``mean`` [unit]: scores are (acts - mean) @ direction.
+        * ``explained`` [component]: share of the variance (0..1); ``eigen_gap`` as in `pca`; ``total_variance``, over n
+          - 1.
+        * ``explained_null_low``, ``explained_null_high``, ``explained_p``: shares of independent normal units with the
+          same variances and as many examples (their scatter is drawn by Bartlett's decomposition), the limit of the
+          shuffle in `pca` with many examples.
+
+        Constant activations give NaN.
+
+    Raises:
+        DataError: No batches, batches of different units, fewer than two examples, more components than units, or
+            values that are not finite.
     """
     total: Moments | None = None
     axis = name = ""

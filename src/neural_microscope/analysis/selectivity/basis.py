@@ -50,18 +50,32 @@ def _matrix(directions: Directions, axis: str, size: int) -> np.ndarray:
 def basis_comparison(
     acts: xr.DataArray, directions: Mapping[str, Directions] | None = None, *, draws: int = 60, seed: int = 0
 ) -> xr.Dataset:
-    """Class selectivity of single directions, [basis]: the layer's units, the ``directions`` named, and random
-    rotations as the null.
+    """Class selectivity of single directions, [basis]: the units and other bases, compared with random rotations.
 
-    ``auc``: mean over a basis's directions of the class AUC, class and sign chosen on
-    each half of the examples and judged on the other (0.5..1 up to sampling error). ``mutual_information``: mean of the
-    information between activation and class, in 30 equal-count bins, minus its mean over 5 label shuffles, bits. Both are
-    blind to a direction's sign and length, so that units, components and rotations compare.
-    ``…_null_low``, ``…_null_high``, ``…_p`` (two-sided), ``…_shown``: the same mean over as many axes of ``draws`` random rotations of
-    the space. Shown means that the units are a privileged basis, for better or worse. A p below 0.05 needs 40 draws.
-    ``…_by_component`` [basis, component]: each direction's own value, NaN beyond ``n_components``. Directions that
-    `class_selectivity` would gate are left out. Principal components hold more variance than random directions and so
-    may separate classes better (Dey et al. 2020). Of several snapshots, the last. [basis] starts with "units" (or "channels").
+    Principal components hold more variance than random directions and so may separate classes better (Dey et al. 2020).
+
+    Args:
+        acts: Activations [snapshot, example, unit] (or channel, or without snapshots) with labels; of several snapshots
+            the last.
+        directions: Other bases by name, directions [component, unit] such as `geometry.pca`'s; None: the units alone.
+        draws: Number of draws of the null (random rotations of the space); a p below 0.05 needs 40.
+        seed: Seed of the null's draws, of the halves and of the shuffles of the labels.
+
+    Returns:
+        The coordinate ``basis`` starts with "units" (or "channels"). Directions that `class_selectivity` would gate are
+        left out. Both measures are blind to a direction's sign and length, so that units, components and rotations
+        compare.
+
+        * ``auc``: mean over a basis's directions of the class AUC, class and sign chosen on each half of the examples
+          and judged on the other (0.5..1 up to sampling error).
+        * ``mutual_information``: mean of the information between activation and class, in 30 equal-count bins, minus
+          its mean over 5 label shuffles, bits.
+        * Of both ``…_null_low``, ``…_null_high``, ``…_p`` (two-sided), ``…_shown``: the same mean over as many axes of
+          random rotations. Shown means that the units are a privileged basis, for better or worse.
+        * ``…_by_component`` [basis, component]: each direction's own value, NaN beyond ``n_components`` [basis].
+
+    Raises:
+        DataError: No labels, or directions of another width or not finite.
     """
     acts = named.last(acts)
     axis = unit_axis(acts.dims)

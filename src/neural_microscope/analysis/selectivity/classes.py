@@ -25,8 +25,18 @@ QUANTILES = (0.1, 0.5, 0.9)
 
 @measure("selectivity", title="Mean activation per class", place=210)
 def class_means(acts: xr.DataArray) -> xr.DataArray:
-    """Mean activation of each unit over the examples of each class: [snapshot, class, unit]; NaN for a class without
-    examples. Of a gradient at a hook point it gives the mean gradient.
+    """Mean activation of each unit over the examples of each class, [snapshot, class, unit].
+
+    Of a gradient at a hook point it gives the mean gradient.
+
+    Args:
+        acts: Activations [snapshot, example, unit] (or channel, or without snapshots) with labels.
+
+    Returns:
+        NaN for a class without examples.
+
+    >>> nm.analysis.selectivity.class_means(acts).dims
+    ('snapshot', 'class', 'unit')
     """
     labels = named.labels(acts)
     axis = unit_axis(acts.dims)
@@ -72,12 +82,21 @@ of(class_means).picture(
 
 @measure("selectivity", title="Selectivity for each class", source="Morcos et al. 2018, signed")
 def selectivity_by_class(acts: xr.DataArray) -> xr.DataArray:
-    """Signed selectivity of each unit for each class: [snapshot, class, unit], -1..1.
+    """Signed selectivity of each unit for each class, [snapshot, class, unit], -1..1.
 
-    (m_c - m_rest) / (m_c + m_rest + 0.001), m_rest the unweighted mean of the other classes' means. 0 for a dead
-    unit, and near 0 for one that is rarely active. NaN where m_c or m_rest is negative, and with a single class. Its
-    highest class is Morcos et al.'s (2018) selectivity index. It describes the examples given and has no null of
-    its own; use `class_selectivity` for a test.
+    (m_c - m_rest) / (m_c + m_rest + 0.001), m_rest the unweighted mean of the other classes' means. A unit's highest
+    class is Morcos et al.'s (2018) selectivity index. It describes the examples given and has no null of its own; use
+    `class_selectivity` for a test.
+
+    Args:
+        acts: Activations [snapshot, example, unit] (or channel, or without snapshots) with labels.
+
+    Returns:
+        0 for a dead unit, and near 0 for one that is rarely active. NaN where m_c or m_rest is negative, and with a
+        single class.
+
+    >>> nm.analysis.selectivity.selectivity_by_class(acts).dims
+    ('snapshot', 'class', 'unit')
     """
     means = class_means(acts)
     others = means.notnull().sum("class") - 1
@@ -119,9 +138,18 @@ def _signed(seed: int, planted: bool) -> xr.DataArray:
 def top_units(values: xr.DataArray, *, n: int = 3) -> xr.DataArray:
     """The units with the highest values for each class, highest first: unit numbers [class, rank].
 
-    ``values`` [class, unit]: from `class_means`, `selectivity_by_class`, or class means of a gradient. Ties keep the
-    units' order; NaN is skipped, and unfilled places hold -1. The ranking is descriptive; it tests no unit against a
-    null.
+    The ranking is descriptive; it tests no unit against a null.
+
+    Args:
+        values: Values [class, unit]: from `class_means`, `selectivity_by_class`, or class means of a gradient.
+        n: Number of units for each class.
+
+    Returns:
+        Ties keep the units' order; NaN is skipped, and unfilled places hold -1.
+
+    >>> means = nm.analysis.selectivity.class_means(acts.isel(snapshot=-1))
+    >>> nm.analysis.selectivity.top_units(means, n=2).dims
+    ('class', 'rank')
     """
     axis = unit_axis(values.dims)
     x = values.transpose("class", axis).values.astype(np.float64)
@@ -142,11 +170,24 @@ def top_units(values: xr.DataArray, *, n: int = 3) -> xr.DataArray:
 def tuning(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset:
     """Tuning curves: each unit's mean activation for each class, [class, unit], with its value under shuffled labels.
 
-    ``mean`` with ``mean_low``, ``mean_high`` (95% bootstrap over the class's images) and ``mean_null_low``,
-    ``mean_null_high`` (shuffled labels: as many images of any class); ``spread`` [quantile, class, unit], the 10, 50 and
-    90% quantiles over the images. ``explained`` [unit]: share of the unit's variance that lies between classes (eta²,
-    0..1), with its null band, ``explained_p``, ``explained_q`` and ``explained_shown``, one-sided, over the layer. Of several snapshots,
-    the last. NaN for classes without examples, and, in ``explained``, for units that `class_selectivity` would gate.
+    Args:
+        acts: Activations [snapshot, example, unit] (or channel, or without snapshots) with labels; of several snapshots
+            the last.
+        draws: Number of draws of the null (shuffles of the labels).
+        seed: Seed of the null's draws and of the bootstrap.
+
+    Returns:
+        * ``mean`` with ``mean_low``, ``mean_high`` (95% bootstrap over the class's images) and ``mean_null_low``,
+          ``mean_null_high`` (shuffled labels: as many images of any class).
+        * ``spread`` [quantile, class, unit]: the 10, 50 and 90% quantiles over the images.
+        * ``explained`` [unit]: share of the unit's variance that lies between classes (eta², 0..1), with its null band,
+          ``explained_p``, ``explained_q`` and ``explained_shown``, one-sided, over the layer.
+        * ``gated`` [unit]: as in `class_selectivity`; ``explained`` is NaN there.
+
+        NaN for classes without examples.
+
+    >>> nm.analysis.selectivity.tuning(acts, draws=20)["mean"].dims
+    ('class', 'unit')
     """
     (x, labels), axis = judging.examples(acts), unit_axis(acts.dims)
     classes = int(labels.max()) + 1

@@ -23,11 +23,20 @@ STRIPS, TOPS = 4, 24
 
 @measure("selectivity", title="Top-activating images", place=220)
 def top_examples(acts: xr.DataArray, *, n: int = 8) -> xr.DataArray:
-    """The examples that activate each unit most, strongest first: example numbers [unit, rank]; of several snapshots,
-    the last.
+    """The examples that activate each unit most, strongest first: example numbers [unit, rank].
 
-    Ties keep the examples' order. A dead unit gets -1. The top of the range is a small part of what a unit does
-    (Bolukbasi et al. 2021): `quantile_examples` shows the rest.
+    The top of the range is a small part of what a unit does (Bolukbasi et al. 2021): `quantile_examples` shows the
+    rest.
+
+    Args:
+        acts: Activations [snapshot, example, unit] (or channel, or without snapshots); of several snapshots the last.
+        n: Number of examples for each unit.
+
+    Returns:
+        Ties keep the examples' order. A dead unit gets -1.
+
+    >>> nm.analysis.selectivity.top_examples(acts, n=3).sizes["rank"]
+    3
     """
     x = named.matrix(acts).T
     order = np.argsort(-x, axis=1, kind="stable")[:, :n]
@@ -101,11 +110,26 @@ def quantile_examples(
 ) -> xr.Dataset:
     """Examples at quantiles of a unit's activations above 0, [unit, quantile, rank], strongest first.
 
-    Of a unit's m activations above 0, in order, ``per`` neighbors around place q (m - 1) from below: q = 1 gives the
-    strongest, q = 0 those just above 0. ``examples``: their numbers, -1 for places left over where m < ``per``;
-    ``activation``: their activations, NaN there; ``active`` [unit]: m. Windows of a unit with few activations overlap.
-    Of several snapshots the last. A quantile outside 0..1 is a DataError. It selects by activation alone and makes no
-    claim. It counters the illusion of the top images: Bolukbasi et al. 2021.
+    It selects by activation alone and makes no claim. It counters the illusion of the top images: Bolukbasi et al.
+    2021.
+
+    Args:
+        acts: Activations [snapshot, example, unit] (or channel, or without snapshots); of several snapshots the last.
+        quantiles: Quantiles q, 0..1, of a unit's m activations above 0: 1 gives the strongest, 0 those just above 0.
+        per: Number of examples at each quantile, neighbors around place q (m - 1) from below; at least 1.
+
+    Returns:
+        * ``examples``: their numbers, -1 for places left over where m < ``per``.
+        * ``activation``: their activations, NaN there.
+        * ``active`` [unit]: m.
+
+        Windows of a unit with few activations overlap.
+
+    Raises:
+        DataError: A quantile outside 0..1, or ``per`` below 1.
+
+    >>> nm.analysis.selectivity.quantile_examples(acts, per=4)["examples"].dims
+    ('unit', 'quantile', 'rank')
     """
     wanted = np.asarray(quantiles, float)
     if not ((wanted >= 0) & (wanted <= 1)).all() or per < 1:

@@ -31,18 +31,32 @@ from .preference import Preference
     place=200,
 )
 def over_time(acts: xr.DataArray, *, seed: int = 0) -> xr.Dataset:
-    """Preferred class of each unit at each snapshot, and when it settles; ``acts`` [snapshot, example, unit] (or channel).
+    """Preferred class of each unit at each snapshot, and when it settles.
 
-    [snapshot, unit]: ``preferred``, ``selectivity`` and ``auc``, with its null band, ``auc_p``, ``auc_q`` (false-discovery control over the
-    layer's units at one snapshot) and ``auc_shown``, the verdict that the unit prefers a class: at each snapshot the result of
-    `class_selectivity`
-    for it, cross-fitted over its own halves. ``gated`` as there: the measures are NaN and ``preferred`` -1.
+    Args:
+        acts: Activations [snapshot, example, unit] (or channel) with labels; without the coordinate ``step``, ``since``
+            counts snapshots.
+        seed: Seed of the halves.
 
-    [unit]: ``since``, the first step from which the preferred class is the last snapshot's and shown at every later snapshot; NaN where
-    the last snapshot is gated or nothing is shown there. ``changes``: how often the preferred class changed between one snapshot where it
-    was shown and the next such one, the change confirmed on both halves of the examples: the old class above the new one before, below it
-    after (so a unit that responds equally to two classes does not waver between them because of the random split). Gated snapshots do not
-    count in either. Without the coordinate ``step``, since counts snapshots.
+    Returns:
+        * ``preferred``, ``selectivity``, ``auc`` [snapshot, unit]: at each snapshot the result of `class_selectivity`
+          for it, cross-fitted over its own halves. ``auc`` with its null band, ``auc_p``, ``auc_q`` (false-discovery
+          control over the layer's units at one snapshot) and ``auc_shown``, the verdict that the unit prefers a class.
+        * ``gated`` [snapshot, unit] as there: the measures are NaN and ``preferred`` -1.
+        * ``since`` [unit]: the first step from which the preferred class is the last snapshot's and shown at every
+          later snapshot; NaN where the last snapshot is gated or nothing is shown there.
+        * ``changes`` [unit]: how often the preferred class changed between one snapshot where it was shown and the next
+          such one, the change confirmed on both halves of the examples: the old class above the new one before, below
+          it after (so a unit that responds equally to two classes does not waver between them because of the random
+          split).
+
+        Gated snapshots do not count in ``since`` and ``changes``.
+
+    Raises:
+        DataError: No labels, or no axis ``snapshot``.
+
+    >>> nm.analysis.selectivity.over_time(acts)["preferred"].dims
+    ('snapshot', 'unit')
     """
     if "snapshot" not in acts.dims:
         raise DataError(f"{acts.name or 'the activations'}: no axis 'snapshot'; take them from run.activations(name)")

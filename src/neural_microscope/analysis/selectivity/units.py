@@ -44,30 +44,46 @@ DRAWN = ("selectivity", "mutual_information", "precision", "monosemanticity")
 def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) -> xr.Dataset:
     """Class selectivity of each unit, [unit], compared with shuffled labels.
 
-    ``acts`` [example, unit] (or channel) with the coordinate ``label``; of [snapshot, example, unit] the last snapshot is taken.
-    Cross-fitted: each half of the examples chooses a class, that of the highest mean, which is judged on the other half, and the two
-    are averaged. ``preferred``: the highest class mean over all examples. The order in which the examples come changes nothing.
+    Cross-fitted: each half of the examples chooses a class, that of the highest mean, which is judged on the other
+    half, and the two are averaged. The order in which the examples come changes nothing.
 
-    ``selectivity`` = (m_c - m_rest) / (m_c + m_rest + 0.001), m_rest the mean of the other classes' means, each averaged over the halves:
-    -1..1, 0 without preference (Morcos et al. 2018 in its signed form). NaN where a class mean is negative: the index is meant for
-    activations of at least 0. ``auc``: the probability that an example of that class activates the unit more than one of another class;
-    0..1, 0.5 without preference, for activations of any sign. Both with 95% intervals ``…_low``, ``…_high`` over images of this network
-    (score intervals, not symmetric), from 20 active images and 10 of the class on; ``few``: units below, which have none.
-    ``precision``: share of the k strongest images of a half (``n_top`` in attrs, at most 60) that belong to the commonest class among
-    the k strongest of the other (Zhou et al. 2015; high for many units, Gale et al. 2020). Images that tie for the last places share
-    them.
+    Args:
+        acts: Activations [snapshot, example, unit] (or channel, or without snapshots) with labels; of several snapshots
+            the last.
+        draws: Number of draws of the null (shuffles of the labels, the classes chosen again each time).
+        seed: Seed of the null's draws and of the halves.
 
-    Independent of a chosen class: ``mutual_information`` of the activation in 30 equal-count bins and the class, bits, minus
-    ``mutual_information_bias``, its mean under shuffled labels; ``monosemanticity`` = 1 - H / log C, H the entropy of the class means'
-    shares of their sum: 0 if all are equal, 1 if one class has all; NaN where one is negative.
+    Returns:
+        * ``preferred``: the class of the highest mean over all examples.
+        * ``selectivity`` = (m_c - m_rest) / (m_c + m_rest + 0.001), m_rest the mean of the other classes' means, each
+          averaged over the halves: -1..1, 0 without preference (Morcos et al. 2018 in its signed form). NaN where a
+          class mean is negative: the index is meant for activations of at least 0.
+        * ``auc``: the probability that an example of that class activates the unit more than one of another class;
+          0..1, 0.5 without preference, for activations of any sign.
+        * Both with 95% intervals ``…_low``, ``…_high`` over images of this network (score intervals, not symmetric),
+          from 20 active images and 10 of the class on; ``few``: units below, which have none.
+        * ``precision``: share of the k strongest images of a half (``n_top`` in attrs, at most 60) that belong to the
+          commonest class among the k strongest of the other (Zhou et al. 2015; high for many units, Gale et al. 2020).
+          Images that tie for the last places share them.
+        * ``mutual_information`` of the activation in 30 equal-count bins and the class, bits, minus
+          ``mutual_information_bias``, its mean under shuffled labels. Independent of a chosen class.
+        * ``monosemanticity`` = 1 - H / log C, H the entropy of the class means' shares of their sum: 0 if all are
+          equal, 1 if one class has all; NaN where one is negative. Independent of a chosen class too.
+        * For each measure: ``…_null_low``, ``…_null_high``, ``…_p``, one-sided, ``…_q`` after false-discovery control
+          over the layer, and ``…_shown``: q below 0.05. The null of ``auc`` is the law of a rank sum
+          (`statistics.rank_sum`), p twice the smaller of the halves' (Bonferroni): ``auc_shown`` says that a unit
+          prefers a class. The null of the others is drawn; where fewer than ten draws reach a value, p is the fitted
+          tail's (`statistics.tail_p`), so that one unit of a wide layer can stand out.
+        * ``density``: share of examples above 0.
+        * ``gated``: units that never change, or, in a layer without values below 0, that are above 0 for less than 1%
+          or fewer than 10 of the examples. All their measures are NaN, ``preferred`` -1.
 
-    For each: ``…_null_low``, ``…_null_high``, ``…_p``, one-sided, ``…_q`` after false-discovery control over the layer, and ``…_shown``:
-    q below 0.05. The null of ``auc`` is the law of a rank sum (`statistics.rank_sum`), p twice the smaller of the halves' (Bonferroni):
-    ``auc_shown`` says that a unit prefers a class. The null of the others: ``draws`` shuffles of the labels, the classes chosen again each
-    time; where fewer than ten reach a value, p is the fitted tail's (`statistics.tail_p`), so that one unit of a wide layer can stand out.
+    Raises:
+        DataError: No labels, or no example left for one of the halves.
 
-    ``density``: share of examples above 0. ``gated``: units that never change, or, in a layer without values below 0,
-    that are above 0 for less than 1% or fewer than 10 of the examples. All their measures are NaN, ``preferred`` -1.
+    >>> found = nm.analysis.selectivity.class_selectivity(acts, draws=20)
+    >>> found["auc"].dims, bool((found["auc_shown"] & found["gated"]).any())
+    (('unit',), False)
     """
     (x, labels), axis = judging.examples(acts), unit_axis(acts.dims)
     preference, prepared = Preference.of(x, labels, seed), _Prepared(x, labels, seed)
@@ -234,11 +250,26 @@ def _rare(seed: int, planted: bool) -> xr.DataArray:
 def agreement(table: xr.Dataset, *, draws: int = 500, seed: int = 0) -> xr.Dataset:
     """Rank agreement between the measures of `class_selectivity`: Spearman's rho, [measure, measure_b], -1..1.
 
-    ``agreement`` with ``…_low``, ``…_high`` (95% over units, Bonett & Wright 2000) and ``…_null_low``, ``…_null_high`` (units of one
-    measure in random order), ``…_p``, two-sided, ``…_q`` over the pairs, ``…_shown``; ``n``: units that have both measures. Measures:
-    selectivity, auc, mutual_information, precision. NaN with fewer than three such units or where one measure is constant; with fewer
-    than six the value alone: no interval, no p, no verdict. The null is unrelated measures. These are computed on the same images and
-    agree slightly on noise too: compare with the table of an untrained network.
+    The null is unrelated measures. These are computed on the same images and agree slightly on noise too: compare with
+    the table of an untrained network.
+
+    Args:
+        table: Result of `class_selectivity`, [unit].
+        draws: Number of draws of the null (units of one measure in random order).
+        seed: Seed of the null's draws.
+
+    Returns:
+        Measures: selectivity, auc, mutual_information, precision.
+
+        * ``agreement`` with ``…_low``, ``…_high`` (95% over units, Bonett & Wright 2000) and ``…_null_low``,
+          ``…_null_high``, ``…_p``, two-sided, ``…_q`` over the pairs, ``…_shown``.
+        * ``n``: units that have both measures.
+
+        NaN with fewer than three such units or where one measure is constant; with fewer than six the value alone: no
+        interval, no p, no verdict.
+
+    Raises:
+        DataError: The table lacks one of the measures.
     """
     missing = [name for name in MEASURES if name not in table]
     if missing:

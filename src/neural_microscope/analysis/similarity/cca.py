@@ -27,17 +27,30 @@ from .planted import DRAWS, UNRELATED, as_acts, normal, turned, unrelated, white
 def cca(a: xr.DataArray, b: xr.DataArray, *, keep: float = 0.99, draws: int = 100, seed: int = 0) -> xr.Dataset:
     """Canonical correlations of two sets of activations of the same examples, and three summaries of them, 0..1.
 
-    ``correlation`` [component]: the singular values of Ux'Uy, U the left singular vectors of the centered sides up to
-    their rank (dead units and exact copies drop out); as many as the smaller rank. ``cca``: their mean. ``svcca``:
-    the same of only the leading components of each side that hold ``keep`` of its variance. ``pwcca``: mean weighted by
-    the share of the first side that each canonical direction accounts for; not symmetric. All are 1 between a side and any
-    invertible linear map of it (svcca if the map preserves the leading components).
+    All are 1 between a side and any invertible linear map of it (svcca if the map preserves the leading components).
 
-    Each with ``_null_low``, ``_null_high``, ``_p`` (examples of b shuffled ``draws`` times; one-sided) and the
-    summaries with ``_low``, ``_high`` (random halves of the examples; with few examples for each unit canonical
-    correlations overfit and halves more so: compare them with the null). ``rank``, ``rank_b`` are in attrs. With ranks
-    that add up to more than the examples some correlations are 1 by necessity, in the null too. NaN where a side is
-    constant.
+    Args:
+        a: Activations [example, unit] (or channel, or whole maps, which are flattened); of several snapshots the last.
+        b: Activations of the same examples, as ``a``; the units may be others.
+        keep: Share of each side's variance that its leading components hold for ``svcca``, above 0 and at most 1.
+        draws: Number of draws of the null (examples of b shuffled).
+        seed: Seed of the null's draws and of the halves.
+
+    Returns:
+        * ``correlation`` [component]: the singular values of Ux'Uy, U the left singular vectors of the centered sides
+          up to their rank (dead units and exact copies drop out); as many as the smaller rank.
+        * ``cca``: their mean. ``svcca``: the same of only the leading components of each side that hold ``keep`` of its
+          variance. ``pwcca``: mean weighted by the share of the first side that each canonical direction accounts for;
+          not symmetric.
+        * Each with ``_null_low``, ``_null_high``, ``_p`` (one-sided) and the summaries with ``_low``, ``_high`` (random
+          halves of the examples; with few examples for each unit canonical correlations overfit and halves more so:
+          compare them with the null).
+
+        ``rank``, ``rank_b`` are in attrs. With ranks that add up to more than the examples some correlations are 1 by
+        necessity, in the null too. NaN where a side is constant.
+
+    Raises:
+        DataError: ``keep`` out of its range, fewer than 4 examples, or not the same examples.
     """
     if not 0 < keep <= 1:
         raise DataError(f"keep={keep}; it must be a share of variance above 0 and at most 1")
@@ -109,12 +122,24 @@ def principal_angles(
 ) -> xr.Dataset:
     """Angles between the spaces of the ``k`` leading principal components of two sets of activations, smallest first.
 
-    ``angle`` [component], 0..pi/2 rad: arccos of the singular values of U'V (arcsin of the residual where that is more accurate).
-    ``of="examples"``: U, V hold the components' scores, directions in the space of the examples; for layers of any
-    width, on the same examples. Null: the examples of b shuffled. ``of="units"``: U, V hold the components'
-    directions, in the space of the units; for one layer at two snapshots. Null: random k-dimensional spaces.
-    ``angle_null_low``, ``angle_null_high``, ``angle_p`` (one-sided: smaller than under the null). A side of rank below k
-    gives as many angles as its rank; more than the units or examples allow is a DataError.
+    Args:
+        a: Activations [example, unit] (or channel, or whole maps, which are flattened); of several snapshots the last.
+        b: Activations of the same examples, as ``a``; the units may be others.
+        k: Number of components; at most the units, and fewer than the examples.
+        of: ``examples``: U, V hold the components' scores, directions in the space of the examples; for layers of any
+            width, on the same examples. ``units``: the components' directions, in the space of the units; for one layer
+            at two snapshots.
+        draws: Number of draws of the null (the examples of b shuffled; of ``units``, random k-dimensional spaces).
+        seed: Seed of the null's draws.
+
+    Returns:
+        ``angle`` [component], 0..pi/2 rad: arccos of the singular values of U'V (arcsin of the residual where that is
+        more accurate), with ``angle_null_low``, ``angle_null_high``, ``angle_p`` (one-sided: smaller than under the
+        null). A side of rank below k gives as many angles as its rank.
+
+    Raises:
+        DataError: More components than the units or examples allow, or units of different layers.
+        UnknownName: A space that does not exist.
     """
     x, y = pairs.side_by_side(a, b)
     most = min(len(x) - 1, x.shape[1], y.shape[1])

@@ -26,14 +26,28 @@ from .planted import DRAWS, SOME, UNRELATED, some_units, unrelated
 def cka(a: xr.DataArray, b: xr.DataArray, *, debiased: bool = True, draws: int = 100, seed: int = 0) -> xr.Dataset:
     """Linear CKA of two sets of activations of the same examples, a scalar.
 
-    HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)) of the linear kernels of [example, feature]; feature maps are flattened.
-    1 between rotations and scalings of each other. ``debiased``: about 0 between independent sides (so it may be
-    negative), and 1 at most only in the limit of many examples; biased: ||Y'X||² / (||X'X|| ||Y'Y||) after centering, 0..1,
-    far above 0 between independent sides with many features and few examples.
+    HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)) of the linear kernels of [example, feature]. 1 between rotations and
+    scalings of each other. A large CKA can rest on a few examples (Davari et al. 2022): `compare` shows which.
 
-    ``cka`` with ``_null_low``, ``_null_high``, ``_p`` (examples of b shuffled ``draws`` times; one-sided) and ``_low``,
-    ``_high`` (random halves of the examples, 8 or more). NaN where a side is constant or, debiased, where noise leaves
-    no positive HSIC(K, K). A large CKA can rest on a few examples (Davari et al. 2022): `compare` shows which.
+    Args:
+        a: Activations [example, unit] (or channel, or whole maps, which are flattened); of several snapshots the last.
+        b: Activations of the same examples, as ``a``; the units may be others.
+        debiased: About 0 between independent sides (so it may be negative), and 1 at most only in the limit of many
+            examples; otherwise ||Y'X||² / (||X'X|| ||Y'Y||) after centering, 0..1, far above 0 between independent
+            sides with many features and few examples.
+        draws: Number of draws of the null (examples of b shuffled).
+        seed: Seed of the null's draws and of the halves.
+
+    Returns:
+        ``cka`` with ``_null_low``, ``_null_high``, ``_p`` (one-sided) and ``_low``, ``_high`` (random halves of the
+        examples, 8 or more). NaN where a side is constant or, debiased, where noise leaves no positive HSIC(K, K).
+
+    Raises:
+        DataError: Fewer than 4 examples, or not the same examples.
+
+    >>> later = acts.isel(snapshot=-1)
+    >>> round(float(nm.analysis.similarity.cka(later, 2 * later, draws=4)["cka"]), 6)
+    1.0
     """
     x, y = pairs.side_by_side(a, b)
     found = pairs.measured(partial(relation, debiased=debiased), x, y, pairs.classes(a, b), draws=draws, seed=seed)
@@ -49,11 +63,19 @@ def cka(a: xr.DataArray, b: xr.DataArray, *, debiased: bool = True, draws: int =
     source="debiased HSIC averaged over batches: Nguyen et al. 2021, eq. 5",
 )
 def minibatch_cka(batches: Iterable[tuple[xr.DataArray, xr.DataArray]]) -> xr.Dataset:
-    """Debiased CKA for more examples than fit in memory: the three HSIC terms are averaged over the batches, then divided.
+    """Debiased CKA for more examples than fit in memory: its three HSIC terms averaged over the batches, then divided.
 
-    Each batch is a pair of activations of the same 4 or more examples. Every batch's terms are unbiased, so the result
-    does not increase as batches shrink (Nguyen et al. 2021, eq. 5); one batch of all examples gives `cka`. No null and no
-    interval: for those use `cka` on a sample.
+    Every batch's terms are unbiased, so the result does not increase as batches shrink (Nguyen et al. 2021, eq. 5); one
+    batch of all examples gives `cka`. No null and no interval: for those use `cka` on a sample.
+
+    Args:
+        batches: Pairs of activations [example, unit] of the same 4 or more examples.
+
+    Returns:
+        ``cka``, a scalar; attrs count the examples and batches.
+
+    Raises:
+        DataError: No batches, fewer than 4 examples in one, or not the same examples.
     """
     sums, count, examples = np.zeros(3), 0, 0
     for a, b in batches:

@@ -39,12 +39,30 @@ LAYERS = "Kornblith et al. 2019 (debiased: Nguyen et al. 2021); Ding et al. 2021
 def compare(a: xr.DataArray, b: xr.DataArray, *, draws: int = 100, seed: int = 0) -> xr.Dataset:
     """Every measure of similarity of two sets of activations of the same examples, and each example's influence.
 
-    ``cka`` (debiased), ``procrustes``, ``svcca``, ``pwcca``, ``cca``, ``rsa`` (correlation, of at most 500 examples;
-    euclidean where a side has one unit), each with its null and interval as in the function of its name. For each
-    example: ``displacement`` [example], its distance from its counterpart after the best rotation and scaling,
-    relative to the mean norm (0: no displacement; Procrustes by example); ``influence`` [example], CKA minus CKA without it.
-    ``cka_without_top``: CKA without the 1% most displaced examples, one at least. If far from ``cka``, few
-    images dominate the value (Davari et al. 2022). NaN where a side is constant.
+    Args:
+        a: Activations [example, unit] (or channel, or whole maps, which are flattened); of several snapshots the last.
+        b: Activations of the same examples, as ``a``; the units may be others.
+        draws: Number of draws of the null (examples of b shuffled).
+        seed: Seed of the null's draws and of the halves.
+
+    Returns:
+        * ``cka`` (debiased), ``procrustes``, ``svcca``, ``pwcca``, ``cca``, ``rsa`` (correlation, of at most 500
+          examples; euclidean where a side has one unit), each with its null and interval as in the function of its
+          name.
+        * ``displacement`` [example]: its distance from its counterpart after the best rotation and scaling, relative to
+          the mean norm (0: no displacement; Procrustes by example).
+        * ``influence`` [example]: CKA minus CKA without it.
+        * ``cka_without_top``: CKA without the 1% most displaced examples, one at least. If far from ``cka``, few images
+          dominate the value (Davari et al. 2022).
+
+        NaN where a side is constant.
+
+    Raises:
+        DataError: Fewer than 4 examples, or not the same examples.
+
+    >>> first, last = acts.isel(snapshot=0, example=slice(40)), acts.isel(snapshot=-1, example=slice(40))
+    >>> nm.analysis.similarity.compare(first, last, draws=2)["influence"].dims
+    ('example',)
     """
     x, y = (pairs.compact(side) for side in pairs.side_by_side(a, b))
     moved = displacement(x, y)
@@ -87,10 +105,25 @@ def matrix(
 ) -> xr.Dataset:
     """Every layer of one network against every layer of another (or of itself): [layer, layer_b].
 
-    ``a``, ``b``: activations by name, all of the same examples; of the same network, of another seed, or an MLP's
-    against a CNN's (channels' means, or whole maps, which are flattened and slow). ``cka`` (debiased), ``procrustes``
-    (0: the same shape), ``svcca`` (components for 99% of the variance), each with ``_null_low``, ``_null_high`` and
-    ``_p`` (examples shuffled ``draws`` times; one-sided). No q values: layers of one network are not independent tests.
+    No q values: layers of one network are not independent tests.
+
+    Args:
+        a: Activations of the same examples by name of the layer, channels' means or whole maps, which are flattened and
+            slow.
+        b: Activations of the same examples in another network, of another seed or kind, as ``a``; None: ``a`` itself.
+        draws: Number of draws of the null (examples shuffled).
+        seed: Seed of the null's draws.
+
+    Returns:
+        ``cka`` (debiased), ``procrustes`` (0: the same shape), ``svcca`` (components for 99% of the variance), each
+        with ``_null_low``, ``_null_high`` and ``_p`` (one-sided).
+
+    Raises:
+        DataError: No layers, fewer than 4 examples, or not the same examples.
+
+    >>> layers = {"hidden": acts.isel(snapshot=-1, example=slice(40))}
+    >>> nm.analysis.similarity.matrix(layers, draws=2)["cka"].dims
+    ('layer', 'layer_b')
     """
     others = a if b is None else b
     if not a or not others:

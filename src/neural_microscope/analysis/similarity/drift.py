@@ -46,30 +46,47 @@ def drift(
 ) -> xr.Dataset:
     """Distance of a layer from itself at a reference snapshot, [snapshot], on the same examples.
 
-    ``acts`` [snapshot, example, unit] (or channel). ``reference``: the step of a recorded snapshot (-1 the last, 0 the
-    untrained network) or "previous" (the first snapshot is then NaN).
+    Movement, in units of the reference's total variance ||X_r - mean||², is split exactly: ``movement`` = ||X_t -
+    X_r||² = ``shift`` (of the mean) + ``scaling`` + ``rotation`` + ``function``. Of the centered activations of t, let
+    c be the cosine with the reference (as one long vector, 0 if negative) and r the largest cosine that a rotation or
+    reflection reaches (the nuclear norm of the product at unit norm).
 
-    Movement, in units of the reference's total variance ||X_r - mean||², is split exactly:
-    ``movement`` = ||X_t - X_r||² = ``shift`` (of the mean) + ``scaling`` + ``rotation`` + ``function``. Of the
-    centered activations of t, let c be the cosine with the reference (as one long vector, 0 if negative) and r the
-    largest cosine that a rotation or reflection reaches (the nuclear norm of the product at unit norm).
-    ``function`` = 1 - r², 0..1: the change that no rotation and scaling of t removes, a change in which examples
-    are similar. ``rotation`` = r² - c², 0..1: the change that rotation removes. ``scaling``: the rest, 0 and more.
-    Also ``cosine_distance`` = 1 - cosine (0..2), ``cka`` (debiased), ``procrustes`` = sqrt(2 - 2r).
+    There are two null distributions. *Nothing in common:* the reference's examples shuffled. A rotation has so many
+    free parameters that it explains part of pure noise: that part is 1 - ``function_null``. *Nothing moved* (the
+    floor): on the same examples an unchanged layer gives exactly 0, so only the choice of images is uncertain. For
+    quantities from two disjoint sets of images the floor is explicit.
 
-    There are two null distributions. *Nothing in common:* ``function``, ``procrustes``, ``cka`` with
-    ``…_null_low``, ``…_null_high``, ``…_p``: the reference's examples shuffled ``draws`` times. A rotation has so many
-    free parameters that it explains part of pure noise: that part is 1 - ``function_null``.
-    *Nothing moved* (the floor): on the same examples an unchanged layer gives exactly 0, so only the choice of
-    images is uncertain. All of the above carry ``…_low``, ``…_high``: 95% over images, from random
-    halves. For quantities from two disjoint sets of images the floor is explicit. ``subspace_angle`` (rad):
-    mean principal angle between the spaces of the leading ``components`` directions (in unit space) of the reference
-    on one half and of t on the other half, averaged over 10 splits; ``shift_across``: squared distance of the means
-    in the same way. ``…_floor_low``, ``…_floor_high``: the same numbers between the two halves of ONE snapshot, t or the
-    reference, 2.5 to 97.5 percentile; ``…_floor_p``: share of these at or above the value.
+    Args:
+        acts: Activations [snapshot, example, unit] (or channel).
+        reference: Step of a recorded snapshot, -1 the last, 0 the untrained network; "previous": each snapshot's
+            predecessor (the first snapshot is then NaN).
+        components: Number of leading directions whose spaces are compared; at most the units.
+        draws: Number of draws of the null (the reference's examples shuffled).
+        seed: Seed of the null's draws and of the halves.
 
-    A snapshot or reference without variance has no direction: NaN, except ``movement``, ``shift`` and, if only
-    t is constant, ``function`` = 1.
+    Returns:
+        * ``function`` = 1 - r², 0..1: the change that no rotation and scaling of t removes, a change in which examples
+          are similar. ``rotation`` = r² - c², 0..1: the change that rotation removes. ``scaling``: the rest, 0 and
+          more. ``shift`` and ``movement`` as above.
+        * ``cosine_distance`` = 1 - cosine (0..2), ``cka`` (debiased), ``procrustes`` = sqrt(2 - 2r).
+        * ``function``, ``procrustes``, ``cka`` with ``…_null_low``, ``…_null_high``, ``…_p``.
+        * All of the above with ``…_low``, ``…_high``: 95% over images, from random halves.
+        * ``subspace_angle`` (rad): mean principal angle between the spaces of the leading ``components`` directions (in
+          unit space) of the reference on one half and of t on the other half, averaged over 10 splits;
+          ``shift_across``: squared distance of the means in the same way.
+        * Of these two ``…_floor_low``, ``…_floor_high``: the same numbers between the two halves of ONE snapshot, t or
+          the reference, 2.5 to 97.5 percentile; ``…_floor_p``: share of these at or above the value.
+
+        A snapshot or reference without variance has no direction: NaN, except ``movement``, ``shift`` and, if only t is
+        constant, ``function`` = 1.
+
+    Raises:
+        DataError: Fewer than 16 examples, more components than units, or an unknown word as reference.
+        UnknownName: A step that was not recorded.
+
+    >>> moved = nm.analysis.similarity.drift(acts, reference=0, draws=2)
+    >>> float(moved["movement"][0])
+    0.0
     """
     axis = unit_axis(acts.dims)
     x = named.values(acts, "snapshot", "example", axis)

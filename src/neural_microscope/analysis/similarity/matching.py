@@ -40,22 +40,34 @@ def match_units(
 ) -> xr.Dataset:
     """The unit of b matched to each unit of a, one to one, and their correlation on held-out images; [unit].
 
-    ``a``, ``b`` [example, unit] (or channel), of the same examples; widths may differ. The assignment with the highest
-    sum of correlations (``absolute``: of their magnitudes) is found on one half of the examples and judged on the
-    other: ``matched`` [unit], the unit's number in b (-1: none, a dead unit or more units than b has);
-    ``correlation`` [unit], -1..1, on the judging half (``absolute``: times the sign on the choosing half).
+    The assignment with the highest sum of correlations is found on one half of the examples and judged on the other.
 
-    Two nulls decide together: ``correlation_p`` is the larger of theirs (one-sided), ``correlation_q`` its q
-    over the layer, ``correlation_shown`` the verdict, ``correlation_null_low``, ``_null_high`` the higher end of either band.
-    *The same space:* a random rotation of b's centered units, each rotated unit then given, by rank, the sorted values of one
-    of b's units, so zeros and skew remain those of a ReLU; matched again on the choosing half, judged on the other. This
-    keeps whatever the networks share as a space, such as ten classes. *The same kind of unit:* units of the wider network (of
-    both, where equally wide) are matched to its other units in the same way; a match must exceed the prediction from these for one
-    more (Student's prediction, of Fisher's z). Any two units of a kind correlate this much.
+    Two nulls decide together. *The same space:* a random rotation of b's centered units, each rotated unit then given,
+    by rank, the sorted values of one of b's units, so zeros and skew remain those of a ReLU; matched again on the
+    choosing half, judged on the other. This keeps whatever the networks share as a space, such as ten classes. *The
+    same kind of unit:* units of the wider network (of both, where equally wide) are matched to its other units in the
+    same way; a match must exceed the prediction from these for one more (Student's prediction, of Fisher's z). Any two
+    units of a kind correlate this much. Where units hardly differ (means of a first convolution's maps) few can be
+    distinguished.
 
-    The weak null: ``correlation_shuffled_low``, ``_shuffled_high``, ``_shuffled_q``, examples shuffled; on digits nearly every
-    unit passes it, in an untrained network too. The least p is 1 / (1 + draws); with n units q < 0.05 needs at least
-    20 n / (1 + draws) such units. Where units hardly differ (means of a first convolution's maps) few can be distinguished.
+    Args:
+        a: Activations [example, unit] (or channel); of several snapshots the last.
+        b: Activations of the same examples, as ``a``; widths may differ.
+        absolute: Match by the magnitudes of correlations; the correlation is then times the sign on the choosing half.
+        draws: Number of draws of the null (random rotations, and as many shuffles). The least p is 1 / (1 + draws);
+            with n units q < 0.05 needs at least 20 n / (1 + draws) such units.
+        seed: Seed of the null's draws and of the halves.
+
+    Returns:
+        * ``matched``: the unit's number in b (-1: none, a dead unit or more units than b has).
+        * ``correlation``, -1..1, on the judging half. ``correlation_p`` is the larger of the two nulls' (one-sided),
+          ``correlation_q`` its q over the layer, ``correlation_shown`` the verdict, ``correlation_null_low``,
+          ``_null_high`` the higher end of either band.
+        * The weak null: ``correlation_shuffled_low``, ``_shuffled_high``, ``_shuffled_q``, examples shuffled; on digits
+          nearly every unit passes it, in an untrained network too.
+
+    Raises:
+        DataError: Fewer than 8 examples, or not the same examples.
     """
     named.same_examples(a, b)
     x, y, axis = named.matrix(a), named.matrix(b), unit_axis(a.dims)
@@ -117,12 +129,28 @@ def replication(
 ) -> xr.Dataset:
     """The number of other networks in which each unit of the first recurs, [unit].
 
-    ``acts``: one layer's activations of the same examples in networks of several seeds, by name or in a list; the first
-    is the reference. ``replicated`` [unit]: the number of the others in which `match_units` gives
-    ``correlation_q`` < ``alpha`` (higher than in a rotated basis); NaN for a dead unit. ``of`` [unit]: the number of others
-    with a result. ``replicated_by_chance`` [unit]: the expected number if no unit recurs, at most ``alpha`` of
-    the others. Per network: ``correlation``, ``correlation_null_high``, ``correlation_q``, ``matched``
-    [seed, unit]. Networks are the unit of replication. One network alone is a DataError.
+    Networks are the unit of replication.
+
+    Args:
+        acts: One layer's activations [example, unit] (or channel) of the same examples in networks of several seeds, by
+            name or in a list; the first is the reference.
+        absolute: Match by the magnitudes of correlations, as in `match_units`.
+        draws: Number of draws of the null (random rotations), as in `match_units`.
+        alpha: A unit recurs in a network where its q is below this.
+        seed: Seed of the null's draws and of the halves.
+
+    Returns:
+        * ``replicated``: the number of the others in which `match_units` gives ``correlation_q`` < ``alpha`` (higher
+          than in a rotated basis); NaN for a dead unit. ``of``: the number of others with a result.
+        * ``replicated_by_chance``: the expected number if no unit recurs, at most ``alpha`` of the others.
+        * ``correlation``, ``correlation_null_high``, ``correlation_q``, ``matched`` [seed, unit]: per network.
+
+    Raises:
+        DataError: One network alone; otherwise as `match_units`.
+
+    >>> seeds = [acts.isel(snapshot=-1), acts.isel(snapshot=-1)]
+    >>> nm.analysis.similarity.replication(seeds, draws=4)["correlation"].dims
+    ('seed', 'unit')
     """
     networks = dict(acts) if isinstance(acts, Mapping) else {str(i): one for i, one in enumerate(acts)}
     if len(networks) < 2:

@@ -22,12 +22,24 @@ from .planted import DRAWS, UNRELATED, as_acts, normal, turned, unrelated
 def procrustes(a: xr.DataArray, b: xr.DataArray, *, draws: int = 100, seed: int = 0) -> xr.Dataset:
     """Orthogonal Procrustes distance of two sets of activations of the same examples, and the map that is best.
 
-    ``procrustes`` = sqrt(2 - 2 ||X'Y||_*) after centering and scaling to unit Frobenius norm: 0 (the same up to
-    translation, rotation, reflection and scale) to sqrt(2); a metric. With ``_null_low``, ``_null_high``, ``_p``
-    (examples of b shuffled ``draws`` times; one-sided, small distances are significant) and ``_low``, ``_high``
-    (random halves of the examples). ``rotation`` [unit_b, unit]: R that minimizes ||X - s Y R||, orthogonal where the
-    widths are equal, otherwise the part of it between the two; not unique where a side has dead units. ``scale``: s, in
-    the activations' own units. Feature maps are flattened and get no ``rotation``. NaN where a side is constant.
+    Args:
+        a: Activations [example, unit] (or channel, or whole maps, which are flattened); of several snapshots the last.
+        b: Activations of the same examples, as ``a``; the units may be others.
+        draws: Number of draws of the null (examples of b shuffled).
+        seed: Seed of the null's draws and of the halves.
+
+    Returns:
+        * ``procrustes`` = sqrt(2 - 2 ||X'Y||_*) after centering and scaling to unit Frobenius norm: 0 (the same up to
+          translation, rotation, reflection and scale) to sqrt(2); a metric. With ``_null_low``, ``_null_high``, ``_p``
+          (one-sided, small distances are significant) and ``_low``, ``_high`` (random halves of the examples).
+        * ``rotation`` [unit_b, unit]: R that minimizes ||X - s Y R||, orthogonal where the widths are equal, otherwise
+          the part of it between the two; not unique where a side has dead units.
+        * ``scale``: s, in the activations' own units.
+
+        Feature maps get no ``rotation`` and no ``scale``. NaN where a side is constant.
+
+    Raises:
+        DataError: Fewer than 4 examples, or not the same examples.
     """
     x, y = pairs.side_by_side(a, b)
     found = pairs.measured(

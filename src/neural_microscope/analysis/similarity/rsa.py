@@ -38,12 +38,24 @@ def rsa(
 ) -> xr.Dataset:
     """Rank correlation of the dissimilarities of all pairs of examples, -1..1.
 
-    ``rsa``: Spearman correlation of the upper triangles of the two matrices of distances between examples' patterns
-    (``metric``: 1 - correlation over the units, euclidean, or 1 - cosine), with ``_null_low``, ``_null_high``, ``_p``
-    (examples of b shuffled ``draws`` times, rows and columns together; one-sided) and ``_low``, ``_high`` (random
-    halves of the examples). With more than ``most`` examples a random subset is used. Examples whose pattern has no
-    correlation or cosine (all units equal, or 0) are left out; attrs count them. Feature maps are flattened. NaN where
-    all pairs are equidistant or fewer than 4 examples are left.
+    Spearman correlation of the upper triangles of the two matrices of distances between examples' patterns.
+
+    Args:
+        a: Activations [example, unit] (or channel, or whole maps, which are flattened); of several snapshots the last.
+        b: Activations of the same examples, as ``a``; the units may be others.
+        metric: Distance: ``correlation`` (1 - correlation over the units), ``euclidean``, or ``cosine`` (1 - cosine).
+        most: Largest number of examples; of more a random subset is used.
+        draws: Number of draws of the null (examples of b shuffled, rows and columns together).
+        seed: Seed of the null's draws, of the subset and of the halves.
+
+    Returns:
+        ``rsa`` with ``_null_low``, ``_null_high``, ``_p`` (one-sided) and ``_low``, ``_high`` (random halves of the
+        examples). Examples whose pattern has no correlation or cosine (all units equal, or 0) are left out; attrs count
+        them. NaN where all pairs are equidistant or fewer than 4 examples are left.
+
+    Raises:
+        DataError: ``correlation`` over one unit, fewer than 4 examples, or not the same examples.
+        UnknownName: A metric that does not exist.
     """
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)

@@ -32,12 +32,26 @@ from .planted import as_acts, unlike, whitened
 def unit_drift(acts: xr.DataArray, *, reference: int | Literal["previous"] = -1) -> xr.Dataset:
     """Correlation of each unit's activations with its own at a reference snapshot, [snapshot, unit].
 
-    ``acts`` [snapshot, example, unit] (or channel); ``reference`` as in `drift`. ``correlation``, -1..1, over the
-    examples; ``cosine``, the same without subtracting the means. Null: the correlation of unit i at t with every other
-    unit j at the reference: ``correlation_null_low``, ``_null_high`` [snapshot, unit]; ``correlation_p``: share of all
-    units at or above its own, the unit itself counted (so 1 / units is the least); ``_q`` within the snapshot. A unit
-    whose correlation lies in the band can't be distinguished from another one. NaN where a unit is dead or constant at t or at
-    the reference; ``n_dead`` [snapshot] counts these. Nothing is random.
+    Null: the correlation of unit i at t with every other unit j at the reference. A unit whose correlation lies in the
+    band can't be distinguished from another one. Nothing is random.
+
+    Args:
+        acts: Activations [snapshot, example, unit] (or channel).
+        reference: Step of a recorded snapshot, -1 the last, 0 the untrained network; "previous": each snapshot's
+            predecessor (the first snapshot is then NaN).
+
+    Returns:
+        * ``correlation``, -1..1, over the examples; ``cosine``, the same without subtracting the means.
+        * ``correlation_null_low``, ``_null_high``; ``correlation_p``: share of all units at or above its own, the unit
+          itself counted (so 1 / units is the least); ``_q`` within the snapshot.
+        * ``n_dead`` [snapshot]: the units that are dead or constant at t or at the reference; NaN for these.
+
+    Raises:
+        DataError: An unknown word as reference.
+        UnknownName: A step that was not recorded.
+
+    >>> nm.analysis.similarity.unit_drift(acts, reference=0)["correlation"].dims
+    ('snapshot', 'unit')
     """
     axis = unit_axis(acts.dims)
     x = named.values(acts, "snapshot", "example", axis)
