@@ -69,14 +69,19 @@ def part(module: ModuleType, form: Form) -> Iterator[str]:
     yield from module.run(form)
 
 
-def before(out: Path | None, form: Form) -> dict[str, str]:
-    """The parts that RESULTS.md holds, by name, and its head as ``""``; refused where they don't belong to what is measured now."""
+def before(out: Path | None, form: Form, parts: list[str]) -> dict[str, str]:
+    """The parts that RESULTS.md holds, by name, and its head as ``""``; refused where they don't belong to what is measured now. The
+    installed peers matter only to ``parts`` that measure them.
+    """
     if out is None:
         return {}
     top, *there = re.split(r"\n(?=\n## )", out.read_text("utf-8").rstrip("\n"))
-    machine = [one.partition("\n* processor")[2].partition("\n* device")[0] for one in (top, head(form))]
-    if machine[0] != machine[1] or (QUICK in top) != form.quick:
-        sys.exit(f"{out} is of another machine, other software or the other form: measure everything again")
+    with_peers = any(hasattr(module, "peers") for module in MODULES if name_of(module) in parts)
+    same = ("* processor:", "* software:", *(["* peers:"] if with_peers else []))
+    found, now = ([line for line in one.splitlines() if line.startswith(same)] for one in (top, head(form)))
+    if found != now or (QUICK in top) != form.quick:
+        differs = "\n".join(["", *found, "now:", *now])
+        sys.exit(f"{out} is of another machine, other software or the other form: measure everything again{differs}")
     return {"": top, **{one.removeprefix("\n## ").partition("\n")[0]: one for one in there}}
 
 
@@ -89,7 +94,7 @@ def main(arguments: list[str]) -> None:
     torch.set_num_threads(1)
     out = asked.out or (None if asked.quick else Path(__file__).with_name("RESULTS.md"))
     form = Form(asked.quick)
-    told = before(out, form) if asked.parts else {"": head(form)}
+    told = before(out, form, asked.parts) if asked.parts else {"": head(form)}
     if asked.parts and out:
         told[""] += f"\n* {', '.join(asked.parts)}: measured again on {date.today()}, after a change"
     print(told.get("", head(form)), flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import re
 import subprocess
@@ -56,3 +57,27 @@ def check(heads: list[str], rows: list[list[str]]) -> None:
             found += numbers if head != "aim" else []
             assert all(math.isfinite(number) and (number > 0 or not COST.search(head)) for number in numbers), row
         assert found, f"nothing was measured: {row}"
+
+
+@pytest.mark.parametrize(
+    ("line", "part", "refused"),
+    [
+        ("peers", "report", False),
+        ("peers", "hooks", True),
+        ("software", "report", True),
+        ("processor", "report", True),
+    ],
+)
+def test_a_part_is_measured_again_on_the_same_machine_whose_peers_matter_only_to_what_measures_them(
+    line: str, part: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    harness, form = (importlib.import_module(f"benchmarks.{name}") for name in ("__main__", "timing"))
+    top = harness.head(form.Form(quick=False))
+    out = tmp_path / "RESULTS.md"
+    out.write_text(re.sub(rf"(?m)^\* {line}: .*$", f"* {line}: another", top) + "\n\n## curves\n\nold\n", "utf-8")
+    if refused:
+        with pytest.raises(SystemExit, match=f"(?m)^\\* {line}: another$"):
+            harness.before(out, form.Form(quick=False), [part])
+    else:
+        assert list(harness.before(out, form.Form(quick=False), [part])) == ["", "curves"]
