@@ -155,15 +155,36 @@ def test_the_methods_say_what_was_done_with_which_null(seeds: list[Path]) -> Non
     assert nm.__version__ in text
 
 
-def test_a_report_says_how_far_it_is_and_when_it_will_take_long(seeds: list[Path], tmp_path: Path) -> None:
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("write", [report.write, report.write_json])
+def test_a_report_says_how_far_it_is_until_all_is_done(write: Any, seeds: list[Path], tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
-    runs = [nm.Run.open(one) for one in seeds[:1]]
-    (runs[0].folder / nm.run.RESULTS).unlink(missing_ok=True)
-    report.write(runs, tmp_path / "page.html", progress=lambda *said: told.append(said))
-    assert {"layers.0", "the whole network", "drawing MLP"} <= {part for part, _, _ in told}
-    for part in {part for part, _, _ in told}:
-        done = [(count, total) for one, count, total in told if one == part]
-        assert [count for count, _ in done] == list(range(1, done[-1][1] + 1)), part
-    kept = report.expected(runs)
-    (runs[0].folder / nm.run.RESULTS).unlink()
-    assert report.expected(runs) > kept
+    for one in seeds[:2]:
+        (one / nm.run.RESULTS).unlink(missing_ok=True)
+    write([nm.Run.open(one) for one in seeds[:2]], tmp_path / "page", progress=lambda *said: told.append(said))
+    parts = {part: [(done, total) for one, done, total in told if one == part] for part, _, _ in told}
+    assert {f"seed-{seed}, {what}" for seed in (0, 1) for what in ("layers.0", "the whole network")} <= set(parts)
+    assert ("drawing MLP" in parts) is (write is report.write)
+    for part, said in parts.items():
+        total = said[-1][1]
+        assert said == [(done, total) for done in range(1, total + 1)], part
+
+
+def test_a_report_takes_longer_unless_valid_results_are_kept(seeds: list[Path]) -> None:
+    run = nm.Run.open(seeds[0])
+    nm.report.claims([run])
+    kept, results = report.expected([run]), seeds[0] / nm.run.RESULTS
+    results.write_bytes(results.read_bytes()[:-1])
+    stale = report.expected([run])
+    results.unlink()
+    assert report.expected([run]) == stale > kept
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(60.0, ""), (60.5, "about 2 minutes"), (150.0, "about 3 minutes")])
+def test_a_report_that_takes_more_than_a_minute_says_so_at_the_start(
+    seconds: float, said: str, seeds: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "expected", lambda runs: seconds)
+    monkeypatch.setattr(report, "write_json", lambda runs, path, progress: path)
+    out = microscope("report", *seeds[:2], "--format", "json", "-o", tmp_path / "claims.json").stdout.splitlines()
+    assert out[0] == f"2 runs to analyze: {said} on one core" if said else "minute" not in "".join(out)

@@ -14,17 +14,17 @@ import xarray as xr
 
 from .. import files
 from ..analysis.findings import descriptions, findings, populations, seeds, verdicts
-from ..analysis.look import FirstLook, Pair, Progress, looking, pairs
+from ..analysis.look import FirstLook, Pair, Progress, kept, pairs
 from ..doors import door
 from ..errors import RunError
 from ..phantoms.calibration import claims as calibrated
 from ..processes import one_by_one
-from ..run import RESULTS, Run, network_names
+from ..run import Run, network_names
 from . import html, links
 from .body import body
 from .drawing import Drawn, drawing
 from .page import Page
-from .paper import bibtex, claims, methods, write_json
+from .paper import bibtex, claims, looked, methods, write_json
 from .sweeps import compare
 
 __all__ = ["bibtex", "claims", "compare", "compose", "drawing", "expected", "methods", "write", "write_json"]
@@ -55,16 +55,7 @@ def write(
     if not runs:
         raise RunError("a report needs at least one run")
     files.writable(path)
-    looks = []
-    for run in runs:
-        name = f"{run.folder.name}, " if len(runs) > 1 else ""
-        looks.append(one_by_one(looking(run, keep=True), _named(name, progress)))
-    return compose(looks, path, calibration=calibration, progress=progress)
-
-
-def _named(name: str, progress: Progress | None) -> Progress:
-    """``progress`` with a prefix for each part, to distinguish several networks."""
-    return lambda part, done, total: progress(f"{name}{part}", done, total) if progress else None
+    return compose(looked(runs, progress), path, calibration=calibration, progress=progress)
 
 
 def _drawing(name: str, progress: Progress | None) -> Callable[[str, int, int], None]:
@@ -84,15 +75,17 @@ def _drawing(name: str, progress: Progress | None) -> Callable[[str, int, int], 
 def expected(runs: Sequence[Run]) -> float:
     """About how many seconds a report takes on one core; it may be wrong by a factor of two.
 
-    Counts the snapshots, images, units and feature maps of each run, and nothing for results that are kept.
+    Counts the snapshots, images, units and feature maps of each run, and nothing for results that are kept and still valid.
 
     Args:
         runs: Recorded runs.
     """
     seconds = 0.0
     for run in runs:
-        if not (run.folder / RESULTS).is_file():
-            shapes = [shape for name, shape in run.description["hook_points"].items() if name.endswith("hook_post")]
+        mark = kept.key(run)
+        if not (mark and kept.read(run, mark)):
+            names = [name for name in run.hook_points if name.endswith("hook_post")] or run.hook_points
+            shapes = [run.description["hook_points"][name] for name in names]
             images, units = len(run.probe) / 1000, sum(shape[0] for shape in shapes)
             maps = sum(shape[0] for shape in shapes if len(shape) == 3)
             seconds += 2 + images * (len(run.steps) * units / 600 + maps / 5)

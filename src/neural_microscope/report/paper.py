@@ -89,13 +89,28 @@ def _number(claim: Claim, end: str) -> float:
     return math.nan if isinstance(value, str) else float(value)
 
 
+def looked(runs: Sequence[Run | FirstLook], progress: Progress | None) -> list[FirstLook]:
+    """Looks at the runs, whose results are kept. What is counted is told with the folder's name where there are several."""
+    folders = [(one.run if isinstance(one, FirstLook) else one).folder for one in runs]
+    names = [folder.name for folder in folders]
+    if len(set(names)) < len(names):
+        names = [str(folder) for folder in folders]
+    looks = []
+    for one, name in zip(runs, names, strict=True):
+        tell = _told(f"{name}, " if len(runs) > 1 else "", progress)
+        looks.append(one if isinstance(one, FirstLook) else one_by_one(looking(one, keep=True), tell))
+    return looks
+
+
+def _told(name: str, progress: Progress | None) -> Progress:
+    return lambda part, done, total: progress(f"{name}{part}", done, total) if progress else None
+
+
 def _named(runs: Sequence[Run | FirstLook], progress: Progress | None = None) -> list[FirstLook]:
     """Looks at the runs, whose results are kept, by the names that a page gives the networks."""
     if not runs:
         raise RunError("a report needs at least one run")
-    tell = progress or (lambda part, done, total: None)
-    looks = [one if isinstance(one, FirstLook) else one_by_one(looking(one, keep=True), tell) for one in runs]
-    groups = populations(looks)
+    groups = populations(looked(runs, progress))
     names = network_names([group[0].run for group in groups])
     return [replace(look, name=name) for group, name in zip(groups, names, strict=True) for look in group]
 
