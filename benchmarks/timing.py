@@ -24,7 +24,7 @@ Times = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Form:
-    """How much is measured: everything, or so little that only the harness is tried."""
+    """The amount of work that is measured: everything, or so little that only the harness is tried."""
 
     quick: bool = False
 

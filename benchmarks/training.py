@@ -112,7 +112,7 @@ def run(form: Form) -> list[str]:
 
 
 def _precision(kind: str, network: nm.MLPConfig | nm.CNNConfig, form: Form) -> str:
-    """What bfloat16 does to accuracy and to recorded activations, beside what another order of the batches does."""
+    """The change of accuracy and recorded activations by bfloat16, and by another order of the batches."""
     data, seeds, epochs = form.data, form.pick((0, 1, 2), (0,)), form.pick(3, 1)
     probe = data.test.balanced(form.pick(1000, 100))
     layers: dict[str, list[list[xr.DataArray]]] = {}

@@ -1,6 +1,6 @@
 """``python -m campaign``: damages every document that the package reads, kills every command that writes, and writes docs/reliability.md.
 
-A case is a document and a seed; ``--case 'run.json:12'`` tries that one again and says what came of it.
+A case is a document and a seed; ``--case 'run.json:12'`` tries that one again and prints the result.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="campaign", description=__doc__)
     parser.add_argument("--count", type=int, default=100_000, help="mutations in all")
     parser.add_argument(
-        "--kills", type=int, default=25, help="kills of each command at random moments, beside those at file events"
+        "--kills", type=int, default=25, help="kills of each command at random times, besides those at file events"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the first case of each document, and of the kills")
     parser.add_argument("--only", default="", help="documents, or commands, whose name begins so")
@@ -110,7 +110,7 @@ def summary(tallies: dict[str, Tally]) -> list[str]:
 
 
 def _kind(failure: workers.Failure) -> str:
-    """What failures have in common: their kind and, of a traceback, its type and place."""
+    """The common part of failures: their kind and, of a traceback, its type and place."""
     said = failure.what.split(": ", 3)
     return f"{failure.kind} {said[2] if failure.kind == 'traceback' else ''}"
 

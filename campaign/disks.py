@@ -23,7 +23,7 @@ from .kills import contents, gone_on, replaced
 
 @dataclass
 class Full:
-    """What came of disks that filled up."""
+    """The results of disks that filled up."""
 
     how: str = ""
     disks: int = 0
@@ -85,7 +85,7 @@ def _after_full(folder: Path, error: BaseException, whole: dict[str, str]) -> st
 
 @dataclass
 class Flips:
-    """What came of flipping every byte."""
+    """The results of flipping every byte."""
 
     files: int = 0
     flips: int = 0

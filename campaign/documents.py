@@ -1,4 +1,4 @@
-"""What is damaged: every document that the package reads, with a healthy example, what is done to it, and how it is read."""
+"""Every document that the package reads, with a healthy example, its mutations, and its reader."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class Document:
     seal: Callable[[Path, Path], None] | None = None
     """Makes the hashes right again after a change, as a hostile author would: (folder, changed file)."""
     checked: bool = True
-    """Whether the form holds hashes or checksums, so that damage can be told from other data."""
+    """True if the form holds hashes or checksums, so that damage can be detected."""
     expected: Callable[[Path], Any] | None = None
     """Another reader, for files without hashes: what the bytes say."""
     writes: bool = False
-    """Whether reading it writes into its folder."""
+    """True if reading it writes into its folder."""
     alone: bool = False
-    """Whether the user names the very file, so that a link in its place is his."""
+    """True if the user names the very file, so that a link in its place is theirs."""
     share: float = 1.0
     """Mutations, against the other documents'."""
     seconds: float = 2.0
@@ -84,7 +84,7 @@ def verified(folder: Path) -> Any:
 
 
 def resumed(folder: Path) -> Any:
-    """What a run holds once it was resumed; what tells the time is left out. A training that goes on without end is cut."""
+    """The content of a run after it was resumed, without times. A training that goes on without end is cut."""
     with suppress(KeyboardInterrupt):
         nm.resume(folder, data=examples.data(), observers=[examples.Stop(10 * examples.STEPS)])
     found = whole_run(folder)
@@ -172,7 +172,7 @@ def seal_hub(folder: Path, path: Path) -> None:
 
 
 def as_commits(content: bytes, chance: Chance) -> bytes:
-    """One line of a commit record with another value, or lines lost, doubled or moved; the chain is made anew by who seals."""
+    """One line of a commit record with another value, or lines lost, doubled or moved; whoever seals makes the chain again."""
     lines = [json.loads(line) for line in content.splitlines()]
     at = chance.randrange(len(lines))
     match chance.randrange(6):
@@ -310,7 +310,7 @@ def chance_of(name: str, seed: int) -> Chance:
 
 
 def killed_while_writing(data: Any, healthy: Any) -> bool:
-    """Whether it is a run as a writer would have left it who was killed: its beginning."""
+    """True for the beginning of a run, as a killed writer leaves it."""
     if not (isinstance(data, dict) and "steps" in data and data["status"] == "running"):
         return False
     return bool(data["steps"] == healthy["steps"][: len(data["steps"])])

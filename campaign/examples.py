@@ -151,7 +151,7 @@ def chained(lines: list[Any]) -> bytes:
 
 
 def reseal_run(folder: Path, lines: list[Any]) -> None:
-    """Writes the commit record anew, with the hash that each file of the run has now."""
+    """Rewrites the commit record with the hash that each file of the run has now."""
     for line in lines:
         named = line.get("files") if isinstance(line, dict) else None
         if not isinstance(named, dict):

@@ -46,7 +46,7 @@ BRIEF = nm.RecordConfig(0, False, hook_points=("layers.0.hook_post", "logits"), 
 
 @dataclass
 class Outcome:
-    """What came of the kills of one command."""
+    """The results of the kills of one command."""
 
     random: int = 0
     events: int = 0
@@ -95,7 +95,7 @@ class Saying(Observer):
 
 
 def gone_on(folder: Path, train: Callable[[], Any], data: Dataset) -> int:
-    """Finishes a run that was killed: by the same command, by `resume` where that refuses, and anew where nothing was recorded."""
+    """Finishes a run that was killed: by the same command, by `resume` if that refuses, from the start if nothing was recorded."""
     try:
         train()
         return 0
@@ -382,13 +382,13 @@ class Killing:
             raise RuntimeError(f"{self.name}, undisturbed, ended with {ended[0]}: {ended[2]}")
 
     def at_random(self, chance: random.Random) -> bool:
-        """A kill at a random moment; False where the command was done before."""
+        """A kill at a random time; False where the command was done before."""
         self.start()
         code, said, text = forked(self.work, lambda: None, kill_after=chance.uniform(0, self.seconds))
         if code == 0:
             return False
         self.outcome.random += 1
-        self.after("at a random moment", code, said, text)
+        self.after("at a random time", code, said, text)
         return True
 
     def at_event(self, number: int) -> bool:
@@ -410,7 +410,7 @@ class Killing:
         return True
 
     def after(self, when: str, code: int, said: bytes, text: str) -> None:
-        """What holds after a kill."""
+        """The checks after a kill."""
         if code != -signal.SIGKILL:
             self.outcome.problems.append(f"{self.name} {when} ended with {code}: {text[-300:]}")
             return
@@ -434,7 +434,7 @@ class Killing:
             self.outcome.problems.append(f"{self.name} {when}: {len(other)} files are another, the first {other[0]}")
 
     def lost(self, said: bytes) -> str:
-        """What was committed, or said to be done, and is not there as the undisturbed run has it; empty if nothing."""
+        """The part of what was committed or reported that is missing or differs from the undisturbed run; empty if none."""
         for path in self.folder.rglob(commits.NAME):
             folder = path.parent
             if "/uploads/" in str(folder):  # half a copy, which nothing reads, of a run that is elsewhere
@@ -459,7 +459,7 @@ class Killing:
 
 
 def kill(base: Path, number: int, seed: int, tell: Callable[[str], None], only: str) -> Iterator[tuple[str, Outcome]]:
-    """``number`` kills at random moments and one at every file event, or every few, of each command."""
+    """``number`` kills at random times and one at every file event, or every few, of each command."""
     warnings.simplefilter("ignore")
     examples.write(base / "recorded")
     pages = Pages(base / "recorded")

@@ -1,4 +1,4 @@
-"""What is done to a file: bytes, JSON values, headers of safetensors files, other things in its place. All drawn from one seed."""
+"""Mutations of a file: bytes, JSON values, headers of safetensors files, other things in its place. All drawn from one seed."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def as_idx(content: bytes, chance: Chance) -> bytes:
 
 
 def as_gzip(content: bytes, chance: Chance) -> bytes:
-    """What unpacks to a changed IDX file, to zeros without end, or to more than one stream."""
+    """A file that unpacks to a changed IDX file, to zeros without end, or to more than one stream."""
     plain = zlib.decompress(content, 31)
     match chance.randrange(4):
         case 0:

@@ -46,13 +46,13 @@ class Failure:
 
 @dataclass
 class Tally:
-    """What came of the cases of one document."""
+    """The results of the cases of one document."""
 
     counts: Counter[str] = field(default_factory=Counter)
     """``equal``, ``error`` (one of the project's, which names the file), ``other`` (other data, where they are right), ``failed``."""
     failures: list[Failure] = field(default_factory=list)
     said: str = ""
-    """What came of the only case."""
+    """The result of the only case."""
     slowest: float = 0.0
     """Seconds of processor time of the slowest case."""
 
@@ -130,8 +130,8 @@ class Watch:
 
     @contextmanager
     def watching(self, links: bool, writes: bool) -> Iterator[list[str]]:
-        """What is seen while the block runs: ``links``, whether a link may be followed to be read; ``writes``, whether anything
-        may be written in the folder.
+        """The file accesses while the block runs. ``links``: a link may be followed to be read; ``writes``: files in the folder
+        may be written.
         """
         self.seen, self.links, self.writes, self.on = [], links, writes, True
         try:

@@ -29,7 +29,7 @@ HEADS = {
 
 
 def filled(page: str) -> str:
-    """The page with every table made anew."""
+    """The page with every table made again."""
     for name in analysis.__all__:
         importlib.import_module(f"{analysis.__name__}.{name}")
 

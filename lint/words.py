@@ -1,4 +1,7 @@
-"""Finds wording that the project has left behind, and names the field's term for it: `python -m lint.words [PATH …]`."""
+"""Finds wording that the project has left behind, and names the field's term for it: `python -m lint.words [PATH …]`.
+
+Prose is held to every rule; identifiers are held to American spelling.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,22 @@ import io
 import re
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-READ = ("src/**/*.py", "web/src/*.ts*", "docs/**/*.md", "changes/*.md", "*.md", "notebooks/sources/*.py")
+READ = (
+    *("src/**/*.py", "web/src/*.ts*", "docs/**/*.md", "changes/*.md", "*.md", "notebooks/sources/*.py"),
+    *("tests/**/*.py", "benchmarks/*.py", "campaign/*.py", "mutants/*.py", "docs/*.py", "notebooks/*.py", "*.py"),
+)
 NOT_YET = ("notebooks/sources/",)
 """Beginnings of paths that are not held to the list yet; the aim is none."""
-LISTS = ("src/neural_microscope/glossary.py",)
-"""Files that quote wordings to avoid; `tests/test_words.py` holds their definitions to the list."""
+LISTS = ("src/neural_microscope/glossary.py", "tests/test_words.py")
+"""Files that quote wordings to avoid; `tests/test_words.py` holds the glossary's definitions to the list."""
+HASHED = tuple(f"src/neural_microscope/{name}" for name in ("analysis/", "statistics.py", "claim.py", "measure.py"))
+"""Beginnings of paths whose identifiers are part of the calibration's hashes."""
 
 
 class Rule(NamedTuple):
@@ -32,6 +41,17 @@ class Rule(NamedTuple):
 def _rule(pattern: str, say: str, allowed: str | None = None) -> Rule:
     return Rule(re.compile(rf"\b(?:{pattern})", re.I), say, re.compile(allowed, re.I) if allowed else None)
 
+
+SPELLING = _rule(
+    r"(?:dis)?colou?red?(?<=our)\w*|colour\w*|centre[sd]?\b|centring\b|neighbour\w*|behaviour\w*|favour\w*|flavour\w*"
+    r"|honour\w*|grey\w*|label(?:led|ling)\b|model(?:led|ling)\b|cancell(?:ed|ing)\b|travell\w+|learnt\b|spelt\b|burnt\b|artefact\w*"
+    r"|\w*(?:optim|normal|regular|initial|standard|general|random|memor|maxim|minim|summar|visual|serial|penal|quant"
+    r"|local|central|organ|recogn|special|categor|parametr|vector|util|real|symmetr|character|emphas|equal)is(?:e|es|ed|ing|er|ers|ation|ations)\b"
+    r"|\w*analys(?:e|ed|ing)\b|judgement\b|whilst\b|amongst\b|towards?(?<=wards)\b|afterwards\b|metre[s]?\b|fibre\w*|catalogue\w*|programme[s]?\b|licence\b|practise\w*",
+    "American spelling",
+    r"precise\w*|exercise\w*|otherwise|pairwise|likewise|elementwise|stepwise|Towards best practices",
+)
+"""The rule that identifiers are held to as well."""
 
 RULES = (
     _rule(r"rightly\b", "correctly; an accuracy"),
@@ -57,7 +77,7 @@ RULES = (
     _rule(r"put(?:s|ting)? (?:\w+ )?(?:everything |it |them )?back\b", "restore; reset all"),
     _rule(r"(?:hold|held|holds) at (?:0|zero|its|the)\b", "clamp to"),
     _rule(r"as on image\b", "patch from image"),
-    _rule(r"says (?:\d|\{)", "predicts", r"says \{(?:error|why|reason)"),
+    _rule(r"says (?:\d|\{)", "predicts", r"says \{(?:error|why|reason)|verify says \{"),
     _rule(
         r"moments?\b",
         "snapshot",
@@ -76,7 +96,7 @@ RULES = (
     _rule(
         r"(?:unit|units|it|class(?:es)?) likes?\b|likes best\b",
         "prefers; most activating",
-        r"(?:would|if you|looks?|something) like",
+        r"(?:would|if you|looks?|something|rank the units) like",
     ),
     _rule(
         r"answers? to (?:each|every|a|the|all|which|its|no|one) (?:class|image|pixel|digit|pattern)\w*",
@@ -105,15 +125,7 @@ RULES = (
     _rule(r"(?:comes?|came) of (?:it|them|that)\b", "results"),
     _rule(r"lest\b|hence\b|thereof\b|wherein\b|whereof\b|unto\b|ere\b|nought\b|naught\b", "plain words"),
     _rule(r"anew\b", "again"),
-    _rule(
-        r"(?:dis)?colou?red?(?<=our)\w*|colour\w*|centre[sd]?\b|centring\b|neighbour\w*|behaviour\w*|favour\w*|flavour\w*"
-        r"|honour\w*|grey\w*|label(?:led|ling)\b|model(?:led|ling)\b|cancell(?:ed|ing)\b|travell\w+|learnt\b|spelt\b|burnt\b|artefact\w*"
-        r"|\w*(?:optim|normal|regular|initial|standard|general|random|memor|maxim|minim|summar|visual|serial|penal|quant"
-        r"|local|central|organ|recogn|special|categor|parametr|vector|util|real|symmetr|character|emphas|equal)is(?:e|es|ed|ing|er|ers|ation|ations)\b"
-        r"|\w*analys(?:e|ed|ing)\b|judgement\b|whilst\b|amongst\b|towards?(?<=wards)\b|afterwards\b|metre[s]?\b|fibre\w*|catalogue\w*|programme[s]?\b|licence\b|practise\w*",
-        "American spelling",
-        r"precise\w*|exercise\w*|otherwise|pairwise|likewise|elementwise|stepwise|Towards best practices",
-    ),
+    SPELLING,
     Rule(re.compile(r"\d\}? %"), "a percentage without a blank", re.compile(r"\d %[(\w]")),
     Rule(re.compile(r"(?:^|[.!;:] |\n\n)Who\b(?! is\b[^.]*\?)(?![^.]{0,150}\?)"), "a subject: 'if you …'"),
 )
@@ -127,6 +139,8 @@ class Piece(NamedTuple):
     line: int
     text: str
     docstring: bool = False
+    name: bool = False
+    """An identifier, its words apart."""
 
 
 class Fault(NamedTuple):
@@ -141,10 +155,10 @@ class Fault(NamedTuple):
         return f"{self.path}:{self.line}: {self.found!r} (say: {self.say})"
 
 
-def of_text(text: str) -> list[tuple[int, str, str]]:
+def of_text(text: str, rules: Iterable[Rule] = RULES) -> list[tuple[int, str, str]]:
     """(offset, wording, what to say) of every wording to avoid."""
     found: list[tuple[int, str, str]] = []
-    for pattern, say, allowed in RULES:
+    for pattern, say, allowed in rules:
         passes = [one.span() for one in allowed.finditer(text)] if allowed else []
         found += [
             (one.start(), one[0].strip(), say)
@@ -154,21 +168,34 @@ def of_text(text: str) -> list[tuple[int, str, str]]:
     return sorted(found)
 
 
+def apart(name: str) -> str:
+    """An identifier's words: ``nearest neighbors`` of ``nearestNeighbors``."""
+    return re.sub(r"_|(?<=[a-z])(?=[A-Z])", " ", name)
+
+
+@cache
+def misspelled(name: str) -> bool:
+    """True for an identifier with a British spelling."""
+    return bool(of_text(apart(name), [SPELLING]))
+
+
 def of_python(source: str) -> Iterator[Piece]:
-    """Docstrings, comments, and strings that hold a blank."""
-    tree = ast.parse(source)
-    docs = {
-        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    }
-    for node in ast.walk(tree):
+    """Docstrings, comments, strings that hold a blank, and identifiers, each at its first place."""
+    nodes = [*ast.walk(ast.parse(source))]
+    docs = {id(node.value) for node in nodes if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)}
+    for node in nodes:
         if isinstance(node, ast.JoinedStr):
             parts = [one.value if isinstance(one, ast.Constant) else "{}" for one in node.values]
             yield Piece(node.lineno, "".join(map(str, parts)))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
             yield Piece(node.lineno, node.value, id(node) in docs)
+    names: dict[str, int] = {}
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             yield Piece(token.start[0], token.string.lstrip("#"))
+        elif token.type == tokenize.NAME:
+            names.setdefault(token.string, token.start[0])
+    yield from (Piece(line, apart(name), name=True) for name, line in names.items() if misspelled(name))
 
 
 def of_markdown(source: str) -> Iterator[Piece]:
@@ -187,10 +214,14 @@ SPOKEN = re.compile(
 
 
 def of_typescript(source: str) -> Iterator[Piece]:
-    """Comments, strings that hold a blank, and the text between tags."""
+    """Comments, strings that hold a blank, the text between tags, and identifiers, each at its first place."""
     for one in SPOKEN.finditer(source):
         text = next(filter(None, one.groups()), "")
         yield Piece(source.count("\n", 0, one.start()) + 1, re.sub(r"\$\{[^}]*\}", "{}", text))
+    names = {one[0]: one.start() for one in reversed([*re.finditer(r"[A-Za-z_]\w+", source)])}
+    yield from (
+        Piece(source.count("\n", 0, at) + 1, apart(name), name=True) for name, at in names.items() if misspelled(name)
+    )
 
 
 def unreleased(changes: str) -> str:
@@ -208,7 +239,9 @@ def of_file(path: Path) -> list[Fault]:
     reader = {".md": of_markdown, ".py": of_python}.get(path.suffix, of_typescript)
     found = set()
     for piece in reader(source):
-        for offset, words, say in of_text(piece.text):
+        if piece.name and name.startswith(HASHED):
+            continue
+        for offset, words, say in of_text(piece.text, [SPELLING] if piece.name else RULES):
             found.add(Fault(name, piece.line + piece.text.count("\n", 0, offset), words, say))
         if piece.docstring and (opening := OPENS.match(piece.text)):
             found.add(Fault(name, piece.line, opening[0].strip(), "what the thing is or returns"))

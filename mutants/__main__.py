@@ -200,7 +200,7 @@ def _lines(bits: bytes) -> list[int]:
 
 
 def tried(copy: Path, mutation: Mutation, tests: list[str]) -> bool:
-    """Whether a test fails where the mutation stands in the copy."""
+    """True if a test fails with the mutation in the copy."""
     path = copy / mutation.path
     text = path.read_text("utf-8")
     path.write_text(mutation.applied(text), "utf-8")

@@ -19,7 +19,7 @@ OPPOSITES = (
     ("above", "below"),
     ("yes", "no"),
 )
-"""What stands in strings and names and may be taken for the other: an interval for a null, trained for untrained."""
+"""Parts of strings and names that may be confused: an interval for a null, trained for untrained."""
 
 
 @dataclass(frozen=True)

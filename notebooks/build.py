@@ -105,14 +105,14 @@ def exercises(source: Path) -> Notebook:
 
 
 def _told(text: str) -> tuple[str, str]:
-    """What a markdown cell behind an answer says about it, and the rest, from the first heading or bold question on."""
+    """The part of a markdown cell about the answer above it, and the rest, from the first heading or bold question on."""
     rest = re.search(r"(?m)^(#|\*\*)", text)
     start = rest.start() if rest else len(text)
     return text[:start].strip(), text[start:]
 
 
 def target(source: Path, exercise: bool = False) -> Path:
-    """Where the notebook of a source lies."""
+    """The path of a source's notebook."""
     return HERE / ("exercises" if exercise else "") / f"{source.stem}.ipynb"
 
 
@@ -133,7 +133,7 @@ def execute(made: Notebook, folder: Path, form: str = "full") -> Notebook:
 
 
 def text_of(cell: Notebook) -> str:
-    """What a cell's outputs say in words."""
+    """The text of a cell's outputs."""
     said = []
     for output in cell.get("outputs", []):
         data = output.get("data", {})
@@ -142,7 +142,7 @@ def text_of(cell: Notebook) -> str:
 
 
 def debris(made: Notebook) -> list[str]:
-    """What has no place in a notebook that is kept: errors, warnings, progress bars, paths of one machine."""
+    """Outputs that a kept notebook must not hold: errors, warnings, progress bars, paths of one machine."""
     found = []
     unwanted = (
         r"\x1b|\r",

@@ -19,7 +19,7 @@ class Ended(NamedTuple):
 
 
 def microscope(*words: object) -> Ended:
-    """``microscope WORDS`` without a process of its own, which would import torch anew. A warning is printed as it would be there;
+    """``microscope WORDS`` without a process of its own, which would import torch again. A warning is printed as it would be there;
     an exception that a user would see as a traceback comes out.
     """
     out, err, code = io.StringIO(), io.StringIO(), 0

@@ -1,4 +1,4 @@
-"""Writers that are killed. Each is a child of a fork server that has everything imported, so that it starts in a moment."""
+"""Writers that are killed. Each is a child of a fork server that has everything imported, so that it starts fast."""
 
 from __future__ import annotations
 
@@ -51,21 +51,21 @@ class Acknowledging(Observer):
 
 
 def on_each_write(before: Callable[[int], None]) -> None:
-    """Calls ``before(n)`` at the n-th moment at which a killed writer would leave the folder in another state than before: when a
+    """Calls ``before(n)`` at the n-th point at which a killed writer would leave the folder in another state than before: when a
     file is to be moved into its place or deleted, and before, in the middle of, and after a line of the commit record.
 
     n counts -1, -2, … while the folder is made, and 1, 2, … from its first line in the commit record on.
     """
     count, way = 0, -1
 
-    def moment() -> None:
+    def point() -> None:
         nonlocal count
         count += way
         before(count)
 
     def watched(function: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any, **kwargs: Any) -> Any:
-            moment()
+            point()
             return function(*args, **kwargs)
 
         return run
@@ -76,14 +76,14 @@ def on_each_write(before: Callable[[int], None]) -> None:
             count, way = 0, 1
         path = folder / commits.NAME
         start = path.stat().st_size if path.exists() else 0
-        moment()
+        point()
         result = appended(folder, commit, time, chain)
         line = path.read_bytes()[start:]
         os.truncate(path, start + len(line) // 2)
-        moment()
+        point()
         with path.open("ab") as file:
             file.write(line[len(line) // 2 :])
-        moment()
+        point()
         return result
 
     appended = commits.append
@@ -115,7 +115,7 @@ def start(job: Callable[..., None], folder: Path, die_at: int = 0) -> tuple[Any,
 
 
 def heard(pipe: Any, words: int | None = None) -> list[Any]:
-    """What a child says next, up to so many words, or all till it ends."""
+    """The next words of a child, up to so many words, or all till it ends."""
     said: list[Any] = []
     try:
         while words is None or len(said) < words:

@@ -56,5 +56,5 @@ def named(above: list[Element]) -> list[str]:
 
 
 def classed(above: list[Element], name: str) -> bool:
-    """Whether any element around a text is of this class."""
+    """True if any element around a text is of this class."""
     return any(name in attrs.get("class", "").split() for _, attrs in above)

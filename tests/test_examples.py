@@ -38,7 +38,7 @@ TUTORIALS = [
 
 @pytest.fixture(scope="session")
 def names(shared: Callable[[str, Callable[[Path], object]], Path]) -> dict[str, Any]:
-    """What docs/api/index.md says that the examples start from."""
+    """The names that the examples start from, as docs/api/index.md lists them."""
     digits, model = nm.data.load("digits"), nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(32, 16)), seed=0)
     nm.train(model, digits, nm.TrainConfig(epochs=2, learning_rate=0.005))
     run = nm.Run.open(shared("example-run", lambda path: shutil.copytree(FINISHED, path)))
@@ -56,7 +56,7 @@ def names(shared: Callable[[str, Callable[[Path], object]], Path]) -> dict[str, 
 
 
 def public(room: str) -> Iterator[tuple[str, Any]]:
-    """What the API reference shows of a module: functions, classes, their methods and properties."""
+    """The public names of a module: functions, classes, their methods and properties."""
     module = importlib.import_module(f"neural_microscope.{room}")
     own = [name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__]
     for name in getattr(module, "__all__", own):

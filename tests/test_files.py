@@ -30,7 +30,7 @@ DATA = small_runs.data()
 
 @pytest.fixture(autouse=True)
 def patience() -> Iterator[None]:
-    """What would wait without end fails instead."""
+    """An endless wait fails instead."""
 
     def ring(*_: Any) -> None:
         raise AssertionError("it waits")

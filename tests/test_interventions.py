@@ -43,7 +43,7 @@ MAKERS: dict[str, Callable] = {
 
 
 def by_hand(kind: str, tensor: Tensor) -> Tensor:
-    """What every element would become."""
+    """The value of every element after the change."""
     rank, n = tensor.ndim, len(tensor)
     drawn = torch.randint(9, (n,), generator=torch.Generator().manual_seed(4))
     return {

@@ -1,4 +1,4 @@
-"""What the notebooks ask of the reader: guesses that bind, checks with reasons, and one file of all answers."""
+"""The reader's part of the notebooks: guesses that bind, checks with reasons, and one file of all answers."""
 
 from __future__ import annotations
 

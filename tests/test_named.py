@@ -1,4 +1,4 @@
-"""What measures are given is checked once, and refused by name."""
+"""Arguments of measures are checked once, and refused by name."""
 
 from __future__ import annotations
 

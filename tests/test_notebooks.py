@@ -46,7 +46,7 @@ def kept(source: Path, exercise: bool = False) -> Any:
 
 
 def verdicts(made: Any) -> list[str]:
-    """What each check of an exercise said."""
+    """The message of each check of an exercise."""
     return [build.text_of(cell).splitlines()[-1] for cell in made.cells if "check" in cell.metadata.get("tags", [])]
 
 
@@ -54,7 +54,7 @@ NUMBER = re.compile(r"[-−+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
 def same_words(found: str, before: str, varies: bool) -> bool:
-    """The same words and numbers within 2 %; of a cell whose numbers depend on the processor, anything that says something."""
+    """The same words and numbers within 2%; of a cell whose numbers depend on the processor, anything that says something."""
     found, before = " ".join(found.split()), " ".join(before.split())
     if varies:
         return bool(found) == bool(before)  # a sentence may say here that something holds, and there that it does not
@@ -146,7 +146,7 @@ class Exercise:
     """The solution's text."""
     right: list[CodeType]
     wrong: list[tuple[str, CodeType]]
-    """What is wrong, by the first line, and the answer."""
+    """The reason that an answer is wrong, by its first line, and the answer."""
 
 
 class Statement:
@@ -212,7 +212,7 @@ def _keep(wanted: set[str], whole: list[Statement | Exercise], kept: set[Stateme
 
 
 def verdict(names: dict[str, Any], answer: CodeType, check: CodeType, capsys: pytest.CaptureFixture[str]) -> str:
-    """What the check says of an answer; the answer's names are then forgotten."""
+    """The check's message about an answer; the answer's names are then forgotten."""
     names = {**names}
     try:
         exec(answer, names)
@@ -225,7 +225,7 @@ def verdict(names: dict[str, Any], answer: CodeType, check: CodeType, capsys: py
 
 @pytest.fixture(scope="session")
 def lessons(shared: Any) -> Path:
-    """Where the exercises' runs lie: several notebooks begin with the same one."""
+    """The folder of the exercises' runs: several notebooks begin with the same one."""
     return shared("lessons", Path.mkdir)
 
 
@@ -345,7 +345,7 @@ def test_the_comparison_of_outputs_can_fail() -> None:
 
 
 def test_the_setup_cell_finds_the_project(tmp_path: Path) -> None:
-    """Where the package is missing, the cell looks for the clone it lies in, and says so where there is none."""
+    """If the package is missing, the cell looks for the clone it lies in, and says so where there is none."""
     code = build.SETUP.split("import neural_microscope as nm")[0].replace('"neural_microscope"', '"no_such_package"')
     here = Path.cwd()
     try:

@@ -1,4 +1,4 @@
-"""Where a result is to go is tried before the work for it begins; what is written there is whole or not there at all."""
+"""An output's path is tried before the work begins; the file is whole or absent."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ BAD: dict[str, Callable[[Path], Path]] = {
 
 
 FOLDERS = ("a folder", "a link to a folder")
-"""What is no bad output for a command that writes into a folder."""
+"""Outputs that are fine for a command that writes into a folder."""
 
 
 @pytest.fixture(params=BAD)

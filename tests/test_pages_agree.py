@@ -74,7 +74,7 @@ def data(looks: list[FirstLook]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def report(folder: Path, looks: list[FirstLook], tmp_path_factory: pytest.TempPathFactory) -> Elements:
-    """What the command writes of the runs; they are not looked at again, and the pictures are not drawn."""
+    """The command's output about the runs; they are not looked at again, and the pictures are not drawn."""
     path = tmp_path_factory.mktemp("reported") / "report.html"
     known = {look.run.folder: look for look in looks}
     with pytest.MonkeyPatch.context() as patch:
@@ -198,7 +198,7 @@ def test_the_explorers_cards_and_networks_say_what_is_found_card_by_card(
 
 
 def shown(tab: Page, where: str) -> Said:
-    """What a part of the explorer shows: sentences there begin with a capital."""
+    """The text of a part of the explorer: sentences there begin with a capital."""
     rows = tab.locator(f"{where} .claim").evaluate_all(
         "all => all.map(one => [one.dataset.claim, one.querySelector('.mark').innerText, one.querySelector('.sentence').innerText])"
     )

@@ -210,7 +210,7 @@ def test_an_interrupted_population_resumes_network_by_network_to_the_same_bits(
         assert small_runs.contents(folder) == small_runs.contents(tmp_path / f"whole {seed}")
 
 
-def test_one_of_a_population_that_was_killed_before_its_first_snapshot_begins_anew_in_its_place(tmp_path: Path) -> None:
+def test_one_of_a_population_that_was_killed_before_its_first_snapshot_starts_over_in_its_place(tmp_path: Path) -> None:
     training = nm.TrainConfig(epochs=1, batch_size=16, seed=5)
     recorded(tmp_path / "whole", training, [1, 2])
     with mock.patch.object(RunWriter, "snapshot", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):

@@ -29,7 +29,7 @@ def once(job: Job) -> Steps:
 
 
 def counting(number: int, tell: Any) -> dict[str, Any]:
-    """What is loaded only now keeps to one thread too."""
+    """A library that is loaded late keeps to one thread too."""
     import scipy.linalg
     import sklearn.cluster  # noqa: F401
 

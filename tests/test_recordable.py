@@ -1,4 +1,4 @@
-"""What a recorder keeps of networks that nobody here wrote for it, what it leaves out, under which names, and how much it is."""
+"""The hook points of foreign networks that a recorder keeps, their names and sizes, and those that it leaves out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is recorded, against a second look at the same network."""
+"""Recorded values against a second look at the same network."""
 
 from __future__ import annotations
 

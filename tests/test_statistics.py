@@ -73,7 +73,7 @@ def test_false_discovery_is_scipys_over_the_tests_there_are() -> None:
 def test_bootstrap_intervals_hold_the_true_mean_as_often_as_they_say() -> None:
     rng = np.random.default_rng(0)
     low, high = statistics.bootstrap_mean(rng.normal(3, 1, (400, 60)), draws=500)
-    assert 0.90 < ((low <= 3) & (high >= 3)).mean() < 0.98  # 95 % declared; percentile intervals run a little short
+    assert 0.90 < ((low <= 3) & (high >= 3)).mean() < 0.98  # 95% declared; percentile intervals run a little short
 
 
 def test_bootstrap_of_equal_values_has_no_width() -> None:

@@ -260,7 +260,7 @@ def test_an_interruption_leaves_what_is_finished(tmp_path: Path, client: Any, mo
     assert all(nm.Run.open(run).verify() == [] for run in (tmp_path / "runs").iterdir())
 
 
-def test_a_folder_whose_claim_was_killed_is_claimed_anew_and_anything_else_in_it_is_named(tmp_path: Path) -> None:
+def test_a_folder_whose_claim_was_killed_is_claimed_again_and_anything_else_in_it_is_named(tmp_path: Path) -> None:
     (tmp_path / "s" / "runs").mkdir(parents=True)
     (tmp_path / "s" / f".{'0' * 32}.partial.json").write_text("{")
     (tmp_path / "s" / "thesis.txt").write_text("mine")

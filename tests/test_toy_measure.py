@@ -137,7 +137,7 @@ def look(toy: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="module")
 def table(toy: ModuleType, look: Any) -> xr.Dataset:
-    """What the formula gives, called as a user would."""
+    """The formula's result, called as a user would."""
     return toy.drive(look.run.activations("layers.0.hook_post").isel(snapshot=-1))
 
 

@@ -115,7 +115,7 @@ OPTIMIZERS = {
 def plain_loop(
     model: nn.Module, optimizer: torch.optim.Optimizer, orders: Iterator[Any], labels: Any = None
 ) -> list[float]:
-    """What anyone would write by hand."""
+    """The loop as written by hand."""
     images = torch.from_numpy(DATA.train.images).float()[:, None] / 255
     labels = torch.from_numpy(DATA.train.labels) if labels is None else labels
     losses = []

@@ -1,4 +1,4 @@
-"""What a network does in silence that its trainer hardly means is said once, before the first step, and only then."""
+"""A silent trap in a network raises one warning when training starts, and only then."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ SOUND: dict[str, Callable[[], nn.Module]] = {
 
 
 def said(model: nn.Module, folder: Path) -> list[str]:
-    """What is said of a training that is recorded, and where: at the caller's own line."""
+    """The warnings about a recorded training, at the caller's own line."""
     recorder = nm.Recorder(folder / "run", small_runs.RECORD)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")

@@ -84,12 +84,16 @@ def test_the_same_words_in_another_sense_pass(text: str) -> None:
         ("a.py", 'x = 1\ndef f():\n    """What it is."""\n', [3]),
         ("a.py", 'x = "colour"  # colour\n', [1]),  # the string is a name, the comment is prose
         ("a.py", 'raise ValueError(\n    f"no {x} in this colour"\n)\n', [2]),
+        ("a.py", "def f(neighbours):\n    return neighbours.are_grey\n", [1, 2]),
+        ("a.ts", "let shown;\nlet nearestNeighbours;\n", [2]),
         ("a.md", "fine\n\n```python\ncolour = 1\n```\n\ntwo\nthe `colour` of a colour\n", [8]),
-        ("a.tsx", "const colour = 1; // grey\nreturn <p>the neighbours</p>;\nf(`a colour of ${grey}`)\n", [1, 2, 3]),
+        ("a.tsx", "const colour = 1; // grey\nreturn <p>the neighbours</p>;\nf(`a colour of ${grey}`)\n", [1, 1, 2, 3]),
         ("CHANGELOG.md", "# Changes\n\n## Unreleased\n\ncolour\n\n## 0.1\n\ngrey\n", [5]),
     ],
 )
-def test_prose_is_read_and_code_is_not(tmp_path: Path, name: str, source: str, lines: list[int]) -> None:
+def test_prose_and_identifiers_are_read_and_other_code_is_not(
+    tmp_path: Path, name: str, source: str, lines: list[int]
+) -> None:
     (tmp_path / name).write_text(source, encoding="utf-8")
     assert [fault.line for fault in words.of_file(tmp_path / name)] == lines
 

@@ -45,7 +45,7 @@ class _Tries(Struct, forbid_unknown_fields=True):
 
 
 class _Answers(Struct, forbid_unknown_fields=True):
-    """What a reader answered in one lesson."""
+    """A reader's answers in one lesson."""
 
     guesses: dict[str, Any] = {}
     found: dict[str, Any] = {}
@@ -190,7 +190,7 @@ class Lesson:
 
     @contextmanager
     def _answers(self) -> Iterator[_Answers]:
-        """What is kept of this lesson, written back after the block."""
+        """The kept answers of this lesson, written back after the block."""
         file = self.folder / "answers.json"
         kept = documents.read(file, dict[str, _Answers], DataError) if file.exists() else {}
         yield kept.setdefault(self.number, _Answers())

@@ -341,9 +341,9 @@ def resume(
     finished
     """
     folder = files.place(folder).absolute()
-    about = beginning.to_begin_anew(folder)
+    about = beginning.to_start_over(folder)
     if about is not None:
-        return _begin_anew(folder, about, data, sampler, observers)
+        return _start_over(folder, about, data, sampler, observers)
     writer = RunWriter.reopen(folder)
     try:
         run = Run.at(writer.folder, writer.record)
@@ -369,7 +369,7 @@ def resume(
         writer.close()
 
 
-def _begin_anew(
+def _start_over(
     folder: Path, about: dict[str, Any], data: Dataset | None, sampler: Sampler | None, observers: Sequence[Observer]
 ) -> History:
     """Trains a run from its beginning, as described in its run.json."""

@@ -454,7 +454,7 @@ def bootstrap_mean(values: np.ndarray, draws: int = 1000, seed: int = 0) -> tupl
 
 @functools.lru_cache(maxsize=1)  # the measures of a layer ask for the same ones
 def _resamples(n: int, draws: int, seed: int) -> np.ndarray:
-    """How often each example is drawn, [draw, example]."""
+    """The number of times that each example is drawn, [draw, example]."""
     found = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws).astype(np.int32)
     found.flags.writeable = False
     return found

@@ -40,7 +40,7 @@ def cnn(**settings: Any) -> nm.CNN:
 
 
 def plain() -> nn.Module:
-    """A network that nobody wrote for this package."""
+    """A plain ``nn.Module``, not built by this package."""
     torch.manual_seed(0)
     layers = (nn.Conv2d(1, 4, 3, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(4 * SIDE**2, 3))
     return nn.Sequential(*layers).double()

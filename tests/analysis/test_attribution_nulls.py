@@ -1,4 +1,4 @@
-"""Whether maps are about the network: randomized weights, deleted pixels, and images made for a unit."""
+"""Tests of maps against the network: randomized weights, deleted pixels, and images made for a unit."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_fresh_network_has_other_weights_by_its_seed_alone_and_the_model_keeps
     assert one(PIXELS).dtype == torch.float64
 
 
-def test_a_network_that_cannot_be_drawn_anew_is_refused() -> None:
+def test_a_network_that_cannot_be_drawn_again_is_refused() -> None:
     class Own(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""What every measure promises alike: named results with their null, the same bits from the same seed, inputs left alone,
+"""The contract of every measure: named results with their null, the same bits from the same seed, inputs left alone,
 and a clear answer to input that is wrong or has nothing in it.
 """
 
@@ -303,7 +303,7 @@ OPTIONS_BY_NAME = ("dynamics", "geometry", "predictions", "similarity")
 
 @pytest.mark.parametrize("name", [name for name in MEASURES if name.startswith(OPTIONS_BY_NAME)])
 def test_options_are_given_by_keyword_only(name: str) -> None:
-    """What comes in a place is data; a default of None is data that may be missing."""
+    """Positional arguments are data; a default of None is data that may be missing."""
     area, _, function = name.partition(".")
     for parameter in inspect.signature(getattr(getattr(analysis, area), function)).parameters.values():
         option = parameter.default not in (inspect.Parameter.empty, None)
@@ -320,7 +320,7 @@ WHERE = {
     **dict.fromkeys(("dynamics.gradient_flow", "dynamics.learning_curve", "dynamics.learning_by_class"), ("mlp",)),
     **dict.fromkeys(("dictionary.TopKSAE", "dictionary.decoder_pictures"), ("mlp",)),
 }
-"""Where a measure needs convolutional maps, sees nothing of the network, or little of it in much time."""
+"""The reasons to leave a measure out: it needs convolutional maps, sees nothing of the network, or little of it in much time."""
 BY_MODEL = [name for name in MEASURES if name.startswith(("attribution", "causal"))] + ["dynamics.sharpness"]
 
 
@@ -656,7 +656,7 @@ POOR: dict[str, Callable[[World], World]] = {
 
 
 OF_THE_NETWORK = ("one class", "one example", "two examples", "one image again and again", "weights of zero")
-"""What of POOR a measure of a model and images sees."""
+"""The part of POOR that a measure of a model and images sees."""
 
 
 @pytest.mark.parametrize("name", [name for name in MEASURES if name not in WHERE])

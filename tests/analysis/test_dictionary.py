@@ -316,7 +316,7 @@ def test_weighted_ranks_give_scikit_learns_weighted_auc() -> None:
 
 
 def test_pure_latents_of_mixed_units_beat_units_components_and_a_random_dictionary() -> None:
-    """Each latent answers to one class; each unit is a mixture of all latents."""
+    """Each latent responds to one class; each unit is a mixture of all latents."""
     rng = np.random.default_rng(0)
     amounts = np.eye(4)[LABELS] * rng.uniform(0.5, 1.5, (400, 1))
     directions = random_directions(4, 6, 1)

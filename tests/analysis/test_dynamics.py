@@ -94,7 +94,7 @@ def test_lives_tell_births_deaths_and_revivals() -> None:
 
 def test_silence_on_n_examples_bounds_the_share_that_fires_as_clopper_and_pearson_do() -> None:
     table = dynamics.lives(over_time(np.zeros((2, 50, 1)), [0, 1]))
-    upper = stats.binomtest(0, 50).proportion_ci(0.90, "exact").high  # 95 % one-sided
+    upper = stats.binomtest(0, 50).proportion_ci(0.90, "exact").high  # 95% one-sided
     assert table.attrs["silent_below"] == pytest.approx(upper)
 
 

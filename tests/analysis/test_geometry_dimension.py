@@ -38,7 +38,7 @@ def test_the_formulas_on_a_known_spectrum() -> None:
     assert read(x, "participation_ratio") == pytest.approx(1 / (part**2).sum())
     assert read(x, "effective_rank") == pytest.approx(np.exp(-(part * np.log(part)).sum()))
     assert read(x, "components_90") == 3
-    assert read(exact([0.8, 0.1, 0.1]), "components_90") == 2  # exactly 90 %
+    assert read(exact([0.8, 0.1, 0.1]), "components_90") == 2  # exactly 90%
 
 
 def test_the_participation_ratio_of_the_planted_rank_and_of_isotropic_noise() -> None:

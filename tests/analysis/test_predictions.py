@@ -36,7 +36,7 @@ def made_up(seed: int = 0, examples: int = 100, classes: int = 4) -> xr.DataArra
 
 
 def history(right: np.ndarray, labels: np.ndarray) -> xr.DataArray:
-    """Logits of two classes that are read rightly where ``right`` [snapshot, example] says so."""
+    """Logits of two classes, classified correctly where ``right`` [snapshot, example] is True."""
     said = np.where(right, labels, 1 - labels)
     return named(np.eye(2)[said], labels)
 
@@ -154,7 +154,7 @@ def test_histories_that_have_nothing_to_do_with_the_classes_raise_no_more_alarms
             predictions.learning_order(history(rng.random((5, 60)) < 0.7, labels), draws=59, seed=seed)["between_p"]
             < 0.05
         )
-    assert np.mean(alarms) <= 0.12  # 5 % declared; 12 of 100 or fewer come by chance in 99.9 % of such tests
+    assert np.mean(alarms) <= 0.12  # 5% declared; 12 of 100 or fewer come by chance in 99.9% of such tests
 
 
 def test_when_all_is_learned_at_once_or_a_class_is_empty_the_order_is_nan() -> None:

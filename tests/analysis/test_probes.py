@@ -82,7 +82,7 @@ def test_what_training_added_is_the_gain_over_the_first_snapshot() -> None:
 
 
 def test_control_labels_can_be_memorized_but_not_generalized() -> None:
-    """With more units than training examples any labels are learned by heart; the judging half stays at chance."""
+    """With more units than training examples any labels are memorized; the judging half stays at chance."""
     table = probes.linear_probe(acts(3.0, units=400), controls=4, draws=99)
     assert float(table["control_train"]) > 0.99
     assert abs(float(table["control_test"]) - 1 / 3) < 0.1

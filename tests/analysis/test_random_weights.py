@@ -157,7 +157,7 @@ def test_masks_stay() -> None:
         assert torch.equal(weight == 0, model.get_submodule(name).weight_mask == 0)
 
 
-def test_the_statistics_of_a_norm_begin_anew() -> None:
+def test_the_statistics_of_a_norm_start_over() -> None:
     model = norms()
     new = random_weights.fresh(model, 3)
     assert random_weights.layers(model) == ["0", "1", "3"]
@@ -193,7 +193,7 @@ class Stubborn(nn.Linear):
 
 
 class Half(nn.Linear):
-    """A layer that draws its weights anew and forgets its bias."""
+    """A layer that draws new weights and forgets its bias."""
 
     def __init__(self) -> None:
         super().__init__(64, 10)

@@ -57,7 +57,7 @@ def test_empty_layers_raise_no_more_alarms_than_declared() -> None:
         ).any()
         for s in range(40)
     ]
-    assert np.mean(alarms) <= 0.15  # 5 % declared; 6 of 40 or fewer come by chance in 99.9 % of such tests
+    assert np.mean(alarms) <= 0.15  # 5% declared; 6 of 40 or fewer come by chance in 99.9% of such tests
 
 
 def test_the_auc_is_scikit_learns_on_each_half_for_the_class_of_the_other(planted: xr.DataArray) -> None:

@@ -15,7 +15,7 @@ from neural_microscope.analysis.selectivity.classes import index
 from neural_microscope.analysis.selectivity.preference import CORRELATED, Preference
 
 PLANTED = {"noise": (1, 1), "stronger": (3, 1), "oftener": (1, 3), "both": (4, 10)}
-"""How many times as strong, and as often, a unit answers to its class."""
+"""The factors by which a unit responds more strongly, and more often, to its class."""
 
 
 def layer(n: int, classes: int, density: float, kind: str, units: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -54,7 +54,7 @@ def coverage(n: int, classes: int, density: float, kind: str, units: int, seed: 
 
 
 def within(share: float, n: int, most: float = 0.97) -> bool:
-    """Whether 0.93 to ``most`` can be the true coverage of n intervals, at 99.9 %."""
+    """True if 0.93 to ``most`` can be the true coverage of n intervals, at 99.9%."""
     return bool(stats.binom.ppf(0.001, n, 0.93) / n <= share <= stats.binom.ppf(0.999, n, most) / n)
 
 
@@ -78,7 +78,7 @@ CASES = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("n", "classes", "density", "kind"), CASES)
 def test_intervals_hold_the_truth_at_every_density(n: int, classes: int, density: float, kind: str) -> None:
-    """Never less than 0.93; with 10 or 20 images of a class, or where classes can hardly be told apart, they are wide: up to 0.995."""
+    """Never less than 0.93; with 10 or 20 images of a class, or where classes hardly differ, they are wide: up to 0.995."""
     clear = n >= 400 and kind in ("noise", "both")
     for share in coverage(n, classes, density, kind, 1500).values():
         assert within(share, 1500, 0.98 if clear else 0.995)
@@ -96,7 +96,7 @@ def test_the_combined_test_of_both_halves_raises_as_many_false_alarms_as_it_says
 
 @pytest.mark.parametrize("planted", [1, 2, 8])
 def test_units_that_prefer_a_class_are_found(planted: int) -> None:
-    """Five times as strong for their class on 1,000 images: at least 80 % of them, of 64."""
+    """Five times as strong for their class on 1,000 images: at least 80% of them, of 64."""
     found = []
     for seed in range(5):
         x, labels = layer(1000, 10, 0.7, "noise", 64, seed)

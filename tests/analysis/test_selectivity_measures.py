@@ -29,7 +29,7 @@ def noise(units: int, seed: int = 0, examples: int = 400) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def digits() -> xr.DataArray:
-    """What an untrained network says to 8 x 8 digits: classes are told apart, no unit by one class alone."""
+    """An untrained network on 8 x 8 digits: classes differ, no unit prefers a single one."""
     images = nm.data.load("digits").test
     model = nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(24,)), seed=0)
     return nm.activations(model, images, "layers.0.hook_post")["layers.0.hook_post"]
@@ -162,7 +162,7 @@ def test_intervals_hold_what_other_images_show(name: str) -> None:
             truth = {"auc": 1.5 / 2, "selectivity": 1 / (2 + selectivity.EPSILON)}[name]
             held.append(float(table[f"{name}_low"][0]) <= truth <= float(table[f"{name}_high"][0]))
     assert len(held) > 50
-    assert np.mean(held) > 0.85  # 95 % declared; 20 images of the class
+    assert np.mean(held) > 0.85  # 95% declared; 20 images of the class
 
 
 def test_no_measure_of_an_empty_layer_is_beyond_chance_more_often_than_declared() -> None:
@@ -172,7 +172,7 @@ def test_no_measure_of_an_empty_layer_is_beyond_chance_more_often_than_declared(
         table = selectivity.class_selectivity(acts(noise(4, seed, 120), LABELS[:120]), draws=99, seed=seed)
         for name in names:
             alarms[name] += bool((table[f"{name}_q"] < 0.05).any())
-    assert max(alarms.values()) <= 9  # 5 % of 60 are 3; more than 9 come by chance in 1 of 1,000
+    assert max(alarms.values()) <= 9  # 5% of 60 are 3; more than 9 come by chance in 1 of 1,000
 
 
 def test_channels_count_as_units_and_whole_maps_are_refused() -> None:

@@ -99,7 +99,7 @@ def chosen_and_judged(x: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
 
 @pytest.mark.parametrize("density", [1.0, 0.3])
 def test_the_chance_of_an_auc_is_what_shuffled_labels_give(density: float) -> None:
-    """p of each half as random images give it; the band of their mean holds about 95 % of shuffles of all labels."""
+    """p of each half as random images give it; the band of their mean holds about 95% of shuffles of all labels."""
     rng = np.random.default_rng(1)
     x = rng.exponential(1, (400, 6)) * (rng.random((400, 6)) < density) * (1 + (LABELS == 2)[:, None])
     found = selectivity.over_time(acts(x[None]))

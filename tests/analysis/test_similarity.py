@@ -321,7 +321,7 @@ def test_every_pair_of_layers_stands_in_its_place() -> None:
 
 
 def test_the_interval_of_cka_covers_what_many_images_give() -> None:
-    """Of 60 draws of 100 images the 95 % interval holds the value of 20,000 images at least 50 times."""
+    """Of 60 draws of 100 images the 95% interval holds the value of 20,000 images at least 50 times."""
 
     def pair(n: int, seed: int) -> list[xr.DataArray]:
         x = noise(n, 5, seed)

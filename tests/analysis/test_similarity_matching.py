@@ -155,7 +155,7 @@ def test_narrow_layers_without_units_of_their_own_raise_no_more_alarms_than_decl
         turn = stats.ortho_group.rvs(width, random_state=seed) if width > 1 else rng.choice([-1, 1], (1, 1))
         table = similarity.match_units(acts(x), acts(x @ turn), draws=39, seed=seed)
         alarms.append(bool((table["correlation_p"] <= 0.025).any()))
-    assert sum(alarms) <= 8  # 2.5 % for each unit; 9 or more of 60 come by chance once in a thousand
+    assert sum(alarms) <= 8  # 2.5% for each unit; 9 or more of 60 come by chance once in a thousand
 
 
 def test_replication_of_one_network_is_refused_and_its_dead_units_are_nan() -> None:

@@ -209,7 +209,7 @@ def test_demo_with_seeds_counts_its_claims_over_them(tmp_path: Path, monkeypatch
 def test_demo_without_mnist_uses_the_digits_loudly_ends_with_the_page_and_reuses_what_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    """Where nothing answers: the mirrors are pointed at a closed local port. The networks are small, and in the short form."""
+    """A machine without a network: the mirrors are pointed at a closed local port. The networks are small, and in the short form."""
     nowhere = dataclasses.replace(source.KNOWN["mnist"], mirrors=("http://127.0.0.1:9/",))
     monkeypatch.setitem(source.KNOWN, "mnist", nowhere)
     monkeypatch.setenv("NEURAL_MICROSCOPE_DATA", str(tmp_path / "empty"))

@@ -229,7 +229,7 @@ def test_importing_data_loads_neither_scikit_learn_nor_pooch():
     assert done.stdout == "set()\n"
 
 
-def test_a_gzip_file_packed_anew_is_not_the_published_one(home, publish, tiny, write_set):
+def test_a_gzip_file_packed_again_is_not_the_published_one(home, publish, tiny, write_set):
     """Its pixels may be right, but only the published bytes can be known to be."""
     publish("mnist")
     again = {f"{name}.gz": gzip.compress(content, compresslevel=1, mtime=1) for name, content in tiny.items()}

@@ -1,4 +1,4 @@
-"""What tests of the page share: a pen, what the page says, and arrays in and out of it."""
+"""Shared by tests of the page: a pen, the page's text, and arrays in and out of it."""
 
 from __future__ import annotations
 
@@ -81,6 +81,6 @@ def says(tab: Page, network: int) -> int:
 
 
 def pixels(tab: Page, selector: str) -> np.ndarray:
-    """What a canvas shows: [row, col, 4]."""
+    """The pixels of a canvas: [row, col, 4]."""
     address = tab.locator(selector).first.evaluate("canvas => canvas.toDataURL()")
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))).convert("RGBA"))

@@ -1,4 +1,4 @@
-"""Modules that nobody wrote for hooks, and a census of everything that is attached to a module tree."""
+"""Plain modules, not written for hooks, and a census of everything that is attached to a module tree."""
 
 from __future__ import annotations
 

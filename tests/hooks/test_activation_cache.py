@@ -220,7 +220,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ActivationC
 
 
 def same_or_one_error(path: Path, content: bytes, cache: ActivationCache) -> bool:
-    """Whether changed content is refused; if not, what is read is equal."""
+    """True if changed content is refused; if not, the values read are equal."""
     changed = path.with_name("changed.safetensors")
     changed.write_bytes(content)
     try:

@@ -68,7 +68,7 @@ def test_hooks_on_a_compiled_model_are_honored_and_detached(compiled: tuple, gra
     with torch.set_grad_enabled(grad):
         unchanged = plain(images)
         assert torch.equal(call(images), unchanged)
-        for function in interventions * 2:  # more often than torch.compile is willing to compile anew
+        for function in interventions * 2:  # more often than torch.compile is willing to compile again
             hooks = [(POST, function)]
             with plain.hooks(hooks):
                 expected = plain(images)

@@ -1,4 +1,4 @@
-"""hooked(module) on modules that nobody wrote for it."""
+"""hooked(module) on foreign modules."""
 
 from __future__ import annotations
 

@@ -236,7 +236,7 @@ def test_a_point_passed_twice_is_cached_and_changed_call_by_call(images: Tensor)
     assert list(cache) == ["point@0", "point@1"]
     assert torch.equal(cache["point@1"], images * 2)
     with model.hooks([("point@1", lambda tensor, hook: tensor + hook.call)]):
-        for _ in range(2):  # the count starts anew with each forward pass
+        for _ in range(2):  # the count starts over with each forward pass
             assert torch.equal(model(images), images * 2 + 1)
 
 

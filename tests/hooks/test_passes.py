@@ -1,4 +1,4 @@
-"""Which forward pass a hook acts on: threads, recomputation, copies made meanwhile; and what a hook may return."""
+"""The forward pass that a hook acts on: threads, recomputation, copies made meanwhile; and what a hook may return."""
 
 from __future__ import annotations
 

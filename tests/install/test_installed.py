@@ -29,7 +29,7 @@ pytestmark = pytest.mark.install
 
 
 def ran(*words: object, cwd: Path | None = None, fails: bool = False) -> str:
-    """What a command prints, or its end where it was to work and failed (or the other way round)."""
+    """The output of a command, or its end where it was to work and failed (or the other way round)."""
     ended = subprocess.run([*map(str, words)], cwd=cwd, env=OUTSIDE, capture_output=True, text=True, check=False)
     printed = ended.stdout + ended.stderr
     assert (ended.returncode != 0) == fails, printed[-3000:]

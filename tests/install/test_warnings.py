@@ -1,4 +1,4 @@
-"""Which warnings are errors: any of our own code, and of others' all but those that say what a later release will change."""
+"""The warnings that are errors: any of our own code, and of others' all but those that say what a later release will change."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def digits(size: int = 28, classes: int = 10, count: int = 60) -> Dataset:
 
 
 def by_torch(model: nn.Module, path: str, *args: Any, **kwargs: Any) -> list[Tensor]:
-    """What torch's own hook sees at a module, copied before anything after it may edit it."""
+    """The tensor that torch's own hook sees at a module, copied before anything after it may edit it."""
     seen: list[Tensor] = []
     handle = model.get_submodule(path).register_forward_hook(lambda module, given, out: seen.append(out.clone()))
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What is written for other tools comes back the same: the hub's folder form, NetCDF, ONNX, scikit-learn's pipelines."""
+"""Files for other tools come back the same: the hub's folder form, NetCDF, ONNX, scikit-learn's pipelines."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ METHODS = {
     "add_hook": {"name", "hook", "dir", "is_permanent"},
     "reset_hooks": {"direction", "including_permanent"},
 }
-"""What both take."""
+"""The arguments that both take."""
 THEIRS_ALONE = {
     "run_with_cache": {"remove_batch_dim", "reset_hooks_end", "clear_contexts", "pos_slice"},
     "run_with_hooks": {"reset_hooks_end", "clear_contexts"},

@@ -19,7 +19,7 @@ def test_the_planted_truth_is_read_with_any_seed(instrument: Instrument) -> None
 @by_name
 def test_empty_phantoms_raise_no_more_alarms_than_declared(instrument: Instrument) -> None:
     alarms = [instrument.alarm(seed) for seed in range(1000, 1020)]
-    if sum(alarms) > 2:  # then 40 decide: at the declared rate of 5 % more than 6 come by chance in 3 tests of 1,000
+    if sum(alarms) > 2:  # then 40 decide: at the declared rate of 5% more than 6 come by chance in 3 tests of 1,000
         alarms += [instrument.alarm(seed) for seed in range(1020, 1040)]
     assert sum(alarms) <= 6
 

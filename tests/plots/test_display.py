@@ -1,4 +1,4 @@
-"""What stands in a drawing, read back from it: every band, interval and value at its own place, trained and untrained by their names."""
+"""Drawings, read back: every band, interval and value at its own place, trained and untrained by their names."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def read(axes: Axes, label: str = "") -> dict[str, np.ndarray]:
 def stands(
     axes: Axes, table: xr.Dataset, name: str, factor: float = 1.0, label: str = "", value: str = "value"
 ) -> bool:
-    """Whether each known value of a variable is drawn, and at the same place its interval and its null, those that the table has."""
+    """True if each known value of a variable is drawn, with its interval and its null, those that the table has."""
     of = {"": value, "_low": "interval", "_high": "interval", "_null_low": "null", "_null_high": "null"}
     columns = {
         end: factor * table[name + end].broadcast_like(table[name]).transpose(*table[name].dims).values.ravel()
@@ -123,7 +123,7 @@ LABELS = {
     "cka": "CKA",
     "procrustes": "Pro",
 }
-"""How the curves of a panel with several are labeled."""
+"""Labels of the curves of a panel with several."""
 
 
 def tables(given: Mapping[str, Any]) -> Iterator[tuple[str, xr.Dataset]]:

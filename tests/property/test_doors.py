@@ -111,7 +111,7 @@ def cache_of() -> nm.ActivationCache:
 
 
 class Lazy(NamedTuple):
-    """What is made anew for each call."""
+    """Arguments that are made for each call."""
 
     make: Callable[[], Any]
 
@@ -138,7 +138,7 @@ BY_NAME: dict[str, Any] = {
     "points": np.ones((4, 2)),
     "text": "text",
 }
-"""What a parameter of this name is given."""
+"""Arguments by the name of a parameter."""
 
 BY_KIND: dict[str, Any] = {
     "Callable[[str, int, int, str], None]": print,
@@ -175,7 +175,7 @@ BY_KIND: dict[str, Any] = {
     "xr.DataArray": Lazy(lambda: named(24, 5)),
     "xr.Dataset": Lazy(lambda: nm.analysis.dynamics.activity(series())),
 }
-"""What else is given, by annotation."""
+"""Other arguments, by annotation."""
 
 SELVES: dict[str, Callable[[], Any]] = {
     "ActivationCache": cache_of,
@@ -232,7 +232,7 @@ MEASURES: dict[str, dict[str, Any]] = {
     "similarity.unit_drift": {"reference": -1},
     "causal.ablate_all": {"reference": None},
 }
-"""What single measures are given beside or instead, so that without the wrong argument the call is right."""
+"""Further or other arguments of single measures, so that without the wrong argument the call is right."""
 
 
 @cache
@@ -370,7 +370,7 @@ Call = Callable[..., Any]
 
 
 def called(function: Call, given: dict[str, Any]) -> Exception | None:
-    """What a call raises."""
+    """The exception that a call raises."""
     images = [IMAGES.tensor()] if "args" in inspect.signature(function).parameters else []
     rest = dict(given)
     itself = [rest.pop("self")] if "self" in rest else []
@@ -387,8 +387,8 @@ def called(function: Call, given: dict[str, Any]) -> Exception | None:
 
 
 def asked(functions: dict[str, Call], share: int) -> tuple[int, int, list[str]]:
-    """How many calls were made with a wrong thing; how many of them ended in what no check had foreseen; and what neither a result nor a
-    sentence of ours was. Each argument is given one in ``share`` of the wrong things, another argument others.
+    """The number of calls with a wrong argument; of those that ended in an error that no check foresees; and those that gave neither a
+    result nor an error of ours. Each argument is given one in ``share`` of the wrong things, another argument others.
     """
     calls, unforeseen, bad = 0, 0, []
     for name, function in functions.items():
@@ -413,7 +413,7 @@ NOUNS = ("activations", "filter", "gradient", "hook point", "images", "network")
 
 
 def says(text: str, key: str, wrong: Any) -> bool:
-    """Whether a message names the argument, or something of what came."""
+    """True if a message names the argument, or part of its value."""
     words = [key, *(word.rstrip("s") for word in key.split("_") if len(word) > 2), *NOUNS]
     words += [doors.came(wrong), type(wrong).__name__]
     if isinstance(wrong, int | float | str):

@@ -1,9 +1,9 @@
 """The network this project grew from (eriktholmes/interpreting_mnist), rebuilt through the public API.
 
 Its losses and training accuracies come out digit for digit on the machine this was written on; its test accuracy came out
-two images lower there (94.78 %, not 94.80 %), where plain PyTorch code gives those same two images less: the last bits of a
+two images lower there (94.78%, not 94.80%), where plain PyTorch code gives those same two images less: the last bits of a
 matrix product depend on the processor. On another processor 3 of the 60,000 training images came out otherwise at epoch 15.
-Hence tolerances: 0.0002 for a loss, 0.02 points (12 images) for a training accuracy, 0.25 points for a class, and 95 %
+The tolerances are therefore 0.0002 for a loss, 0.02 points (12 images) for a training accuracy, 0.25 points for a class, and 95%
 overlap for its lists of units.
 """
 

@@ -1,4 +1,4 @@
-"""Networks that memorize random labels break sooner as units are cut out (Morcos et al. 2018)."""
+"""Networks that memorize random labels break sooner as units are ablated (Morcos et al. 2018)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAYERS = ["layers.0.hook_post", "layers.1.hook_post"]
 
 
 def corrupted(images: ImageSet, share: float, seed: int) -> ImageSet:
-    """A share of the labels drawn anew from all classes."""
+    """A share of the labels drawn at random from all classes."""
     rng = np.random.default_rng(seed)
     labels = images.labels.copy()
     hit = rng.permutation(len(labels))[: round(share * len(labels))]
@@ -25,7 +25,7 @@ def corrupted(images: ImageSet, share: float, seed: int) -> ImageSet:
 
 
 def memorized(images: ImageSet, seed: int) -> nm.MLP:
-    """A 2 x 128 ReLU network trained with Adam until it reads every training image rightly."""
+    """A 2 x 128 ReLU network trained with Adam until it classifies every training image correctly."""
     model = nm.MLP(nm.MLPConfig(hidden=(128, 128)), seed=seed)
     x, y = images.tensor(), images.label_tensor()
     optimizer, generator = torch.optim.Adam(model.parameters(), 2e-3), torch.Generator().manual_seed(seed)
@@ -37,7 +37,7 @@ def memorized(images: ImageSet, seed: int) -> nm.MLP:
         with torch.no_grad():
             if (model(x).argmax(1) == y).all():
                 return model
-    raise AssertionError("the network has not learned its labels by heart")
+    raise AssertionError("the network has not memorized its labels")
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ def again(values: dict[str, Any]) -> Claim:
 
 
 def seen(elements: Elements) -> Iterator[tuple[list[Element], str]]:
-    """What a reader sees of the whole document, the header before ``main`` and its title too."""
+    """The visible text of the whole document, the header before ``main`` and its title too."""
     for above, text in elements.texts:
         if not {"script", "style"} & {tag for tag, _ in above}:
             yield above, text

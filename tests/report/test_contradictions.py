@@ -160,7 +160,7 @@ def test_channels_that_see_nothing_but_ink_prefer_no_class(tmp_path: Path) -> No
 def test_a_units_class_stands_beside_the_class_of_its_top_activating_images(
     page: Path, stored: dict[str, dict[str, Any]], looks: list[FirstLook]
 ) -> None:
-    """Where the two differ a reader sees both; no picture of a mean image says a third."""
+    """If the two differ, a reader sees both; no picture of a mean image says a third."""
     differ = 0
     text = page.read_text("utf-8")
     for look in looks:
@@ -207,7 +207,7 @@ def test_a_null_that_is_not_rejected_never_becomes_a_claim_of_sameness(
 def test_a_mission_whose_answer_several_units_share_is_not_asked(
     more: int, looks: list[FirstLook], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without unit 1, and without unit 2, five images of class 4 are taken for a 9: no question; it is one where unit 2 has more."""
+    """Without unit 1, and without unit 2, five images of class 4 are misclassified as 9: no question; it is one where unit 2 has more."""
     layer = looks[0].layers[-1]
     labels = layer.run.probe.labels
     fours = halves(labels)[0]

@@ -154,7 +154,7 @@ RULES = {"runOnly": {"type": "tag", "values": TAGS}, "resultTypes": ["violations
 SHORTENED = """() => {
     document.querySelectorAll('tbody tr:nth-child(n + 6)').forEach(row => row.remove());
     [...document.querySelectorAll('svg')].slice(6).forEach(drawing => drawing.replaceChildren()); }"""
-"""What stands in one row stands in all, and what is drawn in one drawing is drawn in all."""
+"""Every row has the same cells, every drawing the same marks."""
 
 
 @pytest.mark.parametrize("shortened", [True, pytest.param(False, marks=pytest.mark.slow)])

@@ -49,7 +49,7 @@ def look(folder: Path, keep: bool = True) -> FirstLook:
 
 
 def counted(folder: Path) -> int:
-    """How many measures are taken in a look."""
+    """The number of measures that a look takes."""
     told: list[object] = []
     one_by_one(looking(nm.Run.open(folder), keep=True), lambda *said: told.append(said))
     return len(told)
@@ -127,7 +127,7 @@ ODD: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_results_that_are_not_just_as_they_were_written_are_computed_anew(name: str, folder: Path) -> None:
+def test_results_that_are_not_just_as_they_were_written_are_computed_again(name: str, folder: Path) -> None:
     ODD[name](folder / RESULTS)
     with patch.object(kept, "write"):
         assert counted(folder) > 0

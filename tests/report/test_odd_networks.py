@@ -40,7 +40,7 @@ def dead(model: nm.MLP) -> nm.MLP:
 
 
 class Interrupt(Observer):
-    """Control-C before the first step."""
+    """Control-C at initialization."""
 
     def before_update(self, training: Training) -> None:
         raise KeyboardInterrupt

@@ -97,7 +97,7 @@ def test_every_picture_has_words_and_a_caption_and_most_measures_a_table(outline
 
 
 def test_the_words_of_a_picture_are_those_of_its_claims(page: Path) -> None:
-    """Where, sentence and verdict, of each claim that the figure names and no other."""
+    """Place, sentence and verdict of each claim that the figure names and no other."""
     text = page.read_text("utf-8")
     stored, figures = Elements(text).stored, re.findall(r'<figure data-claim="([^"]*)">.*?alt="([^"]*)">', text, re.S)
     assert len(figures) >= 40

@@ -241,7 +241,7 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def beginning(whole: dict[str, Any], part: dict[str, Any]) -> bool:
-    """Whether a part of a run is what was recorded first."""
+    """True if a part of a run is what was recorded first."""
     if part["status"] != "running" or part["steps"] != whole["steps"][: len(part["steps"])]:
         return False
     return all(

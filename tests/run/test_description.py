@@ -169,10 +169,10 @@ WEIGHTS: dict[str, Callable[[Tensors], Any]] = {
     "integers": lambda w: w.update({"output.bias": torch.zeros(3, dtype=torch.int64)}),
 }
 STATE: dict[str, Callable[[Tensors], Any]] = {
-    "a moment of another shape": lambda s: s.update({"optimizer.0.exp_avg": torch.zeros(3)}),
-    "a moment of integers": lambda s: s.update({"optimizer.0.exp_avg": s["optimizer.0.exp_avg"].long()}),
-    "a moment too few": lambda s: s.pop("optimizer.0.exp_avg"),
-    "a moment of another optimizer": lambda s: s.update({"optimizer.0.momentum_buffer": torch.zeros(3)}),
+    "an Adam moment of another shape": lambda s: s.update({"optimizer.0.exp_avg": torch.zeros(3)}),
+    "an Adam moment of integers": lambda s: s.update({"optimizer.0.exp_avg": s["optimizer.0.exp_avg"].long()}),
+    "an Adam moment too few": lambda s: s.pop("optimizer.0.exp_avg"),
+    "a buffer of another optimizer": lambda s: s.update({"optimizer.0.momentum_buffer": torch.zeros(3)}),
     "a parameter too many": lambda s: s.update({"optimizer.99.step": torch.tensor(1.0)}),
     "a parameter without a number": lambda s: s.update({"optimizer.first": torch.tensor(1.0)}),
     "no random generator": lambda s: s.pop("rng.cpu"),

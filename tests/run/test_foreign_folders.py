@@ -1,4 +1,4 @@
-"""A run folder that came from somebody else: nothing outside it is read, written or deleted, whatever its record and its links say."""
+"""An untrusted run folder: nothing outside it is read, written or deleted, whatever its record and its links say."""
 
 from __future__ import annotations
 

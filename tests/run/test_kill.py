@@ -38,7 +38,7 @@ def test_the_killed_run_has_all_kinds_of_files(whole: dict[str, str]) -> None:
     )
 
 
-def begin_anew(folder: Path, whole: dict[str, str]) -> None:
+def start_over(folder: Path, whole: dict[str, str]) -> None:
     """By the command that was killed: the whole run. By resume, where it is known what was to be trained: its weights."""
     folder.mkdir(exist_ok=True)
     copy = shutil.copytree(folder, folder.with_name(f"{folder.name} copy"))
@@ -56,13 +56,13 @@ def begin_anew(folder: Path, whole: dict[str, str]) -> None:
 
 
 def check_resumes(folder: Path, said: list[int], whole: dict[str, str]) -> None:
-    """What was acknowledged is there; after resume all is as in the run that nothing happened to."""
+    """Everything acknowledged is there; after resume all is as in the run that nothing happened to."""
     acknowledged = [step for step in (0, 2, 3, 6) if said and step <= said[-1]]
     try:
         run = nm.Run.open(folder)
     except RunError:
         assert not acknowledged
-        begin_anew(folder, whole)
+        start_over(folder, whole)
         return
     assert run.steps[: len(acknowledged)] == acknowledged
     assert not [p for p in run.verify() if p.kind == "damage"]
@@ -78,7 +78,7 @@ def check_resumes(folder: Path, said: list[int], whole: dict[str, str]) -> None:
 
 
 def kill(job: crashing.Job, folder: Path, moment: int) -> list[int | str] | None:
-    """What a child said that was killed at a moment; None where it was done before."""
+    """The output of a child that was killed at a point; None if it was done before."""
     child, pipe = crashing.start(job, folder, moment)
     said = crashing.heard(pipe)
     child.join()
@@ -98,12 +98,12 @@ def test_killed_at_every_moment_it_resumes_to_the_same_bits(tmp_path: Path, whol
 
 
 @pytest.mark.parametrize("moment", [-1, -2, -10, -20, -40])
-def test_killed_while_the_folder_is_made_it_is_begun_anew(tmp_path: Path, whole: dict[str, str], moment: int) -> None:
+def test_killed_while_the_folder_is_made_it_is_started_over(tmp_path: Path, whole: dict[str, str], moment: int) -> None:
     folder = tmp_path / "run"
     assert kill(crashing.write, folder, moment) == []
     with pytest.raises(RunError):
         nm.Run.open(folder)
-    begin_anew(folder, whole)
+    start_over(folder, whole)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_run_json_that_no_recorder_wrote_is_somebody_elses(tmp_path: Path) -> 
     assert (tmp_path / "run.json").exists()
 
 
-def test_a_network_that_did_not_start_from_its_seed_is_begun_anew_only_by_its_script(tmp_path: Path) -> None:
+def test_a_network_that_did_not_start_from_its_seed_is_started_over_only_by_its_script(tmp_path: Path) -> None:
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
@@ -144,7 +144,7 @@ def test_a_network_that_did_not_start_from_its_seed_is_begun_anew_only_by_its_sc
 
 
 def killed_at_random(folder: Path, job: crashing.Job, chance: random.Random) -> list[int | str]:
-    """What a child said that was killed some moment after it had said that some step is done."""
+    """The output of a child that was killed a little after it had reported some step."""
     child, pipe = crashing.start(job, folder)
     said = crashing.heard(pipe, chance.randint(0, 5))
     for _ in range(chance.randint(0, 100_000)):  # not a sleep, and nothing depends on how long it takes
@@ -172,7 +172,7 @@ def finish(folder: Path, kill: Callable[[crashing.Job], None], whole: dict[str, 
         try:
             run = nm.Run.open(folder)
         except RunError:
-            continue  # nothing was recorded: it begins anew
+            continue  # nothing was recorded: it starts over
         job = crashing.resume
         if run.status == "finished":
             check_resumes(folder, [], whole)

@@ -1,4 +1,4 @@
-"""What `Run` gives back, and what it says when asked for something that is not there."""
+"""The results of `Run`, and its errors where something is not there."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def test_whatever_it_was_trained_with(tmp_path: Path, case: str) -> None:
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_a_convolutional_network_goes_on_to_the_same_bits(tmp_path: Path, optimizer: str) -> None:
-    # Its weights and moments do not lie in memory in the order of their axes.
+    # Its weights and Adam's moments do not lie in memory in the order of their axes.
     def network() -> nm.CNN:
         return nm.CNN(
             nm.CNNConfig(image_shape=(4, 4), classes=3, channels=(3, 4), head=(5,), dropout=0.2, norm="batch")

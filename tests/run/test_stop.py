@@ -144,7 +144,7 @@ def test_a_real_ctrl_c(tmp_path: Path) -> None:
             pass
         child.send_signal(signal.SIGINT)
         _, told = child.communicate()
-    # Python forgets that it was the signal (and says 1) where something is imported at exit: torch does, where tabulate is installed.
+    # Python forgets that it was the signal (and exits with 1) where something is imported at exit: torch does, where tabulate is installed.
     assert child.returncode in (-signal.SIGINT, 1)
     assert told.rstrip().endswith("KeyboardInterrupt")
     run = nm.Run.open(tmp_path / "run")
@@ -185,7 +185,7 @@ def test_a_diverged_run_keeps_everything_until_then(tmp_path: Path, norms_every:
     assert np.isfinite(run.log.logits).all()
 
 
-def test_a_run_of_no_snapshot_says_so_and_begins_anew(tmp_path: Path, whole: dict[str, str], monkeypatch: Any) -> None:
+def test_a_run_of_no_snapshot_says_so_and_starts_over(tmp_path: Path, whole: dict[str, str], monkeypatch: Any) -> None:
     def fails(self: Any, *args: Any, **kwargs: Any) -> None:
         raise MemoryError
 
@@ -195,5 +195,5 @@ def test_a_run_of_no_snapshot_says_so_and_begins_anew(tmp_path: Path, whole: dic
             small_runs.train(tmp_path / "run")
     with pytest.raises(RunError, match=r"holds no complete snapshot yet.*`microscope resume .*` starts it over"):
         nm.Run.open(tmp_path / "run")
-    nm.resume(tmp_path / "run", data=DATA)  # it is begun anew
+    nm.resume(tmp_path / "run", data=DATA)  # it starts over
     assert small_runs.contents(tmp_path / "run") == whole

@@ -1,4 +1,4 @@
-"""What the drawing shows, that it is well-formed, and that nothing in it overlaps."""
+"""The drawing's content and form; nothing in it overlaps."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def remove(folder: Path, names: list[str]) -> None:
             path.unlink()
 
 
-def to_begin_anew(folder: Path) -> dict[str, Any] | None:
+def to_start_over(folder: Path) -> dict[str, Any] | None:
     """run.json's content for a run in which nothing was recorded; None if something was. A RunError if its description is unknown,
     or if the folder holds anything else.
     """
