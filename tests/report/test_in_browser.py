@@ -100,8 +100,9 @@ def test_units_are_sorted_and_filtered(browser: Browser, page: Path) -> None:
     tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     table = tab.locator("table.units").first
     place = table.locator("th.sorts").all_inner_texts().index("AUC") + 1
+    assert table.evaluate("one => one.scrollWidth <= one.closest('.scroll').clientWidth"), "no column is cut"
     for down in (True, False):
-        table.get_by_role("button", name="AUC").click()
+        table.locator("th.sorts", has_text="AUC").click(position={"x": 1, "y": 1})  # where no word stands
         cells = table.locator(f"tbody td:nth-child({place})").all_inner_texts()
         values = [float(text) for text in cells if text != "–"]
         assert len(values) > 10
@@ -134,9 +135,11 @@ def test_links_open_the_explorer_on_the_unit_and_set_of_a_claim(
     report = nm.report.compose(looks, tmp_path / "report.html")
     tab, _ = opened(browser, report, 1280, "light")
     assert tab.get_by_role("link", name="Open the explorer").is_visible()
-    links = tab.locator("[data-claim] a[href^='explorer.html#']").evaluate_all(
-        "all => all.map(one => one.getAttribute('href'))"
+    found = tab.locator("[data-claim] a[href^='explorer.html#']").evaluate_all(
+        "all => all.map(one => [one.getAttribute('href'), one.textContent])"
     )
+    links = [link for link, _ in found]
+    assert all(("c=" in link) == text.endswith("ablated") for link, text in found)
     assert len(links) > sum(layer.size for look in looks for layer in look.layers)
     unit = next(link for link in links if "#s=1.2." in link)
     for link in {unit, next(one for one in links if "t=" in one), next(one for one in links if "m=" in one)}:

@@ -233,6 +233,16 @@ def test_cells_print_numbers_for_people() -> None:
     values = (float("nan"), -0.12345, 12345, 12345.6, True, "<b>")
     assert [tables.cell(v) for v in values] == ["–", "−0.123", "12,345", "12,346", "yes", "<b>"]
     assert "<td>&lt;b&gt;</td>" in tables.table(["x"], [["<b>"]], "")
+    assert tables.aligned(["n", "x", "words"], [["a", 10, "far"]], left={0, 2}) == "n   x  words\na  10  far"
+
+
+def test_the_atlas_and_the_cards_name_the_quantity_of_their_numbers(page: Path) -> None:
+    text = page.read_text("utf-8")
+    rows = [one for one in re.findall(r'<summary class="row">.*?</summary>', text) if 'class="chip"' in one]
+    strips = re.findall(r'<div class="strip" .*?</div>', text)
+    assert len(rows) > 5 < len(strips)
+    assert all(re.search(r'\? <small class="where">[^<]{3,}</small></h4>', row) for row in rows)
+    assert all(re.search(r'"><span>[^<]{3,}</span><span class="track">.*<b>[^<]*\d</b><span>', one) for one in strips)
 
 
 def test_no_runs_are_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from ..claim import Claim, fill
 from ..measure import Measure, Rule, rules
 from .drawing import draw
 from .html import escape, folded, heading, row, scrolling, slug, told, verdict, worded
-from .page import PARTS, Page
+from .page import PARTS, Page, quantity
 from .tables import of_results, of_units
 
 At = FirstLook | Pair
@@ -65,7 +65,9 @@ def _row(page: Page, measure: Measure, rule: Rule | None, ats: Sequence[At], *, 
     shared = _together(page, measure, ats) if first else ""
     numbers = "".join(_numbers(measure, at, own[at.name]) for at in ats) if first else ""
     content = f'{shared}<div class="sides">{inside}</div>{numbers}'
-    return row(key, title, cells, content, attributes=f' data-claim="{ids}"')
+    tested = [claim for claims in own.values() for claim in _in_short(claims)]
+    meaning = quantity(tested[0]) if tested else ""
+    return row(key, title, cells, content, quantity=meaning, attributes=f' data-claim="{ids}"')
 
 
 def _in_short(claims: Sequence[Claim]) -> list[Claim]:

@@ -96,11 +96,11 @@ def calibrated(page: Page) -> str:
     if record is None:
         return ""
     claims = [c for c in page.claims if c.network == "calibration"]
-    wanted = ("planted", "truth", "measured", "error", "tolerance", "false_alarms", "recovered", "silent")
+    wanted = ("truth", "measured", "error", "tolerance", "false_alarms", "recovered", "silent", "planted")
     names = [n for n in wanted if n in record]
     instruments: Iterable[object] = record["instrument"].values if "instrument" in record else ()
     rows = [(str(name), *(record[n].values[place].item() for n in names)) for place, name in enumerate(instruments)]
-    text = tables.aligned(["instrument", *(n.replace("_", " ") for n in names)], rows)
+    text = tables.aligned(["instrument", *(n.replace("_", " ") for n in names)], rows, left={0, len(names)})
     ids = escape(" ".join(c.id for c in claims))
     pre = f'<pre tabindex="0" role="region" aria-label="Every instrument on its phantom and on empty ones">{escape(text)}</pre>'
     again = "<p><code>microscope calibrate</code> measures this again.</p>"

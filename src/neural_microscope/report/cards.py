@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ..analysis.findings import bands, strength
 from ..analysis.findings.summary import STRENGTH
 from ..claim import Claim, fill, significant
 from .html import escape, folded, heading, slug, told, verdict
-from .page import Page
+from .page import Page, quantity
 
 NULLS = {"shuffled": "shuffled labels", "untrained": "same rank, untrained networks"}
 """A claim's further nulls in words, by their kind; the first words of what it is compared with name the other."""
@@ -51,11 +51,7 @@ def _card(page: Page, claims: Sequence[Claim], *, whole: bool = False) -> str:
     said = told(claim, "p", whole=True) if whole else ""
     evidence = "" if whole else folded("Evidence", "".join(told(c, "p", whole=True) for c in claims))
     strips = _strip(claim) if whole else "".join(_short(c, _scale(claims)) for c in claims)
-    nulls = (
-        ""
-        if whole or not strips or not bands(claim)
-        else f'<p class="quiet">Gray: {escape(", ".join(_null(claim, kind) for kind in bands(claim)))}.</p>'
-    )
+    nulls = "" if whole or not strips or not bands(claim) else f'<p class="quiet">{escape(_named(claim))}.</p>'
     title = heading(3, f"{'finding' if whole else 'missed'}-{key}", page.question(claim))
     inside = f"{title}{said}{strips}{nulls}{evidence}{_definition(page, claim)}{links}"
     return f'<article class="card" data-claim="{_ids(claims)}">{inside}</article>'
@@ -79,37 +75,39 @@ def _interval(claim: Claim) -> Scale:
     return low, high
 
 
-def _track(claim: Claim, scale: Scale, nulls: Iterable[tuple[float, float]]) -> str:
-    """The effect as a dot, its interval as a line, its nulls as gray bands."""
+def _track(claim: Claim, scale: Scale, nulls: Sequence[Scale], *, value: bool = True) -> str:
+    """The effect as a dot, its interval as a line, its nulls as gray bands below each other. Without its ``value`` the bands with a thin
+    line where it lies.
+    """
     percent = 92 / ((scale[1] - scale[0]) or 1.0)
 
     def left(value: float) -> str:
         return f"left:{4 + percent * (value - scale[0]):.1f}%"
 
-    def span(kind: str, low: float, high: float) -> str:
-        return f'<i class="{kind}" style="{left(low)};width:{percent * (high - low):.1f}%"></i>'
+    def span(kind: str, low: float, high: float, lane: str = "") -> str:
+        return f'<i class="{kind}" style="{left(low)};width:{percent * (high - low):.1f}%{lane}"></i>'
 
-    marks = "".join(span("null", *ends) for ends in nulls)
-    if all(map(math.isfinite, _interval(claim))):
+    lanes = [f";top:{100 * n / len(nulls):.0f}%;height:{92 / len(nulls):.0f}%" for n in range(len(nulls))]
+    marks = "".join(span("null", *ends, lane) for ends, lane in zip(nulls, lanes, strict=True))
+    if value and all(map(math.isfinite, _interval(claim))):
         marks += span("interval", *_interval(claim))
-    value = float(claim.numbers[claim.effect])
-    dot = f'<b style="{left(value)}"></b>' if math.isfinite(value) else ""
+    effect = float(claim.numbers[claim.effect])
+    dot = f'<b{"" if value else " class=at"} style="{left(effect)}"></b>' if math.isfinite(effect) else ""
     return f'<span class="track">{marks}{dot}</span>'
 
 
 def _strip(claim: Claim) -> str:
-    """The effect over the range of each of its nulls, on one scale."""
+    """The effect, and below it the range of each of its nulls, on one scale."""
     ranges, scale = bands(claim), _scale([claim])
     if not ranges:
         return ""
-    rows = "".join(
-        f'<span class="name">{escape(_null(claim, kind))}</span>{_track(claim, scale, [ends])}'
+    effect = significant(float(claim.numbers[claim.effect]))
+    rows = f"<span>{escape(quantity(claim))}</span>{_track(claim, scale, [])}<b>{effect}</b>"
+    rows += "".join(
+        f"<span>{escape(_null(claim, kind))}</span>{_track(claim, scale, [ends], value=False)}"
         for kind, ends in ranges.items()
     )
-    units = "" if claim.units == "1" else escape(claim.units)
-    low, high = map(significant, scale)
-    ends = f'<span class="name">{units}</span><span class="ends"><span>{low}</span><span>{high}</span></span>'
-    return f'<div class="strip" data-claim="{escape(claim.id)}" role="img" aria-label="{escape(_spoken(claim))}">{rows}{ends}</div>'
+    return f'<div class="strip" data-claim="{escape(claim.id)}" role="img" aria-label="{escape(_spoken(claim))}">{rows}</div>'
 
 
 def _short(claim: Claim, scale: Scale) -> str:
@@ -118,7 +116,9 @@ def _short(claim: Claim, scale: Scale) -> str:
     track, kind = "", " plain"
     if ranges := bands(claim):
         kind = ""
-        track = f'<span role="img" aria-label="{escape(_spoken(claim))}">{_track(claim, scale, ranges.values())}</span>'
+        track = (
+            f'<span role="img" aria-label="{escape(_spoken(claim))}">{_track(claim, scale, [*ranges.values()])}</span>'
+        )
     name = f'<span class="where">{escape(claim.where)}</span>'
     return f'<div class="strip short{kind}" data-claim="{escape(claim.id)}">{name}{track}<span>{words}{verdict(claim)}</span></div>'
 
@@ -129,6 +129,12 @@ def _spoken(claim: Claim) -> str:
         f"{_null(claim, kind)} {significant(low)} to {significant(high)}" for kind, (low, high) in bands(claim).items()
     )
     return "; ".join([f"Effect {significant(float(claim.numbers[claim.effect]))}", *nulls])
+
+
+def _named(claim: Claim) -> str:
+    """What the gray bands of its short picture are."""
+    names = [_null(claim, kind) for kind in bands(claim)]
+    return f"Gray bands, from the top: {', '.join(names)}" if len(names) > 1 else f"Gray band: {names[0]}"
 
 
 def _null(claim: Claim, kind: str) -> str:

@@ -62,9 +62,12 @@ def deep(key: str, text: str) -> str:
     return f'<a class="deep" href="#{key}" aria-label="Link to: {escape(text)}">#</a>'
 
 
-def row(key: str, text: str, cells: str, content: str, *, attributes: str = "") -> str:
-    """A row that opens, with the link to it beside it: a link inside of what opens could not be told from it."""
-    summary = f'<summary class="row"><h4>{escape(text)}</h4>{cells}</summary>'
+def row(key: str, text: str, cells: str, content: str, *, quantity: str = "", attributes: str = "") -> str:
+    """A row that opens, with the link to it beside it: a link inside of what opens could not be told from it. ``quantity``: the meaning
+    of the numbers in its cells.
+    """
+    small = f' <small class="where">{escape(quantity)}</small>' if quantity else ""
+    summary = f'<summary class="row"><h4>{escape(text)}{small}</h4>{cells}</summary>'
     return f'<div class="question" id="{key}">{deep(key, text)}<details{attributes}>{summary}{content}</details></div>'
 
 

@@ -49,7 +49,7 @@
       const button = document.createElement("button");
       button.append(...head.childNodes);
       head.append(button);
-      button.addEventListener("click", () => {
+      head.addEventListener("click", () => {
         const down = head.getAttribute("aria-sort") === "descending" ? 1 : -1;
         for (const other of heads) other.removeAttribute("aria-sort");
         head.setAttribute("aria-sort", down < 0 ? "descending" : "ascending");

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,25 @@ from .html import escape
 from .links import Explorer
 
 PARTS = {"training": "Training and predictions", "layers": "Layers", "units": "Units", "side": "Side by side"}
+
+QUANTITIES = {
+    "selective units matter together": "mean accuracy over the curve",
+    "confidence differs from accuracy": "accuracy",
+    "the network generalizes": "accuracy on the probe images",
+    "classes are learned at different times": "variance explained by class",
+    "single units differ from random directions": "difference in mean AUC",
+    "learning makes units class-selective": "mean AUC",
+}
+"""The effects that their units alone don't name, by the rule."""
+
+
+def quantity(claim: Claim) -> str:
+    """The name of a claim's effect, with its unit."""
+    if claim.effect == "shown":
+        return f"number of {claim.axis}s"
+    if claim.effect == "loss":
+        return f"loss increase ({claim.units})"
+    return QUANTITIES.get(claim.rule) or (claim.effect if claim.units == "1" else claim.units)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,4 +98,5 @@ class Page:
     def explore(self, claim: Claim) -> str:
         """A link to exactly what the claim is about, in the explorer beside the page."""
         address = "" if self.explorer is None else self.explorer.claim(claim, self.claims)
-        return f'<a href="{escape(address)}">Open in the explorer</a>' if address else ""
+        state = ", ablated" if re.search("[#&]c=", address) else ""
+        return f'<a href="{escape(address)}">Open in the explorer{state}</a>' if address else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -37,13 +37,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str) -
     return f"<table><caption><span>{escape(caption)}</span></caption><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def aligned(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table of values as plain text: names to the left, numbers to the right."""
+def aligned(head: Sequence[str], rows: Sequence[Sequence[object]], left: Collection[int] = (0,)) -> str:
+    """A table of values as plain text: numbers to the right, the columns numbered in ``left``, which hold words, to the left."""
     lines = [[*head], *([cell(value) for value in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
-            text.rjust(width) if place else text.ljust(width)
+            text.ljust(width) if place in left else text.rjust(width)
             for place, (text, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
