@@ -181,13 +181,10 @@ class Directions:
     def words(self, down: Downstream) -> str:
         """The null in words, with the number of draws and of images."""
         maps = down.acts.ndim == 4
-        what = "mixes of the channels, each with the unit's own map" if maps else "directions"
-        where = "stopping at 0" if self.within == "orthant" else "also below 0, where a ReLU never leads"
+        what = "mixes of the channels, each with the unit's own map," if maps else "directions"
+        where = "stopping at 0" if self.within == "orthant" else "also below 0, where no unit after a ReLU is"
         some = f", on {IMAGES} of the images" if (maps or self.within == "orthant") and self.images > IMAGES else ""
-        return (
-            f"{self.count(down)} random {what} of the same norm for each image, added where the hook point enters the next layer, "
-            f"{where}{some}"
-        )
+        return f"{self.count(down):,} random {what} of the same norm for each image{some} ({where})"
 
 
 def _mixed(

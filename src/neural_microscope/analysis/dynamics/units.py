@@ -210,8 +210,8 @@ def _dead(at: Any) -> Iterator[Claim]:
     states = {state: table[state].transpose("snapshot", ...).values.sum(1) for state in ("dead", "always_on")}
     yield say(
         "dead and always-on units",
-        f"{{dead:,}} of {{size:#{at.axis}}} are dead: above 0 for no probe image (at initialization {{dead_start:,}}); "
-        "{always_on:,} are always on (at initialization {always_on_start:,}).",
+        f"{{dead:,}} of {{size:#{at.axis}}} {{dead:is|are}} dead: above 0 for no probe image (at initialization {{dead_start:,}}); "
+        "{always_on:,} {always_on:is|are} always on (at initialization {always_on_start:,}).",
         size=at.size,
         **{state: int(counts[-1]) for state, counts in states.items()},
         **{f"{state}_start": int(counts[0]) for state, counts in states.items()},

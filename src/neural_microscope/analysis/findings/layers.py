@@ -37,9 +37,13 @@ def selective(layer: LayerLook) -> Iterator[Claim]:
     )
 
 
-@of(selectivity.agreement).rule("selectivity and effect go together", "Do the selective units matter more?")
+@of(selectivity.agreement).rule(
+    "selectivity and effect go together", "One by one, do the more selective units matter more?"
+)
 def link(layer: LayerLook) -> Iterator[Claim]:
-    """Rank correlation of AUC and loss increase, compared with untrained networks and shuffled labels."""
+    """Rank correlation of the units' AUC and the loss increase from ablating each, compared with untrained networks and shuffled
+    labels.
+    """
     table, effects = layer["selectivity.class_selectivity"], layer["causal.ablate_all"]
     rho, low, high = statistics.spearman(table["auc"].values, effects["loss_increase"].values)
     n = int((~np.isnan(table["auc"].values)).sum())
@@ -47,9 +51,10 @@ def link(layer: LayerLook) -> Iterator[Claim]:
         layer,
         "link",
         side="both",
-        yes=f"the more class-selective {layer.axis}s raise the loss {'more' if rho > 0 else 'less'} when ablated "
-        f"(rank correlation {{rho:2}}).",
-        no=f"class-selective {layer.axis}s are not shown to raise the loss more, or less, when ablated (rank correlation {{rho:2}}).",
+        yes=f"ablating the more selective {layer.axis}s one by one raises the loss {'more' if rho > 0 else 'less'} "
+        f"(rank correlation of AUC and loss increase {{rho:2}}).",
+        no=f"ablating the more selective {layer.axis}s one by one is not shown to change the loss differently (rank correlation of AUC "
+        "and loss increase {rho:2}).",
         numbers={"rho": rho, "rho_low": low, "rho_high": high, "judged": n},
         evidence=f"95% interval over {{judged:#{layer.axis}}}: {{rho_low:2}} to {{rho_high:2}}.",
         units="rank correlation",
@@ -95,7 +100,7 @@ def gathered(layer: LayerLook) -> Iterator[Claim]:
         yes="same-class neighbor purity rises from {start:2} to {end:2}.",
         no="same-class neighbor purity is not shown to rise ({start:2} → {end:2}).",
         numbers={"start": start, "end": end} | {f"end_{e}": float(table[f"purity_{e}"][-1]) for e in ("low", "high")},
-        evidence="95% interval over images at the end {end_low:2} to {end_high:2}.",
+        evidence="95% interval over images at the end {end_low:2} to {end_high:2}. Purity depends on the number of images:",
         units="share of neighbors",
         call=f'nm.analysis.geometry.clusters(run.activations("{layer.hook_point}"), at=(0, -1))',
     )
@@ -108,7 +113,9 @@ def gathered(layer: LayerLook) -> Iterator[Claim]:
     why="it compares one network's geometry with itself and needs neither labels nor learning; an untrained network has one snapshot",
 )
 def present(layer: LayerLook) -> Iterator[Claim]:
-    """1 - the function distance between the first and the last snapshot, compared with shuffled images."""
+    """1 minus the squared distance between the first and the last snapshot that no shift, scaling and rotation removes, as a share of the
+    last one's variance. Compared with shuffled images.
+    """
     table = layer["similarity.drift"]
     change = table["function"].values
     if len(change) < 2 or not change[0] > 0:
@@ -118,7 +125,7 @@ def present(layer: LayerLook) -> Iterator[Claim]:
     middle, spread = (low + high) / 2, (high - low) / 2 / stats.norm.ppf(statistics.INTERVAL[1] / 100)
     p = float(stats.t.cdf((change[0] - middle) / spread, 19)) if spread > 0 else math.nan
     yield tested(
-        yes="{present:0%} of the final geometry is present at initialization.",
+        yes="{present:0%} of the final geometry, up to shift, scale and rotation, is present at initialization.",
         no="the final geometry is not shown to be present at initialization.",
         numbers={
             "present": 1 - float(change[0]),

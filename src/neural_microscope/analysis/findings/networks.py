@@ -22,9 +22,10 @@ FEWEST_CLASSES = 7
 
 @of(predictions.confusion).rule("the network generalizes", "Is its test accuracy above chance?", scope="network")
 def generalizes(look: FirstLook) -> Iterator[Claim]:
-    """Accuracy compared with that of the same confusion matrix with randomly permuted class names. Names are exchangeable in an
-    untrained network, and in one trained on random labels, so the test is exact for both; shuffling labels image by image would
-    not be, because such a network responds similarly to similar images.
+    """Accuracy compared with that of the same confusion matrix with randomly permuted class names.
+
+    Names are exchangeable in an untrained network, and in one trained on random labels, so the test is exact for both; shuffling labels
+    image by image would not be, because such a network responds similarly to similar images.
     """
     matrix = look["predictions.confusion"]["images"].values
     log = look.run.log
@@ -101,8 +102,10 @@ def generalizes(look: FirstLook) -> Iterator[Claim]:
     why="an untrained network has one snapshot, which gives no order",
 )
 def order(look: FirstLook) -> Iterator[Claim]:
-    """Classes not predicted for most of their images at initialization: an untrained network that predicts one class for everything has
-    "learned" it at step 0. Not shown where fewer than two of them reach 50%.
+    """Share of the variance of the ranks of the images, in the order in which they are learned, that lies between the classes.
+
+    Classes predicted for most of their images at initialization are left out: an untrained network that predicts one class for everything
+    has "learned" it at step 0. Not shown where fewer than two of the others reach 50%.
     """
     table = look["predictions.learning_order"]
     at, when, labels = table["class_learned_at"].values, table["learned_at"].values, table["label"].values
@@ -160,7 +163,7 @@ def order(look: FirstLook) -> Iterator[Claim]:
     why="an untrained network, or one tested on labels from another task, can be truly miscalibrated",
 )
 def calibration(look: FirstLook) -> Iterator[Claim]:
-    """Mean confidence compared with the accuracy on labels drawn from the network's own probabilities, a sum of independent draws."""
+    """Accuracy compared with that on labels drawn from the network's own probabilities, whose mean is the mean confidence."""
     values = look.logits.isel(snapshot=-1).transpose("example", "class").values.astype(float)
     labels = look.logits["label"].values
     chances = np.exp(values - values.max(1, keepdims=True))
@@ -208,7 +211,9 @@ def calibration(look: FirstLook) -> Iterator[Claim]:
     scope="network",
 )
 def collapse(look: FirstLook) -> Iterator[Claim]:
-    """tr(Sw) / tr(Sb) compared with untrained networks and with shuffled labels; it must be beyond both."""
+    """tr Sw / tr Sb: the variance of the activations within the classes, divided by the variance between the class means. Compared with
+    untrained networks and with shuffled labels; it must be below both.
+    """
     table = look["geometry.neural_collapse"]
     if table is None:
         return
@@ -242,7 +247,7 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
     why="which units an untrained network needs for its predictions is a fact about that network, not about learning",
 )
 def pruning(look: FirstLook) -> Iterator[Claim]:
-    """Mean accuracy while the most selective units are ablated first, compared with random orders; two-sided."""
+    """Mean accuracy while units are ablated one after the other, the most selective first, compared with random orders; two-sided."""
     curves = look["causal.cumulative_ablation"]
     if curves is None:
         return
@@ -292,12 +297,12 @@ def controlled(
         return float(shown_as(min(beaten) if side == "below" else _within(max(beaten))))
 
     said = (
-        f"{{{name}:3}} on the {{compared:#image}} of the comparison; untrained networks {{{name}_null_low:3}} to "
+        f"{{{name}:3}} on {{compared:,}} of the {{probed:#probe image}}; untrained networks {{{name}_null_low:3}} to "
         f"{{{name}_null_high:3}}, shuffled labels {{{name}_shuffled_low:3}} to {{{name}_shuffled_high:3}}."
     )
     return tested(
         effect=name,
-        numbers={name: float(shown_as(own)), **ends, "compared": size, **numbers},
+        numbers={name: float(shown_as(own)), **ends, "compared": size, "probed": len(layer.run.probe), **numbers},
         evidence=f"{evidence} {said[0].upper()}{said[1:]}",
         null=str(control.attrs["null"]),
         p=float(np.max([law.p for law in laws])),

@@ -79,7 +79,7 @@ def _count(group: Sequence[Claim]) -> Claim:
             "unit": closest.unit or 0,
         },
         effect="shown",
-        evidence=f"Closest comes {axis} {{unit:,}}.",
+        evidence=f"Lowest p: {axis} {{unit:,}}.",
         shown=bool(units),
         held=int(bool(units)),
         call="",

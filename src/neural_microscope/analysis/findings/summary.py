@@ -15,8 +15,9 @@ GENERAL = "the network generalizes"
 MOST = 7
 """The number of findings in a summary, at most one for each question."""
 STRENGTH = (
-    "Strength: the distance of the effect from the middle of its null's 95% range, in half-widths of that range, so that 1 is its edge; "
-    "of several nulls the smallest. A unit is chosen on one half of the images, and its strength is that on the other half."
+    "Strength: the distance of the effect from the middle of its null's 95% range, in half-widths of that range, so that 1 is its edge. It "
+    "says how far the effect is beyond its null, not how large it is. Of several nulls the smallest strength counts. A unit is chosen on "
+    "one half of the images, and its strength is that on the other half."
 )
 """The standardized effect in words, printed with a ranking."""
 

@@ -63,8 +63,10 @@ def _top(labels: np.ndarray) -> dict[str, float]:
     },
 )
 def prefers(layer: LayerLook) -> Iterator[Claim]:
-    """AUC of the preferred class compared with as many random images, and with units of equal rank in untrained networks: images of one
-    class look alike, so an untrained unit separates them too. Both must be exceeded. ``auc_chosen``, ``auc_judged``: on each half alone.
+    """AUC of a unit's preferred class, compared with random groups of as many images, and with the unit of the same rank in untrained
+    networks: images of one class look alike, so an untrained unit separates them too. Both must be exceeded.
+
+    ``auc_chosen``, ``auc_judged``: on each half alone.
     """
     table, control = layer["selectivity.class_selectivity"], layer["controls.untrained_networks"]
     law = beyond_rank(control, "auc")
@@ -94,11 +96,11 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
                 "auc_judged": float(judged[unit]),
             },
             effect="auc",
-            evidence="95% interval {auc_low:2} to {auc_high:2}; images at random {auc_null_low:2} to "
-            "{auc_null_high:2}; units of the same rank in "
-            "untrained networks {auc_untrained_low:2} to {auc_untrained_high:2}."
-            + ("" if math.isnan(since) else " Since {since:step}."),
-            null=f"as many images at random; {control.sizes['network']} untrained networks, units of the same rank",
+            evidence="95% interval {auc_low:2} to {auc_high:2}; random groups of as many images {auc_null_low:2} to "
+            f"{{auc_null_high:2}}; the {layer.axis} of the same rank by AUC in untrained networks {{auc_untrained_low:2}} to "
+            "{auc_untrained_high:2}." + ("" if math.isnan(since) else " Preferred since {since:step}."),
+            null=f"random groups of as many images; the unit of the same rank by AUC in each of "
+            f"{control.sizes['network']} untrained networks",
             p=float(np.maximum(one["auc_p"], law.p[unit])),
             floor=float(table["auc_p"].attrs.get("floor", 0.0)),
             n=int(table.attrs["n_examples"]),
@@ -120,9 +122,8 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
     },
 )
 def matters(layer: LayerLook) -> Iterator[Claim]:
-    """Loss increase under zero ablation beyond 0 over images, beyond labels at random, beyond random
-    directions of equal norm,
-    and beyond units of equal rank in untrained networks. All must be exceeded: p is the largest of theirs.
+    """Loss increase when a unit is set to 0: it must exceed 0 over images, what it is with labels at random, random directions of equal
+    norm, and the unit of the same rank in untrained networks. p is the largest of theirs.
 
     The layer's units are tested one after the other until one fails, in the order of their effect on one half of the images; the first two
     tests are of the other half. That of directions is corrected over the layer (Holm).
@@ -165,9 +166,10 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
             },
             effect="loss",
             evidence="95% interval over images {loss_low:3} to {loss_high:3}; random directions of equal norm {loss_null_low:3} to "
-            f"{{loss_null_high:3}}; {layer.axis}s of the same rank in untrained networks up to {{loss_untrained_high:3}}. Class "
-            "{class:,} has the largest accuracy drop: {drop:1%} of its images.",
-            null=f"{effects.attrs['null']}; labels at random; {control.sizes['network']} untrained networks, units of the same rank",
+            f"{{loss_null_high:3}}; the {layer.axis} of the same rank by loss increase in untrained networks up to "
+            "{loss_untrained_high:3}. Class {class:,} has the largest accuracy drop: {drop:1%} of its images.",
+            null=f"{effects.attrs['null']}; labels at random; the unit of the same rank by loss increase in each of "
+            f"{control.sizes['network']} untrained networks",
             p=float(np.max([*ps.values()])),
             floor=floor,
             draws=int(effects["loss_increase_p"].attrs["draws"]) if floor else 0,

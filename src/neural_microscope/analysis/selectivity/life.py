@@ -23,7 +23,7 @@ from .preference import Preference
 @measure(
     "selectivity",
     title="Selectivity over training",
-    null="as many images at random (rank sum, known law)",
+    null="random groups of as many images (rank sum, known law)",
     replicates="image, judged on the half that did not choose its class",
     interval="null band only",
     family="units at one snapshot",
@@ -129,7 +129,7 @@ of(over_time).on("layer")(lambda at: over_time(at.acts))
 def _changing(at: Any) -> Iterator[Claim]:
     yield say(
         "units that change their class",
-        f"{{changed:,}} of {{size:#{at.axis}}} change the class for which their AUC is highest between snapshots.",
+        f"between snapshots, the class of the highest AUC changes for {{changed:,}} of {{size:#{at.axis}}}.",
         changed=int((at["selectivity.over_time"]["changes"] > 0).sum()),
         size=at.size,
     )
@@ -137,8 +137,8 @@ def _changing(at: Any) -> Iterator[Claim]:
 
 of(over_time).picture(
     "selectivity_over_time",
-    "Color: the class with the highest AUC at each snapshot; faint: within what as many images at random give. Units of untrained networks "
-    "have such a class too, because images of a class look alike; the unit table says which units exceed them.",
+    "Color: the class with the highest AUC at each snapshot; faint: within what random groups of as many images give. "
+    "Units of untrained networks have such a class too, because images of a class look alike; the unit table says which units exceed them.",
 )
 
 

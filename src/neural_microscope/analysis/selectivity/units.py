@@ -32,7 +32,7 @@ DRAWN = ("selectivity", "mutual_information", "precision", "monosemanticity")
 @measure(
     "selectivity",
     title="Class selectivity",
-    null="AUC: as many images at random (rank sum, known law); others: {draws} shuffles of the labels, the classes chosen again",
+    null="AUC: random groups of as many images (rank sum, known law); others: {draws} shuffles of the labels, the classes chosen again",
     replicates="image, judged on the half that did not choose its class",
     interval="95% over images of one network for index and AUC, from 20 active images and 10 of the class on; others: none",
     family="units of a layer",
@@ -319,9 +319,10 @@ def _agreeing(at: Any) -> Iterator[Claim]:
     like, unlike = int((rho > high).sum()), int((rho < low).sum())
     yield say(
         "agreement with the selectivity index",
-        f"{{like:,}} of {{size:,}} other measures rank the {at.axis}s like the selectivity index does, beyond {at.axis}s in random order "
+        f"{{like:,}} of {{size:,}} other measures {{like:ranks|rank}} the {at.axis}s like the selectivity index does, "
+        f"beyond {at.axis}s in random order "
         "(rank correlations {least:2} to {most:2})"
-        + ("; {unlike:,} rank them the other way round." if unlike else "."),
+        + ("; {unlike:,} {unlike:ranks|rank} them the other way round." if unlike else "."),
         like=like,
         least=float(rho.min()),
         most=float(rho.max()),

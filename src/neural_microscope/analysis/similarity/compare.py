@@ -184,7 +184,7 @@ def _alike(at: Any) -> Iterator[Claim]:
     if table["cka"].where(above).notnull().any():
         yield say(
             "the most similar layers",
-            "its most similar layers are {a} and {b} (CKA {cka:2}; images shuffled: up to {null:2}).",
+            "its most similar layers are {a} and {b} (CKA {cka:2}; images shuffled: up to {null:3}).",
             **_most_alike(table, above),
         )
 
@@ -215,7 +215,7 @@ def _nearest(at: Any) -> Iterator[Claim]:
         yield say(
             "the most similar layers",
             f"the most similar layers are {{a}} of the {at.first.name} and {{b}} of the {at.second.name} (CKA {{cka:2}}; images shuffled: "
-            "up to {null:2}); at initialization no two layers have more than {start:2}.",
+            "up to {null:3}); at initialization no two layers have more than {start:2}.",
             **_most_alike(end),
             start=float(start["cka"].max()),
         )

@@ -241,7 +241,8 @@ def _drift(at: Any) -> xr.Dataset:
 of(drift).picture(
     "drift",
     "The layer compared with itself at the last snapshot, on the same images, split into the part that a rotation of its space removes and "
-    "the rest. CKA is always shown with the Procrustes distance.",
+    "the rest. CKA (1: equal similarities between images) weighs directions of large variance more, the Procrustes distance (0: the same "
+    "shape after rotation) weighs all alike.",
 )
 
 

@@ -96,8 +96,12 @@ def _selves(at: Any) -> Iterator[Claim]:
     most = np.flatnonzero(alike > 0.5)
     yield say(
         "units that resemble their final selves",
-        f"{{start:0%}} of the {at.axis}s resemble their final selves more than any other {at.axis} does at initialization"
-        + ("; more than half do from {since:step} on." if len(most) else "; at no snapshot more than half."),
+        f"{{start:0%}} of the {at.axis}s already resemble their final selves more than any other {at.axis} does at initialization"
+        + (
+            "; more than half do from {since:step} on."
+            if len(most)
+            else "; before the last snapshot never more than half."
+        ),
         start=float(alike[0]),
         since=int(table["step"][most[0]]) if len(most) else math.nan,
     )
