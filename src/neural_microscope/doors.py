@@ -160,10 +160,10 @@ def _bound(function: Callable[..., Any], signature: inspect.Signature, args: Any
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     """The parameters' annotations, resolved; without those of ``*args`` and ``**options``, and those for type checkers only."""
     hints: dict[str, Any] = {}
-    for name, said in inspect.get_annotations(function).items():
+    for name, annotation in inspect.get_annotations(function).items():
         with suppress(NameError):
             one = types.FunctionType(door.__code__, {})  # a bare function with this one annotation
-            one.__annotations__ = {name: said}
+            one.__annotations__ = {name: annotation}
             hints |= typing.get_type_hints(one, inspect.unwrap(function).__globals__)
     single = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     parameters = inspect.signature(function).parameters.values()

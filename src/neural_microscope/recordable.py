@@ -84,9 +84,9 @@ def size(
     largest = sorted({**arrays, "the weights": weight}.items(), key=lambda item: -item[1])[:3]
     parts = ", ".join(f"{name} {taken / MEGABYTE:.3g} MB" for name, taken in largest)
     total = f"{snapshots} snapshot{'s' * (snapshots > 1)} {one * snapshots:,.3g} MB"
-    said = f"a snapshot takes {one:.3g} MB before compression ({parts}, …), {total}"
+    text = f"a snapshot takes {one:.3g} MB before compression ({parts}, …), {total}"
     if one > record.max_megabytes:
         raise RunError(
-            f"{said}; RecordConfig(max_megabytes={record.max_megabytes:g}) allows less for one. {SMALLER}; or allow more"
+            f"{text}; RecordConfig(max_megabytes={record.max_megabytes:g}) allows less for one. {SMALLER}; or allow more"
         )
-    return said, one * snapshots > MUCH
+    return text, one * snapshots > MUCH

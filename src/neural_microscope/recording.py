@@ -256,11 +256,11 @@ class Recorder(Observer):
         )
         groups, coordinates = layout.groups(cache), layout.coordinates()
         self.size, much = recordable.size(self.record, groups[""], self.module.state_dict(), len(self.schedule))
-        said = f"{self.size}. {recordable.SMALLER}" if much else self.size
+        text = f"{self.size}. {recordable.SMALLER}" if much else self.size
         if self.tell is not None:
-            self.tell(said)
+            self.tell(text)
         elif much:
-            warnings.warn(said, UserWarning, stacklevel=6)
+            warnings.warn(text, UserWarning, stacklevel=6)
         description = self._describe(training, cache)
         self.writer = RunWriter.create(self.folder, description, self.probe, self.probe_indices, groups, coordinates)
 
@@ -467,10 +467,10 @@ def _uneven(probe: ImageSet, test: ImageSet) -> str:
     few = np.flatnonzero((held == all_of) & ((held == 0) | (held < held.max() - 1)))
     if not len(few):
         return ""
-    said = [f"class {c} has {held[c] or 'none'}" for c in few[:10]] + [f"{len(few) - 10} more classes"] * (
+    counts = [f"class {c} has {held[c] or 'none'}" for c in few[:10]] + [f"{len(few) - 10} more classes"] * (
         len(few) > 10
     )
-    return f"the test set has too few images of some classes for a balanced probe: {', '.join(said)}; others up to {held.max()}"
+    return f"the test set has too few images of some classes for a balanced probe: {', '.join(counts)}; others up to {held.max()}"
 
 
 def _fewer(record: RecordConfig, probe: ImageSet, test: ImageSet) -> str:

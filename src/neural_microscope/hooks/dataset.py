@@ -197,10 +197,10 @@ def _empty_folder(folder: str | Path | None) -> Path | None:
 
 
 def _named(
-    site: Site, name: str, array: np.ndarray, labels: np.ndarray | None, said: Sequence[str] | None
+    site: Site, name: str, array: np.ndarray, labels: np.ndarray | None, named: Sequence[str] | None
 ) -> xr.DataArray:
-    if said is not None and (isinstance(said, str) or len(said) != array.ndim or said[0] != "example"):
-        raise HookError(f"axes is {said!r}; {name!r} holds {list(array.shape)}: name each axis, the first 'example'")
-    dims = axes_of(site, array.shape) if said is None else tuple(said)
+    if named is not None and (isinstance(named, str) or len(named) != array.ndim or named[0] != "example"):
+        raise HookError(f"axes is {named!r}; {name!r} holds {list(array.shape)}: name each axis, the first 'example'")
+    dims = axes_of(site, array.shape) if named is None else tuple(named)
     coords = {} if labels is None else {"label": ("example", labels.copy())}
     return xr.DataArray(array, dims=dims, coords=coords, name=name, attrs={"units": "1", "hook_point": name})

@@ -236,8 +236,8 @@ def _each(
     def steps() -> Steps:
         yield missing
 
-    def tell(*said: Any) -> None:
-        kept.add(*said[-2:])
+    def tell(*counts: Any) -> None:
+        kept.add(*counts[-2:])
         progress(what, len(kept.keys() & jobs), len(jobs))
 
     progress(what, len(jobs) - len(missing), len(jobs))

@@ -99,8 +99,8 @@ def _hardest(axes: Axes, table: xr.Dataset, images: np.ndarray, chosen: np.ndarr
     gap = max(2, round(0.36 * height))
     forms.images(axes, images[chosen] / 255, across, gap=gap)
     axes.set_ylim(axes.get_ylim()[0] + gap, None)
-    truth, said = table["label"].values[chosen], table["said"].transpose("snapshot", "example").values[-1, chosen]
-    for number, (label, predicted) in enumerate(zip(truth, said, strict=True)):
+    truth, last = table["label"].values[chosen], table["said"].transpose("snapshot", "example").values[-1, chosen]
+    for number, (label, predicted) in enumerate(zip(truth, last, strict=True)):
         place = (number % across) * (width + gap) + width / 2, (number // across) * (height + gap) + height + gap / 2
         text = f"{label}" if label == predicted else f"{label}, not {predicted}"
         axes.text(*place, text, ha="center", va="center", fontsize=6.5)

@@ -82,9 +82,9 @@ def drift(table: xr.Dataset, *, theme: Theme) -> Plot:
         if np.isnan(table[name].values).all():
             forms.say_missing(axes, "not defined: equal\nactivations for every image,\nor one unit")
     parts = {"function": "change of shape", "rotation": "rotation", "cka": "CKA"}
-    said = forms.first_to_last((words, table, name) for name, words in parts.items())
+    text = forms.first_to_last((words, table, name) for name, words in parts.items())
     return figure.says(
-        f"Drift of {layer} over training against itself {_reference(table)}. First to last: {said}. "
+        f"Drift of {layer} over training against itself {_reference(table)}. First to last: {text}. "
         "Gray: the nulls and the floor.",
         title=f"{layer} against itself {_reference(table)}",
     )
@@ -148,9 +148,9 @@ def displacement(table: xr.Dataset, *, theme: Theme) -> Plot:
     of_each = {f"x{end}": ("measure", [float(table.get(f"{name}{end}", np.nan)) for name in _ROWS]) for end in ends}
     forms.rows(right, xr.Dataset(of_each), "x", list(_ROWS.values()), null="images shuffled")
     right.set(title="The same pair by every measure", xlabel="line: other images, gray: shuffled (95%)")
-    said = ", ".join(f"{words} {fixed(float(table[name]))}" for name, words in _ROWS.items())
+    text = ", ".join(f"{words} {fixed(float(table[name]))}" for name, words in _ROWS.items())
     return figure.says(
-        f"Histogram of the distance of each of {len(values)} images from its counterpart after the best rotation; and {said}."
+        f"Histogram of the distance of each of {len(values)} images from its counterpart after the best rotation; and {text}."
     )
 
 

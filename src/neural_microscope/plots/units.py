@@ -208,9 +208,9 @@ def one_image(
         for axes in between[len(own) :]:
             axes.set_visible(False)
         _answer(last, np.asarray(probabilities[network]))
-    said = ", ".join(f"{name} predicts {int(np.argmax(values))}" for name, values in probabilities.items())
+    predictions = ", ".join(f"{name} predicts {int(np.argmax(values))}" for name, values in probabilities.items())
     return figure.says(
-        f"One image, the activations of each layer of each network, and the probabilities of the classes: {said}."
+        f"One image, the activations of each layer of each network, and the probabilities of the classes: {predictions}."
     )
 
 

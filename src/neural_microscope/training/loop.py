@@ -222,10 +222,10 @@ def train(
     check(model, data)
     with environment(config):
         model.to(config.device)
-        for said in (
+        for text in (
             traps(model, data.test.subset(np.arange(min(FEW, len(data.test)))).tensor()) if resume_from is None else ()
         ):
-            warnings.warn(said, UserWarning, stacklevel=3)
+            warnings.warn(text, UserWarning, stacklevel=3)
         source = Epochs(data, config, sampler, model)
         training = Training(
             model,
@@ -260,8 +260,8 @@ def _run(training: Training, source: Epochs, observers: list[Observer]) -> str:
 def history(training: Training, status: str, seconds: float, whose: str = "", stacklevel: int = 4) -> History:
     """The history of a finished training, evaluated on the test images; divergence is a warning."""
     if status != "finished":
-        said = f"training{whose} {status}: the loss is not finite. A lower learning rate often helps"
-        warnings.warn(said, stacklevel=stacklevel)
+        text = f"training{whose} {status}: the loss is not finite. A lower learning rate often helps"
+        warnings.warn(text, stacklevel=stacklevel)
     rows = {name: np.asarray(values, np.float64) for name, values in training.rows.items()}
     steps = training.first_row + np.arange(1, 1 + len(rows["loss"]))
     test = evaluate(training.model, training.data.test)
