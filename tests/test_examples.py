@@ -82,6 +82,12 @@ def listed(thing: Any) -> list[str]:
     return re.findall(r"^    (\*{0,2}\w+): \S", section[1], re.M) if section else []
 
 
+def first_result(thing: Any) -> str:
+    """The first line of what a docstring says is returned, without code: napoleon takes what stands before a colon for a type."""
+    section = re.search(r"^(?:Returns|Yields):\n    (.*)", inspect.getdoc(thing) or "", re.M)
+    return re.sub(r"``.*?``|`.*?`", "", section[1]) if section else ""
+
+
 def taken(thing: Any) -> list[str]:
     """The arguments of the signature; none for a class whose fields say what they are."""
     if inspect.isclass(thing) and (
@@ -102,6 +108,7 @@ def test_a_docstring_lists_the_arguments_of_its_signature(room: str) -> None:
     assert found
     for name, thing in found.items():
         assert listed(thing) == taken(thing), name
+        assert ":" not in first_result(thing), name
         first = (inspect.getdoc(thing) or "").partition("\n\n")[0]
         assert re.search(r"[.:]$", first), f"{name}: {first!r}"
         assert not re.match(r"(What|How|Whether|When|Which|Who|Where|Why)\b", first), f"{name}: {first!r}"

@@ -53,6 +53,8 @@ def clusters(
         seed: Seed of the null's draws and of the bootstrap.
 
     Returns:
+        NaN with fewer than two classes or where all images coincide.
+
         * ``silhouette``: mean over the images of (b - a) / max(a, b), a the mean distance to the others of the own
           class, b to the nearest other class (Rousseeuw 1987); -1..1, 0 for an image alone in its class.
           ``silhouette_low``, ``_high``: bootstrap over the images' own values.
@@ -61,7 +63,6 @@ def clusters(
           NaN too with ``k`` = 1 and where all or no neighbors agree.
         * Of both ``…_null_low``, ``…_null_high``, ``…_p``, one-sided.
 
-        NaN with fewer than two classes or where all images coincide.
 
     Raises:
         DataError: No labels, or ``k`` below 1 or not below the number of examples.
@@ -131,7 +132,7 @@ def subspaces(
         seed: Seed of the null's draws and of the halves.
 
     Returns:
-        ``silhouette``: of the first ``rank`` units of the order named ``parameter``, on the other half of the images;
+        ``silhouette`` of the first ``rank`` units of the order named ``parameter``, on the other half of the images;
         with ``silhouette_null_low``, ``silhouette_null_high``, ``silhouette_p`` and ``silhouette_q`` after
         false-discovery control over all orders and sizes. NaN where the chosen units are constant, and with one class.
 

@@ -102,6 +102,8 @@ def faithfulness(
         seed: Seed of the null's draws.
 
     Returns:
+        Shares and indices of each layout, higher where it keeps more of the neighborhoods.
+
         * ``trustworthiness`` (Venna & Kaski 2001): 1 - 2 / (n k (2n - 3k - 1)) times the sum, over those of an
           example's k neighbors in the layout that are not among its k in the activations, of their rank there minus k;
           0..1, about 0.5 for a random layout.

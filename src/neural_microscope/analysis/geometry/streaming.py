@@ -63,6 +63,8 @@ def pca_streaming(
         seed: Seed of the null's draws.
 
     Returns:
+        Constant activations give NaN.
+
         * ``direction`` [component, unit]: unit length, the largest loading positive.
         * ``mean`` [unit]: scores are (acts - mean) @ direction.
         * ``explained`` [component]: share of the variance (0..1); ``eigen_gap`` as in `pca`; ``total_variance``, over n
@@ -71,7 +73,6 @@ def pca_streaming(
           same variances and as many examples (their scatter is drawn by Bartlett's decomposition), the limit of the
           shuffle in `pca` with many examples.
 
-        Constant activations give NaN.
 
     Raises:
         DataError: No batches, batches of different units, fewer than two examples, more components than units, or

@@ -119,11 +119,12 @@ def quantile_examples(
         per: Number of examples at each quantile, neighbors around place q (m - 1) from below; at least 1.
 
     Returns:
+        Windows of a unit with few activations overlap.
+
         * ``examples``: their numbers, -1 for places left over where m < ``per``.
         * ``activation``: their activations, NaN there.
         * ``active`` [unit]: m.
 
-        Windows of a unit with few activations overlap.
 
     Raises:
         DataError: A quantile outside 0..1, or ``per`` below 1.

@@ -39,6 +39,8 @@ def over_time(acts: xr.DataArray, *, seed: int = 0) -> xr.Dataset:
         seed: Seed of the halves.
 
     Returns:
+        Gated snapshots do not count in ``since`` and ``changes``.
+
         * ``preferred``, ``selectivity``, ``auc`` [snapshot, unit]: at each snapshot the result of `class_selectivity`
           for it, cross-fitted over its own halves. ``auc`` with its null band, ``auc_p``, ``auc_q`` (false-discovery
           control over the layer's units at one snapshot) and ``auc_shown``, the verdict that the unit prefers a class.
@@ -50,7 +52,6 @@ def over_time(acts: xr.DataArray, *, seed: int = 0) -> xr.Dataset:
           it after (so a unit that responds equally to two classes does not waver between them because of the random
           split).
 
-        Gated snapshots do not count in ``since`` and ``changes``.
 
     Raises:
         DataError: No labels, or no axis ``snapshot``.

@@ -54,6 +54,8 @@ def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) ->
         seed: Seed of the null's draws and of the halves.
 
     Returns:
+        Measures, claims and the gate of each unit.
+
         * ``preferred``: the class of the highest mean over all examples.
         * ``selectivity`` = (m_c - m_rest) / (m_c + m_rest + 0.001), m_rest the mean of the other classes' means, each
           averaged over the halves: -1..1, 0 without preference (Morcos et al. 2018 in its signed form). NaN where a
@@ -259,7 +261,7 @@ def agreement(table: xr.Dataset, *, draws: int = 500, seed: int = 0) -> xr.Datas
         seed: Seed of the null's draws.
 
     Returns:
-        Measures: selectivity, auc, mutual_information, precision.
+        The measures are selectivity, auc, mutual_information and precision.
 
         * ``agreement`` with ``…_low``, ``…_high`` (95% over units, Bonett & Wright 2000) and ``…_null_low``,
           ``…_null_high``, ``…_p``, two-sided, ``…_q`` over the pairs, ``…_shown``.

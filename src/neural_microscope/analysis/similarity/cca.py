@@ -37,6 +37,8 @@ def cca(a: xr.DataArray, b: xr.DataArray, *, keep: float = 0.99, draws: int = 10
         seed: Seed of the null's draws and of the halves.
 
     Returns:
+        NaN where a side is constant.
+
         * ``correlation`` [component]: the singular values of Ux'Uy, U the left singular vectors of the centered sides
           up to their rank (dead units and exact copies drop out); as many as the smaller rank.
         * ``cca``: their mean. ``svcca``: the same of only the leading components of each side that hold ``keep`` of its
@@ -47,7 +49,7 @@ def cca(a: xr.DataArray, b: xr.DataArray, *, keep: float = 0.99, draws: int = 10
           compare them with the null).
 
         ``rank``, ``rank_b`` are in attrs. With ranks that add up to more than the examples some correlations are 1 by
-        necessity, in the null too. NaN where a side is constant.
+        necessity, in the null too.
 
     Raises:
         DataError: ``keep`` out of its range, fewer than 4 examples, or not the same examples.
@@ -133,7 +135,7 @@ def principal_angles(
         seed: Seed of the null's draws.
 
     Returns:
-        ``angle`` [component], 0..pi/2 rad: arccos of the singular values of U'V (arcsin of the residual where that is
+        ``angle`` [component], 0..pi/2 rad, arccos of the singular values of U'V (arcsin of the residual where that is
         more accurate), with ``angle_null_low``, ``angle_null_high``, ``angle_p`` (one-sided: smaller than under the
         null). A side of rank below k gives as many angles as its rank.
 

@@ -115,7 +115,7 @@ def matrix(
         seed: Seed of the null's draws.
 
     Returns:
-        ``cka`` (debiased), ``procrustes`` (0: the same shape), ``svcca`` (components for 99% of the variance), each
+        ``cka`` (debiased), ``procrustes`` (0 for the same shape), ``svcca`` (components for 99% of the variance), each
         with ``_null_low``, ``_null_high`` and ``_p`` (one-sided).
 
     Raises:

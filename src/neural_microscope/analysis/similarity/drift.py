@@ -65,6 +65,8 @@ def drift(
         seed: Seed of the null's draws and of the halves.
 
     Returns:
+        Each quantity with its interval, null or floor.
+
         * ``function`` = 1 - r², 0..1: the change that no rotation and scaling of t removes, a change in which examples
           are similar. ``rotation`` = r² - c², 0..1: the change that rotation removes. ``scaling``: the rest, 0 and
           more. ``shift`` and ``movement`` as above.

@@ -59,6 +59,8 @@ def match_units(
         seed: Seed of the null's draws and of the halves.
 
     Returns:
+        NaN for a dead unit, or one left without a partner.
+
         * ``matched``: the unit's number in b (-1: none, a dead unit or more units than b has).
         * ``correlation``, -1..1, on the judging half. ``correlation_p`` is the larger of the two nulls' (one-sided),
           ``correlation_q`` its q over the layer, ``correlation_shown`` the verdict, ``correlation_null_low``,
@@ -140,6 +142,8 @@ def replication(
         seed: Seed of the null's draws and of the halves.
 
     Returns:
+        Counts of networks, and each network's match.
+
         * ``replicated``: the number of the others in which `match_units` gives ``correlation_q`` < ``alpha`` (higher
           than in a rotated basis); NaN for a dead unit. ``of``: the number of others with a result.
         * ``replicated_by_chance``: the expected number if no unit recurs, at most ``alpha`` of the others.

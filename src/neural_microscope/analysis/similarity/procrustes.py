@@ -29,6 +29,8 @@ def procrustes(a: xr.DataArray, b: xr.DataArray, *, draws: int = 100, seed: int 
         seed: Seed of the null's draws and of the halves.
 
     Returns:
+        NaN where a side is constant.
+
         * ``procrustes`` = sqrt(2 - 2 ||X'Y||_*) after centering and scaling to unit Frobenius norm: 0 (the same up to
           translation, rotation, reflection and scale) to sqrt(2); a metric. With ``_null_low``, ``_null_high``, ``_p``
           (one-sided, small distances are significant) and ``_low``, ``_high`` (random halves of the examples).
@@ -36,7 +38,7 @@ def procrustes(a: xr.DataArray, b: xr.DataArray, *, draws: int = 100, seed: int 
           the part of it between the two; not unique where a side has dead units.
         * ``scale``: s, in the activations' own units.
 
-        Feature maps get no ``rotation`` and no ``scale``. NaN where a side is constant.
+        Feature maps get no ``rotation`` and no ``scale``.
 
     Raises:
         DataError: Fewer than 4 examples, or not the same examples.
