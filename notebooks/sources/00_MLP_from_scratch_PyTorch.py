@@ -3,6 +3,9 @@
 #
 # *From one number to a network that tells a 0 from a 1, with an engine of our own, and then the same in PyTorch.*
 #
+# I learn by building. So before we look inside a neural network, we build one, and we build everything that it stands on: numbers that know
+# their own slope, a neuron, a layer, a network, and the loop that trains it. Nothing is imported that you have not written once.
+#
 # **You will be able to**
 #
 # * say what a gradient is, and check one without trusting anybody;
@@ -12,8 +15,8 @@
 #
 # **Minutes:** 45 to read and run, 40 more for the exercises. **You need:** Python, and the derivative of x² from school.
 #
-# Before each answer the notebook asks for your guess and keeps it. Our own guesses stand here as examples, right or wrong; the
-# version in `exercises/` leaves them to you. Many of the terms in *slanted letters* are in the [glossary](../docs/glossary.md).
+# Before each answer we ask for your guess, and the notebook shows nothing until you have made one. Our own guesses stand here as examples, right
+# or wrong; the version in `exercises/` leaves them to you. Terms are explained where they first appear, and again in the [glossary](../docs/glossary.md).
 
 # %% tags=["setup"]
 from neural_microscope import lessons
@@ -23,7 +26,7 @@ lesson = lessons.start("00")
 # %% [markdown]
 # ## 1. A slope, without any theory
 #
-# Take a function of one number. How fast does its value change when the number changes a little? Move it a little, and look.
+# Let's start with a function of one number. How fast does its value change when the number changes a little? We can move the number a little, and look.
 
 
 # %%
@@ -35,10 +38,10 @@ for step in (1.0, 0.1, 0.001, 0.00001):
     print(f"step {step:<8}  (f(2 + step) − f(2)) / step = {(f(2 + step) - f(2)) / step:.5f}")
 
 # %% [markdown]
-# The number settles as the step shrinks: near x = 2, the function rises eight times as fast as x. That number is the *derivative*. When a
-# function has many inputs, one such number for each of them, all together, is the **gradient**. Nothing more is meant by the word.
+# The smaller the step, the closer we come to one number: near x = 2, this function rises eight times as fast as x. That number is the *derivative*.
+# When a function has many inputs, it has one such number for each of them. All of them together are the **gradient**, and that is all the word means.
 #
-# Before you go on: somewhere this function stops falling and begins to rise. There the slope is 0. **At which x?**
+# Somewhere this function stops falling and begins to rise. There its slope is 0. **At which x?**
 
 # %%
 mine = 0.5  # your guess
@@ -50,137 +53,285 @@ flat = min(candidates, key=lambda x: abs((f(x + 1e-6) - f(x)) / 1e-6))
 lesson.reveal("flat", flat)
 
 # %% [markdown]
-# To *learn* is to do this for a function that says how wrong a network is: to find the inputs, the weights, at which the error stops falling. But a
-# small network has a hundred thousand weights. To move each of them in turn and to run the network again is a hundred thousand
-# runs for one step of learning. There is a better way, and it needs one run.
+# That search is learning, in miniature. A function says how wrong the network is, its inputs are the weights, and we look for the weights at which it
+# stops falling.
 #
+# But even a small network has a hundred thousand weights. If we nudge each of them and run the network again, one step of learning takes a hundred
+# thousand runs. There is a better way, and it needs a single run.
+
+# %% [markdown]
 # ## 2. Numbers that remember
 #
-# The better way is the chain rule. If `y` comes from `x` and `z` from `y`, then slopes multiply: dz/dx = dz/dy · dy/dx. So let every number remember
-# which numbers it was made of, and with which slope. Then walk back from the result and multiply. Here is all of it, for sums and products:
-
+# The better way is the *chain rule*. If `y` is computed from `x`, and `z` from `y`, then slopes multiply: dz/dx = dz/dy · dy/dx.
+#
+# So let's build numbers that remember two things: which numbers they were computed from, and their slope with respect to each. Then we can walk back from the
+# result and multiply. Micrograd, whose idea this is, calls such a number a `Value`, and so do we:
 
 # %%
-class Number:
+import math
+
+
+class Value:
+    """A number that remembers what it was computed from."""
+
     def __init__(self, data, made_of=()):
         self.data = data
         self.grad = 0.0
-        self.made_of = made_of  # pairs: (an input, the slope of this number in that input)
+        self.made_of = made_of  # pairs: (an input, the slope of this number with respect to it)
 
     def __add__(self, other):
-        return Number(self.data + other.data, [(self, 1.0), (other, 1.0)])
+        other = other if isinstance(other, Value) else Value(other)
+        return Value(self.data + other.data, [(self, 1.0), (other, 1.0)])
 
     def __mul__(self, other):
-        return Number(self.data * other.data, [(self, other.data), (other, self.data)])
+        other = other if isinstance(other, Value) else Value(other)
+        return Value(self.data * other.data, [(self, other.data), (other, self.data)])
+
+    def __sub__(self, other):
+        return self + other * -1
+
+    __radd__ = __add__  # for 2 + x, where Python asks x
+    __rmul__ = __mul__
+
+    def tanh(self):
+        t = math.tanh(self.data)
+        return Value(t, [(self, 1 - t * t)])
+
+    def relu(self):
+        return Value(max(self.data, 0.0), [(self, 1.0 if self.data > 0 else 0.0)])
 
     def backward(self):
         order, seen = [], set()
 
-        def visit(number):
-            if number not in seen:
-                seen.add(number)
-                for source, _ in number.made_of:
+        def visit(value):
+            if value not in seen:
+                seen.add(value)
+                for source, _ in value.made_of:
                     visit(source)
-                order.append(number)
+                order.append(value)
 
         visit(self)
         self.grad = 1.0
-        for number in reversed(order):  # each only after everything made of it
-            for source, slope in number.made_of:
-                source.grad += slope * number.grad
+        for value in reversed(order):  # each one after everything that was computed from it
+            for source, slope in value.made_of:
+                source.grad += slope * value.grad
 
 
 # %% [markdown]
-# In a sum, the result moves as fast as each part, so both slopes are 1. In a product `a · b`, moving `a` moves the result `b` times as fast. Nothing
-# else was put in. Now a number is used twice, `y = a·b + a`. With a = 2 and b = −3: **what is dy/da?**
+# That's the whole engine. Read it once more, operation by operation:
+#
+# * In a sum, the result moves exactly as fast as each part, so both slopes are 1.
+# * In a product `a · b`, a nudge of `a` moves the result `b` times as fast. The factors trade places.
+# * `tanh` squeezes any number into −1..1. It is steep in the middle and flat at the ends: its slope is 1 − tanh².
+# * `relu` lets positive numbers pass and turns negative ones into 0, so its slope is 1 or 0.
+#
+# Now a number is used twice: `y = a·b + a`. With a = 2 and b = −3: **what is dy/da?**
 
 # %%
 mine = -3  # your guess
 lesson.guess("twice", mine)
 
 # %%
-a, b = Number(2.0), Number(-3.0)
+a, b = Value(2.0), Value(-3.0)
 y = a * b + a
 y.backward()
-lesson.reveal("twice", a.grad)
 nudged = (2.001 * -3.0 + 2.001) - y.data
-print(f"by a nudge of 0.001 in a: {nudged / 0.001:.3f};   dy/db: {b.grad}")
+if lesson.reveal("twice", a.grad):
+    print(f"A nudge of 0.001 in a moves y {nudged / 0.001:.3f} times as far.")
 
 # %% [markdown]
-# The usual mistake is to see one of the two ways in which `a` reaches `y`. Gradients of all ways **add up**, which is why `backward` says `+=`.
-# That one character is also the commonest bug in training loops: who forgets to set gradients back to 0 adds today's to yesterday's.
+# If your guess was −3, you saw one of the two ways in which `a` reaches `y`, and most people do. Gradients of all ways **add up**, which is why
+# `backward` says `+=`.
 #
-# ### Exercise 1: a number that can be raised to a power
+# Those two characters are also behind the most common bug in training loops: gradients accumulate unless you set them back to 0 before the next step.
+
+# %% [markdown]
+# ### Exercise 1: a power
 # *Difficulty ●●○○ · 10 minutes*
 #
-# Write `power(x, n)`, a Number with x's value to the n-th power (n is an ordinary number) that knows its slope in x.
+# Our `Value` can't do x² yet, except as `x * x`. Write `power(x, n)`: a Value that is x to the power of n, where n is an ordinary number, and that
+# knows its slope with respect to x.
 
 # %% [markdown] tags=["hint"]
-# The slope of xⁿ is n · xⁿ⁻¹. A Number is made with `Number(value, [(input, slope)])`.
+# The slope of xⁿ is n · xⁿ⁻¹. A Value is made with `Value(number, [(input, slope)])`.
 
 
 # %% tags=["stub"]
 def power(x, n):
-    raise NotImplementedError("return Number(value, [(x, slope)])")
+    raise NotImplementedError("return Value(number, [(x, slope)])")
 
 
 # %% tags=["solution"]
 def power(x, n):
-    return Number(x.data**n, [(x, n * x.data ** (n - 1))])
+    return Value(x.data**n, [(x, n * x.data ** (n - 1))])
 
 
 # %% tags=["check"]
 @lesson.check
 def exercise_1(rng):
-    x = Number(3.0)
-    y = power(x, 2)
-    assert isinstance(y, Number), f"power gives a {type(y).__name__}; it should give a Number"
-    assert y.data == 9.0, f"3 to the power of 2 comes out as {y.data}"
-    y.backward()
-    assert x.grad != 0.0, "x gets no gradient: is x among what the result was made of"
-    assert x.grad == 6.0, f"the slope of x² at 3 is 6, not {x.grad}: a nudge of 0.001 moves 9 to {3.001**2:.6f}"
-    x = Number(2.0)
-    (power(x, 3) + x).backward()
-    assert x.grad == 13.0, f"the slope of x³ + x at 2 comes out as {x.grad}; it is 12 + 1"
-    x = Number(4.0)
-    root = power(x, 0.5)
-    root.backward()
-    assert (root.data, x.grad) == (2.0, 0.25), (
-        f"n may be 0.5: the root of 4 is 2, and its slope 0.25; here {root.data} and {x.grad}"
-    )
+    cases = [(3.0, 2), (2.0, 3), (4.0, 0.5), (-1.5, 3), (2.0, -1)]
+    cases += [(float(rng.uniform(0.5, 3)), float(rng.uniform(-2, 3))) for _ in range(5)]
+    for at, n in cases:
+        x = Value(at)
+        y = power(x, n)
+        assert isinstance(y, Value), f"power gives a {type(y).__name__}; it should give a Value"
+        assert math.isclose(y.data, at**n, rel_tol=1e-9), f"{at:g} to the power of {n:g} is {at**n:g}, not {y.data:g}"
+        z = y * 3.0 + x  # x reaches z in two ways
+        z.backward()
+        assert x.data == at, "x itself has changed: power should leave its input alone"
+        h = 1e-5
+        slope = 3 * ((at + h) ** n - (at - h) ** n) / (2 * h) + 1
+        assert x.grad != 1.0, "no gradient comes back through the power: is x among what the result is made of"
+        assert math.isclose(x.grad, slope, rel_tol=1e-4), (
+            f"for n = {n:g} at x = {at:g}, a nudge moves 3·xⁿ + x {slope:.4f} times as far; backward gives {x.grad:.4f}"
+        )
+
+
+# %% tags=["right"]
+def power(x, n):  # the slope by a nudge
+    h = 1e-6
+    return Value(x.data**n, [(x, ((x.data + h) ** n - (x.data - h) ** n) / (2 * h))])
+
+
+# %% tags=["right"]
+def power(x, n):
+    result = math.pow(x.data, n)
+    return Value(result, ((x, n * result / x.data),))
+
+
+# %% tags=["right"]
+def power(x, n):
+    out = Value(x.data**n)
+    out.made_of = [(x, n * x.data**n * x.data**-1)]
+    return out
+
+
+# %% tags=["wrong"]
+def power(x, n):  # a plain number
+    return x.data**n
+
+
+# %% tags=["wrong"]
+def power(x, n):  # the exponent of the slope stays n
+    return Value(x.data**n, [(x, n * x.data**n)])
+
+
+# %% tags=["wrong"]
+def power(x, n):  # forgets what it was made of
+    return Value(x.data**n)
+
+
+# %% tags=["wrong"]
+def power(x, n):  # the factor n is missing
+    return Value(x.data**n, [(x, x.data ** (n - 1))])
+
+
+# %% tags=["wrong"]
+def power(x, n):  # only squares have the right slope
+    return Value(x.data**n, [(x, 2 * x.data)])
+
+
+# %% tags=["wrong"]
+def power(x, n):  # only whole exponents
+    return Value(x.data ** int(n), [(x, int(n) * x.data ** (int(n) - 1))])
+
+
+# %% tags=["wrong"]
+def power(x, n):  # repeated products: a fraction as exponent is rounded
+    result = Value(1.0)
+    for _ in range(round(n)):
+        result = result * x
+    return result
+
+
+# %% tags=["wrong"]
+def power(x, n):  # drops the sign
+    return Value(abs(x.data) ** n, [(x, n * abs(x.data) ** (n - 1))])
+
+
+# %% tags=["wrong"]
+def power(x, n):  # changes its input
+    x.data = x.data**n
+    return x
 
 
 # %% [markdown]
-# ## 3. The same, grown up
+# ## 3. A neuron, a layer, a network
 #
-# `neural_microscope.scalar` is this engine with the other operations, in one readable file that needs nothing but Python. It follows
-# [micrograd](https://github.com/karpathy/micrograd) by Andrej Karpathy. Its `Value` draws what it remembers. Here is one neuron:
-# two inputs, each times its weight, plus a bias, squeezed by `tanh` into −1..1. In each box stand the number and, below, how fast the output changes with it.
+# A *neuron* multiplies each input by a weight, adds everything up with a bias, and passes the sum through an activation function, here `tanh`. A *layer* is
+# several neurons that see the same inputs. A *multilayer perceptron* (MLP) is layers in a row.
+#
+# With our numbers, each of the three is a few lines. The weights start at random: if all neurons began alike, they would stay alike.
 
 # %%
-from neural_microscope.scalar import MLP, Neuron, Value, draw_graph
+import random
 
-x0, x1 = Value(2.0, label="x0"), Value(0.5, label="x1")
-w0, w1, bias = Value(-0.5, label="w0"), Value(1.0, label="w1"), Value(0.8, label="b")
-out = (x0 * w0 + x1 * w1 + bias).tanh()
-out.label = "out"
+
+class Neuron:
+    def __init__(self, n_inputs, rng, squash=True):
+        bound = 1 / math.sqrt(n_inputs)
+        self.w = [Value(rng.uniform(-bound, bound)) for _ in range(n_inputs)]
+        self.b = Value(rng.uniform(-bound, bound))
+        self.squash = squash
+
+    def __call__(self, inputs):
+        total = sum((w * x for w, x in zip(self.w, inputs, strict=True)), start=self.b)
+        return total.tanh() if self.squash else total
+
+    def parameters(self):
+        return [*self.w, self.b]
+
+
+class Layer:
+    def __init__(self, n_inputs, n_outputs, rng, squash=True):
+        self.neurons = [Neuron(n_inputs, rng, squash) for _ in range(n_outputs)]
+
+    def __call__(self, inputs):
+        return [neuron(inputs) for neuron in self.neurons]
+
+    def parameters(self):
+        return [parameter for neuron in self.neurons for parameter in neuron.parameters()]
+
+
+class MLP:
+    def __init__(self, n_inputs, sizes, seed=0):
+        rng, widths = random.Random(seed), [n_inputs, *sizes]
+        last = len(sizes) - 1  # the last layer is not squeezed: its outputs may be any number
+        self.layers = [Layer(widths[i], widths[i + 1], rng, squash=i < last) for i in range(len(sizes))]
+
+    def __call__(self, inputs):
+        for layer in self.layers:
+            inputs = layer(inputs)
+        return inputs
+
+    def parameters(self):
+        return [parameter for layer in self.layers for parameter in layer.parameters()]
+
+
+neuron = Neuron(2, random.Random(0))
+inputs = [Value(2.0), Value(0.5)]
+out = neuron(inputs)
 out.backward()
-draw_graph(out)
+print(f"output {out.data:+.4f}")
+for name, value in zip(["w0", "w1", "b", "x0", "x1"], [*neuron.parameters(), *inputs], strict=True):
+    print(f"{name:>3} = {value.data:+.4f}   slope of the output {value.grad:+.4f}")
 
 # %% [markdown]
-# Read it from right to left. The output's own slope is 1. Before `tanh` it is 1 − out², because `tanh` is flatter where its result is near ±1. The sums
-# pass that on unchanged. The products exchange: the slope of `w0` carries `x0`, and the slope of `x0` carries `w0`.
+# Compare the slopes of `w0` and `w1`: their ratio is that of the inputs, 2 to 0.5. **A weight learns in proportion to its input**, so if an input is 0, its
+# weight does not move at all.
 #
-# Two things are worth seeing in this small picture, for they stay true in the largest network. *A weight learns only as much as its input is on*: had `x0` been 0, `w0` would not
-# move. And *a neuron pushed to the flat end of its bend learns nothing* (it is *saturated*): there 1 − out² is near 0.
-#
+# And if the sum is far from 0, `tanh` is flat and every slope is nearly 0: the neuron is *saturated* and learns next to nothing. Both facts stay true in the
+# largest network.
+
+# %% [markdown]
 # ### Exercise 2: trust nobody
 # *Difficulty ●●○○ · 10 minutes*
 #
-# Write `nudge(function, inputs)`, the gradient of a function of several plain numbers by moving each in turn, for checking engines like ours. Use a step of 0.000001 to both sides.
+# How do we know that our engine is right? We nudge. Write `nudge(function, inputs)`: the gradient of a function of several plain numbers, found by moving
+# each input by 0.000001 to both sides. We will use it to check the engine.
 
 # %% [markdown] tags=["hint"]
-# For input i: copy the list, add the step to its i-th entry, and call; the same with the step taken away; divide the difference by twice the step.
+# For input i: copy the list, add the step to its i-th entry, and call the function; do the same with the step taken away; divide the difference by twice the step.
 
 
 # %% tags=["stub"]
@@ -202,26 +353,141 @@ def nudge(function, inputs):
 # %% tags=["check"]
 @lesson.check
 def exercise_2(rng):
-    found = nudge(lambda x, y: x * y, [2.0, 5.0])
-    assert found is not None and len(found) == 2, f"two inputs came, so two slopes should come back, not {found}"
-    assert abs(found[0] - 5) < 1e-4, f"x·y at (2, 5) rises 5 times as fast as x; nudge says {found[0]:.4f}"
-    assert abs(found[1] - 2) < 1e-4, f"x·y at (2, 5) rises 2 times as fast as y; nudge says {found[1]:.4f}"
+    for _ in range(5):
+        p, q, r = (float(value) for value in rng.uniform(-3, 3, 3))
+        at = [float(value) for value in rng.uniform(-2, 2, 3)]
+        kept = list(at)
+        found = nudge(lambda x, y, z, p=p, q=q, r=r: p * x * y + q * y * y + r * x * z, at)
+        assert found is not None and len(found) == 3, (
+            f"three inputs came, so three slopes should come back, not {found}"
+        )
+        assert at == kept, f"the list of inputs was {kept} before and is {at} after: work on copies"
+        x, y, z = at
+        for name, got, true in zip("xyz", found, (p * y + r * z, p * x + 2 * q * y, r * x), strict=True):
+            assert abs(got - true) < 1e-3, (
+                f"{p:.2f}·x·y + {q:.2f}·y² + {r:.2f}·x·z has the slope {true:.4f} with respect to {name} there; nudge gives {got:.4f}"
+            )
     curved = nudge(lambda x: 1e4 * x * x, [3.0])[0]
     assert abs(curved - 6e4) < 1e-3, (
-        f"where a function bends, one side is not enough: 10000·x² at 3 has slope 60000, nudge says {curved:.4f}"
+        f"where a function bends, one side is not enough: 10000·x² at 3 has the slope 60000, nudge gives {curved:.4f}"
     )
-    neuron = Neuron(2)
-    inputs = [Value(0.3), Value(-0.7)]
-    neuron(inputs).backward()
+    fine = nudge(lambda x: math.sin(50 * x), [0.3])[0]
+    assert abs(fine - 50 * math.cos(15)) < 1e-3, (
+        f"sin(50·x) at 0.3 has the slope {50 * math.cos(15):.4f}, nudge gives {fine:.4f}: is the step small enough"
+    )
+    values = [Value(0.3), Value(-0.7)]
+    neuron(values).backward()
     by_nudge = nudge(lambda x, y: neuron([x, y]).data, [0.3, -0.7])
-    worst = max(abs(value.grad - slope) for value, slope in zip(inputs, by_nudge, strict=True))
-    assert worst < 1e-6, f"for a neuron the engine and nudge differ by {worst}; is the function called with all inputs"
+    worst = max(abs(value.grad - slope) for value, slope in zip(values, by_nudge, strict=True))
+    assert worst < 1e-6, f"for a neuron the engine and nudge differ by {worst}"
+
+
+# %% tags=["right"]
+def nudge(function, inputs):
+    h = 1e-5
+
+    def moved(i, by):
+        return function(*[x + by * (j == i) for j, x in enumerate(inputs)])
+
+    return [(moved(i, h) - moved(i, -h)) / (2 * h) for i in range(len(inputs))]
+
+
+# %% tags=["right"]
+def nudge(function, inputs):
+    import numpy
+
+    at = numpy.array(inputs, float)
+    steps = 1e-6 * numpy.eye(len(at))
+    return numpy.array([(function(*(at + step)) - function(*(at - step))) / 2e-6 for step in steps])
+
+
+# %% tags=["right"]
+def nudge(function, inputs):  # a five-point formula
+    h, slopes = 1e-4, []
+    for i in range(len(inputs)):
+        f = [function(*inputs[:i], inputs[i] + k * h, *inputs[i + 1 :]) for k in (-2, -1, 1, 2)]
+        slopes.append((f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * h))
+    return tuple(slopes)
+
+
+# %% tags=["wrong"]
+def nudge(function, inputs):  # one side only
+    base = function(*inputs)
+    return [(function(*[x + 1e-6 * (j == i) for j, x in enumerate(inputs)]) - base) / 1e-6 for i in range(len(inputs))]
+
+
+# %% tags=["wrong"]
+def nudge(function, inputs):  # divides by one step, not two
+    slopes = []
+    for i in range(len(inputs)):
+        up, down = list(inputs), list(inputs)
+        up[i] += 1e-6
+        down[i] -= 1e-6
+        slopes.append((function(*up) - function(*down)) / 1e-6)
+    return slopes
+
+
+# %% tags=["wrong"]
+def nudge(function, inputs):  # moves every input at once
+    up, down = [x + 1e-6 for x in inputs], [x - 1e-6 for x in inputs]
+    return [(function(*up) - function(*down)) / 2e-6] * len(inputs)
+
+
+# %% tags=["wrong"]
+def nudge(function, inputs):  # a step so large that curves become chords
+    slopes = []
+    for i in range(len(inputs)):
+        up, down = list(inputs), list(inputs)
+        up[i] += 0.01
+        down[i] -= 0.01
+        slopes.append((function(*up) - function(*down)) / 0.02)
+    return slopes
+
+
+# %% tags=["wrong"]
+def nudge(function, inputs):  # the steps stay in the caller's list
+    slopes = []
+    for i in range(len(inputs)):
+        inputs[i] += 1e-6
+        up = function(*inputs)
+        inputs[i] -= 2e-6
+        slopes.append((up - function(*inputs)) / 2e-6)
+    return slopes
+
+
+# %% tags=["wrong"]
+def nudge(function, inputs):  # the slope of the first input for all
+    up, down = list(inputs), list(inputs)
+    up[0] += 1e-6
+    down[0] -= 1e-6
+    return [(function(*up) - function(*down)) / 2e-6 for _ in inputs]
+
+
+# %% tags=["wrong"]
+def nudge(function, inputs):  # the sign is turned
+    slopes = []
+    for i in range(len(inputs)):
+        up, down = list(inputs), list(inputs)
+        up[i] += 1e-6
+        down[i] -= 1e-6
+        slopes.append((function(*down) - function(*up)) / 2e-6)
+    return slopes
+
+
+# %% tags=["wrong"]
+def nudge(function, inputs):  # only two inputs
+    x, y, *rest = [*inputs, 0.0]
+    rest = rest[:-1]
+    return [
+        (function(x + 1e-6, *inputs[1:]) - function(x - 1e-6, *inputs[1:])) / 2e-6,
+        (function(x, y + 1e-6, *inputs[2:]) - function(x, y - 1e-6, *inputs[2:])) / 2e-6 if len(inputs) > 1 else 0.0,
+    ][: len(inputs)]
 
 
 # %% [markdown]
 # ## 4. A real task: 0 or 1?
 #
-# Now a network that has something to learn. To see the whole task in one picture, two numbers are taken from each image: how much ink there is in its
+# Now we give the network something to learn. To see the whole task in one picture, we take just two numbers from each image: how much ink there is in its
 # upper left quarter, and in its lower left quarter. A 0 has some in both; a 1 stands in the middle and leans to the right.
 
 # %%
@@ -229,7 +495,7 @@ import numpy as np
 
 
 def two_numbers(images):
-    """How much ink is in the upper left and the lower left quarter, scaled to mean 0 and spread 1: [example, 2]."""
+    """The ink in the upper left and in the lower left quarter, scaled to mean 0 and spread 1: [example, 2]."""
     half = images.shape[2] // 2
     ink = np.stack([images[:, :half, :half].mean((1, 2)), images[:, half:, :half].mean((1, 2))], 1)
     return (ink - ink.mean(0)) / ink.std(0)
@@ -248,38 +514,49 @@ nm.plots.plane(
 )
 
 # %% [markdown]
-# *What to see:* the 0s lie to the upper right, for they have ink in both quarters. The 1s lie at the left and along the bottom, and a few mix with narrow 0s.
-# **What share of new images will a small network of our own read rightly?**
+# *What to look at:* the 0s lie to the upper right, because they have ink in both quarters. The 1s lie at the left and along the bottom, and a few of them mix
+# with narrow 0s.
+#
+# **What share of new images will our small network classify correctly?**
 
 # %%
 mine = 0.9  # your guess
-lesson.guess("right", mine)
+lesson.guess("accuracy", mine)
 
 # %% [markdown]
-# The network: two inputs, a layer of six neurons, one output. It is to say +1 for a 1 and −1 for a 0; above 0 counts as 1. The *loss* is the mean squared distance to these, and one step of learning is
-# four lines: compute the loss, set all gradients to 0, go backward, move each parameter a little against its slope.
+# The network has two inputs, a layer of six neurons, and one output. We want +1 for a 1 and −1 for a 0; an output above 0 counts as a 1. The *loss* is the mean
+# squared distance to these targets.
+#
+# And here is the *training loop*, which you will meet everywhere from now on. Each step has four parts: compute the loss, set all gradients to 0, go
+# backward, move every parameter a little against its slope.
 
 # %%
-model = MLP(2, [6, 1], activation="tanh", seed=0)
 targets = [1.0 if label == 1 else -1.0 for label in train_labels]
+pairs = list(zip(train_points.tolist(), targets, strict=True))
 
 
 def loss_of(model):
-    errors = [(model(point)[0] - target) ** 2 for point, target in zip(train_points.tolist(), targets, strict=True)]
-    return sum(errors) * (1 / len(errors))
+    errors = [model(point)[0] - target for point, target in pairs]
+    return sum(error * error for error in errors) * (1 / len(errors))
 
 
-losses = []
-for _ in range(60):
-    loss = loss_of(model)
-    model.zero_grad()
-    loss.backward()
-    for parameter in model.parameters():
-        parameter.data -= 0.3 * parameter.grad
-    losses.append(loss.data)
+def train(model, steps, rate=0.3):
+    losses = []
+    for _ in range(steps):
+        loss = loss_of(model)
+        for parameter in model.parameters():
+            parameter.grad = 0.0
+        loss.backward()
+        for parameter in model.parameters():
+            parameter.data -= rate * parameter.grad
+        losses.append(loss.data)
+    return losses
 
+
+model = MLP(2, [6, 1], seed=0)
+losses = train(model, 60)
 print(
-    f"{len(model.parameters())} parameters; loss {losses[0]:.3f} at first, {losses[-1]:.3f} after {len(losses)} steps"
+    f"{len(model.parameters())} parameters; the loss falls from {losses[0]:.3f} to {losses[-1]:.3f} in {len(losses)} steps"
 )
 nm.plots.lines({"training images": (range(60), losses)}, x="step", y="mean squared error", title="It learns")
 
@@ -296,79 +573,82 @@ nm.plots.plane(
 )
 
 # %% [markdown]
-# *What to see:* orange is where the network says 1, blue where it says 0, and the line between is its border. Now for images it has never seen. A share alone says nothing, so beside it
-# stands what is got right by chance: the same answers, held against labels in random order.
+# *What to look at:* where the plane is orange, the network's output is above 0 and it predicts a 1; where it is blue, it predicts a 0. The line between them is its decision boundary.
+#
+# Now for images that it has never seen. An accuracy alone says little, so we compare it with chance: the same predictions, held against labels in random order.
 
 # %%
-said = np.array([int(model(point)[0].data > 0) for point in test_points.tolist()])
-right = float((said == test_labels).mean())
+predicted = np.array([int(model(point)[0].data > 0) for point in test_points.tolist()])
+accuracy = float((predicted == test_labels).mean())
 rng = np.random.default_rng(0)
-by_chance = [float((said == rng.permutation(test_labels)).mean()) for _ in range(1000)]
+by_chance = [float((predicted == rng.permutation(test_labels)).mean()) for _ in range(1000)]
 low, high = np.percentile(by_chance, [2.5, 97.5])
-lesson.reveal("right", right)
-lesson.say(f"""Of {len(test_labels):,} new images it reads {right:.1%} rightly; with labels in random order it would be {low:.0%} to {high:.0%}. Two numbers
-of an image carry a good deal about whether it is a 0 or a 1, and not all: the other pixels are for the next notebooks.""")
-assert right > high
-assert not lesson.full or right > 0.9
+if lesson.reveal("accuracy", accuracy):
+    lesson.say(f"""Of {len(test_labels):,} new images it classifies {accuracy:.1%} correctly. With the labels in random order that would be {low:.0%} to {high:.0%}
+(95% of 1,000 orders). So two numbers of an image already say a good deal about whether it is a 0 or a 1. What they leave out is in the other pixels, which are for the next notebooks.""")
+assert accuracy > high
+assert not lesson.full or accuracy > 0.9
 
 # %% [markdown]
-# **Does it hold on another seed?** The weights at the start are random. If the share depended on them, the sentence above would be about one lucky network.
+# **Does it hold on another seed?** The weights start at random. If the accuracy depended on that start, the sentence above would be about one lucky network. So we train three more.
 
 # %%
 shares = []
 for seed in range(1, 4):
-    other = MLP(2, [6, 1], activation="tanh", seed=seed)
-    for _ in range(lesson.pick(60, 20)):
-        loss = loss_of(other)
-        other.zero_grad()
-        loss.backward()
-        for parameter in other.parameters():
-            parameter.data -= 0.3 * parameter.grad
-    shares.append(
-        float(
-            np.mean(
-                [(other(p)[0].data > 0) == (t == 1) for p, t in zip(test_points.tolist(), test_labels, strict=True)]
-            )
-        )
-    )
+    other = MLP(2, [6, 1], seed=seed)
+    train(other, lesson.pick(60, 20))
+    right = [(other(p)[0].data > 0) == (t == 1) for p, t in zip(test_points.tolist(), test_labels, strict=True)]
+    shares.append(float(np.mean(right)))
 print("three other seeds:", ", ".join(f"{share:.1%}" for share in shares))
 
 # %% [markdown]
 # ## 5. The same by hand, in tensors
 #
-# Our engine takes some thousand steps of Python for one image. A tensor library does the same arithmetic on whole arrays. Here is the same network with
-# its gradients written out: no automatic differentiation at all, only the rules above for a whole layer at once. The weights are copied from the first network, as
-# it was before learning.
+# Our engine takes thousands of steps of Python for one image. A *tensor* library does the same arithmetic on whole arrays at once. Let's write the same network
+# that way, and its gradients too: no automatic differentiation at all, only the rules above, for a whole layer at a time.
+#
+# We copy the weights from a fresh network of ours, so that we can compare number for number.
 
 # %%
 import torch
 
-fresh = MLP(2, [6, 1], activation="tanh", seed=0)
-hidden, output = fresh.layers
-W1 = torch.tensor([[w.data for w in neuron.w] for neuron in hidden.neurons], dtype=torch.float64)  # [6, 2]
-b1 = torch.tensor([neuron.b.data for neuron in hidden.neurons], dtype=torch.float64)  # [6]
-W2 = torch.tensor([[w.data for w in neuron.w] for neuron in output.neurons], dtype=torch.float64)  # [1, 6]
-b2 = torch.tensor([neuron.b.data for neuron in output.neurons], dtype=torch.float64)  # [1]
+fresh = MLP(2, [6, 1], seed=0)
+
+
+def weights_of(layer):
+    W = torch.tensor([[w.data for w in neuron.w] for neuron in layer.neurons], dtype=torch.float64)
+    b = torch.tensor([neuron.b.data for neuron in layer.neurons], dtype=torch.float64)
+    return W, b
+
+
+(W1, b1), (W2, b2) = map(weights_of, fresh.layers)  # [6, 2], [6], [1, 6], [1]
 X = torch.tensor(train_points, dtype=torch.float64)  # [80, 2]
 T = torch.tensor(targets, dtype=torch.float64)[:, None]  # [80, 1]
 
-h = torch.tanh(X @ W1.T + b1)  # [80, 6]: all neurons on all images
-y = h @ W2.T + b2  # [80, 1]
-loss_by_hand = ((y - T) ** 2).mean()
 
-dy = 2 * (y - T) / len(X)  # how the loss changes with each answer
-dW2, db2 = dy.T @ h, dy.sum(0)  # a weight's slope carries its input
-dh = dy @ W2  # the answer's slope, sent back through the weights
-dz = dh * (1 - h**2)  # through tanh
-dW1, db1 = dz.T @ X, dz.sum(0)
+def by_hand(W1, b1, W2, b2):
+    """The loss, and its gradient with respect to each weight matrix and bias."""
+    h = torch.tanh(X @ W1.T + b1)  # [80, 6]: all neurons on all images
+    y = h @ W2.T + b2  # [80, 1]
+    loss = ((y - T) ** 2).mean()
+    dy = 2 * (y - T) / len(X)  # how the loss changes with each output
+    dW2, db2 = dy.T @ h, dy.sum(0)  # a weight's slope carries its input
+    dh = dy @ W2  # the output's slope, sent back through the weights
+    dz = dh * (1 - h**2)  # through tanh
+    dW1, db1 = dz.T @ X, dz.sum(0)
+    return loss, (dW1, db1, dW2, db2)
+
+
+loss_by_hand, hand_gradients = by_hand(W1, b1, W2, b2)
 
 # %% [markdown]
-# Compare with the neuron's picture: `dW2` carries the input `h`, `dh` carries the weights, and `1 − h²` is the flatness of `tanh`. Sums over images appear because one
-# weight serves all of them, and gradients of all ways add up.
-#
+# You have seen each of these lines before, in the neuron: `dW2` carries the input `h`, `dh` carries the weights, and `1 − h²` is the slope of `tanh`. The sums over
+# images appear because one weight serves all of them, and gradients of all ways add up.
+
+# %% [markdown]
 # ## 6. The same with `nn.Module`
 #
-# Last, as everybody writes it. `nn.Linear` holds the weights, `backward()` does what we wrote by hand.
+# And now as everybody writes it. `nn.Linear` holds the weights and the bias; `backward()` does what we just wrote by hand.
 
 # %%
 from torch import nn
@@ -392,40 +672,38 @@ loss_torch = nn.functional.mse_loss(torch_model(X), T)
 loss_torch.backward()
 
 scalar_loss = loss_of(fresh)
-fresh.zero_grad()
 scalar_loss.backward()
 
-scalar_gradients = [parameter.grad for parameter in fresh.parameters()]
-hand_gradients = torch.cat([torch.cat([dW1, db1[:, None]], 1).flatten(), torch.cat([dW2, db2[:, None]], 1).flatten()])
-p = dict(torch_model.named_parameters())
-torch_gradients = torch.cat(
-    [
-        torch.cat([p[f"{layer}.weight"].grad, p[f"{layer}.bias"].grad[:, None]], 1).flatten()
-        for layer in ("hidden", "output")
-    ]
+
+def in_our_order(dW1, db1, dW2, db2):
+    """The slopes neuron by neuron, as `parameters()` lists them."""
+    return torch.cat([torch.cat([W, b[:, None]], 1).flatten() for W, b in ((dW1, db1), (dW2, db2))])
+
+
+three = {
+    "our engine": torch.tensor([parameter.grad for parameter in fresh.parameters()], dtype=torch.float64),
+    "by hand": in_our_order(*hand_gradients),
+    "nn.Module": in_our_order(*(parameter.grad for parameter in torch_model.parameters())),
+}
+print("the first five slopes")
+for name, slopes in three.items():
+    print(f"  {name:<11}", *(f"{slope:+.12f}" for slope in slopes[:5].tolist()))
+worst = max(float((slopes - three["by hand"]).abs().max()) for slopes in three.values())
+worst_loss = max(abs(scalar_loss.data - float(loss.detach())) for loss in (loss_by_hand, loss_torch))
+assert max(worst, worst_loss) < 1e-12
+lesson.say(
+    f"Three ways, {len(three['by hand'])} slopes and one loss. The largest difference between any two of them is below 10⁻¹²."
 )
-print("first five slopes")
-print("  our engine  ", *(f"{value:+.12f}" for value in scalar_gradients[:5]))
-print("  by hand     ", *(f"{value:+.12f}" for value in hand_gradients[:5].tolist()))
-print("  nn.Module   ", *(f"{value:+.12f}" for value in torch_gradients[:5].tolist()))
-worst = max(
-    float((hand_gradients - torch_gradients).abs().max()),
-    float((hand_gradients - torch.tensor(scalar_gradients, dtype=torch.float64)).abs().max()),
-    abs(scalar_loss.data - float(loss_by_hand)),
-    abs(scalar_loss.data - float(loss_torch.detach())),
-)
-assert worst < 1e-12
-lesson.say(f"Three ways, {len(scalar_gradients)} slopes and the loss: all agree to 12 decimals.")
 
 # %% [markdown]
 # ### Exercise 3: the step that learns
 # *Difficulty ●●●○ · 15 minutes*
 #
-# Write `learn(model, X, T, steps, rate)`: train an `nn.Module` with plain gradient descent, without `torch.optim`, and return the list of losses, each taken *before* its step. The same four lines as for our
-# own engine, in PyTorch's words.
+# Write `learn(model, X, T, steps, rate)`: train an `nn.Module` by plain gradient descent on the mean squared error, without `torch.optim`. Return the list of
+# losses, each taken *before* its step. These are the same four parts as in our own loop, in PyTorch's words.
 
 # %% [markdown] tags=["hint"]
-# `model.zero_grad()` sets the gradients back. The update must not itself be remembered: write it inside `with torch.no_grad():`, as `parameter -= rate * parameter.grad`.
+# `model.zero_grad()` sets the gradients back to 0. The update itself must not be remembered: write it inside `with torch.no_grad():`, as `parameter -= rate * parameter.grad`.
 
 
 # %% tags=["stub"]
@@ -450,31 +728,236 @@ def learn(model, X, T, steps, rate):
 # %% tags=["check"]
 @lesson.check
 def exercise_3(rng):
-    with torch.no_grad():
-        for parameter, ours in zip(torch_model.parameters(), (W1, b1, W2, b2), strict=True):
-            parameter.copy_(ours)
-    found = learn(torch_model, X, T, steps=60, rate=0.3)
-    assert found is not None and len(found) == 60, (
-        f"60 steps should give 60 losses, not {found if found is None else len(found)}"
-    )
-    assert found[-1] < found[0], (
-        f"the loss went from {found[0]:.3f} to {found[-1]:.3f}: is the step against the slope, and not along it"
-    )
-    gaps = np.abs(np.array(found) - losses)
-    apart = int(np.argmax(gaps > 1e-6))
-    assert gaps.max() < 1e-6, (
-        f"from loss number {apart} on they part from our engine's ({found[apart]:.6f}, not {losses[apart]:.6f}): "
-        "is each taken before its step, and are gradients set to 0 each time"
-    )
+    import copy
+    from unittest import mock
+
+    optim = "this uses torch.optim: write the update yourself"
+    for steps, rate, width in ((5, 0.3, 3), (40, 0.05, 4), (12, 0.15, 2)):
+        torch.manual_seed(int(rng.integers(1 << 30)))
+        given = nn.Sequential(nn.Linear(width, 5), nn.Tanh(), nn.Linear(5, 1)).double()
+        points, wanted = torch.randn(30, width, dtype=torch.float64), torch.randn(30, 1, dtype=torch.float64)
+        reference, true = copy.deepcopy(given), []
+        for _ in range(steps):
+            loss = ((reference(points) - wanted) ** 2).mean()
+            slopes = torch.autograd.grad(loss, list(reference.parameters()))
+            with torch.no_grad():
+                for parameter, slope in zip(reference.parameters(), slopes, strict=True):
+                    parameter.sub_(slope, alpha=rate)
+            true.append(float(loss.detach()))
+        with mock.patch.object(torch.optim.Optimizer, "__init__", side_effect=AssertionError(optim)):
+            found = learn(given, points, wanted, steps=steps, rate=rate)
+        assert found is not None and len(found) == steps, (
+            f"{steps} steps should give {steps} losses, not {found if found is None else len(found)}"
+        )
+        found = [float(loss) for loss in found]
+        apart = next((i for i in range(steps) if abs(found[i] - true[i]) > 1e-6), None)
+        assert apart is None, (
+            f"loss number {apart} is {found[apart]:.6f} and should be {true[apart]:.6f} (rate {rate}): is each loss taken before its "
+            "step, are gradients set to 0 each time, and does every parameter move by the rate against its slope"
+        )
+        gap = max(
+            float((one - other).abs().max().detach())
+            for one, other in zip(given.parameters(), reference.parameters(), strict=True)
+        )
+        assert gap < 1e-6, (
+            f"after {steps} steps the model's own parameters are {gap:.3g} away from where they should be"
+        )
+
+
+# %% tags=["right"]
+def learn(model, X, T, steps, rate):
+    losses = []
+    for _ in range(steps):
+        loss = ((model(X) - T) ** 2).mean()
+        for p, slope in zip(model.parameters(), torch.autograd.grad(loss, list(model.parameters())), strict=True):
+            p.data = p.data - rate * slope
+        losses.append(loss.detach().numpy())
+    return losses
+
+
+# %% tags=["right"]
+def learn(model, X, T, steps, rate):  # sets the gradients back after the step
+    losses = []
+    for p in model.parameters():
+        p.grad = None
+    for _ in range(steps):
+        loss = torch.mean(torch.square(T - model(X)))
+        loss.backward()
+        losses.append(loss.detach())
+        for p in model.parameters():
+            p.data.add_(p.grad, alpha=-rate)
+            p.grad = None
+    return losses
+
+
+# %% tags=["wrong"]
+def learn(model, X, T, steps, rate):  # torch.optim, which the exercise rules out
+    optimizer, losses = torch.optim.SGD(model.parameters(), lr=rate), []
+    for _ in range(steps):
+        loss = nn.functional.mse_loss(model(X), T)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+# %% tags=["wrong"]
+def learn(model, X, T, steps, rate):  # never sets the gradients back
+    losses = []
+    for _ in range(steps):
+        loss = nn.functional.mse_loss(model(X), T)
+        loss.backward()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter -= rate * parameter.grad
+        losses.append(loss.item())
+    return losses
+
+
+# %% tags=["wrong"]
+def learn(model, X, T, steps, rate):  # the loss after the step
+    losses = []
+    for _ in range(steps):
+        model.zero_grad()
+        nn.functional.mse_loss(model(X), T).backward()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter -= rate * parameter.grad
+        losses.append(nn.functional.mse_loss(model(X), T).item())
+    return losses
+
+
+# %% tags=["wrong"]
+def learn(model, X, T, steps, rate):  # climbs
+    losses = []
+    for _ in range(steps):
+        loss = nn.functional.mse_loss(model(X), T)
+        model.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter += rate * parameter.grad
+        losses.append(loss.item())
+    return losses
+
+
+# %% tags=["wrong"]
+def learn(model, X, T, steps, rate):  # the rate of the example, whatever is asked
+    losses = []
+    for _ in range(steps):
+        loss = nn.functional.mse_loss(model(X), T)
+        model.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter -= 0.3 * parameter.grad
+        losses.append(loss.item())
+    return losses
+
+
+# %% tags=["wrong"]
+def learn(model, X, T, steps, rate):  # biases stay where they are
+    losses = []
+    for _ in range(steps):
+        loss = nn.functional.mse_loss(model(X), T)
+        model.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.ndim > 1:
+                    parameter -= rate * parameter.grad
+        losses.append(loss.item())
+    return losses
+
+
+# %% tags=["wrong"]
+def learn(model, X, T, steps, rate):  # trains a copy
+    import copy
+
+    model, losses = copy.deepcopy(model), []
+    for _ in range(steps):
+        loss = nn.functional.mse_loss(model(X), T)
+        model.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter -= rate * parameter.grad
+        losses.append(loss.item())
+    return losses
+
+
+# %% tags=["wrong"]
+def learn(model, X, T, steps, rate):  # always sixty steps
+    losses = []
+    for _ in range(60):
+        loss = nn.functional.mse_loss(model(X), T)
+        model.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter -= rate * parameter.grad
+        losses.append(loss.item())
+    return losses
+
+
+# %% tags=["wrong"]
+def learn(model, X, T, steps, rate):  # the sum of the squares in place of their mean
+    losses = []
+    for _ in range(steps):
+        loss = ((model(X) - T) ** 2).sum()
+        model.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter -= rate * parameter.grad
+        losses.append(loss.item())
+    return losses
 
 
 # %% [markdown]
-# Solved, this is more than a resemblance: over 60 steps the losses of `nn.Module` and of our own engine are the same to six decimals.
+# ## 7. The library's engine is yours
 #
+# `neural_microscope.scalar` is the same engine with the remaining operations, in readable files that need nothing but Python. It follows
+# [micrograd](https://github.com/karpathy/micrograd) by Andrej Karpathy. If it really is what we wrote, then the same seed must give the same network, and 60 steps the same
+# losses.
+
+# %%
+from neural_microscope import scalar
+
+theirs = scalar.MLP(2, [6, 1], activation="tanh", seed=0)
+losses_of_the_library = train(theirs, 60)
+apart = max(abs(one - other) for one, other in zip(losses, losses_of_the_library, strict=True))
+start_apart = max(
+    abs(p.data - q.data) for p, q in zip(fresh.parameters(), scalar.MLP(2, [6, 1]).parameters(), strict=True)
+)
+assert max(apart, start_apart) < 1e-12
+agree = "to the last digit" if max(apart, start_apart) == 0 else f"to {max(apart, start_apart):.0e}"
+lesson.say(
+    f"Our loop trained the library's network without a change. The weights at the start and the losses over {len(losses)} steps agree {agree}."
+)
+
+# %% [markdown]
+# Its `Value` can also draw what it remembers. Here is one neuron with two inputs. In each box stand the number and, below it, the slope of the output with respect to it.
+
+# %%
+x0, x1 = scalar.Value(2.0, label="x0"), scalar.Value(0.5, label="x1")
+w0, w1, bias = scalar.Value(-0.5, label="w0"), scalar.Value(1.0, label="w1"), scalar.Value(0.8, label="b")
+out = (x0 * w0 + x1 * w1 + bias).tanh()
+out.label = "out"
+out.backward()
+scalar.draw_graph(out)
+
+# %% [markdown]
+# *What to look at:* read it from right to left. The output's slope with respect to itself is 1. Before `tanh` it is 1 − out². The sums pass that on unchanged. In the products the factors trade places: the
+# slope of `w0` carries `x0`, and the slope of `x0` carries `w0`.
+
+# %% [markdown]
 # ### Exercise 4: break it
 # *Difficulty ●●●● · 10 minutes*
 #
-# Why is a bend such as `tanh`, a *nonlinearity*, needed at all? Write `collapse(W1, b1, W2, b2)`: the single weight matrix and bias that do the same as two layers with *no* `tanh` between them.
+# Why do we need an activation function such as `tanh`, a *nonlinearity*, at all? Write `collapse(W1, b1, W2, b2)`: the single weight matrix and bias that do the same
+# as two layers with *no* `tanh` between them.
 
 # %% [markdown] tags=["hint"]
 # Write out W2 (W1 x + b1) + b2, and sort it into what multiplies x and what does not.
@@ -493,24 +976,83 @@ def collapse(W1, b1, W2, b2):
 # %% tags=["check"]
 @lesson.check
 def exercise_4(rng):
-    W, b = collapse(W1, b1, W2, b2)
-    assert W.shape == (1, 2), f"from 2 inputs to 1 output, W has shape (1, 2), not {tuple(W.shape)}"
-    two = (X @ W1.T + b1) @ W2.T + b2
-    one = X @ W.T + b
-    assert torch.allclose(one, two), (
-        f"one layer and two differ by up to {(one - two).abs().max():.3g}: does b carry b1 through W2"
-    )
+    for n_inputs, width, n_outputs in ((2, 6, 1), (3, 3, 3), (5, 4, 2)):
+        A, a, B, b = (
+            torch.tensor(rng.normal(size=shape)) for shape in ((width, n_inputs), width, (n_outputs, width), n_outputs)
+        )
+        kept = [one.clone() for one in (A, a, B, b)]
+        found = collapse(A, a, B, b)
+        assert isinstance(found, tuple | list) and len(found) == 2, (
+            "two things should come back: one weight matrix and one bias"
+        )
+        W, shift = found
+        assert tuple(W.shape) == (n_outputs, n_inputs), (
+            f"from {n_inputs} inputs to {n_outputs} outputs, W has shape ({n_outputs}, {n_inputs}), not {tuple(W.shape)}"
+        )
+        assert all(one.equal(other) for one, other in zip((A, a, B, b), kept, strict=True)), (
+            "the given weights have changed"
+        )
+        points = torch.tensor(rng.normal(size=(20, n_inputs)))
+        two, one = (points @ A.T + a) @ B.T + b, points @ W.T + shift
+        assert one.shape == two.shape and torch.allclose(one, two, atol=1e-5), (
+            f"one layer and two differ by up to {(one - two).abs().max():.3g}: does the bias carry b1 through W2, and b2 too"
+        )
+
+
+# %% tags=["right"]
+def collapse(W1, b1, W2, b2):
+    return torch.einsum("oh,hi->oi", W2, W1), b1 @ W2.T + b2
+
+
+# %% tags=["right"]
+def collapse(W1, b1, W2, b2):  # by asking the two layers
+    eye = torch.eye(W1.shape[1], dtype=W1.dtype)
+    zero = torch.zeros(1, W1.shape[1], dtype=W1.dtype)
+    two = lambda x: (x @ W1.T + b1) @ W2.T + b2  # noqa: E731
+    return [(two(eye) - two(zero)).T, two(zero)[0]]
+
+
+# %% tags=["wrong"]
+def collapse(W1, b1, W2, b2):  # b1 does not pass through W2
+    return W2 @ W1, b2
+
+
+# %% tags=["wrong"]
+def collapse(W1, b1, W2, b2):  # b2 is forgotten
+    return W2 @ W1, W2 @ b1
+
+
+# %% tags=["wrong"]
+def collapse(W1, b1, W2, b2):  # the transpose
+    return (W2 @ W1).T, W2 @ b1 + b2
+
+
+# %% tags=["wrong"]
+def collapse(W1, b1, W2, b2):  # the biases add up as numbers
+    return W2 @ W1, W2 @ b1 + b2.sum()
+
+
+# %% tags=["wrong"]
+def collapse(W1, b1, W2, b2):  # for the example's shapes only
+    return (W2 @ W1)[:1], (W2 @ b1 + b2)[:1]
+
+
+# %% tags=["wrong"]
+def collapse(W1, b1, W2, b2):  # changes what was given
+    W1 *= 1.0
+    b1 += 1.0
+    return W2 @ W1, W2 @ (b1 - 1.0) + b2
 
 
 # %% [markdown]
-# Layers without a nonlinearity between them are one layer. Everything deep networks can do more, they owe to the bend.
+# So layers without a nonlinearity between them are a single layer, however many you stack. Everything that a deep network can do beyond that, it owes to its activation functions.
 #
 # ## What you have seen
 #
-# * A gradient is how fast a result changes with each of its inputs. A nudge finds it, slowly; the chain rule finds all of them in one walk back.
-# * Gradients of several ways add up. A weight learns in proportion to its input, and not at all behind a saturated neuron.
-# * The scalar engine, tensors by hand and `nn.Module` give the same numbers; only the speed differs.
-# * A share of right answers is held against its chance level, and on other seeds.
+# * A gradient is how fast a result changes with each of its inputs. A nudge finds it slowly; the chain rule finds all of it in one walk back.
+# * Gradients of several ways add up. A weight learns in proportion to its input, and next to nothing behind a saturated neuron.
+# * You built a neuron, a layer, an MLP and the loop that trains them. Your engine, tensors by hand, `nn.Module` and the library's engine give the same numbers; only their speed differs.
+# * An accuracy is held against its chance level, and against other seeds.
 #
 # **Next:** [01, how to look inside](01_MLP_for_Interpretability.ipynb) such a network without disturbing it.
 #
