@@ -132,7 +132,7 @@ def _spoken(claim: Claim) -> str:
 
 
 def _named(claim: Claim) -> str:
-    """What the gray bands of its short picture are."""
+    """A line that names the gray bands of its short picture."""
     names = [_null(claim, kind) for kind in bands(claim)]
     return f"Gray bands, from the top: {', '.join(names)}" if len(names) > 1 else f"Gray band: {names[0]}"
 
