@@ -13,6 +13,7 @@ from neural_microscope import analysis
 from neural_microscope.analysis.look.untrained import NETWORKS
 from neural_microscope.measure import MEASURES, of
 from neural_microscope.phantoms import open_record
+from neural_microscope.phantoms.calibration import claims
 from neural_microscope.statistics import ALPHA
 
 ROOT = Path(__file__).parents[1]
@@ -35,13 +36,14 @@ def test_the_readmes_numbers_are_the_codes() -> None:
     assert len(readme.split()) <= 1135
     digits = nm.data.load("digits")
     record = open_record()
+    rate = claims(record)[0].numbers
     assert len([*ROOT.glob("notebooks/*.ipynb")]) == readme.count(".ipynb)") == 10
     for words in (
         "course of ten notebooks",
         f"the {len(digits.train) + len(digits.test):,} digits",
         f"{NETWORKS} untrained networks",
-        f"any false claim is at most {ALPHA:.0%}",
-        f"on {record.attrs['n_empty']} phantoms with nothing to find",
+        f"at most {ALPHA:.0%} may contain a false claim ({rate['false']} of {rate['pages']} did)",
+        f"on {record.attrs['n_empty']} data sets with nothing planted",
         f"with {nm.RecordConfig().probe_size:,} images",
     ):
         assert words in readme, words
