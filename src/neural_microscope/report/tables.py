@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import chain, islice
 
 import numpy as np
 import xarray as xr
@@ -63,9 +65,9 @@ def of_results(results: Mapping[str, xr.Dataset | xr.DataArray | None], of: str)
     for name, result in results.items():
         if result is None:
             continue
-        own = _rows(result)
-        rows += [{of: name, **row} for row in own[:ROWS]]
-        cut += len(own) - len(own[:ROWS])
+        number, own = _rows(result)
+        rows += [{of: name, **row} for row in islice(own, ROWS)]
+        cut += max(0, number - ROWS)
     for row in rows:
         heads += [head for head in row if head not in heads and (head != of or any(results))]
     if not rows:
@@ -74,7 +76,8 @@ def of_results(results: Mapping[str, xr.Dataset | xr.DataArray | None], of: str)
     return text + (f"\n{count(cut, 'more rows')} in the results" if cut else "")
 
 
-def _rows(result: xr.Dataset | xr.DataArray) -> list[dict[str, object]]:
+def _rows(result: xr.Dataset | xr.DataArray) -> tuple[int, Iterator[dict[str, object]]]:
+    """The number of rows, and the rows, each made when it is asked for."""
     table = result if isinstance(result, xr.Dataset) else result.to_dataset(name=result.name or "value")
     found = Counter[tuple[str, ...]]()
     for variable in table.data_vars.values():
@@ -82,29 +85,42 @@ def _rows(result: xr.Dataset | xr.DataArray) -> list[dict[str, object]]:
         if len(dims) <= 2 and not {*dims} & {*_NOT_ROWS} and variable.dims:
             found[dims] += 1
     if not found:
-        return []
+        return 0, iter(())
     dims = max(found, key=lambda dims: (found[dims], -len(dims)))
     over = ("snapshot",) if "snapshot" in table.dims else ()
-    count = table.sizes["snapshot"] if over else 1
+    sizes = {dim: table.sizes[dim] for dim in (*over, *dims)}
     values = {
-        str(name): variable.broadcast_like(table["snapshot"] if over else variable).transpose(*over, *dims).values
+        str(name): variable.variable.set_dims(sizes).values
         for name, variable in table.data_vars.items()
         if {*variable.dims} - {"snapshot"} == {*dims} and (dims or variable.dims)
     }
-    bases = [name for name in values if not _PARTS.search(name)]
-    labels = {dim: _labels(table, dim) for dim in (*over, *dims)}
-    rows: list[dict[str, object]] = []
-    for snapshot in range(count) if not dims else sorted({0, count - 1}):
-        step = {"step": labels["snapshot"][snapshot]} if over else {}
-        one = {name: array[snapshot] for name, array in values.items()} if over else values
-        if len(dims) == 2 and len(bases) == 1:
-            rows += [{**step, **row} for row in _matrix(one[bases[0]], dims, labels)]
-            continue
-        for place in np.ndindex(*(table.sizes[d] for d in dims)):
-            rows.append(
-                {**step, **{d: labels[d][p] for d, p in zip(dims, place, strict=True)}, **_values(one, bases, place)}
-            )
-    return rows
+    labels = {dim: _labels(table, dim) for dim in sizes}
+    last = sizes["snapshot"] - 1 if over else 0
+    parts = [
+        _part(
+            {name: array[snapshot] for name, array in values.items()} if over else values,
+            dims,
+            labels,
+            {"step": labels["snapshot"][snapshot]} if over else {},
+        )
+        for snapshot in (sorted({0, last}) if dims else range(last + 1))
+    ]
+    return sum(number for number, _ in parts), chain.from_iterable(rows for _, rows in parts)
+
+
+def _part(
+    one: Mapping[str, np.ndarray], dims: Sequence[str], labels: Mapping[str, Sequence[object]], step: dict[str, object]
+) -> tuple[int, Iterator[dict[str, object]]]:
+    """The rows of one snapshot, and their number: a matrix where there is one variable on two axes, else a row for each place."""
+    bases = [name for name in one if not _PARTS.search(name)]
+    if len(dims) == 2 and len(bases) == 1:
+        rows = _matrix(one[bases[0]], dims, labels)
+        return len(rows), ({**step, **row} for row in rows)
+    shape = [len(labels[dim]) for dim in dims]
+    return math.prod(shape), (
+        {**step, **{d: labels[d][p] for d, p in zip(dims, place, strict=True)}, **_values(one, bases, place)}
+        for place in np.ndindex(*shape)
+    )
 
 
 def _matrix(values: np.ndarray, dims: Sequence[str], labels: Mapping[str, Sequence[object]]) -> list[dict[str, object]]:
