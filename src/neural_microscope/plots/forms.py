@@ -6,6 +6,7 @@ A form takes a table and the name ``x`` of a variable: its interval is ``x_low``
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
@@ -16,6 +17,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import Colormap, Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
@@ -251,11 +253,17 @@ def digits(
     """Points [example, 2], each as the digit of its class (or its name) and in its color (or one for all)."""
     theme, points, labels = theme_of(axes), np.asarray(points), np.asarray(labels)
     for label in np.unique(labels):
-        marker = f"${label if names is None else names[label]}$"
+        marker = _marker(str(label if names is None else names[label]))
         marks: dict[str, Any] = {"marker": marker, "color": color or theme.of_class(int(label)), "linewidths": 0}
         x, y = points[labels == label].T
         dots = axes.scatter(x, y, s=size, zorder=zorder, **marks)
         dots.set_in_layout(False)  # they lie inside their axes
+
+
+@cache
+def _marker(text: str) -> MarkerStyle:
+    """A text as a marker, whose shape matplotlib computes anew for each scatter."""
+    return MarkerStyle(f"${text}$")
 
 
 def mosaic(
