@@ -192,7 +192,7 @@ def test_the_report_says_its_claims_draws_its_picture_and_tables_its_values(
     assert '<li data-claim="MLP/layers.0/the-mean-drive">' in own
     assert mean in own
     assert re.search(rf'alt="Drive of a unit, MLP layers\.0\. [^"]*{re.escape(mean[1:])}', own)
-    assert "Bunches of bananas. Gray: 40 draws of random signs. 100 images.</figcaption>" in own
+    assert "Bunches of bananas. Null (gray): 40 draws of random signs. 100 images.</figcaption>" in own
     for unit in range(5):
         value, *ends = (
             significant(float(table[f"drive{end}"][unit])) for end in ("", "_low", "_high", "_null_low", "_null_high")

@@ -24,7 +24,7 @@ TERMS = (
     Term("activation", "A unit's value for one image."),
     Term(
         "hook point",
-        "A named place in a network at which its activations can be read and changed.",
+        "A named place in a network at which its activations can be read and changed. layers.0 is the output of the first hidden layer.",
         "`layers.0.hook_pre` is the input of the first layer's nonlinearity, `layers.0.hook_post` its output.",
     ),
     Term("activation function", "The nonlinearity after a layer's linear map, such as ReLU.", avoid=("the bend",)),
@@ -88,8 +88,8 @@ TERMS = (
     Term("description", "A count or a size without a test."),
     Term(
         "null",
-        "The distribution of a result when there is no effect: shuffled labels or images, random directions, untrained networks. Gray "
-        "in every picture.",
+        "The distribution of a result when there is no effect: shuffled labels or images, random directions, untrained networks. "
+        "Pictures draw it as gray bands and lines.",
         avoid=("what chance gives",),
     ),
     Term(
@@ -126,6 +126,10 @@ TERMS = (
         "loss increase",
         "By how much ablating the unit alone raises the loss, the mean of −log p of the true class, in nats.",
         avoid=("dearest", "costs most"),
+    ),
+    Term(
+        "nats",
+        "The unit of the loss: natural logarithms; 0.01 nats more lower the probability of the true class by about 1%.",
     ),
     Term(
         "accuracy drop",
@@ -181,6 +185,10 @@ TERMS = (
         "Late in training, within-class variability shrinks toward zero (NC1), class means form a simplex (NC2), the output weights "
         "align with them (NC3), and predictions follow the nearest mean (NC4) (Papyan, Han and Donoho 2020).",
         avoid=("draw together",),
+    ),
+    Term(
+        "tr Sw / tr Sb",
+        "The variance of the activations within the classes, divided by the variance between the class means.",
     ),
     Term(
         "silhouette, neighbor purity",

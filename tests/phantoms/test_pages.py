@@ -276,7 +276,7 @@ def test_a_page_with_a_false_claim_is_counted_once_and_18_of_200_are_allowed(pre
     assert not failures(record)
     record = record.assign_attrs(version="1.2")
     assert page_rate(record).startswith(
-        "18 of 800 pages about networks without planted structure had a false claim (version 1.2"
+        "In 800 test reports about networks with nothing to find, 18 made a false claim (limit: 5%; version 1.2)"
     )
     pretended["bad"]["untrained MLP"] = range(19)
     assert any("19 of 200 pages" in text for text in failures(calibrate_pages(200, 2)))

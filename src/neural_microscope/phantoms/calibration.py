@@ -358,8 +358,8 @@ def claims(record: xr.Dataset) -> list[Claim]:
         found.append(
             say(
                 RATE,
-                "{false:,} of {pages:,} pages about networks without planted structure had a false claim (version {version}; "
-                "declared rate 5%).",
+                "In {pages:,} test reports about networks with nothing to find, {false:,} made a false claim (limit: 5%; version "
+                "{version}).",
                 false=int(empty["pages_false"].sum()),
                 pages=int(empty["pages"].sum()),
                 version=str(record.attrs.get("version", "unknown")),
@@ -369,11 +369,12 @@ def claims(record: xr.Dataset) -> list[Claim]:
         found.append(
             say(
                 "instruments that are calibrated",
-                "{good:,} of {size:,} instruments recover a planted truth and pass the test for false alarms on {empty:,} "
-                "empty phantoms.",
+                "{good:,} of {size:,} instruments recover a planted answer and raise false alarms on at most {allowed:0%} of "
+                "{empty:,} data sets without one.",
                 good=int((record["recovered"] & record["silent"]).sum()),
                 size=record.sizes["instrument"],
                 empty=int(record.attrs["n_empty"]),
+                allowed=ALLOWED,
             )
         )
     return [replace(claim, network="calibration") for claim in found]

@@ -10,7 +10,12 @@ from .geometry import limits, map_of, scores
 from .style import Plot, Theme, draws
 
 MOST = 170
-"""Images drawn in a map."""
+"""Images drawn in a map at most."""
+
+
+def some_of(total: int) -> slice:
+    """The images that a map draws, evenly spaced."""
+    return slice(None, None, -(-total // MOST))
 
 
 @draws
@@ -40,7 +45,7 @@ def overview(
     for key, table, title in zip(names, (untrained, trained), ("Untrained", "Trained"), strict=False):
         assert table is not None
         points, labels = scores(table)[-1], table["label"].values
-        each = slice(None, None, -(-len(labels) // MOST))
+        each = some_of(len(labels))
         map_of(panels[key], points[each], limits(points), labels[each], size=14)
         panels[key].set_title(title, loc="center")
     last = style.share(float(np.asarray(accuracy["accuracy"])[-1]), 2)

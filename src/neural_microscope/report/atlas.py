@@ -42,7 +42,7 @@ def _part(page: Page, key: str) -> str:
         lead = "<p>The networks were probed with different images, or have no hidden layers, so these are not compared.</p>"
     if key == "units":
         every = "".join(_units(page, look, layer) for look in page.looks for layer in look.layers)
-        lead += every and row("every-unit", "Every unit, with all that is claimed of it", "", every)
+        lead += every and row("every-unit", "Claims about every unit", "", every)
     more = more and folded(f"More measures: {PARTS[key].lower()}", more, attributes=' class="more"')
     return f"{heading(3, key, PARTS[key])}{lead}{more}" if lead or more else ""
 
@@ -77,9 +77,10 @@ def _in_short(claims: Sequence[Claim]) -> list[Claim]:
 
 def _chip(claim: Claim) -> str:
     """A claim as its effect and its verdict."""
-    units = claim.effect == "shown"
-    size = fill(
-        "{shown:,} of {asked:,}" if units else "{x:g}", claim.numbers if units else {"x": claim.numbers[claim.effect]}
+    size = (
+        fill("{shown:,} of {asked:,}", claim.numbers)
+        if claim.effect == "shown"
+        else claim.amount(float(claim.numbers[claim.effect]))
     )
     layer = claim.hook_point.removesuffix(".hook_post")
     where = f'<span class="where"><span class="network">{escape(claim.network)} </span>{escape(layer)}</span> '
@@ -158,7 +159,7 @@ def _units(page: Page, look: FirstLook, layer: LayerLook) -> str:
         c for c in page.claims if (c.network, c.hook_point) == (look.name, layer.hook_point) and c.unit is not None
     ]
     where = f"{look.name} {layer.short}"
-    caption = f"Every {layer.axis} of {where}, those for which most is shown first"
+    caption = f"Every {layer.axis} of {where}, initially sorted by the number of claims shown"
 
     def address(unit: int) -> str:
         return "" if page.explorer is None else page.explorer.unit(look.name, layer.hook_point, unit)

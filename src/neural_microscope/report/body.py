@@ -27,10 +27,20 @@ WORDS = (
     "snapshot",
     "unit, channel",
     "dead",
+    "hook point",
     "AUC",
+    "gated unit",
+    "nats",
     "ablate",
     "random direction",
     "interval",
+    "neural collapse",
+    "tr Sw / tr Sb",
+    "CKA",
+    "Procrustes distance",
+    "CCA, SVCCA, PWCCA",
+    "participation ratio, effective rank",
+    "TwoNN",
 )
 """The terms that the page explains."""
 
@@ -120,13 +130,13 @@ def about(page: Page) -> str:
         machine = f"{m['processor']}, {m['cores']} cores"
         rows.append((look.name, look.run.status, *seeds, d["versions"]["torch"], m["threads"], machine))
     glossary = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in glosses(WORDS).items())
-    heads = ("network", "status", "weights' seed", "order's seed", "torch", "threads", "machine")
+    heads = ("network", "status", "seed of the weights", "seed of the data order", "torch", "threads", "machine")
     table = scrolling(tables.table(heads, rows, "The runs"), "The runs")
     citation = f'<pre tabindex="0" role="region" aria-label="Citation">{escape(bibtex())}</pre>'
     paper = f"<p>{escape(methods([look for group in page.groups for look in group]))}</p>{citation}"
     return (
         f'<section id="about">{heading(2, "about-this-page", "About this page")}{folded("The runs", table)}'
         f"{folded('Methods and citation', paper)}"
-        f'{folded("Words", f"<dl>{glossary}</dl>")}<p class="quiet">Made by neural-microscope {escape(__version__)}. The file holds all it '
-        "shows and asks for nothing from elsewhere.</p></section>"
+        f'{folded("Words", f"<dl>{glossary}</dl>")}<p class="quiet">Made by neural-microscope {escape(__version__)}. Self-contained: loads '
+        "nothing from the web.</p></section>"
     )

@@ -21,8 +21,8 @@ def found(page: Page) -> str:
     """The findings that are told first, the strongest first."""
     cards = "".join(_card(page, [claim], whole=True) for claim in page.first)
     rank = f'<p class="quiet" data-claim="{_ids(page.first)}">{escape(STRENGTH)}</p>'
-    nothing = "<p>Nothing that was asked came out beyond its null.</p>"
-    intro = "<p>One finding for each question at most, the strongest first.</p>"
+    nothing = "<p>No result lies beyond its nulls.</p>"
+    intro = "<p>The strongest findings, one for each question; the atlas has the others.</p>"
     body = f'{intro}<div class="cards">{cards}</div>{rank}' if cards else nothing
     return f"{heading(2, 'found', 'Shown')}{body}"
 
@@ -35,7 +35,7 @@ def not_shown(page: Page) -> str:
         for rule in (*page.rules, *sorted({c.rule for c in missed} - {*page.rules}))
     ]
     cards = "".join(_card(page, claims) for claims in asked if claims)
-    intro = "<p>What was asked and not shown may still be there.</p>"
+    intro = "<p>An effect that is not shown may still exist.</p>"
     return (
         f'{heading(2, "not-shown", "Looked for and not shown")}{intro}<div class="cards">{cards}</div>' if cards else ""
     )
@@ -101,7 +101,7 @@ def _strip(claim: Claim) -> str:
     ranges, scale = bands(claim), _scale([claim])
     if not ranges:
         return ""
-    effect = significant(float(claim.numbers[claim.effect]))
+    effect = claim.amount(float(claim.numbers[claim.effect]))
     rows = f"<span>{escape(quantity(claim))}</span>{_track(claim, scale, [])}<b>{effect}</b>"
     rows += "".join(
         f"<span>{escape(_null(claim, kind))}</span>{_track(claim, scale, [ends], value=False)}"
@@ -126,9 +126,10 @@ def _short(claim: Claim, scale: Scale) -> str:
 def _spoken(claim: Claim) -> str:
     """The picture of a claim in words."""
     nulls = (
-        f"{_null(claim, kind)} {significant(low)} to {significant(high)}" for kind, (low, high) in bands(claim).items()
+        f"{_null(claim, kind)} {claim.amount(low)} to {claim.amount(high)}"
+        for kind, (low, high) in bands(claim).items()
     )
-    return "; ".join([f"Effect {significant(float(claim.numbers[claim.effect]))}", *nulls])
+    return "; ".join([f"Effect {claim.amount(float(claim.numbers[claim.effect]))}", *nulls])
 
 
 def _named(claim: Claim) -> str:
@@ -139,15 +140,15 @@ def _named(claim: Claim) -> str:
 
 def _null(claim: Claim, kind: str) -> str:
     """A null in a few words."""
-    return NULLS.get(kind) or re.split(r"[;,]| \(| for each| of the same", claim.null)[0]
+    return NULLS.get(kind) or re.split(r"; |, | \(| for each| of the same", claim.null)[0]
 
 
 def _definition(page: Page, claim: Claim) -> str:
-    """The measurement, its null, and the call that reproduces it."""
-    measure, _ = page.rules.get(claim.rule, (None, None))
-    doc = (inspect.getdoc(measure.function) or "").split("\n")[0] if measure else ""
+    """The statistic of the question, its null, and the call that reproduces it."""
+    measure, rule = page.rules.get(claim.rule, (None, None))
+    doc = " ".join((inspect.getdoc(rule.claims) or "").split("\n\n")[0].split()) if rule else ""
     parts = [
-        f"{measure.title}. {doc}" if measure else "",
+        doc,
         f"Compared with: {claim.null}.",
         f"Source: {measure.source}." if measure and measure.source else "",
     ]

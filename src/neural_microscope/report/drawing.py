@@ -11,6 +11,7 @@ from ..analysis.look import FirstLook, LayerLook, Pair, Unmeasured
 from ..claim import count
 from ..doors import door
 from ..measure import Measure, Picture, on_pages
+from ..plots.overview import some_of
 from ..processes import Steps
 from .html import escape, image
 
@@ -64,9 +65,11 @@ def _overview(look: FirstLook) -> str:
     maps = [] if last is None else [last.get(f"geometry.pca{end}") for end in ("/untrained", "")]
     maps = [one for one in maps if one is not None]
     drawn = image(partial(plots.overview, curve, *(maps if len(maps) == 2 else [])), both=True)
-    where = (
-        f" Beside it the probe images on two principal components of {last.short}." if last and len(maps) == 2 else ""
-    )
+    where = ""
+    if last and len(maps) == 2:
+        total = maps[1].sizes["example"]
+        some = len(range(total)[some_of(total)])
+        where = f" Beside it {some:,} of the {total:,} probe images on two principal components of {last.short}."
     return f"{drawn}<figcaption>Test accuracy over the steps of training.{escape(where)}</figcaption>"
 
 
@@ -90,7 +93,7 @@ def draw(measure: Measure, picture: Picture, given: tuple[Any, ...] | Mapping[st
     null = str(attrs.get("null", ""))
     parts = [
         picture.caption,
-        "" if not null or null.startswith("none") else f"Gray: {null}.",
+        "" if not null or null.startswith("none") else f"Null (gray): {null}.",
         f"{count(attrs['n_examples'], 'images')}." if attrs.get("n_examples", 0) > 0 else "",
     ]
     caption = escape(" ".join(part for part in parts if part))

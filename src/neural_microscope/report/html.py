@@ -73,7 +73,11 @@ def row(key: str, text: str, cells: str, content: str, *, quantity: str = "", at
 
 def stored(claims: Iterable[Claim]) -> str:
     """The claims' values, for whoever reads the page with a program: their JSON, deflated (zlib) and in base64, as a JSON string."""
-    values = [{key: v for key, v in claim.to_json().items() if key not in DERIVED} for claim in claims]
+    values = [
+        {key: v for key, v in claim.to_json().items() if key not in DERIVED}
+        | ({} if claim.place is None else {"place": claim.place})
+        for claim in claims
+    ]
     plain = json.dumps(values, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     packed = base64.b64encode(zlib.compress(shown(plain).encode(), 9)).decode()
     return f'<script type="application/json" id="claims">"{packed}"</script>'

@@ -134,7 +134,8 @@ def _matrix(values: np.ndarray, dims: Sequence[str], labels: Mapping[str, Sequen
 
 def _labels(table: xr.Dataset, dim: str) -> list[object]:
     """Of the places along an axis: the coordinate, or their numbers."""
-    names = [dim, *(str(name) for name, c in table.coords.items() if c.dims == (dim,))]
+    first = "step" if dim == "snapshot" else dim
+    names = [first, dim, *(str(name) for name, c in table.coords.items() if c.dims == (dim,))]
     known = next((table[name].values for name in names if name in table.coords), np.arange(table.sizes[dim]))
     return [label.item() for label in known]
 
@@ -153,7 +154,9 @@ def _values(one: Mapping[str, np.ndarray], bases: Sequence[str], place: tuple[in
 
 
 def of_units(claims: Sequence[Claim], rules: Sequence[Rule], caption: str, address: Callable[[int], str]) -> str:
-    """All units of a layer, from the claims about them: those for which most is shown first. ``address``: of a unit's card, or nothing."""
+    """All units of a layer, from the claims about them, initially sorted by the number of claims shown. ``address``: of a unit's card,
+    or nothing.
+    """
     units: dict[int, dict[str, Claim]] = {}
     for claim in claims:
         if claim.unit is not None:
