@@ -117,3 +117,4 @@ def test_the_site_is_built_without_a_warning_and_needs_no_network(tmp_path: Path
         text = page.read_text("utf-8")
         assert not FROM_AFAR.search(text), page
         assert not LINK.search(text), page
+        assert "&lt;function" not in text, f"{page} shows the value of a name in full"

@@ -43,8 +43,8 @@ def load(
     """A data set by name, or from a folder.
 
     By name, the files are checked against their published hashes; existing files are never overwritten. A folder holds
-    four IDX files, or pictures (train/<class>/*.png, test/<class>/*.png; gray, all of one size); images may have any
-    size and labels any range, and nothing is checked but the form. A name wins over a folder called the same: pass
+    four IDX files, or pictures (``train/<class>/*.png``, ``test/<class>/*.png``; gray, all of one size); images may have
+    any size and labels any range, and nothing is checked but the form. A name wins over a folder called the same: pass
     "./mnist" for that one. "digits" comes with scikit-learn and needs no network.
 
     Args:
