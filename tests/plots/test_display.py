@@ -181,17 +181,6 @@ def see_learning(form: str, figure: plots.Plot, given: Mapping[str, Any]) -> Non
             np.testing.assert_allclose(drawn, factor * curve[f"test_{name}"])
 
 
-def see_classes(form: str, figure: plots.Plot, given: Mapping[str, Any]) -> None:
-    (axes,), table = figure.axes, given["table"]
-    for label, line in enumerate(axes.lines):
-        assert to_rgb(line.get_color()) == to_rgb(THEME.of_class(label))
-        np.testing.assert_allclose(line.get_ydata(), table["accuracy"].isel({"class": label}).clip(0.03, 0.9985))
-    if "accuracy_null_low" in table:
-        null = read(axes)["null"][:, 1]
-        for end in ("low", "high"):
-            assert np.isin(table[f"accuracy_null_{end}"].clip(0.03, 0.9985).median("class"), null).all()
-
-
 def see_states(form: str, figure: plots.Plot, given: Mapping[str, Any]) -> None:
     for axes, (layer, table) in zip(figure.axes, given["activities"].items(), strict=True):
         assert axes.get_title("left").startswith(style.short(layer))
@@ -309,7 +298,7 @@ def see_similarity(form: str, figure: plots.Plot, given: Mapping[str, Any]) -> N
 SEEN: dict[str, Callable[..., None]] = {
     **dict.fromkeys(CURVES, see_curves),
     "activity_over_time": see_cells(lambda table: table["mean"].transpose(..., "snapshot")),
-    "class_learning": see_classes,
+    "class_learning": see_cells(lambda table: 100 * table["accuracy"].transpose("class", "snapshot")),
     "class_means": see_means,
     "confusion": see_confusion,
     "drift": see_drift,

@@ -34,14 +34,11 @@ def ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
         table,
         "loss_increase",
         named=NAMED,
+        words=f"dot: mean over {table.attrs['n_examples']} images, line: 95% interval\n"
+        "gray: 95% of random directions of equal norm",
         title=f"Loss increase from ablating each {axis}, and along random directions",
         xlabel=f"{count(table[axis].size, f'{axis}s')} of {layer}, largest first",
         ylabel="loss increase when ablated (nats)",
-    )
-    forms.note(
-        axes,
-        f"dot: mean over {table.attrs['n_examples']} images, line: 95% interval\n"
-        "gray: 95% of random directions of equal norm",
     )
     most, least = (style.told(float(table["loss_increase"][order[end]]), 3) for end in (0, -1))
     return figure.says(
@@ -102,16 +99,16 @@ def patching(table: xr.Dataset, *, theme: Theme) -> Plot:
     """
     axis = style.axis_of(table["denoising"])
     figure, (left, right) = style.new("wide", 3.1, theme, columns=2)
-    words: dict[str, Any] = {
+    labels: dict[str, Any] = {
         "named": 3,
         "factor": 100.0,
         "xlabel": f"{count(table[axis].size, f'{axis}s')}, strongest first",
     }
-    title = "Clean value into the corrupted run"
-    order = forms.units(left, table, "denoising", title=title, ylabel="difference restored (%)", **words)
-    words |= {"title": "Corrupted value into the clean run", "ylabel": "difference remaining (%)"}
-    forms.units(right, table, "noising", ascending=True, level=100, **words)
-    forms.note(left, "line: 95% over pairs\ngray: 95% of random directions\nof the same norm")
+    labels |= {"title": "Clean value into the corrupted run", "ylabel": "difference restored (%)"}
+    words = "line: 95% over pairs\ngray: 95% of random directions\nof the same norm"
+    order = forms.units(left, table, "denoising", words=words, **labels)
+    labels |= {"title": "Corrupted value into the clean run", "ylabel": "difference remaining (%)"}
+    forms.units(right, table, "noising", ascending=True, level=100, **labels)
     best = f" Strongest: {order[0]}." if table["denoising"].notnull().any() else ""
     return figure.says(
         f"Activation patching of each {axis} of {table.attrs['hook_point']} between {table.attrs['n_examples']} pairs of images, in "

@@ -147,6 +147,8 @@ def gradient_flow(table: xr.Dataset, *, theme: Theme) -> Plot:
         column[1].axhline(rule, color=theme.null, linestyle=forms.LINES[2], linewidth=1.4, label=label)
         column[0].set_title(layer)
         column[1].set(xlabel="optimizer step", xlim=(0.9, None))
+        for axes in column:
+            forms.fewer_ticks(axes)
     panels[0].set_ylabel("norm of the gradient")
     lower[0].set_ylabel("update / weights")
     forms.legend_below(figure, max(lower, key=lambda axes: len(axes.lines)))
@@ -181,8 +183,7 @@ def weight_spectra(table: xr.Dataset, *, theme: Theme) -> Plot:
         forms.plain_log(upper.xaxis, 1, len(number))
         upper.set(title=name.removesuffix(".weight"), xlabel="rank (1: largest)", ylim=(0, None))
         forms.over_steps(lower, [("", one, "stable_rank")], xlabel="optimizer step", ylim=(0, None))
-        for tick in lower.get_xticklabels()[1::2]:
-            tick.set_visible(False)
+        forms.fewer_ticks(lower)
     panels[0].set_ylabel("singular value")
     panels[len(names)].set_ylabel("stable rank")
     forms.legend_below(figure, panels[len(names) - 1])
@@ -235,36 +236,32 @@ def _by_death(table: xr.Dataset) -> np.ndarray:
 
 @draws
 def class_learning(table: xr.Dataset, *, theme: Theme) -> Plot:
-    """Test accuracy of each class against the step, the digit on its line.
+    """Test accuracy of each class (row) at each snapshot (column), with the last one as a number.
 
-    The scale widens toward 100%, where the classes still differ at the end; values below 3% are drawn at 3%. Gray:
-    every class as accurate as all classes together, if the table has it.
+    The number is bold where it is outside the range of a class as accurate as all classes together, if the table has
+    that range.
 
     Args:
         table: Result of `analysis.dynamics.learning_by_class`.
 
     >>> nm.plots.class_learning(nm.analysis.dynamics.learning_by_class(run.log)).alt
-    'Test accuracy of each of 10 classes against the step, on a scale that widens toward 100%.'
+    'Heatmap of the test accuracy of each of 10 classes at every snapshot; at the end from ...'
     """
-    figure, (axes,) = style.new("wide", 4.0, theme)
-    shown = table[[name for name in table if str(name).startswith("accuracy")]].clip(0.03, 0.9985)
-    accuracy = shown["accuracy"].transpose("snapshot", "class").values
-    steps, classes = table["step"].values, accuracy.shape[1]
+    accuracy = 100 * table["accuracy"].transpose("class", "snapshot").values
+    classes, last = len(accuracy), accuracy[:, -1]
+    figure, (axes,) = style.new("wide", 0.9 + 0.22 * min(classes, 40), theme)
+    forms.matrix(axes, accuracy, (0, 100), label="test accuracy (%)", aspect="auto")
+    forms.step_ticks(axes, table["step"].values)
+    axes.set(ylabel="class", title="Test accuracy of each class, at the end in numbers")
+    axes.set_yticks(range(0, classes, -(-classes // 20)))
+    outside = np.zeros(classes, bool)
     if "accuracy_null_low" in table:
-        forms.null_band(axes, steps, shown.median("class"), "accuracy", label="equal classes (95%)")
-        axes.legend(loc="lower right")
-    axes.set_yscale("logit")
-    forms.step_axis(axes, float(steps[-1]))
-    for label in range(classes):
-        axes.plot(steps, accuracy[:, label], color=theme.of_class(label), linewidth=1.1)
-        places = range(label % 5, len(steps), 5)  # each digit at different snapshots, so that few overlap
-        points = np.stack([steps[places], accuracy[places, label]], 1)
-        forms.digits(axes, points, np.full(len(places), label), size=42, zorder=3)
-    ticks = [0.1, 0.5, 0.9, 0.97, 0.99, 0.997]
-    axes.set_yticks(ticks, [f"{100 * t:g}%" for t in ticks])
-    axes.set_yticks([], minor=True)
-    axes.set(ylim=(0.025, 0.9988), ylabel="test accuracy of the class")
-    axes.grid(True, axis="y")
+        low, high = (100 * end for end in forms.ends(table.isel(snapshot=-1), "accuracy_null"))
+        outside = (last < low) | (last > high)
+    for label in axes.get_yticks():
+        words: dict[str, Any] = {"va": "center", "fontsize": 7.5, "weight": "bold" if outside[int(label)] else "normal"}
+        axes.text(accuracy.shape[1] - 0.3, label, style.share(last[int(label)] / 100, 1), **words)
+    lowest, highest = (style.share(float(end) / 100, 1) for end in (np.nanmin(last), np.nanmax(last)))
     return figure.says(
-        f"Test accuracy of each of {classes} classes against the step, on a scale that widens toward 100%."
+        f"Heatmap of the test accuracy of each of {classes} classes at every snapshot; at the end from {lowest} to {highest}."
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from textwrap import fill
 from typing import Any, cast
 
 import numpy as np
@@ -19,12 +20,14 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from .style import Theme, narrow, readable, theme_of, told
 
 LINES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1, 1.2)), "-.", (0, (8, 2)), (0, (2, 2, 6, 2)))
 """Line styles, for as many curves on the same axes; more start again."""
+FEW = 2
+"""As many measured snapshots are no curve: each gets a mark."""
 
 
 def ends(table: xr.Dataset, name: str, factor: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -99,6 +102,7 @@ def curve(
         interval(axes, at, table, name, factor=factor, color=theme.ink, linewidth=0.7)
     value = factor * np.asarray(table[name].values, float)
     known = np.isfinite(value)
+    marker = "o" if 1 < known.sum() <= FEW < len(at) else marker
     axes.plot(at[known], value[known], color=theme.ink, linestyle=line, marker=marker, markersize=3, label=label)
     axes.grid(True, axis="y")
 
@@ -114,14 +118,21 @@ def over_steps(
     **words: Any,
 ) -> None:
     """Curves (label, table, variable) against the optimizer step, each in a line style of its own; ``missing`` stands where none has a
-    value. ``words`` are the title and labels of the axes.
+    value. ``words`` are the title and labels of the axes. Two snapshots stand side by side, without an axis of steps, because nothing is
+    known of those between. ``null`` names the first band, or with ``{}`` for a label each.
     """
     curves = list(curves)
+    steps = np.unique(np.concatenate([table["step"].values for _, table, _ in curves]))
+    few = len(steps) == FEW
     for number, (label, table, name) in enumerate(curves):
-        line, named = LINES[number % len(LINES)], null if number == 0 else None
+        line, named = LINES[number % len(LINES)], null.format(label) if null and (number == 0 or "{" in null) else None
         at = table["step"].values
-        curve(axes, at, table, name, factor=factor, line=line, label=label, null=named, middle=True)
-    step_axis(axes, max(float(table["step"][-1]) for _, table, _ in curves))
+        at, marker = (np.searchsorted(steps, at), "o") if few else (at, "")
+        curve(axes, at, table, name, factor=factor, line=line, marker=marker, label=label, null=named, middle=True)
+    if few:
+        _side_by_side(axes, steps)
+    else:
+        step_axis(axes, float(steps[-1]))
     if log:
         log_axis(axes)
     axes.set(**words)
@@ -139,22 +150,26 @@ def units(
     named: int = 0,
     level: float | None = 0.0,
     null: str | None = None,
-    **words: Any,
+    words: str = "",
+    **labels: Any,
 ) -> np.ndarray:
     """The values of all units in falling order (``ascending``: rising), dots with their intervals over the null band, and gives the order.
 
-    The first ``named`` carry their number, ``level`` is drawn across, ``words`` are the title and labels of the axes.
+    The first ``named`` are listed in the corner that is free, with ``words`` below where there is room; ``level`` is drawn across;
+    ``labels`` are the title and labels of the axes.
     """
     values = factor * np.asarray(table[name].values, float)
     order = np.argsort(values if ascending else -values, kind="stable")
-    at = np.arange(len(order))
     if level is not None:
         axes.axhline(level, color=theme_of(axes).quiet, linewidth=0.6)
     dots(axes, table.isel({table[name].dims[-1]: order}), name, factor=factor, null=null)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.02)
-    axes.set(**words)
-    label_points(axes, farthest(np.where(np.isfinite(values[order]), -at, np.nan), at, values[order], named, order))
+    axes.set(xticks=[], **labels)
+    first = [str(unit) for unit in order[np.isfinite(values[order])][:named]]
+    listed = [f"from the left: {table[name].dims[-1]} {', '.join(first)}"] if first else []
+    below = [words] if words and not narrow() else []
+    if listed or below:
+        _corner(axes, "\n".join([*listed, *below]), "upper center" if ascending else "upper right")
     return order
 
 
@@ -359,8 +374,47 @@ def color_bar(axes: Axes | Sequence[Axes], colors: Colormap, limits: tuple[float
     bar.outline.set_visible(False)
     low, high = limits
     ticks = sorted({low, 0.0, high}) if low <= 0 <= high else [low, high]
-    bar.set_ticks(ticks, labels=[told(tick) for tick in ticks])
+    bar.set_ticks(ticks, labels=[told(tick) if abs(tick) < 100 else f"{tick:,.0f}" for tick in ticks])
     return bar
+
+
+def name_ends(axes: Axes) -> None:
+    """The label of each curve, and of the first band, at its right end instead of in a legend, where it could cover them."""
+    theme, ends = theme_of(axes), []
+    for line in axes.lines:
+        points = np.asarray(line.get_xydata())[np.isfinite(line.get_xydata()).all(1)]
+        if len(points) and not str(line.get_label()).startswith("_"):
+            ends.append((str(line.get_label()), points[-1], theme.ink))
+    for band in axes.collections:
+        if not str(band.get_label()).startswith("_") and band.get_paths():
+            points = np.concatenate([np.asarray(path.vertices) for path in band.get_paths()])
+            last = points[points[:, 0] == points[:, 0].max()]
+            ends.append((str(band.get_label()), last.mean(0), theme.quiet))
+    for label, place, color in ends:
+        name_end(axes, place, label, color)
+    spread(axes)
+
+
+def name_end(axes: Axes, place: Any, name: str, color: str) -> None:
+    """A name at the right of a place, with a blank at its end for a font that is wider than the one it is measured in."""
+    name = "\n".join(f"{line} " for line in (fill(name, 13).split("\n") if narrow() else [name]))
+    words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 7.5, "gid": "name"}
+    axes.annotate(name, tuple(map(float, place)), (5, 0), color=color, annotation_clip=False, **words)
+
+
+def spread(axes: Axes) -> None:
+    """Names at the ends of lines that lie close are moved apart, up and down."""
+    lay_out(axes)
+    names: list[Any] = sorted(
+        (t for t in axes.texts if t.get_gid() == "name"), key=lambda t: float(t.get_window_extent().y0)
+    )
+    top = -np.inf
+    for text in names:
+        box = text.get_window_extent()
+        lift = max(0.0, top - box.y0)
+        dx, dy = text.xyann
+        text.xyann = (dx, dy + lift * 72 / text.figure.dpi)
+        top = box.y1 + lift
 
 
 def note(axes: Axes, text: str, corner: str = "upper right") -> None:
@@ -374,7 +428,9 @@ def _corner(axes: Axes, text: str, corner: str) -> None:
     height, side = corner.split()
     x = {"left": 0.02, "center": 0.5, "right": 0.98}[side]
     y, va = {"upper": (0.97, "top"), "center": (0.5, "center"), "lower": (0.03, "bottom")}[height]
-    axes.text(x, y, text, transform=axes.transAxes, ha=side, va=va, fontsize=7.5, color=theme_of(axes).quiet)
+    theme = theme_of(axes)
+    under = {"facecolor": theme.paper, "edgecolor": "none", "pad": 1.0, "alpha": 0.85}
+    axes.text(x, y, text, transform=axes.transAxes, ha=side, va=va, fontsize=7.5, color=theme.quiet, bbox=under)
 
 
 def say_missing(axes: Axes, why: str) -> None:
@@ -432,6 +488,19 @@ def step_axis(axes: Axes, last: float) -> None:
     axes.set_xlabel("optimizer step (0: untrained)")
 
 
+def _side_by_side(axes: Axes, steps: np.ndarray) -> None:
+    """An axis of two snapshots."""
+    axes.set_xticks(range(len(steps)), [f"step {int(step):,}" if step else "untrained" for step in steps])
+    axes.set_xlim(-0.3, len(steps) - 0.7)
+    axes.set_xlabel(f"the {len(steps)} snapshots measured")
+
+
+def fewer_ticks(axes: Axes) -> None:
+    """Leaves out the words of every other tick of a small panel's axis of steps."""
+    for tick in axes.get_xticklabels()[1::2]:
+        tick.set_visible(False)
+
+
 def step_name(table: Any, snapshot: int) -> str:
     """A snapshot by its step, for titles."""
     step = int(table["step"].values[snapshot]) if "step" in table.coords else None
@@ -447,7 +516,8 @@ def first_to_last(curves: Iterable[tuple[str, xr.Dataset, str]]) -> str:
 def step_ticks(axes: Axes, steps: Any) -> None:
     """Labels a snapshot axis, one column a snapshot, with some of its steps (log-spaced as the schedule is)."""
     count = len(steps)
-    wanted = sorted({round(i * (count - 1) / 6) for i in range(7)}) if count > 1 else [0]
+    gaps = 4 if narrow() else 6
+    wanted = sorted({round(i * (count - 1) / gaps) for i in range(gaps + 1)}) if count > 1 else [0]
     axes.set_xticks(wanted, [f"{int(steps[i]):,}" for i in wanted])
     axes.set_xlabel("optimizer step (0: untrained)" if count > 1 else "one snapshot, at this optimizer step")
 

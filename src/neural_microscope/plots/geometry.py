@@ -147,8 +147,7 @@ def collapse_over_time(result: xr.Dataset, *, theme: Theme) -> Plot:
         words = {"title": title, "ylabel": "images where they differ (%)" if last else "0: collapsed"}
         curves = [(label, result, name) for name, label in names.items()]
         forms.over_steps(axes, curves, factor=100 if last else 1, log=not last, null="labels shuffled", **words)
-        if any(np.isfinite(result[name]).any() for name in names):
-            axes.legend(loc="best")
+        forms.name_ends(axes)
         every += curves
     panels[3].set_ylim(bottom=0)
     for axes in panels[:2]:
@@ -172,7 +171,8 @@ def clusters_over_time(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Pl
     for axes, (measure, title) in zip(panels, titles.items(), strict=True):
         factor = 100 if measure == "purity" else 1
         forms.over_steps(axes, _of_layers(results, measure), factor=factor, null="labels shuffled", title=title)
-    panels[0].legend(loc="upper left")
+    for axes in panels:
+        forms.name_ends(axes)
     return figure.says(
         "Silhouette and neighbor purity of the classes against the optimizer step, with shuffled labels in gray. "
         f"Silhouette, first to last: {forms.first_to_last(_of_layers(results, 'silhouette'))}."

@@ -9,7 +9,7 @@ from . import forms, style
 from .geometry import limits, map_of, scores
 from .style import Plot, Theme, draws
 
-MOST = 170
+MOST = 100
 """Images drawn in a map at most."""
 
 
@@ -46,8 +46,10 @@ def overview(
         assert table is not None
         points, labels = scores(table)[-1], table["label"].values
         each = some_of(len(labels))
-        map_of(panels[key], points[each], limits(points), labels[each], size=14)
+        map_of(panels[key], points[each], limits(points), labels[each], size=30)
         panels[key].set_title(title, loc="center")
+        panels[key].set_xlabel("component 1", labelpad=1)
+        panels[key].set_ylabel("component 2", labelpad=1)
     last = style.share(float(np.asarray(accuracy["accuracy"])[-1]), 2)
     maps = "; probe images as digits on two principal components, untrained and trained" if names else ""
     return figure.says(f"Test accuracy against the optimizer step, {last} at the end{maps}.")

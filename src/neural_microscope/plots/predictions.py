@@ -8,8 +8,10 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from ..claim import count
 from . import forms, style
 from .style import Plot, Theme, draws
 
@@ -27,7 +29,7 @@ def confusion(table: xr.Dataset, *, theme: Theme) -> Plot:
     counts = table["images"].values
     errors = np.where(np.eye(len(counts), dtype=bool), np.nan, counts)
     limits = (0.0, max(1.0, float(np.nanmax(errors))))
-    figure, (axes,) = style.new("middle", 3.9, theme)
+    figure, (axes,) = style.new("middle", 3.1 if style.narrow() else 3.9, theme)
     image = forms.matrix(axes, errors, limits, names=range(len(counts)))
     forms.write(image, {place: str(count) for place, count in np.ndenumerate(counts) if count}, fontsize=7.5)
     axes.set(xlabel="predicted class", ylabel="true class")
@@ -40,7 +42,7 @@ def confusion(table: xr.Dataset, *, theme: Theme) -> Plot:
 
 @draws
 def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, theme: Theme) -> Plot:
-    """Learning order: every image a row, classified correctly (background) or not (filled) at each snapshot.
+    """Learning order: every image a row, misclassified (filled) or correctly classified at each snapshot.
 
     Images are sorted by when they were learned. With it the hardest, misclassified at the most snapshots, each with its
     class and its final prediction; and the rank of each class in the order, with its interval, against shuffled labels
@@ -59,8 +61,8 @@ def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, the
     learned = np.nan_to_num(table["learned_at"].values, nan=np.inf)
     wrongs = (~right).sum(1)
     if style.narrow():
-        figure = style.empty("narrow", 6.4, theme)
-        panels = figure.subplot_mosaic("A;B;C", height_ratios=(1, 1.75, 0.9))
+        figure = style.empty("narrow", 6.1, theme)
+        panels = figure.subplot_mosaic("A;B;C", height_ratios=(1.1, 1.35, 0.9))
     else:
         figure = style.empty("wide", 4.6, theme)
         panels = figure.subplot_mosaic("AB;AC", width_ratios=(1.05, 1), height_ratios=(1.75, 1))
@@ -68,8 +70,11 @@ def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, the
     colors = ListedColormap([theme.paper, theme.amount])
     shown = ~right[np.lexsort((wrongs, learned))]
     forms.matrix(left, shown, (0, 1), colors=colors, aspect="auto", interpolation="none")
-    left.set(title="Misclassified (filled) at each snapshot", ylabel="images, those learned first on top")
-    left.set_yticks([0, len(right) - 1], ["1", f"{len(right):,}"])
+    left.set(title="Each image, until it is learned", ylabel=f"{count(len(right), 'images')}, one a row")
+    left.set_yticks([0, len(right) - 1], ["learned\nfirst", "learned\nlast"])
+    keys = [Patch(facecolor=color, edgecolor=theme.quiet, linewidth=0.6) for color in (theme.amount, theme.paper)]
+    under = {"frameon": True, "facecolor": theme.paper, "edgecolor": "none"}
+    left.legend(keys, ["misclassified", "correct"], loc="upper right", **under)
     forms.step_ticks(left, table["step"].values)
     _hardest(panels["B"], table, images, np.argsort(-wrongs, kind="stable")[:hardest])
     _class_order(panels["C"], table)

@@ -71,14 +71,16 @@ def drift(table: xr.Dataset, *, theme: Theme) -> Plot:
     _split(panels[0], table, steps)
     alike = [("CKA", table, "cka"), ("Procrustes distance", table, "procrustes")]
     words: dict[str, Any] = {"title": "Similarity", "ylim": (-0.1, 1.95), "yticks": [0, 0.5, 1, 1.4]}
-    forms.over_steps(panels[1], alike, null="null of each", missing="", **words)
+    forms.over_steps(panels[1], alike, null="{}, null", missing="", **words)
     floor = {f"subspace_angle_floor_{end}": f"subspace_angle_null_{end}" for end in ("low", "high")}
     angle = table[["subspace_angle", *floor]].rename(floor)
     words = {"title": f"Angle of {table.attrs.get('components', '')} directions (°)", "ylim": (0, 112)}
     null, each = "floor: other images,\nsame network", [("", angle, "subspace_angle")]
     forms.over_steps(panels[2], each, factor=180 / np.pi, null=null, missing="", yticks=[0, 30, 60, 90], **words)
     for axes, name in zip(panels, ("function", "cka", "subspace_angle"), strict=True):
-        axes.legend(loc="upper right", handlelength=1.4, labelspacing=0.25, borderaxespad=0.1)
+        axes.set_xlabel("optimizer step")
+        if axes is not panels[0]:
+            forms.name_ends(axes)
         if np.isnan(table[name].values).all():
             forms.say_missing(axes, "not defined: equal\nactivations for every image,\nor one unit")
     parts = {"function": "change of shape", "rotation": "rotation", "cka": "CKA"}
@@ -96,10 +98,15 @@ def _split(axes: Axes, table: xr.Dataset, steps: np.ndarray) -> None:
     parts = (("change of shape", 0 * shape, shape, 0.85), ("rotation", shape, shape + table["rotation"].values, 0.3))
     for label, low, high, alpha in parts:
         axes.fill_between(steps, low, high, color=theme.amount, linewidth=0, alpha=alpha, label=label)
-    forms.null_band(axes, steps, table, "function", label="nothing in common")
+    forms.null_band(axes, steps, table, "function")
+    high = table["function_null_high"].values
+    if np.isfinite(high).any():
+        words: dict[str, Any] = {"color": theme.quiet, "fontsize": 7.5, "ha": "right", "va": "bottom"}
+        axes.text(float(steps[-1]), float(np.nanmax(high)) + 0.01, "nothing in common", **words)
     forms.interval(axes, steps, table, "function", color=theme.ink)
     forms.step_axis(axes, float(steps[-1]))
-    axes.set(ylim=(0, 1.32), yticks=[0, 0.5, 1], title="What changed (share)")
+    axes.set(ylim=(0, 1.45), yticks=[0, 0.5, 1], title="What changed (share)")
+    axes.legend(loc="upper left", ncols=2, fontsize=7.5, handlelength=1, columnspacing=1, borderaxespad=0)
     axes.grid(True, axis="y")
 
 
@@ -175,6 +182,8 @@ def unit_drift(table: xr.Dataset, *, theme: Theme) -> Plot:
     forms.matrix(axes, seen, (-1, 1), label="correlation with itself", colors=gray, aspect="auto")
     if unknown.any():
         forms.hatch(axes, unknown)
+    if not shown.any():
+        forms.say_missing(axes, f"no {kind} is shown to be\nmore like itself than like another")
     forms.step_ticks(axes, table["step"].values)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(

@@ -78,30 +78,14 @@ def lines(
         forms.log_axis(axes)
     axes.set(xlabel=axes.get_xlabel() if steps else x, ylabel=y, title=title)
     axes.grid(True, axis="y")
-    _spread(axes)
+    forms.spread(axes)
     return figure.says(f"{title}. {y} against {x}: {'; '.join(ends)}.")
 
 
 def _name(axes: Axes, at: Any, y: Any, name: str, color: str) -> None:
     known = np.flatnonzero(np.isfinite(np.asarray(y, float)))
     if len(known):
-        last = (float(np.asarray(at)[known[-1]]), float(np.asarray(y)[known[-1]]))
-        axes.annotate(name, last, (5, 0), textcoords="offset points", va="center", fontsize=8, color=color, gid="name")
-
-
-def _spread(axes: Axes) -> None:
-    """Names at the ends of lines that lie close are moved apart, up and down."""
-    forms.lay_out(axes)
-    names: list[Any] = sorted(
-        (t for t in axes.texts if t.get_gid() == "name"), key=lambda t: float(t.get_window_extent().y0)
-    )
-    top = -np.inf
-    for text in names:
-        box = text.get_window_extent()
-        lift = max(0.0, top - box.y0)
-        dx, dy = text.xyann
-        text.xyann = (dx, dy + lift * 72 / text.figure.dpi)
-        top = box.y1 + lift
+        forms.name_end(axes, (np.asarray(at)[known[-1]], np.asarray(y)[known[-1]]), name, color)
 
 
 @draws

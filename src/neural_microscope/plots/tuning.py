@@ -93,7 +93,8 @@ def quantile_strips(
     chosen = strips.isel({axis: list(units)} | ({"rank": slice(2)} if style.narrow() else {}))
     size, per, columns = images.shape[1], chosen.sizes["rank"], chosen.sizes["quantile"]
     gap = size // 2
-    height = 0.4 + len(units) * (size + gap) * 6.4 / columns / (per * (size + 2))
+    width = 2.9 if style.narrow() else 6.4
+    height = 0.4 + len(units) * (size + gap) * width / columns / (per * (size + 2))
     figure, panels = style.new("wide", max(0.6, height), theme, columns=columns if len(units) else 1)
     if not len(units):
         forms.quiet(panels[0])

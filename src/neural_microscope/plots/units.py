@@ -118,7 +118,9 @@ def selectivity(table: xr.Dataset, effects: xr.Dataset, untrained: xr.Dataset | 
     )
     axes.grid(True, axis="y")
     axes.margins(x=0.04)
-    forms.label_points(axes, forms.farthest(np.where(known, y, np.nan), x, y, 6))
+    kind = style.axis_of(table)
+    names = [f"{kind} {unit}" for unit in range(len(y))]
+    forms.label_points(axes, forms.farthest(np.where(known, y, np.nan), x, y, 4, names))
     return figure.says(
         f"Each unit of {table.attrs.get('hook_point', 'a layer')} by its class selectivity and its accuracy drop when ablated; "
         "a gray band shows shuffled labels, gray ticks below the units of the untrained network."
@@ -131,7 +133,8 @@ def top_images(images: np.ndarray, order: xr.DataArray, *, columns: int = 4, the
 
     Args:
         images: Images [example, row, col], 0..255.
-        order: Result of `analysis.selectivity.top_examples`: numbers of images [unit, rank], -1 for none.
+        order: Result of `analysis.selectivity.top_examples`: numbers of images [unit, rank], -1 for none; units have the
+            numbers of its coordinate, where it has one.
         columns: Columns of units.
 
     >>> nm.plots.top_images(run.probe.images, nm.analysis.selectivity.top_examples(acts[-1], n=3)).alt
@@ -140,7 +143,11 @@ def top_images(images: np.ndarray, order: xr.DataArray, *, columns: int = 4, the
     units, ranks = order.shape
     columns = 2 if style.narrow() else columns
     rows = -(-units // columns)
-    names = [f"{unit}" + ("" if row[0] >= 0 else " dead") for unit, row in enumerate(order.values)]
+    kind = str(order.dims[0])
+    numbers = order[kind].values  # 0, 1, ... without a coordinate
+    names = [
+        f"{kind} {unit}" + ("" if row[0] >= 0 else ", dead") for unit, row in zip(numbers, order.values, strict=True)
+    ]
     figure, panels = style.new("wide", 0.1 + 0.235 * rows, theme, columns=columns)
     for column, axes in enumerate(panels):
         part = slice(column * rows, (column + 1) * rows)
@@ -162,11 +169,13 @@ def feature_maps(maps: np.ndarray, image: np.ndarray, *, theme: Theme) -> Plot:
     >>> nm.plots.feature_maps(np.random.default_rng(0).random((4, 6, 6)), run.probe.images[0]).alt
     'One image and its 4 maps in a convolutional layer.'
     """
-    across = 8
-    height = 0.25 + 0.66 * -(-len(maps) // across)
-    if style.narrow():
-        across, height = 4, 0.25 + 0.62 * -(-len(maps) // 4) / 2
-    figure, (left, right) = style.new("wide", height, theme, columns=2, width_ratios=(1.3, across))
+    across = 4 if style.narrow() and len(maps) <= 16 else 6 if style.narrow() else 8
+    rows = -(-len(maps) // across)
+    if style.narrow():  # the image is as large as a map
+        figure = style.empty("narrow", 0.6 + 2.7 / across * (rows + 1), theme)
+        left, right = figure.subplots(2, 1, height_ratios=(1, rows))
+    else:
+        figure, (left, right) = style.new("wide", 0.25 + 0.66 * rows, theme, columns=2, width_ratios=(1.3, across))
     forms.images(left, image[None] / 255, 1)
     left.set_title("the image", fontsize=8, loc="center")
     limits = (min(0.0, float(maps.min())), float(maps.max()) or 1.0)
