@@ -125,7 +125,7 @@ def unit_states(activities: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
 def gradient_flow(table: xr.Dataset, *, theme: Theme) -> Plot:
     """Gradient norm and update-to-weight ratio of each layer's weights and bias against the step.
 
-    Vertical lines show the middle 95% of a bin of steps.
+    A band shows the middle 95% of a bin of steps.
 
     Args:
         table: Result of `analysis.dynamics.gradient_flow`.
@@ -141,7 +141,10 @@ def gradient_flow(table: xr.Dataset, *, theme: Theme) -> Plot:
     for layer, *column in zip(layers, panels, lower, strict=False):
         own = [name for name in names if name.rpartition(".")[0] == layer]
         for axes, what in zip(column, ("grad_norm", "update_ratio"), strict=True):
-            curves = [(name.rpartition(".")[2], table.sel(parameter=name), what) for name in own]
+            each = [table.sel(parameter=name) for name in own]
+            for one in each:
+                axes.fill_between(one["step"], *forms.ends(one, what), color=theme.amount, alpha=0.25, linewidth=0)
+            curves = [(name.rpartition(".")[2], one[[what]], what) for name, one in zip(own, each, strict=True)]
             forms.over_steps(axes, curves, log=True, xlabel="")
         label = f"rule of thumb {rule:g}"
         column[1].axhline(rule, color=theme.null, linestyle=forms.LINES[2], linewidth=1.4, label=label)
@@ -154,7 +157,7 @@ def gradient_flow(table: xr.Dataset, *, theme: Theme) -> Plot:
     forms.legend_below(figure, max(lower, key=lambda axes: len(axes.lines)))
     return figure.says(
         f"Gradient norm and update-to-weight ratio of {', '.join(layers)} against the step, log axes; the line is the median of "
-        "a bin of steps, the vertical lines the middle 95% of its steps. "
+        "a bin of steps, the band the middle 95% of its steps. "
         f"The dotted gray line at {rule:g} is a rule of thumb, not a null."
     )
 

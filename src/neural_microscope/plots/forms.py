@@ -399,7 +399,7 @@ def name_end(axes: Axes, place: Any, name: str, color: str) -> None:
     """A name at the right of a place, with a blank at its end for a font that is wider than the one it is measured in."""
     name = "\n".join(f"{line} " for line in (fill(name, 13).split("\n") if narrow() else [name]))
     words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 7.5, "gid": "name"}
-    axes.annotate(name, tuple(map(float, place)), (5, 0), color=color, annotation_clip=False, **words)
+    axes.annotate(name, (float(place[0]), float(place[1])), (5, 0), color=color, annotation_clip=False, **words)
 
 
 def spread(axes: Axes) -> None:
