@@ -29,7 +29,7 @@ export function NetworkClaims({ lab, network }: { lab: Lab; network: number }): 
   return (
     <details>
       <summary>
-        Claims about the network and its layers: {shown} of {claims.length} shown
+        Claims, one for each question and layer: {shown} of {claims.length} shown
       </summary>
       <Claims claims={claims} />
     </details>

@@ -171,6 +171,7 @@ function Cost({ effect, lab, mine, drops, images, labels, float16, atEnd }: Cost
         <p aria-live="polite">
           {number(100 * before.accuracy, 1)}% before: with {mine.length === 1 ? "this change" : `these ${mine.length} changes`} it {drop < 0 ? "rises" : drop > 0 ? "falls" : "changes"} by{" "}
           <strong>{number(100 * Math.abs(drop), 1)} ± {number(100 * half, 1)}</strong> <Term word="points">points</Term> ({lost} newly wrong, {won} newly right; 95% interval over images).{" "}
+          A quick check of accuracy, apart from the claims, which test the loss.{" "}
           <span class="chance">
             <Random drop={drop} drops={drops} draws={lab.draws(mine)} others={lab.others(mine)} one={mine.length === 1} />
           </span>

@@ -39,7 +39,7 @@ export function Time({ lab, frame, onFrame }: { lab: Lab; frame: number; onFrame
         <button type="button" onClick={() => play(1)}>{playing > 0 ? "Pause" : "Play"}</button>
         <label class="slider">
           <span>
-            <Term word="snapshot">Snapshot</Term> {frame + 1} of {last + 1}: {words}
+            <Term word="snapshot">Snapshot</Term> {frame + 1} of {last + 1} in this page: {words}
           </span>
           <input type="range" min={0} max={last} step={1} value={frame} aria-label="Snapshot of training" aria-valuetext={words} onInput={(e) => onFrame(Number(e.currentTarget.value))} />
         </label>
