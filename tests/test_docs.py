@@ -42,7 +42,7 @@ def test_the_readmes_numbers_are_the_codes() -> None:
         "course of ten notebooks",
         f"the {len(digits.train) + len(digits.test):,} digits",
         f"{NETWORKS} untrained networks",
-        f"at most {ALPHA:.0%} may contain a false claim ({rate['false']} of {rate['pages']} did)",
+        f"at most {ALPHA:.0%} of reports may contain a false claim (in calibration, {rate['false']} of {rate['pages']} did)",
         f"on {record.attrs['n_empty']} data sets with nothing planted",
         f"with {nm.RecordConfig().probe_size:,} images",
     ):
