@@ -147,8 +147,8 @@ def _time_is_up(*_: Any) -> None:
 @contextmanager
 def _limited(seconds: float) -> Iterator[None]:
     """Ends the block by `Hang` after so much processor time, or `PATIENCE` on the clock; what does not listen is killed later."""
-    soft = int(time.process_time() + seconds) + 10
-    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+    before = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + seconds) + 10, before[1]))
     signal.setitimer(signal.ITIMER_PROF, seconds)
     signal.setitimer(signal.ITIMER_REAL, max(PATIENCE, 10 * seconds))
     try:
@@ -156,6 +156,7 @@ def _limited(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
+        resource.setrlimit(resource.RLIMIT_CPU, before)  # what the campaign itself does next is not the package's time
 
 
 # --- a worker ---------------------------------------------------------------------------------------------------------------

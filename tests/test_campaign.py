@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,14 @@ def test_no_damaged_document_is_read_as_another_or_ends_in_a_foreign_error() -> 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
+def test_a_limit_on_processor_time_ends_with_the_reading() -> None:
+    """Otherwise the campaign's own work counts, and the case is called a hang."""
+    before = resource.getrlimit(resource.RLIMIT_CPU)
+    with workers._limited(2):
+        assert resource.getrlimit(resource.RLIMIT_CPU) != before
+    assert resource.getrlimit(resource.RLIMIT_CPU) == before
+
+
 def test_each_command_is_killed_at_a_file_event_and_goes_on(tmp_path: Path) -> None:
     examples.write(tmp_path / "recorded")
     for name, command in kills.commands(kills.Pages(tmp_path / "recorded")).items():
