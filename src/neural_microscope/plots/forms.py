@@ -277,7 +277,7 @@ def digits(
 
 @cache
 def _marker(text: str) -> MarkerStyle:
-    """A text as a marker, whose shape matplotlib computes anew for each scatter."""
+    """A text as a marker, whose shape matplotlib would compute again for each scatter."""
     return MarkerStyle(f"${text}$")
 
 
