@@ -20,7 +20,7 @@ READ = (
     *("src/**/*.py", "web/src/*.ts*", "docs/**/*.md", "changes/*.md", "*.md", "notebooks/sources/*.py"),
     *("tests/**/*.py", "benchmarks/*.py", "campaign/*.py", "mutants/*.py", "docs/*.py", "notebooks/*.py", "*.py"),
 )
-NOT_YET = tuple(f"notebooks/sources/{number:02}" for number in range(1, 10))
+NOT_YET = tuple(f"notebooks/sources/{number:02}" for number in (1, 2, 3, 4, 5, 6, 7, 9))
 """Beginnings of paths that are not held to the list yet; the aim is none."""
 LISTS = ("src/neural_microscope/glossary.py", "tests/test_words.py")
 """Files that quote wordings to avoid; `tests/test_words.py` holds the glossary's definitions to the list."""
@@ -49,7 +49,7 @@ SPELLING = _rule(
     r"|local|central|organ|recogn|special|categor|parametr|vector|util|real|symmetr|character|emphas|equal)is(?:e|es|ed|ing|er|ers|ation|ations)\b"
     r"|\w*analys(?:e|ed|ing)\b|judgement\b|whilst\b|amongst\b|towards?(?<=wards)\b|afterwards\b|metre[s]?\b|fibre\w*|catalogue\w*|programme[s]?\b|licence\b|practise\w*",
     "American spelling",
-    r"precise\w*|exercise\w*|otherwise|pairwise|likewise|elementwise|stepwise|Towards best practices",
+    r"precise\w*|exercise\w*|otherwise|pairwise|likewise|elementwise|stepwise|Towards (?:best practices|Monosemanticity)",
 )
 """The rule that identifiers are held to as well."""
 
