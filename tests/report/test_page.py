@@ -234,6 +234,10 @@ def test_cells_print_numbers_for_people() -> None:
     assert [tables.cell(v) for v in values] == ["–", "−0.123", "12,345", "12,346", "yes", "<b>"]
     assert "<td>&lt;b&gt;</td>" in tables.table(["x"], [["<b>"]], "")
     assert tables.aligned(["n", "x", "words"], [["a", 10, "far"]], left={0, 2}) == "n   x  words\na  10  far"
+    curve = xr.Dataset(
+        {"loss": ("snapshot", [2.0, 1.0])}, {"epoch": ("snapshot", [0.0, 0.5]), "step": ("snapshot", [0, 64])}
+    )
+    assert tables.of_results({"": curve}, "layer") == "step  loss\n0        2\n64       1"
 
 
 def test_the_atlas_and_the_cards_name_the_quantity_of_their_numbers(page: Path) -> None:
@@ -242,6 +246,7 @@ def test_the_atlas_and_the_cards_name_the_quantity_of_their_numbers(page: Path) 
     strips = re.findall(r'<div class="strip" .*?</div>', text)
     assert len(rows) > 5 < len(strips)
     assert all(re.search(r'\? <small class="where">[^<]{3,}</small></h4>', row) for row in rows)
+    assert [" at confidence " in row for row in rows] == ["confidence match" in row for row in rows]
     assert all(re.search(r'"><span>[^<]{3,}</span><span class="track">.*<b>[^<]*\d%?</b><span>', one) for one in strips)
 
 

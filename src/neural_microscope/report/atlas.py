@@ -10,7 +10,7 @@ from ..claim import Claim, fill
 from ..measure import Measure, Rule, rules
 from .drawing import draw
 from .html import escape, folded, heading, row, scrolling, slug, told, verdict, worded
-from .page import PARTS, Page, quantity
+from .page import PARTS, SHORT, Page, quantity
 from .tables import of_results, of_units
 
 At = FirstLook | Pair
@@ -21,7 +21,7 @@ def atlas(page: Page) -> str:
     names = "".join(f"<span>{escape(look.name)}</span>" for look in page.looks)
     parts = "".join(_part(page, key) for key in PARTS)
     top = f'<div class="row top" aria-hidden="true"><span>Question</span>{names}</div>'
-    intro = "<p>Every question beside every network. A row opens to its claims, pictures and numbers.</p>"
+    intro = "<p>Every question beside every network. A row opens to claims, pictures, numbers.</p>"
     columns = min(len(page.looks), 3)
     kind = "one" if columns == 1 else "many" if len(page.looks) > 3 else "few"
     return f'{heading(2, "atlas", "Atlas")}{intro}<div class="atlas {kind}" style="--networks:{columns}">{top}{parts}</div>'
@@ -77,11 +77,8 @@ def _in_short(claims: Sequence[Claim]) -> list[Claim]:
 
 def _chip(claim: Claim) -> str:
     """A claim as its effect and its verdict."""
-    size = (
-        fill("{shown:,} of {asked:,}", claim.numbers)
-        if claim.effect == "shown"
-        else claim.amount(float(claim.numbers[claim.effect]))
-    )
+    short = "{shown:,} of {asked:,}" if claim.effect == "shown" else SHORT.get(claim.rule)
+    size = fill(short, claim.numbers) if short else claim.amount(float(claim.numbers[claim.effect]))
     layer = claim.hook_point.removesuffix(".hook_post")
     where = f'<span class="where"><span class="network">{escape(claim.network)} </span>{escape(layer)}</span> '
     return f'<span class="chip" data-claim="{escape(claim.id)}">{where}{size} {verdict(claim)}</span>'

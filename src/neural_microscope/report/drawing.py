@@ -69,8 +69,8 @@ def _overview(look: FirstLook) -> str:
     if last and len(maps) == 2:
         total = maps[1].sizes["example"]
         some = len(range(total)[some_of(total)])
-        where = f" Beside it {some:,} of the {total:,} probe images on two principal components of {last.short}."
-    return f"{drawn}<figcaption>Test accuracy over the steps of training.{escape(where)}</figcaption>"
+        where = f"; beside it {some:,} of the {total:,} probe images on two principal components of {last.short}"
+    return f"{drawn}<figcaption>Test accuracy over training{escape(where)}.</figcaption>"
 
 
 def _default(measure: Measure, at: Any) -> tuple[Any, ...]:

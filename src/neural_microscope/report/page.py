@@ -28,6 +28,8 @@ QUANTITIES = {
     "learning makes units class-selective": "mean AUC",
 }
 """The effects that their units alone don't name, by the rule."""
+SHORT = {"confidence differs from accuracy": "{right:1%} at confidence {sure:1%}"}
+"""The numbers of a claim in the atlas, where the effect alone does not answer the question, by the rule."""
 
 
 def quantity(claim: Claim) -> str:
