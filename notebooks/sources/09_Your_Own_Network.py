@@ -1,8 +1,10 @@
 # %% [markdown]
 # # What about my network, my data, my question?
 #
-# *Three doors: bring a module, bring a data set, bring a question. The third is the hardest, because a measure of one's own can see things
-# that are not there.*
+# *Three doors: bring a module, bring a data set, bring a question. The third is the hardest, because a measure of your own can see things that are not there.*
+#
+# Up to now we have looked at networks that this library built. I wrote it to look at *my* networks, and you will want to look at yours. So in this last walk we bring everything ourselves:
+# the module, the pictures, the question, and the measure that answers it. And before we believe that measure, we try to catch it lying.
 #
 # **You will be able to**
 #
@@ -14,7 +16,8 @@
 # **Minutes:** 60 to read and run, 50 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb) and
 # [04](04_Causal_Interventions.ipynb).
 #
-# Words in *slanted letters* are in the [glossary](../docs/glossary.md).
+# Before each answer we ask for your guess, and the notebook shows nothing until you have made one. Terms are explained where they first appear, and again in the
+# [glossary](../docs/glossary.md).
 
 # %% tags=["setup"]
 from neural_microscope import lessons
@@ -35,7 +38,7 @@ from torch.nn import functional
 from neural_microscope import named
 from neural_microscope.analysis import causal, probes, selectivity
 from neural_microscope.phantoms import Instrument, calibrate
-from neural_microscope.statistics import bootstrap, false_discovery, halves, null_band, p_values, spearman
+from neural_microscope.statistics import bootstrap, false_discovery, halves, null_band, p_values, shown, spearman
 
 scratch_folder = tempfile.TemporaryDirectory()  # goes when the notebook ends
 scratch = Path(scratch_folder.name)
@@ -43,8 +46,7 @@ scratch = Path(scratch_folder.name)
 # %% [markdown]
 # ## 1. Bring a module
 #
-# Here is a module as one finds them: a convolution, a second one whose result is *added* to what came in (a skip connection), a dense
-# layer, an output. Nothing in it knows of this library.
+# Here is a module as you might find one: a convolution, a second one whose result is *added* to its input (a skip connection), a dense layer, an output. It knows nothing of this library.
 
 
 # %%
@@ -72,10 +74,10 @@ model = nm.hooked(module)
 print(*model.hook_points)
 
 # %% [markdown]
-# `nm.hooked` copies nothing and changes nothing. It gives each submodule's result a name, `….hook_out`; plain `hook_out` is the result of
-# the whole. These are the *hook points*.
+# `nm.hooked` copies nothing and changes nothing. It gives each submodule's result a name, `….hook_out`; plain `hook_out` is the result of the whole. These are the
+# [*hook points*](../docs/glossary.md): places at which we can read activations and change them.
 #
-# **Under which of these names can the sum after the skip connection be read?** (Write a name, or "none".)
+# **Under which of these names can we read the sum after the skip connection?** (Write a name, or "none".)
 
 # %%
 mine = "second.hook_out"  # your guess
@@ -91,9 +93,10 @@ same = [name for name in cache if cache[name].shape == the_sum.shape and torch.e
 lesson.reveal("the sum", same[0] if same else "none")
 
 # %% [markdown]
-# `second.hook_out` is what the convolution returned, before the ReLU and before the addition. **What is computed with functions and
-# operators has no name.** A look at the wrong place goes unnoticed, because it gives numbers too. The remedy is one line: `nn.Identity`
-# does nothing, and has a name.
+# `second.hook_out` is what the convolution returns, before the ReLU and before the addition. **What is computed with functions and operators has no name.** You wouldn't notice that you look
+# at the wrong place, because it gives numbers too.
+#
+# The remedy is one line: `nn.Identity` does nothing, and has a name.
 
 
 # %%
@@ -123,8 +126,7 @@ assert torch.equal(seen[0], cache["joined.hook_out"])
 print("joined.hook_out:", list(cache["joined.hook_out"].shape), "- by hand and by hooked the same")
 
 # %% [markdown]
-# By hand one has to remember `remove()`: a forgotten hook stays in the module and changes later results, or fills the memory. And a name
-# with a slip of the pen is an error here, and not silence:
+# By hand you have to remember `remove()`: a forgotten hook stays in the module and changes later results, or fills the memory. With `hooked` you don't. And if you mistype a name, you get an error:
 
 # %%
 try:
@@ -136,12 +138,11 @@ except nm.errors.MicroscopeError as error:
 # ### Exercise 1: hook a module
 # *Difficulty ●●○○ · 15 minutes*
 #
-# Write `on_share(module, pixels)`: for every `nn.ReLU` of any module, the share of its outputs that are above 0 on these images. The answer
-# is a dictionary, from the hook point's name to the share. `module.named_modules()` gives the path and the submodule of each.
+# Write `on_share(module, pixels)`: for every `nn.ReLU` of any module, the share of its outputs that are above 0 over all these images. The answer is a dictionary, from the hook point's name to the
+# share. Leave the module as it was. `module.named_modules()` gives the path and the submodule of each.
 
 # %% [markdown] tags=["hint"]
-# First the names: `f"{path}.hook_out"` for each path whose submodule passes `isinstance(part, nn.ReLU)`. Then one
-# `nm.hooked(module).run_with_cache(pixels, names_filter=names)`.
+# First the names: `f"{path}.hook_out"` for each path whose submodule passes `isinstance(part, nn.ReLU)`. Then one `nm.hooked(module).run_with_cache(pixels, names_filter=names)`.
 
 
 # %% tags=["stub"]
@@ -160,34 +161,147 @@ def on_share(module, pixels):
 # %% tags=["check"]
 @lesson.check
 def exercise_1(rng):
-    inner = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
-    planted = nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.ReLU(), inner, nn.Tanh())
-    with torch.no_grad():
-        planted[1].weight.copy_(torch.tensor([[1.0, 0, 0, 0], [-1, 0, 0, 0]]))
-        planted[1].bias.zero_()
-        inner[0].weight.copy_(torch.eye(2))
-        inner[0].bias.copy_(torch.tensor([1.0, 1.0]))
-    found = on_share(planted, torch.ones(3, 1, 2, 2))
-    assert isinstance(found, dict), f"a dictionary should come back, and a {type(found).__name__} came"
-    assert "4.hook_out" not in found, "the Tanh is no ReLU, and is in the answer"
-    assert "1.hook_out" not in found, "a Linear is no ReLU, and is in the answer"
-    assert "2.hook_out" in found, f"the planted module has a ReLU at 2.hook_out; the answer has {sorted(found)}"
-    assert "3.1.hook_out" in found, "a ReLU inside an inner Sequential is missing: does the search go all the way down"
-    assert len(found) == 2, f"two ReLUs were planted, and the answer has {len(found)}"
-    assert abs(found["2.hook_out"] - 0.5) < 1e-6, (
-        f"one of two units is on for every image, so 0.5, and {found['2.hook_out']:.3f} came: is it a share, above 0"
-    )
-    assert abs(found["3.1.hook_out"] - 1) < 1e-6, (
-        f"the inner ReLU's units are always on, so 1, and {found['3.1.hook_out']:.3f} came"
-    )
+    for units, deep in ((2, False), (6, True), (9, False), (5, True)):
+        torch.manual_seed(int(rng.integers(1 << 30)))
+        inner = nn.Sequential(nn.Linear(units, 7), nn.ReLU())
+        planted = nn.Sequential(
+            nn.Flatten(), nn.Linear(4, units), nn.ReLU(), inner, nn.Tanh(), nn.Linear(7, 3), nn.Sigmoid()
+        )
+        if deep:
+            planted.append(nn.Sequential(nn.Sequential(nn.Linear(3, 8), nn.ReLU()), nn.Tanh()))
+        planted.eval()
+        pixels = torch.from_numpy(rng.normal(0, 2, (int(rng.integers(5, 40)), 1, 2, 2))).float()
+        with torch.no_grad():
+            first = planted[:3](pixels)
+            second = planted[:4](pixels)
+            true = {"2.hook_out": first, "3.1.hook_out": second}
+            if deep:
+                true["7.0.1.hook_out"] = planted[7][0](planted[:7](pixels))
+        true = {
+            name: float(sum(value > 0 for value in values.flatten()) / values.numel()) for name, values in true.items()
+        }
+        found = on_share(planted, pixels)
+        assert isinstance(found, dict), f"a dictionary should come back, and a {type(found).__name__} came"
+        extra = sorted(set(found) - set(true), key=str)
+        assert not extra, f"{extra[0]} is in the answer, and no nn.ReLU has that hook point"
+        missing = sorted(set(true) - set(found))
+        assert not missing, (
+            f"the module has a ReLU at {missing[0]}; the answer has {sorted(found)}: does the search go all the way down"
+        )
+        for name, share in true.items():
+            assert abs(float(found[name]) - share) < 1e-5, (
+                f"at {name}, on {len(pixels)} images, {share:.3f} of the outputs are above 0, not {float(found[name]):.3f}"
+            )
+        left = [part for part in planted.modules() if part._forward_hooks or part._forward_pre_hooks]
+        assert not left, "a hook is still in the module: remove what you attach"
+
+
+# %% tags=["right"]
+def on_share(module, pixels):  # hooks of PyTorch
+    shares, handles = {}, []
+    for path, part in module.named_modules():
+        if isinstance(part, nn.ReLU):
+            name = f"{path}.hook_out"
+            handles.append(
+                part.register_forward_hook(
+                    lambda part, args, out, name=name: shares.__setitem__(name, (out > 0).double().mean())
+                )
+            )
+    try:
+        module(pixels)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return shares
+
+
+# %% tags=["right"]
+def on_share(module, pixels):  # the whole cache, and numpy
+    _, cache = nm.hooked(module).run_with_cache(pixels)
+    parts = dict(module.named_modules())
+    return {
+        name: np.count_nonzero(cache[name].detach().numpy() > 0) / cache[name].numel()
+        for name in cache
+        if type(parts.get(name.removesuffix(".hook_out"))) is nn.ReLU
+    }
+
+
+# %% tags=["wrong"]
+def on_share(module, pixels):  # the first image only
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name][0] > 0).float().mean()) for name in names}
+
+
+# %% tags=["wrong"]
+def on_share(module, pixels):  # does not go down
+    names = [f"{path}.hook_out" for path, part in module.named_children() if isinstance(part, nn.ReLU)]
+    _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name] > 0).float().mean()) for name in names}
+
+
+# %% tags=["wrong"]
+def on_share(module, pixels):  # every nonlinearity
+    kinds = (nn.ReLU, nn.Tanh, nn.Sigmoid)
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if isinstance(part, kinds)]
+    _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name] > 0).float().mean()) for name in names}
+
+
+# %% tags=["wrong"]
+def on_share(module, pixels):  # at 0 or above
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name] >= 0).float().mean()) for name in names}
+
+
+# %% tags=["wrong"]
+def on_share(module, pixels):  # counts in place of shares
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name] > 0).sum()) for name in names}
+
+
+# %% tags=["wrong"]
+def on_share(module, pixels):  # the mean activation
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float(cache[name].mean()) for name in names}
+
+
+# %% tags=["wrong"]
+def on_share(module, pixels):  # the share of units that are ever on
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name] > 0).any(0).float().mean()) for name in names}
+
+
+# %% tags=["wrong"]
+def on_share(module, pixels):  # paths in place of hook points
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name.removesuffix(".hook_out"): float((cache[name] > 0).float().mean()) for name in names}
+
+
+# %% tags=["wrong"]
+def on_share(module, pixels):  # leaves its hooks behind
+    shares = {}
+    for path, part in module.named_modules():
+        if isinstance(part, nn.ReLU):
+            name = f"{path}.hook_out"
+            part.register_forward_hook(
+                lambda part, args, out, name=name: shares.update({name: float((out > 0).float().mean())})
+            )
+    module(pixels)
+    return shares
 
 
 # %% [markdown]
 # ## 2. Record it
 #
-# The library's loop trains any module that takes images and returns logits. The recorder needs to know nothing about it. We keep three hook
-# points. To open the recorded network again, an instance is needed that the weights can be loaded `into`: a run folder holds weights, and
-# not your class's code.
+# The library's loop trains any module that takes images and returns logits, and the recorder follows it. We keep three hook points.
+#
+# A run folder holds weights, and not the code of your class. So to open a recorded network again, we pass an instance that the weights can be loaded `into`.
 
 
 # %% tags=["varies"]
@@ -212,20 +326,21 @@ _, cache = nm.hooked(again).run_with_cache(run.probe.tensor())
 logged = run.activations("relu_dense.hook_out")[-1].values
 assert np.abs(cache["relu_dense.hook_out"].numpy() - logged).max() < 1e-4
 print(f"{run.status}, {len(run.steps)} snapshots from step {run.steps[0]} to {run.steps[-1]}")
-print("loaded weights give the recorded activations; every file is as it was written:", run.verify() == [])
+print("loaded weights give the recorded activations; all files verified:", run.verify() == [])
 lesson.say(
-    f"It reads {float(run.log['test_accuracy'][-1]):.1%} of {len(part.test):,} test images rightly, and {float(run.log['test_accuracy'][0]):.1%} before training."
+    f"Test accuracy: {float(run.log['test_accuracy'][-1]):.1%} on {len(part.test):,} images, and {float(run.log['test_accuracy'][0]):.1%} before training."
 )
 
 # %% [markdown]
-# All measures that take named arrays work as before: `run.activations("joined.hook_out")` is [snapshot, example, channel]. So do those that
-# take a module and images. What does not work is the report, which needs our own MLP or CNN.
+# All measures that take named arrays work as before: `run.activations("joined.hook_out")` is [snapshot, example, channel]. So do those that take a module and images. Only the report needs our
+# own MLP or CNN.
 #
 # ## 3. Bring a data set
 #
-# MNIST has a drawback for a beginner in measures: nobody knows the truth about it. So we draw data whose truth we know. Three shapes, at
-# random places, in random sizes, and with random **brightness**. How much *ink* an image has (its mean pixel) is then something that the
-# image shows and the label does not ask for.
+# MNIST has a drawback if you want to test a measure: we don't know the truth about it. So let's draw data of which we do. Three shapes, at random places, in random sizes, and with random
+# **brightness**.
+#
+# How much *ink* an image has (its mean pixel) is then something that the image shows and the label does not ask for.
 
 
 # %%
@@ -233,7 +348,7 @@ SIDE = 16
 
 
 def draw(shape, rng):
-    """One grey picture of 16 × 16 pixels."""
+    """One gray picture of 16 × 16 pixels."""
     size, light = rng.uniform(3.0, 5.5), rng.uniform(0.4, 1.0)
     middle = rng.uniform(size + 0.5, SIDE - 1.5 - size, 2)
     row, col = np.mgrid[:SIDE, :SIDE] - middle[:, None, None]
@@ -263,9 +378,8 @@ rows = [np.flatnonzero(shapes.test.labels == label)[:12] for label in range(3)]
 nm.plots.top_images(shapes.test.images, xr.DataArray(rows, dims=("unit", "rank")), columns=1)
 
 # %% [markdown]
-# *What to see:* one row a class, 0 circles, 1 squares, 2 triangles; the same shape comes dark and pale, large and small. A folder of PNG
-# files in `train/<class>/` and `test/<class>/` is all that `nm.data.load` asks for: grey, 8 bits, one size. Write yours so, and go on from
-# here.
+# *What to look at:* one row for each class, 0 circles, 1 squares, 2 triangles; the same shape comes dark and pale, large and small. A folder of PNG files in `train/<class>/` and `test/<class>/` is all that
+# `nm.data.load` asks for: gray, 8 bits, one size. Bring yours in this form, and go on from here.
 
 # %% tags=["varies"]
 ink = shapes.test.tensor().mean((1, 2, 3)).numpy().astype(float)
@@ -274,7 +388,7 @@ between = (
     sum((shapes.test.labels == label).mean() * (mean - ink.mean()) ** 2 for label, mean in enumerate(means)) / ink.var()
 )
 lesson.say(f"""Ink by class: {", ".join(f"{kind} {mean:.3f}" for kind, mean in zip(kinds, means, strict=True))}. So {between:.0%} of the variance of ink
-lies *between* the shapes. Keep this in mind: ink and shape are not independent here, as they seldom are.""")
+lies *between* the shapes. Keep this in mind: ink and shape are not independent here.""")
 assert 0.1 < between < 0.6
 
 # %% tags=["varies"]
@@ -282,7 +396,7 @@ EPOCHS = lesson.pick(15, 6)
 life = trained(Named, shapes, "shapes", seed=0, epochs=EPOCHS, hook_points=kept)
 network = life.model(into=Named(shapes.image_shape, shapes.classes, 0))
 lesson.say(
-    f"The same class of module, trained on the shapes: {float(life.log['test_accuracy'][-1]):.1%} of {len(shapes.test)} test images rightly; chance is 33%."
+    f"The same class of module, trained on the shapes: test accuracy {float(life.log['test_accuracy'][-1]):.1%} on {len(shapes.test)} images; chance level 33%."
 )
 little_some_much = np.digitize(ink[life.probe_indices], np.quantile(ink, [1 / 3, 2 / 3]))
 readable = {"shape": None, "ink": little_some_much}
@@ -295,9 +409,10 @@ tables = {
 nm.plots.probes(tables["ink"], label="ink")
 
 # %% [markdown]
-# *What to see:* a *linear probe* can read off every layer whether an image has little, some or much ink, far above the grey band of
-# shuffled labels, though nobody asked the network for ink. Now compare with the grey line, the untrained network: random features carry ink
-# as well, in the first layers just as well. Readable is not the same as learnt, and not the same as used.
+# *What to look at:* first the gray band of shuffled labels, then the gray line, the untrained network. A [*linear probe*](../docs/glossary.md) is a linear classifier trained on a layer's activations; here it
+# predicts whether an image has little, some or much ink, though the network was never trained on ink.
+#
+# Untrained features carry ink as well. So what a probe can read has not necessarily been learned, and need not be used.
 
 # %% tags=["varies"]
 for name, table in tables.items():
@@ -305,14 +420,14 @@ for name, table in tables.items():
     accuracy, low, high, null_high, gain = (
         float(one[key]) for key in ("accuracy", "accuracy_low", "accuracy_high", "accuracy_null_high", "gain")
     )
-    lesson.say(f"""The dense layer, probed for {name}: {accuracy:.0%} rightly (95 % interval over {one.attrs["n_judged"]} judging images {low:.0%} to
-{high:.0%}; shuffled labels up to {null_high:.0%}); over the untrained network a gain of {100 * gain:+.0f} points.""")
+    lesson.say(f"""The dense layer, probed for {name}: accuracy {accuracy:.0%} (95% interval over {one.attrs["n_judged"]} judging images {low:.0%} to {high:.0%}; shuffled labels up to
+{null_high:.0%}); compared with the untrained network {100 * gain:+.0f} points.""")
 
 # %% [markdown]
 # ## 4. Bring a question
 #
-# A probe asks the layer. The question is now about single units: **does a unit answer to ink rather than to shape?** There is no measure
-# for it in the library, so we write one. First by hand, for one unit. The obvious way is to correlate its activation with the ink:
+# A probe asks the layer. Our question is about single units: **does a unit respond to ink rather than to shape?** The library has no measure for it, so we write one. First by hand, for one unit. The
+# obvious way is to correlate its activation with the ink:
 
 # %% tags=["varies"]
 layer = "relu_dense.hook_out"
@@ -326,15 +441,15 @@ low, high = np.percentile(shuffled, [2.5, 97.5])
 print(f"unit {one}: correlation with ink {r:+.2f}; with ink in random order {low:+.2f} to {high:+.2f}")
 
 # %% [markdown]
-# Outside its null. Is that an ink unit? Before believing it, we ask the measure something whose answer we know. A *phantom* is data with a
-# planted truth. An **empty** phantom for this question: units that know the *shape* and nothing else, and images whose ink differs between
-# the shapes, as ours does. In it there is no ink unit. The measure may raise a false alarm in 5 % of such phantoms, no more. Our rule for
-# an alarm: *any* unit of the layer below q = 0.05.
+# That is outside its null. Have we found an ink unit? Before we believe it, we put to the measure a case whose answer we know. A [*phantom*](../docs/glossary.md) is data with a planted answer.
+#
+# An **empty** phantom for this question: units that respond to *shape* and nothing else, and images whose ink differs between the shapes, as ours does. In it there is no ink unit. The measure may
+# raise a false alarm in 5% of such phantoms. Our rule for an alarm: for *any* unit of the layer an ink effect is shown (q < 0.05, corrected for the number of units).
 
 
 # %%
 def phantom(seed, ink_in_unit=0.0, examples=150, units=16):
-    """Units that answer to shape; the first also to ink, correlated with it by ink_in_unit within each shape."""
+    """Units that respond to shape; the first also to ink, correlated with it by ink_in_unit within each shape."""
     rng = np.random.default_rng(seed)
     label = np.arange(examples) % 3
     within = rng.standard_normal(examples)
@@ -367,21 +482,21 @@ mine = 5  # your guess
 lesson.guess("plain alarms", mine)
 
 # %%
-alarms = [bool((plain(*phantom(seed))["ink_q"] < 0.05).any()) for seed in range(100)]
+alarms = [bool(shown(plain(*phantom(seed))["ink_q"]).any()) for seed in range(100)]
 lesson.reveal("plain alarms", sum(alarms))
 assert sum(alarms) > 50
 
 # %% [markdown]
-# The measure is not wrong about the numbers; it is wrong about the question. A unit that answers to squares correlates with ink, because
-# squares have more of it. Random order breaks *both* links, ink with the unit and ink with the shape. **A null must destroy the one thing
-# that is claimed, and keep all the rest.** Claimed is: ink matters *beyond* shape. So shapes keep their ink, and ink is shuffled only among
-# images of the same shape.
+# The numbers of the measure are right; they answer another question than ours. A unit that responds to squares correlates with ink, because the shapes differ in ink. Random order breaks *both*
+# links, ink with the unit and ink with the shape.
+#
+# **A null must destroy the one thing that is claimed, and keep all the rest.** We claim that ink matters *beyond* shape. So each shape must keep its ink, and we may shuffle ink only among images of the
+# same shape.
 #
 # ### Exercise 2: write the null
 # *Difficulty ●●○○ · 10 minutes*
 #
-# Write `shuffle_within(values, labels, rng)`: a copy of `values` in which the values of each label are in random order among themselves.
-# `rng` is a generator of NumPy.
+# Write `shuffle_within(values, labels, rng)`: a copy of `values` in which the values of each label are in random order among themselves. `rng` is a generator of NumPy.
 
 # %% [markdown] tags=["hint"]
 # For each label: `members = np.flatnonzero(labels == label)`, and `found[members] = rng.permutation(values[members])`. Begin with a copy.
@@ -404,39 +519,143 @@ def shuffle_within(values, labels, rng):
 # %% tags=["check"]
 @lesson.check
 def exercise_2(rng):
-    values, group = np.arange(60.0), np.array([0, 1, 2] * 20)
-    kept, rng = values.copy(), np.random.default_rng(3)
-    found = shuffle_within(values, group, rng)
-    assert found is not None, "nothing came back"
-    assert np.shape(found) == (60,), f"60 values went in, and an array of shape {np.shape(found)} came out"
-    assert np.array_equal(values, kept), "the values that came in were changed: work on a copy"
-    assert sorted(found) == sorted(values), (
-        "the values are not the same as before in another order: are some drawn twice"
-    )
-    for label in range(3):
-        assert sorted(found[group == label]) == sorted(values[group == label]), (
-            "values have moved from one label to another, so that the labels do not keep theirs"
+    for sizes in ((20, 20, 20), (31, 12, 17, 25), (15, 40)):
+        group = rng.permutation(np.repeat(rng.permutation(9)[: len(sizes)], sizes))
+        values = rng.permutation(len(group)) + rng.random()
+        kept = values.copy(), group.copy()
+        found = shuffle_within(values, group, rng)
+        n = len(group)
+        assert found is not None, "nothing came back: return the shuffled values"
+        assert np.shape(found) == (n,), f"{n} values went in, and an array of shape {np.shape(found)} came out"
+        found = np.asarray(found)
+        assert np.array_equal(values, kept[0]) and np.array_equal(group, kept[1]), (
+            "what came in was changed: work on a copy"
         )
-        assert (found[group == label] != values[group == label]).any(), f"label {label}'s values are in their old order"
-    other = shuffle_within(values, group, rng)
-    assert not np.array_equal(found, other), (
-        "two calls with one generator gave the same order: is a new seed set inside"
-    )
-    places = np.array([shuffle_within(values, group, rng)[0] for _ in range(2000)])
-    share = np.mean(places == 0)
-    assert 0.02 < share < 0.09, f"the first of 20 should stay in place in 5 % of the draws; it does in {share:.1%}"
+        assert np.array_equal(np.sort(found), np.sort(values)), (
+            "the values are not the same as before in another order: are some drawn twice"
+        )
+        for label in np.unique(group):
+            mine = group == label
+            assert np.array_equal(np.sort(found[mine]), np.sort(values[mine])), (
+                "values have moved from one label to another, so that the labels do not keep theirs"
+            )
+            assert np.mean(found[mine] == values[mine]) < 0.5, (
+                f"label {label} of {np.unique(group).tolist()}: most values are in their old places"
+            )
+        assert not np.array_equal(found, shuffle_within(values, group, rng)), (
+            "two calls with one generator gave the same order: is a new seed set inside"
+        )
+        again = [shuffle_within(values, group, np.random.default_rng(5)) for _ in range(2)]
+        assert np.array_equal(*again), "the same generator should give the same order again: is rng used"
+    group = np.array([0, 1, 2] * 20)
+    places = np.array([shuffle_within(np.arange(60.0), group, rng) for _ in range(1000)])
+    for at in (0, 1, 57, 59):
+        share = np.mean(places[:, at] == at)
+        assert 0.02 < share < 0.09, (
+            f"a value of 20 should stay in place in 5% of the draws; number {at} does in {share:.1%}"
+        )
+
+
+# %% tags=["right"]
+def shuffle_within(values, labels, rng):  # a sort with random keys
+    found = np.empty_like(values)
+    order = np.lexsort((rng.random(len(values)), labels))
+    found[np.argsort(labels, kind="stable")] = values[order]
+    return found
+
+
+# %% tags=["right"]
+def shuffle_within(values, labels, rng):  # lists
+    found = list(values)
+    for label in sorted(set(labels.tolist())):
+        places = [i for i, one in enumerate(labels) if one == label]
+        for place, source in zip(places, rng.permutation(places), strict=True):
+            found[place] = values[source]
+    return found
+
+
+# %% tags=["wrong"]
+def shuffle_within(values, labels, rng):  # among all
+    return rng.permutation(values)
+
+
+# %% tags=["wrong"]
+def shuffle_within(values, labels, rng):  # changes what was given
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        values[members] = rng.permutation(values[members])
+    return values
+
+
+# %% tags=["wrong"]
+def shuffle_within(values, labels, rng):  # drawn with replacement
+    found = values.copy()
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        found[members] = rng.choice(values[members], len(members))
+    return found
+
+
+# %% tags=["wrong"]
+def shuffle_within(values, labels, rng):  # a seed of its own
+    found, rng = values.copy(), np.random.default_rng(0)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        found[members] = rng.permutation(values[members])
+    return found
+
+
+# %% tags=["wrong"]
+def shuffle_within(values, labels, rng):  # ignores rng
+    found, rng = values.copy(), np.random.default_rng()
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        found[members] = rng.permutation(values[members])
+    return found
+
+
+# %% tags=["wrong"]
+def shuffle_within(values, labels, rng):  # labels 0, 1 and 2 only
+    found = values.copy()
+    for label in range(3):
+        members = np.flatnonzero(labels == label)
+        found[members] = rng.permutation(values[members])
+    return found
+
+
+# %% tags=["wrong"]
+def shuffle_within(values, labels, rng):  # moved on by one
+    found = values.copy()
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        found[members] = np.roll(values[members], int(rng.integers(1, 3)))
+    return found
+
+
+# %% tags=["wrong"]
+def shuffle_within(values, labels, rng):  # reversed
+    found = values.copy()
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        found[members] = values[members][::-1]
+    return found
+
+
+# %% tags=["wrong"]
+def shuffle_within(values, labels, rng):  # a copy
+    return values.copy()
 
 
 # %% [markdown]
 # ## 5. The measure, its null, its interval
 #
-# Now in the form that all measures here have: named arrays in, a table out, in which `ink` stands beside its interval, its null band, and
-# its p and q. Means of each shape are taken away from both sides first, so that what is left is the correlation *within* shapes.
+# Now in the form that all measures here have: named arrays in, a table out, in which `ink` stands next to its interval, its null band, and its p and q. We first take the mean of each shape away from both
+# sides, so that the correlation *within* shapes is left.
 
 
 # %%
 def without_shape(values, labels):
-    """What is left of [example, …] when each shape's mean is taken away."""
+    """Values [example, …] minus the mean of their shape."""
     found = np.asarray(values, float).copy()
     for label in np.unique(labels):
         found[labels == label] -= found[labels == label].mean(0)
@@ -477,8 +696,8 @@ by_hand = np.corrcoef(without_shape(x[:, one], labels), without_shape(ink, label
 assert abs(float(ink_beyond_shape(acts, ink, draws=9)["ink"][one]) - by_hand) < 1e-9
 
 # %% [markdown]
-# Calibration asks two things. On a phantom with a *planted* correlation of 0.6 it must read 0.6. On 200 *empty* ones it must keep silent,
-# but for the declared 5 % (more than 8 % fails). The library's own `calibrate` does that for any instrument, also for ours:
+# [*Calibration*](../docs/glossary.md) asks two things. On a phantom with a *planted* correlation of 0.6, the measure must give 0.6. On 200 *empty* ones it must stay silent, but for the declared 5% (more
+# than 8% fails). The library's own `calibrate` does that for any measure, ours too:
 
 
 # %%
@@ -490,7 +709,7 @@ def instrument(name, measure):
         empty="units that know the shape, images whose ink differs between shapes; alarm: any q < 0.05",
         read=lambda seed: (0.6, float(measure(*phantom(seed, 0.6, examples=3000), draws=9)["ink"][0])),
         tolerance=0.05,
-        alarm=lambda seed: bool((measure(*phantom(seed), draws=799)["ink_q"] < 0.05).any()),
+        alarm=lambda seed: bool(shown(measure(*phantom(seed), draws=799)["ink_q"]).any()),
     )
 
 
@@ -502,7 +721,7 @@ result = calibrate([instrument("plain correlation", plain), instrument("beyond s
 for name in result["instrument"].values:
     one_result = result.sel(instrument=name)
     print(
-        f"{name:18} planted {float(one_result['truth']):.2f}, read {float(one_result['measured']):.3f}; "
+        f"{name:18} planted {float(one_result['truth']):.2f}, measured {float(one_result['measured']):.3f}; "
         f"false alarms on {result.attrs['n_empty']} empty phantoms: {float(one_result['false_alarms']):.1%}; "
         f"{'passes' if bool(one_result['recovered']) and bool(one_result['silent']) else 'fails'}"
     )
@@ -512,46 +731,41 @@ assert bool(result["recovered"].sel(instrument="beyond shape")) and bool(
 assert not bool(result["silent"].sel(instrument="plain correlation"))
 
 # %% [markdown]
-# The number of draws is part of a measure. With 16 units and a two-sided test, one unit alone can reach q < 0.05 only with 639 draws or
-# more; with 199 the measure would be silent because it *can't* speak.
+# The number of draws is part of a measure. With 16 units and a two-sided test, one unit alone can reach q < 0.05 only with 640 draws or more; with 199 the measure would be silent because it *can't*
+# raise an alarm.
 #
-# A measure that never speaks passes every test of silence. So there is a third thing to ask: how weak an effect does it see? That is its
-# *power*. With 150 images, on phantoms with a single ink unit:
+# A measure that never alarms passes every test of silence. So we ask a third thing: how weak an effect does it see? That is its [*power*](../docs/glossary.md). With 150 images, on phantoms with a
+# single ink unit:
 
 # %%
 strengths = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
 tries = lesson.pick(60, 30)
 power = [
-    np.mean([float(ours(*phantom(seed, strength), 799)["ink_q"][0]) < 0.05 for seed in range(1000, 1000 + tries)])
+    np.mean([bool(shown(ours(*phantom(seed, strength), 799)["ink_q"][0])) for seed in range(1000, 1000 + tries)])
     for strength in strengths
 ]
-nm.plots.lines(
-    {"the unit is found": (strengths, power)},
-    x="planted correlation with ink within shapes",
-    y=f"share of {tries} phantoms",
-    title="With 150 images and 16 units, 0.2 is mostly missed",
-    marks={"declared false alarms, 5 %": 0.05},
-)
-
-# %% [markdown]
-# *What to see:* at 0 the line lies at the declared rate or below; a strong effect is always found; in between lies what this many images
-# can't decide. "Not found" below about 0.3 means little here.
-
-# %%
 assert power[0] < 0.12 and power[2] < 0.6 and power[-1] > 0.9
-lesson.say(f"Planted 0.2 is found in {power[2]:.0%} of the phantoms, 0.4 in {power[4]:.0%}.")
+display(
+    nm.plots.lines(
+        {"the unit is found": (strengths, power)},
+        x="planted correlation with ink within shapes",
+        y=f"share of {tries} phantoms",
+        title="Power with 150 images and 16 units",
+        marks={"declared false alarms, 5%": 0.05},
+    )
+)
+lesson.say(f"""*What to look at:* where the line leaves the declared rate, and where it arrives at 1. It finds a planted 0.2 in {power[2]:.0%} of the phantoms, 0.4 in {power[4]:.0%}, 0.6 in {power[-1]:.0%}.
+So on 150 images, not finding a weak effect says little about whether it is there.""")
 
 # %% [markdown]
 # ### Exercise 3: how much does it see?
 # *Difficulty ●●○○ · 10 minutes*
 #
-# Write `seen(alarm, strengths, tries)`: for each strength, the share of `tries` phantoms on which the instrument alarms. `alarm(seed,
-# strength)` is True or False. **Each phantom is to have a seed of its own, also across the strengths**: with the same random numbers at two
-# strengths, the two shares would err together.
+# Write `seen(alarm, strengths, tries)`: for each strength, the share of `tries` phantoms on which the measure alarms. `alarm(seed, strength)` is True or False. **Each phantom must have a seed of its own,
+# also across the strengths**: with the same random numbers at two strengths, the two shares would err together.
 
 # %% [markdown] tags=["hint"]
-# A running number makes seeds that never come twice: `number * tries + attempt`, where `number` counts the strengths and `attempt` the
-# phantoms of one strength.
+# A running number makes seeds that never come twice: `number * tries + attempt`, where `number` counts the strengths and `attempt` the phantoms of one strength.
 
 
 # %% tags=["stub"]
@@ -570,36 +784,113 @@ def seen(alarm, strengths, tries):
 # %% tags=["check"]
 @lesson.check
 def exercise_3(rng):
-    asked = []
+    for strengths, tries in (([0.0, 0.3, 1.0], 400), ([0.7, 0.1], 150), ([0.5], 30), ([1.0, 0.6, 0.2, 0.0, 0.9], 60)):
+        asked = []
 
-    def alarm(seed, strength):
-        asked.append((seed, strength))
-        return bool(np.random.default_rng(seed).random() < strength)  # rings with the chance `strength`
+        def alarm(seed, strength, asked=asked):
+            asked.append((seed, strength, bool(np.random.default_rng(int(seed)).random() < strength)))
+            return asked[-1][-1]
 
-    found = seen(alarm, [0.0, 0.3, 1.0], 400)
-    assert found is not None, "nothing came back"
-    assert len(found) == 3, f"three strengths were asked, and {len(found)} shares came"
-    assert len(asked) == 1200, f"3 strengths with 400 phantoms are 1,200 readings; {len(asked)} were made"
-    assert all(sum(strength == wanted for _, strength in asked) == 400 for wanted in (0.0, 0.3, 1.0)), (
-        "some strength was not read 400 times"
+        found = seen(alarm, list(strengths), tries)
+        case = f"{len(strengths)} strengths with {tries} phantoms each"
+        assert found is not None, "nothing came back: return the shares"
+        assert np.ndim(found) == 1, f"a list with one share for each strength is asked for, not {found}"
+        assert len(found) == len(strengths), f"{len(strengths)} strengths were asked, and {len(found)} shares came"
+        assert len(asked) == len(strengths) * tries, (
+            f"{case} are {len(strengths) * tries:,} readings; {len(asked):,} were made"
+        )
+        counts = [sum(strength == wanted for _, strength, _ in asked) for wanted in strengths]
+        assert set(counts) == {tries}, f"{case}: the strengths were read {counts} times"
+        seeds = {int(seed) for seed, _, _ in asked}
+        assert len(seeds) == len(asked), (
+            f"{case}: {len(asked):,} phantoms were read with {len(seeds):,} different seeds; each needs its own"
+        )
+        for wanted, share in zip(strengths, found, strict=True):
+            true = sum(rang for _, strength, rang in asked if strength == wanted) / tries
+            assert abs(float(share) - true) < 1e-6, (
+                f"at strength {wanted} it rang in {true:.3f} of the phantoms, and {float(share):.3f} came: is it a share, in the order of the strengths"
+            )
+
+
+# %% tags=["right"]
+def seen(alarm, strengths, tries):  # a counter
+    shares, seed = [], 7
+    for strength in strengths:
+        rang = 0
+        for _ in range(tries):
+            rang += alarm(seed, strength)
+            seed += 1
+        shares.append(rang / tries)
+    return shares
+
+
+# %% tags=["right"]
+def seen(alarm, strengths, tries):  # a table of seeds
+    seeds = np.arange(len(strengths) * tries).reshape(-1, tries)
+    return np.array(
+        [[alarm(seed, strength) for seed in row] for row, strength in zip(seeds.tolist(), strengths, strict=True)]
+    ).mean(1)
+
+
+# %% tags=["wrong"]
+def seen(alarm, strengths, tries):  # the same seeds at each strength
+    return [float(np.mean([alarm(attempt, strength) for attempt in range(tries)])) for strength in strengths]
+
+
+# %% tags=["wrong"]
+def seen(alarm, strengths, tries):  # one seed
+    return [float(np.mean([alarm(0, strength) for _ in range(tries)])) for strength in strengths]
+
+
+# %% tags=["wrong"]
+def seen(alarm, strengths, tries):  # counts
+    return [sum(alarm(n * tries + i, strength) for i in range(tries)) for n, strength in enumerate(strengths)]
+
+
+# %% tags=["wrong"]
+def seen(alarm, strengths, tries):  # seeds that overlap
+    return [float(np.mean([alarm(n + i, strength) for i in range(tries)])) for n, strength in enumerate(strengths)]
+
+
+# %% tags=["wrong"]
+def seen(alarm, strengths, tries):  # a hundred, whatever is asked
+    return [float(np.mean([alarm(n * 100 + i, strength) for i in range(100)])) for n, strength in enumerate(strengths)]
+
+
+# %% tags=["wrong"]
+def seen(alarm, strengths, tries):  # one share for all
+    return float(
+        np.mean([alarm(n * tries + i, strength) for n, strength in enumerate(strengths) for i in range(tries)])
     )
-    assert len({seed for seed, _ in asked}) > 3, "a few seeds were used again and again, so that all phantoms are one"
-    assert len({seed for seed, _ in asked}) == 1200, (
-        f"1,200 phantoms were read with {len({seed for seed, _ in asked})} different seeds; each needs its own"
+
+
+# %% tags=["wrong"]
+def seen(alarm, strengths, tries):  # sorted
+    return sorted(
+        float(np.mean([alarm(n * tries + i, strength) for i in range(tries)])) for n, strength in enumerate(strengths)
     )
-    assert found[0] == 0, f"it never rings at strength 0, and {found[0]:.2f} came"
-    assert found[2] == 1, f"it always rings at strength 1, and {found[2]:.2f} came: is it a share"
-    assert abs(found[1] - 0.3) < 0.08, f"it rings with a chance of 0.3, and {found[1]:.2f} came"
+
+
+# %% tags=["wrong"]
+def seen(alarm, strengths, tries):  # the share that stays silent
+    return [
+        float(np.mean([not alarm(n * tries + i, strength) for i in range(tries)]))
+        for n, strength in enumerate(strengths)
+    ]
+
+
+# %% tags=["wrong"]
+def seen(alarm, strengths, tries):  # asks nothing
+    return list(strengths)
 
 
 # %% [markdown]
 # ## 6. A measure that finds structure in noise
 #
-# Here is a mistake that survives a good null. Someone looks through the layer, finds the unit that correlates most with ink, and then tests
-# *that unit*, with the right null, on the same images. One test, so no correction. The sentence reads well: "the layer has an ink unit (p =
-# 0.01)".
+# Here is a mistake that survives a good null. Suppose you look through the layer, find the unit that correlates most with ink, and then test *that unit*, with the right null, on the same images. It
+# is one test, so you don't correct for the others. The sentence reads well: "the layer has an ink unit (p = 0.01)".
 #
-# **A layer of 16 units without any ink unit: in what share of empty phantoms does this procedure find one?**
+# **In a layer of 16 units without any ink unit, in what share of empty phantoms does this procedure find one?**
 
 # %%
 mine = 0.1  # your guess
@@ -610,76 +901,65 @@ lesson.guess("best of 16", mine)
 def best_on_the_same(acts, ink):
     table = ours(acts, ink, 99)
     best = int(np.abs(table["ink"].values).argmax())
-    return float(table["ink_p"][best]) < 0.05
+    return bool(shown(table["ink_p"][best]))
 
 
 def best_on_the_other_half(acts, ink):
     first, second = halves(acts["label"].values)
     best = int(np.abs(ours(acts.isel(example=first), ink[first], 1)["ink"].values).argmax())
-    return float(ours(acts.isel(example=second, unit=[best]), ink[second], 99)["ink_p"][0]) < 0.05
+    return bool(shown(ours(acts.isel(example=second, unit=[best]), ink[second], 99)["ink_p"][0]))
 
 
 sizes, empties = (1, 2, 4, 8, 16, 32), lesson.pick(200, 60)
 alarms = {
     name: [float(np.mean([way(*phantom(seed, units=size)) for seed in range(empties)])) for size in sizes]
     for name, way in (
-        ("chosen and judged on the same images", best_on_the_same),
-        ("judged on the other half", best_on_the_other_half),
+        ("same images", best_on_the_same),
+        ("other half", best_on_the_other_half),
     )
 }
-lesson.reveal("best of 16", alarms["chosen and judged on the same images"][4])
-nm.plots.lines(
-    {
-        name.replace("chosen and judged on the same images", "same images").replace("judged on the ", ""): (
-            sizes,
-            share,
-        )
-        for name, share in alarms.items()
-    },
-    x="units in the layer, none of which answers to ink",
-    y=f"share of {empties} empty phantoms",
-    title="The more units, the surer one is found in noise",
-    marks={"declared, 5 %": 0.05},
-    log_x=True,
-)
-
-# %% [markdown]
-# *What to see:* the upper line climbs with the number of units that were looked through. The lower one stays about the declared 5 %,
-# whatever the choice, because the second half had no part in it.
-
-# %%
 same, other = (shares[4] for shares in alarms.values())
-assert same > 0.25 and max(alarms["judged on the other half"]) < 0.13
-lesson.say(f"""With 16 units the procedure alarms on {same:.0%} of the empty phantoms (were the tests exact and independent, it would be 1 − 0.95¹⁶ =
-{1 - 0.95**16:.0%}), and on {other:.0%} once the chosen unit is judged on the other half. The phantom unmasks it; on real data both would
-have looked alike.""")
+assert same > 0.25 and max(alarms["other half"]) < 0.13
+if lesson.reveal("best of 16", same):
+    display(
+        nm.plots.lines(
+            {name: (sizes, share) for name, share in alarms.items()},
+            x="units in the layer, none of which responds to ink",
+            y=f"share of {empties} empty phantoms",
+            title="The more units you look through, the more alarms",
+            marks={"declared, 5%": 0.05},
+            log_x=True,
+        )
+    )
+    lesson.say(f"""*What to look at:* the upper line climbs with the number of units that were looked through; the other is from a unit that is chosen on one half of the images and judged on the other
+half. With 16 units they are at {same:.0%} and {other:.0%}. (If the tests were exact and independent, the first would be 1 − 0.95¹⁶ = {1 - 0.95**16:.0%}.)""")
 
 # %% [markdown]
-# The same mistake has many faces: the best layer, the best snapshot, the best threshold, the best seed, a preferred class. Two cures:
-# correct for all that was looked at (q values), or judge on images that had no part in the choice.
+# The same mistake has many forms: the best layer, the best snapshot, the best threshold, the best seed, a preferred class. There are two cures: correct for all that you looked at (q values), or judge on
+# images that had no part in the choice.
 #
 # ### Exercise 4: find the bug
 # *Difficulty ●●●○ · 15 minutes*
 #
-# The next cell is a measure with a bug. It gives a p value for one unit: does it answer more to its favourite class than to the others? The
-# null shuffles the labels. It alarms far too often. Find out why, and write `favours`, its mended form.
+# The next cell is a measure with a bug. It gives a p value for one unit: does it respond more to its preferred class, the one with the highest mean, than to the others? The null shuffles the labels,
+# and it alarms far too often. Find out why, and write `prefers`, the repaired form.
 
 
 # %%
-def favours_with_a_bug(x, labels, draws, seed):
+def prefers_with_a_bug(x, labels, draws, seed):
     rng, classes = np.random.default_rng(seed), np.unique(labels)
-    favourite = max(classes, key=lambda label: x[labels == label].mean())
-    value = x[labels == favourite].mean() - x[labels != favourite].mean()
+    preferred = max(classes, key=lambda label: x[labels == label].mean())
+    value = x[labels == preferred].mean() - x[labels != preferred].mean()
     null = []
     for _ in range(draws):
         fake = rng.permutation(labels)
-        null.append(x[fake == favourite].mean() - x[fake != favourite].mean())
+        null.append(x[fake == preferred].mean() - x[fake != preferred].mean())
     return (1 + sum(other >= value for other in null)) / (1 + draws)
 
 
 rng, six = np.random.default_rng(12), np.arange(60) % 6
-alarms = [favours_with_a_bug(rng.standard_normal(60), six, 59, seed) <= 0.05 for seed in range(200)]
-print(f"on 200 units without a favourite it alarms in {np.mean(alarms):.0%}")
+alarms = [bool(shown(prefers_with_a_bug(rng.standard_normal(60), six, 79, seed))) for seed in range(200)]
+print(f"on 200 units without a preferred class it alarms in {np.mean(alarms):.0%}")
 assert np.mean(alarms) > 0.15
 
 # %% [markdown] tags=["hint"]
@@ -687,17 +967,17 @@ assert np.mean(alarms) > 0.15
 
 
 # %% tags=["stub"]
-def favours(x, labels, draws, seed):
-    return favours_with_a_bug(x, labels, draws, seed)  # write its mended form here
+def prefers(x, labels, draws, seed):
+    return prefers_with_a_bug(x, labels, draws, seed)  # write its repaired form here
 
 
 # %% tags=["solution"]
-def favours(x, labels, draws, seed):
+def prefers(x, labels, draws, seed):
     rng, classes = np.random.default_rng(seed), np.unique(labels)
 
     def lead(labels):
-        favourite = max(classes, key=lambda label: x[labels == label].mean())  # chosen anew in each shuffle
-        return x[labels == favourite].mean() - x[labels != favourite].mean()
+        preferred = max(classes, key=lambda label: x[labels == label].mean())  # chosen again in each shuffle
+        return x[labels == preferred].mean() - x[labels != preferred].mean()
 
     value = lead(labels)
     null = [lead(rng.permutation(labels)) for _ in range(draws)]
@@ -707,28 +987,149 @@ def favours(x, labels, draws, seed):
 # %% tags=["check"]
 @lesson.check
 def exercise_4(rng):
-    group, rng = np.arange(60) % 6, np.random.default_rng(11)
-    p = favours(rng.standard_normal(60) + 3.0 * (group == 4), group, 99, 0)
-    assert p is not None, "nothing came back"
-    assert 0 < p <= 1, f"a p value lies above 0 and is at most 1; {p} came"
-    assert p <= 0.05, f"a planted favourite (three standard deviations) should be found, and p = {p:.2f} came"
-    empty = [favours(rng.standard_normal(60), group, 59, seed) for seed in range(300)]
-    rate = np.mean(np.array(empty) <= 0.05)
+    for classes, each, effect in ((6, 10, 3.0), (4, 15, 2.5), (3, 12, 30.0)):
+        group = rng.permutation(np.repeat(rng.permutation(20)[:classes], each))
+        x = rng.standard_normal(len(group)) + effect * (group == group[0])
+        kept = x.copy(), group.copy()
+        p = prefers(x, group, 99, 0)
+        assert p is not None and np.ndim(p) == 0, "one p value should come back"
+        assert np.array_equal(x, kept[0]) and np.array_equal(group, kept[1]), (
+            "the values or labels have changed: work on copies"
+        )
+        assert 0 < p <= 1, f"with 99 draws a p value lies between 0.01 and 1; {p} came"
+        assert p <= 0.05, (
+            f"a planted preference ({effect:.0f} standard deviations, {classes} classes) should be found, and p = {p:.2f} came"
+        )
+    for draws in (19, 59):
+        least = prefers(x, group, draws, 0)
+        assert abs(least - 1 / (draws + 1)) < 1e-9, (
+            f"with {draws} draws the smallest p is {1 / (draws + 1):.4f}; {least:.4f} came for a huge effect: is the real labeling counted, and draws used"
+        )
+    group = np.arange(60) % 6
+    empty = np.array([prefers(rng.standard_normal(60), group, 59, seed) for seed in range(300)])
+    rate = float(np.mean(empty <= 0.05))
     assert rate < 0.1, (
-        f"on 300 units without a favourite it alarms in {rate:.0%}, and 5 % are declared: is a shuffled world treated as the real one"
+        f"on 300 units without a preferred class it alarms in {rate:.0%}, and 5% are declared: is a shuffled world treated as the real one"
     )
-    assert np.mean(empty) < 0.65, (
-        f"on units without a favourite p should be 0.5 on average; it is {np.mean(empty):.2f}, so it now sees too little"
+    assert np.mean(empty) < 0.6, (
+        f"on units without a preferred class p should be 0.5 on average; it is {np.mean(empty):.2f}, so it now sees too little"
     )
+    assert np.mean(empty) > 0.4, (
+        f"on units without a preferred class p should be 0.5 on average; it is {np.mean(empty):.2f}, so it still claims too much"
+    )
+    one = rng.standard_normal(60)
+    assert prefers(one, group, 59, 3) == prefers(one, group, 59, 3), "the same seed should give the same p again"
+    assert len({float(prefers(one, group, 59, seed)) for seed in range(8)}) > 1, (
+        "eight seeds give exactly the same p: is there a random null"
+    )
+
+
+# %% tags=["right"]
+def prefers(x, labels, draws, seed):  # arrays
+    rng = np.random.default_rng(seed)
+    _, index = np.unique(labels, return_inverse=True)
+    counts = np.bincount(index)
+
+    def lead(order):
+        sums = np.bincount(index, weights=x[order])
+        at = (sums / counts).argmax()
+        return sums[at] / counts[at] - (sums.sum() - sums[at]) / (counts.sum() - counts[at])
+
+    null = np.array([lead(rng.permutation(len(x))) for _ in range(draws)])
+    return (1 + (null >= lead(np.arange(len(x))) - 1e-12).sum()) / (1 + draws)
+
+
+# %% tags=["right"]
+def prefers(x, labels, draws, seed):  # the values are shuffled, the labels stay
+    rng = np.random.default_rng(seed)
+
+    def lead(values):
+        means = {label: values[labels == label].mean() for label in set(labels.tolist())}
+        best = max(means, key=means.get)
+        return means[best] - values[labels != best].mean()
+
+    leads = [lead(x)] + [lead(rng.permutation(x)) for _ in range(draws)]
+    return float(np.mean([one >= leads[0] for one in leads]))
+
+
+# %% tags=["wrong"]
+def prefers(x, labels, draws, seed):  # a fixed threshold and no null
+    classes = np.unique(labels)
+    best = max(classes, key=lambda label: x[labels == label].mean())
+    lead = x[labels == best].mean() - x[labels != best].mean()
+    return 1 / (1 + draws) if lead > 1 else 0.5
+
+
+# %% tags=["wrong"]
+def prefers(x, labels, draws, seed):  # the same p twice as large
+    return min(1.0, 2 * prefers_with_a_bug(x, labels, draws, seed))
+
+
+# %% tags=["wrong"]
+def prefers(x, labels, draws, seed):  # times the number of classes: sees too little
+    return min(1.0, len(np.unique(labels)) * prefers_with_a_bug(x, labels, draws, seed))
+
+
+# %% tags=["wrong"]
+def prefers(x, labels, draws, seed):  # p can be 0
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+
+    def lead(labels):
+        best = max(classes, key=lambda label: x[labels == label].mean())
+        return x[labels == best].mean() - x[labels != best].mean()
+
+    value = lead(labels)
+    return sum(lead(rng.permutation(labels)) >= value for _ in range(draws)) / draws
+
+
+# %% tags=["wrong"]
+def prefers(x, labels, draws, seed):  # another seed at each call
+    rng, classes = np.random.default_rng(), np.unique(labels)
+
+    def lead(labels):
+        best = max(classes, key=lambda label: x[labels == label].mean())
+        return x[labels == best].mean() - x[labels != best].mean()
+
+    value = lead(labels)
+    return (1 + sum(lead(rng.permutation(labels)) >= value for _ in range(draws))) / (1 + draws)
+
+
+# %% tags=["wrong"]
+def prefers(x, labels, draws, seed):  # the wrong tail
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+
+    def lead(labels):
+        best = max(classes, key=lambda label: x[labels == label].mean())
+        return x[labels == best].mean() - x[labels != best].mean()
+
+    value = lead(labels)
+    return (1 + sum(lead(rng.permutation(labels)) <= value for _ in range(draws))) / (1 + draws)
+
+
+# %% tags=["wrong"]
+def prefers(x, labels, draws, seed):  # never alarms
+    return 1.0
+
+
+# %% tags=["wrong"]
+def prefers(x, labels, draws, seed):  # always 99 draws
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+
+    def lead(labels):
+        best = max(classes, key=lambda label: x[labels == label].mean())
+        return x[labels == best].mean() - x[labels != best].mean()
+
+    value = lead(labels)
+    return (1 + sum(lead(rng.permutation(labels)) >= value for _ in range(99))) / 100
 
 
 # %% [markdown]
 # ## 7. The answer
 #
-# The instrument is calibrated; now it may look at the network. 16 units of the dense layer, 600 test images. Beside the trained network
-# stands the *untrained* one: random weights add pixels up, so that some of its units should answer to ink as well.
+# Our measure is calibrated; now it may look at the network. We have 16 units of the dense layer and 600 test images. The *untrained* network is the control: random weights add pixels up, so some of its
+# units may respond to ink as well.
 #
-# **How many of the 16 units answer to ink beyond shape?**
+# **For how many of the 16 units is it shown that they respond to ink beyond shape?**
 
 # %%
 mine = 8  # your guess
@@ -736,60 +1137,55 @@ lesson.guess("ink units", mine)
 
 # %% tags=["varies"]
 table = ink_beyond_shape(acts, ink, draws=1999)
-found = table["ink_q"].values < 0.05
-lesson.reveal("ink units", int(found.sum()))
+found = shown(table["ink_q"])
 taste = selectivity.tuning(acts, draws=100)["explained"].values  # share of the variance that lies between the shapes
 alive = np.isfinite(table["ink"].values) & np.isfinite(taste)
-favourite = acts.groupby("label").mean("example").argmax("label").values
+preferred = acts.groupby("label").mean("example").argmax("label").values
 for_ink = (1 - taste) * table["ink"].values ** 2  # of what is left within shapes, the part that goes with ink
-nm.plots.plane(
-    np.column_stack([for_ink, taste])[alive],
-    favourite[alive],
-    names=["C", "S", "T"],
-    x="variance that ink explains within shapes (share)",
-    y="variance between shapes (share)",
-    title="What each unit varies with",
-)
-
-# %% [markdown]
-# *What to see:* each letter is a living unit, written as the shape it answers to most (C circle, S square, T triangle). The higher, the
-# more of it is about shape; the farther to the right, the more about ink. What is missing to 1 is neither. Look whether there are two kinds
-# of units, or one cloud.
-
-# %% tags=["varies"]
-untrained = nm.activations(life.model(step=0, into=Named(shapes.image_shape, shapes.classes, 0)), shapes.test, layer)[
-    layer
-]
+untrained_net = life.model(step=0, into=Named(shapes.image_shape, shapes.classes, 0))
+untrained = nm.activations(untrained_net, shapes.test, layer)[layer]
 table_untrained = ink_beyond_shape(untrained, ink, draws=1999)
 top = int(np.nanargmax(np.abs(table["ink"].values)))
 low, high, null_low, null_high = (float(table[f"ink_{end}"][top]) for end in ("low", "high", "null_low", "null_high"))
-start = int((table_untrained["ink_q"] < 0.05).sum()), int(table_untrained["ink"].notnull().sum())
-verdict = "Learning has changed how many do."
-if 2 * found.sum() > alive.sum() and 2 * start[0] > start[1]:
-    verdict = "Most units carry ink, and most did before any learning: random weights add up pixels."
-lesson.say(f"""{int(found.sum())} of {int(alive.sum())} living units answer to ink beyond shape (q < 0.05, n = {len(shapes.test)} test images), and
-{start[0]} of {start[1]} in the untrained network. The strongest has r = {float(table["ink"][top]):+.2f} (95 % interval over images
-{low:+.2f} to {high:+.2f}; null {null_low:+.2f} to {null_high:+.2f}). {verdict}""")
+start = int(shown(table_untrained["ink_q"]).sum()), int(table_untrained["ink"].notnull().sum())
 assert not lesson.full or found.sum() >= 3
+if lesson.reveal("ink units", int(found.sum())):
+    display(
+        nm.plots.plane(
+            np.column_stack([for_ink, taste])[alive],
+            preferred[alive],
+            names=["C", "S", "T"],
+            x="variance that ink explains within shapes (share)",
+            y="variance between shapes (share)",
+            title="What each unit varies with",
+        )
+    )
+    lesson.say("""*What to look at:* each letter is a living unit, written as the shape with its highest mean activation (C circle, S square, T triangle). The higher it stands, the more of its variance is about
+shape; the farther to the right, the more about ink. Are there two kinds of units, or one cloud?""")
+    lesson.say(f"""For {int(found.sum())} of {int(alive.sum())} living units it is shown that they respond to ink beyond shape (q < 0.05, n = {len(shapes.test)} test images), and for {start[0]} of {start[1]} in the
+untrained network. The strongest has r = {float(table["ink"][top]):+.2f} (95% interval over images {low:+.2f} to {high:+.2f}; null {null_low:+.2f} to {null_high:+.2f}).""")
 
 # %% [markdown]
-# A correlation, even a calibrated one, is no cause. Here more is possible, because ink is ours to change: dim every image by a third, and
-# leave its shape alone. A unit that answers to ink should follow.
+# Compare the two counts before you credit learning with the first.
+
+# %% [markdown]
+# A correlation, even a calibrated one, is no cause. Here we can do more, because ink is ours to change: we dim every image by a third, and leave its shape alone. A unit that responds to ink should follow.
 
 # %% tags=["varies"]
 with torch.no_grad():
     _, dimmed = nm.hooked(network).run_with_cache(shapes.test.tensor() * 2 / 3, names_filter=layer)
 change = (dimmed[layer].numpy() - acts.values).mean(0)
 rho, low, high = spearman(table["ink"].values, change)
-verdict = "The two are not shown to go together: ink also grows with size, and dimming changes brightness alone."
+verdict = "An agreement is not shown: ink also grows with size, and dimming changes brightness alone."
 if high < 0:
-    verdict = "Units that rise with ink fall when the image is dimmed, and more so the more they do: the measure means what it says."
-lesson.say(f"""Rank correlation, over units, of our measure with what dimming does: {rho:+.2f} (95 % interval over {int(alive.sum())} units {low:+.2f} to
-{high:+.2f}). {verdict}""")
+    verdict = "So units that rise with ink tend to fall when we dim the images, in this one network."
+lesson.say(
+    f"""Rank correlation, over units, of our measure with the effect of dimming: {rho:+.2f} (95% interval over {int(alive.sum())} units {low:+.2f} to {high:+.2f}). {verdict}"""
+)
 
 # %% [markdown]
-# And do they matter? `ablate_all` takes any module. (For one that it does not know it must run all of it again for each random direction,
-# so this is slower than for our own networks.)
+# And does the network need them? We [*ablate*](../docs/glossary.md) each unit, that is, set it to 0, and compare with random directions of equal norm. `ablate_all` takes any module. (If it does not know the module,
+# it runs all of it again for each random direction, so this is slower than for our own networks.)
 
 # %% tags=["varies"]
 some = shapes.test.balanced(150)
@@ -801,15 +1197,16 @@ with torch.no_grad():
     whole = float(functional.cross_entropy(network(some.tensor()), some.label_tensor()))
 assert abs(without - whole - loss[top]) < 1e-4, "by hand and by ablate_all the same"
 rho, low, high = spearman(np.abs(table["ink"].values), loss)
-lesson.say(f"""{int((effects["loss_increase_q"] < 0.05).sum())} of {len(loss)} units cost more than a random direction of the same norm (n = {len(some)}
-images). The strongest ink unit costs {loss[top]:+.3f} nat. Between the size of the correlation with ink and the cost: rho {rho:+.2f}
-({low:+.2f} to {high:+.2f}), {"so that nothing shows that ink units matter more, or less" if low < 0 < high else "in this one network"}.""")
-nm.plots.ablation(effects)
+lesson.say(f"""For {int(shown(effects["loss_increase_q"]).sum())} of {len(loss)} units it is shown that ablating them raises the loss by more than a random direction of equal norm does (n = {len(some)} images). Ablating the
+strongest ink unit changes the loss by {loss[top]:+.3f} nats. Between the size of the correlation with ink and the loss increase, rho is {rho:+.2f} ({low:+.2f} to {high:+.2f}), so a relation is
+{"not shown" if low < 0 < high else "shown, in this one network"}.""")
+display(nm.plots.ablation(effects))
 
 # %% [markdown]
-# *What to see:* a dot above its grey box would be a unit that is needed as a unit. Being needed and answering to ink are two lists.
+# *What to look at:* whether any dot stands above its gray box. Such a unit would be needed as a unit. Random directions may leave the space in which activations after a ReLU lie, where
+# all values are 0 or above; ablating a unit never does. Keep that in mind when you compare the two.
 #
-# **Does it hold on another seed?** The same module from other random starts, trained on the same pictures:
+# **Does it hold on another seed?** The same module from other initial weights, trained on the same pictures:
 
 # %% tags=["varies"]
 counts = [((int(found.sum()), int(alive.sum())), start)]  # ((ink units, living units) trained, the same untrained)
@@ -819,16 +1216,16 @@ for seed in lesson.pick((1, 2, 3), (1,)):
     for step in (None, 0):
         other = other_run.model(step, into=Named(shapes.image_shape, shapes.classes, seed))
         one_table = ink_beyond_shape(nm.activations(other, shapes.test, layer)[layer], ink, draws=1999, intervals=False)
-        pair.append((int((one_table["ink_q"] < 0.05).sum()), int(one_table["ink"].notnull().sum())))
+        pair.append((int(shown(one_table["ink_q"]).sum()), int(one_table["ink"].notnull().sum())))
     counts.append(tuple(pair))
     accuracy = float(other_run.log["test_accuracy"][-1])
     print(
-        f"seed {seed}: {accuracy:.1%} rightly; ink units among the living: {pair[0][0]} of {pair[0][1]}, "
+        f"seed {seed}: accuracy {accuracy:.1%}; ink units among the living: {pair[0][0]} of {pair[0][1]}, "
         f"untrained {pair[1][0]} of {pair[1][1]}"
     )
 most = sum(2 * count > living for (count, living), _ in counts)
 gained = sum(now[0] / max(now[1], 1) > before[0] / max(before[1], 1) for now, before in counts)
-lesson.say(f"""More than half of the living units answer to ink beyond shape: in {most} of {len(counts)} seeds. A larger share of them than in the
+lesson.say(f"""More than half of the living units respond to ink beyond shape: in {most} of {len(counts)} seeds. A larger share of them than in the
 untrained network: in {gained} of {len(counts)}. {len(counts)} networks, one architecture, one data set; fewer than five give no interval
 over seeds.""")
 assert not lesson.full or most >= 2
@@ -836,8 +1233,8 @@ assert not lesson.full or most >= 2
 # %% [markdown]
 # ## 8. Touch it
 #
-# The explorer computes a network in your browser, so it has to know how. It follows our MLP and CNN and any `nn.Sequential` of the usual
-# layers. A forward pass written in Python, as our skip connection, it can't follow, and says so rather than show something wrong:
+# The [*explorer*](../docs/glossary.md) computes a network in your browser, so it has to know each step. It follows our MLP and CNN and any `nn.Sequential` of the usual layers. It can't follow a forward pass written in
+# Python, as our skip connection is, and refuses it:
 
 
 # %% tags=["varies"]
@@ -872,20 +1269,21 @@ page = lesson.folder / "09-shapes.html"
 nm.explorer.show(followed, page, snapshots=6, models=[sequential(shapes.image_shape, shapes.classes, 0)])
 
 # %% [markdown]
-# *What to see:* the page opens on one picture and each layer's answer. Draw a pale square and then a bright one, and watch which units of
-# the dense layer follow the ink and which the shape.
+# *What to look at:* the page opens on one picture and each layer's activations. Draw a pale square and then a bright one, and watch which units of the dense layer follow the ink and which the shape.
 #
 # ## 9. Before you report a finding
 #
-# 1. **n.** Of images, of units, of networks, each said. Which of them is the *unit of replication*?
-# 2. **Null.** What does it destroy, and does it keep all the rest? Say it in one sentence.
+# This is the list that I go through before I believe myself:
+#
+# 1. **n.** Of images, of units, of networks, each stated. Which of them is the *unit of replication*?
+# 2. **Null.** What does it destroy, and does it keep all the rest? Write it in one sentence.
 # 3. **Untrained network.** How much of the finding has nothing to do with learning?
-# 4. **Choice.** What was picked after looking: unit, layer, threshold, snapshot? Judged on which images?
+# 4. **Choice.** What did you pick after looking: unit, layer, threshold, snapshot? On which images did you judge it?
 # 5. **How many looks.** q values, or one test that was fixed beforehand.
 # 6. **Size, with its interval.** A p value is no size. Over what is the interval taken?
 # 7. **Calibration.** False alarms on empty phantoms, recovery of a planted truth, and the weakest effect it sees.
-# 8. **Seeds.** In k of n. With one network, say so.
-# 9. **Cause.** Was something changed, or only watched?
+# 8. **Seeds.** In k of n. With one network, state that it is one.
+# 9. **Cause.** Did you change something, or only watch?
 # 10. **What it can't tell.** The sentence that a careful opponent would add.
 #
 # Ours, in that form:
@@ -895,19 +1293,18 @@ lesson.say(f"""*Of the living units of the dense layer, {" / ".join(f"{count} of
 correlate with an image's ink among images of one shape, q < 0.05 within a layer, against ink shuffled within shapes; n =
 {len(shapes.test)} test images each. In the same networks before training it is
 {" / ".join(f"{count} of {living}" for _, (count, living) in counts)}. No unit was picked. On 200 empty phantoms the measure alarms in
-{float(result["false_alarms"].sel(instrument="beyond shape")):.1%}, it reads a planted 0.6 as
-{float(result["measured"].sel(instrument="beyond shape")):.2f}, and at 150 images it misses 0.2 more often than not. It can't tell
-brightness from size, both of which make ink; it says nothing of other architectures, nor of what the network needs ink for.*""")
+{float(result["false_alarms"].sel(instrument="beyond shape")):.1%}, it measures a planted 0.6 as
+{float(result["measured"].sel(instrument="beyond shape")):.2f}, and at 150 images it finds a planted 0.2 in {power[2]:.0%}. It can't tell
+brightness from size, both of which make ink; it makes no statement about other architectures, nor of what the network needs ink for.*""")
 
 # %% [markdown]
 # ## What you have seen
 #
 # * `nm.hooked` gives every submodule's result a name. What is computed without a module has none; `nn.Identity` gives it one.
-# * A foreign module is trained, recorded, read back with `into=`, probed and ablated with the same calls.
-# * A folder of pictures is a data set. One that you draw yourself has a truth you know.
-# * A null destroys what is claimed and keeps the rest. Shuffling ink freely claimed too much; shuffling it within shapes did not.
-# * A measure is trusted after it has found what was planted and kept silent where nothing was. Choosing and judging on the same images does
-#   not keep silent.
+# * You trained a module of your own, recorded it, opened it again with `into=`, probed and ablated it with the same calls.
+# * A folder of pictures is a data set. If you draw it yourself, you know its truth.
+# * A null destroys what is claimed and keeps the rest. Shuffling ink freely destroyed too much; shuffling it within shapes did not.
+# * You can trust a measure after it has found what was planted and stayed silent where nothing was. If you choose and judge on the same images, it does not stay silent.
 #
 # **Next:** your own network. The [list of measures and their nulls](../docs/measures.md) says what there is already.
 #
