@@ -338,7 +338,7 @@ def told(value: float, digits: int = 2) -> str:
 
 def fixed(value: float, digits: int = 2) -> str:
     """A number for words, to so many places, with a true minus and without a negative 0; a dash for NaN."""
-    return "–" if np.isnan(value) else f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+    return "–" if np.isnan(value) else f"{round(float(value), digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
 def short(hook_point: str) -> str:
