@@ -128,8 +128,18 @@ def execute(made: Notebook, folder: Path, form: str = "full") -> Notebook:
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
                 output.data["image/png"] = _smaller(output.data["image/png"])
+            if "text/html" in output.get("data", {}):
+                output.data["text/html"] = without_frame(output.data["text/html"])
     made.metadata.language_info = {"name": "python"}
     return made
+
+
+def without_frame(html: str) -> str:
+    """The picture of a page that a saved notebook could not show, and how to open it; other HTML as it is."""
+    picture = re.search(r"<img[^>]*>", html)
+    if picture is None or "<iframe" not in html:
+        return html
+    return f"{picture[0]}<p>Run this cell to open the explorer here.</p>"
 
 
 def text_of(cell: Notebook) -> str:

@@ -335,6 +335,16 @@ def test_in_full_it_says_what_the_kept_notebook_says(source: Path, tmp_path: Pat
         )
 
 
+def test_a_saved_notebook_holds_a_picture_in_place_of_a_frame() -> None:
+    page = '<div><a href="page.html"><img src="data:," alt="The page"></a><iframe src="page.html"></iframe></div>'
+    saved = build.without_frame(page)
+    assert '<img src="data:," alt="The page">' in saved
+    assert "Run this cell" in saved
+    assert "page.html" not in saved
+    assert build.without_frame("<table></table>") == "<table></table>"
+    assert "<iframe" not in build.target(SOURCES[9]).read_text("utf-8")
+
+
 def test_the_comparison_of_outputs_can_fail() -> None:
     assert same_words("of 10 images 95.8%", "of 10 images 95.9%", varies=False)
     assert not same_words("of 10 images 95.8%", "of 10 images 75.9%", varies=False)
