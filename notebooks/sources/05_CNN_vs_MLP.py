@@ -1,20 +1,22 @@
 # %% [markdown]
 # # What does convolution change?
 #
-# *Two networks of one size, one task. The same questions put to both, and for each answer: is that about convolution, or about something
-# else?*
+# *Two networks of one size, one task. We ask both the same questions, and of each difference: is it due to convolution, or to something else?*
+#
+# Everybody says that convolution is made for images. I believe it more when I have slid a kernel over a picture myself, and then looked for the place where it stops helping. So in
+# this notebook we do both.
 #
 # **You will be able to**
 #
 # * compute a convolution, a Grad-CAM map and a similarity of layers by hand, and say what each assumes;
-# * say what a network that shares its weights over places can do that another can't, and what it can't either;
-# * compare two networks fairly: images paired, seeds repeated, and an untrained network beside each claim.
+# * say what a network that shares its weights over places can do that another can't, and what it can't do either;
+# * compare two networks fairly: images paired, seeds repeated, and an untrained network next to each claim.
 #
-# **Minutes:** 50 to read and run, 50 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb) for hooks and caches;
-# [03](03_Analyze_Activations.ipynb) and [04](04_Causal_Interventions.ipynb) help.
+# **Minutes:** 50 to read and run, 50 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb) for hooks and caches; [03](03_Analyze_Activations.ipynb) and
+# [04](04_Causal_Interventions.ipynb) help.
 #
-# Before each answer the notebook asks for your guess and keeps it. Our own guesses stand here as examples, right or wrong; the version in
-# `exercises/` leaves them to you. Words in *slanted letters* are in the [glossary](../docs/glossary.md).
+# The notebook shows no answer before you have guessed. Our own guesses stand here as examples, right or wrong; the version in `exercises/` leaves them to you. Terms are explained
+# where they first appear, and again in the [glossary](../docs/glossary.md).
 
 # %% tags=["setup"]
 from neural_microscope import lessons
@@ -24,10 +26,10 @@ lesson = lessons.start("05")
 # %% [markdown]
 # ## 1. Two networks of nearly one size
 #
-# Both get the same images. The MLP sees a row of pixels, and has no idea which of them are neighbours. The CNN begins with two layers of
-# *convolution*: small windows of weights, *kernels*, that slide over the image. Each kernel makes a picture of its own, a *channel*.
-# After each such layer, *pooling* keeps the highest of every two by two numbers. Then comes a dense layer as in the MLP, and the
-# *logits*.
+# Both get the same images. The MLP sees a row of pixels and has no idea which of them are neighbors. The CNN begins with two layers of *convolution*: small windows of weights,
+# *kernels*, that slide over the image. Each kernel makes a picture of its own, a *channel*.
+#
+# After each such layer, *pooling* keeps the highest of every two by two numbers. Then comes a dense layer as in the MLP, and the *logits*, one output for each class.
 
 # %% tags=["varies"]
 from dataclasses import replace
@@ -53,8 +55,7 @@ for name, model in {"MLP": mlp, "CNN": cnn}.items():
     )
 
 # %% [markdown]
-# Count the weights of one kernel: three by three numbers for each channel it looks at. What share of all the CNN's parameters are in its
-# two convolutional layers?
+# Count the weights of one kernel: three by three numbers for each channel it looks at. What share of all the CNN's parameters are in its two convolutional layers?
 
 # %%
 size = {name: sum(p.numel() for p in model.parameters()) for name, model in {"MLP": mlp, "CNN": cnn}.items()}
@@ -68,12 +69,10 @@ print(
 assert not lesson.full or in_kernels / size["CNN"] < 0.1
 
 # %% [markdown]
-# Few, for images of this size. A kernel's weights are used at every place of the image, and so cost nothing more for a larger one. Nearly
-# all of the CNN's parameters are in the dense layer behind, which looks like the MLP's. On MNIST the two networks are of nearly one size,
-# which makes the comparison a fair one in that respect.
+# Few, for images of this size. A kernel's weights are used at every place, so a larger image needs no more of them. Nearly all of the CNN's parameters are in its dense layer, which
+# looks like the MLP's.
 #
-# Now their accuracy. Both answered the *same* images, so the difference is taken image by image. Its *interval* comes from drawing the
-# images anew.
+# Now their accuracy. Both classified the *same* images, so we take the difference image by image. Its 95% *interval* comes from drawing the images again and again.
 
 # %% tags=["varies"]
 test = lesson.data.test
@@ -85,14 +84,15 @@ gain = right["CNN"].astype(float) - right["MLP"]
 low, high = nm.statistics.bootstrap_mean(gain)
 for name, found in right.items():
     ends = nm.statistics.bootstrap_mean(found.astype(float))
-    print(f"{name}: {found.mean():.2%} read rightly, 95 % interval {ends[0]:.2%} to {ends[1]:.2%} (n = {len(found):,})")
-print(f"CNN less MLP: {100 * gain.mean():+.2f} points, 95 % interval {100 * low:+.2f} to {100 * high:+.2f}")
+    print(f"{name}: test accuracy {found.mean():.2%}, 95% interval {ends[0]:.2%} to {ends[1]:.2%} (n = {len(found):,})")
+print(f"CNN minus MLP: {100 * gain.mean():+.2f} points, 95% interval {100 * low:+.2f} to {100 * high:+.2f}")
 assert not lesson.full or low > 0
 
 # %% [markdown]
-# **Does it hold on another seed?** That interval is about other images. It says nothing about other networks of the same build, and two
-# networks are no sample of two *kinds* of network. So two more MLPs, and one more CNN, which for the sake of time is trained for one
-# epoch only. To be fair to the MLPs, here they all are at one moment: after each training image was seen once.
+# **Does it hold on another seed?** That interval is about other images. It says nothing about other networks of the same build, and two networks are no sample of two *kinds* of
+# network.
+#
+# So let's train two more MLPs and one more CNN. To save time, the CNN gets one epoch only; to be fair to the MLPs, we compare all of them after one epoch.
 
 # %% tags=["varies"]
 others = {
@@ -107,17 +107,16 @@ for name, run in everyone.items():
     print(f"{name}: {once[name]:.2%} after one epoch, {end[name]:.2%} at the end of {run.train_config.epochs}")
 mlps, cnns = ([score for name, score in once.items() if name.startswith(kind)] for kind in ("MLP", "CNN"))
 lesson.say(f"""After one epoch the worst CNN lies {100 * (min(cnns) - max(mlps)):+.1f} points from the best MLP, and the MLPs differ among themselves by
-{100 * (max(mlps) - min(mlps)):.1f}. {"So both CNNs are above all three MLPs" if min(cnns) > max(mlps) else "So the two kinds are not cleanly apart"}; five networks are few, and this is a sign, no law.""")
+{100 * (max(mlps) - min(mlps)):.1f}. {"Both CNNs are above all three MLPs" if min(cnns) > max(mlps) else "The two kinds overlap"}. Five networks are few: this is a sign, not a law.""")
 
 # %% [markdown]
-# One unfairness is left: in its one epoch the second CNN's learning rate fell all the way to zero, which helps; the others were still in
-# the middle. The quick forms train too briefly to say anything about accuracy: there the CNN may well be behind.
+# One unfairness is left. In its one epoch the second CNN's learning rate fell all the way to zero, which helps; the others were still in the middle. And the short forms train too
+# briefly to say anything about accuracy: there the CNN may well be behind.
 #
 # ## 2. A convolution by hand
 #
-# Take one kernel and one image. Lay the window of three by three weights over the upper left corner, multiply, sum, add the bias, and
-# write the number down. Move one to the right; again. At the border the image is padded with zeros, so that the result has the image's
-# size.
+# Take one kernel and one image. Lay the window of three by three weights over the upper left corner, multiply, sum, add the bias, and write the number down. Move one to the right,
+# and again. At the border we pad the image with zeros, so the result has the image's size.
 
 # %%
 images = test.balanced(lesson.pick(500, 200), seed=0)
@@ -145,17 +144,16 @@ assert torch.allclose(by_hand, library, atol=1e-5)
 print("two channels of one image, by hand and in the network:", tuple(by_hand.shape), "numbers that agree")
 
 # %% [markdown]
-# (Strictly this is a *cross-correlation*: a mathematician's convolution turns the kernel round first. For weights that are learnt it
-# makes no difference.)
+# (Strictly speaking this is a *cross-correlation*: a mathematician's convolution rotates the kernel first. For weights that are learned it makes no difference.)
 #
-# Below, all channels of the first layer on that image, after the ReLU.
+# Here are all channels of the first layer on that image, after the ReLU:
 
 # %% tags=["varies"]
 nm.plots.feature_maps(cache["layers.0.hook_post"][0].numpy(), images.images[0])
 
 # %% [markdown]
-# *What to see:* each channel is a picture of the digit, drawn with another pen: some are dark along one side of a stroke, some fill the
-# ink, some the paper.
+# *What to look at:* each channel is a picture of the digit, drawn with another pen. Look for channels that are dark along one side of a stroke, and for some that fill the ink or the
+# paper.
 
 # %% tags=["varies"]
 nm.plots.weights(
@@ -163,9 +161,10 @@ nm.plots.weights(
 )
 
 # %% [markdown]
-# *What to see:* kernels with orange on one side and blue on the other answer to an edge; but look at the lower row before you say so:
-# among nine random numbers one finds an edge as well, and some kernels have hardly changed. Of the MLP, a unit of the first layer has as
-# many weights as there are pixels:
+# *What to look at:* kernels with orange on one side and blue on the other respond to an edge. But look at the lower row, the kernels at initialization, before you say so: among nine
+# random numbers you find an edge as well.
+#
+# In the MLP, a unit of the first layer has as many weights as there are pixels:
 
 # %% tags=["varies"]
 shape = (16, rows, cols)
@@ -178,11 +177,10 @@ nm.plots.weights(
 )
 
 # %% [markdown]
-# *What to see:* templates as large as the image. Each MLP unit asks one question about the whole picture; each kernel asks one small
-# question everywhere. A pale template, where there is one, is a unit whose weights training let shrink.
+# *What to look at:* templates as large as the image. Each MLP unit asks one question about the whole picture; each kernel asks one small question everywhere.
 #
-# What follows from "everywhere"? Move the digit one pixel down and to the right. **By how much will the CNN's first map differ from the
-# old map, moved likewise? As a share of how much the maps of two different images differ: 0, 0.1, 0.5, 1?** (Leaving out the border.)
+# What follows from "everywhere"? Let's move the digit one pixel down and to the right. **By how much does the CNN's first map differ from the old map, moved in the same way? Take the
+# difference between the maps of two different images as 1: is it 0, 0.1, 0.5, or 1?** (We leave out the border.)
 
 # %%
 mine = 0.1  # your guess
@@ -200,28 +198,36 @@ def shifted(x, down, right):
 
 with torch.no_grad():
     _, moved = cnn.run_with_cache(shifted(x, 1, 1))
+    _, moved_fresh = run_cnn.model(step=0).run_with_cache(shifted(x, 1, 1))
+    _, cache_fresh = run_cnn.model(step=0).run_with_cache(x)
 inside = (..., slice(2, -2), slice(2, -2))
-old, new = shifted(cache["layers.0.hook_pre"], 1, 1)[inside], moved["layers.0.hook_pre"][inside]
-another = old.roll(1, 0)  # the next image in place of this one
-equivariant = float((new - old).norm() / (another - old).norm())
-lesson.reveal("equivariant", round(equivariant, 4))
-assert equivariant < 1e-4
+
+
+def apart(before, after):
+    """The distance of the maps after the move from the moved maps, over that from another image's."""
+    old, new = shifted(before["layers.0.hook_pre"], 1, 1)[inside], after["layers.0.hook_pre"][inside]
+    return float((new - old).norm() / (old.roll(1, 0) - old).norm())
+
+
+equivariant, equivariant_fresh = apart(cache, moved), apart(cache_fresh, moved_fresh)
+if lesson.reveal("equivariant", round(equivariant, 4)):
+    print(f"untrained: {equivariant_fresh:.4f}")
+assert max(equivariant, equivariant_fresh) < 1e-4
 
 # %% [markdown]
-# Nothing but rounding. *The map of a moved image is the moved map*; this is called *equivariance*, and nobody trained it: it would be as
-# true of random kernels, since it follows from sharing weights alone. It is not *invariance*: the maps do move. And it is only promised
-# up to the border, and up to pooling, which keeps one number of four: after a step of one pixel other groups of four are formed.
+# Only rounding is left, in the untrained network too. *The map of a moved image is the moved map*. This is called *equivariance*, and it comes from sharing weights alone.
+#
+# It is not *invariance*: the maps do move. And it holds only up to the border, and up to pooling. Pooling keeps one number of four, and after a step of one pixel it forms other
+# groups of four.
 #
 # ### Exercise 1: count the parameters
 # *Difficulty ●○○○ · 5 minutes*
 #
-# Write `parameters(side, channels, head, classes)`: how many parameters a CNN like ours has, for images of side × side pixels. Kernels
-# are three by three, every channel, unit and class has a bias, each convolutional layer is followed by a pooling that halves the side (an
-# odd side is rounded down), and `head` is the width of the one dense hidden layer.
+# Write `parameters(side, channels, head, classes)`: how many parameters a CNN like ours has, for images of side × side pixels. Kernels are three by three; every channel, unit and
+# class has a bias; a pooling after each convolutional layer halves the side (an odd side is rounded down); `head` is the width of the one dense hidden layer.
 
 # %% [markdown] tags=["hint"]
-# Walk through the layers and keep two numbers: how many channels come in (1 at first), and the side of the maps. The dense layer sees
-# channels × side × side numbers.
+# Walk through the layers and keep two numbers: how many channels come in (1 at first), and the side of the maps. The dense layer sees channels × side × side numbers.
 
 
 # %% tags=["stub"]
@@ -242,31 +248,133 @@ def parameters(side, channels, head, classes):
 # %% tags=["check"]
 @lesson.check
 def exercise_1(rng):
-    found = parameters(side=4, channels=(1,), head=1, classes=2)
-    assert found is not None, "nothing came back"
-    assert found != 31, "one kernel over 4 × 4 pixels: is the side halved by the pooling before the dense layer sees it"
-    assert found == 19, (
-        f"for a single channel over 4 × 4 pixels, 1 dense unit and 2 classes it is 10 + 5 + 4 = 19, not {found}"
-    )
-    assert parameters(5, (1,), 1, 2) == 19, "a side of 5 is halved to 2: the odd row and column are left out"
-    two = parameters(8, (2, 3), 4, 10)
-    assert two == 20 + 57 + 52 + 50, (
-        f"(2, 3) channels over 8 × 8, 4 units, 10 classes: {two}; a kernel of layer 2 sees all of layer 1"
-    )
+    def built(side, channels, head, classes):
+        """The same network of PyTorch's modules, counted."""
+        parts, into = [], (1, *channels)
+        for one, other in zip(into, channels, strict=False):
+            parts += [torch.nn.Conv2d(one, other, 3, padding=1), torch.nn.MaxPool2d(2)]
+        seen = torch.nn.Sequential(*parts)(torch.zeros(1, 1, side, side)).numel()
+        parts += [torch.nn.Flatten(), torch.nn.Linear(seen, head), torch.nn.Linear(head, classes)]
+        return sum(p.numel() for p in torch.nn.Sequential(*parts).parameters())
+
+    cases = [(4, (1,), 1, 2), (5, (1,), 1, 2), (8, (2, 3), 4, 10), (14, (2, 3, 5), 4, 3)]
+    for _ in range(6):
+        channels = tuple(int(n) for n in rng.integers(1, 7, rng.integers(1, 4)))
+        cases.append((int(rng.integers(8, 24)), channels, int(rng.integers(1, 9)), int(rng.integers(2, 12))))
+    for side, channels, head, classes in cases:
+        found, wanted = parameters(side, channels, head, classes), built(side, channels, head, classes)
+        assert found is not None, "nothing came back"
+        assert found == wanted, (
+            f"{side} × {side} pixels, channels {channels}, {head} dense units, {classes} classes: built in PyTorch it has {wanted:,} "
+            f"parameters, and {found:,} came; a kernel sees all channels before it, and each pooling halves the side"
+        )
     ours = sum(p.numel() for p in cnn.parameters())
     assert parameters(rows, (16, 32), 64, 10) == ours, f"our CNN has {ours:,} parameters"
+
+
+# %% tags=["right"]
+def parameters(side, channels, head, classes):
+    kernels = sum((9 * a + 1) * b for a, b in zip((1, *channels), channels, strict=False))
+    left = side >> len(channels)
+    return kernels + (channels[-1] * left**2 + 1) * head + (head + 1) * classes
+
+
+# %% tags=["right"]
+def parameters(side, channels, head, classes):  # numpy numbers, and a recursion
+    if len(channels) == 0:
+        return (side * side + 1) * head + (head + 1) * classes
+
+    def rest(into, side, left):
+        if not left:
+            return np.float64(into * side * side * head + head + head * classes + classes)
+        return into * 9 * left[0] + left[0] + rest(left[0], side // 2, left[1:])
+
+    return rest(1, side, list(channels))
+
+
+# %% tags=["wrong"]
+def parameters(side, channels, head, classes):  # no biases
+    total, before = 0, 1
+    for now in channels:
+        total += before * 9 * now
+        before, side = now, side // 2
+    return total + before * side * side * head + head * classes
+
+
+# %% tags=["wrong"]
+def parameters(side, channels, head, classes):  # the pooling is forgotten
+    total, before = 0, 1
+    for now in channels:
+        total, before = total + before * 9 * now + now, now
+    return total + before * side * side * head + head + head * classes + classes
+
+
+# %% tags=["wrong"]
+def parameters(side, channels, head, classes):  # an odd side is rounded up
+    total, before = 0, 1
+    for now in channels:
+        total += before * 9 * now + now
+        before, side = now, (side + 1) // 2
+    return total + before * side * side * head + head + head * classes + classes
+
+
+# %% tags=["wrong"]
+def parameters(side, channels, head, classes):  # the side is not rounded
+    total, before = 0, 1
+    for now in channels:
+        total += before * 9 * now + now
+        before, side = now, side / 2
+    return int(total + before * side * side * head + head + head * classes + classes)
+
+
+# %% tags=["wrong"]
+def parameters(side, channels, head, classes):  # each kernel sees one channel
+    total = sum(9 * now + now for now in channels)
+    side = side // 2 ** len(channels)
+    return total + channels[-1] * side * side * head + head + head * classes + classes
+
+
+# %% tags=["wrong"]
+def parameters(side, channels, head, classes):  # one bias for each kernel and channel it sees
+    total, before = 0, 1
+    for now in channels:
+        total += before * 10 * now
+        before, side = now, side // 2
+    return total + before * side * side * head + head + head * classes + classes
+
+
+# %% tags=["wrong"]
+def parameters(side, channels, head, classes):  # ten classes, whatever is asked
+    total, before = 0, 1
+    for now in channels:
+        total += before * 9 * now + now
+        before, side = now, side // 2
+    return total + before * side * side * head + head + head * 10 + 10
+
+
+# %% tags=["wrong"]
+def parameters(side, channels, head, classes):  # kernels of five by five
+    total, before = 0, 1
+    for now in channels:
+        total += before * 25 * now + now
+        before, side = now, side // 2
+    return total + before * side * side * head + head + head * classes + classes
+
+
+# %% tags=["wrong"]
+def parameters(side, channels, head, classes):  # two convolutional layers, whatever is asked
+    one, two = channels[0], channels[-1]
+    return 10 * one + (9 * one + 1) * two + (two * (side // 4) ** 2 + 1) * head + (head + 1) * classes
 
 
 # %% [markdown]
 # ### Exercise 2: pooling, and what it forgets
 # *Difficulty ●●○○ · 10 minutes*
 #
-# Write `pool(maps)`: of maps [example, channel, row, col], the highest of each group of two by two. Rows and columns are even here.
-# Without `torch.nn`.
+# Write `pool(maps)`: of maps [example, channel, row, col], the highest of each group of two by two. Rows and columns are even here. Do it without the pooling of `torch.nn`.
 
 # %% [markdown] tags=["hint"]
-# `maps[:, :, 0::2, 0::2]` is the upper left number of each group. There are four such corners. `torch.maximum` takes two tensors;
-# `torch.stack(…).amax(0)` any number.
+# `maps[:, :, 0::2, 0::2]` is the upper left number of each group. There are four such corners. `torch.maximum` takes two tensors; `torch.stack(…).amax(0)` any number.
 
 
 # %% tags=["stub"]
@@ -283,28 +391,117 @@ def pool(maps):
 # %% tags=["check"]
 @lesson.check
 def exercise_2(rng):
-    tiny = torch.tensor([[[[1.0, 5.0, 0.0, 0.0], [2.0, 3.0, 0.0, 4.0]]]])
-    found = pool(tiny)
-    assert found is not None, "nothing came back"
-    assert found.shape == (1, 1, 1, 2), f"maps of 2 × 4 become maps of 1 × 2; the shape is {tuple(found.shape)}"
-    assert found.flatten().tolist() != [2.75, 1.0], "that is the mean of each group; the highest is asked for"
-    assert found.flatten().tolist() == [5.0, 4.0], (
-        f"the groups (1 5 2 3) and (0 0 0 4) become {found.flatten().tolist()}"
-    )
-    assert pool(-tiny).flatten().tolist() == [-1.0, 0.0], (
-        "of numbers below 0 too the highest counts: is something padded with 0"
-    )
-    assert torch.equal(pool(cache["layers.0.hook_post"]), cache["layers.0.hook_pool"]), (
-        "it differs from the network's own pooling"
-    )
+    from contextlib import ExitStack
+    from unittest import mock
+
+    ready = AssertionError("this uses PyTorch's own pooling: build it yourself")
+    with ExitStack() as stack:
+        for place, name in (
+            (torch.nn.functional, "max_pool2d"),
+            (torch.nn.functional, "adaptive_max_pool2d"),
+            (torch, "max_pool2d"),
+        ):
+            stack.enter_context(mock.patch.object(place, name, side_effect=ready))
+        for shape, middle in (((1, 1, 2, 4), 0), ((3, 2, 6, 4), 0), ((2, 5, 4, 8), -9), ((4, 3, 10, 10), 9)):
+            maps = torch.tensor(rng.normal(middle, 2, shape), dtype=torch.float32)
+            kept = maps.clone()
+            found = pool(maps)
+            assert found is not None, "nothing came back"
+            assert torch.equal(maps, kept), "the maps that came in have changed"
+            half = (*shape[:2], shape[2] // 2, shape[3] // 2)
+            assert tuple(found.shape) == half, f"maps of shape {shape} become {half}, not {tuple(found.shape)}"
+            for place in np.ndindex(*half):
+                example, channel, r, c = place
+                group = kept[example, channel, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2].flatten().tolist()
+                assert abs(float(found[place]) - max(group)) < 1e-5, (
+                    f"the group {', '.join(f'{one:.2f}' for one in group)} became {float(found[place]):.2f}"
+                )
+        ours = pool(cache["layers.0.hook_post"])
+    assert torch.allclose(ours, cache["layers.0.hook_pool"]), "it differs from the network's own pooling"
+
+
+# %% tags=["right"]
+def pool(maps):
+    n, channels, h, w = maps.shape
+    return maps.reshape(n, channels, h // 2, 2, w // 2, 2).amax((3, 5))
+
+
+# %% tags=["right"]
+def pool(maps):  # numpy
+    values = maps.detach().numpy()
+    rows = np.maximum(values[:, :, ::2], values[:, :, 1::2])
+    return torch.from_numpy(np.maximum(rows[..., ::2], rows[..., 1::2]))
+
+
+# %% tags=["right"]
+def pool(maps):
+    return maps.unfold(2, 2, 2).unfold(3, 2, 2).flatten(4).max(-1).values
+
+
+# %% tags=["wrong"]
+def pool(maps):  # PyTorch's own
+    return torch.nn.functional.max_pool2d(maps, 2)
+
+
+# %% tags=["wrong"]
+def pool(maps):  # PyTorch's own, as a module
+    return torch.nn.MaxPool2d(2)(maps)
+
+
+# %% tags=["wrong"]
+def pool(maps):  # the mean
+    corners = [maps[:, :, r::2, c::2] for r in (0, 1) for c in (0, 1)]
+    return torch.stack(corners).mean(0)
+
+
+# %% tags=["wrong"]
+def pool(maps):  # the lowest
+    corners = [maps[:, :, r::2, c::2] for r in (0, 1) for c in (0, 1)]
+    return torch.stack(corners).amin(0)
+
+
+# %% tags=["wrong"]
+def pool(maps):  # the upper left corner
+    return maps[:, :, ::2, ::2]
+
+
+# %% tags=["wrong"]
+def pool(maps):  # two corners of four
+    return torch.maximum(maps[:, :, ::2, ::2], maps[:, :, 1::2, 1::2])
+
+
+# %% tags=["wrong"]
+def pool(maps):  # never below 0
+    corners = [maps[:, :, r::2, c::2] for r in (0, 1) for c in (0, 1)]
+    return torch.stack(corners).amax(0).relu()
+
+
+# %% tags=["wrong"]
+def pool(maps):  # the largest in magnitude
+    corners = torch.stack([maps[:, :, r::2, c::2] for r in (0, 1) for c in (0, 1)])
+    return corners.abs().amax(0)
+
+
+# %% tags=["wrong"]
+def pool(maps):  # every group of two by two, also those that overlap
+    corners = [maps[:, :, r : maps.shape[2] - 1 + r, c : maps.shape[3] - 1 + c] for r in (0, 1) for c in (0, 1)]
+    return torch.stack(corners).amax(0)
+
+
+# %% tags=["wrong"]
+def pool(maps):  # the four quarters of the map in place of neighbors
+    h, w = maps.shape[2] // 2, maps.shape[3] // 2
+    quarters = [maps[:, :, r : r + h, c : c + w] for r in (0, h) for c in (0, w)]
+    return torch.stack(quarters).amax(0)
 
 
 # %% [markdown]
 # ## 3. A digit that has moved
 #
-# Equivariance sounds as if a CNN should not care where a digit stands. MNIST's digits are all centred, so neither network was ever shown
-# a moved one. Move all test images by 1 to 4 pixels, in eight directions. **Of images moved by 4 pixels (2 for the small digits), what
-# share does the CNN read rightly?**
+# Equivariance sounds as if a CNN should not care where a digit is. But MNIST's digits are all centered, so neither network has ever seen a moved one. Let's move all test images by 1
+# to 4 pixels, in eight directions.
+#
+# **What is the CNN's accuracy on images moved by 4 pixels (2 for the small digits)?**
 
 # %%
 mine = 0.9  # your guess
@@ -317,11 +514,11 @@ most = 4 if rows > 8 else 2
 directions = [(d, r) for d in (-1, 0, 1) for r in (-1, 0, 1) if (d, r) != (0, 0)]
 
 
-def moved_right(model, by):
-    """Whether each image is read rightly when moved by so many pixels: the share of eight directions, [example]."""
+def accuracy_moved(model, by):
+    """The share of the eight directions in which an image, moved by so many pixels, is classified correctly: [example]."""
     with torch.no_grad():
-        answers = [model(shifted(pixels, by * d, by * r)).argmax(1) == labels for d, r in directions]
-    return torch.stack(answers).float().mean(0).numpy()
+        correct = [model(shifted(pixels, by * d, by * r)).argmax(1) == labels for d, r in directions]
+    return torch.stack(correct).float().mean(0).numpy()
 
 
 steps = list(range(most + 1))
@@ -329,36 +526,35 @@ kinds = {
     "MLP": [mlp, *(others[f"MLP, seed {seed}"].model() for seed in (1, 2))],
     "CNN": [cnn, others["CNN, seed 1"].model()],
 }
-answers = {
-    kind: np.array([[moved_right(model, by) for by in steps] for model in models]) for kind, models in kinds.items()
+scores = {
+    kind: np.array([[accuracy_moved(model, by) for by in steps] for model in models]) for kind, models in kinds.items()
 }
-for by in steps:
-    gain = answers["CNN"][0, by] - answers["MLP"][0, by]
-    low, high = nm.statistics.bootstrap_mean(gain)
-    print(
-        f"moved by {by}: MLP {answers['MLP'][0, by].mean():.1%}, CNN {answers['CNN'][0, by].mean():.1%}; "
-        f"CNN less MLP {100 * gain.mean():+.1f} points, 95 % {100 * low:+.1f} to {100 * high:+.1f} (n = {len(gain):,})"
+if lesson.reveal("moved", round(float(scores["CNN"][0, most].mean()), 2)):
+    for by in steps:
+        gain = scores["CNN"][0, by] - scores["MLP"][0, by]
+        low, high = nm.statistics.bootstrap_mean(gain)
+        print(
+            f"moved by {by}: MLP {scores['MLP'][0, by].mean():.1%}, CNN {scores['CNN'][0, by].mean():.1%}; "
+            f"CNN minus MLP {100 * gain.mean():+.1f} points, 95% interval {100 * low:+.1f} to {100 * high:+.1f} (n = {len(gain):,})"
+        )
+    display(
+        nm.plots.lines(
+            {kind: (steps, 100 * found.mean(2)) for kind, found in scores.items()},
+            x="moved by (pixels, in each of eight directions)",
+            y="accuracy (%)",
+            title="A digit that has moved",
+            marks={"chance": 10},
+        )
     )
-lesson.reveal("moved", round(float(answers["CNN"][0, most].mean()), 2))
-assert not lesson.full or answers["CNN"][0, 2].mean() - answers["MLP"][0, 2].mean() > 0.1
-assert not lesson.full or answers["CNN"][0, most].mean() < 0.8
-
-# %% tags=["varies"]
-nm.plots.lines(
-    {kind: (steps, 100 * found.mean(2)) for kind, found in answers.items()},
-    x="moved by (pixels, in each of eight directions)",
-    y="images read rightly (%)",
-    title="Both lose their way, the MLP sooner" if lesson.full else "A digit that has moved",
-    marks={"chance": 10},
-)
+assert not lesson.full or scores["CNN"][0, 2].mean() - scores["MLP"][0, 2].mean() > 0.1
+assert not lesson.full or scores["CNN"][0, most].mean() < 0.8
 
 # %% [markdown]
-# *What to see:* black the mean of each kind, grey each network (three MLPs, two CNNs), and below them chance. On all of MNIST the CNN
-# holds out a pixel or two longer, and then falls as well. What convolution gave is *an advantage, not an immunity*.
+# *What to look at:* black is the mean of each kind, gray each network (three MLPs, two CNNs), and below them is the chance level. On all of MNIST the CNN holds out a pixel or two
+# longer, and then its accuracy falls as well. Convolution gave it *an advantage, not immunity*.
 #
-# Why not more? Look where the movement ends up. For each layer: how far does its answer move when the image moves by one pixel, as a
-# share of how far two different images lie apart? 0 would be invariance; at 1 the moved image might as well be another one. Untrained
-# networks stand beside.
+# **Why not more?** Let's see where the movement ends up. How far do a layer's activations move when the image moves by one pixel, as a share of the distance between two different
+# images? 0 would be invariance; at 1 the moved image might as well be another one.
 
 # %% tags=["varies"]
 points = {
@@ -386,34 +582,27 @@ moves_fresh = {kind: unsteady(model, points[kind]) for kind, model in fresh.item
 for kind, names in points.items():
     for name, trained, untrained in zip(names, moves[kind], moves_fresh[kind], strict=True):
         print(f"{kind}  {name:<20} trained {trained:.2f}   untrained {untrained:.2f}")
+parts = -np.diff(moves["CNN"]) / (moves["CNN"][0] - moves["CNN"][-1])
 lesson.say(f"""One pixel already moves the image itself {moves["CNN"][0]:.2f} of the way to another image. In the last hidden layer it is {moves["CNN"][-1]:.2f} in the CNN
-and {moves["MLP"][-1]:.2f} in the MLP; before training {moves_fresh["CNN"][-1]:.2f} and {moves_fresh["MLP"][-1]:.2f}.""")
-
-# %% [markdown]
-# Two things in this table are worth a second look. On all of MNIST, *untrained*, neither network is much steadier than the pixels are:
-# sharing weights and pooling alone buy little. And in the *trained* CNN the maps of the convolutional layers still move a good part of
-# the way that the pixels do, as equivariance leads one to expect; the large step comes in the dense layer, as in the MLP. That layer has
-# a weight for each place: there the CNN is an MLP of maps, and knows again where things are.
-
-# %% tags=["varies"]
+and {moves["MLP"][-1]:.2f} in the MLP; at initialization {moves_fresh["CNN"][-1]:.2f} and {moves_fresh["MLP"][-1]:.2f}. Of the CNN's way down from {moves["CNN"][0]:.2f}, the first
+convolution with its pooling goes {parts[0]:.0%}, the second {parts[1]:.0%}, and the dense layer {parts[2]:.0%}.""")
 assert not lesson.full or (moves_fresh["CNN"][1:] > 0.6 * moves["CNN"][0]).all()
 assert not lesson.full or moves["CNN"][2] > 1.2 * moves["CNN"][3]
-parts = -np.diff(moves["CNN"]) / (moves["CNN"][0] - moves["CNN"][-1])
-lesson.say(
-    f"""Of the way from the pixels' {moves["CNN"][0]:.2f} down to {moves["CNN"][-1]:.2f}, the first convolution with its pooling goes {parts[0]:.0%}, the second {parts[1]:.0%}, the dense layer {parts[2]:.0%}."""
-)
 
 # %% [markdown]
+# Two things in this table are worth a second look on all of MNIST. *Untrained*, neither network is much steadier than the pixels are: sharing weights and pooling alone buy little.
+#
+# And in the *trained* CNN the maps still move a good part of the way, as equivariance would have it. The large step comes in the dense layer. It has a weight for each place: from
+# there on the CNN is an MLP of maps, and position matters again.
+#
 # ### Exercise 3: the direction that hurts
 # *Difficulty ●●●○ · 15 minutes*
 #
-# The figure averages over eight directions. Write `by_direction(model, x, labels, by)`: the accuracy for each direction in `directions`,
-# in their order, as a list of numbers, when all images are moved by `by` pixels. A diagonal moves by that many in both axes. You may use
-# `shifted`.
+# The figure averages over eight directions. Write `by_direction(model, x, labels, by)`: the accuracy for each direction in `directions`, in their order, as a list of numbers, when all
+# images are moved by `by` pixels. A diagonal moves by that many in both axes, and what leaves the image is gone. You may use `shifted`.
 
 # %% [markdown] tags=["hint"]
-# For each `(d, r)` in `directions`: move by `by * d` down and `by * r` to the right, take the highest logit of each image, compare with
-# the labels. No gradients are needed.
+# For each `(d, r)` in `directions`: move by `by * d` down and `by * r` to the right, take the highest logit of each image, compare with the labels. No gradients are needed.
 
 
 # %% tags=["stub"]
@@ -426,46 +615,146 @@ def by_direction(model, x, labels, by):
     found = []
     for d, r in directions:
         with torch.no_grad():
-            said = model(shifted(x, by * d, by * r)).argmax(1)
-        found.append(float((said == labels).float().mean()))
+            predicted = model(shifted(x, by * d, by * r)).argmax(1)
+        found.append(float((predicted == labels).float().mean()))
     return found
 
 
 # %% tags=["check"]
 @lesson.check
 def exercise_3(rng):
-    class Row(torch.nn.Module):  # says in which row the single pixel of an image lies
-        def forward(self, images):
-            return images.flatten(1, 2).amax(2) * 1.0
-
-    dots = torch.zeros(2, 1, 5, 5)
-    dots[0, 0, 2, 2], dots[1, 0, 2, 1] = 1, 1
-    found = by_direction(Row(), dots, torch.tensor([3, 3]), by=1)
-    assert found is not None, "nothing came back"
-    assert len(found) == len(directions), f"there are {len(directions)} directions, and {len(found)} numbers came back"
-    wanted = [1.0 if d == 1 else 0.0 for d, _ in directions]
-    up = [1.0 if d == -1 else 0.0 for d, _ in directions]
-    across = [1.0 if r == 1 else 0.0 for _, r in directions]
-    assert list(found) != up, "a dot in row 2, moved down by 1, is in row 3: is the sign of the move turned round"
-    assert list(found) != across, "down and right are exchanged: the first number of a direction counts rows"
-    assert np.allclose(found, wanted), (
-        f"on two planted dots the shares should be {wanted}, not {[float(f) for f in found]}"
-    )
-    far = by_direction(Row(), dots[:1], torch.tensor([4]), by=2)
-    assert np.allclose(far, wanted), "moved by 2, a dot in row 2 should be in row 4: is `by` used"
-    mean = float(np.mean(by_direction(mlp, pixels, labels, 1)))
-    assert abs(mean - answers["MLP"][0, 1].mean()) < 1e-4, (
+    side = 9
+    where = torch.nn.Flatten()  # predicts the place of an image's brightest pixel
+    for by, n in ((1, 24), (2, 30), (3, 40)):
+        dots, places, wanted = torch.zeros(n, 1, side, side), [], np.zeros((n, len(directions)))
+        for i in range(n):
+            r, c = (int(one) for one in rng.integers(0, side, 2))
+            dots[i, 0, r, c] = 1
+            d, e = directions[int(rng.integers(len(directions)))]
+            places.append(
+                (r + by * d) % side * side + (c + by * e) % side
+            )  # of a dot that leaves: where it would return
+            for k, (down, across) in enumerate(directions):
+                row, col = r + by * down, c + by * across
+                gone = not (0 <= row < side and 0 <= col < side)
+                wanted[i, k] = places[i] == (0 if gone else row * side + col)
+        kept = dots.clone()
+        found = by_direction(where, dots, torch.tensor(places), by=by)
+        assert found is not None, "nothing came back"
+        assert np.ndim(found) == 1 and len(found) == len(directions), (
+            f"there are {len(directions)} directions, so as many accuracies should come back, not {found}"
+        )
+        assert torch.equal(dots, kept), "the images that came in have changed"
+        found, wanted = [float(one) for one in found], wanted.mean(0)
+        k = int(np.abs(np.array(found) - wanted).argmax())
+        assert abs(found[k] - wanted[k]) < 1e-4, (
+            f"{n} planted dots moved by {by}: for direction {directions[k]} (down, right) the accuracy is {wanted[k]:.3f}, and "
+            f"{found[k]:.3f} came: check sign, axes, order, `by`, and what happens at the border"
+        )
+    mean = float(np.mean([float(one) for one in by_direction(mlp, pixels, labels, 1)]))
+    assert abs(mean - scores["MLP"][0, 1].mean()) < 1e-4, (
         "the mean over the directions differs from the figure's value at 1"
     )
 
 
+# %% tags=["right"]
+def by_direction(model, x, labels, by):  # numpy
+    found = []
+    for d, r in directions:
+        moved = np.zeros_like(x.numpy())
+        h, w = x.shape[2:]
+        for row in range(h):
+            for col in range(w):
+                if 0 <= row + by * d < h and 0 <= col + by * r < w:
+                    moved[:, :, row + by * d, col + by * r] = x.numpy()[:, :, row, col]
+        predicted = model(torch.from_numpy(moved)).detach().numpy().argmax(1)
+        found.append(np.mean(predicted == labels.numpy()))
+    return np.array(found)
+
+
+# %% tags=["right"]
+def by_direction(model, x, labels, by):  # one forward pass for all
+    with torch.no_grad():
+        logits = model(torch.cat([shifted(x, by * d, by * r) for d, r in directions]))
+    correct = logits.argmax(1).reshape(len(directions), -1) == labels
+    return correct.double().mean(1)
+
+
+# %% tags=["wrong"]
+def by_direction(model, x, labels, by):  # up in place of down
+    return [float((model(shifted(x, -by * d, -by * r)).argmax(1) == labels).float().mean()) for d, r in directions]
+
+
+# %% tags=["wrong"]
+def by_direction(model, x, labels, by):  # rows and columns exchanged
+    return [float((model(shifted(x, by * r, by * d)).argmax(1) == labels).float().mean()) for d, r in directions]
+
+
+# %% tags=["wrong"]
+def by_direction(model, x, labels, by):  # always by one pixel
+    return [float((model(shifted(x, d, r)).argmax(1) == labels).float().mean()) for d, r in directions]
+
+
+# %% tags=["wrong"]
+def by_direction(model, x, labels, by):  # what leaves at one side returns at the other
+    moved = [x.roll((by * d, by * r), (2, 3)) for d, r in directions]
+    return [float((model(one).argmax(1) == labels).float().mean()) for one in moved]
+
+
+# %% tags=["wrong"]
+def by_direction(model, x, labels, by):  # the error
+    return [float((model(shifted(x, by * d, by * r)).argmax(1) != labels).float().mean()) for d, r in directions]
+
+
+# %% tags=["wrong"]
+def by_direction(model, x, labels, by):  # the mean over the directions
+    return float(
+        np.mean([float((model(shifted(x, by * d, by * r)).argmax(1) == labels).float().mean()) for d, r in directions])
+    )
+
+
+# %% tags=["wrong"]
+def by_direction(model, x, labels, by):  # each move starts where the last one ended
+    found = []
+    for d, r in directions:
+        x = shifted(x, by * d, by * r)
+        found.append(float((model(x).argmax(1) == labels).float().mean()))
+    return found
+
+
+# %% tags=["wrong"]
+def by_direction(model, x, labels, by):  # the prediction without a move in place of the label
+    before = model(x).argmax(1)
+    return [float((model(shifted(x, by * d, by * r)).argmax(1) == before).float().mean()) for d, r in directions]
+
+
+# %% tags=["wrong"]
+def by_direction(model, x, labels, by):  # a count
+    return [int((model(shifted(x, by * d, by * r)).argmax(1) == labels).sum()) for d, r in directions]
+
+
+# %% tags=["wrong"]
+def by_direction(model, x, labels, by):  # sorted
+    found = [float((model(shifted(x, by * d, by * r)).argmax(1) == labels).float().mean()) for d, r in directions]
+    return sorted(found)
+
+
+# %% tags=["wrong"]
+def by_direction(model, x, labels, by):  # diagonals are shortened
+    found = []
+    for d, r in directions:
+        step = by if 0 in (d, r) else round(by / 2**0.5)
+        found.append(float((model(shifted(x, step * d, step * r)).argmax(1) == labels).float().mean()))
+    return found
+
+
 # %% [markdown]
-# ## 4. What is a unit for, and what does it cost to lose it?
+# ## 4. What does a unit prefer, and does it matter?
 #
-# A unit of the MLP is a number, a *channel* of the CNN a whole map; for its preference we take the map's mean. *Class selectivity* is how
-# much more a unit answers its favourite digit than the others, the favourite chosen on one half of the images and judged on the other.
-# *Cutting out* sets the unit, or the whole map, to 0. Before you look: **over the 32 channels of the second layer, is selectivity a sign
-# of importance? Guess the rank correlation of selectivity and loss, −1 to 1.**
+# A unit of the MLP is one number; a *channel* of the CNN is a whole map, and for its preference we take the map's mean. *Class selectivity* is how much more a unit responds to its
+# preferred class than to the others. The class is chosen on one half of the images and judged on the other. To *ablate* is to set the unit, or the whole map, to 0.
+#
+# **Over the 32 channels of the second layer: is selectivity a sign of importance? Guess the rank correlation of selectivity and loss increase, from −1 to 1.**
 
 # %%
 mine = 0.6  # your guess
@@ -475,50 +764,47 @@ lesson.guess("rank", mine)
 probe = run_mlp.probe
 assert np.array_equal(probe.images, run_cnn.probe.images)  # both runs recorded the same images
 last = {"MLP": (run_mlp, mlp, "layers.1.hook_post"), "CNN": (run_cnn, cnn, "layers.1.hook_post")}
-tables, untaught, costs = {}, {}, {}
+tables, untrained_tables, effects = {}, {}, {}
 for kind, (run, model, name) in last.items():
     acts = run.activations(name)  # [snapshot, example, unit or channel]
     tables[kind] = nm.analysis.selectivity.class_selectivity(acts)
-    untaught[kind] = nm.analysis.selectivity.class_selectivity(acts.isel(snapshot=0))
-    costs[kind] = nm.analysis.causal.ablate_all(model, probe, name)
+    untrained_tables[kind] = nm.analysis.selectivity.class_selectivity(acts.isel(snapshot=0))
+    effects[kind] = nm.analysis.causal.ablate_all(model, probe, name)
 
-# By hand, for the channel that costs most: set its map to 0, and look at the loss.
-worst = int(costs["CNN"]["loss_increase"].values.argmax())
+# By hand, for the channel with the largest loss increase: set its map to 0, and look at the loss.
+top_channel = int(effects["CNN"]["loss_increase"].values.argmax())
 with torch.no_grad():
     before = torch.nn.functional.cross_entropy(cnn(probe.tensor()), probe.label_tensor())
-    with cnn.hooks([("layers.1.hook_post", lambda tensor, hook: tensor * (torch.arange(32) != worst)[:, None, None])]):
+    without = (torch.arange(32) != top_channel)[:, None, None]
+    with cnn.hooks([("layers.1.hook_post", lambda tensor, hook: tensor * without)]):
         after = torch.nn.functional.cross_entropy(cnn(probe.tensor()), probe.label_tensor())
-assert abs(float(after - before) - float(costs["CNN"]["loss_increase"][worst])) < 1e-4
+assert abs(float(after - before) - float(effects["CNN"]["loss_increase"][top_channel])) < 1e-4
 
-ranks = {}
-for kind in last:
-    rho, low, high = nm.statistics.spearman(tables[kind]["selectivity"].values, costs[kind]["loss_increase"].values)
-    ranks[kind] = rho
-    print(f"{kind}: rank correlation of selectivity and loss {rho:+.2f}, 95 % over units {low:+.2f} to {high:+.2f}")
-lesson.reveal("rank", round(ranks["CNN"], 2))
-
-# %% [markdown]
-# If the interval holds 0, nothing is shown either way, and with 32 channels it is wide. Selectivity and importance are two questions, in
-# both networks.
-
-# %% tags=["varies"]
-nm.plots.selectivity(tables["CNN"], costs["CNN"], untaught["CNN"])
-
-# %% tags=["varies"]
-nm.plots.selectivity(tables["MLP"], costs["MLP"], untaught["MLP"])
+ranks = {
+    kind: nm.statistics.spearman(tables[kind]["selectivity"].values, effects[kind]["loss_increase"].values)
+    for kind in last
+}
+if lesson.reveal("rank", round(ranks["CNN"][0], 2)):
+    for kind, (rho, low, high) in ranks.items():
+        shown = "holds 0: not shown either way" if low < 0 < high else "excludes 0, in this one network"
+        print(f"{kind}: rank correlation {rho:+.2f}; the 95% interval over units, {low:+.2f} to {high:+.2f}, {shown}")
+    display(nm.plots.selectivity(tables["CNN"], effects["CNN"], untrained_tables["CNN"]))
+    display(nm.plots.selectivity(tables["MLP"], effects["MLP"], untrained_tables["MLP"]))
 
 # %% [markdown]
-# *What to see, CNN above, MLP below:* nearly every digit lies to the right of the grey band, and so do many of the grey ticks below,
-# which are the units of the *untrained* networks. Only where the digits lie beyond the ticks has learning added a preference. And look
-# which digit the channels prefer.
+# *What to look at, CNN above, MLP below:* the digits to the right of the gray band are units that prefer a class beyond shuffled labels. But the gray ticks, the units of the
+# *untrained* networks, lie there too. Learning has added a preference only where the digits lie beyond the ticks.
+
+# %% [markdown]
+# Now look at which digit the channels prefer:
 
 # %% tags=["varies"]
 ink = probe.images.reshape(len(probe), -1).mean(1)
 inkiest = int(np.argmax([ink[probe.labels == digit].mean() for digit in np.unique(probe.labels)]))
 for kind, table in tables.items():
     axis = table["selectivity"].dims[0]
-    prefer, before = (int((some["preferred"] == inkiest).sum()) for some in (table, untaught[kind]))
-    medians = [float(some["selectivity"].median()) for some in (table, untaught[kind])]
+    prefer, before = (int((some["preferred"] == inkiest).sum()) for some in (table, untrained_tables[kind]))
+    medians = [float(some["selectivity"].median()) for some in (table, untrained_tables[kind])]
     assert not lesson.full or medians[0] > medians[1]
     print(
         f"{kind}: {prefer} of {table.sizes[axis]} {axis}s prefer the {inkiest}, the digit with the most ink (untrained {before}); "
@@ -526,47 +812,51 @@ for kind, table in tables.items():
     )
 
 # %% [markdown]
-# A map's mean over all its places grows with the ink on the page, and the digits differ in ink. So a channel that "prefers" the inkiest
-# digit may be no more than a gauge of ink. That is a choice of *ours*: we took the mean of a map to make one number of it, and so threw
-# away where things are, which is what the map was for. A dense unit has no such excuse and no such handicap. The two networks'
-# selectivities are therefore not to be compared with each other, only each with its own untrained network.
+# A map's mean over all its places grows with the ink in the image, and the digits differ in ink. So a channel that "prefers" the digit with the most ink may only measure ink.
 #
-# Now the cost, beside that of a random direction of the same norm, which no unit owns:
+# That is due to a choice of *ours*. We took the mean of a map to get one number, and so threw away where things are, which is what the map was for. So compare each network's
+# selectivity with its own untrained network, and not with the other's.
+#
+# Next, each channel's loss increase, compared with that of random directions of the same norm, which belong to no channel:
 
 # %% tags=["varies"]
-nm.plots.ablation(costs["CNN"])
+nm.plots.ablation(effects["CNN"])
+
+# %% [markdown]
+# *What to look at:* the channels, sorted by their loss increase. Gray is the null, random mixes of the channels that move each image just as far. For a point inside the gray, it is
+# not shown that the channel matters more than such a mix.
 
 # %% tags=["varies"]
 for kind in last:
-    table, cost, axis = tables[kind], costs[kind], tables[kind]["selectivity"].dims[0]
-    beyond, dear = int((table["selectivity_q"] < 0.05).sum()), int((cost["loss_increase_q"] < 0.05).sum())
-    dearest = int(cost["accuracy_drop"].values.argmax())
-    lost, low, high = (float(cost[f"accuracy_drop{end}"][dearest]) for end in ("", "_low", "_high"))
-    lesson.say(f"""**{kind}** ({cost.attrs["hook_point"]}, n = {cost.attrs["n_examples"]:,} images): {beyond} of {table.sizes[axis]} {axis}s prefer a digit beyond shuffled labels, and {dear}
-    cost more than a random direction of the same norm. The dearest costs {lost:.1%} of the images (95 % {low:.1%} to {high:.1%}, chosen as the highest, so flattered).""")
+    table, effect, axis = tables[kind], effects[kind], tables[kind]["selectivity"].dims[0]
+    prefer, beyond = int((table["selectivity_q"] < 0.05).sum()), int((effect["loss_increase_q"] < 0.05).sum())
+    first = int(effect["accuracy_drop"].values.argmax())
+    drop, low, high = (100 * float(effect[f"accuracy_drop{end}"][first]) for end in ("", "_low", "_high"))
+    lesson.say(f"""**{kind}** ({effect.attrs["hook_point"]}, n = {effect.attrs["n_examples"]:,} images): {prefer} of {table.sizes[axis]} {axis}s prefer a digit beyond shuffled labels, and
+    for {beyond or "none"} the loss increase lies beyond random directions (5% false-discovery rate). The largest accuracy drop is {drop:.1f} points (95% interval {low:.1f} to {high:.1f}; it
+    was chosen as the largest, and that flatters it). The null: {effect.attrs["null"]}.""")
 
 # %% [markdown]
-# *What to see in the figure:* the channels sorted by what they cost; grey is what random directions of the same norm cost (random mixes of the channels, each with the channel's own map).
-# A point inside the grey is a channel that matters no more than any direction of that length.
+# Two cautions. After a ReLU no activation is below 0, and random directions lead out of that corner of the space, the positive orthant, to values that the network never sees. So this
+# control is strict; [04](04_Causal_Interventions.ipynb) compares it with one that stays inside.
 #
-# Do not compare the two networks' costs number by number: one of 32 maps is a larger part of a layer than one of 64 units. What may be
-# compared is each with its own null.
+# And one of 32 maps is a larger part of a layer than one of 64 units. So compare each network with its own null, and not the two with each other.
 #
 # ## 5. Where does the CNN look? Grad-CAM by hand
 #
-# A map says *where*. *Grad-CAM* uses that: weight each map by how much the logit would rise with it (its gradient, averaged over places),
-# sum the maps, and keep what is above 0. Four lines, and then the library's one:
+# A map says *where*, and *Grad-CAM* uses that. Weight each map by how much the logit would rise with it (its gradient, averaged over places), sum the maps, and keep what is above 0.
+# Four lines, and then the library's one:
 
 # %% tags=["varies"]
 ten = probe.subset([int(np.flatnonzero(probe.labels == digit)[0]) for digit in np.unique(probe.labels)])
 name = "layers.1.hook_post"
 
 
-def of_right_digit(logits):
+def of_true_class(logits):
     return logits.gather(1, ten.label_tensor()[:, None]).sum()
 
 
-_, seen = cnn.run_with_cache(ten.tensor(), names_filter=name, incl_bwd=True, loss=of_right_digit)
+_, seen = cnn.run_with_cache(ten.tensor(), names_filter=name, incl_bwd=True, loss=of_true_class)
 maps, slopes = seen[name], seen[f"{name}_grad"]  # [example, channel, row, col]
 weight = slopes.mean((2, 3), keepdim=True)
 heat = (weight * maps).sum(1).relu()
@@ -577,8 +867,7 @@ assert np.allclose(heat.numpy(), library["attribution"].values, atol=1e-5)
 print(f"by hand and by library: maps of {tuple(heat.shape[1:])} places, equal")
 
 # %% [markdown]
-# A picture with a warm spot convinces everybody. So at once the question: how alike are the maps of our CNN and those of CNNs with random
-# weights?
+# A picture with a warm spot convinces everybody. So let's ask at once: how similar are the maps of our CNN to those of CNNs with random weights?
 
 # %% tags=["varies"]
 from functools import partial
@@ -595,42 +884,34 @@ looks, looks_fresh = (one_size(method(network, ten)["attribution"]) for network 
 nm.plots.attributions(ten.images, {"Grad-CAM": looks}, {"Grad-CAM": looks_fresh})
 
 # %% [markdown]
-# *What to see:* above the digits, in the middle where the trained CNN looks, below where one that has learnt nothing "looks". Each map is
-# scaled to its own highest place, so a faint one looks as strong as any; an empty one says that nothing in these maps speaks for the
-# digit. Without the labels at the left, could you tell which row is which?
+# *What to look at:* above, where the trained CNN looks; below, where one "looks" that has learned nothing. Each map is scaled to its own highest place, so a faint one looks as strong
+# as any. Without the labels at the left, could you tell which row is which?
 
 # %% tags=["varies"]
 sanity = attribution.sanity_check(method, cnn, ten, draws=lesson.pick(39, 9))
 nm.plots.sanity({"Grad-CAM": sanity})
 
 # %% [markdown]
-# *What to see:* how much of the map is left as the weights are replaced by random ones, from the top down. The grey band is where wholly
-# random networks end up: a map that stays above it still owes something to the layers below. The dotted line is an edge detector, which
-# needs no network at all.
+# *What to look at:* how similar the map stays while we replace the weights by random ones, from the last layer down. The gray band is where wholly random networks end up. The dotted
+# line is an edge detector, which needs no network at all.
 
 # %% tags=["varies"]
 against = attribution.against_untrained(method, cnn, ten, draws=lesson.pick(39, 19))
-apart, p = float(against["mean_outside"]), float(against["mean_outside_p"])
-lesson.say(f"""With wholly random weights the maps still have a rank correlation of {
-    float(sanity["similarity"][-1]):.2f} with the trained ones; the image itself has
-{float(sanity["like_image"]):.2f}. A second test asks pixel by pixel: {apart:.0%} of the pixels lie outside what {
-    against.sizes["draw"]
-} random CNNs give, where one of them among the others has up to
-{float(against["mean_outside_null_high"]):.0%} (p = {p:.3f}, n = {len(ten)} images). {
-    "So these maps do tell of the training."
-    if p < 0.05
-    else "By this test the maps can't be told from those of networks that have learnt nothing."
-}""")
+outside, p = float(against["mean_outside"]), float(against["mean_outside_p"])
+floor = 1 / (against.sizes["draw"] + 1)
+lesson.say(f"""With wholly random weights the maps still have a rank correlation of {float(sanity["similarity"][-1]):.2f} with the trained ones; the image itself has
+{float(sanity["like_image"]):.2f}. A second test goes pixel by pixel: {outside:.0%} of the pixels lie outside the range of {against.sizes["draw"]} random CNNs; for one of them among the
+others it is up to {float(against["mean_outside_null_high"]):.0%} (p {"≤" if p <= floor + 1e-9 else "="} {p:.3f}, {against.sizes["draw"]} draws, n = {len(ten)} images).
+{"So it is shown that these maps depend on the training." if p < 0.05 else "So it is not shown that these maps differ from those of untrained networks."}""")
 
 # %% [markdown]
-# A map that *differs* from random networks' is about the network. It need not be right about it: that would take covering up the warm
-# spots, as in [notebook 04](04_Causal_Interventions.ipynb).
+# A map that *differs* from random networks' is about the network. It may still be wrong about it: to find out, we would have to cover the warm spots and see whether the prediction
+# changes.
 #
-# ## 6. Do the two networks see images alike?
+# ## 6. Do the two networks represent images alike?
 #
-# Units of two networks have nothing to do with each other, not even their number. But one can ask whether the two layers call the *same
-# pairs of images* alike. *Centred kernel alignment* (*CKA*) does: take the table of all dot products between images in the one layer, the
-# same in the other, and correlate the two tables. By hand:
+# There is no unit of one network that belongs to a unit of the other; even their numbers differ. But we can ask whether two layers find the *same pairs of images* similar. *Centered
+# kernel alignment* (*CKA*) does that: take the table of all dot products between images in one layer, the same in the other, and correlate the two tables. By hand:
 
 # %% tags=["varies"]
 a = run_mlp.activations("layers.1.hook_post").isel(snapshot=-1)
@@ -646,7 +927,7 @@ def cka(x, y):
 similarity = nm.analysis.similarity
 plain = cka(a.values.astype(float), b.values.astype(float))
 assert abs(plain - float(similarity.cka(a, b, debiased=False, draws=5)["cka"])) < 1e-6
-print(f"by hand {plain:.3f}, and the library's plain CKA is the same")
+print("by hand and by the library: the same plain CKA")
 
 # %% [markdown]
 # The plain form has a trap: with few images and many units, unrelated layers look alike. Random numbers show it.
@@ -657,11 +938,14 @@ import xarray as xr
 noise = np.random.default_rng(0)
 for n in (20, 100, 1000):
     one, other = (xr.DataArray(noise.normal(size=(n, 64)), dims=("example", "unit")) for _ in range(2))
-    biased, debiased = (float(similarity.cka(one, other, debiased=way, draws=5)["cka"]) for way in (False, True))
-    print(f"{n:>5} images, 64 units of pure noise on each side: plain {biased:.2f}, debiased {debiased:+.2f}")
+    biased, unbiased = (float(similarity.cka(one, other, debiased=way, draws=5)["cka"]) for way in (False, True))
+    print(f"{n:>5} images, 64 units of pure noise on each side: plain {biased:.2f}, debiased {unbiased:+.2f}")
 
 # %% [markdown]
-# So from here on it is the debiased one. **How alike are the last hidden layers of the MLP and the CNN, from 0 (unrelated) to 1?**
+# So from here on we use the debiased one. We compare with three nulls: shuffled images; networks that have learned nothing; and an MLP of another seed, which should be as similar as
+# two networks can be.
+#
+# **How similar are the last hidden layers of the MLP and the CNN, from 0 (unrelated) to 1?**
 
 # %%
 mine = 0.3  # your guess
@@ -672,27 +956,13 @@ named = {
     "MLP": {"dense 0": "layers.0.hook_post", "dense 1": "layers.1.hook_post"},
     "CNN": {"conv 0": "layers.0.hook_pool", "conv 1": "layers.1.hook_pool", "dense 2": "layers.2.hook_post"},
 }
+final = {"MLP": "dense 1", "CNN": "dense 2"}  # the last hidden layer of each
 
 
 def layers_of(model, kind):
-    """The layers' answers to the probe images; maps whole, laid out in a row."""
+    """The layers' activations for the probe images; maps whole, flattened."""
     found = nm.activations(model, probe.subset(slice(0, lesson.pick(500, 200))), list(named[kind].values()))
     return {label: found[name] for label, name in named[kind].items()}
-
-
-draws = lesson.pick(20, 5)
-trained = similarity.matrix(layers_of(mlp, "MLP"), layers_of(cnn, "CNN"), draws=draws)
-lesson.reveal("cka", round(float(trained["cka"].sel(layer="dense 1", layer_b="dense 2")), 2))
-nm.plots.similarity_matrix(trained, rows="MLP", columns="CNN")
-
-# %% [markdown]
-# *What to see:* large numbers are the likeness, small ones what shuffled images stay within. Everything is far above shuffled images, by
-# three measures. But that null is weak: it asks only whether both networks were shown the same pictures. Two harder ones follow: networks
-# that have learnt nothing, and an MLP of another seed, which should be as like as two networks can be.
-
-# %% tags=["varies"]
-untrained = similarity.matrix(layers_of(fresh["MLP"], "MLP"), layers_of(fresh["CNN"], "CNN"), draws=draws)
-final = {"MLP": "dense 1", "CNN": "dense 2"}  # the last hidden layer of each
 
 
 def likeness(one, kind, other, other_kind):
@@ -701,6 +971,8 @@ def likeness(one, kind, other, other_kind):
     return float(found["cka"]), float(found["cka_low"]), float(found["cka_high"])
 
 
+draws = lesson.pick(20, 5)
+trained = similarity.matrix(layers_of(mlp, "MLP"), layers_of(cnn, "CNN"), draws=draws)
 twin, third = others["MLP, seed 1"].model(), others["MLP, seed 2"].model()
 values = {
     "MLP and CNN": likeness(mlp, "MLP", cnn, "CNN"),
@@ -710,31 +982,29 @@ values = {
     "MLP and MLP of seed 1": likeness(mlp, "MLP", twin, "MLP"),
     "MLP and MLP of seed 2": likeness(mlp, "MLP", third, "MLP"),
 }
-for words, (value, low, high) in values.items():
-    print(f"{words:<28} CKA {value:.2f}, 95 % over images {low:.2f} to {high:.2f}")
-
-# %% tags=["varies"]
-nm.plots.similarity_matrix(untrained, rows="untrained MLP", columns="untrained CNN")
-
-# %% tags=["varies"]
 both, none, same = (
     values[words][0] for words in ("MLP and CNN", "MLP and CNN, both untrained", "MLP and MLP of seed 1")
 )
+if lesson.reveal("cka", round(both, 2)):
+    display(nm.plots.similarity_matrix(trained, rows="MLP", columns="CNN"))
+    for words, (value, low, high) in values.items():
+        print(f"{words:<28} CKA {value:.2f}, 95% interval over images {low:.2f} to {high:.2f}")
+    lesson.say(f"""Untrained networks are alike too, because the images are: {none:.2f}. Trained, it is {both:.2f} {"(higher)" if both > none else "(not higher)"}; two MLPs of different seeds
+    reach {same:.2f}, {"more than" if same > both else "not more than"} the MLP and the CNN.""")
 assert not lesson.full or (none + 0.1 < both and both + 0.03 < same)
-lesson.say(f"""*What to see:* two networks that have learnt nothing are alike too, because the images are: {none:.2f} between their last hidden layers. Trained, it is {both:.2f};
-two MLPs of different seeds reach {same:.2f}. {"Training has brought the two kinds nearer to each other" if both > none else "Training has not brought the two kinds nearer"}, and
-{"a CNN is less like an MLP than an MLP of another seed is" if both < same else "a CNN is as like an MLP as another MLP is"}.""")
 
 # %% [markdown]
-# Last hidden layers have to be alike in one respect: both must tell the ten digits apart, and networks that do it well put images of one
-# digit together. A high value there says little about *how* they got there.
+# *What to look at:* the large numbers are the similarity, the small ones the range for shuffled images. Shuffled images are a weak null: it only asks whether both networks saw the
+# same pictures. The list below the figure holds the two harder ones.
+#
+# Last hidden layers have to be alike in one respect. Both must separate the ten digits, and networks that do so well have high same-class purity. A high value there says little about
+# *how* they get there.
 #
 # ### Exercise 4: a CKA that is not fooled by noise
 # *Difficulty ●●●● · 20 minutes*
 #
-# The plain sum counts each image with itself, and that diagonal is large even in noise. Song et al. (2012) leave it out and correct the
-# rest. Write `debiased(x, y)` for arrays [example, unit]: with K = x xᵀ and L = y yᵀ, both with their diagonals set to 0, and n images,
-# h(K, L) is
+# The plain sum counts each image with itself, and that diagonal is large even in noise. Song et al. (2012) leave it out and correct the rest. Write `debiased(x, y)` for arrays
+# [example, unit]: with K = x xᵀ and L = y yᵀ, both with their diagonals set to 0, and n images, h(K, L) is
 #
 # ```
 #            Σᵢⱼ Kᵢⱼ Lᵢⱼ  +  Σᵢⱼ Kᵢⱼ · Σᵢⱼ Lᵢⱼ / ((n − 1)(n − 2))  −  2 / (n − 2) · Σᵢ (Σⱼ Kᵢⱼ)(Σⱼ Lᵢⱼ)
@@ -742,11 +1012,11 @@ two MLPs of different seeds reach {same:.2f}. {"Training has brought the two kin
 #                                              n (n − 3)
 # ```
 #
-# and the answer is h(K, L) / √(h(K, K) · h(L, L)).
+# and the result is h(K, L) / √(h(K, K) · h(L, L)).
 
 # %% [markdown] tags=["hint"]
-# `np.fill_diagonal(table, 0)` changes the table in place. Write h as an inner function of two tables a and b, from `(a * b).sum()`,
-# `a.sum()`, `a.sum(1)`. No centring is needed: the two corrections do it.
+# `np.fill_diagonal(table, 0)` changes the table in place. Write h as an inner function of two tables a and b, from `(a * b).sum()`, `a.sum()`, `a.sum(1)`. You need no centering: the
+# two corrections do it.
 
 
 # %% tags=["stub"]
@@ -774,29 +1044,148 @@ def debiased(x, y):
 # %% tags=["check"]
 @lesson.check
 def exercise_4(rng):
-    rng = np.random.default_rng(1)
-    x, y = rng.normal(size=(30, 50)), rng.normal(size=(30, 50))
-    found = debiased(x, y)
-    assert found is not None, "nothing came back"
-    assert abs(found - cka(x, y)) > 1e-6, (
-        "this is the plain CKA: is the diagonal set to 0, and are the two corrections added"
-    )
-    assert abs(found) < 0.3, f"on pure noise it gives {found:.2f}, and should be about 0"
-    turn = np.linalg.qr(rng.normal(size=(50, 50)))[0]
-    assert abs(debiased(x, 3 * x @ turn) - 1) < 1e-9, "a layer and the same layer, turned and scaled, should give 1"
-    assert abs(debiased(x + 5, y) - found) < 1e-6, (
-        "adding a constant to every unit changed it: check the factors of the two corrections"
-    )
-    one, other = (xr.DataArray(side, dims=("example", "unit")) for side in (x, y))
-    wanted = float(similarity.cka(one, other, draws=5)["cka"])
-    assert abs(found - wanted) < 1e-9, "on noise it is not the library's value: compare term by term with the formula"
+    for n, width, width_y, shared in ((30, 50, 50, 0.0), (12, 20, 7, 0.0), (40, 6, 9, 1.0), (25, 30, 12, 2.0)):
+        common = rng.normal(size=(n, 2))
+        x, y = (rng.normal(size=(n, w)) + 0.5 + shared * common @ rng.normal(size=(2, w)) for w in (width, width_y))
+        kept = x.copy(), y.copy()
+        found = debiased(x, y)
+        assert found is not None and np.ndim(found) == 0, f"one number should come back, not {found}"
+        assert np.array_equal(x, kept[0]) and np.array_equal(y, kept[1]), "the arrays that came in have changed"
+        assert abs(found - cka(x, y)) > 1e-6, (
+            "this is the plain CKA: is the diagonal set to 0, and are the two corrections added"
+        )
+        wanted = float(
+            similarity.cka(*(xr.DataArray(side, dims=("example", "unit")) for side in (x, y)), draws=5)["cka"]
+        )
+        assert abs(found - wanted) < 1e-6, (
+            f"{n} images, {width} and {width_y} units{', pure noise' if not shared else ''}: {found:.4f} came, and the formula gives {wanted:.4f}; "
+            "compare term by term"
+        )
+        turn = np.linalg.qr(rng.normal(size=(width, width)))[0]
+        assert abs(debiased(x, 3 * x @ turn) - 1) < 1e-6, (
+            "a layer and the same layer, rotated and scaled, should give 1"
+        )
+        assert abs(debiased(x + 5, y) - found) < 1e-5, (
+            "adding a constant to every unit changes it: check the corrections"
+        )
+
+
+# %% tags=["right"]
+def debiased(x, y):  # tables centered so that the mean over pairs of different images is 0
+    def centered(side):
+        n, table = len(side), side @ side.T
+        table = table - np.diag(np.diag(table))
+        rows, total = table.sum(0) / (n - 2), table.sum() / ((n - 1) * (n - 2))
+        table = table - rows - rows[:, None] + total
+        return table - np.diag(np.diag(table))
+
+    one, other = centered(x), centered(y)
+    return (one * other).sum() / np.sqrt((one**2).sum() * (other**2).sum())
+
+
+# %% tags=["right"]
+def debiased(x, y):  # torch
+    n = len(x)
+    K, L = (torch.from_numpy(side).double() @ torch.from_numpy(side).double().T for side in (x, y))
+    K, L = (table - torch.diag(torch.diag(table)) for table in (K, L))
+
+    def h(a, b):
+        total = torch.einsum("ij,ij->", a, b) + a.sum() * b.sum() / (n - 1) / (n - 2)
+        return total - 2 * torch.dot(a.sum(0), b.sum(0)) / (n - 2)
+
+    return (h(K, L) / (h(K, K) * h(L, L)).sqrt()).item()
+
+
+# %% tags=["wrong"]
+def debiased(x, y):  # the plain CKA
+    return cka(x, y)
+
+
+# %% tags=["wrong"]
+def debiased(x, y):  # centers, and leaves the diagonal out without the corrections
+    def table(side):
+        side = side - side.mean(0)
+        found = side @ side.T
+        np.fill_diagonal(found, 0)
+        return found
+
+    one, other = table(x), table(y)
+    return (one * other).sum() / np.sqrt((one * one).sum() * (other * other).sum())
+
+
+# %% tags=["wrong"]
+def debiased(x, y):  # the diagonal stays
+    n, K, L = len(x), x @ x.T, y @ y.T
+
+    def h(a, b):
+        return (a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (a.sum(1) @ b.sum(1))
+
+    return h(K, L) / np.sqrt(h(K, K) * h(L, L))
+
+
+# %% tags=["wrong"]
+def debiased(x, y):  # the factor 2 is missing
+    n = len(x)
+    K, L = (side @ side.T * (1 - np.eye(n)) for side in (x, y))
+
+    def h(a, b):
+        return (a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 1 / (n - 2) * (a.sum(1) @ b.sum(1))
+
+    return h(K, L) / np.sqrt(np.abs(h(K, K) * h(L, L)))
+
+
+# %% tags=["wrong"]
+def debiased(x, y):  # n in place of n − 1 and n − 2
+    n = len(x)
+    K, L = (side @ side.T * (1 - np.eye(n)) for side in (x, y))
+
+    def h(a, b):
+        return (a * b).sum() + a.sum() * b.sum() / n**2 - 2 / n * (a.sum(1) @ b.sum(1))
+
+    return h(K, L) / np.sqrt(np.abs(h(K, K) * h(L, L)))
+
+
+# %% tags=["wrong"]
+def debiased(x, y):  # not scaled
+    n = len(x)
+    K, L = (side @ side.T * (1 - np.eye(n)) for side in (x, y))
+    total = (K * L).sum() + K.sum() * L.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (K.sum(1) @ L.sum(1))
+    return total / (n * (n - 3))
+
+
+# %% tags=["wrong"]
+def debiased(x, y):  # without the root
+    n = len(x)
+    K, L = (side @ side.T * (1 - np.eye(n)) for side in (x, y))
+
+    def h(a, b):
+        return (a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (a.sum(1) @ b.sum(1))
+
+    return h(K, L) / (h(K, K) * h(L, L))
+
+
+# %% tags=["wrong"]
+def debiased(x, y):  # unrelated means nothing: always 0 for noise
+    return 0.0
+
+
+# %% tags=["wrong"]
+def debiased(x, y):  # the magnitude
+    n = len(x)
+    K, L = (side @ side.T * (1 - np.eye(n)) for side in (x, y))
+
+    def h(a, b):
+        return (a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (a.sum(1) @ b.sum(1))
+
+    return abs(h(K, L)) / np.sqrt(h(K, K) * h(L, L)) + 0.001
 
 
 # %% [markdown]
 # ## 7. Where do both err?
 #
-# If the two networks read images by different means, they should stumble over different images. If hard images are hard for everybody,
-# their errors coincide. **Of the images that the CNN reads wrongly, what share does the MLP read wrongly too?**
+# If the two networks classify images by different means, they should fail on different images. If hard images are hard for everybody, their errors coincide.
+#
+# **Of the images that the CNN misclassifies, what share does the MLP misclassify too?**
 
 # %%
 mine = 0.3  # your guess
@@ -809,77 +1198,70 @@ rng = np.random.default_rng(0)
 
 
 def in_common(one, other, draws=500):
-    """(images that both read wrongly, the same after the errors of one are dealt out anew among the images of each digit)"""
-    chance = np.zeros(draws)
+    """(images that both misclassify, the same after the errors of one are shuffled among the images of each digit)"""
+    null = np.zeros(draws)
     for digit in np.unique(test.labels):
         of_digit = test.labels == digit
-        chance += [(one[of_digit] & rng.permutation(other[of_digit])).sum() for _ in range(draws)]
-    return int((one & other).sum()), np.percentile(chance, [2.5, 97.5])
+        null += [(one[of_digit] & rng.permutation(other[of_digit])).sum() for _ in range(draws)]
+    return int((one & other).sum()), np.percentile(null, [2.5, 97.5])
 
 
-for one, other in (("CNN", "MLP"), ("MLP, seed 1", "MLP")):
-    n, (low, high) = in_common(wrong[one], wrong[other])
-    print(
-        f"{one} wrong: {wrong[one].sum()}, {other} wrong: {wrong[other].sum()}, both: {n}; by chance, digit by digit: {low:.0f} to {high:.0f}"
-    )
 n, (low, high) = in_common(wrong["CNN"], wrong["MLP"])
-lesson.reveal("errors", round(n / max(1, int(wrong["CNN"].sum())), 2))
 twins_share = int((wrong["MLP, seed 1"] & wrong["MLP"]).sum()) / max(1, int(wrong["MLP, seed 1"].sum()))
-print(f"of the other MLP's errors the MLP shares {twins_share:.2f}")
+if lesson.reveal("errors", round(n / max(1, int(wrong["CNN"].sum())), 2)):
+    print(
+        f"CNN misclassifies {wrong['CNN'].sum()}, MLP {wrong['MLP'].sum()}, both {n}; errors shuffled within each digit: {low:.0f} to {high:.0f}"
+    )
+    print(f"of the errors of another MLP, our MLP shares {twins_share:.2f}")
 assert not lesson.full or n > high
 
 # %% [markdown]
-# Chance here already takes into account that some digits are harder than others. What is shared beyond it comes from the images: some are
-# hard for both. Beside it stands what two networks of one kind share; only what the CNN shares *less* than that can be owed to its build
-# (and part of it to its making fewer errors). Here are images that both misread, with Grad-CAM for the right digit and for the one that
-# the CNN said.
+# The null already takes into account that some digits are harder than others. What the networks share beyond it comes from the images. Compare it with what two networks of one kind
+# share: only what the CNN shares *less* than that can be due to its build, and part of that to its making fewer errors.
+
+# %% [markdown]
+# Here are images that both misclassify, with Grad-CAM for the true class and for the one that the CNN predicts.
 
 # %% tags=["varies"]
 hard = test.subset(np.flatnonzero(wrong["CNN"] & wrong["MLP"])[:8]) if n else ten
-said = {kind: nm.evaluate(model, hard).predictions for kind, model in {"MLP": mlp, "CNN": cnn}.items()}
-for kind, found in said.items():
-    print(f"{kind} says:", *found.tolist())
-print("they are:", *hard.labels.tolist())
+predicted = {kind: nm.evaluate(model, hard).predictions for kind, model in {"MLP": mlp, "CNN": cnn}.items()}
+for kind, found in predicted.items():
+    print(f"{kind} predicts:", *found.tolist())
+print("labels:", *hard.labels.tolist())
 
-is_so, was_said = method(cnn, hard)["attribution"], method(cnn, hard, target=said["CNN"])["attribution"]
-nm.plots.attributions(hard.images, {"for what it is": one_size(is_so), "for what it said": one_size(was_said)})
+for_true, for_predicted = method(cnn, hard)["attribution"], method(cnn, hard, target=predicted["CNN"])["attribution"]
+nm.plots.attributions(hard.images, {"true class": one_size(for_true), "predicted": one_size(for_predicted)})
 
 # %% [markdown]
-# *What to see:* some of these digits a human would hesitate over too. Each map again has its own scale, so that a spot on bare paper may
-# be next to nothing. Grad-CAM tells where, and not what it was there that made the difference.
+# *What to look at:* would you have got these right? Each map again has its own scale, so a spot on bare paper may be next to nothing. And Grad-CAM says where, not what it was there
+# that made the difference.
 #
 # ## 8. Touch both
 #
-# Side by side in the explorer: draw a digit off the centre and watch which network gives up first. In a notebook that is running the page
-# stands in a frame; where it is only read, a picture and a link are left.
+# Open both networks in the explorer, draw a digit off the center, and watch which network's prediction gives way first.
 
 # %% tags=["varies"]
 nm.explorer.show([run_mlp, run_cnn], lesson.folder / "pages" / "05_explorer.html")
 
 # %% [markdown]
-# *What to see:* one image, and everything each network makes of it: units of the MLP above, maps and units of the CNN below, and what
-# they read.
+# *What to look at:* one image, and everything that each network makes of it: the units of the MLP above, the maps and units of the CNN below, and their predictions.
 #
 # ## What you have seen
 #
-# * A convolution is one small question asked everywhere. The map of a moved image is the moved map, to rounding, without any training;
-#   that is equivariance, not invariance.
-# * Both networks have nearly the same number of parameters, and in the CNN few of them are in kernels. The dense layer behind knows
-#   places again, and the CNN too fails on digits moved far enough.
-# * Units and channels prefer digits; so do those of untrained networks, less. Preference and importance are different questions. Costs
-#   stand beside random directions.
+# * A convolution is one small question asked everywhere. The map of a moved image is the moved map, without any training; that is equivariance, not invariance.
+# * Both networks have nearly the same number of parameters, and few of the CNN's are in kernels. In its dense layer position matters again, and its accuracy too falls on digits that
+#   are moved far enough.
+# * Units and channels prefer digits, and so do those of untrained networks. Preference and importance are different questions, and a loss increase is compared with random directions.
 # * A Grad-CAM map is worth as much as it differs from that of a random network.
 # * Layers of different networks look alike partly because the images are. Untrained pairs and another seed are the yardsticks.
-# * Two networks err together more than chance would have it.
+# * Two networks err together more often than errors shuffled within each digit would.
 #
-# What was *not* shown: all this is one task with centred digits, one architecture of each kind, and few seeds.
+# What is *not* shown: all this is one task with centered digits, one architecture of each kind, and few seeds.
 #
 # **Next:** [06, how this carries over](06_Toward_TransformerLens.ipynb) to the tools and words of language models.
 #
-# **Further reading.** Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document recognition",
-# *Proceedings of the IEEE* 86 (1998). M. Zeiler and R. Fergus, "Visualizing and understanding convolutional networks", ECCV 2014. R.
-# Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based localization", ICCV 2017. J. Adebayo et al.,
-# "Sanity checks for saliency maps", NeurIPS 2018. S. Kornblith et al., "Similarity of neural network representations revisited", ICML
-# 2019. A. Azulay and Y. Weiss, "Why do deep convolutional networks generalize so poorly to small image transformations?", *JMLR* 20
-# (2019). R. Zhang, "Making convolutional networks shift-invariant again", ICML 2019. R. Geirhos, K. Meding and F. Wichmann, "Beyond
-# accuracy: quantifying trial-by-trial behaviour of CNNs and humans by measuring error consistency", NeurIPS 2020.
+# **Further reading.** Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document recognition", *Proceedings of the IEEE* 86 (1998). M. Zeiler and R.
+# Fergus, "Visualizing and understanding convolutional networks", ECCV 2014. R. Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based localization", ICCV
+# 2017. J. Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018. S. Kornblith et al., "Similarity of neural network representations revisited", ICML 2019. A. Azulay and Y. Weiss,
+# "Why do deep convolutional networks generalize so poorly to small image transformations?", *JMLR* 20 (2019). R. Zhang, "Making convolutional networks shift-invariant again", ICML 2019. R.
+# Geirhos, K. Meding and F. Wichmann, "Beyond accuracy: quantifying trial-by-trial behavior of CNNs and humans by measuring error consistency", NeurIPS 2020.
