@@ -147,8 +147,8 @@ def text_of(cell: Notebook) -> str:
     said = []
     for output in cell.get("outputs", []):
         data = output.get("data", {})
-        said.append(output.get("text") or data.get("text/markdown") or data.get("text/plain") or "")
-    return "\n".join(part.strip() for part in said)
+        said.append((output.get("text") or data.get("text/markdown") or data.get("text/plain") or "").strip())
+    return "\n".join(part for part in said if part)  # a busy kernel sends a line and its end as two outputs
 
 
 def debris(made: Notebook) -> list[str]:
