@@ -1,18 +1,21 @@
 # %% [markdown]
 # # What happens while it learns?
 #
-# *The training loop written out, a recorder that keeps the network's whole life, and what can be read in it.*
+# *A training loop and a recorder, both by hand first, and then what can be read in a recorded training run.*
+#
+# I learn by building. In [00](00_MLP_from_scratch_PyTorch.ipynb) we built a network and its training loop; in [01](01_MLP_for_Interpretability.ipynb) we looked
+# inside an untrained one. Now we put the two together: we train, we write down what happens inside while we do, and then we read it.
 #
 # **You will be able to**
 #
 # * write a training loop, and show that it is the one the library runs;
-# * record a run, find everything in its folder, and open its log with nothing but `xarray`;
+# * build a recorder in a few lines, and show that the library's recorder writes down the same numbers;
 # * read loss curves, activation heatmaps and gradients, and find dead units;
-# * say what the size of the initial weights and a normalisation do, with an interval over seeds.
+# * say what the size of the initial weights and a normalization do, with an interval over seeds.
 #
-# **Minutes:** 50 to read and run, 40 more for the exercises. **You need:** [00](00_MLP_from_scratch_PyTorch.ipynb) and [01](01_MLP_for_Interpretability.ipynb).
+# **Minutes:** 55 to read and run, 40 more for the exercises. **You need:** [00](00_MLP_from_scratch_PyTorch.ipynb) and [01](01_MLP_for_Interpretability.ipynb).
 #
-# Many of the terms in *slanted letters* are in the [glossary](../docs/glossary.md).
+# Terms are explained where they first appear, and again in the [glossary](../docs/glossary.md).
 
 # %% tags=["setup"]
 from neural_microscope import lessons
@@ -31,23 +34,25 @@ from neural_microscope.analysis import dynamics, predictions
 data = lesson.data
 
 # %% [markdown]
-# ## 1. What it is given
+# ## 1. What the network is given
 #
-# Look at the data before the network does. First how bright the images are, then how many there are of each digit.
+# Let's look at the data before the network does. How bright are the images, and how many are there of each digit?
 
 # %%
 train_pixels = data.train.images / 255
 counts = np.bincount(data.train.labels)
-lesson.say(f"""The pixels, scaled to 0..1, have mean {train_pixels.mean():.4f} and standard deviation {train_pixels.std():.4f}; {(train_pixels == 0).mean():.0%} of
-them are exactly 0. The rarest digit is {counts.argmin()} ({counts.min():,} images), the commonest {counts.argmax()} ({counts.max():,}). Who always said {counts.argmax()}
-would be right for {counts.max() / counts.sum():.1%}.""")
+lesson.say(f"""Scaled to 0..1, the pixels have mean {train_pixels.mean():.4f} and standard deviation {train_pixels.std():.4f}; {(train_pixels == 0).mean():.0%} of
+them are exactly 0. The rarest digit is {counts.argmin()} ({counts.min():,} images), the most frequent {counts.argmax()} ({counts.max():,}). If you always predict {counts.argmax()}, you
+are correct on {counts.max() / counts.sum():.1%} of them: that is the chance level for an accuracy.""")
 assert not lesson.full or (abs(train_pixels.mean() - 0.1307) < 1e-4 and abs(train_pixels.std() - 0.3081) < 1e-4)
 
 # %% [markdown]
 # ## 2. How wrong is it? The loss
 #
-# The network gives ten *logits*. Soft-max turns them into shares that sum to 1, and the loss of an image is minus the logarithm of the share given to the right digit: 0 if it was
-# sure and right, large if it was sure and wrong. Averaged over images this is the *cross-entropy*. By hand, and by the library:
+# The network gives ten *logits*, one number for each digit. The *softmax* turns them into probabilities that sum to 1. The loss of an image is −log of the
+# probability that the true digit gets: 0 if the network is sure and correct, large if it is sure and wrong.
+#
+# Averaged over images, this is the *cross-entropy*. Here it is by hand, and by PyTorch:
 
 # %%
 config = nm.MLPConfig(image_shape=data.image_shape, hidden=(128, 64))
@@ -56,35 +61,37 @@ images, labels = data.test.tensor(), data.test.label_tensor()
 with torch.no_grad():
     logits = model(images)
 
-shares = logits.exp() / logits.exp().sum(1, keepdim=True)
-by_hand = -shares[torch.arange(len(labels)), labels].log().mean()
+probabilities = logits.exp() / logits.exp().sum(1, keepdim=True)
+by_hand = -probabilities[torch.arange(len(labels)), labels].log().mean()
 assert torch.isclose(by_hand, torch.nn.functional.cross_entropy(logits, labels), atol=1e-5)
 
 # %% [markdown]
-# This network has learnt nothing. **What is its loss?** (Its unit is the nat; think of ten digits and no idea.)
+# This network is untrained. **What is its loss?** The unit is the *nat*, because we take the natural logarithm. Think of ten digits and no idea.
 
 # %%
 mine = 1.0  # your guess
 lesson.guess("loss at first", mine)
 
 # %%
-lesson.reveal("loss at first", round(float(by_hand), 2))
-print(f"ln 10 = {np.log(10):.3f}; accuracy {float((logits.argmax(1) == labels).float().mean()):.1%}")
+if lesson.reveal("loss at first", round(float(by_hand), 2)):
+    print(f"log 10 = {np.log(10):.3f}; accuracy {float((logits.argmax(1) == labels).float().mean()):.1%}")
 assert abs(float(by_hand) - np.log(10)) < 0.1
 
 # %% [markdown]
-# A share of 1/10 for each digit costs ln 10. A loss far above it *before* training is a sign of initial weights that are too large: the network is sure of something, at random.
+# A probability of 1/10 for each digit gives a loss of log 10. When you see a loss far above that in an *untrained* network, suspect initial weights that are
+# too large: such a network is sure of something at random. We will try it in section 9.
 #
 # ## 3. The loop
 #
-# All of training is this: take a batch of images in random order, compute the loss, find its gradient, move every weight a little against it.
+# All of training is this: take a batch of images in random order, compute the loss, find its gradient, and move every weight a little against it.
 
 
 # %%
-def epoch_by_hand(model, images, labels, rate, seed):
+def epoch_by_hand(model, images, labels, rate, seed, watch=lambda step: None):
     """One pass over the training images by plain gradient descent in batches of 128; returns the loss of each step."""
     losses = []
-    for batch in nm.data.batches(len(images), 128, seed=seed, epoch=0):
+    watch(0)
+    for step, batch in enumerate(nm.data.batches(len(images), 128, seed=seed, epoch=0), start=1):
         loss = torch.nn.functional.cross_entropy(model(images[batch]), labels[batch])
         model.zero_grad()
         loss.backward()
@@ -92,6 +99,7 @@ def epoch_by_hand(model, images, labels, rate, seed):
             for parameter in model.parameters():
                 parameter -= rate * parameter.grad
         losses.append(float(loss.detach()))
+        watch(step)
     return losses
 
 
@@ -99,32 +107,81 @@ ours = nm.MLP(config, seed=0)
 losses = epoch_by_hand(ours, data.train.tensor(), data.train.label_tensor(), rate=0.1, seed=0)
 
 theirs = nm.MLP(config, seed=0)
-history = nm.train(theirs, data, nm.TrainConfig(epochs=1, optimizer="sgd", learning_rate=0.1, seed=0))
+plain = nm.TrainConfig(epochs=1, optimizer="sgd", learning_rate=0.1, seed=0)
+history = nm.train(theirs, data, plain)
 gap = max(float((a - b).detach().abs().max()) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
 assert gap < 1e-3, gap
 assert np.allclose(losses, history.loss, atol=1e-3)
-print(
-    f"{len(losses)} steps by hand and by nm.train: losses and weights agree to a thousandth, which is what rounding leaves"
-)
+print(f"{len(losses)} steps by hand and by nm.train: losses and weights agree to a thousandth")
 
 # %% [markdown]
-# So this loop is what `nm.train` does. It adds other optimisers, a schedule for the learning rate, and *observers*, which are told what happens and change nothing. One of them is the recorder.
+# So this loop is what `nm.train` runs; what is left is rounding. The library adds other optimizers, a schedule for the learning rate, and *observers*: objects
+# that are called at each step and change nothing. You see one coming: our loop has a `watch` too.
 #
-# **What share of new images does this network read rightly after a single pass over the training images?**
+# **After this single pass over the training images, what share of new images does the network classify correctly?**
 
 # %%
 mine = 0.7  # your guess
 lesson.guess("one epoch", mine)
 
 # %% tags=["varies"]
-lesson.reveal("one epoch", round(history.test.accuracy, 3))
+if lesson.reveal("one epoch", round(history.test.accuracy, 3)):
+    print(f"the loss fell from {losses[0]:.2f} to {np.mean(losses[-20:]):.2f} (mean of the last 20 batches)")
 assert not lesson.full or 0.88 < history.test.accuracy < 0.95
 
 # %% [markdown]
-# ## 4. The recorder and its folder
+# ## 4. A recorder by hand
 #
-# A network at its end is a corpse; what is interesting is its life. The recorder takes *snapshots*: often at first, when everything changes, then ever more rarely, at each epoch's end,
-# and always before the first step. `lesson.run` trains with a recorder, or opens what was trained before.
+# At the end of training we hold the last weights, and everything that led to them is gone. So let's keep it. Every now and then we take a *snapshot*: a copy of the
+# weights, and the *activations* (what each hidden unit gives) for a fixed set of test images.
+#
+# You know from 01 how to get activations: a hook that keeps a copy. The rest of a recorder is a dictionary:
+
+
+# %%
+class SmallRecorder:
+    def __init__(self, model, images, steps):
+        self.model, self.images, self.steps = model, images, set(steps)
+        self.weights, self.activations = {}, {}
+
+    def __call__(self, step):
+        if step not in self.steps:
+            return
+        self.weights[step] = {name: value.detach().clone() for name, value in self.model.named_parameters()}
+        _, cache = self.model.run_with_cache(self.images)
+        self.activations[step] = {name: value.detach().clone() for name, value in cache.items()}
+
+
+# %% [markdown]
+# Which steps? Often at first, when everything changes, then ever more rarely: 0, 1, 2, 4, 8, … Now the library's recorder, on the same training. It writes into a
+# folder; `lesson.run` trains with it, or opens what was trained before.
+
+# %%
+plain_run = lesson.run("by-hand", nm.MLPConfig(hidden=(128, 64)), plain)
+model = nm.MLP(config, seed=0)
+recorder = SmallRecorder(model, plain_run.probe.tensor(), [0, *(2**k for k in range(10))])
+epoch_by_hand(model, data.train.tensor(), data.train.label_tensor(), rate=0.1, seed=0, watch=recorder)
+
+both = sorted(set(recorder.weights) & set(plain_run.steps))
+layer = "layers.1.hook_post"
+worst = 0.0
+for step in both:
+    index = list(plain_run.steps).index(step)
+    theirs = plain_run.activations(layer)[index].values
+    worst = max(worst, float(np.abs(recorder.activations[step][layer].numpy() - theirs).max()))
+assert len(both) > 3
+assert worst < 1e-3
+lesson.say(
+    f"""At {len(both)} steps ({", ".join(map(str, both))}) our recorder and the library's hold the same activations, {theirs.size:,} each, to {worst:.0e}."""
+)
+
+# %% [markdown]
+# That is all a recorder is. Two things in ours deserve a second look: `clone()`, without which every snapshot would be the same tensor, and the *fixed* images. On another batch
+# each time, you could not tell a change of the network from a change of the images. These fixed images are called *probe images*.
+#
+# ## 5. The run folder
+#
+# The library's recorder also survives a crash, keeps gradients, and writes formats that others can read. This is the run that we study from here on:
 
 # %%
 training = nm.TrainConfig(epochs=8, optimizer="adamw", schedule="cosine", weight_decay=0.1, learning_rate=2e-3)
@@ -136,8 +193,8 @@ for path in sorted(run.folder.iterdir()):
         print(" ", path.name + ("/" if path.is_dir() else ""))
 
 # %% [markdown]
-# Every part can be read without this library. `run.json` says how it came to be, the weights are in the common `safetensors` form, and the log is a Zarr store that `xarray` opens
-# by itself:
+# You need no library of ours to read any of it. `run.json` holds the settings, the weights are `safetensors` files, and the log is a Zarr store that
+# `xarray` opens by itself:
 
 # %%
 log = xr.open_zarr(run.folder / "log.zarr")
@@ -145,10 +202,7 @@ for name, array in log.data_vars.items():
     print(f"{name:24} {dict(zip(array.dims, array.shape, strict=True))}")
 
 # %% [markdown]
-# The activations are those of one fixed set of test images, the *probe* set, at each snapshot. That the images are fixed matters: on another batch each time, one could not tell a change
-# of the network from a change of the images.
-#
-# Nothing is taken on trust. The weights of any snapshot can be loaded and run again, and must give what the log holds:
+# And you need not trust it. Load the weights of any snapshot, run the network again, and compare with what the log holds:
 
 # %%
 middle = len(run.steps) // 2
@@ -157,14 +211,14 @@ _, cache = again.run_with_cache(run.probe.tensor())
 logged = run.activations("layers.1.hook_post")[middle]
 worst = float(np.abs(cache["layers.1.hook_post"].detach().numpy() - logged.values).max())
 assert worst < 1e-4
-print(
-    f"step {run.steps[middle]}: the log and the weights agree;", "every file is as it was written:", run.verify() == []
-)
+assert run.verify() == []
+print(f"step {run.steps[middle]}: the log and the weights agree; all files verified")
 
 # %% [markdown]
-# ## 5. Loss curves
+# ## 6. Loss curves
 #
-# The first picture anybody draws. **After how many steps does the network read half of the test images rightly?** (A step is one batch of 128 images.)
+# This is the first picture anybody draws. **After how many steps does the network classify half of the test images correctly?** (A *step* is one update of the
+# weights, here from a batch of 128 images.)
 
 # %%
 mine = 200  # your guess
@@ -173,53 +227,48 @@ lesson.guess("half", mine)
 # %% tags=["varies"]
 accuracy = run.log["test_accuracy"].values
 half = int(run.log["step"].values[np.flatnonzero(accuracy >= 0.5)[0]])
-lesson.reveal("half", half)
 curve = dynamics.learning_curve(run.training, run.log)
-lesson.say(f"""At the end {accuracy[-1]:.1%} of {len(data.test):,} test images are read rightly. Half of them were by step {half:,} of {run.steps[-1]:,}: that is
-the first {half / run.steps[-1]:.1%} of its training.""")
-nm.plots.learning_curves({"MLP": curve})
+test_error, train_error = curve["test_error"].values[-1], curve["train_error"].values[-1]
+if lesson.reveal("half", half):
+    lesson.say(f"""Half of them by step {half:,} of {run.steps[-1]:,}: that is the first {half / run.steps[-1]:.1%} of training. At the end, test accuracy is {accuracy[-1]:.1%}
+    on {len(data.test):,} images; {test_error:.2%} of the test images and {train_error:.2%} of the images in the last training batches are misclassified.""")
+    display(nm.plots.learning_curves({"MLP": curve}))
+assert not lesson.full or test_error > train_error
 
 # %% [markdown]
-# *What to see:* both axes are logarithmic, so that the first steps have room. The grey line is the loss on the batches it learns from, the black one on test images. On all of MNIST they part
-# late: both go on to fall, the training batches faster. (On a log axis the last third of the steps is a narrow strip.)
-
-# %% tags=["varies"]
-gap_at_end = float(curve["test_error"][-1]) - float(curve["train_error"][-1])
-lesson.say(
-    f"At the end {curve['test_error'].values[-1]:.2%} of the test images and {curve['train_error'].values[-1]:.2%} of the last training batches are read wrongly."
-)
-assert not lesson.full or gap_at_end > 0
+# *What to look at:* the gap at the right end, between the gray line (the batches it learns from) and the black one (test images). Both axes are logarithmic, which gives the first steps
+# room and squeezes the last third of training into a narrow strip.
 
 # %% [markdown]
-# **Does it hold on another seed?** The same, from four other random starts:
+# **Does it hold on another seed?** We train the same network from four other initializations.
 
 # %% tags=["varies"]
 runs = [run, *(lesson.run(f"mlp-seed{seed}", nm.MLPConfig(), replace(training, seed=seed)) for seed in (1, 2, 3, 4))]
 final = np.array([float(one.log["test_accuracy"][-1]) for one in runs])
 mean, low, high = nm.statistics.over_seeds(final)
 halves = [int(one.log["step"].values[np.flatnonzero(one.log["test_accuracy"].values >= 0.5)[0]]) for one in runs]
-lesson.say(f"""Over {len(runs)} seeds the accuracy is {mean:.2%} (95 % interval {low:.2%} to {high:.2%}), and half of the images are read by step {min(halves)} to {max(halves)}. Within one
-seed, the {len(data.test):,} test images leave an uncertainty of about {1.96 * np.sqrt(mean * (1 - mean) / len(data.test)):.2%}; to compare two networks takes the same images for both, and several seeds.""")
+lesson.say(f"""Over {len(runs)} seeds the test accuracy is {mean:.2%} (95% interval {low:.2%} to {high:.2%}), and it reaches 50% at step {min(halves)} to {max(halves)}. For one network,
+{len(data.test):,} test images leave an uncertainty of about ±{1.96 * np.sqrt(mean * (1 - mean) / len(data.test)):.2%}.""")
 assert not lesson.full or (low > 0.97 and max(halves) < 200)
 
 # %% [markdown]
-# ### Exercise 1: which digit is learnt first?
+# ### Exercise 1: which digit is learned first?
 # *Difficulty ●●○○ · 10 minutes*
 #
-# `run.log["test_accuracy_by_class"]` is [snapshot, class], with the coordinate `step`. Write `learnt_at(log, threshold)`: for each class, the step of the first snapshot at which its accuracy
-# is at least `threshold` (an array of ten; NaN where that never happens).
+# `run.log["test_accuracy_by_class"]` is [snapshot, class], with the coordinate `step`. Write `learned_at(log, threshold)`: for each class, the step of the first snapshot at which its accuracy
+# is at least `threshold` (an array with one number for each class; NaN where that never happens).
 
 # %% [markdown] tags=["hint"]
 # `(accuracy >= threshold)` is an array of True and False, [snapshot, class]. `argmax` over the snapshots gives the first True, and also 0 where there is none: ask `any` too.
 
 
 # %% tags=["stub"]
-def learnt_at(log, threshold):
+def learned_at(log, threshold):
     raise NotImplementedError("return an array with one step for each class")
 
 
 # %% tags=["solution"]
-def learnt_at(log, threshold):
+def learned_at(log, threshold):
     reached = log["test_accuracy_by_class"].values >= threshold
     steps = log["step"].values[reached.argmax(0)].astype(float)
     return np.where(reached.any(0), steps, np.nan)
@@ -228,70 +277,193 @@ def learnt_at(log, threshold):
 # %% tags=["check"]
 @lesson.check
 def exercise_1(rng):
-    planted = xr.Dataset(
-        {"test_accuracy_by_class": (("snapshot", "class"), [[0.1, 0.9, 0.2], [0.5, 0.4, 0.3], [0.7, 0.9, 0.4]])},
-        coords={"step": ("snapshot", [0, 8, 64])},
-    )
-    found = learnt_at(planted, 0.5)
-    assert found is not None, "nothing came back"
-    assert len(found) == 3, f"three classes were planted; {len(found)} answers came"
-    assert found[0] == 8, (
-        f"the first class is at least at 0.5 from step 8 on; {found[0]} came: a step is asked for, and exactly 0.5 counts"
-    )
-    assert found[1] == 0, f"the second class is at 0.9 from the start: step 0, not {found[1]}"
-    assert np.isnan(found[2]), f"the third class never gets to 0.5; that should be NaN, not {found[2]}"
+    for snapshots, classes in ((5, 3), (7, 10), (6, 4), (9, 5)):
+        table = rng.integers(0, 9, size=(snapshots, classes)) / 10
+        threshold = float(rng.integers(3, 7)) / 10
+        table[:, 0] = rng.uniform(0, threshold - 0.05, snapshots)  # never
+        table[:, 1] = 0.0
+        table[0, 1] = threshold  # exactly at the threshold, at the start, and never again
+        table[:, 2] = 0.0
+        table[2, 2] = table[-1, 2] = 0.95  # reached, lost, and reached again
+        steps = np.cumsum(rng.integers(1, 50, snapshots)) - 1
+        planted = xr.Dataset(
+            {
+                "test_accuracy_by_class": (("snapshot", "class"), table.copy()),
+                "test_accuracy": ("snapshot", table.mean(1)),
+            },
+            coords={"step": ("snapshot", steps)},
+        )
+        found = learned_at(planted, threshold)
+        assert found is not None and np.shape(found) == (classes,), (
+            f"{classes} classes were planted; one number for each should come back, not {found}"
+        )
+        found = np.asarray(found, float)
+        assert (planted["test_accuracy_by_class"].values == table).all(), "the log itself has changed"
+        for c in range(classes):
+            first = next((float(steps[s]) for s in range(snapshots) if table[s, c] >= threshold), np.nan)
+            row = ", ".join(f"{value:.2f}" for value in table[:, c])
+            assert np.array_equal(found[c], first, equal_nan=True), (
+                f"with the accuracies {row} at the steps {', '.join(map(str, steps))}, a threshold of {threshold} is first reached at {first:g}, not {found[c]:g}"
+            )
+
+
+# %% tags=["right"]
+def learned_at(log, threshold):
+    accuracy, steps = log["test_accuracy_by_class"].values, log["step"].values
+    found = []
+    for c in range(accuracy.shape[1]):
+        hits = [int(step) for step, value in zip(steps, accuracy[:, c], strict=True) if value >= threshold]
+        found.append(hits[0] if hits else float("nan"))
+    return found
+
+
+# %% tags=["right"]
+def learned_at(log, threshold):  # in xarray's own words
+    accuracy = log["test_accuracy_by_class"]
+    return log["step"].where(accuracy >= threshold).min("snapshot").values
+
+
+# %% tags=["right"]
+def learned_at(log, threshold):  # in torch
+    accuracy = torch.tensor(log["test_accuracy_by_class"].values)
+    steps = torch.tensor(log["step"].values).double()[:, None]
+    first = torch.where(accuracy >= threshold, steps, torch.inf).amin(0)
+    return torch.where(first.isinf(), torch.nan, first)
+
+
+# %% tags=["wrong"]
+def learned_at(log, threshold):  # the number of the snapshot, not its step
+    reached = log["test_accuracy_by_class"].values >= threshold
+    return np.where(reached.any(0), reached.argmax(0), np.nan)
+
+
+# %% tags=["wrong"]
+def learned_at(log, threshold):  # above, not at least
+    reached = log["test_accuracy_by_class"].values > threshold
+    return np.where(reached.any(0), log["step"].values[reached.argmax(0)], np.nan)
+
+
+# %% tags=["wrong"]
+def learned_at(log, threshold):  # the first step where it never happens
+    reached = log["test_accuracy_by_class"].values >= threshold
+    return log["step"].values[reached.argmax(0)].astype(float)
+
+
+# %% tags=["wrong"]
+def learned_at(log, threshold):  # the threshold is always one half
+    reached = log["test_accuracy_by_class"].values >= 0.5
+    return np.where(reached.any(0), log["step"].values[reached.argmax(0)], np.nan)
+
+
+# %% tags=["wrong"]
+def learned_at(log, threshold):  # a class reached at the start counts as never
+    reached = log["test_accuracy_by_class"].values >= threshold
+    first = reached.argmax(0)
+    return np.where(first > 0, log["step"].values[first], np.nan)
+
+
+# %% tags=["wrong"]
+def learned_at(log, threshold):  # since when it stays, not when it is first reached
+    reached = log["test_accuracy_by_class"].values >= threshold
+    stays = np.logical_and.accumulate(reached[::-1], axis=0)[::-1]
+    return np.where(stays.any(0), log["step"].values[stays.argmax(0)], np.nan)
+
+
+# %% tags=["wrong"]
+def learned_at(log, threshold):  # the last time, not the first
+    reached = log["test_accuracy_by_class"].values >= threshold
+    last = len(reached) - 1 - reached[::-1].argmax(0)
+    return np.where(reached.any(0), log["step"].values[last], np.nan)
+
+
+# %% tags=["wrong"]
+def learned_at(log, threshold):  # the accuracy of all classes together
+    reached = log["test_accuracy"].values >= threshold
+    step = log["step"].values[reached.argmax()] if reached.any() else np.nan
+    return np.full(log["test_accuracy_by_class"].shape[1], step, float)
+
+
+# %% tags=["wrong"]
+def learned_at(log, threshold):  # snapshots and classes confused
+    reached = log["test_accuracy_by_class"].values >= threshold
+    return np.where(reached.any(1), log["step"].values, np.nan)
+
+
+# %% tags=["wrong"]
+def learned_at(log, threshold):  # -1 in place of NaN
+    reached = log["test_accuracy_by_class"].values >= threshold
+    return np.where(reached.any(0), log["step"].values[reached.argmax(0)], -1)
 
 
 # %% [markdown]
-# The library's `learning_by_class` does it with an interval, and asks since when a class *stays* learnt:
+# The library's `learning_by_class` does the same with an interval, and also asks from when on a class *stays* learned:
 
 # %% tags=["varies"]
 by_class = dynamics.learning_by_class(run.log, counts=np.bincount(data.test.labels, minlength=data.classes))
 nm.plots.class_learning(by_class)
 
 # %% [markdown]
-# *What to see:* each line is a digit, marked with itself. They do not rise together. But beware of the one that leads at the left: an untrained network says the same digit to nearly every image, and is then "right" for all of
-# that class. On another seed another digit leads. The accuracy of one class can be bias and no knowledge:
-#
-# ## 6. Activation heatmaps
-#
-# Now inside. Each row is a unit, each column a snapshot; the darker, the higher the unit's mean over the probe images.
+# *What to look at:* the first column, where the network is still untrained. One digit is dark there already. Has the network learned it? Let's ask what an untrained network predicts:
 
 # %%
+for seed, one in enumerate(runs):
+    predicted = np.bincount(one.activations("logits")[0].values.argmax(1), minlength=data.classes)
+    print(
+        f"untrained, seed {seed}: predicts {predicted.argmax()} for {predicted.max() / predicted.sum():.0%} of the probe images"
+    )
+
+# %% [markdown]
+# An untrained network predicts one digit far too often, and is then "correct" on much of that class; on another seed it is mostly another digit. So the accuracy
+# of one class can come from a bias, without any knowledge of that class.
+#
+# ## 7. Activation heatmaps
+#
+# Now we look inside. Each row is a unit, each column a snapshot. The darker the cell, the higher the unit's mean activation over the probe images.
+
+# %% tags=["varies"]
 hidden = ("layers.0.hook_post", "layers.1.hook_post")
 activity = {name: dynamics.activity(run.activations(name)) for name in hidden}
+size = run.activations(hidden[1]).mean(("example", "unit"))
+peak = int(size.values.argmax())
+lesson.say(
+    f"""In the second layer the mean activation is {float(size[0]):.2f} at initialization, highest at step {int(run.steps[peak]):,} ({float(size[peak]):.2f}), and {float(size[-1]):.2f} at the end."""
+)
 nm.plots.activity_over_time(activity)
 
 # %% [markdown]
-# *What to see:* at the left the untrained network, pale: its activations are small. On all of MNIST the rows darken until about step 90, and then many fade again. Some stay pale for the whole life. Histograms show the same for all activations at once:
+# *What to look at:* the pale left edge, where activations are still small, and the rows that stay pale to the right end. Means hide the spread, so here are all activations at once:
 
 # %%
 nm.plots.histograms_over_time({name: dynamics.histograms(run.activations(name)) for name in hidden})
 
 # %% [markdown]
-# *What to see:* each column is the distribution at one snapshot. The activations spread upwards in the first steps, while a large share stays at exactly 0: at any moment many units are off.
-#
-# How many are on at once? **At the end of training, for what share of the images is an average unit of the first layer above 0? Before training it was about a half.**
+# *What to look at:* each column is the distribution at one snapshot. It spreads upward, while a large share stays at exactly 0: at each snapshot, many units are off.
+
+# %% [markdown]
+# How many are on at once? That share is called the *density*. At initialization it is about a half, as in 01. **At the end of training, for what share of the images is an average unit of the first
+# layer above 0?**
 
 # %%
 mine = 0.5  # your guess
 lesson.guess("sparser", mine)
 
 # %% tags=["varies"]
-density = activity["layers.0.hook_post"]["density"].mean("unit").values
-lesson.reveal("sparser", round(float(density[-1]), 2))
-others = [
-    float(dynamics.activity(one.activations("layers.0.hook_post").isel(snapshot=[-1]))["density"].mean())
-    for one in runs[1:]
+densities = [
+    dynamics.activity(one.activations("layers.0.hook_post").isel(snapshot=[0, -1]))["density"].mean("unit").values
+    for one in runs
 ]
-lesson.say(
-    f"From {density[0]:.2f} to {density[-1]:.2f} here, and to {', '.join(f'{value:.2f}' for value in others)} in the four other seeds: {'fewer' if density[-1] < density[0] else 'no fewer'} units share each image."
-)
+start, end = densities[0]
+fell = sum(after < before for before, after in densities)
+if lesson.reveal("sparser", round(float(end), 2)):
+    lesson.say(
+        f"""From {start:.2f} to {end:.2f} here. On the other seeds: {", ".join(f"{before:.2f} to {after:.2f}" for before, after in densities[1:])}. It falls in {fell} of {len(runs)} networks."""
+    )
 
 # %% [markdown]
-# ## 7. Gradients
+# ## 8. Gradients
 #
-# The recorder also keeps, every tenth step, how large the gradient of each parameter is. By hand for the very first step: the same network, the same first batch, the norm of one gradient.
+# Every tenth step the recorder also keeps how large the gradient of each parameter is. Once more we do the first one by hand: the same network, the same first batch, the norm (the length) of one
+# gradient.
 
 # %%
 first = run.model(step=0)
@@ -299,23 +471,23 @@ batch = next(iter(nm.data.batches(len(data.train), training.batch_size, seed=tra
 loss = torch.nn.functional.cross_entropy(first(data.train.tensor()[batch]), data.train.label_tensor()[batch])
 loss.backward()
 name = "layers.0.linear.weight"
-by_hand = float(dict(first.named_parameters())[name].grad.norm())
+norm_by_hand = float(dict(first.named_parameters())[name].grad.norm())
 recorded = float(run.gradients["grad_norm"].sel(parameter=name)[0])
-assert np.isclose(by_hand, recorded, rtol=1e-3)
-print(f"norm of the gradient of {name} at step 1: by hand {by_hand:.4f}, recorded {recorded:.4f}")
+assert np.isclose(norm_by_hand, recorded, rtol=1e-3)
+print(f"norm of the gradient of {name} at step 1: by hand {norm_by_hand:.4f}, recorded {recorded:.4f}")
 
 # %%
 nm.plots.gradient_flow(dynamics.gradient_flow(run.gradients))
 
 # %% [markdown]
-# *What to see:* above, the size of the gradients; below, the *update-to-weight ratio*, how much a step changes a weight in relation to its size. A common rule of thumb wants it near 0.001. Most
-# of its fall comes while the learning rate is nearly constant; only the plunge at the end is the schedule's, which takes the rate down to 0.
+# *What to look at:* the lower half, the *update-to-weight ratio*: how much one step changes a weight in relation to its size. A common rule of thumb wants it near 0.001. The plunge at the right end
+# is the schedule, which takes the learning rate down to 0.
 #
-# ### Exercise 2: how far has it walked?
+# ### Exercise 2: how far have the weights moved?
 # *Difficulty ●●○○ · 10 minutes*
 #
-# `run.weights(step)` gives the weights of a snapshot by name. Write `moved(run, name)`: for every snapshot, the distance (the norm of the difference) of that weight from its
-# initial value, divided by the norm of the initial value.
+# `run.weights(step)` gives the weights of a snapshot by name. Write `moved(run, name)`: for every snapshot, the distance (the norm of the difference) of that weight from its value at the
+# first snapshot, divided by the norm of that first value.
 
 # %% [markdown] tags=["hint"]
 # `start = run.weights(run.steps[0])[name]`. For a tensor, `.norm()` is the square root of the sum of squares.
@@ -336,27 +508,123 @@ def moved(run, name):
 @lesson.check
 def exercise_2(rng):
     class Planted:
-        steps = (0, 1, 5)
+        def __init__(self, steps):
+            self.steps = steps
+            self.held = {
+                step: {key: torch.tensor(rng.normal(size=shape)) for key, shape in (("v", (3, 2)), ("w", (2, 4)))}
+                for step in steps
+            }
 
         def weights(self, step):
-            return {"w": torch.tensor([3.0, 4.0]) + step}
+            assert step in self.held, f"step {step} was asked for; the snapshots are {self.steps}"
+            return self.held[step]
 
-    found = moved(Planted(), "w")
-    assert found is not None, "nothing came back"
-    assert len(found) == 3, f"three snapshots were planted; {len(found)} numbers came"
-    assert abs(found[0]) < 1e-9, f"at the first snapshot nothing has moved; that gives {found[0]}"
-    assert abs(found[1] - 2**0.5 / 5) < 1e-6, (
-        f"from (3, 4) to (4, 5) it is a distance of 1.414 over a norm of 5, not {found[1]:.4f}"
-    )
-    assert abs(found[2] - 50**0.5 / 5) < 1e-6, "the third is measured from the first snapshot, not from the one before"
+    for steps in ((0, 1, 5), (3, 4, 8, 20), (0, 2)):
+        run = Planted(steps)
+        kept = {step: {key: value.numpy().copy() for key, value in one.items()} for step, one in run.held.items()}
+        for name in ("w", "v"):
+            found = moved(run, name)
+            assert found is not None and len(found) == len(steps), (
+                f"{len(steps)} snapshots were planted, so {len(steps)} numbers should come back, not {found}"
+            )
+            start = kept[steps[0]][name]
+            for step, got in zip(steps, found, strict=True):
+                true = np.sqrt(((kept[step][name] - start) ** 2).sum()) / np.sqrt((start**2).sum())
+                assert np.ndim(got) == 0 and abs(float(got) - true) < 1e-5, (
+                    f"between the steps {steps[0]} and {step} the weight {name!r} moves {true:.4f} times its first norm; {got} came"
+                )
+            assert all((run.held[s][k].numpy() == v).all() for s, one in kept.items() for k, v in one.items()), (
+                "the run's own weights have changed"
+            )
+
+
+# %% tags=["right"]
+def moved(run, name):
+    weights = np.stack([run.weights(step)[name].numpy().ravel() for step in run.steps])
+    return np.linalg.norm(weights - weights[0], axis=1) / np.linalg.norm(weights[0])
+
+
+# %% tags=["right"]
+def moved(run, name):
+    found, start = [], None
+    for step in run.steps:
+        now = run.weights(step)[name].float()
+        start = now if start is None else start
+        found.append(((now - start).square().sum() / start.square().sum()) ** 0.5)
+    return found
+
+
+# %% tags=["wrong"]
+def moved(run, name):  # from the snapshot before
+    found, before = [], run.weights(run.steps[0])[name]
+    for step in run.steps:
+        now = run.weights(step)[name]
+        found.append(float((now - before).norm() / run.weights(run.steps[0])[name].norm()))
+        before = now
+    return found
+
+
+# %% tags=["wrong"]
+def moved(run, name):  # not divided
+    start = run.weights(run.steps[0])[name]
+    return [float((run.weights(step)[name] - start).norm()) for step in run.steps]
+
+
+# %% tags=["wrong"]
+def moved(run, name):  # divided by the norm of today's weight
+    start = run.weights(run.steps[0])[name]
+    return [float((run.weights(step)[name] - start).norm() / run.weights(step)[name].norm()) for step in run.steps]
+
+
+# %% tags=["wrong"]
+def moved(run, name):  # a difference of norms
+    start = run.weights(run.steps[0])[name]
+    return [float((run.weights(step)[name].norm() - start.norm()).abs() / start.norm()) for step in run.steps]
+
+
+# %% tags=["wrong"]
+def moved(run, name):  # squared distances
+    start = run.weights(run.steps[0])[name]
+    return [float((run.weights(step)[name] - start).square().sum() / start.square().sum()) for step in run.steps]
+
+
+# %% tags=["wrong"]
+def moved(run, name):  # always the same weight
+    start = run.weights(run.steps[0])["w"]
+    return [float((run.weights(step)["w"] - start).norm() / start.norm()) for step in run.steps]
+
+
+# %% tags=["wrong"]
+def moved(run, name):  # absolute values in place of squares
+    start = run.weights(run.steps[0])[name]
+    return [float((run.weights(step)[name] - start).abs().sum() / start.abs().sum()) for step in run.steps]
+
+
+# %% tags=["wrong"]
+def moved(run, name):  # takes for granted that the first snapshot is step 0
+    start = run.weights(0)[name]
+    return [float((run.weights(step)[name] - start).norm() / start.norm()) for step in run.steps]
+
+
+# %% tags=["wrong"]
+def moved(run, name):  # subtracts in place
+    start = run.weights(run.steps[0])[name].clone()
+    return [float(run.weights(step)[name].sub_(start).norm() / start.norm()) for step in run.steps]
+
+
+# %% tags=["wrong"]
+def moved(run, name):  # leaves out the first snapshot
+    start = run.weights(run.steps[0])[name]
+    return [float((run.weights(step)[name] - start).norm() / start.norm()) for step in run.steps[1:]]
 
 
 # %% [markdown]
-# ## 8. Dead units
+# ## 9. Dead units
 #
-# A ReLU unit that is off for every image is *dead*: it gets no gradient while that lasts. Only a change in the layers before it, weight decay or the optimiser's momentum can wake it, and
-# sometimes does. Learning rates that are too high make dead units: one large step throws the bias far below 0. The same network again, for half as many epochs, with a learning rate 20 times
-# higher. **What share of the units of its first layer will be dead at the end?**
+# A ReLU unit that is off for every image is *dead*. It gets no gradient while that lasts, so it cannot help itself: only weight decay, momentum or a change in an earlier layer can wake it.
+#
+# A learning rate that is too high makes dead units, because one large step can throw a bias far below 0. We train the same network for half as many epochs, with a learning rate 20 times
+# higher. **What share of the units of its first layer is dead at the end?**
 
 # %%
 mine = 0.1  # your guess
@@ -369,52 +637,59 @@ states = {
     "learning rate 0.04": dynamics.activity(hot.activations(hidden[0])),
 }
 dead = {name: float(table["dead"].isel(snapshot=-1).mean()) for name, table in states.items()}
-lesson.reveal("dead", round(dead["learning rate 0.04"], 2))
-lesson.say(f"""Dead at the end: {dead["learning rate 0.002"]:.0%} of the units with the usual rate, {dead["learning rate 0.04"]:.0%} with the high one, on {len(run.probe):,} images.
-One network each.""")
+lives = dynamics.lives(hot.activations(hidden[0]))
+silent = lives["died_at"].values[np.isfinite(lives["died_at"].values)]
+woke = int((lives["revivals"].values > 0).sum())
+if lesson.reveal("dead", round(dead["learning rate 0.04"], 2)):
+    lesson.say(f"""Dead at the end: {dead["learning rate 0.002"]:.0%} of the units with the usual rate, {dead["learning rate 0.04"]:.0%} with the high one, on {len(run.probe):,} images.
+    That is one network each: a description, without a test.""")
+    display(nm.plots.unit_states(states))
 assert not lesson.full or dead["learning rate 0.04"] > dead["learning rate 0.002"]
-nm.plots.unit_states(states)
 
 # %% [markdown]
-# *What to see:* the two rates side by side: the share of units that never fire, dotted, beside those that fire rarely and those that always do. "Never" is on the probe images only: a unit that is silent on 1,000 images
-# may still fire on up to 0.3 % of others (95 %, the rule of three: 3/1000).
+# *What to look at:* the share of dead units in the two panels, those that never fire. "Never" is on the probe images only: if a unit is silent on n images, it may still fire on up to 3/n of others (at
+# 95%, the "rule of three").
 
 # %% tags=["varies"]
-lives = dynamics.lives(hot.activations(hidden[0]))
-silent = np.flatnonzero(np.isfinite(lives["died_at"].values))
-lesson.say(
-    f"With the high rate, {len(silent)} units fell silent for good after having been on; half of those by step {np.median(lives['died_at'].values[silent]) if len(silent) else 0:,.0f}."
-)
-nm.plots.unit_lives({"learning rate 0.04": lives})
+if lesson.reveal("dead", round(dead["learning rate 0.04"], 2)):
+    when = f", half of these by step {np.median(silent):,.0f} of {hot.steps[-1]:,}" if len(silent) else ""
+    lesson.say(
+        f"With the high rate, {len(silent)} units fell silent to the end after having been on{when}. {woke} were silent at some snapshot and woke up later."
+    )
+    display(nm.plots.unit_lives({"learning rate 0.04": lives}))
 
 # %% [markdown]
-# *What to see:* one row for each unit that was ever silent, hatched where it is. Most die within a few steps of the start; a few rows come back to life, and some of these for good.
+# *What to look at:* one row for each unit that was ever silent, hatched where it is.
 #
-# ## 9. How large should the first weights be?
+# ## 10. How large should the first weights be?
 #
-# If each layer makes its signal a little smaller, many layers make it vanish; a little larger, and it explodes. By hand, for ten layers of 100 units with weights of several sizes
-# (as a multiple of `1/√inputs`), the size of the activations (their root mean square) after each layer:
+# If each layer makes its signal a little smaller, many layers make it vanish. A little larger, and it explodes. Let's watch it: ten layers of 100 units with random weights of
+# several sizes (as a multiple of 1/√inputs). The size of a layer's activations is their root mean square.
 
 # %%
 generator = torch.Generator().manual_seed(0)
 signal = torch.randn(500, 100, generator=generator)
 spread = {}
 for name, size in (("0.6", 0.6), ("1", 1.0), ("√2", 2**0.5), ("2", 2.0)):
-    layer_input, found = signal, [1.0]
+    layer_input, sizes = signal, [1.0]
     for _ in range(10):
         weights = torch.randn(100, 100, generator=generator) * size / 100**0.5
         layer_input = torch.relu(layer_input @ weights)
-        found.append(float(layer_input.square().mean().sqrt()))
-    spread[name] = (range(11), found)
-nm.plots.lines(
-    spread, x="layers passed", y="root mean square", log_y=True, title="Only √2 nearly keeps the signal's size"
+        sizes.append(float(layer_input.square().mean().sqrt()))
+    spread[name] = (range(11), sizes)
+lesson.say(
+    "After ten layers: " + ", ".join(f"{sizes[-1]:.2g} with size {name}" for name, (_, sizes) in spread.items()) + "."
 )
+nm.plots.lines(spread, x="layers passed", y="root mean square", log_y=True, title="√2 keeps the signal's size best")
 
 # %% [markdown]
-# *What to see:* a ReLU takes away half of the signal's power, so weights must be √2 times larger to make up for it. That is He initialisation (He et al. 2015); what is lost all the same is owed to the finite width. With any other size the signal changes by a
-# constant factor in every layer. (PyTorch's default for a linear layer, the "usual" below, is 0.58: its weights are uniform within ±1/√inputs.)
+# *What to look at:* three of the lines are straight on this logarithmic axis, so each layer multiplies the signal by the same factor. A ReLU takes away half of the signal's power, and weights that are √2 times
+# larger make up for it. That is *He initialization* (He et al. 2015).
 #
-# And in training? The same network as before, on 10,000 images for two epochs, with its initial weights multiplied by a factor, and with a *normalisation* in each layer: *layer norm* brings the sums of one image to mean 0 and spread 1, *batch norm* those of one unit over the images of a batch. Five seeds each, because one would be an anecdote:
+# And in training? We take the same network on fewer images for two epochs, and multiply its initial weights by a factor. We also try a *normalization* in each layer. *Layer
+# normalization* gives the units of one image mean 0 and standard deviation 1; *batch normalization* does so for one unit over the images of a batch.
+#
+# Five seeds each, because one network is an anecdote:
 
 # %%
 some = nm.data.Dataset(
@@ -437,21 +712,35 @@ def accuracies(config, seeds):
 
 found = {name: np.array(accuracies(variant, range(5))) for name, variant in variants.items()}
 
+# %% [markdown]
+# "Usual" is PyTorch's default, 0.58 in the units of the picture. **Compared with it, by how many percentage points does test accuracy change with weights five times as large?**
+
+# %%
+mine = -10.0  # your guess
+lesson.guess("five times", mine)
+
+
 # %% tags=["varies"]
-for name, values in found.items():
-    mean, low, high = nm.statistics.over_seeds(values)
-    print(f"{name:24} {mean:.1%}   (95 % over 5 seeds: {low:.1%} to {high:.1%})")
-gain = found["layer norm"] - found["usual"]
-mean, low, high = nm.statistics.over_seeds(gain)
-lesson.say(f"""Layer norm against none, on the same seeds: {100 * mean:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}). The interval
-{"leaves out 0, so this is more than luck of the seed" if low > 0 or high < 0 else "holds 0, so nothing is shown"}.""")
+def against_usual(name):
+    """The mean change of accuracy in points over seeds, its 95% interval, and whether that interval leaves out 0."""
+    mean, low, high = (100 * float(value) for value in nm.statistics.over_seeds(found[name] - found["usual"]))
+    return mean, low, high, "shown" if low > 0 or high < 0 else "not shown"
+
+
+if lesson.reveal("five times", round(against_usual("five times")[0], 1)):
+    print(f"usual                  {found['usual'].mean():.1%} (mean of {len(found['usual'])} seeds)")
+    for name in [*found][1:]:
+        mean, low, high, verdict = against_usual(name)
+        print(f"{name:22} {mean:+.1f} points (95% interval {low:+.1f} to {high:+.1f}): a difference is {verdict}")
 assert not lesson.full or found["a tenth"].mean() < found["usual"].mean()
 
 # %% [markdown]
-# Weights a tenth of the usual size cost accuracy after so short a training; why, we have not shown. Weights five times the usual cost nothing *here*: this network has three layers and not ten, and Adam makes
-# steps of the same size whatever the gradients are. The picture above would have led one to expect more: a theory about signals is not yet a finding about accuracies. A normalisation helps on all
-# five seeds; but it does not make up for everything, or the last line would equal the one of layer norm alone. What it does to single *units* is a question for [notebook 08](08_Training_Phenomena.ipynb).
+# Look at the line "five times" with the picture above in mind. The picture would have us expect trouble. But this network has three layers and not ten, and Adam makes steps of about the same
+# size whatever the gradients are. A theory about signals is not yet a finding about accuracies, so we measure.
 #
+# "Not shown" means that five seeds can't tell. It is no evidence that nothing differs. What a normalization does to single *units* is a question for [notebook 08](08_Training_Phenomena.ipynb).
+
+# %% [markdown]
 # ### Exercise 3: is the difference real?
 # *Difficulty ●●●○ · 15 minutes*
 #
@@ -479,39 +768,145 @@ def sign_flips(a, b):
 # %% tags=["check"]
 @lesson.check
 def exercise_3(rng):
-    p = sign_flips([5.0, 6.0, 7.0, 8.0], [4.0, 4.0, 4.0, 4.0])
-    assert p is not None, "nothing came back"
-    assert p > 0, "p is 0: the way that was really found is one of the ways, and counts itself"
-    assert p == 2 / 16, (
-        f"with four differences of one sign, 2 of 16 ways are as extreme: all plus and all minus; {p} came"
-    )
-    mixed = sign_flips([3.0, -1.0, 2.0], [0.0, 0.0, 0.0])
-    assert mixed == 4 / 8, (
-        f"of 3, −1 and 2 the mean is 4/3; 4 of the 8 ways are as far from 0 (±6/3, ±4/3), so 0.5, not {mixed}"
-    )
-    assert sign_flips([1.0, 2.0], [1.0, 2.0]) == 1.0, "where nothing differs, every way is as extreme, so p is 1"
+    cases = [
+        ([5.0, 6.0, 7.0, 8.0], [4.0] * 4),
+        ([3.0, -1.0, 2.0], [0.0] * 3),
+        ([1.0, 2.0], [1.0, 2.0]),
+        ([0.0, 0.0, 0.0], [1.0, 2.0, 3.0]),
+    ]
+    cases += [([*rng.normal(size=n)], [*rng.normal(rng.uniform(-1, 1), size=n)]) for n in (3, 4, 5, 6, 7)]
+    for a, b in cases:
+        n, kept = len(a), (list(a), list(b))
+        difference = [x - y for x, y in zip(a, b, strict=True)]
+        sums = [sum(d if way >> i & 1 else -d for i, d in enumerate(difference)) for way in range(2**n)]
+        extreme = sum(abs(total) >= abs(sum(difference)) - 1e-9 for total in sums)
+        p = sign_flips(np.array(a), np.array(b)) if rng.random() < 0.5 else sign_flips(a, b)
+        assert p is not None, "nothing came back"
+        assert (a, b) == kept, "the accuracies that were given have changed"
+        shown = ", ".join(f"{d:.2f}" for d in difference)
+        assert p > 0, (
+            f"p is {p} for the differences {shown}: the way that was really found is one of the ways, and counts"
+        )
+        assert abs(p - extreme / 2**n) < 1e-6, (
+            f"for the differences {shown}, {extreme} of the {2**n} ways are at least as far from 0 as the one found: p = {extreme / 2**n:.4f}, not {p:.4f}"
+        )
+
+
+# %% tags=["right"]
+def sign_flips(a, b):  # sums in place of means
+    difference = torch.tensor(np.array(a) - np.array(b))
+    n = len(difference)
+    signs = torch.tensor([[1.0 if way >> i & 1 else -1.0 for i in range(n)] for way in range(2**n)]).double()
+    return ((signs @ difference).abs() >= difference.sum().abs() - 1e-9).double().mean()
+
+
+# %% tags=["right"]
+def sign_flips(a, b):  # one seed after the other
+    sums, total = [0.0], 0.0
+    for x, y in zip(a, b, strict=True):
+        sums = [s + sign * (x - y) for s in sums for sign in (1, -1)]
+        total += x - y
+    return sum(abs(s) >= abs(total) - 1e-12 for s in sums) / len(sums)
+
+
+# %% tags=["wrong"]
+def sign_flips(a, b):  # one-sided
+    import itertools
+
+    d = np.asarray(a) - np.asarray(b)
+    return float(np.mean([np.mean(d * s) >= d.mean() - 1e-12 for s in itertools.product((1, -1), repeat=len(d))]))
+
+
+# %% tags=["wrong"]
+def sign_flips(a, b):  # leaves out the way that was found
+    import itertools
+
+    d = np.asarray(a) - np.asarray(b)
+    ways = list(itertools.product((1, -1), repeat=len(d)))[1:]
+    return float(np.mean([abs(np.mean(d * s)) >= abs(d.mean()) - 1e-12 for s in ways]))
+
+
+# %% tags=["wrong"]
+def sign_flips(a, b):  # strictly more extreme
+    import itertools
+
+    d = np.asarray(a) - np.asarray(b)
+    ways = itertools.product((1, -1), repeat=len(d))
+    return float(np.mean([abs(np.mean(d * s)) > abs(d.mean()) + 1e-12 for s in ways]))
+
+
+# %% tags=["wrong"]
+def sign_flips(a, b):  # the smallest p that n seeds allow, whatever they say
+    return 2 / 2 ** len(a)
+
+
+# %% tags=["wrong"]
+def sign_flips(a, b):  # a t-test
+    from scipy.stats import ttest_rel
+
+    p = float(ttest_rel(a, b).pvalue)
+    return 1.0 if np.isnan(p) else p
+
+
+# %% tags=["wrong"]
+def sign_flips(a, b):  # two hundred random flips
+    d, draw = np.asarray(a) - np.asarray(b), np.random.default_rng(0)
+    means = [abs(np.mean(d * draw.choice((1, -1), len(d)))) for _ in range(200)]
+    return float(np.mean(np.array(means) >= abs(d.mean()) - 1e-12))
+
+
+# %% tags=["wrong"]
+def sign_flips(a, b):  # at most as extreme
+    import itertools
+
+    d = np.asarray(a) - np.asarray(b)
+    ways = itertools.product((1, -1), repeat=len(d))
+    return float(np.mean([abs(np.mean(d * s)) <= abs(d.mean()) + 1e-12 for s in ways]))
+
+
+# %% tags=["wrong"]
+def sign_flips(a, b):  # the first setting alone
+    import itertools
+
+    d = np.asarray(a)
+    ways = itertools.product((1, -1), repeat=len(d))
+    return float(np.mean([abs(np.mean(d * s)) >= abs(d.mean()) - 1e-12 for s in ways]))
+
+
+# %% tags=["wrong"]
+def sign_flips(a, b):  # medians in place of means
+    import itertools
+
+    d = np.asarray(a) - np.asarray(b)
+    ways = itertools.product((1, -1), repeat=len(d))
+    return float(np.mean([abs(np.median(d * s)) >= abs(np.median(d)) - 1e-12 for s in ways]))
 
 
 # %% [markdown]
-# Note the answer for four seeds: even if all four agree, p cannot be below 1/8. *A handful of seeds can't prove much*, and this says how much.
+# Note the answer for four seeds: even if all four agree, p cannot be below 2/16. *A handful of seeds can't show much*, and this says how much.
 #
-# ## 10. Which images were hard, and when
+# ## 11. Which images were hard, and when
 #
-# Since the probe images are fixed, each has a life of its own: when it was first read rightly for good, and how often it was forgotten in between.
+# The probe images are fixed, so each has a history of its own: from when on it is classified correctly, and how often it is *forgotten* on the way (correct at one snapshot, wrong at the next).
 
 # %% tags=["varies"]
 order = predictions.learning_order(run.activations("logits"))
+learned = order["learned_at"].values
+never, forgot = int(np.isnan(learned).sum()), int((order["forgotten"].values > 0).sum())
+lesson.say(f"""Half of the {len(learned):,} probe images are learned for good by step {np.nanmedian(learned):,.0f} of {run.steps[-1]:,}; {never} are misclassified at the end; {forgot} were
+forgotten at least once.""")
 nm.plots.image_lives(order, run.probe.images)
 
 # %% [markdown]
-# *What to see:* at the left one row an image, filled where it is read wrongly; most turn pale within the first steps and stay so. Upper right the hardest ones, with what they are and as what they end
-# read; some you would misread too. Below them, where each class stands in the order, against shuffled labels.
+# *What to look at:* upper right, the hardest images, each with its true digit and the one predicted at the end. Would you have known? Below them stands each class's place in the order of
+# learning, against shuffled labels.
 #
 # ## What you have seen
 #
-# * A training loop is four lines. The loss begins near ln 10 and most of the accuracy comes within the first steps.
-# * The recorder keeps snapshots of one fixed set of images, and anything in the log can be computed again from the weights.
-# * Activations grow, then many fade; a learning rate too high kills many units, some of them for good.
+# * A training loop is four lines, and a recorder is a dictionary of copies. The library's give the same numbers as ours.
+# * An untrained network's loss is near log 10, and most of the accuracy comes within the first steps.
+# * Anything in the log can be computed again from the weights.
+# * A learning rate that is too high kills units.
 # * √2 keeps a ReLU network's signal alive. Differences between settings are held against the spread over seeds.
 #
 # **Next:** [03, what has each unit become](03_Analyze_Activations.ipynb)?
