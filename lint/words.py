@@ -20,7 +20,7 @@ READ = (
     *("src/**/*.py", "web/src/*.ts*", "docs/**/*.md", "changes/*.md", "*.md", "notebooks/sources/*.py"),
     *("tests/**/*.py", "benchmarks/*.py", "campaign/*.py", "mutants/*.py", "docs/*.py", "notebooks/*.py", "*.py"),
 )
-NOT_YET = tuple(f"notebooks/sources/{number:02}" for number in (1, 2, 3, 6))
+NOT_YET = tuple(f"notebooks/sources/{number:02}" for number in (6,))
 """Beginnings of paths that are not held to the list yet; the aim is none."""
 LISTS = ("src/neural_microscope/glossary.py", "tests/test_words.py")
 """Files that quote wordings to avoid; `tests/test_words.py` holds the glossary's definitions to the list."""

@@ -3,16 +3,19 @@
 #
 # *Hook points: from PyTorch's bare hooks, with all their traps, to `run_with_cache`.*
 #
+# In [00](00_MLP_from_scratch_PyTorch.ipynb) we built a network. Now we want to see what happens in the middle of it, while it runs as always. We do it with PyTorch alone first, fall into four traps
+# together, and then build the small device that avoids them.
+#
 # **You will be able to**
 #
 # * read any activation of any layer, and its gradient, while the network runs as always;
-# * change one, and put everything back;
-# * recognise the four ways in which home-made hooks go wrong without a word.
+# * change one, and restore everything;
+# * recognize the four ways in which home-made hooks go wrong without a word.
 #
 # **Minutes:** 40 to read and run, 40 more for the exercises. **You need:** [00](00_MLP_from_scratch_PyTorch.ipynb), or some PyTorch.
 #
-# The network here is *untrained* all the way through. That is on purpose: looking is a skill of its own, and what random weights already do is the yardstick for everything
-# later. Many of the terms in *slanted letters* are in the [glossary](../docs/glossary.md).
+# The network here is *untrained* all the way through, on purpose. Looking is a skill of its own, and what random weights already do is the yardstick for everything later. Terms are
+# explained where they first appear, and again in the [glossary](../docs/glossary.md).
 
 # %% tags=["setup"]
 from neural_microscope import lessons
@@ -22,7 +25,7 @@ lesson = lessons.start("01")
 # %% [markdown]
 # ## 1. Numbers that vanish
 #
-# Here is a plain network for digits, as one would write it anywhere: an image, two hidden layers, ten *logits*, one for each digit.
+# Here is a plain network for digits, as you would write it anywhere: an image goes in, passes two hidden layers, and ten *logits* come out, one number for each digit.
 
 # %%
 import torch
@@ -38,15 +41,16 @@ logits = plain(x)
 print(f"in: {tuple(x.shape)}   out: {tuple(logits.shape)}")
 
 # %% [markdown]
-# Between the two, 192 numbers an image were computed and thrown away: the *activations* of the hidden *units*. They are what this project is about. Each hidden unit is
-# a weighted sum of what it sees, cut off below 0 by the ReLU. **In an untrained network, for what share of the images is an average unit of the first layer above 0?**
+# Between the two, 192 numbers were computed for each image and thrown away: the *activations* of the hidden *units*. They are what this project is about.
+#
+# Each hidden unit is a weighted sum of what it sees, and its ReLU turns negative sums into 0. **In an untrained network, for what share of the images is an average unit of the first layer above 0?**
 
 # %%
 mine = 0.5  # your guess
 lesson.guess("on", mine)
 
 # %% [markdown]
-# One could write the forward pass anew and keep what one wants. Many notebooks do, once for each question, and then the copies drift apart. PyTorch has a better way: a *forward
+# We could write the forward pass again and keep what we want. Many notebooks do, once for each question, and then the copies drift apart. PyTorch has a better way: a *forward
 # hook*, a function that a module calls with its output each time it runs.
 
 # %%
@@ -64,7 +68,7 @@ share_on = float((seen["hidden"] > 0).float().mean())
 lesson.reveal("on", round(share_on, 2))
 
 # %% [markdown]
-# **Does it hold on another seed?** Random weights are as often negative as positive, so about half is what one would expect. But "about" should be a number with its spread:
+# **Does it hold on another seed?** Random weights are as often negative as positive, so we may expect about a half. But "about" should be a number with its spread:
 
 # %%
 shares = []
@@ -72,16 +76,30 @@ for seed in range(10):
     torch.manual_seed(seed)
     first = nn.Linear(pixels, 128)
     shares.append(float((first(x.flatten(1)) > 0).float().mean()))
-lesson.say(f"""Over 10 random first layers the share lies between {min(shares):.2f} and {max(shares):.2f}. It is not exactly a half for any of them, because all digits have their
-ink in the same places: a unit whose weights are mostly negative there is off for nearly every image. The images share a direction, and single units inherit it.""")
+if lesson.reveal("on", round(share_on, 2)):
+    lesson.say(
+        f"""Over {len(shares)} random first layers the share lies between {min(shares):.2f} and {max(shares):.2f}."""
+    )
 assert not lesson.full or all(0.35 < share < 0.65 for share in shares)
+
+# %% [markdown]
+# Why not exactly a half? All digits have their ink in similar places. A unit whose weights are mostly negative there is off for nearly every image. Let's check that: how is a unit's share of images related to its mean
+# response to the *average* image?
+
+# %%
+with torch.no_grad():
+    to_the_mean = first(x.flatten(1).mean(0, keepdim=True))[0]
+    each_on = (first(x.flatten(1)) > 0).float().mean(0)
+lesson.say(f"""Of the {len(each_on)} units, {int((to_the_mean < 0).sum())} are below 0 on the average image; these are on for {float(each_on[to_the_mean < 0].mean()):.0%} of the images, the others for
+{float(each_on[to_the_mean >= 0].mean()):.0%}. All images share a direction, and single units inherit it.""")
+assert each_on[to_the_mean < 0].mean() < each_on[to_the_mean >= 0].mean()
 
 # %% [markdown]
 # ## 2. Four traps
 #
-# Hooks are simple, and fail silently. Each of these has cost somebody a week.
+# Hooks are simple, and they fail silently. We walk into each trap once, so that you know it when you see it.
 #
-# **Trap 1: the hook that stays.** A hook that is not removed runs for ever. In a notebook, running the cell twice gives two of them.
+# **Trap 1: the hook that stays.** A hook that you don't remove runs forever. In a notebook, you run a cell twice and have two of them.
 
 # %%
 calls = []
@@ -112,10 +130,10 @@ lesson.reveal("negative", negative)
 assert negative == 0
 
 # %% [markdown]
-# None. The hook kept the tensor, not its values, and the next module wrote over them. The cure is a copy, `output.clone()`, at the price of memory.
+# The hook kept the tensor, not its values, and the next module wrote over them. The cure is a copy, `output.clone()`, at the price of memory.
 #
-# **Trap 3: the shape that fits by accident.** A hook may return a tensor, which then replaces the output. To replace every image's activations by the mean over the images, one
-# writes `output.mean(0)`, and forgets that this has lost the first axis. No error comes, because the next layer takes a single example too:
+# **Trap 3: the shape that fits by accident.** A hook may return a tensor, which then replaces the output. Say we want to replace every image's activations by the mean over the images. We write
+# `output.mean(0)`, and forget that this removes the first axis. No error comes, because the next layer takes a single example too:
 
 # %%
 handle = plain[2].register_forward_hook(lambda module, inputs, output: output.mean(0))
@@ -123,13 +141,14 @@ print(f"{len(x)} images in, logits of shape {tuple(plain(x).shape)} out")
 handle.remove()
 
 # %% [markdown]
-# **Trap 4: the name that is nowhere.** Who collects hooks by name, `if name == "layer1"`, gets nothing at all when the layer is called `layers.1`: an empty dictionary, or an
+# **Trap 4: the name that is nowhere.** If you collect hooks by name, `if name == "layer1"`, you get nothing at all when the layer is called `layers.1`: an empty dictionary, or an
 # intervention that never happened and therefore "has no effect". That looks like a finding.
 #
 # ### Exercise 1: a hook that goes away
 # *Difficulty ●●○○ · 10 minutes*
 #
-# Write `looked_at(module, model, x)`: run `model(x)`, and return a *copy* of what `module` put out. No hook may be left behind, even if the forward pass fails half way.
+# Write `looked_at(module, model, x)`: run `model(x)`, and return a *copy* of what `module` put out. No hook of yours may be left behind, even if the forward pass fails halfway; its error should
+# still reach the caller, and hooks of others should stay.
 
 # %% [markdown] tags=["hint"]
 # `try: … finally: handle.remove()` runs the last line whatever happens.
@@ -152,31 +171,192 @@ def looked_at(module, model, x):
 
 
 # %% tags=["check"]
-import contextlib
-
-
 @lesson.check
 def exercise_1(rng):
-    out = looked_at(plain[1], plain, x)
-    assert out is not None, "nothing came back: return the kept tensor"
-    assert out.shape == (len(x), 128), f"{len(x)} images and 128 units make ({len(x)}, 128), not {tuple(out.shape)}"
-    assert not plain[1]._forward_hooks, "a hook is still on the module after the call"
-    before = looked_at(thrifty[1], thrifty, x)
-    assert (before < 0).any(), (
-        "nothing is negative before an in-place ReLU: the tensor was kept, not a copy of its values"
-    )
-    with contextlib.suppress(RuntimeError):
-        looked_at(plain[1], plain, x[:, :, 1:])  # fails in the forward pass
-    left = len(plain[1]._forward_hooks)
-    plain[1]._forward_hooks.clear()
-    assert not left, "after a forward pass that failed, the hook is still there: what runs even then"
+    for place, width in ((1, 5), (2, 7), (3, 4), (1, 6)):
+        torch.manual_seed(int(rng.integers(1 << 30)))
+        net = nn.Sequential(nn.Flatten(), nn.Linear(12, width), nn.ReLU(inplace=True), nn.Linear(width, 3))
+        given = torch.randn(8, 3, 4)
+        kept, calls = given.clone(), []
+        with torch.no_grad():
+            true = given.flatten(1)
+            for module in net[1 : place + 1]:
+                true = module(true.clone())
+        net[place].register_forward_hook(lambda module, inputs, output, calls=calls: calls.append(1))
+        found = looked_at(net[place], net, given)
+        assert found is not None, "nothing came back: return the kept tensor"
+        assert tuple(found.shape) == tuple(true.shape), (
+            f"module {place} puts out {tuple(true.shape)}, and {tuple(found.shape)} came back"
+        )
+        assert torch.equal(given, kept), "the images that were given have changed"
+        why = ": the next module writes over its input, so keep a copy of the values" if place == 1 else ""
+        assert torch.allclose(torch.as_tensor(found), true, atol=1e-5), (
+            f"what came back is not what module {place} ({type(net[place]).__name__}) put out{why}"
+        )
+        left = len(net[place]._forward_hooks)
+        assert left == 1, "a hook is still on the module after the call" if left else "a hook of another user is gone"
+        assert calls == [1], (
+            f"the model should run once, with the hooks of others in place; theirs was called {len(calls)} times"
+        )
+        failed = None
+        try:
+            looked_at(net[place], net, given[:, :, 1:])  # fails in the forward pass
+        except RuntimeError as error:
+            failed = error
+        assert len(net[place]._forward_hooks) <= 1, (
+            "after a forward pass that failed, the hook is still there: what runs even then"
+        )
+        assert len(net[place]._forward_hooks) == 1, "after a failure, a hook of another user is gone"
+        assert failed is not None, "the forward pass failed and the caller heard nothing of it: let the error pass"
+
+
+# %% tags=["right"]
+def looked_at(module, model, x):
+    found = {}
+
+    def hook(module, inputs, output):
+        found["it"] = output.detach().clone()
+
+    handle = module.register_forward_hook(hook)
+    try:
+        model(x)
+        return found["it"]
+    finally:
+        handle.remove()
+
+
+# %% tags=["right"]
+def looked_at(module, model, x):  # a handle is also a context
+    found = []
+    with module.register_forward_hook(lambda module, inputs, output: found.append(torch.tensor(output.tolist()))):
+        model(x)
+    return found[-1]
+
+
+# %% tags=["right"]
+def looked_at(module, model, x):  # removes and raises again
+    kept = None
+
+    def hook(module, inputs, output):
+        nonlocal kept
+        kept = output.detach().numpy().copy()
+
+    handle = module.register_forward_hook(hook)
+    try:
+        model(x)
+    except BaseException:
+        handle.remove()
+        raise
+    handle.remove()
+    return torch.from_numpy(kept)
+
+
+# %% tags=["wrong"]
+def looked_at(module, model, x):  # the tensor, not a copy
+    found = []
+    handle = module.register_forward_hook(lambda module, inputs, output: found.append(output.detach()))
+    try:
+        with torch.no_grad():
+            model(x)
+    finally:
+        handle.remove()
+    return found[0]
+
+
+# %% tags=["wrong"]
+def looked_at(module, model, x):  # never removed
+    found = []
+    module.register_forward_hook(lambda module, inputs, output: found.append(output.clone()))
+    model(x)
+    return found[0]
+
+
+# %% tags=["wrong"]
+def looked_at(module, model, x):  # not removed where the pass fails
+    found = []
+    handle = module.register_forward_hook(lambda module, inputs, output: found.append(output.clone()))
+    model(x)
+    handle.remove()
+    return found[0]
+
+
+# %% tags=["wrong"]
+def looked_at(module, model, x):  # removes everybody's hooks
+    found = []
+    module.register_forward_hook(lambda module, inputs, output: found.append(output.clone()))
+    try:
+        model(x)
+    finally:
+        module._forward_hooks.clear()
+    return found[0]
+
+
+# %% tags=["wrong"]
+def looked_at(module, model, x):  # swallows the error
+    found = []
+    handle = module.register_forward_hook(lambda module, inputs, output: found.append(output.clone()))
+    try:
+        model(x)
+    except Exception:
+        return None
+    finally:
+        handle.remove()
+    return found[0]
+
+
+# %% tags=["wrong"]
+def looked_at(module, model, x):  # the input of the module
+    found = []
+    handle = module.register_forward_hook(lambda module, inputs, output: found.append(inputs[0].clone()))
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return found[0]
+
+
+# %% tags=["wrong"]
+def looked_at(module, model, x):  # the output of the model
+    return model(x).clone()
+
+
+# %% tags=["wrong"]
+def looked_at(module, model, x):  # always the first linear layer
+    found = []
+    handle = model[1].register_forward_hook(lambda module, inputs, output: found.append(output.clone()))
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return found[0]
+
+
+# %% tags=["wrong"]
+def looked_at(module, model, x):  # runs the model twice
+    found = []
+    handle = module.register_forward_hook(lambda module, inputs, output: found.append(output.clone()))
+    try:
+        model(x)
+        model(x)
+    finally:
+        handle.remove()
+    return found[0]
+
+
+# %% tags=["wrong"]
+def looked_at(module, model, x):  # takes the model apart, past everybody's hooks
+    out = x
+    for part in model:
+        out = part.forward(out.clone())
+        if part is module:
+            return out
 
 
 # %% [markdown]
 # ## 3. Hook points
 #
-# The cure begins with deciding *in the model* where one may look. A **hook point** is a module that does nothing: it gives back what came. But it has a name, and it is a place to
-# attach things. By hand it is this:
+# The cure begins *in the model*: we decide there where one may look. A **hook point** is a module that does nothing and gives back what came. But it has a name, and things can be
+# attached to it. Let's build one:
 
 
 # %%
@@ -209,14 +389,14 @@ small.after.function = None
 print("seen at the place 'after':", tuple(seen["after"].shape))
 
 # %% [markdown]
-# The models of this library are built so. `hook_pre` stands before a layer's nonlinearity, `hook_post` behind it:
+# The models of this library are built this way. `hook_pre` stands before a layer's *activation function* (here the ReLU), `hook_post` behind it:
 
 # %%
 model = nm.MLP(nm.MLPConfig(image_shape=images.image_shape, hidden=(128, 64)), seed=0).eval()
 print(*model.hook_points, sep="\n")
 
 # %% [markdown]
-# And one call runs the network and keeps everything, with the answer untouched. That "untouched" can be checked to the last bit, and that the cache holds what a bare hook sees too:
+# One call runs the network and keeps everything, in a *cache*. Does looking change anything? We check that to the last bit, and that the cache holds what a bare hook sees:
 
 # %%
 logits, cache = model.run_with_cache(x)
@@ -234,11 +414,11 @@ layers = {name: cache[name][0].detach().numpy() for name in ("layers.0.hook_post
 nm.plots.one_image(images.images[0] / 255, {"one image": layers}, {"one image": logits[0].detach().softmax(0).numpy()})
 
 # %% [markdown]
-# *What to see:* one image, and all that an untrained network makes of it: about half of the units are on, and the ten answers are nearly alike, because nothing has been learnt.
+# *What to look at:* one image, and all that an untrained network makes of it. About half of the units are on, and the ten probabilities are nearly equal.
 
 # %% [markdown]
-# The words are those of TransformerLens, which has the same idea for language models ([notebook 06](06_Toward_TransformerLens.ipynb) goes there). And the four traps? A hook that
-# `run_with_cache` or a block attaches is gone afterwards; a name that is nowhere and a shape that fits by accident are errors, and so are pixels in 0..255; what stood before a ReLU is kept as it was:
+# The words are those of TransformerLens, which has the same idea for language models ([notebook 06](06_Toward_TransformerLens.ipynb) goes there). And what became of the four traps? Let's walk into them again. Hooks
+# that `run_with_cache` attaches are gone when it returns. An unknown name, a shape that fits by accident, and pixels in 0..255 are errors:
 
 # %% tags=["varies"]
 from neural_microscope.errors import MicroscopeError
@@ -260,29 +440,28 @@ print(f"before the ReLU, {float((before < 0).float().mean()):.0%} of the numbers
 # %% [markdown]
 # ## 4. Gradients too
 #
-# An activation says what a unit did. The *gradient* at that place says how much it would matter: how fast some number, say the logit of the right digit, would
-# rise with it. By hand, with `torch.autograd.grad`, and in one call:
+# An activation says what a unit did. The *gradient* at that place says how fast some number, say the logit of the true digit, would rise with it. By hand with `torch.autograd.grad`, and in one call:
 
 # %%
 labels = images.label_tensor()
 
 
-def right_logit(logits):
+def true_logit(logits):
     return logits.gather(1, labels[:, None]).sum()
 
 
 pre = model.layers[0].weights(x.flatten(1))
 post = torch.relu(pre)
 rest = model.output(torch.relu(model.layers[1].weights(post)))
-(by_hand,) = torch.autograd.grad(right_logit(rest), post)
+(by_hand,) = torch.autograd.grad(true_logit(rest), post)
 
-_, cache = model.run_with_cache(x, incl_bwd=True, loss=right_logit)
+_, cache = model.run_with_cache(x, incl_bwd=True, loss=true_logit)
 gradient = cache["layers.0.hook_post_grad"]
 assert torch.allclose(by_hand, gradient, atol=1e-7)
-print("gradients of", tuple(gradient.shape), "activations: by hand and by cache they agree")
+print("gradients of", tuple(gradient.shape), "activations: the same by hand and in the cache")
 
 # %% [markdown]
-# Now the last hidden layer. **Take all images of the digit 7. What is the largest difference between the gradients of their right logit there?** (The gradients themselves are up to about 0.1 in size.)
+# Now the last hidden layer. **Take all images of the digit 7. What is the largest difference between the gradients of their true logit there?** (The gradients themselves are up to about 0.1 in size.)
 
 # %%
 mine = 0.05  # your guess
@@ -297,11 +476,18 @@ row = model.output.weight[7].detach()
 assert torch.allclose(sevens[0], row, atol=1e-6)
 
 # %% [markdown]
-# Not at all, and this is worth a pause. The logit is a *weighted sum* of the last hidden layer, so its gradient there is the row of weights, whatever the image. A "mean
-# gradient over all 7s" at that place looks like a measurement, and needs no data whatever. One layer further back it is different: the ReLU in between is open for some images and closed
-# for others.
+# This is worth a pause. The logit is a *weighted sum* of the last hidden layer, so its gradient there is the row of weights, whatever the image. A "mean gradient over all 7s" at that place looks like a
+# measurement, and needs no data at all.
 #
-# ### Exercise 2: what speaks for a 7
+# One layer further back it is different: the ReLU in between is open for some images and closed for others.
+
+# %%
+earlier = cache["layers.0.hook_post_grad"][labels == 7]
+if lesson.reveal("gradient", difference):
+    print(f"one layer further back, the largest difference is {float((earlier - earlier[0]).abs().max()):.3f}")
+
+# %% [markdown]
+# ### Exercise 2: evidence for a 7
 # *Difficulty ●●●○ · 15 minutes*
 #
 # What does depend on the image is gradient × activation: how much each unit *adds* to the logit. Write `contributions(model, cache, digit)`, the contributions [example, unit] of the last
@@ -324,24 +510,110 @@ def contributions(model, cache, digit):
 # %% tags=["check"]
 @lesson.check
 def exercise_2(rng):
-    found = contributions(model, cache, 7)
-    assert found is not None, "nothing came back"
-    assert found.shape == (len(x), 64), f"{len(x)} images and 64 units make ({len(x)}, 64), not {tuple(found.shape)}"
-    total = found.sum(1) + model.output.bias[7]
-    worst = float((total - logits[:, 7]).detach().abs().max())
-    assert worst < 1e-4, (
-        f"summed over units, and with the bias, they should be the logit; they miss it by up to {worst:.3f}"
-    )
-    other = contributions(model, cache, 2).sum(1) + model.output.bias[2]
-    assert torch.allclose(other, logits[:, 2], atol=1e-4), (
-        "for the digit 2 they are not those of the 2: is `digit` used"
-    )
+    for first_width, width in ((12, 8), (9, 11), (10, 5)):
+        settings = nm.MLPConfig(image_shape=images.image_shape, hidden=(first_width, width))
+        net = nm.MLP(settings, seed=int(rng.integers(1000))).eval()
+        some = x[torch.tensor(rng.permutation(len(x))[:15])]
+        out, kept = net.run_with_cache(some)
+        acts, weights = kept["post", -1].detach().clone(), net.output.weight.detach().clone()
+        for digit in (int(rng.integers(10)), 7, 0):
+            found = contributions(net, kept, digit)
+            assert found is not None, "nothing came back"
+            assert tuple(found.shape) == (15, width), (
+                f"15 images and {width} units make (15, {width}), not {tuple(found.shape)}"
+            )
+            found = torch.as_tensor(found).detach()
+            total = found.sum(1) + net.output.bias[digit].detach()
+            worst = float((total - out[:, digit].detach()).abs().max())
+            assert worst < 1e-4, (
+                f"for the digit {digit}, summed over units and with the bias they should be its logit; they miss it by up to {worst:.3f}"
+            )
+            off = found[acts == 0]
+            assert float(off.abs().max()) < 1e-6, (
+                f"a unit that is off adds nothing, and {float(off.abs().max()):.3f} came for one"
+            )
+            i, j = (int(k) for k in torch.argwhere(acts > 0)[0])
+            assert torch.allclose(found, acts * weights[digit], atol=1e-5), (
+                f"the sums are right, their parts are not: unit {j} with activation {float(acts[i, j]):.3f} and weight {float(weights[digit, j]):.3f} came as {float(found[i, j]):.3f}"
+            )
+        assert torch.equal(kept["post", -1], acts), "the cache has changed"
+        assert torch.equal(net.output.weight, weights), "the model's weights have changed"
+
+
+# %% tags=["right"]
+def contributions(model, cache, digit):  # written out
+    acts, weights = cache["layers.1.hook_post"].detach(), model.output.weight.detach()
+    return torch.stack([acts[:, unit] * weights[digit, unit] for unit in range(acts.shape[1])], 1)
+
+
+# %% tags=["right"]
+def contributions(model, cache, digit):  # in numpy
+    return cache["post", -1].detach().numpy() * model.output.weight.detach().numpy()[digit][None]
+
+
+# %% tags=["right"]
+def contributions(model, cache, digit):  # through a diagonal matrix, gradients and all
+    return cache["post", -1] @ torch.diag(model.output.weight[digit])
+
+
+# %% tags=["wrong"]
+def contributions(model, cache, digit):  # always the 7
+    return cache["post", -1] * model.output.weight[7].detach()
+
+
+# %% tags=["wrong"]
+def contributions(model, cache, digit):  # the gradient alone
+    return model.output.weight[digit].detach().expand_as(cache["post", -1])
+
+
+# %% tags=["wrong"]
+def contributions(model, cache, digit):  # the activations alone
+    return cache["post", -1]
+
+
+# %% tags=["wrong"]
+def contributions(model, cache, digit):  # before the ReLU
+    return cache["layers.1.hook_pre"] * model.output.weight[digit].detach()
+
+
+# %% tags=["wrong"]
+def contributions(model, cache, digit):  # the bias in equal shares
+    acts = cache["post", -1]
+    return acts * model.output.weight[digit].detach() + model.output.bias[digit].detach() / acts.shape[1]
+
+
+# %% tags=["wrong"]
+def contributions(model, cache, digit):  # the bias in every unit
+    return cache["post", -1] * model.output.weight[digit].detach() + model.output.bias[digit].detach()
+
+
+# %% tags=["wrong"]
+def contributions(model, cache, digit):  # the sum, already
+    return (cache["post", -1] * model.output.weight[digit].detach()).sum(1)
+
+
+# %% tags=["wrong"]
+def contributions(model, cache, digit):  # the mean over images
+    acts = cache["post", -1]
+    return (acts * model.output.weight[digit].detach()).mean(0).expand_as(acts)
+
+
+# %% tags=["wrong"]
+def contributions(model, cache, digit):  # the logit in equal shares
+    acts = cache["post", -1]
+    total = acts @ model.output.weight[digit].detach()
+    return (total / acts.shape[1])[:, None].expand_as(acts)
+
+
+# %% tags=["wrong"]
+def contributions(model, cache, digit):  # sizes without signs
+    return (cache["post", -1] * model.output.weight[digit].detach()).abs()
 
 
 # %% [markdown]
-# ## 5. To change one, and put it back
+# ## 5. Change one, and restore it
 #
-# What a hook point shows it can also set. By hand: a function that gets the tensor, changes a copy, and returns it. While the block lasts, the network runs with the change; after it, without.
+# What a hook point shows, it can also set. By hand: a function gets the tensor, changes a copy, and returns it. While the block lasts, the network runs with the change; after the block, without.
 
 
 # %%
@@ -365,8 +637,8 @@ print(
 )
 
 # %% [markdown]
-# Note what this does *not* show. The network is untrained, and still cutting a unit out moves its logits. An effect alone is no sign that a unit has been taught anything; what it is compared with decides.
-# [Notebook 04](04_Causal_Interventions.ipynb) is about that comparison.
+# Setting a unit to 0 for every image is called an *ablation*. Note what this one does *not* show. The network is untrained, and still the ablation changes its logits. An effect alone is no sign that a unit has learned
+# anything; what you compare it with decides. [Notebook 04](04_Causal_Interventions.ipynb) is about that comparison.
 #
 # ### Exercise 3: turn a unit up
 # *Difficulty ●●○○ · 10 minutes*
@@ -395,28 +667,170 @@ def clamp(unit, value):
 # %% tags=["check"]
 @lesson.check
 def exercise_3(rng):
-    function = clamp(5, 2.0)
-    assert callable(function), f"clamp gives {function!r}; it should give a function"
-    given = torch.zeros(4, 64)
-    back = function(given, hook=None)
-    assert back is not None, "the inner function gives nothing back: it should return the changed tensor"
-    assert (given == 0).all(), "the tensor that came in was changed: copy it first"
-    assert back.shape == (4, 64), f"the shape should stay (4, 64), not {tuple(back.shape)}"
-    assert (back[:, 5] == 2).all(), "unit 5 should be 2 for all four images"
-    assert back.sum() == 8, "other units than 5 have changed"
+    for n, units in ((4, 6), (7, 3), (5, 64), (1, 8)):
+        unit = int(rng.integers(units))
+        for value in (float(rng.normal()), 2.0, -1.5, 0.0):
+            function = clamp(unit, value)
+            assert callable(function), f"clamp gives {function!r}; it should give a function"
+            given = torch.tensor(rng.normal(size=(n, units)), dtype=torch.float32) * 3
+            kept = given.clone()
+            back = function(given, None)
+            assert back is not None, "the inner function gives nothing back: it should return the changed tensor"
+            assert torch.equal(given, kept), "the tensor that came in was changed: copy it first"
+            assert tuple(back.shape) == (n, units), f"the shape should stay ({n}, {units}), not {tuple(back.shape)}"
+            wrong = (back[:, unit] - value).abs() > 1e-5
+            assert not wrong.any(), (
+                f"unit {unit} should be {value:.2f} for every image; where it was {float(given[wrong, unit][0]):.2f} it came as {float(back[wrong, unit][0]):.2f}"
+            )
+            rest = [other for other in range(units) if other != unit]
+            assert torch.equal(back[:, rest], kept[:, rest]), f"clamp({unit}, …) has changed other units than {unit}"
+    two = clamp(0, 1.0), clamp(1, 3.0)
+    assert torch.equal(two[0](torch.zeros(2, 2), None)[0], torch.tensor([1.0, 0.0])), (
+        "after clamp(1, 3.0) the function from clamp(0, 1.0) no longer sets unit 0 to 1: keep what each was made with"
+    )
     with torch.no_grad(), model.hooks([("layers.1.hook_post", clamp(5, 2.0))]):
         shift = model(x) - cache["logits"]
     expected = (2.0 - cache["layers.1.hook_post"][:, 5])[:, None] * model.output.weight[:, 5]
     assert torch.allclose(shift, expected.detach(), atol=1e-4), (
-        "the logits do not move by the weights times what unit 5 changed"
+        "the logits do not change by the weights times the change of unit 5"
     )
+
+
+# %% tags=["right"]
+def clamp(unit, value):  # with a mask
+    def function(tensor, hook):
+        mask = torch.arange(tensor.shape[1]) == unit
+        return torch.where(mask, torch.tensor(value, dtype=tensor.dtype), tensor)
+
+    return function
+
+
+# %% tags=["right"]
+def clamp(unit, value):  # joined from three parts
+    return lambda tensor, hook: torch.cat(
+        [tensor[:, :unit], torch.full_like(tensor[:, :1], value), tensor[:, unit + 1 :]], 1
+    )
+
+
+# %% tags=["right"]
+def clamp(unit, value):  # the library's own words
+    def function(tensor, hook):
+        return tensor.index_fill(1, torch.tensor([unit]), value)
+
+    return function
+
+
+# %% tags=["wrong"]
+def clamp(unit, value):  # in place
+    def function(tensor, hook):
+        tensor[:, unit] = value
+        return tensor
+
+    return function
+
+
+# %% tags=["wrong"]
+def clamp(unit, value):  # nothing comes back
+    def function(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = value
+
+    return function
+
+
+# %% tags=["wrong"]
+def clamp(unit, value):  # at most the value
+    def function(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = changed[:, unit].clamp(max=value)
+        return changed
+
+    return function
+
+
+# %% tags=["wrong"]
+def clamp(unit, value):  # at least the value
+    def function(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = changed[:, unit].clamp(min=value)
+        return changed
+
+    return function
+
+
+# %% tags=["wrong"]
+def clamp(unit, value):  # always 2
+    def function(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = 2.0
+        return changed
+
+    return function
+
+
+# %% tags=["wrong"]
+def clamp(unit, value):  # adds the value
+    def function(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] += value
+        return changed
+
+    return function
+
+
+# %% tags=["wrong"]
+def clamp(unit, value):  # all units
+    def function(tensor, hook):
+        return torch.full_like(tensor, value)
+
+    return function
+
+
+# %% tags=["wrong"]
+def clamp(unit, value):  # an image, not a unit
+    def function(tensor, hook):
+        changed = tensor.clone()
+        changed[unit % len(tensor)] = value
+        return changed
+
+    return function
+
+
+# %% tags=["wrong"]
+def clamp(unit, value):  # the other units become 0
+    def function(tensor, hook):
+        changed = torch.zeros_like(tensor)
+        changed[:, unit] = value
+        return changed
+
+    return function
+
+
+# %% tags=["wrong"]
+def clamp(unit, value):  # only that unit's column comes back
+    def function(tensor, hook):
+        return torch.full_like(tensor[:, :1], value)
+
+    return function
+
+
+# %% tags=["wrong"]
+def clamp(unit, value):  # keeps the last request for everybody
+    clamp.unit, clamp.value = unit, value
+
+    def function(tensor, hook):
+        changed = tensor.clone()
+        changed[:, clamp.unit] = clamp.value
+        return changed
+
+    return function
 
 
 # %% [markdown]
 # ## 6. Any module, and many images
 #
-# A network nobody wrote for looking has no hook points. `nm.hooked` gives each of its modules one, behind its output, with the same methods. Trap 2 is taken care of: what stands before an in-place
-# ReLU is kept as it was.
+# What about a network that has no hook points? `nm.hooked` takes any `nn.Module` and gives each of its modules one, behind its output, with the same methods. It also avoids trap 2: what stands before an
+# in-place ReLU is kept as it was.
 
 # %%
 lens = nm.hooked(thrifty)
@@ -426,17 +840,18 @@ print(*theirs, sep="\n")
 print(f"before the in-place ReLU, {float((theirs['1.hook_out'] < 0).float().mean()):.0%} are negative")
 
 # %% [markdown]
-# For all images of a data set, `nm.activations` goes through them in batches and gives *named* arrays: axes have names, and each image knows its label. So questions read like
-# sentences. One is worth asking of this untrained network: is there a unit that answers some digits more than others? **By how much does the average unit's answer vary between the
-# digits, as a share of its whole variance: 0 %, 20 %, 60 %?**
+# For all images of a dataset, `nm.activations` runs in batches and gives *named* arrays: axes have names, and each image knows its label. So questions read like sentences.
+#
+# One of them is worth asking of this untrained network. Is there a unit that responds to some digits more than to others? **What share of an average unit's variance lies between the digits: 0%, 20%, 60%?**
 
 # %%
 mine = 0.0  # your guess
 lesson.guess("untrained", mine)
 
 # %% tags=["varies"]
-acts = nm.activations(model, lesson.data.test)["layers.1.hook_post"]
-print(acts.dims, acts.shape)
+import numpy as np
+
+acts = nm.activations(model, lesson.data.test)["layers.1.hook_post"]  # [example, unit]
 
 
 def between_digits(acts):
@@ -447,18 +862,15 @@ def between_digits(acts):
 
 found = between_digits(acts)
 on = acts.var("example") > 0
-rng_labels = acts.label.values.copy()
-import numpy as np
-
 rng = np.random.default_rng(0)
 shuffled = [
-    float(between_digits(acts.assign_coords(label=("example", rng.permutation(rng_labels)))).where(on).mean())
+    float(between_digits(acts.assign_coords(label=("example", rng.permutation(acts.label.values)))).where(on).mean())
     for _ in range(20)
 ]
 average = float(found.where(on).mean())
-lesson.reveal("untrained", round(average, 2))
-lesson.say(f"""In this network, which has learnt nothing, {average:.0%} of an average unit's variance lies between the digits (n = {acts.sizes["example"]:,} images). With labels in random order
-it would be {max(shuffled):.1%} at most in 20 draws.""")
+if lesson.reveal("untrained", round(average, 2)):
+    lesson.say(f"""In this untrained network, {average:.0%} of an average unit's variance lies between the digits (n = {acts.sizes["example"]:,} images). With labels in random order
+    it is {max(shuffled):.1%} at most in {len(shuffled)} draws.""")
 assert not lesson.full or average > 0.08
 
 # %% tags=["varies"]
@@ -466,13 +878,21 @@ tuning = nm.analysis.selectivity.tuning(acts, draws=100)
 nm.plots.tuning(tuning)
 
 # %% [markdown]
-# *What to see:* the curves of the eight units that vary most between digits: how strongly each answers to each digit, and the grey band of what any digits would give. Many points lie far outside it, and nobody taught them.
+# *What to look at:* the points outside the gray band, which comes from shuffled labels. Each panel is the *tuning curve* of a unit, its mean activation for each digit; these eight vary most.
+
+# %% tags=["varies"]
+beyond = int(tuning["explained_shown"].sum())
+lesson.say(
+    f"""{beyond} of {acts.sizes["unit"]} units of this untrained network respond to the digits beyond shuffled labels."""
+)
+
+# %% [markdown]
+# This is the most useful fact of the whole course. *Random weights already "prefer" digits*, because images of one digit look alike and most projections keep some of that.
 #
-# This is the most useful fact of the whole course. *Random weights already "prefer" digits*, far beyond shuffled labels, because images of one digit look alike and most projections keep
-# some of that. Who shows that the units of a trained network prefer digits, and compares with shuffled labels only, has shown that MNIST has classes. The null that matters is the untrained network, and
-# it will stand beside every claim of that kind.
+# So if you compare a trained network's units only with shuffled labels, you have shown that the images come in classes. The null that matters is the untrained network, and it will stand next to every claim of that
+# kind. ("Null": what a measure gives when there is no effect.)
 #
-# ### Exercise 4: who is never on?
+# ### Exercise 4: which units are never on?
 # *Difficulty ●○○○ · 5 minutes*
 #
 # A unit that is 0 for every image is *dead*: it does nothing and, since its gradient is 0 too, learns nothing. Write `dead(acts)`, the number of dead units of a named array [example, unit].
@@ -496,18 +916,90 @@ def dead(acts):
 def exercise_4(rng):
     import xarray as xr
 
-    planted = xr.DataArray([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 2.0, 0.1]], dims=("example", "unit"))
-    found = dead(planted)
-    assert found is not None, "nothing came back"
-    assert found == 1, f"of the three planted units one is never on, not {found}"
-    assert dead(planted * 0) == 3, "in an array of zeros all three are dead"
+    for n, units, silent in ((3, 3, 1), (20, 8, 3), (12, 30, 0), (9, 5, 5), (40, 6, 2)):
+        values = rng.exponential(size=(n, units)) * (rng.random((n, units)) < 0.3)
+        values[rng.integers(n, size=units), np.arange(units)] = 1.0
+        values[:, -1] = 2.0  # on for every image, and always alike
+        order = rng.permutation(units - 1)
+        values[:, order[-1]] = 0.0
+        values[rng.integers(1, n), order[-1]] = 1e-7  # on, though for one image and faintly
+        values[:, order[:silent] if silent < units else slice(None)] = 0.0
+        planted = xr.DataArray(values.copy(), dims=("example", "unit"))
+        true = sum(all(value == 0 for value in column) for column in values.T)
+        found = dead(planted)
+        assert found is not None, "nothing came back"
+        assert np.ndim(found) == 0, f"one number should come back, not {found}"
+        assert (planted.values == values).all(), "the activations that were given have changed"
+        assert int(found) == found and found == true, (
+            f"of {units} planted units, {true} are 0 for all {n} images, and {float(found):g} came"
+        )
+
+
+# %% tags=["right"]
+def dead(acts):  # counted one by one
+    return sum(1 for unit in range(acts.sizes["unit"]) if float(acts.isel(unit=unit).max()) <= 0)
+
+
+# %% tags=["right"]
+def dead(acts):
+    return (acts.values.max(axis=0) == 0).sum()
+
+
+# %% tags=["right"]
+def dead(acts):  # in torch
+    return torch.tensor(acts.values).eq(0).all(0).sum()
+
+
+# %% tags=["wrong"]
+def dead(acts):  # those that are on
+    return int((acts > 0).any("example").sum())
+
+
+# %% tags=["wrong"]
+def dead(acts):  # off for any image, not for all
+    return int((acts == 0).any("example").sum())
+
+
+# %% tags=["wrong"]
+def dead(acts):  # images, not units
+    return int((~(acts > 0).any("unit")).sum())
+
+
+# %% tags=["wrong"]
+def dead(acts):  # a share
+    return float((~(acts > 0).any("example")).mean())
+
+
+# %% tags=["wrong"]
+def dead(acts):  # all zeros, of whatever unit
+    return int((acts == 0).sum())
+
+
+# %% tags=["wrong"]
+def dead(acts):  # rarely and weakly on
+    return int((acts.mean("example") < 0.001).sum())
+
+
+# %% tags=["wrong"]
+def dead(acts):  # constant, though it may be on
+    return int((acts.std("example") == 0).sum())
+
+
+# %% tags=["wrong"]
+def dead(acts):  # the first image only
+    return int((acts[0] == 0).sum())
+
+
+# %% tags=["wrong"]
+def dead(acts):  # which units, not how many
+    return np.flatnonzero((~(acts > 0).any("example")).values)
 
 
 # %% [markdown]
 # ## What you have seen
 #
 # * A hook is a function that a module calls. Bare hooks stay, see tensors that change, hide wrong shapes and miss names, all in silence.
-# * A hook point is a named place made for looking. `run_with_cache` reads, `hooks` changes and puts back, `incl_bwd` adds gradients.
+# * A hook point is a named place made for looking. `run_with_cache` reads, `hooks` changes and restores, `incl_bwd` adds gradients.
 # * At the last hidden layer the gradient of a logit is a row of weights. Gradient × activation is what a unit adds.
 # * An untrained network's units already prefer digits. That is the null for what comes.
 #
