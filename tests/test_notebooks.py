@@ -35,8 +35,6 @@ build = _builder()
 SOURCES: list[Path] = build.SOURCES
 sources = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
 IN_FULL = [source for source in SOURCES if source.name[:2] <= "05"]
-NOT_YET = ("06",)
-"""Those whose checks have no list of right and wrong answers yet."""
 SHORT = ("01",)
 """Those that `make test` runs whole: they train nothing."""
 
@@ -248,9 +246,8 @@ def test_a_stub_is_refused_with_a_reason_and_the_solution_is_right(
             assert len(refused) > 30, f"{refused!r} helps nobody"
         for right in [one.solution, *one.right]:
             assert verdict(names, right, one.check, capsys) == "Right."
-        if source.name[:2] not in NOT_YET:
-            assert len(one.right) >= 2
-            assert len(one.wrong) >= 5
+        assert len(one.right) >= 2
+        assert len(one.wrong) >= 5
 
 
 def slips(text: str) -> list[Mutation]:
@@ -281,7 +278,7 @@ def test_a_check_refuses_every_slip_in_its_solution(
                 said = verdict(names, compile(slip.applied(one.written), name, "exec"), one.check, capsys)
             if said == "Right." and not any(name == known.partition(" # ")[0] for known in equivalent):
                 missed.append(name)
-    assert not missed or source.name[:2] in NOT_YET, "\n".join(missed)
+    assert not missed, "\n".join(missed)
 
 
 @pytest.mark.slow
@@ -302,10 +299,9 @@ def test_it_runs_on_the_bundled_digits_and_its_solutions_are_right(
 def test_stubs_are_refused_with_a_reason_and_stop_nothing(source: Path, tmp_path: Path, no_network: None) -> None:
     (tmp_path / "exercises").mkdir()
     made = build.execute(build.exercises(source), tmp_path / "exercises", "digits")
-    if source.name[:2] not in NOT_YET:
-        for cell in (cell for cell in made.cells if "lesson.reveal(" in cell.source and cell.cell_type == "code"):
-            assert build.text_of(cell) == "Make your guess in the cell above, run it, and then run this cell again."
-            assert all("image/png" not in output.get("data", {}) for output in cell.outputs)
+    for cell in (cell for cell in made.cells if "lesson.reveal(" in cell.source and cell.cell_type == "code"):
+        assert build.text_of(cell) == "Make your guess in the cell above, run it, and then run this cell again."
+        assert all("image/png" not in output.get("data", {}) for output in cell.outputs)
     for verdict in verdicts(made):
         assert verdict.startswith("Not yet: "), verdict
         assert "your code stopped" not in verdict, verdict

@@ -1,20 +1,21 @@
 # %% [markdown]
 # # How does this carry over?
 #
-# *The same questions in the words of TransformerLens: what is the same in a language model, what is not, and what has no counterpart
-# here.*
+# *The same questions in the words of TransformerLens: what is the same in a language model, what isn't, and what has no counterpart here.*
+#
+# When I first read papers on circuits in language models, the words stood in my way more than the mathematics. So let's meet the words on a network that we know, and build each tool
+# once by hand. No transformer is needed, and none is run.
 #
 # **You will be able to**
 #
 # * read and write code with `run_with_cache`, `run_with_hooks`, name filters and hook contexts, in either library;
-# * say what a logit lens needs, build a network in which it is literal, and use honest substitutes where it is not;
+# * say what a logit lens needs, build a network in which it is literal, and use honest substitutes where it isn't;
 # * patch activations, estimate patches from one gradient, and patch single paths, each by hand once.
 #
-# **Minutes:** 50 to read and run, 50 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb), and
-# [04](04_Causal_Interventions.ipynb) for cutting out and its null. No transformer is needed, and none is run.
+# **Minutes:** 50 to read and run, 50 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb), and [04](04_Causal_Interventions.ipynb) for ablation and its null.
 #
-# Before each answer the notebook asks for your guess and keeps it. Our own guesses stand here as examples, right or wrong; the version in
-# `exercises/` leaves them to you. Words in *slanted letters* are in the [glossary](../docs/glossary.md).
+# The notebook shows no answer before you have guessed. Our own guesses stand here as examples, right or wrong; the version in `exercises/` leaves them to you. Terms are explained
+# where they first appear, and again in the [glossary](../docs/glossary.md).
 
 # %% tags=["setup"]
 from neural_microscope import lessons
@@ -24,8 +25,8 @@ lesson = lessons.start("06")
 # %% [markdown]
 # ## 1. The words
 #
-# TransformerLens is a library in which much of the research on circuits in language models is written. Its idea is the *hook point* of
-# notebook 01, and this project took its words from there. Here they are, on our MLP. First reading:
+# Much of the research on circuits in language models is written in a library called TransformerLens. Its idea is the *hook point* of notebook 01, a named place at which activations can
+# be read and changed, and this project took its words from there. Here they are, on our MLP. First, reading:
 
 # %% tags=["varies"]
 from dataclasses import replace
@@ -50,8 +51,7 @@ assert torch.equal(cache["post", -1], cache["layers.1.hook_post"])  # short for:
 assert torch.equal(first, cache["post", 0])
 
 # %% [markdown]
-# Then changing, in two forms: for one call, or for as long as a block lasts. A hook function gets the tensor and the hook point, and may
-# give back another tensor.
+# Then changing, in two forms: for one call, or for as long as a block lasts. A hook function gets the tensor and the hook point, and may return another tensor.
 
 
 # %%
@@ -64,39 +64,37 @@ with torch.no_grad():
     once = model.run_with_hooks(x, fwd_hooks=[("layers.1.hook_post", halve)])
     with model.hooks(fwd_hooks=[("layers.1.hook_post", halve)]):
         inside = model(x)
-    behind = model(x)
-assert torch.equal(once, inside) and torch.equal(behind, logits)
+    after = model(x)
+assert torch.equal(once, inside) and torch.equal(after, logits)
 by_hand = cache["post", -1] / 2 @ model.output.weight.T + model.output.bias
 assert torch.allclose(once, by_hand.detach(), atol=1e-4)
-print("one call and one block do the same; behind the block nothing is left")
+print("one call and one block do the same; after the block nothing is left")
 
 # %% [markdown]
 # Word by word:
 #
 # | TransformerLens | here | what differs |
 # |---|---|---|
-# | `HookedRootModule` | `nm.HookedModel`; `nm.hooked(module)` | any PyTorch module can be wrapped, with one hook point behind each of its parts |
-# | tokens [batch, pos] | images [example, 1, row, col] | an image has no positions: one answer for all of it |
+# | `HookedRootModule` | `nm.HookedModel`; `nm.hooked(module)` | any PyTorch module can be wrapped, with one hook point after each of its parts |
+# | tokens [batch, pos] | images [example, 1, row, col] | an image has no positions: one prediction for all of it |
 # | `blocks.0.mlp.hook_post` [batch, pos, d_mlp] | `layers.0.hook_post` [example, unit] | no axis of positions |
 # | `hook_resid_post`, `hook_attn_out` | none | no residual stream, no attention (section 3) |
 # | `run_with_cache(tokens, names_filter=…)` | the same | there a mistyped name gives an empty cache, here an error with the nearest name |
-# | `cache["post", -1]` | the same | an error where that layer was not cached, never another one |
+# | `cache["post", -1]` | the same | an error if that layer was not cached |
 # | `run_with_hooks(…, fwd_hooks=[(name, f)])` | the same | here another shape, and a hook that is never reached, are errors |
 # | `with model.hooks(…)`, `add_hook`, `reset_hooks` | the same | `reset_hooks` removes what `add_hook` attached, and nothing else |
 # | `stop_at_layer=1` | `stop_at="layers.0.hook_post"` | a name, not a number |
-# | `model.W_U` [d_model, d_vocab] | `model.output.weight` [class, unit] | turned, as PyTorch has it; here with a bias |
+# | `model.W_U` [d_model, d_vocab] | `model.output.weight` [class, unit] | transposed, as in PyTorch; here with a bias |
 # | `patching.generic_activation_patch` | `analysis.causal.patch_between` | both directions, intervals, and random directions as the null |
-# | direct logit attribution, path patching | `analysis.causal` has both | beside shuffled labels, or random directions |
+# | direct logit attribution, path patching | `analysis.causal` has both | with shuffled labels, or random directions, as the null |
 #
 # ### Exercise 1: keep only a few
 # *Difficulty ●●○○ · 10 minutes*
 #
-# Write `keep_only(units)`, which returns a hook function that sets all units to 0 *except* those. The tensor that comes in must stay as
-# it is.
+# Write `keep_only(units)`, which returns a hook function that sets all units to 0 *except* those. The tensor that comes in must stay as it is.
 
 # %% [markdown] tags=["hint"]
-# Begin with `torch.zeros_like(tensor)` and copy the chosen columns into it. The inner function's arguments are called `tensor` and
-# `hook`.
+# Begin with `torch.zeros_like(tensor)` and copy the chosen columns into it. The inner function's arguments are called `tensor` and `hook`.
 
 
 # %% tags=["stub"]
@@ -117,19 +115,22 @@ def keep_only(units):
 # %% tags=["check"]
 @lesson.check
 def exercise_1(rng):
-    function = keep_only([0, 2])
-    assert callable(function), f"keep_only gives {type(function).__name__}; it should give a function"
-    given = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
-    before = given.clone()
-    found = function(given, hook=None)
-    assert found is not None, "the inner function gives nothing back: return the changed tensor"
-    assert torch.equal(given, before), "the tensor that came in was changed: work on a new one"
-    assert found.tolist() != [[0, 2, 0], [0, 5, 0]], (
-        "that is the other way round: the units named are the ones that stay"
-    )
-    assert found.tolist() == [[1, 0, 3], [4, 0, 6]], (
-        f"of units 0, 1, 2 those named, 0 and 2, should stay: {found.tolist()}"
-    )
+    for n, width, count in ((2, 3, 2), (5, 8, 3), (4, 6, 1), (3, 5, 5), (6, 4, 0)):
+        units = sorted(int(unit) for unit in rng.permutation(width)[:count])
+        function = keep_only(list(units))
+        assert callable(function), f"keep_only returns a {type(function).__name__}; it should return a function"
+        given = torch.tensor(rng.normal(size=(n, width)), dtype=torch.float32)
+        before = given.clone()
+        found = function(given, hook=None)
+        assert found is not None, "the inner function returns nothing: return the changed tensor"
+        assert torch.equal(given, before), "the tensor that came in was changed: work on a new one"
+        assert found.shape == before.shape, f"{list(before.shape)} came in and {list(found.shape)} came out"
+        for unit in range(width):
+            wanted = before[:, unit] if unit in units else torch.zeros(n)
+            assert torch.allclose(found[:, unit], wanted, atol=1e-6), (
+                f"of {width} units, {units} should stay and all others become 0; unit {unit} was "
+                f"{before[0, unit]:.2f} for the first image and is {found[0, unit]:.2f}"
+            )
     with torch.no_grad():
         alone = model.run_with_hooks(x, fwd_hooks=[("layers.1.hook_post", keep_only([]))])
     assert torch.allclose(alone, model.output.bias.detach().expand_as(alone), atol=1e-5), (
@@ -137,11 +138,106 @@ def exercise_1(rng):
     )
 
 
+# %% tags=["right"]
+def keep_only(units):
+    def function(tensor, hook):
+        mask = torch.zeros(tensor.shape[1])
+        mask[list(units)] = 1
+        return tensor * mask
+
+    return function
+
+
+# %% tags=["right"]
+def keep_only(units):  # numpy
+    def function(tensor, hook):
+        values = tensor.detach().numpy().copy()
+        values[:, [unit for unit in range(values.shape[1]) if unit not in units]] = 0
+        return torch.from_numpy(values)
+
+    return function
+
+
+# %% tags=["wrong"]
+def keep_only(units):  # the other way round
+    def function(tensor, hook):
+        changed = tensor.clone()
+        changed[:, units] = 0
+        return changed
+
+    return function
+
+
+# %% tags=["wrong"]
+def keep_only(units):  # changes its input
+    def function(tensor, hook):
+        tensor[:, [unit for unit in range(tensor.shape[1]) if unit not in units]] = 0
+        return tensor
+
+    return function
+
+
+# %% tags=["wrong"]
+def keep_only(units):  # images in place of units
+    def function(tensor, hook):
+        kept = torch.zeros_like(tensor)
+        rows = [unit for unit in units if unit < len(tensor)]
+        kept[rows] = tensor[rows]
+        return kept
+
+    return function
+
+
+# %% tags=["wrong"]
+def keep_only(units):  # the chosen columns alone
+    return lambda tensor, hook: tensor[:, units]
+
+
+# %% tags=["wrong"]
+def keep_only(units):  # ones in place of the values
+    def function(tensor, hook):
+        kept = torch.zeros_like(tensor)
+        kept[:, units] = 1
+        return kept
+
+    return function
+
+
+# %% tags=["wrong"]
+def keep_only(units):  # only the first of them
+    def function(tensor, hook):
+        kept = torch.zeros_like(tensor)
+        kept[:, units[:1]] = tensor[:, units[:1]]
+        return kept
+
+    return function
+
+
+# %% tags=["wrong"]
+def keep_only(units):  # from the first to the last of them
+    def function(tensor, hook):
+        kept = torch.zeros_like(tensor)
+        if units:
+            kept[:, min(units) : max(units) + 1] = tensor[:, min(units) : max(units) + 1]
+        return kept
+
+    return function
+
+
+# %% tags=["wrong"]
+def keep_only(units):  # returns nothing
+    def function(tensor, hook):
+        kept = torch.zeros_like(tensor)
+        kept[:, units] = tensor[:, units]
+
+    return function
+
+
 # %% [markdown]
-# ## 2. What each unit says: direct logit attribution
+# ## 2. What each unit adds: direct logit attribution
 #
-# The last hidden layer reaches the logits by one multiplication, so each logit is a plain sum: one term from each unit, and the bias. In
-# a transformer the same is done with everything that ever wrote into the residual stream. By hand, and with the library:
+# The last hidden layer reaches the logits, the outputs for each class, by one multiplication. So each logit is a plain sum: one term from each unit, and the bias. In a transformer the
+# same is done with everything that ever wrote into the residual stream. By hand, and with the library:
 
 # %% tags=["varies"]
 terms = cache["post", -1][:, :, None] * model.output.weight.detach().T  # [example, unit, class]
@@ -151,8 +247,8 @@ causal = nm.analysis.causal
 direct = causal.direct_logit_attribution(model, images)
 assert np.allclose(direct["contribution"].values, terms.numpy(), atol=1e-3)
 beyond = int((direct["evidence_q"] < 0.05).sum())
-lesson.say(f"""Every logit of {len(images):,} images is such a sum, by hand and by library. Of the {direct["evidence"].size} pairs of unit and digit, {beyond} speak for or against
-their digit beyond what shuffled labels give.""")
+lesson.say(f"""Every logit of {len(images):,} images is such a sum, by hand and by library. Of the {direct["evidence"].size} pairs of unit and digit, {beyond} raise or lower
+their digit's logit beyond shuffled labels (q < 0.05).""")
 
 # %% tags=["varies"]
 top = logits.topk(2).values
@@ -160,18 +256,16 @@ closest = int((top[:, 0] - top[:, 1]).argmin())
 nm.plots.direct_logit_attribution(direct, closest)
 
 # %% [markdown]
-# *What to see:* the image on which the network hesitates most, its two highest logits side by side. The bars of each panel add up to the
-# logit; orange units speak for the digit, blue ones against it, and the two sums are nearly equal.
+# *What to look at:* the image with the smallest lead, its two highest logits side by side. The bars of each panel add up to the logit: orange units raise it, blue ones lower it.
 #
-# This is an identity and no experiment: nothing was changed. It says what was added up, not what would happen otherwise.
+# This is an identity, not an experiment: we changed nothing. It says what was added up, not what would happen otherwise.
 #
-# ## 3. The logit lens, and who has one
+# ## 3. The logit lens, and which networks have one
 #
-# The *logit lens* asks of a transformer, layer by layer: if all later layers did nothing, what would it say? It is a natural question
-# *there*, because each block only **adds** to a running sum, the *residual stream*. Leaving out the later blocks leaves a vector of the
-# same kind, in the same coordinates, and the last matrix can read it.
+# The *logit lens* asks of a transformer, layer by layer: if all later layers did nothing, what would it predict? It is a natural question *there*, because each block only **adds** to a
+# running sum, the *residual stream*. Leave out the later blocks, and you still have a vector in the same coordinates, which the last matrix can read.
 #
-# Our MLP has no such sum. Each layer *replaces* the one before, in other coordinates and even another width:
+# Our MLP has no such sum. Each layer *replaces* the one before, in other coordinates and even with another width:
 
 # %%
 try:
@@ -180,16 +274,17 @@ except RuntimeError as error:
     print(f"{type(error).__name__}: {error}")
 
 # %% [markdown]
-# That error is honest. With two layers of one width there would be no error, and no meaning either: unit 5 of one layer has nothing to do
-# with unit 5 of the next. So: **an MLP or a CNN has no literal logit lens.** Two honest substitutes follow. The first asks a weaker
-# question of the same network; the second asks the same question of another network.
+# That error is honest. If both layers had the same width there would be no error, and no meaning either: unit 5 of one layer has nothing to do with unit 5 of the next.
+#
+# So **an MLP or a CNN has no literal logit lens.** Two honest substitutes follow. The first asks a weaker question of the same network; the second asks the same question of another
+# network.
 #
 # ### Substitute one: fit the reading
 #
-# Ask what could be *read off* a layer: fit a linear map from the layer to what the network says in the end (for language models this is
-# the *tuned lens*), and look how often its highest answer is the network's. "Could be read off" is less than "the network reads it". And
-# random features can be read as well, so beside it stands the same fit to the layers of the *untrained* network. **From the bare pixels,
-# a linear map fitted to the network's logits: for what share of new images does it say what the network says?**
+# What *could be read off* a layer? We fit a linear map from the layer to the network's own logits (for language models this is the *tuned lens*), and count how often its highest output
+# is the network's prediction. "Could be read off" is less than "the network reads it". Random features can be read as well, so the null is the same fit to *untrained* networks.
+#
+# **Fit a linear map from the bare pixels to the network's logits: for what share of new images does it give the network's prediction?**
 
 # %%
 mine = 0.5  # your guess
@@ -222,32 +317,32 @@ def lens_of(source, seed=0):
 
 trained = lens_of(model)
 untrained = np.array([lens_of(nm.MLP(model.config, seed).eval()).mean(1) for seed in range(100, 103)])
-for name, found, band in zip(layers, trained, untrained.T, strict=True):
-    low, high = nm.statistics.bootstrap_mean(found.astype(float))
-    print(
-        f"{name:<20} {found.mean():.1%}, 95 % {low:.1%} to {high:.1%}; three untrained networks {band.min():.1%} to {band.max():.1%}"
+depth = np.arange(len(layers))
+if lesson.reveal("pixels", round(float(trained[0].mean()), 2)):
+    for name, found, band in zip(layers, trained, untrained.T, strict=True):
+        low, high = nm.statistics.bootstrap_mean(found.astype(float))
+        print(
+            f"{name:<20} {found.mean():.1%}, 95% interval {low:.1%} to {high:.1%}; three untrained networks {band.min():.1%} to {band.max():.1%}"
+        )
+    display(
+        nm.plots.lines(
+            {"trained": (depth, 100 * trained.mean(1))},
+            null={"untrained": (depth, 100 * untrained.min(0), 100 * untrained.max(0))},
+            x="layer (0: pixels, 1: first hidden, 2: last hidden)",
+            y="same prediction as the network (%)",
+            title="A fitted lens, layer by layer",
+        )
     )
-lesson.reveal("pixels", round(float(trained[0].mean()), 2))
 assert not lesson.full or 0.7 < trained[0].mean() < trained[1].mean()
 assert not lesson.full or (untrained[:, 1:] < trained[0].mean()).all()
 
-# %% tags=["varies"]
-depth = np.arange(len(layers))
-nm.plots.lines(
-    {"trained": (depth, 100 * trained.mean(1))},
-    null={"untrained": (depth, 100 * untrained.min(0), 100 * untrained.max(0))},
-    x="layer (0: pixels, 1: first hidden, 2: last hidden)",
-    y="says what the network says (%)",
-    title="A fitted lens: read early, but so are pixels",
-)
+# %% [markdown]
+# *What to look at:* first where the line begins, then the gray band of untrained networks. The line has to end near 100%, because from the last hidden layer on the logits are linear.
+# On all of MNIST the band falls: random layers with few units lose what the pixels had. What learning added to a layer is what lies above *both*, the gray and the pixels.
 
 # %% [markdown]
-# *What to see:* the line ends at (nearly) 100 %, because from the last hidden layer on the logits are linear anyhow. It begins high: much
-# of what the network says can be read off the bare pixels. The grey band of three untrained networks falls instead: random layers with
-# few units lose what the pixels had. What learning added to a layer is what lies above *both*, the grey and the pixels, and no more.
-#
-# A *linear probe* is the same with the true digit in place of the network's answer. By hand once, against the library, and then image by
-# image: from which layer on does the probe say what it says at the last?
+# A *linear probe* is the same with the true class in place of the network's prediction. We do it by hand once, compare with the library, and then go image by image: from which layer on
+# does the probe predict what it predicts at the last?
 
 # %% tags=["varies"]
 from sklearn.linear_model import LogisticRegression
@@ -258,39 +353,39 @@ acts = nm.activations(model, images, layers)
 before = nm.activations(run.model(step=0), images, layers)
 order = nm.statistics.canonical_order(images.labels, acts[layers[1]].values.reshape(len(images), -1).astype(float))
 fit, held = (order[half] for half in nm.statistics.halves(images.labels[order]))  # whatever order the images come in
-said = {}
+probed = {}
 for name in layers:
     numbers = acts[name].values.reshape(len(images), -1).astype(float)
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=10_000)).fit(numbers[fit], images.labels[fit])
-    said[name] = probe.predict(numbers[held])
+    probed[name] = probe.predict(numbers[held])
 library = nm.analysis.probes.linear_probe(acts[layers[1]], controls=1, draws=200)
-by_hand = (said[layers[1]] == images.labels[held]).mean()
+by_hand = (probed[layers[1]] == images.labels[held]).mean()
 assert abs(by_hand - float(library["accuracy"])) < 0.01
 
 for name in layers[1:]:
     pair = [nm.analysis.probes.linear_probe(some[name], controls=1, draws=200) for some in (acts, before)]
     now, then = (float(found["accuracy"]) for found in pair)
     print(
-        f"{name}: a probe reads {now:.1%} rightly ({float(pair[0]['accuracy_low']):.1%} to {float(pair[0]['accuracy_high']):.1%}, n = {len(held)}); "
+        f"{name}: a probe's accuracy is {now:.1%} (95% interval {float(pair[0]['accuracy_low']):.1%} to {float(pair[0]['accuracy_high']):.1%}, n = {len(held)}); "
         f"untrained {then:.1%}; shuffled labels up to {float(pair[0]['accuracy_null_high']):.1%}"
     )
 
-answers = np.array([said[name] for name in layers])  # [layer, example]
-settled = np.array([next(i for i in range(3) if (column[i:] == column[-1]).all()) for column in answers.T])
+predictions = np.array([probed[name] for name in layers])  # [layer, example]
+settled = np.array([next(i for i in range(3) if (column[i:] == column[-1]).all()) for column in predictions.T])
 for i, name in enumerate(layers):
     print(f"settled from {name} on: {(settled == i).mean():.0%} of {len(held)} images")
 assert not lesson.full or (settled == 0).mean() > 0.6
 
 # %% [markdown]
-# Most images are settled from the pixels on, as far as a linear reader goes. Stories of the kind "in layer 7 the model changes its mind"
-# are about the rest, and whoever tells one should say how large the rest is.
+# On all of MNIST most images are settled from the pixels on, as far as a linear reader goes. Stories of the kind "in layer 7 the model changes its mind" are about the rest, and a text
+# that tells one should say how large the rest is.
 #
 # ### Substitute two: a network that has a stream
 #
-# Now a small network that is built like a transformer's trunk: the image enters a stream of 64 numbers; three blocks each read the stream
-# and *add* to it; one matrix, the *unembedding*, reads the logits off. (A transformer has a normalisation before each reading, and
-# attention, which moves things between positions. Neither is here.) It is plain PyTorch, written as anybody would, and `nm.hooked` gives
-# it its names.
+# Now let's build a small network like a transformer's trunk. The image enters a stream of 64 numbers; three blocks each read the stream and *add* to it; one matrix, the *unembedding*,
+# reads the logits off. (A transformer has a normalization before each reading, and attention, which moves things between positions. Neither is here.)
+#
+# It is plain PyTorch, and `nm.hooked` gives it its hook points.
 
 
 # %%
@@ -315,7 +410,7 @@ class Residual(nn.Module):
         return self.unembed(self.blocks(self.embed(images.flatten(1))))
 
 
-def taught(seed):
+def trained_residual(seed):
     network = Residual(x[0].numel(), seed)
     epochs = {"full": 3, "short": 3, "digits": 12}[lesson.form]
     nm.train(
@@ -326,7 +421,7 @@ def taught(seed):
     return network.eval()
 
 
-residual = taught(0)
+residual = trained_residual(0)
 lens = nm.hooked(residual)
 stops = ["embed.hook_out", *(f"blocks.{i}.hook_out" for i in range(3))]  # the stream, before and after each block
 writes = ["embed.hook_out", *(f"blocks.{i}.down.hook_out" for i in range(3))]  # what was added to it
@@ -336,12 +431,11 @@ with torch.no_grad():
 total = sum(stream[name] for name in writes)
 assert torch.allclose(total, stream[stops[-1]], atol=1e-4)  # the stream is the sum of all that was written
 assert torch.allclose(residual.unembed(total), out, atol=1e-3)
-print("the stream is the sum of what was written, and the logits are one reading of it")
+print("the stream is the sum of what was written, and the logits are read from it once")
 print(f"test accuracy {nm.evaluate(residual, judge).accuracy:.1%}")
 
 # %% [markdown]
-# Here the logit lens is literal: give the stream after each block to the unembedding. **If no block ran at all, and the embedding were
-# read at once: for what share of the test images would the answer be right?**
+# Here the logit lens is literal: give the stream after each block to the unembedding. **If no block ran at all, and we read the embedding at once: what would the test accuracy be?**
 
 # %%
 mine = 0.8  # your guess
@@ -350,7 +444,7 @@ lesson.guess("embed", mine)
 
 # %% tags=["varies"]
 def literal(network, some):
-    """The share read rightly when the stream is read off at each stop, [stop]."""
+    """The accuracy when the stream is read at each stop, [stop]."""
     with torch.no_grad():
         _, stream = nm.hooked(network).run_with_cache(some.tensor(), names_filter=stops)
         return np.array(
@@ -359,66 +453,60 @@ def literal(network, some):
 
 
 found = literal(residual, judge)
-lesson.reveal("embed", round(float(found[0]), 2))
-for name, share in zip(stops, found, strict=True):
-    print(f"{name:<18} {share:.1%}")
+seeds = np.array([found, *(literal(trained_residual(seed), judge) for seed in (1, 2))])
+nothing = np.array([literal(Residual(x[0].numel(), seed).eval(), judge) for seed in range(100, 120)])
+low, high = np.percentile(nothing, [2.5, 97.5], axis=0)
+spread = seeds.max(0) - seeds.min(0)
+if lesson.reveal("embed", round(float(found[0]), 2)):
+    for name, share in zip(stops, found, strict=True):
+        print(f"{name:<18} {share:.1%}")
+    display(
+        nm.plots.lines(
+            {"three seeds": (range(4), 100 * seeds)},
+            null={"untrained": (range(4), 100 * low, 100 * high)},
+            x="blocks that have run",
+            y="accuracy if this were all (%)",
+            title="The literal logit lens of a residual MLP",
+        )
+    )
+    lesson.say(f"""**Does it hold on another seed?** Read at once, the embedding of three networks gives {seeds[:, 0].min():.0%} to {seeds[:, 0].max():.0%}; after all
+    blocks it is {seeds[:, -1].min():.1%} to {seeds[:, -1].max():.1%}; the upper ends of 20 untrained networks stay below {100 * high.max():.0f}%. The early readings spread over
+    {100 * spread[0]:.1f} points and the last over {100 * spread[-1]:.1f}.""")
 assert abs(found[-1] - nm.evaluate(residual, judge).accuracy) < 6e-3
 
 # %% [markdown]
-# **Does it hold on another seed?** Two more networks, taught in the same way, and beside them twenty that were taught nothing.
-
-# %% tags=["varies"]
-seeds = np.array([found, *(literal(taught(seed), judge) for seed in (1, 2))])
-nothing = np.array([literal(Residual(x[0].numel(), seed).eval(), judge) for seed in range(100, 120)])
-low, high = np.percentile(nothing, [2.5, 97.5], axis=0)
-nm.plots.lines(
-    {"three seeds": (range(4), 100 * seeds)},
-    null={"untaught": (range(4), 100 * low, 100 * high)},
-    x="blocks that have run",
-    y="read rightly if this were all (%)",
-    title="The literal logit lens of a residual MLP",
-)
-
-# %% tags=["varies"]
-spread = seeds.max(0) - seeds.min(0)
-lesson.say(f"""*What to see:* black the mean, grey lines the three seeds. Read off at once, the embedding gives {
-    seeds[:, 0].min():.0%} to {seeds[:, 0].max():.0%}; after all
-blocks it is {seeds[:, -1].min():.1%} to {seeds[:, -1].max():.1%}; untaught networks stay below {
-    100 * high.max():.0f} %. {
-    "The early readings differ between seeds far more than the last"
-    if spread[0] > 3 * spread[-1]
-    else "Early and late readings differ between seeds about alike"
-}: nothing in the training asked for early readability.""")
+# *What to look at:* black is the mean, gray lines are the three seeds, and the band below is 20 untrained networks. How far apart are the seeds at the left, and how far at the right?
+#
+# Nothing in the training asks for early readability. That is the caution for language models as well: a low reading at an early stop doesn't mean that the information is absent. It
+# may be there in other coordinates than the last matrix reads, which is what the tuned lens is for.
 
 # %% [markdown]
-# Nothing asked for it, and that is the caution for language models as well: a low reading at an early stop does not mean that the
-# information is absent. It may stand there in other coordinates than the last matrix reads. That is what the tuned lens, substitute one,
-# was made for. One image, as such pictures usually come:
+# Here is one image, as such pictures usually come:
 
 # %% tags=["varies"]
 with torch.no_grad():
     by_stop = torch.stack([residual.unembed(stream[name]) for name in stops], 1)  # [example, stop, class]
 flips = (by_stop.argmax(2)[:, :-1] != by_stop.argmax(2)[:, -1:]).any(1) & (out.argmax(1) == labels)
 lead = (by_stop[:, 0].amax(1) - by_stop[:, 0].gather(1, labels[:, None])[:, 0]).where(flips, torch.tensor(-1.0))
-shown = int(lead.argmax())  # the one that began most wrongly
-leading = by_stop[shown].amax(0).argsort(descending=True)[:3].tolist()
+chosen = int(lead.argmax())  # the one whose true class was furthest behind
+leading = by_stop[chosen].amax(0).argsort(descending=True)[:3].tolist()
+lesson.say(f"""Of {len(x):,} images, {float(flips.float().mean()):.0%} are classified correctly and have an early reading that differs from the last. We chose the one whose true class was furthest
+behind: the picture shows what can happen, and is no summary.""")
 nm.plots.lines(
-    {f"digit {digit}": (range(4), by_stop[shown, :, digit].numpy()) for digit in leading},
+    {f"digit {digit}": (range(4), by_stop[chosen, :, digit].numpy()) for digit in leading},
     x="blocks that have run",
     y="logit, if this were all",
-    title=f"One image of the digit {int(labels[shown])}: what it would have been called",
+    title=f"One image of the digit {int(labels[chosen])}, block by block",
 )
 
-# %% tags=["varies"]
-lesson.say(f"""*What to see:* three logits of one image, of those whose early reading differs from the last the one that began most wrongly. There are {float(flips.float().mean()):.0%} of them among {len(x):,} images:
-the picture shows what can happen, and is no summary.""")
+# %% [markdown]
+# *What to look at:* three logits of one image. Which one leads after each block?
 
 # %% [markdown]
 # ### Exercise 2: the logit lens
 # *Difficulty ●●○○ · 10 minutes*
 #
-# Write `logit_lens(network, cache)`: the logits [example, stop, class] at the four `stops`, from a cache that
-# `nm.hooked(network).run_with_cache` gave.
+# Write `logit_lens(network, cache)`: the logits [example, stop, class] at the four `stops`, in their order, from a cache that `nm.hooked(network).run_with_cache` gave.
 
 # %% [markdown] tags=["hint"]
 # `network.unembed` takes any stream. `torch.stack(list, 1)` puts a new axis second.
@@ -437,37 +525,107 @@ def logit_lens(network, cache):
 # %% tags=["check"]
 @lesson.check
 def exercise_2(rng):
-    with torch.no_grad():
-        toy = Residual(4, seed=3).eval()
-        logits, cache = nm.hooked(toy).run_with_cache(torch.rand(5, 1, 2, 2))
-        found = logit_lens(toy, cache)
-        assert found is not None, "nothing came back"
-        assert found.shape == (5, 4, 10), f"5 images, 4 stops and 10 classes make (5, 4, 10), not {tuple(found.shape)}"
-        written = cache["blocks.2.down.hook_out"] @ toy.unembed.weight.T + toy.unembed.bias
-        assert not torch.allclose(found[:, 3], written, atol=1e-5), (
-            "this reads what the last block wrote; the lens reads the sum up to there"
-        )
-        assert torch.allclose(found[:, 3], logits, atol=1e-5), "at the last stop it should be the network's own logits"
-        early = cache["embed.hook_out"] @ toy.unembed.weight.T + toy.unembed.bias
-        assert torch.allclose(found[:, 0], early, atol=1e-5), (
-            "at the first stop it should read the embedding; is the bias left out"
-        )
+    for pixels, width, n in ((4, 64, 5), (9, 16, 7), (4, 8, 3)):
+        with torch.no_grad():
+            toy = Residual(pixels, seed=int(rng.integers(1 << 30)), width=width).eval()
+            given = torch.tensor(rng.random((n, 1, 1, pixels)), dtype=torch.float32)
+            logits, cache = nm.hooked(toy).run_with_cache(given)
+            found = logit_lens(toy, cache)
+            assert found is not None, "nothing came back"
+            assert tuple(found.shape) == (n, 4, 10), (
+                f"{n} images, 4 stops and 10 classes make ({n}, 4, 10), not {tuple(found.shape)}"
+            )
+            stream = toy.embed(given.flatten(1))
+            for stop in range(4):
+                wanted = toy.unembed(stream)
+                apart = float((found[:, stop] - wanted).abs().max())
+                assert apart < 1e-4, (
+                    f"after {stop} blocks the unembedding of the stream (the sum so far, with the bias) differs by up to {apart:.3f} from what "
+                    "came: are the stops in order, and is it the stream that is read"
+                )
+                stream = toy.blocks[stop](stream) if stop < 3 else stream
+            assert torch.allclose(found[:, 3], logits, atol=1e-4), (
+                "at the last stop it should be the network's own logits"
+            )
+
+
+# %% tags=["right"]
+def logit_lens(network, cache):
+    streams = torch.stack([cache[name] for name in stops])  # [stop, example, stream]
+    return (streams @ network.unembed.weight.T + network.unembed.bias).transpose(0, 1)
+
+
+# %% tags=["right"]
+def logit_lens(network, cache):  # from what was written, summed up; numpy
+    written = np.cumsum([cache[name].detach().numpy() for name in writes], axis=0)
+    W, b = network.unembed.weight.detach().numpy(), network.unembed.bias.detach().numpy()
+    return torch.from_numpy(np.einsum("sew,cw->esc", written, W) + b)
+
+
+# %% tags=["wrong"]
+def logit_lens(network, cache):  # the middle stops are exchanged
+    names = [stops[0], stops[2], stops[1], stops[3]]
+    return torch.stack([network.unembed(cache[name]) for name in names], 1)
+
+
+# %% tags=["wrong"]
+def logit_lens(network, cache):  # what each block wrote, not the stream
+    return torch.stack([network.unembed(cache[name]) for name in writes], 1)
+
+
+# %% tags=["wrong"]
+def logit_lens(network, cache):  # without the bias
+    return torch.stack([cache[name] @ network.unembed.weight.T for name in stops], 1)
+
+
+# %% tags=["wrong"]
+def logit_lens(network, cache):  # stops first
+    return torch.stack([network.unembed(cache[name]) for name in stops])
+
+
+# %% tags=["wrong"]
+def logit_lens(network, cache):  # the last stop for all
+    return torch.stack([network.unembed(cache[stops[-1]]) for _ in stops], 1)
+
+
+# %% tags=["wrong"]
+def logit_lens(network, cache):  # the stops from last to first
+    return torch.stack([network.unembed(cache[name]) for name in reversed(stops)], 1)
+
+
+# %% tags=["wrong"]
+def logit_lens(network, cache):  # probabilities
+    return torch.stack([network.unembed(cache[name]).softmax(-1) for name in stops], 1)
+
+
+# %% tags=["wrong"]
+def logit_lens(network, cache):  # another network's unembedding
+    return torch.stack([cache[name] @ torch.ones(cache[name].shape[1], 10) for name in stops], 1)
+
+
+# %% tags=["wrong"]
+def logit_lens(network, cache):  # the stream only, without reading it
+    return torch.stack(
+        [cache[name][:, :10] if cache[name].shape[1] > 9 else cache[name].repeat(1, 2)[:, :10] for name in stops], 1
+    )
 
 
 # %% [markdown]
 # ## 4. Activation patching
 #
-# The work on *indirect object identification* (IOI) in GPT-2 compares two prompts that differ in one name, a *clean* and a *corrupted*
-# one. It carries activations from one run into the other and asks how much of the *logit difference* between the two names comes back.
-# Here the two answers are two digits. A sentence can be changed in one word; an image can't, so we look for pairs that are as near to
-# each other as there are: for each image of one digit, the nearest image of the other. The digits are the two that the network confuses
-# most.
+# The work on *indirect object identification* (IOI) in GPT-2 compares two prompts that differ in one name, a *clean* and a *corrupted* one. *Activation patching* replaces activations of
+# one run by those of the other, and asks how much of the *logit difference* between the two names it restores.
+#
+# Here the two names are two digits. You can change one word of a sentence, but not of an image. So we look for pairs that are as close as possible: for each image of one digit, the
+# nearest image of the other. The digits are the two that the network confuses most.
 
 # %% tags=["varies"]
 seen = nm.analysis.predictions.confusion(nm.activations(model, judge)["logits"])["images"].values
 confused = seen + seen.T - 2 * np.diag(np.diag(seen))
 one, other = (int(i) for i in np.unravel_index(confused.argmax(), confused.shape))
-pool = judge.subset(np.flatnonzero(nm.evaluate(model, judge).predictions.numpy() == judge.labels))  # read rightly
+pool = judge.subset(
+    np.flatnonzero(nm.evaluate(model, judge).predictions.numpy() == judge.labels)
+)  # classified correctly
 of_one, of_other = (np.flatnonzero(pool.labels == digit) for digit in (one, other))
 of_one = of_one[: lesson.pick(200, 30)]
 flat_pixels = pool.images.reshape(len(pool), -1).astype(float)
@@ -490,8 +648,9 @@ print(
 )
 
 # %% [markdown]
-# *Denoising*: the corrupted image runs, but one unit of the last hidden layer holds its value from the clean run. 0: nothing comes back;
-# 1: the whole difference. **How much does the strongest of the 64 units bring back?**
+# *Denoising*: the corrupted image runs, but one unit of the last hidden layer gets its value from the clean run. 0 means that nothing is restored, 1 the whole difference.
+#
+# **How much does the strongest of the 64 units restore?**
 
 # %%
 mine = 0.5  # your guess
@@ -512,18 +671,19 @@ with torch.no_grad():
     patched = model.run_with_hooks(corrupted.tensor(), fwd_hooks=[(layer, put_clean)])
 by_hand = float((metric(patched) - metric(corrupted_logits)).sum() / gap)
 assert abs(by_hand - float(table["denoising"][best])) < 1e-3
-lesson.reveal("patch", round(by_hand, 2))
-nm.plots.patching(table)
-
-# %% tags=["varies"]
 outside = int((table["denoising_q"] < 0.05).sum())
 half = int(np.argmax(np.cumsum(np.sort(table["denoising"].values)[::-1]) > 0.5)) + 1
-lesson.say(f"""*What to see:* left, what each unit brings back; right, what is left when it is spoilt. Grey: as much movement in a random direction. Outside it beyond doubt: {outside} of 64
-units (q < 0.05, n = {len(clean)} pairs, 3,000 directions); the strongest brings back {by_hand:.0%} (95 % {float(table["denoising_low"][best]):.0%} to {float(table["denoising_high"][best]):.0%}), and it takes {half} units to bring back half.""")
+if lesson.reveal("patch", round(by_hand, 2)):
+    display(nm.plots.patching(table))
+    lesson.say(f"""Beyond random directions at a false-discovery rate of 5%: {outside} of 64 units (n = {len(clean)} pairs of one network, 3,000 directions). The strongest restores {by_hand:.0%}
+    (95% interval {float(table["denoising_low"][best]):.0%} to {float(table["denoising_high"][best]):.0%}), and it takes {half} units to restore half.""")
 
 # %% [markdown]
-# At *this* layer the experiment was not needed. The logits are a weighted sum of the last hidden layer, so each unit brings back exactly
-# its share of the sum, and all shares add up to 1:
+# *What to look at:* on the left, how much each unit restores; on the right, how much remains when it is corrupted. Gray is the null: as much movement in a random direction. A
+# false-discovery rate of 5% is no certainty: of the units that are reported, one in twenty is expected to be false.
+
+# %% [markdown]
+# At *this* layer we did not need the experiment. The logits are a weighted sum of the last hidden layer, so each unit restores exactly its share of the sum, and all shares add up to 1:
 
 # %% tags=["varies"]
 row = (model.output.weight[one] - model.output.weight[other]).detach()
@@ -531,34 +691,31 @@ shares = ((clean_cache[layer] - corrupted_cache[layer]) * row).sum(0) / gap
 assert np.allclose(shares.numpy(), table["denoising"].values, atol=1e-3)
 first = causal.patch_between(model, clean, corrupted, "layers.0.hook_post", metric=metric, draws=200)
 lesson.say(f"""Sum over all units, last hidden layer: {float(table["denoising"].sum()):.3f}. First hidden layer: {float(first["denoising"].sum()):.2f} when clean values
-are put in, {float((1 - first["noising"]).sum()):.2f} lost when they are taken out. Behind a ReLU the parts need not add up, and the two directions need not agree.""")
+are patched in, {float((1 - first["noising"]).sum()):.2f} gone when corrupted ones are. Before a ReLU the parts need not add up, and the two directions need not agree.""")
 assert abs(float(table["denoising"].sum()) - 1) < 1e-3
 
 # %% [markdown]
-# **Does it hold on another seed?** Units have no names that carry over. What can be compared is the shape of the result: how strong the
-# strongest is, and how many it takes.
+# **Does it hold on another seed?** Unit 5 of one network is not unit 5 of another. What we can compare is the shape of the result: how strong the strongest is, and how many it takes.
 
 # %% tags=["varies"]
 for seed in (1, 2):
     twin = lesson.run(f"mlp-seed{seed}", nm.MLPConfig(), replace(recipe, seed=seed)).model()
     again = causal.patch_between(twin, clean, corrupted, layer, metric=metric)["denoising"].values
     enough = int(np.argmax(np.cumsum(np.sort(again)[::-1]) > 0.5)) + 1
-    print(f"seed {seed}: the strongest brings back {again.max():.0%}; half is brought back by {enough} units")
+    print(f"seed {seed}: the strongest restores {again.max():.0%}; half is restored by {enough} units")
 print(f"seed 0: {table['denoising'].values.max():.0%}; {half} units")
 
 # %% [markdown]
-# Few units are needed, but never one. A difference spread over a handful of units is what a dense layer with no reason to keep things
-# apart looks like.
+# In these three networks, is one unit ever enough?
 #
 # ### Exercise 3: the other direction
 # *Difficulty ●●●○ · 15 minutes*
 #
-# Write `noising(network, clean, corrupted, name, unit, metric)` for image tensors `clean` and `corrupted`: the clean images run, with one
-# unit at its corrupted value. Return what is *left* of the difference, over all pairs: 1 if nothing is lost, 0 if everything is.
+# Write `noising(network, clean, corrupted, name, unit, metric)` for image tensors `clean` and `corrupted`: the clean images run, with one unit at its corrupted value. Return what is
+# *left* of the difference, over all pairs: 1 if nothing is gone, 0 if everything is.
 
 # %% [markdown] tags=["hint"]
-# Like `put_clean`, with the two exchanged. (metric of the patched run − metric of the corrupted run), summed, over (metric clean − metric
-# corrupted), summed.
+# Like `put_clean`, with the two exchanged. (metric of the patched run − metric of the corrupted run), summed, over (metric clean − metric corrupted), summed.
 
 
 # %% tags=["stub"]
@@ -572,48 +729,246 @@ def noising(network, clean, corrupted, name, unit, metric):
         good, bad = metric(network(clean)), metric(network(corrupted))
         _, cache = network.run_with_cache(corrupted, names_filter=name)
 
-        def spoil(tensor, hook):
+        def corrupt(tensor, hook):
             changed = tensor.clone()
             changed[:, unit] = cache[name][:, unit]
             return changed
 
-        spoilt = metric(network.run_with_hooks(clean, fwd_hooks=[(name, spoil)]))
-    return float((spoilt - bad).sum() / (good - bad).sum())
+        patched_run = metric(network.run_with_hooks(clean, fwd_hooks=[(name, corrupt)]))
+    return float((patched_run - bad).sum() / (good - bad).sum())
 
 
 # %% tags=["check"]
 @lesson.check
 def exercise_3(rng):
-    a, b = clean.tensor(), corrupted.tensor()
-    name = "layers.0.hook_post"
-    unit = int(
-        (first["denoising"] - (1 - first["noising"])).values.__abs__().argmax()
-    )  # where the directions differ most
-    found = noising(model, a, b, name, unit, metric)
-    assert found is not None, "nothing came back"
+    for width, depth in (((7, 6), 0), ((7, 6), 1), ((9, 5), 0), ((5, 8), 1)):
+        toy = nm.MLP(replace(model.config, image_shape=(2, 3), hidden=width), seed=int(rng.integers(1 << 30))).eval()
+        with torch.no_grad():
+            for parameter in toy.parameters():
+                parameter.copy_(torch.tensor(rng.normal(0.1, 0.7, tuple(parameter.shape))))
+        a, b = (torch.tensor(rng.random((8, 1, 2, 3)), dtype=torch.float32) for _ in range(2))
+        name, (up, down) = f"layers.{depth}.hook_post", (int(c) for c in rng.permutation(model.config.classes)[:2])
+        score = lambda logits, up=up, down=down: logits[:, up] - logits[:, down] ** 2  # noqa: E731
+        with torch.no_grad():
+            good, bad = score(toy(a)).sum(), score(toy(b)).sum()
+            here, there = (toy.run_with_cache(side)[1][name] for side in (a, b))
+            unit = int((here - there).abs().sum(0).argmax())
+            values = here.clone()
+            values[:, unit] = there[:, unit]
+            wanted = float(
+                (score(toy.run_from(name, values)).sum() - bad) / (good - bad)
+            )  # the rest, started from there
+        found = noising(toy, a, b, name, unit, score)
+        assert found is not None, "nothing came back"
+        assert abs(float(found) - wanted) < 1e-3 * (1 + abs(wanted)), (
+            f"unit {unit} of {name} in a small planted network: {wanted:.4f} of the difference is left, and {float(found):.4f} came; which images "
+            "run, which value is patched in, and what is subtracted"
+        )
+        assert not any(point.fwd_hooks for point in toy.modules() if hasattr(point, "fwd_hooks")), "a hook is left"
+
+
+# %% tags=["right"]
+def noising(network, clean, corrupted, name, unit, metric):  # a block of hooks, and numpy
     with torch.no_grad():
-        good, bad = metric(model(a)).sum(), metric(model(b)).sum()
-        values = model.run_with_cache(a)[1][name].clone()
-        back = model.run_with_cache(b)[1][name]
-        values[:, unit] = back[:, unit]
-        spoilt = metric(model.run_from(name, values)).sum()  # the rest of the network, started from there
-    wanted = float((spoilt - bad) / (good - bad))
-    assert abs(found - (1 - wanted)) > 1e-4 or abs(wanted - 0.5) < 1e-3, (
-        "this is the share that is lost; what is left is asked for"
-    )
-    assert abs(found - float(first["denoising"][unit])) > 1e-4, (
-        "this is denoising: the clean images run, with the corrupted value put in"
-    )
-    assert abs(found - wanted) < 1e-3, (
-        "it is not what the rest of the network gives: which run is patched, and what is subtracted"
-    )
+        value = network.run_with_cache(corrupted)[1][name]
+        high, low = metric(network(clean)).numpy().sum(), metric(network(corrupted)).numpy().sum()
+        with network.hooks([(name, nm.interventions.patch(value, unit=unit))]):
+            left = metric(network(clean)).numpy().sum()
+    return (left - low) / (high - low)
+
+
+# %% tags=["right"]
+def noising(network, clean, corrupted, name, unit, metric):  # what is gone, from 1
+    good, bad = metric(network(clean)), metric(network(corrupted))
+    value = network.run_with_cache(corrupted, names_filter=[name])[1][name]
+
+    def hook_fn(tensor, hook):
+        return torch.where(torch.arange(tensor.shape[1]) == unit, value, tensor)
+
+    after = metric(network.run_with_hooks(clean, fwd_hooks=[(name, hook_fn)]))
+    return 1 - ((good - after).mean() / (good - bad).mean()).item()
+
+
+# %% tags=["wrong"]
+def noising(network, clean, corrupted, name, unit, metric):  # the share that is gone
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+
+        def corrupt(tensor, hook):
+            changed = tensor.clone()
+            changed[:, unit] = cache[name][:, unit]
+            return changed
+
+        after = metric(network.run_with_hooks(clean, fwd_hooks=[(name, corrupt)]))
+    return float((good - after).sum() / (good - bad).sum())
+
+
+# %% tags=["wrong"]
+def noising(network, clean, corrupted, name, unit, metric):  # denoising
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(clean, names_filter=name)
+
+        def corrupt(tensor, hook):
+            changed = tensor.clone()
+            changed[:, unit] = cache[name][:, unit]
+            return changed
+
+        after = metric(network.run_with_hooks(corrupted, fwd_hooks=[(name, corrupt)]))
+    return float((after - bad).sum() / (good - bad).sum())
+
+
+# %% tags=["wrong"]
+def noising(network, clean, corrupted, name, unit, metric):  # zero ablation
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, _cache = network.run_with_cache(corrupted, names_filter=name)
+
+        def corrupt(tensor, hook):
+            changed = tensor.clone()
+            changed[:, unit] = 0
+            return changed
+
+        after = metric(network.run_with_hooks(clean, fwd_hooks=[(name, corrupt)]))
+    return float((after - bad).sum() / (good - bad).sum())
+
+
+# %% tags=["wrong"]
+def noising(network, clean, corrupted, name, unit, metric):  # the whole layer
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+
+        def corrupt(tensor, hook):
+            changed = tensor.clone()
+            changed = cache[name].clone()
+            return changed
+
+        after = metric(network.run_with_hooks(clean, fwd_hooks=[(name, corrupt)]))
+    return float((after - bad).sum() / (good - bad).sum())
+
+
+# %% tags=["wrong"]
+def noising(network, clean, corrupted, name, unit, metric):  # the mean of the corrupted values
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+
+        def corrupt(tensor, hook):
+            changed = tensor.clone()
+            changed[:, unit] = cache[name][:, unit].mean()
+            return changed
+
+        after = metric(network.run_with_hooks(clean, fwd_hooks=[(name, corrupt)]))
+    return float((after - bad).sum() / (good - bad).sum())
+
+
+# %% tags=["wrong"]
+def noising(network, clean, corrupted, name, unit, metric):  # always unit 0
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+
+        def corrupt(tensor, hook):
+            changed = tensor.clone()
+            changed[:, 0] = cache[name][:, 0]
+            return changed
+
+        after = metric(network.run_with_hooks(clean, fwd_hooks=[(name, corrupt)]))
+    return float((after - bad).sum() / (good - bad).sum())
+
+
+# %% tags=["wrong"]
+def noising(network, clean, corrupted, name, unit, metric):  # always the first layer
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter="layers.0.hook_post")
+
+        def corrupt(tensor, hook):
+            changed = tensor.clone()
+            changed[:, unit] = cache["layers.0.hook_post"][:, unit]
+            return changed
+
+        after = metric(network.run_with_hooks(clean, fwd_hooks=[("layers.0.hook_post", corrupt)]))
+    return float((after - bad).sum() / (good - bad).sum())
+
+
+# %% tags=["wrong"]
+def noising(network, clean, corrupted, name, unit, metric):  # the mean of the shares
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+
+        def corrupt(tensor, hook):
+            changed = tensor.clone()
+            changed[:, unit] = cache[name][:, unit]
+            return changed
+
+        after = metric(network.run_with_hooks(clean, fwd_hooks=[(name, corrupt)]))
+    return float(((after - bad) / (good - bad)).mean())
+
+
+# %% tags=["wrong"]
+def noising(network, clean, corrupted, name, unit, metric):  # the first pair only
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+
+        def corrupt(tensor, hook):
+            changed = tensor.clone()
+            changed[:, unit] = cache[name][:, unit]
+            return changed
+
+        after = metric(network.run_with_hooks(clean, fwd_hooks=[(name, corrupt)]))
+    return float((after - bad)[0] / (good - bad)[0])
+
+
+# %% tags=["wrong"]
+def noising(network, clean, corrupted, name, unit, metric):  # in the units of the metric
+    with torch.no_grad():
+        _good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+
+        def corrupt(tensor, hook):
+            changed = tensor.clone()
+            changed[:, unit] = cache[name][:, unit]
+            return changed
+
+        after = metric(network.run_with_hooks(clean, fwd_hooks=[(name, corrupt)]))
+    return float((after - bad).mean())
+
+
+# %% tags=["wrong"]
+def noising(network, clean, corrupted, name, unit, metric):  # the pairs in another order
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+
+        def corrupt(tensor, hook):
+            changed = tensor.clone()
+            changed[:, unit] = cache[name][:, unit].flip(0)
+            return changed
+
+        after = metric(network.run_with_hooks(clean, fwd_hooks=[(name, corrupt)]))
+    return float((after - bad).sum() / (good - bad).sum())
+
+
+# %% tags=["wrong"]
+def noising(network, clean, corrupted, name, unit, metric):  # a metric of one's own
+    with torch.no_grad():
+        good, bad = (network(side).amax(1) for side in (clean, corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+        hook = nm.interventions.patch(cache[name], unit=unit)
+        after = network.run_with_hooks(clean, fwd_hooks=[(name, hook)]).amax(1)
+    return float((after - bad).sum() / (good - bad).sum())
 
 
 # %% [markdown]
 # ## 5. Attribution patching: all units from one gradient
 #
-# A patch of each unit in turn takes a run for each. In a language model that is too much, so one estimates: the change of the unit times
-# the slope of the metric in it. One forward and one backward pass give all units at once. By hand:
+# Patching each unit in turn takes a run for each. In a language model that is too many, so we estimate: the change of the unit times the slope of the metric with respect to it. One
+# forward and one backward pass give all units at once. By hand:
 
 # %% tags=["varies"]
 name = "layers.0.hook_post"
@@ -627,25 +982,27 @@ assert np.allclose(estimate.numpy(), quick["estimate"].values, atol=1e-3)
 print("estimates by hand and by library agree for", len(estimate), "units")
 
 # %% [markdown]
-# The slope is taken at the corrupted image, and a ReLU bends on the way to the clean one. **How well do the estimates follow the exact
-# patches? Guess the correlation over the 128 units of the first layer.**
+# The slope is taken at the corrupted image, and on the way to the clean one a ReLU may switch. **How well do the estimates follow the exact patches? Guess the correlation over the 128
+# units of the first layer.**
 
 # %%
 mine = 0.9  # your guess
 lesson.guess("estimate", mine)
 
 # %% tags=["varies"]
-lesson.reveal("estimate", round(float(quick["correlation"]), 2))
-nm.plots.attribution_vs_patching(quick)
-
-# %% tags=["varies"]
 gap_of = float(np.abs(quick["estimate"] - quick["exact"]).max())
-lesson.say(f"""*What to see:* each dot a unit; on the line the estimate would be exact. Correlation {float(quick["correlation"]):.2f} (95 % over units {float(quick["correlation_low"]):.2f} to
-{float(quick["correlation_high"]):.2f}; units shuffled: up to {float(quick["correlation_null_high"]):.2f}), and the worst unit is off by {gap_of:.1%} of the difference.""")
+if lesson.reveal("estimate", round(float(quick["correlation"]), 2)):
+    display(nm.plots.attribution_vs_patching(quick))
+    lesson.say(f"""Correlation {float(quick["correlation"]):.2f} (95% interval over units {float(quick["correlation_low"]):.2f} to
+    {float(quick["correlation_high"]):.2f}; units shuffled: up to {float(quick["correlation_null_high"]):.2f}). The largest error for one unit is {gap_of:.1%} of the difference.""")
 
 # %% [markdown]
-# Here only one ReLU lies between the patch and the logits, and the pairs were chosen to be near. Farther apart more is bent. The same
-# estimates for pairs drawn at random, and a patch of *all* units at once, which in truth brings back everything, 100 %:
+# *What to look at:* each dot is a unit. On the line the estimate would be exact; look for dots that lie off it.
+
+# %% [markdown]
+# %% [markdown]
+# Here only one ReLU lies between the patch and the logits, and the pairs were chosen to be close. Let's take pairs at random, farther apart. Then a patch of *all* units at once, which
+# restores everything, 100%:
 
 # %% tags=["varies"]
 far = pool.subset(np.random.default_rng(0).choice(of_other, len(clean)))
@@ -657,16 +1014,15 @@ for words, partner in (("nearest", corrupted), ("random", far)):
     )
 
 # %% [markdown]
-# So the gradient is a good way to find candidates, and what is claimed of them should be patched exactly.
+# So use the gradient to find candidates, and patch exactly what you want to claim.
 #
-# ## 6. Path patching: from whom to whom
+# ## 6. Path patching: from which unit to which
 #
-# A unit of the first layer matters. *Through which* units of the second? Two steps: run the clean images with the sender at its corrupted
-# value, and keep what the receiver then holds. Then run the clean images again, the sender as it was, and put only that value into the
-# receiver. By hand, for one pair:
+# A unit of the first layer changes the logits. *Through which* units of the second? Two steps. Run the clean images with the sender at its corrupted value, and keep the receiver's value.
+# Then run the clean images again, the sender as it was, and patch only that value into the receiver. By hand, for one pair:
 
 # %% tags=["varies"]
-sender = int(first["noising"].values.argmin())  # whose spoiling costs most
+sender = int(first["noising"].values.argmin())  # whose corruption leaves least
 start, end = "layers.0.hook_post", "layers.1.hook_post"
 paths = causal.path_patching(
     model, clean, corrupted, (start, sender), (end, None), metric=metric, draws=lesson.pick(399, 99)
@@ -695,6 +1051,7 @@ assert abs(by_hand - float(paths["effect"][receiver])) < 1e-3
 total = 1 - float(first["noising"][sender])
 assert abs(float(paths["effect"].sum()) - total) < 1e-2  # here every path leads through one receiver
 order = np.argsort(-paths["effect"].values)
+carried = int((paths["effect_p"] < 0.05).sum())
 nm.plots.lines(
     {"each receiver": (range(1, 65), 100 * paths["effect"].values[order])},
     null={
@@ -704,30 +1061,33 @@ nm.plots.lines(
             100 * paths["effect_null_high"].values[order],
         )
     },
-    x="units of the second layer, the most carrying first",
+    x="units of the second layer, largest effect first",
     y="share of the difference (%)",
-    title="One sender, and who passes its change on",
+    title="One sender, and the units that pass its change on",
 )
 
+# %% [markdown]
+# *What to look at:* a line above the gray band means units that pass on more of the change than they would if the first layer had moved as far in a random direction. Below 0 are units
+# that work against it.
+
 # %% tags=["varies"]
-carried = int((paths["effect_p"] < 0.05).sum())
-lesson.say(f"""*What to see:* the sender's whole effect, {total:.1%} of the difference, dealt out over the 64 units it can go through; {carried} of them carry more, or less, than if the first layer had
-moved as far in a random direction (p < 0.05, where chance alone gives about 3 of 64). Below 0 are those that work against it. The paths add up to the whole, because no other way leads on and the last step is linear.""")
+lesson.say(f"""The sender's whole effect is {total:.1%} of the difference, and the paths through the 64 receivers add up to {float(paths["effect"].sum()):.1%}, because no other way leads on
+and the last step is linear. For {carried} receivers p < 0.05, without a correction; among 64 tests about {0.05 * 64:.0f} such would be expected if there were no effect.""")
 
 # %% [markdown]
-# In a transformer the sum does *not* close so neatly: the stream carries a sender's change past every block at once, and later blocks
-# answer to earlier ones. That can be tried on the residual network.
+# In a transformer the sum does *not* close so neatly: the stream carries a sender's change past every block at once, and later blocks respond to earlier ones. Try it on the residual
+# network.
 #
 # ### Exercise 4: the direct path
 # *Difficulty ●●●● · 20 minutes*
 #
-# In a residual network what block 0 writes reaches the logits along the stream *directly*, and also through the later blocks, which read
-# it. Write `direct_effect(network, clean, corrupted)`: the change of the logits [example, class] of the clean images when block 0 writes
-# what it writes for the corrupted images, while blocks 1 and 2 go on writing what they write for the *clean* ones.
+# In a residual network, what block 0 writes reaches the logits along the stream *directly*, and also through the later blocks, which read it. Write
+# `direct_effect(network, clean, corrupted)`: the change of the logits [example, class] of the clean images when block 0 writes what it writes for the corrupted images, while blocks 1
+# and 2 go on writing what they write for the *clean* ones.
 
 # %% [markdown] tags=["hint"]
-# Hook three points at once: `blocks.0.down.hook_out` gets the corrupted cache's tensor, `blocks.1.down.hook_out` and
-# `blocks.2.down.hook_out` the clean cache's. `nm.interventions.patch(tensor)` makes such a hook function.
+# Hook three points at once: `blocks.0.down.hook_out` gets the corrupted cache's tensor, `blocks.1.down.hook_out` and `blocks.2.down.hook_out` the clean cache's.
+# `nm.interventions.patch(tensor)` makes such a hook function.
 
 
 # %% tags=["stub"]
@@ -751,36 +1111,194 @@ def direct_effect(network, clean, corrupted):
 # %% tags=["check"]
 @lesson.check
 def exercise_4(rng):
-    toy = Residual(4, seed=4).eval()
-    a, b = torch.rand(6, 1, 2, 2), torch.rand(6, 1, 2, 2)
-    found = direct_effect(toy, a, b)
-    assert found is not None, "nothing came back"
-    assert found.shape == (6, 10), f"6 pairs and 10 classes make (6, 10), not {tuple(found.shape)}"
+    for pixels, width, n in ((4, 64, 6), (6, 12, 5), (9, 20, 7)):
+        toy = Residual(pixels, seed=int(rng.integers(1 << 30)), width=width).eval()
+        a, b = (torch.tensor(rng.random((n, 1, 1, pixels)), dtype=torch.float32) for _ in range(2))
+        found = direct_effect(toy, a, b)
+        assert found is not None, "nothing came back"
+        assert tuple(found.shape) == (n, 10), f"{n} pairs and 10 classes make ({n}, 10), not {tuple(found.shape)}"
+        with torch.no_grad():
+            streams = [toy.embed(side.flatten(1)) for side in (a, b)]
+            wrote = [toy.blocks[0].down(toy.blocks[0].act(toy.blocks[0].up(stream))) for stream in streams]
+            wanted = (wrote[1] - wrote[0]) @ toy.unembed.weight.T
+            free = toy.unembed(toy.blocks[2](toy.blocks[1](streams[0] + wrote[1]))) - toy(a)
+        assert not torch.allclose(found, free, atol=1e-5), (
+            "the later blocks respond to the change here: patch what they write with the clean values"
+        )
+        assert not torch.allclose(found, -wanted, atol=1e-5), (
+            "the sign is the other way round: take the logits after the change minus those before"
+        )
+        apart = float((found - wanted).abs().max())
+        assert apart < 1e-4, (
+            f"the direct path is linear, and this differs by up to {apart:.4f} from the unembedding of the change: which images run, what "
+            "is exchanged, and what stays clean"
+        )
+
+
+# %% tags=["right"]
+def direct_effect(network, clean, corrupted):  # the direct path is linear
+    name = "blocks.0.down.hook_out"
     with torch.no_grad():
-        streams = [toy.embed(side.flatten(1)) for side in (a, b)]
-        wrote = [toy.blocks[0].down(toy.blocks[0].act(toy.blocks[0].up(stream))) for stream in streams]
-        wanted = (wrote[1] - wrote[0]) @ toy.unembed.weight.T
-        free = toy.unembed(toy.blocks[2](toy.blocks[1](streams[0] + wrote[1]))) - toy(a)
-        whole = toy(b) - toy(a)
-    assert not torch.allclose(found, whole, atol=1e-6), (
-        "this is the whole change from clean to corrupted: only block 0's writing is exchanged"
-    )
-    assert not torch.allclose(found, free, atol=1e-6), (
-        "the later blocks answer to the change here: hold what they write at the clean values"
-    )
-    assert not torch.allclose(found, -wanted, atol=1e-6), (
-        "the sign is turned round: the logits after the change less those before"
-    )
-    assert torch.allclose(found, wanted, atol=1e-5), (
-        "the direct path is linear, and this is not what the unembedding makes of the change"
-    )
+        ours, theirs = (nm.hooked(network).run_with_cache(side)[1][name] for side in (clean, corrupted))
+    return (theirs - ours) @ network.unembed.weight.detach().T
+
+
+# %% tags=["right"]
+def direct_effect(network, clean, corrupted):  # by hand, stream by stream
+    def written(block, stream):
+        return block.down(block.act(block.up(stream)))
+
+    first, second, third = network.blocks
+    with torch.no_grad():
+        start, other = network.embed(clean.flatten(1)), network.embed(corrupted.flatten(1))
+        after = start + written(first, start)
+        later = written(second, after), written(third, after + written(second, after))
+        changed = start + written(first, other) + later[0] + later[1]
+        return network.unembed(changed) - network(clean)
+
+
+# %% tags=["wrong"]
+def direct_effect(network, clean, corrupted):  # the later blocks respond
+    lens = nm.hooked(network)
+    with torch.no_grad():
+        base, ours = lens.run_with_cache(clean)
+        _other, theirs = lens.run_with_cache(corrupted)
+        hooks = [("blocks.0.down.hook_out", nm.interventions.patch(theirs["blocks.0.down.hook_out"]))]
+        hooks += [(name, nm.interventions.patch(ours[name])) for name in ()]
+        return lens.run_with_hooks(clean, fwd_hooks=hooks) - base
+
+
+# %% tags=["wrong"]
+def direct_effect(network, clean, corrupted):  # block 2 responds
+    lens = nm.hooked(network)
+    with torch.no_grad():
+        base, ours = lens.run_with_cache(clean)
+        _other, theirs = lens.run_with_cache(corrupted)
+        hooks = [("blocks.0.down.hook_out", nm.interventions.patch(theirs["blocks.0.down.hook_out"]))]
+        hooks += [(name, nm.interventions.patch(ours[name])) for name in ("blocks.1.down.hook_out",)]
+        return lens.run_with_hooks(clean, fwd_hooks=hooks) - base
+
+
+# %% tags=["wrong"]
+def direct_effect(network, clean, corrupted):  # block 1 responds
+    lens = nm.hooked(network)
+    with torch.no_grad():
+        base, ours = lens.run_with_cache(clean)
+        _other, theirs = lens.run_with_cache(corrupted)
+        hooks = [("blocks.0.down.hook_out", nm.interventions.patch(theirs["blocks.0.down.hook_out"]))]
+        hooks += [(name, nm.interventions.patch(ours[name])) for name in ("blocks.2.down.hook_out",)]
+        return lens.run_with_hooks(clean, fwd_hooks=hooks) - base
+
+
+# %% tags=["wrong"]
+def direct_effect(network, clean, corrupted):  # the sign is turned
+    lens = nm.hooked(network)
+    with torch.no_grad():
+        base, ours = lens.run_with_cache(clean)
+        _other, theirs = lens.run_with_cache(corrupted)
+        hooks = [("blocks.0.down.hook_out", nm.interventions.patch(theirs["blocks.0.down.hook_out"]))]
+        hooks += [
+            (name, nm.interventions.patch(ours[name])) for name in ("blocks.1.down.hook_out", "blocks.2.down.hook_out")
+        ]
+        return base - lens.run_with_hooks(clean, fwd_hooks=hooks)
+
+
+# %% tags=["wrong"]
+def direct_effect(network, clean, corrupted):  # the logits, not their change
+    lens = nm.hooked(network)
+    with torch.no_grad():
+        _base, ours = lens.run_with_cache(clean)
+        _other, theirs = lens.run_with_cache(corrupted)
+        hooks = [("blocks.0.down.hook_out", nm.interventions.patch(theirs["blocks.0.down.hook_out"]))]
+        hooks += [
+            (name, nm.interventions.patch(ours[name])) for name in ("blocks.1.down.hook_out", "blocks.2.down.hook_out")
+        ]
+        return lens.run_with_hooks(clean, fwd_hooks=hooks)
+
+
+# %% tags=["wrong"]
+def direct_effect(network, clean, corrupted):  # the whole change
+    lens = nm.hooked(network)
+    with torch.no_grad():
+        base, ours = lens.run_with_cache(clean)
+        other, theirs = lens.run_with_cache(corrupted)
+        hooks = [("blocks.0.down.hook_out", nm.interventions.patch(theirs["blocks.0.down.hook_out"]))]
+        hooks += [
+            (name, nm.interventions.patch(ours[name])) for name in ("blocks.1.down.hook_out", "blocks.2.down.hook_out")
+        ]
+        return other - base
+
+
+# %% tags=["wrong"]
+def direct_effect(network, clean, corrupted):  # the embedding is exchanged
+    lens = nm.hooked(network)
+    with torch.no_grad():
+        base, ours = lens.run_with_cache(clean)
+        _other, theirs = lens.run_with_cache(corrupted)
+        hooks = [("embed.hook_out", nm.interventions.patch(theirs["embed.hook_out"]))]
+        hooks += [
+            (name, nm.interventions.patch(ours[name])) for name in ("blocks.1.down.hook_out", "blocks.2.down.hook_out")
+        ]
+        return lens.run_with_hooks(clean, fwd_hooks=hooks) - base
+
+
+# %% tags=["wrong"]
+def direct_effect(network, clean, corrupted):  # the stream after block 0, which holds the embedding too
+    lens = nm.hooked(network)
+    with torch.no_grad():
+        base, ours = lens.run_with_cache(clean)
+        _other, theirs = lens.run_with_cache(corrupted)
+        hooks = [("blocks.0.hook_out", nm.interventions.patch(theirs["blocks.0.hook_out"]))]
+        hooks += [
+            (name, nm.interventions.patch(ours[name])) for name in ("blocks.1.down.hook_out", "blocks.2.down.hook_out")
+        ]
+        return lens.run_with_hooks(clean, fwd_hooks=hooks) - base
+
+
+# %% tags=["wrong"]
+def direct_effect(network, clean, corrupted):  # block 0 writes nothing
+    lens = nm.hooked(network)
+    with torch.no_grad():
+        base, ours = lens.run_with_cache(clean)
+        _other, theirs = lens.run_with_cache(corrupted)
+        hooks = [("blocks.0.down.hook_out", nm.interventions.patch(0 * theirs["blocks.0.down.hook_out"]))]
+        hooks += [
+            (name, nm.interventions.patch(ours[name])) for name in ("blocks.1.down.hook_out", "blocks.2.down.hook_out")
+        ]
+        return lens.run_with_hooks(clean, fwd_hooks=hooks) - base
+
+
+# %% tags=["wrong"]
+def direct_effect(network, clean, corrupted):  # the mean over the images
+    lens = nm.hooked(network)
+    with torch.no_grad():
+        base, ours = lens.run_with_cache(clean)
+        _other, theirs = lens.run_with_cache(corrupted)
+        hooks = [("blocks.0.down.hook_out", nm.interventions.patch(theirs["blocks.0.down.hook_out"]))]
+        hooks += [
+            (name, nm.interventions.patch(ours[name])) for name in ("blocks.1.down.hook_out", "blocks.2.down.hook_out")
+        ]
+        return (lens.run_with_hooks(clean, fwd_hooks=hooks) - base).mean(0)
+
+
+# %% tags=["wrong"]
+def direct_effect(network, clean, corrupted):  # the images that run are the corrupted ones
+    lens = nm.hooked(network)
+    with torch.no_grad():
+        base, ours = lens.run_with_cache(clean)
+        _other, theirs = lens.run_with_cache(corrupted)
+        hooks = [("blocks.0.down.hook_out", nm.interventions.patch(theirs["blocks.0.down.hook_out"]))]
+        hooks += [
+            (name, nm.interventions.patch(ours[name])) for name in ("blocks.1.down.hook_out", "blocks.2.down.hook_out")
+        ]
+        return lens.run_with_hooks(corrupted, fwd_hooks=hooks) - base
 
 
 # %% [markdown]
 # ## 7. Into TransformerLens itself
 #
-# `nm.interop.to_transformer_lens` turns a network of this project into a genuine `HookedRootModule`, so that everything written for those
-# can be tried on it. The next cell runs with and without TransformerLens, and says which it was.
+# `nm.interop.to_transformer_lens` turns a network of this project into a genuine `HookedRootModule`, so you can try on it everything that is written for those. The next cell runs with
+# and without TransformerLens, and says which it was.
 
 # %% tags=["varies"]
 import importlib.util
@@ -800,13 +1318,13 @@ else:
     print("its names:", *raw)
 
 # %% [markdown]
-# What can't be carried over is what its cache computes from a residual stream (`accumulated_resid` and the like): an MLP has none, and it
-# says so with a KeyError. Versions that were tried, and a recipe for each tool, stand in [docs/interop.md](../docs/interop.md).
+# One thing can't be carried over: what its cache computes from a residual stream (`accumulated_resid` and the like). An MLP has none, and says so with a KeyError. The versions that we
+# tried, and a recipe for each tool, are in [docs/interop.md](../docs/interop.md).
 #
 # ## 8. Hand the run to others
 #
-# A run is files. Its log opens with xarray alone; its network goes out in the folder form of the Hugging Face hub (nothing is uploaded)
-# and comes back equal to the bit; for other runtimes there is ONNX, for other readers NetCDF, where these are installed.
+# A run is files. Its log opens with xarray alone. Its network goes out in the folder form of the Hugging Face hub (nothing is uploaded) and comes back with the same logits. For other
+# runtimes there is ONNX, for other readers NetCDF, where these are installed.
 
 # %% tags=["varies"]
 import tempfile
@@ -824,7 +1342,7 @@ with tempfile.TemporaryDirectory() as folder:
     again = nm.interop.from_hub(Path(folder) / "model")
     with torch.no_grad():
         assert torch.equal(again(x), model(x))
-    print("read back: the same logits, to the bit")
+    print("read back: the same logits, bit by bit")
     for what, needs in (("NetCDF", ("h5netcdf", "h5py")), ("ONNX", ("onnx", "onnxscript"))):
         if any(importlib.util.find_spec(one) is None for one in needs):
             print(f"{what}: needs {' and '.join(needs)}, not installed here")
@@ -839,10 +1357,8 @@ with tempfile.TemporaryDirectory() as folder:
 #
 # * The words of TransformerLens are the words here. What differs is strictness, and that an image has no positions.
 # * Direct logit attribution is an identity at the last layer. So is patching there; the two say the same thing.
-# * A logit lens needs a residual stream. Without one, fitted readings are what is left, and they have to be compared with pixels and
-#   untrained layers. In a residual MLP the lens is literal, and differs from seed to seed where training asked for nothing.
-# * Patching in two directions, attribution patching and path patching each take a few lines of hooks. Their null is a movement as large
-#   in a random direction.
+# * A logit lens needs a residual stream. Without one, what is left are fitted readings, compared with pixels and untrained layers. In a residual MLP the lens is literal.
+# * Patching in two directions, attribution patching and path patching each take a few lines of hooks. Their null is a movement as large in a random direction.
 # * Nothing here shows that a finding about these networks holds for a language model. What carries over is how to ask.
 #
 # **Next:** [07](07_Superposition_and_Dictionaries.ipynb), what to do when a unit stands for several things at once.
