@@ -496,8 +496,9 @@ def _side_by_side(axes: Axes, steps: np.ndarray) -> None:
 
 
 def fewer_ticks(axes: Axes) -> None:
-    """Leaves out the words of every other tick of a small panel's axis of steps."""
-    for tick in axes.get_xticklabels()[1::2]:
+    """Leaves out the words of every other tick of a small panel's axis of steps, where there are more than four."""
+    words = axes.get_xticklabels()
+    for tick in words[1::2] if len(words) > 4 else []:
         tick.set_visible(False)
 
 

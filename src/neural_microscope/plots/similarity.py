@@ -79,6 +79,7 @@ def drift(table: xr.Dataset, *, theme: Theme) -> Plot:
     forms.over_steps(panels[2], each, factor=180 / np.pi, null=null, missing="", yticks=[0, 30, 60, 90], **words)
     for axes, name in zip(panels, ("function", "cka", "subspace_angle"), strict=True):
         axes.set_xlabel("optimizer step")
+        forms.fewer_ticks(axes)
         if axes is not panels[0]:
             forms.name_ends(axes)
         if np.isnan(table[name].values).all():
