@@ -148,7 +148,8 @@ def _time_is_up(*_: Any) -> None:
 def _limited(seconds: float) -> Iterator[None]:
     """Ends the block by `Hang` after so much processor time, or `PATIENCE` on the clock; what does not listen is killed later."""
     before = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + seconds) + 10, before[1]))
+    # The kernel counts whole ticks for this limit, which over minutes drift from the time that a process can read.
+    resource.setrlimit(resource.RLIMIT_CPU, (int(1.5 * time.process_time() + seconds) + 10, before[1]))
     signal.setitimer(signal.ITIMER_PROF, seconds)
     signal.setitimer(signal.ITIMER_REAL, max(PATIENCE, 10 * seconds))
     try:
