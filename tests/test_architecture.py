@@ -128,6 +128,7 @@ def test_help_of_every_command_is_there_without_torch() -> None:
         ["verify"],
         ["report"],
         ["explore"],
+        ["learn"],
         ["calibrate"],
         ["sweep"],
         ["sweep", "mlp"],

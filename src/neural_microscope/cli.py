@@ -1,12 +1,13 @@
-"""The command line: ``microscope demo | train | resume | verify | report | explore | calibrate | sweep``.
+"""The command line: ``microscope demo | train | resume | verify | report | explore | learn | calibrate | sweep``.
 
 Torch is imported only when a command runs.
 """
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import math
+import os
 import shlex
 import signal
 import sys
@@ -224,6 +225,36 @@ def explore(
     _say(f"{page.resolve()}  ({page.stat().st_size / 1e6:.1f} MB)")
 
 
+def learn(
+    folder: Annotated[Path, tyro.conf.Positional] = Path("lessons"),
+    solved: bool = False,
+    open: bool = True,
+) -> None:
+    """Copies the notebooks to a folder of yours and opens JupyterLab there. Files that are already there are kept.
+
+    Args:
+        folder: The folder, made where it is missing.
+        solved: Also copies the notebooks with their answers, to the subfolder solved.
+        open: Opens JupyterLab; --no-open only copies.
+    """
+    from . import lessons
+    from .claim import count
+
+    copied, kept = lessons.copy(folder, solved=solved)
+    _say(f"{folder.resolve()}: {count(len(copied), 'notebooks')} copied")
+    if kept:
+        _say(f"kept, because they were there: {', '.join(path.relative_to(folder).as_posix() for path in kept)}")
+    if not open:
+        return
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise MicroscopeError(
+            "JupyterLab is not installed: run pip install 'neural-microscope[notebooks]', then the same command; "
+            "or open the folder in an editor that runs notebooks"
+        )
+    os.chdir(folder)
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab"])
+
+
 def calibrate(
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
     empties: int = 200,
@@ -373,7 +404,7 @@ def main(stops: Stops | None = None) -> None:
     """The entry point: exit code 0, 1 (failed, with a one-line reason), 2 (usage); 130, 143 or 129 after Ctrl-C, SIGTERM or SIGHUP:
     the recorded part is kept, and a line says how to continue.
     """
-    commands = (demo, train, resume, verify, report, explore, calibrate, sweep)
+    commands = (demo, train, resume, verify, report, explore, learn, calibrate, sweep)
     with nullcontext(stops) if stops else Stops(at_once=True) as stops:
         try:
             tyro.extras.subcommand_cli_from_dict(
@@ -397,7 +428,7 @@ def main(stops: Stops | None = None) -> None:
 
 _ROOMS = {
     "demo": "demonstration", "train": "recording", "resume": "recording", "verify": "run", "report": "report",
-    "explore": "explorer", "calibrate": "phantoms", "sweep": "sweep",
+    "explore": "explorer", "learn": "lessons", "calibrate": "phantoms", "sweep": "sweep",
 }  # fmt: skip
 """The module that each command loads."""
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -219,6 +221,44 @@ def _refused(test: Callable[[np.random.Generator], None]) -> str | None:
 
 
 @door
+def copy(folder: str | Path, *, solved: bool = False) -> tuple[list[Path], list[Path]]:
+    """Copies the notebooks to a folder, and returns the files that it wrote and those that were there, which it keeps.
+
+    Links to the documentation lead to the repository, where the package knows its address.
+
+    Args:
+        folder: The folder for the exercise versions, made where it is missing.
+        solved: Also copies the notebooks with their answers, to the subfolder ``solved``.
+    """
+    packed, cloned = Path(__file__).parent / "notebooks", Path(__file__).parents[2] / "notebooks"
+    source, folder = packed if packed.is_dir() else cloned, Path(folder)
+    wanted = {path: folder / path.name for path in sorted((source / "exercises").glob("*.ipynb"))}
+    if solved:
+        wanted |= {path: folder / "solved" / path.name for path in sorted(source.glob("*.ipynb"))}
+    if not wanted:
+        raise DataError(f"this installation has no notebooks: neither {packed} nor {cloned} holds any")
+    kept = [target for target in wanted.values() if os.path.lexists(target)]
+    for path, target in wanted.items():
+        if target not in kept:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with files.whole(target) as partial:
+                partial.write_text(_linked(path.read_text("utf-8"), _repository()), "utf-8")
+    return [target for target in wanted.values() if target not in kept], kept
+
+
+def _linked(notebook: str, repository: str) -> str:
+    """A notebook outside the repository: its links to the documentation lead there; without an address only their words stay."""
+    target = rf"[\1]({repository}/blob/main/docs/\2)" if repository else r"\1"
+    return re.sub(r"\[([^\[\]]*)\]\((?:\.\./)+docs/([^)\s]*)\)", target, notebook)
+
+
+def _repository() -> str:
+    """The repository's address by the package's metadata; empty if it has none."""
+    urls = metadata("neural-microscope").get_all("Project-URL") or []
+    return dict(url.split(", ", 1) for url in urls).get("Repository", "")
+
+
+@door
 def start(number: str, *, reveal_all: bool = False) -> Lesson:
     """Prepares the data and settings of a notebook, and prints which images it uses.
 
@@ -249,6 +289,6 @@ def start(number: str, *, reveal_all: bool = False) -> Lesson:
     )
     if form != "full":
         print("This is a short form: the numbers in the text come from all of MNIST and may differ here.")
-    here = Path("../runs") if Path.cwd().name == "exercises" else Path("runs")
+    here = Path("../runs") if Path.cwd().name in ("exercises", "solved") else Path("runs")
     opened = reveal_all or os.environ.get("NEURAL_MICROSCOPE_LESSON_OPEN", "0") not in ("", "0")
     return Lesson(number, form, data, here / form, opened)
