@@ -85,6 +85,7 @@ def test_the_kept_notebook_is_clean_and_small(source: Path) -> None:
     there = kept(source)
     assert build.debris(there) == []
     assert build.target(source).stat().st_size < 1_000_000
+    assert "<iframe" not in build.target(source).read_text("utf-8"), "a frame that a saved notebook can't show"
     assert all(cell.execution_count for cell in there.cells if cell.cell_type == "code")
     for cell in there.cells:
         for output in cell.get("outputs", []):
@@ -300,7 +301,8 @@ def test_stubs_are_refused_with_a_reason_and_stop_nothing(source: Path, tmp_path
     (tmp_path / "exercises").mkdir()
     made = build.execute(build.exercises(source), tmp_path / "exercises", "digits")
     for cell in (cell for cell in made.cells if "lesson.reveal(" in cell.source and cell.cell_type == "code"):
-        assert build.text_of(cell) == "Make your guess in the cell above, run it, and then run this cell again."
+        said = build.text_of(cell).strip()  # a kernel may send a line and its end apart
+        assert said == "Make your guess in the cell above, run it, and then run this cell again."
         assert all("image/png" not in output.get("data", {}) for output in cell.outputs)
     for verdict in verdicts(made):
         assert verdict.startswith("Not yet: "), verdict
@@ -338,7 +340,6 @@ def test_a_saved_notebook_holds_a_picture_in_place_of_a_frame() -> None:
     assert "Run this cell" in saved
     assert "page.html" not in saved
     assert build.without_frame("<table></table>") == "<table></table>"
-    assert "<iframe" not in build.target(SOURCES[9]).read_text("utf-8")
 
 
 def test_the_comparison_of_outputs_can_fail() -> None:
