@@ -20,6 +20,7 @@ from neural_microscope.errors import FileError
 from neural_microscope.explorer import page as explorer_page
 from neural_microscope.hooks import ActivationCache
 from neural_microscope.phantoms import calibration
+from neural_microscope.report import paper
 
 
 def locked(folder: Path) -> Path:
@@ -73,7 +74,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("the work has begun")
 
     for where, name in (
-        (report, "looking"),
+        (paper, "looking"),
         (report, "populations"),
         (explorer_page, "payload"),
         (calibration, "calibrate"),

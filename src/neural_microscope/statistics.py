@@ -278,6 +278,9 @@ def shown(p: Any) -> np.ndarray:
 
     Args:
         p: p or q values, [...].
+
+    >>> nm.statistics.shown([0.01, 0.05, np.nan])
+    array([ True, False, False])
     """
     return np.nan_to_num(np.asarray(p, float), nan=1.0) < ALPHA
 
