@@ -107,7 +107,7 @@ class Claim:
         if math.isfinite(self.least) and not self.shown:
             parts.append(self._power())
         elif math.isinf(self.least) and not self.shown:
-            parts.append("No effect, however large, would have been shown.")
+            parts.append("This test could not have shown any effect.")
         return " ".join(parts)
 
     def _power(self) -> str:

@@ -22,7 +22,7 @@ def found(page: Page) -> str:
     cards = "".join(_card(page, [claim], whole=True) for claim in page.first)
     rank = f'<p class="quiet" data-claim="{_ids(page.first)}">{escape(STRENGTH)}</p>'
     nothing = "<p>No result lies beyond its nulls.</p>"
-    intro = "<p>The strongest findings, one for each question; the atlas has the others.</p>"
+    intro = "<p>The strongest findings, at most one for a question; the atlas has the others.</p>"
     body = f'{intro}<div class="cards">{cards}</div>{rank}' if cards else nothing
     return f"{heading(2, 'found', 'Shown')}{body}"
 

@@ -137,9 +137,9 @@ def present(layer: LayerLook) -> Iterator[Claim]:
         effect="present",
         evidence="Shuffled images: below {bound:1%}. "
         + (
-            "Half of the change is complete by {half:step}."
+            "Half of the remaining change is complete by {half:step}."
             if len(half)
-            else "At no snapshot is half of the change complete."
+            else "At no snapshot is half of the remaining change complete."
         ),
         null="the images shuffled (Student's law over the draws)",
         p=p,
