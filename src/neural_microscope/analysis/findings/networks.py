@@ -145,7 +145,9 @@ def order(look: FirstLook) -> Iterator[Claim]:
         evidence="Class explains {between:1%} of the variance in when images are learned; shuffled labels {between_null_low:1%} to "
         "{between_null_high:1%}. "
         + ("{never:,} {never:class never reaches|classes never reach} 50%" if never else "All classes reach 50%")
-        + ("; {known:,} {known:class does|classes do} at initialization and {known:is|are} left out." if known else "."),
+        + (
+            "; {known:,} {known:class does|classes do} at initialization and {known:is|are} left out." if known else "."
+        ),
         null="shuffled labels (Kruskal and Wallis)",
         p=float(stats.chi2.sf(between * (n - 1), freedom)) if ordered else 1.0,
         n=n,
