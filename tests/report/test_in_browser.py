@@ -27,7 +27,7 @@ def opened(browser: Browser, page: Path, width: int, scheme: str) -> tuple[Page,
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1100])
+@pytest.mark.parametrize("width", [360, 768, 1100])
 def test_the_page_opens_whole_and_fits_its_window(browser: Browser, page: Path, width: int, scheme: str) -> None:
     tab, said = opened(browser, page, width, scheme)
     assert said == []
