@@ -321,3 +321,9 @@ def test_the_canonical_order_is_the_same_however_examples_come_and_looks_at_ever
     np.testing.assert_array_equal(key[order], key[again])
     rows = [(label, *values.ravel()) for label, values in zip(labels[order], key[order], strict=True)]
     assert rows == sorted(rows), "by label, then by the first value, then by the next"
+
+
+def test_an_interval_excludes_a_value_on_either_side_but_not_at_its_ends() -> None:
+    low, high = [0.1, -0.3, -0.1, 0.0, np.nan], [0.3, -0.1, 0.1, 0.2, np.nan]
+    assert statistics.excludes(low, high).tolist() == [True, True, False, False, False]
+    assert statistics.excludes(low, high, 0.25).tolist() == [False, True, True, True, False]

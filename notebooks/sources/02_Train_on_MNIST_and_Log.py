@@ -724,7 +724,7 @@ lesson.guess("five times", mine)
 def against_usual(name):
     """The mean change of accuracy in points over seeds, its 95% interval, and whether that interval leaves out 0."""
     mean, low, high = (100 * float(value) for value in nm.statistics.over_seeds(found[name] - found["usual"]))
-    return mean, low, high, "shown" if low > 0 or high < 0 else "not shown"
+    return mean, low, high, "shown" if nm.statistics.excludes(low, high) else "not shown"
 
 
 if lesson.reveal("five times", round(against_usual("five times")[0], 1)):

@@ -354,11 +354,11 @@ lesson.guess("needed", mine)
 of_units = selectivity.class_selectivity(histories[last])
 of_untrained = selectivity.class_selectivity(untrained)
 effects = causal.ablate_all(run.model(), run.probe, last)
-n_trained, n_untrained = (int((t["selectivity_q"] < 0.05).sum()) for t in (of_units, of_untrained))
+n_trained, n_untrained = (int(nm.statistics.shown(t["selectivity_q"]).sum()) for t in (of_units, of_untrained))
 rho, low, high = nm.statistics.spearman(of_units["selectivity"].values, effects["loss_increase"].values)
 if lesson.reveal("needed", round(float(rho), 2)):
     lesson.say(
-        f"""The correlation is {rho:+.2f} (95% interval over units {low:+.2f} to {high:+.2f}), so a relation is {"shown" if low > 0 or high < 0 else "not shown"} in this network."""
+        f"""The correlation is {rho:+.2f} (95% interval over units {low:+.2f} to {high:+.2f}), so a relation is {"shown" if nm.statistics.excludes(low, high) else "not shown"} in this network."""
     )
     lesson.say(f"""{n_trained} of {trained.sizes["unit"]} units prefer a digit beyond shuffled labels (at a *false-discovery rate* of 5%: among these, about one in twenty may be a false positive). Of the *untrained*
     network's units, {n_untrained} do. The mean selectivity is {float(of_units["selectivity"].mean()):.2f} trained and {float(of_untrained["selectivity"].mean()):.2f} untrained.""")

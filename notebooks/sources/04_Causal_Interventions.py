@@ -337,7 +337,7 @@ mine = 20  # your guess
 lesson.guess("beyond directions", mine)
 
 # %% tags=["varies"]
-beyond = int((effects["loss_increase_q"] < 0.05).sum())
+beyond = int(nm.statistics.shown(effects["loss_increase_q"]).sum())
 above_zero = int((effects["loss_increase_low"] > 0).sum())
 dead = int((acts.values.max(0) <= 0).sum())
 if lesson.reveal("beyond directions", beyond):
@@ -399,7 +399,7 @@ winner = int(changes[:, choose].mean(1).argmax())
 low, high = bootstrap_mean(changes[winner, judge])
 lesson.say(f"""On {len(choose):,} images unit {winner} has the largest loss increase: {changes[winner, choose].mean():+.4f} nats. On {len(judge):,} others, which had no
 part in the choice, ablating it changes the loss by {changes[winner, judge].mean():+.4f} nats (95% interval {low:+.4f} to {high:+.4f}).
-{"An increase remains, though its lead over the others may have been luck." if low > 0 else "The interval holds 0: an increase is not shown there."}""")
+{"An increase remains, though its lead over the others may have been luck." if nm.statistics.excludes(low, high) and low > 0 else "An increase is not shown there."}""")
 
 # %% [markdown]
 # If you measure on the images that made the choice, you flatter the winner. So from section 5 on, we choose a unit or an order on one half of *all* test images, which are many
@@ -456,7 +456,7 @@ lesson.say(f"""The mean over the units, in thousandths of a nat: {", ".join(f"{1
 name the same units? The rank correlation of zero with mean is {agree["mean"][0]:.2f} (95% interval over {units} units
 {agree["mean"][1]:.2f} to {agree["mean"][2]:.2f}), with resample {agree["resample"][0]:.2f} ({agree["resample"][1]:.2f} to
 {agree["resample"][2]:.2f}). Units beyond random directions (q < 0.05):
-{", ".join(f"{int((methods[name]['loss_increase_q'] < 0.05).sum())} by {name}" for name in increases)}.""")
+{", ".join(f"{int(nm.statistics.shown(methods[name]['loss_increase_q']).sum())} by {name}" for name in increases)}.""")
 assert not lesson.full or increases["mean"].mean() < increases["zero"].mean()
 
 # %% [markdown]
@@ -1040,7 +1040,7 @@ lesson.say(f"""Of {len(first):,} pairs, {(excess[:, judge].mean(1) > 0).mean():.
 {first[top]} and {second[top]}, raises it by {1000 * both[top, judge].mean():.1f} thousandths of a nat together, and by
 {1000 * alone[first[top], judge].mean():.1f} and {1000 * alone[second[top], judge].mean():.1f} alone. The excess is
 {1000 * judged.mean():.1f} (95% interval over {len(judge):,} images {1000 * low:.1f} to {1000 * high:.1f}; the middle 95% of all pairs
-{1000 * pair_low:.1f} to {1000 * pair_high:.1f}). {"Its interval lies above that of ordinary pairs." if low > pair_high else "It is not shown to exceed that of ordinary pairs."}""")
+{1000 * pair_low:.1f} to {1000 * pair_high:.1f}). {"Its interval lies above that of ordinary pairs." if nm.statistics.excludes(low, high, pair_high) and low > pair_high else "It is not shown to exceed that of ordinary pairs."}""")
 
 # %% [markdown]
 # ## 8. Where single units do matter, and where one stands out
@@ -1058,7 +1058,7 @@ narrow = lesson.run("mlp-narrow", nm.MLPConfig(hidden=(64, 4)), training)
 narrow_effects = causal.ablate_all(narrow.model(), narrow.probe, layer)
 largest = 100 * float(narrow_effects["accuracy_drop"].max())
 ratio = float(narrow_effects["loss_increase"].max()) / float(effects["loss_increase"].max())
-narrow_beyond = int((narrow_effects["loss_increase_q"] < 0.05).sum())
+narrow_beyond = int(nm.statistics.shown(narrow_effects["loss_increase_q"]).sum())
 if lesson.reveal("bottleneck", round(largest, 1)):
     display(nm.plots.ablation(narrow_effects))
     lesson.say(f"""This network's accuracy is {narrow_effects.attrs["accuracy"]:.1%}. Ablating one unit lowers it by
@@ -1087,9 +1087,9 @@ nm.plots.ablation(channels)
 
 # %% tags=["varies"]
 before = causal.ablate_all(cnn.model(step=0), some, "layers.0.hook_post", draws=draws)
-stand_out = int((channels["loss_increase_q"] < 0.05).sum())
+stand_out = int(nm.statistics.shown(channels["loss_increase_q"]).sum())
 lesson.say(f"""{stand_out or "None"} of {channels.sizes["channel"]} channels of the first convolution {"stand" if stand_out != 1 else "stands"} out (q < 0.05, n = {channels.attrs["n_examples"]}
-images, one network); in the untrained network {int((before["loss_increase_q"] < 0.05).sum()) or "none"}.
+images, one network); in the untrained network {int(nm.statistics.shown(before["loss_increase_q"]).sum()) or "none"}.
 {"So the control can be passed, and the method is not blind." if stand_out else "So this form shows no case in which the control is passed."}""")
 assert not lesson.full or stand_out >= 1
 
@@ -1335,7 +1335,7 @@ nm.plots.patching(patched)
 
 # %% tags=["varies"]
 strongest = int(patched["denoising"].values.argmax())
-found = int((patched["denoising_q"] < 0.05).sum())
+found = int(nm.statistics.shown(patched["denoising_q"]).sum())
 lesson.say(f"""The strongest of {patched.sizes["unit"]} units restores {float(patched["denoising"][strongest]):.1%} of the difference (95% interval
 over {patched.attrs["n_examples"]} pairs {float(patched["denoising_low"][strongest]):.1%} to
 {float(patched["denoising_high"][strongest]):.1%}; random directions {float(patched["denoising_null_low"][strongest]):.1%} to
@@ -1394,8 +1394,8 @@ for one in runs:
     )
     table, living, _ = falls(network, n=500)
     least = np.percentile(living, 2.5)
-    some_stand_out += bool((ablated["loss_increase_q"] < 0.05).any())
-    related += not low < 0 < high
+    some_stand_out += bool(nm.statistics.shown(ablated["loss_increase_q"]).any())
+    related += bool(nm.statistics.excludes(low, high))
     for name in harm:
         harm[name] += float(table["auc"].sel(order=name)) < least
     areas = ", ".join(f"{name} {float(table['auc'].sel(order=name)):.2f}" for name in harm)

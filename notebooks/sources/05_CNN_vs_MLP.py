@@ -786,7 +786,9 @@ ranks = {
 }
 if lesson.reveal("rank", round(ranks["CNN"][0], 2)):
     for kind, (rho, low, high) in ranks.items():
-        shown = "holds 0: not shown either way" if low < 0 < high else "excludes 0, in this one network"
+        shown = (
+            "excludes 0, in this one network" if nm.statistics.excludes(low, high) else "holds 0: not shown either way"
+        )
         print(f"{kind}: rank correlation {rho:+.2f}; the 95% interval over units, {low:+.2f} to {high:+.2f}, {shown}")
     display(nm.plots.selectivity(tables["CNN"], effects["CNN"], untrained_tables["CNN"]))
     display(nm.plots.selectivity(tables["MLP"], effects["MLP"], untrained_tables["MLP"]))
@@ -829,7 +831,10 @@ nm.plots.ablation(effects["CNN"])
 # %% tags=["varies"]
 for kind in last:
     table, effect, axis = tables[kind], effects[kind], tables[kind]["selectivity"].dims[0]
-    prefer, beyond = int((table["selectivity_q"] < 0.05).sum()), int((effect["loss_increase_q"] < 0.05).sum())
+    prefer, beyond = (
+        int(nm.statistics.shown(table["selectivity_q"]).sum()),
+        int(nm.statistics.shown(effect["loss_increase_q"]).sum()),
+    )
     first = int(effect["accuracy_drop"].values.argmax())
     drop, low, high = (100 * float(effect[f"accuracy_drop{end}"][first]) for end in ("", "_low", "_high"))
     lesson.say(f"""**{kind}** ({effect.attrs["hook_point"]}, n = {effect.attrs["n_examples"]:,} images): {prefer} of {table.sizes[axis]} {axis}s prefer a digit beyond shuffled labels, and
@@ -902,7 +907,7 @@ floor = 1 / (against.sizes["draw"] + 1)
 lesson.say(f"""With wholly random weights the maps still have a rank correlation of {float(sanity["similarity"][-1]):.2f} with the trained ones; the image itself has
 {float(sanity["like_image"]):.2f}. A second test goes pixel by pixel: {outside:.0%} of the pixels lie outside the range of {against.sizes["draw"]} random CNNs; for one of them among the
 others it is up to {float(against["mean_outside_null_high"]):.0%} (p {"≤" if p <= floor + 1e-9 else "="} {p:.3f}, {against.sizes["draw"]} draws, n = {len(ten)} images).
-{"So it is shown that these maps depend on the training." if p < 0.05 else "So it is not shown that these maps differ from those of untrained networks."}""")
+{"So it is shown that these maps depend on the training." if nm.statistics.shown(p) else "So it is not shown that these maps differ from those of untrained networks."}""")
 
 # %% [markdown]
 # A map that *differs* from random networks' is about the network. It may still be wrong about it: to find out, we would have to cover the warm spots and see whether the prediction

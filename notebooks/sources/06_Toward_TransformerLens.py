@@ -246,7 +246,7 @@ assert torch.allclose(terms.sum(1) + model.output.bias.detach(), logits, atol=1e
 causal = nm.analysis.causal
 direct = causal.direct_logit_attribution(model, images)
 assert np.allclose(direct["contribution"].values, terms.numpy(), atol=1e-3)
-beyond = int((direct["evidence_q"] < 0.05).sum())
+beyond = int(nm.statistics.shown(direct["evidence_q"]).sum())
 lesson.say(f"""Every logit of {len(images):,} images is such a sum, by hand and by library. Of the {direct["evidence"].size} pairs of unit and digit, {beyond} raise or lower
 their digit's logit beyond shuffled labels (q < 0.05).""")
 
@@ -671,7 +671,7 @@ with torch.no_grad():
     patched = model.run_with_hooks(corrupted.tensor(), fwd_hooks=[(layer, put_clean)])
 by_hand = float((metric(patched) - metric(corrupted_logits)).sum() / gap)
 assert abs(by_hand - float(table["denoising"][best])) < 1e-3
-outside = int((table["denoising_q"] < 0.05).sum())
+outside = int(nm.statistics.shown(table["denoising_q"]).sum())
 half = int(np.argmax(np.cumsum(np.sort(table["denoising"].values)[::-1]) > 0.5)) + 1
 if lesson.reveal("patch", round(by_hand, 2)):
     display(nm.plots.patching(table))
@@ -1051,7 +1051,7 @@ assert abs(by_hand - float(paths["effect"][receiver])) < 1e-3
 total = 1 - float(first["noising"][sender])
 assert abs(float(paths["effect"].sum()) - total) < 1e-2  # here every path leads through one receiver
 order = np.argsort(-paths["effect"].values)
-carried = int((paths["effect_p"] < 0.05).sum())
+carried = int(nm.statistics.shown(paths["effect_p"]).sum())
 nm.plots.lines(
     {"each receiver": (range(1, 65), 100 * paths["effect"].values[order])},
     null={

@@ -1265,7 +1265,7 @@ def exercise_4(rng):
         assert abs(float(found) - true) < 1e-6, (
             f"{case}: the chance is {true:.4f}, not {float(found):.4f}: is it the chance of as many or more, on both sides, and without the zeros"
         )
-    fewest = next((n for n in range(1, 20) if by_sign([1.0] * n) < 0.05), None)
+    fewest = next((n for n in range(1, 20) if nm.statistics.shown(by_sign([1.0] * n))), None)
     print(f"it takes {fewest} seeds that all agree to fall below 0.05")
 
 

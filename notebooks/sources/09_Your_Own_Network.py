@@ -1201,7 +1201,7 @@ assert abs(without - whole - loss[top]) < 1e-4, "by hand and by ablate_all the s
 rho, low, high = spearman(np.abs(table["ink"].values), loss)
 lesson.say(f"""For {int(shown(effects["loss_increase_q"]).sum())} of {len(loss)} units it is shown that ablating them raises the loss by more than a random direction of equal norm does (n = {len(some)} images). Ablating the
 strongest ink unit changes the loss by {loss[top]:+.3f} nats. Between the size of the correlation with ink and the loss increase, rho is {rho:+.2f} ({low:+.2f} to {high:+.2f}), so a relation is
-{"not shown" if low < 0 < high else "shown, in this one network"}.""")
+{"shown, in this one network" if nm.statistics.excludes(low, high) else "not shown"}.""")
 display(nm.plots.ablation(effects))
 
 # %% [markdown]

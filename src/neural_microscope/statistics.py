@@ -286,6 +286,22 @@ def shown(p: Any) -> np.ndarray:
 
 
 @typed
+def excludes(low: Any, high: Any, value: Any = 0.0) -> np.ndarray:
+    """The verdict on an interval, [...]: it lies wholly above or wholly below a value; NaN excludes nothing.
+
+    Args:
+        low: Lower ends, [...].
+        high: Upper ends, [...].
+        value: What the null hypothesis says.
+
+    >>> nm.statistics.excludes([0.1, -0.1, np.nan], [0.3, 0.2, np.nan])
+    array([ True, False, False])
+    """
+    low, high = np.asarray(low, float), np.asarray(high, float)
+    return (low > value) | (high < value)
+
+
+@typed
 def null_band(null: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(low, high): the 2.5 and 97.5 percentiles of the draws, each [...]; all-NaN draws give NaN.
 
