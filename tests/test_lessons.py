@@ -26,8 +26,11 @@ def test_nothing_is_revealed_before_a_guess(tmp_path: Path, capsys: pytest.Captu
     one.guess("slope", 3)
     assert one.reveal("slope", 12.5)
     assert "Guessed: 3. Found: 12.5." in capsys.readouterr().out
+    assert one.reveal("slope")
+    assert not capsys.readouterr().out, "a second cell about the same answer does not repeat it"
     one.guess("slope", None)
     assert not one.reveal("slope", 12.5)
+    assert not one.reveal("slope")
 
 
 def test_a_teacher_opens_all(

@@ -146,17 +146,19 @@ class Lesson:
             if answer is not None:
                 kept.guesses[key] = answer
 
-    def reveal(self, key: str, found: Any) -> Shown:
+    def reveal(self, key: str, found: Any = None) -> Shown:
         """True if there is a guess, which is then printed with the answer: what tells the answer belongs under an ``if``.
 
         Args:
             key: Name of the question.
-            found: The answer.
+            found: The answer; None: a cell above has shown it, so nothing is printed.
         """
         with self._answers() as kept:
             if key not in kept.guesses and not self.reveal_all:
                 print("Make your guess in the cell above, run it, and then run this cell again.")
                 return Shown(False)
+            if found is None:
+                return Shown(True)
             kept.found[key] = found
             guessed = f"Guessed: {kept.guesses[key]}. " if key in kept.guesses else ""
         print(f"{guessed}Found: {f'{found:.3g}' if isinstance(found, float) else found}.")
