@@ -4,12 +4,13 @@
 # *From one number to a network that tells a 0 from a 1, with an engine of our own, and then the same in PyTorch.*
 #
 # I learn by building. So before we look inside a neural network, we build one, and we build everything that it stands on: numbers that know
-# their own slope, a neuron, a layer, a network, and the loop that trains it. Nothing is imported that you have not written once.
+# their own slope, a neuron, a layer, a network, and the loop that trains it. All of this we write ourselves; only images, plots and, later, PyTorch are
+# imported.
 #
 # **You will be able to**
 #
-# * say what a gradient is, and check one without trusting anybody;
-# * write the automatic differentiation behind every deep learning library in thirty lines;
+# * say what a gradient is, and check one yourself;
+# * explain, line by line, the automatic differentiation behind every deep learning library (fewer than forty lines);
 # * build a neuron, a layer and an MLP from it, and train them;
 # * say line by line what PyTorch does for you, because you did it by hand first.
 #
@@ -24,6 +25,10 @@ from neural_microscope import lessons
 lesson = lessons.start("00")
 
 # %% [markdown]
+# Five helpers appear in the cells of all notebooks. `lesson.guess` keeps your guess, and `lesson.reveal` shows it next to what was found. `lesson.say` prints
+# a sentence with the numbers that the cell has computed. `lesson.pick(a, b)` is `a`, or `b` where the notebook runs in a shorter form, for example because MNIST
+# can't be downloaded; `lesson.full` says which of the two it is. (From 02 on, `lesson.run` trains a network, or opens it if you have trained it before.)
+#
 # ## 1. A slope, without any theory
 #
 # Let's start with a function of one number. How fast does its value change when the number changes a little? We can move the number a little, and look.
@@ -53,11 +58,13 @@ flat = min(candidates, key=lambda x: abs((f(x + 1e-6) - f(x)) / 1e-6))
 lesson.reveal("flat", flat)
 
 # %% [markdown]
-# That search is learning, in miniature. A function says how wrong the network is, its inputs are the weights, and we look for the weights at which it
-# stops falling.
+# From school you know why: the derivative is 6x − 4, and that is 0 at x = 2/3.
+#
+# Learning works the same way. A network has many adjustable numbers, its *weights*. A function, the *loss*, says how wrong the network is with these
+# weights. We look for the weights at which the loss stops falling.
 #
 # But even a small network has a hundred thousand weights. If we nudge each of them and run the network again, one step of learning takes a hundred
-# thousand runs. There is a better way, and it needs a single run.
+# thousand runs. There is a better way: one run forward, and one walk back.
 
 # %% [markdown]
 # ## 2. Numbers that remember
@@ -121,9 +128,11 @@ class Value:
 # That's the whole engine. Read it once more, operation by operation:
 #
 # * In a sum, the result moves exactly as fast as each part, so both slopes are 1.
-# * In a product `a · b`, a nudge of `a` moves the result `b` times as fast. The factors trade places.
+# * In a product `a · b`, a nudge of `a` moves the result `b` times as far. So the slope with respect to `a` is `b`, and the slope with respect to `b` is `a`.
 # * `tanh` squeezes any number into −1..1. It is steep in the middle and flat at the ends: its slope is 1 − tanh².
 # * `relu` lets positive numbers pass and turns negative ones into 0, so its slope is 1 or 0.
+# * `backward` first puts all numbers in a list in which each one comes after everything it was made of (`visit` does that). Then it walks through the list
+#   from the end. The result itself has slope 1, and each number hands its slope, times the stored one, to the numbers it was made of.
 #
 # Now a number is used twice: `y = a·b + a`. With a = 2 and b = −3: **what is dy/da?**
 
@@ -140,7 +149,7 @@ if lesson.reveal("twice", a.grad):
     print(f"A nudge of 0.001 in a moves y {nudged / 0.001:.3f} times as far.")
 
 # %% [markdown]
-# If your guess was −3, you saw one of the two ways in which `a` reaches `y`, and most people do. Gradients of all ways **add up**, which is why
+# If your guess was −3, you saw one of the two ways in which `a` reaches `y`; that is an easy mistake. Gradients of all ways **add up**, which is why
 # `backward` says `+=`.
 #
 # Those two characters are also behind the most common bug in training loops: gradients accumulate unless you set them back to 0 before the next step.
@@ -258,10 +267,11 @@ def power(x, n):  # changes its input
 # %% [markdown]
 # ## 3. A neuron, a layer, a network
 #
-# A *neuron* multiplies each input by a weight, adds everything up with a bias, and passes the sum through an activation function, here `tanh`. A *layer* is
-# several neurons that see the same inputs. A *multilayer perceptron* (MLP) is layers in a row.
+# A *neuron* multiplies each input by a weight, adds everything up together with one more number, the *bias*, and passes the sum through an *activation
+# function*, here `tanh`. A *layer* is several neurons that see the same inputs. A *multilayer perceptron* (MLP) is layers in a row.
 #
-# With our numbers, each of the three is a few lines. The weights start at random: if all neurons began alike, they would stay alike.
+# With our numbers, each of the three is a few lines. The weights start at random: if all neurons of a layer began alike, each would get the same gradient at
+# every step, and they would stay alike.
 
 # %%
 import random
@@ -320,11 +330,11 @@ for name, value in zip(["w0", "w1", "b", "x0", "x1"], [*neuron.parameters(), *in
 # Compare the slopes of `w0` and `w1`: their ratio is that of the inputs, 2 to 0.5. **A weight learns in proportion to its input**, so if an input is 0, its
 # weight does not move at all.
 #
-# And if the sum is far from 0, `tanh` is flat and every slope is nearly 0: the neuron is *saturated* and learns next to nothing. Both facts stay true in the
-# largest network.
+# And if the sum is far from 0, `tanh` is flat and every slope is nearly 0: the neuron is *saturated* and learns next to nothing. Both facts hold in the
+# largest network too.
 
 # %% [markdown]
-# ### Exercise 2: trust nobody
+# ### Exercise 2: check the engine by nudging
 # *Difficulty ●●○○ · 10 minutes*
 #
 # How do we know that our engine is right? We nudge. Write `nudge(function, inputs)`: the gradient of a function of several plain numbers, found by moving
@@ -487,16 +497,29 @@ def nudge(function, inputs):  # only two inputs
 # %% [markdown]
 # ## 4. A real task: 0 or 1?
 #
-# Now we give the network something to learn. To see the whole task in one picture, we take just two numbers from each image: how much ink there is in its
-# upper left quarter, and in its lower left quarter. A 0 has some in both; a 1 stands in the middle and leans to the right.
+# Now we give the network something to learn. We take just two numbers from each image: how much ink there is in its upper left quarter, and in its lower
+# left quarter.
 
 # %%
+import matplotlib.pyplot as plt
 import numpy as np
 
+half = lesson.data.image_shape[1] // 2
+_, panels = plt.subplots(1, 2, figsize=(4, 2))
+for axes, label in zip(panels, (0, 1), strict=True):
+    axes.imshow(lesson.data.train.images[lesson.data.train.labels == label][0], cmap="gray_r")
+    axes.axvline(half - 0.5)
+    axes.axhline(half - 0.5, xmax=0.5)
+    axes.set(xticks=[], yticks=[], title=f"a {label}")
 
+# %% [markdown]
+# *What to look at:* the two quarters on the left of each image. A 0 has ink in both. A 1 is one stroke in the middle, often leaning to the right: the upper
+# left stays nearly empty, and the foot may reach into the lower left. With these two numbers we can draw each image as a point:
+
+
+# %%
 def two_numbers(images):
-    """The ink in the upper left and in the lower left quarter, scaled to mean 0 and spread 1: [example, 2]."""
-    half = images.shape[2] // 2
+    """The ink in the upper left and in the lower left quarter, scaled to mean 0 and standard deviation 1: [example, 2]."""
     ink = np.stack([images[:, :half, :half].mean((1, 2)), images[:, half:, :half].mean((1, 2))], 1)
     return (ink - ink.mean(0)) / ink.std(0)
 
@@ -517,18 +540,18 @@ nm.plots.plane(
 # *What to look at:* the 0s lie to the upper right, because they have ink in both quarters. The 1s lie at the left and along the bottom, and a few of them mix
 # with narrow 0s.
 #
-# **What share of new images will our small network classify correctly?**
+# Our network has two inputs, a layer of six neurons, and one output. We want +1 for a 1 and −1 for a 0; an output above 0 counts as a 1. It will learn from
+# these 80 images.
+#
+# **What share of new images will it classify correctly?** Half of them are 0s, so a blind guess is correct on 0.5.
 
 # %%
 mine = 0.9  # your guess
 lesson.guess("accuracy", mine)
 
 # %% [markdown]
-# The network has two inputs, a layer of six neurons, and one output. We want +1 for a 1 and −1 for a 0; an output above 0 counts as a 1. The *loss* is the mean
-# squared distance to these targets.
-#
-# And here is the *training loop*, which you will meet everywhere from now on. Each step has four parts: compute the loss, set all gradients to 0, go
-# backward, move every parameter a little against its slope.
+# The loss is the mean squared distance of the outputs to +1 and −1. And here is the *training loop*, which you will meet everywhere from now on. Each step has
+# four parts: compute the loss, set all gradients to 0, go backward, move every *parameter* (weight or bias) a little against its slope.
 
 # %%
 targets = [1.0 if label == 1 else -1.0 for label in train_labels]
@@ -560,6 +583,9 @@ print(
 )
 nm.plots.lines({"training images": (range(60), losses)}, x="step", y="mean squared error", title="It learns")
 
+# %% [markdown]
+# *What to look at:* the loss before each step. So where in the plane does the network now draw its border between 0s and 1s?
+
 # %%
 side = np.linspace(-3, 3, 41)
 answers = np.array([[model([x, y])[0].data for x in side] for y in side])
@@ -573,9 +599,11 @@ nm.plots.plane(
 )
 
 # %% [markdown]
-# *What to look at:* where the plane is orange, the network's output is above 0 and it predicts a 1; where it is blue, it predicts a 0. The line between them is its decision boundary.
+# *What to look at:* where the plane is orange, the network's output is above 0 and it predicts a 1; where it is blue, it predicts a 0. The line between them
+# is its *decision boundary*.
 #
-# Now for images that it has never seen. An accuracy alone says little, so we compare it with chance: the same predictions, held against labels in random order.
+# Now for images that it has never seen. An accuracy alone says little, so we compare it with chance: we keep the predictions and put the labels in random
+# order, 1,000 times. What a measure gives when there is nothing to find is called its *null*. You will meet one in every notebook.
 
 # %%
 predicted = np.array([int(model(point)[0].data > 0) for point in test_points.tolist()])
@@ -584,13 +612,14 @@ rng = np.random.default_rng(0)
 by_chance = [float((predicted == rng.permutation(test_labels)).mean()) for _ in range(1000)]
 low, high = np.percentile(by_chance, [2.5, 97.5])
 if lesson.reveal("accuracy", accuracy):
-    lesson.say(f"""Of {len(test_labels):,} new images it classifies {accuracy:.1%} correctly. With the labels in random order that would be {low:.0%} to {high:.0%}
-(95% of 1,000 orders). So two numbers of an image already say a good deal about whether it is a 0 or a 1. What they leave out is in the other pixels, which are for the next notebooks.""")
+    lesson.say(f"""Of {len(test_labels):,} new images it classifies {accuracy:.1%} correctly. In 950 of the 1,000 random orders the accuracy lies between {low:.0%} and
+{high:.0%}, and {accuracy:.1%} is above that. So two numbers of an image already say a good deal about whether it is a 0 or a 1. What they leave out is in the other pixels, which are for the next notebooks.""")
 assert accuracy > high
 assert not lesson.full or accuracy > 0.9
 
 # %% [markdown]
-# **Does it hold on another seed?** The weights start at random. If the accuracy depended on that start, the sentence above would be about one lucky network. So we train three more.
+# **Does it hold on another seed?** A *seed* is the number that fixes all random choices, so another seed gives other starting weights. If the accuracy depended
+# on them, the sentence above would be about one lucky network. So we train three more.
 
 # %%
 shares = []
@@ -599,15 +628,20 @@ for seed in range(1, 4):
     train(other, lesson.pick(60, 20))
     right = [(other(p)[0].data > 0) == (t == 1) for p, t in zip(test_points.tolist(), test_labels, strict=True)]
     shares.append(float(np.mean(right)))
-print("three other seeds:", ", ".join(f"{share:.1%}" for share in shares))
+if lesson.reveal("accuracy"):
+    found = ", ".join(f"{share:.1%}" for share in shares)
+    lucky = "Not all of these are above chance, so it depends on the start."
+    fine = "All of these are above chance too, so it did not need a lucky start."
+    lesson.say(f"Three other seeds: {found}. {fine if min(shares) > high else lucky}")
 
 # %% [markdown]
 # ## 5. The same by hand, in tensors
 #
-# Our engine takes thousands of steps of Python for one image. A *tensor* library does the same arithmetic on whole arrays at once. Let's write the same network
-# that way, and its gradients too: no automatic differentiation at all, only the rules above, for a whole layer at a time.
+# Our engine computes one number at a time, in Python, and that is slow. A *tensor* library does the same arithmetic on whole arrays at once. Let's write the
+# same network that way, and its gradients too: no automatic differentiation at all, only the rules above, for a whole layer at a time.
 #
-# We copy the weights from a fresh network of ours, so that we can compare number for number.
+# We copy the weights from a fresh network of ours, so that we can compare number for number. (`@` multiplies matrices, `.T` swaps rows and columns, and
+# `[:, None]` turns a list into a column.)
 
 # %%
 import torch
@@ -632,7 +666,7 @@ def by_hand(W1, b1, W2, b2):
     y = h @ W2.T + b2  # [80, 1]
     loss = ((y - T) ** 2).mean()
     dy = 2 * (y - T) / len(X)  # how the loss changes with each output
-    dW2, db2 = dy.T @ h, dy.sum(0)  # a weight's slope carries its input
+    dW2, db2 = dy.T @ h, dy.sum(0)  # a weight's slope: its neuron's slope times its input, added up over images
     dh = dy @ W2  # the output's slope, sent back through the weights
     dz = dh * (1 - h**2)  # through tanh
     dW1, db1 = dz.T @ X, dz.sum(0)
@@ -642,8 +676,8 @@ def by_hand(W1, b1, W2, b2):
 loss_by_hand, hand_gradients = by_hand(W1, b1, W2, b2)
 
 # %% [markdown]
-# You have seen each of these lines before, in the neuron: `dW2` carries the input `h`, `dh` carries the weights, and `1 − h²` is the slope of `tanh`. The sums over
-# images appear because one weight serves all of them, and gradients of all ways add up.
+# You have seen each of these lines before, in the neuron: the input `h` is a factor of `dW2`, the weights are a factor of `dh`, and `1 − h²` is the slope of
+# `tanh`. The sums over images appear because one weight serves all of them, and gradients of all ways add up.
 
 # %% [markdown]
 # ## 6. The same with `nn.Module`
@@ -694,6 +728,20 @@ assert max(worst, worst_loss) < 1e-12
 lesson.say(
     f"Three ways, {len(three['by hand'])} slopes and one loss. The largest difference between any two of them is below 10⁻¹²."
 )
+
+# %% [markdown]
+# They give the same numbers. How long does each way take for one loss and its gradients?
+
+# %% tags=["varies"]
+import timeit
+
+ways = {
+    "our engine": lambda: loss_of(fresh).backward(),
+    "by hand": lambda: by_hand(W1, b1, W2, b2),
+    "nn.Module": lambda: nn.functional.mse_loss(torch_model(X), T).backward(),
+}
+for name, way in ways.items():
+    print(f"{name:<11} {1000 * min(timeit.repeat(way, number=1, repeat=20)):7.2f} milliseconds")
 
 # %% [markdown]
 # ### Exercise 3: the step that learns
@@ -918,7 +966,7 @@ def learn(model, X, T, steps, rate):  # the sum of the squares in place of their
 # %% [markdown]
 # ## 7. The library's engine is yours
 #
-# `neural_microscope.scalar` is the same engine with the remaining operations, in readable files that need nothing but Python. It follows
+# `neural_microscope.scalar` is the same engine with more operations (division, powers, exp, log and so on), in readable files that need nothing but Python. It follows
 # [micrograd](https://github.com/karpathy/micrograd) by Andrej Karpathy. If it really is what we wrote, then the same seed must give the same network, and 60 steps the same
 # losses.
 
@@ -938,7 +986,8 @@ lesson.say(
 )
 
 # %% [markdown]
-# Its `Value` can also draw what it remembers. Here is one neuron with two inputs. In each box stand the number and, below it, the slope of the output with respect to it.
+# Its `Value` can also draw what it remembers. Here is one neuron with two inputs. Each box shows a number (`data`) and, to the right of it, the slope of the
+# output with respect to that number (`grad`).
 
 # %%
 x0, x1 = scalar.Value(2.0, label="x0"), scalar.Value(0.5, label="x1")
@@ -949,11 +998,11 @@ out.backward()
 scalar.draw_graph(out)
 
 # %% [markdown]
-# *What to look at:* read it from right to left. The output's slope with respect to itself is 1. Before `tanh` it is 1 − out². The sums pass that on unchanged. In the products the factors trade places: the
-# slope of `w0` carries `x0`, and the slope of `x0` carries `w0`.
+# *What to look at:* read it from right to left. The output's slope with respect to itself is 1. Before `tanh` it is 1 − out². The sums pass that on unchanged.
+# At each product, it is multiplied by the other factor: by `x0` on the way to `w0`, and by `w0` on the way to `x0`.
 
 # %% [markdown]
-# ### Exercise 4: break it
+# ### Exercise 4: what the nonlinearity is for
 # *Difficulty ●●●● · 10 minutes*
 #
 # Why do we need an activation function such as `tanh`, a *nonlinearity*, at all? Write `collapse(W1, b1, W2, b2)`: the single weight matrix and bias that do the same
@@ -1052,7 +1101,7 @@ def collapse(W1, b1, W2, b2):  # changes what was given
 # * A gradient is how fast a result changes with each of its inputs. A nudge finds it slowly; the chain rule finds all of it in one walk back.
 # * Gradients of several ways add up. A weight learns in proportion to its input, and next to nothing behind a saturated neuron.
 # * You built a neuron, a layer, an MLP and the loop that trains them. Your engine, tensors by hand, `nn.Module` and the library's engine give the same numbers; only their speed differs.
-# * An accuracy is held against its chance level, and against other seeds.
+# * An accuracy alone says little. We compare it with its null, what it is when there is nothing to find, and with other seeds.
 #
 # **Next:** [01, how to look inside](01_MLP_for_Interpretability.ipynb) such a network without disturbing it.
 #
