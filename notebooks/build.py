@@ -34,7 +34,7 @@ SOURCES = sorted((HERE / "sources").glob("[0-9][0-9]_*.py"))
 Notebook = nbformat.NotebookNode
 
 SETUP = """\
-# Setup. From a clone it also works on Colab and Binder: the project is installed where it is missing.
+# Setup. If the package is missing, this cell installs it from the clone that holds this notebook, or else from {named}.
 import importlib.util
 import subprocess
 import sys
@@ -42,25 +42,35 @@ from pathlib import Path
 
 if importlib.util.find_spec("neural_microscope") is None:
     above = [Path.cwd(), *Path.cwd().parents]
-    root = next((folder for folder in above if (folder / "pyproject.toml").exists()), None)
-    if root is None:
-        raise SystemExit("Open this notebook from a clone of the project: it installs itself from there.")
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", str(root)], check=True)
+    source = next((str(folder) for folder in above if (folder / "src" / "neural_microscope").is_dir()), None)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    if source is None:
+{elsewhere}
+    subprocess.run([*pip, source], check=True)
 
 import neural_microscope as nm
 from neural_microscope import lessons
 
 lesson = lessons.start("{number}")  # a teacher opens every answer with reveal_all=True"""
 
+WHEEL = """\
+        source = "neural-microscope"  # its wheel first, with no index: there this name may be another package's
+        wheel = subprocess.run([*pip, "--no-index", "--no-deps", source], capture_output=True)
+        if wheel.returncode != 0:
+            raise SystemExit(
+                "The package neural-microscope is missing. Open this notebook in a clone of the project, or set "
+                "PIP_FIND_LINKS to the folder that holds the project's wheel, and run this cell again."
+            )"""
+
 TRIED = {"right", "wrong"}
-NO_CLONE = next(line for line in SETUP.splitlines() if "SystemExit" in line)
 ADDRESS = runpy.run_path(str(HERE.parent / "address.py"))
 
 
 def setup(number: str, repository: str) -> str:
-    """The setup cell of a notebook. Outside a clone it installs from the repository, if that has an address."""
-    cell = SETUP.replace("{number}", number)
-    return cell.replace(NO_CLONE, f'        root = "git+{repository}"') if repository else cell
+    """The setup cell of a notebook. Outside a clone it installs from the repository, if that has an address, or from a wheel."""
+    if repository:
+        return SETUP.format(number=number, named="its repository", elsewhere=f'        source = "git+{repository}"')
+    return SETUP.format(number=number, named="a wheel in PIP_FIND_LINKS", elsewhere=WHEEL)
 
 
 def notebook(source: Path) -> Notebook:

@@ -44,9 +44,10 @@ def test_the_documentation_links_to_the_repository_where_it_has_an_address() -> 
 
 def test_a_notebook_outside_a_clone_installs_from_the_repository() -> None:
     build = runpy.run_path(str(ROOT / "notebooks" / "build.py"))
-    assert "SystemExit" in build["setup"]("03", "")
+    assert "PIP_FIND_LINKS" in build["setup"]("03", "")
     cell = build["setup"]("03", MADE_UP)
     compile(cell, "setup", "exec")
-    assert f'root = "git+{MADE_UP}"' in cell
+    assert f'source = "git+{MADE_UP}"' in cell
     assert "SystemExit" not in cell
+    assert "PIP_FIND_LINKS" not in cell
     assert 'lessons.start("03")' in cell

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import dis
 import importlib.util
-import os
 import re
+import subprocess
 import sys
 import warnings
 from dataclasses import dataclass
@@ -351,13 +351,25 @@ def test_the_comparison_of_outputs_can_fail() -> None:
     assert same_words("1,000 pixels in 0..1, by −0.50", "1,000 pixels in 0..1,  by −0.501", varies=False)
 
 
-def test_the_setup_cell_finds_the_project(tmp_path: Path) -> None:
-    """If the package is missing, the cell looks for the clone it lies in, and says so where there is none."""
-    code = build.SETUP.split("import neural_microscope as nm")[0].replace('"neural_microscope"', '"no_such_package"')
-    here = Path.cwd()
-    try:
-        os.chdir(tmp_path)
-        with pytest.raises(SystemExit, match="from a clone"):
+@pytest.mark.parametrize("found", [False, True])
+def test_the_setup_cell_without_a_clone_asks_no_index_and_says_what_to_do(
+    found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its commands are only looked at: tests/install runs them."""
+    code = build.setup("03", "").split("import neural_microscope as nm")[0].replace('"neural_microscope"', '"not_here"')
+    asked: list[list[str]] = []
+
+    def run(words: list[str], **how: object) -> subprocess.CompletedProcess[str]:
+        asked.append(words[4:])
+        return subprocess.CompletedProcess(words, 0 if found else 1)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "run", run)
+    if found:
+        exec(code, {})
+        assert asked[1:] == [["--quiet", "neural-microscope"]]
+    else:
+        with pytest.raises(SystemExit, match=r"in a clone of the project, or set PIP_FIND_LINKS to the folder"):
             exec(code, {})
-    finally:
-        os.chdir(here)
+        assert len(asked) == 1
+    assert asked[0] == ["--quiet", "--no-index", "--no-deps", "neural-microscope"]

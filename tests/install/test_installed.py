@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,6 +16,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -28,9 +31,11 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
 pytestmark = pytest.mark.install
 
 
-def ran(*words: object, cwd: Path | None = None, fails: bool = False) -> str:
+def ran(*words: object, cwd: Path | None = None, fails: bool = False, **settings: str) -> str:
     """The output of a command, or its end where it was to work and failed (or the other way round)."""
-    ended = subprocess.run([*map(str, words)], cwd=cwd, env=OUTSIDE, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [*map(str, words)], cwd=cwd, env=OUTSIDE | settings, capture_output=True, text=True, check=False
+    )
     printed = ended.stdout + ended.stderr
     assert (ended.returncode != 0) == fails, printed[-3000:]
     return printed
@@ -136,3 +141,59 @@ def test_each_extra_alone_does_its_job_and_its_absence_is_one_sentence(
     assert re.fullmatch(rf".*MicroscopeError: .*pip install '?neural-microscope\[{extra}\].*", said)
     environment.install(*EXTRAS[extra])
     environment.python(program)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone of the last commit, with the explorer's front end, which its installation would otherwise build."""
+    folder = tmp_path_factory.mktemp("cloned") / "clone"
+    ran("git", "clone", "--quiet", "--depth", 1, f"file://{ROOT}", folder)
+    bundle = Path("src/neural_microscope/explorer/static")
+    shutil.copytree(ROOT / bundle, folder / bundle)
+    return folder
+
+
+def test_the_setup_cell_of_a_notebook_installs_the_project(
+    built: tuple[Path, Path], clone: Path, tmp_path: Path
+) -> None:
+    """In an environment that has a kernel and nothing else: never from an index, but from a wheel, a clone or the repository."""
+    environment = Environment.made(PYTHONS[0], tmp_path / "venv")
+    environment.install("nbclient", "ipykernel")
+    (tmp_path / "torch.txt").write_text("\n".join(TORCH), "utf-8")
+    settings = {
+        "NEURAL_MICROSCOPE_LESSON": "digits",
+        "PIP_CONSTRAINT": str(tmp_path / "torch.txt"),
+        "PYTHONNOUSERSITE": "1",
+    }
+    if INDEX:
+        settings["PIP_EXTRA_INDEX_URL"] = INDEX
+    packed = "neural_microscope/notebooks/exercises/03_Analyze_Activations.ipynb"
+    with zipfile.ZipFile(built[0]) as files:
+        cells = nbformat.reads(files.read(packed).decode(), as_version=4).cells  # type: ignore[no-untyped-call]
+    cell = next(cell.source for cell in cells if cell.cell_type == "code")
+
+    def opened(cell: str, folder: Path, fails: bool = False, **more: str) -> str:
+        """What a notebook that starts with the cell says in a folder."""
+        asked = nbformat.v4.new_code_cell("print(nm.__file__)")  # type: ignore[no-untyped-call]
+        first = nbformat.v4.new_code_cell(cell)  # type: ignore[no-untyped-call]
+        one = nbformat.v4.new_notebook(cells=[first, asked])  # type: ignore[no-untyped-call]
+        nbformat.write(one, folder / "one.ipynb")  # type: ignore[no-untyped-call]
+        jupyter = environment.folder / "bin" / "jupyter-execute"
+        said = ran(jupyter, "--inplace", "one.ipynb", cwd=folder, fails=fails, **settings, **more)
+        return said + (folder / "one.ipynb").read_text("utf-8")
+
+    assert "or set PIP_FIND_LINKS to the folder" in opened(cell, environment.work, fails=True)
+    assert "neural-microscope" not in environment.python("-m", "pip", "list")
+
+    here = f"{OUTSIDE.get('PIP_FIND_LINKS', '')} {built[0].parent}"
+    said = opened(cell, environment.work, PIP_FIND_LINKS=here)
+    assert "training images" in said
+    assert str(environment.packages) in said
+    assert "10 notebooks copied" in environment.microscope("learn", "mine", "--no-open")
+    assert len(list((environment.work / "mine").glob("*.ipynb"))) == 10
+    assert "conflict" not in environment.python("-m", "pip", "check")
+
+    addressed = runpy.run_path(str(ROOT / "notebooks" / "build.py"))["setup"]("03", f"file://{clone}")
+    for one, folder in ((cell, clone / "notebooks" / "exercises"), (addressed, environment.work)):
+        environment.python("-m", "pip", "uninstall", "--quiet", "--yes", "neural-microscope")
+        assert str(environment.packages) in opened(one, folder)
