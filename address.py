@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from urllib.parse import quote
 
 ROOT = Path(__file__).parent
 
@@ -27,6 +28,19 @@ def urls(repository: str) -> dict[str, str]:
         "Repository": repository,
         "Issues": f"{repository}/issues",
         "Changelog": f"{repository}/blob/main/CHANGELOG.md",
+    }
+
+
+def opens(repository: str, notebook: str) -> dict[str, str]:
+    """Links that open a notebook, named by its path in the repository, where it can run: Binder, and from GitHub also Colab."""
+    if not repository:
+        return {}
+    name = repository.removeprefix("https://github.com/")
+    if name == repository:
+        return {"Binder": f"https://mybinder.org/v2/git/{quote(repository, '')}/main?labpath={quote(notebook, '')}"}
+    return {
+        "Colab": f"https://colab.research.google.com/github/{name}/blob/main/{notebook}",
+        "Binder": f"https://mybinder.org/v2/gh/{name}/main?labpath={quote(notebook, '')}",
     }
 
 

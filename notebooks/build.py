@@ -83,7 +83,7 @@ def notebook(source: Path) -> Notebook:
         if "solution" in tags:
             cell.metadata = {"tags": ["solution", "hide-input"], "jupyter": {"source_hidden": True}}
         cells.append(cell)
-    return _made(cells)
+    return _made(_opened(cells, target(source)))
 
 
 def exercises(source: Path) -> Notebook:
@@ -111,7 +111,15 @@ def exercises(source: Path) -> Notebook:
         if "check" in tags and folded is not None:
             cells.append(folded)
             folded = None
-    return _made(cells)
+    return _made(_opened(cells, target(source, exercise=True)))
+
+
+def _opened(cells: list[Notebook], path: Path) -> list[Notebook]:
+    """The cells; the first one gets links that open the notebook, if the repository has an address."""
+    links = ADDRESS["opens"](ADDRESS["repository"](), path.relative_to(HERE.parent).as_posix())
+    if links:
+        cells[0].source += "\n\nOpen in " + " · ".join(f"[{where}]({link})" for where, link in links.items())
+    return cells
 
 
 def _told(text: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import runpy
 import shutil
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -51,3 +52,46 @@ def test_a_notebook_outside_a_clone_installs_from_the_repository() -> None:
     assert "SystemExit" not in cell
     assert "PIP_FIND_LINKS" not in cell
     assert 'lessons.start("03")' in cell
+
+
+@pytest.mark.parametrize(
+    ("repository", "expected"),
+    [
+        ("", {}),
+        (
+            MADE_UP,
+            {
+                "Binder": "https://mybinder.org/v2/git/https%3A%2F%2Fcode.example%2Fsomebody%2Fneural-microscope/main?labpath={quoted}"
+            },
+        ),
+        (
+            "https://github.com/some/body",
+            {
+                "Colab": "https://colab.research.google.com/github/some/body/blob/main/{path}",
+                "Binder": "https://mybinder.org/v2/gh/some/body/main?labpath={quoted}",
+            },
+        ),
+    ],
+)
+def test_each_notebook_has_links_that_open_it_where_the_repository_has_an_address(
+    repository: str, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = runpy.run_path(str(ROOT / "notebooks" / "build.py"))
+    monkeypatch.setitem(build["ADDRESS"], "repository", lambda: repository)
+    for source in build["SOURCES"]:
+        for exercise, folder in ((False, "notebooks"), (True, "notebooks/exercises")):
+            path = f"{folder}/{source.stem}.ipynb"
+            links = {name: link.format(path=path, quoted=path.replace("/", "%2F")) for name, link in expected.items()}
+            assert ADDRESS["opens"](repository, path) == links
+            (head,) = build["_opened"]([nbformat.v4.new_markdown_cell("Title")], build["target"](source, exercise))  # type: ignore[no-untyped-call]
+            said = " · ".join(f"[{name}]({link})" for name, link in links.items())
+            assert head.source == "Title" + f"\n\nOpen in {said}" * bool(links)
+
+
+@pytest.mark.parametrize("make", ["notebook", "exercises"])
+def test_a_notebook_starts_with_its_links(make: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = runpy.run_path(str(ROOT / "notebooks" / "build.py"))
+    monkeypatch.setitem(build["ADDRESS"], "repository", lambda: MADE_UP)
+    head = build[make](build["SOURCES"][1]).cells[0].source
+    assert head.startswith("# ")
+    assert "\n\nOpen in [Binder](https://mybinder.org/" in head
