@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ADDRESS = runpy.run_path(str(ROOT / "address.py"))
+BUILD = runpy.run_path(str(ROOT / "notebooks" / "build.py"))
 MADE_UP = "https://code.example/somebody/neural-microscope"
 
 
@@ -44,9 +45,8 @@ def test_the_documentation_links_to_the_repository_where_it_has_an_address() -> 
 
 
 def test_a_notebook_outside_a_clone_installs_from_the_repository() -> None:
-    build = runpy.run_path(str(ROOT / "notebooks" / "build.py"))
-    assert "PIP_FIND_LINKS" in build["setup"]("03", "")
-    cell = build["setup"]("03", MADE_UP)
+    assert "PIP_FIND_LINKS" in BUILD["setup"]("03", "")
+    cell = BUILD["setup"]("03", MADE_UP)
     compile(cell, "setup", "exec")
     assert f'source = "git+{MADE_UP}"' in cell
     assert "SystemExit" not in cell
@@ -76,22 +76,20 @@ def test_a_notebook_outside_a_clone_installs_from_the_repository() -> None:
 def test_each_notebook_has_links_that_open_it_where_the_repository_has_an_address(
     repository: str, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = runpy.run_path(str(ROOT / "notebooks" / "build.py"))
-    monkeypatch.setitem(build["ADDRESS"], "repository", lambda: repository)
-    for source in build["SOURCES"]:
+    monkeypatch.setitem(BUILD["ADDRESS"], "repository", lambda: repository)
+    for source in BUILD["SOURCES"]:
         for exercise, folder in ((False, "notebooks"), (True, "notebooks/exercises")):
             path = f"{folder}/{source.stem}.ipynb"
             links = {name: link.format(path=path, quoted=path.replace("/", "%2F")) for name, link in expected.items()}
             assert ADDRESS["opens"](repository, path) == links
-            (head,) = build["_opened"]([nbformat.v4.new_markdown_cell("Title")], build["target"](source, exercise))  # type: ignore[no-untyped-call]
+            (head,) = BUILD["_opened"]([nbformat.v4.new_markdown_cell("Title")], BUILD["target"](source, exercise))  # type: ignore[no-untyped-call]
             said = " · ".join(f"[{name}]({link})" for name, link in links.items())
             assert head.source == "Title" + f"\n\nOpen in {said}" * bool(links)
 
 
 @pytest.mark.parametrize("make", ["notebook", "exercises"])
 def test_a_notebook_starts_with_its_links(make: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    build = runpy.run_path(str(ROOT / "notebooks" / "build.py"))
-    monkeypatch.setitem(build["ADDRESS"], "repository", lambda: MADE_UP)
-    head = build[make](build["SOURCES"][1]).cells[0].source
+    monkeypatch.setitem(BUILD["ADDRESS"], "repository", lambda: MADE_UP)
+    head = build[make](BUILD["SOURCES"][1]).cells[0].source
     assert head.startswith("# ")
     assert "\n\nOpen in [Binder](https://mybinder.org/" in head
