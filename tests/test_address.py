@@ -90,6 +90,6 @@ def test_each_notebook_has_links_that_open_it_where_the_repository_has_an_addres
 @pytest.mark.parametrize("make", ["notebook", "exercises"])
 def test_a_notebook_starts_with_its_links(make: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BUILD["ADDRESS"], "repository", lambda: MADE_UP)
-    head = build[make](BUILD["SOURCES"][1]).cells[0].source
+    head = BUILD[make](BUILD["SOURCES"][1]).cells[0].source
     assert head.startswith("# ")
     assert "\n\nOpen in [Binder](https://mybinder.org/" in head

@@ -173,7 +173,7 @@ def test_the_setup_cell_of_a_notebook_installs_the_project(
     cell = next(cell.source for cell in cells if cell.cell_type == "code")
 
     def opened(cell: str, folder: Path, fails: bool = False, **more: str) -> str:
-        """What a notebook that starts with the cell says in a folder."""
+        """Runs a notebook that starts with the cell in a folder; returns the command's output and the notebook."""
         asked = nbformat.v4.new_code_cell("print(nm.__file__)")  # type: ignore[no-untyped-call]
         first = nbformat.v4.new_code_cell(cell)  # type: ignore[no-untyped-call]
         one = nbformat.v4.new_notebook(cells=[first, asked])  # type: ignore[no-untyped-call]
