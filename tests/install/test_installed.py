@@ -147,7 +147,7 @@ def test_each_extra_alone_does_its_job_and_its_absence_is_one_sentence(
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone of the last commit, with the explorer's front end, which its installation would otherwise build."""
     folder = tmp_path_factory.mktemp("cloned") / "clone"
-    ran("git", "clone", "--quiet", "--depth", 1, f"file://{ROOT}", folder)
+    ran("git", "clone", "--quiet", f"file://{ROOT}", folder)
     bundle = Path("src/neural_microscope/explorer/static")
     shutil.copytree(ROOT / bundle, folder / bundle)
     return folder
