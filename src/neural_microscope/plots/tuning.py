@@ -49,7 +49,7 @@ def tuning(
         axes.set_visible(False)
     figure.supylabel("share of the highest mean")
     figure.supxlabel(
-        "class shown (gray band: images of any class" + ("" if untrained is None else "; gray line: untrained") + ")"
+        "class shown (gray band: labels shuffled" + ("" if untrained is None else "; gray line: untrained") + ")"
     )
     between = ", ".join(f"{unit} {style.share(float(curves['explained'][unit]))}" for unit in units)
     return figure.says(

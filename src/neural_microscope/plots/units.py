@@ -229,8 +229,9 @@ def _layer(axes: Axes, layer: str, values: np.ndarray) -> None:
     most = forms.limit_of(maps)
     forms.images(axes, maps, across, (-most if (maps < 0).any() else 0.0, most), gap=1)
     axes.set_title(layer, loc="center", fontsize=8)
+    low = style.told(-most) if (maps < 0).any() else "0"
     axes.set_xlabel(
-        f"{count(len(maps), 'units' if values.ndim == 1 else 'channels')}, to {style.told(most)}", fontsize=7.5
+        f"{count(len(maps), 'units' if values.ndim == 1 else 'channels')}, {low} to {style.told(most)}", fontsize=7.5
     )
 
 
