@@ -76,22 +76,22 @@ for seed in range(10):
     torch.manual_seed(seed)
     first = nn.Linear(pixels, 128)
     shares.append(float((first(x.flatten(1)) > 0).float().mean()))
-if lesson.reveal("on", round(share_on, 2)):
-    lesson.say(
-        f"""Over {len(shares)} random first layers the share lies between {min(shares):.2f} and {max(shares):.2f}."""
-    )
+if lesson.reveal("on"):
+    near = all(0.35 < share < 0.65 for share in shares)
+    lesson.say(f"""Over {len(shares)} random first layers the share lies between {min(shares):.2f} and {max(shares):.2f}.
+    {"So “about a half” holds for each of them." if near else "So on these images it is not always about a half."}""")
 assert not lesson.full or all(0.35 < share < 0.65 for share in shares)
 
 # %% [markdown]
-# Why not exactly a half? All digits have their ink in similar places. A unit whose weights are mostly negative there is off for nearly every image. Let's check that: how is a unit's share of images related to its mean
-# response to the *average* image?
+# Why not exactly a half? All digits have their ink in similar places. If a unit's weights are mostly negative there, it is off for nearly every image. Let's check that: is a unit that is below 0 on the *average* image
+# on for fewer images? (`first` is now the layer of the last seed.)
 
 # %%
 with torch.no_grad():
     to_the_mean = first(x.flatten(1).mean(0, keepdim=True))[0]
     each_on = (first(x.flatten(1)) > 0).float().mean(0)
 lesson.say(f"""Of the {len(each_on)} units, {int((to_the_mean < 0).sum())} are below 0 on the average image; these are on for {float(each_on[to_the_mean < 0].mean()):.0%} of the images, the others for
-{float(each_on[to_the_mean >= 0].mean()):.0%}. All images share a direction, and single units inherit it.""")
+{float(each_on[to_the_mean >= 0].mean()):.0%}. So the average image alone tells us a good deal about how often a unit is on.""")
 assert each_on[to_the_mean < 0].mean() < each_on[to_the_mean >= 0].mean()
 
 # %% [markdown]
@@ -99,7 +99,7 @@ assert each_on[to_the_mean < 0].mean() < each_on[to_the_mean >= 0].mean()
 #
 # Hooks are simple, and they fail silently. We walk into each trap once, so that you know it when you see it.
 #
-# **Trap 1: the hook that stays.** A hook that you don't remove runs forever. In a notebook, you run a cell twice and have two of them.
+# **Trap 1: the hook that stays.** A hook that you don't remove runs forever. In a notebook, you run a cell three times and have three of them.
 
 # %%
 calls = []
@@ -141,8 +141,18 @@ print(f"{len(x)} images in, logits of shape {tuple(plain(x).shape)} out")
 handle.remove()
 
 # %% [markdown]
-# **Trap 4: the name that is nowhere.** If you collect hooks by name, `if name == "layer1"`, you get nothing at all when the layer is called `layers.1`: an empty dictionary, or an
-# intervention that never happened and therefore "has no effect". That looks like a finding.
+# **Trap 4: the name that is nowhere.** We collect by name, and expect a module called `layer1`. Here it is called `1`:
+
+# %%
+collected = {}
+for name, module in plain.named_modules():
+    if name == "layer1":
+        module.register_forward_hook(lambda module, inputs, output: collected.update(layer1=output))
+plain(x)
+print("collected:", collected)
+
+# %% [markdown]
+# Nothing was collected, and no error came. If we had wanted to *change* the layer, nothing would have been changed, and we would have concluded that the layer "has no effect".
 #
 # ### Exercise 1: a hook that goes away
 # *Difficulty ●●○○ · 10 minutes*
@@ -355,8 +365,8 @@ def looked_at(module, model, x):  # takes the model apart, past everybody's hook
 # %% [markdown]
 # ## 3. Hook points
 #
-# The cure begins *in the model*: we decide there where one may look. A **hook point** is a module that does nothing and gives back what came. But it has a name, and things can be
-# attached to it. Let's build one:
+# The cure is to prepare the model: when we write it, we mark the places where one may look. A **hook point** is a module that gives back what came, unchanged. But it has a name, and
+# functions can be attached to it. Let's build one:
 
 
 # %%
@@ -396,7 +406,8 @@ model = nm.MLP(nm.MLPConfig(image_shape=images.image_shape, hidden=(128, 64)), s
 print(*model.hook_points, sep="\n")
 
 # %% [markdown]
-# One call runs the network and keeps everything, in a *cache*. Does looking change anything? We check that to the last bit, and that the cache holds what a bare hook sees:
+# One call runs the network and keeps everything, in a *cache*. Does looking change anything? We check that to the last bit, and that the cache holds what a bare hook sees.
+# (`cache["post", -1]` is short for the `hook_post` of the last hidden layer.)
 
 # %%
 logits, cache = model.run_with_cache(x)
@@ -414,33 +425,43 @@ layers = {name: cache[name][0].detach().numpy() for name in ("layers.0.hook_post
 nm.plots.one_image(images.images[0] / 255, {"one image": layers}, {"one image": logits[0].detach().softmax(0).numpy()})
 
 # %% [markdown]
-# *What to look at:* one image, and all that an untrained network makes of it. About half of the units are on, and the ten probabilities are nearly equal.
+# *What to look at:* one image, and all that an untrained network makes of it. Each square is a unit, empty at 0 and darkest at the layer's highest activation; the places in the grid have
+# no meaning. Many units are off, and the ten probabilities are nearly equal: this network does not know the digit yet.
 
 # %% [markdown]
-# The words are those of TransformerLens, which has the same idea for language models ([notebook 06](06_Toward_TransformerLens.ipynb) goes there). And what became of the four traps? Let's walk into them again. Hooks
-# that `run_with_cache` attaches are gone when it returns. An unknown name, a shape that fits by accident, and pixels in 0..255 are errors:
+# The words are those of TransformerLens, which has the same idea for language models ([notebook 06](06_Toward_TransformerLens.ipynb) goes there). And what became of the four traps? Let's walk
+# into each of them again, and into a fifth: pixels in 0..255 where the model expects 0..1. (`run_with_hooks` attaches functions for one run; `names_filter` says what to keep.)
 
 # %% tags=["varies"]
 from neural_microscope.errors import MicroscopeError
 
 
-def attempt(what):
+def attempt(trap, what):
     try:
         what()
     except (MicroscopeError, ValueError) as error:
-        print(f"{type(error).__name__}: {error}\n")
+        print(f"{trap}: {type(error).__name__}: {error}")
 
 
-attempt(lambda: model.run_with_cache(x, names_filter="layer.0.hook_post"))
-attempt(lambda: model.run_with_hooks(x, fwd_hooks=[("layers.0.hook_post", lambda tensor, hook: tensor.mean(0))]))
-attempt(lambda: model(x * 255))
+def to_the_mean_image(tensor, hook):
+    return tensor.mean(0)
+
+
+left = sum(len(point.attached) for point in model.hook_points.values())
 before = cache["layers.0.hook_pre"]
-print(f"before the ReLU, {float((before < 0).float().mean()):.0%} of the numbers in the cache are negative")
+print(f"1, a hook that stays: {left} functions are attached after run_with_cache")
+print(f"2, values that change: {float((before < 0).float().mean()):.0%} of the cache before the ReLU is negative")
+attempt("3, a wrong shape", lambda: model.run_with_hooks(x, fwd_hooks=[("layers.0.hook_post", to_the_mean_image)]))
+attempt("4, a wrong name", lambda: model.run_with_cache(x, names_filter="layer.0.hook_post"))
+attempt("5, pixels in 0..255", lambda: model(x * 255))
+assert left == 0
 
 # %% [markdown]
+# So nothing is left behind, the negative numbers are still there, and the three mistakes are errors that say what to do.
+#
 # ## 4. Gradients too
 #
-# An activation says what a unit did. The *gradient* at that place says how fast some number, say the logit of the true digit, would rise with it. By hand with `torch.autograd.grad`, and in one call:
+# An activation says what a unit did. The *gradient* at that place says how fast some number, say the logit of the true digit, would rise with it. We compute it by hand with `torch.autograd.grad`, and in one call:
 
 # %%
 labels = images.label_tensor()
@@ -476,14 +497,14 @@ row = model.output.weight[7].detach()
 assert torch.allclose(sevens[0], row, atol=1e-6)
 
 # %% [markdown]
-# This is worth a pause. The logit is a *weighted sum* of the last hidden layer, so its gradient there is the row of weights, whatever the image. A "mean gradient over all 7s" at that place looks like a
-# measurement, and needs no data at all.
+# Let's pause here. The logit is a *weighted sum* of the last hidden layer, so its gradient there is the row of weights, whatever the image. If somebody reports a "mean gradient over all 7s" at the last layer,
+# that is just a row of the weight matrix: you can read it off without any image.
 #
-# One layer further back it is different: the ReLU in between is open for some images and closed for others.
+# One layer further back it is different: the ReLU in between passes the signal for some images and not for others.
 
 # %%
 earlier = cache["layers.0.hook_post_grad"][labels == 7]
-if lesson.reveal("gradient", difference):
+if lesson.reveal("gradient"):
     print(f"one layer further back, the largest difference is {float((earlier - earlier[0]).abs().max()):.3f}")
 
 # %% [markdown]
@@ -842,7 +863,8 @@ print(f"before the in-place ReLU, {float((theirs['1.hook_out'] < 0).float().mean
 # %% [markdown]
 # For all images of a dataset, `nm.activations` runs in batches and gives *named* arrays: axes have names, and each image knows its label. So questions read like sentences.
 #
-# One of them is worth asking of this untrained network. Is there a unit that responds to some digits more than to others? **What share of an average unit's variance lies between the digits: 0%, 20%, 60%?**
+# Let's ask one of this untrained network. Take a unit: its activation differs from image to image. One part of this *variance* is there because a 3 and a 7 give different averages. The rest is the difference among
+# the 3s, among the 7s, and so on. **What share of an average unit's variance is the first part, between the digits: 0%, 20%, 60%?**
 
 # %%
 mine = 0.0  # your guess
@@ -870,7 +892,7 @@ shuffled = [
 average = float(found.where(on).mean())
 if lesson.reveal("untrained", round(average, 2)):
     lesson.say(f"""In this untrained network, {average:.0%} of an average unit's variance lies between the digits (n = {acts.sizes["example"]:,} images). With labels in random order
-    it is {max(shuffled):.1%} at most in {len(shuffled)} draws.""")
+    it is {max(shuffled):.1%} at most in {len(shuffled)} draws. {"So its units respond to the digits, although nothing was learned." if average > max(shuffled) else ""}""")
 assert not lesson.full or average > 0.08
 
 # %% tags=["varies"]
@@ -878,19 +900,27 @@ tuning = nm.analysis.selectivity.tuning(acts, draws=100)
 nm.plots.tuning(tuning)
 
 # %% [markdown]
-# *What to look at:* the points outside the gray band, which comes from shuffled labels. Each panel is the *tuning curve* of a unit, its mean activation for each digit; these eight vary most.
+# *What to look at:* the digits outside the gray band. Each panel is the *tuning curve* of a unit, its mean activation for each digit, divided by the highest of the ten. The gray band is where the means lie when the labels
+# are shuffled. These eight units differ most between digits.
+#
+# For how many of the 64 units is that more than chance? Three words help, here and in all notebooks:
+#
+# * The *null* is what a measure gives when there is nothing to find. Here: the same units with shuffled labels, drawn many times.
+# * The *p value* is the share of these draws that reach at least what we found, where the one we found counts as a draw too (so p is never 0). If p is small, chance rarely gives such a result.
+# * With 64 units we ask 64 times. By chance alone about 3 of them have p < 0.05, since 5% of 64 is 3.2. So the library corrects p for the number of questions; the corrected p is called *q*. We say that an effect is *shown*
+#   if q < 0.05, and otherwise *not shown*, which is not evidence that there is none.
 
 # %% tags=["varies"]
 beyond = int(tuning["explained_shown"].sum())
 lesson.say(
-    f"""{beyond} of {acts.sizes["unit"]} units of this untrained network respond to the digits beyond shuffled labels."""
+    f"""For {beyond} of {acts.sizes["unit"]} units of this untrained network it is shown that they respond to the digits beyond shuffled labels (q < 0.05, 100 draws)."""
 )
 
 # %% [markdown]
-# This is the most useful fact of the whole course. *Random weights already "prefer" digits*, because images of one digit look alike and most projections keep some of that.
+# Keep this fact, we come back to it in every notebook: *random weights already "prefer" digits*. Images of one digit look alike, and a random weighted sum of pixels keeps some of that likeness.
 #
-# So if you compare a trained network's units only with shuffled labels, you have shown that the images come in classes. The null that matters is the untrained network, and it will stand next to every claim of that
-# kind. ("Null": what a measure gives when there is no effect.)
+# So if you compare a trained network's units only with shuffled labels, you have shown that the images come in classes, and not that anything was learned. Shuffled labels are one null. The null that matters here is the
+# untrained network, and it will stand next to every claim of this kind.
 #
 # ### Exercise 4: which units are never on?
 # *Difficulty ●○○○ · 5 minutes*
@@ -998,10 +1028,10 @@ def dead(acts):  # which units, not how many
 # %% [markdown]
 # ## What you have seen
 #
-# * A hook is a function that a module calls. Bare hooks stay, see tensors that change, hide wrong shapes and miss names, all in silence.
+# * A hook is a function that a module calls. Bare hooks stay attached, keep tensors that change later, let wrong shapes pass and miss names, all without an error.
 # * A hook point is a named place made for looking. `run_with_cache` reads, `hooks` changes and restores, `incl_bwd` adds gradients.
 # * At the last hidden layer the gradient of a logit is a row of weights. Gradient × activation is what a unit adds.
-# * An untrained network's units already prefer digits. That is the null for what comes.
+# * An untrained network's units already prefer digits. From here on, that is the null for what training has changed.
 #
 # **Next:** [02, what happens while it learns](02_Train_on_MNIST_and_Log.ipynb).
 #
