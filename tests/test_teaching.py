@@ -64,8 +64,9 @@ class Question:
 
 
 def questions() -> list[Question]:
-    form = r"^\*\*((\d\d)\.\d)\*\* (.+?)\n\n((?:\* \*\*\w\*\* .+\n)*)\n?<details>\n<summary>Answer</summary>\n\n(.+) \[.+\]\((.+)\)\n\n</details>$"
-    found = re.findall(form, QUIZZES, re.M)
+    asked = r"^\*\*((\d\d)\.\d)\*\* (.+?)\n\n((?:\* \*\*\w\*\* .+\n)*)\n?"
+    answered = r"<details>\n<summary>Answer</summary>\n\n(.+) \[.+\]\((.+)\)\n\n</details>$"
+    found = re.findall(asked + answered, QUIZZES, re.M)
     return [
         Question(lesson, number, text, dict(re.findall(r"^\* \*\*(\w)\*\* (.+)$", options, re.M)), answer, link)
         for number, lesson, text, options, answer, link in found
@@ -81,7 +82,9 @@ def test_each_lesson_has_five_questions() -> None:
     assert re.findall(r"^\*\*(\d\d\.\d)\*\*", QUIZZES, re.M) == wanted
     assert [question.number for question in questions()] == wanted, "a question without its answer and section"
     titles = {number: re.match("# (.*)", cells(number)[0].source) for number in NOTEBOOKS}
-    assert re.findall("^## (.*)$", QUIZZES, re.M) == [f"{number}: {title[1]}" for number, title in titles.items() if title]
+    assert re.findall("^## (.*)$", QUIZZES, re.M) == [
+        f"{number}: {title[1]}" for number, title in titles.items() if title
+    ]
 
 
 @by_number

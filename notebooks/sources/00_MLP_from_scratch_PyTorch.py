@@ -14,7 +14,7 @@
 # * build a neuron, a layer and an MLP from it, and train them;
 # * say line by line what PyTorch does for you, because you did it by hand first.
 #
-# **Minutes:** 45 to read and run, 40 more for the exercises. **You need:** Python, and the derivative of x² from school.
+# **Minutes:** 45 to read and run, 45 more for the exercises. **You need:** Python, and the derivative of x² from school.
 #
 # Before each answer we ask for your guess, and the notebook shows nothing until you have made one. Our own guesses stand here as examples, right
 # or wrong; the version in `exercises/` leaves them to you. Terms are explained where they first appear, and again in the [glossary](../docs/glossary.md).

@@ -12,7 +12,7 @@
 # * change one, and restore everything;
 # * recognize the four ways in which home-made hooks go wrong without a word.
 #
-# **Minutes:** 40 to read and run, 40 more for the exercises. **You need:** [00](00_MLP_from_scratch_PyTorch.ipynb), or some PyTorch.
+# **Minutes:** 30 to read and run, 40 more for the exercises. **You need:** [00](00_MLP_from_scratch_PyTorch.ipynb), or some PyTorch.
 #
 # The network here is *untrained* all the way through, on purpose. Looking is a skill of its own, and what random weights already do is the yardstick for everything later. Terms are
 # explained where they first appear, and again in the [glossary](../docs/glossary.md).

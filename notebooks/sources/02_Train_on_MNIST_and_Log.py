@@ -13,7 +13,7 @@
 # * read loss curves, activation heatmaps and gradients, and find dead units;
 # * say what the size of the initial weights and a normalization do, with an interval over seeds.
 #
-# **Minutes:** 55 to read and run, 40 more for the exercises. **You need:** [00](00_MLP_from_scratch_PyTorch.ipynb) and [01](01_MLP_for_Interpretability.ipynb).
+# **Minutes:** 45 to read and run, 35 more for the exercises. **You need:** [00](00_MLP_from_scratch_PyTorch.ipynb) and [01](01_MLP_for_Interpretability.ipynb).
 #
 # Terms are explained where they first appear, and again in the [glossary](../docs/glossary.md).
 

@@ -12,7 +12,7 @@
 # * say what a network that shares its weights over places can do that another can't, and what it can't do either;
 # * compare two networks fairly: images paired, seeds repeated, and an untrained network next to each claim.
 #
-# **Minutes:** 50 to read and run, 50 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb) for hooks and caches; [03](03_Analyze_Activations.ipynb) and
+# **Minutes:** 60 to read and run, 50 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb) for hooks and caches; [03](03_Analyze_Activations.ipynb) and
 # [04](04_Causal_Interventions.ipynb) help.
 #
 # The notebook shows no answer before you have guessed. Our own guesses stand here as examples, right or wrong; the version in `exercises/` leaves them to you. Terms are explained
@@ -1243,7 +1243,8 @@ nm.plots.attributions(hard.images, {"true class": one_size(for_true), "predicted
 #
 # ## 8. Touch both
 #
-# Open both networks in the explorer, draw a digit off the center, and watch which network's prediction gives way first.
+# Open both networks in the explorer, draw a digit slimmer, flatter or more slanted each time, and watch which network's prediction gives
+# way first. (The page centers and scales every drawing as MNIST's images were, so it can't show a digit that has moved.)
 
 # %% tags=["varies"]
 nm.explorer.show([run_mlp, run_cnn], lesson.folder / "pages" / "05_explorer.html")

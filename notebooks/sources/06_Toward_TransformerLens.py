@@ -12,7 +12,7 @@
 # * say what a logit lens needs, build a network in which it is literal, and use honest substitutes where it isn't;
 # * patch activations, estimate patches from one gradient, and patch single paths, each by hand once.
 #
-# **Minutes:** 50 to read and run, 50 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb), and [04](04_Causal_Interventions.ipynb) for ablation and its null.
+# **Minutes:** 55 to read and run, 55 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb), and [04](04_Causal_Interventions.ipynb) for ablation and its null.
 #
 # The notebook shows no answer before you have guessed. Our own guesses stand here as examples, right or wrong; the version in `exercises/` leaves them to you. Terms are explained
 # where they first appear, and again in the [glossary](../docs/glossary.md).

@@ -12,7 +12,7 @@
 # * write a *sparse autoencoder* by hand, and test it first where the truth is known;
 # * judge a dictionary of a real layer by controls that it could fail, some of which it does fail.
 #
-# **Minutes:** 50 to read and run, 45 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb) for hooks and
+# **Minutes:** 65 to read and run, 50 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb) for hooks and
 # [03](03_Analyze_Activations.ipynb) for class selectivity.
 #
 # Before each answer we ask for your guess, and the notebook shows nothing until you have made one. Our own guesses stand here as examples, right or wrong; the version in

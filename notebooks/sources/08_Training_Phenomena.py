@@ -13,7 +13,7 @@
 # * train on random labels, and see when a network fits true labels and when false ones;
 # * say what normalization and dropout do to units, over seeds, and where three seeds are too few to say it.
 #
-# **Minutes:** 60 to read and run, 45 more for the exercises. **You need:** [02](02_Train_on_MNIST_and_Log.ipynb) for runs and snapshots;
+# **Minutes:** 80 to read and run, 50 more for the exercises. **You need:** [02](02_Train_on_MNIST_and_Log.ipynb) for runs and snapshots;
 # [04](04_Causal_Interventions.ipynb) helps with ablating units.
 #
 # Before each answer we ask for your guess, and the notebook shows nothing until you have made one. Our own guesses stand here as examples, right or wrong; the version in

@@ -13,7 +13,7 @@
 # * write a measure with its null and its interval, and test it on data whose truth you planted;
 # * catch a measure that finds structure in noise, and report a finding so that others can judge it.
 #
-# **Minutes:** 60 to read and run, 50 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb) and
+# **Minutes:** 65 to read and run, 50 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb) and
 # [04](04_Causal_Interventions.ipynb).
 #
 # Before each answer we ask for your guess, and the notebook shows nothing until you have made one. Terms are explained where they first appear, and again in the
@@ -1271,7 +1271,7 @@ page = lesson.folder / "09-shapes.html"
 nm.explorer.show(followed, page, snapshots=6, models=[sequential(shapes.image_shape, shapes.classes, 0)])
 
 # %% [markdown]
-# *What to look at:* the page opens on one picture and each layer's activations. Draw a pale square and then a bright one, and watch which units of the dense layer follow the ink and which the shape.
+# *What to look at:* the page opens on one picture and each layer's activations. Step to a pale square and then to a bright one, and watch which units of the dense layer follow the ink and which the shape.
 #
 # ## 9. Before you report a finding
 #
