@@ -14,6 +14,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+import jupytext
 import nbformat
 import pytest
 from mutants.operators import Mutation, mutations
@@ -249,6 +250,42 @@ def test_a_stub_is_refused_with_a_reason_and_the_solution_is_right(
             assert verdict(names, right, one.check, capsys) == "Right."
         assert len(one.right) >= 2
         assert len(one.wrong) >= 5
+
+
+def tries(source: Path, number: int) -> list[tuple[bool, str, CodeType]]:
+    """Answers to an exercise by others than the notebook's author: whether each is right, its first line, and its code."""
+    found = []
+    for cell in jupytext.read(FOLDER / "tries" / source.name).cells:
+        if cell.cell_type == "code" and cell.metadata["exercise"] == number:
+            (tag,) = {"right", "wrong"} & {*cell.metadata["tags"]}
+            said = cell.source.splitlines()[0]
+            found.append((tag == "right", said, compile(cell.source, f"{source.stem}: {said}", "exec")))
+    return found
+
+
+@pytest.mark.slow
+@sources
+def test_answers_that_others_tried_are_judged_as_they_should_be(
+    source: Path, lessons: Path, no_network: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(lessons)
+    monkeypatch.setenv("NEURAL_MICROSCOPE_LESSON", "digits")
+    names: dict[str, Any] = {"__name__": "__main__"}
+    number, misjudged = 0, []
+    for one in needed(source):
+        if isinstance(one, Statement):
+            exec(one.code, names)
+            continue
+        number += 1
+        tried = tries(source, number)
+        for right, said, code in tried:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                judged = verdict(names, code, one.check, capsys)
+            if (judged == "Right.") != right or not judged.startswith(("Right.", "Not yet: ")):
+                misjudged.append(f"exercise {number}, {said} -> {judged}")
+        assert len(tried) >= 5
+    assert not misjudged, "\n".join(misjudged)
 
 
 def slips(text: str) -> list[Mutation]:
