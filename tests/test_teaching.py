@@ -81,10 +81,11 @@ def test_each_lesson_has_five_questions() -> None:
     assert len(wanted) == 50
     assert re.findall(r"^\*\*(\d\d\.\d)\*\*", QUIZZES, re.M) == wanted
     assert [question.number for question in questions()] == wanted, "a question without its answer and section"
-    titles = {number: re.match("# (.*)", cells(number)[0].source) for number in NOTEBOOKS}
-    assert re.findall("^## (.*)$", QUIZZES, re.M) == [
-        f"{number}: {title[1]}" for number, title in titles.items() if title
-    ]
+    for number, quiz in zip(NOTEBOOKS, re.findall("^## .*$", QUIZZES, re.M), strict=True):
+        title = re.match("# (.*)", cells(number)[0].source)
+        assert title is not None
+        assert quiz == f"## {number}: {title[1]}"
+        assert f"(../docs/quizzes.md#{anchors(quiz).pop()})" in text_of(number)
 
 
 @by_number

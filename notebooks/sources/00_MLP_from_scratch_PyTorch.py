@@ -1103,6 +1103,8 @@ def collapse(W1, b1, W2, b2):  # changes what was given
 # * You built a neuron, a layer, an MLP and the loop that trains them. Your engine, tensors by hand, `nn.Module` and the library's engine give the same numbers; only their speed differs.
 # * An accuracy alone says little. We compare it with its null, what it is when there is nothing to find, and with other seeds.
 #
+# **Check yourself:** [five questions with answers](../docs/quizzes.md#00-what-is-a-gradient), in the documentation.
+#
 # **Next:** [01, how to look inside](01_MLP_for_Interpretability.ipynb) such a network without disturbing it.
 #
 # **Further reading.** A. Karpathy, *micrograd* and the lecture "The spelled-out intro to neural networks and backpropagation" (2022). D. Rumelhart, G. Hinton and R. Williams, "Learning

@@ -1033,6 +1033,8 @@ def dead(acts):  # which units, not how many
 # * At the last hidden layer the gradient of a logit is a row of weights. Gradient × activation is what a unit adds.
 # * An untrained network's units already prefer digits. From here on, that is the null for what training has changed.
 #
+# **Check yourself:** [five questions with answers](../docs/quizzes.md#01-how-do-we-look-inside-without-disturbing), in the documentation.
+#
 # **Next:** [02, what happens while it learns](02_Train_on_MNIST_and_Log.ipynb).
 #
 # **Further reading.** N. Nanda and J. Bloom, *TransformerLens* (2022), for the hook points and their words. J. Fiotto-Kaufman et al., "NNsight and NDIF: Democratizing access to

@@ -909,6 +909,8 @@ nm.plots.image_lives(order, run.probe.images)
 # * A learning rate that is too high kills units.
 # * √2 keeps a ReLU network's signal alive. Differences between settings are held against the spread over seeds.
 #
+# **Check yourself:** [five questions with answers](../docs/quizzes.md#02-what-happens-while-it-learns), in the documentation.
+#
 # **Next:** [03, what has each unit become](03_Analyze_Activations.ipynb)?
 #
 # **Further reading.** K. He et al., "Delving deep into rectifiers", ICCV 2015. X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS

@@ -1084,6 +1084,8 @@ def gated_top(acts, digit, least, n):  # the best class of each unit, whichever 
 # * A unit's strongest images flatter it. Whether a unit comes back on another seed is a question with a null of its own.
 # * A rare unit can lead a list, and ablating it changes next to nothing.
 #
+# **Check yourself:** [five questions with answers](../docs/quizzes.md#03-what-has-each-unit-become), in the documentation.
+#
 # **Next:** [04, is what we see what matters](04_Causal_Interventions.ipynb)?
 #
 # **Further reading.** A. Morcos et al., "On the importance of single directions for generalization", ICLR 2018. L. van der Maaten and G. Hinton, "Visualizing data using t-SNE", *JMLR* 9 (2008). M. Wattenberg, F.

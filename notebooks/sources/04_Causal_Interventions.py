@@ -1432,6 +1432,8 @@ nm.explorer.show(run, lesson.folder / "04-ablation.html", snapshots=6)
 # * Units, orders and pairs are chosen on one half of the images and judged on the other. Otherwise luck looks like importance.
 # * Patching says which units carry a difference between *these* images; direct logit attribution says what a unit adds to a logit.
 #
+# **Check yourself:** [five questions with answers](../docs/quizzes.md#04-is-what-we-see-what-matters), in the documentation.
+#
 # **Next:** [05, a CNN beside an MLP](05_CNN_vs_MLP.ipynb).
 #
 # **Further reading.** A. Morcos, D. Barrett, N. Rabinowitz and M. Botvinick, "On the importance of single directions for generalization", *ICLR* (2018). R. Meyes et al., "Ablation studies in

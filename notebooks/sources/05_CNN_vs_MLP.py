@@ -1264,6 +1264,8 @@ nm.explorer.show([run_mlp, run_cnn], lesson.folder / "pages" / "05_explorer.html
 #
 # What is *not* shown: all this is one task with centered digits, one architecture of each kind, and few seeds.
 #
+# **Check yourself:** [five questions with answers](../docs/quizzes.md#05-what-does-convolution-change), in the documentation.
+#
 # **Next:** [06, how this carries over](06_Toward_TransformerLens.ipynb) to the tools and words of language models.
 #
 # **Further reading.** Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document recognition", *Proceedings of the IEEE* 86 (1998). M. Zeiler and R.

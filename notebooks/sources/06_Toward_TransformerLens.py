@@ -1361,6 +1361,8 @@ with tempfile.TemporaryDirectory() as folder:
 # * Patching in two directions, attribution patching and path patching each take a few lines of hooks. Their null is a movement as large in a random direction.
 # * Nothing here shows that a finding about these networks holds for a language model. What carries over is how to ask.
 #
+# **Check yourself:** [five questions with answers](../docs/quizzes.md#06-how-does-this-carry-over), in the documentation.
+#
 # **Next:** [07](07_Superposition_and_Dictionaries.ipynb), what to do when a unit stands for several things at once.
 #
 # **Further reading.** nostalgebraist, "interpreting GPT: the logit lens" (2020). N. Belrose et al., "Eliciting latent predictions from

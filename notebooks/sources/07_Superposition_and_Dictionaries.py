@@ -1253,6 +1253,8 @@ def recovered_by(replacement, model, layer, images, labels):  # never above 1, n
 #   AUC and stay below them by share. Only a part of the latents comes back on another seed.
 # * Good reconstruction shows that activations can be compressed. It does not show that the latents are what the network computes with.
 #
+# **Check yourself:** [five questions with answers](../docs/quizzes.md#07-more-features-than-units), in the documentation.
+#
 # **Next:** [08, training phenomena](08_Training_Phenomena.ipynb): what theory says about learning, and whether we can see it.
 #
 # **Further reading.** N. Elhage et al., "Toy Models of Superposition", *Transformer Circuits Thread* (2022). B. Olshausen and D. Field, "Emergence of simple-cell receptive field properties by learning a

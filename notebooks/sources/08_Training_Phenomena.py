@@ -1366,6 +1366,8 @@ def by_sign(differences):  # three seeds, whatever comes
 # * Dropout makes units dispensable. Batch normalization has its own curve in the last figure, and it is on the other side. Smaller differences between kinds of networks can't be told
 #   from three seeds.
 #
+# **Check yourself:** [five questions with answers](../docs/quizzes.md#08-can-we-see-the-theory), in the documentation.
+#
 # **Next:** [09](09_Your_Own_Network.ipynb): the same instruments on a network of your own.
 #
 # **Further reading.** V. Papyan, X. Y. Han and D. Donoho, "Prevalence of neural collapse during the terminal phase of deep learning

@@ -1308,6 +1308,8 @@ brightness from size, both of which make ink; it makes no statement about other 
 # * A null destroys what is claimed and keeps the rest. Shuffling ink freely destroyed too much; shuffling it within shapes did not.
 # * You can trust a measure after it has found what was planted and stayed silent where nothing was. If you choose and judge on the same images, it does not stay silent.
 #
+# **Check yourself:** [five questions with answers](../docs/quizzes.md#09-what-about-my-network-my-data-my-question), in the documentation.
+#
 # **Next:** your own network. The [list of measures and their nulls](../docs/measures.md) says what there is already.
 #
 # **Further reading.** N. Kriegeskorte, W. Simmons, P. Bellgowan and C. Baker, "Circular analysis in systems neuroscience: the dangers of
