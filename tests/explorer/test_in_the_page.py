@@ -111,6 +111,7 @@ def test_a_unit_is_ablated_and_restored(explorer: Path, opened: Opener, runs: li
     assert re.search(r"falls by [\d.]+ ± [\d.]+ points \(\d+ newly wrong, \d+ newly right; 95% interval", words)
     assert re.search(r"A random unit in its place: [−+]?[\d.]+ to [−+]?[\d.]+ points \(10 draws\)", words)
     assert "ablated" in (tile(tab, "MLP layers.1", worst).get_attribute("aria-label") or "")
+    assert "Activation on this image, with this unit ablated: 0." in card.inner_text()
     card.get_by_role("button", name="Restore").click()
     tab.get_by_text("No changes.").first.wait_for()
     assert accuracy(tab, 0) == before

@@ -13,7 +13,7 @@ import { LayerMap } from "./map";
 import { NetworkColumn } from "./network";
 import { grouped, useMedia } from "./parts";
 import { centered, Ink, SIDE } from "./pen";
-import { type ChangeItem, fromHash, initial, type State, toHash, type UnitPlace } from "./state";
+import { CHANGED, type ChangeItem, fromHash, initial, type State, toHash, type UnitPlace } from "./state";
 import { theme as themeNow } from "./theme";
 import { python } from "./python";
 import { Time } from "./time";
@@ -181,7 +181,6 @@ function Python({ text }: { text: () => string }): JSX.Element {
 
 function Changes({ lab, state, onChange, onSelect }: { lab: Lab; state: State; onChange: (changes: ChangeItem[]) => void; onSelect: (at: UnitPlace) => void }): JSX.Element | null {
   if (!state.changes.length) return null;
-  const words = { zero: "ablated", scale: "scaled", clamp: "clamped", patch: "patched" };
   return (
     <section class="changes" aria-label="Changes">
       <h2>{state.changes.length === 1 ? "One change" : `${state.changes.length} changes`}</h2>
@@ -191,7 +190,7 @@ function Changes({ lab, state, onChange, onSelect }: { lab: Lab; state: State; o
             <button type="button" class="link" onClick={() => onSelect({ network: change.network, layer: change.layer, unit: change.unit })}>
               {lab.models[change.network].data.name} {lab.layer(change.network, change.layer).replace(/\.hook_(post|out)$/, "")} {change.unit}
             </button>{" "}
-            {words[change.kind]}
+            {CHANGED[change.kind]}
             {change.kind === "scale" ? ` by ${change.value}` : change.kind === "clamp" ? ` to ${change.value}` : change.kind === "patch" ? ` from image ${change.value}` : ""}{" "}
             <button type="button" aria-label={`Restore ${lab.layer(change.network, change.layer)} ${change.unit}`} onClick={() => onChange(state.changes.filter((c) => c !== change))}>×</button>
           </li>

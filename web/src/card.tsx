@@ -7,7 +7,7 @@ import { Claims, Unclaimed } from "./claims";
 import type { MeasureData } from "./data";
 import { type Lab, useLater } from "./lab";
 import { glossary, grouped, Hint, number, NumberField, Numbers, OnNull, Pixels, Term } from "./parts";
-import { type ChangeItem, same, type State, type UnitPlace } from "./state";
+import { CHANGED, type ChangeItem, same, type State, type UnitPlace } from "./state";
 import { ink, signed, type Theme } from "./theme";
 
 const STRIP = 8;
@@ -31,6 +31,7 @@ export function Card(props: CardProps & { at: UnitPlace }): JSX.Element {
   const snapshot = lab.snapshot(at.network, state.frame);
   const { count, each } = model.units(layer);
   const word = each > 1 ? "channel" : "unit";
+  const own = state.changes.find((c) => same(c, at));
   const values = seen[at.network].get(layer)!.subarray(at.unit * each, (at.unit + 1) * each);
   const means = useLater((signal) => lab.evaluators[at.network].means(snapshot, layer, signal), [at.network, layer, snapshot]);
   const column = useMemo(() => means && Float32Array.from({ length: lab.images.count }, (_, i) => means[i * count + at.unit]), [means, at.unit]);
@@ -43,7 +44,7 @@ export function Card(props: CardProps & { at: UnitPlace }): JSX.Element {
         <button type="button" class="close" aria-label="Close the card" onClick={props.onClose}>×</button>
       </header>
       <p>
-        Activation on this image: <strong>{number(values.reduce((a, b) => a + b, 0) / each)}</strong>
+        Activation on this image{own ? `, with this ${word} ${CHANGED[own.kind]}` : ""}: <strong>{number(values.reduce((a, b) => a + b, 0) / each)}</strong>
         {each > 1 ? ` on average over its map, ${number(Math.max(...values))} at its highest position` : ""}.
       </p>
       <Actions {...props} layer={layer} word={word} />

@@ -14,6 +14,9 @@ export interface ChangeItem extends UnitPlace {
   value: number;
 }
 
+/** The kinds of change in words: "this unit is ablated". */
+export const CHANGED = { zero: "ablated", scale: "scaled", clamp: "clamped", patch: "patched" } as const;
+
 export interface State {
   /** The index of an included image, or the strokes of a drawing. */
   source: number | Strokes;

@@ -2,7 +2,7 @@
 
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { JSX } from "preact";
-import type { ChangeItem } from "./state";
+import { CHANGED, type ChangeItem } from "./state";
 import { amount, color, css, painted, signed, type Theme } from "./theme";
 
 const GAP = 3;
@@ -91,7 +91,7 @@ export function Strip(props: StripProps): JSX.Element {
     () =>
       Array.from({ length: count }, (_, unit) => {
         const change = changes.find((c) => c.unit === unit);
-        const state = change ? { zero: ", ablated", scale: ", scaled", clamp: ", clamped", patch: ", patched" }[change.kind] : "";
+        const state = change ? `, ${CHANGED[change.kind]}` : "";
         return (
           <button
             key={unit}
