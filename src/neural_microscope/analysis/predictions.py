@@ -346,7 +346,8 @@ def _images(at: Any) -> Iterator[Claim]:
 
 of(learning_order).picture(
     "image_lives",
-    "Probe images were not trained on. Changes between two snapshots are not seen. Each class's position stands over its own null.",
+    "Probe images, which the network was not trained on. Of changes, only those from one snapshot to the next are seen. Bottom: the mean "
+    "position of a class's images in the order in which they are learned.",
     takes=lambda at: {"table": at["predictions.learning_order"], "images": at.run.probe.images},
 )
 

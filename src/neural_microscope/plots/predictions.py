@@ -29,7 +29,7 @@ def confusion(table: xr.Dataset, *, theme: Theme) -> Plot:
     counts = table["images"].values
     errors = np.where(np.eye(len(counts), dtype=bool), np.nan, counts)
     limits = (0.0, max(1.0, float(np.nanmax(errors))))
-    figure, (axes,) = style.new("middle", 3.1 if style.narrow() else 3.9, theme)
+    figure, (axes,) = style.new("middle", 2.9 if style.narrow() else 3.9, theme)
     image = forms.matrix(axes, errors, limits, names=range(len(counts)))
     forms.write(image, {place: str(count) for place, count in np.ndenumerate(counts) if count}, fontsize=7.5)
     axes.set(xlabel="predicted class", ylabel="true class")

@@ -29,8 +29,8 @@ SPLITS = 10
 @measure(
     "similarity",
     title="Drift",
-    null="function, CKA and Procrustes: the reference's images shuffled, {draws} draws; subspace angle and shift across: two "
-    "disjoint halves of the images at one snapshot; movement, shift, scaling and rotation: exactly 0 for an unchanged layer",
+    null="change of shape (function), CKA and Procrustes distance: the reference's images shuffled, {draws} draws; angle and shift "
+    "across: two disjoint halves of the images at one snapshot; the rest: exactly 0 for an unchanged layer",
     replicates="image",
     interval=pairs.INTERVAL,
     source="||X_t - X_r||² / ||X_r - mean||² = shift + scaling + rotation + function; the best s R (s >= 0, R orthogonal) from "

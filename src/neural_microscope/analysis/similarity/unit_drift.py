@@ -96,9 +96,9 @@ def _selves(at: Any) -> Iterator[Claim]:
     most = np.flatnonzero(alike > 0.5)
     yield say(
         "units that resemble their final selves",
-        f"{{start:0%}} of the {at.axis}s already resemble their final selves more than any other {at.axis} does at initialization"
+        f"{{start:0%}} of the single {at.axis}s at initialization correlate with their final selves more than any other {at.axis} does"
         + (
-            "; more than half do from {since:step} on."
+            "; from {since:step} on more than half do."
             if len(most)
             else "; before the last snapshot never more than half."
         ),
@@ -107,7 +107,11 @@ def _selves(at: Any) -> Iterator[Claim]:
     )
 
 
-of(unit_drift).picture("unit_drift", "Correlation over the images; hatched: dead.", more=True)
+of(unit_drift).picture(
+    "unit_drift",
+    "Correlation over the images; hatched: dead. A layer's geometry compares images: it can stay while single units change.",
+    more=True,
+)
 
 
 @of(unit_drift).calibrated_on(
