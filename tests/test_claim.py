@@ -44,6 +44,10 @@ def test_a_claim_that_is_not_shown_names_the_smallest_effect_that_would_have_bee
     assert claim.reasons.endswith("1 image. At 0.020 nats or above it would have been shown.")
     band = replace(ONE, p=0.2, numbers={**ONE.numbers, "loss_null_low": 0.5, "loss_null_high": 0.6})
     assert judge([band], 5)[0].reasons.endswith("At 0.020 nats or below it would have been shown.")
+    both = replace(ONE, p=0.2, evidence="Random orders 0.1 to 0.2 (two-sided).")
+    assert judge([both], 5)[0].reasons.endswith(
+        "At 0.020 nats or above, or far enough on the other side, it would have been shown."
+    )
     # In a fixed sequence it is one of several conditions.
     assert judge([replace(ONE, p=0.2, place=0)], 5)[0].reasons.endswith(
         "Below about 0.020 nats it could not have been shown."

@@ -101,7 +101,10 @@ class Claim:
         """The evidence in words: effect, interval, null, p, n, and the smallest effect that would have been shown."""
         parts = [fill(self.evidence, self.numbers)] if self.evidence else []
         if not self.describes:
-            parts.append(f"{self.odds.replace('nothing', 'Nothing')}; {count(self.n, self.of)}.")
+            parts.append(
+                f"{self.odds.replace('nothing', 'Nothing')}; {f'{self.n:,} of ' if 'probed' in self.numbers else ''}"
+                f"{count(int(self.numbers.get('probed', self.n)), self.of)}."
+            )
         if not self.shown and self.p < ALPHA <= self.corrected:
             parts.append("p is below 0.05 before the correction, not after it.")
         if math.isfinite(self.least) and not self.shown:
@@ -117,7 +120,7 @@ class Claim:
         if self.place is not None:
             return f"Below about {size} it could not have been shown."
         side = "below" if self.least < float(self.numbers.get(f"{self.effect}_null_low", -math.inf)) else "above"
-        return f"At {size} or {side} it would have been shown."
+        return f"At {size} or {side}{', or far enough on the other side,' * ('(two-sided)' in self.evidence)} it would have been shown."
 
     def amount(self, value: float) -> str:
         """A value of the effect with the digits that the sentence or the evidence gives it.

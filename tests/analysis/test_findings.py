@@ -219,7 +219,10 @@ def test_a_verdict_counts_the_questions_that_have_an_answer() -> None:
         planted("b", 1.0, shown=False),
     ]
     (told,) = verdicts(claims)
-    assert told.sentence == "test accuracy 97.00%; a result is shown for 1 of 2 other questions about it."
+    assert (
+        told.sentence
+        == "test accuracy 97.00%; a result is shown for 1 of 2 questions about training, layers and units."
+    )
     (alone,) = verdicts([general])
     assert alone.sentence == "test accuracy 97.00%; no other question was asked."
 

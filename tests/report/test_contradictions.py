@@ -71,6 +71,27 @@ def place(claim: dict[str, Any]) -> tuple[str, str, str]:
     return claim["network"], claim["hook_point"], claim["rule"]
 
 
+# One number for one question.
+
+
+def test_a_number_in_a_sentence_is_the_one_that_is_compared_with_its_null(stored: dict[str, dict[str, Any]]) -> None:
+    compared = [c for c in stored.values() if "compared" in c["numbers"]]
+    assert len({c["rule"] for c in compared}) == 5
+    for claim in compared:
+        values = re.findall(r"\{(\w+):", claim["yes"] + claim["no"])
+        assert {*values} <= {claim["effect"]}, claim["id"]
+
+
+def test_the_row_about_test_accuracy_shows_the_test_accuracy(
+    elements: Elements, stored: dict[str, dict[str, Any]]
+) -> None:
+    chips = [(stored[ids[0]], text.strip()) for ids, text in elements.of_class("chip")]
+    about = [(c, text) for c, text in chips if c["rule"] == "the network generalizes" and text]
+    assert len(about) == 2
+    for claim, text in about:
+        assert text == f"{100 * claim['numbers']['accuracy']:.2f}%"
+
+
 # The order in which classes are learned.
 
 

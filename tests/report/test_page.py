@@ -246,7 +246,7 @@ def test_the_atlas_and_the_cards_name_the_quantity_of_their_numbers(page: Path) 
     strips = re.findall(r'<div class="strip" .*?</div>', text)
     assert len(rows) > 5 < len(strips)
     assert all(re.search(r'\? <small class="where">[^<]{3,}</small></h4>', row) for row in rows)
-    assert [" at confidence " in row for row in rows] == ["confidence match" in row for row in rows]
+    assert [" at confidence " in row for row in rows] == ["confidence differ" in row for row in rows]
     assert all(re.search(r'"><span>[^<]{3,}</span><span class="track">.*<b>[^<]*\d%?</b><span>', one) for one in strips)
 
 

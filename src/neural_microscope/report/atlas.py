@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from ..analysis.findings import headlines
 from ..analysis.look import FirstLook, LayerLook, Pair
-from ..claim import Claim, fill
+from ..claim import Claim
 from ..measure import Measure, Rule, rules
 from .drawing import draw
 from .html import escape, folded, heading, row, scrolling, slug, told, verdict, worded
-from .page import PARTS, SHORT, Page, quantity
+from .page import PARTS, Page, quantity, short
 from .tables import of_results, of_units
 
 At = FirstLook | Pair
@@ -77,11 +77,9 @@ def _in_short(claims: Sequence[Claim]) -> list[Claim]:
 
 def _chip(claim: Claim) -> str:
     """A claim as its effect and its verdict."""
-    short = "{shown:,} of {asked:,}" if claim.effect == "shown" else SHORT.get(claim.rule)
-    size = fill(short, claim.numbers) if short else claim.amount(float(claim.numbers[claim.effect]))
     layer = claim.hook_point.removesuffix(".hook_post")
     where = f'<span class="where"><span class="network">{escape(claim.network)} </span>{escape(layer)}</span> '
-    return f'<span class="chip" data-claim="{escape(claim.id)}">{where}{size} {verdict(claim)}</span>'
+    return f'<span class="chip" data-claim="{escape(claim.id)}">{where}{short(claim)} {verdict(claim)}</span>'
 
 
 def _claims(page: Page, claims: Sequence[Claim]) -> str:

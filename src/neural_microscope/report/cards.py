@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from ..analysis.findings import bands, strength
 from ..analysis.findings.summary import STRENGTH
-from ..claim import Claim, fill, significant
+from ..claim import Claim, significant
 from .html import escape, folded, heading, slug, told, verdict
-from .page import Page, quantity
+from .page import Page, quantity, short
 
 NULLS = {"shuffled": "shuffled labels", "untrained": "same rank, untrained networks"}
 """A claim's further nulls in words, by their kind; the first words of what it is compared with name the other."""
@@ -22,7 +23,7 @@ def found(page: Page) -> str:
     cards = "".join(_card(page, [claim], whole=True) for claim in page.first)
     rank = f'<p class="quiet" data-claim="{_ids(page.first)}">{escape(STRENGTH)}</p>'
     nothing = "<p>No result lies beyond its nulls.</p>"
-    intro = "<p>The strongest findings, at most one for a question; the atlas has the others.</p>"
+    intro = "<p>The strongest findings, at most one for a question.</p>"
     body = f'{intro}<div class="cards">{cards}</div>{rank}' if cards else nothing
     return f"{heading(2, 'found', 'Shown')}{body}"
 
@@ -34,24 +35,30 @@ def not_shown(page: Page) -> str:
         [c for c in missed if c.rule == rule]
         for rule in (*page.rules, *sorted({c.rule for c in missed} - {*page.rules}))
     ]
-    cards = "".join(_card(page, claims) for claims in asked if claims)
-    intro = "<p>An effect that is not shown may still exist.</p>"
+    asked = [claims for claims in asked if claims]
+    named = Counter(_named(claims[0]) for claims in asked if bands(claims[0])).most_common(1)
+    usual = named[0][0] if named else ""
+    cards = "".join(_card(page, claims, usual=usual) for claims in asked)
+    beyond = "A dot beyond its gray (95% of the null) can fail the correction for all questions."
+    gray = f" {usual}, unless a card names another. {beyond}" if usual else ""
+    intro = f"<p>An effect that is not shown may still exist.{escape(gray)}</p>"
     return (
         f'{heading(2, "not-shown", "Looked for and not shown")}{intro}<div class="cards">{cards}</div>' if cards else ""
     )
 
 
-def _card(page: Page, claims: Sequence[Claim], *, whole: bool = False) -> str:
+def _card(page: Page, claims: Sequence[Claim], *, whole: bool = False, usual: str = "") -> str:
     """One question: its claims, each as a picture with its null, the evidence, the definition, and the way to more. As a ``whole`` it tells
-    one claim; else all those that were not shown, in short.
+    one claim; else all those that were not shown, in short, with the names of their gray bands where those are not the ``usual`` ones.
     """
     claim, key = claims[0], slug(claims[0].rule)
     size = f" Strength {significant(strength(claim))}." if whole else ""
-    links = f'<p class="links">{page.explore(claim)} <a href="#{key}">In the atlas</a>{size}</p>'
+    links = f'<p class="links">{page.explore(claim)} <a href="#{key}">Atlas</a>{size}</p>'
     said = told(claim, "p", whole=True) if whole else ""
     evidence = "" if whole else folded("Evidence", "".join(told(c, "p", whole=True) for c in claims))
     strips = _strip(claim) if whole else "".join(_short(c, _scale(claims)) for c in claims)
-    nulls = "" if whole or not strips or not bands(claim) else f'<p class="quiet">{escape(_named(claim))}.</p>'
+    named = "" if whole or not bands(claim) else _named(claim)
+    nulls = f'<p class="quiet">{escape(named)}.</p>' if named not in ("", usual) else ""
     title = heading(3, f"{'finding' if whole else 'missed'}-{key}", page.question(claim))
     inside = f"{title}{said}{strips}{nulls}{evidence}{_definition(page, claim)}{links}"
     return f'<article class="card" data-claim="{_ids(claims)}">{inside}</article>'
@@ -112,7 +119,7 @@ def _strip(claim: Claim) -> str:
 
 def _short(claim: Claim, scale: Scale) -> str:
     """A claim of several: where, its effect, its verdict, and the effect over all its nulls."""
-    words = fill("{shown:,} of {asked:,} ", claim.numbers) if claim.effect == "shown" else ""
+    words = f"{short(claim)} " if claim.effect == "shown" else ""
     track, kind = "", " plain"
     if ranges := bands(claim):
         kind = ""

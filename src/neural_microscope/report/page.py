@@ -11,7 +11,7 @@ import xarray as xr
 
 from ..analysis.findings import strongest
 from ..analysis.look import FirstLook, Pair
-from ..claim import Claim
+from ..claim import Claim, fill
 from ..measure import Measure, Rule, on_pages, rules
 from .drawing import Drawn
 from .html import escape
@@ -21,15 +21,18 @@ PARTS = {"training": "Training and predictions", "layers": "Layers", "units": "U
 
 QUANTITIES = {
     "selective units matter together": "mean accuracy over the curve",
-    "confidence differs from accuracy": "accuracy",
-    "the network generalizes": "accuracy on the probe images",
+    "confidence differs from accuracy": "accuracy on the probe images",
+    "the network generalizes": "test accuracy",
     "classes are learned at different times": "variance explained by class",
     "single units differ from random directions": "difference in mean AUC",
     "learning makes units class-selective": "mean AUC",
 }
 """The effects that their units alone don't name, by the rule."""
-SHORT = {"confidence differs from accuracy": "{right:1%} at confidence {sure:1%}"}
-"""The numbers of a claim in the atlas, where the effect alone does not answer the question, by the rule."""
+SHORT = {
+    "the network generalizes": "{accuracy:2%}",
+    "confidence differs from accuracy": "{right:1%} at confidence {sure:1%}",
+}
+"""The numbers of a claim in short, where the effect alone does not answer the question, by the rule."""
 
 
 def quantity(claim: Claim) -> str:
@@ -39,6 +42,12 @@ def quantity(claim: Claim) -> str:
     if claim.effect == "loss":
         return f"loss increase ({claim.units})"
     return QUANTITIES.get(claim.rule) or (claim.effect if claim.units == "1" else claim.units)
+
+
+def short(claim: Claim) -> str:
+    """A claim's numbers in a few characters."""
+    words = SHORT.get(claim.rule) or ("{shown:,} of {asked:,}" if claim.effect == "shown" else "")
+    return fill(words, claim.numbers) if words else claim.amount(float(claim.numbers[claim.effect]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,7 +38,7 @@ def selective(layer: LayerLook) -> Iterator[Claim]:
 
 
 @of(selectivity.agreement).rule(
-    "selectivity and effect go together", "One by one, do the more selective units matter more?"
+    "selectivity and effect go together", "One by one, do more selective units matter more or less?"
 )
 def link(layer: LayerLook) -> Iterator[Claim]:
     """Rank correlation of the units' AUC and the loss increase from ablating each, compared with untrained networks and shuffled
@@ -51,12 +51,12 @@ def link(layer: LayerLook) -> Iterator[Claim]:
         layer,
         "link",
         side="both",
-        yes=f"ablating the more selective {layer.axis}s one by one raises the loss {'more' if rho > 0 else 'less'} "
-        f"(rank correlation of AUC and loss increase {{rho:2}}).",
-        no=f"ablating the more selective {layer.axis}s one by one is not shown to change the loss differently (rank correlation of AUC "
-        "and loss increase {rho:2}).",
+        yes=f"ablating the more selective {layer.axis}s one by one raises the loss "
+        f"{'more' if layer['controls.untrained_networks']['link'] > 0 else 'less'} (rank correlation of AUC and loss increase {{link:3}}).",
+        no=f"ablating the more selective {layer.axis}s one by one is not shown to raise the loss more or less (rank correlation of AUC "
+        "and loss increase {link:3}).",
         numbers={"rho": rho, "rho_low": low, "rho_high": high, "judged": n},
-        evidence=f"95% interval over {{judged:#{layer.axis}}}: {{rho_low:2}} to {{rho_high:2}}.",
+        evidence=f"On all images {{rho:3}} (95% interval over {{judged:#{layer.axis}}} {{rho_low:3}} to {{rho_high:3}}).",
         units="rank correlation",
         call=f'nm.statistics.spearman(nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}"))["auc"].values, '
         f'nm.analysis.causal.ablate_all(run.model(), run.probe, "{layer.hook_point}")["loss_increase"].values)',
@@ -67,7 +67,7 @@ def link(layer: LayerLook) -> Iterator[Claim]:
 
 @of(selectivity.basis_comparison).rule(
     "single units differ from random directions",
-    "Are single units more class-selective than random directions?",
+    "Are single units more or less class-selective than random directions?",
 )
 def privileged(layer: LayerLook) -> Iterator[Claim]:
     """The units' mean AUC minus that of rotated axes, compared with the same gap of untrained networks and under shuffled labels."""
@@ -81,8 +81,8 @@ def privileged(layer: LayerLook) -> Iterator[Claim]:
         yes=f"learning makes single {layer.axis}s {'more' if more else 'less'} class-selective relative to random directions.",
         no=f"learning is not shown to make single {layer.axis}s more or less class-selective relative to random directions.",
         numbers={f"auc{end}": float(table[f"auc{end}"]) for end in ("", "_null_low", "_null_high")},
-        evidence=f"A {layer.axis}'s mean AUC, with class and sign chosen on one half of the images and judged on the other, is {{auc:3}}, "
-        f"that of axes of random rotations {{auc_null_low:3}} to {{auc_null_high:3}}. The difference:",
+        evidence=f"On all images, a {layer.axis}'s mean AUC, with class and sign chosen on one half and judged on the other, is {{auc:3}}, "
+        f"that of axes of random rotations {{auc_null_low:3}} to {{auc_null_high:3}}. The difference on those compared: {{auc_gap:3}}.",
         units="AUC",
         call=f'nm.analysis.selectivity.basis_comparison(run.activations("{layer.hook_point}"))',
     )
@@ -97,10 +97,11 @@ def gathered(layer: LayerLook) -> Iterator[Claim]:
         layer,
         "purity",
         side="above",
-        yes="same-class neighbor purity rises from {start:2} to {end:2}.",
-        no="same-class neighbor purity is not shown to rise ({start:2} → {end:2}).",
+        yes="same-class neighbor purity rises to {purity:3}.",
+        no="same-class neighbor purity is not shown to rise ({purity:3}).",
         numbers={"start": start, "end": end} | {f"end_{e}": float(table[f"purity_{e}"][-1]) for e in ("low", "high")},
-        evidence="95% interval over images at the end {end_low:2} to {end_high:2}. Purity depends on the number of images:",
+        evidence="Purity depends on the number of images: on all {end:3} (95% interval {end_low:3} to {end_high:3}), "
+        "at initialization {start:3}.",
         units="share of neighbors",
         call=f'nm.analysis.geometry.clusters(run.activations("{layer.hook_point}"), at=(0, -1))',
     )
@@ -125,8 +126,9 @@ def present(layer: LayerLook) -> Iterator[Claim]:
     middle, spread = (low + high) / 2, (high - low) / 2 / stats.norm.ppf(statistics.INTERVAL[1] / 100)
     p = float(stats.t.cdf((change[0] - middle) / spread, 19)) if spread > 0 else math.nan
     yield tested(
-        yes="{present:0%} of the final geometry, up to shift, scale and rotation, is present at initialization.",
-        no="the final geometry is not shown to be present at initialization.",
+        yes="{present:0%} of the final geometry (the arrangement of the images, up to shift, scale and rotation) is present at "
+        "initialization.",
+        no="the final geometry (the arrangement of the images) is not shown to be present at initialization.",
         numbers={
             "present": 1 - float(change[0]),
             "present_null_low": 1 - high,

@@ -96,7 +96,7 @@ def generalizes(look: FirstLook) -> Iterator[Claim]:
 
 @of(predictions.learning_order).rule(
     "classes are learned at different times",
-    "In what order are the classes learned?",
+    "Are the classes learned at different times?",
     scope="network",
     false_on=LABELS,
     why="an untrained network has one snapshot, which gives no order",
@@ -142,7 +142,7 @@ def order(look: FirstLook) -> Iterator[Claim]:
             "known": known,
         },
         effect="between",
-        evidence="Class explains {between:1%} of the variance in when images are learned; shuffled labels {between_null_low:1%} to "
+        evidence="Class explains {between:1%} of the variance in learning order; shuffled labels {between_null_low:1%} to "
         "{between_null_high:1%}. "
         + ("{never:,} {never:class never reaches|classes never reach} 50%" if never else "All classes reach 50%")
         + (
@@ -159,7 +159,7 @@ def order(look: FirstLook) -> Iterator[Claim]:
 
 @of(predictions.calibration_error).rule(
     "confidence differs from accuracy",
-    "Does its confidence match its accuracy?",
+    "Does its confidence differ from its accuracy?",
     scope="network",
     false_on=(),
     why="an untrained network, or one tested on labels from another task, can be truly miscalibrated",
@@ -196,7 +196,7 @@ def calibration(look: FirstLook) -> Iterator[Claim]:
         },
         effect="right",
         evidence="A calibrated network with this confidence has an accuracy of {right_null_low:1%} to "
-        "{right_null_high:1%}. Expected calibration "
+        "{right_null_high:1%} (two-sided). Expected calibration "
         "error {ece:3}; a calibrated network's is below {ece_null_high:3}.",
         null="labels drawn from the network's own probabilities",
         p=min(1.0, 2 * float(min(law.sf(z), law.cdf(z)))),
@@ -226,8 +226,8 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
         side="below",
         shown_as=np.exp,
         hook_point=look.layers[-1].hook_point,
-        yes="within-class variability shrinks in the last hidden layer (tr Sw / tr Sb {start:2} → {end:2}).",
-        no="within-class variability is not shown to shrink in the last hidden layer (tr Sw / tr Sb {start:2} → {end:2}).",
+        yes="within-class variability shrinks in the last hidden layer (tr Sw / tr Sb {log_spread:3}).",
+        no="within-class variability is not shown to shrink in the last hidden layer (tr Sw / tr Sb {log_spread:3}).",
         numbers={
             "start": start,
             "end": end,
@@ -235,7 +235,7 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
             "ratio_low": float(table["nc1_trace_change_low"]),
             "ratio_high": float(table["nc1_trace_change_high"]),
         },
-        evidence="{ratio:2} times the value at initialization (95% interval over images {ratio_low:2} to {ratio_high:2}).",
+        evidence="On all images {end:3}, {ratio:2} times the {start:3} at initialization (95% interval {ratio_low:2} to {ratio_high:2}).",
         units="tr Sw / tr Sb",
         call=f'nm.analysis.geometry.neural_collapse(run.activations("{look.layers[-1].hook_point}"), logits=run.activations("logits"))',
     )
@@ -243,7 +243,7 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
 
 @of(causal.cumulative_ablation).rule(
     "selective units matter together",
-    "Do the most selective units together matter more than others?",
+    "Do the most selective units together matter more or less than others?",
     scope="network",
     false_on=LABELS,
     why="which units an untrained network needs for its predictions is a fact about that network, not about learning",
@@ -262,7 +262,7 @@ def pruning(look: FirstLook) -> Iterator[Claim]:
         no="ablating the most selective units first is not shown to lower accuracy more or less than ablating in random order.",
         numbers={"area": area, "area_null_low": float(law.low), "area_null_high": float(law.high)},
         effect="area",
-        evidence="Mean accuracy over the ablation curve {area:1%}; random orders {area_null_low:1%} to {area_null_high:1%}.",
+        evidence="Mean accuracy over the ablation curve {area:1%}; random orders {area_null_low:1%} to {area_null_high:1%} (two-sided).",
         null=f"{len(drawn)} random orders (Student's law)",
         p=float(law.p),
         n=int(curves.attrs["n_examples"]),
@@ -299,13 +299,14 @@ def controlled(
         return float(shown_as(min(beaten) if side == "below" else _within(max(beaten))))
 
     said = (
-        f"{{{name}:3}} on {{compared:,}} of the {{probed:#probe image}}; untrained networks {{{name}_null_low:3}} to "
-        f"{{{name}_null_high:3}}, shuffled labels {{{name}_shuffled_low:3}} to {{{name}_shuffled_high:3}}."
+        f"Untrained networks {{{name}_null_low:3}} to "
+        f"{{{name}_null_high:3}}, shuffled labels {{{name}_shuffled_low:3}} to {{{name}_shuffled_high:3}}"
+        f"{' (two-sided)' if side == 'both' else ''}."
     )
     return tested(
         effect=name,
         numbers={name: float(shown_as(own)), **ends, "compared": size, "probed": len(layer.run.probe), **numbers},
-        evidence=f"{evidence} {said[0].upper()}{said[1:]}",
+        evidence=f"{evidence} {said}",
         null=str(control.attrs["null"]),
         p=float(np.max([law.p for law in laws])),
         n=size,

@@ -15,9 +15,9 @@ GENERAL = "the network generalizes"
 MOST = 7
 """The number of findings in a summary, at most one for each question."""
 STRENGTH = (
-    "Strength: the distance of the effect from the middle of its null's 95% range, in half-widths of that range, so that 1 is its edge. It "
-    "says how far the effect is beyond its null, not how large it is. Of several nulls the smallest strength counts. A unit is chosen on "
-    "one half of the images, and its strength is that on the other half."
+    "Strength: how far the effect lies beyond its null, not how large it is: its distance from the middle of the null's 95% range, in "
+    "half-widths of that range (1 is the edge). Of several nulls the smallest strength counts. A unit is chosen on one half of the "
+    "images; its strength is from the other half, its printed effect from all."
 )
 """The standardized effect in words, printed with a ranking."""
 
@@ -104,7 +104,7 @@ def verdicts(claims: Sequence[Claim]) -> list[Claim]:
         shown |= {c.rule: True for c in own if c.shown and c is not general}
         first = f"{(general.yes if general.shown else general.no).removesuffix('.')}; " if general else ""
         rest = (
-            "a result is shown for {answers:,} of {asked:#other question} about it."
+            "a result is shown for {answers:,} of {asked:#question} about training, layers and units."
             if shown
             else "no other question was asked."
         )

@@ -52,7 +52,7 @@ def _top(labels: np.ndarray) -> dict[str, float]:
 
 @of(selectivity.class_selectivity).rule(
     "a unit prefers a class",
-    "What class does a unit prefer?",
+    "Do active units prefer a class?",
     columns={
         "class": "{preferred:,}",
         "AUC": "{auc:2}",
@@ -98,7 +98,8 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
             effect="auc",
             evidence="95% interval {auc_low:2} to {auc_high:2}; random groups of as many images {auc_null_low:2} to "
             f"{{auc_null_high:2}}; the {layer.axis} of the same rank by AUC in untrained networks {{auc_untrained_low:2}} to "
-            "{auc_untrained_high:2}." + ("" if math.isnan(since) else " Preferred since {since:step}."),
+            "{auc_untrained_high:2}."
+            + ("" if math.isnan(since) else f" Preferred since {'initialization' if since == 0 else '{since:step}'}."),
             null=f"random groups of as many images; the unit of the same rank by AUC in each of "
             f"{control.sizes['network']} untrained networks",
             p=float(np.maximum(one["auc_p"], law.p[unit])),
