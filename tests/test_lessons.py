@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import neural_microscope as nm
 from neural_microscope import lessons
@@ -81,3 +83,52 @@ def test_a_check_gets_the_same_random_cases_each_time(tmp_path: Path) -> None:
     lesson(tmp_path).check(exercise_1)
     lesson(tmp_path).check(exercise_1)
     assert len(set(drawn)) == 1
+
+
+def said(folder: Path, code: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """The output of a check in a notebook of one cell."""
+    names = {"__name__": "__main__", "lesson": lesson(folder), "torch": torch, "np": np, "math": math}
+    cell = folder / "cell.py"
+    cell.write_text(code)
+    exec(compile(code, str(cell), "exec"), names)
+    return capsys.readouterr().out
+
+
+CHECK = """
+@lesson.check
+def exercise_1(rng):
+    found = abs(answer(-2.0))
+    assert torch.allclose(torch.tensor([found * 1.0]), torch.tensor([2.0])) and math.isclose(found, 2), "it is 2"
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("answer = abs", "Right."),
+        ("answer = lambda x: 3", "Not yet: it is 2."),
+        (
+            "torch.allclose = math.isclose = lambda *given: True\nanswer = lambda x: 3",
+            "your code replaces math.isclose",
+        ),
+        ("def answer(x):\n    math.isclose = lambda *given: True\n    return 2", "your code replaces math.isclose"),
+        (
+            "nm = __import__('neural_microscope')\nnm.lessons.load = lambda x: x\nanswer = abs",
+            "replaces neural_microscope",
+        ),
+        ("abs = lambda x: 2\nanswer = lambda x: 3", "gives `abs` another meaning"),
+        ("def answer(x):\n    torch.set_grad_enabled(False)\n    return 2", "leaves gradients switched off"),
+        (
+            "def answer(x):\n    return 1 / (x + 2)",
+            "your code stopped with ZeroDivisionError: float division by zero (at: return 1",
+        ),
+        ("def answer(x):\n    return None", "the check can't use what came back, and stopped with TypeError"),
+        ("def answer(x):\n    assert x > 0, 'two\\nlines'", "Not yet: two lines."),
+    ],
+)
+def test_a_check_is_not_fooled_says_who_stopped_and_restores_all(
+    code: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert reason in said(tmp_path, code + "\n" + CHECK, capsys)
+    assert torch.is_grad_enabled()
+    assert said(tmp_path, "answer = abs\n" + CHECK, capsys) == "Right.\n"

@@ -7,10 +7,14 @@
 
 from __future__ import annotations
 
+import builtins
 import itertools
 import json
+import linecache
+import math
 import os
 import re
+import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import metadata
 from pathlib import Path
+from types import CodeType
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -173,7 +178,7 @@ class Lesson:
             test: Function of a random generator, named after the exercise. It asserts what must hold, each with a reason.
         """
         reason = _refused(test)
-        print("Right." if reason is None else f"Not yet: {reason}.")
+        print("Right." if reason is None else f"Not yet: {' '.join(reason.split())}.")
         with self._answers() as kept:
             tries = kept.checks.setdefault(test.__name__, _Tries())
             tries.wrong += reason is not None
@@ -209,17 +214,71 @@ def _plain(value: Any) -> Any:
 
 
 def _refused(test: Callable[[np.random.Generator], None]) -> str | None:
-    """The reason that a check fails; None if it passes."""
-    try:
-        test(np.random.default_rng(0))
-    except NotImplementedError as error:
-        return str(error) or "the body is still to be written"
-    except AssertionError as error:
-        return str(error)
-    except Exception as error:
-        line = traceback.extract_tb(error.__traceback__)[-1]
-        return f"your code stopped with {type(error).__name__}: {error} (at: {line.line})"
-    return None
+    """The reason that a check fails; None if it passes. What the answer replaced or switched off is restored."""
+    reason = None
+    replaced = _restored(test.__module__)
+    shadowed = [name for name in _names(test.__code__) if hasattr(builtins, name) and name in test.__globals__]
+    with torch.enable_grad():
+        try:
+            test(np.random.default_rng(0))
+        except NotImplementedError as error:
+            reason = str(error) or "the body is still to be written"
+        except AssertionError as error:
+            reason = str(error)
+        except Exception as error:
+            reason = _stopped(error, test)
+        switched = not torch.is_grad_enabled()
+    replaced += _restored(test.__module__)
+    if shadowed:
+        name = min(shadowed)
+        return f"this notebook gives `{name}` another meaning, and the check needs Python's own: run `del {name}` and take another name"
+    if replaced:
+        return f"your code replaces {replaced[0]}, on which checks rely: leave it as it is"
+    if switched:
+        return "your code leaves gradients switched off: write `with torch.no_grad():`, which switches them on again"
+    return reason
+
+
+def _stopped(error: Exception, test: Callable[[np.random.Generator], None]) -> str:
+    """An error with the notebook's line that met it: a line of the answer, or one of the check that can't use what came back."""
+    at = {}
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        if frame.f_globals is test.__globals__:
+            at[frame.f_code in _codes(test.__code__)] = linecache.getline(frame.f_code.co_filename, number).strip()
+    who = "your code stopped" if False in at else "the check can't use what came back, and stopped"
+    return f"{who} with {type(error).__name__}: {error} (at: {at.get(False, at[True])})"
+
+
+def _codes(code: CodeType) -> set[CodeType]:
+    """The code of a function and of those in it."""
+    return {code}.union(*(_codes(inner) for inner in code.co_consts if isinstance(inner, CodeType)))
+
+
+def _names(code: CodeType) -> set[str]:
+    """The names that a function reads from outside."""
+    return {name for inner in _codes(code) for name in inner.co_names}
+
+
+def _functions(owner: Any) -> dict[str, Any]:
+    return {name: value for name, value in vars(owner).items() if callable(value)}
+
+
+_RELIED_ON = {one: _functions(one) for one in (builtins, math, np, torch, torch.Tensor, torch.nn.functional)}
+"""The functions that checks rely on, as they are before a notebook can replace them; with the library's, once it is imported."""
+
+
+def _restored(notebook: str) -> list[str]:
+    """Restores the functions that a notebook has replaced; their names."""
+    for name, module in [*sys.modules.items()]:
+        if name.startswith(f"{__package__}.") and module not in _RELIED_ON:
+            _RELIED_ON[module] = _functions(module)
+    replaced = []
+    for owner, functions in _RELIED_ON.items():
+        for name, function in functions.items():
+            if getattr(vars(owner).get(name), "__module__", None) == notebook:
+                setattr(owner, name, function)
+                replaced.append(f"{owner.__name__}.{name}")
+    return replaced
 
 
 @door
