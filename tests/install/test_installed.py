@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import runpy
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -144,17 +143,17 @@ def test_each_extra_alone_does_its_job_and_its_absence_is_one_sentence(
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone of the last commit, with the explorer's front end, which its installation would otherwise build."""
-    folder = tmp_path_factory.mktemp("cloned") / "clone"
-    ran("git", "clone", "--quiet", f"file://{ROOT}", folder)
-    bundle = Path("src/neural_microscope/explorer/static")
-    shutil.copytree(ROOT / bundle, folder / bundle)
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The last commit as a repository that pip can install from."""
+    folder = tmp_path_factory.mktemp("repository") / "project.git"
+    ran("git", "clone", "--quiet", "--bare", ROOT, folder)
+    for allowed in ("allowFilter", "allowAnySHA1InWant"):  # pip asks for no more than it needs
+        ran("git", "-C", folder, "config", f"uploadpack.{allowed}", "true")
     return folder
 
 
 def test_the_setup_cell_of_a_notebook_installs_the_project(
-    built: tuple[Path, Path], clone: Path, tmp_path: Path
+    built: tuple[Path, Path], repository: Path, tmp_path: Path
 ) -> None:
     """In an environment that has a kernel and nothing else: never from an index, but from a wheel, a clone or the repository."""
     environment = Environment.made(PYTHONS[0], tmp_path / "venv")
@@ -193,7 +192,8 @@ def test_the_setup_cell_of_a_notebook_installs_the_project(
     assert len(list((environment.work / "mine").glob("*.ipynb"))) == 10
     assert "conflict" not in environment.python("-m", "pip", "check")
 
-    addressed = runpy.run_path(str(ROOT / "notebooks" / "build.py"))["setup"]("03", f"file://{clone}")
-    for one, folder in ((cell, clone / "notebooks" / "exercises"), (addressed, environment.work)):
+    ran("git", "clone", "--quiet", repository, tmp_path / "clone")
+    addressed = runpy.run_path(str(ROOT / "notebooks" / "build.py"))["setup"]("03", f"file://{repository}")
+    for one, folder in ((cell, tmp_path / "clone" / "notebooks" / "exercises"), (addressed, environment.work)):
         environment.python("-m", "pip", "uninstall", "--quiet", "--yes", "neural-microscope")
         assert str(environment.packages) in opened(one, folder)
