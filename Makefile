@@ -88,7 +88,7 @@ notebooks: $(VENV)/.installed $(BUNDLE)
 calibration: $(VENV)/.installed
 	$(BIN)/microscope calibrate --output src/neural_microscope/phantoms/record.json
 
-docs: $(VENV)/.installed
+docs: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 

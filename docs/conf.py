@@ -1,18 +1,23 @@
 """The documentation site: `make docs` builds it, with no network. Its colors are those of the figures."""
 
+import hashlib
 import json
 import re
 import runpy
 import shutil
+import tempfile
 from importlib.metadata import version as installed
 from pathlib import Path
 
+import neural_microscope as nm
 from neural_microscope.phantoms import open_record
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 
 ADDRESS = runpy.run_path(str(ROOT / "address.py"))
+CARDS = runpy.run_path(str(HERE / "cards.py"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 project = "neural-microscope"
 author = "The neural-microscope authors"
@@ -66,15 +71,20 @@ html_theme_options = {
     "dark_css_variables": colors("dark"),
     **ADDRESS["theme_options"](ADDRESS["repository"]()),
 }
+html_static_path = ["_static"]
+html_css_files = ["cards.css"]
 html_copy_source = False
 html_show_sourcelink = False
 
 
 def copy_notebooks() -> None:
-    """Copies the notebooks into the site. Their links to docs/ become links within the site."""
+    """Copies the notebooks into the site, and a picture of each. Their links to docs/ become links within the site."""
     made = HERE / "notebooks"
     shutil.rmtree(made, ignore_errors=True)
-    for notebook in [*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "notebooks/exercises").glob("*.ipynb")]:
+    (made / "cards").mkdir(parents=True)
+    for notebook in NOTEBOOKS:
+        (made / "cards" / f"{notebook.stem}.png").write_bytes(CARDS["picture"](notebook)[0])
+    for notebook in [*NOTEBOOKS, *(ROOT / "notebooks/exercises").glob("*.ipynb")]:
         copy = made / notebook.relative_to(ROOT / "notebooks")
         copy.parent.mkdir(parents=True, exist_ok=True)
         up = "../" * len(copy.relative_to(made).parts)
@@ -82,6 +92,31 @@ def copy_notebooks() -> None:
 
 
 copy_notebooks()
+
+
+def explorer() -> Path:
+    """The folder that holds an explorer page of the bundled digits, made again (ten seconds) if the package has changed."""
+    package = Path(nm.__file__).parent
+    files = sorted(path for path in package.rglob("*") if path.suffix in (".py", ".json", ".js", ".css"))
+    key = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+    folder = HERE / "_build" / "explorer" / key
+    if not (folder / "explorer.html").exists():
+        shutil.rmtree(folder.parent, ignore_errors=True)
+        folder.mkdir(parents=True)
+        digits, training = nm.data.load("digits"), nm.TrainConfig(epochs=10, learning_rate=0.01)
+        models = {
+            "mlp": nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(24,)), seed=0),
+            "cnn": nm.CNN(nm.CNNConfig(image_shape=(8, 8), channels=(8,), head=(16,)), seed=0),
+        }
+        with tempfile.TemporaryDirectory() as runs:
+            for name, model in models.items():
+                nm.train(model, digits, training, observers=[nm.Recorder(Path(runs) / name)])
+            opened = [nm.Run.open(Path(runs) / name) for name in models]
+            nm.explorer.write(opened, folder / "explorer.html", snapshots=8)
+    return folder
+
+
+html_extra_path = [str(explorer())]
 
 
 def readings(area: re.Match[str]) -> str:
@@ -100,8 +135,11 @@ def readings(area: re.Match[str]) -> str:
 
 
 def filled(app, document: str, source: list[str]) -> None:
-    """Fills in generated tables and redirects links to project files outside docs/."""
+    """Fills in generated tables, cards and links to the explorer, and redirects links to project files outside docs/."""
     text = re.sub(r"<!-- readings: (\w+) -->", readings, source[0])
+    text = text.replace("<!-- cards -->", CARDS["cards"](NOTEBOOKS, ADDRESS["repository"]()))
+    page = "../" * document.count("/") + "explorer.html"
+    text = re.sub(r"<!-- explorer: \[(.+?)\](.*?) -->", rf'<a href="{page}">\1</a>\2', text, flags=re.S)
     text = re.sub(r"\]\(\.\./((?:\.\./)*)notebooks/", r"](\1notebooks/", text)
     source[0] = re.sub(r"\]\((\.\./)+benchmarks/RESULTS\.md\)", "](/project/benchmarks.md)", text)
 

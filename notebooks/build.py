@@ -8,6 +8,7 @@ A source is a jupytext percent script. The tags of its cells say what becomes of
     solution   run in the notebook, its code folded; in the exercise version folded below the check
     check      the check of an exercise
     right      a right answer to the exercise, wrong: a wrong one; both only for the tests of its check
+    card       its last picture stands on the notebook's card in the documentation
     varies     its numbers may differ on another processor
 
 A line that ends in ``# your guess`` has None in the exercise version. Cell ids come from the cells' text, so a change shows as one cell.

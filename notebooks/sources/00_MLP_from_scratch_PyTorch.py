@@ -586,7 +586,7 @@ nm.plots.lines({"training images": (range(60), losses)}, x="step", y="mean squar
 # %% [markdown]
 # *What to look at:* the loss before each step. So where in the plane does the network now draw its border between 0s and 1s?
 
-# %%
+# %% tags=["card"]
 side = np.linspace(-3, 3, 41)
 answers = np.array([[model([x, y])[0].data for x in side] for y in side])
 nm.plots.plane(

@@ -420,7 +420,7 @@ assert torch.equal(cache["layers.0.hook_post"], seen["hidden"])
 print(cache)
 print("the last hidden layer:", tuple(cache["post", -1].shape))
 
-# %%
+# %% tags=["card"]
 layers = {name: cache[name][0].detach().numpy() for name in ("layers.0.hook_post", "layers.1.hook_post")}
 nm.plots.one_image(images.images[0] / 255, {"one image": layers}, {"one image": logits[0].detach().softmax(0).numpy()})
 

@@ -398,7 +398,7 @@ def learned_at(log, threshold):  # -1 in place of NaN
 # %% [markdown]
 # The library's `learning_by_class` does the same with an interval, and also asks from when on a class *stays* learned:
 
-# %% tags=["varies"]
+# %% tags=["varies", "card"]
 by_class = dynamics.learning_by_class(run.log, counts=np.bincount(data.test.labels, minlength=data.classes))
 nm.plots.class_learning(by_class)
 

@@ -558,7 +558,7 @@ def as_detector(activation, labels, digit, threshold):  # a quiet unit as alarm
 #
 # We have the whole training run, so we can also ask when a unit found its digit, and whether it ever changed it.
 
-# %% tags=["varies"]
+# %% tags=["varies", "card"]
 story = selectivity.over_time(histories[last])
 since = story["since"].values
 known = np.isfinite(since)

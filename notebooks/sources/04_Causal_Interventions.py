@@ -723,7 +723,7 @@ assert float(doses["loss_increase"].sel(bin=doses["factor"].values == 1).item())
 # A loss is one number. The *confusion shift* shows which predictions change: the confusion matrix after the ablation minus the one before. Its null is each unit of the layer in its
 # turn.
 
-# %% tags=["varies"]
+# %% tags=["varies", "card"]
 shift = causal.confusion_shift(model, judging, [(layer, nm.interventions.zero(unit=patient))])
 nm.plots.confusion_shift(shift)
 

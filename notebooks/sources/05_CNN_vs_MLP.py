@@ -1227,7 +1227,7 @@ assert not lesson.full or n > high
 # %% [markdown]
 # Here are images that both misclassify, with Grad-CAM for the true class and for the one that the CNN predicts.
 
-# %% tags=["varies"]
+# %% tags=["varies", "card"]
 hard = test.subset(np.flatnonzero(wrong["CNN"] & wrong["MLP"])[:8]) if n else ten
 predicted = {kind: nm.evaluate(model, hard).predictions for kind, model in {"MLP": mlp, "CNN": cnn}.items()}
 for kind, found in predicted.items():

@@ -483,7 +483,7 @@ assert abs(found[-1] - nm.evaluate(residual, judge).accuracy) < 6e-3
 # %% [markdown]
 # Here is one image, as such pictures usually come:
 
-# %% tags=["varies"]
+# %% tags=["varies", "card"]
 with torch.no_grad():
     by_stop = torch.stack([residual.unembed(stream[name]) for name in stops], 1)  # [example, stop, class]
 flips = (by_stop.argmax(2)[:, :-1] != by_stop.argmax(2)[:, -1:]).any(1) & (out.argmax(1) == labels)

@@ -883,7 +883,7 @@ lesson.say(
 # Enough of numbers. We can carry the decoder direction of a latent back to the pixels through the layer's weights, and look at its top-activating images. The eight latents shown are those
 # that are on for the most images; a choice of the prettiest would prove nothing.
 
-# %% tags=["varies"]
+# %% tags=["varies", "card"]
 weights = model.layers[0].linear.weight.detach().numpy().reshape(width, *test.image_shape)
 latents = dictionary.encode(sae, unseen)
 order = selectivity.top_examples(latents.rename(latent="unit"), n=8)

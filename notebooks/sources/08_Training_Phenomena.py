@@ -621,7 +621,7 @@ mine = 50  # your guess
 lesson.guess("delay", mine)
 
 
-# %% tags=["varies"]
+# %% tags=["varies", "card"]
 def delayed(scale, seed, steps, decay=0.5):
     """(step, training accuracy, test accuracy, length of all weights as one vector) of a network, its initial weights times ``scale``."""
     images = lesson.data.train.balanced(len(thousand), seed=seed)

@@ -897,7 +897,7 @@ mine = 0.1  # your guess
 lesson.guess("best of 16", mine)
 
 
-# %%
+# %% tags=["card"]
 def best_on_the_same(acts, ink):
     table = ours(acts, ink, 99)
     best = int(np.abs(table["ink"].values).argmax())
