@@ -67,6 +67,7 @@ def test_the_picture_of_lives_leaves_out_units_that_always_fire() -> None:
     figure = PICTURES["unit_lives"]()
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["5", "2", "4"]
     assert "no unit was ever silent" in [text.get_text() for text in figure.axes[1].texts]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["above 0 for some image", "silent"]
 
 
 def test_the_rule_of_thumb_is_drawn_and_named_as_one() -> None:

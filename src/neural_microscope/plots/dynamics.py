@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.colors import ListedColormap
+from matplotlib.patches import Patch
 
 from ..claim import count
 from . import forms, style
@@ -106,7 +107,7 @@ def unit_states(activities: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
     >>> nm.plots.unit_states({"layers.1": nm.analysis.dynamics.activity(acts)}).alt
     'Share of units that are always on, on for less than 1% of the images, or dead, ...'
     """
-    figure, panels = style.new("wide", 2.5, theme, columns=len(activities), sharey=True)
+    figure, panels = style.new("wide", 2.7, theme, columns=len(activities), sharey=True)
     states = {"always_on": "always on", "low": "on for < 1%", "dead": "dead"}
     for axes, (name, table) in zip(panels, activities.items(), strict=True):
         axis = style.axis_of(table)
@@ -115,7 +116,7 @@ def unit_states(activities: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
         curves = [(label, shares, state) for state, label in states.items()]
         forms.over_steps(axes, curves, factor=100, title=title, ylim=(-3, 103))
     panels[0].set_ylabel("share of units (%)")
-    panels[-1].legend(loc="upper right")
+    forms.legend_below(figure, panels[0])
     return figure.says(
         "Share of units that are always on, on for less than 1% of the images, or dead, against the step, one panel a layer."
     )
@@ -208,8 +209,8 @@ def unit_lives(tables: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
     """
     alive = {name: table["alive"].transpose(..., "snapshot").values for name, table in tables.items()}
     shown = {name: _by_death(tables[name])[(~values[_by_death(tables[name])]).any(1)] for name, values in alive.items()}
-    heights = [max(0.5, 0.09 * len(rows)) for rows in shown.values()]
-    height = 0.75 + sum(heights) + 0.4 * len(heights)
+    heights = [min(2.6, max(0.5, 0.09 * len(rows))) for rows in shown.values()]
+    height = 1.0 + sum(heights) + 0.4 * len(heights)
     figure, panels = style.new("wide", height, theme, rows=len(tables), height_ratios=heights)
     for axes, (name, rows) in zip(panels, shown.items(), strict=True):
         table, values = tables[name], alive[name][rows]
@@ -225,6 +226,9 @@ def unit_lives(tables: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
         axes.set_yticks(range(0, len(rows), each), [str(row) for row in rows[::each]], fontsize=6)
         axes.set(xlim=(-0.5, alive[name].shape[1] - 0.5), ylabel=kind, title=style.short(name), xticks=[])
     forms.step_ticks(panels[-1], table["step"].values)
+    fires, silent = Patch(facecolor=theme.amount), Patch(facecolor=theme.absent, edgecolor=theme.null, hatch="/////")
+    names = ["above 0 for some image", "silent"]
+    figure.legend([fires, silent], names, loc="outside lower center", ncols=2, fontsize=7.5)
     return figure.says(
         f"Each row a unit of {', '.join(tables)} that was ever silent, sorted by when it falls silent permanently; filled where it "
         "fires for some image, hatched gray where for none."
