@@ -223,8 +223,9 @@ assert max(equivariant, equivariant_fresh) < 1e-4
 # ### Exercise 1: count the parameters
 # *Difficulty ●○○○ · 5 minutes*
 #
-# Write `parameters(side, channels, head, classes)`: how many parameters a CNN like ours has, for images of side × side pixels. Kernels are three by three; every channel, unit and
-# class has a bias; a pooling after each convolutional layer halves the side (an odd side is rounded down); `head` is the width of the one dense hidden layer.
+# Write `parameters(side, channels, head, classes)`: how many parameters a CNN like ours has, a whole number, for images of side × side pixels. Kernels are three by three; every
+# channel, unit and class has a bias; a pooling after each convolutional layer halves the side (an odd side is rounded down); `channels` has one number for each convolutional layer;
+# `head` is the width of the one dense hidden layer.
 
 # %% [markdown] tags=["hint"]
 # Walk through the layers and keep two numbers: how many channels come in (1 at first), and the side of the maps. The dense layer sees channels × side × side numbers.
@@ -257,13 +258,22 @@ def exercise_1(rng):
         parts += [torch.nn.Flatten(), torch.nn.Linear(seen, head), torch.nn.Linear(head, classes)]
         return sum(p.numel() for p in torch.nn.Sequential(*parts).parameters())
 
-    cases = [(4, (1,), 1, 2), (5, (1,), 1, 2), (8, (2, 3), 4, 10), (14, (2, 3, 5), 4, 3)]
+    cases = [
+        (4, (1,), 1, 2),
+        (5, (1,), 1, 2),
+        (8, (2, 3), 4, 10),
+        (8, (2, 3), 7, 10),
+        (8, (2, 3), 4, 3),
+        (14, (2, 3, 5), 4, 3),
+    ]
     for _ in range(6):
         channels = tuple(int(n) for n in rng.integers(1, 7, rng.integers(1, 4)))
         cases.append((int(rng.integers(8, 24)), channels, int(rng.integers(1, 9)), int(rng.integers(2, 12))))
     for side, channels, head, classes in cases:
         found, wanted = parameters(side, channels, head, classes), built(side, channels, head, classes)
-        assert found is not None, "nothing came back"
+        assert isinstance(found, (int, np.integer)), (
+            f"a whole number should come back, and a {type(found).__name__} came: {found!r}"
+        )
         assert found == wanted, (
             f"{side} × {side} pixels, channels {channels}, {head} dense units, {classes} classes: built in PyTorch it has {wanted:,} "
             f"parameters, and {found:,} came; a kernel sees all channels before it, and each pooling halves the side"
@@ -286,7 +296,7 @@ def parameters(side, channels, head, classes):  # numpy numbers, and a recursion
 
     def rest(into, side, left):
         if not left:
-            return np.float64(into * side * side * head + head + head * classes + classes)
+            return np.int64(into * side * side * head + head + head * classes + classes)
         return into * 9 * left[0] + left[0] + rest(left[0], side // 2, left[1:])
 
     return rest(1, side, list(channels))
@@ -371,7 +381,8 @@ def parameters(side, channels, head, classes):  # two convolutional layers, what
 # ### Exercise 2: pooling, and what it forgets
 # *Difficulty ●●○○ · 10 minutes*
 #
-# Write `pool(maps)`: of maps [example, channel, row, col], the highest of each group of two by two. Rows and columns are even here. Do it without the pooling of `torch.nn`.
+# Write `pool(maps)`: of a tensor of maps [example, channel, row, col], the highest number of each group of two by two, again as a tensor. The numbers of rows and columns are even.
+# Do it without PyTorch's own pooling.
 
 # %% [markdown] tags=["hint"]
 # `maps[:, :, 0::2, 0::2]` is the upper left number of each group. There are four such corners. `torch.maximum` takes two tensors; `torch.stack(…).amax(0)` any number.
@@ -391,32 +402,29 @@ def pool(maps):
 # %% tags=["check"]
 @lesson.check
 def exercise_2(rng):
-    from contextlib import ExitStack
-    from unittest import mock
+    from torch.utils._python_dispatch import TorchDispatchMode
 
-    ready = AssertionError("this uses PyTorch's own pooling: build it yourself")
-    with ExitStack() as stack:
-        for place, name in (
-            (torch.nn.functional, "max_pool2d"),
-            (torch.nn.functional, "adaptive_max_pool2d"),
-            (torch, "max_pool2d"),
-        ):
-            stack.enter_context(mock.patch.object(place, name, side_effect=ready))
-        for shape, middle in (((1, 1, 2, 4), 0), ((3, 2, 6, 4), 0), ((2, 5, 4, 8), -9), ((4, 3, 10, 10), 9)):
-            maps = torch.tensor(rng.normal(middle, 2, shape), dtype=torch.float32)
-            kept = maps.clone()
+    class NoPooling(TorchDispatchMode):
+        def __torch_dispatch__(self, op, types, args=(), kwargs=None):
+            assert "pool" not in str(op), f"this uses PyTorch's own pooling ({op}): build it yourself"
+            return op(*args, **(kwargs or {}))
+
+    for shape, middle in (((1, 1, 2, 4), 0), ((3, 2, 6, 4), 0), ((2, 5, 4, 8), -9), ((4, 3, 10, 10), 9)):
+        maps = torch.tensor(rng.normal(middle, 2, shape), dtype=torch.float32)
+        kept = maps.clone()
+        with NoPooling():
             found = pool(maps)
-            assert found is not None, "nothing came back"
-            assert torch.equal(maps, kept), "the maps that came in have changed"
-            half = (*shape[:2], shape[2] // 2, shape[3] // 2)
-            assert tuple(found.shape) == half, f"maps of shape {shape} become {half}, not {tuple(found.shape)}"
-            for place in np.ndindex(*half):
-                example, channel, r, c = place
-                group = kept[example, channel, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2].flatten().tolist()
-                assert abs(float(found[place]) - max(group)) < 1e-5, (
-                    f"the group {', '.join(f'{one:.2f}' for one in group)} became {float(found[place]):.2f}"
-                )
-        ours = pool(cache["layers.0.hook_post"])
+        assert torch.is_tensor(found), f"a tensor should come back, and a {type(found).__name__} came"
+        assert torch.equal(maps, kept), "the maps that came in have changed: work on new ones"
+        half = (*shape[:2], shape[2] // 2, shape[3] // 2)
+        assert tuple(found.shape) == half, f"maps of shape {shape} become {half}, not {tuple(found.shape)}"
+        for place in np.ndindex(*half):
+            example, channel, r, c = place
+            group = kept[example, channel, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2].flatten().tolist()
+            assert abs(float(found[place]) - max(group)) < 1e-5, (
+                f"the group {', '.join(f'{one:.2f}' for one in group)} became {float(found[place]):.2f}"
+            )
+    ours = pool(cache["layers.0.hook_post"])
     assert torch.allclose(ours, cache["layers.0.hook_pool"]), "it differs from the network's own pooling"
 
 
@@ -598,7 +606,7 @@ assert not lesson.full or moves["CNN"][2] > 1.2 * moves["CNN"][3]
 # ### Exercise 3: the direction that hurts
 # *Difficulty ●●●○ · 15 minutes*
 #
-# The figure averages over eight directions. Write `by_direction(model, x, labels, by)`: the accuracy for each direction in `directions`, in their order, as a list of numbers, when all
+# The figure averages over eight directions. Write `by_direction(model, x, labels, by)`: the accuracy for each direction in `directions`, in their order, as a list or an array, when all
 # images are moved by `by` pixels. A diagonal moves by that many in both axes, and what leaves the image is gone. You may use `shifted`.
 
 # %% [markdown] tags=["hint"]
@@ -624,8 +632,11 @@ def by_direction(model, x, labels, by):
 @lesson.check
 def exercise_3(rng):
     side = 9
-    where = torch.nn.Flatten()  # predicts the place of an image's brightest pixel
-    for by, n in ((1, 24), (2, 30), (3, 40)):
+    where = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(side**2, side**2))  # predicts a dot's place
+    with torch.no_grad():
+        where[1].weight.copy_(torch.eye(side**2))
+        where[1].bias.copy_(torch.linspace(0.1, 0, side**2))  # no two logits are equal; without a dot, place 0 leads
+    for by, n in ((1, 24), (2, 30), (3, 257)):
         dots, places, wanted = torch.zeros(n, 1, side, side), [], np.zeros((n, len(directions)))
         for i in range(n):
             r, c = (int(one) for one in rng.integers(0, side, 2))
@@ -1008,8 +1019,8 @@ assert not lesson.full or (none + 0.1 < both and both + 0.03 < same)
 # ### Exercise 4: a CKA that is not fooled by noise
 # *Difficulty ●●●● · 20 minutes*
 #
-# The plain sum counts each image with itself, and that diagonal is large even in noise. Song et al. (2012) leave it out and correct the rest. Write `debiased(x, y)` for arrays
-# [example, unit]: with K = x xᵀ and L = y yᵀ, both with their diagonals set to 0, and n images, h(K, L) is
+# The plain sum counts each image with itself, and that diagonal is large even in noise. Song et al. (2012) leave it out and correct the rest. Write `debiased(x, y)` for float64
+# arrays [example, unit], and compute in float64 too: with K = x xᵀ and L = y yᵀ, both with their diagonals set to 0, and n images, h(K, L) is
 #
 # ```
 #            Σᵢⱼ Kᵢⱼ Lᵢⱼ  +  Σᵢⱼ Kᵢⱼ · Σᵢⱼ Lᵢⱼ / ((n − 1)(n − 2))  −  2 / (n − 2) · Σᵢ (Σⱼ Kᵢⱼ)(Σⱼ Lᵢⱼ)
@@ -1070,8 +1081,9 @@ def exercise_4(rng):
         assert abs(debiased(x, 3 * x @ turn) - 1) < 1e-6, (
             "a layer and the same layer, rotated and scaled, should give 1"
         )
-        assert abs(debiased(x + 5, y) - found) < 1e-5, (
-            "adding a constant to every unit changes it: check the corrections"
+        apart = abs(debiased(x + 5, y) - found)
+        assert apart < 1e-5, (
+            f"adding 5 to every unit changes the result by {apart:.1e}: check the corrections, and that you compute in float64"
         )
 
 

@@ -91,7 +91,8 @@ print("one call and one block do the same; after the block nothing is left")
 # ### Exercise 1: keep only a few
 # *Difficulty ●●○○ · 10 minutes*
 #
-# Write `keep_only(units)`, which returns a hook function that sets all units to 0 *except* those. The tensor that comes in must stay as it is.
+# Write `keep_only(units)`, which returns a hook function `(tensor, hook)` that sets all units to 0 *except* those. The tensor that comes in must stay as it is. One hook function is used
+# for many batches, and several hook functions at once.
 
 # %% [markdown] tags=["hint"]
 # Begin with `torch.zeros_like(tensor)` and copy the chosen columns into it. The inner function's arguments are called `tensor` and `hook`.
@@ -115,22 +116,24 @@ def keep_only(units):
 # %% tags=["check"]
 @lesson.check
 def exercise_1(rng):
-    for n, width, count in ((2, 3, 2), (5, 8, 3), (4, 6, 1), (3, 5, 5), (6, 4, 0)):
-        units = sorted(int(unit) for unit in rng.permutation(width)[:count])
-        function = keep_only(list(units))
-        assert callable(function), f"keep_only returns a {type(function).__name__}; it should return a function"
-        given = torch.tensor(rng.normal(size=(n, width)), dtype=torch.float32)
-        before = given.clone()
-        found = function(given, hook=None)
-        assert found is not None, "the inner function returns nothing: return the changed tensor"
-        assert torch.equal(given, before), "the tensor that came in was changed: work on a new one"
-        assert found.shape == before.shape, f"{list(before.shape)} came in and {list(found.shape)} came out"
-        for unit in range(width):
-            wanted = before[:, unit] if unit in units else torch.zeros(n)
-            assert torch.allclose(found[:, unit], wanted, atol=1e-6), (
-                f"of {width} units, {units} should stay and all others become 0; unit {unit} was "
-                f"{before[0, unit]:.2f} for the first image and is {found[0, unit]:.2f}"
-            )
+    for width, count in ((3, 2), (8, 3), (6, 1), (5, 5), (4, 0)):
+        wanted = [sorted(int(unit) for unit in rng.permutation(width)[:count]) for _ in range(2)]
+        functions = [keep_only(list(units)) for units in wanted]
+        for n, units, function in [(n, *both) for n in (2, 5) for both in zip(wanted, functions, strict=True)]:
+            assert callable(function), f"keep_only returns a {type(function).__name__}; it should return a function"
+            given = torch.tensor(rng.normal(size=(n, width)), dtype=torch.float32 if n == 2 else torch.float64)
+            before = given.clone()
+            found = function(given, hook=None)
+            assert found is not None, "the inner function returns nothing: return the changed tensor"
+            assert torch.equal(given, before), "the tensor that came in was changed: work on a new one"
+            assert found.shape == before.shape, f"{list(before.shape)} came in and {list(found.shape)} came out"
+            assert found.dtype == before.dtype, f"{before.dtype} came in and {found.dtype} came out"
+            for unit in range(width):
+                column = before[:, unit] if unit in units else torch.zeros_like(before[:, unit])
+                assert torch.equal(found[:, unit], column), (
+                    f"of {width} units, {units} should stay and all others become 0; unit {unit} was {before[0, unit]:.2f} for the first "
+                    f"image and is {found[0, unit]:.2f} (this function was called for 2 images, then for 5; another one was made beside it)"
+                )
     with torch.no_grad():
         alone = model.run_with_hooks(x, fwd_hooks=[("layers.1.hook_post", keep_only([]))])
     assert torch.allclose(alone, model.output.bias.detach().expand_as(alone), atol=1e-5), (
@@ -506,7 +509,8 @@ nm.plots.lines(
 # ### Exercise 2: the logit lens
 # *Difficulty ●●○○ · 10 minutes*
 #
-# Write `logit_lens(network, cache)`: the logits [example, stop, class] at the four `stops`, in their order, from a cache that `nm.hooked(network).run_with_cache` gave.
+# Write `logit_lens(network, cache)`: the logits [example, stop, class] at the four `stops`, in their order, from a cache that `nm.hooked(network).run_with_cache` gave. Leave
+# the cache as it is.
 
 # %% [markdown] tags=["hint"]
 # `network.unembed` takes any stream. `torch.stack(list, 1)` puts a new axis second.
@@ -530,8 +534,12 @@ def exercise_2(rng):
             toy = Residual(pixels, seed=int(rng.integers(1 << 30)), width=width).eval()
             given = torch.tensor(rng.random((n, 1, 1, pixels)), dtype=torch.float32)
             logits, cache = nm.hooked(toy).run_with_cache(given)
+            kept = {name: cache[name].clone() for name in cache}
             found = logit_lens(toy, cache)
-            assert found is not None, "nothing came back"
+            assert torch.is_tensor(found), f"one tensor should come back, and a {type(found).__name__} came"
+            assert set(cache) == set(kept) and all(torch.equal(cache[name], kept[name]) for name in kept), (
+                "the cache has changed: the next measurement would read other values"
+            )
             assert tuple(found.shape) == (n, 4, 10), (
                 f"{n} images, 4 stops and 10 classes make ({n}, 4, 10), not {tuple(found.shape)}"
             )
@@ -712,7 +720,7 @@ print(f"seed 0: {table['denoising'].values.max():.0%}; {half} units")
 # *Difficulty ●●●○ · 15 minutes*
 #
 # Write `noising(network, clean, corrupted, name, unit, metric)` for image tensors `clean` and `corrupted`: the clean images run, with one unit at its corrupted value. Return what is
-# *left* of the difference, over all pairs: 1 if nothing is gone, 0 if everything is.
+# *left* of the difference, one number over all pairs: 1 if nothing is gone, 0 if everything is. The network must be as it was at the end: no hook stays.
 
 # %% [markdown] tags=["hint"]
 # Like `put_clean`, with the two exchanged. (metric of the patched run − metric of the corrupted run), summed, over (metric clean − metric corrupted), summed.
@@ -741,16 +749,18 @@ def noising(network, clean, corrupted, name, unit, metric):
 # %% tags=["check"]
 @lesson.check
 def exercise_3(rng):
-    for width, depth in (((7, 6), 0), ((7, 6), 1), ((9, 5), 0), ((5, 8), 1)):
+    for width, depth, n in (((7, 6), 0, 8), ((7, 6), 1, 3), ((9, 5), 0, 11), ((5, 8), 1, 20)):
         toy = nm.MLP(replace(model.config, image_shape=(2, 3), hidden=width), seed=int(rng.integers(1 << 30))).eval()
-        with torch.no_grad():
-            for parameter in toy.parameters():
-                parameter.copy_(torch.tensor(rng.normal(0.1, 0.7, tuple(parameter.shape))))
-        a, b = (torch.tensor(rng.random((8, 1, 2, 3)), dtype=torch.float32) for _ in range(2))
         name, (up, down) = f"layers.{depth}.hook_post", (int(c) for c in rng.permutation(model.config.classes)[:2])
         score = lambda logits, up=up, down=down: logits[:, up] - logits[:, down] ** 2  # noqa: E731
         with torch.no_grad():
-            good, bad = score(toy(a)).sum(), score(toy(b)).sum()
+            good = bad = torch.zeros(1)
+            while abs(good - bad) < n:  # a share of next to nothing would say nothing
+                for parameter in toy.parameters():
+                    parameter.copy_(torch.tensor(rng.normal(0.1, 0.7, tuple(parameter.shape))))
+                a, b = (torch.tensor(rng.random((n, 1, 2, 3)), dtype=torch.float32) for _ in range(2))
+                good, bad = score(toy(a)).sum(), score(toy(b)).sum()
+            logits = toy(a)
             here, there = (toy.run_with_cache(side)[1][name] for side in (a, b))
             unit = int((here - there).abs().sum(0).argmax())
             values = here.clone()
@@ -760,11 +770,16 @@ def exercise_3(rng):
             )  # the rest, started from there
         found = noising(toy, a, b, name, unit, score)
         assert found is not None, "nothing came back"
+        size = torch.as_tensor(found).numel()
+        assert size == 1, f"one number should come back for all {n} pairs, and {size} came"
         assert abs(float(found) - wanted) < 1e-3 * (1 + abs(wanted)), (
-            f"unit {unit} of {name} in a small planted network: {wanted:.4f} of the difference is left, and {float(found):.4f} came; which images "
-            "run, which value is patched in, and what is subtracted"
+            f"{n} pairs, unit {unit} of {name} in a small planted network: {wanted:.4f} of the difference is left, and {float(found):.4f} came; "
+            "which images run, which value is patched in, and what is subtracted"
         )
-        assert not any(point.fwd_hooks for point in toy.modules() if hasattr(point, "fwd_hooks")), "a hook is left"
+        with torch.no_grad():
+            assert torch.allclose(toy(a), logits, atol=1e-6), (
+                "the network gives other logits than before: a hook is left in it"
+            )
 
 
 # %% tags=["right"]
@@ -1083,7 +1098,7 @@ and the last step is linear. For {carried} receivers p < 0.05, without a correct
 #
 # In a residual network, what block 0 writes reaches the logits along the stream *directly*, and also through the later blocks, which read it. Write
 # `direct_effect(network, clean, corrupted)`: the change of the logits [example, class] of the clean images when block 0 writes what it writes for the corrupted images, while blocks 1
-# and 2 go on writing what they write for the *clean* ones.
+# and 2 go on writing what they write for the *clean* ones. The network must be as it was at the end.
 
 # %% [markdown] tags=["hint"]
 # Hook three points at once: `blocks.0.down.hook_out` gets the corrupted cache's tensor, `blocks.1.down.hook_out` and `blocks.2.down.hook_out` the clean cache's.
@@ -1114,14 +1129,19 @@ def exercise_4(rng):
     for pixels, width, n in ((4, 64, 6), (6, 12, 5), (9, 20, 7)):
         toy = Residual(pixels, seed=int(rng.integers(1 << 30)), width=width).eval()
         a, b = (torch.tensor(rng.random((n, 1, 1, pixels)), dtype=torch.float32) for _ in range(2))
-        found = direct_effect(toy, a, b)
-        assert found is not None, "nothing came back"
-        assert tuple(found.shape) == (n, 10), f"{n} pairs and 10 classes make ({n}, 10), not {tuple(found.shape)}"
         with torch.no_grad():
+            logits = toy(a)
             streams = [toy.embed(side.flatten(1)) for side in (a, b)]
             wrote = [toy.blocks[0].down(toy.blocks[0].act(toy.blocks[0].up(stream))) for stream in streams]
             wanted = (wrote[1] - wrote[0]) @ toy.unembed.weight.T
-            free = toy.unembed(toy.blocks[2](toy.blocks[1](streams[0] + wrote[1]))) - toy(a)
+            free = toy.unembed(toy.blocks[2](toy.blocks[1](streams[0] + wrote[1]))) - logits
+        found = direct_effect(toy, a, b)
+        assert torch.is_tensor(found), f"a tensor should come back, and a {type(found).__name__} came"
+        assert tuple(found.shape) == (n, 10), f"{n} pairs and 10 classes make ({n}, 10), not {tuple(found.shape)}"
+        with torch.no_grad():
+            assert torch.allclose(toy(a), logits, atol=1e-6), (
+                "the network gives other logits than before: a hook is left in it, or a part was changed"
+            )
         assert not torch.allclose(found, free, atol=1e-5), (
             "the later blocks respond to the change here: patch what they write with the clean values"
         )
