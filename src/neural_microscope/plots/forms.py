@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from textwrap import fill
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -16,13 +16,12 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PathCollection
 from matplotlib.colors import Colormap, Normalize, to_rgba
-from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path
 from matplotlib.ticker import LogLocator, NullLocator
 
-from .style import Theme, narrow, readable, theme_of, told
+from .style import Theme, lay_out, narrow, readable, theme_of, told
 
 LINES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1, 1.2)), "-.", (0, (8, 2)), (0, (2, 2, 6, 2)))
 """Line styles, for as many curves on the same axes; more start again."""
@@ -392,29 +391,15 @@ def name_ends(axes: Axes) -> None:
             ends.append((str(band.get_label()), last.mean(0), theme.quiet))
     for label, place, color in ends:
         name_end(axes, place, label, color)
-    spread(axes)
 
 
 def name_end(axes: Axes, place: Any, name: str, color: str) -> None:
-    """A name at the right of a place, with a blank at its end for a font that is wider than the one it is measured in."""
+    """A name at the right of a place, with a blank at its end for a font that is wider than the one it is measured in. Names that lie
+    close are moved apart when the figure is done: `style.draws`.
+    """
     name = "\n".join(f"{line} " for line in (fill(name, 13).split("\n") if narrow() else [name]))
     words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 7.5, "gid": "name"}
     axes.annotate(name, (float(place[0]), float(place[1])), (5, 0), color=color, annotation_clip=False, **words)
-
-
-def spread(axes: Axes) -> None:
-    """Names at the ends of lines that lie close are moved apart, up and down."""
-    lay_out(axes)
-    names: list[Any] = sorted(
-        (t for t in axes.texts if t.get_gid() == "name"), key=lambda t: float(t.get_window_extent().y0)
-    )
-    top = -np.inf
-    for text in names:
-        box = text.get_window_extent()
-        lift = max(0.0, top - box.y0)
-        dx, dy = text.xyann
-        text.xyann = (dx, dy + lift * 72 / text.figure.dpi)
-        top = box.y1 + lift
 
 
 def note(axes: Axes, text: str, corner: str = "upper right") -> None:
@@ -523,18 +508,10 @@ def step_ticks(axes: Axes, steps: Any) -> None:
     axes.set_xlabel("optimizer step (0: untrained)" if count > 1 else "one snapshot, at this optimizer step")
 
 
-def lay_out(axes: Axes) -> None:
-    """Lays out the figure of the axes: places are known only then."""
-    figure = cast("Figure", axes.get_figure(root=True))
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.execute(figure)
-
-
 def label_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     """Names points, each where it covers no other name; a name that fits nowhere is left out."""
     if points:
-        lay_out(axes)
+        lay_out(axes.get_figure(root=True))
     taken: list[Any] = []
     for text, place in points.items():
         for dx, dy in ((6, 5), (-6, 5), (6, -11), (-6, -11), (0, 11), (0, -17), (15, -3), (-15, -3)):

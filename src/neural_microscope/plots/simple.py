@@ -78,7 +78,6 @@ def lines(
         forms.log_axis(axes)
     axes.set(xlabel=axes.get_xlabel() if steps else x, ylabel=y, title=title)
     axes.grid(True, axis="y")
-    forms.spread(axes)
     return figure.says(f"{title}. {y} against {x}: {'; '.join(ends)}.")
 
 

@@ -146,10 +146,8 @@ def as_svg(plot: Plot) -> str:
     that one drawing serves both themes. Words stay words.
     """
     out = io.StringIO()
-    engine = plot.get_layout_engine()
-    if engine is not None:  # or savefig would draw everything once for the layout alone, as it does for "none"
-        engine.execute(plot)
-        plot.set_layout_engine(None)
+    lay_out(plot)
+    plot.set_layout_engine(None)  # or savefig would draw everything once for the layout alone, as it does for "none"
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "neural-microscope"}):
         plot.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = out.getvalue()
@@ -231,9 +229,11 @@ def draws(function: Callable[..., Plot]) -> Callable[..., Plot]:
         finally:
             _NARROW.reset(before)
         for axes in plot.axes:
+            axes.spines[:].set_in_layout(False)  # they lie along the axes, and are slow to measure
             _mark_lone_points(axes)
             if narrow:
                 _wrap(axes)
+        _spread(plot)
         return plot
 
     _describe(wrapper, function)
@@ -287,6 +287,28 @@ def _mark_lone_points(axes: Axes) -> None:
         paths = band.get_paths() if isinstance(band, PolyCollection) and not band.get_hatch() else []
         if paths and not any(np.ptp(np.asarray(path.vertices)[:, 0]) for path in paths):
             band.set(linewidth=6, edgecolor=band.get_facecolor())
+
+
+def lay_out(figure: Any) -> None:
+    """Lays out a figure: places are known only then."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+
+
+def _spread(plot: Plot) -> None:
+    """Names at the ends of lines (`forms.name_end`) that lie close are moved apart, up and down."""
+    named = [[text for text in axes.texts if text.get_gid() == "name"] for axes in plot.axes]
+    if any(named):
+        lay_out(plot)
+    for names in named:
+        top = -np.inf
+        for text in sorted(names, key=lambda text: float(text.get_window_extent().y0)):
+            box = text.get_window_extent()
+            lift = max(0.0, top - box.y0)
+            dx, dy = text.xyann  # type: ignore[attr-defined]
+            text.xyann = (dx, dy + lift * 72 / plot.dpi)  # type: ignore[attr-defined]
+            top = box.y1 + lift
 
 
 def empty(width: float | str, height: float, theme: Theme) -> Plot:
