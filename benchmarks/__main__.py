@@ -36,8 +36,8 @@ def head(form: Form) -> str:
         "software": f"{python}, {torch.get_num_threads()} thread" + "s" * (torch.get_num_threads() > 1),
         "peers": there + (f"; not installed, so not measured: {absent}" if absent else ""),
         "device": f"CPU only; {gpu}",
-        "times": "CPU time of the process, medians and ranges of n interleaved repeats after one warm-up. The explorer's times and those "
-        "with two threads are wall-clock times. Ratios (of medians) transfer to other machines better than times do.",
+        "times": "CPU time of the process, medians and ranges of n interleaved repeats after one warm-up. The times of reports, of "
+        "the explorer and with two threads are wall-clock times. Ratios (of medians) transfer to other machines better than times do.",
     }
     rows = [f"* {name}: {line}" for name, line in lines.items()]
     return "\n".join(["# Benchmarks\n", *([QUICK + "\n"] if form.quick else []), *rows])
