@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import builtins
+import dis
 import itertools
 import json
 import linecache
@@ -256,7 +257,8 @@ def _codes(code: CodeType) -> set[CodeType]:
 
 def _names(code: CodeType) -> set[str]:
     """The names that a function reads from outside."""
-    return {name for inner in _codes(code) for name in inner.co_names}
+    read = (one for inner in _codes(code) for one in dis.get_instructions(inner) if one.opname == "LOAD_GLOBAL")
+    return {one.argval for one in read}
 
 
 def _functions(owner: Any) -> dict[str, Any]:
