@@ -155,7 +155,8 @@ assert not lesson.full or float(together["purity"][0]) > 0.5
 # ### Exercise 1: neighbors of the same digit
 # *Difficulty ●●○○ · 10 minutes*
 #
-# Write `purity(x, labels, k)`: the share of the `k` nearest neighbors (ordinary distance, the point itself left out) that have the point's label, averaged over all points. `x` is an array [example, unit].
+# Write `purity(x, labels, k)`: the share of the `k` nearest neighbors (ordinary distance, the point itself left out) that have the point's label, averaged over all points. `x` is an array [example, unit]; two
+# points may lie at the same place.
 
 # %% [markdown] tags=["hint"]
 # All squared distances at once: `((x[:, None] - x[None]) ** 2).sum(-1)`. Put infinity on the diagonal, and `argsort` each row.
@@ -177,24 +178,31 @@ def purity(x, labels, k):
 # %% tags=["check"]
 @lesson.check
 def exercise_1(rng):
-    for n, k, spread in ((12, 1, 1.0), (20, 3, 0.7), (25, 2, 1.5), (30, 5, 1.0), (15, 10, 0.5)):
+    for n, units, k, spread in ((12, 3, 1, 1.0), (20, 5, 3, 0.7), (40, 4, 2, 1.5), (30, 6, 5, 1.0), (15, 2, 10, 0.5)):
         labels = rng.choice(4, size=n, p=[0.5, 0.25, 0.15, 0.1])
-        x = rng.normal(size=(4, 3))[labels] + spread * rng.normal(size=(n, 3)) * [1.0, 1.0, 0.5]
+        x = rng.normal(size=(4, units))[labels] + spread * rng.normal(size=(n, units)) * rng.uniform(0.3, 2, units)
         given, kept = x.copy(), labels.copy()
+        found = purity(given, labels, k)
+        assert found is not None and np.ndim(found) == 0, f"one number should come back, not {found}"
+        assert (given == x).all() and (labels == kept).all(), "the points or labels that were given have changed"
         right = alone = 0
         for i in range(n):
             order = sorted(range(n), key=lambda j: float(np.sqrt(((x[i] - x[j]) ** 2).sum())))
             alone += sum(labels[j] == labels[i] for j in order[:k])
             right += sum(labels[j] == labels[i] for j in [j for j in order if j != i][:k])
-        found = purity(given, labels, k)
-        assert found is not None and np.ndim(found) == 0, f"one number should come back, not {found}"
-        assert (given == x).all() and (labels == kept).all(), "the points or labels that were given have changed"
         itself = (
-            ": every point is its own nearest neighbor, so leave it out" if abs(found - alone / (n * k)) < 1e-6 else ""
+            ": each point is counted as its own neighbor, so leave it out"
+            if abs(found - alone / (n * k)) < 1e-6
+            else ""
         )
         assert abs(found - right / (n * k)) < 1e-6, (
-            f"of {n} random points, {right} of the {n * k} nearest neighbors (k = {k}) have the point's label, so {right / (n * k):.4f}, not {found:.4f}{itself}"
+            f"of the {k} nearest neighbors of {n} random points, {right} of {n * k} have the point's label: {right / (n * k):.4f}, not {found:.4f}{itself}"
         )
+    twins, labels = np.repeat(rng.normal(size=(6, 4)), 2, axis=0), np.tile([0, 1], 6)
+    found = purity(twins, labels, 1)
+    assert abs(found) < 1e-6, (
+        f"each of 12 points has a twin at the same place with another label, so the purity for k = 1 is 0, not {found:.4f}: leave out the point itself, and keep its twin"
+    )
 
 
 # %% tags=["right"]
@@ -210,7 +218,7 @@ def purity(x, labels, k):  # point by point
 # %% tags=["right"]
 def purity(x, labels, k):  # in torch
     points, of = torch.tensor(x), torch.tensor(labels)
-    near = torch.cdist(points, points).topk(k + 1, largest=False).indices[:, 1:]
+    near = torch.cdist(points, points).fill_diagonal_(torch.inf).topk(k, largest=False).indices
     return (of[near] == of[:, None]).double().mean()
 
 
@@ -226,6 +234,13 @@ def purity(x, labels, k):
 def purity(x, labels, k):  # counts the point itself
     distance = ((x[:, None] - x[None]) ** 2).sum(-1)
     return float((labels[distance.argsort(1)[:, :k]] == labels[:, None]).mean())
+
+
+# %% tags=["wrong"]
+def purity(x, labels, k):  # leaves out the nearest, which a twin may be
+    points, of = torch.tensor(x), torch.tensor(labels)
+    near = torch.cdist(points, points).topk(k + 1, largest=False).indices[:, 1:]
+    return (of[near] == of[:, None]).double().mean()
 
 
 # %% tags=["wrong"]
@@ -440,26 +455,31 @@ def as_detector(activation, labels, digit, threshold):
 # %% tags=["check"]
 @lesson.check
 def exercise_2(rng):
-    for n, digit, threshold in ((5, 7, 1.0), (12, 3, 0.0), (30, 0, 2.0), (30, 9, 1.5), (40, 3, 9.0), (25, 1, -1.0)):
-        labels = np.concatenate([[digit, (digit + 1) % 10], rng.choice([digit, 2, 5, 8], n - 2)])
-        activation = rng.integers(0, 5, n).astype(float)  # whole numbers: some lie exactly at the threshold
+    levels = [-3.0, -1.2, 0.0, 1.0, 1.3, 1.46, 1.52, 1.7, 2.0, 3.0, 4.0]
+    cases = ((12, 3, 0.0), (30, 0, 2.0), (40, 9, 1.5), (30, 4, 1.5), (5, 7, 4.0), (25, 1, -1.0), (40, 3, 9.0))
+    for n, digit, threshold in cases:
+        labels = rng.permutation(np.concatenate([[digit, (digit + 1) % 10], rng.choice([digit, 2, 5, 8], n - 2)]))
+        activation = rng.choice([*levels, threshold], n)  # some lie exactly at the threshold
+        activation[:2] = 1.52, 1.7
+        if digit == 4:  # alarms, and all of them false
+            activation[labels == digit] = 1.4
         given, kept = activation.copy(), labels.copy()
-        alarms = [i for i in range(n) if activation[i] > threshold]
-        hits = sum(labels[i] == digit for i in alarms)
-        digits = sum(labels == digit)
         found = as_detector(given, kept, digit, threshold)
         assert found is not None and len(found) == 2, f"two numbers should come back, not {found}"
         assert (given == activation).all() and (kept == labels).all(), (
             "the activations or labels that were given have changed"
         )
-        precision, recall = (float(one) for one in found)
+        alarms = [i for i in range(n) if activation[i] > threshold]
+        hits, digits = sum(labels[i] == digit for i in alarms), sum(labels == digit)
         case = f"{len(alarms)} of {n} activations are above {threshold:g}; {hits} of them, of {digits} images in all, show a {digit}"
+        assert None not in list(found), f"{case}: None came, where a number or np.nan should stand"
+        precision, recall = (float(one) for one in found)
         if alarms:
             assert abs(precision - hits / len(alarms)) < 1e-6, (
                 f"{case}: precision {hits / len(alarms):.3f}, not {precision:.3f}"
             )
         else:
-            assert np.isnan(precision), f"{case}: without an alarm precision is not a number, and {precision:g} came"
+            assert np.isnan(precision), f"{case}: without an alarm precision is NaN, and {precision:g} came"
         assert abs(recall - hits / digits) < 1e-6, f"{case}: recall {hits / digits:.3f}, not {recall:.3f}"
 
 
@@ -652,7 +672,8 @@ assert not lesson.full or max(found_again.values()) < 0.2
 # *Difficulty ●●●○ · 15 minutes*
 #
 # Two networks, the same images. A unit of `a` is matched with the unit of `b` it correlates with most. Write `best_match(a, b)`, the highest correlation of each unit of `a` with any unit of `b` (arrays [example, unit]), and
-# `by_chance(a, b, seed)`, the same after the images of `b` have been put in random order (whole rows: what the units of `b` have in common stays).
+# `by_chance(a, b, seed)`, the same after the images of `b` have been put in a random order that `seed` decides (whole rows: what the units of `b` have in common stays). A unit that never changes correlates 0 with
+# every other.
 
 # %% [markdown] tags=["hint"]
 # Standardize the columns of both (mean 0, standard deviation 1); then `a.T @ b / len(a)` holds all correlations. A unit that never changes has standard deviation 0: set its correlations to 0.
@@ -683,40 +704,42 @@ def by_chance(a, b, seed):
 # %% tags=["check"]
 @lesson.check
 def exercise_3(rng):
-    for n, units_a, units_b in ((60, 5, 3), (90, 3, 6), (40, 4, 4)):
+    for n, units_a, units_b, dead in ((60, 5, 3, False), (90, 3, 6, True), (50, 6, 1, False), (40, 4, 2, True)):
         a = rng.normal(1, 2, size=(n, units_a))
         b = 5 * a @ rng.normal(size=(units_a, units_b)) + rng.normal(3, 4, size=(n, units_b))
-        b[:, 0] = 2.0  # a dead unit
-        a[:, -1] = -b[:, 1]  # the opposite of a unit of b
+        a[:, -1] = -b[:, -1]  # the opposite of a unit of b
+        if dead:
+            a[:, 0], b[:, 0] = 0.0, 2.0
         kept = a.copy(), b.copy()
-        true = [max(0.0, *(np.corrcoef(x, y)[0, 1] for y in b.T[1:])) for x in a.T]  # with a dead unit it is 0
         found = best_match(a, b)
         assert found is not None and np.shape(found) == (units_a,), (
             f"a has {units_a} units, so {units_a} numbers should come back, not {found}"
         )
-        assert np.isfinite(np.asarray(found)).all(), (
-            "a unit that never changes makes NaN: what is its standard deviation"
-        )
         assert (a == kept[0]).all() and (b == kept[1]).all(), "the activations that were given have changed"
-        worst = int(np.argmax(np.abs(np.asarray(found) - true)))
-        assert abs(float(found[worst]) - true[worst]) < 1e-5, (
-            f"unit {worst} of a correlates at most {true[worst]:.3f} with a unit of b, and {float(found[worst]):.3f} came: do scale, mean and sign count as they should"
+        for unit, (x, got) in enumerate(zip(a.T, np.asarray(found, dtype=float), strict=True)):
+            true = max(0.0 if 0 in (x.std(), y.std()) else float(np.corrcoef(x, y)[0, 1]) for y in b.T)
+            same = "; unit 0 of a and unit 0 of b never change, so they correlate 0 with every unit" if dead else ""
+            assert abs(got - true) < 1e-5, (
+                f"unit {unit} of a correlates at most {true:.3f} with a unit of b, and {got:.3f} came{same}"
+            )
+    a, b = np.eye(40), rng.normal(size=(40, 3))  # unit i of a is on for image i only, so its match tells an image of b
+    plain, orders = np.asarray(best_match(a, b), dtype=float), []
+    for seed in (0, 1, 2, 3, 0):
+        given = b.copy()
+        chance = np.asarray(by_chance(a, given, seed), dtype=float)
+        assert (given == b).all(), "by_chance has changed the activations that it was given"
+        assert chance.shape == (40,), f"a has 40 units here, so 40 numbers should come back, not {chance.shape}"
+        assert np.allclose(np.sort(chance), np.sort(plain)), (
+            "each unit of a is on for one image only, so another order of b's images should give the same 40 matches in another order: put whole rows in random order, each row once"
         )
-    a = rng.normal(size=(400, 5))
-    chance = by_chance(a, a.copy(), 0)
-    assert chance is not None and np.shape(chance) == (5,), f"five units of a, so five numbers of chance, not {chance}"
-    assert np.max(np.asarray(chance)) < 0.35, (
-        f"with b's images in random order nothing should match; {np.max(np.asarray(chance)):.2f} came"
+        orders.append([int(np.abs(plain - one).argmin()) for one in chance])
+    stay = np.mean([np.arange(40) == order for order in orders])
+    follow = np.mean([np.diff(order) % 40 == 1 for order in orders])
+    assert max(stay, follow) < 0.2, (
+        f"{stay:.0%} of b's images stay in their place and {follow:.0%} still follow the same image: that is no random order"
     )
-    assert np.min(np.abs(np.asarray(chance))) > 0, "chance matches are small, and not exactly 0"
-    assert np.allclose(chance, by_chance(a, a.copy(), 0)), "the same seed should give the same order"
-    assert not np.allclose(chance, by_chance(a, a.copy(), 1)), "another seed should give another order"
-    u = rng.normal(size=(80, 1))
-    pair = np.asarray(by_chance(rng.normal(size=(80, 60)), np.concatenate([u, -u], 1), 3))
-    assert pair.shape == (60,), f"a has 60 units here and b has 2, so 60 numbers of chance, not {pair.shape}"
-    assert (pair > -1e-6).all(), (
-        "b had two units that are opposites, so one of them always correlates at 0 or above; a match below 0 came: move whole rows"
-    )
+    assert orders[0] == orders[-1], "the same seed should give the same order"
+    assert len({tuple(order) for order in orders}) == 4, "seeds 0, 1, 2 and 3 should give four different orders"
 
 
 # %% tags=["right"]
@@ -967,25 +990,26 @@ def gated_top(acts, digit, least, n):
 # %% tags=["check"]
 @lesson.check
 def exercise_4(rng):
-    for classes, units in ((10, 7), (4, 9), (5, 6)):
-        labels = rng.permutation(np.arange(120) % classes)
+    for classes, units, images in ((10, 7, 120), (4, 9, 130), (5, 8, 100)):
+        labels = rng.permutation(np.arange(images) % classes)
         level = rng.uniform(0.2, 3, size=(classes, units))
-        values = level[labels] * rng.uniform(0.5, 1.5, size=(120, units))
-        often = rng.permutation([1.0, 0.9, 0.5, 0.25, 0.1, 0.02, *rng.uniform(0.05, 1, units - 6)])
+        values = level[labels] * rng.uniform(0.5, 1.5, size=(images, units))
+        often = rng.permutation([1.0, 0.9, 0.5, 0.25, 0.246, 0.1, 0.02, *rng.uniform(0.05, 1, units - 7)])
         for unit, share in enumerate(often):
-            values[rng.permutation(120)[round(share * 120) :], unit] = 0.0
+            off = rng.permutation(images)[round(share * images) :]
+            values[off, unit] = -0.001 if share in (0.5, 0.9) else 0.0  # below 0 is not on, either
         planted = xr.DataArray(values.copy(), dims=("example", "unit"), coords={"label": ("example", labels)})
         on = (values > 0).mean(0)
-        for digit in (0, classes - 1, 2):
+        for digit in (0, classes - 1):
             selective = selectivity.selectivity_by_class(planted).sel({"class": digit}).values
-            for least, n in ((0.0, 3), (0.25, 2), (0.25, units), (0.6, 1), (0.3, 3)):
+            for least, n in ((0.0, 3), (0.25, 2), (0.25, units), (0.6, 1), (0.6, units), (0.3, 3)):
                 order = sorted(range(units), key=lambda u, s=selective: -s[u])
                 true = [unit for unit in order if on[unit] >= least][:n]
                 found = gated_top(planted, digit, least, n)
                 assert found is not None, "nothing came back"
                 assert (planted.values == values).all(), "the activations that were given have changed"
                 found = [int(unit) for unit in found]
-                rows = "; ".join(f"unit {u}: {selective[u]:.2f}, on for {on[u]:.0%}" for u in range(units))
+                rows = "; ".join(f"unit {u}: {selective[u]:.2f}, on for {on[u]:.1%}" for u in range(units))
                 assert found == true, (
                     f"class {digit}, n = {n}, at least {least:.0%}: {true} was expected and {found} came. The selectivities are {rows}"
                 )

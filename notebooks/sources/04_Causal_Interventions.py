@@ -23,6 +23,7 @@ from neural_microscope import lessons
 lesson = lessons.start("04")
 
 # %%
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -123,26 +124,37 @@ def ceiling(unit, top):
 # %% tags=["check"]
 @lesson.check
 def exercise_1(rng):
-    for n, width in ((6, 3), (9, 5), (7, 12), (5, 4)):
-        unit, top = int(rng.integers(width)), float(rng.normal())
-        hook_fn = ceiling(unit, top)
-        assert callable(hook_fn), f"a hook function should come back, not a {type(hook_fn).__name__}"
-        given = torch.tensor(rng.normal(scale=3, size=(n, width)), dtype=torch.float32)
-        given[:2, unit] = torch.tensor([top + 1, top - 1])
-        kept = given.clone()
-        found = hook_fn(given, None)
-        assert found is not None, "the hook function returns nothing, so nothing replaces the tensor"
-        assert torch.equal(given, kept), "the tensor that came in was changed in place; others may still need it: clone"
-        assert found.shape == kept.shape, f"the hook got {list(kept.shape)} and returned {list(found.shape)}"
-        for was, now in zip(kept[:, unit].tolist(), found[:, unit].tolist(), strict=True):
-            side = "above" if was > top else "below"
-            assert abs(now - min(was, top)) < 1e-5, (
-                f"{was:.3f} lies {side} the ceiling of {top:.3f}, and became {now:.3f}"
+    for width, dtype in ((3, torch.float32), (5, torch.float64), (12, torch.float32)):
+        asked, hooks = [(int(unit), float(rng.normal())) for unit in rng.permutation(width)[:2]], []
+        for n, which, by in (
+            (6, 0, ""),
+            (7, 1, " by a second ceiling"),
+            (9, 0, " by the first ceiling, after a second one"),
+        ):
+            unit, top = asked[which]
+            if which == len(hooks):
+                hooks.append(ceiling(unit, top))
+            hook_fn = hooks[which]
+            assert callable(hook_fn), f"a hook function should come back, not a {type(hook_fn).__name__}"
+            given = torch.tensor(rng.normal(scale=3, size=(n, width))).to(dtype)
+            given[:3, unit] = torch.tensor([top + 1, top - 1, top + 5e-4])
+            kept = given.clone()
+            found = hook_fn(given, None)
+            assert found is not None, "the hook function returns nothing, so nothing replaces the tensor"
+            assert torch.equal(given, kept), (
+                "the tensor that came in was changed in place; others may still need it: clone"
             )
-        others = [i for i in range(width) if i != unit]
-        assert torch.allclose(found[:, others], kept[:, others]), (
-            f"only unit {unit} was named; other units have changed"
-        )
+            assert found.shape == kept.shape, f"the hook got {list(kept.shape)} and returned {list(found.shape)}"
+            assert found.dtype == dtype, f"a tensor of {dtype} came in, and one of {found.dtype} came back"
+            for was, now in zip(kept[:, unit].tolist(), found[:, unit].tolist(), strict=True):
+                side = "above" if was > top else "below"
+                assert abs(now - min(was, top)) < 1e-5, (
+                    f"{was:.4f} lies {side} the ceiling of {top:.4f}, and became {now:.4f}{by}"
+                )
+            others = [i for i in range(width) if i != unit]
+            assert torch.allclose(found[:, others], kept[:, others]), (
+                f"only unit {unit} was named; other units have changed"
+            )
     by_ceiling = evaluate([(layer, ceiling(selective_unit, 0.0))])
     assert abs(by_ceiling[0] - evaluate([(layer, set_to_zero)])[0]) < 1e-5, (
         "with a ceiling of 0, a unit after a ReLU should be the same as ablated"
@@ -497,29 +509,44 @@ def exercise_2(rng):
     def drawn(n, width):
         return torch.tensor(rng.normal(1, 3, size=(n, width)), dtype=torch.float32)
 
-    for n, width in ((5, 4), (12, 3), (8, 9), (11, 6)):
-        unit, reference, batch = int(rng.integers(width)), drawn(n, width), drawn(7, width)
-        kept, kept_reference = batch.clone(), reference.clone()
-        hook_fn = mean_ablation(reference, unit)
-        assert callable(hook_fn), f"a hook function should come back, not a {type(hook_fn).__name__}"
-        found = hook_fn(batch, None)
-        assert found is not None, "the hook function returns nothing, so nothing replaces the tensor"
-        assert torch.equal(batch, kept), "the tensor that came in was changed in place; others may still need it: clone"
-        assert torch.equal(reference, kept_reference), "the reference activations have changed"
-        assert found.shape == kept.shape, f"the hook got {list(kept.shape)} and returned {list(found.shape)}"
-        others = [i for i in range(width) if i != unit]
-        assert torch.allclose(found[:, others], kept[:, others]), (
-            f"only unit {unit} was named; other units have changed"
-        )
-        assert not torch.allclose(found[:, unit], kept[:, unit].mean(), atol=1e-4), (
-            "the mean was taken over the images that pass, so an image's result depends on its neighbors in the batch"
-        )
-        wanted, got = float(kept_reference[:, unit].mean()), found[:, unit]
-        assert torch.allclose(got, torch.tensor(wanted), atol=1e-4), (
-            f"the mean of unit {unit} over the reference is {wanted:.3f}, and {got[0]:.3f} came: over what was it taken"
-        )
-        one = hook_fn(batch[:1], None)
-        assert torch.allclose(one, found[:1], atol=1e-5), "an image by itself gives another result than in its batch"
+    for n, width in ((5, 4), (12, 3), (8, 9), (1500, 6)):
+        unit, references, hooks = int(rng.integers(width)), [drawn(n, width), drawn(n, width)], []
+        for which, by in (
+            (0, ""),
+            (1, " from a second hook function"),
+            (0, " from the first hook function, after a second one"),
+        ):
+            reference, batch = references[which], drawn(7, width)
+            kept_reference = reference.clone()
+            if which == len(hooks):
+                hooks.append(mean_ablation(reference, unit))
+            hook_fn = hooks[which]
+            kept = batch.clone()
+            assert callable(hook_fn), f"a hook function should come back, not a {type(hook_fn).__name__}"
+            found = hook_fn(batch, None)
+            assert found is not None, "the hook function returns nothing, so nothing replaces the tensor"
+            assert torch.equal(batch, kept), (
+                "the tensor that came in was changed in place; others may still need it: clone"
+            )
+            assert torch.equal(reference, kept_reference), "the reference activations have changed"
+            assert found.shape == kept.shape, (
+                f"the hook got {list(kept.shape)}, with a reference of {n} images, and returned {list(found.shape)}"
+            )
+            others = [i for i in range(width) if i != unit]
+            assert torch.allclose(found[:, others], kept[:, others]), (
+                f"only unit {unit} was named; other units have changed"
+            )
+            assert not torch.allclose(found[:, unit], kept[:, unit].mean(), atol=1e-4), (
+                "the mean was taken over the images that pass, so an image's result depends on its neighbors in the batch"
+            )
+            wanted, got = float(kept_reference[:, unit].mean()), found[:, unit]
+            assert torch.allclose(got, torch.tensor(wanted), atol=1e-4), (
+                f"the mean of unit {unit} over its reference of {n} images is {wanted:.3f}, and {got[0]:.3f} came{by}"
+            )
+            one = hook_fn(batch[:1], None)
+            assert torch.allclose(one, found[:1], atol=1e-5), (
+                "an image by itself gives another result than in its batch"
+            )
     there = torch.from_numpy(acts.values)
     increase = evaluate([(layer, mean_ablation(there, top_unit))])[0] - loss
     assert abs(increase - mean_by_hand) < 1e-4, (
@@ -808,7 +835,8 @@ assert not lesson.full or float(fall["accuracy"].sel(order="by loss increase")[5
 # *Difficulty ●●○○ · 15 minutes*
 #
 # Two units with the same information can stand in for each other: each alone can go, both together can't. Write `pair_drops(model, images, layer, i, j)`. It returns three numbers:
-# the *accuracy drop* (a share, 0..1) without unit i, without unit j, and without both. `images` is an image set, with `tensor()` and `label_tensor()`.
+# the *accuracy drop* (a share, 0..1; negative where the accuracy rises) without unit i, without unit j, and without both. `images` is an image set, with `tensor()` and
+# `label_tensor()`. Leave the model as it was.
 
 # %% [markdown] tags=["hint"]
 # `nm.interventions.zero(unit=[i, j])` ablates both. Write a small function that gives the accuracy for a list of hooks, and call it four times: for none, i, j, and both.
@@ -833,40 +861,29 @@ def pair_drops(model, images, layer, i, j):
 # %% tags=["check"]
 @lesson.check
 def exercise_3(rng):
-    def accuracy(outputs, labels):
-        return float((outputs.argmax(1) == labels).float().mean())
-
-    def case(place):
-        """Random weights, images and labels, and two units whose three accuracy drops tell each mistake from the truth."""
+    def case(place, n, without):
+        """A random network, images, and two units. Most labels are what it predicts, 0: as it is, or 1: without unit i."""
         for _ in range(500):
             torch.manual_seed(int(rng.integers(1 << 30)))
-            parts = [
-                torch.nn.Linear(4, 5),
-                torch.nn.ReLU(),
-                torch.nn.Linear(5, 4),
-                torch.nn.ReLU(),
-                torch.nn.Linear(4, 3),
-            ]
-            pixels = rng.integers(0, 256, size=(40, 2, 2)).astype(np.uint8)
-            some = nm.data.ImageSet(pixels, rng.integers(0, 3, 40), classes=3)
-            planted, flat, truth = torch.nn.Sequential(torch.nn.Flatten(), *parts), some.tensor().flatten(1), []
+            one, two, three = (torch.nn.Linear(*sizes) for sizes in ((4, 5), (5, 4), (4, 3)))
+            planted = torch.nn.Sequential(torch.nn.Flatten(), one, torch.nn.ReLU(), two, torch.nn.ReLU(), three)
+            pixels, predicted = rng.integers(0, 256, size=(n, 2, 2)).astype(np.uint8), []
             with torch.no_grad():
-                best = planted(some.tensor()).argmax(1).numpy()
-                some = nm.data.ImageSet(pixels, np.where(rng.random(40) < 0.8, best, some.labels), classes=3)
-                hidden = torch.nn.Sequential(*parts[: place + 1])(flat)
+                hidden = planted[: place + 1](nm.data.ImageSet(pixels, np.zeros(n, int), classes=3).tensor())
                 i, j = (int(unit) for unit in rng.permutation(hidden.shape[1])[:2])
                 for gone in ([], [i], [j], [i, j]):
                     kept = hidden.clone()
                     kept[:, gone] = 0
-                    truth.append(accuracy(torch.nn.Sequential(*parts[place + 1 :])(kept), some.label_tensor()))
-            drops = [truth[0] - after for after in truth[1:]]
-            one, other, both = drops
-            if min(drops) > 0 and both not in (one, other, one + other) and one != other and truth[0] < 1:
-                return planted, some, f"{place + 1}.hook_out", i, j, drops
+                    predicted.append(planted[place + 1 :](kept).argmax(1).numpy())
+            labels = np.where(rng.random(n) < 0.8, predicted[without], rng.integers(0, 3, n))
+            whole, *after = (float(np.mean(one == labels)) for one in predicted)
+            a, b, both = drops = [whole - one for one in after]
+            if both not in (a, b, a + b) and a != b and 0 not in drops and (min(drops) < 0) == without:
+                return planted, nm.data.ImageSet(pixels, labels, classes=3), f"{place}.hook_out", i, j, drops
         raise RuntimeError("no case was found")
 
-    for place in (1, 3, 1):
-        planted, some, layer, i, j, wanted = case(place)
+    for place, n, without in ((2, 40, 0), (4, 60, 0), (2, 70, 1)):
+        planted, some, layer, i, j, wanted = case(place, n, without)
         before = planted(some.tensor())
         found = pair_drops(nm.hooked(planted), some, layer, i, j)
         found = np.atleast_1d(np.asarray(found, dtype=object)).tolist()
@@ -878,6 +895,7 @@ def exercise_3(rng):
                 "at that layer, of those units, and are both ablated in one forward pass"
             )
         assert torch.equal(before, planted(some.tensor())), "after the call the network computes something else"
+        assert planted.training, "the model came in training mode, and is in another mode after the call"
 
 
 # %% tags=["right"]
@@ -1122,54 +1140,54 @@ def control_p(effect_of, chosen, units, draws, seed):
 @lesson.check
 def exercise_4(rng):
     def ask(effect, chosen, units, draws, seed):
-        asked = []
+        """p, and the sets that were asked about."""
+        asked, given = [], list(chosen)
 
         def effect_of(some):
-            asked.append([int(unit) for unit in some])
+            asked.append(tuple(sorted(int(unit) for unit in some)))
             return effect(asked[-1])
 
-        p = control_p(effect_of, list(chosen), units, draws, seed)
+        p = control_p(effect_of, given, units, draws, seed)
         assert p is not None, "nothing came back"
+        assert given == list(chosen), "the chosen set has been changed"
         return float(p), asked
 
-    for size, units, draws in ((3, 10, 200), (2, 7, 150), (5, 12, 300)):
-        chosen = sorted(int(unit) for unit in rng.permutation(units)[:size])
-        p, asked = ask(lambda some: 1.0, chosen, units, draws, 0)
-        assert draws <= len(asked) <= draws + 2, (
-            f"{draws} random sets and the chosen one should be asked for their effect; effect_of was called {len(asked)} times"
+    weights = rng.integers(-4, 5, 12).tolist()
+    cases = [
+        (lambda some: float(0 in some), [0, 5], 10),
+        (lambda some: float(some[1] - some[0] in (1, 9)), [3, 4], 10),
+        (lambda some: float(sum(some)), [8, 9], 10),
+        *((lambda some: sum(weights[unit] for unit in some) / 1000, list(range(k)), u) for k, u in ((3, 9), (5, 12))),
+        (lambda some: 1.0, [1, 4], 7),
+    ]
+    for effect, chosen, units in cases:
+        size = len(chosen)
+        sets = list(itertools.combinations(range(units), size))
+        reach = float(np.mean([effect(some) >= effect(chosen) for some in sets]))
+        for draws in (7, 3000):
+            p, asked = ask(effect, chosen, units, draws, 3)
+            assert all(len(some) == size for some in asked), (
+                f"the chosen set has {size} units; some random sets have not"
+            )
+            assert all(len(set(some)) == size for some in asked), (
+                "in some random sets a unit comes twice: draw without replacement"
+            )
+            assert p > 0, "p is 0, which no number of draws can show: count the chosen set as one more draw"
+            assert abs(p * (1 + draws) - round(p * (1 + draws))) < 1e-6 and p <= 1, (
+                f"p should be (1 + k) / (1 + {draws}), with k of {draws} draws at or above the chosen set's effect; {p:.5f} came"
+            )
+        drawn = {unit for some in asked if some != tuple(chosen) for unit in some}
+        assert drawn == set(range(units)), (
+            f"of the units 0 to {units - 1}, with {chosen} chosen, the random sets hold only {sorted(drawn)}: any unit may be drawn, a chosen one too"
         )
-        assert all(len(some) == size for some in asked), f"the chosen set has {size} units; some random sets have not"
-        assert all(len(set(some)) == size for some in asked), (
-            "in some random sets a unit comes twice: draw without replacement"
+        assert abs(p - reach) < 5 * (reach * (1 - reach) / draws) ** 0.5 + 2 / draws, (
+            f"{reach:.1%} of all {len(sets)} sets of {size} units have at least the effect of the chosen one, so p should be near {reach:.3f}; {p:.3f} came: are all sets equally likely, and do equal effects count"
         )
-        assert {unit for some in asked for unit in some} == set(range(units)), (
-            f"some of the {units} units are never drawn, or others are"
-        )
-        assert len({tuple(sorted(some)) for some in asked}) > 2 * units or draws < 4 * units, "the sets are not random"
-        assert abs(p - 1) < 1e-9, (
-            f"if all sets have the same effect, all reach that of the chosen one, so p is 1, not {p:.3f}"
-        )
-        again, other = (
-            ask(lambda some: 1.0, chosen, units, draws, 0)[1],
-            ask(lambda some: 1.0, chosen, units, draws, 1)[1],
-        )
-        assert again == asked, "the same seed gives other random sets the second time"
-        assert other != asked, "another seed gives the same random sets"
-        weights = rng.integers(-4, 5, units)
-        effect = lambda some, weights=weights: float(weights[some].sum())  # noqa: E731
-        p, asked = ask(effect, chosen, units, draws, int(rng.integers(1000)))
-        effects = sorted(effect(some) for some in asked)
-        k = sum(one >= effect(chosen) for one in effects) - (len(asked) - draws)
-        assert p > 0, "p is 0, which no number of draws can show: count the chosen set as one more draw"
-        assert abs(p - (1 + k) / (1 + draws)) < 1e-9, (
-            f"{k} of {draws} random sets had at least the effect of the chosen one, which counts as one more: "
-            f"p = {1 + k} / {1 + draws} = {(1 + k) / (1 + draws):.4f}; {p:.4f} came"
-        )
-    # Of the 45 pairs of 0..9 only the pair 8, 9 itself has a sum of 17 or more.
-    p, _ = ask(lambda some: float(sum(some)), [8, 9], 10, 4000, 1)
-    assert abs(p - 1 / 45) < 0.01, f"one of 45 pairs has that effect, so p is near {1 / 45:.3f}; {p:.3f} came"
-    few, _ = ask(lambda some: float(sum(some)), [97, 98, 99], 100, 9, 2)
-    assert abs(few - 0.1) < 1e-9, f"9 draws with smaller effects give p = 1/10; {few:.3f} came"
+    p, _ = ask(lambda some: float(sum(some)), [97, 98, 99], 100, 9, 2)
+    assert abs(p - 0.1) < 1e-9, f"9 draws with smaller effects give p = 1/10; {p:.3f} came"
+    drawn = [frozenset(ask(lambda some: 1.0, [0, 2, 3, 7, 9], 12, 40, seed)[1]) for seed in (0, 1, 2, 3, 0)]
+    assert drawn[0] == drawn[-1], "the same seed gives other random sets the second time"
+    assert len(set(drawn)) == 4, "seeds 0, 1, 2 and 3 should give four different lists of random sets"
 
 
 # %% tags=["right"]

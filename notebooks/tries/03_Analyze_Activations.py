@@ -1,0 +1,702 @@
+# %% exercise=1 tags=["wrong"]
+# wrong: sums of absolute differences
+def purity(x, labels, k):
+    d = np.abs(x[:, None] - x[None]).sum(-1)
+    np.fill_diagonal(d, np.inf)
+    return float((labels[np.argsort(d, axis=1)[:, :k]] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: only the first 30 points are asked
+def purity(x, labels, k):
+    d = ((x[:30, None] - x[None]) ** 2).sum(-1)
+    d[np.arange(len(d)), np.arange(len(d))] = np.inf
+    return float((labels[np.argsort(d, axis=1)[:, :k]] == labels[:30, None]).mean())
+
+# %% exercise=1 tags=["right"]
+# right: plain loops with heapq and math.dist
+import heapq
+import math
+
+
+def purity(x, labels, k):
+    points, right = x.tolist(), 0
+    for i, p in enumerate(points):
+        near = heapq.nsmallest(k, (j for j in range(len(points)) if j != i), key=lambda j: math.dist(p, points[j]))
+        right += sum(labels[i] == labels[j] for j in near)
+    return right / (k * len(points))
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the point itself is one of its neighbors
+def purity(x, labels, k):
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    return float((labels[np.argsort(d, axis=1)[:, :k]] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: averages over classes and not over points
+def purity(x, labels, k):
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    np.fill_diagonal(d, np.inf)
+    own = (labels[np.argsort(d, axis=1)[:, :k]] == labels[:, None]).mean(1)
+    return float(np.mean([own[labels == c].mean() for c in np.unique(labels)]))
+
+# %% exercise=1 tags=["wrong"]
+# wrong: share of points whose neighbors agree by majority
+def purity(x, labels, k):
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    np.fill_diagonal(d, np.inf)
+    return float(((labels[np.argsort(d, axis=1)[:, :k]] == labels[:, None]).mean(1) > 0.5).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: squared distances are rounded to one decimal, so near ones tie
+def purity(x, labels, k):
+    d = np.round(((x[:, None] - x[None]) ** 2).sum(-1), 1)
+    np.fill_diagonal(d, np.inf)
+    return float((labels[np.argsort(d, axis=1, kind="stable")[:, :k]] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: leaves out the nearest instead of the point itself: with two equal points, the twin goes and the point stays
+def purity(x, labels, k):
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    order = np.argsort(d, axis=1)[:, 1 : k + 1]
+    return float((labels[order] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["right"]
+# right: scikit-learn's neighbors, asked without points, which leaves each point out by its number
+from sklearn.neighbors import NearestNeighbors
+
+
+def purity(x, labels, k):
+    near = NearestNeighbors(n_neighbors=k).fit(x).kneighbors(return_distance=False)
+    return np.equal(np.asarray(labels)[near], np.asarray(labels)[:, None]).mean()
+
+# %% exercise=1 tags=["wrong"]
+# wrong: leaves out the first of the order, which may be a twin
+def purity(x, labels, k):
+    shares = []
+    for i in range(len(x)):
+        distance = ((x - x[i]) ** 2).sum(1)
+        order = np.argsort(distance)
+        nearest = order[1 : k + 1]
+        shares.append((labels[nearest] == labels[i]).mean())
+    return np.mean(shares)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: always ten neighbors
+def purity(x, labels, k):
+    d = ((x[:, None] - x[None]) ** 2).sum(-1).astype(float)
+    np.fill_diagonal(d, np.inf)
+    near = d.argsort(1)[:, :10]
+    return float((labels[near] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a vote of the neighbors, and whether it is right
+def purity(x, labels, k):
+    d = ((x[:, None] - x[None]) ** 2).sum(-1).astype(float)
+    np.fill_diagonal(d, np.inf)
+    near = d.argsort(1)[:, :k]
+    # majority vote: kNN accuracy
+    return float(np.mean([np.bincount(labels[n]).argmax() == l for n, l in zip(near, labels)]))
+
+# %% exercise=1 tags=["wrong"]
+# wrong: distance by angle
+def purity(x, labels, k):
+    # cosine
+    u = x / np.linalg.norm(x, axis=1, keepdims=True)
+    d = 1 - u @ u.T
+    np.fill_diagonal(d, np.inf)
+    near = d.argsort(1)[:, :k]
+    return float((labels[near] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: scales each unit to spread 1 first
+def purity(x, labels, k):
+    x = (x - x.mean(0)) / x.std(0)
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    np.fill_diagonal(d, np.inf)
+    return float((labels[np.argsort(d, axis=1)[:, :k]] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: only the first three units count
+def purity(x, labels, k):
+    d = (x[:, None, 0] - x[None, :, 0]) ** 2 + (x[:, None, 1] - x[None, :, 1]) ** 2 + (x[:, None, 2] - x[None, :, 2]) ** 2
+    np.fill_diagonal(d, np.inf)
+    return float((labels[np.argsort(d, axis=1)[:, :k]] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["right"]
+# right: torch.cdist and topk
+def purity(x, labels, k, largest=False):
+    d = torch.cdist(torch.from_numpy(x), torch.from_numpy(x), compute_mode="donot_use_mm_for_euclid_dist")
+    d.fill_diagonal_(torch.inf)
+    y = torch.as_tensor(labels)
+    return (y[d.topk(k, largest=largest).indices] == y[:, None]).double().mean().item()
+
+# %% exercise=1 tags=["wrong"]
+# wrong: takes every distance of 0 for the point itself, so twins are no neighbors
+def purity(x, labels, k):
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    d[d == 0] = np.inf
+    order = np.argsort(d, axis=1)[:, :k]
+    return float((labels[order] == labels[:, None]).mean())
+
+# %% exercise=2 tags=["wrong"]
+# wrong: takes absolute activations, right for activations of a ReLU only
+def as_detector(activation, labels, digit, threshold):
+    alarm = np.abs(activation) > threshold
+    hits = (alarm & (labels == digit)).sum()
+    return (hits / alarm.sum() if alarm.any() else np.nan), hits / (labels == digit).sum()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: recall over all images
+def as_detector(activation, labels, digit, threshold):
+    alarm = activation > threshold
+    hits = (alarm & (labels == digit)).sum()
+    return (hits / alarm.sum() if alarm.any() else np.nan), hits / len(labels)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: at least the threshold
+def as_detector(activation, labels, digit, threshold):
+    alarm = activation >= threshold
+    hits = (alarm & (labels == digit)).sum()
+    return (hits / alarm.sum() if alarm.any() else np.nan), hits / (labels == digit).sum()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: recall is NaN too without an alarm
+def as_detector(activation, labels, digit, threshold):
+    alarm = activation > threshold
+    if not alarm.any():
+        return np.nan, np.nan
+    hits = (alarm & (labels == digit)).sum()
+    return hits / alarm.sum(), hits / (labels == digit).sum()
+
+# %% exercise=2 tags=["right"]
+# right: means of booleans; the mean of nothing is NaN (numpy warns), a list comes back
+def as_detector(activation, labels, digit, threshold):
+    is_digit, alarm = labels == digit, activation > threshold
+    return [is_digit[alarm].mean(), alarm[is_digit].mean()]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: precision is NaN also when there are alarms but none is right (it is 0 then)
+def as_detector(activation, labels, digit, threshold):
+    alarm = activation > threshold
+    hits = (alarm & (labels == digit)).sum()
+    return (hits / alarm.sum() if hits else np.nan), hits / (labels == digit).sum()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: None instead of NaN without an alarm
+def as_detector(activation, labels, digit, threshold):
+    alarm = activation > threshold
+    hits = (alarm & (labels == digit)).sum()
+    return (hits / alarm.sum() if alarm.any() else None), hits / (labels == digit).sum()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: turns the given activations into 0 and 1
+def as_detector(activation, labels, digit, threshold):
+    activation[:] = activation > threshold
+    hits = (activation * (labels == digit)).sum()
+    return (hits / activation.sum() if activation.any() else np.nan), hits / (labels == digit).sum()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: activations and threshold are rounded to one decimal first
+def as_detector(activation, labels, digit, threshold):
+    alarm = np.round(activation, 1) > round(threshold, 1)
+    hits = (alarm & (labels == digit)).sum()
+    return (hits / alarm.sum() if alarm.any() else np.nan), hits / (labels == digit).sum()
+
+# %% exercise=2 tags=["right"]
+# right: sets of image numbers, Fractions
+from fractions import Fraction
+
+
+def as_detector(activation, labels, digit, threshold):
+    alarms = {i for i, a in enumerate(activation) if a > threshold}
+    shown = {i for i, label in enumerate(labels) if label == digit}
+    both = len(alarms & shown)
+    return (Fraction(both, len(alarms)) if alarms else float("nan"), Fraction(both, len(shown)))
+
+# %% exercise=2 tags=["right"]
+# right: scikit-learn's precision with its answer for no alarm, in a named tuple
+from collections import namedtuple
+from sklearn.metrics import precision_score, recall_score
+
+Both = namedtuple("Both", "precision recall")
+
+
+def as_detector(activation, labels, digit, threshold):
+    true, said = labels == digit, activation > threshold
+    return Both(precision_score(true, said, zero_division=np.nan), recall_score(true, said))
+
+# %% exercise=2 tags=["right"]
+# right: counts true and false positives and false negatives
+def as_detector(activation, labels, digit, threshold):
+    tp = fp = fn = 0
+    for value, label in zip(activation, labels):
+        if value > threshold and label == digit:
+            tp += 1
+        elif value > threshold:
+            fp += 1
+        elif label == digit:
+            fn += 1
+    return (tp / (tp + fp) if tp + fp else float("nan"), tp / (tp + fn))
+
+# %% exercise=2 tags=["right"]
+# right: torch, where 0 / 0 is NaN
+def as_detector(activation, labels, digit, threshold):
+    a = torch.as_tensor(np.asarray(activation)); l = torch.as_tensor(np.asarray(labels))
+    alarm, true = a > threshold, l == digit
+    hits = (alarm & true).sum()
+    return [hits / alarm.sum(), hits / true.sum()]   # 0/0 is NaN in torch
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the threshold is always 0
+def as_detector(activation, labels, digit, threshold):
+    alarm = activation > 0
+    r = (alarm & (labels == digit)).sum()
+    return (r / alarm.sum() if alarm.any() else np.nan), r / (labels == digit).sum()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: recall first
+def as_detector(activation, labels, digit, threshold):
+    alarm = activation > threshold
+    hits = (alarm & (labels == digit)).sum()
+    return hits / (labels == digit).sum(), (hits / alarm.sum() if alarm.any() else np.nan)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: cuts activations to whole numbers before comparing, so 1.7 is not above 1.5
+def as_detector(activation, labels, digit, threshold):
+    alarm = activation.astype(int) > threshold
+    hits = (alarm & (labels == digit)).sum()
+    return (hits / alarm.sum() if alarm.any() else np.nan), hits / (labels == digit).sum()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: 0 instead of NaN without an alarm
+def as_detector(activation, labels, digit, threshold):
+    alarm = activation > threshold
+    hits = (alarm & (labels == digit)).sum()
+    return hits / max(alarm.sum(), 1), hits / (labels == digit).sum()
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the strongest correlation, whatever its sign
+def best_match(a, b):
+    A, B = a - a.mean(0), b - b.mean(0)
+    A, B = (M / np.where(M.std(0) > 0, M.std(0), 1) for M in (A, B))
+    return np.abs(A.T @ B / len(a)).max(1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, b[np.random.default_rng(seed).permutation(len(b))])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: draws images of b with replacement instead of putting them in random order
+def best_match(a, b):
+    A, B = a - a.mean(0), b - b.mean(0)
+    A, B = (M / np.where(M.std(0) > 0, M.std(0), 1) for M in (A, B))
+    return (A.T @ B / len(a)).max(1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, b[np.random.default_rng(seed).integers(len(b), size=len(b))])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: best_match is never below 0, also where all of a unit's correlations are negative
+def best_match(a, b):
+    A, B = a - a.mean(0), b - b.mean(0)
+    A, B = (M / np.where(M.std(0) > 0, M.std(0), 1) for M in (A, B))
+    return np.maximum(0, (A.T @ B / len(a)).max(1))
+
+
+def by_chance(a, b, seed):
+    return best_match(a, b[np.random.default_rng(seed).permutation(len(b))])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: shuffles each unit of b by itself
+def best_match(a, b):
+    A, B = a - a.mean(0), b - b.mean(0)
+    A, B = (M / np.where(M.std(0) > 0, M.std(0), 1) for M in (A, B))
+    return (A.T @ B / len(a)).max(1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.random.default_rng(seed).permuted(b, axis=0))
+
+# %% exercise=3 tags=["right"]
+# right: np.corrcoef of everything, NaN to 0; Python's random for the order
+import random
+
+
+def best_match(a, b):
+    with np.errstate(all="ignore"):
+        r = np.corrcoef(a, b, rowvar=False)[: a.shape[1], a.shape[1] :]
+    return np.nan_to_num(r, nan=0.0).max(axis=1)
+
+
+def by_chance(a, b, seed):
+    order = list(range(len(b)))
+    random.Random(seed).shuffle(order)
+    return best_match(a, b[order])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a unit of a that never changes gives NaN (only b's are looked after)
+def best_match(a, b):
+    A, B = (a - a.mean(0)) / a.std(0), b - b.mean(0)
+    B = B / np.where(B.std(0) > 0, B.std(0), 1)
+    return (A.T @ B / len(a)).max(1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, b[np.random.default_rng(seed).permutation(len(b))])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: units of b that never change are left out, so a unit with only negative correlations comes out below 0
+def best_match(a, b):
+    b = b[:, b.std(0) > 0]
+    A, B = (a - a.mean(0)) / a.std(0), (b - b.mean(0)) / b.std(0)
+    return (A.T @ B / len(a)).max(1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, b[np.random.default_rng(seed).permutation(len(b))])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: one number for each unit of b
+def best_match(a, b):
+    A, B = a - a.mean(0), b - b.mean(0)
+    A, B = (M / np.where(M.std(0) > 0, M.std(0), 1) for M in (A, B))
+    return (A.T @ B / len(a)).max(0)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, b[np.random.default_rng(seed).permutation(len(b))])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the seed counts only as even or odd
+def best_match(a, b):
+    A, B = a - a.mean(0), b - b.mean(0)
+    A, B = (M / np.where(M.std(0) > 0, M.std(0), 1) for M in (A, B))
+    return (A.T @ B / len(a)).max(1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, b[np.random.default_rng(seed % 2).permutation(len(b))])
+
+# %% exercise=3 tags=["right"]
+# right: legacy numpy generator, seeded; the order by argsort of noise; nan-safe by errstate
+def best_match(a, b):
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z = [np.nan_to_num((m - m.mean(0)) / m.std(0)) for m in (np.asarray(a), np.asarray(b))]
+    return np.einsum("eu,ev->uv", *z).max(1) / len(a)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.take(b, np.argsort(np.random.RandomState(seed).rand(len(b))), axis=0))
+
+# %% exercise=3 tags=["right"]
+# right: loops over pairs; a's images are put in the inverse order, which is the same pairing
+import math
+
+
+def _r(x, y):
+    x, y = [v - sum(x) / len(x) for v in x], [v - sum(y) / len(y) for v in y]
+    size = math.sqrt(sum(v * v for v in x) * sum(v * v for v in y))
+    return sum(map(lambda v, w: v * w, x, y)) / size if size > 1e-12 else 0.0
+
+
+def best_match(a, b):
+    return [max(_r(x, y) for y in b.T.tolist()) for x in a.T.tolist()]
+
+
+def by_chance(a, b, seed):
+    order = np.random.default_rng(seed).permutation(len(b))
+    return best_match(a[np.argsort(order)], b)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the mean over 20 random orders instead of one
+def best_match(a, b):
+    A, B = a - a.mean(0), b - b.mean(0)
+    A, B = (M / np.where(M.std(0) > 0, M.std(0), 1) for M in (A, B))
+    return (A.T @ B / len(a)).max(1)
+
+
+def by_chance(a, b, seed):
+    rng = np.random.default_rng(seed)
+    return np.mean([best_match(a, rng.permutation(b)) for _ in range(20)], axis=0)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: ignores the seed
+def best_match(a, b):
+    A, B = a - a.mean(0), b - b.mean(0)
+    A, B = (M / np.where(M.std(0) > 0, M.std(0), 1) for M in (A, B))
+    return (A.T @ B / len(a)).max(1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.random.permutation(b))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: each unit of b may be taken once only (assignment)
+from scipy.optimize import linear_sum_assignment
+
+
+def best_match(a, b):
+    A, B = a - a.mean(0), b - b.mean(0)
+    A, B = (M / np.where(M.std(0) > 0, M.std(0), 1) for M in (A, B))
+    r = A.T @ B / len(a)
+    out = np.zeros(len(r))
+    i, j = linear_sum_assignment(-r)
+    out[i] = r[i, j]
+    return out
+
+
+def by_chance(a, b, seed):
+    return best_match(a, b[np.random.default_rng(seed).permutation(len(b))])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: moves all images by one random number of places, which is no random order (neighbors stay neighbors)
+def best_match(a, b):
+    A, B = a - a.mean(0), b - b.mean(0)
+    A, B = (M / np.where(M.std(0) > 0, M.std(0), 1) for M in (A, B))
+    return (A.T @ B / len(a)).max(1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.roll(b, np.random.default_rng(seed).integers(1, len(b)), axis=0))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: shuffles the given b itself
+def best_match(a, b):
+    A, B = a - a.mean(0), b - b.mean(0)
+    A, B = (M / np.where(M.std(0) > 0, M.std(0), 1) for M in (A, B))
+    return (A.T @ B / len(a)).max(1)
+
+
+def by_chance(a, b, seed):
+    np.random.default_rng(seed).shuffle(b)
+    return best_match(a, b)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a unit that never changes makes NaN
+def best_match(a, b):
+    n = a.shape[1]
+    correlations = np.corrcoef(a.T, b.T)[:n, n:]
+    return correlations.max(1)
+
+
+def by_chance(a, b, seed):
+    rng = np.random.default_rng(seed)
+    return best_match(a, b[rng.permutation(len(b))])
+
+# %% exercise=3 tags=["right"]
+# right: pairs of columns, other argument names
+import random
+def best_match(first_net, second_net):
+    out = []
+    for i in range(first_net.shape[1]):
+        best = -2.0
+        for j in range(second_net.shape[1]):
+            x, y = first_net[:, i].astype(float), second_net[:, j].astype(float)
+            x, y = x - x.mean(), y - y.mean()
+            length = (x @ x * (y @ y)) ** 0.5
+            best = max(best, x @ y / length if length > 0 else 0.0)
+        out.append(best)
+    return out
+def by_chance(first_net, second_net, seed):
+    order = list(range(len(second_net)))
+    random.Random(seed).shuffle(order)
+    return best_match(first_net, second_net[order])
+
+# %% exercise=3 tags=["right"]
+# right: torch, and a copy shuffled in place
+def best_match(a, b):
+    ta, tb = (torch.as_tensor(np.asarray(m), dtype=torch.float64) for m in (a, b))
+    def z(m):
+        m = m - m.mean(0)
+        return torch.nan_to_num(m / m.square().mean(0).sqrt())
+    return (z(ta).T @ z(tb) / len(ta)).max(1).values
+def by_chance(a, b, seed):
+    b = np.array(b)
+    np.random.RandomState(seed).shuffle(b)
+    return best_match(a, b)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: puts units in random order, not images
+def best_match(a, b):
+    n = a.shape[1]
+    c = np.nan_to_num(np.corrcoef(a.T, b.T)[:n, n:])
+    return c.max(1)
+def by_chance(a, b, seed):
+    # units in random order
+    return best_match(a, b[:, np.random.default_rng(seed).permutation(b.shape[1])])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: moves the images of a and b alike
+def best_match(a, b):
+    n = a.shape[1]
+    c = np.nan_to_num(np.corrcoef(a.T, b.T)[:n, n:])
+    return c.max(1)
+def by_chance(a, b, seed):
+    o = np.random.default_rng(seed).permutation(len(b))
+    return best_match(a[o], b[o])
+
+# %% exercise=3 tags=["right"]
+# right: torch, sorted by random keys
+def best_match(a, b):
+    a, b = (torch.as_tensor(np.array(m)).double() for m in (a, b))
+    a, b = (torch.nn.functional.normalize(m - m.mean(0), dim=0) for m in (a, b))
+    return (a.T @ b).amax(1).numpy()
+
+
+def by_chance(a, b, seed):
+    keys = torch.rand(len(b), generator=torch.Generator().manual_seed(seed))
+    return best_match(a, b[keys.argsort().numpy()])
+
+# %% exercise=4 tags=["wrong"]
+# wrong: 120 images hard-coded
+def gated_top(acts, digit, least, n):
+    s = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts.values > 0).sum(0)
+    return [int(u) for u in np.argsort(-s) if on[u] >= least * 120][:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: least selective of the top first
+def gated_top(acts, digit, least, n):
+    s = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts.values > 0).mean(0)
+    return [int(u) for u in np.argsort(-s) if on[u] >= least][:n][::-1]
+
+# %% exercise=4 tags=["right"]
+# right: heapq.nlargest over a filtered generator, counts by loops
+import heapq
+
+
+def gated_top(acts, digit, least, n, **_):
+    table = selectivity.selectivity_by_class(acts)
+    row = table.values[list(table["class"].values).index(digit)].tolist()
+    images = len(acts)
+    alive = (u for u, col in enumerate(acts.values.T) if sum(v > 0 for v in col) / images >= least)
+    return heapq.nlargest(n, alive, key=row.__getitem__)
+
+# %% exercise=4 tags=["right"]
+# right: takes the class by its place; the class axis holds 0, 1, 2, … also where labels are missing (checked), so it is the same
+def gated_top(acts, digit, least, n):
+    s = selectivity.selectivity_by_class(acts).isel({"class": digit}).values
+    on = (acts.values > 0).mean(0)
+    return [int(u) for u in np.argsort(-s) if on[u] >= least][:n]
+
+# %% exercise=4 tags=["right"]
+# right: units that fail the gate get -inf; sorted, and cut at the number that passed
+def gated_top(acts, digit, least, n):
+    s = selectivity.selectivity_by_class(acts).sel({"class": digit})
+    share = (acts > 0).mean("example")
+    masked = s.where(share >= least, -np.inf).values
+    return list(np.argsort(-masked, kind="stable")[: min(n, int((share >= least).sum()))])
+
+# %% exercise=4 tags=["wrong"]
+# wrong: gates by mean activation
+def gated_top(acts, digit, least, n):
+    s = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = acts.values.mean(0)
+    return [int(u) for u in np.argsort(-s) if on[u] >= least][:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: takes n first and gates then
+def gated_top(acts, digit, least, n):
+    s = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts.values > 0).mean(0)
+    return [int(u) for u in np.argsort(-s)[:n] if on[u] >= least]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: counts activations other than 0 instead of above 0: negative ones count too
+def gated_top(acts, digit, least, n):
+    s = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts.values != 0).mean(0)
+    return [int(u) for u in np.argsort(-s) if on[u] >= least][:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: share among the digit's images only
+def gated_top(acts, digit, least, n):
+    s = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts.values[acts.label.values == digit] > 0).mean(0)
+    return [int(u) for u in np.argsort(-s) if on[u] >= least][:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: shares in whole percent, so 24.6% passes for 25%
+def gated_top(acts, digit, least, n):
+    s = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = np.round(100 * (acts.values > 0).mean(0))
+    return [int(u) for u in np.argsort(-s) if on[u] >= round(100 * least)][:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: gates first, and gives the places among the units that are left
+def gated_top(acts, digit, least, n):
+    keep = acts[:, (acts.values > 0).mean(0) >= least]
+    s = selectivity.selectivity_by_class(keep).sel({"class": digit}).values
+    return [int(u) for u in np.argsort(-s)[:n]]
+
+# %% exercise=4 tags=["right"]
+# right: takes the best unit again and again
+def gated_top(acts, digit, least, n):
+    s = selectivity.selectivity_by_class(acts).sel({"class": digit}).to_series().to_dict() if False else dict(enumerate(selectivity.selectivity_by_class(acts).sel({"class": digit}).values.tolist()))
+    left = {u: v for u, v in s.items() if not float((acts[:, u] > 0).mean()) < least}
+    found = []
+    while left and len(found) < n:
+        best = max(left, key=left.get)
+        found.append(best)
+        del left[best]
+    return found
+
+# %% exercise=4 tags=["right"]
+# right: sorts, then gates, then cuts
+def gated_top(acts, digit, least, n):
+    by_class = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    density = (acts.values > 0).mean(0)
+    order = np.argsort(-by_class)
+    kept = [int(unit) for unit in order if density[unit] >= least]
+    return kept[:n]
+
+# %% exercise=4 tags=["right"]
+# right: where() and isfinite
+def gated_top(acts, digit, least, n):
+    sel = selectivity.selectivity_by_class(acts).sel({"class": digit})
+    on = (acts > 0).mean("example")
+    gated = sel.where(on >= least)
+    ranked = sorted((u for u in range(acts.sizes["unit"]) if np.isfinite(float(gated[u]))), key=lambda u: float(gated[u]), reverse=True)
+    return ranked[:n]
+
+# %% exercise=4 tags=["right"]
+# right: pops the best until there are n
+def gated_top(acts, digit, least, n):
+    out = []
+    s = {u: v for u, v in enumerate(selectivity.selectivity_by_class(acts).sel({"class": digit}).values.tolist()) if v == v}
+    while s and len(out) < n:
+        best = max(s, key=s.get)
+        s.pop(best)
+        if not (acts[:, best] > 0).mean() < least:
+            out.append(best)
+    return out
+
+# %% exercise=4 tags=["right"]
+# right: gates first, and translates the numbers back
+def gated_top(acts, digit, least, n):
+    busy = acts[:, ((acts > 0).mean("example") >= least).values]   # gate first, then ask the library about the rest
+    s = selectivity.selectivity_by_class(busy).sel({"class": digit})
+    numbers = np.flatnonzero(((acts > 0).mean("example") >= least).values)
+    return [int(numbers[i]) for i in np.argsort(-s.values, kind="stable")[:n]]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: no gate
+def gated_top(acts, digit, least, n):
+    s = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    return [int(u) for u in np.argsort(-s)[:n]]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: sorted by number, not by selectivity
+def gated_top(acts, digit, least, n):
+    s = selectivity.selectivity_by_class(acts).values[digit]
+    d = (acts.values > 0).mean(0)
+    return sorted(int(u) for u in np.argsort(-s) if d[u] >= least)[:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: leaves out units that are on for exactly the share
+def gated_top(acts, digit, least, n):
+    s = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts.values > 0).mean(0)
+    return [int(u) for u in np.argsort(-s) if on[u] > least][:n]

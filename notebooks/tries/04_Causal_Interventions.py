@@ -1,0 +1,641 @@
+# %% exercise=1 tags=["wrong"]
+# wrong: limits all units
+def ceiling(unit, top):
+    return lambda tensor, hook: tensor.clamp(max=top)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: takes the hook function's place: no function comes back
+def ceiling(unit, top):
+    return torch.tensor(top)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: also cuts below -|top|
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = changed[:, unit].clamp(-abs(top), top)
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["right"]
+# right: a class whose objects are hook functions; relu arithmetic out of place
+class ceiling:
+    def __init__(self, unit, top):
+        self.unit, self.top = unit, top
+
+    def __call__(self, tensor, hook, **more):
+        over = torch.zeros_like(tensor)
+        over[:, self.unit] = (tensor[:, self.unit] - self.top).relu()
+        return tensor - over
+
+# %% exercise=1 tags=["wrong"]
+# wrong: keeps its first result and gives it for every later batch
+def ceiling(unit, top):
+    kept = []
+
+    def hook_fn(tensor, hook):
+        if not kept:
+            changed = tensor.clone()
+            changed[:, unit] = changed[:, unit].clamp(max=top)
+            kept.append(changed)
+        return kept[0]
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a float64 tensor comes back as float32
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.float().clone()
+        changed[:, unit] = changed[:, unit].clamp(max=top)
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a floor
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = changed[:, unit].clamp(min=top)
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: unit and top live in globals: with two ceilings the first does what the second was told
+def ceiling(unit, top):
+    global _unit, _top
+    _unit, _top = unit, top
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, _unit] = changed[:, _unit].clamp(max=_top)
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: in place
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        tensor[:, unit].clamp_(max=top)
+        return tensor
+
+    return hook_fn
+
+# %% exercise=1 tags=["right"]
+# right: a row of limits, infinite for all others; torch.minimum
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        limits = torch.full_like(tensor[0], torch.inf)
+        limits[unit] = top
+        return torch.minimum(tensor, limits)
+
+    return hook_fn
+
+# %% exercise=1 tags=["right"]
+# right: image by image
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        rows = []
+        for row in tensor.unbind(0):
+            row = row.clone()
+            if row[unit] > top:
+                row[unit] = top
+            rows.append(row)
+        return torch.stack(rows)
+
+    return hook_fn
+
+# %% exercise=1 tags=["right"]
+# right: multiplies by a mask and adds (an infinite activation would become NaN, but no network of ours has one)
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        over = (tensor[:, unit] > top).float()
+        changed[:, unit] = tensor[:, unit] * (1 - over) + top * over
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: values up to 0.001 above top are left as they are (a tolerance that the text does not have)
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = torch.where(changed[:, unit] > top + 1e-3, torch.tensor(top), changed[:, unit])
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: values above become 0
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[changed[:, unit] > top, unit] = 0
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the mean over images for which the unit is above 0
+def mean_ablation(reference, unit):
+    column = reference[:, unit]
+    mean = column[column > 0].mean()
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = mean
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the mean over all units and images
+def mean_ablation(reference, unit):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = reference.mean()
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the mean over the images that pass
+def mean_ablation(reference, unit):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = tensor[:, unit].mean()
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: means are kept by unit and shape, so another reference of the same shape gets the old mean
+_means = {}
+
+
+def mean_ablation(reference, unit):
+    key = tuple(reference.shape), unit
+    mean = _means.setdefault(key, reference[:, unit].mean())
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = mean
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the mean over the first 1000 reference images
+def mean_ablation(reference, unit):
+    mean = reference[:1000, unit].mean()
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = mean
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the mean lives in a global: a second hook function changes what the first one puts in
+def mean_ablation(reference, unit):
+    global _mean, _which
+    _mean, _which = reference[:, unit].mean(), unit
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, _which] = _mean
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: changes the tensor that passes
+def mean_ablation(reference, unit):
+    mean = reference[:, unit].mean()
+
+    def hook_fn(tensor, hook):
+        tensor[:, unit] = mean
+        return tensor
+
+    return hook_fn
+
+# %% exercise=2 tags=["right"]
+# right: a generator-made function; math.fsum for the mean, index_fill out of place
+import math
+
+
+def mean_ablation(reference, unit):
+    column = reference[:, unit].tolist()
+    mean = math.fsum(column) / len(column)
+    return lambda tensor, hook: tensor.index_fill(1, torch.tensor([unit]), mean)
+
+# %% exercise=2 tags=["right"]
+# right: by the library's patch, with the mean in every place
+def mean_ablation(reference, unit):
+    row = reference.double().mean(0, keepdim=True)
+
+    def hook_fn(tensor, hook=None):
+        here = (torch.arange(tensor.shape[1]) == unit).expand_as(tensor)
+        return tensor.masked_scatter(here, row[:, unit].to(tensor.dtype).expand(len(tensor)))
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the median
+def mean_ablation(reference, unit):
+    mean = reference[:, unit].median()
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = mean
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: adds reference rows: works for at most as many images as the reference has
+def mean_ablation(reference, unit):
+    means = reference[:, unit].mean().expand(len(reference))
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = means[: len(tensor)]
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["right"]
+# right: mean by numpy as a Python float, columns stacked
+def mean_ablation(reference, unit):
+    mean = float(np.mean(reference.numpy(), axis=0)[unit])
+
+    def hook_fn(tensor, hook):
+        return torch.stack([torch.full_like(c, mean) if u == unit else c for u, c in enumerate(tensor.unbind(1))], 1)
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: mean over the units of reference image number `unit`
+def mean_ablation(reference, unit):
+    mean = reference.mean(1)[unit % len(reference)]
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = mean
+        return changed
+
+    return hook_fn
+
+# %% exercise=3 tags=["wrong"]
+# wrong: absolute drops: if an ablation raises the accuracy, its drop is negative and comes out positive
+def pair_drops(model, images, layer, i, j):
+    x, y = images.tensor(), images.label_tensor()
+
+    def acc(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=list(units)))] if units else []):
+            return float((model(x).argmax(1) == y).float().mean())
+
+    return tuple(abs(acc() - acc(*u)) for u in ((i,), (j,), (i, j)))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: both is the sum of the single drops
+def pair_drops(model, images, layer, i, j):
+    x, y = images.tensor(), images.label_tensor()
+
+    def acc(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=list(units)))] if units else []):
+            return float((model(x).argmax(1) == y).float().mean())
+
+    a, b = (acc() - acc(u) for u in (i, j))
+    return a, b, a + b
+
+# %% exercise=3 tags=["wrong"]
+# wrong: accuracies after the ablation, not drops
+def pair_drops(model, images, layer, i, j):
+    x, y = images.tensor(), images.label_tensor()
+
+    def acc(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=list(units)))] if units else []):
+            return float((model(x).argmax(1) == y).float().mean())
+
+    return tuple(acc(*u) for u in ((i,), (j,), (i, j)))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: compares with the network's own predictions instead of the labels
+def pair_drops(model, images, layer, i, j):
+    x = images.tensor()
+    with torch.no_grad():
+        y = model(x).argmax(1)
+
+    def acc(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=list(units)))] if units else []):
+            return float((model(x).argmax(1) == y).float().mean())
+
+    return tuple(acc() - acc(*u) for u in ((i,), (j,), (i, j)))
+
+# %% exercise=3 tags=["right"]
+# right: misclassified shares after minus before, as a numpy array
+def pair_drops(model, images, layer, i, j):
+    def wrong(hooks):
+        with torch.no_grad(), model.hooks(hooks):
+            return np.mean(model(images.tensor()).max(1).indices.numpy() != images.label_tensor().numpy())
+
+    zero = nm.interventions.zero
+    return np.array([wrong([(layer, zero(unit=u))]) for u in (i, j, [j, i])]) - wrong([])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the drop without both is made at least as large as each of the two
+def pair_drops(model, images, layer, i, j):
+    x, y = images.tensor(), images.label_tensor()
+
+    def acc(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=list(units)))] if units else []):
+            return float((model(x).argmax(1) == y).float().mean())
+
+    a, b, c = (acc() - acc(*u) for u in ((i,), (j,), (i, j)))
+    return a, b, max(a, b, c)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: leaves the model in eval mode, so a model with dropout or batch norm that came in train mode computes something else afterwards
+def pair_drops(model, images, layer, i, j):
+    x, y = images.tensor(), images.label_tensor()
+    model.eval()
+
+    def acc(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=list(units)))] if units else []):
+            return float((model(x).argmax(1) == y).float().mean())
+
+    return tuple(acc() - acc(*u) for u in ((i,), (j,), (i, j)))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: at most 40 images are used
+def pair_drops(model, images, layer, i, j):
+    x, y = images.tensor()[:40], images.label_tensor()[:40]
+
+    def acc(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=list(units)))] if units else []):
+            return float((model(x).argmax(1) == y).sum()) / 40
+
+    return tuple(acc() - acc(*u) for u in ((i,), (j,), (i, j)))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the notebook's evaluate, which reads the notebook's model and images
+def pair_drops(_model, _images, layer, i, j):
+    before = evaluate()[1]
+    return tuple(before - evaluate([(layer, nm.interventions.zero(unit=u))])[1] for u in (i, j, [i, j]))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a drop is never below 0
+def pair_drops(model, images, layer, i, j):
+    x, y = images.tensor(), images.label_tensor()
+
+    def acc(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=list(units)))] if units else []):
+            return float((model(x).argmax(1) == y).float().mean())
+
+    return tuple(max(0.0, acc() - acc(*u)) for u in ((i,), (j,), (i, j)))
+
+# %% exercise=3 tags=["right"]
+# right: own hook function, image by image, counts in Fractions
+from fractions import Fraction
+
+
+def pair_drops(model, images, layer, i, j, none=()):
+    def count(gone):
+        def hook_fn(tensor, hook):
+            keep = torch.tensor([u not in gone for u in range(tensor.shape[1])], dtype=tensor.dtype)
+            return tensor * keep
+
+        n = 0
+        with torch.no_grad(), model.hooks([(layer, hook_fn)]):
+            for x, y in zip(images.tensor().split(1), images.label_tensor().tolist()):
+                n += int(model(x).argmax()) == y
+        return n
+
+    base = count(none)
+    return (*(Fraction(base - count(g), len(images)) for g in ([i], [j], [i, j])),)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: percentage points
+def pair_drops(model, images, layer, i, j):
+    x, y = images.tensor(), images.label_tensor()
+
+    def acc(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=list(units)))] if units else []):
+            return 100 * float((model(x).argmax(1) == y).float().mean())
+
+    return tuple(acc() - acc(*u) for u in ((i,), (j,), (i, j)))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: relative to the accuracy before
+def pair_drops(model, images, layer, i, j):
+    x, y = images.tensor(), images.label_tensor()
+
+    def acc(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=list(units)))] if units else []):
+            return float((model(x).argmax(1) == y).float().mean())
+
+    return tuple(1 - acc(*u) / acc() for u in ((i,), (j,), (i, j)))
+
+# %% exercise=3 tags=["right"]
+# right: two hooks for both, run_with_hooks, a list of numpy floats, labels from images.labels
+def pair_drops(model, images, layer, i, j):
+    zero = [(layer, nm.interventions.zero(unit=u)) for u in (i, j)]
+    with torch.no_grad():
+        right = [
+            (model.run_with_hooks(images.tensor(), fwd_hooks=h).argmax(-1).numpy() == images.labels).mean()
+            for h in ([], zero[:1], zero[1:], zero)
+        ]
+    return list(right[0] - np.array(right[1:]))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: absolute effects
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, goal = np.random.default_rng(seed), abs(effect_of(chosen))
+    k = sum(abs(effect_of(rng.choice(units, len(chosen), replace=False).tolist())) >= goal for _ in range(draws))
+    return (1 + k) / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: asks for the chosen set's effect anew for every draw (clumsy, and the text does not limit the calls)
+def control_p(effect_of, chosen, units, draws, seed):
+    rng = np.random.default_rng(seed)
+    k = sum(effect_of(rng.choice(units, len(chosen), replace=False).tolist()) >= effect_of(chosen) for _ in range(draws))
+    return (1 + k) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: draws with replacement and fills doubles up with the lowest free units: sets with low numbers come too often
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, goal, k = np.random.default_rng(seed), effect_of(chosen), 0
+    for _ in range(draws):
+        some = set(rng.integers(units, size=len(chosen)).tolist())
+        for u in range(units):
+            if len(some) == len(chosen):
+                break
+            some.add(u)
+        k += effect_of(sorted(some)) >= goal
+    return (1 + k) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: draws with replacement and moves a double to the next free unit: neighbors come together too often
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, goal, k = np.random.default_rng(seed), effect_of(chosen), 0
+    for _ in range(draws):
+        some = []
+        for u in rng.integers(units, size=len(chosen)).tolist():
+            while u in some:
+                u = (u + 1) % units
+            some.append(u)
+        k += effect_of(some) >= goal
+    return (1 + k) / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: argsort of random keys, all at once; a Fraction
+from fractions import Fraction
+
+
+def control_p(effect_of, chosen, units, draws, seed, key=float):
+    keys = np.random.default_rng(seed).random((draws, units))
+    sets = keys.argsort(1)[:, : len(chosen)]
+    goal = key(effect_of(chosen))
+    return Fraction(1 + sum(key(effect_of(s.tolist())) >= goal for s in sets), 1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: asks for the effect of each different set once only and remembers it (effects are slow to compute)
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, known = np.random.default_rng(seed), {}
+
+    def effect(some):
+        key = frozenset(int(u) for u in some)
+        if key not in known:
+            known[key] = effect_of(sorted(key))
+        return known[key]
+
+    goal = effect(chosen)
+    k = sum(effect(rng.choice(units, size=len(chosen), replace=False)) >= goal for _ in range(draws))
+    return (1 + k) / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: swallows errors of effect_of (the task says nothing of sets that have no effect)
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, goal, k = np.random.default_rng(seed), effect_of(chosen), 0
+    for _ in range(draws):
+        try:
+            k += effect_of(rng.choice(units, len(chosen), replace=False).tolist()) >= goal
+        except Exception:
+            pass
+    return (1 + k) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: draws only from the units that were not chosen
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, goal = np.random.default_rng(seed), effect_of(chosen)
+    rest = [u for u in range(units) if u not in set(chosen)]
+    k = sum(effect_of(rng.choice(rest, len(chosen), replace=len(rest) < len(chosen)).tolist()) >= goal for _ in range(draws))
+    return (1 + k) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: k/draws
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, goal = np.random.default_rng(seed), effect_of(chosen)
+    k = sum(effect_of(rng.choice(units, len(chosen), replace=False).tolist()) >= goal for _ in range(draws))
+    return k / draws
+
+# %% exercise=4 tags=["right"]
+# right: Python's random.Random and sample; sets as tuples turned to lists; the chosen set asked last
+from random import Random
+
+
+def control_p(effect_of, chosen, units, draws, seed):
+    rng = Random(seed)
+    effects = [effect_of(rng.sample(range(units), k=len(chosen))) for _ in range(draws)]
+    effects.append(effect_of(list(chosen)))
+    return sum(e >= effects[-1] for e in effects) / len(effects)
+
+# %% exercise=4 tags=["right"]
+# right: repeats a draw with a double until there is none (uniform); generator
+def control_p(effect_of, chosen, units, draws, seed):
+    rng = np.random.default_rng(seed)
+
+    def sets():
+        for _ in range(draws):
+            some = []
+            while len(set(some)) < len(chosen):
+                some = rng.integers(0, units, len(chosen)).tolist()
+            yield some
+
+    reached = [True, *(effect_of(s) >= goal for goal in [effect_of(chosen)] for s in sets())]
+    return np.mean(reached)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: with replacement
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, goal = np.random.default_rng(seed), effect_of(chosen)
+    k = sum(effect_of(rng.choice(units, len(chosen)).tolist()) >= goal for _ in range(draws))
+    return (1 + k) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the seed counts only as even or odd
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, goal = np.random.default_rng(seed % 2), effect_of(chosen)
+    k = sum(effect_of(rng.choice(units, len(chosen), replace=False).tolist()) >= goal for _ in range(draws))
+    return (1 + k) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: a seed of 0 counts as none (`seed or None`), so it can't be repeated
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, goal = np.random.default_rng(seed or None), effect_of(chosen)
+    k = sum(effect_of(rng.choice(units, len(chosen), replace=False).tolist()) >= goal for _ in range(draws))
+    return (1 + k) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: a random set is a run of neighbors from a random start, stepping by a random number: not any set can come
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, goal, k = np.random.default_rng(seed), effect_of(chosen), 0
+    for _ in range(draws):
+        start, step = rng.integers(units), rng.integers(1, max(2, units // len(chosen)))
+        k += effect_of([int((start + step * i) % units) for i in range(len(chosen))]) >= goal
+    return (1 + k) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: above the effect only
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, goal = np.random.default_rng(seed), effect_of(chosen)
+    k = sum(effect_of(rng.choice(units, len(chosen), replace=False).tolist()) > goal for _ in range(draws))
+    return (1 + k) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: 0.01 below the effect still counts as at least the effect (losses differ by less)
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, goal = np.random.default_rng(seed), effect_of(chosen) - 0.01
+    k = sum(effect_of(rng.choice(units, len(chosen), replace=False).tolist()) >= goal for _ in range(draws))
+    return (1 + k) / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: torch.randperm with a generator; tensors of 0-d as units
+def control_p(effect_of, chosen, units, draws, seed):
+    g = torch.Generator().manual_seed(seed)
+    goal = effect_of(chosen)
+    k = 0
+    for _ in range(draws):
+        k += not effect_of(torch.randperm(units, generator=g)[: len(chosen)].tolist()) < goal
+    return torch.tensor((1 + k) / (1 + draws), dtype=torch.float64)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: counts the chosen set above but not below: (1 + k) / draws, cut at 1
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, goal = np.random.default_rng(seed), effect_of(chosen)
+    k = sum(effect_of(rng.choice(units, len(chosen), replace=False).tolist()) >= goal for _ in range(draws))
+    return min(1.0, (1 + k) / draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: effects are cut to whole numbers, so 0.3 reaches 0.9
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, goal = np.random.default_rng(seed), int(effect_of(chosen))
+    k = sum(int(effect_of(rng.choice(units, len(chosen), replace=False).tolist())) >= goal for _ in range(draws))
+    return (1 + k) / (1 + draws)
