@@ -107,6 +107,7 @@ def test_the_source_distribution_installs_the_same_files(
     with zipfile.ZipFile(wheel) as files:
         ours = {name: files.read(name) for name in files.namelist() if ".dist-info/" not in name}
     assert "neural_microscope/explorer/static/explorer.js" in ours
+    assert sum(name.startswith("neural_microscope/notebooks/") for name in ours) == 20
     package = tmp_path / "there" / "neural_microscope"
     found = {path.relative_to(package.parent).as_posix() for path in package.rglob("*") if path.is_file()}
     assert {name for name in found if "__pycache__" not in name} == set(ours)
