@@ -99,7 +99,7 @@ assert each_on[to_the_mean < 0].mean() < each_on[to_the_mean >= 0].mean()
 #
 # Hooks are simple, and they fail silently. We walk into each trap once, so that you know it when you see it.
 #
-# **Trap 1: the hook that stays.** A hook that you don't remove runs forever. In a notebook, you run a cell three times and have three of them.
+# **Trap 1: the hook that stays.** A hook that you don't remove runs forever. If you run a notebook's cell three times, you have three of them.
 
 # %%
 calls = []
@@ -658,8 +658,8 @@ print(
 )
 
 # %% [markdown]
-# Setting a unit to 0 for every image is called an *ablation*. Note what this one does *not* show. The network is untrained, and still the ablation changes its logits. An effect alone is no sign that a unit has learned
-# anything; what you compare it with decides. [Notebook 04](04_Causal_Interventions.ipynb) is about that comparison.
+# Setting a unit to 0 for every image is called an *ablation*. Note what this one does *not* show. The network is untrained, and still the ablation changes its logits. So an effect alone does not show that a unit has
+# learned anything. For that we have to compare it with something, and [notebook 04](04_Causal_Interventions.ipynb) is about with what.
 #
 # ### Exercise 3: turn a unit up
 # *Difficulty ●●○○ · 10 minutes*

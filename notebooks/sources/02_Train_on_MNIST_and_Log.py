@@ -79,7 +79,7 @@ assert abs(float(by_hand) - np.log(10)) < 0.1
 
 # %% [markdown]
 # A probability of 1/10 for each digit gives a loss of log 10. When you see a loss far above that in an *untrained* network, suspect initial weights that are
-# too large: such a network is sure of something at random. We will try it in section 9.
+# too large: such a network is sure of something at random. We will try it in section 10.
 #
 # ## 3. The loop
 #
@@ -705,7 +705,7 @@ nm.plots.lines(spread, x="layers passed", y="root mean square", log_y=True, titl
 # And in training? We take the same network on fewer images for two epochs, and multiply its initial weights by a factor. We also try a *normalization* in each layer. *Layer
 # normalization* gives the units of one image mean 0 and standard deviation 1; *batch normalization* does so for one unit over the images of a batch.
 #
-# Five seeds each, because one network is an anecdote:
+# Five seeds each, because a single network may be luck:
 
 # %%
 some = nm.data.Dataset(
@@ -727,6 +727,13 @@ def accuracies(config, seeds):
 
 
 found = {name: np.array(accuracies(variant, range(5))) for name, variant in variants.items()}
+with torch.no_grad():
+    usual, five = (
+        float(torch.nn.functional.cross_entropy(nm.MLP(variants[name], seed=0)(images), labels))
+        for name in ("usual", "five times")
+    )
+lesson.say(f"""Untrained, the loss is {usual:.2f} nats with the usual weights and {five:.2f} nats with weights five times as large.
+{"So with large weights, the untrained network is sure of something at random, as we said in section 2." if five > usual + 0.5 else ""}""")
 
 # %% [markdown]
 # "Usual" is PyTorch's default, 0.58 in the units of the picture, so "five times" is 2.9. **Compared with it, by how many percentage points does test accuracy change with weights five times as large?**
@@ -749,8 +756,8 @@ if lesson.reveal("five times", round(against("five times")[0], 1)):
         mean, low, high, verdict = against(name)
         print(f"{name:22} {mean:+.1f} points (95% interval {low:+.1f} to {high:+.1f}): a difference is {verdict}")
     mean, low, high, verdict = against("five times, layer norm", "layer norm")
-    lesson.say(f"""And does a layer norm make up for large weights? Compared with layer norm and usual weights, five times as large they change the accuracy by {mean:+.1f} points
-    (95% interval {low:+.1f} to {high:+.1f}). {"So it does not make up for them." if high < 0 else "A loss is not shown."}""")
+    lesson.say(f"""And does a layer norm make up for large weights? Compared with layer norm and usual weights, five times as large they {"lower" if mean < 0 else "raise"} the accuracy by {abs(mean):.1f} points
+    (95% interval {low:+.1f} to {high:+.1f}). {"So it does not make up for them." if high < 0 else "A drop is not shown."}""")
 assert not lesson.full or found["a tenth"].mean() < found["usual"].mean()
 
 # %% [markdown]
