@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -163,7 +164,8 @@ def strange(value: Any, chance: Chance) -> Any:
             return chance.choice((-value, value * 1e9, *NUMBERS))
         if isinstance(value, str):
             return chance.choice((value.upper(), value + " ", value[:-1], f"../{value}", f"{value}\x00", *WORDS))
-    return chance.choice((*OTHERS, *NUMBERS, *WORDS, 3, "3", [3], {"a": 3}))
+    # A copy: a later change of this document must not reach the documents of other cases.
+    return copy.deepcopy(chance.choice((*OTHERS, *NUMBERS, *WORDS, 3, "3", [3], {"a": 3})))
 
 
 def as_json(content: bytes, chance: Chance) -> bytes:

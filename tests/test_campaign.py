@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import re
 import resource
 from pathlib import Path
 
 import pytest
-from campaign import examples, kills, page, workers
+from campaign import examples, kills, mutations, page, workers
 from campaign.documents import DOCUMENTS
 
 import crashing
@@ -29,6 +30,16 @@ def test_no_damaged_document_is_read_as_another_or_ends_in_a_foreign_error() -> 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
+def test_a_case_does_not_depend_on_the_cases_before_it() -> None:
+    """Values shared by cases once grew, until one document held itself and a case never ended."""
+    document = b'{"a": [1, [2]], "b": {"c": "d"}, "e": [[], {}]}'
+
+    def all_of_them() -> list[bytes]:
+        return [mutations.as_json(document, random.Random(seed)) for seed in range(300)]
+
+    assert all_of_them() == all_of_them()
+
+
 def test_a_limit_on_processor_time_ends_with_the_reading() -> None:
     """Otherwise the campaign's own work counts, and the case is called a hang."""
     before = resource.getrlimit(resource.RLIMIT_CPU)
