@@ -199,11 +199,11 @@ def see_drift(form: str, figure: plots.Plot, given: Mapping[str, Any]) -> None:
 
 def see_selectivity(form: str, figure: plots.Plot, given: Mapping[str, Any]) -> None:
     drawn, table = read(figure.axes[0]), given["table"]
-    expected = np.stack([table["selectivity"], 100 * given["effects"]["accuracy_drop"]], 1)
+    expected = np.stack([table["selectivity"], given["effects"]["loss_increase"]], 1)
     known = np.isfinite(expected).all(1)
     assert {tuple(p) for p in expected[known].tolist()} <= {tuple(p) for p in drawn["value"].tolist()}
     for end in ("low", "high"):
-        heights = 100 * given["effects"][f"accuracy_drop_{end}"].values[known]
+        heights = given["effects"][f"loss_increase_{end}"].values[known]
         assert np.isin(np.round(heights, 9), np.round(drawn["interval"][:, 1], 9)).all()
     np.testing.assert_allclose(drawn["gray"][:, 0], given["untrained"]["selectivity"])
     (band,) = [patch for patch in figure.axes[0].patches if patch.get_alpha() == 0.3]

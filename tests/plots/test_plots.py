@@ -26,12 +26,12 @@ def acts(units: int = 64) -> xr.DataArray:
 
 
 def effects(units: int = 64) -> xr.Dataset:
-    drop = RNG.uniform(0, 0.1, units)
+    increase = RNG.uniform(0, 0.1, units)
     return xr.Dataset(
         {
-            "accuracy_drop": ("unit", drop),
-            "accuracy_drop_low": ("unit", drop - 0.01),
-            "accuracy_drop_high": ("unit", drop + 0.01),
+            "loss_increase": ("unit", increase),
+            "loss_increase_low": ("unit", increase - 0.01),
+            "loss_increase_high": ("unit", increase + 0.01),
         }
     )
 

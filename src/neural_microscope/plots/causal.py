@@ -163,8 +163,8 @@ def cumulative_ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
     """
     figure, (axes,) = style.new("middle", 3.2, theme)
     share = 100 * table["share"].values
-    orders = [f"{name} (AUC {style.told(float(table['auc'][i]))})" for i, name in enumerate(table["order"].values)]
-    label = f"{table.sizes['draw']} random orders (AUC {style.told(float(table['random_auc'].mean()))})"
+    orders = [f"{name} (area {style.told(float(table['auc'][i]))})" for i, name in enumerate(table["order"].values)]
+    label = f"{table.sizes['draw']} random orders (area {style.told(float(table['random_auc'].mean()))})"
     forms.null_band(axes, share, table, "accuracy", factor=100, label=label)
     axes.plot(share, 100 * table["random_accuracy"].mean("draw"), color=theme.null, linewidth=1)
     for number, (order, line) in enumerate(zip(orders, forms.LINES * len(orders), strict=False)):

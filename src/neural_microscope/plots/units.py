@@ -83,9 +83,9 @@ def class_means(trained: xr.DataArray, untrained: xr.DataArray, *, theme: Theme)
 
 @draws
 def selectivity(table: xr.Dataset, effects: xr.Dataset, untrained: xr.Dataset | None = None, *, theme: Theme) -> Plot:
-    """Selectivity of each unit against its accuracy drop when ablated; gray: shuffled labels, and untrained units.
+    """Selectivity of each unit against its loss increase when ablated; gray: shuffled labels, and untrained units.
 
-    The units with the largest drop are labeled.
+    The units with the largest increase are labeled.
 
     Args:
         table: Result of `analysis.selectivity.class_selectivity`.
@@ -95,26 +95,26 @@ def selectivity(table: xr.Dataset, effects: xr.Dataset, untrained: xr.Dataset | 
     >>> table = nm.analysis.selectivity.class_selectivity(acts[-1], draws=20)
     >>> effects = nm.analysis.causal.ablate_all(run.model(), run.probe, "layers.1.hook_post")
     >>> nm.plots.selectivity(table, effects).alt
-    'Each unit of layers.1.hook_post by its class selectivity and its accuracy drop when ablated; ...'
+    'Each unit of layers.1.hook_post by its class selectivity and its loss increase when ablated; ...'
     """
     figure, (axes,) = style.new("wide", 3.3, theme)
     low, high = (float(np.nanmedian(end)) for end in forms.ends(table.fillna(0), "selectivity_null"))
     axes.axvspan(low, high, color=theme.null, alpha=0.3, linewidth=0)
-    x, y = table["selectivity"].values, 100 * effects["accuracy_drop"].values
+    x, y = table["selectivity"].values, effects["loss_increase"].values
     known = ~np.isnan(x)
     axes.axhline(0, color=theme.quiet, linewidth=0.6)
-    forms.interval(axes, x, effects, "accuracy_drop", factor=100, linewidth=0.5)
+    forms.interval(axes, x, effects, "loss_increase", linewidth=0.5)
     forms.digits(axes, np.stack([x, y], 1)[known], table["preferred"].values[known], size=42, zorder=3)
-    marks = ["digit: the class a unit prefers", "gray band: shuffled labels"]
+    marks = ["digit: preferred class", "line: 95% interval", "gray band: shuffled labels"]
     if untrained is not None:
         bottom, top = axes.get_ylim()
         values = untrained["selectivity"].values
         axes.plot(values, np.full(len(values), bottom - 0.06 * (top - bottom)), "|", color=theme.null, markersize=7)
         axes.set_ylim(bottom - 0.12 * (top - bottom), top)
-        marks.append("gray ticks: the untrained network's units")
+        marks.append("gray ticks: untrained units")
     axes.set(
         xlabel="class selectivity on held-out images\n" + " · ".join(marks),
-        ylabel="accuracy drop when ablated\n(percentage points)",
+        ylabel="loss increase when ablated\n(nats)",
     )
     axes.grid(True, axis="y")
     axes.margins(x=0.04)
@@ -122,7 +122,7 @@ def selectivity(table: xr.Dataset, effects: xr.Dataset, untrained: xr.Dataset | 
     names = [f"{kind} {unit}" for unit in range(len(y))]
     forms.label_points(axes, forms.farthest(np.where(known, y, np.nan), x, y, 4, names))
     return figure.says(
-        f"Each unit of {table.attrs.get('hook_point', 'a layer')} by its class selectivity and its accuracy drop when ablated; "
+        f"Each unit of {table.attrs.get('hook_point', 'a layer')} by its class selectivity and its loss increase when ablated; "
         "a gray band shows shuffled labels, gray ticks below the units of the untrained network."
     )
 
