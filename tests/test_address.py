@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import shutil
+import tomllib
 from pathlib import Path
 
 import nbformat
@@ -93,3 +94,14 @@ def test_a_notebook_starts_with_its_links(make: str, monkeypatch: pytest.MonkeyP
     head = BUILD[make](BUILD["SOURCES"][1]).cells[0].source
     assert head.startswith("# ")
     assert "\n\nOpen in [Binder](https://mybinder.org/" in head
+
+
+def test_what_binder_installs_is_the_project_as_it_is_tested() -> None:
+    """Binder itself needs a public repository; tests/install installs what its files name."""
+    lines = (ROOT / ".binder" / "requirements.txt").read_text("utf-8").splitlines()
+    assert lines[-1] == "."
+    (constraints,) = (line.removeprefix("-c ") for line in lines if line.startswith("-c "))
+    assert (ROOT / ".binder" / constraints).resolve() == ROOT / "constraints.txt"
+    python = (ROOT / ".binder" / "runtime.txt").read_text("utf-8").strip().removeprefix("python-")
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["requires-python"]
+    assert [*map(int, python.split("."))] >= [*map(int, needed.removeprefix(">=").split("."))]

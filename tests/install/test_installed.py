@@ -194,6 +194,8 @@ def test_the_setup_cell_of_a_notebook_installs_the_project(
     assert "conflict" not in environment.python("-m", "pip", "check")
 
     ran("git", "clone", "--quiet", repository, tmp_path / "clone")
+    binder = [environment.folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--dry-run"]
+    ran(*binder, "-r", ".binder/requirements.txt", cwd=tmp_path / "clone", PIP_RETRIES="0", PIP_TIMEOUT="10")
     addressed = runpy.run_path(str(ROOT / "notebooks" / "build.py"))["setup"]("03", f"file://{repository}")
     for one, folder in ((cell, tmp_path / "clone" / "notebooks" / "exercises"), (addressed, environment.work)):
         environment.python("-m", "pip", "uninstall", "--quiet", "--yes", "neural-microscope")
