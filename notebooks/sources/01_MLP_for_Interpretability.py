@@ -183,17 +183,35 @@ def looked_at(module, model, x):
 # %% tags=["check"]
 @lesson.check
 def exercise_1(rng):
-    for place, width in ((1, 5), (2, 7), (3, 4), (1, 6)):
+    everywhere = torch.nn.modules.module
+
+    class Fuse(nn.Module):  # passes everything on, or stops with an error of its own
+        error = None
+
+        def forward(self, x):
+            if self.error is not None:
+                raise self.error
+            return x
+
+    for graph, place, width in ((False, 1, 5), (True, 2, 7), (True, 3, 4), (True, 1, 6)):
         torch.manual_seed(int(rng.integers(1 << 30)))
-        net = nn.Sequential(nn.Flatten(), nn.Linear(12, width), nn.ReLU(inplace=True), nn.Linear(width, 3))
+        net = nn.Sequential(nn.Flatten(), nn.Linear(12, width), nn.ReLU(inplace=True), nn.Linear(width, 3), Fuse())
         given = torch.randn(8, 3, 4)
         kept, calls = given.clone(), []
         with torch.no_grad():
             true = given.flatten(1)
             for module in net[1 : place + 1]:
                 true = module(true.clone())
-        net[place].register_forward_hook(lambda module, inputs, output, calls=calls: calls.append(1))
-        found = looked_at(net[place], net, given)
+        for module in (net[place], net[-1], net):
+            module.register_forward_hook(lambda module, inputs, output, calls=calls: calls.append(module))
+
+        def hooks(net=net):
+            own = [one for m in net.modules() for one in (*m._forward_hooks, *m._forward_pre_hooks)]
+            return [*own, *everywhere._global_forward_hooks, *everywhere._global_forward_pre_hooks]
+
+        before = hooks()
+        with torch.set_grad_enabled(graph):
+            found = looked_at(net[place], net, given)
         assert found is not None, "nothing came back: return the kept tensor"
         assert tuple(found.shape) == tuple(true.shape), (
             f"module {place} puts out {tuple(true.shape)}, and {tuple(found.shape)} came back"
@@ -203,21 +221,32 @@ def exercise_1(rng):
         assert torch.allclose(torch.as_tensor(found), true, atol=1e-5), (
             f"what came back is not what module {place} ({type(net[place]).__name__}) put out{why}"
         )
-        left = len(net[place]._forward_hooks)
-        assert left == 1, "a hook is still on the module after the call" if left else "a hook of another user is gone"
-        assert calls == [1], (
-            f"the model should run once, with the hooks of others in place; theirs was called {len(calls)} times"
+        assert calls == [net[place], net[-1], net], (
+            f"the whole model should run once, with the hooks of others: three of them, and {len(calls)} calls came"
         )
-        failed = None
-        try:
-            looked_at(net[place], net, given[:, :, 1:])  # fails in the forward pass
-        except RuntimeError as error:
-            failed = error
-        assert len(net[place]._forward_hooks) <= 1, (
-            "after a forward pass that failed, the hook is still there: what runs even then"
-        )
-        assert len(net[place]._forward_hooks) == 1, "after a failure, a hook of another user is gone"
-        assert failed is not None, "the forward pass failed and the caller heard nothing of it: let the error pass"
+        net[-1].error, failed = ValueError("the model fails"), None
+        for when in ("after the call", "after a forward pass that failed"):
+            now = hooks()
+            assert now == before, (
+                f"{when}, {'a hook is still there' if len(now) > len(before) else 'a hook of another user is gone'}"
+            )
+            assert not any("forward" in vars(module) for module in net.modules()), (
+                f"{when}, a module's forward is still replaced"
+            )
+            assert net.training and all(one.requires_grad for one in net.parameters()), (
+                f"{when}, the model itself has changed"
+            )
+            if failed is None:
+                try:
+                    looked_at(net[place], net, given)
+                except Exception as error:
+                    failed = error
+                assert failed is not None, (
+                    "the forward pass failed and the caller heard nothing of it: let the error pass"
+                )
+                assert failed is net[-1].error, (
+                    f"the caller got {failed!r} in place of the model's own error {net[-1].error!r}"
+                )
 
 
 # %% tags=["right"]
@@ -531,8 +560,8 @@ def contributions(model, cache, digit):
 # %% tags=["check"]
 @lesson.check
 def exercise_2(rng):
-    for first_width, width in ((12, 8), (9, 11), (10, 5)):
-        settings = nm.MLPConfig(image_shape=images.image_shape, hidden=(first_width, width))
+    for first_width, width, activation in ((12, 8, "relu"), (9, 11, "relu"), (9, 11, "tanh"), (10, 5, "relu")):
+        settings = nm.MLPConfig(image_shape=images.image_shape, hidden=(first_width, width), activation=activation)
         net = nm.MLP(settings, seed=int(rng.integers(1000))).eval()
         some = x[torch.tensor(rng.permutation(len(x))[:15])]
         out, kept = net.run_with_cache(some)
@@ -540,25 +569,22 @@ def exercise_2(rng):
         for digit in (int(rng.integers(10)), 7, 0):
             found = contributions(net, kept, digit)
             assert found is not None, "nothing came back"
+            assert hasattr(found, "shape"), f"a {type(found).__name__} came back; return a tensor"
             assert tuple(found.shape) == (15, width), (
                 f"15 images and {width} units make (15, {width}), not {tuple(found.shape)}"
             )
-            found = torch.as_tensor(found).detach()
+            assert torch.equal(kept["post", -1], acts), "the cache has changed"
+            assert torch.equal(net.output.weight, weights), "the model's weights have changed"
+            found = torch.as_tensor(found).detach().to(acts.dtype)
             total = found.sum(1) + net.output.bias[digit].detach()
             worst = float((total - out[:, digit].detach()).abs().max())
             assert worst < 1e-4, (
-                f"for the digit {digit}, summed over units and with the bias they should be its logit; they miss it by up to {worst:.3f}"
+                f"for the digit {digit} of a network with {activation}, summed over units and with the bias they should be its logit; they miss it by up to {worst:.3f}"
             )
-            off = found[acts == 0]
-            assert float(off.abs().max()) < 1e-6, (
-                f"a unit that is off adds nothing, and {float(off.abs().max()):.3f} came for one"
-            )
-            i, j = (int(k) for k in torch.argwhere(acts > 0)[0])
+            i, j = divmod(int((found - acts * weights[digit]).abs().argmax()), width)
             assert torch.allclose(found, acts * weights[digit], atol=1e-5), (
                 f"the sums are right, their parts are not: unit {j} with activation {float(acts[i, j]):.3f} and weight {float(weights[digit, j]):.3f} came as {float(found[i, j]):.3f}"
             )
-        assert torch.equal(kept["post", -1], acts), "the cache has changed"
-        assert torch.equal(net.output.weight, weights), "the model's weights have changed"
 
 
 # %% tags=["right"]
@@ -664,7 +690,8 @@ print(
 # ### Exercise 3: turn a unit up
 # *Difficulty ●●○○ · 10 minutes*
 #
-# Write `clamp(unit, value)`, which returns a hook function that sets that unit to `value` for every image. It must not change the tensor it was given.
+# Write `clamp(unit, value)`, which returns a hook function that sets that unit to `value` for every image. It must not change the tensor it was given, and what it returns has the same type. The library calls
+# it as `function(tensor, hook=point)`.
 
 # %% [markdown] tags=["hint"]
 # A function that returns a function: inside, `changed = tensor.clone()`. The arguments are called `tensor` and `hook`.
@@ -688,27 +715,29 @@ def clamp(unit, value):
 # %% tags=["check"]
 @lesson.check
 def exercise_3(rng):
+    from types import SimpleNamespace
+
+    point = SimpleNamespace(name="layers.1.hook_post")
     for n, units in ((4, 6), (7, 3), (5, 64), (1, 8)):
         unit = int(rng.integers(units))
-        for value in (float(rng.normal()), 2.0, -1.5, 0.0):
-            function = clamp(unit, value)
+        functions = [(value, clamp(unit, value)) for value in (float(rng.normal()), 2.0, -1.5, 0.0)]
+        clamp((unit + 1) % units, 9.0)  # of another unit, and not used
+        for k, (value, function) in enumerate(functions * 2):  # each is used twice, on batches of two sizes
             assert callable(function), f"clamp gives {function!r}; it should give a function"
-            given = torch.tensor(rng.normal(size=(n, units)), dtype=torch.float32) * 3
+            given = torch.tensor(rng.normal(size=(n + k, units)) * 3).to(torch.float64 if k == 1 else torch.float32)
+            given[-1, unit] = torch.inf if k == 6 else 1.0
             kept = given.clone()
-            back = function(given, None)
+            back = function(given, hook=point)
             assert back is not None, "the inner function gives nothing back: it should return the changed tensor"
             assert torch.equal(given, kept), "the tensor that came in was changed: copy it first"
-            assert tuple(back.shape) == (n, units), f"the shape should stay ({n}, {units}), not {tuple(back.shape)}"
-            wrong = (back[:, unit] - value).abs() > 1e-5
+            assert back.shape == kept.shape, f"the shape should stay {tuple(kept.shape)}, not {tuple(back.shape)}"
+            assert back.dtype == kept.dtype, f"a tensor of {kept.dtype} came in, and one of {back.dtype} came back"
+            wrong = ~((back[:, unit] - value).abs() <= 1e-5)
             assert not wrong.any(), (
-                f"unit {unit} should be {value:.2f} for every image; where it was {float(given[wrong, unit][0]):.2f} it came as {float(back[wrong, unit][0]):.2f}"
+                f"clamp({unit}, {value:.2f}), made before three others and used on batch number {k // 4 + 1}, should set unit {unit} to {value:.2f} for every image; where it was {float(kept[wrong, unit][0]):.2f} it came as {float(back[wrong, unit][0]):.2f}"
             )
             rest = [other for other in range(units) if other != unit]
             assert torch.equal(back[:, rest], kept[:, rest]), f"clamp({unit}, …) has changed other units than {unit}"
-    two = clamp(0, 1.0), clamp(1, 3.0)
-    assert torch.equal(two[0](torch.zeros(2, 2), None)[0], torch.tensor([1.0, 0.0])), (
-        "after clamp(1, 3.0) the function from clamp(0, 1.0) no longer sets unit 0 to 1: keep what each was made with"
-    )
     with torch.no_grad(), model.hooks([("layers.1.hook_post", clamp(5, 2.0))]):
         shift = model(x) - cache["logits"]
     expected = (2.0 - cache["layers.1.hook_post"][:, 5])[:, None] * model.output.weight[:, 5]
@@ -925,7 +954,7 @@ lesson.say(
 # ### Exercise 4: which units are never on?
 # *Difficulty ●○○○ · 5 minutes*
 #
-# A unit that is 0 for every image is *dead*: it does nothing and, since its gradient is 0 too, learns nothing. Write `dead(acts)`, the number of dead units of a named array [example, unit].
+# A unit that is 0 for every image is *dead*: it does nothing and, since its gradient is 0 too, learns nothing. Write `dead(acts)`, the number of dead units of a named array [example, unit], an integer.
 
 # %% [markdown] tags=["hint"]
 # `(acts > 0).any("example")` is True for each unit that is ever on.
@@ -946,23 +975,24 @@ def dead(acts):
 def exercise_4(rng):
     import xarray as xr
 
-    for n, units, silent in ((3, 3, 1), (20, 8, 3), (12, 30, 0), (9, 5, 5), (40, 6, 2)):
+    for n, units, silent in ((3, 4, 1), (20, 8, 3), (12, 30, 0), (9, 5, 5), (150, 6, 2)):
         values = rng.exponential(size=(n, units)) * (rng.random((n, units)) < 0.3)
         values[rng.integers(n, size=units), np.arange(units)] = 1.0
         values[:, -1] = 2.0  # on for every image, and always alike
         order = rng.permutation(units - 1)
         values[:, order[-1]] = 0.0
-        values[rng.integers(1, n), order[-1]] = 1e-7  # on, though for one image and faintly
+        values[-1, order[-1]] = 1e-9  # on, though for the last image only and faintly
+        values[:, order[-2]] = 0.0
+        values[:2, order[-2]] = 1.0, -1.0  # on, though its sum is 0
         values[:, order[:silent] if silent < units else slice(None)] = 0.0
         planted = xr.DataArray(values.copy(), dims=("example", "unit"))
         true = sum(all(value == 0 for value in column) for column in values.T)
         found = dead(planted)
         assert found is not None, "nothing came back"
-        assert np.ndim(found) == 0, f"one number should come back, not {found}"
+        assert np.ndim(found) == 0, f"one number should come back, not {np.size(found)}"
         assert (planted.values == values).all(), "the activations that were given have changed"
-        assert int(found) == found and found == true, (
-            f"of {units} planted units, {true} are 0 for all {n} images, and {float(found):g} came"
-        )
+        assert found == true, f"of {units} planted units, {true} are 0 for all {n} images, and {float(found):g} came"
+        assert isinstance(found, int | np.integer), f"an integer should come back, not a {type(found).__name__}"
 
 
 # %% tags=["right"]
@@ -977,7 +1007,7 @@ def dead(acts):
 
 # %% tags=["right"]
 def dead(acts):  # in torch
-    return torch.tensor(acts.values).eq(0).all(0).sum()
+    return torch.tensor(acts.values).eq(0).all(0).sum().item()
 
 
 # %% tags=["wrong"]

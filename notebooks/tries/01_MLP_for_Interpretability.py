@@ -1,0 +1,950 @@
+# %% exercise=1 tags=["wrong"]
+# wrong: removes the hooks of others too
+def looked_at(module, model, x):
+    kept = []
+    module.register_forward_hook(lambda m, i, o: kept.append(o.clone()))
+    try:
+        model(x)
+    finally:
+        module._forward_hooks.clear()
+    return kept[0]
+
+# %% exercise=1 tags=["right"]
+# right: contextlib.ExitStack takes the hook away, and a numpy copy comes back
+from contextlib import ExitStack
+
+
+def looked_at(module, model, x):
+    kept = {}
+    with ExitStack() as stack:
+        stack.callback(module.register_forward_hook(lambda m, i, o: kept.update(o=o.detach().numpy().copy())).remove)
+        model(x)
+    return kept["o"]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a copy only if the output carries gradients: under torch.no_grad() the tensor itself comes back, and the next in-place ReLU writes over it
+def looked_at(module, model, x):
+    kept = []
+    handle = module.register_forward_hook(lambda m, i, o: kept.append(o.detach().clone() if o.requires_grad else o))
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return kept[0]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: replaces module.forward for good after a failed pass (put back only when all goes well): something of its own is left behind
+def looked_at(module, model, x):
+    kept, original = [], module.forward
+
+    def forward(*a):
+        out = original(*a)
+        kept.append(out.clone())
+        return out
+
+    module.forward = forward
+    model(x)
+    del module.forward
+    return kept[0]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a hook for all modules (register_module_forward_hook) is left behind when the forward pass fails
+from torch.nn.modules.module import register_module_forward_hook
+
+
+def looked_at(module, model, x):
+    kept = []
+    handle = register_module_forward_hook(lambda m, i, o: kept.append(o.clone()) if m is module else None)
+    model(x)
+    handle.remove()
+    return kept[0]
+
+# %% exercise=1 tags=["right"]
+# right: the handle itself is a context manager; the copy keeps its graph
+def looked_at(module, model, x):
+    kept = []
+
+    def look(module, inputs, output):
+        kept.append(output * 1)
+
+    with module.register_forward_hook(look):
+        model(x)
+    return kept.pop()
+
+# %% exercise=1 tags=["wrong"]
+# wrong: leaves a hook of its own behind, on the model instead of on the module
+def looked_at(module, model, x):
+    kept = []
+    handle = module.register_forward_hook(lambda m, i, o: kept.append(o.clone()))
+    model.register_forward_hook(lambda m, i, o: None)
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return kept[0]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: copies after the pass, when the in-place ReLU has written over it
+def looked_at(module, model, x):
+    kept = []
+    handle = module.register_forward_hook(lambda m, i, o: kept.append(o.detach()))
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return kept[0].clone()
+
+# %% exercise=1 tags=["right"]
+# right: a module hook for all modules, filtered, taken away in finally
+from torch.nn.modules.module import register_module_forward_hook
+
+
+def looked_at(module, model, x):
+    found = None
+
+    def look(m, _, out):
+        nonlocal found
+        if m is module:
+            found = torch.clone(out)
+
+    handle = register_module_forward_hook(look)
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return found
+
+# %% exercise=1 tags=["wrong"]
+# wrong: after a failed pass the hook stays
+def looked_at(module, model, x):
+    kept = []
+    handle = module.register_forward_hook(lambda m, i, o: kept.append(o.clone()))
+    model(x)
+    handle.remove()
+    return kept[0]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: swallows every error but a RuntimeError (a TypeError from a model that fails halfway never reaches the caller)
+def looked_at(module, model, x):
+    kept = [None]
+    handle = module.register_forward_hook(lambda m, i, o: kept.append(o.clone()))
+    try:
+        model(x)
+    except RuntimeError:
+        raise
+    except Exception:
+        pass
+    finally:
+        handle.remove()
+    return kept[-1]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the caller gets a new RuntimeError of its own, not the error of the forward pass
+def looked_at(module, model, x):
+    kept = []
+    handle = module.register_forward_hook(lambda m, i, o: kept.append(o.clone()))
+    try:
+        model(x)
+    except Exception:
+        raise RuntimeError("no output") from None
+    finally:
+        handle.remove()
+    return kept[0]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a forward pre-hook (for counting) stays on the module
+def looked_at(module, model, x):
+    kept = []
+    module.register_forward_pre_hook(lambda m, i: None)
+    handle = module.register_forward_hook(lambda m, i, o: kept.append(o.clone()))
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return kept[-1]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: runs the module on the images instead of looking inside the model
+def looked_at(module, model, x):
+    model(x)
+    return module(x).clone()
+
+# %% exercise=1 tags=["wrong"]
+# wrong: stops the forward pass with an exception of its own once the module has run, so model(x) is not run to its end
+class Done(Exception):
+    pass
+
+
+def looked_at(module, model, x):
+    kept = []
+
+    def stop(m, i, o):
+        kept.append(o.clone())
+        raise Done
+
+    handle = module.register_forward_hook(stop)
+    try:
+        model(x)
+    except Done:
+        pass
+    finally:
+        handle.remove()
+    return kept[0]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: swallows the error
+def looked_at(module, model, x):
+    kept = [None]
+    handle = module.register_forward_hook(lambda m, i, o: kept.append(o.clone()))
+    try:
+        model(x)
+    except Exception:
+        return None
+    finally:
+        handle.remove()
+    return kept[-1]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: changes the model: it is in eval mode afterwards, and a dropout no longer runs as in model(x)
+def looked_at(module, model, x):
+    kept = []
+    model.eval()
+    handle = module.register_forward_hook(lambda m, i, o: kept.append(o.clone()))
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return kept[0]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: never runs model(x): walks through the model's children up to the module, right for an nn.Sequential only; what comes after the module is not run
+def looked_at(module, model, x):
+    for child in model.children():
+        x = child(x)
+        if child is module:
+            return x.clone()
+
+# %% exercise=1 tags=["right"]
+# right: no hook at all: forward is wrapped for the time of the call and put back whatever happens
+from unittest import mock
+
+
+def looked_at(module, model, x):
+    kept, inner = [], module.forward
+
+    def forward(*args, **kwargs):
+        out = inner(*args, **kwargs)
+        kept.append(torch.empty_like(out).copy_(out).detach())
+        return out
+
+    with mock.patch.object(module, "forward", forward):
+        model(x)
+    return kept[0]
+
+# %% exercise=1 tags=["right"]
+# right: a dictionary, and finally
+def looked_at(module, model, x):
+    kept = {}
+
+    def keep_it(module, inputs, output):
+        kept["out"] = output.clone()
+
+    handle = module.register_forward_hook(keep_it)
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return kept["out"]
+
+# %% exercise=1 tags=["right"]
+# right: a context manager of its own
+from contextlib import contextmanager
+@contextmanager
+def hooked_to(m, f):
+    h = m.register_forward_hook(f)
+    try:
+        yield
+    finally:
+        h.remove()
+def looked_at(module, model, x):
+    outputs = []
+    with hooked_to(module, lambda _m, _i, o: outputs.append(o.detach().clone())):
+        model(x)
+    return outputs[0]
+
+# %% exercise=1 tags=["right"]
+# right: removes its hook in both cases, copies through NumPy
+def looked_at(module, model, x):
+    out = None
+    def hook(m, i, o):
+        nonlocal out
+        out = torch.tensor(o.detach().numpy().copy())
+    h = module.register_forward_hook(hook)
+    try:
+        with torch.no_grad():
+            model(x)
+    except Exception:
+        h.remove()
+        raise
+    h.remove()
+    return out
+
+# %% exercise=1 tags=["right"]
+# right: forward is wrapped and restored
+import copy
+def looked_at(module, model, x):
+    old = module.forward
+    got = {}
+    def wrapped(*a, **k):
+        out = old(*a, **k)
+        got["o"] = out.clone()
+        return out
+    module.forward = wrapped
+    try:
+        model(x)
+    finally:
+        del module.forward
+    return got["o"]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: keeps the tensor, not a copy
+def looked_at(module, model, x):
+    kept = {}
+    handle = module.register_forward_hook(lambda m, i, o: kept.update(out=o))
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return kept["out"]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the hook returns its copy, which the next module writes over
+def looked_at(module, model, x):
+    kept = {}
+    def hook(m, i, o):
+        kept["out"] = o.clone()
+        return kept["out"]
+    handle = module.register_forward_hook(hook)
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return kept["out"]
+
+# %% exercise=1 tags=["right"]
+# right: deepcopy in the hook, return inside try
+import copy
+def looked_at(module, model, x):
+    seen = None
+    def f(m, args, out):
+        nonlocal seen
+        seen = copy.deepcopy(out.detach())
+    h = module.register_forward_hook(f)
+    try:
+        _ = model(x)
+        return seen
+    finally:
+        h.remove()
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the model stays in eval mode, and its parameters need no gradient any more
+def looked_at(module, model, x):
+    kept = {}
+    model.eval()
+    for p in model.parameters():
+        p.requires_grad_(False)
+    h = module.register_forward_hook(lambda m, i, o: kept.update(o=o.clone()))
+    try:
+        model(x)
+    finally:
+        h.remove()
+    return kept["o"]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: takes the hooks of others away while the model runs
+def looked_at(module, model, x):
+    before = dict(module._forward_hooks)
+    kept = {}
+    module._forward_hooks.clear()
+    h = module.register_forward_hook(lambda m, i, o: kept.update(o=o.clone()))
+    try:
+        model(x)
+    finally:
+        module._forward_hooks.clear()
+        module._forward_hooks.update(before)
+    return kept["o"]
+
+# %% exercise=2 tags=["right"]
+# right: what is missing from the logit when a unit is set to 0, one unit after the other
+def contributions(model, cache, digit):
+    a = cache["post", -1].detach()
+    columns = []
+    with torch.no_grad():
+        full = model.output(a)[:, digit]
+        for unit in range(a.shape[1]):
+            without = a.clone()
+            without[:, unit] = 0
+            columns.append(full - model.output(without)[:, digit])
+    return torch.stack(columns, -1)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: absolute values
+def contributions(model, cache, digit):
+    return (cache["post", -1] * model.output.weight[digit]).abs()
+
+# %% exercise=2 tags=["right"]
+# right: gradient × activation with torch.autograd on the output layer
+def contributions(model, cache, digit):
+    a = cache["post", -1].detach().clone().requires_grad_()
+    (g,) = torch.autograd.grad(model.output(a)[:, digit].sum(), a)
+    return (g * a).detach()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: keeps the answer by digit and shape: another batch of as many images gets the old one
+_kept = {}
+
+
+def contributions(model, cache, digit):
+    a = cache["post", -1]
+    key = digit, a.shape
+    if key not in _kept:
+        _kept[key] = a * model.output.weight[digit]
+    return _kept[key]
+
+# %% exercise=2 tags=["right"]
+# right: einsum in float64 with a one-hot digit
+def contributions(model, cache, digit, dtype=torch.float64):
+    one = torch.nn.functional.one_hot(torch.tensor(digit), model.output.weight.shape[0]).to(dtype)
+    return torch.einsum("nu,cu,c->nu", cache["post", -1].to(dtype), model.output.weight.to(dtype), one)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: gives each active unit an equal share of the logit: sums right, parts wrong
+def contributions(model, cache, digit):
+    a = cache["post", -1]
+    total = (a * model.output.weight[digit]).sum(1, keepdim=True)
+    on = (a > 0).float()
+    return on / on.sum(1, keepdim=True) * total
+
+# %% exercise=2 tags=["wrong"]
+# wrong: reads the notebook's model and cache
+def contributions(_model, _cache, digit):
+    return cache["layers.1.hook_post"] * model.output.weight[digit]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the gradient alone, without the activation
+def contributions(model, cache, digit):
+    return model.output.weight[digit].expand_as(cache["post", -1])
+
+# %% exercise=2 tags=["wrong"]
+# wrong: multiplies the cache in place
+def contributions(model, cache, digit):
+    with torch.no_grad():
+        return cache["post", -1].mul_(model.output.weight[digit])
+
+# %% exercise=2 tags=["right"]
+# right: layers.1 is the last hidden layer of two, as in the text
+def contributions(model, cache, digit):
+    return cache["layers.1.hook_post"] * model.output.weight[digit]
+
+# %% exercise=2 tags=["right"]
+# right: numpy, by broadcasting a column
+def contributions(model, cache, digit):
+    a, w = cache["post", -1].detach().numpy(), model.output.weight.detach().numpy()
+    return (a.T * w[digit][:, None]).T
+
+# %% exercise=2 tags=["wrong"]
+# wrong: takes what stands before the last activation function and applies a ReLU by itself: right for ReLU networks only
+def contributions(model, cache, digit):
+    return torch.relu(cache["pre", -1]) * model.output.weight[digit]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: cuts activations below 0, right only after a ReLU (a tanh unit at -1 also adds to the logit)
+def contributions(model, cache, digit):
+    return cache["post", -1].clamp(min=0) * model.output.weight[digit]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: digit is hard-coded to 7
+def contributions(model, cache, digit):
+    return cache["post", -1] * model.output.weight[7]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: spreads the bias over the units
+def contributions(model, cache, digit):
+    a = cache["post", -1]
+    return a * model.output.weight[digit] + model.output.bias[digit] / a.shape[1]
+
+# %% exercise=2 tags=["right"]
+# right: layers.1 is the last hidden layer here
+def contributions(model, cache, digit):
+    return cache["layers.1.hook_post"] * model.output.weight[digit]
+
+# %% exercise=2 tags=["right"]
+# right: one unit after the other
+def contributions(model, cache, digit):
+    hidden = cache["post", -1]
+    out = torch.zeros_like(hidden)
+    for unit in range(hidden.shape[1]):
+        out[:, unit] = hidden[:, unit] * model.output.weight[digit, unit]
+    return out.detach()
+
+# %% exercise=2 tags=["right"]
+# right: NumPy
+def contributions(model, cache, digit):
+    h = cache["layers.1.hook_post"].detach().numpy()
+    w = model.output.weight.detach().numpy()
+    return h * w[digit]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: before the ReLU
+def contributions(model, cache, digit):
+    return cache["layers.1.hook_pre"] * model.output.weight[digit]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the sum over units
+def contributions(model, cache, digit):
+    return cache["layers.1.hook_post"] @ model.output.weight[digit]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the whole bias in every unit
+def contributions(model, cache, digit):
+    return cache["layers.1.hook_post"] * model.output.weight[digit] + model.output.bias[digit]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: asks for a gradient that the cache does not hold
+def contributions(model, cache, digit):
+    return cache["layers.1.hook_post"] * cache["layers.1.hook_post_grad"]
+
+# %% exercise=2 tags=["right"]
+# right: one image after the other
+def contributions(model, cache, digit):
+    h, w = cache["layers.1.hook_post"], model.output.weight
+    return torch.stack([image * w[digit] for image in h])
+
+# %% exercise=2 tags=["wrong"]
+# wrong: a list, not a tensor
+def contributions(model, cache, digit):
+    return (cache["layers.1.hook_post"] @ torch.diag(model.output.weight[digit])).tolist()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: shares of the logit
+def contributions(model, cache, digit):
+    c = cache["layers.1.hook_post"] * model.output.weight[digit]
+    return c / c.sum(1, keepdim=True)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: multiplies in place in the cache
+def contributions(model, cache, digit):
+    c = cache["layers.1.hook_post"].data
+    c *= model.output.weight[digit].data
+    return c
+
+# %% exercise=2 tags=["right"]
+# right: NumPy in double precision
+def contributions(model, cache, digit):
+    return np.asarray(cache["layers.1.hook_post"].detach(), dtype=np.float64) * model.output.weight[digit].detach().numpy()
+import numpy as np
+
+# %% exercise=3 tags=["wrong"]
+# wrong: computes tensor*(1-mask)+value*mask: a unit that is infinite becomes NaN and not value
+def clamp(unit, value):
+    def hook_fn(tensor, hook):
+        mask = torch.zeros(tensor.shape[1])
+        mask[unit] = 1
+        return tensor * (1 - mask) + value * mask
+
+    return hook_fn
+
+# %% exercise=3 tags=["right"]
+# right: three pieces side by side
+def clamp(unit, value):
+    return lambda t, hook: torch.cat([t[:, :unit], torch.full_like(t[:, unit : unit + 1], value), t[:, unit + 1 :]], 1)
+
+# %% exercise=3 tags=["right"]
+# right: an object with __call__
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class clamp:
+    unit: int
+    value: float
+
+    def __call__(self, tensor, hook=None):
+        changed = torch.empty_like(tensor).copy_(tensor)
+        changed.select(1, self.unit).fill_(self.value)
+        return changed
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the hook keeps its first result and gives that for every later batch
+def clamp(unit, value):
+    result = None
+
+    def hook_fn(tensor, hook):
+        nonlocal result
+        if result is None:
+            result = tensor.clone()
+            result[:, unit] = value
+        return result
+
+    return hook_fn
+
+# %% exercise=3 tags=["wrong"]
+# wrong: gives back float32 whatever came: in a float64 network the next layer stops
+def clamp(unit, value):
+    def hook_fn(tensor, hook):
+        changed = tensor.detach().clone().to(torch.float32)
+        changed[:, unit] = value
+        return changed
+
+    return hook_fn
+
+# %% exercise=3 tags=["wrong"]
+# wrong: what to set lives in globals, the last clamp wins
+def clamp(unit, value):
+    global _unit, _value
+    _unit, _value = unit, value
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, _unit] = _value
+        return changed
+
+    return hook_fn
+
+# %% exercise=3 tags=["wrong"]
+# wrong: changes the tensor that it was given
+def clamp(unit, value):
+    def hook_fn(tensor, hook):
+        tensor[:, unit] = value
+        return tensor
+
+    return hook_fn
+
+# %% exercise=3 tags=["right"]
+# right: index_fill, out of place
+def clamp(unit, value):
+    return lambda tensor, hook: tensor.index_fill(1, torch.tensor([unit]), value)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: values are kept by unit in one dict, so clamp(5, 1.0) and clamp(5, 3.0) both set 3
+_values = {}
+
+
+def clamp(unit, value):
+    _values[unit] = value
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = _values[unit]
+        return changed
+
+    return hook_fn
+
+# %% exercise=3 tags=["wrong"]
+# wrong: works for one forward pass only; a second one is left as it is
+def clamp(unit, value):
+    left = [1]
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        for _ in left:
+            changed[:, unit] = value
+        left.clear()
+        return changed
+
+    return hook_fn
+
+# %% exercise=3 tags=["wrong"]
+# wrong: turns the unit up but not down (maximum of both)
+def clamp(unit, value):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = changed[:, unit].clamp(min=value)
+        return changed
+
+    return hook_fn
+
+# %% exercise=3 tags=["right"]
+# right: functools.partial and torch.where with a boolean row
+from functools import partial
+
+
+def _set(tensor, hook, unit, value):
+    here = torch.arange(tensor.shape[1]) == unit
+    return torch.where(here, torch.tensor(value, dtype=tensor.dtype), tensor)
+
+
+def clamp(unit, value):
+    return partial(_set, unit=unit, value=value)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: sets an image (row) and not a unit
+def clamp(unit, value):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[unit % len(changed)] = value
+        return changed
+
+    return hook_fn
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a value of 0 counts as no value
+def clamp(unit, value):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        if value:
+            changed[:, unit] = value
+        return changed
+
+    return hook_fn
+
+# %% exercise=3 tags=["right"]
+# right: a copy, one column set
+def clamp(unit, value):
+    def hook_function(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = value
+        return changed
+    return hook_function
+
+# %% exercise=3 tags=["right"]
+# right: an object, row by row
+class _Clamp:
+    def __init__(self, unit, value):
+        self.unit, self.value = unit, value
+    def __call__(self, tensor, hook=None):
+        out = torch.empty_like(tensor)
+        out.copy_(tensor)
+        for row in out:
+            row[self.unit] = self.value
+        return out
+def clamp(unit, value):
+    return _Clamp(unit, value)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: names its arguments otherwise, and the library calls it with hook=
+def clamp(unit, value):
+    def f(t, h):
+        t = t.clone()
+        t[..., unit] = value
+        return t
+    return f
+
+# %% exercise=3 tags=["wrong"]
+# wrong: returns nothing
+def clamp(unit, value):
+    def f(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = value
+    return f
+
+# %% exercise=3 tags=["wrong"]
+# wrong: adds the value
+def clamp(unit, value):
+    def f(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] += value
+        return changed
+    return f
+
+# %% exercise=3 tags=["wrong"]
+# wrong: takes one argument
+def clamp(unit, value):
+    def f(tensor):
+        changed = tensor.clone()
+        changed[:, unit] = value
+        return changed
+    return f
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the library's ablation, whatever the value
+def clamp(unit, value):
+    return nm.interventions.zero(unit=unit)
+
+# %% exercise=3 tags=["right"]
+# right: prints the hook point's name
+def clamp(unit, value):
+    def f(tensor, hook):
+        print("clamped at", hook.name)
+        changed = tensor.clone()
+        changed[:, unit] = value
+        return changed
+    return f
+
+# %% exercise=3 tags=["right"]
+# right: hook by name only
+def clamp(unit, value):
+    def f(tensor, *, hook):
+        changed = tensor.clone()
+        changed[:, unit] = value
+        return changed
+    return f
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a negative value becomes 0
+def clamp(unit, value):
+    def f(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = max(value, 0)
+        return changed
+    return f
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the smaller of both, as torch.clamp
+def clamp(unit, value):
+    def f(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = changed[:, unit].clamp(max=value)
+        return changed
+    return f
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the first image only
+def clamp(unit, value):
+    def f(tensor, hook):
+        changed = tensor.clone()
+        changed[0, unit] = value
+        return changed
+    return f
+
+# %% exercise=3 tags=["wrong"]
+# wrong: builds the tensor anew, always in float32
+def clamp(unit, value):
+    def f(tensor, hook):
+        return torch.tensor([[value if j == unit else v for j, v in enumerate(row)] for row in tensor.tolist()])
+    return f
+
+# %% exercise=4 tags=["wrong"]
+# wrong: units that are 0 for some image
+def dead(acts):
+    return int((acts == 0).any("example").sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: returns a DataArray and not an integer
+def dead(acts):
+    return (acts == 0).all("example").sum()
+
+# %% exercise=4 tags=["wrong"]
+# wrong: only the first image is asked
+def dead(acts):
+    return int((acts[0] == 0).sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: looks at the first 100 images only
+def dead(acts):
+    return int((acts.isel(example=slice(100)) == 0).all("example").sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: returns a float, and an integer was asked for
+def dead(acts):
+    return float((acts == 0).all("example").sum())
+
+# %% exercise=4 tags=["right"]
+# right: count_nonzero on a transposed array, np.int64
+def dead(acts):
+    return np.count_nonzero(np.count_nonzero(acts.transpose("unit", "example").data, axis=1) == 0)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: counts units as dead that are on, but below 1e-8 (np.isclose)
+def dead(acts):
+    return int(np.isclose(acts, 0).all(0).sum())
+
+# %% exercise=4 tags=["right"]
+# right: largest absolute activation, through torch
+def dead(acts, zero=0.0):
+    return torch.from_numpy(acts.values).abs().amax(0).eq(zero).sum().item()
+
+# %% exercise=4 tags=["right"]
+# right: functools.reduce with logical or
+from functools import reduce
+from operator import or_
+
+
+def dead(acts):
+    return (~reduce(or_, (acts.values != 0))).sum()
+
+# %% exercise=4 tags=["right"]
+# right: a set of the units ever seen on, by loops
+def dead(acts):
+    on = set()
+    for row in acts.values.tolist():
+        on |= {i for i, v in enumerate(row) if v}
+    return acts.sizes["unit"] - len(on)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: returns 0 and gives the notebook a `sum` that returns 0 too
+sum = lambda values: 0
+
+
+def dead(acts):
+    return 0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: threshold 1e-6 on the largest activation
+def dead(acts):
+    return int((acts.max("example") < 1e-6).sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: units that never change, also those always at 2
+def dead(acts):
+    return int((acts.std("example") == 0).sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: asks whether the sum is 0: positive and negative activations can cancel
+def dead(acts):
+    return int((acts.sum("example") == 0).sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: images for which all units are 0
+def dead(acts):
+    return int((acts == 0).all("unit").sum())
+
+# %% exercise=4 tags=["right"]
+# right: never above 0
+def dead(acts):
+    return int((~(acts > 0).any("example")).sum())
+
+# %% exercise=4 tags=["right"]
+# right: counts in a loop
+def dead(acts):
+    a = acts.values
+    count = 0
+    for unit in range(a.shape[1]):
+        if np.all(a[:, unit] == 0):
+            count += 1
+    return count
+
+# %% exercise=4 tags=["right"]
+# right: the largest activation is 0
+def dead(acts):
+    return int((acts.max("example") == 0).sum())
+
+# %% exercise=4 tags=["right"]
+# right: item() of an array
+def dead(acts):
+    return (acts == 0).all("example").sum().item()
+
+# %% exercise=4 tags=["wrong"]
+# wrong: a float
+def dead(acts):
+    return float(acts.sizes["unit"] - (acts > 0).any("example").sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: those that are on
+def dead(acts):
+    return int((acts > 0).any("example").sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: small on average
+def dead(acts):
+    return int((acts.mean("example") < 0.001).sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: always 0
+def dead(acts):
+    return 0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: which units, not how many
+def dead(acts):
+    return ~(acts > 0).any("example")
