@@ -1,0 +1,639 @@
+# %% exercise=1 tags=["right"]
+# right: walks the snapshots backwards and overwrites
+def learned_at(log, threshold, never=float("nan")):
+    table = log["test_accuracy_by_class"]
+    out = np.full(table.sizes["class"], never)
+    for s in reversed(range(table.sizes["snapshot"])):
+        out[table[s].values >= threshold] = int(log.step[s])
+    return out
+
+# %% exercise=1 tags=["wrong"]
+# wrong: ignores its argument and reads the notebook's run
+_log = run.log if "run" in globals() else None
+
+
+def learned_at(log, threshold):
+    on = _log["test_accuracy_by_class"].values >= threshold
+    return np.where(on.any(0), _log["step"].values[on.argmax(0)], np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the snapshot's number instead of its step
+def learned_at(log, threshold):
+    on = log["test_accuracy_by_class"].values >= threshold
+    return np.where(on.any(0), on.argmax(0).astype(float), np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a list with None for never, turned into an object array: NaN was asked for
+def learned_at(log, threshold):
+    on = log["test_accuracy_by_class"].values >= threshold
+    return np.array([int(log["step"].values[col.argmax()]) if col.any() else None for col in on.T], dtype=object)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a tolerance of 0.01 below the threshold
+def learned_at(log, threshold):
+    on = log["test_accuracy_by_class"].values >= threshold - 0.01
+    return np.where(on.any(0), log["step"].values[on.argmax(0)], np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: never becomes the first step
+def learned_at(log, threshold):
+    on = log["test_accuracy_by_class"].values >= threshold
+    return log["step"].values[on.argmax(0)].astype(float)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: never becomes the last step
+def learned_at(log, threshold):
+    on = log["test_accuracy_by_class"].values >= threshold
+    return np.where(on.any(0), log["step"].values[on.argmax(0)], log["step"].values[-1])
+
+# %% exercise=1 tags=["wrong"]
+# wrong: accuracies rounded to one decimal, so 0.46 counts as 0.5
+def learned_at(log, threshold):
+    on = np.round(log["test_accuracy_by_class"].values, 1) >= threshold
+    return np.where(on.any(0), log["step"].values[on.argmax(0)], np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: accuracies are rounded to whole percent first, so 0.597 counts as 0.60
+def learned_at(log, threshold):
+    on = np.round(log["test_accuracy_by_class"].values, 2) >= threshold
+    return np.where(on.any(0), log["step"].values[on.argmax(0)], np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the step from which on a class stays learned
+def learned_at(log, threshold):
+    on = log["test_accuracy_by_class"].values >= threshold
+    stays = np.logical_and.accumulate(on[::-1])[::-1]
+    return np.where(stays.any(0), log["step"].values[stays.argmax(0)], np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: `step or nan`: a class that is there at step 0 comes out as NaN
+def learned_at(log, threshold):
+    out = []
+    for c in log["test_accuracy_by_class"].values.T:
+        first = next((float(s) for s, a in zip(log["step"].values, c) if a >= threshold), None)
+        out.append(first or np.nan)
+    return np.array(out)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: above the threshold instead of at least
+def learned_at(log, threshold):
+    on = log["test_accuracy_by_class"].values > threshold
+    return np.where(on.any(0), log["step"].values[on.argmax(0)], np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: ten classes hard-coded
+def learned_at(log, threshold):
+    on = log["test_accuracy_by_class"].values >= threshold
+    out = np.full(10, np.nan)
+    for c in range(10):
+        if on[:, c].any():
+            out[c] = log["step"].values[on[:, c].argmax()]
+    return out
+
+# %% exercise=1 tags=["right"]
+# right: torch, NaN by a column of ones that is appended
+def learned_at(log, threshold):
+    on = torch.as_tensor(log["test_accuracy_by_class"].values >= threshold).int()
+    on = torch.cat([on, torch.ones(1, on.shape[1], dtype=torch.int32)])
+    steps = torch.cat([torch.as_tensor(log["step"].values).double(), torch.tensor([torch.nan], dtype=torch.float64)])
+    first = [int(torch.nonzero(c)[0]) for c in on.T]
+    return steps[first].numpy()
+
+# %% exercise=1 tags=["right"]
+# right: xarray all the way: where and min over snapshots; a DataArray comes back
+def learned_at(log, threshold):
+    return log["step"].where(log["test_accuracy_by_class"] >= threshold).min("snapshot")
+
+# %% exercise=1 tags=["right"]
+# right: argmax and any
+def learned_at(log, threshold):
+    accuracy = log["test_accuracy_by_class"].values
+    steps = log["step"].values
+    reached = accuracy >= threshold
+    first = reached.argmax(axis=0)
+    return np.where(reached.any(axis=0), steps[first], np.nan)
+
+# %% exercise=1 tags=["right"]
+# right: loops with break
+def learned_at(log, threshold):
+    out = []
+    acc = log["test_accuracy_by_class"].values
+    steps = log["step"].values
+    for c in range(acc.shape[1]):
+        when = float("nan")
+        for s in range(acc.shape[0]):
+            if acc[s, c] >= threshold:
+                when = float(steps[s])
+                break
+        out.append(when)
+    return np.array(out)
+
+# %% exercise=1 tags=["right"]
+# right: a list with NaN
+def learned_at(log, threshold):
+    acc = log["test_accuracy_by_class"]
+    result = []
+    for digit in range(acc.sizes["class"]):
+        hits = np.flatnonzero(acc.isel({"class": digit}).values >= threshold)
+        result.append(int(log["step"].values[hits[0]]) if len(hits) else np.nan)
+    return result
+
+# %% exercise=1 tags=["right"]
+# right: PyTorch, infinity replaced by NaN
+def learned_at(log, threshold):
+    acc = torch.tensor(log["test_accuracy_by_class"].values)
+    steps = torch.tensor(log["step"].values).double()
+    s = torch.where(acc >= threshold, steps[:, None], torch.tensor(float("inf"), dtype=torch.float64)).min(0).values
+    s[torch.isinf(s)] = float("nan")
+    return s
+
+# %% exercise=1 tags=["right"]
+# right: xarray's argmax and isel
+def learned_at(log, threshold):
+    acc = log["test_accuracy_by_class"]
+    ok = acc >= threshold
+    idx = ok.argmax("snapshot")
+    return acc["step"].astype("float32").isel(snapshot=idx).where(ok.any("snapshot")).values
+
+# %% exercise=1 tags=["wrong"]
+# wrong: since when it stays
+def learned_at(log, threshold):
+    acc = log["test_accuracy_by_class"].values
+    r = acc >= threshold
+    out = []
+    for c in range(r.shape[1]):
+        bad = np.flatnonzero(~r[:, c])
+        i = bad[-1] + 1 if len(bad) else 0
+        out.append(log["step"].values[i] if i < len(r) else np.nan)
+    return np.array(out, float)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the other axis
+def learned_at(log, threshold):
+    acc = log["test_accuracy_by_class"].values
+    r = acc >= threshold
+    return np.where(r.any(1), log["step"].values, np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: -1 for never
+def learned_at(log, threshold):
+    acc = log["test_accuracy_by_class"].values
+    r = acc >= threshold
+    return np.where(r.any(0), log["step"].values[r.argmax(0)], -1)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: keeps results by name and steps, so another run with the same steps gets the old numbers
+_kept = {}
+
+
+def moved(run, name):
+    key = name, tuple(run.steps)
+    if key not in _kept:
+        start = run.weights(run.steps[0])[name]
+        _kept[key] = [float((run.weights(s)[name] - start).norm() / start.norm()) for s in run.steps]
+    return _kept[key]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: divides by the norm of the present value
+def moved(run, name):
+    start = run.weights(run.steps[0])[name]
+    return [float((run.weights(s)[name] - start).norm() / run.weights(s)[name].norm()) for s in run.steps]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: adds 1e-6 to the divisor, which the text does not
+def moved(run, name):
+    start = run.weights(run.steps[0])[name]
+    return [float((run.weights(s)[name] - start).norm() / (start.norm() + 1e-6)) for s in run.steps]
+
+# %% exercise=2 tags=["right"]
+# right: one pass, math.dist and math.hypot
+import math
+
+
+def moved(run, name):
+    start = None
+    out = []
+    for step in run.steps:
+        flat = run.weights(step)[name].flatten().tolist()
+        start = start or flat
+        out += [math.dist(flat, start) / math.hypot(*start)]
+    return tuple(out)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: works in float16 after dividing by 100: wrong by up to a thousandth
+def moved(run, name):
+    start = run.weights(run.steps[0])[name].half()
+    return [float((run.weights(s)[name].half() - start).float().norm() / start.float().norm()) for s in run.steps]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: subtracts in the run's own tensors
+def moved(run, name):
+    start = run.weights(run.steps[0])[name].clone()
+    return [float(run.weights(s)[name].sub_(start).norm() / start.norm()) for s in run.steps]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: sums of absolute values
+def moved(run, name):
+    start = run.weights(run.steps[0])[name]
+    return [float((run.weights(s)[name] - start).abs().sum() / start.abs().sum()) for s in run.steps]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: torch.linalg.matrix_norm is right for matrices only: it stops at a bias, and gives a table for a convolution's kernels
+def moved(run, name):
+    start = run.weights(run.steps[0])[name]
+    norm = torch.linalg.matrix_norm
+    return [float(norm(run.weights(s)[name] - start) / norm(start)) for s in run.steps]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the difference of the norms
+def moved(run, name):
+    start = run.weights(run.steps[0])[name].norm()
+    return [float((run.weights(s)[name].norm() - start).abs() / start) for s in run.steps]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the length of the path instead of the distance from the start
+def moved(run, name):
+    at, total, out = run.weights(run.steps[0])[name], 0.0, []
+    norm = at.norm()
+    for s in run.steps:
+        now = run.weights(s)[name]
+        total += float((now - at).norm() / norm)
+        at = now
+        out.append(total)
+    return out
+
+# %% exercise=2 tags=["right"]
+# right: ratio of root mean squares, which is the same number, by numpy
+def moved(run, name):
+    held = np.stack([np.asarray(run.weights(s)[name], float).ravel() for s in run.steps])
+    return np.sqrt(((held - held[0]) ** 2).mean(1) / (held[0] ** 2).mean())
+
+# %% exercise=2 tags=["wrong"]
+# wrong: takes the norm over dim=(0, 1), right for matrices only, a bias stops it
+def moved(run, name):
+    start = run.weights(run.steps[0])[name]
+    return [float((run.weights(s)[name] - start).norm(dim=(0, 1)) / start.norm(dim=(0, 1))) for s in run.steps]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the spectral norm
+def moved(run, name):
+    start = run.weights(run.steps[0])[name]
+    return [float(torch.linalg.norm(run.weights(s)[name] - start, 2) / torch.linalg.norm(start, 2)) for s in run.steps]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the start is step 0
+def moved(run, name):
+    start = run.weights(0)[name]
+    return [float((run.weights(s)[name] - start).norm() / start.norm()) for s in run.steps]
+
+# %% exercise=2 tags=["right"]
+# right: 0-d tensors, by torch.dist
+def moved(run, name):
+    first, *_ = run.steps
+    start = run.weights(first)[name]
+    return [torch.dist(run.weights(step)[name], start) / start.pow(2).sum().sqrt() for step in run.steps]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: leaves the first snapshot out
+def moved(run, name):
+    start = run.weights(run.steps[0])[name]
+    return [float((run.weights(s)[name] - start).norm() / start.norm()) for s in run.steps[1:]]
+
+# %% exercise=2 tags=["right"]
+# right: one step after the other
+def moved(run, name):
+    start = run.weights(run.steps[0])[name]
+    distances = []
+    for step in run.steps:
+        now = run.weights(step)[name]
+        distances.append(float((now - start).norm() / start.norm()))
+    return distances
+
+# %% exercise=2 tags=["right"]
+# right: all snapshots in one tensor
+def moved(run, name):
+    stack = torch.stack([run.weights(s)[name] for s in run.steps])
+    flat = stack.flatten(1).double()
+    return (flat - flat[0]).pow(2).sum(1).sqrt() / flat[0].pow(2).sum().sqrt()
+
+# %% exercise=2 tags=["right"]
+# right: NumPy's norm
+def moved(run, name):
+    w = [np.asarray(run.weights(s)[name], dtype=np.float64).ravel() for s in run.steps]
+    return np.array([np.linalg.norm(v - w[0]) / np.linalg.norm(w[0]) for v in w])
+
+# %% exercise=2 tags=["right"]
+# right: sums of squares, and a tuple
+def moved(run, name):
+    first = None
+    out = []
+    for i in range(len(run.steps)):
+        now = run.weights(int(run.steps[i]))[name].detach().numpy()
+        if first is None:
+            first = now
+        out.append(float(((now - first) ** 2).sum() ** 0.5 / (first ** 2).sum() ** 0.5))
+    return tuple(out)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: not divided
+def moved(run, name):
+    start = run.weights(run.steps[0])[name]
+    return [float((run.weights(s)[name] - start).norm()) for s in run.steps]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: a difference of norms, with a sign
+def moved(run, name):
+    start = run.weights(run.steps[0])[name]
+    return [float((run.weights(s)[name].norm() - start.norm()) / start.norm()) for s in run.steps]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: from the snapshot before
+def moved(run, name):
+    out = []
+    prev = start = run.weights(run.steps[0])[name]
+    for s in run.steps:
+        now = run.weights(s)[name]
+        out.append(float((now - prev).norm() / start.norm()))
+        prev = now
+    return out
+
+# %% exercise=2 tags=["wrong"]
+# wrong: NumPy's norm of order 2, which is spectral for a matrix
+def moved(run, name):
+    start = run.weights(run.steps[0])[name].numpy()
+    return [float(np.linalg.norm(run.weights(s)[name].numpy() - start, 2) / np.linalg.norm(start, 2)) for s in run.steps]
+
+# %% exercise=3 tags=["right"]
+# right: seeds without a difference are left out, which doubles both counts; exact fractions
+from fractions import Fraction
+import itertools
+
+
+def sign_flips(a, b):
+    d = [Fraction(float(x)) - Fraction(float(y)) for x, y in zip(a, b) if x != y]
+    if not d:
+        return 1.0
+    ways = [abs(sum(s * x for s, x in zip(signs, d))) for signs in itertools.product((1, -1), repeat=len(d))]
+    slack = Fraction(1, 10**12)
+    return float(Fraction(sum(w >= abs(sum(d)) - slack for w in ways), len(ways)))
+
+# %% exercise=3 tags=["right"]
+# right: fixes the first sign by symmetry and goes through half of the ways, sums by outer addition
+def sign_flips(a, b):
+    d = np.subtract(a, b, dtype=float)
+    sums = np.array([d[0]])
+    for x in d[1:]:
+        sums = np.add.outer(sums, [x, -x]).ravel()
+    return np.mean(np.abs(sums) / len(d) >= abs(d.mean()) - 1e-12)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: counts at least as large for the mean's sign flipped pairs of neighbors only (flips cumulatively: n+1 ways)
+def sign_flips(a, b):
+    d = np.asarray(a, float) - np.asarray(b, float)
+    ways = [np.where(np.arange(len(d)) < i, -d, d) for i in range(len(d) + 1)]
+    return float(np.mean([abs(w.mean()) >= abs(d.mean()) - 1e-12 for w in ways]))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: medians
+import itertools
+
+
+def sign_flips(a, b):
+    d = np.asarray(a, float) - np.asarray(b, float)
+    m = np.array([np.median(np.array(s) * d) for s in itertools.product((1, -1), repeat=len(d))])
+    return float((np.abs(m) >= abs(np.median(d)) - 1e-12).mean())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: from 8 seeds on it draws random signs instead of going through all ways
+import itertools
+
+
+def sign_flips(a, b):
+    d = np.asarray(a, float) - np.asarray(b, float)
+    if len(d) < 8:
+        signs = np.array([*itertools.product((1, -1), repeat=len(d))])
+    else:
+        signs = np.random.default_rng(0).choice((1, -1), size=(200, len(d)))
+    return float((abs((signs * d).mean(1)) >= abs(d.mean()) - 1e-12).mean())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: no tolerance: with real accuracies, ways that tie with the found one are lost by rounding (see a = .93 .95 .97, …)
+import itertools
+
+
+def sign_flips(a, b):
+    d = np.asarray(a, float) - np.asarray(b, float)
+    means = [np.mean(np.array(s) * d) for s in itertools.product((1, -1), repeat=len(d))]
+    return float(np.mean(np.abs(means) >= abs(d.mean())))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: one-sided
+import itertools
+
+
+def sign_flips(a, b):
+    d = np.asarray(a, float) - np.asarray(b, float)
+    means = [np.mean(np.array(s) * d) for s in itertools.product((1, -1), repeat=len(d))]
+    return float(np.mean(np.array(means) >= d.mean() - 1e-12))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: adds one more draw, (1 + k) / (1 + 2^n), though all ways are there
+import itertools
+
+
+def sign_flips(a, b):
+    d = np.asarray(a, float) - np.asarray(b, float)
+    means = np.array([np.mean(np.array(s) * d) for s in itertools.product((1, -1), repeat=len(d))])
+    return float((1 + (np.abs(means) >= abs(d.mean()) - 1e-12).sum()) / (1 + len(means)))
+
+# %% exercise=3 tags=["right"]
+# right: recursion over seeds
+def sign_flips(a, b, tolerance=1e-12):
+    d = [float(x) - float(y) for x, y in zip(a, b)]
+    goal = abs(sum(d)) - tolerance * len(d)
+
+    def count(i, total):
+        if i == len(d):
+            return abs(total) >= goal
+        return count(i + 1, total + d[i]) + count(i + 1, total - d[i])
+
+    return count(0, 0.0) / 2 ** len(d)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: scipy's exact test: its tolerance for ties is relative and too small for accuracies near 1
+from scipy.stats import permutation_test
+
+
+def sign_flips(a, b):
+    return permutation_test((np.asarray(a, float), np.asarray(b, float)), lambda x, y, axis: np.mean(x - y, axis=axis), permutation_type="samples", n_resamples=np.inf, vectorized=True).pvalue
+
+# %% exercise=3 tags=["wrong"]
+# wrong: goes through the 128 ways of seven seeds whatever n: with 8 seeds and more the last are never flipped
+def sign_flips(a, b):
+    d = np.asarray(a, float) - np.asarray(b, float)
+    found = abs(d.mean()) - 1e-12
+    return sum(abs(sum(x if way >> i & 1 else -x for i, x in enumerate(d)) / len(d)) >= found for way in range(128)) / 128
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the sign test, which ignores sizes
+from math import comb
+
+
+def sign_flips(a, b):
+    d = [x - y for x, y in zip(a, b) if x != y]
+    n, k = len(d), sum(x > 0 for x in d)
+    m = max(k, n - k)
+    return min(1.0, 2 * sum(comb(n, i) for i in range(m, n + 1)) / 2**n)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: sorts both before pairing
+import itertools
+
+
+def sign_flips(a, b):
+    d = np.sort(a) - np.sort(b)
+    means = np.array([np.mean(np.array(s) * d) for s in itertools.product((1, -1), repeat=len(d))])
+    return float((np.abs(means) >= abs(d.mean()) - 1e-12).mean())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: strictly further from 0 only, so the found way does not count
+import itertools
+
+
+def sign_flips(a, b):
+    d = np.asarray(a, float) - np.asarray(b, float)
+    means = [np.mean(np.array(s) * d) for s in itertools.product((1, -1), repeat=len(d))]
+    return float(np.mean(np.abs(means) > abs(d.mean()) + 1e-12))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: exchanges accuracies between settings over all seeds (unpaired permutation)
+import itertools
+
+
+def sign_flips(a, b):
+    pool = np.array([*a, *b], float)
+    found = abs(np.mean(a) - np.mean(b)) - 1e-12
+    hits = total = 0
+    for chosen in itertools.combinations(range(len(pool)), len(a)):
+        left = [i for i in range(len(pool)) if i not in chosen]
+        total += 1
+        hits += abs(pool[list(chosen)].mean() - pool[left].mean()) >= found
+    return hits / total
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a tolerance of 0.001, larger than many differences of accuracies
+import itertools
+
+
+def sign_flips(a, b):
+    d = np.asarray(a, float) - np.asarray(b, float)
+    means = [np.mean(np.array(s) * d) for s in itertools.product((1, -1), repeat=len(d))]
+    return float(np.mean(np.abs(means) >= abs(d.mean()) - 1e-3))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: no tolerance, so ways that tie are lost by rounding
+import itertools
+def sign_flips(a, b):
+    difference = np.array(a) - np.array(b)
+    n = len(difference)
+    found = abs(difference.mean())
+    count = 0
+    for signs in itertools.product((1, -1), repeat=n):
+        if abs((difference * np.array(signs)).mean()) >= found:
+            count += 1
+    return count / 2**n
+
+# %% exercise=3 tags=["right"]
+# right: a loop over all ways
+import itertools
+def sign_flips(a, b):
+    difference = np.array(a) - np.array(b)
+    n = len(difference)
+    found = abs(difference.mean())
+    count = 0
+    for signs in itertools.product((1, -1), repeat=n):
+        if abs((difference * np.array(signs)).mean()) >= found - 1e-12:
+            count += 1
+    return count / 2**n
+
+# %% exercise=3 tags=["right"]
+# right: bits of numbers, in PyTorch
+def sign_flips(a, b):
+    d = torch.as_tensor(np.asarray(a, dtype=np.float64)) - torch.as_tensor(np.asarray(b, dtype=np.float64))
+    n = len(d)
+    bits = (torch.arange(2**n)[:, None] >> torch.arange(n)) & 1
+    means = ((1 - 2 * bits).double() @ d) / n
+    return (means.abs() + 1e-12 >= d.mean().abs()).double().mean()
+
+# %% exercise=3 tags=["right"]
+# right: isclose counts ties
+import itertools
+def sign_flips(a, b):
+    d = np.asarray(a, float) - np.asarray(b, float)
+    signs = np.array(list(itertools.product((1, -1), repeat=d.size)))
+    means = np.abs((signs * d).mean(1))
+    return np.mean((means > means[0]) | np.isclose(means, means[0]))
+
+# %% exercise=3 tags=["right"]
+# right: exact fractions
+import itertools
+from fractions import Fraction
+def sign_flips(a, b):
+    d = [Fraction(str(x)) - Fraction(str(y)) for x, y in zip(a, b)]
+    ways = list(itertools.product((1, -1), repeat=len(d)))
+    found = abs(sum(d))
+    return sum(abs(sum(s * x for s, x in zip(w, d))) >= found for w in ways) / len(ways)
+
+# %% exercise=3 tags=["right"]
+# right: half of the ways
+import itertools
+def sign_flips(a, b):
+    d = np.asarray(a, float) - np.asarray(b, float)
+    n = len(d)
+    hits = 0
+    for s in itertools.product((1, -1), repeat=n - 1):
+        hits += abs(np.dot((1, *s), d)) >= abs(d.sum()) - 1e-9
+    return float(hits) / 2 ** (n - 1)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: 20,000 random ways
+def sign_flips(a, b):
+    d = np.array(a) - np.array(b); n = len(d)
+    rng = np.random.default_rng(0)
+    s = rng.choice([1, -1], (20000, n))
+    return float((np.abs((s * d).mean(1)) >= abs(d.mean()) - 1e-12).mean())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: how many ways, not which share
+import itertools
+def sign_flips(a, b):
+    d = np.array(a) - np.array(b); n = len(d)
+    return sum(abs((d * np.array(s)).mean()) >= abs(d.mean()) - 1e-12 for s in itertools.product((1, -1), repeat=n))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the smallest p that is possible
+def sign_flips(a, b):
+    d = np.array(a) - np.array(b); n = len(d)
+    return 2 / 2**n
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a tolerance of 0.01
+import itertools
+def sign_flips(a, b):
+    d = np.array(a) - np.array(b); n = len(d)
+    return sum(abs((d * np.array(s)).mean()) > abs(d.mean()) - 0.01 for s in itertools.product((1, -1), repeat=n)) / 2**n
+
+# %% exercise=3 tags=["wrong"]
+# wrong: differences rounded to thousandths
+import itertools
+def sign_flips(a, b):
+    d = np.array(a) - np.array(b); n = len(d)
+    d = d.round(3)
+    return sum(abs((d * np.array(s)).mean()) >= abs(d.mean()) - 1e-12 for s in itertools.product((1, -1), repeat=n)) / 2**n
+
+# %% exercise=3 tags=["wrong"]
+# wrong: scipy's test, whose own tolerance for ties is too small for accuracies
+from scipy.stats import permutation_test
+def sign_flips(a, b):
+    r = permutation_test((np.asarray(a, float), np.asarray(b, float)), lambda x, y, axis=-1: np.mean(x - y, axis=axis), permutation_type="samples", n_resamples=np.inf, vectorized=True)
+    return r.pvalue
