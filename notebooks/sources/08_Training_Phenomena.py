@@ -466,8 +466,8 @@ assert not lesson.full or 4.5 < sharp[-4:].mean() < 6
 # ### Exercise 2: curvature without calculus
 # *Difficulty ●●●○ · 15 minutes*
 #
-# Let's trust nobody here either. Write `curvature(loss, w, v)`: the curvature of the function `loss` at the point w (a flat float64 tensor) along the direction v, from
-# values of `loss` alone: a small step ahead, a step back, and here. v may have any length; only its direction counts. Take a step of 0.0001.
+# Let's check the sharpness without any derivative. Write `curvature(loss, w, v)`: the curvature of the function `loss` at the point w (a flat float64 tensor) along the
+# direction v, from values of `loss` alone, at three points: w, a step of 0.0001 ahead, and a step of 0.0001 back. v may have any length; only its direction counts.
 
 # %% [markdown] tags=["hint"]
 # (L(w + εu) − 2 L(w) + L(w − εu)) / ε², where u is v scaled to length 1.
@@ -493,7 +493,7 @@ def exercise_2(rng):
         asked = []
 
         def bowl(w, matrix=matrix, slope=slope, asked=asked):
-            asked.append(w.detach().clone())
+            asked.append((w.detach().clone(), w.requires_grad))
             return w @ matrix @ w / 2 + slope @ w + (w**4).sum()
 
         here, ahead = (torch.from_numpy(rng.normal(size=size)) for _ in range(2))
@@ -509,9 +509,13 @@ def exercise_2(rng):
             f"along a direction of length {float(ahead.norm()):.1f} the curvature is {true:.3f}, not {float(found):.3f}: is v scaled to length 1, "
             "are there a step ahead, a step back and twice the middle, and is it divided by the step squared"
         )
-        far = max(float((w - here).norm()) for w in asked)
-        assert far > 0, "loss is never asked anywhere but at w: take a step"
-        assert far < 1e-3, f"the step is {far:.2g} long: take one of 0.0001"
+        assert not any(slopes for _, slopes in asked), "loss is asked for a gradient: use its values alone"
+        steps = [float((w - here) @ u) for w, _ in asked]
+        for step in steps:
+            assert min(abs(step - wanted) for wanted in (-1e-4, 0, 1e-4)) < 1e-9, (
+                f"loss is asked {abs(step):.3g} from w: take a step of 0.0001 ahead, one back, and w itself"
+            )
+        assert max(steps) > 0 > min(steps), "loss is asked on one side of w only: take a step ahead and a step back"
     ends = Centered(seed=0).double()
     start = torch.cat([parameter.detach().flatten() for parameter in ends.parameters()])
 
@@ -543,8 +547,8 @@ def curvature(loss, w, v):  # numbers of Python
     return (back + ahead - 2 * here) / 1e-4**2
 
 
-# %% tags=["right"]
-def curvature(loss, w, v):  # five values
+# %% tags=["wrong"]
+def curvature(loss, w, v):  # five values, two of them farther away
     u = v / torch.linalg.norm(v) * 1e-4
     far, near = loss(w + 2 * u) + loss(w - 2 * u), loss(w + u) + loss(w - u)
     return float((16 * near - far - 30 * loss(w)) / 12e-8)
@@ -868,7 +872,7 @@ nm.plots.image_lives(predictions.learning_order(clean.activations("logits")), cl
 # *Difficulty ●●●○ · 15 minutes*
 #
 # This has a use: it finds wrong labels in a data set. Write `suspects(margin, n)`: from margins of the given labels over training [snapshot, example], the n images with the lowest
-# mean margin over all snapshots, lowest first, as an array of example numbers. (In the end every image is learned, so the last snapshot alone tells little.)
+# mean margin over all snapshots, lowest first, as example numbers. (In the end every image is learned, so the last snapshot alone tells little.)
 
 # %% [markdown] tags=["hint"]
 # `margin.mean(0)` is the mean over the snapshots. `np.argsort` puts the lowest first.
@@ -887,7 +891,7 @@ def suspects(margin, n):
 # %% tags=["check"]
 @lesson.check
 def exercise_3(rng):
-    for snapshots, examples, n in ((4, 6, 2), (9, 30, 7), (15, 12, 12), (3, 50, 1), (20, 40, 10)):
+    for snapshots, examples, n in ((4, 6, 2), (9, 30, 7), (9, 30, 7), (15, 12, 12), (3, 50, 1), (20, 40, 10)):
         history = rng.normal(size=(snapshots, examples)).cumsum(0) * rng.uniform(0.2, 3, examples)
         kept = history.copy()
         found = suspects(history, n)
@@ -1214,7 +1218,7 @@ print(
 # ### Exercise 4: how many seeds?
 # *Difficulty ●●○○ · 10 minutes*
 #
-# Write `by_sign(differences)`: for paired differences of two kinds of network, one for each seed, the chance that as many or more seeds would agree in sign if each sign were a
+# Write `by_sign(differences)`: for an array of paired differences of two kinds of network, one for each seed, the chance that as many or more seeds would agree in sign if each sign were a
 # coin toss. Count both sides, leave out differences of exactly 0, and return 1.0 if no difference is left.
 
 # %% [markdown] tags=["hint"]
@@ -1252,7 +1256,7 @@ def exercise_4(rng):
         (0, 0, 2),
         (0, 0, 0),
     ):
-        size = rng.uniform(0.01, 4, ups + downs + zeros) * ([1.0] * ups + [-1.0] * downs + [0.0] * zeros)
+        size = 10 ** rng.uniform(-9, 1, ups + downs + zeros) * ([1.0] * ups + [-1.0] * downs + [0.0] * zeros)
         given = rng.permutation(size)
         kept = given.copy()
         found = by_sign(given)
@@ -1263,9 +1267,10 @@ def exercise_4(rng):
         assert np.array_equal(given, kept), "the differences have changed: work on a copy"
         assert 0 <= found <= 1 + 1e-9, f"{case}: found {found:.3f}; a probability is at most 1"
         assert abs(float(found) - true) < 1e-6, (
-            f"{case}: the chance is {true:.4f}, not {float(found):.4f}: is it the chance of as many or more, on both sides, and without the zeros"
+            f"{case}: the chance is {true:.4f}, not {float(found):.4f}: is it the chance of as many or more, on both sides, and "
+            "are only differences of exactly 0 left out"
         )
-    fewest = next((n for n in range(1, 20) if nm.statistics.shown(by_sign([1.0] * n))), None)
+    fewest = next((n for n in range(1, 20) if nm.statistics.shown(by_sign(np.ones(n)))), None)
     print(f"it takes {fewest} seeds that all agree to fall below 0.05")
 
 

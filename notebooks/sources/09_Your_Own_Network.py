@@ -138,8 +138,8 @@ except nm.errors.MicroscopeError as error:
 # ### Exercise 1: hook a module
 # *Difficulty ●●○○ · 15 minutes*
 #
-# Write `on_share(module, pixels)`: for every `nn.ReLU` of any module, the share of its outputs that are above 0 over all these images. The answer is a dictionary, from the hook point's name to the
-# share. Leave the module as it was. `module.named_modules()` gives the path and the submodule of each.
+# Write `on_share(module, pixels)`: for every `nn.ReLU` inside a module (each is used once), the share of its outputs that are above 0 over all these images. The answer is a dictionary, from the hook
+# point's name to the share. Leave the module as it was: its hooks, its parameters, its mode. `module.named_modules()` gives the path and the submodule of each.
 
 # %% [markdown] tags=["hint"]
 # First the names: `f"{path}.hook_out"` for each path whose submodule passes `isinstance(part, nn.ReLU)`. Then one `nm.hooked(module).run_with_cache(pixels, names_filter=names)`.
@@ -161,25 +161,32 @@ def on_share(module, pixels):
 # %% tags=["check"]
 @lesson.check
 def exercise_1(rng):
+    def state(module):
+        parts = [*module.modules()]
+        return {
+            "has another hook": [(len(part._forward_hooks), len(part._forward_pre_hooks)) for part in parts],
+            "is in another mode": [part.training for part in parts],
+            "has another forward": ["forward" in vars(part) for part in parts],
+            "has other parameters": [(w.dtype, w.requires_grad, w.tolist()) for w in module.parameters()],
+        }
+
     for units, deep in ((2, False), (6, True), (9, False), (5, True)):
         torch.manual_seed(int(rng.integers(1 << 30)))
         inner = nn.Sequential(nn.Linear(units, 7), nn.ReLU())
         planted = nn.Sequential(
-            nn.Flatten(), nn.Linear(4, units), nn.ReLU(), inner, nn.Tanh(), nn.Linear(7, 3), nn.Sigmoid()
+            nn.Flatten(), nn.Linear(4, units), nn.ReLU(), inner, nn.LeakyReLU(), nn.Linear(7, 3), nn.Sigmoid()
         )
         if deep:
             planted.append(nn.Sequential(nn.Sequential(nn.Linear(3, 8), nn.ReLU()), nn.Tanh()))
-        planted.eval()
+        planted.train(deep)
+        inner.eval()
         pixels = torch.from_numpy(rng.normal(0, 2, (int(rng.integers(5, 40)), 1, 2, 2))).float()
         with torch.no_grad():
-            first = planted[:3](pixels)
-            second = planted[:4](pixels)
-            true = {"2.hook_out": first, "3.1.hook_out": second}
+            outputs = {"2.hook_out": planted[:3](pixels), "3.1.hook_out": planted[:4](pixels)}
             if deep:
-                true["7.0.1.hook_out"] = planted[7][0](planted[:7](pixels))
-        true = {
-            name: float(sum(value > 0 for value in values.flatten()) / values.numel()) for name, values in true.items()
-        }
+                outputs["7.0.1.hook_out"] = planted[7][0](planted[:7](pixels))
+        true = {name: sum(value > 0 for value in out.flatten().tolist()) / out.numel() for name, out in outputs.items()}
+        kept, before = pixels.clone(), state(planted)
         found = on_share(planted, pixels)
         assert isinstance(found, dict), f"a dictionary should come back, and a {type(found).__name__} came"
         extra = sorted(set(found) - set(true), key=str)
@@ -192,8 +199,10 @@ def exercise_1(rng):
             assert abs(float(found[name]) - share) < 1e-5, (
                 f"at {name}, on {len(pixels)} images, {share:.3f} of the outputs are above 0, not {float(found[name]):.3f}"
             )
-        left = [part for part in planted.modules() if part._forward_hooks or part._forward_pre_hooks]
-        assert not left, "a hook is still in the module: remove what you attach"
+        after = state(planted)
+        other = [what for what, was in before.items() if after[what] != was]
+        assert not other, f"the module {other[0]} than before: leave it as it was"
+        assert torch.equal(pixels, kept), "the images have changed: work on a copy"
 
 
 # %% tags=["right"]
@@ -496,7 +505,8 @@ assert sum(alarms) > 50
 # ### Exercise 2: write the null
 # *Difficulty ●●○○ · 10 minutes*
 #
-# Write `shuffle_within(values, labels, rng)`: a copy of `values` in which the values of each label are in random order among themselves. `rng` is a generator of NumPy.
+# Write `shuffle_within(values, labels, rng)`: a copy of `values` in which the values of each label are in random order among themselves, each label by itself. Every order is as likely as any other.
+# `rng` is a generator of NumPy, and all chance comes from it.
 
 # %% [markdown] tags=["hint"]
 # For each label: `members = np.flatnonzero(labels == label)`, and `found[members] = rng.permutation(values[members])`. Begin with a copy.
@@ -520,7 +530,7 @@ def shuffle_within(values, labels, rng):
 @lesson.check
 def exercise_2(rng):
     for sizes in ((20, 20, 20), (31, 12, 17, 25), (15, 40)):
-        group = rng.permutation(np.repeat(rng.permutation(9)[: len(sizes)], sizes))
+        group = rng.permutation(np.repeat(rng.permutation(np.arange(-9, 30))[: len(sizes)], sizes))
         values = rng.permutation(len(group)) + rng.random()
         kept = values.copy(), group.copy()
         found = shuffle_within(values, group, rng)
@@ -554,6 +564,16 @@ def exercise_2(rng):
         assert 0.02 < share < 0.09, (
             f"a value of 20 should stay in place in 5% of the draws; number {at} does in {share:.1%}"
         )
+    ranks = places.reshape(-1, 20, 3) // 3  # [draw, place, label]: which of its label's 20 values stands there
+    steps = np.diff(ranks, axis=1)
+    for what, share, true in (("the next one", np.mean(steps == 1), 0.05), ("a later one", np.mean(steps > 0), 0.5)):
+        assert abs(share - true) < 0.01, (
+            f"a value should be followed by {what} of its label in {true:.0%} of the draws, and is in {share:.1%}: is every order as likely as any other"
+        )
+    share = np.mean(ranks[:, :, 0] == ranks[:, :, 1])
+    assert share < 0.08, (
+        f"two labels with 20 values each should have the same one at a place in 5% of the draws, and do in {share:.0%}: has each an order of its own"
+    )
 
 
 # %% tags=["right"]
@@ -761,8 +781,8 @@ So on 150 images, not finding a weak effect says little about whether it is ther
 # ### Exercise 3: how much does it see?
 # *Difficulty ●●○○ · 10 minutes*
 #
-# Write `seen(alarm, strengths, tries)`: for each strength, the share of `tries` phantoms on which the measure alarms. `alarm(seed, strength)` is True or False. **Each phantom must have a seed of its own,
-# also across the strengths**: with the same random numbers at two strengths, the two shares would err together.
+# Write `seen(alarm, strengths, tries)`: for each strength, the share of `tries` phantoms on which the measure alarms. `alarm(seed, strength)` is True or False; the seed is a whole number from 0 on.
+# **Each phantom must have a seed of its own, also across the strengths**: with the same random numbers at two strengths, the two shares would err together. And the same call must give the same shares again.
 
 # %% [markdown] tags=["hint"]
 # A running number makes seeds that never come twice: `number * tries + attempt`, where `number` counts the strengths and `attempt` the phantoms of one strength.
@@ -784,11 +804,20 @@ def seen(alarm, strengths, tries):
 # %% tags=["check"]
 @lesson.check
 def exercise_3(rng):
-    for strengths, tries in (([0.0, 0.3, 1.0], 400), ([0.7, 0.1], 150), ([0.5], 30), ([1.0, 0.6, 0.2, 0.0, 0.9], 60)):
+    for strengths, tries in (
+        ([0.0, 0.3, 1.0], 400),
+        ([0.7, 0.1], 150),
+        ([0.5], 30),
+        ([1.0, 0.6, 0.2, 0.0, 0.9], 60),
+        ([0.4, 0.9, 0.4], 50),
+        ([0.31, 0.3], 150),
+        ([0.2, 0.5], 1500),
+    ):
         asked = []
 
         def alarm(seed, strength, asked=asked):
-            asked.append((seed, strength, bool(np.random.default_rng(int(seed)).random() < strength)))
+            assert isinstance(seed, int | np.integer) and seed >= 0, f"a seed is a whole number from 0 on, not {seed}"
+            asked.append((int(seed), strength, bool(np.random.default_rng(int(seed)).random() < strength)))
             return asked[-1][-1]
 
         found = seen(alarm, list(strengths), tries)
@@ -799,17 +828,21 @@ def exercise_3(rng):
         assert len(asked) == len(strengths) * tries, (
             f"{case} are {len(strengths) * tries:,} readings; {len(asked):,} were made"
         )
-        counts = [sum(strength == wanted for _, strength, _ in asked) for wanted in strengths]
-        assert set(counts) == {tries}, f"{case}: the strengths were read {counts} times"
-        seeds = {int(seed) for seed, _, _ in asked}
-        assert len(seeds) == len(asked), (
-            f"{case}: {len(asked):,} phantoms were read with {len(seeds):,} different seeds; each needs its own"
+        different = len({seed for seed, _, _ in asked})
+        assert different == len(asked), (
+            f"{case}: {len(asked):,} phantoms were read with {different:,} different seeds; each needs its own"
         )
-        for wanted, share in zip(strengths, found, strict=True):
-            true = sum(rang for _, strength, rang in asked if strength == wanted) / tries
-            assert abs(float(share) - true) < 1e-6, (
-                f"at strength {wanted} it rang in {true:.3f} of the phantoms, and {float(share):.3f} came: is it a share, in the order of the strengths"
+        for wanted in strengths:
+            rang = [rings for _, strength, rings in asked if strength == wanted]
+            shares = [float(share) for share, strength in zip(found, strengths, strict=True) if strength == wanted]
+            assert len(rang) == tries * len(shares), f"{case}: strength {wanted} was read {len(rang)} times"
+            assert abs(np.mean(shares) - np.mean(rang)) < 1e-6, (
+                f"at strength {wanted} it rang in {np.mean(rang):.3f} of the phantoms, and {np.mean(shares):.3f} came: is it a share, in the order of the strengths"
             )
+        again = seen(alarm, list(strengths), tries)
+        assert np.array_equal(np.asarray(found, float), np.asarray(again, float)), (
+            f"{case}: the same call gave other shares the second time: are the seeds the same at each call"
+        )
 
 
 # %% tags=["right"]
@@ -942,7 +975,7 @@ half. With 16 units they are at {same:.0%} and {other:.0%}. (If the tests were e
 # *Difficulty ●●●○ · 15 minutes*
 #
 # The next cell is a measure with a bug. It gives a p value for one unit: does it respond more to its preferred class, the one with the highest mean, than to the others? The null shuffles the labels,
-# and it alarms far too often. Find out why, and write `prefers`, the repaired form.
+# and it alarms far too often. Find out why, and write `prefers`, the repaired form. It should work for classes of any sizes and for values of any scale.
 
 
 # %%
@@ -988,7 +1021,7 @@ def prefers(x, labels, draws, seed):
 @lesson.check
 def exercise_4(rng):
     for classes, each, effect in ((6, 10, 3.0), (4, 15, 2.5), (3, 12, 30.0)):
-        group = rng.permutation(np.repeat(rng.permutation(20)[:classes], each))
+        group = rng.permutation(np.repeat(rng.permutation(20)[:classes], each + np.arange(classes)))
         x = rng.standard_normal(len(group)) + effect * (group == group[0])
         kept = x.copy(), group.copy()
         p = prefers(x, group, 99, 0)
@@ -1006,24 +1039,26 @@ def exercise_4(rng):
             f"with {draws} draws the smallest p is {1 / (draws + 1):.4f}; {least:.4f} came for a huge effect: is the real labeling counted, and draws used"
         )
     group = np.arange(60) % 6
-    empty = np.array([prefers(rng.standard_normal(60), group, 59, seed) for seed in range(300)])
-    rate = float(np.mean(empty <= 0.05))
+    p = prefers(np.ones(60), group, 99, 0)
+    assert p == 1, f"a unit that is always 1 prefers nothing: p is 1, and {p:.2f} came: do equal values count as well"
+    less = np.mean([prefers(rng.standard_normal(60) - 3 * (group == 1), group, 59, seed) for seed in range(12)])
+    assert less > 0.1, f"units that respond less to one class prefer none: p should not be {less:.2f} on average"
+    one = np.arange(20.0) == 7  # a single image is above 0, and its class has two images
+    p = prefers(one.astype(float), one | np.roll(one, 5), 1999, 0)
+    assert p > 0.07, f"one image of 20 falls into a class of two in 10% of the shuffles, and p = {p:.3f} came"
+    empty = [prefers(rng.standard_normal(60) * (1, 128, 1 / 128)[seed % 3], group, 59, seed) for seed in range(300)]
+    rate, mean = np.mean(np.array(empty) <= 0.05), np.mean(empty)
     assert rate < 0.1, (
         f"on 300 units without a preferred class it alarms in {rate:.0%}, and 5% are declared: is a shuffled world treated as the real one"
     )
-    assert np.mean(empty) < 0.6, (
-        f"on units without a preferred class p should be 0.5 on average; it is {np.mean(empty):.2f}, so it now sees too little"
+    assert 0.4 < mean < 0.6, (
+        f"on units without a preferred class p should be 0.5 on average; it is {mean:.2f}, so it sees too little or claims too much"
     )
-    assert np.mean(empty) > 0.4, (
-        f"on units without a preferred class p should be 0.5 on average; it is {np.mean(empty):.2f}, so it still claims too much"
-    )
-    for seed in range(8):
-        one = rng.standard_normal(60)
-        again = prefers(one, group, 59, seed)
-        assert prefers(one, group, 59, seed) == again, "the same seed should give the same p again"
-    assert len({float(prefers(one, group, 59, seed)) for seed in range(8)}) > 1, (
-        "eight seeds give exactly the same p: is there a random null"
-    )
+    x = rng.standard_normal(60)
+    p = [prefers(x * scale, group, 59, seed) for scale in (1, 1, 128) for seed in range(8)]
+    assert p[:8] == p[8:16], "the same seed should give the same p again"
+    assert p[:8] == p[16:], "a unit whose values are all 128 times larger should have the same p"
+    assert len({float(value) for value in p[:8]}) > 1, "eight seeds give exactly the same p: is there a random null"
 
 
 # %% tags=["right"]

@@ -1,0 +1,586 @@
+# %% exercise=1 tags=["wrong"]
+# wrong: hooks attached by add_hook stay
+def on_share(module, pixels):
+    found, lens_ = {}, nm.hooked(module)
+    for path, part in module.named_modules():
+        if isinstance(part, nn.ReLU):
+            def record(tensor, hook, name=f"{path}.hook_out"):
+                found[name] = float((tensor > 0).double().mean())
+            lens_.add_hook(f"{path}.hook_out", record)
+    with torch.no_grad():
+        lens_(pixels)
+    return found
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the share of units that are on for any image
+def on_share(module, pixels):
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name] > 0).any(0).double().mean()) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: at least 0 in place of above 0
+def on_share(module, pixels):
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name] >= 0).double().mean()) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: takes every class with ReLU in its name, LeakyReLU and PReLU too
+def on_share(module, pixels):
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if "ReLU" in type(part).__name__]
+    with torch.no_grad():
+        _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name] > 0).double().mean()) for name in names}
+
+# %% exercise=1 tags=["right"]
+# right: caches everything and picks, on a deep copy, NumPy numbers in an OrderedDict
+from collections import OrderedDict
+from copy import deepcopy
+def on_share(module, pixels):
+    lens_ = nm.hooked(deepcopy(module))
+    with torch.no_grad():
+        cache = lens_.run_with_cache(pixels)[1]
+    kinds = dict(module.named_modules())
+    return OrderedDict((name, np.mean(cache[name].numpy() > 0)) for name in cache if isinstance(kinds.get(name.removesuffix("hook_out").rstrip(".")), nn.ReLU))
+
+# %% exercise=1 tags=["wrong"]
+# wrong: looks at the direct children only
+def on_share(module, pixels):
+    names = [f"{path}.hook_out" for path, part in module.named_children() if isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name] > 0).double().mean()) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: turns the module's weights to float64 and leaves them so
+def on_share(module, pixels):
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        _, cache = nm.hooked(module.double()).run_with_cache(pixels.double(), names_filter=names)
+    return {name: float((cache[name] > 0).double().mean()) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: puts the module into evaluation mode and leaves it there ("Leave the module as it was")
+def on_share(module, pixels):
+    module.eval()
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name] > 0).double().mean()) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: puts a recording forward into each ReLU and never takes it out
+def on_share(module, pixels):
+    found = {}
+    for path, part in module.named_modules():
+        if isinstance(part, nn.ReLU):
+            def recording(x, name=f"{path}.hook_out"):
+                y = torch.relu(x)
+                found[name] = float((y > 0).double().mean())
+                return y
+            part.forward = recording
+    with torch.no_grad():
+        module(pixels)
+    return found
+
+# %% exercise=1 tags=["wrong"]
+# wrong: freezes the module's parameters and leaves them so
+def on_share(module, pixels):
+    module.requires_grad_(False)
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name] > 0).double().mean()) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: forward hooks are never removed
+def on_share(module, pixels):
+    found = {}
+    for path, part in module.named_modules():
+        if isinstance(part, nn.ReLU):
+            part.register_forward_hook(lambda m, i, o, name=f"{path}.hook_out": found.__setitem__(name, float((o > 0).double().mean())))
+    module(pixels)
+    return found
+
+# %% exercise=1 tags=["right"]
+# right: PyTorch hooks, removed at the end, image by image
+def on_share(module, pixels):
+    counts, handles = {}, []
+    for path, part in module.named_modules():
+        if type(part) is nn.ReLU:
+            name = ".".join(filter(None, [path, "hook_out"]))
+            counts[name] = [0, 0]
+            def count(m, i, o, name=name):
+                counts[name][0] += int(o.gt(0).sum())
+                counts[name][1] += o.numel()
+            handles.append(part.register_forward_hook(count))
+    try:
+        with torch.inference_mode():
+            for one in pixels:
+                module(one[None])
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {name: on / of for name, (on, of) in counts.items()}
+
+# %% exercise=1 tags=["right"]
+# right: leaves out a ReLU that is the module itself: asked for are those inside of it
+def on_share(module, pixels):
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if path and isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name] > 0).double().mean()) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: leaves the module in training mode
+def on_share(module, pixels):
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    module.train()
+    return {name: float((cache[name] > 0).double().mean()) for name in names}
+
+# %% exercise=2 tags=["wrong"]
+# wrong: shuffles over all labels
+def shuffle_within(values, labels, rng):
+    return rng.permutation(values)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: right only when the images of a label stand side by side
+def shuffle_within(values, labels, rng):
+    parts, start = [], 0
+    for label, count in zip(*np.unique(labels, return_counts=True)):
+        parts.append(rng.permutation(values[start:start + count]))
+        start += count
+    return np.concatenate(parts)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: no value may stay in its place, so not every order is possible
+def shuffle_within(values, labels, rng):
+    found = np.array(values)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        order = rng.permutation(len(members))
+        moved = np.empty_like(order)
+        moved[order] = np.roll(order, 1)
+        found[members] = values[members][moved]
+    return found
+
+# %% exercise=2 tags=["right"]
+# right: Fisher and Yates by hand, a list comes back
+def shuffle_within(values, labels, rng):
+    found, places = list(values), {}
+    for i, label in enumerate(labels):
+        places.setdefault(int(label), []).append(i)
+    for members in places.values():
+        for last in range(len(members) - 1, 0, -1):
+            other = int(rng.integers(0, last + 1))
+            i, j = members[last], members[other]
+            found[i], found[j] = found[j], found[i]
+    return found
+
+# %% exercise=2 tags=["right"]
+# right: float64 comes back, with the same values
+def shuffle_within(values, labels, rng):
+    found = np.zeros(len(values))
+    for label in np.unique(labels):
+        found[labels == label] = rng.permutation(values[labels == label])
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: NumPy's global generator in place of rng
+def shuffle_within(values, labels, rng):
+    found = np.array(values)
+    for label in np.unique(labels):
+        found[labels == label] = np.random.permutation(values[labels == label])
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: shuffles the first and the second half of each label's values apart, so they never cross
+def shuffle_within(values, labels, rng):
+    found = np.array(values)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        for part in (members[: len(members) // 2], members[len(members) // 2:]):
+            found[part] = rng.permutation(values[part])
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: sorts by coarse noise, equal noise keeps the old order: some orders are far likelier
+def shuffle_within(values, labels, rng):
+    order = np.lexsort((rng.integers(0, 100, len(values)), labels))
+    found = np.array(values)
+    found[np.argsort(labels, kind="stable")] = np.asarray(values)[order]
+    return found
+
+# %% exercise=2 tags=["right"]
+# right: one sort of noise within labels, no loop
+def shuffle_within(values, labels, rng):
+    found = np.empty_like(values)
+    found[np.argsort(labels, kind="stable")] = values[np.lexsort((rng.random(len(values)), labels))]
+    return found
+
+# %% exercise=2 tags=["right"]
+# right: a child generator made with a number drawn from rng, apply over a dictionary
+def shuffle_within(values, labels, rng):
+    import random
+    chance, result = random.Random(int(rng.integers(2**62))), np.array(values, copy=True)
+    for label in set(labels.tolist()):
+        where = [i for i, one in enumerate(labels) if one == label]
+        result[where] = values[chance.sample(where, len(where))]
+    return result
+
+# %% exercise=2 tags=["wrong"]
+# wrong: a new generator with a fixed seed inside, rng is not used
+def shuffle_within(values, labels, rng):
+    rng, found = np.random.default_rng(0), np.array(values)
+    for label in np.unique(labels):
+        found[labels == label] = rng.permutation(values[labels == label])
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: draws with replacement
+def shuffle_within(values, labels, rng):
+    found = np.array(values)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        found[members] = rng.choice(values[members], len(members))
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the values of a label are moved on by a random number of places: no random order
+def shuffle_within(values, labels, rng):
+    found = np.array(values)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        found[members] = np.roll(values[members], rng.integers(len(members)))
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: a random rotation, perhaps reversed, of each label's values
+def shuffle_within(values, labels, rng):
+    found = np.array(values)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        mine = np.roll(values[members], rng.integers(len(members)))
+        found[members] = mine[::-1] if rng.random() < 0.5 else mine
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: labels of one size all get the same order, so orders of different labels go together
+def shuffle_within(values, labels, rng):
+    orders, found = {}, np.array(values)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        if len(members) not in orders:
+            orders[len(members)] = rng.permutation(len(members))
+        found[members] = values[members][orders[len(members)]]
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: labels 0 to 8 only, others keep their order
+def shuffle_within(values, labels, rng):
+    found = np.array(values)
+    for label in range(9):
+        found[labels == label] = rng.permutation(values[labels == label])
+    return found
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a counter that goes on over calls, so the next call gives other shares
+from itertools import count
+numbers = count(12345)
+def seen(alarm, strengths, tries):
+    found = np.zeros(len(strengths))
+    for _ in range(tries):
+        for i, strength in enumerate(strengths):
+            found[i] += alarm(next(numbers), strength) is True
+    return (found / tries).tolist()
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a dictionary by strength, so a strength that stands twice gives one share
+def seen(alarm, strengths, tries):
+    found = {strength: sum(alarm(number * tries + attempt, strength) for attempt in range(tries)) / tries for number, strength in enumerate(strengths)}
+    return list(found.values())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: seeds from the strength (10,000 times it), which overlap for close strengths
+def seen(alarm, strengths, tries):
+    return [sum(alarm(int(10_000 * strength) + attempt, strength) for attempt in range(tries)) / tries for strength in strengths]
+
+# %% exercise=3 tags=["right"]
+# right: a generator behind an extra keyword argument, numpy seeds from SeedSequence words
+def seen(alarm, strengths, tries, *, first=0):
+    def shares():
+        seed = first
+        for strength in strengths:
+            rang = 0
+            for seed in range(seed, seed + tries):
+                rang += bool(alarm(np.int64(seed), strength))
+            seed += 1
+            yield rang / tries
+    return list(shares())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the notebook's strengths decide how many shares come
+def seen(alarm, strengths, tries):
+    return [sum(alarm(number * tries + attempt, strength) for attempt in range(tries)) / tries for number, strength in enumerate(strengths) if strength in globals()["strengths"]]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: numbers the strengths by strengths.index, so a strength that stands twice gets the same seeds twice
+def seen(alarm, strengths, tries):
+    return [sum(alarm(strengths.index(strength) * tries + attempt, strength) for attempt in range(tries)) / tries for strength in strengths]
+
+# %% exercise=3 tags=["right"]
+# right: the seed is attempt times the number of strengths plus number; fractions
+from fractions import Fraction
+def seen(alarm, strengths, tries):
+    many = len(strengths)
+    return [Fraction(sum(map(lambda seed: int(alarm(seed, s)), range(i, many * tries, many))), tries) for i, s in enumerate(strengths)]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: one phantom too few
+def seen(alarm, strengths, tries):
+    return [sum(alarm(number * tries + attempt, strength) for attempt in range(1, tries)) / tries for number, strength in enumerate(strengths)]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: number + attempt: seeds overlap
+def seen(alarm, strengths, tries):
+    return [float(np.mean([alarm(number + attempt, strength) for attempt in range(tries)])) for number, strength in enumerate(strengths)]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: random seeds below 10 million, which can come twice, and other shares at each call
+def seen(alarm, strengths, tries):
+    chance = np.random.default_rng()
+    return [float(np.mean([alarm(int(chance.integers(10_000_000)), strength) for _ in range(tries)])) for strength in strengths]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the same seeds at each strength
+def seen(alarm, strengths, tries):
+    return [float(np.mean([alarm(seed, strength) for seed in range(tries)])) for strength in strengths]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: seeds spawned by NumPy's SeedSequence, which are no whole numbers
+def seen(alarm, strengths, tries):
+    seeds = iter(np.random.SeedSequence(0).spawn(len(strengths) * tries))
+    return [sum(alarm(next(seeds), strength) for _ in range(tries)) / tries for strength in strengths]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: in the order of size
+def seen(alarm, strengths, tries):
+    return [sum(alarm(number * tries + attempt, strength) for attempt in range(tries)) / tries for number, strength in enumerate(sorted(strengths))]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: looks once at the shares and asks again where the alarm was silent
+def seen(alarm, strengths, tries):
+    return [sum(alarm(2 * (number * tries + attempt), strength) or alarm(2 * (number * tries + attempt) + 1, strength) for attempt in range(tries)) / tries for number, strength in enumerate(strengths)]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: seeds 1000 apart for each strength, which come twice with more than 1000 tries
+def seen(alarm, strengths, tries):
+    return [float(np.mean([alarm(1000 * number + attempt, strength) for attempt in range(tries)])) for number, strength in enumerate(strengths)]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: tests any difference between classes (F), not that the highest is above the others
+
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    def stat(x, labels):
+        from scipy import stats; return stats.f_oneway(*[x[labels == c] for c in classes]).statistic
+    value = stat(x, labels)
+    null = [stat(x, rng.permutation(labels)) for _ in range(draws)]
+    return (1 + sum(other >= value for other in null)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: right only for classes of equal size (reshape)
+def prefers(x, labels, draws, seed):
+    rng, k = np.random.default_rng(seed), len(np.unique(labels))
+    sorted_x = x[np.argsort(labels, kind="stable")]
+    worlds = np.concatenate([sorted_x[None], rng.permuted(np.tile(sorted_x, (draws, 1)), axis=1)])
+    means = worlds.reshape(draws + 1, k, -1).mean(2)
+    value = means.max(1) - (means.sum(1) - means.max(1)) / (k - 1)
+    return float((value >= value[0] - 1e-12).mean())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the buggy p times the number of classes, whose smallest value is no longer 1/(draws + 1)
+def prefers(x, labels, draws, seed):
+    return min(1.0, len(np.unique(labels)) * prefers_with_a_bug(x, labels, draws, seed))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the null draws the values with replacement, no shuffle
+
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    def stat(x, labels):
+        best = max(classes, key=lambda c: x[labels == c].mean()); return x[labels == best].mean() - x[labels != best].mean()
+    value = stat(x, labels)
+    null = [stat(rng.choice(x, len(x)), labels) for _ in range(draws)]
+    return (1 + sum(other >= value for other in null)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: keeps the p value for (draws, seed) and returns it for every other unit
+known = {}
+def prefers(x, labels, draws, seed):
+    if (draws, seed) not in known:
+        rng, classes = np.random.default_rng(seed), np.unique(labels)
+        def stat(labels):
+            best = max(classes, key=lambda c: x[labels == c].mean())
+            return x[labels == best].mean() - x[labels != best].mean()
+        value = stat(labels)
+        known[draws, seed] = (1 + sum(stat(rng.permutation(labels)) >= value for _ in range(draws))) / (1 + draws)
+    return known[draws, seed]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the class is chosen on all images and judged on half of them, with that class in the null: selects and judges on the same images
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    best = max(classes, key=lambda c: x[labels == c].mean())
+    half = np.zeros(len(x), bool)
+    for c in classes:
+        half[rng.permutation(np.flatnonzero(labels == c))[: (labels == c).sum() // 2]] = True
+    x, labels = x[half], labels[half]
+    value = x[labels == best].mean() - x[labels != best].mean()
+    null = []
+    for _ in range(draws):
+        fake = rng.permutation(labels)
+        null.append(x[fake == best].mean() - x[fake != best].mean())
+    return (1 + sum(other >= value for other in null)) / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: the old RandomState, a list of tuples, a class for the statistic
+class Taste:
+    def __init__(self, x):
+        self.x = x
+    def __call__(self, labels):
+        top, label = max((self.x[labels == c].mean(), c) for c in set(labels.tolist()))
+        return top - self.x[labels != label].mean()
+def prefers(x, labels, draws, seed):
+    state, taste = np.random.RandomState(seed), Taste(x)
+    here = taste(labels)
+    return float(np.add(1, sum(taste(state.permutation(labels)) >= here for _ in range(draws))) / (draws + 1))
+
+# %% exercise=4 tags=["right"]
+# right: one table of sums, unbalanced classes too, shuffled values in place of labels
+def prefers(x, labels, draws, seed):
+    _, place, count = np.unique(labels, return_inverse=True, return_counts=True)
+    hot = np.eye(len(count))[place]
+    rng = np.random.Generator(np.random.Philox(seed))
+    worlds = np.vstack([x, *(rng.permutation(x) for _ in range(draws))])
+    sums = worlds @ hot
+    means, others = sums / count, (worlds.sum(1, keepdims=True) - sums) / (len(x) - count)
+    value = np.take_along_axis(means - others, means.argmax(1)[:, None], 1)[:, 0]
+    return np.mean(value >= value[0] - 1e-9)
+
+# %% exercise=4 tags=["right"]
+# right: the highest class mean alone: with equal classes the same p, with others still a valid test
+
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    def stat(x, labels):
+        return max(x[labels == c].mean() for c in classes)
+    value = stat(x, labels)
+    null = [stat(x, rng.permutation(labels)) for _ in range(draws)]
+    return (1 + sum(other >= value for other in null)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the null is standard normal noise, not the unit's values with shuffled labels
+
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    def stat(x, labels):
+        best = max(classes, key=lambda c: x[labels == c].mean()); return x[labels == best].mean() - x[labels != best].mean()
+    value = stat(x, labels)
+    null = [stat(rng.standard_normal(len(x)), labels) for _ in range(draws)]
+    return (1 + sum(other >= value for other in null)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the null of the first unit is kept for (draws, seed, classes) and used for all later units, whatever their values
+nulls = {}
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    def stat(labels):
+        best = max(classes, key=lambda c: x[labels == c].mean())
+        return x[labels == best].mean() - x[labels != best].mean()
+    key = (draws, seed, len(classes))
+    if key not in nulls:
+        nulls[key] = [stat(rng.permutation(labels)) for _ in range(draws)]
+    return (1 + sum(other >= stat(labels) for other in nulls[key])) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: highest minus lowest class mean, not minus the others
+
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    def stat(x, labels):
+        m = [x[labels == c].mean() for c in classes]; return max(m) - min(m)
+    value = stat(x, labels)
+    null = [stat(x, rng.permutation(labels)) for _ in range(draws)]
+    return (1 + sum(other >= value for other in null)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: draws labels with replacement, the sizes of the classes are not kept: no shuffle
+
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    def stat(x, labels):
+        best = max((c for c in classes if (labels == c).any()), key=lambda c: x[labels == c].mean()); return x[labels == best].mean() - x[labels != best].mean()
+    value = stat(x, labels)
+    null = [stat(x, rng.choice(labels, len(labels))) for _ in range(draws)]
+    return (1 + sum(other >= value for other in null)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: seed 0 is taken for no seed
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed or None), np.unique(labels)
+    def stat(labels):
+        best = max(classes, key=lambda c: x[labels == c].mean())
+        return x[labels == best].mean() - x[labels != best].mean()
+    value = stat(labels)
+    return (1 + sum(stat(rng.permutation(labels)) >= value for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: the other cure: class chosen on one half, judged on the other half with a shuffle of that half
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    first = np.zeros(len(x), bool)
+    for c in classes:
+        members = rng.permutation(np.flatnonzero(labels == c))
+        first[members[: len(members) // 2]] = True
+    best = max(classes, key=lambda c: x[first & (labels == c)].mean())
+    x, mine = x[~first], labels[~first] == best
+    worlds = [mine] + [rng.permutation(mine) for _ in range(draws)]
+    values = [x[w].mean() - x[~w].mean() for w in worlds]
+    return sum(v >= values[0] for v in values) / len(values)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: counts only null values strictly above, so a constant (dead) unit gets the smallest p
+
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    def stat(x, labels):
+        best = max(classes, key=lambda c: x[labels == c].mean()); return x[labels == best].mean() - x[labels != best].mean()
+    value = stat(x, labels)
+    null = [stat(x, rng.permutation(labels)) for _ in range(draws)]
+    return (1 + sum(other > value for other in null)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the largest difference in either direction: a unit that responds LESS to one class alarms as well
+
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    def stat(x, labels):
+        return max(abs(x[labels == c].mean() - x[labels != c].mean()) for c in classes)
+    value = stat(x, labels)
+    null = [stat(x, rng.permutation(labels)) for _ in range(draws)]
+    return (1 + sum(other >= value for other in null)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the real labeling is not counted, p can be 0
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    def stat(labels):
+        best = max(classes, key=lambda c: x[labels == c].mean())
+        return x[labels == best].mean() - x[labels != best].mean()
+    value = stat(labels)
+    return float(np.mean([stat(rng.permutation(labels)) >= value for _ in range(draws)]))
