@@ -72,7 +72,7 @@ assert not lesson.full or in_kernels / size["CNN"] < 0.1
 # Few. A kernel's weights are used at every place, so a larger image needs no more of them. Nearly all of the CNN's parameters are in its dense layer, which looks like the MLP's.
 #
 # Now their accuracy. Both classified the *same* images, so we take the difference image by image. Its 95% *interval* says how far it could be off by the choice of images: we draw
-# 10,000 of the 10,000 with repetitions, again and again, and look where 95% of the differences lie.
+# as many images as there are, with repetitions, again and again, and look where 95% of the differences lie.
 
 # %% tags=["varies"]
 test = lesson.data.test
@@ -564,7 +564,8 @@ assert not lesson.full or scores["CNN"][0, most].mean() < 0.8
 # %% [markdown]
 # *What to look at:* black is the mean of each kind, gray each network (three MLPs, two CNNs), and below them is the chance level. The CNN holds out a pixel or two longer, and then its
 # accuracy falls as well.
-#
+
+# %% [markdown]
 # Why not more? Let's see where the movement ends up. How far do a layer's activations move when the image moves by one pixel? Again we measure it in distances between two different
 # images: 0 would be invariance; at 1 the moved image might as well be another one.
 
@@ -597,7 +598,7 @@ for kind, names in points.items():
         print(f"{kind}  {name:<20} trained {trained:.2f}   untrained {untrained:.2f}")
 parts = -np.diff(moves["CNN"]) / (moves["CNN"][0] - moves["CNN"][-1])
 lesson.say(f"""A step of one pixel takes the image itself {moves["CNN"][0]:.2f} of the way to another image. In the CNN's last hidden layer it is {moves["CNN"][-1]:.2f}. Of this
-reduction, the first convolution with its pooling does {parts[0]:.0%}, the second {parts[1]:.0%}, and the dense layer {parts[2]:.0%}:
+decrease the first convolution with its pooling does {parts[0]:.0%}, the second {parts[1]:.0%}, and the dense layer {parts[2]:.0%}:
 {"the dense layer does most" if parts.argmax() == 2 else "the dense layer does not do most"}.""")
 assert not lesson.full or (moves_fresh["CNN"][1:] > 0.6 * moves["CNN"][0]).all()
 assert not lesson.full or moves["CNN"][2] > 1.2 * moves["CNN"][3]
@@ -606,7 +607,7 @@ assert not lesson.full or moves["CNN"][2] > 1.2 * moves["CNN"][3]
 # Look at the right column first. *Untrained*, neither network is much steadier than the pixels are: sharing weights and pooling alone bring little.
 #
 # Then at the *trained* CNN. Its maps still move with the image, as equivariance says. The dense layer has a weight for each place of the maps: from there on the CNN is an MLP of maps. It
-# has to learn for each place that a digit is the same digit, and it has learned that only for places where it has seen digits.
+# would have to learn for each place that a digit is the same digit, and it saw digits only in the middle.
 #
 # ### Exercise 3: the direction that hurts
 # *Difficulty ●●●○ · 15 minutes*
@@ -857,15 +858,13 @@ for kind in last:
     )
     first = int(effect["accuracy_drop"].values.argmax())
     drop, low, high = (100 * float(effect[f"accuracy_drop{end}"][first]) for end in ("", "_low", "_high"))
-    lesson.say(f"""**{kind}** ({effect.attrs["hook_point"]}, n = {effect.attrs["n_examples"]:,} images): {prefer} of {table.sizes[axis]} {axis}s prefer a digit beyond shuffled labels. For
-    {beyond or "none"} of them it is shown that ablation raises the loss more than a random direction does. Accuracy falls by at most {drop:.1f} points (95% interval {low:.1f} to {high:.1f};
+    lesson.say(f"""**{kind}** ({effect.attrs["hook_point"]}, n = {effect.attrs["n_examples"]:,} images): {prefer} of {table.sizes[axis]} {axis}s prefer a digit beyond shuffled labels.
+    Shown to raise the loss more than a random direction when ablated: {beyond or "none"}. Accuracy falls by at most {drop:.1f} points (95% interval {low:.1f} to {high:.1f};
     the largest of many, so probably too high). The null: {effect.attrs["null"]}.""")
 
 # %% [markdown]
-# Two cautions. After a ReLU no activation is below 0, but a random direction also leads there, to values that the network never sees. So this control is strict;
-# [04](04_Causal_Interventions.ipynb) compares it with one that stays above 0.
-#
-# And one of 32 maps is a larger part of a layer than one of 64 units. So compare each network with its own null, and not the two with each other.
+# Two cautions. After a ReLU no activation is below 0, but a random direction also leads there, to values that the network never sees; [04](04_Causal_Interventions.ipynb) compares this
+# control with one that stays above 0. And one of 32 maps is a larger part of a layer than one of 64 units. So compare each network with its own null, and not the two with each other.
 #
 # ## 5. Where does the CNN look? Grad-CAM by hand
 #
@@ -892,7 +891,7 @@ assert np.allclose(heat.numpy(), library["attribution"].values, atol=1e-5)
 print(f"by hand and by library: maps of {tuple(heat.shape[1:])} places, equal")
 
 # %% [markdown]
-# Such a picture convinces too easily. So let's look at once at the maps of a CNN with random weights, too:
+# A picture of where a network looks convinces easily. So below it we draw at once what a CNN with random weights gives:
 
 # %% tags=["varies"]
 from functools import partial
@@ -1015,7 +1014,7 @@ if lesson.reveal("cka", round(both, 2)):
     display(nm.plots.similarity_matrix(trained[["cka", "cka_null_high"]], rows="MLP", columns="CNN"))
     for words, (value, low, high) in values.items():
         print(f"{words:<28} CKA {value:.2f}, 95% interval over images {low:.2f} to {high:.2f}")
-    lesson.say(f"""Untrained, the two have a CKA of {none:.2f}, because they see the same images. Training {"raises" if both > none else "does not raise"} it: to {both:.2f}. Two MLPs of
+    lesson.say(f"""Untrained, the two already have a CKA of {none:.2f}: they see the same images. Training {"raises" if both > none else "does not raise"} it: to {both:.2f}. Two MLPs of
     different seeds reach {same:.2f}. {"So the MLP and the CNN are less alike than two MLPs." if same > both else "So it is not shown that the MLP and the CNN are less alike than two MLPs."}""")
 assert not lesson.full or (none + 0.1 < both and both + 0.03 < same)
 
@@ -1248,8 +1247,9 @@ assert not lesson.full or n > high
 # %% [markdown]
 # The null already takes into account that some digits are harder than others: errors are shuffled within each digit. What the networks share beyond it comes from single images. And part
 # of what the CNN shares less may be due to its making fewer errors.
-#
-# Here are images that both misclassify, with Grad-CAM for the true class and for the one that the CNN predicts:
+
+# %% [markdown]
+# Here are images that both misclassify, with Grad-CAM for the true class and for the predicted one:
 
 # %% tags=["varies", "card"]
 hard = test.subset(np.flatnonzero(wrong["CNN"] & wrong["MLP"])[:8]) if n else ten
