@@ -49,10 +49,13 @@ def attributions(
     target = next(iter(maps.values())).attrs.get("target", "answer")
     null = "; below each the map of a network with random weights" if untrained else ""
     signed = any(np.nanmin(tiles, initial=0) < 0 for _, tiles in rows)
-    words = "orange pixels raise the target, blue ones lower it" if signed else "orange where the map is high"
+    words, title = "orange where the map is high", "Orange: where the map is high"
+    if signed:
+        words = "orange pixels raise the target, blue ones lower it"
+        title = f"Orange pixels: for the {target}; blue pixels: against it"
     return figure.says(
         f"{count} images and their maps by {', '.join(maps)}: {words}{null}. Each row has its own scale, printed at its side.",
-        title=f"Orange pixels: for the {target}; blue pixels: against it" if signed else "Orange: where the map is high",
+        title=title,
     )
 
 
