@@ -3,8 +3,8 @@
 #
 # *Principal components, t-SNE, selectivity, top-activating images and drift, each next to what it shows where there is nothing to see.*
 #
-# In [02](02_Train_on_MNIST_and_Log.ipynb) we recorded a whole training run. Now we open it and ask what the units of a hidden layer do. Each tool is built by hand once. Then we turn it on
-# something in which there is nothing to find, because a tool that finds something everywhere finds nothing.
+# In [02](02_Train_on_MNIST_and_Log.ipynb) we recorded a whole training run. Now we open it and ask what the units of a hidden layer do. Most tools we first build by hand. Then we turn each of them on
+# something in which there is nothing to find, so that we know what it shows there.
 #
 # **You will be able to**
 #
@@ -45,7 +45,8 @@ print(
 # ## 1. A layer as a cloud of points
 #
 # For each image, a layer of 64 units is a point in a space of 64 dimensions. Nobody can picture that. So we look along the two directions in which the cloud is widest: its first two *principal
-# components*. Finding them is called PCA, and it takes two lines: subtract the mean, and ask for the singular value decomposition.
+# components*. Finding them is called PCA, and it takes two lines: subtract the mean, and ask for the *singular value decomposition*. `np.linalg.svd` returns the directions, widest first (`directions`), and how
+# wide the cloud is along each (`S`, whose square is proportional to the variance).
 
 # %%
 X = trained.values - trained.values.mean(0)
@@ -114,21 +115,21 @@ assert not lesson.full or between["trained"] > between["untrained"] > 0.2
 # %% [markdown]
 # ## 3. t-SNE: beautiful, and to be doubted
 #
-# *t-SNE* is a layout in the plane that aims to keep neighbors together. It draws islands, and it draws them in noise too. So we ask two questions. Are neighbors in the layout also neighbors in
-# the layer? That is its *trustworthiness*, where 1 is perfect. And does another seed draw the same?
+# *t-SNE* is a layout in the plane that aims to keep neighbors together. It gives up sizes and distances for that, so we ask before we trust it. Are neighbors in the layout also neighbors in
+# the layer? *Trustworthiness* says how rarely a stranger stands among them, where 1 is never. And does another seed draw the same?
 
 # %% tags=["varies"]
 few = run.probe.balanced(lesson.pick(500, 150))
 layers = nm.activations(run.model(), few)
 layout = geometry.embed(layers[last], seeds=(0, 1))
-lesson.say(f"""Trustworthiness {float(layout["trustworthiness"][0]):.2f} (points placed at random: {float(layout["trustworthiness_null_high"][0]):.2f}). Of an image's ten neighbors in one layout,
-{float(layout["agreement"][0, 1]):.0%} are its neighbors in the other.""")
+lesson.say(f"""Trustworthiness {float(layout["trustworthiness"][0]):.2f} (points placed at random: {float(layout["trustworthiness_null_high"][0]):.2f}). Of an image's ten nearest neighbors in the layer,
+{float(layout["knn_preservation"][0]):.0%} are among its ten in the layout; of its ten in one layout, {float(layout["agreement"][0, 1]):.0%} are among its ten in the other.""")
 nm.plots.embedding(layout)
 
 # %% [markdown]
 # *What to look at:* the same islands twice, in other places. Where an island lies, how large it is and how far it is from the next means nothing; trust only what comes back with another seed.
 #
-# A picture of islands is no number, so here are two. The *silhouette* says how much closer an image is to its own class than to the next one, from −1 to 1. The *neighbor purity* is the share of an
+# An island can't be compared, but a number can. Here are two. The *silhouette* says how much closer an image is to its own class than to the next one, from −1 to 1. The *neighbor purity* is the share of an
 # image's ten nearest neighbors that show its digit.
 #
 # **What is the neighbor purity of the *untrained* layer?**
@@ -305,7 +306,7 @@ def purity(x, labels, k):  # a count in place of a share
 # ## 4. Which digit does a unit prefer?
 #
 # Take a unit's mean activation for each digit. Its *class selectivity* (Morcos et al. 2018) compares the highest with the mean of the others: their difference over their sum. It is 0 for a unit without
-# preference and 1 for a unit that is on for one digit only. By hand, and there is a trap in it, so look twice:
+# preference and 1 for a unit that is on for one digit only. By hand (the small number in the sum avoids 0 / 0):
 
 # %%
 means = trained.groupby("label").mean().values  # [class, unit]
@@ -317,7 +318,7 @@ library = selectivity.selectivity_by_class(trained).max("class")
 assert np.allclose(by_hand, library, atol=1e-6, equal_nan=True)
 
 # %% [markdown]
-# Here is the trap. We *chose* the digit because it came out highest on these images, and then we *judged* it on the same images. To see what that does, we put the labels in random order. Now there is nothing to
+# Nothing is wrong with these lines, and still there is a trap. We *chose* the digit because it came out highest on these images, and then we *judged* it on the same images. To see what that does, we put the labels in random order. Now there is nothing to
 # find. On 200 images, **what selectivity does the average unit have?**
 
 # %%
@@ -347,7 +348,7 @@ for _ in range(50):
     split.append(chosen_and_judged(nothing, a, b).mean())
 if lesson.reveal("nothing", round(float(np.mean(same)), 2)):
     lesson.say(
-        f"""Chosen and judged on the same {len(small)} images: {np.mean(same):.2f}. Chosen on one half, judged on the other: {np.mean(split):+.2f}. (Means over 50 random orders of the labels.)"""
+        f"""Chosen and judged on the same {len(small)} images: {np.mean(same):.2f}. Chosen on one half, judged on the other: {np.mean(split):+.2f}. (Means over 50 random orders of the labels, and over the {small.sizes["unit"]} units that are on for more than 5% of the images.)"""
     )
 assert np.mean(same) > 0.05
 assert abs(np.mean(split)) < 0.05
@@ -376,12 +377,14 @@ if lesson.reveal("needed", round(float(rho), 2)):
         f"""The correlation is {rho:+.2f} (95% interval over units {low:+.2f} to {high:+.2f}), so a relation is {"shown" if nm.statistics.excludes(low, high) else "not shown"} in this network."""
     )
     lesson.say(f"""{n_trained} of {trained.sizes["unit"]} units prefer a digit beyond shuffled labels (at a *false-discovery rate* of 5%: among these, about one in twenty may be a false positive). Of the *untrained*
-    network's units, {n_untrained} do. The mean selectivity is {float(of_units["selectivity"].mean()):.2f} trained and {float(of_untrained["selectivity"].mean()):.2f} untrained.""")
+    network's units, {n_untrained} do. The mean selectivity is {float(of_units["selectivity"].mean()):.2f} trained and {float(of_untrained["selectivity"].mean()):.2f} untrained.
+    {"So a unit that prefers a digit is no sign that anything was learned." if n_untrained > n_trained / 2 else "So most of these preferences come with training."}""")
     display(nm.plots.selectivity(of_units, effects, of_untrained))
 assert not lesson.full or n_untrained > 30
 
 # %% [markdown]
-# *What to look at:* the units far to the right and the units far up, and whether they are the same ones. Each is drawn as the digit it prefers; the gray marks are the untrained network's units.
+# *What to look at:* the units far to the right, which are selective, and the units far up, whose ablation raises the loss most. Are they the same? Each is drawn as the digit it prefers, with a 95% interval over images; the four highest are
+# named. Gray: the range of shuffled labels, and below, the untrained network's units.
 #
 # To be selective is one thing, to be needed is another. [Notebook 04](04_Causal_Interventions.ipynb) is about the second.
 
@@ -406,8 +409,8 @@ strips = selectivity.quantile_examples(trained)
 nm.plots.quantile_strips(run.probe.images, strips, units=shown)
 
 # %% [markdown]
-# *What to look at:* go from left to right, from a unit's strongest images to those for which it is hardly on (the small numbers are activations). Does it still show the same digit two columns on? The three most selective units are above, three
-# from the middle below.
+# *What to look at:* go from left to right, from a unit's strongest images to those for which it is hardly on (the small numbers are activations; at the *75% quantile*, three quarters of the images for which the unit is on activate it less). Do
+# you still see the same digit two columns on? The three most selective units are above, three from the middle below.
 #
 # Take the most selective unit of all. **Of the images for which it is on, what share shows its preferred digit?**
 
@@ -424,10 +427,8 @@ share = float(is_digit[on].mean())
 strong = trained[:, unit].values > trained[:, unit].values.max() / 2
 if lesson.reveal("detector", round(share, 2)):
     lesson.say(f"""It is on for {on.sum()} of {len(on):,} images, and {share:.0%} of those show a {digit} (a random image does with {is_digit.mean():.0%}). For {int((~is_digit[on]).sum())} images of other digits it is on as well. Above half of its highest
-    activation there are {int(strong.sum())} images, of which {float(is_digit[strong].mean()):.0%} show a {digit}.""")
-
-# %% [markdown]
-# Compare the two shares. Strong and weak activations of one unit can mean different things, and its strongest images show only the first.
+    activation there are {int(strong.sum())} images, of which {float(is_digit[strong].mean()):.0%} show a {digit}.
+    {f"So its strongest images make it look like a detector of the {digit}, and most images that activate it show something else." if share < 0.5 < is_digit[strong].mean() else "Here its weak activations tell much the same as its strong ones."}""")
 
 # %% [markdown]
 # ### Exercise 2: precision and recall
@@ -592,10 +593,8 @@ nm.plots.selectivity_over_time(story)
 #
 # ## 7. Drift
 #
-# A representation changes while the network learns. But a layer whose axes merely rotate says the same thing in other coordinates. What matters is whether other *images* become similar. The library splits a *drift* into a
-# shift of the mean, a scaling, a rotation, and *function*: the part that no rotation and scaling removes.
-#
-# Let's build the simplest kind by hand. How similar is each unit to its later self? We correlate its activations at one snapshot with its own at the end.
+# While the network learns, the layer's answers to the same images change. This is called *drift*. The simplest question about it: how similar is each unit to its later self? We correlate its activations at one
+# snapshot with its own at the end.
 
 # %%
 half = len(run.steps) // 2
@@ -626,23 +625,39 @@ assert not lesson.full or after_one > at_start
 # %% [markdown]
 # *What to look at:* where each row turns from gray to orange. Each row is a unit; gray means that its correlation with its later self is within the range of other units.
 
+# %% [markdown]
+# But a unit is only one axis of the layer. If all points of the cloud turn together, every unit changes, and yet nothing is lost: the next layer can turn them back. If the 4s move from the 9s to the 7s, no turning brings
+# them back. So we turn and scale one cloud until it fits the other as well as it can (the *Procrustes* fit). What remains is the *change of shape*; the library calls it `function`. By hand, from the
+# snapshot above to the end:
+
 # %% tags=["varies"]
+start, end = (cloud - cloud.mean(0) for cloud in (then, now))
+fit = np.linalg.svd(start.T @ end, compute_uv=False).sum() / (np.linalg.norm(start) * np.linalg.norm(end))  # 1: fits
 drifted = similarity.drift(histories[last])
-lesson.say(f"""From initialization to the end, {float(drifted["function"][0]):.0%} of the layer's variance changed in function; from the end of the first epoch, {float(drifted["function"][epoch]):.0%}. On these images a layer that stands still gives
-exactly 0, and one that has nothing in common with its end {float(drifted["function_null_low"][epoch]):.0%} or more.""")
+assert abs((1 - fit**2) - float(drifted["function"][half])) < 1e-4
+lesson.say(f"""From step {run.steps[half]:,} to the end, {1 - fit**2:.0%} of the layer's variance is change of shape; from initialization {float(drifted["function"][0]):.0%}, from the end of the first epoch {float(drifted["function"][epoch]):.0%}.
+A layer that stands still gives 0, and on these images one that has nothing in common with its end {float(drifted["function_null_low"][epoch]):.0%} or more.""")
 nm.plots.drift(drifted)
 
 # %% [markdown]
-# *What to look at:* the left panel, in shares: at the bottom *change of shape*, which is what we called function, and above it what a rotation removes. In the middle are two measures of similarity (we build CKA by hand in
-# [notebook 05](05_CNN_vs_MLP.ipynb)), on the right the angles of the five leading directions. All of them compare with the end, so they must end at 0 or 1.
+# *What to look at:* the left panel. At the bottom is the change of shape, above it what a rotation removes. In the middle, *CKA* is 1 if the same images lie close together in both clouds ([notebook 05](05_CNN_vs_MLP.ipynb) builds it by hand), and the *Procrustes distance* is 0 if
+# a rotation makes them equal. On the right is the angle between the five widest directions then and at the end. All compare with the end: change and distance end at 0, CKA at 1, and the angle at its floor, the angle that other images of the same network give.
 
 # %% [markdown]
 # ## 8. Does it hold on another seed?
 #
-# All of this is one network. A new seed gives a network with nearly the same neighbor purity. Does it also give the same *units*?
+# All of this is one network. Does a network from another seed look the same? First the layer as a whole:
+
+# %% tags=["varies"]
+numbers = [float(geometry.clusters(one.activations(last)[[-1]], draws=1)["purity"][0]) for one in (run, *others)]
+mean, low, high = nm.statistics.over_seeds(np.array(numbers))
+lesson.say(f"Neighbor purity over {len(numbers)} seeds: {mean:.1%} (95% interval {low:.1%} to {high:.1%}).")
+
+# %% [markdown]
+# So much for the layer as a whole. Are its *units* the same, too?
 #
-# We match each unit of this network with the unit of another network whose activations correlate most with its own. By chance something always correlates. So the match must beat two nulls: the matches in a *rotated basis* (the same
-# space with randomly rotated axes, in which there are no units), and the matches among the units of one network.
+# We match each unit of this network with the unit of another network whose activations correlate most with its own. By chance something always correlates, so the match must beat two nulls. One is the best match within one network. For the other
+# we mix the units at random into as many weighted sums, a *rotated basis*. It holds the same information, but its axes are mixtures and no longer units. If mixtures match as well as units do, we have found the layer again, and not its units.
 #
 # **For what share of the other networks is a unit of the last hidden layer found again?**
 
@@ -651,21 +666,16 @@ mine = 0.5  # your guess
 lesson.guess("again", mine)
 
 # %% tags=["varies"]
-numbers = [float(geometry.clusters(one.activations(last)[[-1]], draws=1)["purity"][0]) for one in (run, *others)]
-mean, low, high = nm.statistics.over_seeds(np.array(numbers))
 found_again = {}
 for name in (first, last):
     table = similarity.replication([one.activations(name)[-1] for one in (run, *others)], draws=lesson.pick(400, 100))
     found_again[name] = float((table["replicated"] / table["of"]).mean())
 if lesson.reveal("again", round(found_again[last], 2)):
-    lesson.say(f"Neighbor purity over {len(numbers)} seeds: {mean:.1%} (95% interval {low:.1%} to {high:.1%}).")
     lesson.say(
-        f"""A unit of {first} is found again in {found_again[first]:.0%} of the other networks, one of {last} in {found_again[last]:.0%}; false positives alone would give up to 5%."""
+        f"""A unit of {first} is found again in {found_again[first]:.0%} of the other networks, one of {last} in {found_again[last]:.0%}; false positives alone would give up to 5%.
+        {"So a statement about “unit 14” of a layer is a statement about one seed." if max(found_again.values()) <= 0.05 else "So some units come back, more of them than false positives alone."}"""
     )
 assert not lesson.full or max(found_again.values()) < 0.2
-
-# %% [markdown]
-# So a statement about "unit 14" of a layer is a statement about one seed. A statement about the layer as a whole can be more, and the interval says how much more.
 
 # %% [markdown]
 # ### Exercise 3: a null of your own
@@ -873,6 +883,7 @@ def by_chance(a, b, seed):
 # How strong is that null? Let's turn it on two trained networks, and on two untrained ones, in which nothing was learned that could be found again:
 
 # %% tags=["varies"]
+beat = {}
 for when, snapshot in (("trained", -1), ("untrained", 0)):
     a, b = (one.activations(last)[snapshot].values for one in (run, others[0]))
     a, b = a[:, a.std(0) > 0], b[:, b.std(0) > 0]
@@ -881,15 +892,21 @@ for when, snapshot in (("trained", -1), ("untrained", 0)):
         return np.corrcoef(a.T, b.T)[: a.shape[1], a.shape[1] :].max(1)
 
     limit = np.quantile([matches(rng.permutation(b)) for _ in range(20)], 0.95, axis=0)
-    print(f"{when:10} {(matches(b) > limit).mean():.0%} of the living units beat 95% of the orders of the images")
+    beat[when] = float((matches(b) > limit).mean())
+    print(f"{when:10} {beat[when]:.0%} of the living units beat 95% of the orders of the images")
+lesson.say(
+    f"""Even untrained networks match in {beat["untrained"]:.0%} of their units, only because both were shown the same images. So this null is far too easy to beat."""
+    if beat["untrained"] > 0.2
+    else "Untrained networks hardly match, so here this null is not too easy to beat."
+)
 
 # %% [markdown]
-# Look at the second line. This null asks whether the two networks saw the same images, and of course they did. The library's `match_units` asks whether there are *units*, with the rotated basis of section 8.
+# So choose a null that differs from your data in what you claim, and in nothing else. The library's `match_units` claims that there are *units*, so it compares with the rotated basis of section 8.
 #
 # ## 9. A published network, looked at again
 #
 # This project grew from two notebooks by Erik Holmes, [interpreting_mnist](https://github.com/eriktholmes/interpreting_mnist), who trained one small network and looked into it with open curiosity.
-# Seed, batches and settings are known, so we can rebuild the network to the digit: 784–32–16–10, plain gradient descent.
+# Seed, batches and settings are known, so we can rebuild the network almost exactly: 784–32–16–10, plain gradient descent. (You may skip the next cell: it only repeats the random order in which that notebook's loader drew its batches.)
 
 # %%
 height, width = lesson.data.image_shape
@@ -937,12 +954,10 @@ changed = int((without.predictions != result.predictions).sum())
 density = float((acts[:, star] > 0).mean())
 if lesson.reveal("published", changed):
     lesson.say(
-        f"""Unit {star} has a selectivity of {float(by_class.sel({"class": 2})[star]):.2f} for the 2, and is on for {density:.1%} of the images. Ablating it changes {changed} of {len(acts):,} predictions."""
+        f"""Unit {star} has a selectivity of {float(by_class.sel({"class": 2})[star]):.2f} for the 2, and is on for {density:.1%} of the images. Ablating it changes {changed} of {len(acts):,} predictions.
+        {"So the unit that leads the list hardly ever fires. That is what the library's gate is for: below 1% of the images, no selectivity." if density < 0.01 else "So on these images the leader of the list is not one that hardly ever fires, as it is on all of MNIST."}"""
     )
 assert not lesson.full or (density < 0.01 and changed <= 20)
-
-# %% [markdown]
-# On all of MNIST, this list is led by a unit that hardly ever fires. That is what the library's gate is for: below 1% of the images, no selectivity.
 
 # %% [markdown]
 # A second finding, the "mean gradient of the true logit" at the last hidden layer, you met in [01](01_MLP_for_Interpretability.ipynb): it is the row of output weights and needs no data.
@@ -959,7 +974,8 @@ batches = np.array(
 busiest = int(acts.mean("example").argmax("unit"))
 larger = batches[:, busiest].std() / moves[busiest]
 lesson.say(f"""Its most active unit moves by {moves[busiest]:.2f} from one epoch to the next, on fixed images, in the second half of training. Between batches of 50 images at the last epoch, where nothing moves at all, its mean has
-a standard deviation of {batches[:, busiest].std():.2f}: {larger:.1f} times as much.""")
+a standard deviation of {batches[:, busiest].std():.2f}: {larger:.1f} times as much.
+{"So most of a drift that is drawn on other images each time is the images." if larger > 1 else "So here the choice of the images matters less than the training."}""")
 assert not lesson.full or larger > 2
 
 # %% [markdown]
@@ -1104,8 +1120,9 @@ def gated_top(acts, digit, least, n):  # the best class of each unit, whichever 
 #
 # * Two principal components hold part of a layer, and much of the order in them is there before training.
 # * Trust t-SNE's islands as far as another seed and the neighbors in the layer agree.
+# * A layer may turn without changing what it says. What no rotation and scaling removes is its change of shape.
 # * Choosing and judging on the same images makes selectivity out of nothing. Shuffled labels are a weak null, the untrained network a strong one.
-# * A unit's strongest images flatter it. Whether a unit comes back on another seed is a question with a null of its own.
+# * A unit's strongest images make it look more selective than it is. Whether a unit comes back on another seed is a question with a null of its own.
 # * A rare unit can lead a list, and ablating it changes next to nothing.
 #
 # **Check yourself:** [five questions with answers](../docs/quizzes.md#03-what-has-each-unit-become), in the documentation.
