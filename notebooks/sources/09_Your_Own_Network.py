@@ -308,7 +308,8 @@ def on_share(module, pixels):  # leaves its hooks behind
 # %% [markdown]
 # ## 2. Record it
 #
-# The library's loop trains any module that takes images and returns logits, and the recorder follows it. We keep three hook points.
+# The library's loop trains any module that takes images and returns logits, and the recorder follows it. We keep three hook points. Two passes over a part of MNIST are enough to see that it works; from the
+# next section on we use other data.
 #
 # A run folder holds weights, and not the code of your class. So to open a recorded network again, we pass an instance that the weights can be loaded `into`.
 
@@ -341,8 +342,8 @@ lesson.say(
 )
 
 # %% [markdown]
-# All measures that take named arrays work as before: `run.activations("joined.hook_out")` is [snapshot, example, channel]. So do those that take a module and images. Only the report needs our
-# own MLP or CNN.
+# All measures that take named arrays work as before: `run.activations("joined.hook_out")` is [snapshot, example, channel]. So do those that take a module and images. Only the HTML page that
+# `microscope report` writes needs our own MLP or CNN.
 #
 # ## 3. Bring a data set
 #
@@ -384,10 +385,12 @@ print(
     f"{len(shapes.train):,} training and {len(shapes.test):,} test pictures, {shapes.classes} classes, {shapes.image_shape}"
 )
 rows = [np.flatnonzero(shapes.test.labels == label)[:12] for label in range(3)]
-nm.plots.top_images(shapes.test.images, xr.DataArray(rows, dims=("unit", "rank")), columns=1)
+nm.plots.top_images(
+    shapes.test.images, xr.DataArray(rows, dims=("shape", "rank"), coords={"shape": list(kinds)}), columns=1
+)
 
 # %% [markdown]
-# *What to look at:* one row for each class, 0 circles, 1 squares, 2 triangles; the same shape comes dark and pale, large and small. A folder of PNG files in `train/<class>/` and `test/<class>/` is all that
+# *What to look at:* one row for each class; the same shape comes dark and pale, large and small. A folder of PNG files in `train/<class>/` and `test/<class>/` is all that
 # `nm.data.load` asks for: gray, 8 bits, one size. Bring yours in this form, and go on from here.
 
 # %% tags=["varies"]
@@ -418,10 +421,12 @@ tables = {
 nm.plots.probes(tables["ink"], label="ink")
 
 # %% [markdown]
-# *What to look at:* first the gray band of shuffled labels, then the gray line, the untrained network. A [*linear probe*](../docs/glossary.md) is a linear classifier trained on a layer's activations; here it
-# predicts whether an image has little, some or much ink, though the network was never trained on ink.
+# A [*linear probe*](../docs/glossary.md) is a linear classifier trained on a layer's activations; here it predicts whether an image has little, some or much ink, though the network was never trained on ink.
 #
-# Untrained features carry ink as well. So what a probe can read has not necessarily been learned, and need not be used.
+# *What to look at:* how far the black line lies above the gray line at the same height over the whole panel, which is the untrained network; in the first two panels it lies on it. The gray band is what shuffled
+# labels give. (The dashed line is the probe's accuracy on its own training images when their labels are random: how much it can memorize.)
+#
+# So an untrained network's features carry ink as well. What a probe can read has not necessarily been learned, and need not be used.
 
 # %% tags=["varies"]
 for name, table in tables.items():
@@ -692,7 +697,7 @@ def ink_beyond_shape(acts, ink, *, draws=499, intervals=True, seed=0):
     size = np.sqrt((x**2).sum(0) * (z**2).sum())
     size[size < 1e-12] = np.nan
     value = z @ x / size
-    orders = np.empty((draws, len(z)), int)
+    orders = np.empty((draws, len(z)), int)  # in each row the images' numbers, as shuffle_within would give them
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         orders[:, members] = rng.permuted(np.tile(members, (draws, 1)), axis=1)
@@ -751,10 +756,10 @@ assert bool(result["recovered"].sel(instrument="beyond shape")) and bool(
 assert not bool(result["silent"].sel(instrument="plain correlation"))
 
 # %% [markdown]
-# The number of draws is part of a measure. With 16 units and a two-sided test, one unit alone can reach q < 0.05 only with 640 draws or more; with 199 the measure would be silent because it *can't*
-# raise an alarm.
+# The number of draws is part of a measure. With 16 units and a two-sided test, one unit alone can reach q < 0.05 only with 640 draws or more (2 sides × 16 units / 0.05); with 199 the measure would be silent
+# because it *can't* raise an alarm.
 #
-# A measure that never alarms passes every test of silence. So we ask a third thing: how weak an effect does it see? That is its [*power*](../docs/glossary.md). With 150 images, on phantoms with a
+# A measure that never finds anything would pass the test of silence too. So we ask a third thing: how weak an effect does it see? That is its [*power*](../docs/glossary.md). With 150 images, on phantoms with a
 # single ink unit:
 
 # %%
@@ -965,7 +970,8 @@ if lesson.reveal("best of 16", same):
         )
     )
     lesson.say(f"""*What to look at:* the upper line climbs with the number of units that were looked through; the other is from a unit that is chosen on one half of the images and judged on the other
-half. With 16 units they are at {same:.0%} and {other:.0%}. (If the tests were exact and independent, the first would be 1 − 0.95¹⁶ = {1 - 0.95**16:.0%}.)""")
+half. With 16 units they are at {same:.0%} and {other:.0%}. (With independent tests that alarm in 5%, the first
+would be 1 − 0.95¹⁶ = {1 - 0.95**16:.0%}. With 99 draws a two-sided p is 0.02, 0.04, 0.06 and so on, so ours alarm in 4%: {1 - 0.96**16:.0%}.)""")
 
 # %% [markdown]
 # The same mistake has many forms: the best layer, the best snapshot, the best threshold, the best seed, a preferred class. There are two cures: correct for all that you looked at (q values), or judge on
@@ -1164,7 +1170,7 @@ def prefers(x, labels, draws, seed):  # always 99 draws
 # ## 7. The answer
 #
 # Our measure is calibrated; now it may look at the network. We have 16 units of the dense layer and 600 test images. The *untrained* network is the control: random weights add pixels up, so some of its
-# units may respond to ink as well.
+# units may respond to ink as well. A unit that is *dead*, with an activation of 0 for every image, can't count.
 #
 # **For how many of the 16 units is it shown that they respond to ink beyond shape?**
 
@@ -1190,20 +1196,24 @@ if lesson.reveal("ink units", int(found.sum())):
     display(
         nm.plots.plane(
             np.column_stack([for_ink, taste])[alive],
-            preferred[alive],
-            names=["C", "S", "T"],
+            (preferred + 3 * found)[alive],
+            names=["c", "s", "t", "C", "S", "T"],
             x="variance that ink explains within shapes (share)",
             y="variance between shapes (share)",
             title="What each unit varies with",
         )
     )
-    lesson.say("""*What to look at:* each letter is a living unit, written as the shape with its highest mean activation (C circle, S square, T triangle). The higher it stands, the more of its variance is about
-shape; the farther to the right, the more about ink. Are there two kinds of units, or one cloud?""")
+    lesson.say("""*What to look at:* each letter is a living unit, written as the shape with its highest mean activation (c circle, s square, t triangle), and as a capital if it is shown to respond to ink. The higher
+it stands, the more of its variance is about shape; the farther to the right, the more about ink.""")
     lesson.say(f"""For {int(found.sum())} of {int(alive.sum())} living units it is shown that they respond to ink beyond shape (q < 0.05, n = {len(shapes.test)} test images), and for {start[0]} of {start[1]} in the
-untrained network. The strongest has r = {float(table["ink"][top]):+.2f} (95% interval over images {low:+.2f} to {high:+.2f}; null {null_low:+.2f} to {null_high:+.2f}).""")
-
-# %% [markdown]
-# Compare the two counts before you credit learning with the first.
+untrained network. The strongest has r = {float(table["ink"][top]):+.2f} (95% interval over images {low:+.2f} to {high:+.2f}; null {null_low:+.2f} to {null_high:+.2f}).
+In {int((for_ink[alive] > 0.2).sum())} units ink explains more than a fifth of the variance.""")
+    grows = found.sum() / alive.sum() > start[0] / start[1]
+    lesson.say(
+        "The share of ink units is larger than before training. Below we see whether other seeds agree."
+        if grows
+        else "The share of ink units is no larger than before training. So in this network we can't credit learning with them."
+    )
 
 # %% [markdown]
 # A correlation, even a calibrated one, is no cause. Here we can do more, because ink is ours to change: we dim every image by a third, and leave its shape alone. A unit that responds to ink should follow.
@@ -1260,11 +1270,11 @@ for seed in lesson.pick((1, 2, 3), (1,)):
         f"seed {seed}: accuracy {accuracy:.1%}; ink units among the living: {pair[0][0]} of {pair[0][1]}, "
         f"untrained {pair[1][0]} of {pair[1][1]}"
     )
-most = sum(2 * count > living for (count, living), _ in counts)
+most, most_before = (sum(2 * pair[when][0] > pair[when][1] for pair in counts) for when in (0, 1))
 gained = sum(now[0] / max(now[1], 1) > before[0] / max(before[1], 1) for now, before in counts)
-lesson.say(f"""More than half of the living units respond to ink beyond shape: in {most} of {len(counts)} seeds. A larger share of them than in the
-untrained network: in {gained} of {len(counts)}. {len(counts)} networks, one architecture, one data set; fewer than five give no interval
-over seeds.""")
+lesson.say(f"""More than half of the living units respond to ink beyond shape in {most} of {len(counts)} networks, and in {most_before} of {len(counts)} before
+training. The share is larger after training in {gained} of {len(counts)}. Even if it were larger in all of them, a coin would do as well with p = {2 / 2 ** len(counts):.3g}. So that training raises the share is
+not shown.""")
 assert not lesson.full or most >= 2
 
 # %% [markdown]
@@ -1306,13 +1316,13 @@ page = lesson.folder / "09-shapes.html"
 nm.explorer.show(followed, page, snapshots=6, models=[sequential(shapes.image_shape, shapes.classes, 0)])
 
 # %% [markdown]
-# *What to look at:* the page opens on one picture and each layer's activations. Step to a pale square and then to a bright one, and watch which units of the dense layer follow the ink and which the shape.
+# *What to look at:* the page opens on one picture and each layer's activations, orange above 0 and blue below. The layers have the numbers that they have in the `Sequential`. Step to a pale square and then to a bright one, and watch which units of the dense layer follow the ink and which the shape.
 #
 # ## 9. Before you report a finding
 #
 # This is the list that I go through before I believe myself:
 #
-# 1. **n.** Of images, of units, of networks, each stated. Which of them is the *unit of replication*?
+# 1. **n.** Of images, of units, of networks, each stated. Which of them would you have to repeat to be sure?
 # 2. **Null.** What does it destroy, and does it keep all the rest? Write it in one sentence.
 # 3. **Untrained network.** How much of the finding has nothing to do with learning?
 # 4. **Choice.** What did you pick after looking: unit, layer, threshold, snapshot? On which images did you judge it?
@@ -1326,10 +1336,10 @@ nm.explorer.show(followed, page, snapshots=6, models=[sequential(shapes.image_sh
 # Ours, in that form:
 
 # %% tags=["varies"]
-lesson.say(f"""*Of the living units of the dense layer, {" / ".join(f"{count} of {living}" for (count, living), _ in counts)} ({len(counts)} seeds)
-correlate with an image's ink among images of one shape, q < 0.05 within a layer, against ink shuffled within shapes; n =
-{len(shapes.test)} test images each. In the same networks before training it is
-{" / ".join(f"{count} of {living}" for _, (count, living) in counts)}. No unit was picked. On 200 empty phantoms the measure alarms in
+lesson.say(f"""*In {most} of {len(counts)} networks more than half of the living units of the dense layer respond to an image's ink beyond its shape, and in
+{most_before} of {len(counts)} they did before training. Seed by seed: {", ".join(f"{count} of {living}" for (count, living), _ in counts)} (before training:
+{", ".join(f"{count} of {living}" for _, (count, living) in counts)}). They correlate with ink among images of one shape, q < 0.05 within a layer, against ink shuffled within
+shapes; n = {len(shapes.test)} test images each. No unit was picked. On 200 empty phantoms the measure alarms in
 {float(result["false_alarms"].sel(instrument="beyond shape")):.1%}, it measures a planted 0.6 as
 {float(result["measured"].sel(instrument="beyond shape")):.2f}, and at 150 images it finds a planted 0.2 in {power[2]:.0%}. It can't tell
 brightness from size, both of which make ink; it makes no statement about other architectures, nor of what the network needs ink for.*""")
