@@ -3,8 +3,8 @@
 #
 # *Two networks of one size, one task. We ask both the same questions, and of each difference: is it due to convolution, or to something else?*
 #
-# Everybody says that convolution is made for images. I believe it more when I have slid a kernel over a picture myself, and then looked for the place where it stops helping. So in
-# this notebook we do both.
+# Everybody says that convolution is made for images. I believe it more when I have slid a kernel over a picture myself, and then looked for the place where it stops helping. So we do
+# both.
 #
 # **You will be able to**
 #
@@ -55,7 +55,7 @@ for name, model in {"MLP": mlp, "CNN": cnn}.items():
     )
 
 # %% [markdown]
-# Count the weights of one kernel: three by three numbers for each channel it looks at. What share of all the CNN's parameters are in its two convolutional layers?
+# A kernel has three by three weights for each channel that it looks at. Let's count what that makes.
 
 # %%
 size = {name: sum(p.numel() for p in model.parameters()) for name, model in {"MLP": mlp, "CNN": cnn}.items()}
@@ -69,10 +69,10 @@ print(
 assert not lesson.full or in_kernels / size["CNN"] < 0.1
 
 # %% [markdown]
-# Few, for images of this size. A kernel's weights are used at every place, so a larger image needs no more of them. Nearly all of the CNN's parameters are in its dense layer, which
-# looks like the MLP's.
+# Few. A kernel's weights are used at every place, so a larger image needs no more of them. Nearly all of the CNN's parameters are in its dense layer, which looks like the MLP's.
 #
-# Now their accuracy. Both classified the *same* images, so we take the difference image by image. Its 95% *interval* comes from drawing the images again and again.
+# Now their accuracy. Both classified the *same* images, so we take the difference image by image. Its 95% *interval* says how far it could be off by the choice of images: we draw
+# as many images as there are, with repetitions, again and again, and look where 95% of the differences lie.
 
 # %% tags=["varies"]
 test = lesson.data.test
@@ -86,13 +86,14 @@ for name, found in right.items():
     ends = nm.statistics.bootstrap_mean(found.astype(float))
     print(f"{name}: test accuracy {found.mean():.2%}, 95% interval {ends[0]:.2%} to {ends[1]:.2%} (n = {len(found):,})")
 print(f"CNN minus MLP: {100 * gain.mean():+.2f} points, 95% interval {100 * low:+.2f} to {100 * high:+.2f}")
+better = "the CNN is better" if low > 0 else "the MLP is better" if high < 0 else "it is not shown that one is better"
+lesson.say(f"Of these two networks {better}: the interval {'excludes' if low > 0 or high < 0 else 'holds'} 0.")
 assert not lesson.full or low > 0
 
 # %% [markdown]
-# **Does it hold on another seed?** That interval is about other images. It says nothing about other networks of the same build, and two networks are no sample of two *kinds* of
-# network.
+# **Does it hold on another seed?** That interval is about other images. It says nothing about other networks of the same kind, with other initial weights (another *seed*).
 #
-# So let's train two more MLPs and one more CNN. To save time, the CNN gets one epoch only; to be fair to the MLPs, we compare all of them after one epoch.
+# So let's train two more MLPs and one more CNN. To save time, this CNN gets one epoch only, and we compare all five after one epoch.
 
 # %% tags=["varies"]
 others = {
@@ -110,8 +111,7 @@ lesson.say(f"""After one epoch the worst CNN lies {100 * (min(cnns) - max(mlps))
 {100 * (max(mlps) - min(mlps)):.1f}. {"Both CNNs are above all three MLPs" if min(cnns) > max(mlps) else "The two kinds overlap"}. Five networks are few: this is a sign, not a law.""")
 
 # %% [markdown]
-# One unfairness is left. In its one epoch the second CNN's learning rate fell all the way to zero, which helps; the others were still in the middle. And the short forms train too
-# briefly to say anything about accuracy: there the CNN may well be behind.
+# One unfairness is left. In its one epoch the second CNN's learning rate fell all the way to zero, which helps; the others were still in the middle of their training.
 #
 # ## 2. A convolution by hand
 #
@@ -152,8 +152,8 @@ print("two channels of one image, by hand and in the network:", tuple(by_hand.sh
 nm.plots.feature_maps(cache["layers.0.hook_post"][0].numpy(), images.images[0])
 
 # %% [markdown]
-# *What to look at:* each channel is a picture of the digit, drawn with another pen. Look for channels that are dark along one side of a stroke, and for some that fill the ink or the
-# paper.
+# *What to look at:* each channel draws the digit with another pen. Look for channels that are dark along one side of a stroke, and for some that fill the ink or the paper. A blank
+# channel is 0 everywhere on this image.
 
 # %% tags=["varies"]
 nm.plots.weights(
@@ -161,8 +161,8 @@ nm.plots.weights(
 )
 
 # %% [markdown]
-# *What to look at:* kernels with orange on one side and blue on the other respond to an edge. But look at the lower row, the kernels at initialization, before you say so: among nine
-# random numbers you find an edge as well.
+# *What to look at:* kernels with orange on one side and blue on the other respond to an edge. But compare with the kernels at initialization below: in nine random numbers you find an
+# edge as well.
 #
 # In the MLP, a unit of the first layer has as many weights as there are pixels:
 
@@ -177,10 +177,11 @@ nm.plots.weights(
 )
 
 # %% [markdown]
-# *What to look at:* templates as large as the image. Each MLP unit asks one question about the whole picture; each kernel asks one small question everywhere.
+# *What to look at:* each MLP unit has a template as large as the image. Gray are the pixels that have no ink in any training image, so nothing is learned there. A nearly empty template
+# is a unit whose weights are all close to 0. So an MLP unit asks one question about the whole picture; a kernel asks one small question everywhere.
 #
-# What follows from "everywhere"? Let's move the digit one pixel down and to the right. **By how much does the CNN's first map differ from the old map, moved in the same way? Take the
-# difference between the maps of two different images as 1: is it 0, 0.1, 0.5, or 1?** (We leave out the border.)
+# What follows from "everywhere"? We move the digit one pixel down and to the right. Then we compare the CNN's new map with its old map, moved in the same way. **How large is the
+# difference: 0 (the same), 0.1, 0.5, or 1 (as large as between the maps of two different images)?** (We leave out the border.)
 
 # %%
 mine = 0.1  # your guess
@@ -217,8 +218,8 @@ assert max(equivariant, equivariant_fresh) < 1e-4
 # %% [markdown]
 # Only rounding is left, in the untrained network too. *The map of a moved image is the moved map*. This is called *equivariance*, and it comes from sharing weights alone.
 #
-# It is not *invariance*: the maps do move. And it holds only up to the border, and up to pooling. Pooling keeps one number of four, and after a step of one pixel it forms other
-# groups of four.
+# It is not *invariance*: the maps do move. And it ends at the border and at the pooling. Pooling keeps the highest of four numbers, and after a step of one pixel it forms other groups
+# of four.
 #
 # ### Exercise 1: count the parameters
 # *Difficulty ●○○○ · 5 minutes*
@@ -506,10 +507,10 @@ def pool(maps):  # the four quarters of the map in place of neighbors
 # %% [markdown]
 # ## 3. A digit that has moved
 #
-# Equivariance sounds as if a CNN should not care where a digit is. But MNIST's digits are all centered, so neither network has ever seen a moved one. Let's move all test images by 1
-# to 4 pixels, in eight directions.
+# Equivariance sounds as if a CNN should not care where a digit is. But MNIST's digits are all centered, so neither network has ever seen a moved one. Let's move test images by 1 to 4
+# pixels, in eight directions.
 #
-# **What is the CNN's accuracy on images moved by 4 pixels (2 for the small digits)?**
+# **What is the CNN's accuracy on images moved by 4 pixels?** (By 2, if your images are the small ones of 8 × 8.)
 
 # %%
 mine = 0.9  # your guess
@@ -554,15 +555,19 @@ if lesson.reveal("moved", round(float(scores["CNN"][0, most].mean()), 2)):
             marks={"chance": 10},
         )
     )
+    lost, ahead = 100 * (scores["CNN"][0, 0] - scores["CNN"][0, most]).mean(), low > 0
+    lesson.say(f"""At the largest distance the CNN is {"still ahead of" if ahead else "not shown to be ahead of"} the MLP, and it has lost {lost:.0f} points itself.
+    {"So convolution gave it *an advantage, not immunity*." if ahead and lost > 5 else "So here convolution is not shown to help much."}""")
 assert not lesson.full or scores["CNN"][0, 2].mean() - scores["MLP"][0, 2].mean() > 0.1
 assert not lesson.full or scores["CNN"][0, most].mean() < 0.8
 
 # %% [markdown]
-# *What to look at:* black is the mean of each kind, gray each network (three MLPs, two CNNs), and below them is the chance level. On all of MNIST the CNN holds out a pixel or two
-# longer, and then its accuracy falls as well. Convolution gave it *an advantage, not immunity*.
-#
-# **Why not more?** Let's see where the movement ends up. How far do a layer's activations move when the image moves by one pixel, as a share of the distance between two different
-# images? 0 would be invariance; at 1 the moved image might as well be another one.
+# *What to look at:* black is the mean of each kind, gray each network (three MLPs, two CNNs), and below them is the chance level. The CNN holds out a pixel or two longer, and then its
+# accuracy falls as well.
+
+# %% [markdown]
+# Why not more? Let's see where the movement ends up. How far do a layer's activations move when the image moves by one pixel? Again we measure it in distances between two different
+# images: 0 would be invariance; at 1 the moved image might as well be another one.
 
 # %% tags=["varies"]
 points = {
@@ -581,7 +586,8 @@ def unsteady(model, names, by=1):
             _, there = model.run_with_cache(shifted(x, by * d, by * r), names_filter=names)
             for i, name in enumerate(names):
                 a, b = here[name].flatten(1), there[name].flatten(1)
-                result[i] += float((a - b).norm(dim=1).mean() / (a - a.roll(1, 0)).norm(dim=1).mean())
+                other = a.roll(1, 0)  # the image before, as another image
+                result[i] += float((a - b).norm(dim=1).mean() / (a - other).norm(dim=1).mean())
     return result / len(directions)
 
 
@@ -591,17 +597,17 @@ for kind, names in points.items():
     for name, trained, untrained in zip(names, moves[kind], moves_fresh[kind], strict=True):
         print(f"{kind}  {name:<20} trained {trained:.2f}   untrained {untrained:.2f}")
 parts = -np.diff(moves["CNN"]) / (moves["CNN"][0] - moves["CNN"][-1])
-lesson.say(f"""One pixel already moves the image itself {moves["CNN"][0]:.2f} of the way to another image. In the last hidden layer it is {moves["CNN"][-1]:.2f} in the CNN
-and {moves["MLP"][-1]:.2f} in the MLP; at initialization {moves_fresh["CNN"][-1]:.2f} and {moves_fresh["MLP"][-1]:.2f}. Of the CNN's way down from {moves["CNN"][0]:.2f}, the first
-convolution with its pooling goes {parts[0]:.0%}, the second {parts[1]:.0%}, and the dense layer {parts[2]:.0%}.""")
+lesson.say(f"""A step of one pixel takes the image itself {moves["CNN"][0]:.2f} of the way to another image. In the CNN's last hidden layer it is {moves["CNN"][-1]:.2f}. Of this
+decrease the first convolution with its pooling does {parts[0]:.0%}, the second {parts[1]:.0%}, and the dense layer {parts[2]:.0%}:
+{"the dense layer does most" if parts.argmax() == 2 else "the dense layer does not do most"}.""")
 assert not lesson.full or (moves_fresh["CNN"][1:] > 0.6 * moves["CNN"][0]).all()
 assert not lesson.full or moves["CNN"][2] > 1.2 * moves["CNN"][3]
 
 # %% [markdown]
-# Two things in this table are worth a second look on all of MNIST. *Untrained*, neither network is much steadier than the pixels are: sharing weights and pooling alone buy little.
+# Look at the right column first. *Untrained*, neither network is much steadier than the pixels are: sharing weights and pooling alone bring little.
 #
-# And in the *trained* CNN the maps still move a good part of the way, as equivariance would have it. The large step comes in the dense layer. It has a weight for each place: from
-# there on the CNN is an MLP of maps, and position matters again.
+# Then at the *trained* CNN. Its maps still move with the image, as equivariance says. The dense layer has a weight for each place of the maps: from there on the CNN is an MLP of maps. It
+# would have to learn for each place that a digit is the same digit, and it saw digits only in the middle.
 #
 # ### Exercise 3: the direction that hurts
 # *Difficulty ●●●○ · 15 minutes*
@@ -763,9 +769,11 @@ def by_direction(model, x, labels, by):  # diagonals are shortened
 # ## 4. What does a unit prefer, and does it matter?
 #
 # A unit of the MLP is one number; a *channel* of the CNN is a whole map, and for its preference we take the map's mean. *Class selectivity* is how much more a unit responds to its
-# preferred class than to the others. The class is chosen on one half of the images and judged on the other. To *ablate* is to set the unit, or the whole map, to 0.
+# preferred class than to the others. The class is chosen on one half of the images and judged on the other. To *ablate* is to set the unit, or the whole map, to 0; the *loss increase*
+# says how much that hurts.
 #
-# **Over the 32 channels of the second layer: is selectivity a sign of importance? Guess the rank correlation of selectivity and loss increase, from −1 to 1.**
+# **Is selectivity a sign of importance? Guess the rank correlation of selectivity and loss increase over the 32 channels of the second layer** (1: the most selective are the most
+# important; 0: no relation; −1: the reverse).
 
 # %%
 mine = 0.6  # your guess
@@ -801,15 +809,16 @@ if lesson.reveal("rank", round(ranks["CNN"][0], 2)):
             "excludes 0, in this one network" if nm.statistics.excludes(low, high) else "holds 0: not shown either way"
         )
         print(f"{kind}: rank correlation {rho:+.2f}; the 95% interval over units, {low:+.2f} to {high:+.2f}, {shown}")
+    clear = [kind for kind, (_, low, high) in ranks.items() if nm.statistics.excludes(low, high)]
+    where = f"in the {' and the '.join(clear)}" if clear else "in neither network"
+    lesson.say(f"A relation of selectivity and importance is shown {where}.")
     display(nm.plots.selectivity(tables["CNN"], effects["CNN"], untrained_tables["CNN"]))
     display(nm.plots.selectivity(tables["MLP"], effects["MLP"], untrained_tables["MLP"]))
 
 # %% [markdown]
-# *What to look at, CNN above, MLP below:* the digits to the right of the gray band are units that prefer a class beyond shuffled labels. But the gray ticks, the units of the
-# *untrained* networks, lie there too. Learning has added a preference only where the digits lie beyond the ticks.
-
-# %% [markdown]
-# Now look at which digit the channels prefer:
+# *What to look at, CNN above, MLP below:* from left to right, selectivity. The digits to the right of the gray band are units that prefer a class beyond shuffled labels. But some gray
+# ticks, the units of the *untrained* networks, lie there too. So preferring a class is no sign of learning by itself; the medians say how far the units as a whole have moved. Look also at
+# which digit is preferred:
 
 # %% tags=["varies"]
 ink = probe.images.reshape(len(probe), -1).mean(1)
@@ -821,23 +830,24 @@ for kind, table in tables.items():
     assert not lesson.full or medians[0] > medians[1]
     print(
         f"{kind}: {prefer} of {table.sizes[axis]} {axis}s prefer the {inkiest}, the digit with the most ink (untrained {before}); "
-        f"median selectivity {medians[0]:.2f}, untrained {medians[1]:.2f}"
+        f"median selectivity {medians[0]:.2f}, untrained {medians[1]:.2f}: training {'raised' if medians[0] > medians[1] else 'did not raise'} it"
     )
 
 # %% [markdown]
-# A map's mean over all its places grows with the ink in the image, and the digits differ in ink. So a channel that "prefers" the digit with the most ink may only measure ink.
+# A map's mean grows with the ink in the image, and the digits differ in ink. So a channel that "prefers" the digit with the most ink may only measure ink.
 #
 # That is due to a choice of *ours*. We took the mean of a map to get one number, and so threw away where things are, which is what the map was for. So compare each network's
 # selectivity with its own untrained network, and not with the other's.
 #
-# Next, each channel's loss increase, compared with that of random directions of the same norm, which belong to no channel:
+# Now importance. Ablating a channel moves each image's activations by some distance. Would a move of that distance in *any* direction hurt as much? That is the null:
 
 # %% tags=["varies"]
 nm.plots.ablation(effects["CNN"])
 
 # %% [markdown]
 # *What to look at:* the channels, sorted by their loss increase. Gray is the null, random mixes of the channels that move each image just as far. For a point inside the gray, it is
-# not shown that the channel matters more than such a mix.
+# not shown that the channel matters more than such a mix. To count those outside, we correct for the many channels: with a *false-discovery rate* of 5%, of those that are reported one
+# in twenty is expected to be false.
 
 # %% tags=["varies"]
 for kind in last:
@@ -848,15 +858,13 @@ for kind in last:
     )
     first = int(effect["accuracy_drop"].values.argmax())
     drop, low, high = (100 * float(effect[f"accuracy_drop{end}"][first]) for end in ("", "_low", "_high"))
-    lesson.say(f"""**{kind}** ({effect.attrs["hook_point"]}, n = {effect.attrs["n_examples"]:,} images): {prefer} of {table.sizes[axis]} {axis}s prefer a digit beyond shuffled labels, and
-    for {beyond or "none"} the loss increase lies beyond random directions (5% false-discovery rate). The largest accuracy drop is {drop:.1f} points (95% interval {low:.1f} to {high:.1f}; it
-    was chosen as the largest, and that flatters it). The null: {effect.attrs["null"]}.""")
+    lesson.say(f"""**{kind}** ({effect.attrs["hook_point"]}, n = {effect.attrs["n_examples"]:,} images): {prefer} of {table.sizes[axis]} {axis}s prefer a digit beyond shuffled labels.
+    Shown to raise the loss more than a random direction when ablated: {beyond or "none"}. Accuracy falls by at most {drop:.1f} points (95% interval {low:.1f} to {high:.1f};
+    the largest of many, so probably too high). The null: {effect.attrs["null"]}.""")
 
 # %% [markdown]
-# Two cautions. After a ReLU no activation is below 0, and random directions lead out of that corner of the space, the positive orthant, to values that the network never sees. So this
-# control is strict; [04](04_Causal_Interventions.ipynb) compares it with one that stays inside.
-#
-# And one of 32 maps is a larger part of a layer than one of 64 units. So compare each network with its own null, and not the two with each other.
+# Two cautions. After a ReLU no activation is below 0, but a random direction also leads there, to values that the network never sees; [04](04_Causal_Interventions.ipynb) compares this
+# control with one that stays above 0. And one of 32 maps is a larger part of a layer than one of 64 units. So compare each network with its own null, and not the two with each other.
 #
 # ## 5. Where does the CNN look? Grad-CAM by hand
 #
@@ -883,7 +891,7 @@ assert np.allclose(heat.numpy(), library["attribution"].values, atol=1e-5)
 print(f"by hand and by library: maps of {tuple(heat.shape[1:])} places, equal")
 
 # %% [markdown]
-# A picture with a warm spot convinces everybody. So let's ask at once: how similar are the maps of our CNN to those of CNNs with random weights?
+# A picture of where a network looks convinces easily. So below it we draw at once what a CNN with random weights gives:
 
 # %% tags=["varies"]
 from functools import partial
@@ -901,33 +909,34 @@ nm.plots.attributions(ten.images, {"Grad-CAM": looks}, {"Grad-CAM": looks_fresh}
 
 # %% [markdown]
 # *What to look at:* above, where the trained CNN looks; below, where one "looks" that has learned nothing. Each map is scaled to its own highest place, so a faint one looks as strong
-# as any. Without the labels at the left, could you tell which row is which?
+# as any; a blank one is 0 everywhere. You may find the upper row sharper. But random networks differ among themselves as well, so two rows decide nothing. Two tests follow.
 
 # %% tags=["varies"]
 sanity = attribution.sanity_check(method, cnn, ten, draws=lesson.pick(39, 9))
 nm.plots.sanity({"Grad-CAM": sanity})
 
 # %% [markdown]
-# *What to look at:* how similar the map stays while we replace the weights by random ones, from the last layer down. The gray band is where wholly random networks end up. The dotted
-# line is an edge detector, which needs no network at all.
+# *What to look at:* from left to right we replace more of the weights by random ones, from the last layer down. Does the map change? The dotted line at 1 is what a method would give
+# that ignores the weights, such as an edge detector: its map never changes. The gray band is where wholly random networks end up.
 
 # %% tags=["varies"]
 against = attribution.against_untrained(method, cnn, ten, draws=lesson.pick(39, 19))
 outside, p = float(against["mean_outside"]), float(against["mean_outside_p"])
 floor = 1 / (against.sizes["draw"] + 1)
-lesson.say(f"""With wholly random weights the maps still have a rank correlation of {float(sanity["similarity"][-1]):.2f} with the trained ones; the image itself has
-{float(sanity["like_image"]):.2f}. A second test goes pixel by pixel: {outside:.0%} of the pixels lie outside the range of {against.sizes["draw"]} random CNNs; for one of them among the
-others it is up to {float(against["mean_outside_null_high"]):.0%} (p {"≤" if p <= floor + 1e-9 else "="} {p:.3f}, {against.sizes["draw"]} draws, n = {len(ten)} images).
+lesson.say(f"""First test: with wholly random weights the maps still have a rank correlation of {float(sanity["similarity"][-1]):.2f} with the trained ones; the image itself has
+{float(sanity["like_image"]):.2f}.""")
+lesson.say(f"""Second test: {against.sizes["draw"]} random CNNs give a range for each pixel, and {outside:.0%} of the trained map's pixels lie outside it. If we hold one random CNN against the
+others, it is up to {float(against["mean_outside_null_high"]):.0%} (p {"≤" if p <= floor + 1e-9 else "="} {p:.3f}, {against.sizes["draw"]} draws, n = {len(ten)} images).
 {"So it is shown that these maps depend on the training." if nm.statistics.shown(p) else "So it is not shown that these maps differ from those of untrained networks."}""")
 
 # %% [markdown]
-# A map that *differs* from random networks' is about the network. It may still be wrong about it: to find out, we would have to cover the warm spots and see whether the prediction
-# changes.
+# Had the map differed from those of random networks, it would tell us something about the training. Whether it is *right* is another question: then we would have to cover the spots and
+# see whether the prediction changes. We don't do that here.
 #
 # ## 6. Do the two networks represent images alike?
 #
-# There is no unit of one network that belongs to a unit of the other; even their numbers differ. But we can ask whether two layers find the *same pairs of images* similar. *Centered
-# kernel alignment* (*CKA*) does that: take the table of all dot products between images in one layer, the same in the other, and correlate the two tables. By hand:
+# Unit 5 of one network has nothing to do with unit 5 of the other. But we can ask whether two layers find the *same pairs of images* similar. *Centered kernel alignment* (*CKA*) does
+# that: take the table of all dot products between images in one layer, the same in the other, and correlate the two tables. 1 means the same table up to a factor. By hand:
 
 # %% tags=["varies"]
 a = run_mlp.activations("layers.1.hook_post").isel(snapshot=-1)
@@ -958,10 +967,10 @@ for n in (20, 100, 1000):
     print(f"{n:>5} images, 64 units of pure noise on each side: plain {biased:.2f}, debiased {unbiased:+.2f}")
 
 # %% [markdown]
-# So from here on we use the debiased one. We compare with three nulls: shuffled images; networks that have learned nothing; and an MLP of another seed, which should be as similar as
+# So from here on we use the debiased one (you write it in exercise 4). And we compare with two untrained networks, and with two MLPs of different seeds, which should be as similar as
 # two networks can be.
 #
-# **How similar are the last hidden layers of the MLP and the CNN, from 0 (unrelated) to 1?**
+# **What is the CKA of the last hidden layers of the MLP and the CNN, from 0 (unrelated) to 1?**
 
 # %%
 mine = 0.3  # your guess
@@ -1002,19 +1011,19 @@ both, none, same = (
     values[words][0] for words in ("MLP and CNN", "MLP and CNN, both untrained", "MLP and MLP of seed 1")
 )
 if lesson.reveal("cka", round(both, 2)):
-    display(nm.plots.similarity_matrix(trained, rows="MLP", columns="CNN"))
+    display(nm.plots.similarity_matrix(trained[["cka", "cka_null_high"]], rows="MLP", columns="CNN"))
     for words, (value, low, high) in values.items():
         print(f"{words:<28} CKA {value:.2f}, 95% interval over images {low:.2f} to {high:.2f}")
-    lesson.say(f"""Untrained networks are alike too, because the images are: {none:.2f}. Trained, it is {both:.2f} {"(higher)" if both > none else "(not higher)"}; two MLPs of different seeds
-    reach {same:.2f}, {"more than" if same > both else "not more than"} the MLP and the CNN.""")
+    lesson.say(f"""Untrained, the two already have a CKA of {none:.2f}: they see the same images. Training {"raises" if both > none else "does not raise"} it: to {both:.2f}. Two MLPs of
+    different seeds reach {same:.2f}. {"So the MLP and the CNN are less alike than two MLPs." if same > both else "So it is not shown that the MLP and the CNN are less alike than two MLPs."}""")
 assert not lesson.full or (none + 0.1 < both and both + 0.03 < same)
 
 # %% [markdown]
-# *What to look at:* the large numbers are the similarity, the small ones the range for shuffled images. Shuffled images are a weak null: it only asks whether both networks saw the
-# same pictures. The list below the figure holds the two harder ones.
+# *What to look at:* the large numbers are the CKA of each pair of layers, the small ones a bound for shuffled images. That is a weak null: to exceed it, both networks only have to see
+# the same pictures. The comparisons in the list are harder.
 #
-# Last hidden layers have to be alike in one respect. Both must separate the ten digits, and networks that do so well have high same-class purity. A high value there says little about
-# *how* they get there.
+# In one respect, last hidden layers have to be alike. Both must separate the ten digits. If both put the images of one digit close together, their tables of dot products look alike,
+# however they got there.
 #
 # ### Exercise 4: a CKA that is not fooled by noise
 # *Difficulty ●●●● · 20 minutes*
@@ -1225,19 +1234,22 @@ def in_common(one, other, draws=500):
 
 n, (low, high) = in_common(wrong["CNN"], wrong["MLP"])
 twins_share = int((wrong["MLP, seed 1"] & wrong["MLP"]).sum()) / max(1, int(wrong["MLP, seed 1"].sum()))
-if lesson.reveal("errors", round(n / max(1, int(wrong["CNN"].sum())), 2)):
+share = n / max(1, int(wrong["CNN"].sum()))
+if lesson.reveal("errors", round(share, 2)):
     print(
         f"CNN misclassifies {wrong['CNN'].sum()}, MLP {wrong['MLP'].sum()}, both {n}; errors shuffled within each digit: {low:.0f} to {high:.0f}"
     )
-    print(f"of the errors of another MLP, our MLP shares {twins_share:.2f}")
+    lesson.say(f"""{"They err together more often than such shuffles do" if n > high else "It is not shown that they err together more often than such shuffles do"}. Our MLP misclassifies
+    {share:.2f} of what the CNN does, and {twins_share:.2f} of what another MLP does.
+    {"It shares less with the CNN, and only that difference can be due to the architecture." if share < twins_share else "So no difference due to the architecture is shown."}""")
 assert not lesson.full or n > high
 
 # %% [markdown]
-# The null already takes into account that some digits are harder than others. What the networks share beyond it comes from the images. Compare it with what two networks of one kind
-# share: only what the CNN shares *less* than that can be due to its build, and part of that to its making fewer errors.
+# The null already takes into account that some digits are harder than others: errors are shuffled within each digit. What the networks share beyond it comes from single images. And part
+# of what the CNN shares less may be due to its making fewer errors.
 
 # %% [markdown]
-# Here are images that both misclassify, with Grad-CAM for the true class and for the one that the CNN predicts.
+# Here are images that both misclassify, with Grad-CAM for the true class and for the predicted one:
 
 # %% tags=["varies", "card"]
 hard = test.subset(np.flatnonzero(wrong["CNN"] & wrong["MLP"])[:8]) if n else ten
@@ -1255,24 +1267,23 @@ nm.plots.attributions(hard.images, {"true class": one_size(for_true), "predicted
 #
 # ## 8. Touch both
 #
-# Open both networks in the explorer, draw a digit slimmer, flatter or more slanted each time, and watch which network's prediction gives
-# way first. (The page centers and scales every drawing as MNIST's images were, so it can't show a digit that has moved.)
+# Run the next cell to open both networks in the explorer, below it. Draw a digit slimmer, flatter or more slanted each time, and watch which network's prediction gives way first. (The page
+# centers and scales every drawing as MNIST's images were, so it can't show a digit that has moved.)
 
 # %% tags=["varies"]
 nm.explorer.show([run_mlp, run_cnn], lesson.folder / "pages" / "05_explorer.html")
 
 # %% [markdown]
-# *What to look at:* one image, and everything that each network makes of it: the units of the MLP above, the maps and units of the CNN below, and their predictions.
+# *What to look at:* one image, and what each network makes of it: the units of the MLP above, the maps and units of the CNN below, and both predictions.
 #
 # ## What you have seen
 #
 # * A convolution is one small question asked everywhere. The map of a moved image is the moved map, without any training; that is equivariance, not invariance.
-# * Both networks have nearly the same number of parameters, and few of the CNN's are in kernels. In its dense layer position matters again, and its accuracy too falls on digits that
-#   are moved far enough.
-# * Units and channels prefer digits, and so do those of untrained networks. Preference and importance are different questions, and a loss increase is compared with random directions.
-# * A Grad-CAM map is worth as much as it differs from that of a random network.
-# * Layers of different networks look alike partly because the images are. Untrained pairs and another seed are the yardsticks.
-# * Two networks err together more often than errors shuffled within each digit would.
+# * Few of the CNN's parameters are in kernels. In its dense layer position matters again, and its accuracy falls too when digits are moved far enough.
+# * Units and channels prefer digits, and so do those of untrained networks. Preference and importance are different questions.
+# * A Grad-CAM map has to be compared with those of random networks before it says anything about training.
+# * Layers of different networks are alike partly because the images are. Compare with untrained networks and with another seed.
+# * The two networks err on the same images more often than errors shuffled within each digit do.
 #
 # What is *not* shown: all this is one task with centered digits, one architecture of each kind, and few seeds.
 #

@@ -3,13 +3,13 @@
 #
 # *The same questions in the words of TransformerLens: what is the same in a language model, what isn't, and what has no counterpart here.*
 #
-# When I first read papers on circuits in language models, the words stood in my way more than the mathematics. So let's meet the words on a network that we know, and build each tool
-# once by hand. No transformer is needed, and none is run.
+# When I first read papers on language models, the words stood in my way more than the mathematics. So let's meet the words on a network that we know, and build each tool once by hand.
+# You need not know what a transformer is: half a page says it, and none is run.
 #
 # **You will be able to**
 #
-# * read and write code with `run_with_cache`, `run_with_hooks`, name filters and hook contexts, in either library;
-# * say what a logit lens needs, build a network in which it is literal, and use honest substitutes where it isn't;
+# * read code that uses `run_with_cache`, `run_with_hooks`, name filters and hook contexts, and write it for your own network;
+# * say what a logit lens needs, build a network that has one, and say what you can measure where there is none;
 # * patch activations, estimate patches from one gradient, and patch single paths, each by hand once.
 #
 # **Minutes:** 55 to read and run, 55 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb), and [04](04_Causal_Interventions.ipynb) for ablation and its null.
@@ -25,8 +25,19 @@ lesson = lessons.start("06")
 # %% [markdown]
 # ## 1. The words
 #
-# Much of the research on circuits in language models is written in a library called TransformerLens. Its idea is the *hook point* of notebook 01, a named place at which activations can
-# be read and changed, and this project took its words from there. Here they are, on our MLP. First, reading:
+# First the network that all this was made for. A language model gets a text, the *prompt*, cut into pieces: its *tokens*, words or parts of words. The place of a token in the text is its
+# *position*. For each position the model keeps a list of numbers, the *residual stream*. It begins as the token's *embedding*, a list that was learned for this token.
+#
+# Then come the *blocks*, one after the other. Each block reads the stream and *adds* something to it; nothing is overwritten. One part of a block is an MLP like ours, which looks at one
+# position at a time. The other part is *attention*, which brings information from other positions.
+#
+# At the end one matrix, the *unembedding*, turns the stream into a score for each possible next token, the *logits*. Such a stack of blocks is a *transformer*. A few of its units and the
+# paths between them that do one nameable job together are called a *circuit*.
+#
+# Our MLP has no positions, no attention and no stream. In section 3 we build a network that has a stream.
+#
+# Much of the research on circuits is written in a library called TransformerLens. Its idea is the *hook point* of notebook 01, a named place at which activations can be read and changed,
+# and this project took its words from there. (Section 8 has all of them side by side.) Here they are, on our MLP. First, reading:
 
 # %% tags=["varies"]
 from dataclasses import replace
@@ -44,14 +55,14 @@ x, labels = images.tensor(), images.label_tensor()
 with torch.no_grad():
     logits, cache = model.run_with_cache(x)  # everything
     _, few = model.run_with_cache(x, names_filter=lambda name: name.endswith("hook_post"))  # what a function picks
-    first, _ = model.run_with_cache(x, stop_at="layers.0.hook_post")  # no further than here
+    until, _ = model.run_with_cache(x, stop_at="layers.0.hook_post")  # no further than here
 print("all:     ", *cache)
 print("filtered:", *few)
 assert torch.equal(cache["post", -1], cache["layers.1.hook_post"])  # short for: the last layer that has one
-assert torch.equal(first, cache["post", 0])
+assert torch.equal(until, cache["post", 0])
 
 # %% [markdown]
-# Then changing, in two forms: for one call, or for as long as a block lasts. A hook function gets the tensor and the hook point, and may return another tensor.
+# Then changing, in two forms: for one call, or for all calls inside a `with` block. A hook function gets the tensor and the hook point, and may return another tensor.
 
 
 # %%
@@ -71,23 +82,6 @@ assert torch.allclose(once, by_hand.detach(), atol=1e-4)
 print("one call and one block do the same; after the block nothing is left")
 
 # %% [markdown]
-# Word by word:
-#
-# | TransformerLens | here | what differs |
-# |---|---|---|
-# | `HookedRootModule` | `nm.HookedModel`; `nm.hooked(module)` | any PyTorch module can be wrapped, with one hook point after each of its parts |
-# | tokens [batch, pos] | images [example, 1, row, col] | an image has no positions: one prediction for all of it |
-# | `blocks.0.mlp.hook_post` [batch, pos, d_mlp] | `layers.0.hook_post` [example, unit] | no axis of positions |
-# | `hook_resid_post`, `hook_attn_out` | none | no residual stream, no attention (section 3) |
-# | `run_with_cache(tokens, names_filter=…)` | the same | there a mistyped name gives an empty cache, here an error with the nearest name |
-# | `cache["post", -1]` | the same | an error if that layer was not cached |
-# | `run_with_hooks(…, fwd_hooks=[(name, f)])` | the same | here another shape, and a hook that is never reached, are errors |
-# | `with model.hooks(…)`, `add_hook`, `reset_hooks` | the same | `reset_hooks` removes what `add_hook` attached, and nothing else |
-# | `stop_at_layer=1` | `stop_at="layers.0.hook_post"` | a name, not a number |
-# | `model.W_U` [d_model, d_vocab] | `model.output.weight` [class, unit] | transposed, as in PyTorch; here with a bias |
-# | `patching.generic_activation_patch` | `analysis.causal.patch_between` | both directions, intervals, and random directions as the null |
-# | direct logit attribution, path patching | `analysis.causal` has both | with shuffled labels, or random directions, as the null |
-#
 # ### Exercise 1: keep only a few
 # *Difficulty ●●○○ · 10 minutes*
 #
@@ -239,8 +233,8 @@ def keep_only(units):  # returns nothing
 # %% [markdown]
 # ## 2. What each unit adds: direct logit attribution
 #
-# The last hidden layer reaches the logits, the outputs for each class, by one multiplication. So each logit is a plain sum: one term from each unit, and the bias. In a transformer the
-# same is done with everything that ever wrote into the residual stream. By hand, and with the library:
+# The last hidden layer reaches the logits, the outputs for each class, by one multiplication. So each logit is a plain sum: one term from each unit, and the bias. (In a transformer:
+# one term from everything that was ever added to the residual stream.) By hand, and with the library:
 
 # %% tags=["varies"]
 terms = cache["post", -1][:, :, None] * model.output.weight.detach().T  # [example, unit, class]
@@ -251,7 +245,7 @@ direct = causal.direct_logit_attribution(model, images)
 assert np.allclose(direct["contribution"].values, terms.numpy(), atol=1e-3)
 beyond = int(nm.statistics.shown(direct["evidence_q"]).sum())
 lesson.say(f"""Every logit of {len(images):,} images is such a sum, by hand and by library. Of the {direct["evidence"].size} pairs of unit and digit, {beyond} raise or lower
-their digit's logit beyond shuffled labels (q < 0.05).""")
+their digit's logit beyond shuffled labels (q < 0.05, which is p corrected for so many tests).""")
 
 # %% tags=["varies"]
 top = logits.topk(2).values
@@ -259,14 +253,15 @@ closest = int((top[:, 0] - top[:, 1]).argmin())
 nm.plots.direct_logit_attribution(direct, closest)
 
 # %% [markdown]
-# *What to look at:* the image with the smallest lead, its two highest logits side by side. The bars of each panel add up to the logit: orange units raise it, blue ones lower it.
+# *What to look at:* the image whose two highest logits are closest, one panel for each. The bars of a panel add up to the logit: orange units raise it, blue ones lower it. Look for
+# units whose bars differ between the panels: they make the difference.
 #
 # This is an identity, not an experiment: we changed nothing. It says what was added up, not what would happen otherwise.
 #
 # ## 3. The logit lens, and which networks have one
 #
-# The *logit lens* asks of a transformer, layer by layer: if all later layers did nothing, what would it predict? It is a natural question *there*, because each block only **adds** to a
-# running sum, the *residual stream*. Leave out the later blocks, and you still have a vector in the same coordinates, which the last matrix can read.
+# The *logit lens* asks of a transformer, block by block: if all later blocks did nothing, what would it predict? *There* that is a natural question, because each block only **adds** to
+# the residual stream. Leave out the later blocks, and you still have a vector in the same coordinates, which the last matrix can read.
 #
 # Our MLP has no such sum. Each layer *replaces* the one before, in other coordinates and even with another width:
 
@@ -277,15 +272,14 @@ except RuntimeError as error:
     print(f"{type(error).__name__}: {error}")
 
 # %% [markdown]
-# That error is honest. If both layers had the same width there would be no error, and no meaning either: unit 5 of one layer has nothing to do with unit 5 of the next.
+# The widths don't fit, so we get an error. If both layers had the same width there would be no error, and no meaning either: unit 5 of one layer has nothing to do with unit 5 of the next.
 #
-# So **an MLP or a CNN has no literal logit lens.** Two honest substitutes follow. The first asks a weaker question of the same network; the second asks the same question of another
-# network.
+# So *an MLP or a CNN has no logit lens.* Two substitutes follow. The first asks a weaker question of the same network; the second asks the same question of another network.
 #
 # ### Substitute one: fit the reading
 #
 # What *could be read off* a layer? We fit a linear map from the layer to the network's own logits (for language models this is the *tuned lens*), and count how often its highest output
-# is the network's prediction. "Could be read off" is less than "the network reads it". Random features can be read as well, so the null is the same fit to *untrained* networks.
+# is the network's prediction. That a linear map can read it doesn't mean that the network does. Untrained layers can be read as well, so the null is the same fit to *untrained* networks.
 #
 # **Fit a linear map from the bare pixels to the network's logits: for what share of new images does it give the network's prediction?**
 
@@ -313,7 +307,7 @@ def lens_of(source, seed=0):
         size = known.shape[1]
         weights = np.linalg.solve(
             known.T @ known + 1e-3 * len(known) * np.eye(size), known.T @ final["learn"]
-        )  # least squares
+        )  # least squares, with a small penalty on large weights (ridge), so that it can always be solved
         agree.append((new @ weights).argmax(1) == final["judge"].argmax(1))
     return np.array(agree)
 
@@ -336,16 +330,20 @@ if lesson.reveal("pixels", round(float(trained[0].mean()), 2)):
             title="A fitted lens, layer by layer",
         )
     )
+    known_before = max(trained[0].mean(), untrained[:, 1].max())
+    more = 100 * (trained[1].mean() - known_before)
+    lesson.say(f"""From the first hidden layer a linear map gives {trained[1].mean():.1%} of the predictions. Pixels or untrained layers give up to {known_before:.1%}.
+    {f"So learning has added {more:.0f} points." if more > 0.5 else "So it is not shown that learning has added anything."}""")
 assert not lesson.full or 0.7 < trained[0].mean() < trained[1].mean()
 assert not lesson.full or (untrained[:, 1:] < trained[0].mean()).all()
 
 # %% [markdown]
 # *What to look at:* first where the line begins, then the gray band of untrained networks. The line has to end near 100%, because from the last hidden layer on the logits are linear.
-# On all of MNIST the band falls: random layers with few units lose what the pixels had. What learning added to a layer is what lies above *both*, the gray and the pixels.
+# The band falls: random layers with few units lose what the pixels had. What learning added to a layer is what lies above *both*, the gray and the pixels.
 
 # %% [markdown]
-# A *linear probe* is the same with the true class in place of the network's prediction. We do it by hand once, compare with the library, and then go image by image: from which layer on
-# does the probe predict what it predicts at the last?
+# A *linear probe* is the same with the true class in place of the network's prediction: a linear classifier, fitted on one half of the images and judged on the other. By hand, and by the
+# library:
 
 # %% tags=["varies"]
 from sklearn.linear_model import LogisticRegression
@@ -353,9 +351,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 acts = nm.activations(model, images, layers)
-before = nm.activations(run.model(step=0), images, layers)
+# The library sorts the images before it halves them, so that their order can't matter. So do we.
 order = nm.statistics.canonical_order(images.labels, acts[layers[1]].values.reshape(len(images), -1).astype(float))
-fit, held = (order[half] for half in nm.statistics.halves(images.labels[order]))  # whatever order the images come in
+fit, held = (order[half] for half in nm.statistics.halves(images.labels[order]))
 probed = {}
 for name in layers:
     numbers = acts[name].values.reshape(len(images), -1).astype(float)
@@ -364,7 +362,13 @@ for name in layers:
 library = nm.analysis.probes.linear_probe(acts[layers[1]], controls=1, draws=200)
 by_hand = (probed[layers[1]] == images.labels[held]).mean()
 assert abs(by_hand - float(library["accuracy"])) < 0.01
+print(f"{layers[1]}: a probe's accuracy is {by_hand:.1%}, by hand and by the library")
 
+# %% [markdown]
+# And what does an untrained layer give?
+
+# %% tags=["varies"]
+before = nm.activations(run.model(step=0), images, layers)
 for name in layers[1:]:
     pair = [nm.analysis.probes.linear_probe(some[name], controls=1, draws=200) for some in (acts, before)]
     now, then = (float(found["accuracy"]) for found in pair)
@@ -373,20 +377,23 @@ for name in layers[1:]:
         f"untrained {then:.1%}; shuffled labels up to {float(pair[0]['accuracy_null_high']):.1%}"
     )
 
+# %% [markdown]
+# The first untrained layer can be read quite well, too. Now image by image: from which layer on does the probe predict what it predicts at the last layer?
+
+# %% tags=["varies"]
 predictions = np.array([probed[name] for name in layers])  # [layer, example]
 settled = np.array([next(i for i in range(3) if (column[i:] == column[-1]).all()) for column in predictions.T])
 for i, name in enumerate(layers):
     print(f"settled from {name} on: {(settled == i).mean():.0%} of {len(held)} images")
+lesson.say(f"""For {(settled == 0).mean():.0%} of the images a linear classifier of the bare pixels already gives the final answer. If somebody writes that "in this layer the network changes
+its mind", that can be about the other {(settled != 0).mean():.0%} at most.""")
 assert not lesson.full or (settled == 0).mean() > 0.6
 
 # %% [markdown]
-# On all of MNIST most images are settled from the pixels on, as far as a linear reader goes. Stories of the kind "in layer 7 the model changes its mind" are about the rest, and a text
-# that tells one should say how large the rest is.
-#
 # ### Substitute two: a network that has a stream
 #
-# Now let's build a small network like a transformer's trunk. The image enters a stream of 64 numbers; three blocks each read the stream and *add* to it; one matrix, the *unembedding*,
-# reads the logits off. (A transformer has a normalization before each reading, and attention, which moves things between positions. Neither is here.)
+# Now let's build a small network like a transformer. The image enters a stream of 64 numbers; three blocks each read the stream and *add* to it; the unembedding turns it into logits. (No
+# positions, no attention, and not the normalization that a transformer has before each block.)
 #
 # It is plain PyTorch, and `nm.hooked` gives it its hook points.
 
@@ -438,7 +445,8 @@ print("the stream is the sum of what was written, and the logits are read from i
 print(f"test accuracy {nm.evaluate(residual, judge).accuracy:.1%}")
 
 # %% [markdown]
-# Here the logit lens is literal: give the stream after each block to the unembedding. **If no block ran at all, and we read the embedding at once: what would the test accuracy be?**
+# Here we can do just what the logit lens says: give the stream after each block to the unembedding. **If no block ran at all, and we read the embedding at once: what would the test accuracy
+# be?**
 
 # %%
 mine = 0.8  # your guess
@@ -469,19 +477,19 @@ if lesson.reveal("embed", round(float(found[0]), 2)):
             null={"untrained": (range(4), 100 * low, 100 * high)},
             x="blocks that have run",
             y="accuracy if this were all (%)",
-            title="The literal logit lens of a residual MLP",
+            title="The logit lens of a residual MLP",
         )
     )
     lesson.say(f"""**Does it hold on another seed?** Read at once, the embedding of three networks gives {seeds[:, 0].min():.0%} to {seeds[:, 0].max():.0%}; after all
-    blocks it is {seeds[:, -1].min():.1%} to {seeds[:, -1].max():.1%}; the upper ends of 20 untrained networks stay below {100 * high.max():.0f}%. The early readings spread over
-    {100 * spread[0]:.1f} points and the last over {100 * spread[-1]:.1f}.""")
+    blocks it is {seeds[:, -1].min():.1%} to {seeds[:, -1].max():.1%}. Of 20 untrained networks, 97.5% stay below {100 * high.max():.1f}% at every stop. The first readings of the three
+    networks lie {100 * spread[0]:.1f} points apart, the last {100 * spread[-1]:.1f}: the first reading differs {"more" if spread[0] > spread[-1] else "no more"} among seeds.""")
 assert abs(found[-1] - nm.evaluate(residual, judge).accuracy) < 6e-3
 
 # %% [markdown]
-# *What to look at:* black is the mean, gray lines are the three seeds, and the band below is 20 untrained networks. How far apart are the seeds at the left, and how far at the right?
+# *What to look at:* black is the mean, gray lines are the three seeds, and the band below is 20 untrained networks. The gray lines come together from left to right.
 #
-# Nothing in the training asks for early readability. That is the caution for language models as well: a low reading at an early stop doesn't mean that the information is absent. It
-# may be there in other coordinates than the last matrix reads, which is what the tuned lens is for.
+# Training rewards only the last reading; nothing asks for early readability. So an early stop may hold the information in a form that the last matrix can't read. That holds for language
+# models as well: a low reading at an early stop doesn't mean that the information is absent. (The tuned lens is meant for that.)
 
 # %% [markdown]
 # Here is one image, as such pictures usually come:
@@ -492,20 +500,23 @@ with torch.no_grad():
 flips = (by_stop.argmax(2)[:, :-1] != by_stop.argmax(2)[:, -1:]).any(1) & (out.argmax(1) == labels)
 lead = (by_stop[:, 0].amax(1) - by_stop[:, 0].gather(1, labels[:, None])[:, 0]).where(flips, torch.tensor(-1.0))
 chosen = int(lead.argmax())  # the one whose true class was furthest behind
-leading = by_stop[chosen].amax(0).argsort(descending=True)[:3].tolist()
+true = int(labels[chosen])
+leading = [true, *(digit for digit in by_stop[chosen].amax(0).argsort(descending=True).tolist() if digit != true)][:3]
 lesson.say(f"""Of {len(x):,} images, {float(flips.float().mean()):.0%} are classified correctly and have an early reading that differs from the last. We chose the one whose true class was furthest
-behind: the picture shows what can happen, and is no summary.""")
+behind: the picture shows what can happen, and is no summary. Read after 0, 1, 2 and 3 blocks, it is classified as {", ".join(map(str, by_stop[chosen].argmax(1).tolist()))}.""")
 nm.plots.lines(
-    {f"digit {digit}": (range(4), by_stop[chosen, :, digit].numpy()) for digit in leading},
+    {
+        f"{digit} ({style})": (range(4), by_stop[chosen, :, digit].numpy())
+        for digit, style in zip(leading, ("solid", "dashed", "dotted"), strict=True)
+    },
     x="blocks that have run",
     y="logit, if this were all",
-    title=f"One image of the digit {int(labels[chosen])}, block by block",
+    title=f"One image of the digit {true}, block by block",
 )
 
 # %% [markdown]
-# *What to look at:* three logits of one image. Which one leads after each block?
-
-# %% [markdown]
+# *What to look at:* three logits of one image; the solid line is its true class. At each stop the highest line is the prediction.
+#
 # ### Exercise 2: the logit lens
 # *Difficulty ●●○○ · 10 minutes*
 #
@@ -621,10 +632,11 @@ def logit_lens(network, cache):  # the stream only, without reading it
 # %% [markdown]
 # ## 4. Activation patching
 #
-# The work on *indirect object identification* (IOI) in GPT-2 compares two prompts that differ in one name, a *clean* and a *corrupted* one. *Activation patching* replaces activations of
-# one run by those of the other, and asks how much of the *logit difference* between the two names it restores.
+# "Ann and Tom were at the market, and Tom gave an apple to" should go on with "Ann"; with "and Ann gave an apple to" it should be "Tom". A well-known study of GPT-2 compares such
+# prompts, a *clean* and a *corrupted* one. (The task is called *indirect object identification*, IOI.) *Activation patching* replaces activations of one run by those of the other, and asks how
+# much of the *logit difference* between the two names it restores.
 #
-# Here the two names are two digits. You can change one word of a sentence, but not of an image. So we look for pairs that are as close as possible: for each image of one digit, the
+# For us the two names are two digits. You can change one word of a sentence, but not of an image. So we look for pairs that are as close as possible: for each image of one digit, the
 # nearest image of the other. The digits are the two that the network confuses most.
 
 # %% tags=["varies"]
@@ -683,12 +695,13 @@ outside = int(nm.statistics.shown(table["denoising_q"]).sum())
 half = int(np.argmax(np.cumsum(np.sort(table["denoising"].values)[::-1]) > 0.5)) + 1
 if lesson.reveal("patch", round(by_hand, 2)):
     display(nm.plots.patching(table))
-    lesson.say(f"""Beyond random directions at a false-discovery rate of 5%: {outside} of 64 units (n = {len(clean)} pairs of one network, 3,000 directions). The strongest restores {by_hand:.0%}
-    (95% interval {float(table["denoising_low"][best]):.0%} to {float(table["denoising_high"][best]):.0%}), and it takes {half} units to restore half.""")
+    lesson.say(f"""The strongest unit restores {by_hand:.0%} (95% interval {float(table["denoising_low"][best]):.0%} to {float(table["denoising_high"][best]):.0%}, n = {len(clean)} pairs of one
+    network), and it takes {half} units to restore half. That a unit restores more than a random direction does is shown for {outside or "none"} of 64 (3,000 directions, false-discovery rate
+    5%).""")
 
 # %% [markdown]
-# *What to look at:* on the left, how much each unit restores; on the right, how much remains when it is corrupted. Gray is the null: as much movement in a random direction. A
-# false-discovery rate of 5% is no certainty: of the units that are reported, one in twenty is expected to be false.
+# *What to look at:* on the left, how much each unit restores; on the right, how much remains when it is corrupted. Gray is the null: as much movement in a random direction. (False-discovery
+# rate 5%: of the units that are reported, one in twenty is expected to be false.)
 
 # %% [markdown]
 # At *this* layer we did not need the experiment. The logits are a weighted sum of the last hidden layer, so each unit restores exactly its share of the sum, and all shares add up to 1:
@@ -697,30 +710,35 @@ if lesson.reveal("patch", round(by_hand, 2)):
 row = (model.output.weight[one] - model.output.weight[other]).detach()
 shares = ((clean_cache[layer] - corrupted_cache[layer]) * row).sum(0) / gap
 assert np.allclose(shares.numpy(), table["denoising"].values, atol=1e-3)
-first = causal.patch_between(model, clean, corrupted, "layers.0.hook_post", metric=metric, draws=200)
-lesson.say(f"""Sum over all units, last hidden layer: {float(table["denoising"].sum()):.3f}. First hidden layer: {float(first["denoising"].sum()):.2f} when clean values
-are patched in, {float((1 - first["noising"]).sum()):.2f} gone when corrupted ones are. Before a ReLU the parts need not add up, and the two directions need not agree.""")
+first_layer = causal.patch_between(model, clean, corrupted, "layers.0.hook_post", metric=metric, draws=200)
+lesson.say(f"""Sum over all units, last hidden layer: {float(table["denoising"].sum()):.3f}. First hidden layer: {float(first_layer["denoising"].sum()):.2f} when clean values
+are patched in, {float((1 - first_layer["noising"]).sum()):.2f} gone when corrupted ones are.""")
 assert abs(float(table["denoising"].sum()) - 1) < 1e-3
 
 # %% [markdown]
+# From the first hidden layer a ReLU lies on the way to the logits. So there the shares need not add up to 1, and the two directions need not agree.
+#
 # **Does it hold on another seed?** Unit 5 of one network is not unit 5 of another. What we can compare is the shape of the result: how strong the strongest is, and how many it takes.
 
 # %% tags=["varies"]
+strongest = [float(table["denoising"].max())]
 for seed in (1, 2):
     twin = lesson.run(f"mlp-seed{seed}", nm.MLPConfig(), replace(recipe, seed=seed)).model()
     again = causal.patch_between(twin, clean, corrupted, layer, metric=metric)["denoising"].values
+    strongest.append(float(again.max()))
     enough = int(np.argmax(np.cumsum(np.sort(again)[::-1]) > 0.5)) + 1
     print(f"seed {seed}: the strongest restores {again.max():.0%}; half is restored by {enough} units")
 print(f"seed 0: {table['denoising'].values.max():.0%}; {half} units")
+lesson.say(
+    f"In {'none' if max(strongest) < 0.5 else 'not all'} of these three networks {'does' if max(strongest) < 0.5 else 'do'} one unit restore half of the difference."
+)
 
 # %% [markdown]
-# In these three networks, is one unit ever enough?
-#
 # ### Exercise 3: the other direction
 # *Difficulty ●●●○ · 15 minutes*
 #
 # Write `noising(network, clean, corrupted, name, unit, metric)` for image tensors `clean` and `corrupted`: the clean images run, with one unit at its corrupted value. Return what is
-# *left* of the difference, one number over all pairs: 1 if nothing is gone, 0 if everything is. The network must be as it was at the end: no hook stays.
+# *left* of the difference, one number over all pairs: 1 if nothing is gone, 0 if everything is. Leave the network as it was: no hook stays.
 
 # %% [markdown] tags=["hint"]
 # Like `put_clean`, with the two exchanged. (metric of the patched run − metric of the corrupted run), summed, over (metric clean − metric corrupted), summed.
@@ -982,8 +1000,8 @@ def noising(network, clean, corrupted, name, unit, metric):  # a metric of one's
 # %% [markdown]
 # ## 5. Attribution patching: all units from one gradient
 #
-# Patching each unit in turn takes a run for each. In a language model that is too many, so we estimate: the change of the unit times the slope of the metric with respect to it. One
-# forward and one backward pass give all units at once. By hand:
+# Patching each unit in turn takes a run for each. In a language model that is too many, so we estimate: the change of the unit times the slope (gradient) of the logit difference with
+# respect to it. One forward and one backward pass give all units at once. By hand:
 
 # %% tags=["varies"]
 name = "layers.0.hook_post"
@@ -1012,32 +1030,40 @@ if lesson.reveal("estimate", round(float(quick["correlation"]), 2)):
     {float(quick["correlation_high"]):.2f}; units shuffled: up to {float(quick["correlation_null_high"]):.2f}). The largest error for one unit is {gap_of:.1%} of the difference.""")
 
 # %% [markdown]
-# *What to look at:* each dot is a unit. On the line the estimate would be exact; look for dots that lie off it.
+# *What to look at:* each dot is a unit. On the dashed line the estimate (*first-order*: by the slope alone) would be exact; look for dots that lie off it.
 
 # %% [markdown]
-# %% [markdown]
-# Here only one ReLU lies between the patch and the logits, and the pairs were chosen to be close. Let's take pairs at random, farther apart. Then a patch of *all* units at once, which
-# restores everything, 100%:
+# Here only one ReLU lies between the patch and the logits, and the pairs were chosen to be close. So let's also take pairs at random, which are farther apart. And let's look at a patch of
+# *all* units at once. We know what that restores: the whole layer is as in the clean run, so 100%. What does the estimate say?
 
 # %% tags=["varies"]
 far = pool.subset(np.random.default_rng(0).choice(of_other, len(clean)))
+sums = []
 for words, partner in (("nearest", corrupted), ("random", far)):
     guess = causal.attribution_patching(model, clean, partner, name, metric=metric)
+    sums.append(float(guess["estimate"].sum()))
     print(
         f"{words:<8} pairs: correlation {float(guess['correlation']):.3f}, worst unit off by {float(np.abs(guess['estimate'] - guess['exact']).max()):.1%}; "
         f"all units at once: estimated {float(guess['estimate'].sum()):.1%}"
     )
+near, farther = (100 * abs(1 - total) for total in sums)
+lesson.say(f"""For all units at once the estimate is off by {near:.0f} points, and by {farther:.0f} for random pairs: the error {"grows" if farther > near else "does not grow"} with the distance of the
+images.""")
 
 # %% [markdown]
 # So use the gradient to find candidates, and patch exactly what you want to claim.
 #
 # ## 6. Path patching: from which unit to which
 #
-# A unit of the first layer changes the logits. *Through which* units of the second? Two steps. Run the clean images with the sender at its corrupted value, and keep the receiver's value.
-# Then run the clean images again, the sender as it was, and patch only that value into the receiver. By hand, for one pair:
+# Take one unit of the first layer, the *sender*, and one of the second, the *receiver*. How much of the sender's effect on the logits goes through this receiver? Two steps:
+#
+# 1. Run the clean images with the sender at its corrupted value. Note which value the receiver takes then.
+# 2. Run the clean images again, with the sender as it was, and patch only that value into the receiver.
+#
+# The change of the logit difference in step 2 went through this receiver. By hand, for one pair:
 
 # %% tags=["varies"]
-sender = int(first["noising"].values.argmin())  # whose corruption leaves least
+sender = int(first_layer["noising"].values.argmin())  # whose corruption leaves least
 start, end = "layers.0.hook_post", "layers.1.hook_post"
 paths = causal.path_patching(
     model, clean, corrupted, (start, sender), (end, None), metric=metric, draws=lesson.pick(399, 99)
@@ -1063,7 +1089,7 @@ with torch.no_grad():
 by_hand = float((metric(by_path) - metric(clean_logits)).sum() / -gap)
 assert abs(by_hand - float(paths["effect"][receiver])) < 1e-3
 
-total = 1 - float(first["noising"][sender])
+total = 1 - float(first_layer["noising"][sender])
 assert abs(float(paths["effect"].sum()) - total) < 1e-2  # here every path leads through one receiver
 order = np.argsort(-paths["effect"].values)
 carried = int(nm.statistics.shown(paths["effect_p"]).sum())
@@ -1082,23 +1108,24 @@ nm.plots.lines(
 )
 
 # %% [markdown]
-# *What to look at:* a line above the gray band means units that pass on more of the change than they would if the first layer had moved as far in a random direction. Below 0 are units
+# *What to look at:* where the line lies above the gray band, a unit passes on more of the change than it would if the first layer had moved as far in a random direction. Below 0 are units
 # that work against it.
 
 # %% tags=["varies"]
 lesson.say(f"""The sender's whole effect is {total:.1%} of the difference, and the paths through the 64 receivers add up to {float(paths["effect"].sum()):.1%}, because no other way leads on
-and the last step is linear. For {carried} receivers p < 0.05, without a correction; among 64 tests about {0.05 * 64:.0f} such would be expected if there were no effect.""")
+and the last step is linear. The largest effect lies {"above" if float(paths["effect"][receiver]) > float(paths["effect_null_high"][receiver]) else "inside"} its gray band. For {carried}
+receivers p < 0.05, without a correction; among 64 tests about {0.05 * 64:.0f} such would be expected if there were no effect.""")
 
 # %% [markdown]
-# In a transformer the sum does *not* close so neatly: the stream carries a sender's change past every block at once, and later blocks respond to earlier ones. Try it on the residual
-# network.
+# In a transformer the paths don't add up so simply: the stream carries a sender's change past every block, and later blocks respond to earlier ones. The next exercise is about that, on the
+# residual network.
 #
 # ### Exercise 4: the direct path
 # *Difficulty ●●●● · 20 minutes*
 #
 # In a residual network, what block 0 writes reaches the logits along the stream *directly*, and also through the later blocks, which read it. Write
 # `direct_effect(network, clean, corrupted)`: the change of the logits [example, class] of the clean images when block 0 writes what it writes for the corrupted images, while blocks 1
-# and 2 go on writing what they write for the *clean* ones. The network must be as it was at the end.
+# and 2 go on writing what they write for the *clean* ones. Leave the network as it was.
 
 # %% [markdown] tags=["hint"]
 # Hook three points at once: `blocks.0.down.hook_out` gets the corrupted cache's tensor, `blocks.1.down.hook_out` and `blocks.2.down.hook_out` the clean cache's.
@@ -1317,8 +1344,8 @@ def direct_effect(network, clean, corrupted):  # the images that run are the cor
 # %% [markdown]
 # ## 7. Into TransformerLens itself
 #
-# `nm.interop.to_transformer_lens` turns a network of this project into a genuine `HookedRootModule`, so you can try on it everything that is written for those. The next cell runs with
-# and without TransformerLens, and says which it was.
+# `nm.interop.to_transformer_lens` turns a network of this project into a `HookedRootModule`, TransformerLens's own class. The next cell compares both, where TransformerLens is installed;
+# else it says that it isn't.
 
 # %% tags=["varies"]
 import importlib.util
@@ -1339,45 +1366,33 @@ else:
 
 # %% [markdown]
 # One thing can't be carried over: what its cache computes from a residual stream (`accumulated_resid` and the like). An MLP has none, and says so with a KeyError. The versions that we
-# tried, and a recipe for each tool, are in [docs/interop.md](../docs/interop.md).
+# tried, and recipes for other tools and file formats, are in [docs/interop.md](../docs/interop.md).
 #
-# ## 8. Hand the run to others
+# ## 8. Word by word
 #
-# A run is files. Its log opens with xarray alone. Its network goes out in the folder form of the Hugging Face hub (nothing is uploaded) and comes back with the same logits. For other
-# runtimes there is ONNX, for other readers NetCDF, where these are installed.
-
-# %% tags=["varies"]
-import tempfile
-from pathlib import Path
-
-import xarray
-
-log = xarray.open_zarr(run.folder / "log.zarr")
-print("the log, opened by xarray alone:", ", ".join(f"{dim} {size}" for dim, size in list(log.sizes.items())[:4]))
-assert np.array_equal(log["test_accuracy"].values, run.log["test_accuracy"].values)
-
-with tempfile.TemporaryDirectory() as folder:
-    nm.interop.to_hub(run, Path(folder) / "model")
-    print("hub form:", *sorted(path.name for path in (Path(folder) / "model").iterdir()))
-    again = nm.interop.from_hub(Path(folder) / "model")
-    with torch.no_grad():
-        assert torch.equal(again(x), model(x))
-    print("read back: the same logits, bit by bit")
-    for what, needs in (("NetCDF", ("h5netcdf", "h5py")), ("ONNX", ("onnx", "onnxscript"))):
-        if any(importlib.util.find_spec(one) is None for one in needs):
-            print(f"{what}: needs {' and '.join(needs)}, not installed here")
-        elif what == "NetCDF":
-            nm.interop.to_netcdf(run, Path(folder) / "log.nc")
-            print("NetCDF: written")
-        else:
-            print("ONNX: installed; nm.interop.to_onnx(model, path, images) writes every hook point as an output")
+# For reading code that was written for language models. (d_mlp: units of a block's MLP; d_model: width of the stream; d_vocab: number of tokens.)
+#
+# | TransformerLens | here | what differs |
+# |---|---|---|
+# | `HookedRootModule` | `nm.HookedModel`; `nm.hooked(module)` | any PyTorch module can be wrapped, with one hook point after each of its parts |
+# | tokens [batch, pos] | images [example, 1, row, col] | an image has no positions: one prediction for all of it |
+# | `blocks.0.mlp.hook_post` [batch, pos, d_mlp] | `layers.0.hook_post` [example, unit] | no axis of positions |
+# | `hook_resid_post`, `hook_attn_out` | none | no residual stream, no attention (section 3) |
+# | `run_with_cache(tokens, names_filter=…)` | the same | there a mistyped name gives an empty cache, here an error with the nearest name |
+# | `cache["post", -1]` | the same | an error if that layer was not cached |
+# | `run_with_hooks(…, fwd_hooks=[(name, f)])` | the same | here another shape, and a hook that is never reached, are errors |
+# | `with model.hooks(…)`, `add_hook`, `reset_hooks` | the same | `reset_hooks` removes what `add_hook` attached, and nothing else |
+# | `stop_at_layer=1` | `stop_at="layers.0.hook_post"` | a name, not a number |
+# | `model.W_U` [d_model, d_vocab] | `model.output.weight` [class, unit] | transposed, as in PyTorch; here with a bias |
+# | `patching.generic_activation_patch` | `analysis.causal.patch_between` | both directions, intervals, and random directions as the null |
+# | direct logit attribution, path patching | `analysis.causal` has both | with shuffled labels, or random directions, as the null |
 
 # %% [markdown]
 # ## What you have seen
 #
-# * The words of TransformerLens are the words here. What differs is strictness, and that an image has no positions.
+# * The words of TransformerLens are the words here. But an image has no positions, and a mistyped name is an error here.
 # * Direct logit attribution is an identity at the last layer. So is patching there; the two say the same thing.
-# * A logit lens needs a residual stream. Without one, what is left are fitted readings, compared with pixels and untrained layers. In a residual MLP the lens is literal.
+# * A logit lens needs a residual stream. Without one you can fit a reading, and compare it with pixels and untrained layers.
 # * Patching in two directions, attribution patching and path patching each take a few lines of hooks. Their null is a movement as large in a random direction.
 # * Nothing here shows that a finding about these networks holds for a language model. What carries over is how to ask.
 #

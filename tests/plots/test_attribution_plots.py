@@ -61,6 +61,13 @@ def test_the_printed_range_is_that_of_the_map() -> None:
     assert figure.axes[1].get_ylabel() == f"saliency\n± {limit:.2g}"
 
 
+def test_maps_that_are_never_below_0_have_no_blue_pixels_in_their_words() -> None:
+    heat = abs(MAPS["attribution"])
+    figure = plots.attributions(IMAGES.images, {"heat": heat})
+    assert figure.axes[1].get_ylabel() == f"heat\n0 to {float(heat.max()):.2g}"
+    assert "blue" not in figure.alt
+
+
 def test_a_unit_that_answers_to_no_pixel_is_marked_as_absent() -> None:
     figure = PICTURES["single_pixels"]()
     sheet = figure.axes[0].images[0].get_array()

@@ -68,6 +68,12 @@ def test_the_matrix_prints_each_value_and_what_chance_gives() -> None:
                 assert f"{sign} {chance}" in shown
 
 
+def test_the_matrix_draws_the_measures_that_it_was_given() -> None:
+    figure = plots.similarity_matrix(matrix()[["cka", "cka_null_high"]])
+    assert [axes.get_title("left") or axes.get_title() for axes in figure.axes] == ["CKA"]
+    assert "by CKA, as" in figure.alt
+
+
 def test_the_split_is_stacked_to_what_no_scaling_mends() -> None:
     table, figure = similarity.drift(acts(), draws=5), drawn("drift")
     tops = [np.asarray(area.get_paths()[0].vertices)[:, 1].max() for area in figure.axes[0].collections[:2]]

@@ -21,8 +21,7 @@ def attributions(
 ) -> Plot:
     """Images and their maps by several methods, one column per image.
 
-    Below each method stands its map of a network with random weights. Every row has its own scale, symmetric about 0,
-    and says its range.
+    Below each method stands its map of a network with random weights. Every row has its own scale and says its range.
 
     Args:
         images: Images [example, row, col], on any scale from 0 up.
@@ -49,10 +48,14 @@ def attributions(
         axes.yaxis.label.set_color(theme.quiet if name == "random weights" else theme.ink)
     target = next(iter(maps.values())).attrs.get("target", "answer")
     null = "; below each the map of a network with random weights" if untrained else ""
+    signed = any(np.nanmin(tiles, initial=0) < 0 for _, tiles in rows)
+    words, title = "orange where the map is high", "Orange: where the map is high"
+    if signed:
+        words = "orange pixels raise the target, blue ones lower it"
+        title = f"Orange pixels: for the {target}; blue pixels: against it"
     return figure.says(
-        f"{count} images and their maps by {', '.join(maps)}: orange pixels raise the target, blue ones lower it"
-        f"{null}. Each row has its own scale, printed at its side.",
-        title=f"Orange pixels: for the {target}; blue pixels: against it",
+        f"{count} images and their maps by {', '.join(maps)}: {words}{null}. Each row has its own scale, printed at its side.",
+        title=title,
     )
 
 
@@ -65,8 +68,8 @@ def _map(result: xr.DataArray | xr.Dataset) -> np.ndarray:
 def sanity(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
     """Similarity of each method's maps to the original as the weights are randomized from the top down.
 
-    The gray band of each panel shows maps of fully random networks, the dotted line an edge detector, which never
-    changes.
+    The gray band of each panel shows maps of fully random networks. The dotted line at 1 is a method that ignores the
+    weights, such as an edge detector.
 
     Args:
         results: Result of `analysis.attribution.sanity_check` by the method's name, a panel each.
@@ -83,7 +86,7 @@ def sanity(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
         x = np.arange(len(layers) + 1)
         shown = result[["similarity", "similarity_low", "similarity_high"]].pad(layer=(1, 0), constant_values=1.0)
         null = result[["similarity_null_low", "similarity_null_high"]]
-        axes.axhline(1, color=theme.quiet, linestyle=":", linewidth=1, label="an edge detector")
+        axes.axhline(1, color=theme.quiet, linestyle=":", linewidth=1, label="a method that ignores the weights")
         curve = xr.merge([shown, null])
         forms.curve(axes, x, curve, "similarity", marker="o", label="these maps, 95%", null="random networks")
         axes.set_xticks(x, ["trained", *layers], rotation=30, ha="right", fontsize=7)
@@ -93,7 +96,7 @@ def sanity(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
     forms.legend_below(figure, panels[0])
     return figure.says(
         f"Rank correlation of the maps by {', '.join(results)} with those of the trained network as its layers are randomized "
-        "from the top down; a gray band shows fully random networks, a dotted line an edge detector, which never changes."
+        "from the top down; a gray band shows fully random networks, a dotted line at 1 a method that ignores the weights."
     )
 
 

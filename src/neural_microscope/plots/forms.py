@@ -353,11 +353,12 @@ def name_rows(axes: Axes, names: Sequence[str], height: int, gap: int = 2, fonts
 
 
 def image_rows(panels: Iterable[Axes], named: Iterable[tuple[str, np.ndarray]]) -> None:
-    """Rows of signed pictures, each on a scale of its own, symmetric about 0, with its name and range at its left."""
+    """Rows of pictures, each on a scale of its own, symmetric about 0, with its name and range at its left."""
     for axes, (name, tiles) in zip(panels, named, strict=True):
         limit = limit_of(tiles)
         images(axes, tiles, len(tiles), (-limit, limit))
-        axes.set_ylabel(f"{name}\n± {limit:.2g}", rotation=0, ha="right", va="center", fontsize=8)
+        scale = f"± {limit:.2g}" if np.nanmin(tiles, initial=0) < 0 else f"0 to {limit:.2g}"
+        axes.set_ylabel(f"{name}\n{scale}", rotation=0, ha="right", va="center", fontsize=8)
 
 
 def limit_of(values: np.ndarray, percentile: float = 100) -> float:

@@ -18,10 +18,10 @@ _MEASURES = (("cka", "CKA", 1.0), ("procrustes", "Procrustes distance", 2**0.5),
 
 @draws
 def similarity_matrix(table: xr.Dataset, *, rows: str = "layer", columns: str = "layer", theme: Theme) -> Plot:
-    """Every layer against every other by three measures, a stronger color for higher similarity, with the null.
+    """Every layer against every other by each measure of the table, a stronger color for higher similarity, with the null.
 
     Args:
-        table: Result of `analysis.similarity.matrix`.
+        table: Result of `analysis.similarity.matrix`, or some of its measures, each with its null.
         rows: Name of the first side.
         columns: Name of the second side.
 
@@ -30,9 +30,11 @@ def similarity_matrix(table: xr.Dataset, *, rows: str = "layer", columns: str = 
     'Similarity of layers.1 (layer) with layers.1 (layer) by CKA, Procrustes distance and SVCCA, ...'
     """
     first, second = (table[dim].values.astype(str) for dim in ("layer", "layer_b"))
-    figure, panels = style.new("wide", 1.55 + 0.5 * len(first), theme, columns=3, sharey=True)
+    measures = [measure for measure in _MEASURES if measure[0] in table]
+    width = "wide" if len(measures) > 1 else "middle"
+    figure, panels = style.new(width, 1.55 + 0.5 * len(first), theme, columns=len(measures), sharey=True)
     table = table.transpose("layer", "layer_b", ...)
-    for axes, (name, title, top) in zip(panels, _MEASURES, strict=True):
+    for axes, (name, title, top) in zip(panels, measures, strict=True):
         distance = name == "procrustes"
         colors = theme.amount_map.reversed() if distance else theme.amount_map
         image = forms.matrix(axes, table[name].values, (0, top), colors=colors, aspect="auto")
@@ -47,9 +49,10 @@ def similarity_matrix(table: xr.Dataset, *, rows: str = "layer", columns: str = 
     panels[0].set_ylabel(rows)
     words = "stronger color: more similar; small: bound for shuffled images (97.5%)"
     figure.supxlabel(words, fontsize=8, color=theme.quiet)
+    titles = " and ".join(", ".join(title for _, title, _ in measures).rsplit(", ", 1))
     return figure.says(
-        f"Similarity of {', '.join(first)} ({rows}) with {', '.join(second)} ({columns}) by CKA, Procrustes distance and SVCCA, as "
-        "numbers in cells, each with the bound for shuffled images."
+        f"Similarity of {', '.join(first)} ({rows}) with {', '.join(second)} ({columns}) by {titles}, as numbers in cells, each with "
+        "the bound for shuffled images."
     )
 
 
