@@ -118,7 +118,7 @@ class Claim:
         unit = {"1": "", "nats": " nats"}.get(self.units, f" ({self.units})")
         size = self.amount(self.least) + unit
         if self.place is not None:
-            return f"Below about {size} it could not have been shown."
+            return f"Below about {size} it could not have been shown; above it, it need not be."
         side = "below" if self.least < float(self.numbers.get(f"{self.effect}_null_low", -math.inf)) else "above"
         return f"At {size} or {side}{', or far enough on the other side,' * ('(two-sided)' in self.evidence)} it would have been shown."
 

@@ -40,7 +40,7 @@ def test_images_are_sorted_by_when_they_were_learned_and_the_hardest_are_named()
     assert since == sorted(since)
     hardest = np.argsort(-(~table["right"].values).sum(0), kind="stable")[:4]
     words = [text.get_text() for text in figure.axes[1].texts]
-    assert "When each class" in figure.axes[2].get_title("left")
+    assert "Mean position" in figure.axes[2].get_title("left")
     assert figure.axes[2].lines[0].get_ydata().tolist() == table["class_order"].values.tolist()
     said = table["said"].values[-1]
     assert words == [f"{LABELS[i]}" if LABELS[i] == said[i] else f"{LABELS[i]}, not {said[i]}" for i in hardest]

@@ -136,8 +136,8 @@ def _order(times: list[float]) -> Claim:
 @pytest.mark.parametrize(
     ("rho", "said"),
     [
-        ((-0.42, -0.23, -0.10), "0 of 3 other measures rank the units like the selectivity index does"),
-        ((0.42, 0.9, 0.02), "2 of 3 other measures rank the units like the selectivity index does"),
+        ((-0.42, -0.23, -0.10), "0 of 3 other measures (a, b, c) rank the units like the selectivity index does"),
+        ((0.42, 0.9, 0.02), "2 of 3 other measures (a, b, c) rank the units like the selectivity index does"),
     ],
 )
 def test_measures_rank_units_like_the_selectivity_index_only_where_their_correlation_is_positive_and_beyond_chance(

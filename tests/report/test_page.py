@@ -178,7 +178,7 @@ def test_what_is_strongest_is_told_first_what_was_not_shown_next_and_all_in_the_
     outline: Outline, looks: list[FirstLook]
 ) -> None:
     claims = findings(looks)
-    starts = ("The strongest findings, at most one", "An effect that is not shown", "Every question beside")
+    starts = ("The strongest, at most one", "An effect that is not shown", "Every question beside")
     first, rest, end = map(outline.words.index, starts)
     assert first < rest < end
     for claim in strongest(claims):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,15 +71,21 @@ def payload(
     }
 
 
-def spread(steps: Sequence[int], most: int) -> list[int]:
-    """At most ``most`` of the steps, evenly spaced over the recorded ones, including first and last."""
+def spread(steps: Sequence[int], most: int, told: Iterable[float] = ()) -> list[int]:
+    """At most ``most`` of the steps, evenly spaced over the recorded ones, including first and last; those that claims speak of (``told``)
+    replace the nearest.
+    """
     if most < 1:
         raise RunError(f"snapshots is {most}; it must be at least 1")
     if len(steps) <= most:
         return list(steps)
     if most == 1:
         return [steps[-1]]
-    return [steps[i] for i in np.unique(np.linspace(0, len(steps) - 1, most).round().astype(int))]
+    chosen = np.unique(np.linspace(0, len(steps) - 1, most).round().astype(int))
+    for place in (steps.index(int(step)) for step in told if step in steps):
+        if place not in chosen and most > 2:
+            chosen[1 + np.abs(chosen[1:-1] - place).argmin()] = place
+    return [steps[place] for place in np.sort(chosen)]
 
 
 def _network(
@@ -95,7 +102,13 @@ def _network(
     for op in ops:
         if op["kind"] == "hook" and op["name"] not in shapes:
             raise RunError(f"{run.folder}: the network has no hook point {op['name']!r}")
-    steps = spread(run.steps, most)
+    about = run.description["model"]
+    reason = (
+        f"records a {about['class']}, whose claims the report tells" if about["kind"] == "module" else unlooked(run)
+    )
+    looks = [] if reason else [one if isinstance(one, FirstLook) else recalled(one) for one in given]
+    claimed = claims(looks, name) if looks else []
+    steps = spread(run.steps, most, (claim.numbers.get("first_at", math.nan) for claim in claimed))
     wanted = sorted(
         {v for op in ops for k, v in op.items() if k in ("weight", "bias", "mean", "variance") and isinstance(v, str)}
     )
@@ -103,11 +116,6 @@ def _network(
     rounded = [_rounded(run.weights(step), wanted, run, step) for step in steps]
     layers = shown(ops, model)
     exact, answers = accuracies(model, run, dict(zip(wanted, rounded[-1], strict=True)))
-    about = run.description["model"]
-    reason = (
-        f"records a {about['class']}, whose claims the report tells" if about["kind"] == "module" else unlooked(run)
-    )
-    looks = [] if reason else [one if isinstance(one, FirstLook) else recalled(one) for one in given]
     recorded = layers_of(run, model, layers, looks[0] if looks else None)
     measured, planes = {}, {}
     for done, (layer, seen) in enumerate(recorded.items()):
@@ -115,7 +123,6 @@ def _network(
         planes[layer] = plane(seen)
         if progress:
             progress(name, done + 1, len(recorded) + 1)
-    claimed = claims(looks, name) if looks else []
     if progress:
         progress(name, len(recorded) + 1, len(recorded) + 1)
     at = [run.steps.index(step) for step in steps]

@@ -370,7 +370,7 @@ def claims(record: xr.Dataset) -> list[Claim]:
             say(
                 "instruments that are calibrated",
                 "{good:,} of {size:,} instruments recover a planted answer and raise false alarms on at most {allowed:0%} of "
-                "{empty:,} data sets without one (99% of instruments with a true rate of 5% stay within this).",
+                "{empty:,} data sets without one (by chance, 1% of instruments with a true rate of 5% exceed this).",
                 good=int((record["recovered"] & record["silent"]).sum()),
                 size=record.sizes["instrument"],
                 empty=int(record.attrs["n_empty"]),

@@ -93,7 +93,7 @@ def _class_order(axes: Axes, table: xr.Dataset) -> None:
     axes.set_yticks([0, 0.5, 1], ["first", "middle", "last"])
     axes.set_xticks(classes, [str(label) for label in classes])
     axes.spines["bottom"].set_visible(False)
-    axes.set_title("When each class is learned\n(gray: labels shuffled)")
+    axes.set_title("Mean position in the learning order\n(gray: labels shuffled)")
     if np.isnan(float(table["between_p"])):
         forms.say_missing(axes, "no order: all images are right from\nthe same snapshot on, or none is")
 
@@ -110,7 +110,7 @@ def _hardest(axes: Axes, table: xr.Dataset, images: np.ndarray, chosen: np.ndarr
         text = f"{label}" if label == predicted else f"{label}, not {predicted}"
         axes.text(*place, text, ha="center", va="center", fontsize=6.5)
     axes.set_anchor("N")
-    axes.set_title("Wrong at the most snapshots\n(true class, not final prediction)")
+    axes.set_title("Wrong at the most snapshots\n(6, not 1: a 6 predicted as 1)")
 
 
 @draws

@@ -18,6 +18,8 @@ from .page import PARTS, Page
 from .paper import bibtex, methods
 
 DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "KMNIST", "digits": "scikit-learn's digits"}
+NAMED = ' id="words"'
+"""The address of the terms."""
 WORDS = (
     "shown, not shown",
     "description",
@@ -58,10 +60,12 @@ def head(page: Page) -> str:
     notes = sorted({look.run.description["data"]["note"] for look in page.looks} - {""})
     loud = "".join(f'<p class="loud">{escape(note[:1].upper() + note[1:])}</p>' for note in notes)
     trust = [c for c in page.claims if c.rule == RATE] + [c for c in page.claims if c.rule == "seeds" and not c.network]
+    known = any(layer.short == "layers.0" for look in page.looks for layer in look.layers)
+    words = f'{" layers.0 is the first hidden layer." if known else ""} <a href="#words">Words</a>'
     link = f'<p><a class="button" href="{NAME}">Open the explorer</a></p>' if page.explorer else ""
     return (
         f'<header id="top"><h1>What happens inside {escape(" and ".join("the " + n for n in names))}</h1>'
-        f"<p>Trained on {escape(DATA.get(data['name'], data['name']))} and recorded from initialization on.</p>{loud}"
+        f"<p>Trained on {escape(DATA.get(data['name'], data['name']))} and recorded from initialization on.{words}</p>{loud}"
         f'<div class="networks">{"".join(_network(page, look) for look in page.looks)}</div>'
         f'<div class="trust"><ul class="claims">{"".join(told(c, where=False) for c in trust)}</ul>{link}</div></header>'
     )
@@ -137,6 +141,6 @@ def about(page: Page) -> str:
     return (
         f'<section id="about">{heading(2, "about-this-page", "About this page")}{folded("The runs", table)}'
         f"{folded('Methods and citation', paper)}"
-        f'{folded("Words", f"<dl>{glossary}</dl>")}<p class="quiet">Made by neural-microscope {escape(__version__)}. Self-contained: loads '
+        f'{folded("Words", f"<dl>{glossary}</dl>", attributes=NAMED)}<p class="quiet">Made by neural-microscope {escape(__version__)}. Self-contained: loads '
         "nothing from the web.</p></section>"
     )

@@ -23,7 +23,7 @@ def found(page: Page) -> str:
     cards = "".join(_card(page, [claim], whole=True) for claim in page.first)
     rank = f'<p class="quiet" data-claim="{_ids(page.first)}">{escape(STRENGTH)}</p>'
     nothing = "<p>No result lies beyond its nulls.</p>"
-    intro = "<p>The strongest findings, at most one for a question.</p>"
+    intro = "<p>The strongest, at most one a question.</p>"
     body = f'{intro}<div class="cards">{cards}</div>{rank}' if cards else nothing
     return f"{heading(2, 'found', 'Shown')}{body}"
 
@@ -39,7 +39,7 @@ def not_shown(page: Page) -> str:
     named = Counter(_named(claims[0]) for claims in asked if bands(claims[0])).most_common(1)
     usual = named[0][0] if named else ""
     cards = "".join(_card(page, claims, usual=usual) for claims in asked)
-    beyond = "A dot beyond its gray (95% of the null) can fail the correction for all questions."
+    beyond = "Shown: beyond every gray (95% of its null), also after correction."
     gray = f" {usual}, unless a card names another. {beyond}" if usual else ""
     intro = f"<p>An effect that is not shown may still exist.{escape(gray)}</p>"
     return (
@@ -60,8 +60,20 @@ def _card(page: Page, claims: Sequence[Claim], *, whole: bool = False, usual: st
     named = "" if whole or not bands(claim) else _named(claim)
     nulls = f'<p class="quiet">{escape(named)}.</p>' if named not in ("", usual) else ""
     title = heading(3, f"{'finding' if whole else 'missed'}-{key}", page.question(claim))
-    inside = f"{title}{said}{strips}{nulls}{evidence}{_definition(page, claim)}{links}"
+    elsewhere = "" if whole else _elsewhere(page, claim)
+    inside = f"{title}{said}{strips}{elsewhere}{nulls}{evidence}{_definition(page, claim)}{links}"
     return f'<article class="card" data-claim="{_ids(claims)}">{inside}</article>'
+
+
+def _elsewhere(page: Page, claim: Claim) -> str:
+    """A line that names the places in which the same question has something shown."""
+    shown = [c for c in page.claims if c.rule == claim.rule and c.unit is None and c.shown]
+    places = {
+        network: ", ".join(c.hook_point.removesuffix(".hook_post") for c in shown if c.network == network)
+        for network in dict.fromkeys(c.network for c in shown)
+    }
+    words = "; ".join(f"{network} {layers}".strip() for network, layers in places.items())
+    return f'<p class="quiet" data-claim="{_ids(shown)}">Shown: {escape(words)}.</p>' if shown else ""
 
 
 Scale = tuple[float, float]

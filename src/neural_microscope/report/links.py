@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from ..claim import Claim
 
 NAME = "explorer.html"
 MOST = 8
-"""Units of a set that an address ablates, at most."""
-SETS = {"a unit matters": "a unit matters", "selective units matter together": "a unit prefers a class"}
-"""Rules about sets of units, and the rule whose strongest units such a set is."""
+"""Units for which a claim is shown that an address ablates, at most."""
+MATTERS, TOGETHER = "a unit matters", "selective units matter together"
+"""Rules about sets of units."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +27,8 @@ class Explorer:
     """The explorer's networks, as far as an address names them: `web/src/state.ts` reads it."""
 
     networks: Sequence[dict[str, Any]]
+    looks: Mapping[str, FirstLook] = field(default_factory=dict)
+    """Looks at the networks, by name."""
 
     def unit(self, network: str, hook_point: str, unit: int) -> str:
         """The address of a unit's card; empty where the explorer has no such unit."""
@@ -43,23 +45,43 @@ class Explorer:
             return ""
         parts = [self._time(claim)]
         if claim.unit is not None:
-            parts += [f"s={place}.{claim.unit}"] + ([f"c={place}.{claim.unit}z"] if claim.effect == "loss" else [])
+            parts += [f"s={place}.{claim.unit}"]
+            if claim.effect == "loss":
+                parts += [f"c={place}.{claim.unit}z", self._image(claim)]
         else:
             parts += [self._set(claim, claims), f"m={place}.class"]
         return f"{NAME}#{'&'.join(part for part in parts if part)}"
 
     def _set(self, claim: Claim, claims: Sequence[Claim]) -> str:
-        """The units that a claim about several speaks of: those for which its rule is shown, or the most selective ones."""
-        rule = SETS.get(claim.rule)
-        units = [
-            c
-            for c in claims
-            if c.unit is not None and c.shown and (c.rule, c.network) == (rule, claim.network)
-            if claim.hook_point in ("", c.hook_point)
-        ]
-        units.sort(key=strength, reverse=True)
-        places = [f"{place}.{c.unit}z" for c in units[:MOST] if (place := self._place(c.network, c.hook_point))]
+        """The units that a claim about several speaks of: those for which it is shown, or the most selective ones."""
+        units: list[tuple[str, int | None]] = []
+        if claim.rule == TOGETHER:
+            units = self._most_selective(claim.network)
+        elif claim.rule == MATTERS:
+            about = claim.rule, claim.network, claim.hook_point
+            own = [c for c in claims if c.unit is not None and c.shown and (c.rule, c.network, c.hook_point) == about]
+            units = [(c.hook_point, c.unit) for c in sorted(own, key=strength, reverse=True)[:MOST]]
+        places = [f"{place}.{unit}z" for name, unit in units if (place := self._place(claim.network, name))]
         return f"c={'_'.join(places)}" if places else ""
+
+    def _most_selective(self, network: str) -> list[tuple[str, int | None]]:
+        """The units of highest selectivity index, as many as where the ablation curve differs most from that of random orders."""
+        look = self.looks.get(network)
+        curves = look.get("causal.cumulative_ablation") if look else None
+        if look is None or curves is None:
+            return []
+        gap = (curves["accuracy"].sel(order="most selective first") - curves["random_accuracy"].mean("draw")).values
+        index = [layer["selectivity.class_selectivity"]["selectivity"].values for layer in look.layers]
+        names = [(layer.hook_point, unit) for layer in look.layers for unit in range(layer.size)]
+        order = np.argsort(-np.nan_to_num(np.concatenate(index), nan=-np.inf), kind="stable")
+        return [names[place] for place in order[: round(float(curves["share"][np.abs(gap).argmax()]) * len(names))]]
+
+    def _image(self, claim: Claim) -> str:
+        """The image whose loss the ablation of a claim's unit raises most."""
+        look = self.looks.get(claim.network)
+        layer = next((one for one in look.layers if one.hook_point == claim.hook_point), None) if look else None
+        effects = layer.get("causal.ablate_all") if layer else None
+        return "" if effects is None else f"i={int(effects['loss_change'].values[claim.unit].argmax())}"
 
     def _time(self, claim: Claim) -> str:
         """The page's snapshot nearest to the step that a claim speaks of; nothing for the last one, where the page opens."""
@@ -98,7 +120,7 @@ def beside(page: Path, looks: Sequence[FirstLook]) -> Explorer | None:
         same = [one | {"name": one["name"] if _shows(one, known.get(one["name"])) else ""} for one in networks]
     except (ValueError, KeyError, TypeError, AttributeError):  # another page, or one of another version
         return None
-    return Explorer(same) if any(one["name"] for one in same) else None
+    return Explorer(same, {look.name: look for look in looks}) if any(one["name"] for one in same) else None
 
 
 def _shows(network: dict[str, Any], run: Any) -> bool:

@@ -26,6 +26,7 @@ QUANTITIES = {
     "classes are learned at different times": "variance explained by class",
     "single units differ from random directions": "difference in mean AUC",
     "learning makes units class-selective": "mean AUC",
+    "a unit prefers a class": "number of active units",
 }
 """The effects that their units alone don't name, by the rule."""
 SHORT = {
@@ -37,10 +38,10 @@ SHORT = {
 
 def quantity(claim: Claim) -> str:
     """The name of a claim's effect, with its unit."""
-    if claim.effect == "shown":
-        return f"number of {claim.axis}s"
     if claim.effect == "loss":
         return f"loss increase ({claim.units})"
+    if claim.effect == "shown" and claim.rule not in QUANTITIES:
+        return f"number of {claim.axis}s"
     return QUANTITIES.get(claim.rule) or (claim.effect if claim.units == "1" else claim.units)
 
 

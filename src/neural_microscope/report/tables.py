@@ -17,6 +17,8 @@ from .html import escape
 
 ROWS = 12
 """Rows of a table of results, of each layer; its caption says how many there are."""
+NAMES = {"reached_at": "at 90% from", "class_learned_at": "50% at"}
+"""Columns whose names do not say enough."""
 _PARTS = re.compile(r"_(?:null_|floor_)?(?:low|high)$|_[pq]$|_shown$")
 _NOT_ROWS = ("example", "draw", "network", "rank", "seed")
 
@@ -143,7 +145,7 @@ def _labels(table: xr.Dataset, dim: str) -> list[object]:
 def _values(one: Mapping[str, np.ndarray], bases: Sequence[str], place: tuple[int, ...]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name in bases:
-        words = name.replace("_", " ")
+        words = NAMES.get(name) or name.replace("_", " ")
         found[words] = one[name][place]
         for kind, told in (("", "95% interval"), ("_null", "null"), ("_floor", "floor")):
             ends = [f"{name}{kind}_{end}" for end in ("low", "high")]

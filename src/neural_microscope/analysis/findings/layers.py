@@ -30,7 +30,7 @@ def selective(layer: LayerLook) -> Iterator[Claim]:
         yes=f"learning makes the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
         no=f"learning is not shown to make the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
         numbers={"beyond": counts[0], "beyond_untrained": counts[1], "size": layer.size},
-        evidence=f"{{beyond:,}} of {{size:#{layer.axis}}} separate one class from the others beyond shuffled labels (5% "
+        evidence=f"{{beyond:,}} of {{size:#{layer.axis}}} (dead ones never do) separate one class from the others beyond shuffled labels (5% "
         "false-discovery rate); at initialization {beyond_untrained:,} do, because images of one class look alike.",
         units="AUC",
         call=f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}"))',
@@ -81,7 +81,7 @@ def privileged(layer: LayerLook) -> Iterator[Claim]:
         yes=f"learning makes single {layer.axis}s {'more' if more else 'less'} class-selective relative to random directions.",
         no=f"learning is not shown to make single {layer.axis}s more or less class-selective relative to random directions.",
         numbers={f"auc{end}": float(table[f"auc{end}"]) for end in ("", "_null_low", "_null_high")},
-        evidence=f"On all images, a {layer.axis}'s mean AUC, with class and sign chosen on one half and judged on the other, is {{auc:3}}, "
+        evidence=f"On all images, a {layer.axis}'s mean AUC in either direction, with class and sign chosen on one half and judged on the other, is {{auc:3}}, "
         f"that of axes of random rotations {{auc_null_low:3}} to {{auc_null_high:3}}. The difference on those compared: {{auc_gap:3}}.",
         units="AUC",
         call=f'nm.analysis.selectivity.basis_comparison(run.activations("{layer.hook_point}"))',
@@ -100,7 +100,7 @@ def gathered(layer: LayerLook) -> Iterator[Claim]:
         yes="same-class neighbor purity rises to {purity:3}.",
         no="same-class neighbor purity is not shown to rise ({purity:3}).",
         numbers={"start": start, "end": end} | {f"end_{e}": float(table[f"purity_{e}"][-1]) for e in ("low", "high")},
-        evidence="Purity depends on the number of images: on all {end:3} (95% interval {end_low:3} to {end_high:3}), "
+        evidence="On all {probed:,} images: {end:3} (95% interval {end_low:3} to {end_high:3}), "
         "at initialization {start:3}.",
         units="share of neighbors",
         call=f'nm.analysis.geometry.clusters(run.activations("{layer.hook_point}"), at=(0, -1))',

@@ -82,7 +82,7 @@ def generalizes(look: FirstLook) -> Iterator[Claim]:
         effect="probe",
         evidence="On the probe images {probe:1%} (95% interval over images {probe_low:1%} to {probe_high:1%}); "
         f"{'with the class names permuted' if draws else 'always predicting the most frequent class'} {{probe_null_low:1%}} to "
-        "{probe_null_high:1%}; at initialization {start:1%}. Lowest on all test images: {lowest} ({worst_accuracy:1%}).",
+        "{probe_null_high:1%}. On all test images: at initialization {start:1%}, at the end lowest for {lowest} ({worst_accuracy:1%}).",
         null=null,
         p=p,
         floor=floor,
@@ -235,7 +235,7 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
             "ratio_low": float(table["nc1_trace_change_low"]),
             "ratio_high": float(table["nc1_trace_change_high"]),
         },
-        evidence="On all images {end:3}, {ratio:2} times the {start:3} at initialization (95% interval {ratio_low:2} to {ratio_high:2}).",
+        evidence="On all images {end:3}, {ratio:2} times (95% interval {ratio_low:2} to {ratio_high:2}) the initial {start:3}.",
         units="tr Sw / tr Sb",
         call=f'nm.analysis.geometry.neural_collapse(run.activations("{look.layers[-1].hook_point}"), logits=run.activations("logits"))',
     )
@@ -258,8 +258,10 @@ def pruning(look: FirstLook) -> Iterator[Claim]:
     worse = area < drawn.mean()
     names = [layer.hook_point for layer in look.layers]
     yield tested(
-        yes=f"ablating the most selective units first lowers accuracy {'more' if worse else 'less'} than ablating in random order.",
-        no="ablating the most selective units first is not shown to lower accuracy more or less than ablating in random order.",
+        yes=f"ablating units of the highest selectivity index first lowers accuracy {'more' if worse else 'less'} than ablating in "
+        "random order.",
+        no="ablating units of the highest selectivity index first is not shown to lower accuracy more or less than ablating in "
+        "random order.",
         numbers={"area": area, "area_null_low": float(law.low), "area_null_high": float(law.high)},
         effect="area",
         evidence="Mean accuracy over the ablation curve {area:1%}; random orders {area_null_low:1%} to {area_null_high:1%} (two-sided).",
@@ -299,7 +301,7 @@ def controlled(
         return float(shown_as(min(beaten) if side == "below" else _within(max(beaten))))
 
     said = (
-        f"Untrained networks {{{name}_null_low:3}} to "
+        f"On {{compared:,}}: untrained networks {{{name}_null_low:3}} to "
         f"{{{name}_null_high:3}}, shuffled labels {{{name}_shuffled_low:3}} to {{{name}_shuffled_high:3}}"
         f"{' (two-sided)' if side == 'both' else ''}."
     )

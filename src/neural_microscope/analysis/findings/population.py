@@ -66,7 +66,7 @@ def _count(group: Sequence[Claim]) -> Claim:
 
     closest = min(group, key=distance)
     units, axis = [claim.unit for claim in group if claim.shown], closest.axis
-    told = f"“{closest.rule[0].upper() + closest.rule[1:]}” is shown for"
+    told = f"“{closest.rule[0].upper() + closest.rule[1:]}{' more than untrained ones do' * ('prefers' in closest.rule)}” is shown for"
     return replace(
         closest,
         unit=None,
@@ -79,7 +79,7 @@ def _count(group: Sequence[Claim]) -> Claim:
             "unit": closest.unit or 0,
         },
         effect="shown",
-        evidence=f"Lowest p: {axis} {{unit:,}}.",
+        evidence=f"Lowest p: {axis} {{unit:,}}{', corrected within the layer for the random directions' * (closest.place is not None)}.",
         shown=bool(units),
         held=int(bool(units)),
         call="",

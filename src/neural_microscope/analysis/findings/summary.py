@@ -16,7 +16,7 @@ MOST = 7
 """The number of findings in a summary, at most one for each question."""
 STRENGTH = (
     "Strength: how far the effect lies beyond its null, not how large it is: its distance from the middle of the null's 95% range, in "
-    "half-widths of that range (1 is the edge). Of several nulls the smallest strength counts. A unit is chosen on one half of the "
+    "half-widths (1 is the edge); of several nulls the smallest counts. A unit is chosen on one half of the "
     "images; its strength is from the other half, its printed effect from all."
 )
 """The standardized effect in words, printed with a ranking."""
@@ -104,7 +104,7 @@ def verdicts(claims: Sequence[Claim]) -> list[Claim]:
         shown |= {c.rule: True for c in own if c.shown and c is not general}
         first = f"{(general.yes if general.shown else general.no).removesuffix('.')}; " if general else ""
         rest = (
-            "a result is shown for {answers:,} of {asked:#question} about training, layers and units."
+            "a result is shown for {answers:,} of the {asked:,} other {asked:question|questions}."
             if shown
             else "no other question was asked."
         )

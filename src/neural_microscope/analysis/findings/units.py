@@ -166,7 +166,8 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
                 **ps,
             },
             effect="loss",
-            evidence="95% interval over images {loss_low:3} to {loss_high:3}; random directions of equal norm {loss_null_low:3} to "
+            evidence="95% interval over images {loss_low:3} to {loss_high:3}; "
+            f"{'random mixes of the channels' if layer.axis == 'channel' else 'random directions'} of equal norm {{loss_null_low:3}} to "
             f"{{loss_null_high:3}}; the {layer.axis} of the same rank by loss increase in untrained networks up to "
             "{loss_untrained_high:3}. Class {class:,} has the largest accuracy drop: {drop:1%} of its images.",
             null=f"{effects.attrs['null']}; labels at random; the unit of the same rank by loss increase in each of "

@@ -264,8 +264,8 @@ def _maps(at: Any) -> dict[str, Any]:
 of(pca).picture(
     "pca_over_time",
     "Each image as its digit on the two directions in which a layer's activations vary most. The first column gives the untrained network "
-    "its own components: images of one class look alike, so some separation is present before training. The others share the components of "
-    "the last snapshot.",
+    "its own components: images of one class look alike, so some separation is present before training. All other columns are drawn on the "
+    "components of the last snapshot.",
     scope="network",
     takes=_maps,
 )

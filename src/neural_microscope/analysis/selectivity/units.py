@@ -321,7 +321,8 @@ def _agreeing(at: Any) -> Iterator[Claim]:
     like, unlike = int((rho > high).sum()), int((rho < low).sum())
     yield say(
         "agreement with the selectivity index",
-        f"{{like:,}} of {{size:,}} other measures {{like:ranks|rank}} the {at.axis}s like the selectivity index does, "
+        f"{{like:,}} of {{size:,}} other measures ({', '.join(one['measure_b'].values.tolist()).replace('_', ' ')}) "
+        f"{{like:ranks|rank}} the {at.axis}s like the selectivity index does, "
         f"beyond {at.axis}s in random order "
         "(rank correlations {least:2} to {most:2})"
         + ("; {unlike:,} {unlike:ranks|rank} them the other way round." if unlike else "."),
