@@ -108,7 +108,7 @@ def _network(
     )
     looks = [] if reason else [one if isinstance(one, FirstLook) else recalled(one) for one in given]
     claimed = claims(looks, name) if looks else []
-    steps = spread(run.steps, most, (claim.numbers.get("first_at", math.nan) for claim in claimed))
+    steps = spread(run.steps, most, (float(claim.numbers.get("first_at", math.nan)) for claim in claimed))
     wanted = sorted(
         {v for op in ops for k, v in op.items() if k in ("weight", "bias", "mean", "variance") and isinstance(v, str)}
     )
