@@ -219,10 +219,7 @@ def test_a_verdict_counts_the_questions_that_have_an_answer() -> None:
         planted("b", 1.0, shown=False),
     ]
     (told,) = verdicts(claims)
-    assert (
-        told.sentence
-        == "test accuracy 97.00%; a result is shown for 1 of the 2 other questions."
-    )
+    assert told.sentence == "test accuracy 97.00%; a result is shown for 1 of the 2 other questions."
     (alone,) = verdicts([general])
     assert alone.sentence == "test accuracy 97.00%; no other question was asked."
 

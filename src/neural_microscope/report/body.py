@@ -141,6 +141,7 @@ def about(page: Page) -> str:
     return (
         f'<section id="about">{heading(2, "about-this-page", "About this page")}{folded("The runs", table)}'
         f"{folded('Methods and citation', paper)}"
-        f'{folded("Words", f"<dl>{glossary}</dl>", attributes=NAMED)}<p class="quiet">Made by neural-microscope {escape(__version__)}. Self-contained: loads '
-        "nothing from the web.</p></section>"
+        f"{folded('Words', f'<dl>{glossary}</dl>', attributes=NAMED)}"
+        f'<p class="quiet">Made by neural-microscope {escape(__version__)}. Self-contained: '
+        "loads nothing from the web.</p></section>"
     )

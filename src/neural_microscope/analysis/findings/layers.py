@@ -30,8 +30,8 @@ def selective(layer: LayerLook) -> Iterator[Claim]:
         yes=f"learning makes the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
         no=f"learning is not shown to make the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
         numbers={"beyond": counts[0], "beyond_untrained": counts[1], "size": layer.size},
-        evidence=f"{{beyond:,}} of {{size:#{layer.axis}}} (dead ones never do) separate one class from the others beyond shuffled labels (5% "
-        "false-discovery rate); at initialization {beyond_untrained:,} do, because images of one class look alike.",
+        evidence=f"{{beyond:,}} of {{size:#{layer.axis}}} (dead ones never do) separate one class from the others beyond shuffled "
+        "labels (5% false-discovery rate); at initialization {beyond_untrained:,} do, because images of one class look alike.",
         units="AUC",
         call=f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}"))',
     )
@@ -81,7 +81,8 @@ def privileged(layer: LayerLook) -> Iterator[Claim]:
         yes=f"learning makes single {layer.axis}s {'more' if more else 'less'} class-selective relative to random directions.",
         no=f"learning is not shown to make single {layer.axis}s more or less class-selective relative to random directions.",
         numbers={f"auc{end}": float(table[f"auc{end}"]) for end in ("", "_null_low", "_null_high")},
-        evidence=f"On all images, a {layer.axis}'s mean AUC in either direction, with class and sign chosen on one half and judged on the other, is {{auc:3}}, "
+        evidence=f"On all images, a {layer.axis}'s mean AUC in either direction, with class and sign chosen on one half and judged on "
+        f"the other, is {{auc:3}}, "
         f"that of axes of random rotations {{auc_null_low:3}} to {{auc_null_high:3}}. The difference on those compared: {{auc_gap:3}}.",
         units="AUC",
         call=f'nm.analysis.selectivity.basis_comparison(run.activations("{layer.hook_point}"))',
