@@ -13,7 +13,7 @@
 # * separate a drift of the representation from a rotation of its axes;
 # * take a published finding, rebuild its network, and look again.
 #
-# **Minutes:** 45 to read and run, 45 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb) and [02](02_Train_on_MNIST_and_Log.ipynb).
+# **Minutes:** 50 to read and run, 45 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb) and [02](02_Train_on_MNIST_and_Log.ipynb).
 #
 # Terms are explained where they first appear, and again in the [glossary](../docs/glossary.md).
 

@@ -13,7 +13,7 @@
 # * compare a loss increase with a control, such as random directions of the same length, and say which control it was;
 # * patch a unit from one image into another, and write a logit as a sum over units.
 #
-# **Minutes:** 60 to read and run, 50 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb); [03](03_Analyze_Activations.ipynb) helps.
+# **Minutes:** 65 to read and run, 50 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb); [03](03_Analyze_Activations.ipynb) helps.
 #
 # The notebook shows no answer before you have guessed. Terms are explained where they first appear, and again in the [glossary](../docs/glossary.md).
 
