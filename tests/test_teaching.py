@@ -284,3 +284,16 @@ def test_the_first_contact_takes_20_minutes() -> None:
     spans = [(int(a), int(b)) for a, b in re.findall(r"^## Minutes (\d+) to (\d+)", CONTACT, re.M)]
     assert [start for start, _ in spans] == [0, *(end for _, end in spans[:-1])]
     assert spans[-1][1] == 20
+
+
+def test_the_page_counts_the_answers_that_others_tried() -> None:
+    """`test_notebooks` tries them."""
+    tried = {path.name[:2]: path.read_text("utf-8") for path in (ROOT / "notebooks" / "tries").glob("*.py")}
+    counts = {
+        number: tuple(text.count(f'tags=["{tag}"]') for tag in ("wrong", "right")) for number, text in tried.items()
+    }
+    rows = re.findall(r"^\| (\d\d) \| (\d+) \| (\d+) \|$", TEACHING, re.M)
+    assert {number: (int(wrong), int(right)) for number, wrong, right in rows} == counts
+    wrong, right = (sum(each) for each in zip(*counts.values(), strict=True))
+    assert f"all {wrong} wrong answers below" in TEACHING
+    assert f"all {right} right ones accepted" in TEACHING
