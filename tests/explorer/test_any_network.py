@@ -17,7 +17,7 @@ from torch import nn
 
 import neural_microscope as nm
 from neural_microscope.explorer import UnsupportedLayer, operations
-from neural_microscope.explorer.payload import shown, spread
+from neural_microscope.explorer.payload import shown
 from neural_microscope.run import same_but_seed
 
 Opener = Callable[..., Page]
@@ -83,7 +83,7 @@ def test_a_users_own_network_and_every_layer_give_torchs_numbers_in_the_browser(
     tab = unpacked(opened(page))
     for network, (name, run) in enumerate(small.items()):
         images = run.probe.images[:50] / np.float32(run.probe.images.max())
-        for snapshot, step in enumerate(spread(run.steps, 3)):
+        for snapshot, step in enumerate(tab.evaluate("network => microscope.page.networks[network].steps", network)):
             model = nm.hooked(rounded(run, step, own() if name == "own" else None))
             _, cache = model.run_with_cache(torch.from_numpy(images)[:, None])
             found = tab.evaluate(

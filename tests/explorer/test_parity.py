@@ -36,12 +36,27 @@ def page(explorer: Path, opened: Callable[..., Page]) -> Page:
     return unpacked(opened(explorer))
 
 
+def shown_steps(page: Page, run: nm.Run, network: int) -> list[int]:
+    """The steps of the page's snapshots: evenly spaced, but for those that claims speak of."""
+    steps: list[int] = page.evaluate("network => microscope.page.networks[network].steps", network)
+    assert len(steps) == 4
+    assert {run.steps[0], run.steps[-1]} <= set(steps) <= set(run.steps)
+    return steps
+
+
+def test_a_step_that_a_claim_speaks_of_replaces_the_nearest() -> None:
+    steps = list(range(0, 200, 10))
+    assert spread(steps, 5) == [0, 50, 100, 140, 190]
+    assert spread(steps, 5, [60.0, float("nan"), 7.0]) == [0, 60, 100, 140, 190]
+    assert spread(steps, 2, [60.0]) == [0, 190]
+
+
 @pytest.mark.parametrize("network", [0, 1])
 def test_every_hook_point_of_every_image_and_drawing_at_every_snapshot(
     page: Page, runs: list[nm.Run], network: int
 ) -> None:
     run = runs[network]
-    steps = spread(run.steps, 4)
+    steps = shown_steps(page, run, network)
     images = np.concatenate([run.probe.images[:50] / np.float32(255), drawings()])
     for snapshot, step in enumerate(steps):
         _, cache = rounded(run, step).run_with_cache(torch.from_numpy(images)[:, None])
@@ -66,7 +81,7 @@ def test_every_hook_point_of_every_image_and_drawing_at_every_snapshot(
 @pytest.mark.parametrize("network", [0, 1])
 def test_ablations_equal_the_librarys_at_several_snapshots(page: Page, runs: list[nm.Run], network: int) -> None:
     run = runs[network]
-    for snapshot, step in list(enumerate(spread(run.steps, 4)))[1:]:
+    for snapshot, step in list(enumerate(shown_steps(page, run, network)))[1:]:
         model = rounded(run, step)
         for layer in [name for name in run.hook_points if name.endswith("hook_post")]:
             effects = nm.analysis.causal.ablate_all(model, run.probe, layer, draws=1)

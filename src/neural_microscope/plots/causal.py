@@ -163,8 +163,10 @@ def cumulative_ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
     """
     figure, (axes,) = style.new("middle", 3.2, theme)
     share = 100 * table["share"].values
-    orders = [f"{name} (mean {100 * float(table['auc'][i]):.0f}%)" for i, name in enumerate(table["order"].values)]
-    label = f"{table.sizes['draw']} random orders (mean {100 * float(table['random_auc'].mean()):.0f}%)"
+    orders = [
+        f"{name} (mean {style.fixed(100 * float(table['auc'][i]), 0)}%)" for i, name in enumerate(table["order"].values)
+    ]
+    label = f"{table.sizes['draw']} random orders (mean {style.fixed(100 * float(table['random_auc'].mean()), 0)}%)"
     forms.null_band(axes, share, table, "accuracy", factor=100, label=label)
     axes.plot(share, 100 * table["random_accuracy"].mean("draw"), color=theme.null, linewidth=1)
     for number, (order, line) in enumerate(zip(orders, forms.LINES * len(orders), strict=False)):
@@ -179,7 +181,7 @@ def cumulative_ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
     else:
         axes.legend(loc="best")
     return figure.says(
-        f"Accuracy against the share of units of {table.attrs['hook_point']} ablated, and each curve's mean: "
+        f"Accuracy against the share of units of {table.attrs['hook_point']} ablated, and the mean of each curve: "
         f"{', '.join([*orders, label])}."
     )
 

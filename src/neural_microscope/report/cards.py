@@ -41,7 +41,8 @@ def not_shown(page: Page) -> str:
     cards = "".join(_card(page, claims, usual=usual) for claims in asked)
     beyond = "Shown: beyond every gray (95% of its null), also after correction."
     gray = f" {usual}, unless a card names another. {beyond}" if usual else ""
-    intro = f"<p>An effect that is not shown may still exist.{escape(gray)}</p>"
+    about = _ids([claims[0] for claims in asked if bands(claims[0]) and _named(claims[0]) == usual])
+    intro = f'<p data-claim="{about}">An effect that is not shown may still exist.{escape(gray)}</p>'
     return (
         f'{heading(2, "not-shown", "Looked for and not shown")}{intro}<div class="cards">{cards}</div>' if cards else ""
     )
