@@ -1,0 +1,88 @@
+"""Links from the report open the explorer on what their claim speaks of."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from neural_microscope import interventions
+from neural_microscope.analysis.causal.curves import JUDGED
+from neural_microscope.analysis.findings import findings
+from neural_microscope.analysis.look import FirstLook
+from neural_microscope.report.html import slug
+from neural_microscope.report.links import Explorer
+from neural_microscope.statistics import halves
+
+
+@pytest.fixture
+def explorer(looks: list[FirstLook]) -> Explorer:
+    shown = [
+        {"name": look.name, "layers": [layer.hook_point for layer in look.layers], "steps": look.run.steps}
+        for look in looks
+    ]
+    return Explorer(shown, {look.name: look for look in looks})
+
+
+def test_the_most_selective_units_of_a_link_lower_accuracy_as_the_curve_says(
+    looks: list[FirstLook], explorer: Explorer
+) -> None:
+    for look in looks:
+        units = explorer._most_selective(look.name)
+        curves, model = look["causal.cumulative_ablation"], look.run.model()
+        place = int(np.abs(curves["share"].values - len(units) / sum(layer.size for layer in look.layers)).argmin())
+        judged = look.run.probe.subset(halves(look.run.probe.labels)[1])
+        images = judged.balanced(min(JUDGED, judged.most_balanced))
+        axes = {
+            layer.hook_point: layer["selectivity.class_selectivity"]["selectivity"].dims[0] for layer in look.layers
+        }
+        cuts = [(name, interventions.zero(**{str(axes[name]): unit})) for name, unit in units]
+        with torch.no_grad(), model.hooks(cuts):
+            right = model(images.tensor()).argmax(1) == images.label_tensor()
+        assert len(units) > 1
+        assert float(right.float().mean()) == pytest.approx(
+            float(curves["accuracy"].sel(order="most selective first")[place]), abs=1e-6
+        )
+
+
+def test_a_link_that_ablates_a_unit_opens_on_the_image_that_needs_it_most(
+    looks: list[FirstLook], explorer: Explorer
+) -> None:
+    claims = findings(looks)
+    tried = [one for one in claims if one.unit is not None and one.effect == "loss"][:4]
+    assert tried
+    for claim in tried:
+        look = next(one for one in looks if one.name == claim.network)
+        layer = next(one for one in look.layers if one.hook_point == claim.hook_point)
+        effects, model, images = layer["causal.ablate_all"], look.run.model(), look.run.probe
+        with torch.no_grad():
+            whole = model(images.tensor())
+            with model.hooks([(claim.hook_point, interventions.zero(**{claim.axis: claim.unit}))]):
+                cut = model(images.tensor())
+        losses = [
+            torch.nn.functional.cross_entropy(one, images.label_tensor(), reduction="none") for one in (whole, cut)
+        ]
+        place = int(explorer._image(claim).removeprefix("i="))
+        assert effects.sizes["example"] == len(images)
+        rise = losses[1] - losses[0]
+        assert float(rise[place]) == pytest.approx(float(rise.max()), abs=1e-4)
+
+
+def test_a_card_of_what_is_not_shown_names_where_the_same_is_shown(looks: list[FirstLook], page: Path) -> None:
+    claims = [one for one in findings(looks) if one.unit is None and not one.describes]
+    cards = {
+        claim.rule: card
+        for card in re.findall(r"(?s)<article class=\"card\" .*?</article>", page.read_text("utf-8"))
+        for claim in claims
+        if f'id="missed-{slug(claim.rule)}"' in card
+    }
+    assert cards
+    for rule, card in cards.items():
+        places = {one.where for one in claims if one.rule == rule and one.shown}
+        line = card.partition(">Shown: ")[2].partition(".</p>")[0]
+        assert bool(line) == bool(places)
+        assert all(part in line for place in places for part in place.split())
+    assert any(">Shown: " in card for card in cards.values())
