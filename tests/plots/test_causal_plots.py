@@ -61,6 +61,18 @@ def test_units_are_drawn_by_cost_with_their_band_behind() -> None:
     assert band.max() == pytest.approx(float(table["loss_increase_null_high"].max()))
 
 
+def test_a_null_that_would_press_the_values_flat_is_cut_off_and_says_how_far_it_reaches() -> None:
+    table = TABLES["ablation"]()
+    high = float(table["loss_increase_high"].max())
+    for factor, cut in ((3.0, False), (10.0, True)):
+        table["loss_increase_null_high"][1] = factor * high
+        axes = plots.ablation(table).axes[0]
+        assert axes.get_ylim()[0] < float(table["loss_increase_low"].min())
+        assert high < axes.get_ylim()[1]
+        assert (axes.get_ylim()[1] < factor * high) == cut
+        assert (f"cut off (up to {style.told(factor * high)})" in axes.texts[0].get_text()) == cut
+
+
 def test_a_title_claims_nothing_whatever_beats_the_null() -> None:
     table = TABLES["ablation"]()
     titles = set()

@@ -14,6 +14,8 @@ from .style import Plot, Theme, draws
 
 NAMED = 5
 """The number of largest values that are labeled with their unit."""
+TALL = 4
+"""A null so many times as high as all values with their intervals is cut off at half of that: it would press them flat."""
 
 
 @draws
@@ -29,17 +31,25 @@ def ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
     """
     axis, layer = style.axis_of(table["loss_increase"]), table.attrs["hook_point"]
     figure, (axes,) = style.new("wide", 3.2, theme)
+    high, reach = (
+        float(table[name if name in table else "loss_increase"].max())
+        for name in ("loss_increase_high", "loss_increase_null_high")
+    )
+    cut = f", cut off (up to {style.told(reach)})" if reach > TALL * high > 0 else ""
     order = forms.units(
         axes,
         table,
         "loss_increase",
         named=NAMED,
-        words=f"dot: mean over {table.attrs['n_examples']} images, line: 95% interval\n"
-        "gray: 95% of random directions of equal norm",
+        words=f"dot: mean over {table.attrs['n_examples']:,} images, line: 95% interval\n"
+        f"gray: 95% of random directions of equal norm{cut}",
         title=f"Loss increase from ablating each {axis}, and along random directions",
         xlabel=f"{count(table[axis].size, f'{axis}s')} of {layer}, largest first",
         ylabel="loss increase when ablated (nats)",
     )
+    if cut:
+        top = TALL / 2 * high
+        axes.set_ylim(axes.dataLim.y0 - top / 20, top)
     most, least = (style.told(float(table["loss_increase"][order[end]]), 3) for end in (0, -1))
     return figure.says(
         f"Loss increase from ablating each {axis} of {layer}, largest first, from {most} to {least} nats; "

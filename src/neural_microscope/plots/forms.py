@@ -54,6 +54,9 @@ def null_band(
     if step is None:
         known = np.isfinite(low) & np.isfinite(high)
         at, low, high = at[known], low[known], high[known]
+    else:  # the first and the last step are as wide as the others
+        low, high = (np.pad(end, 1, mode="edge") for end in (low, high))
+        at = np.concatenate([at[:1] - 0.5, at, at[-1:] + 0.5])
     band: dict[str, Any] = {"color": color, "alpha": 0.3, "linewidth": 0.6, "label": label}
     axes.fill_between(at, low, high, step=step, **band)
     if middle is not None:

@@ -125,7 +125,7 @@ _COLLAPSE = {
     "Within-class variability (NC1)": {"nc1": "NC1", "nc1_trace": "tr Sw / tr Sb"},
     "Class means against a simplex (NC2)": {"nc2_norms": "NC2, lengths", "nc2_angles": "NC2, angles"},
     "Output weights against the means (NC3)": {"nc3": "NC3"},
-    "Predictions and the nearest mean (NC4)": {"nc4": "NC4"},
+    "Predictions, nearest mean (NC4)": {"nc4": "NC4"},
 }
 
 
