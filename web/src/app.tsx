@@ -207,7 +207,7 @@ function useAddress(lab: Lab, first: State): { state: State; update: (part: Part
   const wanted = useRef(first);
   const written = useRef(location.hash.slice(1));
   useEffect(() => {
-    const hash = toHash(state, initial(lab.frames));
+    const hash = toHash(state, initial(lab.frames, lab.images.opening));
     written.current = hash;
     if (hash === location.hash.slice(1)) return;
     try {
@@ -232,7 +232,7 @@ function useAddress(lab: Lab, first: State): { state: State; update: (part: Part
 
 /** The state encoded in the address. */
 export function addressed(lab: Lab): State {
-  return fromHash(location.hash, initial(lab.frames), {
+  return fromHash(location.hash, initial(lab.frames, lab.images.opening), {
     images: lab.images.count,
     classes: lab.images.classes,
     frames: lab.frames,

@@ -94,7 +94,7 @@ export interface PageData {
   version: number;
   title: string;
   note: string;
-  images: { count: number; rows: number; cols: number; classes: number; labels: number[]; pixels: string; dataset: string };
+  images: { count: number; rows: number; cols: number; classes: number; labels: number[]; pixels: string; dataset: string; opening: number };
   networks: NetworkData[];
   /** The gloss of each term that a page marks. */
   glossary: Record<string, string>;
@@ -108,6 +108,8 @@ export interface Images {
   classes: number;
   labels: number[];
   pixels: Float32Array;
+  /** The image on which the page opens: one on which the networks hesitate. */
+  opening: number;
 }
 
 /** Inflates what Python deflated. */

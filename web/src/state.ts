@@ -29,9 +29,9 @@ export interface State {
   mission: number | null;
 }
 
-export function initial(frames: number): State {
+export function initial(frames: number, opening: number): State {
   return {
-    source: 0,
+    source: opening,
     frame: frames - 1,
     selected: null,
     changes: [],

@@ -23,6 +23,7 @@ from ..run import Run, network_names, same_but_seed
 from .graph import operations
 from .measured import claims, layers_of, measures, plain
 from .missions import missions
+from .opening import opening
 
 VERSION = 2
 
@@ -50,6 +51,7 @@ def payload(
             )
     groups = [[runs[place] for place in group] for group in same_but_seed(runs)]
     into = [*models, *[None] * (len(groups) - len(models))]
+    trained = [run.model(into=model) for (run, *_), model in zip(groups, into, strict=True)]
     count, rows, cols = probe.images.shape
     return {
         "version": VERSION,
@@ -62,6 +64,7 @@ def payload(
             "classes": probe.classes,
             "dataset": runs[0].description["data"]["name"],
             "labels": probe.labels.tolist(),
+            "opening": opening([(model, shown(operations(model), model)) for model in trained], probe),
             "pixels": _packed(probe.images.astype(np.uint8)),
         },
         "networks": [

@@ -21,6 +21,7 @@ from ..hooks import evaluation, hooked
 from ..plots import Plot, one_image
 from ..run import Run, network_names, same_but_seed
 from .graph import operations
+from .opening import opening
 from .page import write
 from .payload import shown
 
@@ -86,18 +87,19 @@ def show(
 
 
 def overview(runs: Sequence[Run], models: Sequence[nn.Module | None] = ()) -> Plot:
-    """A picture of the page's initial state: the first probe image, and each network's prediction for it at the end of training."""
+    """A picture of the page's initial state: its opening image, and each network's prediction for it at the end of training."""
     first = [runs[group[0]] for group in same_but_seed(runs)]
     into = [*models, *[None] * (len(first) - len(models))]
+    trained = [run.model(into=given) for run, given in zip(first, into, strict=True)]
+    drawn = [shown(operations(model), model) for model in trained]
+    index = opening(list(zip(trained, drawn, strict=True)), runs[0].probe)
     layers, answers = {}, {}
-    for run, name, given in zip(first, network_names(first), into, strict=True):
-        model = run.model(into=given)
+    for run, name, model, names in zip(first, network_names(first), trained, drawn, strict=True):
         lens: Any = hooked(model)
         with torch.no_grad(), evaluation(lens):
-            logits, cache = lens.run_with_cache(run.probe.subset([0]).tensor())
-        drawn = shown(operations(model), model)
+            logits, cache = lens.run_with_cache(run.probe.subset([index]).tensor())
         layers[name] = {
-            layer.removesuffix(".hook_post").removesuffix(".hook_out"): cache[layer][0].numpy() for layer in drawn[-4:]
+            layer.removesuffix(".hook_post").removesuffix(".hook_out"): cache[layer][0].numpy() for layer in names[-4:]
         }
         answers[name] = logits[0].softmax(0).numpy()
-    return one_image(runs[0].probe.images[0] / 255, layers, answers)
+    return one_image(runs[0].probe.images[index] / 255, layers, answers)
