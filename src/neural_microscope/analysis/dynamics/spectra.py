@@ -122,7 +122,7 @@ def _top(matrix: np.ndarray) -> float:
     """The largest singular value alone."""
     gram = _gram(matrix)
     last = len(gram) - 1
-    found = linalg.eigh(gram, eigvals_only=True, subset_by_index=[last, last], check_finite=False)
+    found = linalg.eigh(gram, eigvals_only=True, subset_by_index=[last, last], check_finite=False, driver="evx")
     return float(np.sqrt(max(found[0], 0)))
 
 

@@ -159,7 +159,7 @@ def _spread(
     _, roots, axes = np.linalg.svd(centred, full_matrices=False)  # Sb's eigenvalues are roots² / C
     squares = roots[:, : count - 1] ** 2
     real = roots[:, : count - 1] > max(x.shape) * np.finfo(float).eps * roots[:, :1]
-    within = x - np.take_along_axis(means, of[..., None], 1)  # [set, example, feature]
+    within = x - means[np.arange(len(of))[:, None], of]  # [set, example, feature]
     share = 1 / (count * size[of])  # classes have equal weight
     along = (share[..., None] * (within @ np.swapaxes(axes[:, : count - 1], 1, 2)) ** 2).sum(1)
     squared = (share * np.einsum("sef,sef->se", within, within)).sum(1)

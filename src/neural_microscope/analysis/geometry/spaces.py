@@ -10,7 +10,7 @@ import xarray as xr
 from ... import named
 from ...axes import unit_axis
 
-BLOCK = 1000
+BLOCK = 128
 """Rows of a distance matrix in memory at one time."""
 
 
@@ -52,8 +52,7 @@ def blocks(x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     norms = (centred**2).sum(1)
     for start in range(0, len(x), BLOCK):
         rows = slice(start, min(start + BLOCK, len(x)))
-        squares = centred[rows] @ centred.T  # then in place: new arrays of this size take longer than the sums
-        squares *= -2
+        squares = (-2 * centred[rows]) @ centred.T  # then in place: new arrays of this size take longer than the sums
         squares += norms[rows, None]
         squares += norms
         np.maximum(squares, 0, out=squares)

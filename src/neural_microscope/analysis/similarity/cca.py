@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
-from scipy import linalg
 
 from ...errors import DataError, unknown
 from ...measure import measure, of
@@ -175,11 +174,15 @@ def angles(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Principal angles between the spans of orthonormal columns, smallest first.
 
     A cosine near 1 says little about a small angle, so those below 45° come from the sines: the singular values of
-    V - U U'V, as in scipy's subspace_angles.
+    V - U U'V. As scipy's subspace_angles, which would make the columns orthonormal again and for angles on both sides of 45° mix them up.
     """
     if not (u.shape[1] and v.shape[1]):  # a side without variance has no direction
         return np.full(1, np.nan)
-    return np.asarray(linalg.subspace_angles(u, v)[::-1])
+    product = u.T @ v
+    cosine = np.linalg.svd(product, compute_uv=False)
+    apart = v - u @ product if u.shape[1] >= v.shape[1] else u - v @ product.T
+    sine = np.linalg.svd(apart, compute_uv=False)[::-1]
+    return np.where(cosine**2 >= 0.5, np.arcsin(np.minimum(sine, 1)), np.arccos(np.minimum(cosine, 1)))
 
 
 # Phantoms.
