@@ -137,7 +137,6 @@ class Measure:
     """Further variables [unit] that the card shows below it."""
     units: str = "1"
     """Its unit of measurement, in words that may follow a number."""
-    cost: str = ""
     asked: dict[str, Asked] = field(default_factory=dict)
     """Calls of the default analysis, by variant; empty: on request only."""
     pictures: list[Picture] = field(default_factory=list)

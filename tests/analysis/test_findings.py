@@ -6,17 +6,20 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from scipy import stats
 
 import neural_microscope as nm
 from neural_microscope.analysis.findings import descriptions, findings, populations, strength, strongest, verdicts
+from neural_microscope.analysis.findings.networks import controlled
 from neural_microscope.analysis.look import FirstLook, Unmeasured, first_look
-from neural_microscope.claim import Claim, fill
+from neural_microscope.claim import Claim, fill, judge
 from neural_microscope.measure import MEASURES
 
 RECORD = nm.RecordConfig(per_octave=1, every_epoch=False, probe_size=300)
@@ -89,6 +92,28 @@ def test_a_twin_whose_units_stand_in_another_order_has_every_unit_again(looks: l
     result = nm.analysis.similarity.replication([acts, acts.isel(unit=order)])
     alive = ~np.isnan(result["replicated"].values)
     assert (result["replicated"].values[alive] == 1).all()
+
+
+@pytest.mark.parametrize("own", [-0.3, 0.3])
+def test_a_two_sided_test_says_what_it_would_have_shown_on_the_side_where_the_effect_lies(own: float) -> None:
+    spread = np.linspace(-0.2, 0.2, 7)
+    control = xr.Dataset(
+        {"x": own, "x_untrained": ("network", spread), "x_shuffled": ("draw", 2 * spread)},
+        attrs={"n_examples": 9, "null": ""},
+    )
+
+    class Layer(dict[str, Any]):
+        run = SimpleNamespace(probe=range(9))
+
+    words = {"yes": "{x:2}.", "no": "", "units": "1"}
+    claim = controlled(
+        Layer({"controls.untrained_networks": control}), "x", side="both", numbers={}, evidence="", **words
+    )  # type: ignore[arg-type]
+    bound = stats.t.isf(0.05 / 2, 6) * 2 * spread.std(ddof=1) * np.sqrt(1 + 1 / 7)
+    (claim,) = judge([claim], families=1)
+    assert claim.least == pytest.approx(np.sign(own) * bound)
+    side = f"{fill('{x:2}', {'x': claim.least})} or {'below' if own < 0 else 'above'}"
+    assert f"At {side}, or far enough on the other side, it would have been shown." in claim.reasons
 
 
 def test_a_units_claims_say_the_numbers_of_the_measures(looks: list[FirstLook]) -> None:

@@ -190,7 +190,7 @@ def _cumulative(at: Any) -> xr.Dataset | None:
     orders = {
         "most selective first": np.argsort(-selective, kind="stable"),
         "least selective first": np.argsort(selective, kind="stable"),
-        "costliest first": np.argsort(-costly, kind="stable"),
+        "largest loss increase first": np.argsort(-costly, kind="stable"),
     }
     judged = at.run.probe.subset(judge)  # images not used to choose an order
     images = judged.balanced(min(JUDGED, judged.most_balanced))

@@ -22,16 +22,22 @@ from .networks import controlled
 def selective(layer: LayerLook) -> Iterator[Claim]:
     """Mean AUC of the units, each for its preferred class, compared with untrained networks and shuffled labels."""
     tables = layer["selectivity.class_selectivity"], layer["selectivity.class_selectivity/untrained"]
-    counts = [int(statistics.shown(t["auc_q"]).sum()) for t in tables]
+    counts = [int(statistics.shown(table["auc_q"]).sum()) for table in tables]
+    active = [int(np.isfinite(table["auc"].values).sum()) for table in tables]
     yield controlled(
         layer,
         "mean_auc",
         side="above",
         yes=f"learning makes the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
         no=f"learning is not shown to make the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
-        numbers={"beyond": counts[0], "beyond_untrained": counts[1], "size": layer.size},
-        evidence=f"{{beyond:,}} of {{size:#{layer.axis}}} (dead ones never do) separate one class from the others beyond shuffled "
-        "labels (5% false-discovery rate); at initialization {beyond_untrained:,} do, because images of one class look alike.",
+        numbers={
+            "beyond": counts[0],
+            "beyond_untrained": counts[1],
+            "active": active[0],
+            "active_untrained": active[1],
+        },
+        evidence=f"{{beyond:,}} of {{active:#active {layer.axis}}} separate one class from the others beyond shuffled labels (5% "
+        "false-discovery rate); at initialization {beyond_untrained:,} of {active_untrained:,} do, because images of one class look alike.",
         units="AUC",
         call=f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}"))',
     )
@@ -135,14 +141,15 @@ def present(layer: LayerLook) -> Iterator[Claim]:
             "present_null_low": 1 - high,
             "present_null_high": 1 - low,
             "bound": math.ceil(1000 * (1 - low)) / 1000,
+            "rest": float(change[0]),
             "half": float(table["step"][half[0]]) if len(half) else math.nan,
         },
         effect="present",
         evidence="Shuffled images: below {bound:1%}. "
         + (
-            "Half of the remaining change is complete by {half:step}."
+            "Half of the remaining {rest:1%} is complete by {half:step}."
             if len(half)
-            else "At no snapshot is half of the remaining change complete."
+            else "At no snapshot is half of the remaining {rest:1%} complete."
         ),
         null="the images shuffled (Student's law over the draws)",
         p=p,

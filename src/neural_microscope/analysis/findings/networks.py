@@ -118,7 +118,7 @@ def order(look: FirstLook) -> Iterator[Claim]:
     n, freedom = sum(map(len, groups)), len(learned) - 1
     if np.ptp(stats.rankdata(np.concatenate(groups))) == 0:
         return
-    never, known = int(np.isnan(at[learned]).sum()), int((at == 0).sum())
+    never, known = int(np.isnan(at[learned]).sum()), np.flatnonzero(at == 0)
     ordered = len(reached) > 1  # else no class comes first and none last
     between = float(stats.kruskal(*groups).statistic) / (n - 1)
     first, last = (int(reached[pick(at[reached])]) if ordered else math.nan for pick in (np.argmin, np.argmax))
@@ -139,15 +139,14 @@ def order(look: FirstLook) -> Iterator[Claim]:
             "between_null_low": low,
             "between_null_high": high,
             "never": never,
-            "known": known,
+            "known": len(known),
+            "knowns": tied(known),
         },
         effect="between",
         evidence="Class explains {between:1%} of the variance in learning order; shuffled labels {between_null_low:1%} to "
         "{between_null_high:1%}. "
         + ("{never:,} {never:class never reaches|classes never reach} 50%" if never else "All classes reach 50%")
-        + (
-            "; {known:,} {known:class does|classes do} at initialization and {known:is|are} left out." if known else "."
-        ),
+        + ("; {knowns} {known:does|do} at initialization and {known:is|are} left out." if len(known) else "."),
         null="shuffled labels (Kruskal and Wallis)",
         p=float(stats.chi2.sf(between * (n - 1), freedom)) if ordered else 1.0,
         n=n,
@@ -262,9 +261,15 @@ def pruning(look: FirstLook) -> Iterator[Claim]:
         "random order.",
         no="ablating units of the highest selectivity index first is not shown to lower accuracy more or less than ablating in "
         "random order.",
-        numbers={"area": area, "area_null_low": float(law.low), "area_null_high": float(law.high)},
+        numbers={
+            "area": area,
+            "area_null_low": float(law.low),
+            "area_null_high": float(law.high),
+            "least_first": float(curves["auc"].sel(order="least selective first")),
+        },
         effect="area",
-        evidence="Mean accuracy over the ablation curve {area:1%}; random orders {area_null_low:1%} to {area_null_high:1%} (two-sided).",
+        evidence="Mean accuracy over the ablation curve {area:1%}; random orders {area_null_low:1%} to {area_null_high:1%} "
+        "(two-sided); least selective first {least_first:1%}.",
         null=f"{len(drawn)} random orders (Student's law)",
         p=float(law.p),
         n=int(curves.attrs["n_examples"]),
@@ -296,9 +301,12 @@ def controlled(
     }
 
     def least(level: float) -> float:
-        """The value from which both nulls are exceeded."""
-        beaten = [beyond_sample(sample, side, level / (2 if side == "both" else 1)) for sample in samples]
-        return float(shown_as(min(beaten) if side == "below" else _within(max(beaten))))
+        """The value from which both nulls are exceeded, on the side where it lies."""
+        low = side == "below" or (side == "both" and bool(2 * own < laws[0].low + laws[0].high))
+        ends = [
+            beyond_sample(sample, "below" if low else "above", level / (1 + (side == "both"))) for sample in samples
+        ]
+        return float(shown_as(min(ends) if side == "below" else _within(min(ends) if low else max(ends))))
 
     said = (
         f"On {{compared:,}}: untrained networks {{{name}_null_low:3}} to "

@@ -58,7 +58,7 @@ def _top(labels: np.ndarray) -> dict[str, float]:
         "AUC": "{auc:2}",
         "95% interval": "{auc_low:2} to {auc_high:2}",
         "same rank, untrained": "{auc_untrained_low:2} to {auc_untrained_high:2}",
-        "since": "{since:step}",
+        "shown since": "{since:step}",
         "class of most top-activating images": "{top:,} ({top_of:,} of {top_images:,})",
     },
 )

@@ -25,7 +25,7 @@ PRECISION = 1e-12
 @measure(
     "geometry",
     title="Dimension (participation ratio, effective rank, components for 90%, TwoNN)",
-    null="each unit's values shuffled over the images, {draws} draws, at the first and last snapshot by default",
+    null="each unit's values shuffled over the images, {draws} draws, at the first and last snapshot",
     replicates="image",
     interval="none",
     family="none: one test a snapshot",

@@ -168,10 +168,11 @@ def _across(at: Any) -> Iterator[Claim]:
     if np.isfinite(strongest).any():
         yield say(
             "classes across a unit's range",
-            f"{{strongest:0%}} of a {at.axis}'s top-activating images are of one class, and {{middle:0%}} of those at the median of "
-            "its activations above 0.",
+            f"{{strongest:0%}} of a {at.axis}'s {{top:,}} top-activating images are of one class, and {{middle:0%}} of those at the median "
+            "of its activations above 0.",
             strongest=float(np.nanmean(strongest)),
             middle=float(np.nanmean(middle)),
+            top=table.sizes["rank"],
         )
 
 
