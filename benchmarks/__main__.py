@@ -1,6 +1,6 @@
 """``make bench``: prints every table and writes them to benchmarks/RESULTS.md. ``--quick`` only tries the harness.
 
-``python -m benchmarks training`` measures that part again and replaces it in the file, which must be of the same machine and software.
+``python -m benchmarks training`` measures that part again and replaces it in the file. Each part names its machine and software.
 """
 
 from __future__ import annotations
@@ -25,22 +25,30 @@ QUICK = "**The quick form: sizes are not those that the titles name, and no numb
 
 
 def head(form: Form) -> str:
-    found = peers.installed()
-    there = ", ".join(f"{name} {number}" for name, number in found.items() if number)
-    absent = ", ".join(name for name, number in found.items() if not number)
-    python = f"Python {platform.python_version()}, torch {torch.__version__}"
-    gpu = "the GPU was not used" if torch.cuda.is_available() else "no GPU was available"
     lines = {
-        "made": f"by `make bench` on {date.today()}",
-        "processor": f"{processor()}, {os.cpu_count()} cores{memory()}; {platform.system()} {platform.machine()}",
-        "software": f"{python}, {torch.get_num_threads()} thread" + "s" * (torch.get_num_threads() > 1),
-        "peers": there + (f"; not installed, so not measured: {absent}" if absent else ""),
-        "device": f"CPU only; {gpu}",
+        "device": "CPU only",
         "times": "CPU time of the process, medians and ranges of n interleaved repeats after one warm-up. The times of reports, of "
         "the explorer and with two threads are wall-clock times. Ratios (of medians) transfer to other machines better than times do.",
     }
     rows = [f"* {name}: {line}" for name, line in lines.items()]
     return "\n".join(["# Benchmarks\n", *([QUICK + "\n"] if form.quick else []), *rows])
+
+
+def measured_on(module: ModuleType) -> str:
+    """The day, the machine and the software of a part."""
+    threads = torch.get_num_threads()
+    software = [
+        f"Python {platform.python_version()}",
+        f"torch {torch.__version__}",
+        f"{threads} thread" + "s" * (threads > 1),
+    ]
+    if hasattr(module, "peers"):
+        found = peers.installed()
+        software += [f"{name} {number}" for name, number in found.items() if number]
+        absent = ", ".join(name for name, number in found.items() if not number)
+        software += [f"not installed, so not measured: {absent}"] if absent else []
+    machine = f"{processor()}, {os.cpu_count()} cores{memory()}; {platform.system()} {platform.machine()}"
+    return f"Measured on {date.today()}: {machine}; {', '.join(software)}."
 
 
 def processor() -> str:
@@ -65,23 +73,19 @@ def name_of(module: ModuleType) -> str:
 
 def part(module: ModuleType, form: Form) -> Iterator[str]:
     torch.set_num_threads(1)
-    yield f"\n## {name_of(module)}\n\n{(module.__doc__ or '').strip()}"
+    yield f"\n## {name_of(module)}\n\n{(module.__doc__ or '').strip()}\n\n{measured_on(module)}"
     yield from module.run(form)
 
 
-def before(out: Path | None, form: Form, parts: list[str]) -> dict[str, str]:
-    """The parts that RESULTS.md holds, by name, and its head as ``""``; refused where they don't belong to what is measured now. The
-    installed peers matter only to ``parts`` that measure them.
-    """
+def before(out: Path | None, form: Form) -> dict[str, str]:
+    """The parts that RESULTS.md holds, by name, and its head as ``""``."""
     if out is None:
         return {}
     top, *there = re.split(r"\n(?=\n## )", out.read_text("utf-8").rstrip("\n"))
-    with_peers = any(hasattr(module, "peers") for module in MODULES if name_of(module) in parts)
-    same = ("* processor:", "* software:", *(["* peers:"] if with_peers else []))
-    found, now = ([line for line in one.splitlines() if line.startswith(same)] for one in (top, head(form)))
-    if found != now or (QUICK in top) != form.quick:
-        differs = "\n".join(["", *found, "now:", *now])
-        sys.exit(f"{out} is of another machine, other software or the other form: measure everything again{differs}")
+    if (QUICK in top) != form.quick:
+        sys.exit(
+            f"{out} is of the {'full' if form.quick else 'quick'} form: measure everything again, or name another file"
+        )
     return {"": top, **{one.removeprefix("\n## ").partition("\n")[0]: one for one in there}}
 
 
@@ -94,9 +98,7 @@ def main(arguments: list[str]) -> None:
     torch.set_num_threads(1)
     out = asked.out or (None if asked.quick else Path(__file__).with_name("RESULTS.md"))
     form = Form(asked.quick)
-    told = before(out, form, asked.parts) if asked.parts else {"": head(form)}
-    if asked.parts and out:
-        told[""] += f"\n* {', '.join(asked.parts)}: measured again on {date.today()}, after a change"
+    told = before(out, form) if asked.parts else {"": head(form)}
     print(told.get("", head(form)), flush=True)
     for module in MODULES:
         if asked.parts and name_of(module) not in asked.parts:

@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[1]
 MODULES = ["hooks", "training", "population", "causal", "measures", "analysis", "report", "curves", "explorer"]
@@ -59,25 +60,20 @@ def check(heads: list[str], rows: list[list[str]]) -> None:
         assert found, f"nothing was measured: {row}"
 
 
-@pytest.mark.parametrize(
-    ("line", "part", "refused"),
-    [
-        ("peers", "report", False),
-        ("peers", "hooks", True),
-        ("software", "report", True),
-        ("processor", "report", True),
-    ],
-)
-def test_a_part_is_measured_again_on_the_same_machine_whose_peers_matter_only_to_what_measures_them(
-    line: str, part: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_part_takes_its_place_in_the_file_and_names_its_machine_and_software(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(ROOT)
     harness, form = (importlib.import_module(f"benchmarks.{name}") for name in ("__main__", "timing"))
-    top = harness.head(form.Form(quick=False))
-    out = tmp_path / "RESULTS.md"
-    out.write_text(re.sub(rf"(?m)^\* {line}: .*$", f"* {line}: another", top) + "\n\n## curves\n\nold\n", "utf-8")
-    if refused:
-        with pytest.raises(SystemExit, match=f"(?m)^\\* {line}: another$"):
-            harness.before(out, form.Form(quick=False), [part])
-    else:
-        assert list(harness.before(out, form.Form(quick=False), [part])) == ["", "curves"]
+    out, full, quick = tmp_path / "RESULTS.md", form.Form(quick=False), form.Form(quick=True)
+    out.write_text(harness.head(full) + "\n\n## curves\n\nold\n", "utf-8")
+    assert list(harness.before(out, full)) == ["", "curves"]
+    with pytest.raises(SystemExit, match="is of the full form: measure everything again"):
+        harness.before(out, quick)
+    for module in harness.MODULES:
+        told = harness.measured_on(module)
+        assert harness.processor() in told
+        assert f"torch {torch.__version__}" in told
+        assert ("scikit-learn" in told) == hasattr(module, "peers")
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text("utf-8")
+    assert all("\n\nMeasured on 20" in part for part in results.split("\n## ")[1:])
