@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import math
+import zlib
 from typing import Any
 
 import numpy as np
@@ -31,13 +33,33 @@ def given(values: np.ndarray) -> str:
 FLOATS = "text => new Float32Array(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer)"
 
 
-def rounded(run: nm.Run, step: int, into: Any = None) -> Any:
+SIZES = {"float16": np.float16, "float32": np.float32, "difference": np.int8}
+
+
+def decoded(tab: Page, network: int, snapshot: int) -> dict[str, np.ndarray]:
+    """The weights that the page has, from its data."""
+    about = tab.evaluate("network => microscope.page.networks[network]", network)
+    stored, places = about["weights"][snapshot], about["tensors"]
+    planes = np.frombuffer(zlib.decompress(base64.b64decode(stored["numbers"])), np.uint8)
+    kind = np.dtype(SIZES[stored["kind"]])
+    numbers = np.frombuffer(planes.reshape(kind.itemsize, -1).T.tobytes(), kind).astype(np.float32)
+    found = {
+        name: numbers[at["offset"] : at["offset"] + math.prod(at["shape"])].reshape(at["shape"])
+        for name, at in places.items()
+    }
+    if "scales" in stored:
+        after = decoded(tab, network, snapshot + 1)
+        found = {name: after[name] + np.float32(stored["scales"][name]) * values for name, values in found.items()}
+    return found
+
+
+def in_page(tab: Page, run: nm.Run, network: int, snapshot: int = -1, into: Any = None) -> Any:
     """The network with the weights that the page has."""
-    model = run.model(step=step, into=into)
-    with torch.no_grad():
-        for tensor in (*model.parameters(), *model.buffers()):
-            if tensor.is_floating_point():
-                tensor.copy_(tensor.half().float())
+    steps = tab.evaluate("network => microscope.page.networks[network].steps", network)
+    snapshot %= len(steps)
+    model = run.model(step=steps[snapshot], into=into)
+    weights = {name: torch.from_numpy(values) for name, values in decoded(tab, network, snapshot).items()}
+    model.load_state_dict(model.state_dict() | weights)
     return model
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from in_page import ARRAY, FLOATS, array, given, rounded, unpacked
+from in_page import ARRAY, FLOATS, array, given, in_page, unpacked
 from playwright.sync_api import Page
 from torch import nn
 
 import neural_microscope as nm
 from neural_microscope.explorer import UnsupportedLayer, operations
-from neural_microscope.explorer.payload import shown
+from neural_microscope.explorer.payload import payload, shown
 from neural_microscope.run import same_but_seed
 
 Opener = Callable[..., Page]
@@ -84,7 +84,7 @@ def test_a_users_own_network_and_every_layer_give_torchs_numbers_in_the_browser(
     for network, (name, run) in enumerate(small.items()):
         images = run.probe.images[:50] / np.float32(run.probe.images.max())
         for snapshot, step in enumerate(tab.evaluate("network => microscope.page.networks[network].steps", network)):
-            model = nm.hooked(rounded(run, step, own() if name == "own" else None))
+            model = nm.hooked(in_page(tab, run, network, snapshot, own() if name == "own" else None))
             _, cache = model.run_with_cache(torch.from_numpy(images)[:, None])
             found = tab.evaluate(
                 f"""([network, snapshot, text]) => {{
@@ -196,12 +196,16 @@ def test_no_run_no_snapshot_and_no_front_end_are_said(
         nm.explorer.write([small["norms"]], tmp_path / "page.html")
 
 
-def test_weights_too_large_for_float16_are_refused(tmp_path: Path) -> None:
+def test_weights_that_float16_rounds_too_far_are_stored_as_float32_and_infinite_ones_refused(tmp_path: Path) -> None:
     model = NETWORKS["linear"]()
     with torch.no_grad():
         model.output.weight[0, 0] = 7e4
+    (stored,) = payload([record(tmp_path / "large", model)], snapshots=1)["networks"][0]["weights"]
+    assert (stored["kind"], stored["agreement"], stored["logit"]) == ("float32", 1, 0)
+    with torch.no_grad():
+        model.output.weight[0, 0] = torch.inf
     run = record(tmp_path / "run", model)
-    with pytest.raises(nm.errors.RunError, match=r"output\.weight at step 0 holds numbers that float16 can't"):
+    with pytest.raises(nm.errors.RunError, match=r"output\.weight at step 0 holds numbers that are not finite"):
         nm.explorer.write([run], tmp_path / "page.html")
 
 
@@ -245,7 +249,7 @@ def test_any_set_of_changes_gives_torchs_accuracy_and_loss(
     tab = opened(page)
     rng = np.random.default_rng(0)
     for network, (name, run) in enumerate(small.items()):
-        model = nm.hooked(rounded(run, run.steps[-1], own() if name == "own" else None))
+        model = nm.hooked(in_page(tab, run, network, into=own() if name == "own" else None))
         layers = tab.evaluate(f"microscope.page.networks[{network}].layers")
         _, cache = model.run_with_cache(run.probe.tensor()[:1])
         sets = [[layer] for layer in layers] + [rng.choice(layers, 2, replace=False).tolist() for _ in layers[1:]]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from in_page import ARRAY, FLOATS, address, array, draw, given, rounded, says
+from in_page import ARRAY, FLOATS, address, array, draw, given, in_page, says
 from playwright.sync_api import Page
 from scipy.ndimage import center_of_mass
 
@@ -108,5 +108,5 @@ def test_what_is_drawn_is_read_as_torch_reads_it(
     _, pixels = inked(page, [values])
     for network, run in enumerate(runs):
         with torch.no_grad():
-            logits = rounded(run, run.steps[-1])(torch.from_numpy(pixels.copy())[None, None])
+            logits = in_page(page, run, network)(torch.from_numpy(pixels.copy())[None, None])
         assert says(page, network) == int(logits.argmax())

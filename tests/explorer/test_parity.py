@@ -1,7 +1,8 @@
-"""The page's forward pass, gradients and ablations give PyTorch's numbers, on the same rounded weights."""
+"""The page's forward pass, gradients and ablations give PyTorch's numbers, on the weights that the page has."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from in_page import ARRAY, FLOATS, array, given, one_image, rounded, unpacked
+from in_page import ARRAY, FLOATS, array, decoded, given, in_page, one_image, unpacked
 from playwright.sync_api import Page
 
 import neural_microscope as nm
@@ -59,7 +60,7 @@ def test_every_hook_point_of_every_image_and_drawing_at_every_snapshot(
     steps = shown_steps(page, run, network)
     images = np.concatenate([run.probe.images[:50] / np.float32(255), drawings()])
     for snapshot, step in enumerate(steps):
-        _, cache = rounded(run, step).run_with_cache(torch.from_numpy(images)[:, None])
+        _, cache = in_page(page, run, network, snapshot).run_with_cache(torch.from_numpy(images)[:, None])
         found = page.evaluate(
             f"""([network, snapshot, text]) => {{
                 const all = ({FLOATS})(text), pass = [];
@@ -78,11 +79,32 @@ def test_every_hook_point_of_every_image_and_drawing_at_every_snapshot(
             assert np.abs(array(text) - expected).max() < TOLERANCE, (step, name)
 
 
+def test_the_stored_weights_predict_what_the_page_says_of_them(page: Page, runs: list[nm.Run]) -> None:
+    kinds = []
+    for (network, run), snapshot in itertools.product(enumerate(runs), range(4)):
+        stored = page.evaluate("([n, s]) => microscope.page.networks[n].weights[s]", [network, snapshot])
+        step, images = shown_steps(page, run, network)[snapshot], run.probe.tensor()
+        with torch.no_grad():
+            exact, found = run.model(step)(images), in_page(page, run, network, snapshot)(images)
+        agreement = float((exact.argmax(1) == found.argmax(1)).double().mean())
+        assert stored["agreement"] == pytest.approx(agreement)
+        assert stored["agreement"] >= 0.998
+        assert stored["logit"] == pytest.approx(float((exact - found).abs().max()), rel=1e-3, abs=1e-5)
+        kinds.append(stored["kind"])
+        for name, values in decoded(page, network, snapshot).items() if "scales" in stored else ():
+            error = np.abs(values - run.weights(step)[name].numpy()).max()
+            assert error <= 0.501 * stored["scales"][name]  # half a level, and float32's rounding
+        if snapshot == 3:  # the one that the page opens at
+            assert page.locator(".agreement").nth(network).inner_text() == f"{100 * agreement:.1f}%"
+    assert kinds[3] != "difference" != kinds[7]
+    assert "difference" in kinds
+
+
 @pytest.mark.parametrize("network", [0, 1])
 def test_ablations_equal_the_librarys_at_several_snapshots(page: Page, runs: list[nm.Run], network: int) -> None:
     run = runs[network]
     for snapshot, step in list(enumerate(shown_steps(page, run, network)))[1:]:
-        model = rounded(run, step)
+        model = in_page(page, run, network, snapshot)
         for layer in [name for name in run.hook_points if name.endswith("hook_post")]:
             effects = nm.analysis.causal.ablate_all(model, run.probe, layer, draws=1)
             units = [0, int(effects["loss_increase"].values.argmax())]
@@ -105,7 +127,7 @@ def test_ablations_equal_the_librarys_at_several_snapshots(page: Page, runs: lis
 
 def test_scaling_clamping_and_patching_equal_the_librarys(page: Page, runs: list[nm.Run]) -> None:
     for network, run in enumerate(runs):
-        model = rounded(run, run.steps[-1])
+        model = in_page(page, run, network)
         layer = next(name for name in run.hook_points if name.endswith("hook_post"))
         images = run.probe.tensor()[:5]
         _, cache = model.run_with_cache(images)
@@ -145,7 +167,7 @@ def watched(model: Any, pixels: torch.Tensor, layer: str) -> tuple[torch.Tensor,
 @pytest.mark.parametrize("network", [0, 1])
 def test_patterns_and_contributions_are_torchs_gradients(page: Page, runs: list[nm.Run], network: int) -> None:
     run = runs[network]
-    model = rounded(run, run.steps[-1])
+    model = in_page(page, run, network)
     image = run.probe.tensor()[7:8]
     for layer in [name for name in run.hook_points if name.endswith("hook_post")]:
         pixels = image.clone().requires_grad_()

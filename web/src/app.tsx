@@ -144,7 +144,7 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
       </main>
       <footer>
         <p class="quiet">
-          {grouped(lab.images.count)} test images of {lab.page.images.dataset}. Weights are rounded to float16. Predictions for drawings and changed units are computed in this page, which loads nothing from outside. Measures and claims were computed in Python at the last snapshot.
+          {grouped(lab.images.count)} test images of {lab.page.images.dataset}. Weights are rounded for storage; each network states how closely its predictions agree with those of the recorded weights. Predictions for drawings and changed units are computed in this page, which loads nothing from outside. Measures and claims were computed in Python at the last snapshot.
         </p>
       </footer>
     </>

@@ -1,6 +1,6 @@
 // The data that Python wrote into the page, and how its numbers are decoded.
 
-const VERSION = 2;
+const VERSION = 3;
 
 export type Op =
   | { kind: "hook"; name: string }
@@ -65,6 +65,14 @@ export interface Scale {
   both: boolean;
 }
 
+/** A snapshot's numbers, deflated, in base64. Differences are int8: from the next snapshot, divided by the tensor's scale. */
+export type StoredWeights = ({ kind: "float16" } | { kind: "float32" } | { kind: "difference"; scales: Record<string, number> }) & {
+  numbers: string;
+  /** The share of all images on which these weights predict the same class as the recorded ones, and the largest error of a logit. */
+  agreement: number;
+  logit: number;
+};
+
 export interface NetworkData {
   name: string;
   seed: number | null;
@@ -75,11 +83,9 @@ export interface NetworkData {
   ops: Op[];
   steps: number[];
   tensors: Record<string, { shape: number[]; offset: number }>;
-  /** Per snapshot: float16, deflated, in base64. */
-  weights: string[];
+  weights: StoredWeights[];
   scales: Record<string, Scale>;
   curve: { step: number[]; testLoss: (number | null)[]; testAccuracy: (number | null)[] };
-  accuracy: { float32: number; float16: number };
   measures: Record<string, MeasureData[]>;
   /** ClaimData[] as JSON, deflated, in base64. */
   claims: string;
@@ -121,12 +127,12 @@ export async function inflated(base64: string): Promise<Uint8Array> {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** Two-byte numbers, stored as all first bytes followed by all second bytes. */
-export function joined(planes: Uint8Array): Uint16Array {
-  const count = planes.length / 2;
-  const found = new Uint16Array(count);
-  for (let i = 0; i < count; i++) found[i] = planes[i] | (planes[count + i] << 8);
-  return found;
+/** Numbers of `size` bytes, stored as all first bytes, then all second bytes and so on. */
+function joined(planes: Uint8Array, size: number): ArrayBuffer {
+  const count = planes.length / size;
+  const found = new Uint8Array(planes.length);
+  for (let i = 0, at = 0; i < count; i++) for (let k = 0; k < size; k++) found[at++] = planes[k * count + i];
+  return found.buffer;
 }
 
 let halves: Float32Array | null = null;
@@ -145,11 +151,21 @@ function table(): Float32Array {
   return halves;
 }
 
-/** float16 bit patterns from `start` to `end`, as float32. */
-export function widened(bits: Uint16Array, start: number, end: number): Float32Array {
-  const values = table();
-  const found = new Float32Array(end - start);
-  for (let i = start; i < end; i++) found[i - start] = values[bits[i]];
+/** A snapshot's numbers; `after` gives those of the next one. The same float32 operations as in Python. */
+export async function decoded(network: NetworkData, snapshot: number, after: () => Promise<Float32Array>): Promise<Float32Array> {
+  const stored = network.weights[snapshot];
+  const bytes = await inflated(stored.numbers);
+  if (stored.kind === "float32") return new Float32Array(joined(bytes, 4));
+  if (stored.kind === "float16") {
+    const values = table();
+    return Float32Array.from(new Uint16Array(joined(bytes, 2)), (bits) => values[bits]);
+  }
+  const [next, numbers, found] = [await after(), new Int8Array(bytes.buffer), new Float32Array(bytes.length)];
+  for (const [name, { shape, offset }] of Object.entries(network.tensors)) {
+    const scale = stored.scales[name];
+    const end = offset + shape.reduce((a, b) => a * b, 1);
+    for (let i = offset; i < end; i++) found[i] = next[i] + Math.fround(scale * numbers[i]);
+  }
   return found;
 }
 

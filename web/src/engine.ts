@@ -1,6 +1,6 @@
 // The forward pass on plain typed arrays: one example at a time, every hook point by name, with interventions.
 
-import { inflated, joined, widened, type NetworkData, type Op } from "./data";
+import { decoded, type NetworkData, type Op } from "./data";
 
 /** An intervention on a unit (or on every position of a channel's map). */
 export type Change = { kind: "zero" } | { kind: "scale"; value: number } | { kind: "clamp"; value: number } | { kind: "patch"; values: Float32Array };
@@ -12,8 +12,6 @@ export type Weights = Record<string, Float32Array>;
 
 export const NO_CHANGES: Changes = new Map();
 
-const KEPT = 4; // snapshots whose weights are held as float32
-
 export class Model {
   /** The shape of each operation's output, for one example. */
   readonly shapes: number[][];
@@ -21,9 +19,8 @@ export class Model {
   readonly kernels: number[][];
   /** The index of each hook point among the operations. */
   readonly places = new Map<string, number>();
-  private readonly known = new Map<number, Weights>();
-
-  private readonly bits: (Uint16Array | undefined)[] = [];
+  private readonly known: (Weights | undefined)[] = [];
+  private readonly numbers: (Promise<Float32Array> | undefined)[] = [];
 
   constructor(readonly data: NetworkData) {
     this.shapes = shapesOf(data);
@@ -32,12 +29,19 @@ export class Model {
   }
 
   loaded(snapshot: number): boolean {
-    return this.bits[snapshot] !== undefined;
+    return this.known[snapshot] !== undefined;
   }
 
   /** Unpacks the weights of a snapshot; every other method requires this first. */
   async load(snapshot: number): Promise<void> {
-    this.bits[snapshot] ??= joined(await inflated(this.data.weights[snapshot]));
+    const numbers = await this.decoded(snapshot);
+    this.known[snapshot] ??= Object.fromEntries(
+      Object.entries(this.data.tensors).map(([name, { shape, offset }]) => [name, numbers.subarray(offset, offset + shape.reduce((a, b) => a * b, 1))]),
+    );
+  }
+
+  private decoded(snapshot: number): Promise<Float32Array> {
+    return (this.numbers[snapshot] ??= decoded(this.data, snapshot, () => this.decoded(snapshot + 1)));
   }
 
   get last(): number {
@@ -55,17 +59,8 @@ export class Model {
   }
 
   weights(snapshot: number): Weights {
-    let found = this.known.get(snapshot);
-    if (!found) {
-      const bits = this.bits[snapshot];
-      if (!bits) throw new Error(`snapshot ${snapshot} is not loaded`);
-      found = {};
-      for (const [name, { shape, offset }] of Object.entries(this.data.tensors)) {
-        found[name] = widened(bits, offset, offset + shape.reduce((a, b) => a * b, 1));
-      }
-      if (this.known.size >= KEPT) this.known.delete(this.known.keys().next().value!);
-      this.known.set(snapshot, found);
-    }
+    const found = this.known[snapshot];
+    if (!found) throw new Error(`snapshot ${snapshot} is not loaded`);
     return found;
   }
 

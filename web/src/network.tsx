@@ -4,6 +4,7 @@ import type { JSX } from "preact";
 import { useMemo, useRef } from "preact/hooks";
 import { pValue, probability } from "./chance";
 import { NetworkClaims } from "./claims";
+import type { StoredWeights } from "./data";
 import { highest, softmax } from "./engine";
 import type { Answers } from "./evaluate";
 import { type Effect, type Lab, useEffectOf, useRandom } from "./lab";
@@ -40,7 +41,7 @@ export function NetworkColumn(props: NetworkProps): JSX.Element {
         {data.name} <small>step {grouped(data.steps[snapshot])}{snapshot === 0 && data.steps[0] === 0 ? ", untrained" : ""}</small>
       </h2>
       <Predicts {...props} changed={mine.length > 0} seen={seen} unchanged={unchanged} />
-      <Cost effect={effect} lab={lab} mine={mine} drops={drops} images={lab.images.count} labels={lab.images.labels} float16={data.accuracy} atEnd={snapshot === lab.models[network].last} />
+      <Cost effect={effect} lab={lab} mine={mine} drops={drops} images={lab.images.count} labels={lab.images.labels} stored={data.weights[snapshot]} />
       <NetworkClaims lab={lab} network={network} />
       {data.layers.map((layer, place) => (
         <Layer key={layer} {...props} layer={layer} place={place} theme={theme} mine={mine} dead={dead[place]} />
@@ -141,9 +142,10 @@ interface CostProps {
   drops: number[];
   images: number;
   labels: number[];
-  float16: { float32: number; float16: number };
-  atEnd: boolean;
+  stored: StoredWeights;
 }
+
+const STORED = { difference: "int8 differences", float16: "float16", float32: "float32" };
 
 /** The 95% interval of an accuracy difference on paired images: that of a mean of −1, 0 and 1. */
 export function paired(before: Answers, after: Answers, labels: number[]): { drop: number; half: number; lost: number; won: number } {
@@ -158,7 +160,7 @@ export function paired(before: Answers, after: Answers, labels: number[]): { dro
   return { drop, half: 1.96 * Math.sqrt(Math.max(0, (lost + won) / n - drop * drop) / n), lost, won };
 }
 
-function Cost({ effect, lab, mine, drops, images, labels, float16, atEnd }: CostProps): JSX.Element {
+function Cost({ effect, lab, mine, drops, images, labels, stored }: CostProps): JSX.Element {
   if (!effect) return <p class="cost" aria-busy="true">Running all {grouped(images)} images …</p>;
   const { before, after } = effect;
   const { drop, half, lost, won } = paired(before, after, labels);
@@ -178,7 +180,7 @@ function Cost({ effect, lab, mine, drops, images, labels, float16, atEnd }: Cost
         </p>
       ) : (
         <p class="quiet">
-          No changes. {atEnd && `Rounding the weights to float16 changes accuracy by ${points(float16.float16 - float16.float32)} points.`}
+          No changes. The weights in this page, stored as {STORED[stored.kind]}, predict the same class as the recorded ones on <span class="agreement">{number(100 * stored.agreement, 1)}%</span> of these images; the largest error of a logit is <span class="logit">{number(stored.logit)}</span>.
         </p>
       )}
       <Numbers

@@ -1,11 +1,9 @@
-"""The page's data: probe images, each network's operations and rounded weights, the measures of its units, and the claims."""
+"""The page's data: probe images, each network's operations and weights, the measures of its units, and the claims."""
 
 from __future__ import annotations
 
-import base64
 import json
 import math
-import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,15 +15,16 @@ from ..analysis.look import FirstLook, LayerLook, Progress
 from ..analysis.look.looks import recalled, unlooked
 from ..errors import RunError
 from ..glossary import glosses
-from ..hooks import activations, evaluation, hooked, lent
+from ..hooks import activations, evaluation, hooked
 from ..models import Network
 from ..run import Run, network_names, same_but_seed
 from .graph import operations
 from .measured import claims, layers_of, measures, plain
 from .missions import missions
 from .opening import opening
+from .weights import packed, stored
 
-VERSION = 2
+VERSION = 3
 
 
 def payload(
@@ -65,7 +64,7 @@ def payload(
             "dataset": runs[0].description["data"]["name"],
             "labels": probe.labels.tolist(),
             "opening": opening([(model, shown(operations(model), model)) for model in trained], probe),
-            "pixels": _packed(probe.images.astype(np.uint8)),
+            "pixels": packed(probe.images.astype(np.uint8)),
         },
         "networks": [
             _network(run, name, model, snapshots, [looks.get(id(one), one) for one in (run, *others)], progress)
@@ -116,9 +115,7 @@ def _network(
         {v for op in ops for k, v in op.items() if k in ("weight", "bias", "mean", "variance") and isinstance(v, str)}
     )
     tensors = _places(run.weights(steps[-1]), wanted)
-    rounded = [_rounded(run.weights(step), wanted, run, step) for step in steps]
     layers = shown(ops, model)
-    exact, answers = accuracies(model, run, dict(zip(wanted, rounded[-1], strict=True)))
     recorded = layers_of(run, model, layers, looks[0] if looks else None)
     measured, planes = {}, {}
     for done, (layer, seen) in enumerate(recorded.items()):
@@ -139,16 +136,15 @@ def _network(
         "ops": ops,
         "steps": steps,
         "tensors": tensors,
-        "weights": [_packed(np.concatenate([t.ravel() for t in block]).astype("<f2")) for block in rounded],
+        "weights": stored(run, model, steps, wanted),
         "scales": scales(model, run, layers),
         "curve": {
             "step": steps,
             "testLoss": plain(run.log["test_loss"].values[at]),
             "testAccuracy": plain(run.log["test_accuracy"].values[at]),
         },
-        "accuracy": {"float32": exact, "float16": answers},
         "measures": measured,
-        "claims": _packed(np.frombuffer(json.dumps([claim.to_json() for claim in claimed]).encode(), np.uint8)),
+        "claims": packed(np.frombuffer(json.dumps([claim.to_json() for claim in claimed]).encode(), np.uint8)),
         "unclaimed": reason,
         "missions": missions([(layers.index(name), layer) for name, layer in recorded.items()], claimed),
         "maps": {layer: one for layer, one in planes.items() if one is not None},
@@ -216,38 +212,3 @@ def _places(weights: dict[str, torch.Tensor], wanted: Sequence[str]) -> dict[str
         places[name] = {"shape": list(weights[name].shape), "offset": offset}
         offset += weights[name].numel()
     return places
-
-
-def _rounded(weights: dict[str, torch.Tensor], wanted: Sequence[str], run: Run, step: int) -> list[np.ndarray]:
-    found = []
-    for name in wanted:
-        with np.errstate(over="ignore"):
-            half = weights[name].detach().cpu().numpy().astype(np.float16)
-        if not np.isfinite(half).all():
-            raise RunError(
-                f"{run.folder}: {name} at step {step} holds numbers that float16 can't: above 65,504 or not finite"
-            )
-        found.append(half)
-    return found
-
-
-def accuracies(model: nn.Module, run: Run, rounded: dict[str, np.ndarray]) -> tuple[float, float]:
-    """Accuracy on the probe images with the exact weights, and with the page's rounded ones."""
-    images, labels = run.probe.tensor(), run.probe.label_tensor()
-    whole = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    found = []
-    with torch.no_grad():
-        for weights in (
-            whole,
-            whole | {name: torch.from_numpy(half.astype(np.float32)) for name, half in rounded.items()},
-        ):
-            model.load_state_dict(weights)
-            found.append(float((model(lent(images)).argmax(1) == labels).double().mean()))
-        model.load_state_dict(whole)
-    return found[0], found[1]
-
-
-def _packed(array: np.ndarray) -> str:
-    """Deflated base64; multi-byte numbers with all first bytes first, then all second ones, which compresses better."""
-    raw = np.ascontiguousarray(array).view(np.uint8).reshape(-1, array.dtype.itemsize)
-    return base64.b64encode(zlib.compress(raw.T.tobytes(), 9)).decode()
