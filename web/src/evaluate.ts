@@ -1,13 +1,18 @@
-// A network's predictions for all included images, with or without changes, in time slices so that the page never freezes.
+// A network's predictions for all images, with or without changes: computed in workers, shared by all who ask, and kept.
 
+import type { Found as Part } from "./compute";
 import type { Images } from "./data";
-import { highest, NO_CHANGES, type Changes, type Model } from "./engine";
-import { shifted, shiftOf } from "./shift";
+import { type Changes, highest, type Model, NO_CHANGES } from "./engine";
+import type { Keyed, Message, Reply } from "./worker";
 
-/** Most values kept for all images at one hook point: more would exceed a phone's memory. */
+/** The worker's script, which the build puts here. */
+declare const WORKER: string;
+
+/** Most numbers kept of earlier results: 32 MB. */
 const MOST_KEPT = 2 ** 23;
-const SLICE = 12; // milliseconds
-const EACH = 10; // images between clock checks
+
+/** Most workers of a network: each takes a share of the images. */
+const MOST_WORKERS = 4;
 
 export interface Answers {
   /** The predicted class of each image. */
@@ -22,46 +27,57 @@ export interface Answers {
   loss: number;
 }
 
-/** The unchanged network at one snapshot, on all images; a change is computed from the changed layer on. */
-interface Base {
+interface Found {
   answers: Answers;
-  /** Inputs and outputs of each linear layer and convolution, [image, …], by operation index; those too large are left out. */
-  into: Map<number, Float32Array>;
-  out: Map<number, Float32Array>;
-  /** [image, unit] per layer: the activation, or a channel's mean over its map. */
+  /** [image, unit] per layer: the activation, or a channel's mean over its map; none with changes. */
   means: Map<string, Float32Array>;
 }
 
-/** A base computed once for all its waiters, and aborted when none is left. */
-interface Making {
-  base: Promise<Base>;
-  stop: AbortController;
+/** One result for all its waiters, withdrawn when none is left. */
+interface Asked {
+  found: Promise<Found>;
+  /** Takes the reply of a worker; the last one settles it. */
+  settle: (worker: number, reply: Reply) => void;
   waiting: number;
-  done: Base | null;
+  done: Found | null;
 }
 
 export class Evaluator {
-  /** The last requested snapshot and its base. */
-  private latest: { snapshot: number; making: Making } | null = null;
+  /** By what was asked; oldest use first. */
+  private readonly asked = new Map<string, Asked>();
   private readonly read = new Map<number, Uint8Array>();
+  private readonly workers: Worker[];
 
-  constructor(readonly model: Model, readonly images: Images) {}
+  constructor(readonly model: Model, readonly images: Images) {
+    const script = URL.createObjectURL(new Blob([WORKER], { type: "text/javascript" }));
+    const { count, pixels } = images;
+    const workers = Math.min(MOST_WORKERS, navigator.hardwareConcurrency || 1, count);
+    this.workers = Array.from({ length: workers }, (_, i) => {
+      const [first, end] = [i, i + 1].map((k) => Math.floor((k * count) / workers));
+      const worker = new Worker(script);
+      worker.onmessage = ({ data }: MessageEvent<Keyed>) => this.asked.get(data.key)?.settle(i, data);
+      worker.onerror = ({ message }) => {
+        for (const asked of this.asked.values()) asked.settle(i, { problem: message || "a worker could not start" });
+      };
+      const size = pixels.length / count;
+      worker.postMessage({ network: model.data, images: { ...images, count: end - first, pixels: pixels.slice(first * size, end * size) } } satisfies Message);
+      return worker;
+    });
+  }
 
   /** Rejects with an AbortError when `signal` aborts. */
   async answers(snapshot: number, changes: Changes, signal?: AbortSignal): Promise<Answers> {
-    const base = await this.base(snapshot, signal);
-    if (!changes.size) return base.answers;
-    return summary(await this.changed(base, snapshot, changes, signal), this.images);
+    return (await this.found(snapshot, changes, signal)).answers;
   }
 
   /** [image, unit] of a layer, unchanged, at a snapshot: activations, or each channel's mean over its map. */
   async means(snapshot: number, layer: string, signal?: AbortSignal): Promise<Float32Array> {
-    return (await this.base(snapshot, signal)).means.get(layer)!;
+    return (await this.found(snapshot, NO_CHANGES, signal)).means.get(layer)!;
   }
 
   /** Which units are 0 on every image at a snapshot, if that is already known. */
   dead(snapshot: number, layer: string): boolean[] | null {
-    const means = this.latest?.snapshot === snapshot ? this.latest.making.done?.means.get(layer) : undefined;
+    const means = this.asked.get(keyOf(snapshot, NO_CHANGES))?.done?.means.get(layer);
     if (!means) return null;
     const { count } = this.model.units(layer);
     return Array.from({ length: count }, (_, unit) => {
@@ -75,136 +91,84 @@ export class Evaluator {
     return this.read.get(snapshot) ?? null;
   }
 
-  private base(snapshot: number, signal?: AbortSignal): Promise<Base> {
-    if (this.latest?.snapshot !== snapshot || this.latest.making.stop.signal.aborted) this.latest = { snapshot, making: this.begin(snapshot) };
-    const making = this.latest.making;
-    if (making.done) return making.base;
-    making.waiting++;
-    if (!signal) return making.base;
+  private found(snapshot: number, changes: Changes, signal?: AbortSignal): Promise<Found> {
+    const key = keyOf(snapshot, changes);
+    const asked = this.asked.get(key) ?? this.ask(key, snapshot, changes);
+    this.asked.delete(key);
+    this.asked.set(key, asked);
+    asked.waiting++;
+    if (!signal || asked.done) return asked.found;
     return new Promise((resolve, reject) => {
       const leave = () => {
-        if (--making.waiting === 0 && !making.done) making.stop.abort();
-        reject(given());
+        if (--asked.waiting === 0 && !asked.done) {
+          this.asked.delete(key);
+          this.send({ cancel: key });
+        }
+        reject(signal.reason);
       };
       if (signal.aborted) return leave();
       signal.addEventListener("abort", leave, { once: true });
-      making.base.then(resolve, reject);
+      asked.found.then(resolve, reject);
     });
   }
 
-  private begin(snapshot: number): Making {
-    const stop = new AbortController();
-    const making: Making = { base: this.make(snapshot, stop.signal), stop, waiting: 0, done: null };
-    making.base.then(
-      (base) => {
-        making.done = base;
-        this.read.set(snapshot, base.answers.predicted);
-      },
-      () => undefined, // the waiters handle the rejection
-    );
-    return making;
-  }
-
-  private async make(snapshot: number, signal: AbortSignal): Promise<Base> {
-    const { model, images } = this;
-    const { layers, classes, ops } = model.data;
-    await model.load(snapshot);
-    const means = new Map(layers.map((layer) => [layer, new Float32Array(model.units(layer).count * images.count)]));
-    const [into, out, sources] = [new Map<number, Float32Array>(), new Map<number, Float32Array>(), new Map<number, number>()];
-    let source = -1; // the last operation with an output of its own
-    ops.forEach((op, place) => {
-      if (op.kind === "hook" || op.kind === "flatten") return;
-      if (op.kind === "linear" || op.kind === "conv2d") {
-        sources.set(place, source);
-        if (source >= 0) this.keep(into, place, source);
-        this.keep(out, place, place);
-      }
-      source = place;
+  private ask(key: string, snapshot: number, changes: Changes): Asked {
+    const asked = { waiting: 0, done: null } as unknown as Asked;
+    const parts = new Map<number, Part>();
+    asked.found = new Promise((resolve, reject) => {
+      asked.settle = (worker, reply) => {
+        if ("problem" in reply) {
+          this.asked.delete(key);
+          return reject(new Error(reply.problem));
+        }
+        parts.set(worker, reply);
+        if (asked.done || parts.size < this.workers.length) return;
+        asked.done = together(this.workers.map((_, i) => parts.get(i)!), this.images);
+        if (!changes.size) this.read.set(snapshot, asked.done.answers.predicted);
+        this.forget();
+        resolve(asked.done);
+      };
     });
-    const [weights, room, seen] = [model.weights(snapshot), model.room(), new Map<string, Float32Array>()];
-    const logits = new Float32Array(images.count * classes);
-    await slices(images.count, signal, (i) => {
-      logits.set(model.run(this.image(i), 0, weights, NO_CHANGES, room, seen), i * classes);
-      for (const [place, array] of into) array.set(room[sources.get(place)!], i * room[sources.get(place)!].length);
-      for (const [place, array] of out) array.set(room[place], i * room[place].length);
-      for (const layer of layers) average(seen.get(layer)!, means.get(layer)!, i, model.units(layer).count);
-    });
-    return { answers: summary(logits, images), into, out, means };
+    this.send({ key, snapshot, changes: changes.size ? changes : null });
+    return asked;
   }
 
-  /** Allocates one operation's output for all images, unless it is too large. */
-  private keep(arrays: Map<number, Float32Array>, place: number, source: number): void {
-    const size = this.images.count * this.model.shapes[source].reduce((a, b) => a * b, 1);
-    if (size <= MOST_KEPT) arrays.set(place, new Float32Array(size));
+  private send(message: Message): void {
+    for (const worker of this.workers) worker.postMessage(message);
   }
 
-  private image(i: number): Float32Array {
-    const size = this.images.rows * this.images.cols;
-    return this.images.pixels.subarray(i * size, (i + 1) * size);
-  }
-
-  /** Logits [image, class], computed from the next linear layer on, or from the last one before the change. */
-  private async changed(base: Base, snapshot: number, changes: Changes, signal?: AbortSignal): Promise<Float32Array> {
-    const { model, images } = this;
-    const [weights, room] = [model.weights(snapshot), model.room()];
-    const logits = new Float32Array(images.count * model.data.classes);
-    const shift = shiftOf(model, changes);
-    const [into, out] = [shift && base.into.get(shift.place), shift && base.out.get(shift.place)];
-    if (shift && into && out) {
-      const [x, y] = [into.length / images.count, room[shift.place]];
-      const difference = new Float32Array(shift.each);
-      await slices(images.count, signal, (i) => {
-        y.set(out.subarray(i * y.length, (i + 1) * y.length));
-        shifted(model, shift, into.subarray(i * x, (i + 1) * x), y, weights, difference);
-        logits.set(model.run(y, shift.place + 1, weights, changes, room), i * model.data.classes);
-      });
-      return logits;
-    }
-    const first = Math.min(...[...changes.keys()].map((name) => model.places.get(name)!));
-    const start = Math.max(-1, ...[...base.out.keys()].filter((place) => place < first));
-    const known = base.out.get(start);
-    const size = known ? known.length / images.count : 0;
-    await slices(images.count, signal, (i) => {
-      const x = known ? known.subarray(i * size, (i + 1) * size) : this.image(i);
-      logits.set(model.run(x, start + 1, weights, changes, room), i * model.data.classes);
-    });
-    return logits;
-  }
-}
-
-function average(values: Float32Array, means: Float32Array, image: number, count: number): void {
-  const each = values.length / count;
-  for (let unit = 0; unit < count; unit++) {
-    let sum = 0;
-    for (let i = unit * each; i < (unit + 1) * each; i++) sum += values[i];
-    means[image * count + unit] = sum / each;
-  }
-}
-
-function given(): DOMException {
-  return new DOMException("no longer needed", "AbortError");
-}
-
-/** Runs `work` for each number below `count`, yielding to the page every SLICE milliseconds. */
-async function slices(count: number, signal: AbortSignal | undefined, work: (i: number) => void): Promise<void> {
-  let began = performance.now();
-  for (let i = 0; i < count; i++) {
-    work(i);
-    if (i % EACH === 0 && performance.now() - began > SLICE) {
-      await breath();
-      if (signal?.aborted) throw given();
-      began = performance.now();
+  /** Drops the results that were not used for longest. */
+  private forget(): void {
+    const sizes = [...this.asked].map(([key, { done }]) => [key, done ? size(done) : 0] as const);
+    let total = sizes.reduce((sum, [, one]) => sum + one, 0);
+    for (const [key, one] of sizes) {
+      if (total <= MOST_KEPT) return;
+      if (one) this.asked.delete(key);
+      total -= one;
     }
   }
 }
 
-/** Lets the page draw and handle events; a message returns sooner than a timer. */
-function breath(): Promise<void> {
-  return new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => resolve();
-    port2.postMessage(null);
-  });
+function size({ answers, means }: Found): number {
+  return [...means.values()].reduce((sum, values) => sum + values.length, answers.predicted.length);
+}
+
+function keyOf(snapshot: number, changes: Changes): string {
+  const listed = [...changes].flatMap(([layer, units]) => [...units].map(([unit, change]) => [layer, unit, ...Object.values(change)].join()));
+  return [snapshot, ...listed.sort()].join(";");
+}
+
+/** The workers' shares of the images, one behind the other. */
+function together(parts: Part[], images: Images): Found {
+  const layers = [...(parts[0].means?.keys() ?? [])];
+  const means = new Map(layers.map((layer) => [layer, joined(parts.map((part) => part.means!.get(layer)!))]));
+  return { answers: summary(joined(parts.map((part) => part.logits)), images), means };
+}
+
+function joined(arrays: Float32Array[]): Float32Array {
+  const found = new Float32Array(arrays.reduce((sum, array) => sum + array.length, 0));
+  arrays.reduce((start, array) => (found.set(array, start), start + array.length), 0);
+  return found;
 }
 
 function summary(logits: Float32Array, images: Images): Answers {

@@ -1,6 +1,7 @@
 // A change to units of one layer, computed from what it adds to the output of the next linear layer. Exact, because that layer is linear.
 
-import { addPart, apply, type Changes, edited, type Model, type Weights } from "./engine";
+import type { Op } from "./data";
+import { addProduct, apply, type Changes, edited, type Model, type Weights } from "./engine";
 
 /** One changed unit at the layer's input: fixed values, or a multiple of the original. */
 interface Part {
@@ -56,9 +57,11 @@ export function shiftOf(model: Model, changes: Changes): Shift | null {
 
 /** Adds the shift to `out`, the linear layer's output for one image; `into` is the layer's input. */
 export function shifted(model: Model, shift: Shift, into: Float32Array, out: Float32Array, weights: Weights, room: Float32Array): void {
+  const op = model.data.ops[shift.place] as Op & { kind: "linear" | "conv2d" };
+  const flat = op.kind === "linear"; // a layer's inputs are counted one by one, a convolution's by channel
   for (const { unit, values, factor } of shift.parts) {
     const start = unit * shift.each;
     for (let k = 0; k < shift.each; k++) room[k] = values ? values[k] - into[start + k] : (factor - 1) * into[start + k];
-    addPart(model, shift.place, room, unit, out, weights);
+    addProduct(op, room, flat ? start : unit, out, model.shapes[shift.place - 1], model.shapes[shift.place], model.kernels[shift.place], weights);
   }
 }

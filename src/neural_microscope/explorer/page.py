@@ -78,6 +78,7 @@ def document(data: dict[str, Any], script: str, style: str) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data: blob:; "
+        "worker-src blob:; "
         "base-uri 'none'; form-action 'none'"
     )
     plain = json.dumps(_shown(data), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

@@ -1,0 +1,154 @@
+// A network's predictions for its share of the images, with or without changes: what a worker computes.
+
+import type { Images } from "./data";
+import { type Known, NO_CHANGES, type Changes, type Model, type Weights } from "./engine";
+import { shifted, shiftOf } from "./shift";
+
+/** Most values kept for all images at one hook point: more would exceed a phone's memory. */
+const MOST_KEPT = 2 ** 23;
+const SLICE = 12; // milliseconds
+const EACH = 10; // images between clock checks
+
+/** [image, class], and for the unchanged network [image, unit] per layer: the activation, or a channel's mean over its map. */
+export interface Found {
+  logits: Float32Array;
+  means?: Map<string, Float32Array>;
+}
+
+/** The unchanged network at one snapshot; a change is computed from the changed layer on. */
+interface Base {
+  logits: Float32Array;
+  /** Inputs and outputs of each linear layer and convolution, [image, …], by operation index; those too large are left out. */
+  into: Map<number, Float32Array>;
+  out: Map<number, Float32Array>;
+  means: Map<string, Float32Array>;
+}
+
+export class Computer {
+  /** The last requested snapshot's base. */
+  private latest: { snapshot: number; base: Base } | null = null;
+
+  constructor(readonly model: Model, readonly images: Images) {}
+
+  /** Rejects with an AbortError when `signal` aborts. */
+  async found(snapshot: number, changes: Changes | null, signal: AbortSignal): Promise<Found> {
+    const base = await this.base(snapshot, signal);
+    return changes ? { logits: await this.logits(base, snapshot, changes, signal) } : { logits: base.logits, means: base.means };
+  }
+
+  private async base(snapshot: number, signal: AbortSignal): Promise<Base> {
+    if (this.latest?.snapshot !== snapshot) {
+      this.latest = null; // its memory is needed
+      this.latest = { snapshot, base: await this.make(snapshot, signal) };
+    }
+    return this.latest.base;
+  }
+
+  private async make(snapshot: number, signal: AbortSignal): Promise<Base> {
+    const { model, images } = this;
+    const { layers, classes, ops } = model.data;
+    await model.load(snapshot);
+    const means = new Map(layers.map((layer) => [layer, new Float32Array(model.units(layer).count * images.count)]));
+    const [into, out, sources] = [new Map<number, Float32Array>(), new Map<number, Float32Array>(), new Map<number, number>()];
+    let source = -1; // the last operation with an output of its own
+    ops.forEach((op, place) => {
+      if (op.kind === "hook" || op.kind === "flatten") return;
+      if (op.kind === "linear" || op.kind === "conv2d") {
+        sources.set(place, source);
+        if (source >= 0) this.keep(into, place, source);
+        this.keep(out, place, place);
+      }
+      source = place;
+    });
+    const [weights, room, seen] = [model.weights(snapshot), model.room(), new Map<string, Float32Array>()];
+    const logits = new Float32Array(images.count * classes);
+    const blank = this.blank(weights, sources);
+    await slices(images.count, signal, (i) => {
+      logits.set(model.run(this.image(i), 0, weights, NO_CHANGES, room, seen, blank), i * classes);
+      for (const [place, array] of into) array.set(room[sources.get(place)!], i * room[sources.get(place)!].length);
+      for (const [place, array] of out) array.set(room[place], i * room[place].length);
+      for (const layer of layers) average(seen.get(layer)!, means.get(layer)!, i, model.units(layer).count);
+    });
+    return { logits, into, out, means };
+  }
+
+  /** The pass of an empty image, from which most images differ in few places. */
+  private blank(weights: Weights, sources: Map<number, number>): Known {
+    const [pixels, room] = [new Float32Array(this.images.rows * this.images.cols), this.model.room()];
+    this.model.run(pixels, 0, weights, NO_CHANGES, room);
+    return { into: (place) => room[sources.get(place)!] ?? pixels, out: (place) => room[place] };
+  }
+
+  /** Allocates one operation's output for all images, unless it is too large. */
+  private keep(arrays: Map<number, Float32Array>, place: number, source: number): void {
+    const size = this.images.count * this.model.shapes[source].reduce((a, b) => a * b, 1);
+    if (size <= MOST_KEPT) arrays.set(place, new Float32Array(size));
+  }
+
+  private image(i: number): Float32Array {
+    const size = this.images.rows * this.images.cols;
+    return this.images.pixels.subarray(i * size, (i + 1) * size);
+  }
+
+  /** Logits [image, class], computed from the next linear layer on, or from the last one before the change. */
+  private async logits(base: Base, snapshot: number, changes: Changes, signal: AbortSignal): Promise<Float32Array> {
+    const { model, images } = this;
+    const [weights, room] = [model.weights(snapshot), model.room()];
+    const logits = new Float32Array(images.count * model.data.classes);
+    const shift = shiftOf(model, changes);
+    const alone = shift && new Float32Array(shift.each);
+    const first = Math.min(...[...changes.keys()].map((name) => model.places.get(name)!));
+    const start = Math.max(-1, ...[...base.out.keys()].filter((place) => place < first));
+    await slices(images.count, signal, (i) => {
+      const known: Known = { into: (place) => part(base.into.get(place), i, images.count), out: (place) => part(base.out.get(place), i, images.count) };
+      const [into, out] = [shift && known.into(shift.place), shift && known.out(shift.place)];
+      if (shift && alone && into && out) {
+        const y = room[shift.place];
+        y.set(out);
+        shifted(model, shift, into, y, weights, alone);
+        logits.set(model.run(y, shift.place + 1, weights, changes, room, undefined, known), i * model.data.classes);
+      } else {
+        logits.set(model.run(known.out(start) ?? this.image(i), start + 1, weights, changes, room, undefined, known), i * model.data.classes);
+      }
+    });
+    return logits;
+  }
+}
+
+/** What belongs to one image. */
+function part(all: Float32Array | undefined, image: number, count: number): Float32Array | undefined {
+  const size = all ? all.length / count : 0;
+  return all?.subarray(image * size, (image + 1) * size);
+}
+
+function average(values: Float32Array, means: Float32Array, image: number, count: number): void {
+  const each = values.length / count;
+  for (let unit = 0; unit < count; unit++) {
+    let sum = 0;
+    for (let i = unit * each; i < (unit + 1) * each; i++) sum += values[i];
+    means[image * count + unit] = sum / each;
+  }
+}
+
+/** Runs `work` for each number below `count`; every SLICE milliseconds the worker reads its messages. */
+async function slices(count: number, signal: AbortSignal, work: (i: number) => void): Promise<void> {
+  let began = performance.now();
+  for (let i = 0; i < count; i++) {
+    work(i);
+    if (i % EACH === 0 && performance.now() - began > SLICE) {
+      await breath();
+      signal.throwIfAborted();
+      began = performance.now();
+    }
+  }
+}
+
+const { port1, port2 } = new MessageChannel();
+
+/** Lets messages arrive; one to oneself returns sooner than a timer. */
+function breath(): Promise<void> {
+  return new Promise((resolve) => {
+    port1.onmessage = () => resolve();
+    port2.postMessage(null);
+  });
+}
