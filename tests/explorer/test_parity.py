@@ -103,7 +103,7 @@ def test_the_stored_weights_predict_what_the_page_says_of_them(page: Page, runs:
 @pytest.mark.parametrize("network", [0, 1])
 def test_ablations_equal_the_librarys_at_several_snapshots(page: Page, runs: list[nm.Run], network: int) -> None:
     run = runs[network]
-    for snapshot, step in list(enumerate(shown_steps(page, run, network)))[1:]:
+    for snapshot in range(1, len(shown_steps(page, run, network))):
         model = in_page(page, run, network, snapshot)
         for layer in [name for name in run.hook_points if name.endswith("hook_post")]:
             effects = nm.analysis.causal.ablate_all(model, run.probe, layer, draws=1)

@@ -8,9 +8,6 @@ import type { Keyed, Message, Reply } from "./worker";
 /** The worker's script, which the build puts here. */
 declare const WORKER: string;
 
-/** Most numbers kept of earlier results: 32 MB. */
-const MOST_KEPT = 2 ** 23;
-
 /** Most workers of a network: each takes a share of the images. */
 const MOST_WORKERS = 4;
 
@@ -48,7 +45,8 @@ export class Evaluator {
   private readonly read = new Map<number, Uint8Array>();
   private readonly workers: Worker[];
 
-  constructor(readonly model: Model, readonly images: Images) {
+  /** Of earlier results at most `mostKept` numbers are kept: 32 MB. */
+  constructor(readonly model: Model, readonly images: Images, private readonly mostKept = 2 ** 23) {
     const script = URL.createObjectURL(new Blob([WORKER], { type: "text/javascript" }));
     const { count, pixels } = images;
     const workers = Math.min(MOST_WORKERS, navigator.hardwareConcurrency || 1, count);
@@ -137,12 +135,12 @@ export class Evaluator {
     for (const worker of this.workers) worker.postMessage(message);
   }
 
-  /** Drops the results that were not used for longest. */
+  /** Drops the results that were not used for longest; the last stays. */
   private forget(): void {
     const sizes = [...this.asked].map(([key, { done }]) => [key, done ? size(done) : 0] as const);
     let total = sizes.reduce((sum, [, one]) => sum + one, 0);
-    for (const [key, one] of sizes) {
-      if (total <= MOST_KEPT) return;
+    for (const [key, one] of sizes.slice(0, -1)) {
+      if (total <= this.mostKept) return;
       if (one) this.asked.delete(key);
       total -= one;
     }

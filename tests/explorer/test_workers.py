@@ -1,0 +1,84 @@
+"""All images are computed in workers: one computation for all who ask, kept for those who ask again, dropped when nobody waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.mnist]
+
+SENT = """const sent = [], post = Worker.prototype.postMessage, workers = new Set();
+    Worker.prototype.postMessage = function (message) { sent.push(message); workers.add(this); post.call(this, message); };
+    const {models: [model], images, evaluators} = microscope, [layer] = model.data.layers;
+    const own = most => new evaluators[0].constructor(model, images, most);
+    const cut = unit => new Map([[layer, new Map([[unit, {kind: 'zero'}]])]]);"""
+"""Listens to what the page sends its workers."""
+
+
+@pytest.fixture
+def page(explorer: Path, opened: Callable[..., Page]) -> Page:
+    tab = opened(explorer)
+    tab.locator(".cost[data-accuracy]").last.wait_for()
+    return tab
+
+
+def test_what_two_ask_for_is_computed_once_and_kept(page: Page) -> None:
+    same, shares, first, after = page.evaluate(
+        f"""async () => {{ {SENT}
+            const evaluator = own(), start = sent.length;
+            const [one, other] = await Promise.all([evaluator.answers(1, cut(2)), evaluator.answers(1, cut(2))]);
+            const first = sent.length - start;
+            await evaluator.answers(1, cut(2));
+            const shares = sent.slice(0, start).map(message => message.images.count);
+            return [one === other, shares, first, sent.length - start]; }}"""
+    )
+    assert same
+    assert sum(shares) == 300
+    assert max(shares) - min(shares) <= 1
+    assert first == after == len(shares)  # one message to each worker
+
+
+def test_results_beyond_the_limit_are_dropped_the_oldest_first(page: Page) -> None:
+    kept, again = page.evaluate(
+        f"""async () => {{ {SENT}
+            const evaluator = own(1000);
+            for (let unit = 0; unit < 6; unit++) await evaluator.answers(1, cut(unit));
+            const start = sent.length, kept = evaluator.asked.size;
+            await evaluator.answers(1, cut(5));
+            const middle = sent.length;
+            await evaluator.answers(1, cut(0));
+            return [kept, [middle - start, sent.length - middle > 0]]; }}"""
+    )
+    assert kept == 3  # of 300 predictions each
+    assert again == [0, True]
+
+
+def test_a_request_that_nobody_waits_for_is_withdrawn_and_can_be_made_again(page: Page) -> None:
+    reason, withdrawn, shared, again, other = page.evaluate(
+        f"""async () => {{ {SENT}
+            const evaluator = own(), stop = new AbortController(), both = new AbortController();
+            const gone = evaluator.answers(1, cut(3), stop.signal).catch(error => error.name);
+            stop.abort();
+            const withdrawn = sent.some(message => 'cancel' in message);
+            const waits = evaluator.answers(2, cut(3)), left = evaluator.answers(2, cut(3), both.signal).catch(error => error.name);
+            both.abort(); // the other still waits
+            return [await gone, withdrawn, [await left, (await waits).loss], (await evaluator.answers(1, cut(3))).loss,
+                (await evaluators[0].answers(1, cut(3))).loss]; }}"""
+    )
+    assert reason == shared[0] == "AbortError"
+    assert withdrawn
+    assert shared[1] > 0
+    assert again == other
+
+
+def test_a_problem_in_a_worker_reaches_who_asked(page: Page) -> None:
+    said = page.evaluate(
+        f"""async () => {{ {SENT}
+            const evaluator = own(), problem = await evaluator.answers(99, cut(0)).catch(error => error.message);
+            return [problem, (await evaluator.answers(3, cut(0))).right > 0]; }}"""
+    )
+    assert "undefined" in said[0]
+    assert said[1]
