@@ -289,7 +289,7 @@ import random
 
 class Neuron:
     def __init__(self, n_inputs, rng, squash=True):
-        bound = 1 / math.sqrt(n_inputs)
+        bound = 1 / math.sqrt(n_inputs)  # the more inputs, the smaller each weight: the sum keeps its size
         self.w = [Value(rng.uniform(-bound, bound)) for _ in range(n_inputs)]
         self.b = Value(rng.uniform(-bound, bound))
         self.squash = squash
@@ -552,7 +552,7 @@ def zeros_and_ones(some, n):
 train_points, train_labels = zeros_and_ones(lesson.data.train, 80)
 test_points, test_labels = zeros_and_ones(lesson.data.test, lesson.pick(1000, 100))
 nm.plots.plane(
-    train_points, train_labels, title="Two numbers nearly tell 0 from 1", x="ink, upper left", y="ink, lower left"
+    train_points, train_labels, title="Each image as two numbers", x="ink, upper left", y="ink, lower left"
 )
 
 # %% [markdown]
@@ -612,7 +612,7 @@ nm.plots.plane(
     train_points,
     train_labels,
     surface=(side, side, answers),
-    title="The border it found, a little bent",
+    title="The border that it found",
     x="ink, upper left",
     y="ink, lower left",
 )

@@ -581,16 +581,27 @@ def as_detector(activation, labels, digit, threshold):  # a quiet unit as alarm
 
 # %% tags=["varies", "card"]
 story = selectivity.over_time(histories[last])
-since = story["since"].values
-known = np.isfinite(since)
-changes = int((story["changes"].values > 0).sum())
-lesson.say(f"""{known.sum()} of {len(since)} units end with a digit beyond shuffled labels. Half of them have held it since step {np.median(since[known]):,.0f} of {run.steps[-1]:,}. {changes} units changed their
-digit at least once on the way.""")
 nm.plots.selectivity_over_time(story)
 
 # %% [markdown]
 # *What to look at:* the colors in the first column, at initialization, and in the last. Each row is a unit, in the color of the digit it prefers at each snapshot, faint where that is not beyond shuffled labels.
 #
+# Does a unit end with the digit that it began with? Some do by luck, so we need a null: we deal out the final digits among the units at random.
+
+# %% tags=["varies"]
+since = story["since"].values
+known = np.isfinite(since)
+settled = float(np.median(since[known]))
+changes = int((story["changes"].values > 0).sum())
+begin, final = (story["preferred"].values[i][story["auc_shown"].values[[0, -1]].all(0)] for i in (0, -1))
+same = int((begin == final).sum())
+deal = np.random.default_rng(0)
+lucky = np.percentile([(begin == deal.permutation(final)).sum() for _ in range(1000)], 97.5)
+lesson.say(f"""{known.sum()} of {len(since)} units end with a digit beyond shuffled labels. Half of them have held it since step {settled:,.0f} of {run.steps[-1]:,} or earlier. {changes} units changed their
+digit at least once on the way. {len(begin)} units have a digit both at initialization and at the end, and for {same} of them it is the same one; with digits dealt out at random it would be up to {lucky:.0f} (97.5% of 1,000 draws).""")
+lesson.say(f"""So half of these units settle {"within the first tenth of training" if settled <= run.steps[-1] / 10 else "only after the first tenth of training"}, and {"the digit they begin with says something about the one they end with" if same > lucky else "it is not shown that the digit they begin with has to do with the one they end with"}.""")
+
+# %% [markdown]
 # ## 7. Drift
 #
 # While the network learns, the layer's answers to the same images change. This is called *drift*. The simplest question about it: how similar is each unit to its later self? We correlate its activations at one

@@ -41,7 +41,7 @@ data = lesson.data
 # Some units respond to one digit and hardly to any other. Such a unit looks as if it were there to recognize that digit. Does the network *use* it?
 #
 # Our network is the MLP of the earlier notebooks. We look at its second hidden layer, on the *probe images*: a fixed, class-balanced part of the test images. To find the unit
-# that looks most important we take the *AUC*: the probability that an image of its class activates it more than an image of another class does.
+# that separates its digit best we take the *AUC*: the probability that an image of its class activates it more than an image of another class does.
 
 # %% tags=["varies"]
 training = nm.TrainConfig(epochs=8, optimizer="adamw", schedule="cosine", weight_decay=0.1, learning_rate=2e-3)
@@ -306,8 +306,7 @@ def ceiling(unit, top):  # the ceiling is rounded
 # %% [markdown]
 # ## 2. Every unit, and the control
 #
-# The library's `ablate_all` ablates each unit of a layer in turn. Let's first do it by hand, to see that there is nothing more to it. (A p value that is corrected for the number of units we look
-# at is called *q*. With n draws p is at least about 1 / n, so for one unit of 64 to reach q < 0.05 we need more than 64 / 0.05 = 1,280 draws.)
+# The library's `ablate_all` ablates each unit of a layer in turn. Let's first do it by hand, to see that there is nothing more to it.
 
 # %%
 by_hand = np.array([evaluate([(layer, nm.interventions.zero(unit=unit))])[0] - loss for unit in range(units)])
@@ -344,10 +343,12 @@ print(f"as far along one random direction: {one_control:+.4f} nats (the library,
 
 # %% [markdown]
 # One direction may raise the loss more or less by luck, so `ablate_all` draws many, here 2,000. Their distribution is the *null*: what we would see if units were nothing
-# special.
+# special. A unit's *p value* is the share of directions that raise the loss at least as much as the unit does (the unit counts as one more draw).
 #
-# **How many units of this layer raise the loss more than random directions do?** A unit counts if its q is below 0.05, a *false-discovery rate* of 5%: of the units that are reported, at most 5%
-# are expected to be false.
+# Among 64 units, some have a small p by luck. So each p is corrected for the number of units, and is then called *q*. A unit counts if its q is below 0.05, a *false-discovery rate* of 5%: of
+# the units that are reported, at most 5% are expected to be false. (p can't be below 1 / 2,001, and the smallest of 64 is multiplied by 64. So at least 64 / 0.05 = 1,280 draws are needed before any unit can count alone.)
+#
+# **How many units of this layer raise the loss more than random directions do?**
 
 # %%
 mine = 20  # your guess
@@ -454,15 +455,15 @@ mean_by_hand = evaluate([(layer, always_the_mean)])[0] - loss
 assert abs(mean_by_hand - float(methods["mean"]["loss_increase"][top_unit])) < 1e-5
 increases = {name: table["loss_increase"].values for name, table in methods.items()}
 nm.plots.lines(
-    {name: (np.arange(1, units + 1), np.sort(values)[::-1]) for name, values in increases.items()},
-    x="units, each line in its own order",
+    {name: (np.arange(1, units + 1), np.sort(values)) for name, values in increases.items()},
+    x="units, each line in its own rising order",
     y="loss increase (nats)",
     title="The loss increase depends on what replaces the unit",
     marks={"no increase": 0.0},
 )
 
 # %% [markdown]
-# *What to look at:* the left end, where the units are that we would call important, and how far the three lines lie apart there (solid: zero, dashed: mean, dotted: resample).
+# *What to look at:* the right end, where the units are that we would call important, and how far the three lines lie apart there.
 
 # %% tags=["varies"]
 order = sorted(increases, key=lambda name: -increases[name].mean())
@@ -739,6 +740,8 @@ nm.plots.dose_response(doses)
 # %% [markdown]
 # *What to look at:* at dose 1 nothing is changed, and the loss increase is exactly 0. To the left the unit is turned down, to the right up. Does the line leave the band? On the right, the same doses by class: which
 # classes gain when the unit is turned up, and which lose?
+#
+# This control is not that of section 2. There we asked whether ablating a unit does more than *any push* of that length; here, whether scaling this unit does more than scaling *other units*. A unit may pass one and fail the other.
 
 # %% tags=["varies"]
 off, most = doses.isel(bin=0), doses.isel(bin=-1)
@@ -813,7 +816,7 @@ if lesson.reveal("how many", round(enough, 2)):
 # *What to look at:* how far the gray band of random orders stays high. A line below the band is an order that finds the units the network can't do without.
 #
 # **But is the null fair?** A random order spends some of its steps on units that are hardly ever active, and those change nothing. An order by loss increase or by selectivity leaves
-# them for the end. So let's have a stricter null, which shuffles only the *living* units: those active for at least 1% of the images. We compare the area under each curve, which is 1 for an accuracy that stays at 100%.
+# them for the end. So let's have a stricter null, which shuffles only the *living* units: those active for at least 1% of the images. We compare the area under each curve, with shares from 0 to 1: it is the mean accuracy, and 1 for one that stays at 100% (the legend gives it in percent).
 
 # %% tags=["varies"]
 band, strict = (float(fall["auc_null_low"]), float(fall["auc_null_high"])), np.percentile(living, [2.5, 97.5])
@@ -829,7 +832,7 @@ for name in fall["order"].values:
 left = float(fall["accuracy"].sel(order="by loss increase")[np.abs(fall["share"].values - 0.5).argmin()])
 lesson.say(f"""The area is {band[0]:.2f} to {band[1]:.2f} for random orders, and {strict[0]:.2f} to {strict[1]:.2f} for random orders of
 living units ({silent} are hardly ever active). Ordered {", and ".join(words)}. (n = {fall.attrs["n_examples"]:,} images that chose no order.)
-So a well-chosen half of the layer leaves an accuracy of {left:.0%}, though no single unit takes more than {100 * float(effects["accuracy_drop"].max()):.1f} points.""")
+So ablating a well-chosen half of the layer leaves an accuracy of {left:.0%}, though ablating a single unit takes at most {100 * float(effects["accuracy_drop"].max()):.1f} points.""")
 assert not lesson.full or (0.15 < enough < 0.85 and strict[0] < band[0])
 assert not lesson.full or float(fall["auc"].sel(order="by selectivity")) < band[0]
 assert not lesson.full or float(fall["accuracy"].sel(order="by loss increase")[5]) < 0.85
@@ -1105,7 +1108,7 @@ channels = causal.ablate_all(cnn.model(), some, "layers.0.hook_post", draws=draw
 nm.plots.ablation(channels)
 
 # %% [markdown]
-# *What to look at:* dots above their gray boxes, at the left end: channels that raise the loss more than mixes of channels with the same norm do.
+# *What to look at:* dots above their gray boxes, at the left end: channels that raise the loss more than mixes of channels with the same norm do. (Some boxes are higher than the picture.)
 
 # %% tags=["varies"]
 before = causal.ablate_all(cnn.model(step=0), some, "layers.0.hook_post", draws=draws)
