@@ -12,7 +12,7 @@
 # * write a *sparse autoencoder* by hand, and test it first where the truth is known;
 # * judge a dictionary of a real layer by controls that it could fail, some of which it does fail.
 #
-# **Minutes:** 65 to read and run, 50 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb) for hooks and
+# **Minutes:** 70 to read and run, 50 more for the exercises. **You need:** [01](01_MLP_for_Interpretability.ipynb) for hooks and
 # [03](03_Analyze_Activations.ipynb) for class selectivity.
 #
 # Before each answer we ask for your guess, and the notebook shows nothing until you have made one. Our own guesses stand here as examples, right or wrong; the version in
@@ -34,12 +34,47 @@ lesson = lessons.start("07")
 #
 # So W has two rows and five columns. Column i is the **direction** in which feature i is written into the plane, and also the direction in which it is read. Not all features count
 # alike: errors in the first count fully, and those in each next one a tenth less.
+#
+# Let's build one such network and train it. Inside is the training loop of notebook 00. In our first world every feature is always on (p = 1):
 
 # %%
 import numpy as np
 import torch
 
+STEPS = lesson.pick(2000, 1300)
 
+
+def rate(step, steps):
+    """The learning rate: 0.01, and toward 0 in the last third."""
+    return 0.01 * min(1, 3 * (1 - step / steps))
+
+
+generator = torch.Generator().manual_seed(0)
+p, importance = 1.0, 0.9 ** torch.arange(5)
+W = (0.3 * torch.randn(2, 5, generator=generator)).requires_grad_()  # [unit, feature]
+b = torch.zeros(5, requires_grad=True)
+optimizer = torch.optim.Adam([W, b])
+for step in range(STEPS):
+    strength = torch.rand(128, 5, generator=generator)
+    x = strength * (torch.rand(128, 5, generator=generator) < p)  # [example, feature]: 0 where a feature is off
+    h = x @ W.T  # [example, unit]: all that is left of five numbers is two
+    rebuilt = torch.relu(h @ W + b)
+    loss = (importance * (x - rebuilt) ** 2).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.param_groups[0]["lr"] = rate(step, STEPS)
+    optimizer.step()
+one_toy = W.detach()
+print("W, a column for each feature:")
+print(np.array2string(one_toy.numpy(), precision=2, suppress_small=True, floatmode="fixed"))
+print("lengths of the columns:", np.array2string(one_toy.norm(dim=0).numpy(), precision=2, floatmode="fixed"))
+
+# %% [markdown]
+# *What to look at:* which columns are long, and which nearly 0. A column of zeros means that the network doesn't store this feature at all.
+#
+# We will need many such networks: for several p, each from several seeds. So here is the same once more for many networks at once; each tensor has one more axis in front.
+
+# %%
 def inputs(p, examples, features, generator):
     """Features [network, example, feature]; each is on with its network's probability p [network, 1, 1]."""
     size = (len(p), examples, features)
@@ -56,10 +91,6 @@ def loss_of(x, W, b, importance):
     return (importance * (x - reconstruct(x, W, b)).square()).mean((1, 2))
 
 
-STEPS = lesson.pick(2000, 1300)
-
-
-# It trains many of our networks at once, so each tensor has one more axis in front. Inside is the training loop of notebook 00.
 def train_toys(probabilities, features, units, seeds, W=None, steps=STEPS):
     """Trains a network for each probability and seed. W: directions that are given and not learned."""
     generator = torch.Generator().manual_seed(0)
@@ -70,12 +101,12 @@ def train_toys(probabilities, features, units, seeds, W=None, steps=STEPS):
         W.requires_grad_()
     b = torch.zeros(len(p), 1, features, requires_grad=True)
     importance = 0.9 ** torch.arange(features)
-    optimizer = torch.optim.Adam([W, b] if learned else [b], 0.01)
+    optimizer = torch.optim.Adam([W, b] if learned else [b])
     for step in range(steps):
-        optimizer.param_groups[0]["lr"] = 0.01 * min(1, 3 * (1 - step / steps))  # toward 0 in the last third
         loss = loss_of(inputs(p, 128, features, generator), W, b, importance).sum()
         optimizer.zero_grad()
         loss.backward()
+        optimizer.param_groups[0]["lr"] = rate(step, steps)
         optimizer.step()
     with torch.no_grad():
         final = loss_of(inputs(p, 4000, features, generator), W, b, importance)
@@ -83,10 +114,17 @@ def train_toys(probabilities, features, units, seeds, W=None, steps=STEPS):
     return W.detach().unflatten(0, shape), b.detach().unflatten(0, shape), final.unflatten(0, shape).numpy()
 
 
+again, _, _ = train_toys((1.0,), features=5, units=2, seeds=1)
+apart = float((again[0, 0] - one_toy).abs().max())
+assert apart < 1e-3, apart
+agree = "agree to the last digit" if apart == 0 else f"differ by {apart:.0e} at most"
+print(f"one network of the many, from the same seed as ours: the weights {agree}")
+
+
 # %% [markdown]
 # A plane has room for two directions at right angles. So two features can be stored without any loss. Call a feature *kept* if its column in W is longer than ½.
 #
-# First we let every feature be on always (p = 1), and then ever more rarely, down to one case of fifty. **How many of the five features will a network with two units keep at p = 0.05?**
+# Now we let the features be on ever more rarely, from always (p = 1) down to one case of fifty. **How many of the five features will a network with two units keep at p = 0.05?**
 
 # %%
 mine = 2  # your guess
