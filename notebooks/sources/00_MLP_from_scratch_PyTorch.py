@@ -551,9 +551,7 @@ def zeros_and_ones(some, n):
 
 train_points, train_labels = zeros_and_ones(lesson.data.train, 80)
 test_points, test_labels = zeros_and_ones(lesson.data.test, lesson.pick(1000, 100))
-nm.plots.plane(
-    train_points, train_labels, title="Each image as two numbers", x="ink, upper left", y="ink, lower left"
-)
+nm.plots.plane(train_points, train_labels, title="Each image as two numbers", x="ink, upper left", y="ink, lower left")
 
 # %% [markdown]
 # *What to look at:* the 0s lie to the upper right, because they have ink in both quarters. The 1s lie at the left and along the bottom, and a few of them mix

@@ -599,7 +599,9 @@ deal = np.random.default_rng(0)
 lucky = np.percentile([(begin == deal.permutation(final)).sum() for _ in range(1000)], 97.5)
 lesson.say(f"""{known.sum()} of {len(since)} units end with a digit beyond shuffled labels. Half of them have held it since step {settled:,.0f} of {run.steps[-1]:,} or earlier. {changes} units changed their
 digit at least once on the way. {len(begin)} units have a digit both at initialization and at the end, and for {same} of them it is the same one; with digits dealt out at random it would be up to {lucky:.0f} (97.5% of 1,000 draws).""")
-lesson.say(f"""So half of these units settle {"within the first tenth of training" if settled <= run.steps[-1] / 10 else "only after the first tenth of training"}, and {"the digit they begin with says something about the one they end with" if same > lucky else "it is not shown that the digit they begin with has to do with the one they end with"}.""")
+lesson.say(
+    f"""So half of these units settle {"within the first tenth of training" if settled <= run.steps[-1] / 10 else "only after the first tenth of training"}, and {"the digit they begin with says something about the one they end with" if same > lucky else "it is not shown that the digit they begin with has to do with the one they end with"}."""
+)
 
 # %% [markdown]
 # ## 7. Drift

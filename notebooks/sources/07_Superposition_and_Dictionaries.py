@@ -74,6 +74,7 @@ print("lengths of the columns:", np.array2string(one_toy.norm(dim=0).numpy(), pr
 #
 # We will need many such networks: for several p, each from several seeds. So here is the same once more for many networks at once; each tensor has one more axis in front.
 
+
 # %%
 def inputs(p, examples, features, generator):
     """Features [network, example, feature]; each is on with its network's probability p [network, 1, 1]."""

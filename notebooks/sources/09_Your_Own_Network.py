@@ -695,7 +695,9 @@ for _ in range(499):
         dealt[labels == label] = rng.permutation(ink_within[labels == label])
     by_loop.append(np.corrcoef(unit_within, dealt)[0, 1])
 low, high = np.percentile(by_loop, [2.5, 97.5])
-print(f"unit {one}: correlation with ink within shapes {r_within:+.2f}; ink shuffled within shapes {low:+.2f} to {high:+.2f}")
+print(
+    f"unit {one}: correlation with ink within shapes {r_within:+.2f}; ink shuffled within shapes {low:+.2f} to {high:+.2f}"
+)
 
 # %% [markdown]
 # That is one unit of one layer. To test the measure we will need millions of such correlations, too many for this loop. So we write it once more in whole arrays: all units and all shuffles at once. It also gets the form that
