@@ -28,6 +28,25 @@ TERMS = (
         "`layers.0.hook_pre` is the input of the first layer's nonlinearity, `layers.0.hook_post` its output.",
     ),
     Term("activation function", "The nonlinearity after a layer's linear map, such as ReLU.", avoid=("the bend",)),
+    Term(
+        "pre-activation",
+        "What a unit computes before its activation function: its bias plus each activation that it reads times a weight.",
+        "In a layer without an activation function, the output itself. With normalization in between, the *sum before normalization*.",
+        marked=("sum before normalization",),
+    ),
+    Term("contribution", "An activation times its weight: its part of the next unit's pre-activation."),
+    Term("dot product", "The sum of the products of two lists of numbers, here of activations and weights."),
+    Term("bias", "A learned number that is added to a unit's weighted sum, the same for every image."),
+    Term(
+        "kernel",
+        "The small array of weights that a convolution applies at every position.",
+        "Each output channel has one for each input channel. Outside of the map it reads 0.",
+    ),
+    Term(
+        "pooling",
+        "A map is divided into windows, and each is replaced by its largest value (max pooling) or its mean (average pooling).",
+    ),
+    Term("softmax", "Turns logits into probabilities that sum to 1: e to the power of each, divided by their sum."),
     Term("unit, channel", "One value of a layer for each image; in a convolutional layer, one whole feature map."),
     Term(
         "snapshot",

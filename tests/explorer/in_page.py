@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import math
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from playwright.sync_api import Page
+from torch import nn
 
 import neural_microscope as nm
 
@@ -106,3 +109,29 @@ def pixels(tab: Page, selector: str) -> np.ndarray:
     """The pixels of a canvas: [row, col, 4]."""
     address = tab.locator(selector).first.evaluate("canvas => canvas.toDataURL()")
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))).convert("RGBA"))
+
+
+def linear_sums(model: Any, image: torch.Tensor) -> list[Callable[[int, int, int], dict[str, Any]]]:
+    """For each linear layer and convolution in order a function of a unit, a position in its map, and the number of sources: each source's
+    part of the output there, the output, and the highest of the unit's map.
+    """
+    seen: list[tuple[Any, torch.Tensor, torch.Tensor]] = []
+    layers = [one for one in model.modules() if isinstance(one, nn.Linear | nn.Conv2d)]
+    handles = [one.register_forward_hook(lambda own, given, made: seen.append((own, given[0], made))) for one in layers]
+    with torch.no_grad():
+        model(image)
+    for handle in handles:
+        handle.remove()
+
+    def of(
+        layer: Any, read: torch.Tensor, made: torch.Tensor, unit: int, position: int, sources: int
+    ) -> dict[str, Any]:
+        x = read.reshape(-1)
+        if isinstance(layer, nn.Conv2d):
+            padding = [side // 2 for side in layer.kernel_size] if layer.padding == "same" else layer.padding
+            x = nn.functional.unfold(read, layer.kernel_size, padding=padding, stride=layer.stride)[0, :, position]
+        parts = (layer.weight[unit].reshape(-1) * x).reshape(sources, -1).sum(1)
+        own = made[0, unit].reshape(-1)
+        return {"parts": parts.detach().numpy(), "sum": float(own[position]), "highest": float(own.max())}
+
+    return [functools.partial(of, *one) for one in seen]

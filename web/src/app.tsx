@@ -114,6 +114,7 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
               theme={theme}
               seen={seen[i]}
               unchanged={unchanged[i]}
+              hover={hover}
               added={pointed && hover?.network === i ? pointed.added : null}
               onSelect={(selected) => update({ selected })}
               onHover={setHover}

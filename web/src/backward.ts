@@ -1,18 +1,18 @@
 // Gradients by the chain rule through the same operations: of a unit with respect to the pixels, and of the logits with respect to a unit.
 
 import type { Op } from "./data";
-import { erf, moments, type Model, type Weights } from "./engine";
+import { type Changes, erf, moments, type Model, NO_CHANGES, type Weights } from "./engine";
 
-/** The output of every operation for one example. */
+/** The output of every operation for one example; gradients are those of the unchanged network. */
 export class Trace {
   readonly outputs: Float32Array[] = [];
 
-  constructor(readonly model: Model, readonly pixels: Float32Array, readonly snapshot: number) {
+  constructor(readonly model: Model, readonly pixels: Float32Array, readonly snapshot: number, changes: Changes = NO_CHANGES) {
     const room = model.room();
-    model.run(pixels, 0, model.weights(snapshot), new Map(), room);
+    model.run(pixels, 0, model.weights(snapshot), changes, room);
     let x = pixels;
     model.data.ops.forEach((op, i) => {
-      if (op.kind !== "hook" && op.kind !== "flatten") x = room[i];
+      if (op.kind === "hook" ? changes.get(op.name)?.size : op.kind !== "flatten") x = room[i];
       this.outputs.push(x);
     });
   }

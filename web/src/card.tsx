@@ -5,6 +5,7 @@ import { useMemo, useState } from "preact/hooks";
 import { Trace } from "./backward";
 import { Claims, Unclaimed } from "./claims";
 import type { MeasureData } from "./data";
+import { Computed } from "./inside";
 import { type Lab, useLater } from "./lab";
 import { glossary, grouped, Hint, number, NumberField, Numbers, OnNull, Pixels, Term } from "./parts";
 import { CHANGED, type ChangeItem, same, type State, type UnitPlace } from "./state";
@@ -48,6 +49,7 @@ export function Card(props: CardProps & { at: UnitPlace }): JSX.Element {
         {each > 1 ? ` on average over its map, ${number(Math.max(...values))} at its highest position` : ""}.
       </p>
       <Actions {...props} layer={layer} word={word} />
+      <Computed lab={lab} at={at} state={state} theme={props.theme} seen={seen[at.network]} />
       <Pattern {...props} layer={layer} snapshot={snapshot} word={word} />
       {column ? <TopImages {...props} column={column} word={word} layer={layer} /> : <p aria-busy="true">Running all images …</p>}
       <Measures {...props} layer={layer} />

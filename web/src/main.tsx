@@ -7,6 +7,7 @@ import { Model } from "./engine";
 import { Lab } from "./lab";
 import { glossary } from "./parts";
 import { centered, Ink } from "./pen";
+import * as sums from "./sums";
 
 async function start(): Promise<void> {
   const page = load();
@@ -18,7 +19,7 @@ async function start(): Promise<void> {
   const first = addressed(lab);
   await lab.load(first.frame);
   // For the console, and for the tests that compare the page with PyTorch and with the library.
-  Object.assign(window, { microscope: { page, images, models, evaluators: lab.evaluators, lab, Trace, Ink, centered, pValue, probability } });
+  Object.assign(window, { microscope: { page, images, models, evaluators: lab.evaluators, lab, Trace, sums, Ink, centered, pValue, probability } });
   const place = document.getElementById("app")!;
   place.textContent = "";
   render(<App lab={lab} first={first} />, place);

@@ -5,8 +5,10 @@ import { useMemo, useRef } from "preact/hooks";
 import { pValue, probability } from "./chance";
 import { NetworkClaims } from "./claims";
 import type { StoredWeights } from "./data";
+import { Edges } from "./edges";
 import { highest, softmax } from "./engine";
 import type { Answers } from "./evaluate";
+import { ComputedClass } from "./inside";
 import { type Effect, type Lab, useEffectOf, useRandom } from "./lab";
 import { grouped, number, Numbers, points, Term } from "./parts";
 import type { ChangeItem, State, UnitPlace } from "./state";
@@ -23,6 +25,8 @@ export interface NetworkProps {
   unchanged: Map<string, Float32Array>;
   /** The contribution of the unit under the pointer to each logit; null without one. */
   added: Float32Array | null;
+  /** The unit under the pointer or with focus. */
+  hover: UnitPlace | null;
   onSelect: (place: UnitPlace) => void;
   onHover: (place: UnitPlace | null) => void;
 }
@@ -37,15 +41,17 @@ export function NetworkColumn(props: NetworkProps): JSX.Element {
   const dead = useMemo(() => data.layers.map((layer) => lab.evaluators[network].dead(snapshot, layer)), [snapshot, effect]);
   return (
     <section class="network" aria-label={data.name}>
+      <Edges {...props} />
       <h2>
         {data.name} <small>step {grouped(data.steps[snapshot])}{snapshot === 0 && data.steps[0] === 0 ? ", untrained" : ""}</small>
       </h2>
-      <Predicts {...props} changed={mine.length > 0} seen={seen} unchanged={unchanged} />
-      <Cost effect={effect} lab={lab} mine={mine} drops={drops} images={lab.images.count} labels={lab.images.labels} stored={data.weights[snapshot]} />
-      <NetworkClaims lab={lab} network={network} />
+      <Verdict logits={seen.get("logits")!} before={mine.length ? unchanged.get("logits")! : null} />
       {data.layers.map((layer, place) => (
         <Layer key={layer} {...props} layer={layer} place={place} theme={theme} mine={mine} dead={dead[place]} />
       ))}
+      <Predicts {...props} changed={mine.length > 0} seen={seen} unchanged={unchanged} />
+      <Cost effect={effect} lab={lab} mine={mine} drops={drops} images={lab.images.count} labels={lab.images.labels} stored={data.weights[snapshot]} />
+      <NetworkClaims lab={lab} network={network} />
     </section>
   );
 }
@@ -63,7 +69,7 @@ function Layer(props: NetworkProps & { layer: string; place: number; mine: Chang
   const here = state.selected?.network === network && state.selected.layer === place ? state.selected.unit : null;
   const part = useRef<HTMLDivElement>(null);
   return (
-    <div class="layer" ref={part}>
+    <div class="layer" ref={part} data-layer={place}>
       <h3>
         {short} <small>{count} {word}s{each > 1 ? ` of ${shape[1]} × ${shape[2]}` : ""}, {scale.both ? `±${number(scale.top)}` : `0 to ${number(scale.top)}`}</small>
       </h3>
@@ -93,25 +99,31 @@ function Layer(props: NetworkProps & { layer: string; place: number; mine: Chang
   );
 }
 
-function Predicts({ lab, network, seen, unchanged, added, changed }: NetworkProps & { changed: boolean }): JSX.Element {
+function Verdict({ logits, before }: { logits: Float32Array; before: Float32Array | null }): JSX.Element {
+  const best = highest(logits);
+  return (
+    <p class="verdict">
+      Predicts <strong>{best}</strong> <small>(p = {number(softmax(logits)[best], 3)}){before && highest(before) !== best ? `; unchanged it predicts ${highest(before)}` : ""}</small>
+    </p>
+  );
+}
+
+function Predicts({ lab, network, state, theme, seen, unchanged, added, changed }: NetworkProps & { changed: boolean }): JSX.Element {
   const logits = seen.get("logits")!;
   const [now, before] = [softmax(logits), softmax(unchanged.get("logits")!)];
   const best = highest(logits);
   const most = added ? Math.max(...added.map(Math.abs), 1e-9) : 1;
   return (
     <div class="says">
-      <p class="verdict">
-        Predicts <strong>{best}</strong> <small>(p = {number(now[best], 3)}){changed && highest(before) !== best ? `; unchanged it predicts ${highest(before)}` : ""}</small>
-      </p>
       <div class="bars" role="img" aria-label={`${lab.models[network].data.name}: probabilities of the classes. ${best}: ${number(now[best], 3)}`}>
         {Array.from(now, (p, label) => (
           <div key={label} class={label === best ? "bar best" : "bar"}>
             <span class="digit-label">{label}</span>
             <span class="track">
-              <span class="fill" style={{ width: `${100 * p}%` }} />
-              {changed && <span class="ghost" style={{ left: `${100 * before[label]}%` }} />}
+              <span class="fill" style={{ height: `${100 * p}%` }} />
+              {changed && <span class="ghost" style={{ bottom: `${100 * before[label]}%` }} />}
             </span>
-            <span class="value">{number(p, 3)}</span>
+            <span class="value">{number(p, 2)}</span>
             {added && (
               <span class="added">
                 <span class={added[label] < 0 ? "minus" : "plus"} style={{ width: `${(50 * Math.abs(added[label])) / most}%` }} />
@@ -120,6 +132,7 @@ function Predicts({ lab, network, seen, unchanged, added, changed }: NetworkProp
           </div>
         ))}
       </div>
+      <ComputedClass lab={lab} network={network} state={state} theme={theme} seen={seen} />
       <Numbers
         name={`${lab.models[network].data.name} probabilities`}
         head={["class", "probability", "logit", ...(changed ? ["unchanged"] : []), ...(added ? ["unit adds to logit"] : [])]}

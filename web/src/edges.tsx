@@ -1,0 +1,335 @@
+// The strongest contributions between neighboring layers as edges; one of them as a sum; a unit's strongest as a list.
+
+import type { JSX } from "preact";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { Trace } from "./backward";
+import type { Model } from "./engine";
+import type { Lab } from "./lab";
+import { number, Term } from "./parts";
+import type { State, UnitPlace } from "./state";
+import { biasOf, contribution, contributions, type Edge, edgesOf, highestAt, type Link, linkInto, linkOutOf, mapSize, preActivation, windowOf } from "./sums";
+import { css, type Theme } from "./theme";
+
+/** Edges of a network at rest, and of a lit unit on each side. */
+const EDGES = 160;
+const LIT = 12;
+const LISTED = 5;
+const NEAR = 6; // pixels
+const SETTLED = 60; // milliseconds without a new image
+const SAMPLES = 16;
+
+/** A number as shown, with all its digits in reach. */
+export function Exact({ value, strong = false, digits }: { value: number; strong?: boolean; digits?: number }): JSX.Element {
+  const text = number(value, digits);
+  return strong ? <strong class="exact" data-value={value}>{text}</strong> : <span class="exact" data-value={value}>{text}</span>;
+}
+
+export function short(layer: string): string {
+  return layer.replace(/\.hook_(post|out)$/, "");
+}
+
+/** A unit, a channel or a class, by name. */
+export function unitName(model: Model, layer: number, unit: number): string {
+  const { layers } = model.data;
+  if (layer === layers.length) return `class ${unit}`;
+  return `${model.units(layers[layer]).each > 1 ? "channel" : "unit"} ${unit} of ${short(layers[layer])}`;
+}
+
+/** What a link reads from: a unit, a channel, a pixel or the whole image. */
+export function sourceName(model: Model, link: Link, source: number): string {
+  if (link.from >= 0) return unitName(model, link.from, source);
+  const cols = model.data.input[2];
+  if (model.data.ops[link.place].kind === "conv2d") return "the image";
+  return `pixel in row ${Math.floor(source / cols)}, column ${source % cols}`;
+}
+
+/** The output of a link, as the field calls it. */
+export function sumName(model: Model, link: Link): string {
+  if (link.to === model.data.layers.length) return "logit";
+  const next = model.data.ops.slice(link.place + 1).find((op) => op.kind !== "hook" && op.kind !== "flatten");
+  return next?.kind === "batchnorm" || next?.kind === "layernorm" ? "sum before normalization" : "pre-activation";
+}
+
+export function positionName(model: Model, link: Link, position: number): string {
+  const cols = model.shapes[link.place][2];
+  return `row ${Math.floor(position / cols)}, column ${position % cols}`;
+}
+
+/** The pass of the image shown through a network with the changes. */
+export function traceOf(lab: Lab, network: number, state: State, seen: Map<string, Float32Array>): Trace {
+  const snapshot = lab.snapshot(network, state.frame);
+  return new Trace(lab.models[network], seen.get("input")!, snapshot, lab.changes(network, state.changes, snapshot));
+}
+
+/** That pass, computed again once the image rests: a moving pen is not slowed down. */
+export function useTrace(lab: Lab, network: number, state: State, seen: Map<string, Float32Array>): { trace: Trace; stale: boolean } {
+  const [found, setFound] = useState(() => ({ seen, trace: traceOf(lab, network, state, seen) }));
+  useEffect(() => {
+    if (found.seen === seen) return;
+    const timer = setTimeout(() => setFound({ seen, trace: traceOf(lab, network, state, seen) }), SETTLED);
+    return () => clearTimeout(timer);
+  }, [seen]);
+  return { trace: found.trace, stale: found.seen !== seen };
+}
+
+export interface EdgesProps {
+  lab: Lab;
+  network: number;
+  state: State;
+  theme: Theme;
+  seen: Map<string, Float32Array>;
+  /** The unit under the pointer or with focus. */
+  hover: UnitPlace | null;
+}
+
+interface Drawn {
+  edge: Edge;
+  points: [number, number][];
+}
+
+/** Edges over a network's layers, which its parent element holds. */
+export function Edges(props: EdgesProps): JSX.Element {
+  const { lab, network, state, theme, seen } = props;
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const { trace, stale } = useTrace(lab, network, state, seen);
+  const all = useMemo(() => edgesOf(trace), [trace]);
+  const [near, setNear] = useState<Edge | null>(null);
+  const [picked, setPicked] = useState<{ edge: Edge; x: number; y: number } | null>(null);
+  const drawn = useRef<Drawn[]>([]);
+  const open = useRef(false);
+  open.current = picked !== null;
+
+  const lit = [props.hover, state.selected].find((at) => at?.network === network) ?? null;
+  const chosen = useMemo(() => {
+    const own = lit ? all.flatMap((edges) => [edges.filter((e) => e.link.from === lit.layer && e.source === lit.unit).slice(0, LIT), edges.filter((e) => e.link.to === lit.layer && e.unit === lit.unit).slice(0, LIT)]).flat() : [];
+    const few = all.flatMap((edges) => edges.slice(0, Math.floor(EDGES / all.length)));
+    return { edges: [...few.filter((e) => !own.includes(e)), ...own], own: new Set(own) };
+  }, [all, lit?.layer, lit?.unit]);
+
+  useLayoutEffect(() => {
+    const section = canvas.current!.parentElement!;
+    const draw = () => {
+      drawn.current = placed(section, chosen.edges);
+      paint(canvas.current!, section, drawn.current, theme, (edge) => {
+        if (edge === near || same(edge, picked?.edge)) return 2;
+        return chosen.own.size ? (chosen.own.has(edge) ? 1 : -1) : 0;
+      });
+    };
+    const observer = new ResizeObserver(draw);
+    for (const part of [section, ...section.querySelectorAll(".tiles, .bars")]) observer.observe(part);
+    draw();
+    return () => observer.disconnect();
+  }, [chosen, near, picked, theme]);
+
+  useEffect(() => {
+    const section = canvas.current!.parentElement!;
+    const at = (event: MouseEvent): [number, number] | null => {
+      if ((event.target as Element).closest("button, input, select, summary, a, table, .edge")) return null;
+      const box = section.getBoundingClientRect();
+      return [event.clientX - box.left, event.clientY - box.top];
+    };
+    const move = (event: PointerEvent) => {
+      const place = at(event);
+      setNear(place && nearest(drawn.current, ...place));
+    };
+    const leave = () => setNear(null);
+    const click = (event: MouseEvent) => {
+      const place = at(event);
+      const edge = place && nearest(drawn.current, ...place);
+      if (edge) setPicked({ edge, x: place[0], y: place[1] });
+      else if (place) setPicked(null);
+    };
+    const key = (event: KeyboardEvent) => {
+      if (event.key !== "Escape" || !open.current) return;
+      event.preventDefault(); // what else Esc closes stays
+      setPicked(null);
+    };
+    section.addEventListener("pointermove", move);
+    section.addEventListener("pointerleave", leave);
+    section.addEventListener("click", click);
+    addEventListener("keydown", key, true);
+    return () => {
+      section.removeEventListener("pointermove", move);
+      section.removeEventListener("pointerleave", leave);
+      section.removeEventListener("click", click);
+      removeEventListener("keydown", key, true);
+    };
+  }, []);
+  useEffect(() => {
+    canvas.current!.parentElement!.classList.toggle("near", near !== null);
+  }, [near]);
+
+  return (
+    <>
+      <canvas ref={canvas} class={`edges${lit || near ? " lit" : ""}${stale ? " stale" : ""}`} aria-hidden="true" data-edges={stale ? undefined : chosen.edges.length} data-lit={chosen.own.size} />
+      {picked && (
+        <div class="edge" role="status" style={{ top: `${picked.y + 10}px`, left: `min(${Math.max(0, picked.x - 130)}px, calc(100% - 17rem))` }}>
+          <button type="button" class="close" aria-label="Close the contribution" onClick={() => setPicked(null)}>×</button>
+          <p>
+            <strong>{sourceName(lab.models[network], picked.edge.link, picked.edge.source)} → {unitName(lab.models[network], picked.edge.link.to, picked.edge.unit)}</strong>
+          </p>
+          <Sum trace={trace} link={picked.edge.link} unit={picked.edge.unit} source={picked.edge.source} />
+        </div>
+      )}
+    </>
+  );
+}
+
+function same(a: Edge, b: Edge | undefined): boolean {
+  return b !== undefined && a.link.place === b.link.place && a.source === b.source && a.unit === b.unit;
+}
+
+/** Edges with their curves, in pixels of the section; along the way in which the layers follow each other. */
+function placed(section: Element, edges: Edge[]): Drawn[] {
+  const origin = section.getBoundingClientRect();
+  const strips = [...section.querySelectorAll("[data-layer]")].map((layer) => layer.querySelector(".tiles")!);
+  const tiles = strips.map((strip) => strip.children);
+  const bars = [...section.querySelectorAll(".bars .digit-label")];
+  const box = (layer: number, unit: number) => (layer < tiles.length ? tiles[layer][unit] : bars[unit])?.getBoundingClientRect();
+  const whole = (layer: number) => (layer < strips.length ? strips[layer] : section.querySelector(".bars"))?.getBoundingClientRect();
+  const known = new Map<string, DOMRect | undefined>();
+  const boxed = (layer: number, unit: number) => {
+    const key = `${layer} ${unit}`;
+    if (!known.has(key)) known.set(key, box(layer, unit));
+    return known.get(key);
+  };
+  return edges.flatMap((edge) => {
+    const [a, b] = [boxed(edge.link.from, edge.source), boxed(edge.link.to, edge.unit)];
+    const [from, to] = [whole(edge.link.from), whole(edge.link.to)];
+    if (!a || !b || !from || !to || !from.width || !to.width) return [];
+    return [{ edge, points: curve(a, b, from, to).map(([x, y]): [number, number] => [x - origin.left, y - origin.top]) }];
+  });
+}
+
+function curve(a: DOMRect, b: DOMRect, from: DOMRect, to: DOMRect): [number, number][] {
+  const [ax, ay, bx, by] = [a.left + a.width / 2, a.top + a.height / 2, b.left + b.width / 2, b.top + b.height / 2];
+  const across = to.left >= from.right - 1 || to.right <= from.left + 1;
+  const [start, end] = across
+    ? [[to.left >= from.right - 1 ? a.right : a.left, ay], [to.left >= from.right - 1 ? b.left : b.right, by]]
+    : [[ax, to.top >= from.bottom - 1 ? a.bottom : a.top], [bx, to.top >= from.bottom - 1 ? b.top : b.bottom]];
+  const bend = across ? [[(start[0] + end[0]) / 2, start[1]], [(start[0] + end[0]) / 2, end[1]]] : [[start[0], (start[1] + end[1]) / 2], [end[0], (start[1] + end[1]) / 2]];
+  return Array.from({ length: SAMPLES + 1 }, (_, i) => {
+    const t = i / SAMPLES;
+    const [p, q, r, s] = [(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t ** 3];
+    return [0, 1].map((k) => p * start[k] + q * bend[0][k] + r * bend[1][k] + s * end[k]) as [number, number];
+  });
+}
+
+/** Level 0: at rest; 1: lit; 2: under the pointer or picked; -1: another one is lit. */
+function paint(canvas: HTMLCanvasElement, section: Element, edges: Drawn[], theme: Theme, level: (edge: Edge) => number): void {
+  const [width, height, scale] = [section.clientWidth, section.clientHeight, window.devicePixelRatio || 1];
+  [canvas.width, canvas.height] = [width * scale, height * scale];
+  const context = canvas.getContext("2d")!;
+  context.scale(scale, scale);
+  context.lineCap = "round";
+  for (const { edge, points } of [...edges].sort((a, b) => level(a.edge) - level(b.edge) || a.edge.share - b.edge.share)) {
+    const at = level(edge);
+    context.strokeStyle = css(edge.value < 0 ? theme.negative : theme.positive, at < 0 ? 0.06 : at ? 0.55 + 0.45 * edge.share : 0.12 + 0.6 * edge.share);
+    context.lineWidth = (at === 2 ? 2.5 : 0.6) + 2.4 * edge.share;
+    context.beginPath();
+    points.forEach(([x, y], i) => (i ? context.lineTo(x, y) : context.moveTo(x, y)));
+    context.stroke();
+  }
+}
+
+function nearest(edges: Drawn[], x: number, y: number): Edge | null {
+  let [best, least]: [Edge | null, number] = [null, NEAR];
+  for (const { edge, points } of edges) {
+    for (let i = 0; i < SAMPLES; i++) {
+      const distance = toSegment(points[i], points[i + 1], x, y);
+      if (distance <= least) [best, least] = [edge, distance];
+    }
+  }
+  return best;
+}
+
+function toSegment([ax, ay]: [number, number], [bx, by]: [number, number], x: number, y: number): number {
+  const [dx, dy] = [bx - ax, by - ay];
+  const t = Math.min(1, Math.max(0, ((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy || 1)));
+  return Math.hypot(x - ax - t * dx, y - ay - t * dy);
+}
+
+/** One contribution as a sum of products, and what it is a part of. */
+export function Sum({ trace, link, unit, source }: { trace: Trace; link: Link; unit: number; source: number }): JSX.Element {
+  const { model } = trace;
+  const position = highestAt(trace, link, unit);
+  const { weights, values } = windowOf(trace, link, unit, source, position);
+  const value = contribution(trace, link, unit, source, position);
+  const all = contributions(trace, link, unit, position);
+  const convolved = model.data.ops[link.place].kind === "conv2d";
+  return (
+    <>
+      <p class="product">
+        {weights.length === 1 ? (
+          <>
+            weight <Exact value={weights[0]} /> × activation <Exact value={values[0]} /> = contribution <Exact value={value} strong />
+          </>
+        ) : (
+          <>
+            {weights.length} weights × {weights.length} activations{convolved ? ` in the window at ${positionName(model, link, position)}` : " of its map"}, summed = contribution <Exact value={value} strong />
+          </>
+        )}
+      </p>
+      <p class="total">
+        {all.length === 1 ? "The contribution" : `All ${all.length} contributions`} (<Exact value={all.reduce((a, b) => a + b, 0)} />) and the bias (<Exact value={biasOf(trace, link, unit)} />) sum to the{" "}
+        <Term word={sumName(model, link)}>{sumName(model, link)}</Term> <Exact value={preActivation(trace, link, unit, position)} strong />.
+      </p>
+    </>
+  );
+}
+
+export interface WiringProps {
+  lab: Lab;
+  at: UnitPlace;
+  trace: Trace;
+}
+
+/** A unit's strongest contributions, to it and from it: each a button that shows its sum. */
+export function Wiring({ lab, at, trace }: WiringProps): JSX.Element | null {
+  const model = lab.models[at.network];
+  const [into, out] = [linkInto(model, at.layer), linkOutOf(model, at.layer)];
+  const [open, setOpen] = useState("");
+  if (!into && !out) return null;
+  const list = (link: Link, name: string, found: { source: number; unit: number; value: number }[]) => (
+    <ul class="wiring" aria-label={name}>
+      {strongest(found).map(({ source, unit, value }) => {
+        const key = `${link.place} ${source} ${unit}`;
+        return (
+          <li key={key}>
+            <button type="button" class="link" aria-expanded={open === key} onClick={() => setOpen(open === key ? "" : key)}>
+              {unit === at.unit && link === into ? sourceName(model, link, source) : unitName(model, link.to, unit)}
+            </button>{" "}
+            <Exact value={value} />
+            {open === key && <div class="sum"><Sum trace={trace} link={link} unit={unit} source={source} /></div>}
+          </li>
+        );
+      })}
+    </ul>
+  );
+  const position = into ? highestAt(trace, into, at.unit) : 0;
+  const sums = into && contributions(trace, into, at.unit, position);
+  return (
+    <>
+      <h3>Strongest contributions</h3>
+      {into && sums && (
+        <>
+          <p class="quiet">
+            To this {mapSize(model, into.place) > 1 ? `channel, at ${positionName(model, into, position)}, its highest` : "unit"}: <Term word="contribution">weight × activation</Term>. With the bias, {sums.length === 1 ? "it sums" : `all ${sums.length} sum`} to{" "}
+            <Exact value={preActivation(trace, into, at.unit, position)} />, the <Term word={sumName(model, into)}>{sumName(model, into)}</Term>.
+          </p>
+          {list(into, "Contributions to it", Array.from(sums, (value, source) => ({ source, unit: at.unit, value })))}
+        </>
+      )}
+      {out && (
+        <>
+          <p class="quiet">From it:</p>
+          {list(out, "Contributions from it", Array.from({ length: model.shapes[out.place][0] }, (_, unit) => ({ source: at.unit, unit, value: contribution(trace, out, unit, at.unit, highestAt(trace, out, unit)) })))}
+        </>
+      )}
+    </>
+  );
+}
+
+function strongest<T extends { value: number }>(found: T[]): T[] {
+  return [...found].sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, LISTED);
+}

@@ -1,0 +1,181 @@
+// A unit's pre-activation as the sum of what it reads: each weight times an activation, and the bias.
+
+import type { Trace } from "./backward";
+import type { Op } from "./data";
+import { type Changes, type Model, moments } from "./engine";
+
+/** A linear layer or convolution between what the page draws as neighbors. */
+export interface Link {
+  /** Its place among the operations. */
+  place: number;
+  /** The layer whose units it reads; -1 for the pixels. */
+  from: number;
+  /** The first layer that shows its outputs; the number of layers for the classes. */
+  to: number;
+  /** Units of `from`, or pixels. */
+  sources: number;
+}
+
+export function linksOf(model: Model): Link[] {
+  const { ops, layers } = model.data;
+  const hooks = layers.map((layer) => model.places.get(layer)!);
+  return ops.flatMap((op, place) => {
+    if (op.kind !== "linear" && op.kind !== "conv2d") return [];
+    const to = hooks.filter((hook) => hook < place).length;
+    const sources = to ? model.units(layers[to - 1]).count : op.kind === "conv2d" ? model.data.input[0] : size(model.shapes[place - 1] ?? model.data.input);
+    return [{ place, from: to - 1, to, sources }];
+  });
+}
+
+/** The link that computes a layer's units (or the classes); null for a layer before any. */
+export function linkInto(model: Model, layer: number): Link | null {
+  const end = layer < model.data.layers.length ? model.places.get(model.data.layers[layer])! : model.data.ops.length;
+  return linksOf(model).findLast((link) => link.place < end) ?? null;
+}
+
+/** The link that reads a layer's units. */
+export function linkOutOf(model: Model, layer: number): Link | null {
+  return linksOf(model).find((link) => link.from === layer) ?? null;
+}
+
+/** The position of a unit's highest pre-activation in its map; 0 for a unit without a map. */
+export function highestAt(trace: Trace, link: Link, unit: number): number {
+  const own = outputs(trace, link, unit);
+  let best = 0;
+  for (let i = 1; i < own.length; i++) if (own[i] > own[best]) best = i;
+  return best;
+}
+
+function outputs(trace: Trace, { place }: Link, unit: number): Float32Array {
+  const each = mapSize(trace.model, place);
+  return trace.outputs[place].subarray(unit * each, (unit + 1) * each);
+}
+
+/** The output of a link for a unit at a position: all contributions and the bias. */
+export function preActivation(trace: Trace, link: Link, unit: number, position: number): number {
+  return outputs(trace, link, unit)[position];
+}
+
+export function biasOf(trace: Trace, { place }: Link, unit: number): number {
+  const op = linear(trace.model, place);
+  return op.bias ? trace.model.weights(trace.snapshot)[op.bias][unit] : 0;
+}
+
+/** One source's part of a sum: weights and activations in pairs. A convolution reads 0 outside of the map. */
+export interface Window {
+  rows: number;
+  cols: number;
+  weights: Float32Array;
+  values: Float32Array;
+}
+
+/** What a unit reads of one source: a pair for a unit or a pixel, a map of pairs for a flattened map, a kernel's window for a channel. */
+export function windowOf(trace: Trace, link: Link, unit: number, source: number, position: number): Window {
+  const { model } = trace;
+  const op = linear(model, link.place);
+  const [x, weight] = [trace.before(link.place), model.weights(trace.snapshot)[op.weight]];
+  if (op.kind === "linear") {
+    const each = x.length / link.sources;
+    const start = unit * x.length + source * each;
+    const map = link.from >= 0 ? flattened(model, link) : [];
+    return { rows: map[0] ?? 1, cols: map[1] ?? each, weights: weight.subarray(start, start + each), values: x.subarray(source * each, (source + 1) * each) };
+  }
+  const [rows, cols] = model.kernels[link.place];
+  const [channels, height, width] = link.place ? model.shapes[link.place - 1] : model.data.input;
+  const [top, left] = cornerOf(model, link, position);
+  const start = (unit * channels + source) * rows * cols;
+  const values = Float32Array.from({ length: rows * cols }, (_, i) => {
+    const [row, col] = [top + Math.floor(i / cols), left + (i % cols)];
+    return row < 0 || row >= height || col < 0 || col >= width ? 0 : x[(source * height + row) * width + col];
+  });
+  return { rows, cols, weights: weight.subarray(start, start + rows * cols), values };
+}
+
+/** Rows and columns of the maps that a linear layer reads flattened; none for units. */
+export function flattened(model: Model, link: Link): number[] {
+  const { data, shapes } = model;
+  for (let i = link.place - 1; i >= 0; i--) {
+    if (shapes[i].length === 3) return shapes[i].slice(1);
+    if (data.ops[i].kind === "linear") break;
+  }
+  return [];
+}
+
+/** The row and column of the first pixel under the kernel at a position of the output. */
+export function cornerOf(model: Model, link: Link, position: number): [number, number] {
+  const op = linear(model, link.place);
+  if (op.kind === "linear") return [0, 0];
+  const cols = model.shapes[link.place][2];
+  return [Math.floor(position / cols) * op.stride[0] - op.padding[0], (position % cols) * op.stride[1] - op.padding[1]];
+}
+
+/** Weight times activation, summed over one source. */
+export function contribution(trace: Trace, link: Link, unit: number, source: number, position: number): number {
+  const { weights, values } = windowOf(trace, link, unit, source, position);
+  let sum = 0;
+  for (let i = 0; i < weights.length; i++) sum += weights[i] * values[i];
+  return sum;
+}
+
+/** Every source's contribution to a unit, for a channel at one position. */
+export function contributions(trace: Trace, link: Link, unit: number, position = highestAt(trace, link, unit)): Float64Array {
+  return Float64Array.from({ length: link.sources }, (_, source) => contribution(trace, link, unit, source, position));
+}
+
+export interface Edge {
+  link: Link;
+  /** A unit of the link's `from`, and one of its `to`. */
+  source: number;
+  unit: number;
+  value: number;
+  /** Its size as a share of the link's largest. */
+  share: number;
+}
+
+/** Every contribution between the units of neighboring layers, the largest of each link first. Pixels have no edges. */
+export function edgesOf(trace: Trace): Edge[][] {
+  return linksOf(trace.model)
+    .filter((link) => link.from >= 0)
+    .map((link) => {
+      const count = trace.model.shapes[link.place][0];
+      const found = Array.from({ length: count }, (_, unit) => Array.from(contributions(trace, link, unit), (value, source) => ({ link, source, unit, value, share: 0 }))).flat();
+      found.sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
+      const most = Math.abs(found[0].value) || 1;
+      for (const edge of found) edge.share = Math.abs(edge.value) / most;
+      return found.filter((edge) => edge.value !== 0);
+    });
+}
+
+/** The places of the operations that make a unit's value out of a link, from the link to the last before the next one. */
+export function stepsAfter(model: Model, link: Link, changes: Changes, unit: number): number[] {
+  const found: number[] = [];
+  for (let i = link.place + 1; i < model.data.ops.length; i++) {
+    const op = model.data.ops[i];
+    if (op.kind === "linear" || op.kind === "conv2d") break;
+    if (op.kind === "hook" ? changes.get(op.name)?.has(unit) : op.kind !== "flatten") found.push(i);
+  }
+  return found;
+}
+
+/** The numbers with which a normalization changes one value of a unit. */
+export function normalizationAt(trace: Trace, place: number, unit: number, index: number): { mean: number; deviation: number; scale: number; shift: number } {
+  const [op, weights] = [trace.model.data.ops[place], trace.model.weights(trace.snapshot)];
+  if (op.kind !== "batchnorm" && op.kind !== "layernorm") throw new Error(`${op.kind} is not a normalization`);
+  const over = op.kind === "layernorm" ? moments(trace.before(place), index - (index % op.size), op.size, op.eps) : { mean: weights[op.mean][unit], deviation: Math.sqrt(weights[op.variance][unit] + op.eps) };
+  const own = op.kind === "layernorm" ? index % op.size : unit;
+  return { ...over, scale: op.weight ? weights[op.weight][own] : 1, shift: op.bias ? weights[op.bias][own] : 0 };
+}
+
+export function linear(model: Model, place: number): Extract<Op, { kind: "linear" | "conv2d" }> {
+  const op = model.data.ops[place];
+  if (op.kind !== "linear" && op.kind !== "conv2d") throw new Error(`${op.kind} is not a linear layer`);
+  return op;
+}
+
+export function mapSize(model: Model, place: number): number {
+  return size(model.shapes[place].slice(1));
+}
+
+function size(shape: number[]): number {
+  return shape.reduce((a, b) => a * b, 1);
+}
