@@ -18,6 +18,7 @@ from torch import nn
 import neural_microscope as nm
 from neural_microscope.explorer import UnsupportedLayer, operations
 from neural_microscope.explorer.payload import payload, shown
+from neural_microscope.explorer.weights import stored
 from neural_microscope.run import same_but_seed
 
 Opener = Callable[..., Page]
@@ -200,13 +201,14 @@ def test_weights_that_float16_rounds_too_far_are_stored_as_float32_and_infinite_
     model = NETWORKS["linear"]()
     with torch.no_grad():
         model.output.weight[0, 0] = 7e4
-    (stored,) = payload([record(tmp_path / "large", model)], snapshots=1)["networks"][0]["weights"]
-    assert (stored["kind"], stored["agreement"], stored["logit"]) == ("float32", 1, 0)
+    (weights,) = payload([record(tmp_path / "large", model)], snapshots=1)["networks"][0]["weights"]
+    assert (weights["kind"], weights["agreement"], weights["logit"]) == ("float32", 1, 0)
     with torch.no_grad():
         model.output.weight[0, 0] = torch.inf
-    run = record(tmp_path / "run", model)
+    with pytest.warns(UserWarning, match="diverged"):
+        run = record(tmp_path / "run", model)
     with pytest.raises(nm.errors.RunError, match=r"output\.weight at step 0 holds numbers that are not finite"):
-        nm.explorer.write([run], tmp_path / "page.html")
+        stored(run, model, [0], ["output.weight"])
 
 
 @pytest.mark.browser
