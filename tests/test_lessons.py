@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +134,27 @@ def test_a_check_is_not_fooled_says_who_stopped_and_restores_all(
     assert reason in said(tmp_path, code + "\n" + CHECK, capsys)
     assert torch.is_grad_enabled()
     assert said(tmp_path, "answer = abs\n" + CHECK, capsys) == "Right.\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "change"),
+    [
+        ("other hooks", lambda net: net[0].register_forward_hook(lambda *given: None)),
+        ("other hooks", lambda net: net[1]._forward_hooks.clear()),
+        ("other hooks", lambda net: nm.hooked(net).add_hook("0.hook_out", lambda tensor, hook: None)),
+        ("other hooks", lambda net: net[3].reset_hooks()),
+        ("parts in another mode", lambda net: net[1].eval()),
+        ("another forward function", lambda net: setattr(net[0], "forward", torch.sin)),
+        ("other parameters", lambda net: net.requires_grad_(False)),
+        ("other parameters", lambda net: net[2].bias.data.add_(1e-6)),
+    ],
+)
+def test_a_changed_module_is_refused(said: str, change: Callable[[torch.nn.Sequential], object]) -> None:
+    inner = nm.MLP(nm.MLPConfig(hidden=(2,), image_shape=(1, 2)))
+    inner.add_hook("layers.0.hook_post", lambda tensor, hook: None)
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2), inner)
+    net[1].register_forward_hook(lambda *given: None)
+    with lessons.unchanged(net):
+        nm.hooked(net[0]).run_with_cache(torch.ones(1, 3))
+    with pytest.raises(AssertionError, match=f"the network has {said} than before"), lessons.unchanged(net):
+        change(net)

@@ -240,6 +240,38 @@ def _refused(test: Callable[[np.random.Generator], None]) -> str | None:
     return reason
 
 
+@contextmanager
+def unchanged(module: torch.nn.Module) -> Iterator[None]:
+    """For checks: refuses an answer, called in the block, that leaves the module other than it was.
+
+    Args:
+        module: The network that the answer gets.
+
+    Raises:
+        AssertionError: Hooks, modes, forward functions or parameters differ when the block ends.
+    """
+    before = _state(module)
+    yield
+    after = _state(module)
+    for what, was in before.items():
+        if after[what] != was:
+            raise AssertionError(f"the network has {what} than before: leave it as it was")
+
+
+def _state(module: torch.nn.Module) -> dict[str, list[Any]]:
+    """What `unchanged` compares, by the words for a difference."""
+    parts = [*module.modules()]
+    return {
+        "other hooks": [
+            [*part._forward_hooks.values(), *part._forward_pre_hooks.values(), *getattr(part, "attached", ())]
+            for part in parts
+        ],
+        "parts in another mode": [part.training for part in parts],
+        "another forward function": ["forward" in vars(part) for part in parts],
+        "other parameters": [(w.dtype, w.requires_grad, w.tolist()) for w in module.parameters()],
+    }
+
+
 def _stopped(error: Exception, test: Callable[[np.random.Generator], None]) -> str:
     """An error with the notebook's line that met it: a line of the answer, or one of the check that can't use what came back."""
     at = {}
