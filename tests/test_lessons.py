@@ -145,7 +145,7 @@ def test_a_check_is_not_fooled_says_who_stopped_and_restores_all(
         ("other hooks", lambda net: net[3].reset_hooks()),
         ("parts in another mode", lambda net: net[1].eval()),
         ("another forward function", lambda net: setattr(net[0], "forward", torch.sin)),
-        ("other parameters", lambda net: net.requires_grad_(False)),
+        ("parameters of another dtype or requires_grad", lambda net: net.requires_grad_(False)),
         ("other parameters", lambda net: net[2].bias.data.add_(1e-6)),
     ],
 )

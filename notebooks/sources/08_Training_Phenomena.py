@@ -160,7 +160,7 @@ assert not lesson.full or ends[1] < 0.05
 # Take ten points that are as far from each other as possible. Seen from their middle, any two of them are at the same angle, and its cosine is −1/9. How close are our class
 # means to that?
 #
-# Write `cosines(means)`: from class means [class, unit], the cosines between all pairs of classes, seen from the mean of the means. Return a flat array with one number for
+# Write `cosines(means)`: from class means [class, unit], the cosines between all pairs of classes, seen from the mean of the means. Return a flat array, or a list, with one number for
 # each pair (i, j) with i < j, in the order (0, 1), (0, 2), …, (1, 2), ….
 
 # %% [markdown] tags=["hint"]
@@ -197,7 +197,7 @@ def exercise_1(rng):
         true = [sum(seen[i] * seen[j]) / (sum(seen[i] ** 2) * sum(seen[j] ** 2)) ** 0.5 for i, j in pairs]
         worst = int(np.abs(found - true).argmax())
         assert np.allclose(found, true, atol=1e-5), (
-            f"between classes {pairs[worst]} of {classes} the cosine is {true[worst]:.3f}, not {found[worst]:.3f}: is it seen from the middle of "
+            f"between classes {pairs[worst]} of {classes} the cosine is {true[worst]:.6f}, not {found[worst]:.6f}: is it seen from the middle of "
             "the classes, is each row scaled to its own length, and are the pairs in order"
         )
     corners = np.asarray(cosines(np.eye(4) + 5.0))
@@ -911,8 +911,8 @@ def suspects(margin, n):
 # %% tags=["check"]
 @lesson.check
 def exercise_3(rng):
-    for snapshots, examples, n in ((4, 6, 2), (9, 30, 7), (9, 30, 7), (15, 12, 12), (3, 50, 1), (20, 40, 10)):
-        history = rng.normal(size=(snapshots, examples)).cumsum(0) * rng.uniform(0.2, 3, examples)
+    for snapshots, examples, n in ((9, 30, 7), (9, 30, 7), (4, 6, 2), (15, 12, 12), (3, 50, 1), (20, 40, 10)):
+        history = rng.normal(size=(snapshots, examples)).cumsum(0) * rng.uniform(0.2, 3, examples) / n**3
         kept = history.copy()
         found = suspects(history, n)
         assert found is not None, "nothing comes back: return the numbers of the examples"
@@ -927,12 +927,13 @@ def exercise_3(rng):
         means = [sum(history[:, i]) / snapshots for i in range(examples)]
         named = sorted(means[i] for i in found)
         assert np.allclose(named, sorted(means)[:n]), (
-            f"the {n} lowest of {examples} mean margins go from {min(means):.2f} to {sorted(means)[n - 1]:.2f}; those of your suspects from "
-            f"{named[0]:.2f} to {named[-1]:.2f}: is it the mean over all snapshots, and are the lowest taken"
+            f"the {n} lowest of {examples} mean margins go from {min(means):.3g} to {sorted(means)[n - 1]:.3g}; those of your suspects from "
+            f"{named[0]:.3g} to {named[-1]:.3g}: is it the mean over all snapshots, and are the lowest taken"
         )
         assert np.allclose([means[i] for i in found], sorted(means)[:n]), (
-            "these are the right ones, but the lowest should come first"
+            "these are the right ones, but in another order: the lowest mean over all snapshots should come first"
         )
+    assert len(suspects(margin, 0)) == 0, "0 examples were asked for, and some came"
     found = np.asarray(suspects(margin, int(false.sum())))
     right, chance = float(false[found].mean()), float(false.mean())
     assert right > 1.5 * chance, f"of those named {right:.0%} carry a false label, by chance {chance:.0%}"
@@ -1282,6 +1283,7 @@ def exercise_4(rng):
         (1, 0, 0),
         (5, 5, 5),
         (12, 3, 0),
+        (60, 40, 0),
         (0, 0, 2),
         (0, 0, 0),
     ):

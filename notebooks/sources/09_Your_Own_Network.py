@@ -161,16 +161,7 @@ def on_share(module, pixels):
 # %% tags=["check"]
 @lesson.check
 def exercise_1(rng):
-    def state(module):
-        parts = [*module.modules()]
-        return {
-            "has another hook": [(len(part._forward_hooks), len(part._forward_pre_hooks)) for part in parts],
-            "is in another mode": [part.training for part in parts],
-            "has another forward": ["forward" in vars(part) for part in parts],
-            "has other parameters": [(w.dtype, w.requires_grad, w.tolist()) for w in module.parameters()],
-        }
-
-    for units, deep in ((2, False), (6, True), (9, False), (5, True)):
+    for units, deep, scale in ((2, False, 1), (6, True, 1), (9, False, 1e-3), (5, True, 1)):
         torch.manual_seed(int(rng.integers(1 << 30)))
         inner = nn.Sequential(nn.Linear(units, 7), nn.ReLU())
         planted = nn.Sequential(
@@ -180,14 +171,19 @@ def exercise_1(rng):
             planted.append(nn.Sequential(nn.Sequential(nn.Linear(3, 8), nn.ReLU()), nn.Tanh()))
         planted.train(deep)
         inner.eval()
+        inner[1].register_forward_hook(lambda *given: None)  # another's, that changes nothing
+        with torch.no_grad():
+            planted[1].weight.mul_(scale)
+            planted[1].bias.mul_(scale)
         pixels = torch.from_numpy(rng.normal(0, 2, (int(rng.integers(5, 40)), 1, 2, 2))).float()
         with torch.no_grad():
             outputs = {"2.hook_out": planted[:3](pixels), "3.1.hook_out": planted[:4](pixels)}
             if deep:
                 outputs["7.0.1.hook_out"] = planted[7][0](planted[:7](pixels))
         true = {name: sum(value > 0 for value in out.flatten().tolist()) / out.numel() for name, out in outputs.items()}
-        kept, before = pixels.clone(), state(planted)
-        found = on_share(planted, pixels)
+        kept = pixels.clone()
+        with lessons.unchanged(planted):
+            found = on_share(planted, pixels)
         assert isinstance(found, dict), f"a dictionary should come back, and a {type(found).__name__} came"
         extra = sorted(set(found) - set(true), key=str)
         assert not extra, f"{extra[0]} is in the answer, and no nn.ReLU has that hook point"
@@ -199,9 +195,6 @@ def exercise_1(rng):
             assert abs(float(found[name]) - share) < 1e-5, (
                 f"at {name}, on {len(pixels)} images, {share:.3f} of the outputs are above 0, not {float(found[name]):.3f}"
             )
-        after = state(planted)
-        other = [what for what, was in before.items() if after[what] != was]
-        assert not other, f"the module {other[0]} than before: leave it as it was"
         assert torch.equal(pixels, kept), "the images have changed: work on a copy"
 
 
@@ -579,6 +572,14 @@ def exercise_2(rng):
     assert share < 0.08, (
         f"two labels with 20 values each should have the same one at a place in 5% of the draws, and do in {share:.0%}: has each an order of its own"
     )
+    threes = np.arange(600) // 3  # 200 labels of three values each
+    drawn = [shuffle_within(np.arange(600.0), threes, rng) for _ in range(100)]
+    orders = np.reshape(drawn, (-1, 3)) % 3
+    for order in ([0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]):
+        share = np.mean((orders == order).all(1))
+        assert abs(share - 1 / 6) < 0.0125, (
+            f"three values have six orders, each in 16.7% of the draws; {order} comes in {share:.1%}: is every order as likely as any other"
+        )
 
 
 # %% tags=["right"]
@@ -1058,7 +1059,7 @@ def exercise_4(rng):
         assert p <= 0.05, (
             f"a planted preference ({effect:.0f} standard deviations, {classes} classes) should be found, and p = {p:.2f} came"
         )
-    for draws in (19, 59):
+    for draws in (19, 199):
         least = prefers(x, group, draws, 0)
         assert abs(least - 1 / (draws + 1)) < 1e-9, (
             f"with {draws} draws the smallest p is {1 / (draws + 1):.4f}; {least:.4f} came for a huge effect: is the real labeling counted, and draws used"
@@ -1068,10 +1069,19 @@ def exercise_4(rng):
     assert p == 1, f"a unit that is always 1 prefers nothing: p is 1, and {p:.2f} came: do equal values count as well"
     less = np.mean([prefers(rng.standard_normal(60) - 3 * (group == 1), group, 59, seed) for seed in range(12)])
     assert less > 0.1, f"units that respond less to one class prefer none: p should not be {less:.2f} on average"
+    in_order = np.sort(group)
+    for what, plant in {
+        "two classes of six respond more": 2.5 * (in_order > 3),
+        "one class of six responds more, one image of another most": 2.5 * (in_order == 4) + 9 * (np.arange(60) == 55),
+    }.items():
+        p = np.mean([prefers(rng.standard_normal(60) + plant, in_order, 99, seed) for seed in range(12)])
+        assert p < 0.2, (
+            f"{what}: p should be small, and is {p:.2f} on average: is the class with the highest mean held against all others"
+        )
     one = np.arange(20.0) == 7  # a single image is above 0, and its class has two images
     p = prefers(one.astype(float), one | np.roll(one, 5), 1999, 0)
     assert p > 0.07, f"one image of 20 falls into a class of two in 10% of the shuffles, and p = {p:.3f} came"
-    empty = [prefers(rng.standard_normal(60) * (1, 128, 1 / 128)[seed % 3], group, 59, seed) for seed in range(300)]
+    empty = [prefers(rng.standard_normal(60) * (1, 2**20, 2**-20)[seed % 3], group, 59, seed) for seed in range(300)]
     rate, mean = np.mean(np.array(empty) <= 0.05), np.mean(empty)
     assert rate < 0.1, (
         f"on 300 units without a preferred class it alarms in {rate:.0%}, and 5% are declared: is a shuffled world treated as the real one"

@@ -268,7 +268,8 @@ def _state(module: torch.nn.Module) -> dict[str, list[Any]]:
         ],
         "parts in another mode": [part.training for part in parts],
         "another forward function": ["forward" in vars(part) for part in parts],
-        "other parameters": [(w.dtype, w.requires_grad, w.tolist()) for w in module.parameters()],
+        "parameters of another dtype or requires_grad": [(w.dtype, w.requires_grad) for w in module.parameters()],
+        "other parameters": [w.tolist() for w in module.parameters()],
     }
 
 
