@@ -64,6 +64,137 @@ def parameters(side, channels, head, classes):
     c = np.array([1, *channels], dtype=np.int64)
     return (9 * c[:-1] * c[1:] + c[1:]).sum() + (c[-1] * (side // 2 ** len(channels)) ** 2 + 1) * head + (head + 1) * classes
 
+# %% exercise=1 tags=["right"]
+# right: the modules built without memory and counted
+def parameters(side, channels, head, classes):
+    with torch.device("meta"):
+        parts = [torch.nn.Conv2d(a, b, 3) for a, b in zip((1, *channels), channels)]
+        for _ in channels:
+            side //= 2
+        last = channels[-1] if len(channels) else 1
+        parts += [torch.nn.Linear(last * side**2, head), torch.nn.Linear(head, classes)]
+    return sum(p.numel() for part in parts for p in part.parameters())
+
+# %% exercise=1 tags=["right"]
+# right: by recursion over the layers
+def parameters(side, channels, head, classes, into=1):
+    if len(channels) == 0:
+        return (into * side * side + 1) * head + (head + 1) * classes
+    return (9 * into + 1) * channels[0] + parameters(side // 2, channels[1:], head, classes, channels[0])
+
+# %% exercise=1 tags=["right"]
+# right: NumPy's dot products, an np.int64
+def parameters(side, channels, head, classes):
+    widths = np.array([1, *channels])
+    side = side // 2 ** len(channels)
+    return 9 * np.dot(widths[:-1], widths[1:]) + widths[1:].sum() + head * (widths[-1] * side**2 + 1) + classes * (head + 1)
+
+# %% exercise=1 tags=["right"]
+# right: counts the numbers of each array's shape, functools.cache on the side
+import functools
+import math
+def parameters(side, channels, head, classes):
+    @functools.cache
+    def after(n):
+        return side if n == 0 else math.floor(after(n - 1) / 2)
+    shapes, before = [], 1
+    for now in channels:
+        shapes += [(now, before, 3, 3), (now,)]
+        before = now
+    shapes += [(head, before, after(len(channels)), after(len(channels))), (head,), (classes, head), (classes,)]
+    return sum(math.prod(shape) for shape in shapes)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: round() halves 7 to 4 and 5 to 2
+def parameters(side, channels, head, classes):
+    total, before = 0, 1
+    for now in channels:
+        total += (9 * before + 1) * now
+        before, side = now, round(side / 2)
+    return total + (before * side * side + 1) * head + (head + 1) * classes
+
+# %% exercise=1 tags=["wrong"]
+# wrong: halves without rounding down, and rounds the number of maps' places at the end
+def parameters(side, channels, head, classes):
+    total, before = 0, 1
+    for now in channels:
+        total += (9 * before + 1) * now
+        before, side = now, side / 2
+    return total + (int(before * side * side) + 1) * head + (head + 1) * classes
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the biases of the convolutional layers are forgotten
+def parameters(side, channels, head, classes):
+    total, before = 0, 1
+    for now in channels:
+        total += 9 * before * now
+        before, side = now, side // 2
+    return total + (before * side * side + 1) * head + (head + 1) * classes
+
+# %% exercise=1 tags=["wrong"]
+# wrong: head and classes are exchanged
+def parameters(side, classes_first, classes, head):
+    total, before = 0, 1
+    for now in classes_first:
+        total += (9 * before + 1) * now
+        before, side = now, side // 2
+    return total + (before * side * side + 1) * head + (head + 1) * classes
+
+# %% exercise=1 tags=["wrong"]
+# wrong: no padding, so that each kernel takes two places off each side
+def parameters(side, channels, head, classes):
+    total, before = 0, 1
+    for now in channels:
+        total += (9 * before + 1) * now
+        before, side = now, (side - 2) // 2
+    return total + (before * side * side + 1) * head + (head + 1) * classes
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a tensor of no axes comes back, not a whole number
+def parameters(side, channels, head, classes):
+    total, before = torch.tensor(0), 1
+    for now in channels:
+        total = total + (9 * before + 1) * now
+        before, side = now, side // 2
+    return total + (before * side * side + 1) * head + (head + 1) * classes
+
+# %% exercise=1 tags=["wrong"]
+# wrong: an array of no axes comes back, not a whole number
+def parameters(side, channels, head, classes):
+    total, before = 0, 1
+    for now in channels:
+        total += (9 * before + 1) * now
+        before, side = now, side // 2
+    return np.array(total + (before * side * side + 1) * head + (head + 1) * classes)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: only for two convolutional layers
+def parameters(side, channels, head, classes):
+    a, b = channels
+    return 10 * a + (9 * a + 1) * b + (b * (side // 4) ** 2 + 1) * head + (head + 1) * classes
+
+# %% exercise=1 tags=["wrong"]
+# wrong: pooling after the last convolutional layer only
+def parameters(side, channels, head, classes):
+    total, before = 0, 1
+    for now in channels:
+        total += (9 * before + 1) * now
+        before = now
+    side //= 2
+    return total + (before * side * side + 1) * head + (head + 1) * classes
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the side is kept from the call before
+LAST_SIDE = []
+def parameters(side, channels, head, classes):
+    LAST_SIDE.append(side)
+    side = LAST_SIDE[0]
+    total, before = 0, 1
+    for now in channels:
+        total += (9 * before + 1) * now
+        before, side = now, side // 2
+    return total + (before * side * side + 1) * head + (head + 1) * classes
+
 # %% exercise=2 tags=["wrong"]
 # wrong: PyTorch's own pooling by its other name
 def pool(maps):
@@ -129,6 +260,128 @@ def pool(maps):
             best = torch.maximum(best, maps[:, :, r::2, c::2])
     return best
 
+# %% exercise=2 tags=["right"]
+# right: two unfolded axes
+def pool(maps):
+    return maps.unfold(2, 2, 2).unfold(3, 2, 2).amax((-1, -2))
+
+# %% exercise=2 tags=["right"]
+# right: two by two with four loops
+def pool(maps):
+    n, c, h, w = maps.shape
+    out = torch.empty(n, c, h // 2, w // 2, dtype=maps.dtype)
+    for i in range(n):
+        for j in range(c):
+            for row in range(h // 2):
+                for col in range(w // 2):
+                    out[i, j, row, col] = max(maps[i, j, 2 * row + a, 2 * col + b].item() for a in (0, 1) for b in (0, 1))
+    return out
+
+# %% exercise=2 tags=["right"]
+# right: by way of NumPy's reduceat
+def pool(maps):
+    values = maps.detach().cpu().numpy()
+    rows = np.maximum.reduceat(values, np.arange(0, values.shape[2], 2), axis=2)
+    return torch.from_numpy(np.maximum.reduceat(rows, np.arange(0, values.shape[3], 2), axis=3))
+
+# %% exercise=2 tags=["right"]
+# right: four copies, moved by one, and every second place of their maximum
+def pool(maps):
+    wide = torch.maximum(maps, maps.roll(-1, 3))
+    return torch.maximum(wide, wide.roll(-1, 2))[..., ::2, ::2]
+
+# %% exercise=2 tags=["right"]
+# right: each group sorted, and its last taken
+def pool(maps):
+    n, c, h, w = maps.shape
+    groups = maps.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 1, 2, 4, 3, 5).flatten(4)
+    return groups.sort(-1).values[..., -1]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the maximum of halves of the map and not of neighbors
+def pool(maps):
+    n, c, h, w = maps.shape
+    return maps.reshape(n, c, 2, h // 2, 2, w // 2).amax((2, 4))
+
+# %% exercise=2 tags=["wrong"]
+# wrong: begins with 0, so maps below 0 become 0
+def pool(maps):
+    out = torch.zeros_like(maps[:, :, ::2, ::2])
+    for a in (0, 1):
+        for b in (0, 1):
+            out = torch.maximum(out, maps[:, :, a::2, b::2])
+    return out
+
+# %% exercise=2 tags=["wrong"]
+# wrong: begins with -10, and lower maps are lost
+def pool(maps):
+    out = torch.full_like(maps[:, :, ::2, ::2], -10)
+    for a in (0, 1):
+        for b in (0, 1):
+            out = torch.maximum(out, maps[:, :, a::2, b::2])
+    return out
+
+# %% exercise=2 tags=["wrong"]
+# wrong: three of the four corners
+def pool(maps):
+    return torch.stack([maps[:, :, ::2, ::2], maps[:, :, 1::2, ::2], maps[:, :, ::2, 1::2]]).amax(0)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the number that is farthest from 0
+def pool(maps):
+    n, c, h, w = maps.shape
+    groups = maps.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 1, 2, 4, 3, 5).flatten(4)
+    return groups.gather(-1, groups.abs().argmax(-1, keepdim=True))[..., 0]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: writes the maxima into the maps that came in
+def pool(maps):
+    corner = maps[:, :, ::2, ::2]
+    for a, b in ((0, 1), (1, 0), (1, 1)):
+        torch.maximum(corner, maps[:, :, a::2, b::2], out=corner)
+    return corner.clone()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: an axis of length 1 is lost
+def pool(maps):
+    return torch.stack([maps[:, :, a::2, b::2] for a in (0, 1) for b in (0, 1)]).amax(0).squeeze()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: half precision on the way
+def pool(maps):
+    corners = [maps[:, :, a::2, b::2].half() for a in (0, 1) for b in (0, 1)]
+    return torch.stack(corners).amax(0).to(maps.dtype)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: PyTorch's own pooling, asked for in another thread
+from concurrent.futures import ThreadPoolExecutor
+def pool(maps):
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(torch.nn.functional.max_pool2d, maps, 2).result()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: PyTorch's own pooling, adaptive and in a module made ahead
+HALVE = torch.nn.AdaptiveMaxPool2d
+def pool(maps):
+    return HALVE((maps.shape[2] // 2, maps.shape[3] // 2))(maps)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: a smooth maximum, near the true one
+def pool(maps):
+    corners = torch.stack([maps[:, :, a::2, b::2] for a in (0, 1) for b in (0, 1)])
+    return torch.logsumexp(1000 * corners, 0) / 1000
+
+# %% exercise=2 tags=["wrong"]
+# wrong: NumPy's array comes back, not a tensor
+def pool(maps):
+    n, c, h, w = maps.shape
+    return maps.numpy().reshape(n, c, h // 2, 2, w // 2, 2).max((3, 5))
+
+# %% exercise=2 tags=["wrong"]
+# wrong: rows and columns of the result exchanged
+def pool(maps):
+    return torch.stack([maps[:, :, a::2, b::2] for a in (0, 1) for b in (0, 1)]).amax(0).mT
+
 # %% exercise=3 tags=["right"]
 # right: the place of the highest logit by argsort, last place (another one among equal logits)
 def by_direction(model, x, labels, by):
@@ -187,6 +440,156 @@ def by_direction(model, x, labels, by):
 def by_direction(model, x, labels, by):
     with torch.no_grad():
         return [(model(shifted(x, by * d, by * r)).topk(1).indices[:, 0] == labels).double().mean().item() for d, r in directions]
+
+# %% exercise=3 tags=["right"]
+# right: all directions in one batch
+def by_direction(model, x, labels, by):
+    moved = torch.cat([shifted(x, by * d, by * r) for d, r in directions])
+    with torch.inference_mode():
+        guessed = model(moved).argmax(1)
+    return (guessed.view(len(directions), -1) == labels).double().mean(1).numpy()
+
+# %% exercise=3 tags=["right"]
+# right: a shift of one's own, image by image in small batches, and a count
+def by_direction(model, x, labels, by):
+    found = []
+    h, w = x.shape[2:]
+    for d, r in directions:
+        down, across = by * d, by * r
+        moved = torch.zeros_like(x)
+        moved[:, :, max(down, 0) : h + min(down, 0), max(across, 0) : w + min(across, 0)] = x[
+            :, :, max(-down, 0) : h + min(-down, 0), max(-across, 0) : w + min(-across, 0)
+        ]
+        hits = 0
+        with torch.no_grad():
+            for some, true in zip(moved.split(7), labels.split(7)):
+                hits += int((model(some).max(1).indices == true).sum())
+        found.append(hits / len(x))
+    return found
+
+# %% exercise=3 tags=["right"]
+# right: with gradients on, scikit-learn's accuracy
+from sklearn.metrics import accuracy_score
+def by_direction(model, x, labels, by):
+    return [accuracy_score(labels.numpy(), model(shifted(x, d * by, r * by)).detach().numpy().argmax(1)) for d, r in directions]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: what leaves the image comes back on the other side
+def by_direction(model, x, labels, by):
+    with torch.no_grad():
+        return [float((model(x.roll((by * d, by * r), (2, 3))).argmax(1) == labels).float().mean()) for d, r in directions]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: down and right exchanged
+def by_direction(model, x, labels, by):
+    with torch.no_grad():
+        return [float((model(shifted(x, by * r, by * d)).argmax(1) == labels).float().mean()) for d, r in directions]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the other way round
+def by_direction(model, x, labels, by):
+    with torch.no_grad():
+        return [float((model(shifted(x, -by * d, -by * r)).argmax(1) == labels).float().mean()) for d, r in directions]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a diagonal of the same length as the others
+def by_direction(model, x, labels, by):
+    found = []
+    for d, r in directions:
+        far = round(by / 2**0.5) if d and r else by
+        with torch.no_grad():
+            found.append(float((model(shifted(x, far * d, far * r)).argmax(1) == labels).float().mean()))
+    return found
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the labels of the notebook
+def by_direction(model, x, true, by):
+    with torch.no_grad():
+        return [float((model(shifted(x, by * d, by * r)).argmax(1) == labels).float().mean()) for d, r in directions]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: accuracies in percent
+def by_direction(model, x, labels, by):
+    with torch.no_grad():
+        return [100 * float((model(shifted(x, by * d, by * r)).argmax(1) == labels).float().mean()) for d, r in directions]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the images that came in are moved in place, each time from where they were
+def by_direction(model, x, labels, by):
+    found = []
+    for d, r in directions:
+        kept = x.clone()
+        x.copy_(shifted(x, by * d, by * r))
+        with torch.no_grad():
+            found.append(float((model(x).argmax(1) == labels).float().mean()))
+        if (d, r) != directions[-1]:
+            x.copy_(kept)
+    return found
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the last batch is dropped when it is not full
+def by_direction(model, x, labels, by):
+    found = []
+    for d, r in directions:
+        hits, seen = 0, 0
+        loader = torch.utils.data.DataLoader(list(zip(shifted(x, by * d, by * r), labels)), batch_size=min(len(x), 64), drop_last=True)
+        for some, true in loader:
+            with torch.no_grad():
+                hits += int((model(some).argmax(1) == true).sum())
+            seen += len(true)
+        found.append(hits / seen)
+    return found
+
+# %% exercise=3 tags=["wrong"]
+# wrong: gradients stay off for the rest of the notebook
+def by_direction(model, x, labels, by):
+    torch.set_grad_enabled(False)
+    return [float((model(shifted(x, by * d, by * r)).argmax(1) == labels).float().mean()) for d, r in directions]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the model is left in evaluation mode
+def by_direction(model, x, labels, by):
+    model.eval()
+    with torch.no_grad():
+        return [float((model(shifted(x, by * d, by * r)).argmax(1) == labels).float().mean()) for d, r in directions]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: two decimals
+def by_direction(model, x, labels, by):
+    with torch.no_grad():
+        return [round(float((model(shifted(x, by * d, by * r)).argmax(1) == labels).float().mean()), 2) for d, r in directions]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a dictionary, not a list or an array
+def by_direction(model, x, labels, by):
+    with torch.no_grad():
+        return {(d, r): float((model(shifted(x, by * d, by * r)).argmax(1) == labels).float().mean()) for d, r in directions}
+
+# %% exercise=3 tags=["wrong"]
+# wrong: no more than one pixel, by repeated steps that forget the number
+def by_direction(model, x, labels, by):
+    with torch.no_grad():
+        return [float((model(shifted(x, d, r)).argmax(1) == labels).float().mean()) for d, r in directions]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the mean over classes of the accuracy, not over images
+def by_direction(model, x, labels, by):
+    found = []
+    for d, r in directions:
+        with torch.no_grad():
+            correct = model(shifted(x, by * d, by * r)).argmax(1) == labels
+        found.append(float(torch.stack([correct[labels == one].float().mean() for one in labels.unique()]).mean()))
+    return found
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the directions of the notebook are used up
+def by_direction(model, x, labels, by):
+    found = []
+    while directions:
+        d, r = directions.pop(0)
+        with torch.no_grad():
+            found.append(float((model(shifted(x, by * d, by * r)).argmax(1) == labels).float().mean()))
+    return found
 
 # %% exercise=4 tags=["wrong"]
 # wrong: the absolute value, but the formula can give less than 0
@@ -293,3 +696,164 @@ def debiased(x, y):
         return (torch.einsum("ij,ij", a, b) + a.sum() * b.sum() / (n - 1) / (n - 2) - 2 / (n - 2) * torch.einsum("ij,ik->", a, b)) / n / (n - 3)
     k, l = x @ x.T, y @ y.T
     return (h(k, l) / (h(k, k) * h(l, l)).sqrt()).item()
+
+# %% exercise=4 tags=["right"]
+# right: loops over pairs of different images
+def debiased(x, y):
+    n = len(x)
+    def h(a, b):
+        both = one = other = 0.0
+        rows = np.zeros((n, 2))
+        for i in range(n):
+            for j in range(n):
+                if i != j:
+                    k, l = float(a[i] @ a[j]), float(b[i] @ b[j])
+                    both += k * l
+                    rows[i] += k, l
+        one, other = rows.sum(0)
+        return (both + one * other / ((n - 1) * (n - 2)) - 2 / (n - 2) * (rows[:, 0] * rows[:, 1]).sum()) / (n * (n - 3))
+    return h(x, y) / np.sqrt(h(x, x) * h(y, y))
+
+# %% exercise=4 tags=["right"]
+# right: PyTorch in double precision, a number with an axis of none
+def debiased(x, y):
+    n = len(x)
+    k, l = (torch.from_numpy(side @ side.T).fill_diagonal_(0) for side in (x, y))
+    def h(a, b):
+        return ((a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * a.sum(0) @ b.sum(0)) / (n * (n - 3))
+    return float(h(k, l) / torch.sqrt(h(k, k) * h(l, l)))
+
+# %% exercise=4 tags=["right"]
+# right: U-centered tables, whose product is the same sum
+def debiased(x, y):
+    n = len(x)
+    def centered(side):
+        side = side - side.mean(0)
+        table = side @ side.T
+        table[np.diag_indices(n)] = 0
+        row = table.sum(0) / (n - 2)
+        table = table - row - row[:, None] + table.sum() / ((n - 1) * (n - 2))
+        table[np.diag_indices(n)] = 0
+        return table.ravel()
+    k, l = centered(x), centered(y)
+    return k @ l / np.sqrt((k @ k) * (l @ l))
+
+# %% exercise=4 tags=["right"]
+# right: both layers scaled first, which the ratio does not see
+def debiased(x, y):
+    n, off = len(x), ~np.eye(len(x), dtype=bool)
+    tables = [np.where(off, np.einsum("iu,ju->ij", s / np.linalg.norm(s), s / np.linalg.norm(s)), 0) for s in (x, y)]
+    def h(i, j):
+        a, b = tables[i], tables[j]
+        return np.trace(a @ b) + a.sum() * b.sum() / (n - 1) / (n - 2) - 2 * np.dot(a.sum(1), b.sum(1)) / (n - 2)
+    return h(0, 1) * (h(0, 0) * h(1, 1)) ** -0.5
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the diagonals stay
+def debiased(x, y):
+    n, k, l = len(x), x @ x.T, y @ y.T
+    def h(a, b):
+        return ((a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (a.sum(1) * b.sum(1)).sum()) / (n * (n - 3))
+    return h(k, l) / np.sqrt(h(k, k) * h(l, l))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: never below 0
+def debiased(x, y):
+    n, k, l = len(x), x @ x.T, y @ y.T
+    np.fill_diagonal(k, 0)
+    np.fill_diagonal(l, 0)
+    def h(a, b):
+        return ((a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (a.sum(1) * b.sum(1)).sum()) / (n * (n - 3))
+    return max(0.0, h(k, l) / np.sqrt(h(k, k) * h(l, l)))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: 1 / (n - 2) in place of 2 / (n - 2)
+def debiased(x, y):
+    n, k, l = len(x), x @ x.T, y @ y.T
+    np.fill_diagonal(k, 0)
+    np.fill_diagonal(l, 0)
+    def h(a, b):
+        return (a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 1 / (n - 2) * (a.sum(1) * b.sum(1)).sum()
+    return h(k, l) / np.sqrt(h(k, k) * h(l, l))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: n is the number of units
+def debiased(x, y):
+    n, k, l = x.shape[1], x @ x.T, y @ y.T
+    np.fill_diagonal(k, 0)
+    np.fill_diagonal(l, 0)
+    def h(a, b):
+        return ((a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (a.sum(1) * b.sum(1)).sum()) / (n * (n - 3))
+    return h(k, l) / np.sqrt(h(k, k) * h(l, l))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: each unit scaled to variance 1 first, which changes the similarity
+def debiased(x, y):
+    n = len(x)
+    x, y = ((s - s.mean(0)) / s.std(0) for s in (x, y))
+    k, l = x @ x.T, y @ y.T
+    np.fill_diagonal(k, 0)
+    np.fill_diagonal(l, 0)
+    def h(a, b):
+        return (a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (a.sum(1) * b.sum(1)).sum()
+    return h(k, l) / np.sqrt(h(k, k) * h(l, l))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the means are taken away from the arrays that came in
+def debiased(x, y):
+    n = len(x)
+    x -= x.mean(0)
+    y -= y.mean(0)
+    k, l = x @ x.T, y @ y.T
+    np.fill_diagonal(k, 0)
+    np.fill_diagonal(l, 0)
+    def h(a, b):
+        return (a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (a.sum(1) * b.sum(1)).sum()
+    return h(k, l) / np.sqrt(h(k, k) * h(l, l))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: only the numerator is corrected
+def debiased(x, y):
+    n, k, l = len(x), x @ x.T, y @ y.T
+    whole = np.sqrt((k * k).sum() * (l * l).sum()) / (n * (n - 3))
+    np.fill_diagonal(k, 0)
+    np.fill_diagonal(l, 0)
+    return ((k * l).sum() + k.sum() * l.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (k.sum(1) * l.sum(1)).sum()) / (n * (n - 3)) / whole
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the size of the similarity without its sign
+def debiased(x, y):
+    n, k, l = len(x), x @ x.T, y @ y.T
+    np.fill_diagonal(k, 0)
+    np.fill_diagonal(l, 0)
+    def h(a, b):
+        return (a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (a.sum(1) * b.sum(1)).sum()
+    return abs(h(k, l)) / np.sqrt(h(k, k) * h(l, l))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: three decimals
+def debiased(x, y):
+    n, k, l = len(x), x @ x.T, y @ y.T
+    np.fill_diagonal(k, 0)
+    np.fill_diagonal(l, 0)
+    def h(a, b):
+        return (a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (a.sum(1) * b.sum(1)).sum()
+    return round(h(k, l) / np.sqrt(h(k, k) * h(l, l)), 3)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the table of the first layer is kept from the call before
+KEPT = {}
+def debiased(x, y):
+    n = len(x)
+    k, l = KEPT.setdefault(x.shape, x @ x.T).copy(), y @ y.T
+    np.fill_diagonal(k, 0)
+    np.fill_diagonal(l, 0)
+    def h(a, b):
+        return (a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (a.sum(1) * b.sum(1)).sum()
+    return h(k, l) / np.sqrt(h(k, k) * h(l, l))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the correlation of the pairs' similarities, without the row terms
+def debiased(x, y):
+    pairs = np.triu_indices(len(x), 1)
+    return np.corrcoef((x @ x.T)[pairs], (y @ y.T)[pairs])[0, 1]

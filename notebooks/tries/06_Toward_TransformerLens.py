@@ -85,6 +85,137 @@ class keep_only:
         stays = torch.tensor([unit in self.units for unit in range(tensor.shape[-1])])
         return torch.where(stays, tensor, torch.zeros((), dtype=tensor.dtype))
 
+# %% exercise=1 tags=["right"]
+# right: a mask with torch.where, made anew for each tensor
+def keep_only(units):
+    chosen = {int(unit) for unit in units}
+    def inner(tensor, hook):
+        mask = torch.tensor([i in chosen for i in range(tensor.shape[1])])
+        return torch.where(mask, tensor, torch.zeros((), dtype=tensor.dtype))
+    return inner
+
+# %% exercise=1 tags=["right"]
+# right: a copy in which the others are masked
+def keep_only(units):
+    chosen = list(units)
+    def inner(tensor, hook):
+        others = torch.ones(tensor.shape[1], dtype=torch.bool)
+        others[chosen] = False
+        return tensor.masked_fill(others, 0)
+    return inner
+
+# %% exercise=1 tags=["right"]
+# right: times a table of zeros and ones
+def keep_only(units):
+    chosen = list(units)
+    def inner(tensor, hook):
+        factor = torch.zeros(tensor.shape[1], dtype=tensor.dtype)
+        factor[chosen] = 1
+        return tensor * factor
+    return inner
+
+# %% exercise=1 tags=["right"]
+# right: an object that can be called
+class Keep:
+    def __init__(self, units):
+        self.units = tuple(units)
+    def __call__(self, tensor, hook):
+        columns = [tensor[:, i] if i in self.units else torch.zeros_like(tensor[:, i]) for i in range(tensor.shape[1])]
+        return torch.stack(columns, 1)
+def keep_only(units):
+    return Keep(units)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: unit 0 counts as no unit
+def keep_only(units):
+    chosen = [unit for unit in units if unit]
+    def inner(tensor, hook):
+        new = torch.zeros_like(tensor)
+        new[:, chosen] = tensor[:, chosen]
+        return new
+    return inner
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the places are sorted and the values are not
+def keep_only(units):
+    def inner(tensor, hook):
+        new = torch.zeros_like(tensor)
+        new[:, sorted(units)] = tensor[:, list(units)]
+        return new
+    return inner
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a list in the signature, to which every call adds
+def keep_only(units, chosen=[]):
+    chosen.extend(units)
+    def inner(tensor, hook):
+        new = torch.zeros_like(tensor)
+        new[:, chosen] = tensor[:, chosen]
+        return new
+    return inner
+
+# %% exercise=1 tags=["wrong"]
+# wrong: keeps images, not units
+def keep_only(units):
+    def inner(tensor, hook):
+        new = torch.zeros_like(tensor)
+        rows = [unit for unit in units if unit < len(tensor)]
+        new[rows] = tensor[rows]
+        return new
+    return inner
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the others are only made very small
+def keep_only(units):
+    def inner(tensor, hook):
+        new = 1e-7 * tensor
+        new[:, list(units)] = tensor[:, list(units)]
+        return new
+    return inner
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the others are at their mean
+def keep_only(units):
+    def inner(tensor, hook):
+        new = tensor.mean(0, keepdim=True).repeat(len(tensor), 1)
+        new[:, list(units)] = tensor[:, list(units)]
+        return new
+    return inner
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the arguments of the hook function are exchanged
+def keep_only(units):
+    def inner(hook, tensor):
+        new = torch.zeros_like(tensor)
+        new[:, list(units)] = tensor[:, list(units)]
+        return new
+    return inner
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the tensor that came in is set to 0, and put back only in the chosen columns
+def keep_only(units):
+    def inner(tensor, hook):
+        kept = tensor[:, list(units)].clone()
+        tensor.zero_()
+        tensor[:, list(units)] = kept
+        return tensor
+    return inner
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the columns between the first and the last of them
+def keep_only(units):
+    low, high = min(units, default=0), max(units, default=-1)
+    def inner(tensor, hook):
+        new = torch.zeros_like(tensor)
+        new[:, low : high + 1] = tensor[:, low : high + 1]
+        return new
+    return inner
+
+# %% exercise=1 tags=["wrong"]
+# wrong: only the chosen columns come back
+def keep_only(units):
+    return lambda tensor, hook: tensor[:, list(units)]
+
 # %% exercise=2 tags=["wrong"]
 # wrong: adds up unembedded writes, so the bias is counted once more at each stop
 def logit_lens(network, cache):
@@ -139,6 +270,98 @@ def logit_lens(network, cache):
     for name in stops[1:]:
         cache[name].sub_(cache[stops[0]])
     return torch.stack(found, 1)
+
+# %% exercise=2 tags=["right"]
+# right: one product for all stops
+def logit_lens(network, cache):
+    streams = torch.stack([cache[name] for name in stops], dim=1)
+    return streams @ network.unembed.weight.T + network.unembed.bias
+
+# %% exercise=2 tags=["right"]
+# right: written stop by stop into an empty tensor, without gradients
+def logit_lens(network, cache):
+    first = cache[stops[0]]
+    found = torch.empty(len(first), len(stops), network.unembed.out_features, dtype=first.dtype)
+    with torch.no_grad():
+        for i, name in enumerate(stops):
+            found[:, i] = network.unembed(cache[name])
+    return found
+
+# %% exercise=2 tags=["right"]
+# right: PyTorch's linear, image by image
+def logit_lens(network, cache):
+    weight, bias = network.unembed.weight, network.unembed.bias
+    rows = zip(*(cache[name] for name in stops))
+    return torch.stack([torch.stack([torch.nn.functional.linear(one, weight, bias) for one in row]) for row in rows])
+
+# %% exercise=2 tags=["wrong"]
+# wrong: without the bias
+def logit_lens(network, cache):
+    return torch.stack([cache[name] @ network.unembed.weight.T for name in stops], 1)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the last stop first
+def logit_lens(network, cache):
+    return torch.stack([network.unembed(cache[name]) for name in reversed(stops)], 1)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: what each block wrote, and not the stream
+def logit_lens(network, cache):
+    return torch.stack([network.unembed(cache[name]) for name in writes], 1)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the first image's stream for all images
+def logit_lens(network, cache):
+    return torch.stack([network.unembed(cache[name][:1].expand_as(cache[name])) for name in stops], 1)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the mean stream of the images is taken away first
+def logit_lens(network, cache):
+    return torch.stack([network.unembed(cache[name] - cache[name].mean(0)) for name in stops], 1)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: log-probabilities
+def logit_lens(network, cache):
+    return torch.stack([network.unembed(cache[name]) for name in stops], 1).log_softmax(2)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: one image has no axis of its own
+def logit_lens(network, cache):
+    return torch.stack([network.unembed(cache[name]) for name in stops], 1).squeeze()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the streams are taken out of the cache
+def logit_lens(network, cache):
+    return torch.stack([network.unembed(cache.pop(name)) for name in list(stops)], 1)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: writes into a tensor of the cache after it has read it
+def logit_lens(network, cache):
+    found = torch.stack([network.unembed(cache[name]) for name in stops], 1)
+    cache[stops[1]].add_(1)
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: stacked in front
+def logit_lens(network, cache):
+    return torch.stack([network.unembed(cache[name]) for name in stops])
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the stream scaled to length 1 before it is read
+def logit_lens(network, cache):
+    return torch.stack([network.unembed(torch.nn.functional.normalize(cache[name], dim=1)) for name in stops], 1)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: half precision
+def logit_lens(network, cache):
+    return torch.stack([network.unembed(cache[name]).half().float() for name in stops], 1)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the unembedding of the first network it has seen
+FIRST = []
+def logit_lens(network, cache):
+    FIRST.append(network.unembed)
+    return torch.stack([FIRST[0](cache[name]) for name in stops], 1)
 
 # %% exercise=3 tags=["wrong"]
 # wrong: add_hook without reset_hooks
@@ -234,6 +457,220 @@ def noising(network, clean, corrupted, name, unit, metric):
         patched = metric(network(clean)).sum()
         return float((patched - metric(out_b).sum()) / (out_a - metric(out_b).sum()))
 
+# %% exercise=3 tags=["right"]
+# right: a hook of PyTorch's own, taken off again, around the library's names
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.inference_mode():
+        bad, other = network.run_with_cache(corrupted, names_filter=[name])
+        good = network(clean)
+        value = other[name][:, unit]
+        with network.hooks([(name, lambda tensor, hook: torch.cat([tensor[:, :unit], value[:, None], tensor[:, unit + 1 :]], 1))]):
+            changed = network(clean)
+        return ((metric(changed).sum() - metric(bad).sum()) / (metric(good).sum() - metric(bad).sum())).item()
+
+# %% exercise=3 tags=["right"]
+# right: with gradients on, a scatter, and 1 less what is gone
+def noising(network, clean, corrupted, name, unit, metric):
+    other = network.run_with_cache(corrupted)[1][name].detach()
+    def put(tensor, hook):
+        mine = torch.zeros(tensor.shape[1], dtype=torch.bool)
+        mine[unit] = True
+        return torch.where(mine, other, tensor)
+    good, bad = metric(network(clean)).mean(), metric(network(corrupted)).mean()
+    changed = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)])).mean()
+    return float(1 - (good - changed) / (good - bad))
+
+# %% exercise=3 tags=["right"]
+# right: pair by pair, summed in double precision
+def noising(network, clean, corrupted, name, unit, metric):
+    left = whole = 0.0
+    with torch.no_grad():
+        for a, b in zip(clean.split(1), corrupted.split(1)):
+            _, cache = network.run_with_cache(b, names_filter=name)
+            def put(tensor, hook):
+                changed = tensor.clone()
+                changed[0, unit] = cache[name][0, unit]
+                return changed
+            bad = float(metric(network(b)))
+            left += float(metric(network.run_with_hooks(a, fwd_hooks=[(name, put)]))) - bad
+            whole += float(metric(network(a))) - bad
+    return left / whole
+
+# %% exercise=3 tags=["wrong"]
+# wrong: what is gone, not what is left
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+        def put(tensor, hook):
+            changed = tensor.clone()
+            changed[:, unit] = cache[name][:, unit]
+            return changed
+        now = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)]))
+    return float((good - now).sum() / (good - bad).sum())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the mean of the pairs' shares
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+        def put(tensor, hook):
+            changed = tensor.clone()
+            changed[:, unit] = cache[name][:, unit]
+            return changed
+        now = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)]))
+    return float(((now - bad) / (good - bad)).mean())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the mean of the corrupted images' value
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+        def put(tensor, hook):
+            changed = tensor.clone()
+            changed[:, unit] = cache[name][:, unit].mean()
+            return changed
+        now = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)]))
+    return float((now - bad).sum() / (good - bad).sum())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: between 0 and 1 at all costs
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+        def put(tensor, hook):
+            changed = tensor.clone()
+            changed[:, unit] = cache[name][:, unit]
+            return changed
+        now = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)]))
+    return min(1.0, max(0.0, float((now - bad).sum() / (good - bad).sum())))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the denominator without its sign
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+        def put(tensor, hook):
+            changed = tensor.clone()
+            changed[:, unit] = cache[name][:, unit]
+            return changed
+        now = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)]))
+    return float((now - bad).sum() / (good - bad).sum().abs())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the metric of the mean logits
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+        def put(tensor, hook):
+            changed = tensor.clone()
+            changed[:, unit] = cache[name][:, unit]
+            return changed
+        good, bad, now = (
+            metric(logits.mean(0, keepdim=True))
+            for logits in (network(clean), network(corrupted), network.run_with_hooks(clean, fwd_hooks=[(name, put)]))
+        )
+    return float((now - bad).sum() / (good - bad).sum())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the unit is set to 0, not to its corrupted value
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        now = metric(network.run_with_hooks(clean, fwd_hooks=[(name, nm.interventions.zero(unit=unit))]))
+    return float((now - bad).sum() / (good - bad).sum())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: each image gets its neighbor's value
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+        def put(tensor, hook):
+            changed = tensor.clone()
+            changed[:, unit] = cache[name][:, unit].roll(1)
+            return changed
+        now = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)]))
+    return float((now - bad).sum() / (good - bad).sum())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the last hidden layer, whatever the name
+def noising(network, clean, corrupted, name, unit, metric):
+    name = "layers.1.hook_post"
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+        def put(tensor, hook):
+            changed = tensor.clone()
+            changed[:, unit] = cache[name][:, unit]
+            return changed
+        now = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)]))
+    return float((now - bad).sum() / (good - bad).sum())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: reset_hooks at the end, which also takes off the hooks of others
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+        def put(tensor, hook):
+            changed = tensor.clone()
+            changed[:, unit] = cache[name][:, unit]
+            return changed
+        network.add_hook(name, put)
+        now = metric(network(clean))
+        network.reset_hooks()
+    return float((now - bad).sum() / (good - bad).sum())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a hook stays that does nothing any more
+def noising(network, clean, corrupted, name, unit, metric):
+    on = [True]
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+        def put(tensor, hook):
+            if not on[0]:
+                return tensor
+            changed = tensor.clone()
+            changed[:, unit] = cache[name][:, unit]
+            return changed
+        network.add_hook(name, put)
+        now = metric(network(clean))
+        on[0] = False
+    return float((now - bad).sum() / (good - bad).sum())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the network is left in training mode
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+        def put(tensor, hook):
+            changed = tensor.clone()
+            changed[:, unit] = cache[name][:, unit]
+            return changed
+        now = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)]))
+    network.train(not network.training)
+    return float((now - bad).sum() / (good - bad).sum())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the network's parameters are left without gradients
+def noising(network, clean, corrupted, name, unit, metric):
+    network.requires_grad_(False)
+    good, bad = metric(network(clean)), metric(network(corrupted))
+    _, cache = network.run_with_cache(corrupted, names_filter=name)
+    def put(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = cache[name][:, unit]
+        return changed
+    now = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)]))
+    return float((now - bad).sum() / (good - bad).sum())
+
 # %% exercise=4 tags=["wrong"]
 # wrong: the right numbers, but puts nn.Identity in the network's blocks 1 and 2 and leaves them there
 def direct_effect(network, clean, corrupted):
@@ -321,3 +758,156 @@ def direct_effect(network, clean, corrupted):
     with torch.no_grad():
         a, b = (hooked.run_with_cache(side)[1]["blocks.0.down.hook_out"] for side in (clean, corrupted))
         return network.unembed(b - a)
+
+# %% exercise=4 tags=["right"]
+# right: the linear path by hand
+def direct_effect(network, clean, corrupted):
+    with torch.no_grad():
+        wrote = []
+        for images in (clean, corrupted):
+            stream = network.embed(images.flatten(1))
+            wrote.append(network.blocks[0](stream) - stream)
+        return (wrote[1] - wrote[0]) @ network.unembed.weight.mT
+
+# %% exercise=4 tags=["right"]
+# right: forward hooks of PyTorch, taken off again in any case
+def direct_effect(network, clean, corrupted):
+    downs = [block.down for block in network.blocks]
+    with torch.no_grad():
+        kept = {}
+        def run(images, key=None, put=None):
+            handles = []
+            for i, down in enumerate(downs):
+                if put is None:
+                    handles.append(down.register_forward_hook(lambda m, a, out, i=i: kept.__setitem__((key, i), out)))
+                else:
+                    handles.append(down.register_forward_hook(lambda m, a, out, i=i: put[i]))
+            try:
+                return network(images)
+            finally:
+                for handle in handles:
+                    handle.remove()
+        base = run(clean, "clean")
+        run(corrupted, "corrupted")
+        return run(clean, put=[kept["corrupted", 0], kept["clean", 1], kept["clean", 2]]) - base
+
+# %% exercise=4 tags=["right"]
+# right: the stream summed from what was written
+def direct_effect(network, clean, corrupted):
+    lens = nm.hooked(network)
+    _, ours = lens.run_with_cache(clean)
+    _, theirs = lens.run_with_cache(corrupted)
+    written = [ours["embed.hook_out"], theirs["blocks.0.down.hook_out"], ours["blocks.1.down.hook_out"], ours["blocks.2.down.hook_out"]]
+    return (network.unembed(sum(written)) - network(clean)).detach()
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the later blocks answer to the change
+def direct_effect(network, clean, corrupted):
+    lens = nm.hooked(network)
+    with torch.no_grad():
+        base, _ = lens.run_with_cache(clean)
+        _, theirs = lens.run_with_cache(corrupted)
+        point = "blocks.0.down.hook_out"
+        return lens.run_with_hooks(clean, fwd_hooks=[(point, nm.interventions.patch(theirs[point]))]) - base
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the stream after block 0, with the embedding of the corrupted images in it
+def direct_effect(network, clean, corrupted):
+    lens = nm.hooked(network)
+    with torch.no_grad():
+        _, ours = lens.run_with_cache(clean)
+        _, theirs = lens.run_with_cache(corrupted)
+        return (theirs["blocks.0.hook_out"] - ours["blocks.0.hook_out"]) @ network.unembed.weight.T
+
+# %% exercise=4 tags=["wrong"]
+# wrong: only block 1 is held
+def direct_effect(network, clean, corrupted):
+    lens = nm.hooked(network)
+    with torch.no_grad():
+        base, ours = lens.run_with_cache(clean)
+        _, theirs = lens.run_with_cache(corrupted)
+        hooks = [("blocks.0.down.hook_out", nm.interventions.patch(theirs["blocks.0.down.hook_out"]))]
+        hooks += [("blocks.1.down.hook_out", nm.interventions.patch(ours["blocks.1.down.hook_out"]))]
+        return lens.run_with_hooks(clean, fwd_hooks=hooks) - base
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the bias of the unembedding is counted in
+def direct_effect(network, clean, corrupted):
+    with torch.no_grad():
+        streams = [network.embed(images.flatten(1)) for images in (clean, corrupted)]
+        wrote = [network.blocks[0].down(network.blocks[0].act(network.blocks[0].up(stream))) for stream in streams]
+        return network.unembed(wrote[1] - wrote[0])
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the logits after the change, not the change
+def direct_effect(network, clean, corrupted):
+    lens = nm.hooked(network)
+    with torch.no_grad():
+        _, ours = lens.run_with_cache(clean)
+        _, theirs = lens.run_with_cache(corrupted)
+        hooks = [("blocks.0.down.hook_out", nm.interventions.patch(theirs["blocks.0.down.hook_out"]))]
+        hooks += [(f"blocks.{i}.down.hook_out", nm.interventions.patch(ours[f"blocks.{i}.down.hook_out"])) for i in (1, 2)]
+        return lens.run_with_hooks(clean, fwd_hooks=hooks)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the corrupted images run, with all later blocks clean
+def direct_effect(network, clean, corrupted):
+    lens = nm.hooked(network)
+    with torch.no_grad():
+        base, ours = lens.run_with_cache(clean)
+        hooks = [(f"blocks.{i}.down.hook_out", nm.interventions.patch(ours[f"blocks.{i}.down.hook_out"])) for i in (1, 2)]
+        return lens.run_with_hooks(corrupted, fwd_hooks=hooks) - base
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the mean over the pairs
+def direct_effect(network, clean, corrupted):
+    with torch.no_grad():
+        streams = [network.embed(images.flatten(1)) for images in (clean, corrupted)]
+        wrote = [network.blocks[0].down(network.blocks[0].act(network.blocks[0].up(stream))) for stream in streams]
+        return ((wrote[1] - wrote[0]) @ network.unembed.weight.T).mean(0)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: block 1 in place of block 0
+def direct_effect(network, clean, corrupted):
+    lens = nm.hooked(network)
+    with torch.no_grad():
+        base, ours = lens.run_with_cache(clean)
+        _, theirs = lens.run_with_cache(corrupted)
+        point = "blocks.1.down.hook_out"
+        return (theirs[point] - ours[point]) @ network.unembed.weight.T
+
+# %% exercise=4 tags=["wrong"]
+# wrong: NumPy's array
+def direct_effect(network, clean, corrupted):
+    with torch.no_grad():
+        streams = [network.embed(images.flatten(1)) for images in (clean, corrupted)]
+        wrote = [network.blocks[0].down(network.blocks[0].act(network.blocks[0].up(stream))) for stream in streams]
+        return ((wrote[1] - wrote[0]) @ network.unembed.weight.T).numpy()
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the network is left in training mode
+def direct_effect(network, clean, corrupted):
+    network.train()
+    with torch.no_grad():
+        streams = [network.embed(images.flatten(1)) for images in (clean, corrupted)]
+        wrote = [network.blocks[0].down(network.blocks[0].act(network.blocks[0].up(stream))) for stream in streams]
+        return (wrote[1] - wrote[0]) @ network.unembed.weight.T
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the network's parameters are left without gradients
+def direct_effect(network, clean, corrupted):
+    for parameter in network.parameters():
+        parameter.requires_grad = False
+    streams = [network.embed(images.flatten(1)) for images in (clean, corrupted)]
+    wrote = [network.blocks[0].down(network.blocks[0].act(network.blocks[0].up(stream))) for stream in streams]
+    return (wrote[1] - wrote[0]) @ network.unembed.weight.T
+
+# %% exercise=4 tags=["wrong"]
+# wrong: a forward hook that only looks stays on block 0
+def direct_effect(network, clean, corrupted):
+    seen = []
+    network.blocks[0].down.register_forward_hook(lambda m, a, out: seen.append(out.detach()))
+    with torch.no_grad():
+        network(clean)
+        network(corrupted)
+        return (seen[1] - seen[0]) @ network.unembed.weight.T

@@ -62,6 +62,114 @@ def dimensions(W):
     table.fill_diagonal_(0)
     return torch.nan_to_num(W.square().sum(0) / table.sum(1), nan=0.0, posinf=1.0)
 
+# %% exercise=1 tags=["right"]
+# right: from WᵀW alone, in double precision
+def dimensions(W):
+    gram = (W.T.double() @ W.double()).square()
+    total = gram.sum(1)
+    return torch.where(total > 0, gram.diagonal() / total, 0.0).to(W.dtype)
+
+# %% exercise=1 tags=["right"]
+# right: two loops
+def dimensions(W):
+    shares = []
+    for i in range(W.shape[1]):
+        own = float(W[:, i] @ W[:, i])
+        if own == 0:
+            shares.append(0.0)
+            continue
+        shares.append(own / sum(float(W[:, i] @ W[:, j]) ** 2 / own for j in range(W.shape[1])))
+    return torch.tensor(shares)
+
+# %% exercise=1 tags=["right"]
+# right: NumPy, nan made 0
+def dimensions(W):
+    with np.errstate(invalid="ignore", divide="ignore"):
+        w = W.detach().numpy().astype(float)
+        length = np.linalg.norm(w, axis=0)
+        found = length**2 / np.einsum("ui,uj->ij", w / length, w).__pow__(2).sum(1)
+    return torch.from_numpy(np.nan_to_num(found, nan=0.0))
+
+# %% exercise=1 tags=["wrong"]
+# wrong: rows in place of columns
+def dimensions(W):
+    W = W.T
+    unit = W / W.norm(dim=0).clamp(min=1e-12)
+    return W.square().sum(0) / (unit.T @ W).square().sum(1).clamp(min=1e-12)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: columns no longer than a thousandth count as 0
+def dimensions(W):
+    length = W.norm(dim=0)
+    unit = W / length.clamp(min=1e-12)
+    share = W.square().sum(0) / (unit.T @ W).square().sum(1).clamp(min=1e-30)
+    return share * (length > 1e-3)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the column itself is left out of the sum
+def dimensions(W):
+    unit = W / W.norm(dim=0).clamp(min=1e-12)
+    table = (unit.T @ W).square()
+    return W.square().sum(0) / (table.sum(1) - table.diagonal()).clamp(min=1e-12)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: W itself is scaled to length 1
+def dimensions(W):
+    length = W.norm(dim=0)
+    W /= length.clamp(min=1e-12)
+    table = (W.T @ (W * length)).square()
+    return length.square() / table.sum(1).clamp(min=1e-12)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: both are scaled to length 1
+def dimensions(W):
+    unit = W / W.norm(dim=0).clamp(min=1e-12)
+    return unit.square().sum(0) / (unit.T @ unit).square().sum(1).clamp(min=1e-12)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the sum over the other index
+def dimensions(W):
+    unit = W / W.norm(dim=0).clamp(min=1e-12)
+    return W.square().sum(0) / (unit.T @ W).square().sum(0).clamp(min=1e-12)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: only neighbors in the list of features overlap
+def dimensions(W):
+    unit = W / W.norm(dim=0).clamp(min=1e-12)
+    table = (unit.T @ W).square()
+    near = torch.ones_like(table).triu(-1).tril(1)
+    return W.square().sum(0) / (table * near).sum(1).clamp(min=1e-12)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: absolute values in place of squares
+def dimensions(W):
+    unit = W / W.norm(dim=0).clamp(min=1e-12)
+    return W.norm(dim=0) / (unit.T @ W).abs().sum(1).clamp(min=1e-12)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: an array of NumPy
+def dimensions(W):
+    unit = W / W.norm(dim=0).clamp(min=1e-12)
+    return (W.square().sum(0) / (unit.T @ W).square().sum(1).clamp(min=1e-12)).numpy()
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a single feature has no axis
+def dimensions(W):
+    unit = W / W.norm(dim=0).clamp(min=1e-12)
+    return (W.square().sum(0) / (unit.T @ W).square().sum(1).clamp(min=1e-12)).squeeze()
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a column of zeros has a dimension of its own
+def dimensions(W):
+    unit = W / W.norm(dim=0).clamp(min=1e-12)
+    return (W.square().sum(0) / (unit.T @ W).square().sum(1)).nan_to_num(1.0)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: half precision
+def dimensions(W):
+    unit = W / W.norm(dim=0).clamp(min=1e-12)
+    return (W.square().sum(0) / (unit.T @ W).square().sum(1).clamp(min=1e-12)).half().float()
+
 # %% exercise=2 tags=["wrong"]
 # wrong: keeps what is above the (k+1)-th value, so with ties at the border fewer than k stay
 def top_k(pre, k):
@@ -138,6 +246,114 @@ def top_k(pre, k):
 def top_k(pre, k):
     least = pre.topk(k, dim=1).values[:, -1:]
     return torch.where(pre >= least, pre, 0.0).relu()
+
+# %% exercise=2 tags=["right"]
+# right: ranks by sorting twice
+def top_k(pre, k):
+    rank = pre.argsort(dim=1, descending=True).argsort(dim=1)
+    return torch.where((rank < k) & (pre > 0), pre, torch.zeros_like(pre))
+
+# %% exercise=2 tags=["right"]
+# right: row by row in Python
+def top_k(pre, k):
+    rows = []
+    for row in pre.tolist():
+        best = sorted(range(len(row)), key=row.__getitem__)[-k:]
+        rows.append([value if i in best and value > 0 else 0 for i, value in enumerate(row)])
+    return torch.tensor(rows, dtype=pre.dtype)
+
+# %% exercise=2 tags=["right"]
+# right: NumPy's argpartition and put_along_axis
+def top_k(pre, k):
+    values = pre.detach().numpy()
+    at = np.argpartition(-values, k - 1, axis=1)[:, :k]
+    out = np.zeros_like(values)
+    np.put_along_axis(out, at, np.maximum(np.take_along_axis(values, at, 1), 0), 1)
+    return torch.from_numpy(out)
+
+# %% exercise=2 tags=["right"]
+# right: k times the largest of what is left
+def top_k(pre, k):
+    left, out = pre.clone(), torch.zeros_like(pre)
+    every = torch.arange(len(pre))
+    for _ in range(k):
+        at = left.argmax(1)
+        out[every, at] = left[every, at].clamp(min=0)
+        left[every, at] = -torch.inf
+    return out
+
+# %% exercise=2 tags=["wrong"]
+# wrong: a little noise against ties, which stays in the values
+def top_k(pre, k):
+    noisy = pre + 1e-6 * torch.rand(pre.shape, generator=torch.Generator().manual_seed(0))
+    top = noisy.topk(k, dim=1)
+    return torch.zeros_like(pre).scatter(1, top.indices, top.values.relu())
+
+# %% exercise=2 tags=["wrong"]
+# wrong: five decimals
+def top_k(pre, k):
+    top = pre.topk(k, dim=1)
+    return torch.zeros_like(pre).scatter(1, top.indices, top.values.relu()).round(decimals=5)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: k of each row in the mean over the whole table
+def top_k(pre, k):
+    flat = pre.flatten()
+    top = flat.topk(k * len(pre))
+    return torch.zeros_like(flat).scatter(0, top.indices, top.values.relu()).view_as(pre)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the k that are farthest from 0, if above 0
+def top_k(pre, k):
+    top = pre.abs().topk(k, dim=1)
+    return torch.zeros_like(pre).scatter(1, top.indices, pre.gather(1, top.indices).relu())
+
+# %% exercise=2 tags=["wrong"]
+# wrong: values below 0 stay when fewer than k are above
+def top_k(pre, k):
+    top = pre.topk(k, dim=1)
+    return torch.zeros_like(pre).scatter(1, top.indices, top.values)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: at least one value stays, its sign lost
+def top_k(pre, k):
+    top = pre.topk(k, dim=1)
+    values = top.values.relu()
+    values[:, 0] = top.values[:, 0].abs()
+    return torch.zeros_like(pre).scatter(1, top.indices, values)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: one more than k
+def top_k(pre, k):
+    top = pre.topk(min(k + 1, pre.shape[1]), dim=1)
+    return torch.zeros_like(pre).scatter(1, top.indices, top.values.relu())
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the rest is set to 0 in the tensor that came in
+def top_k(pre, k):
+    rank = pre.argsort(dim=1, descending=True).argsort(dim=1)
+    pre[(rank >= k) | (pre < 0)] = 0
+    return pre.clone()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the same latents for all rows, those with the largest mean
+def top_k(pre, k):
+    at = pre.mean(0).topk(k).indices
+    out = torch.zeros_like(pre)
+    out[:, at] = pre[:, at].relu()
+    return out
+
+# %% exercise=2 tags=["wrong"]
+# wrong: what is equal to the last place's value is left out
+def top_k(pre, k):
+    last = pre.topk(k, dim=1).values[:, -1:]
+    return torch.where(pre > last, pre, torch.zeros_like(pre)).relu()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the values above the kth by less than a thousandth count as ties and are halved
+def top_k(pre, k):
+    last = pre.topk(k, dim=1).values[:, -1:]
+    return torch.sigmoid((pre - last + 5e-4) * 1e5) * pre.relu()
 
 # %% exercise=3 tags=["wrong"]
 # wrong: the units of each image are shuffled
@@ -221,6 +437,119 @@ def apart(acts, seed):
 def apart(acts, seed):
     noise = torch.rand(acts.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return np.take_along_axis(acts, noise.argsort(dim=0).numpy(), axis=0)
+
+# %% exercise=3 tags=["right"]
+# right: the places by sorting random numbers
+def apart(acts, seed):
+    order = np.random.default_rng([seed, 1]).random(acts.shape).argsort(axis=0)
+    return np.take_along_axis(acts, order, axis=0)
+
+# %% exercise=3 tags=["right"]
+# right: PyTorch's generator, column by column
+def apart(acts, seed):
+    generator = torch.Generator().manual_seed(int(seed))
+    return np.stack([column[torch.randperm(len(column), generator=generator).numpy()] for column in acts.T], axis=1)
+
+# %% exercise=3 tags=["right"]
+# right: Python's own shuffle
+import random
+def apart(acts, seed):
+    chance, found = random.Random(seed), acts.copy()
+    for j in range(found.shape[1]):
+        order = list(range(len(found)))
+        chance.shuffle(order)
+        found[:, j] = acts[order, j]
+    return found
+
+# %% exercise=3 tags=["right"]
+# right: NumPy's older generator
+def apart(acts, seed):
+    old = np.random.RandomState(seed)
+    return np.column_stack([old.permutation(acts[:, j]) for j in range(acts.shape[1])])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the first unit is left as it was
+def apart(acts, seed):
+    rng, found = np.random.default_rng(seed), acts.copy()
+    for j in range(1, acts.shape[1]):
+        found[:, j] = rng.permutation(acts[:, j])
+    return found
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the last unit is left as it was
+def apart(acts, seed):
+    rng, found = np.random.default_rng(seed), acts.copy()
+    for j in range(acts.shape[1] - 1):
+        found[:, j] = rng.permutation(acts[:, j])
+    return found
+
+# %% exercise=3 tags=["wrong"]
+# wrong: only the values other than 0 change their places
+def apart(acts, seed):
+    rng, found = np.random.default_rng(seed), acts.copy()
+    for column in found.T:
+        on = column != 0
+        column[on] = rng.permutation(column[on])
+    return found
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the same order for two units each
+def apart(acts, seed):
+    rng, found = np.random.default_rng(seed), acts.copy()
+    for j in range(0, acts.shape[1], 2):
+        found[:, j : j + 2] = rng.permutation(acts[:, j : j + 2])
+    return found
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the same order for every unit
+def apart(acts, seed):
+    return np.column_stack([np.random.default_rng(seed).permutation(column) for column in acts.T])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: within each half of the images
+def apart(acts, seed):
+    rng, half = np.random.default_rng(seed), len(acts) // 2
+    return np.concatenate([rng.permuted(acts[:half], axis=0), rng.permuted(acts[half:], axis=0)])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: drawn with repetitions
+def apart(acts, seed):
+    rng = np.random.default_rng(seed)
+    return np.column_stack([rng.choice(column, len(column)) for column in acts.T])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the order of seed 16 is that of seed 0
+def apart(acts, seed):
+    return np.random.default_rng(seed & 15).permuted(acts, axis=0)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the activations that came in are shuffled too
+def apart(acts, seed):
+    np.random.default_rng(seed).permuted(acts, axis=0, out=acts)
+    return acts.copy()
+
+# %% exercise=3 tags=["wrong"]
+# wrong: another order at each call
+def apart(acts, seed):
+    return np.random.default_rng().permuted(acts, axis=0)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: images and units exchanged
+def apart(acts, seed):
+    return np.random.default_rng(seed).permuted(acts, axis=1)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a tensor, not an array
+def apart(acts, seed):
+    return torch.from_numpy(np.random.default_rng(seed).permuted(acts, axis=0))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: each unit is turned by an amount of its own, every second one backwards
+def apart(acts, seed):
+    rng, found = np.random.default_rng(seed), acts.copy()
+    for j in range(acts.shape[1]):
+        found[:, j] = np.roll(acts[:: 1 - 2 * (j % 2), j], rng.integers(len(acts)))
+    return found
 
 # %% exercise=4 tags=["wrong"]
 # wrong: add_hook without reset: hooks stay
@@ -343,3 +672,162 @@ def recovered_by(replacement, model, layer, images, labels):
             for to in (values, replacement(values), values.mul(0))
         )
     return ((floor - copied) / (floor - clean)).item()
+
+# %% exercise=4 tags=["right"]
+# right: run_with_hooks, and the summed loss
+def recovered_by(replacement, model, layer, images, labels):
+    def loss(change):
+        with torch.no_grad():
+            logits = model.run_with_hooks(images, fwd_hooks=[(layer, lambda tensor, hook: change(tensor))])
+        return torch.nn.functional.cross_entropy(logits, labels, reduction="sum").item()
+    whole, copied, none = loss(lambda t: t), loss(replacement), loss(torch.zeros_like)
+    return 1 - (copied - whole) / (none - whole)
+
+# %% exercise=4 tags=["right"]
+# right: by hand from log-probabilities, in batches
+def recovered_by(replacement, model, layer, images, labels):
+    sums = []
+    for change in (None, replacement, lambda tensor: tensor * 0):
+        hooks = [] if change is None else [(layer, lambda tensor, hook: change(tensor))]
+        with torch.inference_mode(), model.hooks(hooks):
+            logits = model(images)
+        sums.append(float(-logits.double().log_softmax(1)[range(len(labels)), labels].mean()))
+    clean, copied, floor = sums
+    return (floor - copied) / (floor - clean)
+
+# %% exercise=4 tags=["right"]
+# right: the library's zero, with gradients on
+def recovered_by(replacement, model, layer, images, labels):
+    loss = torch.nn.CrossEntropyLoss()
+    clean = loss(model(images), labels)
+    with model.hooks([(layer, lambda tensor, hook: replacement(tensor))]):
+        copied = loss(model(images), labels)
+    with model.hooks([(layer, lambda tensor, hook: torch.zeros(tensor.shape))]):
+        floor = loss(model(images), labels)
+    return ((floor - copied) / (floor - clean)).item()
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the mean is the floor
+def recovered_by(replacement, model, layer, images, labels):
+    def loss(change):
+        with torch.no_grad(), model.hooks([(layer, lambda tensor, hook: change(tensor))]):
+            return float(torch.nn.functional.cross_entropy(model(images), labels))
+    clean, copied, floor = loss(lambda t: t), loss(replacement), loss(lambda t: t.mean(0, keepdim=True).expand_as(t))
+    return (floor - copied) / (floor - clean)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the loss of guessing is the floor
+def recovered_by(replacement, model, layer, images, labels):
+    def loss(change):
+        with torch.no_grad(), model.hooks([(layer, lambda tensor, hook: change(tensor))]):
+            return float(torch.nn.functional.cross_entropy(model(images), labels))
+    clean, copied, floor = loss(lambda t: t), loss(replacement), float(np.log(10))
+    return (floor - copied) / (floor - clean)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: zeros for layers of units only, not for maps
+def recovered_by(replacement, model, layer, images, labels):
+    def loss(change):
+        with torch.no_grad(), model.hooks([(layer, lambda tensor, hook: change(tensor))]):
+            return float(torch.nn.functional.cross_entropy(model(images), labels))
+    clean, copied, floor = loss(lambda t: t), loss(replacement), loss(lambda t: torch.zeros(len(t), t.shape[1]))
+    return (floor - copied) / (floor - clean)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: never below 0
+def recovered_by(replacement, model, layer, images, labels):
+    def loss(change):
+        with torch.no_grad(), model.hooks([(layer, lambda tensor, hook: change(tensor))]):
+            return float(torch.nn.functional.cross_entropy(model(images), labels))
+    clean, copied, floor = loss(lambda t: t), loss(replacement), loss(lambda t: t * 0)
+    return max(0.0, (floor - copied) / (floor - clean))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: never above 1
+def recovered_by(replacement, model, layer, images, labels):
+    def loss(change):
+        with torch.no_grad(), model.hooks([(layer, lambda tensor, hook: change(tensor))]):
+            return float(torch.nn.functional.cross_entropy(model(images), labels))
+    clean, copied, floor = loss(lambda t: t), loss(replacement), loss(lambda t: t * 0)
+    return min(1.0, (floor - copied) / (floor - clean))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the accuracy in place of the cross-entropy
+def recovered_by(replacement, model, layer, images, labels):
+    def accuracy(change):
+        with torch.no_grad(), model.hooks([(layer, lambda tensor, hook: change(tensor))]):
+            return float((model(images).argmax(1) == labels).float().mean())
+    clean, copied, floor = accuracy(lambda t: t), accuracy(replacement), accuracy(lambda t: t * 0)
+    return (copied - floor) / (clean - floor)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the replacement is applied twice
+def recovered_by(replacement, model, layer, images, labels):
+    def loss(change):
+        with torch.no_grad(), model.hooks([(layer, lambda tensor, hook: change(tensor))]):
+            return float(torch.nn.functional.cross_entropy(model(images), labels))
+    clean, copied, floor = loss(lambda t: t), loss(lambda t: replacement(replacement(t))), loss(lambda t: t * 0)
+    return (floor - copied) / (floor - clean)
+
+# %% exercise=4 tags=["right"]
+# right: image by image
+def recovered_by(replacement, model, layer, images, labels):
+    def loss(change):
+        total = 0.0
+        with torch.no_grad(), model.hooks([(layer, lambda tensor, hook: change(tensor))]):
+            for image, label in zip(images.split(1), labels.split(1)):
+                total += float(torch.nn.functional.cross_entropy(model(image), label))
+        return total / len(images)
+    clean, copied, floor = loss(lambda t: t), loss(replacement), loss(lambda t: t * 0)
+    return (floor - copied) / (floor - clean)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: add_hook, and reset_hooks at the end
+def recovered_by(replacement, model, layer, images, labels):
+    losses = []
+    for change in (lambda t: t, replacement, lambda t: t * 0):
+        model.add_hook(layer, lambda tensor, hook: change(tensor))
+        with torch.no_grad():
+            losses.append(float(torch.nn.functional.cross_entropy(model(images), labels)))
+        model.reset_hooks()
+    clean, copied, floor = losses
+    return (floor - copied) / (floor - clean)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the model is put into evaluation mode and then into training mode
+def recovered_by(replacement, model, layer, images, labels):
+    model.eval()
+    def loss(change):
+        with torch.no_grad(), model.hooks([(layer, lambda tensor, hook: change(tensor))]):
+            return float(torch.nn.functional.cross_entropy(model(images), labels))
+    clean, copied, floor = loss(lambda t: t), loss(replacement), loss(lambda t: t * 0)
+    model.train()
+    return (floor - copied) / (floor - clean)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the parameters are left without gradients
+def recovered_by(replacement, model, layer, images, labels):
+    model.requires_grad_(False)
+    def loss(change):
+        with model.hooks([(layer, lambda tensor, hook: change(tensor))]):
+            return float(torch.nn.functional.cross_entropy(model(images), labels))
+    clean, copied, floor = loss(lambda t: t), loss(replacement), loss(lambda t: t * 0)
+    return (floor - copied) / (floor - clean)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the cross-entropy recovered of this notebook's model
+def recovered_by(replacement, network, layer, images, labels):
+    def loss(change):
+        with torch.no_grad(), model.hooks([(layer, lambda tensor, hook: change(tensor))]):
+            return float(torch.nn.functional.cross_entropy(model(images), labels))
+    clean, copied, floor = loss(lambda t: t), loss(replacement), loss(lambda t: t * 0)
+    return (floor - copied) / (floor - clean)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: two decimals
+def recovered_by(replacement, model, layer, images, labels):
+    def loss(change):
+        with torch.no_grad(), model.hooks([(layer, lambda tensor, hook: change(tensor))]):
+            return float(torch.nn.functional.cross_entropy(model(images), labels))
+    clean, copied, floor = loss(lambda t: t), loss(replacement), loss(lambda t: t * 0)
+    return round((floor - copied) / (floor - clean), 2)

@@ -79,6 +79,115 @@ def cosines(means):
     unit = seen / np.linalg.norm(seen, axis=1, keepdims=True)
     return (unit @ unit.T)[np.triu_indices(len(means))]
 
+# %% exercise=1 tags=["right"]
+# right: SciPy's distances
+from scipy.spatial.distance import pdist
+def cosines(means):
+    return 1 - pdist(means - means.mean(0), "cosine")
+
+# %% exercise=1 tags=["right"]
+# right: pair by pair with itertools
+import itertools
+def cosines(means):
+    middle = sum(means) / len(means)
+    return np.array([np.vdot(a - middle, b - middle) / np.linalg.norm(a - middle) / np.linalg.norm(b - middle) for a, b in itertools.combinations(means, 2)])
+
+# %% exercise=1 tags=["right"]
+# right: PyTorch, the upper triangle
+def cosines(means):
+    centered = torch.as_tensor(means, dtype=torch.float64)
+    centered = torch.nn.functional.normalize(centered - centered.mean(0), dim=1)
+    row, col = torch.triu_indices(len(means), len(means), 1)
+    return (centered @ centered.T)[row, col].numpy()
+
+# %% exercise=1 tags=["right"]
+# right: scikit-learn and a mask
+from sklearn.metrics.pairwise import cosine_similarity
+def cosines(means):
+    table = cosine_similarity(means - np.mean(means, axis=0))
+    return table[np.triu(np.ones_like(table, dtype=bool), 1)]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: correlations of the rows, which takes away each class's mean over the units
+def cosines(means):
+    return np.corrcoef(means)[np.triu_indices(len(means), 1)]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: centered rightly, then each row once more
+def cosines(means):
+    return np.corrcoef(means - means.mean(0))[np.triu_indices(len(means), 1)]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: seen from 0
+def cosines(means):
+    unit = means / np.linalg.norm(means, axis=1, keepdims=True)
+    return (unit @ unit.T)[np.triu_indices(len(means), 1)]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the pairs below the diagonal, in another order
+def cosines(means):
+    centered = means - means.mean(0)
+    unit = centered / np.linalg.norm(centered, axis=1, keepdims=True)
+    return (unit @ unit.T)[np.tril_indices(len(means), -1)]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: scaled to length 1 before the mean is taken away
+def cosines(means):
+    unit = means / np.linalg.norm(means, axis=1, keepdims=True)
+    unit = unit - unit.mean(0)
+    unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
+    return (unit @ unit.T)[np.triu_indices(len(means), 1)]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: ten classes, always
+def cosines(means):
+    centered = means - means.mean(0)
+    unit = centered / np.linalg.norm(centered, axis=1, keepdims=True)
+    table = np.full((10, 10), -1 / 9)
+    table[: len(unit), : len(unit)] = unit @ unit.T
+    return table[np.triu_indices(10, 1)]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: each class with itself too
+def cosines(means):
+    centered = means - means.mean(0)
+    unit = centered / np.linalg.norm(centered, axis=1, keepdims=True)
+    return (unit @ unit.T)[np.triu_indices(len(means))]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the mean is taken away in place
+def cosines(means):
+    means -= means.mean(0)
+    unit = means / np.linalg.norm(means, axis=1, keepdims=True)
+    return (unit @ unit.T)[np.triu_indices(len(means), 1)]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a thousandth is added to each length
+def cosines(means):
+    centered = means - means.mean(0)
+    unit = centered / (np.linalg.norm(centered, axis=1, keepdims=True) + 1e-3)
+    return (unit @ unit.T)[np.triu_indices(len(means), 1)]
+
+# %% exercise=1 tags=["right"]
+# right: a list
+def cosines(means):
+    centered = means - means.mean(0)
+    unit = centered / np.linalg.norm(centered, axis=1, keepdims=True)
+    return (unit @ unit.T)[np.triu_indices(len(means), 1)].tolist()
+
+# %% exercise=1 tags=["wrong"]
+# wrong: four decimals
+def cosines(means):
+    centered = means - means.mean(0)
+    unit = centered / np.linalg.norm(centered, axis=1, keepdims=True)
+    return (unit @ unit.T)[np.triu_indices(len(means), 1)].round(4)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: one length for all, the mean one
+def cosines(means):
+    centered = means - means.mean(0)
+    return ((centered @ centered.T) / (centered**2).sum(1).mean())[np.triu_indices(len(means), 1)]
+
 # %% exercise=2 tags=["wrong"]
 # wrong: without the sign
 def curvature(loss, w, v):
@@ -167,6 +276,110 @@ def curvature(loss, w, v):
     u, e = v / v.norm(), 5e-4
     return float((loss(w + e * u) - 2 * loss(w) + loss(w - e * u)) / e ** 2)
 
+# %% exercise=2 tags=["right"]
+# right: one point of its own, moved in place ahead and back
+def curvature(loss, w, v):
+    with torch.no_grad():
+        unit, at = v / torch.linalg.vector_norm(v), w.clone()
+        here = float(loss(at))
+        ahead = float(loss(at.add_(unit, alpha=1e-4)))
+        back = float(loss(at.sub_(unit, alpha=2e-4)))
+    return (ahead - 2 * here + back) / 1e-8
+
+# %% exercise=2 tags=["right"]
+# right: from the slopes to both sides
+def curvature(loss, w, v):
+    step = 1e-4 * torch.nn.functional.normalize(v, dim=0)
+    points = [loss(w + sign * step).item() for sign in (-1, 0, 1)]
+    return float(np.diff(points, 2)[0]) / 1e-4**2
+
+# %% exercise=2 tags=["right"]
+# right: a parabola through the three points
+def curvature(loss, w, v):
+    u = v / (v @ v) ** 0.5
+    with torch.no_grad():
+        values = [float(loss(w + step * u)) for step in (-1e-4, 0.0, 1e-4)]
+    return 2 * np.linalg.solve(np.vander([-1.0, 0.0, 1.0]), values)[0] / 1e-8
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the length of v counts
+def curvature(loss, w, v):
+    return float(loss(w + 1e-4 * v) - 2 * loss(w) + loss(w - 1e-4 * v)) / 1e-8
+
+# %% exercise=2 tags=["wrong"]
+# wrong: a step along v as long as it is, divided by its length squared
+def curvature(loss, w, v):
+    return float((loss(w + 1e-4 * v) - 2 * loss(w) + loss(w - 1e-4 * v)) / 1e-8 / (v @ v))
+
+# %% exercise=2 tags=["wrong"]
+# wrong: v is scaled in place
+def curvature(loss, w, v):
+    v /= v.norm()
+    return float(loss(w + 1e-4 * v) - 2 * loss(w) + loss(w - 1e-4 * v)) / 1e-8
+
+# %% exercise=2 tags=["wrong"]
+# wrong: w is moved in place and, but for rounding, back
+def curvature(loss, w, v):
+    u = v / v.norm()
+    here = float(loss(w))
+    w += 1e-4 * u
+    ahead = float(loss(w))
+    w -= 2e-4 * u
+    back = float(loss(w))
+    w += 1e-4 * u
+    return (ahead - 2 * here + back) / 1e-8
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the size of the curvature without its sign
+def curvature(loss, w, v):
+    u = v / v.norm()
+    return abs(float(loss(w + 1e-4 * u) - 2 * loss(w) + loss(w - 1e-4 * u))) / 1e-8
+
+# %% exercise=2 tags=["wrong"]
+# wrong: scaled by the largest entry
+def curvature(loss, w, v):
+    u = v / v.abs().max()
+    return float(loss(w + 1e-4 * u) - 2 * loss(w) + loss(w - 1e-4 * u)) / 1e-8
+
+# %% exercise=2 tags=["wrong"]
+# wrong: divided by the step, not by its square
+def curvature(loss, w, v):
+    u = v / v.norm()
+    return float(loss(w + 1e-4 * u) - 2 * loss(w) + loss(w - 1e-4 * u)) / 1e-4
+
+# %% exercise=2 tags=["wrong"]
+# wrong: five points
+def curvature(loss, w, v):
+    u = v / v.norm()
+    values = [float(loss(w + i * 1e-4 * u)) for i in (-2, -1, 0, 1, 2)]
+    return (-values[0] + 16 * values[1] - 30 * values[2] + 16 * values[3] - values[4]) / 12e-8
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the loss at w is remembered
+HERE = {}
+def curvature(loss, w, v):
+    u = v / v.norm()
+    here = HERE.setdefault(len(w), float(loss(w)))
+    return (float(loss(w + 1e-4 * u)) - 2 * here + float(loss(w - 1e-4 * u))) / 1e-8
+
+# %% exercise=2 tags=["wrong"]
+# wrong: single precision
+def curvature(loss, w, v):
+    u = (v / v.norm()).float()
+    return float(loss(w.float() + 1e-4 * u) - 2 * loss(w.float()) + loss(w.float() - 1e-4 * u)) / 1e-8
+
+# %% exercise=2 tags=["wrong"]
+# wrong: by derivatives
+def curvature(loss, w, v):
+    u = v / v.norm()
+    return float(torch.autograd.functional.vhp(loss, w, u)[1] @ u)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: a step that is relative to w
+def curvature(loss, w, v):
+    u, step = v / v.norm(), 1e-4 * (1 + float(w.norm()))
+    return float(loss(w + step * u) - 2 * loss(w) + loss(w - step * u)) / step**2
+
 # %% exercise=3 tags=["wrong"]
 # wrong: reads the truth from the notebook's `false`
 def suspects(margin, n):
@@ -250,6 +463,98 @@ def suspects(margin, n):
 # wrong: later snapshots count more
 def suspects(margin, n):
     return np.argsort(np.average(margin, axis=0, weights=np.arange(1, len(margin) + 1)))[:n]
+
+# %% exercise=3 tags=["right"]
+# right: Python's sorted
+def suspects(margin, n):
+    means = [sum(column) / len(column) for column in margin.T.tolist()]
+    return sorted(range(len(means)), key=means.__getitem__)[:n]
+
+# %% exercise=3 tags=["right"]
+# right: heapq
+import heapq
+def suspects(margin, n):
+    mean = margin.mean(axis=0)
+    return [int(i) for i in heapq.nsmallest(n, range(len(mean)), key=lambda i: mean[i])]
+
+# %% exercise=3 tags=["right"]
+# right: PyTorch's topk
+def suspects(margin, n):
+    return torch.as_tensor(margin).double().mean(0).topk(n, largest=False, sorted=True).indices.numpy()
+
+# %% exercise=3 tags=["right"]
+# right: partition first, then sort those n
+def suspects(margin, n):
+    total = margin.sum(0)
+    some = np.argsort(total, kind="stable")
+    return some[np.arange(n)]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the n lowest in the order of their numbers
+def suspects(margin, n):
+    return np.sort(np.argsort(margin.mean(0))[:n])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the median over the snapshots
+def suspects(margin, n):
+    return np.argsort(np.median(margin, axis=0))[:n]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the first snapshot is left out
+def suspects(margin, n):
+    return np.argsort(margin[1:].mean(0))[:n]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the last snapshot is left out
+def suspects(margin, n):
+    return np.argsort(margin[:-1].mean(0))[:n]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the lowest margins that ever occurred
+def suspects(margin, n):
+    return np.argsort(margin.min(0))[:n]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the share of snapshots with a margin below 0
+def suspects(margin, n):
+    return np.argsort(-(margin < 0).mean(0), kind="stable")[:n]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: numbers from 1 on
+def suspects(margin, n):
+    return 1 + np.argsort(margin.mean(0))[:n]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the highest first
+def suspects(margin, n):
+    return np.argsort(margin.mean(0))[:n][::-1]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: in an order that only begins with the lowest
+def suspects(margin, n):
+    return np.argpartition(margin.mean(0), n)[:n]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: sorts each snapshot in place
+def suspects(margin, n):
+    found = np.argsort(margin.mean(0))[:n]
+    margin.sort(axis=1)
+    return found
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the mean margin in hundredths
+def suspects(margin, n):
+    return np.argsort(margin.mean(0).round(2), kind="stable")[:n]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: all of them when none is asked for
+def suspects(margin, n):
+    return np.argsort(-margin.mean(0))[-n:][::-1]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the margins and not the numbers
+def suspects(margin, n):
+    return np.sort(margin.mean(0))[:n]
 
 # %% exercise=4 tags=["right"]
 # right: the distribution of heads by convolution, two sides by distance from the middle
@@ -369,3 +674,136 @@ def _tail(ups, downs):
 def by_sign(differences):
     ups = sum(d > 0 for d in differences)
     return _tail(int(ups), len(differences) - int(ups))
+
+# %% exercise=4 tags=["right"]
+# right: SciPy's exact test
+from scipy.stats import binomtest
+def by_sign(differences):
+    differences = np.asarray(differences)
+    up, down = int((differences > 0).sum()), int((differences < 0).sum())
+    return float(binomtest(up, up + down).pvalue) if up + down else 1.0
+
+# %% exercise=4 tags=["right"]
+# right: exact fractions, Pascal's triangle
+from fractions import Fraction
+def by_sign(differences):
+    signs = [difference > 0 for difference in differences if difference != 0]
+    row = [1]
+    for _ in signs:
+        row = [a + b for a, b in zip([0, *row], [*row, 0])]
+    most = max(sum(signs), len(signs) - sum(signs))
+    return min(1.0, float(Fraction(2 * sum(row[most:]), 2 ** len(signs))))
+
+# %% exercise=4 tags=["right"]
+# right: the coins' distribution by convolution
+def by_sign(differences):
+    signs = np.sign(differences)
+    signs = signs[signs != 0]
+    chance = np.ones(1)
+    for _ in signs:
+        chance = np.convolve(chance, [0.5, 0.5])
+    away = np.abs(2 * np.arange(len(chance)) - len(signs))
+    return float(min(1.0, chance[away >= abs(signs.sum()) - 1e-9].sum()))
+
+# %% exercise=4 tags=["right"]
+# right: the beta function behind SciPy's binomial tail
+from scipy import stats
+def by_sign(differences):
+    n = np.count_nonzero(differences)
+    if n == 0:
+        return 1.0
+    m = max(np.count_nonzero(np.asarray(differences) > 0), np.count_nonzero(np.asarray(differences) < 0))
+    return min(1.0, 2 * float(stats.binom.sf(m - 1, n, 0.5)))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: one side
+def by_sign(differences):
+    kept = [d for d in differences if d != 0]
+    n = len(kept)
+    m = max(sum(d > 0 for d in kept), sum(d < 0 for d in kept))
+    return min(1.0, sum(math.comb(n, i) for i in range(m, n + 1)) / 2**n) if n else 1.0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: powers of two in 64 bits, which end at 63 seeds
+def by_sign(differences):
+    kept = np.asarray([d for d in differences if d != 0])
+    n = len(kept)
+    if n == 0:
+        return 1.0
+    m = max((kept > 0).sum(), (kept < 0).sum())
+    whole = np.int64(2) ** np.int64(n)
+    return min(1.0, float(2 * sum(math.comb(n, i) for i in range(m, n + 1)) / whole))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: above 1 when the signs are even
+def by_sign(differences):
+    kept = [d for d in differences if d != 0]
+    n = len(kept)
+    m = max(sum(d > 0 for d in kept), sum(d < 0 for d in kept))
+    return 2 * sum(math.comb(n, i) for i in range(m, n + 1)) / 2**n if n else 1.0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: more seeds than found, not as many or more
+def by_sign(differences):
+    kept = [d for d in differences if d != 0]
+    n = len(kept)
+    m = max(sum(d > 0 for d in kept), sum(d < 0 for d in kept))
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(m + 1, n + 1)) / 2**n) if n else 1.0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: zeros count as below 0
+def by_sign(differences):
+    n = len(differences)
+    m = max(sum(d > 0 for d in differences), sum(d <= 0 for d in differences))
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(m, n + 1)) / 2**n) if n else 1.0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: only the differences above 0 are counted
+def by_sign(differences):
+    kept = [d for d in differences if d != 0]
+    n, m = len(kept), sum(d > 0 for d in kept)
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(m, n + 1)) / 2**n) if n else 1.0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the normal curve
+def by_sign(differences):
+    kept = np.asarray([d for d in differences if d != 0])
+    if len(kept) == 0:
+        return 1.0
+    return math.erfc(abs(np.sign(kept).sum()) / math.sqrt(2 * len(kept)))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: 0.0 when nothing is left
+def by_sign(differences):
+    kept = [d for d in differences if d != 0]
+    n = len(kept)
+    m = max(sum(d > 0 for d in kept), sum(d < 0 for d in kept))
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(m, n + 1)) / 2**n) if n else 0.0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: all signs to one side, whatever they are
+def by_sign(differences):
+    n = int(np.count_nonzero(differences))
+    return min(1.0, 2 / 2**n)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the sizes count (Wilcoxon's ranks)
+from scipy import stats
+def by_sign(differences):
+    kept = np.asarray([d for d in differences if d != 0])
+    return float(stats.wilcoxon(kept).pvalue) if len(kept) else 1.0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: tossed and not counted
+def by_sign(differences):
+    signs = np.sign([d for d in differences if d != 0])
+    tossed = np.random.default_rng(0).choice([-1, 1], (20_000, len(signs))).sum(1)
+    return float((abs(tossed) >= abs(signs.sum())).mean()) if len(signs) else 1.0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the zeros are taken out of the list that came in
+def by_sign(differences):
+    differences[np.asarray(differences) == 0] = np.nan
+    up, down = int((differences > 0).sum()), int((differences < 0).sum())
+    n, m = up + down, max(up, down)
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(m, n + 1)) / 2**n) if n else 1.0

@@ -142,6 +142,165 @@ def on_share(module, pixels):
     module.train()
     return {name: float((cache[name] > 0).double().mean()) for name in names}
 
+# %% exercise=1 tags=["right"]
+# right: hooks of PyTorch on each part, taken off again in any case
+def on_share(module, pixels):
+    shares, handles = {}, []
+    for path, part in module.named_modules():
+        if isinstance(part, nn.ReLU):
+            name = f"{path}.hook_out" if path else "hook_out"
+            handles.append(part.register_forward_hook(lambda p, a, out, name=name: shares.update({name: float((out > 0).double().mean())})))
+    try:
+        with torch.no_grad():
+            module(pixels)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return shares
+
+# %% exercise=1 tags=["right"]
+# right: in batches, counted
+def on_share(module, pixels):
+    on, of = {}, {}
+    model = nm.hooked(module)
+    relus = [part for part in module.modules() if isinstance(part, nn.ReLU)]
+    names = [".".join(filter(None, [path, "hook_out"])) for path, part in module.named_modules() if part in relus]
+    for some in pixels.split(16):
+        with torch.no_grad():
+            _, cache = model.run_with_cache(some, names_filter=lambda name: name in names)
+        for name in names:
+            on[name] = on.get(name, 0) + int(torch.count_nonzero(cache[name] > 0))
+            of[name] = of.get(name, 0) + cache[name].numel()
+    return {name: on[name] / of[name] for name in names}
+
+# %% exercise=1 tags=["right"]
+# right: a copy of the module runs
+import copy
+def on_share(module, pixels):
+    twin = copy.deepcopy(module)
+    names = [f"{path}.hook_out".lstrip(".") for path, part in twin.named_modules() if isinstance(part, nn.ReLU)]
+    with torch.inference_mode():
+        cache = nm.hooked(twin).run_with_cache(pixels, names_filter=names)[1]
+    return dict(sorted((name, np.mean(cache[name].numpy() > 0)) for name in names))
+
+# %% exercise=1 tags=["wrong"]
+# wrong: units that are ever above 0
+def on_share(module, pixels):
+    names = [f"{path}.hook_out".lstrip(".") for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name] > 0).any(0).float().mean()) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the first image only
+def on_share(module, pixels):
+    names = [f"{path}.hook_out".lstrip(".") for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        _, cache = nm.hooked(module).run_with_cache(pixels[:1], names_filter=names)
+    return {name: float((cache[name] > 0).float().mean()) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the mean over batches of unequal sizes
+def on_share(module, pixels):
+    names = [f"{path}.hook_out".lstrip(".") for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    rows = []
+    for some in pixels.split(8):
+        with torch.no_grad():
+            _, cache = nm.hooked(module).run_with_cache(some, names_filter=names)
+        rows.append([float((cache[name] > 0).float().mean()) for name in names])
+    return dict(zip(names, np.mean(rows, axis=0)))
+
+# %% exercise=1 tags=["wrong"]
+# wrong: only the module's own parts, not their parts
+def on_share(module, pixels):
+    names = [f"{path}.hook_out" for path, part in module.named_children() if isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name] > 0).float().mean()) for name in names}
+
+# %% exercise=1 tags=["right"]
+# right: asks for the type itself
+def on_share(module, pixels):
+    names = [f"{path}.hook_out".lstrip(".") for path, part in module.named_modules() if type(part) is nn.ReLU]
+    with torch.no_grad():
+        _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name] > 0).float().mean()) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the hooks of others are cleared too
+def on_share(module, pixels):
+    seen = {}
+    for path, part in module.named_modules():
+        if isinstance(part, nn.ReLU):
+            part.register_forward_hook(lambda p, a, out, path=path: seen.update({f"{path}.hook_out".lstrip("."): float((out > 0).float().mean())}))
+    with torch.no_grad():
+        module(pixels)
+    for part in module.modules():
+        part._forward_hooks.clear()
+    return seen
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the module's mode is turned for the whole of it, parts that had another one too
+def on_share(module, pixels):
+    mode = module.training
+    module.eval()
+    names = [f"{path}.hook_out".lstrip(".") for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    module.train(mode)
+    return {name: float((cache[name] > 0).float().mean()) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: percent
+def on_share(module, pixels):
+    names = [f"{path}.hook_out".lstrip(".") for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: 100 * float((cache[name] > 0).float().mean()) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: two decimals
+def on_share(module, pixels):
+    names = [f"{path}.hook_out".lstrip(".") for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: round(float((cache[name] > 0).float().mean()), 2) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: paths and not hook points
+def on_share(module, pixels):
+    names = [f"{path}.hook_out".lstrip(".") for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name.removesuffix(".hook_out"): float((cache[name] > 0).float().mean()) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the parameters are left without gradients
+def on_share(module, pixels):
+    module.requires_grad_(False)
+    names = [f"{path}.hook_out".lstrip(".") for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name] > 0).float().mean()) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the share above a hundredth
+def on_share(module, pixels):
+    names = [f"{path}.hook_out".lstrip(".") for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name] > 0.01).float().mean()) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the shares of the module that had these hook points before
+SHARES = {}
+def on_share(module, pixels):
+    names = tuple(f"{path}.hook_out".lstrip(".") for path, part in module.named_modules() if isinstance(part, nn.ReLU))
+    if names not in SHARES:
+        with torch.no_grad():
+            _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=list(names))
+        SHARES[names] = {name: float((cache[name] > 0).float().mean()) for name in names}
+    return dict(SHARES[names])
+
 # %% exercise=2 tags=["wrong"]
 # wrong: shuffles over all labels
 def shuffle_within(values, labels, rng):
@@ -287,6 +446,164 @@ def shuffle_within(values, labels, rng):
         found[labels == label] = rng.permutation(values[labels == label])
     return found
 
+# %% exercise=2 tags=["right"]
+# right: one sort by label and random number
+def shuffle_within(values, labels, rng):
+    order, found = np.lexsort((rng.random(len(labels)), labels)), np.empty_like(values)
+    found[np.argsort(labels, kind="stable")] = values[order]
+    return found
+
+# %% exercise=2 tags=["right"]
+# right: the algorithm of Fisher and Yates
+def shuffle_within(values, labels, rng):
+    found = np.array(values)
+    for label in set(labels.tolist()):
+        members = [i for i, other in enumerate(labels.tolist()) if other == label]
+        for i in range(len(members) - 1, 0, -1):
+            j = int(rng.integers(0, i + 1))
+            a, b = members[i], members[j]
+            found[a], found[b] = found[b], found[a]
+    return found
+
+# %% exercise=2 tags=["right"]
+# right: pandas's groups
+import pandas as pd
+def shuffle_within(values, labels, rng):
+    found = values.copy()
+    for members in pd.Series(range(len(labels))).groupby(pd.Series(labels)).indices.values():
+        found[members] = values[rng.permuted(members)]
+    return found
+
+# %% exercise=2 tags=["right"]
+# right: a mask, shuffled in place in the copy
+def shuffle_within(values, labels, rng):
+    found = values.copy()
+    for label in np.unique(labels)[::-1]:
+        of_label = found[labels == label]
+        rng.shuffle(of_label)
+        found[labels == label] = of_label
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: each value changes places with any other, so that some orders come more often
+def shuffle_within(values, labels, rng):
+    found = values.copy()
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        for i in members:
+            j = rng.choice(members)
+            found[[i, j]] = found[[j, i]]
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: no value may stay where it was
+def shuffle_within(values, labels, rng):
+    found = values.copy()
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        order = members.copy()
+        for i in range(len(members) - 1, 0, -1):
+            j = rng.integers(i)
+            order[[i, j]] = order[[j, i]]
+        found[members] = values[order]
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: drawn again until something has changed
+def shuffle_within(values, labels, rng):
+    found = values.copy()
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        order = rng.permutation(members)
+        while len(members) > 1 and (order == members).all():
+            order = rng.permutation(members)
+        found[members] = values[order]
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the same order for labels of the same number
+def shuffle_within(values, labels, rng):
+    found, orders = values.copy(), {}
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        order = orders.setdefault(len(members), rng.permutation(len(members)))
+        found[members] = values[members[order]]
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: a generator of its own, of the same numbers every time
+def shuffle_within(values, labels, rng):
+    own, found = np.random.default_rng(len(values)), values.copy()
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        found[members] = own.permutation(values[members])
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: NumPy's global generator
+def shuffle_within(values, labels, rng):
+    found = values.copy()
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        found[members] = np.random.permutation(values[members])
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: in place
+def shuffle_within(values, labels, rng):
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        values[members] = rng.permutation(values[members])
+    return values
+
+# %% exercise=2 tags=["wrong"]
+# wrong: runs of one label, not all of it
+def shuffle_within(values, labels, rng):
+    cuts = np.flatnonzero(np.diff(labels)) + 1
+    return np.concatenate([rng.permutation(part) for part in np.split(values, cuts)])
+
+# %% exercise=2 tags=["wrong"]
+# wrong: sorted by label on the way, and left so
+def shuffle_within(values, labels, rng):
+    return np.concatenate([rng.permutation(values[labels == label]) for label in np.unique(labels)])
+
+# %% exercise=2 tags=["right"]
+# right: numbers with a point, whatever they were
+def shuffle_within(values, labels, rng):
+    found = np.zeros(len(values))
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        found[members] = rng.permutation(values[members])
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the labels up to the highest, from 0 on
+def shuffle_within(values, labels, rng):
+    found = values.copy()
+    for label in range(int(max(labels)) + 1):
+        members = np.flatnonzero(labels == label)
+        found[members] = rng.permutation(values[members])
+    return found
+
+# %% exercise=2 tags=["right"]
+# right: a list comes back
+def shuffle_within(values, labels, rng):
+    found = values.copy()
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        found[members] = rng.permutation(values[members])
+    return found.tolist()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: two random turns, each of a part
+def shuffle_within(values, labels, rng):
+    found = values.copy()
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        cut = rng.integers(len(members) + 1)
+        found[members] = np.concatenate([values[members][cut:], values[members][:cut][:: rng.choice([-1, 1])]])
+    return found
+
 # %% exercise=3 tags=["wrong"]
 # wrong: a counter that goes on over calls, so the next call gives other shares
 from itertools import count
@@ -380,6 +697,113 @@ def seen(alarm, strengths, tries):
 # wrong: seeds 1000 apart for each strength, which come twice with more than 1000 tries
 def seen(alarm, strengths, tries):
     return [float(np.mean([alarm(1000 * number + attempt, strength) for attempt in range(tries)])) for number, strength in enumerate(strengths)]
+
+# %% exercise=3 tags=["right"]
+# right: one counter for all
+import itertools
+def seen(alarm, strengths, tries):
+    seeds = itertools.count()
+    return [sum(bool(alarm(next(seeds), strength)) for _ in range(tries)) / tries for strength in strengths]
+
+# %% exercise=3 tags=["right"]
+# right: every strength's own residue
+def seen(alarm, strengths, tries):
+    many, hits = len(strengths), np.zeros((len(strengths), tries))
+    for attempt in range(tries):
+        for number, strength in enumerate(strengths):
+            hits[number, attempt] = alarm(attempt * many + number, strength)
+    return hits.mean(1).tolist()
+
+# %% exercise=3 tags=["right"]
+# right: numbers drawn without repetition by a generator with a fixed seed
+import random
+def seen(alarm, strengths, tries):
+    seeds = iter(random.Random(7).sample(range(10**9), tries * len(strengths)))
+    return [float(np.mean([alarm(next(seeds), strength) for _ in range(tries)])) for strength in strengths]
+
+# %% exercise=3 tags=["right"]
+# right: NumPy's whole numbers
+def seen(alarm, strengths, tries):
+    seeds = np.arange(len(strengths) * tries).reshape(len(strengths), tries)
+    return [np.mean([alarm(seed, strength) for seed in row]) for row, strength in zip(seeds, strengths)]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the last seed of a strength is the first of the next
+def seen(alarm, strengths, tries):
+    return [sum(alarm(number * (tries - 1) + attempt, s) for attempt in range(tries)) / tries for number, s in enumerate(strengths)]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the same seeds for each strength
+def seen(alarm, strengths, tries):
+    return [sum(alarm(seed, strength) for seed in range(tries)) / tries for strength in strengths]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the count goes on from call to call
+import itertools
+SEEDS = itertools.count()
+def seen(alarm, strengths, tries):
+    return [sum(alarm(next(SEEDS), strength) for _ in range(tries)) / tries for strength in strengths]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: seeds that are drawn, and may come twice
+def seen(alarm, strengths, tries):
+    rng = np.random.default_rng(0)
+    return [sum(alarm(int(rng.integers(100_000)), strength) for _ in range(tries)) / tries for strength in strengths]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: seed and strength exchanged
+def seen(alarm, strengths, tries):
+    return [sum(alarm(strength, number * tries + i) for i in range(tries)) / tries for number, strength in enumerate(strengths)]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: counts, not shares
+def seen(alarm, strengths, tries):
+    return [sum(alarm(number * tries + i, strength) for i in range(tries)) for number, strength in enumerate(strengths)]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: one phantom fewer
+def seen(alarm, strengths, tries):
+    return [sum(alarm(number * tries + i, strength) for i in range(1, tries)) / tries for number, strength in enumerate(strengths)]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: seeds below 0
+def seen(alarm, strengths, tries):
+    return [sum(alarm(-(number * tries + i), strength) for i in range(tries)) / tries for number, strength in enumerate(strengths)]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: from the lowest strength to the highest
+def seen(alarm, strengths, tries):
+    return [sum(alarm(number * tries + i, strength) for i in range(tries)) / tries for number, strength in enumerate(sorted(strengths))]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a strength that stands twice gets its first answer
+def seen(alarm, strengths, tries):
+    known = {}
+    for number, strength in enumerate(strengths):
+        if strength not in known:
+            known[strength] = sum(alarm(number * tries + i, strength) for i in range(tries)) / tries
+    return [known[strength] for strength in strengths]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: stops when the share is certain to one decimal
+def seen(alarm, strengths, tries):
+    found = []
+    for number, strength in enumerate(strengths):
+        hits = [alarm(number * tries + i, strength) for i in range(min(tries, 20))]
+        if 0 < sum(hits) < len(hits):
+            hits += [alarm(number * tries + i, strength) for i in range(len(hits), tries)]
+        found.append(sum(hits) / len(hits))
+    return found
+
+# %% exercise=3 tags=["wrong"]
+# wrong: two decimals
+def seen(alarm, strengths, tries):
+    return [round(sum(alarm(number * tries + i, strength) for i in range(tries)) / tries, 2) for number, strength in enumerate(strengths)]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: seeds that begin again at a thousand
+def seen(alarm, strengths, tries):
+    return [sum(alarm((number * tries + i) % 1000, s) for i in range(tries)) / tries for number, s in enumerate(strengths)]
 
 # %% exercise=4 tags=["wrong"]
 # wrong: tests any difference between classes (F), not that the highest is above the others
@@ -584,3 +1008,175 @@ def prefers(x, labels, draws, seed):
         return x[labels == best].mean() - x[labels != best].mean()
     value = stat(labels)
     return float(np.mean([stat(rng.permutation(labels)) >= value for _ in range(draws)]))
+
+# %% exercise=4 tags=["right"]
+# right: all shuffles at once
+def prefers(x, labels, draws, seed):
+    rng = np.random.default_rng(seed)
+    classes, code = np.unique(labels, return_inverse=True)
+    orders = np.vstack([np.arange(len(x)), rng.permuted(np.tile(np.arange(len(x)), (draws, 1)), axis=1)])
+    sums = np.stack([np.where(code == c, x[orders], 0).sum(1) for c in range(len(classes))], 1)
+    counts = np.bincount(code)
+    best = (sums / counts).argmax(1)
+    rows = np.arange(draws + 1)
+    value = sums[rows, best] / counts[best] - (sums.sum(1) - sums[rows, best]) / (len(x) - counts[best])
+    return float((1 + (value[1:] >= value[0] - 1e-9 * np.abs(x).max()).sum()) / (1 + draws))
+
+# %% exercise=4 tags=["right"]
+# right: the values are shuffled, not the labels
+def prefers(x, labels, draws, seed):
+    rng = np.random.default_rng(seed)
+    def value_of(values):
+        means = {label: values[labels == label].mean() for label in set(labels.tolist())}
+        best = max(means, key=means.get)
+        return values[labels == best].mean() - values[labels != best].mean()
+    value = value_of(x)
+    return (1 + sum(value_of(rng.permutation(x)) >= value for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: pandas's means, the identity as one of the orders
+import pandas as pd
+def prefers(x, labels, draws, seed):
+    rng, found = np.random.default_rng(seed), []
+    for draw in range(draws + 1):
+        named = labels if draw == 0 else rng.permutation(labels)
+        best = pd.Series(x).groupby(named).mean().idxmax()
+        found.append(x[named == best].mean() - x[named != best].mean())
+    return float(np.mean(np.array(found) >= found[0]))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: p times the number of classes
+def prefers(x, labels, draws, seed):
+    return min(1.0, len(np.unique(labels)) * prefers_with_a_bug(x, labels, draws, seed))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: without the 1, so p can be 0
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    def value_of(named):
+        best = max(classes, key=lambda label: x[named == label].mean())
+        return x[named == best].mean() - x[named != best].mean()
+    value = value_of(labels)
+    return sum(value_of(rng.permutation(labels)) >= value for _ in range(draws)) / draws
+
+# %% exercise=4 tags=["wrong"]
+# wrong: a tolerance of a millionth, at any scale
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    def value_of(named):
+        best = max(classes, key=lambda label: x[named == label].mean())
+        return x[named == best].mean() - x[named != best].mean()
+    value = value_of(labels)
+    return (1 + sum(value_of(rng.permutation(labels)) >= value - 1e-6 for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: labels drawn with repetitions
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    def value_of(named):
+        present = [label for label in classes if (named == label).any()]
+        if len(present) == 1:
+            return 0.0
+        best = max(present, key=lambda label: x[named == label].mean())
+        return x[named == best].mean() - x[named != best].mean()
+    value = value_of(labels)
+    return (1 + sum(value_of(rng.choice(labels, len(labels))) >= value for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the labels that came in are shuffled in place
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    def value_of(named):
+        best = max(classes, key=lambda label: x[named == label].mean())
+        return x[named == best].mean() - x[named != best].mean()
+    value, null = value_of(labels), []
+    for _ in range(draws):
+        rng.shuffle(labels)
+        null.append(value_of(labels))
+    return (1 + sum(other >= value for other in null)) / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: the other cure: the class is chosen on one half and judged on the other
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    half = rng.permutation(len(x)) % 2 == 0
+    best = max(classes, key=lambda label: x[half & (labels == label)].mean() if (half & (labels == label)).any() else -np.inf)
+    rest, named = x[~half], labels[~half]
+    def value_of(named):
+        return rest[named == best].mean() - rest[named != best].mean() if (named == best).any() else 0.0
+    value = value_of(named)
+    return (1 + sum(value_of(rng.permutation(named)) >= value for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the same shuffles whatever the seed
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(0), np.unique(labels)
+    def value_of(named):
+        best = max(classes, key=lambda label: x[named == label].mean())
+        return x[named == best].mean() - x[named != best].mean()
+    value = value_of(labels)
+    return (1 + sum(value_of(rng.permutation(labels)) >= value for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: any class that differs from the rest, also one with less
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    def value_of(named):
+        return max(abs(x[named == label].mean() - x[named != label].mean()) for label in classes)
+    value = value_of(labels)
+    return (1 + sum(value_of(rng.permutation(labels)) >= value for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the preferred class by its single highest value
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    def value_of(named):
+        best = max(classes, key=lambda label: x[named == label].max())
+        return x[named == best].mean() - x[named != best].mean()
+    value = value_of(labels)
+    return (1 + sum(value_of(rng.permutation(labels)) >= value for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: never more than 99 shuffles
+def prefers(x, labels, draws, seed):
+    rng, classes, draws = np.random.default_rng(seed), np.unique(labels), min(draws, 99)
+    def value_of(named):
+        best = max(classes, key=lambda label: x[named == label].mean())
+        return x[named == best].mean() - x[named != best].mean()
+    value = value_of(labels)
+    return (1 + sum(value_of(rng.permutation(labels)) >= value for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: only the first thirty images are shuffled
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    def value_of(named):
+        best = max(classes, key=lambda label: x[named == label].mean())
+        return x[named == best].mean() - x[named != best].mean()
+    value = value_of(labels)
+    null = []
+    for _ in range(draws):
+        named = labels.copy()
+        named[:30] = rng.permutation(named[:30])
+        null.append(value_of(named))
+    return (1 + sum(other >= value for other in null)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: above, and not as high or higher
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    def value_of(named):
+        best = max(classes, key=lambda label: x[named == label].mean())
+        return x[named == best].mean() - x[named != best].mean()
+    value = value_of(labels)
+    return (1 + sum(value_of(rng.permutation(labels)) > value for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the difference to the second best class
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    def value_of(named):
+        means = sorted(x[named == label].mean() for label in classes)
+        return means[-1] - means[-2]
+    value = value_of(labels)
+    return (1 + sum(value_of(rng.permutation(labels)) >= value for _ in range(draws))) / (1 + draws)
