@@ -259,7 +259,7 @@ def unchanged(module: torch.nn.Module) -> Iterator[None]:
 
 
 def _state(module: torch.nn.Module) -> dict[str, list[Any]]:
-    """What `unchanged` compares, by the words for a difference."""
+    """The parts of a module that `unchanged` compares, by the words for a difference."""
     parts = [*module.modules()]
     return {
         "other hooks": [
