@@ -315,7 +315,7 @@ def significant(value: float) -> str:
     """
     if math.isnan(value):
         return "–"
-    return f"{value:{',.0f' if 1e3 <= abs(value) < 1e9 else '.3g'}}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:{',.0f' if 999.5 <= abs(value) < 1e9 else '.3g'}}".replace("-", "\N{MINUS SIGN}")
 
 
 def probability(p: float, floor: float = 0.0, draws: int = 0) -> str:

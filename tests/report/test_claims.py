@@ -170,7 +170,7 @@ def shown_of(results: list[Any]) -> set[str]:
         for variable in table.variables.values():
             for value in np.unique(variable.values):
                 if isinstance(value, np.floating):
-                    found.add(significant(float(value)))
+                    found.add(significant(round(float(value), 12) + 0.0))
                 elif isinstance(value, np.integer):
                     found |= {f"{value:,}", significant(float(value))}
                 else:

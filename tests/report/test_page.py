@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 from xml.dom import minidom
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -238,6 +239,46 @@ def test_cells_print_numbers_for_people() -> None:
         {"loss": ("snapshot", [2.0, 1.0])}, {"epoch": ("snapshot", [0.0, 0.5]), "step": ("snapshot", [0, 64])}
     )
     assert tables.of_results({"": curve}, "layer") == "step  loss\n0        2\n64       1"
+
+
+def test_a_table_of_results_gives_what_has_no_snapshots_once_and_what_has_some_at_the_last() -> None:
+    steps = {"step": ("snapshot", [0, 64])}
+    basis = xr.Dataset(
+        {"score": (("snapshot", "example"), np.zeros((2, 3))), "explained": ("component", [0.5, 0.25])}, steps
+    )
+    assert tables.of_results({"": basis}, "layer") == "component  explained\n0                0.5\n1               0.25"
+    of_units = {
+        axis: xr.Dataset({"mean": (("snapshot", axis), np.arange(2 * n).reshape(2, n))}, steps)
+        for axis, n in (("channel", 2), ("unit", 9))
+    }
+    head, *rows, rest = tables.of_results({"layers.0": of_units["channel"], "layers.1": of_units["unit"]}, "layer").split("\n")
+    assert head.split() == ["layer", "step", "unit", "or", "channel", "mean"]
+    assert [row.split() for row in rows[:4]] == [["layers.0", s, u, m] for s, u, m in ("000", "011")] + [
+        ["layers.0", "64", u, m] for u, m in ("02", "13")
+    ]
+    assert [row.split() for row in rows[4:]] == [["layers.1", "64", str(u), str(9 + u)] for u in range(9)]
+    assert rest == "9 more rows in the results"
+    long = xr.Dataset({"loss": ("snapshot", np.arange(100.0))}, {"step": ("snapshot", np.arange(100))})
+    shown = [row.split()[0] for row in tables.of_results({"": long}, "layer").split("\n")[1:-1]]
+    assert shown == [str(9 * k) for k in range(12)]
+
+
+def test_the_columns_of_a_table_of_results_have_names_in_words() -> None:
+    table = xr.Dataset(
+        {
+            "auc": (("layer", "layer_b"), [[0.5, 1e-16]]),
+            "auc_null_low": (("layer", "layer_b"), [[-1e-17, 0.1]]),
+            "auc_null_high": (("layer", "layer_b"), [[0.2, 999.7]]),
+            "cka": (("layer", "layer_b"), [[1.0, 0.3]]),
+        },
+        {"layer": ["a"], "layer_b": ["a", "b"]},
+    )
+    text = tables.of_results({"": table}, "layer", "causal.cumulative_ablation")
+    assert "with layer" in text
+    assert "mean accuracy, null" in text
+    assert "AUC, null" in tables.of_results({"": table}, "layer")
+    assert text.split("\n")[1].split() == ["a", "a", "0.5", "0", "to", "0.2", "1"]
+    assert text.split("\n")[2].split() == ["a", "b", "0", "0.1", "to", "1,000", "0.3"]
 
 
 def test_the_atlas_and_the_cards_name_the_quantity_of_their_numbers(page: Path) -> None:

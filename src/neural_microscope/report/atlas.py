@@ -143,7 +143,7 @@ def _numbers(measure: Measure, at: At, claims: Sequence[Claim]) -> str:
         results = {"": at.get(measure.name)}
     else:
         results = {layer.short: layer.get(measure.name) for layer in at.layers if measure.scope == "layer"}
-    text = of_results(results, at.scope if isinstance(at, Pair) else "layer")
+    text = of_results(results, at.scope if isinstance(at, Pair) else "layer", measure.name)
     name = f"{measure.title}, {at.name}"
     pre = f'<pre tabindex="0" role="region" aria-label="{escape(name)}">{escape(text)}</pre>'
     return folded(f"The numbers: {escape(at.name)}", pre, attributes=f' class="numbers"{_ids(claims)}') if text else ""

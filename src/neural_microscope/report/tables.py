@@ -17,9 +17,32 @@ from .html import escape
 
 ROWS = 12
 """Rows of a table of results, of each layer; its caption says how many there are."""
-NAMES = {"reached_at": "at 90% from", "class_learned_at": "50% at"}
-"""Columns whose names do not say enough."""
+NAMES = {
+    "causal.cumulative_ablation auc": "mean accuracy",
+    "auc": "AUC",
+    "born_at": "first active at",
+    "brier": "Brier score",
+    "cka": "CKA",
+    "class_learned_at": "50% at",
+    "components_90": "components for 90%",
+    "ece": "calibration error",
+    "layer_b": "with layer",
+    "low": "on for < 1%",
+    "measure_b": "with measure",
+    "nc1": "NC1",
+    "nc1_trace": "tr Sw / tr Sb",
+    "nc2_angles": "NC2 angles",
+    "nc2_norms": "NC2 norms",
+    "nc3": "NC3",
+    "nc4": "NC4",
+    "procrustes": "Procrustes distance",
+    "reached_at": "90% from",
+    "svcca": "SVCCA",
+    "two_nn": "TwoNN",
+}
+"""Columns whose names do not say enough, or not in words; before one that is a measure's alone stands the measure."""
 _PARTS = re.compile(r"_(?:null_|floor_)?(?:low|high)$|_[pq]$|_shown$")
+_AXES = ("unit", "channel")
 _NOT_ROWS = ("example", "draw", "network", "rank", "seed")
 
 
@@ -54,28 +77,35 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[object]], left: Collect
     )
 
 
-def of_results(results: Mapping[str, xr.Dataset | xr.DataArray | None], of: str) -> str:
+def of_results(results: Mapping[str, xr.Dataset | xr.DataArray | None], of: str, measure: str = "") -> str:
     """One table, in plain text, of a measure's results, by the names of what they are results ``of`` (a layer): for each row its value,
     interval and null; below it how many rows more there are.
 
-    Rows are the places along the axis that most of its variables have; of a result over snapshots the first and the last, where it has
-    other axes too.
+    Rows are the places along the axis that most of its variables have: at the last snapshot, and at the first if both have room. Without
+    such an axis they are snapshots, from the first to the last.
     """
-    heads: list[str] = []
     rows: list[dict[str, object]] = []
     cut = 0
     for name, result in results.items():
         if result is None:
             continue
         number, own = _rows(result)
-        rows += [{of: name, **row} for row in islice(own, ROWS)]
-        cut += max(0, number - ROWS)
-    for row in rows:
-        heads += [head for head in row if head not in heads and (head != of or any(results))]
+        shown = [({of: name} if name else {}) | row for row in islice(own, ROWS)]
+        rows, cut = rows + shown, cut + number - len(shown)
     if not rows:
         return ""
-    text = aligned(heads, [[row.get(head, np.nan) for head in heads] for row in rows])
+    if all(any(axis in row for row in rows) for axis in _AXES):  # of a CNN with a head: one column for both
+        rows = [{" or ".join(_AXES) if head in _AXES else head: value for head, value in row.items()} for row in rows]
+    heads = [*dict.fromkeys(head for row in rows for head in row)]
+    names = [_name(head, measure) for head in heads]
+    text = aligned(names, [[row.get(head, np.nan) for head in heads] for row in rows])
     return text + (f"\n{count(cut, 'more rows')} in the results" if cut else "")
+
+
+def _name(head: str, measure: str) -> str:
+    """A column's name in words: ``auc, null`` is ``AUC, null``."""
+    first, *rest = head.split(", ")
+    return ", ".join([NAMES.get(f"{measure} {first}") or NAMES.get(first) or first.replace("_", " "), *rest])
 
 
 def _rows(result: xr.Dataset | xr.DataArray) -> tuple[int, Iterator[dict[str, object]]]:
@@ -89,25 +119,25 @@ def _rows(result: xr.Dataset | xr.DataArray) -> tuple[int, Iterator[dict[str, ob
     if not found:
         return 0, iter(())
     dims = max(found, key=lambda dims: (found[dims], -len(dims)))
-    over = ("snapshot",) if "snapshot" in table.dims else ()
-    sizes = {dim: table.sizes[dim] for dim in (*over, *dims)}
-    values = {
-        str(name): variable.variable.set_dims(sizes).values
+    chosen = {
+        str(name): variable.variable
         for name, variable in table.data_vars.items()
         if {*variable.dims} - {"snapshot"} == {*dims} and (dims or variable.dims)
     }
+    over = ("snapshot",) if any("snapshot" in variable.dims for variable in chosen.values()) else ()
+    sizes = {dim: table.sizes[dim] for dim in (*over, *dims)}
+    values = {name: variable.set_dims(sizes).values for name, variable in chosen.items()}
     labels = {dim: _labels(table, dim) for dim in sizes}
-    last = sizes["snapshot"] - 1 if over else 0
+    if not over:
+        return _part(values, dims, labels, {})
     parts = [
-        _part(
-            {name: array[snapshot] for name, array in values.items()} if over else values,
-            dims,
-            labels,
-            {"step": labels["snapshot"][snapshot]} if over else {},
-        )
-        for snapshot in (sorted({0, last}) if dims else range(last + 1))
+        _part({name: array[snapshot] for name, array in values.items()}, dims, labels, {"step": step})
+        for snapshot, step in enumerate(labels["snapshot"])
     ]
-    return sum(number for number, _ in parts), chain.from_iterable(rows for _, rows in parts)
+    number, last = parts[-1][0], len(parts) - 1
+    places = np.linspace(0, last, 2 if dims else ROWS).round().astype(int).tolist()
+    shown = sorted({*places} if 2 * number <= ROWS else {last})
+    return number * len(parts), chain.from_iterable(parts[place][1] for place in shown)
 
 
 def _part(
@@ -130,7 +160,7 @@ def _matrix(values: np.ndarray, dims: Sequence[str], labels: Mapping[str, Sequen
     (down, across), values = (dims, values) if values.shape[0] >= values.shape[1] else (dims[::-1], values.T)
     columns = [f"{across} {label}" for label in labels[across]]
     return [
-        {down: label, **dict(zip(columns, row, strict=True))} for label, row in zip(labels[down], values, strict=True)
+        {down: label, **dict(zip(columns, map(_exact, row), strict=True))} for label, row in zip(labels[down], values, strict=True)
     ]
 
 
@@ -145,14 +175,18 @@ def _labels(table: xr.Dataset, dim: str) -> list[object]:
 def _values(one: Mapping[str, np.ndarray], bases: Sequence[str], place: tuple[int, ...]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name in bases:
-        words = NAMES.get(name) or name.replace("_", " ")
-        found[words] = one[name][place]
+        found[name] = _exact(one[name][place])
         for kind, told in (("", "95% interval"), ("_null", "null"), ("_floor", "floor")):
             ends = [f"{name}{kind}_{end}" for end in ("low", "high")]
             if all(end in one for end in ends):
-                low, high = (significant(float(one[end][place])) for end in ends)
-                found[f"{words}, {told}"] = low if low == high else f"{low} to {high}"
+                low, high = (cell(_exact(one[end][place])) for end in ends)
+                found[f"{name}, {told}"] = low if low == high else f"{low} to {high}"
     return found
+
+
+def _exact(value: object) -> object:
+    """Without the rounding errors of sums that are 0."""
+    return float(value.round(12)) + 0.0 if isinstance(value, np.floating) else value
 
 
 def of_units(claims: Sequence[Claim], rules: Sequence[Rule], caption: str, address: Callable[[int], str]) -> str:
