@@ -13,6 +13,7 @@ import neural_microscope
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["towncrier"]
+CHANGELOG = (ROOT / SETTINGS["filename"]).read_text("utf-8")
 KINDS = [kind["directory"] for kind in SETTINGS["type"]]
 FRAGMENTS = sorted(path for path in (ROOT / SETTINGS["directory"]).iterdir() if path.name != "README.md")
 
@@ -24,11 +25,18 @@ def test_every_fragment_has_a_kind_and_says_something() -> None:
 
 
 def test_the_changelog_opens_with_this_version() -> None:
-    _, found, releases = (ROOT / SETTINGS["filename"]).read_text("utf-8").partition(SETTINGS["start_string"])
+    _, found, releases = CHANGELOG.partition(SETTINGS["start_string"])
     assert found
     versions = re.findall(r"^## (\S+) \(", releases, re.M)
     assert versions[0] == neural_microscope.__version__
     assert len(set(versions)) == len(versions)
+
+
+def test_citations_name_the_day_and_the_year_of_this_version() -> None:
+    released = re.search(rf"^## {re.escape(neural_microscope.__version__)} \(([\d-]+)\)", CHANGELOG, re.M)
+    assert released
+    assert f"date-released: {released[1]}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"year = {{{released[1][:4]}}}" in neural_microscope.report.bibtex()
 
 
 def test_fragments_become_an_entry_of_the_changelog(tmp_path: Path) -> None:

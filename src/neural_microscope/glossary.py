@@ -171,7 +171,8 @@ TERMS = (
     ),
     Term(
         "random direction",
-        "A direction in a layer's space that belongs to no unit, along which each image moves as far as ablating the unit moves it.",
+        "A direction in a layer's space that belongs to no unit, along which each image moves as far as ablating the unit moves it; in a "
+        "convolutional layer a mix of the channels.",
         marked=("random direction of equal norm",),
     ),
     Term(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ import neural_microscope as nm
 from command_line import microscope
 from elements import Elements
 from neural_microscope import report
+from neural_microscope.analysis.findings import findings
+from neural_microscope.measure import rules
 from neural_microscope.models import build
 from neural_microscope.report import paper
 
@@ -146,12 +149,19 @@ def test_claims_are_a_table_and_a_document_for_programs(seeds: list[Path], tmp_p
 
 
 def test_the_methods_say_what_was_done_with_which_null(seeds: list[Path]) -> None:
-    text = report.methods([nm.analysis.look.first_look(nm.Run.open(one)) for one in seeds[:2]])
+    looks = [nm.analysis.look.first_look(nm.Run.open(one)) for one in seeds[:2]]
+    text = report.methods(looks)
     assert "hidden layers of width 4" in text
     assert "for 2 epochs with Adam, learning rate 0.01" in text
-    assert "from 2 seeds (0, 1)" in text
+    assert ", seeds 0, 1;" in text
     assert "40 class-balanced test images" in text
-    assert "[null: " in text
+    found = findings(looks)
+    asked = [rule for _, rule in rules() if any(claim.rule == rule.name for claim in found)]
+    parts = re.split(r" \(\d+\) ", text)[1:]
+    assert [part.partition("?")[0] + "?" for part in parts] == [rule.question for rule in asked]
+    for part, rule in zip(parts, asked, strict=True):
+        nulls = {claim.null for claim in found if claim.rule == rule.name}
+        assert all(one in part for null in nulls for one in null.split("; "))
     assert nm.__version__ in text
 
 

@@ -251,7 +251,9 @@ def test_a_table_of_results_gives_what_has_no_snapshots_once_and_what_has_some_a
         axis: xr.Dataset({"mean": (("snapshot", axis), np.arange(2 * n).reshape(2, n))}, steps)
         for axis, n in (("channel", 2), ("unit", 9))
     }
-    head, *rows, rest = tables.of_results({"layers.0": of_units["channel"], "layers.1": of_units["unit"]}, "layer").split("\n")
+    head, *rows, rest = tables.of_results(
+        {"layers.0": of_units["channel"], "layers.1": of_units["unit"]}, "layer"
+    ).split("\n")
     assert head.split() == ["layer", "step", "unit", "or", "channel", "mean"]
     assert [row.split() for row in rows[:4]] == [["layers.0", s, u, m] for s, u, m in ("000", "011")] + [
         ["layers.0", "64", u, m] for u, m in ("02", "13")

@@ -15,7 +15,7 @@ from .drawing import OVERVIEW
 from .html import escape, filters, folded, heading, scrolling, slug, stored, told, worded
 from .links import NAME
 from .page import PARTS, Page
-from .paper import bibtex, methods
+from .paper import bibtex, paragraph
 
 DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "KMNIST", "digits": "scikit-learn's digits"}
 NAMED = ' id="words"'
@@ -137,7 +137,7 @@ def about(page: Page) -> str:
     heads = ("network", "status", "seed of the weights", "seed of the data order", "torch", "threads", "machine")
     table = scrolling(tables.table(heads, rows, "The runs"), "The runs")
     citation = f'<pre tabindex="0" role="region" aria-label="Citation">{escape(bibtex())}</pre>'
-    paper = f"<p>{escape(methods([look for group in page.groups for look in group]))}</p>{citation}"
+    paper = f"<p>{escape(paragraph([look for group in page.groups for look in group], page.claims))}</p>{citation}"
     return (
         f'<section id="about">{heading(2, "about-this-page", "About this page")}{folded("The runs", table)}'
         f"{folded('Methods and citation', paper)}"

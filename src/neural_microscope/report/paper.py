@@ -18,11 +18,13 @@ from ..analysis.look import FirstLook, Progress, looking
 from ..claim import Claim, count
 from ..doors import door
 from ..errors import RunError
-from ..measure import of, rules
+from ..measure import Measure, rules
 from ..processes import one_by_one
 from ..run import Run, network_names
 
 FORMAT_VERSION = 1
+YEAR = 2026
+"""Of this version's release."""
 DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "KMNIST", "digits": "scikit-learn's digits"}
 
 COLUMNS: dict[str, Callable[[Claim], Any]] = {
@@ -132,11 +134,12 @@ def write_json(runs: Sequence[Run | FirstLook], path: str | Path, *, progress: P
     'claims.json'
     """
     path, looks = files.writable(path), _named(runs, progress)
+    found = findings(looks)
     document = {
         "format_version": FORMAT_VERSION,
         "neural-microscope": __version__,
-        "claims": [one.to_json() for one in findings(looks)],
-        "methods": methods(looks),
+        "claims": [one.to_json() for one in found],
+        "methods": paragraph(looks, found),
         "bibtex": bibtex(),
     }
     with files.whole(path) as partial:
@@ -159,17 +162,24 @@ def methods(looks: Sequence[FirstLook]) -> str:
     """
     if not looks:
         raise RunError("methods are of at least one network that was looked at")
+    return paragraph(looks, findings(looks))
+
+
+def paragraph(looks: Sequence[FirstLook], found: Sequence[Claim]) -> str:
+    """The methods paragraph of networks, with their claims."""
     networks = " ".join(_network(group) for group in populations(looks))
-    known = {name: result for look in looks for at in (look, *look.layers) for name, result in at.results.items()}
-    asked = {measure.name: known[measure.name] for measure, _ in rules() if known.get(measure.name) is not None}
-    measures = "; ".join(_measure(name, result) for name, result in asked.items())
+    asked = [(measure, rule, [c for c in found if c.rule == rule.name]) for measure, rule in rules()]
+    questions = " ".join(
+        f"({number}) {rule.question} {_measure(measure)}: compared with {_nulls(claims)}."
+        for number, (measure, rule, claims) in enumerate((one for one in asked if one[-1]), 1)
+    )
     versions = looks[0].run.description["versions"]
     return (
         f"{networks} All analyses were made with neural-microscope {__version__} (torch {versions['torch']}) on activations of the probe "
-        f"images, recorded during training. We asked {count(len(rules()), 'questions')} of each network, with these measures and null "
-        f"distributions: {measures}. P values were corrected within a question by Holm's procedure, or by a fixed sequence of tests, and "
-        "over the questions by Bonferroni's, so that the probability of any false claim about a network is at most 5%. Claims about "
-        "units were chosen on one half of the images and tested on the other."
+        f"images, recorded during training. We asked {count(len(asked), 'questions')} of each network; an answer counts as shown if it "
+        f"lies beyond all its nulls. {questions} P values were corrected within a question by Holm's procedure, or by a fixed sequence of "
+        "tests, and over the questions by Bonferroni's, so that the probability of any false claim about a network is at most 5%. Claims "
+        "about units were chosen on one half of the images and tested on the other."
     )
 
 
@@ -187,7 +197,7 @@ def _network(group: Sequence[FirstLook]) -> str:
         f", batch size {training['batch_size']}",
     ]
     seeds = [str(look.seed) for look in group if look.seed is not None]
-    parts += [f", from {count(len(seeds), 'seeds')} ({', '.join(seeds)})"] if seeds else []
+    parts += [f", seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}"] if seeds else []
     images = count(len(run.probe), "class-balanced test images")
     return (
         "".join(parts) + f"; {count(len(run.steps), 'snapshots')} were recorded, each with the activations of {images}."
@@ -197,11 +207,19 @@ def _network(group: Sequence[FirstLook]) -> str:
 _OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 
 
-def _measure(name: str, result: xr.Dataset | xr.DataArray) -> str:
-    """Its title in running text, with its null and its source as the result tells them."""
-    title = of(name).title if of(name).title[1:2].isupper() else of(name).title[:1].lower() + of(name).title[1:]
-    null, source = (str(result.attrs.get(word, "")) for word in ("null", "source"))
-    return f"{title} [null: {null}{f'; after {source}' if source else ''}]"
+def _measure(measure: Measure) -> str:
+    """Its title, with its source."""
+    return measure.title + (f" ({measure.source})" if measure.source else "")
+
+
+def _nulls(claims: Sequence[Claim]) -> str:
+    """What these claims are compared with; a null that not all of their places have comes with those that do."""
+    places: dict[str, dict[str, None]] = {}
+    for claim in claims:
+        for null in claim.null.split("; "):
+            places.setdefault(null, {})[claim.where] = None
+    every = {claim.where for claim in claims}
+    return "; ".join(null + ("" if {*own} == every else f" ({', '.join(own)})") for null, own in places.items())
 
 
 @door
@@ -216,6 +234,7 @@ def bibtex() -> str:
         "@software{neural_microscope,\n"
         "  author = {{The neural-microscope authors}},\n"
         "  title = {neural-microscope: a microscope for small neural networks},\n"
-        f"  version = {{{__version__}}}\n"
+        f"  version = {{{__version__}}},\n"
+        f"  year = {{{YEAR}}}\n"
         "}\n"
     )

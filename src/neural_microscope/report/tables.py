@@ -160,7 +160,8 @@ def _matrix(values: np.ndarray, dims: Sequence[str], labels: Mapping[str, Sequen
     (down, across), values = (dims, values) if values.shape[0] >= values.shape[1] else (dims[::-1], values.T)
     columns = [f"{across} {label}" for label in labels[across]]
     return [
-        {down: label, **dict(zip(columns, map(_exact, row), strict=True))} for label, row in zip(labels[down], values, strict=True)
+        {down: label, **dict(zip(columns, map(_exact, row), strict=True))}
+        for label, row in zip(labels[down], values, strict=True)
     ]
 
 

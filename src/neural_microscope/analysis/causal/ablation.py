@@ -32,8 +32,8 @@ ROUNDING = 1e-6
 @measure(
     "causal",
     title="Ablation effects",
-    null="loss: random directions of the same norm on each image (of feature maps: random mixes of the channels, each with the "
-    "channel's own map), one-sided; accuracy: images newly wrong against newly right (exact sign test)",
+    null="loss: random directions of the same norm on each image (of feature maps: each a mix of the channels with the channel's "
+    "own map), one-sided; accuracy: images newly wrong against newly right (exact sign test)",
     replicates="image",
     interval="95% bootstrap over images of one network",
     family="units of a layer",

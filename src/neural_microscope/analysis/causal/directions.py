@@ -181,7 +181,7 @@ class Directions:
     def words(self, down: Downstream) -> str:
         """The null in words, with the number of draws and of images."""
         maps = down.acts.ndim == 4
-        what = "mixes of the channels, each with the unit's own map," if maps else "directions"
+        what = "directions, each a mix of the channels with the unit's own map," if maps else "directions"
         where = "stopping at 0" if self.within == "orthant" else "also below 0, where no unit after a ReLU is"
         some = f", on {IMAGES} of the images" if (maps or self.within == "orthant") and self.images > IMAGES else ""
         return f"{self.count(down):,} random {what} of the same norm for each image{some} ({where})"

@@ -167,9 +167,9 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
             },
             effect="loss",
             evidence="95% interval over images {loss_low:3} to {loss_high:3}; "
-            f"{'random mixes of the channels' if layer.axis == 'channel' else 'random directions'} of equal norm {{loss_null_low:3}} to "
-            f"{{loss_null_high:3}}; the {layer.axis} of the same rank by loss increase in untrained networks up to "
-            "{loss_untrained_high:3}. Class {class:,} has the largest accuracy drop: {drop:1%} of its images.",
+            "random directions of equal norm {loss_null_low:3} to {loss_null_high:3}; "
+            f"the {layer.axis} of {'the same rank by' if control['loss_rank'][unit] else 'the largest'} loss increase in untrained "
+            "networks up to {loss_untrained_high:3}. Class {class:,} has the largest accuracy drop: {drop:1%} of its images.",
             null=f"{effects.attrs['null']}; labels at random; the unit of the same rank by loss increase in each of "
             f"{control.sizes['network']} untrained networks",
             p=float(np.max([*ps.values()])),
