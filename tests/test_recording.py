@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +260,24 @@ def test_any_schedule_is_sorted_and_holds_what_was_asked_for(
         assert set(found) >= {2**i for i in range(20) if 2**i <= total}
         if not every_epoch and not steps:
             assert len(found) <= 3 + per_octave * math.log2(max(total, 1)) + 1
+
+
+def test_weight_decay_alone_changes_the_weights_of_pixels_that_are_0_on_every_training_image(tmp_path: Path) -> None:
+    digits = nm.data.load("digits")
+    images = digits.train.images.copy()
+    images[:, 0, 5] = 255  # constant, but its weights have a gradient
+    data = replace(digits, train=replace(digits.train, images=images))
+    config = nm.TrainConfig(epochs=2, optimizer="adamw", learning_rate=0.01, schedule="cosine", weight_decay=0.1)
+    model = nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(8,)))
+    nm.train(model, data, config, observers=[nm.Recorder(tmp_path / "run")])
+    run = nm.Run.open(tmp_path / "run")
+    gray, decay = run.description["constant_pixels"], np.prod(1 - 0.1 * run.training["learning_rate"].values)
+    first, last = (run.weights(step)["layers.0.linear.weight"].double() for step in (0, run.steps[-1]))
+    assert gray == np.flatnonzero(images.max(0) == 0).tolist()
+    assert len(gray) > 0
+    torch.testing.assert_close(last[:, gray], decay * first[:, gray], rtol=1e-5, atol=0)
+    others = np.setdiff1d(np.arange(64), gray)
+    assert not torch.isclose(last[:, others], decay * first[:, others], rtol=1e-5, atol=0).all(0).any()
 
 
 def test_a_run_of_no_epochs_holds_the_untrained_network(tmp_path: Path) -> None:

@@ -287,8 +287,8 @@ class Recorder(Observer):
             **({"left_out": self.left_out} if self.left_out else {}),
             "gallery": self.gallery,
             "parameters": list(self.parameters),
-            # Weights of a pixel that never changes in training stay at initialization: pictures gray them out.
-            "constant_pixels": np.flatnonzero(np.ptp(training.data.train.images, axis=0) == 0).tolist(),
+            # The gradient of a weight from a pixel that is 0 on every image is 0: pictures gray it out.
+            "constant_pixels": np.flatnonzero(~training.data.train.images.any(0)).tolist(),
             "versions": {
                 "neural-microscope": __version__,
                 **{module.__name__: str(module.__version__) for module in (torch, np, zarr, xarray, safetensors)},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,6 +69,9 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
     "class_means": lambda **k: plots.class_means(
         selectivity.class_means(A.isel(snapshot=-1)), selectivity.class_means(A.isel(snapshot=0)), **k
     ),
+    "selectivity_by_auc": lambda **k: plots.selectivity(
+        selectivity.class_selectivity(A, draws=20), effects(), by="auc", **k
+    ),
     "selectivity": lambda **k: plots.selectivity(
         selectivity.class_selectivity(A, draws=20),
         effects(),
@@ -126,3 +130,32 @@ def test_named_points_do_not_cover_each_other() -> None:
     boxes = [text.get_window_extent() for text in axes.texts]
     assert len(boxes) == 3
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_names_cover_no_mark() -> None:
+    _, (axes,) = style.new("middle", 3, style.Theme.named("light"))
+    marks = np.array([[0, 0], [0.1, 0.06], [1, 1]])  # the second lies where a name of the first would stand
+    axes.scatter(*marks.T)
+    forms.label_points(axes, {"one": (0, 0)}, around=marks)
+    (name,) = axes.texts
+    assert not any(name.get_window_extent().contains(*mark) for mark in axes.transData.transform(marks))
+
+
+@pytest.mark.parametrize("by", ["selectivity", "auc"])
+def test_units_stand_at_the_measure_that_is_named_below_them(by: Any) -> None:
+    table = selectivity.class_selectivity(A, draws=20)
+    figure = plots.selectivity(table, effects(), by=by)
+    (axes,) = figure.axes
+    drawn = np.concatenate([np.asarray(one.get_offsets()) for one in axes.collections if one.get_zorder() == 3])
+    assert np.allclose(np.sort(drawn[:, 0]), np.sort(table[by].values[np.isfinite(table[by])]))
+    assert axes.get_xlabel().startswith({"selectivity": "class selectivity on", "auc": "AUC on"}[by])
+
+
+@pytest.mark.parametrize("name", sorted(PICTURES))
+def test_titles_and_axes_name_layers_in_short(name: str) -> None:
+    figure = PICTURES[name]()
+    texts = [
+        figure.get_suptitle(),
+        *(text for axes in figure.axes for text in (axes.get_title("left"), axes.get_title(), axes.get_xlabel())),
+    ]
+    assert not [text for text in texts if ".hook_post" in text]

@@ -76,6 +76,8 @@ def test_the_matrix_draws_the_measures_that_it_was_given() -> None:
 
 def test_the_split_is_stacked_to_what_no_scaling_mends() -> None:
     table, figure = similarity.drift(acts(), draws=5), drawn("drift")
+    left_out = float((table["shift"] + table["scaling"]).max())
+    assert f"not drawn: shift and scale,\nup to {left_out:.2f}" in figure.axes[0].get_xlabel()
     tops = [np.asarray(area.get_paths()[0].vertices)[:, 1].max() for area in figure.axes[0].collections[:2]]
     assert tops[0] == pytest.approx(float(table["function"].max()))
     assert tops[1] == pytest.approx(float((table["function"] + table["rotation"]).max()))

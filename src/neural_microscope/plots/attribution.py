@@ -131,7 +131,7 @@ def single_pixels(result: xr.Dataset, untrained: xr.Dataset | None = None, *, th
     return figure.says(
         f"For {len(chosen)} units of {point}: the response to each single lit pixel minus the response to black, orange above 0, blue "
         "below, gray without a change, above the product of the weights, and the untrained network's where given.",
-        title=f"Units of {point}: their response to single lit pixels",
+        title=f"Units of {style.short(point)}: their response to single lit pixels",
     )
 
 

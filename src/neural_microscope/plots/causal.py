@@ -44,7 +44,7 @@ def ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
         words=f"dot: mean over {table.attrs['n_examples']:,} images, line: 95% interval\n"
         f"gray: 95% of random directions of equal norm{cut}",
         title=f"Loss increase from ablating each {axis}, and along random directions",
-        xlabel=f"{count(table[axis].size, f'{axis}s')} of {layer}, largest first",
+        xlabel=f"{count(table[axis].size, f'{axis}s')} of {style.short(layer)}, largest first",
         ylabel="loss increase when ablated (nats)",
     )
     if cut:
@@ -295,7 +295,7 @@ def interactions(table: xr.Dataset, *, theme: Theme) -> Plot:
     for ticks in (left.xaxis, left.yaxis):
         ticks.set_major_locator(MaxNLocator(5, integer=True))
     title = "Every pair, ablated together" if len(value) else f"One {axis} has no pairs"
-    left.set(xlabel=f"{count(len(alone), f'{axis}s')} of {layer},\nlargest alone first", title=title)
+    left.set(xlabel=f"{count(len(alone), f'{axis}s')} of {style.short(layer)},\nlargest alone first", title=title)
     sums = alone[one] + alone[other]
     sides = {theme.null: ~beyond, theme.positive: beyond & (value > 0), theme.negative: beyond & (value < 0)}
     for color, chosen in sides.items():

@@ -61,7 +61,7 @@ def activity_over_time(activities: Mapping[str, xr.Dataset], *, theme: Theme) ->
         forms.matrix(axes, mean, limits, label="mean activation", colors=theme.amount_map, aspect="auto")
         kind = style.axis_of(table)
         silent = "" if known.any() else ", all silent"
-        axes.set(ylabel=kind, title=f"{name}: {len(mean)} {kind}s in their fixed order{silent}", xticks=[])
+        axes.set(ylabel=kind, title=f"{style.short(name)}: {len(mean)} {kind}s in their fixed order{silent}", xticks=[])
         axes.set_yticks(sorted({0, len(mean) - 1}))
     forms.step_ticks(panels[-1], table["step"].values)
     return figure.says(
@@ -89,8 +89,9 @@ def histograms_over_time(tables: Mapping[str, xr.Dataset], *, theme: Theme) -> P
         forms.matrix(axes, shown, limits, colors=theme.amount_map, aspect="auto", extent=extent, origin="lower")
         bar = forms.color_bar(axes, theme.amount_map, limits, "share of values")
         bar.set_ticks([-4, -3, -2, -1], labels=["0.01%", "0.1%", "1%", "10%"])
-        axes.axhline(0, color=theme.quiet, linewidth=0.6)
-        axes.set(ylabel="activation", title=name, xticks=[])
+        for color, width in ((theme.paper, 2.4), (theme.ink, 0.9)):  # seen on dark cells and on light ones
+            axes.axhline(0, color=color, linewidth=width)
+        axes.set(ylabel="activation", title=style.short(name), xticks=[])
     forms.step_ticks(panels[-1], table["step"].values)
     return figure.says(
         f"Histograms of the activations of {', '.join(tables)} at every snapshot, darker for more frequent values."

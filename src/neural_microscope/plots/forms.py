@@ -20,6 +20,7 @@ from matplotlib.image import AxesImage
 from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path
 from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.transforms import Bbox
 
 from .style import Theme, lay_out, narrow, readable, theme_of, told
 
@@ -512,11 +513,13 @@ def step_ticks(axes: Axes, steps: Any) -> None:
     axes.set_xlabel("optimizer step (0: untrained)" if count > 1 else "one snapshot, at this optimizer step")
 
 
-def label_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
-    """Names points, each where it covers no other name; a name that fits nowhere is left out."""
+def label_points(axes: Axes, points: Mapping[str, tuple[float, float]], *, around: Any = None) -> None:
+    """Names points, each where it covers no other name and none of the marks ``around`` [mark, 2]; a name that fits nowhere is left out."""
     if points:
         lay_out(axes.get_figure(root=True))
-    taken: list[Any] = []
+    marks = [] if around is None else axes.transData.transform(np.asarray(around, float))
+    half = 4 * axes.get_figure(root=True).dpi / 72  # of a mark, in pixels
+    taken: list[Any] = [Bbox.from_extents(x - half, y - half, x + half, y + half) for x, y in marks]
     for text, place in points.items():
         for dx, dy in ((6, 5), (-6, 5), (6, -11), (-6, -11), (0, 11), (0, -17), (15, -3), (-15, -3)):
             side = "left" if dx > 0 else "right" if dx < 0 else "center"

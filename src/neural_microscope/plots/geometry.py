@@ -210,7 +210,7 @@ def embedding(result: xr.Dataset, *, theme: Theme) -> Plot:
     return figure.says(
         f"{method} of {result.attrs['n_examples']} images as digits, one layout for each of {count} seeds, with the share of "
         f"neighbors kept and trustworthiness.{shared}",
-        title=f"{method} of {result.attrs.get('hook_point') or 'a layer'}",
+        title=f"{method} of {style.short(result.attrs.get('hook_point') or 'a layer')}",
     )
 
 

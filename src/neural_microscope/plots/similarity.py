@@ -87,12 +87,17 @@ def drift(table: xr.Dataset, *, theme: Theme) -> Plot:
             forms.name_ends(axes)
         if np.isnan(table[name].values).all():
             forms.say_missing(axes, "not defined: equal\nactivations for every image,\nor one unit")
+    if np.isfinite(
+        moved := (table["shift"] + table["scaling"]).values
+    ).any():  # it may be many times as large as what is drawn
+        panels[0].set_xlabel(f"optimizer step\nnot drawn: shift and scale,\nup to {style.fixed(np.nanmax(moved))}")
     parts = {"function": "change of shape", "rotation": "rotation", "cka": "CKA"}
     text = forms.first_to_last((words, table, name) for name, words in parts.items())
+    left_out = forms.first_to_last((words, table, words) for words in ("shift", "scaling"))
     return figure.says(
         f"Drift of {layer} over training against itself {_reference(table)}. First to last: {text}. "
-        "Gray: the nulls and the floor.",
-        title=f"{layer} against itself {_reference(table)}",
+        f"Not drawn: {left_out}. Gray: the nulls and the floor.",
+        title=f"{style.short(layer)} against itself {_reference(table)}",
     )
 
 

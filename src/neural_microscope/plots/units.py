@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -23,8 +23,8 @@ def weights(
     Args:
         trained: Weights [unit, row, col].
         untrained: The same before training.
-        constant: True for pixels [row, col] that never change in training, whose weights are still at initialization;
-            they are grayed. None: there are none.
+        constant: True for pixels [row, col] that are 0 on every training image, so that no gradient reaches their
+            weights; they are grayed. None: there are none.
         across: Pictures in a row.
 
     >>> name = "layers.0.linear.weight"
@@ -44,7 +44,7 @@ def weights(
         shown = values if constant is None else np.where(constant, np.nan, values)
         forms.images(axes, shown.repeat(block, 1).repeat(block, 2), across, (-limit, limit), **settings)
         axes.set_title(title)
-    gray = "; pixels that never change in training are gray" if constant is not None and constant.any() else ""
+    gray = "; pixels that are 0 on every training image are gray" if constant is not None and constant.any() else ""
     return figure.says(
         f"Weights of {count(len(trained), 'units')} as pictures, trained above untrained, blue below 0, orange above{gray}."
     )
@@ -82,7 +82,14 @@ def class_means(trained: xr.DataArray, untrained: xr.DataArray, *, theme: Theme)
 
 
 @draws
-def selectivity(table: xr.Dataset, effects: xr.Dataset, untrained: xr.Dataset | None = None, *, theme: Theme) -> Plot:
+def selectivity(
+    table: xr.Dataset,
+    effects: xr.Dataset,
+    untrained: xr.Dataset | None = None,
+    *,
+    by: Literal["selectivity", "auc"] = "selectivity",
+    theme: Theme,
+) -> Plot:
     """Selectivity of each unit against its loss increase when ablated; gray: shuffled labels, and untrained units.
 
     The units with the largest increase are labeled.
@@ -91,38 +98,41 @@ def selectivity(table: xr.Dataset, effects: xr.Dataset, untrained: xr.Dataset | 
         table: Result of `analysis.selectivity.class_selectivity`.
         effects: Result of `analysis.causal.ablate_all` of the same units, in the same order.
         untrained: Result of `analysis.selectivity.class_selectivity` of the untrained network; None: not drawn.
+        by: Measure of the preferred class: its index, or its AUC.
 
     >>> table = nm.analysis.selectivity.class_selectivity(acts[-1], draws=20)
     >>> effects = nm.analysis.causal.ablate_all(run.model(), run.probe, "layers.1.hook_post")
     >>> nm.plots.selectivity(table, effects).alt
     'Each unit of layers.1.hook_post by its class selectivity and its loss increase when ablated; ...'
     """
+    name = {"selectivity": "class selectivity", "auc": "AUC"}[by]
     figure, (axes,) = style.new("wide", 3.3, theme)
-    low, high = (float(np.nanmedian(end)) for end in forms.ends(table.fillna(0), "selectivity_null"))
+    known = np.isfinite(table[by].values)
+    low, high = (float(np.median(end[known])) if known.any() else 0.0 for end in forms.ends(table, f"{by}_null"))
     axes.axvspan(low, high, color=theme.null, alpha=0.3, linewidth=0)
-    x, y = table["selectivity"].values, effects["loss_increase"].values
-    known = ~np.isnan(x)
+    x, y = table[by].values, effects["loss_increase"].values
     axes.axhline(0, color=theme.quiet, linewidth=0.6)
     forms.interval(axes, x, effects, "loss_increase", linewidth=0.5)
     forms.digits(axes, np.stack([x, y], 1)[known], table["preferred"].values[known], size=42, zorder=3)
     marks = ["digit: preferred class", "line: 95% interval", "gray band: shuffled labels"]
     if untrained is not None:
         bottom, top = axes.get_ylim()
-        values = untrained["selectivity"].values
+        values = untrained[by].values
         axes.plot(values, np.full(len(values), bottom - 0.06 * (top - bottom)), "|", color=theme.null, markersize=7)
         axes.set_ylim(bottom - 0.12 * (top - bottom), top)
         marks.append("gray ticks: untrained units")
     axes.set(
-        xlabel="class selectivity on held-out images\n" + " · ".join(marks),
+        xlabel=f"{name} on held-out images\n" + " · ".join(marks),
         ylabel="loss increase when ablated\n(nats)",
     )
     axes.grid(True, axis="y")
     axes.margins(x=0.04)
     kind = style.axis_of(table)
     names = [f"{kind} {unit}" for unit in range(len(y))]
-    forms.label_points(axes, forms.farthest(np.where(known, y, np.nan), x, y, 4, names))
+    named = forms.farthest(np.where(known, y, np.nan), x, y, 4, names)
+    forms.label_points(axes, named, around=np.stack([x, y], 1)[known])
     return figure.says(
-        f"Each unit of {table.attrs.get('hook_point', 'a layer')} by its class selectivity and its loss increase when ablated; "
+        f"Each unit of {table.attrs.get('hook_point', 'a layer')} by its {name} and its loss increase when ablated; "
         "a gray band shows shuffled labels, gray ticks below the units of the untrained network."
     )
 

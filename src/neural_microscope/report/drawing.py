@@ -15,6 +15,8 @@ from ..plots.overview import some_of
 from ..processes import Steps
 from .html import escape, image
 
+TESTED: Mapping[str, Mapping[str, str]] = {"selectivity": {"by": "auc"}}
+"""Options of forms that could draw several measures: the one that the claims of a page are about."""
 OVERVIEW = ("overview", 0, "")
 """The key of the picture of a network at the top of a page."""
 
@@ -98,5 +100,5 @@ def draw(measure: Measure, picture: Picture, given: tuple[Any, ...] | Mapping[st
     ]
     caption = escape(" ".join(part for part in parts if part))
     if isinstance(picture.form, str):  # one of ours, which can be drawn for a column
-        options = {**options, "narrow": True}
+        options = {**options, "narrow": True, **TESTED.get(picture.form, {})}
     return f"{image(partial(form, *args, **options))}<figcaption>{caption}</figcaption>"

@@ -221,8 +221,8 @@ def _first(at: Any) -> Iterator[Claim]:
 
 of(weight_spectra).picture(
     "weights",
-    "The first layer's weights: orange raises a unit's activation, blue lowers it, on one scale for both. Gray pixels are the same in "
-    "every training image: the data never change their weights, only weight decay does.",
+    "The first layer's weights: orange raises a unit's activation, blue lowers it, on one scale for both. Gray pixels are 0 on every "
+    "training image: the data never change their weights, only weight decay does.",
     takes=lambda at: (
         {k: w if k == "constant" else w[:16] for k, w in _first_weights(at).items()} if at.layers else {"": None}
     ),
