@@ -13,6 +13,7 @@ from neural_microscope import interventions
 from neural_microscope.analysis.causal.curves import JUDGED
 from neural_microscope.analysis.findings import findings
 from neural_microscope.analysis.look import FirstLook
+from neural_microscope.explorer.payload import spread
 from neural_microscope.report.html import slug
 from neural_microscope.report.links import Explorer
 from neural_microscope.statistics import halves
@@ -69,6 +70,26 @@ def test_a_link_that_ablates_a_unit_opens_on_the_image_that_needs_it_most(
         assert effects.sizes["example"] == len(images)
         rise = losses[1] - losses[0]
         assert float(rise[place]) == pytest.approx(float(rise.max()), abs=1e-4)
+
+
+def test_the_link_about_the_order_of_classes_shows_at_the_step_of_its_headline_which_images_are_correct(
+    looks: list[FirstLook],
+) -> None:
+    claims = findings(looks)
+    shown = []
+    for look in looks:
+        told = [float(c.numbers.get("first_at", np.nan)) for c in claims if c.network == look.name]
+        steps = spread(look.run.steps, 6, told)
+        shown.append({"name": look.name, "layers": [layer.hook_point for layer in look.layers], "steps": steps})
+    explorer = Explorer(shown)
+    (rule,) = {c.rule for c in claims if "first_at" in c.numbers}
+    for claim in (c for c in claims if c.rule == rule):
+        network = next(number for number, one in enumerate(shown) if one["name"] == claim.network)
+        steps = shown[network]["steps"]
+        parts = dict(part.split("=") for part in explorer.claim(claim, claims).partition("#")[2].split("&"))
+        assert len(steps) == 6, "as many as the page has places on its time axis"
+        assert steps[int(parts["t"])] == claim.numbers["first_at"]
+        assert parts["m"] == f"{network}.{len(shown[network]['layers']) - 1}.error"
 
 
 def test_a_card_of_what_is_not_shown_names_where_the_same_is_shown(looks: list[FirstLook], page: Path) -> None:

@@ -174,13 +174,15 @@ export function paired(before: Answers, after: Answers, labels: number[]): { dro
 }
 
 function Cost({ effect, lab, mine, drops, images, labels, stored }: CostProps): JSX.Element {
-  if (!effect) return <p class="cost" aria-busy="true">Running all {grouped(images)} images …</p>;
-  const { before, after } = effect;
+  const last = useRef(effect); // stays in its place, marked, until the new one comes
+  last.current = effect ?? last.current;
+  if (!last.current) return <p class="cost" aria-busy="true">Running all {grouped(images)} images …</p>;
+  const { before, after } = last.current;
   const { drop, half, lost, won } = paired(before, after, labels);
   return (
-    <div class="cost" data-accuracy={after.accuracy}>
+    <div class="cost" aria-busy={!effect} data-accuracy={effect?.after.accuracy}>
       <h3>
-        Accuracy on all {grouped(images)} images: {number(100 * after.accuracy, 1)}%
+        {effect ? <>Accuracy on all {grouped(images)} images: {number(100 * after.accuracy, 1)}%</> : <>Running all {grouped(images)} images …</>}
       </h3>
       {mine.length > 0 ? (
         <p aria-live="polite">
@@ -218,10 +220,11 @@ function Random({ drop, drops, draws, others, one }: { drop: number; drops: numb
   if (!draws) return <>Only {others} other set{others > 1 ? "s" : ""} of this size exist{others > 1 ? "" : "s"}: too few for a null.</>;
   if (drops.length < draws) return <>Random units instead: {drops.length} of {draws} draws …</>;
   const changes = drops.map((d) => -d).sort((a, b) => a - b);
+  const p = pValue(drop, drops);
   return (
     <>
       <Term word="random units">{one ? (draws === others ? `Each of the ${others} other units` : "A random unit") : "As many random units"}</Term> in {one ? "its" : "their"} place: <span class="null-band">{points(changes[0])} to {points(changes.at(-1)!)}</span> points ({draws} draw{draws > 1 ? "s" : ""}); a drop at least as large:{" "}
-      <span class="odds">{probability(pValue(drop, drops), draws)}</span>.
+      <span class="odds">{probability(p, draws)}</span>{p * (1 + draws) < 1.5 && `; ${draws} draw${draws > 1 ? "s" : ""} can't give a lower p`}.
     </>
   );
 }

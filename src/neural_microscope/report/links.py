@@ -20,6 +20,8 @@ MOST = 8
 """Units for which a claim is shown that an address ablates, at most."""
 MATTERS, TOGETHER = "a unit matters", "selective units matter together"
 """Rules about sets of units."""
+LEARNED = "classes are learned at different times"
+"""A rule whose link shows which images, drawn as the digits of their classes, are classified correctly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,7 @@ class Explorer:
             if claim.effect == "loss":
                 parts += [f"c={place}.{claim.unit}z", self._image(claim)]
         else:
-            parts += [self._set(claim, claims), f"m={place}.class"]
+            parts += [self._set(claim, claims), f"m={place}.{'error' if claim.rule == LEARNED else 'class'}"]
         return f"{NAME}#{'&'.join(part for part in parts if part)}"
 
     def _set(self, claim: Claim, claims: Sequence[Claim]) -> str:
