@@ -165,6 +165,34 @@ def test_time_runs_both_ways_and_keeps_drawing_selection_and_changes(explorer: P
     assert re.search(r"d=.*&s=0\.0\.3&c=0\.0\.3z", address(tab))
 
 
+def test_an_address_of_a_map_opens_on_it_and_one_of_a_unit_at_the_top(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#m=1.2.class")
+    box = tab.locator(".map").bounding_box()
+    assert box
+    assert abs(box["y"]) < 100
+    assert opened(explorer, "#s=0.0.3&m=1.2.class").evaluate("scrollY") == 0
+
+
+def test_accuracy_that_is_computed_again_keeps_its_place(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#t=1")
+    accuracy(tab, 0)
+    heights, busy = tab.evaluate(
+        """async () => {
+          const cost = document.querySelector(".cost"), heights = [];
+          let busy = 0;
+          document.querySelector("[aria-label='Previous snapshot']").click();
+          do {
+            await new Promise(requestAnimationFrame);
+            heights.push(cost.isConnected ? cost.offsetHeight : -1);
+            busy += cost.ariaBusy === "true";
+          } while (heights.length < 10 || !cost.dataset.accuracy);
+          return [heights, busy];
+        }"""
+    )
+    assert len({*heights}) == 1
+    assert busy > 0
+
+
 def test_the_map_is_the_librarys_and_a_lasso_chooses(explorer: Path, opened: Opener, runs: list[nm.Run]) -> None:
     tab = opened(explorer, "#m=1.2.class")
     tab.get_by_text("All images on the map").click()

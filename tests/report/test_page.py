@@ -98,7 +98,7 @@ def test_every_picture_has_words_and_a_caption_and_most_measures_a_table(outline
 
 
 def test_the_words_of_a_picture_are_those_of_its_claims(page: Path) -> None:
-    """Place, sentence and verdict of each claim that the figure names and no other."""
+    """Place, sentence and verdict of each claim that the figure names and no other; then what the picture draws."""
     text = page.read_text("utf-8")
     stored, figures = Elements(text).stored, re.findall(r'<figure data-claim="([^"]*)">.*?alt="([^"]*)">', text, re.S)
     assert len(figures) >= 40
@@ -108,6 +108,9 @@ def test_the_words_of_a_picture_are_those_of_its_claims(page: Path) -> None:
             sentence = fill(claim["yes"] if claim["shown"] or claim["describes"] else claim["no"], claim["numbers"])
             assert sentence in told
             assert claim["describes"] or f"{sentence} ({claim['verdict']})" in told
+    alts = re.findall(r'alt="([^"]*)">', text)
+    assert len({*alts}) == len(alts), "two pictures of one measure are told apart"
+    assert any("Weights of 16 units as pictures" in alt for alt in alts)
 
 
 def test_shapes_are_drawn_in_the_pages_own_colors_for_both_themes(page: Path) -> None:

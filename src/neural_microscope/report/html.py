@@ -86,8 +86,6 @@ def stored(claims: Iterable[Claim]) -> str:
 DPI = 104
 COLORS = 64
 """Of a picture of pixels: as many as the eye tells apart in it, and a page is a third smaller for it."""
-NO_WORDS = 'alt=""'
-"""A placeholder in an image until its claims are known: `worded`."""
 
 
 @contextmanager
@@ -105,9 +103,9 @@ def _collected() -> Iterator[None]:
 
 @_collected()
 def image(draw: Callable[..., Plot], *, both: bool = False) -> str:
-    """A figure's image, without its words. It is drawn once, in the light theme: shapes have the page's own colors, and the colors of
-    pixels are turned by a filter of the page (`filters`) where it is dark; only those of classes, which no filter keeps, are drawn for
-    either. ``both``: a picture that has a narrow form too, for narrow windows.
+    """A figure's image, with what it draws in words; `worded` adds its claims. It is drawn once, in the light theme: shapes have the
+    page's own colors, and the colors of pixels are turned by a filter of the page (`filters`) where it is dark; only those of classes,
+    which no filter keeps, are drawn for either. ``both``: a picture that has a narrow form too, for narrow windows.
     """
     light = draw(theme="light")
     width, height = (round(DPI * inches) for inches in light.get_size_inches())
@@ -127,7 +125,7 @@ def image(draw: Callable[..., Plot], *, both: bool = False) -> str:
             if both
             else ""
         )
-    img = f'<img{kind} src="{data}" width="{width}" height="{height}" {NO_WORDS}>'
+    img = f'<img{kind} src="{data}" width="{width}" height="{height}" alt="{escape(light.alt)}">'
     return f"<picture>{source}{img}</picture>" if source else img
 
 
@@ -157,11 +155,11 @@ def filters() -> str:
 
 
 def worded(drawn: str, claims: Iterable[Claim], title: str) -> str:
-    """A drawn figure with its text alternative, which is what its claims say."""
+    """A drawn figure with its whole text alternative: its title, what its claims say, and what it draws."""
     told = " ".join(
         f"{c.where}: {c.sentence}{'' if c.describes else f' ({c.verdict})'}" for c in claims if c.unit is None
     )
-    return drawn.replace(NO_WORDS, f'alt="{escape(f"{title}. {told}")}"')
+    return drawn.replace('alt="', f'alt="{escape(f"{title}. {told}")} ', 1)
 
 
 def folded(summary: str, content: str, *, attributes: str = "") -> str:
