@@ -146,7 +146,7 @@ def _short(claim: Claim, scale: Scale) -> str:
 def _spoken(claim: Claim) -> str:
     """The picture of a claim in words."""
     nulls = (
-        f"{_null(claim, kind)} {claim.amount(low)} to {claim.amount(high)}"
+        f"{_null(claim, kind)} {' to '.join(dict.fromkeys([claim.amount(low), claim.amount(high)]))}"
         for kind, (low, high) in bands(claim).items()
     )
     return "; ".join([f"Effect {claim.amount(float(claim.numbers[claim.effect]))}", *nulls])

@@ -31,8 +31,8 @@ def compare(
 ) -> Path:
     """Analyzes the runs of a sweep and writes a page that compares them (whole or not at all); returns its path.
 
-    A row is a setting, over all its seeds: test accuracy, the learning curves on common axes, and for each question on
-    how many seeds it has an answer beyond its null. Nothing is tested between settings.
+    A row is a setting, over all its seeds: test accuracy, the learning curves on common axes, and for each question for
+    how many units, layers or networks it has an answer beyond its null. Nothing is tested between settings.
 
     Args:
         runs: Recorded runs.
@@ -96,7 +96,7 @@ def _body(
         cells += [str(len(group)), _accuracy(group), _curves(group, most), *(_shown(claims, rule) for rule in asked)]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     head = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
-    caption = "Each setting: its test accuracy (mean and range over seeds), and where each question has an answer beyond its null"
+    caption = "Each setting: its test accuracy (mean and range over seeds), and how often each claim is shown"
     table = f"<table><caption><span>{caption}</span></caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     lists = "".join(
         folded(escape(name), f'<ul class="claims">{"".join(told(c) for c in claims if c.unit is None)}</ul>')
@@ -104,8 +104,8 @@ def _body(
     )
     every = [claim for claims in found for claim in claims]
     return (
-        f"<main><h1>{escape(title)}</h1><p>A cell counts the places (layers, or the network) where the claim is shown, of those that were "
-        "asked. Each network is judged by itself; no difference between settings was tested. Curves: test accuracy from 0 to 1 over "
+        f"<main><h1>{escape(title)}</h1><p>A cell counts the units, layers or networks for which the claim is shown, of those that were "
+        "tested. Each setting is judged by itself; no difference between settings was tested. Curves: test accuracy from 0 to 1 over "
         f"training steps on a logarithmic axis to {count(most, 'steps')}, a line for each seed.</p>{scrolling(table, 'Settings')}"
         f"<h2>Claims</h2>{lists}{stored(every)}</main>"
     )
@@ -132,7 +132,7 @@ def _curves(group: Sequence[Run], most: int) -> str:
 
 
 def _shown(claims: Sequence[Claim], rule: str) -> str:
-    """The places where it is shown, of those where it was tested; for units, the number."""
+    """How often it is shown, of how often it was tested: for units where it is about units, else for layers or networks."""
     own = [c for c in claims if c.rule == rule]
     single = [c for c in own if c.unit is not None] or own
     if not single:
