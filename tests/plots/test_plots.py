@@ -158,4 +158,4 @@ def test_titles_and_axes_name_layers_in_short(name: str) -> None:
         figure.get_suptitle(),
         *(text for axes in figure.axes for text in (axes.get_title("left"), axes.get_title(), axes.get_xlabel())),
     ]
-    assert not [text for text in texts if ".hook_post" in text]
+    assert not [text for text in texts if ".hook_p" in text]

@@ -364,8 +364,8 @@ def fixed(value: float, digits: int = 2) -> str:
 
 
 def short(hook_point: str) -> str:
-    """A hook point's name without what most of them end on."""
-    return hook_point.removesuffix(".hook_post").removesuffix(".hook_out")
+    """A hook point's name without what most of them end on; one before the activation function in words."""
+    return hook_point.removesuffix(".hook_post").removesuffix(".hook_out").replace(".hook_pre", ", pre-activations")
 
 
 def axis_of(table: xr.Dataset | xr.DataArray) -> str:
