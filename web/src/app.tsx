@@ -18,9 +18,6 @@ import { theme as themeNow } from "./theme";
 import { python } from "./python";
 import { Time } from "./time";
 
-/** The address as it was opened. */
-const opened = location.hash;
-
 export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
   const { state, update } = useAddress(lab, first);
   const dark = useMedia("(prefers-color-scheme: dark)");
@@ -52,10 +49,6 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
   );
   const pointed = useMemo(() => path(lab, hover, pixels, state.frame), [hover, pixels, state.frame]);
   const among = useMemo(() => amongOf(lab, state), [state.filter, state.frame]);
-  useEffect(() => {
-    // An address of a map and of nothing above it, such as a report's link, opens on the map.
-    if (/[#&]m=/.test(opened) && !state.selected && !state.changes.length) document.querySelector(".map")?.scrollIntoView();
-  }, []);
 
   /** Redraws the ink once per frame, however many pointer events arrive. */
   function onInk(done: boolean): void {
