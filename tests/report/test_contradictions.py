@@ -113,8 +113,8 @@ def test_what_an_untrained_network_predicts_for_everything_is_not_the_class_lear
     assert _order([0.0, 30.0, 4.0, 9.0]).sentence == "class 2 reaches 50% first (step 4), class 1 last (step 30)."
     tie = _order([0.0, 30.0, 4.0, 4.0])
     assert tie.sentence == "classes 2 and 3 reach 50% first (step 4), class 1 last (step 30)."
-    assert "All classes reach 50%; 1 class does at initialization and is left out." in tie.reasons
-    assert "1 class never reaches 50%; 1 class does" in _order([0.0, np.nan, 4.0, 9.0]).reasons
+    assert "All classes reach 50%; class 0 does at initialization and is left out." in tie.reasons
+    assert "1 class never reaches 50%; class 0 does" in _order([0.0, np.nan, 4.0, 9.0]).reasons
 
 
 def _order(times: list[float]) -> Claim:
