@@ -109,7 +109,7 @@ def test_the_words_of_a_picture_are_those_of_its_claims(page: Path) -> None:
             assert sentence in told
             assert claim["describes"] or f"{sentence} ({claim['verdict']})" in told
     alts = re.findall(r'alt="([^"]*)">', text)
-    assert len({*alts}) == len(alts), "two pictures of one measure are told apart"
+    assert len({*alts}) == len(alts), "two pictures of one measure differ in their words"
     assert any("Weights of 16 units as pictures" in alt for alt in alts)
 
 

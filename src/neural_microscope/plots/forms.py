@@ -517,8 +517,8 @@ def label_points(axes: Axes, points: Mapping[str, tuple[float, float]], *, aroun
     """Names points, each where it covers no other name and none of the marks ``around`` [mark, 2]; a name that fits nowhere is left out."""
     if points:
         lay_out(axes.get_figure(root=True))
-    marks = [] if around is None else axes.transData.transform(np.asarray(around, float))
-    half = 4 * axes.get_figure(root=True).dpi / 72  # of a mark, in pixels
+    marks = axes.transData.transform(np.zeros((0, 2)) if around is None else np.asarray(around, float))
+    half = 6  # of a mark, in pixels
     taken: list[Any] = [Bbox.from_extents(x - half, y - half, x + half, y + half) for x, y in marks]
     for text, place in points.items():
         for dx, dy in ((6, 5), (-6, 5), (6, -11), (-6, -11), (0, 11), (0, -17), (15, -3), (-15, -3)):

@@ -213,7 +213,7 @@ def _measure(measure: Measure) -> str:
 
 
 def _nulls(claims: Sequence[Claim]) -> str:
-    """What these claims are compared with; a null that not all of their places have comes with those that do."""
+    """The nulls of these claims; one that not all of their places have comes with those that do."""
     places: dict[str, dict[str, None]] = {}
     for claim in claims:
         for null in claim.null.split("; "):

@@ -132,7 +132,7 @@ def _curves(group: Sequence[Run], most: int) -> str:
 
 
 def _shown(claims: Sequence[Claim], rule: str) -> str:
-    """How often it is shown, of how often it was tested: for units where it is about units, else for layers or networks."""
+    """The number of units for which it is shown, of those tested; of a claim that is not about units, of layers or networks."""
     own = [c for c in claims if c.rule == rule]
     single = [c for c in own if c.unit is not None] or own
     if not single:
