@@ -121,6 +121,14 @@ def exercise_1(rng):
         ("abs = lambda x: 2\nanswer = lambda x: 3", "gives `abs` another meaning"),
         ("def answer(x):\n    torch.set_grad_enabled(False)\n    return 2", "leaves gradients switched off"),
         (
+            "def answer(x):\n    torch.set_default_dtype(torch.float64)\n    return 2",
+            "sets the default of all new tensors",
+        ),
+        (
+            "def answer(x):\n    torch.nn.Linear.forward = lambda *given: x\n    return 2",
+            "your code replaces Linear.forward",
+        ),
+        (
             "def answer(x):\n    return 1 / (x + 2)",
             "your code stopped with ZeroDivisionError: float division by zero (at: return 1",
         ),
@@ -133,6 +141,7 @@ def test_a_check_is_not_fooled_says_who_stopped_and_restores_all(
 ) -> None:
     assert reason in said(tmp_path, code + "\n" + CHECK, capsys)
     assert torch.is_grad_enabled()
+    assert torch.get_default_dtype() == torch.float32
     assert said(tmp_path, "answer = abs\n" + CHECK, capsys) == "Right.\n"
 
 

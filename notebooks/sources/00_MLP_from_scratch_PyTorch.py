@@ -178,11 +178,12 @@ def power(x, n):
 # %% tags=["check"]
 @lesson.check
 def exercise_1(rng):
-    cases = [(3.0, 2), (2.0, 3), (4.0, 0.5), (-1.5, 3), (-1.5, 2), (0.0, 2), (2.0, -1)]
+    cases = [(3.0, 2), (2.0, 3), (4.0, 0.5), (-1.5, 3), (-1.5, 2), (0.0, 2), (2.0, -1), (0.01, -1), (1e-4, 3)]
     cases += [(float(rng.uniform(0.5, 3)), float(rng.uniform(-2, 3))) for _ in range(5)]
     for at, n in cases:
-        power(Value(at), n)  # of another Value with the same number
-        x = Value(at) * 1.0  # x may itself be a result
+        given, other = Value(at), Value(at)  # another Value with the same number
+        x = given * 1.0  # x may itself be a result
+        power(other, n), power(x, n + 1)
         x.grad = 7.0
         y = power(x, n)
         assert isinstance(y, Value), f"power gives a {type(y).__name__}; it should give a Value"
@@ -191,7 +192,8 @@ def exercise_1(rng):
         x.grad = 0.0
         z = y * 3.0 + x  # x reaches z in two ways
         z.backward()
-        h = 1e-5
+        assert other.grad == 0, "a slope came back to another Value, of which another power was taken"
+        h = 1e-6
         slope = 3 * ((at + h) ** n - (at - h) ** n) / (2 * h) + 1
         assert x.grad != 1.0 or slope == 1.0, (
             "no gradient comes back through the power: is x among what the result is made of"
@@ -199,6 +201,7 @@ def exercise_1(rng):
         assert math.isclose(x.grad, slope, rel_tol=1e-6), (
             f"for n = {n:g} at x = {at:g}, a nudge moves 3·xⁿ + x {slope:.7g} times as far; backward gives {x.grad:.7g}"
         )
+        assert given.grad == x.grad, "the slope reaches x, and no longer what x was made of"
 
 
 # %% tags=["right"]
@@ -348,7 +351,7 @@ for name, value in zip(["w0", "w1", "b", "x0", "x1"], [*neuron.parameters(), *in
 # *Difficulty ●●○○ · 10 minutes*
 #
 # How do we know that our engine is right? We nudge. Write `nudge(function, inputs)`: the gradient of a function of several plain numbers, found by moving
-# each input by 0.000001 to both sides. We will use it to check the engine, so it can't ask the engine itself.
+# each input by 0.000001 to both sides. It calls `function(*inputs)`, with one argument for each input. We will use it to check the engine, so it can't ask the engine itself.
 
 # %% [markdown] tags=["hint"]
 # For input i: copy the list, add the step to its i-th entry, and call the function; do the same with the step taken away; divide the difference by twice the step.
@@ -374,8 +377,8 @@ def nudge(function, inputs):
 @lesson.check
 def exercise_2(rng):
     places = [[float(value) for value in rng.uniform(-2, 2, 3)] for _ in range(4)]
-    for at in [*places, [2.0, 2.0, 1.0], [0.0, -1.0, 0.0], [1, 2, 3]]:
-        p, q, r = (float(value) for value in rng.uniform(-3, 3, 3))
+    for at in [*places, places[0], [2.0, 2.0, 1.0], [0.0, -1.0, 0.0], [1, 2, 3]]:
+        p, q, r = (float(value) for value in rng.uniform(-3, 3, 3) * (0.001 if at == places[1] else 1))
         kept, calls = list(at), []
 
         def function(x, y, z, p=p, q=q, r=r, calls=calls):
@@ -398,7 +401,7 @@ def exercise_2(rng):
         x, y, z = kept
         for name, got, true in zip("xyz", found, (p * y + r * z, p * x + 2 * q * y, r * x), strict=True):
             assert abs(got - true) < 1e-6, (
-                f"{p:.2f}·x·y + {q:.2f}·y² + {r:.2f}·x·z has the slope {true:.6f} with respect to {name} at {kept}; nudge gives {got:.6f}"
+                f"{p:.3g}·x·y + {q:.3g}·y² + {r:.3g}·x·z has the slope {true:.6f} with respect to {name} at {kept}; nudge gives {got:.6f}"
             )
     curved = nudge(lambda x: 1e4 * x * x, [3.0])[0]
     assert abs(curved - 6e4) < 1e-3, (
@@ -806,6 +809,7 @@ def exercise_3(rng):
             super().__init__()
             self.inner = nn.Sequential(nn.Linear(3, 5), nn.Tanh())
             self.scale = nn.Parameter(torch.randn(5))
+            self.again = nn.ParameterList([self.scale])  # the same one, under a second name
             self.last = nn.Linear(5, outputs)
 
         def forward(self, x):
@@ -815,14 +819,17 @@ def exercise_3(rng):
         if frame.f_globals.get("__name__", "").startswith("torch.optim"):
             optimizers.append(frame.f_code.co_name)
 
-    for steps, rate, n, outputs, dtype in (
-        (5, 0.3, 30, 1, torch.float64),
-        (40, 0.05, 100, 3, torch.float64),
-        (12, 0.15, 7, 2, torch.float32),
+    for steps, rate, n, outputs, size, dtype in (
+        (5, 0.3, 30, 1, 1, torch.float64),
+        (40, 0.05, 100, 3, 1, torch.float64),
+        (12, 0.15, 7, 2, 1, torch.float32),
+        (9, 1e-4, 20, 2, 100, torch.float64),  # long gradients
+        (9, 1e-7, 20, 2, 1, torch.float64),  # a loss that hardly falls
     ):
         torch.manual_seed(int(rng.integers(1 << 30)))
         given = Scaled(outputs).to(dtype)
-        X, T = torch.randn(n, 3, dtype=dtype), torch.randn(n, outputs, dtype=dtype)
+        X, T = torch.randn(n, 3, dtype=dtype), size * torch.randn(n, outputs, dtype=dtype)
+        own, near = [*given.parameters()], 1e-5 if dtype == torch.float32 else 1e-9
         reference, kept, true, optimizers = copy.deepcopy(given), (X.clone(), T.clone()), [], []
         for _ in range(steps):
             loss = ((reference(X) - T) ** 2).mean()
@@ -835,25 +842,34 @@ def exercise_3(rng):
             parameter.grad = torch.ones_like(parameter)  # from an earlier use
         sys.setprofile(watch)
         try:
-            found = learn(given, X, T, steps=steps, rate=rate)
+            parts = [
+                learn(given, X, T, steps=part, rate=rate) for part in (2, 0, steps - 2)
+            ]  # three calls go on from one another
         finally:
             sys.setprofile(None)
         assert not optimizers, "this uses torch.optim: write the update yourself"
-        assert found is not None and len(found) == steps, (
-            f"{steps} steps should give {steps} losses, not {found if found is None else len(found)}"
-        )
+        for part, losses in zip((2, 0, steps - 2), parts, strict=True):
+            assert losses is not None and len(losses) == part, (
+                f"{part} steps should give {part} losses, not {losses if losses is None else len(losses)}"
+            )
         assert torch.equal(X, kept[0]) and torch.equal(T, kept[1]), "X or T has changed"
-        found = [float(loss) for loss in found]
-        apart = next((i for i in range(steps) if not abs(found[i] - true[i]) < 1e-5), None)
+        assert not (X.requires_grad or T.requires_grad), "X or T came without a gradient, and asks for one now"
+        assert given.training, "the model came in training mode, and is in another mode after the call"
+        assert all(one is other for one, other in zip(own, given.parameters(), strict=True)), (
+            "the model holds new parameters: change the values of its own, so that whoever else holds them sees it"
+        )
+        found = [float(loss) for losses in parts for loss in losses]
+        apart = next((i for i in range(steps) if not abs(found[i] - true[i]) < near), None)
+        again = ", in the second call with this model: is anything left of the first" if (apart or 0) > 1 else ""
         assert apart is None, (
-            f"with {n} points and {outputs} outputs, loss number {apart} is {found[apart]:.6f} and should be {true[apart]:.6f} (rate {rate}): is it "
+            f"with {n} points and {outputs} outputs, loss number {apart} is {found[apart]:.10g} and should be {true[apart]:.10g} (rate {rate}){again}: is it "
             "the mean over all points and outputs, taken before the step; are gradients set to 0 before each backward; does every "
             "parameter move by the rate against its slope"
         )
         for one, other in zip(given.parameters(), reference.parameters(), strict=True):
             assert one.dtype == dtype, f"the model's parameters were {dtype} and are {one.dtype} now"
             gap = float((one - other).abs().max().detach())
-            assert gap < 1e-5, (
+            assert gap < near, (
                 f"after {steps} steps the model's own parameters are {gap:.3g} away from where they should be"
             )
 
@@ -1071,9 +1087,12 @@ def collapse(W1, b1, W2, b2):
 # %% tags=["check"]
 @lesson.check
 def exercise_4(rng):
-    for n_inputs, width, n_outputs in ((2, 6, 1), (3, 3, 3), (3, 3, 3), (5, 4, 2)):
+    earlier = []
+    for n_inputs, width, n_outputs in ((2, 6, 1), (3, 3, 3), (3, 3, 3), (5, 4, 2), (4, 3, 2)):
+        dtype, near = (torch.float32, 1e-4) if n_inputs == 4 else (torch.float64, 1e-10)
         A, a, B, b = (
-            torch.tensor(rng.normal(size=shape)) for shape in ((width, n_inputs), width, (n_outputs, width), n_outputs)
+            torch.tensor(rng.normal(size=shape), dtype=dtype)
+            for shape in ((width, n_inputs), width, (n_outputs, width), n_outputs)
         )
         kept = [one.clone() for one in (A, a, B, b)]
         found = collapse(A, a, B, b)
@@ -1091,11 +1110,13 @@ def exercise_4(rng):
             f"the bias has the shape of b2, ({n_outputs},), not {tuple(shift.shape)}"
         )
         assert W.dtype == shift.dtype == A.dtype, f"weights in {A.dtype} went in; {W.dtype} and {shift.dtype} came back"
-        points = torch.tensor(rng.normal(size=(20, n_inputs)))
+        points = torch.tensor(rng.normal(size=(20, n_inputs)), dtype=dtype)
         two, one = (points @ A.T + a) @ B.T + b, points @ W.T + shift
-        assert torch.allclose(one, two, rtol=1e-10, atol=1e-10), (
+        assert torch.allclose(one, two, rtol=near, atol=near), (
             f"one layer and two differ by up to {(one - two).abs().max():.3g}: does the bias carry b1 through W2, and b2 too"
         )
+        earlier += [(W, W.clone()), (shift, shift.clone())]
+    assert all(one.equal(then) for one, then in earlier), "a later call has changed what an earlier one gave back"
 
 
 # %% tags=["right"]

@@ -541,7 +541,7 @@ if lesson.reveal("gradient"):
 # *Difficulty ●●●○ · 15 minutes*
 #
 # What does depend on the image is gradient × activation: how much each unit *adds* to the logit. Write `contributions(model, cache, digit)`, the contributions [example, unit] of the last
-# hidden layer to the logit of `digit`, from the weights `model.output.weight` [10, 64] and the cache.
+# hidden layer to the logit of `digit`, from the weights `model.output.weight` [10, 64] and the cache. Leave both as they are.
 
 # %% [markdown] tags=["hint"]
 # The logit is the sum over units of weight × activation, plus the bias. Each term of that sum is a contribution.
@@ -560,30 +560,38 @@ def contributions(model, cache, digit):
 # %% tags=["check"]
 @lesson.check
 def exercise_2(rng):
-    for first_width, width, activation in ((12, 8, "relu"), (9, 11, "relu"), (9, 11, "tanh"), (10, 5, "relu")):
+    for n, first_width, width, activation in (
+        (150, 12, 8, "relu"),
+        (15, 9, 11, "relu"),
+        (15, 9, 11, "tanh"),
+        (7, 10, 64, "relu"),
+    ):
         settings = nm.MLPConfig(image_shape=images.image_shape, hidden=(first_width, width), activation=activation)
         net = nm.MLP(settings, seed=int(rng.integers(1000))).eval()
-        some = x[torch.tensor(rng.permutation(len(x))[:15])]
+        some = x[torch.tensor(rng.permutation(len(x))[:n])]
         out, kept = net.run_with_cache(some)
         acts, weights = kept["post", -1].detach().clone(), net.output.weight.detach().clone()
         for digit in (int(rng.integers(10)), 7, 0):
             found = contributions(net, kept, digit)
             assert found is not None, "nothing came back"
             assert hasattr(found, "shape"), f"a {type(found).__name__} came back; return a tensor"
-            assert tuple(found.shape) == (15, width), (
-                f"15 images and {width} units make (15, {width}), not {tuple(found.shape)}"
+            assert tuple(found.shape) == (n, width), (
+                f"{n} images and {width} units make ({n}, {width}), not {tuple(found.shape)}"
             )
             assert torch.equal(kept["post", -1], acts), "the cache has changed"
             assert torch.equal(net.output.weight, weights), "the model's weights have changed"
+            assert all(one.requires_grad and one.grad is None for one in net.parameters()), (
+                "the model's parameters are left frozen, or with gradients of their own: detach, or take torch.autograd.grad"
+            )
             found = torch.as_tensor(found).detach().to(acts.dtype)
             total = found.sum(1) + net.output.bias[digit].detach()
             worst = float((total - out[:, digit].detach()).abs().max())
             assert worst < 1e-4, (
-                f"for the digit {digit} of a network with {activation}, summed over units and with the bias they should be its logit; they miss it by up to {worst:.3f}"
+                f"for the digit {digit} of a network with {activation}, summed over units and with the bias they should be its logit; they miss it by up to {worst:.2g}"
             )
             i, j = divmod(int((found - acts * weights[digit]).abs().argmax()), width)
             assert torch.allclose(found, acts * weights[digit], atol=1e-5), (
-                f"the sums are right, their parts are not: unit {j} with activation {float(acts[i, j]):.3f} and weight {float(weights[digit, j]):.3f} came as {float(found[i, j]):.3f}"
+                f"the sums are right, their parts are not: unit {j} with activation {float(acts[i, j]):.5f} and weight {float(weights[digit, j]):.5f} came as {float(found[i, j]):.5f}"
             )
 
 
@@ -724,20 +732,31 @@ def exercise_3(rng):
         clamp((unit + 1) % units, 9.0)  # of another unit, and not used
         for k, (value, function) in enumerate(functions * 2):  # each is used twice, on batches of two sizes
             assert callable(function), f"clamp gives {function!r}; it should give a function"
-            given = torch.tensor(rng.normal(size=(n + k, units)) * 3).to(torch.float64 if k == 1 else torch.float32)
+            given = torch.tensor(rng.normal(size=(n + k, units)) * 3).to(
+                torch.float64 if k in (1, 4) else torch.float32
+            )
             given[-1, unit] = torch.inf if k == 6 else 1.0
+            if units > 1:
+                given[0, (unit + 1) % units] = -torch.inf
             kept = given.clone()
             back = function(given, hook=point)
             assert back is not None, "the inner function gives nothing back: it should return the changed tensor"
             assert torch.equal(given, kept), "the tensor that came in was changed: copy it first"
             assert back.shape == kept.shape, f"the shape should stay {tuple(kept.shape)}, not {tuple(back.shape)}"
             assert back.dtype == kept.dtype, f"a tensor of {kept.dtype} came in, and one of {back.dtype} came back"
-            wrong = ~((back[:, unit] - value).abs() <= 1e-5)
+            wrong = back[:, unit] != torch.full_like(back[:, unit], value)
             assert not wrong.any(), (
-                f"clamp({unit}, {value:.2f}), made before three others and used on batch number {k // 4 + 1}, should set unit {unit} to {value:.2f} for every image; where it was {float(kept[wrong, unit][0]):.2f} it came as {float(back[wrong, unit][0]):.2f}"
+                f"clamp({unit}, {value:.9g}), made before three others and used on batch number {k // 4 + 1}, should set unit {unit} to {value:.9g} for every image, in {kept.dtype}; where it was {float(kept[wrong, unit][0]):.2f} it came as {float(back[wrong, unit][0]):.9g}"
             )
             rest = [other for other in range(units) if other != unit]
             assert torch.equal(back[:, rest], kept[:, rest]), f"clamp({unit}, …) has changed other units than {unit}"
+            then = back.clone()
+            given.fill_(5.0)  # the same tensor, with other numbers
+            later = function(given, hook=point)
+            assert torch.equal(back, then), "the next batch changes what came back for this one: copy each time"
+            assert torch.equal(later[:, rest], given[:, rest]), (
+                "a tensor came again with other numbers, and old ones came back"
+            )
     with torch.no_grad(), model.hooks([("layers.1.hook_post", clamp(5, 2.0))]):
         shift = model(x) - cache["logits"]
     expected = (2.0 - cache["layers.1.hook_post"][:, 5])[:, None] * model.output.weight[:, 5]
@@ -975,7 +994,7 @@ def dead(acts):
 def exercise_4(rng):
     import xarray as xr
 
-    for n, units, silent in ((3, 4, 1), (20, 8, 3), (12, 30, 0), (9, 5, 5), (150, 6, 2)):
+    for n, units, silent in ((3, 4, 1), (20, 8, 3), (12, 30, 0), (9, 5, 5), (20, 8, 1), (150, 6, 2)):
         values = rng.exponential(size=(n, units)) * (rng.random((n, units)) < 0.3)
         values[rng.integers(n, size=units), np.arange(units)] = 1.0
         values[:, -1] = 2.0  # on for every image, and always alike
@@ -985,6 +1004,7 @@ def exercise_4(rng):
         values[:, order[-2]] = 0.0
         values[:2, order[-2]] = 1.0, -1.0  # on, though its sum is 0
         values[:, order[:silent] if silent < units else slice(None)] = 0.0
+        values[0] *= np.where(values[0] == 0, -1, 1)  # -0.0 is 0 too
         planted = xr.DataArray(values.copy(), dims=("example", "unit"))
         true = sum(all(value == 0 for value in column) for column in values.T)
         found = dead(planted)
@@ -992,7 +1012,9 @@ def exercise_4(rng):
         assert np.ndim(found) == 0, f"one number should come back, not {np.size(found)}"
         assert (planted.values == values).all(), "the activations that were given have changed"
         assert found == true, f"of {units} planted units, {true} are 0 for all {n} images, and {float(found):g} came"
-        assert isinstance(found, int | np.integer), f"an integer should come back, not a {type(found).__name__}"
+        assert isinstance(found, int | np.integer) and not isinstance(found, bool), (
+            f"an integer should come back, not a {type(found).__name__}"
+        )
 
 
 # %% tags=["right"]

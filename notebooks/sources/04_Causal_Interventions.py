@@ -145,6 +145,8 @@ def exercise_1(rng):
             kept = given.clone()
             found = hook_fn(given, None)
             assert found is not None, "the hook function returns nothing, so nothing replaces the tensor"
+            then, alone, _ = found.clone(), hook_fn(given[:1], None), hook_fn(given - 1, None)
+            assert torch.equal(found, then), "the next batch changes what came back for this one: clone each time"
             assert torch.equal(given, kept), (
                 "the tensor that came in was changed in place; others may still need it: clone"
             )
@@ -159,6 +161,7 @@ def exercise_1(rng):
             assert torch.allclose(found[:, others], kept[:, others]), (
                 f"only unit {unit} was named; other units have changed"
             )
+            assert torch.equal(alone, found[:1]), "an image by itself gives another result than in its batch"
     by_ceiling = evaluate([(layer, ceiling(selective_unit, 0.0))])
     assert abs(by_ceiling[0] - evaluate([(layer, set_to_zero)])[0]) < 1e-5, (
         "with a ceiling of 0, a unit after a ReLU should be the same as ablated"
@@ -536,6 +539,9 @@ def exercise_2(rng):
             assert found.shape == kept.shape, (
                 f"the hook got {list(kept.shape)}, with a reference of {n} images, and returned {list(found.shape)}"
             )
+            then = found.clone()
+            hook_fn(batch - 1, None)
+            assert torch.equal(found, then), "the next batch changes what came back for this one: clone each time"
             others = [i for i in range(width) if i != unit]
             assert torch.allclose(found[:, others], kept[:, others]), (
                 f"only unit {unit} was named; other units have changed"
@@ -891,10 +897,12 @@ def exercise_3(rng):
                 return planted, nm.data.ImageSet(pixels, labels, classes=3), f"{place}.hook_out", i, j, drops
         raise RuntimeError("no case was found")
 
-    for place, n, without in ((2, 40, 0), (4, 60, 0), (2, 70, 1)):
+    for place, n, without in ((2, 40, 0), (4, 60, 0), (2, 40, 1)):
         planted, some, layer, i, j, wanted = case(place, n, without)
-        before = planted(some.tensor())
-        found = pair_drops(nm.hooked(planted), some, layer, i, j)
+        planted.train(place == 2)
+        before, looking, calls = planted(some.tensor()), nm.hooked(planted), []
+        looking.add_hook("5.hook_out", lambda tensor, hook, calls=calls: calls.append(len(tensor)))
+        found = pair_drops(looking, some, layer, i, j)
         found = np.atleast_1d(np.asarray(found, dtype=object)).tolist()
         assert len(found) == 3, f"three numbers should come back, not {len(found)}"
         for name, got, true in zip((f"unit {i}", f"unit {j}", "both"), found, wanted, strict=True):
@@ -904,7 +912,13 @@ def exercise_3(rng):
                 "at that layer, of those units, and are both ablated in one forward pass"
             )
         assert torch.equal(before, planted(some.tensor())), "after the call the network computes something else"
-        assert planted.training, "the model came in training mode, and is in another mode after the call"
+        assert planted.training == (place == 2), "the model is in another mode (training or evaluation) after the call"
+        assert all(one.requires_grad and one.grad is None for one in planted.parameters()), (
+            "after the call, the model's parameters are frozen or hold gradients"
+        )
+        calls.clear()
+        looking(some.tensor())
+        assert calls, "a hook that somebody else had attached is gone after the call"
 
 
 # %% tags=["right"]
@@ -1157,6 +1171,7 @@ def exercise_4(rng):
 
         p = control_p(effect_of, given, units, draws, seed)
         assert p is not None, "nothing came back"
+        assert asked, "no set was given to effect_of, which alone knows the effect of a set"
         assert given == list(chosen), "the chosen set has been changed"
         return float(p), asked
 
@@ -1165,7 +1180,7 @@ def exercise_4(rng):
         (lambda some: float(0 in some), [0, 5], 10),
         (lambda some: float(some[1] - some[0] in (1, 9)), [3, 4], 10),
         (lambda some: float(sum(some)), [8, 9], 10),
-        *((lambda some: sum(weights[unit] for unit in some) / 1000, list(range(k)), u) for k, u in ((3, 9), (5, 12))),
+        *((lambda some: sum(weights[unit] for unit in some) / 1e6, list(range(k)), u) for k, u in ((3, 9), (5, 12))),
         (lambda some: 1.0, [1, 4], 7),
     ]
     for effect, chosen, units in cases:
@@ -1188,8 +1203,8 @@ def exercise_4(rng):
         assert drawn == set(range(units)), (
             f"of the units 0 to {units - 1}, with {chosen} chosen, the random sets hold only {sorted(drawn)}: any unit may be drawn, a chosen one too"
         )
-        assert abs(p - reach) < 5 * (reach * (1 - reach) / draws) ** 0.5 + 2 / draws, (
-            f"{reach:.1%} of all {len(sets)} sets of {size} units have at least the effect of the chosen one, so p should be near {reach:.3f}; {p:.3f} came: are all sets equally likely, and do equal effects count"
+        assert abs(p - reach) < 5 * (reach * (1 - reach) / draws) ** 0.5 + 2 * (1 - reach) / draws + 1e-9, (
+            f"{reach:.1%} of all {len(sets)} sets of {size} units have at least the effect of the chosen one, so p should be near {reach:.3f}; {p:.6g} came: are all sets equally likely, and do equal effects count"
         )
     p, _ = ask(lambda some: float(sum(some)), [97, 98, 99], 100, 9, 2)
     assert abs(p - 0.1) < 1e-9, f"9 draws with smaller effects give p = 1/10; {p:.3f} came"

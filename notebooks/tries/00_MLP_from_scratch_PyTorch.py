@@ -165,6 +165,127 @@ def power(x, n):
     x.grad += n * x.data ** (n - 1)
     return Value(x.data ** n)
 
+# %% exercise=1 tags=["right"]
+# right: gives Value a ** operator and uses it
+def _to_the(self, n):
+    slope = n * self.data ** (n - 1) if n else 0.0
+    return Value(self.data**n, [(self, slope)])
+
+
+Value.__pow__ = _to_the
+
+
+def power(x, n):
+    return x**n
+
+# %% exercise=1 tags=["right"]
+# right: a subclass whose constructor fills in both numbers
+class Power(Value):
+    def __init__(self, x, n):
+        super().__init__(math.pow(x.data, n), ((x, n * math.pow(x.data, n - 1)),))
+
+
+def power(x, n):
+    return Power(x, n)
+
+# %% exercise=1 tags=["right"]
+# right: n equal edges for a whole number, one edge for any other
+def power(x, n):
+    if isinstance(n, int) and n > 0:
+        return Value(x.data**n, [(x, x.data ** (n - 1))] * n)
+    return Value(x.data**n, [(x, n * x.data ** (n - 1))])
+
+# %% exercise=1 tags=["right"]
+# right: knows its slope with respect to n as well, where that exists
+def power(x, n):
+    number = x.data**n
+    made_of = [(x, n * x.data ** (n - 1))]
+    if x.data > 0:
+        made_of.append((Value(n), number * math.log(x.data)))
+    return Value(number, made_of)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: cuts x off from what it was made of
+def power(x, n):
+    x.made_of = ()
+    return Value(x.data**n, [(x, n * x.data ** (n - 1))])
+
+# %% exercise=1 tags=["wrong"]
+# wrong: remembers the first power of each Value and gives it for every n
+def power(x, n):
+    if not hasattr(x, "raised"):
+        x.raised = Value(x.data**n, [(x, n * x.data ** (n - 1))])
+    return x.raised
+
+# %% exercise=1 tags=["wrong"]
+# wrong: one list for all powers, because a default argument is made once
+def power(x, n, made_of=[]):
+    made_of.append((x, n * x.data ** (n - 1)))
+    return Value(x.data**n, made_of)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the slope by a wide nudge, off where the curve bends fast
+def power(x, n):
+    h = 1e-4
+    slope = ((x.data + h) ** n - (x.data - h) ** n) / (2 * h)
+    return Value(x.data**n, [(x, slope)])
+
+# %% exercise=1 tags=["wrong"]
+# wrong: int(n), so 0.5 becomes 0
+def power(x, n):
+    n = int(n)
+    return Value(x.data**n, [(x, n * x.data ** (n - 1) if n else 0.0)])
+
+# %% exercise=1 tags=["wrong"]
+# wrong: through exp and log, so a negative number has no square
+def power(x, n):
+    if x.data <= 0:
+        return Value(0.0, [(x, 0.0)])
+    return Value(math.exp(n * math.log(x.data)), [(x, n * math.exp((n - 1) * math.log(x.data)))])
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the slope is that of x to the n, at the result instead of at x
+def power(x, n):
+    y = x.data**n
+    return Value(y, [(x, n * y ** (n - 1))])
+
+# %% exercise=1 tags=["wrong"]
+# wrong: writes the gradient into x at once, where backward will add it a second time
+def power(x, n):
+    slope = n * x.data ** (n - 1)
+    x.grad += slope
+    return Value(x.data**n, [(x, slope)])
+
+# %% exercise=1 tags=["wrong"]
+# wrong: slopes are clipped to ±20
+def power(x, n):
+    slope = max(-20.0, min(20.0, n * x.data ** (n - 1)))
+    return Value(x.data**n, [(x, slope)])
+
+# %% exercise=1 tags=["wrong"]
+# wrong: keeps results by the number and n, so a second x with that number gets nothing
+_powers = {}
+
+
+def power(x, n):
+    key = (x.data, n)
+    if key not in _powers:
+        _powers[key] = Value(x.data**n, [(x, n * x.data ** (n - 1))])
+    return _powers[key]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: rounds the result to ten decimals
+def power(x, n):
+    return Value(round(x.data**n, 10), [(x, round(n * x.data ** (n - 1), 10))])
+
+# %% exercise=1 tags=["wrong"]
+# wrong: turns x itself into its power
+def power(x, n):
+    before = Value(x.data, x.made_of)
+    x.made_of = [(before, n * x.data ** (n - 1))]
+    x.data = x.data**n
+    return x
+
 # %% exercise=2 tags=["wrong"]
 # wrong: moves all inputs at once and gives each the same slope
 def nudge(function, inputs):
@@ -424,6 +545,171 @@ def nudge(function, inputs):
         dn = list(inputs); dn[i] -= 1e-6
         out.append((function(*up) - function(*dn)) / 2e-6)
         return out
+
+# %% exercise=2 tags=["right"]
+# right: numpy, one row of the identity for each input
+def nudge(function, inputs):
+    import numpy as np
+
+    at = np.array([float(value) for value in inputs])
+    steps = 1e-6 * np.eye(len(at))
+    return [(function(*(at + s).tolist()) - function(*(at - s).tolist())) / 2e-6 for s in steps]
+
+# %% exercise=2 tags=["right"]
+# right: all inputs moved up first, then all moved down
+def nudge(function, inputs, h=0.000001):
+    def moved(i, by):
+        return [value + by * (j == i) for j, value in enumerate(inputs)]
+
+    up = [function(*moved(i, +h)) for i in range(len(inputs))]
+    down = [function(*moved(i, -h)) for i in range(len(inputs))]
+    return [(a - b) / (2 * h) for a, b in zip(up, down)]
+
+# %% exercise=2 tags=["right"]
+# right: divides by the distance that the two moved numbers really have
+def nudge(function, inputs):
+    slopes = []
+    for i, value in enumerate(inputs):
+        ends = [value - 1e-6, value + 1e-6]
+        low, high = (function(*[*inputs[:i], end, *inputs[i + 1 :]]) for end in ends)
+        slopes.append((high - low) / (ends[1] - ends[0]))
+    return slopes
+
+# %% exercise=2 tags=["wrong"]
+# wrong: each input stays moved while the next ones are looked at
+def nudge(function, inputs):
+    at, slopes = list(inputs), []
+    for i in range(len(at)):
+        low = [*at[:i], at[i] - 1e-6, *at[i + 1 :]]
+        at[i] += 1e-6
+        slopes.append((function(*list(at)) - function(*low)) / 2e-6)
+    return slopes
+
+# %% exercise=2 tags=["wrong"]
+# wrong: moves the caller's list and moves it back, which leaves a rounding error
+def nudge(function, inputs):
+    slopes = []
+    for i in range(len(inputs)):
+        inputs[i] += 1e-6
+        high = function(*list(inputs))
+        inputs[i] -= 2e-6
+        low = function(*list(inputs))
+        inputs[i] += 1e-6
+        slopes.append((high - low) / 2e-6)
+    return slopes
+
+# %% exercise=2 tags=["right"]
+# right: moves the caller's list and puts each number back
+def nudge(function, inputs):
+    slopes = []
+    for i, value in enumerate(list(inputs)):
+        inputs[i] = value + 1e-6
+        high = function(*inputs)
+        inputs[i] = value - 1e-6
+        low = function(*inputs)
+        inputs[i] = value
+        slopes.append((high - low) / 2e-6)
+    return slopes
+
+# %% exercise=2 tags=["wrong"]
+# wrong: keeps the gradient by the inputs and forgets which function it was
+_seen = {}
+
+
+def nudge(function, inputs):
+    key = tuple(inputs)
+    if key not in _seen:
+        slopes = []
+        for i, value in enumerate(inputs):
+            ends = [[*inputs[:i], value + s, *inputs[i + 1 :]] for s in (1e-6, -1e-6)]
+            slopes.append((function(*ends[0]) - function(*ends[1])) / 2e-6)
+        _seen[key] = slopes
+    return _seen[key]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: moves to one side only
+def nudge(function, inputs):
+    here = function(*list(inputs))
+    return [(function(*[v + 1e-6 * (i == j) for j, v in enumerate(inputs)]) - here) / 1e-6 for i in range(len(inputs))]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: divides by one step instead of two
+def nudge(function, inputs):
+    h, slopes = 1e-6, []
+    for i in range(len(inputs)):
+        up, down = list(inputs), list(inputs)
+        up[i] += h
+        down[i] -= h
+        slopes.append((function(*up) - function(*down)) / h)
+    return slopes
+
+# %% exercise=2 tags=["wrong"]
+# wrong: up and down are the same list
+def nudge(function, inputs):
+    slopes = []
+    for i in range(len(inputs)):
+        up = down = list(inputs)
+        up[i] += 1e-6
+        high = function(*up)
+        down[i] -= 1e-6
+        slopes.append((high - function(*down)) / 2e-6)
+    return slopes
+
+# %% exercise=2 tags=["wrong"]
+# wrong: all inputs are moved at once
+def nudge(function, inputs):
+    slope = (function(*[v + 1e-6 for v in inputs]) - function(*[v - 1e-6 for v in inputs])) / 2e-6
+    return [slope] * len(inputs)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: a generator, which is used up after one look, instead of a list
+def nudge(function, inputs):
+    def moved(i, by):
+        return [value + by * (j == i) for j, value in enumerate(inputs)]
+
+    return ((function(*moved(i, 1e-6)) - function(*moved(i, -1e-6))) / 2e-6 for i in range(len(inputs)))
+
+# %% exercise=2 tags=["wrong"]
+# wrong: a slope that seems to be rounding error is set to 0
+def nudge(function, inputs):
+    def moved(i, by):
+        return [value + by * (j == i) for j, value in enumerate(inputs)]
+
+    slopes = [(function(*moved(i, 1e-6)) - function(*moved(i, -1e-6))) / 2e-6 for i in range(len(inputs))]
+    return [slope if abs(slope) > 0.01 else 0.0 for slope in slopes]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the function gets Values, and their numbers are taken from what it gives
+def nudge(function, inputs):
+    def moved(i, by):
+        return [Value(value + by * (j == i)) for j, value in enumerate(inputs)]
+
+    slopes = []
+    for i in range(len(inputs)):
+        high, low = function(*moved(i, 1e-6)), function(*moved(i, -1e-6))
+        slopes.append((getattr(high, "data", high) - getattr(low, "data", low)) / 2e-6)
+    return slopes
+
+# %% exercise=2 tags=["wrong"]
+# wrong: in single precision the step is lost in the rounding
+def nudge(function, inputs):
+    import numpy as np
+
+    at = np.array(inputs, dtype=np.float32)
+    slopes = []
+    for i in range(len(at)):
+        step = np.zeros(len(at), dtype=np.float32)
+        step[i] = 1e-6
+        slopes.append(float((function(*(at + step).tolist()) - function(*(at - step).tolist())) / 2e-6))
+    return slopes
+
+# %% exercise=2 tags=["wrong"]
+# wrong: hands over the list as one argument (three right answers did this before the text said how the function is called)
+def nudge(function, inputs):
+    def moved(i, by):
+        return [value + by * (j == i) for j, value in enumerate(inputs)]
+
+    return [(function(moved(i, 1e-6)) - function(moved(i, -1e-6))) / 2e-6 for i in range(len(inputs))]
 
 # %% exercise=3 tags=["wrong"]
 # wrong: never sets the gradients back to 0
@@ -871,6 +1157,333 @@ def learn(model, X, T, steps, rate):
             for p in model.parameters():
                 p -= rate * p.grad
 
+# %% exercise=3 tags=["right"]
+# right: torch.autograd.grad, with None for a parameter that the loss does not reach
+def learn(model, X, T, steps, rate):
+    losses = []
+    for _ in range(steps):
+        loss = nn.functional.mse_loss(model(X), T)
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        with torch.no_grad():
+            for p, g in zip(parameters, gradients):
+                if g is not None:
+                    p -= rate * g
+        losses.append(loss.item())
+    return losses
+
+# %% exercise=3 tags=["right"]
+# right: the step is made by hooks that run when a gradient is ready, and they are removed at the end
+def learn(model, X, T, steps, rate):
+    def step(p):
+        with torch.no_grad():
+            p.add_(p.grad, alpha=-rate)
+        p.grad = None
+
+    for p in model.parameters():
+        p.grad = None
+    handles = [p.register_post_accumulate_grad_hook(step) for p in model.parameters()]
+    losses = []
+    try:
+        for _ in range(steps):
+            loss = (model(X) - T).pow(2).mean()
+            losses.append(float(loss.detach()))
+            loss.backward()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return losses
+
+# %% exercise=3 tags=["right"]
+# right: torch.func on a dictionary of parameters, written back after each step
+def learn(model, X, T, steps, rate):
+    named = dict(model.named_parameters())
+
+    def loss_of(values):
+        return torch.nn.MSELoss()(torch.func.functional_call(model, values, (X,)), T)
+
+    losses = []
+    for _ in range(steps):
+        gradients, loss = torch.func.grad_and_value(loss_of)({k: v.detach() for k, v in named.items()})
+        with torch.no_grad():
+            for k, g in gradients.items():
+                named[k].sub_(rate * g)
+        losses.append(float(loss))
+    return losses
+
+# %% exercise=3 tags=["right"]
+# right: in plain steps, through .data
+def learn(model, X, T, steps, rate):
+    losses = []
+    while len(losses) < steps:
+        model.zero_grad()
+        error = model(X) - T
+        loss = (error * error).sum() / error.numel()
+        loss.backward()
+        for p in model.parameters():
+            if p.grad is not None:
+                p.data = p.data - rate * p.grad
+        losses += [loss.item()]
+    return losses
+
+# %% exercise=3 tags=["wrong"]
+# wrong: hooks that make the step stay on the parameters, so any later backward() trains the model
+def learn(model, X, T, steps, rate):
+    def step(p):
+        with torch.no_grad():
+            p.add_(p.grad, alpha=-rate)
+        p.grad = None
+
+    for p in model.parameters():
+        p.grad = None
+        p.register_post_accumulate_grad_hook(step)
+    losses = []
+    for _ in range(steps):
+        loss = nn.functional.mse_loss(model(X), T)
+        losses.append(loss.item())
+        loss.backward()
+    return losses
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a parameter that two parts of the model share is moved twice
+def learn(model, X, T, steps, rate):
+    losses = []
+    for _ in range(steps):
+        model.zero_grad()
+        loss = nn.functional.mse_loss(model(X), T)
+        loss.backward()
+        with torch.no_grad():
+            for part in model.modules():
+                for p in part._parameters.values():
+                    if p is not None and p.grad is not None:
+                        p -= rate * p.grad
+        losses.append(loss.item())
+    return losses
+
+# %% exercise=3 tags=["wrong"]
+# wrong: puts new parameters in the place of the old ones
+def learn(model, X, T, steps, rate):
+    losses = []
+    for _ in range(steps):
+        model.zero_grad()
+        loss = nn.functional.mse_loss(model(X), T)
+        loss.backward()
+        for part in model.modules():
+            for name, p in list(part._parameters.items()):
+                if p is not None and p.grad is not None:
+                    part._parameters[name] = nn.Parameter(p.detach() - rate * p.grad)
+        losses.append(loss.item())
+    return losses
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the inputs want a gradient from now on
+def learn(model, X, T, steps, rate):
+    X.requires_grad_(True)
+    losses = []
+    for _ in range(steps):
+        model.zero_grad()
+        loss = nn.functional.mse_loss(model(X), T)
+        loss.backward()
+        with torch.no_grad():
+            for p in model.parameters():
+                if p.grad is not None:
+                    p -= rate * p.grad
+        losses.append(loss.item())
+    return losses
+
+# %% exercise=3 tags=["right"]
+# right: would train frozen parameters as well, of which the text says nothing
+def learn(model, X, T, steps, rate):
+    model.requires_grad_(True)
+    losses = []
+    for _ in range(steps):
+        model.zero_grad()
+        loss = nn.functional.mse_loss(model(X), T)
+        loss.backward()
+        with torch.no_grad():
+            for p in model.parameters():
+                if p.grad is not None:
+                    p -= rate * p.grad
+        losses.append(loss.item())
+    return losses
+
+# %% exercise=3 tags=["wrong"]
+# wrong: sets the default precision of the whole program
+def learn(model, X, T, steps, rate):
+    torch.set_default_dtype(torch.float64)
+    losses = []
+    for _ in range(steps):
+        model.zero_grad()
+        loss = nn.functional.mse_loss(model(X), T)
+        loss.backward()
+        with torch.no_grad():
+            for p in model.parameters():
+                if p.grad is not None:
+                    p -= rate * p.grad
+        losses.append(loss.item())
+    return losses
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the model is left in evaluation mode
+def learn(model, X, T, steps, rate):
+    model.train()
+    losses = []
+    for _ in range(steps):
+        model.zero_grad()
+        loss = nn.functional.mse_loss(model(X), T)
+        loss.backward()
+        with torch.no_grad():
+            for p in model.parameters():
+                if p.grad is not None:
+                    p -= rate * p.grad
+        losses.append(loss.item())
+    model.eval()
+    return losses
+
+# %% exercise=3 tags=["wrong"]
+# wrong: stops as soon as the loss hardly falls
+def learn(model, X, T, steps, rate):
+    losses = []
+    for _ in range(steps):
+        model.zero_grad()
+        loss = nn.functional.mse_loss(model(X), T)
+        if losses and abs(losses[-1] - loss.item()) < 1e-6:
+            losses += [loss.item()] * (steps - len(losses))
+            break
+        loss.backward()
+        with torch.no_grad():
+            for p in model.parameters():
+                if p.grad is not None:
+                    p -= rate * p.grad
+        losses.append(loss.item())
+    return losses
+
+# %% exercise=3 tags=["wrong"]
+# wrong: long gradients are clipped to length 1
+def learn(model, X, T, steps, rate):
+    losses = []
+    for _ in range(steps):
+        model.zero_grad()
+        loss = nn.functional.mse_loss(model(X), T)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        with torch.no_grad():
+            for p in model.parameters():
+                if p.grad is not None:
+                    p -= rate * p.grad
+        losses.append(loss.item())
+    return losses
+
+# %% exercise=3 tags=["wrong"]
+# wrong: long gradients are clipped to length 10
+def learn(model, X, T, steps, rate):
+    losses = []
+    for _ in range(steps):
+        model.zero_grad()
+        loss = nn.functional.mse_loss(model(X), T)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+        with torch.no_grad():
+            for p in model.parameters():
+                if p.grad is not None:
+                    p -= rate * p.grad
+        losses.append(loss.item())
+    return losses
+
+# %% exercise=3 tags=["wrong"]
+# wrong: makes a first step even where none was asked for
+def learn(model, X, T, steps, rate):
+    losses = []
+    while True:
+        model.zero_grad()
+        loss = nn.functional.mse_loss(model(X), T)
+        loss.backward()
+        with torch.no_grad():
+            for p in model.parameters():
+                if p.grad is not None:
+                    p -= rate * p.grad
+        losses.append(loss.item())
+        if len(losses) >= steps:
+            return losses
+
+# %% exercise=3 tags=["wrong"]
+# wrong: one list of losses for all calls
+def learn(model, X, T, steps, rate, losses=[]):
+    for _ in range(steps):
+        model.zero_grad()
+        loss = nn.functional.mse_loss(model(X), T)
+        loss.backward()
+        with torch.no_grad():
+            for p in model.parameters():
+                if p.grad is not None:
+                    p -= rate * p.grad
+        losses.append(loss.item())
+    return losses
+
+# %% exercise=3 tags=["right"]
+# right: seeds PyTorch's generator again, which the text leaves open
+def learn(model, X, T, steps, rate):
+    torch.manual_seed(0)
+    losses = []
+    for _ in range(steps):
+        model.zero_grad()
+        loss = nn.functional.mse_loss(model(X), T)
+        loss.backward()
+        with torch.no_grad():
+            for p in model.parameters():
+                if p.grad is not None:
+                    p -= rate * p.grad
+        losses.append(loss.item())
+    return losses
+
+# %% exercise=3 tags=["right"]
+# right: losses that still hang on to their graphs
+def learn(model, X, T, steps, rate):
+    losses = []
+    for _ in range(steps):
+        model.zero_grad()
+        loss = nn.functional.mse_loss(model(X), T)
+        loss.backward()
+        with torch.no_grad():
+            for p in model.parameters():
+                if p.grad is not None:
+                    p -= rate * p.grad
+        losses.append(loss)
+    return losses
+
+# %% exercise=3 tags=["wrong"]
+# wrong: only the first output of the model is compared with its target
+def learn(model, X, T, steps, rate):
+    losses = []
+    for _ in range(steps):
+        model.zero_grad()
+        loss = ((model(X)[:, 0] - T[:, 0]) ** 2).mean()
+        loss.backward()
+        with torch.no_grad():
+            for p in model.parameters():
+                if p.grad is not None:
+                    p -= rate * p.grad
+        losses.append(loss.item())
+    return losses
+
+# %% exercise=3 tags=["wrong"]
+# wrong: torch.optim by another door, taken before the check looks
+_kind = getattr(torch, "op" + "tim").SGD
+_begin, _move = _kind.__init__, _kind.step
+
+
+def learn(model, X, T, steps, rate):
+    tool = object.__new__(_kind)
+    _begin(tool, model.parameters(), lr=rate)
+    losses = []
+    for _ in range(steps):
+        tool.zero_grad()
+        loss = nn.functional.mse_loss(model(X), T)
+        loss.backward()
+        _move(tool)
+        losses.append(loss.item())
+    return losses
+
 # %% exercise=4 tags=["right"]
 # right: finds the single layer by sending the unit vectors and 0 through both
 def collapse(W1, b1, W2, b2):
@@ -1032,3 +1645,114 @@ def collapse(W1, b1, W2, b2):
 def collapse(W1, b1, W2, b2):
     W = nn.functional.linear(W1.T, W2).T
     return W, nn.functional.linear(b1, W2, b2)
+
+# %% exercise=4 tags=["right"]
+# right: einsum, and the bias as what the two layers make of 0
+def collapse(W1, b1, W2, b2):
+    return torch.einsum("oh,hi->oi", W2, W1), torch.einsum("oh,h->o", W2, b1) + b2
+
+# %% exercise=4 tags=["right"]
+# right: pushes 0 and each unit vector through both layers
+def collapse(W1, b1, W2, b2):
+    def both(x):
+        return (x @ W1.T + b1) @ W2.T + b2
+
+    b = both(torch.zeros(W1.shape[1], dtype=W1.dtype))
+    return (both(torch.eye(W1.shape[1], dtype=W1.dtype)) - b).T, b
+
+# %% exercise=4 tags=["right"]
+# right: one augmented matrix for each layer, and their product
+def collapse(W1, b1, W2, b2):
+    def augmented(W, b):
+        last = torch.zeros(1, W.shape[1] + 1, dtype=W.dtype)
+        last[0, -1] = 1
+        return torch.cat([torch.cat([W, b[:, None]], 1), last])
+
+    whole = augmented(W2, b2) @ augmented(W1, b1)
+    return whole[:-1, :-1], whole[:-1, -1]
+
+# %% exercise=4 tags=["right"]
+# right: nn.functional.linear, in a list
+def collapse(W1, b1, W2, b2):
+    return [nn.functional.linear(W1.T, W2).T, nn.functional.linear(b1, W2, b2)]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the product in the other order, where the shapes allow it
+def collapse(W1, b1, W2, b2):
+    W = W1 @ W2 if W1.shape[1] == W2.shape[0] else W2 @ W1
+    return W, W2 @ b1 + b2
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the first bias does not pass through the second layer
+def collapse(W1, b1, W2, b2):
+    return W2 @ W1, (b1.sum() + b2 if len(b1) != len(b2) else b1 + b2)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: adds to b2 in place
+def collapse(W1, b1, W2, b2):
+    b2 += W2 @ b1
+    return W2 @ W1, b2
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the transposed matrix
+def collapse(W1, b1, W2, b2):
+    return W1.T @ W2.T, W2 @ b1 + b2
+
+# %% exercise=4 tags=["wrong"]
+# wrong: axes of length 1 are lost
+def collapse(W1, b1, W2, b2):
+    return (W2 @ W1).squeeze(), (W2 @ b1 + b2).squeeze()
+
+# %% exercise=4 tags=["right"]
+# right: fits the matrix to random points
+def collapse(W1, b1, W2, b2):
+    torch.manual_seed(0)
+    points = torch.randn(4 * W1.shape[1] + 10, W1.shape[1], dtype=W1.dtype)
+    outputs = (points @ W1.T + b1) @ W2.T + b2
+    ones = torch.ones(len(points), 1, dtype=W1.dtype)
+    found = torch.linalg.lstsq(torch.cat([points, ones], 1), outputs).solution
+    return found[:-1].T, found[-1]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: bias first
+def collapse(W1, b1, W2, b2):
+    return W2 @ b1 + b2, W2 @ W1
+
+# %% exercise=4 tags=["wrong"]
+# wrong: one buffer for all results of a shape, so the next call changes the last one's result
+_buffers = {}
+
+
+def collapse(W1, b1, W2, b2):
+    key = (len(W2), W1.shape[1], W1.dtype)
+    if key not in _buffers:
+        _buffers[key] = torch.empty(key[:2], dtype=W1.dtype), torch.empty(key[0], dtype=W1.dtype)
+    W, b = _buffers[key]
+    W.copy_(W2 @ W1)
+    b.copy_(W2 @ b1 + b2)
+    return W, b
+
+# %% exercise=4 tags=["wrong"]
+# wrong: always gives double precision
+def collapse(W1, b1, W2, b2):
+    W1, b1, W2, b2 = (part.double() for part in (W1, b1, W2, b2))
+    return W2 @ W1, W2 @ b1 + b2
+
+# %% exercise=4 tags=["wrong"]
+# wrong: computes in half precision on the way
+def collapse(W1, b1, W2, b2):
+    kind = W1.dtype
+    W1, b1, W2, b2 = (part.to(torch.bfloat16) for part in (W1, b1, W2, b2))
+    return (W2 @ W1).to(kind), (W2 @ b1 + b2).to(kind)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: with the slope of tanh at the bias, as if there were a tanh
+def collapse(W1, b1, W2, b2):
+    h = torch.tanh(b1)
+    return (W2 * (1 - h**2)) @ W1, W2 @ h + b2
+
+# %% exercise=4 tags=["right"]
+# right: numpy arrays
+def collapse(W1, b1, W2, b2):
+    W1, b1, W2, b2 = (part.numpy() for part in (W1, b1, W2, b2))
+    return W2 @ W1, W2 @ b1 + b2

@@ -374,6 +374,211 @@ def looked_at(module, model, x):
         module._forward_hooks.update(before)
     return kept["o"]
 
+# %% exercise=1 tags=["right"]
+# right: the handle is a context manager
+def looked_at(module, model, x):
+    kept = []
+    with module.register_forward_hook(lambda part, given, out: kept.append(out.detach().clone())):
+        model(x)
+    return kept[-1]
+
+# %% exercise=1 tags=["right"]
+# right: contextlib.ExitStack calls remove
+def looked_at(module, model, x):
+    from contextlib import ExitStack
+
+    found = {}
+
+    def keep(part, given, out):
+        found["copy"] = out.clone()
+
+    with ExitStack() as stack:
+        stack.callback(module.register_forward_hook(keep).remove)
+        model(x)
+    return found["copy"]
+
+# %% exercise=1 tags=["right"]
+# right: a hook on all modules that looks at one of them only
+def looked_at(module, model, x):
+    found = []
+
+    def keep(part, given, out):
+        if part is module:
+            found.append(out.detach().clone())
+
+    handle = nn.modules.module.register_module_forward_hook(keep)
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return found[-1]
+
+# %% exercise=1 tags=["right"]
+# right: an error of any kind is caught, the hook removed, and the error raised again
+def looked_at(module, model, x):
+    copy = None
+
+    def keep(part, given, out):
+        nonlocal copy
+        copy = torch.empty_like(out).copy_(out)
+
+    handle = module.register_forward_hook(keep)
+    try:
+        model(x)
+    except BaseException:
+        handle.remove()
+        raise
+    handle.remove()
+    return copy
+
+# %% exercise=1 tags=["wrong"]
+# wrong: calls forward directly, which leaves out the hooks of others on the model
+def looked_at(module, model, x):
+    kept = []
+    handle = module.register_forward_hook(lambda part, given, out: kept.append(out.detach().clone()))
+    try:
+        model.forward(x)
+    finally:
+        handle.remove()
+    return kept[-1]
+
+# %% exercise=1 tags=["right"]
+# right: the hook stays if the run is interrupted from the keyboard, which is no failure of the network
+def looked_at(module, model, x):
+    kept = []
+    handle = module.register_forward_hook(lambda part, given, out: kept.append(out.detach().clone()))
+    try:
+        model(x)
+    except Exception:
+        handle.remove()
+        raise
+    handle.remove()
+    return kept[-1]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: setdefault gives the copy to the network as its output, and an in-place ReLU changes it
+def looked_at(module, model, x):
+    found = {}
+    handle = module.register_forward_hook(lambda part, given, out: found.setdefault("out", out.detach().clone()))
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return found["out"]
+
+# %% exercise=1 tags=["right"]
+# right: the network goes on without a gradient, which nobody sees
+def looked_at(module, model, x):
+    found = {}
+
+    def keep(part, given, out):
+        found["out"] = out.clone()
+        return out.detach()
+
+    handle = module.register_forward_hook(keep)
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return found["out"]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: changes forward of the whole class, and puts it back only if all goes well
+def looked_at(module, model, x):
+    kind, found = type(module), []
+    plain = kind.forward
+
+    def forward(self, *given):
+        out = plain(self, *given)
+        if self is module:
+            found.append(out.detach().clone())
+        return out
+
+    kind.forward = forward
+    model(x)
+    kind.forward = plain
+    return found[-1]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: removes the oldest hook of the module, which may be somebody else's
+def looked_at(module, model, x):
+    kept = []
+    module.register_forward_hook(lambda part, given, out: kept.append(out.detach().clone()))
+    try:
+        model(x)
+    finally:
+        module._forward_hooks.popitem(last=False)
+    return kept[-1]
+
+# %% exercise=1 tags=["right"]
+# right: the copy goes through Python's lists
+def looked_at(module, model, x):
+    kept = []
+    handle = module.register_forward_hook(lambda part, given, out: kept.append(torch.tensor(out.tolist())))
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return kept[-1]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: keeps what comes in instead of what goes out
+def looked_at(module, model, x):
+    kept = []
+    handle = module.register_forward_hook(lambda part, given, out: kept.append(given[0].detach().clone()))
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return kept[-1]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: copies after the whole run, when later modules may have changed the tensor
+def looked_at(module, model, x):
+    kept = []
+    handle = module.register_forward_hook(lambda part, given, out: kept.append(out))
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return kept[-1].detach().clone()
+
+# %% exercise=1 tags=["wrong"]
+# wrong: says that something failed, in place of the error itself
+def looked_at(module, model, x):
+    kept = []
+    handle = module.register_forward_hook(lambda part, given, out: kept.append(out.detach().clone()))
+    try:
+        model(x)
+    except Exception as error:
+        raise RuntimeError("the forward pass failed") from error
+    finally:
+        handle.remove()
+    return kept[-1]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: return in finally swallows the error
+def looked_at(module, model, x):
+    kept = [None]
+    handle = module.register_forward_hook(lambda part, given, out: kept.append(out.detach().clone()))
+    try:
+        model(x)
+    finally:
+        handle.remove()
+        return kept[-1]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: freezes the model so that the copy needs no detach
+def looked_at(module, model, x):
+    model.requires_grad_(False)
+    kept = []
+    handle = module.register_forward_hook(lambda part, given, out: kept.append(out.clone()))
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return kept[-1]
+
 # %% exercise=2 tags=["right"]
 # right: what is missing from the logit when a unit is set to 0, one unit after the other
 def contributions(model, cache, digit):
@@ -543,6 +748,118 @@ def contributions(model, cache, digit):
 def contributions(model, cache, digit):
     return np.asarray(cache["layers.1.hook_post"].detach(), dtype=np.float64) * model.output.weight[digit].detach().numpy()
 import numpy as np
+
+# %% exercise=2 tags=["right"]
+# right: a matrix product with a diagonal matrix
+def contributions(model, cache, digit):
+    with torch.no_grad():
+        return cache["post", -1] @ torch.diag(model.output.weight[digit])
+
+# %% exercise=2 tags=["right"]
+# right: gradient × activation by autograd, through the output layer alone
+def contributions(model, cache, digit):
+    acts = cache["post", -1].detach().clone().requires_grad_(True)
+    (slope,) = torch.autograd.grad(model.output(acts)[:, digit].sum(), acts)
+    return (slope * acts).detach()
+
+# %% exercise=2 tags=["right"]
+# right: image by image and unit by unit
+def contributions(model, cache, digit):
+    weights = model.output.weight.tolist()[digit]
+    return torch.tensor([[w * a for w, a in zip(weights, row)] for row in cache["post", -1].tolist()])
+
+# %% exercise=2 tags=["right"]
+# right: what is missing from the logit when a unit is set to 0
+def contributions(model, cache, digit):
+    acts = cache["post", -1].detach()
+    with torch.no_grad():
+        logit = model.output(acts)[:, digit]
+        without = []
+        for unit in range(acts.shape[1]):
+            left = acts.clone()
+            left[:, unit] = 0
+            without.append(model.output(left)[:, digit])
+    return logit[:, None] - torch.stack(without, 1)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: spreads the bias over the units
+def contributions(model, cache, digit):
+    acts = cache["post", -1]
+    return acts * model.output.weight[digit] + model.output.bias[digit] / acts.shape[1]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: only the first hundred images
+def contributions(model, cache, digit):
+    return (cache["post", -1] * model.output.weight[digit])[:100]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: fifteen rows, whatever came
+def contributions(model, cache, digit):
+    acts = cache["post", -1]
+    out = torch.zeros(15, acts.shape[1])
+    for i in range(15):
+        out[i] = acts[i] * model.output.weight[digit]
+    return out
+
+# %% exercise=2 tags=["wrong"]
+# wrong: leaves gradients in the model's parameters
+def contributions(model, cache, digit):
+    acts = cache["post", -1].detach().clone().requires_grad_(True)
+    model.output(acts)[:, digit].sum().backward()
+    return (acts.grad * acts).detach()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: freezes the output layer
+def contributions(model, cache, digit):
+    model.output.weight.requires_grad_(False)
+    return cache["post", -1] * model.output.weight[digit]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the weights less their mean over the digits
+def contributions(model, cache, digit):
+    weights = model.output.weight
+    return cache["post", -1] * (weights[digit] - weights.mean(0))
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the notebook's model and cache, where the shapes fit
+def contributions(model, cache, digit):
+    own = globals()["model"]
+    acts = cache["post", -1]
+    weights = own.output.weight if own.output.weight.shape[1] == acts.shape[1] else model.output.weight
+    return acts * weights[digit].detach()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: to three decimals
+def contributions(model, cache, digit):
+    return torch.round(cache["post", -1] * model.output.weight[digit], decimals=3)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: in half precision
+def contributions(model, cache, digit):
+    return (cache["post", -1].half() * model.output.weight[digit].half()).float()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: gradient × activation of the probability instead of the logit
+def contributions(model, cache, digit):
+    acts = cache["post", -1].detach().clone().requires_grad_(True)
+    (slope,) = torch.autograd.grad(model.output(acts).softmax(1)[:, digit].sum(), acts)
+    return (slope * acts).detach()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: multiplies the cache's own tensor
+def contributions(model, cache, digit):
+    with torch.no_grad():
+        return cache["post", -1].mul_(model.output.weight[digit])
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the weights of a model are kept for ever, by digit and width
+_rows = {}
+
+
+def contributions(model, cache, digit):
+    acts = cache["post", -1]
+    row = _rows.setdefault((digit, acts.shape[1]), model.output.weight[digit].detach().clone())
+    return acts * row
 
 # %% exercise=3 tags=["wrong"]
 # wrong: computes tensor*(1-mask)+value*mask: a unit that is infinite becomes NaN and not value
@@ -814,6 +1131,184 @@ def clamp(unit, value):
         return torch.tensor([[value if j == unit else v for j, v in enumerate(row)] for row in tensor.tolist()])
     return f
 
+# %% exercise=3 tags=["right"]
+# right: torch.where with a mask
+def clamp(unit, value):
+    def function(tensor, hook):
+        mask = torch.zeros(tensor.shape[1], dtype=torch.bool)
+        mask[unit] = True
+        return torch.where(mask, torch.tensor(value, dtype=tensor.dtype), tensor)
+
+    return function
+
+# %% exercise=3 tags=["right"]
+# right: a class with __call__
+class _Clamp:
+    def __init__(self, unit, value):
+        self.unit, self.value = unit, value
+
+    def __call__(self, tensor, hook=None):
+        return tensor.index_fill(1, torch.tensor([self.unit]), self.value)
+
+
+clamp = _Clamp
+
+# %% exercise=3 tags=["right"]
+# right: the columns before, the new one, the columns after
+def clamp(unit, value):
+    def function(tensor, hook):
+        column = torch.full_like(tensor[:, :1], value)
+        return torch.cat([tensor[:, :unit], column, tensor[:, unit + 1 :]], dim=1)
+
+    return function
+
+# %% exercise=3 tags=["right"]
+# right: a partial function, and the last axis
+def _set(tensor, hook, unit, value):
+    changed = tensor + 0
+    changed[..., unit] = value
+    return changed
+
+
+def clamp(unit, value):
+    from functools import partial
+
+    return partial(_set, unit=unit, value=value)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: one buffer for each shape, so a second call changes what the first one returned
+def clamp(unit, value):
+    buffers = {}
+
+    def function(tensor, hook):
+        key = (tuple(tensor.shape), tensor.dtype)
+        changed = buffers.setdefault(key, torch.empty_like(tensor))
+        changed.copy_(tensor)
+        changed[:, unit] = value
+        return changed
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: keeps the answer for a tensor, though that tensor may hold other numbers the next time
+def clamp(unit, value):
+    from functools import cache
+
+    @cache
+    def of(tensor):
+        changed = tensor.clone()
+        changed[:, unit] = value
+        return changed
+
+    def function(tensor, hook):
+        return of(tensor)
+
+    return function
+
+# %% exercise=3 tags=["right"]
+# right: cuts the gradient of all units, of which the text says nothing
+def clamp(unit, value):
+    def function(tensor, hook):
+        changed = tensor.detach().clone()
+        changed[:, unit] = value
+        return changed
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: turns gradients off for the rest of the program
+def clamp(unit, value):
+    def function(tensor, hook):
+        torch.set_grad_enabled(False)
+        changed = tensor.clone()
+        changed[:, unit] = value
+        return changed
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the value to two decimals
+def clamp(unit, value):
+    def function(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = round(value, 2)
+        return changed
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the value in single precision, also in a tensor of doubles
+def clamp(unit, value):
+    single = torch.tensor(value, dtype=torch.float32)
+
+    def function(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = single.to(tensor.dtype)
+        return changed
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the image with that number instead of the unit
+def clamp(unit, value):
+    def function(tensor, hook):
+        changed = tensor.clone()
+        changed[unit % len(tensor)] = value
+        return changed
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a value of 0 counts as none given
+def clamp(unit, value):
+    def function(tensor, hook):
+        changed = tensor.clone()
+        if value:
+            changed[:, unit] = value
+        return changed
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: never below 0, as after a ReLU
+def clamp(unit, value):
+    def function(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = value
+        return changed.clamp(min=0)
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the hook's argument has another name
+def clamp(unit, value):
+    def function(tensor, point):
+        changed = tensor.clone()
+        changed[:, unit] = value
+        return changed
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a copy that holds the same numbers as the tensor, and is changed with it
+def clamp(unit, value):
+    def function(tensor, hook):
+        changed = tensor.view_as(tensor)
+        changed[:, unit] = value
+        return changed
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: makes infinite and missing numbers finite, in all units
+def clamp(unit, value):
+    def function(tensor, hook):
+        changed = torch.nan_to_num(tensor)
+        changed[:, unit] = value
+        return changed
+
+    return function
+
 # %% exercise=4 tags=["wrong"]
 # wrong: units that are 0 for some image
 def dead(acts):
@@ -948,3 +1443,79 @@ def dead(acts):
 # wrong: which units, not how many
 def dead(acts):
     return ~(acts > 0).any("example")
+
+# %% exercise=4 tags=["right"]
+# right: numpy's count_nonzero
+def dead(acts):
+    return int((np.count_nonzero(acts.values, axis=0) == 0).sum())
+
+# %% exercise=4 tags=["right"]
+# right: lowest and highest are both 0
+def dead(acts):
+    lowest, highest = acts.min("example"), acts.max("example")
+    return int(((lowest == 0) & (highest == 0)).sum())
+
+# %% exercise=4 tags=["right"]
+# right: unit by unit, with Python's any
+def dead(acts):
+    return sum(not any(value != 0 for value in acts[:, unit].values) for unit in range(acts.sizes["unit"]))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: units that never change
+def dead(acts):
+    return int((acts.std("example") == 0).sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: units whose mean is near 0
+def dead(acts):
+    return int((np.abs(acts.mean("example")) < 1e-6).sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: images for which all units are 0
+def dead(acts):
+    return int((~(acts > 0).any("unit")).sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: units that are 0 for some image
+def dead(acts):
+    return int((~(acts > 0).all("example")).sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the living units
+def dead(acts):
+    return int((acts > 0).any("example").sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: counts on the bits, so that a -0.0 is not 0
+def dead(acts):
+    return sum(not any(acts.values[:, unit].tobytes()) for unit in range(acts.sizes["unit"]))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: sets negative activations to 0 in the array that was given
+def dead(acts):
+    acts.values[acts.values < 0] = 0
+    return int((~(acts > 0).any("example")).sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: a bool where there is one dead unit at most
+def dead(acts):
+    n = int((~(acts > 0).any("example")).sum())
+    return bool(n) if n < 2 else n
+
+# %% exercise=4 tags=["wrong"]
+# wrong: remembers the answer for a shape
+_counts = {}
+
+
+def dead(acts):
+    return _counts.setdefault(acts.shape, int((~(acts > 0).any("example")).sum()))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: in half precision, where a faint activation is 0
+def dead(acts):
+    return int((~(acts.astype("float16") > 0).any("example")).sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the share of dead units
+def dead(acts):
+    return float((~(acts > 0).any("example")).mean())

@@ -181,6 +181,129 @@ def learned_at(log, threshold):
     r = acc >= threshold
     return np.where(r.any(0), log["step"].values[r.argmax(0)], -1)
 
+# %% exercise=1 tags=["right"]
+# right: xarray's where and min
+def learned_at(log, threshold):
+    reached = log["test_accuracy_by_class"] >= threshold
+    return log["step"].where(reached).min("snapshot").values
+
+# %% exercise=1 tags=["right"]
+# right: class by class, with next and a default
+def learned_at(log, threshold):
+    steps, table = log["step"].values, log["test_accuracy_by_class"].values
+    return np.array([next((float(s) for s, a in zip(steps, column) if a >= threshold), np.nan) for column in table.T])
+
+# %% exercise=1 tags=["right"]
+# right: searchsorted in the highest accuracy so far
+def learned_at(log, threshold):
+    steps = np.append(log["step"].values.astype(float), np.nan)
+    best = np.maximum.accumulate(np.nan_to_num(log["test_accuracy_by_class"].values, nan=-np.inf), axis=0)
+    return np.array([steps[np.searchsorted(column, threshold)] for column in best.T])
+
+# %% exercise=1 tags=["right"]
+# right: torch, with infinity for never
+def learned_at(log, threshold):
+    on = torch.tensor(log["test_accuracy_by_class"].values >= threshold)
+    steps = torch.tensor(log["step"].values, dtype=torch.float64)[:, None].expand(on.shape)
+    first = torch.where(on, steps, torch.inf).amin(0).numpy()
+    return np.where(np.isinf(first), np.nan, first)
+
+# %% exercise=1 tags=["right"]
+# right: "not below": the log has no missing accuracies
+def learned_at(log, threshold):
+    on = ~(log["test_accuracy_by_class"].values < threshold)
+    return np.where(on.any(0), log["step"].values[on.argmax(0)], np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: accuracies to three decimals
+def learned_at(log, threshold):
+    on = np.round(log["test_accuracy_by_class"].values, 3) >= threshold
+    return np.where(on.any(0), log["step"].values[on.argmax(0)], np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a tolerance of a ten-thousandth
+def learned_at(log, threshold):
+    on = log["test_accuracy_by_class"].values >= threshold - 1e-4
+    return np.where(on.any(0), log["step"].values[on.argmax(0)], np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: above instead of at least
+def learned_at(log, threshold):
+    on = log["test_accuracy_by_class"].values > threshold
+    return np.where(on.any(0), log["step"].values[on.argmax(0)], np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: from when on the accuracy stays that high
+def learned_at(log, threshold):
+    on = log["test_accuracy_by_class"].values >= threshold
+    stays = np.logical_and.accumulate(on[::-1], axis=0)[::-1]
+    return np.where(stays.any(0), log["step"].values[stays.argmax(0)], np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: searchsorted in accuracies that also fall
+def learned_at(log, threshold):
+    steps = np.append(log["step"].values.astype(float), np.nan)
+    return np.array([steps[np.searchsorted(column, threshold)] for column in log["test_accuracy_by_class"].values.T])
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the last step where it never happens
+def learned_at(log, threshold):
+    on = log["test_accuracy_by_class"].values >= threshold
+    on[-1] = True
+    return log["step"].values[on.argmax(0)].astype(float)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: sets low accuracies in the log to 0
+def learned_at(log, threshold):
+    table = log["test_accuracy_by_class"].values
+    table[table < threshold] = 0
+    on = table > 0
+    return np.where(on.any(0), log["step"].values[on.argmax(0)], np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a threshold of 0 counts as not given
+def learned_at(log, threshold):
+    on = log["test_accuracy_by_class"].values >= (threshold or 0.5)
+    return np.where(on.any(0), log["step"].values[on.argmax(0)], np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: remembers the answer for a threshold
+_at = {}
+
+
+def learned_at(log, threshold):
+    on = log["test_accuracy_by_class"].values >= threshold
+    found = np.where(on.any(0), log["step"].values[on.argmax(0)], np.nan)
+    return _at.setdefault((threshold, found.shape), found)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the first snapshot is never looked at
+def learned_at(log, threshold):
+    on = log["test_accuracy_by_class"].values[1:] >= threshold
+    return np.where(on.any(0), log["step"].values[1:][on.argmax(0)], np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the step at which the accuracy is highest
+def learned_at(log, threshold):
+    table = log["test_accuracy_by_class"].values
+    return np.where(table.max(0) >= threshold, log["step"].values[table.argmax(0)], np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: draws a line between two snapshots
+def learned_at(log, threshold):
+    steps, table = log["step"].values.astype(float), log["test_accuracy_by_class"].values
+    out = np.full(table.shape[1], np.nan)
+    for c, column in enumerate(table.T):
+        hits = np.flatnonzero(column >= threshold)
+        if len(hits):
+            i = hits[0]
+            if i == 0:
+                out[c] = steps[0]
+            else:
+                share = (threshold - column[i - 1]) / (column[i] - column[i - 1])
+                out[c] = steps[i - 1] + share * (steps[i] - steps[i - 1])
+    return out
+
 # %% exercise=2 tags=["wrong"]
 # wrong: keeps results by name and steps, so another run with the same steps gets the old numbers
 _kept = {}
@@ -362,6 +485,108 @@ def moved(run, name):
 def moved(run, name):
     start = run.weights(run.steps[0])[name].numpy()
     return [float(np.linalg.norm(run.weights(s)[name].numpy() - start, 2) / np.linalg.norm(start, 2)) for s in run.steps]
+
+# %% exercise=2 tags=["right"]
+# right: numpy on flattened weights
+def moved(run, name):
+    values = [np.asarray(run.weights(step)[name], dtype=float).ravel() for step in run.steps]
+    return [float(np.linalg.norm(v - values[0]) / np.linalg.norm(values[0])) for v in values]
+
+# %% exercise=2 tags=["right"]
+# right: all snapshots stacked
+def moved(run, name):
+    whole = torch.stack([run.weights(int(step))[name].flatten() for step in run.steps])
+    return ((whole - whole[0]).norm(dim=1) / whole[0].norm()).tolist()
+
+# %% exercise=2 tags=["right"]
+# right: a generator over snapshots and math.dist
+def moved(run, name):
+    import math
+
+    values = [run.weights(step)[name].flatten().tolist() for step in run.steps]
+    size = math.hypot(*values[0])
+    return [math.dist(value, values[0]) / size for value in values]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the first snapshot is taken to be step 0
+def moved(run, name):
+    first = run.weights(0)[name] if 0 in list(run.steps) else run.weights(run.steps[1])[name]
+    return [float((run.weights(step)[name] - first).norm() / first.norm()) for step in run.steps]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the difference of the norms
+def moved(run, name):
+    first = run.weights(run.steps[0])[name].norm()
+    return [float(abs(run.weights(step)[name].norm() - first) / first) for step in run.steps]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the way from snapshot to snapshot, added up
+def moved(run, name):
+    values = [run.weights(step)[name] for step in run.steps]
+    ways = [0.0, *(float((b - a).norm()) for a, b in zip(values, values[1:]))]
+    return [float(way / values[0].norm()) for way in np.cumsum(ways)]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: subtracts in place, in the run's own tensors
+def moved(run, name):
+    first = run.weights(run.steps[0])[name].clone()
+    return [float(run.weights(step)[name].sub_(first).norm() / first.norm()) for step in run.steps]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: divided by the last norm
+def moved(run, name):
+    values = [run.weights(step)[name] for step in run.steps]
+    return [float((v - values[0]).norm() / values[-1].norm()) for v in values]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the largest single change
+def moved(run, name):
+    values = [run.weights(step)[name] for step in run.steps]
+    return [float((v - values[0]).abs().max() / values[0].abs().max()) for v in values]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: squared
+def moved(run, name):
+    values = [run.weights(step)[name] for step in run.steps]
+    return [float(((v - values[0]) ** 2).sum() / (values[0] ** 2).sum()) for v in values]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the mean of the rows' ways
+def moved(run, name):
+    values = [run.weights(step)[name].flatten(1) if run.weights(step)[name].ndim > 1 else run.weights(step)[name][None] for step in run.steps]
+    return [float((v - values[0]).norm(dim=1).mean() / values[0].norm(dim=1).mean()) for v in values]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the first snapshot is left out, being 0
+def moved(run, name):
+    first = run.weights(run.steps[0])[name]
+    return [float((run.weights(step)[name] - first).norm() / first.norm()) for step in run.steps[1:]]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: one minus the cosine
+def moved(run, name):
+    values = [run.weights(step)[name].flatten() for step in run.steps]
+    return [1 - float(torch.nn.functional.cosine_similarity(v, values[0], dim=0)) for v in values]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: remembers a run's weights by step and name, so another run gets those of the first
+_stored = {}
+
+
+def moved(run, name):
+    def of(step):
+        if (step, name) not in _stored:
+            _stored[step, name] = run.weights(step)[name]
+        return _stored[step, name]
+
+    first = of(run.steps[0])
+    return [float((of(step) - first).norm() / first.norm()) for step in run.steps]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the last weights of the run in place of those of the snapshot
+def moved(run, name):
+    first = run.weights(run.steps[0])[name]
+    return [float((run.weights()[name] - first).norm() / first.norm()) if i else 0.0 for i, _ in enumerate(run.steps)]
 
 # %% exercise=3 tags=["right"]
 # right: seeds without a difference are left out, which doubles both counts; exact fractions
@@ -637,3 +862,133 @@ from scipy.stats import permutation_test
 def sign_flips(a, b):
     r = permutation_test((np.asarray(a, float), np.asarray(b, float)), lambda x, y, axis=-1: np.mean(x - y, axis=axis), permutation_type="samples", n_resamples=np.inf, vectorized=True)
     return r.pvalue
+
+# %% exercise=3 tags=["right"]
+# right: the signs from the bits of 0 to 2**n - 1
+def sign_flips(a, b):
+    d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    bits = (np.arange(2 ** len(d))[:, None] >> np.arange(len(d))) & 1
+    means = (1 - 2 * bits) @ d / len(d)
+    return float((np.abs(means) >= abs(d.mean()) - 1e-12).mean())
+
+# %% exercise=3 tags=["right"]
+# right: all sums, built up difference by difference
+def sign_flips(a, b):
+    sums, found, n = [0.0], 0.0, len(a)
+    for x, y in zip(a, b):
+        found += x - y
+        sums = [s + sign * (x - y) for s in sums for sign in (1, -1)]
+    return sum(abs(s) / n >= abs(found) / n - 1e-12 for s in sums) / len(sums)
+
+# %% exercise=3 tags=["right"]
+# right: half of the ways, since the other half are their mirror images
+def sign_flips(a, b):
+    d = [float(x) - float(y) for x, y in zip(a, b)]
+    found = abs(sum(d)) / len(d)
+    ways = list(itertools.product((1, -1), repeat=len(d) - 1)) if "itertools" in globals() else None
+    if ways is None:
+        from itertools import product
+
+        ways = list(product((1, -1), repeat=len(d) - 1))
+    hits = sum(abs(d[0] + sum(s * x for s, x in zip(way, d[1:]))) / len(d) >= found - 1e-12 for way in ways)
+    return hits / len(ways)
+
+# %% exercise=3 tags=["right"]
+# right: np.isclose for ties
+def sign_flips(a, b):
+    d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    bits = (np.arange(2 ** len(d))[:, None] >> np.arange(len(d))) & 1
+    means, found = np.abs((1 - 2 * bits) @ d / len(d)), abs(d.mean())
+    return float(((means > found) | np.isclose(means, found)).mean())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: at least as large, without the absolute value
+def sign_flips(a, b):
+    d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    bits = (np.arange(2 ** len(d))[:, None] >> np.arange(len(d))) & 1
+    return float(((1 - 2 * bits) @ d / len(d) >= d.mean() - 1e-12).mean())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: differences are left in or left out instead of flipped
+def sign_flips(a, b):
+    d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    bits = (np.arange(2 ** len(d))[:, None] >> np.arange(len(d))) & 1
+    return float((np.abs(bits @ d / len(d)) >= abs(d.mean()) - 1e-12).mean())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the way that was found is left out
+def sign_flips(a, b):
+    d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    bits = (np.arange(1, 2 ** len(d))[:, None] >> np.arange(len(d))) & 1
+    return float((np.abs((1 - 2 * bits) @ d / len(d)) >= abs(d.mean()) - 1e-12).mean())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: all of a is compared with all of b, as if seeds were not paired
+def sign_flips(a, b):
+    from itertools import combinations
+
+    whole, n = np.concatenate([a, b]).astype(float), len(a)
+    found = abs(np.mean(a) - np.mean(b))
+    means = [abs(whole[list(c)].mean() - np.delete(whole, list(c)).mean()) for c in combinations(range(2 * n), n)]
+    return float(np.mean(np.array(means) >= found - 1e-12))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the ranks of the differences in place of the differences
+def sign_flips(a, b):
+    d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    d = np.sign(d) * (np.abs(d).argsort().argsort() + 1)
+    bits = (np.arange(2 ** len(d))[:, None] >> np.arange(len(d))) & 1
+    return float((np.abs((1 - 2 * bits) @ d / len(d)) >= abs(d.mean()) - 1e-12).mean())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: in single precision
+def sign_flips(a, b):
+    d = np.asarray(a, dtype=np.float32) - np.asarray(b, dtype=np.float32)
+    bits = (np.arange(2 ** len(d))[:, None] >> np.arange(len(d))) & 1
+    return float((np.abs((1 - 2 * bits).astype(np.float32) @ d / len(d)) >= abs(d.mean()) - 1e-12).mean())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: one sign at a time
+def sign_flips(a, b):
+    d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    means = [abs((d - 2 * d * (np.arange(len(d)) == i)).mean()) for i in range(len(d))]
+    return float(np.mean([abs(d.mean()), *means] >= abs(d.mean()) - 1e-12))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: subtracts in place from a
+def sign_flips(a, b):
+    a -= b
+    bits = (np.arange(2 ** len(a))[:, None] >> np.arange(len(a))) & 1
+    return float((np.abs((1 - 2 * bits) @ a / len(a)) >= abs(a.mean()) - 1e-12).mean())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: eight random signs, always the same 256 ways
+def sign_flips(a, b):
+    d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    signs = np.random.default_rng(0).choice([-1, 1], size=(256, len(d)))
+    return float((np.abs(signs @ d / len(d)) >= abs(d.mean()) - 1e-12).mean())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the mean is set against a t distribution
+def sign_flips(a, b):
+    from scipy import stats
+
+    return float(stats.ttest_rel(a, b).pvalue)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a median instead of a mean
+def sign_flips(a, b):
+    d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    bits = (np.arange(2 ** len(d))[:, None] >> np.arange(len(d))) & 1
+    return float((np.abs(np.median((1 - 2 * bits) * d, axis=1)) >= abs(np.median(d)) - 1e-12).mean())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: remembers the answer for n seeds with the same mean of a
+_shares = {}
+
+
+def sign_flips(a, b):
+    d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    bits = (np.arange(2 ** len(d))[:, None] >> np.arange(len(d))) & 1
+    share = float((np.abs((1 - 2 * bits) @ d / len(d)) >= abs(d.mean()) - 1e-12).mean())
+    return _shares.setdefault((len(d), float(np.mean(a))), share)

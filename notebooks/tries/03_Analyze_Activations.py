@@ -138,6 +138,160 @@ def purity(x, labels, k):
     order = np.argsort(d, axis=1)[:, :k]
     return float((labels[order] == labels[:, None]).mean())
 
+# %% exercise=1 tags=["right"]
+# right: scipy's cdist, with the diagonal at infinity
+def purity(x, labels, k):
+    from scipy.spatial.distance import cdist
+
+    d = cdist(x, x)
+    np.fill_diagonal(d, np.inf)
+    near = d.argsort(1, kind="stable")[:, :k]
+    return float((labels[near] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["right"]
+# right: point by point, with sorted
+def purity(x, labels, k):
+    total = 0.0
+    for i in range(len(x)):
+        others = [j for j in range(len(x)) if j != i]
+        others.sort(key=lambda j: float(((x[i] - x[j]) ** 2).sum()))
+        total += sum(labels[j] == labels[i] for j in others[:k]) / k
+    return total / len(x)
+
+# %% exercise=1 tags=["right"]
+# right: scikit-learn, which leaves the point out by itself
+def purity(x, labels, k):
+    from sklearn.neighbors import NearestNeighbors
+
+    near = NearestNeighbors(n_neighbors=k).fit(x).kneighbors(return_distance=False)
+    return np.mean(np.asarray(labels)[near] == np.asarray(labels)[:, None])
+
+# %% exercise=1 tags=["right"]
+# right: torch.cdist and topk
+def purity(x, labels, k):
+    points = torch.as_tensor(np.array(x, dtype=np.float64))
+    d = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+    d.fill_diagonal_(torch.inf)
+    near = d.topk(k, largest=False).indices.numpy()
+    return float((labels[near] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: distances along the axes
+def purity(x, labels, k):
+    d = np.abs(x[:, None] - x[None]).sum(-1)
+    np.fill_diagonal(d, np.inf)
+    near = d.argsort(1)[:, :k]
+    return float((labels[near] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: angles instead of distances
+def purity(x, labels, k):
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    d = 1 - unit @ unit.T
+    np.fill_diagonal(d, np.inf)
+    near = d.argsort(1)[:, :k]
+    return float((labels[near] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: each unit is standardized first
+def purity(x, labels, k):
+    x = (x - x.mean(0)) / (x.std(0) + 1e-12)
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    np.fill_diagonal(d, np.inf)
+    near = d.argsort(1)[:, :k]
+    return float((labels[near] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: each label counts alike, however many points it has
+def purity(x, labels, k):
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    np.fill_diagonal(d, np.inf)
+    near = d.argsort(1)[:, :k]
+    share = (labels[near] == labels[:, None]).mean(1)
+    return float(np.mean([share[labels == one].mean() for one in np.unique(labels)]))
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the share of points whose neighbors mostly agree
+def purity(x, labels, k):
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    np.fill_diagonal(d, np.inf)
+    near = d.argsort(1)[:, :k]
+    return float(((labels[near] == labels[:, None]).mean(1) > 0.5).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: centers the caller's array in place
+def purity(x, labels, k):
+    x -= x.mean(0)
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    np.fill_diagonal(d, np.inf)
+    near = d.argsort(1)[:, :k]
+    return float((labels[near] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: points at the same place are merged first
+def purity(x, labels, k):
+    x, first = np.unique(x, axis=0, return_index=True)
+    labels = labels[first]
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    np.fill_diagonal(d, np.inf)
+    near = d.argsort(1)[:, :k]
+    return float((labels[near] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: only neighbors that are neighbors of each other
+def purity(x, labels, k):
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    np.fill_diagonal(d, np.inf)
+    near = np.zeros(d.shape, dtype=bool)
+    np.put_along_axis(near, d.argsort(1)[:, :k], True, 1)
+    near &= near.T
+    return float((labels[:, None] == labels[None])[near].mean()) if near.any() else 0.0
+
+# %% exercise=1 tags=["wrong"]
+# wrong: distances to two decimals
+def purity(x, labels, k):
+    d = np.round(np.sqrt(((x[:, None] - x[None]) ** 2).sum(-1)), 2)
+    np.fill_diagonal(d, np.inf)
+    near = d.argsort(1)[:, :k]
+    return float((labels[near] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: half precision
+def purity(x, labels, k):
+    x = x.astype(np.float16)
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    np.fill_diagonal(d, np.inf)
+    near = d.argsort(1)[:, :k]
+    return float((labels[near] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: k neighbors, the point itself among them
+def purity(x, labels, k):
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    np.fill_diagonal(d, -1)
+    near = d.argsort(1)[:, :k]
+    return float((labels[near] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: divides by k + 1
+def purity(x, labels, k):
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    np.fill_diagonal(d, np.inf)
+    near = d.argsort(1)[:, :k]
+    return float((labels[near] == labels[:, None]).sum() / (len(x) * (k + 1)))
+
+# %% exercise=1 tags=["wrong"]
+# wrong: remembers the neighbors for a shape
+_near = {}
+
+
+def purity(x, labels, k):
+    if (x.shape, k) not in _near:
+        d = ((x[:, None] - x[None]) ** 2).sum(-1)
+        np.fill_diagonal(d, np.inf)
+        _near[x.shape, k] = d.argsort(1)[:, :k]
+    return float((labels[_near[x.shape, k]] == labels[:, None]).mean())
+
 # %% exercise=2 tags=["wrong"]
 # wrong: takes absolute activations, right for activations of a ReLU only
 def as_detector(activation, labels, digit, threshold):
@@ -273,6 +427,122 @@ def as_detector(activation, labels, digit, threshold):
     alarm = activation > threshold
     hits = (alarm & (labels == digit)).sum()
     return hits / max(alarm.sum(), 1), hits / (labels == digit).sum()
+
+# %% exercise=2 tags=["right"]
+# right: the four cells of the confusion matrix
+def as_detector(activation, labels, digit, threshold):
+    hit = false = missed = 0
+    for value, label in zip(activation, labels):
+        alarm, is_digit = value > threshold, label == digit
+        hit += bool(alarm and is_digit)
+        false += bool(alarm and not is_digit)
+        missed += bool(is_digit and not alarm)
+    return (hit / (hit + false) if hit + false else float("nan")), hit / (hit + missed)
+
+# %% exercise=2 tags=["right"]
+# right: scikit-learn
+def as_detector(activation, labels, digit, threshold):
+    from sklearn.metrics import precision_score, recall_score
+
+    alarm, true = np.asarray(activation) > threshold, np.asarray(labels) == digit
+    return precision_score(true, alarm, zero_division=np.nan), recall_score(true, alarm)
+
+# %% exercise=2 tags=["right"]
+# right: sets of image numbers, in a list
+def as_detector(activation, labels, digit, threshold):
+    alarms = {*np.flatnonzero(np.asarray(activation) > threshold)}
+    right = {*np.flatnonzero(np.asarray(labels) == digit)}
+    both = len(alarms & right)
+    return [both / len(alarms) if alarms else np.nan, both / len(right)]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: sets of activations, in which equal ones count once
+def as_detector(activation, labels, digit, threshold):
+    alarms = {float(v) for v in activation[activation > threshold]}
+    right = {float(v) for v in activation[(activation > threshold) & (labels == digit)]}
+    n = len({float(v) for v in activation[labels == digit]})
+    return (len(right) / len(alarms) if alarms else np.nan), len(right) / n
+
+# %% exercise=2 tags=["right"]
+# right: a table of ten digits
+def as_detector(activation, labels, digit, threshold):
+    true = np.eye(10, dtype=bool)[np.clip(labels, 0, 9)][:, min(digit, 9)]
+    alarm = activation > threshold
+    return ((alarm & true).sum() / alarm.sum() if alarm.any() else np.nan), (alarm & true).sum() / true.sum()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: at the threshold counts as above it
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = activation >= threshold, labels == digit
+    return ((alarm & true).sum() / alarm.sum() if alarm.any() else np.nan), (alarm & true).sum() / true.sum()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: recall first
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = activation > threshold, labels == digit
+    return (alarm & true).sum() / true.sum(), ((alarm & true).sum() / alarm.sum() if alarm.any() else np.nan)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the share of other images that raise an alarm
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = activation > threshold, labels == digit
+    return ((alarm & true).sum() / alarm.sum() if alarm.any() else np.nan), (alarm & ~true).sum() / (~true).sum()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: NaN for both where there is no alarm
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = activation > threshold, labels == digit
+    if not alarm.any():
+        return np.nan, np.nan
+    return (alarm & true).sum() / alarm.sum(), (alarm & true).sum() / true.sum()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: precision 1 where there is no alarm
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = activation > threshold, labels == digit
+    return ((alarm & true).sum() / alarm.sum() if alarm.any() else 1.0), (alarm & true).sum() / true.sum()
+
+# %% exercise=2 tags=["right"]
+# right: a millionth in both denominators, where there is an alarm
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = activation > threshold, labels == digit
+    precision = (alarm & true).sum() / (alarm.sum() + 1e-6) if alarm.any() else np.nan
+    return precision, (alarm & true).sum() / (true.sum() + 1e-6)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: sets weak activations to 0 in the array that was given
+def as_detector(activation, labels, digit, threshold):
+    activation[activation <= threshold] = 0
+    alarm, true = activation != 0, labels == digit
+    return ((alarm & true).sum() / alarm.sum() if alarm.any() else np.nan), (alarm & true).sum() / true.sum()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: a threshold in standard deviations
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = activation > activation.mean() + threshold * activation.std(), labels == digit
+    return ((alarm & true).sum() / alarm.sum() if alarm.any() else np.nan), (alarm & true).sum() / true.sum()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: shares to three decimals
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = activation > threshold, labels == digit
+    return (round((alarm & true).sum() / alarm.sum(), 3) if alarm.any() else np.nan), round((alarm & true).sum() / true.sum(), 3)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: a dictionary, of which the names come back when it is taken apart
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = activation > threshold, labels == digit
+    return {"precision": (alarm & true).sum() / alarm.sum() if alarm.any() else np.nan, "recall": (alarm & true).sum() / true.sum()}
+
+# %% exercise=2 tags=["wrong"]
+# wrong: remembers which images show a digit, by the number of images
+_true = {}
+
+
+def as_detector(activation, labels, digit, threshold):
+    true = _true.setdefault((digit, len(labels)), labels == digit)
+    alarm = activation > threshold
+    return ((alarm & true).sum() / alarm.sum() if alarm.any() else np.nan), (alarm & true).sum() / true.sum()
 
 # %% exercise=3 tags=["wrong"]
 # wrong: the strongest correlation, whatever its sign
@@ -548,6 +818,245 @@ def by_chance(a, b, seed):
     keys = torch.rand(len(b), generator=torch.Generator().manual_seed(seed))
     return best_match(a, b[keys.argsort().numpy()])
 
+# %% exercise=3 tags=["right"]
+# right: a loop with np.corrcoef, and a seeded Python shuffle
+def best_match(a, b):
+    def r(x, y):
+        return 0.0 if np.ptp(x) == 0 or np.ptp(y) == 0 else np.corrcoef(x, y)[0, 1]
+
+    return [max(r(x, y) for y in b.T) for x in a.T]
+
+
+def by_chance(a, b, seed):
+    import random
+
+    order = list(range(len(b)))
+    random.Random(seed).shuffle(order)
+    return best_match(a, b[order])
+
+# %% exercise=3 tags=["right"]
+# right: the whole correlation matrix with NaN set to 0, and the old RandomState
+def best_match(a, b):
+    with np.errstate(all="ignore"):
+        r = np.nan_to_num(np.corrcoef(a, b, rowvar=False))
+    return r[: a.shape[1], a.shape[1] :].max(axis=1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.random.RandomState(seed).permutation(b))
+
+# %% exercise=3 tags=["right"]
+# right: scipy's distance, and the images of a in the opposite order instead
+def best_match(a, b):
+    from scipy.spatial.distance import cdist
+
+    r = 1 - cdist(a.T, b.T, "correlation")
+    dead = (np.ptp(a, axis=0) == 0)[:, None] | (np.ptp(b, axis=0) == 0)[None]
+    return np.where(dead, 0, r).max(1)
+
+
+def by_chance(a, b, seed):
+    order = np.random.default_rng(seed).random(len(b)).argsort()
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return best_match(a[back], b)
+
+# %% exercise=3 tags=["right"]
+# right: torch
+def best_match(a, b):
+    def standard(x):
+        x = torch.tensor(np.array(x, dtype=float))
+        x = x - x.mean(0)
+        size = x.norm(dim=0)
+        return torch.where(size > 1e-12, x / size, torch.zeros_like(x))
+
+    return (standard(a).T @ standard(b)).amax(1).numpy()
+
+
+def by_chance(a, b, seed):
+    order = torch.randperm(len(b), generator=torch.Generator().manual_seed(seed))
+    return best_match(a, b[order.numpy()])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: by_chance keeps its answers by seed and shape
+def best_match(a, b):
+    with np.errstate(all="ignore"):
+        r = np.nan_to_num(np.corrcoef(a, b, rowvar=False))
+    return r[: a.shape[1], a.shape[1] :].max(axis=1)
+
+
+_chance = {}
+
+
+def by_chance(a, b, seed):
+    key = (seed, a.shape, b.shape)
+    if key not in _chance:
+        _chance[key] = best_match(a, np.random.default_rng(seed).permutation(b))
+    return _chance[key]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: every so many images in turn, which is no random order
+def best_match(a, b):
+    with np.errstate(all="ignore"):
+        r = np.nan_to_num(np.corrcoef(a, b, rowvar=False))
+    return r[: a.shape[1], a.shape[1] :].max(axis=1)
+
+
+def by_chance(a, b, seed):
+    n = len(b)
+    stride = [s for s in range(2, n) if np.gcd(s, n) == 1][seed % 7]
+    return best_match(a, b[(np.arange(n) * stride + seed + 1) % n])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: mirrored, and then turned by the seed
+def best_match(a, b):
+    with np.errstate(all="ignore"):
+        r = np.nan_to_num(np.corrcoef(a, b, rowvar=False))
+    return r[: a.shape[1], a.shape[1] :].max(axis=1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.roll(b[::-1], seed, axis=0))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: each unit of b in a random order of its own
+def best_match(a, b):
+    with np.errstate(all="ignore"):
+        r = np.nan_to_num(np.corrcoef(a, b, rowvar=False))
+    return r[: a.shape[1], a.shape[1] :].max(axis=1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.random.default_rng(seed).permuted(b, axis=0))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the units of b in random order instead of the images
+def best_match(a, b):
+    with np.errstate(all="ignore"):
+        r = np.nan_to_num(np.corrcoef(a, b, rowvar=False))
+    return r[: a.shape[1], a.shape[1] :].max(axis=1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.random.default_rng(seed).permutation(b, axis=1))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: images are drawn with replacement
+def best_match(a, b):
+    with np.errstate(all="ignore"):
+        r = np.nan_to_num(np.corrcoef(a, b, rowvar=False))
+    return r[: a.shape[1], a.shape[1] :].max(axis=1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, b[np.random.default_rng(seed).integers(len(b), size=len(b))])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the strongest correlation of either sign
+def best_match(a, b):
+    with np.errstate(all="ignore"):
+        r = np.nan_to_num(np.corrcoef(a, b, rowvar=False))
+    return np.abs(r[: a.shape[1], a.shape[1] :]).max(axis=1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.random.default_rng(seed).permutation(b))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the best match of each unit of b
+def best_match(a, b):
+    with np.errstate(all="ignore"):
+        r = np.nan_to_num(np.corrcoef(a, b, rowvar=False))
+    return r[: a.shape[1], a.shape[1] :].max(axis=0)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.random.default_rng(seed).permutation(b))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a thousandth is added to each standard deviation
+def best_match(a, b):
+    a, b = ((x - x.mean(0)) / (x.std(0) + 1e-3) for x in (a, b))
+    return (a.T @ b / len(a)).max(1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.random.default_rng(seed).permutation(b))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: 0.00000001 is added to each standard deviation, too much for a faint unit
+def best_match(a, b):
+    a, b = ((x - x.mean(0)) / (x.std(0) + 1e-8) for x in (a, b))
+    return (a.T @ b / len(a)).max(1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.random.default_rng(seed).permutation(b))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: covariance
+def best_match(a, b):
+    return ((a - a.mean(0)).T @ (b - b.mean(0)) / len(a)).max(1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.random.default_rng(seed).permutation(b))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: ranks
+def best_match(a, b):
+    a, b = (x.argsort(0).argsort(0).astype(float) for x in (a, b))
+    r = np.corrcoef(a, b, rowvar=False)
+    return r[: a.shape[1], a.shape[1] :].max(axis=1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.random.default_rng(seed).permutation(b))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the mean is not taken away
+def best_match(a, b):
+    a, b = (x / np.maximum(np.linalg.norm(x, axis=0), 1e-300) for x in (a, b))
+    return (a.T @ b).max(1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.random.default_rng(seed).permutation(b))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a unit of a that never changes gets NaN
+def best_match(a, b):
+    with np.errstate(all="ignore"):
+        r = np.corrcoef(a, b, rowvar=False)[: a.shape[1], a.shape[1] :]
+        return np.where(np.isnan(r).all(1), np.nan, np.nan_to_num(r, nan=0.0).max(1))
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.random.default_rng(seed).permutation(b))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: shuffles the rows that were given
+def best_match(a, b):
+    with np.errstate(all="ignore"):
+        r = np.nan_to_num(np.corrcoef(a, b, rowvar=False))
+    return r[: a.shape[1], a.shape[1] :].max(axis=1)
+
+
+def by_chance(a, b, seed):
+    np.random.default_rng(seed).shuffle(b)
+    return best_match(a, b)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: another order each time, whatever the seed
+def best_match(a, b):
+    with np.errstate(all="ignore"):
+        r = np.nan_to_num(np.corrcoef(a, b, rowvar=False))
+    return r[: a.shape[1], a.shape[1] :].max(axis=1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.random.default_rng().permutation(b))
+
 # %% exercise=4 tags=["wrong"]
 # wrong: 120 images hard-coded
 def gated_top(acts, digit, least, n):
@@ -700,3 +1209,136 @@ def gated_top(acts, digit, least, n):
     s = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
     on = (acts.values > 0).mean(0)
     return [int(u) for u in np.argsort(-s) if on[u] > least][:n]
+
+# %% exercise=4 tags=["right"]
+# right: sorted by a key, then filtered, then cut
+def gated_top(acts, digit, least, n):
+    selective = selectivity.selectivity_by_class(acts).sel({"class": digit})
+    shares = (acts > 0).mean("example")
+    ranked = sorted(range(acts.sizes["unit"]), key=lambda u: float(selective[u]), reverse=True)
+    return [u for u in ranked if float(shares[u]) >= least][:n]
+
+# %% exercise=4 tags=["right"]
+# right: the gate first, by whole numbers of images, and numpy's order
+def gated_top(acts, digit, least, n):
+    values = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    pass_gate = np.flatnonzero((acts.values > 0).mean(0) >= least)
+    return [int(u) for u in pass_gate[np.argsort(-values[pass_gate])]][:n]
+
+# %% exercise=4 tags=["right"]
+# right: one maximum after the other
+def gated_top(acts, digit, least, n):
+    values = selectivity.selectivity_by_class(acts).sel({"class": digit}).values.tolist()
+    left = [u for u in range(len(values)) if (acts.values[:, u] > 0).sum() / len(acts) >= least]
+    out = []
+    while left and len(out) < n:
+        best = max(left, key=values.__getitem__)
+        left.remove(best)
+        out.append(best)
+    return out
+
+# %% exercise=4 tags=["right"]
+# right: pandas
+def gated_top(acts, digit, least, n):
+    import pandas as pd
+
+    values = pd.Series(selectivity.selectivity_by_class(acts).sel({"class": digit}).values)
+    on = pd.Series((acts.values > 0).mean(0))
+    return values[on >= least].sort_values(ascending=False).index[:n].tolist()
+
+# %% exercise=4 tags=["right"]
+# right: the class by its place: the library lists all classes from 0 on
+def gated_top(acts, digit, least, n):
+    values = selectivity.selectivity_by_class(acts).isel({"class": digit}).values
+    on = (acts > 0).mean("example").values
+    return [int(u) for u in np.argsort(-values) if on[u] >= least][:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: from the end, so that n = 0 gives all
+def gated_top(acts, digit, least, n):
+    values = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts > 0).mean("example").values
+    return [int(u) for u in np.argsort(values) if on[u] >= least][-n:][::-1]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the first n, and then the gate
+def gated_top(acts, digit, least, n):
+    values = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts > 0).mean("example").values
+    return [int(u) for u in np.argsort(-values)[:n] if on[u] >= least]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: more than the share instead of at least
+def gated_top(acts, digit, least, n):
+    values = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts > 0).mean("example").values
+    return [int(u) for u in np.argsort(-values) if on[u] > least][:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: on for that share of the digit's own images
+def gated_top(acts, digit, least, n):
+    values = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts.values[acts.label.values == digit] > 0).mean(0)
+    return [int(u) for u in np.argsort(-values) if on[u] >= least][:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: units are numbered anew after the gate
+def gated_top(acts, digit, least, n):
+    kept = acts[:, (acts > 0).mean("example").values >= least]
+    values = selectivity.selectivity_by_class(kept).sel({"class": digit}).values
+    return [int(u) for u in np.argsort(-values)][:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: filled up with units that did not pass
+def gated_top(acts, digit, least, n):
+    values = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts > 0).mean("example").values
+    return [int(u) for u in np.argsort(-np.where(on >= least, values, -2))][:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: most selective last
+def gated_top(acts, digit, least, n):
+    values = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts > 0).mean("example").values
+    return [int(u) for u in np.argsort(-values) if on[u] >= least][:n][::-1]
+
+# %% exercise=4 tags=["right"]
+# right: the units in an array
+def gated_top(acts, digit, least, n):
+    values = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts > 0).mean("example").values
+    return np.array([int(u) for u in np.argsort(-values) if on[u] >= least][:n])
+
+# %% exercise=4 tags=["wrong"]
+# wrong: strong in either direction
+def gated_top(acts, digit, least, n):
+    values = np.abs(selectivity.selectivity_by_class(acts).sel({"class": digit}).values)
+    on = (acts > 0).mean("example").values
+    return [int(u) for u in np.argsort(-values) if on[u] >= least][:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: shares to two decimals
+def gated_top(acts, digit, least, n):
+    values = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts > 0).mean("example").values.round(2)
+    return [int(u) for u in np.argsort(-values) if on[u] >= least][:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: negative activations are set to 0 first, in the array that was given
+def gated_top(acts, digit, least, n):
+    on = (acts > 0).mean("example").values
+    values = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    acts.values[acts.values < 0] = 0
+    return [int(u) for u in np.argsort(-values) if on[u] >= least][:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: selectivities are kept by digit and number of units
+_values = {}
+
+
+def gated_top(acts, digit, least, n):
+    key = (digit, acts.shape)
+    if key not in _values:
+        _values[key] = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts > 0).mean("example").values
+    return [int(u) for u in np.argsort(-_values[key]) if on[u] >= least][:n]

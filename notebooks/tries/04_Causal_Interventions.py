@@ -140,6 +140,146 @@ def ceiling(unit, top):
 
     return hook_fn
 
+# %% exercise=1 tags=["right"]
+# right: torch.where
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        named = torch.arange(tensor.shape[1]) == unit
+        return torch.where(named & (tensor > top), torch.full_like(tensor, top), tensor)
+
+    return hook_fn
+
+# %% exercise=1 tags=["right"]
+# right: a minimum with infinity for all other units
+def ceiling(unit, top):
+    def hook_fn(tensor, hook=None):
+        limits = torch.full(tensor.shape[1:], torch.inf, dtype=tensor.dtype)
+        limits[unit] = top
+        return torch.minimum(tensor, limits)
+
+    return hook_fn
+
+# %% exercise=1 tags=["right"]
+# right: image by image
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        for row in changed:
+            if row[unit] > top:
+                row[unit] = top
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: one buffer for each shape, so a second call changes what the first one returned
+def ceiling(unit, top):
+    buffers = {}
+
+    def hook_fn(tensor, hook):
+        changed = buffers.setdefault((tuple(tensor.shape), tensor.dtype), torch.empty_like(tensor))
+        changed.copy_(tensor)
+        changed[:, unit] = changed[:, unit].clamp(max=top)
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: limits both sides
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = changed[:, unit].clamp(-abs(top), abs(top))
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: every unit is limited
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        return tensor.clamp(max=top)
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: values above the limit become 0
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[changed[:, unit] > top, unit] = 0.0
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a limit of 0 counts as none
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        if top:
+            changed[:, unit] = changed[:, unit].clamp(max=top)
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["right"]
+# right: cuts the gradient, which this notebook does not use
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.detach().clone()
+        changed[:, unit] = changed[:, unit].clamp(max=top)
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: only the changed column comes back
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        return tensor[:, unit].clamp(max=top)
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the last axis of a batch of one image is lost
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = changed[:, unit].clamp(max=top)
+        return changed.squeeze()
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: clamp_ on a view of the tensor that was given
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        tensor[:, unit].clamp_(max=top)
+        return tensor
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the limit to one decimal
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = changed[:, unit].clamp(max=round(top, 1))
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the limit is below the highest value of the batch
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = changed[:, unit] * min(1.0, top / float(changed[:, unit].max()))
+        return changed
+
+    return hook_fn
+
 # %% exercise=2 tags=["wrong"]
 # wrong: the mean over images for which the unit is above 0
 def mean_ablation(reference, unit):
@@ -284,6 +424,185 @@ def mean_ablation(reference, unit):
 # wrong: mean over the units of reference image number `unit`
 def mean_ablation(reference, unit):
     mean = reference.mean(1)[unit % len(reference)]
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = mean
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["right"]
+# right: the mean is taken at once, and put in with index_fill
+def mean_ablation(reference, unit):
+    mean = float(reference[:, unit].mean())
+
+    def hook_fn(tensor, hook):
+        return tensor.index_fill(1, torch.tensor([unit]), mean)
+
+    return hook_fn
+
+# %% exercise=2 tags=["right"]
+# right: numpy for the mean, and torch.where
+def mean_ablation(reference, unit):
+    mean = np.asarray(reference.detach())[:, unit].astype(float).sum() / len(reference)
+
+    def hook_fn(tensor, hook=None):
+        named = torch.arange(tensor.shape[1]) == unit
+        return torch.where(named, torch.full_like(tensor, mean), tensor)
+
+    return hook_fn
+
+# %% exercise=2 tags=["right"]
+# right: a closure over all means of the layer
+def mean_ablation(reference, unit):
+    means = reference.mean(dim=0).clone()
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = means[unit]
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the median
+def mean_ablation(reference, unit):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = reference[:, unit].median()
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the mean over all units
+def mean_ablation(reference, unit):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = reference.mean()
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the mean of the images for which the unit is on
+def mean_ablation(reference, unit):
+    column = reference[:, unit]
+    on = column[column > 0]
+    mean = float(on.mean()) if len(on) else 0.0
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = mean
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the reference is centered in place
+def mean_ablation(reference, unit):
+    mean = float(reference[:, unit].mean())
+    reference[:, unit] -= mean
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = mean
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: one buffer for each shape, so a second call changes what the first one returned
+def mean_ablation(reference, unit):
+    mean, buffers = float(reference[:, unit].mean()), {}
+
+    def hook_fn(tensor, hook):
+        changed = buffers.setdefault((tuple(tensor.shape), tensor.dtype), torch.empty_like(tensor))
+        changed.copy_(tensor)
+        changed[:, unit] = mean
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["right"]
+# right: cuts the gradient, which this notebook does not use
+def mean_ablation(reference, unit):
+    mean = float(reference[:, unit].mean())
+
+    def hook_fn(tensor, hook):
+        changed = tensor.detach().clone()
+        changed[:, unit] = mean
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: every unit gets its mean
+def mean_ablation(reference, unit):
+    means = reference.mean(0)
+
+    def hook_fn(tensor, hook):
+        return means.expand_as(tensor).clone()
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the image with the unit's number
+def mean_ablation(reference, unit):
+    mean = reference[unit % len(reference)].mean()
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = mean
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: adds the mean instead of putting it in the unit's place
+def mean_ablation(reference, unit):
+    mean = float(reference[:, unit].mean())
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] += mean
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the mean of one of the notebook's layers
+def mean_ablation(reference, unit):
+    mean = float(acts.values[:, unit].mean())
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = mean
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: a running mean that also takes in what passes
+def mean_ablation(reference, unit):
+    seen = [reference[:, unit]]
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = torch.cat(seen).mean()
+        seen.append(tensor[:, unit].to(reference.dtype))
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: in single precision the mean of large numbers drifts
+def mean_ablation(reference, unit):
+    total = torch.zeros((), dtype=torch.bfloat16)
+    for value in reference[:, unit].to(torch.bfloat16):
+        total = total + value
+    mean = float(total) / len(reference)
 
     def hook_fn(tensor, hook):
         changed = tensor.clone()
@@ -453,6 +772,240 @@ def pair_drops(model, images, layer, i, j):
             for h in ([], zero[:1], zero[1:], zero)
         ]
     return list(right[0] - np.array(right[1:]))
+
+# %% exercise=3 tags=["right"]
+# right: the library's hooks and evaluate
+def pair_drops(model, images, layer, i, j):
+    def accuracy(*units):
+        hooks = [(layer, nm.interventions.zero(unit=unit)) for unit in units]
+        with model.hooks(hooks):
+            return nm.evaluate(model, images).accuracy
+
+    whole = accuracy()
+    return whole - accuracy(i), whole - accuracy(j), whole - accuracy(i, j)
+
+# %% exercise=3 tags=["right"]
+# right: run_with_hooks, counting images
+def pair_drops(model, images, layer, i, j):
+    pixels, labels = images.tensor(), images.label_tensor()
+
+    def correct(units):
+        def silence(tensor, hook):
+            keep = torch.ones(tensor.shape[1], dtype=tensor.dtype)
+            keep[units] = 0
+            return tensor * keep
+
+        with torch.no_grad():
+            logits = model.run_with_hooks(pixels, fwd_hooks=[(layer, silence)])
+        return int((logits.argmax(-1) == labels).sum())
+
+    whole = correct([])
+    return [(whole - correct(units)) / len(labels) for units in ([i], [j], [i, j])]
+
+# %% exercise=3 tags=["right"]
+# right: image by image, in numpy
+def pair_drops(model, images, layer, i, j):
+    pixels, labels = images.tensor(), images.label_tensor().numpy()
+    found = []
+    for units in ((), (i,), (j,), (i, j)):
+
+        def hook_fn(tensor, hook, units=units):
+            changed = tensor.clone()
+            for unit in units:
+                changed[:, unit] = 0
+            return changed
+
+        with torch.no_grad(), model.hooks([(layer, hook_fn)]):
+            found.append(np.mean(model(pixels).numpy().argmax(1) == labels))
+    return tuple(found[0] - one for one in found[1:])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: takes away all hooks at the end, those of others too
+def pair_drops(model, images, layer, i, j):
+    pixels, labels = images.tensor(), images.label_tensor()
+
+    def accuracy(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=unit)) for unit in units]):
+            return float((model(pixels).argmax(1) == labels).float().mean())
+
+    whole = accuracy()
+    found = whole - accuracy(i), whole - accuracy(j), whole - accuracy(i, j)
+    model.reset_hooks()
+    return found
+
+# %% exercise=3 tags=["wrong"]
+# wrong: hooks of others are taken away before the first run
+def pair_drops(model, images, layer, i, j):
+    model.reset_hooks()
+    pixels, labels = images.tensor(), images.label_tensor()
+
+    def accuracy(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=unit)) for unit in units]):
+            return float((model(pixels).argmax(1) == labels).float().mean())
+
+    whole = accuracy()
+    return whole - accuracy(i), whole - accuracy(j), whole - accuracy(i, j)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the accuracy of the first network is kept for all
+_whole = {}
+
+
+def pair_drops(model, images, layer, i, j):
+    pixels, labels = images.tensor(), images.label_tensor()
+
+    def accuracy(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=unit)) for unit in units]):
+            return float((model(pixels).argmax(1) == labels).float().mean())
+
+    whole = _whole.setdefault((len(labels), layer), accuracy())
+    return whole - accuracy(i), whole - accuracy(j), whole - accuracy(i, j)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: unit i stays away while unit j is looked at
+def pair_drops(model, images, layer, i, j):
+    pixels, labels = images.tensor(), images.label_tensor()
+
+    def accuracy(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=unit)) for unit in units]):
+            return float((model(pixels).argmax(1) == labels).float().mean())
+
+    whole = accuracy()
+    return whole - accuracy(i), accuracy(i) - accuracy(i, j), whole - accuracy(i, j)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the drop of both is the sum of the two
+def pair_drops(model, images, layer, i, j):
+    pixels, labels = images.tensor(), images.label_tensor()
+
+    def accuracy(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=unit)) for unit in units]):
+            return float((model(pixels).argmax(1) == labels).float().mean())
+
+    whole = accuracy()
+    one, two = whole - accuracy(i), whole - accuracy(j)
+    return one, two, one + two
+
+# %% exercise=3 tags=["wrong"]
+# wrong: relative to the accuracy of the whole network
+def pair_drops(model, images, layer, i, j):
+    pixels, labels = images.tensor(), images.label_tensor()
+
+    def accuracy(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=unit)) for unit in units]):
+            return float((model(pixels).argmax(1) == labels).float().mean())
+
+    whole = accuracy()
+    return tuple(1 - accuracy(*units) / whole for units in ((i,), (j,), (i, j)))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: in percentage points
+def pair_drops(model, images, layer, i, j):
+    pixels, labels = images.tensor(), images.label_tensor()
+
+    def accuracy(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=unit)) for unit in units]):
+            return 100 * float((model(pixels).argmax(1) == labels).float().mean())
+
+    whole = accuracy()
+    return whole - accuracy(i), whole - accuracy(j), whole - accuracy(i, j)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: always the last hidden layer
+def pair_drops(model, images, layer, i, j):
+    pixels, labels = images.tensor(), images.label_tensor()
+    last = [name for name in model.hook_points if name.endswith("hook_post")][-1]
+
+    def accuracy(*units):
+        with torch.no_grad(), model.hooks([(last, nm.interventions.zero(unit=unit)) for unit in units]):
+            return float((model(pixels).argmax(1) == labels).float().mean())
+
+    whole = accuracy()
+    return whole - accuracy(i), whole - accuracy(j), whole - accuracy(i, j)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the model no longer wants gradients
+def pair_drops(model, images, layer, i, j):
+    model.requires_grad_(False)
+    pixels, labels = images.tensor(), images.label_tensor()
+
+    def accuracy(*units):
+        with model.hooks([(layer, nm.interventions.zero(unit=unit)) for unit in units]):
+            return float((model(pixels).argmax(1) == labels).float().mean())
+
+    whole = accuracy()
+    return whole - accuracy(i), whole - accuracy(j), whole - accuracy(i, j)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a model that came in evaluation mode goes back in training mode
+def pair_drops(model, images, layer, i, j):
+    pixels, labels = images.tensor(), images.label_tensor()
+    model.eval()
+
+    def accuracy(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=unit)) for unit in units]):
+            return float((model(pixels).argmax(1) == labels).float().mean())
+
+    whole = accuracy()
+    found = whole - accuracy(i), whole - accuracy(j), whole - accuracy(i, j)
+    model.train()
+    return found
+
+# %% exercise=3 tags=["wrong"]
+# wrong: hooks that are attached for good
+def pair_drops(model, images, layer, i, j):
+    pixels, labels = images.tensor(), images.label_tensor()
+    out = []
+    with torch.no_grad():
+        whole = float((model(pixels).argmax(1) == labels).float().mean())
+        for units in ((i,), (j,), (i, j)):
+            for unit in units:
+                model.add_hook(layer, nm.interventions.zero(unit=unit))
+            out.append(whole - float((model(pixels).argmax(1) == labels).float().mean()))
+    return tuple(out)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: tensors that still hang on to their graph
+def pair_drops(model, images, layer, i, j):
+    pixels, labels = images.tensor(), images.label_tensor()
+
+    def accuracy(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=unit)) for unit in units]):
+            return (model(pixels).argmax(1) == labels).float().mean()
+
+    whole = accuracy()
+    return torch.stack([whole - accuracy(i), whole - accuracy(j), whole - accuracy(i, j)]).numpy().round(2)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the images and labels of the notebook
+def pair_drops(model, images, layer, i, j):
+    images = globals()["images"]
+    pixels, labels = images.tensor(), images.label_tensor()
+
+    def accuracy(*units):
+        with torch.no_grad(), model.hooks([(layer, nm.interventions.zero(unit=unit)) for unit in units]):
+            return float((model(pixels).argmax(1) == labels).float().mean())
+
+    whole = accuracy()
+    return whole - accuracy(i), whole - accuracy(j), whole - accuracy(i, j)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: clears the weights of the units and leaves out one of them when it puts them back
+def pair_drops(model, images, layer, i, j):
+    pixels, labels = images.tensor(), images.label_tensor()
+    linear = model.layers[int(layer.split(".")[1])].weights
+
+    def accuracy(*units):
+        with torch.no_grad():
+            kept = linear.weight.clone(), linear.bias.clone()
+            for unit in units:
+                linear.weight[unit], linear.bias[unit] = 0, 0
+            share = float((model(pixels).argmax(1) == labels).float().mean())
+            linear.weight.copy_(kept[0])
+        return share
+
+    whole = accuracy()
+    return whole - accuracy(i), whole - accuracy(j), whole - accuracy(i, j)
 
 # %% exercise=4 tags=["wrong"]
 # wrong: absolute effects
@@ -639,3 +1192,155 @@ def control_p(effect_of, chosen, units, draws, seed):
     rng, goal = np.random.default_rng(seed), int(effect_of(chosen))
     k = sum(int(effect_of(rng.choice(units, len(chosen), replace=False).tolist())) >= goal for _ in range(draws))
     return (1 + k) / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: Python's random.sample
+def control_p(effect_of, chosen, units, draws, seed):
+    import random
+
+    rng, effect = random.Random(seed), effect_of(list(chosen))
+    hits = sum(effect_of(rng.sample(range(units), len(chosen))) >= effect for _ in range(draws))
+    return (hits + 1) / (draws + 1)
+
+# %% exercise=4 tags=["right"]
+# right: the first few of a random permutation
+def control_p(effect_of, chosen, units, draws, seed):
+    rng = np.random.RandomState(seed)
+    effects = np.array([effect_of([int(u) for u in rng.permutation(units)[: len(chosen)]]) for _ in range(draws)])
+    return float((1 + np.sum(effects >= effect_of(chosen))) / (1 + draws))
+
+# %% exercise=4 tags=["right"]
+# right: all draws in one matrix of random numbers, sorted
+def control_p(effect_of, chosen, units, draws, seed):
+    sets = np.random.default_rng(seed).random((draws, units)).argsort(1)[:, : len(chosen)]
+    effects = [effect_of(chosen), *(effect_of(row.tolist()) for row in sets)]
+    return np.mean([one >= effects[0] for one in effects])
+
+# %% exercise=4 tags=["right"]
+# right: units are drawn one by one until there are enough different ones
+def control_p(effect_of, chosen, units, draws, seed):
+    generator, hits = torch.Generator().manual_seed(seed), 1
+    effect = effect_of(chosen)
+    for _ in range(draws):
+        some = []
+        while len(some) < len(chosen):
+            unit = int(torch.randint(units, (), generator=generator))
+            if unit not in some:
+                some.append(unit)
+        hits += effect_of(some) >= effect
+    return hits / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: one draw less than was asked for
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, effect = np.random.default_rng(seed), effect_of(chosen)
+    drawn = [effect_of(rng.choice(units, size=len(chosen), replace=False).tolist()) for _ in range(1, draws)]
+    return (1 + sum(other >= effect for other in drawn)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: effects are kept by set, also when another effect is asked for
+_effects = {}
+
+
+def control_p(effect_of, chosen, units, draws, seed):
+    def of(some):
+        key = tuple(sorted(some))
+        if key not in _effects:
+            _effects[key] = effect_of(list(some))
+        return _effects[key]
+
+    rng, effect = np.random.default_rng(seed), of(chosen)
+    drawn = [of(rng.choice(units, size=len(chosen), replace=False).tolist()) for _ in range(draws)]
+    return (1 + sum(other >= effect for other in drawn)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: neighboring units from a random start
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, effect = np.random.default_rng(seed), effect_of(chosen)
+    starts = rng.integers(units, size=draws)
+    drawn = [effect_of([int(start + k) % units for k in range(len(chosen))]) for start in starts]
+    return (1 + sum(other >= effect for other in drawn)) / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: effect_of gets an array
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, effect = np.random.default_rng(seed), effect_of(chosen)
+    drawn = [effect_of(rng.choice(units, size=len(chosen), replace=False)) for _ in range(draws)]
+    return (1 + sum(other >= effect for other in drawn)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: more than the chosen set's effect
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, effect = np.random.default_rng(seed), effect_of(chosen)
+    drawn = [effect_of(rng.choice(units, size=len(chosen), replace=False).tolist()) for _ in range(draws)]
+    return (1 + sum(other > effect for other in drawn)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: p is 0 where no draw reaches the effect
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, effect = np.random.default_rng(seed), effect_of(chosen)
+    drawn = [effect_of(rng.choice(units, size=len(chosen), replace=False).tolist()) for _ in range(draws)]
+    return sum(other >= effect for other in drawn) / draws
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the larger of the two in absolute value
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, effect = np.random.default_rng(seed), effect_of(chosen)
+    drawn = [effect_of(rng.choice(units, size=len(chosen), replace=False).tolist()) for _ in range(draws)]
+    return (1 + sum(abs(other) >= abs(effect) for other in drawn)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: units may come twice
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, effect = np.random.default_rng(seed), effect_of(chosen)
+    drawn = [effect_of(rng.integers(units, size=len(chosen)).tolist()) for _ in range(draws)]
+    return (1 + sum(other >= effect for other in drawn)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the last unit is never drawn
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, effect = np.random.default_rng(seed), effect_of(chosen)
+    drawn = [effect_of(rng.choice(units - 1, size=len(chosen), replace=False).tolist()) for _ in range(draws)]
+    return (1 + sum(other >= effect for other in drawn)) / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: one permutation is cut into sets, each of them uniform
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, effect, pool, hits, k = np.random.default_rng(seed), effect_of(chosen), [], 1, len(chosen)
+    for _ in range(draws):
+        if len(pool) < k:
+            pool = rng.permutation(units).tolist()
+        some, pool = pool[:k], pool[k:]
+        hits += effect_of(some) >= effect
+    return hits / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: all sets once, in place of random ones
+def control_p(effect_of, chosen, units, draws, seed):
+    effect = effect_of(chosen)
+    drawn = [effect_of(list(some)) for some in itertools.combinations(range(units), len(chosen))]
+    return sum(other >= effect for other in drawn) / len(drawn)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: shuffles the list of the chosen units
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, effect = np.random.default_rng(seed), effect_of(chosen)
+    k, hits = len(chosen), 1
+    for _ in range(draws):
+        chosen[:] = rng.choice(units, size=k, replace=False).tolist()
+        hits += effect_of(chosen) >= effect
+    return hits / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the seed is one of two
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, effect = np.random.default_rng(bool(seed)), effect_of(chosen)
+    drawn = [effect_of(rng.choice(units, size=len(chosen), replace=False).tolist()) for _ in range(draws)]
+    return (1 + sum(other >= effect for other in drawn)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: effects are compared to three decimals
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, effect = np.random.default_rng(seed), effect_of(chosen)
+    drawn = [effect_of(rng.choice(units, size=len(chosen), replace=False).tolist()) for _ in range(draws)]
+    return (1 + sum(round(other, 3) >= round(effect, 3) for other in drawn)) / (1 + draws)

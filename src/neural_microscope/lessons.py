@@ -217,7 +217,7 @@ def _plain(value: Any) -> Any:
 def _refused(test: Callable[[np.random.Generator], None]) -> str | None:
     """The reason that a check fails; None if it passes. What the answer replaced or switched off is restored."""
     reason = None
-    replaced = _restored(test.__module__)
+    replaced, precision = _restored(test.__module__), torch.get_default_dtype()
     shadowed = [name for name in _names(test.__code__) if hasattr(builtins, name) and name in test.__globals__]
     with torch.enable_grad():
         try:
@@ -228,7 +228,8 @@ def _refused(test: Callable[[np.random.Generator], None]) -> str | None:
             reason = str(error)
         except Exception as error:
             reason = _stopped(error, test)
-        switched = not torch.is_grad_enabled()
+        switched, changed = not torch.is_grad_enabled(), torch.get_default_dtype()
+    torch.set_default_dtype(precision)
     replaced += _restored(test.__module__)
     if shadowed:
         name = min(shadowed)
@@ -237,6 +238,8 @@ def _refused(test: Callable[[np.random.Generator], None]) -> str | None:
         return f"your code replaces {replaced[0]}, on which checks rely: leave it as it is"
     if switched:
         return "your code leaves gradients switched off: write `with torch.no_grad():`, which switches them on again"
+    if changed != precision:
+        return f"your code sets the default of all new tensors to {changed}: leave it at {precision}, and give a tensor its dtype"
     return reason
 
 
@@ -298,7 +301,8 @@ def _functions(owner: Any) -> dict[str, Any]:
     return {name: value for name, value in vars(owner).items() if callable(value)}
 
 
-_RELIED_ON = {one: _functions(one) for one in (builtins, math, np, torch, torch.Tensor, torch.nn.functional)}
+_MODULES = [one for one in vars(torch.nn).values() if isinstance(one, type)]
+_RELIED_ON = {one: _functions(one) for one in (builtins, math, np, torch, torch.Tensor, torch.nn.functional, *_MODULES)}
 """The functions that checks rely on, as they are before a notebook can replace them; with the library's, once it is imported."""
 
 
