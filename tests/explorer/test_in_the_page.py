@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from in_page import address, draw, one_image, pixels, says
+from PIL import Image
 from playwright.sync_api import Locator, Page
 
 import neural_microscope as nm
@@ -304,40 +306,64 @@ def check_accessible(explorer: Path, opened: Opener, name: str) -> None:
         assert result.violations_count == 0, (width, scheme, result.generate_report())
 
 
-def test_the_python_of_a_view_gives_what_the_view_shows(
-    explorer: Path, opened: Opener, runs: list[nm.Run], monkeypatch: pytest.MonkeyPatch
+def test_the_python_of_a_view_runs_from_anywhere_and_prints_what_the_view_shows(
+    explorer: Path,
+    opened: Opener,
+    runs: list[nm.Run],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.chdir(runs[0].folder.parent)
+    monkeypatch.chdir(tmp_path)
     for state in ("#i=9&s=0.1.14&c=0.1.14z_1.0.2c0.5_1.1.3p40_0.0.1s2.5", "#d=4646466e466y4678&t=2"):
         tab = opened(explorer, state)
         tab.get_by_text("Show me the Python").click()
         text = tab.locator("pre").inner_text()
-        for network, part in enumerate(re.split(r"\n\n", text)[1:]):
-            names: dict[str, Any] = {}
-            exec(text.split("\n\n")[0] + "\n" + part, names)
-            shown = tab.evaluate(
-                f"microscope.lab && [...document.querySelectorAll('.verdict strong')][{network}].innerText"
-            )
-            assert str(int(names["logits"].argmax())) == shown
-            assert accuracy(tab, network) == pytest.approx(names["accuracy"], abs=0.003)  # rounding of the weights
+        assert text.count('Path(".")  # the folder that holds the recorded runs') == 1
+        names: dict[str, Any] = {}
+        exec(text.replace('Path(".")', f"Path({str(runs[0].folder.parent)!r})"), names)
+        printed = capsys.readouterr().out
+        for network, name in enumerate(("MLP", "CNN")):
+            variable = name.lower()
+            shown = tab.locator(".verdict strong").nth(network).inner_text()
+            assert str(int(names[f"{variable}_logits"].argmax())) == shown
+            found = names[f"{variable}_accuracy"]
+            assert accuracy(tab, network) == pytest.approx(found, abs=0.003)  # rounding of the weights
+            assert f"{name} predicts {shown} and its accuracy is {found}" in printed
+
+
+def saved(tab: Page, button: str) -> tuple[str, bytes]:
+    with tab.expect_download() as waiting:
+        tab.get_by_role("button", name=re.compile(button)).click()
+    return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
 
 
 def test_tables_and_pictures_are_saved(explorer: Path, opened: Opener, runs: list[nm.Run]) -> None:
-    tab = opened(explorer)
-    for summary in tab.get_by_text("The numbers").all():
-        summary.click()
-    tab.get_by_text("All images on the map").click()
-    tab.get_by_role("button", name="as CSV: map").wait_for()
-    found = {}
-    for kind in ("CSV", "PNG", "SVG"):
-        with tab.expect_download() as waiting:
-            tab.get_by_role("button", name=re.compile(f"as {kind}")).last.click()
-        found[kind] = Path(waiting.value.path()).read_bytes()
-    assert found["PNG"].startswith(b"\x89PNG")
-    assert b"<svg" in found["SVG"]
-    assert b"var(" not in found["SVG"]
-    assert found["CSV"].decode().splitlines()[0] == "image,label,predicted,component 1,component 2"
-    assert len(found["CSV"].decode().splitlines()) == len(runs[0].probe) + 1
+    tab = opened(explorer, "#c=0.1.3z")
+    tab.locator(".network").first.locator(".odds").wait_for(timeout=60_000)
+    for words in ("The numbers", "By class", "Confusion matrix", "All images on the map"):
+        for summary in tab.get_by_text(words, exact=True).all():
+            summary.click()
+    name, table = saved(tab, "as CSV: MLP .* map")
+    assert re.fullmatch(r"MLP-layers.0.hook_post-step-\d+-map.csv", name)
+    head, *rows = table.decode().splitlines()
+    assert head == "image,label,predicted,component 1,component 2"
+    assert len(rows) == len(runs[0].probe)
+    assert max(len(row.split(",")[3].strip("-")) for row in rows) > 8  # all digits
+    names = {saved(tab, f"as CSV: {network} .* by class")[0] for network in ("MLP", "CNN")}
+    assert len(names) == 2
+    counts = [line.split(",")[1:] for line in saved(tab, "as CSV: MLP .* confusion")[1].decode().splitlines()[1:]]
+    assert np.array(counts, int).sum() == len(runs[0].probe)
+    drawing = saved(tab, "picture 1 as SVG: MLP curves")[1].decode()
+    assert "<svg" in drawing
+    assert "var(" not in drawing
+    assert "<desc>MLP: test accuracy and loss" in drawing
+    strip = tab.locator(".network").first.locator(".strip canvas").nth(1)
+    picture = Image.open(io.BytesIO(saved(tab, "as PNG: MLP layers.1 step")[1])).convert("L")
+    width, height = strip.evaluate("canvas => [canvas.width, canvas.height]")
+    assert picture.width >= width
+    below = np.asarray(picture)[height + 12 :]
+    assert (below < 100).sum() > 200  # its caption
 
 
 def test_words_are_explained_by_pointer_and_by_key(explorer: Path, opened: Opener) -> None:

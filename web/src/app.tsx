@@ -1,25 +1,26 @@
 // The page: the image on the left, the networks in the middle, the selected unit's card on the right; below, training time, map and missions.
 
 import type { JSX } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useStore } from "./address";
 import { Trace } from "./backward";
 import { Card } from "./card";
 import { Digit } from "./digit";
 import { Filter, amongOf } from "./filter";
 import { Guide } from "./guide";
-import type { Lab } from "./lab";
-import { missions } from "./missions";
+import { Invitation } from "./invitation";
+import { type Lab, useEffectOf } from "./lab";
 import { LayerMap } from "./map";
 import { NetworkColumn } from "./network";
 import { grouped, useMedia } from "./parts";
 import { centered, Ink, SIDE } from "./pen";
-import { CHANGED, type ChangeItem, fromHash, initial, type State, toHash, type UnitPlace } from "./state";
+import { CHANGED, type ChangeItem, type State, type UnitPlace } from "./state";
 import { theme as themeNow } from "./theme";
 import { python } from "./python";
 import { Time } from "./time";
 
 export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
-  const { state, update } = useAddress(lab, first);
+  const { state, update, undo, redo } = useStore(lab, first);
   const dark = useMedia("(prefers-color-scheme: dark)");
   const theme = useMemo(themeNow, [dark]);
   const [hover, setHover] = useState<UnitPlace | null>(null);
@@ -47,8 +48,19 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
     () => (state.changes.length ? lab.models.map((model, i) => model.forward(pixels, lab.snapshot(i, state.frame))) : seen),
     [pixels, state.frame, state.changes, seen],
   );
+  const effects = lab.models.map((_, i) => useEffectOf(lab, i, lab.snapshot(i, state.frame), state.changes));
   const pointed = useMemo(() => path(lab, hover, pixels, state.frame), [hover, pixels, state.frame]);
   const among = useMemo(() => amongOf(lab, state), [state.filter, state.frame]);
+
+  /** Filters the images; the one shown is then one of them, unless the filter came with an address. `amend`: its predictions were still missing. */
+  const choosing = useRef(false);
+  function filtered(filter: State["filter"], amend = false): void {
+    const { list, ready } = amongOf(lab, { ...state, filter });
+    const given = amend && !choosing.current;
+    choosing.current = !ready;
+    const inside = given || !ready || !list.length || drawing || list.includes(state.source as number);
+    update({ filter, ...(inside ? {} : { source: list[0] }) }, amend);
+  }
 
   /** Redraws the ink once per frame, however many pointer events arrive. */
   function onInk(done: boolean): void {
@@ -72,6 +84,35 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
     update({ source: ink.current.strokes });
   }
 
+  // Focus follows a reader who opens a card, and returns to the unit's tile.
+  const asked = useRef(false);
+  const left = useRef(state.selected);
+  function select(selected: UnitPlace | null): void {
+    asked.current = true;
+    update({ selected });
+  }
+  useLayoutEffect(() => {
+    if (asked.current) (state.selected ? document.querySelector<HTMLElement>(".card") : tileOf(left.current))?.focus({ preventScroll: true });
+    asked.current = false;
+    left.current = state.selected;
+  }, [state.selected]);
+  useEffect(() => {
+    const listen = (event: KeyboardEvent) => onKey.current(event);
+    addEventListener("keydown", listen);
+    return () => removeEventListener("keydown", listen);
+  }, []);
+  const onKey = useRef<(event: KeyboardEvent) => void>(() => undefined);
+  onKey.current = (event) => {
+    const key = event.key.toLowerCase();
+    if (event.defaultPrevented) return;
+    if (key === "escape" && state.selected) select(null);
+    if (!(event.ctrlKey || event.metaKey) || event.altKey || (event.target as HTMLElement).matches("input[type=number]")) return;
+    const act = key === "z" ? (event.shiftKey ? redo : undo) : key === "y" ? redo : null;
+    if (!act) return;
+    event.preventDefault();
+    act();
+  };
+
   // Independent of the image, so not rendered again while the reader draws.
   const time = useMemo(() => <Time lab={lab} frame={state.frame} onFrame={(frame) => update({ frame })} />, [state.frame]);
   const guide = useMemo(() => <Guide lab={lab} state={state} update={update} />, [state]);
@@ -79,14 +120,18 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
   return (
     <>
       <header class="top">
-        <h1>{drawing || state.selected || state.changes.length ? "Inside the network" : "Ablate a unit"}</h1>
+        <div class="row">
+          <h1>{drawing || state.selected || state.changes.length ? "Inside the network" : "Ablate a unit"}</h1>
+          <button type="button" disabled={!undo} aria-keyshortcuts="Control+Z" onClick={() => undo?.()}>Undo</button>
+          <button type="button" disabled={!redo} aria-keyshortcuts="Control+Shift+Z" onClick={() => redo?.()}>Redo</button>
+        </div>
         <p>
           Draw a digit or choose a test image. Click a unit to ablate, scale, clamp or patch it, and see how the prediction changes.
         </p>
         {lab.page.note && <p class="loud">{lab.page.note}</p>}
       </header>
       <main>
-      <div class={state.selected ? "bench with-card" : "bench"}>
+      <div class="bench">
         <section class="left" aria-label="The image">
           <Digit
             images={lab.images}
@@ -101,8 +146,8 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
             onImage={(index) => update({ source: index })}
             onClear={onClear}
           />
-          <Filter lab={lab} state={state} count={among.list.length} ready={among.ready} onFilter={(filter) => update({ filter })} />
-          <Changes lab={lab} state={state} onChange={(changes) => update({ changes })} onSelect={(selected) => update({ selected })} />
+          <Filter lab={lab} state={state} count={among.list.length} ready={among.ready} onFilter={filtered} />
+          <Changes lab={lab} state={state} onChange={(changes) => update({ changes })} onSelect={select} />
         </section>
         <div class="networks">
           {lab.models.map((_, i) => (
@@ -115,30 +160,37 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
               seen={seen[i]}
               unchanged={unchanged[i]}
               hover={hover}
+              effect={effects[i]}
               added={pointed && hover?.network === i ? pointed.added : null}
-              onSelect={(selected) => update({ selected })}
+              onSelect={select}
               onHover={setHover}
             />
           ))}
         </div>
-        {state.selected && (
-          <Card
-            key={Object.values(state.selected).join()}
-            lab={lab}
-            at={state.selected}
-            state={state}
-            theme={theme}
-            pixels={pixels}
-            seen={seen}
-            onChange={(changes) => update({ changes })}
-            onImage={(source) => update({ source })}
-            onClose={() => update({ selected: null })}
-          />
-        )}
+        <div class={state.selected ? "inspector open" : "inspector"}>
+          <Invitation lab={lab} state={state} pixels={pixels} unchanged={unchanged} update={(part) => {
+              asked.current = part.selected !== undefined;
+              update(part);
+            }} />
+          {state.selected && (
+            <Card
+              key={Object.values(state.selected).join()}
+              lab={lab}
+              at={state.selected}
+              state={state}
+              theme={theme}
+              pixels={pixels}
+              seen={seen}
+              onChange={(changes) => update({ changes })}
+              onImage={(source) => update({ source })}
+              onClose={() => select(null)}
+            />
+          )}
+        </div>
       </div>
       {time}
       <div class="below">
-        <LayerMap lab={lab} state={state} theme={theme} seen={seen} onMap={(map) => update({ map })} onImage={(source) => update({ source })} />
+        <LayerMap lab={lab} state={state} theme={theme} seen={seen} effect={effects[state.map.network]} onMap={(map) => update({ map })} onImage={(source) => update({ source })} />
         {guide}
       </div>
       <Python text={() => python(lab, state, pixels)} />
@@ -150,6 +202,12 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
       </footer>
     </>
   );
+}
+
+/** The tile of a unit. */
+function tileOf(at: UnitPlace | null): HTMLElement | null {
+  const strips = at && document.querySelectorAll(".network")[at.network]?.querySelectorAll(".strip");
+  return strips?.[at!.layer]?.querySelector<HTMLElement>(`[data-unit="${at!.unit}"]`) ?? null;
 }
 
 /** For the unit under the pointer: its gradient with respect to the pixels, and its contribution to each logit. */
@@ -180,11 +238,22 @@ function Python({ text }: { text: () => string }): JSX.Element {
   );
 }
 
+/** More changes than these are listed folded. */
+const FEW = 6;
+
 function Changes({ lab, state, onChange, onSelect }: { lab: Lab; state: State; onChange: (changes: ChangeItem[]) => void; onSelect: (at: UnitPlace) => void }): JSX.Element | null {
   if (!state.changes.length) return null;
+  const counts = new Map<string, number>();
+  for (const { network, layer, kind } of state.changes) {
+    const name = `${lab.models[network].data.name} ${lab.layer(network, layer).replace(/\.hook_(post|out)$/, "")}`;
+    counts.set(`${name} ${CHANGED[kind]}`, (counts.get(`${name} ${CHANGED[kind]}`) ?? 0) + 1);
+  }
+  const changed = [...counts].map(([what, count]) => `${count} in ${what}`);
   return (
     <section class="changes" aria-label="Changes">
       <h2>{state.changes.length === 1 ? "One change" : `${state.changes.length} changes`}</h2>
+      <details open={state.changes.length <= FEW}>
+      <summary>{changed.join("; ")}</summary>
       <ul>
         {state.changes.map((change) => (
           <li key={`${change.network}.${change.layer}.${change.unit}`}>
@@ -197,47 +266,8 @@ function Changes({ lab, state, onChange, onSelect }: { lab: Lab; state: State; o
           </li>
         ))}
       </ul>
+      </details>
       <button type="button" onClick={() => onChange([])}>Reset all</button>
     </section>
   );
-}
-
-/** The state, kept in the address: a copied address opens the same view. */
-function useAddress(lab: Lab, first: State): { state: State; update: (part: Partial<State>) => void } {
-  const [state, setState] = useState(first);
-  const wanted = useRef(first);
-  const written = useRef(location.hash.slice(1));
-  useEffect(() => {
-    const hash = toHash(state, initial(lab.frames, lab.images.opening));
-    written.current = hash;
-    if (hash === location.hash.slice(1)) return;
-    try {
-      history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
-    } catch {
-      // Inside a srcdoc frame there is no address to keep the state in; all else works.
-    }
-  }, [state]);
-  /** Unpacks a snapshot before showing it for the first time. */
-  function go(next: State): void {
-    wanted.current = next;
-    if (lab.loaded(next.frame)) setState(next);
-    else lab.load(next.frame).then(() => wanted.current.frame === next.frame && setState(wanted.current));
-  }
-  useEffect(() => {
-    const moved = () => location.hash.slice(1) !== written.current && go(addressed(lab));
-    addEventListener("hashchange", moved);
-    return () => removeEventListener("hashchange", moved);
-  }, []);
-  return { state, update: (part) => go({ ...wanted.current, ...part }) };
-}
-
-/** The state encoded in the address. */
-export function addressed(lab: Lab): State {
-  return fromHash(location.hash, initial(lab.frames, lab.images.opening), {
-    images: lab.images.count,
-    classes: lab.images.classes,
-    frames: lab.frames,
-    missions: missions(lab).length,
-    units: lab.models.map((model) => model.data.layers.map((layer) => model.units(layer).count)),
-  });
 }

@@ -34,10 +34,10 @@ export function Card(props: CardProps & { at: UnitPlace }): JSX.Element {
   const word = each > 1 ? "channel" : "unit";
   const own = state.changes.find((c) => same(c, at));
   const values = seen[at.network].get(layer)!.subarray(at.unit * each, (at.unit + 1) * each);
-  const means = useLater((signal) => lab.evaluators[at.network].means(snapshot, layer, signal), [at.network, layer, snapshot]);
+  const { value: means, stale } = useLater((signal) => lab.evaluators[at.network].means(snapshot, layer, signal), [at.network, layer, snapshot]);
   const column = useMemo(() => means && Float32Array.from({ length: lab.images.count }, (_, i) => means[i * count + at.unit]), [means, at.unit]);
   return (
-    <section class="card" aria-label={`Card of ${word} ${at.unit}`}>
+    <section class="card" aria-busy={stale || undefined} tabIndex={-1} aria-label={`Card of ${word} ${at.unit}`}>
       <header>
         <h2>
           {model.data.name} · {layer.replace(/\.hook_(post|out)$/, "")} · {word} {at.unit}
@@ -134,7 +134,7 @@ function kernelsOf(model: Lab["models"][number], layer: string, unit: number, sn
   return null;
 }
 
-function TopImages({ lab, column, word, theme, layer, at, onImage }: CardProps & { at: UnitPlace; column: Float32Array; word: string; layer: string }): JSX.Element {
+function TopImages({ lab, column, word, theme, layer, at, state, onImage }: CardProps & { at: UnitPlace; column: Float32Array; word: string; layer: string }): JSX.Element {
   const { images } = lab;
   const order = useMemo(() => Array.from(column.keys()).sort((a, b) => column[b] - column[a] || a - b), [column]);
   const active = order.filter((i) => column[i] > 0);
@@ -171,7 +171,7 @@ function TopImages({ lab, column, word, theme, layer, at, onImage }: CardProps &
       <p class="quiet">
         Means over {grouped(images.count)} images; the highest is {number(top)}. <Term word="density">Above 0</Term> on {number((100 * active.length) / images.count)}% of them.
       </p>
-      <Numbers name={`${word} ${at.unit} by class`} head={["class", "mean activation"]} rows={() => tuning.map((mean, label) => [label, number(mean)])} />
+      <Numbers name={`${lab.models[at.network].data.name} ${layer} ${word} ${at.unit} step ${lab.step(at.network, state.frame)} by class`} head={["class", "mean activation"]} rows={() => tuning.map((mean, label) => [label, mean])} />
     </>
   );
 }

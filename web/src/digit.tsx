@@ -97,7 +97,7 @@ export function Digit(props: DigitProps): JSX.Element {
   }
 
   const at = drawing ? -1 : among.indexOf(source);
-  const step = (by: number) => among.length && props.onImage(among[(at + by + among.length) % among.length]);
+  const step = (by: number) => props.onImage(among[(Math.max(at, by < 0 ? 0 : -1) + by + among.length) % among.length]);
   return (
     <div class="digit">
       <canvas
@@ -120,11 +120,11 @@ export function Digit(props: DigitProps): JSX.Element {
         {drawing ? (ink.strokes.length ? "Your drawing." : "Draw here: mouse, finger, or arrow keys and space.") : `Test image ${source}: a ${images.labels[source]}. Draw over it to start your own.`}
       </p>
       <div class="row">
-        <button type="button" onClick={() => step(-1)} aria-label="Previous test image">‹</button>
+        <button type="button" disabled={!among.length} onClick={() => step(-1)} aria-label="Previous test image">‹</button>
         <label>
           Image <NumberField value={drawing ? null : source} most={images.count - 1} onValue={props.onImage} />
         </label>
-        <button type="button" onClick={() => step(1)} aria-label="Next test image">›</button>
+        <button type="button" disabled={!among.length} onClick={() => step(1)} aria-label="Next test image">›</button>
         <button type="button" onClick={props.onClear}>Clear</button>
       </div>
       <Seen {...props} />

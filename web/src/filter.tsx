@@ -14,14 +14,14 @@ export function amongOf(lab: Lab, state: State): { list: number[]; ready: boolea
   return predicted ? { list: all.filter((i) => predicted[i] !== lab.images.labels[i]), ready: true } : { list: all, ready: false };
 }
 
-export function Filter({ lab, state, count, ready, onFilter }: { lab: Lab; state: State; count: number; ready: boolean; onFilter: (filter: State["filter"]) => void }): JSX.Element {
+export function Filter({ lab, state, count, ready, onFilter }: { lab: Lab; state: State; count: number; ready: boolean; onFilter: (filter: State["filter"], amend?: boolean) => void }): JSX.Element {
   const { label, mistakes } = state.filter;
   // Once the predictions are known, the list is rebuilt.
   useLater(
     async (signal) => {
       if (mistakes === null || ready) return;
       await lab.evaluators[mistakes].answers(lab.snapshot(mistakes, state.frame), NO_CHANGES, signal);
-      onFilter({ ...state.filter });
+      onFilter({ ...state.filter }, true);
     },
     [mistakes, state.frame, ready],
   );
@@ -42,7 +42,7 @@ export function Filter({ lab, state, count, ready, onFilter }: { lab: Lab; state
           {lab.models.map((m, i) => <option key={i} value={i}>{m.data.name}</option>)}
         </select>
       </label>
-      <small>{grouped(count)} images</small>
+      <small aria-live="polite">{ready ? (count ? `${grouped(count)} images` : "No images match. Choose another class or network.") : "Running all images …"}</small>
     </fieldset>
   );
 }

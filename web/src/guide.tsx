@@ -1,9 +1,9 @@
 // The missions: a question, a prediction to commit to, an experiment and its result.
 
 import type { JSX } from "preact";
-import { useMemo, useState } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 import { Claims } from "./claims";
-import type { Lab } from "./lab";
+import { type Lab, useLater } from "./lab";
 import { missions, type Mission, type Outcome } from "./missions";
 import { Numbers } from "./parts";
 import type { State } from "./state";
@@ -16,6 +16,7 @@ export interface GuideProps {
 
 export function Guide({ lab, state, update }: GuideProps): JSX.Element {
   const all = useMemo(() => missions(lab), [lab]);
+  const done = useRef<Record<number, Done>>({});
   const open = state.mission !== null && state.mission < all.length ? state.mission : null;
   return (
     <section class="guide" aria-label="Missions">
@@ -26,7 +27,7 @@ export function Guide({ lab, state, update }: GuideProps): JSX.Element {
             <button type="button" class="link" aria-expanded={open === i} onClick={() => update({ mission: open === i ? null : i })}>
               {mission.title}
             </button>
-            {open === i && <Steps mission={mission} number={i} lab={lab} state={state} update={update} />}
+            {open === i && <Steps key={i} done={(done.current[i] ??= {})} mission={mission} number={i} lab={lab} state={state} update={update} />}
           </li>
         ))}
       </ol>
@@ -34,27 +35,34 @@ export function Guide({ lab, state, update }: GuideProps): JSX.Element {
   );
 }
 
-function Steps({ mission, number, lab, state, update }: GuideProps & { mission: Mission; number: number }): JSX.Element {
-  const { predict } = mission;
-  const [given, setGiven] = useState<number | null>(null);
-  const [committed, setCommitted] = useState(false);
-  const [outcome, setOutcome] = useState<Outcome | null>(null);
-  const [problem, setProblem] = useState("");
-  const name = `mission-${number}`;
+/** The outcomes of a mission's experiments, by prediction; or why there is none. */
+type Done = Record<number, Promise<Outcome | string>>;
 
-  async function commit(): Promise<void> {
-    setCommitted(true);
-    try {
-      setOutcome(await mission.experiment(given!));
-    } catch (error) {
-      setProblem(`The experiment failed: ${(error as Error).message}`);
-    }
-  }
+function outcomeOf(mission: Mission, answer: number): Promise<Outcome | string> {
+  return mission.experiment(answer).catch((error: Error) => `The experiment failed: ${error.message}`);
+}
+
+function Steps({ mission, number, done, lab, state, update }: GuideProps & { mission: Mission; number: number; done: Done }): JSX.Element {
+  const { predict } = mission;
+  const [chosen, setGiven] = useState<number | null>(null);
+  const name = `mission-${number}`;
+  const answer = state.answers[number] !== undefined && possible(lab, predict, state.answers[number]) ? state.answers[number] : null;
+  const given = answer ?? chosen;
+  const committed = answer !== null;
+  // An experiment is done once for each prediction.
+  const { value, stale } = useLater(async () => (answer === null ? null : await (done[answer] ??= outcomeOf(mission, answer))), [answer]);
+  const outcome = stale ? null : value;
 
   function again(): void {
-    setCommitted(false);
-    setOutcome(null);
+    const { [number]: _, ...answers } = state.answers;
     setGiven(null);
+    update({ answers });
+  }
+
+  /** Shows the outcome in the network as it is at the end of training, with no changes but the outcome's own. */
+  function see(view: Partial<State>): void {
+    update({ selected: null, changes: [], ...view });
+    document.querySelector(".bench")!.scrollIntoView();
   }
 
   return (
@@ -76,14 +84,14 @@ function Steps({ mission, number, lab, state, update }: GuideProps & { mission: 
         {predict.kind === "unit" && <UnitGuess {...{ lab, state, update, predict, given, setGiven }} />}
       </fieldset>
       {!committed && (
-        <button type="button" class="primary" disabled={given === null} onClick={commit}>
+        <button type="button" class="primary" disabled={given === null} onClick={() => update({ answers: { ...state.answers, [number]: given! } })}>
           Commit and run the experiment
         </button>
       )}
       <div aria-live="polite">
-        {committed && !outcome && !problem && <p aria-busy="true">Running all images …</p>}
-        {problem && <p class="loud">{problem}</p>}
-        {outcome && (
+        {committed && !outcome && <p aria-busy="true">Running all images …</p>}
+        {typeof outcome === "string" && <p class="loud">{outcome}</p>}
+        {outcome && typeof outcome !== "string" && (
           <div class="outcome" data-right={outcome.right}>
             <p>
               <strong>{outcome.answer}</strong> {outcome.detail}
@@ -91,7 +99,7 @@ function Steps({ mission, number, lab, state, update }: GuideProps & { mission: 
             {outcome.claims.length > 0 && <Claims claims={outcome.claims} />}
             <Numbers summary="Results" name={mission.title} head={outcome.head} rows={() => outcome.rows} />
             <div class="row">
-              {outcome.view && <button type="button" onClick={() => update(outcome.view!)}>See it in the network</button>}
+              {outcome.view && <button type="button" onClick={() => see(outcome.view!)}>See it in the network</button>}
               <button type="button" onClick={again}>Predict again</button>
             </div>
           </div>
@@ -117,6 +125,13 @@ function UnitGuess({ lab, state, update, predict, given, setGiven }: GuideProps 
       <span class="quiet">0 to {count - 1}; click a tile above to select it</span>
     </div>
   );
+}
+
+/** False for a prediction from an address that this mission can't have. */
+function possible(lab: Lab, predict: Mission["predict"], answer: number): boolean {
+  if (predict.kind === "choice") return answer < predict.options.length;
+  if (predict.kind === "number") return answer >= predict.from && answer <= predict.to;
+  return answer < lab.models[predict.network].units(lab.layer(predict.network, predict.layer)).count;
 }
 
 function within(text: string, from: number, to: number): number | null {

@@ -33,6 +33,11 @@ export class Lab {
     return this.frames < 2 ? 0 : Math.round((frame / (this.frames - 1)) * this.models[network].last);
   }
 
+  /** The training step of a network at one of the page's snapshots. */
+  step(network: number, frame: number): number {
+    return this.models[network].data.steps[this.snapshot(network, frame)];
+  }
+
   loaded(frame: number): boolean {
     return this.models.every((model, i) => model.loaded(this.snapshot(i, frame)));
   }
@@ -101,60 +106,70 @@ export class Lab {
   }
 }
 
-/** The result of asynchronous work, null until it arrives; outdated results are dropped. */
-export function useLater<T>(work: (signal: AbortSignal) => Promise<T>, needs: unknown[]): T | null {
-  const [found, setFound] = useState<{ needs: unknown[]; value: T } | null>(null);
+export interface Later<T> {
+  /** The last result; null before the first. */
+  value: T | null;
+  /** Whether a newer one is being computed. */
+  stale: boolean;
+}
+
+/** The result of asynchronous work. Until the next arrives the last one stays, unless it was about another `subject`; outdated results are dropped. */
+export function useLater<T>(work: (signal: AbortSignal) => Promise<T>, needs: unknown[], subject = ""): Later<T> {
+  const [found, setFound] = useState<{ needs: unknown[]; subject: string; value: T } | null>(null);
   useLayoutEffect(() => {
     const stop = new AbortController();
     work(stop.signal).then(
-      (value) => !stop.signal.aborted && setFound({ needs, value }),
+      (value) => !stop.signal.aborted && setFound({ needs, subject, value }),
       (error) => {
         if (error.name !== "AbortError") throw error;
       },
     );
     return () => stop.abort();
   }, needs);
-  return found && found.needs.every((need, i) => need === needs[i]) ? found.value : null;
+  const last = found?.subject === subject ? found : null;
+  return { value: last && last.value, stale: !last || last.needs.some((need, i) => need !== needs[i]) };
 }
 
 export interface Effect {
+  /** The changes to this network. */
+  mine: ChangeItem[];
   before: Answers;
   after: Answers;
 }
 
 /** Predictions for the included images, without and with the changes to one network. */
-export function useEffectOf(lab: Lab, network: number, snapshot: number, items: ChangeItem[]): Effect | null {
+export function useEffectOf(lab: Lab, network: number, snapshot: number, items: ChangeItem[]): Later<Effect> {
+  const mine = items.filter((item) => item.network === network);
   return useLater(
     async (signal) => {
       const evaluator = lab.evaluators[network];
       const before = await evaluator.answers(snapshot, NO_CHANGES, signal);
-      const changes = lab.changes(network, items, snapshot);
-      return { before, after: changes.size ? await evaluator.answers(snapshot, changes, signal) : before };
+      const changes = lab.changes(network, mine, snapshot);
+      return { mine, before, after: changes.size ? await evaluator.answers(snapshot, changes, signal) : before };
     },
-    [network, snapshot, items],
+    [network, snapshot, JSON.stringify(mine)],
   );
 }
 
 /** The accuracy drop when random units are changed in the same way, draw by draw. */
-export function useRandom(lab: Lab, network: number, snapshot: number, items: ChangeItem[], before: Answers | null): number[] {
-  const [found, setFound] = useState<{ items: ChangeItem[]; drops: number[] }>({ items, drops: [] });
+export function useRandom(lab: Lab, network: number, snapshot: number, { value: effect, stale }: Later<Effect>): number[] {
+  const [found, setFound] = useState<{ effect: Effect | null; drops: number[] }>({ effect: null, drops: [] });
   useEffect(() => {
-    const mine = items.filter((item) => item.network === network);
-    if (!before || !mine.length) return;
+    if (!effect?.mine.length || stale) return;
     const stop = new AbortController();
     const drops: number[] = [];
     const all = async () => {
-      for (let draw = 0; draw < lab.draws(mine); draw++) {
-        const changes = lab.changes(network, lab.elsewhere(mine, draw), snapshot);
+      for (let draw = 0; draw < lab.draws(effect.mine); draw++) {
+        const changes = lab.changes(network, lab.elsewhere(effect.mine, draw), snapshot);
         const after = await lab.evaluators[network].answers(snapshot, changes, stop.signal);
-        drops.push(before.accuracy - after.accuracy);
-        if (!stop.signal.aborted) setFound({ items, drops: [...drops] });
+        drops.push(effect.before.accuracy - after.accuracy);
+        if (!stop.signal.aborted) setFound({ effect, drops: [...drops] });
       }
     };
     all().catch((error) => {
       if (error.name !== "AbortError") throw error;
     });
     return () => stop.abort();
-  }, [network, snapshot, items, before]);
-  return found.items === items ? found.drops : [];
+  }, [effect, stale]);
+  return found.effect === effect ? found.drops : [];
 }

@@ -1,5 +1,6 @@
 import { render } from "preact";
-import { addressed, App } from "./app";
+import { addressed } from "./address";
+import { App } from "./app";
 import { Trace } from "./backward";
 import { pValue, probability } from "./chance";
 import { claimsOf, imagesOf, load } from "./data";

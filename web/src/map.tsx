@@ -2,23 +2,23 @@
 
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { useEffectOf, useLater } from "./lab";
+import { useLater } from "./lab";
 import { grouped, number, Term } from "./parts";
 import { type MapProps, Scatter } from "./scatter";
 import type { State } from "./state";
 
 export function LayerMap(props: MapProps): JSX.Element {
-  const { lab, state, seen } = props;
+  const { lab, state, seen, effect } = props;
   const { network, layer: place, color } = state.map;
   const model = lab.models[network];
   const layer = lab.layer(network, place);
   const plane = model.data.maps[layer];
   const snapshot = lab.snapshot(network, state.frame);
-  const means = useLater((signal) => lab.evaluators[network].means(snapshot, layer, signal), [network, layer, snapshot]);
+  const { value: means, stale } = useLater((signal) => lab.evaluators[network].means(snapshot, layer, signal), [network, layer, snapshot], `${network} ${layer}`);
   const scores = useMemo(() => means && plane && projected(means, plane), [means, plane]);
   const own = useMemo(() => plane && projected(channelMeans(seen[network].get(layer)!, model.units(layer).each), plane), [seen, plane]);
-  const effect = useEffectOf(lab, network, snapshot, state.changes);
-  const predicted = effect?.after.predicted ?? null;
+  const predicted = effect.value?.after.predicted ?? null;
+  const updating = stale || effect.stale;
   // An address of a map and of nothing above it, such as a report's link, opens on the map.
   const part = useRef<HTMLElement>(null);
   const wanted = useRef(/[#&]m=/.test(location.hash) && !/[#&][sc]=/.test(location.hash));
@@ -28,8 +28,8 @@ export function LayerMap(props: MapProps): JSX.Element {
   }, [scores]);
   const set = (part: Partial<State["map"]>) => props.onMap({ ...state.map, ...part });
   return (
-    <section class="map" ref={part} aria-label="Map of a layer">
-      <h2>Map of the images</h2>
+    <section class="map" ref={part} aria-label="Map of a layer" aria-busy={updating || undefined}>
+      <h2>Map of the images <small>{updating && "updating …"}</small></h2>
       <div class="row">
         <label>
           Network{" "}

@@ -74,7 +74,7 @@ function ofOneUnit(lab: Lab, data: MissionData & { kind: "lost" | "confused" }):
         `Without unit ${median}, the median of ${ranked.length}: ${without(median, 0)} and ${without(median, 1)}.` +
         (lost ? " Images newly right are subtracted." : ""),
       head: ["unit", ...["chosen on", "judged on"].map((half, i) => `${half}: of ${images[i]} images`)],
-      rows: ranked.map((i) => [i, without(i, 0), without(i, 1)]),
+      rows: ranked.map((i) => [i, before[0] + counts[0][i], before[1] + counts[1][i]]),
       view: { selected: { network: 0, layer, unit }, changes: [{ network: 0, layer, unit, kind: "zero", value: 0 }], frame: lab.frames - 1 },
       claims: claimsOf(lab, data),
     }),
@@ -97,7 +97,7 @@ function selective(lab: Lab, data: MissionData & { kind: "selective" }): Mission
       answer: `${given === answer ? "Yes" : "No"}: it is number ${rank} of ${units.length}.`,
       detail: `Unit ${unit} has the highest selectivity, ${number(selectivity[own], 2)}; ablating it changes the loss by ${number(loss[own])} nats. One network.`,
       head: ["unit", "loss increase (nats)", "selectivity"],
-      rows: ranked.map((i) => [units[i], number(loss[i]), number(selectivity[i], 2)]),
+      rows: ranked.map((i) => [units[i], loss[i], selectivity[i]]),
       view: { selected: { network: 0, layer, unit }, frame: lab.frames - 1 },
       claims: claimsOf(lab, data),
     }),
@@ -166,14 +166,14 @@ function sparing(lab: Lab): Mission | null {
         }
         found.sort((x, y) => x - y);
         if (Number.isNaN(crossing) && found[SETS >> 1] < 0.5) crossing = share;
-        rows.push([number(100 * share), number(100 * found[SETS >> 1], 1), `${number(100 * found[0], 1)} to ${number(100 * found[SETS - 1], 1)}`]);
+        rows.push([Math.round(100 * share), 100 * found[SETS >> 1], 100 * found[0], 100 * found[SETS - 1]]);
       }
       const never = Number.isNaN(crossing);
       return {
         right: Math.abs(given / 100 - crossing) <= CLOSE,
         answer: never ? "Accuracy does not fall below 50%, even with all units ablated." : `About ${number(100 * crossing)}% of them.`,
         detail: `${never ? "" : `With ${number(100 * crossing)}% of the ${count} units ablated, the median of ${SETS} random sets falls below 50%. `}You predicted ${number(given)}%; within ${100 * CLOSE} points counts as correct.`,
-        head: ["ablated (%)", "accuracy (%), median set", `${SETS} sets`],
+        head: ["ablated (%)", `accuracy (%), median of ${SETS} sets`, "lowest", "highest"],
         rows,
         view: { changes: example.map((unit) => ({ network: 0, layer: place, unit, kind: "zero" as const, value: 0 })), frame: lab.frames - 1 },
         claims: [],

@@ -2,7 +2,7 @@
 
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ComponentChildren, JSX } from "preact";
-import { savePicture, saveTable } from "./save";
+import { fileName, savePicture, saveTable } from "./save";
 import { painted, type Ramp } from "./theme";
 
 /** The gloss of each term, from the package's glossary. */
@@ -26,7 +26,11 @@ export function Hint({ text, children }: { text: string; children: ComponentChil
         onFocus={() => setOpen(true)}
         onBlur={() => setOpen(false)}
         onClick={() => setOpen(true)}
-        onKeyDown={(event) => event.key === "Escape" && setOpen(false)}
+        onKeyDown={(event) => {
+          if (event.key !== "Escape" || !open) return;
+          event.preventDefault(); // closes this, not the card
+          setOpen(false);
+        }}
       >
         {children}
       </button>
@@ -79,18 +83,28 @@ export function OnNull({ value, low, high, from, to, words }: { value: number; l
 export interface NumbersProps {
   summary?: string;
   head: string[];
-  /** Called only while shown: a moving picture must not rebuild its table on every frame. */
+  /** Called only while shown: a moving picture must not rebuild its table on every frame. Numbers in full; saved so. */
   rows: () => (string | number)[][];
+  /** By column, how its numbers are shown: decimals, or in words; else three significant digits, and integers as they are. */
+  shown?: (number | ((value: number) => string) | undefined)[];
   /** The name of a saved file. */
   name: string;
   /** The pictures that the table belongs to. */
   pictures?: () => (HTMLCanvasElement | SVGSVGElement)[];
+  /** What is seen on the pictures, for the files. */
+  caption?: () => string;
+}
+
+function cellText(value: string | number, how?: number | ((value: number) => string)): string {
+  if (typeof value === "string") return value;
+  if (typeof how === "function") return how(value);
+  return how === undefined && Number.isInteger(value) ? String(value).replace("-", "−") : number(value, how);
 }
 
 /** The numbers behind a picture, collapsed; both can be saved. */
-export function Numbers({ summary = "The numbers", head, rows, name, pictures }: NumbersProps): JSX.Element {
+export function Numbers({ summary = "The numbers", head, rows, shown = [], name, pictures, caption }: NumbersProps): JSX.Element {
   const [open, setOpen] = useState(false);
-  const file = name.replace(/[^\w.-]+/g, "-");
+  const file = fileName(name);
   const kinds = pictures && open ? pictures().map((picture) => (picture instanceof SVGSVGElement ? "SVG" : "PNG")) : [];
   return (
     <details onToggle={(event) => setOpen(event.currentTarget.open)}>
@@ -99,7 +113,7 @@ export function Numbers({ summary = "The numbers", head, rows, name, pictures }:
         <div class="row">
           <button type="button" onClick={() => saveTable(file, head, rows())} aria-label={`Save the table as CSV: ${name}`}>CSV</button>
           {kinds.map((kind, i) => (
-            <button key={i} type="button" onClick={() => savePicture(kinds.length > 1 ? `${file}-${i + 1}` : file, pictures!()[i])} aria-label={`Save picture ${i + 1} as ${kind}: ${name}`}>{kind}</button>
+            <button key={i} type="button" onClick={() => savePicture(kinds.length > 1 ? `${file}-${i + 1}` : file, pictures!()[i], caption?.() ?? name)} aria-label={`Save picture ${i + 1} as ${kind}: ${name}`}>{kind}</button>
           ))}
         </div>
       )}
@@ -111,7 +125,7 @@ export function Numbers({ summary = "The numbers", head, rows, name, pictures }:
             </thead>
             <tbody>
               {rows().map((row, i) => (
-                <tr key={i}>{row.map((cell, k) => (k ? <td key={k}>{cell}</td> : <th key={k} scope="row">{cell}</th>))}</tr>
+                <tr key={i}>{row.map((cell, k) => (k ? <td key={k}>{cellText(cell, shown[k])}</td> : <th key={k} scope="row">{cellText(cell, shown[k])}</th>))}</tr>
               ))}
             </tbody>
           </table>

@@ -4,13 +4,14 @@ import { scaleLinear } from "d3-scale";
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Chosen } from "./chosen";
-import type { Lab } from "./lab";
-import { number, Numbers } from "./parts";
+import type { Effect, Lab, Later } from "./lab";
+import { number, Numbers, useMedia } from "./parts";
 import type { State } from "./state";
 import { css, ink as inked, painted, readable, type Theme } from "./theme";
 
 const [WIDTH, HEIGHT, MARGIN] = [720, 460, 26];
 const NEAR = 14; // pixels within which the pointer hits a point
+const CLOSEST = 40; // times the whole map
 
 interface View {
   x: [number, number];
@@ -50,6 +51,8 @@ export interface MapProps {
   state: State;
   theme: Theme;
   seen: Map<string, Float32Array>[];
+  /** The changes' effect on the mapped network. */
+  effect: Later<Effect>;
   onMap: (map: State["map"]) => void;
   onImage: (index: number) => void;
 }
@@ -65,12 +68,17 @@ export interface ScatterProps extends MapProps {
 
 export function Scatter({ lab, state, theme, scores, own, predicted, onImage }: ScatterProps): JSX.Element {
   const { images } = lab;
+  const layer = lab.layer(state.map.network, state.map.layer);
+  const title = `${lab.models[state.map.network].data.name} ${layer} step ${lab.step(state.map.network, state.frame)}`;
   const canvas = useRef<HTMLCanvasElement>(null);
   const [view, setView] = useState<View | null>(null);
   const [near, setNear] = useState<number | null>(null);
   const [lasso, setLasso] = useState<Point[]>([]);
   const [chosen, setChosen] = useState<number[]>([]);
-  const mode = useRef<"lasso" | null>(null);
+  const mode = useRef<"lasso" | "tap" | null>(null);
+  // A finger scrolls the page and opens images; it selects only after the reader asked for it.
+  const [finger, setFinger] = useState(false);
+  const coarse = useMedia("(any-pointer: coarse)");
   const shown = view ?? whole(scores);
   const x = scaleLinear().domain(shown.x).range([MARGIN, WIDTH - MARGIN]);
   const y = scaleLinear().domain(shown.y).range([HEIGHT - MARGIN, MARGIN]);
@@ -168,11 +176,14 @@ export function Scatter({ lab, state, theme, scores, own, predicted, onImage }: 
     return best;
   }
 
-  function zoom(factor: number, [px, py]: Point): void {
+  /** Never further out than the whole map. */
+  function zoom(by: number, [px, py]: Point): void {
+    const to = Math.min(CLOSEST, factor * by);
+    if (to <= 1) return setView(null);
     const [cx, cy] = [x.invert(px), y.invert(py)];
     setView({
-      x: shown.x.map((v) => cx + (v - cx) / factor) as [number, number],
-      y: shown.y.map((v) => cy + (v - cy) / factor) as [number, number],
+      x: shown.x.map((v) => cx + ((v - cx) * factor) / to) as [number, number],
+      y: shown.y.map((v) => cy + ((v - cy) * factor) / to) as [number, number],
     });
   }
 
@@ -183,12 +194,13 @@ export function Scatter({ lab, state, theme, scores, own, predicted, onImage }: 
 
   function onPointerMove(event: PointerEvent): void {
     if (mode.current === "lasso") setLasso((points) => [...points, place(event)]);
-    else setNear(nearest(place(event)));
+    else if (!mode.current) setNear(nearest(place(event)));
   }
 
   function onPointerUp(event: PointerEvent): void {
-    if (mode.current !== "lasso") return;
+    if (!mode.current) return;
     mode.current = null;
+    setFinger(false);
     const path = [...lasso, place(event)];
     const far = Math.max(...path.map(([px, py]) => Math.hypot(px - path[0][0], py - path[0][1])));
     if (far < 6) {
@@ -209,20 +221,21 @@ export function Scatter({ lab, state, theme, scores, own, predicted, onImage }: 
     "0": () => setView(null),
     Escape: () => setChosen([]),
   };
-  const hint = near === null ? "Point to see an image, click to open it, drag a lasso to select several. The ring marks the current image." : `Image ${near}: a ${images.labels[near]}${predicted ? `, predicted ${predicted[near]}` : ""}.`;
+  const hint = near === null ? "Point to see an image, click to open it, drag a lasso to select several, Ctrl and the wheel zoom. The ring marks the current image." : `Image ${near}: a ${images.labels[near]}${predicted ? `, predicted ${predicted[near]}` : ""}.`;
   return (
     <div>
       <canvas
         ref={canvas}
         class="scatter"
-        style={{ aspectRatio: `${WIDTH} / ${HEIGHT}` }}
+        style={{ aspectRatio: `${WIDTH} / ${HEIGHT}`, touchAction: finger ? "none" : undefined }}
         tabIndex={0}
         role="application"
         aria-roledescription="map"
         aria-label={`Map of ${images.count} images. Plus and minus zoom, arrow keys pan, 0 shows all, Escape clears the selection. The table below lists every image.`}
         onPointerDown={(event) => {
-          canvas.current!.setPointerCapture(event.pointerId);
-          mode.current = "lasso";
+          if (event.button > 0 || !event.isPrimary) return;
+          mode.current = event.pointerType === "touch" && !finger ? "tap" : "lasso";
+          if (mode.current === "lasso") canvas.current!.setPointerCapture(event.pointerId);
           setNear(null);
           setLasso([place(event)]);
         }}
@@ -234,13 +247,13 @@ export function Scatter({ lab, state, theme, scores, own, predicted, onImage }: 
         }}
         onPointerLeave={() => setNear(null)}
         onWheel={(event) => {
-          if (!event.ctrlKey && !zoomed && event.deltaY > 0) return; // nothing to zoom out of: the page scrolls
+          if (!event.ctrlKey && !event.metaKey) return; // the page scrolls
           event.preventDefault();
           zoom(event.deltaY < 0 ? 1.2 : 1 / 1.2, place(event));
         }}
         onKeyDown={(event) => {
           const act = keys[event.key];
-          if (!act) return;
+          if (!act || (event.key === "Escape" && !chosen.length)) return;
           event.preventDefault();
           act();
         }}
@@ -249,15 +262,17 @@ export function Scatter({ lab, state, theme, scores, own, predicted, onImage }: 
         <button type="button" onClick={keys["+"]} aria-label="Zoom in">+</button>
         <button type="button" onClick={keys["-"]} aria-label="Zoom out">−</button>
         <button type="button" onClick={keys["0"]} disabled={!zoomed}>Show all</button>
+        {coarse && <button type="button" aria-pressed={finger} onClick={() => setFinger(!finger)}>Select by finger</button>}
         <span class="quiet">{hint}</span>
       </div>
       {chosen.length > 0 && <Chosen lab={lab} chosen={chosen} predicted={predicted} onImage={onImage} theme={theme} />}
       <Numbers
         summary="All images on the map"
-        name="map"
+        name={`${title} map`}
+        caption={() => `${title}: ${images.count} images on the first two principal components of the last snapshot, colored by ${{ class: "class", said: "predicted class", error: "correct (·) or misclassified (×)" }[state.map.color]}. Chance level of the first component: ${number(100 * lab.models[state.map.network].data.maps[layer].chance[0])}% of the variance; it explains ${number(100 * lab.models[state.map.network].data.maps[layer].explained[0])}%.`}
         pictures={() => [canvas.current!]}
         head={["image", "label", "predicted", "component 1", "component 2"]}
-        rows={() => images.labels.map((label, i) => [i, label, predicted?.[i] ?? "…", number(scores[2 * i]), number(scores[2 * i + 1])])}
+        rows={() => images.labels.map((label, i) => [i, label, predicted?.[i] ?? "…", scores[2 * i], scores[2 * i + 1]])}
       />
     </div>
   );

@@ -27,6 +27,8 @@ export interface State {
   map: { network: number; layer: number; color: "class" | "said" | "error" };
   filter: { label: number | null; mistakes: number | null };
   mission: number | null;
+  /** The committed prediction for each mission. */
+  answers: Record<number, number>;
 }
 
 export function initial(frames: number, opening: number): State {
@@ -38,6 +40,7 @@ export function initial(frames: number, opening: number): State {
     map: { network: 0, layer: 0, color: "class" },
     filter: { label: null, mistakes: null },
     mission: null,
+    answers: {},
   };
 }
 
@@ -57,6 +60,8 @@ export function toHash(state: State, start: State): string {
   if (state.filter.label !== null) parts.push(`f=${state.filter.label}`);
   if (state.filter.mistakes !== null) parts.push(`w=${state.filter.mistakes}`);
   if (state.mission !== null) parts.push(`q=${state.mission}`);
+  const answers = Object.entries(state.answers);
+  if (answers.length) parts.push(`a=${answers.map((pair) => pair.join(".")).join("_")}`);
   return parts.join("&");
 }
 
@@ -93,6 +98,8 @@ export function fromHash(hash: string, start: State, bounds: Bounds): State {
   if (known && bounds.units[Number(network)]?.[Number(layer)]) state.map = { network: Number(network), layer: Number(layer), color: known };
   state.filter = { label: number("f", bounds.classes), mistakes: number("w", bounds.units.length) };
   state.mission = number("q", bounds.missions);
+  const answers = (given.get("a") ?? "").split("_").map((text) => /^(\d+)\.(\d+)$/.exec(text)?.slice(1).map(Number));
+  state.answers = Object.fromEntries(answers.filter((pair) => pair && pair[0] < bounds.missions) as [number, number][]);
   return state;
 }
 

@@ -82,7 +82,7 @@ function Curves({ lab, network, frame }: { lab: Lab; network: number; frame: num
           );
         })}
       </div>
-      <Numbers name={`${data.name} curves`} pictures={() => [...part.current!.querySelectorAll("svg")]} head={["step", "test accuracy (%)", "test loss (nats)"]} rows={() => step.map((s, i) => [grouped(s), number(100 * (testAccuracy[i] ?? NaN), 2), number(testLoss[i])])} />
+      <Numbers name={`${data.name} curves`} pictures={() => [...part.current!.querySelectorAll("svg")]} head={["step", "test accuracy (%)", "test loss (nats)"]} shown={[grouped, 2]} caption={() => `${data.name}: test accuracy and loss on all test images of the dataset; the marked step is ${grouped(step[here])}.`} rows={() => step.map((s, i) => [s, 100 * (testAccuracy[i] ?? NaN), testLoss[i] ?? NaN])} />
     </figure>
   );
 }

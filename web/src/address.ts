@@ -1,0 +1,101 @@
+// The state, kept in the address, and one history of it: the browser's. Undo is Back, redo is Forward.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Lab } from "./lab";
+import { missions } from "./missions";
+import { fromHash, initial, type State, toHash } from "./state";
+
+/** The state encoded in the address. */
+export function addressed(lab: Lab): State {
+  return fromHash(location.hash, initial(lab.frames, lab.images.opening), {
+    images: lab.images.count,
+    classes: lab.images.classes,
+    frames: lab.frames,
+    missions: missions(lab).length,
+    units: lab.models.map((model) => model.data.layers.map((layer) => model.units(layer).count)),
+  });
+}
+
+/** A name for what leads from one address to the next, if a run of the same is one step of the history: a dragged slider, a growing stroke. */
+function gesture(from: string, to: string): string {
+  const [before, after] = [from, to].map((hash) => new URLSearchParams(hash));
+  const changed = [...new Set([...before.keys(), ...after.keys()])].filter((key) => before.get(key) !== after.get(key)).join();
+  if (changed === "t") return "t";
+  if (after.get("d") && /^[di,]*d[di,]*$/.test(changed)) return `stroke ${after.get("d")!.split("-").length}`;
+  const moved = changed === "c" && /^(.*_|)(\d+\.\d+\.\d+[sc])[^_]*$/.exec(after.get("c") ?? "");
+  return moved ? `${moved[1]}${moved[2]}` : "";
+}
+
+export interface Store {
+  state: State;
+  /** Changes parts of the state: a step of the history, or with `amend` a correction of the last one. */
+  update: (part: Partial<State>, amend?: boolean) => void;
+  undo: (() => void) | null;
+  redo: (() => void) | null;
+}
+
+export function useStore(lab: Lab, first: State): Store {
+  const [state, setState] = useState(first);
+  const wanted = useRef(first);
+  const written = useRef(location.hash.slice(1));
+  const last = useRef("");
+  // The number of this step, kept by the browser with its address, and that of the newest.
+  const at = useRef<number>(history.state?.at ?? 0);
+  const newest = useRef(at.current);
+  const [, redraw] = useState(at.current);
+
+  function write(hash: string, push: boolean): void {
+    const step = push ? at.current + 1 : at.current;
+    try {
+      // Whole, because a frame without an address of its own resolves the rest against its parent's.
+      history[push ? "pushState" : "replaceState"]({ at: step }, "", location.href.replace(/#.*$/, "") + (hash && `#${hash}`));
+    } catch {
+      return; // browsers refuse some hundred steps a second
+    }
+    written.current = hash;
+    arrive(step, push);
+  }
+
+  function arrive(step: number, isNew: boolean): void {
+    at.current = step;
+    if (isNew) newest.current = step;
+    redraw(step);
+  }
+
+  /** Unpacks a snapshot before showing it for the first time. */
+  function go(next: State): void {
+    wanted.current = next;
+    if (lab.loaded(next.frame)) setState(next);
+    else lab.load(next.frame).then(() => wanted.current.frame === next.frame && setState(wanted.current));
+  }
+
+  function update(part: Partial<State>, amend = false): void {
+    const next = { ...wanted.current, ...part };
+    const hash = toHash(next, initial(lab.frames, lab.images.opening));
+    if (hash !== written.current) {
+      const now = gesture(written.current, hash);
+      const blank = new URLSearchParams(written.current).get("d") === ""; // a first stroke belongs to the clearing before it
+      write(hash, !(amend || blank || (now && now === last.current)));
+      last.current = now;
+    }
+    go(next);
+  }
+
+  const moved = useRef<(event: PopStateEvent) => void>(() => undefined);
+  moved.current = (event) => {
+    last.current = "";
+    written.current = location.hash.slice(1);
+    // Without a number it is a new step: a link, or an address that was typed.
+    arrive(event.state?.at ?? at.current + 1, event.state === null);
+    if (event.state === null) history.replaceState({ at: at.current }, "");
+    go(addressed(lab));
+  };
+  useEffect(() => {
+    write(toHash(first, initial(lab.frames, lab.images.opening)), false);
+    const listen = (event: PopStateEvent) => moved.current(event);
+    addEventListener("popstate", listen);
+    return () => removeEventListener("popstate", listen);
+  }, []);
+
+  return { state, update, undo: at.current > 0 ? () => history.back() : null, redo: at.current < newest.current ? () => history.forward() : null };
+}
