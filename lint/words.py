@@ -157,10 +157,11 @@ def of_text(text: str, rules: Iterable[Rule] = RULES) -> list[tuple[int, str, st
     """(offset, wording, what to say) of every wording to avoid."""
     found: list[tuple[int, str, str]] = []
     for pattern, say, allowed in rules:
-        passes = [one.span() for one in allowed.finditer(text)] if allowed else []
+        matches = [*pattern.finditer(text)]
+        passes = [one.span() for one in allowed.finditer(text)] if allowed and matches else []
         found += [
             (one.start(), one[0].strip(), say)
-            for one in pattern.finditer(text)
+            for one in matches
             if not any(start <= one.start() and one.end() <= end for start, end in passes)
         ]
     return sorted(found)

@@ -166,8 +166,8 @@ def test_an_mlp_learns_two_half_moons_that_a_single_linear_neuron_can_not_tell_a
     x, y = make_moons(n_samples=400, noise=0.1, random_state=0)
     points = [(xy, 2 * int(side) - 1) for xy, side in zip(x.tolist(), y, strict=True)]
     seen, held_out = points[:200], points[200:]
-    model = trained(MLP(2, [8, 8, 1]), seen, steps=300)
-    linear = trained(MLP(2, [1]), seen, steps=300)
+    model = trained(MLP(2, [8, 8, 1]), seen, steps=200)
+    linear = trained(MLP(2, [1]), seen, steps=200)
     found = {"seen": accuracy(model, seen), "held out": accuracy(model, held_out), "line": accuracy(linear, held_out)}
     record_property("accuracy", found)
     print(found)  # shown with pytest -s
