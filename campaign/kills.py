@@ -363,23 +363,25 @@ class Killing:
     def __init__(self, name: str, command: Command, base: Path) -> None:
         self.name, self.command, self.folder = name, command, base / name / "here"
         self.outcome = Outcome()
-        self.start()
-        self.checked(forked(partial(command.work, self.folder), lambda: None))
+        self.seconds = self.undisturbed(command.work)
         self.whole = contents(self.folder)
         self.work = partial(command.quick or command.work, self.folder)
-        self.start()
-        begun = time.monotonic()
-        self.checked(forked(self.work, lambda: None))
-        self.seconds = time.monotonic() - begun
+        if command.quick and command.quick != command.work:
+            self.seconds = self.undisturbed(command.quick)
 
     def start(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.command.before(self.folder)
 
-    def checked(self, ended: tuple[int, bytes, str]) -> None:
-        if ended[0]:
-            raise RuntimeError(f"{self.name}, undisturbed, ended with {ended[0]}: {ended[2]}")
+    def undisturbed(self, work: Callable[[Path, Observer], None]) -> float:
+        """Does the work in a fork that is not killed; returns the seconds that it took."""
+        self.start()
+        begun = time.monotonic()
+        code, _, text = forked(partial(work, self.folder), lambda: None)
+        if code:
+            raise RuntimeError(f"{self.name}, undisturbed, ended with {code}: {text}")
+        return time.monotonic() - begun
 
     def at_random(self, chance: random.Random) -> bool:
         """A kill at a random time; False where the command was done before."""

@@ -44,10 +44,18 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures of a report are not drawn."""
+    """A report has no figures."""
     from undrawn import draw_nothing
 
     draw_nothing(monkeypatch)
+
+
+@pytest.fixture
+def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of a report are made, and not drawn."""
+    from undrawn import save_nothing
+
+    save_nothing(monkeypatch)
 
 
 @pytest.fixture

@@ -46,6 +46,7 @@ def test_a_limit_on_processor_time_ends_with_the_reading() -> None:
     assert resource.getrlimit(resource.RLIMIT_CPU) == before
 
 
+@pytest.mark.usefixtures("undrawn")  # in the forks too
 def test_each_command_is_killed_at_a_file_event_and_goes_on(tmp_path: Path) -> None:
     examples.write(tmp_path / "recorded")
     for name, command in kills.commands(kills.Pages(tmp_path / "recorded")).items():

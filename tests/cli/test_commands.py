@@ -20,6 +20,7 @@ import neural_microscope as nm
 from command_line import microscope
 from neural_microscope import demonstration, processes
 from neural_microscope.data import source
+from undrawn import draw_nothing
 
 SMALL = ["--data", "digits", "--hidden", "8", "--epochs", "2"]
 
@@ -140,7 +141,7 @@ def test_ctrl_c_exits_with_130_keeps_the_run_and_resume_ends_it(tmp_path: Path) 
         "--hidden",
         "8",
         "--epochs",
-        "300",
+        "100",
         "--no-every-epoch",
         "--out",
         folder,
@@ -218,6 +219,7 @@ def test_demo_without_mnist_uses_the_digits_loudly_ends_with_the_page_and_reuses
     monkeypatch.setattr(demonstration, "FULL", {kind: (network, quick) for kind, network in small.items()})
     if not workers:
         monkeypatch.setattr(processes, "side_by_side", one_after_the_other)
+        draw_nothing(monkeypatch)
     out = tmp_path / "demo"
     done = microscope("demo", "--short", "--out", out)
     assert done.returncode == 0, done.stderr

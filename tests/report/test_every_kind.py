@@ -88,7 +88,7 @@ KINDS: dict[str, Callable[[Path], list[Path]]] = {
 QUICK = ("a module beside an MLP",)
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("unsaved")
 @pytest.mark.parametrize("kind", [pytest.param(k, marks=[] if k in QUICK else [pytest.mark.slow]) for k in KINDS])
 def test_every_kind_of_runs_has_a_report(kind: str, tmp_path: Path) -> None:
     text = reported(*KINDS[kind](tmp_path), output=tmp_path / "page.html")
@@ -110,10 +110,13 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_sweeps_report_is_a_table_of_its_settings(swept: Path, tmp_path: Path) -> None:
-    text = reported(swept, output=tmp_path / "page.html")
     done = microscope("report", swept, "-o", tmp_path / "page.html")
+    assert done.returncode == 0, done.stderr
     assert "1 of 4 networks are not trained yet" in done.stdout
+    text = (tmp_path / "page.html").read_text("utf-8")
+    assert "nan" not in text.split("<script")[0].lower().split()
     rows = text.split("<tbody>")[1].split("</tbody>")[0].split("<tr>")[1:]
     assert [row.split("</td>")[0].removeprefix("<td>") for row in rows] == ["4", "3"]
     assert [row.count("<polyline") for row in rows] == [2, 1], "a curve for each seed"

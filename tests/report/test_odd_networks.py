@@ -19,7 +19,7 @@ from neural_microscope.analysis.findings import findings
 from neural_microscope.analysis.look import FirstLook, first_look
 from neural_microscope.report import compose
 from neural_microscope.training import Observer, Training
-from undrawn import draw_nothing
+from undrawn import save_nothing
 
 DIGITS = nm.data.load("digits")
 RECORD = nm.RecordConfig(per_octave=1, probe_size=100)
@@ -57,11 +57,8 @@ NETWORKS: dict[str, Callable[[], Any]] = {
     "norm": lambda: mlp(hidden=(6, 5), norm="layer", norm_position="after", dropout=0.1, bias=False),
 }
 SLOW = ("untrained", "interrupted", "tanh", "norm")
-PAGES = [
-    pytest.param(name, drawn, marks=[pytest.mark.slow] if name in SLOW or (drawn and name != "dead") else [])
-    for name in NETWORKS
-    for drawn in (False, True)
-]
+QUICK = [(name, name == "dead") for name in NETWORKS if name not in SLOW]
+PAGES = [*QUICK, *(pytest.param(name, True, marks=pytest.mark.slow) for name in NETWORKS if (name, True) not in QUICK)]
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +89,7 @@ def page(looked: Callable[[str], FirstLook], tmp_path_factory: pytest.TempPathFa
         if (name, drawn) not in known:
             with pytest.MonkeyPatch.context() as patch:
                 if not drawn:
-                    draw_nothing(patch)
+                    save_nothing(patch)
                 known[name, drawn] = compose([looked(name)], folder / "page.html").read_text("utf-8")
         return known[name, drawn]
 
@@ -145,7 +142,7 @@ def test_one_snapshot_is_called_one(looked: Callable[[str], FirstLook], page: Ca
 
 
 def test_a_dead_layer_is_called_undefined_and_not_collapsed(page: Callable[..., str]) -> None:
-    text = page("dead")
+    text = page("dead", drawn=True)
     assert "every image has the same activations at the last snapshot" in text
     assert "3 of 3 units are dead" in text
     assert "within-class variability is not shown to shrink" in text
@@ -171,7 +168,7 @@ def relabeled(images: nm.data.ImageSet) -> nm.data.ImageSet:
     return nm.data.ImageSet(images.images[kept], images.labels[kept] + 1, 11, images.name)
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("unsaved")
 @pytest.mark.filterwarnings("ignore:the test set has too few images of some classes")
 def test_an_empty_and_a_rare_class_have_a_page_that_says_so(tmp_path: Path) -> None:
     data = nm.data.Dataset("letters", relabeled(DIGITS.train), relabeled(DIGITS.test))
@@ -183,7 +180,7 @@ def test_an_empty_and_a_rare_class_have_a_page_that_says_so(tmp_path: Path) -> N
     assert "class 0 has none, class 6 has 1; others up to 11" in words
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("unsaved")
 @pytest.mark.parametrize("points", [(), ("1.hook_out", "2.hook_out")], ids=["logits", "no logits"])
 def test_a_modules_page_says_what_needs_the_module_or_its_classes(points: tuple[str, ...], tmp_path: Path) -> None:
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 5), torch.nn.ReLU(), torch.nn.Linear(5, 10))

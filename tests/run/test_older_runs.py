@@ -64,7 +64,7 @@ def test_one_that_may_be_of_a_shared_order_says_so_when_it_is_resumed(
     assert ("order='shared'" in capsys.readouterr().err) is (seed != about["train"]["seed"])
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("unsaved")
 def test_it_is_reported(runs: Path, tmp_path: Path) -> None:
     page = nm.report.write([nm.Run.open(runs / "finished")], tmp_path / "report.html").read_text("utf-8")
     assert "What happens inside the MLP" in page
