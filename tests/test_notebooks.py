@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import dis
 import importlib.util
+import os
 import re
+import shutil
 import subprocess
 import sys
 import warnings
@@ -18,6 +21,8 @@ import jupytext
 import nbformat
 import pytest
 from mutants.operators import Mutation, mutations
+
+import neural_microscope as nm
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 
@@ -263,15 +268,21 @@ def tries(source: Path, number: int) -> list[tuple[bool, str, CodeType]]:
     return found
 
 
+def slips(text: str) -> list[Mutation]:
+    """Mutations of a solution; of one that holds a loop without end, none that would not end."""
+    return [one for one in mutations("solution", text) if "while" not in text or one.operator != "comparison"]
+
+
 @pytest.mark.slow
 @sources
-def test_answers_that_others_tried_are_judged_as_they_should_be(
+def test_a_check_judges_what_others_tried_as_it_should_and_refuses_every_slip_in_its_solution(
     source: Path, lessons: Path, no_network: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(lessons)
     monkeypatch.setenv("NEURAL_MICROSCOPE_LESSON", "digits")
     names: dict[str, Any] = {"__name__": "__main__"}
-    number, misjudged = 0, []
+    equivalent = (FOLDER / "equivalent.txt").read_text("utf-8").splitlines()
+    number, misjudged, missed = 0, [], []
     for one in needed(source):
         if isinstance(one, Statement):
             exec(one.code, names)
@@ -285,28 +296,6 @@ def test_answers_that_others_tried_are_judged_as_they_should_be(
             if (judged == "Right.") != right or not judged.startswith(("Right.", "Not yet: ")):
                 misjudged.append(f"exercise {number}, {said} -> {judged}")
         assert len(tried) >= 5
-    assert not misjudged, "\n".join(misjudged)
-
-
-def slips(text: str) -> list[Mutation]:
-    """Mutations of a solution; of one that holds a loop without end, none that would not end."""
-    return [one for one in mutations("solution", text) if "while" not in text or one.operator != "comparison"]
-
-
-@pytest.mark.slow
-@sources
-def test_a_check_refuses_every_slip_in_its_solution(
-    source: Path, lessons: Path, no_network: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(lessons)
-    monkeypatch.setenv("NEURAL_MICROSCOPE_LESSON", "digits")
-    names: dict[str, Any] = {"__name__": "__main__"}
-    equivalent = (FOLDER / "equivalent.txt").read_text("utf-8").splitlines()
-    missed = []
-    for one in needed(source):
-        if isinstance(one, Statement):
-            exec(one.code, names)
-            continue
         for slip in slips(one.written):
             changed = one.written[slip.start : slip.end]
             line = one.written.splitlines()[slip.line - 1].strip()
@@ -316,15 +305,38 @@ def test_a_check_refuses_every_slip_in_its_solution(
                 said = verdict(names, compile(slip.applied(one.written), name, "exec"), one.check, capsys)
             if said == "Right." and not any(name == known.partition(" # ")[0] for known in equivalent):
                 missed.append(name)
+    assert not misjudged, "\n".join(misjudged)
     assert not missed, "\n".join(missed)
+
+
+@pytest.fixture(scope="session")
+def trained(shared: Any) -> Path:
+    """The networks that whole notebooks have trained, by form: several notebooks begin with the same ones."""
+    return shared("trained", Path.mkdir)
+
+
+def executed(made: Any, folder: Path, form: str, trained: Path, alone: bool = False) -> Any:
+    """A notebook, run; ``alone``: without the networks that others have trained. Networks it has trained are there for others."""
+    own = (folder.parent if folder.name == "exercises" else folder) / "runs" / form
+    theirs = trained / form
+    theirs.mkdir(exist_ok=True)
+    for run in [] if alone else [run for run in theirs.iterdir() if run.suffix != ".partial"]:
+        shutil.copytree(run, own / run.name, copy_function=os.link)
+    made = build.execute(made, folder, form)
+    for run in (path.parent for path in own.glob("*/run.json") if not (theirs / path.parent.name).exists()):
+        if nm.Run.open(run).status == "finished":
+            partial = Path(shutil.copytree(run, theirs / f"{run.name}.{os.getpid()}.partial", copy_function=os.link))
+            with contextlib.suppress(OSError):  # another worker was faster
+                partial.rename(theirs / run.name)
+    return made
 
 
 @pytest.mark.slow
 @sources
 def test_it_runs_on_the_bundled_digits_and_its_solutions_are_right(
-    source: Path, tmp_path: Path, no_network: None
+    source: Path, tmp_path: Path, trained: Path, no_network: None
 ) -> None:
-    made = build.execute(build.notebook(source), tmp_path, "digits")
+    made = executed(build.notebook(source), tmp_path, "digits", trained, alone=True)
     assert build.debris(made) == []
     assert set(verdicts(made)) == {"Right."}
 
@@ -334,9 +346,11 @@ def test_it_runs_on_the_bundled_digits_and_its_solutions_are_right(
     [source if source.name[:2] in SHORT else pytest.param(source, marks=pytest.mark.slow) for source in SOURCES],
     ids=lambda source: source.stem,
 )
-def test_stubs_are_refused_with_a_reason_and_stop_nothing(source: Path, tmp_path: Path, no_network: None) -> None:
+def test_stubs_are_refused_with_a_reason_and_stop_nothing(
+    source: Path, tmp_path: Path, trained: Path, no_network: None
+) -> None:
     (tmp_path / "exercises").mkdir()
-    made = build.execute(build.exercises(source), tmp_path / "exercises", "digits")
+    made = executed(build.exercises(source), tmp_path / "exercises", "digits", trained)
     for cell in (cell for cell in made.cells if "lesson.reveal(" in cell.source and cell.cell_type == "code"):
         said = build.text_of(cell).strip()  # a kernel may send a line and its end apart
         assert said == "Make your guess in the cell above, run it, and then run this cell again."
@@ -350,8 +364,8 @@ def test_stubs_are_refused_with_a_reason_and_stop_nothing(source: Path, tmp_path
 @pytest.mark.mnist
 @pytest.mark.slow
 @sources
-def test_it_runs_in_its_short_form(source: Path, tmp_path: Path, mnist_folder: Path) -> None:
-    made = build.execute(build.notebook(source), tmp_path, "short")
+def test_it_runs_in_its_short_form(source: Path, tmp_path: Path, trained: Path, mnist_folder: Path) -> None:
+    made = executed(build.notebook(source), tmp_path, "short", trained)
     assert build.debris(made) == []
     assert set(verdicts(made)) == {"Right."}
 
@@ -359,8 +373,10 @@ def test_it_runs_in_its_short_form(source: Path, tmp_path: Path, mnist_folder: P
 @pytest.mark.mnist
 @pytest.mark.slow
 @pytest.mark.parametrize("source", IN_FULL, ids=lambda source: source.stem)
-def test_in_full_it_says_what_the_kept_notebook_says(source: Path, tmp_path: Path, mnist_folder: Path) -> None:
-    made, there = build.execute(build.notebook(source), tmp_path), kept(source)
+def test_in_full_it_says_what_the_kept_notebook_says(
+    source: Path, tmp_path: Path, trained: Path, mnist_folder: Path
+) -> None:
+    made, there = executed(build.notebook(source), tmp_path, "full", trained), kept(source)
     assert build.debris(made) == []
     assert set(verdicts(made)) == {"Right."}
     for cell, before in zip(made.cells, there.cells, strict=True):
