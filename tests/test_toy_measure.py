@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 import neural_microscope as nm
 from command_line import microscope
@@ -246,8 +246,8 @@ def test_a_units_card_shows_value_interval_null_and_claim(
 
     columns = {end: table[f"drive{end}"].values for end in ("", "_low", "_high", "_null_low", "_null_high")}
     value, *ends = (float(column[unit]) for column in columns.values())
-    assert "Drive of a unit 100 images" in place.inner_text()
-    assert "bananas" in place.inner_text()
+    expect(place).to_contain_text("Drive of a unit 100 images")
+    expect(place).to_contain_text("bananas")
     assert numbers(place.locator("strong.value").inner_text()) == pytest.approx([value], rel=5e-3)
     assert numbers(place.locator(".interval").inner_text()) == pytest.approx(ends[:2], rel=5e-3)
     assert numbers(place.locator(".null-band").inner_text()) == pytest.approx(ends[2:], rel=5e-3)
@@ -257,9 +257,9 @@ def test_a_units_card_shows_value_interval_null_and_claim(
     drawn = [float(part.get_attribute(name) or "nan") for part, name in ((band, "x"), (band, "width"), (dot, "cx"))]
     expected = [4 + scale * (ends[2] - spread.min()), scale * (ends[3] - ends[2]), 4 + scale * (value - spread.min())]
     assert drawn == pytest.approx(expected, abs=0.01)
-    assert tab.get_by_text("40 draws of random signs").count() > 0
+    expect(tab.get_by_text("40 draws of random signs").first).to_be_attached()
     claim = tab.locator(f'.card [data-claim="MLP/layers.0/unit-{unit}/a-unit-has-drive"]')
-    assert claim.locator(".mark").inner_text() == "shown"
+    expect(claim.locator(".mark")).to_have_text("shown")
     said = fill("Unit {unit:,} has {drive:4} bananas of drive.", {"unit": unit, "drive": value})
     assert claim.locator(".sentence").inner_text() == said
     tab.context.close()

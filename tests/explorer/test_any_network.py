@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
 from in_page import ARRAY, FLOATS, array, given, in_page, unpacked
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from torch import nn
 
 import neural_microscope as nm
+from neural_microscope.analysis.causal import ablate_all
 from neural_microscope.explorer import UnsupportedLayer, operations
 from neural_microscope.explorer.payload import payload, shown
 from neural_microscope.explorer.weights import stored
@@ -73,8 +76,14 @@ def small(shared: Any) -> dict[str, nm.Run]:
 
 @pytest.fixture(scope="module")
 def page(small: dict[str, nm.Run], shared: Any) -> Path:
-    runs = list(small.values())
-    return shared("small.html", lambda path: nm.explorer.write(runs, path, snapshots=3, models=[own()]))
+    """Their page; of nulls of ablations, which pass ten layers of a module again and again, few draws."""
+
+    def write(path: Path) -> None:
+        few = partial(ablate_all, draws=5)
+        with patch("neural_microscope.analysis.causal.ablation.ablate_all", few):
+            nm.explorer.write(list(small.values()), path, snapshots=3, models=[own()])
+
+    return shared("small.html", write)
 
 
 @pytest.mark.browser
@@ -118,8 +127,8 @@ def test_every_unit_of_each_can_be_opened_and_ablated(page: Path, small: dict[st
 @pytest.mark.browser
 def test_names_that_hold_markup_are_text(page: Path, opened: Opener) -> None:
     tab = opened(page, "#s=0.0.1")
-    assert MARKUP in tab.locator(".network h2").first.inner_text()
-    assert MARKUP in tab.locator(".card h2").inner_text()
+    expect(tab.locator(".network h2").first).to_contain_text(MARKUP)
+    expect(tab.locator(".card h2")).to_contain_text(MARKUP)
     assert MARKUP in tab.title()
     assert "</script><b id=planted>digits" in tab.locator("footer").inner_text()
     assert tab.locator("#planted, img").count() == 0
@@ -132,7 +141,7 @@ def test_a_page_of_one_network_on_one_snapshot(
 ) -> None:
     tab = opened(nm.explorer.write([small[name]], tmp_path / "one.html", snapshots=1))
     tab.locator(".network .cost[data-accuracy]").wait_for()
-    assert tab.locator(".network").count() == 1
+    expect(tab.locator(".network")).to_have_count(1)
     for mission in range(tab.locator(".guide li").count()):
         tab = opened(tmp_path / "one.html", f"#q={mission}")
         place = tab.locator(".mission")
@@ -220,9 +229,9 @@ def test_seeds_are_one_network_whose_units_are_matched_or_not(tmp_path: Path, op
         [run.activations("layers.0.hook_post").isel(snapshot=-1) for run in runs]
     )
     tab = opened(nm.explorer.write(runs, tmp_path / "page.html", snapshots=2), "#s=0.0.4")
-    assert tab.locator(".network").count() == 1
+    expect(tab.locator(".network")).to_have_count(1)
     again = f"A matching unit exists in {int(table['replicated'][4])} of {int(table['of'][4])} other seeds."
-    assert again in tab.locator(".card").inner_text()
+    expect(tab.locator(".card")).to_contain_text(again)
 
 
 def test_runs_alike_in_all_but_name_are_told_apart(tmp_path: Path) -> None:
