@@ -13,8 +13,9 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
-from in_page import ARRAY, FLOATS, array, given, in_page, unpacked
+from in_page import ARRAY, FLOATS, array, given, in_page, linear_sums, unpacked
 from playwright.sync_api import Page, expect
+from test_edges import SUMS
 from torch import nn
 
 import neural_microscope as nm
@@ -109,6 +110,25 @@ def test_a_users_own_network_and_every_layer_give_torchs_numbers_in_the_browser(
                 expected = cache[hook].numpy().reshape(-1)
                 assert np.abs(array(found[hook]) - expected).max() < 1e-4, (name, step, hook)
             assert len(set(found) & set(cache)) >= 2
+
+
+@pytest.mark.browser
+def test_contributions_of_every_network_sum_to_torchs(page: Path, small: dict[str, nm.Run], opened: Opener) -> None:
+    """Through normalization, pooling and flattened maps too."""
+    tab = unpacked(opened(page))
+    for network, (name, run) in enumerate(small.items()):
+        model = in_page(tab, run, network, -1, own() if name == "own" else None)
+        image = run.probe.tensor()[:1]
+        last = tab.evaluate("network => microscope.models[network].last", network)
+        found = tab.evaluate(SUMS, [network, last, given(image.numpy()), [], [0, 2]])
+        expected = linear_sums(model.eval(), image)
+        assert len(found) == len(expected) >= 1
+        for link, of_unit in zip(expected, found, strict=True):
+            for unit, (position, parts, bias, whole) in zip([0, 2], of_unit, strict=True):
+                torchs = link(unit, position, len(parts))
+                np.testing.assert_allclose(parts, torchs["parts"], atol=1e-4, err_msg=name)
+                assert [sum(parts) + bias, whole] == pytest.approx([torchs["sum"]] * 2, abs=1e-4), name
+                assert whole == pytest.approx(torchs["highest"], abs=1e-4), name
 
 
 @pytest.mark.browser

@@ -277,7 +277,7 @@ function Convolution({ trace, link, unit, theme, position, onPosition }: StepPro
   return (
     <>
       <p>
-        The <Term word="kernel">kernel</Term>'s window slides over {link.from < 0 ? "the image" : sums.length > 1 ? `all ${sums.length} maps of the previous layer` : "the previous layer's map"}. At each position, what it covers is multiplied by the kernel and summed: one value of the map on the right.
+        The <Term word="kernel">kernel</Term>'s window slides over {link.from < 0 ? "the image" : sums.length > 1 ? `all ${sums.length} maps of the previous layer` : "the previous layer's map"}. At each position, what it covers is multiplied by the kernel and summed: one value of the map of sums.
       </p>
       <div class="convolution">
         <Captioned text={link.from < 0 ? "the image, with the window" : `${sourceName(model, link, source)}, with the window`}>
