@@ -918,7 +918,7 @@ def exercise_3(rng):
         )
         calls.clear()
         looking(some.tensor())
-        assert calls, "a hook that somebody else had attached is gone after the call"
+        assert calls, "a hook that was attached before is gone after the call"
 
 
 # %% tags=["right"]

@@ -302,7 +302,9 @@ def _functions(owner: Any) -> dict[str, Any]:
 
 
 _MODULES = [one for one in vars(torch.nn).values() if isinstance(one, type)]
-_RELIED_ON = {one: _functions(one) for one in (builtins, math, np, torch, torch.Tensor, torch.nn.functional, *_MODULES)}
+_RELIED_ON: dict[Any, dict[str, Any]] = {
+    one: _functions(one) for one in (builtins, math, np, torch, torch.Tensor, torch.nn.functional, *_MODULES)
+}
 """The functions that checks rely on, as they are before a notebook can replace them; with the library's, once it is imported."""
 
 

@@ -1,4 +1,4 @@
-"""Nothing moves unless the reader moves it: what is computed anew stays and is marked, cards cover nothing that was clicked, keys work."""
+"""Nothing moves unless the reader moves it: what is computed again stays and is marked, cards cover nothing that was clicked, keys work."""
 
 from __future__ import annotations
 
