@@ -121,7 +121,7 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
     <>
       <header class="top">
         <div class="row">
-          <h1>{drawing || state.selected || state.changes.length ? "Inside the network" : "Ablate a unit"}</h1>
+          <h1>Ablate a unit</h1>
           <button type="button" disabled={!undo} aria-keyshortcuts="Control+Z" onClick={() => undo?.()}>Undo</button>
           <button type="button" disabled={!redo} aria-keyshortcuts="Control+Shift+Z" onClick={() => redo?.()}>Redo</button>
         </div>
