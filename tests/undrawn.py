@@ -13,7 +13,7 @@ drawing = importlib.import_module("neural_microscope.report.drawing")  # a funct
 
 def draw_nothing(patch: pytest.MonkeyPatch) -> None:
     """From now on a report has captions and no figures."""
-    patch.setattr(drawing, "image", lambda draw, both=False: f'<img src="data:," {html.NO_WORDS}>')
+    patch.setattr(drawing, "image", lambda draw, both=False: '<img src="data:," alt="No figure.">')
 
 
 def save_nothing(patch: pytest.MonkeyPatch) -> None:
