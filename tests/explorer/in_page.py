@@ -6,6 +6,7 @@ import base64
 import functools
 import io
 import math
+import re
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from torch import nn
 
 import neural_microscope as nm
@@ -87,9 +88,11 @@ def draw(tab: Page, *points: tuple[float, float]) -> None:
     tab.mouse.up()
 
 
-def address(tab: Page) -> str:
-    """The hash, which follows the view after it is drawn."""
+def address(tab: Page, part: str = "") -> str:
+    """The hash, once it holds what the pattern ``part`` matches: it follows the view after it is drawn."""
     tab.evaluate(FRAME)
+    if part:
+        expect(tab).to_have_url(re.compile(f"#.*{part}"))
     return str(tab.evaluate("location.hash"))
 
 
@@ -103,6 +106,10 @@ def unpacked(tab: Page) -> Page:
 
 def says(tab: Page, network: int) -> int:
     return int(tab.locator(".verdict strong").nth(network).inner_text())
+
+
+def predicts(tab: Page, network: int, label: int) -> None:
+    expect(tab.locator(".verdict strong").nth(network)).to_have_text(str(label))
 
 
 def pixels(tab: Page, selector: str) -> np.ndarray:
