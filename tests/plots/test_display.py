@@ -207,7 +207,7 @@ def see_selectivity(form: str, figure: plots.Plot, given: Mapping[str, Any]) -> 
         assert np.isin(np.round(heights, 9), np.round(drawn["interval"][:, 1], 9)).all()
     np.testing.assert_allclose(drawn["gray"][:, 0], given["untrained"]["selectivity"])
     (band,) = [patch for patch in figure.axes[0].patches if patch.get_alpha() == 0.3]
-    ends = [np.nanmedian(table.fillna(0)[f"selectivity_null_{end}"]) for end in ("low", "high")]
+    ends = [np.nanmedian(table[f"selectivity_null_{end}"]) for end in ("low", "high")]
     np.testing.assert_allclose([band.get_x(), band.get_x() + band.get_width()], ends)
 
 
