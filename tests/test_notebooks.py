@@ -363,7 +363,9 @@ def test_stubs_are_refused_with_a_reason_and_stop_nothing(
 
 @pytest.mark.mnist
 @pytest.mark.slow
-@sources
+@pytest.mark.parametrize(
+    "source", [source for source in SOURCES if source not in IN_FULL], ids=lambda source: source.stem
+)
 def test_it_runs_in_its_short_form(source: Path, tmp_path: Path, trained: Path, mnist_folder: Path) -> None:
     made = executed(build.notebook(source), tmp_path, "short", trained)
     assert build.debris(made) == []
