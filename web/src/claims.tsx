@@ -3,6 +3,7 @@
 import type { JSX } from "preact";
 import type { ClaimData } from "./data";
 import type { Lab } from "./lab";
+import { words } from "./words";
 
 export function Claims({ claims }: { claims: ClaimData[] }): JSX.Element {
   return (
@@ -28,9 +29,7 @@ export function NetworkClaims({ lab, network }: { lab: Lab; network: number }): 
   if (!claims.length) return <Unclaimed lab={lab} network={network} />;
   return (
     <details>
-      <summary>
-        Claims, one for each question and layer: {shown} of {claims.length} shown
-      </summary>
+      <summary>{words.claims.shown(shown, claims.length)}</summary>
       <Claims claims={claims} />
     </details>
   );
@@ -38,5 +37,5 @@ export function NetworkClaims({ lab, network }: { lab: Lab; network: number }): 
 
 export function Unclaimed({ lab, network }: { lab: Lab; network: number }): JSX.Element {
   const reason = lab.models[network].data.unclaimed;
-  return <p class="quiet unclaimed">No claims are made{reason && `: the run ${reason}`}.</p>;
+  return <p class="quiet unclaimed">{words.claims.none(reason)}</p>;
 }

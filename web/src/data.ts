@@ -1,5 +1,7 @@
 // The data that Python wrote into the page, and how its numbers are decoded.
 
+import { words } from "./words";
+
 const VERSION = 3;
 
 export type Op =
@@ -181,6 +183,6 @@ export async function claimsOf(network: NetworkData): Promise<ClaimData[]> {
 
 export function load(): PageData {
   const page = JSON.parse(document.getElementById("data")!.textContent!) as PageData;
-  if (page.version !== VERSION) throw new Error(`this page's data has version ${page.version}; its script reads version ${VERSION}`);
+  if (page.version !== VERSION) throw new Error(words.page.version(page.version, VERSION));
   return page;
 }

@@ -3,8 +3,8 @@
 import type { JSX } from "preact";
 import { NO_CHANGES } from "./engine";
 import { type Lab, useLater } from "./lab";
-import { grouped } from "./parts";
 import type { State } from "./state";
+import { words } from "./words";
 
 export function amongOf(lab: Lab, state: State): { list: number[]; ready: boolean } {
   const { label, mistakes } = state.filter;
@@ -27,22 +27,22 @@ export function Filter({ lab, state, count, ready, onFilter }: { lab: Lab; state
   );
   return (
     <fieldset class="filter">
-      <legend>Filter images</legend>
+      <legend>{words.filter.title}</legend>
       <label>
-        Class
+        {words.filter.label}
         <select value={label ?? ""} onChange={(e) => onFilter({ ...state.filter, label: e.currentTarget.value === "" ? null : Number(e.currentTarget.value) })}>
-          <option value="">all</option>
+          <option value="">{words.filter.all}</option>
           {Array.from({ length: lab.images.classes }, (_, c) => <option key={c} value={c}>{c}</option>)}
         </select>
       </label>
       <label>
-        Misclassified by
+        {words.filter.mistakes}
         <select value={mistakes ?? ""} onChange={(e) => onFilter({ ...state.filter, mistakes: e.currentTarget.value === "" ? null : Number(e.currentTarget.value) })}>
-          <option value="">any or none</option>
+          <option value="">{words.filter.any}</option>
           {lab.models.map((m, i) => <option key={i} value={i}>{m.data.name}</option>)}
         </select>
       </label>
-      <small aria-live="polite">{ready ? (count ? `${grouped(count)} images` : "No images match. Choose another class or network.") : "Running all images …"}</small>
+      <small aria-live="polite">{ready ? words.filter.found(count) : words.common.running}</small>
     </fieldset>
   );
 }

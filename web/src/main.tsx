@@ -9,6 +9,7 @@ import { Lab } from "./lab";
 import { glossary } from "./parts";
 import { centered, Ink } from "./pen";
 import * as sums from "./sums";
+import { words } from "./words";
 
 async function start(): Promise<void> {
   const page = load();
@@ -37,6 +38,6 @@ async function rest(lab: Lab): Promise<void> {
 }
 
 start().catch((error: Error) => {
-  document.getElementById("app")!.textContent = `This page could not start: ${error.message}`;
+  document.getElementById("app")!.textContent = words.page.failed(error.message);
   throw error;
 });

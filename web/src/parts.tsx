@@ -2,8 +2,12 @@
 
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ComponentChildren, JSX } from "preact";
+import { number } from "./numbers";
 import { fileName, savePicture, saveTable } from "./save";
 import { painted, type Ramp } from "./theme";
+import { pseudo, words } from "./words";
+
+export { grouped, number, points } from "./numbers";
 
 /** The gloss of each term, from the package's glossary. */
 export const glossary: Record<string, string> = {};
@@ -12,6 +16,22 @@ const SPELLED: Record<string, string> = { auc: "AUC" };
 
 export function Term({ word, children }: { word: string; children?: ComponentChildren }): JSX.Element {
   return <Hint text={glossary[word]}>{children ?? SPELLED[word] ?? word}</Hint>;
+}
+
+/** A sentence of the dictionary: `[term]` and `[term|shown]` explained, `{name}` replaced by what is given under that name. */
+export function Say({ text, ...places }: { text: string; [name: string]: ComponentChildren }): JSX.Element {
+  const own = (part: string) => (pseudo && part ? `⟦${part}⟧` : part);
+  const parts = (text as string).replace(/[⟦⟧]/g, "").split(/(\[[^\]]+\]|\{\w+\})/);
+  return (
+    <>
+      {parts.map((part) => {
+        if (part[0] === "{") return places[part.slice(1, -1)];
+        if (part[0] !== "[") return own(part);
+        const [word, shown = SPELLED[word] ?? word] = part.slice(1, -1).split("|");
+        return <Term word={word}>{own(shown)}</Term>;
+      })}
+    </>
+  );
 }
 
 /** A term with an explanation on hover and on focus. */
@@ -39,22 +59,6 @@ export function Hint({ text, children }: { text: string; children: ComponentChil
       </span>
     </span>
   );
-}
-
-/** A formatted number: three significant digits, a true minus sign, a dash where undefined. */
-export function number(value: number | null | undefined, digits?: number): string {
-  if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  if (Math.abs(value) < 1e-9) value = 0;
-  const text = digits === undefined ? Number(value.toPrecision(3)).toString() : value.toFixed(digits);
-  return (/^-0\.?0*$/.test(text) ? text.slice(1) : text).replace("-", "−");
-}
-
-export function points(share: number): string {
-  return `${share > 0 ? "+" : ""}${number(100 * share, 1)}`;
-}
-
-export function grouped(value: number): string {
-  return value.toLocaleString("en");
 }
 
 /** An integer from 0 to `most`, applied on Enter or blur; an invalid entry reverts. */
@@ -102,7 +106,7 @@ function cellText(value: string | number, how?: number | ((value: number) => str
 }
 
 /** The numbers behind a picture, collapsed; both can be saved. */
-export function Numbers({ summary = "The numbers", head, rows, shown = [], name, pictures, caption }: NumbersProps): JSX.Element {
+export function Numbers({ summary = words.numbers.title, head, rows, shown = [], name, pictures, caption }: NumbersProps): JSX.Element {
   const [open, setOpen] = useState(false);
   const file = fileName(name);
   const kinds = pictures && open ? pictures().map((picture) => (picture instanceof SVGSVGElement ? "SVG" : "PNG")) : [];
@@ -111,9 +115,9 @@ export function Numbers({ summary = "The numbers", head, rows, shown = [], name,
       <summary>{summary}</summary>
       {open && (
         <div class="row">
-          <button type="button" onClick={() => saveTable(file, head, rows())} aria-label={`Save the table as CSV: ${name}`}>CSV</button>
+          <button type="button" onClick={() => saveTable(file, head, rows())} aria-label={words.numbers.saveTable(name)}>{words.numbers.csv}</button>
           {kinds.map((kind, i) => (
-            <button key={i} type="button" onClick={() => savePicture(kinds.length > 1 ? `${file}-${i + 1}` : file, pictures!()[i], caption?.() ?? name)} aria-label={`Save picture ${i + 1} as ${kind}: ${name}`}>{kind}</button>
+            <button key={i} type="button" onClick={() => savePicture(kinds.length > 1 ? `${file}-${i + 1}` : file, pictures!()[i], caption?.() ?? name)} aria-label={words.numbers.savePicture(i + 1, kind, name)}>{kind}</button>
           ))}
         </div>
       )}

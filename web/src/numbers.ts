@@ -1,0 +1,17 @@
+// Numbers as the page writes them.
+
+/** A formatted number: three significant digits, a true minus sign, a dash where undefined. */
+export function number(value: number | null | undefined, digits?: number): string {
+  if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  if (Math.abs(value) < 1e-9) value = 0;
+  const text = digits === undefined ? Number(value.toPrecision(3)).toString() : value.toFixed(digits);
+  return (/^-0\.?0*$/.test(text) ? text.slice(1) : text).replace("-", "−");
+}
+
+export function points(share: number): string {
+  return `${share > 0 ? "+" : ""}${number(100 * share, 1)}`;
+}
+
+export function grouped(value: number): string {
+  return value.toLocaleString("en");
+}

@@ -1,0 +1,54 @@
+// Every word on the screen. In a sentence `[term]` or `[term|shown]` has its explanation from the glossary, and `{name}` is a place that
+// the view fills (parts.tsx: Say). With ?pseudo in the address each entry is shown in ⟦⟧: what is outside of them was written elsewhere.
+
+import { grouped } from "./numbers";
+
+/** "1 image", "2 images". */
+const count = (n: number, one: string, more = `${one}s`) => `${grouped(n)} ${n === 1 ? one : more}`;
+
+const english = {
+  page: {
+    failed: (reason: string) => `This page could not start: ${reason}`,
+    version: (got: number, reads: number) => `this page's data has version ${got}; its script reads version ${reads}`,
+  },
+  common: {
+    running: "Running all images …",
+    updating: "updating …",
+    close: "Close",
+    copy: "Copy",
+    copied: "Copied.",
+    blocked: "This browser blocks copying; select the text instead.",
+  },
+  numbers: {
+    title: "The numbers",
+    csv: "CSV",
+    saveTable: (name: string) => `Save the table as CSV: ${name}`,
+    savePicture: (i: number, kind: string, name: string) => `Save picture ${i} as ${kind}: ${name}`,
+  },
+  filter: {
+    title: "Filter images",
+    label: "Class",
+    all: "all",
+    mistakes: "Misclassified by",
+    any: "any or none",
+    found: (n: number) => (n ? count(n, "image") : "No images match. Choose another class or network."),
+  },
+  claims: {
+    shown: (shown: number, all: number) => `Claims, one for each question and layer: ${shown} of ${all} shown`,
+    none: (reason: string) => `No claims are made${reason && `: the run ${reason}`}.`,
+  },
+};
+
+type Words<T> = T extends string ? string : T extends (...given: infer G) => infer R ? (...given: G) => Words<R> : { [K in keyof T]: Words<T[K]> };
+
+export const pseudo = /[?&]pseudo\b/.test(globalThis.location?.search ?? "");
+
+/** Every entry in ⟦⟧. */
+function marked<T>(entry: T): T {
+  if (typeof entry === "string") return `⟦${entry}⟧` as T;
+  if (typeof entry === "function") return ((...given: unknown[]) => marked(entry(...given))) as T;
+  if (Array.isArray(entry)) return entry.map(marked) as T;
+  return Object.fromEntries(Object.entries(entry as object).map(([name, own]) => [name, marked(own)])) as T;
+}
+
+export const words: Words<typeof english> = pseudo ? marked(english) : english;
