@@ -114,7 +114,7 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
   };
 
   // Independent of the image, so not rendered again while the reader draws.
-  const time = useMemo(() => <Time lab={lab} frame={state.frame} onFrame={(frame) => update({ frame })} />, [state.frame]);
+  const time = useMemo(() => <Time lab={lab} frame={state.frame} onFrame={(frame) => update({ frame })} scale={state.scale} onScale={(scale) => update({ scale })} />, [state.frame, state.scale]);
   const guide = useMemo(() => <Guide lab={lab} state={state} update={update} />, [state]);
 
   return (

@@ -2,7 +2,7 @@
 
 import { words } from "./words";
 
-const VERSION = 3;
+const VERSION = 4;
 
 export type Op =
   | { kind: "hook"; name: string }
@@ -63,7 +63,7 @@ export type MissionData = { layer: number; unit: number; claims: string[] } & (
 export interface Scale {
   /** The largest absolute activation of a layer, where its colors end. */
   top: number;
-  /** Whether values below 0 occur. */
+  /** Whether values below 0 occur at any snapshot. */
   both: boolean;
 }
 
@@ -86,7 +86,8 @@ export interface NetworkData {
   steps: number[];
   tensors: Record<string, { shape: number[]; offset: number }>;
   weights: StoredWeights[];
-  scales: Record<string, Scale>;
+  /** By layer; `top` at each snapshot. */
+  scales: Record<string, { top: number[]; both: boolean }>;
   curve: { step: number[]; testLoss: (number | null)[]; testAccuracy: (number | null)[] };
   measures: Record<string, MeasureData[]>;
   /** ClaimData[] as JSON, deflated, in base64. */

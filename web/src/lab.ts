@@ -47,8 +47,10 @@ export class Lab {
     await Promise.all(this.models.map((model, i) => model.load(this.snapshot(i, frame))));
   }
 
-  scale(network: number, layer: string): Scale {
-    return this.models[network].data.scales[layer];
+  /** The scale of a layer's activations at one of the page's snapshots; without one, over all of them. */
+  scale(network: number, layer: string, frame?: number): Scale {
+    const { top, both } = this.models[network].data.scales[layer];
+    return { top: frame === undefined ? Math.max(...top) : top[this.snapshot(network, frame)], both };
   }
 
   layer(network: number, place: number): string {

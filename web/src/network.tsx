@@ -15,6 +15,7 @@ import { CHANGED, type ChangeItem, type State, type UnitPlace } from "./state";
 import { fileName, saveTable } from "./save";
 import { Strip } from "./strip";
 import type { Theme } from "./theme";
+import { words } from "./words";
 
 export interface NetworkProps {
   lab: Lab;
@@ -70,7 +71,7 @@ function Layer(props: NetworkProps & { about: () => string; layer: string; place
   const model = lab.models[network];
   const shape = model.shape(layer);
   const { count, each } = model.units(layer);
-  const scale = lab.scale(network, layer);
+  const scale = lab.scale(network, layer, state.scale === "all" ? undefined : state.frame);
   const values = seen.get(layer)!;
   const word = each > 1 ? "channel" : "unit";
   const short = layer.replace(/\.hook_(post|out)$/, "");
@@ -80,7 +81,7 @@ function Layer(props: NetworkProps & { about: () => string; layer: string; place
   return (
     <div class="layer" ref={part} data-layer={place}>
       <h3>
-        {short} <small>{count} {word}s{each > 1 ? ` of ${shape[1]} × ${shape[2]}` : ""}, {scale.both ? `±${number(scale.top)}` : `0 to ${number(scale.top)}`}</small>
+        {short} <small>{count} {word}s{each > 1 ? ` of ${shape[1]} × ${shape[2]}` : ""}, {scale.both ? `±${number(scale.top)}` : `0 to ${number(scale.top)}`} ({words.scale[state.scale]})</small>
       </h3>
       <Strip
         label={`${model.data.name} ${short}: ${count} ${word}s, arrow keys move between them`}

@@ -22,6 +22,8 @@ export interface State {
   source: number | Strokes;
   /** The index of the page's snapshot, from 0. */
   frame: number;
+  /** Whether a layer's colors end at its largest activation at this snapshot, or at all of them. */
+  scale: "this" | "all";
   selected: UnitPlace | null;
   changes: ChangeItem[];
   map: { network: number; layer: number; color: "class" | "said" | "error" };
@@ -35,6 +37,7 @@ export function initial(frames: number, opening: number): State {
   return {
     source: opening,
     frame: frames - 1,
+    scale: "this",
     selected: null,
     changes: [],
     map: { network: 0, layer: 0, color: "class" },
@@ -53,6 +56,7 @@ export function toHash(state: State, start: State): string {
   if (typeof state.source !== "number") parts.push(`d=${state.source.map((s) => s.map((v) => v.toString(36).padStart(2, "0")).join("")).join("-")}`);
   else if (state.source !== start.source) parts.push(`i=${state.source}`);
   if (state.frame !== start.frame) parts.push(`t=${state.frame}`);
+  if (state.scale === "all") parts.push("z=all");
   if (state.selected) parts.push(`s=${place(state.selected)}`);
   if (state.changes.length) parts.push(`c=${state.changes.map((c) => `${place(c)}${LETTERS[c.kind]}${c.kind === "zero" ? "" : c.value}`).join("_")}`);
   const map = `${state.map.network}.${state.map.layer}.${state.map.color}`;
@@ -91,6 +95,7 @@ export function fromHash(hash: string, start: State, bounds: Bounds): State {
   if (given.has("d") && strokes.every((s) => s.length >= 2 && s.length % 2 === 0 && s.every((v) => v >= 0))) state.source = strokes;
   else state.source = number("i", bounds.images) ?? start.source;
   state.frame = number("t", bounds.frames) ?? start.frame;
+  state.scale = given.get("z") === "all" ? "all" : "this";
   state.selected = unitPlace(given.get("s") ?? "", bounds);
   state.changes = (given.get("c") ?? "").split("_").flatMap((text) => changeItem(text, bounds)).filter((c, i, all) => all.findIndex((d) => same(c, d)) === i);
   const [network, layer, color] = (given.get("m") ?? "").split(".");

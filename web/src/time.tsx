@@ -5,6 +5,8 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Lab } from "./lab";
 import { grouped, number, Numbers, Term, useMedia } from "./parts";
+import { ScaleChoice } from "./scale";
+import type { State } from "./state";
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM] = [300, 92, 34, 16];
 const PACE = 450; // milliseconds a snapshot
@@ -12,7 +14,15 @@ const PACE = 450; // milliseconds a snapshot
 /** Forward, backward, or paused. */
 type Way = 1 | -1 | 0;
 
-export function Time({ lab, frame, onFrame }: { lab: Lab; frame: number; onFrame: (frame: number) => void }): JSX.Element {
+export interface TimeProps {
+  lab: Lab;
+  frame: number;
+  onFrame: (frame: number) => void;
+  scale: State["scale"];
+  onScale: (scale: State["scale"]) => void;
+}
+
+export function Time({ lab, frame, onFrame, scale, onScale }: TimeProps): JSX.Element {
   const [playing, setPlaying] = useState<Way>(0);
   const still = useMedia("(prefers-reduced-motion: reduce)");
   const last = lab.frames - 1;
@@ -43,6 +53,7 @@ export function Time({ lab, frame, onFrame }: { lab: Lab; frame: number; onFrame
           </span>
           <input type="range" min={0} max={last} step={1} value={frame} aria-label="Snapshot of training" aria-valuetext={words} onInput={(e) => onFrame(Number(e.currentTarget.value))} />
         </label>
+        <ScaleChoice scale={scale} onScale={onScale} />
       </div>
       <div class="curves">
         {lab.models.map((_, i) => <Curves key={i} lab={lab} network={i} frame={frame} />)}

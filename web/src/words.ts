@@ -33,6 +33,11 @@ const english = {
     any: "any or none",
     found: (n: number) => (n ? count(n, "image") : "No images match. Choose another class or network."),
   },
+  scale: {
+    title: "Color scale",
+    this: "this snapshot",
+    all: "all snapshots",
+  },
   claims: {
     shown: (shown: number, all: number) => `Claims, one for each question and layer: ${shown} of ${all} shown`,
     none: (reason: string) => `No claims are made${reason && `: the run ${reason}`}.`,

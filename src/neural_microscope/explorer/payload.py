@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -24,7 +25,7 @@ from .missions import missions
 from .opening import opening
 from .weights import packed, stored
 
-VERSION = 3
+VERSION = 4
 
 
 def payload(
@@ -137,7 +138,7 @@ def _network(
         "steps": steps,
         "tensors": tensors,
         "weights": stored(run, model, steps, wanted),
-        "scales": scales(model, run, layers),
+        "scales": scales(run, into, steps, layers),
         "curve": {
             "step": steps,
             "testLoss": plain(run.log["test_loss"].values[at]),
@@ -152,13 +153,15 @@ def _network(
     }
 
 
-def scales(model: nn.Module, run: Run, layers: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """For each layer at the last snapshot: the largest absolute activation, the end of its color scale; and whether any is below 0."""
-    acts = activations(model, run.probe, layers) if layers else {}
-    return {
-        layer: {"top": max(1e-6, float(abs(acts[layer]).max())), "both": bool((acts[layer] < 0).any())}
-        for layer in layers
-    }
+def scales(run: Run, into: nn.Module | None, steps: Sequence[int], layers: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """For each layer the largest absolute activation at each step, the end of its color scale there; and whether any is below 0."""
+    found: dict[str, dict[str, Any]] = {layer: {"top": [], "both": False} for layer in layers}
+    for step in steps if layers else ():
+        acts = activations(run.model(step, into=copy.deepcopy(into)), run.probe, layers)
+        for layer, about in found.items():
+            about["top"].append(max(1e-6, float(abs(acts[layer]).max())))
+            about["both"] |= bool((acts[layer] < 0).any())
+    return found
 
 
 def _shown_path(run: Run) -> str:
