@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from torch import nn
 
 import neural_microscope as nm
@@ -102,6 +102,12 @@ def unpacked(tab: Page) -> Page:
         "async () => { for (let frame = 0; frame < microscope.lab.frames; frame++) await microscope.lab.load(frame); }"
     )
     return tab
+
+
+def panel(tab: Page, name: str) -> Locator:
+    """The inspector's panel of that name, shown."""
+    tab.get_by_role("tab", name=name).click()
+    return tab.get_by_role("tabpanel", name=name)
 
 
 def says(tab: Page, network: int) -> int:

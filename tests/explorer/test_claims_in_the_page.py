@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from in_page import panel
 from playwright.sync_api import Locator, Page, expect
 
 import neural_microscope as nm
@@ -135,17 +136,21 @@ def test_the_page_shows_a_verdict_as_it_is_given_and_decides_nothing(
     layer, unit = mission["layer"], mission["unit"]
     tab = opened(written(turned, tmp_path / "page.html"), f"#s=0.{layer}.{unit}&q=0")
     expected = {claim["id"]: claim["verdict"] for claim in claims}
-    tab.locator(".mission input[type=number]").fill("0")
-    tab.locator(".mission button", has_text="Commit").click()
-    tab.locator(".outcome").wait_for()
+    said = ""
+    tab.locator(".card .claim").first.wait_for()
     for where in (".card", ".outcome"):
+        if where == ".outcome":
+            panel(tab, "Missions")
+            tab.locator(".mission input[type=number]").fill("0")
+            tab.locator(".mission button", has_text="Commit").click()
+            tab.locator(".outcome").wait_for()
         shown = tab.locator(f"{where} .claim").all()
         assert shown
         for one in shown:
             assert one.get_attribute("data-verdict") == expected[str(one.get_attribute("data-claim"))]
             assert one.locator(".mark").inner_text() == one.get_attribute("data-verdict")
             assert one.locator(".sentence").inner_text().startswith("Turned: ")
-    said = tab.locator(".card").inner_text() + tab.locator(".outcome").inner_text()
+        said += tab.locator(where).inner_text()
     assert not re.search(r"chance|beyond|significan|matters by itself\b(?!: without)", re.sub(r"Turned: .*", "", said))
 
 
@@ -187,7 +192,7 @@ def test_random_units_are_drawn_from_the_whole_layer_or_it_is_said_that_they_can
 
     def words(units: int, network: int = 0, layer: int = 1) -> str:
         changes = "_".join(f"{network}.{layer}.{unit}z" for unit in range(units))
-        tab.evaluate("state => { location.hash = state; }", f"#c={changes}")
+        tab.evaluate("state => { location.hash = state; }", f"#c={changes}&v=set")
         place = tab.locator(".network").nth(network)
         expect(tab.locator(".changes li")).to_have_count(units)
         place.locator(".chance:not(:has-text('…'))").wait_for(timeout=60_000)
@@ -243,6 +248,7 @@ def test_a_mission_shows_the_counts_of_both_halves_and_where_it_can_be_seen(
     assert {one["kind"] for one in asked} >= {"lost", "selective"}
     tab = opened(page)
     for number, mission in enumerate(asked):
+        panel(tab, "Missions")
         tab.locator(".guide li button.link").nth(number).click()
         place, unit = tab.locator(".mission"), mission["unit"]
         if mission["kind"] == "selective":

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from in_page import FRAME, address, draw, one_image, pixels, predicts
+from in_page import FRAME, address, draw, one_image, panel, pixels, predicts
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
@@ -167,14 +167,14 @@ def test_time_runs_both_ways_and_keeps_drawing_selection_and_changes(explorer: P
     address(tab, r"d=.*&s=0\.0\.3&c=0\.0\.3z")
 
 
-def test_an_address_of_a_map_opens_on_it_and_one_of_a_unit_at_the_top(explorer: Path, opened: Opener) -> None:
+def test_an_address_of_a_map_opens_on_it_and_one_of_a_unit_on_its_card(explorer: Path, opened: Opener) -> None:
     tab = opened(explorer, "#m=1.2.class")
     tab.locator(".map canvas, .map svg").first.wait_for()
-    top, bottom, height = tab.evaluate(
-        "(({top, bottom}) => [top, bottom, innerHeight])(document.querySelector('.map').getBoundingClientRect())"
-    )
-    assert abs(top) < 50 or bottom <= height, "at the top, or whole where the page ends below it"
-    assert opened(explorer, "#s=0.0.3&m=1.2.class").evaluate("scrollY") == 0
+    expect(tab.get_by_role("tab", name="Map")).to_have_attribute("aria-selected", "true")
+    assert tab.locator(".map h2").is_visible()
+    other = opened(explorer, "#s=0.0.3&m=1.2.class")
+    expect(other.get_by_role("tab", name="Unit")).to_have_attribute("aria-selected", "true")
+    assert other.locator(".map").count() == 0
 
 
 def test_accuracy_that_is_computed_again_keeps_its_place(explorer: Path, opened: Opener) -> None:
@@ -261,6 +261,7 @@ def test_an_impossible_address_is_as_at_first(explorer: Path, opened: Opener) ->
 
 def test_each_mission_takes_a_prediction_and_answers_from_the_run(explorer: Path, opened: Opener) -> None:
     tab = opened(explorer)
+    panel(tab, "Missions")
     count = tab.locator(".guide li").count()
     assert tab.locator(".guide h2").inner_text().startswith(f"{count} missions")
     assert count >= MISSIONS
@@ -324,7 +325,7 @@ def test_the_python_of_a_view_runs_from_anywhere_and_prints_what_the_view_shows(
     monkeypatch.chdir(tmp_path)
     for state in ("#i=9&s=0.1.14&c=0.1.14z_1.0.2c0.5_1.1.3p40_0.0.1s2.5", "#d=4646466e466y4678&t=2"):
         tab = opened(explorer, state)
-        tab.get_by_text("Show me the Python").click()
+        panel(tab, "Python")
         expect(tab.locator("pre")).to_contain_text("import")
         text = tab.locator("pre").inner_text()
         assert text.count('Path(".")  # the folder that holds the recorded runs') == 1
@@ -349,19 +350,24 @@ def saved(tab: Page, button: str) -> tuple[str, bytes]:
 def test_tables_and_pictures_are_saved(explorer: Path, opened: Opener, runs: list[nm.Run]) -> None:
     tab = opened(explorer, "#c=0.1.3z")
     tab.locator(".network").first.locator(".odds").wait_for(timeout=60_000)
-    for words in ("The numbers", "By class", "Confusion matrix", "All images on the map"):
-        for summary in tab.get_by_text(words, exact=True).all():
-            summary.click()
+    for name, all_words in (("Confusion", ("By class", "Confusion matrix")), ("Map", ("All images on the map",))):
+        place = panel(tab, name)
+        for words in all_words:
+            for summary in place.get_by_text(words, exact=True).all():
+                summary.click()
     name, table = saved(tab, "as CSV: MLP .* map")
     assert re.fullmatch(r"MLP-layers.0.hook_post-step-\d+-map.csv", name)
     head, *rows = table.decode().splitlines()
     assert head == "image,label,predicted,component 1,component 2"
     assert len(rows) == len(runs[0].probe)
     assert max(len(row.split(",")[3].strip("-")) for row in rows) > 8  # all digits
+    panel(tab, "Confusion")
     names = {saved(tab, f"as CSV: {network} .* by class")[0] for network in ("MLP", "CNN")}
     assert len(names) == 2
     counts = [line.split(",")[1:] for line in saved(tab, "as CSV: MLP .* confusion")[1].decode().splitlines()[1:]]
     assert np.array(counts, int).sum() == len(runs[0].probe)
+    for summary in tab.get_by_text("The numbers", exact=True).all():
+        summary.click()
     drawing = saved(tab, "picture 1 as SVG: MLP curves")[1].decode()
     assert "<svg" in drawing
     assert "var(" not in drawing

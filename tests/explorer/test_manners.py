@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_page import FRAME, address, draw, unpacked
+from in_page import FRAME, address, draw, panel, unpacked
 from playwright.sync_api import Locator, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.mnist]
@@ -28,7 +28,6 @@ HOLD = """() => {
 def settled(tab: Page) -> Page:
     tab.evaluate(FRAME)
     tab.locator(".network .cost[data-accuracy]").nth(1).wait_for()
-    tab.locator(".map:not([aria-busy])").wait_for()
     return tab
 
 
@@ -47,11 +46,12 @@ def places(tab: Page) -> list[Any]:
 
 
 def test_the_last_values_stay_marked_while_new_ones_are_computed(explorer: Path, opened: Opener) -> None:
-    tab = unpacked(settled(opened(explorer)))
+    tab = unpacked(settled(opened(explorer, "#v=confusion")))
+    for summary in ("By class", "Confusion matrix"):
+        tab.locator(".details").first.get_by_text(summary).click()
+    panel(tab, "Map")
     tab.locator(".scatter").focus()
     tab.keyboard.press("+")
-    for summary in ("By class", "Confusion matrix"):
-        tab.locator(".network").first.get_by_text(summary).click()
     tab.locator(".scatter").scroll_into_view_if_needed()
     box = tab.locator(".scatter").bounding_box()
     assert box
@@ -72,7 +72,7 @@ def test_the_last_values_stay_marked_while_new_ones_are_computed(explorer: Path,
         tab.locator(f".network .cost{state}").nth(1).wait_for()
         assert tab.get_by_role("button", name="Show all").is_enabled(), when
         assert tab.locator(".chosen strong").inner_text() == chosen, when
-        assert tab.locator(".network").first.locator("details[open] table").count() == 2, when
+        assert tab.locator(".details").first.locator("details[open] table").count() == 2, when
         moved = tab.evaluate("document.documentElement.scrollHeight") - height
         assert abs(moved) <= (0 if when == "while" else 40), when  # a sentence may be a line longer
         assert (tab.locator(".cost h3").first.inner_text() == accuracy) is (when == "while")
@@ -151,8 +151,11 @@ def test_one_history_undoes_and_redoes_everything_and_back_is_undo(explorer: Pat
         lambda: tab.locator(".card").get_by_role("button", name="Ablate").click(),
         lambda: [slider.fill(str(frame)) for frame in (2, 1, 0)],  # one step: a slider that is dragged
         lambda: tab.locator(".filter select").first.select_option("7"),
+        lambda: panel(tab, "Map"),
         lambda: tab.locator(".map select").nth(2).select_option("error"),
+        lambda: panel(tab, "Unit"),
         lambda: [tab.get_by_role("slider", name="Scale").fill(value) for value in ("0.5", "1.5", "2")],
+        lambda: panel(tab, "Missions"),
         lambda: tab.locator(".guide li button.link").first.click(),
     ]
     for step in steps:
@@ -174,6 +177,7 @@ def test_one_history_undoes_and_redoes_everything_and_back_is_undo(explorer: Pat
         tab.keyboard.press(("Control+Shift+z", "Control+y")[i % 2])
         arrived(tab, state)
     assert tab.get_by_role("button", name="Redo").is_disabled()
+    panel(tab, "Unit")
     assert tab.get_by_role("slider", name="Scale").input_value() == "2"
     assert slider.input_value() == "0"
 
@@ -227,7 +231,7 @@ def test_a_filter_keeps_the_image_inside_it_and_says_when_it_is_empty(explorer: 
 
 
 def test_a_mission_goes_to_what_it_shows_cleans_up_and_keeps_its_answer(explorer: Path, opened: Opener) -> None:
-    tab = settled(opened(explorer, "#c=0.0.1z&t=1&s=0.0.1"))
+    tab = settled(opened(explorer, "#c=0.0.1z&t=1&s=0.0.1&v=missions"))
     titles = tab.locator(".guide li button.link").all_inner_texts()
     together = next(i for i, title in enumerate(titles) if "misclassify the same" in title)
     many = next(i for i, title in enumerate(titles) if "How many units" in title)
@@ -239,10 +243,14 @@ def test_a_mission_goes_to_what_it_shows_cleans_up_and_keeps_its_answer(explorer
         tab.get_by_role("button", name="See it in the network").click()
         assert tab.locator(".bench").evaluate("bench => Math.abs(bench.getBoundingClientRect().y) < 5")
         if mission == many:
+            panel(tab, "Set")
             assert tab.locator(".changes details:not([open])").count() == 1  # not one line a unit
             assert re.search(r"_0\.\d\.\d+z", address(tab))
+            panel(tab, "Missions")
+    panel(tab, "Set")
     assert tab.locator(".changes").count() == 0  # neither the reader's change nor the other mission's
     assert tab.locator(".card").count() == 0
+    panel(tab, "Missions")
     tab.locator(".guide li button.link").nth(many).click()
     assert tab.locator(".mission input[type=number]").input_value() == "40"
     words = tab.locator(".outcome strong").inner_text()
@@ -254,7 +262,7 @@ def test_a_mission_goes_to_what_it_shows_cleans_up_and_keeps_its_answer(explorer
 
 
 def test_the_wheel_scrolls_the_page_and_with_ctrl_zooms_no_further_out_than_all(explorer: Path, opened: Opener) -> None:
-    tab = settled(opened(explorer))
+    tab = settled(opened(explorer, "#v=map"))
     plot = tab.locator(".scatter")
     plot.scroll_into_view_if_needed()
     box = plot.bounding_box()
@@ -285,7 +293,7 @@ def test_the_wheel_scrolls_the_page_and_with_ctrl_zooms_no_further_out_than_all(
 
 
 def test_a_finger_scrolls_over_the_map_and_selects_when_asked(explorer: Path, opened: Opener) -> None:
-    tab = settled(opened(explorer, width=390, height=780, has_touch=True, is_mobile=True))
+    tab = settled(opened(explorer, "#v=map", width=390, height=780, has_touch=True, is_mobile=True))
     plot = tab.locator(".scatter")
     plot.evaluate("plot => plot.scrollIntoView({block: 'center'})")
     box = plot.bounding_box()

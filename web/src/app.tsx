@@ -1,4 +1,4 @@
-// The page: the image on the left, the networks in the middle, the selected unit's card on the right; below, training time, map and missions.
+// The page: the image on the left, the networks in the middle, the inspector on the right, training time below.
 
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
@@ -8,21 +8,25 @@ import { Card } from "./card";
 import { Digit } from "./digit";
 import { Filter, amongOf } from "./filter";
 import { Guide } from "./guide";
+import { Inspector, NARROW } from "./inspector";
 import { Invitation } from "./invitation";
 import { type Lab, useEffectOf } from "./lab";
 import { LayerMap } from "./map";
-import { NetworkColumn } from "./network";
+import { NetworkColumn, NetworkDetails } from "./network";
 import { grouped, useMedia } from "./parts";
 import { centered, Ink, SIDE } from "./pen";
-import { CHANGED, type ChangeItem, type State, type UnitPlace } from "./state";
+import { CHANGED, type ChangeItem, type State, type Tab, type UnitPlace } from "./state";
 import { theme as themeNow } from "./theme";
 import { python } from "./python";
 import { Time } from "./time";
 
 export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
-  const { state, update, undo, redo } = useStore(lab, first);
+  const { state, update: change, undo, redo } = useStore(lab, first);
+  /** Choosing a unit shows its card. */
+  const update = (part: Partial<State>, amend?: boolean) => change(part.selected ? { tab: "unit", ...part } : part, amend);
   const dark = useMedia("(prefers-color-scheme: dark)");
   const theme = useMemo(themeNow, [dark]);
+  const narrow = useMedia(NARROW);
   const [hover, setHover] = useState<UnitPlace | null>(null);
   const ink = useRef(new Ink());
   const [drawn, setDrawn] = useState(0);
@@ -89,7 +93,7 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
   const left = useRef(state.selected);
   function select(selected: UnitPlace | null): void {
     asked.current = true;
-    update({ selected });
+    update(selected ? { selected } : { selected, tab: null });
   }
   useLayoutEffect(() => {
     if (asked.current) (state.selected ? document.querySelector<HTMLElement>(".card") : tileOf(left.current))?.focus({ preventScroll: true });
@@ -115,7 +119,48 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
 
   // Independent of the image, so not rendered again while the reader draws.
   const time = useMemo(() => <Time lab={lab} frame={state.frame} onFrame={(frame) => update({ frame })} scale={state.scale} onScale={(scale) => update({ scale })} />, [state.frame, state.scale]);
-  const guide = useMemo(() => <Guide lab={lab} state={state} update={update} />, [state]);
+  const invitation = () => (
+    <Invitation
+      lab={lab}
+      state={state}
+      pixels={pixels}
+      unchanged={unchanged}
+      update={(part) => {
+        asked.current = part.selected !== undefined;
+        update(part);
+      }}
+    />
+  );
+  const panels: Record<Tab, () => JSX.Element | null> = {
+    unit: () =>
+      state.selected ? (
+        <Card
+          key={Object.values(state.selected).join()}
+          lab={lab}
+          at={state.selected}
+          state={state}
+          theme={theme}
+          pixels={pixels}
+          seen={seen}
+          onChange={(changes) => update({ changes })}
+          onImage={(source) => update({ source })}
+          onClose={() => select(null)}
+        />
+      ) : narrow ? (
+        <p class="quiet">No unit is chosen: click a tile.</p>
+      ) : (
+        invitation()
+      ),
+    set: () => <Changes lab={lab} state={state} onChange={(changes) => update({ changes })} onSelect={select} />,
+    confusion: () => (
+      <>
+        {lab.models.map((_, i) => <NetworkDetails key={i} lab={lab} network={i} state={state} effect={effects[i].value} />)}
+      </>
+    ),
+    map: () => <LayerMap lab={lab} state={state} theme={theme} seen={seen} effect={effects[state.map.network]} onMap={(map) => update({ map })} onImage={(source) => update({ source })} />,
+    missions: () => <Guide lab={lab} state={state} update={update} />,
+    python: () => <Python text={python(lab, state, pixels)} />,
+  };
 
   return (
     <>
@@ -124,6 +169,7 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
           <h1>Ablate a unit</h1>
           <button type="button" disabled={!undo} aria-keyshortcuts="Control+Z" onClick={() => undo?.()}>Undo</button>
           <button type="button" disabled={!redo} aria-keyshortcuts="Control+Shift+Z" onClick={() => redo?.()}>Redo</button>
+          <button type="button" disabled={!state.changes.length} onClick={() => update({ changes: [] })}>Reset all</button>
         </div>
         <p>
           Draw a digit or choose a test image. Click a unit to ablate, scale, clamp or patch it, and see how the prediction changes.
@@ -132,6 +178,7 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
       </header>
       <main>
       <div class="bench">
+        {narrow && invitation()}
         <section class="left" aria-label="The image">
           <Digit
             images={lab.images}
@@ -147,7 +194,6 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
             onClear={onClear}
           />
           <Filter lab={lab} state={state} count={among.list.length} ready={among.ready} onFilter={filtered} />
-          <Changes lab={lab} state={state} onChange={(changes) => update({ changes })} onSelect={select} />
         </section>
         <div class="networks">
           {lab.models.map((_, i) => (
@@ -167,33 +213,9 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
             />
           ))}
         </div>
-        <div class={state.selected ? "inspector open" : "inspector"}>
-          <Invitation lab={lab} state={state} pixels={pixels} unchanged={unchanged} update={(part) => {
-              asked.current = part.selected !== undefined;
-              update(part);
-            }} />
-          {state.selected && (
-            <Card
-              key={Object.values(state.selected).join()}
-              lab={lab}
-              at={state.selected}
-              state={state}
-              theme={theme}
-              pixels={pixels}
-              seen={seen}
-              onChange={(changes) => update({ changes })}
-              onImage={(source) => update({ source })}
-              onClose={() => select(null)}
-            />
-          )}
-        </div>
+        <Inspector tab={state.tab} panels={panels} onTab={(tab) => update({ tab })} onClose={() => select(null)} />
       </div>
       {time}
-      <div class="below">
-        <LayerMap lab={lab} state={state} theme={theme} seen={seen} effect={effects[state.map.network]} onMap={(map) => update({ map })} onImage={(source) => update({ source })} />
-        {guide}
-      </div>
-      <Python text={() => python(lab, state, pixels)} />
       </main>
       <footer>
         <p class="quiet">
@@ -220,21 +242,20 @@ function path(lab: Lab, at: UnitPlace | null, pixels: Float32Array, frame: numbe
   return { pattern: trace.pattern(layer, at.unit), added: trace.contributions(layer, at.unit), words: `${word} ${at.unit} of ${layer.replace(/\.hook_(post|out)$/, "")}` };
 }
 
-function Python({ text }: { text: () => string }): JSX.Element {
+function Python({ text }: { text: string }): JSX.Element {
   const [told, setTold] = useState("");
-  const [open, setOpen] = useState(false);
-  const copy = () => navigator.clipboard.writeText(text()).then(() => setTold("Copied."), () => setTold("This browser blocks copying; select the text instead."));
+  const copy = () => navigator.clipboard.writeText(text).then(() => setTold("Copied."), () => setTold("This browser blocks copying; select the text instead."));
   return (
-    <details class="python" onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary>Show me the Python for this view</summary>
-      <div class="scroll" tabIndex={0} role="group" aria-label="Python">
-        <pre>{open && text()}</pre>
-      </div>
+    <section class="python" aria-label="Python">
+      <h2>The Python for this view</h2>
       <div class="row">
         <button type="button" onClick={copy}>Copy</button>
         <span aria-live="polite" class="quiet">{told}</span>
       </div>
-    </details>
+      <div class="scroll" tabIndex={0} role="group" aria-label="Code">
+        <pre>{text}</pre>
+      </div>
+    </section>
   );
 }
 
@@ -242,7 +263,7 @@ function Python({ text }: { text: () => string }): JSX.Element {
 const FEW = 6;
 
 function Changes({ lab, state, onChange, onSelect }: { lab: Lab; state: State; onChange: (changes: ChangeItem[]) => void; onSelect: (at: UnitPlace) => void }): JSX.Element | null {
-  if (!state.changes.length) return null;
+  if (!state.changes.length) return <p class="quiet">No unit is changed. Click a unit, then ablate, scale, clamp or patch it.</p>;
   const counts = new Map<string, number>();
   for (const { network, layer, kind } of state.changes) {
     const name = `${lab.models[network].data.name} ${lab.layer(network, layer).replace(/\.hook_(post|out)$/, "")}`;
@@ -267,7 +288,6 @@ function Changes({ lab, state, onChange, onSelect }: { lab: Lab; state: State; o
         ))}
       </ul>
       </details>
-      <button type="button" onClick={() => onChange([])}>Reset all</button>
     </section>
   );
 }

@@ -3,6 +3,7 @@
 import type { JSX } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
 import { Claims } from "./claims";
+import { NARROW } from "./inspector";
 import { type Lab, useLater } from "./lab";
 import { missions, type Mission, type Outcome } from "./missions";
 import { Numbers } from "./parts";
@@ -62,6 +63,7 @@ function Steps({ mission, number, done, lab, state, update }: GuideProps & { mis
   /** Shows the outcome in the network as it is at the end of training, with no changes but the outcome's own. */
   function see(view: Partial<State>): void {
     update({ selected: null, changes: [], ...view });
+    if (!view.selected && matchMedia(NARROW).matches) update({ tab: null }); // the sheet would cover it
     document.querySelector(".bench")!.scrollIntoView();
   }
 

@@ -1,7 +1,7 @@
 // A layer's map: every included image and the current drawing, projected on two principal components.
 
 import type { JSX } from "preact";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import { useLater } from "./lab";
 import { grouped, number, Term } from "./parts";
 import { type MapProps, Scatter } from "./scatter";
@@ -19,16 +19,9 @@ export function LayerMap(props: MapProps): JSX.Element {
   const own = useMemo(() => plane && projected(channelMeans(seen[network].get(layer)!, model.units(layer).each), plane), [seen, plane]);
   const predicted = effect.value?.after.predicted ?? null;
   const updating = stale || effect.stale;
-  // An address of a map and of nothing above it, such as a report's link, opens on the map.
-  const part = useRef<HTMLElement>(null);
-  const wanted = useRef(/[#&]m=/.test(location.hash) && !/[#&][sc]=/.test(location.hash));
-  useEffect(() => {
-    if (scores && wanted.current) part.current!.scrollIntoView();
-    wanted.current &&= !scores;
-  }, [scores]);
   const set = (part: Partial<State["map"]>) => props.onMap({ ...state.map, ...part });
   return (
-    <section class="map" ref={part} aria-label="Map of a layer" aria-busy={updating || undefined}>
+    <section class="map" aria-label="Map of a layer" aria-busy={updating || undefined}>
       <h2>Map of the images <small>{updating && "updating …"}</small></h2>
       <div class="row">
         <label>

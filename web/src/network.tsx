@@ -60,7 +60,17 @@ export function NetworkColumn(props: NetworkProps): JSX.Element {
       ))}
       <Predicts {...props} changed={mine.length > 0} seen={seen} unchanged={unchanged} />
       <Cost effect={effect.value} stale={effect.stale} lab={lab} drops={drops} images={lab.images.count} labels={lab.images.labels} stored={data.weights[snapshot]} />
-      {effect.value && <Breakdown effect={effect.value} name={`${data.name} step ${data.steps[snapshot]}`} />}
+    </section>
+  );
+}
+
+/** What lies behind a network's accuracy, and its claims. */
+export function NetworkDetails({ lab, network, state, effect }: { lab: Lab; network: number; state: State; effect: Effect | null }): JSX.Element {
+  const { name } = lab.models[network].data;
+  return (
+    <section class="details" aria-label={`Details of ${name}`}>
+      <h2>{name}</h2>
+      {effect && <Breakdown effect={effect} name={`${name} step ${lab.step(network, state.frame)}`} />}
       <NetworkClaims lab={lab} network={network} />
     </section>
   );
@@ -233,7 +243,6 @@ function Breakdown({ effect, name }: { effect: Effect; name: string }): JSX.Elem
   const { mine, before, after } = effect;
   return (
     <div class="breakdown">
-      <h3>Details</h3>
       <p class="quiet">The accuracy above is a quick check, apart from the claims, which test the loss.</p>
       <Numbers
         summary="By class"

@@ -17,6 +17,10 @@ export interface ChangeItem extends UnitPlace {
 /** The kinds of change in words: "this unit is ablated". */
 export const CHANGED = { zero: "ablated", scale: "scaled", clamp: "clamped", patch: "patched" } as const;
 
+/** The inspector's panels, in the order of their tabs. */
+export const TABS = ["unit", "set", "confusion", "map", "missions", "python"] as const;
+export type Tab = (typeof TABS)[number];
+
 export interface State {
   /** The index of an included image, or the strokes of a drawing. */
   source: number | Strokes;
@@ -25,6 +29,8 @@ export interface State {
   /** Whether a layer's colors end at its largest activation at this snapshot, or at all of them. */
   scale: "this" | "all";
   selected: UnitPlace | null;
+  /** The inspector's panel; null is that of the unit, or none where the inspector is a sheet. */
+  tab: Tab | null;
   changes: ChangeItem[];
   map: { network: number; layer: number; color: "class" | "said" | "error" };
   filter: { label: number | null; mistakes: number | null };
@@ -39,12 +45,21 @@ export function initial(frames: number, opening: number): State {
     frame: frames - 1,
     scale: "this",
     selected: null,
+    tab: null,
     changes: [],
     map: { network: 0, layer: 0, color: "class" },
     filter: { label: null, mistakes: null },
     mission: null,
     answers: {},
   };
+}
+
+/** The panel of an address that names none: that of what else it names. */
+function implied(state: State): Tab | null {
+  const { network, layer, color } = state.map;
+  if (state.selected) return "unit";
+  if (state.mission !== null) return "missions";
+  return !state.changes.length && (network || layer || color !== "class") ? "map" : null;
 }
 
 const LETTERS = { zero: "z", scale: "s", clamp: "c", patch: "p" } as const;
@@ -66,6 +81,7 @@ export function toHash(state: State, start: State): string {
   if (state.mission !== null) parts.push(`q=${state.mission}`);
   const answers = Object.entries(state.answers);
   if (answers.length) parts.push(`a=${answers.map((pair) => pair.join(".")).join("_")}`);
+  if (state.tab !== implied(state)) parts.push(`v=${state.tab ?? ""}`);
   return parts.join("&");
 }
 
@@ -105,6 +121,7 @@ export function fromHash(hash: string, start: State, bounds: Bounds): State {
   state.mission = number("q", bounds.missions);
   const answers = (given.get("a") ?? "").split("_").map((text) => /^(\d+)\.(\d+)$/.exec(text)?.slice(1).map(Number));
   state.answers = Object.fromEntries(answers.filter((pair) => pair && pair[0] < bounds.missions) as [number, number][]);
+  state.tab = given.has("v") ? (TABS.find((name) => name === given.get("v")) ?? null) : implied(state);
   return state;
 }
 

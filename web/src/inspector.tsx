@@ -1,0 +1,78 @@
+// The column beside the networks: one panel of six, chosen by tabs. In a narrow window it is a sheet over the page.
+
+import { Component, type JSX } from "preact";
+import { useRef } from "preact/hooks";
+import { useMedia } from "./parts";
+import { type Tab, TABS } from "./state";
+
+/** Windows up to this width show the panels as a sheet. */
+export const NARROW = "(max-width: 75rem)";
+
+const NAMES: Record<Tab, string> = { unit: "Unit", set: "Set", confusion: "Confusion", map: "Map", missions: "Missions", python: "Python" };
+
+export interface InspectorProps {
+  /** The chosen panel; null is that of the unit, or, in a narrow window, none. */
+  tab: Tab | null;
+  panels: Record<Tab, () => JSX.Element | null>;
+  onTab: (tab: Tab) => void;
+  onClose: () => void;
+}
+
+export function Inspector({ tab, panels, onTab, onClose }: InspectorProps): JSX.Element {
+  const narrow = useMedia(NARROW);
+  const shown = tab ?? (narrow ? null : "unit");
+  const visited = useRef(new Set<Tab>());
+  if (shown) visited.current.add(shown);
+  const list = useRef<HTMLDivElement>(null);
+
+  function onKeyDown(event: KeyboardEvent): void {
+    const at = TABS.indexOf((event.target as HTMLElement).dataset.tab as Tab);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: TABS.length - 1 }[event.key];
+    if (at < 0 || to === undefined) return;
+    event.preventDefault();
+    const next = TABS[(to + TABS.length) % TABS.length];
+    list.current!.querySelector<HTMLElement>(`[data-tab="${next}"]`)!.focus();
+    onTab(next);
+  }
+
+  return (
+    <aside class={shown ? "inspector open" : "inspector"} aria-label="Inspector">
+      <div class="tabs">
+        <div role="tablist" aria-label="Inspector" ref={list} onKeyDown={onKeyDown}>
+          {TABS.map((name) => (
+            <button
+              key={name}
+              type="button"
+              role="tab"
+              id={`tab-${name}`}
+              data-tab={name}
+              aria-selected={shown === name}
+              aria-controls={visited.current.has(name) ? `panel-${name}` : undefined}
+              tabIndex={name === (shown ?? "unit") ? 0 : -1}
+              onClick={() => onTab(name)}
+            >
+              {NAMES[name]}
+            </button>
+          ))}
+        </div>
+        {narrow && shown && <button type="button" class="close" aria-label="Close the inspector" onClick={onClose}>×</button>}
+      </div>
+      {TABS.filter((name) => visited.current.has(name)).map((name) => (
+        <div key={name} class="panel" role="tabpanel" id={`panel-${name}`} aria-labelledby={`tab-${name}`} hidden={shown !== name}>
+          <Kept active={shown === name} content={panels[name]} />
+        </div>
+      ))}
+    </aside>
+  );
+}
+
+/** A panel that was seen keeps its state; hidden, it is not rendered again. */
+class Kept extends Component<{ active: boolean; content: () => JSX.Element | null }> {
+  override shouldComponentUpdate(next: { active: boolean }): boolean {
+    return next.active;
+  }
+
+  override render(): JSX.Element | null {
+    return this.props.content();
+  }
+}
