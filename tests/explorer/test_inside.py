@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
+from in_page import address
 from playwright.sync_api import Locator, Page, expect
 from test_edges import exact
 from test_in_the_page import RULES
@@ -156,6 +157,28 @@ def test_a_classs_walk_ends_in_the_softmax(explorer: Path, opened: Opener, cache
     torch.testing.assert_close(rows[:, 0], logits, atol=TOLERANCE, rtol=0)
     torch.testing.assert_close(rows[:, 1], (logits - logits.max()).exp(), atol=TOLERANCE, rtol=0)
     torch.testing.assert_close(rows[:, 2], logits.softmax(0), atol=TOLERANCE, rtol=0)
+
+
+def test_a_walk_is_in_the_address_and_undone(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, f"#i={IMAGE}&s=1.0.1", reduced_motion="reduce")
+    place = step_inside(tab)
+    place.get_by_role("slider").fill("3")
+    address(tab, r"x=1\.0\.1\.0\.3\b")
+    tab.keyboard.press("Control+z")
+    place.get_by_role("button", name="Next").click()
+    tab.keyboard.press("ArrowRight")
+    link = address(tab, r"x=1\.0\.1\.2\.\d+$")
+    shown = place.locator(".step").inner_text()
+    again = opened(explorer, link, reduced_motion="reduce").get_by_role("dialog")
+    assert title(again) == title(place)
+    assert again.locator(".step").inner_text() == shown
+    tab.keyboard.press("Control+z")
+    assert title(place) == "1. Convolution"
+    tab.keyboard.press("Control+z")
+    place.wait_for(state="detached")
+    assert tab.evaluate("document.activeElement.innerText") == "Step inside channel 1"
+    tab.keyboard.press("Control+y")
+    place.wait_for()
 
 
 def test_an_ablation_is_a_step_of_the_walk(explorer: Path, opened: Opener, caches: Any) -> None:

@@ -1,9 +1,11 @@
 // The state, kept in the address, and one history of it: the browser's. Undo is Back, redo is Forward.
 
+import { createContext } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Lab } from "./lab";
 import { missions } from "./missions";
 import { fromHash, initial, type State, toHash } from "./state";
+import { linksOf } from "./sums";
 
 /** The state encoded in the address. */
 export function addressed(lab: Lab): State {
@@ -12,6 +14,7 @@ export function addressed(lab: Lab): State {
     classes: lab.images.classes,
     frames: lab.frames,
     missions: missions(lab).length,
+    links: lab.models.map((model) => linksOf(model).map(({ place, sources }) => ({ place, sources, units: model.shapes[place][0] }))),
     units: lab.models.map((model) => model.data.layers.map((layer) => model.units(layer).count)),
   });
 }
@@ -22,8 +25,9 @@ function gesture(from: string, to: string): string {
   const changed = [...new Set([...before.keys(), ...after.keys()])].filter((key) => before.get(key) !== after.get(key)).join();
   if (changed === "t") return "t";
   if (after.get("d") && /^[di,]*d[di,]*$/.test(changed)) return `stroke ${after.get("d")!.split("-").length}`;
-  const moved = changed === "c" && /^(.*_|)(\d+\.\d+\.\d+[sc])[^_]*$/.exec(after.get("c") ?? "");
-  return moved ? `${moved[1]}${moved[2]}` : "";
+  const kinds = after.get("c")?.replace(/([sc])[^_]*/g, "$1");
+  if (changed === "c" && kinds && /[sc]/.test(kinds)) return kinds; // a factor or a value of the same units
+  return changed === "x" && before.has("x") && after.has("x") ? "x" : "";
 }
 
 export interface Store {
@@ -33,6 +37,9 @@ export interface Store {
   undo: (() => void) | null;
   redo: (() => void) | null;
 }
+
+/** The store's `update`, for every view. */
+export const Update = createContext<Store["update"]>(() => undefined);
 
 export function useStore(lab: Lab, first: State): Store {
   const [state, setState] = useState(first);

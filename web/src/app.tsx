@@ -1,13 +1,14 @@
 // The page: the image on the left, the networks in the middle, the inspector on the right, training time below.
 
 import type { JSX } from "preact";
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { useStore } from "./address";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { Update, useStore } from "./address";
 import { Trace } from "./backward";
 import { Card } from "./card";
 import { Digit } from "./digit";
 import { Filter, amongOf } from "./filter";
 import { Guide } from "./guide";
+import { Inside } from "./inside";
 import { Inspector, NARROW } from "./inspector";
 import { Invitation } from "./invitation";
 import { type Lab, useEffectOf } from "./lab";
@@ -23,7 +24,7 @@ import { Time } from "./time";
 export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
   const { state, update: change, undo, redo } = useStore(lab, first);
   /** Choosing a unit shows its card. */
-  const update = (part: Partial<State>, amend?: boolean) => change(part.selected ? { tab: "unit", ...part } : part, amend);
+  const update = useCallback((part: Partial<State>, amend?: boolean) => change(part.selected ? { tab: "unit", ...part } : part, amend), []);
   const dark = useMedia("(prefers-color-scheme: dark)");
   const theme = useMemo(themeNow, [dark]);
   const narrow = useMedia(NARROW);
@@ -163,7 +164,7 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
   };
 
   return (
-    <>
+    <Update.Provider value={update}>
       <header class="top">
         <div class="row">
           <h1>Ablate a unit</h1>
@@ -222,7 +223,8 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
           {grouped(lab.images.count)} test images of {lab.page.images.dataset}. Weights are rounded for storage; each network states how closely its predictions agree with those of the recorded weights. Predictions for drawings and changed units are computed in this page, which loads nothing from outside. Measures and claims were computed in Python at the last snapshot.
         </p>
       </footer>
-    </>
+      {state.inside && <Inside key={`${state.inside.network}.${state.inside.layer}`} lab={lab} state={state} theme={theme} seen={seen} inside={state.inside} />}
+    </Update.Provider>
   );
 }
 

@@ -1,7 +1,8 @@
 // One unit's computation on the image shown, step by step: products, bias, activation function, pooling, softmax.
 
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useContext, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { Update } from "./address";
 import type { Trace } from "./backward";
 import { apply, type Changes, highest, softmax } from "./engine";
 import { Exact, positionName, sourceName, sumName, unitName, useTrace, Wiring } from "./edges";
@@ -15,6 +16,7 @@ const TERMS = 8;
 const CHANNELS = 5;
 const GRID = 5; // rows and columns whose numbers fit
 const SLIDE = 500; // frames for a whole map
+const SETTLED = 150; // milliseconds without another position
 const NAMES: Record<string, string> = {
   relu: "ReLU", tanh: "tanh", gelu: "GELU", batchnorm: "Batch normalization", layernorm: "Layer normalization", maxpool: "Max pooling", avgpool: "Average pooling",
 };
@@ -57,16 +59,14 @@ interface InsideProps {
   unit: number;
 }
 
-function StepInside(props: InsideProps): JSX.Element {
-  const [open, setOpen] = useState(false);
-  const name = unitName(props.trace.model, props.layer, props.unit);
+function StepInside({ trace, network, layer, unit }: InsideProps): JSX.Element {
+  const update = useContext(Update);
+  const name = unitName(trace.model, layer, unit);
+  const position = () => highestAt(trace, linkInto(trace.model, layer)!, unit);
   return (
-    <>
-      <button type="button" class="step-inside" aria-haspopup="dialog" onClick={() => setOpen(true)}>
-        Step inside {name.replace(/ of .*/, "")}
-      </button>
-      {open && <Inside {...props} onClose={() => setOpen(false)} />}
-    </>
+    <button type="button" class="step-inside" aria-haspopup="dialog" onClick={() => update({ inside: { network, layer, unit, step: 0, position: position() } })}>
+      Step inside {name.replace(/ of .*/, "")}
+    </button>
   );
 }
 
@@ -75,29 +75,47 @@ interface Step {
   show: () => ComponentChildren;
 }
 
-function Inside(props: InsideProps & { onClose: () => void }): JSX.Element {
-  const { lab, trace, network, layer, state } = props;
+/** The computation in the address. */
+export function Inside({ lab, state, theme, seen, inside }: Omit<ComputedProps, "seen"> & { seen: Map<string, Float32Array>[]; inside: NonNullable<State["inside"]> }): JSX.Element | null {
+  const { network, layer, unit } = inside;
+  const { trace } = useTrace(lab, network, state, seen[network]);
+  const link = linkInto(trace.model, layer);
+  return link && <InsideDialog {...{ lab, state, theme, trace, network, layer, unit, link, inside }} />;
+}
+
+function InsideDialog(props: InsideProps & { link: Link; inside: NonNullable<State["inside"]> }): JSX.Element {
+  const { lab, trace, network, layer, unit, state, link, inside } = props;
   const { model } = trace;
+  const update = useContext(Update);
   const dialog = useRef<HTMLDialogElement>(null);
   const next = useRef<HTMLButtonElement>(null);
-  const [unit, setUnit] = useState(props.unit);
-  const link = linkInto(model, layer)!;
-  const [position, setPosition] = useState(() => highestAt(trace, link, unit));
-  const [at, setAt] = useState(0);
+  const last = mapSize(model, link.place) - 1;
+  const [position, setPosition] = useState(Math.min(last, inside.position));
   const classes = layer === model.data.layers.length;
-  const steps = stepsOf({ ...props, unit, link, position, onPosition: setPosition });
-  const go = (to: number) => setAt(Math.min(steps.length - 1, Math.max(0, to)));
+  const steps = stepsOf({ ...props, position, onPosition: setPosition });
+  const at = Math.min(steps.length - 1, inside.step);
+  const go = (to: number) => update({ inside: { ...inside, position, step: Math.min(steps.length - 1, Math.max(0, to)) } });
+  const close = () => update({ inside: null });
 
   useLayoutEffect(() => {
-    dialog.current!.showModal();
+    const own = dialog.current!;
+    own.showModal();
     next.current!.focus();
+    return () => own.close(); // gives the focus back
   }, []);
+  useEffect(() => setPosition(Math.min(last, inside.position)), [inside.position]);
+  // A window that slides writes no address of every position.
+  useEffect(() => {
+    if (position === Math.min(last, inside.position)) return;
+    const timer = setTimeout(() => update({ inside: { ...inside, position } }), SETTLED);
+    return () => clearTimeout(timer);
+  }, [position, inside]);
 
   function onKeyDown(event: KeyboardEvent): void {
     if (event.key === "Escape") {
       event.preventDefault();
       event.stopPropagation(); // the card stays open
-      return dialog.current!.close();
+      return close();
     }
     const by = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
     if (!by || (event.target as Element).matches("input, select")) return;
@@ -106,17 +124,17 @@ function Inside(props: InsideProps & { onClose: () => void }): JSX.Element {
   }
 
   return (
-    <dialog ref={dialog} class="inside" aria-labelledby="inside-title" onClose={props.onClose} onKeyDown={onKeyDown} onClick={(event) => event.target === dialog.current && dialog.current!.close()}>
+    <dialog ref={dialog} class="inside" aria-labelledby="inside-title" onKeyDown={onKeyDown} onClick={(event) => event.target === dialog.current && close()}>
       <header>
         <h2 id="inside-title">
           Inside {unitName(model, layer, unit)} <small>{model.data.name}, step {model.data.steps[lab.snapshot(network, state.frame)].toLocaleString("en")}, this image</small>
         </h2>
-        <button type="button" class="close" aria-label="Close" onClick={() => dialog.current!.close()}>×</button>
+        <button type="button" class="close" aria-label="Close" onClick={close}>×</button>
       </header>
       {classes && (
         <label>
           Class{" "}
-          <select value={unit} onChange={(event) => setUnit(Number(event.currentTarget.value))}>
+          <select value={unit} onChange={(event) => update({ inside: { ...inside, unit: Number(event.currentTarget.value) } })}>
             {Array.from({ length: model.data.classes }, (_, label) => <option key={label} value={label}>{label}</option>)}
           </select>
         </label>

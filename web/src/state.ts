@@ -20,6 +20,9 @@ export const CHANGED = { zero: "ablated", scale: "scaled", clamp: "clamped", pat
 /** The inspector's panels, in the order of their tabs. */
 export const TABS = ["unit", "set", "confusion", "map", "missions", "python"] as const;
 export type Tab = (typeof TABS)[number];
+/** What units are ordered by: their index, or a value of theirs, the largest first. */
+export const ORDERS = ["index", "effect", "selectivity", "contribution"] as const;
+export type Order = (typeof ORDERS)[number];
 
 export interface State {
   /** The index of an included image, or the strokes of a drawing. */
@@ -32,6 +35,17 @@ export interface State {
   /** The inspector's panel; null is that of the unit, or none where the inspector is a sheet. */
   tab: Tab | null;
   changes: ChangeItem[];
+  /** The set of units, and the order whose first units were taken into it; null if none was. */
+  set: UnitPlace[];
+  setBy: Order | null;
+  /** The layer whose units are listed, and their order. */
+  list: { network: number; layer: number; order: Order };
+  /** At most two units, side by side. */
+  pins: UnitPlace[];
+  /** The computation shown step by step: of a unit, or of a class after the last layer. */
+  inside: (UnitPlace & { step: number; position: number }) | null;
+  /** The contribution shown as a sum: a linear layer's place among the operations, what it reads, and its output. */
+  edge: { network: number; place: number; source: number; unit: number } | null;
   map: { network: number; layer: number; color: "class" | "said" | "error" };
   filter: { label: number | null; mistakes: number | null };
   mission: number | null;
@@ -47,6 +61,12 @@ export function initial(frames: number, opening: number): State {
     selected: null,
     tab: null,
     changes: [],
+    set: [],
+    setBy: null,
+    list: { network: 0, layer: 0, order: "index" },
+    pins: [],
+    inside: null,
+    edge: null,
     map: { network: 0, layer: 0, color: "class" },
     filter: { label: null, mistakes: null },
     mission: null,
@@ -74,6 +94,13 @@ export function toHash(state: State, start: State): string {
   if (state.scale === "all") parts.push("z=all");
   if (state.selected) parts.push(`s=${place(state.selected)}`);
   if (state.changes.length) parts.push(`c=${state.changes.map((c) => `${place(c)}${LETTERS[c.kind]}${c.kind === "zero" ? "" : c.value}`).join("_")}`);
+  if (state.set.length) parts.push(`u=${layered(state.set)}`);
+  if (state.setBy) parts.push(`b=${state.setBy[0]}`);
+  const list = `${state.list.network}.${state.list.layer}.${state.list.order[0]}`;
+  if (list !== "0.0.i") parts.push(`l=${list}`);
+  if (state.pins.length) parts.push(`p=${state.pins.map(place).join("_")}`);
+  if (state.inside) parts.push(`x=${place(state.inside)}.${state.inside.step}.${state.inside.position}`);
+  if (state.edge) parts.push(`e=${state.edge.network}.${state.edge.place}.${state.edge.source}.${state.edge.unit}`);
   const map = `${state.map.network}.${state.map.layer}.${state.map.color}`;
   if (map !== "0.0.class") parts.push(`m=${map}`);
   if (state.filter.label !== null) parts.push(`f=${state.filter.label}`);
@@ -89,6 +116,13 @@ function place(at: UnitPlace): string {
   return `${at.network}.${at.layer}.${at.unit}`;
 }
 
+/** Units layer by layer, as `0.1.3.5_1.0.2`. */
+function layered(units: UnitPlace[]): string {
+  const found = new Map<string, number[]>();
+  for (const { network, layer, unit } of units) found.set(`${network}.${layer}`, [...(found.get(`${network}.${layer}`) ?? []), unit]);
+  return [...found].map(([layer, own]) => [layer, ...own].join(".")).join("_");
+}
+
 /** The page's sizes, which an address must stay within. */
 export interface Bounds {
   images: number;
@@ -97,6 +131,8 @@ export interface Bounds {
   missions: number;
   /** [network][layer] -> units. */
   units: number[][];
+  /** [network] -> linear layers and convolutions: their places among the operations, what they read, and their outputs. */
+  links: { place: number; sources: number; units: number }[][];
 }
 
 /** The state encoded in an address; parts out of bounds keep their initial value. */
@@ -113,7 +149,15 @@ export function fromHash(hash: string, start: State, bounds: Bounds): State {
   state.frame = number("t", bounds.frames) ?? start.frame;
   state.scale = given.get("z") === "all" ? "all" : "this";
   state.selected = unitPlace(given.get("s") ?? "", bounds);
-  state.changes = (given.get("c") ?? "").split("_").flatMap((text) => changeItem(text, bounds)).filter((c, i, all) => all.findIndex((d) => same(c, d)) === i);
+  state.changes = distinct((given.get("c") ?? "").split("_").flatMap((text) => changeItem(text, bounds)));
+  state.set = distinct((given.get("u") ?? "").split("_").flatMap((text) => text.split(".").slice(2).flatMap((unit) => unitPlace([...text.split(".").slice(0, 2), unit].join("."), bounds) ?? [])));
+  state.setBy = (state.set.length && ORDERS.find((order) => order[0] === given.get("b"))) || null;
+  const listed = /^(\d+)\.(\d+)\.(\w)$/.exec(given.get("l") ?? "");
+  const order = ORDERS.find((name) => name[0] === listed?.[3]);
+  if (listed && order && bounds.units[Number(listed[1])]?.[Number(listed[2])]) state.list = { network: Number(listed[1]), layer: Number(listed[2]), order };
+  state.pins = distinct((given.get("p") ?? "").split("_").flatMap((text) => unitPlace(text, bounds) ?? [])).slice(0, 2);
+  state.inside = insideOf(given.get("x") ?? "", bounds);
+  state.edge = edgeOf(given.get("e") ?? "", bounds);
   const [network, layer, color] = (given.get("m") ?? "").split(".");
   const known = COLORS.find((name) => name === color);
   if (known && bounds.units[Number(network)]?.[Number(layer)]) state.map = { network: Number(network), layer: Number(layer), color: known };
@@ -130,6 +174,23 @@ function unitPlace(text: string, bounds: Bounds): UnitPlace | null {
   if (!match) return null;
   const [network, layer, unit] = match.slice(1).map(Number);
   return unit < (bounds.units[network]?.[layer] ?? 0) ? { network, layer, unit } : null;
+}
+
+function insideOf(text: string, bounds: Bounds): State["inside"] {
+  const [network, layer, unit, step, position] = text.split(".").map(Number);
+  const layers = bounds.units[network];
+  const count = layer === layers?.length ? bounds.classes : layers?.[layer];
+  return /^\d+(\.\d+){4}$/.test(text) && unit < (count ?? 0) ? { network, layer, unit, step, position } : null;
+}
+
+function edgeOf(text: string, bounds: Bounds): State["edge"] {
+  const [network, place, source, unit] = text.split(".").map(Number);
+  const link = /^\d+(\.\d+){3}$/.test(text) && bounds.links[network]?.find((one) => one.place === place);
+  return link && source < link.sources && unit < link.units ? { network, place, source, unit } : null;
+}
+
+function distinct<T extends UnitPlace>(units: T[]): T[] {
+  return units.filter((a, i) => units.findIndex((b) => same(a, b)) === i);
 }
 
 function changeItem(text: string, bounds: Bounds): ChangeItem[] {
