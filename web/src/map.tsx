@@ -1,11 +1,12 @@
 // A layer's map: every included image and the current drawing, projected on two principal components.
 
 import type { JSX } from "preact";
-import { useMemo } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useLater } from "./lab";
-import { grouped, number, Term } from "./parts";
-import { type MapProps, Scatter } from "./scatter";
+import { Say } from "./parts";
+import { AT_FIRST, type MapProps, Scatter } from "./scatter";
 import type { State } from "./state";
+import { words } from "./words";
 
 export function LayerMap(props: MapProps): JSX.Element {
   const { lab, state, seen, effect } = props;
@@ -20,40 +21,75 @@ export function LayerMap(props: MapProps): JSX.Element {
   const predicted = effect.value?.after.predicted ?? null;
   const updating = stale || effect.stale;
   const set = (part: Partial<State["map"]>) => props.onMap({ ...state.map, ...part });
-  return (
-    <section class="map" aria-label="Map of a layer" aria-busy={updating || undefined}>
-      <h2>Map of the images <small>{updating && "updating …"}</small></h2>
-      <div class="row">
+  // Kept over snapshots, changes and the larger map; another layer starts anew.
+  const key = `${network} ${place}`;
+  const [kept, setKept] = useState({ key, look: AT_FIRST });
+  const look = kept.key === key ? kept.look : AT_FIRST;
+  const [large, setLarge] = useState(false);
+  const opener = useRef<HTMLButtonElement>(null);
+
+  const content = (
+    <>
+      <div class="choices">
         <label>
-          Network{" "}
+          {words.map.network}
           <select value={network} onChange={(e) => set({ network: Number(e.currentTarget.value), layer: 0 })}>
             {lab.models.map((m, i) => <option key={i} value={i}>{m.data.name}</option>)}
           </select>
         </label>
         <label>
-          Layer{" "}
+          {words.map.layer}
           <select value={place} onChange={(e) => set({ layer: Number(e.currentTarget.value) })}>
-            {model.data.layers.map((name, i) => <option key={name} value={i}>{name}</option>)}
+            {model.data.layers.map((name, i) => <option key={name} value={i}>{name.replace(/\.hook_(post|out)$/, "")}</option>)}
           </select>
         </label>
         <label>
-          Color by{" "}
+          {words.map.color}
           <select value={color} onChange={(e) => set({ color: e.currentTarget.value as State["map"]["color"] })}>
-            <option value="class">class</option>
-            <option value="said">predicted class</option>
-            <option value="error">correct or misclassified</option>
+            {(["class", "said", "error"] as const).map((name) => <option key={name} value={name}>{words.map.colors[name]}</option>)}
           </select>
         </label>
       </div>
-      {!plane && <p class="quiet">This layer was not recorded, or has fewer than two units.</p>}
-      {plane && !scores && <p aria-busy="true">Running all images …</p>}
-      {plane && scores && own && <Scatter {...props} scores={scores} own={own} predicted={predicted} />}
-      {plane && (
-        <p class="quiet">
-          {grouped(lab.images.count)} images on the two <Term word="principal components" /> of {layer} at the end of training ({number(100 * plane.explained[0])}% and {number(100 * plane.explained[1])}% of its variance; chance level at most {number(100 * plane.chance[0])}%). The axes are the same at every snapshot.
-        </p>
+      {!plane && <p class="quiet">{words.map.none}</p>}
+      {plane && !scores && <p aria-busy="true">{words.common.running}</p>}
+      {plane && scores && own && <Scatter key={key} {...props} scores={scores} own={own} predicted={predicted} look={look} onLook={(part) => setKept({ key, look: { ...look, ...part } })} />}
+      {plane && <p class="quiet"><Say text={words.map.axes(lab.images.count, layer, plane.explained, plane.chance[0])} /></p>}
+    </>
+  );
+  return (
+    <section class="map" aria-label={words.map.title} aria-busy={updating || undefined}>
+      <div class="row">
+        <h2>{words.map.title} <small>{updating && words.common.updating}</small></h2>
+        <button type="button" ref={opener} aria-haspopup="dialog" onClick={() => setLarge(true)}>{words.map.larger}</button>
+      </div>
+      {large ? (
+        <Large
+          onClose={() => {
+            setLarge(false);
+            opener.current!.focus();
+          }}
+        >
+          {content}
+        </Large>
+      ) : (
+        content
       )}
     </section>
+  );
+}
+
+/** The map over the page. */
+function Large({ children, onClose }: { children: JSX.Element; onClose: () => void }): JSX.Element {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useLayoutEffect(() => dialog.current!.showModal(), []);
+  return (
+    <dialog ref={dialog} class="inside map" aria-label={words.map.title} onClose={onClose} onKeyDown={(event) => event.stopPropagation()} onClick={(event) => event.target === dialog.current && dialog.current!.close()}>
+      <header>
+        <h2>{words.map.title}</h2>
+        <button type="button" class="close" aria-label={words.common.close} onClick={() => dialog.current!.close()}>×</button>
+      </header>
+      {children}
+    </dialog>
   );
 }
 

@@ -1,50 +1,33 @@
-// The points of a map: one canvas with every image, with zoom, pan and lasso.
+// The points of a map: one canvas with every image, with zoom and lasso.
 
+import { Delaunay } from "d3-delaunay";
 import { scaleLinear } from "d3-scale";
+import { select } from "d3-selection";
+import { zoom, zoomIdentity, type ZoomTransform } from "d3-zoom";
 import type { JSX } from "preact";
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Chosen } from "./chosen";
 import type { Effect, Lab, Later } from "./lab";
-import { number, Numbers, useMedia } from "./parts";
+import { Numbers, useMedia } from "./parts";
 import type { State } from "./state";
 import { css, ink as inked, painted, readable, type Theme } from "./theme";
+import { words } from "./words";
 
-const [WIDTH, HEIGHT, MARGIN] = [720, 460, 26];
+const MARGIN = 18;
 const NEAR = 14; // pixels within which the pointer hits a point
 const CLOSEST = 40; // times the whole map
-
-interface View {
-  x: [number, number];
-  y: [number, number];
-}
-
-function whole(scores: Float32Array): View {
-  const ends = (k: number): [number, number] => {
-    let [low, high] = [Infinity, -Infinity];
-    for (let i = k; i < scores.length; i += 2) [low, high] = [Math.min(low, scores[i]), Math.max(high, scores[i])];
-    const room = (high - low || 1) * 0.04;
-    return [low - room, high + room];
-  };
-  return { x: ends(0), y: ends(1) };
-}
+const USUAL = 720; // pixels: as wide, a map has room for a digit in each point
+const HINT = 56; // the side of the image under the pointer
 
 type Point = [number, number];
 
-function extent([low, high]: [number, number]): number {
-  return high - low;
+/** What the reader did to a map: its part shown, with the offsets as shares of its size, and the images in the lasso. */
+export interface Look {
+  view: { k: number; x: number; y: number };
+  chosen: number[];
 }
 
-/** A context of the map's size in device pixels, filled with the paper color. */
-function begun(canvas: HTMLCanvasElement, theme: Theme): CanvasRenderingContext2D {
-  const scale = window.devicePixelRatio || 1;
-  [canvas.width, canvas.height] = [WIDTH * scale, HEIGHT * scale];
-  const context = canvas.getContext("2d")!;
-  context.setTransform(scale, 0, 0, scale, 0, 0);
-  context.imageSmoothingEnabled = false;
-  context.fillStyle = css(theme.paper);
-  context.fillRect(0, 0, WIDTH, HEIGHT);
-  return context;
-}
+export const AT_FIRST: Look = { view: { k: 1, x: 0, y: 0 }, chosen: [] };
 
 export interface MapProps {
   lab: Lab;
@@ -64,132 +47,174 @@ export interface ScatterProps extends MapProps {
   own: Float32Array;
   /** The predicted class of each image, once it is known. */
   predicted: Uint8Array | null;
+  look: Look;
+  onLook: (part: Partial<Look>) => void;
 }
 
-export function Scatter({ lab, state, theme, scores, own, predicted, onImage }: ScatterProps): JSX.Element {
+/** A canvas's context in pixels of the page, filled with the paper color. */
+function begun(canvas: HTMLCanvasElement, theme: Theme, [width, height]: Point): CanvasRenderingContext2D {
+  const scale = window.devicePixelRatio || 1;
+  [canvas.width, canvas.height] = [width * scale, height * scale];
+  const context = canvas.getContext("2d")!;
+  context.scale(scale, scale);
+  context.imageSmoothingEnabled = false;
+  context.fillStyle = css(theme.paper);
+  context.fillRect(0, 0, width, height);
+  [context.textAlign, context.textBaseline] = ["center", "middle"];
+  return context;
+}
+
+/** From scores to pixels of the whole map, for component `k`. */
+function scaleOf(scores: Float32Array, k: number, from: number, to: number): (value: number) => number {
+  let [low, high] = [Infinity, -Infinity];
+  for (let i = k; i < scores.length; i += 2) [low, high] = [Math.min(low, scores[i]), Math.max(high, scores[i])];
+  return scaleLinear().domain([low, high > low ? high : low + 1]).range([from, to]);
+}
+
+export function Scatter({ lab, state, theme, scores, own, predicted, look, onLook, onImage }: ScatterProps): JSX.Element {
   const { images } = lab;
-  const layer = lab.layer(state.map.network, state.map.layer);
-  const title = `${lab.models[state.map.network].data.name} ${layer} step ${lab.step(state.map.network, state.frame)}`;
+  const { network, color } = state.map;
+  const { view: { k, x, y }, chosen } = look;
+  const layer = lab.layer(network, state.map.layer);
+  const title = words.map.name(lab.models[network].data.name, layer, lab.step(network, state.frame));
   const canvas = useRef<HTMLCanvasElement>(null);
-  const [view, setView] = useState<View | null>(null);
+  const [size, setSize] = useState<Point>([0, 0]);
+  const [width, height] = size;
   const [near, setNear] = useState<number | null>(null);
   const [lasso, setLasso] = useState<Point[]>([]);
-  const [chosen, setChosen] = useState<number[]>([]);
   const mode = useRef<"lasso" | "tap" | null>(null);
   // A finger scrolls the page and opens images; it selects only after the reader asked for it.
   const [finger, setFinger] = useState(false);
   const coarse = useMedia("(any-pointer: coarse)");
-  const shown = view ?? whole(scores);
-  const x = scaleLinear().domain(shown.x).range([MARGIN, WIDTH - MARGIN]);
-  const y = scaleLinear().domain(shown.y).range([HEIGHT - MARGIN, MARGIN]);
-  const factor = extent(whole(scores).x) / extent(shown.x);
-  const close = factor > 2.5;
-  const size = Math.min(28, 9 * Math.sqrt(factor) + (close ? 8 : 0));
-  const at = (i: number): Point => [x(scores[2 * i]), y(scores[2 * i + 1])];
-  const classes = useMemo(() => Array.from({ length: 10 }, (_, c) => getComputedStyle(document.documentElement).getPropertyValue(`--class-${c}`).trim()), [theme]);
-  const onto = useMemo(() => classes.map(readable), [classes]);
-  const zoomed = view !== null;
 
-  useEffect(() => setChosen([]), [state.map.network, state.map.layer]);
-
-  // All points, redrawn only when they move: not on every pen stroke or pointer move.
-  const cloud = useMemo(() => {
-    const sheet = document.createElement("canvas");
-    const context = begun(sheet, theme);
-    context.font = `bold ${state.map.color === "error" ? 12 : 9}px sans-serif`;
-    [context.textAlign, context.textBaseline] = ["center", "middle"];
-    for (let i = 0; i < images.count; i++) {
-      const [px, py] = at(i);
-      if (px < 0 || py < 0 || px > WIDTH || py > HEIGHT) continue;
-      const label = images.labels[i];
-      const wrong = predicted !== null && predicted[i] !== label;
-      if (close) context.drawImage(painted(lab.image(i), images.rows, images.cols, inked(theme)), px - size / 2, py - size / 2, size, size);
-      const mark = state.map.color === "said" ? (predicted?.[i] ?? label) : label;
-      if (state.map.color === "error") {
-        context.fillStyle = wrong ? css(theme.positive) : css(theme.quiet);
-        context.fillText(wrong ? `×${label}` : "·", px, py);
-      } else {
-        context.fillStyle = classes[mark % 10];
-        if (close) {
-          context.fillRect(px - size / 2, py + size / 2, size, 3);
-          continue;
-        }
-        context.beginPath();
-        context.arc(px, py, 6.5, 0, 2 * Math.PI);
-        context.fill();
-        context.fillStyle = onto[mark % 10];
-        context.fillText(String(mark), px, py + 0.5);
-      }
-    }
-    return sheet;
-  }, [scores, predicted, theme, view, state.map.color]);
+  const base = useMemo(() => {
+    const [across, up] = [scaleOf(scores, 0, MARGIN, width - MARGIN), scaleOf(scores, 1, height - MARGIN, MARGIN)];
+    const place = (all: Float32Array) => all.map((v, i) => (i % 2 ? up(v) : across(v)));
+    return { points: place(scores), own: place(own) };
+  }, [scores, own, size]);
+  const delaunay = useMemo(() => new Delaunay(base.points), [base.points]);
+  const at = (i: number, points = base.points): Point => [k * points[2 * i] + x * width, k * points[2 * i + 1] + y * height];
 
   useLayoutEffect(() => {
-    const context = begun(canvas.current!, theme);
-    context.drawImage(cloud, 0, 0, WIDTH, HEIGHT);
+    const observer = new ResizeObserver(() => setSize([canvas.current!.clientWidth, canvas.current!.clientHeight]));
+    observer.observe(canvas.current!);
+    return () => observer.disconnect();
+  }, []);
+
+  // The mouse draws the lasso, so only Ctrl and the wheel, and two fingers, zoom by hand; without Ctrl the wheel scrolls the page.
+  const zoomed = useMemo(() => zoom<HTMLCanvasElement, unknown>().scaleExtent([1, CLOSEST]).filter((event) => (event.touches ? event.touches.length > 1 : event.type === "wheel" && (event.ctrlKey || event.metaKey))).wheelDelta((event) => -event.deltaY * (event.deltaMode ? 0.1 : 0.005)), []);
+  const act = useRef(onLook);
+  act.current = onLook;
+  useLayoutEffect(() => {
+    if (!width) return;
+    const whole: [Point, Point] = [[0, 0], size];
+    zoomed.on("zoom", null).extent(whole).translateExtent(whole);
+    select(canvas.current!).call(zoomed).call(zoomed.transform, zoomIdentity.translate(x * width, y * height).scale(k));
+    zoomed.on("zoom", ({ transform }: { transform: ZoomTransform }) => act.current({ view: { k: transform.k, x: transform.x / width, y: transform.y / height } }));
+  }, [size]);
+
+  const classes = useMemo(() => Array.from({ length: 10 }, (_, c) => getComputedStyle(document.documentElement).getPropertyValue(`--class-${c}`).trim()), [theme]);
+  const onto = useMemo(() => classes.map(readable), [classes]);
+  const room = (k * width) / USUAL;
+  const close = room > 2.5;
+  const radius = Math.min(6.5, Math.max(3, 6.5 * Math.sqrt(room)));
+  const side = close ? Math.min(28, 8 + 9 * Math.sqrt(room)) : 2 * radius;
+  const markOf = (i: number) => (color === "said" ? (predicted?.[i] ?? images.labels[i]) : images.labels[i]);
+
+  // All points, drawn again only when they move: not on every pen stroke or pointer move.
+  const cloud = useMemo(() => {
+    const sheet = document.createElement("canvas");
+    const context = begun(sheet, theme, size);
+    context.font = `bold ${color === "error" ? 12 : 9}px sans-serif`;
+    const means = Array.from({ length: images.classes }, () => [0, 0, 0]);
+    for (let i = 0; i < images.count; i++) {
+      const [px, py] = at(i);
+      const [mark, wrong] = [markOf(i), predicted !== null && predicted[i] !== images.labels[i]];
+      [1, px, py].forEach((v, part) => (means[mark][part] += v));
+      if (px < 0 || py < 0 || px > width || py > height) continue;
+      if (close) context.drawImage(painted(lab.image(i), images.rows, images.cols, inked(theme)), px - side / 2, py - side / 2, side, side);
+      if (color === "error") {
+        context.fillStyle = wrong ? css(theme.positive) : css(theme.quiet);
+        context.fillText(wrong ? `×${images.labels[i]}` : "·", px, py);
+        continue;
+      }
+      context.fillStyle = classes[mark % 10];
+      if (close) {
+        context.fillRect(px - side / 2, py + side / 2, side, 3);
+        continue;
+      }
+      context.beginPath();
+      context.arc(px, py, radius, 0, 2 * Math.PI);
+      context.fill();
+      context.fillStyle = onto[mark % 10];
+      if (radius > 5) context.fillText(String(mark), px, py + 0.5);
+    }
+    // Where the points are too small for their digits, each class has one at its mean.
+    if (radius <= 5 && color !== "error") {
+      context.font = "bold 15px sans-serif";
+      [context.lineWidth, context.lineJoin] = [4, "round"];
+      means.forEach(([n, px, py], mark) => {
+        if (!n) return;
+        context.strokeStyle = css(theme.paper);
+        context.strokeText(String(mark), px / n, py / n);
+        context.fillStyle = css(theme.ink);
+        context.fillText(String(mark), px / n, py / n);
+      });
+    }
+    return sheet;
+  }, [base.points, predicted, theme, look.view, color]);
+
+  useLayoutEffect(() => {
+    if (!width) return;
+    const context = begun(canvas.current!, theme, size);
+    context.drawImage(cloud, 0, 0, width, height);
+    const ring = ([px, py]: Point, r: number) => {
+      context.beginPath();
+      context.arc(px, py, r, 0, 2 * Math.PI);
+      context.stroke();
+    };
     context.strokeStyle = css(theme.selected);
     context.lineWidth = 2;
     for (const i of chosen) {
       const [px, py] = at(i);
-      context.strokeRect(px - size / 2 - 1, py - size / 2 - 1, size + 2, size + 2);
+      context.strokeRect(px - side / 2 - 1, py - side / 2 - 1, side + 2, side + 2);
     }
+    context.lineWidth = 3;
+    ring(at(0, base.own).map((v, axis) => Math.min(size[axis] - 8, Math.max(8, v))) as Point, 11);
     if (near !== null) {
       const [px, py] = at(near);
-      context.drawImage(painted(lab.image(near), images.rows, images.cols, inked(theme)), px + 10, py - 66, 56, 56);
+      const [left, top] = [Math.min(width - HINT - 1, px + 10), py > HINT + 12 ? py - HINT - 10 : py + 10];
+      context.drawImage(painted(lab.image(near), images.rows, images.cols, inked(theme)), left, top, HINT, HINT);
       context.strokeStyle = css(theme.quiet);
       context.lineWidth = 1;
-      context.strokeRect(px + 9.5, py - 66.5, 57, 57);
-      context.beginPath();
-      context.arc(px, py, size / 2 + 3, 0, 2 * Math.PI);
-      context.stroke();
+      context.strokeRect(left - 0.5, top - 0.5, HINT + 1, HINT + 1);
+      ring([px, py], side / 2 + 3);
     }
-    const [ox, oy] = [x(own[0]), y(own[1])];
-    context.strokeStyle = css(theme.selected);
-    context.lineWidth = 3;
-    context.beginPath();
-    context.arc(Math.min(WIDTH - 8, Math.max(8, ox)), Math.min(HEIGHT - 8, Math.max(8, oy)), 11, 0, 2 * Math.PI);
-    context.stroke();
-    if (lasso.length > 1) {
-      context.setLineDash([4, 3]);
-      context.strokeStyle = css(theme.ink);
-      context.lineWidth = 1.5;
-      context.beginPath();
-      lasso.forEach(([lx, ly], i) => (i ? context.lineTo(lx, ly) : context.moveTo(lx, ly)));
-      context.closePath();
-      context.stroke();
-      context.setLineDash([]);
-    }
-  }, [cloud, own, near, lasso, chosen]);
+    context.setLineDash([4, 3]);
+    context.strokeStyle = css(theme.ink);
+    context.lineWidth = 1.5;
+    context.stroke(pathOf(lasso));
+  }, [cloud, base.own, near, lasso, chosen]);
 
-  function place(event: PointerEvent | WheelEvent): Point {
+  const place = (event: PointerEvent): Point => {
     const box = canvas.current!.getBoundingClientRect();
-    return [((event.clientX - box.left) / box.width) * WIDTH, ((event.clientY - box.top) / box.height) * HEIGHT];
-  }
+    return [event.clientX - box.left - canvas.current!.clientLeft, event.clientY - box.top - canvas.current!.clientTop];
+  };
 
   function nearest([px, py]: Point): number | null {
-    let [best, least] = [null as number | null, NEAR];
-    for (let i = 0; i < images.count; i++) {
-      const [qx, qy] = at(i);
-      const distance = Math.hypot(px - qx, py - qy);
-      if (distance < least) [best, least] = [i, distance];
-    }
-    return best;
+    const found = delaunay.find((px - x * width) / k, (py - y * height) / k);
+    const [qx, qy] = at(found);
+    return Math.hypot(px - qx, py - qy) < NEAR ? found : null;
   }
 
-  /** Never further out than the whole map. */
-  function zoom(by: number, [px, py]: Point): void {
-    const to = Math.min(CLOSEST, factor * by);
-    if (to <= 1) return setView(null);
-    const [cx, cy] = [x.invert(px), y.invert(py)];
-    setView({
-      x: shown.x.map((v) => cx + ((v - cx) * factor) / to) as [number, number],
-      y: shown.y.map((v) => cy + ((v - cy) * factor) / to) as [number, number],
-    });
-  }
-
-  function pan(dx: number, dy: number): void {
-    const [w, h] = [shown.x[1] - shown.x[0], shown.y[1] - shown.y[0]];
-    setView({ x: shown.x.map((v) => v + dx * w) as [number, number], y: shown.y.map((v) => v + dy * h) as [number, number] });
+  function onPointerDown(event: PointerEvent): void {
+    setNear(null);
+    setLasso([]);
+    mode.current = null;
+    if (event.button > 0 || !event.isPrimary) return; // a second finger zooms
+    mode.current = event.pointerType === "touch" && !finger ? "tap" : "lasso";
+    if (mode.current === "lasso") canvas.current!.setPointerCapture(event.pointerId);
+    setLasso([place(event)]);
   }
 
   function onPointerMove(event: PointerEvent): void {
@@ -201,44 +226,33 @@ export function Scatter({ lab, state, theme, scores, own, predicted, onImage }: 
     if (!mode.current) return;
     mode.current = null;
     setFinger(false);
-    const path = [...lasso, place(event)];
-    const far = Math.max(...path.map(([px, py]) => Math.hypot(px - path[0][0], py - path[0][1])));
-    if (far < 6) {
-      const hit = nearest(path[0]);
-      if (hit !== null) onImage(hit);
-      else setChosen([]);
-    } else setChosen(images.labels.map((_, i) => i).filter((i) => encloses(path, at(i))));
     setLasso([]);
+    const path = [...lasso, place(event)];
+    if (path.some(([px, py]) => Math.hypot(px - path[0][0], py - path[0][1]) > 6)) {
+      const [context, outline] = [document.createElement("canvas").getContext("2d")!, pathOf(path)];
+      return onLook({ chosen: images.labels.map((_, i) => i).filter((i) => context.isPointInPath(outline, ...at(i), "evenodd")) });
+    }
+    const hit = nearest(path[0]);
+    if (hit !== null) onImage(hit);
+    else onLook({ chosen: [] });
   }
 
-  const keys: Record<string, () => void> = {
-    ArrowLeft: () => pan(-0.1, 0),
-    ArrowRight: () => pan(0.1, 0),
-    ArrowUp: () => pan(0, 0.1),
-    ArrowDown: () => pan(0, -0.1),
-    "+": () => zoom(1.4, [WIDTH / 2, HEIGHT / 2]),
-    "-": () => zoom(1 / 1.4, [WIDTH / 2, HEIGHT / 2]),
-    "0": () => setView(null),
-    Escape: () => setChosen([]),
-  };
-  const hint = near === null ? "Point to see an image, click to open it, drag a lasso to select several, Ctrl and the wheel zoom. The ring marks the current image." : `Image ${near}: a ${images.labels[near]}${predicted ? `, predicted ${predicted[near]}` : ""}.`;
+  const by = (factor: number) => () => select(canvas.current!).call(zoomed.scaleBy, factor);
+  const pan = (right: number, down: number) => () => select(canvas.current!).call(zoomed.translateBy, (-0.1 * right * width) / k, (-0.1 * down * height) / k);
+  const all = () => select(canvas.current!).call(zoomed.transform, zoomIdentity);
+  const keys: Record<string, () => void> = { ArrowLeft: pan(-1, 0), ArrowRight: pan(1, 0), ArrowUp: pan(0, -1), ArrowDown: pan(0, 1), "+": by(1.4), "-": by(1 / 1.4), "0": all, Escape: () => onLook({ chosen: [] }) };
+  const { chance, explained } = lab.models[network].data.maps[layer];
   return (
-    <div>
+    <>
       <canvas
         ref={canvas}
         class="scatter"
-        style={{ aspectRatio: `${WIDTH} / ${HEIGHT}`, touchAction: finger ? "none" : undefined }}
+        style={{ touchAction: finger ? "none" : undefined }}
         tabIndex={0}
         role="application"
-        aria-roledescription="map"
-        aria-label={`Map of ${images.count} images. Plus and minus zoom, arrow keys pan, 0 shows all, Escape clears the selection. The table below lists every image.`}
-        onPointerDown={(event) => {
-          if (event.button > 0 || !event.isPrimary) return;
-          mode.current = event.pointerType === "touch" && !finger ? "tap" : "lasso";
-          if (mode.current === "lasso") canvas.current!.setPointerCapture(event.pointerId);
-          setNear(null);
-          setLasso([place(event)]);
-        }}
+        aria-roledescription={words.map.role}
+        aria-label={words.map.keys(images.count)}
+        onPointerDown={onPointerDown}
         onPointerMove={onPointerMove}
         onPointerUp={onPointerUp}
         onPointerCancel={() => {
@@ -246,44 +260,38 @@ export function Scatter({ lab, state, theme, scores, own, predicted, onImage }: 
           setLasso([]);
         }}
         onPointerLeave={() => setNear(null)}
-        onWheel={(event) => {
-          if (!event.ctrlKey && !event.metaKey) return; // the page scrolls
-          event.preventDefault();
-          zoom(event.deltaY < 0 ? 1.2 : 1 / 1.2, place(event));
-        }}
+        onWheel={(event) => (event.ctrlKey || event.metaKey) && event.preventDefault()} // at its ends too, where the page would zoom
         onKeyDown={(event) => {
           const act = keys[event.key];
           if (!act || (event.key === "Escape" && !chosen.length)) return;
           event.preventDefault();
+          event.stopPropagation();
           act();
         }}
       />
       <div class="row">
-        <button type="button" onClick={keys["+"]} aria-label="Zoom in">+</button>
-        <button type="button" onClick={keys["-"]} aria-label="Zoom out">−</button>
-        <button type="button" onClick={keys["0"]} disabled={!zoomed}>Show all</button>
-        {coarse && <button type="button" aria-pressed={finger} onClick={() => setFinger(!finger)}>Select by finger</button>}
-        <span class="quiet">{hint}</span>
+        <button type="button" onClick={keys["+"]} aria-label={words.map.zoomIn}>+</button>
+        <button type="button" onClick={keys["-"]} aria-label={words.map.zoomOut}>−</button>
+        <button type="button" onClick={all} disabled={k === 1}>{words.map.all}</button>
+        {coarse && <button type="button" aria-pressed={finger} onClick={() => setFinger(!finger)}>{words.map.finger}</button>}
       </div>
+      <p class="quiet hint">{near === null ? words.map.hint : words.map.near(near, images.labels[near], predicted?.[near])}</p>
       {chosen.length > 0 && <Chosen lab={lab} chosen={chosen} predicted={predicted} onImage={onImage} theme={theme} />}
       <Numbers
-        summary="All images on the map"
-        name={`${title} map`}
-        caption={() => `${title}: ${images.count} images on the first two principal components of the last snapshot, colored by ${{ class: "class", said: "predicted class", error: "correct (·) or misclassified (×)" }[state.map.color]}. Chance level of the first component: ${number(100 * lab.models[state.map.network].data.maps[layer].chance[0])}% of the variance; it explains ${number(100 * lab.models[state.map.network].data.maps[layer].explained[0])}%.`}
+        summary={words.map.table}
+        name={title}
+        caption={() => words.map.caption(title, images.count, color, explained[0], chance[0])}
         pictures={() => [canvas.current!]}
-        head={["image", "label", "predicted", "component 1", "component 2"]}
+        head={words.map.head}
         rows={() => images.labels.map((label, i) => [i, label, predicted?.[i] ?? "…", scores[2 * i], scores[2 * i + 1]])}
       />
-    </div>
+    </>
   );
 }
 
-/** True if a closed path encloses a point: a ray to the right crosses it an odd number of times. */
-export function encloses(path: Point[], [px, py]: Point): boolean {
-  let inside = false;
-  for (let i = 0, j = path.length - 1; i < path.length; j = i++) {
-    const [[ax, ay], [bx, by]] = [path[i], path[j]];
-    if (ay > py !== by > py && px < ((bx - ax) * (py - ay)) / (by - ay) + ax) inside = !inside;
-  }
-  return inside;
+function pathOf(points: Point[]): Path2D {
+  const path = new Path2D();
+  for (const point of points) path.lineTo(...point);
+  path.closePath();
+  return path;
 }

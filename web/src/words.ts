@@ -1,10 +1,12 @@
 // Every word on the screen. In a sentence `[term]` or `[term|shown]` has its explanation from the glossary, and `{name}` is a place that
 // the view fills (parts.tsx: Say). With ?pseudo in the address each entry is shown in ⟦⟧: what is outside of them was written elsewhere.
 
-import { grouped } from "./numbers";
+import { grouped, number } from "./numbers";
 
 /** "1 image", "2 images". */
 const count = (n: number, one: string, more = `${one}s`) => `${grouped(n)} ${n === 1 ? one : more}`;
+
+const percent = (share: number, digits?: number) => `${number(100 * share, digits)}%`;
 
 const english = {
   page: {
@@ -37,6 +39,31 @@ const english = {
     title: "Color scale",
     this: "this snapshot",
     all: "all snapshots",
+  },
+  map: {
+    title: "Map of the images",
+    larger: "Larger",
+    network: "Network",
+    layer: "Layer",
+    color: "Color by",
+    colors: { class: "class", said: "predicted class", error: "correct or misclassified" },
+    none: "This layer was not recorded, or has fewer than two units.",
+    axes: (images: number, layer: string, explained: number[], chance: number) =>
+      `${grouped(images)} images on the two [principal components] of ${layer} at the end of training (${percent(explained[0])} and ${percent(explained[1])} of its variance; chance level at most ${percent(chance)}). The axes are the same at every snapshot.`,
+    role: "map",
+    keys: (images: number) => `Map of ${images} images. Plus and minus zoom, arrow keys pan, 0 shows all, Escape clears the selection. The table below lists every image.`,
+    zoomIn: "Zoom in",
+    zoomOut: "Zoom out",
+    all: "Show all",
+    finger: "Select by finger",
+    hint: "Click a point to open its image, drag around points to select them, Ctrl and the wheel zoom. The ring marks the current image.",
+    near: (image: number, label: number, predicted: number | undefined) => `Image ${image}: a ${label}${predicted === undefined ? "" : `, predicted ${predicted}`}.`,
+    table: "All images on the map",
+    name: (network: string, layer: string, step: number) => `${network} ${layer} step ${step} map`,
+    head: ["image", "label", "predicted", "component 1", "component 2"],
+    caption: (title: string, images: number, color: "class" | "said" | "error", explained: number, chance: number) =>
+      `${title}: ${grouped(images)} images on the first two principal components of the last snapshot, colored by ${{ class: "class", said: "predicted class", error: "correct (·) or misclassified (×)" }[color]}. ` +
+      `The first component explains ${percent(explained)} of the variance; chance level: at most ${percent(chance)}.`,
   },
   claims: {
     shown: (shown: number, all: number) => `Claims, one for each question and layer: ${shown} of ${all} shown`,
