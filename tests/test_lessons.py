@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 import neural_microscope as nm
 from neural_microscope import lessons
@@ -132,6 +136,7 @@ def exercise_1(rng):
             "def answer(x):\n    return 1 / (x + 2)",
             "your code stopped with ZeroDivisionError: float division by zero (at: return 1",
         ),
+        (f"class Two:\n    up = abs\nanswer = abs{CHECK}Two.up = lambda self: 3", "your code replaces Two.up"),
         ("def answer(x):\n    return None", "the check can't use what came back, and stopped with TypeError"),
         ("def answer(x):\n    assert x > 0, 'two\\nlines'", "Not yet: two lines."),
     ],
@@ -156,6 +161,7 @@ def test_a_check_is_not_fooled_says_who_stopped_and_restores_all(
         ("another forward function", lambda net: setattr(net[0], "forward", torch.sin)),
         ("parameters of another dtype or requires_grad", lambda net: net.requires_grad_(False)),
         ("other parameters", lambda net: net[2].bias.data.add_(1e-6)),
+        ("other gradients", lambda net: net[0](torch.ones(1, 3)).sum().backward()),
     ],
 )
 def test_a_changed_module_is_refused(said: str, change: Callable[[torch.nn.Sequential], object]) -> None:
@@ -167,3 +173,37 @@ def test_a_changed_module_is_refused(said: str, change: Callable[[torch.nn.Seque
         nm.hooked(net[0]).run_with_cache(torch.ones(1, 3))
     with pytest.raises(AssertionError, match=f"the network has {said} than before"), lessons.unchanged(net):
         change(net)
+
+
+@pytest.mark.parametrize(
+    ("value", "change"),
+    [
+        (torch.ones(2), lambda value: value.add_(1e-6)),
+        (torch.ones(2), lambda value: value.requires_grad_()),
+        (np.array([np.nan, 0.0]), lambda value: value.__setitem__(1, np.nan)),
+        ([1, 2], lambda value: value.append(3)),
+        ({"a": torch.ones(2)}, lambda value: value["a"].zero_()),
+        ({"a": 1}, lambda value: value.update(b=2)),
+        (xr.DataArray([1, 2]), lambda value: value.values.fill(0)),
+        (torch.nn.ReLU(), lambda value: value.eval()),
+    ],
+)
+def test_a_changed_value_is_refused(value: Any, change: Callable[[Any], object]) -> None:
+    with lessons.unchanged(values=value):
+        pass
+    with pytest.raises(AssertionError, match=r"^values has "), lessons.unchanged(values=value):
+        change(value)
+
+
+def test_a_class_is_known_from_the_first_guess_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notebook = ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", notebook)
+    names = vars(notebook) | {"lesson": lesson(tmp_path), "torch": torch, "math": math, "answer": abs}
+    exec("class Two:\n    def up(self):\n        return 2", names)
+    vars(notebook).update(names)
+    names["lesson"].guess("two", 2)
+    exec("Two.up = lambda self: 3\nTwo.down = lambda self: 1\n" + CHECK, names)
+    assert capsys.readouterr().out.endswith("your code replaces Two.up, on which checks rely: leave it as it is.\n")
+    assert (names["Two"]().up(), names["Two"]().down()) == (2, 1)

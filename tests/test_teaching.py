@@ -295,5 +295,5 @@ def test_the_page_counts_the_answers_that_others_tried() -> None:
     rows = re.findall(r"^\| (\d\d) \| (\d+) \| (\d+) \|$", TEACHING, re.M)
     assert {number: (int(wrong), int(right)) for number, wrong, right in rows} == counts
     wrong, right = (sum(each) for each in zip(*counts.values(), strict=True))
-    assert f"all {wrong} wrong answers below" in TEACHING
-    assert f"all {right} right ones accepted" in TEACHING
+    assert f"all {wrong:,} wrong answers below" in TEACHING
+    assert f"all {right:,} right ones accepted" in TEACHING

@@ -376,32 +376,32 @@ def nudge(function, inputs):
 # %% tags=["check"]
 @lesson.check
 def exercise_2(rng):
-    places = [[float(value) for value in rng.uniform(-2, 2, 3)] for _ in range(4)]
+    places = [[float(value) for value in rng.uniform(-2, 2, 3).round(3)] for _ in range(4)]
     for at in [*places, places[0], [2.0, 2.0, 1.0], [0.0, -1.0, 0.0], [1, 2, 3]]:
         p, q, r = (float(value) for value in rng.uniform(-3, 3, 3) * (0.001 if at == places[1] else 1))
-        kept, calls = list(at), []
+        calls = []
 
         def function(x, y, z, p=p, q=q, r=r, calls=calls):
             calls.append((x, y, z))
             return p * x * y + q * y * y + r * x * z
 
-        found = nudge(function, at)
+        with lessons.unchanged(inputs=at):
+            found = nudge(function, at)
         assert hasattr(found, "__len__") and len(found) == 3, (
             f"three inputs came, so three slopes should come back, not {found}"
         )
-        assert at == kept, f"the list of inputs was {kept} before and is {at} after: work on copies"
         assert not any(isinstance(one, Value) for call in calls for one in call), (
             "the function was called with a Value: nudge is to check the engine, so give plain numbers"
         )
         for call in calls:
-            moves = [abs(one - other) for one, other in zip(call, kept, strict=True) if one != other]
+            moves = [abs(one - other) for one, other in zip(call, at, strict=True) if one != other]
             assert len(moves) <= 1 and all(math.isclose(move, 1e-6, rel_tol=1e-3) for move in moves), (
-                f"from {kept}, one input at a time should move by 0.000001; the function was called with {[*map(float, call)]}"
+                f"from {at}, one input at a time should move by 0.000001; the function was called with {[*map(float, call)]}"
             )
-        x, y, z = kept
+        x, y, z = at
         for name, got, true in zip("xyz", found, (p * y + r * z, p * x + 2 * q * y, r * x), strict=True):
             assert abs(got - true) < 1e-6, (
-                f"{p:.3g}·x·y + {q:.3g}·y² + {r:.3g}·x·z has the slope {true:.6f} with respect to {name} at {kept}; nudge gives {got:.6f}"
+                f"{p:.3g}·x·y + {q:.3g}·y² + {r:.3g}·x·z has the slope {true:.6f} with respect to {name} at {at}; nudge gives {got:.6f}"
             )
     curved = nudge(lambda x: 1e4 * x * x, [3.0])[0]
     assert abs(curved - 6e4) < 1e-3, (
@@ -804,74 +804,57 @@ def exercise_3(rng):
     import copy
     import sys
 
-    class Scaled(nn.Module):
-        def __init__(self, outputs):
-            super().__init__()
-            self.inner = nn.Sequential(nn.Linear(3, 5), nn.Tanh())
-            self.scale = nn.Parameter(torch.randn(5))
-            self.again = nn.ParameterList([self.scale])  # the same one, under a second name
-            self.last = nn.Linear(5, outputs)
-
-        def forward(self, x):
-            return self.last(self.inner(x) * self.scale)
-
     def watch(frame, event, argument):  # runs at each call of a function
         if frame.f_globals.get("__name__", "").startswith("torch.optim"):
             optimizers.append(frame.f_code.co_name)
 
-    for steps, rate, n, outputs, size, dtype in (
-        (5, 0.3, 30, 1, 1, torch.float64),
-        (40, 0.05, 100, 3, 1, torch.float64),
-        (12, 0.15, 7, 2, 1, torch.float32),
-        (9, 1e-4, 20, 2, 100, torch.float64),  # long gradients
-        (9, 1e-7, 20, 2, 1, torch.float64),  # a loss that hardly falls
+    for n, outputs, size, rate, dtype in (
+        (30, 1, 1, 0.3, torch.float64),
+        (100, 3, 1, 0.05, torch.float64),
+        (7, 2, 1, 0.15, torch.float32),
+        (20, 2, 100, 1e-4, torch.float64),  # long gradients
+        (20, 2, 1, 1e-7, torch.float64),  # a loss that hardly falls
     ):
         torch.manual_seed(int(rng.integers(1 << 30)))
-        given = Scaled(outputs).to(dtype)
+        twice, again = nn.Linear(3, 3), nn.Linear(3, 3)
+        again.weight = twice.weight  # one parameter in two places
+        parts = nn.Sequential(twice, nn.PReLU(3)), nn.Tanh(), again, nn.Linear(3, outputs)
+        given, optimizers, near = nn.Sequential(*parts).to(dtype), [], 1e-5 if dtype == torch.float32 else 1e-9
         X, T = torch.randn(n, 3, dtype=dtype), size * torch.randn(n, outputs, dtype=dtype)
-        own, near = [*given.parameters()], 1e-5 if dtype == torch.float32 else 1e-9
-        reference, kept, true, optimizers = copy.deepcopy(given), (X.clone(), T.clone()), [], []
-        for _ in range(steps):
-            loss = ((reference(X) - T) ** 2).mean()
-            slopes = torch.autograd.grad(loss, list(reference.parameters()))
-            with torch.no_grad():
-                for parameter, slope in zip(reference.parameters(), slopes, strict=True):
-                    parameter.sub_(slope, alpha=rate)
-            true.append(float(loss.detach()))
-        for parameter in given.parameters():
+        reference, own, true = copy.deepcopy(given), [*given.parameters()], []
+        sgd = torch.optim.SGD(reference.parameters(), lr=rate)
+        for _ in range(12):
+            sgd.zero_grad()
+            true.append(nn.functional.mse_loss(reference(X), T))
+            true[-1].backward()
+            sgd.step()
+        for parameter in own:
             parameter.grad = torch.ones_like(parameter)  # from an earlier use
         sys.setprofile(watch)
         try:
-            parts = [
-                learn(given, X, T, steps=part, rate=rate) for part in (2, 0, steps - 2)
-            ]  # three calls go on from one another
+            with lessons.unchanged(X=X, T=T):
+                found = [
+                    learn(given, X, T, steps=steps, rate=rate) for steps in (2, 0, 10)
+                ]  # each goes on from the last
         finally:
             sys.setprofile(None)
         assert not optimizers, "this uses torch.optim: write the update yourself"
-        for part, losses in zip((2, 0, steps - 2), parts, strict=True):
-            assert losses is not None and len(losses) == part, (
-                f"{part} steps should give {part} losses, not {losses if losses is None else len(losses)}"
+        came = [losses if losses is None else len(losses) for losses in found]
+        assert came == [2, 0, 10], f"2, 0 and 10 steps should give as many losses, not {came}"
+        for number, (one, other) in enumerate(
+            zip([float(loss) for losses in found for loss in losses], true, strict=True)
+        ):
+            assert abs(one - float(other)) < near, (
+                f"{n} points, {outputs} outputs, rate {rate}: loss {number} is {one:.10g} and should be {float(other):.10g}: is it the mean over "
+                "all, taken before the step; are gradients set to 0 before each backward; does each parameter move once by the rate against its "
+                f"slope{', and is nothing left of the call before' if number > 1 else ''}"
             )
-        assert torch.equal(X, kept[0]) and torch.equal(T, kept[1]), "X or T has changed"
-        assert not (X.requires_grad or T.requires_grad), "X or T came without a gradient, and asks for one now"
         assert given.training, "the model came in training mode, and is in another mode after the call"
-        assert all(one is other for one, other in zip(own, given.parameters(), strict=True)), (
-            "the model holds new parameters: change the values of its own, so that whoever else holds them sees it"
-        )
-        found = [float(loss) for losses in parts for loss in losses]
-        apart = next((i for i in range(steps) if not abs(found[i] - true[i]) < near), None)
-        again = ", in the second call with this model: is anything left of the first" if (apart or 0) > 1 else ""
-        assert apart is None, (
-            f"with {n} points and {outputs} outputs, loss number {apart} is {found[apart]:.10g} and should be {true[apart]:.10g} (rate {rate}){again}: is it "
-            "the mean over all points and outputs, taken before the step; are gradients set to 0 before each backward; does every "
-            "parameter move by the rate against its slope"
-        )
-        for one, other in zip(given.parameters(), reference.parameters(), strict=True):
-            assert one.dtype == dtype, f"the model's parameters were {dtype} and are {one.dtype} now"
-            gap = float((one - other).abs().max().detach())
-            assert gap < near, (
-                f"after {steps} steps the model's own parameters are {gap:.3g} away from where they should be"
-            )
+        for one, now, other in zip(own, given.parameters(), reference.parameters(), strict=True):
+            assert one is now, "the model holds new parameters: change the values of its own, which others may hold too"
+            assert now.dtype == dtype, f"the model's parameters were {dtype} and are {now.dtype} now"
+            gap = float((now - other).abs().max().detach())
+            assert gap < near, f"after 12 steps the model's parameters are {gap:.3g} away from where they should be"
 
 
 # %% tags=["right"]
@@ -1087,36 +1070,30 @@ def collapse(W1, b1, W2, b2):
 # %% tags=["check"]
 @lesson.check
 def exercise_4(rng):
-    earlier = []
+    earlier = {}
     for n_inputs, width, n_outputs in ((2, 6, 1), (3, 3, 3), (3, 3, 3), (5, 4, 2), (4, 3, 2)):
         dtype, near = (torch.float32, 1e-4) if n_inputs == 4 else (torch.float64, 1e-10)
         A, a, B, b = (
             torch.tensor(rng.normal(size=shape), dtype=dtype)
             for shape in ((width, n_inputs), width, (n_outputs, width), n_outputs)
         )
-        kept = [one.clone() for one in (A, a, B, b)]
-        found = collapse(A, a, B, b)
+        with lessons.unchanged(W1=A, b1=a, W2=B, b2=b, **earlier):
+            found = collapse(A, a, B, b)
         assert isinstance(found, tuple | list) and len(found) == 2, (
             "two things should come back: one weight matrix and one bias"
         )
-        assert all(one.equal(other) for one, other in zip((A, a, B, b), kept, strict=True)), (
-            "the given weights have changed"
-        )
         W, shift = (torch.as_tensor(one) for one in found)
-        assert tuple(W.shape) == (n_outputs, n_inputs), (
-            f"from {n_inputs} inputs to {n_outputs} outputs, W has shape ({n_outputs}, {n_inputs}), not {tuple(W.shape)}"
-        )
-        assert tuple(shift.shape) == (n_outputs,), (
-            f"the bias has the shape of b2, ({n_outputs},), not {tuple(shift.shape)}"
-        )
-        assert W.dtype == shift.dtype == A.dtype, f"weights in {A.dtype} went in; {W.dtype} and {shift.dtype} came back"
+        for name, came, shape in (("W", W, (n_outputs, n_inputs)), ("the bias", shift, (n_outputs,))):
+            assert tuple(came.shape) == shape, (
+                f"from {n_inputs} inputs to {n_outputs} outputs, {name} has shape {shape}, not {tuple(came.shape)}"
+            )
+            assert came.dtype == dtype, f"weights in {dtype} went in, and {name} came back in {came.dtype}"
         points = torch.tensor(rng.normal(size=(20, n_inputs)), dtype=dtype)
         two, one = (points @ A.T + a) @ B.T + b, points @ W.T + shift
         assert torch.allclose(one, two, rtol=near, atol=near), (
             f"one layer and two differ by up to {(one - two).abs().max():.3g}: does the bias carry b1 through W2, and b2 too"
         )
-        earlier += [(W, W.clone()), (shift, shift.clone())]
-    assert all(one.equal(then) for one, then in earlier), "a later call has changed what an earlier one gave back"
+        earlier = {"W of the call before": W, "bias of the call before": shift}
 
 
 # %% tags=["right"]

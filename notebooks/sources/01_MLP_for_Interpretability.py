@@ -184,69 +184,46 @@ def looked_at(module, model, x):
 @lesson.check
 def exercise_1(rng):
     everywhere = torch.nn.modules.module
-
-    class Fuse(nn.Module):  # passes everything on, or stops with an error of its own
-        error = None
-
-        def forward(self, x):
-            if self.error is not None:
-                raise self.error
-            return x
-
     for graph, place, width in ((False, 1, 5), (True, 2, 7), (True, 3, 4), (True, 1, 6)):
         torch.manual_seed(int(rng.integers(1 << 30)))
-        net = nn.Sequential(nn.Flatten(), nn.Linear(12, width), nn.ReLU(inplace=True), nn.Linear(width, 3), Fuse())
-        given = torch.randn(8, 3, 4)
-        kept, calls = given.clone(), []
+        net = nn.Sequential(
+            nn.Flatten(), nn.Linear(12, width), nn.ReLU(inplace=True), nn.Linear(width, 3), nn.Identity()
+        )
+        given, calls, failure, failed = torch.randn(8, 3, 4), [], ValueError("the model fails"), None
+
+        def other(module, inputs, output, net=net, calls=calls, failure=failure):  # a hook of another user
+            calls.append(module)
+            if calls.count(net[-1]) == 2:
+                raise failure
+
+        for module in (net[place], net[-1], net):
+            module.register_forward_hook(other)
         with torch.no_grad():
             true = given.flatten(1)
             for module in net[1 : place + 1]:
-                true = module(true.clone())
-        for module in (net[place], net[-1], net):
-            module.register_forward_hook(lambda module, inputs, output, calls=calls: calls.append(module))
-
-        def hooks(net=net):
-            own = [one for m in net.modules() for one in (*m._forward_hooks, *m._forward_pre_hooks)]
-            return [*own, *everywhere._global_forward_hooks, *everywhere._global_forward_pre_hooks]
-
-        before = hooks()
-        with torch.set_grad_enabled(graph):
+                true = module.forward(true.clone())
+        hooks = dict(everywhere._global_forward_hooks), dict(everywhere._global_forward_pre_hooks)
+        with lessons.unchanged(net, x=given), torch.set_grad_enabled(graph):
             found = looked_at(net[place], net, given)
-        assert found is not None, "nothing came back: return the kept tensor"
-        assert tuple(found.shape) == tuple(true.shape), (
-            f"module {place} puts out {tuple(true.shape)}, and {tuple(found.shape)} came back"
-        )
-        assert torch.equal(given, kept), "the images that were given have changed"
-        why = ": the next module writes over its input, so keep a copy of the values" if place == 1 else ""
-        assert torch.allclose(torch.as_tensor(found), true, atol=1e-5), (
-            f"what came back is not what module {place} ({type(net[place]).__name__}) put out{why}"
-        )
         assert calls == [net[place], net[-1], net], (
             f"the whole model should run once, with the hooks of others: three of them, and {len(calls)} calls came"
         )
-        net[-1].error, failed = ValueError("the model fails"), None
-        for when in ("after the call", "after a forward pass that failed"):
-            now = hooks()
-            assert now == before, (
-                f"{when}, {'a hook is still there' if len(now) > len(before) else 'a hook of another user is gone'}"
-            )
-            assert not any("forward" in vars(module) for module in net.modules()), (
-                f"{when}, a module's forward is still replaced"
-            )
-            assert net.training and all(one.requires_grad for one in net.parameters()), (
-                f"{when}, the model itself has changed"
-            )
-            if failed is None:
-                try:
-                    looked_at(net[place], net, given)
-                except Exception as error:
-                    failed = error
-                assert failed is not None, (
-                    "the forward pass failed and the caller heard nothing of it: let the error pass"
-                )
-                assert failed is net[-1].error, (
-                    f"the caller got {failed!r} in place of the model's own error {net[-1].error!r}"
-                )
+        with lessons.unchanged(**{"after a forward pass that failed, the network": net}):
+            try:
+                looked_at(net[place], net, given)
+            except Exception as error:
+                failed = error
+        assert failed is failure, (
+            f"the forward pass failed with {failure!r}, and the caller got {failed!r}: let the error pass as it is"
+        )
+        assert hooks == (everywhere._global_forward_hooks, everywhere._global_forward_pre_hooks), (
+            "a hook is still there, on all modules at once"
+        )
+        shape = found if found is None else found.shape
+        assert shape == true.shape, f"module {place} puts out {[*true.shape]}, and {shape and [*shape]} came back"
+        assert torch.allclose(torch.as_tensor(found), true, atol=1e-5), (
+            f"what came back is not what module {place} ({type(net[place]).__name__}) put out: is it a copy of the values, which the next module may write over"
+        )
 
 
 # %% tags=["right"]
@@ -568,30 +545,23 @@ def exercise_2(rng):
     ):
         settings = nm.MLPConfig(image_shape=images.image_shape, hidden=(first_width, width), activation=activation)
         net = nm.MLP(settings, seed=int(rng.integers(1000))).eval()
-        some = x[torch.tensor(rng.permutation(len(x))[:n])]
-        out, kept = net.run_with_cache(some)
-        acts, weights = kept["post", -1].detach().clone(), net.output.weight.detach().clone()
+        out, kept = net.run_with_cache(x[torch.tensor(rng.permutation(len(x))[:n])])
         for digit in (int(rng.integers(10)), 7, 0):
-            found = contributions(net, kept, digit)
-            assert found is not None, "nothing came back"
+            with lessons.unchanged(net, cache=kept):
+                found = contributions(net, kept, digit)
             assert hasattr(found, "shape"), f"a {type(found).__name__} came back; return a tensor"
             assert tuple(found.shape) == (n, width), (
                 f"{n} images and {width} units make ({n}, {width}), not {tuple(found.shape)}"
             )
-            assert torch.equal(kept["post", -1], acts), "the cache has changed"
-            assert torch.equal(net.output.weight, weights), "the model's weights have changed"
-            assert all(one.requires_grad and one.grad is None for one in net.parameters()), (
-                "the model's parameters are left frozen, or with gradients of their own: detach, or take torch.autograd.grad"
-            )
+            acts, weights = kept["post", -1].detach(), net.output.weight[digit].detach()
             found = torch.as_tensor(found).detach().to(acts.dtype)
-            total = found.sum(1) + net.output.bias[digit].detach()
-            worst = float((total - out[:, digit].detach()).abs().max())
+            worst = float((found.sum(1) + net.output.bias[digit].detach() - out[:, digit].detach()).abs().max())
             assert worst < 1e-4, (
                 f"for the digit {digit} of a network with {activation}, summed over units and with the bias they should be its logit; they miss it by up to {worst:.2g}"
             )
-            i, j = divmod(int((found - acts * weights[digit]).abs().argmax()), width)
-            assert torch.allclose(found, acts * weights[digit], atol=1e-5), (
-                f"the sums are right, their parts are not: unit {j} with activation {float(acts[i, j]):.5f} and weight {float(weights[digit, j]):.5f} came as {float(found[i, j]):.5f}"
+            i, j = divmod(int((found - acts * weights).abs().argmax()), width)
+            assert torch.allclose(found, acts * weights, atol=1e-5), (
+                f"the sums are right, their parts are not: unit {j} with activation {float(acts[i, j]):.5f} and weight {float(weights[j]):.5f} came as {float(found[i, j]):.5f}"
             )
 
 
@@ -725,7 +695,7 @@ def clamp(unit, value):
 def exercise_3(rng):
     from types import SimpleNamespace
 
-    point = SimpleNamespace(name="layers.1.hook_post")
+    point, before = SimpleNamespace(name="layers.1.hook_post"), {}
     for n, units in ((4, 6), (7, 3), (5, 64), (1, 8)):
         unit = int(rng.integers(units))
         functions = [(value, clamp(unit, value)) for value in (float(rng.normal()), 2.0, -1.5, 0.0)]
@@ -735,25 +705,21 @@ def exercise_3(rng):
             given = torch.tensor(rng.normal(size=(n + k, units)) * 3).to(
                 torch.float64 if k in (1, 4) else torch.float32
             )
-            given[-1, unit] = torch.inf if k == 6 else 1.0
-            if units > 1:
-                given[0, (unit + 1) % units] = -torch.inf
-            kept = given.clone()
-            back = function(given, hook=point)
-            assert back is not None, "the inner function gives nothing back: it should return the changed tensor"
-            assert torch.equal(given, kept), "the tensor that came in was changed: copy it first"
-            assert back.shape == kept.shape, f"the shape should stay {tuple(kept.shape)}, not {tuple(back.shape)}"
-            assert back.dtype == kept.dtype, f"a tensor of {kept.dtype} came in, and one of {back.dtype} came back"
+            given[-1, unit], given[0, (unit + 1) % units] = torch.inf if k == 6 else 1.0, -torch.inf
+            with lessons.unchanged(tensor=given, **before):
+                back = function(given, hook=point)
+            assert torch.is_tensor(back) and back.shape == given.shape and back.dtype == given.dtype, (
+                f"a tensor {[*given.shape]} of {given.dtype} came in; {f'{[*back.shape]} of {back.dtype}' if torch.is_tensor(back) else back} came back"
+            )
             wrong = back[:, unit] != torch.full_like(back[:, unit], value)
             assert not wrong.any(), (
-                f"clamp({unit}, {value:.9g}), made before three others and used on batch number {k // 4 + 1}, should set unit {unit} to {value:.9g} for every image, in {kept.dtype}; where it was {float(kept[wrong, unit][0]):.2f} it came as {float(back[wrong, unit][0]):.9g}"
+                f"clamp({unit}, {value:.9g}), made before three others and used on batch number {k // 4 + 1}, should set unit {unit} to {value:.9g} for every image, in {given.dtype}; where it was {float(given[wrong, unit][0]):.2f} it came as {float(back[wrong, unit][0]):.9g}"
             )
             rest = [other for other in range(units) if other != unit]
-            assert torch.equal(back[:, rest], kept[:, rest]), f"clamp({unit}, …) has changed other units than {unit}"
-            then = back.clone()
-            given.fill_(5.0)  # the same tensor, with other numbers
-            later = function(given, hook=point)
-            assert torch.equal(back, then), "the next batch changes what came back for this one: copy each time"
+            assert torch.equal(back[:, rest], given[:, rest]), f"clamp({unit}, …) has changed other units than {unit}"
+            before = {"the tensor of the call before": back}
+            with lessons.unchanged(**before):
+                later = function(given.fill_(5.0), hook=point)  # the same tensor, with other numbers
             assert torch.equal(later[:, rest], given[:, rest]), (
                 "a tensor came again with other numbers, and old ones came back"
             )
@@ -1005,16 +971,14 @@ def exercise_4(rng):
         values[:2, order[-2]] = 1.0, -1.0  # on, though its sum is 0
         values[:, order[:silent] if silent < units else slice(None)] = 0.0
         values[0] *= np.where(values[0] == 0, -1, 1)  # -0.0 is 0 too
-        planted = xr.DataArray(values.copy(), dims=("example", "unit"))
+        planted = xr.DataArray(values, dims=("example", "unit"))
         true = sum(all(value == 0 for value in column) for column in values.T)
-        found = dead(planted)
-        assert found is not None, "nothing came back"
-        assert np.ndim(found) == 0, f"one number should come back, not {np.size(found)}"
-        assert (planted.values == values).all(), "the activations that were given have changed"
-        assert found == true, f"of {units} planted units, {true} are 0 for all {n} images, and {float(found):g} came"
+        with lessons.unchanged(acts=planted):
+            found = dead(planted)
         assert isinstance(found, int | np.integer) and not isinstance(found, bool), (
-            f"an integer should come back, not a {type(found).__name__}"
+            f"one integer should come back, not a {type(found).__name__}"
         )
+        assert found == true, f"of {units} planted units, {true} are 0 for all {n} images, and {found} came"
 
 
 # %% tags=["right"]

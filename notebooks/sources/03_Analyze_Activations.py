@@ -179,21 +179,14 @@ def purity(x, labels, k):
 # %% tags=["check"]
 @lesson.check
 def exercise_1(rng):
-    for n, units, k, spread in (
-        (20, 5, 3, 0.7),
-        (12, 3, 1, 1.0),
-        (40, 4, 2, 1.5),
-        (20, 5, 3, 1.0),
-        (30, 6, 5, 1.0),
-        (15, 2, 10, 0.5),
-    ):
+    cases = [(20, 5, 3, 0.7), (12, 3, 1, 1.0), (40, 4, 2, 1.5), (20, 5, 3, 1.0), (30, 6, 5, 1.0), (15, 2, 10, 0.5)]
+    for n, units, k, spread in cases:
         labels = rng.choice(4, size=n, p=[0.5, 0.25, 0.15, 0.1])
         x = rng.normal(size=(4, units))[labels] + spread * rng.normal(size=(n, units)) * rng.uniform(0.3, 2, units)
         x = 1 + 0.003 * x if k == 5 else x
-        given, kept = x.copy(), labels.copy()
-        found = purity(given, labels, k)
+        with lessons.unchanged(x=x, labels=labels):
+            found = purity(x, labels, k)
         assert found is not None and np.ndim(found) == 0, f"one number should come back, not {found}"
-        assert (given == x).all() and (labels == kept).all(), "the points or labels that were given have changed"
         right = alone = 0
         for i in range(n):
             order = sorted(range(n), key=lambda j: float(np.sqrt(((x[i] - x[j]) ** 2).sum())))
@@ -465,28 +458,16 @@ def as_detector(activation, labels, digit, threshold):
 @lesson.check
 def exercise_2(rng):
     levels = [-3.0, -1.2, 0.0, 1.0, 1.3, 1.46, 1.52, 1.7, 2.0, 3.0, 4.0]
-    cases = (
-        (12, 3, 0.0),
-        (30, 0, 2.0),
-        (40, 9, 1.5),
-        (30, 4, 1.5),
-        (5, 7, 4.0),
-        (25, 1, -1.0),
-        (40, 3, 9.0),
-        (12, 3, 1.3),
-    )
+    cases = [(12, 3, 0), (30, 0, 2), (40, 9, 1.5), (30, 4, 1.5), (5, 7, 4), (25, 1, -1), (40, 3, 9), (12, 3, 1.3)]
     for n, digit, threshold in cases:
         labels = rng.permutation(np.concatenate([[digit, (digit + 1) % 10], rng.choice([digit, 2, 5, 8], n - 2)]))
         activation = rng.choice([*levels, threshold], n)  # some lie exactly at the threshold
         activation[:2] = 1.52, 1.7
         if digit == 4:  # alarms, and all of them false
             activation[labels == digit] = 1.4
-        given, kept = activation.copy(), labels.copy()
-        found = as_detector(given, kept, digit, threshold)
+        with lessons.unchanged(activation=activation, labels=labels):
+            found = as_detector(activation, labels, digit, threshold)
         assert found is not None and len(found) == 2, f"two numbers should come back, not {found}"
-        assert (given == activation).all() and (kept == labels).all(), (
-            "the activations or labels that were given have changed"
-        )
         alarms = [i for i in range(n) if activation[i] > threshold]
         hits, digits = sum(labels[i] == digit for i in alarms), sum(labels == digit)
         case = f"{len(alarms)} of {n} activations are above {threshold:g}; {hits} of them, of {digits} images in all, show a {digit}"
@@ -751,12 +732,11 @@ def exercise_3(rng):
         a[:, 1] *= 1e-6  # faint
         if dead:
             a[:, 0], b[:, 0] = 0.0, 2.0
-        kept = a.copy(), b.copy()
-        found = best_match(a, b)
+        with lessons.unchanged(a=a, b=b):
+            found = best_match(a, b)
         assert found is not None and np.shape(found) == (units_a,), (
             f"a has {units_a} units, so {units_a} numbers should come back, not {found}"
         )
-        assert (a == kept[0]).all() and (b == kept[1]).all(), "the activations that were given have changed"
         for unit, (x, got) in enumerate(zip(a.T, np.asarray(found, dtype=float), strict=True)):
             true = max(0.0 if 0 in (x.std(), y.std()) else float(np.corrcoef(x, y)[0, 1]) for y in b.T)
             same = "; unit 0 of a and unit 0 of b never change, so they correlate 0 with every unit" if dead else ""
@@ -766,9 +746,8 @@ def exercise_3(rng):
     a, b = np.eye(40), rng.normal(size=(40, 3))  # unit i of a is on for image i only, so its match tells an image of b
     plain, orders = np.asarray(best_match(a, b), dtype=float), []
     for seed in (0, 1, 2, 3, 0):
-        given = b.copy()
-        chance = np.asarray(by_chance(a, given, seed), dtype=float)
-        assert (given == b).all(), "by_chance has changed the activations that it was given"
+        with lessons.unchanged(a=a, b=b):
+            chance = np.asarray(by_chance(a, b, seed), dtype=float)
         assert chance.shape == (40,), f"a has 40 units here, so 40 numbers should come back, not {chance.shape}"
         assert np.allclose(np.sort(chance), np.sort(plain)), (
             "each unit of a is on for one image only, so another order of b's images should give the same 40 matches in another order: put whole rows in random order, each row once"
@@ -1048,16 +1027,16 @@ def exercise_4(rng):
         for unit, share in enumerate(often):
             off = rng.permutation(images)[round(share * images) :]
             values[off, unit] = -0.001 if share in (0.5, 0.9) else 0.0  # below 0 is not on, either
-        planted = xr.DataArray(values.copy(), dims=("example", "unit"), coords={"label": ("example", labels)})
+        planted = xr.DataArray(values, dims=("example", "unit"), coords={"label": ("example", labels)})
         on = (values > 0).mean(0)
         for digit in (0, classes - 1):
             selective = selectivity.selectivity_by_class(planted).sel({"class": digit}).values
             for least, n in ((0.0, 3), (0.25, 2), (0.25, units), (0.6, 1), (0.6, units), (0.3, 3), (0.3, 0)):
                 order = sorted(range(units), key=lambda u, s=selective: -s[u])
                 true = [unit for unit in order if on[unit] >= least][:n]
-                found = gated_top(planted, digit, least, n)
+                with lessons.unchanged(acts=planted):
+                    found = gated_top(planted, digit, least, n)
                 assert found is not None, "nothing came back"
-                assert (planted.values == values).all(), "the activations that were given have changed"
                 found = [int(unit) for unit in found]
                 rows = "; ".join(f"unit {u}: {selective[u]:.2f}, on for {on[u]:.1%}" for u in range(units))
                 assert found == true, (

@@ -129,37 +129,30 @@ def ceiling(unit, top):
 @lesson.check
 def exercise_1(rng):
     for width, dtype in ((3, torch.float32), (5, torch.float64), (12, torch.float32)):
-        asked, hooks = [(int(unit), float(rng.normal())) for unit in rng.permutation(width)[:2]], []
-        for n, which, by in (
-            (6, 0, ""),
-            (7, 1, " by a second ceiling"),
-            (9, 0, " by the first ceiling, after a second one"),
-        ):
-            unit, top = asked[which]
-            if which == len(hooks):
-                hooks.append(ceiling(unit, top))
-            hook_fn = hooks[which]
+        asked = [(int(unit), float(rng.normal())) for unit in rng.permutation(width)[:2]]
+        first, second = (ceiling(unit, top) for unit, top in asked)
+        for n, hook_fn, (unit, top) in ((6, first, asked[0]), (7, second, asked[1]), (9, first, asked[0])):
             assert callable(hook_fn), f"a hook function should come back, not a {type(hook_fn).__name__}"
             given = torch.tensor(rng.normal(scale=3, size=(n, width))).to(dtype)
             given[:3, unit] = torch.tensor([top + 1, top - 1, top + 5e-4])
-            kept = given.clone()
-            found = hook_fn(given, None)
-            assert found is not None, "the hook function returns nothing, so nothing replaces the tensor"
-            then, alone, _ = found.clone(), hook_fn(given[:1], None), hook_fn(given - 1, None)
-            assert torch.equal(found, then), "the next batch changes what came back for this one: clone each time"
-            assert torch.equal(given, kept), (
-                "the tensor that came in was changed in place; others may still need it: clone"
+            with lessons.unchanged(**{"the tensor that came in": given}):
+                found = hook_fn(given, None)
+            assert torch.is_tensor(found), (
+                f"the hook function returns {found}; it should return the changed tensor, which replaces the first"
             )
-            assert found.shape == kept.shape, f"the hook got {list(kept.shape)} and returned {list(found.shape)}"
-            assert found.dtype == dtype, f"a tensor of {dtype} came in, and one of {found.dtype} came back"
-            for was, now in zip(kept[:, unit].tolist(), found[:, unit].tolist(), strict=True):
-                side = "above" if was > top else "below"
+            with lessons.unchanged(**{"what came back for the last batch": found}):
+                alone, _ = hook_fn(given[:1], None), hook_fn(given - 1, None)
+            assert (found.shape, found.dtype) == (given.shape, dtype), (
+                f"the hook got {list(given.shape)} in {dtype} and returned {list(found.shape)} in {found.dtype}"
+            )
+            for was, now in zip(given[:, unit].tolist(), found[:, unit].tolist(), strict=True):
                 assert abs(now - min(was, top)) < 1e-5, (
-                    f"{was:.4f} lies {side} the ceiling of {top:.4f}, and became {now:.4f}{by}"
+                    f"{was:.4f} lies {'above' if was > top else 'below'} the ceiling of {top:.4f}, and became {now:.4f}; two ceilings were made, for "
+                    f"units {asked[0][0]} and {asked[1][0]}, and the {'first' if hook_fn is first else 'second'} was used"
                 )
             others = [i for i in range(width) if i != unit]
-            assert torch.allclose(found[:, others], kept[:, others]), (
-                f"only unit {unit} was named; other units have changed"
+            assert torch.allclose(found[:, others], given[:, others]), (
+                f"only unit {unit} was named; others have changed"
             )
             assert torch.equal(alone, found[:1]), "an image by itself gives another result than in its batch"
     by_ceiling = evaluate([(layer, ceiling(selective_unit, 0.0))])
@@ -517,48 +510,35 @@ def exercise_2(rng):
         return torch.tensor(rng.normal(1, 3, size=(n, width)), dtype=torch.float32)
 
     for n, width in ((5, 4), (12, 3), (8, 9), (1500, 6)):
-        unit, references, hooks = int(rng.integers(width)), [drawn(n, width), drawn(n, width)], []
-        for which, by in (
-            (0, ""),
-            (1, " from a second hook function"),
-            (0, " from the first hook function, after a second one"),
-        ):
-            reference, batch = references[which], drawn(7, width)
-            kept_reference = reference.clone()
-            if which == len(hooks):
-                hooks.append(mean_ablation(reference, unit))
-            hook_fn = hooks[which]
-            kept = batch.clone()
-            assert callable(hook_fn), f"a hook function should come back, not a {type(hook_fn).__name__}"
-            found = hook_fn(batch, None)
-            assert found is not None, "the hook function returns nothing, so nothing replaces the tensor"
-            assert torch.equal(batch, kept), (
-                "the tensor that came in was changed in place; others may still need it: clone"
-            )
-            assert torch.equal(reference, kept_reference), "the reference activations have changed"
-            assert found.shape == kept.shape, (
-                f"the hook got {list(kept.shape)}, with a reference of {n} images, and returned {list(found.shape)}"
-            )
-            then = found.clone()
-            hook_fn(batch - 1, None)
-            assert torch.equal(found, then), "the next batch changes what came back for this one: clone each time"
-            others = [i for i in range(width) if i != unit]
-            assert torch.allclose(found[:, others], kept[:, others]), (
-                f"only unit {unit} was named; other units have changed"
-            )
-            assert not torch.allclose(found[:, unit], kept[:, unit].mean(), atol=1e-4), (
-                "the mean was taken over the images that pass, so an image's result depends on its neighbors in the batch"
-            )
-            wanted, got = float(kept_reference[:, unit].mean()), found[:, unit]
-            assert torch.allclose(got, torch.tensor(wanted), atol=1e-4), (
-                f"the mean of unit {unit} over its reference of {n} images is {wanted:.3f}, and {got[0]:.3f} came{by}"
-            )
-            one = hook_fn(batch[:1], None)
-            assert torch.allclose(one, found[:1], atol=1e-5), (
-                "an image by itself gives another result than in its batch"
-            )
-    there = torch.from_numpy(acts.values)
-    increase = evaluate([(layer, mean_ablation(there, top_unit))])[0] - loss
+        unit, references = int(rng.integers(width)), [drawn(n, width), drawn(n, width)]
+        with lessons.unchanged(reference=references[0], **{"the second reference": references[1]}):
+            hooks = [mean_ablation(reference, unit) for reference in references]
+            for which in (0, 1, 0):
+                hook_fn, batch, wanted = hooks[which], drawn(7, width), float(references[which][:, unit].mean())
+                assert callable(hook_fn), f"a hook function should come back, not a {type(hook_fn).__name__}"
+                with lessons.unchanged(**{"the tensor that came in": batch}):
+                    found = hook_fn(batch, None)
+                assert torch.is_tensor(found), "the hook function should return a tensor, which replaces the first"
+                with lessons.unchanged(**{"what came back for the last batch": found}):
+                    one, _ = hook_fn(batch[:1], None), hook_fn(batch - 1, None)
+                assert found.shape == batch.shape, (
+                    f"the hook got {list(batch.shape)}, with a reference of {n} images, and returned {list(found.shape)}"
+                )
+                others = [i for i in range(width) if i != unit]
+                assert torch.allclose(found[:, others], batch[:, others]), (
+                    f"only unit {unit} was named; other units have changed"
+                )
+                assert not torch.allclose(found[:, unit], batch[:, unit].mean(), atol=1e-4), (
+                    "the mean was taken over the images that pass, so an image's result depends on its neighbors in the batch"
+                )
+                assert torch.allclose(found[:, unit], torch.tensor(wanted), atol=1e-4), (
+                    f"the mean of unit {unit} over its reference of {n} images is {wanted:.3f}, and {found[0, unit]:.3f} came from the "
+                    f"{('first', 'second')[which]} of two hook functions"
+                )
+                assert torch.allclose(one, found[:1], atol=1e-5), (
+                    "an image by itself gives another result than in its batch"
+                )
+    increase = evaluate([(layer, mean_ablation(torch.from_numpy(acts.values), top_unit))])[0] - loss
     assert abs(increase - mean_by_hand) < 1e-4, (
         f"on the network the loss increases by {increase:.5f} nats; by hand it was {mean_by_hand:.5f}"
     )
@@ -899,26 +879,17 @@ def exercise_3(rng):
 
     for place, n, without in ((2, 40, 0), (4, 60, 0), (2, 40, 1)):
         planted, some, layer, i, j, wanted = case(place, n, without)
-        planted.train(place == 2)
-        before, looking, calls = planted(some.tensor()), nm.hooked(planted), []
-        looking.add_hook("5.hook_out", lambda tensor, hook, calls=calls: calls.append(len(tensor)))
-        found = pair_drops(looking, some, layer, i, j)
+        looking = nm.hooked(planted.train(place == 2))
+        looking.add_hook("5.hook_out", lambda tensor, hook: None)  # another's, that changes nothing
+        with lessons.unchanged(planted):
+            found = pair_drops(looking, some, layer, i, j)
         found = np.atleast_1d(np.asarray(found, dtype=object)).tolist()
         assert len(found) == 3, f"three numbers should come back, not {len(found)}"
         for name, got, true in zip((f"unit {i}", f"unit {j}", "both"), found, wanted, strict=True):
-            got = float(got)
-            assert abs(got - true) < 1e-4, (
-                f"at {layer}, without {name}, the accuracy drop is {true:.3f}, and {got:.3f} came: is it accuracy before minus after, "
+            assert abs(float(got) - true) < 1e-4, (
+                f"at {layer}, without {name}, the accuracy drop is {true:.3f}, and {float(got):.3f} came: is it accuracy before minus after, "
                 "at that layer, of those units, and are both ablated in one forward pass"
             )
-        assert torch.equal(before, planted(some.tensor())), "after the call the network computes something else"
-        assert planted.training == (place == 2), "the model is in another mode (training or evaluation) after the call"
-        assert all(one.requires_grad and one.grad is None for one in planted.parameters()), (
-            "after the call, the model's parameters are frozen or hold gradients"
-        )
-        calls.clear()
-        looking(some.tensor())
-        assert calls, "a hook that was attached before is gone after the call"
 
 
 # %% tags=["right"]
@@ -1163,16 +1134,15 @@ def control_p(effect_of, chosen, units, draws, seed):
 def exercise_4(rng):
     def ask(effect, chosen, units, draws, seed):
         """p, and the sets that were asked about."""
-        asked, given = [], list(chosen)
+        asked = []
 
         def effect_of(some):
             asked.append(tuple(sorted(int(unit) for unit in some)))
             return effect(asked[-1])
 
-        p = control_p(effect_of, given, units, draws, seed)
-        assert p is not None, "nothing came back"
-        assert asked, "no set was given to effect_of, which alone knows the effect of a set"
-        assert given == list(chosen), "the chosen set has been changed"
+        with lessons.unchanged(chosen=chosen):
+            p = control_p(effect_of, chosen, units, draws, seed)
+        assert p is not None and asked, "a p should come back, by effect_of, which alone knows the effect of a set"
         return float(p), asked
 
     weights = rng.integers(-4, 5, 12).tolist()
@@ -1184,19 +1154,14 @@ def exercise_4(rng):
         (lambda some: 1.0, [1, 4], 7),
     ]
     for effect, chosen, units in cases:
-        size = len(chosen)
-        sets = list(itertools.combinations(range(units), size))
+        sets = list(itertools.combinations(range(units), len(chosen)))
         reach = float(np.mean([effect(some) >= effect(chosen) for some in sets]))
         for draws in (7, 3000):
             p, asked = ask(effect, chosen, units, draws, 3)
-            assert all(len(some) == size for some in asked), (
-                f"the chosen set has {size} units; some random sets have not"
+            assert {len(some) for some in asked} | {len(set(some)) for some in asked} == {len(chosen)}, (
+                f"some random sets have not {len(chosen)} different units, as the chosen set has: draw without replacement"
             )
-            assert all(len(set(some)) == size for some in asked), (
-                "in some random sets a unit comes twice: draw without replacement"
-            )
-            assert p > 0, "p is 0, which no number of draws can show: count the chosen set as one more draw"
-            assert abs(p * (1 + draws) - round(p * (1 + draws))) < 1e-6 and p <= 1, (
+            assert abs(p * (1 + draws) - round(p * (1 + draws))) < 1e-6 and 0 < p <= 1, (
                 f"p should be (1 + k) / (1 + {draws}), with k of {draws} draws at or above the chosen set's effect; {p:.5f} came"
             )
         drawn = {unit for some in asked if some != tuple(chosen) for unit in some}
@@ -1204,13 +1169,12 @@ def exercise_4(rng):
             f"of the units 0 to {units - 1}, with {chosen} chosen, the random sets hold only {sorted(drawn)}: any unit may be drawn, a chosen one too"
         )
         assert abs(p - reach) < 5 * (reach * (1 - reach) / draws) ** 0.5 + 2 * (1 - reach) / draws + 1e-9, (
-            f"{reach:.1%} of all {len(sets)} sets of {size} units have at least the effect of the chosen one, so p should be near {reach:.3f}; {p:.6g} came: are all sets equally likely, and do equal effects count"
+            f"{reach:.1%} of all {len(sets)} sets of {len(chosen)} units have at least the effect of the chosen one, so p should be near {reach:.3f}; {p:.6g} came: are all sets equally likely, and do equal effects count"
         )
-    p, _ = ask(lambda some: float(sum(some)), [97, 98, 99], 100, 9, 2)
-    assert abs(p - 0.1) < 1e-9, f"9 draws with smaller effects give p = 1/10; {p:.3f} came"
     drawn = [frozenset(ask(lambda some: 1.0, [0, 2, 3, 7, 9], 12, 40, seed)[1]) for seed in (0, 1, 2, 3, 0)]
-    assert drawn[0] == drawn[-1], "the same seed gives other random sets the second time"
-    assert len(set(drawn)) == 4, "seeds 0, 1, 2 and 3 should give four different lists of random sets"
+    assert drawn[0] == drawn[-1] and len(set(drawn)) == 4, (
+        "the same seed should give the same random sets, and seeds 0, 1, 2 and 3 four different lists of them"
+    )
 
 
 # %% tags=["right"]

@@ -259,15 +259,8 @@ def exercise_1(rng):
         parts += [torch.nn.Flatten(), torch.nn.Linear(seen, head), torch.nn.Linear(head, classes)]
         return sum(p.numel() for p in torch.nn.Sequential(*parts).parameters())
 
-    cases = [
-        (4, (1,), 1, 2),
-        (5, (1,), 1, 2),
-        (8, (2, 3), 4, 10),
-        (8, (2, 3), 7, 10),
-        (8, (2, 3), 4, 3),
-        (14, (2, 3, 5), 4, 3),
-    ]
-    for _ in range(6):
+    cases = [(4, (1,), 1, 2), (5, (1,), 1, 2), (8, (2, 3), 4, 10), (8, (2, 3), 7, 10), (8, (2, 3), 4, 3)]
+    for _ in range(7):
         channels = tuple(int(n) for n in rng.integers(1, 7, rng.integers(1, 4)))
         cases.append((int(rng.integers(8, 24)), channels, int(rng.integers(1, 9)), int(rng.integers(2, 12))))
     for side, channels, head, classes in cases:
@@ -418,16 +411,14 @@ def exercise_2(rng):
 
     for shape, middle in (((1, 1, 2, 4), 0), ((3, 2, 6, 4), 0), ((2, 5, 4, 8), -1e12), ((4, 3, 10, 10), 9)):
         maps = torch.tensor(rng.normal(middle, 2 + abs(middle) / 5, shape), dtype=torch.float32)
-        kept = maps.clone()
-        with NoPooling(), mock.patch("threading.Thread.start", no_thread):
+        with NoPooling(), mock.patch("threading.Thread.start", no_thread), lessons.unchanged(maps=maps):
             found = pool(maps)
         assert torch.is_tensor(found), f"a tensor should come back, and a {type(found).__name__} came"
-        assert torch.equal(maps, kept), "the maps that came in have changed: work on new ones"
         half = (*shape[:2], shape[2] // 2, shape[3] // 2)
         assert tuple(found.shape) == half, f"maps of shape {shape} become {half}, not {tuple(found.shape)}"
         for place in np.ndindex(*half):
             example, channel, r, c = place
-            group = kept[example, channel, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2].flatten().tolist()
+            group = maps[example, channel, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2].flatten().tolist()
             assert float(found[place]) == max(group), (
                 f"the group {', '.join(f'{one:.7g}' for one in group)} became {float(found[place]):.7g}"
             )
@@ -661,16 +652,15 @@ def exercise_3(rng):
                 row, col = r + by * down, c + by * across
                 gone = not (0 <= row < side and 0 <= col < side)
                 wanted[i, k] = places[i] == (0 if gone else row * side + col)
-        kept, order = dots.clone(), [*directions]
-        with lessons.unchanged(where):
-            found = by_direction(where, dots, torch.tensor(places), by=by)
-        changed, directions[:] = directions != order, order
-        assert not changed, "`directions` was changed, which others read too: only read it"
-        assert found is not None, "nothing came back"
-        assert np.ndim(found) == 1 and len(found) == len(directions), (
+        order, planted = [*directions], torch.tensor(places)
+        try:
+            with lessons.unchanged(where, x=dots, labels=planted, directions=directions):
+                found = by_direction(where, dots, planted, by=by)
+        finally:
+            directions[:] = order
+        assert np.shape(found) == (len(directions),), (
             f"there are {len(directions)} directions, so as many accuracies should come back, not {found}"
         )
-        assert torch.equal(dots, kept), "the images that came in have changed"
         found, wanted = [float(one) for one in found], wanted.mean(0)
         k = int(np.abs(np.array(found) - wanted).argmax())
         assert abs(found[k] - wanted[k]) < 1e-4, (
@@ -1081,10 +1071,9 @@ def exercise_4(rng):
     for n, width, width_y, shared in ((30, 50, 50, 0), (12, 20, 7, 0), (40, 6, 9, 1), (25, 30, 12, 2), (25, 30, 12, 2)):
         common = rng.normal(size=(n, 2))
         x, y = (rng.normal(size=(n, w)) + 0.5 + shared * common @ rng.normal(size=(2, w)) for w in (width, width_y))
-        kept = x.copy(), y.copy()
-        found = debiased(x, y)
+        with lessons.unchanged(x=x, y=y):
+            found = debiased(x, y)
         assert found is not None and np.ndim(found) == 0, f"one number should come back, not {found}"
-        assert np.array_equal(x, kept[0]) and np.array_equal(y, kept[1]), "the arrays that came in have changed"
         assert abs(found - cka(x, y)) > 1e-6, (
             "this is the plain CKA: is the diagonal set to 0, and are the two corrections added"
         )

@@ -116,16 +116,15 @@ def exercise_1(rng):
         for n, units, function in [(n, *both) for n in (2, 5) for both in zip(wanted, functions, strict=True)]:
             assert callable(function), f"keep_only returns a {type(function).__name__}; it should return a function"
             given = torch.tensor(rng.normal(size=(n, width)), dtype=torch.float32 if n == 2 else torch.float64)
-            before = given.clone()
-            found = function(given, hook=None)
+            with lessons.unchanged(tensor=given):
+                found = function(given, hook=None)
             assert found is not None, "the inner function returns nothing: return the changed tensor"
-            assert torch.equal(given, before), "the tensor that came in was changed: work on a new one"
-            assert found.shape == before.shape, f"{list(before.shape)} came in and {list(found.shape)} came out"
-            assert found.dtype == before.dtype, f"{before.dtype} came in and {found.dtype} came out"
+            assert found.shape == given.shape, f"{list(given.shape)} came in and {list(found.shape)} came out"
+            assert found.dtype == given.dtype, f"{given.dtype} came in and {found.dtype} came out"
             for unit in range(width):
-                column = before[:, unit] if unit in units else torch.zeros_like(before[:, unit])
+                column = given[:, unit] if unit in units else torch.zeros_like(given[:, unit])
                 assert torch.equal(found[:, unit], column), (
-                    f"of {width} units, {units} should stay and all others become 0; unit {unit} was {before[0, unit]:.2f} for the first "
+                    f"of {width} units, {units} should stay and all others become 0; unit {unit} was {given[0, unit]:.2f} for the first "
                     f"image and is {found[0, unit]:.2f} (this function was called for 2 images, then for 5; another one was made beside it)"
                 )
     with torch.no_grad():
@@ -545,12 +544,9 @@ def exercise_2(rng):
             toy = Residual(pixels, seed=int(rng.integers(1 << 30)), width=width).eval()
             given = torch.tensor(rng.random((n, 1, 1, pixels)), dtype=torch.float32)
             logits, cache = nm.hooked(toy).run_with_cache(given)
-            kept = {name: cache[name].clone() for name in cache}
-            found = logit_lens(toy, cache)
+            with lessons.unchanged(toy, cache=cache):
+                found = logit_lens(toy, cache)
             assert torch.is_tensor(found), f"one tensor should come back, and a {type(found).__name__} came"
-            assert set(cache) == set(kept) and all(torch.equal(cache[name], kept[name]) for name in kept), (
-                "the cache has changed: the next measurement would read other values"
-            )
             assert tuple(found.shape) == (n, 4, 10), (
                 f"{n} images, 4 stops and 10 classes make ({n}, 4, 10), not {tuple(found.shape)}"
             )
@@ -786,11 +782,9 @@ def exercise_3(rng):
                 changed = score(toy.run_from(name, values)).sum()  # the rest, started from there
                 wanted = float((changed - bad) / (good - bad))
         toy.add_hook(name, lambda tensor, hook: None)  # another's, that changes nothing
-        with lessons.unchanged(toy):
+        with lessons.unchanged(toy, clean=a, corrupted=b):
             found = noising(toy, a, b, name, unit, score)
-        assert found is not None, "nothing came back"
-        size = torch.as_tensor(found).numel()
-        assert size == 1, f"one number should come back for all {n} pairs, and {size} came"
+        assert np.size(found) == 1 and found is not None, f"one number should come back for all {n} pairs, not {found}"
         assert abs(float(found) - wanted) < 1e-3 * (1 + abs(wanted)), (
             f"{n} pairs, unit {unit} of {name} in a small planted network: {wanted:.4f} of the difference is left, and {float(found):.4f} came; "
             "which images run, which value is patched in, and what is subtracted"
@@ -1159,7 +1153,7 @@ def exercise_4(rng):
             wrote = [toy.blocks[0].down(toy.blocks[0].act(toy.blocks[0].up(stream))) for stream in streams]
             wanted = (wrote[1] - wrote[0]) @ toy.unembed.weight.T
             free = toy.unembed(toy.blocks[2](toy.blocks[1](streams[0] + wrote[1]))) - logits
-        with lessons.unchanged(toy):
+        with lessons.unchanged(toy, clean=a, corrupted=b):
             found = direct_effect(toy, a, b)
         assert torch.is_tensor(found), f"a tensor should come back, and a {type(found).__name__} came"
         assert tuple(found.shape) == (n, 10), f"{n} pairs and 10 classes make ({n}, 10), not {tuple(found.shape)}"

@@ -184,15 +184,14 @@ def cosines(means):
 def exercise_1(rng):
     for classes, units in ((4, 6), (3, 2), (10, 25), (5, 40), (2, 7)):
         means = rng.normal(3.0, 1.0, (classes, units)) * rng.uniform(0.5, 3, (classes, 1))
-        kept = means.copy()
-        found = cosines(means)
+        with lessons.unchanged(means=means):
+            found = cosines(means)
         assert found is not None, "nothing comes back: return the cosines"
         found = np.asarray(found, float)
         pairs = [(i, j) for i in range(classes) for j in range(i + 1, classes)]
         assert found.shape == (len(pairs),), (
             f"{classes} classes have {len(pairs)} pairs; found an array of shape {found.shape}"
         )
-        assert np.array_equal(means, kept), "the class means have changed: work on a copy"
         seen = [means[k] - sum(means) / classes for k in range(classes)]
         true = [sum(seen[i] * seen[j]) / (sum(seen[i] ** 2) * sum(seen[j] ** 2)) ** 0.5 for i, j in pairs]
         worst = int(np.abs(found - true).argmax())
@@ -513,11 +512,9 @@ def exercise_2(rng):
 
         here, ahead = (torch.from_numpy(rng.normal(size=size)) for _ in range(2))
         ahead = ahead * float(rng.uniform(2, 30))
-        kept = here.clone(), ahead.clone()
-        found = curvature(bowl, here, ahead)
-        assert found is not None, "nothing comes back: return the curvature"
-        assert np.ndim(found) == 0, f"one number is asked for, not something of shape {np.shape(found)}"
-        assert torch.equal(here, kept[0]) and torch.equal(ahead, kept[1]), "w or v has changed: work on copies"
+        with lessons.unchanged(w=here, v=ahead):
+            found = curvature(bowl, here, ahead)
+        assert found is not None and np.ndim(found) == 0, f"one number is asked for, not {found}"
         u = ahead / ahead.norm()
         true = float(u @ matrix @ u + (12 * here**2 * u * u).sum())
         assert abs(float(found) - true) < 1e-3 * (1 + abs(true)), (
@@ -913,12 +910,11 @@ def suspects(margin, n):
 def exercise_3(rng):
     for snapshots, examples, n in ((9, 30, 7), (9, 30, 7), (4, 6, 2), (15, 12, 12), (3, 50, 1), (20, 40, 10)):
         history = rng.normal(size=(snapshots, examples)).cumsum(0) * rng.uniform(0.2, 3, examples) / n**3
-        kept = history.copy()
-        found = suspects(history, n)
+        with lessons.unchanged(margin=history):
+            found = suspects(history, n)
         assert found is not None, "nothing comes back: return the numbers of the examples"
         found = np.asarray(found)
         assert found.shape == (n,), f"{n} of {examples} examples were asked for; found an array of shape {found.shape}"
-        assert np.array_equal(history, kept), "the margins have changed: work on a copy"
         assert np.issubdtype(found.dtype, np.integer), f"example numbers are whole numbers; found {found.tolist()[:3]}"
         assert len(set(found.tolist())) == n, "the same image was named twice"
         assert found.min() >= 0 and found.max() < examples, (
@@ -1273,29 +1269,15 @@ def by_sign(differences):
 def exercise_4(rng):
     from scipy import stats
 
-    for ups, downs, zeros in (
-        (3, 0, 0),
-        (0, 3, 0),
-        (2, 1, 1),
-        (4, 4, 0),
-        (7, 2, 3),
-        (0, 6, 1),
-        (1, 0, 0),
-        (5, 5, 5),
-        (12, 3, 0),
-        (60, 40, 0),
-        (0, 0, 2),
-        (0, 0, 0),
-    ):
+    cases = [(3, 0, 0), (0, 3, 0), (2, 1, 1), (4, 4, 0), (7, 2, 3), (0, 6, 1), (1, 0, 0), (12, 3, 0), (60, 40, 0)]
+    for ups, downs, zeros in [*cases, (0, 0, 2), (0, 0, 0)]:
         size = 10 ** rng.uniform(-9, 1, ups + downs + zeros) * ([1.0] * ups + [-1.0] * downs + [0.0] * zeros)
         given = rng.permutation(size)
-        kept = given.copy()
-        found = by_sign(given)
+        with lessons.unchanged(differences=given):
+            found = by_sign(given)
         true = stats.binomtest(ups, ups + downs).pvalue if ups + downs else 1.0
         case = f"{ups} above 0, {downs} below, {zeros} exactly 0"
-        assert found is not None, "nothing comes back: return a probability"
-        assert np.ndim(found) == 0, f"one probability is asked for; found {found}"
-        assert np.array_equal(given, kept), "the differences have changed: work on a copy"
+        assert found is not None and np.ndim(found) == 0, f"one probability is asked for; found {found}"
         assert 0 <= found <= 1 + 1e-9, f"{case}: found {found:.3f}; a probability is at most 1"
         assert abs(float(found) - true) < 1e-6, (
             f"{case}: the chance is {true:.4f}, not {float(found):.4f}: is it the chance of as many or more, on both sides, and "

@@ -181,8 +181,7 @@ def exercise_1(rng):
             if deep:
                 outputs["7.0.1.hook_out"] = planted[7][0](planted[:7](pixels))
         true = {name: sum(value > 0 for value in out.flatten().tolist()) / out.numel() for name, out in outputs.items()}
-        kept = pixels.clone()
-        with lessons.unchanged(planted):
+        with lessons.unchanged(planted, pixels=pixels):
             found = on_share(planted, pixels)
         assert isinstance(found, dict), f"a dictionary should come back, and a {type(found).__name__} came"
         extra = sorted(set(found) - set(true), key=str)
@@ -195,7 +194,6 @@ def exercise_1(rng):
             assert abs(float(found[name]) - share) < 1e-5, (
                 f"at {name}, on {len(pixels)} images, {share:.3f} of the outputs are above 0, not {float(found[name]):.3f}"
             )
-        assert torch.equal(pixels, kept), "the images have changed: work on a copy"
 
 
 # %% tags=["right"]
@@ -527,58 +525,48 @@ def shuffle_within(values, labels, rng):
 # %% tags=["check"]
 @lesson.check
 def exercise_2(rng):
+    import itertools
+
     for sizes in ((20, 20, 20), (31, 12, 17, 25), (15, 40)):
         group = rng.permutation(np.repeat(rng.permutation(np.arange(-9, 30))[: len(sizes)], sizes))
-        values = rng.permutation(len(group)) + rng.random()
-        kept = values.copy(), group.copy()
-        found = shuffle_within(values, group, rng)
-        n = len(group)
-        assert found is not None, "nothing came back: return the shuffled values"
+        values, n = rng.permutation(len(group)) + rng.random(), len(group)
+        with lessons.unchanged(values=values, labels=group):
+            found, other = (shuffle_within(values, group, rng) for _ in range(2))
         assert np.shape(found) == (n,), f"{n} values went in, and an array of shape {np.shape(found)} came out"
-        found = np.asarray(found)
-        assert np.array_equal(values, kept[0]) and np.array_equal(group, kept[1]), (
-            "what came in was changed: work on a copy"
-        )
-        assert np.array_equal(np.sort(found), np.sort(values)), (
-            "the values are not the same as before in another order: are some drawn twice"
-        )
         for label in np.unique(group):
-            mine = group == label
-            assert np.array_equal(np.sort(found[mine]), np.sort(values[mine])), (
-                "values have moved from one label to another, so that the labels do not keep theirs"
+            kept, now = values[group == label], np.asarray(found)[group == label]
+            assert np.array_equal(np.sort(now), np.sort(kept)), (
+                f"label {label} of {np.unique(group).tolist()} has not the values that it had, in another order: were some drawn twice, or moved from one label to another"
             )
-            assert np.mean(found[mine] == values[mine]) < 0.5, (
-                f"label {label} of {np.unique(group).tolist()}: most values are in their old places"
+            assert np.mean(now == kept) < 0.5, (
+                f"label {label} of {np.unique(group).tolist()}: most values stay in place"
             )
-        assert not np.array_equal(found, shuffle_within(values, group, rng)), (
+        assert not np.array_equal(found, other), (
             "two calls with one generator gave the same order: is a new seed set inside"
         )
         again = [shuffle_within(values, group, np.random.default_rng(5)) for _ in range(2)]
         assert np.array_equal(*again), "the same generator should give the same order again: is rng used"
-    group = np.array([0, 1, 2] * 20)
-    places = np.array([shuffle_within(np.arange(60.0), group, rng) for _ in range(1000)])
-    for at in (0, 1, 57, 59):
-        share = np.mean(places[:, at] == at)
-        assert 0.02 < share < 0.09, (
-            f"a value of 20 should stay in place in 5% of the draws; number {at} does in {share:.1%}"
-        )
+    places = np.array([shuffle_within(np.arange(60.0), np.arange(60) % 3, rng) for _ in range(1000)])
+    threes = [
+        shuffle_within(np.arange(600.0), np.arange(600) // 3, rng) for _ in range(100)
+    ]  # 200 labels of three values
     ranks = places.reshape(-1, 20, 3) // 3  # [draw, place, label]: which of its label's 20 values stands there
-    steps = np.diff(ranks, axis=1)
-    for what, share, true in (("the next one", np.mean(steps == 1), 0.05), ("a later one", np.mean(steps > 0), 0.5)):
-        assert abs(share - true) < 0.01, (
-            f"a value should be followed by {what} of its label in {true:.0%} of the draws, and is in {share:.1%}: is every order as likely as any other"
-        )
-    share = np.mean(ranks[:, :, 0] == ranks[:, :, 1])
-    assert share < 0.08, (
-        f"two labels with 20 values each should have the same one at a place in 5% of the draws, and do in {share:.0%}: has each an order of its own"
-    )
-    threes = np.arange(600) // 3  # 200 labels of three values each
-    drawn = [shuffle_within(np.arange(600.0), threes, rng) for _ in range(100)]
-    orders = np.reshape(drawn, (-1, 3)) % 3
-    for order in ([0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]):
-        share = np.mean((orders == order).all(1))
-        assert abs(share - 1 / 6) < 0.0125, (
-            f"three values have six orders, each in 16.7% of the draws; {order} comes in {share:.1%}: is every order as likely as any other"
+    steps, orders = np.diff(ranks, axis=1), np.reshape(threes, (-1, 3)) % 3
+    shares = [
+        (f"a value of 20, number {at}, should stay in place", places[:, at] == at, 0.05, 0.03) for at in (0, 1, 57, 59)
+    ]
+    shares += [
+        ("a value should be followed by the next one of its label", steps == 1, 0.05, 0.01),
+        ("a value should be followed by a later one of its label", steps > 0, 0.5, 0.01),
+        ("two labels should have the same of their 20 values at a place", ranks[:, :, 0] == ranks[:, :, 1], 0.05, 0.03),
+        *(
+            (f"of three values the order {one} should come", (orders == one).all(1), 1 / 6, 0.0125)
+            for one in itertools.permutations(range(3))
+        ),
+    ]
+    for what, found, true, near in shares:
+        assert abs(np.mean(found) - true) < near, (
+            f"{what} in {true:.1%} of the draws, and does in {np.mean(found):.1%}: has each label an order of its own, and is every order as likely as any other"
         )
 
 
@@ -847,9 +835,9 @@ def exercise_3(rng):
 
         found = seen(alarm, list(strengths), tries)
         case = f"{len(strengths)} strengths with {tries} phantoms each"
-        assert found is not None, "nothing came back: return the shares"
-        assert np.ndim(found) == 1, f"a list with one share for each strength is asked for, not {found}"
-        assert len(found) == len(strengths), f"{len(strengths)} strengths were asked, and {len(found)} shares came"
+        assert np.shape(found) == (len(strengths),), (
+            f"one share for each of {len(strengths)} strengths is asked for, not {found}"
+        )
         assert len(asked) == len(strengths) * tries, (
             f"{case} are {len(strengths) * tries:,} readings; {len(asked):,} were made"
         )
@@ -864,7 +852,8 @@ def exercise_3(rng):
             assert abs(np.mean(shares) - np.mean(rang)) < 1e-6, (
                 f"at strength {wanted} it rang in {np.mean(rang):.3f} of the phantoms, and {np.mean(shares):.3f} came: is it a share, in the order of the strengths"
             )
-        again = seen(alarm, list(strengths), tries)
+        with lessons.unchanged(strengths=strengths):
+            again = seen(alarm, strengths, tries)
         assert np.array_equal(np.asarray(found, float), np.asarray(again, float)), (
             f"{case}: the same call gave other shares the second time: are the seeds the same at each call"
         )
@@ -1049,14 +1038,10 @@ def exercise_4(rng):
     for classes, each, effect in ((6, 10, 3.0), (4, 15, 2.5), (3, 12, 30.0)):
         group = rng.permutation(np.repeat(rng.permutation(20)[:classes], each + np.arange(classes)))
         x = rng.standard_normal(len(group)) + effect * (group == group[0])
-        kept = x.copy(), group.copy()
-        p = prefers(x, group, 99, 0)
+        with lessons.unchanged(x=x, labels=group):
+            p = prefers(x, group, 99, 0)
         assert p is not None and np.ndim(p) == 0, "one p value should come back"
-        assert np.array_equal(x, kept[0]) and np.array_equal(group, kept[1]), (
-            "the values or labels have changed: work on copies"
-        )
-        assert 0 < p <= 1, f"with 99 draws a p value lies between 0.01 and 1; {p} came"
-        assert p <= 0.05, (
+        assert 0 < p <= 0.05, (
             f"a planted preference ({effect:.0f} standard deviations, {classes} classes) should be found, and p = {p:.2f} came"
         )
     for draws in (19, 199):
@@ -1064,31 +1049,31 @@ def exercise_4(rng):
         assert abs(least - 1 / (draws + 1)) < 1e-9, (
             f"with {draws} draws the smallest p is {1 / (draws + 1):.4f}; {least:.4f} came for a huge effect: is the real labeling counted, and draws used"
         )
-    group = np.arange(60) % 6
-    p = prefers(np.ones(60), group, 99, 0)
-    assert p == 1, f"a unit that is always 1 prefers nothing: p is 1, and {p:.2f} came: do equal values count as well"
-    less = np.mean([prefers(rng.standard_normal(60) - 3 * (group == 1), group, 59, seed) for seed in range(12)])
-    assert less > 0.1, f"units that respond less to one class prefer none: p should not be {less:.2f} on average"
-    in_order = np.sort(group)
-    for what, plant in {
-        "two classes of six respond more": 2.5 * (in_order > 3),
-        "one class of six responds more, one image of another most": 2.5 * (in_order == 4) + 9 * (np.arange(60) == 55),
+
+    def mean(draws, plant, labels):
+        """The mean p of twelve noisy units to which a pattern is added."""
+        return np.mean([prefers(rng.standard_normal(60) + plant, labels, draws, seed) for seed in range(12)])
+
+    group, in_order, one = np.arange(60) % 6, np.arange(60) // 10, np.arange(20.0) == 7
+    scaled = [prefers(rng.standard_normal(60) * (1, 2**20, 2**-20)[i % 3], group, 59, i) for i in range(300)]
+    one_image = 2.5 * (in_order == 4) + 9 * (np.arange(60) == 55)
+    for what, (low, high, p) in {
+        "p of a unit that is always 1 (equal values count)": (1, 1, prefers(np.ones(60), group, 99, 0)),
+        "the mean p of units that respond less to one class": (0.1, 1, mean(59, -3 * (group == 1), group)),
+        "the mean p where two classes of six respond more": (0, 0.2, mean(99, 2.5 * (in_order > 3), in_order)),
+        "the mean p where one class responds more, one image of another most": (0, 0.2, mean(99, one_image, in_order)),
+        "p where one image of 20 is above 0, in a class of two": (
+            0.07,
+            1,
+            prefers(one * 1.0, one | np.roll(one, 5), 1999, 0),
+        ),
+        "the share of alarms on 300 units without a preferred class": (0, 0.1, np.mean(np.array(scaled) <= 0.05)),
+        "the mean p of 300 units without a preferred class": (0.4, 0.6, np.mean(scaled)),
     }.items():
-        p = np.mean([prefers(rng.standard_normal(60) + plant, in_order, 99, seed) for seed in range(12)])
-        assert p < 0.2, (
-            f"{what}: p should be small, and is {p:.2f} on average: is the class with the highest mean held against all others"
+        assert low <= p <= high, (
+            f"{what} should lie between {low} and {high}, not at {p:.3f}: is a shuffled world treated as the real one, and the class with the highest "
+            "mean held against all others"
         )
-    one = np.arange(20.0) == 7  # a single image is above 0, and its class has two images
-    p = prefers(one.astype(float), one | np.roll(one, 5), 1999, 0)
-    assert p > 0.07, f"one image of 20 falls into a class of two in 10% of the shuffles, and p = {p:.3f} came"
-    empty = [prefers(rng.standard_normal(60) * (1, 2**20, 2**-20)[seed % 3], group, 59, seed) for seed in range(300)]
-    rate, mean = np.mean(np.array(empty) <= 0.05), np.mean(empty)
-    assert rate < 0.1, (
-        f"on 300 units without a preferred class it alarms in {rate:.0%}, and 5% are declared: is a shuffled world treated as the real one"
-    )
-    assert 0.4 < mean < 0.6, (
-        f"on units without a preferred class p should be 0.5 on average; it is {mean:.2f}, so it sees too little or claims too much"
-    )
     x = rng.standard_normal(60)
     p = [prefers(x * scale, group, 59, seed) for scale in (1, 1, 128) for seed in range(8)]
     assert p[:8] == p[8:16], "the same seed should give the same p again"

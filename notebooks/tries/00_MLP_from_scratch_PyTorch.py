@@ -286,6 +286,63 @@ def power(x, n):
     x.data = x.data**n
     return x
 
+# %% exercise=1 tags=["wrong"]
+# wrong: replaces the engine's product, so that later cells multiply otherwise
+def _times(self, other):
+    other = other if isinstance(other, Value) else Value(other)
+    return Value(self.data * other.data, [(self, self.data), (other, other.data)])
+
+
+Value.__mul__ = _times
+
+
+def power(x, n):
+    return Value(x.data**n, [(x, n * x.data ** (n - 1))])
+
+# %% exercise=1 tags=["wrong"]
+# wrong: replaces backward by one that forgets to add up
+def _backward(self):
+    self.grad = 1.0
+    for source, slope in self.made_of:
+        source.grad = slope
+        _backward(source)
+
+
+def power(x, n):
+    Value.backward = _backward
+    return Value(x.data**n, [(x, n * x.data ** (n - 1))])
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the exponent of the slope is left as it is
+def power(x, n):
+    return Value(x.data**n, [(x, n * x.data**n)])
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a slope for n as well, which is no Value
+def power(x, n):
+    y = x.data**n
+    return Value(y, [(x, n * x.data ** (n - 1)), (n, y * math.log(abs(x.data) + 1e-9))])
+
+# %% exercise=1 tags=["right"]
+# right: a match statement on the exponent, with the same rule in the end
+def power(x, n):
+    match n:
+        case 0:
+            return Value(1.0, [(x, 0.0)])
+        case 1:
+            return Value(x.data, [(x, 1.0)])
+        case _:
+            pair = x, n * pow(x.data, n - 1)
+            return Value(pow(x.data, n), [pair])
+
+# %% exercise=1 tags=["right"]
+# right: numpy's float64 inside
+def power(x, n):
+    import numpy
+
+    base = numpy.float64(x.data)
+    return Value(float(base**n), ((x, float(n * base ** (n - 1))),))
+
 # %% exercise=2 tags=["wrong"]
 # wrong: moves all inputs at once and gives each the same slope
 def nudge(function, inputs):
@@ -710,6 +767,45 @@ def nudge(function, inputs):
         return [value + by * (j == i) for j, value in enumerate(inputs)]
 
     return [(function(moved(i, 1e-6)) - function(moved(i, -1e-6))) / 2e-6 for i in range(len(inputs))]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the difference of both sides, without the division
+def nudge(function, inputs):
+    found = []
+    for i in range(len(inputs)):
+        up, down = [*inputs], [*inputs]
+        up[i], down[i] = up[i] + 1e-6, down[i] - 1e-6
+        found.append(function(*up) - function(*down))
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: down minus up
+def nudge(function, inputs):
+    found = []
+    for i in range(len(inputs)):
+        up, down = [*inputs], [*inputs]
+        up[i], down[i] = up[i] + 1e-6, down[i] - 1e-6
+        found.append((function(*down) - function(*up)) / 2e-6)
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: a dictionary of slopes by place
+def nudge(function, inputs):
+    found = {}
+    for i, value in enumerate(inputs):
+        up = [*inputs[:i], value + 1e-6, *inputs[i + 1 :]]
+        down = [*inputs[:i], value - 1e-6, *inputs[i + 1 :]]
+        found[f"x{i}"] = (function(*up) - function(*down)) / 2e-6
+    return found
+
+# %% exercise=2 tags=["right"]
+# right: a helper for one input, and map
+def nudge(function, inputs):
+    def slope(i):
+        at = lambda step: function(*(v + step * (j == i) for j, v in enumerate(inputs)))
+        return (at(1e-6) - at(-1e-6)) / 2e-6
+
+    return list(map(slope, range(len(inputs))))
 
 # %% exercise=3 tags=["wrong"]
 # wrong: never sets the gradients back to 0
@@ -1484,6 +1580,78 @@ def learn(model, X, T, steps, rate):
         losses.append(loss.item())
     return losses
 
+# %% exercise=3 tags=["wrong"]
+# wrong: the rate is divided by the number of points once more
+def learn(model, X, T, steps, rate):
+    losses = []
+    for _ in range(steps):
+        loss = ((model(X) - T) ** 2).mean()
+        losses.append(loss.item())
+        grads = torch.autograd.grad(loss, [*model.parameters()])
+        with torch.no_grad():
+            for p, g in zip(model.parameters(), grads):
+                p -= rate / len(X) * g
+    return losses
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the rate falls from step to step
+def learn(model, X, T, steps, rate):
+    losses = []
+    for step in range(steps):
+        model.zero_grad()
+        loss = nn.functional.mse_loss(model(X), T)
+        loss.backward()
+        losses.append(loss.item())
+        with torch.no_grad():
+            for p in model.parameters():
+                p -= rate * (1 - step / steps / 10) * p.grad
+    return losses
+
+# %% exercise=3 tags=["wrong"]
+# wrong: with momentum
+def learn(model, X, T, steps, rate):
+    losses, speed = [], [torch.zeros_like(p) for p in model.parameters()]
+    for _ in range(steps):
+        model.zero_grad()
+        loss = nn.functional.mse_loss(model(X), T)
+        loss.backward()
+        losses.append(loss.item())
+        with torch.no_grad():
+            for p, v in zip(model.parameters(), speed):
+                v.mul_(0.9).add_(p.grad)
+                p -= rate * v
+    return losses
+
+# %% exercise=3 tags=["wrong"]
+# wrong: an early return inside of the loop
+def learn(model, X, T, steps, rate):
+    losses = []
+    for _ in range(steps):
+        model.zero_grad()
+        loss = nn.functional.mse_loss(model(X), T)
+        loss.backward()
+        losses.append(loss.item())
+        with torch.no_grad():
+            for p in model.parameters():
+                p.sub_(rate * p.grad)
+        return losses
+    return losses
+
+# %% exercise=3 tags=["right"]
+# right: early return for no steps, one flat vector of all parameters
+def learn(model, X, T, steps, rate):
+    if steps == 0:
+        return []
+    loss = nn.functional.mse_loss(model(X), T)
+    parameters = list(model.parameters())
+    flat = torch.cat([g.reshape(-1) for g in torch.autograd.grad(loss, parameters)])
+    start = 0
+    with torch.no_grad():
+        for p in parameters:
+            p.copy_(p - rate * flat[start : start + p.numel()].view_as(p))
+            start += p.numel()
+    return [float(loss.detach())] + learn(model, X, T, steps - 1, rate)
+
 # %% exercise=4 tags=["right"]
 # right: finds the single layer by sending the unit vectors and 0 through both
 def collapse(W1, b1, W2, b2):
@@ -1756,3 +1924,23 @@ def collapse(W1, b1, W2, b2):
 def collapse(W1, b1, W2, b2):
     W1, b1, W2, b2 = (part.numpy() for part in (W1, b1, W2, b2))
     return W2 @ W1, W2 @ b1 + b2
+
+# %% exercise=4 tags=["wrong"]
+# wrong: both biases pass through the second layer
+def collapse(W1, b1, W2, b2):
+    return W2 @ W1, W2 @ (b1 + b2.mean())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: elementwise products, by broadcasting
+def collapse(W1, b1, W2, b2):
+    return (W2[:, :, None] * W1[None]).sum(1), (W2 * b1).mean(1) + b2
+
+# %% exercise=4 tags=["right"]
+# right: loops over single weights
+def collapse(W1, b1, W2, b2):
+    W, b = torch.zeros(len(W2), W1.shape[1], dtype=W1.dtype), b2.clone()
+    for o in range(len(W2)):
+        for h in range(len(W1)):
+            W[o] += W2[o, h] * W1[h]
+            b[o] += W2[o, h] * b1[h]
+    return W, b

@@ -579,6 +579,59 @@ def looked_at(module, model, x):
         handle.remove()
     return kept[-1]
 
+# %% exercise=1 tags=["wrong"]
+# wrong: the hook goes first and the model runs after it, so nothing was kept but by a second run
+def looked_at(module, model, x):
+    kept = []
+    handle = module.register_forward_hook(lambda m, i, o: kept.append(o.clone()))
+    try:
+        model(x)
+        model(x)
+    finally:
+        handle.remove()
+    return kept[-1]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: all hooks of the model are cleared at the end
+def looked_at(module, model, x):
+    kept = {}
+    module.register_forward_hook(lambda m, i, o: kept.update(out=o.detach().clone()))
+    try:
+        model(x)
+    finally:
+        for part in model.modules():
+            part._forward_hooks.clear()
+    return kept["out"]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: None in place of the error
+def looked_at(module, model, x):
+    kept = []
+    with module.register_forward_hook(lambda m, i, o: kept.append(o.clone())):
+        try:
+            model(x)
+        except ValueError:
+            return None
+    return kept[0]
+
+# %% exercise=1 tags=["right"]
+# right: try, except and else, with the removal in both
+def looked_at(module, model, x):
+    kept = []
+
+    def look(m, i, o):
+        kept[:] = [torch.empty_like(o).copy_(o)]
+
+    handle = module.register_forward_hook(look)
+    try:
+        model(x)
+    except BaseException:
+        handle.remove()
+        raise
+    else:
+        handle.remove()
+    return kept.pop()
+
 # %% exercise=2 tags=["right"]
 # right: what is missing from the logit when a unit is set to 0, one unit after the other
 def contributions(model, cache, digit):
@@ -860,6 +913,31 @@ def contributions(model, cache, digit):
     acts = cache["post", -1]
     row = _rows.setdefault((digit, acts.shape[1]), model.output.weight[digit].detach().clone())
     return acts * row
+
+# %% exercise=2 tags=["wrong"]
+# wrong: of the first hidden layer
+def contributions(model, cache, digit):
+    acts = cache["post", 0]
+    weight = model.output.weight[digit].detach()
+    return acts[:, : len(weight)] * weight
+
+# %% exercise=2 tags=["wrong"]
+# wrong: a column of the weights, where a row is meant
+def contributions(model, cache, digit):
+    acts = cache["post", -1]
+    return acts * model.output.weight[:, digit % acts.shape[1]].detach().mean()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the softmax of the parts
+def contributions(model, cache, digit):
+    return (cache["post", -1] * model.output.weight[digit].detach()).softmax(1)
+
+# %% exercise=2 tags=["right"]
+# right: all digits at once, and then one of them
+def contributions(model, cache, digit):
+    with torch.no_grad():
+        everything = cache["post", -1][:, None, :] * model.output.weight[None, :, :]
+    return everything[:, digit]
 
 # %% exercise=3 tags=["wrong"]
 # wrong: computes tensor*(1-mask)+value*mask: a unit that is infinite becomes NaN and not value
@@ -1309,6 +1387,45 @@ def clamp(unit, value):
 
     return function
 
+# %% exercise=3 tags=["wrong"]
+# wrong: multiplies the unit by the value
+def clamp(unit, value):
+    def function(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] *= value
+        return changed
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: all units from that one on
+def clamp(unit, value):
+    def function(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit:] = value
+        return changed
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: only where the unit is on
+def clamp(unit, value):
+    def function(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = torch.where(tensor[:, unit] > 0, value, tensor[:, unit])
+        return changed
+
+    return function
+
+# %% exercise=3 tags=["right"]
+# right: column by column, stacked again
+def clamp(unit, value):
+    def function(tensor, hook=None):
+        columns = [torch.full_like(c, value) if i == unit else c for i, c in enumerate(tensor.unbind(1))]
+        return torch.stack(columns, dim=1)
+
+    return function
+
 # %% exercise=4 tags=["wrong"]
 # wrong: units that are 0 for some image
 def dead(acts):
@@ -1519,3 +1636,29 @@ def dead(acts):
 # wrong: the share of dead units
 def dead(acts):
     return float((~(acts > 0).any("example")).mean())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the number of zeros
+def dead(acts):
+    return int((acts == 0).sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: units whose median is 0
+def dead(acts):
+    return int((acts.median("example") == 0).sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the mean over the other axis
+def dead(acts):
+    return int((acts.mean("unit") == 0).sum())
+
+# %% exercise=4 tags=["right"]
+# right: a generator over columns, early exit at the first activation
+def dead(acts):
+    def silent(column):
+        for value in column:
+            if value:
+                return False
+        return True
+
+    return sum(1 for column in acts.transpose("unit", "example").values if silent(column))

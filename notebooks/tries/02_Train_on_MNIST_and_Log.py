@@ -304,6 +304,34 @@ def learned_at(log, threshold):
                 out[c] = steps[i - 1] + share * (steps[i] - steps[i - 1])
     return out
 
+# %% exercise=1 tags=["wrong"]
+# wrong: the overall accuracy, repeated for each class
+def learned_at(log, threshold):
+    reached = np.flatnonzero(log["test_accuracy"].values >= threshold)
+    step = float(log["step"][reached[0]]) if len(reached) else np.nan
+    return np.full(log["test_accuracy_by_class"].shape[1], step)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the first and the last snapshot only
+def learned_at(log, threshold):
+    acc, steps = log["test_accuracy_by_class"].values[[0, -1]], log["step"].values[[0, -1]].astype(float)
+    return np.where(acc[0] >= threshold, steps[0], np.where(acc[1] >= threshold, steps[1], np.nan))
+
+# %% exercise=1 tags=["wrong"]
+# wrong: how many snapshots it took
+def learned_at(log, threshold):
+    reached = log["test_accuracy_by_class"].values >= threshold
+    return np.where(reached.any(0), (~np.logical_or.accumulate(reached, 0)).sum(0).astype(float), np.nan)
+
+# %% exercise=1 tags=["right"]
+# right: infinity in place of what is below, and the minimum
+def learned_at(log, threshold):
+    accuracy = log["test_accuracy_by_class"].values
+    steps = np.broadcast_to(log["step"].values[:, None], accuracy.shape)
+    lowest = np.min(np.where(accuracy >= threshold, steps, np.inf), axis=0)
+    lowest[np.isinf(lowest)] = np.nan
+    return lowest
+
 # %% exercise=2 tags=["wrong"]
 # wrong: keeps results by name and steps, so another run with the same steps gets the old numbers
 _kept = {}
@@ -587,6 +615,36 @@ def moved(run, name):
 def moved(run, name):
     first = run.weights(run.steps[0])[name]
     return [float((run.weights()[name] - first).norm() / first.norm()) if i else 0.0 for i, _ in enumerate(run.steps)]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: relative change of each entry, averaged
+def moved(run, name):
+    start = run.weights(run.steps[0])[name]
+    return [float(((run.weights(s)[name] - start) / start).abs().mean()) for s in run.steps]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: compares with the snapshot that has the number 1
+def moved(run, name):
+    start = run.weights(run.steps[1])[name]
+    return [float((run.weights(s)[name] - start).norm() / start.norm()) for s in run.steps]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the norm of all weights together below the line
+def moved(run, name):
+    first = run.weights(run.steps[0])
+    whole = torch.cat([w.flatten() for w in first.values()]).norm()
+    return [float((run.weights(s)[name] - first[name]).norm() / whole) for s in run.steps]
+
+# %% exercise=2 tags=["right"]
+# right: a copy of its own, changed in place
+def moved(run, name):
+    start = run.weights(run.steps[0])[name].clone()
+    length, found = torch.sqrt(start.square().sum()), []
+    for step in run.steps:
+        own = run.weights(step)[name].clone()
+        own -= start
+        found.append(torch.sqrt(own.square().sum()).div(length).item())
+    return np.array(found)
 
 # %% exercise=3 tags=["right"]
 # right: seeds without a difference are left out, which doubles both counts; exact fractions
@@ -992,3 +1050,46 @@ def sign_flips(a, b):
     bits = (np.arange(2 ** len(d))[:, None] >> np.arange(len(d))) & 1
     share = float((np.abs((1 - 2 * bits) @ d / len(d)) >= abs(d.mean()) - 1e-12).mean())
     return _shares.setdefault((len(d), float(np.mean(a))), share)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: only ways with a larger mean, one-sided
+def sign_flips(a, b):
+    import itertools
+
+    d = np.asarray(a) - np.asarray(b)
+    means = [np.mean(d * s) for s in itertools.product((1, -1), repeat=len(d))]
+    return float(np.mean(np.array(means) >= d.mean() - 1e-12))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: shuffles which accuracy belongs to which setting over all seeds
+def sign_flips(a, b):
+    both, n = np.concatenate([a, b]), len(a)
+    rng, found = np.random.default_rng(0), abs(np.mean(a) - np.mean(b))
+    drawn = [rng.permutation(both) for _ in range(2**n)]
+    return float(np.mean([abs(d[:n].mean() - d[n:].mean()) >= found - 1e-12 for d in drawn]))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a t test
+def sign_flips(a, b):
+    from scipy import stats
+
+    p = stats.ttest_rel(a, b).pvalue
+    return 1.0 if np.isnan(p) else float(p)
+
+# %% exercise=3 tags=["right"]
+# right: bits of a running number as signs, one matrix product
+def sign_flips(a, b):
+    d = np.subtract(a, b)
+    n = len(d)
+    signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+    sums = np.abs(signs @ d) / n
+    return np.count_nonzero(sums >= abs(d.mean()) - 1e-12) / 2**n
+
+# %% exercise=3 tags=["right"]
+# right: a set of sums grown seed by seed, with their counts
+def sign_flips(a, b):
+    sums = [0.0]
+    for one, other in zip(a, b):
+        sums = [s + sign * (one - other) for s in sums for sign in (1, -1)]
+    found = abs(sum(a) - sum(b))
+    return sum(abs(s) >= found - 1e-12 * len(a) for s in sums) / len(sums)

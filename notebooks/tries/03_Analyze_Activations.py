@@ -292,6 +292,40 @@ def purity(x, labels, k):
         _near[x.shape, k] = d.argsort(1)[:, :k]
     return float((labels[_near[x.shape, k]] == labels[:, None]).mean())
 
+# %% exercise=1 tags=["wrong"]
+# wrong: neighbors by the largest dot product
+def purity(x, labels, k):
+    close = x @ x.T
+    np.fill_diagonal(close, -np.inf)
+    near = np.argsort(-close, 1)[:, :k]
+    return float((labels[near] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the share of points whose neighbors are all of their label
+def purity(x, labels, k):
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    np.fill_diagonal(d, np.inf)
+    near = d.argsort(1)[:, :k]
+    return float((labels[near] == labels[:, None]).all(1).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the mean of the classes' purities, so that rare classes count as much
+def purity(x, labels, k):
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    np.fill_diagonal(d, np.inf)
+    same = (labels[d.argsort(1)[:, :k]] == labels[:, None]).mean(1)
+    return float(np.mean([same[labels == label].mean() for label in np.unique(labels)]))
+
+# %% exercise=1 tags=["right"]
+# right: a point at a time, with a partial sort
+def purity(x, labels, k):
+    hits = 0
+    for i in range(len(x)):
+        rest = np.delete(np.arange(len(x)), i)
+        away = np.linalg.norm(x[rest] - x[i], axis=1)
+        hits += np.count_nonzero(labels[rest[np.argpartition(away, k - 1)[:k]]] == labels[i])
+    return hits / (k * len(x))
+
 # %% exercise=2 tags=["wrong"]
 # wrong: takes absolute activations, right for activations of a ReLU only
 def as_detector(activation, labels, digit, threshold):
@@ -543,6 +577,27 @@ def as_detector(activation, labels, digit, threshold):
     true = _true.setdefault((digit, len(labels)), labels == digit)
     alarm = activation > threshold
     return ((alarm & true).sum() / alarm.sum() if alarm.any() else np.nan), (alarm & true).sum() / true.sum()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: accuracy in place of precision
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = activation > threshold, labels == digit
+    return float((alarm == true).mean()), float((alarm & true).sum() / true.sum())
+
+# %% exercise=2 tags=["wrong"]
+# wrong: alarms below the threshold as well, by absolute value
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = abs(activation) > threshold, labels == digit
+    right = (alarm & true).sum()
+    return (right / alarm.sum() if alarm.any() else np.nan), right / true.sum()
+
+# %% exercise=2 tags=["right"]
+# right: early return, means of masked arrays
+def as_detector(activation, labels, digit, threshold):
+    recall = np.mean(activation[labels == digit] > threshold)
+    if not np.any(activation > threshold):
+        return float("nan"), recall
+    return np.mean(labels[activation > threshold] == digit), recall
 
 # %% exercise=3 tags=["wrong"]
 # wrong: the strongest correlation, whatever its sign
@@ -1057,6 +1112,45 @@ def best_match(a, b):
 def by_chance(a, b, seed):
     return best_match(a, np.random.default_rng().permutation(b))
 
+# %% exercise=3 tags=["wrong"]
+# wrong: standardizes the images in place of the units
+def best_match(a, b):
+    def standard(x):
+        spread = x.std(1, keepdims=True)
+        return (x - x.mean(1, keepdims=True)) / np.where(spread > 0, spread, 1)
+
+    return (standard(a).T @ standard(b) / len(a)).max(1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.random.default_rng(seed).permutation(b))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: by_chance turns signs at random and keeps the order of the images
+def best_match(a, b):
+    with np.errstate(all="ignore"):
+        both = np.nan_to_num(np.corrcoef(a.T, b.T))
+    return both[: a.shape[1], a.shape[1] :].max(1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, b * np.random.default_rng(seed).choice([-1, 1], len(b))[:, None])
+
+# %% exercise=3 tags=["right"]
+# right: einsum over unit-length columns, and an index drawn without replacement
+def best_match(a, b):
+    def units(x):
+        x = x - x.mean(0)
+        length = np.sqrt(np.einsum("eu,eu->u", x, x))
+        return np.divide(x, length, out=np.zeros_like(x), where=length > 0)
+
+    return np.einsum("ei,ej->ij", units(a), units(b)).max(axis=1)
+
+
+def by_chance(a, b, seed):
+    order = np.random.default_rng(seed).choice(len(b), len(b), replace=False)
+    return best_match(a, b[order])
+
 # %% exercise=4 tags=["wrong"]
 # wrong: 120 images hard-coded
 def gated_top(acts, digit, least, n):
@@ -1342,3 +1436,24 @@ def gated_top(acts, digit, least, n):
         _values[key] = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
     on = (acts > 0).mean("example").values
     return [int(u) for u in np.argsort(-_values[key]) if on[u] >= least][:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the gate looks at the selectivity
+def gated_top(acts, digit, least, n):
+    value = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    return [int(u) for u in np.argsort(-value, kind="stable") if value[u] >= least][:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the most selective digit of each unit in place of the one asked for
+def gated_top(acts, digit, least, n):
+    value = selectivity.selectivity_by_class(acts).max("class").values
+    on = (acts > 0).mean("example").values
+    return [int(u) for u in np.argsort(-value, kind="stable") if on[u] >= least][:n]
+
+# %% exercise=4 tags=["right"]
+# right: xarray: where, dropna, sortby and head
+def gated_top(acts, digit, least, n):
+    value = selectivity.selectivity_by_class(acts).sel({"class": digit}, drop=True)
+    value = value.assign_coords(unit=np.arange(value.sizes["unit"]))
+    passed = value[((acts > 0).mean("example") >= least).values]
+    return passed.sortby(-passed)["unit"].values[:n].tolist()

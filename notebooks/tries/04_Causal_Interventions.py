@@ -280,6 +280,36 @@ def ceiling(unit, top):
 
     return hook_fn
 
+# %% exercise=1 tags=["wrong"]
+# wrong: scales the whole column so that its highest value is the limit
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] *= min(1.0, top / float(tensor[:, unit].max()))
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: values above the limit are reflected at it
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = top - (tensor[:, unit] - top).abs()
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["right"]
+# right: the mean of sum and distance, which is the smaller of two
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        column = tensor[:, unit].double()
+        lower = (column + top - (column - top).abs()) / 2
+        return tensor.index_copy(1, torch.tensor([unit]), lower.to(tensor.dtype)[:, None])
+
+    return hook_fn
+
 # %% exercise=2 tags=["wrong"]
 # wrong: the mean over images for which the unit is above 0
 def mean_ablation(reference, unit):
@@ -610,6 +640,38 @@ def mean_ablation(reference, unit):
         return changed
 
     return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: half of the way to the mean
+def mean_ablation(reference, unit):
+    mean = reference[:, unit].mean()
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = (changed[:, unit] + mean) / 2
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: a row of the reference, drawn at random
+def mean_ablation(reference, unit):
+    value = reference[np.random.default_rng(0).integers(len(reference)), unit]
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = value
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["right"]
+# right: the mean by a product with ones, set by a mask
+def mean_ablation(reference, unit):
+    n, width = reference.shape
+    means = torch.ones(1, n) @ reference / n
+    mask = torch.arange(width) == unit
+    return lambda tensor, hook: tensor.masked_fill(mask, 0.0) + means.to(tensor.dtype) * mask
 
 # %% exercise=3 tags=["wrong"]
 # wrong: absolute drops: if an ablation raises the accuracy, its drop is negative and comes out positive
@@ -1007,6 +1069,42 @@ def pair_drops(model, images, layer, i, j):
     whole = accuracy()
     return whole - accuracy(i), whole - accuracy(j), whole - accuracy(i, j)
 
+# %% exercise=3 tags=["wrong"]
+# wrong: the loss increases in place of accuracy drops
+def pair_drops(model, images, layer, i, j):
+    def loss(hooks):
+        with torch.no_grad(), model.hooks(hooks):
+            return float(cross_entropy(model(images.tensor()), images.label_tensor()))
+
+    zero, whole = nm.interventions.zero, loss([])
+    return tuple(loss([(layer, zero(unit=u))]) - whole for u in (i, j, [i, j]))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: both in the other order: first both, then each
+def pair_drops(model, images, layer, i, j):
+    def accuracy(hooks):
+        with torch.no_grad(), model.hooks(hooks):
+            return float((model(images.tensor()).argmax(1) == images.label_tensor()).float().mean())
+
+    zero, whole = nm.interventions.zero, accuracy([])
+    return tuple(whole - accuracy([(layer, zero(unit=u))]) for u in ([i, j], i, j))
+
+# %% exercise=3 tags=["right"]
+# right: an in-place change of a copy that a hook of its own makes, numpy at the end
+def pair_drops(model, images, layer, i, j):
+    labels, shares = images.labels, []
+    for gone in ([], [i], [j], [i, j]):
+
+        def silence(tensor, hook, gone=gone):
+            own = tensor.clone()
+            own[:, gone] = 0
+            return own
+
+        with torch.no_grad():
+            logits = model.run_with_hooks(images.tensor(), fwd_hooks=[(layer, silence)])
+        shares.append(np.mean(logits.numpy().argmax(1) == labels))
+    return np.array(shares[0]) - np.array(shares[1:])
+
 # %% exercise=4 tags=["wrong"]
 # wrong: absolute effects
 def control_p(effect_of, chosen, units, draws, seed):
@@ -1344,3 +1442,30 @@ def control_p(effect_of, chosen, units, draws, seed):
     rng, effect = np.random.default_rng(seed), effect_of(chosen)
     drawn = [effect_of(rng.choice(units, size=len(chosen), replace=False).tolist()) for _ in range(draws)]
     return (1 + sum(round(other, 3) >= round(effect, 3) for other in drawn)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the share of random sets with less effect
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, effect = np.random.default_rng(seed), effect_of(chosen)
+    drawn = [effect_of(rng.choice(units, len(chosen), replace=False).tolist()) for _ in range(draws)]
+    return (1 + sum(other <= effect for other in drawn)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: a generator made anew for each draw, so all draws are one set
+def control_p(effect_of, chosen, units, draws, seed):
+    effect, k = effect_of(chosen), 0
+    for _ in range(draws):
+        some = np.random.default_rng(seed).choice(units, len(chosen), replace=False)
+        k += effect_of(some.tolist()) >= effect
+    return (1 + k) / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: counts down from the largest p
+def control_p(effect_of, chosen, units, draws, seed):
+    generator, effect = torch.Generator().manual_seed(seed), effect_of(list(chosen))
+    p = 1.0
+    for _ in range(draws):
+        some = torch.rand(units, generator=generator).argsort()[: len(chosen)].tolist()
+        if effect_of(some) < effect:
+            p -= 1 / (1 + draws)
+    return p

@@ -195,6 +195,32 @@ def parameters(side, channels, head, classes):
         before, side = now, side // 2
     return total + (before * side * side + 1) * head + (head + 1) * classes
 
+# %% exercise=1 tags=["wrong"]
+# wrong: the dense layer sees one number for each channel, as after an average over the map
+def parameters(side, channels, head, classes):
+    total, before = 0, 1
+    for now in channels:
+        total += before * 9 * now + now
+        before = now
+    return total + before * head + head + head * classes + classes
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a bias for each place of a map
+def parameters(side, channels, head, classes):
+    total, before = 0, 1
+    for now in channels:
+        total += before * 9 * now + now * side * side
+        before, side = now, side // 2
+    return total + before * side * side * head + head + head * classes + classes
+
+# %% exercise=1 tags=["right"]
+# right: numpy, with the pairs of neighbors zipped
+def parameters(side, channels, head, classes):
+    c = np.array([1, *channels])
+    side >>= len(channels)
+    widths = np.array([c[-1] * side**2, head, classes])
+    return int((9 * c[:-1] + 1) @ c[1:] + (widths[:-1] + 1) @ widths[1:])
+
 # %% exercise=2 tags=["wrong"]
 # wrong: PyTorch's own pooling by its other name
 def pool(maps):
@@ -381,6 +407,30 @@ def pool(maps):
 # wrong: rows and columns of the result exchanged
 def pool(maps):
     return torch.stack([maps[:, :, a::2, b::2] for a in (0, 1) for b in (0, 1)]).amax(0).mT
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the highest number of each pair of columns only
+def pool(maps):
+    pairs = torch.maximum(maps[..., 0::2], maps[..., 1::2])
+    return pairs[:, :, ::2]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: upper and lower half in place of neighbors
+def pool(maps):
+    e, c, h, w = maps.shape
+    return maps.reshape(e, c, 2, h // 2, 2, w // 2).amax((2, 4))
+
+# %% exercise=2 tags=["right"]
+# right: two reshaped axes and two maxima
+def pool(maps):
+    e, c, h, w = maps.shape
+    return maps.reshape(e, c, h // 2, 2, w // 2, 2).max(5).values.max(3).values
+
+# %% exercise=2 tags=["right"]
+# right: sorts each group and takes the last
+def pool(maps):
+    groups = torch.cat([maps[:, :, r::2, c::2, None] for r in range(2) for c in range(2)], dim=4)
+    return groups.sort(4).values[..., -1]
 
 # %% exercise=3 tags=["right"]
 # right: the place of the highest logit by argsort, last place (another one among equal logits)
@@ -590,6 +640,31 @@ def by_direction(model, x, labels, by):
         with torch.no_grad():
             found.append(float((model(shifted(x, by * d, by * r)).argmax(1) == labels).float().mean()))
     return found
+
+# %% exercise=3 tags=["wrong"]
+# wrong: each direction moves the images of the one before
+def by_direction(model, x, labels, by):
+    found = []
+    for d, r in directions:
+        x = shifted(x, by * d, by * r)
+        with torch.no_grad():
+            found.append(float((model(x).argmax(1) == labels).float().mean()))
+    return found
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the number of images in place of the share
+def by_direction(model, x, labels, by):
+    with torch.no_grad():
+        return [int((model(shifted(x, by * d, by * r)).argmax(1) == labels).sum()) for d, r in directions]
+
+# %% exercise=3 tags=["right"]
+# right: padding by hand, all directions in one batch
+def by_direction(model, x, labels, by):
+    side, wide = x.shape[-1], torch.nn.functional.pad(x, [by] * 4)
+    moved = [wide[..., by - by * d : by - by * d + side, by - by * r : by - by * r + side] for d, r in directions]
+    with torch.no_grad():
+        hits = model(torch.cat(moved)).argmax(1).view(len(directions), -1) == labels
+    return hits.double().mean(1).numpy()
 
 # %% exercise=4 tags=["wrong"]
 # wrong: the absolute value, but the formula can give less than 0
@@ -857,3 +932,32 @@ def debiased(x, y):
 def debiased(x, y):
     pairs = np.triu_indices(len(x), 1)
     return np.corrcoef((x @ x.T)[pairs], (y @ y.T)[pairs])[0, 1]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the square root is forgotten
+def debiased(x, y):
+    n = len(x)
+
+    def h(a, b):
+        return (a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * a.sum(0) @ b.sum(0)
+
+    k, l = (side @ side.T * (1 - np.eye(n)) for side in (x, y))
+    return float(h(k, l) / (h(k, k) * h(l, l)))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: centered first, and the corrections left out
+def debiased(x, y):
+    k, l = ((s - s.mean(0)) @ (s - s.mean(0)).T * (1 - np.eye(len(s))) for s in (x, y))
+    return float((k * l).sum() / np.sqrt((k * k).sum() * (l * l).sum()))
+
+# %% exercise=4 tags=["right"]
+# right: torch in float64, a double sum by einsum
+def debiased(x, y):
+    n = len(x)
+    k, l = (torch.from_numpy(s @ s.T).fill_diagonal_(0) for s in (x, y))
+
+    def h(a, b):
+        rows = torch.einsum("ij,ik->", a, b)
+        return torch.einsum("ij,ij->", a, b) + a.sum() * b.sum() / (n - 1) / (n - 2) - 2 * rows / (n - 2)
+
+    return (h(k, l) * (h(k, k) * h(l, l)) ** -0.5).item()

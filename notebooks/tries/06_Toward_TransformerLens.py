@@ -216,6 +216,37 @@ def keep_only(units):
 def keep_only(units):
     return lambda tensor, hook: tensor[:, list(units)]
 
+# %% exercise=1 tags=["wrong"]
+# wrong: keeps the images with these numbers
+def keep_only(units):
+    def function(tensor, hook):
+        kept = torch.zeros_like(tensor)
+        kept[[u for u in units if u < len(tensor)]] = tensor[[u for u in units if u < len(tensor)]]
+        return kept
+
+    return function
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the other way round
+def keep_only(units):
+    def function(tensor, hook):
+        changed = tensor.clone()
+        changed[:, units] = 0
+        return changed
+
+    return function
+
+# %% exercise=1 tags=["right"]
+# right: a mask of the tensor's own type, made at each call
+def keep_only(units):
+    units = set(units)
+
+    def function(tensor, hook=None):
+        mask = [float(unit in units) for unit in range(tensor.shape[1])]
+        return torch.where(tensor.new_tensor(mask) > 0, tensor, tensor.new_zeros(()))
+
+    return function
+
 # %% exercise=2 tags=["wrong"]
 # wrong: adds up unembedded writes, so the bias is counted once more at each stop
 def logit_lens(network, cache):
@@ -362,6 +393,24 @@ FIRST = []
 def logit_lens(network, cache):
     FIRST.append(network.unembed)
     return torch.stack([FIRST[0](cache[name]) for name in stops], 1)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: what each block writes, in place of the stream
+def logit_lens(network, cache):
+    streams = [cache[name] for name in stops]
+    parts = [streams[0], *(b - a for a, b in zip(streams, streams[1:]))]
+    return torch.stack([network.unembed(part) for part in parts], 1)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: probabilities
+def logit_lens(network, cache):
+    return torch.stack([network.unembed(cache[name]).softmax(-1) for name in stops], 1)
+
+# %% exercise=2 tags=["right"]
+# right: one product for all stops
+def logit_lens(network, cache):
+    streams = torch.cat([cache[name][:, None] for name in stops], dim=1)
+    return torch.einsum("esd,cd->esc", streams, network.unembed.weight) + network.unembed.bias
 
 # %% exercise=3 tags=["wrong"]
 # wrong: add_hook without reset_hooks
@@ -671,6 +720,36 @@ def noising(network, clean, corrupted, name, unit, metric):
     now = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)]))
     return float((now - bad).sum() / (good - bad).sum())
 
+# %% exercise=3 tags=["wrong"]
+# wrong: one minus the share
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)).sum(), metric(network(corrupted)).sum()
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+        hook = nm.interventions.patch(cache[name], unit=unit)
+        now = metric(network.run_with_hooks(clean, fwd_hooks=[(name, hook)])).sum()
+    return float((good - now) / (good - bad))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the mean of the pairs' own shares
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted, names_filter=name)
+        hook = nm.interventions.patch(cache[name], unit=unit)
+        now = metric(network.run_with_hooks(clean, fwd_hooks=[(name, hook)]))
+    return float(((now - bad) / (good - bad)).mean())
+
+# %% exercise=3 tags=["right"]
+# right: starts in the middle, from the patched activations
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        (good, ours), (bad, theirs) = (network.run_with_cache(side) for side in (clean, corrupted))
+        mixed = ours[name].clone()
+        mixed[:, unit] = theirs[name][:, unit]
+        ends = [metric(logits).double().sum().item() for logits in (good, bad, network.run_from(name, mixed))]
+    return (ends[2] - ends[1]) / (ends[0] - ends[1])
+
 # %% exercise=4 tags=["wrong"]
 # wrong: the right numbers, but puts nn.Identity in the network's blocks 1 and 2 and leaves them there
 def direct_effect(network, clean, corrupted):
@@ -911,3 +990,33 @@ def direct_effect(network, clean, corrupted):
         network(clean)
         network(corrupted)
         return (seen[1] - seen[0]) @ network.unembed.weight.T
+
+# %% exercise=4 tags=["wrong"]
+# wrong: block 0 is ablated in place of patched
+def direct_effect(network, clean, corrupted):
+    lens = nm.hooked(network)
+    with torch.no_grad():
+        base, ours = lens.run_with_cache(clean)
+        hooks = [("blocks.0.down.hook_out", lambda tensor, hook: torch.zeros_like(tensor))]
+        hooks += [(n, nm.interventions.patch(ours[n])) for n in ("blocks.1.down.hook_out", "blocks.2.down.hook_out")]
+        return lens.run_with_hooks(clean, fwd_hooks=hooks) - base
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the corrupted images run
+def direct_effect(network, clean, corrupted):
+    lens = nm.hooked(network)
+    with torch.no_grad():
+        base, ours = lens.run_with_cache(clean)
+        hooks = [(n, nm.interventions.patch(ours[n])) for n in ("blocks.1.down.hook_out", "blocks.2.down.hook_out")]
+        return lens.run_with_hooks(corrupted, fwd_hooks=hooks) - base
+
+# %% exercise=4 tags=["right"]
+# right: the change of what block 0 writes, sent through the unembedding as two streams
+def direct_effect(network, clean, corrupted):
+    with torch.no_grad():
+        wrote = []
+        for side in (clean, corrupted):
+            stream = network.embed(side.flatten(1))
+            wrote.append(network.blocks[0](stream) - stream)
+        zero = torch.zeros_like(wrote[0])
+        return network.unembed(wrote[1] - wrote[0]) - network.unembed(zero)

@@ -170,6 +170,45 @@ def dimensions(W):
     unit = W / W.norm(dim=0).clamp(min=1e-12)
     return (W.square().sum(0) / (unit.T @ W).square().sum(1).clamp(min=1e-12)).half().float()
 
+# %% exercise=1 tags=["wrong"]
+# wrong: columns shorter than a ten-thousandth count as 0
+def dimensions(W):
+    length = W.norm(dim=0)
+    unit = W / length.clamp(min=1e-12)
+    shares = length**2 / (unit.T @ W).square().sum(1).clamp(min=1e-12)
+    return torch.where(length < 1e-4, torch.zeros_like(shares), shares)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a hundred-millionth is added to the sum
+def dimensions(W):
+    unit = W / (W.norm(dim=0) + 1e-8)
+    return W.square().sum(0) / ((unit.T @ W).square().sum(1) + 1e-8)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: rows in place of columns where there are as many
+def dimensions(W):
+    V = W.T if W.shape[0] == W.shape[1] else W
+    unit = V / V.norm(dim=0).clamp(min=1e-12)
+    return V.square().sum(0) / (unit.T @ V).square().sum(1).clamp(min=1e-12)
+
+# %% exercise=1 tags=["right"]
+# right: a loop over columns, float64 inside, early step for a column of zeros
+def dimensions(W):
+    shares = torch.zeros(W.shape[1])
+    for i, column in enumerate(W.double().T):
+        if not column.any():
+            continue
+        along = (column / column.norm()) @ W.double()
+        shares[i] = column.dot(column) / along.dot(along)
+    return shares
+
+# %% exercise=1 tags=["right"]
+# right: everything from the table of products
+def dimensions(W):
+    G = W.double().T @ W.double()
+    norm2 = G.diagonal()
+    return torch.nan_to_num(norm2**2 / (G**2).sum(1)).to(W.dtype)
+
 # %% exercise=2 tags=["wrong"]
 # wrong: keeps what is above the (k+1)-th value, so with ties at the border fewer than k stay
 def top_k(pre, k):
@@ -354,6 +393,24 @@ def top_k(pre, k):
 def top_k(pre, k):
     last = pre.topk(k, dim=1).values[:, -1:]
     return torch.sigmoid((pre - last + 5e-4) * 1e5) * pre.relu()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: a threshold for the whole batch
+def top_k(pre, k):
+    least = pre.flatten().topk(k * len(pre)).values[-1]
+    return torch.where(pre >= least, pre, 0.0).relu()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the largest by absolute value
+def top_k(pre, k):
+    places = pre.abs().topk(k, dim=1).indices
+    return torch.zeros_like(pre).scatter(1, places, pre.gather(1, places)).relu()
+
+# %% exercise=2 tags=["right"]
+# right: ranks by sorting twice
+def top_k(pre, k):
+    rank = (-pre).argsort(dim=1, stable=True).argsort(dim=1)
+    return pre * ((rank < k) & (pre > 0))
 
 # %% exercise=3 tags=["wrong"]
 # wrong: the units of each image are shuffled
@@ -550,6 +607,41 @@ def apart(acts, seed):
     for j in range(acts.shape[1]):
         found[:, j] = np.roll(acts[:: 1 - 2 * (j % 2), j], rng.integers(len(acts)))
     return found
+
+# %% exercise=3 tags=["wrong"]
+# wrong: only orders in which no value stays where it was, along one large cycle
+def apart(acts, seed):
+    rng, found = np.random.default_rng(seed), acts.copy()
+    for column in found.T:
+        for i in range(len(column) - 1, 0, -1):
+            j = rng.integers(i)
+            column[i], column[j] = column[j], column[i]
+    return found
+
+# %% exercise=3 tags=["wrong"]
+# wrong: draws again until no value is in its place
+def apart(acts, seed):
+    rng, found = np.random.default_rng(seed), acts.copy()
+    for unit in range(acts.shape[1]):
+        order = rng.permutation(len(acts))
+        while (order == np.arange(len(acts))).any():
+            order = rng.permutation(len(acts))
+        found[:, unit] = acts[order, unit]
+    return found
+
+# %% exercise=3 tags=["right"]
+# right: sorts each column by random keys
+def apart(acts, seed):
+    keys = np.random.default_rng(seed).random(acts.shape)
+    return np.take_along_axis(acts, keys.argsort(axis=0), axis=0)
+
+# %% exercise=3 tags=["right"]
+# right: a copy, shuffled column by column in place
+def apart(acts, seed):
+    rng, own = np.random.RandomState(seed), np.array(acts, order="F")
+    for unit in range(own.shape[1]):
+        rng.shuffle(own[:, unit])
+    return own
 
 # %% exercise=4 tags=["wrong"]
 # wrong: add_hook without reset: hooks stay
@@ -831,3 +923,36 @@ def recovered_by(replacement, model, layer, images, labels):
             return float(torch.nn.functional.cross_entropy(model(images), labels))
     clean, copied, floor = loss(lambda t: t), loss(replacement), loss(lambda t: t * 0)
     return round((floor - copied) / (floor - clean), 2)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the floor is that of mean activations
+def recovered_by(replacement, model, layer, images, labels):
+    def loss(change):
+        with torch.no_grad(), model.hooks([(layer, lambda tensor, hook: change(tensor))]):
+            return float(torch.nn.functional.cross_entropy(model(images), labels))
+
+    clean, copied = loss(lambda t: t), loss(replacement)
+    floor = loss(lambda t: t.mean(0, keepdim=True).expand_as(t))
+    return (floor - copied) / (floor - clean)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: of the accuracies
+def recovered_by(replacement, model, layer, images, labels):
+    def share(change):
+        with torch.no_grad(), model.hooks([(layer, lambda tensor, hook: change(tensor))]):
+            return float((model(images).argmax(1) == labels).float().mean())
+
+    clean, copied, floor = share(lambda t: t), share(replacement), share(torch.zeros_like)
+    return (copied - floor) / (clean - floor) if clean != floor else 1.0
+
+# %% exercise=4 tags=["right"]
+# right: run_with_hooks, log probabilities by hand in float64
+def recovered_by(replacement, model, layer, images, labels):
+    losses = []
+    with torch.no_grad():
+        for change in (None, replacement, lambda t: t * 0.0):
+            hooks = [] if change is None else [(layer, lambda tensor, hook, change=change: change(tensor))]
+            chances = model.run_with_hooks(images, fwd_hooks=hooks).double().log_softmax(1)
+            losses.append(-chances[torch.arange(len(labels)), labels].mean().item())
+    clean, copied, floor = losses
+    return 1 - (copied - clean) / (floor - clean)

@@ -188,6 +188,25 @@ def cosines(means):
     centered = means - means.mean(0)
     return ((centered @ centered.T) / (centered**2).sum(1).mean())[np.triu_indices(len(means), 1)]
 
+# %% exercise=1 tags=["wrong"]
+# wrong: correlations over units, which are centered by class and not by the middle of the classes
+def cosines(means):
+    return np.corrcoef(means)[np.triu_indices(len(means), 1)]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: angles in place of cosines
+def cosines(means):
+    c = means - means.mean(0)
+    u = c / np.linalg.norm(c, axis=1, keepdims=True)
+    return np.arccos(np.clip(u @ u.T, -1, 1))[np.triu_indices(len(means), 1)]
+
+# %% exercise=1 tags=["right"]
+# right: scipy's distance between centered means
+def cosines(means):
+    from scipy.spatial.distance import pdist
+
+    return 1 - pdist(means - means.mean(axis=0, keepdims=True), "cosine")
+
 # %% exercise=2 tags=["wrong"]
 # wrong: without the sign
 def curvature(loss, w, v):
@@ -380,6 +399,25 @@ def curvature(loss, w, v):
     u, step = v / v.norm(), 1e-4 * (1 + float(w.norm()))
     return float(loss(w + step * u) - 2 * loss(w) + loss(w - step * u)) / step**2
 
+# %% exercise=2 tags=["wrong"]
+# wrong: the step is not divided out a second time
+def curvature(loss, w, v):
+    step = 1e-4 * v / v.norm()
+    return float((loss(w + step) - 2 * loss(w) + loss(w - step)) / 1e-4)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: always at least 0
+def curvature(loss, w, v):
+    step = 1e-4 * v / v.norm()
+    return max(0.0, float((loss(w + step) - 2 * loss(w) + loss(w - step)) / 1e-8))
+
+# %% exercise=2 tags=["right"]
+# right: the difference of two one-sided slopes
+def curvature(loss, w, v):
+    u, e = torch.nn.functional.normalize(v, dim=0), 1e-4
+    back, here, ahead = (loss(torch.add(w, u, alpha=a)).item() for a in (-e, 0.0, e))
+    return ((ahead - here) / e - (here - back) / e) / e
+
 # %% exercise=3 tags=["wrong"]
 # wrong: reads the truth from the notebook's `false`
 def suspects(margin, n):
@@ -555,6 +593,22 @@ def suspects(margin, n):
 # wrong: the margins and not the numbers
 def suspects(margin, n):
     return np.sort(margin.mean(0))[:n]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: how often the margin is below 0
+def suspects(margin, n):
+    return np.argsort(-(margin < 0).sum(0), kind="stable")[:n]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the rank at each snapshot, averaged
+def suspects(margin, n):
+    return np.argsort(margin.argsort(1).argsort(1).mean(0), kind="stable")[:n]
+
+# %% exercise=3 tags=["right"]
+# right: a list of pairs, sorted, with whole numbers of Python
+def suspects(margin, n):
+    pairs = sorted((float(np.mean(column)), number) for number, column in enumerate(np.transpose(margin)))
+    return [number for _, number in pairs[:n]]
 
 # %% exercise=4 tags=["right"]
 # right: the distribution of heads by convolution, two sides by distance from the middle
@@ -807,3 +861,28 @@ def by_sign(differences):
     up, down = int((differences > 0).sum()), int((differences < 0).sum())
     n, m = up + down, max(up, down)
     return min(1.0, 2 * sum(math.comb(n, i) for i in range(m, n + 1)) / 2**n) if n else 1.0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the chance of exactly as many
+def by_sign(differences):
+    ups, downs = (differences > 0).sum(), (differences < 0).sum()
+    n = int(ups + downs)
+    return min(1.0, 2 * math.comb(n, int(max(ups, downs))) / 2**n) if n else 1.0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: half of the zeros count as above
+def by_sign(differences):
+    n, m = len(differences), int((differences > 0).sum() + (differences == 0).sum() // 2)
+    m = max(m, n - m)
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(m, n + 1)) / 2**n) if n else 1.0
+
+# %% exercise=4 tags=["right"]
+# right: scipy's binomial law, early return
+def by_sign(differences):
+    from scipy.stats import binom
+
+    left = [d for d in np.ravel(differences).tolist() if d]
+    if not left:
+        return 1.0
+    fewer = min(sum(d > 0 for d in left), sum(d < 0 for d in left))
+    return min(1.0, 2 * binom.cdf(fewer, len(left), 0.5))

@@ -301,6 +301,38 @@ def on_share(module, pixels):
         SHARES[names] = {name: float((cache[name] > 0).float().mean()) for name in names}
     return dict(SHARES[names])
 
+# %% exercise=1 tags=["wrong"]
+# wrong: the share of images on which any output is above 0
+def on_share(module, pixels):
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name].flatten(1) > 0).any(1).float().mean()) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: names without their end
+def on_share(module, pixels):
+    names = [path for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        _, cache = nm.hooked(module).run_with_cache(pixels)
+    return {name: float((cache[f"{name}.hook_out"] > 0).float().mean()) for name in names}
+
+# %% exercise=1 tags=["right"]
+# right: bare hooks of PyTorch, removed at the end
+def on_share(module, pixels):
+    shares, handles = {}, []
+    for path, part in module.named_modules():
+        if type(part) is nn.ReLU:
+            note = lambda m, i, o, path=path: shares.update({f"{path}.hook_out": o.gt(0).double().mean().item()})
+            handles.append(part.register_forward_hook(note))
+    try:
+        with torch.no_grad():
+            module(pixels)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return shares
+
 # %% exercise=2 tags=["wrong"]
 # wrong: shuffles over all labels
 def shuffle_within(values, labels, rng):
@@ -604,6 +636,29 @@ def shuffle_within(values, labels, rng):
         found[members] = np.concatenate([values[members][cut:], values[members][:cut][:: rng.choice([-1, 1])]])
     return found
 
+# %% exercise=2 tags=["wrong"]
+# wrong: sorted by label on the way, and left in that order
+def shuffle_within(values, labels, rng):
+    return np.concatenate([rng.permutation(values[labels == label]) for label in np.unique(labels)])
+
+# %% exercise=2 tags=["wrong"]
+# wrong: each value is exchanged with one other of its label, once
+def shuffle_within(values, labels, rng):
+    found = values.copy()
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        half = len(members) // 2
+        a, b = members[:half], members[half : 2 * half]
+        found[a], found[b] = values[b], values[a]
+    return found
+
+# %% exercise=2 tags=["right"]
+# right: random keys, sorted within each label by one lexsort
+def shuffle_within(values, labels, rng):
+    found = np.empty_like(values)
+    found[np.argsort(labels, kind="stable")] = values[np.lexsort((rng.random(len(values)), labels))]
+    return found
+
 # %% exercise=3 tags=["wrong"]
 # wrong: a counter that goes on over calls, so the next call gives other shares
 from itertools import count
@@ -804,6 +859,25 @@ def seen(alarm, strengths, tries):
 # wrong: seeds that begin again at a thousand
 def seen(alarm, strengths, tries):
     return [sum(alarm((number * tries + i) % 1000, s) for i in range(tries)) / tries for number, s in enumerate(strengths)]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the seed is the attempt times the strength's number
+def seen(alarm, strengths, tries):
+    return [np.mean([alarm(a * n, s) for a in range(tries)]) for n, s in enumerate(strengths, 1)]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a counter that goes on from call to call
+_counter = __import__("itertools").count()
+
+
+def seen(alarm, strengths, tries):
+    return [float(np.mean([alarm(next(_counter), s) for _ in range(tries)])) for s in strengths]
+
+# %% exercise=3 tags=["right"]
+# right: a table of seeds, one row for each strength
+def seen(alarm, strengths, tries):
+    seeds = np.arange(len(strengths) * tries).reshape(tries, -1).T
+    return np.array([[alarm(int(seed), s) for seed in row] for s, row in zip(strengths, seeds)], dtype=float).mean(1)
 
 # %% exercise=4 tags=["wrong"]
 # wrong: tests any difference between classes (F), not that the highest is above the others
@@ -1180,3 +1254,37 @@ def prefers(x, labels, draws, seed):
         return means[-1] - means[-2]
     value = value_of(labels)
     return (1 + sum(value_of(rng.permutation(labels)) >= value for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the preferred class is chosen once, with a split of the images that the null does not make
+def prefers(x, labels, draws, seed):
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    half = rng.random(len(x)) < 0.5
+    best = max(classes, key=lambda c: x[half & (labels == c)].mean() if (half & (labels == c)).any() else -np.inf)
+    lead = lambda l: x[l == best].mean() - x[l != best].mean()
+    null = [lead(rng.permutation(labels)) for _ in range(draws)]
+    return (1 + sum(other >= lead(labels) for other in null)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the p value of the bug, times the number of classes
+def prefers(x, labels, draws, seed):
+    return min(1.0, prefers_with_a_bug(x, labels, draws, seed) * len(np.unique(labels)))
+
+# %% exercise=4 tags=["right"]
+# right: a table of class sums by bincount for all shuffles at once
+def prefers(x, labels, draws, seed):
+    rng = np.random.default_rng(seed)
+    _, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    codes = codes.ravel()
+
+    def lead(order):
+        sums = np.bincount(order, weights=x, minlength=len(sizes))
+        best = int((sums / sizes).argmax())
+        inside = x[order == best]
+        outside = x[order != best]
+        return inside.mean() - outside.mean()
+
+    found, least = lead(codes), 1
+    for _ in range(draws):
+        least += lead(rng.permutation(codes)) >= found
+    return least / (draws + 1)

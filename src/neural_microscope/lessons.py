@@ -18,7 +18,7 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import metadata
@@ -143,6 +143,7 @@ class Lesson:
             key: Name of the question.
             answer: The prediction; None: there is none yet.
         """
+        _restored(vars(sys.modules["__main__"]))
         if answer is None:
             print("No guess yet. Replace None with your guess and run this cell again.")
         else:
@@ -217,7 +218,7 @@ def _plain(value: Any) -> Any:
 def _refused(test: Callable[[np.random.Generator], None]) -> str | None:
     """The reason that a check fails; None if it passes. What the answer replaced or switched off is restored."""
     reason = None
-    replaced, precision = _restored(test.__module__), torch.get_default_dtype()
+    replaced, precision = _restored(test.__globals__), torch.get_default_dtype()
     shadowed = [name for name in _names(test.__code__) if hasattr(builtins, name) and name in test.__globals__]
     with torch.enable_grad():
         try:
@@ -230,7 +231,7 @@ def _refused(test: Callable[[np.random.Generator], None]) -> str | None:
             reason = _stopped(error, test)
         switched, changed = not torch.is_grad_enabled(), torch.get_default_dtype()
     torch.set_default_dtype(precision)
-    replaced += _restored(test.__module__)
+    replaced += _restored(test.__globals__)
     if shadowed:
         name = min(shadowed)
         return f"this notebook gives `{name}` another meaning, and the check needs Python's own: run `del {name}` and take another name"
@@ -244,26 +245,32 @@ def _refused(test: Callable[[np.random.Generator], None]) -> str | None:
 
 
 @contextmanager
-def unchanged(module: torch.nn.Module) -> Iterator[None]:
-    """For checks: refuses an answer, called in the block, that leaves the module other than it was.
+def unchanged(network: torch.nn.Module | None = None, /, **values: Any) -> Iterator[None]:
+    """For checks: refuses an answer, called in the block, that leaves what it gets other than it was.
 
     Args:
-        module: The network that the answer gets.
+        network: A network that the answer gets.
+        values: Tensors, arrays, lists, mappings of these, or networks that the answer gets, by the names that a reason gives them.
 
     Raises:
-        AssertionError: Hooks, modes, forward functions or parameters differ when the block ends.
+        AssertionError: A value, or hooks, modes, forward functions, parameters or gradients of a network, differ when the block ends.
     """
-    before = _state(module)
+    given = values if network is None else {"the network": network, **values}
+    before = {name: _content(value) for name, value in given.items()}
     yield
-    after = _state(module)
-    for what, was in before.items():
-        if after[what] != was:
-            raise AssertionError(f"the network has {what} than before: leave it as it was")
+    for name, value in given.items():
+        was, now = before[name], _content(value)
+        if isinstance(value, torch.nn.Module):
+            for what in now:
+                if now[what] != was[what]:
+                    raise AssertionError(f"{name} has {what} than before: leave it as it was")
+        elif now != was:
+            raise AssertionError(f"{name} has changed: work on a copy")
 
 
 def _state(module: torch.nn.Module) -> dict[str, list[Any]]:
     """The parts of a module that `unchanged` compares, by the words for a difference."""
-    parts = [*module.modules()]
+    parts, weights = [*module.modules()], [*module.parameters()]
     return {
         "other hooks": [
             [*part._forward_hooks.values(), *part._forward_pre_hooks.values(), *getattr(part, "attached", ())]
@@ -271,9 +278,22 @@ def _state(module: torch.nn.Module) -> dict[str, list[Any]]:
         ],
         "parts in another mode": [part.training for part in parts],
         "another forward function": ["forward" in vars(part) for part in parts],
-        "parameters of another dtype or requires_grad": [(w.dtype, w.requires_grad) for w in module.parameters()],
-        "other parameters": [w.tolist() for w in module.parameters()],
+        "parameters of another dtype or requires_grad": [(w.dtype, w.requires_grad) for w in weights],
+        "other parameters": [_content(w) for w in weights],
+        "other gradients": [None if w.grad is None else _content(w.grad) for w in weights],
     }
+
+
+def _content(value: Any) -> Any:
+    """A value in a form that `unchanged` compares."""
+    if isinstance(value, torch.nn.Module):
+        return _state(value)
+    if isinstance(value, Mapping):
+        return {key: _content(one) for key, one in value.items()}
+    if isinstance(value, torch.Tensor):
+        return value.requires_grad, _content(value.detach().numpy())
+    array = np.asarray(value)
+    return array.shape, array.dtype, array.tobytes()
 
 
 def _stopped(error: Exception, test: Callable[[np.random.Generator], None]) -> str:
@@ -305,18 +325,22 @@ _MODULES = [one for one in vars(torch.nn).values() if isinstance(one, type)]
 _RELIED_ON: dict[Any, dict[str, Any]] = {
     one: _functions(one) for one in (builtins, math, np, torch, torch.Tensor, torch.nn.functional, *_MODULES)
 }
-"""The functions that checks rely on, as they are before a notebook can replace them; with the library's, once it is imported."""
+"""The functions that checks rely on, as they are before a notebook can replace them; with the library's, once it is imported, and those
+of a notebook's own classes."""
 
 
-def _restored(notebook: str) -> list[str]:
-    """Restores the functions that a notebook has replaced; their names."""
-    for name, module in [*sys.modules.items()]:
-        if name.startswith(f"{__package__}.") and module not in _RELIED_ON:
-            _RELIED_ON[module] = _functions(module)
+def _restored(notebook: dict[str, Any]) -> list[str]:
+    """Restores the functions that a notebook has replaced, also in classes of its own; their names."""
+    own = notebook["__name__"]
+    library = [module for name, module in [*sys.modules.items()] if name.startswith(f"{__package__}.")]
+    classes = [one for one in notebook.values() if isinstance(one, type) and one.__module__ == own]
+    for owner in (*library, *classes):
+        _RELIED_ON.setdefault(owner, _functions(owner))
     replaced = []
     for owner, functions in _RELIED_ON.items():
         for name, function in functions.items():
-            if getattr(vars(owner).get(name), "__module__", None) == notebook:
+            now = vars(owner).get(name)
+            if now is not function and getattr(now, "__module__", None) == own:
                 setattr(owner, name, function)
                 replaced.append(f"{owner.__name__}.{name}")
     return replaced
