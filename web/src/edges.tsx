@@ -3,12 +3,13 @@
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Trace } from "./backward";
-import type { Model } from "./engine";
 import type { Lab } from "./lab";
-import { number, Term } from "./parts";
+import { positionName, sourceName, sumName, unitName } from "./names";
+import { number, Say } from "./parts";
 import type { State, UnitPlace } from "./state";
 import { biasOf, contribution, contributions, type Edge, edgesOf, highestAt, type Link, linkInto, linkOutOf, mapSize, preActivation, windowOf } from "./sums";
 import { css, type Theme } from "./theme";
+import { words } from "./words";
 
 /** Edges of a network at rest, and of a lit unit on each side. */
 const EDGES = 160;
@@ -22,37 +23,6 @@ const SAMPLES = 16;
 export function Exact({ value, strong = false, digits }: { value: number; strong?: boolean; digits?: number }): JSX.Element {
   const text = number(value, digits);
   return strong ? <strong class="exact" data-value={value}>{text}</strong> : <span class="exact" data-value={value}>{text}</span>;
-}
-
-export function short(layer: string): string {
-  return layer.replace(/\.hook_(post|out)$/, "");
-}
-
-/** A unit, a channel or a class, by name. */
-export function unitName(model: Model, layer: number, unit: number): string {
-  const { layers } = model.data;
-  if (layer === layers.length) return `class ${unit}`;
-  return `${model.units(layers[layer]).each > 1 ? "channel" : "unit"} ${unit} of ${short(layers[layer])}`;
-}
-
-/** What a link reads from: a unit, a channel, a pixel or the whole image. */
-export function sourceName(model: Model, link: Link, source: number): string {
-  if (link.from >= 0) return unitName(model, link.from, source);
-  const cols = model.data.input[2];
-  if (model.data.ops[link.place].kind === "conv2d") return "the image";
-  return `pixel in row ${Math.floor(source / cols)}, column ${source % cols}`;
-}
-
-/** The output of a link, as the field calls it. */
-export function sumName(model: Model, link: Link): string {
-  if (link.to === model.data.layers.length) return "logit";
-  const next = model.data.ops.slice(link.place + 1).find((op) => op.kind !== "hook" && op.kind !== "flatten");
-  return next?.kind === "batchnorm" || next?.kind === "layernorm" ? "sum before normalization" : "pre-activation";
-}
-
-export function positionName(model: Model, link: Link, position: number): string {
-  const cols = model.shapes[link.place][2];
-  return `row ${Math.floor(position / cols)}, column ${position % cols}`;
 }
 
 /** The pass of the image shown through a network with the changes. */
@@ -164,7 +134,7 @@ export function Edges(props: EdgesProps): JSX.Element {
       <canvas ref={canvas} class={`edges${lit || near ? " lit" : ""}${stale ? " stale" : ""}`} aria-hidden="true" data-edges={stale ? undefined : chosen.edges.length} data-lit={chosen.own.size} />
       {picked && (
         <div class="edge" role="status" style={{ top: `${picked.y + 10}px`, left: `min(${Math.max(0, picked.x - 130)}px, calc(100% - 17rem))` }}>
-          <button type="button" class="close" aria-label="Close the contribution" onClick={() => setPicked(null)}>×</button>
+          <button type="button" class="close" aria-label={words.edge.close} onClick={() => setPicked(null)}>×</button>
           <p>
             <strong>{sourceName(lab.models[network], picked.edge.link, picked.edge.source)} → {unitName(lab.models[network], picked.edge.link.to, picked.edge.unit)}</strong>
           </p>
@@ -254,25 +224,15 @@ export function Sum({ trace, link, unit, source }: { trace: Trace; link: Link; u
   const { model } = trace;
   const position = highestAt(trace, link, unit);
   const { weights, values } = windowOf(trace, link, unit, source, position);
-  const value = contribution(trace, link, unit, source, position);
   const all = contributions(trace, link, unit, position);
-  const convolved = model.data.ops[link.place].kind === "conv2d";
+  const at = model.data.ops[link.place].kind === "conv2d" ? positionName(model, link, position) : null;
   return (
     <>
       <p class="product">
-        {weights.length === 1 ? (
-          <>
-            weight <Exact value={weights[0]} /> × activation <Exact value={values[0]} /> = contribution <Exact value={value} strong />
-          </>
-        ) : (
-          <>
-            {weights.length} weights × {weights.length} activations{convolved ? ` in the window at ${positionName(model, link, position)}` : " of its map"}, summed = contribution <Exact value={value} strong />
-          </>
-        )}
+        <Say text={words.edge.products(weights.length, at)} weight={<Exact value={weights[0]} />} activation={<Exact value={values[0]} />} value={<Exact value={contribution(trace, link, unit, source, position)} strong />} />
       </p>
       <p class="total">
-        {all.length === 1 ? "The contribution" : `All ${all.length} contributions`} (<Exact value={all.reduce((a, b) => a + b, 0)} />) and the bias (<Exact value={biasOf(trace, link, unit)} />) sum to the{" "}
-        <Term word={sumName(model, link)}>{sumName(model, link)}</Term> <Exact value={preActivation(trace, link, unit, position)} strong />.
+        <Say text={words.edge.total(all.length, sumName(model, link))} sum={<Exact value={all.reduce((a, b) => a + b, 0)} />} bias={<Exact value={biasOf(trace, link, unit)} />} value={<Exact value={preActivation(trace, link, unit, position)} strong />} />
       </p>
     </>
   );
@@ -310,20 +270,19 @@ export function Wiring({ lab, at, trace }: WiringProps): JSX.Element | null {
   const sums = into && contributions(trace, into, at.unit, position);
   return (
     <>
-      <h3>Strongest contributions</h3>
+      <h3>{words.edge.strongest}</h3>
       {into && sums && (
         <>
           <p class="quiet">
-            To this {mapSize(model, into.place) > 1 ? `channel, at ${positionName(model, into, position)}, its highest` : "unit"}: <Term word="contribution">weight × activation</Term>. With the bias, {sums.length === 1 ? "it sums" : `all ${sums.length} sum`} to{" "}
-            <Exact value={preActivation(trace, into, at.unit, position)} />, the <Term word={sumName(model, into)}>{sumName(model, into)}</Term>.
+            <Say text={words.edge.into(mapSize(model, into.place) > 1 ? positionName(model, into, position) : null, sums.length, sumName(model, into))} value={<Exact value={preActivation(trace, into, at.unit, position)} />} />
           </p>
-          {list(into, "Contributions to it", Array.from(sums, (value, source) => ({ source, unit: at.unit, value })))}
+          {list(into, words.edge.to, Array.from(sums, (value, source) => ({ source, unit: at.unit, value })))}
         </>
       )}
       {out && (
         <>
-          <p class="quiet">From it:</p>
-          {list(out, "Contributions from it", Array.from({ length: model.shapes[out.place][0] }, (_, unit) => ({ source: at.unit, unit, value: contribution(trace, out, unit, at.unit, highestAt(trace, out, unit)) })))}
+          <p class="quiet">{words.edge.out}</p>
+          {list(out, words.edge.from, Array.from({ length: model.shapes[out.place][0] }, (_, unit) => ({ source: at.unit, unit, value: contribution(trace, out, unit, at.unit, highestAt(trace, out, unit)) })))}
         </>
       )}
     </>

@@ -8,6 +8,8 @@ const count = (n: number, one: string, more = `${one}s`) => `${grouped(n)} ${n =
 
 const percent = (share: number, digits?: number) => `${number(100 * share, digits)}%`;
 
+const dot = (each: string, n: number) => `${each} is multiplied by its weight; the [dot product] is the sum of all ${n} products.`;
+
 const english = {
   page: {
     failed: (reason: string) => `This page could not start: ${reason}`,
@@ -19,7 +21,18 @@ const english = {
     close: "Close",
     copy: "Copy",
     copied: "Copied.",
+    pause: "Pause",
     blocked: "This browser blocks copying; select the text instead.",
+  },
+  names: {
+    unit: (i: number) => `unit ${i}`,
+    channel: (i: number) => `channel ${i}`,
+    class: (i: number) => `class ${i}`,
+    of: (unit: string, layer: string) => `${unit} of ${layer}`,
+    image: "the image",
+    pixel: (position: string) => `pixel in ${position}`,
+    position: (row: number, col: number) => `row ${row}, column ${col}`,
+    sums: { logit: "logit", "pre-activation": "pre-activation", "sum before normalization": "sum before normalization" },
   },
   numbers: {
     title: "The numbers",
@@ -64,6 +77,85 @@ const english = {
     caption: (title: string, images: number, color: "class" | "said" | "error", explained: number, chance: number) =>
       `${title}: ${grouped(images)} images on the first two principal components of the last snapshot, colored by ${{ class: "class", said: "predicted class", error: "correct (·) or misclassified (×)" }[color]}. ` +
       `The first component explains ${percent(explained)} of the variance; chance level: at most ${percent(chance)}.`,
+  },
+  edge: {
+    close: "Close the contribution",
+    products: (n: number, position: string | null) =>
+      n === 1
+        ? "weight {weight} × activation {activation} = contribution {value}"
+        : `${n} weights × ${n} activations ${position ? `in the window at ${position}` : "of its map"}, summed = contribution {value}`,
+    total: (n: number, sum: string) => `${n === 1 ? "The contribution" : `All ${n} contributions`} ({sum}) and the bias ({bias}) sum to the [${sum}] {value}.`,
+    strongest: "Strongest contributions",
+    into: (position: string | null, n: number, sum: string) =>
+      `To this ${position ? `channel, at ${position}, its highest` : "unit"}: [contribution|weight × activation]. With the bias, ${n === 1 ? "it sums" : `all ${n} sum`} to {value}, the [${sum}].`,
+    to: "Contributions to it",
+    out: "From it:",
+    from: "Contributions from it",
+  },
+  inside: {
+    open: (unit: string) => `Step inside ${unit}`,
+    title: (unit: string) => `Inside ${unit}`,
+    where: (network: string, step: number) => `${network}, step ${grouped(step)}, this image`,
+    class: "Class",
+    step: (i: number, title: string) => `${i}. ${title}`,
+    back: "← Back",
+    next: "Next →",
+    progress: (i: number, of: number, title: string) => `Step ${i} of ${of}: ${title}. Arrow keys step too.`,
+    titles: {
+      conv2d: "Convolution", linear: "Dot product", bias: "Bias", relu: "ReLU", tanh: "tanh", gelu: "GELU", batchnorm: "Batch normalization", layernorm: "Layer normalization",
+      maxpool: "Max pooling", avgpool: "Average pooling", softmax: "Softmax", normalize: "Normalization", flatten: "Flattening", zero: "Ablated", scale: "Scaled", clamp: "Clamped", patch: "Patched",
+    },
+    products: {
+      pixel: (n: number) => dot("Each pixel", n),
+      input: (n: number) => dot("Each input", n),
+      map: (n: number) => dot("Each value of the previous layer's maps", n),
+      activation: (n: number) => dot("Each activation of the previous layer", n),
+    },
+    head: {
+      pixel: "pixel", input: "input", activation: "activation", weight: "× weight", product: "= product", dot: "dot product", sum: "sum",
+      class: "class", logit: "logit", power: "e^(logit − largest)", probability: "/ sum = probability",
+    },
+    within: (source: string, row: number, col: number) => `${source}, row ${row}, column ${col}`,
+    rest: (n: number) => `the other ${n}, summed`,
+    listed: (name: string, numbers: string[]) => `${name}: ${numbers.join(", ")}`,
+    captions: {
+      image: "image",
+      weights: (reach: number) => `weights, ±${number(reach)}`,
+      products: (reach: number) => `products, ±${number(reach)}`,
+      slides: (source: string) => `${source}, with the window`,
+      window: "window",
+      kernel: "kernel",
+      windowProducts: "products",
+      theirSum: "their sum",
+      sums: (reach: number) => `the sums, ±${number(reach)}: click a position`,
+      sum: "sum of the products",
+      bias: "bias",
+      before: "before",
+      after: "after",
+      poolWindow: (rows: number, cols: number) => `window of ${rows} × ${cols}`,
+    },
+    told: {
+      pixels: "the pixels", weights: "the weights, one for each pixel", products: "the products, one for each pixel",
+      slides: "what the window slides over", sums: "the sum at each position", before: "the map before", after: "the map after",
+    },
+    convolution: (maps: number) =>
+      `The [kernel]'s window slides over ${maps ? (maps > 1 ? `all ${maps} maps of the previous layer` : "the previous layer's map") : "the image"}. At each position, what it covers is multiplied by the kernel and summed: one value of the map of sums.`,
+    channels: "The products of each channel, summed. Select a channel to see its window.",
+    slide: "Slide",
+    position: (position: string) => `Position: ${position}`,
+    bias: (mapped: boolean, sum: string) => `The [bias], learned like the weights and the same for every image${mapped ? " and position" : ""}, is added. The result is the [${sum}].`,
+    activation: {
+      relu: "The [activation function] keeps what is above 0 and sets the rest to 0. The result is the activation.",
+      tanh: "The [activation function] squeezes the value between −1 and 1. The result is the activation.",
+      gelu: "The [activation function] keeps large values and takes those far below 0 to 0. The result is the activation.",
+    },
+    normalization: (title: string, size: number | null) =>
+      `[layer normalization, batch normalization|${title}] subtracts a mean, divides by a standard deviation, ${size ? `both over the ${size} values of this image` : "both estimated in training"}, then scales and shifts by learned numbers.`,
+    pooling: (title: string, kind: "maxpool" | "avgpool", window: number[], from: number[], to: number[]) =>
+      `[pooling|${title}] keeps ${kind === "maxpool" ? "the largest" : "the mean"} of each ${window.join(" × ")} window, so the map shrinks from ${from.join(" × ")} to ${to.join(" × ")}.`,
+    changed: (channel: boolean, title: string) => `You changed this ${channel ? "channel" : "unit"}: ${title.toLowerCase()}. What follows reads the new value.`,
+    softmax: (classes: number) =>
+      `The [softmax] turns the ${classes} logits into probabilities that sum to 1: e to the power of each logit, divided by their sum, {sum}. The largest logit, {most}, is subtracted first, which changes no probability.`,
   },
   claims: {
     shown: (shown: number, all: number) => `Claims, one for each question and layer: ${shown} of ${all} shown`,
