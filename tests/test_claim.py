@@ -50,7 +50,7 @@ def test_a_claim_that_is_not_shown_names_the_smallest_effect_that_would_have_bee
     )
     # In a fixed sequence it is one of several conditions.
     assert judge([replace(ONE, p=0.2, place=0)], 5)[0].reasons.endswith(
-        "Below about 0.020 nats it could not have been shown; above it, it need not be."
+        "Only an effect above about 0.020 nats could be shown here, and only if every unit tested before it is."
     )
     few = judge([replace(ONE, p=0.2, floor=0.02, draws=49)], 5)[0]
     assert few.reasons.endswith("This test could not have shown any effect."), "so few draws allow no less"
@@ -111,3 +111,9 @@ def test_a_fixed_sequence_stops_at_the_first_failure_and_counts_hook_points_not_
     assert [c.corrected for c in claims] == [pytest.approx(0.04), pytest.approx(0.04), 1, 1]
     two = [replace(ONE, hook_point=h, unit=0, p=0.004, place=0, critical=None) for h in ("a", "b")]
     assert [c.corrected for c in judge(two, 10)] == [pytest.approx(0.08)] * 2
+
+
+def test_a_share_and_its_percentage_are_rounded_alike() -> None:
+    """0.4915 is a little less than that as a binary number, a hundred times as much is not."""
+    assert fill("{x:1%}, {x:g}, {x:3}", {"x": 0.4915}) == "49.2%, 0.492, 0.492"
+    assert [fill("{x:0}", {"x": x}) for x in (0.5, 1.5, 2.5)] == ["1", "2", "3"]

@@ -36,6 +36,7 @@ def test_citations_name_the_day_and_the_year_of_this_version() -> None:
     released = re.search(rf"^## {re.escape(neural_microscope.__version__)} \(([\d-]+)\)", CHANGELOG, re.M)
     assert released
     assert f"date-released: {released[1]}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+    assert released[1] == neural_microscope.RELEASED
     assert f"year = {{{released[1][:4]}}}" in neural_microscope.report.bibtex()
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 __version__ = "0.1.0"
+RELEASED = "2026-11-29"
+"""The day of this version's release."""
 
 _ROOMS = {
     "": "analysis config data errors explorer hooks interop interventions lessons phantoms plots report scalar statistics sweep",

@@ -118,7 +118,7 @@ class Claim:
         unit = {"1": "", "nats": " nats"}.get(self.units, f" ({self.units})")
         size = self.amount(self.least) + unit
         if self.place is not None:
-            return f"Below about {size} it could not have been shown; above it, it need not be."
+            return f"Only an effect above about {size} could be shown here, and only if every {self.axis} tested before it is."
         side = "below" if self.least < float(self.numbers.get(f"{self.effect}_null_low", -math.inf)) else "above"
         return f"At {size} or {side}{', or far enough on the other side,' * ('(two-sided)' in self.evidence)} it would have been shown."
 
@@ -304,7 +304,8 @@ def number(value: float, digits: int = 2) -> str:
     """
     if math.isnan(value):
         return "–"
-    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "\N{MINUS SIGN}")  # + 0.0: no minus before a zero
+    # + 0.0: no minus before a zero; times 1 + 1e-12: halves are rounded up, here as in `significant`, whatever their last bit
+    return f"{round(value * (1 + 1e-12), digits) + 0.0:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def significant(value: float) -> str:
@@ -315,7 +316,7 @@ def significant(value: float) -> str:
     """
     if math.isnan(value):
         return "–"
-    return f"{value:{',.0f' if 999.5 <= abs(value) < 1e9 else '.3g'}}".replace("-", "\N{MINUS SIGN}")
+    return f"{value * (1 + 1e-12):{',.0f' if 999.5 <= abs(value) < 1e9 else '.3g'}}".replace("-", "\N{MINUS SIGN}")
 
 
 def probability(p: float, floor: float = 0.0, draws: int = 0) -> str:

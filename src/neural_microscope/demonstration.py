@@ -56,7 +56,7 @@ def run(
         show(f"NOTE: {data.note}")
     if short:
         few = slice(0, max(1, len(data.train) // SHORT_SHARE))
-        note = f"short form: one epoch on {len(data.train) // SHORT_SHARE:,} training images, so accuracy is low"
+        note = f"short form: one epoch on {len(data.train) // SHORT_SHARE:,} training images; the full form is more accurate"
         data = Dataset(data.name, data.train.subset(few), data.test, f"{data.note} {note}".strip())
     configs = {
         (kind, turn): config for turn in range(seeds) for kind, config in settings(data, seed + turn, short).items()

@@ -80,7 +80,7 @@ TERMS = (
         "half of the images and judged on the other.",
         "m is the unit's mean activation for the class, rest the mean of the other classes' means; 0.001 is added to the denominator. "
         "Its highest value over the classes is the index of Morcos et al. (2018).",
-        marked=("selectivity",),
+        marked=("selectivity", "selectivity index"),
         avoid=("tell the classes apart", "the unit likes"),
     ),
     Term(

@@ -18,6 +18,7 @@ from scipy import stats
 import neural_microscope as nm
 from neural_microscope.analysis.findings import descriptions, findings, populations, strength, strongest, verdicts
 from neural_microscope.analysis.findings.networks import controlled
+from neural_microscope.analysis.findings.printed import within
 from neural_microscope.analysis.look import FirstLook, Unmeasured, first_look
 from neural_microscope.claim import Claim, fill, judge
 from neural_microscope.measure import MEASURES
@@ -116,6 +117,30 @@ def test_a_two_sided_test_says_what_it_would_have_shown_on_the_side_where_the_ef
     assert f"At {side}, or far enough on the other side, it would have been shown." in claim.reasons
 
 
+def test_a_null_ends_where_its_measure_ends() -> None:
+    """Student's law has no bounds; a rank correlation, an AUC and a share have."""
+    wide = {"x_null_low": -1.264, "x_null_high": 1.5, "other": 7.0}
+    for units, low in (("rank correlation", -1.0), ("AUC", 0.0), ("share of neighbors", 0.0), ("nats", -1.264)):
+        numbers = within(replace(planted("a", 0.4, **wide), units=units)).numbers
+        assert numbers["x_null_low"] == low
+        assert numbers["x_null_high"] == (1.5 if units == "nats" else 1.0)
+        assert (numbers["x"], numbers["other"]) == (0.4, 7.0)
+
+
+def test_a_description_of_a_units_ablation_says_whether_it_is_shown_to_matter(looks: list[FirstLook]) -> None:
+    claims = findings(looks[0])
+    told = [c for c in descriptions(looks[0], claims) if c.rule == "dose and response"]
+    assert told
+    for one in told:
+        (judged,) = (
+            c
+            for c in claims
+            if (c.rule, c.network, c.hook_point, c.unit)
+            == ("a unit matters", one.network, one.hook_point, one.numbers["unit"])
+        )
+        assert one.sentence.endswith(f" The {judged.axis} is {judged.verdict} to matter.")
+
+
 def test_a_units_claims_say_the_numbers_of_the_measures(looks: list[FirstLook]) -> None:
     look = looks[0]
     layer = look.layers[0]
@@ -176,7 +201,7 @@ def test_where_no_two_classes_are_learned_no_order_of_them_is_shown(tmp_path: Pa
     assert claim.p == 1
     assert claim.numbers["never"] == 10 - claim.numbers["known"]
     assert np.isnan([claim.numbers[name] for name in ("first", "first_at", "last", "last_at")]).all()
-    assert claim.sentence == "the classes are not shown to be learned at different times."
+    assert claim.sentence == "an image's class is not shown to explain when it is learned."
     assert np.isnan(claim.least), "no such effect would have been shown"
 
 
@@ -216,7 +241,8 @@ def test_the_strongest_findings_are_one_for_each_question_and_none_that_accuracy
         planted("b", 7.0),
         planted("c", 99.0, shown=False),
     ]
-    claims += [planted("the network generalizes", 99.0)] + [planted(f"rule {i}", 3.0 + i / 100) for i in range(9)]
+    claims += [planted(rule, 99.0) for rule in ("the network generalizes", "geometry is present at initialization")]
+    claims += [planted(f"rule {i}", 3.0 + i / 100) for i in range(9)]
     told = strongest(claims)
     assert [(c.rule, c.hook_point) for c in told[:2]] == [("a", "l1"), ("b", "")]
     assert len(told) == len({c.rule for c in told}) == 7

@@ -21,12 +21,14 @@ import xarray as xr
 import neural_microscope as nm
 from elements import Elements
 from neural_microscope.analysis.findings import findings, headlines, strongest
+from neural_microscope.analysis.findings.summary import CHOSEN
 from neural_microscope.analysis.look import FirstLook
 from neural_microscope.claim import fill
 from neural_microscope.errors import RunError
 from neural_microscope.measure import EMPTY_KINDS
 from neural_microscope.phantoms import Instrument, calibrate, page_rate
 from neural_microscope.report import compose, tables
+from neural_microscope.report.html import slug
 
 
 class Outline(HTMLParser):
@@ -160,8 +162,8 @@ def test_the_first_screen_says_the_rate_of_pages_with_a_false_claim_where_the_re
         return text[text.index("<header") : text.index("</header>")]
 
     said = first_screen(record)
-    assert page_rate(record).startswith("In 10 test reports about networks with nothing to find, 3 made")
-    assert f'<li data-claim="calibration/pages-with-a-false-claim"><strong class="sentence">{page_rate(record)}' in said
+    assert page_rate(record).startswith("3 of 10 test reports about networks with nothing to find made")
+    assert f'<li data-claim="calibration/pages-with-a-false-claim"><span class="sentence">{page_rate(record)}' in said
     assert "calibration/" not in first_screen(instruments), "instruments are no rate of pages"
 
 
@@ -193,13 +195,29 @@ def test_what_is_strongest_is_told_first_what_was_not_shown_next_and_all_in_the_
             assert claim.reasons in outline.words[rest:end]
 
 
+def test_every_question_with_something_shown_is_a_card_or_linked_above(
+    outline: Outline, page: Path, looks: list[FirstLook]
+) -> None:
+    text = page.read_text("utf-8")
+    found = text[text.index('id="found"') : text.index('id="not-shown"')]
+    cards = re.findall(r'id="finding-([\w-]+)"', found)
+    links = "".join(re.findall(r"<p[^>]*>Shown too: (.*?)</p>", found))
+    linked = re.findall(r'href="#([\w-]+)"', links)
+    shown = {slug(c.rule) for c in findings(looks) if c.shown and c.unit is None} - {"the-network-generalizes"}
+    assert {*cards, *linked} == shown
+    assert not {*cards} & {*linked}
+    assert len(cards) + len(linked) == len(shown)
+    unit = any(claim.unit is not None for claim in strongest(findings(looks)))
+    assert (CHOSEN in found) == unit
+
+
 def test_findings_of_an_untrained_network_claim_nothing_of_learning(tmp_path: Path) -> None:
     digits = nm.data.load("digits")
     model = nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(16,)))
     nm.train(model, digits, nm.TrainConfig(epochs=0), observers=[nm.Recorder(tmp_path / "run")])
     look = nm.analysis.look.first_look(nm.Run.open(tmp_path / "run"))
     held = [f.sentence for f in findings(look) if f.shown]
-    learning = ("test accuracy", "learning makes", "variability shrinks", "purity rises", "reaches 50% first")
+    learning = ("test accuracy", "learning makes", "variability shrinks", "purity rises", "'s class explains")
     assert not [text for text in held if any(word in text for word in learning)]
 
 
@@ -244,6 +262,9 @@ def test_cells_print_numbers_for_people() -> None:
         {"loss": ("snapshot", [2.0, 1.0])}, {"epoch": ("snapshot", [0.0, 0.5]), "step": ("snapshot", [0, 64])}
     )
     assert tables.of_results({"": curve}, "layer") == "step  loss\n0        2\n64       1"
+    flow = xr.Dataset({f"grad_norm{end}": ("bin", [x]) for end, x in (("", 2.0), ("_low", 1.0), ("_high", 3.0))})
+    assert "grad norm, 95% interval" in tables.of_results({"": flow}, "layer")
+    assert "grad norm, 95% of the steps" in tables.of_results({"": flow}, "layer", "dynamics.gradient_flow")
 
 
 def test_a_table_of_results_gives_what_has_no_snapshots_once_and_what_has_some_at_the_last() -> None:
@@ -268,6 +289,8 @@ def test_a_table_of_results_gives_what_has_no_snapshots_once_and_what_has_some_a
     long = xr.Dataset({"loss": ("snapshot", np.arange(100.0))}, {"step": ("snapshot", np.arange(100))})
     shown = [row.split()[0] for row in tables.of_results({"": long}, "layer").split("\n")[1:-1]]
     assert shown == [str(9 * k) for k in range(12)]
+    named = [row.split()[0] for row in tables.of_results({"": long}, "layer", steps={7, 9}).split("\n")[1:-1]]
+    assert named == sorted([*shown, "7"], key=int), "a step that a sentence names has its row"
 
 
 def test_the_columns_of_a_table_of_results_have_names_in_words() -> None:

@@ -358,10 +358,11 @@ def claims(record: xr.Dataset) -> list[Claim]:
         found.append(
             say(
                 RATE,
-                "In {pages:,} test reports about networks with nothing to find, {false:,} made a false claim (limit: 5%; version "
-                "{version}).",
+                "{false:,} of {pages:,} test reports about networks with nothing to find made a false claim ({rate:2%}; limit 5%; "
+                "version {version}).",
                 false=int(empty["pages_false"].sum()),
                 pages=int(empty["pages"].sum()),
+                rate=float(empty["pages_false"].sum() / empty["pages"].sum()),
                 version=str(record.attrs.get("version", "unknown")),
             )
         )

@@ -43,6 +43,8 @@ class Plot(Figure):
     """The text alternative."""
     theme: Theme
     canvas: FigureCanvasAgg
+    laid_out: bool = False
+    """True if its places are known already; a page need not compute them again."""
 
     def says(self, alt: str, title: str = "") -> Plot:
         """The figure with its words, and with a title above all panels.
@@ -146,8 +148,7 @@ def as_svg(plot: Plot) -> str:
     that one drawing serves both themes. Words stay words.
     """
     out = io.StringIO()
-    lay_out(plot)
-    plot.set_layout_engine(None)  # or savefig would draw everything once for the layout alone, as it does for "none"
+    fix(plot)  # or savefig would draw everything once for the layout alone, as it does for "none"
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "neural-microscope"}):
         plot.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = out.getvalue()
@@ -296,11 +297,19 @@ def lay_out(figure: Any) -> None:
         engine.execute(figure)
 
 
+def fix(plot: Plot) -> None:
+    """Lays out a drawing once and for all, as pages need it."""
+    if not plot.laid_out:
+        lay_out(plot)
+    plot.set_layout_engine(None)
+
+
 def _spread(plot: Plot) -> None:
     """Names at the ends of lines (`forms.name_end`) that lie close are moved apart, up and down."""
     named = [[text for text in axes.texts if text.get_gid() == "name"] for axes in plot.axes]
     if any(named):
         lay_out(plot)
+        plot.laid_out = True
     for names in named:
         top = -np.inf
         for text in sorted(names, key=lambda text: float(text.get_window_extent().y0)):

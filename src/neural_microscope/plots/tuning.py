@@ -144,7 +144,8 @@ def selectivity_over_time(lives: xr.Dataset, *, theme: Theme) -> Plot:
     preferred, beyond, gated, last = preferred[order], beyond[order], gated[order], last[order]
     size, snapshots = preferred.shape
     paper = np.array(to_rgb(theme.paper))
-    hue = np.array([[to_rgb(theme.of_class(max(c, 0))) for c in row] for row in preferred])
+    hues = np.array([to_rgb(theme.of_class(c)) for c in range(1 + preferred.max(initial=0))])
+    hue = hues[np.maximum(preferred, 0)]
     shown = np.where(beyond[..., None], hue, 0.14 * hue + 0.86 * paper)
     shown[gated] = paper
     figure, (axes,) = style.new("wide", 1.0 + max(1.2, 0.062 * size), theme)
@@ -167,11 +168,11 @@ def _glyphs(axes: Axes, preferred: np.ndarray, beyond: np.ndarray) -> None:
     """The digit of a class where a unit takes it up, in ink or paper, whichever its color lets stand out."""
     theme, known = style.theme_of(axes), np.where(beyond, preferred, -1)
     before = np.hstack([np.full((len(known), 1), -1), known[:, :-1]])
-    for row, column in zip(*np.nonzero((known >= 0) & (known != before)), strict=True):
-        label = int(known[row, column])
-        color = style.readable(theme.of_class(label), theme)
-        text = axes.text(column, row, str(label), fontsize=5, ha="center", va="center", color=color)
-        text.set_in_layout(False)
+    places = np.argwhere((known >= 0) & (known != before))
+    labels = known[tuple(places.T)]
+    for label in np.unique(labels):
+        color, own = style.readable(theme.of_class(int(label)), theme), labels == label
+        forms.digits(axes, places[own, ::-1], labels[own], size=13, color=color)
 
 
 def _groups(axes: Axes, last: np.ndarray, highest: int) -> None:

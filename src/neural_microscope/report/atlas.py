@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from ..analysis.findings import headlines
@@ -143,7 +144,8 @@ def _numbers(measure: Measure, at: At, claims: Sequence[Claim]) -> str:
         results = {"": at.get(measure.name)}
     else:
         results = {layer.short: layer.get(measure.name) for layer in at.layers if measure.scope == "layer"}
-    text = of_results(results, at.scope if isinstance(at, Pair) else "layer", measure.name)
+    steps = {float(c.numbers[name]) for c in claims for name in re.findall(r"{(\w+):step}", c.yes + c.evidence)}
+    text = of_results(results, at.scope if isinstance(at, Pair) else "layer", measure.name, steps)
     name = f"{measure.title}, {at.name}"
     pre = f'<pre tabindex="0" role="region" aria-label="{escape(name)}">{escape(text)}</pre>'
     return folded(f"The numbers: {escape(at.name)}", pre, attributes=f' class="numbers"{_ids(claims)}') if text else ""

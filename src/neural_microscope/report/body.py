@@ -31,6 +31,8 @@ WORDS = (
     "dead",
     "hook point",
     "AUC",
+    "selectivity index",
+    "learned at",
     "gated unit",
     "nats",
     "ablate",
@@ -107,9 +109,9 @@ def contents(page: Page, parts: str) -> str:
 def calibrated(page: Page) -> str:
     """The instruments' results on planted truth and on empty phantoms."""
     record = page.calibration
-    if record is None:
+    claims = [c for c in page.claims if c.network == "calibration" and c.rule != RATE]  # which the first screen tells
+    if record is None or not claims:
         return ""
-    claims = [c for c in page.claims if c.network == "calibration"]
     wanted = ("truth", "measured", "error", "tolerance", "false_alarms", "recovered", "silent", "planted")
     names = [n for n in wanted if n in record]
     instruments: Iterable[object] = record["instrument"].values if "instrument" in record else ()

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ..analysis.findings import bands, strength
-from ..analysis.findings.summary import STRENGTH
+from ..analysis.findings.summary import CHOSEN, GENERAL, STRENGTH
 from ..claim import Claim, significant
 from .html import escape, folded, heading, slug, told, verdict
 from .page import Page, quantity, short
@@ -21,11 +21,16 @@ NULLS = {"shuffled": "shuffled labels", "untrained": "same rank, untrained netwo
 def found(page: Page) -> str:
     """The findings that are told first, the strongest first."""
     cards = "".join(_card(page, [claim], whole=True) for claim in page.first)
-    rank = f'<p class="quiet" data-claim="{_ids(page.first)}">{escape(STRENGTH)}</p>'
-    nothing = "<p>No result lies beyond its nulls.</p>"
+    unit = f" {CHOSEN}" if any(claim.unit is not None for claim in page.first) else ""
+    rank = folded("How strength is measured", f'<p data-claim="{_ids(page.first)}">{escape(STRENGTH + unit)}</p>')
+    ranked = {GENERAL, *(claim.rule for claim in page.first)}
+    others = {c.rule: c for c in page.claims if c.shown and c.unit is None and c.rule not in ranked}
+    links = ", ".join(f'<a href="#{slug(rule)}">{escape(page.question(claim))}</a>' for rule, claim in others.items())
+    more = f'<p data-claim="{_ids([*others.values()])}">Shown too: {links}</p>' if others else ""
     intro = "<p>The strongest, at most one a question.</p>"
-    body = f'{intro}<div class="cards">{cards}</div>{rank}' if cards else nothing
-    return f"{heading(2, 'found', 'Shown')}{body}"
+    body = f'{intro}<div class="cards">{cards}</div>{rank}' if cards else ""
+    nothing = "" if body or more else "<p>No result lies beyond its nulls.</p>"
+    return f"{heading(2, 'found', 'Shown')}{body}{more}{nothing}"
 
 
 def not_shown(page: Page) -> str:
@@ -39,8 +44,8 @@ def not_shown(page: Page) -> str:
     named = Counter(_named(claims[0]) for claims in asked if bands(claims[0])).most_common(1)
     usual = named[0][0] if named else ""
     cards = "".join(_card(page, claims, usual=usual) for claims in asked)
-    beyond = "Shown: beyond every gray (95% of its null), also after correction."
-    gray = f" {usual}, unless a card names another. {beyond}" if usual else ""
+    beyond = "Shown means beyond every band, also after correction."
+    gray = f" {usual}, unless a card names others; each holds 95% of its null. {beyond}" if usual else ""
     about = _ids([claims[0] for claims in asked if bands(claims[0]) and _named(claims[0]) == usual])
     intro = f'<p data-claim="{about}">An effect that is not shown may still exist.{escape(gray)}</p>'
     return (

@@ -21,7 +21,7 @@ from PIL import Image
 from ..claim import Claim
 from ..files import shown
 from ..plots import TOKENS, Plot
-from ..plots.style import as_image, as_svg, has_pixels, html_page
+from ..plots.style import as_image, as_svg, fix, has_pixels, html_page
 
 escape = html.escape
 DERIVED = ("sentence", "reasons", "replicated")
@@ -43,8 +43,9 @@ def told(claim: Claim, tag: str = "li", *, whole: bool = False, where: bool = Tr
     place = f'<span class="where">{escape(claim.where)}:</span> ' if where and claim.where else ""
     reasons = " ".join([claim.reasons] + ([claim.replicated] if len(claim.seeds) > 1 else [])) if whole else ""
     small = f' <span class="reasons quiet">{escape(reasons)}</span>' if reasons else ""
-    mark = "" if claim.describes else f" {verdict(claim)}"
-    return f'<{tag} data-claim="{escape(claim.id)}">{place}<strong class="sentence">{sentence(claim)}</strong>{mark}{small}</{tag}>'
+    strong, mark = ("span", "") if claim.describes else ("strong", f" {verdict(claim)}")
+    said = f'<{strong} class="sentence">{sentence(claim)}</{strong}>{mark}'
+    return f'<{tag} data-claim="{escape(claim.id)}">{place}{said}{small}</{tag}>'
 
 
 def slug(text: str) -> str:
@@ -175,6 +176,7 @@ def scrolling(content: str, name: str) -> str:
 def _encode(plot: Plot) -> tuple[str, int, int]:
     """(lossless WebP in base64, width, height)."""
     plot.set_dpi(DPI)
+    fix(plot)
     plot.canvas.draw()
     image = Image.fromarray(np.asarray(plot.canvas.buffer_rgba())).convert("RGB")
     few = image.quantize(COLORS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)

@@ -42,12 +42,15 @@ def quantity(claim: Claim) -> str:
         return f"loss increase ({claim.units})"
     if claim.effect == "shown" and claim.rule not in QUANTITIES:
         return f"number of {claim.axis}s"
+    if claim.unit is not None:
+        return claim.units
     return QUANTITIES.get(claim.rule) or (claim.effect if claim.units == "1" else claim.units)
 
 
 def short(claim: Claim) -> str:
     """A claim's numbers in a few characters."""
-    words = SHORT.get(claim.rule) or ("{shown:,} of {asked:,}" if claim.effect == "shown" else "")
+    some = "{shown:,} of {asked:,}" if claim.numbers.get("shown") else "none of {asked:,}"
+    words = SHORT.get(claim.rule) or (some if claim.effect == "shown" else "")
     return fill(words, claim.numbers) if words else claim.amount(float(claim.numbers[claim.effect]))
 
 
@@ -111,4 +114,4 @@ class Page:
         """A link to exactly what the claim is about, in the explorer beside the page."""
         address = "" if self.explorer is None else self.explorer.claim(claim, self.claims)
         state = ", ablated" if re.search("[#&]c=", address) else ""
-        return f'<a href="{escape(address)}">Open in the explorer{state}</a>' if address else ""
+        return f'<a href="{escape(address)}">Explorer{state}</a>' if address else ""

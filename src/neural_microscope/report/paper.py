@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .. import __version__, files
+from .. import RELEASED, __version__, files
 from ..analysis.findings import findings, populations
 from ..analysis.look import FirstLook, Progress, looking
 from ..claim import Claim, count
@@ -23,8 +23,6 @@ from ..processes import one_by_one
 from ..run import Run, network_names
 
 FORMAT_VERSION = 1
-YEAR = 2026
-"""Of this version's release."""
 DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "KMNIST", "digits": "scikit-learn's digits"}
 
 COLUMNS: dict[str, Callable[[Claim], Any]] = {
@@ -235,6 +233,6 @@ def bibtex() -> str:
         "  author = {{The neural-microscope authors}},\n"
         "  title = {neural-microscope: a microscope for small neural networks},\n"
         f"  version = {{{__version__}}},\n"
-        f"  year = {{{YEAR}}}\n"
+        f"  year = {{{RELEASED[:4]}}}\n"
         "}\n"
     )

@@ -88,26 +88,41 @@ def _body(
 ) -> str:
     fields = list(dict.fromkeys(key for one in chosen for key in one))
     asked = [rule.name for _, rule in rules() if any(c.rule == rule.name for claims in found for c in claims)]
-    heads = [*(field.replace("_", " ") for field in fields), "seeds", "test accuracy", "learning curve", *asked]
-    rows = []
     most = max(run.steps[-1] for group in groups for run in group)
-    for one, group, claims in zip(chosen, groups, found, strict=True):
-        cells = [escape(_word(one[field])) if field in one else "–" for field in fields]
-        cells += [str(len(group)), _accuracy(group), _curves(group, most), *(_shown(claims, rule) for rule in asked)]
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    head = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
-    caption = "Each setting: its test accuracy (mean and range over seeds), and how often each claim is shown"
-    table = f"<table><caption><span>{caption}</span></caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    learned = [
+        [escape(_word(one[field])) if field in one else "–" for field in fields]
+        + [str(len(group)), _accuracy(group), _curves(group, most)]
+        for one, group in zip(chosen, groups, strict=True)
+    ]
+    heads = [*(field.replace("_", " ") for field in fields), "seeds", "test accuracy", "learning curve"]
+    told_of = [
+        [escape(name), *(_shown(claims, rule) for rule in asked)] for name, claims in zip(names, found, strict=True)
+    ]
     lists = "".join(
         folded(escape(name), f'<ul class="claims">{"".join(told(c) for c in claims if c.unit is None)}</ul>')
         for name, claims in zip(names, found, strict=True)
     )
+    about = (
+        "Test accuracy: mean and range over seeds. Curves: from 0 (lower line) to 1 (upper line) over training steps, on a logarithmic "
+        f"axis to {count(most, 'steps')}; a line for each seed."
+    )
+    times = "The units, layers or networks for which a claim is shown, of those tested."
     every = [claim for claims in found for claim in claims]
     return (
-        f"<main><h1>{escape(title)}</h1><p>A cell counts the units, layers or networks for which the claim is shown, of those that were "
-        "tested. Each setting is judged by itself; no difference between settings was tested. Curves: test accuracy from 0 to 1 over "
-        f"training steps on a logarithmic axis to {count(most, 'steps')}, a line for each seed.</p>{scrolling(table, 'Settings')}"
+        f"<main><h1>{escape(title)}</h1><p>Each setting is judged by itself; no difference between settings was tested.</p>"
+        f"<h2>Accuracy</h2>{_table(heads, learned, about)}"
+        f"<h2>Shown</h2>{_table(['setting', *asked], told_of, times)}"
         f"<h2>Claims</h2>{lists}{stored(every)}</main>"
+    )
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
+    """A table that scrolls sideways where it is wide; its cells are HTML already."""
+    head = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    about = f"<caption><span>{escape(caption)}</span></caption>"
+    return scrolling(
+        f'<table class="settings">{about}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>', caption
     )
 
 
@@ -128,7 +143,8 @@ def _curves(group: Sequence[Run], most: int) -> str:
     ends = [float(run.log["test_accuracy"][-1]) for run in group]
     alt = f"Test accuracy over training, {count(len(group), 'seeds')}: ends at {100 * min(ends):.1f}% to {100 * max(ends):.1f}%"
     box = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
-    return f'<svg role="img" aria-label="{alt}" {box}><path d="M0 {HEIGHT}H{WIDTH}" stroke="var(--quiet)"/>{"".join(lines)}</svg>'
+    ends_of_axis = f'<path d="M0 {HEIGHT}H{WIDTH}M0 0H{WIDTH}" stroke="var(--grid)"/>'
+    return f'<svg role="img" aria-label="{alt}" {box}>{ends_of_axis}{"".join(lines)}</svg>'
 
 
 def _shown(claims: Sequence[Claim], rule: str) -> str:

@@ -11,7 +11,7 @@ from itertools import chain, islice
 import numpy as np
 import xarray as xr
 
-from ..claim import Claim, count, fill, significant
+from ..claim import Claim, count, fill, probability, significant
 from ..measure import Rule
 from .html import escape
 
@@ -19,6 +19,8 @@ ROWS = 12
 """Rows of a table of results, of each layer; its caption says how many there are."""
 NAMES = {
     "causal.cumulative_ablation auc": "mean accuracy",
+    "causal.dose_response bin": "factor",
+    "dynamics.gradient_flow bin": "around step",
     "auc": "AUC",
     "born_at": "first active at",
     "brier": "Brier score",
@@ -41,6 +43,8 @@ NAMES = {
     "two_nn": "TwoNN",
 }
 """Columns whose names do not say enough, or not in words; before one that is a measure's alone stands the measure."""
+RANGES = {"dynamics.gradient_flow": "95% of the steps"}
+"""The meaning of a range, of measures that have no intervals."""
 _PARTS = re.compile(r"_(?:null_|floor_)?(?:low|high)$|_[pq]$|_shown$")
 _AXES = ("unit", "channel")
 _NOT_ROWS = ("example", "draw", "network", "rank", "seed")
@@ -77,20 +81,22 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[object]], left: Collect
     )
 
 
-def of_results(results: Mapping[str, xr.Dataset | xr.DataArray | None], of: str, measure: str = "") -> str:
+def of_results(
+    results: Mapping[str, xr.Dataset | xr.DataArray | None], of: str, measure: str = "", steps: Collection[float] = ()
+) -> str:
     """One table, in plain text, of a measure's results, by the names of what they are results ``of`` (a layer): for each row its value,
     interval and null; below it how many rows more there are.
 
     Rows are the places along the axis that most of its variables have: at the last snapshot, and at the first if both have room. Without
-    such an axis they are snapshots, from the first to the last.
+    such an axis they are snapshots, from the first to the last, and those of ``steps``, which a sentence names.
     """
     rows: list[dict[str, object]] = []
     cut = 0
     for name, result in results.items():
         if result is None:
             continue
-        number, own = _rows(result)
-        shown = [({of: name} if name else {}) | row for row in islice(own, ROWS)]
+        number, own = _rows(result, steps)
+        shown = [({of: name} if name else {}) | row for row in own]
         rows, cut = rows + shown, cut + number - len(shown)
     if not rows:
         return ""
@@ -105,11 +111,13 @@ def of_results(results: Mapping[str, xr.Dataset | xr.DataArray | None], of: str,
 def _name(head: str, measure: str) -> str:
     """A column's name in words: ``auc, null`` is ``AUC, null``."""
     first, *rest = head.split(", ")
-    return ", ".join([NAMES.get(f"{measure} {first}") or NAMES.get(first) or first.replace("_", " "), *rest])
+    return ", ".join([NAMES.get(f"{measure} {first}") or NAMES.get(first) or first.replace("_", " "), *rest]).replace(
+        "95% interval", RANGES.get(measure, "95% interval")
+    )
 
 
-def _rows(result: xr.Dataset | xr.DataArray) -> tuple[int, Iterator[dict[str, object]]]:
-    """The number of rows, and the rows, each made when it is asked for."""
+def _rows(result: xr.Dataset | xr.DataArray, steps: Collection[float]) -> tuple[int, Sequence[dict[str, object]]]:
+    """The number of rows, and those that are shown."""
     table = result if isinstance(result, xr.Dataset) else result.to_dataset(name=result.name or "value")
     found = Counter[tuple[str, ...]]()
     for variable in table.data_vars.values():
@@ -117,7 +125,7 @@ def _rows(result: xr.Dataset | xr.DataArray) -> tuple[int, Iterator[dict[str, ob
         if len(dims) <= 2 and not {*dims} & {*_NOT_ROWS} and variable.dims:
             found[dims] += 1
     if not found:
-        return 0, iter(())
+        return 0, ()
     dims = max(found, key=lambda dims: (found[dims], -len(dims)))
     chosen = {
         str(name): variable.variable
@@ -129,15 +137,18 @@ def _rows(result: xr.Dataset | xr.DataArray) -> tuple[int, Iterator[dict[str, ob
     values = {name: variable.set_dims(sizes).values for name, variable in chosen.items()}
     labels = {dim: _labels(table, dim) for dim in sizes}
     if not over:
-        return _part(values, dims, labels, {})
+        number, rows = _part(values, dims, labels, {})
+        return number, [*islice(rows, ROWS)]
     parts = [
         _part({name: array[snapshot] for name, array in values.items()}, dims, labels, {"step": step})
         for snapshot, step in enumerate(labels["snapshot"])
     ]
     number, last = parts[-1][0], len(parts) - 1
     places = np.linspace(0, last, 2 if dims else ROWS).round().astype(int).tolist()
-    shown = sorted({*places} if 2 * number <= ROWS else {last})
-    return number * len(parts), chain.from_iterable(parts[place][1] for place in shown)
+    named = [place for place, step in enumerate(labels["snapshot"]) if step in steps and not dims]
+    shown = sorted({*places, *named} if 2 * number <= ROWS else {last})
+    rows = chain.from_iterable(parts[place][1] for place in shown)
+    return number * len(parts), [*islice(rows, ROWS + len(named))]
 
 
 def _part(
@@ -207,7 +218,9 @@ def of_units(claims: Sequence[Claim], rules: Sequence[Rule], caption: str, addre
     columns = {rule.name: rule.columns or _columns(units, rule.name) for rule in rules}
     top = "".join(f'<th scope="colgroup" colspan="{len(columns[r.name]) + 1}">{escape(r.name)}</th>' for r in rules)
     names = "".join(
-        f'<th scope="col" class="sorts">{escape(h)}</th>' for r in rules for h in (*columns[r.name], "verdict")
+        f'<th scope="col" class="sorts">{escape(h)}</th>'
+        for r in rules
+        for h in (*columns[r.name], "verdict, corrected p")
     )
     axis = next(iter(next(iter(units.values())).values())).axis
     rows = "".join(_unit(unit, units[unit], columns, address(unit)) for unit in order)
@@ -244,7 +257,10 @@ def _unit(unit: int, own: Mapping[str, Claim], columns: Mapping[str, Mapping[str
             cells += "<td>–</td>" * len(templates) + "<td>not judged</td>"
             continue
         values = "".join(f"<td>{escape(fill(one, claim.numbers))}</td>" for one in templates.values())
-        cells += f'{values}<td data-claim="{escape(claim.id)}" class="verdict {claim.verdict.replace(" ", "-")}">{claim.verdict}</td>'
+        said = escape(f"{claim.verdict}, {probability(claim.corrected)}")
+        cells += (
+            f'{values}<td data-claim="{escape(claim.id)}" class="verdict {claim.verdict.replace(" ", "-")}">{said}</td>'
+        )
     name = fill("{x:,}", {"x": unit})
     name = f'<a href="{escape(address)}">{name}</a>' if address else name
     ids = " ".join(claim.id for claim in own.values())

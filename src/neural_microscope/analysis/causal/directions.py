@@ -182,9 +182,12 @@ class Directions:
         """The null in words, with the number of draws and of images."""
         maps = down.acts.ndim == 4
         what = "directions, each a mix of the channels with the unit's own map," if maps else "directions"
-        where = "stopping at 0" if self.within == "orthant" else "also below 0, where no unit after a ReLU is"
+        where = "stopping at 0" if self.within == "orthant" else "some lead below 0, where these units never are"
         some = f", on {IMAGES} of the images" if (maps or self.within == "orthant") and self.images > IMAGES else ""
-        return f"{self.count(down):,} random {what} of the same norm for each image{some} ({where})"
+        return (
+            f"{self.count(down):,} random {what} of the same norm for each image{some}"
+            f"{'' if self.within == 'space' and bool((down.acts < 0).any()) else f' ({where})'}"
+        )
 
 
 def _mixed(

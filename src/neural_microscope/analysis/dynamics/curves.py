@@ -279,8 +279,8 @@ def _of_classes(at: Any) -> Iterator[Claim]:
 
 of(learning_by_class).picture(
     "class_learning",
-    "All test images at each snapshot, each class by its digit. A separate claim, with a null, tests which class is learned first: "
-    "an untrained network that predicts one class for every image has accuracy 100% on that class.",
+    "All test images at each snapshot, each class by its digit. A separate claim, with a null, tests whether the classes are learned at "
+    "different times: an untrained network that predicts one class for every image has accuracy 100% on that class.",
 )
 
 

@@ -6,7 +6,8 @@ decide nothing.
 
 from . import layers, networks, units
 from .descriptions import descriptions
-from .population import claims_of, findings, headlines, populations, seeds
+from .population import claims_of, headlines, populations, seeds
+from .printed import findings
 from .summary import bands, strength, strongest, verdicts
 
 __all__ = [

@@ -16,7 +16,8 @@ from ..look import FirstLook, Pair, Unmeasured
 def descriptions(at: FirstLook | Pair, claims: Sequence[Claim] = ()) -> list[Claim]:
     """Descriptions, without a test, of a network and its layers, or of a pair.
 
-    A measure with a picture that neither a claim nor a description mentions is named.
+    A measure with a picture that neither a claim nor a description mentions is named. A description of a unit's ablation adds whether it
+    is shown to matter.
 
     Args:
         at: Look at a network or a pair.
@@ -24,14 +25,13 @@ def descriptions(at: FirstLook | Pair, claims: Sequence[Claim] = ()) -> list[Cla
     """
     found: list[Claim] = []
     places: list[Any] = [at, *(at.layers if isinstance(at, FirstLook) else ())]
+    known = {(c.measure, c.network, c.hook_point) for c in claims}
     for measure in every():
         for place in places:
             hook_point, axis = getattr(place, "hook_point", ""), getattr(place, "axis", "unit")
-            told = list(_told(measure, place))
-            known = any(
-                (c.measure, c.network) == (measure.name, at.name) and hook_point in ("", c.hook_point) for c in claims
-            )
-            if not told and not known and measure.pictures and measure.scope == place.scope:
+            told = [_judged(one, at.name, hook_point, claims) for one in _told(measure, place)]
+            mentioned = any(one[:2] == (measure.name, at.name) and hook_point in ("", one[2]) for one in known)
+            if not told and not mentioned and measure.pictures and measure.scope == place.scope:
                 told = [say(f"{measure.name} is described", f"{measure.title.lower()} is described.")]
             found += [
                 replace(
@@ -40,6 +40,15 @@ def descriptions(at: FirstLook | Pair, claims: Sequence[Claim] = ()) -> list[Cla
                 for one in told
             ]
     return found
+
+
+def _judged(told: Claim, network: str, hook_point: str, claims: Sequence[Claim]) -> Claim:
+    """The description with the verdict on its unit, where it is of one and `claims` has it."""
+    if "unit" not in told.numbers:
+        return told
+    place = network, hook_point, told.numbers["unit"], "a unit matters"
+    judged = next((c for c in claims if (c.network, c.hook_point, c.unit, c.rule) == place), None)
+    return replace(told, yes=f"{told.yes} The {judged.axis} is {judged.verdict} to matter.") if judged else told
 
 
 def _told(measure: Measure, at: Any) -> Iterator[Claim]:

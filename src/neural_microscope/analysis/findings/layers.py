@@ -36,8 +36,9 @@ def selective(layer: LayerLook) -> Iterator[Claim]:
             "active": active[0],
             "active_untrained": active[1],
         },
-        evidence=f"{{beyond:,}} of {{active:#active {layer.axis}}} separate one class from the others beyond shuffled labels (5% "
-        "false-discovery rate); at initialization {beyond_untrained:,} of {active_untrained:,} do, because images of one class look alike.",
+        evidence=f"On all {{probed:,}}, beyond shuffled labels are {{beyond:,}} of the {{active:,}} active {layer.axis}s, and "
+        "{beyond_untrained:,} of the {active_untrained:,} active at initialization, since images of one class look alike (5% "
+        "false-discovery rate).",
         units="AUC",
         call=f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}"))',
     )
@@ -62,7 +63,7 @@ def link(layer: LayerLook) -> Iterator[Claim]:
         no=f"ablating the more selective {layer.axis}s one by one is not shown to raise the loss more or less (rank correlation of AUC "
         "and loss increase {link:3}).",
         numbers={"rho": rho, "rho_low": low, "rho_high": high, "judged": n},
-        evidence=f"On all images {{rho:3}} (95% interval over {{judged:#{layer.axis}}} {{rho_low:3}} to {{rho_high:3}}).",
+        evidence=f"On all {{probed:,}} images {{rho:3}} (95% interval over {{judged:#{layer.axis}}} {{rho_low:3}} to {{rho_high:3}}).",
         units="rank correlation",
         call=f'nm.statistics.spearman(nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}"))["auc"].values, '
         f'nm.analysis.causal.ablate_all(run.model(), run.probe, "{layer.hook_point}")["loss_increase"].values)',
@@ -84,12 +85,13 @@ def privileged(layer: LayerLook) -> Iterator[Claim]:
         layer,
         "auc_gap",
         side="both",
-        yes=f"learning makes single {layer.axis}s {'more' if more else 'less'} class-selective relative to random directions.",
-        no=f"learning is not shown to make single {layer.axis}s more or less class-selective relative to random directions.",
+        yes=f"learning makes single {layer.axis}s {'more' if more else 'less'} class-selective relative to random directions "
+        "(difference in mean AUC {auc_gap:3}).",
+        no=f"learning is not shown to make single {layer.axis}s more or less class-selective relative to random directions "
+        "(difference in mean AUC {auc_gap:3}).",
         numbers={f"auc{end}": float(table[f"auc{end}"]) for end in ("", "_null_low", "_null_high")},
-        evidence=f"On all images, a {layer.axis}'s mean AUC in either direction, with class and sign chosen on one half and judged on "
-        f"the other, is {{auc:3}}, "
-        f"that of axes of random rotations {{auc_null_low:3}} to {{auc_null_high:3}}. The difference on those compared: {{auc_gap:3}}.",
+        evidence=f"On all {{probed:,}}, a {layer.axis}'s mean AUC in either direction, with class and sign chosen on one half and judged "
+        f"on the other, is {{auc:3}}, that of axes of random rotations {{auc_null_low:3}} to {{auc_null_high:3}}.",
         units="AUC",
         call=f'nm.analysis.selectivity.basis_comparison(run.activations("{layer.hook_point}"))',
     )
@@ -107,8 +109,7 @@ def gathered(layer: LayerLook) -> Iterator[Claim]:
         yes="same-class neighbor purity rises to {purity:3}.",
         no="same-class neighbor purity is not shown to rise ({purity:3}).",
         numbers={"start": start, "end": end} | {f"end_{e}": float(table[f"purity_{e}"][-1]) for e in ("low", "high")},
-        evidence="On all {probed:,} images: {end:3} (95% interval {end_low:3} to {end_high:3}), "
-        "at initialization {start:3}.",
+        evidence="On all {probed:,} images {end:3} (95% interval {end_low:3} to {end_high:3}), at initialization {start:3}.",
         units="share of neighbors",
         call=f'nm.analysis.geometry.clusters(run.activations("{layer.hook_point}"), at=(0, -1))',
     )
@@ -151,7 +152,7 @@ def present(layer: LayerLook) -> Iterator[Claim]:
             if len(half)
             else "At no snapshot is half of the remaining {rest:1%} complete."
         ),
-        null="the images shuffled (Student's law over the draws)",
+        null="20 shuffles of the images (Student's t)",
         p=p,
         n=int(table.attrs["n_examples"]),
         units="share of the geometry",

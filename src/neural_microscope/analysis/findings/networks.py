@@ -102,7 +102,8 @@ def generalizes(look: FirstLook) -> Iterator[Claim]:
     why="an untrained network has one snapshot, which gives no order",
 )
 def order(look: FirstLook) -> Iterator[Claim]:
-    """Share of the variance of the ranks of the images, in the order in which they are learned, that lies between the classes.
+    """Share of the variance of the ranks of the images, in the order in which they are learned, that lies between the classes. An image is
+    learned at the snapshot from which it stays correct to the end.
 
     Classes predicted for most of their images at initialization are left out: an untrained network that predicts one class for everything
     has "learned" it at step 0. Not shown where fewer than two of the others reach 50%.
@@ -125,8 +126,8 @@ def order(look: FirstLook) -> Iterator[Claim]:
     firsts, lasts = (reached[at[reached] == at[end]] if ordered else [] for end in (first, last))
     low, high = (float(stats.chi2.ppf(end / 100, freedom)) / (n - 1) for end in statistics.INTERVAL)
     yield tested(
-        yes="{firsts} {first_ties:reaches|reach} 50% first ({first_at:step}), {lasts} last ({last_at:step}).",
-        no="the classes are not shown to be learned at different times.",
+        yes="an image's class explains {between:1%} of the variance in when it is learned.",
+        no="an image's class is not shown to explain when it is learned.",
         numbers={
             "first": first,
             "last": last,
@@ -143,11 +144,16 @@ def order(look: FirstLook) -> Iterator[Claim]:
             "knowns": tied(known),
         },
         effect="between",
-        evidence="Class explains {between:1%} of the variance in learning order; shuffled labels {between_null_low:1%} to "
-        "{between_null_high:1%}. "
+        evidence="Shuffled labels {between_null_low:1%} to {between_null_high:1%}. An image is learned once it stays correct to the "
+        f"""end, even by a constant guess. {
+            "Half of a class's images are learned first in {firsts} ({first_at:step}), last in {lasts} "
+            "({last_at:step}). "
+            if ordered
+            else ""
+        }"""
         + ("{never:,} {never:class never reaches|classes never reach} 50%" if never else "All classes reach 50%")
         + ("; {knowns} {known:does|do} at initialization and {known:is|are} left out." if len(known) else "."),
-        null="shuffled labels (Kruskal and Wallis)",
+        null="shuffled labels (Kruskal and Wallis's chi-squared law)",
         p=float(stats.chi2.sf(between * (n - 1), freedom)) if ordered else 1.0,
         n=n,
         units="share of variance",
@@ -197,7 +203,7 @@ def calibration(look: FirstLook) -> Iterator[Claim]:
         evidence="A calibrated network with this confidence has an accuracy of {right_null_low:1%} to "
         "{right_null_high:1%} (two-sided). Expected calibration "
         "error {ece:3}; a calibrated network's is below {ece_null_high:3}.",
-        null="labels drawn from the network's own probabilities",
+        null="labels drawn from the network's own probabilities (Pearson's type III law)",
         p=min(1.0, 2 * float(min(law.sf(z), law.cdf(z)))),
         n=n,
         units="accuracy",
@@ -225,8 +231,8 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
         side="below",
         shown_as=np.exp,
         hook_point=look.layers[-1].hook_point,
-        yes="within-class variability shrinks in the last hidden layer (tr Sw / tr Sb {log_spread:3}).",
-        no="within-class variability is not shown to shrink in the last hidden layer (tr Sw / tr Sb {log_spread:3}).",
+        yes="within-class variability shrinks in the last hidden layer (tr Sw / tr Sb {log_spread:g}).",
+        no="within-class variability is not shown to shrink in the last hidden layer (tr Sw / tr Sb {log_spread:g}).",
         numbers={
             "start": start,
             "end": end,
@@ -234,7 +240,7 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
             "ratio_low": float(table["nc1_trace_change_low"]),
             "ratio_high": float(table["nc1_trace_change_high"]),
         },
-        evidence="On all images {end:3}, {ratio:2} times (95% interval {ratio_low:2} to {ratio_high:2}) the initial {start:3}.",
+        evidence="On all {probed:,} images {end:g}, {ratio:2} times (95% interval {ratio_low:2} to {ratio_high:2}) the initial {start:g}.",
         units="tr Sw / tr Sb",
         call=f'nm.analysis.geometry.neural_collapse(run.activations("{look.layers[-1].hook_point}"), logits=run.activations("logits"))',
     )
@@ -270,7 +276,7 @@ def pruning(look: FirstLook) -> Iterator[Claim]:
         effect="area",
         evidence="Mean accuracy over the ablation curve {area:1%}; random orders {area_null_low:1%} to {area_null_high:1%} "
         "(two-sided); least selective first {least_first:1%}.",
-        null=f"{len(drawn)} random orders (Student's law)",
+        null=f"{len(drawn)} random orders (Student's t)",
         p=float(law.p),
         n=int(curves.attrs["n_examples"]),
         units="accuracy",
@@ -309,14 +315,15 @@ def controlled(
         return float(shown_as(min(ends) if side == "below" else _within(min(ends) if low else max(ends))))
 
     said = (
-        f"On {{compared:,}}: untrained networks {{{name}_null_low:3}} to "
-        f"{{{name}_null_high:3}}, shuffled labels {{{name}_shuffled_low:3}} to {{{name}_shuffled_high:3}}"
-        f"{' (two-sided)' if side == 'both' else ''}."
+        f"This is on {{compared:,}} images, where untrained networks have {{{name}_null_low:{3 if shown_as is float else 'g'}}} to "
+        f"{{{name}_null_high:{3 if shown_as is float else 'g'}}}, shuffled labels "
+        f"{{{name}_shuffled_low:{3 if shown_as is float else 'g'}}} to {{{name}_shuffled_high:{3 if shown_as is float else 'g'}}}"
+        f"{' (two-sided)' if side == 'both' else ''}; ranges and p by Student's t."
     )
     return tested(
         effect=name,
         numbers={name: float(shown_as(own)), **ends, "compared": size, "probed": len(layer.run.probe), **numbers},
-        evidence=f"{evidence} {said}",
+        evidence=f"{said} {evidence}",
         null=str(control.attrs["null"]),
         p=float(np.max([law.p for law in laws])),
         n=size,

@@ -11,15 +11,18 @@ from ...claim import Claim, say
 from ...doors import door
 
 GENERAL = "the network generalizes"
-"""The rule that opens a page; accuracy above chance is not ranked as a finding."""
+"""The rule that opens a page."""
+UNRANKED = (GENERAL, "geometry is present at initialization")
+"""Rules whose null any network exceeds, trained or not, or any trained one: their claims are not ranked as findings."""
 MOST = 7
 """The number of findings in a summary, at most one for each question."""
 STRENGTH = (
-    "Strength: how far the effect lies beyond its null, not how large it is: its distance from the middle of the null's 95% range, in "
-    "half-widths (1 is the edge); of several nulls the smallest counts. A unit is chosen on one half of the "
-    "images; its strength is from the other half, its printed effect from all."
+    "Strength: how far an effect lies beyond its null, not how large it is. It is the distance from the middle of the null's 95% range, in "
+    "half-widths (1 is the edge); of several nulls, the smallest."
 )
 """The standardized effect in words, printed with a ranking."""
+CHOSEN = "A unit is chosen on one half of the images; its strength is from the other, its effect from all."
+"""An addition to a ranking that holds a claim about a unit."""
 
 
 @door
@@ -76,7 +79,7 @@ def _candidates(claims: Iterable[Claim]) -> Iterator[Claim]:
     for claim in claims:
         place = claim.network, claim.hook_point, claim.rule
         if claim.unit is None:
-            yield from [] if claim.describes or claim.rule == GENERAL else [claim]
+            yield from [] if claim.describes or claim.rule in UNRANKED else [claim]
         elif place not in units or _chosen(claim) > _chosen(units[place]):
             units[place] = claim
     yield from units.values()

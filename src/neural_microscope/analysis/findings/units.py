@@ -58,7 +58,7 @@ def _top(labels: np.ndarray) -> dict[str, float]:
         "AUC": "{auc:2}",
         "95% interval": "{auc_low:2} to {auc_high:2}",
         "same rank, untrained": "{auc_untrained_low:2} to {auc_untrained_high:2}",
-        "shown since": "{since:step}",
+        "beyond shuffled labels since": "{since:step}",
         "class of most top-activating images": "{top:,} ({top_of:,} of {top_images:,})",
     },
 )
@@ -101,7 +101,7 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
             "{auc_untrained_high:2}."
             + ("" if math.isnan(since) else f" Preferred since {'initialization' if since == 0 else '{since:step}'}."),
             null=f"random groups of as many images; the unit of the same rank by AUC in each of "
-            f"{control.sizes['network']} untrained networks",
+            f"{control.sizes['network']} untrained networks (Student's t)",
             p=float(np.maximum(one["auc_p"], law.p[unit])),
             floor=float(table["auc_p"].attrs.get("floor", 0.0)),
             n=int(table.attrs["n_examples"]),
@@ -170,8 +170,8 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
             "random directions of equal norm {loss_null_low:3} to {loss_null_high:3}; "
             f"the {layer.axis} of {'the same rank by' if control['loss_rank'][unit] else 'the largest'} loss increase in untrained "
             "networks up to {loss_untrained_high:3}. Class {class:,} has the largest accuracy drop: {drop:1%} of its images.",
-            null=f"{effects.attrs['null']}; labels at random; the unit of the same rank by loss increase in each of "
-            f"{control.sizes['network']} untrained networks",
+            null=f"{effects.attrs['null']}{'' if floor else ', whose tail is fitted'}; labels at random (Student's t); the unit of the "
+            f"same rank by loss increase in each of {control.sizes['network']} untrained networks (Student's t)",
             p=float(np.max([*ps.values()])),
             floor=floor,
             draws=int(effects["loss_increase_p"].attrs["draws"]) if floor else 0,
