@@ -5,6 +5,7 @@ import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } fr
 import { Update, useStore } from "./address";
 import { Trace } from "./backward";
 import { Card } from "./card";
+import { useChoosing } from "./choose";
 import { Digit } from "./digit";
 import { Filter, amongOf } from "./filter";
 import { Guide } from "./guide";
@@ -16,10 +17,13 @@ import { LayerMap } from "./map";
 import { NetworkColumn, NetworkDetails } from "./network";
 import { grouped, useMedia } from "./parts";
 import { centered, Ink, SIDE } from "./pen";
-import { CHANGED, type ChangeItem, type State, type Tab, type UnitPlace } from "./state";
+import { edited, SetPanel } from "./set";
+import { toggled } from "./sets";
+import { CHANGED, type ChangeItem, same, type State, type Tab, type UnitPlace } from "./state";
 import { theme as themeNow } from "./theme";
 import { python } from "./python";
 import { Time } from "./time";
+import { words } from "./words";
 
 export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
   const { state, update: change, undo, redo } = useStore(lab, first);
@@ -118,6 +122,20 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
     act();
   };
 
+  const [several, setSeveral] = useState(false);
+  const networks = useRef<HTMLDivElement>(null);
+  /** Where it does not cover the tiles, the set is shown once there is one. */
+  function choose(set: UnitPlace[], part: Partial<State> = edited(state, set)): void {
+    update({ ...part, ...(set.length && !narrow ? { tab: "set" as const } : {}) });
+  }
+  const taken = (units: UnitPlace[]) => choose([...state.set, ...units.filter((at) => !state.set.some((other) => same(other, at)))]);
+  useChoosing(networks, {
+    several,
+    onToggle: (units) => choose(toggled(state.set, units)),
+    onAdd: taken,
+    onBox: (units, also) => (also ? taken(units) : choose(units, { set: units, setBy: null })),
+  });
+
   // Independent of the image, so not rendered again while the reader draws.
   const time = useMemo(() => <Time lab={lab} frame={state.frame} onFrame={(frame) => update({ frame })} scale={state.scale} onScale={(scale) => update({ scale })} />, [state.frame, state.scale]);
   const invitation = () => (
@@ -143,7 +161,6 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
           theme={theme}
           pixels={pixels}
           seen={seen}
-          onChange={(changes) => update({ changes })}
           onImage={(source) => update({ source })}
           onClose={() => select(null)}
         />
@@ -152,7 +169,12 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
       ) : (
         invitation()
       ),
-    set: () => <Changes lab={lab} state={state} onChange={(changes) => update({ changes })} onSelect={select} />,
+    set: () => (
+      <>
+        <SetPanel {...{ lab, state, theme, seen, unchanged }} onSelect={select} />
+        <Changes lab={lab} state={state} onChange={(changes) => update({ changes })} onSelect={select} />
+      </>
+    ),
     confusion: () => (
       <>
         {lab.models.map((_, i) => <NetworkDetails key={i} lab={lab} network={i} state={state} effect={effects[i].value} />)}
@@ -168,6 +190,10 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
       <header class="top">
         <div class="row">
           <h1>Ablate a unit</h1>
+          <button type="button" aria-pressed={several} onClick={() => {
+            setSeveral(!several);
+            if (several && state.set.length) update({ tab: "set" });
+          }}>{several ? words.sets.done(state.set.length) : words.sets.several}</button>
           <button type="button" disabled={!undo} aria-keyshortcuts="Control+Z" onClick={() => undo?.()}>Undo</button>
           <button type="button" disabled={!redo} aria-keyshortcuts="Control+Shift+Z" onClick={() => redo?.()}>Redo</button>
           <button type="button" disabled={!state.changes.length} onClick={() => update({ changes: [] })}>Reset all</button>
@@ -196,7 +222,7 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
           />
           <Filter lab={lab} state={state} count={among.list.length} ready={among.ready} onFilter={filtered} />
         </section>
-        <div class="networks">
+        <div class="networks" ref={networks}>
           {lab.models.map((_, i) => (
             <NetworkColumn
               key={i}

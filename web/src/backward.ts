@@ -50,15 +50,20 @@ export class Trace {
 
   /** First-order change of each logit if the unit were ablated: [class]. Exact at the input of the last linear layer. */
   contributions(hookPoint: string, unit: number): Float32Array {
+    return Float32Array.from({ length: this.model.data.classes }, (_, label) => this.contributionsTo(label, hookPoint)[unit]);
+  }
+
+  /** The same of one logit, for every unit: [unit]. */
+  contributionsTo(label: number, hookPoint: string): Float32Array {
     const place = this.model.places.get(hookPoint)!;
     const final = this.outputs.length - 1;
-    const each = this.outputs[place].length / this.model.shapes[place][0];
-    return Float32Array.from({ length: this.model.data.classes }, (_, label) => {
-      const seed = new Float32Array(this.outputs[final].length);
-      seed[label] = 1;
-      const gradient = this.backward(final, seed, place);
+    const seed = new Float32Array(this.outputs[final].length);
+    seed[label] = 1;
+    const [gradient, acts] = [this.backward(final, seed, place), this.outputs[place]];
+    const each = acts.length / this.model.shapes[place][0];
+    return Float32Array.from({ length: this.model.shapes[place][0] }, (_, unit) => {
       let sum = 0;
-      for (let i = unit * each; i < (unit + 1) * each; i++) sum += gradient[i] * this.outputs[place][i];
+      for (let i = unit * each; i < (unit + 1) * each; i++) sum += gradient[i] * acts[i];
       return sum;
     });
   }

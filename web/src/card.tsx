@@ -1,15 +1,18 @@
 // The card of one unit: activation, interventions, pattern, top-activating images, measures and claims.
 
 import type { JSX } from "preact";
-import { useMemo, useState } from "preact/hooks";
+import { useMemo } from "preact/hooks";
+import { Actions } from "./actions";
 import { Trace } from "./backward";
 import { Claims, Unclaimed } from "./claims";
+import { Pin } from "./compare";
 import type { MeasureData } from "./data";
 import { Computed } from "./inside";
 import { type Lab, useLater } from "./lab";
-import { glossary, grouped, Hint, number, NumberField, Numbers, OnNull, Pixels, Term } from "./parts";
-import { CHANGED, type ChangeItem, same, type State, type UnitPlace } from "./state";
+import { glossary, grouped, Hint, number, Numbers, OnNull, Pixels, Term } from "./parts";
+import { CHANGED, same, type State, type UnitPlace } from "./state";
 import { ink, signed, type Theme } from "./theme";
+import { words } from "./words";
 
 const STRIP = 8;
 const QUANTILES = [1, 0.75, 0.5, 0.25];
@@ -20,7 +23,6 @@ export interface CardProps {
   theme: Theme;
   pixels: Float32Array;
   seen: Map<string, Float32Array>[];
-  onChange: (changes: ChangeItem[]) => void;
   onImage: (index: number) => void;
   onClose: () => void;
 }
@@ -48,48 +50,14 @@ export function Card(props: CardProps & { at: UnitPlace }): JSX.Element {
         Activation on this image{own ? `, with this ${word} ${CHANGED[own.kind]}` : ""}: <strong>{number(values.reduce((a, b) => a + b, 0) / each)}</strong>
         {each > 1 ? ` on average over its map, ${number(Math.max(...values))} at its highest position` : ""}.
       </p>
-      <Actions {...props} layer={layer} word={word} />
+      <Actions lab={lab} units={[at]} state={state} name={words.card.this(word)} />
+      <Pin state={state} at={at} />
       <Computed lab={lab} at={at} state={state} theme={props.theme} seen={seen[at.network]} />
       <Pattern {...props} layer={layer} snapshot={snapshot} word={word} />
       {column ? <TopImages {...props} column={column} word={word} layer={layer} /> : <p aria-busy="true">Running all images …</p>}
       <Measures {...props} layer={layer} />
       <Claimed {...props} layer={layer} word={word} />
     </section>
-  );
-}
-
-function Actions({ lab, at, state, layer, word, onChange }: CardProps & { at: UnitPlace; layer: string; word: string }): JSX.Element {
-  const own = state.changes.find((c) => same(c, at)) ?? null;
-  const [from, setFrom] = useState(1);
-  const top = lab.scale(at.network, layer).top;
-  const set = (kind: ChangeItem["kind"], value = 0) => onChange([...state.changes.filter((c) => !same(c, at)), { ...at, kind, value }]);
-  const factor = own?.kind === "scale" ? own.value : own?.kind === "zero" ? 0 : 1;
-  return (
-    <div class="actions" role="group" aria-label={`Change this ${word}`}>
-      <div class="row">
-        {own?.kind === "zero" ? (
-          <button type="button" class="primary" onClick={() => onChange(state.changes.filter((c) => c !== own))}>Restore</button>
-        ) : (
-          <button type="button" class="primary" onClick={() => set("zero")}>Ablate</button>
-        )}
-        {own && own.kind !== "zero" && <button type="button" onClick={() => onChange(state.changes.filter((c) => c !== own))}>Restore</button>}
-        <span class="quiet">{own ? { zero: "Set to 0 on every image.", scale: `Scaled by ${number(own.value)}.`, clamp: `Clamped to ${number(own.value)}.`, patch: `Patched from image ${own.value}.` }[own.kind] : ""}</span>
-      </div>
-      <label>
-        Scale by {number(factor)}
-        <input type="range" min="0" max="3" step="0.1" value={factor} onInput={(e) => set("scale", Number(e.currentTarget.value))} />
-      </label>
-      <label>
-        Clamp to {number(own?.kind === "clamp" ? own.value : 0)}
-        <input type="range" min={lab.scale(at.network, layer).both ? -top : 0} max={top} step={top / 40} value={own?.kind === "clamp" ? own.value : 0} onInput={(e) => set("clamp", Number(Number(e.currentTarget.value).toPrecision(3)))} />
-      </label>
-      <div class="row">
-        <label>
-          Patch from image <NumberField value={from} most={lab.images.count - 1} onValue={setFrom} />
-        </label>
-        <button type="button" onClick={() => set("patch", from)}>Patch</button>
-      </div>
-    </div>
   );
 }
 

@@ -1,4 +1,4 @@
-// Random sets of units and p-values: the same rules and numbers as Python's statistics.p_values and claim.probability.
+// Random sets of units and p-values: the same rules and numbers as Python's statistics.p_values, null_band and shown and claim.probability.
 
 /** Relative difference below which two numbers count as equal. */
 const TIE = 1e-12;
@@ -13,6 +13,24 @@ export function probability(p: number, draws: number): string {
   const floor = 1 / (1 + draws);
   if (p <= floor * (1 + 1e-9)) return `p ≤ ${Number((Math.ceil(floor * 1e4) / 1e4).toPrecision(3))} (${draws} draw${draws === 1 ? "" : "s"})`;
   return `p = ${p.toFixed(3)}`;
+}
+
+const ALPHA = 0.05;
+
+/** The verdict on a p-value, as statistics.shown. */
+export function shown(p: number): boolean {
+  return p < ALPHA;
+}
+
+/** The 2.5 and 97.5 percentiles of the draws of a null, as statistics.null_band. */
+export function nullBand(draws: number[]): [number, number] {
+  const sorted = [...draws].sort((a, b) => a - b);
+  const at = (share: number) => {
+    const place = share * (sorted.length - 1);
+    const below = Math.floor(place);
+    return sorted[below] + (place - below) * (sorted[Math.min(below + 1, sorted.length - 1)] - sorted[below]);
+  };
+  return [at(0.025), at(0.975)];
 }
 
 /** How many sets of `size` there are among `count`. */

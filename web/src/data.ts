@@ -90,6 +90,8 @@ export interface NetworkData {
   scales: Record<string, { top: number[]; both: boolean }>;
   curve: { step: number[]; testLoss: (number | null)[]; testAccuracy: (number | null)[] };
   measures: Record<string, MeasureData[]>;
+  /** The preferred class of each unit of a layer; null for one that has none. */
+  preferred: Record<string, (number | null)[]>;
   /** ClaimData[] as JSON, deflated, in base64. */
   claims: string;
   /** Why there are none, as what follows "the run"; empty if there are. */

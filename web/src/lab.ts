@@ -98,9 +98,9 @@ export class Lab {
   }
 
   /** The number of draws for a null: single units at most once each, sets only where there are enough of them. */
-  draws(items: ChangeItem[]): number {
+  draws(items: ChangeItem[], most = DRAWS): number {
     const others = this.others(items);
-    return others >= DRAWS ? DRAWS : items.length === 1 ? others : 0;
+    return others >= most ? most : items.length === 1 ? others : 0;
   }
 
   private count({ network, layer }: { network: number; layer: number }): number {

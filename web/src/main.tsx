@@ -2,7 +2,7 @@ import { render } from "preact";
 import { addressed } from "./address";
 import { App } from "./app";
 import { Trace } from "./backward";
-import { pValue, probability } from "./chance";
+import { nullBand, pValue, probability, shown } from "./chance";
 import { claimsOf, imagesOf, load } from "./data";
 import { Model } from "./engine";
 import { Lab } from "./lab";
@@ -21,7 +21,7 @@ async function start(): Promise<void> {
   const first = addressed(lab);
   await lab.load(first.frame);
   // For the console, and for the tests that compare the page with PyTorch and with the library.
-  Object.assign(window, { microscope: { page, images, models, evaluators: lab.evaluators, lab, Trace, sums, Ink, centered, pValue, probability } });
+  Object.assign(window, { microscope: { page, images, models, evaluators: lab.evaluators, lab, Trace, sums, Ink, centered, pValue, probability, nullBand, shown } });
   const place = document.getElementById("app")!;
   place.textContent = "";
   render(<App lab={lab} first={first} />, place);

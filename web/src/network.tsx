@@ -87,6 +87,7 @@ function Layer(props: NetworkProps & { about: () => string; layer: string; place
   const short = layer.replace(/\.hook_(post|out)$/, "");
   const changes = useMemo(() => mine.filter((c) => c.layer === place), [mine, place]);
   const here = state.selected?.network === network && state.selected.layer === place ? state.selected.unit : null;
+  const inSet = useMemo(() => new Set(state.set.filter((at) => at.network === network && at.layer === place).map((at) => at.unit)), [state.set, place]);
   const part = useRef<HTMLDivElement>(null);
   return (
     <div class="layer" ref={part} data-layer={place}>
@@ -101,6 +102,7 @@ function Layer(props: NetworkProps & { about: () => string; layer: string; place
         both={scale.both}
         theme={theme}
         selected={here}
+        inSet={inSet}
         changes={changes}
         dead={dead}
         onSelect={(unit) => props.onSelect({ network, layer: place, unit })}

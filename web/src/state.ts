@@ -20,6 +20,7 @@ export const CHANGED = { zero: "ablated", scale: "scaled", clamp: "clamped", pat
 /** The inspector's panels, in the order of their tabs. */
 export const TABS = ["unit", "set", "confusion", "map", "missions", "python"] as const;
 export type Tab = (typeof TABS)[number];
+
 /** What units are ordered by: their index, or a value of theirs, the largest first. */
 export const ORDERS = ["index", "effect", "selectivity", "contribution"] as const;
 export type Order = (typeof ORDERS)[number];

@@ -4,6 +4,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import type { JSX } from "preact";
 import { CHANGED, type ChangeItem } from "./state";
 import { amount, color, css, painted, signed, type Theme } from "./theme";
+import { words } from "./words";
 
 const GAP = 3;
 
@@ -17,6 +18,8 @@ export interface StripProps {
   both: boolean;
   theme: Theme;
   selected: number | null;
+  /** The units in the set. */
+  inSet: Set<number>;
   changes: ChangeItem[];
   dead: boolean[] | null;
   onSelect: (unit: number) => void;
@@ -24,7 +27,7 @@ export interface StripProps {
 }
 
 export function Strip(props: StripProps): JSX.Element {
-  const { label, values, shape, theme, selected, changes, dead, top, both } = props;
+  const { label, values, shape, theme, selected, inSet, changes, dead, top, both } = props;
   const [count, rows = 1, cols = 1] = shape;
   const tile = rows === 1 ? 24 : rows > 20 ? 58 : 42;
   const box = useRef<HTMLDivElement>(null);
@@ -91,12 +94,12 @@ export function Strip(props: StripProps): JSX.Element {
     () =>
       Array.from({ length: count }, (_, unit) => {
         const change = changes.find((c) => c.unit === unit);
-        const state = change ? `, ${CHANGED[change.kind]}` : "";
+        const state = (change ? `, ${CHANGED[change.kind]}` : "") + (inSet.has(unit) ? words.sets.member : "");
         return (
           <button
             key={unit}
             type="button"
-            class="tile"
+            class={inSet.has(unit) ? "tile in-set" : "tile"}
             style={{ width: `${tile}px`, height: `${tile}px` }}
             aria-label={`${rows > 1 ? "channel" : "unit"} ${unit}${state}`}
             aria-pressed={selected === unit}
@@ -111,7 +114,7 @@ export function Strip(props: StripProps): JSX.Element {
           />
         );
       }),
-    [count, tile, selected, keys, focus],
+    [count, tile, selected, inSet, keys, focus],
   );
 
   useEffect(() => {

@@ -9,6 +9,8 @@ const count = (n: number, one: string, more = `${one}s`) => `${grouped(n)} ${n =
 const percent = (share: number, digits?: number) => `${number(100 * share, digits)}%`;
 
 const dot = (each: string, n: number) => `${each} is multiplied by its weight; the [dot product] is the sum of all ${n} products.`;
+const these = (n: number) => (n === 1 ? "this unit" : `these ${count(n, "unit")}`);
+const doing = { zero: "ablating", scale: "scaling", clamp: "clamping", patch: "patching", several: "changing" };
 
 const english = {
   page: {
@@ -156,6 +158,82 @@ const english = {
     changed: (channel: boolean, title: string) => `You changed this ${channel ? "channel" : "unit"}: ${title.toLowerCase()}. What follows reads the new value.`,
     softmax: (classes: number) =>
       `The [softmax] turns the ${classes} logits into probabilities that sum to 1: e to the power of each logit, divided by their sum, {sum}. The largest logit, {most}, is subtracted first, which changes no probability.`,
+  },
+  card: {
+    this: (word: string) => `this ${word}`,
+  },
+  actions: {
+    title: (name: string) => `Change ${name}`,
+    ablate: "Ablate",
+    restore: "Restore",
+    scale: (factor: string) => `Scale by ${factor}`,
+    clamp: (value: string) => `Clamp to ${value}`,
+    from: "Patch from image",
+    patch: "Patch",
+    done: {
+      zero: () => "Set to 0 on every image.",
+      scale: (value: string) => `Scaled by ${value}.`,
+      clamp: (value: string) => `Clamped to ${value}.`,
+      patch: (value: string) => `Patched from image ${value}.`,
+    },
+  },
+  sets: {
+    name: "Set of units",
+    empty: "No units in the set",
+    holds: (n: number) => `${count(n, "unit")} in the set`,
+    these,
+    how: "Shift-click tiles, drag a box over them, or select the first of a list below. Then ablate them all at once and compare with random sets.",
+    member: ", in the set",
+    clear: "Clear",
+    several: "Select several",
+    done: (n: number) => `Done: ${count(n, "unit")}`,
+    choose: "Select by a measure",
+    top: "Top",
+    by: "by",
+    of: "of",
+    order: { index: "index", effect: "ablation effect", selectivity: "selectivity", contribution: "contribution to the predicted class" },
+    head: { index: "unit", effect: "effect", selectivity: "selectivity", contribution: "logit" },
+    prefers: "class",
+    columns: "Effect: loss increase in nats when the unit is ablated. Selectivity and preferred class, as the effect, at the last snapshot. Logit: contribution to the predicted class on this image, activation × gradient.",
+    sort: (order: string) => `Sort by ${order}`,
+    select: (n: number) => `Select ${count(n, "unit")}`,
+    search: "Search",
+    example: "19, layers.1:19 or class 3",
+    found: (n: number, all: number) => (n ? `${n} of ${count(all, "unit")}` : "No unit matches. Search for an index, a layer, or a class."),
+    list: "List of units",
+    inside: (unit: string) => `${unit} in the set`,
+    card: (unit: string) => `Open the card of ${unit}`,
+    raises: (network: string, kind: keyof typeof doing, n: number, falls: boolean, size: string) => `${network}: ${doing[kind]} ${these(n)} ${falls ? "lowers" : "raises"} the loss by ${size} nats.`,
+    verdict: { shown: "shown", "not shown": "not shown", description: "description" },
+    means: {
+      shown: (n: number) => `It raises the loss more than the same change to ${n === 1 ? "another unit" : `${n} random units`}.`,
+      "not shown": (n: number) => `It is not shown that it raises the loss more than the same change to ${n === 1 ? "another unit" : `${n} random units`}.`,
+      description: () => "There is no test of it.",
+      chosen: () => "The units were chosen by this effect on these images, so the comparison is no test.",
+    },
+    picture: (value: string, low: string, high: string) => `loss increase ${value} nats, null ${low} to ${high}`,
+    none: (others: number) => (others ? `Only ${count(others, "other set")} of this size: too few for a null.` : "There is no other set of this size, so there is no null."),
+    drawing: (n: number, all: number) => `Null: ${n} of ${all} draws …`,
+    null: (draws: number, n: number) => `Gray band, the null: ${draws} draws of [random units|${n === 1 ? "another unit" : `${n} random units`}] in the same layers, changed alike: {band} nats (2.5 to 97.5%); {p}. Not corrected for other sets that you try. {n} images, one network.`,
+    to: "to",
+    noTest: "no p-value",
+  },
+  pins: {
+    title: "Two units side by side",
+    pin: "Pin to compare",
+    on: "Pinned",
+    another: "Pin another unit to compare.",
+    compare: "Compare",
+    off: (unit: string) => `Unpin ${unit}`,
+    activation: "activation",
+    prefers: "preferred class",
+    effect: "ablation effect (nats)",
+    selectivity: "selectivity",
+    contribution: "contribution",
+    pattern: (unit: string) => `the effective pattern of ${unit} for this image`,
+    range: (most: string) => `pattern, ±${most}`,
+    images: "top-activating images",
+    image: (i: number, label: number) => `image ${i}, a ${label}`,
   },
   claims: {
     shown: (shown: number, all: number) => `Claims, one for each question and layer: ${shown} of ${all} shown`,

@@ -56,6 +56,17 @@ def measures(layer: LayerLook) -> list[dict[str, Any]]:
     return found
 
 
+def preferred(layer: LayerLook) -> list[int | None]:
+    """The preferred class of each unit; None for a gated one, and no list of a module's layer without classes to prefer."""
+    try:
+        table = layer["selectivity.class_selectivity"]
+    except MicroscopeError:
+        if layer.run.description["model"]["kind"] != "module":
+            raise
+        return []
+    return [int(label) if label >= 0 else None for label in table["preferred"].values] if table is not None else []
+
+
 def _variable(table: xr.Dataset, name: str, measure: Measure) -> dict[str, Any]:
     about, p = table[name].attrs, table.get(f"{name}_p", xr.DataArray())
     least = p.attrs.get("floor", 0.0), p.attrs.get("draws", 0)

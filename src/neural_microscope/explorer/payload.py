@@ -20,7 +20,7 @@ from ..hooks import activations, evaluation, hooked
 from ..models import Network
 from ..run import Run, network_names, same_but_seed
 from .graph import operations
-from .measured import claims, layers_of, measures, plain
+from .measured import claims, layers_of, measures, plain, preferred
 from .missions import missions
 from .opening import opening
 from .weights import packed, stored
@@ -145,6 +145,7 @@ def _network(
             "testAccuracy": plain(run.log["test_accuracy"].values[at]),
         },
         "measures": measured,
+        "preferred": {layer: preferred(seen) for layer, seen in recorded.items()},
         "claims": packed(np.frombuffer(json.dumps([claim.to_json() for claim in claimed]).encode(), np.uint8)),
         "unclaimed": reason,
         "missions": missions([(layers.index(name), layer) for name, layer in recorded.items()], claimed),

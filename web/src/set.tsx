@@ -1,0 +1,197 @@
+// The set of units: how it is chosen, what is done to it at once, and the effect of that beside random sets.
+
+import type { JSX } from "preact";
+import { useContext, useMemo, useRef, useState } from "preact/hooks";
+import { Actions } from "./actions";
+import { Update } from "./address";
+import { nullBand, probability, pValue, shown } from "./chance";
+import { Compared } from "./compare";
+import { short, useTrace } from "./edges";
+import type { Lab } from "./lab";
+import { grouped, number, OnNull, Say } from "./parts";
+import { allUnits, changesOf, ordered, preferredClass, searched, type SetEffect, toggled, useSetEffect, type Values, valuesOf } from "./sets";
+import { type ChangeItem, type Order, ORDERS, same, type State, type UnitPlace } from "./state";
+import type { Theme } from "./theme";
+import { words } from "./words";
+
+export interface SetProps {
+  lab: Lab;
+  state: State;
+  theme: Theme;
+  /** Activations for the image shown, with and without the changes. */
+  seen: Map<string, Float32Array>[];
+  unchanged: Map<string, Float32Array>[];
+  onSelect: (at: UnitPlace) => void;
+}
+
+export function SetPanel(props: SetProps): JSX.Element {
+  const { lab, state } = props;
+  const { set } = state;
+  const update = useContext(Update);
+  return (
+    <section class="set" aria-label={words.sets.name}>
+      <div class="row">
+        <h2>{set.length ? words.sets.holds(set.length) : words.sets.empty}</h2>
+        {set.length > 0 && <button type="button" aria-keyshortcuts="Escape" onClick={() => update({ set: [], setBy: null })}>{words.sets.clear}</button>}
+      </div>
+      {set.length ? <p class="members">{members(lab, set)}</p> : <p class="quiet">{words.sets.how}</p>}
+      {set.length > 0 && <Actions lab={lab} units={set} state={state} name={words.sets.these(set.length)} />}
+      {lab.models.map((_, network) => <Result key={network} lab={lab} network={network} state={state} />)}
+      <Units {...props} />
+      <Compared {...props} />
+    </section>
+  );
+}
+
+function members(lab: Lab, set: UnitPlace[]): string {
+  const found = new Map<string, number[]>();
+  for (const at of set) {
+    const name = `${lab.models[at.network].data.name} ${short(lab.layer(at.network, at.layer))}`;
+    found.set(name, [...(found.get(name) ?? []), at.unit]);
+  }
+  return [...found].map(([name, units]) => `${name}: ${units.sort((a, b) => a - b).join(", ")}`).join("; ");
+}
+
+/** What the changes to a network's units of the set do to its loss, with verdict and null. */
+function Result({ lab, network, state }: { lab: Lab; network: number; state: State }): JSX.Element | null {
+  const items = changesOf(state, network);
+  const { value: effect, stale } = useSetEffect(lab, network, lab.snapshot(network, state.frame), items);
+  if (!items.length) return null;
+  if (!effect) return <p aria-busy="true">{words.common.running}</p>;
+  return <Verdict lab={lab} network={network} effect={effect} stale={stale} byEffect={state.setBy === "effect"} />;
+}
+
+function Verdict({ lab, network, effect, stale, byEffect }: { lab: Lab; network: number; effect: SetEffect; stale: boolean; byEffect: boolean }): JSX.Element {
+  const { items, increase, draws, wanted } = effect;
+  const others = lab.others(items);
+  const done = !stale && draws.length === wanted;
+  const p = pValue(increase, draws);
+  const verdict = !wanted || byEffect ? "description" : shown(p) ? "shown" : "not shown";
+  const [low, high] = draws.length ? nullBand(draws) : [null, null];
+  const [from, to] = [Math.min(0, increase, ...draws), Math.max(0, increase, ...draws)];
+  return (
+    <div class="claim" data-verdict={done ? verdict : undefined} aria-busy={!done || undefined} data-increase={done ? increase : undefined} data-draws={done ? JSON.stringify(draws) : undefined}>
+      <p aria-live="polite">
+        {done && <span class="mark">{words.sets.verdict[verdict]}</span>}{" "}
+        <strong class="sentence">{words.sets.raises(lab.models[network].data.name, kindOf(items), items.length, increase < 0, number(Math.abs(increase)))}</strong>
+        {stale && <small> {words.common.updating}</small>}
+      </p>
+      {done && <p>{words.sets.means[byEffect && wanted ? "chosen" : verdict](items.length)}</p>}
+      {low !== null && high !== null && (
+        <p class="onset">
+          <small>{number(from)}</small>
+          <OnNull value={increase} low={low} high={high} from={from} to={to > from ? to : from + 1} words={words.sets.picture(number(increase), number(low), number(high))} />
+          <small>{number(to)}</small>
+        </p>
+      )}
+      <p class="quiet">
+        {!wanted ? words.sets.none(others) : !done ? words.sets.drawing(draws.length, wanted) : (
+          <Say
+            text={words.sets.null(wanted, items.length)}
+            band={<span class="null-band">{number(low)} {words.sets.to} {number(high)}</span>}
+            p={verdict === "description" ? words.sets.noTest : <span class="odds">{probability(p, wanted)}</span>}
+            n={grouped(lab.images.count)}
+          />
+        )}
+      </p>
+    </div>
+  );
+}
+
+function kindOf(items: ChangeItem[]): ChangeItem["kind"] | "several" {
+  return items.every(({ kind }) => kind === items[0].kind) ? items[0].kind : "several";
+}
+
+const DIGITS = 2;
+
+/** All units of a layer in an order, or those that a reader searches for; the first of them can be taken into the set. */
+function Units({ lab, state, unchanged, onSelect }: SetProps): JSX.Element {
+  const update = useContext(Update);
+  const { network, layer, order } = state.list;
+  const [text, setText] = useState("");
+  const [first, setFirst] = useState(10);
+  const traces = lab.models.map((_, i) => useTrace(lab, i, { ...state, changes: [] }, unchanged[i]).trace);
+  const known = useRef(new WeakMap<object, Map<number, Values>>());
+  const values = (at: { network: number; layer: number }): Values => {
+    const trace = traces[at.network];
+    const own = known.current.get(trace) ?? new Map<number, Values>();
+    known.current.set(trace, own);
+    if (!own.has(at.layer)) own.set(at.layer, valuesOf(lab, at.network, at.layer, trace));
+    return own.get(at.layer)!;
+  };
+  const inLayer = (units: UnitPlace[]) => units.filter((at) => at.network === network && at.layer === layer);
+  const all = ordered(lab.models[network].units(lab.layer(network, layer)).count, order, values(state.list)).map((unit) => ({ network, layer, unit }));
+  const rows = text.trim() ? searched(lab, text) : all;
+  const measured = (one: Order) => one === "index" || values(state.list)[one] !== null;
+  const count = Math.min(first, inLayer(all).length);
+  const table = useMemo(
+    () => (
+      <table class="units">
+        <thead>
+          <tr>
+            <td />
+            {ORDERS.map((one) => (
+              <th key={one} scope="col" aria-sort={one === order && !text ? (one === "index" ? "ascending" : "descending") : undefined}>
+                <button type="button" class="link" title={words.sets.sort(words.sets.order[one])} disabled={!measured(one)} onClick={() => update({ list: { network, layer, order: one } })}>{words.sets.head[one]}</button>
+              </th>
+            ))}
+            <th scope="col">{words.sets.prefers}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((at) => {
+            const own = values(at);
+            const name = `${lab.models[at.network].data.name} ${short(lab.layer(at.network, at.layer))}:${at.unit}`;
+            return (
+              <tr key={name}>
+                <td><input type="checkbox" aria-label={words.sets.inside(name)} checked={state.set.some((other) => same(other, at))} onChange={() => update(edited(state, toggled(state.set, [at])))} /></td>
+                <th scope="row"><button type="button" class="link" aria-label={words.sets.card(name)} aria-current={same(state.selected, at) || undefined} onClick={() => onSelect(at)}>{text.trim() ? name : at.unit}</button></th>
+                <td>{number(own.effect?.[at.unit])}</td>
+                <td>{number(own.selectivity?.[at.unit], DIGITS)}</td>
+                <td>{number(own.contribution?.[at.unit], DIGITS)}</td>
+                <td>{preferredClass(lab, at) ?? "–"}</td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    ),
+    [text, state.list, state.set, state.selected, ...traces],
+  );
+  return (
+    <>
+      <h3>{words.sets.choose}</h3>
+      <div class="row top-units">
+        <label>{words.sets.top} <input type="number" min={1} max={all.length} value={first} onInput={(e) => setFirst(Math.max(1, Math.floor(Number(e.currentTarget.value)) || 1))} /></label>
+        <label>
+          {words.sets.by}{" "}
+          <select value={order} onChange={(e) => update({ list: { network, layer, order: e.currentTarget.value as Order } })}>
+            {ORDERS.map((one) => <option key={one} value={one} disabled={!measured(one)}>{words.sets.order[one]}</option>)}
+          </select>
+        </label>
+        <label>
+          {words.sets.of}{" "}
+          <select value={`${network}.${layer}`} onChange={(e) => {
+            const [to, place] = e.currentTarget.value.split(".").map(Number);
+            update({ list: { network: to, layer: place, order } });
+          }}>
+            {lab.models.map((model, i) => model.data.layers.map((name, k) => <option key={`${i}.${k}`} value={`${i}.${k}`}>{model.data.name} {short(name)}</option>))}
+          </select>
+        </label>
+        <button type="button" class={state.set.length ? "" : "primary"} onClick={() => update({ set: all.slice(0, count), setBy: order })}>{words.sets.select(count)}</button>
+      </div>
+      <div class="row">
+        <label class="search">{words.sets.search} <input type="search" id="search" placeholder={words.sets.example} value={text} onInput={(e) => setText(e.currentTarget.value)} /></label>
+        {text.trim() && <button type="button" disabled={!rows.length} onClick={() => update({ set: rows, setBy: null })}>{words.sets.select(rows.length)}</button>}
+      </div>
+      <small aria-live="polite">{text.trim() ? words.sets.found(rows.length, allUnits(lab).length) : ""}</small>
+      <div class="scroll" tabIndex={0} role="group" aria-label={words.sets.list}>{table}</div>
+      <p class="quiet">{words.sets.columns}</p>
+    </>
+  );
+}
+
+/** A set that a reader edits by hand stays chosen by what it was chosen by, until it is empty. */
+export function edited(state: State, set: UnitPlace[]): Partial<State> {
+  return { set, setBy: set.length ? state.setBy : null };
+}
