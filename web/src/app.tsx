@@ -1,25 +1,27 @@
 // The page: the image on the left, the networks in the middle, the inspector on the right, training time below.
 
 import type { JSX } from "preact";
-import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Update, useStore } from "./address";
 import { Trace } from "./backward";
 import { Card } from "./card";
-import { useChoosing } from "./choose";
+import { placeOf, useChoosing } from "./choose";
+import { pinned } from "./compare";
 import { Digit } from "./digit";
 import { Filter, amongOf } from "./filter";
 import { Guide } from "./guide";
-import { Inside } from "./inside";
+import { Inside, insideOf } from "./inside";
 import { Inspector, NARROW } from "./inspector";
 import { Invitation } from "./invitation";
+import { KeyList, useKeys } from "./keys";
 import { type Lab, useEffectOf } from "./lab";
 import { LayerMap } from "./map";
 import { NetworkColumn, NetworkDetails } from "./network";
 import { grouped, useMedia } from "./parts";
 import { centered, Ink, SIDE } from "./pen";
 import { edited, SetPanel } from "./set";
-import { toggled } from "./sets";
-import { CHANGED, type ChangeItem, same, type State, type Tab, type UnitPlace } from "./state";
+import { changed, toggled } from "./sets";
+import { CHANGED, type ChangeItem, same, type State, type Tab, TABS, type UnitPlace } from "./state";
 import { theme as themeNow } from "./theme";
 import { python } from "./python";
 import { Time } from "./time";
@@ -105,23 +107,6 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
     asked.current = false;
     left.current = state.selected;
   }, [state.selected]);
-  useEffect(() => {
-    const listen = (event: KeyboardEvent) => onKey.current(event);
-    addEventListener("keydown", listen);
-    return () => removeEventListener("keydown", listen);
-  }, []);
-  const onKey = useRef<(event: KeyboardEvent) => void>(() => undefined);
-  onKey.current = (event) => {
-    const key = event.key.toLowerCase();
-    if (event.defaultPrevented) return;
-    if (key === "escape" && state.selected) select(null);
-    if (!(event.ctrlKey || event.metaKey) || event.altKey || (event.target as HTMLElement).matches("input[type=number]")) return;
-    const act = key === "z" ? (event.shiftKey ? redo : undo) : key === "y" ? redo : null;
-    if (!act) return;
-    event.preventDefault();
-    act();
-  };
-
   const [several, setSeveral] = useState(false);
   const networks = useRef<HTMLDivElement>(null);
   /** Where it does not cover the tiles, the set is shown once there is one. */
@@ -135,6 +120,54 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
     onAdd: taken,
     onBox: (units, also) => (also ? taken(units) : choose(units, { set: units, setBy: null })),
   });
+
+  // Shortcuts, in the words of keys.tsx.
+  const [single, setSingle] = useState(true);
+  const [listed, setListed] = useState(false);
+  function shown(tab: Tab, selector: string): void {
+    update({ tab });
+    requestAnimationFrame(() => document.querySelector<HTMLElement>(selector)?.focus());
+  }
+  function meant(): UnitPlace[] {
+    const tile = document.activeElement?.closest(".tile");
+    return tile ? [placeOf(tile)] : state.tab === "set" && state.set.length ? state.set : state.selected ? [state.selected] : [];
+  }
+  const images = among.list;
+  const image = (by: number) => images.length && update({ source: images[(Math.max(drawing ? -1 : images.indexOf(state.source as number), by < 0 ? 0 : -1) + by + images.length) % images.length] });
+  useKeys(
+    {
+      earlier: () => update({ frame: Math.max(0, state.frame - 1) }),
+      later: () => update({ frame: Math.min(lab.frames - 1, state.frame + 1) }),
+      imageBefore: () => image(-1),
+      imageAfter: () => image(1),
+      ablate: () => {
+        const units = meant();
+        const all = units.every((at) => state.changes.some((change) => same(change, at) && change.kind === "zero"));
+        update({ changes: changed(state.changes, units, all ? null : "zero") });
+      },
+      take: () => meant().length && choose(toggled(state.set, meant())),
+      pin: () => meant().length === 1 && update({ pins: pinned(state.pins, meant()[0]) }),
+      inside: () => {
+        const [at, ...more] = meant();
+        const opened = at && !more.length && insideOf(lab, state, at, seen[at.network]);
+        if (opened) update({ inside: opened });
+      },
+      reset: () => update({ changes: [] }),
+      undo: () => undo?.(),
+      redo: () => redo?.(),
+      search: () => shown("set", "#search"),
+      tab: (key) => shown(TABS[Number(key) - 1], `#tab-${TABS[Number(key) - 1]}`),
+      close: () => {
+        if (several) setSeveral(false);
+        else if (narrow && state.tab) select(null);
+        else if (state.tab === "set" && state.set.length) update({ set: [], setBy: null });
+        else if (state.selected) select(null);
+        else if (state.set.length) update({ set: [], setBy: null });
+      },
+      keys: () => setListed(true),
+    },
+    single,
+  );
 
   // Independent of the image, so not rendered again while the reader draws.
   const time = useMemo(() => <Time lab={lab} frame={state.frame} onFrame={(frame) => update({ frame })} scale={state.scale} onScale={(scale) => update({ scale })} />, [state.frame, state.scale]);
@@ -197,6 +230,7 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
           <button type="button" disabled={!undo} aria-keyshortcuts="Control+Z" onClick={() => undo?.()}>Undo</button>
           <button type="button" disabled={!redo} aria-keyshortcuts="Control+Shift+Z" onClick={() => redo?.()}>Redo</button>
           <button type="button" disabled={!state.changes.length} onClick={() => update({ changes: [] })}>Reset all</button>
+          <button type="button" aria-label={words.keys.open} aria-keyshortcuts="?" aria-haspopup="dialog" onClick={() => setListed(true)}>{words.keys.label}</button>
         </div>
         <p>
           Draw a digit or choose a test image. Click a unit to ablate, scale, clamp or patch it, and see how the prediction changes.
@@ -249,6 +283,7 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
           {grouped(lab.images.count)} test images of {lab.page.images.dataset}. Weights are rounded for storage; each network states how closely its predictions agree with those of the recorded weights. Predictions for drawings and changed units are computed in this page, which loads nothing from outside. Measures and claims were computed in Python at the last snapshot.
         </p>
       </footer>
+      {listed && <KeyList single={single} onSingle={setSingle} onClose={() => setListed(false)} />}
       {state.inside && <Inside key={`${state.inside.network}.${state.inside.layer}`} lab={lab} state={state} theme={theme} seen={seen} inside={state.inside} />}
     </Update.Provider>
   );

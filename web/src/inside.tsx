@@ -3,13 +3,14 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useContext, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Update } from "./address";
-import { useTrace, Wiring } from "./edges";
+import { traceOf, useTrace, Wiring } from "./edges";
 import { highest } from "./engine";
 import { After } from "./inside/after";
 import { Convolution } from "./inside/convolution";
 import { Bias, Products } from "./inside/products";
 import { Softmax } from "./inside/softmax";
 import type { InsideProps, StepProps } from "./inside/step";
+import type { Lab } from "./lab";
 import { unitName } from "./names";
 import type { State, UnitPlace } from "./state";
 import { highestAt, type Link, linkInto, linksOf, mapSize, stepsAfter } from "./sums";
@@ -40,6 +41,13 @@ export function ComputedClass({ lab, network, state, theme, seen }: ComputedProp
   const last = linksOf(trace.model).at(-1);
   if (last?.to !== layers) return null;
   return <StepInside lab={lab} state={state} theme={theme} trace={trace} network={network} layer={layers} unit={highest(seen.get("logits")!)} />;
+}
+
+/** The first step of a unit's computation on the image shown; null for a unit before any linear layer. */
+export function insideOf(lab: Lab, state: State, at: UnitPlace, seen: Map<string, Float32Array>): State["inside"] {
+  const trace = traceOf(lab, at.network, state, seen);
+  const link = linkInto(trace.model, at.layer);
+  return link && { ...at, step: 0, position: highestAt(trace, link, at.unit) };
 }
 
 function StepInside({ trace, network, layer, unit }: InsideProps): JSX.Element {

@@ -181,7 +181,11 @@ function Units({ lab, state, unchanged, onSelect }: SetProps): JSX.Element {
         <button type="button" class={state.set.length ? "" : "primary"} onClick={() => update({ set: all.slice(0, count), setBy: order })}>{words.sets.select(count)}</button>
       </div>
       <div class="row">
-        <label class="search">{words.sets.search} <input type="search" id="search" placeholder={words.sets.example} value={text} onInput={(e) => setText(e.currentTarget.value)} /></label>
+        <label class="search">{words.sets.search} <input type="search" id="search" placeholder={words.sets.example} value={text} onInput={(e) => setText(e.currentTarget.value)} onKeyDown={(e) => {
+          if (e.key !== "Escape" || !text) return;
+          e.preventDefault(); // the set stays
+          setText("");
+        }} /></label>
         {text.trim() && <button type="button" disabled={!rows.length} onClick={() => update({ set: rows, setBy: null })}>{words.sets.select(rows.length)}</button>}
       </div>
       <small aria-live="polite">{text.trim() ? words.sets.found(rows.length, allUnits(lab).length) : ""}</small>
