@@ -3,8 +3,9 @@
 import type { JSX } from "preact";
 import { useContext, useMemo } from "preact/hooks";
 import { Update } from "./address";
-import { short, useTrace } from "./edges";
+import { useTrace } from "./edges";
 import { type Lab, useLater } from "./lab";
+import { short } from "./names";
 import { number, Pixels } from "./parts";
 import { preferredClass, valuesOf } from "./sets";
 import type { SetProps } from "./set";
