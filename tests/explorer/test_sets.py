@@ -62,7 +62,9 @@ CHANGES: dict[str, tuple[Callable[[Page], object], Change]] = {
 """What is done to the set, and what that makes of activations, given those of all images."""
 
 
-@pytest.mark.parametrize(("network", "layer", "kind"), [(0, 0, "ablate"), (0, 1, "scale"), (1, 1, "clamp"), (1, 2, "patch")])
+@pytest.mark.parametrize(
+    ("network", "layer", "kind"), [(0, 0, "ablate"), (0, 1, "scale"), (1, 1, "clamp"), (1, 2, "patch")]
+)
 def test_a_set_changed_in_the_page_is_the_librarys_with_its_null_and_verdict(
     explorer: Path, opened: Opener, runs: list[nm.Run], network: int, layer: int, kind: str
 ) -> None:
@@ -76,6 +78,7 @@ def test_a_set_changed_in_the_page_is_the_librarys_with_its_null_and_verdict(
     images = run.probe.tensor()
     _, cache = model.run_with_cache(images)
     clamped = re.search(r"\dc([\d.]+)", address(tab, "c="))
+
     def loss(chosen: list[int]) -> float:
         def changed(acts: torch.Tensor, hook: Any) -> torch.Tensor:
             own = acts[:, chosen]
@@ -261,7 +264,8 @@ def test_a_list_is_sorted_and_two_units_are_compared(explorer: Path, opened: Ope
     tab = opened(explorer, "#v=set")
     for column, name in ((1, "effect"), (2, "selectivity"), (3, "logit")):
         tab.locator(".units th").get_by_role("button", name=name).click()
-        values = [float(text.replace("−", "-")) for text in tab.locator(f".units td:nth-child({column + 2})").all_inner_texts() if text != "–"]
+        cells = tab.locator(f".units td:nth-child({column + 2})").all_inner_texts()
+        values = [float(text.replace("−", "-")) for text in cells if text != "–"]
         assert values == sorted(values, reverse=True), name
         assert tab.locator(".units th[aria-sort=descending]").inner_text().startswith(name)
     for unit in (4, 9, 2):  # a third takes the place of the first
