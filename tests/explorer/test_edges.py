@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from in_page import FLOATS, given, in_page, linear_sums, pixels, unpacked
+from in_page import FLOATS, address, given, in_page, linear_sums, pixels, unpacked
 from playwright.sync_api import Locator, Page
 
 import neural_microscope as nm
@@ -114,6 +114,13 @@ def test_a_click_on_an_edge_shows_its_sum(explorer: Path, opened: Opener) -> Non
     assert weight * activation == pytest.approx(product, abs=1e-6)
     assert parts + bias == pytest.approx(whole, abs=TOLERANCE)
     assert "All 16 contributions" in shown.inner_text()
+    told, link = shown.inner_text(), address(tab, r"e=0\.\d+\.\d+\.\d+$")
+    again = opened(explorer, link)
+    assert again.locator(".edge").inner_text() == told
+    tab.keyboard.press("Control+z")
+    shown.wait_for(state="detached")
+    tab.keyboard.press("Control+y")
+    shown.wait_for()
     tab.keyboard.press("Escape")
     assert shown.count() == 0
 

@@ -1,13 +1,14 @@
 // The strongest contributions between neighboring layers as edges; one of them as a sum; a unit's strongest as a list.
 
 import type { JSX } from "preact";
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useContext, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { Update } from "./address";
 import { Trace } from "./backward";
 import type { Lab } from "./lab";
 import { positionName, sourceName, sumName, unitName } from "./names";
 import { number, Say } from "./parts";
 import type { State, UnitPlace } from "./state";
-import { biasOf, contribution, contributions, type Edge, edgesOf, highestAt, type Link, linkInto, linkOutOf, mapSize, preActivation, windowOf } from "./sums";
+import { biasOf, contribution, contributions, type Edge, edgesOf, highestAt, type Link, linkInto, linkOutOf, linksOf, mapSize, preActivation, windowOf } from "./sums";
 import { css, type Theme } from "./theme";
 import { words } from "./words";
 
@@ -64,7 +65,13 @@ export function Edges(props: EdgesProps): JSX.Element {
   const { trace, stale } = useTrace(lab, network, state, seen);
   const all = useMemo(() => edgesOf(trace), [trace]);
   const [near, setNear] = useState<Edge | null>(null);
-  const [picked, setPicked] = useState<{ edge: Edge; x: number; y: number } | null>(null);
+  const update = useContext(Update);
+  const given = state.edge?.network === network ? state.edge : null;
+  const picked = useMemo((): Edge | null => {
+    const link = given && linksOf(trace.model).find((one) => one.place === given.place && one.from >= 0);
+    return link ? { link, source: given.source, unit: given.unit, value: contribution(trace, link, given.unit, given.source, highestAt(trace, link, given.unit)), share: 1 } : null;
+  }, [trace, given]);
+  const [at, setAt] = useState<[number, number]>([0, 0]);
   const drawn = useRef<Drawn[]>([]);
   const open = useRef(false);
   open.current = picked !== null;
@@ -79,9 +86,11 @@ export function Edges(props: EdgesProps): JSX.Element {
   useLayoutEffect(() => {
     const section = canvas.current!.parentElement!;
     const draw = () => {
-      drawn.current = placed(section, chosen.edges);
+      drawn.current = placed(section, picked && !chosen.edges.some((edge) => same(edge, picked)) ? [...chosen.edges, picked] : chosen.edges);
+      const own = picked && drawn.current.find(({ edge }) => same(edge, picked));
+      if (own) setAt(own.points[SAMPLES / 2]);
       paint(canvas.current!, section, drawn.current, theme, (edge) => {
-        if (edge === near || same(edge, picked?.edge)) return 2;
+        if (edge === near || (picked && same(edge, picked))) return 2;
         return chosen.own.size ? (chosen.own.has(edge) ? 1 : -1) : 0;
       });
     };
@@ -106,13 +115,13 @@ export function Edges(props: EdgesProps): JSX.Element {
     const click = (event: MouseEvent) => {
       const place = at(event);
       const edge = place && nearest(drawn.current, ...place);
-      if (edge) setPicked({ edge, x: place[0], y: place[1] });
-      else if (place) setPicked(null);
+      if (edge) update({ edge: { network, place: edge.link.place, source: edge.source, unit: edge.unit } });
+      else if (place && open.current) update({ edge: null });
     };
     const key = (event: KeyboardEvent) => {
       if (event.key !== "Escape" || !open.current) return;
       event.preventDefault(); // what else Esc closes stays
-      setPicked(null);
+      update({ edge: null });
     };
     section.addEventListener("pointermove", move);
     section.addEventListener("pointerleave", leave);
@@ -133,20 +142,20 @@ export function Edges(props: EdgesProps): JSX.Element {
     <>
       <canvas ref={canvas} class={`edges${lit || near ? " lit" : ""}${stale ? " stale" : ""}`} aria-hidden="true" data-edges={stale ? undefined : chosen.edges.length} data-lit={chosen.own.size} />
       {picked && (
-        <div class="edge" role="status" style={{ top: `${picked.y + 10}px`, left: `min(${Math.max(0, picked.x - 130)}px, calc(100% - 17rem))` }}>
-          <button type="button" class="close" aria-label={words.edge.close} onClick={() => setPicked(null)}>×</button>
+        <div class="edge" role="status" style={{ top: `${at[1] + 10}px`, left: `min(${Math.max(0, at[0] - 130)}px, calc(100% - 17rem))` }}>
+          <button type="button" class="close" aria-label={words.edge.close} onClick={() => update({ edge: null })}>×</button>
           <p>
-            <strong>{sourceName(lab.models[network], picked.edge.link, picked.edge.source)} → {unitName(lab.models[network], picked.edge.link.to, picked.edge.unit)}</strong>
+            <strong>{sourceName(lab.models[network], picked.link, picked.source)} → {unitName(lab.models[network], picked.link.to, picked.unit)}</strong>
           </p>
-          <Sum trace={trace} link={picked.edge.link} unit={picked.edge.unit} source={picked.edge.source} />
+          <Sum trace={trace} link={picked.link} unit={picked.unit} source={picked.source} />
         </div>
       )}
     </>
   );
 }
 
-function same(a: Edge, b: Edge | undefined): boolean {
-  return b !== undefined && a.link.place === b.link.place && a.source === b.source && a.unit === b.unit;
+function same(a: Edge, b: Edge): boolean {
+  return a.link.place === b.link.place && a.source === b.source && a.unit === b.unit;
 }
 
 /** Edges with their curves, in pixels of the section; along the way in which the layers follow each other. */
