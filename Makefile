@@ -51,6 +51,7 @@ demo-short: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/microscope demo --out demo-short --short
 
 test: $(VENV)/.installed $(BUNDLE)
+	$(BIN)/npm --prefix web run --silent test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not interop and not install"
 
 test-slow: $(VENV)/.installed $(BUNDLE)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 READ = (
-    *("src/**/*.py", "web/src/*.ts*", "docs/**/*.md", "changes/*.md", "*.md", "notebooks/sources/*.py"),
+    *("src/**/*.py", "web/[st]*/*.ts*", "docs/**/*.md", "changes/*.md", "*.md", "notebooks/sources/*.py"),
     *("tests/**/*.py", "benchmarks/*.py", "campaign/*.py", "mutants/*.py", "docs/*.py", "notebooks/*.py", "*.py"),
 )
 LISTS = ("src/neural_microscope/glossary.py", "tests/test_words.py")

@@ -10,12 +10,13 @@ from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.mnist]
 
-SENT = """const sent = [], post = Worker.prototype.postMessage, workers = new Set();
-    Worker.prototype.postMessage = function (message) { sent.push(message); workers.add(this); post.call(this, message); };
+SENT = """const sent = [], post = Worker.prototype.postMessage;
+    Worker.prototype.postMessage = function (message, ...more) { sent.push(message); post.call(this, message, ...more); };
+    const asks = what => sent.filter(message => message.path?.join() === what);
     const {models: [model], images, evaluators} = microscope, [layer] = model.data.layers;
     const own = most => new evaluators[0].constructor(model, images, most);
     const cut = unit => new Map([[layer, new Map([[unit, {kind: 'zero'}]])]]);"""
-"""Listens to what the page sends its workers."""
+"""Listens to what the page sends its workers, as Comlink's messages."""
 
 
 @pytest.fixture
@@ -28,12 +29,12 @@ def page(explorer: Path, opened: Callable[..., Page]) -> Page:
 def test_what_two_ask_for_is_computed_once_and_kept(page: Page) -> None:
     same, shares, first, after = page.evaluate(
         f"""async () => {{ {SENT}
-            const evaluator = own(), start = sent.length;
+            const evaluator = own();
             const [one, other] = await Promise.all([evaluator.answers(1, cut(2)), evaluator.answers(1, cut(2))]);
-            const first = sent.length - start;
+            const first = asks('found').length;
             await evaluator.answers(1, cut(2));
-            const shares = sent.slice(0, start).map(message => message.images.count);
-            return [one === other, shares, first, sent.length - start]; }}"""
+            const shares = asks('start').map(message => message.argumentList[1].value.count);
+            return [one === other, shares, first, asks('found').length]; }}"""
     )
     assert same
     assert sum(shares) == 300
@@ -46,11 +47,11 @@ def test_results_beyond_the_limit_are_dropped_the_oldest_first(page: Page) -> No
         f"""async () => {{ {SENT}
             const evaluator = own(1000);
             for (let unit = 0; unit < 6; unit++) await evaluator.answers(1, cut(unit));
-            const start = sent.length, kept = evaluator.asked.size;
+            const start = asks('found').length, kept = evaluator.asked.size;
             await evaluator.answers(1, cut(5));
-            const middle = sent.length;
+            const middle = asks('found').length;
             await evaluator.answers(1, cut(0));
-            return [kept, [middle - start, sent.length - middle > 0]]; }}"""
+            return [kept, [middle - start, asks('found').length - middle > 0]]; }}"""
     )
     assert kept == 3  # of 300 predictions each
     assert again == [0, True]
@@ -62,7 +63,7 @@ def test_a_request_that_nobody_waits_for_is_withdrawn_and_can_be_made_again(page
             const evaluator = own(), stop = new AbortController(), both = new AbortController();
             const gone = evaluator.answers(1, cut(3), stop.signal).catch(error => error.name);
             stop.abort();
-            const withdrawn = sent.some(message => 'cancel' in message);
+            const withdrawn = asks('cancel').length > 0;
             const waits = evaluator.answers(2, cut(3)), left = evaluator.answers(2, cut(3), both.signal).catch(error => error.name);
             both.abort(); // the other still waits
             return [await gone, withdrawn, [await left, (await waits).loss], (await evaluator.answers(1, cut(3))).loss,

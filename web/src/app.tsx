@@ -3,7 +3,6 @@
 import type { JSX } from "preact";
 import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Update, useStore } from "./address";
-import { Trace } from "./backward";
 import { Card } from "./card";
 import { placeOf, useChoosing } from "./choose";
 import { pinned } from "./compare";
@@ -14,7 +13,7 @@ import { Inside, insideOf } from "./inside";
 import { Inspector, NARROW } from "./inspector";
 import { Invitation } from "./invitation";
 import { KeyList, useKeys } from "./keys";
-import { type Lab, useEffectOf } from "./lab";
+import { type Lab, useEffectOf, useLater } from "./lab";
 import { LayerMap } from "./map";
 import { NetworkColumn, NetworkDetails } from "./network";
 import { grouped, useMedia } from "./parts";
@@ -60,7 +59,7 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
     [pixels, state.frame, state.changes, seen],
   );
   const effects = lab.models.map((_, i) => useEffectOf(lab, i, lab.snapshot(i, state.frame), state.changes));
-  const pointed = useMemo(() => path(lab, hover, pixels, state.frame), [hover, pixels, state.frame]);
+  const { value: pointed } = useLater(() => path(lab, hover, pixels, state.frame), [hover, pixels, state.frame], JSON.stringify(hover));
   const among = useMemo(() => amongOf(lab, state), [state.filter, state.frame]);
 
   /** Filters the images; the one shown is then one of them, unless the filter came with an address. `amend`: its predictions were still missing. */
@@ -296,13 +295,13 @@ function tileOf(at: UnitPlace | null): HTMLElement | null {
 }
 
 /** For the unit under the pointer: its gradient with respect to the pixels, and its contribution to each logit. */
-function path(lab: Lab, at: UnitPlace | null, pixels: Float32Array, frame: number): { pattern: Float32Array; added: Float32Array; words: string } | null {
+async function path(lab: Lab, at: UnitPlace | null, pixels: Float32Array, frame: number): Promise<{ pattern: Float32Array; added: Float32Array; words: string } | null> {
   if (!at) return null;
-  const model = lab.models[at.network];
   const layer = lab.layer(at.network, at.layer);
-  const trace = new Trace(model, pixels, lab.snapshot(at.network, frame));
-  const word = model.units(layer).each > 1 ? "channel" : "unit";
-  return { pattern: trace.pattern(layer, at.unit), added: trace.contributions(layer, at.unit), words: `${word} ${at.unit} of ${layer.replace(/\.hook_(post|out)$/, "")}` };
+  const word = lab.models[at.network].units(layer).each > 1 ? "channel" : "unit";
+  const traced = (what: "pattern" | "contributions") => lab.evaluators[at.network].traced(what, pixels, lab.snapshot(at.network, frame), layer, at.unit);
+  const [pattern, added] = await Promise.all([traced("pattern"), traced("contributions")]);
+  return { pattern, added, words: `${word} ${at.unit} of ${layer.replace(/\.hook_(post|out)$/, "")}` };
 }
 
 function Python({ text }: { text: string }): JSX.Element {

@@ -3,7 +3,6 @@
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { Actions } from "./actions";
-import { Trace } from "./backward";
 import { Claims, Unclaimed } from "./claims";
 import { Pin } from "./compare";
 import type { MeasureData } from "./data";
@@ -64,7 +63,8 @@ export function Card(props: CardProps & { at: UnitPlace }): JSX.Element {
 function Pattern({ lab, at, theme, pixels, layer, snapshot, word }: CardProps & { at: UnitPlace; layer: string; snapshot: number; word: string }): JSX.Element {
   const model = lab.models[at.network];
   const { rows, cols } = lab.images;
-  const pattern = useMemo(() => new Trace(model, pixels, snapshot).pattern(layer, at.unit), [pixels, snapshot, layer, at.unit]);
+  const { value } = useLater(() => lab.evaluators[at.network].traced("pattern", pixels, snapshot, layer, at.unit), [pixels, snapshot, layer, at.unit]);
+  const pattern = value ?? new Float32Array(rows * cols);
   const most = pattern.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
   const kernels = useMemo(() => kernelsOf(model, layer, at.unit, snapshot), [model, layer, at.unit, snapshot]);
   const first = at.layer === 0 && !kernels;
@@ -81,7 +81,7 @@ function Pattern({ lab, at, theme, pixels, layer, snapshot, word }: CardProps & 
       <figcaption>
         {kernels && `Its kernel${kernels.tiles.length > 1 ? `s on the ${kernels.tiles.length} channels below` : ""} (±${number(kernels.most)}). `}
         {first ? "Its weights: orange raises its activation, blue lowers it" : <><Term word="effective pattern">Effective pattern</Term> for this image{kernels ? ", at its highest position" : ""}</>} (±{number(most)}).
-        {most === 0 && " No pixel of this image changes it."}
+        {value && most === 0 && " No pixel of this image changes it."}
       </figcaption>
     </figure>
   );

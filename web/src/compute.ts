@@ -1,11 +1,9 @@
 // A network's predictions for its share of the images, with or without changes: what a worker computes.
 
 import type { Images } from "./data";
-import { type Known, NO_CHANGES, type Changes, type Model, type Weights } from "./engine";
+import { type Known, NO_CHANGES, type Changes, type Model } from "./engine";
 import { shifted, shiftOf } from "./shift";
 
-/** Most values kept for all images at one hook point: more would exceed a phone's memory. */
-const MOST_KEPT = 2 ** 23;
 const SLICE = 12; // milliseconds
 const EACH = 10; // images between clock checks
 
@@ -18,30 +16,26 @@ export interface Found {
 /** The unchanged network at one snapshot; a change is computed from the changed layer on. */
 interface Base {
   logits: Float32Array;
-  /** Inputs and outputs of each linear layer and convolution, [image, …], by operation index; those too large are left out. */
+  /** Inputs and outputs of each linear layer and convolution but the first, [image, …], by operation index; those too large are left out. */
   into: Map<number, Float32Array>;
   out: Map<number, Float32Array>;
   means: Map<string, Float32Array>;
+  size: number;
 }
 
 export class Computer {
-  /** The last requested snapshot's base. */
-  private latest: { snapshot: number; base: Base } | null = null;
+  /** By snapshot; oldest use first. */
+  private readonly bases = new Map<number, Base>();
 
-  constructor(readonly model: Model, readonly images: Images) {}
+  /** Of visited snapshots at most `mostKept` numbers are kept. */
+  constructor(readonly model: Model, readonly images: Images, private readonly mostKept: number) {}
 
   /** Rejects with an AbortError when `signal` aborts. */
   async found(snapshot: number, changes: Changes | null, signal: AbortSignal): Promise<Found> {
-    const base = await this.base(snapshot, signal);
+    const base = this.bases.get(snapshot) ?? (await this.make(snapshot, signal));
+    this.bases.delete(snapshot);
+    this.bases.set(snapshot, base);
     return changes ? { logits: await this.logits(base, snapshot, changes, signal) } : { logits: base.logits, means: base.means };
-  }
-
-  private async base(snapshot: number, signal: AbortSignal): Promise<Base> {
-    if (this.latest?.snapshot !== snapshot) {
-      this.latest = null; // its memory is needed
-      this.latest = { snapshot, base: await this.make(snapshot, signal) };
-    }
-    return this.latest.base;
   }
 
   private async make(snapshot: number, signal: AbortSignal): Promise<Base> {
@@ -49,40 +43,43 @@ export class Computer {
     const { layers, classes, ops } = model.data;
     await model.load(snapshot);
     const means = new Map(layers.map((layer) => [layer, new Float32Array(model.units(layer).count * images.count)]));
+    const logits = new Float32Array(images.count * classes);
     const [into, out, sources] = [new Map<number, Float32Array>(), new Map<number, Float32Array>(), new Map<number, number>()];
+    let size = [...means.values()].reduce((sum, one) => sum + one.length, logits.length);
+    const keep = (arrays: Map<number, Float32Array>, place: number, source: number) => {
+      const own = images.count * model.shapes[source].reduce((a, b) => a * b, 1);
+      if (size + own > this.mostKept) return;
+      arrays.set(place, new Float32Array(own));
+      size += own;
+    };
     let source = -1; // the last operation with an output of its own
     ops.forEach((op, place) => {
       if (op.kind === "hook" || op.kind === "flatten") return;
-      if (op.kind === "linear" || op.kind === "conv2d") {
-        sources.set(place, source);
-        if (source >= 0) this.keep(into, place, source);
-        this.keep(out, place, place);
+      if ((op.kind === "linear" || op.kind === "conv2d") && sources.set(place, source).size > 1) {
+        keep(into, place, source);
+        keep(out, place, place);
       }
       source = place;
     });
+    this.forget(size);
     const [weights, room, seen] = [model.weights(snapshot), model.room(), new Map<string, Float32Array>()];
-    const logits = new Float32Array(images.count * classes);
-    const blank = this.blank(weights, sources);
     await slices(images.count, signal, (i) => {
-      logits.set(model.run(this.image(i), 0, weights, NO_CHANGES, room, seen, blank), i * classes);
+      logits.set(model.run(this.image(i), 0, weights, NO_CHANGES, room, seen), i * classes);
       for (const [place, array] of into) array.set(room[sources.get(place)!], i * room[sources.get(place)!].length);
       for (const [place, array] of out) array.set(room[place], i * room[place].length);
       for (const layer of layers) average(seen.get(layer)!, means.get(layer)!, i, model.units(layer).count);
     });
-    return { logits, into, out, means };
+    return { logits, into, out, means, size };
   }
 
-  /** The pass of an empty image, from which most images differ in few places. */
-  private blank(weights: Weights, sources: Map<number, number>): Known {
-    const [pixels, room] = [new Float32Array(this.images.rows * this.images.cols), this.model.room()];
-    this.model.run(pixels, 0, weights, NO_CHANGES, room);
-    return { into: (place) => room[sources.get(place)!] ?? pixels, out: (place) => room[place] };
-  }
-
-  /** Allocates one operation's output for all images, unless it is too large. */
-  private keep(arrays: Map<number, Float32Array>, place: number, source: number): void {
-    const size = this.images.count * this.model.shapes[source].reduce((a, b) => a * b, 1);
-    if (size <= MOST_KEPT) arrays.set(place, new Float32Array(size));
+  /** Drops the snapshots that were not used for longest, until there is room for as many numbers. */
+  private forget(needed: number): void {
+    let total = [...this.bases.values()].reduce((sum, { size }) => sum + size, needed);
+    for (const [snapshot, { size }] of this.bases) {
+      if (total <= this.mostKept) return;
+      this.bases.delete(snapshot);
+      total -= size;
+    }
   }
 
   private image(i: number): Float32Array {

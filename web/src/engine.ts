@@ -1,6 +1,7 @@
 // The forward pass on plain typed arrays: one example at a time, every hook point by name, with interventions.
 
 import { decoded, type NetworkData, type Op } from "./data";
+import { Kernel, turned, type Windows } from "./kernel";
 
 /** An intervention on a unit (or on every position of a channel's map). */
 export type Change = { kind: "zero" } | { kind: "scale"; value: number } | { kind: "clamp"; value: number } | { kind: "patch"; values: Float32Array };
@@ -162,9 +163,12 @@ export function apply(op: Op, x: Float32Array, y: Float32Array, from: number[], 
     case "normalize":
       for (let i = 0; i < x.length; i++) y[i] = (x[i] - op.mean) / op.std;
       return;
-    case "relu":
-      for (let i = 0; i < x.length; i++) y[i] = x[i] > 0 ? x[i] : 0;
+    case "relu": {
+      // By the sign bit: a branch on random signs takes five times as long.
+      const [bits, into] = [new Int32Array(x.buffer, x.byteOffset, x.length), new Int32Array(y.buffer, y.byteOffset, y.length)];
+      for (let i = 0; i < bits.length; i++) into[i] = bits[i] & ~(bits[i] >> 31);
       return;
+    }
     case "tanh":
       for (let i = 0; i < x.length; i++) y[i] = Math.tanh(x[i]);
       return;
@@ -213,74 +217,102 @@ function affine(op: Op & { kind: "linear" | "conv2d" }, x: Float32Array, y: Floa
   addProduct(op, x, 0, y, from, to, kernel, weights);
 }
 
-const turns = new WeakMap<Float32Array, Float32Array>();
+let kernel = Kernel.start();
 
-/** [out, in] as [in, out]. */
-function turned(weight: Float32Array, out: number): Float32Array {
-  let found = turns.get(weight);
+/** Whether products are computed in WebAssembly; with `on` false they are from now on in TypeScript. */
+export function inWebAssembly(on = true): boolean {
+  kernel = on ? (kernel ?? Kernel.start()) : null;
+  return kernel !== null;
+}
+
+/** By operation. */
+const allWindows = new WeakMap<Op, Windows & { from: number[] }>();
+
+function windowsOf(op: Op & { kind: "linear" | "conv2d" }, from: number[], to: number[], kernel: number[]): Windows & { from: number[] } {
+  let found = allWindows.get(op);
   if (!found) {
-    const count = weight.length / out;
-    found = new Float32Array(weight.length);
-    for (let o = 0, at = 0; o < out; o++) for (let i = 0; i < count; i++, at++) found[i * out + o] = weight[at];
-    turns.set(weight, found);
+    const linear = op.kind === "linear"; // as a convolution of maps of one pixel
+    const [channels, height, width] = linear ? [from.reduce((a, b) => a * b, 1), 1, 1] : [from[0], from[1] + 2 * op.padding[0], from[2] + 2 * op.padding[1]];
+    const [rows, cols] = linear ? [1, 1] : kernel;
+    const positions = linear ? [0] : Array.from({ length: to[1] * to[2] }, (_, i) => Math.floor(i / to[2]) * op.stride[0] * width + (i % to[2]) * op.stride[1]);
+    const each = rows * cols;
+    const terms = Array.from({ length: channels * each }, (_, i) => Math.floor(i / each) * height * width + Math.floor((i % each) / cols) * width + (i % cols));
+    found = { positions: Int32Array.from(positions), terms: Int32Array.from(terms), from: [channels, height, width] };
+    allWindows.set(op, found);
   }
   return found;
 }
 
-// Inputs of one output position that are not 0, and the rows of the turned weights that they multiply.
-let values = new Float64Array(0);
+let border = new Float32Array(0);
+
+/** Maps with zeros around them, until the next call. */
+function padded(x: Float32Array, [rows, cols]: number[], [top, left]: number[]): Float32Array {
+  if (!top && !left) return x;
+  const [height, width] = [rows + 2 * top, cols + 2 * left];
+  const size = (x.length / (rows * cols)) * height * width;
+  if (border.length < size) border = new Float32Array(size);
+  border.fill(0, 0, size);
+  for (let i = 0, at = top * width + left; i < x.length; at += 2 * top * width) {
+    for (let r = 0; r < rows; r++, at += width) for (let c = 0; c < cols; c++, i++) border[at + c] = x[i];
+  }
+  return border.subarray(0, size);
+}
+
+const turns = new WeakMap<Float32Array, Float32Array>();
+// Inputs of one position that are not 0, and the rows of the turned weights that they multiply.
+let values = new Float32Array(0);
 let rows = new Int32Array(0);
 
 /**
  * Adds to `y` the product of a linear layer or convolution, without its bias, with `x`: the values of the inputs or channels from `first` on.
- * Zeros are skipped: most pixels, and most differences between two passes, are 0.
+ * Channels of zeros are skipped: in the differences between two passes there are many.
  */
 export function addProduct(
-  op: Op & { kind: "linear" | "conv2d" }, x: Float32Array, first: number, y: Float32Array, from: number[], to: number[], kernel: number[], weights: Weights,
+  op: Op & { kind: "linear" | "conv2d" }, x: Float32Array, first: number, y: Float32Array, from: number[], to: number[], sides: number[], weights: Weights,
 ): void {
-  const out = to[0];
-  const weight = turned(weights[op.weight], out);
-  if (values.length < weight.length / out) [values, rows] = [new Float64Array(weight.length / out), new Int32Array(weight.length / out)];
-  if (op.kind === "linear") {
-    let count = 0;
-    for (let i = 0; i < x.length; i++) {
-      if (x[i] === 0) continue;
-      values[count] = x[i];
-      rows[count++] = (first + i) * out;
-    }
-    return accumulate(count, weight, out, y, 0, 1);
-  }
-  const [, height, width] = from;
-  const [, heightOut, widthOut] = to;
-  const [kernelRows, kernelCols] = kernel;
-  const [size, each] = [height * width, kernelRows * kernelCols * out];
-  for (let r = 0, at = 0; r < heightOut; r++) {
-    const top = r * op.stride[0] - op.padding[0];
-    const [fromRow, toRow] = [Math.max(0, -top), Math.min(kernelRows, height - top)];
-    for (let k = 0; k < widthOut; k++, at++) {
-      const left = k * op.stride[1] - op.padding[1];
-      const fromCol = Math.max(0, -left);
-      const toCol = Math.min(kernelCols, width - left);
-      let count = 0;
-      for (let start = 0, row = first * each; start < x.length; start += size, row += each) {
-        for (let i = fromRow; i < toRow; i++) {
-          const source = start + (top + i) * width + left;
-          const target = row + i * kernelCols * out;
-          for (let j = fromCol; j < toCol; j++) {
-            const value = x[source + j];
-            if (value === 0) continue;
-            values[count] = value;
-            rows[count++] = target + j * out;
-          }
-        }
-      }
-      if (count) accumulate(count, weight, out, y, at, heightOut * widthOut);
-    }
+  if (op.kind === "linear") return addWindows(op, x, first, y, from, to, sides, weights);
+  const size = from[1] * from[2];
+  for (let start = 0, end = 0; start < x.length; start = end) {
+    for (end = start; end < x.length && !empty(x, end, end + size); end += size);
+    if (end > start) addWindows(op, padded(x.subarray(start, end), from.slice(1), op.padding), first + start / size, y, from, to, sides, weights);
+    else end += size;
   }
 }
 
-/** Adds the weighted rows to y[start], y[start + step], …: eight sums at a time, held in registers. */
-function accumulate(count: number, weight: Float32Array, out: number, y: Float32Array, start: number, step: number): void {
+function empty(x: Float32Array, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) if (x[i] !== 0) return false;
+  return true;
+}
+
+function addWindows(
+  op: Op & { kind: "linear" | "conv2d" }, x: Float32Array, first: number, y: Float32Array, from: number[], to: number[], sides: number[], weights: Weights,
+): void {
+  const [weight, out, windows] = [weights[op.weight], to[0], windowsOf(op, from, to, sides)];
+  const { positions, terms } = windows;
+  const each = terms.length / windows.from[0];
+  const inputs = (x.length / (windows.from[1] * windows.from[2])) * each;
+  if (kernel) return kernel.add(weight, out, windows, x, first * each, inputs, y);
+  let matrix = turns.get(weight);
+  if (!matrix) {
+    matrix = new Float32Array(weight.length);
+    turned(weight, out, out, matrix);
+    turns.set(weight, matrix);
+  }
+  if (values.length < inputs) [values, rows] = [new Float32Array(inputs), new Int32Array(inputs)];
+  for (let position = 0; position < positions.length; position++) {
+    let count = 0;
+    for (let i = 0; i < inputs; i++) {
+      const value = x[positions[position] + terms[i]];
+      if (value === 0) continue;
+      values[count] = value;
+      rows[count++] = (first * each + i) * out;
+    }
+    if (count) accumulate(count, matrix, out, y, position, positions.length);
+  }
+}
+
+/** Adds the weighted rows to y[start], y[start + apart], …: eight sums at a time, held in registers. */
+function accumulate(count: number, weight: Float32Array, out: number, y: Float32Array, start: number, apart: number): void {
   const [v, w] = [values, rows];
   let o = 0;
   for (; o + 8 <= out; o += 8) {
@@ -297,20 +329,20 @@ function accumulate(count: number, weight: Float32Array, out: number, y: Float32
       g += value * weight[at + 6];
       h += value * weight[at + 7];
     }
-    const at = start + o * step;
+    const at = start + o * apart;
     y[at] += a;
-    y[at + step] += b;
-    y[at + 2 * step] += c;
-    y[at + 3 * step] += d;
-    y[at + 4 * step] += e;
-    y[at + 5 * step] += f;
-    y[at + 6 * step] += g;
-    y[at + 7 * step] += h;
+    y[at + apart] += b;
+    y[at + 2 * apart] += c;
+    y[at + 3 * apart] += d;
+    y[at + 4 * apart] += e;
+    y[at + 5 * apart] += f;
+    y[at + 6 * apart] += g;
+    y[at + 7 * apart] += h;
   }
   for (; o < out; o++) {
     let sum = 0;
     for (let n = 0; n < count; n++) sum += v[n] * weight[w[n] + o];
-    y[start + o * step] += sum;
+    y[start + o * apart] += sum;
   }
 }
 
@@ -324,9 +356,7 @@ function pool(
     for (let c = 0; c < channels; c++) {
       for (let r = 0; r < rowsOut; r++) {
         for (let k = 0, i = (c * rows + 2 * r) * cols; k < colsOut; k++, i += 2, at++) {
-          const upper = x[i] > x[i + 1] ? x[i] : x[i + 1];
-          const lower = x[i + cols] > x[i + cols + 1] ? x[i + cols] : x[i + cols + 1];
-          y[at] = upper > lower ? upper : lower;
+          y[at] = Math.max(Math.max(x[i], x[i + 1]), Math.max(x[i + cols], x[i + cols + 1]));
         }
       }
     }

@@ -1,15 +1,19 @@
 // A network's predictions for all images, with or without changes: computed in workers, shared by all who ask, and kept.
 
+import { type Remote, wrap } from "comlink";
 import type { Found as Part } from "./compute";
 import type { Images } from "./data";
 import { type Changes, highest, type Model, NO_CHANGES } from "./engine";
-import type { Keyed, Message, Reply } from "./worker";
+import type { Api } from "./worker";
 
 /** The worker's script, which the build puts here. */
 declare const WORKER: string;
 
 /** Most workers of a network: each takes a share of the images. */
 const MOST_WORKERS = 4;
+
+/** Of the activations at visited snapshots a network's workers keep together at most as many numbers: 128 MB. */
+const MOST_ACTIVATIONS = 2 ** 25;
 
 export interface Answers {
   /** The predicted class of each image. */
@@ -33,8 +37,9 @@ interface Found {
 /** One result for all its waiters, withdrawn when none is left. */
 interface Asked {
   found: Promise<Found>;
-  /** Takes the reply of a worker; the last one settles it. */
-  settle: (worker: number, reply: Reply) => void;
+  fail: (error: Error) => void;
+  /** Its number in the workers. */
+  request: number;
   waiting: number;
   done: Found | null;
 }
@@ -43,7 +48,8 @@ export class Evaluator {
   /** By what was asked; oldest use first. */
   private readonly asked = new Map<string, Asked>();
   private readonly read = new Map<number, Uint8Array>();
-  private readonly workers: Worker[];
+  private readonly workers: Remote<Api>[];
+  private requests = 0;
 
   /** Of earlier results at most `mostKept` numbers are kept: 32 MB. */
   constructor(readonly model: Model, readonly images: Images, private readonly mostKept = 2 ** 23) {
@@ -52,14 +58,13 @@ export class Evaluator {
     const workers = Math.min(MOST_WORKERS, navigator.hardwareConcurrency || 1, count);
     this.workers = Array.from({ length: workers }, (_, i) => {
       const [first, end] = [i, i + 1].map((k) => Math.floor((k * count) / workers));
-      const worker = new Worker(script);
-      worker.onmessage = ({ data }: MessageEvent<Keyed>) => this.asked.get(data.key)?.settle(i, data);
+      const [worker, size] = [new Worker(script), pixels.length / count];
       worker.onerror = ({ message }) => {
-        for (const asked of this.asked.values()) asked.settle(i, { problem: message || "a worker could not start" });
+        for (const asked of this.asked.values()) asked.fail(new Error(message || "a worker could not start"));
       };
-      const size = pixels.length / count;
-      worker.postMessage({ network: model.data, images: { ...images, count: end - first, pixels: pixels.slice(first * size, end * size) } } satisfies Message);
-      return worker;
+      const remote = wrap<Api>(worker);
+      void remote.start(model.data, { ...images, count: end - first, pixels: pixels.slice(first * size, end * size) }, Math.floor(MOST_ACTIVATIONS / workers));
+      return remote;
     });
   }
 
@@ -71,6 +76,11 @@ export class Evaluator {
   /** [image, unit] of a layer, unchanged, at a snapshot: activations, or each channel's mean over its map. */
   async means(snapshot: number, layer: string, signal?: AbortSignal): Promise<Float32Array> {
     return (await this.found(snapshot, NO_CHANGES, signal)).means.get(layer)!;
+  }
+
+  /** A unit's gradients for an image, as of `Trace`, unchanged. */
+  traced(what: "pattern" | "contributions", pixels: Float32Array, snapshot: number, layer: string, unit: number): Promise<Float32Array> {
+    return this.workers[0].traced(what, pixels, snapshot, layer, unit);
   }
 
   /** Which units are 0 on every image at a snapshot, if that is already known. */
@@ -100,7 +110,7 @@ export class Evaluator {
       const leave = () => {
         if (--asked.waiting === 0 && !asked.done) {
           this.asked.delete(key);
-          this.send({ cancel: key });
+          for (const worker of this.workers) void worker.cancel(asked.request);
         }
         reject(signal.reason);
       };
@@ -111,28 +121,22 @@ export class Evaluator {
   }
 
   private ask(key: string, snapshot: number, changes: Changes): Asked {
-    const asked = { waiting: 0, done: null } as unknown as Asked;
-    const parts = new Map<number, Part>();
+    const request = this.requests++;
+    const parts = Promise.all(this.workers.map((worker) => worker.found(request, snapshot, changes.size ? changes : null)));
+    const asked: Asked = { found: undefined!, fail: undefined!, request, waiting: 0, done: null };
     asked.found = new Promise((resolve, reject) => {
-      asked.settle = (worker, reply) => {
-        if ("problem" in reply) {
-          this.asked.delete(key);
-          return reject(new Error(reply.problem));
-        }
-        parts.set(worker, reply);
-        if (asked.done || parts.size < this.workers.length) return;
-        asked.done = together(this.workers.map((_, i) => parts.get(i)!), this.images);
+      asked.fail = (error) => {
+        if (this.asked.get(key) === asked) this.asked.delete(key);
+        reject(error);
+      };
+      parts.then((all) => {
+        asked.done = together(all, this.images);
         if (!changes.size) this.read.set(snapshot, asked.done.answers.predicted);
         this.forget();
         resolve(asked.done);
-      };
+      }, asked.fail);
     });
-    this.send({ key, snapshot, changes: changes.size ? changes : null });
     return asked;
-  }
-
-  private send(message: Message): void {
-    for (const worker of this.workers) worker.postMessage(message);
   }
 
   /** Drops the results that were not used for longest; the last stays. */

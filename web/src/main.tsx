@@ -4,7 +4,7 @@ import { App } from "./app";
 import { Trace } from "./backward";
 import { nullBand, pValue, probability, shown } from "./chance";
 import { claimsOf, imagesOf, load } from "./data";
-import { Model } from "./engine";
+import { inWebAssembly, Model } from "./engine";
 import { Lab } from "./lab";
 import { glossary } from "./parts";
 import { centered, Ink } from "./pen";
@@ -21,7 +21,7 @@ async function start(): Promise<void> {
   const first = addressed(lab);
   await lab.load(first.frame);
   // For the console, and for the tests that compare the page with PyTorch and with the library.
-  Object.assign(window, { microscope: { page, images, models, evaluators: lab.evaluators, lab, Trace, sums, Ink, centered, pValue, probability, nullBand, shown } });
+  Object.assign(window, { microscope: { page, images, models, evaluators: lab.evaluators, lab, Trace, inWebAssembly, sums, Ink, centered, pValue, probability, nullBand, shown } });
   const place = document.getElementById("app")!;
   place.textContent = "";
   render(<App lab={lab} first={first} />, place);

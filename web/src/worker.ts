@@ -1,55 +1,45 @@
 // A worker of one network, with a share of the images: answers the page's requests one after the other, and drops those that it takes back.
 
+import { expose } from "comlink";
+import { Trace } from "./backward";
 import { Computer, type Found } from "./compute";
 import type { Images, NetworkData } from "./data";
 import { type Changes, Model } from "./engine";
 
-/** The first message. */
-export interface Start {
-  network: NetworkData;
-  images: Images;
-}
-
-export interface Request {
-  key: string;
-  snapshot: number;
-  changes: Changes | null;
-}
-
-export type Message = Start | Request | { cancel: string };
-
-export type Reply = Found | { problem: string };
-
-export type Keyed = Reply & { key: string };
-
+let model: Model;
 let computer: Computer;
-const stops = new Map<string, AbortController>();
-let before: Promise<void> = Promise.resolve();
+/** By request, until it is answered or withdrawn. */
+export const stops = new Map<number, AbortController>();
+let before: Promise<unknown> = Promise.resolve();
 
-onmessage = ({ data }: MessageEvent<Message>) => {
-  if ("network" in data) {
-    const model = new Model(data.network);
-    computer = new Computer(model, data.images);
+export const api = {
+  start(network: NetworkData, images: Images, mostKept: number): void {
+    model = new Model(network);
+    computer = new Computer(model, images, mostKept);
     void model.load(0); // which needs every other
-  } else if ("cancel" in data) {
-    stops.get(data.cancel)?.abort();
-  } else {
-    const stop = new AbortController();
-    stops.set(data.key, stop);
-    before = before.then(() => answer(data, stop.signal));
-  }
+  },
+
+  async found(request: number, snapshot: number, changes: Changes | null): Promise<Found> {
+    const { signal } = stops.set(request, new AbortController()).get(request)!;
+    const mine = before.then(() => {
+      signal.throwIfAborted();
+      return computer.found(snapshot, changes, signal);
+    });
+    before = mine.catch(() => undefined);
+    return mine.finally(() => stops.delete(request));
+  },
+
+  cancel(request: number): void {
+    stops.get(request)?.abort();
+  },
+
+  /** Between two slices of a request: a pointer does not wait for all images. */
+  async traced(what: "pattern" | "contributions", pixels: Float32Array, snapshot: number, layer: string, unit: number): Promise<Float32Array> {
+    await model.load(snapshot);
+    return new Trace(model, pixels, snapshot)[what](layer, unit);
+  },
 };
 
-async function answer({ key, snapshot, changes }: Request, signal: AbortSignal): Promise<void> {
-  try {
-    signal.throwIfAborted();
-    reply(key, await computer.found(snapshot, changes, signal));
-  } catch (error) {
-    if (!signal.aborted) reply(key, { problem: String(error) });
-  }
-}
+export type Api = typeof api;
 
-function reply(key: string, found: Reply): void {
-  stops.delete(key);
-  postMessage({ key, ...found } satisfies Keyed);
-}
+expose(api);

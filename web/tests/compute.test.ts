@@ -1,0 +1,99 @@
+import { beforeAll, expect, test, vi } from "vitest";
+import { Trace } from "../src/backward";
+import { Computer } from "../src/compute";
+import type { Images } from "../src/data";
+import { type Change, type Changes, inWebAssembly, type Model, NO_CHANGES } from "../src/engine";
+import { shiftOf } from "../src/shift";
+import { apart, convolutional, images, numbers } from "./networks";
+
+const { signal } = new AbortController();
+let [model, all] = [undefined as unknown as Model, undefined as unknown as Images];
+beforeAll(async () => {
+  [model, all] = [await convolutional(), images(25, 8, 4)];
+});
+
+/** Each image on its own, from the pixels on. */
+function oneByOne(snapshot: number, changes: Changes): number[] {
+  return Array.from({ length: all.count }, (_, i) => [...model.forward(all.pixels.subarray(64 * i, 64 * i + 64), snapshot, changes).get("logits")!]).flat();
+}
+
+const one = (layer: string, unit: number, change: Change): Changes => new Map([[layer, new Map([[unit, change]])]]);
+const CASES: Record<string, Changes> = {
+  "a zero through pooling": one("layers.0.hook_post", 2, { kind: "zero" }),
+  "a clamp through pooling": one("layers.0.hook_post", 0, { kind: "clamp", value: 0.8 }),
+  "a factor through pooling": one("layers.0.hook_post", 4, { kind: "scale", value: 2.5 }),
+  "a factor below 0, which makes the lowest the highest": one("layers.0.hook_post", 1, { kind: "scale", value: -1 }),
+  "a patch": one("layers.0.hook_post", 3, { kind: "patch", values: Float32Array.from(numbers(64, 5)) }),
+  "before a nonlinearity": one("layers.0.hook_pre", 3, { kind: "zero" }),
+  "flattened maps": one("layers.1.hook_post", 5, { kind: "zero" }),
+  "a unit": one("layers.2.hook_post", 6, { kind: "clamp", value: -3 }),
+  "two layers": new Map([...one("layers.0.hook_post", 1, { kind: "zero" }), ...one("layers.2.hook_post", 0, { kind: "scale", value: 0.5 })]),
+  "several units": new Map([["layers.0.hook_post", new Map<number, Change>([[0, { kind: "zero" }], [1, { kind: "scale", value: 3 }], [4, { kind: "clamp", value: 1 }]])]]),
+};
+
+test.each(Object.keys(CASES))("%s: what is computed from the change on equals a whole pass", async (name) => {
+  for (const [wasm, mostKept] of [[true, 1e6], [false, 1e6], [true, 0], [false, 3000]] as const) {
+    inWebAssembly(wasm);
+    const computer = new Computer(model, all, mostKept); // with little or nothing kept, too
+    for (const snapshot of [0, 1]) {
+      expect(apart((await computer.found(snapshot, CASES[name], signal)).logits, oneByOne(snapshot, CASES[name]))).toBeLessThan(1e-4);
+    }
+  }
+  inWebAssembly(true);
+});
+
+test("only changes that stay linear up to the next layer are shifts of its output", () => {
+  expect(Object.keys(CASES).filter((name) => !shiftOf(model, CASES[name]))).toEqual(["a factor below 0, which makes the lowest the highest", "before a nonlinearity"]);
+});
+
+test("means are those of each map", async () => {
+  const { means } = await new Computer(model, all, 1e6).found(1, null, signal);
+  const third = model.forward(all.pixels.subarray(64 * 3, 64 * 4), 1).get("layers.0.hook_post")!;
+  const expected = [0, 1, 2, 3, 4].map((unit) => third.subarray(64 * unit, 64 * unit + 64).reduce((a, b) => a + b, 0) / 64);
+  expect(apart(means!.get("layers.0.hook_post")!.subarray(15, 20), expected)).toBeLessThan(1e-6);
+});
+
+test("visited snapshots are kept as long as there is room for them, the last used ones", async () => {
+  const load = vi.spyOn(model, "load");
+  const made = async (mostKept: number, visits: number[]) => {
+    const computer = new Computer(model, all, mostKept);
+    load.mockClear();
+    for (const snapshot of visits) await computer.found(snapshot, CASES["a unit"], signal);
+    return load.mock.calls.map(([snapshot]) => snapshot);
+  };
+  expect(await made(1e6, [0, 1, 0, 1])).toEqual([0, 1]);
+  expect(await made(6000, [0, 1, 1, 0])).toEqual([0, 1, 0]); // one takes 25 · (5 · 4 + 6 · 6 + 7 + 7 + 4 + …)
+  load.mockRestore();
+});
+
+test("work that nobody waits for stops", async () => {
+  const stop = new AbortController();
+  const many = images(3000, 8, 4);
+  const work = new Computer(model, many, 1e6).found(0, null, stop.signal);
+  stop.abort();
+  await expect(work).rejects.toThrow(/abort/i);
+});
+
+test("a worker answers in turn, drops what is withdrawn, and keeps no trace of either", async () => {
+  vi.stubGlobal("addEventListener", () => undefined); // comlink's, in a worker
+  const { api, stops } = await import("../src/worker");
+  api.start(model.data, all, 1e6);
+  const [first, gone, last] = [api.found(1, 0, null), api.found(2, 1, CASES["a unit"]), api.found(3, 0, CASES["a unit"])];
+  api.cancel(2);
+  api.cancel(99);
+  await expect(gone).rejects.toThrow(/abort/i);
+  expect(apart((await first).logits, oneByOne(0, NO_CHANGES))).toBeLessThan(1e-4);
+  expect(apart((await last).logits, oneByOne(0, CASES["a unit"]))).toBeLessThan(1e-4);
+  await expect(api.found(4, 77, null)).rejects.toThrow();
+  expect(stops.size).toBe(0);
+  const pixels = all.pixels.subarray(0, 64);
+  expect(await api.traced("pattern", pixels, 1, "layers.1.hook_post", 2)).toEqual(new Trace(model, pixels, 1).pattern("layers.1.hook_post", 2));
+});
+
+test("a contribution is the slope of a logit along a unit's activation", () => {
+  const pixels = all.pixels.subarray(64, 128);
+  const found = new Trace(model, pixels, 0).contributions("layers.0.hook_post", 2);
+  const at = (value: number) => model.forward(pixels, 0, one("layers.0.hook_post", 2, { kind: "scale", value })).get("logits")!;
+  const [more, less] = [at(1.01), at(0.99)];
+  expect(apart(found, more.map((v, i) => (v - less[i]) / 0.02))).toBeLessThan(2e-3);
+});
