@@ -21,6 +21,7 @@ import { centered, Ink, SIDE } from "./pen";
 import { edited, SetPanel } from "./set";
 import { changed, toggled } from "./sets";
 import { CHANGED, type ChangeItem, same, type State, type Tab, TABS, type UnitPlace } from "./state";
+import { Copy, Share } from "./share";
 import { theme as themeNow } from "./theme";
 import { python } from "./python";
 import { Time } from "./time";
@@ -230,6 +231,7 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
           <button type="button" disabled={!redo} aria-keyshortcuts="Control+Shift+Z" onClick={() => redo?.()}>Redo</button>
           <button type="button" disabled={!state.changes.length} onClick={() => update({ changes: [] })}>Reset all</button>
           <button type="button" aria-label={words.keys.open} aria-keyshortcuts="?" aria-haspopup="dialog" onClick={() => setListed(true)}>{words.keys.label}</button>
+          <Share />
         </div>
         <p>
           Draw a digit or choose a test image. Click a unit to ablate, scale, clamp or patch it, and see how the prediction changes.
@@ -305,16 +307,11 @@ async function path(lab: Lab, at: UnitPlace | null, pixels: Float32Array, frame:
 }
 
 function Python({ text }: { text: string }): JSX.Element {
-  const [told, setTold] = useState("");
-  const copy = () => navigator.clipboard.writeText(text).then(() => setTold("Copied."), () => setTold("This browser blocks copying; select the text instead."));
   return (
-    <section class="python" aria-label="Python">
-      <h2>The Python for this view</h2>
-      <div class="row">
-        <button type="button" onClick={copy}>Copy</button>
-        <span aria-live="polite" class="quiet">{told}</span>
-      </div>
-      <div class="scroll" tabIndex={0} role="group" aria-label="Code">
+    <section class="python" aria-label={words.python.title}>
+      <h2>{words.python.title}</h2>
+      <Copy label={words.common.copy} text={() => text} told={() => words.share.copied} />
+      <div class="scroll" tabIndex={0} role="group" aria-label={words.python.code}>
         <pre>{text}</pre>
       </div>
     </section>

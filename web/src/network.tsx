@@ -4,6 +4,7 @@ import type { JSX } from "preact";
 import { useMemo, useRef } from "preact/hooks";
 import { pValue, probability } from "./chance";
 import { NetworkClaims } from "./claims";
+import { Confusion } from "./confusion";
 import type { StoredWeights } from "./data";
 import { Edges } from "./edges";
 import { highest, softmax } from "./engine";
@@ -12,7 +13,6 @@ import { ComputedClass } from "./inside";
 import { type Effect, type Lab, type Later, useRandom } from "./lab";
 import { grouped, number, Numbers, points, Term } from "./parts";
 import { CHANGED, type ChangeItem, type State, type UnitPlace } from "./state";
-import { fileName, saveTable } from "./save";
 import { Strip } from "./strip";
 import type { Theme } from "./theme";
 import { words } from "./words";
@@ -258,7 +258,7 @@ function Breakdown({ effect, name }: { effect: Effect; name: string }): JSX.Elem
           ...(mine.length ? [100 * before.byClass[label], 100 * (share - before.byClass[label])] : []),
         ])}
       />
-      <Confusion name={name} now={after} before={mine.length ? before : null} />
+      <Confusion name={name} now={after} before={before} changes={mine.length} />
     </div>
   );
 }
@@ -289,43 +289,5 @@ function Random({ drop, drops, draws, others, one }: { drop: number; drops: numb
       <Term word="random units">{one ? (draws === others ? `Each of the ${others} other units` : "A random unit") : "As many random units"}</Term> in {one ? "its" : "their"} place: <span class="null-band">{range(drops)}</span> points ({draws} draw{draws > 1 ? "s" : ""}); a drop at least as large:{" "}
       <span class="odds">{probability(p, draws)}</span>{p * (1 + draws) < 1.5 && `; ${draws} draw${draws > 1 ? "s" : ""} can't give a lower p`}.
     </>
-  );
-}
-
-function Confusion({ name, now, before }: { name: string; now: Answers; before: Answers | null }): JSX.Element {
-  const classes = now.confusion.map((_, label) => label);
-  return (
-    <details>
-      <summary>Confusion matrix</summary>
-      <button type="button" aria-label={`Save the table as CSV: ${name} confusion matrix`} onClick={() => saveTable(fileName(`${name} confusion matrix`), ["true class", ...classes.map((c) => `predicted ${c}`)], classes.map((c) => [c, ...now.confusion[c]]))}>CSV</button>
-      <div class="scroll" tabIndex={0} role="group" aria-label="Confusion matrix">
-        <table class="confusion">
-          <caption>True class (rows) against predicted class (columns): images{before ? ", and how many more or fewer than before" : ""}.</caption>
-          <thead>
-            <tr>
-              <td />
-              {classes.map((c) => <th key={c} scope="col">{c}</th>)}
-            </tr>
-          </thead>
-          <tbody>
-            {now.confusion.map((counts, label) => (
-              <tr key={label}>
-                <th scope="row">{label}</th>
-                {counts.map((count, predicted) => {
-                  const more = before ? count - before.confusion[label][predicted] : 0;
-                  const kind = predicted === label ? "right" : count ? "wrong" : "none";
-                  return (
-                    <td key={predicted} class={kind}>
-                      {count}
-                      {more !== 0 && <small class={more > 0 === (predicted === label) ? "good" : "bad"}>{more > 0 ? ` +${more}` : ` −${-more}`}</small>}
-                    </td>
-                  );
-                })}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
-    </details>
   );
 }

@@ -105,22 +105,27 @@ function cellText(value: string | number, how?: number | ((value: number) => str
   return how === undefined && Number.isInteger(value) ? String(value).replace("-", "−") : number(value, how);
 }
 
-/** The numbers behind a picture, collapsed; both can be saved. */
-export function Numbers({ summary = words.numbers.title, head, rows, shown = [], name, pictures, caption }: NumbersProps): JSX.Element {
-  const [open, setOpen] = useState(false);
+/** Buttons that save a table and its pictures. `kinds`: those of the pictures, known before they are drawn. */
+export function Saves({ name, head, rows, pictures, kinds, caption }: Pick<NumbersProps, "name" | "head" | "rows" | "pictures" | "caption"> & { kinds: string[] }): JSX.Element {
   const file = fileName(name);
-  const kinds = pictures && open ? pictures().map((picture) => (picture instanceof SVGSVGElement ? "SVG" : "PNG")) : [];
+  return (
+    <div class="row">
+      <button type="button" onClick={() => saveTable(file, head, rows())} aria-label={words.numbers.saveTable(name)}>{words.numbers.csv}</button>
+      {kinds.map((kind, i) => (
+        <button key={i} type="button" onClick={() => savePicture(kinds.length > 1 ? `${file}-${i + 1}` : file, pictures!()[i], caption?.() ?? name)} aria-label={words.numbers.savePicture(i + 1, kind, name)}>{words.numbers.kinds[kind as "PNG" | "SVG"]}</button>
+      ))}
+    </div>
+  );
+}
+
+/** The numbers behind a picture, collapsed; both can be saved. */
+export function Numbers({ summary = words.numbers.title, shown = [], ...saved }: NumbersProps): JSX.Element {
+  const { head, rows, pictures } = saved;
+  const [open, setOpen] = useState(false);
   return (
     <details onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>{summary}</summary>
-      {open && (
-        <div class="row">
-          <button type="button" onClick={() => saveTable(file, head, rows())} aria-label={words.numbers.saveTable(name)}>{words.numbers.csv}</button>
-          {kinds.map((kind, i) => (
-            <button key={i} type="button" onClick={() => savePicture(kinds.length > 1 ? `${file}-${i + 1}` : file, pictures!()[i], caption?.() ?? name)} aria-label={words.numbers.savePicture(i + 1, kind, name)}>{kind}</button>
-          ))}
-        </div>
-      )}
+      {open && <Saves {...saved} kinds={(pictures?.() ?? []).map((picture) => (picture instanceof SVGSVGElement ? "SVG" : "PNG"))} />}
       {open && (
         <div class="scroll" tabIndex={0} role="group" aria-label={summary}>
           <table>

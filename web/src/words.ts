@@ -22,9 +22,7 @@ const english = {
     updating: "updating …",
     close: "Close",
     copy: "Copy",
-    copied: "Copied.",
     pause: "Pause",
-    blocked: "This browser blocks copying; select the text instead.",
   },
   names: {
     unit: (i: number) => `unit ${i}`,
@@ -39,8 +37,31 @@ const english = {
   numbers: {
     title: "The numbers",
     csv: "CSV",
+    kinds: { PNG: "PNG", SVG: "SVG" },
     saveTable: (name: string) => `Save the table as CSV: ${name}`,
     savePicture: (i: number, kind: string, name: string) => `Save picture ${i} as ${kind}: ${name}`,
+  },
+  python: {
+    title: "The Python for this view",
+    code: "Code",
+  },
+  share: {
+    link: "Copy link",
+    linked: "Link copied: it opens exactly this view.",
+    linkedHere: "Link copied. It opens this view on this computer; to others send this file, and what follows # in the link.",
+    copied: "Copied.",
+    blocked: "This browser blocks copying. Copy the selected text:",
+  },
+  confusion: {
+    title: "Confusion matrix",
+    name: (network: string) => `${network} confusion matrix`,
+    true: "true class",
+    predicted: (label: number) => `predicted ${label}`,
+    down: "true class",
+    across: "predicted class",
+    caption: (before: boolean) => `True class (rows) against predicted class (columns): images${before ? ", and how many more or fewer than before" : ""}.`,
+    saved: (title: string, images: number, accuracy: number, chance: number, changes: number) =>
+      `${title}${changes ? ` with ${count(changes, "unit")} changed` : ""}: true class (rows) against predicted class (columns) of ${grouped(images)} images. Accuracy ${percent(accuracy, 1)}; chance level, always the most frequent class: ${percent(chance, 1)}.`,
   },
   filter: {
     title: "Filter images",

@@ -1,0 +1,74 @@
+"""What leaves the page: a link of the view, and the confusion matrix as a table and as a picture."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from in_page import address
+from PIL import Image
+from playwright.sync_api import Page, expect
+from test_in_the_page import saved
+
+pytestmark = [pytest.mark.browser, pytest.mark.mnist]
+
+Opener = Callable[..., Page]
+VIEW = "#i=7&t=2&s=0.1.4&c=0.1.4z_1.0.2s2&m=1.2.error&v=map"
+
+
+def test_the_link_of_the_view_is_copied_and_opens_it(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, VIEW, permissions=["clipboard-read", "clipboard-write"])
+    told = tab.locator(".copy").first.get_by_role("status")
+    expect(told).to_be_empty()
+    tab.get_by_role("button", name="Copy link").click()
+    expect(told).to_contain_text("Link copied.")
+    link = tab.evaluate("navigator.clipboard.readText()")
+    assert link == tab.url
+    again = opened(explorer, link[link.index("#") :])
+    assert address(again) == address(tab)
+    assert again.locator(".bars").all_inner_texts() == tab.locator(".bars").all_inner_texts()
+    tab.keyboard.press("Escape")
+    expect(told).to_be_empty()
+    assert tab.locator(".map").is_visible()  # Esc closed the message alone
+
+
+@pytest.mark.parametrize("clipboard", ["undefined", "{writeText: () => Promise.reject(new Error('refused'))}"])
+def test_a_refused_clipboard_shows_the_link_selected(explorer: Path, opened: Opener, clipboard: str) -> None:
+    tab = opened(explorer, VIEW)
+    tab.evaluate(f"Object.defineProperty(navigator, 'clipboard', {{value: {clipboard}}})")
+    for button, text in (("Copy link", tab.url), ("Copy", None)):
+        if text is None:
+            tab.get_by_role("tab", name="Python").click()
+            text = tab.locator("pre").inner_text()
+        tab.get_by_role("button", name=button, exact=True).click()
+        field = tab.get_by_label("This browser blocks copying")
+        assert field.input_value() == text
+        assert field.evaluate("field => [field.selectionStart, field.selectionEnd]") == [0, len(text)]
+        assert field.evaluate("field => field === document.activeElement")
+        tab.keyboard.press("Escape")
+        expect(field).to_have_count(0)
+
+
+def test_the_confusion_matrix_is_saved_as_table_and_as_captioned_picture(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#v=confusion&c=1.2.3z")
+    tab.locator(".breakdown").nth(1).wait_for()
+    for summary in tab.get_by_text("Confusion matrix", exact=True).all():
+        summary.click()
+    shown = [
+        [int(re.split(r"\s", cell)[0]) for cell in row.split("\t")[1:]]
+        for row in tab.locator(".confusion").nth(1).locator("tbody tr").all_inner_texts()
+    ]
+    name, table = saved(tab, "as CSV: CNN .* confusion")
+    assert re.fullmatch(r"CNN-step-\d+-confusion-matrix.csv", name)
+    head, *rows = table.decode().splitlines()
+    assert head == "true class," + ",".join(f"predicted {label}" for label in range(10))
+    assert [[int(cell) for cell in row.split(",")[1:]] for row in rows] == shown
+    name, picture = saved(tab, "as PNG: CNN .* confusion")
+    assert name.endswith("confusion-matrix.png")
+    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("L"))
+    assert pixels.shape[0] > pixels.shape[1]  # below the square there is a caption
+    assert (pixels[pixels.shape[1] :] < 100).sum() > 200

@@ -1,0 +1,97 @@
+// The confusion matrix: a table on the page, saved as a table or as a picture.
+
+import type { JSX } from "preact";
+import type { Answers } from "./evaluate";
+import { Saves } from "./parts";
+import { amount, color, css, signed, theme } from "./theme";
+import { words } from "./words";
+
+const [CELL, LABELS] = [44, 64]; // pixels of the picture
+
+/** The share of its full color that a cell has: a correct one by its class, an error by the most frequent error. */
+function shareOf(confusion: number[][]): (label: number, predicted: number) => number {
+  const most = Math.max(1, ...confusion.flatMap((counts, label) => counts.filter((_, predicted) => predicted !== label)));
+  return (label, predicted) => confusion[label][predicted] / (label === predicted ? Math.max(1, confusion[label].reduce((a, b) => a + b, 0)) : most);
+}
+
+/** `before`: without the changes. */
+export function Confusion({ name, now, before, changes }: { name: string; now: Answers; before: Answers; changes: number }): JSX.Element {
+  const classes = now.confusion.map((_, label) => label);
+  const share = shareOf(now.confusion);
+  const title = words.confusion.name(name);
+  const sizes = now.confusion.map((counts) => counts.reduce((a, b) => a + b, 0));
+  const images = sizes.reduce((a, b) => a + b, 0);
+  return (
+    <details>
+      <summary>{words.confusion.title}</summary>
+      <Saves
+        name={title}
+        head={[words.confusion.true, ...classes.map(words.confusion.predicted)]}
+        rows={() => classes.map((label) => [label, ...now.confusion[label]])}
+        pictures={() => [drawn(now.confusion)]}
+        kinds={["PNG"]}
+        caption={() => words.confusion.saved(title, images, now.accuracy, Math.max(...sizes) / images, changes)}
+      />
+      <div class="scroll" tabIndex={0} role="group" aria-label={words.confusion.title}>
+        <table class="confusion">
+          <caption>{words.confusion.caption(changes > 0)}</caption>
+          <thead>
+            <tr>
+              <td />
+              {classes.map((c) => <th key={c} scope="col">{c}</th>)}
+            </tr>
+          </thead>
+          <tbody>
+            {now.confusion.map((counts, label) => (
+              <tr key={label}>
+                <th scope="row">{label}</th>
+                {counts.map((count, predicted) => {
+                  const more = count - before.confusion[label][predicted];
+                  const kind = predicted === label ? "right" : count ? "wrong" : "none";
+                  return (
+                    <td key={predicted} class={kind} style={{ "--share": `${Math.round(45 * share(label, predicted))}%` }}>
+                      {count}
+                      {more !== 0 && <small class={more > 0 === (predicted === label) ? "good" : "bad"}>{more > 0 ? ` +${more}` : ` −${-more}`}</small>}
+                    </td>
+                  );
+                })}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </details>
+  );
+}
+
+/** The matrix as a picture, in the page's colors. */
+function drawn(confusion: number[][]): HTMLCanvasElement {
+  const [now, share, scale] = [theme(), shareOf(confusion), devicePixelRatio || 1];
+  const side = LABELS + confusion.length * CELL;
+  const canvas = Object.assign(document.createElement("canvas"), { width: side * scale, height: side * scale });
+  const context = canvas.getContext("2d")!;
+  context.scale(scale, scale);
+  [context.textAlign, context.textBaseline] = ["center", "middle"];
+  const text = (words: string, x: number, y: number, weight = "normal") => {
+    context.font = `${weight} 14px ${getComputedStyle(document.documentElement).fontFamily}`;
+    context.fillStyle = css(now.ink);
+    context.fillText(words, x, y);
+  };
+  const middle = LABELS + (confusion.length * CELL) / 2;
+  text(words.confusion.across, middle, 14);
+  context.rotate(-Math.PI / 2);
+  text(words.confusion.down, -middle, 14);
+  context.rotate(Math.PI / 2);
+  confusion.forEach((counts, label) => {
+    const at = LABELS + (label + 0.5) * CELL;
+    text(String(label), at, LABELS - 16, "bold");
+    text(String(label), LABELS - 16, at, "bold");
+    counts.forEach((count, predicted) => {
+      const [x, y] = [LABELS + predicted * CELL, LABELS + label * CELL];
+      context.fillStyle = color((label === predicted ? amount : signed)(now, 1), 0.45 * share(label, predicted));
+      context.fillRect(x, y, CELL - 1, CELL - 1);
+      if (count) text(String(count), x + CELL / 2, y + CELL / 2, label === predicted ? "bold" : "normal");
+    });
+  });
+  return canvas;
+}

@@ -1,0 +1,55 @@
+// Text for the clipboard; where the browser refuses, it is shown, selected.
+
+import type { JSX } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { words } from "./words";
+
+const SHOWN = 6000; // milliseconds
+
+export function Copy({ label, text, told }: { label: string; text: () => string; told: () => string }): JSX.Element {
+  const [copied, setCopied] = useState<string | null>(null);
+  const [refused, setRefused] = useState<string | null>(null);
+  const field = useRef<HTMLTextAreaElement>(null);
+  useEffect(() => field.current?.select(), [refused]);
+  useEffect(() => {
+    const timer = setTimeout(() => setCopied(null), SHOWN);
+    return () => clearTimeout(timer);
+  }, [copied]);
+
+  async function copy(): Promise<void> {
+    setRefused(null);
+    try {
+      await navigator.clipboard.writeText(text());
+      setCopied(told());
+    } catch {
+      setRefused(text());
+    }
+  }
+
+  function onKeyDown(event: KeyboardEvent): void {
+    if (event.key !== "Escape" || !(copied ?? refused)) return;
+    event.preventDefault(); // what else Esc closes stays
+    setCopied(null);
+    setRefused(null);
+  }
+
+  return (
+    <span class="copy" onKeyDown={onKeyDown}>
+      <button type="button" onClick={copy}>{label}</button>
+      <span class="told" role="status">
+        {copied}
+        {refused !== null && (
+          <label>
+            {words.share.blocked}
+            <textarea ref={field} readOnly rows={3} value={refused} onBlur={() => setRefused(null)} />
+          </label>
+        )}
+      </span>
+    </span>
+  );
+}
+
+/** The link of exactly this view. */
+export function Share(): JSX.Element {
+  return <Copy label={words.share.link} text={() => location.href} told={() => (location.protocol.startsWith("http") ? words.share.linked : words.share.linkedHere)} />;
+}
