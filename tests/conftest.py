@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,18 @@ def chromium() -> str:
         _absent("Chromium (install your system's package)")
     assert found is not None
     return found
+
+
+@pytest.fixture(scope="session")
+def firefox() -> list[str]:
+    """The command that drives an installed Firefox through a page, whose path and steps are still to be given: web/drive.mjs."""
+    path, web = shutil.which("firefox-esr") or shutil.which("firefox"), Path(__file__).parents[1] / "web"
+    node = shutil.which("node", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    if path is None or node is None:
+        _absent("Firefox (install your system's package) or Node.js")
+    if not (web / "node_modules").is_dir():
+        _absent("web/node_modules (make web)")
+    return [str(node), str(web / "drive.mjs"), "firefox", str(path)]
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { centered, Ink, SIDE, usual } from "../src/pen";
 import { generator } from "../src/chance";
+import { apart } from "./networks";
 
 test("strokes give the ink that they were drawn with", () => {
   const random = generator(3);
@@ -9,7 +10,7 @@ test("strokes give the ink that they were drawn with", () => {
     ink.begin(SIDE * random(), SIDE * random());
     for (let i = 0; i < 20; i++) ink.to(SIDE * random(), SIDE * random());
   }
-  expect(Ink.of(ink.strokes).cells).toEqual(ink.cells);
+  expect(apart(Ink.of(ink.strokes).cells, ink.cells)).toBe(0);
   ink.clear();
   expect([ink.strokes, ink.cells.some((v) => v !== 0)]).toEqual([[], false]);
 });
