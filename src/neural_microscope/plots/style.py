@@ -299,6 +299,8 @@ def lay_out(figure: Any) -> None:
 
 def fix(plot: Plot) -> None:
     """Lays out a drawing once and for all, as pages need it."""
+    for axis in (axis for axes in plot.axes for axis in (axes.xaxis, axes.yaxis) if not axis.get_label_text()):
+        axis.set_label_coords(0, 0)  # or the place of an empty label would be computed again and again
     if not plot.laid_out:
         lay_out(plot)
     plot.set_layout_engine(None)
@@ -388,7 +390,6 @@ def readable(under: Any, theme: Theme) -> str:
     return theme.ink if abs(light[0] - light[1]) > abs(light[0] - light[2]) else theme.paper
 
 
-@functools.cache
 def html_page(title: str, style: str, body: str, policy: str) -> str:
     """A whole HTML page with the tokens as variables of its style sheet, in light and in dark. Its content security policy says what
     it may ask for; ``style`` and ``body`` are taken as they are.
@@ -406,6 +407,7 @@ def html_page(title: str, style: str, body: str, policy: str) -> str:
     )
 
 
+@functools.cache
 def _fonts() -> tuple[str, ...]:
     installed = {font.name for font in font_manager.fontManager.ttflist}
     return tuple(name for name in TOKENS["fonts"] if name in installed) or ("DejaVu Sans",)
