@@ -459,7 +459,7 @@ def log_axis(axes: Axes) -> None:
 def plain_log(axis: Any, low: float, high: float) -> None:
     """Plain numbers on a log axis, also the twos and fives where it holds few powers of ten."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
-    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_major_formatter(lambda value, _: f"{value:,g}")
     axis.set_minor_locator(NullLocator())
 
 

@@ -55,8 +55,12 @@ def lines(
         _name(axes, at, (np.asarray(low) + np.asarray(high)) / 2, name, theme.quiet)
     for name, level in (marks or {}).items():
         axes.axhline(level, color=theme.null, linewidth=0.9, zorder=1)
-        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-        axes.annotate(name, (0.02, level), (0, 3), color=theme.quiet, fontsize=7.5, **place)
+        left, right = np.nanmean(
+            np.abs([np.atleast_2d(of).mean(0)[[0, -1]] - level for _, of in values.values()]), axis=0
+        )
+        at, side = (0.98, "right") if right > left else (0.02, "left")  # where the lines are farther away
+        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": side}
+        axes.annotate(name, (at, level), (0, 3), color=theme.quiet, fontsize=7.5, **place)
     ends = []
     for (name, (at, of)), line in zip(values.items(), forms.LINES * len(values), strict=False):
         rows = np.atleast_2d(np.asarray(of, float))
