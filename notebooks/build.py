@@ -23,6 +23,7 @@ import os
 import re
 import runpy
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -136,12 +137,18 @@ def target(source: Path, exercise: bool = False) -> Path:
 
 
 def execute(made: Notebook, folder: Path, form: str = "full") -> Notebook:
-    """Runs a notebook in ``folder``; raises where a cell does."""
+    """Runs a notebook in ``folder``, and keeps the CPU seconds of its kernel in its metadata; raises where a cell does."""
     from nbclient import NotebookClient
+
+    def spent() -> float:
+        times = os.times()
+        return times.children_user + times.children_system
 
     env = {**os.environ, "NEURAL_MICROSCOPE_LESSON": form, "OMP_NUM_THREADS": "1"}
     where = {"metadata": {"path": str(folder)}}
+    before = spent()
     NotebookClient(made, timeout=None, kernel_name="python3", resources=where).execute(env=env)
+    made.metadata.cpu_seconds = round(spent() - before)
     for cell in made.cells:
         cell.metadata.pop("execution", None)
         for output in cell.get("outputs", []):
@@ -228,6 +235,13 @@ def _smaller(png: str) -> str:
     return base64.b64encode(min(before, after.getvalue(), key=len)).decode()
 
 
+def tell(number: str, seconds: int) -> None:
+    """Writes the CPU seconds of a notebook into the table of the teachers' page."""
+    page = HERE.parent / "docs" / "teaching.md"
+    row = rf"(?m)^(\| \[{number}\].*\| )\d+ \|$"
+    page.write_text(re.sub(row, rf"\g<1>{seconds} |", page.read_text("utf-8")), "utf-8")
+
+
 def write(made: Notebook, path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     nbformat.validate(made)
@@ -239,10 +253,12 @@ def main(wanted: list[str]) -> int:
         if wanted and source.name[:2] not in wanted:
             continue
         write(exercises(source), target(source, exercise=True))
-        made = execute(notebook(source), HERE)
+        with tempfile.TemporaryDirectory() as empty:  # where no network is trained yet
+            made = execute(notebook(source), Path(empty))
         write(made, target(source))
+        tell(source.name[:2], made.metadata.cpu_seconds)
         size = target(source).stat().st_size
-        print(f"{target(source).name}: {size / 1e3:.0f} kB", flush=True)
+        print(f"{target(source).name}: {size / 1e3:.0f} kB, {made.metadata.cpu_seconds} s of CPU", flush=True)
         problems = debris(made) + ([f"{size} bytes, more than 1 MB"] if size > 1_000_000 else [])
         if problems:
             print("\n".join(problems))

@@ -40,6 +40,19 @@ def test_nothing_is_revealed_before_a_guess(tmp_path: Path, capsys: pytest.Captu
     assert not one.reveal("slope")
 
 
+def test_a_negative_number_has_a_minus_sign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    one = lesson(tmp_path)
+    one.guess("slope", -3)
+    one.reveal("slope", -2.5)
+    one.say("It falls by -0.5 (interval -1 to +1),\n in 3-5 of 10 well-known cases, by 1e-05.")
+    assert capsys.readouterr().out == "Kept: −3\nGuessed: −3. Found: −2.5.\n"
+    assert shown[0].data == "It falls by −0.5 (interval −1 to +1), in 3-5 of 10 well-known cases, by 1e-05."
+
+
 def test_a_teacher_opens_all(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +198,8 @@ def test_a_changed_module_is_refused(said: str, change: Callable[[torch.nn.Seque
         ({"a": torch.ones(2)}, lambda value: value["a"].zero_()),
         ({"a": 1}, lambda value: value.update(b=2)),
         (xr.DataArray([1, 2]), lambda value: value.values.fill(0)),
+        (xr.DataArray([1, 2], {"label": ("x", [1, 0])}, "x"), lambda value: value.label.values.sort()),
+        (xr.Dataset({"a": ("x", [1, 2])}, {"step": ("x", [1, 0])}), lambda value: value["step"].values.sort()),
         (torch.nn.ReLU(), lambda value: value.eval()),
     ],
 )

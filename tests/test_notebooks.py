@@ -101,6 +101,16 @@ def test_the_kept_notebook_is_clean_and_small(source: Path) -> None:
 
 
 @sources
+def test_a_sentence_near_each_picture_says_what_to_look_at(source: Path) -> None:
+    cells = kept(source).cells
+    told = [build.text_of(cell) if cell.cell_type == "code" else cell.source for cell in cells]
+    for number, cell in enumerate(cells):
+        shown = [kind for output in cell.get("outputs", []) for kind in output.get("data", {})]
+        if any(kind.startswith("image/") for kind in shown):
+            assert any("*What to look at" in text for text in told[max(0, number - 1) : number + 3]), cell.source
+
+
+@sources
 def test_its_form_is_the_one_a_learner_knows(source: Path) -> None:
     cells = build._cells(source)
     text = "\n".join(cell.source for cell in cells)

@@ -227,8 +227,9 @@ def test_the_minutes_of_a_notebook_are_computed(number: str) -> None:
     assert reading % 5 == 0
     assert abs(reading - minutes(number)) <= 5, f"computed: {minutes(number):.1f}"
     assert solving == sum(int(one) for one in EXERCISE.findall(text_of(number)))
-    (row,) = re.findall(rf"^\| \[{number}\].*\| (\d+) \| (\d+) \|$", TEACHING, re.M)
-    assert row == head.groups()
+    (row,) = re.findall(rf"^\| \[{number}\].*\| (\d+) \| (\d+) \| (\d+) \|$", TEACHING, re.M)
+    seconds = nbformat.read(NOTEBOOKS[number], as_version=4).metadata.cpu_seconds  # type: ignore[no-untyped-call]
+    assert row == (*head.groups(), str(seconds)), "run notebooks/build.py"
 
 
 def test_the_python_lists_a_classs_guesses_and_tries(

@@ -25,7 +25,7 @@ from neural_microscope import lessons
 lesson = lessons.start("00")
 
 # %% [markdown]
-# Five helpers appear in the cells of all notebooks. `lesson.guess` keeps your guess, and `lesson.reveal` shows it next to what was found. `lesson.say` prints
+# Five helpers appear in the cells of all notebooks, and `nm`, which is the library itself. `lesson.guess` keeps your guess, and `lesson.reveal` shows it next to what was found. `lesson.say` prints
 # a sentence with the numbers that the cell has computed. `lesson.pick(a, b)` is `a`, or `b` where the notebook runs in a shorter form, for example because MNIST
 # can't be downloaded; `lesson.full` says which of the two it is. (From 02 on, `lesson.run` trains a network, or opens it if you have trained it before.)
 #

@@ -405,10 +405,10 @@ small.after.function = None
 print("seen at the place 'after':", tuple(seen["after"].shape))
 
 # %% [markdown]
-# The models of this library are built this way. `hook_pre` stands before a layer's *activation function* (here the ReLU), `hook_post` behind it:
+# The models of this library (`nm`, which the first cell imported) are built this way. `hook_pre` stands before a layer's *activation function* (here the ReLU), `hook_post` behind it:
 
 # %%
-model = nm.MLP(nm.MLPConfig(image_shape=images.image_shape, hidden=(128, 64)), seed=0).eval()
+model = nm.MLP(nm.MLPConfig(image_shape=images.image_shape, hidden=(128, 64)), seed=0).eval()  # eval: as after training
 print(*model.hook_points, sep="\n")
 
 # %% [markdown]
@@ -432,7 +432,8 @@ nm.plots.one_image(images.images[0] / 255, {"one image": layers}, {"one image": 
 
 # %% [markdown]
 # *What to look at:* one image, and all that an untrained network makes of it. Each square is a unit, empty at 0 and darkest at the layer's highest activation; the places in the grid have
-# no meaning. Many units are off, and the ten probabilities are nearly equal: this network does not know the digit yet.
+# no meaning. Many units are off. On the right, the *softmax* has turned the ten logits into probabilities that sum to 1 (02 says how), and they are nearly equal: this network does not
+# know the digit yet.
 
 # %% [markdown]
 # The words are those of TransformerLens, which has the same idea for language models ([notebook 06](06_Toward_TransformerLens.ipynb) goes there). And what became of the four traps? Let's walk

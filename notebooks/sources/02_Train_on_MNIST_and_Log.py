@@ -758,10 +758,10 @@ def against(name, other="usual"):
 
 
 if lesson.reveal("five times", round(against("five times")[0], 1)):
-    print(f"usual                  {found['usual'].mean():.1%} (mean of {len(found['usual'])} seeds)")
+    lesson.say(f"usual: {found['usual'].mean():.1%} (mean of {len(found['usual'])} seeds)")
     for name in [*found][1:]:
         mean, low, high, verdict = against(name)
-        print(f"{name:22} {mean:+.1f} points (95% interval {low:+.1f} to {high:+.1f}): a difference is {verdict}")
+        lesson.say(f"{name}: {mean:+.1f} points (95% interval {low:+.1f} to {high:+.1f}): a difference is {verdict}")
     mean, low, high, verdict = against("five times, layer norm", "layer norm")
     lesson.say(f"""And does a layer norm make up for large weights? Compared with layer norm and usual weights, five times as large they {"lower" if mean < 0 else "raise"} the accuracy by {abs(mean):.1f} points
     (95% interval {low:+.1f} to {high:+.1f}). {"So it does not make up for them." if high < 0 else "A drop is not shown."}""")

@@ -334,8 +334,8 @@ one_control = evaluate([(layer, sideways)])[0] - loss
 library = causal.ablate_directions(model, images, layer, directions=direction.numpy()[None])
 library = float(library["loss_increase"][0, top_unit])
 assert abs(library - one_control) < 0.002 + 0.1 * abs(one_control), (library, one_control)
-print(f"unit {top_unit} ablated: {effects['loss_increase'].values[top_unit]:+.4f} nats")
-print(f"as far along one random direction: {one_control:+.4f} nats (the library, by interpolation: {library:+.4f})")
+lesson.say(f"""Ablating unit {top_unit} changes the loss by {effects["loss_increase"].values[top_unit]:+.4f} nats; as far along one random direction, it is
+{one_control:+.4f} nats (the library, by interpolation: {library:+.4f}).""")
 
 # %% [markdown]
 # One direction may raise the loss more or less by luck, so `ablate_all` draws many, here 2,000. Their distribution is the *null*: what we would see if units were nothing
@@ -1321,9 +1321,8 @@ pair = causal.patch_between(model, threes.subset([0]), eights.subset([0]), layer
 assert np.abs(np.array(denoised) - pair["denoising"].values).max() < 1e-3
 assert np.abs(np.array(noised) - pair["noising"].values).max() < 1e-3
 strong = int(np.argmax(denoised))
-print(f"the 3 gives {high_end:+.2f}, the 8 gives {low_end:+.2f}")
-print(f"unit {strong} restores most: {denoised[strong]:.1%}; patched the other way, {noised[strong]:.1%} is left")
-print(f"all {units} units together: {sum(denoised):.3f}")
+lesson.say(f"""The 3 gives {high_end:+.2f}, the 8 gives {low_end:+.2f}. Unit {strong} restores most: {denoised[strong]:.1%}; patched the other way, {noised[strong]:.1%} is left.
+All {units} units together restore {sum(denoised):.3f}.""")
 
 # %% [markdown]
 # The shares sum to 1, and noising is 1 minus denoising. That isn't a finding. After this layer the network is linear, so the two questions are one. In the first layer, with a
@@ -1415,7 +1414,7 @@ for one in runs:
     for name in harm:
         harm[name] += float(table["auc"].sel(order=name)) < least
     areas = ", ".join(f"{name} {float(table['auc'].sel(order=name)):.2f}" for name in harm)
-    print(
+    lesson.say(
         f"seed {one.train_config.seed}: smallest q {float(ablated['loss_increase_q'].min()):.2f}; correlation {rho:+.2f} ({low:+.2f} to {high:+.2f}); "
         f"area {areas} (living, random: {least:.2f} or more)"
     )

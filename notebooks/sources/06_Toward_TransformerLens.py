@@ -658,10 +658,8 @@ with torch.no_grad():
     clean_logits, clean_cache = model.run_with_cache(clean.tensor())
     corrupted_logits, corrupted_cache = model.run_with_cache(corrupted.tensor())
 gap = (metric(clean_logits) - metric(corrupted_logits)).sum()
-print(
-    f"clean: {len(clean)} images of the digit {one}; corrupted: for each the nearest image of the digit {other}. "
-    f"Logit difference {float(metric(clean_logits).mean()):+.1f} and {float(metric(corrupted_logits).mean()):+.1f}"
-)
+lesson.say(f"""Clean: {len(clean)} images of the digit {one}; corrupted: for each the nearest image of the digit {other}. The logit difference is
+{float(metric(clean_logits).mean()):+.1f} and {float(metric(corrupted_logits).mean()):+.1f}.""")
 
 # %% [markdown]
 # *Denoising*: the corrupted image runs, but one unit of the last hidden layer gets its value from the clean run. 0 means that nothing is restored, 1 the whole difference.

@@ -33,7 +33,7 @@ lesson = lessons.start("07")
 # must rebuild x from them: x′ = ReLU(Wᵀh + b).
 #
 # So W has two rows and five columns. Column i is the **direction** in which feature i is written into the plane, and also the direction in which it is read. Not all features count
-# alike: errors in the first count fully, and those in each next one a tenth less.
+# alike: errors in the first count fully, and those in each next one 10% less than in the one before.
 #
 # Let's build one such network and train it. Inside is the training loop of notebook 00. In our first world every feature is always on (p = 1):
 
@@ -167,7 +167,8 @@ if lesson.reveal("kept", int(np.median(kept[rare]))):
 # *What to look at:* each picture is one network's plane (of five seeds, the one with the lowest loss). An arrow is a feature's column of W; an arrow of nearly no length is a feature that was
 # not kept.
 #
-# Dense features: two are at right angles, and the others are given up. Less dense: pairs face each other on one line. Rare features: all five, like the corners of a regular pentagon.
+# Features that are always on: two are at right angles, and the others are given up. On in three cases of ten: pairs face each other on one line. Rarely on (*sparse*): all five are kept,
+# like the corners of a regular pentagon.
 #
 # Does it matter where the arrows point? Let's turn one of the pictures by 40 degrees:
 
@@ -1316,7 +1317,7 @@ def recovered_by(replacement, model, layer, images, labels):  # never above 1, n
 #
 # ## What you have seen
 #
-# * A network can keep more features than it has units if they are rarely on together. It pays with interference, and a ReLU with a negative bias keeps the price low. With dense features it does
+# * A network can keep more features than it has units if they are rarely on together. It pays with interference, and a ReLU with a negative bias keeps the price low. With features that are always on it does
 #   what principal components do.
 # * The network loses when several features are on at once, but not for every such number: the two error curves cross more than once.
 # * A TopK autoencoder finds planted directions from activations alone. Random directions look half right, so look at the null first.

@@ -292,7 +292,7 @@ def cosines(means):  # the first four classes only
 # %% [markdown]
 # ## 2. The edge of stability
 #
-# How large a step can gradient descent take? Start with the simplest loss, a parabola with curvature s: L(w) = s w² / 2. A step of rate η turns w into w − η s w =
+# How large a step can gradient descent take? Start with the simplest loss, a parabola with curvature s: L(w) = s w² / 2. A step of rate η (eta) turns w into w − η s w =
 # (1 − η s) w. If η s is above 2, then w comes out larger than it was and with the other sign, and each step makes it worse. So descent is stable only while the
 # curvature is below 2/η.
 #
@@ -360,7 +360,7 @@ print(f"in a random direction: {at_random:.4f}")
 # %% [markdown]
 # In a random direction the loss is nearly flat. So the most curved direction is a special one, and we needed the iteration to find it.
 #
-# Now we train with plain gradient descent, on all images at every step, at three rates: η = 0.1, 0.2 and 0.4. A smaller rate gets proportionally more steps. **Where will the sharpness be in the end at η = 0.2?**
+# Now we train with plain gradient descent, on all images at every step (*full-batch*), at three rates: η = 0.1, 0.2 and 0.4. A smaller rate gets proportionally more steps. **Where will the sharpness be in the end at η = 0.2?**
 
 # %%
 mine = 2  # your guess

@@ -443,7 +443,7 @@ r = np.corrcoef(x[:, one], ink)[0, 1]
 rng = np.random.default_rng(0)
 shuffled = [np.corrcoef(x[:, one], rng.permutation(ink))[0, 1] for _ in range(500)]
 low, high = np.percentile(shuffled, [2.5, 97.5])
-print(f"unit {one}: correlation with ink {r:+.2f}; with ink in random order {low:+.2f} to {high:+.2f}")
+lesson.say(f"Unit {one}: correlation with ink {r:+.2f}; with ink in random order {low:+.2f} to {high:+.2f}.")
 
 # %% [markdown]
 # That is outside its null. Have we found an ink unit? Before we believe it, we put to the measure a case whose answer we know. A [*phantom*](../docs/glossary.md) is data with a planted answer.
@@ -684,13 +684,14 @@ for _ in range(499):
         dealt[labels == label] = rng.permutation(ink_within[labels == label])
     by_loop.append(np.corrcoef(unit_within, dealt)[0, 1])
 low, high = np.percentile(by_loop, [2.5, 97.5])
-print(
-    f"unit {one}: correlation with ink within shapes {r_within:+.2f}; ink shuffled within shapes {low:+.2f} to {high:+.2f}"
+lesson.say(
+    f"""Unit {one}: correlation with ink within shapes {r_within:+.2f}; with ink shuffled within shapes {low:+.2f} to {high:+.2f}."""
 )
 
 # %% [markdown]
 # That is one unit of one layer. To test the measure we will need millions of such correlations, too many for this loop. So we write it once more in whole arrays: all units and all shuffles at once. It also gets the form that
 # all measures here have: named arrays in, a table out, in which `ink` stands next to its interval, its null band, and its p and q.
+# The interval comes from a *bootstrap*: draw as many images again, with replacement, measure, and repeat; the middle 95% of what comes out is the interval.
 
 
 # %%

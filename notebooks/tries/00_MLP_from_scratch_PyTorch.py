@@ -343,6 +343,19 @@ def power(x, n):
     base = numpy.float64(x.data)
     return Value(float(base**n), ((x, float(n * base ** (n - 1))),))
 
+# %% exercise=1 tags=["wrong"]
+# wrong: a power of its own class, which forgets what is added to it later
+class Powered(Value):
+    def __init__(self, x, n):
+        super().__init__(x.data**n, [(x, n * x.data ** (n - 1))])
+
+    def __mul__(self, other):
+        return Value(self.data * other, [(self, other)]) if self.data > 1 else Value(self.data * other)
+
+
+def power(x, n):
+    return Powered(x, n)
+
 # %% exercise=2 tags=["wrong"]
 # wrong: moves all inputs at once and gives each the same slope
 def nudge(function, inputs):
@@ -806,6 +819,18 @@ def nudge(function, inputs):
         return (at(1e-6) - at(-1e-6)) / 2e-6
 
     return list(map(slope, range(len(inputs))))
+
+# %% exercise=2 tags=["wrong"]
+# wrong: asks for at most three inputs
+def nudge(function, inputs):
+    x, y, z = [*inputs, 0.0, 0.0][:3]
+    h = 1e-6
+    ways = [(h, 0, 0), (0, h, 0), (0, 0, h)][: len(inputs)]
+    n = len(inputs)
+    return [
+        (function(*[x + a, y + b, z + c][:n]) - function(*[x - a, y - b, z - c][: max(n, 1)])) / (2 * h) if n == 3 else 0.0
+        for a, b, c in ways
+    ]
 
 # %% exercise=3 tags=["wrong"]
 # wrong: never sets the gradients back to 0
@@ -1651,6 +1676,25 @@ def learn(model, X, T, steps, rate):
             p.copy_(p - rate * flat[start : start + p.numel()].view_as(p))
             start += p.numel()
     return [float(loss.detach())] + learn(model, X, T, steps - 1, rate)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: never more than ten steps in all for one model
+_done = {}
+
+
+def learn(model, X, T, steps, rate):
+    losses = []
+    for _ in range(steps):
+        model.zero_grad()
+        loss = nn.functional.mse_loss(model(X), T)
+        loss.backward()
+        losses.append(loss.item())
+        _done[id(model)] = _done.get(id(model), 0) + 1
+        if _done[id(model)] <= 10:
+            with torch.no_grad():
+                for p in model.parameters():
+                    p -= rate * p.grad
+    return losses
 
 # %% exercise=4 tags=["right"]
 # right: finds the single layer by sending the unit vectors and 0 through both

@@ -632,6 +632,21 @@ def looked_at(module, model, x):
         handle.remove()
     return kept.pop()
 
+# %% exercise=1 tags=["wrong"]
+# wrong: the hook is removed by the next forward pass, so it is still there after this one
+def looked_at(module, model, x):
+    kept = []
+
+    def look(m, i, o):
+        if kept:
+            handle.remove()
+        else:
+            kept.append(o.clone())
+
+    handle = module.register_forward_hook(look)
+    model(x)
+    return kept[0]
+
 # %% exercise=2 tags=["right"]
 # right: what is missing from the logit when a unit is set to 0, one unit after the other
 def contributions(model, cache, digit):
@@ -1662,3 +1677,10 @@ def dead(acts):
         return True
 
     return sum(1 for column in acts.transpose("unit", "example").values if silent(column))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: gives the array other dimension names on the way
+def dead(acts):
+    acts.values[acts.values == 0] = 0.0
+    acts.coords["unit"] = np.arange(acts.sizes["unit"])
+    return int((~(acts > 0).any("example")).sum()) + int(acts.values.min() < 0 and (acts == 0).all("example").sum() < 0)

@@ -332,6 +332,13 @@ def learned_at(log, threshold):
     lowest[np.isinf(lowest)] = np.nan
     return lowest
 
+# %% exercise=1 tags=["wrong"]
+# wrong: counts the log's own steps from 0 on
+def learned_at(log, threshold):
+    log["step"].values[:] -= log["step"].values[0]
+    reached = log["test_accuracy_by_class"].values >= threshold
+    return np.where(reached.any(0), log["step"].values[reached.argmax(0)].astype(float), np.nan)
+
 # %% exercise=2 tags=["wrong"]
 # wrong: keeps results by name and steps, so another run with the same steps gets the old numbers
 _kept = {}

@@ -666,6 +666,17 @@ def by_direction(model, x, labels, by):
         hits = model(torch.cat(moved)).argmax(1).view(len(directions), -1) == labels
     return hits.double().mean(1).numpy()
 
+# %% exercise=3 tags=["wrong"]
+# wrong: the labels are moved to the class that leads
+def by_direction(model, x, labels, by):
+    found = []
+    for d, r in directions:
+        with torch.no_grad():
+            predicted = model(shifted(x, by * d, by * r)).argmax(1)
+        found.append(float((predicted == labels).float().mean()))
+    labels.copy_(predicted)
+    return found
+
 # %% exercise=4 tags=["wrong"]
 # wrong: the absolute value, but the formula can give less than 0
 def debiased(x, y):

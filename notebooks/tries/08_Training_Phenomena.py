@@ -610,6 +610,12 @@ def suspects(margin, n):
     pairs = sorted((float(np.mean(column)), number) for number, column in enumerate(np.transpose(margin)))
     return [number for _, number in pairs[:n]]
 
+# %% exercise=3 tags=["wrong"]
+# wrong: the mean of all but the highest margin of each image
+def suspects(margin, n):
+    rest = np.sort(margin, 0)[:-1]
+    return np.argsort(rest.mean(0), kind="stable")[:n]
+
 # %% exercise=4 tags=["right"]
 # right: the distribution of heads by convolution, two sides by distance from the middle
 from functools import reduce
@@ -886,3 +892,12 @@ def by_sign(differences):
         return 1.0
     fewer = min(sum(d > 0 for d in left), sum(d < 0 for d in left))
     return min(1.0, 2 * binom.cdf(fewer, len(left), 0.5))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: two-sided by doubling even where both sides are equal, so a tie gives more than 1 cut to 1, and one seed gives 0.5
+def by_sign(differences):
+    left = [d for d in differences if d != 0]
+    n, ups = len(left), sum(d > 0 for d in left)
+    m = max(ups, n - ups)
+    tail = sum(math.comb(n, i) for i in range(m, n + 1)) / 2**n if n else 1.0
+    return min(1.0, tail * (2 if n > 1 else 1))

@@ -659,6 +659,15 @@ def shuffle_within(values, labels, rng):
     found[np.argsort(labels, kind="stable")] = values[np.lexsort((rng.random(len(values)), labels))]
     return found
 
+# %% exercise=2 tags=["wrong"]
+# wrong: only labels from 0 on
+def shuffle_within(values, labels, rng):
+    found = values.copy()
+    for label in range(int(labels.max()) + 1):
+        members = np.flatnonzero(labels == label)
+        found[members] = rng.permutation(values[members])
+    return found
+
 # %% exercise=3 tags=["wrong"]
 # wrong: a counter that goes on over calls, so the next call gives other shares
 from itertools import count
@@ -878,6 +887,15 @@ def seen(alarm, strengths, tries):
 def seen(alarm, strengths, tries):
     seeds = np.arange(len(strengths) * tries).reshape(tries, -1).T
     return np.array([[alarm(int(seed), s) for seed in row] for s, row in zip(strengths, seeds)], dtype=float).mean(1)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: each strength gets one phantom more than was asked for
+def seen(alarm, strengths, tries):
+    shares = []
+    for number, strength in enumerate(strengths):
+        rang = [alarm(number * (tries + 1) + attempt, strength) for attempt in range(tries + 1)]
+        shares.append(float(np.mean(rang)))
+    return shares
 
 # %% exercise=4 tags=["wrong"]
 # wrong: tests any difference between classes (F), not that the highest is above the others

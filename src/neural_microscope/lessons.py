@@ -29,6 +29,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import numpy as np
 import torch
+import xarray as xr
 from filelock import FileLock
 from msgspec import Struct
 
@@ -134,7 +135,7 @@ class Lesson:
         """Shows a sentence with numbers computed by the cell."""
         from IPython.display import Markdown, display
 
-        display(Markdown(" ".join(text.split())))
+        display(Markdown(_typeset(" ".join(text.split()))))
 
     def guess(self, key: str, answer: Any) -> None:
         """Keeps a prediction before its answer is shown.
@@ -147,7 +148,7 @@ class Lesson:
         if answer is None:
             print("No guess yet. Replace None with your guess and run this cell again.")
         else:
-            print(f"Kept: {answer}")
+            print(_typeset(f"Kept: {answer}"))
         with self._answers() as kept:
             kept.guesses.pop(key, None)
             if answer is not None:
@@ -168,7 +169,7 @@ class Lesson:
                 return Shown(True)
             kept.found[key] = found
             guessed = f"Guessed: {kept.guesses[key]}. " if key in kept.guesses else ""
-        print(f"{guessed}Found: {f'{found:.3g}' if isinstance(found, float) else found}.")
+        print(_typeset(f"{guessed}Found: {f'{found:.3g}' if isinstance(found, float) else found}."))
         return Shown(True)
 
     def check(self, test: Callable[[np.random.Generator], None]) -> bool:
@@ -208,6 +209,11 @@ class Lesson:
         self.folder.mkdir(parents=True, exist_ok=True)
         with files.whole(file) as partial:
             partial.write_text(json.dumps(msgspec.to_builtins(kept, enc_hook=_plain), indent=1), "utf-8")
+
+
+def _typeset(text: str) -> str:
+    """The text with a minus sign, and no hyphen, before negative numbers."""
+    return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
 
 
 def _plain(value: Any) -> Any:
@@ -288,8 +294,10 @@ def _content(value: Any) -> Any:
     """A value in a form that `unchanged` compares."""
     if isinstance(value, torch.nn.Module):
         return _state(value)
+    if isinstance(value, xr.DataArray):
+        value = value.to_dataset(name="values")
     if isinstance(value, Mapping):
-        return {key: _content(one) for key, one in value.items()}
+        return {key: _content(one) for key, one in getattr(value, "variables", value).items()}
     if isinstance(value, torch.Tensor):
         return value.requires_grad, _content(value.detach().numpy())
     array = np.asarray(value)
