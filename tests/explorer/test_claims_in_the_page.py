@@ -305,16 +305,26 @@ def test_a_unit_is_chosen_on_one_half_and_counted_on_both(digits: list[nm.Run]) 
     fives = labels == 5
     right[2, choose[fives[choose]][:9]] = -1
     right[4, choose[fives[choose]][:8]] = -1
-    right[4, judge[fives[judge]][:11]] = -1  # more of all images, fewer of those on which it is chosen
-    right[2, judge[fives[judge]][:2]] = -1
-    right[2, judge[fives[judge]][2]] = 1
+    right[2, judge[fives[judge]][:5]] = -1
+    right[2, judge[fives[judge]][5]] = 1
+    right[4, judge[fives[judge]][:3]] = -1
     found = missions([(1, seen(run, right, np.array([0.1, 0.5, 0.3, np.nan, 0.2, 0.4])))], [])
     lost = next(one for one in found if one["kind"] == "lost")
     assert (lost["layer"], lost["unit"], lost["classes"]) == (1, 2, [5])
-    assert lost["counts"] == [[0, 0, 9, 0, 8, 0], [0, 0, 1, 0, 11, 0]]
+    assert lost["counts"] == [[0, 0, 9, 0, 8, 0], [0, 0, 4, 0, 3, 0]]
     assert lost["images"] == [int(fives[choose].sum()), int(fives[judge].sum())]
     selective = next(one for one in found if one["kind"] == "selective")
     assert (selective["unit"], selective["units"]) == (1, [0, 1, 2, 4, 5])
+
+
+def test_a_question_on_which_the_halves_disagree_is_not_asked(digits: list[nm.Run]) -> None:
+    run = digits[0]
+    fives = run.probe.labels == 5
+    right = np.zeros((6, len(fives)))
+    for half, unit in zip(halves(run.probe.labels), (2, 4), strict=True):
+        right[unit, half[fives[half]][:9]] = -1
+        right[6 - unit, half[fives[half]][:8]] = -1
+    assert "lost" not in [one["kind"] for one in missions([(1, seen(run, right, np.zeros(6)))], [])]
 
 
 def test_a_question_whose_answer_several_units_share_is_not_asked(digits: list[nm.Run]) -> None:
@@ -351,9 +361,10 @@ def test_confused_classes_and_the_unit_between_them_are_counted_from_the_network
         ]
         for half in (choose, judge)
     ]
-    best = max(counts[0])
+    best, second = max(counts[0]), max(counts[1])
+    alone = counts[0].count(best) == counts[1].count(second) == 1 and counts[0].index(best) == counts[1].index(second)
     asked = [one for one in network["missions"] if one["kind"] == "confused"]
-    assert len(asked) == (best > 0 and counts[0].count(best) == 1)
+    assert len(asked) == (best > 0 and alone)
     for one in asked:
         assert one["classes"] == [a, b]
         assert one["counts"] == counts

@@ -97,6 +97,8 @@ export interface NetworkData {
   /** Why there are none, as what follows "the run"; empty if there are. */
   unclaimed: string;
   missions: MissionData[];
+  /** Images that it misclassifies at the last snapshot. */
+  errors: number;
   maps: Record<string, { center: number[]; directions: number[][]; explained: number[]; chance: number[] }>;
   python: { run: string; module: boolean };
 }

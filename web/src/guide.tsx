@@ -7,7 +7,8 @@ import { NARROW } from "./inspector";
 import { type Lab, useLater } from "./lab";
 import { missions, type Mission, type Outcome } from "./missions";
 import { Numbers } from "./parts";
-import type { State } from "./state";
+import { same, type State, type UnitPlace } from "./state";
+import { words } from "./words";
 
 export interface GuideProps {
   lab: Lab;
@@ -17,18 +18,27 @@ export interface GuideProps {
 
 export function Guide({ lab, state, update }: GuideProps): JSX.Element {
   const all = useMemo(() => missions(lab), [lab]);
-  const done = useRef<Record<number, Done>>({});
+  const kept = useRef<Kept[]>(all.map(() => ({ done: {}, first: null, view: null })));
   const open = state.mission !== null && state.mission < all.length ? state.mission : null;
+
+  /** Leaves a mission: what it put into the network is taken out again. */
+  function left(): Partial<State> {
+    if (!state.staged || open === null) return {};
+    const { view } = kept.current[open];
+    const put = (at: UnitPlace | null) => !view || [...(view.changes ?? []), view.selected ?? null].some((other) => same(other, at));
+    return { staged: false, changes: state.changes.filter((change) => !put(change)), set: state.set.filter((at) => !put(at)), ...(put(state.selected) ? { selected: null } : {}) };
+  }
+
   return (
-    <section class="guide" aria-label="Missions">
-      <h2>{all.length} missions: predict first, then look</h2>
+    <section class="guide" aria-label={words.guide.name}>
+      <h2>{words.guide.title(all.length)}</h2>
       <ol>
         {all.map((mission, i) => (
           <li key={i}>
-            <button type="button" class="link" aria-expanded={open === i} onClick={() => update({ mission: open === i ? null : i })}>
+            <button type="button" class="link" aria-expanded={open === i} onClick={() => update({ mission: open === i ? null : i, ...left() })}>
               {mission.title}
             </button>
-            {open === i && <Steps key={i} done={(done.current[i] ??= {})} mission={mission} number={i} lab={lab} state={state} update={update} />}
+            {open === i && <Steps key={i} kept={kept.current[i]} mission={mission} number={i} lab={lab} state={state} update={update} />}
           </li>
         ))}
       </ol>
@@ -36,14 +46,21 @@ export function Guide({ lab, state, update }: GuideProps): JSX.Element {
   );
 }
 
-/** The outcomes of a mission's experiments, by prediction; or why there is none. */
-type Done = Record<number, Promise<Outcome | string>>;
-
-function outcomeOf(mission: Mission, answer: number): Promise<Outcome | string> {
-  return mission.experiment(answer).catch((error: Error) => `The experiment failed: ${error.message}`);
+/** What is known of a mission on this visit. */
+interface Kept {
+  /** The outcomes of its experiments, by prediction; or why there is none. */
+  done: Record<number, Promise<Outcome | string>>;
+  /** The prediction with which its answer was first seen. */
+  first: number | null;
+  /** What its answer shows. */
+  view: Partial<State> | null;
 }
 
-function Steps({ mission, number, done, lab, state, update }: GuideProps & { mission: Mission; number: number; done: Done }): JSX.Element {
+function outcomeOf(mission: Mission, answer: number): Promise<Outcome | string> {
+  return mission.experiment(answer).catch((error: Error) => words.guide.failed(error.message));
+}
+
+function Steps({ mission, number, kept, lab, state, update }: GuideProps & { mission: Mission; number: number; kept: Kept }): JSX.Element {
   const { predict } = mission;
   const [chosen, setGiven] = useState<number | null>(null);
   const name = `mission-${number}`;
@@ -51,10 +68,15 @@ function Steps({ mission, number, done, lab, state, update }: GuideProps & { mis
   const given = answer ?? chosen;
   const committed = answer !== null;
   // An experiment is done once for each prediction.
-  const { value, stale } = useLater(async () => (answer === null ? null : await (done[answer] ??= outcomeOf(mission, answer))), [answer]);
+  const { value, stale } = useLater(async () => (answer === null ? null : await (kept.done[answer] ??= outcomeOf(mission, answer))), [answer]);
   const outcome = stale ? null : value;
+  if (outcome && typeof outcome !== "string") {
+    kept.first ??= answer;
+    kept.view = outcome.view;
+  }
 
-  function again(): void {
+  /** Before the answer is shown. */
+  function withdraw(): void {
     const { [number]: _, ...answers } = state.answers;
     setGiven(null);
     update({ answers });
@@ -62,8 +84,8 @@ function Steps({ mission, number, done, lab, state, update }: GuideProps & { mis
 
   /** Shows the outcome in the network as it is at the end of training, with no changes but the outcome's own. */
   function see(view: Partial<State>): void {
-    update({ selected: null, changes: [], ...view });
-    if (!view.selected && matchMedia(NARROW).matches) update({ tab: null }); // the sheet would cover it
+    const tab = view.selected ? "unit" : view.set ? "set" : state.tab;
+    update({ selected: null, changes: [], staged: true, tab: !view.selected && matchMedia(NARROW).matches ? null : tab, ...view }); // a sheet would cover it
     document.querySelector(".bench")!.scrollIntoView();
   }
 
@@ -71,7 +93,7 @@ function Steps({ mission, number, done, lab, state, update }: GuideProps & { mis
     <div class="mission">
       <p>{mission.question}</p>
       <fieldset disabled={committed}>
-        <legend>Your prediction</legend>
+        <legend>{words.guide.prediction}</legend>
         {predict.kind === "choice" &&
           predict.options.map((option, i) => (
             <label key={i} class="choice">
@@ -87,23 +109,25 @@ function Steps({ mission, number, done, lab, state, update }: GuideProps & { mis
       </fieldset>
       {!committed && (
         <button type="button" class="primary" disabled={given === null} onClick={() => update({ answers: { ...state.answers, [number]: given! } })}>
-          Commit and run the experiment
+          {words.guide.commit}
         </button>
       )}
       <div aria-live="polite">
-        {committed && !outcome && <p aria-busy="true">Running all images …</p>}
+        {committed && !outcome && (
+          <p aria-busy="true">
+            {words.common.running} <button type="button" onClick={withdraw}>{words.guide.withdraw}</button>
+          </p>
+        )}
         {typeof outcome === "string" && <p class="loud">{outcome}</p>}
         {outcome && typeof outcome !== "string" && (
           <div class="outcome" data-right={outcome.right}>
             <p>
               <strong>{outcome.answer}</strong> {outcome.detail}
             </p>
+            {kept.first !== null && kept.first !== answer && <p class="loud">{words.guide.late(mission.named(kept.first))}</p>}
             {outcome.claims.length > 0 && <Claims claims={outcome.claims} />}
-            <Numbers summary="Results" name={mission.title} head={outcome.head} rows={() => outcome.rows} />
-            <div class="row">
-              {outcome.view && <button type="button" onClick={() => see(outcome.view!)}>See it in the network</button>}
-              <button type="button" onClick={again}>Predict again</button>
-            </div>
+            <Numbers summary={words.guide.results} name={mission.title} head={outcome.head} rows={() => outcome.rows} />
+            {outcome.view && <button type="button" onClick={() => see(outcome.view!)}>{words.guide.see}</button>}
           </div>
         )}
       </div>
@@ -117,14 +141,14 @@ function UnitGuess({ lab, state, update, predict, given, setGiven }: GuideProps 
   return (
     <div class="row">
       <label>
-        Unit <input type="number" min={0} max={count - 1} value={given ?? ""} onInput={(e) => setGiven(within(e.currentTarget.value, 0, count - 1))} />
+        {words.guide.unit} <input type="number" min={0} max={count - 1} value={given ?? ""} onInput={(e) => setGiven(within(e.currentTarget.value, 0, count - 1))} />
       </label>
       {here !== null ? (
-        <button type="button" onClick={() => setGiven(here)}>Use the selected unit, {here}</button>
+        <button type="button" onClick={() => setGiven(here)}>{words.guide.use(here)}</button>
       ) : (
-        <button type="button" onClick={() => update({ selected: { network: predict.network, layer: predict.layer, unit: given ?? 0 } })}>Open its card</button>
+        <button type="button" onClick={() => update({ selected: { network: predict.network, layer: predict.layer, unit: given ?? 0 } })}>{words.guide.card}</button>
       )}
-      <span class="quiet">0 to {count - 1}; click a tile above to select it</span>
+      <span class="quiet">{words.guide.range(count - 1)}</span>
     </div>
   );
 }

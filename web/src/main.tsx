@@ -6,6 +6,7 @@ import { nullBand, pValue, probability, shown } from "./chance";
 import { claimsOf, imagesOf, load } from "./data";
 import { inWebAssembly, Model } from "./engine";
 import { Lab } from "./lab";
+import { missions } from "./missions";
 import { glossary } from "./parts";
 import { centered, Ink } from "./pen";
 import * as sums from "./sums";
@@ -21,7 +22,7 @@ async function start(): Promise<void> {
   const first = addressed(lab);
   await lab.load(first.frame);
   // For the console, and for the tests that compare the page with PyTorch and with the library.
-  Object.assign(window, { microscope: { page, images, models, evaluators: lab.evaluators, lab, Trace, inWebAssembly, sums, Ink, centered, pValue, probability, nullBand, shown } });
+  Object.assign(window, { microscope: { page, images, models, evaluators: lab.evaluators, lab, Trace, inWebAssembly, sums, Ink, centered, pValue, probability, nullBand, shown, missions } });
   const place = document.getElementById("app")!;
   place.textContent = "";
   render(<App lab={lab} first={first} />, place);

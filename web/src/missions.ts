@@ -5,8 +5,9 @@ import { generator, shuffled } from "./chance";
 import type { ClaimData, MissionData } from "./data";
 import { type Changes, NO_CHANGES } from "./engine";
 import type { Lab } from "./lab";
-import { grouped, number } from "./parts";
+import { short } from "./names";
 import type { State } from "./state";
+import { words } from "./words";
 
 export type Prediction =
   | { kind: "unit"; network: number; layer: number }
@@ -32,17 +33,26 @@ export interface Mission {
   predict: Prediction;
   /** `given`: the unit's number, the option's, or the number. */
   experiment: (given: number, signal?: AbortSignal) => Promise<Outcome>;
+  /** A prediction in words. */
+  named: (given: number) => string;
 }
 
 /** A predicted percentage counts as correct within this distance. */
 const CLOSE = 0.1;
 
-const short = (name: string) => name.replace(/\.hook_(post|out)$/, "");
+/** With fewer errors than these, the share of them that another network makes too is not asked. */
+const FEWEST = 10;
 
-/** The missions available for this page's networks. */
+/** The missions that this page's networks can carry. */
 export function missions(lab: Lab): Mission[] {
   const asked = lab.models[0].data.missions.map((data) => (data.kind === "selective" ? selective(lab, data) : ofOneUnit(lab, data)));
-  return [...asked, together(lab), sparing(lab)].filter((mission) => mission !== null);
+  return [...asked, together(lab), sparing(lab)].flatMap((mission) => (mission ? { ...mission, named: (given) => named(mission.predict, given) } : []));
+}
+
+type Asked = Omit<Mission, "named">;
+
+function named(predict: Prediction, given: number): string {
+  return predict.kind === "choice" ? predict.options[given] : predict.kind === "unit" ? words.names.unit(given) : words.missions.percent(given);
 }
 
 function claimsOf(lab: Lab, data: MissionData): ClaimData[] {
@@ -50,31 +60,27 @@ function claimsOf(lab: Lab, data: MissionData): ClaimData[] {
 }
 
 /** The unit whose ablation misclassifies the most images of a class, or confuses two classes most. */
-function ofOneUnit(lab: Lab, data: MissionData & { kind: "lost" | "confused" }): Mission {
+function ofOneUnit(lab: Lab, data: MissionData & { kind: "lost" | "confused" }): Asked {
   const { layer, unit, images, counts } = data;
-  const where = `${lab.models[0].data.name} ${short(lab.layer(0, layer))}`;
-  const [a, b] = data.classes;
-  const lost = data.kind === "lost";
-  const classes = lost ? `class ${a}` : `classes ${a} and ${b}`;
-  const before = lost ? [0, 0] : data.before;
+  const said = words.missions[data.kind];
+  const before = data.kind === "lost" ? [0, 0] : data.before;
   const ranked = counts[0].map((_, i) => i).sort((x, y) => counts[0][y] - counts[0][x] || x - y);
-  const without = (i: number, half: number) => number(before[half] + counts[half][i]);
-  const median = ranked[ranked.length >> 1];
+  const without = (i: number) => [0, 1].map((half) => before[half] + counts[half][i]);
   return {
-    title: lost ? `Which unit does class ${a} need?` : `Which unit separates ${a} from ${b}?`,
-    question: `Each unit of ${where} is ablated alone. Which ablation ${lost ? `makes the most images of ${classes} wrong` : `confuses the most images of ${classes} with each other`}?`,
+    title: said.title(data.classes),
+    question: said.question(lab.models[0].data.name, short(lab.layer(0, layer)), data.classes),
     predict: { kind: "unit", network: 0, layer },
     experiment: async (given) => ({
       right: given === unit,
-      answer: given === unit ? `Yes: it is unit ${unit}.` : `Not unit ${given}: it is unit ${unit}.`,
-      detail:
-        `Unit ${unit} was chosen on one half of the images: without it ${without(unit, 0)} of ${images[0]} images of ${classes} are ${lost ? "newly wrong" : `predicted as the other (with it ${before[0]})`}. ` +
-        `On the other half: ${without(unit, 1)} of ${images[1]}${lost ? "" : ` (with it ${before[1]})`}. ` +
-        (given === unit ? "" : `Without unit ${given}: ${without(given, 0)} and ${without(given, 1)}. `) +
-        `Without unit ${median}, the median of ${ranked.length}: ${without(median, 0)} and ${without(median, 1)}.` +
-        (lost ? " Images newly right are subtracted." : ""),
-      head: ["unit", ...["chosen on", "judged on"].map((half, i) => `${half}: of ${images[i]} images`)],
-      rows: ranked.map((i) => [i, before[0] + counts[0][i], before[1] + counts[1][i]]),
+      answer: words.missions.isUnit(unit, given),
+      detail: [
+        said.detail(unit, without(unit), images, data.classes, before),
+        given === unit ? "" : words.missions.without(given, without(given)),
+        words.missions.median(ranked[ranked.length >> 1], without(ranked[ranked.length >> 1]), ranked.length),
+        said.note,
+      ].filter(Boolean).join(" "),
+      head: words.missions.unitHead(images),
+      rows: ranked.map((i) => [i, ...without(i)]),
       view: { selected: { network: 0, layer, unit }, changes: [{ network: 0, layer, unit, kind: "zero", value: 0 }], frame: lab.frames - 1 },
       claims: claimsOf(lab, data),
     }),
@@ -82,21 +88,22 @@ function ofOneUnit(lab: Lab, data: MissionData & { kind: "lost" | "confused" }):
 }
 
 /** The rank of the most selective unit by loss increase under ablation. */
-function selective(lab: Lab, data: MissionData & { kind: "selective" }): Mission {
+function selective(lab: Lab, data: MissionData & { kind: "selective" }): Asked {
   const { layer, unit, units, selectivity, loss } = data;
+  const said = words.missions.selective;
   const ranked = units.map((_, i) => i).sort((x, y) => loss[y] - loss[x]);
   const own = units.indexOf(unit);
   const rank = ranked.indexOf(own) + 1;
   const answer = rank === 1 ? 0 : rank <= units.length / 2 ? 1 : 2;
   return {
-    title: "Is the most selective unit the most important one?",
-    question: `One of ${units.length} units of ${lab.models[0].data.name} ${short(lab.layer(0, layer))} is the most class-selective. Rank the units by how much ablating each one raises the loss: where does this unit stand?`,
-    predict: { kind: "choice", options: ["first", "in the upper half", "in the lower half"] },
+    title: said.title,
+    question: said.question(lab.models[0].data.name, short(lab.layer(0, layer)), units.length),
+    predict: { kind: "choice", options: [...said.options] },
     experiment: async (given) => ({
       right: given === answer,
-      answer: `${given === answer ? "Yes" : "No"}: it is number ${rank} of ${units.length}.`,
-      detail: `Unit ${unit} has the highest selectivity, ${number(selectivity[own], 2)}; ablating it changes the loss by ${number(loss[own])} nats. One network.`,
-      head: ["unit", "loss increase (nats)", "selectivity"],
+      answer: said.answer(given === answer, rank, units.length),
+      detail: said.detail(unit, selectivity[own], loss[own]),
+      head: [...said.head],
       rows: ranked.map((i) => [units[i], loss[i], selectivity[i]]),
       view: { selected: { network: 0, layer, unit }, frame: lab.frames - 1 },
       claims: claimsOf(lab, data),
@@ -105,15 +112,17 @@ function selective(lab: Lab, data: MissionData & { kind: "selective" }): Mission
 }
 
 /** The share of errors that two networks, or one network at two snapshots, have in common. */
-function together(lab: Lab): Mission {
+function together(lab: Lab): Asked | null {
+  if (lab.models[0].data.errors < FEWEST) return null;
   const two = lab.models.length > 1;
   const other = two ? 1 : 0;
   const middle = lab.models[other].last >> 1;
-  const names = two ? lab.models.slice(0, 2).map((m) => m.data.name) : [`${lab.models[0].data.name} at the end`, "the same network half-way"];
+  const said = words.missions.together;
+  const names = two ? lab.models.slice(0, 2).map((m) => m.data.name) : [said.end(lab.models[0].data.name), said.middle];
   return {
-    title: two ? "Do both networks misclassify the same images?" : "Are its final errors also its early errors?",
-    question: `How many of the images that ${names[0]} misclassifies does ${names[1]} also misclassify? If the errors were independent, the share would equal the second error rate on all images.`,
-    predict: { kind: "number", label: "Percent of these images", from: 0, to: 100 },
+    title: two ? said.two : said.one,
+    question: said.question(names),
+    predict: { kind: "number", label: said.label, from: 0, to: 100 },
     experiment: async (given, signal) => {
       const predicted = [
         (await lab.evaluators[0].answers(lab.models[0].last, NO_CHANGES, signal)).predicted,
@@ -127,9 +136,9 @@ function together(lab: Lab): Mission {
       const rows = wrong[0].flatMap((w, i) => (w || wrong[1][i] ? [[i, lab.images.labels[i], predicted[0][i], predicted[1][i]]] : []));
       return {
         right: first > 0 && Math.abs(given / 100 - share) <= CLOSE,
-        answer: first ? `${number(100 * share, 0)}%: ${count} of ${first}.` : `${names[0]} misclassifies none of these images.`,
-        detail: `${names[0]} misclassifies ${first} of ${grouped(lab.images.count)} images, ${names[1]} ${second}, both ${count}. If the errors were independent, both would misclassify about ${number((first * second) / lab.images.count)}. You predicted ${number(given)}%; within ${100 * CLOSE} points counts as correct.`,
-        head: ["image", "label", `${names[0]} predicts`, `${names[1]} predicts`],
+        answer: first ? said.answer(share, count, first) : said.none(names[0]),
+        detail: said.detail(names, [first, second, count], lab.images.count, given, CLOSE),
+        head: said.head(names),
         rows,
         view: count ? { source: both.indexOf(true), frame: lab.frames - 1 } : null,
         claims: [],
@@ -142,16 +151,17 @@ const SHARES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
 const SETS = 5;
 
 /** The share of units in the last hidden layer that can be ablated before accuracy falls below 50%. */
-function sparing(lab: Lab): Mission | null {
+function sparing(lab: Lab): Asked | null {
   const model = lab.models[0];
   const place = model.data.layers.length - 1;
   const layer = model.data.layers[place];
-  if (layer === undefined) return null;
+  if (layer === undefined || model.data.errors > lab.images.count / 2) return null;
   const { count } = model.units(layer);
+  const said = words.missions.sparing;
   return {
-    title: "How many units can be ablated?",
-    question: `Units of ${model.data.name} ${short(layer)} are ablated at random. How many of the ${count} must be ablated before accuracy falls below 50%?`,
-    predict: { kind: "number", label: "Percent of the units", from: 0, to: 100 },
+    title: said.title,
+    question: said.question(model.data.name, short(layer), count),
+    predict: { kind: "number", label: said.label, from: 0, to: 100 },
     experiment: async (given, signal) => {
       const rows: (string | number)[][] = [];
       let crossing = NaN;
@@ -168,14 +178,14 @@ function sparing(lab: Lab): Mission | null {
         if (Number.isNaN(crossing) && found[SETS >> 1] < 0.5) crossing = share;
         rows.push([Math.round(100 * share), 100 * found[SETS >> 1], 100 * found[0], 100 * found[SETS - 1]]);
       }
-      const never = Number.isNaN(crossing);
+      const set = example.map((unit) => ({ network: 0, layer: place, unit }));
       return {
         right: Math.abs(given / 100 - crossing) <= CLOSE,
-        answer: never ? "Accuracy does not fall below 50%, even with all units ablated." : `About ${number(100 * crossing)}% of them.`,
-        detail: `${never ? "" : `With ${number(100 * crossing)}% of the ${count} units ablated, the median of ${SETS} random sets falls below 50%. `}You predicted ${number(given)}%; within ${100 * CLOSE} points counts as correct.`,
-        head: ["ablated (%)", `accuracy (%), median of ${SETS} sets`, "lowest", "highest"],
+        answer: said.answer(crossing),
+        detail: said.detail(crossing, count, SETS, given, CLOSE),
+        head: said.head(SETS),
         rows,
-        view: { changes: example.map((unit) => ({ network: 0, layer: place, unit, kind: "zero" as const, value: 0 })), frame: lab.frames - 1 },
+        view: { set, setBy: null, changes: set.map((at) => ({ ...at, kind: "zero" as const, value: 0 })), frame: lab.frames - 1 },
         claims: [],
       };
     },

@@ -52,6 +52,8 @@ export interface State {
   mission: number | null;
   /** The committed prediction for each mission. */
   answers: Record<number, number>;
+  /** Whether the network shows what the mission asked about. */
+  staged: boolean;
 }
 
 export function initial(frames: number, opening: number): State {
@@ -72,6 +74,7 @@ export function initial(frames: number, opening: number): State {
     filter: { label: null, mistakes: null },
     mission: null,
     answers: {},
+    staged: false,
   };
 }
 
@@ -110,6 +113,7 @@ export function toHash(state: State, start: State): string {
   const answers = Object.entries(state.answers);
   if (answers.length) parts.push(`a=${answers.map((pair) => pair.join(".")).join("_")}`);
   if (state.tab !== implied(state)) parts.push(`v=${state.tab ?? ""}`);
+  if (state.staged) parts.push("g=1");
   return parts.join("&");
 }
 
@@ -167,6 +171,7 @@ export function fromHash(hash: string, start: State, bounds: Bounds): State {
   const answers = (given.get("a") ?? "").split("_").map((text) => /^(\d+)\.(\d+)$/.exec(text)?.slice(1).map(Number));
   state.answers = Object.fromEntries(answers.filter((pair) => pair && pair[0] < bounds.missions) as [number, number][]);
   state.tab = given.has("v") ? (TABS.find((name) => name === given.get("v")) ?? null) : implied(state);
+  state.staged = state.mission !== null && given.get("g") === "1";
   return state;
 }
 

@@ -36,6 +36,7 @@ function any(seed: number): State {
   const byLayer = (a: UnitPlace, b: UnitPlace) => a.network - b.network || a.layer - b.layer; // as an address lists a set
   const set = distinct(6, unit).sort(byLayer);
   const link = pick(BOUNDS.links.flatMap((links, network) => links.map((one) => ({ network, ...one }))));
+  const mission = maybe(() => below(5));
   return {
     source: maybe(() => below(BOUNDS.images)) ?? Array.from({ length: below(4) }, () => Array.from({ length: 2 * (1 + below(5)) }, () => below(280))),
     frame: below(20),
@@ -51,7 +52,8 @@ function any(seed: number): State {
     edge: maybe(() => ({ network: link.network, place: link.place, source: below(link.sources), unit: below(link.units) })),
     map: { network: 1, layer: below(3), color: pick(["class", "said", "error"]) },
     filter: { label: maybe(() => below(10)), mistakes: maybe(() => below(2)) },
-    mission: maybe(() => below(5)),
+    mission,
+    staged: mission !== null && random() < 0.5,
     answers: Object.fromEntries(Array.from({ length: below(4) }, () => [below(5), below(32)])),
   };
 }

@@ -1,7 +1,7 @@
 """Questions of the page whose answer is one unit: the unit, and the counts that answer it.
 
 A unit is chosen on one half of the images and counted on the other too, so that the selection does not bias the count. A question
-whose answer several units share is not asked.
+whose answer several units share, or on which the halves disagree, is not asked.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from ..analysis.causal import ablated_logits
 from ..analysis.look import LayerLook
 from ..claim import Claim
+from ..data import ImageSet
 from ..statistics import halves
+from ..training import evaluate
 from .measured import plain
 
 Layers = Sequence[tuple[int, LayerLook]]
@@ -32,6 +35,11 @@ def missions(layers: Layers, claims: Sequence[Claim]) -> list[dict[str, Any]]:
     return [found for ask in (lost, confused, selective) if able and (found := ask(able, claims))]
 
 
+def errors(model: nn.Module, images: ImageSet) -> int:
+    """The number of images that the network misclassifies: some questions need a few, some need most not to be."""
+    return int((evaluate(model, images).logits.argmax(1).cpu().numpy() != images.labels).sum())
+
+
 def lost(layers: Layers, claims: Sequence[Claim]) -> dict[str, Any] | None:
     """The unit whose ablation makes most images of one class misclassified: the layer and class with the largest effect.
 
@@ -44,7 +52,7 @@ def lost(layers: Layers, claims: Sequence[Claim]) -> dict[str, Any] | None:
         for label in np.unique(labels):
             parts = [half[labels[half] == label] for half in halves(labels)]
             counts = [-right[:, part].sum(1) for part in parts]
-            unit = _alone(counts[0])
+            unit = _of_both(counts)
             if unit is not None and counts[0][unit] > best.get("most", 0):
                 about = _claims(claims, layer, ["a unit matters"], unit)
                 best = {"most": counts[0][unit], "layer": place, "unit": unit, "classes": [int(label)], "claims": about}
@@ -70,7 +78,7 @@ def confused(layers: Layers, claims: Sequence[Claim]) -> dict[str, Any] | None:
     sides = halves(labels)
     before, *without = np.stack([wrong[:, half].sum(1) for half in sides], axis=1)
     counts = np.array(without).T - before[:, None]
-    unit = _alone(counts[0])
+    unit = _of_both(list(counts))
     if not pairs[a, b] or unit is None or counts[0][unit] <= 0:
         return None
     return {
@@ -105,6 +113,12 @@ def selective(layers: Layers, claims: Sequence[Claim]) -> dict[str, Any] | None:
             "claims": _claims(claims, layer, ["a unit matters", "selectivity and effect go together"], unit),
         }
     return None
+
+
+def _of_both(counts: Sequence[np.ndarray]) -> int | None:
+    """The unit that alone has the highest count on either half of the images; None where they disagree or several share it."""
+    chosen, judged = (_alone(one) for one in counts)
+    return chosen if chosen == judged else None
 
 
 def _alone(values: np.ndarray) -> int | None:

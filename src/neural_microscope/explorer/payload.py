@@ -21,7 +21,7 @@ from ..models import Network
 from ..run import Run, network_names, same_but_seed
 from .graph import operations
 from .measured import claims, layers_of, measures, plain, preferred
-from .missions import missions
+from .missions import errors, missions
 from .opening import opening
 from .weights import packed, stored
 
@@ -149,6 +149,7 @@ def _network(
         "claims": packed(np.frombuffer(json.dumps([claim.to_json() for claim in claimed]).encode(), np.uint8)),
         "unclaimed": reason,
         "missions": missions([(layers.index(name), layer) for name, layer in recorded.items()], claimed),
+        "errors": errors(model, run.probe),
         "maps": {layer: one for layer, one in planes.items() if one is not None},
         "python": {"run": _shown_path(run), "module": run.description["model"]["kind"] == "module"},
     }

@@ -1,0 +1,97 @@
+"""Missions: a prediction binds, what a mission put into the network leaves with it, and none is asked that the network can't carry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from in_page import address
+from playwright.sync_api import Page, expect
+from test_manners import HOLD
+
+import neural_microscope as nm
+
+pytestmark = [pytest.mark.browser, pytest.mark.mnist]
+
+Opener = Callable[..., Page]
+
+
+def number_of(tab: Page, words: str) -> int:
+    return next(i for i, title in enumerate(tab.locator(".guide li button.link").all_inner_texts()) if words in title)
+
+
+def test_a_prediction_is_withdrawn_only_before_the_answer_and_not_changed_unsaid(
+    explorer: Path, opened: Opener
+) -> None:
+    tab = opened(explorer, "#v=missions")
+    tab.locator(".network .cost[data-accuracy]").nth(1).wait_for()
+    tab.evaluate(HOLD)
+    tab.locator(".guide li button.link").nth(number_of(tab, "How many units")).click()
+    place = tab.locator(".mission")
+    field, commit = place.locator("input[type=number]"), place.get_by_role("button", name="Commit")
+    field.fill("90")
+    commit.click()
+    expect(field).to_be_disabled()
+    place.get_by_role("button", name="Withdraw").click()
+    expect(field).to_be_enabled()
+    assert "a=" not in address(tab)
+    field.fill("30")
+    commit.click()
+    tab.evaluate("microscope.release()")
+    place.locator(".outcome").wait_for(timeout=120_000)
+    expect(place.get_by_role("button", name="Withdraw")).to_have_count(0)
+    expect(field).to_be_disabled()
+    tab.keyboard.press("Control+z")  # everything is undone, this too
+    field.fill("50")
+    commit.click()
+    expect(place.locator(".outcome .loud")).to_contain_text("You predicted 30% when you first saw the answer.")
+
+
+def test_what_a_mission_put_into_the_network_leaves_with_it(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#v=missions")
+    many = number_of(tab, "How many units")
+    titles = tab.locator(".guide li button.link")
+
+    def see() -> None:
+        tab.get_by_role("button", name="See it in the network").click()
+        address(tab, "g=1")
+        assert tab.locator(".tile.in-set").count() > 0
+        tab.locator('.network [data-layer="0"] [data-unit="3"]').first.focus()
+        tab.keyboard.press("a")  # a change of the reader's own
+        address(tab, r"0\.0\.3z")
+        tab.get_by_role("tab", name="Missions").click()
+
+    titles.nth(many).click()
+    tab.locator(".mission input[type=number]").fill("40")
+    tab.get_by_role("button", name="Commit").click()
+    see()
+    titles.nth((many + 1) % titles.count()).click()  # another starts
+    after = address(tab, rf"q={(many + 1) % titles.count()}\b")
+    assert "c=0.0.3z&" in after
+    assert "g=" not in after
+    assert tab.locator(".tile.in-set").count() == 0
+    titles.nth(many).click()
+    see()
+    titles.nth(many).click()  # it ends
+    expect(tab.locator(".tile.in-set")).to_have_count(0)
+    assert "q=" not in address(tab)
+    assert "c=0.0.3z" in address(tab)
+
+
+def test_as_many_missions_as_the_network_can_carry(
+    explorer: Path, opened: Opener, runs: list[nm.Run], tmp_path: Path
+) -> None:
+    tab = opened(explorer, "#v=missions")
+    count = tab.locator(".guide li").count()
+    assert f"q={count - 1}" in address(opened(explorer, f"#v=missions&q={count - 1}"), "q=")
+    assert "q=" not in address(opened(explorer, f"#v=missions&q={count}"))
+    errors = tab.evaluate("microscope.page.networks.map(network => network.errors)")
+    assert errors == [round((1 - nm.evaluate(run.model(), run.probe).accuracy) * len(run.probe)) for run in runs]
+    tab.evaluate("microscope.page.networks[0].errors = 290")  # of 300: there is no half to fall below
+    fewer = tab.evaluate("microscope.missions(microscope.lab).map(mission => mission.title)")
+    tab.evaluate("microscope.page.networks[0].errors = 3")
+    other = tab.evaluate("microscope.missions(microscope.lab).map(mission => mission.title)")
+    assert len(fewer) == len(other) == count - 1
+    assert not any("How many units" in title for title in fewer)
+    assert not any("misclassify the same" in title for title in other)
