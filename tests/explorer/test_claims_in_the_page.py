@@ -193,7 +193,7 @@ def test_random_units_are_drawn_from_the_whole_layer_or_it_is_said_that_they_can
     def words(units: int, network: int = 0, layer: int = 1) -> str:
         changes = "_".join(f"{network}.{layer}.{unit}z" for unit in range(units))
         tab.evaluate("state => { location.hash = state; }", f"#c={changes}&v=set")
-        place = tab.locator(".network").nth(network)
+        place = tab.locator(".panel .effect")
         expect(tab.locator(".changes li")).to_have_count(units)
         place.locator(".chance:not(:has-text('…'))").wait_for(timeout=60_000)
         return str(place.locator(".chance").inner_text())

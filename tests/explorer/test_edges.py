@@ -103,7 +103,7 @@ def test_a_click_on_an_edge_shows_its_sum(explorer: Path, opened: Opener) -> Non
         const labels = section.querySelectorAll('.bars .digit-label');
         for (const edge of sums.edgesOf(trace)[1].slice(0, 40)) {
             const a = tiles[edge.source].getBoundingClientRect(), b = labels[edge.unit].getBoundingClientRect();
-            const [x, y] = [(a.left + a.right + b.left + b.right) / 4, (a.bottom + b.top) / 2];
+            const [x, y] = [(a.right + b.left) / 2, (a.top + a.bottom + b.top + b.bottom) / 4];
             if (!document.elementFromPoint(x, y).closest('button, summary')) return [x, y];
         } }""")
     tab.mouse.click(*place)

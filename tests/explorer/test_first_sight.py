@@ -61,7 +61,7 @@ def test_the_image_is_the_one_that_most_single_ablations_flip_in_the_least_easil
 def test_it_opens_there_and_says_so_in_no_address(explorer: Path, opened: Opener) -> None:
     tab = opened(explorer)
     index = tab.evaluate("microscope.images.opening")
-    expect(tab.locator(".digit .said")).to_contain_text(f"Test image {index}:")
+    expect(tab.locator(".digit .said")).to_contain_text(f"Probe image {index} (")
     assert address(tab) == ""
     for network in range(2):
         layer, unit = tab.evaluate(FLIPS, network)[0]

@@ -13,10 +13,11 @@ import { Inside, insideOf } from "./inside";
 import { Inspector, NARROW } from "./inspector";
 import { Invitation } from "./invitation";
 import { KeyList, useKeys } from "./keys";
-import { type Lab, useEffectOf, useLater } from "./lab";
+import { type Lab, useEffectOf, useLater, useRandom } from "./lab";
 import { LayerMap } from "./map";
-import { NetworkColumn, NetworkDetails } from "./network";
-import { grouped, useMedia } from "./parts";
+import { EffectInWords, type Judged, NetworkDetails, NetworkRow } from "./network";
+import { first, Networks } from "./networks";
+import { useMedia } from "./parts";
 import { centered, Ink, SIDE } from "./pen";
 import { edited, SetPanel } from "./set";
 import { changed, toggled } from "./sets";
@@ -27,10 +28,17 @@ import { python } from "./python";
 import { Time } from "./time";
 import { words } from "./words";
 
-export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
-  const { state, update: change, undo, redo } = useStore(lab, first);
-  /** Choosing a unit shows its card. */
-  const update = useCallback((part: Partial<State>, amend?: boolean) => change(part.selected ? { tab: "unit", ...part } : part, amend), []);
+export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
+  const { state, update: change, undo, redo } = useStore(lab, start);
+  /** Choosing a unit shows its card, and its network. */
+  const update = useCallback((part: Partial<State>, amend?: boolean) => {
+    const at = part.selected?.network;
+    const hidden = at !== undefined && !(wanted.current ?? first(lab)).includes(at);
+    change({ ...(at !== undefined && { tab: "unit" }), ...(hidden && { shown: [at] }), ...part }, amend);
+  }, []);
+  const wanted = useRef(state.shown);
+  wanted.current = state.shown;
+
   const dark = useMedia("(prefers-color-scheme: dark)");
   const theme = useMemo(themeNow, [dark]);
   const narrow = useMedia(NARROW);
@@ -47,19 +55,24 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
     () => (typeof state.source === "number" ? lab.image(state.source) : centered(ink.current.cells, SIDE, lab.images.rows, lab.images.cols, lab.usual)),
     [state.source, drawn],
   );
+  const shown = state.shown ?? first(lab);
   const seen = useMemo(
     () =>
-      lab.models.map((model, i) => {
+      lazily(lab.models.length, (i) => {
         const snapshot = lab.snapshot(i, state.frame);
-        return model.forward(pixels, snapshot, lab.changes(i, state.changes, snapshot));
+        return lab.models[i].forward(pixels, snapshot, lab.changes(i, state.changes, snapshot));
       }),
     [pixels, state.frame, state.changes],
   );
   const unchanged = useMemo(
-    () => (state.changes.length ? lab.models.map((model, i) => model.forward(pixels, lab.snapshot(i, state.frame))) : seen),
+    () => (state.changes.length ? lazily(lab.models.length, (i) => lab.models[i].forward(pixels, lab.snapshot(i, state.frame))) : seen),
     [pixels, state.frame, state.changes, seen],
   );
-  const effects = lab.models.map((_, i) => useEffectOf(lab, i, lab.snapshot(i, state.frame), state.changes));
+  const effects: Judged[] = lab.models.map((_, i) => {
+    const snapshot = lab.snapshot(i, state.frame);
+    const effect = useEffectOf(lab, i, snapshot, state.changes, shown.includes(i) || (state.tab === "map" && state.map.network === i));
+    return { ...effect, drops: useRandom(lab, i, snapshot, effect) };
+  });
   const { value: pointed } = useLater(() => path(lab, hover, pixels, state.frame), [hover, pixels, state.frame], JSON.stringify(hover));
   const among = useMemo(() => amongOf(lab, state), [state.filter, state.frame]);
 
@@ -124,7 +137,7 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
   // Shortcuts, in the words of keys.tsx.
   const [single, setSingle] = useState(true);
   const [listed, setListed] = useState(false);
-  function shown(tab: Tab, selector: string): void {
+  function reveal(tab: Tab, selector: string): void {
     update({ tab });
     requestAnimationFrame(() => document.querySelector<HTMLElement>(selector)?.focus());
   }
@@ -155,8 +168,8 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
       reset: () => update({ changes: [] }),
       undo: () => undo?.(),
       redo: () => redo?.(),
-      search: () => shown("set", "#search"),
-      tab: (key) => shown(TABS[Number(key) - 1], `#tab-${TABS[Number(key) - 1]}`),
+      search: () => reveal("set", "#search"),
+      tab: (key) => reveal(TABS[Number(key) - 1], `#tab-${TABS[Number(key) - 1]}`),
       close: () => {
         if (several) setSeveral(false);
         else if (narrow && state.tab) select(null);
@@ -170,11 +183,12 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
   );
 
   // Independent of the image, so not rendered again while the reader draws.
-  const time = useMemo(() => <Time lab={lab} frame={state.frame} onFrame={(frame) => update({ frame })} scale={state.scale} onScale={(scale) => update({ scale })} />, [state.frame, state.scale]);
+  const time = useMemo(() => <Time lab={lab} shown={shown} theme={theme} frame={state.frame} onFrame={(frame) => update({ frame })} scale={state.scale} onScale={(scale) => update({ scale })} />, [state.frame, state.scale, theme, shown.join()]);
   const invitation = () => (
     <Invitation
       lab={lab}
       state={state}
+      shown={shown}
       pixels={pixels}
       unchanged={unchanged}
       update={(part) => {
@@ -196,9 +210,11 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
           seen={seen}
           onImage={(source) => update({ source })}
           onClose={() => select(null)}
-        />
+        >
+          {state.changes.some((one) => one.network === state.selected!.network) && <EffectInWords lab={lab} effect={effects[state.selected.network]} />}
+        </Card>
       ) : narrow ? (
-        <p class="quiet">No unit is chosen: click a tile.</p>
+        <p class="quiet">{words.top.nothing}</p>
       ) : (
         invitation()
       ),
@@ -206,11 +222,12 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
       <>
         <SetPanel {...{ lab, state, theme, seen, unchanged }} onSelect={select} />
         <Changes lab={lab} state={state} onChange={(changes) => update({ changes })} onSelect={select} />
+        {shown.filter((i) => state.changes.some((one) => one.network === i)).map((i) => <EffectInWords key={i} lab={lab} effect={effects[i]} />)}
       </>
     ),
     confusion: () => (
       <>
-        {lab.models.map((_, i) => <NetworkDetails key={i} lab={lab} network={i} state={state} effect={effects[i].value} />)}
+        {shown.map((i) => <NetworkDetails key={i} lab={lab} network={i} state={state} seen={seen[i]} unchanged={unchanged[i]} effect={effects[i]} />)}
       </>
     ),
     map: () => <LayerMap lab={lab} state={state} theme={theme} seen={seen} effect={effects[state.map.network]} onMap={(map) => update({ map })} onImage={(source) => update({ source })} />,
@@ -221,25 +238,30 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
   return (
     <Update.Provider value={update}>
       <header class="top">
+        <h1>{words.top.title}</h1>
+        <p class="quiet">{words.top.told}</p>
+        <Networks
+          lab={lab}
+          shown={shown}
+          onShown={(chosen) => {
+            const own = chosen.join() === first(lab).join() ? null : chosen;
+            update({ shown: own, ...(state.selected && !chosen.includes(state.selected.network) && { selected: null, tab: null }) });
+          }}
+        />
         <div class="row">
-          <h1>Ablate a unit</h1>
           <button type="button" aria-pressed={several} onClick={() => {
             setSeveral(!several);
             if (several && state.set.length) update({ tab: "set" });
           }}>{several ? words.sets.done(state.set.length) : words.sets.several}</button>
-          <button type="button" disabled={!undo} aria-keyshortcuts="Control+Z" onClick={() => undo?.()}>Undo</button>
-          <button type="button" disabled={!redo} aria-keyshortcuts="Control+Shift+Z" onClick={() => redo?.()}>Redo</button>
-          <button type="button" disabled={!state.changes.length} onClick={() => update({ changes: [] })}>Reset all</button>
+          <button type="button" disabled={!undo} aria-keyshortcuts="Control+Z" onClick={() => undo?.()}>{words.top.undo}</button>
+          <button type="button" disabled={!redo} aria-keyshortcuts="Control+Shift+Z" onClick={() => redo?.()}>{words.top.redo}</button>
+          <button type="button" disabled={!state.changes.length} onClick={() => update({ changes: [] })}>{words.top.reset}</button>
           <button type="button" aria-label={words.keys.open} aria-keyshortcuts="?" aria-haspopup="dialog" onClick={() => setListed(true)}>{words.keys.label}</button>
           <Share />
         </div>
-        <p>
-          Draw a digit or choose a test image. Click a unit to ablate, scale, clamp or patch it, and see how the prediction changes.
-        </p>
         {lab.page.note && <p class="loud">{lab.page.note}</p>}
       </header>
       <main>
-      <div class="bench">
         {narrow && invitation()}
         <section class="left" aria-label="The image">
           <Digit
@@ -256,10 +278,16 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
             onClear={onClear}
           />
           <Filter lab={lab} state={state} count={among.list.length} ready={among.ready} onFilter={filtered} />
+          <footer>
+            <details>
+              <summary>{words.top.about}</summary>
+              <p class="quiet">{words.top.page(lab.images.count, lab.page.images.dataset)}</p>
+            </details>
+          </footer>
         </section>
         <div class="networks" ref={networks}>
-          {lab.models.map((_, i) => (
-            <NetworkColumn
+          {shown.map((i) => (
+            <NetworkRow
               key={i}
               lab={lab}
               network={i}
@@ -276,24 +304,26 @@ export function App({ lab, first }: { lab: Lab; first: State }): JSX.Element {
           ))}
         </div>
         <Inspector tab={state.tab} panels={panels} onTab={(tab) => update({ tab })} onClose={() => select(null)} />
-      </div>
-      {time}
+        {time}
       </main>
-      <footer>
-        <p class="quiet">
-          {grouped(lab.images.count)} test images of {lab.page.images.dataset}. Weights are rounded for storage; each network states how closely its predictions agree with those of the recorded weights. Predictions for drawings and changed units are computed in this page, which loads nothing from outside. Measures and claims were computed in Python at the last snapshot.
-        </p>
-      </footer>
       {listed && <KeyList single={single} onSingle={setSingle} onClose={() => setListed(false)} />}
       {state.inside && <Inside key={`${state.inside.network}.${state.inside.layer}`} lab={lab} state={state} theme={theme} seen={seen} inside={state.inside} />}
     </Update.Provider>
   );
 }
 
+/** Values that are computed when they are first asked for: a network that is not shown costs nothing. */
+function lazily<T>(count: number, make: (i: number) => T): T[] {
+  const all: T[] = [];
+  for (let i = 0; i < count; i++) {
+    Object.defineProperty(all, i, { configurable: true, enumerable: true, get: () => (Object.defineProperty(all, i, { value: make(i) }), all[i]) });
+  }
+  return all;
+}
+
 /** The tile of a unit. */
 function tileOf(at: UnitPlace | null): HTMLElement | null {
-  const strips = at && document.querySelectorAll(".network")[at.network]?.querySelectorAll(".strip");
-  return strips?.[at!.layer]?.querySelector<HTMLElement>(`[data-unit="${at!.unit}"]`) ?? null;
+  return at && document.querySelector<HTMLElement>(`[data-network="${at.network}"] [data-layer="${at.layer}"] [data-unit="${at.unit}"]`);
 }
 
 /** For the unit under the pointer: its gradient with respect to the pixels, and its contribution to each logit. */

@@ -1,6 +1,6 @@
 // The card of one unit: activation, interventions, pattern, top-activating images, measures and claims.
 
-import type { JSX } from "preact";
+import type { ComponentChildren, JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { Actions } from "./actions";
 import { Claims, Unclaimed } from "./claims";
@@ -24,6 +24,8 @@ export interface CardProps {
   seen: Map<string, Float32Array>[];
   onImage: (index: number) => void;
   onClose: () => void;
+  /** What the changes to its network do, told below the buttons. */
+  children?: ComponentChildren;
 }
 
 export function Card(props: CardProps & { at: UnitPlace }): JSX.Element {
@@ -51,6 +53,7 @@ export function Card(props: CardProps & { at: UnitPlace }): JSX.Element {
       </p>
       <Actions lab={lab} units={[at]} state={state} name={words.card.this(word)} />
       <Pin state={state} at={at} />
+      {props.children}
       <Computed lab={lab} at={at} state={state} theme={props.theme} seen={seen[at.network]} />
       <Pattern {...props} layer={layer} snapshot={snapshot} word={word} />
       {column ? <TopImages {...props} column={column} word={word} layer={layer} /> : <p aria-busy="true">Running all images …</p>}

@@ -8,8 +8,7 @@ const SLACK = 6; // pixels that a click may move
 
 /** The unit of a tile. */
 export function placeOf(tile: Element): UnitPlace {
-  const network = tile.closest(".network")!;
-  return { network: [...document.querySelectorAll(".network")].indexOf(network), layer: Number(tile.closest<HTMLElement>("[data-layer]")!.dataset.layer), unit: Number((tile as HTMLElement).dataset.unit) };
+  return { network: Number(tile.closest<HTMLElement>(".network")!.dataset.network), layer: Number(tile.closest<HTMLElement>("[data-layer]")!.dataset.layer), unit: Number((tile as HTMLElement).dataset.unit) };
 }
 
 export interface Choosing {

@@ -77,6 +77,8 @@ export type StoredWeights = ({ kind: "float16" } | { kind: "float32" } | { kind:
 
 export interface NetworkData {
   name: string;
+  /** The network that this one differs from in its seed alone. */
+  twin: number | null;
   seed: number | null;
   classes: number;
   input: number[];
@@ -107,7 +109,7 @@ export interface PageData {
   version: number;
   title: string;
   note: string;
-  images: { count: number; rows: number; cols: number; classes: number; labels: number[]; pixels: string; dataset: string; opening: number };
+  images: { count: number; rows: number; cols: number; classes: number; labels: number[]; indices: number[]; pixels: string; dataset: string; opening: number };
   networks: NetworkData[];
   /** The gloss of each term that a page marks. */
   glossary: Record<string, string>;
@@ -120,6 +122,9 @@ export interface Images {
   cols: number;
   classes: number;
   labels: number[];
+  /** The images' places in the dataset's test set. */
+  indices: number[];
+  dataset: string;
   pixels: Float32Array;
   /** The image on which the page opens: one on which the networks hesitate. */
   opening: number;

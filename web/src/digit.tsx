@@ -5,6 +5,7 @@ import type { JSX } from "preact";
 import type { Images } from "./data";
 import { NumberField } from "./parts";
 import { type Ink, RADIUS, SIDE, type Strokes } from "./pen";
+import { words } from "./words";
 import { css, ink as inked, painted, signed, type Theme } from "./theme";
 
 export interface DigitProps {
@@ -117,12 +118,12 @@ export function Digit(props: DigitProps): JSX.Element {
         onBlur={() => setPen({ ...pen, down: false, keys: false })}
       />
       <p class="said" aria-live="polite">
-        {drawing ? (ink.strokes.length ? "Your drawing." : "Draw here: mouse, finger, or arrow keys and space.") : `Test image ${source}: a ${images.labels[source]}. Draw over it to start your own.`}
+        {drawing ? (ink.strokes.length ? "Your drawing." : "Draw here: mouse, finger, or arrow keys and space.") : words.image.told(source, images.indices[source], images.labels[source], images.dataset)}
       </p>
-      <div class="row">
+      <div class="row pick">
         <button type="button" disabled={!among.length} onClick={() => step(-1)} aria-label="Previous test image">‹</button>
         <label>
-          Image <NumberField value={drawing ? null : source} most={images.count - 1} onValue={props.onImage} />
+          <span class="hidden">Image</span> <NumberField value={drawing ? null : source} most={images.count - 1} onValue={props.onImage} />
         </label>
         <button type="button" disabled={!among.length} onClick={() => step(1)} aria-label="Next test image">›</button>
         <button type="button" onClick={props.onClear}>Clear</button>

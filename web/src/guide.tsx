@@ -86,7 +86,7 @@ function Steps({ mission, number, kept, lab, state, update }: GuideProps & { mis
   function see(view: Partial<State>): void {
     const tab = view.selected ? "unit" : view.set ? "set" : state.tab;
     update({ selected: null, changes: [], staged: true, tab: !view.selected && matchMedia(NARROW).matches ? null : tab, ...view }); // a sheet would cover it
-    document.querySelector(".bench")!.scrollIntoView();
+    document.querySelector(".networks")!.scrollIntoView();
   }
 
   return (

@@ -47,7 +47,7 @@ export function Inspector({ tab, panels, onTab, onClose }: InspectorProps): JSX.
               id={`tab-${name}`}
               data-tab={name}
               aria-selected={shown === name}
-              aria-controls={visited.current.has(name) ? `panel-${name}` : undefined}
+              aria-controls={shown === name ? `panel-${name}` : undefined}
               tabIndex={name === (shown ?? "unit") ? 0 : -1}
               onClick={() => onTab(name)}
             >
@@ -57,7 +57,7 @@ export function Inspector({ tab, panels, onTab, onClose }: InspectorProps): JSX.
         </div>
         {narrow && shown && <button type="button" class="close" aria-label="Close the inspector" onClick={onClose}>×</button>}
       </div>
-      {TABS.filter((name) => visited.current.has(name)).map((name) => (
+      {TABS.filter((name) => (name === "unit" ? shown === "unit" : visited.current.has(name))).map((name) => (
         <div key={name} class="panel" role="tabpanel" id={`panel-${name}`} aria-labelledby={`tab-${name}`} hidden={shown !== name}>
           <Kept active={shown === name} content={panels[name]} />
         </div>
@@ -66,7 +66,7 @@ export function Inspector({ tab, panels, onTab, onClose }: InspectorProps): JSX.
   );
 }
 
-/** A panel that was seen keeps its state; hidden, it is not rendered again. */
+/** A panel that was seen keeps its state, but for a unit's; hidden, it is not rendered again. */
 class Kept extends Component<{ active: boolean; content: () => JSX.Element | null }> {
   override shouldComponentUpdate(next: { active: boolean }): boolean {
     return next.active;

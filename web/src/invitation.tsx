@@ -46,15 +46,17 @@ function units(lab: Lab, network: number): number {
 export interface InvitationProps {
   lab: Lab;
   state: State;
+  /** The networks shown. */
+  shown: number[];
   pixels: Float32Array;
   unchanged: Map<string, Float32Array>[];
   update: (part: Partial<State>) => void;
 }
 
-export function Invitation({ lab, state, pixels, unchanged, update }: InvitationProps): JSX.Element {
+export function Invitation({ lab, state, shown, pixels, unchanged, update }: InvitationProps): JSX.Element {
   const { value: flips, stale } = useLater(
-    (signal) => Promise.all(lab.models.map((_, i) => flipsOf(lab, i, pixels, lab.snapshot(i, state.frame), signal))),
-    [state.source, state.frame],
+    (signal) => Promise.all(shown.map((i) => flipsOf(lab, i, pixels, lab.snapshot(i, state.frame), signal))),
+    [state.source, state.frame, shown.join()],
   );
   const known = stale ? null : flips;
   const best = known?.find((one) => one.best)?.best;
@@ -64,10 +66,10 @@ export function Invitation({ lab, state, pixels, unchanged, update }: Invitation
       <h2>Try it: ablate a unit</h2>
       <p>Click any tile, and Ablate sets that unit to zero.</p>
       <ul>
-        {lab.models.map((model, i) => (
+        {shown.map((i, place) => (
           <li key={i}>
-            <Hesitates name={model.data.name} p={softmax(unchanged[i].get("logits")!)} />{" "}
-            <span class={known ? "flips" : undefined}>Ablating one unit changes this for {known ? known[i].count : "…"} of {units(lab, i)}.</span>
+            <Hesitates name={lab.models[i].data.name} p={softmax(unchanged[i].get("logits")!)} />{" "}
+            <span class={known ? "flips" : undefined}>Ablating one unit changes this for {known ? known[place].count : "…"} of {units(lab, i)}.</span>
           </li>
         ))}
       </ul>

@@ -139,17 +139,18 @@ export interface Effect {
   after: Answers;
 }
 
-/** Predictions for the included images, without and with the changes to one network. */
-export function useEffectOf(lab: Lab, network: number, snapshot: number, items: ChangeItem[]): Later<Effect> {
+/** Predictions for the included images, without and with the changes to one network; nothing is computed for one not shown. */
+export function useEffectOf(lab: Lab, network: number, snapshot: number, items: ChangeItem[], shown: boolean): Later<Effect> {
   const mine = items.filter((item) => item.network === network);
   return useLater(
     async (signal) => {
+      if (!shown) return new Promise<never>(() => undefined);
       const evaluator = lab.evaluators[network];
       const before = await evaluator.answers(snapshot, NO_CHANGES, signal);
       const changes = lab.changes(network, mine, snapshot);
       return { mine, before, after: changes.size ? await evaluator.answers(snapshot, changes, signal) : before };
     },
-    [network, snapshot, JSON.stringify(mine)],
+    [network, snapshot, JSON.stringify(mine), shown],
   );
 }
 

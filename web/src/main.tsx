@@ -25,7 +25,7 @@ async function start(): Promise<void> {
   Object.assign(window, { microscope: { page, images, models, evaluators: lab.evaluators, lab, Trace, inWebAssembly, sums, Ink, centered, pValue, probability, nullBand, shown, missions } });
   const place = document.getElementById("app")!;
   place.textContent = "";
-  render(<App lab={lab} first={first} />, place);
+  render(<App lab={lab} start={first} />, place);
   requestAnimationFrame(() => {
     performance.mark("ready");
     document.documentElement.dataset.ready = "";

@@ -32,6 +32,8 @@ export interface State {
   frame: number;
   /** Whether a layer's colors end at its largest activation at this snapshot, or at all of them. */
   scale: "this" | "all";
+  /** The networks side by side; null: those shown at first. */
+  shown: number[] | null;
   selected: UnitPlace | null;
   /** The inspector's panel; null is that of the unit, or none where the inspector is a sheet. */
   tab: Tab | null;
@@ -61,6 +63,7 @@ export function initial(frames: number, opening: number): State {
     source: opening,
     frame: frames - 1,
     scale: "this",
+    shown: null,
     selected: null,
     tab: null,
     changes: [],
@@ -96,6 +99,7 @@ export function toHash(state: State, start: State): string {
   else if (state.source !== start.source) parts.push(`i=${state.source}`);
   if (state.frame !== start.frame) parts.push(`t=${state.frame}`);
   if (state.scale === "all") parts.push("z=all");
+  if (state.shown) parts.push(`n=${state.shown.join(".")}`);
   if (state.selected) parts.push(`s=${place(state.selected)}`);
   if (state.changes.length) parts.push(`c=${state.changes.map((c) => `${place(c)}${LETTERS[c.kind]}${c.kind === "zero" ? "" : c.value}`).join("_")}`);
   if (state.set.length) parts.push(`u=${layered(state.set)}`);
@@ -153,6 +157,8 @@ export function fromHash(hash: string, start: State, bounds: Bounds): State {
   else state.source = number("i", bounds.images) ?? start.source;
   state.frame = number("t", bounds.frames) ?? start.frame;
   state.scale = given.get("z") === "all" ? "all" : "this";
+  const shown = [...new Set((given.get("n") ?? "").split("."))].filter((text) => /^\d+$/.test(text) && Number(text) < bounds.units.length);
+  state.shown = shown.length ? shown.map(Number) : null;
   state.selected = unitPlace(given.get("s") ?? "", bounds);
   state.changes = distinct((given.get("c") ?? "").split("_").flatMap((text) => changeItem(text, bounds)));
   state.set = distinct((given.get("u") ?? "").split("_").flatMap((text) => text.split(".").slice(2).flatMap((unit) => unitPlace([...text.split(".").slice(0, 2), unit].join("."), bounds) ?? [])));

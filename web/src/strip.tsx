@@ -6,10 +6,13 @@ import { CHANGED, type ChangeItem } from "./state";
 import { amount, color, css, painted, signed, type Theme } from "./theme";
 import { words } from "./words";
 
-const GAP = 3;
+const GAP = 2;
 
 export interface StripProps {
   label: string;
+  /** From one tile to the next, in pixels, and tiles in a line. */
+  pitch: number;
+  columns: number;
   values: Float32Array;
   shape: number[];
   /** The value drawn in full color. */
@@ -27,28 +30,17 @@ export interface StripProps {
 }
 
 export function Strip(props: StripProps): JSX.Element {
-  const { label, values, shape, theme, selected, inSet, changes, dead, top, both } = props;
+  const { label, values, shape, theme, selected, inSet, changes, dead, top, both, pitch, columns } = props;
   const [count, rows = 1, cols = 1] = shape;
-  const tile = rows === 1 ? 24 : rows > 20 ? 58 : 42;
+  const tile = pitch - GAP;
   const box = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
-  const [width, setWidth] = useState(0);
-  const columns = Math.max(1, Math.min(count, Math.floor((width + GAP) / (tile + GAP))));
   const [focus, setFocus] = useState(0);
 
   useLayoutEffect(() => {
-    const measure = () => setWidth(box.current!.clientWidth);
-    const observer = new ResizeObserver(measure);
-    observer.observe(box.current!);
-    measure();
-    return () => observer.disconnect();
-  }, []);
-
-  useLayoutEffect(() => {
-    if (!width) return;
     const lines = Math.ceil(count / columns);
     const scale = window.devicePixelRatio || 1;
-    const size = [columns, lines].map((n) => n * (tile + GAP) - GAP);
+    const size = [columns, lines].map((n) => n * pitch);
     const target = canvas.current!;
     if (target.width !== Math.round(size[0] * scale) || target.height !== Math.round(size[1] * scale)) {
       [target.width, target.height] = size.map((n) => Math.round(n * scale));
@@ -58,10 +50,11 @@ export function Strip(props: StripProps): JSX.Element {
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.imageSmoothingEnabled = false;
     context.clearRect(0, 0, size[0], size[1]);
+    const place = (unit: number) => [(unit % columns) * pitch + GAP / 2, Math.floor(unit / columns) * pitch + GAP / 2];
     const ramp = (both ? signed : amount)(theme, top);
     const each = rows * cols;
     for (let unit = 0; unit < count; unit++) {
-      const [x, y] = [(unit % columns) * (tile + GAP), Math.floor(unit / columns) * (tile + GAP)];
+      const [x, y] = place(unit);
       if (each === 1) {
         context.fillStyle = color(ramp, values[unit]);
         context.fillRect(x, y, tile, tile);
@@ -72,16 +65,17 @@ export function Strip(props: StripProps): JSX.Element {
       if (dead?.[unit]) hatched(context, x, y, tile, css(theme.null));
     }
     for (const change of changes) {
-      const [x, y] = [(change.unit % columns) * (tile + GAP), Math.floor(change.unit / columns) * (tile + GAP)];
+      const [x, y] = place(change.unit);
       hatched(context, x, y, tile, css(theme.ink));
       if (change.kind === "zero") struck(context, x, y, tile, css(theme.ink));
     }
     if (selected !== null) {
       context.strokeStyle = css(theme.selected);
       context.lineWidth = 2.5;
-      context.strokeRect((selected % columns) * (tile + GAP) + 1.25, Math.floor(selected / columns) * (tile + GAP) + 1.25, tile - 2.5, tile - 2.5);
+      const [x, y] = place(selected);
+      context.strokeRect(x + 1.25, y + 1.25, tile - 2.5, tile - 2.5);
     }
-  }, [values, width, columns, theme, selected, changes, dead, top, both]);
+  }, [values, pitch, columns, theme, selected, changes, dead, top, both]);
 
   const keys = changes.map((c) => `${c.unit}${c.kind}`).join();
   const go = useRef<(unit: number) => void>(() => undefined);
@@ -100,7 +94,6 @@ export function Strip(props: StripProps): JSX.Element {
             key={unit}
             type="button"
             class={inSet.has(unit) ? "tile in-set" : "tile"}
-            style={{ width: `${tile}px`, height: `${tile}px` }}
             aria-label={`${rows > 1 ? "channel" : "unit"} ${unit}${state}`}
             aria-pressed={selected === unit}
             tabIndex={unit === focus ? 0 : -1}
@@ -114,7 +107,7 @@ export function Strip(props: StripProps): JSX.Element {
           />
         );
       }),
-    [count, tile, selected, inSet, keys, focus],
+    [count, selected, inSet, keys, focus],
   );
 
   useEffect(() => {
@@ -144,7 +137,7 @@ export function Strip(props: StripProps): JSX.Element {
       onPointerLeave={() => hover.current(null)}
     >
       <canvas ref={canvas} aria-hidden="true" />
-      <div class="tiles" style={{ gridTemplateColumns: `repeat(${columns}, ${tile}px)`, gap: `${GAP}px` }}>
+      <div class="tiles" style={{ gridTemplateColumns: `repeat(${columns}, ${pitch}px)`, gridAutoRows: `${pitch}px` }}>
         {buttons}
       </div>
     </div>

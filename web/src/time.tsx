@@ -1,28 +1,34 @@
-// Training time: a slider over all snapshots, playback in both directions, and the learning curves with the current snapshot marked.
+// Training time: the accuracy and the loss of the networks over training, which is the slider of snapshots, and playback in both directions.
 
-import { scaleLinear, scaleSymlog } from "d3-scale";
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import uPlot from "uplot";
 import type { Lab } from "./lab";
-import { grouped, number, Numbers, Term, useMedia } from "./parts";
+import { grouped, Numbers, Term, useMedia } from "./parts";
 import { ScaleChoice } from "./scale";
 import type { State } from "./state";
+import { css, type Theme } from "./theme";
+import { words } from "./words";
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM] = [300, 92, 34, 16];
 const PACE = 450; // milliseconds a snapshot
+const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]]; // by network
 
 /** Forward, backward, or paused. */
 type Way = 1 | -1 | 0;
 
 export interface TimeProps {
   lab: Lab;
+  /** The networks shown. */
+  shown: number[];
   frame: number;
+  theme: Theme;
   onFrame: (frame: number) => void;
   scale: State["scale"];
   onScale: (scale: State["scale"]) => void;
 }
 
-export function Time({ lab, frame, onFrame, scale, onScale }: TimeProps): JSX.Element {
+export function Time(props: TimeProps): JSX.Element {
+  const { lab, shown, frame, onFrame, scale, onScale } = props;
   const [playing, setPlaying] = useState<Way>(0);
   const still = useMedia("(prefers-reduced-motion: reduce)");
   const last = lab.frames - 1;
@@ -38,62 +44,165 @@ export function Time({ lab, frame, onFrame, scale, onScale }: TimeProps): JSX.El
     const timer = setTimeout(() => onFrame(frame + playing), still ? 2 * PACE : PACE);
     return () => clearTimeout(timer);
   }, [playing, frame]);
-  if (last < 1) return <section class="time" aria-label="Training time"><p class="quiet">This page holds one snapshot.</p></section>;
-  const words = lab.models.map((m, i) => `${m.data.name} step ${grouped(m.data.steps[lab.snapshot(i, frame)])}`).join(", ");
+  if (last < 1) return <section class="time" aria-label={words.time.title}><p class="quiet">{words.time.one}</p></section>;
   return (
-    <section class="time" aria-label="Training time">
-      <div class="row">
-        <button type="button" onClick={() => play(-1)}>{playing < 0 ? "Pause" : "Play backward"}</button>
-        <button type="button" onClick={() => onFrame(Math.max(0, frame - 1))} aria-label="Previous snapshot" disabled={frame === 0}>‹</button>
-        <button type="button" onClick={() => onFrame(Math.min(last, frame + 1))} aria-label="Next snapshot" disabled={frame === last}>›</button>
-        <button type="button" onClick={() => play(1)}>{playing > 0 ? "Pause" : "Play"}</button>
-        <label class="slider">
-          <span>
-            <Term word="snapshot">Snapshot</Term> {frame + 1} of {last + 1} in this page: {words}
-          </span>
-          <input type="range" min={0} max={last} step={1} value={frame} aria-label="Snapshot of training" aria-valuetext={words} onInput={(e) => onFrame(Number(e.currentTarget.value))} />
-        </label>
+    <section class="time" aria-label={words.time.title}>
+      <div class="player">
+        <div class="row">
+          <button type="button" onClick={() => play(-1)}>{playing < 0 ? words.time.pause : words.time.backward}</button>
+          <button type="button" onClick={() => onFrame(Math.max(0, frame - 1))} aria-label={words.time.previous} disabled={frame === 0}>‹</button>
+          <button type="button" onClick={() => onFrame(Math.min(last, frame + 1))} aria-label={words.time.next} disabled={frame === last}>›</button>
+          <button type="button" onClick={() => play(1)}>{playing > 0 ? words.time.pause : words.time.play}</button>
+        </div>
+        <p class="where">
+          <Term word="snapshot">{words.time.snapshot}</Term> {words.time.of(frame + 1, last + 1)}
+        </p>
         <ScaleChoice scale={scale} onScale={onScale} />
       </div>
-      <div class="curves">
-        {lab.models.map((_, i) => <Curves key={i} lab={lab} network={i} frame={frame} />)}
-      </div>
+      <Plot {...props} />
+      <ul class="legend">
+        {shown.map((network, i) => (
+          <li key={network}>
+            <svg width="26" height="8" aria-hidden="true"><line x1="0" x2="26" y1="4" y2="4" class="curve" stroke-dasharray={DASHES[i % DASHES.length].join(" ")} /></svg>
+ {lab.models[network].data.name} <small>{words.network.step(lab.step(network, frame))}</small>
+          </li>
+        ))}
+        {(["accuracy", "loss"] as const).map((name) => (
+          <li key={name} class={name}>
+            <svg width="26" height="8" aria-hidden="true"><line x1="0" x2="26" y1="4" y2="4" class="curve" /></svg> {words.time[name]}
+          </li>
+        ))}
+      </ul>
     </section>
   );
 }
 
-function Curves({ lab, network, frame }: { lab: Lab; network: number; frame: number }): JSX.Element {
-  const { data } = lab.models[network];
-  const { step, testAccuracy, testLoss } = data.curve;
-  const here = lab.snapshot(network, frame);
-  const loss = testLoss.map((v) => v ?? 0);
-  const x = scaleSymlog().domain([0, Math.max(1, step.at(-1)!)]).range([LEFT, WIDTH - 8]);
-  const panels = [
-    { name: "test accuracy (%)", values: testAccuracy.map((v) => 100 * (v ?? 0)), top: 100 },
-    { name: "test loss (nats)", values: loss, top: Math.max(...loss) },
-  ];
-  const part = useRef<HTMLElement>(null);
+/** Whether the recorded steps lie ever further apart. */
+function growing(steps: number[]): boolean {
+  return steps.length > 3 && steps.at(-1)! - steps.at(-2)! > 3 * (steps[1] - steps[0]);
+}
+
+/** Where the axis of steps is labeled: at 0, at powers of ten and at the end; on a linear axis where uPlot chooses. */
+function ticks(last: number): number[] {
+  const powers = Array.from({ length: Math.floor(Math.log10(Math.max(1, last / 2))) + 1 }, (_, i) => 10 ** i);
+  return [0, ...powers, last];
+}
+
+function Plot({ lab, shown, frame, theme, onFrame }: TimeProps): JSX.Element {
+  const box = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const now = useRef(frame);
+  now.current = frame;
+  const names = shown.join();
+  // The network that was trained for longest: the line stands at its step.
+  const longest = shown.reduce((a, b) => (lab.models[b].data.steps.at(-1)! > lab.models[a].data.steps.at(-1)! ? b : a));
+  const placeOf = (frame: number) => plot.current!.valToPos(lab.step(longest, frame), "x");
+
+  useLayoutEffect(() => {
+    const curves = shown.map((network) => lab.models[network].data.curve);
+    const { steps } = lab.models[longest].data;
+    const log = growing(steps);
+    const most = Math.max(...curves.flatMap((curve) => curve.testLoss.map((loss) => loss ?? 0)));
+    const axis = { stroke: css(theme.quiet), font: "11px system-ui, sans-serif", grid: { show: false }, ticks: { show: false } };
+    const line = (stroke: string, scale: string, i: number): uPlot.Series => ({ stroke, scale, width: 1.5, dash: DASHES[i % DASHES.length], spanGaps: true, points: { show: false } });
+    const options: uPlot.Options = {
+      width: box.current!.clientWidth,
+      height: box.current!.clientHeight,
+      padding: [8, 8, 0, 8],
+      cursor: { show: false },
+      legend: { show: false },
+      scales: {
+        x: { time: false, range: () => [0, Math.max(1, steps.at(-1)!)], ...(log ? { distr: 4, asinh: 1 } : {}) },
+        accuracy: { range: () => [0, 100] },
+        loss: { range: () => [0, most || 1] },
+      },
+      axes: [
+        { ...axis, size: 20, gap: 2, ...(log ? { splits: () => ticks(steps.at(-1)!), filter: (_: uPlot, all: number[]) => all } : {}), values: (_, all) => all.map((step) => (step === null ? "" : step ? grouped(step) : words.time.start)) },
+        { ...axis, scale: "accuracy", size: 40, gap: 4, splits: () => [50, 100], values: (_, all) => all.map((share) => `${share}%`), grid: { show: true, stroke: css(theme.grid), width: 1 } },
+        { ...axis, scale: "loss", side: 1, size: 34, gap: 4, splits: () => [most], values: (_, all) => all.map((loss) => loss.toFixed(1)) },
+      ],
+      series: [{}, ...shown.flatMap((_, i) => [line(css(theme.quiet), "loss", i), line(css(theme.ink), "accuracy", i)])],
+      hooks: { draw: [(own) => mark(own)] },
+    };
+    const data = uPlot.join(curves.map((curve) => [curve.step, curve.testLoss, curve.testAccuracy.map((share) => share && 100 * share)] as uPlot.AlignedData));
+    const own = new uPlot(options, data, box.current!);
+    plot.current = own;
+    const observer = new ResizeObserver(() => own.setSize({ width: box.current!.clientWidth, height: box.current!.clientHeight }));
+    observer.observe(box.current!);
+    return () => {
+      observer.disconnect();
+      own.destroy();
+    };
+  }, [names, theme]);
+
+  useLayoutEffect(() => plot.current!.redraw(false), [frame]);
+
+  /** The current snapshot: a line, and a dot on each curve. */
+  function mark(own: uPlot): void {
+    const { ctx, bbox } = own;
+    const scale = window.devicePixelRatio || 1;
+    const x = Math.round(own.valToPos(lab.step(longest, now.current), "x", true));
+    ctx.save();
+    ctx.setLineDash([]);
+    [ctx.strokeStyle, ctx.fillStyle, ctx.lineWidth] = [css(theme.selected), css(theme.selected), 2 * scale];
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top - 6 * scale);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    for (const network of shown) {
+      const { curve } = lab.models[network].data;
+      const at = lab.snapshot(network, now.current);
+      for (const [value, name] of [[100 * (curve.testAccuracy[at] ?? NaN), "accuracy"], [curve.testLoss[at] ?? NaN, "loss"]] as const) {
+        ctx.beginPath();
+        ctx.arc(own.valToPos(curve.step[at], "x", true), own.valToPos(value, name, true), 3.5 * scale, 0, 2 * Math.PI);
+        ctx.fill();
+      }
+    }
+    ctx.restore();
+  }
+
+  const held = useRef(false);
+  function follow(event: PointerEvent): void {
+    const x = event.clientX - plot.current!.over.getBoundingClientRect().left;
+    let nearest = 0;
+    for (let i = 1; i < lab.frames; i++) if (Math.abs(placeOf(i) - x) < Math.abs(placeOf(nearest) - x)) nearest = i;
+    if (nearest !== now.current) onFrame(nearest);
+  }
+
+  const told = words.time.steps(shown.map((network) => [lab.models[network].data.name, lab.step(network, frame)]));
   return (
-    <figure ref={part}>
-      <figcaption>{data.name}, all test images of the dataset</figcaption>
-      <div class="pair">
-        {panels.map(({ name, values, top }) => {
-          const y = scaleLinear().domain([0, top]).range([HEIGHT - BOTTOM, 8]);
-          return (
-            <svg key={name} viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`${data.name}: ${name} at step ${step[here]}: ${number(values[here])}`}>
-              <line x1={LEFT} x2={WIDTH - 8} y1={HEIGHT - BOTTOM} y2={HEIGHT - BOTTOM} class="axis" />
-              <text x={LEFT - 4} y={14} class="end">{number(top)}</text>
-              <text x={LEFT - 4} y={HEIGHT - BOTTOM} class="end">0</text>
-              <text x={WIDTH - 8} y={HEIGHT - 4} class="end">step {grouped(step.at(-1)!)}</text>
-              <text x={LEFT} y={HEIGHT - 4}>{name}</text>
-              <polyline points={values.map((v, i) => `${x(step[i])},${y(v)}`).join(" ")} class="curve" />
-              <line x1={x(step[here])} x2={x(step[here])} y1={4} y2={HEIGHT - BOTTOM} class="here" />
-              <circle cx={x(step[here])} cy={y(values[here])} r={4} class="value" />
-            </svg>
-          );
-        })}
-      </div>
-      <Numbers name={`${data.name} curves`} pictures={() => [...part.current!.querySelectorAll("svg")]} head={["step", "test accuracy (%)", "test loss (nats)"]} shown={[grouped, 2]} caption={() => `${data.name}: test accuracy and loss on all test images of the dataset; the marked step is ${grouped(step[here])}.`} rows={() => step.map((s, i) => [s, 100 * (testAccuracy[i] ?? NaN), testLoss[i] ?? NaN])} />
-    </figure>
+    <div class="plot">
+      <div
+        ref={box}
+        class="curves"
+        onPointerDown={(event) => {
+          if (event.button > 0) return;
+          event.currentTarget.setPointerCapture(event.pointerId);
+          held.current = true;
+          follow(event);
+        }}
+        onPointerMove={(event) => held.current && follow(event)}
+        onPointerUp={() => (held.current = false)}
+        onPointerCancel={() => (held.current = false)}
+      />
+      <input type="range" min={0} max={lab.frames - 1} step={1} value={frame} aria-label={words.time.slider} aria-valuetext={told} onInput={(e) => onFrame(Number(e.currentTarget.value))} />
+    </div>
+  );
+}
+
+/** A network's curves as a table, and the picture that they are in. */
+export function CurveNumbers({ lab, network, frame }: { lab: Lab; network: number; frame: number }): JSX.Element {
+  const { name, curve } = lab.models[network].data;
+  const { step, testAccuracy, testLoss } = curve;
+  return (
+    <Numbers
+      summary={words.time.numbers}
+      name={`${name} curves`}
+      pictures={() => [...document.querySelectorAll<HTMLCanvasElement>(".curves canvas")]}
+      head={["step", "test accuracy (%)", "test loss (nats)"]}
+      shown={[grouped, 2]}
+      caption={() => words.time.caption(name, lab.step(network, frame))}
+      rows={() => step.map((s, i) => [s, 100 * (testAccuracy[i] ?? NaN), testLoss[i] ?? NaN])}
+    />
   );
 }

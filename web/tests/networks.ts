@@ -75,7 +75,7 @@ export function convolutional(): Promise<Model> {
 
 export function images(count: number, side: number, classes: number): Images {
   const pixels = Float32Array.from(numbers(count * side * side, 9), (v) => Math.max(0, v));
-  return { count, rows: side, cols: side, classes, labels: Array.from({ length: count }, (_, i) => i % classes), pixels, opening: 0 };
+  return { count, rows: side, cols: side, classes, labels: Array.from({ length: count }, (_, i) => i % classes), indices: Array.from({ length: count }, (_, i) => 2 * i), dataset: "test", pixels, opening: 0 };
 }
 
 /** The largest difference. */

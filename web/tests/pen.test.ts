@@ -42,5 +42,5 @@ test("wherever a stroke is drawn, and however large, it becomes one of the usual
 test("the usual size and center are the images' medians", () => {
   const pixels = new Float32Array(3 * 100);
   for (const [image, side] of [[0, 2], [1, 4], [2, 6]]) for (let r = 1; r <= side; r++) for (let c = 2; c < 2 + side; c++) pixels[100 * image + 10 * r + c] = 1;
-  expect(usual({ count: 3, rows: 10, cols: 10, classes: 1, labels: [0, 0, 0], pixels, opening: 0 })).toEqual({ side: 4, row: 2.5, col: 3.5 });
+  expect(usual({ count: 3, rows: 10, cols: 10, classes: 1, labels: [0, 0, 0], pixels, opening: 0, indices: [], dataset: "" })).toEqual({ side: 4, row: 2.5, col: 3.5 });
 });

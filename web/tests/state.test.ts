@@ -41,6 +41,7 @@ function any(seed: number): State {
     source: maybe(() => below(BOUNDS.images)) ?? Array.from({ length: below(4) }, () => Array.from({ length: 2 * (1 + below(5)) }, () => below(280))),
     frame: below(20),
     scale: pick(["this", "all"]),
+    shown: maybe(() => pick([[0], [1], [1, 0]])),
     selected: maybe(unit),
     tab: maybe(() => pick(TABS)),
     changes: distinct(5, change),

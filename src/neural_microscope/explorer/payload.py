@@ -64,6 +64,7 @@ def payload(
             "classes": probe.classes,
             "dataset": runs[0].description["data"]["name"],
             "labels": probe.labels.tolist(),
+            "indices": runs[0].probe_indices.tolist(),
             "opening": opening([(model, shown(operations(model), model)) for model in trained], probe),
             "pixels": packed(probe.images.astype(np.uint8)),
         },
@@ -129,6 +130,7 @@ def _network(
     at = [run.steps.index(step) for step in steps]
     return {
         "name": name,
+        "twin": None,
         "seed": run.description["model"].get("seed"),
         "classes": run.probe.classes,
         "input": [1, *run.probe.images.shape[1:]],

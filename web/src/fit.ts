@@ -1,0 +1,48 @@
+// How large the tiles of each layer are, so that a network's layers stand side by side in the room there is.
+
+/** A layer to be placed: its units, and the side of each one's map (1 for a unit). */
+export interface Block {
+  count: number;
+  side: number;
+}
+
+export interface Fitted {
+  /** From one tile to the next, in pixels, and tiles in a line. */
+  pitch: number;
+  columns: number;
+}
+
+/** The least distance of two tiles: a finger hits them. */
+export const LEAST = 24;
+/** Room for edges between two blocks, for a block's label, and for the classes. */
+export const [GAP, LABEL, CLASSES] = [32, 112, 116];
+
+/** Pitch at scale 1, and at most. */
+const SIZES = (side: number): [number, number] => (side === 1 ? [16, 40] : side <= 20 ? [32, 72] : [44, 110]);
+
+const widthOf = (one: Fitted) => Math.max(LABEL, one.columns * one.pitch);
+
+/** Blocks one beside the other with the largest tiles that fit, or with the smallest, which `over` by so many pixels. */
+export function inRow(blocks: Block[], width: number, height: number): { blocks: Fitted[]; over: number } {
+  let found: Fitted[] = [];
+  let over = 0;
+  for (let scale = 3; scale >= 0.5; scale -= 0.05) {
+    found = blocks.map(({ count, side }) => {
+      const [base, most] = SIZES(side);
+      const pitch = Math.max(LEAST, Math.min(most, Math.floor(base * scale)));
+      const lines = Math.max(1, Math.floor(height / pitch));
+      return { pitch, columns: Math.ceil(count / lines) };
+    });
+    over = found.reduce((sum, one) => sum + widthOf(one) + GAP, CLASSES) - width;
+    if (over <= 0) break;
+  }
+  return { blocks: found, over: Math.max(0, over) };
+}
+
+/** A block below the other, as wide as the room. */
+export function stacked(blocks: Block[], width: number): Fitted[] {
+  return blocks.map(({ count, side }) => {
+    const pitch = side === 1 ? LEAST + 3 : side <= 20 ? 44 : 60;
+    return { pitch, columns: Math.max(1, Math.min(count, Math.floor(width / pitch))) };
+  });
+}
