@@ -252,6 +252,27 @@ def test_seeds_are_one_network_whose_units_are_matched_or_not(tmp_path: Path, op
     expect(tab.locator(".network")).to_have_count(1)
     again = f"A matching unit exists in {int(table['replicated'][4])} of {int(table['of'][4])} other seeds."
     expect(tab.locator(".card")).to_contain_text(again)
+    chooser = tab.locator(".chooser select")
+    assert chooser.locator("option").all_inner_texts() == ["MLP seed 0", "MLP seed 1", "MLP seed 0 and MLP seed 1"]
+    chooser.select_option("0,1")
+    names = [re.sub(r" *step .*", "", text) for text in tab.locator(".network h2").all_inner_texts()]
+    assert names == ["MLP seed 0", "MLP seed 1"]
+    image = runs[0].probe.tensor()[3:4]
+    tab.evaluate("location.hash = 'n=0.1&i=3'")
+    expect(tab.locator(".said")).to_contain_text("Probe image 3 ")
+    for place, run in enumerate(runs[:2]):
+        expected = run.model()(image).argmax().item()
+        expect(tab.locator(".verdict strong").nth(place)).to_have_text(str(expected))
+    tab.get_by_role("tab", name="Confusion").click()
+    expect(tab.locator(".details").nth(1)).to_contain_text("differs from MLP in its seed alone")
+
+
+def test_a_second_seed_is_left_out_of_a_page_that_has_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = nm.MLPConfig(image_shape=SHAPE, hidden=(5,))
+    runs = [record(tmp_path / f"seed{seed}", nm.MLP(config, seed=seed)) for seed in range(2)]
+    assert [one["twin"] for one in payload(runs)["networks"]] == [None, 0]
+    monkeypatch.setattr("neural_microscope.explorer.payload.ROOM", 1000)
+    assert [one["twin"] for one in payload(runs)["networks"]] == [None]
 
 
 def test_runs_alike_in_all_but_name_are_told_apart(tmp_path: Path) -> None:

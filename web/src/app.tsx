@@ -117,6 +117,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
   }
   useLayoutEffect(() => {
     if (asked.current) (state.selected ? document.querySelector<HTMLElement>(".card") : tileOf(left.current))?.focus({ preventScroll: true });
+    if (asked.current && narrow) tileOf(state.selected)?.scrollIntoView({ block: "nearest" }); // not below the sheet
     asked.current = false;
     left.current = state.selected;
   }, [state.selected]);
@@ -211,7 +212,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
           onImage={(source) => update({ source })}
           onClose={() => select(null)}
         >
-          {state.changes.some((one) => one.network === state.selected!.network) && <EffectInWords lab={lab} effect={effects[state.selected.network]} />}
+          {state.changes.some((one) => one.network === state.selected!.network) && <EffectInWords lab={lab} effect={effects[state.selected.network]} seen={seen[state.selected.network]} unchanged={unchanged[state.selected.network]} />}
         </Card>
       ) : narrow ? (
         <p class="quiet">{words.top.nothing}</p>
@@ -222,7 +223,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
       <>
         <SetPanel {...{ lab, state, theme, seen, unchanged }} onSelect={select} />
         <Changes lab={lab} state={state} onChange={(changes) => update({ changes })} onSelect={select} />
-        {shown.filter((i) => state.changes.some((one) => one.network === i)).map((i) => <EffectInWords key={i} lab={lab} effect={effects[i]} />)}
+        {shown.filter((i) => state.changes.some((one) => one.network === i)).map((i) => <EffectInWords key={i} lab={lab} effect={effects[i]} seen={seen[i]} unchanged={unchanged[i]} />)}
       </>
     ),
     confusion: () => (

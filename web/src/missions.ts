@@ -114,7 +114,7 @@ function selective(lab: Lab, data: MissionData & { kind: "selective" }): Asked {
 /** The share of errors that two networks, or one network at two snapshots, have in common. */
 function together(lab: Lab): Asked | null {
   if (lab.models[0].data.errors < FEWEST) return null;
-  const two = lab.models.length > 1;
+  const two = lab.models.length > 1 && lab.models[1].data.twin === null;
   const other = two ? 1 : 0;
   const middle = lab.models[other].last >> 1;
   const said = words.missions.together;

@@ -12,6 +12,7 @@ import { type Fitted, inRow, stacked } from "./fit";
 import { ComputedClass } from "./inside";
 import { type Effect, type Lab, type Later } from "./lab";
 import { short } from "./names";
+import { named } from "./networks";
 import { grouped, number, Numbers, points, Say, Term, useMedia } from "./parts";
 import { CHANGED, type ChangeItem, type State, type UnitPlace } from "./state";
 import { Strip } from "./strip";
@@ -83,7 +84,7 @@ export function NetworkRow(props: NetworkProps): JSX.Element {
     <section class={column ? "network stacked" : "network"} data-network={network} aria-label={data.name}>
       <div class="heading">
         <h2>
-          {data.name} <small>{words.network.step(data.steps[snapshot])}</small>
+          {state.shown ? named(lab, network) : data.name} <small>{words.network.step(data.steps[snapshot])}</small>
         </h2>
         <Was logits={mine.length ? unchanged.get("logits")! : null} blank={typeof state.source !== "number" && !state.source.length} />
         <ComputedClass lab={lab} network={network} state={state} theme={theme} seen={seen} />
@@ -111,7 +112,7 @@ export function NetworkDetails(props: { lab: Lab; network: number; state: State;
   return (
     <section class="details" aria-label={words.network.details(name)}>
       <h2>{name}</h2>
-      <EffectInWords lab={lab} effect={effect} />
+      <EffectInWords lab={lab} effect={effect} seen={props.seen} unchanged={props.unchanged} />
       {effect.value && <Breakdown effect={effect.value} name={`${name} step ${lab.step(network, state.frame)}`} />}
       <CurveNumbers lab={lab} network={network} frame={state.frame} />
       <Drawn {...props} />
@@ -275,12 +276,15 @@ function Cost({ effect: { value: effect, stale, drops }, lab }: { effect: Judged
 }
 
 /** The effect of the changes on a network's accuracy, with its null, in full. */
-export function EffectInWords({ lab, effect: { value: effect, stale, drops } }: { lab: Lab; effect: Judged }): JSX.Element {
+export function EffectInWords({ lab, effect: { value: effect, stale, drops }, seen, unchanged }: { lab: Lab; effect: Judged; seen: Map<string, Float32Array>; unchanged: Map<string, Float32Array> }): JSX.Element {
   if (!effect) return <p aria-busy="true">{words.common.running}</p>;
   const { mine, before, after } = effect;
   const { drop, half, lost, won } = paired(before, after, lab.images.labels);
+  const [now, was] = [seen, unchanged].map((all) => softmax(all.get("logits")!));
+  const said = [now, was].map((p): [number, string] => [highest(p), number(p[highest(p)], 3)]);
   return (
     <div class="effect" aria-busy={stale || undefined}>
+      {mine.length > 0 && <p>{words.effect.here(said[0], said[1])}</p>}
       <p>
         {words.effect.all(lab.images.count)}: <strong>{number(100 * after.accuracy, 1)}%</strong>{!mine.length && `. ${words.effect.none}`}
         {mine.length > 0 && (

@@ -9,6 +9,12 @@ export function first(lab: Lab): number[] {
   return lab.models.flatMap((model, i) => (model.data.twin === null ? [i] : []));
 }
 
+/** A network's name, with its seed where the page holds another of it. */
+export function named(lab: Lab, network: number): string {
+  const { name, seed } = lab.models[network].data;
+  return lab.models.some((model) => model.data.twin === network) ? words.networks.seed(name, seed) : name;
+}
+
 /** What can be shown side by side. */
 function choices(lab: Lab): number[][] {
   const all = lab.models.map((_, i) => i);
@@ -26,7 +32,7 @@ export function Networks({ lab, shown, onShown }: { lab: Lab; shown: number[]; o
     <label class="chooser">
       {words.networks.title}{" "}
       <select value={shown.join()} onChange={(e) => onShown(e.currentTarget.value.split(",").map(Number))}>
-        {given.map((one) => <option key={one.join()} value={one.join()}>{words.networks.these(one.map((i) => lab.models[i].data.name))}</option>)}
+        {given.map((one) => <option key={one.join()} value={one.join()}>{words.networks.these(one.map((i) => (one === all[0] && one.length > 1 ? lab.models[i].data.name : named(lab, i))))}</option>)}
       </select>
     </label>
   );

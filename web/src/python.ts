@@ -1,6 +1,7 @@
 // The Python code that reproduces the numbers of the current view.
 
 import type { Lab } from "./lab";
+import { first } from "./networks";
 import type { ChangeItem, State } from "./state";
 
 export function python(lab: Lab, state: State, pixels: Float32Array): string {
@@ -9,7 +10,9 @@ export function python(lab: Lab, state: State, pixels: Float32Array): string {
   if (drawn || state.changes.some((c) => c.kind === "clamp")) lines.push("import torch", "");
   lines.push("import neural_microscope as nm", "", 'folder = Path(".")  # the folder that holds the recorded runs: change it where you run this elsewhere');
   const names = variables(lab);
+  const shown = state.shown ?? first(lab);
   lab.models.forEach((model, i) => {
+    if (!shown.includes(i)) return;
     const { data } = model;
     const [run, net, images] = ["run", "model", "images"].map((what) => `${names[i]}_${what}`);
     const step = data.steps[lab.snapshot(i, state.frame)];

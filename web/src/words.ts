@@ -85,6 +85,7 @@ const english = {
   networks: {
     title: "Show",
     these: (names: string[]) => names.join(" and "),
+    seed: (name: string, seed: number | null) => `${name} seed ${seed}`,
   },
   network: {
     step: (step: number) => `step ${grouped(step)}${step ? "" : ", untrained"}`,
@@ -104,6 +105,7 @@ const english = {
   effect: {
     all: (n: number) => `Accuracy on ${grouped(n)} images`,
     none: "No changes.",
+    here: ([now, p]: [number, string], [was, before]: [number, string]) => `On this image it now predicts ${now} (p = ${p}); unchanged, ${was} (p = ${before}).`,
     falls: (drop: number) => (drop < 0 ? "rises by" : drop > 0 ? "falls by" : "changes by"),
     before: (accuracy: string, n: number) => `${accuracy}% before: with ${n === 1 ? "this change" : `these ${n} changes`} it`,
     counts: (lost: number, won: number) => `(${lost} newly wrong, ${won} newly right; 95% interval over images).`,
@@ -129,6 +131,7 @@ const english = {
     slider: "Snapshot of training",
     steps: (networks: [string, number][]) => networks.map(([name, step]) => `${name} step ${grouped(step)}`).join(", "),
     start: "step 0",
+    at: (step: number) => `step ${grouped(step)}`,
     accuracy: "test accuracy (%)",
     loss: "test loss (nats)",
     numbers: "The numbers: accuracy and loss over training",

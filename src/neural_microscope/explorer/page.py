@@ -33,7 +33,7 @@ def write(
     """Writes the explorer of the runs (whole or not at all); returns its path.
 
     Runs that differ only in seed are one network of the page, the first; the claims state on how many seeds they are
-    shown.
+    shown. The second seed is there too, to be shown beside the first, if the page is then no larger than 6 MB.
 
     Args:
         runs: Recorded runs of the same probe images, or results of `analysis.look.first_look`, whose measures are used. Results kept in

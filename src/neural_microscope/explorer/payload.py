@@ -26,6 +26,8 @@ from .opening import opening
 from .weights import packed, stored
 
 VERSION = 4
+ROOM = 6_000_000
+"""A page holds a second seed's network while it is no larger than this, in bytes."""
 
 
 def payload(
@@ -53,7 +55,7 @@ def payload(
     into = [*models, *[None] * (len(groups) - len(models))]
     trained = [run.model(into=model) for (run, *_), model in zip(groups, into, strict=True)]
     count, rows, cols = probe.images.shape
-    return {
+    page = {
         "version": VERSION,
         "note": runs[0].description["data"]["note"],
         "glossary": glosses(),
@@ -73,6 +75,15 @@ def payload(
             for (run, *others), name, model in zip(groups, network_names([g[0] for g in groups]), into, strict=True)
         ],
     }
+    size, networks = len(json.dumps(page)), page["networks"]
+    for place, group in enumerate(groups):
+        size += len(json.dumps(networks[place]))  # another seed of it is about as large
+        if len(group) > 1 and size <= ROOM:
+            run, name = group[1], networks[place]["name"]
+            given_run = [looks.get(id(run), run)]
+            named = f"{name} seed {run.description['model']['seed']}"
+            networks.append(_network(run, named, into[place], snapshots, given_run, progress, twin=(place, name)))
+    return page
 
 
 def spread(steps: Sequence[int], most: int, told: Iterable[float] = ()) -> list[int]:
@@ -99,7 +110,9 @@ def _network(
     most: int,
     given: Sequence[Run | FirstLook],
     progress: Progress | None,
+    twin: tuple[int, str] | None = None,
 ) -> dict[str, Any]:
+    """A network's data; ``twin``: place and name of the one that it differs from in its seed alone."""
     model = run.model(into=into)
     ops = operations(model)
     shapes = _shapes(model, run)
@@ -111,7 +124,9 @@ def _network(
         f"records a {about['class']}, whose claims the report tells" if about["kind"] == "module" else unlooked(run)
     )
     looks = [] if reason else [one if isinstance(one, FirstLook) else recalled(one) for one in given]
-    claimed = claims(looks, name) if looks else []
+    if twin:
+        reason = f"differs from {twin[1]} in its seed alone, whose claims count the seeds"
+    claimed = claims(looks, name) if looks and not twin else []
     steps = spread(run.steps, most, (float(claim.numbers.get("first_at", math.nan)) for claim in claimed))
     wanted = sorted(
         {v for op in ops for k, v in op.items() if k in ("weight", "bias", "mean", "variance") and isinstance(v, str)}
@@ -130,7 +145,7 @@ def _network(
     at = [run.steps.index(step) for step in steps]
     return {
         "name": name,
-        "twin": None,
+        "twin": twin and twin[0],
         "seed": run.description["model"].get("seed"),
         "classes": run.probe.classes,
         "input": [1, *run.probe.images.shape[1:]],
@@ -150,7 +165,9 @@ def _network(
         "preferred": {layer: preferred(seen) for layer, seen in recorded.items()},
         "claims": packed(np.frombuffer(json.dumps([claim.to_json() for claim in claimed]).encode(), np.uint8)),
         "unclaimed": reason,
-        "missions": missions([(layers.index(name), layer) for name, layer in recorded.items()], claimed),
+        "missions": []
+        if twin
+        else missions([(layers.index(name), layer) for name, layer in recorded.items()], claimed),
         "errors": errors(model, run.probe),
         "maps": {layer: one for layer, one in planes.items() if one is not None},
         "python": {"run": _shown_path(run), "module": run.description["model"]["kind"] == "module"},

@@ -1,0 +1,226 @@
+"""The screen: all that matters stands in one window, the inspector's tabs, the curve that is the slider, and the choice of networks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from in_page import FRAME, address, panel, pixels
+from playwright.sync_api import Locator, Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.mnist]
+
+Opener = Callable[..., Page]
+
+
+def box(place: Locator) -> dict[str, float]:
+    found = place.bounding_box()
+    assert found
+    return dict(found)
+
+
+def inside(place: Locator, width: int, height: int) -> None:
+    found = box(place)
+    assert found["x"] >= 0
+    assert found["y"] >= 0
+    assert found["x"] + found["width"] <= width, place
+    assert found["y"] + found["height"] <= height, place
+
+
+def test_nothing_essential_lies_below_the_fold_and_networks_run_from_left_to_right(
+    explorer: Path, opened: Opener
+) -> None:
+    for state in ("", "#s=0.1.3&c=0.1.3z"):
+        tab = opened(explorer, state, width=1280, height=720)
+        tab.locator(".network .cost[data-accuracy]").nth(1).wait_for()
+        for selector in (".pad", ".filter", ".tiles", ".bars", ".verdict", ".cost", ".plot", ".player", ".inspector"):
+            for place in tab.locator(selector).all():
+                inside(place, 1280, 720)
+        inside(tab.get_by_role("button", name="Ablate" if not state else "Restore", exact=False).first, 1280, 720)
+        assert tab.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]") == [
+            1280,
+            720,
+        ]
+        for network in tab.locator(".network").all():
+            ends = 0.0
+            for block in [*network.locator(".tiles").all(), network.locator(".bars")]:
+                assert box(block)["x"] >= ends + 25, "room for edges"
+                ends = box(block)["x"] + box(block)["width"]
+        first, second = tab.locator(".network").all()
+        assert box(second)["y"] >= box(first)["y"] + box(first)["height"]
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_tiles_are_as_large_as_a_finger(explorer: Path, opened: Opener, width: int) -> None:
+    tab = opened(explorer, width=width)
+    least = tab.evaluate(
+        "Math.min(...[...document.querySelectorAll('.tile')].flatMap(t => [t.offsetWidth, t.offsetHeight]))"
+    )
+    assert least >= 24
+
+
+def test_the_tabs_by_keys_by_address_and_by_back(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer)
+    tabs = tab.get_by_role("tab")
+    names = tabs.all_inner_texts()
+    assert names == ["Unit", "Set", "Confusion", "Map", "Missions", "Python"]
+    tab.get_by_role("tab", name="Unit").focus()
+    for key, name in (("ArrowRight", "Set"), ("ArrowRight", "Confusion"), ("End", "Python"), ("ArrowRight", "Unit")):
+        tab.keyboard.press(key)
+        chosen = tab.get_by_role("tab", name=name)
+        expect(chosen).to_be_focused()
+        expect(chosen).to_have_attribute("aria-selected", "true")
+        expect(tab.get_by_role("tabpanel")).to_have_count(1)
+        assert tab.get_by_role("tabpanel").get_attribute("id") == chosen.get_attribute("aria-controls")
+        assert [one.get_attribute("tabindex") for one in tabs.all()].count("0") == 1
+    panel(tab, "Map")
+    address(tab, "v=map")
+    panel(tab, "Missions")
+    tab.go_back()
+    expect(tab.get_by_role("tab", name="Map")).to_have_attribute("aria-selected", "true")
+    tab.locator(".network").first.locator('[data-unit="3"]').first.click()
+    expect(tab.get_by_role("tab", name="Unit")).to_have_attribute("aria-selected", "true")
+    again = opened(explorer, "#v=missions")
+    expect(again.get_by_role("tabpanel", name="Missions")).to_be_visible()
+
+
+def test_the_curve_is_the_slider_by_keys_and_by_drag(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, height=720)
+    slider = tab.get_by_role("slider", name="Snapshot of training")
+    last = tab.evaluate("microscope.lab.frames - 1")
+    steps = tab.evaluate("microscope.models.map(m => m.data.steps)")
+    assert tab.get_by_role("slider").count() == 1
+    slider.focus()
+    for key, frame in (("Home", 0), ("ArrowRight", 1), ("End", last), ("ArrowLeft", last - 1)):
+        tab.keyboard.press(key)
+        expect(slider).to_have_value(str(frame))
+        words = slider.get_attribute("aria-valuetext") or ""
+        assert f"MLP step {steps[0][frame]:,}" in words
+        expect(tab.locator(".network h2").first).to_contain_text(f"step {steps[0][frame]:,}")
+    address(tab, rf"t={last - 1}\b")
+    over = box(tab.locator(".u-over"))
+    middle = over["y"] + over["height"] / 2
+    before = pixels(tab, ".curves canvas")
+    tab.mouse.move(over["x"] + over["width"] - 2, middle)
+    tab.mouse.down()
+    expect(slider).to_have_value(str(last))
+    for share in (0.8, 0.6, 0.4, 0.2, 0.0):
+        tab.mouse.move(over["x"] + share * over["width"], middle)
+        tab.evaluate(FRAME)
+    tab.mouse.up()
+    expect(slider).to_have_value("0")
+    assert (pixels(tab, ".curves canvas") != before).any(), "the line moves"
+    tab.keyboard.press("Control+z")  # all of it is one step
+    expect(slider).to_have_value(str(last))
+    inside(tab.locator(".plot"), 1280, 720)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1024, 768), (900, 760), (360, 740)])
+def test_in_a_narrow_window_the_inspector_is_a_sheet_that_closes_below_the_time_bar(
+    explorer: Path, opened: Opener, width: int, height: int
+) -> None:
+    tab = opened(explorer, width=width, height=height)
+    expect(tab.locator(".invitation")).to_be_visible()
+    expect(tab.get_by_role("tabpanel")).to_have_count(0)
+    for name in ("Confusion", "Map", "Missions", "Python"):
+        place = panel(tab, name)
+        expect(place).to_be_visible()
+        assert tab.evaluate("document.documentElement.scrollWidth") == width, name
+        sheet, time = box(tab.locator(".inspector")), box(tab.locator(".plot"))
+        inside(tab.locator(".inspector"), width, height)
+        assert sheet["height"] > 200
+        x, y = time["x"] + time["width"] / 2, time["y"] + time["height"] / 2
+        assert tab.evaluate("([x, y]) => !!document.elementFromPoint(x, y).closest('.time')", [x, y]), name
+    tab.get_by_role("button", name="Close the inspector").click()
+    expect(tab.get_by_role("tabpanel")).to_have_count(0)
+    panel(tab, "Set")
+    tab.keyboard.press("Escape")
+    expect(tab.get_by_role("tabpanel")).to_have_count(0)
+    assert address(tab) == ""
+
+
+def test_one_network_or_two_are_shown_and_one_has_all_the_room(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#s=0.1.3", height=720)
+    tab.locator(".network .cost[data-accuracy]").nth(1).wait_for()
+    before = box(tab.locator(".network").nth(1))["height"]
+    chooser = tab.locator(".chooser select")
+    assert chooser.locator("option").all_inner_texts() == ["MLP and CNN", "MLP", "CNN"]
+    chooser.select_option("CNN")
+    expect(tab.locator(".network")).to_have_count(1)
+    expect(tab.locator(".network h2")).to_contain_text("CNN")
+    expect(tab.locator(".card")).to_have_count(0)  # its network is not shown
+    assert box(tab.locator(".network"))["height"] > 1.8 * before
+    assert "MLP" not in tab.locator(".legend").inner_text()
+    address(tab, r"n=1\b")
+    tab.go_back()
+    expect(tab.locator(".network")).to_have_count(2)
+    expect(tab.locator(".card h2")).to_contain_text("MLP")
+    one = opened(explorer, "#n=0")
+    expect(one.locator(".network h2")).to_contain_text("MLP")
+    assert "CNN" not in panel(one, "Python").inner_text()
+
+
+ENDS = """([network, right]) => {
+    const {sums, Trace, models, lab} = microscope, model = models[network];
+    const trace = new Trace(model, lab.image(lab.images.opening), model.last);
+    const section = document.querySelectorAll('.network')[network];
+    const origin = section.querySelector('canvas.edges').getBoundingClientRect();
+    const labels = section.querySelectorAll('.digit-label');
+    const tiles = layer => section.querySelector(`[data-layer="${layer}"]`)?.querySelectorAll('.tile') ?? labels;
+    const place = (layer, unit) => tiles(layer)[unit].getBoundingClientRect();
+    return sums.edgesOf(trace).flatMap(edges => edges.filter(e => e.link.from >= 0).slice(0, 3).flatMap(({link, source, unit}) => {
+        const a = place(link.from, source), b = place(link.to, unit);
+        const ends = right ? [[a.right + 1, (a.top + a.bottom) / 2], [b.left - 1, (b.top + b.bottom) / 2]]
+            : [[(a.left + a.right) / 2, a.bottom + 1], [(b.left + b.right) / 2, b.top - 1]];
+        return ends.map(([x, y]) => [x - origin.left, y - origin.top]); })); }"""
+"""Where the strongest edges leave their tile and arrive at the next, in pixels of their canvas."""
+
+
+@pytest.mark.parametrize(("width", "right"), [(1280, True), (360, False)])
+def test_edges_run_from_tile_to_tile_to_the_right_or_down(
+    explorer: Path, opened: Opener, width: int, right: bool
+) -> None:
+    tab = opened(explorer, width=width)
+    for network in range(2):
+        tab.locator(".network").nth(network).locator("canvas.edges[data-edges]").wait_for(state="attached")
+        tab.evaluate(FRAME)
+        ends = tab.evaluate(ENDS, [network, right])
+        assert len(ends) >= 6
+        ink = pixels(tab, f"[data-network='{network}'] canvas.edges")[..., 3]
+        for x, y in ends:
+            assert (ink[round(y) - 2 : round(y) + 2, round(x) - 2 : round(x) + 2] > 20).any(), (network, x, y)
+
+
+def test_what_is_computed_again_stays_as_dark_as_all_text(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer)
+    tab.locator(".network .cost[data-accuracy]").nth(1).wait_for()
+    found: Any = tab.evaluate(
+        """async () => {
+          for (const one of microscope.evaluators) one.answers = () => new Promise(() => {});
+          document.querySelector("[aria-label='Previous snapshot']").click();
+          while (!document.querySelector('.cost[aria-busy]')) await new Promise(requestAnimationFrame);
+          const style = getComputedStyle(document.querySelector('.cost'));
+          return [style.color, style.opacity, getComputedStyle(document.body).color]; }"""
+    )
+    assert found[0] == found[2]
+    assert found[1] == "1"
+
+
+def test_on_paper_there_is_the_view_without_its_buttons(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#s=0.1.3")
+    tab.emulate_media(media="print")
+    try:
+        tab.evaluate(FRAME)
+        for selector in (".tabs", ".player", ".filter", ".actions"):
+            assert not tab.locator(selector).first.is_visible(), selector
+        for selector in (".tiles", ".bars", ".plot", ".card h2"):
+            assert tab.locator(selector).first.is_visible(), selector
+        assert tab.evaluate("getComputedStyle(document.documentElement).overflow") == "visible"
+        assert re.search(
+            r"position: static|static", tab.locator(".inspector").evaluate("e => getComputedStyle(e).position")
+        )
+    finally:
+        tab.emulate_media(media="screen")
