@@ -114,10 +114,8 @@ def test_every_verdict_is_that_of_its_claim_and_stands_nowhere_else(
     assert len(found) > 200
     for ids, text in found:
         (claim,) = (stored[one] for one in ids)
-        assert text in (
-            claim.verdict,
-            f"{claim.verdict}, {probability(claim.corrected)}",
-        )  # of a unit's row, with its p
+        corrected = probability(claim.corrected).removeprefix("p ").removeprefix("= ")
+        assert text in (claim.verdict, f"{claim.verdict}, {corrected}")  # the row of a unit gives its p
         assert claim.describes or claim.shown == (claim.corrected < 0.05)
     for above, text in seen(elements):
         if text in ("shown", "not shown", "description") and above[-1][0] != "dt":

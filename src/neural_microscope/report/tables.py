@@ -257,7 +257,7 @@ def _unit(unit: int, own: Mapping[str, Claim], columns: Mapping[str, Mapping[str
             cells += "<td>–</td>" * len(templates) + "<td>not judged</td>"
             continue
         values = "".join(f"<td>{escape(fill(one, claim.numbers))}</td>" for one in templates.values())
-        said = escape(f"{claim.verdict}, {probability(claim.corrected)}")
+        said = escape(f"{claim.verdict}, {probability(claim.corrected).removeprefix('p ').removeprefix('= ')}")
         cells += (
             f'{values}<td data-claim="{escape(claim.id)}" class="verdict {claim.verdict.replace(" ", "-")}">{said}</td>'
         )
