@@ -63,7 +63,7 @@ export function Time(props: TimeProps): JSX.Element {
       <ul class="legend">
         {shown.map((network, i) => (
           <li key={network}>
-            <svg width="26" height="8" aria-hidden="true"><line x1="0" x2="26" y1="4" y2="4" class="curve" stroke-dasharray={DASHES[i % DASHES.length].join(" ")} /></svg>
+            <svg width="26" height="8" aria-hidden="true"><line x1="0" x2="26" y1="4" y2="4" class="curve" stroke-dasharray={DASHES[i % DASHES.length].join(" ")} /></svg>{" "}
  {lab.models[network].data.name} <small>{words.time.at(lab.step(network, frame))}</small>
           </li>
         ))}
