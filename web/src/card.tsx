@@ -8,10 +8,11 @@ import { Pin } from "./compare";
 import type { MeasureData } from "./data";
 import { Computed } from "./inside";
 import { type Lab, useLater } from "./lab";
-import { glossary, grouped, Hint, number, Numbers, OnNull, Pixels, Term } from "./parts";
-import { CHANGED, same, type State, type UnitPlace } from "./state";
+import { short } from "./names";
+import { glossary, Hint, number, Numbers, OnNull, Pixels, Say, Term } from "./parts";
+import { same, type State, type UnitPlace } from "./state";
 import { ink, signed, type Theme } from "./theme";
-import { words } from "./words";
+import { type Kind, words } from "./words";
 
 const STRIP = 8;
 const QUANTILES = [1, 0.75, 0.5, 0.25];
@@ -34,36 +35,35 @@ export function Card(props: CardProps & { at: UnitPlace }): JSX.Element {
   const layer = lab.layer(at.network, at.layer);
   const snapshot = lab.snapshot(at.network, state.frame);
   const { count, each } = model.units(layer);
-  const word = each > 1 ? "channel" : "unit";
+  const word: Kind = each > 1 ? "channel" : "unit";
   const own = state.changes.find((c) => same(c, at));
   const values = seen[at.network].get(layer)!.subarray(at.unit * each, (at.unit + 1) * each);
   const { value: means, stale } = useLater((signal) => lab.evaluators[at.network].means(snapshot, layer, signal), [at.network, layer, snapshot]);
   const column = useMemo(() => means && Float32Array.from({ length: lab.images.count }, (_, i) => means[i * count + at.unit]), [means, at.unit]);
   return (
-    <section class="card" aria-busy={stale || undefined} tabIndex={-1} aria-label={`Card of ${word} ${at.unit}`}>
+    <section class="card" aria-busy={stale || undefined} tabIndex={-1} aria-label={words.card.title(words.names[word](at.unit))}>
       <header>
         <h2>
-          {model.data.name} · {layer.replace(/\.hook_(post|out)$/, "")} · {word} {at.unit}
+          {model.data.name} · {short(layer)} · {words.names[word](at.unit)}
         </h2>
-        <button type="button" class="close" aria-label="Close the card" onClick={props.onClose}>×</button>
+        <button type="button" class="close" aria-label={words.card.close} onClick={props.onClose}>×</button>
       </header>
       <p>
-        Activation on this image{own ? `, with this ${word} ${CHANGED[own.kind]}` : ""}: <strong>{number(values.reduce((a, b) => a + b, 0) / each)}</strong>
-        {each > 1 ? ` on average over its map, ${number(Math.max(...values))} at its highest position` : ""}.
+        <Say text={words.card.activation(word, own?.kind)} value={<strong>{number(values.reduce((a, b) => a + b, 0) / each)}</strong>} highest={number(Math.max(...values))} />
       </p>
-      <Actions lab={lab} units={[at]} state={state} name={words.card.this(word)} />
+      <Actions lab={lab} units={[at]} state={state} name={words.names.this[word]} />
       <Pin state={state} at={at} />
       {props.children}
       <Computed lab={lab} at={at} state={state} theme={props.theme} seen={seen[at.network]} />
       <Pattern {...props} layer={layer} snapshot={snapshot} word={word} />
-      {column ? <TopImages {...props} column={column} word={word} layer={layer} /> : <p aria-busy="true">Running all images …</p>}
+      {column ? <TopImages {...props} column={column} word={word} layer={layer} /> : <p aria-busy="true">{words.common.running}</p>}
       <Measures {...props} layer={layer} />
       <Claimed {...props} layer={layer} word={word} />
     </section>
   );
 }
 
-function Pattern({ lab, at, theme, pixels, layer, snapshot, word }: CardProps & { at: UnitPlace; layer: string; snapshot: number; word: string }): JSX.Element {
+function Pattern({ lab, at, theme, pixels, layer, snapshot, word }: CardProps & { at: UnitPlace; layer: string; snapshot: number; word: Kind }): JSX.Element {
   const model = lab.models[at.network];
   const { rows, cols } = lab.images;
   const { value } = useLater(() => lab.evaluators[at.network].traced("pattern", pixels, snapshot, layer, at.unit), [pixels, snapshot, layer, at.unit]);
@@ -76,15 +76,13 @@ function Pattern({ lab, at, theme, pixels, layer, snapshot, word }: CardProps & 
       {kernels && (
         <div class="kernels">
           {kernels.tiles.map((values, i) => (
-            <Pixels key={i} values={values} rows={kernels.rows} cols={kernels.cols} ramp={signed(theme, kernels.most)} size={kernels.tiles.length > 1 ? 26 : 60} words={`kernel on channel ${i}`} />
+            <Pixels key={i} values={values} rows={kernels.rows} cols={kernels.cols} ramp={signed(theme, kernels.most)} size={kernels.tiles.length > 1 ? 26 : 60} words={words.card.kernel(i)} />
           ))}
         </div>
       )}
-      <Pixels values={pattern} rows={rows} cols={cols} ramp={signed(theme, most || 1)} size={132} words={first ? `the weights of ${word} ${at.unit}` : `the effective pattern of ${word} ${at.unit} for this image`} />
+      <Pixels values={pattern} rows={rows} cols={cols} ramp={signed(theme, most || 1)} size={132} words={words.card.pattern(words.names[word](at.unit), first)} />
       <figcaption>
-        {kernels && `Its kernel${kernels.tiles.length > 1 ? `s on the ${kernels.tiles.length} channels below` : ""} (±${number(kernels.most)}). `}
-        {first ? "Its weights: orange raises its activation, blue lowers it" : <><Term word="effective pattern">Effective pattern</Term> for this image{kernels ? ", at its highest position" : ""}</>} (±{number(most)}).
-        {value && most === 0 && " No pixel of this image changes it."}
+        {kernels && words.card.kernels(kernels.tiles.length, kernels.most)} <Say text={words.card[first ? "weights" : "effective"](most, kernels !== null)} /> {value && most === 0 && words.card.unmoved}
       </figcaption>
     </figure>
   );
@@ -105,13 +103,13 @@ function kernelsOf(model: Lab["models"][number], layer: string, unit: number, sn
   return null;
 }
 
-function TopImages({ lab, column, word, theme, layer, at, state, onImage }: CardProps & { at: UnitPlace; column: Float32Array; word: string; layer: string }): JSX.Element {
+function TopImages({ lab, column, word, theme, layer, at, state, onImage }: CardProps & { at: UnitPlace; column: Float32Array; word: Kind; layer: string }): JSX.Element {
   const { images } = lab;
   const order = useMemo(() => Array.from(column.keys()).sort((a, b) => column[b] - column[a] || a - b), [column]);
   const active = order.filter((i) => column[i] > 0);
   const tuning = useMemo(() => classMeans(column, images.labels, images.classes), [column]);
   const top = Math.max(...tuning.map((m) => Math.abs(m)), 1e-9);
-  if (!active.length && !lab.scale(at.network, layer).both) return <p class="dead">This {word} is dead: 0 on all {grouped(images.count)} images at this snapshot.</p>;
+  if (!active.length && !lab.scale(at.network, layer).both) return <p class="dead">{words.card.dead(word, images.count)}</p>;
   const pool = active.length ? active : order;
   const strips = QUANTILES.map((q) => {
     const start = Math.min(Math.max(0, pool.length - STRIP), Math.round((1 - q) * (pool.length - 1)));
@@ -119,19 +117,19 @@ function TopImages({ lab, column, word, theme, layer, at, state, onImage }: Card
   });
   return (
     <>
-      <h3>Top-activating images and activation quantiles</h3>
+      <h3>{words.card.images}</h3>
       {strips.map(({ q, chosen }) => (
-        <div class="thumbs" key={q} role="group" aria-label={q === 1 ? "top-activating images" : `images at the ${100 * q}% quantile`}>
+        <div class="thumbs" key={q} role="group" aria-label={words.card.quantile(q)}>
           {chosen.map((i) => (
-            <button type="button" key={i} class="thumb" aria-label={`image ${i}, a ${images.labels[i]}, ${number(column[i])}`} title={`image ${i}: ${number(column[i])}`} onClick={() => onImage(i)}>
+            <button type="button" key={i} class="thumb" aria-label={words.card.image(i, images.labels[i], column[i])} title={words.card.value(i, column[i])} onClick={() => onImage(i)}>
               <Pixels values={lab.image(i)} rows={images.rows} cols={images.cols} ramp={ink(theme)} size={28} words="" />
             </button>
           ))}
-          <small>{q === 1 ? "top" : `${100 * q}%`}</small>
+          <small>{words.card.share(q)}</small>
         </div>
       ))}
-      <h3>Mean activation per class</h3>
-      <div class="tuning" role="img" aria-label={`mean activation per class, ${tuning.map((m, c) => `${c}: ${number(m)}`).join(", ")}`}>
+      <h3>{words.card.tuning}</h3>
+      <div class="tuning" role="img" aria-label={words.card.means(tuning)}>
         {tuning.map((mean, label) => (
           <span key={label} class="column">
             <span class={mean < 0 ? "bar-up minus" : "bar-up"} style={{ height: `${(44 * Math.abs(mean)) / top}px` }} />
@@ -140,9 +138,9 @@ function TopImages({ lab, column, word, theme, layer, at, state, onImage }: Card
         ))}
       </div>
       <p class="quiet">
-        Means over {grouped(images.count)} images; the highest is {number(top)}. <Term word="density">Above 0</Term> on {number((100 * active.length) / images.count)}% of them.
+        <Say text={words.card.density(images.count, top, active.length / images.count)} />
       </p>
-      <Numbers name={`${lab.models[at.network].data.name} ${layer} ${word} ${at.unit} step ${lab.step(at.network, state.frame)} by class`} head={["class", "mean activation"]} rows={() => tuning.map((mean, label) => [label, mean])} />
+      <Numbers name={words.card.table(lab.models[at.network].data.name, layer, words.names[word](at.unit), lab.step(at.network, state.frame))} head={words.card.head} rows={() => tuning.map((mean, label) => [label, mean])} />
     </>
   );
 }
@@ -159,13 +157,13 @@ function classMeans(column: Float32Array, labels: number[], classes: number): nu
 /** Every measure in the register that has a value per unit, each with its null. */
 function Measures({ lab, at, layer }: CardProps & { at: UnitPlace; layer: string }): JSX.Element {
   const measures = lab.models[at.network].data.measures[layer];
-  if (!measures) return <p class="quiet">This layer was not recorded, so there are no measures.</p>;
+  if (!measures) return <p class="quiet">{words.card.unrecorded}</p>;
   return (
     <>
-      <h3>Measures at the last snapshot</h3>
+      <h3>{words.card.measures}</h3>
       {measures.map((measure, i) => (
         <div key={measure.id} class="measure" data-measure={measure.id}>
-          {measure.title !== measures[i - 1]?.title && <h4>{measure.title}{measure.n !== null && <small> {grouped(measure.n)} images</small>}</h4>}
+          {measure.title !== measures[i - 1]?.title && <h4>{measure.title}{measure.n !== null && <small> {words.card.n(measure.n)}</small>}</h4>}
           <Measure measure={measure} unit={at.unit} />
         </div>
       ))}
@@ -177,7 +175,7 @@ function Measure({ measure, unit }: { measure: MeasureData; unit: number }): JSX
   const { label, units, low, high, nullLow, nullHigh, odds } = measure;
   const value = measure.value[unit];
   const name = Object.hasOwn(glossary, label) ? <Term word={label} /> : label;
-  if (value === null) return <p>{name}: not defined for this unit.</p>;
+  if (value === null) return <p>{name}: {words.card.undefined}</p>;
   const word = units === "1" ? "" : ` ${units}`;
   const ends = [measure.value, nullLow ?? [], nullHigh ?? []].flat().filter((v) => v !== null);
   const [from, to] = [Math.min(...ends), Math.max(...ends)];
@@ -185,25 +183,25 @@ function Measure({ measure, unit }: { measure: MeasureData; unit: number }): JSX
     <>
       <p>
         {name}: <strong class="value">{number(value)}</strong>{word}
-        {low && high && <span class="quiet">, 95% interval <span class="interval">{number(low[unit])} to {number(high[unit])}</span></span>}
+        {low && high && <span class="quiet"><Say text={words.card.interval} range={<span class="interval">{words.common.range(low[unit], high[unit])}</span>} /></span>}
       </p>
-      <OnNull value={value} low={nullLow?.[unit] ?? null} high={nullHigh?.[unit] ?? null} from={from} to={to > from ? to : from + 1} words={`${label} ${number(value)} against its null`} />
+      <OnNull value={value} low={nullLow?.[unit] ?? null} high={nullHigh?.[unit] ?? null} from={from} to={to > from ? to : from + 1} words={words.card.against(label, value)} />
       {nullLow && nullHigh && (
         <p class="quiet">
-          <Hint text={measure.null}>Null</Hint> <span class="null-band">{number(nullLow[unit])} to {number(nullHigh[unit])}</span>{odds && <>; <span class="odds">{odds[unit]}</span></>}
+          <Hint text={measure.null}>{words.card.null}</Hint> <span class="null-band">{words.common.range(nullLow[unit], nullHigh[unit])}</span>{odds && <>; <span class="odds">{odds[unit]}</span></>}
         </p>
       )}
     </>
   );
 }
 
-function Claimed({ lab, at, layer, word }: CardProps & { at: UnitPlace; layer: string; word: string }): JSX.Element {
+function Claimed({ lab, at, layer, word }: CardProps & { at: UnitPlace; layer: string; word: Kind }): JSX.Element {
   const all = lab.claims[at.network];
   const claims = all.filter((claim) => claim.hook_point === layer && claim.unit === at.unit);
   return (
     <>
-      <h3>Claims about this {word}</h3>
-      {claims.length ? <Claims claims={claims} /> : all.length ? <p class="quiet">No claims about this {word}.</p> : <Unclaimed lab={lab} network={at.network} />}
+      <h3>{words.card.claims(word)}</h3>
+      {claims.length ? <Claims claims={claims} /> : all.length ? <p class="quiet">{words.card.noClaims(word)}</p> : <Unclaimed lab={lab} network={at.network} />}
     </>
   );
 }

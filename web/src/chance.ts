@@ -1,5 +1,7 @@
 // Random sets of units and p-values: the same rules and numbers as Python's statistics.p_values, null_band and shown and claim.probability.
 
+import { words } from "./words";
+
 /** Relative difference below which two numbers count as equal. */
 const TIE = 1e-12;
 
@@ -11,8 +13,8 @@ export function pValue(value: number, draws: number[]): number {
 /** A p-value in words; at its floor it is printed as a bound with the number of draws. */
 export function probability(p: number, draws: number): string {
   const floor = 1 / (1 + draws);
-  if (p <= floor * (1 + 1e-9)) return `p ≤ ${Number((Math.ceil(floor * 1e4) / 1e4).toPrecision(3))} (${draws} draw${draws === 1 ? "" : "s"})`;
-  return `p = ${p.toFixed(3)}`;
+  if (p <= floor * (1 + 1e-9)) return words.p.bound(Number((Math.ceil(floor * 1e4) / 1e4).toPrecision(3)), draws);
+  return words.p.value(p.toFixed(3));
 }
 
 const ALPHA = 0.05;

@@ -2,8 +2,9 @@
 
 import type { JSX } from "preact";
 import type { Lab } from "./lab";
-import { Pixels } from "./parts";
+import { Pixels, Say } from "./parts";
 import { ink, type Theme } from "./theme";
+import { words } from "./words";
 
 export function Chosen({ lab, chosen, predicted, onImage, theme }: { lab: Lab; chosen: number[]; predicted: Uint8Array | null; onImage: (i: number) => void; theme: Theme }): JSX.Element {
   const { images } = lab;
@@ -14,15 +15,15 @@ export function Chosen({ lab, chosen, predicted, onImage, theme }: { lab: Lab; c
   return (
     <div class="chosen" aria-live="polite">
       <p>
-        <strong>{chosen.length} selected</strong>: {told}{wrong !== null && `; ${wrong} misclassified`}.
+        <Say text={words.chosen.told(told, wrong)} count={<strong>{words.chosen.selected(chosen.length)}</strong>} />
       </p>
-      <div class="thumbs wrap" role="group" aria-label="Selected images">
+      <div class="thumbs wrap" role="group" aria-label={words.chosen.title}>
         {chosen.slice(0, 60).map((i) => (
-          <button type="button" class="thumb" key={i} aria-label={`image ${i}, a ${images.labels[i]}`} onClick={() => onImage(i)}>
+          <button type="button" class="thumb" key={i} aria-label={words.chosen.image(i, images.labels[i])} onClick={() => onImage(i)}>
             <Pixels values={lab.image(i)} rows={images.rows} cols={images.cols} ramp={ink(theme)} size={28} words="" />
           </button>
         ))}
-        {chosen.length > 60 && <small>and {chosen.length - 60} more</small>}
+        {chosen.length > 60 && <small>{words.chosen.more(chosen.length - 60)}</small>}
       </div>
     </div>
   );

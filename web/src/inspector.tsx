@@ -4,11 +4,10 @@ import { Component, type JSX } from "preact";
 import { useRef } from "preact/hooks";
 import { useMedia } from "./parts";
 import { type Tab, TABS } from "./state";
+import { words } from "./words";
 
 /** Windows up to this width show the panels as a sheet. */
 export const NARROW = "(max-width: 75rem)";
-
-const NAMES: Record<Tab, string> = { unit: "Unit", set: "Set", confusion: "Confusion", map: "Map", missions: "Missions", python: "Python" };
 
 export interface InspectorProps {
   /** The chosen panel; null is that of the unit, or, in a narrow window, none. */
@@ -36,9 +35,9 @@ export function Inspector({ tab, panels, onTab, onClose }: InspectorProps): JSX.
   }
 
   return (
-    <aside class={shown ? "inspector open" : "inspector"} aria-label="Inspector">
+    <aside class={shown ? "inspector open" : "inspector"} aria-label={words.inspector.title}>
       <div class="tabs">
-        <div role="tablist" aria-label="Inspector" ref={list} onKeyDown={onKeyDown}>
+        <div role="tablist" aria-label={words.inspector.title} ref={list} onKeyDown={onKeyDown}>
           {TABS.map((name) => (
             <button
               key={name}
@@ -51,11 +50,11 @@ export function Inspector({ tab, panels, onTab, onClose }: InspectorProps): JSX.
               tabIndex={name === (shown ?? "unit") ? 0 : -1}
               onClick={() => onTab(name)}
             >
-              {NAMES[name]}
+              {words.names.tabs[name]}
             </button>
           ))}
         </div>
-        {narrow && shown && <button type="button" class="close" aria-label="Close the inspector" onClick={onClose}>×</button>}
+        {narrow && shown && <button type="button" class="close" aria-label={words.inspector.close} onClick={onClose}>×</button>}
       </div>
       {TABS.filter((name) => (name === "unit" ? shown === "unit" : visited.current.has(name))).map((name) => (
         <div key={name} class="panel" role="tabpanel" id={`panel-${name}`} aria-labelledby={`tab-${name}`} hidden={shown !== name}>

@@ -9,6 +9,9 @@ const count = (n: number, one: string, more = `${one}s`) => `${grouped(n)} ${n =
 const percent = (share: number, digits?: number) => `${number(100 * share, digits)}%`;
 
 const dot = (each: string, n: number) => `${each} is multiplied by its weight; the [dot product] is the sum of all ${n} products.`;
+/** A unit of a fully connected layer, or a convolution's channel. */
+export type Kind = "unit" | "channel";
+const changed = { zero: "ablated", scale: "scaled", clamp: "clamped", patch: "patched" };
 const these = (n: number) => (n === 1 ? "this unit" : `these ${count(n, "unit")}`);
 const doing = { zero: "ablating", scale: "scaling", clamp: "clamping", patch: "patching", several: "changing" };
 
@@ -23,11 +26,15 @@ const english = {
     close: "Close",
     copy: "Copy",
     pause: "Pause",
+    range: (low: number | null, high: number | null) => `${number(low)} to ${number(high)}`,
   },
   names: {
     unit: (i: number) => `unit ${i}`,
     channel: (i: number) => `channel ${i}`,
     class: (i: number) => `class ${i}`,
+    this: { unit: "this unit", channel: "this channel" },
+    changed,
+    tabs: { unit: "Unit", set: "Set", confusion: "Confusion", map: "Map", missions: "Missions", python: "Python" },
     of: (unit: string, layer: string) => `${unit} of ${layer}`,
     image: "the image",
     pixel: (position: string) => `pixel in ${position}`,
@@ -167,6 +174,10 @@ const english = {
       `${title}: ${grouped(images)} images on the first two principal components of the last snapshot, colored by ${{ class: "class", said: "predicted class", error: "correct (·) or misclassified (×)" }[color]}. ` +
       `The first component explains ${percent(explained)} of the variance; chance level: at most ${percent(chance)}.`,
   },
+  inspector: {
+    title: "Inspector",
+    close: "Close the inspector",
+  },
   edge: {
     close: "Close the contribution",
     products: (n: number, position: string | null) =>
@@ -246,8 +257,48 @@ const english = {
     softmax: (classes: number) =>
       `The [softmax] turns the ${classes} logits into probabilities that sum to 1: e to the power of each logit, divided by their sum, {sum}. The largest logit, {most}, is subtracted first, which changes no probability.`,
   },
+  p: {
+    bound: (floor: number, draws: number) => `p ≤ ${floor} (${count(draws, "draw")})`,
+    value: (p: string) => `p = ${p}`,
+  },
+  chosen: {
+    title: "Selected images",
+    selected: (n: number) => `${n} selected`,
+    told: (classes: string, wrong: number | null) => `{count}: ${classes}${wrong === null ? "" : `; ${wrong} misclassified`}.`,
+    image: (i: number, label: number) => `image ${i}, a ${label}`,
+    more: (n: number) => `and ${n} more`,
+  },
   card: {
-    this: (word: string) => `this ${word}`,
+    title: (unit: string) => `Card of ${unit}`,
+    close: "Close the card",
+    activation: (kind: Kind, change: keyof typeof changed | undefined) =>
+      `Activation on this image${change ? `, with this ${kind} ${changed[change]}` : ""}: {value}${kind === "channel" ? " on average over its map, {highest} at its highest position" : ""}.`,
+    kernel: (channel: number) => `kernel on channel ${channel}`,
+    pattern: (unit: string, weights: boolean) => (weights ? `the weights of ${unit}` : `the effective pattern of ${unit} for this image`),
+    kernels: (n: number, reach: number) => `Its kernel${n > 1 ? `s on the ${n} channels below` : ""} (±${number(reach)}).`,
+    weights: (reach: number) => `Its weights: orange raises its activation, blue lowers it (±${number(reach)}).`,
+    effective: (reach: number, mapped: boolean) => `[effective pattern|Effective pattern] for this image${mapped ? ", at its highest position" : ""} (±${number(reach)}).`,
+    unmoved: "No pixel of this image changes it.",
+    dead: (kind: Kind, images: number) => `This ${kind} is dead: 0 on all ${grouped(images)} images at this snapshot.`,
+    images: "Top-activating images and activation quantiles",
+    quantile: (q: number) => (q === 1 ? "top-activating images" : `images at the ${percent(q)} quantile`),
+    share: (q: number) => (q === 1 ? "top" : percent(q)),
+    image: (i: number, label: number, value: number) => `image ${i}, a ${label}, ${number(value)}`,
+    value: (i: number, value: number) => `image ${i}: ${number(value)}`,
+    tuning: "Mean activation per class",
+    means: (means: number[]) => `mean activation per class, ${means.map((mean, label) => `${label}: ${number(mean)}`).join(", ")}`,
+    density: (images: number, top: number, active: number) => `Means over ${grouped(images)} images; the highest is ${number(top)}. [density|Above 0] on ${percent(active)} of them.`,
+    table: (network: string, layer: string, unit: string, step: number) => `${network} ${layer} ${unit} step ${step} by class`,
+    head: ["class", "mean activation"],
+    unrecorded: "This layer was not recorded, so there are no measures.",
+    measures: "Measures at the last snapshot",
+    n: (images: number) => count(images, "image"),
+    undefined: "not defined for this unit.",
+    interval: ", 95% interval {range}",
+    against: (measure: string, value: number) => `${measure} ${number(value)} against its null`,
+    null: "Null",
+    claims: (kind: Kind) => `Claims about this ${kind}`,
+    noClaims: (kind: Kind) => `No claims about this ${kind}.`,
   },
   actions: {
     title: (name: string) => `Change ${name}`,
