@@ -196,8 +196,8 @@ for path in sorted(run.folder.iterdir()):
         print(" ", path.name + ("/" if path.is_dir() else ""))
 
 # %% [markdown]
-# You need no library of ours to read any of it. `run.json` holds the settings, the weights are `safetensors` files, and the log is a Zarr store that
-# `xarray` opens by itself:
+# You need no library of ours to read any of it. `run.json` holds the settings, the weights are `safetensors` files, and the log is a Zarr store, a folder of arrays
+# that `xarray` opens by itself:
 
 # %%
 log = xr.open_zarr(run.folder / "log.zarr")

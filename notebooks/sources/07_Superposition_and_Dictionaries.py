@@ -35,7 +35,8 @@ lesson = lessons.start("07")
 # So W has two rows and five columns. Column i is the **direction** in which feature i is written into the plane, and also the direction in which it is read. Not all features count
 # alike: errors in the first count fully, and those in each next one 10% less than in the one before.
 #
-# Let's build one such network and train it. Inside is the training loop of notebook 00. In our first world every feature is always on (p = 1):
+# Let's build one such network and train it. Inside is the training loop of notebook 00, with the optimizer *Adam*, which gives each
+# weight a step size of its own. In our first world every feature is always on (p = 1):
 
 # %%
 import numpy as np
@@ -72,7 +73,7 @@ print("lengths of the columns:", np.array2string(one_toy.norm(dim=0).numpy(), pr
 # %% [markdown]
 # *What to look at:* which columns are long, and which nearly 0. A column of zeros means that the network doesn't store this feature at all.
 #
-# We will need many such networks: for several p, each from several seeds. So here is the same once more for many networks at once; each tensor has one more axis in front.
+# We will need many such networks: for several p, each from several seeds. So here is the same once more for many networks at once; each tensor has one more axis in front, and `.mT` swaps the last two.
 
 
 # %%

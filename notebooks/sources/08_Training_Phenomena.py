@@ -31,7 +31,7 @@ lesson = lessons.start("08")
 # last hidden layer tidies itself up. All images of a class move to one point, and the points spread out evenly. They called it
 # [*neural collapse*](../docs/glossary.md).
 #
-# Let's see it on a thousand images. Nearly all networks of this notebook train on a thousand images only, and we record their activations on these same images. That takes
+# Let's see it on a thousand images. Nearly all networks of this notebook train on a thousand images only, and we record their activations on these same images. (This one has batch normalization, which section 5 explains.) That takes
 # seconds, and with few images most effects show sooner.
 
 # %% tags=["varies"]
