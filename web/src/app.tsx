@@ -15,13 +15,14 @@ import { Invitation } from "./invitation";
 import { KeyList, useKeys } from "./keys";
 import { type Lab, useEffectOf, useLater, useRandom } from "./lab";
 import { LayerMap } from "./map";
+import { short, unitName } from "./names";
 import { EffectInWords, type Judged, NetworkDetails, NetworkRow } from "./network";
 import { first, Networks } from "./networks";
 import { useMedia } from "./parts";
 import { centered, Ink, SIDE } from "./pen";
 import { edited, SetPanel } from "./set";
 import { changed, toggled } from "./sets";
-import { CHANGED, type ChangeItem, same, type State, type Tab, TABS, type UnitPlace } from "./state";
+import { type ChangeItem, same, type State, type Tab, TABS, type UnitPlace } from "./state";
 import { Copy, Share } from "./share";
 import { theme as themeNow } from "./theme";
 import { python } from "./python";
@@ -264,7 +265,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
       </header>
       <main>
         {narrow && invitation()}
-        <section class="left" aria-label="The image">
+        <section class="left" aria-label={words.digit.title}>
           <Digit
             images={lab.images}
             source={state.source}
@@ -331,10 +332,9 @@ function tileOf(at: UnitPlace | null): HTMLElement | null {
 async function path(lab: Lab, at: UnitPlace | null, pixels: Float32Array, frame: number): Promise<{ pattern: Float32Array; added: Float32Array; words: string } | null> {
   if (!at) return null;
   const layer = lab.layer(at.network, at.layer);
-  const word = lab.models[at.network].units(layer).each > 1 ? "channel" : "unit";
   const traced = (what: "pattern" | "contributions") => lab.evaluators[at.network].traced(what, pixels, lab.snapshot(at.network, frame), layer, at.unit);
   const [pattern, added] = await Promise.all([traced("pattern"), traced("contributions")]);
-  return { pattern, added, words: `${word} ${at.unit} of ${layer.replace(/\.hook_(post|out)$/, "")}` };
+  return { pattern, added, words: unitName(lab.models[at.network], at.layer, at.unit) };
 }
 
 function Python({ text }: { text: string }): JSX.Element {
@@ -353,27 +353,26 @@ function Python({ text }: { text: string }): JSX.Element {
 const FEW = 6;
 
 function Changes({ lab, state, onChange, onSelect }: { lab: Lab; state: State; onChange: (changes: ChangeItem[]) => void; onSelect: (at: UnitPlace) => void }): JSX.Element | null {
-  if (!state.changes.length) return <p class="quiet">No unit is changed. Click a unit, then ablate, scale, clamp or patch it.</p>;
-  const counts = new Map<string, number>();
-  for (const { network, layer, kind } of state.changes) {
-    const name = `${lab.models[network].data.name} ${lab.layer(network, layer).replace(/\.hook_(post|out)$/, "")}`;
-    counts.set(`${name} ${CHANGED[kind]}`, (counts.get(`${name} ${CHANGED[kind]}`) ?? 0) + 1);
+  if (!state.changes.length) return <p class="quiet">{words.changes.none}</p>;
+  const layerOf = ({ network, layer }: UnitPlace) => `${lab.models[network].data.name} ${short(lab.layer(network, layer))}`;
+  const counts = new Map<string, { where: string; kind: ChangeItem["kind"]; n: number }>();
+  for (const change of state.changes) {
+    const [where, { kind }] = [layerOf(change), change];
+    counts.set(`${where} ${kind}`, { where, kind, n: (counts.get(`${where} ${kind}`)?.n ?? 0) + 1 });
   }
-  const changed = [...counts].map(([what, count]) => `${count} in ${what}`);
   return (
-    <section class="changes" aria-label="Changes">
-      <h2>{state.changes.length === 1 ? "One change" : `${state.changes.length} changes`}</h2>
+    <section class="changes" aria-label={words.changes.label}>
+      <h2>{words.changes.title(state.changes.length)}</h2>
       <details open={state.changes.length <= FEW}>
-      <summary>{changed.join("; ")}</summary>
+      <summary>{[...counts.values()].map(({ where, kind, n }) => words.changes.many(n, where, kind)).join("; ")}</summary>
       <ul>
         {state.changes.map((change) => (
           <li key={`${change.network}.${change.layer}.${change.unit}`}>
             <button type="button" class="link" onClick={() => onSelect({ network: change.network, layer: change.layer, unit: change.unit })}>
-              {lab.models[change.network].data.name} {lab.layer(change.network, change.layer).replace(/\.hook_(post|out)$/, "")} {change.unit}
+              {layerOf(change)} {change.unit}
             </button>{" "}
-            {CHANGED[change.kind]}
-            {change.kind === "scale" ? ` by ${change.value}` : change.kind === "clamp" ? ` to ${change.value}` : change.kind === "patch" ? ` from image ${change.value}` : ""}{" "}
-            <button type="button" aria-label={`Restore ${lab.layer(change.network, change.layer)} ${change.unit}`} onClick={() => onChange(state.changes.filter((c) => c !== change))}>×</button>
+            {words.changes.how[change.kind](change.value)}{" "}
+            <button type="button" aria-label={words.changes.restore(`${layerOf(change)} ${change.unit}`)} onClick={() => onChange(state.changes.filter((c) => c !== change))}>×</button>
           </li>
         ))}
       </ul>

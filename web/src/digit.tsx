@@ -108,8 +108,8 @@ export function Digit(props: DigitProps): JSX.Element {
         height={SIDE}
         tabIndex={0}
         role="application"
-        aria-roledescription="drawing pad"
-        aria-label="Draw a digit. Arrow keys move the pen, space puts it down or lifts it, Delete clears."
+        aria-roledescription={words.digit.role}
+        aria-label={words.digit.keys}
         onPointerDown={onPointerDown}
         onPointerMove={onPointerMove}
         onPointerUp={onPointerUp}
@@ -118,15 +118,15 @@ export function Digit(props: DigitProps): JSX.Element {
         onBlur={() => setPen({ ...pen, down: false, keys: false })}
       />
       <p class="said" aria-live="polite">
-        {drawing ? (ink.strokes.length ? "Your drawing." : "Draw here: mouse, finger, or arrow keys and space.") : words.image.told(source, images.indices[source], images.labels[source], images.dataset)}
+        {drawing ? (ink.strokes.length ? words.digit.drawn : words.digit.empty) : words.image.told(source, images.indices[source], images.labels[source], images.dataset)}
       </p>
       <div class="row pick">
-        <button type="button" disabled={!among.length} onClick={() => step(-1)} aria-label="Previous test image">‹</button>
+        <button type="button" disabled={!among.length} onClick={() => step(-1)} aria-label={words.digit.previous}>‹</button>
         <label>
-          <span class="hidden">Image</span> <NumberField value={drawing ? null : source} most={images.count - 1} onValue={props.onImage} />
+          <span class="hidden">{words.digit.image}</span> <NumberField value={drawing ? null : source} most={images.count - 1} onValue={props.onImage} />
         </label>
-        <button type="button" disabled={!among.length} onClick={() => step(1)} aria-label="Next test image">›</button>
-        <button type="button" onClick={props.onClear}>Clear</button>
+        <button type="button" disabled={!among.length} onClick={() => step(1)} aria-label={words.digit.next}>›</button>
+        <button type="button" onClick={props.onClear}>{words.digit.clear}</button>
       </div>
       <Seen {...props} />
     </div>
@@ -162,11 +162,11 @@ function Seen({ images, pixels, pattern, patternWords, theme }: DigitProps): JSX
     }
     context.drawImage(painted(values, images.rows, images.cols, ramp), 0, 0, 112, 112);
   }, [pixels, pattern, theme]);
-  const words = pattern ? `pixels that raise ${patternWords} (orange) or lower it (blue): gradient times pixel` : "the networks' input: centered and scaled like the dataset";
+  const told = pattern ? words.digit.pattern(patternWords) : words.digit.input;
   return (
     <figure class="seen">
-      <canvas ref={canvas} width={112} height={112} role="img" aria-label={words} />
-      <figcaption>{words[0].toUpperCase() + words.slice(1)}.</figcaption>
+      <canvas ref={canvas} width={112} height={112} role="img" aria-label={told} />
+      <figcaption>{told}</figcaption>
     </figure>
   );
 }

@@ -3,8 +3,8 @@
 import type { JSX } from "preact";
 import { highest, softmax } from "./engine";
 import { type Lab, useLater } from "./lab";
-import { number } from "./parts";
 import type { State, UnitPlace } from "./state";
+import { words } from "./words";
 
 const SLICE = 8; // milliseconds
 
@@ -62,21 +62,21 @@ export function Invitation({ lab, state, shown, pixels, unchanged, update }: Inv
   const best = known?.find((one) => one.best)?.best;
   const elsewhere = known !== null && !best && state.source !== lab.images.opening;
   return (
-    <section class="invitation" aria-label="What to try">
-      <h2>Try it: ablate a unit</h2>
-      <p>Click any tile, and Ablate sets that unit to zero.</p>
+    <section class="invitation" aria-label={words.invitation.label}>
+      <h2>{words.invitation.title}</h2>
+      <p>{words.invitation.how}</p>
       <ul>
         {shown.map((i, place) => (
           <li key={i}>
             <Hesitates name={lab.models[i].data.name} p={softmax(unchanged[i].get("logits")!)} />{" "}
-            <span class={known ? "flips" : undefined}>Ablating one unit changes this for {known ? known[place].count : "…"} of {units(lab, i)}.</span>
+            <span class={known ? "flips" : undefined}>{words.invitation.flips(known ? known[place].count : null, units(lab, i))}</span>
           </li>
         ))}
       </ul>
       {elsewhere ? (
-        <button type="button" class="primary" onClick={() => update({ source: lab.images.opening })}>Show an image where one does</button>
+        <button type="button" class="primary" onClick={() => update({ source: lab.images.opening })}>{words.invitation.elsewhere}</button>
       ) : (
-        <button type="button" class="primary" disabled={!best} onClick={() => best && update({ selected: best, changes: [{ ...best, kind: "zero", value: 0 }] })}>Ablate one that does</button>
+        <button type="button" class="primary" disabled={!best} onClick={() => best && update({ selected: best, changes: [{ ...best, kind: "zero", value: 0 }] })}>{words.invitation.ablate}</button>
       )}
     </section>
   );
@@ -84,9 +84,5 @@ export function Invitation({ lab, state, shown, pixels, unchanged, update }: Inv
 
 function Hesitates({ name, p }: { name: string; p: Float32Array | number[] }): JSX.Element {
   const [first, second] = Array.from(p.keys()).sort((a, b) => p[b] - p[a]);
-  return (
-    <>
-      {name} predicts {first} (p = {number(p[first], 3)}), then {second} ({number(p[second], 3)}).
-    </>
-  );
+  return <>{words.invitation.hesitates(name, [first, second], [p[first], p[second]])}</>;
 }

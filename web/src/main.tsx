@@ -23,6 +23,7 @@ async function start(): Promise<void> {
   await lab.load(first.frame);
   // For the console, and for the tests that compare the page with PyTorch and with the library.
   Object.assign(window, { microscope: { page, images, models, evaluators: lab.evaluators, lab, Trace, inWebAssembly, sums, Ink, centered, pValue, probability, nullBand, shown, missions } });
+  document.title = words.page.title(models.map((model) => model.data.name));
   const place = document.getElementById("app")!;
   place.textContent = "";
   render(<App lab={lab} start={first} />, place);

@@ -13,8 +13,8 @@ import { ComputedClass } from "./inside";
 import { type Effect, type Lab, type Later } from "./lab";
 import { short } from "./names";
 import { named } from "./networks";
-import { grouped, number, Numbers, points, Say, Term, useMedia } from "./parts";
-import { CHANGED, type ChangeItem, type State, type UnitPlace } from "./state";
+import { number, Numbers, points, Say, useMedia } from "./parts";
+import { type ChangeItem, type State, type UnitPlace } from "./state";
 import { Strip } from "./strip";
 import { CurveNumbers } from "./time";
 import type { Theme } from "./theme";
@@ -113,7 +113,7 @@ export function NetworkDetails(props: { lab: Lab; network: number; state: State;
     <section class="details" aria-label={words.network.details(name)}>
       <h2>{name}</h2>
       <EffectInWords lab={lab} effect={effect} seen={props.seen} unchanged={props.unchanged} />
-      {effect.value && <Breakdown effect={effect.value} name={`${name} step ${lab.step(network, state.frame)}`} />}
+      {effect.value && <Breakdown effect={effect.value} name={words.names.at(name, "", lab.step(network, state.frame))} />}
       <CurveNumbers lab={lab} network={network} frame={state.frame} />
       <Drawn {...props} />
       <NetworkClaims lab={lab} network={network} />
@@ -131,26 +131,25 @@ function Drawn({ lab, network, state, seen, unchanged, effect }: { lab: Lab; net
   const step = lab.step(network, state.frame);
   const mine = state.changes.filter((c) => c.network === network);
   const shown = typeof state.source === "number" ? words.image.named(state.source, lab.images.labels[state.source]) : words.image.drawing;
-  const own = mine.map((c) => `${short(lab.layer(network, c.layer))} ${c.unit} ${CHANGED[c.kind]}`).join(", ");
+  const own = mine.map((c) => words.changes.one(`${short(lab.layer(network, c.layer))} ${c.unit}`, c.kind)).join(", ");
   const told = mine.length && effect.value ? ` ${words.effect.caption(lab.images.count, effect.value.before.accuracy, effect.value.after.accuracy, effect.drops.length ? range(effect.drops) : "", effect.drops.length)}` : "";
-  const about = `${shown}; step ${grouped(step)}${own && `; changed: ${own}`}.${told}`;
+  const about = words.network.about(shown, step, own) + told;
   const logits = seen.get("logits")!;
   const [now, before] = [softmax(logits), softmax(unchanged.get("logits")!)];
   return (
     <>
       {layers.map((layer, place) => {
         const { count, each } = model.units(layer);
-        const word = each > 1 ? "channel" : "unit";
         const values = seen.get(layer)!;
         const { both, top } = lab.scale(network, layer, state.scale === "all" ? undefined : state.frame);
         return (
           <Numbers
             key={layer}
             summary={words.network.numbers(short(layer))}
-            name={`${name} ${short(layer)} step ${step}`}
-            caption={() => `${name} ${short(layer)}: ${count} ${word}s, ${both ? "−" + number(top) : "0"} to ${number(top)}. ${about}`}
+            name={words.names.at(name, short(layer), step)}
+            caption={() => words.network.caption(name, short(layer), count, each > 1, both ? -top : 0, top, about)}
             pictures={() => [...document.querySelectorAll<HTMLCanvasElement>(`[data-network="${network}"] [data-layer="${place}"] canvas`)]}
-            head={[word, each > 1 ? "mean over the map" : "activation", ...(each > 1 ? ["highest"] : [])]}
+            head={words.network.head[each > 1 ? "channel" : "unit"]}
             rows={() =>
               Array.from({ length: count }, (_, unit) => {
                 const own = values.subarray(unit * each, (unit + 1) * each);
@@ -162,9 +161,9 @@ function Drawn({ lab, network, state, seen, unchanged, effect }: { lab: Lab; net
       })}
       <Numbers
         summary={words.network.probabilities}
-        name={`${name} step ${step} probabilities`}
+        name={words.network.probabilitiesOf(name, step)}
         shown={[undefined, 4, 2, 4]}
-        head={["class", "probability", "logit", ...(mine.length ? ["unchanged"] : [])]}
+        head={words.network.head.class.slice(0, mine.length ? 4 : 3)}
         rows={() => Array.from(now, (p, label) => [label, p, logits[label], ...(mine.length ? [before[label]] : [])])}
       />
     </>
@@ -266,7 +265,7 @@ function Cost({ effect: { value: effect, stale, drops }, lab }: { effect: Judged
       {words.effect.all(count)}: <strong class="accuracy">{number(100 * after.accuracy, 1)}%</strong>
       {mine.length > 0 && (
         <>
-          , {words.effect.falls(drop)} <strong>{number(100 * Math.abs(drop), 1)} ± {number(100 * half, 1)}</strong> <Term word="points">points</Term>.{" "}
+          <Say text={words.effect.brieflyFalls(drop)} size={<strong>{number(100 * Math.abs(drop), 1)} ± {number(100 * half, 1)}</strong>} />{" "}
           <span class="chance"><Random drop={drop} drops={drops} draws={lab.draws(mine)} others={lab.others(mine)} one={mine.length === 1} brief /></span>
         </>
       )}
@@ -288,9 +287,7 @@ export function EffectInWords({ lab, effect: { value: effect, stale, drops }, se
       <p>
         {words.effect.all(lab.images.count)}: <strong>{number(100 * after.accuracy, 1)}%</strong>{!mine.length && `. ${words.effect.none}`}
         {mine.length > 0 && (
-          <>
-            ; {words.effect.before(number(100 * before.accuracy, 1), mine.length)} {words.effect.falls(drop)} <strong>{number(100 * Math.abs(drop), 1)} ± {number(100 * half, 1)}</strong> <Term word="points">points</Term> {words.effect.counts(lost, won)}
-          </>
+          <Say text={words.effect.inFull(before.accuracy, mine.length, drop, lost, won)} size={<strong>{number(100 * Math.abs(drop), 1)} ± {number(100 * half, 1)}</strong>} />
         )}
       </p>
       {mine.length > 0 && <p class="chance"><Random drop={drop} drops={drops} draws={lab.draws(mine)} others={lab.others(mine)} one={mine.length === 1} /></p>}
@@ -305,10 +302,10 @@ function Breakdown({ effect, name }: { effect: Effect; name: string }): JSX.Elem
     <div class="breakdown">
       <p class="quiet">{words.effect.check}</p>
       <Numbers
-        summary="By class"
-        name={`${name} accuracy by class`}
+        summary={words.effect.byClass}
+        name={words.effect.byClassOf(name)}
         shown={[undefined, undefined, 1, 1, (change) => points(change / 100)]}
-        head={["class", "images", "accuracy (%)", ...(mine.length ? ["before (%)", "change (points)"] : [])]}
+        head={words.effect.head.slice(0, mine.length ? 5 : 3)}
         rows={() => after.byClass.map((share, label) => [
           label,
           after.confusion[label].reduce((a, b) => a + b, 0),
@@ -323,26 +320,16 @@ function Breakdown({ effect, name }: { effect: Effect; name: string }): JSX.Elem
 
 /** From the largest drop to the smallest, as changes of accuracy in points. */
 function range(drops: number[]): string {
-  return `${points(-Math.max(...drops))} to ${points(-Math.min(...drops))}`;
+  return words.effect.range(points(-Math.max(...drops)), points(-Math.min(...drops)));
 }
 
 /** The accuracy drop compared with that of random units. */
 function Random({ drop, drops, draws, others, one, brief = false }: { drop: number; drops: number[]; draws: number; others: number; one: boolean; brief?: boolean }): JSX.Element {
-  if (!others) return <>No other set of this size exists, so there is no null.</>;
-  if (!draws) return <>Only {others} other set{others > 1 ? "s" : ""} of this size exist{others > 1 ? "" : "s"}: too few for a null.</>;
-  if (drops.length < draws) return <>Random units instead: {drops.length} of {draws} draws …</>;
+  const { noNull, few, drawing } = words.effect;
+  if (!others) return <>{noNull}</>;
+  if (!draws) return <>{few(others)}</>;
+  if (drops.length < draws) return <>{drawing(drops.length, draws)}</>;
   const p = pValue(drop, drops);
-  if (brief) {
-    return (
-      <>
-        <Term word="random units">{one ? "A random unit" : "Random units"}</Term>: <span class="null-band">{range(drops)}</span>, <span class="odds">{probability(p, draws)}</span>.
-      </>
-    );
-  }
-  return (
-    <>
-      <Term word="random units">{one ? (draws === others ? `Each of the ${others} other units` : "A random unit") : "As many random units"}</Term> in {one ? "its" : "their"} place: <span class="null-band">{range(drops)}</span> points ({draws} draw{draws > 1 ? "s" : ""}); a drop at least as large:{" "}
-      <span class="odds">{probability(p, draws)}</span>{p * (1 + draws) < 1.5 && `; ${draws} draw${draws > 1 ? "s" : ""} can't give a lower p`}.
-    </>
-  );
+  const told = brief ? words.effect.brief(one) : words.effect.chance(one ? (draws === others ? "each" : "one") : "many", draws, p * (1 + draws) < 1.5);
+  return <Say text={told} range={<span class="null-band">{range(drops)}</span>} p={<span class="odds">{probability(p, draws)}</span>} />;
 }

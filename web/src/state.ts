@@ -14,9 +14,6 @@ export interface ChangeItem extends UnitPlace {
   value: number;
 }
 
-/** The kinds of change in words: "this unit is ablated". */
-export const CHANGED = { zero: "ablated", scale: "scaled", clamp: "clamped", patch: "patched" } as const;
-
 /** The inspector's panels, in the order of their tabs. */
 export const TABS = ["unit", "set", "confusion", "map", "missions", "python"] as const;
 export type Tab = (typeof TABS)[number];

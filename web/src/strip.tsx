@@ -2,7 +2,7 @@
 
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { JSX } from "preact";
-import { CHANGED, type ChangeItem } from "./state";
+import { type ChangeItem } from "./state";
 import { amount, color, css, painted, signed, type Theme } from "./theme";
 import { words } from "./words";
 
@@ -88,13 +88,13 @@ export function Strip(props: StripProps): JSX.Element {
     () =>
       Array.from({ length: count }, (_, unit) => {
         const change = changes.find((c) => c.unit === unit);
-        const state = (change ? `, ${CHANGED[change.kind]}` : "") + (inSet.has(unit) ? words.sets.member : "");
+        const state = (change ? words.names.state[change.kind] : "") + (inSet.has(unit) ? words.sets.member : "");
         return (
           <button
             key={unit}
             type="button"
             class={inSet.has(unit) ? "tile in-set" : "tile"}
-            aria-label={`${rows > 1 ? "channel" : "unit"} ${unit}${state}`}
+            aria-label={words.names[rows > 1 ? "channel" : "unit"](unit) + state}
             aria-pressed={selected === unit}
             tabIndex={unit === focus ? 0 : -1}
             data-unit={unit}

@@ -197,9 +197,9 @@ export function CurveNumbers({ lab, network, frame }: { lab: Lab; network: numbe
   return (
     <Numbers
       summary={words.time.numbers}
-      name={`${name} curves`}
+      name={words.time.curves(name)}
       pictures={() => [...document.querySelectorAll<HTMLCanvasElement>(".curves canvas")]}
-      head={["step", "test accuracy (%)", "test loss (nats)"]}
+      head={words.time.head}
       shown={[grouped, 2]}
       caption={() => words.time.caption(name, lab.step(network, frame))}
       rows={() => step.map((s, i) => [s, 100 * (testAccuracy[i] ?? NaN), testLoss[i] ?? NaN])}

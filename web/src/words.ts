@@ -12,11 +12,13 @@ const dot = (each: string, n: number) => `${each} is multiplied by its weight; t
 /** A unit of a fully connected layer, or a convolution's channel. */
 export type Kind = "unit" | "channel";
 const changed = { zero: "ablated", scale: "scaled", clamp: "clamped", patch: "patched" };
+const falls = (drop: number) => (drop < 0 ? "rises" : drop > 0 ? "falls" : "changes");
 const these = (n: number) => (n === 1 ? "this unit" : `these ${count(n, "unit")}`);
 const doing = { zero: "ablating", scale: "scaling", clamp: "clamping", patch: "patching", several: "changing" };
 
 const english = {
   page: {
+    title: (networks: string[]) => `Explorer: ${networks.join(" and ")}`,
     failed: (reason: string) => `This page could not start: ${reason}`,
     version: (got: number, reads: number) => `this page's data has version ${got}; its script reads version ${reads}`,
   },
@@ -33,7 +35,8 @@ const english = {
     channel: (i: number) => `channel ${i}`,
     class: (i: number) => `class ${i}`,
     this: { unit: "this unit", channel: "this channel" },
-    changed,
+    state: { zero: ", ablated", scale: ", scaled", clamp: ", clamped", patch: ", patched" },
+    at: (network: string, layer: string, step: number) => `${network}${layer && ` ${layer}`} step ${step}`,
     tabs: { unit: "Unit", set: "Set", confusion: "Confusion", map: "Map", missions: "Missions", python: "Python" },
     of: (unit: string, layer: string) => `${unit} of ${layer}`,
     image: "the image",
@@ -106,6 +109,11 @@ const english = {
     strip: (name: string, layer: string, units: string) => `${name} ${layer}: ${units}, arrow keys move between them`,
     blank: "Nothing is drawn: this is an empty image.",
     was: (label: number, p: string) => `Unchanged it predicts ${label} (p = ${p}).`,
+    about: (image: string, step: number, changes: string) => `${image}; step ${grouped(step)}${changes && `; changed: ${changes}`}.`,
+    caption: (network: string, layer: string, n: number, channels: boolean, low: number, high: number, about: string) =>
+      `${network} ${layer}: ${count(n, channels ? "channel" : "unit")}, ${number(low)} to ${number(high)}. ${about}`,
+    head: { unit: ["unit", "activation"], channel: ["channel", "mean over the map", "highest"], class: ["class", "probability", "logit", "unchanged"] },
+    probabilitiesOf: (network: string, step: number) => `${network} step ${step} probabilities`,
     predicts: "Predicts",
     classes: (name: string, best: number, p: string) => `${name}: probabilities of the classes. ${best}: ${p}`,
   },
@@ -113,12 +121,58 @@ const english = {
     all: (n: number) => `Accuracy on ${grouped(n)} images`,
     none: "No changes.",
     here: ([now, p]: [number, string], [was, before]: [number, string]) => `On this image it now predicts ${now} (p = ${p}); unchanged, ${was} (p = ${before}).`,
-    falls: (drop: number) => (drop < 0 ? "rises by" : drop > 0 ? "falls by" : "changes by"),
-    before: (accuracy: string, n: number) => `${accuracy}% before: with ${n === 1 ? "this change" : `these ${n} changes`} it`,
-    counts: (lost: number, won: number) => `(${lost} newly wrong, ${won} newly right; 95% interval over images).`,
+    brieflyFalls: (drop: number) => `, ${falls(drop)} by {size} [points].`,
+    inFull: (before: number, n: number, drop: number, lost: number, won: number) =>
+      `; ${percent(before, 1)} before: with ${n === 1 ? "this change" : `these ${n} changes`} it ${falls(drop)} by {size} [points] (${lost} newly wrong, ${won} newly right; 95% interval over images).`,
+    byClass: "By class",
+    byClassOf: (name: string) => `${name} accuracy by class`,
+    head: ["class", "images", "accuracy (%)", "before (%)", "change (points)"],
+    range: (low: string, high: string) => `${low} to ${high}`,
+    noNull: "No other set of this size exists, so there is no null.",
+    few: (others: number) => `Only ${count(others, "other set")} of this size exist${others > 1 ? "" : "s"}: too few for a null.`,
+    drawing: (n: number, all: number) => `Random units instead: ${n} of ${all} draws …`,
+    brief: (one: boolean) => `[random units|${one ? "A random unit" : "Random units"}]: {range}, {p}.`,
+    chance: (who: "each" | "one" | "many", draws: number, least: boolean) =>
+      `[random units|${{ each: `Each of the ${draws} other units`, one: "A random unit", many: "As many random units" }[who]}] in ${who === "many" ? "their" : "its"} place: {range} points (${count(draws, "draw")}); a drop at least as large: {p}${least ? `; ${count(draws, "draw")} can't give a lower p` : ""}.`,
     check: "The accuracy above is a quick check, apart from the claims, which test the loss.",
     caption: (n: number, before: number, after: number, range: string, draws: number) =>
       `Accuracy on ${grouped(n)} images: ${number(100 * before, 1)}% before, ${number(100 * after, 1)}% after.${range && ` Null: random units in their place change it by ${range} points (${draws} draws).`}`,
+  },
+  changes: {
+    label: "Changes",
+    none: "No unit is changed. Click a unit, then ablate, scale, clamp or patch it.",
+    title: (n: number) => (n === 1 ? "One change" : `${n} changes`),
+    many: (n: number, layer: string, kind: keyof typeof changed) => `${n} in ${layer} ${changed[kind]}`,
+    one: (unit: string, kind: keyof typeof changed) => `${unit} ${changed[kind]}`,
+    how: {
+      zero: () => changed.zero,
+      scale: (factor: number) => `${changed.scale} by ${factor}`,
+      clamp: (value: number) => `${changed.clamp} to ${value}`,
+      patch: (image: number) => `${changed.patch} from image ${image}`,
+    },
+    restore: (unit: string) => `Restore ${unit}`,
+  },
+  digit: {
+    title: "The image",
+    role: "drawing pad",
+    keys: "Draw a digit. Arrow keys move the pen, space puts it down or lifts it, Delete clears.",
+    drawn: "Your drawing.",
+    empty: "Draw here: mouse, finger, or arrow keys and space.",
+    previous: "Previous test image",
+    next: "Next test image",
+    image: "Image",
+    clear: "Clear",
+    pattern: (unit: string) => `Pixels that raise ${unit} (orange) or lower it (blue): gradient times pixel.`,
+    input: "The networks' input: centered and scaled like the dataset.",
+  },
+  invitation: {
+    label: "What to try",
+    title: "Try it: ablate a unit",
+    how: "Click any tile, and Ablate sets that unit to zero.",
+    hesitates: (network: string, [first, second]: number[], [p, q]: number[]) => `${network} predicts ${first} (p = ${number(p, 3)}), then ${second} (${number(q, 3)}).`,
+    flips: (n: number | null, units: number) => `Ablating one unit changes this for ${n ?? "…"} of ${units}.`,
+    elsewhere: "Show an image where one does",
+    ablate: "Ablate one that does",
   },
   image: {
     told: (index: number, place: number, label: number, dataset: string) => `Probe image ${index} (${dataset} test image ${grouped(place)}): a ${label}.`,
@@ -139,6 +193,8 @@ const english = {
     steps: (networks: [string, number][]) => networks.map(([name, step]) => `${name} step ${grouped(step)}`).join(", "),
     start: "step 0",
     at: (step: number) => `step ${grouped(step)}`,
+    curves: (network: string) => `${network} curves`,
+    head: ["step", "test accuracy (%)", "test loss (nats)"],
     accuracy: "test accuracy (%)",
     loss: "test loss (nats)",
     numbers: "The numbers: accuracy and loss over training",
