@@ -150,7 +150,7 @@ def test_the_first_of_a_list_are_those_of_the_librarys_measures(
     first = rows.first.locator("td").all_inner_texts()
     unit = int(rows.first.locator("th").inner_text())
     assert unit == int(contributions.argmax())
-    assert float(first[1].replace("−", "-")) == pytest.approx(effects[unit], rel=0.01, abs=1e-5)
+    assert float(first[1].replace("−", "-")) == pytest.approx(effects[unit], abs=6e-5)
     assert first[4] == (str(preferred[unit]) if preferred[unit] >= 0 else "–")
 
 
@@ -218,6 +218,14 @@ def test_units_are_taken_by_click_key_and_box_and_let_go(explorer: Path, opened:
     assert again.locator(".tile.in-set").count() == 4
     again.keyboard.press("Escape")
     assert members(again) == ""
+
+
+def test_a_unit_of_the_only_network_shown_is_that_networks(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer)
+    tab.get_by_label("Show", exact=True).select_option(label="CNN")
+    expect(tab.locator(".network")).to_have_count(1)
+    tab.locator('.network [data-layer="2"] [data-unit="5"]').click(modifiers=["Shift"])
+    assert members(tab) == "CNN layers.2: 5"
 
 
 def test_a_finger_selects_several_when_asked(explorer: Path, opened: Opener) -> None:

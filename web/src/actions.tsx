@@ -27,14 +27,16 @@ export function Actions({ lab, units, state, name }: { lab: Lab; units: UnitPlac
         {own.some(Boolean) && <button type="button" class={one?.kind === "zero" ? "primary" : ""} onClick={() => set(null)}>{words.actions.restore}</button>}
         <span class="quiet">{one && words.actions.done[one.kind](one.kind === "patch" ? String(one.value) : number(one.value))}</span>
       </div>
-      <label>
-        {words.actions.scale(number(factor))}
-        <input type="range" min="0" max="3" step="0.1" value={factor} onInput={(e) => set("scale", Number(e.currentTarget.value))} />
-      </label>
-      <label>
-        {words.actions.clamp(number(clamped))}
-        <input type="range" min={scales.some((scale) => scale.both) ? -top : 0} max={top} step={top / 40} value={clamped} onInput={(e) => set("clamp", Number(Number(e.currentTarget.value).toPrecision(3)))} />
-      </label>
+      <div class="sliders">
+        <label>
+          {words.actions.scale(number(factor))}
+          <input type="range" min="0" max="3" step="0.1" value={factor} onInput={(e) => set("scale", Number(e.currentTarget.value))} />
+        </label>
+        <label>
+          {words.actions.clamp(number(clamped))}
+          <input type="range" min={scales.some((scale) => scale.both) ? -top : 0} max={top} step={top / 40} value={clamped} onInput={(e) => set("clamp", Number(Number(e.currentTarget.value).toPrecision(3)))} />
+        </label>
+      </div>
       <div class="row">
         <label>
           {words.actions.from} <NumberField value={from} most={lab.images.count - 1} onValue={setFrom} />

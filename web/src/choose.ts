@@ -8,7 +8,9 @@ const SLACK = 6; // pixels that a click may move
 
 /** The unit of a tile. */
 export function placeOf(tile: Element): UnitPlace {
-  return { network: Number(tile.closest<HTMLElement>(".network")!.dataset.network), layer: Number(tile.closest<HTMLElement>("[data-layer]")!.dataset.layer), unit: Number((tile as HTMLElement).dataset.unit) };
+  const { network } = tile.closest<HTMLElement>("[data-network]")!.dataset;
+  const { layer } = tile.closest<HTMLElement>("[data-layer]")!.dataset;
+  return { network: Number(network), layer: Number(layer), unit: Number((tile as HTMLElement).dataset.unit) };
 }
 
 export interface Choosing {

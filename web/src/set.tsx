@@ -103,12 +103,13 @@ function kindOf(items: ChangeItem[]): ChangeItem["kind"] | "several" {
   return items.every(({ kind }) => kind === items[0].kind) ? items[0].kind : "several";
 }
 
+const EFFECT = 4; // decimals of nats
 const DIGITS = 2;
 
 /** All units of a layer in an order, or those that a reader searches for; the first of them can be taken into the set. */
 function Units({ lab, state, unchanged, onSelect }: SetProps): JSX.Element {
   const update = useContext(Update);
-  const { network, layer, order } = state.list;
+  const { network, layer } = state.list;
   const [text, setText] = useState("");
   const [first, setFirst] = useState(10);
   const traces = lab.models.map((_, i) => useTrace(lab, i, { ...state, changes: [] }, unchanged[i]).trace);
@@ -120,10 +121,11 @@ function Units({ lab, state, unchanged, onSelect }: SetProps): JSX.Element {
     if (!own.has(at.layer)) own.set(at.layer, valuesOf(lab, at.network, at.layer, trace));
     return own.get(at.layer)!;
   };
+  const measured = (one: Order) => one === "index" || values(state.list)[one] !== null;
+  const order = measured(state.list.order) ? state.list.order : "index";
   const inLayer = (units: UnitPlace[]) => units.filter((at) => at.network === network && at.layer === layer);
   const all = ordered(lab.models[network].units(lab.layer(network, layer)).count, order, values(state.list)).map((unit) => ({ network, layer, unit }));
   const rows = text.trim() ? searched(lab, text) : all;
-  const measured = (one: Order) => one === "index" || values(state.list)[one] !== null;
   const count = Math.min(first, inLayer(all).length);
   const table = useMemo(
     () => (
@@ -147,7 +149,7 @@ function Units({ lab, state, unchanged, onSelect }: SetProps): JSX.Element {
               <tr key={name}>
                 <td><input type="checkbox" aria-label={words.sets.inside(name)} checked={state.set.some((other) => same(other, at))} onChange={() => update(edited(state, toggled(state.set, [at])))} /></td>
                 <th scope="row"><button type="button" class="link" aria-label={words.sets.card(name)} aria-current={same(state.selected, at) || undefined} onClick={() => onSelect(at)}>{text.trim() ? name : at.unit}</button></th>
-                <td>{number(own.effect?.[at.unit])}</td>
+                <td>{number(own.effect?.[at.unit], EFFECT)}</td>
                 <td>{number(own.selectivity?.[at.unit], DIGITS)}</td>
                 <td>{number(own.contribution?.[at.unit], DIGITS)}</td>
                 <td>{preferredClass(lab, at) ?? "–"}</td>

@@ -66,7 +66,7 @@ export function initial(frames: number, opening: number): State {
     changes: [],
     set: [],
     setBy: null,
-    list: { network: 0, layer: 0, order: "index" },
+    list: { network: 0, layer: 0, order: "selectivity" },
     pins: [],
     inside: null,
     edge: null,
@@ -102,7 +102,7 @@ export function toHash(state: State, start: State): string {
   if (state.set.length) parts.push(`u=${layered(state.set)}`);
   if (state.setBy) parts.push(`b=${state.setBy[0]}`);
   const list = `${state.list.network}.${state.list.layer}.${state.list.order[0]}`;
-  if (list !== "0.0.i") parts.push(`l=${list}`);
+  if (list !== "0.0.s") parts.push(`l=${list}`);
   if (state.pins.length) parts.push(`p=${state.pins.map(place).join("_")}`);
   if (state.inside) parts.push(`x=${place(state.inside)}.${state.inside.step}.${state.inside.position}`);
   if (state.edge) parts.push(`e=${state.edge.network}.${state.edge.place}.${state.edge.source}.${state.edge.unit}`);
