@@ -1,7 +1,7 @@
 // A network's predictions for its share of the images, with or without changes: what a worker computes.
 
 import type { Images } from "./data";
-import { type Known, NO_CHANGES, type Changes, type Model } from "./engine";
+import { type Known, NO_CHANGES, type Changes, highest, type Model } from "./engine";
 import { shifted, shiftOf } from "./shift";
 
 const SLICE = 12; // milliseconds
@@ -11,6 +11,13 @@ const EACH = 10; // images between clock checks
 export interface Found {
   logits: Float32Array;
   means?: Map<string, Float32Array>;
+}
+
+/** Ablations of single units that change the prediction for one image. */
+export interface Flips {
+  count: number;
+  /** The unit after whose ablation the new class leads by most. */
+  best: { layer: number; unit: number } | null;
 }
 
 /** The unchanged network at one snapshot; a change is computed from the changed layer on. */
@@ -36,6 +43,25 @@ export class Computer {
     this.bases.delete(snapshot);
     this.bases.set(snapshot, base);
     return changes ? { logits: await this.logits(base, snapshot, changes, signal) } : { logits: base.logits, means: base.means };
+  }
+
+  /** Ablates each unit in turn, for one image. */
+  async flips(pixels: Float32Array, snapshot: number, signal: AbortSignal): Promise<Flips> {
+    const { model } = this;
+    await model.load(snapshot);
+    const usual = highest(model.forward(pixels, snapshot).get("logits")!);
+    const all = model.data.layers.flatMap((name, layer) => Array.from({ length: model.units(name).count }, (_, unit) => ({ layer, unit })));
+    const found: Flips = { count: 0, best: null };
+    let most = 0;
+    await slices(all.length, signal, (i) => {
+      const changes: Changes = new Map([[model.data.layers[all[i].layer], new Map([[all[i].unit, { kind: "zero" }]])]]);
+      const logits = model.forward(pixels, snapshot, changes).get("logits")!;
+      const lead = logits[highest(logits)] - logits[usual];
+      if (highest(logits) === usual) return;
+      found.count++;
+      if (!found.best || lead > most) [found.best, most] = [all[i], lead];
+    });
+    return found;
   }
 
   private async make(snapshot: number, signal: AbortSignal): Promise<Base> {

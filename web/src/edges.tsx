@@ -165,7 +165,7 @@ function placed(section: Element, edges: Edge[]): Drawn[] {
   const tiles = strips.map((strip) => strip.children);
   const bars = [...section.querySelectorAll(".bars .digit-label")];
   const box = (layer: number, unit: number) => (layer < tiles.length ? tiles[layer][unit] : bars[unit])?.getBoundingClientRect();
-  const whole = (layer: number) => (layer < strips.length ? strips[layer] : section.querySelector(".bars"))?.getBoundingClientRect();
+  const whole = [...strips, section.querySelector(".bars")].map((one) => one?.getBoundingClientRect());
   const known = new Map<string, DOMRect | undefined>();
   const boxed = (layer: number, unit: number) => {
     const key = `${layer} ${unit}`;
@@ -174,7 +174,7 @@ function placed(section: Element, edges: Edge[]): Drawn[] {
   };
   return edges.flatMap((edge) => {
     const [a, b] = [boxed(edge.link.from, edge.source), boxed(edge.link.to, edge.unit)];
-    const [from, to] = [whole(edge.link.from), whole(edge.link.to)];
+    const [from, to] = [whole[edge.link.from], whole[edge.link.to]];
     if (!a || !b || !from || !to || !from.width || !to.width) return [];
     return [{ edge, points: curve(a, b, from, to).map(([x, y]): [number, number] => [x - origin.left, y - origin.top]) }];
   });

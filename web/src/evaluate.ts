@@ -1,7 +1,7 @@
 // A network's predictions for all images, with or without changes: computed in workers, shared by all who ask, and kept.
 
 import { type Remote, wrap } from "comlink";
-import type { Found as Part } from "./compute";
+import type { Flips, Found as Part } from "./compute";
 import type { Images } from "./data";
 import { type Changes, highest, type Model, NO_CHANGES } from "./engine";
 import type { Api } from "./worker";
@@ -81,6 +81,13 @@ export class Evaluator {
   /** A unit's gradients for an image, as of `Trace`, unchanged. */
   traced(what: "pattern" | "contributions", pixels: Float32Array, snapshot: number, layer: string, unit: number): Promise<Float32Array> {
     return this.workers[0].traced(what, pixels, snapshot, layer, unit);
+  }
+
+  /** Which ablations of one unit change the prediction for an image. Rejects with an AbortError when `signal` aborts. */
+  flips(pixels: Float32Array, snapshot: number, signal: AbortSignal): Promise<Flips> {
+    const request = this.requests++;
+    signal.addEventListener("abort", () => void this.workers[0].cancel(request), { once: true });
+    return this.workers[0].flips(request, pixels, snapshot);
   }
 
   /** Which units are 0 on every image at a snapshot, if that is already known. */

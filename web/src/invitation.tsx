@@ -1,43 +1,10 @@
 // What to do first: the networks' predictions for this image, how many ablations change them, and one to try.
 
 import type { JSX } from "preact";
-import { highest, softmax } from "./engine";
+import { softmax } from "./engine";
 import { type Lab, useLater } from "./lab";
-import type { State, UnitPlace } from "./state";
+import type { State } from "./state";
 import { words } from "./words";
-
-const SLICE = 8; // milliseconds
-
-interface Flips {
-  /** The units whose ablation alone changes the prediction. */
-  count: number;
-  /** The one after whose ablation the new class leads by most. */
-  best: UnitPlace | null;
-}
-
-/** Ablates each unit of a network in turn, for one image. */
-async function flipsOf(lab: Lab, network: number, pixels: Float32Array, snapshot: number, signal: AbortSignal): Promise<Flips> {
-  const model = lab.models[network];
-  await model.load(snapshot);
-  const usual = highest(model.forward(pixels, snapshot).get("logits")!);
-  const all = model.data.layers.flatMap((name, layer) => Array.from({ length: model.units(name).count }, (_, unit) => ({ network, layer, unit })));
-  let [count, best, most] = [0, null as UnitPlace | null, 0];
-  let began = performance.now();
-  for (const at of all) {
-    if (performance.now() - began > SLICE) {
-      await new Promise((done) => setTimeout(done));
-      if (signal.aborted) throw signal.reason;
-      began = performance.now();
-    }
-    const changes = new Map([[model.data.layers[at.layer], new Map([[at.unit, { kind: "zero" as const }]])]]);
-    const logits = model.forward(pixels, snapshot, changes).get("logits")!;
-    const lead = Math.max(...logits) - logits[usual];
-    if (highest(logits) === usual) continue;
-    count++;
-    if (!best || lead > most) [best, most] = [at, lead];
-  }
-  return { count, best };
-}
 
 function units(lab: Lab, network: number): number {
   return lab.models[network].data.layers.reduce((sum, layer) => sum + lab.models[network].units(layer).count, 0);
@@ -55,11 +22,12 @@ export interface InvitationProps {
 
 export function Invitation({ lab, state, shown, pixels, unchanged, update }: InvitationProps): JSX.Element {
   const { value: flips, stale } = useLater(
-    (signal) => Promise.all(shown.map((i) => flipsOf(lab, i, pixels, lab.snapshot(i, state.frame), signal))),
+    (signal) => Promise.all(shown.map(async (network) => ({ network, ...(await lab.evaluators[network].flips(pixels, lab.snapshot(network, state.frame), signal)) }))),
     [state.source, state.frame, shown.join()],
   );
   const known = stale ? null : flips;
-  const best = known?.find((one) => one.best)?.best;
+  const flip = known?.find((one) => one.best);
+  const best = flip?.best && { network: flip.network, ...flip.best };
   const elsewhere = known !== null && !best && state.source !== lab.images.opening;
   return (
     <section class="invitation" aria-label={words.invitation.label}>

@@ -119,7 +119,12 @@ export function contribution(trace: Trace, link: Link, unit: number, source: num
 
 /** Every source's contribution to a unit, for a channel at one position. */
 export function contributions(trace: Trace, link: Link, unit: number, position = highestAt(trace, link, unit)): Float64Array {
-  return Float64Array.from({ length: link.sources }, (_, source) => contribution(trace, link, unit, source, position));
+  const op = linear(trace.model, link.place);
+  if (op.kind === "conv2d") return Float64Array.from({ length: link.sources }, (_, source) => contribution(trace, link, unit, source, position));
+  const [x, weight] = [trace.before(link.place), trace.model.weights(trace.snapshot)[op.weight]];
+  const found = new Float64Array(link.sources);
+  for (let i = 0, at = unit * x.length, each = x.length / link.sources; i < x.length; i++, at++) found[Math.floor(i / each)] += weight[at] * x[i];
+  return found;
 }
 
 export interface Edge {
@@ -138,11 +143,12 @@ export function edgesOf(trace: Trace): Edge[][] {
     .filter((link) => link.from >= 0)
     .map((link) => {
       const count = trace.model.shapes[link.place][0];
-      const found = Array.from({ length: count }, (_, unit) => Array.from(contributions(trace, link, unit), (value, source) => ({ link, source, unit, value, share: 0 }))).flat();
-      found.sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
-      const most = Math.abs(found[0].value) || 1;
-      for (const edge of found) edge.share = Math.abs(edge.value) / most;
-      return found.filter((edge) => edge.value !== 0);
+      const found: Edge[] = [];
+      for (let unit = 0; unit < count; unit++) contributions(trace, link, unit).forEach((value, source) => value && found.push({ link, source, unit, value, share: Math.abs(value) }));
+      found.sort((a, b) => b.share - a.share);
+      const most = found.length ? found[0].share : 1;
+      for (const edge of found) edge.share /= most;
+      return found;
     });
 }
 

@@ -2,7 +2,7 @@
 
 import { expose } from "comlink";
 import { Trace } from "./backward";
-import { Computer, type Found } from "./compute";
+import { Computer, type Flips, type Found } from "./compute";
 import type { Images, NetworkData } from "./data";
 import { type Changes, Model } from "./engine";
 
@@ -12,6 +12,16 @@ let computer: Computer;
 export const stops = new Map<number, AbortController>();
 let before: Promise<unknown> = Promise.resolve();
 
+function inTurn<T>(request: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const { signal } = stops.set(request, new AbortController()).get(request)!;
+  const mine = before.then(() => {
+    signal.throwIfAborted();
+    return work(signal);
+  });
+  before = mine.catch(() => undefined);
+  return mine.finally(() => stops.delete(request));
+}
+
 export const api = {
   start(network: NetworkData, images: Images, mostKept: number): void {
     model = new Model(network);
@@ -19,14 +29,12 @@ export const api = {
     void model.load(0); // which needs every other
   },
 
-  async found(request: number, snapshot: number, changes: Changes | null): Promise<Found> {
-    const { signal } = stops.set(request, new AbortController()).get(request)!;
-    const mine = before.then(() => {
-      signal.throwIfAborted();
-      return computer.found(snapshot, changes, signal);
-    });
-    before = mine.catch(() => undefined);
-    return mine.finally(() => stops.delete(request));
+  found(request: number, snapshot: number, changes: Changes | null): Promise<Found> {
+    return inTurn(request, (signal) => computer.found(snapshot, changes, signal));
+  },
+
+  flips(request: number, pixels: Float32Array, snapshot: number): Promise<Flips> {
+    return inTurn(request, (signal) => computer.flips(pixels, snapshot, signal));
   },
 
   cancel(request: number): void {

@@ -2,7 +2,7 @@ import { beforeAll, expect, test, vi } from "vitest";
 import { Trace } from "../src/backward";
 import { Computer } from "../src/compute";
 import type { Images } from "../src/data";
-import { type Change, type Changes, inWebAssembly, type Model, NO_CHANGES } from "../src/engine";
+import { type Change, type Changes, highest, inWebAssembly, type Model, NO_CHANGES } from "../src/engine";
 import { shiftOf } from "../src/shift";
 import { apart, convolutional, images, numbers } from "./networks";
 
@@ -96,4 +96,21 @@ test("a contribution is the slope of a logit along a unit's activation", () => {
   const at = (value: number) => model.forward(pixels, 0, one("layers.0.hook_post", 2, { kind: "scale", value })).get("logits")!;
   const [more, less] = [at(1.01), at(0.99)];
   expect(apart(found, more.map((v, i) => (v - less[i]) / 0.02))).toBeLessThan(2e-3);
+});
+
+test("flips are counted over every unit, and the best leads by most", async () => {
+  const computer = new Computer(model, all, 0);
+  let sum = 0;
+  for (let i = 0; i < 5; i++) {
+    const pixels = all.pixels.subarray(64 * i, 64 * i + 64);
+    const usual = highest(model.forward(pixels, 1).get("logits")!);
+    const leads = model.data.layers.flatMap((layer, place) => Array.from({ length: model.units(layer).count }, (_, unit) => {
+      const logits = model.forward(pixels, 1, one(layer, unit, { kind: "zero" })).get("logits")!;
+      return { layer: place, unit, lead: Math.max(...logits) - logits[usual] };
+    })).filter(({ lead }) => lead > 0);
+    const { layer, unit } = leads.reduce((a, b) => (b.lead > a.lead ? b : a), { layer: -1, unit: -1, lead: 0 });
+    expect(await computer.flips(pixels, 1, signal)).toEqual({ count: leads.length, best: leads.length ? { layer, unit } : null });
+    sum += leads.length;
+  }
+  expect(sum).toBeGreaterThan(0);
 });
