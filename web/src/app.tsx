@@ -241,7 +241,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
     <Update.Provider value={update}>
       <header class="top">
         <h1>{words.top.title}</h1>
-        <p class="quiet">{words.top.told}</p>
+        {lab.page.note ? <p class="loud">{lab.page.note}</p> : <p class="quiet">{words.top.told}</p>}
         <Networks
           lab={lab}
           shown={shown}
@@ -261,7 +261,6 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
           <button type="button" aria-label={words.keys.open} aria-keyshortcuts="?" aria-haspopup="dialog" onClick={() => setListed(true)}>{words.keys.label}</button>
           <Share />
         </div>
-        {lab.page.note && <p class="loud">{lab.page.note}</p>}
       </header>
       <main>
         {narrow && invitation()}

@@ -3,6 +3,7 @@
 import type { JSX } from "preact";
 import { softmax } from "./engine";
 import { type Lab, useLater } from "./lab";
+import { named } from "./networks";
 import type { State } from "./state";
 import { words } from "./words";
 
@@ -36,7 +37,7 @@ export function Invitation({ lab, state, shown, pixels, unchanged, update }: Inv
       <ul>
         {shown.map((i, place) => (
           <li key={i}>
-            <Hesitates name={lab.models[i].data.name} p={softmax(unchanged[i].get("logits")!)} />{" "}
+            <Hesitates name={named(lab, i)} p={softmax(unchanged[i].get("logits")!)} />{" "}
             <span class={known ? "flips" : undefined}>{words.invitation.flips(known ? known[place].count : null, units(lab, i))}</span>
           </li>
         ))}

@@ -84,7 +84,7 @@ export function NetworkRow(props: NetworkProps): JSX.Element {
     <section class={column ? "network stacked" : "network"} data-network={network} aria-label={data.name}>
       <div class="heading">
         <h2>
-          {state.shown ? named(lab, network) : data.name} <small>{words.network.step(data.steps[snapshot])}</small>
+          {named(lab, network)} <small>{words.network.step(data.steps[snapshot])}</small>
         </h2>
         <Was logits={mine.length ? unchanged.get("logits")! : null} blank={typeof state.source !== "number" && !state.source.length} />
         <ComputedClass lab={lab} network={network} state={state} theme={theme} seen={seen} />

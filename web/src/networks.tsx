@@ -32,7 +32,7 @@ export function Networks({ lab, shown, onShown }: { lab: Lab; shown: number[]; o
     <label class="chooser">
       {words.networks.title}{" "}
       <select value={shown.join()} onChange={(e) => onShown(e.currentTarget.value.split(",").map(Number))}>
-        {given.map((one) => <option key={one.join()} value={one.join()}>{words.networks.these(one.map((i) => (one === all[0] && one.length > 1 ? lab.models[i].data.name : named(lab, i))))}</option>)}
+        {given.map((one) => <option key={one.join()} value={one.join()}>{words.networks.these(one.map((i) => named(lab, i)))}</option>)}
       </select>
     </label>
   );

@@ -5,6 +5,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import type { Lab } from "./lab";
 import { grouped, Numbers, Term, useMedia } from "./parts";
+import { named } from "./networks";
 import { ScaleChoice } from "./scale";
 import type { State } from "./state";
 import { css, type Theme } from "./theme";
@@ -64,7 +65,7 @@ export function Time(props: TimeProps): JSX.Element {
         {shown.map((network, i) => (
           <li key={network}>
             <svg width="26" height="8" aria-hidden="true"><line x1="0" x2="26" y1="4" y2="4" class="curve" stroke-dasharray={DASHES[i % DASHES.length].join(" ")} /></svg>{" "}
- {lab.models[network].data.name} <small>{words.time.at(lab.step(network, frame))}</small>
+ {named(lab, network)} <small>{words.time.at(lab.step(network, frame))}</small>
           </li>
         ))}
         {(["accuracy", "loss"] as const).map((name) => (
@@ -169,7 +170,7 @@ function Plot({ lab, shown, frame, theme, onFrame }: TimeProps): JSX.Element {
     if (nearest !== now.current) onFrame(nearest);
   }
 
-  const told = words.time.steps(shown.map((network) => [lab.models[network].data.name, lab.step(network, frame)]));
+  const told = words.time.steps(shown.map((network) => [named(lab, network), lab.step(network, frame)]));
   return (
     <div class="plot">
       <div
