@@ -232,6 +232,7 @@ STATES = {
     "channel card, cut": "#i=5&s=1.0.3&c=1.0.3z_1.1.4s2_0.0.7c1.5_0.1.9p40",
     "untrained": "#t=0&s=0.0.0",
     "drawing": "#d=4646466e466y4678-1e1e1e3c",
+    "set and pins": "#v=set&u=0.1.3.5_1.0.2&c=0.1.3z_0.1.5z_1.0.2s2&b=s&l=1.1.c&p=0.1.9_1.0.1",
     "map and mistakes": "#m=1.2.error&f=4&w=0",
     **{f"mission {i}": f"#q={i}" for i in range(MISSIONS)},
 }
@@ -285,7 +286,7 @@ def test_each_mission_takes_a_prediction_and_answers_from_the_run(explorer: Path
         assert outcome.locator("tbody tr").count() >= 3
 
 
-@pytest.mark.parametrize("name", ["channel card, cut", "map and mistakes", "mission 0"])
+@pytest.mark.parametrize("name", ["channel card, cut", "set and pins", "map and mistakes", "mission 0"])
 def test_a_state_is_accessible_and_fits(explorer: Path, opened: Opener, name: str) -> None:
     check_accessible(explorer, opened, name)
 
