@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from in_page import address
 from PIL import Image
 from playwright.sync_api import Page, expect
 from test_in_the_page import saved
+
+import neural_microscope as nm
 
 pytestmark = [pytest.mark.browser, pytest.mark.mnist]
 
@@ -72,3 +75,23 @@ def test_the_confusion_matrix_is_saved_as_table_and_as_captioned_picture(explore
     pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("L"))
     assert pixels.shape[0] > pixels.shape[1]  # below the square there is a caption
     assert (pixels[pixels.shape[1] :] < 100).sum() > 200
+
+
+def test_the_python_of_a_set_gives_its_effect(
+    explorer: Path, opened: Opener, runs: list[nm.Run], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tab = opened(explorer, "#u=0.1.3.4_1.1.2&c=0.1.3z_0.1.4z_1.1.2s2_0.0.1z&v=set")
+    shown = []
+    for network in (0, 1):
+        place = tab.locator(".panel:not([hidden]) .claim").nth(network)
+        expect(place).to_have_attribute("data-increase", re.compile(r"\d"), timeout=60_000)
+        shown.append(float(place.get_attribute("data-increase") or "nan"))
+    tab.get_by_role("tab", name="Python").click()
+    text = tab.locator("pre").inner_text()
+    assert "unit=[3, 4]" in text  # the same change to two units is one line
+    names: dict[str, Any] = {}
+    exec(text.replace('Path(".")', f"Path({str(runs[0].folder.parent)!r})"), names)
+    for name, value in zip(("mlp", "cnn"), shown, strict=True):
+        assert names[f"{name}_increase"] == pytest.approx(value, abs=2e-3)  # rounding of the weights
+        assert names[f"{name}_increase"] != 0

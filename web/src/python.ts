@@ -2,6 +2,7 @@
 
 import type { Lab } from "./lab";
 import { first } from "./networks";
+import { changesOf } from "./sets";
 import type { ChangeItem, State } from "./state";
 
 export function python(lab: Lab, state: State, pixels: Float32Array): string {
@@ -22,10 +23,16 @@ export function python(lab: Lab, state: State, pixels: Float32Array): string {
     const mine = state.changes.filter((c) => c.network === i);
     const answers = [`${names[i]}_logits = ${net}(${images})`, `${names[i]}_accuracy = nm.evaluate(${net}, ${run}.probe).accuracy`];
     if (mine.length) {
-      lines.push(`${names[i]}_changes = [`, ...mine.map((c) => `    (${quoted(lab.layer(i, c.layer))}, ${maker(lab, c, run, net)}),`), "]");
+      lines.push(...listed(lab, `${names[i]}_changes`, mine, run, net));
       lines.push(`with ${net}.hooks(${names[i]}_changes):`, ...answers.map((line) => `    ${line}`));
     } else lines.push(...answers);
     lines.push(`print(${quoted(data.name)}, "predicts", int(${names[i]}_logits.argmax()), "and its accuracy is", ${names[i]}_accuracy)`);
+    const set = changesOf(state, i);
+    if (set.length) {
+      lines.push(...listed(lab, `${names[i]}_set`, set, run, net), `with ${net}.hooks(${names[i]}_set):`, `    ${names[i]}_changed = nm.evaluate(${net}, ${run}.probe)`);
+      lines.push(`${names[i]}_increase = ${names[i]}_changed.loss - nm.evaluate(${net}, ${run}.probe).loss`);
+      lines.push(`print(${quoted(data.name)}, "loss with the set changed, less without, in nats:", ${names[i]}_increase)`);
+    }
     if (state.selected?.network === i) lines.push(...card(lab, state, names[i]));
     if (state.map.network === i) lines.push(`${names[i]}_map = nm.analysis.geometry.pca(${run}.activations(${quoted(lab.layer(i, state.map.layer))}))["score"]`, `print(${names[i]}_map)`);
   });
@@ -52,10 +59,23 @@ function image(lab: Lab, state: State, pixels: Float32Array, run: string, name: 
   ];
 }
 
-function maker(lab: Lab, change: ChangeItem, run: string, net: string): string {
+/** Changes as a list of pairs; the same change to several units of a layer is one pair. */
+function listed(lab: Lab, name: string, changes: ChangeItem[], run: string, net: string): string[] {
+  const alike = new Map<string, ChangeItem[]>();
+  for (const change of changes) {
+    const key = `${change.layer} ${change.kind} ${change.value}`;
+    alike.set(key, [...(alike.get(key) ?? []), change]);
+  }
+  const pairs = [...alike.values()].map((own) => `    (${quoted(lab.layer(own[0].network, own[0].layer))}, ${maker(lab, own, run, net)}),`);
+  return [`${name} = [`, ...pairs, "]"];
+}
+
+/** The intervention that changes units of one layer alike. */
+function maker(lab: Lab, alike: ChangeItem[], run: string, net: string): string {
+  const [change] = alike;
   const model = lab.models[change.network];
   const layer = lab.layer(change.network, change.layer);
-  const unit = `${model.units(layer).each > 1 ? "channel" : "unit"}=${change.unit}`;
+  const unit = `${model.units(layer).each > 1 ? "channel" : "unit"}=${alike.length > 1 ? `[${alike.map((one) => one.unit).join(", ")}]` : change.unit}`;
   if (change.kind === "zero") return `nm.interventions.zero(${unit})`;
   if (change.kind === "scale") return `nm.interventions.scale(${change.value}, ${unit})`;
   if (change.kind === "clamp") return `nm.interventions.patch(torch.full((1, ${model.shape(layer).join(", ")}), ${float(change.value)}), ${unit})`;
