@@ -222,7 +222,7 @@ def test_units_are_taken_by_click_key_and_box_and_let_go(explorer: Path, opened:
 
 def test_a_unit_of_the_only_network_shown_is_that_networks(explorer: Path, opened: Opener) -> None:
     tab = opened(explorer)
-    tab.get_by_label("Show", exact=True).select_option(label="CNN")
+    tab.locator(".chooser select").select_option(label="CNN")
     expect(tab.locator(".network")).to_have_count(1)
     tab.locator('.network [data-layer="2"] [data-unit="5"]').click(modifiers=["Shift"])
     assert members(tab) == "CNN layers.2: 5"
