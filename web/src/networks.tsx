@@ -29,11 +29,11 @@ export function Networks({ lab, shown, onShown }: { lab: Lab; shown: number[]; o
   if (all.length < 2) return null;
   const given = all.some((one) => one.join() === shown.join()) ? all : [shown, ...all];
   return (
-    <label class="chooser">
-      {words.networks.title}{" "}
-      <select value={shown.join()} onChange={(e) => onShown(e.currentTarget.value.split(",").map(Number))}>
+    <span class="chooser">
+      <label for="shown">{words.networks.title}</label>{" "}
+      <select id="shown" value={shown.join()} onChange={(e) => onShown(e.currentTarget.value.split(",").map(Number))}>
         {given.map((one) => <option key={one.join()} value={one.join()}>{words.networks.these(one.map((i) => named(lab, i)))}</option>)}
       </select>
-    </label>
+    </span>
   );
 }
