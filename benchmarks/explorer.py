@@ -62,16 +62,17 @@ UNTIL = f"""const painted = {PAINTED}, until = ready => new Promise(done => {{
 ABLATE = f"""async ([network, unit]) => {{ {UNTIL}
     const began = performance.now(), item = {{network, layer: 0, unit, kind: 'zero', value: 0}};
     location.hash = `c=${{network}}.0.${{unit}}z`; await new Promise(setTimeout);
-    const cut = await until(() => settled() && costs()[network].querySelector('strong')) - began;
-    const all = await until(() => costs()[network].querySelector('.odds')) - began;
-    location.hash = ''; await new Promise(setTimeout); await until(() => settled() && !costs()[network].querySelector('strong'));
+    const cut = await until(() => settled() && costs()[network].querySelector('.chance')) - began;
+    const all = await until(() => costs()[network].querySelector('.null-band')) - began;
+    location.hash = ''; await new Promise(setTimeout); await until(() => settled() && !costs()[network].querySelector('.chance'));
     return [cut, all - cut]; }}"""
 """Ms to the redrawn accuracy of all images, and from there to that of the random draws in its place."""
-VISIT = f"""async frame => {{ {UNTIL}
+VISIT = f"""async share => {{ {UNTIL}
+    const frame = Math.round(share * (microscope.lab.frames - 1));
     const began = performance.now(), shown = () => document.querySelector('.time input[type=range]').value == frame;
     location.hash = `t=${{frame}}`; await new Promise(setTimeout);
     return await until(() => shown() && settled()) - began; }}"""
-"""Ms until every number on the page is of that snapshot."""
+"""Ms until every number on the page is of the snapshot at that share of training's."""
 WATCH = """() => { microscope.longest = 0; let last = performance.now();
     microscope.watch = setInterval(() => { const now = performance.now();
         microscope.longest = Math.max(microscope.longest, now - last - 4); last = now; }, 4); }"""
@@ -139,7 +140,7 @@ def _measured(kind: str, executable: str, page: Path, form: Form, slowdown: int 
     rounds, moves = form.pick((3, 40), (1, 2))
     steps: list[list[Any]] = []
     for turn in range(rounds):
-        units, frames = [turn, turn + 4], [2 + turn, 8 + turn, 14 + turn]
+        units, shares = [turn, turn + 4], [0.1 + turn / 18, 0.4 + turn / 18, 0.7 + turn / 18]
         steps += [
             *([["slow", slowdown]] if slowdown > 1 else []),
             ["open"],
@@ -147,7 +148,7 @@ def _measured(kind: str, executable: str, page: Path, form: Form, slowdown: int 
             ["evaluate", UNPACKED],
             ["evaluate", LOOP],
             ["evaluate", WATCH],
-            *[["evaluate", VISIT, frame] for frame in (*frames, *frames)],
+            *[["evaluate", VISIT, share] for share in (*shares, *shares)],
             *[["evaluate", ABLATE, [network, unit]] for network in (0, 1) for unit in units],
             ["evaluate", LONGEST],
             ["evaluate", WATCH],
