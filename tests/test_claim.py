@@ -50,7 +50,7 @@ def test_a_claim_that_is_not_shown_names_the_smallest_effect_that_would_have_bee
     )
     # In a fixed sequence it is one of several conditions.
     assert judge([replace(ONE, p=0.2, place=0)], 5)[0].reasons.endswith(
-        "Only an effect above about 0.020 nats could be shown here, and only if every unit tested before it is."
+        "To be shown here, an effect must be above about 0.020 nats, and every unit tested before it must be shown."
     )
     few = judge([replace(ONE, p=0.2, floor=0.02, draws=49)], 5)[0]
     assert few.reasons.endswith("This test could not have shown any effect."), "so few draws allow no less"

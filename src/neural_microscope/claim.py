@@ -118,7 +118,7 @@ class Claim:
         unit = {"1": "", "nats": " nats"}.get(self.units, f" ({self.units})")
         size = self.amount(self.least) + unit
         if self.place is not None:
-            return f"Only an effect above about {size} could be shown here, and only if every {self.axis} tested before it is."
+            return f"To be shown here, an effect must be above about {size}, and every {self.axis} tested before it must be shown."
         side = "below" if self.least < float(self.numbers.get(f"{self.effect}_null_low", -math.inf)) else "above"
         return f"At {size} or {side}{', or far enough on the other side,' * ('(two-sided)' in self.evidence)} it would have been shown."
 

@@ -100,7 +100,7 @@ def test_the_order_in_which_classes_are_learned_is_told_once_for_each_network(
 ) -> None:
     claims = [c for c in stored.values() if c["rule"] == "classes are learned at different times"]
     assert [c["network"] for c in claims] == ["MLP", "CNN"]
-    order = r"first in (class[\w, ]+) \(step [\d,]+\), last in (class[\w, ]+) \("
+    order = r"images learned: (class[\w, ]+) \(step [\d,]+\); the last: (class[\w, ]+) \("
     assert {*re.findall(order, words)} == {(c["numbers"]["firsts"], c["numbers"]["lasts"]) for c in claims}
 
 
@@ -108,10 +108,10 @@ def test_what_an_untrained_network_predicts_for_everything_is_not_the_class_lear
     """Class 0 has all its images right at step 0; of the others 2 comes first; where classes tie, all are named."""
     one = _order([0.0, 30.0, 4.0, 9.0])
     assert one.sentence == "an image's class explains 100.0% of the variance in when it is learned."
-    assert "learned first in class 2 (step 4), last in class 1 (step 30)." in one.reasons
+    assert "images learned: class 2 (step 4); the last: class 1 (step 30)." in one.reasons
     tie = _order([0.0, 30.0, 4.0, 4.0])
-    assert "learned first in classes 2 and 3 (step 4), last in class 1 (step 30)." in tie.reasons
-    assert "All classes reach 50%; class 0 does at initialization and is left out." in tie.reasons
+    assert "images learned: classes 2 and 3 (step 4); the last: class 1 (step 30)." in tie.reasons
+    assert "All classes reach 50%; class 0 has half at initialization and is left out." in tie.reasons
     assert "1 class never reaches 50%; class 0 does" in _order([0.0, np.nan, 4.0, 9.0]).reasons
 
 
@@ -229,12 +229,12 @@ def test_a_mission_whose_answer_several_units_share_is_not_asked(
     """Without unit 1, and without unit 2, five images of class 4 are misclassified as 9: no question; it is one where unit 2 has more."""
     layer = looks[0].layers[-1]
     labels = layer.run.probe.labels
-    fours = halves(labels)[0]
-    fours = fours[labels[fours] == 4]
+    parts = [half[labels[half] == 4] for half in halves(labels)]
     read = np.tile(labels, (layer.size + 1, 1))
-    read[:, fours[0]] = 9
-    for unit, wrong in ((1, 5), (2, 5 + more)):
-        read[1 + unit, fours[1 : 1 + wrong]] = 9
+    for fours in parts:
+        read[:, fours[0]] = 9
+        for unit, wrong in ((1, 5), (2, 5 + more)):
+            read[1 + unit, fours[1 : 1 + wrong]] = 9
     base, *ablated = np.eye(10)[read]
     planted = xr.Dataset(
         {"base": (("example", "class"), base), "ablated": (("unit", "example", "class"), np.array(ablated))},

@@ -162,7 +162,9 @@ def test_the_first_screen_says_the_rate_of_pages_with_a_false_claim_where_the_re
         return text[text.index("<header") : text.index("</header>")]
 
     said = first_screen(record)
-    assert page_rate(record).startswith("3 of 10 test reports about networks with nothing to find made")
+    assert page_rate(record).startswith(
+        "A check of the method: of 10 test reports on networks with nothing to find, 3 ("
+    )
     assert f'<li data-claim="calibration/pages-with-a-false-claim"><span class="sentence">{page_rate(record)}' in said
     assert "calibration/" not in first_screen(instruments), "instruments are no rate of pages"
 

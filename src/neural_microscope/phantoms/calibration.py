@@ -358,8 +358,8 @@ def claims(record: xr.Dataset) -> list[Claim]:
         found.append(
             say(
                 RATE,
-                "{false:,} of {pages:,} test reports about networks with nothing to find made a false claim ({rate:2%}; limit 5%; "
-                "version {version}).",
+                "A check of the method: of {pages:,} test reports on networks with nothing to find, {false:,} ({rate:2%}) made a false "
+                "claim; 5% are allowed (version {version}).",
                 false=int(empty["pages_false"].sum()),
                 pages=int(empty["pages"].sum()),
                 rate=float(empty["pages_false"].sum() / empty["pages"].sum()),
@@ -371,7 +371,7 @@ def claims(record: xr.Dataset) -> list[Claim]:
             say(
                 "instruments that are calibrated",
                 "{good:,} of {size:,} instruments recover a planted answer and raise false alarms on at most {allowed:0%} of "
-                "{empty:,} data sets without one (by chance, 1% of instruments with a true rate of 5% exceed this).",
+                "{empty:,} data sets without one; an instrument with a true rate of 5% exceeds {allowed:0%} in 1% of such tests.",
                 good=int((record["recovered"] & record["silent"]).sum()),
                 size=record.sizes["instrument"],
                 empty=int(record.attrs["n_empty"]),

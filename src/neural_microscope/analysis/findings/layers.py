@@ -36,16 +36,15 @@ def selective(layer: LayerLook) -> Iterator[Claim]:
             "active": active[0],
             "active_untrained": active[1],
         },
-        evidence=f"On all {{probed:,}}, beyond shuffled labels are {{beyond:,}} of the {{active:,}} active {layer.axis}s, and "
-        "{beyond_untrained:,} of the {active_untrained:,} active at initialization, since images of one class look alike (5% "
-        "false-discovery rate).",
+        evidence=f"On all {{probed:,}}, {{beyond:,}} of the {{active:,}} active {layer.axis}s exceed shuffled labels (5% false-discovery "
+        "rate); so did {beyond_untrained:,} of the {active_untrained:,} active at initialization, as images of one class look alike.",
         units="AUC",
         call=f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}"))',
     )
 
 
 @of(selectivity.agreement).rule(
-    "selectivity and effect go together", "One by one, do more selective units matter more or less?"
+    "selectivity and effect go together", "One by one, do units with a higher AUC matter more or less?"
 )
 def link(layer: LayerLook) -> Iterator[Claim]:
     """Rank correlation of the units' AUC and the loss increase from ablating each, compared with untrained networks and shuffled
@@ -74,7 +73,7 @@ def link(layer: LayerLook) -> Iterator[Claim]:
 
 @of(selectivity.basis_comparison).rule(
     "single units differ from random directions",
-    "Are single units more or less class-selective than random directions?",
+    "Has learning made single units more or less class-selective than random directions?",
 )
 def privileged(layer: LayerLook) -> Iterator[Claim]:
     """The units' mean AUC minus that of rotated axes, compared with the same gap of untrained networks and under shuffled labels."""

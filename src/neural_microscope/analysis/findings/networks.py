@@ -146,13 +146,13 @@ def order(look: FirstLook) -> Iterator[Claim]:
         effect="between",
         evidence="Shuffled labels {between_null_low:1%} to {between_null_high:1%}. An image is learned once it stays correct to the "
         f"""end, even by a constant guess. {
-            "Half of a class's images are learned first in {firsts} ({first_at:step}), last in {lasts} "
+            "The first to have half of the class's images learned: {firsts} ({first_at:step}); the last: {lasts} "
             "({last_at:step}). "
             if ordered
             else ""
         }"""
         + ("{never:,} {never:class never reaches|classes never reach} 50%" if never else "All classes reach 50%")
-        + ("; {knowns} {known:does|do} at initialization and {known:is|are} left out." if len(known) else "."),
+        + ("; {knowns} {known:has|have} half at initialization and {known:is|are} left out." if len(known) else "."),
         null="shuffled labels (Kruskal and Wallis's chi-squared law)",
         p=float(stats.chi2.sf(between * (n - 1), freedom)) if ordered else 1.0,
         n=n,
@@ -248,7 +248,7 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
 
 @of(causal.cumulative_ablation).rule(
     "selective units matter together",
-    "Do the most selective units together matter more or less than others?",
+    "Do the units of the highest selectivity index together matter more or less than others?",
     scope="network",
     false_on=LABELS,
     why="which units an untrained network needs for its predictions is a fact about that network, not about learning",
@@ -275,7 +275,7 @@ def pruning(look: FirstLook) -> Iterator[Claim]:
         },
         effect="area",
         evidence="Mean accuracy over the ablation curve {area:1%}; random orders {area_null_low:1%} to {area_null_high:1%} "
-        "(two-sided); least selective first {least_first:1%}.",
+        "(two-sided), both over all hidden layers at once; the least selective first {least_first:1%}, which is not tested.",
         null=f"{len(drawn)} random orders (Student's t)",
         p=float(law.p),
         n=int(curves.attrs["n_examples"]),
@@ -315,8 +315,8 @@ def controlled(
         return float(shown_as(min(ends) if side == "below" else _within(min(ends) if low else max(ends))))
 
     said = (
-        f"This is on {{compared:,}} images, where untrained networks have {{{name}_null_low:{3 if shown_as is float else 'g'}}} to "
-        f"{{{name}_null_high:{3 if shown_as is float else 'g'}}}, shuffled labels "
+        f"On {{compared:,}} images: this network {{{name}:{3 if shown_as is float else 'g'}}}, untrained networks "
+        f"{{{name}_null_low:{3 if shown_as is float else 'g'}}} to {{{name}_null_high:{3 if shown_as is float else 'g'}}}, shuffled labels "
         f"{{{name}_shuffled_low:{3 if shown_as is float else 'g'}}} to {{{name}_shuffled_high:{3 if shown_as is float else 'g'}}}"
         f"{' (two-sided)' if side == 'both' else ''}; ranges and p by Student's t."
     )

@@ -79,7 +79,7 @@ def _count(group: Sequence[Claim]) -> Claim:
             "unit": closest.unit or 0,
         },
         effect="shown",
-        evidence=f"Lowest p: {axis} {{unit:,}}{' (that of random directions is corrected over the layer)' * (closest.place is not None)}.",
+        evidence=f"Lowest p: {axis} {{unit:,}}{' (p of random directions corrected over the layer)' * (closest.place is not None)}.",
         shown=bool(units),
         held=int(bool(units)),
         call="",

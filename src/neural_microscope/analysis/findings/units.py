@@ -52,7 +52,7 @@ def _top(labels: np.ndarray) -> dict[str, float]:
 
 @of(selectivity.class_selectivity).rule(
     "a unit prefers a class",
-    "Do active units prefer a class?",
+    "Do active units prefer a class more than untrained units do?",
     columns={
         "class": "{preferred:,}",
         "AUC": "{auc:2}",
@@ -99,7 +99,11 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
             evidence="95% interval {auc_low:2} to {auc_high:2}; random groups of as many images {auc_null_low:2} to "
             f"{{auc_null_high:2}}; the {layer.axis} of the same rank by AUC in untrained networks {{auc_untrained_low:2}} to "
             "{auc_untrained_high:2}."
-            + ("" if math.isnan(since) else f" Preferred since {'initialization' if since == 0 else '{since:step}'}."),
+            + (
+                ""
+                if math.isnan(since)
+                else f" Beyond shuffled labels since {'initialization' if since == 0 else '{since:step}'}."
+            ),
             null=f"random groups of as many images; the unit of the same rank by AUC in each of "
             f"{control.sizes['network']} untrained networks (Student's t)",
             p=float(np.maximum(one["auc_p"], law.p[unit])),
@@ -123,8 +127,8 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
     },
 )
 def matters(layer: LayerLook) -> Iterator[Claim]:
-    """Loss increase when a unit is set to 0: it must exceed 0 over images, what it is with labels at random, random directions of equal
-    norm, and the unit of the same rank in untrained networks. p is the largest of theirs.
+    """Loss increase when a unit is set to 0: it must exceed 0 over images, its value with random labels, that of random
+    directions of equal norm, and that of the unit of the same rank in untrained networks. p is the largest of the four.
 
     The layer's units are tested one after the other until one fails, in the order of their effect on one half of the images; the first two
     tests are of the other half. That of directions is corrected over the layer (Holm).
