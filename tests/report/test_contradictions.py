@@ -112,7 +112,7 @@ def test_what_an_untrained_network_predicts_for_everything_is_not_the_class_lear
     tie = _order([0.0, 30.0, 4.0, 4.0])
     assert "images learned: classes 2 and 3 (step 4); the last: class 1 (step 30)." in tie.reasons
     assert "All classes reach 50%; class 0 has half at initialization and is left out." in tie.reasons
-    assert "1 class never reaches 50%; class 0 does" in _order([0.0, np.nan, 4.0, 9.0]).reasons
+    assert "1 class never reaches 50%; class 0 has half" in _order([0.0, np.nan, 4.0, 9.0]).reasons
 
 
 def _order(times: list[float]) -> Claim:
