@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { words } from "./words";
 
-const SHOWN = 6000; // milliseconds
+const SHOWN = 10_000; // milliseconds
 
 export function Copy({ label, text, told }: { label: string; text: () => string; told: () => string }): JSX.Element {
   const [copied, setCopied] = useState<string | null>(null);
