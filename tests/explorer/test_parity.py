@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from in_page import ARRAY, FLOATS, array, decoded, given, in_page, one_image, unpacked
+from in_page import ARRAY, FLOATS, array, decoded, given, in_page, one_image, panel, unpacked
 from playwright.sync_api import Page
 
 import neural_microscope as nm
@@ -95,6 +95,7 @@ def test_the_stored_weights_predict_what_the_page_says_of_them(page: Page, runs:
             error = np.abs(values - run.weights(step)[name].numpy()).max()
             assert error <= 0.501 * stored["scales"][name]  # half a level, and float32's rounding
         if snapshot == 3:  # the one that the page opens at
+            panel(page, "Confusion")
             assert page.locator(".agreement").nth(network).inner_text() == f"{100 * agreement:.1f}%"
     assert kinds[3] != "difference" != kinds[7]
     assert "difference" in kinds
