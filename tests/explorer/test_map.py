@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from in_page import FRAME, address
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Position, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.mnist]
 
@@ -83,7 +83,7 @@ def test_a_point_that_is_clicked_opens_its_image_at_any_size(explorer: Path, ope
         among = {name.split(",")[0].split()[1] for name in names}
         assert among
         box = box_of(plot)
-        middle = {"x": box["width"] / 2, "y": box["height"] / 2}
+        middle: Position = {"x": box["width"] / 2, "y": box["height"] / 2}
         plot.hover(position=middle)
         near = tab.locator(".map .hint").inner_text()
         assert near.startswith("Image ")
