@@ -52,7 +52,7 @@ COLORS = """() => { const canvas = document.querySelector('#panel-map canvas');
 
 
 def driven(firefox: list[str], page: Path, steps: list[list[Any]]) -> SimpleNamespace:
-    """What each step gave in Firefox, what the page said, and what it requested."""
+    """Results of each step in Firefox, the errors of the page, and its requests."""
     done = subprocess.run([*firefox, str(page)], input=json.dumps(steps), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return SimpleNamespace(**json.loads(done.stdout))

@@ -176,7 +176,7 @@ ENDS = """([network, right]) => {
         const ends = right ? [[a.right + 1, (a.top + a.bottom) / 2], [b.left - 1, (b.top + b.bottom) / 2]]
             : [[(a.left + a.right) / 2, a.bottom + 1], [(b.left + b.right) / 2, b.top - 1]];
         return ends.map(([x, y]) => [x - origin.left, y - origin.top]); })); }"""
-"""Where the strongest edges leave their tile and arrive at the next, in pixels of their canvas."""
+"""Ends of the strongest edges, at their tile and at the next, in pixels of their canvas."""
 
 
 @pytest.mark.parametrize(("width", "right"), [(1280, True), (360, False)])

@@ -59,7 +59,7 @@ CHANGES: dict[str, tuple[Callable[[Page], object], Change]] = {
     "clamp": (lambda tab: tab.get_by_label("Clamp to").press("ArrowRight"), lambda own, probe: own),
     "patch": (lambda tab: tab.get_by_role("button", name="Patch", exact=True).click(), lambda own, probe: probe[1:2]),
 }
-"""What is done to the set, and what that makes of activations, given those of all images."""
+"""Changes of the set, and the activations that they make of those of all images."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What leaves the page: a link of the view, and the confusion matrix as a table and as a picture."""
+"""Output of the page: a link of the view, and the confusion matrix as a table and as a picture."""
 
 from __future__ import annotations
 

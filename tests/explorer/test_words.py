@@ -51,7 +51,7 @@ DATA = """() => {
     const {title, glossary, ...rest} = microscope.page;
     walk(rest); walk(microscope.lab.claims); walk(Object.keys(rest.networks[0].measures));
     return [...found]; }"""
-"""What the page was given: names, measures, claims."""
+"""Data of the page: names, measures, claims."""
 
 
 def foreign(tab: Page) -> list[str]:

@@ -313,7 +313,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
   );
 }
 
-/** Values that are computed when they are first asked for: a network that is not shown costs nothing. */
+/** Values that are computed when they are first asked for: a network that is not shown takes no time. */
 function lazily<T>(count: number, make: (i: number) => T): T[] {
   const all: T[] = [];
   for (let i = 0; i < count; i++) {

@@ -21,7 +21,7 @@ export function LayerMap(props: MapProps): JSX.Element {
   const predicted = effect.value?.after.predicted ?? null;
   const updating = stale || effect.stale;
   const set = (part: Partial<State["map"]>) => props.onMap({ ...state.map, ...part });
-  // Kept over snapshots, changes and the larger map; another layer starts anew.
+  // Kept over snapshots, changes and the larger map; another layer starts fresh.
   const key = `${network} ${place}`;
   const [kept, setKept] = useState({ key, look: AT_FIRST });
   const look = kept.key === key ? kept.look : AT_FIRST;
