@@ -144,6 +144,7 @@ def test_the_page_shows_a_verdict_as_it_is_given_and_decides_nothing(
             tab.locator(".mission input[type=number]").fill("0")
             tab.locator(".mission button", has_text="Commit").click()
             tab.locator(".outcome").wait_for()
+            tab.locator(".outcome summary", has_text="Claims").click()
         shown = tab.locator(f"{where} .claim").all()
         assert shown
         for one in shown:
@@ -201,10 +202,13 @@ def test_random_units_are_drawn_from_the_whole_layer_or_it_is_said_that_they_can
     assert words(6) == "No other set of this size exists, so there is no null."
     assert words(5) == "Only 5 other sets of this size exist: too few for a null."
     assert re.fullmatch(
-        r"As many random units in their place: \S+ to \S+ points \(10 draws\); a drop at least as large: p [=≤] [\d.]+( \(10 draws\))?\.",
+        r"As many random units in their place change it by \S+ to \S+ points \(10 draws\)\. "
+        r"A drop at least as large: p [=≤] [\d.]+( \(10 draws\))?\.",
         words(3),
     )
-    assert re.match(r"Each of the 3 other units in its place: \S+ to \S+ points \(3 draws\)", words(1, 1, 0))
+    assert re.match(
+        r"Each of the 3 other units in its place changes it by \S+ to \S+ points \(3 draws\)", words(1, 1, 0)
+    )
     many = words(13, layer=0)
     drop, drops = tab.evaluate(
         """async () => {
@@ -216,11 +220,11 @@ def test_random_units_are_drawn_from_the_whole_layer_or_it_is_said_that_they_can
             for (let draw = 0; draw < 10; draw++) drops.push(before - await of(lab.elsewhere(items, draw)));
             return [before - await of(items), drops]; }"""
     )
-    low, high = numbers(many.split("place: ")[1].split(" points")[0])
+    low, high = numbers(many.split("change it by ")[1].split(" points")[0])
     assert low < high  # not one draw again and again
     assert [low, high] == pytest.approx([-100 * max(drops), -100 * min(drops)], abs=0.051)
     p = float(p_values(np.array(drop), np.array(drops)))
-    assert many.endswith(f"a drop at least as large: {probability(p, 1 / 11, 10)}.")
+    assert many.endswith(f"A drop at least as large: {probability(p, 1 / 11, 10)}.")
 
 
 @pytest.mark.browser

@@ -114,6 +114,8 @@ def test_a_channels_walk_gives_torchs_numbers_wherever_the_window_is(
             assert grid == pytest.approx(values.tolist(), abs=TOLERANCE)
         assert totals(place) == pytest.approx([float(sums.sum())], abs=TOLERANCE)
         if layer:
+            own, whole = float(sums[source]), float(sums.sum())
+            assert exact(place.locator(".equation .total")) == pytest.approx([own, whole - own, whole], abs=TOLERANCE)
             listed = sum(exact(place.locator("table"))[:-1])
             assert listed == pytest.approx(float(sums.sum()), abs=TOLERANCE)
         place.get_by_role("button", name="Next").click()

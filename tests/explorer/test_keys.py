@@ -57,6 +57,10 @@ def test_each_shortcut_of_the_list_does_what_it_says(explorer: Path, opened: Ope
     address(tab, rf"t={last - 1}\b")
     tab.keyboard.press("ArrowRight")
     expect(tab.get_by_label("Snapshot of training")).to_have_value(str(last))
+    tile(tab, 3)
+    for key, step in zip(listed["Previous snapshot"][1] + listed["Next snapshot"][1], (last - 1, last), strict=True):
+        tab.keyboard.press(key)  # on a tile, where arrow keys move between tiles
+        expect(tab.get_by_label("Snapshot of training")).to_have_value(str(step))
     tab.keyboard.press("/")
     field = tab.get_by_role("searchbox")
     expect(field).to_be_focused()

@@ -160,8 +160,11 @@ def test_a_set_chosen_by_its_effect_is_described_not_tested(explorer: Path, open
     tab.get_by_role("button", name="Ablate", exact=True).click()
     claim, *_ = result(tab)
     assert claim.get_attribute("data-verdict") == "description"
-    assert "chosen by this effect" in claim.inner_text()
+    assert "chosen by their effect" in claim.inner_text()
     assert claim.locator(".odds").count() == 0
+    top = tab.locator(".network .cost").first
+    expect(top).to_have_text(re.compile(r"Random units change it by \S+ to \S+ points\."), timeout=60_000)
+    assert top.locator(".odds").count() == 0
     # Editing it by hand does not make it a test.
     tab.locator(".units input").nth(5).check()
     tab.locator(".set .claim[data-verdict=description]", has_text="these 5 units").wait_for()

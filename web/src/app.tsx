@@ -74,7 +74,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
     const effect = useEffectOf(lab, i, snapshot, state.changes, shown.includes(i) || (state.tab === "map" && state.map.network === i));
     return { ...effect, drops: useRandom(lab, i, snapshot, effect) };
   });
-  const { value: pointed } = useLater(() => path(lab, hover, pixels, state.frame), [hover, pixels, state.frame], JSON.stringify(hover));
+  const { value: pointed } = useLater(() => path(lab, hover, pixels, state.frame, seen), [hover, pixels, seen], JSON.stringify(hover));
   const among = useMemo(() => amongOf(lab, state), [state.filter, state.frame]);
 
   /** Filters the images; the one shown is then one of them, unless the filter came with an address. `amend`: its predictions were still missing. */
@@ -213,7 +213,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
           onImage={(source) => update({ source })}
           onClose={() => select(null)}
         >
-          {state.changes.some((one) => one.network === state.selected!.network) && <EffectInWords lab={lab} effect={effects[state.selected.network]} seen={seen[state.selected.network]} unchanged={unchanged[state.selected.network]} />}
+          {state.changes.some((one) => one.network === state.selected!.network) && <EffectInWords lab={lab} state={state} effect={effects[state.selected.network]} seen={seen[state.selected.network]} unchanged={unchanged[state.selected.network]} />}
         </Card>
       ) : narrow ? (
         <p class="quiet">{words.top.nothing}</p>
@@ -224,7 +224,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
       <>
         <SetPanel {...{ lab, state, theme, seen, unchanged }} onSelect={select} />
         <Changes lab={lab} state={state} onChange={(changes) => update({ changes })} onSelect={select} />
-        {shown.filter((i) => state.changes.some((one) => one.network === i)).map((i) => <EffectInWords key={i} lab={lab} effect={effects[i]} seen={seen[i]} unchanged={unchanged[i]} />)}
+        {shown.filter((i) => state.changes.some((one) => one.network === i)).map((i) => <EffectInWords key={i} lab={lab} state={state} effect={effects[i]} seen={seen[i]} unchanged={unchanged[i]} />)}
       </>
     ),
     confusion: () => (
@@ -279,6 +279,9 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
             onClear={onClear}
           />
           <Filter lab={lab} state={state} count={among.list.length} ready={among.ready} onFilter={filtered} />
+          <ul class="reading" aria-label={words.reading.title}>
+            {(["activation", "dead", "changed", "raises", "lowers"] as const).map((name) => <li key={name} class={name}>{words.reading[name]}</li>)}
+          </ul>
           <footer>
             <details>
               <summary>{words.top.about}</summary>
@@ -328,12 +331,14 @@ function tileOf(at: UnitPlace | null): HTMLElement | null {
 }
 
 /** For the unit under the pointer: its gradient with respect to the pixels, and its contribution to each logit. */
-async function path(lab: Lab, at: UnitPlace | null, pixels: Float32Array, frame: number): Promise<{ pattern: Float32Array; added: Float32Array; words: string } | null> {
+async function path(lab: Lab, at: UnitPlace | null, pixels: Float32Array, frame: number, seen: Map<string, Float32Array>[]): Promise<{ pattern: Float32Array; added: Float32Array; words: string } | null> {
   if (!at) return null;
   const layer = lab.layer(at.network, at.layer);
   const traced = (what: "pattern" | "contributions") => lab.evaluators[at.network].traced(what, pixels, lab.snapshot(at.network, frame), layer, at.unit);
   const [pattern, added] = await Promise.all([traced("pattern"), traced("contributions")]);
-  return { pattern, added, words: unitName(lab.models[at.network], at.layer, at.unit) };
+  const { each } = lab.models[at.network].units(layer);
+  const own = seen[at.network].get(layer)!.subarray(at.unit * each, (at.unit + 1) * each);
+  return { pattern, added, words: words.digit.pattern(unitName(lab.models[at.network], at.layer, at.unit), own.reduce((a, b) => a + b, 0) / each, each > 1) };
 }
 
 function Python({ text }: { text: string }): JSX.Element {

@@ -162,7 +162,7 @@ function Seen({ images, pixels, pattern, patternWords, theme }: DigitProps): JSX
     }
     context.drawImage(painted(values, images.rows, images.cols, ramp), 0, 0, 112, 112);
   }, [pixels, pattern, theme]);
-  const told = pattern ? words.digit.pattern(patternWords) : words.digit.input;
+  const told = pattern ? patternWords : words.digit.input;
   return (
     <figure class="seen">
       <canvas ref={canvas} width={112} height={112} role="img" aria-label={told} />

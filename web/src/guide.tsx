@@ -125,7 +125,12 @@ function Steps({ mission, number, kept, lab, state, update }: GuideProps & { mis
               <strong>{outcome.answer}</strong> {outcome.detail}
             </p>
             {kept.first !== null && kept.first !== answer && <p class="loud">{words.guide.late(mission.named(kept.first))}</p>}
-            {outcome.claims.length > 0 && <Claims claims={outcome.claims} />}
+            {outcome.claims.length > 0 && (
+              <details>
+                <summary>{words.guide.claims(outcome.claims.filter((claim) => claim.verdict === "shown").length, outcome.claims.length)}</summary>
+                <Claims claims={outcome.claims} />
+              </details>
+            )}
             <Numbers summary={words.guide.results} name={mission.title} head={outcome.head} rows={() => outcome.rows} />
             {outcome.view && <button type="button" onClick={() => see(outcome.view!)}>{words.guide.see}</button>}
           </div>

@@ -136,12 +136,12 @@ function InsideDialog(props: InsideProps & { link: Link; inside: NonNullable<Sta
           </li>
         ))}
       </ol>
-      <section class="step" aria-label={steps[at].title} tabIndex={0}>{steps[at].show()}</section>
       <div class="row">
         <button type="button" aria-disabled={at === 0} onClick={() => go(at - 1)}>{words.inside.back}</button>
         <button type="button" ref={next} class="primary" aria-disabled={at === steps.length - 1} onClick={() => go(at + 1)}>{words.inside.next}</button>
         <span class="quiet" aria-live="polite">{words.inside.progress(at + 1, steps.length, steps[at].title)}</span>
       </div>
+      <section class="step" aria-label={steps[at].title} tabIndex={0}>{steps[at].show()}</section>
     </dialog>
   );
 }

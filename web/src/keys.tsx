@@ -7,8 +7,8 @@ import { words } from "./words";
 
 /** Each shortcut's keys, as events name them. */
 export const KEYS = {
-  earlier: ["ArrowLeft"],
-  later: ["ArrowRight"],
+  earlier: ["ArrowLeft", ","],
+  later: ["ArrowRight", "."],
   imageBefore: ["["],
   imageAfter: ["]"],
   ablate: ["a"],

@@ -97,7 +97,7 @@ function selective(lab: Lab, data: MissionData & { kind: "selective" }): Asked {
   const answer = rank === 1 ? 0 : rank <= units.length / 2 ? 1 : 2;
   return {
     title: said.title,
-    question: said.question(lab.models[0].data.name, short(lab.layer(0, layer)), units.length),
+    question: said.question(lab.models[0].data.name, short(lab.layer(0, layer)), units.length, lab.models[0].units(lab.layer(0, layer)).count),
     predict: { kind: "choice", options: [...said.options] },
     experiment: async (given) => ({
       right: given === answer,

@@ -14,7 +14,7 @@ import { type Effect, type Lab, type Later } from "./lab";
 import { short } from "./names";
 import { named } from "./networks";
 import { number, Numbers, points, Say, useMedia } from "./parts";
-import { type ChangeItem, type State, type UnitPlace } from "./state";
+import { type ChangeItem, same, type State, type UnitPlace } from "./state";
 import { Strip } from "./strip";
 import { CurveNumbers } from "./time";
 import type { Theme } from "./theme";
@@ -89,7 +89,7 @@ export function NetworkRow(props: NetworkProps): JSX.Element {
         <Was logits={mine.length ? unchanged.get("logits")! : null} blank={typeof state.source !== "number" && !state.source.length} />
         <ComputedClass lab={lab} network={network} state={state} theme={theme} seen={seen} />
       </div>
-      <Cost effect={effect} lab={lab} />
+      <Cost effect={effect} lab={lab} state={state} />
       <div class={over ? "blocks over" : "blocks"} ref={part} {...(over ? { tabIndex: 0, role: "group", "aria-label": words.network.wider } : {})}>
         <div class="flow">
           <Edges {...props} />
@@ -112,7 +112,7 @@ export function NetworkDetails(props: { lab: Lab; network: number; state: State;
   return (
     <section class="details" aria-label={words.network.details(name)}>
       <h2>{name}</h2>
-      <EffectInWords lab={lab} effect={effect} seen={props.seen} unchanged={props.unchanged} />
+      <EffectInWords lab={lab} state={state} effect={effect} seen={props.seen} unchanged={props.unchanged} />
       {effect.value && <Breakdown effect={effect.value} name={words.names.at(name, "", lab.step(network, state.frame))} />}
       <CurveNumbers lab={lab} network={network} frame={state.frame} />
       <Drawn {...props} />
@@ -255,7 +255,7 @@ export function paired(before: Answers, after: Answers, labels: number[]): { dro
 }
 
 /** One line: the accuracy on all images, what the changes do to it, and what random units do. */
-function Cost({ effect: { value: effect, stale, drops }, lab }: { effect: Judged; lab: Lab }): JSX.Element {
+function Cost({ effect: { value: effect, stale, drops }, lab, state }: { effect: Judged; lab: Lab; state: State }): JSX.Element {
   const { count, labels } = lab.images;
   if (!effect) return <p class="cost" aria-busy="true">{words.effect.all(count)} …</p>;
   const { mine, before, after } = effect;
@@ -266,7 +266,7 @@ function Cost({ effect: { value: effect, stale, drops }, lab }: { effect: Judged
       {mine.length > 0 && (
         <>
           <Say text={words.effect.brieflyFalls(drop)} size={<strong>{number(100 * Math.abs(drop), 1)} ± {number(100 * half, 1)}</strong>} />{" "}
-          <span class="chance"><Random drop={drop} drops={drops} draws={lab.draws(mine)} others={lab.others(mine)} one={mine.length === 1} brief /></span>
+          <span class="chance"><Random drop={drop} drops={drops} draws={lab.draws(mine)} others={lab.others(mine)} one={mine.length === 1} tested={!choseByEffect(state, mine)} brief /></span>
         </>
       )}
       <span class="updating">{stale && words.common.updating}</span>
@@ -275,7 +275,7 @@ function Cost({ effect: { value: effect, stale, drops }, lab }: { effect: Judged
 }
 
 /** The effect of the changes on a network's accuracy, with its null, in full. */
-export function EffectInWords({ lab, effect: { value: effect, stale, drops }, seen, unchanged }: { lab: Lab; effect: Judged; seen: Map<string, Float32Array>; unchanged: Map<string, Float32Array> }): JSX.Element {
+export function EffectInWords({ lab, state, effect: { value: effect, stale, drops }, seen, unchanged }: { lab: Lab; state: State; effect: Judged; seen: Map<string, Float32Array>; unchanged: Map<string, Float32Array> }): JSX.Element {
   if (!effect) return <p aria-busy="true">{words.common.running}</p>;
   const { mine, before, after } = effect;
   const { drop, half, lost, won } = paired(before, after, lab.images.labels);
@@ -290,7 +290,7 @@ export function EffectInWords({ lab, effect: { value: effect, stale, drops }, se
           <Say text={words.effect.inFull(before.accuracy, mine.length, drop, lost, won)} size={<strong>{number(100 * Math.abs(drop), 1)} ± {number(100 * half, 1)}</strong>} />
         )}
       </p>
-      {mine.length > 0 && <p class="chance"><Random drop={drop} drops={drops} draws={lab.draws(mine)} others={lab.others(mine)} one={mine.length === 1} /></p>}
+      {mine.length > 0 && <p class="chance"><Random drop={drop} drops={drops} draws={lab.draws(mine)} others={lab.others(mine)} one={mine.length === 1} tested={!choseByEffect(state, mine)} /></p>}
     </div>
   );
 }
@@ -318,18 +318,23 @@ function Breakdown({ effect, name }: { effect: Effect; name: string }): JSX.Elem
   );
 }
 
+/** Whether units among those changed were taken into the set for their effect on these same images. */
+function choseByEffect({ set, setBy }: State, mine: ChangeItem[]): boolean {
+  return setBy === "effect" && mine.some((one) => set.some((at) => same(at, one)));
+}
+
 /** From the largest drop to the smallest, as changes of accuracy in points. */
 function range(drops: number[]): string {
   return words.effect.range(points(-Math.max(...drops)), points(-Math.min(...drops)));
 }
 
 /** The accuracy drop compared with that of random units. */
-function Random({ drop, drops, draws, others, one, brief = false }: { drop: number; drops: number[]; draws: number; others: number; one: boolean; brief?: boolean }): JSX.Element {
+function Random({ drop, drops, draws, others, one, tested, brief = false }: { drop: number; drops: number[]; draws: number; others: number; one: boolean; tested: boolean; brief?: boolean }): JSX.Element {
   const { noNull, few, drawing } = words.effect;
   if (!others) return <>{noNull}</>;
   if (!draws) return <>{few(others)}</>;
   if (drops.length < draws) return <>{drawing(drops.length, draws)}</>;
   const p = pValue(drop, drops);
-  const told = brief ? words.effect.brief(one) : words.effect.chance(one ? (draws === others ? "each" : "one") : "many", draws, p * (1 + draws) < 1.5);
+  const told = brief ? words.effect.brief(one, tested) : words.effect.chance(one ? (draws === others ? "each" : "one") : "many", draws, p * (1 + draws) < 1.5, tested);
   return <Say text={told} range={<span class="null-band">{range(drops)}</span>} p={<span class="odds">{probability(p, draws)}</span>} />;
 }

@@ -4,16 +4,17 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { words } from "./words";
 
-const SHOWN = 10_000; // milliseconds
-
+/** The message stays until the reader goes on: a press elsewhere, Esc, or the focus leaving. */
 export function Copy({ label, text, told }: { label: string; text: () => string; told: () => string }): JSX.Element {
   const [copied, setCopied] = useState<string | null>(null);
   const [refused, setRefused] = useState<string | null>(null);
   const field = useRef<HTMLTextAreaElement>(null);
   useEffect(() => field.current?.select(), [refused]);
   useEffect(() => {
-    const timer = setTimeout(() => setCopied(null), SHOWN);
-    return () => clearTimeout(timer);
+    if (!copied) return;
+    const gone = () => setCopied(null);
+    addEventListener("pointerdown", gone);
+    return () => removeEventListener("pointerdown", gone);
   }, [copied]);
 
   async function copy(): Promise<void> {
@@ -34,7 +35,7 @@ export function Copy({ label, text, told }: { label: string; text: () => string;
   }
 
   return (
-    <span class="copy" onKeyDown={onKeyDown}>
+    <span class="copy" onKeyDown={onKeyDown} onFocusOut={() => setCopied(null)}>
       <button type="button" onClick={copy}>{label}</button>
       <span class="told" role="status">
         {copied}

@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import type { Lab } from "./lab";
-import { grouped, Numbers, Term, useMedia } from "./parts";
+import { glossary, grouped, Hint, Numbers, useMedia } from "./parts";
 import { named } from "./networks";
 import { ScaleChoice } from "./scale";
 import type { State } from "./state";
@@ -33,6 +33,7 @@ export function Time(props: TimeProps): JSX.Element {
   const [playing, setPlaying] = useState<Way>(0);
   const still = useMedia("(prefers-reduced-motion: reduce)");
   const last = lab.frames - 1;
+  const apart = shown.some((network) => lab.models[network].data.steps.join() !== lab.models[shown[0]].data.steps.join());
   const endOf = (way: Way) => (way > 0 ? last : 0);
   /** Starts from the other end if it is already at the end of its direction. */
   function play(way: Way): void {
@@ -56,7 +57,7 @@ export function Time(props: TimeProps): JSX.Element {
           <button type="button" onClick={() => play(1)}>{playing > 0 ? words.time.pause : words.time.play}</button>
         </div>
         <p class="where">
-          <Term word="snapshot">{words.time.snapshot}</Term> {words.time.of(frame + 1, last + 1)}
+          <Hint text={apart ? `${glossary.snapshot} ${words.time.rule}` : glossary.snapshot}>{apart ? words.time.own : words.time.snapshot}</Hint> {words.time.of(frame + 1, last + 1)}
         </p>
         <ScaleChoice scale={scale} onScale={onScale} />
       </div>
@@ -120,7 +121,7 @@ function Plot({ lab, shown, frame, theme, onFrame }: TimeProps): JSX.Element {
       axes: [
         { ...axis, size: 20, gap: 2, ...(log ? { splits: () => ticks(steps.at(-1)!), filter: (_: uPlot, all: number[]) => all } : {}), values: (_, all) => all.map((step) => (step === null ? "" : step ? grouped(step) : words.time.start)) },
         { ...axis, scale: "accuracy", size: 40, gap: 4, splits: () => [50, 100], values: (_, all) => all.map((share) => `${share}%`), grid: { show: true, stroke: css(theme.grid), width: 1 } },
-        { ...axis, scale: "loss", side: 1, size: 34, gap: 4, splits: () => [most], values: (_, all) => all.map((loss) => loss.toFixed(1)) },
+        { ...axis, scale: "loss", side: 1, size: 58, gap: 9, splits: () => [most], values: (_, all) => all.map(words.time.nats) },
       ],
       series: [{}, ...shown.flatMap((_, i) => [line(css(theme.quiet), "loss", i), line(css(theme.ink), "accuracy", i)])],
       hooks: { draw: [(own) => mark(own)] },

@@ -13,6 +13,7 @@ const dot = (each: string, n: number) => `${each} is multiplied by its weight; t
 export type Kind = "unit" | "channel";
 const changed = { zero: "ablated", scale: "scaled", clamp: "clamped", patch: "patched" };
 const falls = (drop: number) => (drop < 0 ? "rises" : drop > 0 ? "falls" : "changes");
+const chosenByIt = "The units were chosen by their effect on these images, so the comparison is no test.";
 const these = (n: number) => (n === 1 ? "this unit" : `these ${count(n, "unit")}`);
 const doing = { zero: "ablating", scale: "scaling", clamp: "clamping", patch: "patching", several: "changing" };
 
@@ -131,9 +132,9 @@ const english = {
     noNull: "No other set of this size exists, so there is no null.",
     few: (others: number) => `Only ${count(others, "other set")} of this size exist${others > 1 ? "" : "s"}: too few for a null.`,
     drawing: (n: number, all: number) => `Random units instead: ${n} of ${all} draws …`,
-    brief: (one: boolean) => `[random units|${one ? "A random unit" : "Random units"}]: {range}, {p}.`,
-    chance: (who: "each" | "one" | "many", draws: number, least: boolean) =>
-      `[random units|${{ each: `Each of the ${draws} other units`, one: "A random unit", many: "As many random units" }[who]}] in ${who === "many" ? "their" : "its"} place: {range} points (${count(draws, "draw")}); a drop at least as large: {p}${least ? `; ${count(draws, "draw")} can't give a lower p` : ""}.`,
+    brief: (one: boolean, tested: boolean) => `[random units|${one ? "A random unit changes" : "Random units change"}] it by {range}${tested ? ", {p}" : " points"}.`,
+    chance: (who: "each" | "one" | "many", draws: number, least: boolean, tested: boolean) =>
+      `[random units|${{ each: `Each of the ${draws} other units`, one: "A random unit", many: "As many random units" }[who]}] in ${who === "many" ? "their place change" : "its place changes"} it by {range} points (${count(draws, "draw")}). ${tested ? `A drop at least as large: {p}${least ? `; ${count(draws, "draw")} can't give a lower p` : ""}.` : chosenByIt}`,
     check: "The accuracy above is a quick check, apart from the claims, which test the loss.",
     caption: (n: number, before: number, after: number, range: string, draws: number) =>
       `Accuracy on ${grouped(n)} images: ${number(100 * before, 1)}% before, ${number(100 * after, 1)}% after.${range && ` Null: random units in their place change it by ${range} points (${draws} draws).`}`,
@@ -162,8 +163,16 @@ const english = {
     next: "Next test image",
     image: "Image",
     clear: "Clear",
-    pattern: (unit: string) => `Pixels that raise ${unit} (orange) or lower it (blue): gradient times pixel.`,
+    pattern: (unit: string, activation: number, mapped: boolean) => `${unit[0].toUpperCase()}${unit.slice(1)}: ${number(activation)}${mapped ? " on average" : ""}. Gradient × pixel: orange raises it, blue lowers it.`,
     input: "The networks' input: centered and scaled like the dataset.",
+  },
+  reading: {
+    title: "How to read the networks",
+    activation: "stronger: more active",
+    dead: "dead: 0 on every image",
+    changed: "changed; line: ablated",
+    raises: "raises the next value",
+    lowers: "lowers it; wider: more",
   },
   invitation: {
     label: "What to try",
@@ -188,7 +197,9 @@ const english = {
     previous: "Previous snapshot",
     next: "Next snapshot",
     snapshot: "Snapshot",
-    of: (at: number, all: number) => `${at} of ${all} in this page`,
+    of: (at: number, all: number) => `${at} of ${all}`,
+    own: "Each network's snapshot",
+    rule: "Each network shows its own snapshot of this number, counted in even steps from its first to its last. The networks were recorded at different training steps.",
     slider: "Snapshot of training",
     steps: (networks: [string, number][]) => networks.map(([name, step]) => `${name} step ${grouped(step)}`).join(", "),
     start: "step 0",
@@ -197,6 +208,7 @@ const english = {
     head: ["step", "test accuracy (%)", "test loss (nats)"],
     accuracy: "test accuracy (%)",
     loss: "test loss (nats)",
+    nats: (loss: number) => `${number(loss, 1)} nats`,
     numbers: "The numbers: accuracy and loss over training",
     caption: (name: string, step: number) => `${name}: test accuracy and loss on all test images of the dataset over training steps; the marked step is ${grouped(step)}.`,
   },
@@ -283,6 +295,7 @@ const english = {
       kernel: "kernel",
       windowProducts: "products",
       theirSum: "their sum",
+      others: (n: number) => `the other ${count(n, "channel")}`,
       sums: (reach: number) => `the sums, ±${number(reach)}: click a position`,
       sum: "sum of the products",
       bias: "bias",
@@ -403,7 +416,7 @@ const english = {
       shown: (n: number) => `It raises the loss more than the same change to ${n === 1 ? "another unit" : `${n} random units`}.`,
       "not shown": (n: number) => `It is not shown that it raises the loss more than the same change to ${n === 1 ? "another unit" : `${n} random units`}.`,
       description: () => "There is no test of it.",
-      chosen: () => "The units were chosen by this effect on these images, so the comparison is no test.",
+      chosen: () => chosenByIt,
     },
     picture: (value: string, low: string, high: string) => `loss increase ${value} nats, null ${low} to ${high}`,
     none: (others: number) => (others ? `Only ${count(others, "other set")} of this size: too few for a null.` : "There is no other set of this size, so there is no null."),
@@ -421,6 +434,7 @@ const english = {
     withdraw: "Withdraw",
     late: (first: string) => `You predicted ${first} when you first saw the answer. A prediction made after that does not count.`,
     results: "Results",
+    claims: (shown: number, all: number) => `Claims tested in Python: ${shown} of ${all} shown`,
     see: "See it in the network",
     unit: "Unit",
     use: (unit: number) => `Use the selected unit, ${unit}`,
@@ -449,7 +463,7 @@ const english = {
     unitHead: ([n, m]: number[]) => ["unit", `chosen on: of ${count(n, "image")}`, `judged on: of ${count(m, "image")}`],
     selective: {
       title: "Is the most selective unit the most important one?",
-      question: (network: string, layer: string, n: number) => `One of ${n} units of ${network} ${layer} is the most class-selective. Rank the units by how much ablating each one raises the loss: where does this unit stand?`,
+      question: (network: string, layer: string, n: number, all: number) => `One of ${n}${n < all ? " active" : ""} units of ${network} ${layer} is the most class-selective. Rank the units by how much ablating each one raises the loss: where does this unit stand?`,
       options: ["first", "in the upper half", "in the lower half"],
       answer: (right: boolean, rank: number, n: number) => `${right ? "Yes" : "No"}: it is number ${rank} of ${n}.`,
       detail: (unit: number, selectivity: number, loss: number) => `Unit ${unit} has the highest selectivity, ${number(selectivity, 2)}; ablating it changes the loss by ${number(loss)} nats. One network.`,
@@ -483,7 +497,7 @@ const english = {
     open: "Keyboard shortcuts",
     label: "?",
     on: "Single keys are shortcuts",
-    note: "On a unit's tile, arrow keys move, Enter opens its card, and Shift with either takes units into the set. A shortcut about a unit means the tile with the focus, else the set while its tab is open, else the unit whose card is open.",
+    note: "On a unit's tile, arrow keys move to other tiles (, and . still change the snapshot), Enter opens its card, and Shift with either takes units into the set. A shortcut about a unit means the tile with the focus, else the set while its tab is open, else the unit whose card is open.",
     does: {
       earlier: "Previous snapshot",
       later: "Next snapshot",

@@ -20,6 +20,7 @@ export function Convolution(props: StepProps): JSX.Element {
   const [sliding, setSliding] = useState(false);
   const sums = contributions(trace, link, unit, position);
   const order = Array.from(sums.keys()).sort((a, b) => Math.abs(sums[b]) - Math.abs(sums[a]) || a - b);
+  const total = sums.reduce((a, b) => a + b, 0);
   const [source, setSource] = useState(order[0]);
   const { rows, cols, weights, values } = windowOf(trace, link, unit, source, position);
   const [, height, width] = link.place ? model.shapes[link.place - 1] : model.data.input;
@@ -44,7 +45,16 @@ export function Convolution(props: StepProps): JSX.Element {
           <Grid name={captions.window} values={values} rows={rows} cols={cols} ramp={ramp} /> ×
           <Grid name={captions.kernel} values={weights} rows={rows} cols={cols} ramp={signed(theme, reach(weights))} /> =
           <Grid name={captions.windowProducts} values={products} rows={rows} cols={cols} ramp={signed(theme, reach(products))} />
-          {sums.length === 1 && <span data-total>→ <Captioned text={captions.theirSum}><Exact value={sums[0]} strong /></Captioned></span>}
+          <span class="total">
+            →{" "}
+            {sums.length > 1 && (
+              <>
+                <Captioned text={captions.theirSum}><Exact value={sums[source]} /></Captioned> +{" "}
+                <Captioned text={captions.others(sums.length - 1)}><Exact value={total - sums[source]} /></Captioned> ={" "}
+              </>
+            )}
+            <span data-total><Captioned text={sums.length > 1 ? captions.sum : captions.theirSum}><Exact value={total} strong /></Captioned></span>
+          </span>
         </div>
         <Captioned text={captions.sums(reach(sumsOf))}>
           <Mapped values={sliding ? sumsOf.map((v, i) => (i <= position ? v : NaN)) : sumsOf} rows={rowsOut} cols={colsOut} ramp={signed(theme, reach(sumsOf))} words={told.sums} box={[position % colsOut, Math.floor(position / colsOut), 1, 1]} onPick={(col, row) => onPosition(row * colsOut + col)} />
@@ -64,7 +74,7 @@ export function Convolution(props: StepProps): JSX.Element {
                 </tr>
               ))}
               {order.length > LISTED && <tr data-rest><th scope="row">{words.inside.rest(order.length - LISTED)}</th><td><Exact value={order.slice(LISTED).reduce((sum, channel) => sum + sums[channel], 0)} /></td><td /></tr>}
-              <tr class="sum" data-total><th scope="row">{words.inside.head.sum}</th><td><Exact value={sums.reduce((a, b) => a + b, 0)} strong /></td><td /></tr>
+              <tr class="sum"><th scope="row">{words.inside.head.sum}</th><td><Exact value={total} strong /></td><td /></tr>
             </tbody>
           </table>
         </>
@@ -111,14 +121,14 @@ function Slider({ trace, link, position, onPosition, count, sliding, onSliding }
   );
 }
 
-/** Lines from the window to its numbers, and from the last numbers to the sum's place, where they stand beside each other. */
+/** Lines from the window to its numbers, and from the total to its place in the map of sums, where they stand beside each other. */
 function Leads(): JSX.Element {
   const path = useRef<SVGPathElement>(null);
   useLayoutEffect(() => {
     const place = path.current!.closest(".convolution")!;
     const draw = () => {
       const origin = place.getBoundingClientRect();
-      const [[window, cell], numbers] = ["rect", ".equation > .captioned"].map((parts) => [...place.querySelectorAll(parts)].map((part) => (part.firstElementChild ?? part).getBoundingClientRect()));
+      const [[window, cell], numbers] = ["rect", ".equation .captioned"].map((parts) => [...place.querySelectorAll(parts)].map((part) => (part.firstElementChild ?? part).getBoundingClientRect()));
       const [first, last] = [numbers[0], numbers.at(-1)!];
       const line = (a: DOMRect, b: DOMRect) => (a.right > b.left ? "" : (["top", "bottom"] as const).map((side) => `M${a.right - origin.left},${a[side] - origin.top}L${b.left - origin.left},${b[side] - origin.top}`).join(""));
       path.current!.setAttribute("d", line(window, first) + line(last, cell));

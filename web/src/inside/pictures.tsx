@@ -43,6 +43,7 @@ export function Mapped({ values, rows, cols, ramp, words, size = 196, box: [x, y
   return (
     <span
       class={onPick ? "mapped pick" : "mapped"}
+      onMouseDown={(event) => onPick && event.preventDefault()} // the focus stays where it is
       onPointerDown={(event) => {
         const { left, top, width, height } = event.currentTarget.getBoundingClientRect();
         onPick?.(at(event.clientX - left, width, cols), at(event.clientY - top, height, rows));

@@ -79,7 +79,7 @@ export function Bias({ trace, link, unit, theme, position, onPosition }: StepPro
       <p><Say text={words.inside.bias(rows * cols > 1, name)} /></p>
       <div class="convolution">
         {map(made.map((v) => v - bias), captions.sum)}
-        <div class="equation large">
+        <div class="equation large line">
           <Captioned text={captions.sum}><Exact value={contributions(trace, link, unit, position).reduce((a, b) => a + b, 0)} /></Captioned> +{" "}
           <Captioned text={captions.bias}><Exact value={bias} /></Captioned> ={" "}
           <Captioned text={own}><Exact value={made[position]} strong /></Captioned>
