@@ -81,6 +81,11 @@ def test_words_of_numbers() -> None:
     given = {"a": -0.5, "n": 1, "m": 1000, "s": 0.9797, "nan": math.nan}
     text = "{a:1} {n:#image} {m:#image} {s:2%} {nan:2} {m:step} {a:g} {a:rises1} {s:rises1}"
     assert fill(text, given) == "−0.5 1 image 1,000 images 97.97% – step 1,000 −0.5 falls by 0.5 rises by 1.0"
+    small = {"a": 0.0004, "b": -0.0005, "zero": 0.0}
+    assert (
+        fill("{a:rises3}, {b:rises3}, {zero:rises3}", small)
+        == "rises by less than 0.001, falls by 0.001, rises by less than 0.001"
+    )
     band = {"low": math.nan, "high": math.nan}
     assert (
         fill("95% interval {low:2} to {high:2}; chance 0.1.", band) == "95% interval not defined (too few); chance 0.1."

@@ -259,7 +259,7 @@ def fill(template: str, numbers: Numbers) -> str:
     Args:
         template: Text with ``{x:2}`` for two decimals, ``{x:1%}`` a share in percent, ``{x:,}`` a whole number,
             ``{x:g}`` three significant digits, ``{x:step}`` a step, ``{x:#image}`` counted, ``{x:rises3}`` "rises by
-            0.012" or "falls by 0.012", ``{x:is|are}`` the first word for 1, else the second.
+            0.012", "falls by 0.012" or "falls by less than 0.001", ``{x:is|are}`` the first word for 1, else the second.
         numbers: Numbers by name.
     """
     return _WORDS.format(template, **numbers).replace("– to –", UNDEFINED)
@@ -286,7 +286,11 @@ class _Words(string.Formatter):
         if format_spec.startswith("#"):
             return count(int(value), f"{format_spec[1:]}s")
         if format_spec.startswith("rises"):
-            return f"{'falls' if value < 0 else 'rises'} by {number(abs(value), int(format_spec[5:]))}"
+            return (
+                f"{'falls' if value < 0 else 'rises'} by "
+                f"{'' if 2 * abs(value) >= 0.1 ** int(format_spec[5:]) else 'less than '}"
+                f"{number(max(abs(value), 0.1 ** int(format_spec[5:])), int(format_spec[5:]))}"
+            )
         if format_spec.endswith("%"):
             return f"{number(100 * value, int(format_spec[:-1]))}%"
         return number(value, int(format_spec or 2))
