@@ -288,8 +288,8 @@ class _Words(string.Formatter):
         if format_spec.startswith("rises"):
             return (
                 f"{'falls' if value < 0 else 'rises'} by "
-                f"{'' if 2 * abs(value) >= 0.1 ** int(format_spec[5:]) else 'less than '}"
-                f"{number(max(abs(value), 0.1 ** int(format_spec[5:])), int(format_spec[5:]))}"
+                f"{'' if 2 * abs(value) >= 10.0 ** -int(format_spec[5:]) else 'less than '}"
+                f"{number(max(abs(value), 10.0 ** -int(format_spec[5:])), int(format_spec[5:]))}"
             )
         if format_spec.endswith("%"):
             return f"{number(100 * value, int(format_spec[:-1]))}%"
