@@ -354,7 +354,7 @@ def test_tables_and_pictures_are_saved(explorer: Path, opened: Opener, runs: lis
     for name, all_words in (
         (
             "Confusion",
-            ("By class", "Confusion matrix", "The numbers: layers.1", "The numbers: accuracy and loss over training"),
+            ("By class", "The numbers: layers.1", "The numbers: accuracy and loss over training"),
         ),
         ("Map", ("All images on the map",)),
     ):

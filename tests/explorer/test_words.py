@@ -82,7 +82,7 @@ STATES = {
     "set, ablated": "#u=0.1.3.4&b=e&c=0.1.3z_0.1.4z&v=set",
     "pins": "#p=0.1.3_1.0.2&s=0.1.3",
     "edge": "#e=0.4.3.2",
-    "confusion": "#v=confusion&c=1.2.3z",
+    "confusion": "#v=confusion&c=1.2.3z&k=4.9",
     "map, errors": "#m=1.2.error&v=map",
     "python": "#v=python",
     "drawing": "#d=4646466e466y4678-1e1e1e3c",

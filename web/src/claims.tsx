@@ -3,6 +3,7 @@
 import type { JSX } from "preact";
 import type { ClaimData } from "./data";
 import type { Lab } from "./lab";
+import { short } from "./names";
 import { words } from "./words";
 
 export function Claims({ claims }: { claims: ClaimData[] }): JSX.Element {
@@ -11,7 +12,7 @@ export function Claims({ claims }: { claims: ClaimData[] }): JSX.Element {
       {claims.map((claim) => (
         <li key={claim.id} class="claim" data-claim={claim.id} data-verdict={claim.verdict}>
           <p>
-            <span class="mark">{claim.verdict}</span> <strong class="sentence">{claim.sentence[0].toUpperCase() + claim.sentence.slice(1)}</strong>
+            <span class="mark">{claim.verdict}</span> {claim.unit === null && claim.hook_point && <>{words.claims.layer(short(claim.hook_point))} </>}<strong class="sentence">{claim.sentence[0].toUpperCase() + claim.sentence.slice(1)}</strong>
           </p>
           <p class="quiet">
             <span class="reasons">{claim.reasons}</span> <span class="replicated">{claim.replicated}</span>

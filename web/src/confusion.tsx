@@ -1,12 +1,16 @@
-// The confusion matrix: a table on the page, saved as a table or as a picture.
+// The confusion matrix: a table on the page, saved as a table or as a picture; a cell is chosen to be shown over training.
 
 import type { JSX } from "preact";
+import { useContext, useRef, useState } from "preact/hooks";
+import { Update } from "./address";
 import type { Answers } from "./evaluate";
 import { Saves } from "./parts";
+import type { Pair } from "./state";
 import { amount, color, css, signed, theme } from "./theme";
 import { words } from "./words";
 
 const [CELL, LABELS] = [44, 64]; // pixels of the picture
+const MOVES: Record<string, [number, number]> = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 /** The share of its full color that a cell has: a correct one by its class, an error by the most frequent error. */
 function shareOf(confusion: number[][]): (label: number, predicted: number) => number {
@@ -15,14 +19,25 @@ function shareOf(confusion: number[][]): (label: number, predicted: number) => n
 }
 
 /** `before`: without the changes. */
-export function Confusion({ name, now, before, changes }: { name: string; now: Answers; before: Answers; changes: number }): JSX.Element {
+export function Confusion({ name, now, before, changes, pair }: { name: string; now: Answers; before: Answers; changes: number; pair: Pair | null }): JSX.Element {
   const classes = now.confusion.map((_, label) => label);
   const share = shareOf(now.confusion);
   const title = words.confusion.name(name);
   const sizes = now.confusion.map((counts) => counts.reduce((a, b) => a + b, 0));
+  const update = useContext(Update);
+  const [focus, setFocus] = useState<Pair>(pair ?? { label: 0, predicted: 0 });
+  const body = useRef<HTMLTableSectionElement>(null);
   const images = sizes.reduce((a, b) => a + b, 0);
+  /** Arrow keys move between cells; the page's own shortcuts leave them alone in a table. */
+  function onKeyDown(event: KeyboardEvent): void {
+    const [down, right] = MOVES[event.key] ?? [0, 0];
+    if (!down && !right) return;
+    event.preventDefault();
+    const [row, col] = [focus.label + down, focus.predicted + right].map((place) => Math.min(classes.length - 1, Math.max(0, place)));
+    body.current!.rows[row].querySelectorAll("button")[col].focus();
+  }
   return (
-    <details>
+    <details open>
       <summary>{words.confusion.title}</summary>
       <Saves
         name={title}
@@ -41,17 +56,27 @@ export function Confusion({ name, now, before, changes }: { name: string; now: A
               {classes.map((c) => <th key={c} scope="col">{c}</th>)}
             </tr>
           </thead>
-          <tbody>
+          <tbody ref={body} onKeyDown={onKeyDown}>
             {now.confusion.map((counts, label) => (
               <tr key={label}>
                 <th scope="row">{label}</th>
                 {counts.map((count, predicted) => {
                   const more = count - before.confusion[label][predicted];
+                  const chosen = pair?.label === label && pair.predicted === predicted;
                   const kind = predicted === label ? "right" : count ? "wrong" : "none";
                   return (
                     <td key={predicted} class={kind} style={{ "--share": `${Math.round(45 * share(label, predicted))}%` }}>
-                      {count}
-                      {more !== 0 && <small class={more > 0 === (predicted === label) ? "good" : "bad"}>{more > 0 ? ` +${more}` : ` −${-more}`}</small>}
+                      <button
+                        type="button"
+                        aria-label={words.confusion.cell(label, predicted, count)}
+                        aria-pressed={chosen}
+                        tabIndex={focus.label === label && focus.predicted === predicted ? 0 : -1}
+                        onFocus={() => setFocus({ label, predicted })}
+                        onClick={() => update({ pair: chosen ? null : { label, predicted } })}
+                      >
+                        {count}
+                        {more !== 0 && <small class={more > 0 === (predicted === label) ? "good" : "bad"}>{more > 0 ? ` +${more}` : ` −${-more}`}</small>}
+                      </button>
                     </td>
                   );
                 })}

@@ -2,7 +2,7 @@
 
 import { words } from "./words";
 
-const VERSION = 4;
+const VERSION = 5;
 
 export type Op =
   | { kind: "hook"; name: string }
@@ -91,6 +91,8 @@ export interface NetworkData {
   /** By layer; `top` at each snapshot. */
   scales: Record<string, { top: number[]; both: boolean }>;
   curve: { step: number[]; testLoss: (number | null)[]; testAccuracy: (number | null)[] };
+  /** confusion[snapshot][label][predicted]: images, by the recorded weights. */
+  confusion: number[][][];
   measures: Record<string, MeasureData[]>;
   /** The preferred class of each unit of a layer; null for one that has none. */
   preferred: Record<string, (number | null)[]>;

@@ -5,6 +5,7 @@ import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { pValue, probability } from "./chance";
 import { NetworkClaims } from "./claims";
 import { Confusion } from "./confusion";
+import { PairOverTime } from "./learning";
 import { Edges } from "./edges";
 import { highest, softmax } from "./engine";
 import type { Answers } from "./evaluate";
@@ -113,7 +114,8 @@ export function NetworkDetails(props: { lab: Lab; network: number; state: State;
     <section class="details" aria-label={words.network.details(name)}>
       <h2>{name}</h2>
       <EffectInWords lab={lab} state={state} effect={effect} seen={props.seen} unchanged={props.unchanged} />
-      {effect.value && <Breakdown effect={effect.value} name={words.names.at(name, "", lab.step(network, state.frame))} />}
+      {effect.value && <Breakdown effect={effect.value} name={words.names.at(name, "", lab.step(network, state.frame))} pair={state.pair} />}
+      {state.pair && <PairOverTime lab={lab} network={network} state={state} pair={state.pair} />}
       <CurveNumbers lab={lab} network={network} frame={state.frame} />
       <Drawn {...props} />
       <NetworkClaims lab={lab} network={network} />
@@ -296,7 +298,7 @@ export function EffectInWords({ lab, state, effect: { value: effect, stale, drop
 }
 
 /** What lies behind an accuracy, folded. */
-function Breakdown({ effect, name }: { effect: Effect; name: string }): JSX.Element {
+function Breakdown({ effect, name, pair }: { effect: Effect; name: string; pair: State["pair"] }): JSX.Element {
   const { mine, before, after } = effect;
   return (
     <div class="breakdown">
@@ -313,7 +315,7 @@ function Breakdown({ effect, name }: { effect: Effect; name: string }): JSX.Elem
           ...(mine.length ? [100 * before.byClass[label], 100 * (share - before.byClass[label])] : []),
         ])}
       />
-      <Confusion name={name} now={after} before={before} changes={mine.length} />
+      <Confusion name={name} now={after} before={before} changes={mine.length} pair={pair} />
     </div>
   );
 }

@@ -97,6 +97,9 @@ export interface NumbersProps {
   pictures?: () => (HTMLCanvasElement | SVGSVGElement)[];
   /** What is seen on the pictures, for the files. */
   caption?: () => string;
+  /** A choice of a row, and the row that is chosen. */
+  onRow?: (row: number) => void;
+  current?: number;
 }
 
 function cellText(value: string | number, how?: number | ((value: number) => string)): string {
@@ -119,7 +122,7 @@ export function Saves({ name, head, rows, pictures, kinds, caption }: Pick<Numbe
 }
 
 /** The numbers behind a picture, collapsed; both can be saved. */
-export function Numbers({ summary = words.numbers.title, shown = [], ...saved }: NumbersProps): JSX.Element {
+export function Numbers({ summary = words.numbers.title, shown = [], onRow, current, ...saved }: NumbersProps): JSX.Element {
   const { head, rows, pictures } = saved;
   const [open, setOpen] = useState(false);
   return (
@@ -134,7 +137,9 @@ export function Numbers({ summary = words.numbers.title, shown = [], ...saved }:
             </thead>
             <tbody>
               {rows().map((row, i) => (
-                <tr key={i}>{row.map((cell, k) => (k ? <td key={k}>{cellText(cell, shown[k])}</td> : <th key={k} scope="row">{cellText(cell, shown[k])}</th>))}</tr>
+                <tr key={i} class={onRow && "goes"} aria-current={(onRow && i === current) || undefined} onClick={() => onRow?.(i)}>
+                  {row.map((cell, k) => (k ? <td key={k}>{cellText(cell, shown[k])}</td> : <th key={k} scope="row">{onRow ? <button type="button" class="link">{cellText(cell, shown[k])}</button> : cellText(cell, shown[k])}</th>))}
+                </tr>
               ))}
             </tbody>
           </table>

@@ -14,6 +14,12 @@ export interface ChangeItem extends UnitPlace {
   value: number;
 }
 
+/** A true class, and one that is predicted. */
+export interface Pair {
+  label: number;
+  predicted: number;
+}
+
 /** The inspector's panels, in the order of their tabs. */
 export const TABS = ["unit", "set", "confusion", "map", "missions", "python"] as const;
 export type Tab = (typeof TABS)[number];
@@ -48,6 +54,8 @@ export interface State {
   edge: { network: number; place: number; source: number; unit: number } | null;
   map: { network: number; layer: number; color: "class" | "said" | "error" };
   filter: { label: number | null; mistakes: number | null };
+  /** The cell of the confusion matrix that is shown over training. */
+  pair: Pair | null;
   mission: number | null;
   /** The committed prediction for each mission. */
   answers: Record<number, number>;
@@ -72,6 +80,7 @@ export function initial(frames: number, opening: number): State {
     edge: null,
     map: { network: 0, layer: 0, color: "class" },
     filter: { label: null, mistakes: null },
+    pair: null,
     mission: null,
     answers: {},
     staged: false,
@@ -110,6 +119,7 @@ export function toHash(state: State, start: State): string {
   if (map !== "0.0.class") parts.push(`m=${map}`);
   if (state.filter.label !== null) parts.push(`f=${state.filter.label}`);
   if (state.filter.mistakes !== null) parts.push(`w=${state.filter.mistakes}`);
+  if (state.pair) parts.push(`k=${state.pair.label}.${state.pair.predicted}`);
   if (state.mission !== null) parts.push(`q=${state.mission}`);
   const answers = Object.entries(state.answers);
   if (answers.length) parts.push(`a=${answers.map((pair) => pair.join(".")).join("_")}`);
@@ -170,6 +180,8 @@ export function fromHash(hash: string, start: State, bounds: Bounds): State {
   const known = COLORS.find((name) => name === color);
   if (known && bounds.units[Number(network)]?.[Number(layer)]) state.map = { network: Number(network), layer: Number(layer), color: known };
   state.filter = { label: number("f", bounds.classes), mistakes: number("w", bounds.units.length) };
+  const pair = /^(\d+)\.(\d+)$/.exec(given.get("k") ?? "")?.slice(1).map(Number);
+  if (pair?.every((label) => label < bounds.classes)) state.pair = { label: pair[0], predicted: pair[1] };
   state.mission = number("q", bounds.missions);
   const answers = (given.get("a") ?? "").split("_").map((text) => /^(\d+)\.(\d+)$/.exec(text)?.slice(1).map(Number));
   state.answers = Object.fromEntries(answers.filter((pair) => pair && pair[0] < bounds.missions) as [number, number][]);

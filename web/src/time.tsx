@@ -80,14 +80,19 @@ export function Time(props: TimeProps): JSX.Element {
 }
 
 /** Whether the recorded steps lie ever further apart. */
-function growing(steps: number[]): boolean {
+export function growing(steps: number[]): boolean {
   return steps.length > 3 && steps.at(-1)! - steps.at(-2)! > 3 * (steps[1] - steps[0]);
 }
 
 /** Where the axis of steps is labeled: at 0, at powers of ten and at the end; on a linear axis where uPlot chooses. */
-function ticks(last: number): number[] {
+export function ticks(last: number): number[] {
   const powers = Array.from({ length: Math.floor(Math.log10(Math.max(1, last / 2))) + 1 }, (_, i) => 10 ** i);
   return [0, ...powers, last];
+}
+
+/** The network that was trained for longest. */
+export function longestOf(lab: Lab, shown: number[]): number {
+  return shown.reduce((a, b) => (lab.models[b].data.steps.at(-1)! > lab.models[a].data.steps.at(-1)! ? b : a));
 }
 
 function Plot({ lab, shown, frame, theme, onFrame }: TimeProps): JSX.Element {
@@ -96,8 +101,8 @@ function Plot({ lab, shown, frame, theme, onFrame }: TimeProps): JSX.Element {
   const now = useRef(frame);
   now.current = frame;
   const names = shown.join();
-  // The network that was trained for longest: the line stands at its step.
-  const longest = shown.reduce((a, b) => (lab.models[b].data.steps.at(-1)! > lab.models[a].data.steps.at(-1)! ? b : a));
+  // The line stands at its step.
+  const longest = longestOf(lab, shown);
   const placeOf = (frame: number) => plot.current!.valToPos(lab.step(longest, frame), "x");
 
   useLayoutEffect(() => {

@@ -2,6 +2,7 @@
 // the view fills (parts.tsx: Say). With ?pseudo in the address each entry is shown in ⟦⟧: what is outside of them was written elsewhere.
 
 import { grouped, number } from "./numbers";
+import type { Pair } from "./state";
 
 /** "1 image", "2 images". */
 const count = (n: number, one: string, more = `${one}s`) => `${grouped(n)} ${n === 1 ? one : more}`;
@@ -70,9 +71,32 @@ const english = {
     predicted: (label: number) => `predicted ${label}`,
     down: "true class",
     across: "predicted class",
-    caption: (before: boolean) => `True class (rows) against predicted class (columns): images${before ? ", and how many more or fewer than before" : ""}.`,
+    caption: (before: boolean) => `True class (rows) against predicted class (columns): images${before ? ", and how many more or fewer than before" : ""}. Choose a cell to see it over training.`,
+    cell: (label: number, predicted: number, n: number) => `class ${label} predicted as ${predicted}: ${count(n, "image")}`,
     saved: (title: string, images: number, accuracy: number, chance: number, changes: number) =>
       `${title}${changes ? ` with ${count(changes, "unit")} changed` : ""}: true class (rows) against predicted class (columns) of ${grouped(images)} images. Accuracy ${percent(accuracy, 1)}; chance level, always the most frequent class: ${percent(chance, 1)}.`,
+  },
+  pair: {
+    title: (label: number, predicted: number) => `Class ${label} predicted as ${predicted} over training`,
+    line: (predicted: number) => `as ${predicted}`,
+    empty: (name: string, label: number) => `${name}: none of the images is of class ${label}.`,
+    one: (name: string, { label, predicted }: Pair, n: string, at: number) => `${name}: ${n} images of class ${label} are predicted as ${predicted} at step ${grouped(at)}.`,
+    never: (name: string, { label, predicted }: Pair) => `${name}: no image of class ${label} is predicted as ${predicted} at any snapshot.`,
+    /** Of a wrong class: the most images, and from when on they are few. */
+    wrong: (name: string, { label, predicted }: Pair, most: string, at: number, rest: string) => `${name}: images of class ${label} predicted as ${predicted} are most, ${most}, at step ${grouped(at)}, and ${rest}.`,
+    few: (limit: number, size: number) => `${limit ? "at most " : ""}${limit} of ${size}`,
+    tooMany: (limit: number, size: number, n: number, last: number) => `still ${n} of ${size} at the last snapshot, step ${grouped(last)}, not ${limit ? `${limit} or fewer` : "0"}`,
+    /** Of the class itself: the first and last snapshot, and from when on it is predicted for at least half. */
+    right: (name: string, { label }: Pair, first: string, at: number, now: string, last: number, rest: string) => `${name}: images of class ${label} predicted as ${label} are ${first} at step ${grouped(at)} and ${now} at step ${grouped(last)}, ${rest}.`,
+    half: (limit: number, size: number) => `at least ${limit} of ${size}`,
+    tooFew: (limit: number) => `fewer than ${limit}`,
+    every: (bound: string) => `${bound} at every snapshot`,
+    from: (bound: string, step: number) => `${bound} from step ${grouped(step)} on`,
+    last: (bound: string, step: number) => `${bound} only at the last snapshot, step ${grouped(step)}`,
+    of: (n: number, size: number) => `${grouped(n)} of ${grouped(size)}`,
+    rule: (own: boolean) => `Images of the class (up) against training steps (across). The bound is ${own ? "half of the class's images, rounded up" : "5% of the class's images, rounded down"}; it holds at the step named after “from” and at all later snapshots of this page. Recorded weights, without changes. Click the picture, or a row below, to go to a snapshot.`,
+    name: (network: string, label: number, predicted: number) => `${network} class ${label} predicted as ${predicted} over training`,
+    head: (label: number, predicted: number) => ["step", ...[...new Set([predicted, label])].map((c) => `predicted as ${c}`)],
   },
   filter: {
     title: "Filter images",
@@ -535,6 +559,7 @@ const english = {
   },
   claims: {
     shown: (shown: number, all: number) => `Claims, one for each question and layer: ${shown} of ${all} shown`,
+    layer: (layer: string) => `${layer}:`,
     none: (reason: string) => `No claims are made${reason && `: the run ${reason}`}.`,
   },
 };

@@ -53,6 +53,7 @@ function any(seed: number): State {
     edge: maybe(() => ({ network: link.network, place: link.place, source: below(link.sources), unit: below(link.units) })),
     map: { network: 1, layer: below(3), color: pick(["class", "said", "error"]) },
     filter: { label: maybe(() => below(10)), mistakes: maybe(() => below(2)) },
+    pair: maybe(() => ({ label: below(10), predicted: below(10) })),
     mission,
     staged: mission !== null && random() < 0.5,
     answers: Object.fromEntries(Array.from({ length: below(4) }, () => [below(5), below(32)])),
@@ -69,7 +70,7 @@ test("every state survives its address, as it is and as browsers escape it", () 
     expect(fromHash(new URL(`file:///x.html#${hash}`).hash, START, BOUNDS), hash).toEqual(state);
     expect(Object.keys(state).sort()).toEqual(Object.keys(START).sort()); // a new part of the state belongs into this test
   }
-  expect(keys.size).toBeGreaterThanOrEqual(16);
+  expect(keys.size).toBeGreaterThanOrEqual(17);
 });
 
 test("the initial state has an empty address", () => {
@@ -80,12 +81,12 @@ test("the initial state has an empty address", () => {
 /** Whether everything in a state lies within the page's sizes. */
 function bounded(state: State): boolean {
   const exists = (at: UnitPlace) => at.unit < (BOUNDS.units[at.network]?.[at.layer] ?? 0);
-  const { source, frame, selected, changes, set, pins, inside, map, filter, mission } = state;
+  const { source, frame, selected, changes, set, pins, inside, map, filter, pair, mission } = state;
   return (
     (typeof source !== "number" || source < BOUNDS.images) && frame < BOUNDS.frames && (!selected || exists(selected)) &&
     [...changes, ...set, ...pins].every(exists) && pins.length <= 2 && changes.every(({ value }) => Number.isFinite(value)) &&
     (!inside || inside.network < 2) && BOUNDS.units[map.network][map.layer] > 0 &&
-    (filter.label ?? 0) < BOUNDS.classes && (filter.mistakes ?? 0) < 2 && (mission ?? 0) < BOUNDS.missions
+    (filter.label ?? 0) < BOUNDS.classes && (filter.mistakes ?? 0) < 2 && Math.max(pair?.label ?? 0, pair?.predicted ?? 0) < BOUNDS.classes && (mission ?? 0) < BOUNDS.missions
   );
 }
 
@@ -102,7 +103,7 @@ test("a damaged address gives a state within the page's sizes", () => {
   expect(moved).toBeGreaterThan(ROUNDS / 2); // the damage reaches the state
 });
 
-test.each(["i=300", "t=20", "s=0.0.32", "s=2.0.0", "c=0.0.1pnothing", "c=0.0.1p300", "c=0.0.1s1e999", "m=1.9.class", "m=0.0.red", "f=10", "w=2", "q=5", "a=5.1", "p=0.9.0", "x=0.0.1.0", "e=0.3.0.0", "d=0", "i=-1", "i=1.5", "z=9"])(
+test.each(["i=300", "t=20", "s=0.0.32", "s=2.0.0", "c=0.0.1pnothing", "c=0.0.1p300", "c=0.0.1s1e999", "m=1.9.class", "m=0.0.red", "f=10", "w=2", "k=4.10", "k=10.4", "k=4", "q=5", "a=5.1", "p=0.9.0", "x=0.0.1.0", "e=0.3.0.0", "d=0", "i=-1", "i=1.5", "z=9"])(
   "%s is outside of the page and is left out",
   (hash) => expect(fromHash(hash, START, BOUNDS)).toEqual(START),
 );

@@ -20,12 +20,12 @@ from ..hooks import activations, evaluation, hooked
 from ..models import Network
 from ..run import Run, network_names, same_but_seed
 from .graph import operations
-from .measured import claims, layers_of, measures, plain, preferred
+from .measured import claims, confusions, layers_of, measures, plain, preferred
 from .missions import errors, missions
 from .opening import opening
 from .weights import packed, stored
 
-VERSION = 4
+VERSION = 5
 ROOM = 6_000_000
 """A page holds a second seed's network while it is no larger than this, in bytes."""
 
@@ -161,6 +161,7 @@ def _network(
             "testLoss": plain(run.log["test_loss"].values[at]),
             "testAccuracy": plain(run.log["test_accuracy"].values[at]),
         },
+        "confusion": confusions(run, into, steps),
         "measures": measured,
         "preferred": {layer: preferred(seen) for layer, seen in recorded.items()},
         "claims": packed(np.frombuffer(json.dumps([claim.to_json() for claim in claimed]).encode(), np.uint8)),

@@ -1,0 +1,116 @@
+"""A cell of the confusion matrix over training: Python's counts, a sentence about them, and the way to a snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from in_page import FRAME, address
+from playwright.sync_api import Page, expect
+from test_in_the_page import RULES
+
+import neural_microscope as nm
+
+pytestmark = [pytest.mark.browser, pytest.mark.mnist]
+
+Opener = Callable[..., Page]
+VIEW = "#v=confusion&k=4.9"
+
+
+def counted(tab: Page, run: nm.Run, network: int) -> tuple[list[int], np.ndarray]:
+    """The page's steps, and images [snapshot, class, predicted] by the run's recorded logits."""
+    steps = tab.evaluate("network => microscope.page.networks[network].steps", network)
+    logits = run.activations("logits").values[[run.steps.index(step) for step in steps]]
+    labels = run.probe.labels
+    pairs = [[[int(((labels == a) & (p == b)).sum()) for b in range(10)] for a in range(10)] for p in logits.argmax(2)]
+    return steps, np.array(pairs)
+
+
+def test_counts_of_the_page_and_of_its_table_are_those_of_the_recorded_logits(
+    explorer: Path, opened: Opener, runs: list[nm.Run]
+) -> None:
+    tab = opened(explorer, VIEW)
+    for network, run in enumerate(runs):
+        steps, counts = counted(tab, run, network)
+        assert tab.evaluate("network => microscope.page.networks[network].confusion", network) == counts.tolist()
+        place = tab.locator(".learning").nth(network)
+        size = int((run.probe.labels == 4).sum())
+        most = counts[:, 4, 9].max()
+        expected = f"are most, {most} of {size}, at step {steps[counts[:, 4, 9].argmax()]:,}"
+        expect(place).to_contain_text(expected if most else "no image of class 4 is predicted as 9")
+        place.get_by_text("The numbers").click()
+        rows = [row.split("\t") for row in place.locator("tbody tr").all_inner_texts()]
+        shown = [[int(cell.replace(",", "")) for cell in row] for row in rows]
+        assert shown == [[step, *one] for step, one in zip(steps, counts[:, 4, [9, 4]].tolist(), strict=True)]
+
+
+def test_a_cell_is_chosen_by_pointer_and_key_kept_in_the_address_and_undone(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#v=confusion")
+    place = tab.locator(".confusion").first
+    cell = place.get_by_role("button", name="class 4 predicted as 9:")
+    expect(cell).to_be_visible()  # the matrix is open
+    expect(tab.locator(".learning")).to_have_count(0)
+    cell.click()
+    address(tab, r"k=4\.9\b")
+    expect(tab.locator(".learning")).to_have_count(2)
+    tab.keyboard.press("ArrowUp")
+    tab.keyboard.press("ArrowRight")  # at the edge it stays
+    expect(place.get_by_role("button", name="class 3 predicted as 9:")).to_be_focused()
+    tab.keyboard.press("Enter")
+    address(tab, r"k=3\.9\b")
+    expect(tab.locator(".learning").first).to_contain_text("Class 3 predicted as 9")
+    tab.get_by_role("button", name="Undo").click()
+    expect(cell).to_have_attribute("aria-pressed", "true")
+    assert (
+        opened(explorer, address(tab)).locator(".learning h3").all_inner_texts()
+        == ["Class 4 predicted as 9 over training"] * 2
+    )
+    cell.click()
+    expect(tab.locator(".learning")).to_have_count(0)
+
+
+def test_picture_and_table_lead_to_their_snapshot(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, VIEW)
+    slider = tab.get_by_label("Snapshot of training")
+    place = tab.locator(".learning").first
+    marks = place.locator("svg .curve:not(.own) ~ circle")
+    for snapshot in (1, 0, 2):
+        marks.nth(snapshot).click()
+        expect(slider).to_have_value(str(snapshot))
+        assert place.locator("svg .here").get_attribute("x1") == marks.nth(snapshot).get_attribute("cx")
+    place.get_by_text("The numbers").click()
+    place.locator("tbody tr").nth(1).locator("td").first.click()
+    expect(slider).to_have_value("1")
+    place.locator("tbody button").nth(3).focus()
+    tab.keyboard.press("Enter")
+    expect(slider).to_have_value("3")
+    expect(place.locator("tbody tr[aria-current]")).to_have_count(1)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
+def test_the_chosen_pair_is_accessible_and_fits(explorer: Path, opened: Opener, width: int, scheme: str) -> None:
+    tab = opened(explorer, VIEW, width=width, scheme=scheme)
+    tab.locator(".learning").nth(1).wait_for()
+    tab.evaluate("document.querySelectorAll('.learning details').forEach(d => d.open = true)")
+    tab.evaluate("document.querySelector('.time').style.position = 'static'")
+    tab.evaluate(FRAME)
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    policy = tab.context.new_cdp_session(tab)
+    policy.send("Page.setBypassCSP", {"enabled": True})
+    result = Axe().run(tab, options=RULES)
+    policy.send("Page.setBypassCSP", {"enabled": False})
+    assert result.violations_count == 0, result.generate_report()
+
+
+def test_claims_name_their_layer(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#v=confusion")
+    claims = tab.evaluate("microscope.lab.claims[0].filter(claim => claim.unit === null)")
+    shown = tab.locator(".details").first.locator(".claim").all_text_contents()
+    assert any(claim["hook_point"] for claim in claims)
+    for claim, text in zip(claims, shown, strict=True):
+        layer, sentence = claim["hook_point"].removesuffix(".hook_post"), claim["sentence"]
+        headline = f"{sentence[0].upper()}{sentence[1:]}"
+        assert text.startswith(f"{claim['verdict']} {layer}: {headline}" if layer else f"{claim['verdict']} {headline}")

@@ -1,0 +1,30 @@
+// A cell of the confusion matrix over training, in one sentence.
+
+import type { Pair } from "./state";
+import { words } from "./words";
+
+/** At most this share of a class's images counts as few; of the class itself at least half are most. */
+const FEW = 0.05;
+const MOST = 0.5;
+
+/** The first snapshot at which, and at every later one, a condition holds; -1 if it does not at the last. */
+export function lasting(holds: boolean[]): number {
+  const after = holds.lastIndexOf(false) + 1;
+  return after < holds.length ? after : -1;
+}
+
+/** How many of a class's `size` images are predicted as the pair's class, snapshot by snapshot (`counts`), with the rule of words.pair.rule. */
+export function told(name: string, pair: Pair, steps: number[], counts: number[], size: number): string {
+  const { empty, one, never, wrong, right, of, few, half, tooMany, tooFew, every, from, last } = words.pair;
+  const end = steps.length - 1;
+  const [own, most] = [pair.label === pair.predicted, Math.max(...counts)];
+  if (!size) return empty(name, pair.label);
+  if (!end) return one(name, pair, of(counts[0], size), steps[0]);
+  if (!most) return never(name, pair);
+  const limit = own ? Math.ceil(MOST * size) : Math.floor(FEW * size);
+  const first = lasting(counts.map((count) => (own ? count >= limit : count <= limit)));
+  const bound = own ? half(limit, size) : few(limit, size);
+  const so = () => (first === 0 ? every(bound) : (first === end ? last : from)(bound, steps[first]));
+  if (own) return right(name, pair, of(counts[0], size), steps[0], of(counts[end], size), steps[end], first < 0 ? tooFew(limit) : so());
+  return wrong(name, pair, of(most, size), steps[counts.indexOf(most)], first < 0 ? tooMany(limit, size, counts[end], steps[end]) : so());
+}

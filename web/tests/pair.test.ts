@@ -1,0 +1,37 @@
+import { expect, test } from "vitest";
+import { lasting, told } from "../src/pair";
+
+const WRONG = { label: 4, predicted: 9 };
+const OWN = { label: 4, predicted: 4 };
+const STEPS = [0, 16, 91, 1000];
+const say = (pair: typeof OWN, counts: number[], size = 100, steps = STEPS) => told("MLP", pair, steps, counts, size);
+
+test("a condition lasts from after the last snapshot at which it does not hold", () => {
+  expect(lasting([true, false, true, true])).toBe(2);
+  expect(lasting([true, true])).toBe(0);
+  expect(lasting([true, false])).toBe(-1);
+});
+
+test.each([
+  [[6, 70, 5, 2], 100, "are most, 70 of 100, at step 16, and at most 5 of 100 from step 91 on."],
+  [[4, 70, 6, 2], 100, "are most, 70 of 100, at step 16, and at most 5 of 100 only at the last snapshot, step 1,000."],
+  [[4, 70, 5, 12], 100, "are most, 70 of 100, at step 16, and still 12 of 100 at the last snapshot, step 1,000, not 5 or fewer."],
+  [[0, 3, 3, 1], 100, "are most, 3 of 100, at step 16, and at most 5 of 100 at every snapshot."],
+  [[0, 3, 0, 0], 12, "are most, 3 of 12, at step 16, and 0 of 12 from step 91 on."],
+])("images predicted as another class: %j of %d", (counts, size, rest) => {
+  expect(say(WRONG, counts, size)).toBe(`MLP: images of class 4 predicted as 9 ${rest}`);
+});
+
+test.each([
+  [[10, 49, 50, 96], "10 of 100 at step 0 and 96 of 100 at step 1,000, at least 50 of 100 from step 91 on."],
+  [[10, 60, 50, 40], "10 of 100 at step 0 and 40 of 100 at step 1,000, fewer than 50."],
+  [[60, 60, 50, 90], "60 of 100 at step 0 and 90 of 100 at step 1,000, at least 50 of 100 at every snapshot."],
+])("images predicted as their own class: %j", (counts, rest) => {
+  expect(say(OWN, counts)).toBe(`MLP: images of class 4 predicted as 4 are ${rest}`);
+});
+
+test("no images, one snapshot, and a class that is never predicted", () => {
+  expect(say(WRONG, [0, 0, 0, 0], 0)).toBe("MLP: none of the images is of class 4.");
+  expect(say(WRONG, [7], 100, [1000])).toBe("MLP: 7 of 100 images of class 4 are predicted as 9 at step 1,000.");
+  expect(say(WRONG, [0, 0, 0, 0])).toBe("MLP: no image of class 4 is predicted as 9 at any snapshot.");
+});
