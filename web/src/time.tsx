@@ -33,7 +33,8 @@ export function Time(props: TimeProps): JSX.Element {
   const [playing, setPlaying] = useState<Way>(0);
   const still = useMedia("(prefers-reduced-motion: reduce)");
   const last = lab.frames - 1;
-  const apart = shown.some((network) => lab.models[network].data.steps.join() !== lab.models[shown[0]].data.steps.join());
+  const phone = useMedia("(max-width: 46rem)"); // no room for more than the number
+  const apart = !phone && shown.some((network) => lab.models[network].data.steps.join() !== lab.models[shown[0]].data.steps.join());
   const endOf = (way: Way) => (way > 0 ? last : 0);
   /** Starts from the other end if it is already at the end of its direction. */
   function play(way: Way): void {
