@@ -173,11 +173,12 @@ def test_the_explorers_cards_and_networks_say_what_is_found_card_by_card(
 ) -> None:
     path = nm.explorer.write(looks, tmp_path / "explorer.html", snapshots=1)
     tab = browser.new_context(offline=True).new_page()
-    tab.goto(path.as_uri())
+    tab.goto(f"{path.as_uri()}#v=confusion")
     tab.locator("html[data-ready]").wait_for(state="attached")
-    tab.evaluate("document.querySelectorAll('.network > details').forEach(one => { one.open = true; })")
+    tab.locator(".inspector .claims").first.wait_for(state="attached")
+    tab.evaluate("document.querySelectorAll('.inspector details').forEach(one => { one.open = true; })")
     expected = said_by(found)
-    assert shown(tab, ".network") == {claim.id: expected[claim.id] for claim in found if claim.unit is None}
+    assert shown(tab, ".inspector") == {claim.id: expected[claim.id] for claim in found if claim.unit is None}
     cards: dict[str, tuple[str, str]] = {}
     for network, look in enumerate(looks):
         for place, layer in enumerate(look.layers):

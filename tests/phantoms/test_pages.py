@@ -376,8 +376,16 @@ def other(x):
 '''
 
 
+@pytest.fixture
+def hashed_again() -> Iterator[None]:
+    """Sources that a test has altered are read again after it."""
+    yield
+    for cached in (fingerprint._parts, fingerprint._bare):
+        cached.cache_clear()
+
+
 def test_a_measures_hash_changes_with_what_it_is_made_of_and_with_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registered: None
+    hashed_again: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registered: None
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -408,7 +416,9 @@ def test_a_measures_hash_changes_with_what_it_is_made_of_and_with_nothing_else(
     assert mark() != usual, "a function of statistics that it uses"
 
 
-def test_the_rules_hash_changes_with_the_measures_that_they_rest_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rules_hash_changes_with_the_measures_that_they_rest_on(
+    hashed_again: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def mark(module: str = "", old: str = "", new: str = "") -> str:
         monkeypatch.setattr(
             fingerprint,
