@@ -36,7 +36,7 @@ def test_the_link_of_the_view_is_copied_and_opens_it(explorer: Path, opened: Ope
     assert link == tab.url
     again = opened(explorer, link[link.index("#") :])
     assert address(again) == address(tab)
-    assert again.locator(".bars").all_inner_texts() == tab.locator(".bars").all_inner_texts()
+    expect(again.locator(".bars")).to_have_text(tab.locator(".bars").all_text_contents())
 
 
 @pytest.mark.parametrize("clipboard", ["undefined", "{writeText: () => Promise.reject(new Error('refused'))}"])
