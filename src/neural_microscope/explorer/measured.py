@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +18,6 @@ from ..claim import Claim, probability
 from ..errors import MicroscopeError
 from ..measure import Measure, on_pages
 from ..run import Run
-from ..training import evaluate
 
 COLUMNS = {"value": "", "low": "_low", "high": "_high", "nullLow": "_null_low", "nullHigh": "_null_high"}
 """The columns of a card for a variable: itself, its interval and its null; its p in words."""
@@ -67,15 +65,6 @@ def preferred(layer: LayerLook) -> list[int | None]:
             raise
         return []
     return [int(label) if label >= 0 else None for label in table["preferred"].values] if table is not None else []
-
-
-def confusions(run: Run, into: nn.Module | None, steps: Sequence[int]) -> list[list[list[int]]]:
-    """Images [snapshot, class, predicted] by the recorded weights at each step; of equal logits the first class is predicted."""
-    counts = np.zeros((len(steps), run.probe.classes, run.probe.classes), int)
-    for count, step in zip(counts, steps, strict=True):
-        logits = evaluate(run.model(step, into=copy.deepcopy(into)), run.probe).logits.cpu().numpy()
-        np.add.at(count, (run.probe.labels, logits.argmax(1)), 1)
-    return plain(counts)
 
 
 def _variable(table: xr.Dataset, name: str, measure: Measure) -> dict[str, Any]:

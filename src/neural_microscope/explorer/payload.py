@@ -20,7 +20,7 @@ from ..hooks import activations, evaluation, hooked
 from ..models import Network
 from ..run import Run, network_names, same_but_seed
 from .graph import operations
-from .measured import claims, confusions, layers_of, measures, plain, preferred
+from .measured import claims, layers_of, measures, plain, preferred
 from .missions import errors, missions
 from .opening import opening
 from .weights import packed, stored
@@ -143,6 +143,7 @@ def _network(
     if progress:
         progress(name, len(recorded) + 1, len(recorded) + 1)
     at = [run.steps.index(step) for step in steps]
+    weights = stored(run, model, steps, wanted)
     return {
         "name": name,
         "twin": twin and twin[0],
@@ -154,14 +155,14 @@ def _network(
         "ops": ops,
         "steps": steps,
         "tensors": tensors,
-        "weights": stored(run, model, steps, wanted),
+        "weights": weights,
         "scales": scales(run, into, steps, layers),
         "curve": {
             "step": steps,
             "testLoss": plain(run.log["test_loss"].values[at]),
             "testAccuracy": plain(run.log["test_accuracy"].values[at]),
         },
-        "confusion": confusions(run, into, steps),
+        "confusion": [one.pop("confusion") for one in weights],
         "measures": measured,
         "preferred": {layer: preferred(seen) for layer, seen in recorded.items()},
         "claims": packed(np.frombuffer(json.dumps([claim.to_json() for claim in claimed]).encode(), np.uint8)),

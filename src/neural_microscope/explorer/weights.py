@@ -33,7 +33,8 @@ def stored(run: Run, model: nn.Module, steps: Sequence[int], wanted: Sequence[st
     """Each step's tensors in the smallest form that keeps the predictions; the last is never a difference.
 
     ``agreement`` is the share of the probe images on which the stored weights predict the same class as the recorded ones,
-    ``logit`` the largest absolute error of a logit on these images.
+    ``logit`` the largest absolute error of a logit on these images, ``confusion`` [class, predicted] the images by the recorded weights; of
+    equal logits the first class is predicted.
     """
     found: list[dict[str, Any]] = []
     after: Tensors | None = None
@@ -50,7 +51,10 @@ def stored(run: Run, model: nn.Module, steps: Sequence[int], wanted: Sequence[st
             agreement = float((logits.argmax(1) == expected.argmax(1)).double().mean())
             if kind == "float32" or (agreement >= AGREEMENT and bool(logits.isfinite().all())):
                 break
-        found.append({"kind": kind, **form, "agreement": agreement, "logit": float((logits - expected).abs().max())})
+        confusion = np.zeros((run.probe.classes, run.probe.classes), int)
+        np.add.at(confusion, (run.probe.labels, expected.numpy().argmax(1)), 1)
+        error = float((logits - expected).abs().max())
+        found.append({"kind": kind, **form, "agreement": agreement, "logit": error, "confusion": confusion.tolist()})
         after = decoded
     return found[::-1]
 
