@@ -248,7 +248,7 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
 
 @of(causal.cumulative_ablation).rule(
     "selective units matter together",
-    "Do the units of the highest selectivity index together matter more or less than others?",
+    "Together, do the most selective units matter more or less?",
     scope="network",
     false_on=LABELS,
     why="which units an untrained network needs for its predictions is a fact about that network, not about learning",
@@ -275,7 +275,7 @@ def pruning(look: FirstLook) -> Iterator[Claim]:
         },
         effect="area",
         evidence="Mean accuracy over the ablation curve {area:1%}; random orders {area_null_low:1%} to {area_null_high:1%} "
-        "(two-sided), both over all hidden layers at once; the least selective first {least_first:1%}, which is not tested.",
+        "(two-sided), over all hidden layers; least selective first {least_first:1%} (not tested).",
         null=f"{len(drawn)} random orders (Student's t)",
         p=float(law.p),
         n=int(curves.attrs["n_examples"]),

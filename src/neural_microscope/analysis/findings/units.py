@@ -52,7 +52,7 @@ def _top(labels: np.ndarray) -> dict[str, float]:
 
 @of(selectivity.class_selectivity).rule(
     "a unit prefers a class",
-    "Do active units prefer a class more than untrained units do?",
+    "Do units prefer a class more than untrained ones?",
     columns={
         "class": "{preferred:,}",
         "AUC": "{auc:2}",
