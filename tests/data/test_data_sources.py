@@ -235,3 +235,11 @@ def test_a_gzip_file_packed_again_is_not_the_published_one(home, publish, tiny, 
     again = {f"{name}.gz": gzip.compress(content, compresslevel=1, mtime=1) for name, content in tiny.items()}
     with pytest.raises(DataError, match="is not the file that mnist was published with"):
         load("mnist", folder=write_set(again))
+
+
+def test_what_the_classes_are_called_is_known_where_they_have_names(home, publish, tiny_gz, write_set):
+    for name in ("mnist", "fashion-mnist", "kmnist"):
+        publish(name)
+        write_set(tiny_gz, home / name)
+    assert [load(name).test.class_name(1) for name in ("mnist", "fashion-mnist", "kmnist")] == ["1", "trouser", "ki"]
+    assert all(len(KNOWN[name].class_names) == 10 for name in ("fashion-mnist", "kmnist"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import re
 import struct
@@ -11,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import neural_microscope as nm
 from neural_microscope.data import Dataset, ImageSet
 from neural_microscope.errors import DataError
 
@@ -121,7 +123,9 @@ def by_advice(images: object, labels: object) -> ImageSet:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_advice_about_images_followed_to_the_letter_gives_them(form):
-    difference = by_advice(FORMS[form], TRUE_LABELS).images.astype(int) - TRUE_IMAGES
+    given = by_advice(FORMS[form], TRUE_LABELS).images.astype(int)
+    assert given.shape[3:] == ((3,) if "color" in form or "alpha" in form else ())
+    difference = given - (TRUE_IMAGES[..., None] if given.ndim == 4 else TRUE_IMAGES)
     assert abs(difference).max() <= (form == "bfloat16")  # which has 8 bits, one of them the sign's
 
 
@@ -157,7 +161,8 @@ def test_minus_one_never_becomes_white(signs):
         (
             TRUE_IMAGES,
             np.ones((9, 14), int),
-            r"each image has 14 labels, and a set has one: choose, for example labels\[:, 0\]",
+            r"each image has 14 labels, and a set has one: choose, for example labels\[:, 0\], or give them as targets with "
+            "task='multi-label'",
         ),
         (TRUE_IMAGES, np.zeros((9, 4, 4), int), r"\(9, 4, 4\) came: give each image one whole number"),
         (TRUE_IMAGES, TRUE_LABELS.astype("M8[s]"), "give each image one whole number"),
@@ -330,3 +335,42 @@ def test_a_dataset_has_the_form_of_its_parts_and_a_digest_over_both():
 
 def test_a_set_shows_itself_in_one_short_line():
     assert repr(numbered([0, 1])) == "<ImageSet 'numbered': 2 images of 1 x 2, 3 classes>"
+
+
+NAMES = ("cat", "dog", "bird")
+
+
+def named(names=NAMES, labels=(0, 2)) -> ImageSet:
+    return dataclasses.replace(numbered(list(labels)), class_names=names)
+
+
+def test_class_names_stay_with_what_is_chosen_and_do_not_enter_the_digest():
+    assert named().subset([1]).class_names == named().balanced(1).class_names == NAMES
+    assert [named().class_name(2), numbered([0]).class_name(2)] == ["bird", "2"]
+    assert named().sha256 == numbered([0, 2]).sha256
+    assert Dataset("pets", named(), named()).class_names == NAMES
+    with pytest.raises(DataError, match=r"class_names is \('cat', 'dog', 'bird'\) in train, \(\) in test"):
+        Dataset("pets", named(), numbered([0]))
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (("cat", "dog"), "2 class_names came for 3 classes"),
+        (("cat", "dog", "cat"), "two classes are called 'cat'"),
+        (("cat", "dog", " "), "it is the name of each class as text"),
+        (("cat", "dog", 3), "it is the name of each class as text"),
+        ("cat", "it is the name of each class as text"),
+    ],
+)
+def test_class_names_that_name_no_classes_are_refused(names, says):
+    with pytest.raises(DataError, match=says):
+        named(names)
+
+
+def test_class_names_do_not_redirect_what_is_printed_after_them():
+    assert named(("cat", "dog", "bi\u202erd")).class_names[2] == r"bi\u202erd"
+
+
+def test_examples_count_their_classes_by_name():
+    assert nm.data.examples(torch.zeros(2, 5), [0, 1], class_names=NAMES).classes == 3

@@ -49,7 +49,7 @@ def pixels(images: np.ndarray) -> str:
 
 
 def axes(shape: tuple[int, ...], count: int | None) -> str:
-    """Code that converts images of another shape to [example, row, col]; ``count``: the number of labels, if known."""
+    """Code that converts images to [example, row, col] or [example, row, col, 3]; ``count``: the number of labels, if known."""
     if len(shape) == 4:
         return _maps(shape, count)
     side = math.isqrt(shape[-1]) if shape else 0
@@ -74,12 +74,8 @@ def _maps(shape: tuple[int, ...], count: int | None) -> str:
         return f"take {'images[:, 0]' if first == 1 else 'images[..., 0]'}"
     colors = (3, 4)
     if first in colors and last not in colors:
-        gray = f"numpy.einsum('nchw,c->nhw', images[:, :3], {GRAY})"
-    elif last in colors and first not in colors:
-        gray = f"images[..., :3] @ {GRAY}"
-    else:
-        return ""
-    return f"they are in color; make them gray with numpy.round({gray}).astype(numpy.uint8)"
+        return "the channels are the second axis: take numpy.moveaxis(images[:, :3], 1, -1)"
+    return "take images[..., :3]" if last == 4 and first not in colors else ""
 
 
 def classes(labels: np.ndarray, count: int | None) -> str:
@@ -112,7 +108,9 @@ def _table(labels: np.ndarray, count: int | None) -> str:
         if labels.dtype.kind == "f" and (labels >= 0).all() and np.allclose(labels.sum(axis), 1, atol=1e-3):
             return f"they are probabilities; take labels.argmax({axis}) if the most probable class is the label"
     column = "labels[:, 0]" if axis == 1 else "labels[0]"
-    return f"each image has {labels.shape[axis]} labels, and a set has one: choose, for example {column}"
+    choose = f"each image has {labels.shape[axis]} labels, and a set has one: choose, for example {column}"
+    whole = axis == 1 and labels.dtype.kind in "biuf" and np.isin(labels, (0, 1)).all()
+    return choose + (", or give them as targets with task='multi-label': nm.data.examples" if whole else "")
 
 
 def outside(labels: np.ndarray) -> str:
@@ -142,14 +140,18 @@ def tensor_values(images: Tensor) -> str:
     return f"they run from {low:g} to {high:g}; convert them to floats, 0 black and 1 white"
 
 
-def tensor_axes(shape: tuple[int, ...], rows: int, cols: int) -> str:
-    """Code that converts a tensor of another shape to [example, 1, row, col]; a reshape only if it keeps each image whole."""
+def tensor_axes(shape: tuple[int, ...], rows: int, cols: int, channels: int = 1) -> str:
+    """Code that converts a tensor of another shape to [example, channel, row, col]; a reshape only if it keeps each image whole."""
+    if channels > 1:
+        return _tensor_channels(shape, rows, cols, channels)
     if shape[-2:] == (rows, cols) and len(shape) < 4:
         return f"take images.reshape(-1, 1, {rows}, {cols})"
     if shape in ((rows * cols,), (*shape[:1], rows * cols), (*shape[:1], rows, cols, 1)):
         return f"take images.reshape(-1, 1, {rows}, {cols})"
     color = (
-        "they are in color; make them gray with ({} * torch.tensor(" + GRAY + "){}).sum({}, keepdim=True).clamp(0, 1){}"
+        "they are in color, for which the config has image_channels=3; make them gray with ({} * torch.tensor("
+        + GRAY
+        + "){}).sum({}, keepdim=True).clamp(0, 1){}"
     )
     if len(shape) == 4 and shape[2:] == (rows, cols) and shape[1] in (3, 4):
         return color.format("images[:, :3]", ".view(3, 1, 1)", 1, "")
@@ -160,6 +162,16 @@ def tensor_axes(shape: tuple[int, ...], rows: int, cols: int) -> str:
     if len(shape) == 3 and shape[:2] == (rows, cols):
         return "take images.movedim(-1, 0)[:, None] if the examples are the last axis"
     return f"give images of that size; this network was built for {rows} x {cols}"
+
+
+def _tensor_channels(shape: tuple[int, ...], rows: int, cols: int, channels: int) -> str:
+    if shape[-3:] == (rows, cols, channels):
+        return f"take images.movedim(-1, -3){'[None]' if len(shape) == 3 else ''}"
+    if shape == (channels, rows, cols):
+        return "take images[None]"
+    if len(shape) == 4 and shape[1:] == (1, rows, cols):
+        return f"they are gray; take images.expand(-1, {channels}, -1, -1)"
+    return f"give images of that size; this network was built for {rows} x {cols} with {channels} channels"
 
 
 def not_finite(images: Tensor) -> str:

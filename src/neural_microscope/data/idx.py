@@ -11,6 +11,7 @@ import math
 import os
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,7 +46,12 @@ def no_link(path: Path) -> None:
 
 
 def read_folder(
-    folder: Path, name: str, *, classes: int | None = None, check: Callable[[Path], None] = no_link
+    folder: Path,
+    name: str,
+    *,
+    classes: int | None = None,
+    check: Callable[[Path], None] = no_link,
+    class_names: tuple[str, ...] = (),
 ) -> Dataset:
     """The data set of the four IDX files in ``folder``; ``check`` may refuse a file before it is read.
 
@@ -60,12 +66,19 @@ def read_folder(
         raise DataError(f"{folder} lacks {', '.join(missing)} (plain or with .gz); it holds {_listing(folder)}")
     parts = {}
     for part, (images, labels) in PARTS.items():
-        parts[part] = _read_part(paths[images], paths[labels], classes, f"{name} {part}", check)  # type: ignore[arg-type]
-        classes = parts[part].classes
+        one = _read_part(paths[images], paths[labels], classes, f"{name} {part}", check)  # type: ignore[arg-type]
+        classes = one.classes
+        parts[part] = replace(one, class_names=class_names)
     try:
         return Dataset(name, parts["train"], parts["test"])
     except DataError as error:
         raise DataError(f"{folder}: {error}") from None
+
+
+def read_checked(path: Path, axes: int) -> np.ndarray:
+    """`read`, of a file that is no link."""
+    no_link(path)
+    return read(path, axes)
 
 
 def _listing(folder: Path) -> str:

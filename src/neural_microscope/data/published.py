@@ -20,6 +20,7 @@ class Published:
     mirrors: tuple[str, ...]
     gzipped: Mapping[str, str]
     plain: Mapping[str, str] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
 
     def check(self, path: Path) -> None:
         """DataError where a file is not the published one. A plain file without a published hash passes."""
@@ -82,6 +83,18 @@ _ALL = (
             "bef4ecab320f06d8554ea6380940ec79",
             "bb300cfdad3c16e7a12a480ee83cd310",
         ),
+        class_names=(
+            "T-shirt/top",
+            "trouser",
+            "pullover",
+            "dress",
+            "coat",
+            "sandal",
+            "shirt",
+            "sneaker",
+            "bag",
+            "ankle boot",
+        ),
     ),
     # By ROIS-CODH, CC BY-SA 4.0.
     Published(
@@ -94,6 +107,7 @@ _ALL = (
             "5c965bf0a639b31b8f53240b1b52f4d7",
             "7320c461ea6c1c855c0b718fb2a4b134",
         ),
+        class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
     ),
 )
 

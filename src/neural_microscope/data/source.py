@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..doors import door
-from ..errors import DataError, unknown
-from ..files import place, shown
-from . import idx
-from .imageset import Dataset, ImageSet
-from .pictures import is_such, read_pictures
+from ..errors import DataError
+from ..files import place
+from . import idx, sources
+from .imageset import Dataset, ImageSet, Task
 from .published import KNOWN, Published
+from .reading import Columns, Label, Reading
 
 VARIABLE = "NEURAL_MICROSCOPE_DATA"
 
@@ -35,45 +37,75 @@ def data_folder() -> Path:
 
 @door
 def load(
-    name_or_folder: str | os.PathLike[str] = "mnist",
+    source: Any = "mnist",
     *,
+    test: Any = None,
+    label: Label = None,
+    targets: str | int | Sequence[str | int] = (),
+    task: Task | None = None,
+    axes: str = "",
+    shape: tuple[int, int] | None = None,
+    black: float | None = None,
+    white: float | None = None,
+    first_label: int | None = None,
+    class_names: Sequence[str] = (),
+    transpose: bool | None = None,
     folder: str | os.PathLike[str] | None = None,
     download: bool = True,
 ) -> Dataset:
-    """A data set by name, or from a folder.
+    """A data set by name, or from a folder, a file, arrays, a data frame or a torch data set.
 
-    By name, the files are checked against their published hashes; existing files are never overwritten. A folder holds
-    four IDX files, or pictures (``train/<class>/*.png``, ``test/<class>/*.png``; gray, all of one size); images may have
-    any size and labels any range, and nothing is checked but the form. A name wins over a folder called the same: pass
-    "./mnist" for that one. "digits" comes with scikit-learn and needs no network.
+    By name, the files are checked against their published hashes; existing files are never overwritten. A name wins
+    over a folder called the same: pass "./mnist" for that one. "digits" comes with scikit-learn and needs no network.
+
+    A path leads to a folder of four IDX files, of pictures, of Kuzushiji's npz files or of two CSV files, or to one npz
+    or CSV file. Arrays come as ``(images, labels)``, as ``((images, labels), (images, labels))`` for both parts, or in a
+    dict by name, as in npz files. A dict of "train" and "test" holds any two of these. No pickle is loaded. What was
+    done to the images and labels is in ``changes``; see `convert` for the arguments that decide where two readings fit.
 
     Args:
-        name_or_folder: "mnist", "fashion-mnist", "kmnist", "digits", or the path of a folder.
+        source: "mnist", "fashion-mnist", "kmnist", "digits", a path, arrays, a data frame, or a data set whose items
+            are (image, label).
+        test: The test part: a source like the first, or a share between 0 and 1 held out of it; None: the source has
+            both parts.
+        label: Name or number of the column of labels in a table; None: by its usual name, or the first. False: there are no
+            labels, in a source of any kind.
+        targets: Names or numbers of the columns of a table that a model is to give as numbers, one or several.
+        task: The task, see `convert`; "regression" and "multi-label" take the labels of the source as targets, unless
+            ``targets`` names them.
+        axes: The axes of images, see `convert`.
+        shape: Rows and columns of flat images, see `convert`.
+        black: The value of black, see `convert`.
+        white: The value of white, see `convert`.
+        first_label: The label of the first class, see `convert`.
+        class_names: The name of each class, see `convert`.
+        transpose: True to swap rows and columns, see `convert`.
         folder: Folder of a named set's files; None: its own in `data_folder`.
         download: True to download files that the folder lacks.
 
     Raises:
-        DataError: Files that are missing, damaged or not in this form; the message names the file or the mirrors and
-            what to do.
+        DataError: Files that are missing, damaged or of no such form, arrays that can be read in two ways; the message
+            names the file or the readings and what to do.
         UnknownName: A name of nothing.
 
     >>> nm.data.load("digits").train
     <ImageSet 'digits train': 1437 images of 8 x 8, 10 classes>
+    >>> nm.data.load((digits.train.images, digits.train.labels), test=0.25).test
+    <ImageSet 'arrays test': 359 images of 8 x 8, 10 classes>
     """
-    known = KNOWN.get(name_or_folder) if isinstance(name_or_folder, str) else None
+    known = KNOWN.get(source) if isinstance(source, str) else None
+    reading = Reading(axes, shape, black, white, first_label, tuple(class_names), transpose, task)
+    by_name = known is not None or (isinstance(source, str) and source == "digits")
+    columns = Columns(label, (targets,) if isinstance(targets, str | int) else tuple(targets))
+    if by_name and (test is not None or columns != Columns() or reading != Reading()):
+        raise DataError(f"{source!r} is known by name, and is read in one way: leave out all but folder and download")
     if known is not None:
         home = place(data_folder() / known.name if folder is None else Path(folder).expanduser())
         _supply(known, home, download)
-        return idx.read_folder(home, known.name, classes=10, check=known.check)
+        return idx.read_folder(home, known.name, classes=10, check=known.check, class_names=known.class_names)
     if folder is not None:
-        raise DataError(f"folder= goes with one of {', '.join(KNOWN)}, not with {name_or_folder!r}; leave it out")
-    if name_or_folder == "digits":
-        return _digits()
-    path = place(Path(name_or_folder).expanduser())
-    a_word = isinstance(name_or_folder, str) and path.name == name_or_folder
-    if a_word and not (name_or_folder and path.is_dir()):  # Path("") would be the working folder
-        raise unknown("data set", name_or_folder, [*KNOWN, "digits"], "(or pass the path of a folder of IDX files)")
-    return (read_pictures if is_such(path) else idx.read_folder)(path, shown(path.resolve().name))
+        raise DataError(f"folder= goes with one of {', '.join(KNOWN)}, not with {source!r}; leave it out")
+    return _digits() if by_name else sources.read(source, test, columns, reading)
 
 
 @door
