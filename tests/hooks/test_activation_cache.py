@@ -155,6 +155,14 @@ def test_odd_tensors_become_arrays_too() -> None:
     assert table["cube"].dims == ("example", "axis_1_cube", "axis_2_cube")
 
 
+def test_the_axes_of_a_foreign_modules_maps_are_not_guessed() -> None:
+    cache = ActivationCache({"last.hook_out@0": torch.rand(3, 4, 4, 5), "dense.hook_out": torch.rand(3, 2)})
+    axes = [f"axis_{place}_last.hook_out@0" for place in (1, 2, 3)]
+    assert cache.to_xarray()["last.hook_out@0"].dims == ("example", *axes)
+    assert cache.apply_slice_to_batch_dim(0).to_xarray()["last.hook_out@0"].dims == tuple(axes)
+    assert cache.to_xarray()["dense.hook_out"].dims == ("example", "unit_dense.hook_out")
+
+
 tensors = st.dictionaries(
     st.sampled_from(["input", "layers.0.hook_post", "relu.hook_out@0", "relu.hook_out@1", "logits_grad"]),
     st.builds(

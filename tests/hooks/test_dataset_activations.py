@@ -228,3 +228,9 @@ def test_an_image_that_is_not_all_numbers_is_named_for_a_module_that_would_take_
     images[1, 0, 2, 2] = value
     with pytest.raises(DataError, match="image 1 holds NaN or infinite pixels"):
         activations(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), images)
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "kept").touch()
+    with pytest.raises(HookError, match="kept is a file; give a folder"):
+        activations(small_mlp(), small_images(6), folder=tmp_path / "kept")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nets import NAMES, by_hand, small_images, small_mlp
 from torch import Tensor, nn
 
-from neural_microscope import HookedModel, HookPoint
+from neural_microscope import HookedModel, HookPoint, hooked
 from neural_microscope.errors import HookError
 from neural_microscope.models import MLP
 
@@ -169,3 +169,28 @@ def test_gradients_under_no_grad_are_refused(model: MLP, images: Tensor, context
     hook = ("logits", lambda gradient, hook: None)
     with context(), pytest.raises(HookError, match="gradients are off"), model.hooks(bwd_hooks=[hook]):
         model(images)
+
+
+class Skip(nn.Module):
+    """A residual connection through an Identity, which gives back the tensor that the other branch takes too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.skip, self.branch = nn.Linear(9, 6), nn.Identity(), nn.Linear(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x.flatten(1))
+        return self.branch(x) + self.skip(x)
+
+
+def test_the_gradient_at_an_identity_is_that_of_its_own_branch(images: Tensor) -> None:
+    model = Skip()
+    slope, seen = torch.rand(6), []
+    _, cache = hooked(model).run_with_cache(images, incl_bwd=True, loss=lambda out: (out * slope).sum())
+    torch.testing.assert_close(cache["skip.hook_out_grad"], slope.expand(len(images), 6))
+    torch.testing.assert_close(
+        cache["first.hook_out_grad"], (slope + slope @ model.branch.weight).expand(len(images), 6)
+    )
+    with hooked(model).hooks(bwd_hooks=[("skip.hook_out", lambda gradient, hook: seen.append(gradient))]):
+        (model(images) * slope).sum().backward()
+    torch.testing.assert_close(seen[0], slope.expand(len(images), 6))

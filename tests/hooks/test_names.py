@@ -143,6 +143,22 @@ def test_what_has_no_parts_to_hook_is_refused_by_name(made: object) -> None:
         hooked(made())  # type: ignore[operator]
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_scripted_part_is_no_hook_point_and_its_name_says_why(tmp_path: object) -> None:
+    inner = torch.jit.script(nn.Sequential(nn.Linear(9, 4), nn.ReLU()))
+    net = nn.Sequential(nn.Flatten(), inner, nn.Linear(4, 2))
+    lens = hooked(net)
+    assert [*lens.hook_points] == ["hook_out", "0.hook_out", "2.hook_out"]
+    out, cache = lens.run_with_cache(IMAGES)
+    assert torch.equal(cache["2.hook_out"], net(IMAGES))
+    assert torch.equal(out, net(IMAGES))
+    for name in ("1.hook_out", "1.0.hook_out", "1.hook_in"):
+        with pytest.raises(
+            HookError, match=f"'{name}' belongs to a scripted module, .* put the module that was scripted"
+        ):
+            lens.run_with_cache(IMAGES, names_filter=name)
+
+
 def test_a_graph_that_calls_its_submodules_is_hooked() -> None:
     lens = hooked(torch.fx.symbolic_trace(Twice()))
     assert "relu.hook_out@1" in lens.run_with_cache(IMAGES)[1]

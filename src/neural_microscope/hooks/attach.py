@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import HookError
+from .order import axes_of, viewed
 from .point import Site, refuse_compiled
 from .tables import put
 
@@ -98,6 +99,11 @@ def _of_autograd() -> bool:
     """True if this thread is torch's own, in which a backward pass on a GPU runs for the thread that called it."""
     return _graph_task() != -1 and isinstance(threading.current_thread(), threading._DummyThread)
 
+
+_NO_PATTERN = (
+    ". A module has a hook_pattern if it is an nn.MultiheadAttention, or itself calls torch's scaled_dot_product_attention. Another "
+    "kernel writes no pattern down; attention written in single steps may give it as a part of the output"
+)
 
 _alone: dict[int, Pass] = {}
 """The only temporary scope in a thread, by thread."""
@@ -185,6 +191,7 @@ class Pass:
             raise HookError(
                 f"the forward pass never reached {', '.join(missed)}: nothing was read or changed there. "
                 "A part that is switched off, comes after stop_at, or runs inside a module compiled by itself is not reached"
+                f"{_NO_PATTERN if any('hook_pattern' in label for label in missed) else ''}"
             )
         graded = {a.action for a in self.attachments if a.graded}
         missed = [a.site.label for a in self.attachments if a.graded is False and a.action not in graded]
@@ -211,7 +218,7 @@ def attach(
         for site, action in actions:
             attachment = Attachment(site, action, scope)
             scope.attachments.append(attachment)
-            scope.detach.append(site.attach(attachment))
+            scope.detach.append(site.attach(viewed(site, attachment)))
     except BaseException:
         scope.end()
         raise
@@ -280,16 +287,19 @@ def watch(site: Site, output: Any) -> tuple[Tensor, Tensor]:
     tensor = site.tensor(output)
     if not torch.is_grad_enabled():
         raise HookError(
-            f"gradients are off (torch.no_grad), so none can be seen at {site.label!r}: call it outside no_grad"
+            f"gradients are off (torch.no_grad, or a checkpoint with use_reentrant=True), so none can be seen at {site.label!r}: "
+            "call it outside no_grad, and checkpoint with use_reentrant=False"
         )
     if not tensor.is_floating_point():
         raise HookError(f"hook point {site.label!r} holds {tensor.dtype}: it has no gradient")
     watched = tensor if tensor.requires_grad else tensor.detach().requires_grad_(True)
+    if site.copy and watched is tensor:  # an Identity gives its input back, whose other uses have a gradient too
+        watched = tensor.clone()
     return watched, watched.clone() if site.copy else watched
 
 
 def _outcome(function: HookFunction, site: Site, scope: Pass, given: Tensor, call: int) -> Tensor:
-    site.point.name, site.point.call = site.name, call
+    site.point.name, site.point.call, site.point.axes = site.name, call, axes_of(site, given.shape)
     shape, dtype, device = given.shape, given.dtype, given.device
     result = function(given, hook=site.point)
     if isinstance(result, tuple) and len(result) == 1:

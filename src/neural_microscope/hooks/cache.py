@@ -20,6 +20,7 @@ from ..errors import HookError, UnknownName, unknown
 
 Key = str | tuple[str, int]
 _ABOUT = "neural_microscope_cache"
+_FOREIGN = re.compile(r"(^|\.)hook_(in|out)(\.|@|$)")
 _CALL = re.compile(r"@\d+(?=(?:_grad)?$)")
 
 
@@ -143,14 +144,18 @@ class ActivationCache(Mapping[str, Tensor]):
     def to_xarray(self) -> xr.Dataset:
         """Named arrays: ``[example, unit_<hook point>]`` or ``[example, channel_…, row_…, col_…]``, as in a run's log.
 
-        A gradient has the axes of its activation. bfloat16, which numpy lacks, becomes float32.
+        The axes of a foreign module's maps are numbered, because channels may come second or last; `activations` names
+        them where a layer tells. A gradient has the axes of its activation. bfloat16, which numpy lacks, becomes float32.
         """
         return xr.Dataset({n: self._named(n, t) for n, t in self.items()}, attrs={"training_mode": int(self.training)})
 
     def _named(self, name: str, tensor: Tensor) -> xr.DataArray:
         of = name.removesuffix("_grad")
         shape = tuple(tensor.shape) if self.has_batch_dim else (1, *tensor.shape)
-        dims = axes.of_activation(shape, _CALL.sub("", of))[len(shape) - tensor.ndim :][: tensor.ndim]
+        dims = axes.of_activation(shape, _CALL.sub("", of))
+        if len(shape) > 2 and _FOREIGN.search(of):
+            dims = ("example", *(f"axis_{place}" for place in range(1, len(shape))))
+        dims = dims[len(shape) - tensor.ndim :][: tensor.ndim]
         values = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
         return xr.DataArray(values.numpy(force=True).copy(), dims=[axes.in_log(dim, of) for dim in dims])
 

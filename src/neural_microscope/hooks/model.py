@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from ..doors import told
+from ..doors import MEASURING, told
 from ..errors import HookError, UnknownName
 from .attach import Action, Attachment, HookFunction, Pass, attach, attached, edit, edit_gradient, watch
 from .cache import ActivationCache, flatten_calls
 from .modes import evaluation
-from .order import known_order, refuse_last
+from .parts import name_of, parts
 from .point import HookPoint, Site, Tree
 from .select import NamesFilter, select
 from .tables import without_entries
@@ -68,6 +68,11 @@ class HookedModel(nn.Module):
         """The sites where hooks can be attached, by name, for the current modules."""
         return self._current()[1]
 
+    def _select(self, names_filter: NamesFilter) -> list[Site]:
+        """The sites that a filter selects; for a measure, with units or channels on axis 1."""
+        sites = select(self._sites(), names_filter)
+        return sites if MEASURING.get() is None else [site.when_measured for site in sites]
+
     def _current(self) -> tuple[Tree, dict[str, Site], bool]:
         found = self._found
         if found is None or not found[0].current(self._root()):
@@ -96,7 +101,7 @@ class HookedModel(nn.Module):
     @property
     def hook_points(self) -> dict[str, HookPoint]:
         """Every hook point by name, in the model's order."""
-        return {site.name: site.point for site in self._sites().values() if not site.again}
+        return {site.name: site.point for site in self._sites().values() if not site.again and not site.closed}
 
     def _actions(self, hooks: Hooks, wrap: Callable[[HookFunction], Action]) -> list[tuple[Site, Action]]:
         pairs = []
@@ -106,8 +111,8 @@ class HookedModel(nn.Module):
             if not (isinstance(item, tuple) and len(item) == 2):
                 raise HookError(f"hooks must be pairs (name or filter, function); got {item!r}")
             names, function = item
-            action = known_order(wrap(function))
-            pairs += [(site, action) for site in select(self._sites(), names)]
+            action = wrap(function)
+            pairs += [(site, action) for site in self._select(names)]
         return pairs
 
     @contextmanager
@@ -238,14 +243,16 @@ class HookedModel(nn.Module):
         if loss is not None and not incl_bwd:
             raise HookError("loss= is the function whose gradients are taken; it needs incl_bwd=True")
         there = self._sites()
-        sites, known = select(there, names_filter), tuple(name for name, site in there.items() if not site.again)
+        sites, known = self._select(names_filter), tuple(name for name, site in there.items() if not site.again)
         self._warn_if_unsteady()
         found: dict[str, list[Tensor]] = {}
         watched: dict[str, list[Tensor]] = {}
 
         def store(at: Attachment, output: Any) -> Tensor | None:
-            refuse_last(at.site, output)
             if not at.site.named and not isinstance(output, Tensor):
+                for path, part in parts(output):
+                    held = part.detach().to(device) if device is not None else part.detach()
+                    found.setdefault(f"{at.site.label}.{name_of(path)}", []).append(held.clone())
                 return None
             tensor, passed, name = at.site.tensor(output), None, at.site.label
             if incl_bwd and tensor.is_floating_point():
@@ -272,7 +279,7 @@ class HookedModel(nn.Module):
     def _run(
         self, actions: list[tuple[Site, Action]], stop_at: str | None, strict: bool, args: Any, kwargs: Any
     ) -> Any:
-        ends = select(self._sites(), stop_at) if stop_at is not None else []
+        ends = self._select(stop_at) if stop_at is not None else []
         for site in ends:
             self._refuse_several_calls(site, args, kwargs)
         stops = [(replace(site, named=False), _stop) for site in ends]  # of several, one is enough
@@ -379,7 +386,6 @@ def lent(given: Any) -> Any:
 
 
 def _stop(at: Attachment, output: Any) -> Tensor | None:
-    refuse_last(at.site, output)
     raise _Stopped(at.site.tensor(output), at.scope)
 
 

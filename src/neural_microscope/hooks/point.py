@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from ..errors import HookError
+from .parts import name_of, parts, within
+from .patterns import watch
 from .tables import put
 
 
 class HookPoint(nn.Module):
     """An identity module with a name. A hook function receives it as ``hook``.
 
-    ``call`` is 0 the first time it is reached in a forward pass, 1 the second time.
+    ``call`` is 0 the first time it is reached in a forward pass, 1 the second time. ``axes`` names the axes of the value
+    that a hook function receives.
 
     Args:
         name: Its path in the model, which the model fills in.
@@ -31,6 +34,7 @@ class HookPoint(nn.Module):
         super().__init__()
         self.name = name
         self.call = 0
+        self.axes: tuple[str, ...] = ()
         # The attached functions. torch.compile guards on this list, as it does not on a module's own hooks: that is how a
         # compiled model notices what was attached later.
         self.attached: list[Callable[[Any], Any]] = []
@@ -90,13 +94,41 @@ class Site:
     """With a number, only that call of the module in each forward pass (``name@1``)."""
     named: bool = False
     """True if a filter named this site; then never reaching it is an error."""
+    closed: bool = False
+    """True for a scripted module, whose output no hook can see; it is no hook point, and its name says why."""
     again: bool = False
     """True if this is a further name of a module used at several places; each of its names sees all its calls."""
+    part: str | None = None
+    """The name of a part of the output (``lstm.hook_out.0``), or of the arguments."""
+    given: bool = False
+    """True if the value is an argument of the module, not its output (``block.hook_in``)."""
+    pattern: bool = False
+    """True if the value is the attention pattern of the module (``attention.hook_pattern``)."""
+    token: int | None = None
+    """The token that is selected (``block.hook_out[0]``); None: all."""
+    measured: bool = False
+    """True for a measure, which expects units or channels on axis 1."""
+    stated: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The axes of hook points that the caller has named, by hook point."""
+    around: nn.Module | None = None
+    """The whole network."""
+    found: dict[tuple[str, tuple[int, ...]], tuple[str, ...]] = field(default_factory=dict)
+    """The axes of values by name and shape, as far as they were asked for."""
 
     @cached_property
     def when_named(self) -> Site:
         """The same site, marked as named."""
         return replace(self, named=True)
+
+    @cached_property
+    def when_measured(self) -> Site:
+        """The same site for a measure."""
+        return replace(self, measured=True)
+
+    @cached_property
+    def whole(self) -> Site:
+        """The same site with all its tokens, in the module's order of axes."""
+        return replace(self, token=None, measured=False, name=self.name.partition("[")[0])
 
     @cached_property
     def label(self) -> str:
@@ -107,16 +139,16 @@ class Site:
         if self.module is self.point:
             self.point.attached.append(run)
             return partial(self.point.attached.remove, run)
-        return put(self.module, "_forward_hooks", run)
+        if self.pattern:
+            return watch(self.module, run)
+        if self.given or self.part is not None:
+            run = within(self.label, self.part, run)
+        return put(self.module, "_forward_pre_hooks" if self.given else "_forward_hooks", run)
 
     def tensor(self, output: Any) -> Tensor:
         if not isinstance(output, Tensor):
-            inside = next(self.module.named_children(), None)
-            way = (
-                "hook a module inside it"
-                if inside
-                else "a hook point is one tensor; have the module return one, or pass the one you mean through an nn.Identity"
-            )
+            inside = [f"{self.name}.{name_of(path)}" for path, _ in parts(output)]
+            way = f"name a part of it: {', '.join(inside[:8])}" if inside else "it holds no tensor"
             raise HookError(f"hook point {self.label!r} saw a {type(output).__name__}, not a tensor: {way}")
         return output
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from .attach import Attachment, attached
 from .cache import flatten_calls
 from .model import HookedModel
+from .parts import parts
 from .select import select
 
 
@@ -24,7 +25,9 @@ def outputs(lens: HookedModel, images: Tensor) -> dict[str, Any]:
     found: dict[str, list[Any]] = {}
 
     def note(at: Attachment, output: Any) -> None:
-        found.setdefault(at.site.name, []).append(output)
+        inside = [] if isinstance(output, Tensor) else list(parts(output))
+        for path, part in inside or [((), output)]:
+            found.setdefault(".".join([at.site.name, *map(str, path)]), []).append(part)
 
     with torch.no_grad(), attached(lens._root(), [(site, note) for site in select(lens._sites(), None)]):
         lens(images)

@@ -14,14 +14,17 @@ TABLES = ("_forward_hooks", "_forward_pre_hooks")
 
 
 class Entry:
-    """A hook on a module. ``run`` receives the output, or before the pass the arguments; its return value replaces them."""
+    """A hook on a module. ``run`` receives the output, or before the pass the arguments; its return value replaces them.
 
-    def __init__(self, run: Callable[[Any], Any] | None) -> None:
-        self.run = run
+    With ``whole`` it receives all that torch gives a hook.
+    """
+
+    def __init__(self, run: Callable[..., Any] | None, whole: bool = False) -> None:
+        self.run, self.whole = run, whole
 
     def __call__(self, module: nn.Module, *given: Any) -> Any:
         if self.run is not None:
-            return self.run(given[-1])
+            return self.run(module, *given) if self.whole else self.run(given[-1])
         for table in TABLES:  # an entry of a copy: of no use
             entries = getattr(module, table)
             for key in [key for key, entry in entries.items() if entry is self]:
@@ -61,10 +64,14 @@ def _copied_by_state(kind: Any) -> bool:
     return plain and not hasattr(kind, "__deepcopy__")
 
 
-def put(module: nn.Module, table: str, run: Callable[[Any], Any]) -> Callable[[], None]:
-    """Calls ``run`` at each call of the module, until the returned function is called."""
-    register = module.register_forward_hook if table == "_forward_hooks" else module.register_forward_pre_hook
-    handle = register(Entry(run))
+def put(module: nn.Module, table: str, run: Callable[..., Any], whole: bool = False) -> Callable[[], None]:
+    """Calls ``run`` at each call of the module, until the returned function is called.
+
+    With ``whole`` it is given the module, all arguments and the output, and called after a pass that raised too.
+    """
+    register: Any = module.register_forward_hook if table == "_forward_hooks" else module.register_forward_pre_hook
+    always = {"always_call": True} if table == "_forward_hooks" else {}
+    handle = register(Entry(run, whole), **({"with_kwargs": True, **always} if whole else {}))
     kind: Any = type(module)
     if "__getstate__" not in module.__dict__ and _copied_by_state(kind):
         module.__dict__["__getstate__"] = _State(module)
