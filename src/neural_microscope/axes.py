@@ -8,6 +8,7 @@ A second axis of one kind ends in ``_b``. In a log, where layers differ in width
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from typing import Any, Literal
 
 from .errors import DataError
 
@@ -15,10 +16,14 @@ VOCABULARY = (
     "snapshot",
     "step",
     "example",
+    "token",
     "unit",
     "channel",
     "row",
     "col",
+    "head",
+    "query",
+    "key",
     "class",
     "predicted",
     "component",
@@ -29,6 +34,15 @@ VOCABULARY = (
 )
 
 UNIT_AXES = ("unit", "channel")
+
+POSITIONS = ("row", "col", "token", "query", "key")
+"""Axes along which a unit, a channel or a head has many values for one example."""
+
+LOGGED = ("example", "head", "query", "key", "channel", "layer", "row", "col", "token", "unit")
+"""The order of axes in a log: channels before their rows and columns, tokens before their units."""
+
+Token = int | Literal["mean", "max", "all"]
+"""A reduction of a sequence [example, token, unit]: one token, below 0 from the end; their mean or highest; all."""
 
 
 def of_activation(shape: tuple[int, ...], hook_point: str = "") -> tuple[str, ...]:
@@ -45,6 +59,17 @@ def of_activation(shape: tuple[int, ...], hook_point: str = "") -> tuple[str, ..
         return ("example", "class")
     known = {1: ("example",), 2: ("example", "unit"), 4: ("example", "channel", "row", "col")}
     return known.get(len(shape), ("example", *(f"axis_{i}" for i in range(1, len(shape)))))
+
+
+def positions(dims: Iterable[str]) -> tuple[str, ...]:
+    """The axes over which the values of a unit, a channel or a head are reduced; empty where there is none of them.
+
+    Args:
+        dims: Names of axes.
+    """
+    found = tuple(dims)
+    features = [dim for dim in found if dim in (*UNIT_AXES, "head")]
+    return tuple(dim for dim in found if dim in POSITIONS) if len(features) == 1 else ()
 
 
 def in_log(axis: str, hook_point: str) -> str:
@@ -81,3 +106,44 @@ def unit_axis(dims: Iterable[Hashable]) -> str:
         if axis in names:
             return axis
     raise DataError(f"the activations have the axes {', '.join(names)}; one of them must be unit or channel")
+
+
+def of_tokens(values: Any, dims: tuple[str, ...], token: Token) -> tuple[Any, tuple[str, ...]]:
+    """(a sequence reduced to one token, or over its tokens; its axes).
+
+    Args:
+        values: Tensor with an axis ``token``.
+        dims: Names of its axes.
+        token: A token, ``mean`` or ``max``; ``all`` changes nothing.
+
+    Raises:
+        DataError: A token that the sequence does not have.
+    """
+    if token == "all":
+        return values, dims
+    axis, rest = dims.index("token"), tuple(dim for dim in dims if dim != "token")
+    if token == "mean":
+        return values.mean(axis), rest
+    if token == "max":
+        return values.amax(axis), rest
+    if not -values.shape[axis] <= token < values.shape[axis]:
+        raise DataError(f"token is {token}; the sequence has tokens 0 to {values.shape[axis] - 1}")
+    return values.select(axis, token), rest
+
+
+def tokens_as_examples(acts: Any) -> Any:
+    """Activations whose tokens are examples of their own, those of an example one after the other; others unchanged.
+
+    Args:
+        acts: DataArray, perhaps with the axes ``example`` and ``token``, in this order.
+    """
+    if "token" not in acts.dims:
+        return acts
+    import xarray as xr  # not needed by the command line's start
+
+    size, start = acts.sizes["token"], list(acts.dims).index("example")
+    shape = (*acts.shape[:start], -1, *acts.shape[start + 2 :])
+    coords = {name: one for name, one in acts.coords.items() if "example" not in one.dims}
+    coords |= {name: ("example", one.values.repeat(size)) for name, one in acts.coords.items() if "example" in one.dims}
+    dims = [dim for dim in acts.dims if dim != "token"]
+    return xr.DataArray(acts.values.reshape(shape), coords, dims, acts.name, acts.attrs)

@@ -40,19 +40,33 @@ _CAN_BE: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda v: len(v) == 2 and all(0 < n <= 1 << 16 for n in v),
         "it must be (rows, columns), both above 0 and at most 65,536",
     ),
+    "image_channels": (lambda v: 1 <= v <= 1024, "it must be from 1 to 1024"),
     "classes": (lambda v: 2 <= v <= 1 << 16, "it must be at least 2 and at most 65,536"),
     "dropout": (lambda v: 0 <= v < 1, "it must be a share from 0 to below 1"),
     "kernel": (lambda v: 0 < v < 1000 and v % 2 == 1, "it must be odd, above 0 and below 1000"),
     "label_noise": (lambda v: 0 <= v <= 1, "it must be a share from 0 to 1"),
     "threads": (lambda v: 1 <= v <= 1024, "it must be from 1 to 1024"),
     "seed": (lambda v: -(1 << 63) <= v < 1 << 63, "it must be an integer of 64 bits"),
+    "tokens": (lambda v: isinstance(v, int) or v in ("mean", "all"), "it must be a token's number, mean or all"),
     "steps": (lambda v: all(n >= 0 for n in v), "each entry must be 0 or more"),
     "device": (
         re.compile(r"auto|gpu|(cpu|cuda|mps|xpu)(:[0-9]+)?").fullmatch,
         "it must be auto, gpu, cpu, cuda, mps or xpu, or cuda:1 if there are several",
     ),
     **dict.fromkeys(("hidden", "channels", "head"), _EACH),
-    **dict.fromkeys(("epochs", "warmup_steps", "per_octave", "gallery_size", "norms_every"), _COUNT),
+    **dict.fromkeys(
+        (
+            "epochs",
+            "warmup_steps",
+            "per_octave",
+            "gallery_size",
+            "norms_every",
+            "every",
+            "planned_steps",
+            "steps_per_epoch",
+        ),
+        _COUNT,
+    ),
     **dict.fromkeys(("batch_size", "probe_size"), _POSITIVE),
     **dict.fromkeys(("learning_rate", "momentum", "weight_decay", "max_megabytes"), _FINITE),
 }
@@ -83,6 +97,8 @@ class _NetworkConfig(_Checked):
 
     image_shape: tuple[int, int] = (28, 28)
     """Rows and columns of an image."""
+    image_channels: int = 1
+    """Channels of an image: 1 gray, 3 in color, or any other number."""
     classes: int = 10
     """The number of classes."""
     activation: Activation = "relu"
@@ -159,19 +175,22 @@ NetworkConfig = MLPConfig | CNNConfig
 
 
 @door
-def fitted(network: NetworkConfig, image_shape: tuple[int, int], classes: int) -> NetworkConfig:
+def fitted(
+    network: NetworkConfig, image_shape: tuple[int, int], classes: int, image_channels: int = 1
+) -> NetworkConfig:
     """The network for such data.
 
-    A shape or a class count other than the default was set by the caller, and is kept: if it does not fit, training
+    A shape, a class count or a number of channels other than the default was set by the caller, and is kept: if it does not fit, training
     raises an error.
 
     Args:
         network: Settings of the network.
         image_shape: (rows, columns) of an image.
         classes: Number of classes.
+        image_channels: Channels of an image.
     """
     default = type(network)()
-    own: dict[str, Any] = {"image_shape": image_shape, "classes": classes}
+    own: dict[str, Any] = {"image_shape": image_shape, "classes": classes, "image_channels": image_channels}
     return dataclasses.replace(network, **{k: v for k, v in own.items() if getattr(network, k) == getattr(default, k)})
 
 
@@ -189,7 +208,9 @@ class TrainConfig(_Checked):
     epochs: int = 10
     """Passes over the training images; 0 records the untrained network only."""
     batch_size: int = 128
-    """Images a step; the last batch of an epoch may hold fewer."""
+    """Images a step; the last batch of an epoch may hold fewer, see drop_last."""
+    drop_last: bool = False
+    """True to leave out the last batch of an epoch where it holds fewer images than the others."""
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     """The optimizer."""
     learning_rate: float = 1e-3
@@ -240,6 +261,8 @@ class RecordConfig(_Checked):
     """True if each epoch's end is a snapshot too."""
     steps: tuple[int, ...] = ()
     """Further steps to snapshot."""
+    every: int = 0
+    """A snapshot each time so many steps are done; 0 for none."""
     hook_points: tuple[str, ...] = ()
     """Hook points to record; empty means all except the input, if they hold a tensor with a row for each image."""
     probe_size: int = 1000
@@ -251,9 +274,42 @@ class RecordConfig(_Checked):
     """Interval in steps for gradient norm and update-to-weight ratio of each parameter; 0 for never."""
     max_megabytes: float = 100
     """The size limit of a snapshot, in MB before compression; a larger one is an error at the start of training."""
+    tokens: int | Literal["mean", "all"] = "mean"
+    """Of sequences: mean, the mean and maximum over the tokens, and whole sequences for the gallery only; a number, that token, below 0
+    from the end; all, every token."""
 
 
-_KINDS: dict[str, type[Any]] = {"mlp": MLPConfig, "cnn": CNNConfig, "train": TrainConfig, "record": RecordConfig}
+@dataclass(frozen=True)
+class LoopConfig(_Checked):
+    """The settings of a training loop of the caller's own that `nm.record` recorded, as far as they are known.
+
+    Raises:
+        ConfigError: An invalid setting.
+    """
+
+    planned_steps: int = 0
+    """Optimizer steps that were planned; 0 if nobody said."""
+    steps_per_epoch: int = 0
+    """Optimizer steps in an epoch; 0 if nobody said."""
+    optimizer: str = ""
+    """Name of the optimizer's class, if it was given at the start."""
+    learning_rate: float = 0.0
+    """Its learning rate at the start; 0 if nobody said."""
+    seed: int = 0
+    """PyTorch's seed at the start."""
+    device: str = "cpu"
+    """The device of the model's parameters."""
+    threads: int = 1
+    """CPU threads."""
+
+
+_KINDS: dict[str, type[Any]] = {
+    "mlp": MLPConfig,
+    "cnn": CNNConfig,
+    "train": TrainConfig,
+    "record": RecordConfig,
+    "loop": LoopConfig,
+}
 
 
 @door
@@ -261,7 +317,7 @@ def to_json(config: Any) -> dict[str, Any]:
     """A config as plain JSON values, with ``kind`` naming its class.
 
     Args:
-        config: An MLPConfig, CNNConfig, TrainConfig or RecordConfig.
+        config: An MLPConfig, CNNConfig, TrainConfig, RecordConfig or LoopConfig.
 
     Raises:
         ConfigError: Anything else.

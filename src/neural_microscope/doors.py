@@ -23,7 +23,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast
 
-from .errors import MicroscopeError, WrongType, WrongValue, reason
+from .errors import MicroscopeError, NoLabels, WrongType, WrongValue, reason
 
 Public = TypeVar("Public", bound=Callable[..., Any])
 
@@ -39,7 +39,7 @@ LEAST = (
 """The minimum of an integer of this name."""
 
 WAYS = {
-    "ImageSet": "nm.data.ImageSet(images, labels)",
+    "ImageSet": "nm.data.ImageSet(images, labels), or nm.data.examples(inputs, labels)",
     "Dataset": "nm.data.load(name), or nm.data.Dataset(name, train, test)",
     "DataArray": "nm.activations(model, images)[hook_point], or run.activations(hook_point)",
     "Run": "nm.Run.open(folder)",
@@ -79,9 +79,14 @@ def _entered(function: Public, check: Callable[[Callable[..., Any], Mapping[str,
     def entered(*args: Any, **options: Any) -> Any:
         given = _bound(function, signature, args, options)
         check(function, given)
-        outside = MEASURING.set(MEASURING.get() or measures)
+        renamed = MEASURING.get()
+        outside = MEASURING.set({} if measures and renamed is None else renamed)
         try:
-            return function(*args, **options)
+            result = function(*args, **options)
+            return result if renamed is not None else _renamed(result, MEASURING.get())
+        except NoLabels as error:
+            error.needs = function.__name__  # of nested calls the outermost, which the caller knows
+            raise
         except MicroscopeError:
             raise
         except ModuleNotFoundError as error:
@@ -101,8 +106,16 @@ def _entered(function: Public, check: Callable[[Callable[..., Any], Mapping[str,
     return cast(Public, entered)
 
 
-MEASURING: ContextVar[bool] = ContextVar("measuring", default=False)
-"""True while a measure runs, which expects units or channels at a hook point."""
+MEASURING: ContextVar[dict[str, str] | None] = ContextVar("measuring", default=None)
+"""Not None while a measure runs, which expects units or channels at a hook point. Holds other names for axes of its result: the units of
+tokens are ablated as the channels of a map.
+"""
+
+
+def _renamed(result: Any, axes: dict[str, str] | None) -> Any:
+    there = {old: new for old, new in (axes or {}).items() if old in getattr(result, "dims", ())}
+    return result.rename(there) if there else result
+
 
 EXTRAS = {
     name: f"'neural-microscope[{extra}]'"
@@ -391,12 +404,20 @@ def _of_the_caller(error: BaseException) -> bool:
 _LIBRARIES = tuple({str(Path(__file__).parent), *(sysconfig.get_path(one) for one in ("stdlib", "purelib", "platlib"))})
 
 
+OF_CLASSES = ("label", "test_accuracy_by_class")
+"""Variables that a table of a run without class labels lacks."""
+
+
 def _unforeseen(function: Callable[..., Any], given: Mapping[str, Any], error: Exception) -> MicroscopeError:
     """An error for input that a body could not handle, with the reason."""
     tables = [(name, one) for name, one in given.items() if hasattr(one, "data_vars")]
     if isinstance(error, KeyError) and tables:
         name, one = tables[-1]
         lacking = re.search(r"'(\w+)'", str(error))
+        if lacking and lacking[1] in OF_CLASSES:
+            refusal = NoLabels(name)
+            refusal.needs = function.__name__
+            return refusal
         return WrongValue(
             f"{name} is {came(one)}; it lacks {lacking[0] if lacking else error}: give the result of a measure"
         )

@@ -24,6 +24,21 @@ class DataError(MicroscopeError, ValueError):
     """A data set that can't be read, or images that a model can't take."""
 
 
+class NoLabels(DataError):
+    """Class labels that something needs and does not have; a public function adds its own name.
+
+    >>> print(nm.errors.NoLabels("this set"))
+    this needs class labels, and this set has none; PCA, drift, CKA, dictionaries and attribution work without
+    """
+
+    needs = "this"
+    """Name of what needs them."""
+
+    def __str__(self) -> str:
+        without = "PCA, drift, CKA, dictionaries and attribution work without"
+        return f"{self.needs} needs class labels, and {super().__str__()} has none; {without}"
+
+
 class FileError(MicroscopeError, OSError):
     """A path that is not a file, or can't be written. Constructed like OSError: (errno, reason, path)."""
 

@@ -161,12 +161,12 @@ class Network(HookedModel):
         """Logits [example, class]. Values below 0 raise a UserWarning, once.
 
         Args:
-            images: Floats in 0..1, [example, 1, row, col].
+            images: Floats in 0..1, [example, channel, row, col].
 
         Raises:
             DataError: Anything else.
         """
-        if check_images(images, self.config.image_shape) < 0 and not self._told_of_negative:
+        if check_images(images, self.config.image_shape, self.config.image_channels) < 0 and not self._told_of_negative:
             self._told_of_negative = True
             warnings.warn(NEGATIVE, UserWarning, stacklevel=4)
         return self._from_input(self.input(images))
@@ -232,7 +232,7 @@ class MLP(Network):
         config = config or MLPConfig()
         super().__init__(config, seed)
         with _seeded(self.seed):
-            self._finish(config.image_shape[0] * config.image_shape[1], config.hidden)
+            self._finish(config.image_channels * math.prod(config.image_shape), config.hidden)
 
     def _shape(self, x: Tensor) -> Tensor:
         return x.flatten(1)
@@ -258,7 +258,7 @@ class CNN(Network):
         config = config or CNNConfig()
         super().__init__(config, seed)
         rows, cols = config.image_shape
-        before = 1
+        before = config.image_channels
         with _seeded(self.seed):
             for channels in config.channels:
                 convolution = nn.Conv2d(before, channels, config.kernel, padding=config.kernel // 2, bias=config.bias)
@@ -290,15 +290,16 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def check_images(images: Any, image_shape: tuple[int, int]) -> float:
+def check_images(images: Any, image_shape: tuple[int, int], image_channels: int = 1) -> float:
     """The lowest value of ``images``, after checking that they are valid input.
 
     Does nothing inside a compiled model, where it would split the graph; values that can't be read, as inside
     ``torch.func.vmap``, are not checked. The value is then 0, as it is without images.
 
     Args:
-        images: Float tensor [example, 1, row, col], no value above 1, all finite.
+        images: Float tensor [example, channel, row, col], no value above 1, all finite.
         image_shape: (rows, columns) of an image.
+        image_channels: Channels of an image.
 
     Raises:
         DataError: Anything else.
@@ -312,11 +313,11 @@ def check_images(images: Any, image_shape: tuple[int, int]) -> float:
     if not images.is_floating_point():
         dtype = str(images.dtype).removeprefix("torch.")
         raise DataError(f"a model takes float images in 0..1; got {dtype}; {advice.tensor_values(images)}")
-    if images.ndim != 4 or images.shape[1:] != (1, *image_shape):
+    if images.ndim != 4 or images.shape[1:] != (image_channels, *image_shape):
         rows, cols = image_shape
         raise DataError(
-            f"this model takes images of shape [example, 1, {rows}, {cols}]; got {list(images.shape)}: "
-            f"{advice.tensor_axes(tuple(images.shape), rows, cols)}"
+            f"this model takes images of shape [example, {image_channels}, {rows}, {cols}]; got {list(images.shape)}: "
+            f"{advice.tensor_axes(tuple(images.shape), rows, cols, image_channels)}"
         )
     if not images.numel() or images.is_meta:
         return 0.0

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from .axes import unit_axis
-from .errors import DataError, unknown
+from .errors import DataError, NoLabels, unknown
 
 
 def values(acts: xr.DataArray, *order: str) -> np.ndarray:
@@ -51,6 +51,10 @@ def matrix(acts: xr.DataArray) -> np.ndarray:
         raise DataError(
             f"{_name(acts)} holds whole maps; reduce them to a number for each channel, "
             'with acts.mean(("row", "col")) or run.activations(name, "max")'
+        )
+    if "token" in acts.dims:
+        raise DataError(
+            f'{_name(acts)} holds whole sequences; give token=, a token or "mean" or "all", to nm.activations or run.activations'
         )
     return values(acts, "example", unit_axis(acts.dims))
 
@@ -106,16 +110,19 @@ def labels(acts: xr.DataArray | xr.Dataset) -> np.ndarray:
         acts: An array or a table with the coordinate ``label``.
 
     Raises:
-        DataError: The coordinate ``label`` is missing, not integer or below 0.
+        NoLabels: The coordinate ``label`` is missing.
+        DataError: It is not integer or below 0.
 
     >>> from neural_microscope import named
     >>> named.labels(acts).shape == (acts.sizes["example"],)
     True
     """
+    if "example" not in acts.dims:
+        axes = ", ".join(map(str, acts.dims))
+        raise DataError(f"{_name(acts)} has the axes {axes}; the axis 'example' with the coordinate 'label' is needed")
     if "label" not in acts.coords or acts["label"].dims != ("example",):
-        raise DataError(
-            f"{_name(acts)}: the axis 'example' with the coordinate 'label' is needed; "
-            "use activations of a run, or give nm.activations an ImageSet"
+        raise NoLabels(
+            f"{_name(acts)} (no coordinate 'label', which activations of a run or an ImageSet with labels have)"
         )
     found = np.asarray(acts["label"].values)
     if found.dtype.kind not in "iu" or found.min(initial=0) < 0:

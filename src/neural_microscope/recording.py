@@ -28,23 +28,27 @@ from .data import Dataset, ImageSet, load
 from .doors import door
 from .errors import RunError, UnknownName
 from .hooks import ActivationCache, bare, evaluation, hooked
+from .hooks.wrap import stated
 from .models import Network, build
 from .run import FORMAT_VERSION, Layout, Run, RunWriter, beginning, places, reduced
 from .run.description import network
-from .training import History, Observer, Sampler, Training, continue_in_place, score, train
+from .training import History, Loss, Observer, Sampler, continue_in_place, train
+from .training.loop import InProgress
 
 
 @door
 def schedule(record: RecordConfig, total_steps: int, steps_per_epoch: int) -> list[int]:
-    """Steps to record: 0, log-spaced steps, epoch ends, the last step, and any requested steps in range.
+    """Steps to record: 0, log-spaced and regular steps, epoch ends, the last step, and any requested steps in range.
 
     Args:
         record: Settings of recording.
         total_steps: Optimizer steps in the whole training.
-        steps_per_epoch: Optimizer steps in an epoch.
+        steps_per_epoch: Optimizer steps in an epoch; 0 if unknown.
     """
     steps = {0, total_steps, *(s for s in record.steps if s <= total_steps)}
-    if record.every_epoch:
+    if record.every:
+        steps.update(range(0, total_steps + 1, record.every))
+    if record.every_epoch and steps_per_epoch:
         steps.update(range(0, total_steps + 1, steps_per_epoch))
     if record.per_octave and total_steps:
         octaves = math.floor(math.log2(total_steps) * record.per_octave)
@@ -89,6 +93,24 @@ class Recorder(Observer):
         self.record = record or RecordConfig()
         self.writer: RunWriter | None = None
         self.resumed: tuple[Run, dict[str, Tensor]] | None = None
+        self.axes: dict[str, tuple[str, ...]] = {}
+        self.stated: dict[str, tuple[str, ...]] = {}
+
+    @classmethod
+    def again(cls, writer: RunWriter, run: Run) -> Recorder:
+        """The recorder that continues a run.
+
+        Args:
+            writer: Its writer, reopened.
+            run: The run at the writer's record.
+        """
+        recorder = cls(run.folder, config.from_json(run.description["record"]))
+        writer.arrays = run.arrays
+        recorder.writer, recorder.snapshots = writer, len(run.steps)
+        recorder.probe, recorder.gallery, recorder.names = run.probe, run.description["gallery"], run.hook_points
+        recorder.shapes, recorder.stated = run.description["hook_points"], run.stated_axes
+        recorder.resumed, recorder.taken = (run, run.state()), run.last.step
+        return recorder
 
     def claim(self) -> Path:
         writer = RunWriter.claim(self.folder)
@@ -97,12 +119,14 @@ class Recorder(Observer):
 
     # --- callbacks of training -------------------------------------------------------------------------------------------------
 
-    def started(self, training: Training) -> None:
+    def started(self, training: InProgress) -> None:
         self.began = time.perf_counter()
         self.module = bare(training.model)
-        self.lens = hooked(self.module)
+        self.stated = stated(training.model) or self.stated
+        self.lens = hooked(self.module, self.stated or None)
         self.parameters = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
         self.schedule = schedule(self.record, training.total_steps, training.steps_per_epoch)
+        self.due = frozenset(self.schedule)
         if self.resumed is None:
             self._choose(training)
         self._keep(training)
@@ -113,8 +137,10 @@ class Recorder(Observer):
             self._create(training, cache)
         assert self.writer is not None
         every = self.record.norms_every
-        self.training_rows = self.writer.rows("training", ("loss", "accuracy", "learning_rate"))
-        self.gradient_rows = self.writer.rows("gradients", ("grad_norm", "update_ratio") if every else ())
+        step = ("step",) if training.most else ()
+        self.training_rows = self.writer.rows("training", (*step, "loss", "accuracy", "learning_rate"))
+        self.gradient_rows = self.writer.rows("gradients", (*step, "grad_norm", "update_ratio") if every else ())
+        self._before(training)
         if self.resumed is not None:
             run, state = self.resumed
             self.training_rows.restore(run.last.rows, state)
@@ -123,30 +149,27 @@ class Recorder(Observer):
         self.snapshots = 0
         self._snapshot(training)
 
-    def before_update(self, training: Training) -> None:
-        if self._norms_due(training.step):
-            self.before = [p.detach().clone() for p in self.parameters.values()]
-            self.grad_norms = _norms([p.grad for p in self.parameters.values()])
-
-    def stepped(self, training: Training) -> None:
+    def stepped(self, training: InProgress) -> None:
         if self._norms_due(training.step - 1):
+            norms = _norms([p.grad for p in self.parameters.values()])
             now = zip(self.parameters.values(), self.before, strict=True)
             moved = _norms([after.detach() - before for after, before in now])
             ratios = [m / s if s > 0 else math.nan for m, s in zip(moved, _norms(self.before), strict=True)]
-            self.gradient_rows.add({"grad_norm": self.grad_norms, "update_ratio": ratios})
+            self.gradient_rows.add({"step": training.step, "grad_norm": norms, "update_ratio": ratios})
         self._add_row(training)
-        if self.snapshots < len(self.schedule) and training.step == self.schedule[self.snapshots]:
+        if training.step in self.due:
             self._snapshot(training)
+        self._before(training)
 
-    def stopped(self, training: Training, status: str) -> None:
+    def stopped(self, training: InProgress, status: str) -> None:
         if self.writer is None:
             return
         try:
             if status.startswith("diverged"):
                 self._add_row(training)
-                self.training_rows.flush()
-                self.gradient_rows.flush()
-                self.writer.diverged(self.training_rows.count, status)
+                self._ended(status)
+            elif status != "finished" and not training.resumable:
+                self._ended(status)
             elif status != "finished":
                 self.writer.stop(status)
         except (OSError, RunError) as error:  # a full disk must not hide the reason that training stopped
@@ -157,30 +180,61 @@ class Recorder(Observer):
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
+    def _before(self, training: InProgress) -> None:
+        """The weights before an update whose size will be recorded."""
+        if self._norms_due(training.step):
+            self.before = [p.detach().clone() for p in self.parameters.values()]
+
+    def _last(self, training: InProgress, status: str) -> None:
+        """Takes the last snapshot of a loop, unless one was just taken or no room is left for it, and commits its status.
+
+        Args:
+            training: The loop.
+            status: The run's status, see `Run.status`.
+        """
+        assert self.writer is not None
+        scheduled = sum(step > training.step for step in self.schedule)
+        if self.taken != training.step and self.snapshots + scheduled < (training.most or 0):
+            self._snapshot(training, status)
+        elif status == "finished" or not training.resumable:
+            self._ended(status)
+        else:
+            self.writer.stop(status)
+
+    def _ended(self, status: str) -> None:
+        """Commits the end of a run that can't continue, with the rows since its last snapshot.
+
+        Args:
+            status: The run's status, see `Run.status`.
+        """
+        assert self.writer is not None
+        self.training_rows.flush()
+        self.gradient_rows.flush()
+        self.writer.diverged(self.training_rows.count, status)
+
     def _norms_due(self, step: int) -> bool:
         return bool(self.record.norms_every) and step % self.record.norms_every == 0
 
-    def _add_row(self, training: Training) -> None:
-        self.training_rows.add({name: values[-1] for name, values in training.rows.items()})
+    def _add_row(self, training: InProgress) -> None:
+        self.training_rows.add({"step": training.step, **{name: values[-1] for name, values in training.rows.items()}})
 
     def _look(self) -> ActivationCache:
         """Activations of the probe images now."""
         with torch.no_grad(), evaluation(self.lens):
             _, cache = self.lens.run_with_cache(self.images, names_filter=self.names or None)
         tensors = {name: tensor for name, tensor in cache.items() if self.names or name != "input"}
+        if not isinstance(self.module, Network):
+            tensors, self.axes = recordable.in_order(self.lens, tensors)
         return ActivationCache(tensors).to("cpu")
 
-    def _snapshot(self, training: Training) -> None:
+    def _snapshot(self, training: InProgress, status: str = "running") -> None:
         assert self.writer is not None
         with _own_randomness(training):
             looked = self._look()
-            test = score(training.model, self.test_images, self.test_labels, training.data.classes)
-        arrays: dict[str, Any] = {
-            "test_loss": test.loss,
-            "test_accuracy": test.accuracy,
-            "test_accuracy_by_class": test.accuracy_by_class,
-            "seconds": time.perf_counter() - self.began,
-        }
+            arrays: dict[str, Any] = training.scores(self.test_images, self.test_targets)
+        arrays["seconds"] = time.perf_counter() - self.began
+        if training.most:
+            arrays |= {"step": training.step, "epoch": training.step / (training.steps_per_epoch or math.nan)}
         at = places(self.names)
         for name, tensor in looked.items():
             if list(tensor.shape) != [len(self.probe), *self.shapes[name]]:
@@ -188,31 +242,34 @@ class Recorder(Observer):
                     f"hook point {name} gave {[len(self.probe), *self.shapes[name]]} at the first snapshot and gives {list(tensor.shape)} "
                     "now; leave it out with RecordConfig(hook_points=…)"
                 )
-            arrays |= reduced(at[name], tensor, self.gallery)
-        status = "running"
-        if self.snapshots + 1 == len(self.schedule):
+            arrays |= reduced(at[name], tensor, self.gallery, self.axes.get(name, ()), self.record.tokens)
+        if not training.most and self.snapshots + 1 == len(self.schedule):
             status = "finished"
+        if status == "finished" or (status != "running" and not training.resumable):
             self.training_rows.flush()
             self.gradient_rows.flush()
         state = {**training.state(), **self.training_rows.tail(), **self.gradient_rows.tail()}
         weights, rows = self.module.state_dict(), self.training_rows.count
         self.writer.snapshot(self.snapshots, training.step, rows, arrays, weights, state, status)
         self.snapshots += 1
+        self.taken = training.step
 
     # --- once per run ---------------------------------------------------------------------------------------------------
 
-    def _choose(self, training: Training) -> None:
+    def _choose(self, training: InProgress) -> None:
         """Chooses the probe images and the hook points for the run."""
         test = training.data.test
         self.probe_indices = test.balanced_indices(min(self.record.probe_size, test.most_balanced))
         self.probe = test.subset(self.probe_indices)
-        self.note = " ".join(filter(None, (_uneven(self.probe, test), _fewer(self.record, self.probe, test))))
+        notes = (_uneven(self.probe, test), _fewer(self.record, self.probe, test)) if test.classes else ()
+        self.note = " ".join(filter(None, notes))
         if self.note:
             warnings.warn(self.note, UserWarning, stacklevel=4)
-        self.gallery = _gallery(self.probe.labels, self.record.gallery_size)
+        labels = np.zeros(len(self.probe), int) if self.probe.labels is None else self.probe.labels
+        self.gallery = _gallery(labels, self.record.gallery_size)
         self.names = list(self.record.hook_points)
 
-    def _recordable(self, cache: ActivationCache, training: Training) -> ActivationCache:
+    def _recordable(self, cache: ActivationCache, training: InProgress) -> ActivationCache:
         """The recordable part of a cache. The rest is reported and noted, or an error if it was requested by name."""
         model = self.module
         stateful = [name for name, value in model.state_dict().items() if not isinstance(value, Tensor)]
@@ -221,7 +278,9 @@ class Recorder(Observer):
                 f"{stateful[0]} of this {type(model).__name__} is not a tensor, and a run folder holds only tensors: its get_extra_state "
                 "must return one"
             )
-        self.left_out = {} if isinstance(model, Network) else recordable.left_out(self.lens, self.images, cache)
+        self.left_out = (
+            {} if isinstance(model, Network) else recordable.left_out(self.lens, self.images, cache, self.names)
+        )
         asked = [name for name in self.left_out if self.record.hook_points and name in cache]
         if asked:
             raise RunError(
@@ -232,17 +291,18 @@ class Recorder(Observer):
         if self.left_out:
             warnings.warn(recordable.told(self.left_out), UserWarning, stacklevel=6)
         kept = {name: tensor for name, tensor in cache.items() if name not in self.left_out}
+        self.axes = {name: dims for name, dims in self.axes.items() if name in kept}
         if not kept:
             raise RunError(f"nothing of this {type(model).__name__} can be recorded: {recordable.told(self.left_out)}")
         return ActivationCache(kept)
 
-    def _keep(self, training: Training) -> None:
+    def _keep(self, training: InProgress) -> None:
         """The images as tensors: creating them at each snapshot would take as long as the forward pass."""
         test = training.data.test
         self.images = devices.like(training.model, self.probe.tensor())
-        self.test_images, self.test_labels = devices.like(training.model, test.tensor()), test.label_tensor()
+        self.test_images, self.test_targets = devices.like(training.model, test.tensor()), test.target_tensor()
 
-    def _create(self, training: Training, cache: ActivationCache) -> None:
+    def _create(self, training: InProgress, cache: ActivationCache) -> None:
         layout = Layout(
             self.schedule,
             training.steps_per_epoch,
@@ -253,9 +313,14 @@ class Recorder(Observer):
             self.gallery,
             list(self.parameters),
             self.record.norms_every,
+            training.most,
+            training.objective.task,
+            self.axes,
+            self.record.tokens,
         )
-        groups, coordinates = layout.groups(cache), layout.coordinates()
-        self.size, much = recordable.size(self.record, groups[""], self.module.state_dict(), len(self.schedule))
+        groups, coordinates = layout.groups(cache), layout.created()
+        planned = len(self.schedule) if training.planned else 1
+        self.size, much = recordable.size(self.record, groups[""], self.module.state_dict(), planned)
         text = f"{self.size}. {recordable.SMALLER}" if much else self.size
         if self.tell is not None:
             self.tell(text)
@@ -264,9 +329,10 @@ class Recorder(Observer):
         description = self._describe(training, cache)
         self.writer = RunWriter.create(self.folder, description, self.probe, self.probe_indices, groups, coordinates)
 
-    def _describe(self, training: Training, cache: ActivationCache) -> dict[str, Any]:
+    def _describe(self, training: InProgress, cache: ActivationCache) -> dict[str, Any]:
         model, note = self.module, f"{training.data.note} {self.note}".strip()
-        if isinstance(model, Network):
+        own = isinstance(model, Network) and training.objective.classifies  # else its outputs are no logits
+        if isinstance(model, Network) and own:
             about = {**config.to_json(model.config), "seed": model.seed}
         else:
             about = {"kind": "module", "class": type(model).__qualname__}
@@ -274,21 +340,27 @@ class Recorder(Observer):
             "format_version": FORMAT_VERSION,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "model": about,
-            **({"initial_weights": _digest(model)} if isinstance(model, Network) else {}),
+            "task": training.objective.task,
+            **({"loss": "own"} if training.objective.own else {}),
+            **({"initial_weights": _digest(model)} if own else {}),
             **({"together": dict(zip(("number", "of"), training.place, strict=True))} if training.place else {}),
             "train": config.to_json(training.config),
             "record": config.to_json(self.record),
             "data": {"name": documents.plain(training.data.name), "sha256": training.data.sha256, "note": note},
-            "sampler": "custom" if training.custom_sampler else "default",
-            "schedule": self.schedule,
+            "sampler": _order(training),
+            **({"snapshots": training.most} if training.most else {}),
+            **({} if training.resumable and not training.most else {"resumable": training.resumable}),
+            "schedule": [] if training.most else self.schedule,
             "total_steps": training.total_steps,
             "steps_per_epoch": training.steps_per_epoch,
             "hook_points": self.shapes,
             **({"left_out": self.left_out} if self.left_out else {}),
+            **({"axes": {name: list(dims) for name, dims in self.axes.items()}} if self.axes else {}),
+            **({"stated_axes": {name: list(dims) for name, dims in self.stated.items()}} if self.stated else {}),
             "gallery": self.gallery,
             "parameters": list(self.parameters),
             # The gradient of a weight from a pixel that is 0 on every image is 0: pictures gray it out.
-            "constant_pixels": np.flatnonzero(~training.data.train.images.any(0)).tolist(),
+            "constant_pixels": training.data.constant_pixels,
             "versions": {
                 "neural-microscope": __version__,
                 **{module.__name__: str(module.__version__) for module in (torch, np, zarr, xarray, safetensors)},
@@ -311,6 +383,7 @@ def resume(
     data: Dataset | None = None,
     model: nn.Module | None = None,
     sampler: Sampler | None = None,
+    loss: Loss | None = None,
     observers: Sequence[Observer] = (),
 ) -> History:
     """Continues an interrupted run to its end, with bitwise the same result as without the interruption (except times).
@@ -323,11 +396,12 @@ def resume(
         data: Training and test images; None: the set that `load` knows by the recorded name.
         model: Module to load the weights into; None: built from its config, if it has one here.
         sampler: Custom sampler of the run, if it used one; it must give the same batches for an epoch at every call.
+        loss: The loss of the run, if it had one of its own; that it is the same can't be checked.
         observers: Further observers of the training.
 
     Raises:
-        RunError: A run that is finished, has diverged, or used other data; damage, except in the last snapshot, which
-            is recorded again.
+        RunError: A run that is finished, has diverged, or used other data or batches of the caller's own; damage, except
+            in the last snapshot, which is recorded again.
 
     >>> from neural_microscope.training import Observer
     >>> class Stopping(Observer):
@@ -342,21 +416,25 @@ def resume(
     """
     folder = files.place(folder).absolute()
     about = beginning.to_start_over(folder)
+    if about is not None and about["train"]["kind"] == "loop":
+        raise RunError(
+            f"nothing was recorded in {folder}, which a training loop of the caller's own began: run it again"
+        )
     if about is not None:
-        return _start_over(folder, about, data, sampler, observers)
+        return _start_over(folder, about, data, sampler, loss, observers)
     writer = RunWriter.reopen(folder)
     try:
         run = Run.at(writer.folder, writer.record)
+        if run.description["train"]["kind"] == "loop":
+            raise RunError(
+                f"{run.folder} records a training loop of the caller's own, and only that loop can continue it: "
+                "nm.record(…, state=…, resume=True)"
+            )
         if run.status == "finished" or run.status.startswith("diverged"):
             raise RunError(f"{run.folder} has {run.status}; there is nothing to resume")
-        data = _checked_inputs(run.folder, run.description, data, model, sampler)
-        recorder = Recorder(folder, config.from_json(run.description["record"]))
-        writer.arrays = run.arrays
-        recorder.writer, recorder.snapshots = writer, len(run.steps)
-        recorder.probe, recorder.gallery, recorder.names = run.probe, run.description["gallery"], run.hook_points
-        recorder.shapes = run.description["hook_points"]
+        data = _checked_inputs(run.folder, run.description, data, model, sampler, loss)
+        recorder = Recorder.again(writer, run)
         state = run.state()
-        recorder.resumed = run, state
         own = run.model(into=None if model is None else bare(model))
         for name, parameter in own.named_parameters():
             parameter.requires_grad_(name in run.description["parameters"])
@@ -364,13 +442,18 @@ def resume(
         model = own if model is None else model
         writer.take_back()
         resume_from = (run.last.step, state)
-        return _train(model, data, run.description, [recorder, *observers], sampler, resume_from)
+        return _train(model, data, run.description, [recorder, *observers], sampler, loss, resume_from)
     finally:
         writer.close()
 
 
 def _start_over(
-    folder: Path, about: dict[str, Any], data: Dataset | None, sampler: Sampler | None, observers: Sequence[Observer]
+    folder: Path,
+    about: dict[str, Any],
+    data: Dataset | None,
+    sampler: Sampler | None,
+    loss: Loss | None,
+    observers: Sequence[Observer],
 ) -> History:
     """Trains a run from its beginning, as described in its run.json."""
     model = None if about["model"]["kind"] == "module" else build(network(about["model"]), about["model"]["seed"])
@@ -379,12 +462,12 @@ def _start_over(
             f"nothing was recorded in {folder}, and only the script that was to train it has its initial weights: run the script "
             "again, which starts the run over"
         )
-    data = _checked_inputs(folder, about, data, model, sampler)
+    data = _checked_inputs(folder, about, data, model, sampler, loss)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in about["parameters"])
     print(f"note: nothing was recorded in {files.shown(str(folder))}: it starts over", file=sys.stderr)
     recorder = Recorder(folder, config.from_json(about["record"]))
-    return _train(model, data, about, [recorder, *observers], sampler)
+    return _train(model, data, about, [recorder, *observers], sampler, loss)
 
 
 def _train(
@@ -393,6 +476,7 @@ def _train(
     about: dict[str, Any],
     observers: Sequence[Observer],
     sampler: Sampler | None,
+    loss: Loss | None,
     resume_from: tuple[int, dict[str, Tensor]] | None = None,
 ) -> History:
     """Trains as described in run.json."""
@@ -412,7 +496,10 @@ def _train(
             "if it was, the rest is equal up to rounding, otherwise to the bit",
             file=sys.stderr,
         )
-    return train(model, data, settings, observers=observers, sampler=sampler, resume_from=resume_from)
+    task = about.get("task")
+    return train(
+        model, data, settings, task=task, loss=loss, observers=observers, sampler=sampler, resume_from=resume_from
+    )
 
 
 def _digest(model: nn.Module) -> str:
@@ -425,9 +512,22 @@ def _digest(model: nn.Module) -> str:
 
 
 def _checked_inputs(
-    folder: Path, about: dict[str, Any], data: Dataset | None, model: nn.Module | None, sampler: Sampler | None
+    folder: Path,
+    about: dict[str, Any],
+    data: Dataset | None,
+    model: nn.Module | None,
+    sampler: Sampler | None,
+    loss: Loss | None,
 ) -> Dataset:
     """The data to continue with. Anything that would make a different run is a RunError."""
+    if about["sampler"] == "batches":
+        raise RunError(
+            f"{folder} was trained on batches of the caller's own, whose order is not known here, so that it can't be continued exactly. "
+            "A run on a Dataset, or a loop recorded with nm.record(…, state=…), can"
+        )
+    if (about.get("loss") == "own") != (loss is not None):
+        own = "a loss of its own; give it: " if loss is None else "the loss of its task; leave out "
+        raise RunError(f"{folder} was trained with {own}loss=")
     if about["sampler"] == "custom" and sampler is None:
         raise RunError(
             f"{folder} was trained with a sampler of its own; give it: nm.resume({str(folder)!r}, sampler=…)"
@@ -455,7 +555,14 @@ def _checked_inputs(
     return data
 
 
-def _own_randomness(training: Training) -> Any:
+def _order(training: InProgress) -> str:
+    """The origin of the order of batches, see run.json."""
+    if not (training.most or training.resumable):
+        return "batches"
+    return "custom" if training.custom_sampler else "default"
+
+
+def _own_randomness(training: InProgress) -> Any:
     """A module may be random in evaluation mode too: recording must not change its training."""
     device = torch.device(training.config.device)
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -97,17 +98,18 @@ def test_several_inputs_pass_through_by_place_and_by_keyword() -> None:
     torch.testing.assert_close(cache["number.hook_out"], model.number(number))
 
 
-def test_dict_and_tuple_outputs_pass_through_and_only_naming_them_is_an_error() -> None:
+def test_dict_and_tuple_outputs_pass_through_and_have_named_parts() -> None:
     model = Named()
     lens = nm.hooked(model)
     out, cache = lens.run_with_cache(IMAGES)
     torch.testing.assert_close(out["logits"], model(IMAGES)["logits"])
-    assert list(cache) == ["body.hook_out", "head.hook_out"]
+    memory = ["memory.hook_out.0", "memory.hook_out.1"]
+    assert list(cache) == ["body.hook_out", *memory, "head.hook_out", "hook_out.logits", "hook_out.features"]
+    torch.testing.assert_close(cache["hook_out.features"], out["features"])
     gradients = lens.run_with_cache(IMAGES, incl_bwd=True, loss=lambda out: out["logits"].sum())[1]
     assert gradients["body.hook_out_grad"].shape == (6, 12)
-    inside, none = "hook a module inside it", "a hook point is one tensor; have the module return one"
-    for name, kind, way in (("memory.hook_out", "tuple", none), ("hook_out", "dict", inside)):
-        with pytest.raises(nm.errors.HookError, match=f"'{name}' saw a {kind}, not a tensor: {way}"):
+    for name, kind, part in (("memory.hook_out", "tuple", "0"), ("hook_out", "dict", "logits")):
+        with pytest.raises(nm.errors.HookError, match=f"'{name}' saw a {kind}, not a tensor: .*{name}.{part}"):
             lens.run_with_cache(IMAGES, names_filter=name)
 
 
@@ -158,11 +160,58 @@ def test_what_cannot_work_says_why_in_one_line() -> None:
         nm.hooked(torch.compile(LeNet()))
     with pytest.raises(nm.errors.UnknownName, match=r"no hook point 'conv3\.hook_out'; .* did you mean") as name:
         nm.hooked(LeNet()).run_with_cache(IMAGES, names_filter="conv3.hook_out")
+    pair = nn.GRU(28, 8, batch_first=True)
     with pytest.raises(
-        nm.errors.DataError, match=r"Named gave a dict; .* gives logits \[example, class\]: wrap it"
+        nm.errors.DataError, match=r"Sequential gave a tuple; .* gives logits \[example, class\]: wrap it"
     ) as a_dict:
-        nm.train(Named(), digits(), nm.TrainConfig(epochs=1))
+        nm.train(nn.Sequential(nn.Flatten(1, 2), pair), digits(), nm.TrainConfig(epochs=1))
     with pytest.raises(TypeError, match=r"missing 1 required keyword-only argument: 'number'") as an_input:
         nm.train(TwoInputs(), digits(), nm.TrainConfig(epochs=1))
     for raised in (no_module, compiled, name, a_dict, an_input):
         assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_a_transformers_vit_has_tokens_and_attention_patterns(attention: str) -> None:
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+    about = transformers.ViTConfig(**sizes, image_size=(8, 6), patch_size=2, num_channels=1, num_labels=3)
+    torch.manual_seed(0)
+    vit = transformers.ViTForImageClassification._from_config(about, attn_implementation=attention).eval()
+    lens, images = nm.hooked(vit), IMAGES[..., :8, :6]
+    by_hand = {"output_attentions": True} if attention == "eager" else {}
+    with torch.no_grad():
+        output, cache = lens.run_with_cache(images, **by_hand)
+        assert cache["hook_out.logits"].equal(vit(images, **by_hand).logits)
+    (point, *_) = [name for name in lens.hook_points if name.endswith("attention.hook_out")]
+    if attention == "eager":
+        assert cache["hook_out.attentions.0"].equal(output.attentions[0])
+        assert cache[f"{point}.1"].equal(output.attentions[0])
+    else:
+        eager = transformers.ViTForImageClassification._from_config(deepcopy(about), attn_implementation="eager").eval()
+        eager.load_state_dict(vit.state_dict())
+        name = point.replace("hook_out", "hook_pattern")
+        pattern = lens.run_with_cache(images, names_filter=name)[1][name]
+        assert pattern.allclose(eager(images, output_attentions=True).attentions[0], atol=1e-6)
+    tokens = nm.activations(vit, images)
+    assert {tokens[name].dims for name in tokens if tokens[name].ndim == 3} == {("example", "token", "unit")}
+
+
+def test_units_of_a_vits_tokens_are_ablated_as_by_hand() -> None:
+    torch.manual_seed(0)
+    model, data = VisionTransformer().eval(), digits(count=12).test
+    name = next(name for name, acts in nm.activations(model, data).items() if "token" in acts.dims)
+    effects = nm.analysis.causal.ablate_all(model, data, f"{name}[0]")["loss_change"]
+    images, labels = data.tensor(), data.label_tensor()
+    loss = lambda: nn.functional.cross_entropy(model(images), labels, reduction="none").detach()  # noqa: E731
+    before = loss()
+    for unit in range(0, effects.sizes["unit"], 5):
+
+        def cut(module: nn.Module, given: Any, output: Tensor, unit: int = unit) -> Tensor:
+            kept = output.clone()
+            kept[:, 0, unit] = 0
+            return kept
+
+        handle = model.get_submodule(name.removesuffix(".hook_out")).register_forward_hook(cut)
+        np.testing.assert_allclose(effects[unit], loss() - before, atol=1e-5)
+        handle.remove()

@@ -11,7 +11,19 @@ import pytest
 
 pytestmark = pytest.mark.interop
 ROOT = Path(__file__).parents[2]
-TOOLS = ("transformer-lens", "captum", "nnsight", "eai-sparsify", "onnx", "onnxruntime", "h5netcdf", "scikit-learn")
+TOOLS = (
+    "transformer-lens",
+    "captum",
+    "nnsight",
+    "eai-sparsify",
+    "onnx",
+    "onnxruntime",
+    "h5netcdf",
+    "scikit-learn",
+    "lightning",
+    "transformers",
+    "tensorboard",
+)
 
 
 @pytest.mark.filterwarnings(
@@ -23,7 +35,7 @@ def test_every_recipe_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     pytest.importorskip("sparsify", reason="make test-interop has it")
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "interop.md").read_text("utf-8"), re.S)
-    assert len(blocks) == 11
+    assert len(blocks) == 13
     (tmp_path / "recipes.py").write_text("\n".join(blocks), "utf-8")  # a file: nnsight reads the source of its traces
     assert runpy.run_path("recipes.py")["score"] > 0.5
 

@@ -60,6 +60,15 @@ def test_the_probe_is_a_balanced_part_of_the_test_images(run: nm.Run) -> None:
     np.testing.assert_array_equal(run.log.test_index, run.probe_indices)
 
 
+def test_the_names_of_the_classes_lie_in_the_run_folder(tmp_path: Path) -> None:
+    names = ("top", "middle", "bottom")
+    parts = {part: dataclasses.replace(getattr(DATA, part), class_names=names) for part in ("train", "test")}
+    recorder = nm.Recorder(tmp_path / "named", small_runs.RECORD)
+    named = dataclasses.replace(DATA, **parts)
+    nm.train(small_runs.mlp(), named, nm.TrainConfig(epochs=1, batch_size=30), observers=[recorder])
+    assert nm.Run.open(tmp_path / "named").probe.class_names == names
+
+
 def test_an_unknown_hook_point_offers_the_nearest(run: nm.Run) -> None:
     with pytest.raises(
         UnknownName, match=r"no recorded hook point 'layers.0.hook_pst'.*did you mean 'layers.0.hook_post'"

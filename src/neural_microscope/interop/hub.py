@@ -152,6 +152,7 @@ def _card(run: Run, model: Network, step: int) -> str:
     right, loss = float(run.log["test_accuracy"][at]), float(run.log["test_loss"][at])
     points = ", ".join(f"`{name}`" for name in model.hook_points)
     settings = "\n".join(f"| {name} | {value} |" for name, value in {**run.description["model"], **train}.items())
+    shape = ", ".join(map(str, (model.config.image_channels, *model.config.image_shape)))
     return f"""---
 library_name: {KIND}
 tags:
@@ -171,7 +172,7 @@ test accuracy {100 * right:.2f}% (loss {loss:.4f} nats), one seed ({model.seed})
 import neural_microscope as nm
 
 model = nm.interop.from_hub(".")
-logits, cache = model.run_with_cache(images)   # float32 [example, 1, {model.config.image_shape[0]}, {model.config.image_shape[1]}] in 0..1
+logits, cache = model.run_with_cache(images)   # float32 [example, {shape}] in 0..1
 ```
 
 Hook points: {points}.

@@ -32,7 +32,8 @@ def leftovers(folder: Path) -> list[str]:
     record = commits.read(folder) if commits.NAME in found else commits.Record((), ())
     if _recorded(record):
         raise RunError(
-            f"{folder} holds a run already: give a new folder, or continue that run with `microscope resume {folder}`"
+            f"{folder} holds a run already: give a new folder, or continue that run with `microscope resume {folder}`, "
+            "a loop of your own with resume=True"
         )
     foreign = min((name for name, kind in found.items() if not _ours(name, kind)), default="")
     if not foreign and found:

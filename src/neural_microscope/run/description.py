@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, field
 
 from .. import documents
-from ..config import NetworkConfig, RecordConfig, TrainConfig, from_json
+from ..axes import VOCABULARY
+from ..config import LoopConfig, NetworkConfig, RecordConfig, TrainConfig, from_json
+from ..data import Task
 from ..documents import Count, Digest, Shape, Text
 from ..errors import MicroscopeError, RunError
 
@@ -78,10 +80,10 @@ class _Description(Struct):
     train: dict[str, Any]
     record: dict[str, Any]
     data: _Data
-    sampler: Literal["default", "custom"]
-    schedule: Annotated[tuple[_Step, ...], Meta(min_length=1, max_length=1 << 20)]
+    sampler: Literal["default", "custom", "batches"]
+    schedule: Annotated[tuple[_Step, ...], Meta(max_length=1 << 20)]
     total_steps: _Step
-    steps_per_epoch: Annotated[int, Meta(ge=1, le=_MOST_STEPS)]
+    steps_per_epoch: Annotated[int, Meta(ge=0, le=_MOST_STEPS)]
     hook_points: Annotated[dict[Text, Shape], Meta(max_length=10_000)]
     gallery: tuple[Count, ...]
     parameters: tuple[Text, ...]
@@ -89,11 +91,28 @@ class _Description(Struct):
     versions: _Versions
     machine: _Machine
     together: _Place | None = None
+    snapshots: Annotated[int, Meta(ge=1, le=1 << 20)] | None = None
+    """The most snapshots of a loop of the caller's own, which has no schedule."""
+    resumable: bool = True
+    task: Task = "classification"
+    loss: Literal["task", "own"] = "task"
+    axes: dict[Text, tuple[Text, ...]] = field(default_factory=dict)
+    """The axes of hook points that do not follow from their number."""
+    stated_axes: dict[Text, tuple[Text, ...]] = field(default_factory=dict)
+    """The axes of the module's hook points that its user named."""
 
     def __post_init__(self) -> None:
-        if (
-            any(early >= late for early, late in pairwise((-1, *self.schedule)))
-            or self.schedule[-1] != self.total_steps
+        for name, words in self.axes.items():
+            shape = self.hook_points.get(name)
+            if shape is None or len(words) != len(shape) + 1 or words[0] != "example" or len({*words}) < len(words):
+                raise ValueError(f"axes of {name!r} do not name those of a hook point")
+        for name, words in {**self.axes, **self.stated_axes}.items():
+            if not set(words) <= set(VOCABULARY):
+                raise ValueError(f"axes of {name!r} have other names than {', '.join(VOCABULARY)}")
+        if (self.snapshots is None) != bool(self.schedule):
+            raise ValueError("a run has a schedule, or the most snapshots of a loop")
+        if any(early >= late for early, late in pairwise((-1, *self.schedule))) or (
+            self.schedule and self.schedule[-1] != self.total_steps
         ):
             raise ValueError("the steps of a schedule ascend to total_steps")
         for name, shape in self.hook_points.items():
@@ -114,8 +133,9 @@ def check(content: bytes, name: object) -> None:
     """A RunError unless the content is a valid run.json of this format, within its bounds."""
     about = documents.decode(content, _Description, name, RunError)
     try:
-        epochs = _config(about.train, TrainConfig).epochs
-        if about.total_steps != epochs * about.steps_per_epoch:
+        if about.snapshots is not None:
+            _config(about.train, LoopConfig)
+        elif about.total_steps != (epochs := _config(about.train, TrainConfig).epochs) * about.steps_per_epoch:
             raise RunError(f"{epochs} epochs of {about.steps_per_epoch} steps are not {about.total_steps} steps")
         _config(about.record, RecordConfig)
         documents.convert(about.record, _Recorded, "its record", RunError)

@@ -33,10 +33,13 @@ class Blueprint:
         weights = model.state_dict()
         # The first product on the meta device takes a second, because torch then loads more modules.
         maps = sum(len(one) for one in weights.values() if one.ndim == 4)
-        size = sum(one.numel() for one in weights.values()) + maps * config.image_shape[0] * config.image_shape[1]
+        size = (
+            sum(one.numel() for one in weights.values())
+            + (maps + config.image_channels) * config.image_shape[0] * config.image_shape[1]
+        )
         with torch.device("meta" if size > SMALL else "cpu"):
             model = build(config).eval()
-            image = torch.zeros(1, 1, *config.image_shape)
+            image = torch.zeros(1, config.image_channels, *config.image_shape)
         points = {"input": list(image.shape[1:])}
         for name in model.hook_points:
             model.get_submodule(name).register_forward_hook(

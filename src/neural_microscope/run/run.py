@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
-import safetensors.numpy
 import safetensors.torch
 import torch
 import xarray as xr
@@ -16,8 +16,9 @@ from msgspec import Struct
 from torch import Tensor, nn
 
 from .. import axes, documents, files
-from ..config import NetworkConfig, TrainConfig, from_json
-from ..data import Dataset, ImageSet
+from ..axes import Token
+from ..config import LoopConfig, NetworkConfig, TrainConfig, from_json
+from ..data import Dataset, ImageSet, Task
 from ..doors import door
 from ..errors import DataError, RunError, reason, unknown
 from ..models import build
@@ -108,7 +109,8 @@ class Run:
         return cls(folder, record, about, probe, indices)
 
     def __repr__(self) -> str:
-        shown = f"{len(self.steps)} snapshots to step {self.steps[-1]} of {self.description['total_steps']}"
+        planned = self.description["train"].get("planned_steps", self.description["total_steps"])
+        shown = f"{len(self.steps)} snapshots to step {self.steps[-1]}" + (f" of {planned}" if planned else "")
         return f"Run({str(self.folder)!r}: {self.description['model']['kind']}, {shown}, {self.status})"
 
     @property
@@ -118,13 +120,25 @@ class Run:
 
     @property
     def status(self) -> str:
-        """``running`` (or killed), ``finished``, ``diverged at step k``, ``interrupted at step k``, ``failed at step k: …``."""
+        """``running`` (or killed), ``finished``, ``diverged at step k``, ``stopped early at step k: …``,
+        ``interrupted at step k``, ``failed at step k: …``.
+        """
         return self.last.status
 
     @property
     def steps(self) -> list[int]:
         """The step of each committed snapshot."""
-        return self.description["schedule"][: self.last.snapshots]
+        return _steps(self.record, self.description)
+
+    @property
+    def resumable(self) -> bool:
+        """True if its training could be continued from the last snapshot: False for a loop that gave no state."""
+        return bool(self.description.get("resumable", True))
+
+    @property
+    def task(self) -> Task:
+        """The network's task: ``classification``, ``regression``, ``multi-label``, ``reconstruction`` or ``other``."""
+        return cast(Task, self.description.get("task", "classification"))
 
     @property
     def hook_points(self) -> list[str]:
@@ -140,8 +154,8 @@ class Run:
         return description.network(about)
 
     @property
-    def train_config(self) -> TrainConfig:
-        """The settings of training."""
+    def train_config(self) -> TrainConfig | LoopConfig:
+        """The settings of training, or what is known of the caller's own loop."""
         return from_json(self.description["train"])
 
     @door
@@ -179,7 +193,8 @@ class Run:
         }
         attributes = self.metadata.attributes
         data = xr.open_dataset(self.folder / STORE, engine=Backend, arrays=recorded, attributes=attributes)
-        return self._check(data).set_coords(["step", "epoch", "label", "test_index", "seconds"])
+        coordinates = ["step", "epoch", "label", "test_index", "seconds"]
+        return self._check(data).set_coords([name for name in coordinates if name in data])
 
     @cached_property
     def metadata(self) -> Metadata:
@@ -200,7 +215,7 @@ class Run:
     def _layout(self) -> Layout:
         about = self.description
         return Layout(
-            about["schedule"],
+            about["schedule"] or self.steps,
             about["steps_per_epoch"],
             about["total_steps"],
             self.probe.labels,
@@ -209,6 +224,10 @@ class Run:
             about["gallery"],
             about["parameters"],
             about["record"]["norms_every"],
+            about.get("snapshots"),
+            self.task,
+            about.get("axes", {}),
+            about["record"].get("tokens", "mean"),
         )
 
     def _check(self, data: xr.Dataset, group: str = "") -> xr.Dataset:
@@ -217,9 +236,19 @@ class Run:
             above, _, name = path.rpartition("/")
             if above == group:
                 found = data[name].to_numpy()  # separately, because array_equal counts an error as a difference
-                if not np.array_equal(found, expected[: len(found)]):
+                if not np.array_equal(found, expected[: len(found)], equal_nan=True):
                     raise RunError(f"{self.folder / STORE / path} does not match run.json and the probe")
         return data
+
+    @property
+    def axes(self) -> dict[str, tuple[str, ...]]:
+        """The axes of hook points that do not follow from their number, such as those of sequences."""
+        return {name: tuple(words) for name, words in self.description.get("axes", {}).items()}
+
+    @property
+    def stated_axes(self) -> dict[str, tuple[str, ...]]:
+        """The axes that `hooked` was given for the recorded module, for ``nm.hooked(module, axes=run.stated_axes)``."""
+        return {name: tuple(words) for name, words in self.description.get("stated_axes", {}).items()}
 
     @cached_property
     def places(self) -> dict[str, str]:
@@ -247,6 +276,7 @@ class Run:
     def _steps(self, group: str, rows: int) -> xr.Dataset:
         """The first ``rows`` of a group: from its chunks, and those whose chunk is not full yet from the state file."""
         ended = self.status == "finished" or self.status.startswith("diverged")
+        ended = ended or (not self.resumable and self.status != "running")
         state = {} if ended else self.state()
         found = {}
         for name, array in self.arrays.items():
@@ -257,7 +287,7 @@ class Run:
                 stored = Recorded(self.folder, self.record, array, rows - len(tail))
                 values = stored.read((slice(None),) * len(array.chunks))
                 found[name.removeprefix(f"{group}/")] = stored.variable(
-                    np.concatenate([values, tail]) if len(tail) else values
+                    np.concatenate([values, tail.astype(values.dtype)]) if len(tail) else values
                 )
         return self._check(xr.Dataset(found), group).set_coords("step")
 
@@ -275,21 +305,25 @@ class Run:
         return safetensors.torch.load(content)
 
     @door
-    def activations(self, hook_point: str, reduction: Reduction = "mean") -> xr.DataArray:
+    def activations(
+        self, hook_point: str, reduction: Reduction = "mean", *, token: Token | None = None
+    ) -> xr.DataArray:
         """Activations of the probe images over training; labels are the coordinate ``label``.
 
         Args:
             hook_point: Name of a hook point, such as ``layers.1.hook_post``.
             reduction: For a convolutional layer, each map's ``mean`` or ``max``, or the whole ``maps`` of the gallery's
-                images.
+                images; likewise for the tokens of a sequence.
+            token: Of a sequence one token, below 0 from the end, their ``mean``, the highest (``max``), or ``all`` as
+                examples of their own; None: ``reduction``.
 
         Returns:
             [snapshot, example, unit] of a dense layer; [snapshot, example, channel] of a convolutional one, with
-            ``maps`` [snapshot, example, channel, row, col].
+            ``maps`` [snapshot, example, channel, row, col]; with ``maps`` of a sequence [snapshot, example, token, unit].
 
         Raises:
             UnknownName: A hook point that was not recorded, or another reduction.
-            RunError: A run without maps; a file that is missing or was altered.
+            RunError: A run without maps, or without these tokens; a file that is missing or was altered.
 
         >>> run.activations("layers.1.hook_post").dims
         ('snapshot', 'example', 'unit')
@@ -298,6 +332,17 @@ class Run:
             raise unknown("recorded hook point", hook_point, self.hook_points)
         if reduction not in get_args(Reduction):
             raise unknown("reduction", reduction, get_args(Reduction))
+        if token in ("mean", "max"):
+            reduction, token = token, None
+        if token is not None and "token" not in self.axes.get(hook_point, ()):
+            raise RunError(f"{hook_point} holds no tokens: leave token out")
+        kept = self.description["record"].get("tokens", "mean")
+        if token is not None and kept not in ("all", token):
+            has = "the mean and maximum over the tokens" if kept == "mean" else f"token {kept}"
+            raise RunError(
+                f"{self.folder} holds only {has} of {hook_point}: record with RecordConfig(tokens={token!r}), or all tokens with "
+                'tokens="all"'
+            )
         place = self.places[hook_point]
         name = place if place in self.log else f"{place}.{reduction}"
         if name not in self.log:
@@ -308,8 +353,15 @@ class Run:
         names = {str(dim): axes.from_log(str(dim), hook_point) for dim in array.dims}
         array = array.rename({old: new for old, new in names.items() if old != new})
         if "example_gallery" in array.dims:
-            labels = self.probe.labels[self.description["gallery"]]
-            array = array.rename(example_gallery="example").assign_coords(label=("example", labels))
+            array = array.rename(example_gallery="example")
+            if self.probe.labels is not None:
+                labels = self.probe.labels[self.description["gallery"]]
+                array = array.assign_coords(label=("example", labels))
+        elif "token" in array.dims and token == "all":
+            array = axes.tokens_as_examples(array)
+        elif "token" in array.dims and (token is not None or reduction != "maps"):
+            how = reduction if token is None else token
+            array = array.isel(token=how) if isinstance(how, int) else getattr(array, how)("token", keep_attrs=True)
         return array.rename(hook_point)
 
     @door
@@ -363,7 +415,8 @@ class Run:
     def _blueprint(self) -> Blueprint:
         """The network of run.json. A RunError if no network matches, or if it does not fit the probe."""
         config, probe, path = self.config, self.probe, self.folder / "run.json"
-        if (tuple(config.image_shape), config.classes) != (probe.image_shape, probe.classes):
+        expected = (tuple(config.image_shape), config.image_channels, config.classes)
+        if expected != (probe.image_shape, probe.image_channels, probe.classes):
             raise RunError(f"{path} describes a network for other images or classes than those of the probe")
         try:
             blueprint = Blueprint.of(config)
@@ -387,8 +440,9 @@ class Run:
         trained = {name: one for name, one in model.named_parameters() if one.requires_grad}
         if [*trained] != self.description["parameters"]:
             raise RunError(f"{self.folder / 'run.json'} names parameters other than the trained ones of the network")
-        state, path = self.state(), self.folder / self._state
-        check_state(state, [*trained.values()], self.train_config, path)
+        state, path, training = self.state(), self.folder / self._state, self.train_config
+        if isinstance(training, TrainConfig):
+            check_state(state, [*trained.values()], training, path)
         every, rows = self.description["record"]["norms_every"], self.last.rows
         counts = {"training": rows, **({"gradients": -(-rows // every)} if every else {})}
         for name, array in self.arrays.items():
@@ -411,27 +465,52 @@ class Run:
 
 def _agree(record: commits.Record, about: dict[str, Any], folder: Path) -> None:
     """A RunError if the commit record and run.json contradict each other."""
-    last, planned = record.commits[-1], about["schedule"][: record.snapshots]
-    if (last.snapshots, last.step) != (len(planned), planned[-1]) or not last.step <= last.rows <= about["total_steps"]:
+    last, steps = record.commits[-1], _steps(record, about)
+    ascending = all(early < late for early, late in pairwise([-1, *steps]))
+    if (last.snapshots, last.step) != (len(steps), steps[-1]) or not last.step <= last.rows <= about["total_steps"]:
         raise RunError(f"{folder / commits.NAME} contradicts the schedule of run.json")
+    if not ascending or len(steps) > (about.get("snapshots") or len(steps)):
+        raise RunError(f"{folder / commits.NAME} has snapshots of the steps {steps}, which no loop writes")
+
+
+def _steps(record: commits.Record, about: dict[str, Any]) -> list[int]:
+    """The step of each committed snapshot: that of the schedule, or in a loop of the commit."""
+    if about["schedule"]:
+        return about["schedule"][: record.snapshots]
+    return [commit.step for commit in record.commits if commit.kind == "snapshot"]
 
 
 class _AboutProbe(Struct, forbid_unknown_fields=True):
     classes: int
     name: documents.Text
+    class_names: tuple[documents.Text, ...] = ()
+    task: Task = "classification"
 
 
 def _probe(content: bytes, path: Path) -> tuple[ImageSet, np.ndarray]:
     """(the probe images, their indices in the test set)."""
     header = documents.header(content, path, RunError)
     about = documents.decode(header.metadata.get("probe", "").encode(), _AboutProbe, path, RunError)
-    if {name: one.dtype for name, one in header.tensors.items()} != {"images": "U8", "labels": "I64", "indices": "I64"}:
+    kinds = {name: one.dtype for name, one in header.tensors.items() if name not in ("inputs", "targets")}
+    if {"labels": "I64", **kinds} != {"images": "U8", "labels": "I64", "indices": "I64"}:
         raise RunError(f"{path} does not hold images, labels and indices")
-    arrays = safetensors.numpy.load(content)
+    tensors = safetensors.torch.load(content)
+    inputs, targets = (tensors.pop(name, None) for name in ("inputs", "targets"))
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    labels = arrays.get("labels")
     try:
-        probe = ImageSet(arrays["images"], arrays["labels"], about.classes, about.name)
+        probe = ImageSet(
+            arrays["images"],
+            labels,
+            about.classes,
+            about.name,
+            inputs,
+            about.class_names,
+            targets=targets,
+            task=about.task,
+        )
     except DataError as error:
         raise RunError(f"{path}: {error}") from None
-    if arrays["indices"].shape != probe.labels.shape:
+    if arrays["indices"].shape != (len(probe),):
         raise RunError(f"{path} holds {len(probe)} images, and indices of the shape {arrays['indices'].shape}")
     return probe, arrays["indices"]

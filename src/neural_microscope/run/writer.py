@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
 import safetensors.torch
+import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
@@ -339,6 +339,10 @@ def _tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
 
 def _probe_bytes(probe: ImageSet, indices: np.ndarray) -> bytes:
     # One key: safetensors writes several in a different order each time.
-    about = {"probe": json.dumps({"classes": probe.classes, "name": documents.plain(probe.name)})}
+    task = {} if probe.task == "classification" else {"task": probe.task}
+    named = task | ({"class_names": probe.class_names} if probe.class_names else {})
+    about = {"probe": json.dumps({"classes": probe.classes, "name": documents.plain(probe.name), **named})}
     arrays = {"images": probe.images, "labels": probe.labels, "indices": indices}
-    return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, about)
+    held = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items() if a is not None}
+    own = {"inputs": probe.inputs, "targets": probe.targets}
+    return safetensors.torch.save(held | {name: t.contiguous() for name, t in own.items() if t is not None}, about)

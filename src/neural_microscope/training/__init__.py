@@ -2,12 +2,14 @@
 
 from .epochs import Sampler, noisy_labels
 from .loop import History, Observer, Telling, Training, learning_rate, train
+from .objective import Loss
 from .population import continue_in_place, train_population
 from .scores import Evaluation, evaluate, score
 
 __all__ = [
     "Evaluation",
     "History",
+    "Loss",
     "Observer",
     "Sampler",
     "Telling",

@@ -1,4 +1,4 @@
-"""The training images of each step: their order, and their labels."""
+"""The training images of each step: their order, and their labels or targets."""
 
 from __future__ import annotations
 
@@ -24,15 +24,18 @@ class Epochs:
     def __init__(self, data: Dataset, config: TrainConfig, sampler: Sampler | None, model: nn.Module) -> None:
         size = len(data.train)
         self.sampler: Sampler = sampler or (
-            lambda epoch: batches(size, config.batch_size, seed=config.seed, epoch=epoch)
+            lambda epoch: batches(size, config.batch_size, seed=config.seed, epoch=epoch, drop_last=config.drop_last)
         )
         self.epochs = config.epochs
         self.images = devices.like(model, data.train.tensor())
-        self.labels = noisy_labels(data.train, config).to(config.device)
+        self.targets = _targets(data.train, config).to(config.device)
         self.buffer = torch.empty(0, device=config.device)
         # A sampler may draw from a generator as it goes, so epoch 0 is requested once and kept.
         self.first = [] if sampler is None else self._checked(0)
-        self.steps_per_epoch = -(-size // config.batch_size) if sampler is None else len(self.first)
+        whole = size // config.batch_size if config.drop_last else -(-size // config.batch_size)
+        self.steps_per_epoch = whole if sampler is None else len(self.first)
+        if not self.steps_per_epoch and sampler is None:
+            raise DataError(f"drop_last leaves no batch of {config.batch_size:,} of the {size:,} training images")
         if not self.steps_per_epoch:
             raise DataError("the sampler gave no batches in epoch 0; it gives index tensors into the training images")
 
@@ -76,7 +79,17 @@ class Epochs:
         if len(self.buffer) < len(indices):
             self.buffer = torch.empty(shape, dtype=self.images.dtype, device=self.images.device)
         images = torch.index_select(self.images, 0, indices, out=self.buffer[: len(indices)])
-        return images, self.labels[indices]
+        return images, self.targets[indices]
+
+
+def _targets(images: ImageSet, config: TrainConfig) -> Tensor:
+    """The result that a model is to give for each training image."""
+    if images.task == "classification":
+        return noisy_labels(images, config)
+    if config.label_noise:
+        raise DataError(f"label_noise is {config.label_noise}, and a {images.task} task has no labels to replace")
+    targets = images.target_tensor()
+    return torch.zeros(len(images)) if targets is None else targets
 
 
 @door

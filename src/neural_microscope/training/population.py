@@ -68,7 +68,8 @@ def train_population(
     watching = {seed: list(observers(seed)) if observers else [] for seed in seeds}
     _claim(watching)
     population: dict[int, tuple[nn.Module, History]] = {}
-    together = way(config, training) if order == "shared" and len(seeds) > 1 else None
+    shared = order == "shared" and len(seeds) > 1 and data.task == "classification"
+    together = way(config, training) if shared else None
     if together is not None:
         for first in range(0, len(seeds), GROUP):
             group = seeds[first : first + GROUP]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +13,8 @@ from torch import Tensor, nn
 from .. import devices
 from ..data import ImageSet
 from ..doors import door
-from ..errors import DataError
-from ..hooks import HookedModel, evaluation, lent
+from ..hooks import evaluation
+from .objective import CROSS_ENTROPY, Loss, Objective
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,13 +22,13 @@ class Evaluation:
     """The scores of a network on a set of images."""
 
     loss: float
-    """Mean cross-entropy, in nats."""
+    """Mean cross-entropy, in nats; of another task its loss."""
     accuracy: float
-    """Share of the images classified correctly, 0..1."""
+    """Share of the images classified correctly, 0..1; NaN of another task than classification."""
     accuracy_by_class: np.ndarray
     """The same share of each class's images, [class]; NaN for a class without images."""
-    logits: Tensor
-    """Logits, [example, class]."""
+    logits: Tensor = field(repr=False)
+    """Logits, [example, class]; of another task the outputs."""
 
     @property
     def predictions(self) -> Tensor:
@@ -35,35 +37,51 @@ class Evaluation:
 
 
 @door
-def evaluate(model: nn.Module, images: ImageSet, *, batch_size: int | None = None) -> Evaluation:
+def evaluate(
+    model: nn.Module, images: ImageSet, *, batch_size: int | None = None, loss: Loss | None = None
+) -> Evaluation:
     """Scores of a network on a set of images, in evaluation mode without gradients.
 
-    An image whose logits hold a NaN counts as wrong.
+    An image whose logits hold a NaN counts as wrong. A task other than classification has no accuracy.
 
     Args:
-        model: Network that gives logits [example, class].
-        images: Images and their labels.
+        model: Network that gives logits [example, class], or what the task of the images asks for.
+        images: Images and their labels or targets.
         batch_size: Images per forward pass; None: 64 where there are convolutions on a processor, otherwise 500.
+        loss: Function of the outputs and targets that gives one number; None: the loss of the task.
 
     Raises:
-        DataError: A model that does not give logits [example, class].
+        DataError: A model that does not give logits [example, class], or outputs that the loss can't take.
 
     >>> nm.evaluate(model, digits.test).logits.shape
     torch.Size([360, 10])
     """
-    return score(model, images.tensor(), images.label_tensor(), images.classes, batch_size)
+    return evaluated(model, images, Objective(images.task or "other", loss), batch_size)
+
+
+def evaluated(model: nn.Module, images: ImageSet, objective: Objective, batch_size: int | None = None) -> Evaluation:
+    """Scores by any loss."""
+    return score(model, images.tensor(), images.target_tensor(), images.classes or None, batch_size, objective)
 
 
 @door
-def score(model: nn.Module, images: Tensor, labels: Tensor, classes: int, batch_size: int | None = None) -> Evaluation:
+def score(
+    model: nn.Module,
+    images: Tensor,
+    targets: Tensor | None,
+    classes: int | None,
+    batch_size: int | None = None,
+    objective: Objective = CROSS_ENTROPY,
+) -> Evaluation:
     """Scores of a network on images that are tensors already, as by `evaluate`.
 
     Args:
-        model: Network that gives logits [example, class].
-        images: Floats in 0..1, [example, 1, row, col].
-        labels: Class of each image, int64 [example].
-        classes: Number of classes.
+        model: The network.
+        images: Its inputs, [example, …].
+        targets: Class of each image, int64 [example], or what else the loss takes.
+        classes: Number of classes; None: there are none.
         batch_size: Images per forward pass; None: 64 where there are convolutions on a processor, otherwise 500.
+        objective: The loss; by default cross-entropy.
     """
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     if batch_size is None:
@@ -71,26 +89,37 @@ def score(model: nn.Module, images: Tensor, labels: Tensor, classes: int, batch_
         maps = device.type == "cpu" and any(p.ndim == 4 for p in model.parameters())
         batch_size = 64 if maps else 500
     with torch.no_grad(), evaluation(model):
-        logits = torch.cat([logits_of(model, devices.like(model, part)).cpu() for part in images.split(batch_size)])
-    logits = logits.float() if logits.dtype.itemsize < 4 else logits
-    loss = nn.functional.cross_entropy(logits, labels)
-    hits = right(logits, labels).double()
-    counts = torch.bincount(labels, minlength=classes).double()
-    by_class = torch.bincount(labels, weights=hits, minlength=classes) / counts
+        outputs = _outputs(model, images, batch_size, objective)
+        if objective.own is not None:  # it may hold tensors on the model's device
+            loss = objective.loss(outputs, None if targets is None else targets.to(device))
+        else:
+            outputs = outputs.cpu() if isinstance(outputs, Tensor) else outputs
+            loss = objective.loss(outputs, targets) if objective.known else torch.tensor(math.nan)
+    if not objective.classifies or targets is None:
+        outputs = outputs.cpu() if isinstance(outputs, Tensor) else outputs
+        return Evaluation(float(loss), math.nan, np.full(classes or 0, math.nan), outputs)
+    logits, classes = outputs.cpu(), classes or 0
+    hits = right(logits, targets).double()
+    counts = torch.bincount(targets, minlength=classes).double()
+    by_class = torch.bincount(targets, weights=hits, minlength=classes) / counts
     return Evaluation(float(loss), float(hits.mean()), by_class.numpy(), logits)
 
 
-def logits_of(model: nn.Module, images: Tensor) -> Tensor:
-    given = model(images if isinstance(model, HookedModel) else lent(images))
-    if not isinstance(given, Tensor) or given.ndim != 2:
-        what = f"a tensor of shape {list(given.shape)}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
-        raise DataError(
-            f"{type(model).__name__} gave {what}; a module that is trained or scored here gives logits [example, class]: wrap it "
-            "in one that does"
-        )
-    return given
+def _outputs(model: nn.Module, images: Tensor, batch_size: int, objective: Objective) -> Any:
+    """The outputs for all images; those that are not one tensor can't be joined, and come from one pass."""
+    parts = [objective.outputs(model, devices.like(model, part)) for part in images.split(batch_size)]
+    if not all(isinstance(part, Tensor) for part in parts):
+        return objective.outputs(model, devices.like(model, images))
+    joined = torch.cat(parts)
+    return joined.float() if joined.is_floating_point() and joined.dtype.itemsize < 4 else joined
 
 
 def right(logits: Tensor, labels: Tensor) -> Tensor:
     """True for correctly classified examples, [example]. argmax treats NaN as the highest logit: it would count as a prediction."""
     return (logits.argmax(1) == labels) & ~logits.isnan().any(1)
+
+
+def in_log(loss: float, accuracy: float, by_class: np.ndarray) -> dict[str, Any]:
+    """Scores on the test images by their names in the log, without those of classes where there are none."""
+    scores = {"test_loss": loss, "test_accuracy": accuracy}
+    return scores | ({"test_accuracy_by_class": by_class} if len(by_class) else {})

@@ -192,6 +192,12 @@ def _steps(
                 trainings[number].step += 1
                 for observer in observers[number]:
                     observer.stepped(trainings[number])
+                if why := trainings[number].early:
+                    status[number] = why
+                    stack.release(number)
+                    loop.tell_end(trainings[number], list(observers[number]), why)
+            if all(status):
+                break
     except BaseException as error:
         for number, training in enumerate(trainings):
             if not status[number]:

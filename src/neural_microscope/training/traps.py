@@ -18,10 +18,11 @@ from ..models import Network
 FEW = 8
 
 
-def traps(model: nn.Module, images: Tensor) -> list[str]:
+def traps(model: nn.Module, images: Tensor, *, classifies: bool = True) -> list[str]:
     """One sentence for each: outputs that are probabilities already; and modules that in evaluation mode are random, or mix the images.
 
-    ``images``: [example, …], a few of the test set; at least four are needed. Random generators and buffers are restored.
+    ``images``: [example, …], a few of the test set; at least four are needed. ``classifies``: False where
+    probabilities are no mistake. Random generators and buffers are restored.
     """
     if isinstance(model, Network) or len(images) < 4 or any(map(is_lazy, model.parameters())):
         return []
@@ -32,7 +33,8 @@ def traps(model: nn.Module, images: Tensor) -> list[str]:
         return []  # errors are raised when training runs it
     random = [name for name in once if _differ(once[name], again.get(name), 1e-4)]
     mixed = [n for n in once if n not in random and n in half and _differ(once[n][: len(half[n])], half[n], 1e-2)]
-    return [*_ends(model, once), *_random(model, random), *_mixed(model, mixed)]
+    ends = _ends(model, once) if classifies else ()
+    return [*ends, *_random(model, random), *_mixed(model, mixed)]
 
 
 def _passes(model: nn.Module, images: Tensor) -> Iterator[dict[str, Tensor]]:
