@@ -44,7 +44,7 @@ class Claim:
     null: str
     """The null in words."""
     p: float
-    """Before any correction; NaN if there is nothing to test, or for a description."""
+    """Before any correction; NaN if there is nothing to test, or for a description. Of several nulls the largest."""
     n: int
     of: str = "images"
     units: str = "1"
@@ -62,6 +62,8 @@ class Claim:
     """Its position in a fixed sequence of tests of its rule and hook point, an order found on other images; None: no sequence."""
     describes: bool = False
     """A description: a count or a size, without a test."""
+    decisive: str = ""
+    """Of several nulls the one that gives p, the largest, in words: "labels at random"; empty for a single null."""
     corrected: float = math.nan
     """p after the page's correction."""
     least: float = math.nan
@@ -118,9 +120,9 @@ class Claim:
         unit = {"1": "", "nats": " nats"}.get(self.units, f" ({self.units})")
         size = self.amount(self.least) + unit
         if self.place is not None:
-            return f"To be shown here, an effect must be above about {size}, and every {self.axis} tested before it must be shown."
+            return f"Tested alone, an effect would have to exceed about {size}; here every {self.axis} tested before it must be shown too."
         side = "below" if self.least < float(self.numbers.get(f"{self.effect}_null_low", -math.inf)) else "above"
-        return f"At {size} or {side}{', or far enough on the other side,' * ('(two-sided)' in self.evidence)} it would have been shown."
+        return f"At {size} or {side}{', or as far past the other end,' * ('(two-sided)' in self.evidence)} it would have been shown."
 
     def amount(self, value: float) -> str:
         """A value of the effect with the digits that the sentence or the evidence gives it.
@@ -133,10 +135,13 @@ class Claim:
 
     @property
     def odds(self) -> str:
-        """p, and p corrected for the page; a p at its floor is a bound."""
+        """p, of several nulls against the one that decides, and p corrected for the page; a p at its floor is a bound."""
         if math.isnan(self.p):
             return "nothing to test"
-        return f"{probability(self.p, self.floor, self.draws)}, corrected {probability(self.corrected)}"
+        return (
+            f"{probability(self.p, self.floor, self.draws)}{f' against {self.decisive}' if self.decisive else ''}, "
+            f"corrected {probability(self.corrected)}"
+        )
 
     @property
     def replicated(self) -> str:
@@ -164,8 +169,11 @@ def tested(**words: Any) -> Claim:
     """A claim that is tested, without rule, measure, network and layer, which the caller of the rule fills in.
 
     Args:
-        **words: The other fields of `Claim`.
+        **words: The other fields of `Claim`. ``p`` may be the p of each of several nulls, by the null's words.
     """
+    if isinstance(each := words["p"], Mapping):
+        largest = max(each, key=lambda null: math.inf if math.isnan(each[null]) else each[null])
+        words |= {"p": float(each[largest]), "decisive": largest}
     return Claim("", "", "", **words)
 
 
@@ -259,7 +267,8 @@ def fill(template: str, numbers: Numbers) -> str:
     Args:
         template: Text with ``{x:2}`` for two decimals, ``{x:1%}`` a share in percent, ``{x:,}`` a whole number,
             ``{x:g}`` three significant digits, ``{x:step}`` a step, ``{x:#image}`` counted, ``{x:rises3}`` "rises by
-            0.012", "falls by 0.012" or "falls by less than 0.001", ``{x:is|are}`` the first word for 1, else the second.
+            0.012", "falls by 0.012" or "falls by less than 0.001", ``{x:upto3}`` "up to 0.012" or "below 0.001",
+            ``{x:is|are}`` the first word for 1, else the second.
         numbers: Numbers by name.
     """
     return _WORDS.format(template, **numbers).replace("– to –", UNDEFINED)
@@ -285,6 +294,10 @@ class _Words(string.Formatter):
             return f"step {int(value):,}"
         if format_spec.startswith("#"):
             return count(int(value), f"{format_spec[1:]}s")
+        if format_spec.startswith("upto"):
+            digits = int(format_spec[4:])
+            least = 10.0**-digits
+            return f"below {number(least, digits)}" if 2 * value < least else f"up to {number(value, digits)}"
         if format_spec.startswith("rises"):
             return (
                 f"{'falls' if value < 0 else 'rises'} by "

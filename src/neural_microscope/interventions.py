@@ -6,7 +6,8 @@ Each returns a function for `HookedModel.hooks`::
         logits = model(images)
 
 Activations to take values from may be a tensor, an array or a DataArray. At most one of ``unit``, ``channel`` and
-``mask`` selects activations; without any of them, the whole hook point is selected. Two of them, an index that does not
+``mask`` selects activations, the first two at all tokens or those of ``token``; without any of them, the whole hook point
+is selected. Two of them, an index that does not
 exist, and values whose shape does not fit are a HookError. Values that are not selected are bitwise unchanged, also if
 the replacement is NaN.
 """
@@ -14,12 +15,14 @@ the replacement is NaN.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .axes import of_activation
 from .doors import told
 from .errors import HookError
 
@@ -28,12 +31,15 @@ Intervention = Callable[..., Tensor]
 
 
 @told
-def zero(*, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
+def zero(
+    *, unit: Indices = None, channel: Indices = None, token: Indices = None, mask: Tensor | None = None
+) -> Intervention:
     """A hook function that sets the selected activations to 0 (zero ablation).
 
     Args:
-        unit: An index or several along axis 1 of [example, unit].
-        channel: An index or several along axis 1 of [example, channel, row, col].
+        unit: An index or several along the units of [example, unit] or [example, token, unit].
+        channel: An index or several along the channels of [example, channel, row, col].
+        token: An index or several along the tokens of [example, token, unit]; None: all tokens.
         mask: Booleans over every axis but ``example``; may broadcast.
 
     >>> with model.hooks([("layers.1.hook_post", nm.interventions.zero(unit=14))]):
@@ -41,43 +47,55 @@ def zero(*, unit: Indices = None, channel: Indices = None, mask: Tensor | None =
     >>> float(cache["post", 1][:, 14].abs().max())
     0.0
     """
-    return _intervention(torch.zeros_like, unit, channel, mask)
+    return _intervention(torch.zeros_like, unit, channel, token, mask)
 
 
 @told
-def scale(factor: float, *, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
+def scale(
+    factor: float, *, unit: Indices = None, channel: Indices = None, token: Indices = None, mask: Tensor | None = None
+) -> Intervention:
     """A hook function that multiplies the selected activations by ``factor``.
 
     Args:
         factor: 1 changes nothing, 0 ablates (if the activations are finite).
-        unit: An index or several along axis 1 of [example, unit].
-        channel: An index or several along axis 1 of [example, channel, row, col].
+        unit: An index or several along the units of [example, unit] or [example, token, unit].
+        channel: An index or several along the channels of [example, channel, row, col].
+        token: An index or several along the tokens of [example, token, unit]; None: all tokens.
         mask: Booleans over every axis but ``example``; may broadcast.
 
     >>> hook = ("layers.0.hook_post", nm.interventions.scale(1.0))
     >>> model.run_with_hooks(images, fwd_hooks=[hook]).equal(model(images))
     True
     """
-    return _intervention(lambda tensor: tensor * factor, unit, channel, mask)
+    return _intervention(lambda tensor: tensor * factor, unit, channel, token, mask)
 
 
 @told
-def mean(reference: Any, *, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
+def mean(
+    reference: Any, *, unit: Indices = None, channel: Indices = None, token: Indices = None, mask: Tensor | None = None
+) -> Intervention:
     """A hook function that replaces the selected activations by their mean over ``reference`` (mean ablation).
 
     Args:
         reference: Activations of the same hook point, [example, …]; feature maps keep a mean for each position.
-        unit: An index or several along axis 1 of [example, unit].
-        channel: An index or several along axis 1 of [example, channel, row, col].
+        unit: An index or several along the units of [example, unit] or [example, token, unit].
+        channel: An index or several along the channels of [example, channel, row, col].
+        token: An index or several along the tokens of [example, token, unit]; None: all tokens.
         mask: Booleans over every axis but ``example``; may broadcast.
     """
     average = _reference(reference).mean(0)
-    return _intervention(lambda tensor: _like(average, tensor, "mean"), unit, channel, mask)
+    return _intervention(lambda tensor: _like(average, tensor, "mean"), unit, channel, token, mask)
 
 
 @told
 def resample(
-    reference: Any, *, seed: int = 0, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None
+    reference: Any,
+    *,
+    seed: int = 0,
+    unit: Indices = None,
+    channel: Indices = None,
+    token: Indices = None,
+    mask: Tensor | None = None,
 ) -> Intervention:
     """A hook function that replaces the selected activations by those of random examples (resample ablation).
 
@@ -87,8 +105,9 @@ def resample(
     Args:
         reference: Activations of the same hook point, [example, …].
         seed: Seed of the draws.
-        unit: An index or several along axis 1 of [example, unit].
-        channel: An index or several along axis 1 of [example, channel, row, col].
+        unit: An index or several along the units of [example, unit] or [example, token, unit].
+        channel: An index or several along the channels of [example, channel, row, col].
+        token: An index or several along the tokens of [example, token, unit]; None: all tokens.
         mask: Booleans over every axis but ``example``; may broadcast.
     """
     pool = _reference(reference)
@@ -98,17 +117,20 @@ def resample(
         chosen = torch.randint(len(pool), (len(tensor),), generator=generator)
         return _like(pool[chosen.to(pool.device)], tensor, "resample")
 
-    return _intervention(draw, unit, channel, mask)
+    return _intervention(draw, unit, channel, token, mask)
 
 
 @told
-def patch(source: Any, *, unit: Indices = None, channel: Indices = None, mask: Tensor | None = None) -> Intervention:
+def patch(
+    source: Any, *, unit: Indices = None, channel: Indices = None, token: Indices = None, mask: Tensor | None = None
+) -> Intervention:
     """A hook function that replaces the selected activations by those of ``source`` (activation patching).
 
     Args:
         source: Activations of the same hook point, [example, …] like the batch, or of one example for all.
-        unit: An index or several along axis 1 of [example, unit].
-        channel: An index or several along axis 1 of [example, channel, row, col].
+        unit: An index or several along the units of [example, unit] or [example, token, unit].
+        channel: An index or several along the channels of [example, channel, row, col].
+        token: An index or several along the tokens of [example, token, unit]; None: all tokens.
         mask: Booleans over every axis but ``example``; may broadcast.
 
     >>> _, cache = model.run_with_cache(images)
@@ -118,7 +140,7 @@ def patch(source: Any, *, unit: Indices = None, channel: Indices = None, mask: T
     1
     """
     values = _reference(source)
-    return _intervention(lambda tensor: _like(values, tensor, "patch"), unit, channel, mask)
+    return _intervention(lambda tensor: _like(values, tensor, "patch"), unit, channel, token, mask)
 
 
 @told
@@ -128,6 +150,7 @@ def steer(
     *,
     unit: Indices = None,
     channel: Indices = None,
+    token: Indices = None,
     mask: Tensor | None = None,
 ) -> Intervention:
     """A hook function that adds ``strength`` × ``direction`` to the selected activations of every example.
@@ -135,42 +158,54 @@ def steer(
     Args:
         direction: The hook point's shape without the example axis.
         strength: Factor on the direction.
-        unit: An index or several along axis 1 of [example, unit].
-        channel: An index or several along axis 1 of [example, channel, row, col].
+        unit: An index or several along the units of [example, unit] or [example, token, unit].
+        channel: An index or several along the channels of [example, channel, row, col].
+        token: An index or several along the tokens of [example, token, unit]; None: all tokens.
         mask: Booleans over every axis but ``example``; may broadcast.
     """
     added = strength * _tensor(direction)
-    return _intervention(lambda tensor: tensor + _like(added, tensor, "steer"), unit, channel, mask)
+    return _intervention(lambda tensor: tensor + _like(added, tensor, "steer"), unit, channel, token, mask)
 
 
 def _intervention(
-    replacement: Callable[[Tensor], Tensor], unit: Indices, channel: Indices, mask: Tensor | None
+    replacement: Callable[[Tensor], Tensor],
+    unit: Indices,
+    channel: Indices,
+    token: Indices,
+    mask: Tensor | None,
 ) -> Intervention:
     given = [name for name, value in (("unit", unit), ("channel", channel), ("mask", mask)) if value is not None]
-    if len(given) > 1:
+    if len(given) > 1 or (mask is not None and token is not None):
         raise HookError(
-            f"{' and '.join(given)} were given together; give one of unit, channel, mask, or none for everything"
+            f"{' and '.join(given + ['token'] * (token is not None))} were given together; give one of unit, channel, mask, or "
+            "none for everything, and token beside the first two"
         )
+    chosen = {"unit": unit, "channel": channel, "token": token}
 
     def hook_fn(tensor: Tensor, hook: Any) -> Tensor:
-        selected = _selection(tensor, hook.name, unit, channel, mask)
+        selected = _selection(tensor, hook, {word: one for word, one in chosen.items() if one is not None}, mask)
         new = replacement(tensor)
         return new if selected is None else torch.where(selected, new, tensor)
 
     return hook_fn
 
 
-def _selection(tensor: Tensor, name: str, unit: Indices, channel: Indices, mask: Tensor | None) -> Tensor | None:
+def _selection(tensor: Tensor, hook: Any, chosen: dict[str, Indices], mask: Tensor | None) -> Tensor | None:
     """The selection as a boolean tensor that broadcasts against [example, …]; None for everything."""
     if mask is not None:
-        return _of_mask(_tensor(mask), tensor, name)
-    if unit is None and channel is None:
-        return None
-    word, indices, rank = ("unit", unit, 2) if unit is not None else ("channel", channel, 4)
-    if tensor.ndim != rank:
-        has = {2: "units: use unit=", 4: "channels: use channel="}.get(tensor.ndim, f"{tensor.ndim} axes: use mask=")
-        raise HookError(f"{word}= was given, but {name!r} has {has}")
-    return _of_indices(indices, tensor, word, name)
+        return _of_mask(_tensor(mask), tensor, hook.name)
+    axes = getattr(hook, "axes", ()) or of_activation(tuple(tensor.shape))
+    for word in chosen:
+        if word not in axes:
+            other = {"unit": "channel", "channel": "unit"}.get(word)
+            has = (
+                f"{other}s: use {other}="
+                if other in axes
+                else f"{tensor.ndim} axes, [{', '.join(axes)}]: name them with nm.hooked(model, axes=…), or use mask="
+            )
+            raise HookError(f"{word}= was given, but {hook.name!r} has {has}")
+    picked = [_of_indices(one, tensor, axes.index(word), word, hook.name) for word, one in chosen.items()]
+    return reduce(torch.logical_and, picked) if picked else None
 
 
 def _of_mask(mask: Tensor, tensor: Tensor, name: str) -> Tensor:
@@ -185,19 +220,21 @@ def _of_mask(mask: Tensor, tensor: Tensor, name: str) -> Tensor:
     return mask.to(tensor.device)
 
 
-def _of_indices(indices: Indices, tensor: Tensor, word: str, name: str) -> Tensor:
+def _of_indices(indices: Indices, tensor: Tensor, axis: int, word: str, name: str) -> Tensor:
     chosen = _tensor(indices).reshape(-1)
     if not chosen.numel():
         raise HookError(f"{word}= is empty: it would select nothing; leave it out to select everything")
     if chosen.is_floating_point() or chosen.dtype == torch.bool:
         raise HookError(f"{word} must be one or several indices; got {chosen.dtype} (a boolean selection is mask=)")
-    size = tensor.shape[1]
+    size = tensor.shape[axis]
+    if word == "token":
+        chosen = torch.where(chosen < 0, chosen + size, chosen)
     wrong = chosen[(chosen < 0) | (chosen >= size)]
     if wrong.numel():
         raise HookError(f"{name!r} has {word}s 0 to {size - 1}; there is no {word} {int(wrong[0])}")
     selected = torch.zeros(size, dtype=torch.bool, device=tensor.device)
     selected[chosen.long().to(tensor.device)] = True
-    return selected.reshape(size, *[1] * (tensor.ndim - 2))
+    return selected.reshape(size, *[1] * (tensor.ndim - axis - 1))
 
 
 def _tensor(values: Any) -> Tensor:

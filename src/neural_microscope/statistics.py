@@ -380,10 +380,9 @@ def rank_sum(auc: np.ndarray, ranks: np.ndarray, size: np.ndarray) -> Law:
     few[usable] = (active_images(ranks[:, usable]) < FEWEST_ACTIVE) | (
         np.minimum(size, n - size)[usable] < FEWEST_OF_CLASS
     )
-    exact = functools.cache(_subset_sums)  # units with the same ties share it
     for unit in np.flatnonzero(few):
         k = int(size[unit])
-        sums, chance = exact(tuple(np.sort(2 * ranks[:, unit]).astype(int).tolist()), k)
+        sums, chance = _subset_sums(tuple(np.sort(2 * ranks[:, unit]).astype(int).tolist()), k)
         below = np.cumsum(chance)
         ends = sums[np.minimum(np.searchsorted(below, np.array(INTERVAL) / 100), len(sums) - 1)]
         low[unit], high[unit] = (ends / 2 - k * (k + 1) / 2) / (k * (n - k))
@@ -422,6 +421,7 @@ def active_images(x: np.ndarray) -> np.ndarray:
     return len(x) - 1 - (place - begun).max(1, initial=0)
 
 
+@functools.lru_cache(maxsize=64)  # units with the same ties share it, at every snapshot
 def _subset_sums(values: tuple[int, ...], k: int) -> tuple[np.ndarray, np.ndarray]:
     """(sums, probabilities): the law of the sum of ``k`` of these whole numbers drawn without replacement, sums ascending.
 

@@ -215,6 +215,7 @@ MEASURES: dict[str, Callable[[World], Any]] = {
     "geometry.subspaces": lambda w: geometry.subspaces(w.acts, {"first": np.arange(3)}, sizes=(2, 3), draws=3),
     "causal.ablate_all": lambda w: causal.ablate_all(w.model, w.images, w.layer, method="resample", draws=5),
     "causal.ablate_directions": lambda w: causal.ablate_directions(w.model, w.images, w.layer, draws=3),
+    "causal.ablate_loss": lambda w: causal.ablate_loss(w.model, w.images, w.layer, draws=3),
     "causal.ablated_logits": lambda w: causal.ablated_logits(w.model, w.images, w.layer),
     "causal.label_dependence": lambda w: causal.label_dependence(w.model, w.images, w.layer),
     "causal.attribution_patching": lambda w: causal.attribution_patching(

@@ -114,7 +114,7 @@ def test_a_two_sided_test_says_what_it_would_have_shown_on_the_side_where_the_ef
     (claim,) = judge([claim], families=1)
     assert claim.least == pytest.approx(np.sign(own) * bound)
     side = f"{fill('{x:2}', {'x': claim.least})} or {'below' if own < 0 else 'above'}"
-    assert f"At {side}, or far enough on the other side, it would have been shown." in claim.reasons
+    assert f"At {side}, or as far past the other end, it would have been shown." in claim.reasons
 
 
 def test_a_null_ends_where_its_measure_ends() -> None:
@@ -270,7 +270,13 @@ def test_a_verdict_counts_the_questions_that_have_an_answer() -> None:
         planted("b", 1.0, shown=False),
     ]
     (told,) = verdicts(claims)
-    assert told.sentence == "test accuracy 97.00%; a result is shown for 1 of the 2 other questions."
+    assert (
+        told.sentence == "test accuracy 97.00%; a result is shown, in at least one layer, for 1 of 2 further questions."
+    )
+    (module,) = verdicts(claims[1:])
+    assert module.sentence == "a result is shown, in at least one layer, for 1 of 2 questions."
+    (none,) = verdicts([general, claims[3]])
+    assert none.sentence == "test accuracy 97.00%; no result is shown for 1 further question."
     (alone,) = verdicts([general])
     assert alone.sentence == "test accuracy 97.00%; no other question was asked."
 

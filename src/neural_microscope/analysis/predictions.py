@@ -474,7 +474,8 @@ def _calibration(
     sizes = np.diff(np.append(starts, len(labels)))
     confidence = np.add.reduceat(highest[order], starts) / sizes
     # a uniform number falls into the true class's interval of the cumulative probabilities with the predicted probability
-    drawn = (rng.random((draws, len(labels), 1)) > chances.cumsum(1)[:, :-1]).sum(2)
+    uniform = rng.random((draws, len(labels)))
+    drawn = np.add.reduce([uniform > edge for edge in chances.cumsum(1).T[:-1]], dtype=np.intp)
 
     def scores(truth: np.ndarray) -> tuple[np.ndarray, ...]:
         """(accuracy [.., bin], ece, Brier score of each image) for labels [.., example]."""

@@ -350,16 +350,21 @@ def page_rate(record: xr.Dataset) -> str:
     return next((claim.sentence for claim in claims(record) if claim.rule == RATE), "")
 
 
-def claims(record: xr.Dataset) -> list[Claim]:
-    """A page's claims about a calibration: the rate of false claims, and instruments that pass."""
+def claims(record: xr.Dataset, networks: int = 1) -> list[Claim]:
+    """A page's claims about a calibration: the rate of false claims, instruments that pass, and the meaning of the rates.
+
+    Args:
+        record: A calibration.
+        networks: Number of networks on the page.
+    """
     found = []
     if "kind" in record and int(record["pages"].sel(kind=list(EMPTY_KINDS)).sum()):
         empty = record.sel(kind=list(EMPTY_KINDS))
         found.append(
             say(
                 RATE,
-                "A check of the method: of {pages:,} test reports on networks with nothing to find, {false:,} ({rate:2%}) made a false "
-                "claim; 5% are allowed (version {version}).",
+                "A check of the method: of {pages:,} trial reports, each on one network with nothing to find, {false:,} ({rate:2%}) made a "
+                "false claim; 5% are allowed (version {version}).",
                 false=int(empty["pages_false"].sum()),
                 pages=int(empty["pages"].sum()),
                 rate=float(empty["pages_false"].sum() / empty["pages"].sum()),
@@ -371,11 +376,24 @@ def claims(record: xr.Dataset) -> list[Claim]:
             say(
                 "instruments that are calibrated",
                 "{good:,} of {size:,} instruments recover a planted answer and raise false alarms on at most {allowed:0%} of "
-                "{empty:,} data sets without one; an instrument with a true rate of 5% exceeds {allowed:0%} in 1% of such tests.",
+                "{empty:,} data sets without one.",
                 good=int((record["recovered"] & record["silent"]).sum()),
                 size=record.sizes["instrument"],
                 empty=int(record.attrs["n_empty"]),
                 allowed=ALLOWED,
+            )
+        )
+        several = " ({together:0%} for {networks:,} networks)" if networks > 1 else ""
+        found.append(
+            say(
+                "error rates",
+                f"The limit is {{declared:0%}} for all claims about a network together{several}, and {{declared:0%}} for each instrument, "
+                "whose share of {empty:,} can reach {allowed:0%} by chance.",
+                declared=DECLARED,
+                networks=networks,
+                together=min(1.0, DECLARED * networks),
+                allowed=ALLOWED,
+                empty=int(record.attrs["n_empty"]),
             )
         )
     return [replace(claim, network="calibration") for claim in found]

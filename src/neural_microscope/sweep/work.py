@@ -166,7 +166,7 @@ def train_job(job: Job, asked: Sweep, folder: str) -> None:
         return
     torch.set_num_threads(job.training.threads)
     data = _data(asked.data)
-    network = fitted(job.network, data.image_shape, data.classes)
+    network = fitted(job.network, data.image_shape, data.classes, data.image_channels)
     with tempfile.TemporaryDirectory(dir=_scratch()) as scratch, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "training .*diverged", UserWarning)  # the run says so, and `run` lists it
         train_population(

@@ -12,12 +12,14 @@ from .directions import ablate_directions
 from .dose import dose_response
 from .interactions import interactions
 from .logits import ablated_logits, label_dependence
+from .own_loss import ablate_loss
 from .patching import attribution_patching, patch_between
 from .paths import path_patching
 
 __all__ = [
     "ablate_all",
     "ablate_directions",
+    "ablate_loss",
     "ablated_logits",
     "attribution_patching",
     "confusion_shift",

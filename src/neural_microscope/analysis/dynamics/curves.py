@@ -11,6 +11,7 @@ import xarray as xr
 from scipy import stats
 
 from ...claim import Claim, say, tied
+from ...config import LoopConfig
 from ...errors import DataError
 from ...measure import measure, of
 from ...statistics import INTERVAL, Law, beside
@@ -202,6 +203,16 @@ def _asked_curve(at: Any) -> xr.Dataset:
 @of(learning_curve).describe("network")
 def _training(at: Any) -> Iterator[Claim]:
     config, curve = at.run.train_config, at["dynamics.learning_curve"]
+    if isinstance(config, LoopConfig):
+        yield say(
+            "the training",
+            "trained for {steps:#step} by a loop of its own; test loss {loss:3} nats, test error {error:2%} at {last:step}.",
+            steps=len(at.run.training["step"]),
+            loss=float(curve["test_loss"][-1]),
+            error=float(curve["test_error"][-1]),
+            last=int(curve["step"][-1]),
+        )
+        return
     trained = "trained for {epochs:#epoch} of {steps:#step} with {optimizer}, learning rate {rate:g} ({schedule}); "
     yield say(
         "the training",

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from scipy import linalg
 
 from ...claim import Claim, goes, say
 from ...errors import DataError
@@ -64,10 +63,11 @@ def weight_spectra(
     ('snapshot', 'parameter')
     """
     matrices = _matrices(states, steps)
-    tops, spectra = zip(*(_null([state[name] for state in matrices], draws, seed) for name in matrices[0]), strict=True)
+    stacked = [np.stack([state[name] for state in matrices]) for name in matrices[0]]
+    tops, spectra = zip(*(_null(one, draws, seed) for one in stacked), strict=True)
     values = [[np.linalg.svd(matrix, compute_uv=False) for matrix in state.values()] for state in matrices]
     # the same arithmetic as for the null, so equal entries give bitwise equal values
-    tested = np.array([[_top(matrix) for matrix in state.values()] for state in matrices])
+    tested = np.stack([_spectra(one)[:, 0] for one in stacked], axis=-1)
     top = beside("top", tested, np.stack(tops, axis=-1), DIMS, family=False)
     low, high = top["top_null_low"][1], top["top_null_high"][1]
     energy = np.array([[float((matrix**2).sum()) for matrix in state.values()] for state in matrices])
@@ -105,39 +105,22 @@ def _ratio(energy: np.ndarray, top: np.ndarray) -> np.ndarray:
     return np.divide(energy, top**2, out=np.full(energy.shape, np.nan), where=top > 0)
 
 
-def _gram(matrix: np.ndarray) -> np.ndarray:
-    """The smaller Gram matrix. Its eigenvalues give singular values several times as fast as an exact SVD, accurate to 1e-7 of the
-    largest.
+def _spectra(matrices: np.ndarray) -> np.ndarray:
+    """Singular values [snapshot, rank], largest first, from the smaller Gram matrix: several times as fast as an exact SVD, accurate to
+    1e-7 of the largest. In torch, which is faster than numpy.
     """
-    small = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    return small @ small.T
+    x = torch.from_numpy(matrices)
+    small = x if x.shape[1] <= x.shape[2] else x.mT
+    return torch.linalg.eigvalsh(small @ small.mT).flip(-1).clip(0).sqrt().numpy()
 
 
-def _spectrum(matrix: np.ndarray) -> np.ndarray:
-    """Singular values, largest first."""
-    return np.sqrt(np.linalg.eigvalsh(_gram(matrix))[::-1].clip(0))
-
-
-def _top(matrix: np.ndarray) -> float:
-    """The largest singular value alone."""
-    gram = _gram(matrix)
-    last = len(gram) - 1
-    found = linalg.eigh(gram, eigvals_only=True, subset_by_index=[last, last], check_finite=False, driver="evx")
-    return float(np.sqrt(max(found[0], 0)))
-
-
-def _null(matrices: list[np.ndarray], draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _null(matrices: np.ndarray, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Of the same entries in random positions, at every snapshot the same in a draw: the largest singular value [draw, snapshot], and all
     of the last snapshot [draw, rank].
     """
-    rng = np.random.default_rng(seed)
-    tops, spectra = [], []
-    for _ in range(draws):
-        places = rng.permutation(matrices[0].size)
-        shuffled = [matrix.ravel().take(places).reshape(matrix.shape) for matrix in matrices]
-        tops.append([_top(matrix) for matrix in shuffled])
-        spectra.append(_spectrum(shuffled[-1]))
-    return np.array(tops), np.array(spectra)
+    rng, flat = np.random.default_rng(seed), matrices.reshape(len(matrices), -1)
+    found = [_spectra(flat.take(rng.permutation(flat.shape[1]), axis=1).reshape(matrices.shape)) for _ in range(draws)]
+    return np.array([one[:, 0] for one in found]), np.array([one[-1] for one in found])
 
 
 def _padded(rows: list[np.ndarray]) -> np.ndarray:

@@ -9,7 +9,10 @@ from typing import Any
 from ...claim import Claim, say
 from ...doors import door
 from ...measure import Measure, every
-from ..look import FirstLook, Pair, Unmeasured
+from ..look import FirstLook, Pair, Unmeasured, unpictured
+
+PICTURED = "dynamics.weight_spectra"
+"""The measure that describes and shows a network's first weights as pictures of its inputs."""
 
 
 @door
@@ -53,11 +56,17 @@ def _judged(told: Claim, network: str, hook_point: str, claims: Sequence[Claim])
 
 def _told(measure: Measure, at: Any) -> Iterator[Claim]:
     """A measure's descriptions of a network or layer; for a foreign module, the reason that it was not measured."""
+    if measure.name == PICTURED and at.scope == "network" and (reason := unpictured(at.run)):
+        yield say("the first layer's weights", "not shown as pictures of the inputs: {reason}.", reason=reason)
+        return
     try:
         for description in measure.descriptions:
             if description.scope == at.scope:
                 yield from description.claims(at)
     except Unmeasured:
         pass
+    except TypeError:  # of a description of classes, in a run without labels
+        if at.run.probe.labels is not None:
+            raise
     if reason := at.missing.get(measure.name):
         yield say(f"{measure.name} is not measured", "not measured: {reason}", reason=reason.rstrip(".") + ".")

@@ -28,16 +28,16 @@ def selective(layer: LayerLook) -> Iterator[Claim]:
         layer,
         "mean_auc",
         side="above",
-        yes=f"learning makes the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
-        no=f"learning is not shown to make the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}}).",
+        yes=f"learning makes the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}} on {{compared:#image}}).",
+        no=f"learning is not shown to make the {layer.axis}s more class-selective (mean AUC {{mean_auc:3}} on {{compared:#image}}).",
         numbers={
             "beyond": counts[0],
             "beyond_untrained": counts[1],
             "active": active[0],
             "active_untrained": active[1],
         },
-        evidence=f"On all {{probed:,}}, {{beyond:,}} of the {{active:,}} active {layer.axis}s exceed shuffled labels (5% false-discovery "
-        "rate); so did {beyond_untrained:,} of the {active_untrained:,} active at initialization, as images of one class look alike.",
+        evidence=f"On all {{probed:,}}: {{beyond:,}} of {{active:,}} active {layer.axis}s exceed shuffled labels (5% false-discovery "
+        "rate), at initialization {beyond_untrained:,} of {active_untrained:,}, as images of one class look alike.",
         units="AUC",
         call=f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}"))',
     )
@@ -58,9 +58,10 @@ def link(layer: LayerLook) -> Iterator[Claim]:
         "link",
         side="both",
         yes=f"ablating the more selective {layer.axis}s one by one raises the loss "
-        f"{'more' if layer['controls.untrained_networks']['link'] > 0 else 'less'} (rank correlation of AUC and loss increase {{link:3}}).",
+        f"{'more' if layer['controls.untrained_networks']['link'] > 0 else 'less'} (rank correlation of AUC and loss increase {{link:3}} "
+        "on {compared:#image}).",
         no=f"ablating the more selective {layer.axis}s one by one is not shown to raise the loss more or less (rank correlation of AUC "
-        "and loss increase {link:3}).",
+        "and loss increase {link:3} on {compared:#image}).",
         numbers={"rho": rho, "rho_low": low, "rho_high": high, "judged": n},
         evidence=f"On all {{probed:,}} images {{rho:3}} (95% interval over {{judged:#{layer.axis}}} {{rho_low:3}} to {{rho_high:3}}).",
         units="rank correlation",
@@ -85,9 +86,9 @@ def privileged(layer: LayerLook) -> Iterator[Claim]:
         "auc_gap",
         side="both",
         yes=f"learning makes single {layer.axis}s {'more' if more else 'less'} class-selective relative to random directions "
-        "(difference in mean AUC {auc_gap:3}).",
+        "(difference in mean AUC {auc_gap:3} on {compared:#image}).",
         no=f"learning is not shown to make single {layer.axis}s more or less class-selective relative to random directions "
-        "(difference in mean AUC {auc_gap:3}).",
+        "(difference in mean AUC {auc_gap:3} on {compared:#image}).",
         numbers={f"auc{end}": float(table[f"auc{end}"]) for end in ("", "_null_low", "_null_high")},
         evidence=f"On all {{probed:,}}, a {layer.axis}'s mean AUC in either direction, with class and sign chosen on one half and judged "
         f"on the other, is {{auc:3}}, that of axes of random rotations {{auc_null_low:3}} to {{auc_null_high:3}}.",
@@ -105,10 +106,10 @@ def gathered(layer: LayerLook) -> Iterator[Claim]:
         layer,
         "purity",
         side="above",
-        yes="same-class neighbor purity rises to {purity:3}.",
-        no="same-class neighbor purity is not shown to rise ({purity:3}).",
+        yes="same-class neighbor purity rises to {purity:3} (on {compared:#image}).",
+        no="same-class neighbor purity is not shown to rise ({purity:3} on {compared:#image}).",
         numbers={"start": start, "end": end} | {f"end_{e}": float(table[f"purity_{e}"][-1]) for e in ("low", "high")},
-        evidence="On all {probed:,} images {end:3} (95% interval {end_low:3} to {end_high:3}), at initialization {start:3}.",
+        evidence="On all {probed:,}: {end:3} (95% interval {end_low:3} to {end_high:3}), at initialization {start:3}.",
         units="share of neighbors",
         call=f'nm.analysis.geometry.clusters(run.activations("{layer.hook_point}"), at=(0, -1))',
     )
@@ -133,8 +134,8 @@ def present(layer: LayerLook) -> Iterator[Claim]:
     middle, spread = (low + high) / 2, (high - low) / 2 / stats.norm.ppf(statistics.INTERVAL[1] / 100)
     p = float(stats.t.cdf((change[0] - middle) / spread, 19)) if spread > 0 else math.nan
     yield tested(
-        yes="{present:0%} of the final geometry (the arrangement of the images, up to shift, scale and rotation) is present at "
-        "initialization.",
+        yes="{present:1%} of the final geometry (the arrangement of the images, up to shift, scale and rotation) is present at "
+        "initialization, more than in shuffled images.",
         no="the final geometry (the arrangement of the images) is not shown to be present at initialization.",
         numbers={
             "present": 1 - float(change[0]),

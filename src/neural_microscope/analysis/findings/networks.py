@@ -231,8 +231,8 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
         side="below",
         shown_as=np.exp,
         hook_point=look.layers[-1].hook_point,
-        yes="within-class variability shrinks in the last hidden layer (tr Sw / tr Sb {log_spread:g}).",
-        no="within-class variability is not shown to shrink in the last hidden layer (tr Sw / tr Sb {log_spread:g}).",
+        yes="within-class variability shrinks in the last hidden layer (tr Sw / tr Sb {log_spread:g} on {compared:#image}).",
+        no="within-class variability is not shown to shrink in the last hidden layer (tr Sw / tr Sb {log_spread:g} on {compared:#image}).",
         numbers={
             "start": start,
             "end": end,
@@ -315,17 +315,17 @@ def controlled(
         return float(shown_as(min(ends) if side == "below" else _within(min(ends) if low else max(ends))))
 
     said = (
-        f"On {{compared:,}} images: this network {{{name}:{3 if shown_as is float else 'g'}}}, untrained networks "
+        "On the same images: untrained networks "
         f"{{{name}_null_low:{3 if shown_as is float else 'g'}}} to {{{name}_null_high:{3 if shown_as is float else 'g'}}}, shuffled labels "
         f"{{{name}_shuffled_low:{3 if shown_as is float else 'g'}}} to {{{name}_shuffled_high:{3 if shown_as is float else 'g'}}}"
-        f"{' (two-sided)' if side == 'both' else ''}; ranges and p by Student's t."
+        f"{' (two-sided)' if side == 'both' else ''}."
     )
     return tested(
         effect=name,
         numbers={name: float(shown_as(own)), **ends, "compared": size, "probed": len(layer.run.probe), **numbers},
         evidence=f"{said} {evidence}",
         null=str(control.attrs["null"]),
-        p=float(np.max([law.p for law in laws])),
+        p={words: float(law.p) for words, law in zip(("untrained networks", "shuffled labels"), laws, strict=True)},
         n=size,
         critical=least,
         **words,

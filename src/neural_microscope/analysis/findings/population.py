@@ -79,7 +79,7 @@ def _count(group: Sequence[Claim]) -> Claim:
             "unit": closest.unit or 0,
         },
         effect="shown",
-        evidence=f"Lowest p: {axis} {{unit:,}}{' (p of random directions corrected over the layer)' * (closest.place is not None)}.",
+        evidence=f"Closest: {axis} {{unit:,}}{' (of random directions the p is corrected over the layer)' * (closest.place is not None)}.",
         shown=bool(units),
         held=int(bool(units)),
         call="",
@@ -141,7 +141,7 @@ def seeds(groups: Sequence[Sequence[FirstLook]]) -> list[Claim]:
         groups: Looks grouped by network, as `populations` returns them.
     """
     if all(len(group) == 1 for group in groups):
-        one = "One seed of each network: nothing here is replicated, and variation between seeds may exceed the intervals."
+        one = "One seed of each network, so nothing is replicated: other seeds may differ by more than the intervals."
         return [say("seeds", one, seeds=1)]
     more = "{seeds:#seed}; each claim states on how many it is shown."
     told = [

@@ -21,7 +21,10 @@ STRENGTH = (
     "half-widths (1 is the edge); of several nulls, the smallest."
 )
 """The standardized effect in words, printed with a ranking."""
-CHOSEN = "A unit is chosen on one half of the images; its strength is from the other, its effect from all."
+CHOSEN = (
+    "The unit of a layer is the one that ranks first on one half of the images, so another may be stronger; its strength is from the other "
+    "half, its effect from all images."
+)
 """An addition to a ranking that holds a claim about a unit."""
 
 
@@ -106,11 +109,14 @@ def verdicts(claims: Sequence[Claim]) -> list[Claim]:
         shown = {c.rule: False for c in own if c is not general}
         shown |= {c.rule: True for c in own if c.shown and c is not general}
         first = f"{(general.yes if general.shown else general.no).removesuffix('.')}; " if general else ""
-        rest = (
-            "a result is shown for {answers:,} of the {asked:,} other {asked:question|questions}."
-            if shown
-            else "no other question was asked."
-        )
+        rest = "no other question was asked."
+        if shown:
+            some = (
+                "a result is shown, in at least one layer, for {answers:,} of"
+                if any(shown.values())
+                else "no result is shown for"
+            )
+            rest = f"{some} {{asked:,}} {'further ' * bool(general)}{{asked:question|questions}}."
         numbers = {
             **({} if general is None else {"accuracy": general.numbers["accuracy"]}),
             "answers": sum(shown.values()),

@@ -106,13 +106,22 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
             ),
             null=f"random groups of as many images; the unit of the same rank by AUC in each of "
             f"{control.sizes['network']} untrained networks (Student's t)",
-            p=float(np.maximum(one["auc_p"], law.p[unit])),
+            p={"random groups of as many images": one["auc_p"], "untrained networks": law.p[unit]},
             floor=float(table["auc_p"].attrs.get("floor", 0.0)),
             n=int(table.attrs["n_examples"]),
             units="AUC",
             call=f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}")).isel({layer.axis}={unit})',
             critical=partial(_critical, control, "auc", unit, special.expit),
         )
+
+
+TESTS = {
+    "images": "no effect on the images",
+    "directions": "random directions",
+    "labels": "labels at random",
+    "untrained": "untrained networks",
+}
+"""The nulls of `matters` in words."""
 
 
 @of(causal.ablate_all).rule(
@@ -122,7 +131,7 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
         "loss increase (nats)": "{loss:3}",
         "95% interval": "{loss_low:3} to {loss_high:3}",
         "random directions": "{loss_null_low:3} to {loss_null_high:3}",
-        "same rank, untrained": "up to {loss_untrained_high:3}",
+        "same rank, untrained": "{loss_untrained_high:upto3}",
         "class with the largest accuracy drop": "{class:,} ({drop:1%})",
     },
 )
@@ -173,10 +182,10 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
             evidence="95% interval over images {loss_low:3} to {loss_high:3}; "
             "random directions of equal norm {loss_null_low:3} to {loss_null_high:3}; "
             f"the {layer.axis} of {'the same rank by' if control['loss_rank'][unit] else 'the largest'} loss increase in untrained "
-            "networks up to {loss_untrained_high:3}. Class {class:,} has the largest accuracy drop: {drop:1%} of its images.",
+            "networks {loss_untrained_high:upto3}. Class {class:,} has the largest accuracy drop: {drop:1%} of its images.",
             null=f"{effects.attrs['null']}{'' if floor else ', whose tail is fitted'}; labels at random (Student's t); the unit of the "
             f"same rank by loss increase in each of {control.sizes['network']} untrained networks (Student's t)",
-            p=float(np.max([*ps.values()])),
+            p={TESTS[name]: float(each[unit]) for name, each in tests.items()},
             floor=floor,
             draws=int(effects["loss_increase_p"].attrs["draws"]) if floor else 0,
             n=int(effects.attrs["n_examples"]),

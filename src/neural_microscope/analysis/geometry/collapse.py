@@ -159,10 +159,12 @@ def _spread(
     _, roots, axes = np.linalg.svd(centred, full_matrices=False)  # Sb's eigenvalues are roots² / C
     squares = roots[:, : count - 1] ** 2
     real = roots[:, : count - 1] > max(x.shape) * np.finfo(float).eps * roots[:, :1]
-    within = x - means[np.arange(len(of))[:, None], of]  # [set, example, feature]
-    share = 1 / (count * size[of])  # classes have equal weight
-    along = (share[..., None] * (within @ np.swapaxes(axes[:, : count - 1], 1, 2)) ** 2).sum(1)
-    squared = (share * np.einsum("sef,sef->se", within, within)).sum(1)
+    along, squared = np.empty_like(squares), np.empty(len(of))
+    for at, classes in enumerate(of):  # one after another: all at once take longer than their sums
+        within = x - means[at, classes]  # [example, feature]
+        share = 1 / (count * size[classes])  # classes have equal weight
+        along[at] = share @ (within @ axes[at, : count - 1].T) ** 2
+        squared[at] = share @ np.einsum("ef,ef->e", within, within)
     ratio = np.divide(along, squares, out=np.zeros_like(along), where=real)
     least = np.where(real, squares, np.inf).min(1)
     total = (roots**2).sum(1)
@@ -233,7 +235,7 @@ def _weights(run: Any, acts: xr.DataArray) -> xr.DataArray | None:
 
 of(neural_collapse).picture(
     "collapse_over_time",
-    "The last hidden layer (Papyan et al.): all measures fall toward 0 when training continues far beyond zero training error.",
+    "The last hidden layer. In networks trained far beyond zero training error all measures fall toward 0 (Papyan et al.).",
     part="layers",
 )
 

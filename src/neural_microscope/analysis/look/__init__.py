@@ -6,7 +6,18 @@ there yet are computed on first access.
 
 from .. import causal, dynamics, geometry, predictions, selectivity, similarity  # noqa: F401 (importing them registers their measures)
 from . import untrained  # noqa: F401 (likewise)
-from .looks import FEWEST_IMAGES, FirstLook, LayerLook, Pair, Progress, Unmeasured, first_look, looking, pairs
+from .looks import (
+    FEWEST_IMAGES,
+    FirstLook,
+    LayerLook,
+    Pair,
+    Progress,
+    Unmeasured,
+    first_look,
+    looking,
+    pairs,
+    unpictured,
+)
 
 __all__ = [
     "FEWEST_IMAGES",
@@ -18,4 +29,5 @@ __all__ = [
     "first_look",
     "looking",
     "pairs",
+    "unpictured",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -180,6 +181,27 @@ def foreign(run: Run) -> str:
     """The class of a recorded module; empty of an MLP or a CNN."""
     about = run.description["model"]
     return str(about["class"]) if about["kind"] == "module" else ""
+
+
+@door
+def unpictured(run: Run) -> str:
+    """The reason that a recorded module's first weights can't be shown as pictures of its inputs; empty if they can.
+
+    Args:
+        run: A recorded run.
+    """
+    weights = run.weights(0)
+    first = next(
+        (list(weights[name].shape) for name in run.description["parameters"] if weights[name].ndim in (2, 4)), []
+    )
+    if not foreign(run) or len(first) == 4:
+        return ""
+    if not first:
+        return "no weight of this network is a matrix"
+    example, pixels = run.probe.subset(np.arange(1)).tensor(), math.prod(run.probe.image_shape)
+    if example.is_floating_point() and example.numel() == pixels == first[1]:
+        return ""
+    return f"the first weights are {first}, and an example holds {example.numel()} numbers"
 
 
 def _layers(run: Run) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ from .planted import CLASSES, layer
 
 Directions = xr.DataArray | np.ndarray
 
-_WIDTH = 1024
+_WIDTH = 256
 
 
 def _matrix(directions: Directions, axis: str, size: int) -> np.ndarray:

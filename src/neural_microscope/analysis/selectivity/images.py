@@ -84,7 +84,8 @@ def _top_images(at: Any) -> dict[str, Any]:
 
 of(top_examples).picture(
     "top_images",
-    "The units whose ablation raises the loss most, the strongest image first.",
+    "The units whose ablation raises the loss most, the strongest image first. These few images may be of another class than the unit's "
+    "preferred class, which is found from all images.",
     more=True,
     takes=_top_images,
 )

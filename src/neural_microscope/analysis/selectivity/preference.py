@@ -249,12 +249,12 @@ def tilted(
     least, most = np.where(there, values, np.inf).min(0), np.where(there, values, -np.inf).max(0)
     span = np.where(most > least, most - least, 1)
     u = np.where(there, (values - least) / span, 0)
+    u_squared = u**2
 
     def moments(tilt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         p = base * np.exp(tilt * u - np.maximum(tilt, 0))
-        p /= p.sum(0)
-        m = (p * u).sum(0)
-        return least + span * m, span**2 * ((p * u**2).sum(0) - m**2).clip(min=0)
+        m, second = (np.einsum("eu,eu->u", p, one) / p.sum(0) for one in (u, u_squared))
+        return least + span * m, span**2 * (second - m**2).clip(min=0)
 
     ends = []
     for sign in (-1, 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
@@ -99,17 +99,21 @@ def drift(
     parts = [halves(labels, seed + i) for i in range(SPLITS)]
     whole = _Layer(x)
     value, null = _movement(whole, origin), _nothing_in_common(whole, origin, draws, seed)
-    taken = [_movement(_Layer(x[:, part]), origin) for part, _ in parts]
+    taken, crossed = [], []
+    for part in parts:
+        side, other = (_Layer(x[:, half]) for half in part)
+        taken.append(_movement(side, origin))
+        crossed.append(_crossed(side, other, whole.size**2 / x.shape[1], origin, components))
     found: pairs.Variables = {}
     for name, one in value.items():
         interval = pairs.around(one, np.stack([half[name] for half in taken]))
         if name in null:
-            side: Side = "above" if name == "cka" else "below"
-            found |= beside(name, one, null[name], "snapshot", side=side, family=False, interval=interval)
+            beyond: Side = "above" if name == "cka" else "below"
+            found |= beside(name, one, null[name], "snapshot", side=beyond, family=False, interval=interval)
         else:
             ends = zip(("", "_low", "_high"), (one, *interval), strict=True)
             found |= {f"{name}{end}": ("snapshot", values, {"units": "1"}) for end, values in ends}
-    found |= _across(x, origin, parts, components)
+    found |= _across(np.stack(crossed, axis=2), origin)
     constant = np.ptp(x, axis=1).max(-1) == 0
     why = {"reason": f"constant activations at snapshots {np.flatnonzero(constant).tolist()}"} if constant.any() else {}
     table = pairs.table(found, acts, reference=reference, components=components, **why)
@@ -145,9 +149,8 @@ class _Layer:
         self.own = np.where(np.ptp(x, axis=1, keepdims=True) > 0, x - self.means[:, None], 0.0)
         self.norms = (self.own**2).sum(2)  # squared norm of each example
         self.size = np.sqrt(self.norms.sum(1))
-        self.kernel = np.array(
-            [unbiased(_squared(one.T @ one), d, d) for one, d in zip(self.own, self.norms, strict=True)]
-        )
+        self.grams = [one.T @ one for one in self.own]
+        self.kernel = np.array([unbiased(_squared(gram), d, d) for gram, d in zip(self.grams, self.norms, strict=True)])
 
     def alike(self, r: int, t: int, shuffled: _Shuffled | None = None) -> tuple[float, float]:
         """(nuclear norm of the product of snapshots r and t at unit norm, debiased CKA); those of r may be shuffled."""
@@ -199,24 +202,26 @@ def _nothing_in_common(x: _Layer, origin: np.ndarray, draws: int, seed: int) -> 
     return {"function": 1 - nuclear**2, "procrustes": np.sqrt(2 - 2 * nuclear), "cka": cka}
 
 
-def _across(
-    x: np.ndarray, origin: np.ndarray, parts: Sequence[tuple[np.ndarray, np.ndarray]], components: int
-) -> pairs.Variables:
+def _crossed(one: _Layer, other: _Layer, spread: np.ndarray, origin: np.ndarray, components: int) -> np.ndarray:
+    """Angle and shift from the reference, or t itself, on one half of the examples to t on the other: [angle or shift, from which,
+    snapshot].
+    """
+    first, second = ([_leading(gram, components) for gram in side.grams] for side in (one, other))
+    found = np.full((2, 2, len(origin)), np.nan)
+    for t, r in enumerate(origin):
+        if r < 0 or spread[r] == 0:
+            continue
+        for row, begin in enumerate((r, t)):
+            if first[begin].size and second[t].size:
+                found[0, row, t] = angles(first[begin], second[t]).mean()
+            found[1, row, t] = _squared(one.means[begin] - other.means[t]) / spread[r]
+    return found
+
+
+def _across(crossed: np.ndarray, origin: np.ndarray) -> pairs.Variables:
     """Distances between the reference on one half of the examples and t on the other, and their floor."""
-    spread = x.var(1).sum(1)
-    angle, shift = np.full((2, 2, len(parts), len(x)), np.nan)  # each [across or at t, split, snapshot]
-    for i, (one, other) in enumerate(parts):
-        first, second = ([_leading(s[half], components) for s in x] for half in (one, other))
-        means, means_b = x[:, one].mean(1), x[:, other].mean(1)
-        for t, r in enumerate(origin):
-            if r < 0 or spread[r] == 0:
-                continue
-            for row, begin in enumerate((r, t)):
-                shift[row, i, t] = _squared(means[begin] - means_b[t]) / spread[r]
-                if first[begin].size and second[t].size:
-                    angle[row, i, t] = angles(first[begin], second[t]).mean()
     found: pairs.Variables = {}
-    for name, unit, (across, still) in (("subspace_angle", "rad", angle), ("shift_across", "1", shift)):
+    for name, unit, (across, still) in zip(("subspace_angle", "shift_across"), ("rad", "1"), crossed, strict=True):
         floor = np.where(origin >= 0, np.concatenate([still, still[:, np.maximum(origin, 0)]]), np.nan)
         of = f"{name}_floor"
         judged = beside(of, across.mean(0), floor, "snapshot", units=unit, family=False)
@@ -225,11 +230,10 @@ def _across(
     return found
 
 
-def _leading(x: np.ndarray, components: int) -> np.ndarray:
-    """The leading directions [unit, component] of [example, unit], as many as have variance."""
-    own = pairs.centred(x)
-    width = own.shape[1]
-    size, vectors = linalg.eigh(own.T @ own, subset_by_index=[width - components, width - 1], check_finite=False)
+def _leading(gram: np.ndarray, components: int) -> np.ndarray:
+    """The leading directions [unit, component] of centered activations, from their products [unit, unit]: as many as have variance."""
+    width = len(gram)
+    size, vectors = linalg.eigh(gram, subset_by_index=[width - components, width - 1], check_finite=False)
     return vectors[:, size > size[-1] * width * np.finfo(float).eps]
 
 
