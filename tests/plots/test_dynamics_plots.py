@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 import xarray as xr
 
+from apart import apart
 from neural_microscope import plots
 from neural_microscope.analysis import dynamics
 
@@ -74,3 +76,17 @@ def test_the_rule_of_thumb_is_drawn_and_named_as_one() -> None:
     figure = PICTURES["gradient_flow"]()
     assert any(np.allclose(line.get_ydata(), 1e-3) for line in figure.axes[2].lines)
     assert "rule of thumb, not a null" in figure.alt
+
+
+@pytest.mark.parametrize("narrow", [True, False])
+@pytest.mark.parametrize("decades", [0.5, 1, 2, 4])
+def test_the_ticks_of_small_panels_lie_apart_and_are_some(decades: float, narrow: bool) -> None:
+    flow = dynamics.gradient_flow(gradients())
+    wide = flow.assign(
+        {name: 0.02 * flow[name] ** 0 * 10 ** (decades * flow[name].bin / flow.sizes["bin"]) for name in flow.data_vars}
+    )
+    figure = plots.gradient_flow(wide.assign_attrs(flow.attrs), narrow=narrow)
+    for axes in figure.axes:
+        low, high = axes.get_ylim()
+        assert 1 <= sum(low <= tick <= high for tick in axes.get_yticks()) <= 4
+        assert apart(axes.yaxis)

@@ -159,3 +159,20 @@ def test_titles_and_axes_name_layers_in_short(name: str) -> None:
         *(text for axes in figure.axes for text in (axes.get_title("left"), axes.get_title(), axes.get_xlabel())),
     ]
     assert not [text for text in texts if ".hook_p" in text]
+
+
+def test_pictures_in_color_keep_their_colors() -> None:
+    theme = style.Theme.named("light")
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (3, 4, 5, 3), dtype=np.uint8)
+    tiles = forms.chosen_images(images, np.array([[2, -1], [0, 1]]))
+    sheet = forms.mosaic(tiles, 2, theme.digit_map, (0, 1), theme, gap=1)
+    assert np.allclose(sheet[:4, :5], np.insert(images[2] / 255, 3, 1, axis=-1))
+    assert np.allclose(sheet[5:, 6:], np.insert(images[1] / 255, 3, 1, axis=-1))
+    assert np.allclose(sheet[:4, 6:], theme.digit_map.get_bad()), "there is no such image"
+
+
+def test_feature_maps_of_one_row_are_drawn() -> None:
+    assert plots.feature_maps(RNG.uniform(size=(5, 9)), RNG.integers(0, 255, (8, 8))).alt.startswith(
+        "One image and its 5 maps"
+    )

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from neural_microscope.plots import TOKENS
-from neural_microscope.plots.style import Plot, Theme, as_svg, draws, has_pixels, new
+from neural_microscope.plots.style import BAND, Plot, Theme, as_image, as_svg, draws, has_band, has_pixels, new
 from neural_microscope.report.html import image
 
 
@@ -71,11 +71,22 @@ def test_a_figure_is_out_of_memory_when_it_is_drawn_and_the_collector_as_before(
 
     (gc.enable if automatic else gc.disable)()
     try:
-        image(draw)
+        image(draw, lambda plot: "")
         assert gc.isenabled() is automatic
         assert [one() for one in made] == [None]
     finally:
         gc.enable()
+
+
+def test_the_area_of_a_null_is_known_and_stronger_on_the_dark_ground() -> None:
+    figure = lines()
+    assert has_band(figure)
+    address = as_image(as_svg(figure))
+    assert "opacity:var(--band)" in address
+    assert [*map(float, re.findall(r"--band:([0-9.]+);", address))] == [BAND["light"], BAND["dark"]]
+    for area in figure.axes[0].collections:
+        area.set_facecolor(figure.theme.amount)
+    assert not has_band(figure)
 
 
 @pytest.mark.parametrize(("settings", "expected"), [({}, False), ({"pixels": True}, True), ({"marks": 2000}, True)])

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 import xarray as xr
 from matplotlib.colors import to_rgb
 
+from apart import apart
 from neural_microscope import plots
 from neural_microscope.analysis import selectivity
 from neural_microscope.plots import style
@@ -83,3 +85,14 @@ def test_the_picture_of_a_basis_decides_nothing() -> None:
         plots.basis_comparison(BASES.assign(auc=("basis", [auc, auc]))).get_suptitle() for auc in (0.5, 0.65, 0.8)
     }
     assert len(titles) == 1
+
+
+@pytest.mark.parametrize("narrow", [True, False])
+def test_blocks_too_low_for_a_name_of_their_own_are_named_together(narrow: bool) -> None:
+    """Ten classes and the units without one, on 24 rows: some names would lie over each other."""
+    figure = plots.selectivity_over_time(LIVES, narrow=narrow)
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    known = {*LIVES["preferred"].values[-1, LIVES["auc_shown"].values[-1]].tolist()}
+    assert ", ".join(names).split(", ") == [*map(str, sorted(known)), "none"]
+    assert any(", " in name for name in names)
+    assert apart(figure.axes[0].yaxis)

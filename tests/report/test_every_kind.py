@@ -74,6 +74,8 @@ def reported(*words: object, output: Path) -> str:
 def test_five_seeds_are_one_network_with_k_of_n(seeds: list[Path], tmp_path: Path) -> None:
     text = reported(*seeds, output=tmp_path / "page.html")
     assert "of 5 seeds" in text
+    assert "Do units recur on other seeds?" in text
+    assert {*re.findall(r'href="#([^"]*)"', text)} <= {*re.findall(r' id="([^"]*)"', text)}
     assert {claim["network"] for claim in Elements(text).stored.values()} <= {"MLP", "", "calibration"}
 
 
@@ -149,6 +151,7 @@ def test_claims_are_a_table_and_a_document_for_programs(seeds: list[Path], tmp_p
         value = claim["numbers"].get(claim["effect"])
         assert np.isnan(row.effect) if value is None else row.effect == value
     assert document["bibtex"] == report.bibtex()
+    assert document["class_names"] == {}
 
 
 def test_the_methods_say_what_was_done_with_which_null(seeds: list[Path]) -> None:
@@ -201,3 +204,24 @@ def test_a_report_that_takes_more_than_a_minute_says_so_at_the_start(
     monkeypatch.setattr(report, "write_json", lambda runs, path, progress: path)
     out = microscope("report", *seeds[:2], "--format", "json", "-o", tmp_path / "claims.json").stdout.splitlines()
     assert out[0] == f"2 runs to analyze: {said} on one core" if said else "minute" not in "".join(out)
+
+
+def test_a_module_that_takes_images_in_color(tmp_path: Path) -> None:
+    gray = data(classes=3)
+    tint = np.random.default_rng(0).random((3, 3))
+
+    def colored(part: nm.data.ImageSet) -> nm.data.ImageSet:
+        pixels = (part.images[..., None] * tint[part.labels][:, None, None]).astype(np.uint8)
+        return nm.data.ImageSet(pixels, part.labels, 3, part.name)
+
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(256, 3)
+    )
+    colors = nm.data.Dataset("colors", colored(gray.train), colored(gray.test))
+    recorder = nm.Recorder(tmp_path / "run", RECORD)
+    nm.train(model, colors, nm.TrainConfig(epochs=3, batch_size=10, learning_rate=0.01), observers=[recorder])
+    run = nm.Run.open(tmp_path / "run")
+    assert run.probe.tensor().shape[1:] == (3, 8, 8)
+    page = report.write([run], tmp_path / "page.html").read_text("utf-8")
+    assert "Trained on colors" in page
+    assert nm.explorer.write([run], tmp_path / "explorer.html", models=[model]).exists()

@@ -190,3 +190,29 @@ def test_a_modules_page_says_what_needs_the_module_or_its_classes(points: tuple[
     words = "\n".join(Words(page.read_text("utf-8")).words)
     assert "this takes the module itself" in words
     assert ("this takes a number for each class" in words) == bool(points)
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    ("probe", "first", "reason"),
+    [
+        (torch.randn(24, 5, 3), torch.nn.Linear(3, 4), "the first weights are [4, 3], and an example holds 15 numbers"),
+        (
+            torch.randint(0, 9, (24, 5)),
+            torch.nn.Embedding(9, 5),
+            "the first weights are [9, 5], and an example holds 5",
+        ),
+    ],
+    ids=["sequences", "tokens"],
+)
+def test_a_page_does_not_show_first_weights_as_pictures_of_inputs_that_have_no_pixels(
+    probe: torch.Tensor, first: torch.nn.Module, reason: str, tmp_path: Path
+) -> None:
+    width = first(probe).flatten(1).shape[1]
+    net = torch.nn.Sequential(first, torch.nn.Flatten(), torch.nn.Linear(width, 3))
+    with nm.record(tmp_path / "run", net, probe=probe, labels=torch.arange(24) % 3, steps=1) as recorder:
+        recorder.step(loss=1.0)
+    page = report.write([nm.Run.open(tmp_path / "run")], tmp_path / "page.html")
+    words = "\n".join(Words(page.read_text("utf-8")).words)
+    assert reason in words
+    assert "incoming weights" not in words

@@ -20,15 +20,17 @@ import xarray as xr
 
 import neural_microscope as nm
 from elements import Elements
-from neural_microscope.analysis.findings import findings, headlines, strongest
+from neural_microscope.analysis.findings import bands, findings, headlines, strongest
 from neural_microscope.analysis.findings.summary import CHOSEN
 from neural_microscope.analysis.look import FirstLook
 from neural_microscope.claim import fill
 from neural_microscope.errors import RunError
-from neural_microscope.measure import EMPTY_KINDS
+from neural_microscope.measure import ALLOWED, DECLARED, EMPTY_KINDS
 from neural_microscope.phantoms import Instrument, calibrate, page_rate
+from neural_microscope.phantoms.calibration import claims
 from neural_microscope.report import compose, tables
 from neural_microscope.report.html import slug
+from neural_microscope.statistics import ALPHA
 
 
 class Outline(HTMLParser):
@@ -144,6 +146,17 @@ def test_networks_stand_side_by_side_and_calibration_where_it_is_given(
         compose(only, tmp_path / "c.html", calibration=calibrate([toy], empties=3)).read_text("utf-8")
     ).words
     assert "1 of 1 instruments recover a planted answer" in words
+    assert "for all claims about a network together, and" in words
+
+
+def test_the_error_rates_of_a_page_are_related_in_one_sentence() -> None:
+    toy = Instrument("toy", "none", "two", "nothing", lambda seed: (2.0, 2.0), 0.1, lambda seed: False)
+    said = claims(calibrate([toy], empties=200), networks=2)[-1].sentence
+    assert (DECLARED, ALLOWED) == (ALPHA, 0.09)
+    assert said == (
+        "The limit is 5% for all claims about a network together (10% for 2 networks), and 5% for each instrument, whose share of 200 can "
+        "reach 9% by chance."
+    )
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -163,7 +176,7 @@ def test_the_first_screen_says_the_rate_of_pages_with_a_false_claim_where_the_re
 
     said = first_screen(record)
     assert page_rate(record).startswith(
-        "A check of the method: of 10 test reports on networks with nothing to find, 3 ("
+        "A check of the method: of 10 trial reports, each on one network with nothing to find, 3 ("
     )
     assert f'<li data-claim="calibration/pages-with-a-false-claim"><span class="sentence">{page_rate(record)}' in said
     assert "calibration/" not in first_screen(instruments), "instruments are no rate of pages"
@@ -186,7 +199,7 @@ def test_what_is_strongest_is_told_first_what_was_not_shown_next_and_all_in_the_
     outline: Outline, looks: list[FirstLook]
 ) -> None:
     claims = findings(looks)
-    starts = ("The strongest, at most one", "An effect that is not shown", "Every question beside")
+    starts = ("on cards below, the strongest first", "An effect that is not shown", "All questions, all networks")
     first, rest, end = map(outline.words.index, starts)
     assert first < rest < end
     for claim in strongest(claims):
@@ -203,14 +216,44 @@ def test_every_question_with_something_shown_is_a_card_or_linked_above(
     text = page.read_text("utf-8")
     found = text[text.index('id="found"') : text.index('id="not-shown"')]
     cards = re.findall(r'id="finding-([\w-]+)"', found)
-    links = "".join(re.findall(r"<p[^>]*>Shown too: (.*?)</p>", found))
-    linked = re.findall(r'href="#([\w-]+)"', links)
+    (intro,) = re.findall(r"<p[^>]*>(Besides test accuracy, .*?)</p>", found)
+    linked = re.findall(r'href="#([\w-]+)"', intro)
+    assert re.findall(r"\d+", intro.partition("<a")[0]) == [str(len(cards) + len(linked)), str(len(cards))]
     shown = {slug(c.rule) for c in findings(looks) if c.shown and c.unit is None} - {"the-network-generalizes"}
     assert {*cards, *linked} == shown
     assert not {*cards} & {*linked}
     assert len(cards) + len(linked) == len(shown)
     unit = any(claim.unit is not None for claim in strongest(findings(looks)))
     assert (CHOSEN in found) == unit
+
+
+def test_the_atlas_names_the_unit_of_a_card_first(page: Path, looks: list[FirstLook]) -> None:
+    told = [claim for claim in strongest(findings(looks)) if claim.unit is not None]
+    assert told
+    for claim in told:
+        row = re.split(rf'class="question" id="{slug(claim.rule)}"', page.read_text("utf-8"))[1]
+        listed = re.findall(rf'<li data-claim="([^"]*/{claim.axis}-[^"]*)"', row.partition('class="question"')[0])
+        assert claim.id in listed
+        assert len({*listed}) == len(listed)
+        own = [one for one in listed if one.startswith(f"{claim.network}/")]
+        assert own[0] == claim.id
+
+
+def test_the_tracks_of_a_card_have_the_values_of_their_ends(page: Path, looks: list[FirstLook]) -> None:
+    """The least and the largest of the value, its interval and its nulls; a card of several claims has one scale for all."""
+    stored = {claim.id: claim for claim in findings(looks)}
+    text, several = page.read_text("utf-8"), 0
+    for article in re.findall(r"<article.*?</article>", text, re.S):
+        ends = re.findall(r'class="ends"><span>(.*?)</span><span>(.*?)</span>', article)
+        tracked = [stored[one] for one in re.findall(r'class="strip[^"]*" data-claim="([^" ]*)"', article)]
+        drawn = [claim for claim in tracked if bands(claim)]
+        assert len(ends) == bool(drawn)
+        several += len(drawn) > 1
+        for said in ends:
+            known = [float(c.numbers.get(f"{c.effect}{end}", np.nan)) for c in drawn for end in ("", "_low", "_high")]
+            known += [end for c in drawn for pair in bands(c).values() for end in pair]
+            assert said == (drawn[0].amount(np.nanmin(known)), drawn[0].amount(np.nanmax(known)))
+    assert several
 
 
 def test_findings_of_an_untrained_network_claim_nothing_of_learning(tmp_path: Path) -> None:

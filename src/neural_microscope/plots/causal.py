@@ -86,7 +86,7 @@ def dose_response(table: xr.Dataset, *, theme: Theme) -> Plot:
         axes.axvline(1, color=theme.quiet, linewidth=0.6, linestyle=(0, (1, 2)))
         axes.set_xlabel("the unit's value × (0: ablated, 1: unchanged)")
     right.margins(x=0.08)
-    forms.label_points(right, {str(c): (float(factor[-1]), float(by_class[-1, c])) for c in most})
+    forms.label_points(right, {style.called(c): (float(factor[-1]), float(by_class[-1, c])) for c in most})
     return figure.says(
         f"Loss and accuracy of each class when unit {units} of {table.attrs['hook_point']} is multiplied by {factor[0]:g} to "
         f"{factor[-1]:g}; loss increase at 0: {style.told(float(table['loss_increase'][0]), 3)} nats; a gray band shows random other units."
@@ -213,7 +213,13 @@ def confusion_shift(table: xr.Dataset, *, theme: Theme) -> Plot:
     shift = table["shift"].values
     limit = forms.limit_of(shift)
     figure, (axes,) = style.new("middle", 4.0, theme)
-    image = forms.matrix(axes, shift, (-limit, limit), names=range(len(shift)), label="images more (+) or fewer (−)")
+    image = forms.matrix(
+        axes,
+        shift,
+        (-limit, limit),
+        names=[style.called(c) for c in range(len(shift))],
+        label="images more (+) or fewer (−)",
+    )
     outside = (shift < table["shift_null_low"].values) | (shift > table["shift_null_high"].values)
     if table["shift_null_low"].isnull().all():
         outside = shift != 0
@@ -259,7 +265,7 @@ def direct_logit_attribution(
         axes.set(
             xlim=(-limit, limit),
             xlabel="contribution to the logit (for +, against −)",
-            title=f"Class {label}: the bars add up to {style.told(logits[label])}",
+            title=f"Class {style.called(label)}: the bars add up to {style.told(logits[label])}",
         )
     figure.axes[0].invert_yaxis()
     return figure.says(

@@ -30,7 +30,7 @@ def dictionary(
     """Latents, each with its decoder picture (if given) and its top-activating images, strongest first.
 
     Args:
-        images: Images [example, row, col], 0..255.
+        images: Images [example, row, col] or [example, row, col, 3], 0..255.
         order: Numbers of images [latent, rank], -1 for none: the result of `analysis.selectivity.top_examples` of
             ``encode(…).rename(latent="unit")``.
         pictures: Pictures [latent, row, col] from `analysis.dictionary.decoder_pictures`, each on a scale of its own,

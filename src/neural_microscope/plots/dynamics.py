@@ -15,9 +15,16 @@ from . import forms, style
 from .style import Plot, Theme, draws
 
 
+def classified(curve: xr.Dataset) -> bool:
+    """True if a learning curve has an accuracy."""
+    return bool(np.isfinite(curve["test_error"]).any())
+
+
 @draws
 def learning_curves(curves: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
     """Loss and error, the share of misclassified images, against the step, networks on the same axes.
+
+    Where no network has an accuracy, the loss alone.
 
     Args:
         curves: Result of `analysis.dynamics.learning_curve` by the network's name.
@@ -26,16 +33,19 @@ def learning_curves(curves: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
     >>> nm.plots.learning_curves({"MLP": curve}).alt
     'Loss and error (share misclassified) against the optimizer step, log axes. ...'
     """
-    figure, panels = style.new("wide", 2.9, theme, columns=2)
-    for axes, name, factor, title in zip(
-        panels, ("loss", "error"), (1, 100), ("Loss (nats)", "Error (%)"), strict=True
-    ):
+    errors = any(classified(curve) for curve in curves.values())
+    figure, panels = style.new("wide" if errors else "narrow", 2.9, theme, columns=2 if errors else 1)
+    titles = ("Loss (nats)", "Error (%)") if errors else ("Loss",)
+    for axes, name, factor, title in zip(panels, ("loss", "error"), (1, 100), titles, strict=False):
         for curve, line in zip(curves.values(), forms.LINES * len(curves), strict=False):
             axes.plot(curve["at"], factor * curve[f"train_{name}"], color=theme.null, linestyle=line, linewidth=1.1)
         tests = [(f"{network}, test images", curve, f"test_{name}") for network, curve in curves.items()]
         forms.over_steps(axes, tests, factor=factor, log=True, title=title)
     panels[0].lines[0].set_label("training batches")
     panels[0].legend(loc="lower left")
+    if not errors:
+        losses = ", ".join(f"{name} {float(c['test_loss'][-1]):.3g}" for name, c in curves.items())
+        return figure.says(f"Loss against the optimizer step, log axes. Test loss at the end: {losses}.")
     ends = ", ".join(f"{name} {style.share(float(c['test_error'][-1]), 2)}" for name, c in curves.items())
     return figure.says(
         f"Loss and error (share misclassified) against the optimizer step, log axes. Test error at the end: {ends}."
@@ -152,8 +162,8 @@ def gradient_flow(table: xr.Dataset, *, theme: Theme) -> Plot:
         column[1].axhline(rule, color=theme.null, linestyle=forms.LINES[2], linewidth=1.4, label=label)
         column[0].set_title(layer)
         column[1].set(xlabel="optimizer step", xlim=(0.9, None))
-        for axes in column:
-            forms.fewer_ticks(axes)
+    for axes in panels:  # when all have been drawn: they share their axes
+        forms.fewer_ticks(axes)
     panels[0].set_ylabel("norm of the gradient")
     lower[0].set_ylabel("update / weights")
     forms.legend_below(figure, max(lower, key=lambda axes: len(axes.lines)))
@@ -261,7 +271,8 @@ def class_learning(table: xr.Dataset, *, theme: Theme) -> Plot:
     forms.matrix(axes, accuracy, (0, 100), label="test accuracy (%)", aspect="auto")
     forms.step_ticks(axes, table["step"].values)
     axes.set(ylabel="class", title="Test accuracy of each class, at the end in numbers")
-    axes.set_yticks(range(0, classes, -(-classes // 20)))
+    some = range(0, classes, -(-classes // 20))
+    axes.set_yticks(some, [style.called(c) for c in some])
     outside = np.zeros(classes, bool)
     if "accuracy_null_low" in table:
         low, high = (100 * end for end in forms.ends(table.isel(snapshot=-1), "accuracy_null"))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PathCollection
 from matplotlib.colors import Colormap, Normalize, to_rgba
@@ -22,7 +23,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
-from .style import Theme, lay_out, narrow, readable, theme_of, told
+from .style import Theme, called, lay_out, mark, narrow, plot_of, readable, theme_of, told
 
 LINES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1, 1.2)), "-.", (0, (8, 2)), (0, (2, 2, 6, 2)))
 """Line styles, for as many curves on the same axes; more start again."""
@@ -105,8 +106,9 @@ def curve(
         interval(axes, at, table, name, factor=factor, color=theme.ink, linewidth=0.7)
     value = factor * np.asarray(table[name].values, float)
     known = np.isfinite(value)
-    marker = "o" if 1 < known.sum() <= FEW < len(at) else marker
-    axes.plot(at[known], value[known], color=theme.ink, linestyle=line, marker=marker, markersize=3, label=label)
+    few = 1 < known.sum() <= FEW < len(at)  # then dots tell what was measured
+    dots = {"marker": "o", "linewidth": 0.5} if few else {"marker": marker}
+    axes.plot(at[known], value[known], color=theme.ink, linestyle=line, markersize=3, label=label, **dots)
     axes.grid(True, axis="y")
 
 
@@ -226,7 +228,7 @@ def matrix(
     shown = axes.imshow(values, cmap=colors, vmin=limits[0], vmax=limits[1], **image)
     quiet(axes, ticks=True)
     if names is not None:
-        axes.set_xticks(range(len(names)), [str(name) for name in names])
+        _ticks(axes.xaxis, [str(name) for name in names])
         axes.set_yticks(range(len(names)), [str(name) for name in names])
     if label:
         color_bar(axes, colors, limits, label)
@@ -270,18 +272,29 @@ def digits(
 ) -> None:
     """Points [example, 2], each as the digit of its class (or its name) and in its color (or one for all)."""
     theme, points, labels = theme_of(axes), np.asarray(points), np.asarray(labels)
+    plot_of(axes).numbered |= names is None and bool(len(labels))
     for label in np.unique(labels):
-        marker = _marker(str(label if names is None else names[label]))
+        marker = _marker(mark(int(label)) if names is None else str(names[label]))
         marks: dict[str, Any] = {"marker": marker, "color": color or theme.of_class(int(label)), "linewidths": 0}
         x, y = points[labels == label].T
         dots = axes.scatter(x, y, s=size, zorder=zorder, **marks)
         dots.set_in_layout(False)  # they lie inside their axes
 
 
+def class_ticks(axis: Axis, count: int) -> None:
+    """A tick with the name of each class, turned where names are long."""
+    _ticks(axis, [called(c) for c in range(count)])
+
+
+def _ticks(axis: Axis, names: Sequence[str]) -> None:
+    turned: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+    axis.set_ticks(range(len(names)), names, **(turned if max(map(len, names), default=0) > 3 else {}))
+
+
 @cache
 def _marker(text: str) -> MarkerStyle:
     """A text as a marker, whose shape matplotlib would compute again for each scatter."""
-    return MarkerStyle(f"${text}$")
+    return MarkerStyle(f"${text}$" if text.isdecimal() else f"$\\mathrm{{{text}}}$")
 
 
 def mosaic(
@@ -293,18 +306,26 @@ def mosaic(
     *,
     gap: int | tuple[int, int] = 2,
 ) -> np.ndarray:
-    """Pictures [tile, row, col] laid out in rows of ``across`` as one RGBA image, the paper between them: ``gap`` pixels, or (below
-    each other, side by side).
+    """Pictures [tile, row, col], or [tile, row, col, 3] in color, laid out in rows of ``across`` as one RGBA image, the paper between
+    them: ``gap`` pixels, or (below each other, side by side).
 
     NaN is drawn in the color of absent values. One image is drawn much faster than hundreds of axes, and stays
     pixel-exact.
     """
-    count, height, width = tiles.shape
+    count, height, width = tiles.shape[:3]
     below, beside = np.broadcast_to(gap, 2)
     size = (-(-count // across) * (height + below) - below, across * (width + beside) - beside, 1)
     sheet = np.tile(np.array(to_rgba(theme.paper)), size)
     low, high = limits
-    painted = colors(np.ma.masked_invalid((tiles - low) / ((high - low) or 1.0)).clip(0, 1))
+    shades = np.ma.masked_invalid((tiles - low) / ((high - low) or 1.0)).clip(0, 1)
+    if tiles.ndim == 4:
+        painted = np.where(
+            np.ma.getmaskarray(shades).any(-1, keepdims=True),
+            colors.get_bad(),
+            np.insert(np.nan_to_num(np.ma.getdata(shades)), 3, 1, axis=-1),
+        )
+    else:
+        painted = colors(shades)
     for number in range(count):
         top, left = (number // across) * (height + below), (number % across) * (width + beside)
         sheet[top : top + height, left : left + width] = painted[number]
@@ -312,8 +333,9 @@ def mosaic(
 
 
 def chosen_images(images: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Images [example, row, col] in 0..255 by their numbers, in 0..1; NaN for -1, no image."""
-    return np.where((chosen >= 0)[..., None, None], images[chosen] / 255, np.nan).reshape(-1, *images.shape[1:])
+    """Images [example, row, col] or [example, row, col, 3] in 0..255 by their numbers, in 0..1; NaN for -1, no image."""
+    there = np.expand_dims(chosen >= 0, tuple(range(1 - images.ndim, 0)))
+    return np.where(there, images[chosen] / 255, np.nan).reshape(-1, *images.shape[1:])
 
 
 def images(
@@ -329,7 +351,8 @@ def images(
     names: Sequence[str] = (),
     fontsize: float = 8,
 ) -> None:
-    """Pictures [tile, row, col] in rows of ``across``: without ``limits`` ink on paper (0 to 1), else in the colors of `matrix`.
+    """Pictures [tile, row, col] or [tile, row, col, 3] in rows of ``across``: without ``limits`` ink on paper (0 to 1), else in the colors
+    of `matrix`.
 
     ``numbered``: each tile's number stands at its upper left; ``label`` names the color bar, without it there is none; ``names``
     stand at the left of the rows.
@@ -485,11 +508,23 @@ def _side_by_side(axes: Axes, steps: np.ndarray) -> None:
     axes.set_xlabel(f"the {len(steps)} snapshots measured")
 
 
+FEW = 4
+"""Ticks that fit on an axis of a small panel."""
+
+
 def fewer_ticks(axes: Axes) -> None:
-    """Leaves out the words of every other tick of a small panel's axis of steps, where there are more than four."""
+    """Leaves out the words of every other tick of a small panel's axis of steps where there are more than four, and has at most as many
+    ticks on its log axis.
+    """
     words = axes.get_xticklabels()
-    for tick in words[1::2] if len(words) > 4 else []:
+    for tick in words[1::2] if len(words) > FEW else []:
         tick.set_visible(False)
+    if axes.get_yscale() == "log":
+        low, high = axes.get_ylim()
+        for subs in ((1, 2, 5), (1, 3), (1,)):
+            axes.yaxis.set_major_locator(LogLocator(subs=subs))
+            if sum(low <= tick <= high for tick in axes.get_yticks()) <= FEW:
+                break
 
 
 def step_name(table: Any, snapshot: int) -> str:

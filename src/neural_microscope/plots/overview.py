@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from . import forms, style
+from .dynamics import classified
 from .geometry import limits, map_of, scores
 from .style import Plot, Theme, draws
 
@@ -24,7 +25,7 @@ def overview(
 ) -> Plot:
     """Test accuracy against the step, and the images on a layer's first two principal components before and after.
 
-    Each of the two maps has components of its own.
+    Where there is no accuracy, the loss. Each of the two maps has components of its own.
 
     Args:
         curve: Result of `analysis.dynamics.learning_curve`.
@@ -40,7 +41,10 @@ def overview(
         panels = figure.subplot_mosaic("ABC", width_ratios=(1.35, 1, 1))
     learning = panels["A"]
     accuracy = (1 - curve[["test_error"]]).rename(test_error="accuracy")
-    forms.over_steps(learning, [("", accuracy, "accuracy")], factor=100, title="Test accuracy (%)", ylim=(0, 103))
+    if classified(curve):
+        forms.over_steps(learning, [("", accuracy, "accuracy")], factor=100, title="Test accuracy (%)", ylim=(0, 103))
+    else:
+        forms.over_steps(learning, [("", curve, "test_loss")], log=True, title="Test loss")
     learning.set_xlabel("optimizer step", labelpad=1)
     for key, table, title in zip(names, (untrained, trained), ("Untrained", "Trained"), strict=False):
         assert table is not None
@@ -51,5 +55,9 @@ def overview(
         panels[key].set_xlabel("component 1", labelpad=1)
         panels[key].set_ylabel("component 2", labelpad=1)
     last = style.share(float(np.asarray(accuracy["accuracy"])[-1]), 2)
+    if not classified(curve):
+        last = f"{float(curve['test_loss'][-1]):.3g}"
     maps = "; probe images as digits on two principal components, untrained and trained" if names else ""
-    return figure.says(f"Test accuracy against the optimizer step, {last} at the end{maps}.")
+    return figure.says(
+        f"Test {'accuracy' if classified(curve) else 'loss'} against the optimizer step, {last} at the end{maps}."
+    )

@@ -30,7 +30,7 @@ def confusion(table: xr.Dataset, *, theme: Theme) -> Plot:
     errors = np.where(np.eye(len(counts), dtype=bool), np.nan, counts)
     limits = (0.0, max(1.0, float(np.nanmax(errors))))
     figure, (axes,) = style.new("middle", 2.9 if style.narrow() else 3.9, theme)
-    image = forms.matrix(axes, errors, limits, names=range(len(counts)))
+    image = forms.matrix(axes, errors, limits, names=[style.called(c) for c in range(len(counts))])
     forms.write(image, {place: str(count) for place, count in np.ndenumerate(counts) if count}, fontsize=7.5)
     axes.set(xlabel="predicted class", ylabel="true class")
     bar = forms.color_bar(axes, theme.amount_map, limits, "misclassified images")
@@ -50,7 +50,7 @@ def image_lives(table: xr.Dataset, images: np.ndarray, *, hardest: int = 24, the
 
     Args:
         table: Result of `analysis.predictions.learning_order`.
-        images: Images [example, row, col], 0..255.
+        images: Images [example, row, col] or [example, row, col, 3], 0..255.
         hardest: Number of hardest images.
 
     >>> order = nm.analysis.predictions.learning_order(run.activations("logits"), draws=20)
@@ -91,7 +91,7 @@ def _class_order(axes: Axes, table: xr.Dataset) -> None:
     forms.dots(axes, table, "class_order")
     axes.set_ylim(1.02, -0.02)
     axes.set_yticks([0, 0.5, 1], ["first", "middle", "last"])
-    axes.set_xticks(classes, [str(label) for label in classes])
+    forms.class_ticks(axes.xaxis, len(classes))
     axes.spines["bottom"].set_visible(False)
     axes.set_title("Mean position in the learning order\n(gray: labels shuffled)")
     if np.isnan(float(table["between_p"])):
@@ -100,15 +100,16 @@ def _class_order(axes: Axes, table: xr.Dataset) -> None:
 
 def _hardest(axes: Axes, table: xr.Dataset, images: np.ndarray, chosen: np.ndarray) -> None:
     """Thumbnails with the class under each, and its final prediction if that is wrong."""
-    across, (height, width) = 6, images.shape[1:]
+    across, (height, width) = 6, images.shape[1:3]
     gap = max(2, round(0.36 * height))
     forms.images(axes, images[chosen] / 255, across, gap=gap)
     axes.set_ylim(axes.get_ylim()[0] + gap, None)
     truth, last = table["label"].values[chosen], table["said"].transpose("snapshot", "example").values[-1, chosen]
     for number, (label, predicted) in enumerate(zip(truth, last, strict=True)):
         place = (number % across) * (width + gap) + width / 2, (number // across) * (height + gap) + height + gap / 2
-        text = f"{label}" if label == predicted else f"{label}, not {predicted}"
+        text = style.mark(label) if label == predicted else f"{style.mark(label)}, not {style.mark(predicted)}"
         axes.text(*place, text, ha="center", va="center", fontsize=6.5)
+    style.plot_of(axes).numbered = True
     axes.set_anchor("N")
     axes.set_title("Wrong at the most snapshots\n(6, not 1: a 6 predicted as 1)")
 

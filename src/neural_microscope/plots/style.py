@@ -10,7 +10,8 @@ import io
 import json
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,8 +25,9 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
-from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgba
+from matplotlib.colors import Colormap, LinearSegmentedColormap, same_color, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from ..doors import door, typed
 from ..errors import unknown
@@ -33,6 +35,9 @@ from ..files import shown
 
 ThemeName = Literal["light", "dark"]
 _NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
+_CLASSES: ContextVar[tuple[str, ...]] = ContextVar("classes", default=())
+MARKED = 3
+"""Characters of the longest class name that can mark a point."""
 TOKENS: dict[str, Any] = json.loads(files(__package__).joinpath("tokens.json").read_text("utf-8"))
 
 
@@ -43,6 +48,8 @@ class Plot(Figure):
     """The text alternative."""
     theme: Theme
     canvas: FigureCanvasAgg
+    numbered: bool = False
+    """True if numbers of classes mark points in it."""
     laid_out: bool = False
     """True if its places are known already; a page need not compute them again."""
 
@@ -130,6 +137,15 @@ def has_pixels(plot: Plot) -> bool:
     return marks > MANY_MARKS or any(len(axes.images) > 0 for axes in plot.axes)
 
 
+def has_band(plot: Plot) -> bool:
+    """True if an area of a figure has the color of a null."""
+    faces: list[Any] = [patch.get_facecolor() for axes in plot.axes for patch in axes.patches]
+    faces += [
+        face for axes in plot.axes for area in axes.collections for face in np.reshape(area.get_facecolor(), (-1, 4))
+    ]
+    return any(same_color(face[:3], plot.theme.null) for face in faces)
+
+
 _SHORTER: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"<metadata>.*?</metadata>|<style.*?</style>", ""),
     (r' xmlns(:xlink)?="[^"]*"| version="[^"]*"', ""),
@@ -160,6 +176,10 @@ def as_svg(plot: Plot) -> str:
     return text
 
 
+BAND = {"light": 0.3, "dark": 0.55}
+"""The opacity of the area of a null: on the dark ground 30% would hardly be seen."""
+
+
 def as_image(svg: str) -> str:
     """The address of an image of what `as_svg` gave, which follows the page's color scheme by itself."""
     text = re.sub(r"clip-path='([^']*)'(?: style='([^']*)')?", r"style='\2;clip-path:\1'", _lean(svg.replace('"', "'")))
@@ -168,9 +188,17 @@ def as_image(svg: str) -> str:
     text = re.sub(
         r"(<use href='[^']*')( x='[^']*' y='[^']*') (class='[^']*')/>(?:\1 x='[^']*' y='[^']*' \3/>)+", _together, text
     )
-    rules = "".join(f".{name}{{{rule}}}" for rule, name in classes.items())
+    faint = f"(?<=opacity:){BAND['light']}(?![0-9])"
+    rules = "".join(
+        f".{name}{{{re.sub(faint, 'var(--band)', rule) if '--null)' in rule else rule}}}"
+        for rule, name in classes.items()
+    )
     light, dark = (
-        "".join(f"--{name}:{value};" for name, value in TOKENS[theme].items() if f"--{name})" in rules)
+        "".join(
+            f"--{name}:{value};"
+            for name, value in (TOKENS[theme] | {"band": BAND[theme]}).items()
+            if f"--{name})" in rules
+        )
         for theme in ("light", "dark")
     )
     style = f":root{{{light}font-family:{_sans()}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}{rules}"
@@ -210,23 +238,27 @@ def _sans() -> str:
 
 _OPTIONS = """    theme: ``light`` or ``dark``.
         narrow: True for a column or a phone: 3.4 inches wide, panels below each other, long words wrapped.
+        class_names: The name of each class, such as ``run.probe.class_names``; empty: their numbers.
 """
 """The arguments that `draws` adds, for a drawing function's docstring."""
 
 
 def draws(function: Callable[..., Plot]) -> Callable[..., Plot]:
-    """Gives a drawing function the keywords ``theme`` and ``narrow``, and inside it the `Theme`.
+    """Gives a drawing function the keywords ``theme``, ``narrow`` and ``class_names``, and inside it the `Theme`.
 
     A line or band that has one point only gets a mark that is seen.
     """
     drawn = door(function)
 
     @functools.wraps(function)
-    def wrapper(*args: Any, theme: ThemeName = "light", narrow: bool = False, **kwargs: Any) -> Plot:
+    def wrapper(
+        *args: Any, theme: ThemeName = "light", narrow: bool = False, class_names: Sequence[str] = (), **kwargs: Any
+    ) -> Plot:
         colors, before = Theme.named(theme), _narrowed(narrow)
         try:
-            with mpl.rc_context(_rc(colors)):  # type: ignore[arg-type]
+            with mpl.rc_context(_rc(colors)), classes_called(class_names):  # type: ignore[arg-type]
                 plot = drawn(*args, theme=colors, **kwargs)
+                _key(plot)
         finally:
             _NARROW.reset(before)
         for axes in plot.axes:
@@ -247,10 +279,16 @@ def _describe(wrapper: Any, function: Callable[..., Plot]) -> None:
     added = [
         inspect.Parameter("theme", inspect.Parameter.KEYWORD_ONLY, default="light", annotation=ThemeName),
         inspect.Parameter("narrow", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=bool),
+        inspect.Parameter("class_names", inspect.Parameter.KEYWORD_ONLY, default=(), annotation=Sequence[str]),
     ]
     own = [one for name, one in signature.parameters.items() if name != "theme"]
     wrapper.__signature__ = signature.replace(parameters=[*own, *added])
-    wrapper.__annotations__ = {**function.__annotations__, "theme": ThemeName, "narrow": bool}
+    wrapper.__annotations__ = {
+        **function.__annotations__,
+        "theme": ThemeName,
+        "narrow": bool,
+        "class_names": Sequence[str],
+    }
     wrapper.__doc__ = re.sub(r"( +Args:\n(?: {8}.*\n)+)", rf"\1    {_OPTIONS}", function.__doc__ or "")
 
 
@@ -263,6 +301,67 @@ def _narrowed(narrow: bool) -> Token[bool]:
 def narrow() -> bool:
     """True while a narrow figure is drawn."""
     return _NARROW.get()
+
+
+@contextmanager
+@typed
+def classes_called(class_names: Sequence[str]) -> Iterator[None]:
+    """Classes have these names in the figures drawn inside the block, and in `called`.
+
+    Args:
+        class_names: The name of each class; empty: as outside of the block.
+    """
+    before = _CLASSES.set(tuple(class_names) or _CLASSES.get())
+    try:
+        yield
+    finally:
+        _CLASSES.reset(before)
+
+
+def class_name(label: int) -> str:
+    """The name of a class inside `classes_called`, or its number."""
+    names = _CLASSES.get()
+    return names[label] if 0 <= label < len(names) else str(label)
+
+
+def called(label: int) -> str:
+    """The same as a text in a figure, where a dollar sign is not the beginning of a formula."""
+    return class_name(label).replace("$", r"\$")
+
+
+def mark(label: int) -> str:
+    """A class as a mark of a point: its name where all are short, otherwise its number."""
+    return class_name(label) if _short() else str(label)
+
+
+def _short() -> bool:
+    return all(len(name) <= MARKED and name.isascii() and name.isalnum() for name in _CLASSES.get())
+
+
+def with_names(text: str) -> str:
+    """The names of classes after their numbers: ``class 7 (sneaker)``."""
+    names = _CLASSES.get()
+    if not names:
+        return text
+
+    def named(found: re.Match[str]) -> str:
+        return re.sub(
+            r"\d+", lambda n: f"{n[0]} ({class_name(int(n[0]))})" if int(n[0]) < len(names) else n[0], found[0]
+        )
+
+    return re.sub(r"\b(?:[Cc]lass(?:es)?|(?:misclassified|predicted) as) \d+(?:, \d+)*(?: and \d+)?", named, text)
+
+
+def _key(plot: Plot) -> None:
+    """Says below a figure which names the numbers of classes stand for, where points are marked with those."""
+    names = _CLASSES.get()
+    if plot.numbered and not _short():
+        text = " · ".join(f"{number} {called(number)}" for number in range(len(names[:20]))) + " · …" * (
+            len(names) > 20
+        )
+        lines = textwrap.fill(text, max(20, round(16 * plot.get_figwidth())))
+        before = plot._supxlabel.get_text() + "\n" if plot._supxlabel else ""  # type: ignore[attr-defined]
+        plot.supxlabel(before + lines, fontsize=7)
 
 
 def _wrap(axes: Axes) -> None:
@@ -294,7 +393,31 @@ def lay_out(figure: Any) -> None:
     """Lays out a figure: places are known only then."""
     engine = figure.get_layout_engine()
     if engine is not None:
-        engine.execute(figure)
+        for axes in figure.axes:
+            vars(axes)["get_tightbbox"] = _remembered(axes)
+        for _ in range(2):  # panels of another size may have other ticks
+            engine.execute(figure)
+        for axes in figure.axes:
+            del vars(axes)["get_tightbbox"]
+
+
+def _remembered(axes: Axes) -> Callable[..., Bbox | None]:
+    """``axes.get_tightbbox``, which measures how far words reach beyond the panel again only if those at the ticks have changed."""
+    measure, known, beyond = axes.get_tightbbox, None, None
+
+    def box(*args: Any, **options: Any) -> Bbox | None:
+        nonlocal known, beyond
+        axes.apply_aspect()
+        ticks = [
+            axis.get_major_formatter().format_ticks(axis.get_majorticklocs().tolist())
+            for axis in (axes.xaxis, axes.yaxis)
+        ]
+        if ticks != known:
+            whole = measure(*args, **options)
+            known, beyond = ticks, None if whole is None else np.subtract(whole.extents, axes.bbox.extents)
+        return None if beyond is None else Bbox.from_extents(*np.add(axes.bbox.extents, beyond))
+
+    return box
 
 
 def fix(plot: Plot) -> None:
@@ -354,9 +477,19 @@ def new(
     return figure, list(figure.subplots(rows, columns, squeeze=False, **panels).ravel())
 
 
+def plot_of(axes: Axes) -> Plot:
+    """The figure that the axes stand in."""
+    return cast("Plot", axes.get_figure(root=True))
+
+
 def theme_of(axes: Axes) -> Theme:
     """The theme of the figure that the axes stand in."""
-    return cast("Plot", axes.get_figure(root=True)).theme
+    return plot_of(axes).theme
+
+
+def height(axes: Axes) -> float:
+    """The height of the figure that the axes stand in, in inches."""
+    return float(cast("Plot", axes.get_figure(root=True)).get_figheight())
 
 
 def share(value: float, digits: int = 0) -> str:

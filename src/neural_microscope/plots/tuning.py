@@ -79,7 +79,7 @@ def quantile_strips(
     The number above a strip is its mean activation.
 
     Args:
-        images: Images [example, row, col], 0..255, the same examples.
+        images: Images [example, row, col] or [example, row, col, 3], 0..255, the same examples.
         strips: Result of `analysis.selectivity.quantile_examples`.
         units: Numbers of the units; None: the first 12 that are ever active.
 
@@ -176,13 +176,18 @@ def _glyphs(axes: Axes, preferred: np.ndarray, beyond: np.ndarray) -> None:
 
 
 def _groups(axes: Axes, last: np.ndarray, highest: int) -> None:
-    """Names the blocks of rows by the class they end with."""
-    places, names = [], []
+    """Names the blocks of rows by the class they end with, those that are too low for a name of their own together."""
+    apart = 0.13 * len(last) / (style.height(axes) - 1.1)  # rows that a name takes
+    places: list[float] = []
+    names: list[str] = []
     for label in np.unique(last):
-        rows = np.flatnonzero(last == label)
+        rows, name = np.flatnonzero(last == label), style.called(int(label)) if label <= highest else "none"
         axes.axhline(rows[0] - 0.5, color=style.theme_of(axes).paper, linewidth=1.2)
-        places.append(rows.mean())
-        names.append(str(label) if label <= highest else "none")
+        if places and rows.mean() - places[-1] < apart:
+            names[-1] += f", {name}"
+        else:
+            places.append(float(rows.mean()))
+            names.append(name)
     axes.set_yticks(places, names)
     axes.set_ylabel("class at the end")
 
@@ -199,7 +204,7 @@ def basis_comparison(result: xr.Dataset, *, theme: Theme) -> Plot:
     bases = [str(b) for b in result["basis"].values]
     names = [f"{basis} ({components})" for basis, components in zip(bases, result["n_components"].values, strict=True)]
     figure, panels = style.new("wide", 1.15 + 0.42 * len(bases), theme, columns=2, sharey=True)
-    words = {"auc": "AUC of its best class (0.5: none)", "mutual_information": "information on the class (bits)"}
+    words = {"auc": "AUC, best class (0.5: none)", "mutual_information": "information on the class (bits)"}
     for axes, (name, label) in zip(panels, words.items(), strict=True):
         forms.rows(axes, result, name, names)
         for row, each in enumerate(result[f"{name}_by_component"].values):

@@ -70,7 +70,7 @@ def class_means(trained: xr.DataArray, untrained: xr.DataArray, *, theme: Theme)
         peak = values.max(0)
         order = np.lexsort((-peak, np.where(peak > 0, values.argmax(0), len(values))))
         forms.matrix(axes, (values / np.where(peak > 0, peak, np.nan))[:, order], (0, 1), aspect="auto")
-        axes.set_yticks(range(len(values)), [str(c) for c in range(len(values))])
+        axes.set_yticks(range(len(values)), [style.called(c) for c in range(len(values))])
         silent = "; gray: silent" if (peak <= 0).any() else ""
         words = f"{values.shape[1]} {means.dims[-1]}s, by class of highest mean{silent}"
         axes.set(title=title, xticks=[], xlabel=words)
@@ -142,7 +142,7 @@ def top_images(images: np.ndarray, order: xr.DataArray, *, columns: int = 4, the
     """The top-activating images of each unit, strongest first.
 
     Args:
-        images: Images [example, row, col], 0..255.
+        images: Images [example, row, col] or [example, row, col, 3], 0..255.
         order: Result of `analysis.selectivity.top_examples`: numbers of images [unit, rank], -1 for none; units have the
             numbers of its coordinate, where it has one.
         columns: Columns of units.
@@ -173,12 +173,13 @@ def feature_maps(maps: np.ndarray, image: np.ndarray, *, theme: Theme) -> Plot:
     """Each channel's map of one image, with the image.
 
     Args:
-        maps: Feature maps [channel, row, col].
+        maps: Feature maps [channel, row, col], or [channel, col], drawn as one row each.
         image: The image [row, col], 0..255.
 
     >>> nm.plots.feature_maps(np.random.default_rng(0).random((4, 6, 6)), run.probe.images[0]).alt
     'One image and its 4 maps in a convolutional layer.'
     """
+    maps = maps[:, None] if maps.ndim == 2 else maps
     across = 4 if style.narrow() and len(maps) <= 16 else 6 if style.narrow() else 8
     rows = -(-len(maps) // across)
     if style.narrow():  # the image is as large as a map
@@ -207,7 +208,7 @@ def one_image(
     Each layer has its own scale.
 
     Args:
-        image: The image [row, col], 0..1.
+        image: The image [row, col], or [row, col, 3] in color, 0..1.
         layers: Activations of this image, [unit] or [channel, row, col], by the network's and then the layer's name.
         probabilities: Probabilities [class] by the network's name.
 
@@ -227,7 +228,9 @@ def one_image(
         for axes in between[len(own) :]:
             axes.set_visible(False)
         _answer(last, np.asarray(probabilities[network]))
-    predictions = ", ".join(f"{name} predicts {int(np.argmax(values))}" for name, values in probabilities.items())
+    predictions = ", ".join(
+        f"{name} predicts {style.called(int(np.argmax(values)))}" for name, values in probabilities.items()
+    )
     return figure.says(
         f"One image, the activations of each layer of each network, and the probabilities of the classes: {predictions}."
     )
@@ -248,7 +251,7 @@ def _layer(axes: Axes, layer: str, values: np.ndarray) -> None:
 def _answer(axes: Axes, values: np.ndarray) -> None:
     theme, best, classes = style.theme_of(axes), int(values.argmax()), range(len(values))
     axes.barh(classes, values, color=[theme.ink if k == best else theme.quiet for k in classes])
-    axes.set_yticks(classes, [str(k) for k in classes], fontsize=7)
+    axes.set_yticks(classes, [style.called(k) for k in classes], fontsize=7)
     axes.set(xlim=(0, 1), ylim=(len(values) - 0.4, -0.6), xticks=[0, 1])
-    axes.set_title(f"predicts {best}\n(p = {values[best]:.3f})", loc="center", fontsize=8)
+    axes.set_title(f"predicts {style.called(best)}\n(p = {values[best]:.3f})", loc="center", fontsize=8)
     axes.set_xlabel("probability", fontsize=7.5)

@@ -15,9 +15,11 @@ import xarray as xr
 from .. import files
 from ..analysis.findings import descriptions, findings, populations, seeds, verdicts
 from ..analysis.look import FirstLook, Pair, Progress, kept, pairs
+from ..claim import Claim
 from ..doors import door
 from ..errors import RunError
 from ..phantoms.calibration import claims as calibrated
+from ..plots.style import classes_called
 from ..processes import one_by_one
 from ..run import Run, network_names
 from . import html, links
@@ -26,6 +28,7 @@ from .drawing import Drawn, drawing
 from .page import Page
 from .paper import bibtex, claims, looked, methods, write_json
 from .sweeps import compare
+from .tasks import by_task, spoken
 
 __all__ = ["bibtex", "claims", "compare", "compose", "drawing", "expected", "methods", "write", "write_json"]
 
@@ -71,6 +74,14 @@ def _drawing(name: str, progress: Progress | None) -> Callable[[str, int, int], 
     return tell
 
 
+def _by_channel(claim: Claim, at: FirstLook | Pair) -> Claim:
+    """The claim about the first layer's weights, which for images of several channels counts each channel of a unit by itself."""
+    if isinstance(at, Pair) or claim.rule != "the first layer's weights" or at.run.probe.image_channels == 1:
+        return claim
+    said = claim.yes.replace("a unit's incoming weights", "a unit's weights of one channel")
+    return replace(claim, yes=said.replace("(median unit)", "(median of units and channels)"))
+
+
 @door
 def expected(runs: Sequence[Run]) -> float:
     """About how many seconds a report takes on one core; it may be wrong by a factor of two.
@@ -86,7 +97,8 @@ def expected(runs: Sequence[Run]) -> float:
         if not (mark and kept.read(run, mark)):
             names = [name for name in run.hook_points if name.endswith("hook_post")] or run.hook_points
             shapes = [run.description["hook_points"][name] for name in names]
-            images, units = len(run.probe) / 1000, sum(shape[0] for shape in shapes)
+            wide = [shape[-1 if "token" in run.axes.get(n, ()) else 0] for n, shape in zip(names, shapes, strict=True)]
+            images, units = len(run.probe) / 1000, sum(wide)
             maps = sum(shape[0] for shape in shapes if len(shape) == 3)
             seconds += 2 + images * (len(run.steps) * units / 600 + maps / 5)
     return seconds + 2 * len({run.description["model"]["kind"] for run in runs})
@@ -116,20 +128,21 @@ def compose(
         FileError: The page can't be written.
     """
     path = files.writable(path)
-    groups = populations(looks)
+    groups = populations([by_task(look) for look in looks])
     names = network_names([group[0].run for group in groups])
     groups = [[replace(look, name=name) for look in group] for group, name in zip(groups, names, strict=True)]
     shown = [group[0] for group in groups]
     told, side = findings([look for group in groups for look in group]), pairs(shown)
     ats: list[FirstLook | Pair] = [*shown, *side]
-    told += [claim for at in ats for claim in descriptions(at, told)]
+    told += [_by_channel(claim, at) for at in ats for claim in spoken(descriptions(at, told), shown)]
     told += [
         *(one for one in verdicts(told) if one.network in names),
         *seeds(groups),
-        *([] if calibration is None else calibrated(calibration)),
+        *([] if calibration is None else calibrated(calibration, len(groups))),
     ]
     images = {at.name: (drawn or {}).get(at.name) or one_by_one(drawing(at), _drawing(at.name, progress)) for at in ats}
     page = Page(groups, side, told, images, calibration, links.beside(path, shown))
-    with files.whole(path) as partial:
+    called = {look.run.probe.class_names for look in shown}
+    with files.whole(path) as partial, classes_called(called.pop() if len(called) == 1 else ()):
         partial.write_text(html.page("What happens inside: " + " and ".join(names), body(page)), "utf-8")
     return path

@@ -22,7 +22,7 @@ def atlas(page: Page) -> str:
     names = "".join(f"<span>{escape(look.name)}</span>" for look in page.looks)
     parts = "".join(_part(page, key) for key in PARTS)
     top = f'<div class="row top" aria-hidden="true"><span>Question</span>{names}</div>'
-    intro = "<p>Every question beside every network. A row opens to claims, pictures, numbers.</p>"
+    intro = "<p>All questions, all networks. A row opens to claims, pictures, numbers.</p>"
     columns = min(len(page.looks), 3)
     kind = "one" if columns == 1 else "many" if len(page.looks) > 3 else "few"
     return f'{heading(2, "atlas", "Atlas")}{intro}<div class="atlas {kind}" style="--networks:{columns}">{top}{parts}</div>'
@@ -87,7 +87,8 @@ def _claims(page: Page, claims: Sequence[Claim]) -> str:
     """The claims with their evidence; of units those that are told first."""
     rule = next((c.rule for c in claims if not c.describes), "")
     networks = {c.network for c in claims}
-    units = [c for c in headlines(page.claims) if c.unit is not None and c.rule == rule and c.network in networks]
+    listed = [*page.first, *(c for c in headlines(page.claims) if c not in page.first)]  # first the one that has a card
+    units = [c for c in listed if c.unit is not None and c.rule == rule and c.network in networks]
     said = "".join(
         f"{told(c, whole=True)[: -len('</li>')]} {page.explore(c)}</li>" if not c.describes else told(c, whole=True)
         for c in (*claims, *units)
@@ -156,7 +157,7 @@ def _units(page: Page, look: FirstLook, layer: LayerLook) -> str:
         c for c in page.claims if (c.network, c.hook_point) == (look.name, layer.hook_point) and c.unit is not None
     ]
     where = f"{look.name} {layer.short}"
-    caption = f"Every {layer.axis} of {where}, initially sorted by the number of claims shown"
+    caption = f"Every {layer.axis} of {where}, initially sorted by the number of claims shown, then by effect"
 
     def address(unit: int) -> str:
         return "" if page.explorer is None else page.explorer.unit(look.name, layer.hook_point, unit)

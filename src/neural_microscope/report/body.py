@@ -8,6 +8,7 @@ from .. import __version__
 from ..analysis.look import FirstLook
 from ..glossary import glosses
 from ..phantoms.calibration import RATE
+from ..run import Run
 from . import tables
 from .atlas import atlas
 from .cards import found, not_shown
@@ -16,6 +17,7 @@ from .html import escape, filters, folded, heading, scrolling, slug, stored, tol
 from .links import NAME
 from .page import PARTS, Page
 from .paper import bibtex, paragraph
+from .tasks import about as about_task
 
 DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "KMNIST", "digits": "scikit-learn's digits"}
 NAMED = ' id="words"'
@@ -60,6 +62,7 @@ def head(page: Page) -> str:
     names = [look.name for look in page.looks]
     data = page.looks[0].run.description["data"]
     notes = sorted({look.run.description["data"]["note"] for look in page.looks} - {""})
+    notes += sorted({_reduced(look.run) for look in page.looks} - {""})
     loud = "".join(f'<p class="loud">{escape(note[:1].upper() + note[1:])}</p>' for note in notes)
     trust = [c for c in page.claims if c.rule == RATE] + [c for c in page.claims if c.rule == "seeds" and not c.network]
     known = any(layer.short == "layers.0" for look in page.looks for layer in look.layers)
@@ -67,10 +70,21 @@ def head(page: Page) -> str:
     link = f'<p><a class="button" href="{NAME}">Open the explorer</a></p>' if page.explorer else ""
     return (
         f'<header id="top"><h1>What happens inside {escape(" and ".join("the " + n for n in names))}</h1>'
-        f"<p>Trained on {escape(DATA.get(data['name'], data['name']))} and recorded from initialization on.{words}</p>{loud}"
+        f"<p>Trained on {escape(DATA.get(data['name'], data['name']))}, recorded from initialization on.{words}</p>{loud}"
         f'<div class="networks">{"".join(_network(page, look) for look in page.looks)}</div>'
         f'<div class="trust"><ul class="claims">{"".join(told(c, where=False) for c in trust)}</ul>{link}</div></header>'
     )
+
+
+def _reduced(run: Run) -> str:
+    """One line on the reduction of sequences to a number for each unit and image; empty where no layer gives any."""
+    names = [name for name, dims in run.axes.items() if "token" in dims]
+    if not names:
+        return ""
+    tokens = run.description["record"].get("tokens", "mean")
+    what = f"the activation at token {tokens}" if isinstance(tokens, int) else "the mean over the tokens"
+    where = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more layers"
+    return f"of sequences ({where}) a unit's activation is {what}."
 
 
 def _network(page: Page, look: FirstLook) -> str:
@@ -84,7 +98,8 @@ def _network(page: Page, look: FirstLook) -> str:
         ids = escape(" ".join(c.id for c in told_of))
         figure = f'<figure data-claim="{ids}">{worded(drawn, told_of, title)}</figure>'
     claims = "".join(told(c, "p", where=False) for c in said)
-    return f'<section class="network">{heading(2, f"network-{slug(look.name)}", look.name)}{claims}{figure}</section>'
+    task = f"<p>{escape(about_task(look))}</p>" if look.run.task != "classification" else ""
+    return f'<section class="network">{heading(2, f"network-{slug(look.name)}", look.name)}{task}{claims}{figure}</section>'
 
 
 def contents(page: Page, parts: str) -> str:
@@ -95,7 +110,7 @@ def contents(page: Page, parts: str) -> str:
         "not-shown": "Not shown",
         "atlas": "Atlas",
         **PARTS,
-        "calibration": "Calibration",
+        "calibration": "Check of the method",
         "about": "About",
     }
     links = "".join(
@@ -121,7 +136,7 @@ def calibrated(page: Page) -> str:
     pre = f'<pre tabindex="0" role="region" aria-label="Every instrument on its phantom and on empty ones">{escape(text)}</pre>'
     again = "<p><code>microscope calibrate</code> measures this again.</p>"
     return (
-        f'{heading(2, "calibration", "Calibration")}<ul class="claims">{"".join(told(c, where=False) for c in claims)}</ul>'
+        f'{heading(2, "calibration", "Check of the method")}<ul class="claims">{"".join(told(c, where=False) for c in claims)}</ul>'
         + folded("All instruments", again + pre, attributes=f' class="numbers" data-claim="{ids}"')
     )
 

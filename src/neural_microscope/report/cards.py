@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from ..analysis.findings import bands, strength
 from ..analysis.findings.summary import CHOSEN, GENERAL, STRENGTH
-from ..claim import Claim, significant
-from .html import escape, folded, heading, slug, told, verdict
+from ..claim import ALPHA, Claim, count, significant
+from .html import escape, folded, heading, told
 from .page import Page, quantity, short
 
 NULLS = {"shuffled": "shuffled labels", "untrained": "same rank, untrained networks"}
@@ -25,12 +25,23 @@ def found(page: Page) -> str:
     rank = folded("How strength is measured", f'<p data-claim="{_ids(page.first)}">{escape(STRENGTH + unit)}</p>')
     ranked = {GENERAL, *(claim.rule for claim in page.first)}
     others = {c.rule: c for c in page.claims if c.shown and c.unit is None and c.rule not in ranked}
-    links = ", ".join(f'<a href="#{slug(rule)}">{escape(page.question(claim))}</a>' for rule, claim in others.items())
-    more = f'<p data-claim="{_ids([*others.values()])}">Shown too: {links}</p>' if others else ""
-    intro = "<p>The strongest, at most one a question.</p>"
-    body = f'{intro}<div class="cards">{cards}</div>{rank}' if cards else ""
-    nothing = "" if body or more else "<p>No result lies beyond its nulls.</p>"
-    return f"{heading(2, 'found', 'Shown')}{body}{more}{nothing}"
+    links = ", ".join(f'<a href="#{page.row(claim)}">{escape(page.question(claim))}</a>' for claim in others.values())
+    asked = len(page.first) + len(others)
+    number = len(page.first)
+    parts = (
+        [f"{number} on cards below, the strongest first" if number > 1 else f"{number} on a card below"]
+        if cards
+        else []
+    )
+    parts += [f"in the atlas {links}"] if others else []
+    besides = "besides test accuracy, " if any(c.rule == GENERAL for c in page.claims) else ""
+    intro = (
+        f"{besides}{count(asked, 'questions')} {'has' if asked == 1 else 'have'} something shown: {'; '.join(parts)}"
+    )
+    nothing = "No result lies beyond its nulls."
+    ids = _ids([*page.first, *others.values()])
+    body = f'<div class="cards">{cards}</div>{rank}' if cards else ""
+    return f'{heading(2, "found", "Shown")}<p data-claim="{ids}">{intro[:1].upper() + intro[1:] if asked else nothing}</p>{body}'
 
 
 def not_shown(page: Page) -> str:
@@ -57,14 +68,18 @@ def _card(page: Page, claims: Sequence[Claim], *, whole: bool = False, usual: st
     """One question: its claims, each as a picture with its null, the evidence, the definition, and the way to more. As a ``whole`` it tells
     one claim; else all those that were not shown, in short, with the names of their gray bands where those are not the ``usual`` ones.
     """
-    claim, key = claims[0], slug(claims[0].rule)
+    claim, key = claims[0], page.row(claims[0])
     size = f" Strength {significant(strength(claim))}." if whole else ""
     links = f'<p class="links">{page.explore(claim)} <a href="#{key}">Atlas</a>{size}</p>'
     said = told(claim, "p", whole=True) if whole else ""
     evidence = "" if whole else folded("Evidence", "".join(told(c, "p", whole=True) for c in claims))
-    strips = _strip(claim) if whole else "".join(_short(c, _scale(claims)) for c in claims)
+    strips = _strip(claim) if whole else _strips(claims)
     named = "" if whole or not bands(claim) else _named(claim)
     nulls = f'<p class="quiet">{escape(named)}.</p>' if named not in ("", usual) else ""
+    nearly = [] if whole else [c for c in claims if c.p < ALPHA <= c.corrected]
+    if nearly:
+        where = ", ".join(c.where for c in nearly)
+        nulls += f'<p class="quiet" data-claim="{_ids(nearly)}">Beyond its nulls only before the correction: {escape(where)}.</p>'
     title = heading(3, f"{'finding' if whole else 'missed'}-{key}", page.question(claim))
     elsewhere = "" if whole else _elsewhere(page, claim)
     inside = f"{title}{said}{strips}{elsewhere}{nulls}{evidence}{_definition(page, claim)}{links}"
@@ -132,20 +147,37 @@ def _strip(claim: Claim) -> str:
         f"<span>{escape(_null(claim, kind))}</span>{_track(claim, scale, [ends], value=False)}"
         for kind, ends in ranges.items()
     )
+    rows += _axis(claim, scale)
     return f'<div class="strip" data-claim="{escape(claim.id)}" role="img" aria-label="{escape(_spoken(claim))}">{rows}</div>'
 
 
+def _axis(claim: Claim, scale: Scale) -> str:
+    """The values at the ends of a track."""
+    ends = dict.fromkeys(claim.amount(end) for end in scale)  # one value where they agree to its digits
+    return f'<span class="ends">{"".join(f"<span>{end}</span>" for end in ends)}</span>'
+
+
+def _strips(claims: Sequence[Claim]) -> str:
+    """Several claims in short, on one scale."""
+    scale, drawn = _scale(claims), [claim for claim in claims if bands(claim)]
+    axis = (
+        f'<div class="strip short" data-claim="{_ids(drawn)}" aria-hidden="true">{_axis(drawn[0], scale)}</div>'
+        if drawn
+        else ""
+    )
+    return f'<div class="strips">{"".join(_short(claim, scale) for claim in claims)}{axis}</div>'
+
+
 def _short(claim: Claim, scale: Scale) -> str:
-    """A claim of several: where, its effect, its verdict, and the effect over all its nulls."""
-    words = f"{short(claim)} " if claim.effect == "shown" else ""
-    track, kind = "", " plain"
+    """One of several claims that are not shown: where, and its effect over all its nulls."""
+    track, kind, value = "", " plain", short(claim)
     if ranges := bands(claim):
-        kind = ""
+        kind, value = "", claim.amount(float(claim.numbers[claim.effect]))
         track = (
             f'<span role="img" aria-label="{escape(_spoken(claim))}">{_track(claim, scale, [*ranges.values()])}</span>'
         )
     name = f'<span class="where">{escape(claim.where)}</span>'
-    return f'<div class="strip short{kind}" data-claim="{escape(claim.id)}">{name}{track}<span>{words}{verdict(claim)}</span></div>'
+    return f'<div class="strip short{kind}" data-claim="{escape(claim.id)}">{name}{track}<b>{value}</b></div>'
 
 
 def _spoken(claim: Claim) -> str:
@@ -160,7 +192,7 @@ def _spoken(claim: Claim) -> str:
 def _named(claim: Claim) -> str:
     """A line that names the gray bands of its short picture."""
     names = [_null(claim, kind) for kind in bands(claim)]
-    return f"Gray bands, from the top: {', '.join(names)}" if len(names) > 1 else f"Gray band: {names[0]}"
+    return f"Gray bands, the upper first: {', '.join(names)}" if len(names) > 1 else f"Gray band: {names[0]}"
 
 
 def _null(claim: Claim, kind: str) -> str:

@@ -7,11 +7,14 @@ from functools import partial
 from typing import Any
 
 from .. import plots
-from ..analysis.look import FirstLook, LayerLook, Pair, Unmeasured
+from ..analysis.findings.descriptions import PICTURED
+from ..analysis.look import FirstLook, LayerLook, Pair, Unmeasured, unpictured
 from ..claim import count
 from ..doors import door
 from ..measure import Measure, Picture, on_pages
+from ..plots.dynamics import classified
 from ..plots.overview import some_of
+from ..plots.style import classes_called, has_band
 from ..processes import Steps
 from .html import escape, image
 
@@ -37,21 +40,30 @@ def drawing(look: FirstLook | Pair) -> Steps:
 
 
 def _drawn(at: FirstLook | LayerLook | Pair, total: int, tell: Callable[..., None]) -> Drawn:
+    with classes_called(at.run.probe.class_names if not isinstance(at, Pair) else ()):
+        found = _all_drawn(at)
+    tell("drawing", 1, total)  # one more
+    return found
+
+
+def _all_drawn(at: Any) -> dict[tuple[str, int, str], str]:
     found = {
         (measure.name, number, getattr(at, "hook_point", "")): figure
         for measure in on_pages()
         for number, picture in enumerate(measure.pictures)
         if (picture.scope or measure.scope) == at.scope
+        and not (picture.form == "weights" and at.run.probe.image_channels > 1)  # a unit has a picture for each channel
         and (figure := draw(measure, picture, _given(measure, picture, at)))
     }
     if isinstance(at, FirstLook):
         found[OVERVIEW] = _overview(at)
-    tell("drawing", 1, total)  # one more
     return found
 
 
 def _given(measure: Measure, picture: Picture, at: Any) -> tuple[Any, ...] | Mapping[str, Any]:
     """The arguments of the picture's form; empty if something was not measured."""
+    if measure.name == PICTURED and picture.form == "weights" and at.scope == "network" and unpictured(at.run):
+        return ()
     try:
         return _default(measure, at) if picture.takes is None else picture.takes(at)
     except Unmeasured:
@@ -66,13 +78,13 @@ def _overview(look: FirstLook) -> str:
     last = look.layers[-1] if look.layers else None
     maps = [] if last is None else [last.get(f"geometry.pca{end}") for end in ("/untrained", "")]
     maps = [one for one in maps if one is not None]
-    drawn = image(partial(plots.overview, curve, *(maps if len(maps) == 2 else [])), both=True)
     where = ""
     if last and len(maps) == 2:
         total = maps[1].sizes["example"]
         some = len(range(total)[some_of(total)])
-        where = f"; beside it {some:,} of the {total:,} probe images on two principal components of {last.short}"
-    return f"{drawn}<figcaption>Test accuracy over training{escape(where)}.</figcaption>"
+        where = f"; beside it {some:,} of the {total:,} probe images on two principal components of {plots.style.short(last.hook_point)}"
+    caption = f"Test {'accuracy' if classified(curve) else 'loss'} over training{escape(where)}."
+    return image(partial(plots.overview, curve, *(maps if len(maps) == 2 else [])), lambda plot: caption, both=True)
 
 
 def _default(measure: Measure, at: Any) -> tuple[Any, ...]:
@@ -93,12 +105,15 @@ def draw(measure: Measure, picture: Picture, given: tuple[Any, ...] | Mapping[st
         (value.attrs for value in results if "n_examples" in getattr(value, "attrs", {})), {}
     )
     null = str(attrs.get("null", ""))
-    parts = [
-        picture.caption,
-        "" if not null or null.startswith("none") else f"Null (gray): {null}.",
-        f"{count(attrs['n_examples'], 'images')}." if attrs.get("n_examples", 0) > 0 else "",
-    ]
-    caption = escape(" ".join(part for part in parts if part))
+
+    def caption(plot: plots.Plot) -> str:
+        parts = [
+            picture.caption,
+            "" if not null or null.startswith("none") else f"Null{' (gray)' * has_band(plot)}: {null}.",
+            f"{count(attrs['n_examples'], 'images')}." if attrs.get("n_examples", 0) > 0 else "",
+        ]
+        return escape(" ".join(part for part in parts if part))
+
     if isinstance(picture.form, str):  # one of ours, which can be drawn for a column
         options = {**options, "narrow": True, **TESTED.get(picture.form, {})}
-    return f"{image(partial(form, *args, **options))}<figcaption>{caption}</figcaption>"
+    return image(partial(form, *args, **options), caption)

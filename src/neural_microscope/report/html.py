@@ -21,7 +21,7 @@ from PIL import Image
 from ..claim import Claim
 from ..files import shown
 from ..plots import TOKENS, Plot
-from ..plots.style import as_image, as_svg, fix, has_pixels, html_page
+from ..plots.style import as_image, as_svg, fix, has_pixels, html_page, with_names
 
 escape = html.escape
 DERIVED = ("sentence", "reasons", "replicated")
@@ -35,14 +35,14 @@ def verdict(claim: Claim) -> str:
 
 def sentence(claim: Claim) -> str:
     """The claim's sentence as a page prints it: escaped, with a capital letter first."""
-    return escape(claim.sentence[:1].upper() + claim.sentence[1:])
+    return escape(with_names(claim.sentence[:1].upper() + claim.sentence[1:]))
 
 
 def told(claim: Claim, tag: str = "li", *, whole: bool = False, where: bool = True) -> str:
     """A claim as an element that names it: where, the sentence, the verdict; as a ``whole`` also its evidence and its seeds."""
     place = f'<span class="where">{escape(claim.where)}:</span> ' if where and claim.where else ""
     reasons = " ".join([claim.reasons] + ([claim.replicated] if len(claim.seeds) > 1 else [])) if whole else ""
-    small = f' <span class="reasons quiet">{escape(reasons)}</span>' if reasons else ""
+    small = f' <span class="reasons quiet">{escape(with_names(reasons))}</span>' if reasons else ""
     strong, mark = ("span", "") if claim.describes else ("strong", f" {verdict(claim)}")
     said = f'<{strong} class="sentence">{sentence(claim)}</{strong}>{mark}'
     return f'<{tag} data-claim="{escape(claim.id)}">{place}{said}{small}</{tag}>'
@@ -103,10 +103,10 @@ def _collected() -> Iterator[None]:
 
 
 @_collected()
-def image(draw: Callable[..., Plot], *, both: bool = False) -> str:
-    """A figure's image, with what it draws in words; `worded` adds its claims. It is drawn once, in the light theme: shapes have the
-    page's own colors, and the colors of pixels are turned by a filter of the page (`filters`) where it is dark; only those of classes,
-    which no filter keeps, are drawn for either. ``both``: a picture that has a narrow form too, for narrow windows.
+def image(draw: Callable[..., Plot], caption: Callable[[Plot], str], *, both: bool = False) -> str:
+    """A figure's image and caption, with what it draws in words; `worded` adds its claims. It is drawn once, in the light theme: shapes
+    have the page's own colors, and the colors of pixels are turned by a filter of the page (`filters`) where it is dark; only those of
+    classes, which no filter keeps, are drawn for either. ``both``: a picture that has a narrow form too, for narrow windows.
     """
     light = draw(theme="light")
     width, height = (round(DPI * inches) for inches in light.get_size_inches())
@@ -127,7 +127,7 @@ def image(draw: Callable[..., Plot], *, both: bool = False) -> str:
             else ""
         )
     img = f'<img{kind} src="{data}" width="{width}" height="{height}" alt="{escape(light.alt)}">'
-    return f"<picture>{source}{img}</picture>" if source else img
+    return f"{f'<picture>{source}{img}</picture>' if source else img}<figcaption>{caption(light)}</figcaption>"
 
 
 SHOWN = {"amount": ("amount",), "signed": ("negative", "positive")}
@@ -179,9 +179,12 @@ def _encode(plot: Plot) -> tuple[str, int, int]:
     fix(plot)
     plot.canvas.draw()
     image = Image.fromarray(np.asarray(plot.canvas.buffer_rgba())).convert("RGB")
-    few = image.quantize(COLORS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    few = image.quantize(COLORS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    palette = np.reshape(few.getpalette() or [], (-1, 3))
+    palette[np.asarray(few)[0, 0]] = image.getpixel((0, 0))  # exactly the page's own
+    few.putpalette(palette.ravel().tolist())
     out = io.BytesIO()
-    few.convert("RGB").save(out, "WEBP", lossless=True, method=2)
+    few.convert("RGB").save(out, "WEBP", lossless=True, method=1)
     return base64.b64encode(out.getvalue()).decode(), image.width, image.height
 
 

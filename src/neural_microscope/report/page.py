@@ -14,7 +14,7 @@ from ..analysis.look import FirstLook, Pair
 from ..claim import Claim, fill
 from ..measure import Measure, Rule, on_pages, rules
 from .drawing import Drawn
-from .html import escape
+from .html import escape, slug
 from .links import Explorer
 
 PARTS = {"training": "Training and predictions", "layers": "Layers", "units": "Units", "side": "Side by side"}
@@ -29,6 +29,8 @@ QUANTITIES = {
     "a unit prefers a class": "number of active units",
 }
 """The effects that their units alone don't name, by the rule."""
+QUESTIONS = {"units recur on other seeds": "Do units recur on other seeds?"}
+"""The questions of claims that no measure's rule makes, by the rule."""
 SHORT = {
     "the network generalizes": "{accuracy:2%}",
     "confidence differs from accuracy": "{right:1%} at confidence {sure:1%}",
@@ -108,7 +110,11 @@ class Page:
 
     def question(self, claim: Claim) -> str:
         """The question that a claim answers."""
-        return self.rules[claim.rule][1].question if claim.rule in self.rules else claim.rule
+        return self.rules[claim.rule][1].question if claim.rule in self.rules else QUESTIONS.get(claim.rule, claim.rule)
+
+    def row(self, claim: Claim) -> str:
+        """The address of the atlas's row about a claim."""
+        return slug(claim.rule if claim.rule in self.rules else claim.measure)
 
     def explore(self, claim: Claim) -> str:
         """A link to exactly what the claim is about, in the explorer beside the page."""

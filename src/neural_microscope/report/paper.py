@@ -16,11 +16,13 @@ from .. import RELEASED, __version__, files
 from ..analysis.findings import findings, populations
 from ..analysis.look import FirstLook, Progress, looking
 from ..claim import Claim, count
+from ..config import LoopConfig
 from ..doors import door
 from ..errors import RunError
 from ..measure import Measure, rules
 from ..processes import one_by_one
 from ..run import Run, network_names
+from .tasks import by_task
 
 FORMAT_VERSION = 1
 DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "KMNIST", "digits": "scikit-learn's digits"}
@@ -110,7 +112,7 @@ def _named(runs: Sequence[Run | FirstLook], progress: Progress | None = None) ->
     """Looks at the runs, whose results are kept, by the names that a page gives the networks."""
     if not runs:
         raise RunError("a report needs at least one run")
-    groups = populations(looked(runs, progress))
+    groups = populations([by_task(look) for look in looked(runs, progress)])
     names = network_names([group[0].run for group in groups])
     return [replace(look, name=name) for group, name in zip(groups, names, strict=True) for look in group]
 
@@ -118,6 +120,8 @@ def _named(runs: Sequence[Run | FirstLook], progress: Progress | None = None) ->
 @door
 def write_json(runs: Sequence[Run | FirstLook], path: str | Path, *, progress: Progress | None = None) -> Path:
     """Writes the claims as a JSON document (whole or not at all), with the methods and the citation; returns its path.
+
+    Claims name classes by their numbers; ``class_names`` holds the names in that order, by network, where there are any.
 
     Args:
         runs: Recorded runs, or results of `analysis.look.first_look`.
@@ -136,6 +140,7 @@ def write_json(runs: Sequence[Run | FirstLook], path: str | Path, *, progress: P
     document = {
         "format_version": FORMAT_VERSION,
         "neural-microscope": __version__,
+        "class_names": {look.name: look.run.probe.class_names for look in looks if look.run.probe.class_names},
         "claims": [one.to_json() for one in found],
         "methods": paragraph(looks, found),
         "bibtex": bibtex(),
@@ -171,37 +176,52 @@ def paragraph(looks: Sequence[FirstLook], found: Sequence[Claim]) -> str:
         f"({number}) {rule.question} {_measure(measure)}: compared with {_nulls(claims)}."
         for number, (measure, rule, claims) in enumerate((one for one in asked if one[-1]), 1)
     )
-    versions = looks[0].run.description["versions"]
+    versions, many = looks[0].run.description["versions"], len(populations(looks))
+    together = f" (for any of the {many} networks, at most {5 * many}%)" if 1 < many < 20 else ""
     return (
         f"{networks} All analyses were made with neural-microscope {__version__} (torch {versions['torch']}) on activations of the probe "
         f"images, recorded during training. We asked {count(len(asked), 'questions')} of each network; an answer counts as shown if it "
         f"lies beyond all its nulls. {questions} P values were corrected within a question by Holm's procedure, or by a fixed sequence of "
-        "tests, and over the questions by Bonferroni's, so that the probability of any false claim about a network is at most 5%. Claims "
-        "about units were chosen on one half of the images and tested on the other."
+        "tests, and over the questions by Bonferroni's, so that the probability of any false claim about a network is at most 5%"
+        f"{together}. "
+        "Where a null names a law or a fitted tail, P was computed from it and can be smaller than a count of the draws would allow. "
+        "Claims about units were chosen on one half of the images and tested on the other."
     )
 
 
 def _network(group: Sequence[FirstLook]) -> str:
     about, run = group[0].run.description, group[0].run
-    model, training, data = about["model"], about["train"], about["data"]
+    model, data = about["model"], about["data"]
     widths = [*model.get("channels", ()), *model.get("hidden", ()), *model.get("head", ())]
-    optimizer = _OPTIMIZERS.get(training["optimizer"], training["optimizer"])
     parts = [
         f"The {group[0].name}" + (f" with hidden layers of width {', '.join(map(str, widths))}" if widths else ""),
-        f" was trained on {DATA.get(data['name'], data['name'])} (SHA-256 {data['sha256'][:12]})",
-        f" for {count(training['epochs'], 'epochs')} with {optimizer}, learning rate {training['learning_rate']:g}",
-        f" ({training['schedule']} schedule)",
-        f", weight decay {training['weight_decay']:g}" if training["weight_decay"] else "",
-        f", batch size {training['batch_size']}",
+        f" was trained{_TASKS.get(run.task, '')} on {DATA.get(data['name'], data['name'])} (SHA-256 {data['sha256'][:12]})",
+        _training(run),
     ]
     seeds = [str(look.seed) for look in group if look.seed is not None]
     parts += [f", seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}"] if seeds else []
-    images = count(len(run.probe), "class-balanced test images")
+    images = count(len(run.probe), "test images" if run.probe.labels is None else "class-balanced test images")
     return (
         "".join(parts) + f"; {count(len(run.steps), 'snapshots')} were recorded, each with the activations of {images}."
     )
 
 
+def _training(run: Run) -> str:
+    settings = run.train_config
+    optimizer = _OPTIMIZERS.get(settings.optimizer, settings.optimizer)
+    rate = f" with {optimizer}, learning rate {settings.learning_rate:g}" if optimizer else ""
+    if isinstance(settings, LoopConfig):
+        return f" for {count(len(run.training['step']), 'steps')}{rate}, in a training loop of the authors' own"
+    decay = f", weight decay {settings.weight_decay:g}" if settings.weight_decay else ""
+    epochs = count(settings.epochs, "epochs")
+    return f" for {epochs}{rate} ({settings.schedule} schedule){decay}, batch size {settings.batch_size}"
+
+
+_TASKS = {
+    "regression": " for a regression",
+    "multi-label": " to predict several labels",
+    "reconstruction": " as an autoencoder",
+}
 _OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 
 

@@ -13,6 +13,7 @@ import xarray as xr
 
 from ..claim import Claim, count, fill, probability, significant
 from ..measure import Rule
+from ..plots.style import class_name, with_names
 from .html import escape
 
 ROWS = 12
@@ -181,7 +182,12 @@ def _labels(table: xr.Dataset, dim: str) -> list[object]:
     first = "step" if dim == "snapshot" else dim
     names = [first, dim, *(str(name) for name, c in table.coords.items() if c.dims == (dim,))]
     known = next((table[name].values for name in names if name in table.coords), np.arange(table.sizes[dim]))
-    return [label.item() for label in known]
+    found = [label.item() for label in known]
+    return (
+        [class_name(label) for label in found]
+        if dim == "class" and all(type(label) is int for label in found)
+        else found
+    )
 
 
 def _values(one: Mapping[str, np.ndarray], bases: Sequence[str], place: tuple[int, ...]) -> dict[str, object]:
@@ -249,6 +255,12 @@ def _columns(units: Mapping[int, Mapping[str, Claim]], rule: str) -> Mapping[str
     }
 
 
+def _filled(template: str, head: str, claim: Claim) -> str:
+    """A cell; of a column of classes with the name of the class."""
+    text = fill(template, claim.numbers)
+    return with_names(f"class {text}").removeprefix("class ") if head.startswith("class") else text
+
+
 def _unit(unit: int, own: Mapping[str, Claim], columns: Mapping[str, Mapping[str, str]], address: str) -> str:
     cells = ""
     for rule, templates in columns.items():
@@ -256,7 +268,7 @@ def _unit(unit: int, own: Mapping[str, Claim], columns: Mapping[str, Mapping[str
         if claim is None:
             cells += "<td>–</td>" * len(templates) + "<td>not judged</td>"
             continue
-        values = "".join(f"<td>{escape(fill(one, claim.numbers))}</td>" for one in templates.values())
+        values = "".join(f"<td>{escape(_filled(one, head, claim))}</td>" for head, one in templates.items())
         said = escape(f"{claim.verdict}, {probability(claim.corrected).removeprefix('p ').removeprefix('= ')}")
         cells += (
             f'{values}<td data-claim="{escape(claim.id)}" class="verdict {claim.verdict.replace(" ", "-")}">{said}</td>'
