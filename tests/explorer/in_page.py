@@ -130,7 +130,10 @@ def linear_sums(model: Any, image: torch.Tensor) -> list[Callable[[int, int, int
     """
     seen: list[tuple[Any, torch.Tensor, torch.Tensor]] = []
     layers = [one for one in model.modules() if isinstance(one, nn.Linear | nn.Conv2d)]
-    handles = [one.register_forward_hook(lambda own, given, made: seen.append((own, given[0], made))) for one in layers]
+    handles = [
+        one.register_forward_hook(lambda own, given, made: seen.append((own, given[0].clone(), made.clone())))
+        for one in layers
+    ]
     with torch.no_grad():
         model(image)
     for handle in handles:
@@ -142,7 +145,9 @@ def linear_sums(model: Any, image: torch.Tensor) -> list[Callable[[int, int, int
         x = read.reshape(-1)
         if isinstance(layer, nn.Conv2d):
             padding = [side // 2 for side in layer.kernel_size] if layer.padding == "same" else layer.padding
-            x = nn.functional.unfold(read, layer.kernel_size, padding=padding, stride=layer.stride)[0, :, position]
+            x = nn.functional.unfold(
+                read, layer.kernel_size, padding=padding, stride=layer.stride, dilation=layer.dilation
+            )[0, :, position]
         parts = (layer.weight[unit].reshape(-1) * x).reshape(sources, -1).sum(1)
         own = made[0, unit].reshape(-1)
         return {"parts": parts.detach().numpy(), "sum": float(own[position]), "highest": float(own.max())}

@@ -16,6 +16,7 @@ import torch
 from in_page import ARRAY, FLOATS, array, given, in_page, linear_sums, unpacked
 from playwright.sync_api import Page, expect
 from test_edges import SUMS
+from test_graph import Residual
 from torch import nn
 
 import neural_microscope as nm
@@ -50,6 +51,7 @@ def own() -> nn.Sequential:
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "own": own,
+    "residual": Residual,
     "norms": lambda: nm.MLP(
         nm.MLPConfig(image_shape=SHAPE, hidden=(9, 7), norm="layer", activation="tanh", pixel_mean=0.2)
     ),
@@ -58,6 +60,11 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     ),
     "linear": lambda: nm.MLP(nm.MLPConfig(image_shape=SHAPE, hidden=())),
 }
+
+
+def foreign(name: str) -> nn.Module | None:
+    """An instance of a network that was not built from a config."""
+    return NETWORKS[name]() if name in ("own", "residual") else None
 
 
 def record(folder: Path, model: nn.Module, data: Any = None) -> nm.Run:
@@ -82,7 +89,7 @@ def page(small: dict[str, nm.Run], shared: Any) -> Path:
     def write(path: Path) -> None:
         few = partial(ablate_all, draws=5)
         with patch("neural_microscope.analysis.causal.ablation.ablate_all", few):
-            nm.explorer.write(list(small.values()), path, snapshots=3, models=[own()])
+            nm.explorer.write(list(small.values()), path, snapshots=3, models=[own(), Residual()])
 
     return shared("small.html", write)
 
@@ -95,7 +102,7 @@ def test_a_users_own_network_and_every_layer_give_torchs_numbers_in_the_browser(
     for network, (name, run) in enumerate(small.items()):
         images = run.probe.images[:50] / np.float32(run.probe.images.max())
         for snapshot, step in enumerate(tab.evaluate("network => microscope.page.networks[network].steps", network)):
-            model = nm.hooked(in_page(tab, run, network, snapshot, own() if name == "own" else None))
+            model = nm.hooked(in_page(tab, run, network, snapshot, foreign(name)))
             _, cache = model.run_with_cache(torch.from_numpy(images)[:, None])
             found = tab.evaluate(
                 f"""([network, snapshot, text]) => {{
@@ -117,7 +124,7 @@ def test_contributions_of_every_network_sum_to_torchs(page: Path, small: dict[st
     """Through normalization, pooling and flattened maps too."""
     tab = unpacked(opened(page))
     for network, (name, run) in enumerate(small.items()):
-        model = in_page(tab, run, network, -1, own() if name == "own" else None)
+        model = in_page(tab, run, network, -1, foreign(name))
         image = run.probe.tensor()[:1]
         last = tab.evaluate("network => microscope.models[network].last", network)
         found = tab.evaluate(SUMS, [network, last, given(image.numpy()), [], [0, 2]])
@@ -195,10 +202,10 @@ def test_layers_that_only_change_the_form_are_not_drawn_twice() -> None:
 
 def test_a_layer_that_the_page_cannot_compute_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     def gated() -> nn.Module:
-        return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Sigmoid(), nn.Linear(8, 10))
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Softplus(), nn.Linear(8, 10))
 
     run = record(tmp_path / "run", gated())
-    with pytest.raises(UnsupportedLayer, match=r"can't compute '2', a Sigmoid; it knows Linear, Conv2d"):
+    with pytest.raises(UnsupportedLayer, match=r"can't compute '2', a Softplus; it knows Linear, Conv2d"):
         nm.explorer.write([run], tmp_path / "page.html", models=[gated()])
     assert list(tmp_path.iterdir()) == [tmp_path / "run"]
     with pytest.raises(nm.errors.RunError, match="records a Sequential, which has no config here"):
@@ -238,7 +245,7 @@ def test_weights_that_float16_rounds_too_far_are_stored_as_float32_and_infinite_
     with pytest.warns(UserWarning, match="diverged"):
         run = record(tmp_path / "run", model)
     with pytest.raises(nm.errors.RunError, match=r"output\.weight at step 0 holds numbers that are not finite"):
-        stored(run, model, [0], ["output.weight"])
+        stored(run, model, [0], ["output.weight"], [])
 
 
 @pytest.mark.browser
@@ -302,7 +309,7 @@ def test_any_set_of_changes_gives_torchs_accuracy_and_loss(
     tab = opened(page)
     rng = np.random.default_rng(0)
     for network, (name, run) in enumerate(small.items()):
-        model = nm.hooked(in_page(tab, run, network, into=own() if name == "own" else None))
+        model = nm.hooked(in_page(tab, run, network, into=foreign(name)))
         layers = tab.evaluate(f"microscope.page.networks[{network}].layers")
         _, cache = model.run_with_cache(run.probe.tensor()[:1])
         sets = [[layer] for layer in layers] + [rng.choice(layers, 2, replace=False).tolist() for _ in layers[1:]]

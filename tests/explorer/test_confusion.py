@@ -41,6 +41,10 @@ def test_counts_of_the_page_and_of_its_table_are_those_of_the_recorded_logits(
         most = counts[:, 4, 9].max()
         expected = f"are most, {most} of {size}, at step {steps[counts[:, 4, 9].argmax()]:,}"
         expect(place).to_contain_text(expected if most else "no image of class 4 is predicted as 9")
+        other = counts[:, 9, 4]
+        expected = f"images of class 9 predicted as 4 are most, {other.max()} of {counts[0, 9].sum()}, at step"
+        expected = expected if other.max() else "no image of class 9 is predicted as 4"
+        expect(place).to_contain_text(f"The other way: {expected}")
         place.get_by_text("The numbers").click()
         expect(place.locator("tbody tr")).to_have_count(len(steps))
         rows = [row.split("\t") for row in place.locator("tbody tr").all_inner_texts()]

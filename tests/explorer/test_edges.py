@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from in_page import FLOATS, address, given, in_page, linear_sums, pixels, unpacked
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 import neural_microscope as nm
 
@@ -125,9 +125,15 @@ def test_a_click_on_an_edge_shows_its_sum(explorer: Path, opened: Opener) -> Non
     assert shown.count() == 0
 
 
-@pytest.mark.parametrize(("state", "source"), [("#s=0.1.3", "unit"), ("#s=1.1.2", "channel"), ("#s=0.0.3", "pixel")])
+@pytest.mark.parametrize(("state", "source"), [("#s=0.1.3", "unit"), ("#s=1.1.2", "channel"), ("", "pixel")])
 def test_the_same_sums_by_keys_alone(explorer: Path, opened: Opener, state: str, source: str) -> None:
     tab = opened(explorer, state)
+    if not state:  # the most active unit of the first layer, and before it one that is not active
+        values = tab.evaluate("""() => { const {lab, models} = microscope;
+            return [...models[0].forward(lab.image(lab.images.opening), models[0].last).get(lab.layer(0, 0))]; }""")
+        tab.evaluate("unit => { location.hash = `s=0.0.${unit}`; }", values.index(0))
+        expect(tab.locator(".card")).to_contain_text("Every contribution is 0.")
+        tab.evaluate("unit => { location.hash = `s=0.0.${unit}`; }", values.index(max(values)))
     into = tab.get_by_role("list", name="Contributions to it")
     into.get_by_role("button").first.focus()
     tab.keyboard.press("Enter")

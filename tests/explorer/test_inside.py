@@ -135,6 +135,10 @@ def test_the_window_slides_and_goes_where_the_map_is_clicked(explorer: Path, ope
     tab = opened(explorer, f"#i={IMAGE}&s=1.0.1", reduced_motion="no-preference")
     place = step_inside(tab)
     slider = place.get_by_role("slider")
+    expect(place).to_contain_text("Kernel, products and sums: blue is negative, orange is positive.")
+    for number in place.locator(".grid").nth(1).locator(":scope > span").all():
+        hue = "negative" if number.inner_text().startswith("−") else "positive"
+        assert f"--hue: var(--{hue})" in (number.get_attribute("style") or "") or float(number.inner_text()) == 0
     slider.fill("3")
     place.get_by_role("button", name="Slide").click()
     expect(slider).not_to_have_value("3")

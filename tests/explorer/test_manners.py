@@ -115,7 +115,15 @@ def test_a_card_opens_in_sight_and_takes_the_focus(explorer: Path, opened: Opene
 
 def test_escape_closes_what_is_open_one_by_one(explorer: Path, opened: Opener) -> None:
     tab = settled(opened(explorer, "#s=0.1.4"))
-    tab.locator(".card").get_by_role("button", name="effective pattern").focus()
+    for name in ("What these do", "pre-activation", "effective pattern"):  # no edge of the column cuts a gloss
+        tab.locator(".card").get_by_role("button", name=name).focus()
+        gloss, column = (tab.locator(part).bounding_box() for part in (".tip.open", ".inspector"))
+        assert gloss, name
+        assert column
+        assert column["x"] <= gloss["x"], name
+        assert gloss["x"] + gloss["width"] <= column["x"] + column["width"], name
+        assert column["y"] <= gloss["y"], name
+        assert gloss["y"] + gloss["height"] <= column["y"] + column["height"], name
     tab.keyboard.press("Escape")
     assert tab.locator(".tip.open").count() == 0
     assert tab.locator(".card").count() == 1
@@ -130,7 +138,7 @@ def test_the_invitation_counts_the_ablations_that_flip_the_prediction_and_does_o
     tab = settled(opened(explorer))
     words = tab.locator(".invitation .flips")
     words.nth(1).wait_for()
-    counts = [re.findall(r"\d+", text)[-2:] for text in words.all_inner_texts()]
+    counts = [re.findall(r"\d+", text) for text in words.all_inner_texts()]
     units = tab.evaluate("microscope.models.map(m => m.data.layers.reduce((n, name) => n + m.units(name).count, 0))")
     assert [int(of) for _, of in counts] == units
     assert all(0 < int(count) < int(of) for count, of in counts)
@@ -197,6 +205,7 @@ def test_a_drawing_is_undone_stroke_by_stroke(explorer: Path, opened: Opener) ->
     assert one != address(tab)
     tab.get_by_role("button", name="Clear").click()
     assert "Nothing is drawn" in tab.locator(".network .was").first.inner_text()
+    expect(tab.locator(".invitation li")).to_have_text(["Nothing is drawn: this is an empty image."])
     for _ in range(2):
         tab.keyboard.press("Control+z")
     arrived(tab, one)

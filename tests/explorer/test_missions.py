@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,8 +54,11 @@ def test_what_a_mission_put_into_the_network_leaves_with_it(explorer: Path, open
     many = number_of(tab, "How many units")
     titles = tab.locator(".guide li button.link")
 
-    def see() -> None:
+    said = tab.locator("#app > .told")
+
+    def see(own: bool) -> None:
         tab.get_by_role("button", name="See it in the network").click()
+        expect(said).to_have_text("Your changes were removed; Undo brings them back." if own else "")
         address(tab, "g=1")
         assert tab.locator(".tile.in-set").count() > 0
         tab.locator('.network [data-layer="0"] [data-unit="3"]').first.focus()
@@ -65,18 +69,37 @@ def test_what_a_mission_put_into_the_network_leaves_with_it(explorer: Path, open
     titles.nth(many).click()
     tab.locator(".mission input[type=number]").fill("40")
     tab.get_by_role("button", name="Commit").click()
-    see()
+    see(own=False)
     titles.nth((many + 1) % titles.count()).click()  # another starts
     after = address(tab, rf"q={(many + 1) % titles.count()}\b")
     assert "c=0.0.3z&" in after
     assert "g=" not in after
     assert tab.locator(".tile.in-set").count() == 0
     titles.nth(many).click()
-    see()
+    see(own=True)
     titles.nth(many).click()  # it ends
     expect(tab.locator(".tile.in-set")).to_have_count(0)
     assert "q=" not in address(tab)
     assert "c=0.0.3z" in address(tab)
+    titles.nth(many).click()
+    tab.get_by_role("button", name="See it in the network").click()
+    expect(said).not_to_be_empty()
+    assert "0.0.3z" not in address(tab)
+    tab.get_by_role("button", name="Undo").click()
+    expect(said).to_be_empty()
+    address(tab, r"0\.0\.3z")
+
+
+def test_results_fit_the_column_and_one_network_is_said_to_be_one(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#v=missions", height=720)
+    tab.locator(".guide li button.link").nth(number_of(tab, "most selective")).click()
+    tab.get_by_label("first").check()
+    tab.get_by_role("button", name="Commit").click()
+    expect(tab.locator(".outcome")).to_contain_text("This is one trained network; another seed may differ.")
+    tab.get_by_text("Results").click()
+    table = tab.locator(".outcome .scroll")
+    expect(table.locator("thead th")).to_have_text(["unit", "loss increase (nats)", "selectivity"])
+    assert table.evaluate("scroll => scroll.scrollWidth <= scroll.clientWidth")
 
 
 def test_as_many_missions_as_the_network_can_carry(
@@ -95,3 +118,14 @@ def test_as_many_missions_as_the_network_can_carry(
     assert len(fewer) == len(other) == count - 1
     assert not any("How many units" in title for title in fewer)
     assert not any("misclassify the same" in title for title in other)
+
+
+def test_see_it_takes_other_changes_out_and_scrolls_to_the_networks(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#c=1.0.2z&v=missions", width=900, height=500)
+    tab.locator(".guide li", has_text="Is the most selective unit").get_by_role("button").first.click()
+    tab.locator(".mission input[type=radio]").first.check()
+    tab.locator(".mission button", has_text="Commit").click()
+    tab.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    tab.locator(".outcome button", has_text="See it").click()
+    expect(tab).not_to_have_url(re.compile(r"[#&]c="))
+    expect(tab.locator(".networks .tile").first).to_be_in_viewport()

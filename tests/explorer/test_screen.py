@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from in_page import FRAME, address, panel, pixels
 from playwright.sync_api import Locator, Page, expect
+
+from neural_microscope.explorer.page import front_end
 
 pytestmark = [pytest.mark.browser, pytest.mark.mnist]
 
@@ -130,6 +134,9 @@ def test_in_a_narrow_window_the_inspector_is_a_sheet_that_closes_below_the_time_
         expect(place).to_be_visible()
         assert tab.evaluate("document.documentElement.scrollWidth") == width, name
         sheet, time = box(tab.locator(".inspector")), box(tab.locator(".plot"))
+        for part in ("button", "ul"):
+            invited = box(tab.locator(f".invitation {part}"))
+            assert invited["x"] + invited["width"] <= sheet["x"] or sheet["x"] == 0, (name, part)
         inside(tab.locator(".inspector"), width, height)
         assert sheet["height"] > 200
         x, y = time["x"] + time["width"] / 2, time["y"] + time["height"] / 2
@@ -140,6 +147,70 @@ def test_in_a_narrow_window_the_inspector_is_a_sheet_that_closes_below_the_time_
     tab.keyboard.press("Escape")
     expect(tab.get_by_role("tabpanel")).to_have_count(0)
     assert address(tab) == ""
+
+
+def test_another_unit_and_another_tab_are_shown_from_their_top(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#s=0.1.3", height=720)
+    column = tab.locator(".inspector")
+
+    def scrolled() -> None:
+        column.evaluate("column => column.scrollTo(0, 300)")
+        assert column.evaluate("column => column.scrollTop") == 300
+
+    scrolled()
+    tab.locator('[data-network="0"] [data-layer="1"] [data-unit="4"]').click()
+    expect(tab.locator(".card h2")).to_contain_text("unit 4")
+    assert column.evaluate("column => column.scrollTop") == 0
+    scrolled()
+    tab.keyboard.press("Alt")  # the same unit stays where it is
+    tab.locator(".left").get_by_role("button", name="Next test image").click()
+    tab.evaluate(FRAME)
+    assert column.evaluate("column => column.scrollTop") == 300
+    panel(tab, "Confusion")
+    assert column.evaluate("column => column.scrollTop") == 0
+
+
+def test_side_by_side_bars_have_numbers_apart(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, width=360, height=740)
+    for image in range(0, 300, 60):
+        tab.evaluate("image => { location.hash = `#i=${image}`; }", image)
+        tab.evaluate(FRAME)
+        for bars in tab.locator(".bars").all():
+            values = bars.locator(".value").all()
+            visible = [one.evaluate("one => getComputedStyle(one).visibility") == "visible" for one in values]
+            shares = [float(value.text_content() or "") for value in values]
+            assert all(
+                (share >= 0.005) if seen else (share <= 0.005) for share, seen in zip(shares, visible, strict=True)
+            )
+            assert any(visible)
+            assert not all(visible)
+            text = """one => { const range = document.createRange(); range.selectNodeContents(one);
+                const {left, right} = range.getBoundingClientRect(); return [left, right]; }"""
+            ends = [value.evaluate(text) for value in values]
+            assert all(left > before + 3 for (_, before), (left, _) in itertools.pairwise(ends))
+
+
+def test_each_network_has_a_line_at_its_own_step(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer)
+    slider = tab.get_by_role("slider", name="Snapshot of training")
+
+    def lines() -> int:
+        ink = pixels(tab, ".curves canvas").astype(int)
+        pink = (abs(ink[..., :3] - [194, 24, 91]).sum(2) < 30) & (ink[..., 3] > 200)
+        tall = pink.sum(0) > 0.4 * len(ink)
+        return int((tall & ~np.roll(tall, 1)).sum())
+
+    slider.focus()
+    tab.keyboard.press("ArrowLeft")
+    tab.evaluate(FRAME)
+    assert lines() == 1  # both were recorded at the same steps
+    tab.evaluate("microscope.models[1].data.steps = microscope.models[1].data.steps.map(step => Math.floor(step / 4))")
+    tab.keyboard.press("ArrowLeft")
+    tab.evaluate(FRAME)
+    assert lines() == 2
+    steps = tab.evaluate("microscope.models.map(model => model.data.steps.at(-3))")
+    for step in steps:
+        expect(tab.locator(".legend")).to_contain_text(f"step {step:,}")
 
 
 def test_one_network_or_two_are_shown_and_one_has_all_the_room(explorer: Path, opened: Opener) -> None:
@@ -207,6 +278,13 @@ def test_what_is_computed_again_stays_as_dark_as_all_text(explorer: Path, opened
     )
     assert found[0] == found[2]
     assert found[1] == "1"
+
+
+def test_lines_are_written_so_that_every_browser_draws_them() -> None:
+    """WebKit draws no line for a shorthand with two values."""
+    _, style = front_end()
+    assert "text-decoration-line:underline" in re.sub(r":\s+", ":", style)
+    assert not re.search(r"text-decoration:[^;}]*\s", style)
 
 
 def test_on_paper_there_is_the_view_without_its_buttons(explorer: Path, opened: Opener) -> None:

@@ -105,7 +105,7 @@ def test_a_set_changed_in_the_page_is_the_librarys_with_its_null_and_verdict(
     low, high = (float(end[()]) for end in null_band(np.array(draws)))
     p = float(p_values(np.array(increase), np.array(draws)))
     band = [float(end.replace("−", "-")) for end in claim.locator(".null-band").inner_text().split(" to ")]
-    assert band == pytest.approx([low, high], rel=0.006, abs=1e-6)
+    assert band == pytest.approx([low, high], abs=6e-4)
     assert claim.locator(".odds").inner_text() == probability(p, 1 / 21, 20)
     assert claim.get_attribute("data-verdict") == ("shown" if shown(p) else "not shown")
     assert claim.locator(".mark").inner_text() == claim.get_attribute("data-verdict")
@@ -150,7 +150,7 @@ def test_the_first_of_a_list_are_those_of_the_librarys_measures(
     first = rows.first.locator("td").all_inner_texts()
     unit = int(rows.first.locator("th").inner_text())
     assert unit == int(contributions.argmax())
-    assert float(first[1].replace("−", "-")) == pytest.approx(effects[unit], abs=6e-5)
+    assert float(first[1].replace("−", "-")) == pytest.approx(effects[unit], abs=6e-4)
     assert first[4] == (str(preferred[unit]) if preferred[unit] >= 0 else "–")
 
 
@@ -164,7 +164,7 @@ def test_a_set_chosen_by_its_effect_is_described_not_tested(explorer: Path, open
     assert claim.locator(".odds").count() == 0
     top = tab.locator(".network .cost").first
     expect(top).to_have_text(
-        re.compile(r"Random units change it by \S+ to \S+ points\."), timeout=60_000, use_inner_text=True
+        re.compile(r"Random units (lower|raise|change) it by \S+ to \S+ points\."), timeout=60_000, use_inner_text=True
     )
     assert top.locator(".odds").count() == 0
     # Editing it by hand does not make it a test.

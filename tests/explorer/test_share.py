@@ -29,6 +29,10 @@ def test_the_link_of_the_view_is_copied_and_opens_it(explorer: Path, opened: Ope
     expect(told).to_be_empty()
     tab.get_by_role("button", name="Copy link").click()
     expect(told).to_contain_text("Link copied.")
+    message, column = told.bounding_box(), tab.locator(".inspector").bounding_box()
+    assert message
+    assert column
+    assert message["x"] + message["width"] < column["x"]
     tab.keyboard.press("Escape")
     expect(told).to_be_empty()
     assert tab.locator(".map").is_visible()  # Esc closed the message alone
@@ -37,6 +41,20 @@ def test_the_link_of_the_view_is_copied_and_opens_it(explorer: Path, opened: Ope
     again = opened(explorer, link[link.index("#") :])
     assert address(again) == address(tab)
     expect(again.locator(".bars")).to_have_text(tab.locator(".bars").all_text_contents())
+
+
+def test_opened_sections_are_part_of_the_link_and_no_step_of_the_history(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#v=confusion")
+    length = tab.evaluate("history.length")
+    section = tab.locator(".details").first
+    section.get_by_text("By class").click()
+    section.locator("summary", has_text="Confusion matrix").click()  # open at first
+    assert "o=class.0_matrix.0" in address(tab, "matrix")
+    assert tab.evaluate("history.length") == length
+    again = opened(explorer, address(tab)).locator(".details")
+    expect(again.first.get_by_role("columnheader", name="accuracy (%)")).to_be_visible()
+    expect(again.first.locator(".confusion")).to_be_hidden()
+    expect(again.nth(1).locator(".confusion")).to_be_visible()
 
 
 @pytest.mark.parametrize("clipboard", ["undefined", "{writeText: () => Promise.reject(new Error('refused'))}"])

@@ -13,8 +13,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.mnist]
 SENT = """const sent = [], post = Worker.prototype.postMessage;
     Worker.prototype.postMessage = function (message, ...more) { sent.push(message); post.call(this, message, ...more); };
     const asks = what => sent.filter(message => message.path?.join() === what);
-    const {models: [model], images, evaluators} = microscope, [layer] = model.data.layers;
-    const own = most => new evaluators[0].constructor(model, images, most);
+    const {models: [model], images, evaluators, lab: {workers}} = microscope, [layer] = model.data.layers;
+    const own = most => new evaluators[0].constructor(0, model, images, workers, most);
     const cut = unit => new Map([[layer, new Map([[unit, {kind: 'zero'}]])]]);"""
 """Listens to what the page sends its workers, as Comlink's messages."""
 
@@ -33,6 +33,7 @@ def test_what_two_ask_for_is_computed_once_and_kept(page: Page) -> None:
             const [one, other] = await Promise.all([evaluator.answers(1, cut(2)), evaluator.answers(1, cut(2))]);
             const first = asks('found').length;
             await evaluator.answers(1, cut(2));
+            const again = new workers.constructor(microscope.models, images);
             const shares = asks('start').map(message => message.argumentList[1].value.count);
             return [one === other, shares, first, asks('found').length]; }}"""
     )
@@ -83,3 +84,17 @@ def test_a_problem_in_a_worker_reaches_who_asked(page: Page) -> None:
     )
     assert "undefined" in said[0]
     assert said[1]
+
+
+def test_a_worker_serves_every_network_and_is_given_only_the_snapshots_asked_for(page: Page) -> None:
+    started, sent = page.evaluate(
+        f"""async () => {{ {SENT}
+            const team = new workers.constructor(microscope.models, images);
+            const evaluator = new evaluators[0].constructor(0, model, images, team);
+            for (const unit of [1, 2]) await evaluator.answers(2, cut(unit));
+            const [networks] = asks('start')[0].argumentList;
+            return [networks.value.map(one => one.weights.length),
+                asks('take').map(message => message.argumentList.slice(0, 2).map(one => one.value).concat(team.all.length))]; }}"""
+    )
+    assert started == [0, 0]  # both networks, without a snapshot
+    assert sent == [[0, 2, sent[0][2]]] * sent[0][2]

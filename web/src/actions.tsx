@@ -4,7 +4,8 @@ import type { JSX } from "preact";
 import { useContext, useState } from "preact/hooks";
 import { Update } from "./address";
 import type { Lab } from "./lab";
-import { number, NumberField } from "./parts";
+import { number } from "./numbers";
+import { glossary, Hint, NumberField } from "./parts";
 import { changed } from "./sets";
 import { type ChangeItem, same, type State, type UnitPlace } from "./state";
 import { words } from "./words";
@@ -43,6 +44,7 @@ export function Actions({ lab, units, state, name }: { lab: Lab; units: UnitPlac
         </label>
         <button type="button" onClick={() => set("patch", from)}>{words.actions.patch}</button>
       </div>
+      <p class="quiet"><Hint text={["ablate", "clamp, scale", "activation patching"].map((term) => glossary[term]).join(" ")}>{words.actions.terms}</Hint></p>
     </div>
   );
 }

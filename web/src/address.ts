@@ -4,26 +4,35 @@ import { createContext } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Lab } from "./lab";
 import { missions } from "./missions";
-import { fromHash, initial, type State, toHash } from "./state";
+import { type Bounds, fromHash, initial, type State, toHash } from "./state";
 import { linksOf } from "./sums";
+
+const known = new WeakMap<Lab, Bounds>();
+
+function boundsOf(lab: Lab): Bounds {
+  if (!known.has(lab)) {
+    known.set(lab, {
+      images: lab.images.count,
+      classes: lab.images.classes,
+      frames: lab.frames,
+      missions: missions(lab).length,
+      links: lab.models.map((model) => linksOf(model).map(({ place, sources }) => ({ place, sources, units: model.shapes[place][0] }))),
+      units: lab.models.map((model) => model.data.layers.map((layer) => model.units(layer).count)),
+    });
+  }
+  return known.get(lab)!;
+}
 
 /** The state encoded in the address. */
 export function addressed(lab: Lab): State {
-  return fromHash(location.hash, initial(lab.frames, lab.images.opening), {
-    images: lab.images.count,
-    classes: lab.images.classes,
-    frames: lab.frames,
-    missions: missions(lab).length,
-    links: lab.models.map((model) => linksOf(model).map(({ place, sources }) => ({ place, sources, units: model.shapes[place][0] }))),
-    units: lab.models.map((model) => model.data.layers.map((layer) => model.units(layer).count)),
-  });
+  return fromHash(location.hash, initial(lab.frames, lab.images.opening), boundsOf(lab));
 }
 
 /** A name for what leads from one address to the next, if a run of the same is one step of the history: a dragged slider, a growing stroke. */
 function gesture(from: string, to: string): string {
   const [before, after] = [from, to].map((hash) => new URLSearchParams(hash));
   const changed = [...new Set([...before.keys(), ...after.keys()])].filter((key) => before.get(key) !== after.get(key)).join();
-  if (changed === "t") return "t";
+  if (changed === "t" || changed === "y") return changed;
   if (after.get("d") && /^[di,]*d[di,]*$/.test(changed)) return `stroke ${after.get("d")!.split("-").length}`;
   const kinds = after.get("c")?.replace(/([sc])[^_]*/g, "$1");
   if (changed === "c" && kinds && /[sc]/.test(kinds)) return kinds; // a factor or a value of the same units
@@ -33,10 +42,13 @@ function gesture(from: string, to: string): string {
 export interface Store {
   state: State;
   /** Changes parts of the state: a step of the history, or with `amend` a correction of the last one. */
-  update: (part: Partial<State>, amend?: boolean) => void;
+  update: (part: Partial<State> | ((now: State) => Partial<State>), amend?: boolean) => void;
   undo: (() => void) | null;
   redo: (() => void) | null;
 }
+
+/** The sections that are not as they were at first. */
+export const Folds = createContext<string[]>([]);
 
 /** The store's `update`, for every view. */
 export const Update = createContext<Store["update"]>(() => undefined);
@@ -76,8 +88,8 @@ export function useStore(lab: Lab, first: State): Store {
     else lab.load(next.frame).then(() => wanted.current.frame === next.frame && setState(wanted.current));
   }
 
-  function update(part: Partial<State>, amend = false): void {
-    const next = { ...wanted.current, ...part };
+  function update(part: Partial<State> | ((now: State) => Partial<State>), amend = false): void {
+    const next = { ...wanted.current, ...(typeof part === "function" ? part(wanted.current) : part) };
     const hash = toHash(next, initial(lab.frames, lab.images.opening));
     if (hash !== written.current) {
       const now = gesture(written.current, hash);

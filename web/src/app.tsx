@@ -2,15 +2,16 @@
 
 import type { JSX } from "preact";
 import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { Update, useStore } from "./address";
+import { Folds, type Store, Update, useStore } from "./address";
 import { Card } from "./card";
 import { placeOf, useChoosing } from "./choose";
 import { pinned } from "./compare";
 import { Digit } from "./digit";
+import { SETTLED } from "./edges";
 import { Filter, amongOf } from "./filter";
 import { Guide } from "./guide";
 import { Inside, insideOf } from "./inside";
-import { Inspector, NARROW } from "./inspector";
+import { Inspector, Kept, NARROW } from "./inspector";
 import { Invitation } from "./invitation";
 import { KeyList, useKeys } from "./keys";
 import { type Lab, useEffectOf, useLater, useRandom } from "./lab";
@@ -18,12 +19,12 @@ import { LayerMap } from "./map";
 import { short, unitName } from "./names";
 import { EffectInWords, type Judged, NetworkDetails, NetworkRow } from "./network";
 import { first, Networks } from "./networks";
-import { useMedia } from "./parts";
-import { centered, Ink, SIDE } from "./pen";
+import { Fold, useMedia } from "./parts";
+import { alike, centered, Ink, SIDE } from "./pen";
 import { edited, SetPanel } from "./set";
 import { changed, toggled } from "./sets";
-import { type ChangeItem, same, type State, type Tab, TABS, type UnitPlace } from "./state";
-import { Copy, Share } from "./share";
+import { AT_FIRST, type ChangeItem, same, type State, type Tab, TABS, type UnitPlace } from "./state";
+import { Copy, Share, Told } from "./share";
 import { theme as themeNow } from "./theme";
 import { python } from "./python";
 import { Time } from "./time";
@@ -32,7 +33,9 @@ import { words } from "./words";
 export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
   const { state, update: change, undo, redo } = useStore(lab, start);
   /** Choosing a unit shows its card, and its network. */
-  const update = useCallback((part: Partial<State>, amend?: boolean) => {
+  const update = useCallback<Store["update"]>((given, amend) => {
+    if (typeof given === "function") return change(given, amend);
+    const part = given;
     const at = part.selected?.network;
     const hidden = at !== undefined && !(wanted.current ?? first(lab)).includes(at);
     change({ ...(at !== undefined && { tab: "unit" }), ...(hidden && { shown: [at] }), ...part }, amend);
@@ -44,16 +47,20 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
   const theme = useMemo(themeNow, [dark]);
   const narrow = useMedia(NARROW);
   const [hover, setHover] = useState<UnitPlace | null>(null);
-  const ink = useRef(new Ink());
+  const ink = useRef<Ink>(null!);
+  ink.current ??= new Ink();
   const [drawn, setDrawn] = useState(0);
   const waiting = useRef(0);
+  /** Whether the pen moved just now. */
+  const [moving, setMoving] = useState(false);
+  const resting = useRef(0);
 
   const drawing = typeof state.source !== "number";
   useMemo(() => {
     if (typeof state.source !== "number" && state.source !== ink.current.strokes) ink.current = Ink.of(state.source);
   }, [state.source]);
   const pixels = useMemo(
-    () => (typeof state.source === "number" ? lab.image(state.source) : centered(ink.current.cells, SIDE, lab.images.rows, lab.images.cols, lab.usual)),
+    () => (typeof state.source === "number" ? lab.image(state.source) : alike(centered(ink.current.cells, SIDE, lab.images.rows, lab.images.cols, lab.usual, ink.current.box), lab.images.channels)),
     [state.source, drawn],
   );
   const shown = state.shown ?? first(lab);
@@ -74,7 +81,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
     const effect = useEffectOf(lab, i, snapshot, state.changes, shown.includes(i) || (state.tab === "map" && state.map.network === i));
     return { ...effect, drops: useRandom(lab, i, snapshot, effect) };
   });
-  const { value: pointed } = useLater(() => path(lab, hover, pixels, state.frame, seen), [hover, pixels, seen], JSON.stringify(hover));
+  const { value: pointed } = useLater(() => path(lab, hover, pixels, state.frame, seen), [hover, hover && pixels, hover && seen], JSON.stringify(hover));
   const among = useMemo(() => amongOf(lab, state), [state.filter, state.frame]);
 
   /** Filters the images; the one shown is then one of them, unless the filter came with an address. `amend`: its predictions were still missing. */
@@ -89,15 +96,21 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
 
   /** Redraws the ink once per frame, however many pointer events arrive. */
   function onInk(done: boolean): void {
+    clearTimeout(resting.current);
     if (done) {
       cancelAnimationFrame(waiting.current);
       waiting.current = 0;
+      setMoving(false);
       setDrawn((n) => n + 1);
       update({ source: ink.current.strokes });
-    } else if (!waiting.current) {
+      return;
+    }
+    resting.current = window.setTimeout(setMoving, SETTLED, false);
+    if (!waiting.current) {
       waiting.current = requestAnimationFrame(() => {
         waiting.current = 0;
         performance.mark("ink");
+        setMoving(true);
         setDrawn((n) => n + 1);
       });
     }
@@ -139,6 +152,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
   // Shortcuts, in the words of keys.tsx.
   const [single, setSingle] = useState(true);
   const [listed, setListed] = useState(false);
+  const [removed, setRemoved] = useState(false);
   function reveal(tab: Tab, selector: string): void {
     update({ tab });
     requestAnimationFrame(() => document.querySelector<HTMLElement>(selector)?.focus());
@@ -232,13 +246,14 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
         {shown.map((i) => <NetworkDetails key={i} lab={lab} network={i} state={state} seen={seen[i]} unchanged={unchanged[i]} effect={effects[i]} />)}
       </>
     ),
-    map: () => <LayerMap lab={lab} state={state} theme={theme} seen={seen} effect={effects[state.map.network]} onMap={(map) => update({ map })} onImage={(source) => update({ source })} />,
-    missions: () => <Guide lab={lab} state={state} update={update} />,
+    map: () => <LayerMap lab={lab} state={state} theme={theme} seen={seen} effect={effects[state.map.network]} onMap={(map) => update({ map, ...((map.network !== state.map.network || map.layer !== state.map.layer) && { look: AT_FIRST }) })} onLook={(look) => update({ look })} onImage={(source) => update({ source })} />,
+    missions: () => <Guide lab={lab} state={state} update={update} onRemoved={() => setRemoved(true)} />,
     python: () => <Python text={python(lab, state, pixels)} />,
   };
 
-  return (
-    <Update.Provider value={update}>
+  // Like training time, not rendered again while the reader draws.
+  const header = useMemo(
+    () => (
       <header class="top">
         <h1>{words.top.title}</h1>
         {lab.page.note ? <p class="loud">{lab.page.note}</p> : <p class="quiet">{words.top.told}</p>}
@@ -262,8 +277,17 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
           <Share />
         </div>
       </header>
+    ),
+    [state, several, !undo, !redo],
+  );
+  const filter = useMemo(() => <Filter lab={lab} state={state} count={among.list.length} ready={among.ready} onFilter={filtered} />, [state, among]);
+
+  return (
+    <Update.Provider value={update}>
+    <Folds.Provider value={state.folds}>
+      {header}
       <main>
-        {narrow && invitation()}
+        {narrow && <Kept active={!moving} content={invitation} />}
         <section class="left" aria-label={words.digit.title}>
           <Digit
             images={lab.images}
@@ -278,15 +302,12 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
             onImage={(index) => update({ source: index })}
             onClear={onClear}
           />
-          <Filter lab={lab} state={state} count={among.list.length} ready={among.ready} onFilter={filtered} />
+          {filter}
           <ul class="reading" aria-label={words.reading.title}>
-            {(["activation", "dead", "changed", "raises", "lowers"] as const).map((name) => <li key={name} class={name}>{words.reading[name]}</li>)}
+            {(["activation", "dead", "changed", "picked", "raises", "lowers", "earlier"] as const).map((name) => <li key={name} class={name}>{words.reading[name]}</li>)}
           </ul>
           <footer>
-            <details>
-              <summary>{words.top.about}</summary>
-              <p class="quiet">{words.top.page(lab.images.count, lab.page.images.dataset)}</p>
-            </details>
+            <Fold name="about" summary={words.top.about}>{() => <p class="quiet">{words.top.page(lab.images.count, lab.page.images.dataset)}</p>}</Fold>
           </footer>
         </section>
         <div class="networks" ref={networks}>
@@ -307,11 +328,13 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
             />
           ))}
         </div>
-        <Inspector tab={state.tab} panels={panels} onTab={(tab) => update({ tab })} onClose={() => select(null)} />
+        <Inspector tab={state.tab} about={Object.values(state.selected ?? {}).join()} panels={panels} wait={moving} onTab={(tab) => update({ tab })} onClose={() => select(null)} />
         {time}
       </main>
+      <Told text={removed ? words.guide.removed : ""} onGone={() => setRemoved(false)} />
       {listed && <KeyList single={single} onSingle={setSingle} onClose={() => setListed(false)} />}
       {state.inside && <Inside key={`${state.inside.network}.${state.inside.layer}`} lab={lab} state={state} theme={theme} seen={seen} inside={state.inside} />}
+    </Folds.Provider>
     </Update.Provider>
   );
 }
@@ -338,7 +361,7 @@ async function path(lab: Lab, at: UnitPlace | null, pixels: Float32Array, frame:
   const [pattern, added] = await Promise.all([traced("pattern"), traced("contributions")]);
   const { each } = lab.models[at.network].units(layer);
   const own = seen[at.network].get(layer)!.subarray(at.unit * each, (at.unit + 1) * each);
-  return { pattern, added, words: words.digit.pattern(unitName(lab.models[at.network], at.layer, at.unit), own.reduce((a, b) => a + b, 0) / each, each > 1) };
+  return { pattern, added, words: words.digit.pattern(unitName(lab.models[at.network], at.layer, at.unit), own.reduce((a, b) => a + b, 0) / each, each > 1, lab.images.channels) };
 }
 
 function Python({ text }: { text: string }): JSX.Element {
@@ -367,8 +390,7 @@ function Changes({ lab, state, onChange, onSelect }: { lab: Lab; state: State; o
   return (
     <section class="changes" aria-label={words.changes.label}>
       <h2>{words.changes.title(state.changes.length)}</h2>
-      <details open={state.changes.length <= FEW}>
-      <summary>{[...counts.values()].map(({ where, kind, n }) => words.changes.many(n, where, kind)).join("; ")}</summary>
+      <Fold name="changes" opened={state.changes.length <= FEW} summary={[...counts.values()].map(({ where, kind, n }) => words.changes.many(n, where, kind)).join("; ")}>{() => (
       <ul>
         {state.changes.map((change) => (
           <li key={`${change.network}.${change.layer}.${change.unit}`}>
@@ -380,7 +402,7 @@ function Changes({ lab, state, onChange, onSelect }: { lab: Lab; state: State; o
           </li>
         ))}
       </ul>
-      </details>
+      )}</Fold>
     </section>
   );
 }

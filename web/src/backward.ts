@@ -1,7 +1,7 @@
 // Gradients by the chain rule through the same operations: of a unit with respect to the pixels, and of the logits with respect to a unit.
 
 import type { Op } from "./data";
-import { type Changes, erf, moments, type Model, NO_CHANGES, type Weights } from "./engine";
+import { type Changes, erf, moments, type Model, NO_CHANGES, sigmoid, type Weights } from "./engine";
 
 /** The output of every operation for one example; gradients are those of the unchanged network. */
 export class Trace {
@@ -10,26 +10,32 @@ export class Trace {
   constructor(readonly model: Model, readonly pixels: Float32Array, readonly snapshot: number, changes: Changes = NO_CHANGES) {
     const room = model.room();
     model.run(pixels, 0, model.weights(snapshot), changes, room);
-    let x = pixels;
     model.data.ops.forEach((op, i) => {
-      if (op.kind === "hook" ? changes.get(op.name)?.size : op.kind !== "flatten") x = room[i];
-      this.outputs.push(x);
+      const own = op.kind === "hook" ? changes.get(op.name)?.size : op.kind !== "flatten";
+      this.outputs.push(own ? room[i] : this.before(i));
     });
   }
 
   before(place: number): Float32Array {
-    return place ? this.outputs[place - 1] : this.pixels;
+    return this.outputs[this.model.inputs[place]] ?? this.pixels;
   }
 
   /** d(seed · output of operation `from`) / d(output of operation `to`); with `to` = -1, / d(pixels). */
   backward(from: number, seed: Float32Array, to: number): Float32Array {
-    const { data, shapes, kernels } = this.model;
+    const { data, shapes, kernels, inputs } = this.model;
     const weights = this.model.weights(this.snapshot);
-    let gradient = seed;
+    const all = new Map([[from, seed]]);
+    const give = (place: number, gradient: Float32Array) => {
+      const other = all.get(place);
+      all.set(place, other ? other.map((v, k) => v + gradient[k]) : gradient);
+    };
     for (let i = from; i > to; i--) {
-      gradient = through(data.ops[i], this.before(i), this.outputs[i], gradient, i ? shapes[i - 1] : data.input, shapes[i], kernels[i], weights);
+      const [op, gradient] = [data.ops[i], all.get(i)];
+      if (!gradient) continue; // no way leads from it to the seed
+      give(inputs[i], through(op, this.before(i), this.outputs[i], gradient, this.model.inShape(i), shapes[i], kernels[i], weights));
+      if (op.kind === "add") give(op.with, gradient);
     }
-    return gradient;
+    return all.get(to) ?? new Float32Array(to < 0 ? this.pixels.length : this.outputs[to].length);
   }
 
   /**
@@ -39,7 +45,7 @@ export class Trace {
   pattern(hookPoint: string, unit: number): Float32Array {
     const { data, shapes } = this.model;
     let place = this.model.places.get(hookPoint)!;
-    while (place > 0 && ["hook", "relu", "tanh", "gelu"].includes(data.ops[place].kind) && !reads(data.ops[place])) place--;
+    while (place > 0 && ["hook", "relu", "leakyrelu", "sigmoid", "silu", "tanh", "gelu"].includes(data.ops[place].kind)) place = this.model.inputs[place];
     const seed = new Float32Array(this.outputs[place].length);
     const each = seed.length / shapes[place][0];
     let best = unit * each;
@@ -69,16 +75,13 @@ export class Trace {
   }
 }
 
-function reads(op: Op): boolean {
-  return op.kind === "linear" || op.kind === "conv2d";
-}
-
 function through(
   op: Op, x: Float32Array, y: Float32Array, g: Float32Array, from: number[], to: number[], kernel: number[], weights: Weights,
 ): Float32Array {
   switch (op.kind) {
     case "hook":
     case "flatten":
+    case "add":
       return g;
     case "normalize":
       return g.map((v) => v / op.std);
@@ -86,12 +89,18 @@ function through(
       return g.map((v, i) => (x[i] > 0 ? v : 0));
     case "tanh":
       return g.map((v, i) => v * (1 - y[i] * y[i]));
+    case "sigmoid":
+      return g.map((v, i) => v * y[i] * (1 - y[i]));
+    case "silu":
+      return g.map((v, i) => v * (sigmoid(x[i]) + y[i] * (1 - sigmoid(x[i]))));
+    case "leakyrelu":
+      return g.map((v, i) => (x[i] > 0 ? v : op.slope * v));
     case "gelu":
       return g.map((v, i) => v * (op.approximate === "tanh" ? geluTanhSlope(x[i]) : geluSlope(x[i])));
     case "linear":
       return transposed(g, x.length, weights[op.weight]);
     case "conv2d":
-      return convolvedBack(g, from, to, weights[op.weight], kernel, op.stride, op.padding);
+      return convolvedBack(g, from, to, weights[op.weight], kernel, op.stride, op.padding, op.dilation);
     case "maxpool":
     case "avgpool":
       return pooledBack(x, y, g, from, to, op.kernel, op.stride, op.padding, op.kind === "maxpool");
@@ -127,7 +136,7 @@ function transposed(g: Float32Array, inputs: number, weight: Float32Array): Floa
 }
 
 function convolvedBack(
-  g: Float32Array, from: number[], to: number[], weight: Float32Array, kernel: number[], stride: number[], padding: number[],
+  g: Float32Array, from: number[], to: number[], weight: Float32Array, kernel: number[], stride: number[], padding: number[], [down, right]: number[] = [1, 1],
 ): Float32Array {
   const [channels, rows, cols] = from;
   const [out, rowsOut, colsOut] = to;
@@ -139,10 +148,10 @@ function convolvedBack(
         if (g[at] === 0) continue;
         for (let c = 0; c < channels; c++) {
           for (let kr = 0; kr < kernelRows; kr++) {
-            const row = r * stride[0] + kr - padding[0];
+            const row = r * stride[0] + kr * down - padding[0];
             if (row < 0 || row >= rows) continue;
             for (let kc = 0; kc < kernelCols; kc++) {
-              const col = k * stride[1] + kc - padding[1];
+              const col = k * stride[1] + kc * right - padding[1];
               if (col < 0 || col >= cols) continue;
               found[(c * rows + row) * cols + col] += g[at] * weight[((o * channels + c) * kernelRows + kr) * kernelCols + kc];
             }

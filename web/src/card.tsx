@@ -2,6 +2,7 @@
 
 import type { ComponentChildren, JSX } from "preact";
 import { useMemo } from "preact/hooks";
+import { called } from "./classes";
 import { Actions } from "./actions";
 import { Claims, Unclaimed } from "./claims";
 import { Pin } from "./compare";
@@ -9,7 +10,8 @@ import type { MeasureData } from "./data";
 import { Computed } from "./inside";
 import { type Lab, useLater } from "./lab";
 import { short } from "./names";
-import { glossary, Hint, number, Numbers, OnNull, Pixels, Say, Term } from "./parts";
+import { number } from "./numbers";
+import { Channels, glossary, Hint, nats, Numbers, OnNull, Pixels, Say, Term } from "./parts";
 import { same, type State, type UnitPlace } from "./state";
 import { ink, signed, type Theme } from "./theme";
 import { type Kind, words } from "./words";
@@ -65,9 +67,9 @@ export function Card(props: CardProps & { at: UnitPlace }): JSX.Element {
 
 function Pattern({ lab, at, theme, pixels, layer, snapshot, word }: CardProps & { at: UnitPlace; layer: string; snapshot: number; word: Kind }): JSX.Element {
   const model = lab.models[at.network];
-  const { rows, cols } = lab.images;
+  const { channels, rows, cols } = lab.images;
   const { value } = useLater(() => lab.evaluators[at.network].traced("pattern", pixels, snapshot, layer, at.unit), [pixels, snapshot, layer, at.unit]);
-  const pattern = value ?? new Float32Array(rows * cols);
+  const pattern = value ?? new Float32Array(channels * rows * cols);
   const most = pattern.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
   const kernels = useMemo(() => kernelsOf(model, layer, at.unit, snapshot), [model, layer, at.unit, snapshot]);
   const first = at.layer === 0 && !kernels;
@@ -80,9 +82,9 @@ function Pattern({ lab, at, theme, pixels, layer, snapshot, word }: CardProps & 
           ))}
         </div>
       )}
-      <Pixels values={pattern} rows={rows} cols={cols} ramp={signed(theme, most || 1)} size={132} words={words.card.pattern(words.names[word](at.unit), first)} />
+      <Channels images={lab.images} values={pattern} ramp={signed(theme, most || 1)} size={132} words={words.card.pattern(words.names[word](at.unit), first)} />
       <figcaption>
-        {kernels && words.card.kernels(kernels.tiles.length, kernels.most)} <Say text={words.card[first ? "weights" : "effective"](most, kernels !== null)} /> {value && most === 0 && words.card.unmoved}
+        {kernels && words.card.kernels(kernels.tiles.length, kernels.most)} <Say text={words.card[first ? "weights" : "effective"](most, kernels !== null)} /> {words.card.channels(channels)} {value && most === 0 && words.card.unmoved}
       </figcaption>
     </figure>
   );
@@ -90,9 +92,9 @@ function Pattern({ lab, at, theme, pixels, layer, snapshot, word }: CardProps & 
 
 /** The kernels of a channel, if it is the output of a convolution. */
 function kernelsOf(model: Lab["models"][number], layer: string, unit: number, snapshot: number): { tiles: Float32Array[]; rows: number; cols: number; most: number } | null {
-  for (let place = model.places.get(layer)!; place >= 0; place--) {
+  for (let place = model.places.get(layer)!; place >= 0; place = model.inputs[place]) {
     const op = model.data.ops[place];
-    if (op.kind === "linear") return null;
+    if (op.kind === "linear" || op.kind === "add") return null;
     if (op.kind !== "conv2d") continue;
     const [, channels, rows, cols] = model.data.tensors[op.weight].shape;
     const size = rows * cols;
@@ -122,7 +124,7 @@ function TopImages({ lab, column, word, theme, layer, at, state, onImage }: Card
         <div class="thumbs" key={q} role="group" aria-label={words.card.quantile(q)}>
           {chosen.map((i) => (
             <button type="button" key={i} class="thumb" aria-label={words.card.image(i, images.labels[i], column[i])} title={words.card.value(i, column[i])} onClick={() => onImage(i)}>
-              <Pixels values={lab.image(i)} rows={images.rows} cols={images.cols} ramp={ink(theme)} size={28} words="" />
+              <Pixels values={lab.image(i)} rows={images.rows} cols={images.cols} ramp={ink(theme, images.channels)} size={28} words="" />
             </button>
           ))}
           <small>{words.card.share(q)}</small>
@@ -133,14 +135,14 @@ function TopImages({ lab, column, word, theme, layer, at, state, onImage }: Card
         {tuning.map((mean, label) => (
           <span key={label} class="column">
             <span class={mean < 0 ? "bar-up minus" : "bar-up"} style={{ height: `${(44 * Math.abs(mean)) / top}px` }} />
-            <span>{label}</span>
+            <span title={called(label)}>{called(label)}</span>
           </span>
         ))}
       </div>
       <p class="quiet">
         <Say text={words.card.density(images.count, top, active.length / images.count)} />
       </p>
-      <Numbers name={words.card.table(lab.models[at.network].data.name, layer, words.names[word](at.unit), lab.step(at.network, state.frame))} head={words.card.head} rows={() => tuning.map((mean, label) => [label, mean])} />
+      <Numbers fold="classes" name={words.card.table(lab.models[at.network].data.name, layer, words.names[word](at.unit), lab.step(at.network, state.frame))} head={words.card.head} rows={() => tuning.map((mean, label) => [label, mean])} />
     </>
   );
 }
@@ -176,19 +178,20 @@ function Measure({ measure, unit }: { measure: MeasureData; unit: number }): JSX
   const value = measure.value[unit];
   const name = Object.hasOwn(glossary, label) ? <Term word={label} /> : label;
   if (value === null) return <p>{name}: {words.card.undefined}</p>;
-  const word = units === "1" ? "" : ` ${units}`;
+  const shown = units === "nats" ? nats : (one: number | null) => number(one);
+  const range = (ends: { low: (number | null)[]; high: (number | null)[] }) => words.common.between(...([ends.low, ends.high].map((all) => (units === "nats" ? number(all[unit], 3) : number(all[unit]))) as [string, string]));
   const ends = [measure.value, nullLow ?? [], nullHigh ?? []].flat().filter((v) => v !== null);
   const [from, to] = [Math.min(...ends), Math.max(...ends)];
   return (
     <>
       <p>
-        {name}: <strong class="value">{number(value)}</strong>{word}
-        {low && high && <span class="quiet"><Say text={words.card.interval} range={<span class="interval">{words.common.range(low[unit], high[unit])}</span>} /></span>}
+        {name}: <strong class="value">{shown(value)}</strong>{units !== "1" && <> {Object.hasOwn(glossary, units) ? <Term word={units} /> : units}</>}
+        {low && high && <span class="quiet"><Say text={words.card.interval} range={<span class="interval">{range({ low, high })}</span>} /></span>}
       </p>
       <OnNull value={value} low={nullLow?.[unit] ?? null} high={nullHigh?.[unit] ?? null} from={from} to={to > from ? to : from + 1} words={words.card.against(label, value)} />
       {nullLow && nullHigh && (
         <p class="quiet">
-          <Hint text={measure.null}>{words.card.null}</Hint> <span class="null-band">{words.common.range(nullLow[unit], nullHigh[unit])}</span>{odds && <>; <span class="odds">{odds[unit]}</span></>}
+          <Hint text={measure.null}>{words.card.null}</Hint> <span class="null-band">{range({ low: nullLow, high: nullHigh })}</span>{odds && <>; <span class="odds">{odds[unit]}</span></>}
         </p>
       )}
     </>

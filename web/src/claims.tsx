@@ -1,9 +1,11 @@
 // Claims as judged in Python: sentence, verdict, and reasons with every number. Nothing is decided here.
 
 import type { JSX } from "preact";
+import { withNames } from "./classes";
 import type { ClaimData } from "./data";
 import type { Lab } from "./lab";
 import { short } from "./names";
+import { Fold, Hint, Say } from "./parts";
 import { words } from "./words";
 
 export function Claims({ claims }: { claims: ClaimData[] }): JSX.Element {
@@ -12,10 +14,10 @@ export function Claims({ claims }: { claims: ClaimData[] }): JSX.Element {
       {claims.map((claim) => (
         <li key={claim.id} class="claim" data-claim={claim.id} data-verdict={claim.verdict}>
           <p>
-            <span class="mark">{claim.verdict}</span> {claim.unit === null && claim.hook_point && <>{words.claims.layer(short(claim.hook_point))} </>}<strong class="sentence">{claim.sentence[0].toUpperCase() + claim.sentence.slice(1)}</strong>
+            <span class="mark">{claim.verdict}</span> {claim.unit === null && claim.hook_point && <>{words.claims.layer(short(claim.hook_point))} </>}<strong class="sentence">{withNames(claim.sentence[0].toUpperCase() + claim.sentence.slice(1))}</strong>
           </p>
           <p class="quiet">
-            <span class="reasons">{claim.reasons}</span> <span class="replicated">{claim.replicated}</span>
+            <span class="reasons">{withNames(claim.reasons)}</span> {claim.decisive && <span class="decisive"><Say text={words.claims.decisive} name={<Hint text={claim.null}>{claim.decisive}</Hint>} /> </span>}<span class="replicated">{claim.replicated}</span>
           </p>
         </li>
       ))}
@@ -29,10 +31,7 @@ export function NetworkClaims({ lab, network }: { lab: Lab; network: number }): 
   const shown = claims.filter((claim) => claim.verdict === "shown").length;
   if (!claims.length) return <Unclaimed lab={lab} network={network} />;
   return (
-    <details>
-      <summary>{words.claims.shown(shown, claims.length)}</summary>
-      <Claims claims={claims} />
-    </details>
+    <Fold name={`claims.${network}`} summary={words.claims.shown(shown, claims.length)}>{() => <Claims claims={claims} />}</Fold>
   );
 }
 

@@ -2,11 +2,13 @@
 
 import type { JSX } from "preact";
 import { useContext, useMemo } from "preact/hooks";
+import { classOf } from "./classes";
 import { Update } from "./address";
 import { useTrace } from "./edges";
 import { type Lab, useLater } from "./lab";
 import { short } from "./names";
-import { number, Pixels } from "./parts";
+import { number } from "./numbers";
+import { Channels, nats, Pixels } from "./parts";
 import { preferredClass, valuesOf } from "./sets";
 import type { SetProps } from "./set";
 import { same, type State, type UnitPlace } from "./state";
@@ -75,21 +77,21 @@ function Column({ lab, state, theme, seen, unchanged, at }: Omit<SetProps, "onSe
   const top = useMemo(() => means && lab.images.labels.map((_, i) => i).sort((a, b) => means[b * count + at.unit] - means[a * count + at.unit] || a - b).slice(0, IMAGES), [means]);
   const rows: [string, string][] = [
     [words.pins.activation, number(own.reduce((a, b) => a + b, 0) / each)],
-    [words.pins.prefers, String(preferredClass(lab, at) ?? "–")],
-    [words.pins.effect, number(values.effect?.[at.unit])],
+    [words.pins.prefers, classOf(preferredClass(lab, at))],
+    [words.pins.effect, nats(values.effect?.[at.unit])],
     [words.pins.selectivity, number(values.selectivity?.[at.unit], 2)],
     [words.pins.contribution, number(values.contribution?.[at.unit])],
   ];
   return (
     <>
-      <Pixels values={pattern} rows={lab.images.rows} cols={lab.images.cols} ramp={signed(theme, most)} size={112} words={words.pins.pattern(nameOf(lab, at))} />
-      <small>{words.pins.range(number(most))}</small>
+      <Channels images={lab.images} values={pattern} ramp={signed(theme, most)} size={112} words={words.pins.pattern(nameOf(lab, at))} />
+      <small>{words.pins.range(number(most))} {words.card.channels(lab.images.channels)}</small>
       <dl>
         {rows.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}
       </dl>
       <small>{words.pins.images}</small>
       <div class="thumbs wrap">
-        {top?.map((i) => <Pixels key={i} values={lab.image(i)} rows={lab.images.rows} cols={lab.images.cols} ramp={ink(theme)} size={32} words={words.pins.image(i, lab.images.labels[i])} />)}
+        {top?.map((i) => <Pixels key={i} values={lab.image(i)} rows={lab.images.rows} cols={lab.images.cols} ramp={ink(theme, lab.images.channels)} size={32} words={words.pins.image(i, lab.images.labels[i])} />)}
       </div>
     </>
   );

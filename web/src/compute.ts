@@ -1,6 +1,7 @@
 // A network's predictions for its share of the images, with or without changes: what a worker computes.
 
-import type { Images } from "./data";
+import { Trace } from "./backward";
+import { imageAt, type Images } from "./data";
 import { type Known, NO_CHANGES, type Changes, highest, type Model } from "./engine";
 import { shifted, shiftOf } from "./shift";
 
@@ -33,6 +34,8 @@ interface Base {
 export class Computer {
   /** By snapshot; oldest use first. */
   private readonly bases = new Map<number, Base>();
+  /** Arrays of snapshots that were dropped, used again: memory that the system has not given before is slow. */
+  private spare: Float32Array[] = [];
 
   /** Of visited snapshots at most `mostKept` numbers are kept. */
   constructor(readonly model: Model, readonly images: Images, private readonly mostKept: number) {}
@@ -49,13 +52,16 @@ export class Computer {
   async flips(pixels: Float32Array, snapshot: number, signal: AbortSignal): Promise<Flips> {
     const { model } = this;
     await model.load(snapshot);
-    const usual = highest(model.forward(pixels, snapshot).get("logits")!);
+    const [trace, room] = [new Trace(model, pixels, snapshot), model.room()];
+    const known: Known = { into: (place) => trace.before(place), out: (place) => trace.outputs[place] };
+    const usual = highest(trace.outputs.at(-1)!);
     const all = model.data.layers.flatMap((name, layer) => Array.from({ length: model.units(name).count }, (_, unit) => ({ layer, unit })));
     const found: Flips = { count: 0, best: null };
     let most = 0;
     await slices(all.length, signal, (i) => {
-      const changes: Changes = new Map([[model.data.layers[all[i].layer], new Map([[all[i].unit, { kind: "zero" }]])]]);
-      const logits = model.forward(pixels, snapshot, changes).get("logits")!;
+      const layer = model.data.layers[all[i].layer];
+      const place = model.places.get(layer)!;
+      const logits = model.run(trace.before(place), place, model.weights(snapshot), new Map([[layer, new Map([[all[i].unit, { kind: "zero" }]])]]), room, undefined, known);
       const lead = logits[highest(logits)] - logits[usual];
       if (highest(logits) === usual) return;
       found.count++;
@@ -71,26 +77,30 @@ export class Computer {
     const means = new Map(layers.map((layer) => [layer, new Float32Array(model.units(layer).count * images.count)]));
     const logits = new Float32Array(images.count * classes);
     const [into, out, sources] = [new Map<number, Float32Array>(), new Map<number, Float32Array>(), new Map<number, number>()];
+    const kept: [Map<number, Float32Array>, number, number][] = [];
     let size = [...means.values()].reduce((sum, one) => sum + one.length, logits.length);
     const keep = (arrays: Map<number, Float32Array>, place: number, source: number) => {
       const own = images.count * model.shapes[source].reduce((a, b) => a * b, 1);
       if (size + own > this.mostKept) return;
-      arrays.set(place, new Float32Array(own));
+      kept.push([arrays, place, own]);
       size += own;
     };
-    let source = -1; // the last operation with an output of its own
     ops.forEach((op, place) => {
-      if (op.kind === "hook" || op.kind === "flatten") return;
-      if ((op.kind === "linear" || op.kind === "conv2d") && sources.set(place, source).size > 1) {
-        keep(into, place, source);
-        keep(out, place, place);
-      }
-      source = place;
+      const source = model.source(place);
+      if (op.kind !== "linear" && op.kind !== "conv2d") return;
+      if (sources.set(place, source).size < 2 || source < 0) return;
+      keep(into, place, source);
+      keep(out, place, place);
     });
     this.forget(size);
+    for (const [arrays, place, own] of kept) {
+      const found = this.spare.findIndex(({ length }) => length === own);
+      arrays.set(place, found < 0 ? new Float32Array(own) : this.spare.splice(found, 1)[0]);
+    }
+    this.spare = [];
     const [weights, room, seen] = [model.weights(snapshot), model.room(), new Map<string, Float32Array>()];
     await slices(images.count, signal, (i) => {
-      logits.set(model.run(this.image(i), 0, weights, NO_CHANGES, room, seen), i * classes);
+      logits.set(model.run(imageAt(images, i), 0, weights, NO_CHANGES, room, seen), i * classes);
       for (const [place, array] of into) array.set(room[sources.get(place)!], i * room[sources.get(place)!].length);
       for (const [place, array] of out) array.set(room[place], i * room[place].length);
       for (const layer of layers) average(seen.get(layer)!, means.get(layer)!, i, model.units(layer).count);
@@ -101,16 +111,12 @@ export class Computer {
   /** Drops the snapshots that were not used for longest, until there is room for as many numbers. */
   private forget(needed: number): void {
     let total = [...this.bases.values()].reduce((sum, { size }) => sum + size, needed);
-    for (const [snapshot, { size }] of this.bases) {
+    for (const [snapshot, { size, into, out }] of this.bases) {
       if (total <= this.mostKept) return;
       this.bases.delete(snapshot);
+      this.spare.push(...into.values(), ...out.values());
       total -= size;
     }
-  }
-
-  private image(i: number): Float32Array {
-    const size = this.images.rows * this.images.cols;
-    return this.images.pixels.subarray(i * size, (i + 1) * size);
   }
 
   /** Logits [image, class], computed from the next linear layer on, or from the last one before the change. */
@@ -121,7 +127,7 @@ export class Computer {
     const shift = shiftOf(model, changes);
     const alone = shift && new Float32Array(shift.each);
     const first = Math.min(...[...changes.keys()].map((name) => model.places.get(name)!));
-    const start = Math.max(-1, ...[...base.out.keys()].filter((place) => place < first));
+    const start = Math.max(-1, ...[...base.out.keys()].filter((place) => place < first && model.cuts[place]));
     await slices(images.count, signal, (i) => {
       const known: Known = { into: (place) => part(base.into.get(place), i, images.count), out: (place) => part(base.out.get(place), i, images.count) };
       const [into, out] = [shift && known.into(shift.place), shift && known.out(shift.place)];
@@ -131,7 +137,7 @@ export class Computer {
         shifted(model, shift, into, y, weights, alone);
         logits.set(model.run(y, shift.place + 1, weights, changes, room, undefined, known), i * model.data.classes);
       } else {
-        logits.set(model.run(known.out(start) ?? this.image(i), start + 1, weights, changes, room, undefined, known), i * model.data.classes);
+        logits.set(model.run(known.out(start) ?? imageAt(images, i), start + 1, weights, changes, room, undefined, known), i * model.data.classes);
       }
     });
     return logits;

@@ -3,13 +3,15 @@
 import type { JSX } from "preact";
 import { useContext, useRef, useState } from "preact/hooks";
 import { Update } from "./address";
+import { called } from "./classes";
 import type { Answers } from "./evaluate";
-import { Saves } from "./parts";
+import { Fold, Saves } from "./parts";
 import type { Pair } from "./state";
 import { amount, color, css, signed, theme } from "./theme";
 import { words } from "./words";
 
 const [CELL, LABELS] = [44, 64]; // pixels of the picture
+const FITS = 5; // characters of a class's name beside a cell
 const MOVES: Record<string, [number, number]> = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 /** The share of its full color that a cell has: a correct one by its class, an error by the most frequent error. */
@@ -18,8 +20,8 @@ function shareOf(confusion: number[][]): (label: number, predicted: number) => n
   return (label, predicted) => confusion[label][predicted] / (label === predicted ? Math.max(1, confusion[label].reduce((a, b) => a + b, 0)) : most);
 }
 
-/** `before`: without the changes. */
-export function Confusion({ name, now, before, changes, pair }: { name: string; now: Answers; before: Answers; changes: number; pair: Pair | null }): JSX.Element {
+/** `before`: without the changes; `told`: what these do to the accuracy, for the picture. */
+export function Confusion({ network, name, now, before, changes, told, pair }: { network: number; name: string; now: Answers; before: Answers; changes: number; told: string; pair: Pair | null }): JSX.Element {
   const classes = now.confusion.map((_, label) => label);
   const share = shareOf(now.confusion);
   const title = words.confusion.name(name);
@@ -37,15 +39,15 @@ export function Confusion({ name, now, before, changes, pair }: { name: string; 
     body.current!.rows[row].querySelectorAll("button")[col].focus();
   }
   return (
-    <details open>
-      <summary>{words.confusion.title}</summary>
+    <Fold name={`matrix.${network}`} opened summary={words.confusion.title}>{() => (
+      <>
       <Saves
         name={title}
         head={[words.confusion.true, ...classes.map(words.confusion.predicted)]}
-        rows={() => classes.map((label) => [label, ...now.confusion[label]])}
+        rows={() => classes.map((label) => [called(label), ...now.confusion[label]])}
         pictures={() => [drawn(now.confusion)]}
         kinds={["PNG"]}
-        caption={() => words.confusion.saved(title, images, now.accuracy, Math.max(...sizes) / images, changes)}
+        caption={() => words.confusion.saved(title, images, now.accuracy, Math.max(...sizes) / images, changes) + told}
       />
       <div class="scroll" tabIndex={0} role="group" aria-label={words.confusion.title}>
         <table class="confusion">
@@ -53,13 +55,13 @@ export function Confusion({ name, now, before, changes, pair }: { name: string; 
           <thead>
             <tr>
               <td />
-              {classes.map((c) => <th key={c} scope="col">{c}</th>)}
+              {classes.map((c) => <th key={c} scope="col">{called(c)}</th>)}
             </tr>
           </thead>
           <tbody ref={body} onKeyDown={onKeyDown}>
             {now.confusion.map((counts, label) => (
               <tr key={label}>
-                <th scope="row">{label}</th>
+                <th scope="row" title={called(label)}>{called(label)}</th>
                 {counts.map((count, predicted) => {
                   const more = count - before.confusion[label][predicted];
                   const chosen = pair?.label === label && pair.predicted === predicted;
@@ -85,7 +87,8 @@ export function Confusion({ name, now, before, changes, pair }: { name: string; 
           </tbody>
         </table>
       </div>
-    </details>
+      </>
+    )}</Fold>
   );
 }
 
@@ -109,8 +112,8 @@ function drawn(confusion: number[][]): HTMLCanvasElement {
   context.rotate(Math.PI / 2);
   confusion.forEach((counts, label) => {
     const at = LABELS + (label + 0.5) * CELL;
-    text(String(label), at, LABELS - 16, "bold");
-    text(String(label), LABELS - 16, at, "bold");
+    text(called(label).slice(0, FITS), at, LABELS - 16, "bold");
+    text(called(label).slice(0, FITS), LABELS - 16, at, "bold");
     counts.forEach((count, predicted) => {
       const [x, y] = [LABELS + predicted * CELL, LABELS + label * CELL];
       context.fillStyle = color((label === predicted ? amount : signed)(now, 1), 0.45 * share(label, predicted));

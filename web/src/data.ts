@@ -2,20 +2,25 @@
 
 import { words } from "./words";
 
-const VERSION = 5;
+const VERSION = 6;
 
-export type Op =
+/** It reads the output of the operation before it, or of the one whose index `from` is; `add` also that of `with`. */
+export type Op = { from?: number } & (
   | { kind: "hook"; name: string }
   | { kind: "normalize"; mean: number; std: number }
   | { kind: "flatten" }
   | { kind: "relu" }
-  | { kind: "tanh" }
+  | { kind: "tanh" | "sigmoid" | "silu" }
+  | { kind: "leakyrelu"; slope: number }
+  | { kind: "add"; with: number }
   | { kind: "gelu"; approximate: "none" | "tanh" }
   | { kind: "linear"; weight: string; bias: string | null }
-  | { kind: "conv2d"; weight: string; bias: string | null; stride: number[]; padding: number[] }
+  | { kind: "conv2d"; weight: string; bias: string | null; stride: number[]; padding: number[]; dilation?: number[] }
+  /** A kernel without sides is as large as the map. */
   | { kind: "maxpool" | "avgpool"; kernel: number[]; stride: number[]; padding: number[] }
   | { kind: "batchnorm"; weight: string | null; bias: string | null; mean: string; variance: string; eps: number }
-  | { kind: "layernorm"; weight: string | null; bias: string | null; eps: number; size: number };
+  | { kind: "layernorm"; weight: string | null; bias: string | null; eps: number; size: number }
+);
 
 /** A measure of a layer's units at the last snapshot, by unit; null where it is not defined. */
 export interface MeasureData {
@@ -48,6 +53,9 @@ export interface ClaimData {
   sentence: string;
   /** Effect, interval, null, p, n, and the smallest effect that would have been shown. */
   reasons: string;
+  /** All nulls in words, and of several the one that gives p. */
+  null: string;
+  decisive: string;
   replicated: string;
   /** The Python call on a `run` that reproduces the numbers. */
   call: string;
@@ -111,15 +119,16 @@ export interface PageData {
   version: number;
   title: string;
   note: string;
-  images: { count: number; rows: number; cols: number; classes: number; labels: number[]; indices: number[]; pixels: string; dataset: string; opening: number };
+  images: { count: number; channels: number; rows: number; cols: number; classes: number; labels: number[]; indices: number[]; pixels: string; dataset: string; opening: number; classNames?: string[] };
   networks: NetworkData[];
   /** The gloss of each term that a page marks. */
   glossary: Record<string, string>;
 }
 
-/** The images as the networks take them: float32 in 0..1, one after the other. */
+/** The images as the networks take them: float32 [channel, row, col] in 0..1, one after the other. */
 export interface Images {
   count: number;
+  channels: number;
   rows: number;
   cols: number;
   classes: number;
@@ -187,6 +196,23 @@ export async function imagesOf(page: PageData): Promise<Images> {
   const { pixels, ...rest } = page.images;
   const found = Float32Array.from(await inflated(pixels), (value) => value / 255);
   return { ...rest, pixels: found };
+}
+
+export function imageAt({ pixels, count }: Images, index: number): Float32Array {
+  const size = pixels.length / count;
+  return pixels.subarray(index * size, (index + 1) * size);
+}
+
+/** The channels of an image or a pattern, each [row, col]. */
+export function channelsOf(values: Float32Array, channels: number): Float32Array[] {
+  const size = values.length / channels;
+  return Array.from({ length: channels }, (_, c) => values.subarray(c * size, (c + 1) * size));
+}
+
+/** The sum over channels: [row, col]. */
+export function summed(values: Float32Array, channels: number): Float32Array {
+  const [first, ...rest] = channelsOf(values, channels);
+  return rest.length ? first.map((v, i) => rest.reduce((sum, one) => sum + one[i], v)) : first;
 }
 
 export async function claimsOf(network: NetworkData): Promise<ClaimData[]> {

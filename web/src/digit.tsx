@@ -1,8 +1,8 @@
 // The digit: drawn with mouse, touch or keys, or one of the included images.
 
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { JSX } from "preact";
-import type { Images } from "./data";
+import { type Images, summed } from "./data";
 import { NumberField } from "./parts";
 import { type Ink, RADIUS, SIDE, type Strokes } from "./pen";
 import { words } from "./words";
@@ -14,7 +14,7 @@ export interface DigitProps {
   ink: Ink;
   /** The networks' input. */
   pixels: Float32Array;
-  /** The pattern of the unit under the pointer, [row × col]; null without one. */
+  /** The pattern of the unit under the pointer, [channel × row × col]; null without one. */
   pattern: Float32Array | null;
   patternWords: string;
   theme: Theme;
@@ -32,14 +32,24 @@ export function Digit(props: DigitProps): JSX.Element {
   const pad = useRef<HTMLCanvasElement>(null);
   const [pen, setPen] = useState({ x: SIDE / 2, y: SIDE / 2, down: false, keys: false });
   const down = useRef(false);
+  /** What of a drawing is on the pad: up to the last point of its last stroke. */
+  const done = useRef<{ all: Strokes; theme: Theme; strokes: number; length: number } | null>(null);
   const held = useRef({ box: new DOMRect() }).current; // the pad's box at pointer down: reading it on every move would force a layout
   const drawing = typeof source !== "number";
 
   useLayoutEffect(() => {
     const context = pad.current!.getContext("2d")!;
     context.imageSmoothingEnabled = false;
-    if (drawing) strokes(context, ink.strokes, theme);
-    else context.drawImage(painted(pixels, images.rows, images.cols, inked(theme)), 0, 0, SIDE, SIDE);
+    const before = done.current;
+    done.current = null;
+    // A picture in color is black without ink, and white where all channels have it.
+    const colors = images.channels === 3 ? ["#000", "#fff"] : [css(theme.paper), css(theme.ink)];
+    if (drawing && !pen.keys) {
+      const on = before?.all === ink.strokes && before.theme === theme ? before : null;
+      strokes(context, on ? ink.strokes.slice(on.strokes).map((stroke, i) => (i ? stroke : stroke.slice(on.length))) : ink.strokes, colors, !on);
+      done.current = { all: ink.strokes, theme, strokes: Math.max(0, ink.strokes.length - 1), length: Math.max(0, (ink.strokes.at(-1)?.length ?? 0) - 2) };
+    } else if (drawing) strokes(context, ink.strokes, colors, true);
+    else context.drawImage(painted(pixels, images.rows, images.cols, inked(theme, images.channels)), 0, 0, SIDE, SIDE);
     if (pen.keys) {
       context.strokeStyle = css(theme.selected);
       context.lineWidth = 2;
@@ -118,7 +128,7 @@ export function Digit(props: DigitProps): JSX.Element {
         onBlur={() => setPen({ ...pen, down: false, keys: false })}
       />
       <p class="said" aria-live="polite">
-        {drawing ? (ink.strokes.length ? words.digit.drawn : words.digit.empty) : words.image.told(source, images.indices[source], images.labels[source], images.dataset)}
+        {drawing ? (ink.strokes.length ? words.digit.drawn(images.channels) : words.digit.empty) : words.image.told(source, images.indices[source], images.labels[source], images.dataset)}
       </p>
       <div class="row pick">
         <button type="button" disabled={!among.length} onClick={() => step(-1)} aria-label={words.digit.previous}>‹</button>
@@ -133,10 +143,10 @@ export function Digit(props: DigitProps): JSX.Element {
   );
 }
 
-function strokes(context: CanvasRenderingContext2D, all: Strokes, theme: Theme): void {
-  context.fillStyle = css(theme.paper);
-  context.fillRect(0, 0, SIDE, SIDE);
-  context.strokeStyle = css(theme.ink);
+function strokes(context: CanvasRenderingContext2D, all: Strokes, [paper, pen]: string[], anew: boolean): void {
+  context.fillStyle = paper;
+  if (anew) context.fillRect(0, 0, SIDE, SIDE);
+  context.strokeStyle = pen;
   [context.lineWidth, context.lineCap, context.lineJoin] = [2 * RADIUS, "round", "round"];
   for (const stroke of all) {
     context.beginPath();
@@ -150,21 +160,21 @@ function strokes(context: CanvasRenderingContext2D, all: Strokes, theme: Theme):
 /** The networks' input, overlaid with the pattern of the unit under the pointer. */
 function Seen({ images, pixels, pattern, patternWords, theme }: DigitProps): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const context = canvas.current!.getContext("2d")!;
     context.imageSmoothingEnabled = false;
     let values: Float32Array = pixels;
-    let ramp = inked(theme);
+    let ramp = inked(theme, images.channels);
     if (pattern) {
-      values = pattern.map((v, i) => v * pixels[i]);
+      values = summed(pattern.map((v, i) => v * pixels[i]), images.channels);
       const most = values.reduce((a, b) => Math.max(a, Math.abs(b)), 0) || 1;
       ramp = signed(theme, most);
     }
     context.drawImage(painted(values, images.rows, images.cols, ramp), 0, 0, 112, 112);
   }, [pixels, pattern, theme]);
-  const told = pattern ? patternWords : words.digit.input;
+  const told = pattern ? patternWords : words.digit.input(images.channels);
   return (
-    <figure class="seen">
+    <figure class={images.channels > 1 ? "seen several" : "seen"}>
       <canvas ref={canvas} width={112} height={112} role="img" aria-label={told} />
       <figcaption>{told}</figcaption>
     </figure>

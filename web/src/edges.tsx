@@ -6,9 +6,10 @@ import { Update } from "./address";
 import { Trace } from "./backward";
 import type { Lab } from "./lab";
 import { positionName, sourceName, sumName, unitName } from "./names";
-import { number, Say } from "./parts";
+import { number } from "./numbers";
+import { Say } from "./parts";
 import type { State, UnitPlace } from "./state";
-import { biasOf, contribution, contributions, type Edge, edgesOf, highestAt, type Link, linkInto, linkOutOf, linksOf, mapSize, preActivation, windowOf } from "./sums";
+import { biasOf, contribution, contributions, type Edge, edgesAt, edgesOf, highestAt, type Link, linkInto, linkOutOf, linksOf, mapSize, preActivation, windowOf } from "./sums";
 import { css, type Theme } from "./theme";
 import { words } from "./words";
 
@@ -17,7 +18,7 @@ const EDGES = 160;
 const LIT = 12;
 const LISTED = 5;
 const NEAR = 6; // pixels
-const SETTLED = 60; // milliseconds without a new image
+export const SETTLED = 60; // milliseconds without a new image
 const SAMPLES = 16;
 
 /** A number as shown, with all its digits in reach. */
@@ -63,14 +64,20 @@ export function Edges(props: EdgesProps): JSX.Element {
   const { lab, network, state, theme, seen } = props;
   const canvas = useRef<HTMLCanvasElement>(null);
   const { trace, stale } = useTrace(lab, network, state, seen);
-  const all = useMemo(() => edgesOf(trace), [trace]);
+  const all = useMemo(() => {
+    const links = linksOf(trace.model).filter((link) => link.from >= 0).length;
+    return edgesOf(trace, Math.floor(EDGES / links));
+  }, [trace]);
   const [near, setNear] = useState<Edge | null>(null);
   const update = useContext(Update);
   const given = state.edge?.network === network ? state.edge : null;
   const picked = useMemo((): Edge | null => {
     const link = given && linksOf(trace.model).find((one) => one.place === given.place && one.from >= 0);
-    return link ? { link, source: given.source, unit: given.unit, value: contribution(trace, link, given.unit, given.source, highestAt(trace, link, given.unit)), share: 1 } : null;
-  }, [trace, given]);
+    if (!link) return null;
+    const value = contribution(trace, link, given.unit, given.source, highestAt(trace, link, given.unit));
+    const largest = all.find(([first]) => first?.link.place === link.place)?.[0];
+    return { link, source: given.source, unit: given.unit, value, share: largest ? Math.min(1, Math.abs(value / largest.value)) : 0 };
+  }, [trace, given, all]);
   const [at, setAt] = useState<[number, number]>([0, 0]);
   const drawn = useRef<Drawn[]>([]);
   const open = useRef(false);
@@ -78,14 +85,14 @@ export function Edges(props: EdgesProps): JSX.Element {
 
   const lit = [props.hover, state.selected].find((at) => at?.network === network) ?? null;
   const chosen = useMemo(() => {
-    const own = lit ? all.flatMap((edges) => [edges.filter((e) => e.link.from === lit.layer && e.source === lit.unit).slice(0, LIT), edges.filter((e) => e.link.to === lit.layer && e.unit === lit.unit).slice(0, LIT)]).flat() : [];
-    const few = all.flatMap((edges) => edges.slice(0, Math.floor(EDGES / all.length)));
-    return { edges: [...few.filter((e) => !own.includes(e)), ...own], own: new Set(own) };
+    const own = lit ? edgesAt(trace, all, lit, LIT) : [];
+    return { edges: [...all.flat().filter((e) => !own.some((one) => same(one, e))), ...own], own: new Set(own) };
   }, [all, lit?.layer, lit?.unit]);
 
+  const draw = useRef<() => void>(() => undefined);
   useLayoutEffect(() => {
     const section = canvas.current!.parentElement!;
-    const draw = () => {
+    draw.current = () => {
       drawn.current = placed(section, picked && !chosen.edges.some((edge) => same(edge, picked)) ? [...chosen.edges, picked] : chosen.edges);
       const own = picked && drawn.current.find(({ edge }) => same(edge, picked));
       if (own) setAt(own.points[SAMPLES / 2]);
@@ -94,11 +101,14 @@ export function Edges(props: EdgesProps): JSX.Element {
         return chosen.own.size ? (chosen.own.has(edge) ? 1 : -1) : 0;
       });
     };
-    const observer = new ResizeObserver(draw);
-    for (const part of [section, ...section.querySelectorAll(".tiles, .bars")]) observer.observe(part);
-    draw();
-    return () => observer.disconnect();
+    draw.current();
   }, [chosen, near, picked, theme]);
+  useLayoutEffect(() => {
+    const section = canvas.current!.parentElement!;
+    const observer = new ResizeObserver(() => draw.current());
+    for (const part of [section, ...section.querySelectorAll(".tiles, .bars")]) observer.observe(part);
+    return () => observer.disconnect();
+  }, []);
 
   useEffect(() => {
     const section = canvas.current!.parentElement!;
@@ -203,7 +213,7 @@ function paint(canvas: HTMLCanvasElement, section: Element, edges: Drawn[], them
   context.lineCap = "round";
   for (const { edge, points } of [...edges].sort((a, b) => level(a.edge) - level(b.edge) || a.edge.share - b.edge.share)) {
     const at = level(edge);
-    context.strokeStyle = css(edge.value < 0 ? theme.negative : theme.positive, at < 0 ? 0.06 : at ? 0.55 + 0.45 * edge.share : 0.12 + 0.6 * edge.share);
+    context.strokeStyle = css(edge.value ? (edge.value < 0 ? theme.negative : theme.positive) : theme.quiet, at < 0 ? 0.06 : at ? 0.55 + 0.45 * edge.share : 0.12 + 0.6 * edge.share);
     context.lineWidth = (at === 2 ? 2.5 : 0.6) + 2.4 * edge.share;
     context.beginPath();
     points.forEach(([x, y], i) => (i ? context.lineTo(x, y) : context.moveTo(x, y)));
@@ -259,7 +269,7 @@ export function Wiring({ lab, at, trace }: WiringProps): JSX.Element | null {
   const [into, out] = [linkInto(model, at.layer), linkOutOf(model, at.layer)];
   const [open, setOpen] = useState("");
   if (!into && !out) return null;
-  const list = (link: Link, name: string, found: { source: number; unit: number; value: number }[]) => (
+  const list = (link: Link, name: string, found: { source: number; unit: number; value: number }[]) => found.every(({ value }) => value === 0) ? <p>{words.edge.nothing}</p> : (
     <ul class="wiring" aria-label={name}>
       {strongest(found).map(({ source, unit, value }) => {
         const key = `${link.place} ${source} ${unit}`;

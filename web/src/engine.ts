@@ -1,7 +1,7 @@
 // The forward pass on plain typed arrays: one example at a time, every hook point by name, with interventions.
 
 import { decoded, type NetworkData, type Op } from "./data";
-import { Kernel, turned, type Windows } from "./kernel";
+import { compiled, Kernel, turned, type Windows } from "./kernel";
 
 /** An intervention on a unit (or on every position of a channel's map). */
 export type Change = { kind: "zero" } | { kind: "scale"; value: number } | { kind: "clamp"; value: number } | { kind: "patch"; values: Float32Array };
@@ -24,13 +24,20 @@ export class Model {
   readonly shapes: number[][];
   /** Rows and columns of each convolution's kernel. */
   readonly kernels: number[][];
+  /** What each operation reads: the index of another, or -1 for the pixels. */
+  readonly inputs: number[];
+  /** Whether all operations behind this one read nothing from before it, so that a pass can begin there. */
+  readonly cuts: boolean[];
   /** The index of each hook point among the operations. */
   readonly places = new Map<string, number>();
   private readonly known: (Weights | undefined)[] = [];
   private readonly numbers: (Promise<Float32Array> | undefined)[] = [];
 
   constructor(readonly data: NetworkData) {
-    this.shapes = shapesOf(data);
+    this.inputs = data.ops.map((op, i) => op.from ?? i - 1);
+    const read = data.ops.map((op, i) => Math.min(this.inputs[i], op.kind === "add" ? op.with : i));
+    this.cuts = data.ops.map((_, place) => read.every((from, i) => i <= place || from >= place));
+    this.shapes = shapesOf(data, this.inputs);
     this.kernels = data.ops.map((op) => (op.kind === "conv2d" ? data.tensors[op.weight].shape.slice(2) : []));
     data.ops.forEach((op, i) => op.kind === "hook" && this.places.set(op.name, i));
   }
@@ -41,14 +48,20 @@ export class Model {
 
   /** Unpacks the weights of a snapshot; every other method requires this first. */
   async load(snapshot: number): Promise<void> {
-    const numbers = await this.decoded(snapshot);
+    const numbers = await this.numbersOf(snapshot);
     this.known[snapshot] ??= Object.fromEntries(
       Object.entries(this.data.tensors).map(([name, { shape, offset }]) => [name, numbers.subarray(offset, offset + shape.reduce((a, b) => a * b, 1))]),
     );
   }
 
-  private decoded(snapshot: number): Promise<Float32Array> {
-    return (this.numbers[snapshot] ??= decoded(this.data, snapshot, () => this.decoded(snapshot + 1)));
+  /** All of a snapshot's weights, one behind the other. */
+  numbersOf(snapshot: number): Promise<Float32Array> {
+    return (this.numbers[snapshot] ??= decoded(this.data, snapshot, () => this.numbersOf(snapshot + 1)));
+  }
+
+  /** Takes a snapshot's numbers, which were unpacked elsewhere. */
+  take(snapshot: number, numbers: Float32Array): void {
+    this.numbers[snapshot] = Promise.resolve(numbers);
   }
 
   get last(): number {
@@ -65,15 +78,27 @@ export class Model {
     return { count, each: rest.reduce((a, b) => a * b, 1) };
   }
 
+  /** The shape of what an operation reads. */
+  inShape(place: number): number[] {
+    return this.shapes[this.inputs[place]] ?? this.data.input;
+  }
+
+  /** The operation that computes what an operation reads; -1 for the pixels. */
+  source(place: number): number {
+    let found = this.inputs[place];
+    while (found >= 0 && passes(this.data.ops[found])) found = this.inputs[found];
+    return found;
+  }
+
   weights(snapshot: number): Weights {
     const found = this.known[snapshot];
     if (!found) throw new Error(`snapshot ${snapshot} is not loaded`);
     return found;
   }
 
-  /** Output buffers for each operation, overwritten on every pass. */
+  /** Output buffers for each operation, overwritten on every pass; what passes its input on gets one when it needs it. */
   room(): Float32Array[] {
-    return this.shapes.map((shape) => new Float32Array(shape.reduce((a, b) => a * b, 1)));
+    return this.shapes.map((shape, i) => (passes(this.data.ops[i]) ? NONE : new Float32Array(shape.reduce((a, b) => a * b, 1))));
   }
 
   /** The activations at every hook point, with the interventions applied. */
@@ -85,20 +110,34 @@ export class Model {
 
   /**
    * The logits, from the input `x` of operation `first` on. Where `known` has a linear layer's input and output for the unchanged image,
-   * only the difference is multiplied.
+   * only the difference is multiplied. What is read from before `first`, which is not changed, must be known too.
    */
   run(
     x: Float32Array, first: number, weights: Weights, changes: Changes, room: Float32Array[], seen?: Map<string, Float32Array>, known?: Known,
   ): Float32Array {
     const ops = this.data.ops;
+    const [given, values] = [x, new Array<Float32Array>(ops.length)];
+    const read = (place: number) => {
+      const found = place >= first ? values[place] : place === this.inputs[first] ? given : known?.out(place);
+      if (!found) throw new Error(`the output of operation ${place} is not known`);
+      return found;
+    };
     for (let i = first; i < ops.length; i++) {
       const op = ops[i];
+      x = i === first ? given : read(this.inputs[i]);
       if (op.kind === "hook") {
         const changed = changes.get(op.name);
-        if (changed?.size) x = edited(x, changed, this.shapes[i], room[i]);
+        if (changed?.size) {
+          if (room[i] === NONE) room[i] = new Float32Array(x.length);
+          x = edited(x, changed, this.shapes[i], room[i]);
+        }
         seen?.set(op.name, x);
-      } else if (op.kind !== "flatten") {
-        const from = i ? this.shapes[i - 1] : this.data.input;
+      } else if (op.kind === "add") {
+        const [y, other] = [room[i], read(op.with)];
+        for (let k = 0; k < y.length; k++) y[k] = x[k] + other[k];
+        x = y;
+      } else if (!passes(op)) {
+        const from = this.inShape(i);
         const [into, out] = [known?.into(i), known?.out(i)];
         if (into && out && (op.kind === "linear" || op.kind === "conv2d")) {
           room[i].set(out);
@@ -106,9 +145,17 @@ export class Model {
         } else apply(op, x, room[i], from, this.shapes[i], this.kernels[i], weights);
         x = room[i];
       }
+      values[i] = x;
     }
     return x;
   }
+}
+
+const NONE = new Float32Array(0);
+
+/** Whether an operation's output is its input, unless it is changed. */
+function passes(op: Op): boolean {
+  return op.kind === "hook" || op.kind === "flatten";
 }
 
 let differences = new Float32Array(0);
@@ -133,13 +180,13 @@ export function edited(x: Float32Array, changed: Map<number, Change>, shape: num
   return into;
 }
 
-function shapesOf(data: NetworkData): number[][] {
+function shapesOf(data: NetworkData, inputs: number[]): number[][] {
   const shapes: number[][] = [];
-  let shape = data.input;
-  for (const op of data.ops) {
-    shape = shapeAfter(op, shape, data);
-    shapes.push(shape);
-  }
+  data.ops.forEach((op, i) => {
+    const shape = shapes[inputs[i]] ?? data.input;
+    if (op.kind === "avgpool" && !op.kernel.length) op.kernel = op.stride = shape.slice(1); // the whole map
+    shapes.push(shapeAfter(op, shape, data));
+  });
   return shapes;
 }
 
@@ -148,10 +195,15 @@ function shapeAfter(op: Op, shape: number[], data: NetworkData): number[] {
   if (op.kind === "linear") return [data.tensors[op.weight].shape[0]];
   if (op.kind === "conv2d") {
     const [out, , rows, cols] = data.tensors[op.weight].shape;
-    return [out, ...sides(shape, [rows, cols], op.stride, op.padding)];
+    return [out, ...sides(shape, spanOf(op, [rows, cols]), op.stride, op.padding)];
   }
   if (op.kind === "maxpool" || op.kind === "avgpool") return [shape[0], ...sides(shape, op.kernel, op.stride, op.padding)];
   return shape;
+}
+
+/** Rows and columns of the map that a kernel spans. */
+export function spanOf(op: Op & { kind: "conv2d" }, kernel: number[]): number[] {
+  return kernel.map((side, k) => (op.dilation?.[k] ?? 1) * (side - 1) + 1);
 }
 
 function sides(shape: number[], kernel: number[], stride: number[], padding: number[]): number[] {
@@ -164,6 +216,7 @@ export function apply(op: Op, x: Float32Array, y: Float32Array, from: number[], 
       for (let i = 0; i < x.length; i++) y[i] = (x[i] - op.mean) / op.std;
       return;
     case "relu": {
+      if (simd) return simd.relu(x, y);
       // By the sign bit: a branch on random signs takes five times as long.
       const [bits, into] = [new Int32Array(x.buffer, x.byteOffset, x.length), new Int32Array(y.buffer, y.byteOffset, y.length)];
       for (let i = 0; i < bits.length; i++) into[i] = bits[i] & ~(bits[i] >> 31);
@@ -171,6 +224,15 @@ export function apply(op: Op, x: Float32Array, y: Float32Array, from: number[], 
     }
     case "tanh":
       for (let i = 0; i < x.length; i++) y[i] = Math.tanh(x[i]);
+      return;
+    case "sigmoid":
+      for (let i = 0; i < x.length; i++) y[i] = sigmoid(x[i]);
+      return;
+    case "silu":
+      for (let i = 0; i < x.length; i++) y[i] = x[i] * sigmoid(x[i]);
+      return;
+    case "leakyrelu":
+      for (let i = 0; i < x.length; i++) y[i] = x[i] > 0 ? x[i] : op.slope * x[i];
       return;
     case "gelu":
       for (let i = 0; i < x.length; i++) y[i] = op.approximate === "tanh" ? geluTanh(x[i]) : 0.5 * x[i] * (1 + erf(x[i] * Math.SQRT1_2));
@@ -217,12 +279,12 @@ function affine(op: Op & { kind: "linear" | "conv2d" }, x: Float32Array, y: Floa
   addProduct(op, x, 0, y, from, to, kernel, weights);
 }
 
-let kernel = Kernel.start();
+let simd: Kernel | null = null;
 
-/** Whether products are computed in WebAssembly; with `on` false they are from now on in TypeScript. */
-export function inWebAssembly(on = true): boolean {
-  kernel = on ? (kernel ?? Kernel.start()) : null;
-  return kernel !== null;
+/** Whether products are computed in WebAssembly, from now on; with `code` null they are in TypeScript. */
+export function inWebAssembly(code = compiled()): boolean {
+  simd = code && (simd ?? new Kernel(code));
+  return simd !== null;
 }
 
 /** By operation. */
@@ -236,7 +298,8 @@ function windowsOf(op: Op & { kind: "linear" | "conv2d" }, from: number[], to: n
     const [rows, cols] = linear ? [1, 1] : kernel;
     const positions = linear ? [0] : Array.from({ length: to[1] * to[2] }, (_, i) => Math.floor(i / to[2]) * op.stride[0] * width + (i % to[2]) * op.stride[1]);
     const each = rows * cols;
-    const terms = Array.from({ length: channels * each }, (_, i) => Math.floor(i / each) * height * width + Math.floor((i % each) / cols) * width + (i % cols));
+    const [down, right] = (linear ? null : op.dilation) ?? [1, 1];
+    const terms = Array.from({ length: channels * each }, (_, i) => Math.floor(i / each) * height * width + Math.floor((i % each) / cols) * width * down + (i % cols) * right);
     found = { positions: Int32Array.from(positions), terms: Int32Array.from(terms), from: [channels, height, width] };
     allWindows.set(op, found);
   }
@@ -291,7 +354,7 @@ function addWindows(
   const { positions, terms } = windows;
   const each = terms.length / windows.from[0];
   const inputs = (x.length / (windows.from[1] * windows.from[2])) * each;
-  if (kernel) return kernel.add(weight, out, windows, x, first * each, inputs, y);
+  if (simd) return simd.add(weight, out, windows, x, first * each, inputs, y);
   let matrix = turns.get(weight);
   if (!matrix) {
     matrix = new Float32Array(weight.length);
@@ -353,6 +416,7 @@ function pool(
   const [, rowsOut, colsOut] = to;
   let at = 0;
   if (max && kernel.join() === "2,2" && stride.join() === "2,2" && padding.join() === "0,0") {
+    if (simd && rows % 2 === 0 && cols >= 8) return simd.pool(x, cols, y);
     for (let c = 0; c < channels; c++) {
       for (let r = 0; r < rowsOut; r++) {
         for (let k = 0, i = (c * rows + 2 * r) * cols; k < colsOut; k++, i += 2, at++) {
@@ -387,6 +451,10 @@ export function erf(x: number): number {
   const t = 1 / (1 + 0.3275911 * Math.abs(x));
   const tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
   return Math.sign(x) * (1 - tail * Math.exp(-x * x));
+}
+
+export function sigmoid(x: number): number {
+  return 1 / (1 + Math.exp(-x));
 }
 
 function geluTanh(x: number): number {

@@ -1,19 +1,9 @@
 // A network's predictions for all images, with or without changes: computed in workers, shared by all who ask, and kept.
 
-import { type Remote, wrap } from "comlink";
 import type { Flips, Found as Part } from "./compute";
 import type { Images } from "./data";
 import { type Changes, highest, type Model, NO_CHANGES } from "./engine";
-import type { Api } from "./worker";
-
-/** The worker's script, which the build puts here. */
-declare const WORKER: string;
-
-/** Most workers of a network: each takes a share of the images. */
-const MOST_WORKERS = 4;
-
-/** Of the activations at visited snapshots a network's workers keep together at most as many numbers: 128 MB. */
-const MOST_ACTIVATIONS = 2 ** 25;
+import type { Workers } from "./workers";
 
 export interface Answers {
   /** The predicted class of each image. */
@@ -48,23 +38,11 @@ export class Evaluator {
   /** By what was asked; oldest use first. */
   private readonly asked = new Map<string, Asked>();
   private readonly read = new Map<number, Uint8Array>();
-  private readonly workers: Remote<Api>[];
-  private requests = 0;
 
   /** Of earlier results at most `mostKept` numbers are kept: 32 MB. */
-  constructor(readonly model: Model, readonly images: Images, private readonly mostKept = 2 ** 23) {
-    const script = URL.createObjectURL(new Blob([WORKER], { type: "text/javascript" }));
-    const { count, pixels } = images;
-    const workers = Math.min(MOST_WORKERS, navigator.hardwareConcurrency || 1, count);
-    this.workers = Array.from({ length: workers }, (_, i) => {
-      const [first, end] = [i, i + 1].map((k) => Math.floor((k * count) / workers));
-      const [worker, size] = [new Worker(script), pixels.length / count];
-      worker.onerror = ({ message }) => {
-        for (const asked of this.asked.values()) asked.fail(new Error(message || "a worker could not start"));
-      };
-      const remote = wrap<Api>(worker);
-      void remote.start(model.data, { ...images, count: end - first, pixels: pixels.slice(first * size, end * size) }, Math.floor(MOST_ACTIVATIONS / workers));
-      return remote;
+  constructor(readonly network: number, readonly model: Model, readonly images: Images, private readonly workers: Workers, private readonly mostKept = 2 ** 23) {
+    workers.onError((error) => {
+      for (const asked of this.asked.values()) asked.fail(error);
     });
   }
 
@@ -79,15 +57,18 @@ export class Evaluator {
   }
 
   /** A unit's gradients for an image, as of `Trace`, unchanged. */
-  traced(what: "pattern" | "contributions", pixels: Float32Array, snapshot: number, layer: string, unit: number): Promise<Float32Array> {
-    return this.workers[0].traced(what, pixels, snapshot, layer, unit);
+  async traced(what: "pattern" | "contributions", pixels: Float32Array, snapshot: number, layer: string, unit: number): Promise<Float32Array> {
+    await this.workers.give(this.network, snapshot);
+    return this.workers.all[0].traced(this.network, what, pixels, snapshot, layer, unit);
   }
 
   /** Which ablations of one unit change the prediction for an image. Rejects with an AbortError when `signal` aborts. */
-  flips(pixels: Float32Array, snapshot: number, signal: AbortSignal): Promise<Flips> {
-    const request = this.requests++;
-    signal.addEventListener("abort", () => void this.workers[0].cancel(request), { once: true });
-    return this.workers[0].flips(request, pixels, snapshot);
+  async flips(pixels: Float32Array, snapshot: number, signal: AbortSignal): Promise<Flips> {
+    const [request, [worker]] = [this.workers.next(), this.workers.all];
+    await this.workers.give(this.network, snapshot);
+    signal.throwIfAborted();
+    signal.addEventListener("abort", () => void worker.cancel(request), { once: true });
+    return worker.flips(request, this.network, pixels, snapshot);
   }
 
   /** Which units are 0 on every image at a snapshot, if that is already known. */
@@ -117,7 +98,7 @@ export class Evaluator {
       const leave = () => {
         if (--asked.waiting === 0 && !asked.done) {
           this.asked.delete(key);
-          for (const worker of this.workers) void worker.cancel(asked.request);
+          for (const worker of this.workers.all) void worker.cancel(asked.request);
         }
         reject(signal.reason);
       };
@@ -128,9 +109,12 @@ export class Evaluator {
   }
 
   private ask(key: string, snapshot: number, changes: Changes): Asked {
-    const request = this.requests++;
-    const parts = Promise.all(this.workers.map((worker) => worker.found(request, snapshot, changes.size ? changes : null)));
+    const request = this.workers.next();
     const asked: Asked = { found: undefined!, fail: undefined!, request, waiting: 0, done: null };
+    const parts = this.workers.give(this.network, snapshot).then(() => {
+      if (!asked.waiting) throw new DOMException("nobody waits for it any more", "AbortError");
+      return Promise.all(this.workers.all.map((worker) => worker.found(request, this.network, snapshot, changes.size ? changes : null)));
+    });
     asked.found = new Promise((resolve, reject) => {
       asked.fail = (error) => {
         if (this.asked.get(key) === asked) this.asked.delete(key);
@@ -143,6 +127,7 @@ export class Evaluator {
         resolve(asked.done);
       }, asked.fail);
     });
+    asked.found.catch(() => undefined); // those who asked may all have left
     return asked;
   }
 

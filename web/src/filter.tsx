@@ -1,6 +1,7 @@
 // Filters the included images by class, or to those that a network misclassifies.
 
 import type { JSX } from "preact";
+import { called } from "./classes";
 import { NO_CHANGES } from "./engine";
 import { type Lab, useLater } from "./lab";
 import type { State } from "./state";
@@ -32,7 +33,7 @@ export function Filter({ lab, state, count, ready, onFilter }: { lab: Lab; state
         {words.filter.label}
         <select value={label ?? ""} onChange={(e) => onFilter({ ...state.filter, label: e.currentTarget.value === "" ? null : Number(e.currentTarget.value) })}>
           <option value="">{words.filter.all}</option>
-          {Array.from({ length: lab.images.classes }, (_, c) => <option key={c} value={c}>{c}</option>)}
+          {Array.from({ length: lab.images.classes }, (_, c) => <option key={c} value={c}>{called(c)}</option>)}
         </select>
       </label>
       <label>

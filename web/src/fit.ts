@@ -1,4 +1,4 @@
-// How large the tiles of each layer are, so that a network's layers stand side by side in the room there is.
+// How large the tiles of each layer are, so that a network's layers stand side by side in the room there is; which labels fit on an axis.
 
 /** A layer to be placed: its units, and the side of each one's map (1 for a unit). */
 export interface Block {
@@ -16,14 +16,16 @@ export interface Fitted {
 export const LEAST = 24;
 /** Room for edges between two blocks, for a block's label, and for the classes. */
 export const [GAP, LABEL, CLASSES] = [32, 112, 116];
+/** What classes with names need more. */
+export const NAMES = 44;
 
 /** Pitch at scale 1, and at most. */
 const SIZES = (side: number): [number, number] => (side === 1 ? [16, 40] : side <= 20 ? [32, 72] : [44, 110]);
 
 const widthOf = (one: Fitted) => Math.max(LABEL, one.columns * one.pitch);
 
-/** Blocks one beside the other with the largest tiles that fit, or with the smallest, which `over` by so many pixels. */
-export function inRow(blocks: Block[], width: number, height: number): { blocks: Fitted[]; over: number } {
+/** Blocks one beside the other with the largest tiles that fit, or with the smallest, which `over` by so many pixels. `classes`: what these need. */
+export function inRow(blocks: Block[], width: number, height: number, classes = CLASSES): { blocks: Fitted[]; over: number } {
   let found: Fitted[] = [];
   let over = 0;
   for (let scale = 3; scale >= 0.5; scale -= 0.05) {
@@ -33,7 +35,7 @@ export function inRow(blocks: Block[], width: number, height: number): { blocks:
       const lines = Math.max(1, Math.floor(height / pitch));
       return { pitch, columns: Math.ceil(count / lines) };
     });
-    over = found.reduce((sum, one) => sum + widthOf(one) + GAP, CLASSES) - width;
+    over = found.reduce((sum, one) => sum + widthOf(one) + GAP, classes) - width;
     if (over <= 0) break;
   }
   return { blocks: found, over: Math.max(0, over) };
@@ -44,5 +46,19 @@ export function stacked(blocks: Block[], width: number): Fitted[] {
   return blocks.map(({ count, side }) => {
     const pitch = side === 1 ? LEAST + 3 : side <= 20 ? 44 : 60;
     return { pitch, columns: Math.max(1, Math.min(count, Math.floor(width / pitch))) };
+  });
+}
+
+/** Pixels from one label of an axis to the next. */
+const ROOM = 38;
+
+/** The steps whose labels have room on an axis, first and last among them; null for the others. */
+export function spaced(steps: number[], at: (step: number) => number): (number | null)[] {
+  const last = steps.length - 1;
+  let end = at(steps[0]);
+  return steps.map((step, i) => {
+    const room = i === 0 || i === last || (at(step) - end >= ROOM && at(steps[last]) - at(step) >= ROOM);
+    if (room) end = at(step);
+    return room ? step : null;
   });
 }

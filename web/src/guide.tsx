@@ -6,17 +6,19 @@ import { Claims } from "./claims";
 import { NARROW } from "./inspector";
 import { type Lab, useLater } from "./lab";
 import { missions, type Mission, type Outcome } from "./missions";
-import { Numbers } from "./parts";
-import { same, type State, type UnitPlace } from "./state";
+import { Fold, Numbers } from "./parts";
+import { type ChangeItem, same, type State, type UnitPlace } from "./state";
 import { words } from "./words";
 
 export interface GuideProps {
   lab: Lab;
   state: State;
   update: (part: Partial<State>) => void;
+  /** Called when changes of the reader's own were removed. */
+  onRemoved: () => void;
 }
 
-export function Guide({ lab, state, update }: GuideProps): JSX.Element {
+export function Guide({ lab, state, update, onRemoved }: GuideProps): JSX.Element {
   const all = useMemo(() => missions(lab), [lab]);
   const kept = useRef<Kept[]>(all.map(() => ({ done: {}, first: null, view: null })));
   const open = state.mission !== null && state.mission < all.length ? state.mission : null;
@@ -38,7 +40,7 @@ export function Guide({ lab, state, update }: GuideProps): JSX.Element {
             <button type="button" class="link" aria-expanded={open === i} onClick={() => update({ mission: open === i ? null : i, ...left() })}>
               {mission.title}
             </button>
-            {open === i && <Steps key={i} kept={kept.current[i]} mission={mission} number={i} lab={lab} state={state} update={update} />}
+            {open === i && <Steps key={i} kept={kept.current[i]} mission={mission} number={i} lab={lab} state={state} update={update} onRemoved={onRemoved} />}
           </li>
         ))}
       </ol>
@@ -60,7 +62,7 @@ function outcomeOf(mission: Mission, answer: number): Promise<Outcome | string> 
   return mission.experiment(answer).catch((error: Error) => words.guide.failed(error.message));
 }
 
-function Steps({ mission, number, kept, lab, state, update }: GuideProps & { mission: Mission; number: number; kept: Kept }): JSX.Element {
+function Steps({ mission, number, kept, lab, state, update, onRemoved }: GuideProps & { mission: Mission; number: number; kept: Kept }): JSX.Element {
   const { predict } = mission;
   const [chosen, setGiven] = useState<number | null>(null);
   const name = `mission-${number}`;
@@ -84,6 +86,8 @@ function Steps({ mission, number, kept, lab, state, update }: GuideProps & { mis
 
   /** Shows the outcome in the network as it is at the end of training, with no changes but the outcome's own. */
   function see(view: Partial<State>): void {
+    const put = (own: ChangeItem) => view.changes?.some((other) => same(other, own) && other.kind === own.kind && other.value === own.value);
+    if (!state.changes.every(put)) onRemoved();
     const tab = view.selected ? "unit" : view.set ? "set" : state.tab;
     update({ selected: null, changes: [], staged: true, tab: !view.selected && matchMedia(NARROW).matches ? null : tab, ...view }); // a sheet would cover it
     document.querySelector(".networks")!.scrollIntoView();
@@ -126,13 +130,10 @@ function Steps({ mission, number, kept, lab, state, update }: GuideProps & { mis
             </p>
             {kept.first !== null && kept.first !== answer && <p class="loud">{words.guide.late(mission.named(kept.first))}</p>}
             {outcome.claims.length > 0 && (
-              <details>
-                <summary>{words.guide.claims(outcome.claims.filter((claim) => claim.verdict === "shown").length, outcome.claims.length)}</summary>
-                <Claims claims={outcome.claims} />
-              </details>
+              <Fold name={`tested.${number}`} summary={words.guide.claims(outcome.claims.filter((claim) => claim.verdict === "shown").length, outcome.claims.length)}>{() => <Claims claims={outcome.claims} />}</Fold>
             )}
-            <Numbers summary={words.guide.results} name={mission.title} head={outcome.head} rows={() => outcome.rows} />
-            {outcome.view && <button type="button" onClick={() => see(outcome.view!)}>{words.guide.see}</button>}
+            <Numbers fold={`results.${number}`} summary={words.guide.results} name={mission.title} head={outcome.head} rows={() => outcome.rows} />
+            {outcome.view && <button type="button" onClick={() => see(outcome.view!)}>{outcome.view.set && state.set.length ? words.guide.seeSet : words.guide.see}</button>}
           </div>
         )}
       </div>
@@ -140,7 +141,7 @@ function Steps({ mission, number, kept, lab, state, update }: GuideProps & { mis
   );
 }
 
-function UnitGuess({ lab, state, update, predict, given, setGiven }: GuideProps & { predict: { network: number; layer: number }; given: number | null; setGiven: (unit: number | null) => void }): JSX.Element {
+function UnitGuess({ lab, state, update, predict, given, setGiven }: Omit<GuideProps, "onRemoved"> & { predict: { network: number; layer: number }; given: number | null; setGiven: (unit: number | null) => void }): JSX.Element {
   const { count } = lab.models[predict.network].units(lab.layer(predict.network, predict.layer));
   const here = state.selected && state.selected.network === predict.network && state.selected.layer === predict.layer ? state.selected.unit : null;
   return (
@@ -151,7 +152,7 @@ function UnitGuess({ lab, state, update, predict, given, setGiven }: GuideProps 
       {here !== null ? (
         <button type="button" onClick={() => setGiven(here)}>{words.guide.use(here)}</button>
       ) : (
-        <button type="button" onClick={() => update({ selected: { network: predict.network, layer: predict.layer, unit: given ?? 0 } })}>{words.guide.card}</button>
+        <button type="button" disabled={given === null} onClick={() => given !== null && update({ selected: { network: predict.network, layer: predict.layer, unit: given } })}>{words.guide.card}</button>
       )}
       <span class="quiet">{words.guide.range(count - 1)}</span>
     </div>

@@ -2,6 +2,7 @@
 
 import type { ComponentChildren, JSX } from "preact";
 import { useContext, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { called } from "./classes";
 import { Update } from "./address";
 import { traceOf, useTrace, Wiring } from "./edges";
 import { highest } from "./engine";
@@ -125,7 +126,7 @@ function InsideDialog(props: InsideProps & { link: Link; inside: NonNullable<Sta
         <label>
           {words.inside.class}{" "}
           <select value={unit} onChange={(event) => update({ inside: { ...inside, unit: Number(event.currentTarget.value) } })}>
-            {Array.from({ length: model.data.classes }, (_, label) => <option key={label} value={label}>{label}</option>)}
+            {Array.from({ length: model.data.classes }, (_, label) => <option key={label} value={label}>{called(label)}</option>)}
           </select>
         </label>
       )}

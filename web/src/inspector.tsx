@@ -1,7 +1,7 @@
 // The column beside the networks: one panel of six, chosen by tabs. In a narrow window it is a sheet over the page.
 
 import { Component, type JSX } from "preact";
-import { useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { useMedia } from "./parts";
 import { type Tab, TABS } from "./state";
 import { words } from "./words";
@@ -12,17 +12,23 @@ export const NARROW = "(max-width: 75rem)";
 export interface InspectorProps {
   /** The chosen panel; null is that of the unit, or, in a narrow window, none. */
   tab: Tab | null;
+  /** What the chosen panel is about: with another one it is shown from its top. */
+  about: string;
   panels: Record<Tab, () => JSX.Element | null>;
+  /** Whether the panel stays as it is for now, marked: a moving pen is not slowed down. */
+  wait: boolean;
   onTab: (tab: Tab) => void;
   onClose: () => void;
 }
 
-export function Inspector({ tab, panels, onTab, onClose }: InspectorProps): JSX.Element {
+export function Inspector({ tab, about, panels, wait, onTab, onClose }: InspectorProps): JSX.Element {
   const narrow = useMedia(NARROW);
   const shown = tab ?? (narrow ? null : "unit");
   const visited = useRef(new Set<Tab>());
   if (shown) visited.current.add(shown);
   const list = useRef<HTMLDivElement>(null);
+  const column = useRef<HTMLElement>(null);
+  useLayoutEffect(() => column.current!.scrollTo(0, 0), [shown, about]);
 
   function onKeyDown(event: KeyboardEvent): void {
     const at = TABS.indexOf((event.target as HTMLElement).dataset.tab as Tab);
@@ -35,7 +41,7 @@ export function Inspector({ tab, panels, onTab, onClose }: InspectorProps): JSX.
   }
 
   return (
-    <aside class={shown ? "inspector open" : "inspector"} aria-label={words.inspector.title}>
+    <aside ref={column} class={shown ? "inspector open" : "inspector"} aria-label={words.inspector.title}>
       <div class="tabs">
         <div role="tablist" aria-label={words.inspector.title} ref={list} onKeyDown={onKeyDown}>
           {TABS.map((name) => (
@@ -57,16 +63,16 @@ export function Inspector({ tab, panels, onTab, onClose }: InspectorProps): JSX.
         {narrow && shown && <button type="button" class="close" aria-label={words.inspector.close} onClick={onClose}>×</button>}
       </div>
       {TABS.filter((name) => (name === "unit" ? shown === "unit" : visited.current.has(name))).map((name) => (
-        <div key={name} class="panel" role="tabpanel" id={`panel-${name}`} aria-labelledby={`tab-${name}`} hidden={shown !== name}>
-          <Kept active={shown === name} content={panels[name]} />
+        <div key={name} class="panel" role="tabpanel" id={`panel-${name}`} aria-labelledby={`tab-${name}`} hidden={shown !== name} aria-busy={(wait && shown === name) || undefined}>
+          <Kept active={shown === name && !wait} content={panels[name]} />
         </div>
       ))}
     </aside>
   );
 }
 
-/** A panel that was seen keeps its state, but for a unit's; hidden, it is not rendered again. */
-class Kept extends Component<{ active: boolean; content: () => JSX.Element | null }> {
+/** What stays as it is while not active. A panel that was seen keeps its state so, but for a unit's. */
+export class Kept extends Component<{ active: boolean; content: () => JSX.Element | null }> {
   override shouldComponentUpdate(next: { active: boolean }): boolean {
     return next.active;
   }

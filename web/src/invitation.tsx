@@ -1,7 +1,7 @@
 // What to do first: the networks' predictions for this image, how many ablations change them, and one to try.
 
 import type { JSX } from "preact";
-import { softmax } from "./engine";
+import { NO_CHANGES, softmax } from "./engine";
 import { type Lab, useLater } from "./lab";
 import { named } from "./networks";
 import type { State } from "./state";
@@ -23,19 +23,27 @@ export interface InvitationProps {
 
 export function Invitation({ lab, state, shown, pixels, unchanged, update }: InvitationProps): JSX.Element {
   const { value: flips, stale } = useLater(
-    (signal) => Promise.all(shown.map(async (network) => ({ network, ...(await lab.evaluators[network].flips(pixels, lab.snapshot(network, state.frame), signal)) }))),
+    (signal) =>
+      Promise.all(
+        shown.map(async (network) => {
+          const [evaluator, snapshot] = [lab.evaluators[network], lab.snapshot(network, state.frame)];
+          await evaluator.answers(snapshot, NO_CHANGES, signal); // first what more views show
+          return { network, ...(await evaluator.flips(pixels, snapshot, signal)) };
+        }),
+      ),
     [state.source, state.frame, shown.join()],
   );
   const known = stale ? null : flips;
   const flip = known?.find((one) => one.best);
   const best = flip?.best && { network: flip.network, ...flip.best };
-  const elsewhere = known !== null && !best && state.source !== lab.images.opening;
+  const blank = typeof state.source !== "number" && !state.source.length;
+  const elsewhere = blank || (known !== null && !best && state.source !== lab.images.opening);
   return (
     <section class="invitation" aria-label={words.invitation.label}>
       <h2>{words.invitation.title}</h2>
       <p>{words.invitation.how}</p>
       <ul>
-        {shown.map((i, place) => (
+        {blank ? <li>{words.network.blank}</li> : shown.map((i, place) => (
           <li key={i}>
             <Hesitates name={named(lab, i)} p={softmax(unchanged[i].get("logits")!)} />{" "}
             <span class={known ? "flips" : undefined}>{words.invitation.flips(known ? known[place].count : null, units(lab, i))}</span>

@@ -2,30 +2,35 @@
 
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { choices, generator, shuffled } from "./chance";
-import type { ClaimData, Images, PageData, Scale } from "./data";
+import { type ClaimData, imageAt, type Images, type PageData, type Scale } from "./data";
 import { type Change, type Changes, type Model, NO_CHANGES } from "./engine";
 import { type Answers, Evaluator } from "./evaluate";
 import { type Usual, usual } from "./pen";
 import type { ChangeItem } from "./state";
+import { Workers } from "./workers";
 
-/** Random sets of units that a change is compared with. */
+/** Random sets of units that a change is compared with while a reader tries one after the other: a second's work. A verdict takes SET_DRAWS. */
 export const DRAWS = 10;
 
+/** Milliseconds from one progress of the draws to the next: each renders the page. */
+const PACE = 100;
+
 export class Lab {
+  readonly workers: Workers;
   readonly evaluators: Evaluator[];
   readonly frames: number;
   /** How the images were prepared; drawings are prepared the same way. */
   readonly usual: Usual;
 
   constructor(readonly page: PageData, readonly images: Images, readonly models: Model[], readonly claims: ClaimData[][]) {
-    this.evaluators = models.map((model) => new Evaluator(model, images));
+    this.workers = new Workers(models, images);
+    this.evaluators = models.map((model, i) => new Evaluator(i, model, images, this.workers));
     this.frames = Math.max(...models.map((model) => model.data.steps.length));
     this.usual = usual(images);
   }
 
   image(index: number): Float32Array {
-    const size = this.images.rows * this.images.cols;
-    return this.images.pixels.subarray(index * size, (index + 1) * size);
+    return imageAt(this.images, index);
   }
 
   /** A network's own snapshot at one of the page's; a network with fewer snapshots repeats them. */
@@ -162,11 +167,15 @@ export function useRandom(lab: Lab, network: number, snapshot: number, { value: 
     const stop = new AbortController();
     const drops: number[] = [];
     const all = async () => {
-      for (let draw = 0; draw < lab.draws(effect.mine); draw++) {
+      const count = lab.draws(effect.mine);
+      let told = 0;
+      for (let draw = 0; draw < count; draw++) {
         const changes = lab.changes(network, lab.elsewhere(effect.mine, draw), snapshot);
         const after = await lab.evaluators[network].answers(snapshot, changes, stop.signal);
         drops.push(effect.before.accuracy - after.accuracy);
-        if (!stop.signal.aborted) setFound({ effect, drops: [...drops] });
+        if (stop.signal.aborted || (draw < count - 1 && performance.now() - told < PACE)) continue;
+        told = performance.now();
+        setFound({ effect, drops: [...drops] });
       }
     };
     all().catch((error) => {

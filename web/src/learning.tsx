@@ -5,14 +5,15 @@ import { useContext, useRef } from "preact/hooks";
 import { Update } from "./address";
 import type { Lab } from "./lab";
 import { first, named } from "./networks";
-import { grouped, Numbers } from "./parts";
-import { told } from "./pair";
+import { grouped } from "./numbers";
+import { Numbers } from "./parts";
+import { bothWays } from "./pair";
 import type { Pair, State } from "./state";
 import { growing, longestOf, ticks } from "./time";
 import { words } from "./words";
 
-const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [280, 118, 28, 34, 8, 18];
-const [APART, LABEL] = [12, 34]; // pixels: between two labels of lines, the width of one of a step
+const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [280, 118, 28, 8, 18];
+const [APART, LABEL, LETTER] = [12, 34, 6]; // pixels: between two labels of lines, the width of one of a step, and of a letter
 
 /** The counts are Python's, by the recorded weights; nothing is computed here. */
 export function PairOverTime({ lab, network, state, pair }: { lab: Lab; network: number; state: State; pair: Pair }): JSX.Element {
@@ -20,6 +21,7 @@ export function PairOverTime({ lab, network, state, pair }: { lab: Lab; network:
   const picture = useRef<SVGSVGElement>(null);
   const { confusion, steps } = lab.models[network].data;
   const { label, predicted } = pair;
+  const RIGHT = Math.min(90, 10 + LETTER * Math.max(...[label, predicted].map((as) => words.pair.line(as).length)));
   const size = confusion[0][label].reduce((a, b) => a + b, 0);
   const of = (as: number) => confusion.map((counts) => counts[label][as]);
   const shown = lab.models[longestOf(lab, state.shown ?? first(lab))].data.steps;
@@ -36,7 +38,7 @@ export function PairOverTime({ lab, network, state, pair }: { lab: Lab; network:
     const side = ends[0] <= ends[1] ? -APART / 2 : APART / 2;
     [ends[0], ends[1]] = [middle + side, middle - side];
   }
-  const sentence = told(named(lab, network), pair, steps, of(predicted), size);
+  const sentence = bothWays(named(lab, network), pair, steps, confusion);
 
   /** The page's snapshot at which this network's is nearest to a step, on the picture. */
   function go(place: number): void {
@@ -74,6 +76,7 @@ export function PairOverTime({ lab, network, state, pair }: { lab: Lab; network:
       </svg>
       <p class="quiet">{words.pair.rule(label === predicted)}</p>
       <Numbers
+        fold={`pair.${network}`}
         name={words.pair.name(words.names.at(named(lab, network), "", steps[here]), label, predicted)}
         head={words.pair.head(label, predicted)}
         rows={() => steps.map((step, s) => [step, ...(label === predicted ? [predicted] : [predicted, label]).map((as) => confusion[s][label][as])])}

@@ -3,6 +3,7 @@ import { addressed } from "./address";
 import { App } from "./app";
 import { Trace } from "./backward";
 import { nullBand, pValue, probability, shown } from "./chance";
+import { nameClasses } from "./classes";
 import { claimsOf, imagesOf, load } from "./data";
 import { inWebAssembly, Model } from "./engine";
 import { Lab } from "./lab";
@@ -13,8 +14,11 @@ import * as sums from "./sums";
 import { words } from "./words";
 
 async function start(): Promise<void> {
+  inWebAssembly();
   const page = load();
   Object.assign(glossary, page.glossary);
+  nameClasses(page.images.classNames ?? []);
+  if (page.images.classNames) document.documentElement.dataset.named = "";
   const images = await imagesOf(page);
   const models = page.networks.map((network) => new Model(network));
   const claims = await Promise.all(page.networks.map(claimsOf));

@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useLater } from "./lab";
 import { Say } from "./parts";
-import { AT_FIRST, type MapProps, Scatter } from "./scatter";
+import { type MapProps, Scatter } from "./scatter";
 import type { State } from "./state";
 import { words } from "./words";
 
@@ -21,10 +21,6 @@ export function LayerMap(props: MapProps): JSX.Element {
   const predicted = effect.value?.after.predicted ?? null;
   const updating = stale || effect.stale;
   const set = (part: Partial<State["map"]>) => props.onMap({ ...state.map, ...part });
-  // Kept over snapshots, changes and the larger map; another layer starts fresh.
-  const key = `${network} ${place}`;
-  const [kept, setKept] = useState({ key, look: AT_FIRST });
-  const look = kept.key === key ? kept.look : AT_FIRST;
   const [large, setLarge] = useState(false);
   const opener = useRef<HTMLButtonElement>(null);
 
@@ -52,7 +48,7 @@ export function LayerMap(props: MapProps): JSX.Element {
       </div>
       {!plane && <p class="quiet">{words.map.none}</p>}
       {plane && !scores && <p aria-busy="true">{words.common.running}</p>}
-      {plane && scores && own && <Scatter key={key} {...props} scores={scores} own={own} predicted={predicted} look={look} onLook={(part) => setKept({ key, look: { ...look, ...part } })} />}
+      {plane && scores && own && <Scatter key={`${network} ${place}`} {...props} scores={scores} own={own} predicted={predicted} />}
       {plane && <p class="quiet"><Say text={words.map.axes(lab.images.count, layer, plane.explained, plane.chance[0])} /></p>}
     </>
   );

@@ -16,11 +16,14 @@ export function unitName(model: Model, layer: number, unit: number, full = true)
   return full ? words.names.of(own, short(name)) : own;
 }
 
-/** What a link reads from: a unit, a channel, a pixel or the whole image. */
+/** What a link reads from: a unit, a channel, a pixel or the whole image, if that has one channel. */
 export function sourceName(model: Model, link: Link, source: number): string {
   if (link.from >= 0) return unitName(model, link.from, source);
-  if (model.data.ops[link.place].kind === "conv2d") return words.names.image;
-  return words.names.pixel(placeName(source, model.data.input[2]));
+  const [channels, rows, cols] = model.data.input;
+  const own = (channel: number) => words.names.imageChannel(channel, channels);
+  if (model.data.ops[link.place].kind === "conv2d") return channels > 1 ? own(source) : words.names.image;
+  const pixel = words.names.pixel(placeName(source % (rows * cols), cols));
+  return channels > 1 ? words.names.of(pixel, own(Math.floor(source / (rows * cols)))) : pixel;
 }
 
 /** The output of a link: a term of the glossary. */

@@ -2,19 +2,21 @@
 
 import type { JSX, RefObject } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { pValue, probability } from "./chance";
+import { called, nameOf } from "./classes";
+import { lowering, pValue, probability } from "./chance";
 import { NetworkClaims } from "./claims";
 import { Confusion } from "./confusion";
 import { PairOverTime } from "./learning";
 import { Edges } from "./edges";
 import { highest, softmax } from "./engine";
 import type { Answers } from "./evaluate";
-import { type Fitted, inRow, stacked } from "./fit";
+import { CLASSES, type Fitted, inRow, NAMES, stacked } from "./fit";
 import { ComputedClass } from "./inside";
 import { type Effect, type Lab, type Later } from "./lab";
 import { short } from "./names";
 import { named } from "./networks";
-import { number, Numbers, points, Say, useMedia } from "./parts";
+import { number, points } from "./numbers";
+import { Numbers, Say, useMedia } from "./parts";
 import { type ChangeItem, same, type State, type UnitPlace } from "./state";
 import { Strip } from "./strip";
 import { CurveNumbers } from "./time";
@@ -48,6 +50,9 @@ export const ROOMY = "(min-width: 75.01rem) and (min-height: 40rem)";
 /** A row narrower than this is a column: a layer below the other. In pixels, as the height of a row in a window that scrolls. */
 const [COLUMN, HEIGHT, LABELS] = [560, 250, 36];
 
+/** Less probability than this has no number where bars stand side by side. */
+const FAINT = 0.005;
+
 /** The room that a network's blocks have. */
 function useRoom(): { part: RefObject<HTMLDivElement>; room: [number, number] } {
   const part = useRef<HTMLDivElement>(null);
@@ -75,9 +80,10 @@ export function NetworkRow(props: NetworkProps): JSX.Element {
   const { blocks, over } = useMemo(() => {
     const all = data.layers.map((layer) => ({ count: model.units(layer).count, side: model.shape(layer)[1] ?? 1 }));
     if (column) return { blocks: stacked(all, width), over: 0 };
-    if (roomy) return inRow(all, width, height - LABELS);
+    const classes = CLASSES + (nameOf(0) ? NAMES : 0);
+    if (roomy) return inRow(all, width, height - LABELS, classes);
     for (let more = 1; ; more += 0.1) {
-      const found = inRow(all, width, HEIGHT * more);
+      const found = inRow(all, width, HEIGHT * more, classes);
       if (!found.over || more > 1.8) return found;
     }
   }, [width, roomy && height, roomy]);
@@ -87,7 +93,7 @@ export function NetworkRow(props: NetworkProps): JSX.Element {
         <h2>
           {named(lab, network)} <small>{words.network.step(data.steps[snapshot])}</small>
         </h2>
-        <Was logits={mine.length ? unchanged.get("logits")! : null} blank={typeof state.source !== "number" && !state.source.length} />
+        <Was before={mine.length ? unchanged.get("logits")! : null} now={seen.get("logits")!} blank={typeof state.source !== "number" && !state.source.length} />
         <ComputedClass lab={lab} network={network} state={state} theme={theme} seen={seen} />
       </div>
       <Cost effect={effect} lab={lab} state={state} />
@@ -114,7 +120,7 @@ export function NetworkDetails(props: { lab: Lab; network: number; state: State;
     <section class="details" aria-label={words.network.details(name)}>
       <h2>{name}</h2>
       <EffectInWords lab={lab} state={state} effect={effect} seen={props.seen} unchanged={props.unchanged} />
-      {effect.value && <Breakdown effect={effect.value} name={words.names.at(name, "", lab.step(network, state.frame))} pair={state.pair} />}
+      {effect.value && <Breakdown network={network} effect={effect.value} told={measured(effect)} name={words.names.at(name, "", lab.step(network, state.frame))} pair={state.pair} />}
       {state.pair && <PairOverTime lab={lab} network={network} state={state} pair={state.pair} />}
       <CurveNumbers lab={lab} network={network} frame={state.frame} />
       <Drawn {...props} />
@@ -134,8 +140,7 @@ function Drawn({ lab, network, state, seen, unchanged, effect }: { lab: Lab; net
   const mine = state.changes.filter((c) => c.network === network);
   const shown = typeof state.source === "number" ? words.image.named(state.source, lab.images.labels[state.source]) : words.image.drawing;
   const own = mine.map((c) => words.changes.one(`${short(lab.layer(network, c.layer))} ${c.unit}`, c.kind)).join(", ");
-  const told = mine.length && effect.value ? ` ${words.effect.caption(lab.images.count, effect.value.before.accuracy, effect.value.after.accuracy, effect.drops.length ? range(effect.drops) : "", effect.drops.length)}` : "";
-  const about = words.network.about(shown, step, own) + told;
+  const about = words.network.about(shown, step, own) + measured(effect);
   const logits = seen.get("logits")!;
   const [now, before] = [softmax(logits), softmax(unchanged.get("logits")!)];
   return (
@@ -147,6 +152,7 @@ function Drawn({ lab, network, state, seen, unchanged, effect }: { lab: Lab; net
         return (
           <Numbers
             key={layer}
+            fold={`layer.${network}.${place}`}
             summary={words.network.numbers(short(layer))}
             name={words.names.at(name, short(layer), step)}
             caption={() => words.network.caption(name, short(layer), count, each > 1, both ? -top : 0, top, about)}
@@ -162,6 +168,7 @@ function Drawn({ lab, network, state, seen, unchanged, effect }: { lab: Lab; net
         );
       })}
       <Numbers
+        fold={`probabilities.${network}`}
         summary={words.network.probabilities}
         name={words.network.probabilitiesOf(name, step)}
         shown={[undefined, 4, 2, 4]}
@@ -207,10 +214,15 @@ function Layer(props: NetworkProps & { layer: string; place: number; fitted: Fit
   );
 }
 
-/** The prediction without the changes, or why it means nothing. */
-function Was({ logits, blank }: { logits: Float32Array | null; blank: boolean }): JSX.Element {
-  const was = logits && softmax(logits);
-  return <p class="was">{blank ? words.network.blank : was && words.network.was(highest(was), number(was[highest(was)], 3))}</p>;
+/** The prediction with and without the changes, also where a sheet covers the bars; or why it means nothing. */
+function Was({ before, now, blank }: { before: Float32Array | null; now: Float32Array; blank: boolean }): JSX.Element {
+  return <p class="was">{blank ? words.network.blank : before && words.network.was(predicted(now), predicted(before))}</p>;
+}
+
+/** The predicted class and its probability. */
+function predicted(logits: Float32Array): [number, string] {
+  const p = softmax(logits);
+  return [highest(p), number(p[highest(p)], 3)];
 }
 
 function Predicts({ lab, network, seen, unchanged, added, changed }: NetworkProps & { changed: boolean }): JSX.Element {
@@ -218,16 +230,16 @@ function Predicts({ lab, network, seen, unchanged, added, changed }: NetworkProp
   const [now, before] = [softmax(logits), softmax(unchanged.get("logits")!)];
   const best = highest(logits);
   const most = added ? Math.max(...added.map(Math.abs), 1e-9) : 1;
-  const share = (value: number) => `${100 * value}%`;
+  const share = (value: number) => value.toFixed(3); // equal text changes no style
   return (
     <div class="says">
       <p class="verdict">
-        {words.network.predicts} <strong>{best}</strong>
+        {words.network.predicts} <strong>{called(best)}</strong>
       </p>
       <div class="bars" role="img" aria-label={words.network.classes(lab.models[network].data.name, best, number(now[best], 3))}>
         {Array.from(now, (p, label) => (
-          <div key={label} class={label === best ? "bar best" : "bar"}>
-            <span class="digit-label">{label}</span>
+          <div key={label} class={`bar${label === best ? " best" : ""}${p < FAINT ? " faint" : ""}`}>
+            <span class="digit-label" title={called(label)}>{called(label)}</span>
             <span class="track" style={{ "--p": share(p), "--was": share(before[label]), "--added": share(added ? Math.abs(added[label]) / most / 2 : 0) }}>
               <span class="fill" />
               {changed && <span class="ghost" />}
@@ -281,8 +293,7 @@ export function EffectInWords({ lab, state, effect: { value: effect, stale, drop
   if (!effect) return <p aria-busy="true">{words.common.running}</p>;
   const { mine, before, after } = effect;
   const { drop, half, lost, won } = paired(before, after, lab.images.labels);
-  const [now, was] = [seen, unchanged].map((all) => softmax(all.get("logits")!));
-  const said = [now, was].map((p): [number, string] => [highest(p), number(p[highest(p)], 3)]);
+  const said = [seen, unchanged].map((all) => predicted(all.get("logits")!));
   return (
     <div class="effect" aria-busy={stale || undefined}>
       {mine.length > 0 && <p>{words.effect.here(said[0], said[1])}</p>}
@@ -297,13 +308,20 @@ export function EffectInWords({ lab, state, effect: { value: effect, stale, drop
   );
 }
 
+/** What the changes do to the accuracy, with its null, for a picture's caption. */
+function measured({ value, drops }: Judged): string {
+  if (!value?.mine.length) return "";
+  return ` ${words.effect.caption(value.after.predicted.length, value.before.accuracy, value.after.accuracy, drops.length ? lowering(drops) : null, drops.length)}`;
+}
+
 /** What lies behind an accuracy, folded. */
-function Breakdown({ effect, name, pair }: { effect: Effect; name: string; pair: State["pair"] }): JSX.Element {
+function Breakdown({ network, effect, told, name, pair }: { network: number; effect: Effect; told: string; name: string; pair: State["pair"] }): JSX.Element {
   const { mine, before, after } = effect;
   return (
     <div class="breakdown">
       <p class="quiet">{words.effect.check}</p>
       <Numbers
+        fold={`class.${network}`}
         summary={words.effect.byClass}
         name={words.effect.byClassOf(name)}
         shown={[undefined, undefined, 1, 1, (change) => points(change / 100)]}
@@ -315,7 +333,7 @@ function Breakdown({ effect, name, pair }: { effect: Effect; name: string; pair:
           ...(mine.length ? [100 * before.byClass[label], 100 * (share - before.byClass[label])] : []),
         ])}
       />
-      <Confusion name={name} now={after} before={before} changes={mine.length} pair={pair} />
+      <Confusion network={network} name={name} now={after} before={before} changes={mine.length} told={told} pair={pair} />
     </div>
   );
 }
@@ -325,11 +343,6 @@ function choseByEffect({ set, setBy }: State, mine: ChangeItem[]): boolean {
   return setBy === "effect" && mine.some((one) => set.some((at) => same(at, one)));
 }
 
-/** From the largest drop to the smallest, as changes of accuracy in points. */
-function range(drops: number[]): string {
-  return words.effect.range(points(-Math.max(...drops)), points(-Math.min(...drops)));
-}
-
 /** The accuracy drop compared with that of random units. */
 function Random({ drop, drops, draws, others, one, tested, brief = false }: { drop: number; drops: number[]; draws: number; others: number; one: boolean; tested: boolean; brief?: boolean }): JSX.Element {
   const { noNull, few, drawing } = words.effect;
@@ -337,6 +350,7 @@ function Random({ drop, drops, draws, others, one, tested, brief = false }: { dr
   if (!draws) return <>{few(others)}</>;
   if (drops.length < draws) return <>{drawing(drops.length, draws)}</>;
   const p = pValue(drop, drops);
-  const told = brief ? words.effect.brief(one, tested) : words.effect.chance(one ? (draws === others ? "each" : "one") : "many", draws, p * (1 + draws) < 1.5, tested);
-  return <Say text={told} range={<span class="null-band">{range(drops)}</span>} p={<span class="odds">{probability(p, draws)}</span>} />;
+  const [does, range] = lowering(drops);
+  const told = brief ? words.effect.brief(does, one, tested) : words.effect.chance(does, one ? (draws === others ? "each" : "one") : "many", draws, p * (1 + draws) < 1.5, tested);
+  return <Say text={told} range={<span class="null-band">{range}</span>} p={<span class="odds">{probability(p, draws)}</span>} />;
 }

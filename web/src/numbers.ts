@@ -12,6 +12,8 @@ export function points(share: number): string {
   return `${share > 0 ? "+" : ""}${number(100 * share, 1)}`;
 }
 
+const grouping = new Intl.NumberFormat("en"); // made once: each one takes longer than a tile takes to draw
+
 export function grouped(value: number): string {
-  return value.toLocaleString("en");
+  return grouping.format(value);
 }

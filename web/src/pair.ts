@@ -28,3 +28,9 @@ export function told(name: string, pair: Pair, steps: number[], counts: number[]
   if (own) return right(name, pair, of(counts[0], size), steps[0], of(counts[end], size), steps[end], first < 0 ? tooFew(limit) : so());
   return wrong(name, pair, of(most, size), steps[counts.indexOf(most)], first < 0 ? tooMany(limit, size, counts[end], steps[end]) : so());
 }
+
+/** The same of a network's confusion matrices, snapshot by snapshot; of two classes both ways. */
+export function bothWays(name: string, { label, predicted }: Pair, steps: number[], confusion: number[][][]): string {
+  const one = (who: string, label: number, predicted: number) => told(who, { label, predicted }, steps, confusion.map((counts) => counts[label][predicted]), confusion[0][label].reduce((a, b) => a + b, 0));
+  return [one(name, label, predicted), ...(label === predicted ? [] : [one(words.pair.other, predicted, label)])].join(" ");
+}

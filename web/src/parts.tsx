@@ -1,13 +1,13 @@
 // Shared components: terms with an explanation, formatted numbers, a value on its null, tables.
 
-import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useContext, useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ComponentChildren, JSX } from "preact";
 import { number } from "./numbers";
+import { Folds, Update } from "./address";
+import { channelsOf, type Images } from "./data";
 import { fileName, savePicture, saveTable } from "./save";
 import { painted, type Ramp } from "./theme";
 import { pseudo, words } from "./words";
-
-export { grouped, number, points } from "./numbers";
 
 /** The gloss of each term, from the package's glossary. */
 export const glossary: Record<string, string> = {};
@@ -38,14 +38,21 @@ export function Say({ text, ...places }: { text: string; [name: string]: Compone
 export function Hint({ text, children }: { text: string; children: ComponentChildren }): JSX.Element {
   const id = useId();
   const [open, setOpen] = useState(false);
+  const [up, setUp] = useState(false);
+  const own = useRef<HTMLSpanElement>(null);
+  /** In the lower half of the window the gloss stands above its term. */
+  function show(): void {
+    setUp(own.current!.getBoundingClientRect().top > innerHeight / 2);
+    setOpen(true);
+  }
   return (
-    <span class="term" onPointerEnter={() => setOpen(true)} onPointerLeave={() => setOpen(false)}>
+    <span ref={own} class="term" onPointerEnter={show} onPointerLeave={() => setOpen(false)}>
       <button
         type="button"
         aria-describedby={id}
-        onFocus={() => setOpen(true)}
+        onFocus={show}
         onBlur={() => setOpen(false)}
-        onClick={() => setOpen(true)}
+        onClick={show}
         onKeyDown={(event) => {
           if (event.key !== "Escape" || !open) return;
           event.preventDefault(); // closes this, not the card
@@ -54,7 +61,7 @@ export function Hint({ text, children }: { text: string; children: ComponentChil
       >
         {children}
       </button>
-      <span role="tooltip" id={id} class={open ? "tip open" : "tip"}>
+      <span role="tooltip" id={id} class={`tip${open ? " open" : ""}${up ? " up" : ""}`}>
         {text}
       </span>
     </span>
@@ -84,7 +91,25 @@ export function OnNull({ value, low, high, from, to, words }: { value: number; l
   );
 }
 
+/** A section that folds; which ones are open is part of the address. `name`: letters, and numbers behind dots. */
+export function Fold({ name, summary, opened = false, children }: { name: string; summary: ComponentChildren; opened?: boolean; children: (open: boolean) => ComponentChildren }): JSX.Element {
+  const [folds, update] = [useContext(Folds), useContext(Update)];
+  const open = folds.includes(name) !== opened;
+  function onToggle(event: JSX.TargetedEvent<HTMLDetailsElement>): void {
+    if (event.currentTarget.open === open) return;
+    update((state) => ({ folds: state.folds.includes(name) ? state.folds.filter((other) => other !== name) : [...state.folds, name] }), true); // no step of the history
+  }
+  return (
+    <details open={open} onToggle={onToggle}>
+      <summary>{summary}</summary>
+      {children(open)}
+    </details>
+  );
+}
+
 export interface NumbersProps {
+  /** The section's name in the address. */
+  fold: string;
   summary?: string;
   head: string[];
   /** Called only while shown: a moving picture must not rebuild its table on every frame. Numbers in full; saved so. */
@@ -100,6 +125,12 @@ export interface NumbersProps {
   /** A choice of a row, and the row that is chosen. */
   onRow?: (row: number) => void;
   current?: number;
+}
+
+/** Nats as the claims round them: three decimals; a value that would be 0 so is a bound. */
+export function nats(value: number | null | undefined): string {
+  if (!value || Number.isNaN(value) || Math.abs(value) >= 0.0005) return number(value, value ? 3 : undefined);
+  return words.common.least(value > 0);
 }
 
 function cellText(value: string | number, how?: number | ((value: number) => string)): string {
@@ -122,14 +153,13 @@ export function Saves({ name, head, rows, pictures, kinds, caption }: Pick<Numbe
 }
 
 /** The numbers behind a picture, collapsed; both can be saved. */
-export function Numbers({ summary = words.numbers.title, shown = [], onRow, current, ...saved }: NumbersProps): JSX.Element {
+export function Numbers({ fold, summary = words.numbers.title, shown = [], onRow, current, ...saved }: NumbersProps): JSX.Element {
   const { head, rows, pictures } = saved;
-  const [open, setOpen] = useState(false);
   return (
-    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary>{summary}</summary>
-      {open && <Saves {...saved} kinds={(pictures?.() ?? []).map((picture) => (picture instanceof SVGSVGElement ? "SVG" : "PNG"))} />}
-      {open && (
+    <Fold name={fold} summary={summary}>
+      {(open) => open && (
+        <>
+        <Saves {...saved} kinds={(pictures?.() ?? []).map((picture) => (picture instanceof SVGSVGElement ? "SVG" : "PNG"))} />
         <div class="scroll" tabIndex={0} role="group" aria-label={summary}>
           <table>
             <thead>
@@ -144,13 +174,14 @@ export function Numbers({ summary = words.numbers.title, shown = [], onRow, curr
             </tbody>
           </table>
         </div>
+        </>
       )}
-    </details>
+    </Fold>
   );
 }
 
 /** A small image of values, pixel by pixel; without `words` it is hidden from assistive technology. */
-export function Pixels({ values, rows, cols, ramp, size, words }: { values: ArrayLike<number>; rows: number; cols: number; ramp: Ramp; size: number; words: string }): JSX.Element {
+export function Pixels({ values, rows, cols, ramp, size, words }: { values: Float32Array; rows: number; cols: number; ramp: Ramp; size: number; words: string }): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   useLayoutEffect(() => {
     const context = canvas.current!.getContext("2d")!;
@@ -158,6 +189,18 @@ export function Pixels({ values, rows, cols, ramp, size, words }: { values: Arra
     context.drawImage(painted(values, rows, cols, ramp), 0, 0, canvas.current!.width, canvas.current!.height);
   }, [values, ramp.words, ramp.to, rows, cols]);
   return <canvas ref={canvas} class="pixels" width={2 * size} height={Math.round((2 * size * rows) / cols)} style={{ width: `${size}px` }} {...(words ? { role: "img" as const, "aria-label": words } : { "aria-hidden": true as const })} />;
+}
+
+/** A pattern over the pixels; of several channels each has a picture of its own. */
+export function Channels({ images, values, ramp, size, words: told }: { images: Images; values: Float32Array; ramp: Ramp; size: number; words: string }): JSX.Element {
+  const { channels, rows, cols } = images;
+  return (
+    <div class="kernels">
+      {channelsOf(values, channels).map((own, i) => (
+        <Pixels key={i} values={own} rows={rows} cols={cols} ramp={ramp} size={channels > 1 ? size / 2 : size} words={channels > 1 ? words.names.of(told, words.names.imageChannel(i, channels)) : told} />
+      ))}
+    </div>
+  );
 }
 
 export function useMedia(query: string): boolean {

@@ -1,6 +1,6 @@
 // Drawing: strokes on a square, their ink, and MNIST's centering of it.
 
-import type { Images } from "./data";
+import { imageAt, type Images, summed } from "./data";
 
 /** Side of the drawing, in ink cells. */
 export const SIDE = 280;
@@ -13,6 +13,8 @@ export type Strokes = number[][];
 export class Ink {
   readonly cells = new Float32Array(SIDE * SIDE);
   strokes: Strokes = [];
+  /** The cells with ink: looking for them among all takes as long as a network's pass. */
+  box: Box | null = null;
 
   static of(strokes: Strokes): Ink {
     const ink = new Ink();
@@ -27,6 +29,7 @@ export class Ink {
   clear(): void {
     this.cells.fill(0);
     this.strokes = [];
+    this.box = null;
   }
 
   begin(x: number, y: number): void {
@@ -53,15 +56,22 @@ export class Ink {
     const [top, bottom] = [Math.max(0, Math.floor(Math.min(y0, y1) - reach)), Math.min(SIDE - 1, Math.ceil(Math.max(y0, y1) + reach))];
     const [dx, dy] = [x1 - x0, y1 - y0];
     const length = dx * dx + dy * dy || 1;
+    let [first, last, start, end] = [SIDE, -1, SIDE, -1];
     for (let row = top; row <= bottom; row++) {
       for (let col = left; col <= right; col++) {
         const t = Math.min(1, Math.max(0, ((col - x0) * dx + (row - y0) * dy) / length));
         const distance = Math.hypot(col - x0 - t * dx, row - y0 - t * dy);
         const ink = Math.min(1, Math.max(0, RADIUS + 0.5 - distance));
         const at = row * SIDE + col;
-        if (ink > this.cells[at]) this.cells[at] = ink;
+        if (ink <= this.cells[at]) continue;
+        this.cells[at] = ink;
+        if (row < first) first = row;
+        if (row > last) last = row;
+        if (col < start) start = col;
+        if (col > end) end = col;
       }
     }
+    if (last >= 0) this.box = joined(this.box, { top: first, left: start, height: last - first + 1, width: end - start + 1 });
   }
 }
 
@@ -69,11 +79,17 @@ function inside(value: number): number {
   return Math.round(Math.min(SIDE - 1, Math.max(0, value)));
 }
 
-interface Box {
+export interface Box {
   top: number;
   left: number;
   height: number;
   width: number;
+}
+
+function joined(a: Box | null, b: Box): Box {
+  if (!a) return b;
+  const [top, left] = [Math.min(a.top, b.top), Math.min(a.left, b.left)];
+  return { top, left, height: Math.max(a.top + a.height, b.top + b.height) - top, width: Math.max(a.left + a.width, b.left + b.width) - left };
 }
 
 function boundsOf(pixels: Float32Array, rows: number, cols: number): Box | null {
@@ -99,10 +115,9 @@ export interface Usual {
 /** For MNIST: 20 pixels, with the center of mass on pixel (14, 14), half a pixel beyond the middle of the image. */
 export function usual(images: Images): Usual {
   const { rows, cols } = images;
-  const size = rows * cols;
   const found = { side: [] as number[], row: [] as number[], col: [] as number[] };
   for (let i = 0; i < images.count; i++) {
-    const pixels = images.pixels.subarray(i * size, (i + 1) * size);
+    const pixels = summed(imageAt(images, i), images.channels);
     const box = boundsOf(pixels, rows, cols);
     if (!box) continue;
     const [row, col] = centerOfMass(pixels, rows, cols);
@@ -131,9 +146,8 @@ function centerOfMass(pixels: Float32Array, rows: number, cols: number): [number
  * The ink as a network input: its bounding box is scaled to the usual longer side, each pixel the mean of the cells it covers;
  * then shifted by whole pixels to bring its center of mass as near as possible to the usual one (LeCun et al. 1998).
  */
-export function centered(cells: Float32Array, gridSide: number, rows: number, cols: number, as: Usual): Float32Array {
+export function centered(cells: Float32Array, gridSide: number, rows: number, cols: number, as: Usual, box = boundsOf(cells, gridSide, gridSide)): Float32Array {
   const found = new Float32Array(rows * cols);
-  const box = boundsOf(cells, gridSide, gridSide);
   if (!box) return found;
   const scale = as.side / Math.max(box.height, box.width);
   const [height, width] = [box.height, box.width].map((n) => Math.max(1, Math.round(n * scale)));
@@ -147,6 +161,11 @@ export function centered(cells: Float32Array, gridSide: number, rows: number, co
     }
   }
   return found;
+}
+
+/** The same values in every channel. */
+export function alike(values: Float32Array, channels: number): Float32Array {
+  return Float32Array.from({ length: channels * values.length }, (_, i) => values[i % values.length]);
 }
 
 /** Means over areas, first along rows, then along columns. */

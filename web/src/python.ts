@@ -55,7 +55,7 @@ function image(lab: Lab, state: State, pixels: Float32Array, run: string, name: 
   const bytes = String.fromCharCode(...Array.from(pixels, (v) => Math.round(255 * v)));
   return [
     `drawn = base64.b64decode("${btoa(bytes)}")`,
-    `${name} = torch.frombuffer(bytearray(drawn), dtype=torch.uint8).reshape(1, 1, ${lab.images.rows}, ${lab.images.cols}) / 255`,
+    `${name} = torch.frombuffer(bytearray(drawn), dtype=torch.uint8).reshape(1, ${lab.models[0].data.input.join(", ")}) / 255`,
   ];
 }
 

@@ -9,25 +9,16 @@ import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Chosen } from "./chosen";
 import type { Effect, Lab, Later } from "./lab";
 import { Numbers, useMedia } from "./parts";
-import type { State } from "./state";
+import { CLOSEST, type Look, type State } from "./state";
 import { css, ink as inked, painted, readable, type Theme } from "./theme";
 import { words } from "./words";
 
 const MARGIN = 18;
 const NEAR = 14; // pixels within which the pointer hits a point
-const CLOSEST = 40; // times the whole map
 const USUAL = 720; // pixels: as wide, a map has room for a digit in each point
 const HINT = 56; // the side of the image under the pointer
 
 type Point = [number, number];
-
-/** What the reader did to a map: its part shown, with the offsets as shares of its size, and the images in the lasso. */
-export interface Look {
-  view: { k: number; x: number; y: number };
-  chosen: number[];
-}
-
-export const AT_FIRST: Look = { view: { k: 1, x: 0, y: 0 }, chosen: [] };
 
 export interface MapProps {
   lab: Lab;
@@ -37,6 +28,7 @@ export interface MapProps {
   /** The changes' effect on the mapped network. */
   effect: Later<Effect>;
   onMap: (map: State["map"]) => void;
+  onLook: (look: Look) => void;
   onImage: (index: number) => void;
 }
 
@@ -47,8 +39,6 @@ export interface ScatterProps extends MapProps {
   own: Float32Array;
   /** The predicted class of each image, once it is known. */
   predicted: Uint8Array | null;
-  look: Look;
-  onLook: (part: Partial<Look>) => void;
 }
 
 /** A canvas's context in pixels of the page, filled with the paper color. */
@@ -71,10 +61,13 @@ function scaleOf(scores: Float32Array, k: number, from: number, to: number): (va
   return scaleLinear().domain([low, high > low ? high : low + 1]).range([from, to]);
 }
 
-export function Scatter({ lab, state, theme, scores, own, predicted, look, onLook, onImage }: ScatterProps): JSX.Element {
+export function Scatter({ lab, state, theme, scores, own, predicted, onLook: onWhole, onImage }: ScatterProps): JSX.Element {
   const { images } = lab;
   const { network, color } = state.map;
-  const { view: { k, x, y }, chosen } = look;
+  const { view, chosen } = state.look;
+  const [moving, setMoving] = useState<Look["view"] | null>(null); // until the fingers or the wheel rest
+  const { k, x, y } = moving ?? view;
+  const onLook = (part: Partial<Look>) => onWhole({ ...state.look, ...part });
   const layer = lab.layer(network, state.map.layer);
   const title = words.map.name(lab.models[network].data.name, layer, lab.step(network, state.frame));
   const canvas = useRef<HTMLCanvasElement>(null);
@@ -108,10 +101,15 @@ export function Scatter({ lab, state, theme, scores, own, predicted, look, onLoo
   useLayoutEffect(() => {
     if (!width) return;
     const whole: [Point, Point] = [[0, 0], size];
-    zoomed.on("zoom", null).extent(whole).translateExtent(whole);
-    select(canvas.current!).call(zoomed).call(zoomed.transform, zoomIdentity.translate(x * width, y * height).scale(k));
-    zoomed.on("zoom", ({ transform }: { transform: ZoomTransform }) => act.current({ view: { k: transform.k, x: transform.x / width, y: transform.y / height } }));
-  }, [size]);
+    zoomed.on("zoom end", null).extent(whole).translateExtent(whole);
+    select(canvas.current!).call(zoomed).call(zoomed.transform, zoomIdentity.translate(view.x * width, view.y * height).scale(view.k));
+    const viewOf = ({ k, x, y }: ZoomTransform) => ({ k, x: x / width, y: y / height });
+    zoomed.on("zoom", ({ transform }: { transform: ZoomTransform }) => setMoving(viewOf(transform)));
+    zoomed.on("end", ({ transform }: { transform: ZoomTransform }) => {
+      act.current({ view: viewOf(transform) });
+      setMoving(null);
+    });
+  }, [size, view]);
 
   const classes = useMemo(() => Array.from({ length: 10 }, (_, c) => getComputedStyle(document.documentElement).getPropertyValue(`--class-${c}`).trim()), [theme]);
   const onto = useMemo(() => classes.map(readable), [classes]);
@@ -132,7 +130,7 @@ export function Scatter({ lab, state, theme, scores, own, predicted, look, onLoo
       const [mark, wrong] = [markOf(i), predicted !== null && predicted[i] !== images.labels[i]];
       [1, px, py].forEach((v, part) => (means[mark][part] += v));
       if (px < 0 || py < 0 || px > width || py > height) continue;
-      if (close) context.drawImage(painted(lab.image(i), images.rows, images.cols, inked(theme)), px - side / 2, py - side / 2, side, side);
+      if (close) context.drawImage(painted(lab.image(i), images.rows, images.cols, inked(theme, images.channels)), px - side / 2, py - side / 2, side, side);
       if (color === "error") {
         context.fillStyle = wrong ? css(theme.positive) : css(theme.quiet);
         context.fillText(wrong ? `×${images.labels[i]}` : "·", px, py);
@@ -162,7 +160,7 @@ export function Scatter({ lab, state, theme, scores, own, predicted, look, onLoo
       });
     }
     return sheet;
-  }, [base.points, predicted, theme, look.view, color]);
+  }, [base.points, predicted, theme, k, x, y, color]);
 
   useLayoutEffect(() => {
     if (!width) return;
@@ -184,7 +182,7 @@ export function Scatter({ lab, state, theme, scores, own, predicted, look, onLoo
     if (near !== null) {
       const [px, py] = at(near);
       const [left, top] = [Math.min(width - HINT - 1, px + 10), py > HINT + 12 ? py - HINT - 10 : py + 10];
-      context.drawImage(painted(lab.image(near), images.rows, images.cols, inked(theme)), left, top, HINT, HINT);
+      context.drawImage(painted(lab.image(near), images.rows, images.cols, inked(theme, images.channels)), left, top, HINT, HINT);
       context.strokeStyle = css(theme.quiet);
       context.lineWidth = 1;
       context.strokeRect(left - 0.5, top - 0.5, HINT + 1, HINT + 1);
@@ -278,6 +276,7 @@ export function Scatter({ lab, state, theme, scores, own, predicted, look, onLoo
       <p class="quiet hint">{near === null ? words.map.hint : words.map.near(near, images.labels[near], predicted?.[near])}</p>
       {chosen.length > 0 && <Chosen lab={lab} chosen={chosen} predicted={predicted} onImage={onImage} theme={theme} />}
       <Numbers
+        fold="map"
         summary={words.map.table}
         name={title}
         caption={() => words.map.caption(title, images.count, color, explained[0], chance[0])}

@@ -2,18 +2,22 @@
 
 import type { JSX } from "preact";
 import { useContext, useMemo, useRef, useState } from "preact/hooks";
+import { classOf } from "./classes";
 import { Actions } from "./actions";
 import { Update } from "./address";
 import { nullBand, probability, pValue, shown } from "./chance";
 import { Compared } from "./compare";
 import { useTrace } from "./edges";
-import type { Lab } from "./lab";
+import { DRAWS, type Lab } from "./lab";
 import { short } from "./names";
-import { grouped, number, OnNull, Say } from "./parts";
+import { grouped, number } from "./numbers";
+import { OnNull, Say } from "./parts";
 import { allUnits, changesOf, ordered, preferredClass, searched, type SetEffect, toggled, useSetEffect, type Values, valuesOf } from "./sets";
 import { type ChangeItem, type Order, ORDERS, same, type State, type UnitPlace } from "./state";
 import type { Theme } from "./theme";
 import { words } from "./words";
+
+const EFFECT = 3; // decimals of nats, as in the claims
 
 export interface SetProps {
   lab: Lab;
@@ -74,22 +78,22 @@ function Verdict({ lab, network, effect, stale, byEffect }: { lab: Lab; network:
     <div class="claim" data-verdict={done ? verdict : undefined} aria-busy={!done || undefined} data-increase={done ? increase : undefined} data-draws={done ? JSON.stringify(draws) : undefined}>
       <p aria-live="polite">
         {done && <span class="mark">{words.sets.verdict[verdict]}</span>}{" "}
-        <strong class="sentence">{words.sets.raises(lab.models[network].data.name, kindOf(items), items.length, increase < 0, number(Math.abs(increase)))}</strong>
+        <strong class="sentence"><Say text={words.sets.raises(lab.models[network].data.name, kindOf(items), items.length, increase < 0, Math.abs(increase))} /></strong>
         {stale && <small> {words.common.updating}</small>}
       </p>
       {done && <p>{words.sets.means[byEffect && wanted ? "chosen" : verdict](items.length)}</p>}
       {low !== null && high !== null && (
         <p class="onset">
-          <small>{number(from)}</small>
-          <OnNull value={increase} low={low} high={high} from={from} to={to > from ? to : from + 1} words={words.sets.picture(number(increase), number(low), number(high))} />
-          <small>{number(to)}</small>
+          <small>{number(from, EFFECT)}</small>
+          <OnNull value={increase} low={low} high={high} from={from} to={to > from ? to : from + 1} words={words.sets.picture(...([increase, low, high].map((value) => number(value, EFFECT)) as [string, string, string]))} />
+          <small>{number(to, EFFECT)}</small>
         </p>
       )}
       <p class="quiet">
         {!wanted ? words.sets.none(others) : !done ? words.sets.drawing(draws.length, wanted) : (
           <Say
-            text={words.sets.null(wanted, items.length)}
-            band={<span class="null-band">{number(low)} {words.sets.to} {number(high)}</span>}
+            text={words.sets.null(wanted, items.length, DRAWS)}
+            band={<span class="null-band">{number(low, EFFECT)} {words.sets.to} {number(high, EFFECT)}</span>}
             p={verdict === "description" ? words.sets.noTest : <span class="odds">{probability(p, wanted)}</span>}
             n={grouped(lab.images.count)}
           />
@@ -103,7 +107,6 @@ function kindOf(items: ChangeItem[]): ChangeItem["kind"] | "several" {
   return items.every(({ kind }) => kind === items[0].kind) ? items[0].kind : "several";
 }
 
-const EFFECT = 4; // decimals of nats
 const DIGITS = 2;
 
 /** All units of a layer in an order, or those that a reader searches for; the first of them can be taken into the set. */
@@ -152,7 +155,7 @@ function Units({ lab, state, unchanged, onSelect }: SetProps): JSX.Element {
                 <td>{number(own.effect?.[at.unit], EFFECT)}</td>
                 <td>{number(own.selectivity?.[at.unit], DIGITS)}</td>
                 <td>{number(own.contribution?.[at.unit], DIGITS)}</td>
-                <td>{preferredClass(lab, at) ?? "–"}</td>
+                <td>{classOf(preferredClass(lab, at))}</td>
               </tr>
             );
           })}
@@ -184,7 +187,7 @@ function Units({ lab, state, unchanged, onSelect }: SetProps): JSX.Element {
         <button type="button" class={state.set.length ? "" : "primary"} onClick={() => update({ set: all.slice(0, count), setBy: order })}>{words.sets.select(count)}</button>
       </div>
       <div class="row">
-        <label class="search">{words.sets.search} <input type="search" id="search" placeholder={words.sets.example} value={text} onInput={(e) => setText(e.currentTarget.value)} onKeyDown={(e) => {
+        <label class="search">{words.sets.search} <input type="search" id="search" placeholder={words.sets.example(Math.min(3, lab.images.classes - 1))} value={text} onInput={(e) => setText(e.currentTarget.value)} onKeyDown={(e) => {
           if (e.key !== "Escape" || !text) return;
           e.preventDefault(); // the set stays
           setText("");

@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { Trace } from "./backward";
+import { nameOf } from "./classes";
 import { highest, NO_CHANGES } from "./engine";
 import type { Lab, Later } from "./lab";
 import { type ChangeItem, type Order, same, type State, type UnitPlace } from "./state";
@@ -35,7 +36,7 @@ export function allUnits(lab: Lab): UnitPlace[] {
   return lab.models.flatMap((model, network) => model.data.layers.flatMap((name, layer) => Array.from({ length: model.units(name).count }, (_, unit) => ({ network, layer, unit }))));
 }
 
-/** The units that a reader looks for: by index ("19"), by name ("layers.1", "MLP layers.1:19"), by preferred class ("class 3"), or by several of these. */
+/** The units that a reader looks for: by index ("19"), by name ("layers.1", "MLP layers.1:19"), by preferred class ("class 3", "class sneaker"), or by several of these. */
 export function searched(lab: Lab, text: string): UnitPlace[] {
   let rest = text.toLowerCase().replace(/\b(unit|channel)\b/g, " ");
   const take = (pattern: RegExp): number | null => {
@@ -45,10 +46,11 @@ export function searched(lab: Lab, text: string): UnitPlace[] {
   };
   const label = take(/\bclass\s*(\d+)/);
   const index = take(/(?:^|[:\s])(\d+)\s*$/);
-  const names = rest.split(/[\s:]+/).filter(Boolean);
+  const names = rest.replace(/\bclass\b/, " ").split(/[\s:]+/).filter(Boolean);
   return allUnits(lab).filter((at) => {
-    const name = `${lab.models[at.network].data.name} ${lab.layer(at.network, at.layer)}`.toLowerCase();
-    return (label === null || preferredClass(lab, at) === label) && (index === null || at.unit === index) && names.every((part) => name.includes(part));
+    const preferred = preferredClass(lab, at);
+    const name = `${lab.models[at.network].data.name} ${lab.layer(at.network, at.layer)} ${nameOf(preferred)}`.toLowerCase();
+    return (label === null || preferred === label) && (index === null || at.unit === index) && names.every((part) => name.includes(part));
   });
 }
 

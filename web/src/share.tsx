@@ -50,6 +50,17 @@ export function Copy({ label, text, told }: { label: string; text: () => string;
   );
 }
 
+/** A message until the reader goes on: a press or a key. */
+export function Told({ text, onGone }: { text: string; onGone: () => void }): JSX.Element {
+  useEffect(() => {
+    if (!text) return;
+    const events = ["pointerdown", "keydown"];
+    for (const event of events) addEventListener(event, onGone);
+    return () => events.forEach((event) => removeEventListener(event, onGone));
+  }, [text]);
+  return <p class="told" role="status">{text}</p>;
+}
+
 /** The link of exactly this view. */
 export function Share(): JSX.Element {
   return <Copy label={words.share.link} text={() => location.href} told={() => (location.protocol.startsWith("http") ? words.share.linked : words.share.linkedHere)} />;

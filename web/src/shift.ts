@@ -26,12 +26,13 @@ export function shiftOf(model: Model, changes: Changes): Shift | null {
   let place = first + 1;
   for (; place < ops.length; place++) {
     const op = ops[place];
+    if (model.inputs[place] !== place - 1) return null;
     if (op.kind === "linear" || op.kind === "conv2d") break;
     if (op.kind === "maxpool" || op.kind === "avgpool") pools.push(place);
     else if (op.kind !== "flatten" && !(op.kind === "hook" && !changes.has(op.name))) return null;
   }
   const hook = ops[first];
-  if (place === ops.length || hook.kind !== "hook") return null;
+  if (place === ops.length || hook.kind !== "hook" || !model.cuts[place]) return null; // what it changes is read further on, too
   const shape = model.shapes[first];
   const each = model.shapes[place - 1].reduce((a, b) => a * b, 1) / shape[0];
   const parts: Part[] = [];

@@ -28,6 +28,16 @@ export type Tab = (typeof TABS)[number];
 export const ORDERS = ["index", "effect", "selectivity", "contribution"] as const;
 export type Order = (typeof ORDERS)[number];
 
+/** What the reader did to a map: its part shown, with the offsets as shares of its size, and the images in the lasso. */
+export interface Look {
+  view: { k: number; x: number; y: number };
+  chosen: number[];
+}
+
+export const AT_FIRST: Look = { view: { k: 1, x: 0, y: 0 }, chosen: [] };
+/** The closest view, times the whole map. */
+export const CLOSEST = 40;
+
 export interface State {
   /** The index of an included image, or the strokes of a drawing. */
   source: number | Strokes;
@@ -53,12 +63,15 @@ export interface State {
   /** The contribution shown as a sum: a linear layer's place among the operations, what it reads, and its output. */
   edge: { network: number; place: number; source: number; unit: number } | null;
   map: { network: number; layer: number; color: "class" | "said" | "error" };
+  look: Look;
   filter: { label: number | null; mistakes: number | null };
   /** The cell of the confusion matrix that is shown over training. */
   pair: Pair | null;
   mission: number | null;
   /** The committed prediction for each mission. */
   answers: Record<number, number>;
+  /** The sections that the reader opened, or closed where they are open at first. */
+  folds: string[];
   /** Whether the network shows what the mission asked about. */
   staged: boolean;
 }
@@ -79,10 +92,12 @@ export function initial(frames: number, opening: number): State {
     inside: null,
     edge: null,
     map: { network: 0, layer: 0, color: "class" },
+    look: AT_FIRST,
     filter: { label: null, mistakes: null },
     pair: null,
     mission: null,
     answers: {},
+    folds: [],
     staged: false,
   };
 }
@@ -90,10 +105,14 @@ export function initial(frames: number, opening: number): State {
 /** The panel of an address that names none: that of what else it names. */
 function implied(state: State): Tab | null {
   const { network, layer, color } = state.map;
+  const looked = state.look.view.k !== 1 || state.look.chosen.length;
   if (state.selected) return "unit";
   if (state.mission !== null) return "missions";
-  return !state.changes.length && (network || layer || color !== "class") ? "map" : null;
+  return !state.changes.length && (network || layer || color !== "class" || looked) ? "map" : null;
 }
+
+/** The name of a section, and the most of them in an address. */
+const [FOLD, MOST_FOLDS] = [/^[a-z]+(\.\d+){0,2}$/, 40];
 
 const LETTERS = { zero: "z", scale: "s", clamp: "c", patch: "p" } as const;
 const COLORS = ["class", "said", "error"] as const;
@@ -117,6 +136,9 @@ export function toHash(state: State, start: State): string {
   if (state.edge) parts.push(`e=${state.edge.network}.${state.edge.place}.${state.edge.source}.${state.edge.unit}`);
   const map = `${state.map.network}.${state.map.layer}.${state.map.color}`;
   if (map !== "0.0.class") parts.push(`m=${map}`);
+  const { view: { k, x, y }, chosen } = state.look;
+  if (k !== 1) parts.push(`y=${[k, x, y].map((v) => Number(v.toFixed(3))).join("_")}`);
+  if (chosen.length) parts.push(`j=${ranges(chosen)}`);
   if (state.filter.label !== null) parts.push(`f=${state.filter.label}`);
   if (state.filter.mistakes !== null) parts.push(`w=${state.filter.mistakes}`);
   if (state.pair) parts.push(`k=${state.pair.label}.${state.pair.predicted}`);
@@ -125,6 +147,7 @@ export function toHash(state: State, start: State): string {
   if (answers.length) parts.push(`a=${answers.map((pair) => pair.join(".")).join("_")}`);
   if (state.tab !== implied(state)) parts.push(`v=${state.tab ?? ""}`);
   if (state.staged) parts.push("g=1");
+  if (state.folds.length) parts.push(`o=${state.folds.join("_")}`);
   return parts.join("&");
 }
 
@@ -137,6 +160,25 @@ function layered(units: UnitPlace[]): string {
   const found = new Map<string, number[]>();
   for (const { network, layer, unit } of units) found.set(`${network}.${layer}`, [...(found.get(`${network}.${layer}`) ?? []), unit]);
   return [...found].map(([layer, own]) => [layer, ...own].join(".")).join("_");
+}
+
+/** Ascending numbers, neighbors together, as `3.7-9.12`. */
+function ranges(numbers: number[]): string {
+  const found: number[][] = [];
+  for (const i of numbers) {
+    if (found.length && found.at(-1)![1] === i - 1) found.at(-1)![1] = i;
+    else found.push([i, i]);
+  }
+  return found.map(([from, to]) => (from === to ? from : `${from}-${to}`)).join(".");
+}
+
+/** The numbers below a bound that `ranges` wrote. */
+function numbersOf(text: string, below: number): number[] {
+  const inside = text.split(".").flatMap((part) => {
+    const [from, to = from] = /^\d+(-\d+)?$/.test(part) ? part.split("-").map(Number) : [];
+    return from === undefined ? [] : Array.from({ length: Math.max(0, Math.min(below, to + 1) - from) }, (_, i) => from + i);
+  });
+  return [...new Set(inside)].sort((a, b) => a - b);
 }
 
 /** The page's sizes, which an address must stay within. */
@@ -179,6 +221,10 @@ export function fromHash(hash: string, start: State, bounds: Bounds): State {
   const [network, layer, color] = (given.get("m") ?? "").split(".");
   const known = COLORS.find((name) => name === color);
   if (known && bounds.units[Number(network)]?.[Number(layer)]) state.map = { network: Number(network), layer: Number(layer), color: known };
+  const [k = 1, x = 0, y = 0] = /^[\d.]+(_-?[\d.]+){2}$/.test(given.get("y") ?? "") ? given.get("y")!.split("_").map(Number) : [];
+  const seen = k > 1 && k <= CLOSEST && [x, y].every((offset) => offset <= 0 && offset >= 1 - k);
+  const chosen = numbersOf(given.get("j") ?? "", bounds.images);
+  if (seen || chosen.length) state.look = { view: seen ? { k, x, y } : AT_FIRST.view, chosen };
   state.filter = { label: number("f", bounds.classes), mistakes: number("w", bounds.units.length) };
   const pair = /^(\d+)\.(\d+)$/.exec(given.get("k") ?? "")?.slice(1).map(Number);
   if (pair?.every((label) => label < bounds.classes)) state.pair = { label: pair[0], predicted: pair[1] };
@@ -187,6 +233,7 @@ export function fromHash(hash: string, start: State, bounds: Bounds): State {
   state.answers = Object.fromEntries(answers.filter((pair) => pair && pair[0] < bounds.missions) as [number, number][]);
   state.tab = given.has("v") ? (TABS.find((name) => name === given.get("v")) ?? null) : implied(state);
   state.staged = state.mission !== null && given.get("g") === "1";
+  state.folds = [...new Set((given.get("o") ?? "").split("_").filter((name) => FOLD.test(name)))].slice(0, MOST_FOLDS);
   return state;
 }
 

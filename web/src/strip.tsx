@@ -3,7 +3,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { JSX } from "preact";
 import { type ChangeItem } from "./state";
-import { amount, color, css, painted, signed, type Theme } from "./theme";
+import { amount, css, painted, signed, type Theme } from "./theme";
 import { words } from "./words";
 
 const GAP = 2;
@@ -36,6 +36,17 @@ export function Strip(props: StripProps): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const [focus, setFocus] = useState(0);
+  // What is the same for all activations is drawn once.
+  const tiles = useMemo(() => outlines(count, columns, pitch, (context, x, y) => context.fillRect(x, y, tile, tile)), [count, columns, pitch]);
+  const frames = useMemo(
+    () =>
+      outlines(count, columns, pitch, (context, x, y, unit) => {
+        context.strokeStyle = css(theme.quiet, 0.55);
+        context.strokeRect(x + 0.5, y + 0.5, tile - 1, tile - 1);
+        if (dead?.[unit]) hatched(context, x, y, tile, css(theme.null));
+      }),
+    [count, columns, pitch, theme, dead?.join()],
+  );
 
   useLayoutEffect(() => {
     const lines = Math.ceil(count / columns);
@@ -50,20 +61,18 @@ export function Strip(props: StripProps): JSX.Element {
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.imageSmoothingEnabled = false;
     context.clearRect(0, 0, size[0], size[1]);
-    const place = (unit: number) => [(unit % columns) * pitch + GAP / 2, Math.floor(unit / columns) * pitch + GAP / 2];
+    const place = (unit: number): [number, number] => [(unit % columns) * pitch + GAP / 2, Math.floor(unit / columns) * pitch + GAP / 2];
     const ramp = (both ? signed : amount)(theme, top);
-    const each = rows * cols;
-    for (let unit = 0; unit < count; unit++) {
-      const [x, y] = place(unit);
-      if (each === 1) {
-        context.fillStyle = color(ramp, values[unit]);
-        context.fillRect(x, y, tile, tile);
-      } else context.drawImage(painted(values.subarray(unit * each, (unit + 1) * each), rows, cols, ramp), x, y, tile, tile);
-      context.strokeStyle = css(theme.quiet, 0.55);
-      context.lineWidth = 1;
-      context.strokeRect(x + 0.5, y + 0.5, tile - 1, tile - 1);
-      if (dead?.[unit]) hatched(context, x, y, tile, css(theme.null));
+    if (rows * cols === 1) {
+      context.drawImage(painted(values, lines, columns, ramp), 0, 0, size[0], size[1]);
+      context.globalCompositeOperation = "destination-in";
+      context.drawImage(tiles, 0, 0, size[0], size[1]);
+      context.globalCompositeOperation = "source-over";
+    } else {
+      const all = painted(values, count * rows, cols, ramp); // every unit's map, one below the other
+      for (let unit = 0; unit < count; unit++) context.drawImage(all, 0, unit * rows, cols, rows, ...place(unit), tile, tile);
     }
+    context.drawImage(frames, 0, 0, size[0], size[1]);
     for (const change of changes) {
       const [x, y] = place(change.unit);
       hatched(context, x, y, tile, css(theme.ink));
@@ -75,7 +84,7 @@ export function Strip(props: StripProps): JSX.Element {
       const [x, y] = place(selected);
       context.strokeRect(x + 1.25, y + 1.25, tile - 2.5, tile - 2.5);
     }
-  }, [values, pitch, columns, theme, selected, changes, dead, top, both]);
+  }, [values, pitch, columns, theme, selected, changes, frames, top, both]);
 
   const keys = changes.map((c) => `${c.unit}${c.kind}`).join();
   const go = useRef<(unit: number) => void>(() => undefined);
@@ -142,6 +151,17 @@ export function Strip(props: StripProps): JSX.Element {
       </div>
     </div>
   );
+}
+
+/** A picture as large as all tiles, with what `draw` draws at each one's place. */
+function outlines(count: number, columns: number, pitch: number, draw: (context: CanvasRenderingContext2D, x: number, y: number, unit: number) => void): HTMLCanvasElement {
+  const scale = window.devicePixelRatio || 1;
+  const [width, height] = [columns, Math.ceil(count / columns)].map((n) => Math.round(n * pitch * scale));
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const context = canvas.getContext("2d")!;
+  context.scale(scale, scale);
+  for (let unit = 0; unit < count; unit++) draw(context, (unit % columns) * pitch + GAP / 2, Math.floor(unit / columns) * pitch + GAP / 2, unit);
+  return canvas;
 }
 
 function hatched(context: CanvasRenderingContext2D, x: number, y: number, tile: number, color: string): void {

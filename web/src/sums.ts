@@ -21,16 +21,26 @@ export function linksOf(model: Model): Link[] {
   const hooks = layers.map((layer) => model.places.get(layer)!);
   return ops.flatMap((op, place) => {
     if (op.kind !== "linear" && op.kind !== "conv2d") return [];
+    const read = back(model, model.inputs[place], (at) => hooks.includes(at));
+    if (read >= 0 && !hooks.includes(read)) return []; // a sum that is not shown as a layer
     const to = hooks.filter((hook) => hook < place).length;
-    const sources = to ? model.units(layers[to - 1]).count : op.kind === "conv2d" ? model.data.input[0] : size(model.shapes[place - 1] ?? model.data.input);
-    return [{ place, from: to - 1, to, sources }];
+    const from = hooks.indexOf(read);
+    const sources = from >= 0 ? model.units(layers[from]).count : op.kind === "conv2d" ? model.data.input[0] : size(model.inShape(place));
+    return [{ place, from, to, sources }];
   });
+}
+
+/** From an operation back along what each reads, to the first for which `found` holds or that mixes units; -1 at the pixels. */
+function back(model: Model, place: number, found: (place: number) => boolean): number {
+  while (place >= 0 && !found(place) && !["linear", "conv2d", "add"].includes(model.data.ops[place].kind)) place = model.inputs[place];
+  return place;
 }
 
 /** The link that computes a layer's units (or the classes); null for a layer before any. */
 export function linkInto(model: Model, layer: number): Link | null {
-  const end = layer < model.data.layers.length ? model.places.get(model.data.layers[layer])! : model.data.ops.length;
-  return linksOf(model).findLast((link) => link.place < end) ?? null;
+  const end = layer < model.data.layers.length ? model.places.get(model.data.layers[layer])! : model.data.ops.length - 1;
+  const place = back(model, end, () => false);
+  return linksOf(model).find((link) => link.place === place) ?? null;
 }
 
 /** The link that reads a layer's units. */
@@ -81,11 +91,12 @@ export function windowOf(trace: Trace, link: Link, unit: number, source: number,
     return { rows: map[0] ?? 1, cols: map[1] ?? each, weights: weight.subarray(start, start + each), values: x.subarray(source * each, (source + 1) * each) };
   }
   const [rows, cols] = model.kernels[link.place];
-  const [channels, height, width] = link.place ? model.shapes[link.place - 1] : model.data.input;
+  const [channels, height, width] = model.inShape(link.place);
+  const [down, right] = op.dilation ?? [1, 1];
   const [top, left] = cornerOf(model, link, position);
   const start = (unit * channels + source) * rows * cols;
   const values = Float32Array.from({ length: rows * cols }, (_, i) => {
-    const [row, col] = [top + Math.floor(i / cols), left + (i % cols)];
+    const [row, col] = [top + Math.floor(i / cols) * down, left + (i % cols) * right];
     return row < 0 || row >= height || col < 0 || col >= width ? 0 : x[(source * height + row) * width + col];
   });
   return { rows, cols, weights: weight.subarray(start, start + rows * cols), values };
@@ -94,7 +105,7 @@ export function windowOf(trace: Trace, link: Link, unit: number, source: number,
 /** Rows and columns of the maps that a linear layer reads flattened; none for units. */
 export function flattened(model: Model, link: Link): number[] {
   const { data, shapes } = model;
-  for (let i = link.place - 1; i >= 0; i--) {
+  for (let i = model.inputs[link.place]; i >= 0; i = model.inputs[i]) {
     if (shapes[i].length === 3) return shapes[i].slice(1);
     if (data.ops[i].kind === "linear") break;
   }
@@ -137,27 +148,44 @@ export interface Edge {
   share: number;
 }
 
-/** Every contribution between the units of neighboring layers, the largest of each link first. Pixels have no edges. */
-export function edgesOf(trace: Trace): Edge[][] {
+/** The contributions between the units of neighboring layers, of each link the `most` largest, the largest first. Pixels have no edges. */
+export function edgesOf(trace: Trace, most = Infinity): Edge[][] {
   return linksOf(trace.model)
     .filter((link) => link.from >= 0)
     .map((link) => {
-      const count = trace.model.shapes[link.place][0];
+      const values = new Float64Array(trace.model.shapes[link.place][0] * link.sources);
+      for (let start = 0; start < values.length; start += link.sources) values.set(contributions(trace, link, start / link.sources), start);
+      const sizes = values.map(Math.abs).sort();
+      const [least, largest] = [sizes[Math.max(0, sizes.length - most)], sizes.at(-1)!];
       const found: Edge[] = [];
-      for (let unit = 0; unit < count; unit++) contributions(trace, link, unit).forEach((value, source) => value && found.push({ link, source, unit, value, share: Math.abs(value) }));
-      found.sort((a, b) => b.share - a.share);
-      const most = found.length ? found[0].share : 1;
-      for (const edge of found) edge.share /= most;
-      return found;
+      values.forEach((value, i) => {
+        if (value && Math.abs(value) >= least) found.push({ link, source: i % link.sources, unit: Math.floor(i / link.sources), value, share: Math.abs(value) / largest });
+      });
+      return found.sort((a, b) => b.share - a.share).slice(0, most);
     });
+}
+
+/** The contributions of a unit, and those to it, of each link the `most` largest; `edges` are those of `edgesOf`. */
+export function edgesAt(trace: Trace, edges: Edge[][], { layer, unit }: { layer: number; unit: number }, most: number): Edge[] {
+  return edges.flatMap(([first]) => {
+    const link = first?.link;
+    if (link?.from !== layer && link?.to !== layer) return [];
+    const units = Array.from({ length: trace.model.shapes[link.place][0] }, (_, i) => i);
+    const values = link.to === layer ? [...contributions(trace, link, unit)] : units.map((to) => contribution(trace, link, to, unit, highestAt(trace, link, to)));
+    const found = values.map((value, i) => ({ link, source: link.to === layer ? i : unit, unit: link.to === layer ? unit : i, value, share: Math.abs(value) * (first.share / Math.abs(first.value)) }));
+    return found.filter((edge) => edge.value).sort((a, b) => b.share - a.share).slice(0, most);
+  });
 }
 
 /** The places of the operations that make a unit's value out of a link, from the link to the last before the next one. */
 export function stepsAfter(model: Model, link: Link, changes: Changes, unit: number): number[] {
   const found: number[] = [];
-  for (let i = link.place + 1; i < model.data.ops.length; i++) {
-    const op = model.data.ops[i];
-    if (op.kind === "linear" || op.kind === "conv2d") break;
+  const { ops } = model.data;
+  const readers = (place: number) => ops.flatMap((op, i) => (model.inputs[i] === place || (op.kind === "add" && op.with === place) ? [i] : []));
+  for (let next = readers(link.place); next.length === 1; next = readers(next[0])) {
+    const [i] = next;
+    const op = ops[i];
+    if (op.kind === "linear" || op.kind === "conv2d" || op.kind === "add") break;
     if (op.kind === "hook" ? changes.get(op.name)?.has(unit) : op.kind !== "flatten") found.push(i);
   }
   return found;

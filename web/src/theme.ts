@@ -1,5 +1,7 @@
 // Colors from the page's CSS variables, one meaning each, light and dark.
 
+import { summed } from "./data";
+
 type Rgb = [number, number, number];
 
 export interface Theme {
@@ -52,6 +54,8 @@ export interface Ramp {
   /** The values of the ends. */
   from: number;
   to: number;
+  /** Of the image that is drawn: three are red, green and blue; of any other number the mean has these colors. */
+  channels: number;
 }
 
 type Kind = "amount" | "signed" | "ink";
@@ -82,17 +86,17 @@ function colorAt(t: Theme, kind: Kind, share: number): Rgb {
 
 /** From paper at 0 to full color at `top`. */
 export function amount(t: Theme, top: number): Ramp {
-  return { words: words(t, "amount"), from: 0, to: top };
+  return { words: words(t, "amount"), from: 0, to: top, channels: 1 };
 }
 
 /** Symmetric about 0: blue is negative, orange positive. */
 export function signed(t: Theme, top: number): Ramp {
-  return { words: words(t, "signed"), from: -top, to: top };
+  return { words: words(t, "signed"), from: -top, to: top, channels: 1 };
 }
 
-/** Pixels 0..1 as ink on paper. */
-export function ink(t: Theme): Ramp {
-  return { words: words(t, "ink"), from: 0, to: 1 };
+/** Pixels 0..1 as ink on paper, or in color. */
+export function ink(t: Theme, channels = 1): Ramp {
+  return { words: words(t, "ink"), from: 0, to: 1, channels };
 }
 
 function index(ramp: Ramp, value: number): number {
@@ -105,17 +109,26 @@ export function color(ramp: Ramp, value: number): string {
   return css([w & 255, (w >> 8) & 255, (w >> 16) & 255]);
 }
 
-const canvases = new Map<string, HTMLCanvasElement>();
+const canvases = new Map<string, { canvas: HTMLCanvasElement; context: CanvasRenderingContext2D; image: ImageData; pixels: Uint32Array }>();
 
-/** Values [row, col] as a small canvas, one pixel each; reused by the next call with the same size. */
-export function painted(values: ArrayLike<number>, rows: number, cols: number, ramp: Ramp): HTMLCanvasElement {
-  const key = `${rows} ${cols}`;
-  if (!canvases.has(key)) canvases.set(key, Object.assign(document.createElement("canvas"), { width: cols, height: rows }));
-  const canvas = canvases.get(key)!;
+function small(rows: number, cols: number) {
+  const canvas = Object.assign(document.createElement("canvas"), { width: cols, height: rows });
   const context = canvas.getContext("2d")!;
   const image = context.createImageData(cols, rows);
-  const pixels = new Uint32Array(image.data.buffer);
-  for (let i = 0; i < pixels.length; i++) pixels[i] = ramp.words[index(ramp, values[i])];
+  return { canvas, context, image, pixels: new Uint32Array(image.data.buffer) };
+}
+
+/** Values [row, col], or an image [channel, row, col], as a small canvas, one pixel each; reused by the next call with the same size. */
+export function painted(values: Float32Array, rows: number, cols: number, ramp: Ramp): HTMLCanvasElement {
+  const key = `${rows} ${cols}`;
+  if (!canvases.has(key)) canvases.set(key, small(rows, cols));
+  const { canvas, context, image, pixels } = canvases.get(key)!;
+  const size = pixels.length;
+  if (ramp.channels === 3) for (let i = 0; i < 4 * size; i++) image.data[i] = i % 4 < 3 ? 255 * values[(i % 4) * size + (i >> 2)] : 255;
+  else {
+    const shown = summed(values, ramp.channels);
+    for (let i = 0; i < size; i++) pixels[i] = ramp.words[index(ramp, shown[i] / ramp.channels)];
+  }
   context.putImageData(image, 0, 0);
   return canvas;
 }

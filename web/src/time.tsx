@@ -3,8 +3,10 @@
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
+import { spaced } from "./fit";
 import type { Lab } from "./lab";
-import { glossary, grouped, Hint, Numbers, useMedia } from "./parts";
+import { grouped } from "./numbers";
+import { glossary, Hint, Numbers, useMedia } from "./parts";
 import { named } from "./networks";
 import { ScaleChoice } from "./scale";
 import type { State } from "./state";
@@ -125,7 +127,7 @@ function Plot({ lab, shown, frame, theme, onFrame }: TimeProps): JSX.Element {
         loss: { range: () => [0, most || 1] },
       },
       axes: [
-        { ...axis, size: 20, gap: 2, ...(log ? { splits: () => ticks(steps.at(-1)!), filter: (_: uPlot, all: number[]) => all } : {}), values: (_, all) => all.map((step) => (step === null ? "" : step ? grouped(step) : words.time.start)) },
+        { ...axis, size: 20, gap: 2, ...(log ? { splits: () => ticks(steps.at(-1)!), filter: (_: uPlot, all: number[]) => all } : {}), values: (own, all) => spaced(all, (step) => own.valToPos(step, "x")).map((step) => (step === null ? "" : step ? grouped(step) : words.time.start)) },
         { ...axis, scale: "accuracy", size: 40, gap: 4, splits: () => [50, 100], values: (_, all) => all.map((share) => `${share}%`), grid: { show: true, stroke: css(theme.grid), width: 1 } },
         { ...axis, scale: "loss", side: 1, size: 58, gap: 9, splits: () => [most], values: (_, all) => all.map(words.time.nats) },
       ],
@@ -145,19 +147,19 @@ function Plot({ lab, shown, frame, theme, onFrame }: TimeProps): JSX.Element {
 
   useLayoutEffect(() => plot.current!.redraw(false), [frame]);
 
-  /** The current snapshot: a line, and a dot on each curve. */
+  /** The current snapshot: of each network a line, dashed as its curves, and a dot on each of them. */
   function mark(own: uPlot): void {
     const { ctx, bbox } = own;
     const scale = window.devicePixelRatio || 1;
-    const x = Math.round(own.valToPos(lab.step(longest, now.current), "x", true));
     ctx.save();
-    ctx.setLineDash([]);
     [ctx.strokeStyle, ctx.fillStyle, ctx.lineWidth] = [css(theme.selected), css(theme.selected), 2 * scale];
-    ctx.beginPath();
-    ctx.moveTo(x, bbox.top - 6 * scale);
-    ctx.lineTo(x, bbox.top + bbox.height);
-    ctx.stroke();
-    for (const network of shown) {
+    for (const [i, network] of shown.entries()) {
+      const x = Math.round(own.valToPos(lab.step(network, now.current), "x", true));
+      ctx.setLineDash(DASHES[i % DASHES.length].map((dash) => dash * scale));
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top - 6 * scale);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
       const { curve } = lab.models[network].data;
       const at = lab.snapshot(network, now.current);
       for (const [value, name] of [[100 * (curve.testAccuracy[at] ?? NaN), "accuracy"], [curve.testLoss[at] ?? NaN, "loss"]] as const) {
@@ -204,6 +206,7 @@ export function CurveNumbers({ lab, network, frame }: { lab: Lab; network: numbe
   const { step, testAccuracy, testLoss } = curve;
   return (
     <Numbers
+      fold={`curves.${network}`}
       summary={words.time.numbers}
       name={words.time.curves(name)}
       pictures={() => [...document.querySelectorAll<HTMLCanvasElement>(".curves canvas")]}

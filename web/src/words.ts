@@ -1,6 +1,7 @@
 // Every word on the screen. In a sentence `[term]` or `[term|shown]` has its explanation from the glossary, and `{name}` is a place that
 // the view fills (parts.tsx: Say). With ?pseudo in the address each entry is shown in ⟦⟧: what is outside of them was written elsewhere.
 
+import { called, kindOf } from "./classes";
 import { grouped, number } from "./numbers";
 import type { Pair } from "./state";
 
@@ -9,6 +10,8 @@ const count = (n: number, one: string, more = `${one}s`) => `${grouped(n)} ${n =
 
 const percent = (share: number, digits?: number) => `${number(100 * share, digits)}%`;
 
+const lossBy = (size: number) => (size < 0.0005 ? "less than 0.001" : number(size, 3));
+
 const dot = (each: string, n: number) => `${each} is multiplied by its weight; the [dot product] is the sum of all ${n} products.`;
 /** A unit of a fully connected layer, or a convolution's channel. */
 export type Kind = "unit" | "channel";
@@ -16,6 +19,8 @@ const changed = { zero: "ablated", scale: "scaled", clamp: "clamped", patch: "pa
 const falls = (drop: number) => (drop < 0 ? "rises" : drop > 0 ? "falls" : "changes");
 const chosenByIt = "The units were chosen by their effect on these images, so the comparison is no test.";
 const these = (n: number) => (n === 1 ? "this unit" : `these ${count(n, "unit")}`);
+/** What random units do to an accuracy: without a sign a fall or a rise, with signs both. */
+export type Does = "lower" | "raise" | "change";
 const doing = { zero: "ablating", scale: "scaling", clamp: "clamping", patch: "patching", several: "changing" };
 
 const english = {
@@ -30,18 +35,20 @@ const english = {
     close: "Close",
     copy: "Copy",
     pause: "Pause",
-    range: (low: number | null, high: number | null) => `${number(low)} to ${number(high)}`,
+    between: (low: string, high: string) => `${low} to ${high}`,
+    least: (above: boolean) => (above ? "below 0.001" : "above −0.001"),
   },
   names: {
     unit: (i: number) => `unit ${i}`,
     channel: (i: number) => `channel ${i}`,
-    class: (i: number) => `class ${i}`,
+    class: (i: number) => `class ${called(i)}`,
     this: { unit: "this unit", channel: "this channel" },
     state: { zero: ", ablated", scale: ", scaled", clamp: ", clamped", patch: ", patched" },
     at: (network: string, layer: string, step: number) => `${network}${layer && ` ${layer}`} step ${step}`,
     tabs: { unit: "Unit", set: "Set", confusion: "Confusion", map: "Map", missions: "Missions", python: "Python" },
     of: (unit: string, layer: string) => `${unit} of ${layer}`,
     image: "the image",
+    imageChannel: (i: number, of: number) => (of === 3 ? `the ${["red", "green", "blue"][i]} channel` : `channel ${i} of the image`),
     pixel: (position: string) => `pixel in ${position}`,
     position: (row: number, col: number) => `row ${row}, column ${col}`,
     sums: { logit: "logit", "pre-activation": "pre-activation", "sum before normalization": "sum before normalization" },
@@ -68,26 +75,27 @@ const english = {
     title: "Confusion matrix",
     name: (network: string) => `${network} confusion matrix`,
     true: "true class",
-    predicted: (label: number) => `predicted ${label}`,
+    predicted: (label: number) => `predicted ${called(label)}`,
     down: "true class",
     across: "predicted class",
     caption: (before: boolean) => `True class (rows) against predicted class (columns): images${before ? ", and how many more or fewer than before" : ""}. Choose a cell to see it over training.`,
-    cell: (label: number, predicted: number, n: number) => `class ${label} predicted as ${predicted}: ${count(n, "image")}`,
+    cell: (label: number, predicted: number, n: number) => `class ${called(label)} predicted as ${called(predicted)}: ${count(n, "image")}`,
     saved: (title: string, images: number, accuracy: number, chance: number, changes: number) =>
       `${title}${changes ? ` with ${count(changes, "unit")} changed` : ""}: true class (rows) against predicted class (columns) of ${grouped(images)} images. Accuracy ${percent(accuracy, 1)}; chance level, always the most frequent class: ${percent(chance, 1)}.`,
   },
   pair: {
-    title: (label: number, predicted: number) => `Class ${label} predicted as ${predicted} over training`,
-    line: (predicted: number) => `as ${predicted}`,
-    empty: (name: string, label: number) => `${name}: none of the images is of class ${label}.`,
-    one: (name: string, { label, predicted }: Pair, n: string, at: number) => `${name}: ${n} images of class ${label} are predicted as ${predicted} at step ${grouped(at)}.`,
-    never: (name: string, { label, predicted }: Pair) => `${name}: no image of class ${label} is predicted as ${predicted} at any snapshot.`,
+    title: (label: number, predicted: number) => `Class ${called(label)} predicted as ${called(predicted)} over training`,
+    line: (predicted: number) => `as ${called(predicted)}`,
+    other: "The other way",
+    empty: (name: string, label: number) => `${name}: none of the images is of class ${called(label)}.`,
+    one: (name: string, { label, predicted }: Pair, n: string, at: number) => `${name}: ${n} images of class ${called(label)} are predicted as ${called(predicted)} at step ${grouped(at)}.`,
+    never: (name: string, { label, predicted }: Pair) => `${name}: no image of class ${called(label)} is predicted as ${called(predicted)} at any snapshot.`,
     /** Of a wrong class: the most images, and from when on they are few. */
-    wrong: (name: string, { label, predicted }: Pair, most: string, at: number, rest: string) => `${name}: images of class ${label} predicted as ${predicted} are most, ${most}, at step ${grouped(at)}, and ${rest}.`,
+    wrong: (name: string, { label, predicted }: Pair, most: string, at: number, rest: string) => `${name}: images of class ${called(label)} predicted as ${called(predicted)} are most, ${most}, at step ${grouped(at)}, and ${rest}.`,
     few: (limit: number, size: number) => `${limit ? "at most " : ""}${limit} of ${size}`,
     tooMany: (limit: number, size: number, n: number, last: number) => `still ${n} of ${size} at the last snapshot, step ${grouped(last)}, not ${limit ? `${limit} or fewer` : "0"}`,
     /** Of the class itself: the first and last snapshot, and from when on it is predicted for at least half. */
-    right: (name: string, { label }: Pair, first: string, at: number, now: string, last: number, rest: string) => `${name}: images of class ${label} predicted as ${label} are ${first} at step ${grouped(at)} and ${now} at step ${grouped(last)}, ${rest}.`,
+    right: (name: string, { label }: Pair, first: string, at: number, now: string, last: number, rest: string) => `${name}: images of class ${called(label)} predicted as ${called(label)} are ${first} at step ${grouped(at)} and ${now} at step ${grouped(last)}, ${rest}.`,
     half: (limit: number, size: number) => `at least ${limit} of ${size}`,
     tooFew: (limit: number) => `fewer than ${limit}`,
     every: (bound: string) => `${bound} at every snapshot`,
@@ -95,8 +103,8 @@ const english = {
     last: (bound: string, step: number) => `${bound} only at the last snapshot, step ${grouped(step)}`,
     of: (n: number, size: number) => `${grouped(n)} of ${grouped(size)}`,
     rule: (own: boolean) => `Images of the class (up) against training steps (across). The bound is ${own ? "half of the class's images, rounded up" : "5% of the class's images, rounded down"}; it holds at the step named after “from” and at all later snapshots of this page. Recorded weights, without changes. Click the picture, or a row below, to go to a snapshot.`,
-    name: (network: string, label: number, predicted: number) => `${network} class ${label} predicted as ${predicted} over training`,
-    head: (label: number, predicted: number) => ["step", ...[...new Set([predicted, label])].map((c) => `predicted as ${c}`)],
+    name: (network: string, label: number, predicted: number) => `${network} class ${called(label)} predicted as ${called(predicted)} over training`,
+    head: (label: number, predicted: number) => ["step", ...[...new Set([predicted, label])].map((c) => `predicted as ${called(c)}`)],
   },
   filter: {
     title: "Filter images",
@@ -133,19 +141,19 @@ const english = {
     units: (n: number, map: number[] | null, channels = map !== null) => `${count(n, channels ? "channel" : "unit")}${map ? ` of ${map.join(" × ")}` : ""}`,
     strip: (name: string, layer: string, units: string) => `${name} ${layer}: ${units}, arrow keys move between them`,
     blank: "Nothing is drawn: this is an empty image.",
-    was: (label: number, p: string) => `Unchanged it predicts ${label} (p = ${p}).`,
+    was: ([now, p]: [number, string], [was, before]: [number, string]) => `Now ${called(now)} (p = ${p}); unchanged, ${called(was)} (p = ${before}).`,
     about: (image: string, step: number, changes: string) => `${image}; step ${grouped(step)}${changes && `; changed: ${changes}`}.`,
     caption: (network: string, layer: string, n: number, channels: boolean, low: number, high: number, about: string) =>
       `${network} ${layer}: ${count(n, channels ? "channel" : "unit")}, ${number(low)} to ${number(high)}. ${about}`,
     head: { unit: ["unit", "activation"], channel: ["channel", "mean over the map", "highest"], class: ["class", "probability", "logit", "unchanged"] },
     probabilitiesOf: (network: string, step: number) => `${network} step ${step} probabilities`,
     predicts: "Predicts",
-    classes: (name: string, best: number, p: string) => `${name}: probabilities of the classes. ${best}: ${p}`,
+    classes: (name: string, best: number, p: string) => `${name}: probabilities of the classes. ${called(best)}: ${p}`,
   },
   effect: {
     all: (n: number) => `Accuracy on ${grouped(n)} images`,
     none: "No changes.",
-    here: ([now, p]: [number, string], [was, before]: [number, string]) => `On this image it now predicts ${now} (p = ${p}); unchanged, ${was} (p = ${before}).`,
+    here: ([now, p]: [number, string], [was, before]: [number, string]) => `On this image it now predicts ${called(now)} (p = ${p}); unchanged, ${called(was)} (p = ${before}).`,
     brieflyFalls: (drop: number) => `, ${falls(drop)} by {size} [points].`,
     inFull: (before: number, n: number, drop: number, lost: number, won: number) =>
       `; ${percent(before, 1)} before: with ${n === 1 ? "this change" : `these ${n} changes`} it ${falls(drop)} by {size} [points] (${lost} newly wrong, ${won} newly right; 95% interval over images).`,
@@ -156,12 +164,12 @@ const english = {
     noNull: "No other set of this size exists, so there is no null.",
     few: (others: number) => `Only ${count(others, "other set")} of this size exist${others > 1 ? "" : "s"}: too few for a null.`,
     drawing: (n: number, all: number) => `Random units instead: ${n} of ${all} draws …`,
-    brief: (one: boolean, tested: boolean) => `[random units|${one ? "A random unit changes" : "Random units change"}] it by {range}${tested ? ", {p}" : " points"}.`,
-    chance: (who: "each" | "one" | "many", draws: number, least: boolean, tested: boolean) =>
-      `[random units|${{ each: `Each of the ${draws} other units`, one: "A random unit", many: "As many random units" }[who]}] in ${who === "many" ? "their place change" : "its place changes"} it by {range} points (${count(draws, "draw")}). ${tested ? `A drop at least as large: {p}${least ? `; ${count(draws, "draw")} can't give a lower p` : ""}.` : chosenByIt}`,
+    brief: (does: Does, one: boolean, tested: boolean) => `[random units|${one ? `A random unit ${does}s` : `Random units ${does}`}] it by {range}${tested ? ", {p}" : " points"}.`,
+    chance: (does: Does, who: "each" | "one" | "many", draws: number, least: boolean, tested: boolean) =>
+      `[random units|${{ each: `Each of the ${draws} other units`, one: "A random unit", many: "As many random units" }[who]}] in ${who === "many" ? `their place ${does}` : `its place ${does}s`} it by {range} points (${count(draws, "draw")}). ${tested ? `A drop at least as large: {p}${least ? `; ${count(draws, "draw")} can't give a lower p` : ""}.` : chosenByIt}`,
     check: "The accuracy above is a quick check, apart from the claims, which test the loss.",
-    caption: (n: number, before: number, after: number, range: string, draws: number) =>
-      `Accuracy on ${grouped(n)} images: ${number(100 * before, 1)}% before, ${number(100 * after, 1)}% after.${range && ` Null: random units in their place change it by ${range} points (${draws} draws).`}`,
+    caption: (n: number, before: number, after: number, random: [Does, string] | null, draws: number) =>
+      `Accuracy on ${grouped(n)} images: ${number(100 * before, 1)}% before, ${number(100 * after, 1)}% after.${random ? ` Null: random units in their place ${random[0]} it by ${random[1]} points (${draws} draws).` : ""}`,
   },
   changes: {
     label: "Changes",
@@ -181,14 +189,15 @@ const english = {
     title: "The image",
     role: "drawing pad",
     keys: "Draw a digit. Arrow keys move the pen, space puts it down or lifts it, Delete clears.",
-    drawn: "Your drawing.",
+    drawn: (channels: number) => (channels > 1 ? `Your drawing, alike in all ${channels} channels.` : "Your drawing."),
     empty: "Draw here: mouse, finger, or arrow keys and space.",
     previous: "Previous test image",
     next: "Next test image",
     image: "Image",
     clear: "Clear",
-    pattern: (unit: string, activation: number, mapped: boolean) => `${unit[0].toUpperCase()}${unit.slice(1)}: ${number(activation)}${mapped ? " on average" : ""}. Gradient × pixel: orange raises it, blue lowers it.`,
-    input: "The networks' input: centered and scaled like the dataset.",
+    pattern: (unit: string, activation: number, mapped: boolean, channels: number) => `${unit[0].toUpperCase()}${unit.slice(1)}: ${number(activation)}${mapped ? " on average" : ""}. Gradient × pixel${channels > 1 ? `, summed over the ${channels} channels` : ""}: orange raises it, blue lowers it.`,
+    input: (channels: number) =>
+      `The networks' input: centered and scaled like the dataset.${channels > 1 && channels !== 3 ? ` Pictures show the mean of its ${channels} channels.` : ""}`,
   },
   reading: {
     title: "How to read the networks",
@@ -197,19 +206,21 @@ const english = {
     changed: "changed; line: ablated",
     raises: "raises the next value",
     lowers: "lowers it; wider: more",
+    picked: "selected, or in the set",
+    earlier: "before the change",
   },
   invitation: {
     label: "What to try",
     title: "Try it: ablate a unit",
     how: "Click any tile, and Ablate sets that unit to zero.",
-    hesitates: (network: string, [first, second]: number[], [p, q]: number[]) => `${network} predicts ${first} (p = ${number(p, 3)}), then ${second} (${number(q, 3)}).`,
-    flips: (n: number | null, units: number) => `Ablating one unit changes this for ${n ?? "…"} of ${units}.`,
+    hesitates: (network: string, [first, second]: number[], [p, q]: number[]) => `${network} predicts ${called(first)} (p = ${number(p, 3)}), then ${called(second)} (${number(q, 3)}).`,
+    flips: (n: number | null, units: number) => `${n ?? "…"} of ${units} units ${n === 1 ? "changes" : "change"} it if ablated.`,
     elsewhere: "Show an image where one does",
     ablate: "Ablate one that does",
   },
   image: {
-    told: (index: number, place: number, label: number, dataset: string) => `Probe image ${index} (${dataset} test image ${grouped(place)}): a ${label}.`,
-    named: (index: number, label: number) => `Probe image ${index}, a ${label}`,
+    told: (index: number, place: number, label: number, dataset: string) => `Probe image ${index} (${dataset} test image ${grouped(place)}): ${kindOf(label)}.`,
+    named: (index: number, label: number) => `Probe image ${index}, ${kindOf(label)}`,
     drawing: "A drawing",
   },
   time: {
@@ -258,7 +269,7 @@ const english = {
     all: "Show all",
     finger: "Select by finger",
     hint: "Click a point to open its image, drag around points to select them, Ctrl and the wheel zoom. The ring marks the current image.",
-    near: (image: number, label: number, predicted: number | undefined) => `Image ${image}: a ${label}${predicted === undefined ? "" : `, predicted ${predicted}`}.`,
+    near: (image: number, label: number, predicted: number | undefined) => `Image ${image}: ${kindOf(label)}${predicted === undefined ? "" : `, predicted ${called(predicted)}`}.`,
     table: "All images on the map",
     name: (network: string, layer: string, step: number) => `${network} ${layer} step ${step} map`,
     head: ["image", "label", "predicted", "component 1", "component 2"],
@@ -272,6 +283,7 @@ const english = {
   },
   edge: {
     close: "Close the contribution",
+    nothing: "Every contribution is 0.",
     products: (n: number, position: string | null) =>
       n === 1
         ? "weight {weight} × activation {activation} = contribution {value}"
@@ -294,7 +306,7 @@ const english = {
     next: "Next →",
     progress: (i: number, of: number, title: string) => `Step ${i} of ${of}: ${title}. Arrow keys step too.`,
     titles: {
-      conv2d: "Convolution", linear: "Dot product", bias: "Bias", relu: "ReLU", tanh: "tanh", gelu: "GELU", batchnorm: "Batch normalization", layernorm: "Layer normalization",
+      conv2d: "Convolution", linear: "Dot product", bias: "Bias", relu: "ReLU", leakyrelu: "Leaky ReLU", sigmoid: "Sigmoid", silu: "SiLU", tanh: "tanh", gelu: "GELU", add: "Sum", batchnorm: "Batch normalization", layernorm: "Layer normalization",
       maxpool: "Max pooling", avgpool: "Average pooling", softmax: "Softmax", normalize: "Normalization", flatten: "Flattening", zero: "Ablated", scale: "Scaled", clamp: "Clamped", patch: "Patched",
     },
     products: {
@@ -305,13 +317,14 @@ const english = {
     },
     head: {
       pixel: "pixel", input: "input", activation: "activation", weight: "× weight", product: "= product", dot: "dot product", sum: "sum",
-      class: "class", logit: "logit", power: "e^(logit − largest)", probability: "/ sum = probability",
+      value: "value", class: "class", logit: "logit", power: "e^(logit − largest)", probability: "/ sum = probability",
     },
     within: (source: string, row: number, col: number) => `${source}, row ${row}, column ${col}`,
     rest: (n: number) => `the other ${n}, summed`,
     listed: (name: string, numbers: string[]) => `${name}: ${numbers.join(", ")}`,
+    signs: "Kernel, products and sums: blue is negative, orange is positive.",
     captions: {
-      image: "image",
+      image: (channel: string) => channel || "image",
       weights: (reach: number) => `weights, ±${number(reach)}`,
       products: (reach: number) => `products, ±${number(reach)}`,
       slides: (source: string) => `${source}, with the window`,
@@ -331,14 +344,17 @@ const english = {
       pixels: "the pixels", weights: "the weights, one for each pixel", products: "the products, one for each pixel",
       slides: "what the window slides over", sums: "the sum at each position", before: "the map before", after: "the map after",
     },
-    convolution: (maps: number) =>
-      `The [kernel]'s window slides over ${maps ? (maps > 1 ? `all ${maps} maps of the previous layer` : "the previous layer's map") : "the image"}. At each position, what it covers is multiplied by the kernel and summed: one value of the map of sums.`,
+    convolution: (n: number, image: boolean) =>
+      `The [kernel]'s window slides over ${image ? (n > 1 ? `all ${n} channels of the image` : "the image") : n > 1 ? `all ${n} maps of the previous layer` : "the previous layer's map"}. At each position, what it covers is multiplied by the kernel and summed: one value of the map of sums.`,
     channels: "The products of each channel, summed. Select a channel to see its window.",
     slide: "Slide",
     position: (position: string) => `Position: ${position}`,
     bias: (mapped: boolean, sum: string) => `The [bias], learned like the weights and the same for every image${mapped ? " and position" : ""}, is added. The result is the [${sum}].`,
     activation: {
       relu: "The [activation function] keeps what is above 0 and sets the rest to 0. The result is the activation.",
+      leakyrelu: "The [activation function] keeps a value above 0 and multiplies one below 0 by a small slope. The result is the activation.",
+      sigmoid: "The [activation function] squeezes the value between 0 and 1. The result is the activation.",
+      silu: "The [activation function] multiplies the value by its sigmoid: it keeps large values and takes those far below 0 to 0. The result is the activation.",
       tanh: "The [activation function] squeezes the value between −1 and 1. The result is the activation.",
       gelu: "The [activation function] keeps large values and takes those far below 0 to 0. The result is the activation.",
     },
@@ -358,7 +374,7 @@ const english = {
     title: "Selected images",
     selected: (n: number) => `${n} selected`,
     told: (classes: string, wrong: number | null) => `{count}: ${classes}${wrong === null ? "" : `; ${wrong} misclassified`}.`,
-    image: (i: number, label: number) => `image ${i}, a ${label}`,
+    image: (i: number, label: number) => `image ${i}, ${kindOf(label)}`,
     more: (n: number) => `and ${n} more`,
   },
   card: {
@@ -371,15 +387,16 @@ const english = {
     kernels: (n: number, reach: number) => `Its kernel${n > 1 ? `s on the ${n} channels below` : ""} (±${number(reach)}).`,
     weights: (reach: number) => `Its weights: orange raises its activation, blue lowers it (±${number(reach)}).`,
     effective: (reach: number, mapped: boolean) => `[effective pattern|Effective pattern] for this image${mapped ? ", at its highest position" : ""} (±${number(reach)}).`,
+    channels: (n: number) => (n === 3 ? "In order: the red, green and blue channel." : n > 1 ? `One picture for each of the ${n} channels.` : ""),
     unmoved: "No pixel of this image changes it.",
     dead: (kind: Kind, images: number) => `This ${kind} is dead: 0 on all ${grouped(images)} images at this snapshot.`,
     images: "Top-activating images and activation quantiles",
     quantile: (q: number) => (q === 1 ? "top-activating images" : `images at the ${percent(q)} quantile`),
     share: (q: number) => (q === 1 ? "top" : percent(q)),
-    image: (i: number, label: number, value: number) => `image ${i}, a ${label}, ${number(value)}`,
+    image: (i: number, label: number, value: number) => `image ${i}, ${kindOf(label)}, ${number(value)}`,
     value: (i: number, value: number) => `image ${i}: ${number(value)}`,
     tuning: "Mean activation per class",
-    means: (means: number[]) => `mean activation per class, ${means.map((mean, label) => `${label}: ${number(mean)}`).join(", ")}`,
+    means: (means: number[]) => `mean activation per class, ${means.map((mean, label) => `${called(label)}: ${number(mean)}`).join(", ")}`,
     density: (images: number, top: number, active: number) => `Means over ${grouped(images)} images; the highest is ${number(top)}. [density|Above 0] on ${percent(active)} of them.`,
     table: (network: string, layer: string, unit: string, step: number) => `${network} ${layer} ${unit} step ${step} by class`,
     head: ["class", "mean activation"],
@@ -395,6 +412,7 @@ const english = {
   },
   actions: {
     title: (name: string) => `Change ${name}`,
+    terms: "What these do",
     ablate: "Ablate",
     restore: "Restore",
     scale: (factor: string) => `Scale by ${factor}`,
@@ -429,12 +447,12 @@ const english = {
     sort: (order: string) => `Sort by ${order}`,
     select: (n: number) => `Select ${count(n, "unit")}`,
     search: "Search",
-    example: "19, layers.1:19 or class 3",
+    example: (label: number) => `19, layers.1:19 or class ${called(label)}`,
     found: (n: number, all: number) => (n ? `${n} of ${count(all, "unit")}` : "No unit matches. Search for an index, a layer, or a class."),
     list: "List of units",
     inside: (unit: string) => `${unit} in the set`,
     card: (unit: string) => `Open the card of ${unit}`,
-    raises: (network: string, kind: keyof typeof doing, n: number, falls: boolean, size: string) => `${network}: ${doing[kind]} ${these(n)} ${falls ? "lowers" : "raises"} the loss by ${size} nats.`,
+    raises: (network: string, kind: keyof typeof doing, n: number, falls: boolean, size: number) => `${network}: ${doing[kind]} ${these(n)} ${falls ? "lowers" : "raises"} the loss by ${lossBy(size)} [nats].`,
     verdict: { shown: "shown", "not shown": "not shown", description: "description" },
     means: {
       shown: (n: number) => `It raises the loss more than the same change to ${n === 1 ? "another unit" : `${n} random units`}.`,
@@ -445,7 +463,7 @@ const english = {
     picture: (value: string, low: string, high: string) => `loss increase ${value} nats, null ${low} to ${high}`,
     none: (others: number) => (others ? `Only ${count(others, "other set")} of this size: too few for a null.` : "There is no other set of this size, so there is no null."),
     drawing: (n: number, all: number) => `Null: ${n} of ${all} draws …`,
-    null: (draws: number, n: number) => `Gray band, the null: ${draws} draws of [random units|${n === 1 ? "another unit" : `${n} random units`}] in the same layers, changed alike: {band} nats (2.5 to 97.5%); {p}. Not corrected for other sets that you try. {n} images, one network.`,
+    null: (draws: number, n: number, quick: number) => `Gray band, the null: ${draws} draws of [random units|${n === 1 ? "another unit" : `${n} random units`}] in the same layers, changed alike: {band} nats (2.5 to 97.5%); {p}. Not corrected for other sets that you try. {n} images, one network. The line above a network takes at most ${quick} draws, to answer sooner: too few for a p below 0.05.`,
     to: "to",
     noTest: "no p-value",
   },
@@ -460,6 +478,8 @@ const english = {
     results: "Results",
     claims: (shown: number, all: number) => `Claims tested in Python: ${shown} of ${all} shown`,
     see: "See it in the network",
+    seeSet: "See it in the network (replaces your set)",
+    removed: "Your changes were removed; Undo brings them back.",
     unit: "Unit",
     use: (unit: number) => `Use the selected unit, ${unit}`,
     card: "Open its card",
@@ -468,17 +488,17 @@ const english = {
   missions: {
     percent: (value: number) => `${value}%`,
     lost: {
-      title: ([a]: number[]) => `Which unit does class ${a} need?`,
-      question: (network: string, layer: string, [a]: number[]) => `Each unit of ${network} ${layer} is ablated alone. Which ablation makes the most images of class ${a} wrong?`,
+      title: ([a]: number[]) => `Which unit does class ${called(a)} need?`,
+      question: (network: string, layer: string, [a]: number[]) => `Each unit of ${network} ${layer} is ablated alone. Which ablation makes the most images of class ${called(a)} wrong?`,
       detail: (unit: number, [chosen, judged]: number[], [n, m]: number[], [a]: number[], _: number[]) =>
-        `Unit ${unit} was chosen on one half of the images: without it ${chosen} of ${n} images of class ${a} are newly wrong. On the other half: ${judged} of ${m}.`,
+        `Unit ${unit} was chosen on one half of the images: without it ${chosen} of ${n} images of class ${called(a)} are newly wrong. On the other half: ${judged} of ${m}.`,
       note: "Images newly right are subtracted.",
     },
     confused: {
       title: ([a, b]: number[]) => `Which unit separates ${a} from ${b}?`,
-      question: (network: string, layer: string, [a, b]: number[]) => `Each unit of ${network} ${layer} is ablated alone. Which ablation confuses the most images of classes ${a} and ${b} with each other?`,
+      question: (network: string, layer: string, [a, b]: number[]) => `Each unit of ${network} ${layer} is ablated alone. Which ablation confuses the most images of classes ${called(a)} and ${called(b)} with each other?`,
       detail: (unit: number, [chosen, judged]: number[], [n, m]: number[], [a, b]: number[], before: number[]) =>
-        `Unit ${unit} was chosen on one half of the images: without it ${chosen} of ${n} images of classes ${a} and ${b} are predicted as the other (with it ${before[0]}). On the other half: ${judged} of ${m} (with it ${before[1]}).`,
+        `Unit ${unit} was chosen on one half of the images: without it ${chosen} of ${n} images of classes ${called(a)} and ${called(b)} are predicted as the other (with it ${before[0]}). On the other half: ${judged} of ${m} (with it ${before[1]}).`,
       note: "",
     },
     isUnit: (unit: number, given: number) => (given === unit ? `Yes: it is unit ${unit}.` : `Not unit ${given}: it is unit ${unit}.`),
@@ -487,10 +507,10 @@ const english = {
     unitHead: ([n, m]: number[]) => ["unit", `chosen on: of ${count(n, "image")}`, `judged on: of ${count(m, "image")}`],
     selective: {
       title: "Is the most selective unit the most important one?",
-      question: (network: string, layer: string, n: number, all: number) => `One of ${n}${n < all ? " active" : ""} units of ${network} ${layer} is the most class-selective. Rank the units by how much ablating each one raises the loss: where does this unit stand?`,
+      question: (network: string, layer: string, n: number, all: number) => `One of ${n} units of ${network} ${layer} is the most class-selective${n < all ? ` (${n === all - 1 ? "one" : all - n} of its ${all} ${n === all - 1 ? "is" : "are"} left out: constant or rarely above 0, so that ${n === all - 1 ? "its" : "their"} selectivity is not judged)` : ""}. Rank the units by how much ablating each one raises the loss: where does this unit stand?`,
       options: ["first", "in the upper half", "in the lower half"],
       answer: (right: boolean, rank: number, n: number) => `${right ? "Yes" : "No"}: it is number ${rank} of ${n}.`,
-      detail: (unit: number, selectivity: number, loss: number) => `Unit ${unit} has the highest selectivity, ${number(selectivity, 2)}; ablating it changes the loss by ${number(loss)} nats. One network.`,
+      detail: (unit: number, selectivity: number, loss: number) => `Unit ${unit} has the highest selectivity, ${number(selectivity, 2)}; ablating it ${loss < 0 ? "lowers" : "raises"} the loss by ${lossBy(Math.abs(loss))} nats. This is one trained network; another seed may differ.`,
       head: ["unit", "loss increase (nats)", "selectivity"],
     },
     together: {
@@ -555,9 +575,10 @@ const english = {
     pattern: (unit: string) => `the effective pattern of ${unit} for this image`,
     range: (most: string) => `pattern, ±${most}`,
     images: "top-activating images",
-    image: (i: number, label: number) => `image ${i}, a ${label}`,
+    image: (i: number, label: number) => `image ${i}, ${kindOf(label)}`,
   },
   claims: {
+    decisive: "p is against {name}, which gives the largest p of several nulls.",
     shown: (shown: number, all: number) => `Claims, one for each question and layer: ${shown} of ${all} shown`,
     layer: (layer: string) => `${layer}:`,
     none: (reason: string) => `No claims are made${reason && `: the run ${reason}`}.`,

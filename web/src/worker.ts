@@ -1,13 +1,13 @@
-// A worker of one network, with a share of the images: answers the page's requests one after the other, and drops those that it takes back.
+// A worker of all networks, with a share of the images: answers the page's requests one after the other, and drops those that it takes back.
 
 import { expose } from "comlink";
 import { Trace } from "./backward";
 import { Computer, type Flips, type Found } from "./compute";
 import type { Images, NetworkData } from "./data";
-import { type Changes, Model } from "./engine";
+import { type Changes, inWebAssembly, Model } from "./engine";
 
-let model: Model;
-let computer: Computer;
+let models: Model[];
+let computers: Computer[];
 /** By request, until it is answered or withdrawn. */
 export const stops = new Map<number, AbortController>();
 let before: Promise<unknown> = Promise.resolve();
@@ -23,18 +23,23 @@ function inTurn<T>(request: number, work: (signal: AbortSignal) => Promise<T>): 
 }
 
 export const api = {
-  start(network: NetworkData, images: Images, mostKept: number): void {
-    model = new Model(network);
-    computer = new Computer(model, images, mostKept);
-    void model.load(0); // which needs every other
+  start(networks: NetworkData[], images: Images, mostKept: number, code: WebAssembly.Module | null): boolean {
+    models = networks.map((network) => new Model(network));
+    computers = models.map((model) => new Computer(model, images, mostKept));
+    return inWebAssembly(code);
   },
 
-  found(request: number, snapshot: number, changes: Changes | null): Promise<Found> {
-    return inTurn(request, (signal) => computer.found(snapshot, changes, signal));
+  /** A snapshot's numbers, before what is asked about it: the page unpacks them once for all workers. */
+  take(network: number, snapshot: number, numbers: Float32Array): void {
+    models[network].take(snapshot, numbers);
   },
 
-  flips(request: number, pixels: Float32Array, snapshot: number): Promise<Flips> {
-    return inTurn(request, (signal) => computer.flips(pixels, snapshot, signal));
+  found(request: number, network: number, snapshot: number, changes: Changes | null): Promise<Found> {
+    return inTurn(request, (signal) => computers[network].found(snapshot, changes, signal));
+  },
+
+  flips(request: number, network: number, pixels: Float32Array, snapshot: number): Promise<Flips> {
+    return inTurn(request, (signal) => computers[network].flips(pixels, snapshot, signal));
   },
 
   cancel(request: number): void {
@@ -42,9 +47,9 @@ export const api = {
   },
 
   /** Between two slices of a request: a pointer does not wait for all images. */
-  async traced(what: "pattern" | "contributions", pixels: Float32Array, snapshot: number, layer: string, unit: number): Promise<Float32Array> {
-    await model.load(snapshot);
-    return new Trace(model, pixels, snapshot)[what](layer, unit);
+  async traced(network: number, what: "pattern" | "contributions", pixels: Float32Array, snapshot: number, layer: string, unit: number): Promise<Float32Array> {
+    await models[network].load(snapshot);
+    return new Trace(models[network], pixels, snapshot)[what](layer, unit);
   },
 };
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { choices, generator, pValue, probability, shuffled } from "../src/chance";
+import { choices, generator, lowering, pValue, probability, shuffled } from "../src/chance";
 
 test("p-values count ties, and never fall below 1 / (1 + draws)", () => {
   expect(pValue(0.3, [0.1, 0.3, 0.5])).toBe(3 / 4);
@@ -11,6 +11,15 @@ test("a p-value at its floor is a bound, rounded up, with the number of draws", 
   expect(probability(1 / 11, 10)).toBe("p ≤ 0.091 (10 draws)");
   expect(probability(1 / 2, 1)).toBe("p ≤ 0.5 (1 draw)");
   expect(probability(2 / 11, 10)).toBe("p = 0.182");
+});
+
+test.each([
+  [[0.004, 0, 0.0004], ["lower", "0.0 to 0.4"]],
+  [[-0.004, 0, -0.0004], ["raise", "0.0 to 0.4"]],
+  [[0.004, -0.001], ["change", "−0.4 to +0.1"]],
+  [[0.0004, -0.0001], ["change", "0.0 to 0.0"]],
+])("accuracy drops of random units in words and points: %j", (drops, told) => {
+  expect(lowering(drops)).toEqual(told);
 });
 
 test("numbers of sets", () => {

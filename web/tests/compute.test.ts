@@ -3,8 +3,9 @@ import { Trace } from "../src/backward";
 import { Computer } from "../src/compute";
 import type { Images } from "../src/data";
 import { type Change, type Changes, highest, inWebAssembly, type Model, NO_CHANGES } from "../src/engine";
+import { compiled } from "../src/kernel";
 import { shiftOf } from "../src/shift";
-import { apart, convolutional, images, numbers } from "./networks";
+import { apart, convolutional, images, numbers, residual } from "./networks";
 
 const { signal } = new AbortController();
 let [model, all] = [undefined as unknown as Model, undefined as unknown as Images];
@@ -33,13 +34,46 @@ const CASES: Record<string, Changes> = {
 
 test.each(Object.keys(CASES))("%s: what is computed from the change on equals a whole pass", async (name) => {
   for (const [wasm, mostKept] of [[true, 1e6], [false, 1e6], [true, 0], [false, 3000]] as const) {
-    inWebAssembly(wasm);
+    inWebAssembly(wasm ? compiled() : null);
     const computer = new Computer(model, all, mostKept); // with little or nothing kept, too
     for (const snapshot of [0, 1]) {
       expect(apart((await computer.found(snapshot, CASES[name], signal)).logits, oneByOne(snapshot, CASES[name]))).toBeLessThan(1e-4);
     }
   }
-  inWebAssembly(true);
+  inWebAssembly();
+});
+
+test.each([0, 1, 2, 3, 4])("of a network with branches, a change at layer %i is computed as a whole pass", async (layer) => {
+  const branched = await residual();
+  for (const [wasm, mostKept] of [[true, 1e6], [false, 1e6], [true, 0], [true, 9000]] as const) {
+    inWebAssembly(wasm ? compiled() : null);
+    const computer = new Computer(branched, all, mostKept);
+    for (const change of [{ kind: "zero" }, { kind: "scale", value: 1.7 }, { kind: "clamp", value: 0.4 }] as const) {
+      const changes = one(`layers.${layer}`, 2, change);
+      const whole = Array.from({ length: all.count }, (_, i) => [...branched.forward(all.pixels.subarray(64 * i, 64 * i + 64), 1, changes).get("logits")!]).flat();
+      expect(apart((await computer.found(1, changes, signal)).logits, whole)).toBeLessThan(1e-4);
+    }
+  }
+  inWebAssembly();
+  const pixels = all.pixels.subarray(0, 64);
+  expect(await new Computer(branched, all, 0).flips(pixels, 1, signal)).toMatchObject({ count: expect.any(Number) });
+});
+
+test("a change that a later sum reads too is no shift of the next layer's output", async () => {
+  const branched = await residual();
+  const shift = (layer: number) => shiftOf(branched, one(`layers.${layer}`, 1, { kind: "zero" }))?.place ?? null;
+  expect([0, 1, 2, 3, 4].map(shift)).toEqual([null, null, null, null, 19]); // layer 1's convolution is followed by a sum with what comes before it
+});
+
+test("gradients through branches are slopes", async () => {
+  const [branched, pixels] = [await residual(), all.pixels.subarray(64, 128)];
+  for (const layer of [0, 2, 3]) {
+    const found = new Trace(branched, pixels, 0).contributions(`layers.${layer}`, 1);
+    const at = (value: number) => branched.forward(pixels, 0, one(`layers.${layer}`, 1, { kind: "scale", value })).get("logits")!;
+    const [more, less] = [at(1.01), at(0.99)];
+    expect(apart(found, more.map((v, i) => (v - less[i]) / 0.02))).toBeLessThan(5e-3);
+    expect(Math.max(...found.map(Math.abs))).toBeGreaterThan(0.01);
+  }
 });
 
 test("only changes that stay linear up to the next layer are shifts of its output", () => {
@@ -74,20 +108,31 @@ test("work that nobody waits for stops", async () => {
   await expect(work).rejects.toThrow(/abort/i);
 });
 
+test("a pause to read messages opens no channel of its own", async () => {
+  const channels = vi.spyOn(globalThis, "MessageChannel");
+  let now = 0;
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => (now += 1000)); // each look at the clock is a pause
+  await new Computer(model, all, 1e6).found(0, null, signal);
+  expect(now).toBeGreaterThan(2000);
+  expect(channels).not.toHaveBeenCalled();
+  clock.mockRestore();
+});
+
 test("a worker answers in turn, drops what is withdrawn, and keeps no trace of either", async () => {
   vi.stubGlobal("addEventListener", () => undefined); // comlink's, in a worker
   const { api, stops } = await import("../src/worker");
-  api.start(model.data, all, 1e6);
-  const [first, gone, last] = [api.found(1, 0, null), api.found(2, 1, CASES["a unit"]), api.found(3, 0, CASES["a unit"])];
+  api.start([{ ...model.data, weights: [] }], all, 1e6, null);
+  for (const snapshot of [0, 1]) api.take(0, snapshot, await model.numbersOf(snapshot));
+  const [first, gone, last] = [api.found(1, 0, 0, null), api.found(2, 0, 1, CASES["a unit"]), api.found(3, 0, 0, CASES["a unit"])];
   api.cancel(2);
   api.cancel(99);
   await expect(gone).rejects.toThrow(/abort/i);
   expect(apart((await first).logits, oneByOne(0, NO_CHANGES))).toBeLessThan(1e-4);
   expect(apart((await last).logits, oneByOne(0, CASES["a unit"]))).toBeLessThan(1e-4);
-  await expect(api.found(4, 77, null)).rejects.toThrow();
+  await expect(api.found(4, 0, 77, null)).rejects.toThrow();
   expect(stops.size).toBe(0);
   const pixels = all.pixels.subarray(0, 64);
-  expect(await api.traced("pattern", pixels, 1, "layers.1.hook_post", 2)).toEqual(new Trace(model, pixels, 1).pattern("layers.1.hook_post", 2));
+  expect(await api.traced(0, "pattern", pixels, 1, "layers.1.hook_post", 2)).toEqual(new Trace(model, pixels, 1).pattern("layers.1.hook_post", 2));
 });
 
 test("a contribution is the slope of a logit along a unit's activation", () => {

@@ -1,9 +1,10 @@
 import { afterEach, describe, expect, test } from "vitest";
 import type { Op } from "../src/data";
 import { addProduct, apply, edited, highest, inWebAssembly, moments, softmax, type Weights } from "../src/engine";
+import { compiled } from "../src/kernel";
 import { apart, convolutional, images, network, numbers } from "./networks";
 
-afterEach(() => void inWebAssembly(true));
+afterEach(() => void inWebAssembly());
 
 /** One operation on a few numbers. */
 function of(op: Op, x: number[], from: number[], to: number[], weights: Weights = {}, kernel: number[] = []): number[] {
@@ -16,7 +17,7 @@ const f = (...values: number[]) => Float32Array.from(values);
 
 describe.each([true, false])("in WebAssembly: %s", (wasm) => {
   test("a linear layer and a convolution by hand", () => {
-    expect(inWebAssembly(wasm)).toBe(wasm);
+    expect(inWebAssembly(wasm ? compiled() : null)).toBe(wasm);
     const linear: Op = { kind: "linear", weight: "w", bias: "b" };
     expect(of(linear, [1, 0, -2], [3], [2], { w: f(1, 2, 3, -1, 5, 0.5), b: f(10, 0) })).toEqual([5, -2]);
     const conv: Op = { kind: "conv2d", weight: "w", bias: null, stride: [1, 2], padding: [0, 1] };
@@ -30,7 +31,7 @@ describe.each([true, false])("in WebAssembly: %s", (wasm) => {
     [2, 66, [4, 4], [1, 1], [1, 1], [0, 0]],
     [4, 16, [5, 5], [5, 5], [1, 1], [2, 2]],
   ])("a convolution of %i channels into %i is the sum over its window", (channels, out, [rows, cols], kernel, stride, padding) => {
-    expect(inWebAssembly(wasm)).toBe(wasm);
+    expect(inWebAssembly(wasm ? compiled() : null)).toBe(wasm);
     const op: Op = { kind: "conv2d", weight: "w", bias: "b", stride, padding };
     const x = numbers(channels * rows * cols, 1).map((v, i) => (i % 3 && Math.floor(i / (rows * cols)) !== 1 ? v : 0)); // one channel is 0
     const [w, b] = [f(...numbers(out * channels * kernel[0] * kernel[1], 2)), f(...numbers(out, 3))];
@@ -47,8 +48,19 @@ describe.each([true, false])("in WebAssembly: %s", (wasm) => {
     expect(apart(of(op, x, [channels, rows, cols], [out, high, wide], { w, b }, kernel), expected)).toBeLessThan(1e-5);
   });
 
+  test.each([[1, 2, 2], [2, 4, 8], [3, 2, 14], [2, 6, 11], [2, 5, 9], [1, 28, 28]])("the maxima of 2 × 2 windows in %i maps of %i × %i, and ReLU", (channels, rows, cols) => {
+    inWebAssembly(wasm ? compiled() : null);
+    const x = numbers(channels * rows * cols, 5);
+    const to = [channels, rows >> 1, cols >> 1];
+    const at = (c: number, r: number, k: number) => x[(c * rows + r) * cols + k];
+    const expected: number[] = [];
+    for (let c = 0; c < channels; c++) for (let r = 0; r < to[1]; r++) for (let k = 0; k < to[2]; k++) expected.push(Math.max(at(c, 2 * r, 2 * k), at(c, 2 * r, 2 * k + 1), at(c, 2 * r + 1, 2 * k), at(c, 2 * r + 1, 2 * k + 1)));
+    expect(of({ kind: "maxpool", kernel: [2, 2], stride: [2, 2], padding: [0, 0] }, x, [channels, rows, cols], to)).toEqual(expected);
+    expect(apart(of({ kind: "relu" }, x, [x.length], [x.length]), x.map((v) => Math.max(0, v)))).toBe(0);
+  });
+
   test("a product of some channels alone is their part of the whole", async () => {
-    inWebAssembly(wasm);
+    inWebAssembly(wasm ? compiled() : null);
     const model = await convolutional();
     const op = model.data.ops[6] as Op & { kind: "conv2d" };
     const [from, to, x] = [model.shapes[5], model.shapes[6], f(...numbers(5 * 16, 4))];
@@ -63,7 +75,7 @@ test("WebAssembly and TypeScript give the same logits", async () => {
   const [model, all] = [await convolutional(), images(20, 8, 4)];
   for (let i = 0; i < all.count; i++) {
     const [fast, slow] = [true, false].map((wasm) => {
-      expect(inWebAssembly(wasm)).toBe(wasm);
+      expect(inWebAssembly(wasm ? compiled() : null)).toBe(wasm);
       return model.forward(all.pixels.subarray(64 * i, 64 * i + 64), 1);
     });
     for (const [name, values] of slow) expect(apart(values, fast.get(name)!)).toBeLessThan(1e-5);
@@ -76,6 +88,9 @@ test("functions of one number", () => {
   expect(each({ kind: "relu" })).toEqual([0, 0, 0, 0.5, 3]);
   expect(of({ kind: "relu" }, [-Infinity, -1e-40, 1e38], [3], [3])).toEqual([0, 0, Math.fround(1e38)]);
   expect(apart(each({ kind: "tanh" }), x.map(Math.tanh))).toBeLessThan(1e-7);
+  expect(apart(each({ kind: "sigmoid" }), x.map((v) => 1 / (1 + Math.exp(-v))))).toBeLessThan(1e-7);
+  expect(apart(each({ kind: "silu" }), x.map((v) => v / (1 + Math.exp(-v))))).toBeLessThan(1e-6);
+  expect(apart(each({ kind: "leakyrelu", slope: 0.25 }), [-0.5, 0, 0, 0.5, 3])).toBe(0);
   expect(apart(each({ kind: "normalize", mean: 1, std: 2 }), [-1.5, -0.5, -0.5, -0.25, 1])).toBe(0);
   // x Φ(x), Φ(−2) = 0.0227501, Φ(0.5) = 0.6914625, Φ(3) = 0.9986501
   expect(apart(each({ kind: "gelu", approximate: "none" }), [-0.0455003, 0, 0, 0.3457312, 2.9959503])).toBeLessThan(1e-6);

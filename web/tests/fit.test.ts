@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type Block, CLASSES, GAP, inRow, LABEL, LEAST, stacked } from "../src/fit";
+import { type Block, CLASSES, GAP, inRow, LABEL, LEAST, stacked, spaced } from "../src/fit";
 
 const NETWORKS: Record<string, Block[]> = {
   mlp: [{ count: 128, side: 1 }, { count: 64, side: 1 }],
@@ -38,4 +38,10 @@ test("more room makes larger tiles, and a column as many in a line as fit", () =
     expect(pitch * columns).toBeLessThanOrEqual(336);
     expect(columns).toBe(Math.min(NETWORKS.cnn[i].count, Math.floor(336 / pitch)));
   }
+});
+
+test("labels that would touch are left out, but the first and the last", () => {
+  const at = (width: number) => (step: number) => (width * Math.asinh(step)) / Math.asinh(3752);
+  expect(spaced([0, 1, 10, 100, 1000, 3752], at(900))).toEqual([0, 1, 10, 100, 1000, 3752]);
+  expect(spaced([0, 1, 10, 100, 1000, 3752], at(220))).toEqual([0, null, 10, 100, null, 3752]);
 });

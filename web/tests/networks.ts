@@ -73,9 +73,39 @@ export function convolutional(): Promise<Model> {
   return network(ops, [1, 8, 8], 4, tensors(shapes, 1), tensors(shapes, 2));
 }
 
-export function images(count: number, side: number, classes: number): Images {
-  const pixels = Float32Array.from(numbers(count * side * side, 9), (v) => Math.max(0, v));
-  return { count, rows: side, cols: side, classes, labels: Array.from({ length: count }, (_, i) => i % classes), indices: Array.from({ length: count }, (_, i) => 2 * i), dataset: "test", pixels, opening: 0 };
+/** A dilated convolution, a block whose input is added to what it makes of it, one whose shortcut is a convolution, and a linear layer; two snapshots. */
+export function residual(): Promise<Model> {
+  const conv = (name: string, more: object = {}): Op => ({ kind: "conv2d", weight: `${name}.w`, bias: null, stride: [1, 1], padding: [1, 1], ...more });
+  const ops: Op[] = [
+    hook("input"),
+    conv("a", { dilation: [2, 1], padding: [2, 1] }), // 1
+    hook("layers.0"),
+    { kind: "silu" },
+    conv("b"), // 4
+    { kind: "leakyrelu", slope: 0.2 },
+    hook("layers.1"),
+    conv("c"), // 7
+    { kind: "add", with: 3 },
+    { kind: "sigmoid" },
+    hook("layers.2"), // 10
+    conv("d", { stride: [2, 2] }),
+    { kind: "relu" },
+    { kind: "hook", name: "layers.3" },
+    conv("e", { stride: [2, 2], padding: [0, 0], from: 10 }), // 14
+    { kind: "add", with: 13 },
+    hook("layers.4"),
+    { kind: "avgpool", kernel: [], stride: [], padding: [0, 0] },
+    { kind: "flatten" },
+    { kind: "linear", weight: "f.w", bias: "f.b" },
+    hook("logits"),
+  ];
+  const shapes = { "a.w": [3, 1, 3, 3], "b.w": [3, 3, 3, 3], "c.w": [3, 3, 3, 3], "d.w": [4, 3, 3, 3], "e.w": [4, 3, 1, 1], "f.w": [4, 4], "f.b": [4] };
+  return network(ops, [1, 8, 8], 4, tensors(shapes, 3), tensors(shapes, 4));
+}
+
+export function images(count: number, side: number, classes: number, channels = 1): Images {
+  const pixels = Float32Array.from(numbers(count * channels * side * side, 9), (v) => Math.max(0, v));
+  return { count, channels, rows: side, cols: side, classes, labels: Array.from({ length: count }, (_, i) => i % classes), indices: Array.from({ length: count }, (_, i) => 2 * i), dataset: "test", pixels, opening: 0 };
 }
 
 /** The largest difference. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { lasting, told } from "../src/pair";
+import { bothWays, lasting, told } from "../src/pair";
 
 const WRONG = { label: 4, predicted: 9 };
 const OWN = { label: 4, predicted: 4 };
@@ -34,4 +34,13 @@ test("no images, one snapshot, and a class that is never predicted", () => {
   expect(say(WRONG, [0, 0, 0, 0], 0)).toBe("MLP: none of the images is of class 4.");
   expect(say(WRONG, [7], 100, [1000])).toBe("MLP: 7 of 100 images of class 4 are predicted as 9 at step 1,000.");
   expect(say(WRONG, [0, 0, 0, 0])).toBe("MLP: no image of class 4 is predicted as 9 at any snapshot.");
+});
+
+test("two classes are told both ways, each out of its own images; a class itself once", () => {
+  const confusion = [[30, 70, 6, 44], [95, 5, 10, 40], [98, 2, 0, 50]].map(([a, b, c, d]) => [[a, b], [c, d]]);
+  expect(bothWays("MLP", { label: 0, predicted: 1 }, [0, 16, 91], confusion)).toBe(
+    "MLP: images of class 0 predicted as 1 are most, 70 of 100, at step 0, and at most 5 of 100 from step 16 on. " +
+      "The other way: images of class 1 predicted as 0 are most, 10 of 50, at step 16, and at most 2 of 50 only at the last snapshot, step 91.",
+  );
+  expect(bothWays("MLP", { label: 1, predicted: 1 }, [0, 16, 91], confusion)).toBe("MLP: images of class 1 predicted as 1 are 44 of 50 at step 0 and 50 of 50 at step 91, at least 25 of 50 at every snapshot.");
 });

@@ -11,8 +11,10 @@ test("strokes give the ink that they were drawn with", () => {
     for (let i = 0; i < 20; i++) ink.to(SIDE * random(), SIDE * random());
   }
   expect(apart(Ink.of(ink.strokes).cells, ink.cells)).toBe(0);
+  const as = { side: 20, row: 14, col: 14 };
+  expect(centered(ink.cells, SIDE, 28, 28, as, ink.box)).toEqual(centered(ink.cells, SIDE, 28, 28, as)); // by the ink's box as by all cells
   ink.clear();
-  expect([ink.strokes, ink.cells.some((v) => v !== 0)]).toEqual([[], false]);
+  expect([ink.strokes, ink.cells.some((v) => v !== 0), ink.box]).toEqual([[], false, null]);
 });
 
 test("a point near the last is no new point; one outside is moved to the border", () => {
@@ -42,5 +44,7 @@ test("wherever a stroke is drawn, and however large, it becomes one of the usual
 test("the usual size and center are the images' medians", () => {
   const pixels = new Float32Array(3 * 100);
   for (const [image, side] of [[0, 2], [1, 4], [2, 6]]) for (let r = 1; r <= side; r++) for (let c = 2; c < 2 + side; c++) pixels[100 * image + 10 * r + c] = 1;
-  expect(usual({ count: 3, rows: 10, cols: 10, classes: 1, labels: [0, 0, 0], pixels, opening: 0, indices: [], dataset: "" })).toEqual({ side: 4, row: 2.5, col: 3.5 });
+  expect(usual({ count: 3, channels: 1, rows: 10, cols: 10, classes: 1, labels: [0, 0, 0], pixels, opening: 0, indices: [], dataset: "" })).toEqual({ side: 4, row: 2.5, col: 3.5 });
+  const color = Float32Array.from({ length: 2 * pixels.length }, (_, i) => (i % 200 < 100 ? 0 : pixels[100 * Math.floor(i / 200) + (i % 100)])); // the second of two channels
+  expect(usual({ count: 3, channels: 2, rows: 10, cols: 10, classes: 1, labels: [0, 0, 0], pixels: color, opening: 0, indices: [], dataset: "" })).toEqual({ side: 4, row: 2.5, col: 3.5 });
 });

@@ -38,6 +38,7 @@ function any(seed: number): State {
   const link = pick(BOUNDS.links.flatMap((links, network) => links.map((one) => ({ network, ...one }))));
   const mission = maybe(() => below(5));
   return {
+    folds: [...new Set(Array.from({ length: below(4) }, () => pick(["about", "class.0", "layer.1.2", "map"])))],
     source: maybe(() => below(BOUNDS.images)) ?? Array.from({ length: below(4) }, () => Array.from({ length: 2 * (1 + below(5)) }, () => below(280))),
     frame: below(20),
     scale: pick(["this", "all"]),
@@ -52,6 +53,13 @@ function any(seed: number): State {
     inside: maybe(() => ({ ...unit(), step: below(9), position: below(100) })),
     edge: maybe(() => ({ network: link.network, place: link.place, source: below(link.sources), unit: below(link.units) })),
     map: { network: 1, layer: below(3), color: pick(["class", "said", "error"]) },
+    look: {
+      view: maybe(() => {
+        const k = Number((1.001 + 38 * random()).toFixed(3));
+        return { k, x: -Number((0.9 * (k - 1) * random()).toFixed(3)) || 0, y: -Number((0.9 * (k - 1) * random()).toFixed(3)) || 0 };
+      }) ?? { k: 1, x: 0, y: 0 },
+      chosen: maybe(() => Array.from({ length: 300 }, (_, i) => i).filter(() => random() < 0.3)) ?? [],
+    },
     filter: { label: maybe(() => below(10)), mistakes: maybe(() => below(2)) },
     pair: maybe(() => ({ label: below(10), predicted: below(10) })),
     mission,

@@ -1,7 +1,10 @@
 import { expect, test } from "vitest";
 import { Trace } from "../src/backward";
-import { biasOf, contribution, contributions, edgesOf, highestAt, linkInto, linkOutOf, linksOf, preActivation, windowOf } from "../src/sums";
-import { convolutional, images, network } from "./networks";
+import type { Op } from "../src/data";
+import { NO_CHANGES } from "../src/engine";
+import { sourceName } from "../src/names";
+import { biasOf, contribution, contributions, edgesOf, highestAt, linkInto, linkOutOf, linksOf, preActivation, stepsAfter, windowOf } from "../src/sums";
+import { convolutional, images, network, residual } from "./networks";
 
 test("a unit's parts and bias by hand", async () => {
   const ops = [{ kind: "flatten" }, { kind: "linear", weight: "a", bias: "b" }, { kind: "relu" }, { kind: "hook", name: "layer" }, { kind: "linear", weight: "c", bias: null }, { kind: "hook", name: "logits" }] as const;
@@ -19,9 +22,17 @@ test("a unit's parts and bias by hand", async () => {
   expect(edgesOf(trace).map((edges) => edges.map(({ source, unit, value, share }) => [source, unit, value, share]))).toEqual([[[0, 0, 50, 1], [0, 1, -50, 1]]]);
 });
 
+test("in a network with branches a link reads the layer before it, and ends before a sum", async () => {
+  const model = await residual();
+  expect(linksOf(model).map(({ place, from, to }) => [place, from, to])).toEqual([[1, -1, 0], [4, 0, 1], [7, 1, 2], [11, 2, 3], [14, 2, 4], [19, 4, 5]]);
+  expect([0, 1, 2, 3, 4, 5].map((layer) => linkInto(model, layer)?.place ?? null)).toEqual([1, 4, null, 11, null, 19]);
+  expect(linksOf(model).map((link) => stepsAfter(model, link, NO_CHANGES, 0))).toEqual([[3], [5], [], [12], [], []]);
+});
+
 test("contributions and bias are the pre-activation, at every link, unit and position", async () => {
-  const [model, all] = [await convolutional(), images(3, 8, 4)];
-  for (let i = 0; i < all.count; i++) {
+  const [models, all] = [[await convolutional(), await residual()], images(3, 8, 4)];
+  for (let k = 0; k < 2 * all.count; k++) {
+    const [model, i] = [models[k % 2], k >> 1];
     const trace = new Trace(model, all.pixels.subarray(64 * i, 64 * i + 64), i % 2);
     for (const link of linksOf(model)) {
       const [units, ...map] = model.shapes[link.place];
@@ -36,6 +47,18 @@ test("contributions and bias are the pre-activation, at every link, unit and pos
       }
     }
   }
+});
+
+test("the channels of an image are sources of a convolution, and its pixels those of a linear layer", async () => {
+  const ops: Op[] = [{ kind: "conv2d", weight: "a", bias: null, stride: [1, 1], padding: [0, 0] }, { kind: "hook", name: "layer" }, { kind: "flatten" }, { kind: "linear", weight: "b", bias: null }];
+  const conv = await network(ops, [3, 1, 2], 1, { a: { shape: [1, 3, 1, 2], values: [1, 2, 3, 4, 5, 6] }, b: { shape: [1, 1], values: [1] } });
+  const trace = new Trace(conv, Float32Array.of(1, 0, 0, 1, 2, 1), 0);
+  const [link] = linksOf(conv);
+  expect([...contributions(trace, link, 0)]).toEqual([1, 4, 16]);
+  expect([0, 1, 2].map((source) => sourceName(conv, link, source))).toEqual(["the red channel", "the green channel", "the blue channel"]);
+  expect([...trace.pattern("layer", 0)]).toEqual([1, 2, 3, 4, 5, 6]);
+  const flat = await network([{ kind: "flatten" }, { kind: "linear", weight: "a", bias: null }, { kind: "hook", name: "layer" }], [2, 1, 2], 1, { a: { shape: [1, 4], values: [1, 2, 3, 4] } });
+  expect(sourceName(flat, linksOf(flat)[0], 3)).toBe("pixel in row 0, column 1 of channel 1 of the image");
 });
 
 test("a window at the border reads zeros outside of the map", async () => {

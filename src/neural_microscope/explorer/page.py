@@ -45,8 +45,8 @@ def write(
         progress: Function of the network, how many of its layers are done, and their total.
 
     Raises:
-        RunError: There is no run, the runs were probed with different images, weights are not finite, or the
-            front end was not built.
+        RunError: There is no run, the runs were probed with different images or with inputs that are no images in
+            0..1, weights are not finite, or the front end was not built.
         UnsupportedLayer: The page can't compute a layer.
         FileError: The path can't be written; raised before anything is measured.
 

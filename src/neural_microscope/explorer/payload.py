@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -16,7 +15,7 @@ from ..analysis.look import FirstLook, LayerLook, Progress
 from ..analysis.look.looks import recalled, unlooked
 from ..errors import RunError
 from ..glossary import glosses
-from ..hooks import activations, evaluation, hooked
+from ..hooks import evaluation, hooked
 from ..models import Network
 from ..run import Run, network_names, same_but_seed
 from .graph import operations
@@ -25,7 +24,7 @@ from .missions import errors, missions
 from .opening import opening
 from .weights import packed, stored
 
-VERSION = 5
+VERSION = 6
 ROOM = 6_000_000
 """A page holds a second seed's network while it is no larger than this, in bytes."""
 
@@ -45,22 +44,37 @@ def payload(
     looks = {id(one.run): one for one in given if isinstance(one, FirstLook)}
     if not runs:
         raise RunError("the explorer needs at least one run")
+    for run in runs:
+        if run.task != "classification":
+            raise RunError(
+                f"{run.folder} was trained for a task of the kind {run.task!r}; the page shows which classes a network predicts: "
+                "nm.report.write serves other tasks"
+            )
     probe = runs[0].probe
+    inputs = probe.tensor()
     for run in runs[1:]:
-        if not (np.array_equal(run.probe.images, probe.images) and np.array_equal(run.probe.labels, probe.labels)):
+        if not (torch.equal(run.probe.tensor(), inputs) and np.array_equal(run.probe.labels, probe.labels)):
             raise RunError(
                 f"{run.folder} was recorded with other probe images than {runs[0].folder}; one page needs networks on the same images"
             )
+    pixels = (255 * inputs.float()).round().clamp(0, 255)
+    if inputs.ndim != 4 or not (pixels / 255).allclose(inputs.float(), atol=1e-6):
+        raise RunError(
+            f"{runs[0].folder} was recorded with inputs {list(inputs.shape[1:])}; the page draws and computes only on images "
+            "[channel, row, col] in 0..1, in steps of 1/255. Let the model normalize inside, or use nm.report.write, which serves "
+            "other inputs"
+        )
     groups = [[runs[place] for place in group] for group in same_but_seed(runs)]
     into = [*models, *[None] * (len(groups) - len(models))]
     trained = [run.model(into=model) for (run, *_), model in zip(groups, into, strict=True)]
-    count, rows, cols = probe.images.shape
+    count, channels, rows, cols = inputs.shape
     page = {
         "version": VERSION,
         "note": runs[0].description["data"]["note"],
         "glossary": glosses(),
         "images": {
             "count": count,
+            "channels": channels,
             "rows": rows,
             "cols": cols,
             "classes": probe.classes,
@@ -68,7 +82,8 @@ def payload(
             "labels": probe.labels.tolist(),
             "indices": runs[0].probe_indices.tolist(),
             "opening": opening([(model, shown(operations(model), model)) for model in trained], probe),
-            "pixels": packed(probe.images.astype(np.uint8)),
+            "pixels": packed(pixels.numpy().astype(np.uint8)),
+            **({"classNames": list(probe.class_names)} if probe.class_names else {}),
         },
         "networks": [
             _network(run, name, model, snapshots, [looks.get(id(one), one) for one in (run, *others)], progress)
@@ -143,20 +158,20 @@ def _network(
     if progress:
         progress(name, len(recorded) + 1, len(recorded) + 1)
     at = [run.steps.index(step) for step in steps]
-    weights = stored(run, model, steps, wanted)
+    weights = stored(run, model, steps, wanted, layers)
     return {
         "name": name,
         "twin": twin and twin[0],
         "seed": run.description["model"].get("seed"),
         "classes": run.probe.classes,
-        "input": [1, *run.probe.images.shape[1:]],
+        "input": shapes["input"],
         "hookPoints": [{"name": op["name"], "shape": shapes[op["name"]]} for op in ops if op["kind"] == "hook"],
         "layers": layers,
         "ops": ops,
         "steps": steps,
         "tensors": tensors,
         "weights": weights,
-        "scales": scales(run, into, steps, layers),
+        "scales": scales([one.pop("ends") for one in weights], layers),
         "curve": {
             "step": steps,
             "testLoss": plain(run.log["test_loss"].values[at]),
@@ -176,15 +191,15 @@ def _network(
     }
 
 
-def scales(run: Run, into: nn.Module | None, steps: Sequence[int], layers: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """For each layer the largest absolute activation at each step, the end of its color scale there; and whether any is below 0."""
-    found: dict[str, dict[str, Any]] = {layer: {"top": [], "both": False} for layer in layers}
-    for step in steps if layers else ():
-        acts = activations(run.model(step, into=copy.deepcopy(into)), run.probe, layers)
-        for layer, about in found.items():
-            about["top"].append(max(1e-6, float(abs(acts[layer]).max())))
-            about["both"] |= bool((acts[layer] < 0).any())
-    return found
+def scales(ends: Sequence[dict[str, tuple[float, float]]], layers: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """For each layer the largest absolute activation at each snapshot, the end of its color scale there; and whether any is below 0."""
+    return {
+        layer: {
+            "top": [max(1e-6, -one[layer][0], one[layer][1]) for one in ends],
+            "both": any(one[layer][0] < 0 for one in ends),
+        }
+        for layer in layers
+    }
 
 
 def _shown_path(run: Run) -> str:
@@ -226,9 +241,10 @@ def _shapes(model: nn.Module, run: Run) -> dict[str, list[int]]:
     """The shape of each hook point for one image."""
     lens: Any = hooked(model)
     with torch.no_grad(), evaluation(lens):
-        logits, cache = lens.run_with_cache(run.probe.subset([0]).tensor())
+        image = run.probe.subset([0]).tensor()
+        logits, cache = lens.run_with_cache(image)
     found = {name: list(tensor.shape[1:]) for name, tensor in cache.items()}
-    return {"input": [1, *run.probe.images.shape[1:]], "logits": list(logits.shape[1:])} | found
+    return {"input": list(image.shape[1:]), "logits": list(logits.shape[1:])} | found
 
 
 def _places(weights: dict[str, torch.Tensor], wanted: Sequence[str]) -> dict[str, Any]:

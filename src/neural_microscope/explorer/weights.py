@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import nn
 from torch.func import functional_call
 
 from ..errors import RunError
-from ..hooks import lent
+from ..hooks import HookPoint, hooked, lent
 from ..run import Run
 
 AGREEMENT = 0.998
@@ -29,12 +30,14 @@ LEVELS = 127
 Tensors = dict[str, np.ndarray]
 
 
-def stored(run: Run, model: nn.Module, steps: Sequence[int], wanted: Sequence[str]) -> list[dict[str, Any]]:
+def stored(
+    run: Run, model: nn.Module, steps: Sequence[int], wanted: Sequence[str], layers: Sequence[str]
+) -> list[dict[str, Any]]:
     """Each step's tensors in the smallest form that keeps the predictions; the last is never a difference.
 
-    ``agreement`` is the share of the probe images on which the stored weights predict the same class as the recorded ones,
-    ``logit`` the largest absolute error of a logit on these images, ``confusion`` [class, predicted] the images by the recorded weights; of
-    equal logits the first class is predicted.
+    ``agreement`` is the share of the probe images on which the stored weights predict the same class as the recorded ones, ``logit`` the
+    largest error of a logit on these images. By the recorded weights: ``confusion`` [class, predicted] counts the images (of equal logits
+    the first class is predicted), and ``ends`` holds the smallest and the largest activation of each layer.
     """
     found: list[dict[str, Any]] = []
     after: Tensors | None = None
@@ -44,7 +47,9 @@ def stored(run: Run, model: nn.Module, steps: Sequence[int], wanted: Sequence[st
         for name, values in exact.items():
             if not np.isfinite(values).all():
                 raise RunError(f"{run.folder}: {name} at step {step} holds numbers that are not finite")
-        expected = _logits(model, run, recorded)
+        ends: dict[str, tuple[float, float]] = {}
+        with hooked(model).hooks([(layer, partial(_ends, ends)) for layer in layers]):
+            expected = _logits(model, run, recorded)
         for kind in ("difference", "float16", "float32") if after else ("float16", "float32"):
             form, decoded = _differences(exact, after) if kind == "difference" and after else _rounded(exact, kind)
             logits = _logits(model, run, recorded | {name: torch.from_numpy(one) for name, one in decoded.items()})
@@ -54,7 +59,8 @@ def stored(run: Run, model: nn.Module, steps: Sequence[int], wanted: Sequence[st
         confusion = np.zeros((run.probe.classes, run.probe.classes), int)
         np.add.at(confusion, (run.probe.labels, expected.numpy().argmax(1)), 1)
         error = float((logits - expected).abs().max())
-        found.append({"kind": kind, **form, "agreement": agreement, "logit": error, "confusion": confusion.tolist()})
+        told = {"agreement": agreement, "logit": error, "confusion": confusion.tolist(), "ends": ends}
+        found.append({"kind": kind, **form, **told})
         after = decoded
     return found[::-1]
 
@@ -87,6 +93,10 @@ def _differences(exact: Tensors, after: Tensors) -> tuple[dict[str, Any], Tensor
         decoded[name] = after[name] + scale * numbers[name].astype(np.float32)
         scales[name] = float(scale)
     return {"numbers": packed(_together(numbers)), "scales": scales}, decoded
+
+
+def _ends(found: dict[str, tuple[float, float]], value: torch.Tensor, hook: HookPoint) -> None:
+    found[hook.name] = float(value.min()), float(value.max())
 
 
 def _logits(model: nn.Module, run: Run, weights: dict[str, torch.Tensor]) -> torch.Tensor:

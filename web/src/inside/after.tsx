@@ -29,8 +29,8 @@ export function After(props: AfterProps): JSX.Element {
   const [x, y] = [<Exact value={old[from]} />, <Exact value={made[to]} strong />];
   let box: [number, number, number, number] = [from % cols, Math.floor(from / cols), 1, 1];
   let [sentence, equation] = [words.inside.changed(after.length > 1, title), <>{x} → {y}</>];
-  if (op.kind === "relu" || op.kind === "tanh" || op.kind === "gelu") {
-    sentence = words.inside.activation[op.kind];
+  if (op.kind in words.inside.activation) {
+    sentence = words.inside.activation[op.kind as keyof typeof words.inside.activation];
     equation = <><span>{title}({x})</span> = {y} <Curve kind={op} x={old[from]} /></>;
   } else if (op.kind === "batchnorm" || op.kind === "layernorm") {
     const { mean, deviation, scale, shift } = normalizationAt(trace, place, unit, unit * rows * cols + from);

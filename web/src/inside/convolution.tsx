@@ -2,6 +2,7 @@
 
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { spanOf } from "../engine";
 import { Exact } from "../edges";
 import { positionName, sourceName } from "../names";
 import { Say, useMedia } from "../parts";
@@ -23,23 +24,24 @@ export function Convolution(props: StepProps): JSX.Element {
   const total = sums.reduce((a, b) => a + b, 0);
   const [source, setSource] = useState(order[0]);
   const { rows, cols, weights, values } = windowOf(trace, link, unit, source, position);
-  const [, height, width] = link.place ? model.shapes[link.place - 1] : model.data.input;
+  const [, height, width] = model.inShape(link.place);
   const [, rowsOut, colsOut] = model.shapes[link.place];
   const count = rowsOut * colsOut;
   const map = trace.before(link.place).subarray(source * height * width, (source + 1) * height * width);
   const bias = biasOf(trace, link, unit);
   const sumsOf = trace.outputs[link.place].subarray(unit * count, (unit + 1) * count).map((v) => v - bias);
   const [top, left] = cornerOf(model, link, position);
+  const [down, right] = spanOf(model.data.ops[link.place] as Parameters<typeof spanOf>[0], [rows, cols]);
   const products = weights.map((weight, i) => weight * values[i]);
   const ramp = rampOf(map, theme, link.from < 0);
   const { captions, told } = words.inside;
   return (
     <>
-      <p><Say text={words.inside.convolution(link.from < 0 ? 0 : sums.length)} /></p>
+      <p><Say text={words.inside.convolution(sums.length, link.from < 0)} /></p>
       <div class="convolution">
         <Leads />
         <Captioned text={captions.slides(sourceName(model, link, source))}>
-          <Mapped values={map} rows={height} cols={width} ramp={ramp} words={told.slides} box={[left, top, cols, rows]} />
+          <Mapped values={map} rows={height} cols={width} ramp={ramp} words={told.slides} box={[left, top, right, down]} />
         </Captioned>
         <div class="equation">
           <Grid name={captions.window} values={values} rows={rows} cols={cols} ramp={ramp} /> ×
@@ -60,6 +62,7 @@ export function Convolution(props: StepProps): JSX.Element {
           <Mapped values={sliding ? sumsOf.map((v, i) => (i <= position ? v : NaN)) : sumsOf} rows={rowsOut} cols={colsOut} ramp={signed(theme, reach(sumsOf))} words={told.sums} box={[position % colsOut, Math.floor(position / colsOut), 1, 1]} onPick={(col, row) => onPosition(row * colsOut + col)} />
         </Captioned>
       </div>
+      <p class="quiet">{words.inside.signs}</p>
       <Slider {...props} count={count} sliding={sliding} onSliding={setSliding} />
       {sums.length > 1 && (
         <>

@@ -2,7 +2,8 @@
 
 import type { ComponentChildren, JSX } from "preact";
 import { Exact } from "../edges";
-import { number, Pixels } from "../parts";
+import { number } from "../numbers";
+import { Pixels } from "../parts";
 import { amount, ink, type Ramp, signed, type Theme } from "../theme";
 import { words } from "../words";
 

@@ -1,6 +1,7 @@
 // A linear layer's unit: each input times its weight, summed; then the bias.
 
 import type { JSX } from "preact";
+import { channelsOf } from "../data";
 import { Exact } from "../edges";
 import { sourceName, sumName } from "../names";
 import { Pixels, Say } from "../parts";
@@ -24,26 +25,26 @@ export function Products({ trace, link, unit, theme, lab }: StepProps): JSX.Elem
   const order = [...terms].sort((a, b) => Math.abs(b.product) - Math.abs(a.product));
   const rest = order.slice(LISTED);
   const most = Math.abs(order[0].product) || 1;
-  const { rows, cols } = lab.images;
-  const pictures = link.from < 0 && terms.length === rows * cols;
-  const picture = (what: "value" | "weight" | "product", caption: (reach: number) => string, told: string) => {
+  const { channels, rows, cols } = lab.images;
+  const pictures = link.from < 0 && terms.length === channels * rows * cols;
+  const picture = (what: "value" | "weight" | "product", channel: number, caption: (reach: number) => string, told: string) => {
     const values = Float32Array.from(terms, (term) => term[what]);
     const ramp = what === "value" ? rampOf(values, theme, true) : signed(theme, reach(values));
-    return <Captioned text={caption(ramp.to)}><Pixels values={values} rows={rows} cols={cols} ramp={ramp} size={SIDE} words={told} /></Captioned>;
+    return <Captioned text={caption(ramp.to)}><Pixels values={channelsOf(values, channels)[channel]} rows={rows} cols={cols} ramp={ramp} size={channels > 1 ? SIDE / 2 : SIDE} words={told} /></Captioned>;
   };
   const read = link.from >= 0 ? (flattened(model, link).length ? "map" : "activation") : pictures ? "pixel" : "input";
   const { head, captions, told } = words.inside;
   return (
     <>
       <p><Say text={words.inside.products[read](terms.length)} /></p>
-      {pictures && (
-        <div class="equation pictures">
-          {picture("value", () => captions.image, told.pixels)} × {picture("weight", captions.weights, told.weights)} = {picture("product", captions.products, told.products)}
+      {pictures && Array.from({ length: channels }, (_, c) => (
+        <div key={c} class={channels > 1 ? "equation pictures line" : "equation pictures"}>
+          {picture("value", c, () => captions.image(channels > 1 ? words.names.imageChannel(c, channels) : ""), told.pixels)} × {picture("weight", c, captions.weights, told.weights)} = {picture("product", c, captions.products, told.products)}
         </div>
-      )}
+      ))}
       <table class="products">
         <thead>
-          <tr><th scope="col">{pictures ? head.pixel : head.input}</th><th scope="col">{head.activation}</th><th scope="col">{head.weight}</th><th scope="col">{head.product}</th><td /></tr>
+          <tr><th scope="col">{pictures ? head.pixel : head.input}</th><th scope="col">{pictures ? head.value : head.activation}</th><th scope="col">{head.weight}</th><th scope="col">{head.product}</th><td /></tr>
         </thead>
         <tbody>
           {order.slice(0, LISTED).map(({ name, weight, value, product }) => (

@@ -1,6 +1,7 @@
 // From logits to probabilities, class by class.
 
 import type { JSX } from "preact";
+import { called } from "../classes";
 import { softmax } from "../engine";
 import { Exact } from "../edges";
 import { Say } from "../parts";
@@ -20,7 +21,7 @@ export function Softmax({ trace, unit }: StepProps): JSX.Element {
         <tbody>
           {powers.map((power, label) => (
             <tr key={label} class={label === unit ? "sum" : ""} data-term>
-              <th scope="row">{label}</th><td><Exact value={logits[label]} digits={2} /></td><td><Exact value={power} digits={4} /></td><td><Exact value={all[label]} digits={4} strong={label === unit} /></td>
+              <th scope="row">{called(label)}</th><td><Exact value={logits[label]} digits={2} /></td><td><Exact value={power} digits={4} /></td><td><Exact value={all[label]} digits={4} strong={label === unit} /></td>
               <td><span class="track"><span class="fill" style={{ width: `${100 * all[label]}%` }} /></span></td>
             </tr>
           ))}

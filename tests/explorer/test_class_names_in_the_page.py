@@ -1,0 +1,32 @@
+"""Names of classes in the explorer, in place of their numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+import neural_microscope as nm
+import small_runs
+
+pytestmark = pytest.mark.browser
+
+NAMES = ("T-shirt", "<b>bag</b>", "ankle boot")
+
+
+def test_the_page_calls_classes_by_name(tmp_path: Path, opened: Callable[..., Page]) -> None:
+    data = small_runs.data()
+    parts = {part: dataclasses.replace(getattr(data, part), class_names=NAMES) for part in ("train", "test")}
+    recorder = nm.Recorder(tmp_path / "run", dataclasses.replace(small_runs.RECORD, probe_size=24))
+    named = dataclasses.replace(data, **parts)
+    nm.train(small_runs.mlp(), named, nm.TrainConfig(epochs=2, batch_size=30), observers=[recorder])
+    path = nm.explorer.write([nm.Run.open(tmp_path / "run")], tmp_path / "explorer.html", snapshots=3)
+    tab = opened(path, "#v=confusion&k=0.2")
+    assert tab.locator(".digit-label").all_inner_texts() == [*NAMES]
+    assert tab.locator("table.confusion tbody th").all_inner_texts() == [*NAMES]
+    expect(tab.locator(".learning h3")).to_have_text("Class T-shirt predicted as ankle boot over training")
+    expect(tab.locator(".digit .said")).to_contain_text("class ")
+    assert tab.locator(".filter select").first.locator("option").all_inner_texts() == ["all", *NAMES]
