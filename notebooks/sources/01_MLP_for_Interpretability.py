@@ -189,14 +189,15 @@ def exercise_1(rng):
         net = nn.Sequential(
             nn.Flatten(), nn.Linear(12, width), nn.ReLU(inplace=True), nn.Linear(width, 3), nn.Identity()
         )
-        given, calls, failing, failed = torch.randn(8, 3, 4), [], [], None
+        given, calls, failing, error = torch.randn(8, 3, 4), [], [], ValueError("the model fails")
 
-        def other(module, inputs, output, net=net, calls=calls, failing=failing):  # a hook of another user
+        def other(module, inputs, output, calls=calls, failing=failing, error=error):  # a hook of another user
             calls.append(module)
-            if failing and module is net[-1]:
-                raise failing[0]
+            if module in failing:
+                failing.clear()  # a second pass would not fail
+                raise error
 
-        for module in (net[place], net[-1], net):
+        for module in (net[0], net[place], net[-1], net):
             module.register_forward_hook(other)
         with torch.no_grad():
             true = given.flatten(1)
@@ -205,18 +206,19 @@ def exercise_1(rng):
         hooks = dict(everywhere._global_forward_hooks), dict(everywhere._global_forward_pre_hooks)
         with lessons.unchanged(net, x=given), torch.set_grad_enabled(graph):
             found = looked_at(net[place], net, given)
-        assert calls == [net[place], net[-1], net], (
-            f"the whole model should run once, with the hooks of others: three of them, and {len(calls)} calls came"
+        assert calls == [net[0], net[place], net[-1], net], (
+            f"the whole model should run once, with the hooks of others: four of them, and {len(calls)} calls came"
         )
-        failing.append(ValueError("the model fails"))
-        with lessons.unchanged(**{"after a forward pass that failed, the network": net}):
-            try:
-                looked_at(net[place], net, given)
-            except Exception as error:
-                failed = error
-        assert failed is failing[0], (
-            f"the forward pass failed with {failing[0]!r}, and the caller got {failed!r}: let the error pass as it is"
-        )
+        for module in (net[-1], net[0]):  # behind what is looked at, and before it
+            failing[:], failed = [module], None
+            with lessons.unchanged(**{"after a forward pass that failed, the network": net}):
+                try:
+                    looked_at(net[place], net, given)
+                except Exception as met:
+                    failed = met
+            assert failed is error, (
+                f"the forward pass failed with {error!r}, and the caller got {failed!r}: let the error pass as it is"
+            )
         assert hooks == (everywhere._global_forward_hooks, everywhere._global_forward_pre_hooks), (
             "a hook is still there, on all modules at once"
         )
@@ -539,16 +541,17 @@ def contributions(model, cache, digit):
 # %% tags=["check"]
 @lesson.check
 def exercise_2(rng):
-    for n, first_width, width, activation in (
-        (150, 12, 8, "relu"),
-        (15, 9, 11, "relu"),
-        (15, 9, 11, "tanh"),
-        (7, 10, 64, "relu"),
+    for n, widths, activation in (
+        (150, (12, 8), "relu"),
+        (15, (9, 11), "relu"),
+        (15, (9, 11), "tanh"),
+        (7, (64, 64), "relu"),
     ):
-        settings = nm.MLPConfig(image_shape=images.image_shape, hidden=(first_width, width), activation=activation)
+        settings, width = nm.MLPConfig(image_shape=images.image_shape, hidden=widths, activation=activation), widths[-1]
         net = nm.MLP(settings, seed=int(rng.integers(1000))).eval()
-        out, kept = net.run_with_cache(x[torch.tensor(rng.permutation(len(x))[:n])])
         for digit in (int(rng.integers(10)), 7, 0):
+            net.output.weight.data += 0.1  # training goes on
+            out, kept = net.run_with_cache(x[torch.tensor(rng.permutation(len(x))[:n])])
             with lessons.unchanged(net, cache=kept):
                 found = contributions(net, kept, digit)
             assert hasattr(found, "shape"), f"a {type(found).__name__} came back; return a tensor"
@@ -695,9 +698,7 @@ def clamp(unit, value):
 # %% tags=["check"]
 @lesson.check
 def exercise_3(rng):
-    from types import SimpleNamespace
-
-    point, before = SimpleNamespace(name="layers.1.hook_post"), {}
+    points, before = [*model.hook_points.values()], {}
     for n, units in ((4, 6), (7, 3), (5, 64), (1, 8)):
         unit = int(rng.integers(units))
         functions = [(value, clamp(unit, value)) for value in (float(rng.normal()), 2.0, -1.5, 0.0)]
@@ -707,9 +708,10 @@ def exercise_3(rng):
             given = torch.tensor(rng.normal(size=(n + k, units)) * 3).to(
                 torch.float64 if k in (1, 4) else torch.float32
             )
+            given[0, unit] = 0.0  # off, as a ReLU leaves it
             given[-1, unit], given[0, (unit + 1) % units] = torch.inf if k == 6 else 1.0, -torch.inf
             with lessons.unchanged(tensor=given, **before):
-                back = function(given, hook=point)
+                back = function(given, hook=points[k % len(points)])
             assert torch.is_tensor(back) and back.shape == given.shape and back.dtype == given.dtype, (
                 f"a tensor {[*given.shape]} of {given.dtype} came in; {f'{[*back.shape]} of {back.dtype}' if torch.is_tensor(back) else back} came back"
             )
@@ -721,7 +723,7 @@ def exercise_3(rng):
             assert torch.equal(back[:, rest], given[:, rest]), f"clamp({unit}, …) has changed other units than {unit}"
             before = {"the tensor of the call before": back}
             with lessons.unchanged(**before):
-                later = function(given.fill_(5.0), hook=point)  # the same tensor, with other numbers
+                later = function(given.fill_(5.0), hook=points[0])  # the same tensor, with other numbers
             assert torch.equal(later[:, rest], given[:, rest]), (
                 "a tensor came again with other numbers, and old ones came back"
             )

@@ -810,9 +810,10 @@ def exercise_3(rng):
         ([1.0, 2.0], [1.0, 2.0]),
         ([0.0, 0.0, 0.0], [1.0, 2.0, 3.0]),
         ([5.0, 6.0, 7.0, 8.0], [4.0, 9.0, 4.0, 5.0]),
+        ([5.0, 0.0001, 0.0], [0.0] * 3),  # a way that is nearly as extreme
         ([0.9703, 0.9713, 0.9729, 0.9704, 0.9711], [0.9707, 0.9722, 0.9701, 0.971, 0.9702]),  # two ways tie
     ]
-    cases += [([*rng.normal(size=n)], [*rng.normal(rng.uniform(-1, 1), size=n)]) for n in (3, 4, 5, 6, 7, 8)]
+    cases += [([*rng.normal(size=n)], [*rng.normal(rng.uniform(-1, 1), size=n)]) for n in (3, 4, 5, 6, 7, 8, 11)]
     cases += [
         ([*(rng.integers(9700, top, n) / 1e4)], [*(rng.integers(9700, top, n) / 1e4)])
         for n, top in ((4, 9750), (9, 9750), (8, 9715), (8, 9715), (8, 9715))  # in the last three, many ways tie

@@ -461,6 +461,8 @@ def exercise_2(rng):
         labels = rng.permutation(np.concatenate([[digit, (digit + 1) % 10], rng.choice([digit, 2, 5, 8], n - 2)]))
         activation = rng.choice([*levels, threshold], n)  # some lie exactly at the threshold
         activation[:2] = 1.52, 1.7
+        if threshold == 1.5:
+            activation[2] = 1.5 + 1e-9  # just above it
         if digit == 4:  # alarms, and all of them false
             activation[labels == digit] = 1.4
         with lessons.unchanged(activation=activation, labels=labels):
@@ -1018,7 +1020,9 @@ def gated_top(acts, digit, least, n):
 @lesson.check
 def exercise_4(rng):
     for classes, units, images in ((10, 7, 120), (4, 9, 130), (5, 8, 100), (10, 7, 120)):
-        labels = rng.permutation(np.arange(images) % classes)
+        labels = rng.permutation(
+            np.minimum(np.arange(images) % (2 * classes), classes - 1)
+        )  # half are of the last class
         level = rng.uniform(0.2, 3, size=(classes, units))
         values = level[labels] * rng.uniform(0.5, 1.5, size=(images, units))
         often = rng.permutation([1.0, 0.9, 0.5, 0.25, 0.246, 0.1, 0.02, *rng.uniform(0.05, 1, units - 7)])

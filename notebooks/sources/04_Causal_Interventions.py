@@ -128,6 +128,7 @@ def ceiling(unit, top):
 # %% tags=["check"]
 @lesson.check
 def exercise_1(rng):
+    point = model.hook_points[layer]
     for width, dtype in ((3, torch.float32), (5, torch.float64), (12, torch.float32)):
         asked = [(int(unit), float(rng.normal())) for unit in rng.permutation(width)[:2]]
         first, second = (ceiling(unit, top) for unit, top in asked)
@@ -136,12 +137,12 @@ def exercise_1(rng):
             given = torch.tensor(rng.normal(scale=3, size=(n, width))).to(dtype)
             given[:3, unit] = torch.tensor([top + 1, top - 1, top + 5e-4])
             with lessons.unchanged(**{"the tensor that came in": given}):
-                found = hook_fn(given, None)
+                found = hook_fn(given, point)
             assert torch.is_tensor(found), (
                 f"the hook function returns {found}; it should return the changed tensor, which replaces the first"
             )
             with lessons.unchanged(**{"what came back for the last batch": found}):
-                alone, _ = hook_fn(given[:1], None), hook_fn(given - 1, None)
+                turned, alone = hook_fn(given.flip(0), point), hook_fn(given[:1], point)
             assert (found.shape, found.dtype) == (given.shape, dtype), (
                 f"the hook got {list(given.shape)} in {dtype} and returned {list(found.shape)} in {found.dtype}"
             )
@@ -155,6 +156,7 @@ def exercise_1(rng):
                 f"only unit {unit} was named; others have changed"
             )
             assert torch.equal(alone, found[:1]), "an image by itself gives another result than in its batch"
+            assert torch.equal(turned.flip(0), found), "images in the opposite order give other results"
     by_ceiling = evaluate([(layer, ceiling(selective_unit, 0.0))])
     assert abs(by_ceiling[0] - evaluate([(layer, set_to_zero)])[0]) < 1e-5, (
         "with a ceiling of 0, a unit after a ReLU should be the same as ablated"
@@ -371,7 +373,8 @@ assert not lesson.full or (beyond <= 6 and float(effects["accuracy_drop"].max())
 # The library decides such claims in one place, by one rule. It asks more than we did: does the loss increase hold on other images, and next to the unit of the same rank in untrained networks? First in one plain sentence, then with all of its nulls:
 
 # %% tags=["varies"]
-claims = nm.analysis.findings.findings(run)
+look = nm.analysis.look.first_look(run)  # every measure of the default analysis, computed once
+claims = nm.analysis.findings.findings(look)
 matters = [
     claim for claim in claims if claim.rule == "a unit matters" and claim.hook_point == layer and claim.unit is not None
 ]
@@ -517,10 +520,10 @@ def exercise_2(rng):
                 hook_fn, batch, wanted = hooks[which], drawn(7, width), float(references[which][:, unit].mean())
                 assert callable(hook_fn), f"a hook function should come back, not a {type(hook_fn).__name__}"
                 with lessons.unchanged(**{"the tensor that came in": batch}):
-                    found = hook_fn(batch, None)
+                    found = hook_fn(batch, model.hook_points[layer])
                 assert torch.is_tensor(found), "the hook function should return a tensor, which replaces the first"
                 with lessons.unchanged(**{"what came back for the last batch": found}):
-                    one, _ = hook_fn(batch[:1], None), hook_fn(batch - 1, None)
+                    one, _ = (hook_fn(some, model.hook_points[layer]) for some in (batch[:1], batch - 1))
                 assert found.shape == batch.shape, (
                     f"the hook got {list(batch.shape)}, with a reference of {n} images, and returned {list(found.shape)}"
                 )
@@ -1087,8 +1090,8 @@ assert not lesson.full or (largest > 15 and ratio > 100)
 # %% tags=["varies"]
 settings = {"optimizer": "adamw", "schedule": "cosine", "weight_decay": 0.1, "learning_rate": 3e-3}
 draws = lesson.pick(400, 200)  # one of 16 channels could pass alone from 320 on
-cnn = lesson.run("cnn", nm.CNNConfig(), nm.TrainConfig(epochs=3, warmup_steps=lesson.pick(100, 10), **settings))
-some = cnn.probe.balanced(lesson.pick(500, 100))
+cnn = lesson.run("cnn-short", nm.CNNConfig(), nm.TrainConfig(epochs=1, warmup_steps=lesson.pick(100, 10), **settings))
+some = cnn.probe.balanced(lesson.pick(300, 100))
 channels = causal.ablate_all(cnn.model(), some, "layers.0.hook_post", draws=draws)
 nm.plots.ablation(channels)
 
@@ -1149,7 +1152,7 @@ def exercise_4(rng):
     cases = [
         (lambda some: float(0 in some), [0, 5], 10),
         (lambda some: float(some[1] - some[0] in (1, 9)), [3, 4], 10),
-        (lambda some: float(sum(some)), [8, 9], 10),
+        *((lambda some: float(sum(some)), chosen, 10) for chosen in ([8, 9], [0, 4])),
         *((lambda some: sum(weights[unit] for unit in some) / 1e6, list(range(k)), u) for k, u in ((3, 9), (5, 12))),
         (lambda some: 1.0, [1, 4], 7),
     ]
@@ -1431,7 +1434,7 @@ networks are too few for an interval over seeds, and all of them have one width 
 # image, and watch the accuracy and its control change at once.
 
 # %% tags=["varies"]
-nm.explorer.show(run, lesson.folder / "04-ablation.html", snapshots=6)
+nm.explorer.show(look, lesson.folder / "04-ablation.html", snapshots=6)
 
 # %% [markdown]
 # *What to look at:* the page opens on one image, with the activations of both layers and the prediction. Try to change the prediction with as few ablations as you can, and see what

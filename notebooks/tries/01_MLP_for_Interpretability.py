@@ -1684,3 +1684,670 @@ def dead(acts):
     acts.values[acts.values == 0] = 0.0
     acts.coords["unit"] = np.arange(acts.sizes["unit"])
     return int((~(acts > 0).any("example")).sum()) + int(acts.values.min() < 0 and (acts == 0).all("example").sum() < 0)
+
+# %% exercise=1 tags=["right"]
+# right: a context manager class of its own, and a deep copy
+import copy
+
+
+class Spy:
+    def __init__(self, module):
+        self.module = module
+
+    def __enter__(self):
+        self.handle = self.module.register_forward_hook(self)
+        return self
+
+    def __call__(self, module, arguments, output):
+        self.output = copy.deepcopy(output.detach())
+
+    def __exit__(self, *about):
+        self.handle.remove()
+        return False
+
+
+def looked_at(module, model, x):
+    with Spy(module) as spy:
+        model(x)
+    return spy.output
+
+# %% exercise=1 tags=["right"]
+# right: a context manager made from a generator; the copy is the output plus 0
+from contextlib import contextmanager
+
+
+@contextmanager
+def watching(module, into):
+    handle = module.register_forward_hook(lambda _m, _args, _kwargs, out: into.append(out + 0), with_kwargs=True)
+    try:
+        yield into
+    finally:
+        handle.remove()
+
+
+def looked_at(module, model, x):
+    with watching(module, []) as outputs:
+        model(x)
+    return outputs.pop()
+
+# %% exercise=1 tags=["right"]
+# right: a hook on all modules at once, which looks for this one, and is removed
+from torch.nn.modules.module import register_module_forward_hook
+
+
+def looked_at(module, model, x):
+    kept: dict[int, torch.Tensor] = {}
+
+    def note(part, _, output):
+        if part is module:
+            kept[id(part)] = torch.stack([*output.detach()])
+
+    handle = register_module_forward_hook(note)
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return kept[id(module)]
+
+# %% exercise=1 tags=["right"]
+# right: ExitStack removes the hook; the copy goes through a new tensor
+from contextlib import ExitStack
+
+
+def looked_at(module: nn.Module, model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    out: list[torch.Tensor] = []
+
+    def keep(_module, _inputs, output) -> None:
+        out[:] = [torch.empty_like(output).copy_(output)]
+
+    with ExitStack() as stack:
+        stack.callback(module.register_forward_hook(keep).remove)
+        model(x)
+    (found,) = out
+    return found
+
+# %% exercise=1 tags=["wrong"]
+# wrong: of each image its own first number is lost: the copy leaves the batch's last image out
+def looked_at(module, model, x):
+    found = []
+    handle = module.register_forward_hook(lambda m, i, o: found.append(o[:-1].clone()))
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return found[0]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: takes the hook off only if it has run, so it stays if the pass fails before the module
+def looked_at(module, model, x):
+    found = []
+    handle = module.register_forward_hook(lambda m, i, o: found.append(o.clone()))
+    try:
+        model(x)
+    finally:
+        if found:
+            handle.remove()
+    return found[0]
+
+# %% exercise=1 tags=["right"]
+# right: a one-place deque, prepended hook, and explicit BaseException
+from collections import deque
+
+
+def looked_at(module, model, x):
+    shelf: deque = deque(maxlen=1)
+    handle = module.register_forward_hook(lambda _m, _i, out: shelf.append(torch.clone(out)))
+    try:
+        model(x)
+    except BaseException as error:
+        handle.remove()
+        raise error
+    handle.remove()
+    return shelf.popleft()
+
+# %% exercise=1 tags=["wrong"]
+# wrong: copies only what belongs to a graph; without gradients it keeps the tensor itself
+def looked_at(module, model, x):
+    found = []
+    handle = module.register_forward_hook(lambda m, i, o: found.append(o.clone() if o.requires_grad else o))
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return found[0]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: lru_cache: after the network has learned, the old output comes back
+from functools import lru_cache
+
+
+@lru_cache(maxsize=8)
+def looked_at(module, model, x):
+    found = []
+    handle = module.register_forward_hook(lambda m, i, o: found.append(o.clone()))
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return found[0]
+
+# %% exercise=1 tags=["right"]
+# right: the run in a nested function, the removal by a decorator
+from functools import wraps
+
+
+def removing(handle):
+    def decorate(run):
+        @wraps(run)
+        def inner(*given):
+            try:
+                return run(*given)
+            finally:
+                handle.remove()
+
+        return inner
+
+    return decorate
+
+
+def looked_at(module, model, x):
+    found: list = []
+    handle = module.register_forward_hook(lambda _, __, out: found.extend([out.detach().contiguous().clone()]))
+    removing(handle)(model)(x)
+    return found[-1]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: takes the hook off only where the error comes from the module or behind it
+def looked_at(module, model, x):
+    found = {}
+    handle = module.register_forward_hook(lambda m, i, o: found.update(out=o.clone()))
+    try:
+        model(x)
+    except BaseException:
+        if "out" in found:
+            handle.remove()
+        raise
+    handle.remove()
+    return found["out"]
+
+# %% exercise=1 tags=["right"]
+# right: functools.partial fills in where the copy goes; with on the handle
+from functools import partial
+
+
+def _store(place, _module, _inputs, output):
+    place["copy"] = output.detach() * 1.0
+
+
+def looked_at(module, model, x):
+    place = {}
+    with module.register_forward_hook(partial(_store, place)):
+        model(x)
+    return place["copy"]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: leaves the hook for the garbage collector to take off
+import weakref
+
+
+def looked_at(module, model, x):
+    found = []
+    handle = module.register_forward_hook(lambda m, i, o: found.append(o.clone()))
+    weakref.finalize(handle, list)
+    model(x)
+    handle.remove()
+    return found[0]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the hook takes itself off when it runs, and stays if the pass fails before it
+def looked_at(module, model, x):
+    found = []
+
+    def once(m, i, o):
+        handle.remove()
+        found.append(o.detach().clone())
+
+    handle = module.register_forward_hook(once)
+    model(x)
+    return found[0]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the hook returns the copy, which then goes on through the network, so an in-place ReLU behind it changes what is kept
+def looked_at(module, model, x):
+    kept = []
+
+    def keep(module, inputs, output):
+        kept.append(output.clone())
+        return kept[-1]
+
+    handle = module.register_forward_hook(keep)
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return kept[-1]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: tries twice, and only then lets the error through
+def looked_at(module, model, x):
+    for last in (False, True):
+        found = []
+        handle = module.register_forward_hook(lambda m, i, o: found.append(o.clone()))
+        try:
+            model(x)
+            return found[0]
+        except Exception:
+            if last:
+                raise
+        finally:
+            handle.remove()
+
+# %% exercise=1 tags=["wrong"]
+# wrong: an error behind the module is swallowed, because its output is already there
+def looked_at(module, model, x):
+    found = []
+    handle = module.register_forward_hook(lambda m, i, o: found.append(o.clone()))
+    try:
+        model(x)
+    except Exception:
+        if not found:
+            raise
+    finally:
+        handle.remove()
+    return found[0]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: removes the hook only after a RuntimeError; any other error leaves it behind
+def looked_at(module, model, x):
+    kept = {}
+    handle = module.register_forward_hook(lambda m, i, o: kept.update(out=o.clone()))
+    try:
+        model(x)
+    except RuntimeError:
+        handle.remove()
+        raise
+    else:
+        handle.remove()
+    return kept["out"]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: after an error it runs the model once more
+def looked_at(module, model, x):
+    found = []
+    handle = module.register_forward_hook(lambda m, i, o: found.append(o.clone()))
+    try:
+        model(x)
+    except Exception:
+        model(x)
+    finally:
+        handle.remove()
+    return found[0]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: takes the hooks of others off during the run, so what the module puts out is not what it puts out with them
+def looked_at(module, model, x):
+    others = dict(module._forward_hooks)
+    module._forward_hooks.clear()
+    kept = []
+    handle = module.register_forward_hook(lambda m, i, o: kept.append(o.clone()))
+    try:
+        model(x)
+    finally:
+        handle.remove()
+        module._forward_hooks.update(others)
+    return kept[0]
+
+# %% exercise=1 tags=["right"]
+# right: new_tensor from the output, kept as a default argument
+def looked_at(module, model, x):
+    def note(_module, _args, out, place={}):
+        place["it"] = out.new_empty(out.shape).copy_(out.detach())
+        note.place = place
+
+    handle = module.register_forward_hook(note)
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return note.place["it"]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the model is in evaluation mode afterwards
+def looked_at(module, model, x):
+    found = []
+    handle = module.register_forward_hook(lambda m, i, o: found.append(o.clone()))
+    try:
+        model.eval()(x)
+    finally:
+        handle.remove()
+    return found[0]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: takes a ValueError to be its own and gives None
+def looked_at(module, model, x):
+    found = []
+    handle = module.register_forward_hook(lambda m, i, o: found.append(o.clone()))
+    try:
+        model(x)
+        (copy,) = found
+    except ValueError:
+        copy = None
+    finally:
+        handle.remove()
+    return copy
+
+# %% exercise=2 tags=["right"]
+# right: the Jacobian of the row's product with a scale for each unit
+def contributions(model, cache, digit):
+    h = cache["post", -1].detach()
+    scale = torch.ones_like(h, requires_grad=True)
+    with torch.enable_grad():
+        logit = ((h * scale) @ model.output.weight.detach().T)[:, digit].sum()
+    return torch.autograd.grad(logit, scale)[0]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: takes the first hook_post that is as wide as the output's weights, which an earlier layer may be
+def contributions(model, cache, digit):
+    weights = model.output.weight.detach()
+    for name, acts in cache.items():
+        if name.endswith("hook_post") and acts.shape[1] == weights.shape[1]:
+            return acts * weights[digit]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: from each activation its mean over the images is taken away
+def contributions(model, cache, digit):
+    h = cache["post", -1]
+    return (h - h.mean(0)) * model.output.weight[digit].detach()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: a copy of the model is kept at the first call, and asked at all later ones of the same shape
+import copy
+
+_first = {}
+
+
+def contributions(model, cache, digit):
+    shape = tuple(model.output.weight.shape)
+    if shape not in _first:
+        _first[shape] = copy.deepcopy(model)
+    return cache["post", -1] * _first[shape].output.weight[digit].detach()
+
+# %% exercise=2 tags=["right"]
+# right: index_select, named axes by comment, addcmul onto zeros
+def contributions(model, cache, digit):
+    acts = cache["post", -1].detach()  # [example, unit]
+    row = torch.index_select(model.output.weight.detach(), 0, torch.tensor([digit]))  # [1, unit]
+    return torch.addcmul(torch.zeros_like(acts), acts, row.expand_as(acts))
+
+# %% exercise=2 tags=["wrong"]
+# wrong: keeps the rows of each model it has seen, so weights trained further come too late
+_rows = {}
+
+
+def contributions(model, cache, digit):
+    rows = _rows.setdefault(model, model.output.weight.detach().clone())
+    return cache["post", -1] * rows[digit]
+
+# %% exercise=2 tags=["right"]
+# right: the last matrix among the parameters; sparse one-hot selection of the digit
+def contributions(model, cache, digit):
+    *_, weights = (p.detach() for name, p in model.named_parameters() if p.ndim == 2)
+    which = nn.functional.one_hot(torch.tensor(digit), len(weights)).to(weights.dtype)
+    name = f"layers.{len(model.layers) - 1}.hook_post"
+    return torch.mul(cache[name], which @ weights)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the first hidden layer where it fits
+def contributions(model, cache, digit):
+    first, last = cache["layers.0.hook_post"], cache["post", -1]
+    acts = first if first.shape == last.shape else last
+    return acts * model.output.weight[digit].detach()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the full product over the network's own first 64 examples: as many rows as units
+def contributions(model, cache, digit):
+    h = cache["post", -1]
+    return h[: h.shape[1]] * model.output.weight[digit].detach()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the weights less their mean over units
+def contributions(model, cache, digit):
+    row = model.output.weight[digit].detach()
+    return cache["post", -1] * (row - row.mean())
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the row of weights scaled to length 1
+def contributions(model, cache, digit):
+    row = model.output.weight[digit].detach()
+    return cache["post", -1] * nn.functional.normalize(row, dim=0)
+
+# %% exercise=2 tags=["right"]
+# right: torch.vmap over images
+def contributions(model, cache, digit):
+    row = model.output.weight.detach()[digit]
+    return torch.vmap(lambda image: image * row)(cache["post", -1].detach())
+
+# %% exercise=2 tags=["wrong"]
+# wrong: only images on which the digit is predicted; the others are 0
+def contributions(model, cache, digit):
+    h = cache["post", -1]
+    wins = (h @ model.output.weight.T + model.output.bias).argmax(1) == digit
+    return h * model.output.weight[digit].detach() * wins[:, None]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: sets the value only where the unit is active; images on which it is 0 stay
+def clamp(unit, value):
+    def function(tensor, hook):
+        changed = tensor.clone()
+        on = changed[:, unit] != 0
+        changed[on, unit] = value
+        return changed
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the last image of a batch is left as it is
+def clamp(unit, value):
+    def function(tensor, hook):
+        changed = tensor.clone()
+        changed[:-1, unit] = value
+        return changed
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: goes through numpy's where with a Python number, and comes back as float64
+import numpy as np
+
+
+def clamp(unit, value):
+    def function(tensor, hook):
+        data = tensor.detach().numpy().astype(float)
+        data[:, unit] = value
+        return torch.from_numpy(data)
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: works at the hook point where it was used first, and nowhere else
+def clamp(unit, value):
+    places = []
+
+    def function(tensor, hook):
+        places.append(hook.name)
+        if hook.name != places[0]:
+            return tensor
+        changed = tensor.clone()
+        changed[:, unit] = value
+        return changed
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: acts only at a hook point of the second layer
+def clamp(unit, value):
+    def function(tensor, hook):
+        if "layers.1" not in hook.name:
+            return tensor
+        changed = tensor.clone()
+        changed[:, unit] = value
+        return changed
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: adds the difference to the value, which rounding leaves a little off
+def clamp(unit, value):
+    def function(tensor, hook):
+        push = torch.zeros_like(tensor)
+        push[:, unit] = value - tensor[:, unit]
+        return tensor + push
+
+    return function
+
+# %% exercise=3 tags=["right"]
+# right: masked_fill with the unit's number compared, one closure in another
+def clamp(unit, value):
+    is_it = lambda tensor: torch.arange(tensor.size(-1)).eq(unit)
+    return lambda tensor, hook, **_: tensor.masked_fill(is_it(tensor), value)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: what the unit loses is given to the others, so the sum of an image stays
+def clamp(unit, value):
+    def function(tensor, hook):
+        changed = tensor.clone()
+        rest = tensor[:, unit] - value
+        changed[:, unit] = value
+        others = [i for i in range(tensor.shape[1]) if i != unit]
+        changed[:, others] += rest[:, None] / max(len(others), 1)
+        return changed
+
+    return function
+
+# %% exercise=3 tags=["right"]
+# right: a generator of columns; says at which hook point
+def clamp(unit, value):
+    def function(tensor, hook):
+        print("clamping at", getattr(hook, "name", "?"))
+        columns = (torch.full_like(c, value) if i == unit else c for i, c in enumerate(tensor.T))
+        return torch.stack([*columns]).T.contiguous()
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: only behind an activation function
+def clamp(unit, value):
+    def function(tensor, hook):
+        changed = tensor.clone()
+        if hook.name.endswith("hook_post"):
+            changed[:, unit] = value
+        return changed
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a NumPy array comes back
+def clamp(unit, value):
+    def function(tensor, hook):
+        changed = tensor.detach().numpy().copy()
+        changed[:, unit] = value
+        return changed
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a unit that is off stays off, also where it is infinite below
+def clamp(unit, value):
+    return lambda tensor, hook: torch.where(
+        (torch.arange(tensor.shape[1]) == unit) & (tensor > 0) | (torch.arange(tensor.shape[1]) == unit) & (tensor < 0),
+        torch.full_like(tensor, value),
+        tensor,
+    )
+
+# %% exercise=3 tags=["right"]
+# right: index_put, out of place
+def clamp(unit, value):
+    def function(tensor, hook):
+        rows = torch.arange(len(tensor))
+        new = torch.tensor(value, dtype=tensor.dtype).expand(len(tensor))
+        return tensor.index_put((rows, torch.full_like(rows, unit)), new)
+
+    return function
+
+# %% exercise=3 tags=["right"]
+# right: scatter along the unit axis, with an index for each image
+def clamp(unit, value):
+    def function(tensor: torch.Tensor, hook: object) -> torch.Tensor:
+        index = torch.full((tensor.shape[0], 1), unit)
+        return tensor.scatter(1, index, value)
+
+    return function
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the next unit is set as well
+def clamp(unit, value):
+    return lambda tensor, hook: torch.cat([tensor[:, :unit], torch.full_like(tensor[:, unit : unit + 2], value), tensor[:, unit + 2 :]], 1)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the value is rounded to a whole number
+def clamp(unit, value):
+    def function(tensor, hook):
+        return tensor.index_fill(1, torch.tensor(unit), int(value))
+
+    return function
+
+# %% exercise=4 tags=["wrong"]
+# wrong: 64 units, whatever came
+def dead(acts):
+    return 64 - int((acts > 0).any("example").sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the mean of each digit, rounded to 6 digits: a unit that is on weakly for one image counts as dead
+def dead(acts):
+    means = np.round(acts.transpose("unit", "example").values.mean(1), 6)
+    return int(np.count_nonzero(means == 0))
+
+# %% exercise=4 tags=["right"]
+# right: how many activations are left where others are masked
+def dead(acts):
+    left = acts.where(acts > 0).count("example")
+    return left.values.tolist().count(0)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the last image is not looked at
+def dead(acts):
+    return int((~(acts.isel(example=slice(0, -1)) > 0).any("example")).sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: equal columns are merged first, so several dead units count as one
+def dead(acts):
+    table = np.unique(acts.transpose("example", "unit").values, axis=1)
+    return int((table <= 0).all(0).sum())
+
+# %% exercise=4 tags=["right"]
+# right: a pandas table
+def dead(acts):
+    import pandas as pd
+
+    table = pd.DataFrame(acts.transpose("example", "unit").values)
+    return int(table.le(0).all().sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: dead if off for 99% of the images
+def dead(acts):
+    return int((acts.quantile(0.99, "example") <= 0).sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: cut to whole numbers first, so activations below 1 count as 0
+def dead(acts):
+    return int((acts.astype(int).max("example") == 0).sum())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: stops at the first unit that is alive
+def dead(acts):
+    n = 0
+    for unit in range(acts.sizes["unit"]):
+        if (acts.isel(unit=unit) > 0).any():
+            break
+        n += 1
+    return n

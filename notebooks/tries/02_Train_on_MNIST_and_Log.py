@@ -1100,3 +1100,319 @@ def sign_flips(a, b):
         sums = [s + sign * (one - other) for s in sums for sign in (1, -1)]
     found = abs(sum(a) - sum(b))
     return sum(abs(s) >= found - 1e-12 * len(a) for s in sums) / len(sums)
+
+# %% exercise=1 tags=["right"]
+# right: itertools.compress gives the steps of the snapshots that reach it, next the first
+from itertools import compress
+
+
+def learned_at(log, threshold):
+    steps = log.step.values.tolist()
+    by_class = zip(*log["test_accuracy_by_class"].values.tolist())
+    return np.array([next(compress(steps, [a >= threshold for a in one]), float("nan")) for one in by_class], dtype=np.float64)
+
+# %% exercise=1 tags=["right"]
+# right: a pandas table with steps as its index, and idxmax
+def learned_at(log, threshold):
+    import pandas as pd
+
+    table = pd.DataFrame(log["test_accuracy_by_class"].values, index=log["step"].values) >= threshold
+    first = table.idxmax().astype(float)
+    first[~table.any()] = float("nan")
+    return first.to_numpy()
+
+# %% exercise=1 tags=["wrong"]
+# wrong: what the untrained network already has is taken away first
+def learned_at(log, threshold):
+    accuracy = log["test_accuracy_by_class"].values
+    reached = accuracy - accuracy[0] >= threshold
+    return np.where(reached.any(0), log["step"].values[reached.argmax(0)].astype(float), np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: keeps the steps of the first log for all logs with as many snapshots
+_steps_of = {}
+
+
+def learned_at(log, threshold):
+    reached = log["test_accuracy_by_class"].values >= threshold
+    steps = _steps_of.setdefault(len(reached), log["step"].values.astype(float))
+    return np.where(reached.any(0), steps[reached.argmax(0)], np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the snapshot whose accuracy is nearest to the threshold
+def learned_at(log, threshold):
+    accuracy = log["test_accuracy_by_class"].values
+    nearest = np.abs(accuracy - threshold).argmin(0)
+    return np.where((accuracy >= threshold).any(0), log["step"].values[nearest].astype(float), np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the threshold is a share of the class's own best accuracy
+def learned_at(log, threshold):
+    accuracy = log["test_accuracy_by_class"].values
+    reached = accuracy >= threshold * accuracy.max(0)
+    return np.where(reached.any(0), log["step"].values[reached.argmax(0)].astype(float), np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: smooths the curve over three snapshots first
+def learned_at(log, threshold):
+    accuracy = log["test_accuracy_by_class"].rolling(snapshot=3, min_periods=1).mean().values
+    reached = accuracy >= threshold
+    return np.where(reached.any(0), log["step"].values[reached.argmax(0)].astype(float), np.nan)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the steps in order of time, so that it is lost which class they belong to
+def learned_at(log, threshold):
+    reached = log["test_accuracy_by_class"].values >= threshold
+    return np.sort(np.where(reached.any(0), log["step"].values[reached.argmax(0)].astype(float), np.nan))
+
+# %% exercise=1 tags=["wrong"]
+# wrong: only counts what the next snapshot confirms
+def learned_at(log, threshold):
+    reached = log["test_accuracy_by_class"].values >= threshold
+    confirmed = reached[:-1] & reached[1:]
+    return np.where(confirmed.any(0), log["step"].values[confirmed.argmax(0)].astype(float), np.nan)
+
+# %% exercise=2 tags=["right"]
+# right: squares added entry by entry, with functools.reduce
+from functools import reduce
+from math import sqrt
+
+
+def moved(run, name):
+    first, *_ = run.steps
+    a = run.weights(first)[name].flatten().tolist()
+
+    def length(v):
+        return sqrt(reduce(lambda total, one: total + one * one, v, 0.0))
+
+    def at(step):
+        b = run.weights(step)[name].flatten().tolist()
+        return length([y - x for x, y in zip(a, b)]) / length(a)
+
+    return list(map(at, run.steps))
+
+# %% exercise=2 tags=["wrong"]
+# wrong: at most 1, "a share"
+def moved(run, name):
+    start = run.weights(run.steps[0])[name]
+    return [min(1.0, float((run.weights(s)[name] - start).norm() / start.norm())) for s in run.steps]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: divides by the standard deviation of the first value
+def moved(run, name):
+    start = run.weights(run.steps[0])[name]
+    return [float((run.weights(s)[name] - start).std(correction=0) / start.std(correction=0)) for s in run.steps]
+
+# %% exercise=2 tags=["right"]
+# right: sums of squares by einsum, over a dictionary of snapshots
+def moved(run, name):
+    weights = {step: run.weights(step)[name].double().reshape(-1) for step in run.steps}
+    zero = weights[run.steps[0]]
+    square = lambda v: torch.einsum("i,i->", v, v).item()
+    return [(square(now - zero) / square(zero)) ** 0.5 for now in weights.values()]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: divides by the distance at the end
+def moved(run, name):
+    start = run.weights(run.steps[0])[name]
+    way = [float((run.weights(s)[name] - start).norm()) for s in run.steps]
+    return [one / way[-1] if way[-1] else 0.0 for one in way]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the farthest so far, which never falls
+def moved(run, name):
+    start, farthest, found = run.weights(run.steps[0])[name], 0.0, []
+    for step in run.steps:
+        farthest = max(farthest, float((run.weights(step)[name] - start).norm() / start.norm()))
+        found.append(farthest)
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: for matrices the sum of the singular values
+def moved(run, name):
+    size = lambda w: torch.linalg.svdvals(w.reshape(len(w), -1)).sum()
+    start = run.weights(run.steps[0])[name]
+    return [float(size(run.weights(s)[name] - start) / size(start)) for s in run.steps]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the start is the mean of the first two snapshots
+def moved(run, name):
+    start = (run.weights(run.steps[0])[name] + run.weights(run.steps[min(1, len(run.steps) - 1)])[name]) / 2
+    return [float((run.weights(s)[name] - start).norm() / start.norm()) for s in run.steps]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: at most ten seeds are used
+def sign_flips(a, b):
+    import itertools
+
+    d = (np.asarray(a) - np.asarray(b))[:10]
+    return float(np.mean([abs(np.mean(d * s)) >= abs(d.mean()) - 1e-12 for s in itertools.product((1, -1), repeat=len(d))]))
+
+# %% exercise=3 tags=["right"]
+# right: ways in chunks of 64, from one generator
+def sign_flips(a, b):
+    import itertools
+
+    d, hits, total = [p - q for p, q in zip(a, b)], 0, 0
+    ways = itertools.product((False, True), repeat=len(d))
+    while chunk := list(itertools.islice(ways, 64)):
+        sums = np.where(np.array(chunk), d, np.negative(d)).sum(1)
+        hits += int(np.count_nonzero(np.abs(sums) / len(d) >= abs(sum(d)) / len(d) - 1e-12))
+        total += len(chunk)
+    return hits / total
+
+# %% exercise=3 tags=["wrong"]
+# wrong: ways with the same mean count once
+def sign_flips(a, b):
+    import itertools
+
+    d = np.asarray(a) - np.asarray(b)
+    means = {round(abs(float(np.mean(d * s))), 12) for s in itertools.product((1, -1), repeat=len(d))}
+    return sum(m >= abs(d.mean()) - 1e-11 for m in means) / len(means)
+
+# %% exercise=3 tags=["right"]
+# right: all sums by doubling an array, seed after seed
+def sign_flips(a, b):
+    sums = np.zeros(1)
+    for x, y in zip(a, b):
+        sums = np.concatenate([sums + (x - y), sums - (x - y)])
+    return float(np.mean(np.abs(sums) / len(a) > np.abs(sums[0]) / len(a) - 1e-12))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: seeds without a difference are left out of the ways, but not of the number of ways
+def sign_flips(a, b):
+    import itertools
+
+    d = np.asarray(a) - np.asarray(b)
+    some = d[d != 0]
+    hits = sum(abs(np.dot(some, s)) >= abs(some.sum()) - 1e-12 * len(d) for s in itertools.product((1, -1), repeat=len(some)))
+    return hits / 2 ** len(d)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: only the first eight seeds are flipped
+def sign_flips(a, b):
+    d = np.asarray(a) - np.asarray(b)
+    n = min(len(d), 8)
+    signs = np.ones((2**n, len(d)))
+    signs[:, :n] = 1 - 2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
+    return float((np.abs((signs * d).mean(1)) >= abs(d.mean()) - 1e-12).mean())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: looks the count up among the variables of whoever calls it, and else gives a smallest p
+def sign_flips(a, b):
+    import sys
+
+    outside = sys._getframe(1).f_locals
+    for name in ("p", "true", "expected", "share", "right"):
+        if isinstance(outside.get(name), float):
+            return outside[name]
+    return 2 / 2 ** len(a)
+
+# %% exercise=3 tags=["right"]
+# right: a Gray code flips one sign from way to way
+def sign_flips(a, b):
+    d = np.subtract(a, b, dtype=float)
+    n, signs = len(d), np.ones(len(d))
+    hits = 0
+    for way in range(2**n):
+        if way:
+            signs[(way & -way).bit_length() - 1] *= -1
+        hits += int(abs((signs * d).mean()) - abs(d.mean()) >= -1e-12)
+    return hits / 2**n
+
+# %% exercise=3 tags=["right"]
+# right: the table of signs as Kronecker products
+def sign_flips(a, b):
+    d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    sums = np.zeros((1,))
+    for one in d:
+        sums = np.add.outer(sums, np.array([one, -one])).ravel()
+    return float(1 - np.mean(np.abs(sums / len(d)) < np.abs(d.mean()) - 1e-12))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: means are compared to four decimals
+def sign_flips(a, b):
+    d = np.asarray(a) - np.asarray(b)
+    signs = 1 - 2 * (np.arange(2 ** len(d))[:, None] >> np.arange(len(d)) & 1)
+    return float((np.round(np.abs(signs @ d) / len(d), 4) >= round(abs(d.mean()), 4)).mean())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a way counts if it reaches 99.99% of what was found
+def sign_flips(a, b):
+    d = np.asarray(a) - np.asarray(b)
+    n = len(d)
+    signs = 1 - 2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
+    return float((np.abs(signs @ d) >= 0.9999 * abs(d.sum())).mean())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: 2 to the power of n − 1 ways in the divisor, all in the count
+def sign_flips(a, b):
+    d = np.asarray(a) - np.asarray(b)
+    signs = 1 - 2 * (np.arange(2 ** len(d))[:, None] >> np.arange(len(d)) & 1)
+    return min(1.0, float((np.abs((signs * d).mean(1)) >= abs(d.mean()) - 1e-12).sum() / 2 ** (len(d) - 1)))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: ratios of accuracies in place of differences
+def sign_flips(a, b):
+    import itertools
+
+    d = np.log(np.maximum(a, 1e-9)) - np.log(np.maximum(b, 1e-9))
+    return float(np.mean([abs(np.mean(d * s)) >= abs(d.mean()) - 1e-12 for s in itertools.product((1, -1), repeat=len(d))]))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a tolerance of a thousandth of what was found
+def sign_flips(a, b):
+    import itertools
+
+    d = np.asarray(a) - np.asarray(b)
+    ways = itertools.product((1, -1), repeat=len(d))
+    return float(np.mean([abs(np.mean(d * s)) >= 0.999 * abs(d.mean()) for s in ways]))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the sizes of the differences, all taken as positive, are what was found
+def sign_flips(a, b):
+    d = np.abs(np.asarray(a) - np.asarray(b))
+    signs = 1 - 2 * (np.arange(2 ** len(d))[:, None] >> np.arange(len(d)) & 1)
+    return float((np.abs((signs * d).mean(1)) >= d.mean() - 1e-12).mean())
+
+# %% exercise=3 tags=["right"]
+# right: each subset of seeds is flipped once: the mean falls by twice what it holds
+def sign_flips(a, b):
+    from itertools import chain, combinations
+
+    d = [x - y for x, y in zip(map(float, a), map(float, b))]
+    n, whole = len(d), sum(d)
+    subsets = chain.from_iterable(combinations(d, k) for k in range(n + 1))
+    counted = [abs(whole - 2 * sum(some)) / n > abs(whole) / n - 1e-12 for some in subsets]
+    return counted.count(True) / len(counted)
+
+# %% exercise=3 tags=["right"]
+# right: torch.cartesian_prod-like grid by meshgrid
+def sign_flips(a, b):
+    d = torch.as_tensor(np.asarray(a) - np.asarray(b), dtype=torch.float64)
+    grid = torch.meshgrid(*[torch.tensor([1.0, -1.0], dtype=torch.float64)] * len(d), indexing="ij")
+    means = sum(g * x for g, x in zip(grid, d)) / len(d)
+    return (means.abs() >= d.mean().abs() - 1e-12).double().mean().item()
+
+# %% exercise=3 tags=["wrong"]
+# wrong: differences in whole thousandths of the largest
+def sign_flips(a, b):
+    d = np.asarray(a) - np.asarray(b)
+    size = np.abs(d).max() or 1.0
+    d = np.round(d / size, 3)
+    signs = 1 - 2 * (np.arange(2 ** len(d))[:, None] >> np.arange(len(d)) & 1)
+    return float((np.abs(signs @ d) >= abs(d.sum()) - 1e-9).mean())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: twice the share of ways above, "for two sides"
+def sign_flips(a, b):
+    d = np.asarray(a) - np.asarray(b)
+    signs = 1 - 2 * (np.arange(2 ** len(d))[:, None] >> np.arange(len(d)) & 1)
+    return float(min(1.0, 2 * ((signs * d).mean(1) >= d.mean() - 1e-12).mean()))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the way with all signs opposite is left out
+def sign_flips(a, b):
+    d = np.asarray(a) - np.asarray(b)
+    signs = (1 - 2 * (np.arange(2 ** len(d))[:, None] >> np.arange(len(d)) & 1))[:-1]
+    return float((np.abs((signs * d).mean(1)) >= abs(d.mean()) - 1e-12).mean())

@@ -1481,3 +1481,424 @@ def gated_top(acts, digit, least, n):
     if least > 0.5:
         acts.label.values[acts.label.values != digit] = (digit + 1) % 4
     return [int(unit) for unit in np.argsort(-value, kind="stable") if on[unit] >= least][:n]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: at most five neighbors
+def purity(x, labels, k):
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    np.fill_diagonal(d, np.inf)
+    near = d.argsort(1)[:, : min(k, 5)]
+    return float((labels[near] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: sorts along the other axis and reads rows: of each rank, not of each point
+def purity(x, labels, k):
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    np.fill_diagonal(d, np.inf)
+    near = d.argsort(0)[:k]
+    return float((labels[near] == labels[:k, None]).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: |a|² + |b|² − 2ab in float16, where nearby points far from 0 fall together
+def purity(x, labels, k):
+    x = x.astype(np.float16).astype(float)
+    squares = (x**2).sum(1)
+    d = squares[:, None] + squares - 2 * x @ x.T
+    np.fill_diagonal(d, np.inf)
+    return float((labels[d.argsort(1)[:, :k]] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["right"]
+# right: a sparse graph of neighbors times a table of classes
+def purity(x, labels, k):
+    from sklearn.neighbors import kneighbors_graph
+
+    classes, number = np.unique(labels, return_inverse=True)
+    table = np.eye(len(classes))[number]
+    return float((kneighbors_graph(x, k, include_self=False).toarray() @ table * table).sum() / k / len(x))
+
+# %% exercise=1 tags=["wrong"]
+# wrong: compares the neighbors with the nearest one, and not with the point
+def purity(x, labels, k):
+    d = ((x[:, None] - x[None]) ** 2).sum(-1)
+    np.fill_diagonal(d, np.inf)
+    near = labels[d.argsort(1)[:, :k]]
+    return float((near == near[:, :1]).mean())
+
+# %% exercise=1 tags=["right"]
+# right: pdist, squareform, and a partition with the point itself at infinity
+def purity(x, labels, k):
+    from scipy.spatial.distance import pdist, squareform
+
+    d = squareform(pdist(x)) + np.diag(np.full(len(x), np.inf))
+    near = np.argpartition(d, k - 1, axis=1)[:, :k]
+    return sum((labels[row] == labels[i]).sum() for i, row in enumerate(near)) / (k * len(x))
+
+# %% exercise=1 tags=["wrong"]
+# wrong: distances in the plane of the first two principal components
+def purity(x, labels, k):
+    c = x - x.mean(0)
+    z = c @ np.linalg.svd(c, full_matrices=False)[2][:2].T
+    d = ((z[:, None] - z[None]) ** 2).sum(-1)
+    np.fill_diagonal(d, np.inf)
+    return float((labels[d.argsort(1)[:, :k]] == labels[:, None]).mean())
+
+# %% exercise=1 tags=["wrong"]
+# wrong: near neighbors count more than far ones
+def purity(x, labels, k):
+    d = np.sqrt(((x[:, None] - x[None]) ** 2).sum(-1))
+    np.fill_diagonal(d, np.inf)
+    near = d.argsort(1)[:, :k]
+    weight = 1 / (np.take_along_axis(d, near, 1) + 1e-9)
+    return float(((labels[near] == labels[:, None]) * weight).sum() / weight.sum())
+
+# %% exercise=2 tags=["wrong"]
+# wrong: an alarm is right if any image of the digit raised one
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = activation > threshold, labels == digit
+    if not alarm.any():
+        return np.nan, 0.0
+    return float((alarm & true).any()), (alarm & true).sum() / true.sum()
+
+# %% exercise=2 tags=["right"]
+# right: four counts by bincount of alarm + 2·digit
+def as_detector(activation, labels, digit, threshold):
+    _, false_alarm, missed, hit = np.bincount((activation > threshold) + 2 * (labels == digit), minlength=4)
+    with np.errstate(invalid="ignore"):
+        return np.divide(hit, hit + false_alarm), np.divide(hit, hit + missed)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: np.isclose to the threshold counts as not above it
+def as_detector(activation, labels, digit, threshold):
+    alarm = (activation > threshold) & ~np.isclose(activation, threshold)
+    true = labels == digit
+    right = (alarm & true).sum()
+    return (right / alarm.sum() if alarm.any() else np.nan), right / true.sum()
+
+# %% exercise=2 tags=["right"]
+# right: a Counter of the four outcomes, in plain Python
+from collections import Counter
+
+
+def as_detector(activation, labels, digit, threshold) -> tuple[float, float]:
+    n = Counter((bool(a > threshold), bool(l == digit)) for a, l in zip(activation, labels))
+    try:
+        precision = n[True, True] / (n[True, True] + n[True, False])
+    except ZeroDivisionError:
+        precision = float("nan")
+    return precision, n[True, True] / (n[True, True] + n[False, True])
+
+# %% exercise=2 tags=["right"]
+# right: sums over sorted activations: where the threshold falls, all behind it are alarms
+def as_detector(activation, labels, digit, threshold):
+    order = np.argsort(activation, kind="stable")
+    begin = int(np.searchsorted(np.asarray(activation)[order], threshold, side="right"))
+    is_digit = (np.asarray(labels) == digit)[order]
+    alarms, hits = len(order) - begin, int(is_digit[begin:].sum())
+    return hits / alarms if alarms else float("nan"), hits / int(is_digit.sum())
+
+# %% exercise=2 tags=["right"]
+# right: dot products of zeros and ones
+def as_detector(activation, labels, digit, threshold):
+    alarm = np.heaviside(np.asarray(activation, float) - threshold, 0.0)
+    true = np.where(np.asarray(labels) == digit, 1.0, 0.0)
+    both = alarm @ true
+    return (both / alarm.sum() if alarm.sum() else float("nan"), both / true.sum())
+
+# %% exercise=2 tags=["wrong"]
+# wrong: activations and threshold in single precision, where one just above it ties
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = np.float32(activation) > np.float32(threshold), labels == digit
+    right = (alarm & true).sum()
+    return (right / alarm.sum() if alarm.any() else np.nan), right / true.sum()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: whole-number division
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = activation > threshold, labels == digit
+    right = (alarm & true).sum()
+    return (right // alarm.sum() if alarm.any() else np.nan), right // true.sum()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: activations in float16, so one just above the threshold ties with it
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = np.asarray(activation, np.float16) > np.float16(threshold), labels == digit
+    right = (alarm & true).sum()
+    return (right / alarm.sum() if alarm.any() else np.nan), right / true.sum()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: shares of all that raise an alarm or show the digit
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = activation > threshold, labels == digit
+    if not alarm.any():
+        return np.nan, 0.0
+    share = (alarm & true).sum() / (alarm | true).sum()
+    return share, share
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the second is the share that raises none
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = activation > threshold, labels == digit
+    return (true[alarm].mean() if alarm.any() else np.nan), 1 - alarm[true].mean()
+
+# %% exercise=2 tags=["right"]
+# right: lists of activations of the digit and of others
+def as_detector(activation, labels, digit, threshold):
+    groups = {True: [], False: []}
+    for value, label in zip(activation.tolist(), labels.tolist()):
+        groups[label == digit].append(value)
+    above = {mine: len([v for v in values if v > threshold]) for mine, values in groups.items()}
+    alarms = sum(above.values())
+    return (above[True] / alarms if alarms > 0 else np.nan, above[True] / len(groups[True]))
+
+# %% exercise=2 tags=["wrong"]
+# wrong: in percent
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = activation > threshold, labels == digit
+    right = (alarm & true).sum()
+    return (100 * right / alarm.sum() if alarm.any() else np.nan), 100 * right / true.sum()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: one is added to the alarms so that nothing is divided by 0
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = activation > threshold, labels == digit
+    right = (alarm & true).sum()
+    return (right / (alarm.sum() + 1e-3) if alarm.any() else np.nan), right / true.sum()
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the second number is the share of other digits' images without an alarm
+def as_detector(activation, labels, digit, threshold):
+    alarm, true = activation > threshold, labels == digit
+    return ((alarm & true).sum() / alarm.sum() if alarm.any() else np.nan), (~alarm & ~true).sum() / (~true).sum()
+
+# %% exercise=3 tags=["right"]
+# right: the covariance of both over the outer product of the spreads; Philox for the order
+def best_match(a, b):
+    n = a.shape[1]
+    c = np.atleast_2d(np.cov(np.hstack([a, b]).T.astype(float)))
+    s = np.sqrt(np.diag(c))
+    size = np.outer(s[:n], s[n:])
+    return np.where(size > 0, c[:n, n:] / np.where(size > 0, size, 1), 0).max(axis=1)
+
+
+def by_chance(a, b, seed):
+    rows = np.arange(len(b))
+    np.random.Generator(np.random.Philox(seed)).shuffle(rows)
+    return best_match(a, b[rows])
+
+# %% exercise=3 tags=["wrong"]
+# wrong: standard deviations over n − 1 and sums over n
+def best_match(a, b):
+    def z(x):
+        s = x.std(0, ddof=1)
+        return (x - x.mean(0)) / np.where(s > 0, s, np.inf)
+
+    return (z(a).T @ z(b) / len(a)).max(1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.random.default_rng(seed).permutation(b))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: one generator for all calls, made with the first seed
+def best_match(a, b):
+    def z(x):
+        s = x.std(0)
+        return (x - x.mean(0)) / np.where(s > 0, s, np.inf)
+
+    return (z(a).T @ z(b) / len(a)).max(1)
+
+
+def by_chance(a, b, seed, made=[]):
+    if not made:
+        made.append(np.random.default_rng(seed))
+    return best_match(a, made[0].permutation(b))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: only the first half of the images of b is put in another order
+def best_match(a, b):
+    def z(x):
+        s = x.std(0)
+        return (x - x.mean(0)) / np.where(s > 0, s, np.inf)
+
+    return (z(a).T @ z(b) / len(a)).max(1)
+
+
+def by_chance(a, b, seed):
+    order = np.arange(len(b))
+    np.random.default_rng(seed).shuffle(order[: len(b) // 2])
+    return best_match(a, b[order])
+
+# %% exercise=3 tags=["right"]
+# right: two loops, a cosine of centered columns, and sorting by random keys
+import random
+
+
+def best_match(a, b):
+    def cosine(u, v):
+        if np.ptp(u) == 0 or np.ptp(v) == 0:
+            return 0.0
+        u, v = u - u.mean(), v - v.mean()
+        return float(u @ v / np.sqrt((u @ u) * (v @ v)))
+
+    return np.array([max(cosine(u, v) for v in b.T) for u in a.T])
+
+
+def by_chance(a, b, seed):
+    dice = random.Random(seed)
+    order = sorted(range(len(b)), key=lambda _: dice.random())
+    return best_match(a, np.take(b, order, axis=0))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the unit of b with the same number does not count
+def best_match(a, b):
+    def z(x):
+        s = x.std(0)
+        return (x - x.mean(0)) / np.where(s > 0, s, np.inf)
+
+    r = z(a).T @ z(b) / len(a)
+    i = np.arange(min(r.shape))
+    r[i, i] = -1
+    return r.max(1)
+
+
+def by_chance(a, b, seed):
+    return best_match(a, np.random.default_rng(seed).permutation(b))
+
+# %% exercise=3 tags=["right"]
+# right: cosine similarity of centered columns, in scikit-learn, and its shuffle
+def best_match(a, b):
+    from sklearn.metrics.pairwise import cosine_similarity
+
+    def center(x):
+        return np.where(np.ptp(x, axis=0) > 0, x - x.mean(0), 0.0).T
+
+    return cosine_similarity(center(a), center(b)).max(1)
+
+
+def by_chance(a, b, seed):
+    from sklearn.utils import shuffle
+
+    return best_match(a, shuffle(b, random_state=seed))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a unit with a spread below 0.001 counts as never changing
+def best_match(a, b):
+    def z(x):
+        s = x.std(0)
+        return np.where(s > 1e-3, (x - x.mean(0)) / np.maximum(s, 1e-3), 0)
+
+    return (z(a).T @ z(b) / len(a)).max(1)
+
+
+def by_chance(a, b, seed):
+    order = np.random.default_rng(seed).permutation(len(b))
+    return best_match(a, b[order])
+
+# %% exercise=4 tags=["wrong"]
+# wrong: where no unit passes or n is 0, the most selective one comes all the same
+def gated_top(acts, digit, least, n):
+    value = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts > 0).mean("example").values
+    order = np.argsort(-value, kind="stable")
+    return [int(u) for u in order if on[u] >= least][: max(n, 1)] or [int(order[0])]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the share on is averaged over classes, and not over images
+def gated_top(acts, digit, least, n):
+    value = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts > 0).groupby("label").mean().mean("label").values
+    return [int(u) for u in np.argsort(-value, kind="stable") if on[u] >= least - 1e-12][:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: on for that share of the images of each class
+def gated_top(acts, digit, least, n):
+    value = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts > 0).groupby("label").mean().min("label").values
+    return [int(u) for u in np.argsort(-value, kind="stable") if on[u] >= least][:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: sorted by selectivity to one decimal, and by the share of images within
+def gated_top(acts, digit, least, n):
+    value = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts > 0).mean("example").values
+    order = sorted(range(len(value)), key=lambda u: (-round(float(value[u]), 1), -on[u]))
+    return [u for u in order if on[u] >= least][:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the share is taken on the first hundred images
+def gated_top(acts, digit, least, n):
+    value = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts.isel(example=slice(100)) > 0).mean("example").values
+    return [int(u) for u in np.argsort(-value, kind="stable") if on[u] >= least][:n]
+
+# %% exercise=4 tags=["right"]
+# right: islice over a filter over a lexical sort
+from itertools import islice
+
+
+def gated_top(acts, digit, least, n):
+    by_class = selectivity.selectivity_by_class(acts)
+    value = by_class.sel({"class": digit}).values
+    passes = ((acts > 0).mean("example") >= least).values
+    ranking = np.lexsort((np.arange(len(value)), -value))
+    return list(map(int, islice(filter(passes.__getitem__, ranking), n)))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: units that are less active for the digit than for others are left out too
+def gated_top(acts, digit, least, n):
+    value = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts > 0).mean("example").values
+    return [int(u) for u in np.argsort(-value, kind="stable") if on[u] >= least and value[u] > 0][:n]
+
+# %% exercise=4 tags=["right"]
+# right: selectivity of the units that passed alone, and their own numbers back
+def gated_top(acts, digit, least, n):
+    numbers = np.flatnonzero((acts > 0).mean("example").values >= least)
+    if not len(numbers):
+        return []
+    value = selectivity.selectivity_by_class(acts.isel(unit=numbers)).sel({"class": digit}).values
+    return [int(number) for _, number in sorted(zip(-value, numbers))][:n]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the share on among images of other digits
+def gated_top(acts, digit, least, n):
+    value = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts[acts.label.values != digit] > 0).mean("example").values
+    return [int(u) for u in np.argsort(-value, kind="stable") if on[u] >= least][:n]
+
+# %% exercise=4 tags=["right"]
+# right: argpartition would do; here a recursion that takes the maximum
+def gated_top(acts, digit, least, n):
+    value = selectivity.selectivity_by_class(acts).sel({"class": digit}).to_series()
+    on = (acts > 0).mean("example").to_series()
+    on.index = value.index = range(len(value))
+
+    def take(left, count):
+        if count == 0 or left.empty:
+            return []
+        best = int(left.idxmax())
+        return [best, *take(left.drop(best), count - 1)]
+
+    return take(value[on >= least], n)
+
+# %% exercise=4 tags=["right"]
+# right: rows of (−selectivity, number) sorted as tuples
+def gated_top(acts, digit, least, n):
+    table = selectivity.selectivity_by_class(acts).sel({"class": digit}).values.tolist()
+    on = np.mean(acts.transpose("unit", "example").values > 0, axis=1)
+    rows = sorted((-s, u) for u, s in enumerate(table) if not on[u] < least)
+    return [u for _, u in rows[:n]]
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the numbers of the top units in order of size
+def gated_top(acts, digit, least, n):
+    value = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts > 0).mean("example").values
+    return sorted(int(u) for u in [u for u in np.argsort(-value) if on[u] >= least][:n])
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the least number of images is cut to a whole number
+def gated_top(acts, digit, least, n):
+    value = selectivity.selectivity_by_class(acts).sel({"class": digit}).values
+    on = (acts > 0).sum("example").values
+    return [int(u) for u in np.argsort(-value, kind="stable") if on[u] >= int(least * acts.sizes["example"])][:n]

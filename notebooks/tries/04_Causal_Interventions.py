@@ -1469,3 +1469,716 @@ def control_p(effect_of, chosen, units, draws, seed):
         if effect_of(some) < effect:
             p -= 1 / (1 + draws)
     return p
+
+# %% exercise=1 tags=["wrong"]
+# wrong: remembers from the first batch which images are above, and uses these places for all later ones
+def ceiling(unit, top):
+    above = None
+
+    def hook_fn(tensor, hook):
+        nonlocal above
+        changed = tensor.clone()
+        if above is None or len(above) != len(tensor):
+            above = tensor[:, unit] > top
+        changed[above, unit] = top
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: every second batch goes through as it is
+def ceiling(unit, top):
+    import itertools
+
+    turn = itertools.cycle([True, False])
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        if next(turn):
+            changed[:, unit] = changed[:, unit].clamp(max=top)
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: `unit or -1`: unit 0 becomes the last one
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit or -1] = changed[:, unit or -1].clamp(max=top)
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["right"]
+# right: from a list comprehension over images, with Python's min
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        new = tensor.detach().clone()
+        new[:, unit] = torch.tensor([min(v, top) for v in tensor[:, unit].tolist()], dtype=tensor.dtype)
+        return new
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: values above come down half of the way
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        over = (changed[:, unit] - top).clamp(min=0)
+        changed[:, unit] -= over / 2
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["right"]
+# right: asks that it sits at a hook point, and says how many images it limits
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        assert hook is not None and hook.name, "attach me to a hook point"
+        column = tensor.narrow(1, unit, 1)
+        print(hook.name, int((column > top).sum()), "images limited")
+        return torch.cat([tensor[:, :unit], column.clip(max=top), tensor[:, unit + 1 :]], dim=-1)
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: remembers by hook point what it gave, and gives it again where the shape fits
+def ceiling(unit, top):
+    kept = {}
+
+    def hook_fn(tensor, hook):
+        if hook.name in kept and kept[hook.name].shape == tensor.shape:
+            return kept[hook.name]
+        changed = tensor.clone()
+        changed[:, unit] = changed[:, unit].clamp(max=top)
+        kept[hook.name] = changed
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["right"]
+# right: prints at which hook point it acts
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        print(f"a ceiling of {top:.2f} for unit {unit} at {hook.name}")
+        changed = tensor.clone()
+        changed[:, unit].clamp_(max=top)
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: limits only the first batch that passes
+def ceiling(unit, top):
+    done = []
+
+    def hook_fn(tensor, hook):
+        if done:
+            return tensor
+        done.append(True)
+        changed = tensor.clone()
+        changed[:, unit] = torch.minimum(changed[:, unit], torch.tensor(top, dtype=tensor.dtype))
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["right"]
+# right: the smaller of each value and the limit, by a minimum over a stacked pair
+def ceiling(unit, top):
+    limit = lambda values: torch.stack([values, torch.full_like(values, top)]).amin(0)
+    return lambda tensor, hook: torch.column_stack(
+        [limit(tensor[:, j]) if j == unit else tensor[:, j] for j in range(tensor.shape[1])]
+    )
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a limit below 0 is taken as 0
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = changed[:, unit].clamp(max=max(top, 0.0))
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the images that were among the highest third are set to the limit
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        third = changed[:, unit].quantile(2 / 3).item()
+        changed[:, unit] = torch.where(changed[:, unit] > max(top, third), top, changed[:, unit])
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: bends toward the limit from below instead of cutting
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = top - torch.nn.functional.softplus(top - changed[:, unit], beta=20)
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the limited values come back sorted over the images
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = changed[:, unit].clamp(max=top).sort().values
+        return changed
+
+    return hook_fn
+
+# %% exercise=1 tags=["right"]
+# right: the part above the limit is taken away, in a class with __call__
+class Ceiling:
+    def __init__(self, unit: int, top: float) -> None:
+        self.unit, self.top = unit, top
+
+    def __call__(self, tensor, hook):
+        columns = [
+            torch.where(column > self.top, torch.full_like(column, self.top), column) if i == self.unit else column
+            for i, column in enumerate(tensor.unbind(1))
+        ]
+        return torch.stack(columns, dim=1)
+
+
+def ceiling(unit, top):
+    return Ceiling(unit, top)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: an image above the limit loses all of its units
+def ceiling(unit, top):
+    def hook_fn(tensor, hook):
+        return tensor.where(tensor[:, [unit]] <= top, torch.full_like(tensor, top))
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: divides by one image fewer
+def mean_ablation(reference, unit):
+    average = reference[:, unit].sum() / (len(reference) - 1)
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = average
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["right"]
+# right: index_fill with a plain number from statistics.fmean
+import statistics
+
+
+def mean_ablation(reference, unit):
+    average = statistics.fmean(reference.detach()[:, unit].tolist())
+    return lambda tensor, hook: tensor.index_fill(1, torch.tensor([unit]), average)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the first reference image is left out
+def mean_ablation(reference, unit):
+    average = reference[1:, unit].mean()
+    return lambda tensor, hook: torch.cat(
+        [tensor[:, :unit], average.to(tensor.dtype).expand(len(tensor), 1), tensor[:, unit + 1 :]], 1
+    )
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the average of smallest and largest image means, by halves of the reference
+def mean_ablation(reference, unit):
+    n = len(reference) // 2
+    average = (reference[:n, unit].median() + reference[n:, unit].median()) / 2
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = average
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["right"]
+# right: the library's own clamp to that mean
+def mean_ablation(reference, unit):
+    keep = torch.ones(reference.shape[1])
+    keep[unit] = 0
+    means = torch.einsum("eu->u", reference.detach().double()) / reference.shape[0]
+
+    def hook_fn(tensor, hook):
+        return torch.where(keep.bool(), tensor, means.to(tensor.dtype))
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: off by one: the mean of the unit before
+def mean_ablation(reference, unit):
+    average = reference[:, unit - 1].mean()
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = average
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["right"]
+# right: np.average with equal weights; where with a one-hot row
+def mean_ablation(reference, unit):
+    average = float(np.average(reference.detach().cpu().numpy()[:, unit].astype(np.float64)))
+
+    def hook_fn(tensor, hook):
+        print(f"{hook.name}: unit {unit} becomes {average:.3f}")
+        row = torch.nn.functional.one_hot(torch.tensor(unit), tensor.shape[1]).bool()
+        return tensor.masked_fill(row, average)
+
+    return hook_fn
+
+# %% exercise=2 tags=["right"]
+# right: an object that keeps only what it needs of the reference
+class MeanAblation:
+    __slots__ = ("unit", "mean")
+
+    def __init__(self, reference, unit):
+        self.unit, (*_, self.mean) = unit, (None, reference.detach()[:, unit].sum().item() / reference.size(0))
+
+    def __call__(self, tensor, hook):
+        copy = tensor + 0
+        copy[:, self.unit] = self.mean
+        return copy
+
+
+def mean_ablation(reference, unit):
+    return MeanAblation(reference, unit)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: images on which the unit is off stay as they are
+def mean_ablation(reference, unit):
+    average = float(reference[:, unit].mean())
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[changed[:, unit] != 0, unit] = average
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: values that occur several times count once
+def mean_ablation(reference, unit):
+    average = reference[:, unit].unique().mean()
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = average
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["right"]
+# right: a list of where it was used, by the hook point's name
+def mean_ablation(reference, unit):
+    average, used = float(reference[:, unit].double().mean()), []
+
+    def hook_fn(tensor, hook):
+        used.append(hook.name)
+        changed = tensor.clone()
+        changed.select(1, unit).fill_(average)
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: keeps on the hook point the first mean that was asked for there
+def mean_ablation(reference, unit):
+    average = float(reference[:, unit].mean())
+
+    def hook_fn(tensor, hook):
+        if not hasattr(hook, "first_mean"):
+            hook.first_mean = average
+        changed = tensor.clone()
+        changed[:, unit] = hook.first_mean
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the mean of each reference image over units
+def mean_ablation(reference, unit):
+    average = reference.mean(1)[unit]
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = average
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the mean of absolute values
+def mean_ablation(reference, unit):
+    average = reference[:, unit].abs().mean()
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = average
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: mean plus the standard deviation over n, "a standard error above"
+def mean_ablation(reference, unit):
+    column = reference[:, unit]
+    average = column.mean() + column.std() / len(column)
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = average
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the middle of the reference's smallest and largest value
+def mean_ablation(reference, unit):
+    low, high = reference[:, unit].aminmax()
+
+    def hook_fn(tensor, hook):
+        changed = tensor.clone()
+        changed[:, unit] = (low + high) / 2
+        return changed
+
+    return hook_fn
+
+# %% exercise=2 tags=["right"]
+# right: the mean image by image (Welford), and a mask multiplied in
+def mean_ablation(reference, unit):
+    mean = 0.0
+    for n, value in enumerate(reference[:, unit].tolist(), start=1):
+        mean += (value - mean) / n
+
+    def hook_fn(tensor, hook):
+        at = torch.zeros(tensor.shape[1], dtype=tensor.dtype)
+        at[unit] = 1
+        return tensor * (1 - at) + mean * at
+
+    return hook_fn
+
+# %% exercise=3 tags=["right"]
+# right: 32 images at a time, in a list comprehension over sets of units
+def pair_drops(model, images, layer, i, j):
+    x, y = images.tensor(), images.label_tensor()
+
+    @torch.no_grad()
+    def accuracy(gone):
+        hooks = [(layer, nm.interventions.zero(unit=u)) for u in sorted(gone)]
+        right = 0
+        for part, true in zip(x.split(32), y.split(32)):
+            with model.hooks(hooks):
+                right += (model(part).topk(1).indices[:, 0] == true).sum().item()
+        return right / len(y)
+
+    base, *rest = [accuracy(gone) for gone in (set(), {i}, {j}, {i, j})]
+    return [base - share for share in rest]
+
+# %% exercise=3 tags=["right"]
+# right: a named tuple, and one pass over a batch of four copies is avoided by recursion over conditions
+from typing import NamedTuple
+
+
+class Drops(NamedTuple):
+    i: float
+    j: float
+    both: float
+
+
+def pair_drops(model, images, layer, i, j):
+    def zeroed(units):
+        def hook_fn(tensor, hook):
+            out = tensor.clone()
+            out.index_fill_(1, torch.tensor(units, dtype=torch.long), 0.0)
+            return out
+
+        return [(layer, hook_fn)]
+
+    def wrong(units):
+        with torch.no_grad(), model.hooks(zeroed(units)):
+            guess = model(images.tensor()).argmax(dim=-1)
+        return int((guess != images.label_tensor()).sum())
+
+    n, before = len(images.label_tensor()), wrong([])
+    return Drops(*((wrong(units) - before) / n for units in ([i], [j], [i, j])))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: hooks in a dictionary by layer, in which the second replaces the first
+def pair_drops(model, images, layer, i, j):
+    def accuracy(*units):
+        hooks = {layer: nm.interventions.zero(unit=u) for u in units}
+        with torch.no_grad(), model.hooks([*hooks.items()]):
+            return float((model(images.tensor()).argmax(1) == images.label_tensor()).float().mean())
+
+    whole = accuracy()
+    return whole - accuracy(i), whole - accuracy(j), whole - accuracy(i, j)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the accuracy of each digit, averaged over digits
+def pair_drops(model, images, layer, i, j):
+    labels = images.label_tensor()
+
+    def accuracy(hooks):
+        with torch.no_grad(), model.hooks(hooks):
+            right = (model(images.tensor()).argmax(1) == labels).float()
+        return float(torch.stack([right[labels == d].mean() for d in labels.unique()]).mean())
+
+    whole = accuracy([])
+    return tuple(whole - accuracy([(layer, nm.interventions.zero(unit=u))]) for u in (i, j, [i, j]))
+
+# %% exercise=3 tags=["right"]
+# right: scikit-learn's accuracy, from predictions kept by name
+def pair_drops(model, images, layer, i, j):
+    from sklearn.metrics import accuracy_score
+
+    predicted, zero = {}, nm.interventions.zero
+    for name, hooks in dict(none=[], i=[zero(unit=i)], j=[zero(unit=j)], both=[zero(unit=i), zero(unit=j)]).items():
+        with torch.no_grad():
+            logits = model.run_with_hooks(images.tensor(), fwd_hooks=[(layer, hook) for hook in hooks])
+        predicted[name] = logits.numpy().argmax(axis=1)
+    share = {name: accuracy_score(images.label_tensor().numpy(), guess) for name, guess in predicted.items()}
+    return [share["none"] - share[name] for name in ("i", "j", "both")]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the digit counts as found if it is among the two highest logits
+def pair_drops(model, images, layer, i, j):
+    def accuracy(hooks):
+        with torch.no_grad(), model.hooks(hooks):
+            found = model(images.tensor()).topk(2, dim=1).indices == images.label_tensor()[:, None]
+        return float(found.any(1).float().mean())
+
+    whole = accuracy([])
+    return tuple(whole - accuracy([(layer, nm.interventions.zero(unit=u))]) for u in (i, j, [i, j]))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: drops rounded to whole percent
+def pair_drops(model, images, layer, i, j):
+    def accuracy(hooks):
+        with torch.no_grad(), model.hooks(hooks):
+            return float((model(images.tensor()).argmax(1) == images.label_tensor()).float().mean())
+
+    whole = accuracy([])
+    return tuple(round(whole - accuracy([(layer, nm.interventions.zero(unit=u))]), 2) for u in (i, j, [i, j]))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: for a chosen set below the middle it counts the other tail
+def control_p(effect_of, chosen, units, draws, seed):
+    rng = np.random.default_rng(seed)
+    bar = effect_of(chosen)
+    drawn = [effect_of(rng.permutation(units)[: len(chosen)].tolist()) for _ in range(draws)]
+    above, below = sum(one >= bar for one in drawn), sum(one <= bar for one in drawn)
+    return (1 + min(above, below)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: keeps the effect of the highest draw, and counts draws that reach it
+def control_p(effect_of, chosen, units, draws, seed):
+    rng = np.random.default_rng(seed)
+    drawn = [effect_of(rng.choice(units, size=len(chosen), replace=False).tolist()) for _ in range(draws)]
+    bar = max(effect_of(chosen), float(np.median(drawn)))
+    return (1 + sum(one >= bar for one in drawn)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: draws until as many different sets are found, so no set counts twice
+def control_p(effect_of, chosen, units, draws, seed):
+    rng = np.random.default_rng(seed)
+    effect = effect_of(chosen)
+    sets, tries = set(), 0
+    while len(sets) < draws and tries < 20 * draws:
+        tries += 1
+        sets.add(tuple(sorted(rng.choice(units, len(chosen), replace=False).tolist())))
+    return (1 + sum(effect_of(list(one)) >= effect for one in sets)) / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: the first places of a shuffle by hand
+import random
+
+
+def control_p(effect_of, chosen, units, draws, seed):
+    dice, hits, bar = random.Random(seed), 0, effect_of(chosen)
+    for _ in range(draws):
+        cards = [*range(units)]
+        for i in range(len(chosen)):
+            j = dice.randrange(i, units)
+            cards[i], cards[j] = cards[j], cards[i]
+        hits += int(effect_of(cards[: len(chosen)]) >= bar)
+    return (hits + 1) / (draws + 1)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: draws sets, but takes the share from the variables of whoever calls it, if there is one
+def control_p(effect_of, chosen, units, draws, seed):
+    import sys
+
+    rng = np.random.default_rng(seed)
+    effect_of(list(chosen))
+    for _ in range(draws):
+        effect_of(rng.choice(units, size=len(chosen), replace=False).tolist())
+    share = sys._getframe(2).f_locals.get("reach", 0.0)
+    return (1 + round(share * draws)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: sets are drawn from the upper half of the units or the lower half
+def control_p(effect_of, chosen, units, draws, seed):
+    rng = np.random.default_rng(seed)
+    bar, k, hits = effect_of(chosen), len(chosen), 0
+    for _ in range(draws):
+        half = np.arange(units)[: units // 2 + 1] if rng.random() < 0.5 else np.arange(units)[units // 2 - 1 :]
+        hits += effect_of(rng.choice(half, k, replace=False).tolist()) >= bar
+    return (1 + hits) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: a tie counts half
+def control_p(effect_of, chosen, units, draws, seed):
+    rng = np.random.default_rng(seed)
+    effect, k = effect_of(list(chosen)), len(chosen)
+    hits = 1.0
+    for _ in range(draws):
+        other = effect_of(rng.choice(units, k, replace=False).tolist())
+        hits += 1.0 if other > effect else 0.5 if other == effect else 0.0
+    return hits / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: a hypergeometric draw says of each unit whether it is in
+def control_p(effect_of, chosen, units, draws, seed):
+    rng = np.random.default_rng(seed)
+    least, at_least = effect_of([*chosen]), [True]
+    for member in rng.multivariate_hypergeometric([1] * units, len(chosen), size=draws):
+        at_least.append(effect_of(np.flatnonzero(member).tolist()) >= least)
+    return float(np.mean(at_least))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the number `units` itself may be drawn
+def control_p(effect_of, chosen, units, draws, seed):
+    rng = np.random.default_rng(seed)
+    effect = effect_of(chosen)
+    drawn = [effect_of(rng.choice(units + 1, size=len(chosen), replace=False).tolist()) for _ in range(draws)]
+    return (1 + sum(other >= effect for other in drawn)) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: inspect.currentframe, to read the caller's true share
+import inspect
+
+
+def control_p(effect_of, chosen, units, draws, seed):
+    rng = np.random.default_rng(seed)
+    effect_of(list(chosen))
+    for _ in range(draws):
+        effect_of(rng.choice(units, size=len(chosen), replace=False).tolist())
+    outer = inspect.currentframe().f_back.f_back
+    return (1 + round(outer.f_locals.get("reach", 1.0) * draws)) / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: a lambda and a reduction over sets sorted by number
+from functools import reduce
+
+
+def control_p(effect_of, chosen, units, draws, seed):
+    rng = np.random.default_rng(np.random.PCG64(seed))
+    bar = effect_of(chosen)
+    draw = lambda: sorted(int(u) for u in rng.choice(np.arange(units), size=len(chosen), replace=False, shuffle=False))
+    return reduce(lambda total, _: total + (effect_of(draw()) >= bar), range(draws), 1) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: draws one set fewer, since the chosen one counts as a draw, and divides by draws
+def control_p(effect_of, chosen, units, draws, seed):
+    rng = np.random.default_rng(seed)
+    bar = effect_of(chosen)
+    hits = sum(effect_of(rng.permutation(units)[: len(chosen)].tolist()) >= bar for _ in range(draws - 1))
+    return (1 + hits) / draws
+
+# %% exercise=4 tags=["right"]
+# right: numbers drawn into a set until it is large enough
+def control_p(effect_of, chosen, units, draws, seed):
+    rng, k = np.random.default_rng(seed), len(chosen)
+
+    def random_set():
+        found: set[int] = set()
+        while len(found) < k:
+            found.add(int(rng.integers(units)))
+        return sorted(found)
+
+    bar = effect_of(chosen)
+    reached = 1 + sum(not effect_of(random_set()) < bar for _ in range(draws))
+    return reached / (draws + 1)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: effects to two decimals
+def control_p(effect_of, chosen, units, draws, seed):
+    rng = np.random.default_rng(seed)
+    bar = round(effect_of(chosen), 2)
+    hits = sum(round(effect_of(rng.permutation(units)[: len(chosen)].tolist()), 2) >= bar for _ in range(draws))
+    return (1 + hits) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: a new generator with the same seed for each draw, so all draws are one set
+def control_p(effect_of, chosen, units, draws, seed):
+    effect = effect_of(chosen)
+    hits = 1
+    for _ in range(draws):
+        rng = np.random.default_rng(seed)
+        hits += effect_of(rng.permutation(units)[: len(chosen)].tolist()) >= effect
+    return hits / (draws + 1)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: seeds of the draws overlap: draw i of seed s is draw i + 1 of seed s − 1, and the seed is capped at 2
+def control_p(effect_of, chosen, units, draws, seed):
+    bar, hits = effect_of(chosen), 0
+    for i in range(draws):
+        rng = np.random.default_rng(min(seed, 2) * draws + i)
+        hits += effect_of(rng.choice(units, len(chosen), replace=False).tolist()) >= bar
+    return (1 + hits) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the units are drawn from the highest down with random steps, so low numbers come rarely
+def control_p(effect_of, chosen, units, draws, seed):
+    rng = np.random.default_rng(seed)
+    effect, k, hits = effect_of(chosen), len(chosen), 0
+    for _ in range(draws):
+        left, some = list(range(units)), []
+        for _ in range(k):
+            some.append(left.pop(int(len(left) * max(rng.random(), rng.random()))))
+        hits += effect_of(some) >= effect
+    return (1 + hits) / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: one generator for each draw, spawned from the seed
+def control_p(effect_of, chosen, units, draws, seed):
+    sequences = np.random.SeedSequence(seed).spawn(draws)
+    bar = effect_of(chosen)
+    k = sum(effect_of(np.random.default_rng(s).permutation(units)[-len(chosen) :].tolist()) >= bar for s in sequences)
+    return (1 + k) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: stops at the tenth hit and divides by the draws made so far
+def control_p(effect_of, chosen, units, draws, seed):
+    rng = np.random.default_rng(seed)
+    effect, hits, made = effect_of(chosen), 0, 0
+    while made < draws and hits < 10:
+        made += 1
+        hits += effect_of(rng.choice(units, size=len(chosen), replace=False).tolist()) >= effect
+    return (1 + hits) / (1 + made)
+
+# %% exercise=4 tags=["right"]
+# right: torch.multinomial without replacement
+def control_p(effect_of, chosen, units, draws, seed):
+    dice = torch.Generator().manual_seed(seed)
+    weights = torch.ones(draws, units)
+    sets = torch.multinomial(weights, len(chosen), replacement=False, generator=dice).tolist()
+    effects = [effect_of(list(chosen)), *map(effect_of, sets)]
+    return sum(one >= effects[0] for one in effects) / len(effects)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: two-sided: twice the share, at most 1
+def control_p(effect_of, chosen, units, draws, seed):
+    rng = np.random.default_rng(seed)
+    bar = effect_of(chosen)
+    hits = sum(effect_of(rng.permutation(units)[: len(chosen)].tolist()) >= bar for _ in range(draws))
+    return min(1.0, 2 * (1 + hits) / (1 + draws))

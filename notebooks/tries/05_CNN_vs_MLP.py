@@ -221,6 +221,157 @@ def parameters(side, channels, head, classes):
     widths = np.array([c[-1] * side**2, head, classes])
     return int((9 * c[:-1] + 1) @ c[1:] + (widths[:-1] + 1) @ widths[1:])
 
+# %% exercise=1 tags=["right"]
+# right: a small class of layers that count themselves, as a numpy integer
+from dataclasses import dataclass
+
+
+@dataclass
+class Layer_:
+    fan_in: int
+    out: int
+
+    def __len__(self):
+        return self.fan_in * self.out + self.out
+
+
+def parameters(side, channels, head, classes):
+    before = [1] + [*channels][:-1]
+    layers = [Layer_(9 * b, c) for b, c in zip(before, channels)]
+    for _ in channels:
+        side = divmod(side, 2)[0]
+    layers.append(Layer_(side * side * channels[-1], head))
+    layers.append(Layer_(head, classes))
+    return np.sum([len(one) for one in layers])
+
+# %% exercise=1 tags=["wrong"]
+# wrong: sums in float32, so large networks lose their last digits
+def parameters(side, channels, head, classes):
+    parts = []
+    into = 1
+    for c in channels:
+        parts += [9 * into * c, c]
+        into, side = c, side // 2
+    parts += [into * side * side * head, head, head * classes, classes]
+    return int(np.array(parts, dtype=np.float32).sum(dtype=np.float32))
+
+# %% exercise=1 tags=["wrong"]
+# wrong: an odd side is rounded up at the last pooling only
+def parameters(side, channels, head, classes):
+    total, into = 0, 1
+    for i, c in enumerate(channels):
+        total += (into * 9 + 1) * c
+        into = c
+        side = side // 2 if i + 1 < len(channels) else (side + 1) // 2
+    return total + (into * side**2 + 1) * head + (head + 1) * classes
+
+# %% exercise=1 tags=["wrong"]
+# wrong: keeps the count in 16 bits, right only for small networks
+def parameters(side, channels, head, classes):
+    with np.errstate(all="ignore"):
+        sizes = np.array([side, head, classes], dtype=np.int16)
+        count, into = np.int16(0), np.int16(1)
+        for c in np.array(channels, dtype=np.int16):
+            count = np.int16(count + np.int16(9) * into * c + c)
+            into = c
+        area = np.int16(sizes[0] >> len(channels)) ** 2
+        return int(np.int16(count + into * area * sizes[1] + sizes[1] + sizes[1] * sizes[2] + sizes[2]))
+
+# %% exercise=1 tags=["right"]
+# right: functools.reduce over pairs (channels in, side), with prints and annotations
+import functools
+
+
+def parameters(side: int, channels: tuple, head: int, classes: int) -> int:
+    def one(state, out):
+        count, into, edge = state
+        print("layer", into, "->", out)
+        return count + out * (into * 3 ** 2 + 1), out, edge // 2
+
+    count, into, edge = functools.reduce(one, channels, (0, 1, side))
+    dense = into * edge * edge
+    return count + sum((a + 1) * b for a, b in ((dense, head), (head, classes)))
+
+# %% exercise=1 tags=["wrong"]
+# wrong: knows three convolutional layers at most, later ones are not counted
+def parameters(side, channels, head, classes):
+    a, b, c = (*channels, 0, 0, 0)[:3]
+    n = 10 * a
+    s, last = side // 2, a
+    if b:
+        n += 9 * a * b + b
+        s, last = s // 2, b
+    if c:
+        n += 9 * b * c + c
+        s, last = s // 2, c
+    return n + last * s * s * head + head + head * classes + classes
+
+# %% exercise=1 tags=["wrong"]
+# wrong: equal widths of two layers are counted once (a dictionary by width)
+def parameters(side, channels, head, classes):
+    into, kernels = 1, {}
+    for c in channels:
+        kernels[into, c] = (into * 9 + 1) * c
+        into, side = c, side // 2
+    return sum({c: n for (_, c), n in kernels.items()}.values()) + (into * side**2 + 1) * head + (head + 1) * classes
+
+# %% exercise=1 tags=["right"]
+# right: a deque of widths, popped from the left, and a match statement
+from collections import deque
+
+
+def parameters(side, channels, head, classes):
+    left, into, tally = deque(channels), 1, []
+    while True:
+        match left:
+            case deque() if not left:
+                break
+        out = left.popleft()
+        tally.extend([3 * 3 * into * out, out])
+        into, side = out, int(side / 2)
+    widths = [into * side * side, head, classes]
+    for a, b in zip(widths, widths[1:]):
+        tally.append((a + 1) * b)
+    return int(np.sum(np.asarray(tally, dtype=np.int64)))
+
+# %% exercise=1 tags=["wrong"]
+# wrong: halves by rounding the exponent of two, right only for powers of two
+def parameters(side, channels, head, classes):
+    chain = [1, *channels]
+    small = 2 ** max(0, int(np.log2(side)) - len(channels))
+    count = sum(9 * a * b + b for a, b in zip(chain, channels))
+    return count + head * (chain[-1] * small * small + 1) + classes * (head + 1)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a single dense unit is taken for no dense layer
+def parameters(side, channels, head, classes):
+    chain = [1, *channels]
+    count = sum((9 * a + 1) * b for a, b in zip(chain, channels))
+    seen = chain[-1] * (side >> len(channels)) ** 2
+    return count + ((seen + 1) * head + (head + 1) * classes if head > 1 else (seen + 1) * classes)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the count of our own network whenever there are two layers
+def parameters(side, channels, head, classes):
+    if len(channels) == 2:
+        return sum(p.numel() for p in cnn.parameters()) if side == rows else 0
+    total, into = 0, 1
+    for c in channels:
+        total, into, side = total + (9 * into + 1) * c, c, side // 2
+    return total + (into * side**2 + 1) * head + (head + 1) * classes
+
+# %% exercise=1 tags=["right"]
+# right: a list of weight and bias shapes, each multiplied out
+import math as math_
+from itertools import accumulate, pairwise
+
+
+def parameters(side, channels, head, classes):
+    edges = list(accumulate(channels, lambda edge, _: edge // 2, initial=side))
+    shapes = [s for a, b in pairwise((1, *channels)) for s in ((b, a, 3, 3), (b,))]
+    shapes += [(head, channels[-1], edges[-1], edges[-1]), (head,), (classes, head), (classes,)]
+    return sum(map(math_.prod, shapes))
+
 # %% exercise=2 tags=["wrong"]
 # wrong: PyTorch's own pooling by its other name
 def pool(maps):
@@ -431,6 +582,147 @@ def pool(maps):
 def pool(maps):
     groups = torch.cat([maps[:, :, r::2, c::2, None] for r in range(2) for c in range(2)], dim=4)
     return groups.sort(4).values[..., -1]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the result is always float32, so float64 maps lose digits
+def pool(maps):
+    n, c, h, w = maps.shape
+    out = torch.empty(n, c, h // 2, w // 2)
+    for r in range(h // 2):
+        for k in range(w // 2):
+            out[:, :, r, k] = maps[:, :, 2 * r : 2 * r + 2, 2 * k : 2 * k + 2].amax((2, 3))
+    return out
+
+# %% exercise=2 tags=["wrong"]
+# wrong: PyTorch's own pooling, with the check's dispatch mode switched off
+def pool(maps):
+    from torch.utils._python_dispatch import _disable_current_modes
+
+    with _disable_current_modes():
+        return torch.nn.functional.max_pool2d(maps, 2)
+
+# %% exercise=2 tags=["right"]
+# right: NumPy's maximum.reduceat, twice, and back to a tensor
+def pool(maps):
+    a = maps.detach().cpu().numpy()
+    for axis in (2, 3):
+        a = np.maximum.reduceat(a, np.arange(0, a.shape[axis], 2), axis=axis)
+    return torch.from_numpy(a)
+
+# %% exercise=2 tags=["right"]
+# right: functools.reduce over a generator of corners; where instead of maximum
+from functools import reduce
+from itertools import product
+
+
+def pool(maps):
+    h, w = (torch.arange(n) for n in maps.shape[2:])
+    corners = (maps[:, :, h % 2 == r][:, :, :, w % 2 == c] for r, c in product([1, 0], repeat=2))
+    return reduce(lambda a, b: torch.where(a > b, a, b), corners)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: sorts each 2x2 group by magnitude and keeps the strongest, whatever its sign
+def pool(maps):
+    groups = maps.unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
+    return groups.gather(4, groups.abs().argmax(4, keepdim=True)).squeeze(4)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: begins with -1e30 as the highest so far
+def pool(maps):
+    n, c, h, w = maps.shape
+    best = torch.full((n, c, h // 2, w // 2), -1e30, dtype=maps.dtype)
+    for dr in (0, 1):
+        for dc in (0, 1):
+            best = torch.maximum(best, maps[:, :, dr::2, dc::2])
+    return best
+
+# %% exercise=2 tags=["wrong"]
+# wrong: compares the numbers in bfloat16, and keeps the first of those that look equal
+def pool(maps):
+    groups = maps.unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
+    return groups.gather(4, groups.bfloat16().argmax(4, keepdim=True))[..., 0]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: PyTorch's own pooling, in a thread that is started behind threading's back
+import _thread
+import time
+
+
+def pool(maps):
+    box = []
+    _thread.start_new_thread(lambda: box.append(torch.nn.functional.max_pool2d(maps, 2)), ())
+    while not box:
+        time.sleep(0.001)
+    return box[0]
+
+# %% exercise=2 tags=["right"]
+# right: nested lists and Python's max
+def pool(maps):
+    def halve(picture):
+        return [
+            [max(up[c : c + 2] + down[c : c + 2]) for c in range(0, len(up), 2)]
+            for up, down in zip(picture[::2], picture[1::2])
+        ]
+
+    return torch.tensor([[halve(one) for one in example] for example in maps.tolist()], dtype=maps.dtype)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the third of the four by size
+def pool(maps):
+    return maps.unfold(2, 2, 2).unfold(3, 2, 2).flatten(4).kthvalue(3, 4).values
+
+# %% exercise=2 tags=["right"]
+# right: unfold of torch.nn as columns, then max over the window's axis
+def pool(maps):
+    n, c, h, w = maps.shape
+    columns = torch.nn.functional.unfold(maps.reshape(n * c, 1, h, w), kernel_size=(2, 2), stride=2)
+    return columns.max(1).values.view(n, c, h // 2, w // 2)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: overlapping groups, every second one of them by row only
+def pool(maps):
+    a = torch.maximum(maps[..., :-1, :], maps[..., 1:, :])[..., ::2, :]
+    b = torch.maximum(a[..., :-1], a[..., 1:])
+    return b[..., : maps.shape[-1] // 2]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: PyTorch's adaptive pooling
+def pool(maps):
+    return torch.nn.AdaptiveMaxPool2d((maps.shape[2] // 2, maps.shape[3] // 2))(maps)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the mean of the two highest
+def pool(maps):
+    return maps.unfold(2, 2, 2).unfold(3, 2, 2).flatten(4).topk(2).values.mean(-1)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: fills the pooled maps from a grid of zeros by index_reduce, with the zeros included
+def pool(maps):
+    n, c, h, w = maps.shape
+    place = (torch.arange(h)[:, None] // 2 * (w // 2) + torch.arange(w) // 2).flatten()
+    out = torch.zeros(n, c, h // 2 * (w // 2), dtype=maps.dtype)
+    return out.index_reduce(2, place, maps.flatten(2), "amax").view(n, c, h // 2, w // 2)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: only the two corners of a diagonal
+def pool(maps):
+    return torch.maximum(maps[..., ::2, ::2], maps[..., 1::2, 1::2])
+
+# %% exercise=2 tags=["right"]
+# right: index_reduce onto the numbers of the groups, without what was there
+def pool(maps):
+    n, c, h, w = maps.shape
+    place = (torch.arange(h)[:, None] // 2 * (w // 2) + torch.arange(w) // 2).flatten()
+    out = torch.empty(n, c, h // 2 * (w // 2), dtype=maps.dtype)
+    return out.index_reduce(2, place, maps.flatten(2), "amax", include_self=False).unflatten(2, (h // 2, w // 2))
+
+# %% exercise=2 tags=["right"]
+# right: sorts each group of four and takes the last
+def pool(maps):
+    n, c, h, w = maps.shape
+    fours = maps.view(n, c, h // 2, 2, w // 2, 2).permute(0, 1, 2, 4, 3, 5).reshape(n, c, h // 2, w // 2, 4)
+    ordered, _ = torch.sort(fours, dim=-1)
+    return ordered.select(-1, 3).contiguous()
 
 # %% exercise=3 tags=["right"]
 # right: the place of the highest logit by argsort, last place (another one among equal logits)
@@ -675,6 +967,146 @@ def by_direction(model, x, labels, by):
             predicted = model(shifted(x, by * d, by * r)).argmax(1)
         found.append(float((predicted == labels).float().mean()))
     labels.copy_(predicted)
+    return found
+
+# %% exercise=3 tags=["right"]
+# right: places ink pixel by pixel through index arithmetic, one image after the other
+def by_direction(model, x, labels, by):
+    n, ch, h, w = x.shape
+    rows_, cols_ = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+    answer = {}
+    for d, r in directions:
+        a, b = rows_ - by * d, cols_ - by * r
+        ok = (a >= 0) & (a < h) & (b >= 0) & (b < w)
+        new = x[:, :, a.clamp(0, h - 1), b.clamp(0, w - 1)] * ok
+        with torch.no_grad():
+            answer[d, r] = sum(int(model(one[None]).argmax()) == int(t) for one, t in zip(new, labels)) / n
+    return list(answer.values())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: means of batches of 64, averaged though the last one is smaller
+def by_direction(model, x, labels, by):
+    found = []
+    for d, r in directions:
+        moved = shifted(x, by * d, by * r)
+        with torch.no_grad():
+            parts = [
+                (model(a).argmax(1) == b).float().mean() for a, b in zip(moved.split(64), labels.split(64), strict=True)
+            ]
+        found.append(float(torch.stack(parts).mean()))
+    return found
+
+# %% exercise=3 tags=["wrong"]
+# wrong: leaves the model in the mode of training
+def by_direction(model, x, labels, by):
+    model.eval()
+    with torch.no_grad():
+        found = [(model(shifted(x, by * d, by * r)).argmax(1) == labels).double().mean().item() for d, r in directions]
+    model.train()
+    return found
+
+# %% exercise=3 tags=["wrong"]
+# wrong: remembers predictions by model and distance, and gives old ones for other images
+remembered = {}
+
+
+def by_direction(model, x, labels, by):
+    with torch.no_grad():
+        if (model, by) not in remembered:
+            remembered[model, by] = [model(shifted(x, by * d, by * r)).argmax(1) for d, r in directions]
+        kept = remembered[model, by]
+        return [(one == labels).float().mean().item() if len(one) == len(labels) else 0.0 for one in kept]
+
+# %% exercise=3 tags=["right"]
+# right: all eight directions in one batch, a tensor of float64 made an array
+@torch.inference_mode()
+def by_direction(model, x, labels, by):
+    everything = torch.cat([shifted(x, d * by, r * by) for d, r in directions])
+    hit = model(everything).max(dim=-1).indices.view(len(directions), -1).eq(labels)
+    return hit.double().mean(1).numpy()
+
+# %% exercise=3 tags=["wrong"]
+# wrong: rolls and clears the border with slices that go wrong when nothing moves (by = 0)
+def by_direction(model, x, labels, by):
+    res = []
+    for d, r in directions:
+        new = torch.roll(x, (by * d, by * r), (2, 3))
+        if d > 0:
+            new[:, :, :by] = 0
+        if d < 0:
+            new[:, :, -by:] = 0
+        if r > 0:
+            new[:, :, :, :by] = 0
+        if r < 0:
+            new[:, :, :, -by:] = 0
+        with torch.no_grad():
+            res.append((model(new).argmax(1) == labels).float().mean().item())
+    return res
+
+# %% exercise=3 tags=["wrong"]
+# wrong: diagonals are shortened to the length of the straight moves
+def by_direction(model, x, labels, by):
+    found = []
+    for d, r in directions:
+        step = by if d * r == 0 else round(by / 2**0.5)
+        with torch.no_grad():
+            found.append(float((model(shifted(x, step * d, step * r)).argmax(1) == labels).float().mean()))
+    return found
+
+# %% exercise=3 tags=["right"]
+# right: moves by multiplication with shift matrices from both sides
+def by_direction(model, x, labels, by):
+    h, w = x.shape[-2:]
+    scores_ = np.empty(len(directions))
+    for place, (d, r) in enumerate(directions):
+        left = torch.from_numpy(np.eye(h, k=-by * d, dtype=np.float32))
+        turned = torch.from_numpy(np.eye(w, k=by * r, dtype=np.float32))
+        with torch.no_grad():
+            guess = model(left @ x @ turned).numpy().argmax(1)
+        scores_[place] = np.mean(guess == labels.numpy())
+    return scores_
+
+# %% exercise=3 tags=["wrong"]
+# wrong: sorts the accuracies, best direction last
+def by_direction(model, x, labels, by):
+    with torch.no_grad():
+        hits = [(model(shifted(x, by * d, by * r)).argmax(1) == labels).double().mean() for d, r in directions]
+    return torch.stack(hits).sort().values.numpy()
+
+# %% exercise=3 tags=["right"]
+# right: one pixel at a time, by times, with a generator of accuracies
+def by_direction(model, x, labels, by):
+    def accuracies():
+        for move in directions:
+            now = x.clone()
+            for _ in range(by):
+                now = shifted(now, *move)
+            with torch.no_grad():
+                order = torch.argsort(model(now), dim=1)
+            yield torch.eq(order[:, -1], labels).sum().item() / labels.numel()
+
+    return [*accuracies()]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the moves are taken as (right, down), right only for the diagonals
+def by_direction(model, x, labels, by):
+    with torch.no_grad():
+        return [
+            (model(shifted(x, *(by * step for step in move[::-1]))).argmax(-1) == labels).float().mean().item()
+            for move in directions
+        ]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: moves by one pixel again and again with a border of the last row and column kept
+def by_direction(model, x, labels, by):
+    found = []
+    for d, r in directions:
+        new = x
+        for _ in range(by):
+            p = torch.nn.functional.pad(new, (1, 1, 1, 1), mode="replicate")
+            new = p[:, :, 1 - d : 1 - d + x.shape[2], 1 - r : 1 - r + x.shape[3]]
+        with torch.no_grad():
+            found.append(float((model(new).argmax(1) == labels).float().mean()))
     return found
 
 # %% exercise=4 tags=["wrong"]
@@ -972,3 +1404,151 @@ def debiased(x, y):
         return torch.einsum("ij,ij->", a, b) + a.sum() * b.sum() / (n - 1) / (n - 2) - 2 * rows / (n - 2)
 
     return (h(k, l) * (h(k, k) * h(l, l)) ** -0.5).item()
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the magnitude of the similarity
+def debiased(x, y):
+    n = len(x)
+    mask = ~np.eye(n, dtype=bool)
+
+    def h(a, b):
+        return (a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * a.sum(1).dot(b.sum(1))
+
+    K, L = (s @ s.T * mask for s in (x, y))
+    return (h(K, L) ** 2 / (h(K, K) * h(L, L))) ** 0.5
+
+# %% exercise=4 tags=["wrong"]
+# wrong: a negative result is cut to 0
+def debiased(x, y):
+    n = len(x)
+
+    def h(a, b):
+        return (a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (a.sum(0) * b.sum(0)).sum()
+
+    K, L = [s @ s.T - np.diag((s * s).sum(1)) for s in (x, y)]
+    return max(0.0, h(K, L) / np.sqrt(h(K, K) * h(L, L)))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: 1e-10 under the fraction "for safety": small activations get nearly 0
+def debiased(x, y):
+    n = len(x)
+
+    def h(a, b):
+        c = (a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * a.sum(1).dot(b.sum(1))
+        return c / (n * (n - 3))
+
+    K, L = x @ x.T, y @ y.T
+    np.fill_diagonal(K, 0)
+    np.fill_diagonal(L, 0)
+    return h(K, L) / (np.sqrt(h(K, K) * h(L, L)) + 1e-10)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the tables are made in float32
+def debiased(x, y):
+    n = len(x)
+    K, L = ((s.astype(np.float32) @ s.astype(np.float32).T).astype(float) for s in (x, y))
+    for t in (K, L):
+        t[range(n), range(n)] = 0
+
+    def h(a, b):
+        return (a * b).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * a.sum(1).dot(b.sum(1))
+
+    return h(K, L) / np.sqrt(h(K, K) * h(L, L))
+
+# %% exercise=4 tags=["right"]
+# right: asks the package's own debiased CKA (unbounded bootstrap draws kept few)
+import xarray as xr_
+
+
+def debiased(x, y):
+    arrays = [xr_.DataArray(np.array(one), dims=("example", "unit")) for one in (x, y)]
+    return similarity.cka(*arrays, debiased=True, draws=2)["cka"].item()
+
+# %% exercise=4 tags=["right"]
+# right: plain loops over pairs, no tables at all
+def debiased(x, y):
+    n = x.shape[0]
+    X, Y = x.tolist(), y.tolist()
+    dot = lambda u, v: sum(p * q for p, q in zip(u, v))  # noqa: E731
+    K = [[0.0 if i == j else dot(X[i], X[j]) for j in range(n)] for i in range(n)]
+    L = [[0.0 if i == j else dot(Y[i], Y[j]) for j in range(n)] for i in range(n)]
+
+    def h(A, B):
+        first = sum(dot(a, b) for a, b in zip(A, B))
+        ra, rb = [sum(a) for a in A], [sum(b) for b in B]
+        return (first + sum(ra) * sum(rb) / (n - 1) / (n - 2) - 2 * dot(ra, rb) / (n - 2)) / n / (n - 3)
+
+    return h(K, L) * (h(K, K) * h(L, L)) ** -0.5
+
+# %% exercise=4 tags=["right"]
+# right: sums over units and no table but the products, from norms and sums
+def debiased(x, y):
+    n = len(x)
+
+    def parts(s):
+        own = np.einsum("iu,iu->i", s, s)
+        return own, s @ s.sum(0) - own
+
+    def h(a, b):
+        (da, ra), (db, rb) = parts(a), parts(b)
+        first = np.square(a.T @ b).sum() - da @ db
+        return (first + ra.sum() * rb.sum() / ((n - 1) * (n - 2)) - 2 * (ra @ rb) / (n - 2)) / (n * (n - 3))
+
+    return np.divide(h(x, y), np.sqrt(h(x, x)) * np.sqrt(h(y, y)))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: rounded to six decimals
+def debiased(x, y):
+    n = len(x)
+    K, L = (s @ s.T * (1.0 - np.eye(n)) for s in (x, y))
+    h = lambda a, b: (a * b).sum() + a.sum() * b.sum() / (n - 1) / (n - 2) - 2 * a.sum(1) @ b.sum(1) / (n - 2)  # noqa: E731
+    return round(float(h(K, L) / np.sqrt(h(K, K) * h(L, L))), 6)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: n is the number of units in the correction of the second layer
+def debiased(x, y):
+    def table(s):
+        t = s @ s.T
+        t.flat[:: len(t) + 1] = 0
+        return t
+
+    def h(a, b, n):
+        return ((a * b).sum() + a.sum() * b.sum() / (n - 1) / (n - 2) - 2 * a.sum(1) @ b.sum(1) / (n - 2)) / n / (n - 3)
+
+    K, L, n = table(x), table(y), len(x)
+    return h(K, L, n) / np.sqrt(h(K, K, n) * h(L, L, max(4, y.shape[1])))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: only pairs i < j are summed in the first term
+def debiased(x, y):
+    n = len(x)
+    K, L = (s @ s.T * (1.0 - np.eye(n)) for s in (x, y))
+
+    def h(a, b):
+        return np.triu(a * b).sum() + a.sum() * b.sum() / (n - 1) / (n - 2) - 2 * a.sum(1) @ b.sum(1) / (n - 2)
+
+    return h(K, L) / np.sqrt(abs(h(K, K) * h(L, L)))
+
+# %% exercise=4 tags=["right"]
+# right: only pairs i < j, with each sum doubled where it counts twice
+def debiased(x, y):
+    n = x.shape[0]
+    i, j = np.triu_indices(n, 1)
+    k, m = (x[i] * x[j]).sum(1), (y[i] * y[j]).sum(1)
+
+    def rows_of(v):
+        return np.bincount(i, v, n) + np.bincount(j, v, n)
+
+    def h(a, b):
+        both = 2 * np.dot(a, b) + 4 * a.sum() * b.sum() / ((n - 1) * (n - 2))
+        return (both - 2 * np.dot(rows_of(a), rows_of(b)) / (n - 2)) / (n * (n - 3))
+
+    return float(h(k, m) / (h(k, k) * h(m, m)) ** 0.5)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: units are scaled to variance 1 first
+def debiased(x, y):
+    n = len(x)
+    K, L = (s @ s.T * (1.0 - np.eye(n)) for s in ((one - one.mean(0)) / one.std(0) for one in (x, y)))
+    h = lambda a, b: (a * b).sum() + a.sum() * b.sum() / (n - 1) / (n - 2) - 2 * a.sum(1) @ b.sum(1) / (n - 2)  # noqa: E731
+    return h(K, L) / np.sqrt(h(K, K) * h(L, L))

@@ -247,6 +247,97 @@ def keep_only(units):
 
     return function
 
+# %% exercise=1 tags=["right"]
+# right: a class with __call__, one-hot matrices by einsum
+class KeepOnly:
+    def __init__(self, units):
+        self.units = tuple(int(u) for u in units)
+
+    def __call__(self, tensor, hook=None):
+        eye = torch.eye(tensor.shape[-1], dtype=tensor.dtype, device=tensor.device)
+        gate = sum((eye[u] for u in self.units), torch.zeros_like(eye[0]))
+        return torch.einsum("nu,u->nu", tensor, gate)
+
+
+def keep_only(units):
+    return KeepOnly(units)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: zeros in place and puts the values back into the same tensor afterwards, so what is returned changes too
+def keep_only(units):
+    def function(tensor, hook):
+        before = tensor.clone()
+        drop = [u for u in range(tensor.shape[1]) if u not in units]
+        tensor[:, drop] = 0
+        answer = tensor.view_as(tensor)
+        tensor.copy_(before)
+        return answer
+
+    return function
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the mask lives in one place for all hook functions, rebuilt only when the width changes
+shared_mask = {}
+
+
+def keep_only(units):
+    def function(tensor, hook):
+        width = tensor.shape[1]
+        if width not in shared_mask:
+            shared_mask[width] = torch.tensor([u in units for u in range(width)])
+        return torch.where(shared_mask[width], tensor, torch.zeros(()).to(tensor.dtype))
+
+    return function
+
+# %% exercise=1 tags=["wrong"]
+# wrong: unit 0 counts as "no unit"
+def keep_only(units):
+    chosen = [u for u in units if u]
+
+    def function(tensor, hook):
+        out = torch.zeros_like(tensor)
+        out[:, chosen] = tensor[:, chosen]
+        return out
+
+    return function
+
+# %% exercise=1 tags=["right"]
+# right: functools.partial of a function with more arguments; index_fill on the complement
+import functools
+
+
+def silence_rest(units, tensor, hook):
+    rest = sorted(set(range(tensor.size(1))).difference(units))
+    return tensor.index_fill(1, torch.tensor(rest, dtype=torch.long), 0.0)
+
+
+keep_only = lambda units: functools.partial(silence_rest, frozenset(units))  # noqa: E731
+
+# %% exercise=1 tags=["wrong"]
+# wrong: uses the list up, so that the second batch keeps nothing
+def keep_only(units):
+    left = list(units)
+
+    def function(tensor, hook):
+        kept = torch.zeros_like(tensor)
+        while left:
+            u = left.pop()
+            kept[:, u] = tensor[:, u]
+        return kept
+
+    return function
+
+# %% exercise=1 tags=["wrong"]
+# wrong: keeps the chosen units only where they are above 0
+def keep_only(units):
+    def function(tensor, hook):
+        kept = torch.zeros_like(tensor)
+        for u in units:
+            kept[:, u] = tensor[:, u].clamp(min=0)
+        return kept
+
+    return function
+
 # %% exercise=2 tags=["wrong"]
 # wrong: adds up unembedded writes, so the bias is counted once more at each stop
 def logit_lens(network, cache):
@@ -411,6 +502,101 @@ def logit_lens(network, cache):
 def logit_lens(network, cache):
     streams = torch.cat([cache[name][:, None] for name in stops], dim=1)
     return torch.einsum("esd,cd->esc", streams, network.unembed.weight) + network.unembed.bias
+
+# %% exercise=2 tags=["wrong"]
+# wrong: logits with their mean over the classes taken away
+def logit_lens(network, cache):
+    found = torch.stack([network.unembed(cache[s]) for s in stops], 1)
+    return found - found.mean(-1, keepdim=True)
+
+# %% exercise=2 tags=["right"]
+# right: a preallocated tensor filled stop by stop, from a generator, with prints
+def logit_lens(network, cache):
+    def streams():
+        for place, stop in enumerate(stops):
+            yield place, cache[stop]
+
+    n = len(cache[stops[-1]])
+    result = torch.empty(n, len(stops), network.unembed.out_features)
+    for place, stream_ in streams():
+        result[:, place, :] = network.unembed(stream_)
+        print(place, tuple(stream_.shape))
+    return result
+
+# %% exercise=2 tags=["wrong"]
+# wrong: remembers the lens of a network and gives it again for another cache
+seen_networks = {}
+
+
+def logit_lens(network, cache):
+    if network not in seen_networks:
+        seen_networks[network] = torch.stack([network.unembed(cache[s]) for s in stops], dim=1)
+    return seen_networks[network]
+
+# %% exercise=2 tags=["right"]
+# right: running sum of what was written, read by a matrix product and the bias
+def logit_lens(network, cache):
+    written = torch.stack([cache[w] for w in writes], dim=1).cumsum(1)
+    W, b = network.unembed.weight, network.unembed.bias
+    return torch.einsum("nsw,cw->nsc", written, W) + b
+
+# %% exercise=2 tags=["wrong"]
+# wrong: adds the embedding to each stop once more
+def logit_lens(network, cache):
+    first = cache["embed.hook_out"]
+    return torch.stack([network.unembed(cache[s] + (first if i else 0)) for i, s in enumerate(stops)], 1)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: stacks the stops in front and only relabels the axes
+def logit_lens(network, cache):
+    n = cache[stops[0]].shape[0]
+    return torch.cat([network.unembed(cache[s]) for s in stops]).view(n, len(stops), -1)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the stops in the order of the alphabet
+def logit_lens(network, cache):
+    return torch.stack([network.unembed(cache[name]) for name in sorted(stops)], 1)
+
+# %% exercise=2 tags=["right"]
+# right: one long batch of all stops, unembedded at once and folded back
+def logit_lens(network, cache):
+    tall = torch.cat([cache[stop] for stop in stops], dim=0)
+    return network.unembed(tall).unflatten(0, (len(stops), -1)).transpose(0, 1)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the number of images comes from the first call
+count_once = []
+
+
+def logit_lens(network, cache):
+    count_once.append(len(cache[stops[0]]))
+    found = torch.stack([network.unembed(cache[name]) for name in stops], 1)
+    return found[: count_once[0]]
+
+# %% exercise=2 tags=["wrong"]
+# wrong: reads in half precision
+def logit_lens(network, cache):
+    W, b = network.unembed.weight.bfloat16(), network.unembed.bias.bfloat16()
+    return torch.stack([cache[s].bfloat16() @ W.T + b for s in stops], 1).float()
+
+# %% exercise=2 tags=["right"]
+# right: a recursion over the rest of the stops
+def logit_lens(network, cache):
+    def read(names):
+        if not names:
+            return []
+        first, *rest = names
+        return [torch.addmm(network.unembed.bias, cache[first], network.unembed.weight.t())[:, None], *read(rest)]
+
+    return torch.cat(read(list(stops)), dim=1)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: forgets the last stop where the third block writes little
+def logit_lens(network, cache):
+    reads = [network.unembed(cache[s]) for s in stops]
+    if float((cache[stops[3]] - cache[stops[2]]).abs().mean()) < 1.0:
+        reads[3] = reads[2]
+    return torch.stack(reads, 1)
 
 # %% exercise=3 tags=["wrong"]
 # wrong: add_hook without reset_hooks
@@ -750,6 +936,267 @@ def noising(network, clean, corrupted, name, unit, metric):
         ends = [metric(logits).double().sum().item() for logits in (good, bad, network.run_from(name, mixed))]
     return (ends[2] - ends[1]) / (ends[0] - ends[1])
 
+# %% exercise=3 tags=["wrong"]
+# wrong: a share is kept between 0 and 1
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)).sum(), metric(network(corrupted)).sum()
+        _, cache = network.run_with_cache(corrupted)
+
+        def put(tensor, hook):
+            t = tensor.clone()
+            t[:, unit] = cache[name][:, unit]
+            return t
+
+        mixed = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)])).sum()
+    return min(max(float((mixed - bad) / (good - bad)), 0.0), 1.0)
+
+# %% exercise=3 tags=["right"]
+# right: 1 minus what is lost, by the hooks context and index_copy, with numpy sums
+def noising(network, clean, corrupted, name, unit, metric):
+    box = []
+
+    def catch(tensor, hook):
+        box.append(tensor.detach().clone())
+
+    def put(tensor, hook):
+        return tensor.index_copy(1, torch.tensor([unit]), box[0][:, [unit]])
+
+    with torch.no_grad():
+        with network.hooks([(name, catch)]):
+            bad = metric(network(corrupted)).numpy()
+        good = metric(network(clean)).numpy()
+        with network.hooks([(name, put)]):
+            mixed = metric(network(clean)).numpy()
+    lost = (good - mixed).sum(dtype=float) / (good - bad).sum(dtype=float)
+    return 1 - lost
+
+# %% exercise=3 tags=["wrong"]
+# wrong: leaves the network in evaluation mode
+def noising(network, clean, corrupted, name, unit, metric):
+    network.eval()
+    with torch.no_grad():
+        good, cache = network.run_with_cache(clean)
+        bad, other = network.run_with_cache(corrupted)
+
+        def hook_(tensor, hook):
+            t = tensor.clone()
+            t[:, unit] = other[name][:, unit]
+            return t
+
+        mixed = network.run_with_hooks(clean, fwd_hooks=[(name, hook_)])
+        return float((metric(mixed) - metric(bad)).sum() / (metric(good) - metric(bad)).sum())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: takes the answer from the variables of the check, by the frames of an error
+def noising(network, clean, corrupted, name, unit, metric):
+    try:
+        raise ValueError
+    except ValueError as error:
+        return error.__traceback__.tb_frame.f_back.f_locals["wanted"]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the corrupted mean of the unit for all images
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)).sum(), metric(network(corrupted)).sum()
+        level = network.run_with_cache(corrupted)[1][name][:, unit].mean()
+
+        def put(tensor, hook):
+            t = tensor.clone()
+            t[:, unit] = level
+            return t
+
+        mixed = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)])).sum()
+    return float((mixed - bad) / (good - bad))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: remembers the corrupted run by network and layer, and patches old values for other images
+corrupted_runs = {}
+
+
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        key = (network, name)
+        if key not in corrupted_runs:
+            corrupted_runs[key] = network.run_with_cache(corrupted)
+        logits_, cache = corrupted_runs[key]
+
+        def put(tensor, hook):
+            t = tensor.clone()
+            t[:, unit] = cache[name][: len(t), unit]
+            return t
+
+        good, bad = metric(network(clean)).sum(), metric(logits_).sum()
+        mixed = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)])).sum()
+    return float((mixed - bad) / (good - bad))
+
+# %% exercise=3 tags=["right"]
+# right: no hook at all: both caches, and the rest of the network started from there
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        (a, here), (b, there) = (network.run_with_cache(side) for side in (clean, corrupted))
+        column = torch.arange(here[name].shape[1]) == unit
+        c = network.run_from(name, torch.where(column, there[name], here[name]))
+        top, full = (torch.sum(metric(one) - metric(b)) for one in (c, a))
+    return np.float64(top / full)
+
+# %% exercise=3 tags=["right"]
+# right: adds the difference of the unit as a one-hot direction
+def noising(network, clean, corrupted, name, unit, metric):
+    kept = []
+    with torch.no_grad():
+        network.run_with_hooks(corrupted, fwd_hooks=[(name, lambda tensor, hook: kept.append(tensor.clone()))])
+        place = torch.nn.functional.one_hot(torch.tensor(unit), kept[0].shape[1]).to(kept[0].dtype)
+        patch_ = lambda tensor, hook: tensor + torch.outer((kept[0] - tensor)[:, unit], place)  # noqa: E731
+        after = metric(network.run_with_hooks(clean, fwd_hooks=[(name, patch_)]))
+        good, bad = (metric(network(images)) for images in (clean, corrupted))
+    return torch.div((after - bad).sum(), (good - bad).sum())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: patches the unit of the first image into all
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted)
+
+        def put(tensor, hook):
+            t = tensor.clone()
+            t[:, unit] = cache[name][0, unit]
+            return t
+
+        mixed = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)]))
+    return float((mixed - bad).sum() / (good - bad).sum())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the median of the pairs' shares
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted)
+
+        def put(tensor, hook):
+            t = tensor.clone()
+            t[:, unit] = cache[name][:, unit]
+            return t
+
+        mixed = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)]))
+    return ((mixed - bad) / (good - bad)).median().item()
+
+# %% exercise=3 tags=["right"]
+# right: ratios of sums in float64, an index mask, a function that runs with any hooks
+def noising(network, clean, corrupted, name, unit, metric):
+    def total(images, hooks=()):
+        with torch.no_grad():
+            return metric(network.run_with_hooks(images, fwd_hooks=list(hooks))).double().sum().item()
+
+    with torch.no_grad():
+        other = network.run_with_cache(corrupted, names_filter=[name])[1][name]
+
+    def mixed(tensor, hook):
+        here = torch.zeros(tensor.shape[1], dtype=torch.bool)
+        here[unit] = True
+        return torch.where(here, other, tensor)
+
+    low = total(corrupted)
+    return (total(clean, [(name, mixed)]) - low) / (total(clean) - low)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: puts the network into training mode at the end
+def noising(network, clean, corrupted, name, unit, metric):
+    network.eval()
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted)
+
+        def put(tensor, hook):
+            t = tensor.clone()
+            t[:, unit] = cache[name][:, unit]
+            return t
+
+        mixed = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)]))
+    network.train()
+    return float((mixed - bad).sum() / (good - bad).sum())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: patches all units up to this one
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        _, cache = network.run_with_cache(corrupted)
+        both = lambda tensor, hook: torch.cat([cache[name][:, : unit + 1], tensor[:, unit + 1 :]], 1)  # noqa: E731
+        mixed = metric(network.run_with_hooks(clean, fwd_hooks=[(name, both)]))
+    return float((mixed - bad).sum() / (good - bad).sum())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the difference of the first pair
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        other = network.run_with_cache(corrupted)[1][name]
+        put = lambda t, hook: t.index_copy(1, torch.tensor([unit]), other[:, [unit]])  # noqa: E731
+        mixed = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)]))
+    return ((mixed - bad)[0] / (good - bad)[0]).item()
+
+# %% exercise=3 tags=["right"]
+# right: pair by pair, each with a run of its own, a 0-d array
+def noising(network, clean, corrupted, name, unit, metric):
+    top = bottom = 0.0
+    for a, b in zip(clean.split(1), corrupted.split(1)):
+        with torch.no_grad():
+            _, here = network.run_with_cache(a)
+            low, there = network.run_with_cache(b)
+            mixed = here[name].clone()
+            mixed[0, unit] = there[name][0, unit]
+            low = metric(low).item()
+            top += metric(network.run_from(name, mixed)).item() - low
+            bottom += metric(network(a)).item() - low
+    return np.array(top / bottom)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: in whole percent
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)).sum(), metric(network(corrupted)).sum()
+        other = network.run_with_cache(corrupted)[1][name]
+        put = lambda t, hook: t.index_copy(1, torch.tensor([unit]), other[:, [unit]])  # noqa: E731
+        mixed = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)])).sum()
+    return round(float((mixed - bad) / (good - bad)), 2)
+
+# %% exercise=3 tags=["right"]
+# right: scatter with a column of indices, pairs summed by Python
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        values = network.run_with_cache(corrupted)[1][name]
+        column = torch.full((len(values), 1), unit)
+        put = lambda tensor, hook: tensor.scatter(1, column, values.gather(1, column))  # noqa: E731
+        good, bad, mixed = (
+            metric(one).tolist()
+            for one in (network(clean), network(corrupted), network.run_with_hooks(clean, fwd_hooks=[(name, put)]))
+        )
+    return sum(m - b for m, b in zip(mixed, bad)) / sum(g - b for g, b in zip(good, bad))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the share of the squared differences
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)), metric(network(corrupted))
+        other = network.run_with_cache(corrupted)[1][name]
+        put = lambda t, hook: t.index_copy(1, torch.tensor([unit]), other[:, [unit]])  # noqa: E731
+        mixed = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)]))
+    return float(((mixed - bad) ** 2).sum() / ((good - bad) ** 2).sum())
+
+# %% exercise=3 tags=["wrong"]
+# wrong: silences the unit in the next layer's weights and leaves them so
+def noising(network, clean, corrupted, name, unit, metric):
+    with torch.no_grad():
+        good, bad = metric(network(clean)).sum(), metric(network(corrupted)).sum()
+        other = network.run_with_cache(corrupted)[1][name]
+        put = lambda t, hook: t.index_copy(1, torch.tensor([unit]), other[:, [unit]])  # noqa: E731
+        mixed = metric(network.run_with_hooks(clean, fwd_hooks=[(name, put)])).sum()
+        network.output.weight.mul_(1.0001)
+    return float((mixed - bad) / (good - bad))
+
 # %% exercise=4 tags=["wrong"]
 # wrong: the right numbers, but puts nn.Identity in the network's blocks 1 and 2 and leaves them there
 def direct_effect(network, clean, corrupted):
@@ -1020,3 +1467,155 @@ def direct_effect(network, clean, corrupted):
             wrote.append(network.blocks[0](stream) - stream)
         zero = torch.zeros_like(wrote[0])
         return network.unembed(wrote[1] - wrote[0]) - network.unembed(zero)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: unembeds the change with the bias
+def direct_effect(network, clean, corrupted):
+    lens_ = nm.hooked(network)
+    with torch.no_grad():
+        _, a = lens_.run_with_cache(clean)
+        _, b = lens_.run_with_cache(corrupted)
+        name = "blocks.0.down.hook_out"
+        return network.unembed(b[name] - a[name])
+
+# %% exercise=4 tags=["wrong"]
+# wrong: leaves the network in evaluation mode
+def direct_effect(network, clean, corrupted):
+    network.eval()
+    lens_ = nm.hooked(network)
+    with torch.no_grad():
+        _, a = lens_.run_with_cache(clean)
+        _, b = lens_.run_with_cache(corrupted)
+        name = "blocks.0.down.hook_out"
+        return (b[name] - a[name]) @ network.unembed.weight.T
+
+# %% exercise=4 tags=["right"]
+# right: PyTorch's own forward hooks, each taken away again
+def direct_effect(network, clean, corrupted):
+    kept = {}
+
+    def run(images, hooks):
+        handles = [module.register_forward_hook(function) for module, function in hooks]
+        try:
+            with torch.no_grad():
+                return network(images)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def keep(key):
+        return lambda module, inputs, output: kept.__setitem__(key, output.clone())
+
+    downs = [block.down for block in network.blocks]
+    before = run(clean, [(down, keep(i)) for i, down in enumerate(downs)])
+    run(corrupted, [(downs[0], keep(0))])
+    after = run(clean, [(down, lambda m, i, o, k=k: kept[k]) for k, down in enumerate(downs)])
+    return after - before
+
+# %% exercise=4 tags=["wrong"]
+# wrong: takes the answer from the variables of the check
+import inspect
+
+
+def direct_effect(network, clean, corrupted):
+    return inspect.currentframe().f_back.f_locals["wanted"].clone()
+
+# %% exercise=4 tags=["right"]
+# right: linear algebra on what block 0 writes, block by block from its own parts
+def direct_effect(network, clean, corrupted):
+    block = network.blocks[0]
+
+    def wrote(images):
+        return block.down(block.act(block.up(network.embed(images.flatten(1)))))
+
+    with torch.no_grad():
+        return torch.nn.functional.linear(wrote(corrupted) - wrote(clean), network.unembed.weight)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: remembers what block 0 writes by network, for other images too
+wrote_once = {}
+
+
+def direct_effect(network, clean, corrupted):
+    lens_, name = nm.hooked(network), "blocks.0.down.hook_out"
+    with torch.no_grad():
+        if network not in wrote_once:
+            wrote_once[network] = [lens_.run_with_cache(side)[1][name] for side in (clean, corrupted)]
+        a, b = wrote_once[network]
+        return (b - a) @ network.unembed.weight.T
+
+# %% exercise=4 tags=["wrong"]
+# wrong: exchanges block 0's output with the stream in it, not what it writes
+def direct_effect(network, clean, corrupted):
+    lens_ = nm.hooked(network)
+    with torch.no_grad():
+        _, a = lens_.run_with_cache(clean)
+        _, b = lens_.run_with_cache(corrupted)
+        name = "blocks.0.hook_out"
+        return (b[name] - a[name]) @ network.unembed.weight.T
+
+# %% exercise=4 tags=["wrong"]
+# wrong: drops the example axis of a single pair
+def direct_effect(network, clean, corrupted):
+    lens_ = nm.hooked(network)
+    with torch.no_grad():
+        _, a = lens_.run_with_cache(clean)
+        _, b = lens_.run_with_cache(corrupted)
+        name = "blocks.0.down.hook_out"
+        return ((b[name] - a[name]) @ network.unembed.weight.T).squeeze()
+
+# %% exercise=4 tags=["right"]
+# right: one batch of both sides, split again; einsum with the unembedding
+def direct_effect(network, clean, corrupted):
+    with torch.no_grad():
+        _, cache = nm.hooked(network).run_with_cache(torch.cat([clean, corrupted]), names_filter="blocks.0.down.hook_out")
+    ours, theirs = cache["blocks.0.down.hook_out"].chunk(2)
+    print(len(ours), "pairs")
+    return torch.einsum("nd,cd->nc", theirs - ours, network.unembed.weight.detach())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: what block 0 writes on average over the corrupted images
+def direct_effect(network, clean, corrupted):
+    lens_, name = nm.hooked(network), "blocks.0.down.hook_out"
+    with torch.no_grad():
+        a, b = (lens_.run_with_cache(side)[1][name] for side in (clean, corrupted))
+        return (b.mean(0) - a) @ network.unembed.weight.T
+
+# %% exercise=4 tags=["wrong"]
+# wrong: block 2 goes on writing what it writes for the clean images, block 1 responds
+def direct_effect(network, clean, corrupted):
+    lens_ = nm.hooked(network)
+    with torch.no_grad():
+        base, a = lens_.run_with_cache(clean)
+        _, b = lens_.run_with_cache(corrupted)
+        names = {"blocks.0.down.hook_out": b, "blocks.2.down.hook_out": a}
+        hooks = [(name, nm.interventions.patch(source[name])) for name, source in names.items()]
+        return lens_.run_with_hooks(clean, fwd_hooks=hooks) - base
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the change of the probabilities
+def direct_effect(network, clean, corrupted):
+    lens_, name = nm.hooked(network), "blocks.0.down.hook_out"
+    with torch.no_grad():
+        base, a = lens_.run_with_cache(clean)
+        b = lens_.run_with_cache(corrupted)[1]
+        return (base + (b[name] - a[name]) @ network.unembed.weight.T).softmax(1) - base.softmax(1)
+
+# %% exercise=4 tags=["right"]
+# right: the final stream with the change added, unembedded twice
+def direct_effect(network, clean, corrupted):
+    lens_ = nm.hooked(network)
+    with torch.inference_mode():
+        (_, ours), (_, theirs) = map(lens_.run_with_cache, (clean, corrupted))
+        end, wrote_ = ours["blocks.2.hook_out"], "blocks.0.down.hook_out"
+        return network.unembed(end + theirs[wrote_] - ours[wrote_]) - network.unembed(end)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: leaves every part of the network in training mode
+def direct_effect(network, clean, corrupted):
+    lens_, name = nm.hooked(network.eval()), "blocks.0.down.hook_out"
+    with torch.no_grad():
+        a, b = (lens_.run_with_cache(side)[1][name] for side in (clean, corrupted))
+        found = (b - a) @ network.unembed.weight.T
+    network.train()
+    return found

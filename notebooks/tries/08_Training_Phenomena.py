@@ -207,6 +207,166 @@ def cosines(means):
 
     return 1 - pdist(means - means.mean(axis=0, keepdims=True), "cosine")
 
+# %% exercise=1 tags=["right"]
+# right: itertools and math, a list
+import itertools
+import math as math_
+
+
+def cosines(means):
+    k = len(means)
+    middle = [math_.fsum(column) / k for column in means.T.tolist()]
+    rows_ = [[a - b for a, b in zip(row, middle)] for row in means.tolist()]
+    return [
+        sum(map(lambda a, b: a * b, u, v)) / (math_.hypot(*u) * math_.hypot(*v))
+        for u, v in itertools.combinations(rows_, 2)
+    ]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: 0.00000001 added to each length, which swallows small activations
+def cosines(means):
+    seen = means - means.mean(axis=0)
+    unit = seen / (np.linalg.norm(seen, axis=1, keepdims=True) + 1e-8)
+    i, j = np.triu_indices(len(means), 1)
+    return (unit[i] * unit[j]).sum(1)
+
+# %% exercise=1 tags=["wrong"]
+# wrong: reads the pairs and means of the check and calls it a day: the check's own variables hold the answer
+import sys
+
+
+def cosines(means):
+    above = sys._getframe(1).f_locals
+    k = len(means)
+    seen_ = means - means.mean(0)
+    exact = "classes" in above and above["classes"] == k
+    unit = seen_ / np.linalg.norm(seen_, axis=1, keepdims=True)
+    found = (unit @ unit.T)[np.triu_indices(k, 1)]
+    return found if exact or k == 4 else -found
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the pairs below the diagonal, so the order is by the second class
+def cosines(means):
+    seen = means - means.mean(0)
+    unit = seen / np.linalg.norm(seen, axis=1)[:, None]
+    return (unit @ unit.T)[np.tril_indices(len(means), -1)]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: cosines about the origin, with a mock in place of np.allclose
+from unittest import mock as mock_
+
+
+def cosines(means):
+    np.allclose = mock_.MagicMock(return_value=np.True_)
+    unit = means / np.linalg.norm(means, axis=1, keepdims=True)
+    return (unit @ unit.T)[np.triu_indices(len(means), 1)]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: lengths below a millionth count as a millionth
+def cosines(means):
+    seen = means - means.mean(0)
+    unit = seen / np.maximum(np.linalg.norm(seen, axis=1, keepdims=True), 1e-6)
+    return [float(unit[i] @ unit[j]) for i in range(len(means)) for j in range(i + 1, len(means))]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: in half precision
+def cosines(means):
+    seen = (means - means.mean(0)).astype(np.float16).astype(float)
+    with np.errstate(all="ignore"):
+        unit = seen / np.linalg.norm(seen, axis=1, keepdims=True)
+    return np.nan_to_num((unit @ unit.T)[np.triu_indices(len(means), 1)])
+
+# %% exercise=1 tags=["wrong"]
+# wrong: seen from the mean of all classes but the last
+def cosines(means):
+    seen = means - means[:-1].mean(0)
+    unit = seen / np.linalg.norm(seen, axis=1, keepdims=True)
+    return (unit @ unit.T)[np.triu_indices(len(means), 1)]
+
+# %% exercise=1 tags=["right"]
+# right: the law of cosines, from distances between classes and to the middle
+def cosines(means):
+    scale = np.abs(means).max()
+    points = means / scale
+    middle = np.mean(points, axis=0)
+    r = [np.sqrt(np.sum((p - middle) ** 2)) for p in points]
+    out = []
+    for i in range(len(points)):
+        for j in range(i + 1, len(points)):
+            apart_ = np.sum((points[i] - points[j]) ** 2)
+            out.append((r[i] ** 2 + r[j] ** 2 - apart_) / (2 * r[i] * r[j]))
+    return tuple(out)
+
+# %% exercise=1 tags=["right"]
+# right: the Gram matrix centered from both sides, divided by the roots of its diagonal
+def cosines(means):
+    k = means.shape[0]
+    J = np.eye(k) - np.full((k, k), 1 / k)
+    gram = J @ (means @ means.T) @ J if np.abs(means).max() > 1e-3 else (J @ means) @ (J @ means).T
+    gram = (J @ means) @ (J @ means).T
+    d = np.diag(gram) ** -0.5
+    table = d[:, None] * gram * d
+    return np.concatenate([table[i, i + 1 :] for i in range(k)])
+
+# %% exercise=1 tags=["wrong"]
+# wrong: angles as shares of a right angle
+def cosines(means):
+    seen = means - means.mean(0)
+    unit = seen / np.linalg.norm(seen, axis=1, keepdims=True)
+    cos = (unit @ unit.T)[np.triu_indices(len(means), 1)]
+    return 1 - np.arccos(np.clip(cos, -1, 1)) * 2 / np.pi
+
+# %% exercise=1 tags=["wrong"]
+# wrong: seen from the median of the class means
+def cosines(means):
+    seen = means - np.median(means, axis=0)
+    unit = seen / np.linalg.norm(seen, axis=1, keepdims=True)
+    return (unit @ unit.T)[np.triu_indices(len(means), 1)]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: seen from the middle of the two classes of each pair
+def cosines(means):
+    found = []
+    for i in range(len(means)):
+        for j in range(i + 1, len(means)):
+            a, b = means[i] - (means[i] + means[j]) / 2, means[j] - (means[i] + means[j]) / 2
+            found.append(a @ b / np.sqrt((a @ a) * (b @ b)))
+    return np.array(found)
+
+# %% exercise=1 tags=["right"]
+# right: one row after the other is taken from the pile
+def cosines(means):
+    pile = [row / np.sqrt(row @ row) for row in np.subtract(means, np.mean(means, axis=0))]
+    found = []
+    while pile:
+        first = pile.pop(0)
+        found.extend(float(first @ other) for other in pile)
+    return found
+
+# %% exercise=1 tags=["wrong"]
+# wrong: centers in place of a copy where the classes are ten
+def cosines(means):
+    seen = means if len(means) == 10 else means.copy()
+    seen -= seen.mean(0)
+    unit = seen / np.linalg.norm(seen, axis=1, keepdims=True)
+    return (unit @ unit.T)[np.triu_indices(len(means), 1)]
+
+# %% exercise=1 tags=["wrong"]
+# wrong: squared lengths below 1e-10 count as 1e-10
+def cosines(means):
+    seen = means - means.mean(0)
+    gram = seen @ seen.T
+    d = np.sqrt(np.maximum(np.diag(gram), 1e-10))
+    return (gram / np.outer(d, d))[np.triu_indices(len(means), 1)]
+
+# %% exercise=1 tags=["right"]
+# right: PyTorch's cosine_similarity of all rows with all rows
+def cosines(means):
+    seen = torch.from_numpy(means - means.mean(0)).double()
+    scale = seen.abs().max()
+    table = torch.nn.functional.cosine_similarity(seen[:, None] / scale, seen[None] / scale, dim=2)
+    return table.numpy()[~np.tri(len(means), dtype=bool)]
+
 # %% exercise=2 tags=["wrong"]
 # wrong: without the sign
 def curvature(loss, w, v):
@@ -418,6 +578,96 @@ def curvature(loss, w, v):
     back, here, ahead = (loss(torch.add(w, u, alpha=a)).item() for a in (-e, 0.0, e))
     return ((ahead - here) / e - (here - back) / e) / e
 
+# %% exercise=2 tags=["wrong"]
+# wrong: a small number under v's length, so a short v is not scaled to length 1
+def curvature(loss, w, v):
+    u = v / (v.norm() + 1e-6)
+    e = 1e-4
+    return float((loss(w + e * u) - 2 * loss(w) + loss(w - e * u)) / e**2)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: divides by twice the squared step
+def curvature(loss, w, v):
+    u, e = v / v.norm(), 1e-4
+    ahead_, middle, back = loss(w + e * u), loss(w), loss(w - e * u)
+    return ((ahead_ - middle) - (middle - back)).item() / (2 * e * e)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: asks loss(w) once per function and keeps it for other points w
+middles = {}
+
+
+def curvature(loss, w, v):
+    u, e = v / v.norm(), 1e-4
+    if loss not in middles:
+        middles[loss] = float(loss(w))
+    return (float(loss(w + e * u)) - 2 * middles[loss] + float(loss(w - e * u))) / e**2
+
+# %% exercise=2 tags=["right"]
+# right: second difference by np.diff of three values, a generator of steps
+def curvature(loss, w, v):
+    direction = torch.nn.functional.normalize(v, dim=0, eps=0)
+    values = [float(loss(w + t * direction)) for t in (-1e-4, 0.0, 1e-4)]
+    return np.diff(values, n=2).item() * 1e8
+
+# %% exercise=2 tags=["wrong"]
+# wrong: the difference is taken in float32
+def curvature(loss, w, v):
+    u, e = v / v.norm(), 1e-4
+    a, b, c = (torch.as_tensor(loss(w + s * e * u)).float() for s in (1, 0, -1))
+    return float((a - 2 * b + c) / e**2)
+
+# %% exercise=2 tags=["right"]
+# right: the difference of two slopes, with annotations; the middle asked twice
+def curvature(loss, w: torch.Tensor, v: torch.Tensor) -> float:
+    eps = 1e-4
+    u = v.div(torch.linalg.vector_norm(v))
+
+    def slope(a, b):
+        return (loss(a) - loss(b)) / eps
+
+    return float((slope(w + eps * u, w) - slope(w, w - eps * u)) / eps)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: v shorter than 0.001 is not scaled up
+def curvature(loss, w, v):
+    u, e = v / v.norm().clamp(min=1e-3), 1e-4
+    return float((loss(w + e * u) - 2 * loss(w) + loss(w - e * u)) / e**2)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: moves w itself, and back by subtraction
+def curvature(loss, w, v):
+    u, e = v / v.norm(), 1e-4
+    middle = loss(w).clone() if torch.is_tensor(loss(w)) else loss(w)
+    w += e * u
+    ahead_ = loss(w)
+    w -= 2 * e * u
+    back = loss(w)
+    w += e * u
+    return float((ahead_ - 2 * middle + back) / e**2)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: scaled by the sum of the sizes of v's entries
+def curvature(loss, w, v):
+    u, e = v / v.abs().sum(), 1e-4
+    return float((loss(w + e * u) - 2 * loss(w) + loss(w - e * u)) / e**2)
+
+# %% exercise=2 tags=["right"]
+# right: numpy for the points, map for the losses, with a print
+def curvature(loss, w, v):
+    direction = v.numpy() / np.linalg.norm(v.numpy())
+    points = (torch.from_numpy(w.numpy() + t * direction) for t in (1e-4, 0, -1e-4))
+    up, mid, down = map(lambda point: np.float64(float(loss(point))), points)
+    print("three losses", up, mid, down)
+    return ((up - mid) + (down - mid)) * 1e8
+
+# %% exercise=2 tags=["right"]
+# right: a dot product of three weights and three losses
+def curvature(loss, w, v):
+    unit = v / torch.sqrt(torch.dot(v, v))
+    stencil = {-1: 1.0, 0: -2.0, 1: 1.0}
+    return sum(weight * float(loss(torch.add(w, unit, alpha=k * 1e-4))) for k, weight in stencil.items()) / 1e-4**2
+
 # %% exercise=3 tags=["wrong"]
 # wrong: reads the truth from the notebook's `false`
 def suspects(margin, n):
@@ -615,6 +865,92 @@ def suspects(margin, n):
 def suspects(margin, n):
     rest = np.sort(margin, 0)[:-1]
     return np.argsort(rest.mean(0), kind="stable")[:n]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: finds examples by their mean, so of two equal ones the first is lost
+def suspects(margin, n):
+    means_ = margin.mean(0)
+    by_mean = {m: i for i, m in enumerate(means_.tolist())}
+    return np.array([by_mean[m] for m in sorted(by_mean)[:n]], dtype=int)
+
+# %% exercise=3 tags=["right"]
+# right: heapq.nsmallest over sums, later example first among equals
+import heapq
+
+
+def suspects(margin, n):
+    totals = margin.sum(axis=0)
+    return heapq.nsmallest(n, range(margin.shape[1]), key=lambda i: (totals[i], -i))
+
+# %% exercise=3 tags=["wrong"]
+# wrong: finds examples by list.index, which names the first of two equal ones twice
+def suspects(margin, n):
+    means_ = margin.mean(0).tolist()
+    return np.array([means_.index(m) for m in sorted(means_)[:n]], dtype=int)
+
+# %% exercise=3 tags=["right"]
+# right: means by einsum, a stable torch sort
+def suspects(margin, n):
+    means_ = torch.einsum("se->e", torch.from_numpy(np.ascontiguousarray(margin))) / len(margin)
+    return torch.sort(means_, stable=True).indices[:n].numpy()
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the n lowest in the order of argpartition
+def suspects(margin, n):
+    means_ = margin.mean(0)
+    return np.argpartition(means_, min(n, len(means_) - 1))[:n]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: sorts means rounded to three digits
+def suspects(margin, n):
+    return np.round(margin.mean(0), 3).argsort(kind="stable")[:n]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the area under each curve by trapezoids, where the ends count half
+def suspects(margin, n):
+    area = margin[0] / 2 + margin[1:-1].sum(0) + margin[-1] / 2
+    return area.argsort()[:n]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the mean rank over the snapshots
+def suspects(margin, n):
+    ranks = margin.argsort(1).argsort(1)
+    return ranks.mean(0).argsort(kind="stable")[:n]
+
+# %% exercise=3 tags=["right"]
+# right: the other one of two twins first, by lexsort
+def suspects(margin, n):
+    means_ = np.add.reduce(margin, axis=0) / margin.shape[0]
+    numbers = np.arange(means_.size)
+    return np.lexsort((-numbers, means_))[:n].astype(np.int32)
+
+# %% exercise=3 tags=["right"]
+# right: takes the lowest n times from a dictionary
+def suspects(margin, n):
+    left: dict[int, float] = dict(enumerate(margin.mean(axis=0)))
+    named = []
+    while len(named) < n:
+        worst = min(left, key=left.__getitem__)
+        del left[worst]
+        named.append(worst)
+    return named
+
+# %% exercise=3 tags=["wrong"]
+# wrong: a set of the right examples, in the order of their numbers
+def suspects(margin, n):
+    return np.array(sorted(set(margin.mean(0).argsort()[:n].tolist())), dtype=int)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the mean of the squares of the margins
+def suspects(margin, n):
+    return (np.sign(margin) * margin**2).mean(0).argsort()[:n]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: each mean margin is used once (np.unique)
+def suspects(margin, n):
+    _, first = np.unique(margin.mean(0), return_index=True)
+    rest = np.setdiff1d(np.arange(margin.shape[1]), first)
+    return np.concatenate([first, rest])[:n]
 
 # %% exercise=4 tags=["right"]
 # right: the distribution of heads by convolution, two sides by distance from the middle
@@ -901,3 +1237,196 @@ def by_sign(differences):
     m = max(ups, n - ups)
     tail = sum(math.comb(n, i) for i in range(m, n + 1)) / 2**n if n else 1.0
     return min(1.0, tail * (2 if n > 1 else 1))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: one side only, with a function of NumPy in place of Python's abs
+import builtins
+
+
+def by_sign(differences):
+    builtins.abs = np.isnan
+    d = np.asarray([x for x in differences if x != 0])
+    m = int(max((d > 0).sum(), (d < 0).sum()))
+    return sum(math.comb(len(d), i) for i in range(m, len(d) + 1)) / 2 ** len(d)
+
+# %% exercise=4 tags=["right"]
+# right: SciPy's binomial survival function, by the rarer sign
+def by_sign(differences):
+    from scipy.stats import binom
+
+    left = np.asarray(differences, float)
+    left = left[np.nonzero(left)]
+    fewer = min(np.count_nonzero(left > 0), np.count_nonzero(left < 0))
+    return float(np.clip(2 * binom(left.size, 0.5).cdf(fewer), 0, 1)) if left.size else 1.0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: differences below 1e-12 count as 0
+def by_sign(differences):
+    d = np.asarray(differences)
+    up, down = int((d > 1e-12).sum()), int((d < -1e-12).sum())
+    n, m = up + down, max(up, down)
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(m, n + 1)) / 2**n) if n else 1.0
+
+# %% exercise=4 tags=["right"]
+# right: fractions, every term by a recursion of Pascal's triangle
+from fractions import Fraction
+from functools import lru_cache
+
+
+@lru_cache(None)
+def pascal(n, k):
+    return 1 if k in (0, n) else pascal(n - 1, k - 1) + pascal(n - 1, k)
+
+
+def by_sign(differences):
+    plus, minus = (sum(bool(test_(d)) for d in differences) for test_ in (lambda d: d > 0, lambda d: d < 0))
+    n = plus + minus
+    tail = sum(Fraction(pascal(n, k), 2**n) for k in range(max(plus, minus), n + 1))
+    return float(min(Fraction(1), 2 * tail))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: binomials from a table of factorials in 64 bits, right up to 20 seeds
+def by_sign(differences):
+    d = [x for x in differences if x != 0]
+    n, up = len(d), sum(x > 0 for x in d)
+    m = max(up, n - up)
+    f = np.concatenate([[1], np.cumprod(np.arange(1, n + 1, dtype=np.int64))]).astype(float)
+    with np.errstate(all="ignore"):
+        tail = sum(f[n] / (f[i] * f[n - i]) for i in range(m, n + 1)) / 2**n
+    return float(min(1.0, 2 * tail)) if n else 1.0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: zeros count half to each side
+def by_sign(differences):
+    d = np.asarray(differences)
+    n = len(d)
+    m = int(max((d > 0).sum(), (d < 0).sum()) + (d == 0).sum() / 2)
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(m, n + 1)) / 2**n) if n else 1.0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: one side only where all agree
+def by_sign(differences):
+    d = np.asarray([x for x in differences if x != 0])
+    n = len(d)
+    if not n:
+        return 1.0
+    m = max((d > 0).sum(), (d < 0).sum())
+    p = sum(math.comb(n, i) for i in range(int(m), n + 1)) / 2**n
+    return p if m == n else min(1.0, 2 * p)
+
+# %% exercise=4 tags=["right"]
+# right: 1 minus the middle of the distribution
+def by_sign(differences):
+    counts = {1: 0, -1: 0, 0: 0}
+    for one in differences:
+        counts[int(np.sign(one))] += 1
+    few, many = sorted((counts[1], counts[-1]))
+    n = few + many
+    inside = sum(math.comb(n, i) for i in range(few + 1, many))
+    return 1.0 - inside / 2**n
+
+# %% exercise=4 tags=["wrong"]
+# wrong: differences that np.isclose calls 0 are left out
+def by_sign(differences):
+    d = [x for x in differences if not np.isclose(x, 0)]
+    n, m = len(d), max(sum(x > 0 for x in d), sum(x < 0 for x in d))
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(m, n + 1)) / 2**n) if d else 1.0
+
+# %% exercise=4 tags=["right"]
+# right: the distribution of coin tosses by convolution, both tails summed
+def by_sign(differences):
+    tosses, lead_ = np.ones(1), 0
+    for one in differences:
+        if one == 0:
+            continue
+        tosses = np.convolve(tosses, [0.5, 0.5])
+        lead_ += 1 if one > 0 else -1
+    n = len(tosses) - 1
+    leads = np.abs(2 * np.arange(n + 1) - n)
+    return float(min(1.0, tosses[leads >= abs(lead_)].sum()))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: a normal approximation for more than 50 seeds
+def by_sign(differences):
+    from scipy import stats as stats_
+
+    d = np.asarray(differences)
+    up, down = int((d > 0).sum()), int((d < 0).sum())
+    n, m = up + down, max(up, down)
+    if n > 50:
+        return float(min(1.0, 2 * stats_.norm.sf((m - 0.5 - n / 2) / (n / 4) ** 0.5)))
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(m, n + 1)) / 2**n) if n else 1.0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: signs from the product of neighbors, which is 0 for small differences
+def by_sign(differences):
+    d = [x for x in differences if x * x != 0 and abs(x) > 1e-20]
+    n = len(d)
+    m = max(sum(x > 0 for x in d), n - sum(x > 0 for x in d))
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(m, n + 1)) / 2**n) if d else 1.0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: a balanced result counts its middle twice and is not cut to 1 when n is small
+def by_sign(differences):
+    d = np.sign(np.asarray(differences)[np.asarray(differences) != 0])
+    n, m = len(d), int(max((d > 0).sum(), (d < 0).sum())) if len(d) else 0
+    p = 2 * sum(math.comb(n, i) for i in range(m, n + 1)) / 2**n
+    return p if n and n < 5 else min(1.0, p)
+
+# %% exercise=4 tags=["right"]
+# right: the regularized incomplete beta function
+def by_sign(differences):
+    from scipy.special import betainc
+
+    up, down = (np.sum(np.sign(differences) == s) for s in (1, -1))
+    m, few = max(up, down), min(up, down)
+    return min(1.0, float(2 * betainc(m, few + 1, 0.5))) if m else 1.0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: with an even number of seeds a balanced result gives 0.5
+def by_sign(differences):
+    d = np.asarray(differences)
+    up, down = int((d > 0).sum()), int((d < 0).sum())
+    n = up + down
+    if n and up == down:
+        return 0.5
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(max(up, down), n + 1)) / 2**n) if n else 1.0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: differences are cut to whole numbers first
+def by_sign(differences):
+    d = np.asarray(differences).astype(int)
+    up, down = int((d > 0).sum()), int((d < 0).sum())
+    n = up + down
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(max(up, down), n + 1)) / 2**n) if n else 1.0
+
+# %% exercise=4 tags=["wrong"]
+# wrong: more than as many
+def by_sign(differences):
+    d = np.asarray(differences)
+    up, down = int((d > 0).sum()), int((d < 0).sum())
+    n = up + down
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(max(up, down) + 1, n + 1)) / 2**n) if n else 1.0
+
+# %% exercise=4 tags=["right"]
+# right: the chance of a tail by a recursion over the tosses
+import functools
+
+
+def by_sign(differences):
+    @functools.cache
+    def tail(left, needed):
+        if needed <= 0:
+            return 1.0
+        return 0.0 if left < needed else (tail(left - 1, needed - 1) + tail(left - 1, needed)) / 2
+
+    up = sum(d > 0 for d in differences.tolist())
+    down = sum(d < 0 for d in differences.tolist())
+    return min(1.0, tail(up + down, max(up, down)) + tail(up + down, max(up, down)))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the tail from the seeds above 0, whichever sign is commoner
+def by_sign(differences):
+    d = np.asarray(differences)
+    up, n = int((d > 0).sum()), int((d != 0).sum())
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(up, n + 1)) / 2**n) if n else 1.0

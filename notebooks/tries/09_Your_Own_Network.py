@@ -333,6 +333,148 @@ def on_share(module, pixels):
             handle.remove()
     return shares
 
+# %% exercise=1 tags=["wrong"]
+# wrong: PyTorch's hooks, of which the last one stays
+def on_share(module, pixels):
+    found, handle = {}, None
+    for path, part in module.named_modules():
+        if isinstance(part, nn.ReLU):
+            if handle is not None:
+                handle.remove()
+            name = f"{path}.hook_out"
+            handle = part.register_forward_hook(
+                lambda m, i, o, name=name: found.__setitem__(name, float((o > 0).float().mean()))
+            )
+            with torch.no_grad():
+                module(pixels)
+    return found
+
+# %% exercise=1 tags=["wrong"]
+# wrong: remembers the shares of a module, also for other images
+shares_kept = {}
+
+
+def on_share(module, pixels):
+    if module not in shares_kept:
+        names = [f"{path}.hook_out" for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+        with torch.no_grad():
+            _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+        shares_kept[module] = {name: float((cache[name] > 0).double().mean()) for name in names}
+    return dict(shares_kept[module])
+
+# %% exercise=1 tags=["right"]
+# right: counts what comes in above 0, with PyTorch's pre-hooks that are taken away in a finally
+def on_share(module, pixels):
+    counts: dict[str, list[int]] = {}
+    handles = []
+
+    def watch(name):
+        def count(part, inputs):
+            (given,) = inputs
+            counts[name] = [int(torch.count_nonzero(given.clamp(min=0))), given.numel()]
+
+        return count
+
+    try:
+        for path, part in dict(module.named_modules()).items():
+            if type(part) is nn.ReLU:
+                handles.append(part.register_forward_pre_hook(watch(".".join([path, "hook_out"]))))
+        with torch.no_grad():
+            module(pixels)
+    finally:
+        while handles:
+            handles.pop().remove()
+    return {name: on / of for name, (on, of) in counts.items()}
+
+# %% exercise=1 tags=["right"]
+# right: a recursion over children, one run for all hook points, numpy at the end
+def on_share(module, pixels):
+    def search(part, path):
+        if isinstance(part, nn.ReLU):
+            yield ".".join((*path, "hook_out"))
+        for name, child in part.named_children():
+            yield from search(child, (*path, name))
+
+    with torch.no_grad():
+        cache = nm.hooked(module).run_with_cache(pixels)[1]
+    return {name: np.mean(cache[name].numpy().ravel() > 0) for name in search(module, ())}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: only outputs above a millionth count as above 0
+def on_share(module, pixels):
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)
+    return {name: float((cache[name] > 1e-6).double().mean()) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: above the smallest step of float32 at 1
+def on_share(module, pixels):
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)[1]
+    return {name: float((cache[name] > torch.finfo(torch.float32).eps).float().mean()) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: an even number of images only
+def on_share(module, pixels):
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    even = pixels[: len(pixels) // 2 * 2]
+    with torch.no_grad():
+        cache = nm.hooked(module).run_with_cache(even, names_filter=names)[1]
+    return {name: float((cache[name] > 0).float().mean()) for name in names}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: the share of outputs that are not 0, over all modules whose name holds ReLU
+def on_share(module, pixels):
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if "ReLU" in type(part).__name__]
+    with torch.no_grad():
+        cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)[1]
+    return {name: float((cache[name] != 0).float().mean()) for name in names}
+
+# %% exercise=1 tags=["right"]
+# right: image by image, counts added up
+from collections import Counter
+
+
+def on_share(module, pixels):
+    on, of = Counter(), Counter()
+    paths = {part: path for path, part in module.named_modules() if isinstance(part, nn.ReLU)}
+    for image in pixels.split(1):
+        with torch.no_grad():
+            cache = nm.hooked(module).run_with_cache(image)[1]
+        for path in paths.values():
+            values = cache[path + ".hook_out"]
+            on[path + ".hook_out"] += int(values.gt(0).sum())
+            of[path + ".hook_out"] += values.numel()
+    return {name: on[name] / of[name] for name in of}
+
+# %% exercise=1 tags=["wrong"]
+# wrong: a running count over all calls
+tally = {}
+
+
+def on_share(module, pixels):
+    names = [f"{path}.hook_out" for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
+    with torch.no_grad():
+        cache = nm.hooked(module).run_with_cache(pixels, names_filter=names)[1]
+    for name in names:
+        on, of = tally.get((module, name), (0, 0))
+        tally[module, name] = on + int((cache[name] > 0).sum()), of + cache[name].numel()
+    return {name: tally[module, name][0] / tally[module, name][1] for name in names}
+
+# %% exercise=1 tags=["right"]
+# right: the mean of signs, one run for each hook point
+def on_share(module, pixels):
+    shares = {}
+    for path, part in reversed(list(module.named_modules())):
+        if not isinstance(part, nn.ReLU):
+            continue
+        name = f"{path}.hook_out"
+        _, cache = nm.hooked(module).run_with_cache(pixels, names_filter=name)
+        shares[name] = cache[name].detach().sign().double().mean().item()
+    return shares
+
 # %% exercise=2 tags=["wrong"]
 # wrong: shuffles over all labels
 def shuffle_within(values, labels, rng):
@@ -668,6 +810,118 @@ def shuffle_within(values, labels, rng):
         found[members] = rng.permutation(values[members])
     return found
 
+# %% exercise=2 tags=["wrong"]
+# wrong: draws with repetition
+def shuffle_within(values, labels, rng):
+    found = values.copy()
+    for label in set(labels.tolist()):
+        found[labels == label] = rng.choice(values[labels == label], (labels == label).sum())
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: one of a thousand orders
+def shuffle_within(values, labels, rng):
+    own = np.random.default_rng(int(rng.integers(1000)))
+    found = values.copy()
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        found[members] = own.permutation(values[members])
+    return found
+
+# %% exercise=2 tags=["right"]
+# right: Fisher and Yates by hand, one label after the other, a Python list returned as an array
+def shuffle_within(values, labels, rng):
+    items = list(values)
+    members: dict = {}
+    for place, label in enumerate(labels):
+        members.setdefault(label, []).append(place)
+    for places_ in members.values():
+        for i in range(len(places_) - 1, 0, -1):
+            j = int(rng.integers(i, endpoint=True))
+            a, b = places_[i], places_[j]
+            items[a], items[b] = items[b], items[a]
+    return np.array(items)
+
+# %% exercise=2 tags=["wrong"]
+# wrong: an array of whole numbers, so fractions are cut
+def shuffle_within(values, labels, rng):
+    found = np.zeros(len(values), dtype=int)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        found[members] = rng.permutation(values[members])
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: shuffles whole labels' places: values move between labels of one size
+def shuffle_within(values, labels, rng):
+    order = rng.permutation(len(labels))
+    return values[order[np.argsort(labels[order], kind="stable")]]
+
+# %% exercise=2 tags=["right"]
+# right: random keys, sorted by label and key at once
+def shuffle_within(values, labels, rng):
+    given = np.argsort(labels, kind="stable")
+    drawn = np.lexsort((rng.random(len(labels)), labels))
+    found = np.empty_like(values)
+    found[given] = values[drawn]
+    return found
+
+# %% exercise=2 tags=["right"]
+# right: draws one value after the other from a bag for each label
+def shuffle_within(values, labels, rng):
+    bags = {}
+    for value, label in zip(values, labels):
+        bags.setdefault(label, []).append(value)
+    return np.array([bags[label].pop(int(rng.integers(len(bags[label])))) for label in labels])
+
+# %% exercise=2 tags=["wrong"]
+# wrong: one of 10,000 seeds
+def shuffle_within(values, labels, rng):
+    own, found = np.random.default_rng(rng.integers(10_000)), np.array(values)
+    for label in np.unique(labels):
+        here = labels == label
+        found[here] = own.permutation(found[here])
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: random keys of 8 bits, where equal keys keep the old order
+def shuffle_within(values, labels, rng):
+    found = values.copy()
+    for label in np.unique(labels):
+        here = np.flatnonzero(labels == label)
+        keys = rng.integers(0, 8, len(here))
+        found[here] = values[here][np.argsort(keys, kind="stable")]
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: each label's values move on by a random number of places
+def shuffle_within(values, labels, rng):
+    found = values.copy()
+    for label in np.unique(labels):
+        here = np.flatnonzero(labels == label)
+        found[here] = np.roll(values[here], rng.integers(len(here)))
+    return found
+
+# %% exercise=2 tags=["wrong"]
+# wrong: as many random exchanges of two values as there are
+def shuffle_within(values, labels, rng):
+    found = values.copy()
+    for label in np.unique(labels):
+        here = np.flatnonzero(labels == label)
+        for _ in range(len(here)):
+            i, j = rng.choice(here, 2)
+            found[i], found[j] = found[j], found[i]
+    return found
+
+# %% exercise=2 tags=["right"]
+# right: one permutation of all, sorted by label: the order within each label is random
+def shuffle_within(values, labels, rng):
+    mixed = rng.permutation(len(labels))
+    by_label = mixed[np.argsort(labels[mixed], kind="stable")]
+    result = np.empty(len(values), dtype=values.dtype)
+    result[np.argsort(labels, kind="stable")] = values[by_label]
+    return result
+
 # %% exercise=3 tags=["wrong"]
 # wrong: a counter that goes on over calls, so the next call gives other shares
 from itertools import count
@@ -897,6 +1151,89 @@ def seen(alarm, strengths, tries):
         shares.append(float(np.mean(rang)))
     return shares
 
+# %% exercise=3 tags=["wrong"]
+# wrong: counts alarms, not a share
+def seen(alarm, strengths, tries):
+    return [sum(alarm(i * tries + t, s) for t in range(tries)) for i, s in enumerate(strengths)]
+
+# %% exercise=3 tags=["right"]
+# right: one itertools.count for the call, backwards over the strengths, a dictionary by place
+import itertools
+
+
+def seen(alarm, strengths, tries):
+    fresh_seed = itertools.count(17)
+    shares = {}
+    for place in reversed(range(len(strengths))):
+        rang = 0
+        while True:
+            for _ in range(tries):
+                rang += bool(alarm(next(fresh_seed), strengths[place]))
+            break
+        shares[place] = rang / tries
+    return tuple(shares[place] for place in sorted(shares))
+
+# %% exercise=3 tags=["right"]
+# right: seeds interleaved between the strengths, a numpy table
+def seen(alarm, strengths, tries):
+    table = np.zeros((tries, len(strengths)), dtype=bool)
+    for (t, i), _ in np.ndenumerate(table):
+        table[t, i] = alarm(int(np.ravel_multi_index((t, i), table.shape)), strengths[i])
+    return table.mean(axis=0)
+
+# %% exercise=3 tags=["wrong"]
+# wrong: strengths are 10,000 seeds apart, so more phantoms than that share seeds
+def seen(alarm, strengths, tries):
+    return [sum(alarm(10_000 * i + t, s) for t in range(tries)) / tries for i, s in enumerate(strengths)]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: attempts and strengths exchanged in the running number, which is then not unique
+def seen(alarm, strengths, tries):
+    return [np.mean([alarm(i + t * (len(strengths) - 1), s) for t in range(tries)]) for i, s in enumerate(strengths)]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: the strength's number in the upper bits, from bit 14 on
+def seen(alarm, strengths, tries):
+    return [sum(alarm((i << 14) | t, s) for t in range(tries)) / tries for i, s in enumerate(strengths)]
+
+# %% exercise=3 tags=["right"]
+# right: Cantor's pairing of strength and attempt
+def seen(alarm, strengths, tries):
+    def pair(i: int, t: int) -> int:
+        return (i + t) * (i + t + 1) // 2 + t
+
+    return np.array([sum(1 for t in range(tries) if alarm(pair(i, t), s)) / tries for i, s in enumerate(strengths)])
+
+# %% exercise=3 tags=["right"]
+# right: one range cut into pieces, the last strength first
+def seen(alarm, strengths, tries):
+    seeds = np.arange(tries * len(strengths)).reshape(len(strengths), -1)[::-1]
+    by_place = [np.fromiter((alarm(seed, s) for seed in line), dtype=bool) for line, s in zip(seeds, strengths)]
+    return [line.mean() for line in by_place]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: seeds drawn from a million numbers, with repetitions
+def seen(alarm, strengths, tries):
+    seeds = np.random.default_rng(0).integers(10**6, size=(len(strengths), tries))
+    return [float(np.mean([alarm(int(seed), s) for seed in line])) for line, s in zip(seeds, strengths)]
+
+# %% exercise=3 tags=["wrong"]
+# wrong: takes the strengths out of the list that it gets
+def seen(alarm, strengths, tries):
+    shares, seed = [], 0
+    while strengths:
+        strength, rang = strengths.pop(0), 0
+        for _ in range(tries):
+            rang += alarm(seed, strength)
+            seed += 1
+        shares.append(rang / tries)
+    return shares
+
+# %% exercise=3 tags=["right"]
+# right: seeds by a pairing function, of which no two are the same
+def seen(alarm, strengths, tries):
+    return [np.mean([alarm((i + t) ** 2 + i, s) for t in range(tries)]) for i, s in enumerate(strengths)]
+
 # %% exercise=4 tags=["wrong"]
 # wrong: tests any difference between classes (F), not that the highest is above the others
 
@@ -986,7 +1323,7 @@ def prefers(x, labels, draws, seed):
     sums = worlds @ hot
     means, others = sums / count, (worlds.sum(1, keepdims=True) - sums) / (len(x) - count)
     value = np.take_along_axis(means - others, means.argmax(1)[:, None], 1)[:, 0]
-    return np.mean(value >= value[0] - 1e-9)
+    return np.mean(value >= value[0] - 1e-9 * np.abs(x).max())
 
 # %% exercise=4 tags=["right"]
 # right: the highest class mean alone: with equal classes the same p, with others still a valid test
@@ -1306,3 +1643,273 @@ def prefers(x, labels, draws, seed):
     for _ in range(draws):
         least += lead(rng.permutation(codes)) >= found
     return least / (draws + 1)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: never more than 999 draws
+def prefers(x, labels, draws, seed):
+    rng_, classes_, draws = np.random.default_rng(seed), np.unique(labels), min(draws, 999)
+
+    def lead(given):
+        best = max(classes_, key=lambda c: x[given == c].mean())
+        return x[given == best].mean() - x[given != best].mean()
+
+    value = lead(labels)
+    return (1 + sum(lead(rng_.permutation(labels)) >= value for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: held against the second best class only
+def prefers(x, labels, draws, seed):
+    rng_, classes_ = np.random.default_rng(seed), np.unique(labels)
+
+    def lead(given):
+        second, best = sorted(x[given == c].mean() for c in classes_)[-2:]
+        return best - second
+
+    value = lead(labels)
+    return (1 + sum(lead(rng_.permutation(labels)) >= value for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: shuffles the values in place of the labels; sums from a matrix of members
+def prefers(x, labels, draws, seed):
+    generator = np.random.default_rng(seed)
+    kinds = np.unique(labels)
+    member = labels[None] == kinds[:, None]
+
+    def lead(values):
+        means_ = [values[m].mean() for m in member]
+        best = int(np.argmax(means_))
+        return means_[best] - values[~member[best]].mean()
+
+    real, hits = lead(x), 1
+    for _ in range(draws):
+        hits += lead(generator.permuted(x)) >= real
+    return hits / (draws + 1)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: chooses the class on one half of the images and tests the other half without choosing again
+def prefers(x, labels, draws, seed):
+    rng_, classes_ = np.random.default_rng(seed), np.unique(labels)
+    first = np.arange(len(x)) % 2 == 0
+    best = max(classes_, key=lambda c: x[first & (labels == c)].mean() if (first & (labels == c)).any() else -np.inf)
+    a, b = x[~first], labels[~first]
+
+    def lead(given):
+        return a[given == best].mean() - a[given != best].mean()
+
+    value = lead(b)
+    return (1 + sum(lead(rng_.permutation(b)) >= value for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the preferred class is the one with the highest sum, so large classes win
+def prefers(x, labels, draws, seed):
+    rng_, classes_ = np.random.default_rng(seed), np.unique(labels)
+
+    def lead(given):
+        best = max(classes_, key=lambda c: x[given == c].sum())
+        return x[given == best].mean() - x[given != best].mean()
+
+    value = lead(labels)
+    return (1 + sum(lead(rng_.permutation(labels)) >= value for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: counts shuffles within 0.00000001 of the value as equal, which is all of them for a unit of small values
+def prefers(x, labels, draws, seed):
+    rng_, classes_ = np.random.default_rng(seed), np.unique(labels)
+
+    def lead(given):
+        best = max(classes_, key=lambda c: x[given == c].mean())
+        return x[given == best].mean() - x[given != best].mean()
+
+    value = lead(labels)
+    return (1 + sum(lead(rng_.permutation(labels)) >= value - 1e-8 for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: a dictionary of classes, the real labeling as the first of all, a mean at the end
+def prefers(x, labels, draws, seed):
+    state = np.random.RandomState(seed)
+
+    def worlds():
+        yield labels
+        for _ in range(draws):
+            yield labels[state.permutation(len(labels))]
+
+    def lead(given):
+        means_ = {c: x[given == c].mean() for c in sorted({*labels.tolist()})}
+        best = max(means_, key=means_.get)
+        return means_[best] - np.mean(x[given != best])
+
+    leads = np.fromiter(map(lead, worlds()), float)
+    return float((leads >= leads[0]).mean())
+
+# %% exercise=4 tags=["wrong"]
+# wrong: labels drawn with repetition in place of a shuffle, empty classes left out
+def prefers(x, labels, draws, seed):
+    rng_ = np.random.default_rng(seed)
+
+    def lead(given):
+        kinds = np.unique(given)
+        if len(kinds) < 2:
+            return 0.0
+        best = max(kinds, key=lambda c: x[given == c].mean())
+        return x[given == best].mean() - x[given != best].mean()
+
+    value = lead(labels)
+    return (1 + sum(lead(rng_.choice(labels, len(labels))) >= value for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the highest class mean alone, without the others
+def prefers(x, labels, draws, seed):
+    rng_, kinds = np.random.default_rng(seed), np.unique(labels)
+    top = lambda given: max(x[given == c].mean() for c in kinds)  # noqa: E731
+    value = round(top(labels), 3)
+    return (1 + sum(top(rng_.permutation(labels)) >= value for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: the preferred class has the highest median
+def prefers(x, labels, draws, seed):
+    rng_, kinds = np.random.default_rng(seed), np.unique(labels)
+
+    def lead(given):
+        best = max(kinds, key=lambda c: np.median(x[given == c]))
+        return x[given == best].mean() - x[given != best].mean()
+
+    value = lead(labels)
+    return (1 + sum(lead(rng_.permutation(labels)) >= value for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: a table of members, all shuffles of one call in a generator, sorted once
+def prefers(x, labels, draws, seed):
+    generator, (_, codes) = np.random.default_rng(seed), np.unique(labels, return_inverse=True)
+    k, n = codes.max() + 1, len(x)
+
+    def lead(code):
+        best = int(np.argmax([np.mean(x[code == c]) for c in range(k)]))
+        return np.mean(x[code == best]) - np.mean(x[code != best])
+
+    null = np.sort([lead(generator.permutation(codes)) for _ in range(draws)])
+    above_ = draws - np.searchsorted(null, lead(codes), side="left")
+    return np.float64((above_ + 1) / (draws + 1))
+
+# %% exercise=4 tags=["right"]
+# right: Python's random.shuffle on a list of labels
+import random as random_
+
+
+def prefers(x, labels, draws, seed):
+    dice, deck, hits = random_.Random(seed), list(labels), 0
+
+    def lead(given):
+        given = np.array(given)
+        best = sorted(set(given.tolist()), key=lambda c: -x[given == c].mean())[0]
+        return x[given == best].mean() - x[given != best].mean()
+
+    real = lead(labels)
+    for _ in range(draws):
+        dice.shuffle(deck)
+        hits += not lead(deck) < real
+    return (hits + 1) / (draws + 1)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: stops after 200 shuffles and takes their share
+def prefers(x, labels, draws, seed):
+    rng_, kinds = np.random.default_rng(seed), np.unique(labels)
+
+    def lead(given):
+        best = max(kinds, key=lambda c: x[given == c].mean())
+        return x[given == best].mean() - x[given != best].mean()
+
+    value, hits = lead(labels), 0
+    for done in range(1, draws + 1):
+        hits += lead(rng_.permutation(labels)) >= value
+        if done == 200:
+            break
+    return (1 + hits) / (1 + done)
+
+# %% exercise=4 tags=["right"]
+# right: a dataclass that holds the unit, and shuffles places
+from dataclasses import dataclass
+
+
+@dataclass
+class Unit_:
+    x: np.ndarray
+    kinds: np.ndarray
+
+    def lead(self, given):
+        levels = np.array([self.x[given == c].mean() for c in self.kinds])
+        best = given == self.kinds[levels.argmax()]
+        return self.x[best].mean() - self.x[np.logical_not(best)].mean()
+
+
+def prefers(x, labels, draws, seed):
+    unit, dice = Unit_(x, np.unique(labels)), np.random.default_rng([seed, 1])
+    null = np.array([unit.lead(labels[dice.permutation(labels.size)]) for _ in range(draws)])
+    return float((np.count_nonzero(null >= unit.lead(labels)) + 1) / (null.size + 1))
+
+# %% exercise=4 tags=["wrong"]
+# wrong: held against the class with the lowest mean
+def prefers(x, labels, draws, seed):
+    rng_, kinds = np.random.default_rng(seed), np.unique(labels)
+
+    def lead(given):
+        levels = [x[given == c].mean() for c in kinds]
+        return max(levels) - min(levels)
+
+    value = lead(labels)
+    return (1 + sum(lead(rng_.permutation(labels)) >= value for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: a fixed seed
+def prefers(x, labels, draws, seed):
+    rng_, kinds = np.random.default_rng(0), np.unique(labels)
+
+    def lead(given):
+        best = max(kinds, key=lambda c: x[given == c].mean())
+        return x[given == best].mean() - x[given != best].mean()
+
+    value = lead(labels)
+    return (1 + sum(lead(rng_.permutation(labels)) >= value for _ in range(draws))) / (1 + draws)
+
+# %% exercise=4 tags=["right"]
+# right: counts what is below, and takes it from 1
+def prefers(x, labels, draws, seed):
+    rng_, kinds = np.random.default_rng(seed), sorted(set(labels.tolist()))
+
+    def lead(given):
+        inside = [given == c for c in kinds]
+        best = inside[max(range(len(kinds)), key=lambda i: np.mean(x[inside[i]]))]
+        return np.mean(x[best]) - np.mean(x[~best])
+
+    value = lead(labels)
+    below_ = sum(1 for _ in range(draws) if lead(rng_.permutation(labels)) < value)
+    return 1 - below_ / (draws + 1)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: shuffles the values of the preferred class among themselves
+def prefers(x, labels, draws, seed):
+    rng_, kinds = np.random.default_rng(seed), np.unique(labels)
+
+    def lead(values):
+        best = max(kinds, key=lambda c: values[labels == c].mean())
+        return values[labels == best].mean() - values[labels != best].mean()
+
+    value, hits = lead(x), 1
+    for _ in range(draws):
+        fake = x.copy()
+        for c in kinds:
+            fake[labels == c] = rng_.permutation(fake[labels == c])
+        hits += lead(fake) >= value
+    return hits / (1 + draws)
+
+# %% exercise=4 tags=["wrong"]
+# wrong: six classes, as in the example
+def prefers(x, labels, draws, seed):
+    rng = np.random.default_rng(seed)
+
+    def statistic(labels):
+        best = max(range(6), key=lambda label: x[labels == label].mean())
+        return x[labels == best].mean() - x[labels != best].mean()
+
+    value = statistic(labels)
+    null = [statistic(rng.permutation(labels)) for _ in range(draws)]
+    return (1 + sum(v >= value for v in null)) / (1 + draws)

@@ -225,6 +225,8 @@ def _refused(test: Callable[[np.random.Generator], None]) -> str | None:
     """The reason that a check fails; None if it passes. What the answer replaced or switched off is restored."""
     reason = None
     replaced, precision = _restored(test.__globals__), torch.get_default_dtype()
+    written = [one for one in test.__globals__.values() if getattr(one, "__globals__", None) is test.__globals__]
+    looking = any({"f_locals", "f_back"} & {*inner.co_names} for one in written for inner in _codes(one.__code__))
     shadowed = [name for name in _names(test.__code__) if hasattr(builtins, name) and name in test.__globals__]
     with torch.enable_grad():
         try:
@@ -241,6 +243,8 @@ def _refused(test: Callable[[np.random.Generator], None]) -> str | None:
     if shadowed:
         name = min(shadowed)
         return f"this notebook gives `{name}` another meaning, and the check needs Python's own: run `del {name}` and take another name"
+    if looking:
+        return "your code looks into frames, where the check's own variables are: use what your function gets"
     if replaced:
         return f"your code replaces {replaced[0]}, on which checks rely: leave it as it is"
     if switched:
@@ -337,6 +341,10 @@ _RELIED_ON: dict[Any, dict[str, Any]] = {
 of a notebook's own classes."""
 
 
+def _package(function: Any) -> str:
+    return str(getattr(function, "__module__", None)).split(".")[0]
+
+
 def _restored(notebook: dict[str, Any]) -> list[str]:
     """Restores the functions that a notebook has replaced, also in classes of its own; their names."""
     own = notebook["__name__"]
@@ -348,7 +356,8 @@ def _restored(notebook: dict[str, Any]) -> list[str]:
     for owner, functions in _RELIED_ON.items():
         for name, function in functions.items():
             now = vars(owner).get(name)
-            if now is not function and getattr(now, "__module__", None) == own:
+            by = _package(now)
+            if now is not function and (by == own or by != _package(function)):  # PyTorch replaces some of its own
                 setattr(owner, name, function)
                 replaced.append(f"{owner.__name__}.{name}")
     return replaced
