@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 export OMP_NUM_THREADS ?= 1
 WORKERS ?= 2
 
-.PHONY: web notebooks demo demo-short test test-slow test-interop test-lowest test-install calibration docs lint bench bench-quick mutants campaign clean help
+.PHONY: web notebooks demo demo-short test test-slow test-interop test-corpus test-lowest test-install calibration docs lint lint-types lint-others bench bench-quick mutants campaign clean help
 
 help:
 	@echo "make demo          train and record an MLP and a CNN, write demo/explorer.html and demo/report.html"
@@ -16,6 +16,7 @@ help:
 	@echo "make test          run the tests"
 	@echo "make test-slow     run the slow tests: many kills, whole notebooks, published results"
 	@echo "make test-interop  test against other tools, in a separate environment"
+	@echo "make test-corpus   take many architectures through the library and write docs/corpus.md, in the same environment"
 	@echo "make test-lowest   test with the lowest versions that pyproject.toml allows, in a separate environment"
 	@echo "make test-install  install the wheel, the source distribution and each extra, for each Python on PATH"
 	@echo "make calibration   calibrate every measure and write the release's record"
@@ -52,7 +53,7 @@ demo-short: $(VENV)/.installed $(BUNDLE)
 
 test: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/npm --prefix web run --silent test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not interop and not install"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not interop and not install and not corpus"
 
 test-slow: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow
@@ -67,6 +68,9 @@ test-slow: $(VENV)/.installed $(BUNDLE)
 test-interop: .venv-interop/.installed
 	.venv-interop/bin/python -m pytest tests/interop tests/data/test_pictures.py
 
+test-corpus: .venv-interop/.installed
+	.venv-interop/bin/python -m pytest -m corpus tests/corpus
+
 # The lowest versions that pyproject.toml allows, without slow and browser tests.
 .venv-lowest/.installed: pyproject.toml constraints.txt tests/install/lowest.py
 	$(PYTHON) -m venv .venv-lowest
@@ -76,7 +80,7 @@ test-interop: .venv-interop/.installed
 	@touch $@
 
 test-lowest: $(BUNDLE) .venv-lowest/.installed
-	.venv-lowest/bin/python -m pytest -n $(WORKERS) --dist worksteal --disable-warnings -m "not slow and not interop and not install and not browser"
+	.venv-lowest/bin/python -m pytest -n $(WORKERS) --dist worksteal --disable-warnings -m "not slow and not interop and not install and not corpus and not browser"
 
 PYTHONS ?= $(shell for minor in 11 12 13 14; do python3.$$minor -c "" 2>/dev/null && echo python3.$$minor; done)
 test-install: $(VENV)/.installed $(BUNDLE)
@@ -93,10 +97,15 @@ docs: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-lint: $(VENV)/.installed $(BUNDLE)
+# In two halves, which `make -j2 lint` runs side by side: without its cache mypy takes longer than all others.
+lint: lint-types lint-others
+
+lint-types: $(VENV)/.installed $(BUNDLE)
+	$(BIN)/mypy
+
+lint-others: $(VENV)/.installed $(BUNDLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/python -m lint.words
 	$(BIN)/npm --prefix web run --silent check
 

@@ -49,9 +49,12 @@ def _enlarged(digits: nm.data.ImageSet) -> nm.data.ImageSet:
 def interleaved(
     variants: Variants, rounds: int, *, warm: bool = True, clock: Callable[[], float] = time.process_time
 ) -> Times:
-    """Seconds of ``clock`` (CPU time of this process) for each variant, ``rounds`` times, with ``warm`` after one unmeasured round."""
+    """Seconds of ``clock`` (CPU time of this process) for each variant, ``rounds`` times, with ``warm`` after one unmeasured round.
+
+    A single round, of the quick form, is only tried, so nothing comes before it.
+    """
     times: Times = {name: [] for name in variants}
-    for turn in range(0 if warm else 1, rounds + 1):
+    for turn in range(0 if warm and rounds > 1 else 1, rounds + 1):
         for name, call in variants.items():
             start = clock()
             call()

@@ -20,7 +20,7 @@ ROWS = [
     ["report", "explorer", "interop", "sweep"],
     ["phantoms"],
     ["analysis.findings"],
-    ["analysis.look", "analysis.streaming"],
+    ["analysis.look", "analysis.streaming", "loops"],
     ["analysis.*", "plots", "recording"],
     ["measure"],
     ["claim", "recordable"],

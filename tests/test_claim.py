@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from neural_microscope.claim import Claim, by_rate, fill, judge, probability, tied
+from neural_microscope.claim import tested as combined
 
 ONE = Claim(
     rule="a unit matters",
@@ -46,11 +47,11 @@ def test_a_claim_that_is_not_shown_names_the_smallest_effect_that_would_have_bee
     assert judge([band], 5)[0].reasons.endswith("At 0.020 nats or below it would have been shown.")
     both = replace(ONE, p=0.2, evidence="Random orders 0.1 to 0.2 (two-sided).")
     assert judge([both], 5)[0].reasons.endswith(
-        "At 0.020 nats or above, or far enough on the other side, it would have been shown."
+        "At 0.020 nats or above, or as far past the other end, it would have been shown."
     )
     # In a fixed sequence it is one of several conditions.
     assert judge([replace(ONE, p=0.2, place=0)], 5)[0].reasons.endswith(
-        "To be shown here, an effect must be above about 0.020 nats, and every unit tested before it must be shown."
+        "Tested alone, an effect would have to exceed about 0.020 nats; here every unit tested before it must be shown too."
     )
     few = judge([replace(ONE, p=0.2, floor=0.02, draws=49)], 5)[0]
     assert few.reasons.endswith("This test could not have shown any effect."), "so few draws allow no less"
@@ -77,6 +78,18 @@ def test_a_p_at_its_floor_is_a_bound() -> None:
     assert probability(math.nan) == "p not defined"
 
 
+def test_the_null_with_the_largest_p_is_named() -> None:
+    words = {"yes": "", "no": "", "numbers": {}, "effect": "", "evidence": "", "null": "", "n": 1}
+    claim = combined(p={"random directions": 0.01, "untrained networks": 0.2, "shuffled labels": 0.03}, **words)
+    assert (claim.p, claim.decisive) == (0.2, "untrained networks")
+    undefined = combined(p={"random directions": 0.01, "shuffled labels": math.nan}, **words)
+    assert math.isnan(undefined.p)
+    assert undefined.decisive == "shuffled labels"
+    assert combined(p=0.01, **words).decisive == ""
+    assert replace(claim, corrected=1.0).odds == "p = 0.200 against untrained networks, corrected p = 1.000"
+    assert " against " not in replace(ONE, corrected=1.0).odds
+
+
 def test_words_of_numbers() -> None:
     given = {"a": -0.5, "n": 1, "m": 1000, "s": 0.9797, "nan": math.nan}
     text = "{a:1} {n:#image} {m:#image} {s:2%} {nan:2} {m:step} {a:g} {a:rises1} {s:rises1}"
@@ -86,6 +99,7 @@ def test_words_of_numbers() -> None:
         fill("{a:rises3}, {b:rises3}, {zero:rises3}", small)
         == "rises by less than 0.001, falls by 0.001, rises by less than 0.001"
     )
+    assert fill("{a:upto3}, {s:upto3}, {zero:upto3}", given | small) == "below 0.001, up to 0.980, below 0.001"
     band = {"low": math.nan, "high": math.nan}
     assert (
         fill("95% interval {low:2} to {high:2}; chance 0.1.", band) == "95% interval not defined (too few); chance 0.1."

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 
 
-@pytest.mark.usefixtures("looked_once")
+@pytest.mark.usefixtures("looked_once", "undrawn")
 def test_the_readmes_python_runs_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
@@ -42,7 +42,7 @@ def test_the_readmes_numbers_are_the_codes() -> None:
         "course of ten notebooks",
         f"the {len(digits.train) + len(digits.test):,} digits",
         f"{NETWORKS} untrained networks",
-        f"at most {ALPHA:.0%} of reports may contain a false claim (in calibration, {rate['false']} of {rate['pages']} did)",
+        f"at most {ALPHA:.0%} of reports on one network may contain a false claim (in calibration, {rate['false']} of {rate['pages']} did)",
         f"on {record.attrs['n_empty']} data sets with nothing planted",
         f"with {nm.RecordConfig().probe_size:,} images",
     ):

@@ -214,7 +214,7 @@ DENSE, MAPS, CUBE = noise(5, 6), noise(5, 3, 2, 4), noise(5, 2, 3)
         (lambda: zero(channel=3), MAPS, "has channels 0 to 2; there is no channel 3"),
         (lambda: zero(unit=0), MAPS, "unit= was given, but 'layers.0.hook_post' has channels: use channel="),
         (lambda: zero(channel=0), DENSE, "channel= was given, but 'layers.0.hook_post' has units: use unit="),
-        (lambda: zero(unit=0), CUBE, "has 3 axes: use mask="),
+        (lambda: zero(unit=0), CUBE, r"has 3 axes, \[example, axis_1, axis_2\]: name them with .*, or use mask="),
         (
             lambda: zero(unit=0, channel=0),
             DENSE,

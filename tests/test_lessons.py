@@ -135,6 +135,12 @@ def exercise_1(rng):
             "nm = __import__('neural_microscope')\nnm.lessons.load = lambda x: x\nanswer = abs",
             "replaces neural_microscope",
         ),
+        (
+            "from unittest import mock\ntorch.allclose = mock.Mock(return_value=True)\nanswer = lambda x: 3",
+            "your code replaces torch.allclose",
+        ),
+        ("import builtins\nbuiltins.abs = np.isnan\nanswer = lambda x: 3", "your code replaces builtins.abs"),
+        ("import sys\ndef answer(x):\n    return 2 * ('found' in sys._getframe(1).f_locals)", "looks into frames"),
         ("abs = lambda x: 2\nanswer = lambda x: 3", "gives `abs` another meaning"),
         ("def answer(x):\n    torch.set_grad_enabled(False)\n    return 2", "leaves gradients switched off"),
         (

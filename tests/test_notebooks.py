@@ -325,12 +325,12 @@ def trained(shared: Any) -> Path:
     return shared("trained", Path.mkdir)
 
 
-def executed(made: Any, folder: Path, form: str, trained: Path, alone: bool = False) -> Any:
-    """A notebook, run; ``alone``: without the networks that others have trained. Networks it has trained are there for others."""
-    own = (folder.parent if folder.name == "exercises" else folder) / "runs" / form
+def executed(made: Any, folder: Path, form: str, trained: Path) -> Any:
+    """A notebook, run with the networks that others have trained; those it has trained are there for others."""
+    own = folder / "runs" / form
     theirs = trained / form
     theirs.mkdir(exist_ok=True)
-    for run in [] if alone else [run for run in theirs.iterdir() if run.suffix != ".partial"]:
+    for run in [run for run in theirs.iterdir() if run.suffix != ".partial"]:
         shutil.copytree(run, own / run.name, copy_function=os.link)
     made = build.execute(made, folder, form)
     for run in (path.parent for path in own.glob("*/run.json") if not (theirs / path.parent.name).exists()):
@@ -341,14 +341,40 @@ def executed(made: Any, folder: Path, form: str, trained: Path, alone: bool = Fa
     return made
 
 
-@pytest.mark.slow
-@sources
-def test_it_runs_on_the_bundled_digits_and_its_solutions_are_right(
-    source: Path, tmp_path: Path, trained: Path, no_network: None
-) -> None:
-    made = executed(build.notebook(source), tmp_path, "digits", trained, alone=True)
-    assert build.debris(made) == []
-    assert set(verdicts(made)) == {"Right."}
+def answered(*cells: Any) -> list[Any]:
+    """Cells as a notebook's author answers them; then every name is what it was."""
+    before, after = (
+        nbformat.v4.new_code_cell(text)  # type: ignore[no-untyped-call]
+        for text in (
+            "_names = {**globals()}",
+            "for _new in [one for one in globals() if one not in _names and one[0] != '_']:\n    del globals()[_new]\n"
+            "globals().update(_names)",
+        )
+    )
+    written = [nbformat.v4.new_code_cell(cell.source, metadata={"tags": ["answered"]}) for cell in cells]  # type: ignore[no-untyped-call]
+    return [before, *written, after]
+
+
+def both(source: Path) -> Any:
+    """The code of the exercise version. Behind each check the solution and the check come, behind each answer that was not shown the
+    guess and the answer; then the guess is taken back.
+    """
+    made = build.exercises(source)
+    learner, author = (
+        [one for one in cells if one.cell_type == "code"] for cells in (made.cells, build.notebook(source).cells)
+    )
+    made.cells = []
+    for cell, other in zip(learner, author, strict=True):
+        made.cells.append(cell)
+        if "lesson.guess(" in cell.source:
+            guess, none = other, cell
+        elif "stub" in cell.metadata.get("tags", []):
+            solution = other
+        elif "check" in cell.metadata.get("tags", []):
+            made.cells += answered(solution, other)
+        elif "lesson.reveal(" in cell.source:
+            made.cells += [*answered(guess, other), nbformat.v4.new_code_cell(none.source)]  # type: ignore[no-untyped-call]
+    return made
 
 
 @pytest.mark.parametrize(
@@ -356,19 +382,31 @@ def test_it_runs_on_the_bundled_digits_and_its_solutions_are_right(
     [source if source.name[:2] in SHORT else pytest.param(source, marks=pytest.mark.slow) for source in SOURCES],
     ids=lambda source: source.stem,
 )
-def test_stubs_are_refused_with_a_reason_and_stop_nothing(
-    source: Path, tmp_path: Path, trained: Path, no_network: None
+def test_on_the_bundled_digits_solutions_are_right_and_stubs_are_refused_with_a_reason_and_stop_nothing(
+    source: Path, tmp_path: Path, no_network: None
 ) -> None:
     (tmp_path / "exercises").mkdir()
-    made = executed(build.exercises(source), tmp_path / "exercises", "digits", trained)
-    for cell in (cell for cell in made.cells if "lesson.reveal(" in cell.source and cell.cell_type == "code"):
-        said = build.text_of(cell).strip()  # a kernel may send a line and its end apart
-        assert said == "Make your guess in the cell above, run it, and then run this cell again."
-        assert all("image/png" not in output.get("data", {}) for output in cell.outputs)
-    for verdict in verdicts(made):
-        assert verdict.startswith("Not yet: "), verdict
-        assert "your code stopped" not in verdict, verdict
-        assert len(verdict) > 30, f"{verdict!r} helps nobody"
+    made = build.execute(both(source), tmp_path / "exercises", "digits")
+    assert build.debris(made) == []
+    wait = "Make your guess in the cell above, run it, and then run this cell again."
+    judged = []
+    for cell in made.cells:
+        said, by_author = build.text_of(cell).strip(), "answered" in cell.metadata.get("tags", [])
+        if "lesson.reveal(" in cell.source and by_author:
+            assert wait not in said
+        elif "lesson.reveal(" in cell.source:
+            assert said == wait  # a kernel may send a line and its end apart
+            assert all("image/png" not in output.get("data", {}) for output in cell.outputs)
+        elif "@lesson.check" in cell.source:
+            judged.append((by_author, said.splitlines()[-1]))
+    assert [by_author for by_author, _ in judged] == [False, True] * (len(judged) // 2)
+    for by_author, verdict in judged:
+        if by_author:
+            assert verdict == "Right."
+        else:
+            assert verdict.startswith("Not yet: "), verdict
+            assert "your code stopped" not in verdict, verdict
+            assert len(verdict) > 30, f"{verdict!r} helps nobody"
 
 
 @pytest.mark.mnist

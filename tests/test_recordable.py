@@ -61,7 +61,7 @@ OTHERS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "first": (lambda x: x.T.unsqueeze(2), r"gives \[12, 12, 1\] for 12 images, .* along the second axis"),
     "flat": (lambda x: x.flatten(), r"gives \[144\] for 12 images, not a row for each"),
     "complex": (torch.fft.fft, "gives complex numbers"),
-    "dict": (lambda x: {"x": x}, "gives a dict, not a tensor"),
+    "dict": (lambda x: {"x": 3}, "gives a dict, not a tensor"),
     "none": (lambda x: None, "gives None, not a tensor"),
     "sparse": (lambda x: x.to_sparse(), "gives a tensor that is not dense"),
     "empty": (lambda x: x[:, :0], r"gives \[12, 0\], which holds no number"),
@@ -85,28 +85,40 @@ def record(folder: Path, model: nn.Module, **settings: Any) -> tuple[nm.Run, lis
     return nm.Run.open(folder), [str(one.message) for one in said]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_scripted_part_is_left_out_with_its_reason(tmp_path: Path) -> None:
+    columns = DATA.image_shape[0] * DATA.image_shape[1]
+    inner = torch.jit.script(nn.Sequential(nn.Linear(columns, 6), nn.ReLU()))
+    run, (line, *_) = record(tmp_path / "run", nn.Sequential(nn.Flatten(), inner, nn.Linear(6, DATA.classes)))
+    assert line.startswith("not recorded: 1.hook_out belongs to a scripted module")
+    assert {*run.description["left_out"]} == {"1.hook_out", "1.0.hook_out", "1.1.hook_out"}
+    assert "2.hook_out" in run.hook_points
+
+
 def test_what_is_not_the_images_is_left_out_once_by_name_and_reason_and_the_rest_is_kept(tmp_path: Path) -> None:
     kinds = OTHERS | NUMBERS
     model = Zoo(**{name: Calls(function) for name, (function, _) in kinds.items()})
-    run, said = record(tmp_path / "run", model)
+    run, said = record(tmp_path / "run", model, tokens="all")
     (line,) = said
     left = run.description["left_out"]
     weights = "for any number of images, as weights and embeddings of positions do"
     assert line.startswith(f"not recorded: hidden.parametrizations.weight.0.hook_out gives [12, 16] {weights}; ")
     assert line.endswith("more, see run.json")
     assert left.pop("positions.hook_out") == f"gives [12, 2] {weights}"  # as many rows as there are images
-    assert left.pop("lstm.hook_out") == "gives a tuple, not a tensor"
     for name, (_, words) in OTHERS.items():
         assert re.match(words, left.pop(f"others.{name}.hook_out"))
     assert set(run.hook_points) == {
         "hidden.hook_out",
+        "lstm.hook_out.0",
+        "lstm.hook_out.1.0",
+        "lstm.hook_out.1.1",
         "out.hook_out",
         "hook_out",
         *(f"others.{name}.hook_out" for name in NUMBERS),
     }
     hidden = run.activations("hidden.hook_out")[-1].to_numpy()
     for name, (function, dtype) in NUMBERS.items():
-        logged = run.activations(f"others.{name}.hook_out")[-1]
+        logged = run.activations(f"others.{name}.hook_out", "maps")[-1]
         assert logged.dtype == dtype
         np.testing.assert_allclose(logged, function(torch.from_numpy(hidden)), rtol=1e-6)
     assert run.verify() == []
@@ -289,7 +301,7 @@ def test_a_layer_of_any_name_is_recorded_resumed_and_read_under_it(tmp_path: Pat
 
 
 def test_a_snapshot_beyond_the_bound_is_an_error_before_the_first_step_that_says_what_is_large(tmp_path: Path) -> None:
-    model = Zoo(tokens=Calls(lambda x: x.reshape(-1, 4, 3)))
+    model = Zoo(tokens=Calls(lambda x: x.reshape(-1, 4, 3).repeat(1, 1, 2)))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     words = r"a snapshot takes 0\.0\d+ MB .*\(.*others\.tokens\.hook_out .*, 2 snapshots .*max_megabytes=0\.001\).*probe_size"
     with pytest.raises(RunError, match=words):

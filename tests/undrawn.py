@@ -6,6 +6,7 @@ import importlib
 
 import pytest
 
+from neural_microscope.plots import style
 from neural_microscope.report import html
 
 drawing = importlib.import_module("neural_microscope.report.drawing")  # a function there has the same name
@@ -13,7 +14,14 @@ drawing = importlib.import_module("neural_microscope.report.drawing")  # a funct
 
 def draw_nothing(patch: pytest.MonkeyPatch) -> None:
     """From now on a report has captions and no figures."""
-    patch.setattr(drawing, "image", lambda draw, both=False: '<img src="data:," alt="No figure.">')
+    nothing = style.empty("narrow", 1, style.Theme.named("light"))
+    patch.setattr(
+        drawing,
+        "image",
+        lambda draw, caption, both=False: (
+            f'<img src="data:," alt="No figure."><figcaption>{caption(nothing)}</figcaption>'
+        ),
+    )
 
 
 def save_nothing(patch: pytest.MonkeyPatch) -> None:

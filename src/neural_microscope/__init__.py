@@ -16,9 +16,10 @@ RELEASED = "2026-11-29"
 """The day of this version's release."""
 
 _ROOMS = {
-    "": "analysis config data errors explorer hooks interop interventions lessons phantoms plots report scalar statistics sweep",
+    "": "analysis config data errors explorer hooks interop interventions lessons phantoms plots report scalar statistics sweep training",
     "config": "CNNConfig MLPConfig RecordConfig TrainConfig",
     "hooks": "ActivationCache HookPoint HookedModel activations hooked",
+    "loops": "record",
     "models": "CNN MLP",
     "recording": "Recorder resume",
     "run": "Run",
@@ -61,9 +62,11 @@ if TYPE_CHECKING:
         scalar,
         statistics,
         sweep,
+        training,
     )
     from .config import CNNConfig, MLPConfig, RecordConfig, TrainConfig
     from .hooks import ActivationCache, HookedModel, HookPoint, activations, hooked
+    from .loops import record
     from .models import CNN, MLP
     from .recording import Recorder, resume
     from .run import Run

@@ -49,7 +49,7 @@ def demo(
 
     Args:
         out: Folder for the two runs and the two pages.
-        data: mnist, fashion-mnist, kmnist, digits, or a folder of IDX files. If MNIST is unavailable, the bundled digits are used.
+        data: mnist, fashion-mnist, kmnist, digits, or a path (IDX, pictures, npz). If MNIST is unavailable, the bundled digits are used.
         seed: Seed of the initial weights and of the order of batches.
         seeds: Networks of each kind, from as many seeds, counted from --seed: each claim then states on how many it is shown.
         short: One epoch on a sixth of the training images: a quick check of the installation, not a good network.
@@ -87,7 +87,7 @@ def train(
         out: The run folder, new or empty.
         training: Training settings; the seed sets the initial weights too.
         record: What to record, and when.
-        data: mnist, fashion-mnist, kmnist, digits, or a folder of IDX files.
+        data: mnist, fashion-mnist, kmnist, digits, or a path: a folder of IDX files or pictures, or an npz file.
     """
     from . import Recorder, models
     from . import train as run_training
@@ -97,7 +97,9 @@ def train(
         dataset = load(data)
         if dataset.note:
             _say(f"NOTE: {dataset.note}")
-        network = fitted(network, dataset.image_shape, dataset.classes)
+        for change in dataset.changes:
+            _say(f"{data}: {change}")
+        network = fitted(network, dataset.image_shape, dataset.classes, dataset.image_channels)
         with _training_bar(str(out)) as bar:
             recorder = Recorder(out, record, tell=lambda size: _say(f"{out}: {size}"))
             history = run_training(models.build(network, training.seed), dataset, training, observers=[recorder, bar])

@@ -113,7 +113,8 @@ TERMS = (
     ),
     Term(
         "corrected p",
-        "The probability of such a result when there is no effect, multiplied to account for the number of questions asked.",
+        "The probability of such a result when there is no effect, multiplied to account for the number of questions asked, and within a "
+        "question for that of layers or units.",
     ),
     Term(
         "false-discovery rate",

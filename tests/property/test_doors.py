@@ -456,7 +456,7 @@ def test_whatever_a_public_function_is_given_it_gives_a_result_or_names_the_argu
 LOADER = DataLoader(TensorDataset(IMAGES.tensor(), torch.from_numpy(IMAGES.labels)), 8)
 SENTENCES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
-        lambda: nm.train(network(), LOADER),  # type: ignore[arg-type]
+        lambda: nm.train_population(network().config, LOADER, seeds=[0]),  # type: ignore[arg-type, union-attr]
         WrongType,
         "data is a DataLoader; it must be a Dataset: nm.data.load(name), or nm.data.Dataset(name, train, test)",
     ),
@@ -468,7 +468,8 @@ SENTENCES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: nm.analysis.causal.ablate_all(network(), IMAGES.tensor(), LAYER),  # type: ignore[arg-type]
         WrongType,
-        "images is a torch Tensor [24, 1, 4, 4] of torch.float32; it must be an ImageSet: nm.data.ImageSet(images, labels)",
+        "images is a torch Tensor [24, 1, 4, 4] of torch.float32; it must be an ImageSet: "
+        "nm.data.ImageSet(images, labels), or nm.data.examples(inputs, labels)",
     ),
     (
         lambda: nm.analysis.causal.ablate_all(IMAGES, network(), LAYER),  # type: ignore[arg-type]
