@@ -311,23 +311,42 @@ def train(
     held, objective = _held(data, test, task, loss)
     config = _of_batches(data, config, sampler, resume_from)
     check(model, held)
-    with environment(config):
-        model.to(config.device)
-        if resume_from is None:
+    if resume_from is None:
+        with environment(config):
+            model.to(config.device)
             few = held.test.subset(np.arange(min(FEW, len(held.test)))).tensor()
             for text in traps(model, few, classifies=objective.classifies):
                 warnings.warn(text, UserWarning, stacklevel=3)
+
+    def source() -> Epochs | Batches:
         if isinstance(held, Dataset):
-            source: Epochs | Batches = Epochs(held, config, sampler, model)
-        else:
-            source = Batches(data, config, model, objective)  # type: ignore[arg-type]
+            return Epochs(held, config, sampler, model)
+        return Batches(data, config, model, objective)  # type: ignore[arg-type]
+
+    return fit(model, held, config, source, observers, resume_from, objective, custom_sampler=sampler is not None)
+
+
+def fit(
+    model: nn.Module,
+    held: Dataset | HeldOut,
+    config: TrainConfig,
+    source_of: Callable[[], Epochs | Batches],
+    observers: Sequence[Observer],
+    resume_from: tuple[int, dict[str, Tensor]] | None = None,
+    objective: Objective = CROSS_ENTROPY,
+    custom_sampler: bool = False,
+) -> History:
+    """`train` on batches from any source, which is made in the environment of the config."""
+    with environment(config):
+        model.to(config.device)
+        source = source_of()
         training = Training(
             model,
             held,
             config,
             optimizer_of([p for p in model.parameters() if p.requires_grad], config),
             source.steps_per_epoch,
-            sampler is not None,
+            custom_sampler,
             objective=objective,
             resumable=isinstance(held, Dataset),
         )
@@ -335,7 +354,7 @@ def train(
             training.restore(*resume_from)
         began = time.perf_counter()
         status = _run(training, source, list(observers))
-        return history(training, status, time.perf_counter() - began)
+        return history(training, status, time.perf_counter() - began, stacklevel=5)
 
 
 def _held(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -15,10 +16,11 @@ from ..data import Dataset
 from ..doors import door
 from ..errors import DataError, unknown
 from ..models import Network, build
-from .loop import History, Observer, placed, train
+from .feed import Fed, Feed, Feeds
+from .loop import History, Observer, check, fit, placed, train
 from .mapped import mapped
 from .stacked import stacked
-from .together import GROUP, Stack, Step, train_in_place, train_together
+from .together import GROUP, Resumed, Stack, Step, train_in_place, train_together
 
 Order = Literal["own", "shared"]
 
@@ -124,6 +126,53 @@ def continue_in_place(
             f"the network was trained together with {place[1] - 1} others, which this release does with none of its kind"
         )
     return train_in_place(model, data, config, observers, together, place, resume_from)
+
+
+def train_branches(
+    models: Sequence[Network],
+    data: Dataset,
+    config: TrainConfig,
+    *,
+    feeds: Sequence[Feed],
+    observers: Sequence[Sequence[Observer]] = (),
+    resume_from: Sequence[Resumed] = (),
+    apart: bool = False,
+) -> list[History]:
+    """Trains networks of one config in place, each on batches of its own: together, 16 at a time, where `way` has one for them,
+    otherwise one after the other, and returns the history of each.
+
+    Args:
+        models: The networks.
+        data: Training and test images.
+        config: Settings of training, the same for all.
+        feeds: What each is trained on.
+        observers: Callbacks of each; empty: none.
+        resume_from: (optimizer steps done, `Training.state` at that point) of each; empty: from the beginning.
+        apart: True if an observer changes the rate or the weight decay of single networks.
+    """
+    config, watching = placed(config), observers or [()] * len(models)
+    together = way(models[0].config, config) if len(models) > 1 else None
+    told: list[History] = []
+    for first in range(0, len(models), GROUP if together else 1):
+        group = slice(first, first + (GROUP if together else 1))
+        one, resumed = models[first], resume_from[group]
+        if together is not None and len(models[group]) > 1:
+            source = Feeds(data, config, feeds[group], one.to(config.device))
+            told += train_together(
+                models[group],
+                data,
+                config,
+                watching[group],
+                together,
+                source=source,
+                resume_from=resumed,
+                apart=apart,
+            )
+        else:
+            check(one, data)
+            fed = partial(Fed, data, config, feeds[first], one)
+            told.append(fit(one, data, config, fed, watching[first], *resumed))
+    return told
 
 
 def way(network: NetworkConfig, training: TrainConfig) -> Callable[[Stack], Step] | None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..config import MLPConfig
 from .scores import right
-from .together import Stack, Step
+from .together import Batch, Stack, Step
 
 
 def stacked(stack: Stack) -> Step:
@@ -23,13 +23,14 @@ def stacked(stack: Stack) -> Step:
     maps = [(stack.parameters[f"{name}.weight"], stack.parameters.get(f"{name}.bias")) for name in names]
 
     @torch.no_grad()
-    def step(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        x = images.flatten(1)
+    def step(batch: Batch) -> tuple[Tensor, Tensor]:
+        images, labels, weights, own = batch
+        x = images.flatten(2 if own else 1)
         if config.pixel_mean != 0 or config.pixel_std != 1:
             x = (x - config.pixel_mean) / config.pixel_std
-        inputs, before = [x.T], []
+        inputs, before = [x.transpose(-1, -2)], []
         for number, (weight, bias) in enumerate(maps):
-            z = torch.matmul(weight, inputs[-1])  # all networks' first maps of one input are one product
+            z = torch.matmul(weight, inputs[-1])  # all networks' first maps of one shared input are one product
             if bias is not None:
                 z += bias[:, :, None]
             before.append(z)
@@ -37,16 +38,17 @@ def stacked(stack: Stack) -> Step:
                 inputs.append(BEND[config.activation](z))
         logits = before[-1]  # [seed, class, example]
         shares = torch.log_softmax(logits, 1)
-        index = labels.expand(len(logits), 1, -1)
-        loss = -shares.gather(1, index).mean((1, 2))
-        share = right(logits, labels).float().mean(1)
+        index = labels.expand(len(logits), labels.shape[-1])[:, None]
+        told, hits = -shares.gather(1, index)[:, 0], right(logits, index[:, 0]).float()
+        part = None if weights is None else (weights / weights.sum(-1, keepdim=True)).expand_as(told)
+        loss, share = (each.mean(1) if part is None else (each * part).sum(1) for each in (told, hits))
         slope = shares.exp_()
         slope.scatter_add_(1, index, slope.new_full((1, 1, 1), -1.0).expand(index.shape))
-        slope /= len(labels)
+        slope = slope.div_(labels.shape[-1]) if part is None else slope.mul_(part[:, None])
         for number in range(len(maps) - 1, -1, -1):
             weight, bias = maps[number]
-            if number == 0:
-                torch.mm(slope.reshape(-1, len(labels)), x, out=cast(Tensor, weight.grad).view(-1, x.shape[1]))
+            if number == 0 and not own:
+                torch.mm(slope.reshape(-1, len(x)), x, out=cast(Tensor, weight.grad).view(-1, x.shape[1]))
             else:
                 torch.bmm(slope, inputs[number].transpose(1, 2), out=cast(Tensor, weight.grad))
             if bias is not None:

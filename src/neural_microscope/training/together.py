@@ -14,7 +14,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,8 +29,25 @@ from .loop import History, Observer, Training
 GROUP = 16
 """Networks trained together: with more, the activations exceed the cache (benchmarks)."""
 
-Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""step(images [example, …], labels [example]): each network's loss and accuracy, both [seed]; gradients are set afterward."""
+
+class Batch(NamedTuple):
+    """A batch of several networks."""
+
+    images: Tensor
+    """[example, …], shared by all networks; or [network, example, …]."""
+    labels: Tensor
+    """int64 [example] or [network, example]."""
+    weights: Tensor | None = None
+    """The weight of each image in the mean loss of the batch, [network, example]; None: all 1."""
+    own: bool = False
+    """True if each network has images of its own."""
+
+
+Resumed = tuple[int, dict[str, Tensor]]
+"""(optimizer steps done, `Training.state` at that point)."""
+
+Step = Callable[[Batch], tuple[Tensor, Tensor]]
+"""Each network's loss and accuracy, both [network]; gradients are set afterward."""
 
 
 class Stack:
@@ -48,8 +65,16 @@ class Stack:
                 parameter.data, parameter.grad = stacked.data[number], stacked.grad[number]
             self.parameters[name] = stacked
 
-    def optimizer(self, config: TrainConfig, device: str) -> tuple[torch.optim.Optimizer, list[torch.optim.Optimizer]]:
-        """One optimizer of the stacked parameters, and one for each network whose state is a view into it."""
+    def optimizer(
+        self, config: TrainConfig, device: str, apart: bool = False
+    ) -> tuple[torch.optim.Optimizer, list[torch.optim.Optimizer]]:
+        """One optimizer of the stacked parameters, and one for each network whose state is a view into it.
+
+        Args:
+            config: Settings of training.
+            device: The device of the parameters.
+            apart: True if those of the networks will take the steps, each by its own rates.
+        """
         whole = loop.optimizer_of(list(self.parameters.values()), config)
         each = [loop.optimizer_of(list(model.parameters()), config) for model in self.models]
         slots = {"sgd": ["momentum_buffer"] if config.momentum else []}.get(config.optimizer, ["exp_avg", "exp_avg_sq"])
@@ -60,9 +85,10 @@ class Stack:
                 whole.state[stacked] = state | step
             for number, (model, own) in enumerate(zip(self.models, each, strict=True)):
                 if state:
+                    count = {slot: tensor.clone() for slot, tensor in step.items()} if apart else step
                     own.state[model.get_parameter(name)] = {
                         slot: tensor[number] for slot, tensor in state.items()
-                    } | step
+                    } | count
         return whole, each
 
     def restore(self, each: torch.optim.Optimizer, state: dict[str, Tensor]) -> None:
@@ -85,12 +111,26 @@ def train_together(
     config: TrainConfig,
     observers: Sequence[Sequence[Observer]],
     step_of: Callable[[Stack], Step],
+    *,
+    source: Epochs | None = None,
+    resume_from: Sequence[Resumed] = (),
+    apart: bool = False,
 ) -> list[History]:
-    """As `train`, for several like networks that see the same batches; ``observers`` are those of each.
+    """As `train`, for several like networks; ``observers`` are those of each.
 
     A network whose loss is no longer finite stops with its current weights; the others continue.
+
+    Args:
+        models: Networks of one config.
+        data: Training and test images.
+        config: Settings of training.
+        observers: Callbacks of each network.
+        step_of: The computation of a step.
+        source: The batches; None: those of the config's seed, for all.
+        resume_from: (optimizer steps done, `Training.state` at that point) of each; empty: from the beginning.
+        apart: True if an observer changes the rate or the weight decay of single networks.
     """
-    return _train(models, data, config, observers, step_of, [*range(len(models))])
+    return _train(models, data, config, observers, step_of, [*range(len(models))], resume_from, source, apart)
 
 
 def train_in_place(
@@ -100,7 +140,7 @@ def train_in_place(
     observers: Sequence[Observer],
     step_of: Callable[[Stack], Step],
     place: tuple[int, int],
-    resume_from: tuple[int, dict[str, Tensor]] | None,
+    resume_from: Resumed | None,
 ) -> History:
     """One of several networks that were trained together, by itself, from a `Training.state` on: with copies of it in the places of the
     others every product has the shape that it had there, and so every number the same bits. It takes the time of all of them.
@@ -108,7 +148,8 @@ def train_in_place(
     number, of = place
     models = [model if i == number else copy.deepcopy(model) for i in range(of)]
     watching = [observers if i == number else () for i in range(of)]
-    return _train(models, data, config, watching, step_of, [number], resume_from)[0]
+    resumed = [resume_from] * of if resume_from is not None else []
+    return _train(models, data, config, watching, step_of, [number], resumed)[0]
 
 
 def _train(
@@ -118,7 +159,9 @@ def _train(
     observers: Sequence[Sequence[Observer]],
     step_of: Callable[[Stack], Step],
     wanted: Sequence[int],
-    resume_from: tuple[int, dict[str, Tensor]] | None = None,
+    resume_from: Sequence[Resumed] = (),
+    source: Epochs | None = None,
+    apart: bool = False,
 ) -> list[History]:
     """The history of each requested network."""
     began = time.perf_counter()
@@ -128,33 +171,29 @@ def _train(
         model.to(config.device)
     with loop.environment(config):
         stack = Stack(models)
-        whole, each = stack.optimizer(config, config.device)
-        source = Epochs(data, config, None, models[0])
+        whole, each = stack.optimizer(config, config.device, apart)
+        source = source or Epochs(data, config, None, models[0])
         trainings = [
             Training(model, data, config, own, source.steps_per_epoch, False, place=(number, len(models)))
             for number, (model, own) in enumerate(zip(models, each, strict=True))
         ]
-        if resume_from is not None:
-            step, state = resume_from
-            for training in trainings:
-                training.step = training.first_row = step
-                stack.restore(training.optimizer, state)
+        for training, (step, state) in zip(trainings, resume_from, strict=bool(resume_from)):
+            training.step = training.first_row = step
+            stack.restore(training.optimizer, state)
             loop.set_random_state(state, config)
         for model in models:
             model.train()
-        status = _steps(stack, step_of(stack), whole, trainings, source, observers)
+        status = _steps(stack, step_of(stack), each if apart else [whole], trainings, source, observers)
         seconds = time.perf_counter() - began
-        told = []
-        for number in wanted:
-            whose = f" of seed {models[number].seed}"
-            told.append(loop.history(trainings[number], status[number], seconds, whose, stacklevel=6))
-    return told
+        return [
+            loop.history(trainings[i], status[i], seconds, f" of seed {models[i].seed}", stacklevel=6) for i in wanted
+        ]
 
 
 def _steps(
     stack: Stack,
     step_all: Step,
-    whole: torch.optim.Optimizer,
+    optimizers: Sequence[torch.optim.Optimizer],
     trainings: Sequence[Training],
     source: Epochs,
     observers: Sequence[Sequence[Observer]],
@@ -166,12 +205,12 @@ def _steps(
             for observer in watching:
                 observer.started(training)
         begin = trainings[0].step
-        for step, (images, labels) in enumerate(source.after(begin), begin):
+        for step, batch in enumerate(source.after(begin), begin):
             rate = loop.learning_rate(config, step, trainings[0].total_steps)
-            for optimizer in (whole, *(training.optimizer for training in trainings)):
+            for optimizer in {*optimizers, *(training.optimizer for training in trainings)}:
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-            losses, rights = (part.tolist() for part in step_all(images, labels))
+            losses, rights = (part.tolist() for part in step_all(Batch(*batch)))
             for number, (training, loss, right) in enumerate(zip(trainings, losses, rights, strict=True)):
                 if status[number]:
                     continue
@@ -187,7 +226,8 @@ def _steps(
             for number in going:
                 for observer in observers[number]:
                     observer.before_update(trainings[number])
-            whole.step()
+            for optimizer in optimizers:
+                optimizer.step()
             for number in going:
                 trainings[number].step += 1
                 for observer in observers[number]:
