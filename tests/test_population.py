@@ -23,7 +23,7 @@ from neural_microscope.training import Observer, Training
 from neural_microscope.training.mapped import mapped
 from neural_microscope.training.population import way
 from neural_microscope.training.stacked import stacked
-from neural_microscope.training.together import GROUP, Stack, Step, train_together
+from neural_microscope.training.together import GROUP, Batch, Stack, Step, train_together
 
 DATA = small_runs.data()
 CONFIG = nm.MLPConfig(image_shape=(4, 4), classes=3, hidden=(7, 5))
@@ -59,19 +59,32 @@ def test_gradients_of_the_general_way_are_those_of_autograd(config: nm.MLPConfig
 
 
 def compare(config: nm.MLPConfig | nm.CNNConfig, step_of: Callable[[Stack], Step]) -> None:
-    images = torch.rand(11, 1, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    shared, own = (torch.rand(*n, 11, 1, 4, 4, dtype=torch.float64, generator=generator) for n in ((), (3,)))
     labels = torch.arange(11) % 3
-    together = [build(config, seed).double() for seed in (0, 1, 2)]
-    losses, rights = step_of(Stack(together))(images, labels)
-    for number, model in enumerate(together):
-        alone = build(config, number).double()
-        logits = alone(images)
-        loss = nn.functional.cross_entropy(logits, labels)
-        loss.backward()
-        assert float(losses[number]) == pytest.approx(float(loss.detach()), rel=1e-12)
-        assert float(rights[number]) == pytest.approx(float((logits.argmax(1) == labels).double().mean()), rel=1e-6)
-        for found, expected in zip(model.parameters(), alone.parameters(), strict=True):
-            torch.testing.assert_close(found.grad, expected.grad, rtol=1e-10, atol=1e-14)
+    others = torch.stack([(labels + number) % 3 for number in range(3)])
+    weights = torch.rand(3, 11, dtype=torch.float64, generator=generator).round(decimals=1)
+    for batch in (
+        Batch(shared, labels),
+        Batch(own, others, None, own=True),
+        Batch(own, others, weights, own=True),
+        Batch(shared, others, weights),
+    ):
+        together = [build(config, seed).double() for seed in (0, 1, 2)]
+        losses, rights = step_of(Stack(together))(batch)
+        for number, model in enumerate(together):
+            alone = build(config, number).double()
+            logits = alone(batch.images[number] if batch.own else batch.images)
+            of = batch.labels[number] if batch.labels.ndim == 2 else batch.labels
+            given = torch.ones(3, 11, dtype=torch.float64) if batch.weights is None else batch.weights
+            part = given[number] / given[number].sum()
+            loss = (nn.functional.cross_entropy(logits, of, reduction="none") * part).sum()
+            loss.backward()
+            assert float(losses[number]) == pytest.approx(float(loss.detach()), rel=1e-12)
+            hits = float(((logits.argmax(1) == of) * part).sum())
+            assert float(rights[number]) == pytest.approx(hits, rel=1e-6)
+            for found, expected in zip(model.parameters(), alone.parameters(), strict=True):
+                torch.testing.assert_close(found.grad, expected.grad, rtol=1e-10, atol=1e-14)
 
 
 @pytest.mark.parametrize(

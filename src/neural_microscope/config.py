@@ -78,7 +78,7 @@ def _kinds(settings: type) -> dict[str, Any]:
     return get_type_hints(settings)
 
 
-class _Checked:
+class Checked:
     """Settings that are checked when they are created."""
 
     def __post_init__(self) -> None:
@@ -92,7 +92,7 @@ class _Checked:
 
 
 @dataclass(frozen=True)
-class _NetworkConfig(_Checked):
+class _NetworkConfig(Checked):
     """The settings common to an MLP and a CNN."""
 
     image_shape: tuple[int, int] = (28, 28)
@@ -195,7 +195,7 @@ def fitted(
 
 
 @dataclass(frozen=True)
-class TrainConfig(_Checked):
+class TrainConfig(Checked):
     """Settings of training.
 
     Raises:
@@ -245,7 +245,7 @@ class TrainConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class RecordConfig(_Checked):
+class RecordConfig(Checked):
     """Settings of recording.
 
     Raises:
@@ -280,7 +280,7 @@ class RecordConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class LoopConfig(_Checked):
+class LoopConfig(Checked):
     """The settings of a training loop of the caller's own that `nm.record` recorded, as far as they are known.
 
     Raises:
