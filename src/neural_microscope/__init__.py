@@ -16,12 +16,14 @@ RELEASED = "2026-11-29"
 """The day of this version's release."""
 
 _ROOMS = {
-    "": "analysis config data errors explorer hooks interop interventions lessons phantoms plots report scalar statistics sweep training",
+    "": "analysis changes config data errors explorer hooks interop interventions lessons phantoms plots report scalar statistics sweep "
+    "training",
     "config": "CNNConfig MLPConfig RecordConfig TrainConfig",
     "hooks": "ActivationCache HookPoint HookedModel activations hooked",
     "loops": "record",
     "models": "CNN MLP",
     "recording": "Recorder resume",
+    "replays": "Replay replay",
     "run": "Run",
     "training": "evaluate train train_population",
 }
@@ -48,6 +50,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from . import (
         analysis,
+        changes,
         config,
         data,
         errors,
@@ -69,5 +72,6 @@ if TYPE_CHECKING:
     from .loops import record
     from .models import CNN, MLP
     from .recording import Recorder, resume
+    from .replays import Replay, replay
     from .run import Run
     from .training import evaluate, train, train_population

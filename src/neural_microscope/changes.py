@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -263,12 +263,11 @@ class _Once(Observer):
 
 
 def _start_over(change: Reinitialize, training: Training) -> None:
-    fresh = build(training.model.config, change.seed)  # type: ignore[attr-defined]
+    network: Any = training.model
+    fresh = build(network.config, change.seed)
     for unit in change.chosen:
         for ends in (incoming, outgoing):
-            for place, drawn in zip(
-                ends(training.model, change.layer, unit), ends(fresh, change.layer, unit), strict=True
-            ):
+            for place, drawn in zip(ends(network, change.layer, unit), ends(fresh, change.layer, unit), strict=True):
                 place.copy_(drawn)
             for _, moments in _moments(training):
                 for place in ends(training.model, change.layer, unit, moments):
@@ -300,7 +299,7 @@ def _moments(training: Training) -> Iterator[tuple[str, dict[str, Tensor]]]:
             name: training.optimizer.state[p].get(slot) for name, p in named.items() if p in training.optimizer.state
         }
         if all(tensor is not None and tensor.shape == named[name].shape for name, tensor in held.items()):
-            yield slot, held  # type: ignore[misc]
+            yield slot, held
 
 
 def width(network: Any, layer: str) -> int:
@@ -567,16 +566,16 @@ class Schedule(Change):
     """The schedule of the learning rate: that of the original training by its steps, or one that starts anew at the fork.
 
     Args:
-        kind: ``continued``: beyond the original's end its last rate; ``restarted``: a whole schedule over the steps that are left.
+        how: ``continued``: beyond the original's end its last rate; ``restarted``: a whole schedule over the steps that are left.
         since: The first step at which it holds; None: from the fork on.
         until: The first step at which it no longer holds; None: to the end.
     """
 
-    kind: Literal["continued", "restarted"] = "continued"
+    how: Literal["continued", "restarted"] = "continued"
     """The schedule."""
 
     def observer(self, fork: Fork) -> Observer:
-        first, steps = (0, fork.total_steps) if self.kind == "continued" else (fork.step, fork.end - fork.step)
+        first, steps = (0, fork.total_steps) if self.how == "continued" else (fork.step, fork.end - fork.step)
         return _Setting(self, "lr", lambda rate, step: learning_rate(fork.config, min(step - first, steps - 1), steps))
 
 
@@ -619,8 +618,6 @@ KINDS: dict[str, type[Change]] = {
 }
 APART = (LearningRate, WeightDecay, Schedule)
 """Changes of the optimizer's settings, for which each network needs an optimizer of its own."""
-
-Kind = TypeVar("Kind")
 
 
 def changes_of(change: Change | Iterable[Change] | None) -> tuple[Change, ...]:

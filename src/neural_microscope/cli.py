@@ -1,4 +1,4 @@
-"""The command line: ``microscope demo | train | resume | verify | report | explore | learn | calibrate | sweep``.
+"""The command line: ``microscope demo | train | resume | replay | verify | report | explore | learn | calibrate | sweep``.
 
 Torch is imported only when a command runs.
 """
@@ -117,6 +117,86 @@ def resume(run: OneRun) -> None:
     with _then(lambda: _continues(run)), _training_bar(str(run)) as bar:
         history = continue_run(run, observers=[bar])
     _ended(run, history)
+
+
+def replay(
+    run: OneRun,
+    at: int,
+    ablate: tuple[str, ...] = (),
+    freeze: tuple[str, ...] = (),
+    reinitialize: tuple[str, ...] = (),
+    duplicate: tuple[str, ...] = (),
+    withhold: tuple[int, ...] = (),
+    blur: tuple[int, ...] = (),
+    rate: float = 1.0,
+    since: int | None = None,
+    until: int | None = None,
+    end: int | None = None,
+    branches: int | None = None,
+    orders: Literal["new", "same"] = "new",
+    nulls: int = 19,
+    restart_schedule: bool = False,
+    data: str = "",
+    out: Path | None = None,
+) -> None:
+    """Forks a recorded training at a snapshot, and trains it on with and without a change, in several orders of the batches.
+
+    The same command continues an interrupted replay. Without a change, and with --orders same, it repeats the original.
+
+    Args:
+        run: The run folder, recorded with --keep-states.
+        at: Step of the snapshot at which it is forked.
+        ablate: Units that are lost, as layers.1:19 or layers.1:3,19.
+        freeze: Units that stop learning, likewise.
+        reinitialize: Units that start over, likewise.
+        duplicate: A unit that gets a copy, likewise.
+        withhold: Classes that are left out of the batches.
+        blur: Classes whose images are blurred.
+        rate: Factor of the learning rate.
+        since: First step at which the changes hold; the fork by default.
+        until: First step at which they no longer hold; by default they hold to the end.
+        end: The last step; the original's by default.
+        branches: Number of orders; 8 by default, 1 with --orders same.
+        orders: new, or same for the order of the original.
+        nulls: Random changes of the same kind and size in each order, as null.
+        restart_schedule: A whole schedule of the learning rate from the fork on, instead of the original's.
+        data: As of train; by default the set that the run names.
+        out: Folder to create; by default one named after the change, in RUN.replays.
+    """
+    from . import changes
+    from .data import load
+    from .replays import named_change, told
+    from .replays import replay as make
+
+    kinds = (
+        (changes.Ablate, ablate),
+        (changes.Freeze, freeze),
+        (changes.Reinitialize, reinitialize),
+        (changes.Duplicate, duplicate),
+    )
+    parts: list[changes.Change] = [named_change(kind, text, since, until) for kind, texts in kinds for text in texts]
+    parts += [
+        kind(classes=classes, since=since, until=until)
+        for kind, classes in ((changes.Withhold, withhold), (changes.Blur, blur))
+        if classes
+    ]
+    parts += [changes.LearningRate(rate, since=since, until=until)] * (rate != 1)
+    with _then(lambda: "the same command continues it"), _bars() as tell:
+        made = make(
+            run,
+            out,
+            at=at,
+            change=parts,
+            branches=branches,
+            orders=orders,
+            nulls=nulls,
+            until=end,
+            lr_schedule="restarted" if restart_schedule else "continued",
+            data=load(data) if data else None,
+            tell=tell,
+        )
+    for line in told(made, run):
+        _say(line)
 
 
 def verify(run: OneRun) -> None:
@@ -406,7 +486,7 @@ def main(stops: Stops | None = None) -> None:
     """The entry point: exit code 0, 1 (failed, with a one-line reason), 2 (usage); 130, 143 or 129 after Ctrl-C, SIGTERM or SIGHUP:
     the recorded part is kept, and a line says how to continue.
     """
-    commands = (demo, train, resume, verify, report, explore, learn, calibrate, sweep)
+    commands = (demo, train, resume, replay, verify, report, explore, learn, calibrate, sweep)
     with nullcontext(stops) if stops else Stops(at_once=True) as stops:
         try:
             tyro.extras.subcommand_cli_from_dict(
@@ -429,7 +509,7 @@ def main(stops: Stops | None = None) -> None:
 
 
 _ROOMS = {
-    "demo": "demonstration", "train": "recording", "resume": "recording", "verify": "run", "report": "report",
+    "demo": "demonstration", "train": "recording", "resume": "recording", "replay": "replays", "verify": "run", "report": "report",
     "explore": "explorer", "learn": "lessons", "calibrate": "phantoms", "sweep": "sweep",
 }  # fmt: skip
 """The module that each command loads."""

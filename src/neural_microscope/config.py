@@ -277,6 +277,9 @@ class RecordConfig(Checked):
     tokens: int | Literal["mean", "all"] = "mean"
     """Of sequences: mean, the mean and maximum over the tokens, and whole sequences for the gallery only; a number, that token, below 0
     from the end; all, every token."""
+    keep_states: bool = False
+    """True to keep the state for exact resume at every snapshot, so that `replay` can fork the training there; the last two are always
+    kept. With Adam it takes twice the place of the weights."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import zarr
 from torch import Tensor, nn
 
 from . import __version__, config, devices, documents, files, recordable
-from .config import RecordConfig
+from .config import LoopConfig, RecordConfig, TrainConfig
 from .data import Dataset, ImageSet, load
 from .doors import door
 from .errors import RunError, UnknownName
@@ -125,7 +125,8 @@ class Recorder(Observer):
         self.stated = stated(training.model) or self.stated
         self.lens = hooked(self.module, self.stated or None)
         self.parameters = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
-        self.schedule = schedule(self.record, training.total_steps, training.steps_per_epoch)
+        held = self.resumed[0].description["schedule"] if self.resumed else []
+        self.schedule = held or schedule(self.record, training.total_steps, training.steps_per_epoch)
         self.due = frozenset(self.schedule)
         if self.resumed is None:
             self._choose(training)
@@ -138,6 +139,7 @@ class Recorder(Observer):
         assert self.writer is not None
         every = self.record.norms_every
         step = ("step",) if training.most else ()
+        self.writer.keep_states = self.record.keep_states
         self.training_rows = self.writer.rows("training", (*step, "loss", "accuracy", "learning_rate"))
         self.gradient_rows = self.writer.rows("gradients", (*step, "grad_norm", "update_ratio") if every else ())
         self._before(training)
@@ -338,7 +340,6 @@ class Recorder(Observer):
             about = {"kind": "module", "class": type(model).__qualname__}
         return {
             "format_version": FORMAT_VERSION,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "model": about,
             "task": training.objective.task,
             **({"loss": "own"} if training.objective.own else {}),
@@ -361,18 +362,7 @@ class Recorder(Observer):
             "parameters": list(self.parameters),
             # The gradient of a weight from a pixel that is 0 on every image is 0: pictures gray it out.
             "constant_pixels": training.data.constant_pixels,
-            "versions": {
-                "neural-microscope": __version__,
-                **{module.__name__: str(module.__version__) for module in (torch, np, zarr, xarray, safetensors)},
-            },
-            "machine": {
-                "python": platform.python_version(),
-                "system": platform.system(),
-                "processor": platform.machine(),
-                "cores": os.cpu_count(),
-                "threads": training.config.threads,
-                "gpu": torch.cuda.get_device_name() if training.config.device.startswith("cuda") else "",
-            },
+            **circumstances(training.config),
         }
 
 
@@ -425,6 +415,11 @@ def resume(
     writer = RunWriter.reopen(folder)
     try:
         run = Run.at(writer.folder, writer.record)
+        if run.parent is not None:
+            raise RunError(
+                f"{run.folder} is a branch of a replay of {run.parent['run']}; the same call of nm.replay, or of `microscope replay`, "
+                "continues it"
+            )
         if run.description["train"]["kind"] == "loop":
             raise RunError(
                 f"{run.folder} records a training loop of the caller's own, and only that loop can continue it: "
@@ -432,7 +427,7 @@ def resume(
             )
         if run.status == "finished" or run.status.startswith("diverged"):
             raise RunError(f"{run.folder} has {run.status}; there is nothing to resume")
-        data = _checked_inputs(run.folder, run.description, data, model, sampler, loss)
+        data = checked_inputs(run.folder, run.description, data, model, sampler, loss)
         recorder = Recorder.again(writer, run)
         state = run.state()
         own = run.model(into=None if model is None else bare(model))
@@ -462,7 +457,7 @@ def _start_over(
             f"nothing was recorded in {folder}, and only the script that was to train it has its initial weights: run the script "
             "again, which starts the run over"
         )
-    data = _checked_inputs(folder, about, data, model, sampler, loss)
+    data = checked_inputs(folder, about, data, model, sampler, loss)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in about["parameters"])
     print(f"note: nothing was recorded in {files.shown(str(folder))}: it starts over", file=sys.stderr)
@@ -502,6 +497,25 @@ def _train(
     )
 
 
+def circumstances(training: TrainConfig | LoopConfig) -> dict[str, Any]:
+    """When, with which releases and on which machine a run is recorded, for its run.json."""
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "neural-microscope": __version__,
+            **{module.__name__: str(module.__version__) for module in (torch, np, zarr, xarray, safetensors)},
+        },
+        "machine": {
+            "python": platform.python_version(),
+            "system": platform.system(),
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "threads": training.threads,
+            "gpu": torch.cuda.get_device_name() if training.device.startswith("cuda") else "",
+        },
+    }
+
+
 def _digest(model: nn.Module) -> str:
     """The SHA-256 of a model's weights."""
     digest = hashlib.sha256()
@@ -511,7 +525,7 @@ def _digest(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _checked_inputs(
+def checked_inputs(
     folder: Path,
     about: dict[str, Any],
     data: Dataset | None,

@@ -67,6 +67,16 @@ class _Place(Struct):
             raise ValueError(f"number {self.number} of {self.of} networks counts from 0")
 
 
+class _Parent(Struct):
+    """The run that a branch of a replay was forked from."""
+
+    run: Text
+    description: Digest
+    at: _Step
+    order: Annotated[int, Meta(ge=0)] | None
+    changes: tuple[dict[str, Any], ...]
+
+
 class _Recorded(Struct):
     """The recorder's settings that are used when a run is read."""
 
@@ -91,6 +101,7 @@ class _Description(Struct):
     versions: _Versions
     machine: _Machine
     together: _Place | None = None
+    parent: _Parent | None = None
     snapshots: Annotated[int, Meta(ge=1, le=1 << 20)] | None = None
     """The most snapshots of a loop of the caller's own, which has no schedule."""
     resumable: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -131,6 +132,11 @@ class Run:
         return _steps(self.record, self.description)
 
     @property
+    def parent(self) -> dict[str, Any] | None:
+        """Of a branch of a replay: the run that it was forked from, the step, the order and the changes, see `replays`; otherwise None."""
+        return self.description.get("parent")
+
+    @property
     def resumable(self) -> bool:
         """True if its training could be continued from the last snapshot: False for a loop that gave no state."""
         return bool(self.description.get("resumable", True))
@@ -205,34 +211,25 @@ class Run:
     @cached_property
     def arrays(self) -> dict[str, Array]:
         """The arrays of the log, which must be those of this run's recorder; other metadata are a RunError."""
-        points = self.description["hook_points"]
+        return self.metadata.arrays(self.layout.groups(self.like(self.description["hook_points"])))
+
+    def like(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
+        """Tensors without memory, of this log's types, with the values of the probe images at hook points of such shapes.
+
+        Args:
+            shapes: Shape for one image, by hook point.
+        """
         dtypes = {n: getattr(torch, self.metadata.dtype(place, f"{place}.mean")) for n, place in self.places.items()}
-        # Tensors of these shapes without memory.
-        like = {n: torch.empty((), dtype=dtypes[n]).expand(len(self.probe), *shape) for n, shape in points.items()}
-        return self.metadata.arrays(self._layout.groups(like))
+        return {n: torch.empty((), dtype=dtypes[n]).expand(len(self.probe), *shape) for n, shape in shapes.items()}
 
     @cached_property
-    def _layout(self) -> Layout:
-        about = self.description
-        return Layout(
-            about["schedule"] or self.steps,
-            about["steps_per_epoch"],
-            about["total_steps"],
-            self.probe.labels,
-            self.probe_indices,
-            self.probe.classes,
-            about["gallery"],
-            about["parameters"],
-            about["record"]["norms_every"],
-            about.get("snapshots"),
-            self.task,
-            about.get("axes", {}),
-            about["record"].get("tokens", "mean"),
-        )
+    def layout(self) -> Layout:
+        """The sizes of the log."""
+        return layout_of(self.description, self.probe, self.probe_indices, self.steps)
 
     def _check(self, data: xr.Dataset, group: str = "") -> xr.Dataset:
         """``data``, if its coordinates match run.json and the probe."""
-        for path, expected in self._layout.coordinates().items():
+        for path, expected in self.layout.coordinates().items():
             above, _, name = path.rpartition("/")
             if above == group:
                 found = data[name].to_numpy()  # separately, because array_equal counts an error as a difference
@@ -291,13 +288,41 @@ class Run:
                 )
         return self._check(xr.Dataset(found), group).set_coords("step")
 
-    def state(self) -> dict[str, Tensor]:
-        """The state for exact resume in addition to the weights, at the last snapshot."""
-        return self._tensors(self._state)
+    @property
+    def kept_states(self) -> list[int]:
+        """The steps of the snapshots whose state for exact resume is on disk: the last two, or all with ``keep_states``."""
+        held = self.record.files()
+        return [step for step in self.steps if _state(step) in held]
+
+    @door
+    def state(self, step: int | None = None) -> dict[str, Tensor]:
+        """The state for exact resume in addition to the weights: the optimizer's tensors and the random generators.
+
+        Args:
+            step: Step of a recorded snapshot; None: the last.
+
+        Raises:
+            RunError: A snapshot without one; the message names the nearest that have one.
+
+        >>> sorted(run.state())[:2]
+        ['optimizer.0.exp_avg', 'optimizer.0.exp_avg_sq']
+        """
+        kept = self.kept_states
+        if step is not None and step not in kept:
+            near = {
+                max((held for held in kept if held < step), default=None),
+                min((held for held in kept if held > step), default=None),
+            }
+            there = " and ".join(f"step {held}" for held in sorted(one for one in near if one is not None)) or "none"
+            raise RunError(
+                f"{self.folder} keeps no state at step {step}; the nearest that it keeps: {there}. Record with "
+                f"RecordConfig(keep_states=True, steps=({step},)) to keep it"
+            )
+        return self._tensors(self._state if step is None else _state(step))
 
     @property
     def _state(self) -> str:
-        return f"state/{self.last.step:08d}.safetensors"
+        return _state(self.last.step)
 
     def _tensors(self, path: str) -> dict[str, Tensor]:
         content = checked(self.folder, path, self.record)
@@ -478,6 +503,37 @@ def _steps(record: commits.Record, about: dict[str, Any]) -> list[int]:
     if about["schedule"]:
         return about["schedule"][: record.snapshots]
     return [commit.step for commit in record.commits if commit.kind == "snapshot"]
+
+
+def layout_of(about: Mapping[str, Any], probe: ImageSet, indices: np.ndarray, steps: Sequence[int] = ()) -> Layout:
+    """The layout of a log.
+
+    Args:
+        about: The content of its run.json.
+        probe: The probe images.
+        indices: Their indices in the test set, [example].
+        steps: The steps of its snapshots, if it has no schedule.
+    """
+    return Layout(
+        about["schedule"] or steps,
+        about["steps_per_epoch"],
+        about["total_steps"],
+        probe.labels,
+        indices,
+        probe.classes,
+        about["gallery"],
+        about["parameters"],
+        about["record"]["norms_every"],
+        about.get("snapshots"),
+        about.get("task", "classification"),
+        about.get("axes", {}),
+        about["record"].get("tokens", "mean"),
+    )
+
+
+def _state(step: int) -> str:
+    """The path of the state of a snapshot."""
+    return f"state/{step:08d}.safetensors"
 
 
 class _AboutProbe(Struct, forbid_unknown_fields=True):

@@ -27,7 +27,7 @@ from .rows import Rows
 from .verify import LOCK, difference, present
 
 KEPT_STATES = 2
-"""States for exact resume that stay on disk: the last snapshot's, and one as a fallback."""
+"""States for exact resume that stay on disk unless all are kept: the last snapshot's, and one as a fallback."""
 
 
 class RunWriter:
@@ -45,6 +45,8 @@ class RunWriter:
         self.chain = self.record.chain
         self.fresh: dict[str, str] = {}  # files written since the last commit
         self.states: list[str] = []
+        self.keep_states = False
+        """True to keep the states of all snapshots on disk."""
         self.arrays: dict[str, log.Array] = {}
 
     @classmethod
@@ -213,7 +215,8 @@ class RunWriter:
         self._write(f"weights/{step:08d}.safetensors", _tensor_bytes(weights))
         path = f"state/{step:08d}.safetensors"
         self._write(path, _tensor_bytes(state))
-        old, kept = self.states[: 1 - KEPT_STATES], self.states[1 - KEPT_STATES :]
+        gone_from = 0 if self.keep_states else max(0, len(self.states) + 1 - KEPT_STATES)
+        old, kept = self.states[:gone_from], self.states[gone_from:]
         self._commit(Commit("snapshot", index + 1, step, rows, status, removed=tuple(old)))
         self.states = [*kept, path]
         for gone in old:

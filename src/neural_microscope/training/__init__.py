@@ -3,7 +3,7 @@
 from .epochs import Sampler, noisy_labels
 from .loop import History, Observer, Telling, Training, learning_rate, train
 from .objective import Loss
-from .population import continue_in_place, train_population
+from .population import continue_in_place, train_branches, train_population
 from .scores import Evaluation, evaluate, score
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "noisy_labels",
     "score",
     "train",
+    "train_branches",
     "train_population",
 ]

@@ -137,8 +137,9 @@ def train_branches(
     observers: Sequence[Sequence[Observer]] = (),
     resume_from: Sequence[Resumed] = (),
     apart: bool = False,
+    at_once: int = GROUP,
 ) -> list[History]:
-    """Trains networks of one config in place, each on batches of its own: together, 16 at a time, where `way` has one for them,
+    """Trains networks of one config in place, each on batches of its own: together, some at a time, where `way` has one for them,
     otherwise one after the other, and returns the history of each.
 
     Args:
@@ -149,12 +150,15 @@ def train_branches(
         observers: Callbacks of each; empty: none.
         resume_from: (optimizer steps done, `Training.state` at that point) of each; empty: from the beginning.
         apart: True if an observer changes the rate or the weight decay of single networks.
+        at_once: The number of networks in a stack.
     """
     config, watching = placed(config), observers or [()] * len(models)
-    together = way(models[0].config, config) if len(models) > 1 else None
+    alike = len(models) > 1 and all(isinstance(model, Network) for model in models)
+    alike = alike and all(parameter.requires_grad for parameter in models[0].parameters())
+    together = way(models[0].config, config) if alike else None
     told: list[History] = []
-    for first in range(0, len(models), GROUP if together else 1):
-        group = slice(first, first + (GROUP if together else 1))
+    for first in range(0, len(models), at_once if together else 1):
+        group = slice(first, first + (at_once if together else 1))
         one, resumed = models[first], resume_from[group]
         if together is not None and len(models[group]) > 1:
             source = Feeds(data, config, feeds[group], one.to(config.device))
@@ -171,7 +175,7 @@ def train_branches(
         else:
             check(one, data)
             fed = partial(Fed, data, config, feeds[first], one)
-            told.append(fit(one, data, config, fed, watching[first], *resumed))
+            told.append(fit(one, data, config, fed, watching[first], resumed[0] if resumed else None))
     return told
 
 
