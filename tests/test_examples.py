@@ -42,6 +42,7 @@ def names(shared: Callable[[str, Callable[[Path], object]], Path]) -> dict[str, 
     digits, model = nm.data.load("digits"), nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(32, 16)), seed=0)
     nm.train(model, digits, nm.TrainConfig(epochs=2, learning_rate=0.005))
     run = nm.Run.open(shared("example-run", lambda path: shutil.copytree(FINISHED, path)))
+    kept = shared("example-kept", _kept)
     test = {"images": digits.test.tensor(), "labels": digits.test.label_tensor()}
     return {
         "nm": nm,
@@ -51,8 +52,16 @@ def names(shared: Callable[[str, Callable[[Path], object]], Path]) -> dict[str, 
         "model": model.eval(),
         **test,
         "run": run,
+        "kept": nm.Run.open(kept),
         "acts": run.activations("layers.1.hook_post"),
     }
+
+
+def _kept(folder: Path) -> None:
+    """A run of 24 steps with the states of all snapshots."""
+    record = nm.RecordConfig(per_octave=0, probe_size=100, keep_states=True)
+    mlp = nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(16,)))
+    nm.train(mlp, nm.data.load("digits"), nm.TrainConfig(epochs=2), observers=[nm.Recorder(folder, record)])
 
 
 def public(room: str) -> Iterator[tuple[str, Any]]:

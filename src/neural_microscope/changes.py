@@ -22,11 +22,29 @@ from torch import Tensor
 from . import documents
 from .config import ConfigError, TrainConfig
 from .data import ImageSet
-from .doors import typed
+from .doors import door, typed
 from .errors import unknown
 from .models import Network, build
 from .training import Observer, Training, learning_rate
 from .training.feed import DataChange
+
+__all__ = [
+    "Ablate",
+    "Blur",
+    "Change",
+    "Duplicate",
+    "Freeze",
+    "LearningRate",
+    "Reinitialize",
+    "Relabel",
+    "Reorder",
+    "Schedule",
+    "WeightDecay",
+    "Withhold",
+    "changes_of",
+    "from_json",
+    "to_json",
+]
 
 Numbers = int | tuple[int, ...]
 
@@ -53,27 +71,50 @@ class Change:
         return (*other, self)
 
     def holds(self, step: int) -> bool:
-        """True if it holds after ``step`` updates."""
+        """True while it holds.
+
+        Args:
+            step: Updates done.
+        """
         return (self.since or 0) <= step and (self.until is None or step < self.until)
 
     def observer(self, fork: Fork) -> Observer | None:
-        """The observer that applies it to a network in training; None for a change of data."""
+        """The observer that applies it to a network in training; None for a change of data.
+
+        Args:
+            fork: The place of the fork.
+        """
         return None
 
     def feed(self, images: ImageSet) -> DataChange | None:
-        """What it does to the batches; None if nothing."""
+        """Its effect on the batches; None if there is none.
+
+        Args:
+            images: The training images.
+        """
         return None
 
     def check(self, network: Any, images: ImageSet) -> None:
-        """A ConfigError if it can't be made in this network or these images."""
+        """A ConfigError if it can't be made in this network or these images.
+
+        Args:
+            network: The network at the fork.
+            images: The training images.
+        """
 
     def matched(self, random: np.random.Generator, network: Any, images: ImageSet) -> Change | None:
-        """A random change of the same kind and size elsewhere, the null; None if there is none of this kind."""
+        """A random change of the same kind and size elsewhere, the null; None if there is none of this kind.
+
+        Args:
+            random: A random generator.
+            network: The network at the fork.
+            images: The training images.
+        """
         return None
 
     @property
     def where(self) -> tuple[str, frozenset[int]]:
-        """What it is about, to tell two draws apart."""
+        """A layer and its units, or classes or images: tells two draws apart."""
         return "", frozenset()
 
 
@@ -134,12 +175,6 @@ class Ablate(UnitChange):
 
     After ``until`` their weights are what they were when they were lost.
 
-    Args:
-        layer: The layer: ``layers.1``.
-        units: Numbers of the units, or channels.
-        since: The first step at which it holds; None: from the fork on.
-        until: The first step at which it no longer holds; None: to the end.
-
     >>> nm.changes.Ablate("layers.1", (3, 19), until=100).holds(100)
     False
     """
@@ -151,14 +186,7 @@ class Ablate(UnitChange):
 @typed
 @dataclass(frozen=True)
 class Freeze(UnitChange):
-    """Units stop learning: their incoming weights and biases do not change while it holds.
-
-    Args:
-        layer: The layer: ``layers.1``.
-        units: Numbers of the units, or channels.
-        since: The first step at which it holds; None: from the fork on.
-        until: The first step at which it no longer holds; None: to the end.
-    """
+    """Units stop learning: their incoming weights and biases do not change while it holds."""
 
     def observer(self, fork: Fork) -> Observer:
         return _Held(self, lost=False)
@@ -170,13 +198,6 @@ class Reinitialize(UnitChange):
     """Units start over: their incoming and outgoing weights and biases are drawn anew, once, as those of a new network are.
 
     The optimizer's moments of these weights become 0.
-
-    Args:
-        layer: The layer: ``layers.1``.
-        units: Numbers of the units, or channels.
-        seed: Seed of the new network from which they come.
-        since: The step at which it happens; None: at the fork.
-        until: Of no effect.
     """
 
     seed: int = 0
@@ -193,12 +214,6 @@ class Duplicate(UnitChange):
 
     The copy is one more unit at the end of the layer. In the unchanged twins and the null branches that unit is dead (all its weights
     are 0 and stay 0), so that all networks have the same size. Only without normalization.
-
-    Args:
-        layer: The layer: ``layers.1``.
-        units: The number of one unit, or channel.
-        since: The step at which it happens; None: at the fork.
-        until: Of no effect.
     """
 
     def check(self, network: Any, images: ImageSet) -> None:
@@ -369,7 +384,11 @@ class SetChange(Change):
         _require(bool(self.mask(images).any()), f"{name} of no image changes nothing")
 
     def mask(self, images: ImageSet) -> np.ndarray:
-        """True for the images that it is about, [example]."""
+        """True for the images that it is about, [example].
+
+        Args:
+            images: The training images.
+        """
         if self.images is not None:
             return np.isin(np.arange(len(images)), self.images)
         return np.isin(np.asarray(images.labels), _tuple(self.classes))
@@ -407,12 +426,6 @@ class _Set(DataChange):
 class Withhold(SetChange):
     """Images are left out of the batches: each batch's loss is the mean over the rest.
 
-    Args:
-        classes: Numbers of classes; None: ``images``.
-        images: Numbers of training images; None: ``classes``.
-        since: The first step at which it holds; None: from the fork on.
-        until: The first step at which it no longer holds; None: to the end.
-
     >>> nm.changes.Withhold(classes=7, since=0, until=400)
     Withhold(since=0, until=400, classes=7, images=None)
     """
@@ -429,15 +442,7 @@ class Withhold(SetChange):
 @typed
 @dataclass(frozen=True)
 class Relabel(SetChange):
-    """Images are trained on with another label.
-
-    Args:
-        classes: Numbers of classes; None: ``images``.
-        images: Numbers of training images; None: ``classes``.
-        to: The label.
-        since: The first step at which it holds; None: from the fork on.
-        until: The first step at which it no longer holds; None: to the end.
-    """
+    """Images are trained on with another label."""
 
     to: int = 0
     """The label."""
@@ -459,15 +464,7 @@ class Relabel(SetChange):
 @typed
 @dataclass(frozen=True)
 class Reorder(SetChange):
-    """Images come first, or last, in every epoch that begins while it holds; the order is otherwise kept.
-
-    Args:
-        classes: Numbers of classes; None: ``images``.
-        images: Numbers of training images; None: ``classes``.
-        place: ``first`` or ``last``.
-        since: The first step at which it holds; None: from the fork on.
-        until: The first step at which it no longer holds; None: to the end.
-    """
+    """Images come first, or last, in every epoch that begins while it holds; the order is otherwise kept."""
 
     place: Literal["first", "last"] = "first"
     """Their place in an epoch."""
@@ -488,15 +485,7 @@ class Reorder(SetChange):
 @typed
 @dataclass(frozen=True)
 class Blur(SetChange):
-    """Images are trained on blurred by a Gaussian.
-
-    Args:
-        classes: Numbers of classes; None: ``images``.
-        images: Numbers of training images; None: ``classes``.
-        sigma: Standard deviation of the Gaussian in pixels.
-        since: The first step at which it holds; None: from the fork on.
-        until: The first step at which it no longer holds; None: to the end.
-    """
+    """Images are trained on blurred by a Gaussian."""
 
     sigma: float = 2.0
     """Standard deviation of the Gaussian in pixels."""
@@ -527,13 +516,7 @@ class Blur(SetChange):
 @typed
 @dataclass(frozen=True)
 class LearningRate(Change):
-    """The learning rate times a factor.
-
-    Args:
-        factor: The factor, 0 or more.
-        since: The first step at which it holds; None: from the fork on.
-        until: The first step at which it no longer holds; None: to the end.
-    """
+    """The learning rate times a factor."""
 
     factor: float
     """The factor."""
@@ -545,13 +528,7 @@ class LearningRate(Change):
 @typed
 @dataclass(frozen=True)
 class WeightDecay(Change):
-    """Another weight decay.
-
-    Args:
-        value: The weight decay, 0 or more.
-        since: The first step at which it holds; None: from the fork on.
-        until: The first step at which it no longer holds; None: to the end.
-    """
+    """Another weight decay."""
 
     value: float
     """The weight decay."""
@@ -563,13 +540,7 @@ class WeightDecay(Change):
 @typed
 @dataclass(frozen=True)
 class Schedule(Change):
-    """The schedule of the learning rate: that of the original training by its steps, or one that starts anew at the fork.
-
-    Args:
-        how: ``continued``: beyond the original's end its last rate; ``restarted``: a whole schedule over the steps that are left.
-        since: The first step at which it holds; None: from the fork on.
-        until: The first step at which it no longer holds; None: to the end.
-    """
+    """The schedule of the learning rate: that of the original training by its steps, or one that starts anew at the fork."""
 
     how: Literal["continued", "restarted"] = "continued"
     """The schedule."""
@@ -620,16 +591,27 @@ APART = (LearningRate, WeightDecay, Schedule)
 """Changes of the optimizer's settings, for which each network needs an optimizer of its own."""
 
 
+@door
 def changes_of(change: Change | Iterable[Change] | None) -> tuple[Change, ...]:
-    """A change, several, or none, as a tuple."""
+    """A change, several, or none, as a tuple.
+
+    Args:
+        change: A change, several, or None.
+    """
     return () if change is None else (change,) if isinstance(change, Change) else tuple(change)
 
 
+@door
 def to_json(changes: Sequence[Change]) -> list[dict[str, Any]]:
-    """Changes as plain values."""
+    """Changes as plain values.
+
+    Args:
+        changes: Some changes.
+    """
     return [{"kind": type(change).__name__, **dataclasses.asdict(change)} for change in changes]
 
 
+@door
 def from_json(values: Sequence[dict[str, Any]], name: object) -> tuple[Change, ...]:
     """The changes written by `to_json`.
 

@@ -497,8 +497,13 @@ def _train(
     )
 
 
+@door
 def circumstances(training: TrainConfig | LoopConfig) -> dict[str, Any]:
-    """When, with which releases and on which machine a run is recorded, for its run.json."""
+    """The time, the releases and the machine with which a run is recorded, for its run.json.
+
+    Args:
+        training: Settings of training.
+    """
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {
@@ -525,6 +530,7 @@ def _digest(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
+@door
 def checked_inputs(
     folder: Path,
     about: dict[str, Any],
@@ -533,7 +539,16 @@ def checked_inputs(
     sampler: Sampler | None,
     loss: Loss | None,
 ) -> Dataset:
-    """The data to continue with. Anything that would make a different run is a RunError."""
+    """The data to continue a run with. Anything that would make a different run is a RunError.
+
+    Args:
+        folder: The run folder.
+        about: The content of its run.json.
+        data: Training and test images; None: the set that `load` knows by the recorded name.
+        model: Module to load the weights into; None: built from its config.
+        sampler: Custom sampler of the run, if it used one.
+        loss: The loss of the run, if it had one of its own.
+    """
     if about["sampler"] == "batches":
         raise RunError(
             f"{folder} was trained on batches of the caller's own, whose order is not known here, so that it can't be continued exactly. "

@@ -30,6 +30,7 @@ ROOMS = (
     *(
         "analysis.findings",
         "analysis.look",
+        "changes",
         "config",
         "data",
         "explorer",

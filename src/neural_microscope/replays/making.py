@@ -25,7 +25,8 @@ from ..errors import RunError
 from ..hooks import bare, evaluation
 from ..models import Network, build
 from ..recording import Recorder, checked_inputs, circumstances, schedule
-from ..run import Run, RunWriter, Widened, fork
+from ..run import Run, RunWriter
+from ..run.fork import Widened, fork
 from ..training import Observer, Training, continue_in_place, train_branches
 from ..training.feed import Feed, order_of
 from ..training.together import GROUP

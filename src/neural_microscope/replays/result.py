@@ -236,6 +236,7 @@ def _read(folder: Path, order: int, settings: Settings) -> dict[str, Tensor]:
     return held
 
 
+@door
 def replays_of(run: Run) -> list[Replay]:
     """The replays of a run in the folder next to it, by name.
 
@@ -262,6 +263,7 @@ def named(at: int, parts: Iterable[Change], orders: str) -> str:
     return "-".join([f"at-{at}", *(words or ["unchanged"]), *([orders] if orders == "same" else [])])
 
 
+@door
 def named_change(kind: type[UnitChange], text: str, since: int | None, until: int | None) -> Change:
     """A unit change from the command line's ``layers.1:3,19``.
 
@@ -282,6 +284,7 @@ def named_change(kind: type[UnitChange], text: str, since: int | None, until: in
     return kind(layer, chosen[0] if len(chosen) == 1 else chosen, since=since, until=until)
 
 
+@door
 def told(replay: Replay, run: Run | str | Path) -> Iterator[str]:
     """A replay in lines: at each step the loss of the twins, and how far branches and null branches are from them.
 

@@ -2,7 +2,6 @@
 
 from .commits import Commit
 from .description import FORMAT_VERSION
-from .fork import Widened, fork
 from .layout import Layout, places, reduced
 from .log import ArraySpec
 from .population import network_names, same_but_seed
@@ -19,8 +18,6 @@ __all__ = [
     "Problem",
     "Run",
     "RunWriter",
-    "Widened",
-    "fork",
     "network_names",
     "places",
     "reduced",

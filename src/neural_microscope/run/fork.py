@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..doors import door
 from ..errors import RunError
 from .run import Run, layout_of
 from .store import Recorded
@@ -58,6 +59,7 @@ class Widened:
         return np.concatenate([values, np.zeros_like(values[:, :1])], 1)
 
 
+@door
 def fork(run: Run, folder: str | Path, at: int, about: Mapping[str, Any], widened: Widened | None = None) -> None:
     """Writes a run folder that stands at a snapshot of ``run``, as if its training had been interrupted there.
 

@@ -213,6 +213,7 @@ class Run:
         """The arrays of the log, which must be those of this run's recorder; other metadata are a RunError."""
         return self.metadata.arrays(self.layout.groups(self.like(self.description["hook_points"])))
 
+    @door
     def like(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
         """Tensors without memory, of this log's types, with the values of the probe images at hook points of such shapes.
 

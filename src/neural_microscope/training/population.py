@@ -128,6 +128,7 @@ def continue_in_place(
     return train_in_place(model, data, config, observers, together, place, resume_from)
 
 
+@door
 def train_branches(
     models: Sequence[Network],
     data: Dataset,
