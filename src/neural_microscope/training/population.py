@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
@@ -130,7 +130,7 @@ def continue_in_place(
 
 @door
 def train_branches(
-    models: Sequence[Network],
+    models: Sequence[Any],
     data: Dataset,
     config: TrainConfig,
     *,
