@@ -10,6 +10,8 @@ import time
 import torch
 
 import neural_microscope as nm
+from neural_microscope.training import train_branches
+from neural_microscope.training.feed import Feed, order_of
 
 from .timing import Form, interleaved, medians, table
 from .training import bare_products, plain_epoch
@@ -36,11 +38,19 @@ def _measured(form: Form, threads: int) -> str:
     def together(seeds: int) -> None:
         nm.train_population(nm.MLPConfig(), data, one, seeds=range(seeds), order="shared")
 
+    def own_batches(networks: int) -> None:
+        models = [nm.MLP(seed=seed) for seed in range(networks)]
+        feeds = [Feed(order_of(data, one, seed)) for seed in range(networks)]
+        train_branches(models, data, one, feeds=feeds)
+
+    many = sizes[1:][-2 if len(sizes) > 2 else -1]
+    own = f"{many} networks with batches of their own"
     times = interleaved(
         {
             BARE: lambda: bare_products(len(data.train), 128),
             PLAIN: lambda: plain_epoch(data, 128),
             **{f"{n} seeds, nm.train_population": lambda n=n: together(n) for n in sizes},
+            own: lambda: own_batches(many),
         },
         form.pick(3, 1),
         clock=clock,
@@ -56,6 +66,8 @@ def _measured(form: Form, threads: int) -> str:
         lines.append(
             f"| {n} | {spent / (n * middle[BARE]):.2f} | {aims[0]} | {spent / middle[PLAIN]:.2f} | {aims[1]} |"
         )
+    ratio = middle[own] / middle[f"{many} seeds, nm.train_population"]
+    lines += ["", f"{own} take {ratio:.2f} times as long as with shared ones (aim ≤ 1.25)."]
     counted = f"{threads} thread" + "s" * (threads > 1)
     title = f"Seeds of 784-128-64-10 together, an epoch, Adam, batch 128, {counted}"
     return table(title, times, PLAIN, {}, clock=word) + "\n\n" + "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import crashing
 import neural_microscope as nm
 import small_runs
 from neural_microscope import changes, replays
@@ -339,6 +341,44 @@ def test_an_interrupted_replay_is_continued_to_the_same_bits(
     for one, other in zip(whole.branches + whole.twins, cut.branches + cut.twins, strict=True):
         assert not other.verify()
         assert same_weights(one, other)
+        assert small_runs.contents(one.folder) == small_runs.contents(other.folder)
+
+
+SETTINGS = {"at": 4, "change": nm.changes.Ablate("layers.0", 2), "branches": 3, "nulls": 2, "record": KEPT}
+"""Three orders, of which each writes a twin and a branch."""
+
+
+def forked(folder: Path, _: Any) -> None:
+    replay(nm.Run.open(folder / "mlp"), folder / "replay", **SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(run: nm.Run, tmp_path_factory: pytest.TempPathFactory) -> nm.Replay:
+    return replay(run, tmp_path_factory.mktemp("undisturbed") / "replay", **SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "die_at",
+    [
+        -1,
+        2,
+        40,
+        300,
+        *(pytest.param(n, marks=pytest.mark.slow) for n in (-2, -9, 1, 9, 25, 60, 100, 150, 220, 400, 500, 700)),
+    ],
+)
+def test_a_killed_replay_loses_nothing(run: nm.Run, undisturbed: nm.Replay, die_at: int, tmp_path: Path) -> None:
+    shutil.copytree(run.folder, tmp_path / "mlp")
+    process, pipe = crashing.start(forked, tmp_path, die_at)
+    said = crashing.heard(pipe)
+    process.join()
+    assert process.exitcode == -9, said
+    cut = replay(nm.Run.open(tmp_path / "mlp"), tmp_path / "replay", **SETTINGS)
+    assert not list((tmp_path / "replay").glob(".*"))
+    for name in undisturbed.scores.data_vars:
+        np.testing.assert_array_equal(undisturbed.scores[name], cut.scores[name])
+    for one, other in zip(undisturbed.branches + undisturbed.twins, cut.branches + cut.twins, strict=True):
+        assert not other.verify()
         assert small_runs.contents(one.folder) == small_runs.contents(other.folder)
 
 

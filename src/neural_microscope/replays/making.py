@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -189,6 +190,8 @@ def _nulls(parts: Sequence[Change], count: int, model: Any, data: Dataset, seed:
 
 def _claim(folder: Path, settings: Settings) -> None:
     """A folder for the replay: new, or of the same one. A RunError otherwise."""
+    for left in folder.glob(".*.partial*"):  # of a killed writer
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
     if (folder / ABOUT).is_file():
         held = Replay.open(folder).settings
         there, asked = (json.loads(json.dumps(to_builtins(one))) for one in (held, settings))
@@ -308,8 +311,10 @@ class Making:
     def _writer(self, role: str, order: int) -> RunWriter:
         """The writer of a child that stands at the fork."""
         folder = self.folder / f"{role}-{order}"
-        if not (folder / "commits.jsonl").exists() or not _recorded(folder):
-            fork(self.run, folder, self.settings.at, self._about(role, order), self.widened)
+        if not folder.exists():  # a killed writer leaves a partial folder, or a whole one
+            partial = folder.with_name(f".{folder.name}.partial")
+            fork(self.run, partial, self.settings.at, self._about(role, order), self.widened)
+            partial.rename(folder)
         writer = RunWriter.reopen(folder)
         steps = Run.at(writer.folder, writer.record).steps
         while steps[-1] > self.settings.at:
@@ -348,14 +353,6 @@ class Making:
                 "changes": list(settings.changes) if role == "branch" else [],
             },
         }
-
-
-def _recorded(folder: Path) -> bool:
-    """True if a child stands at its fork, or further."""
-    try:
-        return bool(Run.open(folder).steps)
-    except RunError:
-        return False
 
 
 def _model(run: Run, at: int, model: nn.Module | None, widened: Widened | None) -> Any:
