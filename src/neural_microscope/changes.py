@@ -195,7 +195,7 @@ class Freeze(UnitChange):
 @typed
 @dataclass(frozen=True)
 class Reinitialize(UnitChange):
-    """Units start over: their incoming and outgoing weights and biases are drawn anew, once, as those of a new network are.
+    """Units start over: their incoming and outgoing weights and biases are drawn again, once, as those of a new network are.
 
     The optimizer's moments of these weights become 0.
     """
@@ -540,7 +540,7 @@ class WeightDecay(Change):
 @typed
 @dataclass(frozen=True)
 class Schedule(Change):
-    """The schedule of the learning rate: that of the original training by its steps, or one that starts anew at the fork."""
+    """The schedule of the learning rate: that of the original training by its steps, or one that starts again at the fork."""
 
     how: Literal["continued", "restarted"] = "continued"
     """The schedule."""

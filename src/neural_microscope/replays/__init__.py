@@ -1,4 +1,4 @@
-"""Replays: one change at one moment of a recorded training, and the training continued with and without it.
+"""Replays: one change at one step of a recorded training, and the training continued with and without it.
 
 The original is forked at a snapshot whose state was kept. A *twin* continues unchanged, a *branch* with the change; both in several
 orders of the batches, since another order alone changes a network by about as much as many changes do. A branch is compared with the

@@ -59,7 +59,7 @@ def replay(
 
     Each order of the batches has a twin without the change, a branch with it, and null branches with random changes of the same kind
     and size elsewhere, all trained in one stack where the kind of network allows it. A unit lost, for example, is compared with its
-    twin, with the spread of the twins over orders, and with other units of its layer lost at the same moment.
+    twin, with the spread of the twins over orders, and with other units of its layer lost at the same step.
 
     Without a change, on the original's order, the twin equals the original bit for bit, trained in the form in which the original was
     (alone, or in its place of a stack). In a stack of another size it is equal up to rounding, which training amplifies.

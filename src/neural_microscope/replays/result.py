@@ -42,9 +42,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     orders: Annotated[tuple[int | None, ...], Meta(min_length=1, max_length=1 << 10)]
     """The seed of each order of the batches; None: the order of the original."""
     changes: tuple[dict[str, Any], ...] = ()
-    """What the branches change."""
+    """The changes of the branches."""
     nulls: tuple[tuple[dict[str, Any], ...], ...] = ()
-    """What each null branch changes."""
+    """The changes of each null branch."""
     schedule: Literal["continued", "restarted"] = "continued"
     """The schedule of the learning rate, of twins and branches."""
     layers: tuple[Text, ...] = ()
@@ -102,7 +102,7 @@ class Replay:
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """What the branches change; empty: nothing."""
+        """The changes of the branches; empty: none."""
         return changes.from_json(self.settings.changes, self.folder / ABOUT)
 
     @property

@@ -41,7 +41,7 @@ class DataChange:
 
 @dataclass(eq=False)
 class Feed:
-    """What one network is trained on. The loss of a batch is the mean over its images, weighted."""
+    """The training data of one network. The loss of a batch is the mean over its images, weighted."""
 
     sampler: Sampler
     """The index batches of each epoch."""
