@@ -16,8 +16,8 @@ RELEASED = "2026-11-29"
 """The day of this version's release."""
 
 _ROOMS = {
-    "": "analysis changes config data errors explorer hooks interop interventions lessons phantoms plots report scalar statistics sweep "
-    "training",
+    "": "analysis changes config data edits errors explorer hooks interop interventions lessons phantoms plots report scalar "
+    "statistics sweep training",
     "config": "CNNConfig MLPConfig RecordConfig TrainConfig",
     "hooks": "ActivationCache HookPoint HookedModel activations hooked",
     "loops": "record",
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         changes,
         config,
         data,
+        edits,
         errors,
         explorer,
         hooks,

@@ -360,6 +360,16 @@ TERMS = (
         "A property of the input that a network may represent; more features than units, in overlapping directions.",
         "*Interference*: the error in reading one feature because others are active.",
     ),
+    Term(
+        "edit",
+        "A change of a trained network: forget a class, repair a confusion, prune, steer.",
+        "*Price*: its effect on the images that it is not about. *Retrained networks*: networks trained from their initialization in "
+        "the way that the edit imitates, for example without a class; their *spread* is their distance from one another.",
+    ),
+    Term(
+        "total variation",
+        "Half of the summed absolute differences of two networks' predicted probabilities: 0 if they agree, 1 at most.",
+    ),
     Term("phantom", "Data or a network with a planted answer.", "An *empty* phantom has none."),
     Term("instrument", "A measure with a phantom on which its result is known."),
     Term("calibration", "Running every instrument on planted and on empty phantoms."),

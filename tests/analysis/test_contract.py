@@ -26,6 +26,7 @@ from neural_microscope.analysis import (
     causal,
     dictionary,
     dynamics,
+    edits,
     geometry,
     predictions,
     probes,
@@ -180,6 +181,12 @@ def layout(w: World) -> xr.DataArray:
     return xr.DataArray(values, dims=("seed", "example", "component"))
 
 
+def networks(w: World) -> list[dict[str, xr.DataArray]]:
+    """Four networks that differ."""
+    last = w.logits.isel(snapshot=-1, missing_dims="ignore")
+    return [{"logits": last * factor, "layer": w.other * (w.other > 0.1 * factor)} for factor in (0.5, 0.7, 0.9, 1.1)]
+
+
 # name -> the measure on a world, with as few draws as show that they happen
 MEASURES: dict[str, Callable[[World], Any]] = {
     "selectivity.agreement": lambda w: selectivity.agreement(selectivity.class_selectivity(w.acts, draws=5), draws=5),
@@ -259,6 +266,12 @@ MEASURES: dict[str, Callable[[World], Any]] = {
     "dynamics.lives": lambda w: dynamics.lives(w.acts),
     "dynamics.sharpness": lambda w: dynamics.sharpness(w.model, w.images, n=40, iterations=5),
     "dynamics.weight_spectra": lambda w: dynamics.weight_spectra(w.states, STEPS, draws=3),
+    "edits.distance_from_retrained": lambda w: edits.distance_from_retrained(
+        {"logits": w.logits, "layer": w.acts}, networks(w)[:3], networks(w)[3:]
+    ),
+    "edits.edit_price": lambda w: edits.edit_price(
+        w.logits, 0.5 * w.logits, np.where(np.asarray(w.images.labels) == 3, 3, -1)
+    ),
     "dictionary.TopKSAE": lambda w: dictionary.TopKSAE(4, 6, 2),
     "dictionary.decoder_pictures": lambda w: dictionary.decoder_pictures(sae(8), np.ones((8, 4, 4))),
     "dictionary.encode": lambda w: dictionary.encode(sae(w.width), w.acts),
@@ -365,8 +378,16 @@ def test_results_say_what_they_are(name: str, kind: str) -> None:
     assert {n for n in without if not str(n).endswith(("_p", "_q"))} == set()
 
 
-CLOSED_FORM = {"dynamics.learning_by_class", "similarity.unit_drift", "causal.interactions", "causal.label_dependence"}
-"""Those whose null draws nothing."""
+CLOSED_FORM = {
+    "edits.distance_from_retrained",
+    "edits.edit_price",
+    "dynamics.learning_by_class",
+    "similarity.unit_drift",
+    "causal.interactions",
+    "causal.label_dependence",
+}
+CLOSED_FORM |= {"edits.distance_from_retrained", "edits.edit_price"}
+"""Those whose null draws nothing, or is given."""
 
 
 @pytest.mark.parametrize(("name", "kind"), [*on(("mlp", "cnn")), *on(("foreign",), BY_MODEL)])
@@ -470,10 +491,10 @@ OF_ACTS = [name for name in MEASURES if name not in SEES_NO_ACTS]
 TWO_SIDED = [
     n for n in OF_ACTS if n.startswith("similarity") and n not in ("similarity.drift", "similarity.unit_drift")
 ]
-TWO_SIDED += ["geometry.neural_collapse"]
+TWO_SIDED += ["edits.distance_from_retrained", "geometry.neural_collapse"]
 LABELED = [n for n in OF_ACTS if n.startswith(("selectivity", "predictions", "probes"))]
 LABELED = [n for n in LABELED if not n.endswith("_examples")]
-LABELED += ["dictionary.purity", "geometry.between_classes", "geometry.clusters"]
+LABELED += ["edits.edit_price", "dictionary.purity", "geometry.between_classes", "geometry.clusters"]
 LABELED += ["geometry.neural_collapse", "geometry.subspaces"]
 
 
@@ -532,6 +553,7 @@ def test_no_examples_or_other_axes_are_errors(name: str) -> None:
 ANY_FEATURE = {f"similarity.{n}" for n in ("cca", "cka", "compare", "matrix", "minibatch_cka", "principal_angles")}
 ANY_FEATURE |= {"similarity.procrustes", "similarity.rsa", "geometry.embed", "geometry.faithfulness"}
 ANY_FEATURE |= {"dynamics.histograms", "probes.linear_probe", "probes.probe_layers"}
+ANY_FEATURE |= {"edits.distance_from_retrained"}
 """Examples are points in any space to them."""
 
 
@@ -680,7 +702,7 @@ def test_poor_input_to_maps_gives_nan_or_an_error_that_says_why(name: str) -> No
 TAKE_MAPS = ("geometry.clusters", "geometry.dimension", "geometry.embed", "geometry.neural_collapse", "geometry.pca")
 TAKE_MAPS += ("similarity.cca", "similarity.cka", "similarity.compare", "similarity.procrustes", "similarity.rsa")
 TAKE_MAPS += ("dictionary.encode", "dictionary.train_sae", "dictionary.purity", "dictionary.evaluate_sae")
-TAKE_MAPS += ("probes.linear_probe", "dynamics.histograms", "dynamics.activity")
+TAKE_MAPS += ("edits.distance_from_retrained", "probes.linear_probe", "dynamics.histograms", "dynamics.activity")
 
 
 @pytest.mark.parametrize("name", OF_ACTS)
