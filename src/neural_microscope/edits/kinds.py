@@ -29,23 +29,43 @@ class Edit:
     """An edit of a network; the base of all."""
 
     def apply(self, at: Subject) -> tuple[Network, Random]:
-        """The edited copy, and networks after random edits of equal size."""
+        """The edited copy, and networks after random edits of equal size.
+
+        Args:
+            at: A trained network with its training.
+        """
         raise NotImplementedError
 
     def architecture(self, config: NetworkConfig) -> NetworkConfig:
-        """The architecture of networks that are trained that way."""
+        """The architecture of networks that are trained that way.
+
+        Args:
+            config: That of the network.
+        """
         return config
 
     def training(self, data: Dataset) -> tuple[Dataset, Sequence[Any]]:
-        """The data, and the changes of its batches, on which networks are trained that way."""
+        """The data, and the changes of its batches, on which networks are trained that way.
+
+        Args:
+            data: Those of the network.
+        """
         return data, ()
 
     def goal(self, images: ImageSet) -> np.ndarray:
-        """For each image the class that the edit is to make rarer there, or -1, [example]."""
+        """For each image the class that the edit is to make rarer there, or -1, [example].
+
+        Args:
+            images: Images with labels.
+        """
         return np.full(len(images), -1)
 
     def more(self, data: Dataset) -> ImageSet | None:
-        """Training images that the edit is about; None: it is about classes."""
+        """Training images that the edit is about; None: it is about classes.
+
+        Args:
+            data: Training and test images.
+        """
         return None
 
     @property
@@ -76,16 +96,6 @@ _EQUAL = {
 class Forget(Edit):
     """A class, some classes, or a set of training images are forgotten.
 
-    Args:
-        classes: Numbers of classes; None: ``images``.
-        images: Numbers of training images; None: ``classes``.
-        how: ``logit``: their logits are switched off, so that the classes are never predicted. ``units``: the units are
-            ablated whose ablation raises the loss of these images most. ``train``: the network is trained on without
-            them.
-        units: Number of units to ablate.
-        layer: Their layer, such as ``layers.1``; None: the last hidden layer.
-        epochs: Epochs to train on.
-
     >>> nm.edits.Forget(7, how="train", epochs=3).trained
     'trained without class 7'
     """
@@ -95,11 +105,12 @@ class Forget(Edit):
     images: tuple[int, ...] | None = None
     """Numbers of training images; None: ``classes``."""
     how: How = "logit"
-    """The way: ``logit``, ``units`` or ``train``."""
+    """``logit``: their logits are switched off, so that the classes are never predicted. ``units``: the units are ablated whose
+    ablation raises the loss of these images most. ``train``: the network is trained on without them."""
     units: int = 6
     """Number of units to ablate."""
     layer: str | None = None
-    """Their layer; None: the last hidden layer."""
+    """Their layer, such as ``layers.1``; None: the last hidden layer."""
     epochs: int = 3
     """Epochs to train on."""
 
@@ -160,17 +171,6 @@ class Repair(Edit):
 
     It is judged by networks that were trained with the images of both classes ``times`` as often.
 
-    Args:
-        true: The class of the images.
-        predicted: The class as which some are predicted.
-        how: ``logit``: the logit of ``predicted`` is lowered on every image, just enough to undo half of these errors on
-            training images. ``units``: the units are ablated whose ablation lowers it most against that of ``true`` on
-            images of ``true``. ``train``: the network is trained on with the images of both classes ``times`` as often.
-        units: Number of units to ablate.
-        layer: Their layer, such as ``layers.1``; None: the last hidden layer.
-        epochs: Epochs to train on.
-        times: Times that each image of both classes comes in an epoch.
-
     >>> nm.edits.Repair(4, 9, how="train").trained
     'trained with the images of classes 4 and 9 3 times as often'
     """
@@ -180,11 +180,13 @@ class Repair(Edit):
     predicted: int
     """The class as which some are predicted."""
     how: How = "logit"
-    """The way: ``logit``, ``units`` or ``train``."""
+    """``logit``: the logit of ``predicted`` is lowered on every image, just enough to undo half of these errors on training
+    images. ``units``: the units are ablated whose ablation lowers it most against that of ``true`` on images of ``true``.
+    ``train``: the network is trained on with the images of both classes ``times`` as often."""
     units: int = 1
     """Number of units to ablate."""
     layer: str | None = None
-    """Their layer; None: the last hidden layer."""
+    """Their layer, such as ``layers.1``; None: the last hidden layer."""
     epochs: int = 1
     """Epochs to train on."""
     times: int = 3
@@ -233,22 +235,17 @@ class Prune(Edit):
 
     It is judged by networks that were trained with so many units fewer.
 
-    Args:
-        share: The share of each layer's units, above 0 and below 1.
-        by: ``selectivity``: the least class-selective. ``effect``: those whose ablation raises the loss least, each by
-            itself. ``random``: any.
-        epochs: Epochs to train on after it, the ablated units staying ablated; 0: none.
-
     >>> nm.edits.Prune(0.5, by="effect", epochs=2)
     Prune(share=0.5, by='effect', epochs=2)
     """
 
     share: float
-    """The share of each layer's units."""
+    """The share of each layer's units, above 0 and below 1."""
     by: Criterion = "effect"
-    """The criterion: ``selectivity``, ``effect`` or ``random``."""
+    """``selectivity``: the least class-selective. ``effect``: those whose ablation raises the loss least, each by itself.
+    ``random``: any."""
     epochs: int = 0
-    """Epochs to train on after it."""
+    """Epochs to train on after it, the ablated units staying ablated; 0: none."""
 
     def __post_init__(self) -> None:
         making.require(0 < self.share < 1, f"share is {self.share}; it must lie between 0 and 1")
@@ -285,25 +282,18 @@ class Steer(Edit):
 
     The hook stays on the edited copy; a copy of that copy has none.
 
-    Args:
-        hook_point: Name of a hook point, such as ``layers.1.hook_post``.
-        direction: A number for each unit, or channel.
-        strength: Factor on the direction.
-        confusion: (true, predicted): it is to make images of the first class rarer that are predicted as the second;
-            None: it has no goal.
-
     >>> nm.edits.Steer("layers.1.hook_post", (1.0, 0.0, -1.0), confusion=(4, 9)).trained
     'trained alike from other seeds'
     """
 
     hook_point: str
-    """Name of a hook point."""
+    """Name of a hook point, such as ``layers.1.hook_post``."""
     direction: Any
     """A number for each unit, or channel."""
     strength: float = 1.0
     """Factor on the direction."""
     confusion: tuple[int, int] | None = None
-    """(true, predicted), or None."""
+    """(true, predicted): it is to make images of the first class rarer that are predicted as the second; None: it has no goal."""
 
     def __post_init__(self) -> None:
         direction = np.asarray(self.direction, float)

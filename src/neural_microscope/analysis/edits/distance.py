@@ -55,7 +55,7 @@ def distance_from_retrained(
         unedited: The same of the network before the edit; None: left out.
 
     Returns:
-        [layer], in the order of ``edited``:
+        Variables [layer], in the order of ``edited``.
 
         * ``distance``: mean over the retrained networks, with its interval over them, and the band and p of random edits
           (one-sided: nearer than they are).
@@ -75,7 +75,8 @@ def distance_from_retrained(
 
     >>> layers = {"logits": run.activations("logits")[-1]}
     >>> others = [{"logits": layers["logits"] + 0.1 * number} for number in range(3)]
-    >>> float(nm.analysis.edits.distance_from_retrained(layers, others)["own_max"]) < 1e-6
+    >>> table = nm.analysis.edits.distance_from_retrained(layers, others)
+    >>> bool(table["own_max"][0] < 1e-6)
     True
     """
     if len(retrained) < FEWEST_NETWORKS:

@@ -38,6 +38,8 @@ def edit_price(logits: xr.DataArray, edited: xr.DataArray, goal: Any, random: xr
         random: Logits [draw, example, class] after random edits of equal size, the null; None: no null.
 
     Returns:
+        Scalars, NaN where there are no such images.
+
         * ``gain``: the fall of the share of images predicted as their ``goal``, from ``share_before`` to ``share``, with
           its interval, and the band and p of random edits (one-sided: they gain less).
         * ``net_gain``: gain minus ``accuracy_drop``, with the band and p of random edits (one-sided: they have less). An
@@ -46,8 +48,6 @@ def edit_price(logits: xr.DataArray, edited: xr.DataArray, goal: Any, random: xr
           its interval, and the band and p of random edits (one-sided: they lower it more).
         * ``loss_increase``: the rise of the mean cross-entropy on them in nats, from ``loss_before`` to ``loss``, likewise
           (one-sided: they raise it more).
-
-        NaN where there are no such images.
 
     Raises:
         DataError: ``goal`` is not a whole number for each image; not the same images or classes; no labels.
