@@ -14,6 +14,7 @@ from .causal import (
     interactions,
     patching,
 )
+from .development import change_of_learning, takeover
 from .dictionary import dictionary, dictionary_controls, latent_density, stability
 from .dynamics import (
     activity_over_time,

@@ -27,6 +27,7 @@ from .body import body
 from .drawing import Drawn, drawing
 from .page import Page
 from .paper import bibtex, claims, looked, methods, write_json
+from .replayed import replayed
 from .sweeps import compare
 from .tasks import by_task, spoken
 
@@ -141,7 +142,7 @@ def compose(
         *([] if calibration is None else calibrated(calibration, len(groups))),
     ]
     images = {at.name: (drawn or {}).get(at.name) or one_by_one(drawing(at), _drawing(at.name, progress)) for at in ats}
-    page = Page(groups, side, told, images, calibration, links.beside(path, shown))
+    page = Page(groups, side, told, images, calibration, links.beside(path, shown), replayed(shown))
     called = {look.run.probe.class_names for look in shown}
     with files.whole(path) as partial, classes_called(called.pop() if len(called) == 1 else ()):
         partial.write_text(html.page("What happens inside: " + " and ".join(names), body(page)), "utf-8")

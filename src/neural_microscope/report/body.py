@@ -17,6 +17,7 @@ from .html import escape, filters, folded, heading, scrolling, slug, stored, tol
 from .links import NAME
 from .page import PARTS, Page
 from .paper import bibtex, paragraph
+from .replayed import section
 from .tasks import about as about_task
 
 DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "KMNIST", "digits": "scikit-learn's digits"}
@@ -53,8 +54,9 @@ WORDS = (
 
 def body(page: Page) -> str:
     """All of it."""
-    parts = "".join([found(page), not_shown(page), atlas(page), calibrated(page), about(page)])
-    return f"{filters()}{contents(page, parts)}{head(page)}<main>{parts}{stored(page.claims)}</main>"
+    parts = "".join([found(page), not_shown(page), atlas(page), section(page.forked), calibrated(page), about(page)])
+    forked = [claim for every in page.forked.values() for _, claims in every for claim in claims]
+    return f"{filters()}{contents(page, parts)}{head(page)}<main>{parts}{stored([*page.claims, *forked])}</main>"
 
 
 def head(page: Page) -> str:
@@ -110,6 +112,7 @@ def contents(page: Page, parts: str) -> str:
         "not-shown": "Not shown",
         "atlas": "Atlas",
         **PARTS,
+        "replays": "Trained otherwise",
         "calibration": "Check of the method",
         "about": "About",
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import xarray as xr
@@ -16,6 +16,7 @@ from ..measure import Measure, Rule, on_pages, rules
 from .drawing import Drawn
 from .html import escape, slug
 from .links import Explorer
+from .replayed import Told
 
 PARTS = {"training": "Training and predictions", "layers": "Layers", "units": "Units", "side": "Side by side"}
 
@@ -69,6 +70,8 @@ class Page:
     calibration: xr.Dataset | None
     explorer: Explorer | None = None
     """The one that lies beside the page."""
+    forked: Mapping[str, Sequence[Told]] = field(default_factory=dict)
+    """The replays of each network's run with their claims, by its name."""
 
     @cached_property
     def looks(self) -> list[FirstLook]:

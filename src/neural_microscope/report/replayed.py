@@ -1,0 +1,86 @@
+"""The section of a run with children: what changed, beside its twins and null branches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from .. import plots
+from ..analysis.development import change_of_learning, takeover
+from ..analysis.look import FirstLook
+from ..changes import Ablate, Change
+from ..claim import Claim, count
+from ..replays import Replay, replays_of
+from ..replays import claims as claims_of
+from .html import escape, folded, heading, image, slug, told, worded
+
+Told = tuple[Replay, list[Claim]]
+
+
+def replayed(looks: Sequence[FirstLook]) -> dict[str, list[Told]]:
+    """The complete replays of each network's run that change something, with their claims, by the network's name."""
+    found = {}
+    for look in looks:
+        made = [one for one in replays_of(look.run) if one.settings.changes and one.complete]
+        made = [one for one in made if one.settings.description == look.run.record.files()["run.json"]]
+        told_of = [(one, [replace(claim, network=look.name) for claim in claims_of(one)]) for one in made]
+        if told_of:
+            found[look.name] = told_of
+    return found
+
+
+def section(found: Mapping[str, Sequence[Told]]) -> str:
+    """The section; empty without replays."""
+    if not found:
+        return ""
+    parts = "".join(_replay(name, one, claims) for name, every in found.items() for one, claims in every)
+    about = (
+        "Training was forked at a step and continued with a change (branches) and without it (twins), both in several orders of the "
+        "batches; null branches have a random change of the same kind and size. Each replay is judged by itself, not with the page's "
+        "other claims."
+    )
+    return f"{heading(2, 'replays', 'Trained otherwise')}<p>{escape(about)}</p>{parts}"
+
+
+def _replay(name: str, one: Replay, claims: Sequence[Claim]) -> str:
+    held = one.settings
+    title = f"{name}: {' and '.join(_words(change) for change in one.changes)}, from step {held.at:,} to {held.until:,}"
+    key = slug(f"replay-{name}-{one.folder.name}")
+    orders = f"{count(len(one.complete), 'orders')}, {count(len(held.nulls), 'null branches')} in each."
+    pictures = [
+        image(partial(plots.change_of_learning, change_of_learning(one.scores.loss)), lambda plot: _caption(one))
+    ]
+    for lost in (change for change in one.changes if isinstance(change, Ablate)):
+        table = takeover(one.effects(lost.layer), lost.chosen)
+        words = f"Rise of each unit's ablation effect in {lost.layer} at step {held.until:,}: branch minus twin, mean over orders."
+        pictures.append(image(partial(plots.takeover, table), partial(_said, words)))
+    ids = escape(" ".join(claim.id for claim in claims))
+    figures = "".join(f'<figure data-claim="{ids}">{worded(drawn, claims, title)}</figure>' for drawn in pictures)
+    listed = "".join(told(claim, whole=True, where=False) for claim in claims)
+    code = f"<pre><code>nm.Replay.open({escape(repr(str(one.folder)))})</code></pre>"
+    return (
+        f'{heading(3, key, title)}<p class="quiet">{escape(orders)}</p><ul class="claims">{listed}</ul>'
+        f'<div class="networks">{figures}</div>{folded("In Python", code)}'
+    )
+
+
+def _said(words: str, plot: plots.Plot) -> str:
+    return escape(words)
+
+
+def _caption(one: Replay) -> str:
+    """Of the curve."""
+    spread = one.scores.loss.sel(network="twin").isel(snapshot=-1)
+    sd = f" Another order alone: standard deviation {float(spread.std(ddof=1)):.3g} nats." if spread.size > 1 else ""
+    return escape(f"Test loss of the branches minus that of the twins of their orders, mean over orders.{sd}")
+
+
+def _words(change: Change) -> str:
+    """A change in a few words."""
+    kind, numbers = change.where
+    what = type(change).__name__
+    few = ", ".join(f"{number:,}" for number in sorted(numbers)[:4]) + (", …" if len(numbers) > 4 else "")
+    if hasattr(change, "layer"):
+        return f"{what} {kind} unit {few}" if len(numbers) == 1 else f"{what} {kind} units {few}"
+    return f"{what} {kind} {few}".strip()

@@ -1,0 +1,60 @@
+"""The report of a run whose training was forked."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+import neural_microscope as nm
+import small_runs
+from elements import Elements
+from neural_microscope.report import replayed
+from neural_microscope.report.html import escape
+
+KEPT = nm.RecordConfig(per_octave=1, probe_size=12, norms_every=4, keep_states=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with two replays beside it: one that loses a unit, one that changes nothing."""
+    folder = tmp_path_factory.mktemp("forked")
+    small_runs.train(folder / "mlp", record=KEPT, model=small_runs.mlp(hidden=(6,)))
+    lost = nm.changes.Ablate("layers.0", 2)
+    nm.replay(folder / "mlp", at=8, change=lost, branches=2, nulls=3, data=small_runs.data())
+    nm.replay(folder / "mlp", at=8, orders="same", data=small_runs.data())
+    return folder
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_page_tells_what_its_run_became_when_it_was_trained_otherwise(folder: Path, tmp_path: Path) -> None:
+    run = nm.Run.open(folder / "mlp")
+    page = nm.report.write([run], tmp_path / "page.html").read_text("utf-8")
+    (made,) = (one for one in nm.replays.replays_of(run) if one.changes)
+    part = page[page.index('id="replays"') : page.index('id="about"')]
+    text = unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", part)))
+    assert '<a href="#replays">Trained otherwise</a>' in page
+    assert "Ablate layers.0 unit 2, from step 8 to 18" in text
+    assert "2 orders, 3 null branches in each." in text
+    stored = Elements(page).stored
+    told = nm.replays.claims(made)
+    assert len(told) == 2
+    for claim in told:
+        assert claim.sentence[1:] in text
+        (same,) = (held for held in stored.values() if held["rule"] == claim.rule)
+        assert (same["verdict"], same["numbers"]) == (claim.verdict, claim.to_json()["numbers"])
+        assert f'data-claim="{escape(next(name for name, held in stored.items() if held is same))}"' in part
+    assert "an order" not in text.split("Trained otherwise")[0]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_without_replays_of_this_very_run_there_is_no_such_part(folder: Path, tmp_path: Path) -> None:
+    small_runs.train(tmp_path / "mlp", record=KEPT, model=small_runs.mlp(hidden=(6,), seed=1))
+    shutil.copytree(folder / "mlp.replays", tmp_path / "mlp.replays")
+    look = nm.analysis.look.first_look(nm.Run.open(tmp_path / "mlp"))
+    assert nm.replays.replays_of(look.run)
+    assert replayed.replayed([look]) == {}
+    assert replayed.section({}) == ""
