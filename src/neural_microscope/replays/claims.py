@@ -20,7 +20,7 @@ CHANGES = "a change of training changes the loss"
 
 @door
 def claims(replay: Replay) -> list[Claim]:
-    """What a replay shows: for lost units, which one takes over their work; for other changes, what they do to the test loss.
+    """The claims that a replay supports: for lost units, a takeover of their work; for other changes, their effect on the test loss.
 
     One claim is tested. A takeover is that of the unit with the largest rise, and further units whose rise is shown; their p
     is family-wise over the layer's units. Each claim is judged by itself, not as part of a report's page.
@@ -31,7 +31,7 @@ def claims(replay: Replay) -> list[Claim]:
     Raises:
         ConfigError: A replay without a change.
 
-    >>> forked = nm.replay(kept, at=12, change=nm.changes.Ablate("layers.0", 3), branches=2, nulls=2)
+    >>> forked = nm.replay(kept, "runs/claimed", at=12, change=nm.changes.Ablate("layers.0", 3), branches=2, nulls=2)
     >>> [claim.verdict for claim in nm.replays.claims(forked)]
     ['not shown', 'description']
     """

@@ -1,4 +1,4 @@
-"""When the outcome of a training is decided: children of different orders, and the error on the line between them."""
+"""The step at which the outcome of a training is decided: children of different orders, and the error on the line between them."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _alike(run: Run | str | Path | Sequence[Run]) -> list[Run]:
 
 
 def _kind(run: Run) -> dict[str, Any]:
-    """What runs must have in common: everything but their seeds."""
+    """The part of a description that runs must have in common: everything but their seeds."""
     about = run.description
     held = {name: about[name] for name in ("model", "train", "total_steps", "data")}
     return {

@@ -69,7 +69,7 @@ def barrier(errors: xr.DataArray, *, draws: int = 999, seed: int = 0) -> xr.Data
     excess = (height - height[-1]).T
     low, high = over_orders(excess)
     units = {"units": str(errors.attrs.get("units", "1"))}
-    table = beside("barrier", height.mean(1), null, "fork", interval=over_orders(height.T), rounding=1e-12, **units)
+    table = beside("barrier", height.mean(1), null, "fork", interval=over_orders(height.T), rounding=1e-12, **units)  # type: ignore[arg-type]
     last = np.flatnonzero(table["barrier_shown"][1])
     return xr.Dataset(
         {

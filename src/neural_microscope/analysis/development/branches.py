@@ -74,7 +74,7 @@ def over_orders(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     source="score of the branch - score of the twin of the same order",
 )
 def change_of_learning(scores: xr.DataArray) -> xr.Dataset:
-    """What a change of a training does to a score, [snapshot].
+    """The effect of a change of training on a score, [snapshot].
 
     Each branch is compared with the twin of its order, which was trained without the change on the same batches. That
     takes the order's own effect out of the mean, and its size is beside it: the spread of the twins.
@@ -96,7 +96,7 @@ def change_of_learning(scores: xr.DataArray) -> xr.Dataset:
     Raises:
         DataError: No twin or no branch, other axes, or a network that diverged.
 
-    >>> forked = nm.replay(kept, at=12, change=nm.changes.Withhold(classes=7), branches=2, nulls=2)
+    >>> forked = nm.replay(kept, "runs/seven", at=12, change=nm.changes.Withhold(classes=7), branches=2, nulls=2)
     >>> change = nm.analysis.development.change_of_learning(forked.scores.loss)
     >>> change.attrs["caution"]
     "2 null branches can't show anything: the smallest p is 0.333, and it must be below 0.05; 20 are needed"

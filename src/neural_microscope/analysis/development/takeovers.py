@@ -55,7 +55,7 @@ def takeover(effects: xr.DataArray, lost: int | Sequence[int]) -> xr.Dataset:
         HookError: A lost unit that the layer does not have.
         DataError: No twin or no branch, other axes, or a network that diverged.
 
-    >>> forked = nm.replay(kept, at=12, change=nm.changes.Ablate("layers.0", 3), branches=2, nulls=2)
+    >>> forked = nm.replay(kept, "runs/lost", at=12, change=nm.changes.Ablate("layers.0", 3), branches=2, nulls=2)
     >>> rise = nm.analysis.development.takeover(forked.effects("layers.0"), 3)["rise"]
     >>> rise.sizes["unit"], bool(np.isnan(rise[3]))
     (16, True)
