@@ -68,15 +68,15 @@ def barrier(errors: xr.DataArray, *, draws: int = 999, seed: int = 0) -> xr.Data
     null = np.where(swapped, height[-1], height).mean(-1)
     excess = (height - height[-1]).T
     low, high = over_orders(excess)
-    units = {"units": str(errors.attrs.get("units", "1"))}
-    table = beside("barrier", height.mean(1), null, "fork", interval=over_orders(height.T), rounding=1e-12, **units)  # type: ignore[arg-type]
+    units = str(errors.attrs.get("units", "1"))
+    table = beside("barrier", height.mean(1), null, "fork", interval=over_orders(height.T), rounding=1e-12, units=units)
     last = np.flatnonzero(table["barrier_shown"][1])
     return xr.Dataset(
         {
             **table,
-            "excess": ("fork", excess.mean(0), units),
-            "excess_low": ("fork", low, units),
-            "excess_high": ("fork", high, units),
+            "excess": ("fork", excess.mean(0), {"units": units}),
+            "excess_low": ("fork", low, {"units": units}),
+            "excess_high": ("fork", high, {"units": units}),
         },
         coords={"step": ("fork", steps)},
         attrs={"decided": int(steps[last[-1] + 1]) if len(last) else np.nan, "pairs": x.shape[1], "hook_point": ""},
