@@ -296,6 +296,19 @@ def test_rates_and_schedules_are_those_asked_for(tmp_path: Path) -> None:
     np.testing.assert_allclose(twin[8:], [0.005 * (1 + np.cos(np.pi * n / 22)) for n in range(22)])
 
 
+def test_a_restarted_schedule_is_that_of_the_updates_in_a_stack_too(tmp_path: Path) -> None:
+    small_runs.train(tmp_path / "run", model=small_runs.mlp(), record=KEPT, schedule="cosine")
+    run = nm.Run.open(tmp_path / "run")
+    alone, among = (
+        replay(run, tmp_path / name, at=8, branches=1, lr_schedule="restarted", change=change)
+        for name, change in (("alone", None), ("among", nm.changes.Freeze("layers.0", 1)))
+    )
+    usual = replay(run, tmp_path / "usual", at=8, branches=1).twins[0].weights()["output.weight"]
+    one, other = (made.twins[0].weights()["output.weight"] for made in (alone, among))
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
+    assert (one - usual).abs().max() > 1e-3
+
+
 def test_weight_decay_shrinks_only_the_branch(run: nm.Run, tmp_path: Path) -> None:
     made = replay(run, tmp_path / "replay", at=4, change=nm.changes.WeightDecay(5.0), branches=1)
     size = [float(one.weights()["output.weight"].norm()) for one in (made.twins[0], made.branches[0])]

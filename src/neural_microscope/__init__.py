@@ -16,7 +16,7 @@ RELEASED = "2026-11-29"
 """The day of this version's release."""
 
 _ROOMS = {
-    "": "analysis changes config data edits errors explorer hooks interop interventions lessons phantoms plots report scalar "
+    "": "analysis changes config data edits errors explorer hooks interop interventions lessons phantoms plots replays report scalar "
     "statistics sweep training",
     "config": "CNNConfig MLPConfig RecordConfig TrainConfig",
     "hooks": "ActivationCache HookPoint HookedModel activations hooked",
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         lessons,
         phantoms,
         plots,
+        replays,
         report,
         scalar,
         statistics,

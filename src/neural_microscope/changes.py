@@ -516,7 +516,11 @@ class Blur(SetChange):
 @typed
 @dataclass(frozen=True)
 class LearningRate(Change):
-    """The learning rate times a factor."""
+    """The learning rate times a factor.
+
+    >>> nm.changes.LearningRate(0.5, since=400).holds(399)
+    False
+    """
 
     factor: float
     """The factor."""

@@ -134,7 +134,7 @@ def replay(
     end: int | None = None,
     branches: int | None = None,
     orders: Literal["new", "same"] = "new",
-    nulls: int = 19,
+    nulls: int = 20,
     restart_schedule: bool = False,
     data: str = "",
     out: Path | None = None,

@@ -370,6 +370,21 @@ TERMS = (
         "total variation",
         "Half of the summed absolute differences of two networks' predicted probabilities: 0 if they agree, 1 at most.",
     ),
+    Term(
+        "replay",
+        "A recorded training continued from one of its snapshots, with a change and without it, in several orders of the batches.",
+        "A *twin* continues without the change, a *branch* with it, a *null branch* with a random change of the same kind and size.",
+        marked=("twin", "null branch"),
+    ),
+    Term(
+        "takeover",
+        "The ablation effect of a unit rises after another unit was lost, beyond the largest rise of any unit after random other losses.",
+    ),
+    Term(
+        "error barrier",
+        "How far the error on the straight line between the weights of two networks rises above the line between their own errors.",
+        "Networks without one are *linearly connected*.",
+    ),
     Term("phantom", "Data or a network with a planted answer.", "An *empty* phantom has none."),
     Term("instrument", "A measure with a phantom on which its result is known."),
     Term("calibration", "Running every instrument on planted and on empty phantoms."),

@@ -24,6 +24,7 @@ from neural_microscope import analysis, axes, named
 from neural_microscope.analysis import (
     attribution,
     causal,
+    development,
     dictionary,
     dynamics,
     edits,
@@ -176,6 +177,18 @@ def weights_of(w: World) -> xr.DataArray:
     return xr.DataArray(values, dims=("snapshot", "class", w.axis))
 
 
+def replayed(dims: str) -> xr.DataArray:
+    """Scores or effects of three orders of a replay."""
+    values = np.random.default_rng(0).standard_normal((3, 23, 2, 4)[: len(dims.split())])
+    names = ["twin", "branch", *(f"null {number}" for number in range(21))]
+    return xr.DataArray(values, {"network": names, "step": ("snapshot", [4, 8])}, dims.split())
+
+
+def errors_on_lines() -> xr.DataArray:
+    values = np.random.default_rng(0).uniform(size=(3, 4, 5))
+    return xr.DataArray(values, {"step": ("fork", [0, 4, 8])}, ("fork", "pair", "share"))
+
+
 def layout(w: World) -> xr.DataArray:
     values = np.random.default_rng(0).standard_normal((2, len(w.images), 2))
     return xr.DataArray(values, dims=("seed", "example", "component"))
@@ -258,6 +271,9 @@ MEASURES: dict[str, Callable[[World], Any]] = {
     "attribution.sanity_check": lambda w: attribution.sanity_check(attribution.saliency, w.model, w.images, draws=2),
     "attribution.single_pixels": lambda w: attribution.single_pixels(w.model, w.layer, image_shape=(8, 8)),
     "attribution.smooth_grad": lambda w: attribution.smooth_grad(w.model, w.images, n=3),
+    "development.barrier": lambda w: development.barrier(errors_on_lines(), draws=19),
+    "development.change_of_learning": lambda w: development.change_of_learning(replayed("order network snapshot")),
+    "development.takeover": lambda w: development.takeover(replayed("order network snapshot unit"), 1),
     "dynamics.activity": lambda w: dynamics.activity(w.acts),
     "dynamics.gradient_flow": lambda w: dynamics.gradient_flow(gradients(w)),
     "dynamics.histograms": lambda w: dynamics.histograms(w.acts),
@@ -311,7 +327,7 @@ def test_every_measure_of_the_register_keeps_this_contract() -> None:
     assert {one.name for one in registered if one.area not in TABLED_APART} == set(MEASURES) - {"dictionary.TopKSAE"}
 
 
-OPTIONS_BY_NAME = ("dynamics", "geometry", "predictions", "similarity")
+OPTIONS_BY_NAME = ("development", "dynamics", "geometry", "predictions", "similarity")
 """Areas whose options can be given by keyword only."""
 
 
@@ -324,14 +340,16 @@ def test_options_are_given_by_keyword_only(name: str) -> None:
         assert not option or parameter.kind is inspect.Parameter.KEYWORD_ONLY, parameter
 
 
-EXTRA = {"basis", "draw", "floor", "measure", "order", "parameter", "patched", "quantile", "rank"}
+EXTRA = {"basis", "draw", "floor", "fork", "measure", "order", "parameter", "patched", "quantile", "rank"}
 """Dimensions that no network has: they count what a measure does."""
 OF_A_LOG = {"dynamics.gradient_flow", "dynamics.learning_curve", "dynamics.weight_spectra"}
+OF_A_LOG |= {"development.barrier", "development.change_of_learning", "development.takeover"}
 """They see no examples."""
 WHERE = {
     "attribution.grad_cam": ("cnn", "average", "after"),
     "geometry.embed": ("mlp", "cnn"),  # takes long
     **dict.fromkeys(("dynamics.gradient_flow", "dynamics.learning_curve", "dynamics.learning_by_class"), ("mlp",)),
+    **dict.fromkeys((f"development.{n}" for n in ("barrier", "change_of_learning", "takeover")), ("mlp",)),
     **dict.fromkeys(("dictionary.TopKSAE", "dictionary.decoder_pictures"), ("mlp",)),
 }
 """The reasons to leave a measure out: it needs convolutional maps, sees nothing of the network, or little of it in much time."""
@@ -386,7 +404,7 @@ CLOSED_FORM = {
     "causal.interactions",
     "causal.label_dependence",
 }
-CLOSED_FORM |= {"edits.distance_from_retrained", "edits.edit_price"}
+CLOSED_FORM |= {"development.change_of_learning", "development.takeover"}
 """Those whose null draws nothing, or is given."""
 
 
@@ -486,6 +504,7 @@ def feature(acts: xr.DataArray) -> str:
 
 
 SEES_NO_ACTS = {*BY_MODEL, "dynamics.weight_spectra", "dynamics.gradient_flow", "dynamics.learning_curve"}
+SEES_NO_ACTS |= {"development.barrier", "development.change_of_learning", "development.takeover"}
 SEES_NO_ACTS |= {"dynamics.learning_by_class", "dictionary.TopKSAE", "dictionary.decoder_pictures"}
 OF_ACTS = [name for name in MEASURES if name not in SEES_NO_ACTS]
 TWO_SIDED = [

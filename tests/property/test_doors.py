@@ -39,7 +39,7 @@ ROOMS = (
         "interventions",
         "models",
     ),
-    *("phantoms", "plots", "recording", "report", "run", "statistics", "sweep", "training"),
+    *("phantoms", "plots", "recording", "replays", "report", "run", "statistics", "sweep", "training"),
 )
 """The public modules, beside the measures of the register."""
 
@@ -89,6 +89,11 @@ def named(*shape: int, dims: str = "example unit", **coords: Any) -> xr.DataArra
 def series(dims: str = "snapshot example unit", last: int = 5) -> xr.DataArray:
     """The same at four snapshots."""
     return named(4, 24, last, dims=dims, step=("snapshot", np.arange(4)), epoch=("snapshot", np.arange(4)))
+
+
+def replayed(dims: str) -> xr.DataArray:
+    """Scores or effects of a replay."""
+    return named(*(2, 3, 2, 4)[: len(dims.split())], dims=dims, network=["twin", "branch", "null 0"])
 
 
 def network() -> nm.MLP:
@@ -202,6 +207,9 @@ MEASURES: dict[str, dict[str, Any]] = {
     "causal.cumulative_ablation": {"hook_points": LAYER},
     "causal.path_patching": {"sender": ("layers.0.hook_pre", 1), "receiver": (LAYER, 1)},
     "controls.untrained_networks": {"networks": 2},
+    "development.barrier": {"errors": Lazy(lambda: named(2, 3, 4, dims="fork pair share"))},
+    "development.change_of_learning": {"scores": Lazy(lambda: replayed("order network snapshot"))},
+    "development.takeover": {"effects": Lazy(lambda: replayed("order network snapshot unit")), "lost": 1},
     "dictionary.decoder_pictures": {"weights": np.ones((5, 16))},
     "dictionary.encode": {"acts": Lazy(lambda: named(24, 5))},
     "dictionary.random_sae": {"n_latents": 4, "k": 2},

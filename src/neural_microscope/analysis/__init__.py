@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __all__ = [
     "attribution",
     "causal",
+    "development",
     "dictionary",
     "dynamics",
     "edits",
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from . import (
         attribution,
         causal,
+        development,
         dictionary,
         dynamics,
         edits,

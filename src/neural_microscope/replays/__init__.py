@@ -8,7 +8,10 @@ of the layer, another class, random images.
 Twins and branches are ordinary run folders that name their parent; of null branches only the scores and the effects of units are kept.
 """
 
+from .claims import claims
+from .deciding import decided
 from .making import replay
+from .onset import onsets
 from .result import Replay, named_change, replays_of, told
 
-__all__ = ["Replay", "named_change", "replay", "replays_of", "told"]
+__all__ = ["Replay", "claims", "decided", "named_change", "onsets", "replay", "replays_of", "told"]

@@ -46,7 +46,7 @@ def replay(
     change: Change | Iterable[Change] | None = None,
     branches: int | None = None,
     orders: Literal["new", "same"] = "new",
-    nulls: int = 19,
+    nulls: int = 20,
     until: int | None = None,
     lr_schedule: Literal["continued", "restarted"] = "continued",
     record: RecordConfig | None = None,
@@ -73,7 +73,8 @@ def replay(
         change: What the branches change, see `nm.changes`; None: nothing, and there are only twins.
         branches: Number of orders; None: 8 new ones, or the same one.
         orders: ``new``: each order shuffles the images by a seed of its own from the fork on; ``same``: that of the original.
-        nulls: Null branches of each order, as far as there are different ones; changes of the optimizer have none.
+        nulls: Null branches of each order, as far as there are different ones; with fewer than 20 nothing can be
+            shown. Changes of the optimizer have none.
         until: The last step; None: the original's. Beyond it the rate stays that of its last step.
         lr_schedule: The schedule of the learning rate for twins and branches: ``continued``, that of the original by its steps, or
             ``restarted``, a whole one over the steps that are left.
@@ -94,10 +95,10 @@ def replay(
     ('order', 'network', 'snapshot', 'class')
     """
     run = run if isinstance(run, Run) else Run.open(run)
-    data = _inputs(run, data, model)
+    data = inputs(run, data, model)
     run.state(at)
     parts = changes_of(change)
-    networks = _model(run, at, model, None)
+    networks = network_at(run, at, model, None)
     for part in parts:
         part.check(networks, data.train)
     settings = _settings(run, at, parts, branches, orders, nulls, until, lr_schedule, record, data, networks, seed)
@@ -110,7 +111,7 @@ def replay(
     return Replay.open(place)
 
 
-def _inputs(run: Run, data: Dataset | None, model: nn.Module | None) -> Dataset:
+def inputs(run: Run, data: Dataset | None, model: nn.Module | None) -> Dataset:
     """The images; a RunError for a run that can't be forked."""
     if run.description["train"]["kind"] == "loop":
         raise RunError(f"{run.folder} records a training loop of the caller's own, which only that loop can repeat")
@@ -254,7 +255,7 @@ class Making:
                 seed = self.settings.orders[order]
                 sampler = order_of(self.data, self.config, self.original.seed if seed is None else seed)
                 for role in self.settings.networks:
-                    model, parts = _model(self.run, self.settings.at, self.model, self.widened), self.parts[role]
+                    model, parts = network_at(self.run, self.settings.at, self.model, self.widened), self.parts[role]
                     watch = watches[order, role] = _Watch(self.settings, self.run, self.data)
                     own: list[Observer] = [
                         *self._schedule(),
@@ -290,7 +291,9 @@ class Making:
             place = (together["number"], together["of"])
             continue_in_place(models[0], self.data, self.config, observers[0], place, state)
             return
-        settings = any(isinstance(part, APART) for parts in self.parts.values() for part in parts)
+        settings = bool(self._schedule()) or any(
+            isinstance(part, APART) for parts in self.parts.values() for part in parts
+        )
         train_branches(
             models,
             self.data,
@@ -355,7 +358,7 @@ class Making:
         }
 
 
-def _model(run: Run, at: int, model: nn.Module | None, widened: Widened | None) -> Any:
+def network_at(run: Run, at: int, model: nn.Module | None, widened: Widened | None) -> Any:
     """The network at the fork, to be trained."""
     if widened is None:
         own = run.model(at, into=None if model is None else copy.deepcopy(bare(model)))
