@@ -46,6 +46,7 @@ def agreement(
     Raises:
         DataError: Fewer than 6 sets, sides of other sets or targets, other axes, or values that are not finite.
 
+    >>> import xarray as xr
     >>> truth = xr.DataArray(np.random.default_rng(0).normal(size=(24, 5)), dims=("set", "target"))
     >>> round(float(nm.analysis.influence.agreement(truth, truth)["agreement"]), 6)
     1.0

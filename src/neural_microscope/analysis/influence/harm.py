@@ -48,6 +48,7 @@ def harm(influence: xr.DataArray, marked: xr.DataArray, *, draws: int = 199, see
     Raises:
         DataError: Marks of other images or targets, other axes, or values that are not finite.
 
+    >>> import xarray as xr
     >>> influence = xr.DataArray([[-3.0, 1.0, 0.5, 2.0]], dims=("target", "example"))
     >>> marked = xr.DataArray([True, False, False, False], dims="example")
     >>> float(nm.analysis.influence.harm(influence, marked)["harm"])

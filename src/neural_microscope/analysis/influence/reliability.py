@@ -50,6 +50,7 @@ def reliability(truth: xr.DataArray, *, draws: int = 99, resamples: int = 1000, 
     Raises:
         DataError: Fewer than 6 sets, fewer than 2 seeds, other axes, or values that are not finite.
 
+    >>> import xarray as xr
     >>> noise = np.random.default_rng(0).normal(size=(24, 4, 5))
     >>> truth = xr.DataArray(noise + 2 * noise[:, :1, :], dims=("set", "seed", "target"))
     >>> bool(nm.analysis.influence.reliability(truth)["reliability"] > 0.5)
