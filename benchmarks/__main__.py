@@ -17,10 +17,10 @@ from types import ModuleType
 
 import torch
 
-from . import analysis, causal, curves, explorer, hooks, measures, peers, population, report, training
+from . import analysis, causal, curves, explorer, hooks, influence, measures, peers, population, report, training
 from .timing import Form
 
-MODULES = (hooks, training, population, causal, measures, analysis, report, curves, explorer)
+MODULES = (hooks, training, population, influence, causal, measures, analysis, report, curves, explorer)
 QUICK = "**The quick form: sizes are not those that the titles name, and no number here says anything about speed.**"
 
 

@@ -15,7 +15,18 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[1]
-MODULES = ["hooks", "training", "population", "causal", "measures", "analysis", "report", "curves", "explorer"]
+MODULES = [
+    "hooks",
+    "training",
+    "population",
+    "influence",
+    "causal",
+    "measures",
+    "analysis",
+    "report",
+    "curves",
+    "explorer",
+]
 COST = re.compile(r"^n$|range|CPU|, ms|÷|MB")
 """Columns of what is above 0; others may hold a difference."""
 NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?|\b(?:nan|inf)\b")

@@ -16,8 +16,8 @@ RELEASED = "2026-11-29"
 """The day of this version's release."""
 
 _ROOMS = {
-    "": "analysis changes config data edits errors explorer hooks interop interventions lessons phantoms plots replays report scalar "
-    "statistics sweep training",
+    "": "analysis changes config data edits errors explorer hooks influence interop interventions lessons phantoms plots replays report "
+    "scalar statistics sweep training",
     "config": "CNNConfig MLPConfig RecordConfig TrainConfig",
     "hooks": "ActivationCache HookPoint HookedModel activations hooked",
     "loops": "record",
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         errors,
         explorer,
         hooks,
+        influence,
         interop,
         interventions,
         lessons,

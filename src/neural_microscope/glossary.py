@@ -385,6 +385,18 @@ TERMS = (
         "How far the error on the straight line between the weights of two networks rises above the line between their own errors.",
         "Networks without one are *linearly connected*.",
     ),
+    Term(
+        "influence",
+        "The change that a training image makes to a prediction, a confusion or a unit by being among the training images.",
+        "An *estimate* of it is arithmetic on a trained network. The *truth* is the mean over networks retrained without the image, or "
+        "without a set of images.",
+    ),
+    Term(
+        "reliability, ceiling",
+        "How well a measured truth agrees with itself when it is measured again; the highest agreement that an estimate can reach with it.",
+        "The reliability is the correlation between two halves of the seeds, extended to all of them (Spearman and Brown). The ceiling is "
+        "its square root.",
+    ),
     Term("phantom", "Data or a network with a planted answer.", "An *empty* phantom has none."),
     Term("instrument", "A measure with a phantom on which its result is known."),
     Term("calibration", "Running every instrument on planted and on empty phantoms."),

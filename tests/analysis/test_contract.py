@@ -29,6 +29,7 @@ from neural_microscope.analysis import (
     dynamics,
     edits,
     geometry,
+    influence,
     predictions,
     probes,
     selectivity,
@@ -200,6 +201,12 @@ def networks(w: World) -> list[dict[str, xr.DataArray]]:
     return [{"logits": last * factor, "layer": w.other * (w.other > 0.1 * factor)} for factor in (0.5, 0.7, 0.9, 1.1)]
 
 
+def effects(*, seeds: bool = True) -> xr.DataArray:
+    """Made-up effects of sets of images, [set, seed, target]."""
+    drawn = np.random.default_rng(0).standard_normal((12, 4, 3))
+    return xr.DataArray(drawn, dims=("set", "seed", "target")) if seeds else effects().mean("seed")
+
+
 # name -> the measure on a world, with as few draws as show that they happen
 MEASURES: dict[str, Callable[[World], Any]] = {
     "selectivity.agreement": lambda w: selectivity.agreement(selectivity.class_selectivity(w.acts, draws=5), draws=5),
@@ -298,6 +305,11 @@ MEASURES: dict[str, Callable[[World], Any]] = {
     "dictionary.random_sae": lambda w: dictionary.random_sae(w.acts, 12, 3),
     "dictionary.stability": lambda w: dictionary.stability(sae(w.width), sae(w.width, 1), w.acts, draws=3),
     "dictionary.train_sae": lambda w: dictionary.train_sae(w.acts, 12, 3, steps=5, batch_size=16),
+    "influence.agreement": lambda w: influence.agreement(effects(seeds=False), effects(), draws=5, resamples=5),
+    "influence.harm": lambda w: influence.harm(
+        effects(seeds=False).rename(set="example"), xr.DataArray(np.arange(12) < 4, dims="example"), draws=5
+    ),
+    "influence.reliability": lambda w: influence.reliability(effects(), draws=5, resamples=5),
     "predictions.calibration_error": lambda w: predictions.calibration_error(w.logits, draws=5),
     "predictions.confusion": lambda w: predictions.confusion(w.logits),
     "predictions.confusion_over_time": lambda w: predictions.confusion_over_time(w.logits),
@@ -327,7 +339,7 @@ def test_every_measure_of_the_register_keeps_this_contract() -> None:
     assert {one.name for one in registered if one.area not in TABLED_APART} == set(MEASURES) - {"dictionary.TopKSAE"}
 
 
-OPTIONS_BY_NAME = ("development", "dynamics", "geometry", "predictions", "similarity")
+OPTIONS_BY_NAME = ("development", "dynamics", "geometry", "influence", "predictions", "similarity")
 """Areas whose options can be given by keyword only."""
 
 
@@ -340,10 +352,24 @@ def test_options_are_given_by_keyword_only(name: str) -> None:
         assert not option or parameter.kind is inspect.Parameter.KEYWORD_ONLY, parameter
 
 
-EXTRA = {"basis", "draw", "floor", "fork", "measure", "order", "parameter", "patched", "quantile", "rank"}
+EXTRA = {
+    "basis",
+    "draw",
+    "floor",
+    "fork",
+    "measure",
+    "order",
+    "parameter",
+    "patched",
+    "quantile",
+    "rank",
+    "set",
+    "target",
+}
 """Dimensions that no network has: they count what a measure does."""
 OF_A_LOG = {"dynamics.gradient_flow", "dynamics.learning_curve", "dynamics.weight_spectra"}
 OF_A_LOG |= {"development.barrier", "development.change_of_learning", "development.takeover"}
+OF_A_LOG |= {"influence.agreement", "influence.reliability"}
 """They see no examples."""
 WHERE = {
     "attribution.grad_cam": ("cnn", "average", "after"),
@@ -506,6 +532,7 @@ def feature(acts: xr.DataArray) -> str:
 SEES_NO_ACTS = {*BY_MODEL, "dynamics.weight_spectra", "dynamics.gradient_flow", "dynamics.learning_curve"}
 SEES_NO_ACTS |= {"development.barrier", "development.change_of_learning", "development.takeover"}
 SEES_NO_ACTS |= {"dynamics.learning_by_class", "dictionary.TopKSAE", "dictionary.decoder_pictures"}
+SEES_NO_ACTS |= {"influence.agreement", "influence.harm", "influence.reliability"}
 OF_ACTS = [name for name in MEASURES if name not in SEES_NO_ACTS]
 TWO_SIDED = [
     n for n in OF_ACTS if n.startswith("similarity") and n not in ("similarity.drift", "similarity.unit_drift")

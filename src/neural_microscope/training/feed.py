@@ -66,8 +66,12 @@ class Feed:
             weights = change.weights(indices, weights)
             labels, images = change.labels(indices, labels), change.images(indices, images)
         if weights is not None and not weights.any():
-            raise DataError(f"all {len(indices)} images of the batch after step {step} are left out; keep some of each")
+            raise _nothing_left(step, len(indices))
         return images, labels, weights
+
+
+def _nothing_left(step: int, size: int) -> DataError:
+    return DataError(f"all {size} images of the batch after step {step} are left out; keep some of each")
 
 
 def order_of(data: Dataset, config: TrainConfig, seed: int) -> Sampler:
@@ -100,6 +104,8 @@ class Fed(Epochs):
         images, labels, weights = self.feed.batch(step, indices, *self._gather(indices))
         if weights is None:
             return images, labels
+        if not weights.any():
+            raise _nothing_left(step, len(indices))
         if not weights.eq(weights.bool()).all():
             raise DataError("images of weights other than 0 and 1 need networks that are trained together")
         return images[weights > 0], labels[weights > 0]

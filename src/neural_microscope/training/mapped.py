@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from .scores import right
-from .together import Batch, Stack, Step
+from .together import Batch, Stack, Step, shares_of
 
 
 def mapped(stack: Stack) -> Step:
@@ -26,7 +26,7 @@ def mapped(stack: Stack) -> Step:
     def step(batch: Batch) -> tuple[Tensor, Tensor]:
         parameters = {name: parameter.detach() for name, parameter in stack.parameters.items()}
         images, labels, weights, own = batch
-        part = None if weights is None else weights / weights.sum(-1, keepdim=True)
+        part = None if weights is None else shares_of(weights)
         over = (0, 0 if own else None, 0 if labels.ndim == 2 else None, None if part is None else 0)
         slopes, (loss, logits) = vmap(grad_and_value(loss_of, has_aux=True), over)(parameters, images, labels, part)
         for name, parameter in stack.parameters.items():

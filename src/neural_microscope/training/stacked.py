@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..config import MLPConfig
 from .scores import right
-from .together import Batch, Stack, Step
+from .together import Batch, Stack, Step, shares_of
 
 
 def stacked(stack: Stack) -> Step:
@@ -40,7 +40,7 @@ def stacked(stack: Stack) -> Step:
         shares = torch.log_softmax(logits, 1)
         index = labels.expand(len(logits), labels.shape[-1])[:, None]
         told, hits = -shares.gather(1, index)[:, 0], right(logits, index[:, 0]).float()
-        part = None if weights is None else (weights / weights.sum(-1, keepdim=True)).expand_as(told)
+        part = None if weights is None else shares_of(weights).expand_as(told)
         loss, share = (each.mean(1) if part is None else (each * part).sum(1) for each in (told, hits))
         slope = shares.exp_()
         slope.scatter_add_(1, index, slope.new_full((1, 1, 1), -1.0).expand(index.shape))

@@ -43,6 +43,11 @@ class Batch(NamedTuple):
     """True if each network has images of its own."""
 
 
+def shares_of(weights: Tensor) -> Tensor:
+    """Weights of a batch's images as shares of their sum, [..., example]; all 0 where every image is left out: no gradient."""
+    return weights / weights.sum(-1, keepdim=True).clamp_min(1e-12)
+
+
 Resumed = tuple[int, dict[str, Tensor]]
 """(optimizer steps done, `Training.state` at that point)."""
 
