@@ -1,6 +1,6 @@
 // One network: its layers as strips of units, its prediction for the image, and the effect of a change on its accuracy on all images.
 
-import type { JSX, RefObject } from "preact";
+import { Component, type JSX, type RefObject } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { called, nameOf } from "./classes";
 import { lowering, pValue, probability } from "./chance";
@@ -68,12 +68,14 @@ function useRoom(): { part: RefObject<HTMLDivElement>; room: [number, number] } 
 }
 
 export function NetworkRow(props: NetworkProps): JSX.Element {
-  const { lab, network, state, theme, seen, unchanged, effect } = props;
+  const { lab, network, state, seen, unchanged, effect } = props;
   const model = lab.models[network];
   const { data } = model;
   const snapshot = lab.snapshot(network, state.frame);
   const mine = useMemo(() => state.changes.filter((c) => c.network === network), [state.changes]);
   const dead = useMemo(() => data.layers.map((layer) => lab.evaluators[network].dead(snapshot, layer)), [snapshot, effect.value]);
+  // Independent of the image, so not rendered again while the reader draws.
+  const cost = useMemo(() => <Cost effect={effect} lab={lab} state={state} />, [effect.value, effect.stale, effect.drops.length, state.set, state.setBy]);
   const roomy = useMedia(ROOMY);
   const { part, room: [width, height] } = useRoom();
   const column = width < COLUMN;
@@ -94,9 +96,9 @@ export function NetworkRow(props: NetworkProps): JSX.Element {
           {named(lab, network)} <small>{words.network.step(data.steps[snapshot])}</small>
         </h2>
         <Was before={mine.length ? unchanged.get("logits")! : null} now={seen.get("logits")!} blank={typeof state.source !== "number" && !state.source.length} />
-        <ComputedClass lab={lab} network={network} state={state} theme={theme} seen={seen} />
+        <ComputedClass lab={lab} network={network} state={state} seen={seen} />
       </div>
-      <Cost effect={effect} lab={lab} state={state} />
+      {cost}
       <div class={over ? "blocks over" : "blocks"} ref={part} {...(over ? { tabIndex: 0, role: "group", "aria-label": words.network.wider } : {})}>
         <div class="flow">
           <Edges {...props} />
@@ -238,19 +240,44 @@ function Predicts({ lab, network, seen, unchanged, added, changed }: NetworkProp
       </p>
       <div class="bars" role="img" aria-label={words.network.classes(lab.models[network].data.name, best, number(now[best], 3))}>
         {Array.from(now, (p, label) => (
-          <div key={label} class={`bar${label === best ? " best" : ""}${p < FAINT ? " faint" : ""}`}>
-            <span class="digit-label" title={called(label)}>{called(label)}</span>
-            <span class="track" style={{ "--p": share(p), "--was": share(before[label]), "--added": share(added ? Math.abs(added[label]) / most / 2 : 0) }}>
-              <span class="fill" />
-              {changed && <span class="ghost" />}
-              {added && <span class={added[label] < 0 ? "added minus" : "added plus"} />}
-            </span>
-            <span class="value">{number(p, 3)}</span>
-          </div>
+          <Bar key={label} label={label} best={label === best} faint={p < FAINT} p={share(p)} was={share(before[label])} changed={changed} added={added && share(added[label] / most / 2)} value={number(p, 3)} />
         ))}
       </div>
     </div>
   );
+}
+
+interface BarProps {
+  label: number;
+  best: boolean;
+  faint: boolean;
+  /** Shares of the bar's length, as texts. */
+  p: string;
+  was: string;
+  added: string | null;
+  changed: boolean;
+  value: string;
+}
+
+/** The probability of a class; drawn again only if it looks different. */
+class Bar extends Component<BarProps> {
+  override shouldComponentUpdate(next: BarProps): boolean {
+    return (Object.keys(next) as (keyof BarProps)[]).some((name) => next[name] !== this.props[name]);
+  }
+
+  override render({ label, best, faint, p, was, added, changed, value }: BarProps): JSX.Element {
+    return (
+      <div class={`bar${best ? " best" : ""}${faint ? " faint" : ""}`}>
+        <span class="digit-label" title={called(label)}>{called(label)}</span>
+        <span class="track" style={{ "--p": p, "--was": was, "--added": added?.replace("-", "") ?? "0" }}>
+          <span class="fill" />
+          {changed && <span class="ghost" />}
+          {added && <span class={added.startsWith("-") ? "added minus" : "added plus"} />}
+        </span>
+        <span class="value">{value}</span>
+      </div>
+    );
+  }
 }
 
 const STORED = { difference: "int8 differences", float16: "float16", float32: "float32" };

@@ -16,7 +16,14 @@ export interface Link {
   sources: number;
 }
 
+const known = new WeakMap<Model, Link[]>();
+
 export function linksOf(model: Model): Link[] {
+  if (!known.has(model)) known.set(model, found(model));
+  return known.get(model)!;
+}
+
+function found(model: Model): Link[] {
   const { ops, layers } = model.data;
   const hooks = layers.map((layer) => model.places.get(layer)!);
   return ops.flatMap((op, place) => {
@@ -130,11 +137,29 @@ export function contribution(trace: Trace, link: Link, unit: number, source: num
 
 /** Every source's contribution to a unit, for a channel at one position. */
 export function contributions(trace: Trace, link: Link, unit: number, position = highestAt(trace, link, unit)): Float64Array {
-  const op = linear(trace.model, link.place);
-  if (op.kind === "conv2d") return Float64Array.from({ length: link.sources }, (_, source) => contribution(trace, link, unit, source, position));
-  const [x, weight] = [trace.before(link.place), trace.model.weights(trace.snapshot)[op.weight]];
+  const { model } = trace;
+  const op = linear(model, link.place);
+  const [x, weight] = [trace.before(link.place), model.weights(trace.snapshot)[op.weight]];
   const found = new Float64Array(link.sources);
-  for (let i = 0, at = unit * x.length, each = x.length / link.sources; i < x.length; i++, at++) found[Math.floor(i / each)] += weight[at] * x[i];
+  if (op.kind === "linear") {
+    const each = x.length / link.sources;
+    for (let source = 0, i = 0, at = unit * x.length; source < link.sources; source++) {
+      for (const end = i + each; i < end; i++, at++) found[source] += weight[at] * x[i];
+    }
+    return found;
+  }
+  const [rows, cols] = model.kernels[link.place];
+  const [, height, width] = model.inShape(link.place);
+  const [down, right] = op.dilation ?? [1, 1];
+  const [top, left] = cornerOf(model, link, position);
+  let at = unit * link.sources * rows * cols;
+  for (let source = 0; source < link.sources; source++) {
+    for (let i = 0, row = top; i < rows; i++, row += down) {
+      for (let j = 0, col = left; j < cols; j++, col += right, at++) {
+        if (row >= 0 && row < height && col >= 0 && col < width) found[source] += weight[at] * x[(source * height + row) * width + col];
+      }
+    }
+  }
   return found;
 }
 
@@ -158,9 +183,10 @@ export function edgesOf(trace: Trace, most = Infinity): Edge[][] {
       const sizes = values.map(Math.abs).sort();
       const [least, largest] = [sizes[Math.max(0, sizes.length - most)], sizes.at(-1)!];
       const found: Edge[] = [];
-      values.forEach((value, i) => {
-        if (value && Math.abs(value) >= least) found.push({ link, source: i % link.sources, unit: Math.floor(i / link.sources), value, share: Math.abs(value) / largest });
-      });
+      for (let i = 0; i < values.length; i++) {
+        const [value, size] = [values[i], Math.abs(values[i])];
+        if (value && size >= least) found.push({ link, source: i % link.sources, unit: Math.floor(i / link.sources), value, share: size / largest });
+      }
       return found.sort((a, b) => b.share - a.share).slice(0, most);
     });
 }
