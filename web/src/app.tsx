@@ -256,7 +256,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
     () => (
       <header class="top">
         <h1>{words.top.title}</h1>
-        {lab.page.note ? <p class="loud">{lab.page.note}</p> : <p class="quiet">{words.top.told}</p>}
+        {lab.page.note ? <p class="loud">{lab.page.note}</p> : <p class="quiet">{words.top.told()}</p>}
         <Networks
           lab={lab}
           shown={shown}
@@ -291,6 +291,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
         <section class="left" aria-label={words.digit.title}>
           <Digit
             images={lab.images}
+            networks={shown.length}
             source={state.source}
             ink={ink.current}
             pixels={pixels}

@@ -88,6 +88,10 @@ export function Edges(props: EdgesProps): JSX.Element {
     return { link, source: given.source, unit: given.unit, value, share: largest ? Math.min(1, Math.abs(value / largest.value)) : 0 };
   }, [trace, given, all]);
   const [at, setAt] = useState<[number, number]>([0, 0]);
+  const sum = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (picked) sum.current?.scrollIntoView({ block: "nearest", inline: "nearest" }); // not below the sheet
+  }, [picked?.link, picked?.source, picked?.unit, at.join()]);
   const drawn = useRef<Drawn[]>([]);
   const open = useRef(false);
   open.current = picked !== null;
@@ -166,7 +170,7 @@ export function Edges(props: EdgesProps): JSX.Element {
     <>
       <canvas ref={canvas} class={`edges${lit || near ? " lit" : ""}${stale ? " stale" : ""}`} aria-hidden="true" data-edges={stale ? undefined : chosen.edges.length} data-lit={chosen.own.size} />
       {picked && (
-        <div class="edge" role="status" style={{ top: `${at[1] + 10}px`, left: `min(${Math.max(0, at[0] - 130)}px, calc(100% - 17rem))` }}>
+        <div ref={sum} class="edge" role="status" style={{ top: `${at[1] + 10}px`, left: `min(${Math.max(0, at[0] - 130)}px, calc(100% - 17rem))` }}>
           <button type="button" class="close" aria-label={words.edge.close} onClick={() => update({ edge: null })}>×</button>
           <p>
             <strong>{sourceName(lab.models[network], picked.link, picked.source)} → {unitName(lab.models[network], picked.link.to, picked.unit)}</strong>

@@ -14,7 +14,7 @@ import type { InsideProps, StepProps } from "./inside/step";
 import type { Lab } from "./lab";
 import { unitName } from "./names";
 import type { State, UnitPlace } from "./state";
-import { highestAt, type Link, linkInto, linksOf, mapSize, stepsAfter } from "./sums";
+import { highestAt, type Link, linkInto, linksOf, mapSize, stepsAfter, summedIn } from "./sums";
 import { words } from "./words";
 
 const SETTLED = 150; // milliseconds without another position
@@ -26,7 +26,10 @@ interface ComputedProps extends Pick<InsideProps, "lab" | "state" | "theme"> {
 /** In the card of a unit: its strongest contributions, and its computation step by step. */
 export function Computed({ lab, at, state, seen }: Omit<ComputedProps, "theme"> & { at: UnitPlace }): JSX.Element | null {
   const { trace } = useTrace(lab, at.network, state, seen);
-  if (!linkInto(trace.model, at.layer)) return null;
+  if (!linkInto(trace.model, at.layer)) {
+    const parts = summedIn(trace.model, at.layer);
+    return parts && <p class="quiet">{words.edge.sum(parts.map((layer) => unitName(trace.model, layer, at.unit)))}</p>;
+  }
   return (
     <>
       <StepInside lab={lab} state={state} seen={seen} network={at.network} layer={at.layer} unit={at.unit} />

@@ -52,6 +52,8 @@ export function Invitation({ lab, state, shown, pixels, unchanged, update }: Inv
       </ul>
       {elsewhere ? (
         <button type="button" class="primary" onClick={() => update({ source: lab.images.opening })}>{words.invitation.elsewhere}</button>
+      ) : known !== null && !best && state.frame < lab.frames - 1 ? (
+        <button type="button" class="primary" onClick={() => update({ frame: lab.frames - 1 })}>{words.invitation.last}</button>
       ) : (
         <button type="button" class="primary" disabled={!best} onClick={() => best && update({ selected: best, changes: [{ ...best, kind: "zero", value: 0 }] })}>{words.invitation.ablate}</button>
       )}

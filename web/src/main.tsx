@@ -17,7 +17,7 @@ async function start(): Promise<void> {
   inWebAssembly();
   const page = load();
   Object.assign(glossary, page.glossary);
-  nameClasses(page.images.classNames ?? []);
+  nameClasses(page.images.classNames ?? [], page.images.dataset);
   if (page.images.classNames) document.documentElement.dataset.named = "";
   const images = await imagesOf(page);
   const models = page.networks.map((network) => new Model(network));

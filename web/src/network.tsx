@@ -19,6 +19,7 @@ import { number, points } from "./numbers";
 import { Numbers, Say, useMedia } from "./parts";
 import { type ChangeItem, same, type State, type UnitPlace } from "./state";
 import { Strip } from "./strip";
+import { unweighted } from "./sums";
 import { CurveNumbers } from "./time";
 import type { Theme } from "./theme";
 import { words } from "./words";
@@ -47,8 +48,8 @@ export type Judged = Later<Effect> & { drops: number[] };
 /** Windows in which everything stands on one screen. */
 export const ROOMY = "(min-width: 75.01rem) and (min-height: 40rem)";
 
-/** A row narrower than this is a column: a layer below the other. In pixels, as the height of a row in a window that scrolls. */
-const [COLUMN, HEIGHT, LABELS] = [560, 250, 36];
+/** A row narrower than this is a column: a layer below the other; so is one narrower than `WIDE` in which the layers have no room. In pixels, as the height of a row in a window that scrolls. */
+const [COLUMN, WIDE, HEIGHT, LABELS] = [540, 720, 250, 36];
 
 /** Less probability than this has no number where bars stand side by side. */
 const FAINT = 0.005;
@@ -76,17 +77,18 @@ export function NetworkRow(props: NetworkProps): JSX.Element {
   const dead = useMemo(() => data.layers.map((layer) => lab.evaluators[network].dead(snapshot, layer)), [snapshot, effect.value]);
   // Independent of the image, so not rendered again while the reader draws.
   const cost = useMemo(() => <Cost effect={effect} lab={lab} state={state} />, [effect.value, effect.stale, effect.drops.length, state.set, state.setBy]);
+  const plain = useMemo(() => unweighted(model).map((layer) => short(data.layers[layer])), [model]);
   const roomy = useMedia(ROOMY);
   const { part, room: [width, height] } = useRoom();
-  const column = width < COLUMN;
-  const { blocks, over } = useMemo(() => {
+  const { blocks, over, column } = useMemo(() => {
     const all = data.layers.map((layer) => ({ count: model.units(layer).count, side: model.shape(layer)[1] ?? 1 }));
-    if (column) return { blocks: stacked(all, width), over: 0 };
     const classes = CLASSES + (nameOf(0) ? NAMES : 0);
-    if (roomy) return inRow(all, width, height - LABELS, classes);
+    const below = { blocks: stacked(all, width), over: 0, column: true };
+    if (width < COLUMN) return below;
     for (let more = 1; ; more += 0.1) {
-      const found = inRow(all, width, HEIGHT * more, classes);
-      if (!found.over || more > 1.8) return found;
+      const found = inRow(all, width, roomy ? height - LABELS : HEIGHT * more, classes);
+      if (found.over && !roomy && more <= 1.8) continue;
+      return found.over && width < WIDE ? below : { ...found, column: false };
     }
   }, [width, roomy && height, roomy]);
   return (
@@ -108,7 +110,7 @@ export function NetworkRow(props: NetworkProps): JSX.Element {
           <Predicts {...props} changed={mine.length > 0} />
         </div>
       </div>
-      {over > 0 && <p class="wider">{words.network.wider}</p>}
+      {(over > 0 || plain.length > 0) && <p class="wider">{over > 0 && words.network.wider} {plain.length > 0 && words.network.unweighted(plain)}</p>}
     </section>
   );
 }
