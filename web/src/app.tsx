@@ -206,6 +206,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
       state={state}
       shown={shown}
       pixels={pixels}
+      seen={seen}
       unchanged={unchanged}
       update={(part) => {
         asked.current = part.selected !== undefined;

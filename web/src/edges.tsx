@@ -90,8 +90,10 @@ export function Edges(props: EdgesProps): JSX.Element {
   const [at, setAt] = useState<[number, number]>([0, 0]);
   const sum = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    if (picked) sum.current?.scrollIntoView({ block: "nearest", inline: "nearest" }); // not below the sheet
-  }, [picked?.link, picked?.source, picked?.unit, at.join()]);
+    if (!picked) return;
+    const timer = setTimeout(() => sum.current?.scrollIntoView({ block: "nearest", inline: "nearest" }), SETTLED); // not below the sheet
+    return () => clearTimeout(timer);
+  }, [picked?.link, picked?.source, picked?.unit]);
   const drawn = useRef<Drawn[]>([]);
   const open = useRef(false);
   open.current = picked !== null;

@@ -79,7 +79,7 @@ const english = {
     predicted: (label: number) => `predicted ${called(label)}`,
     down: "true class",
     across: "predicted class",
-    caption: (before: boolean) => `True class (rows) against predicted class (columns): images${before ? ", and how many more or fewer than before" : ""}. Choose a cell to see it over training.`,
+    caption: (before: boolean) => `True class (rows) against predicted class (columns): images${before ? ", and how many more or fewer than before" : ""}. Choose a cell, by a click or by arrow keys and Enter, to see it over training.`,
     cell: (label: number, predicted: number, n: number) => `class ${called(label)} predicted as ${called(predicted)}: ${count(n, "image")}`,
     saved: (title: string, images: number, accuracy: number, chance: number, changes: number) =>
       `${title}${changes ? ` with ${count(changes, "unit")} changed` : ""}: true class (rows) against predicted class (columns) of ${grouped(images)} images. Accuracy ${percent(accuracy, 1)}; chance level, always the most frequent class: ${percent(chance, 1)}.`,
@@ -220,6 +220,9 @@ const english = {
     elsewhere: "Show an image where one does",
     ablate: "Ablate one that does",
     last: "Show the last snapshot",
+    more: "Or ask",
+    learned: (network: string, [a, b]: number[]) => `When did ${network} learn to tell ${called(a)} from ${called(b)}?`,
+    computed: (network: string, unit: string) => `How does ${network} compute ${unit}? Step by step`,
   },
   image: {
     told: (index: number, place: number, label: number, dataset: string) => `Probe image ${index} (${dataset} test image ${grouped(place)}): ${kindOf(label)}.`,
