@@ -127,7 +127,7 @@ IN_SIGHT = """part => {
     const {left, right, top, bottom} = part.getBoundingClientRect();
     const hit = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
     return !!hit && (part === hit || part.contains(hit) || hit.contains(part)); }"""
-"""Whether nothing lies over an element once it is scrolled into sight."""
+"""True if nothing lies over an element once it is scrolled into sight."""
 
 
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (1024, 768), (900, 760), (760, 700)])

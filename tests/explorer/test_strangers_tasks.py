@@ -1,4 +1,4 @@
-"""What a reader who knows only what the page shows can find out: by a few clicks, and by keys alone."""
+"""A reader who knows only what the page shows finds out what it can tell: by a few clicks, and by keys alone."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ interface Drawn {
 
 type Point = [number, number];
 
-/** A Bézier curve: from the first point to the last, bent towards the two between. */
+/** A Bézier curve: from the first point to the last, bent toward the two between. */
 type Curve = [Point, Point, Point, Point];
 
 /** Edges over a network's layers, which its parent element holds. */

@@ -2,13 +2,13 @@
 
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
-import { NO_CHANGES, softmax } from "./engine";
+import { highest, NO_CHANGES, softmax } from "./engine";
 import { insideOf } from "./inside";
 import { type Lab, useLater } from "./lab";
 import { selectiveAt } from "./missions";
 import { unitName } from "./names";
 import { named } from "./networks";
-import type { State } from "./state";
+import type { State, UnitPlace } from "./state";
 import { words } from "./words";
 
 function units(lab: Lab, network: number): number {
@@ -73,17 +73,13 @@ function More({ lab, state, shown, seen, unchanged, update }: Omit<InvitationPro
   const [i] = shown;
   const { hard, steps } = useMemo(() => {
     const p = softmax(unchanged[i].get("logits")!);
-    const convolved = shown.find((network) => lab.models[network].units(lab.layer(network, 0))?.each > 1) ?? i;
-    const { count, each } = lab.models[convolved].units(lab.layer(convolved, 0));
-    const values = seen[convolved].get(lab.layer(convolved, 0))!;
-    const highest = Array.from({ length: count }, (_, unit) => Math.max(...values.subarray(unit * each, (unit + 1) * each)));
-    return { hard: Array.from(p.keys()).sort((a, b) => p[b] - p[a]).slice(0, 2), steps: { network: convolved, layer: 0, unit: highest.indexOf(Math.max(...highest)) } };
+    return { hard: Array.from(p.keys()).sort((a, b) => p[b] - p[a]).slice(0, 2), steps: followed(lab, shown, seen) };
   }, [seen, unchanged, shown.join()]);
   const selective = selectiveAt(lab);
   const ways: [string, Partial<State> | null][] = [
     [words.invitation.learned(named(lab, i), [...hard].sort((a, b) => a - b)), { tab: "confusion", pair: { label: hard[0], predicted: hard[1] } }],
     [words.missions.selective.title, selective === null ? null : { tab: "missions", mission: selective }],
-    [words.invitation.computed(named(lab, steps.network), unitName(lab.models[steps.network], 0, steps.unit)), { inside: insideOf(lab, state, steps, seen[steps.network]) }],
+    ...(steps ? [[words.invitation.computed(named(lab, steps.network), unitName(lab.models[steps.network], 0, steps.unit)), { inside: insideOf(lab, state, steps, seen[steps.network]) }] as [string, Partial<State>]] : []),
   ];
   return (
     <div class="more">
@@ -93,6 +89,18 @@ function More({ lab, state, shown, seen, unchanged, update }: Omit<InvitationPro
       </ul>
     </div>
   );
+}
+
+/** The first layer's most active unit on this image, of a convolution if there is one; null where there are no layers. */
+function followed(lab: Lab, shown: number[], seen: Map<string, Float32Array>[]): UnitPlace | null {
+  const layered = shown.filter((network) => lab.models[network].data.layers.length);
+  const sizes = layered.map((network) => lab.models[network].units(lab.layer(network, 0)));
+  const at = Math.max(0, sizes.findIndex(({ each }) => each > 1));
+  if (!layered.length) return null;
+  const [network, { count, each }] = [layered[at], sizes[at]];
+  const values = seen[network].get(lab.layer(network, 0))!;
+  const peaks = Array.from({ length: count }, (_, unit) => Math.max(...values.subarray(unit * each, (unit + 1) * each)));
+  return { network, layer: 0, unit: highest(peaks) };
 }
 
 function Hesitates({ name, p }: { name: string; p: Float32Array | number[] }): JSX.Element {
