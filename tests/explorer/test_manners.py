@@ -40,7 +40,8 @@ def places(tab: Page) -> list[Any]:
     """The place of every tile, strip by strip."""
     found: list[Any] = tab.evaluate(
         """() => [...document.querySelectorAll('.tile')].map(tile => {
-            const box = tile.getBoundingClientRect(); return [box.x, box.y + scrollY]; })"""
+            const box = tile.getBoundingClientRect(), {scrollTop} = tile.closest('.networks');
+            return [box.x, box.y + scrollY + scrollTop]; })"""
     )
     return found
 

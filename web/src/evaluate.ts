@@ -71,15 +71,13 @@ export class Evaluator {
     return worker.flips(request, this.network, pixels.slice(), snapshot);
   }
 
-  /** Has the workers make ready for changes at a snapshot, until `signal` aborts. */
+  /** Has the workers make ready for changes at a snapshot, until `signal` aborts. What fails here fails again, and is told, where a change is asked for. */
   async prepare(snapshot: number, signal: AbortSignal): Promise<void> {
     const request = this.workers.next();
     await this.workers.give(this.network, snapshot);
     if (signal.aborted) return;
     for (const worker of this.workers.all) {
-      worker.prepare(request, this.network, snapshot).catch((error: Error) => {
-        if (error.name !== "AbortError") throw error;
-      });
+      worker.prepare(request, this.network, snapshot).catch(() => undefined);
       signal.addEventListener("abort", () => void worker.cancel(request), { once: true });
     }
   }

@@ -72,10 +72,10 @@ interface Label {
   width: number;
 }
 
-/** Labels within the picture, none over another: from the top down each moves as far down as it must, and what lies too low then up. */
+/** Labels within the picture, none over another: from the top down each moves as far down as it must, and what lies too low then up. Sums of fractions round, so two lines apart are a little less. */
 export function apart(labels: Label[], line: number, width: number, height: number): Label[] {
   const placed: Label[] = [];
-  const meets = (a: Label, b: Label) => Math.abs(a.y - b.y) < line && Math.abs(a.x - b.x) < (a.width + b.width) / 2 + 4;
+  const meets = (a: Label, b: Label) => Math.abs(a.y - b.y) < line - 0.01 && Math.abs(a.x - b.x) < (a.width + b.width) / 2 + 4;
   const ordered = labels.map((label) => ({ ...label, x: Math.min(width - label.width / 2 - 2, Math.max(label.width / 2 + 2, label.x)), y: Math.max(line / 2, label.y) })).sort((a, b) => a.y - b.y);
   const place = (label: Label, way: 1 | -1): Label => {
     let own = label;

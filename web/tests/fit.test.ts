@@ -59,6 +59,7 @@ test("labels that would touch are left out, but the first and the last", () => {
 test("labels of a map stand apart and inside, and stay where there is room", () => {
   const label = (x: number, y: number) => ({ text: "", x, y, width: 40 });
   expect(apart([label(50, 50), label(200, 50)], 16, 300, 200).map(({ x, y }) => [x, y])).toEqual([[50, 50], [200, 50]]);
+  expect(apart([label(50, 100.1), label(50, 100.2)], 16, 300, 200).map(({ y }) => y)).toEqual([100.1, 116.1]); // 116.1 − 100.1 < 16
   const many = apart([label(100, 60), label(110, 62), label(95, 64), label(2, 199), label(10, 198), label(295, -5)], 16, 300, 200);
   many.forEach((a, i) => {
     expect(a.x - a.width / 2).toBeGreaterThanOrEqual(0);
