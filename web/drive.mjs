@@ -12,6 +12,7 @@ const browser = await puppeteer.launch({
   browser: browserName,
   executablePath,
   headless: true,
+  defaultViewport: null,
   protocolTimeout: 600_000,
   args: firefox ? [] : ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
   // Every connection goes to a proxy that is not there.
@@ -21,7 +22,9 @@ const given = { results: [], said: [], requests: [] };
 try {
   const tab = await browser.newPage();
   if (!firefox) await tab.setOfflineMode(true);
-  await tab.setViewport({ width: 1280, height: 900 });
+  await tab.setViewport({ width: 1280, height: 900 }).catch((error) => {
+    if (!error.message.includes("setScreenOrientationOverride")) throw error; // Firefox 140 sets the size, but knows no orientation
+  });
   tab.on("console", (message) => given.said.push(message.text()));
   tab.on("pageerror", (error) => given.said.push(String(error)));
   tab.on("request", (request) => given.requests.push(request.url()));

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 from torch import nn
@@ -108,6 +109,19 @@ def panel(tab: Page, name: str) -> Locator:
     """The inspector's panel of that name, shown."""
     tab.get_by_role("tab", name=name).click()
     return tab.get_by_role("tabpanel", name=name)
+
+
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+RULES = {"runOnly": {"type": "tag", "values": TAGS}, "resultTypes": ["violations"]}
+
+
+def check_axe(tab: Page, about: object = "") -> None:
+    """axe finds nothing on the page as it is."""
+    policy = tab.context.new_cdp_session(tab)
+    policy.send("Page.setBypassCSP", {"enabled": True})
+    result = Axe().run(tab, options=RULES)
+    policy.send("Page.setBypassCSP", {"enabled": False})
+    assert result.violations_count == 0, (about, result.generate_report())
 
 
 def says(tab: Page, network: int) -> int:

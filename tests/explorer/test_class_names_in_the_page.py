@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from in_page import FRAME, panel
 from playwright.sync_api import Page, expect
 
 import neural_microscope as nm
@@ -14,6 +15,11 @@ import small_runs
 
 pytestmark = pytest.mark.browser
 
+WRITTEN = """() => {
+    window.texts = [];
+    const {fillText} = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...more) { texts.push(text); fillText.call(this, text, ...more); }; }"""
+"""From now on the page's texts on canvases are kept."""
 NAMES = ("T-shirt", "<b>bag</b>", "ankle boot")
 
 
@@ -30,3 +36,12 @@ def test_the_page_calls_classes_by_name(tmp_path: Path, opened: Callable[..., Pa
     expect(tab.locator(".learning h3")).to_have_text("Class T-shirt predicted as ankle boot over training")
     expect(tab.locator(".digit .said")).to_contain_text("class ")
     assert tab.locator(".filter select").first.locator("option").all_inner_texts() == ["all", *NAMES]
+    expect(tab.locator(".top")).to_contain_text("Choose an image or draw one")
+    panel(tab, "Map")
+    tab.locator(".scatter").wait_for()
+    tab.evaluate(WRITTEN)
+    tab.get_by_role("button", name="Zoom in").click()
+    tab.evaluate(FRAME)
+    written = set(tab.evaluate("texts"))
+    assert written >= {"T-shirt", "<b>bag</b>", "ankle boot"}
+    assert not written & {"0", "1", "2"}

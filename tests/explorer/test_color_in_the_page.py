@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
-from in_page import ARRAY, FLOATS, array, draw, given, in_page, linear_sums, one_image, panel, pixels, unpacked
+from in_page import (
+    ARRAY,
+    FLOATS,
+    array,
+    check_axe,
+    draw,
+    given,
+    in_page,
+    linear_sums,
+    one_image,
+    panel,
+    pixels,
+    unpacked,
+)
+from PIL import Image
 from playwright.sync_api import Page, expect
 from test_edges import SUMS, exact
+from test_firefox import driven
 
 import neural_microscope as nm
 import small_runs
@@ -27,6 +45,10 @@ from neural_microscope.explorer.show import overview
 Opener = Callable[..., Page]
 TOLERANCE = 1e-4
 RECORD = replace(small_runs.RECORD, probe_size=24, per_octave=0)
+
+
+FIREFOX_PASSES = f"""() => microscope.models.map(model => Object.fromEntries([...model.forward(microscope.lab.image(4), 2)]
+    .map(([name, values]) => [name, ({ARRAY})(new Float32Array(values))])))"""
 
 
 def recorded(folder: Path, channels: int) -> None:
@@ -143,9 +165,7 @@ def test_images_are_in_color_or_the_mean_of_their_channels(
         ink = shown.mean(-1).ravel() * (-1 if scheme == "light" else 1)
         assert np.corrcoef(ink, probe.tensor()[4].mean(0).ravel())[0, 1] > 0.99
     mean = "" if channels == 3 else f" Pictures show the mean of its {channels} channels."
-    expect(tab.locator(".seen figcaption")).to_have_text(
-        f"The networks' input: centered and scaled like the dataset.{mean}"
-    )
+    expect(tab.locator(".seen figcaption")).to_have_text(f"The networks' input.{mean}")
     expect(tab.locator(".card figure canvas")).to_have_count(channels)  # the unit's weights, channel by channel
     first = f"the weights of unit 2 of {of_image(channels)[0]}"
     expect(tab.locator(".card figure canvas").first).to_have_attribute("aria-label", first)
@@ -207,18 +227,55 @@ def test_step_inside_shows_each_channel(page: Path, runs: list[nm.Run], opened: 
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
-def test_every_tab_opens_without_a_word_in_the_console(
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (900, "dark"), (360, "dark")])
+def test_every_tab_is_accessible_and_says_no_word_in_the_console(
     page: Path, opened: Opener, channels: int, width: int, scheme: str
 ) -> None:
-    for tab_name in ("set&u=0.0.1_1.0.2&p=0.0.3_1.0.2", "confusion", "map&m=1.0.class", "missions&q=0", "python"):
-        tab = opened(page, f"#s=1.0.2&v={tab_name}", width=width, scheme=scheme)
+    tabs = ("unit", "set&u=0.0.1_1.0.2&p=0.0.3_1.0.2", "confusion&k=0.2", "map&m=1.0.class", "missions&q=0", "python")
+    for name in (*tabs, "&x=1.0.1.0.7", "&x=0.0.1.0.0"):
+        tab = opened(page, f"#s=1.0.2&v={name}", width=width, scheme=scheme)
         tab.locator(".network .cost[data-accuracy]").first.wait_for()
-        if tab_name.startswith("set"):
+        if name.startswith("set"):
             expect(tab.locator(".compared .kernels canvas")).to_have_count(2 * channels)
             expect(tab.locator(".compared")).to_contain_text(
                 re.compile(r"In order: the red|One picture for each of the 5")
             )
+        assert tab.evaluate("document.documentElement.scrollWidth") == width, name
+        check_axe(tab)
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_firefox_computes_and_draws_them(firefox: list[str], page: Path, runs: list[nm.Run], channels: int) -> None:
+    steps = {
+        "open": ["open", "#i=4&s=1.0.2"],
+        "page": ["evaluate", "() => microscope.page.networks"],
+        "unpack": ["evaluate", "async () => { for (let i = 0; i < 3; i++) await microscope.lab.load(i); }"],
+        "passes": ["evaluate", FIREFOX_PASSES],
+        "pad": ["evaluate", "() => document.querySelector('.pad').toDataURL()"],
+        "pattern": ["wait", ".card figure canvas"],
+        "patterns": ["evaluate", "() => document.querySelectorAll('.card figure canvas').length"],
+        "said": ["evaluate", "() => document.querySelector('.digit .said').textContent"],
+    }
+    told = driven(firefox, page, list(steps.values()))
+    found = dict(zip(steps, told.results, strict=True))
+    assert told.said == []
+    image = runs[0].probe.tensor()[4:5]
+    for network, run in enumerate(runs):
+        about = SimpleNamespace(
+            evaluate=lambda text, one: found["page"][one]["steps"] if "steps" in text else found["page"][one]
+        )
+        model = in_page(about, run, network)  # type: ignore[arg-type]
+        with torch.no_grad():
+            _, cache = model.run_with_cache(image)
+        for name, text in found["passes"][network].items():
+            np.testing.assert_allclose(array(text), cache[name].reshape(-1), atol=TOLERANCE, err_msg=name)
+    assert found["patterns"] == channels + (channels if runs[1].model().layers[0].kind == "conv" else 0)
+    assert f"class {runs[0].probe.class_names[int(runs[0].probe.labels[4])]}" in found["said"]
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(found["pad"].split(",")[1]))).convert("RGB")).astype(int)
+    middles = [round((i + 0.5) * len(shown) / 6) for i in range(6)]
+    if channels == 3:
+        assert np.abs(shown[np.ix_(middles, middles)] - runs[0].probe.images[4]).max() <= 1
 
 
 def test_the_picture_of_a_notebook_takes_them(runs: list[nm.Run]) -> None:

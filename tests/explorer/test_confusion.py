@@ -7,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from in_page import FRAME, address
+from in_page import FRAME, address, check_axe
 from playwright.sync_api import Page, expect
-from test_in_the_page import RULES
 
 import neural_microscope as nm
 
@@ -101,11 +99,7 @@ def test_the_chosen_pair_is_accessible_and_fits(explorer: Path, opened: Opener, 
     tab.evaluate("document.querySelector('.time').style.position = 'static'")
     tab.evaluate(FRAME)
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    policy = tab.context.new_cdp_session(tab)
-    policy.send("Page.setBypassCSP", {"enabled": True})
-    result = Axe().run(tab, options=RULES)
-    policy.send("Page.setBypassCSP", {"enabled": False})
-    assert result.violations_count == 0, result.generate_report()
+    check_axe(tab)
 
 
 def test_claims_name_their_layer(explorer: Path, opened: Opener) -> None:

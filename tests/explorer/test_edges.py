@@ -125,6 +125,27 @@ def test_a_click_on_an_edge_shows_its_sum(explorer: Path, opened: Opener) -> Non
     assert shown.count() == 0
 
 
+ABOVE = """async () => {
+    const [sum, sheet] = ['.edge', '.inspector.open'].map(name => document.querySelector(name));
+    for (let i = 0; i < 300 && sum.getBoundingClientRect().bottom > sheet.getBoundingClientRect().top; i++)
+        await new Promise(requestAnimationFrame); }"""
+"""Done once the sum stands above the sheet, or after some seconds."""
+
+
+def test_on_a_phone_a_sum_stands_above_the_sheet(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, width=360, height=740)
+    link = tab.evaluate("microscope.sums.linksOf(microscope.models[0]).find(link => link.from === 0).place")
+    tab = opened(explorer, f"#s=0.0.3&e=0.{link}.3.2", width=360, height=740)
+    shown, sheet = tab.locator(".edge"), tab.locator(".inspector.open")
+    expect(shown).to_contain_text("→ unit 2 of layers.1")
+    tab.evaluate(ABOVE)
+    own, below = shown.bounding_box(), sheet.bounding_box()
+    assert own
+    assert below
+    assert own["y"] >= 0
+    assert own["y"] + own["height"] <= below["y"]
+
+
 @pytest.mark.parametrize(("state", "source"), [("#s=0.1.3", "unit"), ("#s=1.1.2", "channel"), ("", "pixel")])
 def test_the_same_sums_by_keys_alone(explorer: Path, opened: Opener, state: str, source: str) -> None:
     tab = opened(explorer, state)

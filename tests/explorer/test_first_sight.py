@@ -74,3 +74,20 @@ def test_it_opens_there_and_says_so_in_no_address(explorer: Path, opened: Opener
     tab.get_by_label("Image", exact=True).fill("0")
     tab.keyboard.press("Enter")
     address(tab, r"i=0\b")
+
+
+def test_where_no_ablation_changes_the_prediction_the_page_says_where_one_does(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer)
+    place = tab.locator(".invitation")
+    expect(place.get_by_role("button")).to_have_text("Ablate one that does")
+    opening, other = tab.evaluate("[microscope.images.opening, microscope.images.count - 1]")
+    tab.evaluate(
+        """() => { for (const one of microscope.evaluators) one.flips = async () => ({count: 0, best: null}); }"""
+    )
+    tab.evaluate("i => { location.hash = `i=${i}`; }", other)
+    place.get_by_role("button", name="Show an image where one does").click()
+    expect(place.locator(".flips").first).to_contain_text("0 of")
+    tab.evaluate("location.hash = 't=0'")
+    place.get_by_role("button", name="Show the last snapshot").click()
+    expect(tab.get_by_role("slider", name="Snapshot of training")).to_have_value("3")
+    assert opening != other

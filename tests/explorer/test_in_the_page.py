@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from in_page import FRAME, address, draw, one_image, panel, pixels, predicts
+from in_page import FRAME, address, check_axe, draw, one_image, panel, pixels, predicts
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
@@ -20,8 +19,6 @@ import neural_microscope as nm
 pytestmark = [pytest.mark.browser, pytest.mark.mnist]
 
 Opener = Callable[..., Page]
-TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-RULES = {"runOnly": {"type": "tag", "values": TAGS}, "resultTypes": ["violations"]}
 MISSIONS = 2
 """Every page has as many; which others can be asked depends on the networks."""
 
@@ -308,11 +305,7 @@ def check_accessible(explorer: Path, opened: Opener, name: str) -> None:
         tab.evaluate("document.querySelector('.time').style.position = 'static'")
         tab.evaluate(FRAME)  # what opens is filled when it hears of that
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
-        policy = tab.context.new_cdp_session(tab)
-        policy.send("Page.setBypassCSP", {"enabled": True})
-        result = Axe().run(tab, options=RULES)
-        policy.send("Page.setBypassCSP", {"enabled": False})
-        assert result.violations_count == 0, (width, scheme, result.generate_report())
+        check_axe(tab, (width, scheme))
 
 
 def test_the_python_of_a_view_runs_from_anywhere_and_prints_what_the_view_shows(

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from in_page import address
+from in_page import address, check_axe
 from playwright.sync_api import Page, expect
-from test_in_the_page import RULES
 
 pytestmark = [pytest.mark.browser, pytest.mark.mnist]
 
@@ -105,11 +103,7 @@ def test_the_list_of_keys_keeps_and_returns_the_focus_and_switches_them_off(expl
     assert box
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= 360
-    policy = tab.context.new_cdp_session(tab)
-    policy.send("Page.setBypassCSP", {"enabled": True})
-    result = Axe().run(tab, options=RULES)
-    policy.send("Page.setBypassCSP", {"enabled": False})
-    assert result.violations_count == 0, result.generate_report()
+    check_axe(tab)
     place.get_by_role("checkbox").uncheck()
     tab.keyboard.press("Escape")
     place.wait_for(state="detached")

@@ -40,7 +40,8 @@ def places(tab: Page) -> list[Any]:
     """The place of every tile, strip by strip."""
     found: list[Any] = tab.evaluate(
         """() => [...document.querySelectorAll('.tile')].map(tile => {
-            const box = tile.getBoundingClientRect(); return [box.x, box.y + scrollY]; })"""
+            const box = tile.getBoundingClientRect(), {scrollTop} = tile.closest('.networks');
+            return [box.x, box.y + scrollY + scrollTop]; })"""
     )
     return found
 
@@ -205,7 +206,7 @@ def test_a_drawing_is_undone_stroke_by_stroke(explorer: Path, opened: Opener) ->
     assert one != address(tab)
     tab.get_by_role("button", name="Clear").click()
     assert "Nothing is drawn" in tab.locator(".network .was").first.inner_text()
-    expect(tab.locator(".invitation li")).to_have_text(["Nothing is drawn: this is an empty image."])
+    expect(tab.locator(".invitation > ul li")).to_have_text(["Nothing is drawn: this is an empty image."])
     for _ in range(2):
         tab.keyboard.press("Control+z")
     arrived(tab, one)

@@ -122,10 +122,37 @@ def test_the_curve_is_the_slider_by_keys_and_by_drag(explorer: Path, opened: Ope
     inside(tab.locator(".plot"), 1280, 720)
 
 
-@pytest.mark.parametrize(("width", "height"), [(1024, 768), (900, 760), (360, 740)])
-def test_in_a_narrow_window_the_inspector_is_a_sheet_that_closes_below_the_time_bar(
+IN_SIGHT = """part => {
+    part.scrollIntoView({block: 'nearest', inline: 'nearest'});
+    const {left, right, top, bottom} = part.getBoundingClientRect();
+    const hit = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+    return !!hit && (part === hit || part.contains(hit) || hit.contains(part)); }"""
+"""True if nothing lies over an element once it is scrolled into sight."""
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1024, 768), (900, 760), (760, 700)])
+def test_the_inspector_stands_beside_the_networks_and_covers_none_of_them(
     explorer: Path, opened: Opener, width: int, height: int
 ) -> None:
+    tab = opened(explorer, "#s=1.2.5&c=1.2.5z", width=width, height=height)
+    tab.locator(".network .cost[data-accuracy]").nth(1).wait_for()
+    assert tab.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]") == [
+        width,
+        height,
+    ]
+    column, networks = box(tab.locator(".inspector")), box(tab.locator(".networks"))
+    assert networks["x"] + networks["width"] <= column["x"] + 1
+    for selector in (".tiles > :first-child", ".tiles > :last-child", ".bar:first-child", ".bar:last-child", ".cost"):
+        for part in tab.locator(f".network {selector}").all():
+            assert part.evaluate(IN_SIGHT), selector
+    for name in ("Set", "Confusion", "Map", "Missions", "Python", "Unit"):
+        inside(panel(tab, name).locator("h2").first, width, height)
+    for part in tab.locator(".top button, .top select, .pick button, .player button").all():
+        inside(part, width, height)
+
+
+def test_on_a_phone_the_inspector_is_a_sheet_that_closes_above_the_time_bar(explorer: Path, opened: Opener) -> None:
+    width, height = 360, 740
     tab = opened(explorer, width=width, height=height)
     expect(tab.locator(".invitation")).to_be_visible()
     expect(tab.get_by_role("tabpanel")).to_have_count(0)
@@ -134,11 +161,9 @@ def test_in_a_narrow_window_the_inspector_is_a_sheet_that_closes_below_the_time_
         expect(place).to_be_visible()
         assert tab.evaluate("document.documentElement.scrollWidth") == width, name
         sheet, time = box(tab.locator(".inspector")), box(tab.locator(".plot"))
-        for part in ("button", "ul"):
-            invited = box(tab.locator(f".invitation {part}"))
-            assert invited["x"] + invited["width"] <= sheet["x"] or sheet["x"] == 0, (name, part)
         inside(tab.locator(".inspector"), width, height)
         assert sheet["height"] > 200
+        assert sheet["y"] + sheet["height"] <= time["y"]
         x, y = time["x"] + time["width"] / 2, time["y"] + time["height"] / 2
         assert tab.evaluate("([x, y]) => !!document.elementFromPoint(x, y).closest('.time')", [x, y]), name
     tab.get_by_role("button", name="Close the inspector").click()

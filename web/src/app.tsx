@@ -14,7 +14,7 @@ import { Inside, insideOf } from "./inside";
 import { Inspector, Kept, NARROW } from "./inspector";
 import { Invitation } from "./invitation";
 import { KeyList, useKeys } from "./keys";
-import { type Lab, useEffectOf, useLater, useRandom } from "./lab";
+import { type Lab, useEffectOf, useLater, usePrepared, useRandom } from "./lab";
 import { LayerMap } from "./map";
 import { short, unitName } from "./names";
 import { EffectInWords, type Judged, NetworkDetails, NetworkRow } from "./network";
@@ -81,6 +81,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
     const effect = useEffectOf(lab, i, snapshot, state.changes, shown.includes(i) || (state.tab === "map" && state.map.network === i));
     return { ...effect, drops: useRandom(lab, i, snapshot, effect) };
   });
+  usePrepared(lab, shown, state.frame);
   const { value: pointed } = useLater(() => path(lab, hover, pixels, state.frame, seen), [hover, hover && pixels, hover && seen], JSON.stringify(hover));
   const among = useMemo(() => amongOf(lab, state), [state.filter, state.frame]);
 
@@ -109,7 +110,6 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
     if (!waiting.current) {
       waiting.current = requestAnimationFrame(() => {
         waiting.current = 0;
-        performance.mark("ink");
         setMoving(true);
         setDrawn((n) => n + 1);
       });
@@ -206,6 +206,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
       state={state}
       shown={shown}
       pixels={pixels}
+      seen={seen}
       unchanged={unchanged}
       update={(part) => {
         asked.current = part.selected !== undefined;
@@ -256,7 +257,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
     () => (
       <header class="top">
         <h1>{words.top.title}</h1>
-        {lab.page.note ? <p class="loud">{lab.page.note}</p> : <p class="quiet">{words.top.told}</p>}
+        {lab.page.note ? <p class="loud">{lab.page.note}</p> : <p class="quiet">{words.top.told()}</p>}
         <Networks
           lab={lab}
           shown={shown}
@@ -291,6 +292,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
         <section class="left" aria-label={words.digit.title}>
           <Digit
             images={lab.images}
+            networks={shown.length}
             source={state.source}
             ink={ink.current}
             pixels={pixels}

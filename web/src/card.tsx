@@ -56,7 +56,7 @@ export function Card(props: CardProps & { at: UnitPlace }): JSX.Element {
       <Actions lab={lab} units={[at]} state={state} name={words.names.this[word]} />
       <Pin state={state} at={at} />
       {props.children}
-      <Computed lab={lab} at={at} state={state} theme={props.theme} seen={seen[at.network]} />
+      <Computed lab={lab} at={at} state={state} seen={seen[at.network]} />
       <Pattern {...props} layer={layer} snapshot={snapshot} word={word} />
       {column ? <TopImages {...props} column={column} word={word} layer={layer} /> : <p aria-busy="true">{words.common.running}</p>}
       <Measures {...props} layer={layer} />

@@ -1,9 +1,16 @@
-// Names of classes, such as "sneaker"; classes without names are called by their numbers.
+// Names of classes, such as "sneaker"; classes without names are called by their numbers. Whether images are of digits.
 
 let names: string[] = [];
+let digits = true;
 
-export function nameClasses(all: string[]): void {
+/** `dataset`: its name, by which images of digits are known where classes have no names. */
+export function nameClasses(all: string[], dataset = "digits"): void {
   names = all;
+  digits = !all.length && /(^|[^\w-])(mnist|digits)/i.test(dataset);
+}
+
+export function ofDigits(): boolean {
+  return digits;
 }
 
 export function called(label: number): string {
@@ -20,9 +27,14 @@ export function nameOf(label: number | null): string {
   return label === null ? "" : (names[label] ?? "");
 }
 
-/** What an image is: "a 7", or "class sneaker". */
+/** A name that is no longer than a label may be. */
+export function shortened(name: string, most = 14): string {
+  return name.length > most ? `${name.slice(0, most - 1)}…` : name;
+}
+
+/** What an image is: "a 7", "class sneaker", or "class 7". */
 export function kindOf(label: number): string {
-  return names.length ? `class ${called(label)}` : `a ${label}`;
+  return digits ? `a ${label}` : `class ${called(label)}`;
 }
 
 /** A claim's text with names after the numbers of classes, as on the report's page: "class 7 (sneaker)". */

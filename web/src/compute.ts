@@ -23,11 +23,9 @@ export interface Flips {
 
 /** The unchanged network at one snapshot; a change is computed from the changed layer on. */
 interface Base {
-  logits: Float32Array;
   /** Inputs and outputs of each linear layer and convolution but the first, [image, …], by operation index; those too large are left out. */
   into: Map<number, Float32Array>;
   out: Map<number, Float32Array>;
-  means: Map<string, Float32Array>;
   size: number;
 }
 
@@ -42,10 +40,13 @@ export class Computer {
 
   /** Rejects with an AbortError when `signal` aborts. */
   async found(snapshot: number, changes: Changes | null, signal: AbortSignal): Promise<Found> {
-    const base = this.bases.get(snapshot) ?? (await this.make(snapshot, signal));
-    this.bases.delete(snapshot);
-    this.bases.set(snapshot, base);
-    return changes ? { logits: await this.logits(base, snapshot, changes, signal) } : { logits: base.logits, means: base.means };
+    if (!changes) return this.unchanged(snapshot, signal);
+    return { logits: await this.logits(await this.base(snapshot, signal), snapshot, changes, signal) };
+  }
+
+  /** What a change at a snapshot is computed from, so that the first one need not wait for it: to fill so much memory takes as long as to compute it. */
+  async prepare(snapshot: number, signal: AbortSignal): Promise<void> {
+    await this.base(snapshot, signal);
   }
 
   /** Ablates each unit in turn, for one image. */
@@ -70,22 +71,40 @@ export class Computer {
     return found;
   }
 
-  private async make(snapshot: number, signal: AbortSignal): Promise<Base> {
+  private async base(snapshot: number, signal: AbortSignal): Promise<Base> {
+    const base = this.bases.get(snapshot) ?? (await this.make(snapshot, signal));
+    this.bases.delete(snapshot);
+    this.bases.set(snapshot, base);
+    return base;
+  }
+
+  private async unchanged(snapshot: number, signal: AbortSignal): Promise<Found> {
     const { model, images } = this;
-    const { layers, classes, ops } = model.data;
+    const { layers, classes } = model.data;
     await model.load(snapshot);
     const means = new Map(layers.map((layer) => [layer, new Float32Array(model.units(layer).count * images.count)]));
     const logits = new Float32Array(images.count * classes);
+    const [weights, room, seen] = [model.weights(snapshot), model.room(), new Map<string, Float32Array>()];
+    await slices(images.count, signal, (i) => {
+      logits.set(model.run(imageAt(images, i), 0, weights, NO_CHANGES, room, seen), i * classes);
+      for (const layer of layers) average(seen.get(layer)!, means.get(layer)!, i, model.units(layer).count);
+    });
+    return { logits, means };
+  }
+
+  private async make(snapshot: number, signal: AbortSignal): Promise<Base> {
+    const { model, images } = this;
+    await model.load(snapshot);
     const [into, out, sources] = [new Map<number, Float32Array>(), new Map<number, Float32Array>(), new Map<number, number>()];
     const kept: [Map<number, Float32Array>, number, number][] = [];
-    let size = [...means.values()].reduce((sum, one) => sum + one.length, logits.length);
+    let size = 0;
     const keep = (arrays: Map<number, Float32Array>, place: number, source: number) => {
       const own = images.count * model.shapes[source].reduce((a, b) => a * b, 1);
       if (size + own > this.mostKept) return;
       kept.push([arrays, place, own]);
       size += own;
     };
-    ops.forEach((op, place) => {
+    model.data.ops.forEach((op, place) => {
       const source = model.source(place);
       if (op.kind !== "linear" && op.kind !== "conv2d") return;
       if (sources.set(place, source).size < 2 || source < 0) return;
@@ -98,14 +117,13 @@ export class Computer {
       arrays.set(place, found < 0 ? new Float32Array(own) : this.spare.splice(found, 1)[0]);
     }
     this.spare = [];
-    const [weights, room, seen] = [model.weights(snapshot), model.room(), new Map<string, Float32Array>()];
+    const [weights, room] = [model.weights(snapshot), model.room()];
     await slices(images.count, signal, (i) => {
-      logits.set(model.run(imageAt(images, i), 0, weights, NO_CHANGES, room, seen), i * classes);
+      model.run(imageAt(images, i), 0, weights, NO_CHANGES, room);
       for (const [place, array] of into) array.set(room[sources.get(place)!], i * room[sources.get(place)!].length);
       for (const [place, array] of out) array.set(room[place], i * room[place].length);
-      for (const layer of layers) average(seen.get(layer)!, means.get(layer)!, i, model.units(layer).count);
     });
-    return { logits, into, out, means, size };
+    return { into, out, size };
   }
 
   /** Drops the snapshots that were not used for longest, until there is room for as many numbers. */

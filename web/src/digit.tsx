@@ -10,6 +10,8 @@ import { css, ink as inked, painted, signed, type Theme } from "./theme";
 
 export interface DigitProps {
   images: Images;
+  /** How many are shown. */
+  networks: number;
   source: number | Strokes;
   ink: Ink;
   /** The networks' input. */
@@ -119,7 +121,7 @@ export function Digit(props: DigitProps): JSX.Element {
         tabIndex={0}
         role="application"
         aria-roledescription={words.digit.role}
-        aria-label={words.digit.keys}
+        aria-label={words.digit.keys()}
         onPointerDown={onPointerDown}
         onPointerMove={onPointerMove}
         onPointerUp={onPointerUp}
@@ -158,7 +160,7 @@ function strokes(context: CanvasRenderingContext2D, all: Strokes, [paper, pen]: 
 }
 
 /** The networks' input, overlaid with the pattern of the unit under the pointer. */
-function Seen({ images, pixels, pattern, patternWords, theme }: DigitProps): JSX.Element {
+function Seen({ images, networks, source, pixels, pattern, patternWords, theme }: DigitProps): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   useLayoutEffect(() => {
     const context = canvas.current!.getContext("2d")!;
@@ -172,7 +174,7 @@ function Seen({ images, pixels, pattern, patternWords, theme }: DigitProps): JSX
     }
     context.drawImage(painted(values, images.rows, images.cols, ramp), 0, 0, 112, 112);
   }, [pixels, pattern, theme]);
-  const told = pattern ? patternWords : words.digit.input(images.channels);
+  const told = pattern ? patternWords : words.digit.input(networks, typeof source !== "number", images.channels);
   return (
     <figure class={images.channels > 1 ? "seen several" : "seen"}>
       <canvas ref={canvas} width={112} height={112} role="img" aria-label={told} />

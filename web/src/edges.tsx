@@ -18,8 +18,7 @@ const EDGES = 160;
 const LIT = 12;
 const LISTED = 5;
 const NEAR = 6; // pixels
-export const SETTLED = 60; // milliseconds without a new image
-const SAMPLES = 16;
+export const SETTLED = 120; // milliseconds without a new image: longer than a frame on a slow machine
 
 /** A number as shown, with all its digits in reach. */
 export function Exact({ value, strong = false, digits }: { value: number; strong?: boolean; digits?: number }): JSX.Element {
@@ -27,10 +26,15 @@ export function Exact({ value, strong = false, digits }: { value: number; strong
   return strong ? <strong class="exact" data-value={value}>{text}</strong> : <span class="exact" data-value={value}>{text}</span>;
 }
 
-/** The pass of the image shown through a network with the changes. */
+const traces = new WeakMap<Map<string, Float32Array>, Trace>();
+
+/** The pass of the image shown through a network with the changes, of which `seen` are the activations; one for all views. */
 export function traceOf(lab: Lab, network: number, state: State, seen: Map<string, Float32Array>): Trace {
-  const snapshot = lab.snapshot(network, state.frame);
-  return new Trace(lab.models[network], seen.get("input")!, snapshot, lab.changes(network, state.changes, snapshot));
+  if (!traces.has(seen)) {
+    const snapshot = lab.snapshot(network, state.frame);
+    traces.set(seen, new Trace(lab.models[network], seen.get("input")!, snapshot, lab.changes(network, state.changes, snapshot)));
+  }
+  return traces.get(seen)!;
 }
 
 /** That pass, computed again once the image rests: a moving pen is not slowed down. */
@@ -56,8 +60,13 @@ export interface EdgesProps {
 
 interface Drawn {
   edge: Edge;
-  points: [number, number][];
+  curve: Curve;
 }
+
+type Point = [number, number];
+
+/** A Bézier curve: from the first point to the last, bent toward the two between. */
+type Curve = [Point, Point, Point, Point];
 
 /** Edges over a network's layers, which its parent element holds. */
 export function Edges(props: EdgesProps): JSX.Element {
@@ -79,6 +88,12 @@ export function Edges(props: EdgesProps): JSX.Element {
     return { link, source: given.source, unit: given.unit, value, share: largest ? Math.min(1, Math.abs(value / largest.value)) : 0 };
   }, [trace, given, all]);
   const [at, setAt] = useState<[number, number]>([0, 0]);
+  const sum = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (!picked) return;
+    const timer = setTimeout(() => sum.current?.scrollIntoView({ block: "nearest", inline: "nearest" }), SETTLED); // not below the sheet
+    return () => clearTimeout(timer);
+  }, [picked?.link, picked?.source, picked?.unit]);
   const drawn = useRef<Drawn[]>([]);
   const open = useRef(false);
   open.current = picked !== null;
@@ -90,12 +105,14 @@ export function Edges(props: EdgesProps): JSX.Element {
   }, [all, lit?.layer, lit?.unit]);
 
   const draw = useRef<() => void>(() => undefined);
+  /** Where tiles and classes stand, until one of their blocks changes its size: to ask for it takes longer than to draw. */
+  const boxes = useRef<Boxes>({ whole: null, known: new Map() });
   useLayoutEffect(() => {
     const section = canvas.current!.parentElement!;
     draw.current = () => {
-      drawn.current = placed(section, picked && !chosen.edges.some((edge) => same(edge, picked)) ? [...chosen.edges, picked] : chosen.edges);
+      drawn.current = placed(section, boxes.current, picked && !chosen.edges.some((edge) => same(edge, picked)) ? [...chosen.edges, picked] : chosen.edges);
       const own = picked && drawn.current.find(({ edge }) => same(edge, picked));
-      if (own) setAt(own.points[SAMPLES / 2]);
+      if (own) setAt(along(own.curve, 0.5));
       paint(canvas.current!, section, drawn.current, theme, (edge) => {
         if (edge === near || (picked && same(edge, picked))) return 2;
         return chosen.own.size ? (chosen.own.has(edge) ? 1 : -1) : 0;
@@ -105,7 +122,10 @@ export function Edges(props: EdgesProps): JSX.Element {
   }, [chosen, near, picked, theme]);
   useLayoutEffect(() => {
     const section = canvas.current!.parentElement!;
-    const observer = new ResizeObserver(() => draw.current());
+    const observer = new ResizeObserver(() => {
+      boxes.current = { whole: null, known: new Map() };
+      draw.current();
+    });
     for (const part of [section, ...section.querySelectorAll(".tiles, .bars")]) observer.observe(part);
     return () => observer.disconnect();
   }, []);
@@ -152,7 +172,7 @@ export function Edges(props: EdgesProps): JSX.Element {
     <>
       <canvas ref={canvas} class={`edges${lit || near ? " lit" : ""}${stale ? " stale" : ""}`} aria-hidden="true" data-edges={stale ? undefined : chosen.edges.length} data-lit={chosen.own.size} />
       {picked && (
-        <div class="edge" role="status" style={{ top: `${at[1] + 10}px`, left: `min(${Math.max(0, at[0] - 130)}px, calc(100% - 17rem))` }}>
+        <div ref={sum} class="edge" role="status" style={{ top: `${at[1] + 10}px`, left: `min(${Math.max(0, at[0] - 130)}px, calc(100% - 17rem))` }}>
           <button type="button" class="close" aria-label={words.edge.close} onClick={() => update({ edge: null })}>×</button>
           <p>
             <strong>{sourceName(lab.models[network], picked.link, picked.source)} → {unitName(lab.models[network], picked.link.to, picked.unit)}</strong>
@@ -168,65 +188,87 @@ function same(a: Edge, b: Edge): boolean {
   return a.link.place === b.link.place && a.source === b.source && a.unit === b.unit;
 }
 
+/** In pixels of the section: the blocks of tiles and of classes, and those of their parts that were asked for. */
+interface Boxes {
+  whole: (DOMRect | null)[] | null;
+  known: Map<string, DOMRect | null>;
+}
+
 /** Edges with their curves, in pixels of the section; along the way in which the layers follow each other. */
-function placed(section: Element, edges: Edge[]): Drawn[] {
-  const origin = section.getBoundingClientRect();
-  const strips = [...section.querySelectorAll("[data-layer]")].map((layer) => layer.querySelector(".tiles")!);
-  const tiles = strips.map((strip) => strip.children);
-  const bars = [...section.querySelectorAll(".bars .digit-label")];
-  const box = (layer: number, unit: number) => (layer < tiles.length ? tiles[layer][unit] : bars[unit])?.getBoundingClientRect();
-  const whole = [...strips, section.querySelector(".bars")].map((one) => one?.getBoundingClientRect());
-  const known = new Map<string, DOMRect | undefined>();
-  const boxed = (layer: number, unit: number) => {
+function placed(section: Element, boxes: Boxes, edges: Edge[]): Drawn[] {
+  const strips = [...section.querySelectorAll("[data-layer] .tiles")];
+  const bars = section.querySelector(".bars");
+  const labels = bars?.querySelectorAll(".digit-label");
+  let origin: DOMRect | null = null;
+  const boxOf = (part: Element | null | undefined): DOMRect | null => {
+    if (!part) return null;
+    origin ??= section.getBoundingClientRect();
+    const { left, top, width, height } = part.getBoundingClientRect();
+    return new DOMRect(left - origin.left, top - origin.top, width, height);
+  };
+  boxes.whole ??= [...strips, bars].map(boxOf);
+  const { whole, known } = boxes;
+  const boxed = (layer: number, unit: number): DOMRect | null => {
     const key = `${layer} ${unit}`;
-    if (!known.has(key)) known.set(key, box(layer, unit));
-    return known.get(key);
+    if (!known.has(key)) known.set(key, boxOf(layer < strips.length ? strips[layer].children[unit] : labels?.[unit]));
+    return known.get(key)!;
   };
   return edges.flatMap((edge) => {
     const [a, b] = [boxed(edge.link.from, edge.source), boxed(edge.link.to, edge.unit)];
     const [from, to] = [whole[edge.link.from], whole[edge.link.to]];
-    if (!a || !b || !from || !to || !from.width || !to.width) return [];
-    return [{ edge, points: curve(a, b, from, to).map(([x, y]): [number, number] => [x - origin.left, y - origin.top]) }];
+    return a && b && from?.width && to?.width ? [{ edge, curve: curve(a, b, from, to) }] : [];
   });
 }
 
-function curve(a: DOMRect, b: DOMRect, from: DOMRect, to: DOMRect): [number, number][] {
+function curve(a: DOMRect, b: DOMRect, from: DOMRect, to: DOMRect): Curve {
   const [ax, ay, bx, by] = [a.left + a.width / 2, a.top + a.height / 2, b.left + b.width / 2, b.top + b.height / 2];
-  const across = to.left >= from.right - 1 || to.right <= from.left + 1;
-  const [start, end] = across
-    ? [[to.left >= from.right - 1 ? a.right : a.left, ay], [to.left >= from.right - 1 ? b.left : b.right, by]]
-    : [[ax, to.top >= from.bottom - 1 ? a.bottom : a.top], [bx, to.top >= from.bottom - 1 ? b.top : b.bottom]];
-  const bend = across ? [[(start[0] + end[0]) / 2, start[1]], [(start[0] + end[0]) / 2, end[1]]] : [[start[0], (start[1] + end[1]) / 2], [end[0], (start[1] + end[1]) / 2]];
-  return Array.from({ length: SAMPLES + 1 }, (_, i) => {
-    const t = i / SAMPLES;
-    const [p, q, r, s] = [(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t ** 3];
-    return [0, 1].map((k) => p * start[k] + q * bend[0][k] + r * bend[1][k] + s * end[k]) as [number, number];
-  });
+  if (to.left >= from.right - 1 || to.right <= from.left + 1) {
+    const forward = to.left >= from.right - 1;
+    const [start, end] = [forward ? a.right : a.left, forward ? b.left : b.right];
+    return [[start, ay], [(start + end) / 2, ay], [(start + end) / 2, by], [end, by]];
+  }
+  const forward = to.top >= from.bottom - 1;
+  const [start, end] = [forward ? a.bottom : a.top, forward ? b.top : b.bottom];
+  return [[ax, start], [ax, (start + end) / 2], [bx, (start + end) / 2], [bx, end]];
+}
+
+/** A point of a curve, at a share of its way. */
+function along([from, bent, straightened, to]: Curve, t: number): Point {
+  const [p, q, r, s] = [(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t ** 3];
+  return [0, 1].map((k) => p * from[k] + q * bent[k] + r * straightened[k] + s * to[k]) as Point;
 }
 
 /** Level 0: at rest; 1: lit; 2: under the pointer or picked; -1: another one is lit. */
 function paint(canvas: HTMLCanvasElement, section: Element, edges: Drawn[], theme: Theme, level: (edge: Edge) => number): void {
   const [width, height, scale] = [section.clientWidth, section.clientHeight, window.devicePixelRatio || 1];
-  [canvas.width, canvas.height] = [width * scale, height * scale];
+  const [w, h] = [width, height].map((side) => Math.round(side * scale));
+  if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h]; // new memory takes time
   const context = canvas.getContext("2d")!;
-  context.scale(scale, scale);
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  context.clearRect(0, 0, width, height);
   context.lineCap = "round";
-  for (const { edge, points } of [...edges].sort((a, b) => level(a.edge) - level(b.edge) || a.edge.share - b.edge.share)) {
+  for (const { edge, curve: [from, bent, straightened, to] } of [...edges].sort((a, b) => level(a.edge) - level(b.edge) || a.edge.share - b.edge.share)) {
     const at = level(edge);
     context.strokeStyle = css(edge.value ? (edge.value < 0 ? theme.negative : theme.positive) : theme.quiet, at < 0 ? 0.06 : at ? 0.55 + 0.45 * edge.share : 0.12 + 0.6 * edge.share);
     context.lineWidth = (at === 2 ? 2.5 : 0.6) + 2.4 * edge.share;
     context.beginPath();
-    points.forEach(([x, y], i) => (i ? context.lineTo(x, y) : context.moveTo(x, y)));
+    context.moveTo(...from);
+    context.bezierCurveTo(...bent, ...straightened, ...to);
     context.stroke();
   }
 }
 
+const SAMPLES = 16; // straight pieces that a pointer is compared with
+
 function nearest(edges: Drawn[], x: number, y: number): Edge | null {
   let [best, least]: [Edge | null, number] = [null, NEAR];
-  for (const { edge, points } of edges) {
-    for (let i = 0; i < SAMPLES; i++) {
-      const distance = toSegment(points[i], points[i + 1], x, y);
+  for (const { edge, curve } of edges) {
+    let before = curve[0];
+    for (let i = 1; i <= SAMPLES; i++) {
+      const point = along(curve, i / SAMPLES);
+      const distance = toSegment(before, point, x, y);
       if (distance <= least) [best, least] = [edge, distance];
+      before = point;
     }
   }
   return best;

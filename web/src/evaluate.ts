@@ -2,7 +2,7 @@
 
 import type { Flips, Found as Part } from "./compute";
 import type { Images } from "./data";
-import { type Changes, highest, type Model, NO_CHANGES } from "./engine";
+import { type Changes, type Model, NO_CHANGES } from "./engine";
 import type { Workers } from "./workers";
 
 export interface Answers {
@@ -59,7 +59,7 @@ export class Evaluator {
   /** A unit's gradients for an image, as of `Trace`, unchanged. */
   async traced(what: "pattern" | "contributions", pixels: Float32Array, snapshot: number, layer: string, unit: number): Promise<Float32Array> {
     await this.workers.give(this.network, snapshot);
-    return this.workers.all[0].traced(this.network, what, pixels, snapshot, layer, unit);
+    return this.workers.all[0].traced(this.network, what, pixels.slice(), snapshot, layer, unit); // a view would be sent with all images behind it
   }
 
   /** Which ablations of one unit change the prediction for an image. Rejects with an AbortError when `signal` aborts. */
@@ -68,7 +68,18 @@ export class Evaluator {
     await this.workers.give(this.network, snapshot);
     signal.throwIfAborted();
     signal.addEventListener("abort", () => void worker.cancel(request), { once: true });
-    return worker.flips(request, this.network, pixels, snapshot);
+    return worker.flips(request, this.network, pixels.slice(), snapshot);
+  }
+
+  /** Has the workers make ready for changes at a snapshot, until `signal` aborts. What fails here fails again, and is told, where a change is asked for. */
+  async prepare(snapshot: number, signal: AbortSignal): Promise<void> {
+    const request = this.workers.next();
+    await this.workers.give(this.network, snapshot);
+    if (signal.aborted) return;
+    for (const worker of this.workers.all) {
+      worker.prepare(request, this.network, snapshot).catch(() => undefined);
+      signal.addEventListener("abort", () => void worker.cancel(request), { once: true });
+    }
   }
 
   /** Which units are 0 on every image at a snapshot, if that is already known. */
@@ -171,11 +182,14 @@ function summary(logits: Float32Array, images: Images): Answers {
   const predicted = new Uint8Array(images.count);
   let loss = 0;
   for (let i = 0; i < images.count; i++) {
-    const row = logits.subarray(i * classes, (i + 1) * classes);
-    predicted[i] = highest(row);
-    confusion[images.labels[i]][predicted[i]]++;
-    const most = row[predicted[i]];
-    loss += most + Math.log(row.reduce((sum, v) => sum + Math.exp(v - most), 0)) - row[images.labels[i]];
+    const [start, label] = [i * classes, images.labels[i]];
+    let best = start;
+    for (let k = start + 1; k < start + classes; k++) if (logits[k] > logits[best]) best = k;
+    predicted[i] = best - start;
+    confusion[label][predicted[i]]++;
+    let sum = 0;
+    for (let k = start; k < start + classes; k++) sum += Math.exp(logits[k] - logits[best]);
+    loss += logits[best] + Math.log(sum) - logits[start + label];
   }
   const right = confusion.reduce((sum, counts, label) => sum + counts[label], 0);
   const byClass = confusion.map((counts, label) => counts[label] / counts.reduce((a, b) => a + b, 0));

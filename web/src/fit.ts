@@ -1,4 +1,4 @@
-// How large the tiles of each layer are, so that a network's layers stand side by side in the room there is; which labels fit on an axis.
+// How large the tiles of each layer are, so that a network's layers stand side by side in the room there is; which labels fit on an axis, and where on a map.
 
 /** A layer to be placed: its units, and the side of each one's map (1 for a unit). */
 export interface Block {
@@ -24,21 +24,22 @@ const SIZES = (side: number): [number, number] => (side === 1 ? [16, 40] : side 
 
 const widthOf = (one: Fitted) => Math.max(LABEL, one.columns * one.pitch);
 
-/** Blocks one beside the other with the largest tiles that fit, or with the smallest, which `over` by so many pixels. `classes`: what these need. */
+/** Blocks one beside the other with the largest tiles that fit, or `over` the room by so many pixels with the largest that make no block wider. `classes`: what these need. */
 export function inRow(blocks: Block[], width: number, height: number, classes = CLASSES): { blocks: Fitted[]; over: number } {
-  let found: Fitted[] = [];
+  const all: Fitted[][] = [];
   let over = 0;
   for (let scale = 3; scale >= 0.5; scale -= 0.05) {
-    found = blocks.map(({ count, side }) => {
+    const found = blocks.map(({ count, side }) => {
       const [base, most] = SIZES(side);
       const pitch = Math.max(LEAST, Math.min(most, Math.floor(base * scale)));
       const lines = Math.max(1, Math.floor(height / pitch));
       return { pitch, columns: Math.ceil(count / lines) };
     });
     over = found.reduce((sum, one) => sum + widthOf(one) + GAP, classes) - width;
-    if (over <= 0) break;
+    if (over <= 0) return { blocks: found, over: 0 };
+    all.push(found);
   }
-  return { blocks: found, over: Math.max(0, over) };
+  return { blocks: all.at(-1)!.map((least, i) => all.find((found) => widthOf(found[i]) <= widthOf(least))![i]), over };
 }
 
 /** A block below the other, as wide as the room. */
@@ -61,4 +62,29 @@ export function spaced(steps: number[], at: (step: number) => number): (number |
     if (room) end = at(step);
     return room ? step : null;
   });
+}
+
+interface Label {
+  text: string;
+  /** Its middle, and its width, in pixels. */
+  x: number;
+  y: number;
+  width: number;
+}
+
+/** Labels within the picture, none over another: from the top down each moves as far down as it must, and what lies too low then up. Sums of fractions round, so two lines apart are a little less. */
+export function apart(labels: Label[], line: number, width: number, height: number): Label[] {
+  const placed: Label[] = [];
+  const meets = (a: Label, b: Label) => Math.abs(a.y - b.y) < line - 0.01 && Math.abs(a.x - b.x) < (a.width + b.width) / 2 + 4;
+  const ordered = labels.map((label) => ({ ...label, x: Math.min(width - label.width / 2 - 2, Math.max(label.width / 2 + 2, label.x)), y: Math.max(line / 2, label.y) })).sort((a, b) => a.y - b.y);
+  const place = (label: Label, way: 1 | -1): Label => {
+    let own = label;
+    for (let other; (other = placed.find((one) => meets(one, own))); ) own = { ...own, y: other.y + way * line };
+    return own;
+  };
+  for (const label of ordered) {
+    const below = place(label, 1);
+    placed.push(below.y <= height - line / 2 ? below : place({ ...label, y: Math.min(label.y, height - line / 2) }, -1));
+  }
+  return placed;
 }

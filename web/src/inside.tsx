@@ -14,7 +14,7 @@ import type { InsideProps, StepProps } from "./inside/step";
 import type { Lab } from "./lab";
 import { unitName } from "./names";
 import type { State, UnitPlace } from "./state";
-import { highestAt, type Link, linkInto, linksOf, mapSize, stepsAfter } from "./sums";
+import { highestAt, type Link, linkInto, linksOf, mapSize, stepsAfter, summedIn } from "./sums";
 import { words } from "./words";
 
 const SETTLED = 150; // milliseconds without another position
@@ -24,24 +24,26 @@ interface ComputedProps extends Pick<InsideProps, "lab" | "state" | "theme"> {
 }
 
 /** In the card of a unit: its strongest contributions, and its computation step by step. */
-export function Computed({ lab, at, state, theme, seen }: ComputedProps & { at: UnitPlace }): JSX.Element | null {
+export function Computed({ lab, at, state, seen }: Omit<ComputedProps, "theme"> & { at: UnitPlace }): JSX.Element | null {
   const { trace } = useTrace(lab, at.network, state, seen);
-  if (!linkInto(trace.model, at.layer)) return null;
+  if (!linkInto(trace.model, at.layer)) {
+    const parts = summedIn(trace.model, at.layer);
+    return parts && <p class="quiet">{words.edge.sum(parts.map((layer) => unitName(trace.model, layer, at.unit)))}</p>;
+  }
   return (
     <>
-      <StepInside lab={lab} state={state} theme={theme} trace={trace} network={at.network} layer={at.layer} unit={at.unit} />
+      <StepInside lab={lab} state={state} seen={seen} network={at.network} layer={at.layer} unit={at.unit} />
       <Wiring lab={lab} at={at} trace={trace} />
     </>
   );
 }
 
-/** Under a network's prediction: the computation of its logits and probabilities. */
-export function ComputedClass({ lab, network, state, theme, seen }: ComputedProps & { network: number }): JSX.Element | null {
-  const { trace } = useTrace(lab, network, state, seen);
-  const layers = trace.model.data.layers.length;
-  const last = linksOf(trace.model).at(-1);
-  if (last?.to !== layers) return null;
-  return <StepInside lab={lab} state={state} theme={theme} trace={trace} network={network} layer={layers} unit={highest(seen.get("logits")!)} />;
+/** Beside a network's name: the computation of its logits and probabilities. */
+export function ComputedClass({ lab, network, state, seen }: Omit<ComputedProps, "theme"> & { network: number }): JSX.Element | null {
+  const model = lab.models[network];
+  const layer = model.data.layers.length;
+  if (linksOf(model).at(-1)?.to !== layer) return null;
+  return <StepInside lab={lab} state={state} seen={seen} network={network} layer={layer} unit={highest(seen.get("logits")!)} />;
 }
 
 /** The first step of a unit's computation on the image shown; null for a unit before any linear layer. */
@@ -51,12 +53,11 @@ export function insideOf(lab: Lab, state: State, at: UnitPlace, seen: Map<string
   return link && { ...at, step: 0, position: highestAt(trace, link, at.unit) };
 }
 
-function StepInside({ trace, network, layer, unit }: InsideProps): JSX.Element {
+function StepInside({ lab, state, seen, ...at }: Omit<ComputedProps, "theme"> & UnitPlace): JSX.Element {
   const update = useContext(Update);
-  const position = () => highestAt(trace, linkInto(trace.model, layer)!, unit);
   return (
-    <button type="button" class="step-inside" aria-haspopup="dialog" onClick={() => update({ inside: { network, layer, unit, step: 0, position: position() } })}>
-      {words.inside.open(unitName(trace.model, layer, unit, false))}
+    <button type="button" class="step-inside" aria-haspopup="dialog" onClick={() => update({ inside: insideOf(lab, state, at, seen) })}>
+      {words.inside.open(unitName(lab.models[at.network], at.layer, at.unit, false))}
     </button>
   );
 }

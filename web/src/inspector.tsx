@@ -1,4 +1,4 @@
-// The column beside the networks: one panel of six, chosen by tabs. In a narrow window it is a sheet over the page.
+// The column beside the networks: one panel of six, chosen by tabs. On a phone it is a sheet over the page.
 
 import { Component, type JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
@@ -7,7 +7,7 @@ import { type Tab, TABS } from "./state";
 import { words } from "./words";
 
 /** Windows up to this width show the panels as a sheet. */
-export const NARROW = "(max-width: 75rem)";
+export const NARROW = "(max-width: 46rem)";
 
 export interface InspectorProps {
   /** The chosen panel; null is that of the unit, or, in a narrow window, none. */

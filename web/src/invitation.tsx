@@ -1,10 +1,14 @@
-// What to do first: the networks' predictions for this image, how many ablations change them, and one to try.
+// What to do first: the networks' predictions for this image, how many ablations change them, and one to try; what else the page answers.
 
 import type { JSX } from "preact";
-import { NO_CHANGES, softmax } from "./engine";
+import { useMemo } from "preact/hooks";
+import { highest, NO_CHANGES, softmax } from "./engine";
+import { insideOf } from "./inside";
 import { type Lab, useLater } from "./lab";
+import { selectiveAt } from "./missions";
+import { unitName } from "./names";
 import { named } from "./networks";
-import type { State } from "./state";
+import type { State, UnitPlace } from "./state";
 import { words } from "./words";
 
 function units(lab: Lab, network: number): number {
@@ -17,11 +21,13 @@ export interface InvitationProps {
   /** The networks shown. */
   shown: number[];
   pixels: Float32Array;
+  /** The activations with and without the changes, by network. */
+  seen: Map<string, Float32Array>[];
   unchanged: Map<string, Float32Array>[];
   update: (part: Partial<State>) => void;
 }
 
-export function Invitation({ lab, state, shown, pixels, unchanged, update }: InvitationProps): JSX.Element {
+export function Invitation({ lab, state, shown, pixels, seen, unchanged, update }: InvitationProps): JSX.Element {
   const { value: flips, stale } = useLater(
     (signal) =>
       Promise.all(
@@ -52,11 +58,49 @@ export function Invitation({ lab, state, shown, pixels, unchanged, update }: Inv
       </ul>
       {elsewhere ? (
         <button type="button" class="primary" onClick={() => update({ source: lab.images.opening })}>{words.invitation.elsewhere}</button>
+      ) : known !== null && !best && state.frame < lab.frames - 1 ? (
+        <button type="button" class="primary" onClick={() => update({ frame: lab.frames - 1 })}>{words.invitation.last}</button>
       ) : (
         <button type="button" class="primary" disabled={!best} onClick={() => best && update({ selected: best, changes: [{ ...best, kind: "zero", value: 0 }] })}>{words.invitation.ablate}</button>
       )}
+      <More lab={lab} state={state} shown={shown} seen={seen} unchanged={unchanged} update={update} />
     </section>
   );
+}
+
+/** Questions that other parts of the page answer, each with a way there. */
+function More({ lab, state, shown, seen, unchanged, update }: Omit<InvitationProps, "pixels">): JSX.Element {
+  const [i] = shown;
+  const { hard, steps } = useMemo(() => {
+    const p = softmax(unchanged[i].get("logits")!);
+    return { hard: Array.from(p.keys()).sort((a, b) => p[b] - p[a]).slice(0, 2), steps: followed(lab, shown, seen) };
+  }, [seen, unchanged, shown.join()]);
+  const selective = selectiveAt(lab);
+  const ways: [string, Partial<State> | null][] = [
+    [words.invitation.learned(named(lab, i), [...hard].sort((a, b) => a - b)), { tab: "confusion", pair: { label: hard[0], predicted: hard[1] } }],
+    [words.missions.selective.title, selective === null ? null : { tab: "missions", mission: selective }],
+    ...(steps ? [[words.invitation.computed(named(lab, steps.network), unitName(lab.models[steps.network], 0, steps.unit)), { inside: insideOf(lab, state, steps, seen[steps.network]) }] as [string, Partial<State>]] : []),
+  ];
+  return (
+    <div class="more">
+      <h3>{words.invitation.more}</h3>
+      <ul>
+        {ways.map(([text, part]) => part && part.inside !== null && <li key={text}><button type="button" class="link" onClick={() => update(part)}>{text}</button></li>)}
+      </ul>
+    </div>
+  );
+}
+
+/** The first layer's most active unit on this image, of a convolution if there is one; null where there are no layers. */
+function followed(lab: Lab, shown: number[], seen: Map<string, Float32Array>[]): UnitPlace | null {
+  const layered = shown.filter((network) => lab.models[network].data.layers.length);
+  const sizes = layered.map((network) => lab.models[network].units(lab.layer(network, 0)));
+  const at = Math.max(0, sizes.findIndex(({ each }) => each > 1));
+  if (!layered.length) return null;
+  const [network, { count, each }] = [layered[at], sizes[at]];
+  const values = seen[network].get(lab.layer(network, 0))!;
+  const peaks = Array.from({ length: count }, (_, unit) => Math.max(...values.subarray(unit * each, (unit + 1) * each)));
+  return { network, layer: 0, unit: highest(peaks) };
 }
 
 function Hesitates({ name, p }: { name: string; p: Float32Array | number[] }): JSX.Element {

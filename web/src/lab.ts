@@ -15,6 +15,12 @@ export const DRAWS = 10;
 /** Milliseconds from one progress of the draws to the next: each renders the page. */
 const PACE = 100;
 
+/** Weights of all snapshots together that the workers are sent in advance: at most 64 MB for each. */
+const MOST_GIVEN = 2 ** 24;
+
+/** Milliseconds after which a reader rests at a snapshot. */
+const RESTS = 150;
+
 export class Lab {
   readonly workers: Workers;
   readonly evaluators: Evaluator[];
@@ -50,6 +56,13 @@ export class Lab {
   /** Unpacks the weights of one of the page's snapshots. */
   async load(frame: number): Promise<void> {
     await Promise.all(this.models.map((model, i) => model.load(this.snapshot(i, frame))));
+  }
+
+  /** Sends one of the page's snapshots to the workers before it is asked for, if all of them take little memory. */
+  async give(frame: number): Promise<void> {
+    const size = this.models.reduce((sum, { data }) => sum + data.steps.length * Object.values(data.tensors).reduce((a, { shape }) => a + shape.reduce((b, c) => b * c, 1), 0), 0);
+    if (size > MOST_GIVEN) return;
+    for (const [i] of this.models.entries()) await this.workers.give(i, this.snapshot(i, frame));
   }
 
   /** The scale of a layer's activations at one of the page's snapshots; without one, over all of them. */
@@ -135,6 +148,20 @@ export function useLater<T>(work: (signal: AbortSignal) => Promise<T>, needs: un
   }, needs);
   const last = found?.subject === subject ? found : null;
   return { value: last && last.value, stale: !last || last.needs.some((need, i) => need !== needs[i]) };
+}
+
+/** Has the workers make ready for changes to these networks at one of the page's snapshots, once their predictions there are known and the reader rests. */
+export function usePrepared(lab: Lab, networks: number[], frame: number): void {
+  const known = networks.every((network) => lab.evaluators[network].known(lab.snapshot(network, frame)));
+  useEffect(() => {
+    if (!known) return;
+    const stop = new AbortController();
+    const timer = setTimeout(() => networks.forEach((network) => void lab.evaluators[network].prepare(lab.snapshot(network, frame), stop.signal)), RESTS);
+    return () => {
+      clearTimeout(timer);
+      stop.abort();
+    };
+  }, [known, networks.join(), frame]);
 }
 
 export interface Effect {

@@ -17,7 +17,7 @@ async function start(): Promise<void> {
   inWebAssembly();
   const page = load();
   Object.assign(glossary, page.glossary);
-  nameClasses(page.images.classNames ?? []);
+  nameClasses(page.images.classNames ?? [], page.images.dataset);
   if (page.images.classNames) document.documentElement.dataset.named = "";
   const images = await imagesOf(page);
   const models = page.networks.map((network) => new Model(network));
@@ -38,9 +38,12 @@ async function start(): Promise<void> {
   });
 }
 
-/** Loads the other snapshots while the reader looks at the first. */
+/** Loads the other snapshots while the reader looks at the first, and gives the workers what there is room for. */
 async function rest(lab: Lab): Promise<void> {
-  for (let frame = lab.frames - 1; frame >= 0; frame--) await lab.load(frame);
+  for (let frame = lab.frames - 1; frame >= 0; frame--) {
+    await lab.load(frame);
+    await lab.give(frame);
+  }
 }
 
 start().catch((error: Error) => {

@@ -43,6 +43,12 @@ const CLOSE = 0.1;
 /** With fewer errors than these, the share of them that another network makes too is not asked. */
 const FEWEST = 10;
 
+/** The place of the mission about the most selective unit; null where it can't be asked. */
+export function selectiveAt(lab: Lab): number | null {
+  const at = lab.models[0].data.missions.findIndex(({ kind }) => kind === "selective");
+  return at < 0 ? null : at;
+}
+
 /** The missions that this page's networks can carry. */
 export function missions(lab: Lab): Mission[] {
   const asked = lab.models[0].data.missions.map((data) => (data.kind === "selective" ? selective(lab, data) : ofOneUnit(lab, data)));

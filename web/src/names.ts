@@ -18,7 +18,7 @@ export function unitName(model: Model, layer: number, unit: number, full = true)
 
 /** What a link reads from: a unit, a channel, a pixel or the whole image, if that has one channel. */
 export function sourceName(model: Model, link: Link, source: number): string {
-  if (link.from >= 0) return unitName(model, link.from, source);
+  if (link.from >= 0) return words.names.sum(link.parts.map((layer) => unitName(model, layer, source)));
   const [channels, rows, cols] = model.data.input;
   const own = (channel: number) => words.names.imageChannel(channel, channels);
   if (model.data.ops[link.place].kind === "conv2d") return channels > 1 ? own(source) : words.names.image;

@@ -1,6 +1,6 @@
 // One network: its layers as strips of units, its prediction for the image, and the effect of a change on its accuracy on all images.
 
-import type { JSX, RefObject } from "preact";
+import { Component, type JSX, type RefObject } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { called, nameOf } from "./classes";
 import { lowering, pValue, probability } from "./chance";
@@ -19,6 +19,7 @@ import { number, points } from "./numbers";
 import { Numbers, Say, useMedia } from "./parts";
 import { type ChangeItem, same, type State, type UnitPlace } from "./state";
 import { Strip } from "./strip";
+import { unweighted } from "./sums";
 import { CurveNumbers } from "./time";
 import type { Theme } from "./theme";
 import { words } from "./words";
@@ -47,8 +48,8 @@ export type Judged = Later<Effect> & { drops: number[] };
 /** Windows in which everything stands on one screen. */
 export const ROOMY = "(min-width: 75.01rem) and (min-height: 40rem)";
 
-/** A row narrower than this is a column: a layer below the other. In pixels, as the height of a row in a window that scrolls. */
-const [COLUMN, HEIGHT, LABELS] = [560, 250, 36];
+/** A row narrower than this is a column: a layer below the other; so is one narrower than `WIDE` in which the layers have no room. In pixels, as the height of a row in a window that scrolls. */
+const [COLUMN, WIDE, HEIGHT, LABELS] = [540, 720, 250, 36];
 
 /** Less probability than this has no number where bars stand side by side. */
 const FAINT = 0.005;
@@ -68,23 +69,26 @@ function useRoom(): { part: RefObject<HTMLDivElement>; room: [number, number] } 
 }
 
 export function NetworkRow(props: NetworkProps): JSX.Element {
-  const { lab, network, state, theme, seen, unchanged, effect } = props;
+  const { lab, network, state, seen, unchanged, effect } = props;
   const model = lab.models[network];
   const { data } = model;
   const snapshot = lab.snapshot(network, state.frame);
   const mine = useMemo(() => state.changes.filter((c) => c.network === network), [state.changes]);
   const dead = useMemo(() => data.layers.map((layer) => lab.evaluators[network].dead(snapshot, layer)), [snapshot, effect.value]);
+  // Independent of the image, so not rendered again while the reader draws.
+  const cost = useMemo(() => <Cost effect={effect} lab={lab} state={state} />, [effect.value, effect.stale, effect.drops.length, state.set, state.setBy]);
+  const plain = useMemo(() => unweighted(model).map((layer) => short(data.layers[layer])), [model]);
   const roomy = useMedia(ROOMY);
   const { part, room: [width, height] } = useRoom();
-  const column = width < COLUMN;
-  const { blocks, over } = useMemo(() => {
+  const { blocks, over, column } = useMemo(() => {
     const all = data.layers.map((layer) => ({ count: model.units(layer).count, side: model.shape(layer)[1] ?? 1 }));
-    if (column) return { blocks: stacked(all, width), over: 0 };
     const classes = CLASSES + (nameOf(0) ? NAMES : 0);
-    if (roomy) return inRow(all, width, height - LABELS, classes);
+    const below = { blocks: stacked(all, width), over: 0, column: true };
+    if (width < COLUMN) return below;
     for (let more = 1; ; more += 0.1) {
-      const found = inRow(all, width, HEIGHT * more, classes);
-      if (!found.over || more > 1.8) return found;
+      const found = inRow(all, width, roomy ? height - LABELS : HEIGHT * more, classes);
+      if (found.over && !roomy && more <= 1.8) continue;
+      return found.over && width < WIDE ? below : { ...found, column: false };
     }
   }, [width, roomy && height, roomy]);
   return (
@@ -94,9 +98,9 @@ export function NetworkRow(props: NetworkProps): JSX.Element {
           {named(lab, network)} <small>{words.network.step(data.steps[snapshot])}</small>
         </h2>
         <Was before={mine.length ? unchanged.get("logits")! : null} now={seen.get("logits")!} blank={typeof state.source !== "number" && !state.source.length} />
-        <ComputedClass lab={lab} network={network} state={state} theme={theme} seen={seen} />
+        <ComputedClass lab={lab} network={network} state={state} seen={seen} />
       </div>
-      <Cost effect={effect} lab={lab} state={state} />
+      {cost}
       <div class={over ? "blocks over" : "blocks"} ref={part} {...(over ? { tabIndex: 0, role: "group", "aria-label": words.network.wider } : {})}>
         <div class="flow">
           <Edges {...props} />
@@ -106,7 +110,7 @@ export function NetworkRow(props: NetworkProps): JSX.Element {
           <Predicts {...props} changed={mine.length > 0} />
         </div>
       </div>
-      {over > 0 && <p class="wider">{words.network.wider}</p>}
+      {(over > 0 || plain.length > 0) && <p class="wider">{over > 0 && words.network.wider} {plain.length > 0 && words.network.unweighted(plain)}</p>}
     </section>
   );
 }
@@ -238,19 +242,44 @@ function Predicts({ lab, network, seen, unchanged, added, changed }: NetworkProp
       </p>
       <div class="bars" role="img" aria-label={words.network.classes(lab.models[network].data.name, best, number(now[best], 3))}>
         {Array.from(now, (p, label) => (
-          <div key={label} class={`bar${label === best ? " best" : ""}${p < FAINT ? " faint" : ""}`}>
-            <span class="digit-label" title={called(label)}>{called(label)}</span>
-            <span class="track" style={{ "--p": share(p), "--was": share(before[label]), "--added": share(added ? Math.abs(added[label]) / most / 2 : 0) }}>
-              <span class="fill" />
-              {changed && <span class="ghost" />}
-              {added && <span class={added[label] < 0 ? "added minus" : "added plus"} />}
-            </span>
-            <span class="value">{number(p, 3)}</span>
-          </div>
+          <Bar key={label} label={label} best={label === best} faint={p < FAINT} p={share(p)} was={share(before[label])} changed={changed} added={added && share(added[label] / most / 2)} value={number(p, 3)} />
         ))}
       </div>
     </div>
   );
+}
+
+interface BarProps {
+  label: number;
+  best: boolean;
+  faint: boolean;
+  /** Shares of the bar's length, as texts. */
+  p: string;
+  was: string;
+  added: string | null;
+  changed: boolean;
+  value: string;
+}
+
+/** The probability of a class; drawn again only if it looks different. */
+class Bar extends Component<BarProps> {
+  override shouldComponentUpdate(next: BarProps): boolean {
+    return (Object.keys(next) as (keyof BarProps)[]).some((name) => next[name] !== this.props[name]);
+  }
+
+  override render({ label, best, faint, p, was, added, changed, value }: BarProps): JSX.Element {
+    return (
+      <div class={`bar${best ? " best" : ""}${faint ? " faint" : ""}`}>
+        <span class="digit-label" title={called(label)}>{called(label)}</span>
+        <span class="track" style={{ "--p": p, "--was": was, "--added": added?.replace("-", "") ?? "0" }}>
+          <span class="fill" />
+          {changed && <span class="ghost" />}
+          {added && <span class={added.startsWith("-") ? "added minus" : "added plus"} />}
+        </span>
+        <span class="value">{value}</span>
+      </div>
+    );
+  }
 }
 
 const STORED = { difference: "int8 differences", float16: "float16", float32: "float32" };

@@ -7,6 +7,8 @@ import { zoom, zoomIdentity, type ZoomTransform } from "d3-zoom";
 import type { JSX } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Chosen } from "./chosen";
+import { called, nameOf, shortened } from "./classes";
+import { apart } from "./fit";
 import type { Effect, Lab, Later } from "./lab";
 import { Numbers, useMedia } from "./parts";
 import { CLOSEST, type Look, type State } from "./state";
@@ -16,6 +18,7 @@ import { words } from "./words";
 const MARGIN = 18;
 const NEAR = 14; // pixels within which the pointer hits a point
 const USUAL = 720; // pixels: as wide, a map has room for a digit in each point
+const LINE = 16; // from one label to the next below it
 const HINT = 56; // the side of the image under the pointer
 
 type Point = [number, number];
@@ -145,19 +148,20 @@ export function Scatter({ lab, state, theme, scores, own, predicted, onLook: onW
       context.arc(px, py, radius, 0, 2 * Math.PI);
       context.fill();
       context.fillStyle = onto[mark % 10];
-      if (radius > 5) context.fillText(String(mark), px, py + 0.5);
+      if (radius > 5 && !nameOf(mark)) context.fillText(String(mark), px, py + 0.5);
     }
-    // Where the points are too small for their digits, each class has one at its mean.
-    if (radius <= 5 && color !== "error") {
-      context.font = "bold 15px sans-serif";
+    // Where the points have no room for what their classes are called, each class has it at its mean.
+    if (!close && (radius <= 5 || nameOf(0)) && color !== "error") {
+      context.font = `bold ${nameOf(0) ? 12 : 15}px sans-serif`;
       [context.lineWidth, context.lineJoin] = [4, "round"];
-      means.forEach(([n, px, py], mark) => {
-        if (!n) return;
+      const shown = means.flatMap(([n, px, py], mark) => (n ? [{ text: shortened(called(mark)), x: px / n, y: py / n }] : []));
+      const labels = apart(shown.map((one) => ({ ...one, width: context.measureText(one.text).width })), LINE, width, height);
+      for (const { text, x, y } of labels) {
         context.strokeStyle = css(theme.paper);
-        context.strokeText(String(mark), px / n, py / n);
+        context.strokeText(text, x, y);
         context.fillStyle = css(theme.ink);
-        context.fillText(String(mark), px / n, py / n);
-      });
+        context.fillText(text, x, y);
+      }
     }
     return sheet;
   }, [base.points, predicted, theme, k, x, y, color]);

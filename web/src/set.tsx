@@ -155,7 +155,7 @@ function Units({ lab, state, unchanged, onSelect }: SetProps): JSX.Element {
                 <td>{number(own.effect?.[at.unit], EFFECT)}</td>
                 <td>{number(own.selectivity?.[at.unit], DIGITS)}</td>
                 <td>{number(own.contribution?.[at.unit], DIGITS)}</td>
-                <td>{classOf(preferredClass(lab, at))}</td>
+                <td class="prefers" title={classOf(preferredClass(lab, at))}>{classOf(preferredClass(lab, at))}</td>
               </tr>
             );
           })}

@@ -37,14 +37,19 @@ export function Strip(props: StripProps): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [focus, setFocus] = useState(0);
   // What is the same for all activations is drawn once.
-  const tiles = useMemo(() => outlines(count, columns, pitch, (context, x, y) => context.fillRect(x, y, tile, tile)), [count, columns, pitch]);
+  const tiles = useMemo(() => outlines(count, columns, pitch, (context, places) => places.forEach(([x, y]) => context.fillRect(x, y, tile, tile))), [count, columns, pitch]);
   const frames = useMemo(
     () =>
-      outlines(count, columns, pitch, (context, x, y, unit) => {
+      outlines(count, columns, pitch, (context, places) => {
         context.strokeStyle = css(theme.quiet, 0.55);
-        context.strokeRect(x + 0.5, y + 0.5, tile - 1, tile - 1);
-        if (dead?.[unit]) hatched(context, x, y, tile, css(theme.null));
+        context.beginPath();
+        for (const [x, y] of places) context.rect(x + 0.5, y + 0.5, tile - 1, tile - 1);
+        context.stroke();
       }),
+    [count, columns, pitch, theme],
+  );
+  const hatches = useMemo(
+    () => (dead?.includes(true) ? outlines(count, columns, pitch, (context, places) => places.forEach(([x, y], unit) => dead[unit] && hatched(context, x, y, tile, css(theme.null)))) : null),
     [count, columns, pitch, theme, dead?.join()],
   );
 
@@ -73,6 +78,7 @@ export function Strip(props: StripProps): JSX.Element {
       for (let unit = 0; unit < count; unit++) context.drawImage(all, 0, unit * rows, cols, rows, ...place(unit), tile, tile);
     }
     context.drawImage(frames, 0, 0, size[0], size[1]);
+    if (hatches) context.drawImage(hatches, 0, 0, size[0], size[1]);
     for (const change of changes) {
       const [x, y] = place(change.unit);
       hatched(context, x, y, tile, css(theme.ink));
@@ -84,7 +90,7 @@ export function Strip(props: StripProps): JSX.Element {
       const [x, y] = place(selected);
       context.strokeRect(x + 1.25, y + 1.25, tile - 2.5, tile - 2.5);
     }
-  }, [values, pitch, columns, theme, selected, changes, frames, top, both]);
+  }, [values, pitch, columns, theme, selected, changes, frames, hatches, top, both]);
 
   const keys = changes.map((c) => `${c.unit}${c.kind}`).join();
   const go = useRef<(unit: number) => void>(() => undefined);
@@ -153,14 +159,14 @@ export function Strip(props: StripProps): JSX.Element {
   );
 }
 
-/** A picture as large as all tiles, with what `draw` draws at each one's place. */
-function outlines(count: number, columns: number, pitch: number, draw: (context: CanvasRenderingContext2D, x: number, y: number, unit: number) => void): HTMLCanvasElement {
+/** A picture as large as all tiles, with what `draw` draws at their places, by unit. */
+function outlines(count: number, columns: number, pitch: number, draw: (context: CanvasRenderingContext2D, places: [number, number][]) => void): HTMLCanvasElement {
   const scale = window.devicePixelRatio || 1;
   const [width, height] = [columns, Math.ceil(count / columns)].map((n) => Math.round(n * pitch * scale));
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
   const context = canvas.getContext("2d")!;
   context.scale(scale, scale);
-  for (let unit = 0; unit < count; unit++) draw(context, (unit % columns) * pitch + GAP / 2, Math.floor(unit / columns) * pitch + GAP / 2, unit);
+  draw(context, Array.from({ length: count }, (_, unit) => [(unit % columns) * pitch + GAP / 2, Math.floor(unit / columns) * pitch + GAP / 2]));
   return canvas;
 }
 

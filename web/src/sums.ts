@@ -10,23 +10,60 @@ export interface Link {
   place: number;
   /** The layer whose units it reads; -1 for the pixels. */
   from: number;
+  /** The layers whose sum it reads, if that is shown by none: `from` is the last of them. Otherwise `from` alone, or none. */
+  parts: number[];
   /** The first layer that shows its outputs; the number of layers for the classes. */
   to: number;
   /** Units of `from`, or pixels. */
   sources: number;
 }
 
+const known = new WeakMap<Model, Link[]>();
+
 export function linksOf(model: Model): Link[] {
+  if (!known.has(model)) known.set(model, found(model));
+  return known.get(model)!;
+}
+
+function found(model: Model): Link[] {
   const { ops, layers } = model.data;
   const hooks = layers.map((layer) => model.places.get(layer)!);
   return ops.flatMap((op, place) => {
     if (op.kind !== "linear" && op.kind !== "conv2d") return [];
     const read = back(model, model.inputs[place], (at) => hooks.includes(at));
-    if (read >= 0 && !hooks.includes(read)) return []; // a sum that is not shown as a layer
+    const parts = summed(model, read, hooks);
+    if (read >= 0 && !parts) return []; // of what is not shown
     const to = hooks.filter((hook) => hook < place).length;
-    const from = hooks.indexOf(read);
+    const from = Math.max(-1, ...(parts ?? []));
     const sources = from >= 0 ? model.units(layers[from]).count : op.kind === "conv2d" ? model.data.input[0] : size(model.inShape(place));
-    return [{ place, from, to, sources }];
+    return [{ place, from, parts: parts ?? [], to, sources }];
+  });
+}
+
+/** The layers that a value is the sum of, unit by unit; null if other values take part in it. */
+function summed(model: Model, place: number, hooks: number[]): number[] | null {
+  if (hooks.includes(place)) return [hooks.indexOf(place)];
+  const op = model.data.ops[place];
+  if (op?.kind !== "add") return null;
+  const parts = [model.inputs[place], op.with].map((one) => summed(model, back(model, one, (at) => hooks.includes(at)), hooks));
+  const all = [...new Set(parts.flatMap((own) => own ?? []))].sort((a, b) => a - b);
+  return parts.every(Boolean) && all.every((layer) => model.shapes[hooks[layer]][0] === model.shapes[place][0]) ? all : null;
+}
+
+/** The layers from whose sum a layer's units are computed without weights, none if what is summed is not shown; null for other layers. */
+export function summedIn(model: Model, layer: number): number[] | null {
+  const hooks = model.data.layers.map((name) => model.places.get(name)!);
+  const place = back(model, model.inputs[hooks[layer]], () => false);
+  return model.data.ops[place]?.kind === "add" ? (summed(model, place, hooks) ?? []) : null;
+}
+
+/** The layers whose units are computed without weights between units, from one or two layers: by a sum, an activation function, a normalization, or pooling. */
+export function unweighted(model: Model): number[] {
+  const hooks = model.data.layers.map((name) => model.places.get(name)!);
+  return hooks.flatMap((hook, layer) => {
+    const place = back(model, model.inputs[hook], (at) => hooks.includes(at));
+    if (linksOf(model).some((link) => link.to === layer)) return []; // weights lead to what is summed
+    return hooks.includes(place) || model.data.ops[place]?.kind === "add" ? [layer] : [];
   });
 }
 
@@ -45,7 +82,7 @@ export function linkInto(model: Model, layer: number): Link | null {
 
 /** The link that reads a layer's units. */
 export function linkOutOf(model: Model, layer: number): Link | null {
-  return linksOf(model).find((link) => link.from === layer) ?? null;
+  return linksOf(model).find((link) => link.parts.includes(layer)) ?? null;
 }
 
 /** The position of a unit's highest pre-activation in its map; 0 for a unit without a map. */
@@ -130,11 +167,29 @@ export function contribution(trace: Trace, link: Link, unit: number, source: num
 
 /** Every source's contribution to a unit, for a channel at one position. */
 export function contributions(trace: Trace, link: Link, unit: number, position = highestAt(trace, link, unit)): Float64Array {
-  const op = linear(trace.model, link.place);
-  if (op.kind === "conv2d") return Float64Array.from({ length: link.sources }, (_, source) => contribution(trace, link, unit, source, position));
-  const [x, weight] = [trace.before(link.place), trace.model.weights(trace.snapshot)[op.weight]];
+  const { model } = trace;
+  const op = linear(model, link.place);
+  const [x, weight] = [trace.before(link.place), model.weights(trace.snapshot)[op.weight]];
   const found = new Float64Array(link.sources);
-  for (let i = 0, at = unit * x.length, each = x.length / link.sources; i < x.length; i++, at++) found[Math.floor(i / each)] += weight[at] * x[i];
+  if (op.kind === "linear") {
+    const each = x.length / link.sources;
+    for (let source = 0, i = 0, at = unit * x.length; source < link.sources; source++) {
+      for (const end = i + each; i < end; i++, at++) found[source] += weight[at] * x[i];
+    }
+    return found;
+  }
+  const [rows, cols] = model.kernels[link.place];
+  const [, height, width] = model.inShape(link.place);
+  const [down, right] = op.dilation ?? [1, 1];
+  const [top, left] = cornerOf(model, link, position);
+  let at = unit * link.sources * rows * cols;
+  for (let source = 0; source < link.sources; source++) {
+    for (let i = 0, row = top; i < rows; i++, row += down) {
+      for (let j = 0, col = left; j < cols; j++, col += right, at++) {
+        if (row >= 0 && row < height && col >= 0 && col < width) found[source] += weight[at] * x[(source * height + row) * width + col];
+      }
+    }
+  }
   return found;
 }
 
@@ -158,9 +213,10 @@ export function edgesOf(trace: Trace, most = Infinity): Edge[][] {
       const sizes = values.map(Math.abs).sort();
       const [least, largest] = [sizes[Math.max(0, sizes.length - most)], sizes.at(-1)!];
       const found: Edge[] = [];
-      values.forEach((value, i) => {
-        if (value && Math.abs(value) >= least) found.push({ link, source: i % link.sources, unit: Math.floor(i / link.sources), value, share: Math.abs(value) / largest });
-      });
+      for (let i = 0; i < values.length; i++) {
+        const [value, size] = [values[i], Math.abs(values[i])];
+        if (value && size >= least) found.push({ link, source: i % link.sources, unit: Math.floor(i / link.sources), value, share: size / largest });
+      }
       return found.sort((a, b) => b.share - a.share).slice(0, most);
     });
 }
@@ -169,7 +225,7 @@ export function edgesOf(trace: Trace, most = Infinity): Edge[][] {
 export function edgesAt(trace: Trace, edges: Edge[][], { layer, unit }: { layer: number; unit: number }, most: number): Edge[] {
   return edges.flatMap(([first]) => {
     const link = first?.link;
-    if (link?.from !== layer && link?.to !== layer) return [];
+    if (!link || (!link.parts.includes(layer) && link.to !== layer)) return [];
     const units = Array.from({ length: trace.model.shapes[link.place][0] }, (_, i) => i);
     const values = link.to === layer ? [...contributions(trace, link, unit)] : units.map((to) => contribution(trace, link, to, unit, highestAt(trace, link, to)));
     const found = values.map((value, i) => ({ link, source: link.to === layer ? i : unit, unit: link.to === layer ? unit : i, value, share: Math.abs(value) * (first.share / Math.abs(first.value)) }));

@@ -7,6 +7,7 @@ import { spaced } from "./fit";
 import type { Lab } from "./lab";
 import { grouped } from "./numbers";
 import { glossary, Hint, Numbers, useMedia } from "./parts";
+import { NARROW } from "./inspector";
 import { named } from "./networks";
 import { ScaleChoice } from "./scale";
 import type { State } from "./state";
@@ -35,7 +36,7 @@ export function Time(props: TimeProps): JSX.Element {
   const [playing, setPlaying] = useState<Way>(0);
   const still = useMedia("(prefers-reduced-motion: reduce)");
   const last = lab.frames - 1;
-  const phone = useMedia("(max-width: 46rem)"); // no room for more than the number
+  const phone = useMedia(NARROW); // no room for more than the number
   const apart = !phone && shown.some((network) => lab.models[network].data.steps.join() !== lab.models[shown[0]].data.steps.join());
   const endOf = (way: Way) => (way > 0 ? last : 0);
   /** Starts from the other end if it is already at the end of its direction. */

@@ -1,7 +1,7 @@
 // Every word on the screen. In a sentence `[term]` or `[term|shown]` has its explanation from the glossary, and `{name}` is a place that
 // the view fills (parts.tsx: Say). With ?pseudo in the address each entry is shown in ⟦⟧: what is outside of them was written elsewhere.
 
-import { called, kindOf } from "./classes";
+import { called, kindOf, ofDigits } from "./classes";
 import { grouped, number } from "./numbers";
 import type { Pair } from "./state";
 
@@ -47,6 +47,7 @@ const english = {
     at: (network: string, layer: string, step: number) => `${network}${layer && ` ${layer}`} step ${step}`,
     tabs: { unit: "Unit", set: "Set", confusion: "Confusion", map: "Map", missions: "Missions", python: "Python" },
     of: (unit: string, layer: string) => `${unit} of ${layer}`,
+    sum: (units: string[]) => units.join(" + "),
     image: "the image",
     imageChannel: (i: number, of: number) => (of === 3 ? `the ${["red", "green", "blue"][i]} channel` : `channel ${i} of the image`),
     pixel: (position: string) => `pixel in ${position}`,
@@ -78,7 +79,7 @@ const english = {
     predicted: (label: number) => `predicted ${called(label)}`,
     down: "true class",
     across: "predicted class",
-    caption: (before: boolean) => `True class (rows) against predicted class (columns): images${before ? ", and how many more or fewer than before" : ""}. Choose a cell to see it over training.`,
+    caption: (before: boolean) => `True class (rows) against predicted class (columns): images${before ? ", and how many more or fewer than before" : ""}. Choose a cell, by a click or by arrow keys and Enter, to see it over training.`,
     cell: (label: number, predicted: number, n: number) => `class ${called(label)} predicted as ${called(predicted)}: ${count(n, "image")}`,
     saved: (title: string, images: number, accuracy: number, chance: number, changes: number) =>
       `${title}${changes ? ` with ${count(changes, "unit")} changed` : ""}: true class (rows) against predicted class (columns) of ${grouped(images)} images. Accuracy ${percent(accuracy, 1)}; chance level, always the most frequent class: ${percent(chance, 1)}.`,
@@ -116,7 +117,7 @@ const english = {
   },
   top: {
     title: "Ablate a unit",
-    told: "Draw a digit or choose an image; click a unit to change it.",
+    told: () => `${ofDigits() ? "Draw a digit or choose an image" : "Choose an image or draw one"}; click a unit to change it.`,
     undo: "Undo",
     redo: "Redo",
     reset: "Reset all",
@@ -133,6 +134,7 @@ const english = {
   network: {
     step: (step: number) => `step ${grouped(step)}${step ? "" : ", untrained"}`,
     wider: "This network is wider than the page: scroll its row sideways, or use arrow keys in it.",
+    unweighted: (layers: string[]) => `Edges show weights between units; ${layers.join(", ")} ${layers.length > 1 ? "have" : "has"} none.`,
     details: (name: string) => `Details of ${name}`,
     stored: (kind: string) => `The weights in this page, stored as ${kind}, predict the same class as the recorded ones on {agreement} of these images; the largest error of a logit is {logit}.`,
     numbers: (layer: string) => `The numbers: ${layer}`,
@@ -188,7 +190,7 @@ const english = {
   digit: {
     title: "The image",
     role: "drawing pad",
-    keys: "Draw a digit. Arrow keys move the pen, space puts it down or lifts it, Delete clears.",
+    keys: () => `Draw ${ofDigits() ? "a digit" : "an image"}. Arrow keys move the pen, space puts it down or lifts it, Delete clears.`,
     drawn: (channels: number) => (channels > 1 ? `Your drawing, alike in all ${channels} channels.` : "Your drawing."),
     empty: "Draw here: mouse, finger, or arrow keys and space.",
     previous: "Previous test image",
@@ -196,8 +198,8 @@ const english = {
     image: "Image",
     clear: "Clear",
     pattern: (unit: string, activation: number, mapped: boolean, channels: number) => `${unit[0].toUpperCase()}${unit.slice(1)}: ${number(activation)}${mapped ? " on average" : ""}. Gradient × pixel${channels > 1 ? `, summed over the ${channels} channels` : ""}: orange raises it, blue lowers it.`,
-    input: (channels: number) =>
-      `The networks' input: centered and scaled like the dataset.${channels > 1 && channels !== 3 ? ` Pictures show the mean of its ${channels} channels.` : ""}`,
+    input: (networks: number, drawing: boolean, channels: number) =>
+      `The network${networks > 1 ? "s'" : "'s"} input${drawing ? ": your drawing, centered and scaled like the dataset" : ""}.${channels > 1 && channels !== 3 ? ` Pictures show the mean of its ${channels} channels.` : ""}`,
   },
   reading: {
     title: "How to read the networks",
@@ -217,6 +219,10 @@ const english = {
     flips: (n: number | null, units: number) => `${n ?? "…"} of ${units} units ${n === 1 ? "changes" : "change"} it if ablated.`,
     elsewhere: "Show an image where one does",
     ablate: "Ablate one that does",
+    last: "Show the last snapshot",
+    more: "Or ask",
+    learned: (network: string, [a, b]: number[]) => `When did ${network} learn to tell ${called(a)} from ${called(b)}?`,
+    computed: (network: string, unit: string) => `How does ${network} compute ${unit}? Step by step`,
   },
   image: {
     told: (index: number, place: number, label: number, dataset: string) => `Probe image ${index} (${dataset} test image ${grouped(place)}): ${kindOf(label)}.`,
@@ -284,6 +290,7 @@ const english = {
   edge: {
     close: "Close the contribution",
     nothing: "Every contribution is 0.",
+    sum: (units: string[]) => (units.length ? `Computed from the sum of ${units.join(" and ")}, without weights: there are no contributions to list.` : "A sum lies between it and the last weights: no contributions are listed."),
     products: (n: number, position: string | null) =>
       n === 1
         ? "weight {weight} × activation {activation} = contribution {value}"

@@ -1,6 +1,6 @@
 // A worker of all networks, with a share of the images: answers the page's requests one after the other, and drops those that it takes back.
 
-import { expose } from "comlink";
+import { expose, transfer } from "comlink";
 import { Trace } from "./backward";
 import { Computer, type Flips, type Found } from "./compute";
 import type { Images, NetworkData } from "./data";
@@ -35,7 +35,14 @@ export const api = {
   },
 
   found(request: number, network: number, snapshot: number, changes: Changes | null): Promise<Found> {
-    return inTurn(request, (signal) => computers[network].found(snapshot, changes, signal));
+    return inTurn(request, async (signal) => {
+      const found = await computers[network].found(snapshot, changes, signal);
+      return transfer(found, [found.logits, ...(found.means?.values() ?? [])].map(({ buffer }) => buffer as ArrayBuffer));
+    });
+  },
+
+  prepare(request: number, network: number, snapshot: number): Promise<void> {
+    return inTurn(request, (signal) => computers[network].prepare(snapshot, signal));
   },
 
   flips(request: number, network: number, pixels: Float32Array, snapshot: number): Promise<Flips> {

@@ -1,7 +1,8 @@
 import { afterEach, expect, test } from "vitest";
 import type { Lab } from "../src/lab";
 import { searched } from "../src/sets";
-import { called, kindOf, nameClasses, classOf, withNames } from "../src/classes";
+import { called, kindOf, nameClasses, classOf, ofDigits, shortened, withNames } from "../src/classes";
+import { words } from "../src/words";
 
 afterEach(() => nameClasses([]));
 
@@ -22,4 +23,19 @@ test("units are found by the name or number of the class that they prefer", () =
   expect([units("class 1"), units("class bag"), units("2")]).toEqual([[1], [], [2]]);
   nameClasses(["T-shirt", "ankle boot"]);
   expect([units("class 1"), units("class ankle boot"), units("t-shirt layers.0"), units("class sneaker")]).toEqual([[1], [1], [0], []]);
+});
+
+test("only images of digits are called digits", () => {
+  const told = (names: string[], dataset: string) => {
+    nameClasses(names, dataset);
+    return [ofDigits(), words.top.told(), kindOf(1)];
+  };
+  for (const dataset of ["mnist", "digits", "digits, enlarged"]) expect(told([], dataset)).toEqual([true, "Draw a digit or choose an image; click a unit to change it.", "a 1"]);
+  for (const dataset of ["fashion-mnist", "own data", "kmnist"]) expect(told([], dataset)).toEqual([false, "Choose an image or draw one; click a unit to change it.", "class 1"]);
+  expect(told(["bag", "shirt"], "mnist")).toEqual([false, "Choose an image or draw one; click a unit to change it.", "class shirt"]);
+  expect(words.digit.keys()).toMatch(/^Draw an image\./);
+});
+
+test("a long name is shortened", () => {
+  expect([shortened("ankle boot"), shortened("a checkerboard of red")]).toEqual(["ankle boot", "a checkerboar…"]);
 });

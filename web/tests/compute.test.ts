@@ -130,6 +130,10 @@ test("a worker answers in turn, drops what is withdrawn, and keeps no trace of e
   expect(apart((await first).logits, oneByOne(0, NO_CHANGES))).toBeLessThan(1e-4);
   expect(apart((await last).logits, oneByOne(0, CASES["a unit"]))).toBeLessThan(1e-4);
   await expect(api.found(4, 0, 77, null)).rejects.toThrow();
+  const [prepared, dropped] = [api.prepare(5, 0, 1), api.prepare(6, 0, 0)];
+  api.cancel(6);
+  await expect(dropped).rejects.toThrow(/abort/i);
+  expect(await prepared).toBeUndefined();
   expect(stops.size).toBe(0);
   const pixels = all.pixels.subarray(0, 64);
   expect(await api.traced(0, "pattern", pixels, 1, "layers.1.hook_post", 2)).toEqual(new Trace(model, pixels, 1).pattern("layers.1.hook_post", 2));
@@ -158,4 +162,19 @@ test("flips are counted over every unit, and the best leads by most", async () =
     sum += leads.length;
   }
   expect(sum).toBeGreaterThan(0);
+});
+
+test("predictions alone fill no memory for changes; what was prepared is not computed again", async () => {
+  const load = vi.spyOn(model, "load");
+  const loads = async (...work: (() => Promise<unknown>)[]) => {
+    load.mockClear();
+    for (const one of work) await one();
+    return load.mock.calls.length;
+  };
+  const computer = new Computer(model, all, 1e6);
+  const [plain, change, prepared] = [() => computer.found(0, null, signal), () => computer.found(0, CASES["a unit"], signal), () => computer.prepare(0, signal)];
+  expect(await loads(plain, plain)).toBe(2);
+  expect(await loads(prepared)).toBe(1);
+  expect(await loads(change, prepared, change)).toBe(0);
+  load.mockRestore();
 });

@@ -3,8 +3,8 @@ import { Trace } from "../src/backward";
 import type { Op } from "../src/data";
 import { NO_CHANGES } from "../src/engine";
 import { sourceName } from "../src/names";
-import { biasOf, contribution, contributions, edgesOf, highestAt, linkInto, linkOutOf, linksOf, preActivation, stepsAfter, windowOf } from "../src/sums";
-import { convolutional, images, network, residual } from "./networks";
+import { biasOf, contribution, contributions, edgesAt, edgesOf, highestAt, linkInto, linkOutOf, linksOf, preActivation, stepsAfter, summedIn, unweighted, windowOf } from "../src/sums";
+import { apart, convolutional, images, network, residual } from "./networks";
 
 test("a unit's parts and bias by hand", async () => {
   const ops = [{ kind: "flatten" }, { kind: "linear", weight: "a", bias: "b" }, { kind: "relu" }, { kind: "hook", name: "layer" }, { kind: "linear", weight: "c", bias: null }, { kind: "hook", name: "logits" }] as const;
@@ -27,6 +27,33 @@ test("in a network with branches a link reads the layer before it, and ends befo
   expect(linksOf(model).map(({ place, from, to }) => [place, from, to])).toEqual([[1, -1, 0], [4, 0, 1], [7, 1, 2], [11, 2, 3], [14, 2, 4], [19, 4, 5]]);
   expect([0, 1, 2, 3, 4, 5].map((layer) => linkInto(model, layer)?.place ?? null)).toEqual([1, 4, null, 11, null, 19]);
   expect(linksOf(model).map((link) => stepsAfter(model, link, NO_CHANGES, 0))).toEqual([[3], [5], [], [12], [], []]);
+});
+
+test("a layer behind a sum that is no layer reads the layers that are summed", async () => {
+  const linear = (name: string): Op => ({ kind: "linear", weight: name, bias: null });
+  const ops: Op[] = [{ kind: "flatten" }, linear("a"), { kind: "hook", name: "layer.0" }, { kind: "sigmoid" }, { kind: "hook", name: "layer.1" }, { kind: "add", with: 2 }, linear("b"), { kind: "hook", name: "layer.2" }, linear("c"), { kind: "hook", name: "logits" }];
+  const model = await network(ops, [1, 1, 2], 1, { a: { shape: [2, 2], values: [1, 2, -1, 0] }, b: { shape: [1, 2], values: [2, -3] }, c: { shape: [1, 1], values: [1] } });
+  const trace = new Trace(model, Float32Array.of(4, 0.25), 0);
+  const [, link] = linksOf(model);
+  expect([link.parts, link.from, link.to, link.sources]).toEqual([[0, 1], 1, 2, 2]);
+  const sums = [4.5, -4].map((value) => value + 1 / (1 + Math.exp(-value)));
+  expect(apart(contributions(trace, link, 0), [2 * sums[0], -3 * sums[1]])).toBeLessThan(1e-5);
+  expect(sourceName(model, link, 1)).toBe("unit 1 of layer.0 + unit 1 of layer.1");
+  for (const layer of [0, 1]) {
+    expect(linkOutOf(model, layer)).toBe(link);
+    expect(edgesAt(trace, edgesOf(trace), { layer, unit: 1 }, 9).map(({ source, unit }) => [source, unit])).toEqual([[1, 0]]);
+  }
+  expect([unweighted(model), summedIn(model, 2)]).toEqual([[1], null]);
+});
+
+test("a layer that is a sum names what it is the sum of", async () => {
+  const linear = (name: string): Op => ({ kind: "linear", weight: name, bias: null });
+  const ops: Op[] = [{ kind: "flatten" }, linear("a"), { kind: "hook", name: "layer.0" }, { kind: "sigmoid" }, { kind: "hook", name: "layer.1" }, { kind: "add", with: 2 }, { kind: "hook", name: "layer.2" }, linear("c"), { kind: "hook", name: "logits" }];
+  const model = await network(ops, [1, 1, 2], 1, { a: { shape: [2, 2], values: [1, 2, -1, 0] }, c: { shape: [1, 2], values: [1, 1] } });
+  expect([0, 1, 2].map((layer) => summedIn(model, layer))).toEqual([null, null, [0, 1]]);
+  expect(unweighted(model)).toEqual([1, 2]);
+  expect(unweighted(await residual())).toEqual([]);
+  expect(summedIn(await residual(), 4)).toEqual([]);
 });
 
 test("contributions and bias are the pre-activation, at every link, unit and position", async () => {
