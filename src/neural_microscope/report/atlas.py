@@ -150,7 +150,7 @@ def _results(measure: Measure, at: At) -> dict[str, Any]:
 
 
 def _meanings(measure: Measure, ats: Sequence[At]) -> str:
-    """What the columns of a measure's results hold, folded."""
+    """The meaning of the columns of a measure's results, folded."""
     results = [one for at in ats for one in _results(measure, at).values()]
     lines = meanings(inspect.getdoc(measure.function) or "", results, measure.name)
     text = "\n".join(line[:1].upper() + line[1:] for line in lines)
@@ -158,7 +158,7 @@ def _meanings(measure: Measure, ats: Sequence[At]) -> str:
 
 
 def _columns(tables: str) -> str:
-    """What the columns of the units' tables hold, folded."""
+    """The meaning of the columns of the units' tables, folded."""
     heads = [head for head in OF_UNITS if f">{head}</th>" in tables]
     lines = "\n".join(f"{head[:1].upper()}{head[1:]}: {OF_UNITS[head]}." for head in heads)
     return folded("The columns", f'<p class="lines">{escape(lines)}</p>') if lines else ""

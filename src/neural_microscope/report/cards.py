@@ -96,7 +96,7 @@ def _card(page: Page, claims: Sequence[Claim], *, whole: bool = False, usual: st
 
 
 def _odds(claim: Claim) -> str:
-    """How sure it is: p, the images, and the seeds if there are several; the end of its reasons, without the numbers that are drawn."""
+    """Its p, the images, and the seeds if there are several; the end of its reasons, without the numbers that are drawn."""
     odds = claim.reasons.removeprefix(fill(claim.evidence, claim.numbers)).strip()
     seeds = claim.replicated if len(claim.seeds) > 1 else ""
     return f'<p class="odds quiet" data-claim="{escape(claim.id)}">{escape(f"{odds} {seeds}".strip())}</p>'

@@ -226,7 +226,7 @@ _FOUND = {"_p": "its p", "_q": "its q", "_shown": "its verdict"}
 
 
 def meanings(doc: str, results: Iterable[xr.Dataset | xr.DataArray | None], measure: str = "") -> list[str]:
-    """What the columns of `of_results` hold, a line each: the items of the docstring's ``Returns:`` about variables of the results."""
+    """The meaning of the columns of `of_results`, a line each: the items of the docstring's ``Returns:`` about variables of the results."""
 
     def said(name: re.Match[str]) -> str:
         """A variable's name as the table has it."""
