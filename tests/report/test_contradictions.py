@@ -107,7 +107,7 @@ def test_the_order_in_which_classes_are_learned_is_told_once_for_each_network(
 def test_what_an_untrained_network_predicts_for_everything_is_not_the_class_learned_first() -> None:
     """Class 0 has all its images right at step 0; of the others 2 comes first; where classes tie, all are named."""
     one = _order([0.0, 30.0, 4.0, 9.0])
-    assert one.sentence == "an image's class explains 100.0% of the variance in when it is learned."
+    assert one.sentence == "an image's class explains 100.0% of the variance in the order in which images are learned."
     assert "learned first for class 2 (step 4), last for class 1 (step 30)." in one.reasons
     tie = _order([0.0, 30.0, 4.0, 4.0])
     assert "learned first for classes 2 and 3 (step 4), last for class 1 (step 30)." in tie.reasons

@@ -16,7 +16,7 @@ from .. import RELEASED, __version__, files
 from ..analysis.findings import findings, populations
 from ..analysis.look import FirstLook, Progress, looking
 from ..claim import Claim, count
-from ..config import LoopConfig
+from ..config import OPTIMIZERS, LoopConfig
 from ..doors import door
 from ..errors import RunError
 from ..measure import Measure, rules
@@ -219,7 +219,7 @@ def _network(group: Sequence[FirstLook]) -> str:
 
 def _training(run: Run) -> str:
     settings = run.train_config
-    optimizer = _OPTIMIZERS.get(settings.optimizer, settings.optimizer)
+    optimizer = OPTIMIZERS.get(settings.optimizer, settings.optimizer)
     rate = f" with {optimizer}, learning rate {settings.learning_rate:g}" if optimizer else ""
     if isinstance(settings, LoopConfig):
         return f" for {count(len(run.training['step']), 'steps')}{rate}, in a training loop of the authors' own"
@@ -233,7 +233,6 @@ _TASKS = {
     "multi-label": " to predict several labels",
     "reconstruction": " as an autoencoder",
 }
-_OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 
 
 def _measure(measure: Measure) -> str:

@@ -126,7 +126,7 @@ def order(look: FirstLook) -> Iterator[Claim]:
     firsts, lasts = (reached[at[reached] == at[end]] if ordered else [] for end in (first, last))
     low, high = (float(stats.chi2.ppf(end / 100, freedom)) / (n - 1) for end in statistics.INTERVAL)
     yield tested(
-        yes="an image's class explains {between:1%} of the variance in when it is learned.",
+        yes="an image's class explains {between:1%} of the variance in the order in which images are learned.",
         no="an image's class is not shown to explain when it is learned.",
         numbers={
             "first": first,
