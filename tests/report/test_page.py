@@ -287,11 +287,24 @@ def test_the_axis_of_a_ratio_is_logarithmic_and_the_others_are_not() -> None:
     for numbers, expected in (
         ({"x": 0.932, "x_null_low": 0.084, "x_null_high": 0.111}, (0, 1)),
         ({"x": -0.018, "x_null_low": -0.079, "x_null_high": 0.045}, (-0.1, 0.05)),
-        ({"x": 3.0, "x_null_low": 3.0, "x_null_high": 3.0}, (0, 5)),
-        ({"x": 0.0, "x_null_low": 0.0, "x_null_high": 0.0}, (0, 1)),
+        ({"x": 3.0, "x_null_low": 3.0, "x_null_high": 3.0}, (3, 3.01)),
+        ({"x": 0.0, "x_null_low": 0.0, "x_null_high": 0.0}, (0, 0.01)),
+        ({"x": 0.01333, "x_null_low": 0.013329, "x_null_high": 0.013331}, (0.0133, 0.0134)),  # no two ends alike
     ):
         axis = cards._Axis.of([nm.claim.tested(numbers=numbers, effect="x", units="1", **ends)])
         assert (axis.low, axis.high) == pytest.approx(expected), numbers
+
+
+def test_what_lies_beyond_its_band_and_is_not_shown_says_why() -> None:
+    """A share of variance in the order of learning: with fewer than two classes learned it has no p."""
+    words = dict(n=40, yes="", no="not shown {x:2}.", evidence="", null="shuffled labels")
+    alone = nm.claim.tested(numbers={"x": 0.7, "x_null_low": 0.1, "x_null_high": 0.2}, effect="x", p=1.0, **words)
+    assert cards._beyond(alone)
+    assert not cards._beyond(dataclasses.replace(alone, numbers={**alone.numbers, "x": 0.15}))
+    assert not cards._beyond(dataclasses.replace(alone, numbers={"x": 0.7}))
+    undefined = dataclasses.replace(alone, numbers={**alone.numbers, "x": np.nan})
+    assert not cards._beyond(undefined)
+    assert "<b>not defined</b>" in cards._short(undefined, cards._Axis.of([undefined]))
 
 
 def test_a_card_on_confidence_says_how_confident_the_network_is(page: Path, looks: list[FirstLook]) -> None:

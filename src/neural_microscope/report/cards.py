@@ -89,10 +89,19 @@ def _card(page: Page, claims: Sequence[Claim], *, whole: bool = False, usual: st
     if nearly:
         where = ", ".join(c.where for c in nearly)
         nulls += f'<p class="quiet" data-claim="{_ids(nearly)}">Beyond its nulls only before the correction: {escape(where)}.</p>'
+    if others := [] if whole else [c for c in claims if c.p >= ALPHA and _beyond(c)]:
+        where = ", ".join(c.where for c in others)
+        nulls += f'<p class="quiet" data-claim="{_ids(others)}">Beyond its bands, but the test asks for more: {escape(where)}.</p>'
     title = heading(3, f"{'finding' if whole else 'missed'}-{key}", page.question(claim))
     elsewhere = "" if whole else _elsewhere(page, claim)
     inside = f"{title}{said}{strips}{elsewhere}{nulls}{evidence}{_definition(page, claim)}{links}"
     return f'<article class="card" data-claim="{_ids(claims)}">{inside}</article>'
+
+
+def _beyond(claim: Claim) -> bool:
+    """True if the effect lies outside of every null's range."""
+    value, ranges = float(claim.numbers[claim.effect]), bands(claim).values()
+    return bool(ranges) and all(value < low or value > high for low, high in ranges)
 
 
 def _odds(claim: Claim) -> str:
@@ -138,7 +147,10 @@ class _Axis:
         low, high = min(known), max(known)
         if claims[0].units in LOGARITHMIC and low > 0:
             return cls(_round(low, math.floor), _round(high, math.ceil), logarithmic=True)
-        step = _round((high - low) / 4 or abs(low) or 1.0, math.ceil)
+        largest = max(abs(low), abs(high)) or 1.0
+        step = _round(
+            max((high - low) / 4, 10.0 ** (math.floor(math.log10(largest)) - 2)), math.ceil
+        )  # of three digits
         first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
         return cls(first * step, max(last, first + 1) * step, logarithmic=False)
 
@@ -232,7 +244,8 @@ def _short(claim: Claim, axis: _Axis) -> str:
     """One of several claims that are not shown: where, and its effect over all its nulls."""
     track, kind, value = "", " plain", short(claim)
     if ranges := bands(claim):
-        kind, value = "", claim.amount(float(claim.numbers[claim.effect]))
+        effect = float(claim.numbers[claim.effect])
+        kind, value = "", claim.amount(effect) if math.isfinite(effect) else "not defined"
         track = (
             f'<span role="img" aria-label="{escape(_spoken(claim))}">'
             f"{_track(claim, axis, [*ranges.values()], beside=_reference(claim))}</span>"
